@@ -1,0 +1,79 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Where the time of signing comes from.
+///
+/// [`Clock::system`] reads the machine's clock. [`Clock::manual`] stands still until it is told
+/// otherwise, so that a test sees the same signature each time; its clones share one time.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+/// use tower_sigv4::Clock;
+///
+/// let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_440_938_160));
+/// let shared = clock.clone();
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(shared.now(), UNIX_EPOCH + Duration::from_secs(1_440_938_220));
+/// ```
+#[derive(Clone, Default)]
+pub struct Clock {
+    /// Nanoseconds since the epoch; `None` for the machine's clock.
+    manual: Option<Arc<AtomicU64>>,
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { manual: None }
+    }
+
+    /// A clock that stands at `now`; times before 1970 count as 1970, times after 2554 as 2554.
+    #[must_use]
+    pub fn manual(now: SystemTime) -> Self {
+        Self {
+            manual: Some(Arc::new(AtomicU64::new(to_nanos(now)))),
+        }
+    }
+
+    /// Sets a manual clock and all its clones; the machine's clock is left alone.
+    pub fn set(&self, now: SystemTime) {
+        if let Some(manual) = &self.manual {
+            manual.store(to_nanos(now), Ordering::SeqCst);
+        }
+    }
+
+    /// Moves a manual clock and all its clones forward; the machine's clock is left alone.
+    pub fn advance(&self, by: Duration) {
+        self.set(self.now() + by);
+    }
+
+    /// The time it is.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        match &self.manual {
+            Some(manual) => UNIX_EPOCH + Duration::from_nanos(manual.load(Ordering::SeqCst)),
+            None => SystemTime::now(),
+        }
+    }
+}
+
+fn to_nanos(time: SystemTime) -> u64 {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.manual {
+            Some(_) => f.debug_tuple("Clock").field(&self.now()).finish(),
+            None => f.write_str("Clock(system)"),
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! x
+pub use aws_credential_types::Credentials;

@@ -1,0 +1,269 @@
+//! The canonical request: the one text that is hashed to sign and hashed again to verify.
+//!
+//! Its form is that of the AWS IAM User Guide, "Create a signed AWS API request", step 1.
+
+use std::borrow::Cow;
+
+use http::{HeaderName, HeaderValue, request::Parts};
+use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
+
+use super::{encode, settings::PathForm};
+
+/// Where a canonical form is written: into a hash, or into a buffer to be read.
+pub(crate) trait Sink {
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Sha256 {
+    fn put(&mut self, bytes: &[u8]) {
+        self.update(bytes);
+    }
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Headers to sign in a usual request; more of them go to the heap.
+const INLINE_HEADERS: usize = 16;
+/// Pairs in a usual query; more of them go to the heap.
+const INLINE_PAIRS: usize = 12;
+
+type Headers<'a> = SmallVec<[(&'a str, &'a [u8]); INLINE_HEADERS]>;
+
+/// A request, seen as what a signature covers.
+pub(crate) struct CanonicalRequest<'a> {
+    method: &'a str,
+    path: Cow<'a, str>,
+    form: PathForm,
+    query: &'a str,
+    /// Sorted by name; values of one name in arrival order.
+    headers: Headers<'a>,
+    payload: &'a [u8],
+}
+
+impl<'a> CanonicalRequest<'a> {
+    /// The form of a request of which the headers that `signed` accepts are covered.
+    pub(crate) fn new(
+        parts: &'a Parts,
+        form: PathForm,
+        signed: impl Fn(&HeaderName) -> bool,
+        payload: &'a [u8],
+    ) -> Self {
+        let mut headers: Headers<'_> = parts
+            .headers
+            .iter()
+            .filter(|(name, _)| signed(name))
+            .map(|(name, value): (&HeaderName, &HeaderValue)| (name.as_str(), value.as_bytes()))
+            .collect();
+        headers.sort_by_key(|(name, _)| *name);
+        let path = parts.uri.path();
+        Self {
+            method: parts.method.as_str(),
+            path: match form.folds() {
+                true => encode::fold(path),
+                false if path.is_empty() => Cow::Borrowed("/"),
+                false => Cow::Borrowed(path),
+            },
+            form,
+            query: parts.uri.query().unwrap_or_default(),
+            headers,
+            payload,
+        }
+    }
+
+    /// Writes the whole canonical request.
+    pub(crate) fn write(&self, sink: &mut impl Sink) {
+        sink.put(self.method.as_bytes());
+        sink.put(b"\n");
+        if self.form.encodes_twice() {
+            encode::encode_path(sink, &self.path);
+        } else {
+            encode::recode_path(sink, &self.path);
+        }
+        sink.put(b"\n");
+        write_query(sink, self.query);
+        sink.put(b"\n");
+        let mut last = None;
+        for &(name, value) in &self.headers {
+            if last == Some(name) {
+                sink.put(b",");
+            } else {
+                if last.is_some() {
+                    sink.put(b"\n");
+                }
+                sink.put(name.as_bytes());
+                sink.put(b":");
+                last = Some(name);
+            }
+            write_value(sink, value);
+        }
+        sink.put(b"\n\n");
+        self.write_signed_headers(sink);
+        sink.put(b"\n");
+        sink.put(self.payload);
+    }
+
+    /// Writes the names of the headers covered, `;` between them.
+    pub(crate) fn write_signed_headers(&self, sink: &mut impl Sink) {
+        let mut last = None;
+        for &(name, _) in &self.headers {
+            if last == Some(name) {
+                continue;
+            }
+            if last.is_some() {
+                sink.put(b";");
+            }
+            sink.put(name.as_bytes());
+            last = Some(name);
+        }
+    }
+
+    /// An upper bound for the length of what [`write_signed_headers`](Self::write_signed_headers)
+    /// writes.
+    pub(crate) fn signed_headers_len(&self) -> usize {
+        self.headers.iter().map(|(name, _)| name.len() + 1).sum()
+    }
+}
+
+/// Writes a header's value without the white space around it, runs inside it as one space.
+fn write_value(sink: &mut impl Sink, value: &[u8]) {
+    fn is_space(byte: u8) -> bool {
+        matches!(byte, b' ' | b'\t')
+    }
+    let value = value.trim_ascii();
+    let run = |pair: &[u8]| pair[0] == b'\t' || (pair[0] == b' ' && is_space(pair[1]));
+    if !value.windows(2).any(run) {
+        return sink.put(value);
+    }
+    let words = value.split(|&byte| is_space(byte));
+    for (i, word) in words.filter(|word| !word.is_empty()).enumerate() {
+        if i > 0 {
+            sink.put(b" ");
+        }
+        sink.put(word);
+    }
+}
+
+/// Writes a query decoded, encoded and sorted by key, then value.
+pub(crate) fn write_query(sink: &mut impl Sink, query: &str) {
+    if query.is_empty() {
+        return;
+    }
+    let raw = pairs(query.as_bytes());
+    if raw.iter().all(|(key, value)| encode::is_encoded_once(key) && encode::is_encoded_once(value))
+    {
+        return write_pairs(sink, raw);
+    }
+    let mut arena = Vec::with_capacity(query.len() * 2);
+    let ends: SmallVec<[(usize, usize); INLINE_PAIRS]> = raw
+        .into_iter()
+        .map(|(key, value)| {
+            encode::recode_query(&mut arena, key);
+            let key_end = arena.len();
+            encode::recode_query(&mut arena, value);
+            (key_end, arena.len())
+        })
+        .collect();
+    let mut start = 0;
+    let encoded = ends
+        .into_iter()
+        .map(|(key_end, end)| {
+            let pair = (&arena[start..key_end], &arena[key_end..end]);
+            start = end;
+            pair
+        })
+        .collect();
+    write_pairs(sink, encoded);
+}
+
+type Pairs<'a> = SmallVec<[(&'a [u8], &'a [u8]); INLINE_PAIRS]>;
+
+fn pairs(query: &[u8]) -> Pairs<'_> {
+    query
+        .split(|&byte| byte == b'&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| match pair.iter().position(|&byte| byte == b'=') {
+            Some(at) => (&pair[..at], &pair[at + 1..]),
+            None => (pair, &pair[pair.len()..]),
+        })
+        .collect()
+}
+
+fn write_pairs(sink: &mut impl Sink, mut pairs: Pairs<'_>) {
+    pairs.sort_unstable();
+    for (i, (key, value)) in pairs.iter().enumerate() {
+        if i > 0 {
+            sink.put(b"&");
+        }
+        sink.put(key);
+        sink.put(b"=");
+        sink.put(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(raw: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_value(&mut out, raw);
+        out
+    }
+
+    fn query(raw: &str) -> String {
+        let mut out = Vec::new();
+        write_query(&mut out, raw);
+        String::from_utf8(out).expect("canonical queries are ASCII")
+    }
+
+    #[test]
+    fn values_are_trimmed_and_their_white_space_collapsed() {
+        for (raw, canonical) in [
+            (&b""[..], &b""[..]),
+            (b"  ", b""),
+            (b" a ", b"a"),
+            (b"a  b", b"a b"),
+            (b"a\tb", b"a b"),
+            (b"a \t b", b"a b"),
+            (b"\ta\t", b"a"),
+            (b"\"a   b\"", b"\"a b\""),
+            (b"a b c", b"a b c"),
+            (b"\xff \xfe", b"\xff \xfe"),
+            (b"\xa0a\xa0", b"\xa0a\xa0"),
+        ] {
+            assert_eq!(value(raw), canonical, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn queries_sort_by_encoded_key_then_value() {
+        for (raw, canonical) in [
+            ("", ""),
+            ("&&", ""),
+            ("a", "a="),
+            ("=", "="),
+            ("=b", "=b"),
+            ("a=b=c", "a=b%3Dc"),
+            ("b=1&a=2&a=1", "a=1&a=2&b=1"),
+            ("a-b=1&a=2", "a=2&a-b=1"),
+            ("A=1&a=2&B=3", "A=1&B=3&a=2"),
+            ("a=+b", "a=%20b"),
+            ("a=%2b", "a=%2B"),
+            ("a=%7e", "a=~"),
+            ("%61=1", "a=1"),
+            ("a=%ff", "a=%FF"),
+            ("a=%zz", "a=%25zz"),
+            ("a=é", "a=%C3%A9"),
+            ("a=/&a=*", "a=%2A&a=%2F"),
+            ("~=1&%7B=2", "%7B=2&~=1"),
+            ("a=?&a=;", "a=%3B&a=%3F"),
+        ] {
+            assert_eq!(query(raw), canonical, "{raw}");
+        }
+    }
+}

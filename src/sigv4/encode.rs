@@ -1,0 +1,296 @@
+//! Percent-encoding, hex and dot segments.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+
+use super::canonical::Sink;
+
+/// Everything but RFC 3986's unreserved characters (section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The same for a whole path, whose slashes stay.
+const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
+
+/// What no path may hold raw: not a `pchar`, not `/`, not `%` (RFC 3986, section 3.3).
+pub(crate) const ILLEGAL_IN_PATH: &AsciiSet = &RESERVED_IN_PATH
+    .remove(b'%')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// What no query may hold raw, and `+`, which servers read as a space (RFC 3986, section 3.4).
+pub(crate) const ILLEGAL_IN_QUERY: &AsciiSet = &ILLEGAL_IN_PATH.remove(b'?').add(b'+');
+
+pub(crate) fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// True if decoding and encoding again would give the same bytes.
+pub(crate) fn is_encoded_once(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    loop {
+        match rest {
+            [] => return true,
+            [b'%', high, low, tail @ ..] => {
+                match (upper_hex(*high), upper_hex(*low)) {
+                    (Some(high), Some(low)) if !is_unreserved(high << 4 | low) => {}
+                    _ => return false,
+                }
+                rest = tail;
+            }
+            [byte, tail @ ..] if is_unreserved(*byte) => rest = tail,
+            _ => return false,
+        }
+    }
+}
+
+fn upper_hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// True if every `%` is followed by two hex digits.
+pub(crate) fn has_whole_escapes(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
+        match rest[at + 1..] {
+            [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                rest = &rest[at + 3..];
+            }
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Encodes a path as it stands, `%` included, and keeps its slashes.
+pub(crate) fn encode_path(sink: &mut impl Sink, path: &str) {
+    for chunk in percent_encode(path.as_bytes(), RESERVED_IN_PATH) {
+        sink.put(chunk.as_bytes());
+    }
+}
+
+/// Decodes each segment of a path and encodes it once; its slashes stay.
+pub(crate) fn recode_path(sink: &mut impl Sink, path: &str) {
+    for (i, segment) in path.split('/').enumerate() {
+        if i > 0 {
+            sink.put(b"/");
+        }
+        recode(sink, segment.as_bytes());
+    }
+}
+
+/// Decodes bytes and encodes them once. A `%` without two hex digits stands for itself.
+pub(crate) fn recode(sink: &mut impl Sink, bytes: &[u8]) {
+    if is_encoded_once(bytes) {
+        return sink.put(bytes);
+    }
+    for byte in percent_decode(bytes) {
+        encode_byte(sink, byte);
+    }
+}
+
+/// As [`recode`], for a key or value of a query, where `+` is a space.
+pub(crate) fn recode_query(sink: &mut impl Sink, bytes: &[u8]) {
+    for (i, run) in bytes.split(|&byte| byte == b'+').enumerate() {
+        if i > 0 {
+            sink.put(b"%20");
+        }
+        recode(sink, run);
+    }
+}
+
+fn encode_byte(sink: &mut impl Sink, byte: u8) {
+    if is_unreserved(byte) {
+        sink.put(&[byte]);
+    } else {
+        sink.put(percent_encoding::percent_encode_byte(byte).as_bytes());
+    }
+}
+
+/// Replaces the bytes of `set` by their escapes; borrows when there are none.
+pub(crate) fn repair<'a>(text: &'a str, set: &'static AsciiSet) -> Cow<'a, str> {
+    percent_encode(text.as_bytes(), set).into()
+}
+
+/// Whether a segment is a dot segment, and which.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dots {
+    None,
+    One,
+    Two,
+}
+
+fn dots(segment: &str) -> Dots {
+    match segment {
+        "." => Dots::One,
+        ".." => Dots::Two,
+        _ => Dots::None,
+    }
+}
+
+/// As [`dots`], also where the dots are written `%2e`.
+fn escaped_dots(segment: &str) -> Dots {
+    let mut rest = segment;
+    let mut count = 0;
+    while !rest.is_empty() {
+        rest = match rest.strip_prefix('.') {
+            Some(tail) => tail,
+            None => match rest.get(..3) {
+                Some(escape) if escape.eq_ignore_ascii_case("%2e") => &rest[3..],
+                _ => return Dots::None,
+            },
+        };
+        count += 1;
+    }
+    match count {
+        1 => Dots::One,
+        2 => Dots::Two,
+        _ => Dots::None,
+    }
+}
+
+/// Removes dot segments (RFC 3986, section 5.2.4) and empty segments.
+pub(crate) fn fold(path: &str) -> Cow<'_, str> {
+    fold_by(path, dots)
+}
+
+/// As [`fold`], and takes `%2e` for the dot it stands for (RFC 3986, section 6.2.2.2).
+pub(crate) fn fold_escaped(path: &str) -> Cow<'_, str> {
+    fold_by(path, escaped_dots)
+}
+
+fn fold_by(path: &str, dots: fn(&str) -> Dots) -> Cow<'_, str> {
+    let Some(relative) = path.strip_prefix('/') else {
+        return Cow::Borrowed(if path.is_empty() { "/" } else { path });
+    };
+    let mut segments = relative.split('/').peekable();
+    let mut folded = true;
+    while let Some(segment) = segments.next() {
+        let inner_empty = segment.is_empty() && segments.peek().is_some();
+        if inner_empty || dots(segment) != Dots::None {
+            folded = false;
+            break;
+        }
+    }
+    if folded {
+        return Cow::Borrowed(path);
+    }
+    let mut out = String::with_capacity(path.len());
+    let mut segments = relative.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let dots = dots(segment);
+        if dots == Dots::Two {
+            out.truncate(out.rfind('/').unwrap_or(0));
+        }
+        if dots == Dots::None && !segment.is_empty() {
+            out.push('/');
+            out.push_str(segment);
+        } else if segments.peek().is_none() {
+            out.push('/'); // what ends in a dot segment or a slash names a directory
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Lower-case hex of a SHA-256.
+pub(crate) fn hex(digest: &[u8; 32]) -> [u8; 64] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = [0; 64];
+    for (pair, byte) in out.chunks_exact_mut(2).zip(digest) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dot_segments_and_empty_segments_fold() {
+        for (path, folded) in [
+            ("", "/"),
+            ("/", "/"),
+            ("//", "/"),
+            ("/.", "/"),
+            ("/..", "/"),
+            ("/../..", "/"),
+            ("/a", "/a"),
+            ("/a/", "/a/"),
+            ("/a//", "/a/"),
+            ("/a//b", "/a/b"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/a/../../b", "/b"),
+            ("/a/b/..", "/a/"),
+            ("/a/b/.", "/a/b/"),
+            ("/a/...", "/a/..."),
+            ("/a/..b/.c", "/a/..b/.c"),
+            ("//a", "/a"),
+            ("/%2e%2e/a", "/%2e%2e/a"),
+            ("*", "*"),
+        ] {
+            assert_eq!(fold(path), folded, "{path}");
+        }
+        for (path, folded) in [
+            ("/a/%2e%2e/b", "/b"),
+            ("/a/.%2E/b", "/b"),
+            ("/a/%2e/b", "/a/b"),
+            ("/a/%2e%2e%2e", "/a/%2e%2e%2e"),
+            ("/a/%2f/b", "/a/%2f/b"),
+            ("/a/é%2e", "/a/é%2e"),
+        ] {
+            assert_eq!(fold_escaped(path), folded, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_canonical_bytes_pass_the_fast_test() {
+        for yes in ["", "abc-._~", "%2F%20%FF", "%25"] {
+            assert!(is_encoded_once(yes.as_bytes()), "{yes}");
+        }
+        for no in ["%2f", "%41", "%7E", "a+b", "a b", "%", "%2", "%zz", "/", "é"] {
+            assert!(!is_encoded_once(no.as_bytes()), "{no}");
+        }
+    }
+
+    #[test]
+    fn broken_escapes_are_seen() {
+        for yes in ["", "a", "%2f%2F", "100%25"] {
+            assert!(has_whole_escapes(yes.as_bytes()), "{yes}");
+        }
+        for no in ["%", "%2", "%2g", "a%", "%%20", "%25%"] {
+            assert!(!has_whole_escapes(no.as_bytes()), "{no}");
+        }
+    }
+
+    #[test]
+    fn hex_is_lower_case() {
+        let mut digest = [0; 32];
+        digest[0] = 0xab;
+        digest[31] = 0x0f;
+        let text = hex(&digest);
+        assert_eq!(&text[..4], b"ab00");
+        assert_eq!(&text[60..], b"000f");
+    }
+}

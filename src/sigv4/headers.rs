@@ -1,0 +1,149 @@
+//! Which headers a signature covers.
+
+use http::{HeaderName, HeaderValue, Uri, header, uri::Scheme};
+
+/// `x-amz-date`
+pub(crate) const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+/// `x-amz-content-sha256`
+pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName =
+    HeaderName::from_static("x-amz-content-sha256");
+/// `x-amz-security-token`
+pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName =
+    HeaderName::from_static("x-amz-security-token");
+
+/// The `host` that belongs to a URI: no user information, and no port that is its scheme's default
+/// (RFC 9110, section 7.2).
+pub(crate) fn host_of(uri: &Uri) -> Option<HeaderValue> {
+    let authority = uri.authority()?;
+    let default_port = match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => Some(80),
+        Some(scheme) if *scheme == Scheme::HTTPS => Some(443),
+        _ => None,
+    };
+    let host_and_port = match authority.port_u16() {
+        port if port.is_none() || port == default_port => authority.host(),
+        _ => match authority.as_str().rsplit_once('@') {
+            Some((_, host_and_port)) => host_and_port,
+            None => authority.as_str(),
+        },
+    };
+    HeaderValue::from_str(host_and_port).ok().filter(|host| !host.is_empty())
+}
+
+/// Decides which of a request's headers the signature covers.
+///
+/// Whatever the policy says, `host` and the headers that signing itself adds (`x-amz-date`,
+/// `x-amz-content-sha256`, `x-amz-security-token`) are covered and `authorization` is not. A closure
+/// is a policy:
+///
+/// ```
+/// use http::HeaderName;
+/// use tower_sigv4::sigv4::{AllowList, SignedHeaders};
+///
+/// let closure = |name: &HeaderName| name.as_str().starts_with("x-");
+/// assert!(closure.is_signed(&HeaderName::from_static("x-tenant")));
+///
+/// // The default list signs no x-tenant, and what a proxy may change it leaves alone.
+/// let list = AllowList::default();
+/// assert!(!list.is_signed(&HeaderName::from_static("x-tenant")));
+/// assert!(!list.is_signed(&http::header::USER_AGENT));
+/// ```
+pub trait SignedHeaders: Send + Sync {
+    /// True if the signature is to cover the headers of this name.
+    fn is_signed(&self, name: &HeaderName) -> bool;
+}
+
+impl<F> SignedHeaders for F
+where
+    F: Fn(&HeaderName) -> bool + Send + Sync,
+{
+    fn is_signed(&self, name: &HeaderName) -> bool {
+        self(name)
+    }
+}
+
+/// Signs the headers that give a request its meaning to AWS, and those added to the list.
+///
+/// The list holds `content-type`, `content-md5` and every `x-amz-*`; for the S3 family `range` as
+/// well. All that a proxy between signer and verifier may touch (`user-agent`, `te`, `traceparent`,
+/// `x-forwarded-for`, `content-length`) stays out, as AWS advises in the IAM User Guide, "Create a
+/// signed AWS API request": sign `host`, `x-amz-*` and, if present, `content-type`.
+///
+/// ```
+/// use http::HeaderName;
+/// use tower_sigv4::sigv4::{AllowList, SignedHeaders};
+///
+/// let list = AllowList::default().add(HeaderName::from_static("x-tenant"));
+/// assert!(list.is_signed(&HeaderName::from_static("x-tenant")));
+/// assert!(list.is_signed(&HeaderName::from_static("x-amz-target")));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct AllowList {
+    added: Vec<HeaderName>,
+}
+
+impl AllowList {
+    /// Adds a header to those signed.
+    pub fn add(mut self, name: HeaderName) -> Self {
+        self.added.push(name);
+        self
+    }
+}
+
+impl SignedHeaders for AllowList {
+    fn is_signed(&self, name: &HeaderName) -> bool {
+        name == header::CONTENT_TYPE
+            || name.as_str().starts_with("x-amz-")
+            || name.as_str() == "content-md5"
+            || self.added.contains(name)
+    }
+}
+
+/// Signs every header but those listed.
+///
+/// By default these are the ones that the AWS SDK for Rust leaves unsigned: `authorization`,
+/// `user-agent`, `x-amzn-trace-id` and `transfer-encoding`. Prefer [`AllowList`]: with this policy any
+/// proxy that touches a header breaks the signature.
+///
+/// ```
+/// use http::header;
+/// use tower_sigv4::sigv4::{AllExcept, SignedHeaders};
+///
+/// let policy = AllExcept::default().add(header::ACCEPT);
+/// assert!(policy.is_signed(&header::CONTENT_LENGTH));
+/// assert!(!policy.is_signed(&header::ACCEPT));
+/// assert!(!policy.is_signed(&header::USER_AGENT));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AllExcept {
+    unsigned: Vec<HeaderName>,
+}
+
+impl AllExcept {
+    /// Adds a header to those left unsigned.
+    pub fn add(mut self, name: HeaderName) -> Self {
+        self.unsigned.push(name);
+        self
+    }
+}
+
+impl Default for AllExcept {
+    fn default() -> Self {
+        Self {
+            unsigned: vec![
+                header::AUTHORIZATION,
+                header::USER_AGENT,
+                header::TRANSFER_ENCODING,
+                HeaderName::from_static("x-amzn-trace-id"),
+            ],
+        }
+    }
+}
+
+impl SignedHeaders for AllExcept {
+    fn is_signed(&self, name: &HeaderName) -> bool {
+        !self.unsigned.contains(name)
+    }
+}

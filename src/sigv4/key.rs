@@ -1,0 +1,241 @@
+//! Signing keys, and the cache that spares deriving them.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use aws_credential_types::Credentials;
+use aws_sigv4::sign::v4::generate_signing_key;
+use hmac::{Hmac, KeyInit, digest::Key};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::scope::Scope;
+
+/// A derived key, keyed into its HMAC and ready to be cloned for each signature.
+pub(crate) struct SigningKey {
+    secret: Zeroizing<String>,
+    access_key_id: String,
+    region: String,
+    service: String,
+    day: u64,
+    /// `20150830/us-east-1/service/aws4_request`
+    scope: Vec<u8>,
+    mac: Hmac<Sha256>,
+}
+
+impl SigningKey {
+    fn derive(credentials: &Credentials, scope: Scope<'_>) -> Self {
+        let secret = credentials.secret_access_key();
+        let derived =
+            generate_signing_key(secret, scope.time.system_time(), scope.region, scope.service);
+        // HMAC fills a key shorter than its block with zeros (RFC 2104, section 2).
+        let mut block = Key::<Hmac<Sha256>>::default();
+        block.iter_mut().zip(derived.as_ref()).for_each(|(to, from)| *to = *from);
+        let mac = Hmac::new(&block);
+        block.as_mut_slice().zeroize();
+        Self {
+            secret: Zeroizing::new(secret.to_owned()),
+            access_key_id: credentials.access_key_id().to_owned(),
+            region: scope.region.to_owned(),
+            service: scope.service.to_owned(),
+            day: scope.day(),
+            scope: [
+                scope.date(),
+                scope.region.as_bytes(),
+                scope.service.as_bytes(),
+                b"aws4_request",
+            ]
+            .join(&b'/'),
+            mac,
+        }
+    }
+
+    /// The secret is compared as well: who changes a secret and keeps its id gets another key.
+    fn is_for(&self, credentials: &Credentials, scope: Scope<'_>) -> bool {
+        let secret = credentials.secret_access_key().as_bytes();
+        self.day == scope.day()
+            && self.access_key_id == credentials.access_key_id()
+            && self.region == scope.region
+            && self.service == scope.service
+            && bool::from(self.secret.as_bytes().ct_eq(secret))
+    }
+
+    pub(crate) fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+
+    /// The credential scope: `20150830/us-east-1/service/aws4_request`.
+    pub(crate) fn scope(&self) -> &[u8] {
+        &self.scope
+    }
+
+    /// The HMAC, keyed.
+    pub(crate) fn mac(&self) -> Hmac<Sha256> {
+        self.mac.clone()
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Keys derived so far, found by credentials and scope.
+///
+/// Readers take no lock: they see a snapshot of the map, which a writer replaces as a whole. Writes
+/// are rare, one for each set of credentials, scope and day.
+pub(crate) struct KeyCache {
+    keys: ArcSwap<HashMap<u64, Arc<SigningKey>>>,
+    hasher: RandomState,
+}
+
+impl KeyCache {
+    /// Keys held at most. A gateway needs one for each region and service in use, doubled for a
+    /// while at midnight and when credentials change.
+    const CAPACITY: usize = 256;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            keys: ArcSwap::default(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Hands `f` the key for these credentials and scope, deriving it if it is not held.
+    pub(crate) fn with<T>(
+        &self,
+        credentials: &Credentials,
+        scope: Scope<'_>,
+        f: impl FnOnce(&SigningKey) -> T,
+    ) -> T {
+        let place = self.place(credentials, scope);
+        if let Some(key) = self.keys.load().get(&place)
+            && key.is_for(credentials, scope)
+        {
+            return f(key);
+        }
+        let key = Arc::new(SigningKey::derive(credentials, scope));
+        self.keys.rcu(|keys| {
+            let mut keys = HashMap::clone(keys);
+            make_room(&mut keys, scope.day());
+            keys.insert(place, key.clone());
+            keys
+        });
+        f(&key)
+    }
+
+    /// Two keys may share a place; the later one then takes it.
+    fn place(&self, credentials: &Credentials, scope: Scope<'_>) -> u64 {
+        let id = credentials.access_key_id();
+        self.hasher.hash_one((id, scope.day(), scope.region, scope.service))
+    }
+}
+
+/// Drops keys older than the day before `today`, and if that is not enough the oldest one.
+fn make_room(keys: &mut HashMap<u64, Arc<SigningKey>>, today: u64) {
+    keys.retain(|_, key| key.day + 1 >= today);
+    while keys.len() >= KeyCache::CAPACITY {
+        let Some(oldest) = keys.iter().min_by_key(|(_, key)| key.day).map(|(place, _)| *place)
+        else {
+            return;
+        };
+        keys.remove(&oldest);
+    }
+}
+
+impl fmt::Debug for KeyCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyCache")
+            .field("keys", &self.keys.load().len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use hmac::Mac;
+
+    use super::*;
+    use crate::sigv4::scope::Timestamp;
+
+    fn at(cache: &KeyCache, secret: &str, time: SystemTime, region: &str) -> *const SigningKey {
+        let credentials = Credentials::new("AKID", secret, None, None, "test");
+        let time = Timestamp::new(time).expect("in range");
+        let scope = Scope {
+            time: &time,
+            region,
+            service: "s3",
+        };
+        cache.with(&credentials, scope, |key| {
+            let mut expected = Hmac::<Sha256>::new_from_slice(
+                generate_signing_key(secret, time.system_time(), region, "s3").as_ref(),
+            )
+            .expect("any length");
+            let mut mac = key.mac();
+            mac.update(b"text");
+            expected.update(b"text");
+            assert_eq!(mac.finalize(), expected.finalize());
+            std::ptr::from_ref(key)
+        })
+    }
+
+    #[test]
+    fn a_key_is_derived_once_for_its_day_and_scope() {
+        let cache = KeyCache::new();
+        let noon = UNIX_EPOCH + Duration::from_secs(12 * 3600);
+        let key = at(&cache, "secret", noon, "us-east-1");
+        assert_eq!(at(&cache, "secret", noon, "us-east-1"), key);
+        assert_eq!(at(&cache, "secret", noon + Duration::from_secs(3600), "us-east-1"), key);
+        assert_ne!(at(&cache, "secret", noon, "us-west-2"), key);
+        assert_eq!(cache.keys.load().len(), 2);
+    }
+
+    #[test]
+    fn both_days_are_kept_across_midnight() {
+        let cache = KeyCache::new();
+        let midnight = UNIX_EPOCH + Duration::from_secs(365 * 24 * 3600);
+        let second = Duration::from_secs(1);
+        let before = at(&cache, "secret", midnight - second, "us-east-1");
+        let after = at(&cache, "secret", midnight, "us-east-1");
+        assert_ne!(before, after);
+        assert_eq!(at(&cache, "secret", midnight - second, "us-east-1"), before);
+        assert_eq!(at(&cache, "secret", midnight, "us-east-1"), after);
+        // Two days later only the new key is left.
+        at(&cache, "secret", midnight + Duration::from_secs(48 * 3600), "us-east-1");
+        assert_eq!(cache.keys.load().len(), 1);
+    }
+
+    #[test]
+    fn another_secret_under_the_same_id_has_another_key() {
+        let cache = KeyCache::new();
+        for secret in ["secret", "secreu", "secre", "secrets", "secret"] {
+            at(&cache, secret, UNIX_EPOCH, "us-east-1"); // compares the HMAC it is handed
+        }
+    }
+
+    #[test]
+    fn the_cache_is_bounded() {
+        let cache = KeyCache::new();
+        for region in 0..KeyCache::CAPACITY * 2 {
+            at(&cache, "secret", UNIX_EPOCH, &region.to_string());
+        }
+        assert_eq!(cache.keys.load().len(), KeyCache::CAPACITY);
+    }
+
+    #[test]
+    fn nothing_of_a_key_is_printed() {
+        let cache = KeyCache::new();
+        at(&cache, "secret", UNIX_EPOCH, "us-east-1");
+        let key = cache.keys.load().values().next().cloned();
+        assert_eq!(format!("{key:?}"), "Some([redacted])");
+    }
+}

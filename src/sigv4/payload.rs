@@ -1,0 +1,79 @@
+use std::fmt;
+
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+
+use super::encode;
+
+/// The payload's part in a signature: the lower-case hex of its SHA-256.
+///
+/// ```
+/// use tower_sigv4::sigv4::PayloadHash;
+///
+/// assert_eq!(PayloadHash::of(b""), PayloadHash::EMPTY);
+/// assert!(PayloadHash::of(b"hello").to_string().starts_with("2cf24dba5fb0a30e"));
+/// ```
+#[derive(Clone, Copy)]
+pub struct PayloadHash(Text);
+
+#[derive(Clone, Copy)]
+enum Text {
+    Known(&'static str),
+    Computed([u8; 64]),
+}
+
+impl PayloadHash {
+    /// The hash of a body without bytes.
+    pub const EMPTY: Self = Self(Text::Known(
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    ));
+
+    /// Hashes a whole payload.
+    #[must_use]
+    pub fn of(payload: &[u8]) -> Self {
+        Self::from_digest(Sha256::digest(payload).into())
+    }
+
+    /// The form of a SHA-256 computed elsewhere.
+    #[must_use]
+    pub fn from_digest(digest: [u8; 32]) -> Self {
+        Self(Text::Computed(encode::hex(&digest)))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Text::Known(text) => text.as_bytes(),
+            Text::Computed(hex) => hex,
+        }
+    }
+
+    /// The value of `x-amz-content-sha256`.
+    pub(crate) fn header_value(&self) -> HeaderValue {
+        match &self.0 {
+            Text::Known(text) => HeaderValue::from_static(text),
+            Text::Computed(hex) => {
+                HeaderValue::from_bytes(hex).expect("hex digits may stand in a header")
+            }
+        }
+    }
+}
+
+impl PartialEq for PayloadHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for PayloadHash {}
+
+impl fmt::Display for PayloadHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+impl fmt::Debug for PayloadHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PayloadHash({self})")
+    }
+}

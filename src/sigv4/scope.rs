@@ -1,0 +1,111 @@
+//! The time and the credential scope of a signature.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+
+use crate::error::Error;
+
+/// A second in time, with the text SigV4 writes for it: `20150830T123600Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timestamp {
+    seconds: u64,
+    text: [u8; 16],
+}
+
+impl Timestamp {
+    /// The whole seconds since 1970.
+    ///
+    /// Fails outside the years 1970 to 9999: the clock is wrong, and a scope has eight digits.
+    pub(crate) fn seconds_of(time: SystemTime) -> Result<u64, Error> {
+        const YEAR_10000: u64 = 253_402_300_800;
+        time.duration_since(UNIX_EPOCH)
+            .map(|since| since.as_secs())
+            .ok()
+            .filter(|&seconds| seconds < YEAR_10000)
+            .ok_or_else(|| Error::config("the clock stands outside the years 1970 to 9999; set it"))
+    }
+
+    pub(crate) fn new(time: SystemTime) -> Result<Self, Error> {
+        let seconds = Self::seconds_of(time)?;
+        let time = OffsetDateTime::from(UNIX_EPOCH + Duration::from_secs(seconds));
+        let mut text = *b"00000000T000000Z";
+        let mut write = |at: usize, digits: usize, mut number: u32| {
+            for place in text[at..at + digits].iter_mut().rev() {
+                *place += (number % 10) as u8;
+                number /= 10;
+            }
+        };
+        write(0, 4, time.year().unsigned_abs());
+        write(4, 2, u8::from(time.month()).into());
+        write(6, 2, time.day().into());
+        write(9, 2, time.hour().into());
+        write(11, 2, time.minute().into());
+        write(13, 2, time.second().into());
+        Ok(Self { seconds, text })
+    }
+
+    pub(crate) fn seconds(&self) -> u64 {
+        self.seconds
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        &self.text
+    }
+
+    pub(crate) fn system_time(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.seconds)
+    }
+}
+
+/// What a signing key is derived for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope<'a> {
+    pub(crate) time: &'a Timestamp,
+    pub(crate) region: &'a str,
+    pub(crate) service: &'a str,
+}
+
+impl Scope<'_> {
+    /// The date of the scope: `20150830`.
+    pub(crate) fn date(&self) -> &[u8] {
+        &self.time.text[..8]
+    }
+
+    /// The days since 1970 of that date.
+    pub(crate) fn day(&self) -> u64 {
+        self.time.seconds / (24 * 60 * 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_written_as_sigv4_wants_it() {
+        for (seconds, text) in [
+            (0, "19700101T000000Z"),
+            (1_440_938_160, "20150830T123600Z"),
+            (951_782_400, "20000229T000000Z"),
+            (1_735_689_599, "20241231T235959Z"),
+            (1_735_689_600, "20250101T000000Z"),
+            (253_402_300_799, "99991231T235959Z"),
+        ] {
+            let time = UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 999);
+            let stamp = Timestamp::new(time).expect("in range");
+            assert_eq!(stamp.as_bytes(), text.as_bytes());
+            assert_eq!(stamp.seconds(), seconds);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_right_is_an_error() {
+        for time in [
+            UNIX_EPOCH - Duration::from_nanos(1),
+            UNIX_EPOCH + Duration::from_secs(253_402_300_800),
+        ] {
+            assert!(Timestamp::new(time).is_err());
+        }
+    }
+}

@@ -1,0 +1,207 @@
+use std::{fmt, sync::Arc};
+
+use http::header;
+
+use super::headers::{AllowList, SignedHeaders};
+use crate::error::Error;
+
+/// What a signature is made for and how it is formed: service, region and the service's own rules.
+///
+/// [`new`](SigningSettings::new) takes the rules from the signing name. They are those of the AWS IAM
+/// User Guide, "Create a signed AWS API request":
+///
+/// | signing name | path encoded | dot segments and `//` | signed besides the default |
+/// |---|---|---|---|
+/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | once | kept | `range` |
+/// | all others | twice | folded | |
+///
+/// ```
+/// use tower_sigv4::sigv4::{PathForm, SigningSettings};
+///
+/// let settings = SigningSettings::new("execute-api", "us-east-1")?;
+/// assert_eq!(settings.service(), "execute-api");
+/// assert_eq!(settings.path_form(), PathForm::TwiceFolded);
+///
+/// let error = SigningSettings::new("execute-api", "us east").unwrap_err();
+/// assert!(error.to_string().contains(r#""us east""#));
+/// # Ok::<(), tower_sigv4::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct SigningSettings {
+    service: Arc<str>,
+    region: Arc<str>,
+    path_form: PathForm,
+    session_token: SessionToken,
+    payload_header: bool,
+    signed_headers: Arc<dyn SignedHeaders>,
+}
+
+/// How a service derives the canonical path from the one it receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PathForm {
+    /// Each segment is decoded and encoded once; nothing is folded. The S3 family's form.
+    Once,
+    /// Dot segments and empty segments are folded, then each segment is decoded and encoded once.
+    OnceFolded,
+    /// The path is encoded as received, its escapes too; nothing is folded.
+    Twice,
+    /// Dot segments and empty segments are folded and the path is encoded as received, its escapes
+    /// too. The form of all services but the S3 family.
+    TwiceFolded,
+}
+
+impl PathForm {
+    pub(crate) fn folds(self) -> bool {
+        matches!(self, Self::OnceFolded | Self::TwiceFolded)
+    }
+
+    pub(crate) fn encodes_twice(self) -> bool {
+        matches!(self, Self::Twice | Self::TwiceFolded)
+    }
+}
+
+/// Whether the signature covers `x-amz-security-token`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SessionToken {
+    /// The token is signed; what all services but a few want.
+    #[default]
+    Signed,
+    /// The token is added after signing; what AWS IoT wants.
+    Unsigned,
+}
+
+impl SigningSettings {
+    /// The rules for a signing name, such as `execute-api`, and a region, such as `us-east-1`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if either is empty or holds anything but
+    /// letters, digits, `-`, `_` and `.`, since it would break the credential scope apart.
+    pub fn new(service: &str, region: &str) -> Result<Self, Error> {
+        check_scope_part("service", service, "execute-api")?;
+        check_scope_part("region", region, "us-east-1")?;
+        let s3_family = matches!(
+            service,
+            "s3" | "s3express" | "s3-outposts" | "s3-object-lambda"
+        );
+        let (path_form, signed_headers) = if s3_family {
+            (PathForm::Once, AllowList::default().add(header::RANGE))
+        } else {
+            (PathForm::TwiceFolded, AllowList::default())
+        };
+        Ok(Self {
+            service: service.into(),
+            region: region.into(),
+            path_form,
+            session_token: SessionToken::default(),
+            payload_header: true,
+            signed_headers: Arc::new(signed_headers),
+        })
+    }
+
+    /// Sets how the canonical path is formed.
+    pub fn with_path_form(mut self, form: PathForm) -> Self {
+        self.path_form = form;
+        self
+    }
+
+    /// Sets whether the session token is signed.
+    pub fn with_session_token(mut self, token: SessionToken) -> Self {
+        self.session_token = token;
+        self
+    }
+
+    /// Sets which headers are signed.
+    pub fn with_signed_headers(mut self, policy: impl SignedHeaders + 'static) -> Self {
+        self.signed_headers = Arc::new(policy);
+        self
+    }
+
+    /// Sets whether `x-amz-content-sha256` is sent (it is by default).
+    ///
+    /// S3, OpenSearch Serverless and VPC Lattice require it and no service rejects it; the signature
+    /// covers the payload's hash either way.
+    pub fn with_payload_header(mut self, sent: bool) -> Self {
+        self.payload_header = sent;
+        self
+    }
+
+    /// The signing name.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// How the canonical path is formed.
+    #[must_use]
+    pub fn path_form(&self) -> PathForm {
+        self.path_form
+    }
+
+    pub(crate) fn session_token(&self) -> SessionToken {
+        self.session_token
+    }
+
+    pub(crate) fn payload_header(&self) -> bool {
+        self.payload_header
+    }
+
+    pub(crate) fn signed_headers(&self) -> &dyn SignedHeaders {
+        &*self.signed_headers
+    }
+}
+
+impl fmt::Debug for SigningSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningSettings")
+            .field("service", &self.service)
+            .field("region", &self.region)
+            .field("path_form", &self.path_form)
+            .field("session_token", &self.session_token)
+            .field("payload_header", &self.payload_header)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_scope_part(what: &str, value: &str, example: &str) -> Result<(), Error> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if !value.is_empty() && value.bytes().all(legal) {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "{what} {value:?} is not a part of a credential scope; give a name such as {example:?}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_break_the_scope_is_refused() {
+        for bad in ["", " ", "us east", "us/east", "a,b", "é", "a\n", "a=b"] {
+            assert!(SigningSettings::new("s3", bad).is_err(), "region {bad:?}");
+            assert!(SigningSettings::new(bad, "us-east-1").is_err(), "service {bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_s3_family_encodes_once_and_signs_range() {
+        for service in ["s3", "s3express", "s3-outposts", "s3-object-lambda"] {
+            let settings = SigningSettings::new(service, "us-east-1").expect("valid");
+            assert_eq!(settings.path_form(), PathForm::Once);
+            assert!(settings.signed_headers().is_signed(&header::RANGE));
+        }
+        let settings = SigningSettings::new("s3tables", "us-east-1").expect("valid");
+        assert_eq!(settings.path_form(), PathForm::TwiceFolded);
+        assert!(!settings.signed_headers().is_signed(&header::RANGE));
+    }
+}

@@ -1,0 +1,258 @@
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Identity, PayloadHash, SessionToken, SigningSettings,
+    canonical::CanonicalRequest,
+    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN, host_of},
+    key::{KeyCache, SigningKey},
+    scope::{Scope, Timestamp},
+    signature,
+};
+use crate::error::Error;
+
+/// Signs the head of a request: SigV4 without a service, a body or a runtime.
+///
+/// [`SigningLayer`](crate::SigningLayer) does this and all that goes with it; use a `Signer` where no
+/// tower service fits. It caches the signing keys it derives, so keep it and share it.
+///
+/// What is signed is the request as it stands: its URI has to be the one that goes over the wire.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+/// use http::Request;
+/// use tower_sigv4::{
+///     credentials::Credentials,
+///     sigv4::{Identity, PayloadHash, Signer, SigningParams, SigningSettings},
+/// };
+///
+/// let signer = Signer::new();
+/// let settings = SigningSettings::new("service", "us-east-1")?.with_payload_header(false);
+/// let identity = Identity::new(Credentials::new(
+///     "AKIDEXAMPLE",
+///     "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+///     None,
+///     None,
+///     "example",
+/// ))?;
+/// let (mut parts, ()) = Request::get("https://example.amazonaws.com/").body(()).unwrap().into_parts();
+/// signer.sign(&mut parts, &SigningParams {
+///     settings: &settings,
+///     identity: &identity,
+///     payload: &PayloadHash::EMPTY,
+///     time: UNIX_EPOCH + Duration::from_secs(1_440_938_160),
+/// })?;
+/// assert_eq!(parts.headers["x-amz-date"], "20150830T123600Z");
+/// assert_eq!(
+///     parts.headers["authorization"],
+///     "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
+///      SignedHeaders=host;x-amz-date, \
+///      Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+/// );
+/// # Ok::<(), tower_sigv4::Error>(())
+/// ```
+pub struct Signer {
+    keys: KeyCache,
+    stamp: ArcSwap<Stamp>,
+}
+
+/// What one signature is made of, besides the request's head.
+#[derive(Clone, Copy, Debug)]
+pub struct SigningParams<'a> {
+    /// Service, region and the rules of the service.
+    pub settings: &'a SigningSettings,
+    /// Who signs.
+    pub identity: &'a Identity,
+    /// The hash of the body.
+    pub payload: &'a PayloadHash,
+    /// The time of signing; a fraction of a second is cut off.
+    pub time: SystemTime,
+}
+
+/// The texts from which a signature was made, for people to read.
+///
+/// The canonical request holds the session token where the token is signed, so it is a secret as
+/// long as the token is valid: `Debug` shows the signature alone.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The canonical request. Header values are bytes, so it need not be UTF-8.
+    pub canonical_request: Vec<u8>,
+    /// The string to sign.
+    pub string_to_sign: String,
+    /// The signature in lower-case hex.
+    pub signature: String,
+}
+
+/// The text of a second and its header, made once for the second.
+struct Stamp {
+    time: Timestamp,
+    value: HeaderValue,
+}
+
+impl Stamp {
+    fn new(time: SystemTime) -> Result<Self, Error> {
+        let time = Timestamp::new(time)?;
+        let value = HeaderValue::from_bytes(time.as_bytes()).expect("digits, T and Z");
+        Ok(Self { time, value })
+    }
+}
+
+impl Signer {
+    /// A signer that holds no keys yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let epoch = Stamp::new(SystemTime::UNIX_EPOCH).expect("1970 is in range");
+        Self {
+            keys: KeyCache::new(),
+            stamp: ArcSwap::from_pointee(epoch),
+        }
+    }
+
+    /// Signs a request: adds `host` if it is missing, `x-amz-date`, `x-amz-content-sha256`,
+    /// `x-amz-security-token` and `authorization`, each in place of any that were there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the request has neither a `host` header
+    /// nor a host in its URI, or has more headers than a `HeaderMap` can hold;
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the time lies outside the years 1970 to
+    /// 9999. The request is then not signed.
+    pub fn sign(&self, parts: &mut Parts, params: &SigningParams<'_>) -> Result<(), Error> {
+        let time = self.add_headers(parts, params)?;
+        let authorization = self.authorization(parts, params, &time);
+        parts.headers.insert(header::AUTHORIZATION, authorization);
+        Ok(())
+    }
+
+    fn authorization(
+        &self,
+        parts: &Parts,
+        params: &SigningParams<'_>,
+        time: &Timestamp,
+    ) -> HeaderValue {
+        let request = canonical(parts, params);
+        let mut hash = Sha256::new();
+        request.write(&mut hash);
+        let hash = hash.finalize().into();
+        self.with_key(params, time, |key| {
+            let signature = signature::sign(key, time, &hash);
+            signature::authorization(key, &request, &signature)
+        })
+    }
+
+    /// The canonical request, the string to sign and the signature that
+    /// [`sign`](Signer::sign) arrives at for the same arguments.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sign`](Signer::sign).
+    pub fn explain(&self, parts: &Parts, params: &SigningParams<'_>) -> Result<Explanation, Error> {
+        let mut parts = parts.clone();
+        let time = self.add_headers(&mut parts, params)?;
+        let mut canonical_request = Vec::new();
+        canonical(&parts, params).write(&mut canonical_request);
+        let hash = Sha256::digest(&canonical_request).into();
+        let mut string_to_sign = Vec::new();
+        let signature = self.with_key(params, &time, |key| {
+            signature::write_string_to_sign(&mut string_to_sign, &time, key, &hash);
+            signature::sign(key, &time, &hash)
+        });
+        Ok(Explanation {
+            canonical_request,
+            string_to_sign: String::from_utf8_lossy(&string_to_sign).into_owned(),
+            signature: String::from_utf8_lossy(&signature).into_owned(),
+        })
+    }
+
+    /// Adds the headers that the signature covers.
+    fn add_headers(&self, parts: &mut Parts, params: &SigningParams<'_>) -> Result<Timestamp, Error> {
+        const ADDED: usize = 5;
+        parts.headers.try_reserve(ADDED).map_err(|_| {
+            Error::request("the request has more headers than can be signed; send fewer")
+        })?;
+        let headers = &mut parts.headers;
+        if !headers.contains_key(header::HOST) {
+            let host = host_of(&parts.uri).ok_or_else(|| {
+                Error::request("the request has neither a host header nor a host in its URI")
+            })?;
+            headers.insert(header::HOST, host);
+        }
+        let (time, date) = self.stamp(params.time)?;
+        headers.insert(X_AMZ_DATE, date);
+        replace(
+            headers,
+            X_AMZ_CONTENT_SHA256,
+            params.settings.payload_header().then(|| params.payload.header_value()),
+        );
+        replace(headers, X_AMZ_SECURITY_TOKEN, params.identity.token().cloned());
+        Ok(time)
+    }
+
+    /// The second and its header value, both made once for all requests of that second.
+    fn stamp(&self, time: SystemTime) -> Result<(Timestamp, HeaderValue), Error> {
+        let seconds = Timestamp::seconds_of(time)?;
+        let stamp = self.stamp.load();
+        if stamp.time.seconds() == seconds {
+            return Ok((stamp.time, stamp.value.clone()));
+        }
+        let stamp = Stamp::new(time)?;
+        let made = (stamp.time, stamp.value.clone());
+        self.stamp.store(Arc::new(stamp));
+        Ok(made)
+    }
+
+    fn with_key<T>(
+        &self,
+        params: &SigningParams<'_>,
+        time: &Timestamp,
+        f: impl FnOnce(&SigningKey) -> T,
+    ) -> T {
+        let scope = Scope {
+            time,
+            region: params.settings.region(),
+            service: params.settings.service(),
+        };
+        self.keys.with(params.identity.credentials(), scope, f)
+    }
+}
+
+impl Default for Signer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn canonical<'a>(parts: &'a Parts, params: &SigningParams<'a>) -> CanonicalRequest<'a> {
+    let settings = params.settings;
+    let signed = |name: &HeaderName| match name {
+        name if name == header::HOST || name == X_AMZ_DATE || name == X_AMZ_CONTENT_SHA256 => true,
+        name if name == X_AMZ_SECURITY_TOKEN => settings.session_token() == SessionToken::Signed,
+        name => name != header::AUTHORIZATION && settings.signed_headers().is_signed(name),
+    };
+    CanonicalRequest::new(parts, settings.path_form(), signed, params.payload.as_bytes())
+}
+
+fn replace(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    match value {
+        Some(value) => drop(headers.insert(name, value)),
+        None => drop(headers.remove(name)),
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Explanation")
+            .field("signature", &self.signature)
+            .finish_non_exhaustive()
+    }
+}
