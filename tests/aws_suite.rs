@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -39,7 +40,8 @@ fn every_case_of_the_suite_gives_the_three_texts_it_states() {
             check(case, name);
         }
     }
-    println!("{} cases of AWS's signing suite ran", cases.len());
+    // Written past the harness, which would swallow what a passing test prints.
+    writeln!(io::stdout(), "{} cases of AWS's signing suite ran", cases.len()).expect("written");
     assert!(
         cases.len() >= FEWEST_CASES + PATH_ONLY.len(),
         "only {} cases found in {}",
