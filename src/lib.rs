@@ -1,7 +1,86 @@
-//! x
+//! Tower middleware that signs HTTP requests with AWS Signature Version 4.
+//!
+//! A client calls `api.example.com`. Behind it stands an API Gateway with `AWS_IAM`, a Lambda function
+//! URL or an S3 bucket, which verifies a signature made for its own host. Whatever the client signed,
+//! or did not, the answer is 403: *The request signature we calculated does not match the signature
+//! you provided*.
+//!
+//! [`SigningLayer`] wraps any tower service that sends requests. It rewrites each request for the
+//! [`Origin`] it really goes to, collects and hashes the body, and attaches the signature that this
+//! origin will derive from what it receives.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_sigv4::{
+//!     Origin, SigningLayer, SigningSettings, body::SignedBody, credentials::Credentials,
+//! };
+//!
+//! # let http_client = tower::service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
+//! #     let signed = request.headers().contains_key("authorization");
+//! #     Ok::<_, std::convert::Infallible>(Response::new(signed))
+//! # });
+//! let origin = Origin::new(
+//!     "https://abc123.execute-api.us-east-1.amazonaws.com/prod",
+//!     SigningSettings::new("execute-api", "us-east-1")?,
+//! )?;
+//! let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
+//! let client = ServiceBuilder::new()
+//!     .layer(SigningLayer::new(credentials, origin))
+//!     .service(http_client); // hyper-util's client, for one
+//!
+//! let request = Request::get("https://api.example.com/orders?id=1").body(Full::default())?;
+//! let response = client.oneshot(request).await?;
+//! # assert!(*response.body());
+//! # Ok::<(), tower_sigv4::BoxError>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # What is where
+//!
+//! | module | what for |
+//! |---|---|
+//! | [`origin`] | where requests go, and what is rewritten on the way |
+//! | [`credentials`] | where credentials come from, and the cache before it |
+//! | [`sign`] | the middleware's workings, and the order of layers |
+//! | [`body`] | the body of a signed request |
+//! | [`sigv4`] | the protocol, for use without a service |
+//!
+//! # Fail closed
+//!
+//! No request goes out unsigned because something was missing: without credentials, without an
+//! origin, over the body's limit or with an ambiguous path it is an [`Error`], which says what to do
+//! and which status to answer. No secret is in an error, in a log or in the output of `Debug`.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tracing` | no | events: a signed request (debug), a failed refresh of credentials (warn) |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod body;
 mod clock;
 pub mod credentials;
 mod error;
+pub mod origin;
+pub mod sign;
 pub mod sigv4;
-pub use clock::Clock;
-pub use error::{BoxError, Error, ErrorKind};
+
+pub use self::{
+    clock::Clock,
+    error::{BoxError, Error, ErrorKind},
+    origin::url::Origin,
+    sign::{layer::SigningLayer, service::Signing},
+    sigv4::settings::SigningSettings,
+};
+
+/// The README's examples, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

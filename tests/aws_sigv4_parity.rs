@@ -17,10 +17,11 @@ use fastrand::Rng;
 use http::{HeaderValue, Request, request::Parts};
 use percent_encoding::percent_decode_str;
 use tower_sigv4::{
+    SigningSettings,
     credentials::Credentials,
     sigv4::{
-        AllExcept, Explanation, Identity, PathForm, PayloadHash, SessionToken, Signer, SigningParams,
-        SigningSettings,
+        AllExcept, Explanation, Identity, PathForm, PayloadHash, SessionToken, Signer,
+        SigningParams,
     },
 };
 use tracing::{
@@ -179,28 +180,18 @@ fn theirs(case: &Case) -> Result<Outcome, String> {
         .expect("complete")
         .into();
     let headers = case.headers.iter().map(|(name, value)| (*name, &**value));
-    let request = SignableRequest::new(
-        case.method,
-        &*case.uri,
-        headers,
-        SignableBody::Bytes(&case.body),
-    )
-    .map_err(|error| error.to_string())?;
+    let request =
+        SignableRequest::new(case.method, &*case.uri, headers, SignableBody::Bytes(&case.body))
+            .map_err(|error| error.to_string())?;
     let trace = Trace::default();
     let output = tracing::subscriber::with_default(trace.clone(), || sign(request, &params))
         .map_err(|error| error.to_string())?;
     let (instructions, signature) = output.into_parts();
-    let mut headers: Vec<_> = instructions
-        .headers()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+    let mut headers: Vec<_> =
+        instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     headers.sort();
     let canonical_request = trace.0.lock().expect("not poisoned").clone();
-    Ok(Outcome {
-        canonical_request,
-        signature,
-        headers,
-    })
+    Ok(Outcome { canonical_request, signature, headers })
 }
 
 /// Catches the canonical request that aws-sigv4 traces; it is not to be had otherwise.
@@ -264,11 +255,13 @@ fn random_uri(rng: &mut Rng, form: PathForm) -> String {
     );
     // Given a path encoded once, aws-sigv4 takes it as it stands: it must stand encoded once.
     let pieces: &[&str] = match form {
-        PathForm::Once | PathForm::OnceFolded => &["a", "Z", "0", "~", "-", "_", "%2F", "%20", "%C3%A9", "%2B"],
+        PathForm::Once | PathForm::OnceFolded => {
+            &["a", "Z", "0", "~", "-", "_", "%2F", "%20", "%C3%A9", "%2B"]
+        }
         _ => &[
-            "a", "Z", "~", "%2F", "%2f", "%41", "%7e", "+", "%2B", ":", "@", "!", "$", "&", "'", "(",
-            ")", "*", ",", ";", "=", "é", "ሴ", "%zz", "%", "|", "{", "}", "\"", "[", "]", "^", "\\",
-            "%C3%A9", "%ff", "%2e",
+            "a", "Z", "~", "%2F", "%2f", "%41", "%7e", "+", "%2B", ":", "@", "!", "$", "&", "'",
+            "(", ")", "*", ",", ";", "=", "é", "ሴ", "%zz", "%", "|", "{", "}", "\"", "[", "]", "^",
+            "\\", "%C3%A9", "%ff", "%2e",
         ],
     };
     for _ in 0..rng.usize(..6) {
@@ -297,9 +290,21 @@ fn random_uri(rng: &mut Rng, form: PathForm) -> String {
 
 fn random_headers(rng: &mut Rng) -> Vec<(&'static str, String)> {
     let names = [
-        "accept", "Accept", "content-type", "Content-MD5", "x-amz-target", "X-Amz-Meta-A",
-        "x-amz-meta-b", "user-agent", "x-amzn-trace-id", "transfer-encoding", "my-header", "Zeta",
-        "range", "content-length", "te",
+        "accept",
+        "Accept",
+        "content-type",
+        "Content-MD5",
+        "x-amz-target",
+        "X-Amz-Meta-A",
+        "x-amz-meta-b",
+        "user-agent",
+        "x-amzn-trace-id",
+        "transfer-encoding",
+        "my-header",
+        "Zeta",
+        "range",
+        "content-length",
+        "te",
     ];
     let words = ["a", "value", "\"q r\"", "1,2", "  ", " ", "   ", "text/plain;", "é"];
     let mut headers: Vec<_> = (0..rng.usize(..24))
@@ -329,10 +334,7 @@ fn line(canonical_request: &str, number: usize) -> &str {
 /// Servers decode a query as bytes. aws-sigv4 decodes it as UTF-8, and what is not becomes U+FFFD.
 #[test]
 fn query_bytes_that_are_not_utf8_are_kept() {
-    let case = Case {
-        uri: "https://example.com/?a=%FF".to_owned(),
-        ..Case::default()
-    };
+    let case = Case { uri: "https://example.com/?a=%FF".to_owned(), ..Case::default() };
     assert_eq!(line(&canonical(&case), 2), "a=%FF");
     let theirs = theirs(&case).expect("signed");
     assert_eq!(line(&theirs.canonical_request, 2), "a=%EF%BF%BD");
@@ -341,10 +343,7 @@ fn query_bytes_that_are_not_utf8_are_kept() {
 /// A verifier collapses tabs as it does spaces; aws-sigv4 collapses spaces alone.
 #[test]
 fn tabs_are_white_space() {
-    let case = Case {
-        headers: vec![("my-header", "a \t b".to_owned())],
-        ..Case::default()
-    };
+    let case = Case { headers: vec![("my-header", "a \t b".to_owned())], ..Case::default() };
     assert!(canonical(&case).contains("\nmy-header:a b\n"));
     let theirs = theirs(&case).expect("signed");
     assert!(theirs.canonical_request.contains("\nmy-header:a \t b\n"));
@@ -393,10 +392,8 @@ fn a_path_encoded_once_is_encoded_as_s3_does() {
 /// User information is no part of `host` (RFC 9110, section 7.2). aws-sigv4 signs it as one.
 #[test]
 fn user_information_is_not_signed_as_host() {
-    let case = Case {
-        uri: "https://user:password@example.com:8443/".to_owned(),
-        ..Case::default()
-    };
+    let case =
+        Case { uri: "https://user:password@example.com:8443/".to_owned(), ..Case::default() };
     assert!(canonical(&case).contains("\nhost:example.com:8443\n"));
     let theirs = theirs(&case).expect("signed");
     assert!(theirs.canonical_request.contains("\nhost:user:password@example.com:8443\n"));
@@ -405,10 +402,7 @@ fn user_information_is_not_signed_as_host() {
 /// A token of no characters is no token. aws-sigv4 signs and sends an empty header.
 #[test]
 fn an_empty_session_token_is_none() {
-    let case = Case {
-        token: Some(String::new()),
-        ..Case::default()
-    };
+    let case = Case { token: Some(String::new()), ..Case::default() };
     assert!(!canonical(&case).contains("x-amz-security-token"));
     let theirs = theirs(&case).expect("signed");
     assert!(theirs.canonical_request.contains("x-amz-security-token"));
@@ -417,10 +411,7 @@ fn an_empty_session_token_is_none() {
 /// Without a host there is nothing to sign for. aws-sigv4 panics.
 #[test]
 fn a_request_without_host_is_an_error() {
-    let case = Case {
-        uri: "/path".to_owned(),
-        ..Case::default()
-    };
+    let case = Case { uri: "/path".to_owned(), ..Case::default() };
     let settings = SigningSettings::new("service", "us-east-1").expect("valid");
     let credentials = Credentials::new("AKID", "secret", None, None, "test");
     let error = Signer::new()

@@ -12,10 +12,11 @@ use http::{HeaderName, HeaderValue, Request, request::Parts};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tower_sigv4::{
+    SigningSettings,
     credentials::Credentials,
     sigv4::{
-        AllExcept, Explanation, Identity, PathForm, PayloadHash, SessionToken, Signer, SigningParams,
-        SigningSettings,
+        AllExcept, Explanation, Identity, PathForm, PayloadHash, SessionToken, Signer,
+        SigningParams,
     },
 };
 
@@ -135,13 +136,8 @@ fn request(text: &str) -> (Parts, String) {
             _ => headers.last_mut().expect("a line to go on with").1.push_str(line),
         }
     }
-    let mut parts = Request::builder()
-        .method(method)
-        .uri(target)
-        .body(())
-        .expect("a request")
-        .into_parts()
-        .0;
+    let mut parts =
+        Request::builder().method(method).uri(target).body(()).expect("a request").into_parts().0;
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
         parts.headers.append(name, HeaderValue::from_str(&value).expect("a value"));

@@ -5,29 +5,28 @@ use http::{HeaderName, HeaderValue, Uri, header, uri::Scheme};
 /// `x-amz-date`
 pub(crate) const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 /// `x-amz-content-sha256`
-pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName =
-    HeaderName::from_static("x-amz-content-sha256");
+pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 /// `x-amz-security-token`
-pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName =
-    HeaderName::from_static("x-amz-security-token");
+pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
 /// The `host` that belongs to a URI: no user information, and no port that is its scheme's default
-/// (RFC 9110, section 7.2).
+/// (RFC 9110, section 7.2). `None` without a host, or with a port that is none.
 pub(crate) fn host_of(uri: &Uri) -> Option<HeaderValue> {
     let authority = uri.authority()?;
-    let default_port = match uri.scheme() {
+    let host = authority.host();
+    let (_, host_and_port) =
+        authority.as_str().rsplit_once('@').unwrap_or(("", authority.as_str()));
+    let port = match host_and_port.strip_prefix(host)?.strip_prefix(':') {
+        None | Some("") => None,
+        Some(port) => Some(port.parse::<u16>().ok().filter(|&port| port != 0)?),
+    };
+    let default = match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP => Some(80),
         Some(scheme) if *scheme == Scheme::HTTPS => Some(443),
         _ => None,
     };
-    let host_and_port = match authority.port_u16() {
-        port if port.is_none() || port == default_port => authority.host(),
-        _ => match authority.as_str().rsplit_once('@') {
-            Some((_, host_and_port)) => host_and_port,
-            None => authority.as_str(),
-        },
-    };
-    HeaderValue::from_str(host_and_port).ok().filter(|host| !host.is_empty())
+    let host = if port.is_none() || port == default { host } else { host_and_port };
+    HeaderValue::from_str(host).ok().filter(|host| !host.is_empty())
 }
 
 /// Decides which of a request's headers the signature covers.

@@ -42,9 +42,7 @@ impl Identity {
             ));
         }
         if credentials.secret_access_key().is_empty() {
-            return Err(error(
-                "the secret access key is empty; look where it is configured",
-            ));
+            return Err(error("the secret access key is empty; look where it is configured"));
         }
         let token = match credentials.session_token() {
             None | Some("") => None,

@@ -102,10 +102,7 @@ impl KeyCache {
     const CAPACITY: usize = 256;
 
     pub(crate) fn new() -> Self {
-        Self {
-            keys: ArcSwap::default(),
-            hasher: RandomState::new(),
-        }
+        Self { keys: ArcSwap::default(), hasher: RandomState::new() }
     }
 
     /// Hands `f` the key for these credentials and scope, deriving it if it is not held.
@@ -152,9 +149,7 @@ fn make_room(keys: &mut HashMap<u64, Arc<SigningKey>>, today: u64) {
 
 impl fmt::Debug for KeyCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyCache")
-            .field("keys", &self.keys.load().len())
-            .finish_non_exhaustive()
+        f.debug_struct("KeyCache").field("keys", &self.keys.load().len()).finish_non_exhaustive()
     }
 }
 
@@ -170,11 +165,7 @@ mod tests {
     fn at(cache: &KeyCache, secret: &str, time: SystemTime, region: &str) -> *const SigningKey {
         let credentials = Credentials::new("AKID", secret, None, None, "test");
         let time = Timestamp::new(time).expect("in range");
-        let scope = Scope {
-            time: &time,
-            region,
-            service: "s3",
-        };
+        let scope = Scope { time: &time, region, service: "s3" };
         cache.with(&credentials, scope, |key| {
             let mut expected = Hmac::<Sha256>::new_from_slice(
                 generate_signing_key(secret, time.system_time(), region, "s3").as_ref(),

@@ -4,25 +4,25 @@
 //! and what the server derived from it. So there is one canonical form here, written by one piece of
 //! code, and all that signs goes through it.
 //!
-//! Most users need [`SigningSettings`] alone, to tell an [`Origin`](crate::Origin) its service and
+//! Most users need [`SigningSettings`](crate::SigningSettings) alone, to tell an [`Origin`](crate::Origin) its service and
 //! region. [`Signer`] signs a request's head where no tower service fits.
 //!
 //! | type | what for |
 //! |---|---|
-//! | [`SigningSettings`] | service, region, and the service's rules |
+//! | [`SigningSettings`](crate::SigningSettings) | service, region, and the service's rules |
 //! | [`AllowList`], [`AllExcept`], a closure | which headers are signed |
 //! | [`Signer`] | signing, and explaining a signature |
 //! | [`Identity`] | credentials, checked |
 //! | [`PayloadHash`] | the body's part |
 
-mod canonical;
+pub(crate) mod canonical;
 pub(crate) mod encode;
 pub(crate) mod headers;
 mod identity;
 mod key;
 mod payload;
 mod scope;
-mod settings;
+pub(crate) mod settings;
 mod signature;
 mod signer;
 
@@ -30,6 +30,6 @@ pub use self::{
     headers::{AllExcept, AllowList, SignedHeaders},
     identity::Identity,
     payload::PayloadHash,
-    settings::{PathForm, SessionToken, SigningSettings},
+    settings::{PathForm, SessionToken},
     signer::{Explanation, Signer, SigningParams},
 };

@@ -24,9 +24,8 @@ enum Text {
 
 impl PayloadHash {
     /// The hash of a body without bytes.
-    pub const EMPTY: Self = Self(Text::Known(
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-    ));
+    pub const EMPTY: Self =
+        Self(Text::Known("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
 
     /// Hashes a whole payload.
     #[must_use]

@@ -16,7 +16,7 @@ use crate::error::Error;
 /// | all others | twice | folded | |
 ///
 /// ```
-/// use tower_sigv4::sigv4::{PathForm, SigningSettings};
+/// use tower_sigv4::{SigningSettings, sigv4::PathForm};
 ///
 /// let settings = SigningSettings::new("execute-api", "us-east-1")?;
 /// assert_eq!(settings.service(), "execute-api");
@@ -82,10 +82,7 @@ impl SigningSettings {
     pub fn new(service: &str, region: &str) -> Result<Self, Error> {
         check_scope_part("service", service, "execute-api")?;
         check_scope_part("region", region, "us-east-1")?;
-        let s3_family = matches!(
-            service,
-            "s3" | "s3express" | "s3-outposts" | "s3-object-lambda"
-        );
+        let s3_family = matches!(service, "s3" | "s3express" | "s3-outposts" | "s3-object-lambda");
         let (path_form, signed_headers) = if s3_family {
             (PathForm::Once, AllowList::default().add(header::RANGE))
         } else {

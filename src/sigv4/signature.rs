@@ -59,8 +59,15 @@ pub(crate) fn authorization(
     const CREDENTIAL: &str = " Credential=";
     const SIGNED_HEADERS: &str = ", SignedHeaders=";
     const SIGNATURE: &str = ", Signature=";
-    let len = ALGORITHM.len() + CREDENTIAL.len() + key.access_key_id().len() + 1 + key.scope().len()
-        + SIGNED_HEADERS.len() + request.signed_headers_len() + SIGNATURE.len() + signature.len();
+    let len = ALGORITHM.len()
+        + CREDENTIAL.len()
+        + key.access_key_id().len()
+        + 1
+        + key.scope().len()
+        + SIGNED_HEADERS.len()
+        + request.signed_headers_len()
+        + SIGNATURE.len()
+        + signature.len();
     let mut text = Vec::with_capacity(len);
     text.put(ALGORITHM.as_bytes());
     text.put(CREDENTIAL.as_bytes());

@@ -5,14 +5,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Identity, PayloadHash, SessionToken, SigningSettings,
+    Identity, PayloadHash, SessionToken,
     canonical::CanonicalRequest,
     headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN, host_of},
     key::{KeyCache, SigningKey},
     scope::{Scope, Timestamp},
     signature,
 };
-use crate::error::Error;
+use crate::{SigningSettings, error::Error};
 
 /// Signs the head of a request: SigV4 without a service, a body or a runtime.
 ///
@@ -25,8 +25,9 @@ use crate::error::Error;
 /// use std::time::{Duration, UNIX_EPOCH};
 /// use http::Request;
 /// use tower_sigv4::{
+///     SigningSettings,
 ///     credentials::Credentials,
-///     sigv4::{Identity, PayloadHash, Signer, SigningParams, SigningSettings},
+///     sigv4::{Identity, PayloadHash, Signer, SigningParams},
 /// };
 ///
 /// let signer = Signer::new();
@@ -106,10 +107,7 @@ impl Signer {
     #[must_use]
     pub fn new() -> Self {
         let epoch = Stamp::new(SystemTime::UNIX_EPOCH).expect("1970 is in range");
-        Self {
-            keys: KeyCache::new(),
-            stamp: ArcSwap::from_pointee(epoch),
-        }
+        Self { keys: KeyCache::new(), stamp: ArcSwap::from_pointee(epoch) }
     }
 
     /// Signs a request: adds `host` if it is missing, `x-amz-date`, `x-amz-content-sha256`,
@@ -169,7 +167,11 @@ impl Signer {
     }
 
     /// Adds the headers that the signature covers.
-    fn add_headers(&self, parts: &mut Parts, params: &SigningParams<'_>) -> Result<Timestamp, Error> {
+    fn add_headers(
+        &self,
+        parts: &mut Parts,
+        params: &SigningParams<'_>,
+    ) -> Result<Timestamp, Error> {
         const ADDED: usize = 5;
         parts.headers.try_reserve(ADDED).map_err(|_| {
             Error::request("the request has more headers than can be signed; send fewer")
@@ -211,11 +213,8 @@ impl Signer {
         time: &Timestamp,
         f: impl FnOnce(&SigningKey) -> T,
     ) -> T {
-        let scope = Scope {
-            time,
-            region: params.settings.region(),
-            service: params.settings.service(),
-        };
+        let scope =
+            Scope { time, region: params.settings.region(), service: params.settings.service() };
         self.keys.with(params.identity.credentials(), scope, f)
     }
 }
@@ -251,8 +250,6 @@ impl fmt::Debug for Signer {
 
 impl fmt::Debug for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Explanation")
-            .field("signature", &self.signature)
-            .finish_non_exhaustive()
+        f.debug_struct("Explanation").field("signature", &self.signature).finish_non_exhaustive()
     }
 }

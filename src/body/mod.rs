@@ -1,0 +1,11 @@
+//! The body of a signed request.
+//!
+//! A signature covers the hash of the body and stands in the head that goes before it, so a body is
+//! collected, and hashed as it comes, before the request is sent. Its frames are kept as they came:
+//! nothing is copied.
+
+mod collect;
+mod signed;
+
+pub use self::signed::SignedBody;
+pub(crate) use self::{collect::Collect, signed::Frames};

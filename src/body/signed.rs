@@ -1,0 +1,137 @@
+use std::{
+    collections::VecDeque,
+    fmt, mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+pin_project! {
+    /// The body that [`Signing`](crate::Signing) hands to the inner service.
+    ///
+    /// Either the bytes that were signed, with their exact length and the trailers that followed
+    /// them; or, where a request is passed on unsigned, the caller's body as it is.
+    pub struct SignedBody<B> {
+        #[pin]
+        inner: Inner<B>,
+    }
+}
+
+pin_project! {
+    #[project = InnerProj]
+    enum Inner<B> {
+        Signed { frames: Frames },
+        Unsigned { #[pin] body: B },
+    }
+}
+
+/// A collected body: the frames as they came.
+#[derive(Default)]
+pub(crate) struct Frames {
+    /// The next frame, apart from the others, since most bodies have no second one.
+    first: Bytes,
+    rest: VecDeque<Bytes>,
+    /// What is left, in bytes.
+    len: u64,
+    trailers: Option<HeaderMap>,
+}
+
+impl Frames {
+    pub(crate) fn push(&mut self, data: Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        self.len += data.len() as u64;
+        if self.first.is_empty() {
+            self.first = data;
+        } else {
+            self.rest.push_back(data);
+        }
+    }
+
+    /// A body may send trailers but once; of more the names are joined.
+    pub(crate) fn push_trailers(&mut self, trailers: HeaderMap) {
+        match &mut self.trailers {
+            Some(earlier) => earlier.extend(trailers),
+            None => self.trailers = Some(trailers),
+        }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        let data = mem::replace(&mut self.first, self.rest.pop_front().unwrap_or_default());
+        if data.is_empty() {
+            return self.trailers.take().map(Frame::trailers);
+        }
+        self.len -= data.len() as u64;
+        Some(Frame::data(data))
+    }
+}
+
+impl<B> SignedBody<B> {
+    pub(crate) fn signed(frames: Frames) -> Self {
+        Self { inner: Inner::Signed { frames } }
+    }
+
+    pub(crate) fn unsigned(body: B) -> Self {
+        Self { inner: Inner::Unsigned { body } }
+    }
+}
+
+impl<B> Body for SignedBody<B>
+where
+    B: Body,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().inner.project() {
+            InnerProj::Signed { frames } => Poll::Ready(frames.next().map(Ok)),
+            InnerProj::Unsigned { body } => {
+                let frame = ready!(body.poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Signed { frames } => frames.len == 0 && frames.trailers.is_none(),
+            Inner::Unsigned { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Signed { frames } => SizeHint::with_exact(frames.len),
+            Inner::Unsigned { body } => body.size_hint(),
+        }
+    }
+}
+
+/// Copies nothing if the data are `Bytes` already.
+pub(super) fn into_bytes(mut data: impl Buf) -> Bytes {
+    data.copy_to_bytes(data.remaining())
+}
+
+impl<B> fmt::Debug for SignedBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.inner {
+            Inner::Signed { frames } => {
+                f.debug_struct("SignedBody").field("len", &frames.len).finish_non_exhaustive()
+            }
+            Inner::Unsigned { .. } => f.debug_struct("SignedBody").finish_non_exhaustive(),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwapOption;
+use aws_credential_types::{Credentials, provider::ProvideCredentials};
+use tokio::{sync::Mutex, time};
+
+use crate::{
+    clock::Clock,
+    error::{Error, ErrorKind},
+    sigv4::Identity,
+};
+
+/// Keeps the credentials of a provider until shortly before they expire.
+///
+/// - Requests that need new credentials at the same time ask the provider once; if that one request
+///   is dropped, the next takes over.
+/// - From [`refresh_window`](CredentialsCache::with_refresh_window) before they expire on, one request
+///   asks for new ones, at a random point so that a fleet does not ask at once. The others go on with
+///   those at hand, and so does that one if the provider fails.
+/// - An error is never kept: it is the answer to those who waited for it, and the next request asks
+///   again.
+///
+/// A clone shares the cache, so keep one to [`invalidate`](CredentialsCache::invalidate) it.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_sigv4::credentials::{CredentialsCache, EnvironmentCredentials};
+///
+/// let cache = CredentialsCache::new(EnvironmentCredentials::new())
+///     .with_refresh_window(Duration::from_secs(120))
+///     .with_load_timeout(Duration::from_secs(3));
+/// cache.invalidate(); // the next request asks the provider
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct CredentialsCache {
+    shared: Arc<Shared>,
+    refresh_window: Duration,
+    load_timeout: Duration,
+}
+
+struct Shared {
+    provider: Box<dyn ProvideCredentials>,
+    current: ArcSwapOption<Entry>,
+    /// Held while the provider is asked; holds its last answer, if that was an error.
+    flight: Mutex<Option<Error>>,
+    /// How often the provider has answered, with credentials or an error.
+    answers: AtomicU64,
+}
+
+/// Credentials, and how long they are good for.
+pub(crate) struct Entry {
+    identity: Identity,
+    /// When to ask for new ones, and when they expire; `None` if they do not.
+    refresh_at: Option<SystemTime>,
+    expires_at: Option<SystemTime>,
+}
+
+impl CredentialsCache {
+    /// 5 minutes, as long as the AWS SDKs take.
+    const REFRESH_WINDOW: Duration = Duration::from_secs(5 * 60);
+    /// 5 seconds, the load timeout of the AWS SDK for Rust.
+    const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
+    /// How long to leave a provider alone that failed while there are valid credentials.
+    const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+    /// A cache before a provider, which is asked when the first request comes.
+    pub fn new(provider: impl ProvideCredentials + 'static) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                provider: Box::new(provider),
+                current: ArcSwapOption::empty(),
+                flight: Mutex::new(None),
+                answers: AtomicU64::new(0),
+            }),
+            refresh_window: Self::REFRESH_WINDOW,
+            load_timeout: Self::LOAD_TIMEOUT,
+        }
+    }
+
+    /// Sets how long before credentials expire new ones are asked for: 5 minutes by default, and half
+    /// their lifetime at most.
+    pub fn with_refresh_window(mut self, window: Duration) -> Self {
+        self.refresh_window = window;
+        self
+    }
+
+    /// Sets how long the provider may take: 5 seconds by default.
+    pub fn with_load_timeout(mut self, timeout: Duration) -> Self {
+        self.load_timeout = timeout;
+        self
+    }
+
+    /// Forgets the credentials at hand; the next request asks the provider.
+    pub fn invalidate(&self) {
+        self.shared.current.store(None);
+    }
+
+    /// The credentials at hand, if they need not be refreshed.
+    pub(crate) fn fresh(&self, now: SystemTime) -> Option<Arc<Entry>> {
+        let entry = self.shared.current.load();
+        entry.as_ref().filter(|entry| entry.is_fresh(now)).cloned()
+    }
+
+    /// The credentials at hand, or new ones if they need to be refreshed.
+    pub(crate) async fn load(self, clock: Clock) -> Result<Arc<Entry>, Error> {
+        let now = clock.now();
+        let at_hand = self.shared.current.load_full().filter(|entry| entry.is_valid(now));
+        match at_hand {
+            Some(entry) => Ok(self.refresh(entry, &clock).await),
+            None => self.replace(&clock).await,
+        }
+    }
+
+    /// New credentials if this is the request that is to fetch them and it can; else those at hand.
+    async fn refresh(&self, entry: Arc<Entry>, clock: &Clock) -> Arc<Entry> {
+        let Ok(mut flight) = self.shared.flight.try_lock() else {
+            return entry;
+        };
+        if let Some(entry) = self.fresh(clock.now()) {
+            return entry;
+        }
+        match self.ask(&mut flight, clock).await {
+            Ok(refreshed) => refreshed,
+            Err(_error) => {
+                #[cfg(feature = "tracing")]
+                tracing::warn!(error = %_error, "credentials were not refreshed, using those at hand");
+                // Unless they were invalidated meanwhile.
+                let at_hand = Some(entry.clone());
+                let postponed = Some(Arc::new(entry.postponed(clock.now())));
+                self.shared.current.compare_and_swap(&at_hand, postponed);
+                entry
+            }
+        }
+    }
+
+    /// New credentials, fetched by this request or by the one that was first.
+    async fn replace(&self, clock: &Clock) -> Result<Arc<Entry>, Error> {
+        let answers = self.shared.answers.load(Ordering::SeqCst);
+        let mut flight = self.shared.flight.lock().await;
+        let now = clock.now();
+        if let Some(entry) = self.shared.current.load_full().filter(|entry| entry.is_valid(now)) {
+            return Ok(entry);
+        }
+        let answered = self.shared.answers.load(Ordering::SeqCst) != answers;
+        if let Some(error) = flight.as_ref().filter(|_| answered) {
+            return Err(error.clone()); // the answer this request waited for
+        }
+        self.ask(&mut flight, clock).await
+    }
+
+    async fn ask(&self, flight: &mut Option<Error>, clock: &Clock) -> Result<Arc<Entry>, Error> {
+        let provider = &self.shared.provider;
+        let answer = match time::timeout(self.load_timeout, provider.provide_credentials()).await {
+            Ok(Ok(credentials)) => Ok(credentials),
+            Ok(Err(error)) => Err(Error::new(
+                ErrorKind::Credentials,
+                "the credentials provider failed, so the request was not signed",
+            )
+            .with_source(error)),
+            Err(elapsed) => provider.fallback_on_interrupt().ok_or_else(|| {
+                Error::new(
+                    ErrorKind::CredentialsTimeout,
+                    format!("the credentials provider did not answer in {:?}", self.load_timeout),
+                )
+                .with_source(elapsed)
+            }),
+        };
+        let entry = answer
+            .and_then(|credentials| Entry::new(credentials, clock.now(), self.refresh_window))
+            .map(Arc::new);
+        self.shared.answers.fetch_add(1, Ordering::SeqCst);
+        match &entry {
+            Ok(entry) => self.shared.current.store(Some(entry.clone())),
+            Err(error) => *flight = Some(error.clone()),
+        }
+        entry
+    }
+}
+
+impl Entry {
+    fn new(credentials: Credentials, now: SystemTime, window: Duration) -> Result<Self, Error> {
+        let expires_at = credentials.expiry();
+        let refresh_at = match expires_at.map(|expiry| (expiry, expiry.duration_since(now))) {
+            None => None,
+            Some((expiry, Ok(lifetime))) if !lifetime.is_zero() => {
+                let window = window.min(lifetime / 2);
+                Some(expiry - window.mul_f64(1.0 - fastrand::f64() / 2.0))
+            }
+            Some(_) => {
+                return Err(Error::new(
+                    ErrorKind::Credentials,
+                    "the credentials provider answered with credentials that have expired; compare \
+                     this machine's clock with the provider's",
+                ));
+            }
+        };
+        Ok(Self { identity: Identity::new(credentials)?, refresh_at, expires_at })
+    }
+
+    /// The same credentials, to be refreshed a little later.
+    fn postponed(&self, now: SystemTime) -> Self {
+        let pause = CredentialsCache::RETRY_AFTER.mul_f64(1.0 + fastrand::f64());
+        Self {
+            identity: self.identity.clone(),
+            refresh_at: Some(now + pause),
+            expires_at: self.expires_at,
+        }
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn is_valid(&self, now: SystemTime) -> bool {
+        self.expires_at.is_none_or(|expiry| now < expiry)
+    }
+
+    fn is_fresh(&self, now: SystemTime) -> bool {
+        self.is_valid(now) && self.refresh_at.is_none_or(|refresh| now < refresh)
+    }
+}
+
+impl<P> From<P> for CredentialsCache
+where
+    P: ProvideCredentials + 'static,
+{
+    fn from(provider: P) -> Self {
+        Self::new(provider)
+    }
+}
+
+impl fmt::Debug for CredentialsCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialsCache")
+            .field("refresh_window", &self.refresh_window)
+            .field("load_timeout", &self.load_timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,102 @@
+use std::env;
+
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, error::CredentialsError, future},
+};
+
+/// Credentials in environment variables: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for
+/// temporary ones, `AWS_SESSION_TOKEN`.
+///
+/// The names are those of the AWS SDKs and Tools Reference Guide, "AWS access keys". The variables are
+/// read anew each time the [`CredentialsCache`](super::CredentialsCache) asks.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use tower_sigv4::credentials::{EnvironmentCredentials, ProvideCredentials};
+///
+/// match EnvironmentCredentials::new().provide_credentials().await {
+///     Ok(credentials) => assert!(!credentials.access_key_id().is_empty()),
+///     Err(error) => {
+///         let source = std::error::Error::source(&error).expect("names the variable");
+///         assert!(source.to_string().starts_with("AWS_"));
+///     }
+/// }
+/// # });
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct EnvironmentCredentials(());
+
+impl EnvironmentCredentials {
+    /// Reads nothing yet.
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl ProvideCredentials for EnvironmentCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(load(|name| env::var(name).ok()))
+    }
+}
+
+fn load(variable: impl Fn(&str) -> Option<String>) -> Result<Credentials, CredentialsError> {
+    let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+    let required = |name: &str| {
+        set(name).ok_or_else(|| {
+            CredentialsError::not_loaded(format!("{name} is not set; export it, or use a profile"))
+        })
+    };
+    Ok(Credentials::new(
+        required("AWS_ACCESS_KEY_ID")?,
+        required("AWS_SECRET_ACCESS_KEY")?,
+        set("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    fn from(variables: &[(&str, &str)]) -> Result<Credentials, CredentialsError> {
+        load(|wanted| {
+            let found = variables.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_three_variables_are_read() {
+        let id = ("AWS_ACCESS_KEY_ID", "AKID");
+        let secret = ("AWS_SECRET_ACCESS_KEY", "secret");
+        let credentials = from(&[id, secret]).expect("complete");
+        assert_eq!(credentials.access_key_id(), "AKID");
+        assert_eq!(credentials.secret_access_key(), "secret");
+        assert_eq!(credentials.session_token(), None);
+
+        let credentials = from(&[id, secret, ("AWS_SESSION_TOKEN", "token")]).expect("complete");
+        assert_eq!(credentials.session_token(), Some("token"));
+    }
+
+    #[test]
+    fn a_missing_or_blank_variable_is_named() {
+        for (variables, name) in [
+            (&[][..], "AWS_ACCESS_KEY_ID"),
+            (&[("AWS_SECRET_ACCESS_KEY", "secret")], "AWS_ACCESS_KEY_ID"),
+            (&[("AWS_ACCESS_KEY_ID", "AKID")], "AWS_SECRET_ACCESS_KEY"),
+            (&[("AWS_ACCESS_KEY_ID", " "), ("AWS_SECRET_ACCESS_KEY", "s")], "AWS_ACCESS_KEY_ID"),
+        ] {
+            let error = from(variables).expect_err(name);
+            let source = error.source().expect("a cause").to_string();
+            assert!(source.starts_with(name), "{source}");
+        }
+    }
+}

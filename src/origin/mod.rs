@@ -1,0 +1,47 @@
+//! Where a request really goes: [`Origin`](crate::Origin), how it is chosen, and the rewrite for it.
+//!
+//! A [`SigningLayer`](crate::SigningLayer) asks its target for each request:
+//!
+//! | target | when |
+//! |---|---|
+//! | [`Origin`](crate::Origin) | every request goes to one origin |
+//! | [`OriginRules`] | a gateway: ordered rules on host, path, method and header |
+//! | [`Direct`] | a client: each request's own absolute URI is the origin |
+//! | a closure, or your own [`ResolveOrigin`] | anything else |
+//!
+//! # What reaches the origin
+//!
+//! A server derives the signature from what it receives, so the request line is made unambiguous
+//! before it is signed. By default ([`WireForm::Preserve`]) the caller's bytes and order stay, since
+//! applications match on them, except:
+//!
+//! - bytes that no URI may hold (RFC 3986) are percent-encoded;
+//! - `+` in a query, which servers read as a space, becomes `%20`;
+//! - where the service folds paths, the path is folded, `%2e` taken for the dot it stands for;
+//! - for the S3 family the segments of the path are sent in S3's own encoding: `+` as `%2B`;
+//! - a `%` without two hex digits after it is refused.
+//!
+//! What belongs to the connection goes (RFC 9110, section 7.6.1), so does `Expect`; `te: trailers`
+//! stays. Where the layer signs, an old signature goes too: `authorization`, `x-amz-date`,
+//! `x-amz-content-sha256`, the session token and the `X-Amz-*` parameters of a presigned URL.
+
+#[macro_use]
+mod options;
+mod destination;
+mod direct;
+mod forwarded;
+mod headers;
+mod rewrite;
+mod rules;
+pub(crate) mod url;
+mod wire;
+
+pub use self::{
+    destination::{Destination, ResolveOrigin},
+    direct::Direct,
+    forwarded::Peer,
+    options::SigningBehavior,
+    rules::{OriginRules, Rule},
+    wire::WireForm,
+};
+pub(crate) use self::{headers::carries_signature, rewrite::rewrite};

@@ -1,0 +1,97 @@
+//! The request as the origin is to receive it, but for body and signature.
+
+use http::{Method, Uri, Version, header, request::Parts, uri::PathAndQuery};
+
+use super::{Destination, Peer, forwarded, headers, wire};
+use crate::{
+    error::{Error, ErrorKind},
+    sigv4::headers::host_of,
+};
+
+/// Rewrites a request's head for its destination.
+///
+/// `signs` tells whether it is signed afterwards; the client's own signature is kept if not.
+pub(crate) fn rewrite(
+    parts: &mut Parts,
+    destination: &Destination,
+    signs: bool,
+) -> Result<(), Error> {
+    if signs && headers::is_aws_chunked(&parts.headers) {
+        return Err(Error::new(
+            ErrorKind::UnsupportedBody,
+            "the body is framed as aws-chunked, whose chunks carry signatures of the client's own; \
+             switch the client's chunked signing off, or leave its signature with `NoOverride`",
+        ));
+    }
+    let origin = &destination.origin;
+    let uri = uri(parts, destination, signs)?;
+    let reached = host_of(&parts.uri).or_else(|| parts.headers.get(header::HOST).cloned());
+    headers::strip(&mut parts.headers, signs);
+    parts
+        .headers
+        .try_reserve(ADDED)
+        .map_err(|_| Error::request("the request has more headers than can be sent; send fewer"))?;
+    if origin.options().forwarded {
+        let peer = parts.extensions.get::<Peer>();
+        forwarded::append(&mut parts.headers, peer, reached, parts.uri.scheme());
+    }
+    parts.headers.insert(header::HOST, origin.host_value().clone());
+    parts.uri = uri;
+    parts.version = Version::HTTP_11; // the client's own; the next connection has one of its own
+    Ok(())
+}
+
+/// Headers that rewriting and signing add at most, reserved at once.
+const ADDED: usize = 9;
+
+fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Error> {
+    let origin = &destination.origin;
+    let path = parts.uri.path();
+    if parts.method == Method::CONNECT || !path.starts_with('/') {
+        return Err(Error::request(format!(
+            "{} {path:?} asks for no resource, so there is nothing to sign; send a request with a path",
+            parts.method,
+        )));
+    }
+    let path = wire::path(path, origin.options())?;
+    let query = parts.uri.query().map(|query| wire::query(query, origin.options(), signs));
+    let query = query.transpose()?.filter(|query| !query.is_empty());
+    let rest = strip_segments(&path, destination.strip);
+    let added = destination.prefix.as_deref().unwrap_or_default();
+
+    let mut target = String::with_capacity(
+        origin.prefix().len()
+            + added.len()
+            + rest.len()
+            + 2
+            + query.as_ref().map_or(0, |q| q.len()),
+    );
+    target.push_str(origin.prefix());
+    target.push_str(added);
+    target.push_str(rest);
+    if target.is_empty() {
+        target.push('/');
+    }
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(&query);
+    }
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(origin.scheme().clone());
+    uri.authority = Some(origin.authority().clone());
+    uri.path_and_query = Some(PathAndQuery::try_from(target).map_err(too_long)?);
+    Uri::from_parts(uri).map_err(too_long)
+}
+
+/// What is left of a path without its first `count` segments: empty, or starting with a slash.
+fn strip_segments(path: &str, count: usize) -> &str {
+    match path.match_indices('/').nth(count) {
+        Some((at, _)) => &path[at..],
+        None => "",
+    }
+}
+
+fn too_long(source: impl Into<crate::BoxError>) -> Error {
+    Error::request("the request target is too long to be sent; shorten its path or query")
+        .with_source(source)
+}

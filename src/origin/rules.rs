@@ -1,0 +1,267 @@
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Method, header, request::Parts};
+use percent_encoding::percent_decode_str;
+
+use super::{Destination, ResolveOrigin, options::Options, wire};
+use crate::{Origin, error::Error, sigv4::encode};
+
+/// Ordered rules: the first that matches a request names its origin.
+///
+/// A request that none matches is an error of kind [`NoMatch`](crate::ErrorKind::NoMatch) and goes
+/// nowhere.
+///
+/// ```
+/// use http::{Method, Request};
+/// use tower_sigv4::{
+///     Origin, SigningSettings,
+///     origin::{OriginRules, ResolveOrigin, Rule},
+/// };
+///
+/// let settings = SigningSettings::new("execute-api", "us-east-1")?;
+/// let orders = Origin::new("https://abc123.execute-api.us-east-1.amazonaws.com/prod", settings)?;
+/// let rules = OriginRules::new().add_rule(
+///     Rule::path("/orders")?
+///         .with_host("*.example.com")?
+///         .with_methods([Method::GET, Method::POST])
+///         .with_strip_prefix(),
+///     orders,
+/// );
+///
+/// let matches = |method: &str, uri: &str| {
+///     let (head, ()) = Request::builder().method(method).uri(uri).body(()).unwrap().into_parts();
+///     rules.resolve(&head).is_ok()
+/// };
+/// assert!(matches("GET", "https://api.example.com/orders/1"));
+/// assert!(!matches("GET", "https://api.example.com/orders2"));
+/// assert!(!matches("GET", "https://api.example.com/orders/../admin"));
+/// assert!(!matches("PUT", "https://api.example.com/orders/1"));
+/// assert!(!matches("GET", "https://example.com/orders/1"));
+/// # Ok::<(), tower_sigv4::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct OriginRules {
+    rules: Arc<Vec<(Rule, Destination)>>,
+}
+
+impl OriginRules {
+    /// No rules yet: nothing matches.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a rule: requests that it matches, and no earlier one, go to `origin`.
+    pub fn add_rule(mut self, rule: Rule, origin: Origin) -> Self {
+        let destination = Destination {
+            strip: if rule.strip { rule.path.len() } else { 0 },
+            prefix: rule.added.as_deref().map(|added| prefix(added, origin.options())),
+            origin,
+        };
+        Arc::make_mut(&mut self.rules).push((rule, destination));
+        self
+    }
+}
+
+impl ResolveOrigin for OriginRules {
+    fn resolve(&self, head: &Parts) -> Result<Destination, Error> {
+        let path = encode::fold_escaped(head.uri.path());
+        let host = host(head)?;
+        let found = self.rules.iter().find(|(rule, destination)| {
+            rule.matches(head, host, &path)
+                // A path sent unfolded has to match as it is sent, too.
+                && (destination.origin.options().settings.path_form().folds()
+                    || rule.matches_path(head.uri.path()))
+        });
+        match found {
+            Some((_, destination)) => Ok(destination.clone()),
+            None => Err(Error::no_match(format!(
+                "no rule matches {} {path:?} for host {:?}",
+                head.method,
+                host.unwrap_or_default(),
+            ))),
+        }
+    }
+}
+
+/// What a request must be like to match: all conditions at once.
+///
+/// Paths are compared segment by segment, decoded, after dot segments and empty segments are folded:
+/// `/public/../admin` is `/admin` to a rule, and so is `/public/%2e%2e/admin`.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Rule {
+    /// Decoded segments of the path prefix.
+    path: Vec<Vec<u8>>,
+    host: Option<HostPattern>,
+    methods: Vec<Method>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    strip: bool,
+    added: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum HostPattern {
+    Exact(String),
+    /// With its leading dot: `.example.com`.
+    Suffix(String),
+}
+
+impl Rule {
+    /// Matches every request, until conditions are added.
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Matches a path prefix, at a segment boundary: `/orders` matches `/orders` and `/orders/1`, not
+    /// `/orders2`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it does not start with a slash, or cannot
+    /// be a path.
+    pub fn path(prefix: &str) -> Result<Self, Error> {
+        check_path("path", prefix)?;
+        let folded = encode::fold_escaped(prefix);
+        let segments = folded.split('/').filter(|segment| !segment.is_empty());
+        Ok(Self {
+            path: segments.map(|segment| percent_decode_str(segment).collect()).collect(),
+            ..Self::default()
+        })
+    }
+
+    /// Matches a host, `api.example.com`, or all below one, `*.example.com`. Case and port do not
+    /// matter.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is neither.
+    pub fn with_host(mut self, pattern: &str) -> Result<Self, Error> {
+        let (name, wildcard) = match pattern.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (pattern, false),
+        };
+        let bracketed = name.starts_with('[') && name.ends_with(']');
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.starts_with('.') || !(bracketed || name.chars().all(legal)) {
+            return Err(Error::config(format!(
+                "host {pattern:?} is not a host; give one without a port, such as \
+                 \"api.example.com\" or \"*.example.com\""
+            )));
+        }
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        self.host = Some(match wildcard {
+            true => HostPattern::Suffix(format!(".{name}")),
+            false => HostPattern::Exact(name),
+        });
+        Ok(self)
+    }
+
+    /// Matches any of these methods.
+    pub fn with_methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.methods = methods.into_iter().collect();
+        self
+    }
+
+    /// Matches requests that have this header with this value; called again, all of them.
+    pub fn add_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Takes the path prefix off before the request goes to its origin.
+    pub fn with_strip_prefix(mut self) -> Self {
+        self.strip = true;
+        self
+    }
+
+    /// Puts a path between the origin's own and the request's.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it does not start with a slash, or cannot
+    /// be a path.
+    pub fn with_add_prefix(mut self, prefix: &str) -> Result<Self, Error> {
+        check_path("added prefix", prefix)?;
+        self.added = Some(prefix.to_owned());
+        Ok(self)
+    }
+
+    fn matches(&self, head: &Parts, host: Option<&str>, folded: &str) -> bool {
+        let has = |(name, value): &(HeaderName, HeaderValue)| {
+            head.headers.get_all(name).iter().any(|found| found == value)
+        };
+        (self.methods.is_empty() || self.methods.contains(&head.method))
+            && self
+                .host
+                .as_ref()
+                .is_none_or(|pattern| host.is_some_and(|host| pattern.matches(host)))
+            && self.matches_path(folded)
+            && self.headers.iter().all(has)
+    }
+
+    fn matches_path(&self, path: &str) -> bool {
+        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        self.path.iter().all(|expected| {
+            segments
+                .next()
+                .is_some_and(|found| percent_decode_str(found).eq(expected.iter().copied()))
+        })
+    }
+}
+
+impl HostPattern {
+    fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(name) => host.eq_ignore_ascii_case(name),
+            Self::Suffix(suffix) => {
+                host.len() > suffix.len()
+                    && host
+                        .get(host.len() - suffix.len()..)
+                        .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+            }
+        }
+    }
+}
+
+/// The host a request names, without its port. An absolute URI goes before the header (RFC 9112,
+/// section 3.2.2).
+fn host(head: &Parts) -> Result<Option<&str>, Error> {
+    let host = match head.uri.host() {
+        Some(host) => Some(host),
+        None => {
+            let mut values = head.headers.get_all(header::HOST).iter();
+            let value = values.next();
+            if values.next().is_some() {
+                return Err(Error::request("the request has more than one host header; send one"));
+            }
+            value.and_then(|value| value.to_str().ok()).map(without_port)
+        }
+    };
+    Ok(host.map(|host| host.strip_suffix('.').unwrap_or(host)))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn check_path(what: &str, path: &str) -> Result<(), Error> {
+    let legal = path.starts_with('/')
+        && !path.contains(['?', '#'])
+        && encode::has_whole_escapes(path.as_bytes());
+    if legal {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "{what} {path:?} is not a path; give one such as \"/orders\", with a literal % as %25"
+    )))
+}
+
+/// An added prefix as it is sent to this origin, without a slash at its end.
+fn prefix(added: &str, options: &Options) -> Arc<str> {
+    let path = wire::path(added, options).unwrap_or(added.into());
+    path.trim_end_matches('/').into()
+}

@@ -1,0 +1,232 @@
+use std::{fmt, sync::Arc};
+
+use http::{
+    HeaderValue, Uri,
+    uri::{Authority, Scheme},
+};
+
+use super::{options::Options, wire};
+use crate::{SigningSettings, error::Error, sigv4::headers::host_of};
+
+/// A server that verifies signatures: its URL, and how requests to it are signed.
+///
+/// ```
+/// use tower_sigv4::{Origin, SigningSettings, origin::SigningBehavior};
+///
+/// let origin = Origin::new(
+///     "https://abc123.execute-api.us-east-1.amazonaws.com/prod",
+///     SigningSettings::new("execute-api", "us-east-1")?,
+/// )?
+/// .with_signing(SigningBehavior::NoOverride)
+/// .with_body_limit(1024 * 1024);
+/// assert_eq!(origin.host(), "abc123.execute-api.us-east-1.amazonaws.com");
+/// # Ok::<(), tower_sigv4::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Origin(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    scheme: Scheme,
+    authority: Authority,
+    host: HeaderValue,
+    /// Empty, or starting with a slash and not ending with one.
+    prefix: Arc<str>,
+    options: Options,
+}
+
+impl Origin {
+    /// An origin at a URL, such as `https://abc123.execute-api.us-east-1.amazonaws.com/prod`.
+    ///
+    /// A path goes before the path of each request; it is where an API Gateway stage stands. User
+    /// information is dropped, and so is a port that is the scheme's default.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL is not an absolute `http` or
+    /// `https` URL, or has a query or a fragment.
+    pub fn new(url: &str, settings: SigningSettings) -> Result<Self, Error> {
+        let error = |cure: &str| {
+            let shown = without_user_information(url);
+            Error::config(format!("origin {shown:?} {cure}"))
+        };
+        if url.contains(['?', '#']) {
+            return Err(error("has a query or a fragment; leave it out"));
+        }
+        let uri: Uri = url.parse().map_err(|source| {
+            error("is no URL; give one such as \"https://api.example.com\"").with_source(source)
+        })?;
+        let (Some(scheme), Some(_)) = (uri.scheme(), uri.authority()) else {
+            return Err(error("is not absolute; begin it with \"https://\""));
+        };
+        if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
+            return Err(error("is neither http nor https"));
+        }
+        let host =
+            host_of(&uri).ok_or_else(|| error("has no host, or a port outside 1 to 65535"))?;
+        let options = Options::new(settings, true);
+        let path = wire::path(uri.path(), &options)
+            .map_err(|source| error("has a path that cannot be sent").with_source(source))?;
+        let prefix = path.trim_end_matches('/').into();
+        Self::from_parts(scheme.clone(), host, prefix, options)
+            .ok_or_else(|| error("has a host that cannot be connected to"))
+    }
+
+    /// An origin whose authority is the host that requests to it name.
+    pub(crate) fn from_parts(
+        scheme: Scheme,
+        host: HeaderValue,
+        prefix: Arc<str>,
+        options: Options,
+    ) -> Option<Self> {
+        let authority = Authority::try_from(host.as_bytes()).ok()?;
+        Some(Self(Arc::new(Inner { scheme, authority, host, prefix, options })))
+    }
+
+    /// Sets the `host` that is sent and signed, where it differs from the URL's: behind a tunnel, a
+    /// VPC endpoint or in a test.
+    ///
+    /// The connection still goes to the URL's host. On HTTP/2 there is one name for both, so connect
+    /// by HTTP/1 then.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a host, with a port or without.
+    pub fn with_signed_host(mut self, host: &str) -> Result<Self, Error> {
+        let authority = Authority::try_from(host)
+            .ok()
+            .filter(|authority| !authority.host().is_empty() && !host.contains('@'));
+        let value = authority.and_then(|_| HeaderValue::from_str(host).ok());
+        self.inner_mut().host = value.ok_or_else(|| {
+            let shown = without_user_information(host);
+            Error::config(format!(
+                "signed host {shown:?} is not a host; give one such as \"api.example.com\" or \
+                 \"api.example.com:8443\""
+            ))
+        })?;
+        Ok(self)
+    }
+
+    option_setters!();
+
+    /// The `host` that is sent and signed.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host.to_str().unwrap_or_default()
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub(crate) fn scheme(&self) -> &Scheme {
+        &self.0.scheme
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.0.authority
+    }
+
+    pub(crate) fn host_value(&self) -> &HeaderValue {
+        &self.0.host
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        &self.0.prefix
+    }
+
+    fn inner_mut(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
+    }
+
+    fn options_mut(&mut self) -> &mut Options {
+        &mut self.inner_mut().options
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { scheme, authority, host, prefix, options } = &*self.0;
+        f.debug_struct("Origin")
+            .field("url", &format_args!("{scheme}://{authority}{prefix}"))
+            .field("host", host)
+            .field("options", options)
+            .finish()
+    }
+}
+
+/// A URL as an error may show it: what stands before an `@` may be a password.
+fn without_user_information(url: &str) -> &str {
+    url.rsplit_once('@').map_or(url, |(_, rest)| rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(url: &str) -> Result<Origin, Error> {
+        Origin::new(url, SigningSettings::new("execute-api", "us-east-1").expect("valid"))
+    }
+
+    #[test]
+    fn a_url_gives_authority_host_and_prefix() {
+        for (url, authority, prefix) in [
+            ("http://example.com", "example.com", ""),
+            ("https://example.com/", "example.com", ""),
+            ("https://example.com/prod", "example.com", "/prod"),
+            ("https://example.com/prod/", "example.com", "/prod"),
+            ("https://example.com//a/../prod", "example.com", "/prod"),
+            ("https://example.com:443/x", "example.com", "/x"),
+            ("http://example.com:80/x", "example.com", "/x"),
+            ("http://example.com:443/x", "example.com:443", "/x"),
+            ("https://example.com:8443", "example.com:8443", ""),
+            ("https://user:pass@example.com:8443", "example.com:8443", ""),
+            ("https://user@example.com", "example.com", ""),
+            ("http://[::1]:8080/x", "[::1]:8080", "/x"),
+            ("http://[::1]", "[::1]", ""),
+            ("https://example.com/a%2Fb", "example.com", "/a%2Fb"),
+        ] {
+            let origin = origin(url).expect(url);
+            assert_eq!(origin.authority().as_str(), authority, "{url}");
+            assert_eq!(origin.host(), authority, "{url}");
+            assert_eq!(origin.prefix(), prefix, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused_without_showing_a_password() {
+        for url in [
+            "",
+            "example.com",
+            "/prod",
+            "ftp://example.com",
+            "https://",
+            "https://example.com/?a=b",
+            "https://example.com/#top",
+            "https://example.com:0",
+            "https://example.com:65536",
+            "https://example.com/%zz",
+            "https://exa mple.com",
+            "ftp://user:pass@example.com",
+            "https://user:pass@example.com?",
+            "*",
+        ] {
+            let error = origin(url).expect_err(url);
+            assert_eq!(error.kind(), crate::ErrorKind::Config, "{url}");
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("pass"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_signed_host_may_differ_from_the_one_connected_to() {
+        let origin = origin("http://127.0.0.1:9000").expect("valid");
+        let tunnelled = origin.clone().with_signed_host("api.example.com:8443").expect("valid");
+        assert_eq!(tunnelled.host(), "api.example.com:8443");
+        assert_eq!(tunnelled.authority().as_str(), "127.0.0.1:9000");
+        for bad in ["", "a b", "user:pass@host", "https://host", "host/path", "host\n"] {
+            assert!(origin.clone().with_signed_host(bad).is_err(), "{bad:?}");
+        }
+    }
+}

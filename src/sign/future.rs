@@ -1,0 +1,185 @@
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderValue, Method, Request, header, request::Parts};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::layer::Shared;
+use crate::{
+    Origin,
+    body::{Collect, Frames, SignedBody},
+    credentials::Entry,
+    error::{BoxError, Error},
+    sigv4::{PayloadHash, SigningParams},
+};
+
+pin_project! {
+    /// Response future of [`Signing`](crate::Signing).
+    ///
+    /// Dropped at any point it leaves nothing behind, and nothing was sent unless the inner service
+    /// was called.
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<SignedBody<B>>>,
+    {
+        #[pin]
+        state: State<S, B, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, B, F> {
+        /// Refused; the inner service is gone already.
+        Failed { error: Option<Error> },
+        Collecting { pending: Option<Pending<S>>, #[pin] body: Collect<B> },
+        /// The cold way: no credentials at hand, or it is time to refresh them.
+        Loading { pending: Option<Pending<S>>, collected: Collected, load: Load },
+        Calling { #[pin] response: F },
+    }
+}
+
+type Collected = (Frames, PayloadHash);
+type Load = Pin<Box<dyn Future<Output = Result<Arc<Entry>, Error>> + Send>>;
+
+/// A request on its way, and the service that is ready to take it.
+pub(super) struct Pending<S> {
+    pub(super) inner: S,
+    pub(super) shared: Arc<Shared>,
+    pub(super) parts: Parts,
+    pub(super) origin: Origin,
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<SignedBody<B>>>,
+{
+    pub(super) fn failed(error: Error) -> Self {
+        Self { state: State::Failed { error: Some(error) } }
+    }
+
+    pub(super) fn collecting(pending: Pending<S>, body: Collect<B>) -> Self {
+        Self { state: State::Collecting { pending: Some(pending), body } }
+    }
+
+    pub(super) fn calling(response: S::Future) -> Self {
+        Self { state: State::Calling { response } }
+    }
+}
+
+impl<S, B> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<SignedBody<B>>>,
+    S::Error: Into<BoxError>,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<S::Response, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProj::Failed { error } => {
+                    let error = error.take().expect("polled after completion");
+                    return Poll::Ready(Err(error.into()));
+                }
+                StateProj::Collecting { pending, body } => match ready!(body.poll(cx)) {
+                    Err(error) => State::Failed { error: Some(error) },
+                    Ok(collected) => {
+                        let ready = pending.take().expect("taken once");
+                        let shared = &ready.shared;
+                        match shared.credentials.fresh(shared.clock.now()) {
+                            Some(entry) => ready.call(&entry, collected),
+                            None => State::Loading {
+                                load: Box::pin(
+                                    shared.credentials.clone().load(shared.clock.clone()),
+                                ),
+                                pending: Some(ready),
+                                collected,
+                            },
+                        }
+                    }
+                },
+                StateProj::Loading { pending, collected, load } => {
+                    match ready!(load.as_mut().poll(cx)) {
+                        Err(error) => State::Failed { error: Some(error) },
+                        Ok(entry) => {
+                            let ready = pending.take().expect("taken once");
+                            let collected =
+                                mem::replace(collected, (Frames::default(), PayloadHash::EMPTY));
+                            ready.call(&entry, collected)
+                        }
+                    }
+                }
+                StateProj::Calling { response } => return response.poll(cx).map_err(Into::into),
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S> Pending<S> {
+    /// Signs the request and hands it on.
+    fn call<B>(mut self, entry: &Entry, (frames, payload): Collected) -> State<S, B, S::Future>
+    where
+        S: Service<Request<SignedBody<B>>>,
+    {
+        match self.sign(entry, &frames, &payload) {
+            Ok(()) => {
+                let request = Request::from_parts(self.parts, SignedBody::signed(frames));
+                State::Calling { response: self.inner.call(request) }
+            }
+            Err(error) => State::Failed { error: Some(error) },
+        }
+    }
+
+    fn sign(&mut self, entry: &Entry, frames: &Frames, payload: &PayloadHash) -> Result<(), Error> {
+        let headers = &mut self.parts.headers;
+        let has_content = matches!(self.parts.method, Method::POST | Method::PUT | Method::PATCH);
+        if frames.len() > 0 || has_content || headers.contains_key(header::CONTENT_LENGTH) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(frames.len()));
+        }
+        let settings = &self.origin.options().settings;
+        self.shared.signer.sign(
+            &mut self.parts,
+            &SigningParams {
+                settings,
+                identity: entry.identity(),
+                payload,
+                time: self.shared.clock.now(),
+            },
+        )?;
+        #[cfg(feature = "tracing")]
+        tracing::debug!(
+            host = self.origin.host(),
+            service = settings.service(),
+            region = settings.region(),
+            "request signed"
+        );
+        Ok(())
+    }
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<SignedBody<B>>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Failed { .. } => "failed",
+            State::Collecting { .. } => "collecting the body",
+            State::Loading { .. } => "loading credentials",
+            State::Calling { .. } => "calling the inner service",
+        };
+        f.debug_struct("ResponseFuture").field("state", &state).finish()
+    }
+}

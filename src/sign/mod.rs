@@ -1,0 +1,19 @@
+//! The middleware: [`SigningLayer`](crate::SigningLayer) and the [`Signing`](crate::Signing) service it makes.
+//!
+//! # The way of a request
+//!
+//! The target names the origin; the head is rewritten for it; the body is collected and hashed; the
+//! credentials are taken from the cache; the head is signed; the inner service is called. Nothing
+//! that fails on the way sends anything.
+//!
+//! # Order of layers
+//!
+//! What repeats or answers requests goes outside, so that each attempt is dated and signed anew and a
+//! hit in a cache costs no signature: retry, cache, timeout. Limits go outside too: while a slow
+//! client's body is collected, the inner service is held ready.
+
+mod future;
+pub(crate) mod layer;
+pub(crate) mod service;
+
+pub use self::future::ResponseFuture;

@@ -1,0 +1,111 @@
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::Request;
+use http_body::Body;
+use tower_service::Service;
+
+use super::{ResponseFuture, future::Pending, layer::Shared};
+use crate::{
+    body::{Collect, SignedBody},
+    error::{BoxError, Error},
+    origin::{self, SigningBehavior},
+};
+
+/// Middleware that rewrites each request for its origin and signs it.
+///
+/// The inner service is an HTTP client: any `Service<Request<SignedBody<B>>>` whose error can become a
+/// [`BoxError`]. The error is then the inner service's own or an [`Error`]; see there how to tell.
+///
+/// Made by [`SigningLayer`](crate::SigningLayer), which has an example.
+#[derive(Clone)]
+#[must_use]
+pub struct Signing<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Signing<S> {
+    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// The inner service.
+    pub fn inner_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to be changed.
+    pub fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service alone.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B> Service<Request<B>> for Signing<S>
+where
+    S: Service<Request<SignedBody<B>>> + Clone,
+    S::Error: Into<BoxError>,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The service that was polled ready goes with the request, the clone stays to be polled. On
+        // an early answer the ready one is dropped, and with it what it holds, such as a permit.
+        let clone = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, clone);
+        prepare(inner, &self.shared, request).unwrap_or_else(ResponseFuture::failed)
+    }
+}
+
+/// All that can be done before the body is read.
+fn prepare<S, B>(
+    mut inner: S,
+    shared: &Arc<Shared>,
+    request: Request<B>,
+) -> Result<ResponseFuture<S, B>, Error>
+where
+    S: Service<Request<SignedBody<B>>>,
+    B: Body,
+{
+    let (mut parts, body) = request.into_parts();
+    let destination = shared.target.resolve(&parts)?;
+    let options = destination.origin.options();
+    let signs = match options.behavior {
+        SigningBehavior::Always => true,
+        SigningBehavior::NoOverride => !origin::carries_signature(&parts),
+        SigningBehavior::Never => false,
+    };
+    origin::rewrite(&mut parts, &destination, signs)?;
+    if !signs {
+        let request = Request::from_parts(parts, SignedBody::unsigned(body));
+        return Ok(ResponseFuture::calling(inner.call(request)));
+    }
+    let body = Collect::new(body, options.body_limit)?;
+    let pending = Pending { inner, shared: shared.clone(), parts, origin: destination.origin };
+    Ok(ResponseFuture::collecting(pending, body))
+}
+
+impl<S> fmt::Debug for Signing<S>
+where
+    S: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signing").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
