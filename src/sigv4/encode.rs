@@ -29,8 +29,8 @@ pub(crate) const ILLEGAL_IN_PATH: &AsciiSet = &RESERVED_IN_PATH
     .remove(b':')
     .remove(b'@');
 
-/// What no query may hold raw, and `+`, which servers read as a space (RFC 3986, section 3.4).
-pub(crate) const ILLEGAL_IN_QUERY: &AsciiSet = &ILLEGAL_IN_PATH.remove(b'?').add(b'+');
+/// What no query may hold raw (RFC 3986, section 3.4).
+pub(crate) const ILLEGAL_IN_QUERY: &AsciiSet = &ILLEGAL_IN_PATH.remove(b'?');
 
 pub(crate) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')

@@ -1,0 +1,105 @@
+//! Times contenders against each other, in one process and in turns.
+//!
+//! A machine's speed drifts by more than what is to be told apart. So each round times every
+//! contender once, and what is compared is what was timed in the same round.
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+/// Rounds measured; each gives one sample of every contender.
+const ROUNDS: usize = 60;
+
+/// What one contender's turn in a round takes, about.
+const TURN: Duration = Duration::from_millis(5);
+
+/// A name, and the operation in a loop of so many iterations.
+pub type Contender<'a> = (&'static str, Box<dyn FnMut(u32) + 'a>);
+
+/// Gives an operation a name. Its result is dropped within the time measured.
+pub fn contender<'a, T>(name: &'static str, mut op: impl FnMut() -> T + 'a) -> Contender<'a> {
+    let run = move |iterations| {
+        for _ in 0..iterations {
+            black_box(op());
+        }
+    };
+    (name, Box::new(run))
+}
+
+/// Times the contenders and prints a table of them.
+///
+/// The first is the base: what all of them do, and what is subtracted from each before it is
+/// compared. The second is the one that the others are compared with; a ratio of 2 is half its speed.
+///
+/// | column | what it holds |
+/// |---|---|
+/// | median, min | ns for one operation, base included, over all rounds |
+/// | net | median of the rounds' differences to the base, in ns |
+/// | ratio | median of the rounds' ratios of net times |
+/// | allocs | allocations of one operation, without those of the base |
+///
+/// # Panics
+///
+/// With fewer than two contenders.
+pub fn compare(title: &str, mut contenders: Vec<Contender<'_>>) {
+    assert!(contenders.len() >= 2, "a base and a contender at least");
+    let allocations: Vec<u64> = contenders.iter_mut().map(allocations).collect();
+    let iterations: Vec<u32> = contenders.iter_mut().map(calibrate).collect();
+    let rounds: Vec<Vec<f64>> = (0..ROUNDS)
+        .map(|_| {
+            let turns = contenders.iter_mut().zip(&iterations);
+            turns.map(|(contender, &iterations)| nanos_per_op(contender, iterations)).collect()
+        })
+        .collect();
+
+    println!("\n{title:<26}{:>11}{:>11}{:>11}{:>8}{:>8}", "median", "min", "net", "ratio", "allocs");
+    for (i, (name, _)) in contenders.iter().enumerate() {
+        let times = sorted(rounds.iter().map(|round| round[i]));
+        let net = median(rounds.iter().map(|round| round[i] - round[0]));
+        let ratio = median(rounds.iter().map(|round| (round[i] - round[0]) / (round[1] - round[0])));
+        let allocations = allocations[i].saturating_sub(allocations[0]);
+        let (middle, min) = (times[ROUNDS / 2], times[0]);
+        println!("  {name:<24}{middle:>11.0}{min:>11.0}{net:>11.0}{ratio:>8.3}{allocations:>8}");
+    }
+}
+
+/// The allocations of one operation, once its caches are filled.
+fn allocations((_, run): &mut Contender<'_>) -> u64 {
+    run(2);
+    allocation_counter::measure(|| run(1)).count_total
+}
+
+/// Iterations that take one turn; also warms up.
+fn calibrate(contender: &mut Contender<'_>) -> u32 {
+    let mut iterations = 1;
+    loop {
+        let nanos = nanos_per_op(contender, iterations);
+        let turn = TURN.as_nanos() as f64 / nanos;
+        if f64::from(iterations) * 2.0 > turn {
+            return (turn as u32).max(1);
+        }
+        iterations *= 2;
+    }
+}
+
+/// One turn. Counting is off, so that who allocates much is not charged for being counted.
+fn nanos_per_op((_, run): &mut Contender<'_>, iterations: u32) -> f64 {
+    let mut taken = Duration::ZERO;
+    allocation_counter::opt_out(|| {
+        let start = Instant::now();
+        run(iterations);
+        taken = start.elapsed();
+    });
+    taken.as_nanos() as f64 / f64::from(iterations)
+}
+
+fn sorted(samples: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut samples: Vec<f64> = samples.collect();
+    samples.sort_by(f64::total_cmp);
+    samples
+}
+
+fn median(samples: impl Iterator<Item = f64>) -> f64 {
+    sorted(samples)[ROUNDS / 2]
+}

@@ -1,0 +1,152 @@
+//! The body of a signed request.
+
+mod common;
+
+use bytes::Bytes;
+use common::{HOST, Script, Step, api, explain, header, layer, own, send, settings};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body::{Body, SizeHint};
+use http_body_util::{BodyExt, Full};
+use std::{convert::Infallible, sync::atomic::Ordering};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sigv4::{
+    Error, ErrorKind, Origin, SigningLayer, body::SignedBody, origin::SigningBehavior,
+    sigv4::PayloadHash,
+};
+
+fn origin() -> Origin {
+    api(&format!("https://{HOST}"))
+}
+
+fn post(body: Script) -> Request<Script> {
+    Request::post("/").body(body).expect("a request")
+}
+
+async fn sent(
+    layer: SigningLayer,
+    request: Request<Script>,
+) -> Result<Request<SignedBody<Script>>, Error> {
+    let echo = service_fn(async |request| Ok::<_, Infallible>(Response::new(request)));
+    match layer.layer(echo).oneshot(request).await {
+        Ok(response) => Ok(response.into_body()),
+        Err(error) => Err(own(error)),
+    }
+}
+
+fn trailers() -> HeaderMap {
+    [("x-checksum".parse().unwrap(), HeaderValue::from_static("abc"))].into_iter().collect()
+}
+
+#[tokio::test]
+async fn an_empty_body_has_the_hash_of_nothing() {
+    for (method, length) in
+        [("GET", None), ("DELETE", None), ("POST", Some("0")), ("PUT", Some("0"))]
+    {
+        let request = Request::builder().method(method).uri("/").body(Full::default());
+        let sent = send(&layer(origin()), request.expect("a request")).await.expect("sent");
+        assert!(sent.body().is_end_stream());
+        let length_sent = sent.headers().get("content-length");
+        assert_eq!(length_sent.map(|value| value.to_str().unwrap()), length, "{method}");
+        let hash = header(sent.headers(), "x-amz-content-sha256");
+        assert_eq!(hash, PayloadHash::EMPTY.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_body_goes_out_with_its_exact_length() {
+    let request = Request::post("/")
+        .header("content-length", "999")
+        .header("transfer-encoding", "chunked")
+        .body(Full::from("hello"));
+    let sent = send(&layer(origin()), request.expect("a request")).await.expect("sent");
+    assert_eq!(header(sent.headers(), "content-length"), "5");
+    assert!(!sent.headers().contains_key("transfer-encoding"));
+    assert_eq!(sent.body().size_hint().exact(), Some(5));
+    let (parts, body) = sent.into_parts();
+    explain(&parts, &settings("execute-api"), b"hello");
+    assert_eq!(body.collect().await.expect("a body").to_bytes(), "hello");
+}
+
+#[tokio::test]
+async fn frames_are_kept_and_never_copied() {
+    let frames: Vec<_> = ["one", "two", "three"].map(|text| Bytes::from(text.to_owned())).into();
+    let steps = frames
+        .iter()
+        .flat_map(|frame| [Step::Yield, Step::Data(frame.clone()), Step::Data(Bytes::new())]);
+    let sent = sent(layer(origin()), post(Script::new(steps))).await.expect("sent");
+    assert_eq!(header(sent.headers(), "content-length"), "11");
+    let (parts, mut body) = sent.into_parts();
+    explain(&parts, &settings("execute-api"), b"onetwothree");
+    for frame in frames {
+        let data = body.frame().await.expect("a frame").expect("no error").into_data();
+        assert_eq!(data.expect("data").as_ptr(), frame.as_ptr());
+    }
+    assert!(body.is_end_stream());
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn trailers_follow_the_data() {
+    let script = Script::new([Step::Data("a".into()), Step::Yield, Step::Trailers(trailers())]);
+    let sent = sent(layer(origin()), post(script)).await.expect("sent");
+    assert!(!sent.body().is_end_stream());
+    let collected = sent.into_body().collect().await.expect("a body");
+    assert_eq!(collected.trailers(), Some(&trailers()));
+    assert_eq!(collected.to_bytes(), "a");
+}
+
+#[tokio::test]
+async fn a_body_known_to_be_too_large_is_not_read() {
+    let limited = || layer(origin().with_body_limit(10));
+    let mut hint = SizeHint::new();
+    hint.set_lower(11);
+    let script = Script::new([Step::Hang]).with_size(hint);
+    let polls = script.polls.clone();
+    let error = sent(limited(), post(script)).await.expect_err("too large");
+    assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
+    assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(error.to_string().contains("11") && error.to_string().contains("10"), "{error}");
+    assert_eq!(polls.load(Ordering::SeqCst), 0);
+
+    let exactly = Script::new([Step::Data(vec![0; 4].into()), Step::Data(vec![0; 6].into())]);
+    assert!(sent(limited(), post(exactly)).await.is_ok());
+    let over = Script::new([Step::Data(vec![0; 4].into()), Step::Data(vec![0; 7].into())]);
+    assert_eq!(sent(limited(), post(over)).await.unwrap_err().kind(), ErrorKind::BodyTooLarge);
+}
+
+#[tokio::test]
+async fn a_body_that_fails_says_why() {
+    let script = Script::new([Step::Data("a".into()), Step::Fail]);
+    let error = sent(layer(origin()), post(script)).await.expect_err("failed");
+    assert_eq!(error.kind(), ErrorKind::BodyRead);
+    assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+    let source = std::error::Error::source(&error).expect("a cause");
+    assert!(source.downcast_ref::<std::io::Error>().is_some());
+}
+
+#[tokio::test]
+async fn the_default_limit_is_16_mib() {
+    const LIMIT: u64 = 16 * 1024 * 1024;
+    for (len, fits) in [(LIMIT, true), (LIMIT + 1, false)] {
+        let script = Script::new([Step::Data(vec![0; len as usize].into())]);
+        let sent = sent(layer(origin()), post(script)).await;
+        assert_eq!(sent.is_ok(), fits);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_signed_streams_through() {
+    let origin = origin().with_signing(SigningBehavior::Never).with_body_limit(1);
+    let steps = [Step::Data("abc".into()), Step::Trailers(trailers()), Step::Fail];
+    let script = Script::new(steps).with_size(SizeHint::with_exact(3));
+    let polls = script.polls.clone();
+    let sent = sent(layer(origin), post(script)).await.expect("sent");
+    assert_eq!(polls.load(Ordering::SeqCst), 0, "the body is left to the inner service");
+    let mut body = sent.into_body();
+    assert_eq!(body.size_hint().exact(), Some(3));
+    let data = body.frame().await.expect("a frame").expect("no error");
+    assert_eq!(data.into_data().expect("data"), "abc");
+    let last = body.frame().await.expect("a frame").expect("no error");
+    assert_eq!(last.into_trailers().expect("trailers"), trailers());
+    assert!(body.frame().await.expect("an answer").is_err());
+}

@@ -1,0 +1,155 @@
+//! What the tests of the layer share.
+#![allow(dead_code, unreachable_pub)] // each test uses a part of it
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, Uri, request::Parts};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sigv4::{
+    BoxError, Clock, Error, Origin, SigningLayer, SigningSettings,
+    body::SignedBody,
+    credentials::Credentials,
+    origin::ResolveOrigin,
+    sigv4::{Explanation, Identity, PayloadHash, Signer, SigningParams},
+};
+
+pub const HOST: &str = "abc123.execute-api.us-east-1.amazonaws.com";
+
+pub fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_440_938_160)
+}
+
+pub fn credentials() -> Credentials {
+    Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", None, None, "test")
+}
+
+pub fn settings(service: &str) -> SigningSettings {
+    SigningSettings::new(service, "us-east-1").expect("a scope")
+}
+
+pub fn api(url: &str) -> Origin {
+    Origin::new(url, settings("execute-api")).expect("an origin")
+}
+
+pub fn layer(target: impl ResolveOrigin + 'static) -> SigningLayer {
+    SigningLayer::new(credentials(), target).with_clock(Clock::manual(now()))
+}
+
+pub type Sent = Request<SignedBody<Full<Bytes>>>;
+
+/// What the inner service receives when a request is sent through `layer`.
+pub async fn send(layer: &SigningLayer, request: Request<Full<Bytes>>) -> Result<Sent, Error> {
+    let echo = service_fn(async |request: Sent| Ok::<_, Infallible>(Response::new(request)));
+    match layer.layer(echo).oneshot(request).await {
+        Ok(response) => Ok(response.into_body()),
+        Err(error) => Err(own(error)),
+    }
+}
+
+pub fn own(error: BoxError) -> Error {
+    *error.downcast().expect("an error of this crate")
+}
+
+pub fn get(uri: &str) -> Request<Full<Bytes>> {
+    let uri = Uri::try_from(uri).unwrap_or_else(|error| panic!("{uri}: {error}"));
+    Request::get(uri).body(Full::default()).expect("a request")
+}
+
+/// The texts behind the signature of a request that was sent.
+pub fn explain(sent: &Parts, settings: &SigningSettings, body: &[u8]) -> Explanation {
+    let identity = Identity::new(credentials()).expect("valid");
+    let params = SigningParams {
+        settings,
+        identity: &identity,
+        payload: &PayloadHash::of(body),
+        time: now(),
+    };
+    let explanation = Signer::new().explain(sent, &params).expect("explained");
+    let expected = format!("Signature={}", explanation.signature);
+    let authorization = header(&sent.headers, "authorization");
+    assert!(authorization.ends_with(&expected), "{authorization} has not {expected}");
+    explanation
+}
+
+pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    let value = headers.get(name).unwrap_or_else(|| panic!("no header {name}"));
+    value.to_str().expect("ASCII")
+}
+
+/// A body that does what it is told, step by step.
+#[derive(Debug)]
+pub struct Script {
+    steps: VecDeque<Step>,
+    size: SizeHint,
+    pub polls: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+pub enum Step {
+    Data(Bytes),
+    Trailers(HeaderMap),
+    /// Is not ready once, and wakes at once.
+    Yield,
+    Fail,
+    /// Is never ready again.
+    Hang,
+}
+
+impl Script {
+    pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self {
+            steps: steps.into_iter().collect(),
+            size: SizeHint::default(),
+            polls: Arc::default(),
+        }
+    }
+
+    pub fn with_size(mut self, size: SizeHint) -> Self {
+        self.size = size;
+        self
+    }
+}
+
+impl Body for Script {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.polls.fetch_add(1, Ordering::SeqCst);
+        match self.steps.pop_front() {
+            None => Poll::Ready(None),
+            Some(Step::Data(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Some(Step::Trailers(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            Some(Step::Fail) => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
+            Some(Step::Yield) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(Step::Hang) => {
+                self.steps.push_front(Step::Hang);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.size.clone()
+    }
+}

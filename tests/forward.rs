@@ -1,0 +1,303 @@
+//! The head of a request on its way to the origin: headers, Host, rules.
+
+mod common;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bytes::Bytes;
+use common::{HOST, api, explain, get, header, layer, send, settings};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, uri::Scheme};
+use http_body_util::Full;
+use tower_sigv4::{
+    ErrorKind, Origin,
+    origin::{Direct, OriginRules, Peer, Rule, SigningBehavior},
+};
+
+fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::default()).expect("a request")
+}
+
+#[tokio::test]
+async fn uri_and_host_name_the_origin_and_its_stage() {
+    let layer = layer(api(&format!("https://{HOST}/prod")));
+    for uri in ["/orders?id=1", "https://api.example.com/orders?id=1", "http://x:80/orders?id=1"] {
+        let sent = send(&layer, get(uri)).await.expect("sent");
+        assert_eq!(sent.uri().to_string(), format!("https://{HOST}/prod/orders?id=1"));
+        assert_eq!(header(sent.headers(), "host"), HOST);
+        let (parts, _) = sent.into_parts();
+        let text = explain(&parts, &settings("execute-api"), b"").canonical_request;
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(text.contains(&format!("\nhost:{HOST}\n")), "{text}");
+        assert!(text.starts_with("GET\n/prod/orders\nid=1\n"), "{text}");
+    }
+    let sent = send(&layer, get("/")).await.expect("sent");
+    assert_eq!(sent.uri().path(), "/prod/");
+}
+
+#[tokio::test]
+async fn a_signed_host_of_its_own_goes_into_the_header_alone() {
+    let origin = api("http://127.0.0.1:9000").with_signed_host(HOST).expect("a host");
+    let sent = send(&layer(origin), get("/a")).await.expect("sent");
+    assert_eq!(*sent.uri(), "http://127.0.0.1:9000/a");
+    assert_eq!(header(sent.headers(), "host"), HOST);
+    explain(&sent.into_parts().0, &settings("execute-api"), b"");
+}
+
+#[tokio::test]
+async fn what_concerns_the_connection_alone_does_not_go_on() {
+    let headers = [
+        ("connection", "close, X-Private"),
+        ("connection", "x-other"),
+        ("x-private", "1"),
+        ("x-other", "1"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-authorization", "Basic secret"),
+        ("proxy-authenticate", "Basic"),
+        ("proxy-connection", "close"),
+        ("transfer-encoding", "chunked"),
+        ("te", "gzip, trailers;q=1"),
+        ("upgrade", "h2c"),
+        ("http2-settings", "x"),
+        ("expect", "100-continue"),
+        ("accept", "*/*"),
+    ];
+    let layer = layer(api(&format!("https://{HOST}")));
+    let sent = send(&layer, request("GET", "/", &headers)).await.expect("sent");
+    let mut names: Vec<_> = sent.headers().keys().map(http::HeaderName::as_str).collect();
+    names.sort_unstable();
+    let expected = ["accept", "authorization", "host", "te", "x-amz-content-sha256", "x-amz-date"];
+    assert_eq!(names, expected);
+    assert_eq!(header(sent.headers(), "te"), "trailers");
+}
+
+#[tokio::test]
+async fn the_version_of_the_clients_connection_does_not_go_on() {
+    let mut request = get("https://api.example.com/");
+    *request.version_mut() = Version::HTTP_2;
+    let sent = send(&layer(api(&format!("https://{HOST}"))), request).await.expect("sent");
+    assert_eq!(sent.version(), Version::HTTP_11);
+}
+
+const OLD_SIGNATURE: [(&str, &str); 6] = [
+    ("authorization", "AWS4-HMAC-SHA256 Credential=old"),
+    ("x-amz-date", "20000101T000000Z"),
+    ("x-amz-date", "20000102T000000Z"),
+    ("x-amz-security-token", "old"),
+    ("x-amz-content-sha256", "old"),
+    ("x-amz-target", "kept"),
+];
+const PRESIGNED: &str = "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&x-amz-credential=c&a=1&X-Amz-Date=d\
+    &X-Amz-Expires=60&X-Amz-SignedHeaders=host&X%2DAmz-Signature=s&X-Amz-Security-Token=t&b=2";
+
+#[tokio::test]
+async fn an_old_signature_is_replaced() {
+    let layer = layer(api(&format!("https://{HOST}")));
+    let sent = send(&layer, request("GET", PRESIGNED, &OLD_SIGNATURE)).await.expect("sent");
+    assert_eq!(sent.uri().query(), Some("a=1&b=2"));
+    assert!(!sent.headers().contains_key("x-amz-security-token"));
+    assert_eq!(header(sent.headers(), "x-amz-target"), "kept");
+    assert_eq!(sent.headers().get_all("x-amz-date").iter().count(), 1);
+    assert_eq!(header(sent.headers(), "x-amz-date"), "20150830T123600Z");
+    explain(&sent.into_parts().0, &settings("execute-api"), b"");
+
+    let alone = send(&layer, get("/?X-Amz-Signature=s")).await.expect("sent");
+    assert_eq!(alone.uri().query(), None);
+}
+
+#[tokio::test]
+async fn the_behaviours_are_those_of_cloudfront() {
+    let origin = api(&format!("https://{HOST}/prod"));
+    let no_override = layer(origin.clone().with_signing(SigningBehavior::NoOverride));
+    let never = layer(origin.with_signing(SigningBehavior::Never));
+
+    for layer in [&no_override, &never] {
+        let sent = send(layer, request("GET", PRESIGNED, &OLD_SIGNATURE)).await.expect("sent");
+        assert_eq!(sent.headers().get_all("x-amz-date").iter().count(), 2);
+        assert_eq!(header(sent.headers(), "authorization"), "AWS4-HMAC-SHA256 Credential=old");
+        assert_eq!(header(sent.headers(), "x-amz-security-token"), "old");
+        assert_eq!(header(sent.headers(), "host"), HOST);
+        assert_eq!(*sent.uri(), format!("https://{HOST}/prod{PRESIGNED}").parse::<Uri>().unwrap());
+    }
+    let sent = send(&no_override, get(PRESIGNED)).await.expect("sent");
+    assert!(!sent.headers().contains_key("authorization"), "a presigned request is signed");
+    let sent = send(&no_override, get("/")).await.expect("sent");
+    assert!(sent.headers().contains_key("authorization"));
+    let sent = send(&never, get("/")).await.expect("sent");
+    assert!(!sent.headers().contains_key("authorization"));
+}
+
+#[tokio::test]
+async fn the_origin_is_told_of_the_client() {
+    let layer = layer(api(&format!("https://{HOST}")));
+    let mut first = request("GET", "/", &[("host", "api.example.com")]);
+    first
+        .extensions_mut()
+        .insert(Peer::new(Ipv4Addr::new(192, 0, 2, 1)).with_scheme(Scheme::HTTPS));
+    let sent = send(&layer, first).await.expect("sent");
+    assert_eq!(header(sent.headers(), "x-forwarded-for"), "192.0.2.1");
+    assert_eq!(header(sent.headers(), "x-forwarded-host"), "api.example.com");
+    assert_eq!(header(sent.headers(), "x-forwarded-proto"), "https");
+    assert!(!header(sent.headers(), "authorization").contains("forwarded"));
+
+    let earlier = [
+        ("x-forwarded-for", "198.51.100.1"),
+        ("x-forwarded-for", "198.51.100.2"),
+        ("x-forwarded-host", "spoofed"),
+        ("x-forwarded-proto", "https"),
+    ];
+    let mut second = request("GET", "http://api.example.com/", &earlier);
+    second.extensions_mut().insert(Peer::new(IpAddr::V6(Ipv6Addr::LOCALHOST)));
+    let sent = send(&layer, second).await.expect("sent");
+    assert_eq!(header(sent.headers(), "x-forwarded-for"), "198.51.100.1, 198.51.100.2, ::1");
+    assert_eq!(header(sent.headers(), "x-forwarded-host"), "spoofed, api.example.com");
+    assert_eq!(header(sent.headers(), "x-forwarded-proto"), "https, http");
+}
+
+#[tokio::test]
+async fn without_forwarding_the_headers_are_left_alone() {
+    let origin = api(&format!("https://{HOST}")).with_forwarded(false);
+    let mut request = request("GET", "http://api.example.com/", &[("x-forwarded-for", "a")]);
+    request.extensions_mut().insert(Peer::new(Ipv4Addr::LOCALHOST));
+    let sent = send(&layer(origin), request).await.expect("sent");
+    assert_eq!(header(sent.headers(), "x-forwarded-for"), "a");
+    assert!(!sent.headers().contains_key("x-forwarded-host"));
+}
+
+#[tokio::test]
+async fn a_direct_target_signs_for_the_host_of_each_request() {
+    let layer = layer(Direct::new(settings("s3")));
+    for (uri, host) in [
+        ("https://bucket.s3.us-east-1.amazonaws.com/key", "bucket.s3.us-east-1.amazonaws.com"),
+        ("https://user:pass@example.com:443/", "example.com"),
+        ("http://example.com:443/", "example.com:443"),
+        ("http://[::1]:9000/", "[::1]:9000"),
+    ] {
+        let sent = send(&layer, get(uri)).await.expect("sent");
+        assert_eq!(header(sent.headers(), "host"), host);
+        assert_eq!(sent.uri().authority().map(|authority| authority.as_str()), Some(host));
+        assert!(!sent.headers().contains_key("x-forwarded-host"));
+        explain(&sent.into_parts().0, &settings("s3"), b"");
+    }
+    for uri in ["/key", "example.com:443", "*"] {
+        let error = send(&layer, get(uri)).await.expect_err(uri);
+        assert_eq!(error.kind(), ErrorKind::Request, "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_signed_chunks_is_not_signed_as_data() {
+    let origin = api(&format!("https://{HOST}"));
+    for header in [
+        ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+        ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        ("content-encoding", "gzip, aws-chunked"),
+    ] {
+        let error = send(&layer(origin.clone()), request("PUT", "/", &[header])).await;
+        let error = error.expect_err(header.1);
+        assert_eq!(error.kind(), ErrorKind::UnsupportedBody);
+        assert_eq!(error.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        let never = layer(origin.clone().with_signing(SigningBehavior::Never));
+        assert!(send(&never, request("PUT", "/", &[header])).await.is_ok());
+    }
+}
+
+/// Requests, and the path on which the first rule that matches them sends them, if one does.
+#[tokio::test]
+async fn the_first_rule_that_matches_names_the_origin() {
+    let rule = |path| Rule::path(path).expect(path);
+    let origin = |name: &str| api(&format!("https://{name}.example.com/stage"));
+    let s3 = Origin::new("https://s3.example.com", settings("s3")).expect("an origin");
+    let rules = OriginRules::new()
+        .add_rule(rule("/orders").with_strip_prefix(), origin("strip"))
+        .add_rule(
+            rule("/both/").with_strip_prefix().with_add_prefix("/v2/").expect("a path"),
+            origin("both"),
+        )
+        .add_rule(rule("/public"), origin("public"))
+        .add_rule(rule("/files").with_strip_prefix(), s3)
+        .add_rule(rule("/read").with_methods([Method::GET, Method::HEAD]), origin("read"))
+        .add_rule(rule("/").with_host("api.example.com").expect("a host"), origin("exact"))
+        .add_rule(Rule::any().with_host("*.example.org").expect("a host"), origin("wildcard"))
+        .add_rule(
+            Rule::any()
+                .add_header("x-color".parse().unwrap(), HeaderValue::from_static("blue"))
+                .add_header("x-size".parse().unwrap(), HeaderValue::from_static("big")),
+            origin("headers"),
+        );
+    let layer = layer(rules);
+    for (method, uri, expected) in [
+        ("GET", "/orders", Some("strip/stage")),
+        ("GET", "/orders/", Some("strip/stage/")),
+        ("GET", "/orders/1/items?a=b", Some("strip/stage/1/items?a=b")),
+        ("GET", "//orders/./1", Some("strip/stage/1")),
+        ("GET", "/%6frders/1", Some("strip/stage/1")),
+        ("GET", "/orders/../orders/1", Some("strip/stage/1")),
+        ("GET", "/orders2", None),
+        ("GET", "/Orders", None),
+        ("GET", "/orders%2F1", None),
+        ("GET", "/orders/../admin", None),
+        ("GET", "/orders/%2e%2E/admin", None),
+        ("GET", "/both/1", Some("both/stage/v2/1")),
+        ("GET", "/both", Some("both/stage/v2")),
+        ("GET", "/public/../admin", None),
+        ("GET", "/public/../public/a", Some("public/stage/public/a")),
+        ("GET", "/files/a//b", Some("s3/a//b")),
+        ("GET", "/files/a/../b", Some("s3/a/../b")),
+        ("GET", "/files/../admin", None),
+        ("GET", "/x/../files/a", None), // S3 folds nothing: it would look for the key x/../files/a
+        ("HEAD", "/read", Some("read/stage/read")),
+        ("POST", "/read", None),
+        ("GET", "https://api.example.com/a", Some("exact/stage/a")),
+        ("GET", "https://API.example.com.:8443/a", Some("exact/stage/a")),
+        ("GET", "https://x.api.example.com/a", None),
+        ("GET", "https://a.example.org/a", Some("wildcard/stage/a")),
+        ("GET", "https://a.b.example.org/a", Some("wildcard/stage/a")),
+        ("GET", "https://example.org/a", None),
+        ("GET", "https://evilexample.org/a", None),
+        ("GET", "https://a.example.org.evil.com/a", None),
+        ("GET", "/", None),
+    ] {
+        let sent = send(&layer, request(method, uri, &[])).await;
+        match (sent, expected) {
+            (Ok(sent), Some(expected)) => {
+                let (host, rest) = expected.split_once('/').unwrap();
+                let expected = format!("https://{host}.example.com/{rest}");
+                assert_eq!(sent.uri().to_string(), expected, "{uri}");
+            }
+            (Err(error), None) => {
+                assert_eq!(error.kind(), ErrorKind::NoMatch, "{uri}");
+                assert_eq!(error.status(), StatusCode::NOT_FOUND);
+            }
+            (sent, expected) => panic!("{method} {uri}: {expected:?}, not {sent:?}"),
+        }
+    }
+    for (headers, matches) in [
+        (&[("x-color", "blue"), ("x-size", "big")][..], true),
+        (&[("x-color", "red"), ("x-color", "blue"), ("x-size", "big")], true),
+        (&[("x-color", "blue")], false),
+        (&[("host", "a.example.org:80")], true),
+        (&[("host", "API.EXAMPLE.COM")], true),
+        (&[("host", "other.example.com")], false),
+    ] {
+        let sent = send(&layer, request("GET", "/z", headers)).await;
+        assert_eq!(sent.is_ok(), matches, "{headers:?}");
+    }
+    let twice = [("host", "api.example.com"), ("host", "a.example.org")];
+    let error = send(&layer, request("GET", "/z", &twice)).await.expect_err("two hosts");
+    assert_eq!(error.kind(), ErrorKind::Request);
+}
+
+#[test]
+fn rules_that_cannot_match_are_refused() {
+    for path in ["", "orders", "/%zz", "/a?b", "/a#b", "*"] {
+        assert_eq!(Rule::path(path).expect_err(path).kind(), ErrorKind::Config);
+        assert!(Rule::any().with_add_prefix(path).is_err(), "{path}");
+    }
+    for host in ["", "*", "*.", "*.*.com", "a b", "http://a", "a:80", ".a", "a/b", "*a.com"] {
+        assert_eq!(Rule::any().with_host(host).expect_err(host).kind(), ErrorKind::Config);
+    }
+}

@@ -1,0 +1,244 @@
+//! The contract of a tower service: readiness, permits, cancellation.
+
+mod common;
+
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use common::{HOST, Script, Step, api, credentials, layer, own};
+use http::{Request, Response};
+use http_body::SizeHint;
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
+use tower_sigv4::{
+    BoxError, ErrorKind, Origin, Signing, SigningLayer,
+    body::SignedBody,
+    credentials::{Credentials, CredentialsCache, CredentialsError, ProvideCredentials},
+    origin::{Direct, OriginRules},
+    sign::ResponseFuture,
+};
+use tower_test::mock;
+
+type Sent = Request<SignedBody<Script>>;
+type Mock = mock::Mock<Request<SignedBody<Script>>, Response<()>>;
+
+fn empty() -> Request<Script> {
+    Request::new(Script::new([]))
+}
+
+fn with_body(steps: impl IntoIterator<Item = Step>) -> Request<Script> {
+    Request::post("/").body(Script::new(steps)).expect("a request")
+}
+
+fn data(text: &'static str) -> Step {
+    Step::Data(Bytes::from_static(text.as_bytes()))
+}
+
+#[tokio::test]
+async fn readiness_is_the_inner_services_own() {
+    let (mut service, mut handle) = mock::spawn_layer::<Sent, Response<()>, _>(layer(origin()));
+    handle.allow(0);
+    assert!(service.poll_ready().is_pending());
+    handle.allow(1);
+    assert!(service.poll_ready().is_ready());
+
+    // The instance that was ready takes the request; its clone has to be made ready anew.
+    let response = tokio::spawn(service.call(empty()));
+    let (sent, answer) = handle.next_request().await.expect("sent");
+    assert!(service.poll_ready().is_pending());
+    assert!(sent.headers().contains_key("authorization"));
+    answer.send_response(Response::new(()));
+    response.await.expect("not cancelled").expect("answered");
+}
+
+#[tokio::test]
+async fn errors_of_the_inner_service_pass_unchanged() {
+    let (mut service, mut handle) = mock::spawn_layer::<Sent, Response<()>, _>(layer(origin()));
+    handle.allow(1);
+    assert!(service.poll_ready().is_ready());
+    let response = tokio::spawn(service.call(empty()));
+    let (_, answer) = handle.next_request().await.expect("sent");
+    answer.send_error("connection refused");
+    let error = response.await.expect("not cancelled").expect_err("failed");
+    assert_eq!(error.to_string(), "connection refused");
+    assert!(error.downcast_ref::<tower_sigv4::Error>().is_none());
+
+    handle.send_error("closed");
+    match service.poll_ready() {
+        std::task::Poll::Ready(Err(error)) => assert_eq!(error.to_string(), "closed"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_fails_is_never_sent() {
+    let (inner, mut handle) = mock::pair::<Sent, Response<()>>();
+    handle.allow(100);
+    for (layer, request, kind) in failures() {
+        let error = layer.layer(inner.clone()).oneshot(request).await.expect_err("failed");
+        assert_eq!(own(error).kind(), kind);
+    }
+    drop(inner);
+    assert!(handle.next_request().await.is_none(), "nothing was sent");
+}
+
+#[tokio::test]
+async fn an_early_answer_leaves_no_permit_behind() {
+    for (layer, request, kind) in failures() {
+        let (inner, mut handle) = mock::pair::<Sent, Response<()>>();
+        handle.allow(10);
+        let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
+        service.ready().await.expect("ready");
+        let error = service.call(request).await.expect_err("failed");
+        assert_eq!(own(error).kind(), kind);
+        assert!(is_ready(&mut service), "{kind:?}");
+    }
+}
+
+/// What is refused by its head alone gives its permit back before its answer is even awaited.
+#[tokio::test]
+async fn a_refused_head_gives_its_permit_back_at_once() {
+    let (inner, mut handle) = mock::pair::<Sent, Response<()>>();
+    handle.allow(10);
+    let mut service = layer(OriginRules::new()).layer(ConcurrencyLimit::new(inner, 1));
+    service.ready().await.expect("ready");
+    let answer = service.call(empty());
+    assert!(is_ready(&mut service));
+    drop(answer);
+}
+
+#[tokio::test]
+async fn dropped_in_any_state_it_leaves_no_permit_behind() {
+    let slow = SigningLayer::new(Provider::Hangs, origin());
+    for (layer, request, state) in [
+        (layer(OriginRules::new()), empty(), "failed"),
+        (layer(origin()), with_body([data("a"), Step::Hang]), "collecting the body"),
+        (slow, with_body([data("a")]), "loading credentials"),
+        (layer(origin()), with_body([data("a")]), "calling the inner service"),
+    ] {
+        let (inner, mut handle) = mock::pair::<Sent, Response<()>>();
+        handle.allow(10);
+        let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
+        service.ready().await.expect("ready");
+        let mut response = Box::pin(service.call(request));
+        if state != "failed" {
+            assert!(poll_once(&mut response).await.is_none(), "{state}");
+        }
+        assert!(format!("{response:?}").contains(state), "{response:?} is not {state}");
+        drop(response);
+        assert!(is_ready(&mut service), "{state}");
+    }
+}
+
+#[tokio::test]
+async fn with_credentials_and_body_at_hand_nothing_is_awaited() {
+    let inner = service_fn(async |_: Sent| Ok::<_, Infallible>(Response::new(())));
+    let mut service = layer(origin()).layer(inner);
+    service.ready().await.expect("ready").call(empty()).await.expect("credentials are loaded");
+    for request in [empty(), with_body([data("a"), data("b")])] {
+        let mut response = Box::pin(service.ready().await.expect("ready").call(request));
+        assert!(poll_once(&mut response).await.is_some());
+    }
+}
+
+#[test]
+fn the_public_types_can_be_sent_and_shared() {
+    fn is<T: Send + Sync + Clone + std::fmt::Debug>() {}
+    is::<SigningLayer>();
+    is::<Signing<Mock>>();
+    is::<Origin>();
+    is::<OriginRules>();
+    is::<Direct>();
+    is::<CredentialsCache>();
+    is::<tower_sigv4::Clock>();
+    is::<tower_sigv4::Error>();
+    is::<tower_sigv4::SigningSettings>();
+    is::<tower_sigv4::sigv4::Identity>();
+    is::<tower_sigv4::sigv4::PayloadHash>();
+
+    fn is_send<T: Send + std::fmt::Debug>() {}
+    // A body that cannot be shared, as axum's, makes a future that can be sent.
+    is_send::<ResponseFuture<Mock, Script>>();
+    is_send::<SignedBody<std::cell::Cell<u8>>>();
+}
+
+fn origin() -> Origin {
+    api(&format!("https://{HOST}"))
+}
+
+/// Each way in which a request can fail before it is sent.
+fn failures() -> Vec<(SigningLayer, Request<Script>, ErrorKind)> {
+    let provider = |provider| {
+        let cache = CredentialsCache::new(provider).with_load_timeout(Duration::from_millis(1));
+        SigningLayer::new(cache, origin())
+    };
+    let request = |uri| Request::get(uri).body(Script::new([])).expect("a request");
+    let small = || layer(origin().with_body_limit(3));
+    let sized = |size| Request::new(Script::new([data("ab")]).with_size(size));
+    vec![
+        (layer(OriginRules::new()), empty(), ErrorKind::NoMatch),
+        (layer(origin()), request("/%zz"), ErrorKind::Request),
+        (layer(Direct::new(common::settings("s3"))), request("/"), ErrorKind::Request),
+        (small(), sized(SizeHint::with_exact(4)), ErrorKind::BodyTooLarge),
+        (small(), with_body([data("ab"), Step::Yield, data("cd")]), ErrorKind::BodyTooLarge),
+        (small(), with_body([data("ab"), Step::Yield, Step::Fail]), ErrorKind::BodyRead),
+        (small(), sized(SizeHint::with_exact(3)), ErrorKind::BodyRead),
+        (provider(Provider::Fails), empty(), ErrorKind::Credentials),
+        (provider(Provider::Invalid), empty(), ErrorKind::Credentials),
+        (provider(Provider::Expired), empty(), ErrorKind::Credentials),
+        (provider(Provider::Hangs), empty(), ErrorKind::CredentialsTimeout),
+    ]
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Provider {
+    Fails,
+    Invalid,
+    Expired,
+    Hangs,
+}
+
+impl ProvideCredentials for Provider {
+    fn provide_credentials<'a>(
+        &'a self,
+    ) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let valid = credentials();
+        aws_credential_types::provider::future::ProvideCredentials::new(async move {
+            match self {
+                Self::Fails => Err(CredentialsError::not_loaded("none")),
+                Self::Invalid => Ok(Credentials::new("AKID\n", "secret", None, None, "test")),
+                Self::Expired => Ok(Credentials::new(
+                    valid.access_key_id(),
+                    valid.secret_access_key(),
+                    None,
+                    Some(common::now()),
+                    "test",
+                )),
+                Self::Hangs => pending().await,
+            }
+        })
+    }
+}
+
+fn is_ready<S>(service: &mut Signing<S>) -> bool
+where
+    S: Service<Sent> + Clone,
+    S::Error: Into<BoxError>,
+{
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    Service::<Request<Script>>::poll_ready(service, &mut cx).is_ready()
+}
+
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = std::future::ready(()) => None,
+    }
+}
