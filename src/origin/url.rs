@@ -54,11 +54,13 @@ impl Origin {
         if url.contains(['?', '#']) {
             return Err(error("has a query or a fragment; leave it out"));
         }
-        let uri: Uri = url.parse().map_err(|source| {
-            error("is no URL; give one such as \"https://api.example.com\"").with_source(source)
-        })?;
-        let (Some(scheme), Some(_)) = (uri.scheme(), uri.authority()) else {
+        if !url.contains("://") {
             return Err(error("is not absolute; begin it with \"https://\""));
+        }
+        let no_url = "is no URL; give one such as \"https://api.example.com\"";
+        let uri: Uri = url.parse().map_err(|source| error(no_url).with_source(source))?;
+        let (Some(scheme), Some(_)) = (uri.scheme(), uri.authority()) else {
+            return Err(error(no_url));
         };
         if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
             return Err(error("is neither http nor https"));

@@ -1,0 +1,304 @@
+//! The configuration file.
+
+use std::{collections::BTreeMap, error::Error, fmt, net::SocketAddr, ops::Range};
+
+use aws_credential_types::Credentials;
+use bytesize::ByteSize;
+use http::Method;
+use serde::{Deserialize, Deserializer, de};
+use toml::Spanned;
+use tower_sigv4::{
+    Origin, SigningSettings,
+    credentials::{CredentialsCache, EnvironmentCredentials},
+    origin::{OriginRules, Rule, SigningBehavior},
+};
+
+/// Where to listen if nothing else is said.
+pub(crate) const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8080));
+
+/// A configuration that was read and found to be sound.
+pub(crate) struct Config {
+    listen: SocketAddr,
+    credentials: CredentialsCache,
+    rules: OriginRules,
+    origins: usize,
+    routes: usize,
+}
+
+impl Config {
+    /// Reads TOML. All that can be wrong with it is found here, not at the first request.
+    pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
+        let file: File = toml::from_str(text).map_err(|error| {
+            // The error's own text would quote the line, and with it perhaps a secret.
+            ConfigError::new(text, error.span(), error.message().to_owned())
+        })?;
+        let credentials = file
+            .credentials
+            .cache()
+            .map_err(|(span, message)| ConfigError::new(text, Some(span), message))?;
+        let mut origins = BTreeMap::new();
+        for origin in &file.origin {
+            let built = origin.build(text)?;
+            if origins.insert(origin.name.get_ref().as_str(), built).is_some() {
+                let message = format!("a second origin is named {:?}", origin.name.get_ref());
+                return Err(ConfigError::new(text, Some(origin.name.span()), message));
+            }
+        }
+        let mut rules = OriginRules::new();
+        for route in &file.route {
+            let origin = origins.get(route.origin.get_ref().as_str()).ok_or_else(|| {
+                let known: Vec<_> = origins.keys().collect();
+                let message =
+                    format!("no origin is named {:?}, only {known:?}", route.origin.get_ref());
+                ConfigError::new(text, Some(route.origin.span()), message)
+            })?;
+            rules = rules.add_rule(route.build(text)?, origin.clone());
+        }
+        if file.route.is_empty() {
+            let message = "no [[route]] leads anywhere; add one with path and origin".to_owned();
+            return Err(ConfigError::new(text, None, message));
+        }
+        Ok(Self {
+            listen: file.server.listen,
+            credentials,
+            rules,
+            origins: file.origin.len(),
+            routes: file.route.len(),
+        })
+    }
+
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    pub(crate) fn credentials(&self) -> CredentialsCache {
+        self.credentials.clone()
+    }
+
+    pub(crate) fn rules(&self) -> OriginRules {
+        self.rules.clone()
+    }
+
+    pub(crate) fn origins(&self) -> usize {
+        self.origins
+    }
+
+    pub(crate) fn routes(&self) -> usize {
+        self.routes
+    }
+}
+
+/// What is wrong with a configuration, and on which line.
+#[derive(Debug)]
+pub(crate) struct ConfigError {
+    file: String,
+    line: Option<usize>,
+    message: String,
+}
+
+impl ConfigError {
+    fn new(text: &str, span: Option<Range<usize>>, message: String) -> Self {
+        let before = span.and_then(|span| text.get(..span.start));
+        Self {
+            file: "configuration".to_owned(),
+            line: before.map(|before| before.matches('\n').count() + 1),
+            message,
+        }
+    }
+
+    /// Names the file.
+    pub(crate) fn in_file(mut self, file: &str) -> Self {
+        file.clone_into(&mut self.file);
+        self
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl Error for ConfigError {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    server: Server,
+    #[serde(default)]
+    credentials: CredentialsSection,
+    #[serde(default)]
+    origin: Vec<OriginSection>,
+    #[serde(default)]
+    route: Vec<RouteSection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Server {
+    listen: SocketAddr,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: DEFAULT_LISTEN }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct CredentialsSection {
+    source: Option<Spanned<Source>>,
+    access_key_id: Option<Spanned<String>>,
+    secret_access_key: Option<Spanned<Secret>>,
+    session_token: Option<Spanned<Secret>>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Source {
+    Env,
+    Static,
+}
+
+/// A value that no error shows.
+struct Secret(String);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(secret) => Ok(Self(secret)),
+            _ => Err(de::Error::custom("a secret has to be a string, in quotes")),
+        }
+    }
+}
+
+impl CredentialsSection {
+    fn cache(&self) -> Result<CredentialsCache, (Range<usize>, String)> {
+        let source = self.source.as_ref().map_or(Source::Env, |source| *source.get_ref());
+        match (source, &self.access_key_id, &self.secret_access_key) {
+            (Source::Static, Some(id), Some(secret)) => {
+                let token = self.session_token.as_ref().map(|token| token.get_ref().0.clone());
+                let secret = secret.get_ref().0.as_str();
+                let credentials =
+                    Credentials::new(id.get_ref(), secret, token, None, "configuration");
+                tower_sigv4::sigv4::Identity::new(credentials.clone())
+                    .map_err(|error| (id.span(), error.to_string()))?;
+                Ok(CredentialsCache::new(credentials))
+            }
+            (Source::Static, ..) => {
+                let span = self.source.as_ref().map(Spanned::span).unwrap_or_default();
+                Err((
+                    span,
+                    "static credentials need access_key_id and secret_access_key".to_owned(),
+                ))
+            }
+            (Source::Env, id, secret) => {
+                let id = id.as_ref().map(Spanned::span);
+                let secret = secret.as_ref().or(self.session_token.as_ref()).map(Spanned::span);
+                match id.or(secret) {
+                    None => Ok(CredentialsCache::new(EnvironmentCredentials::new())),
+                    Some(span) => {
+                        Err((span, "keys in the file need source = \"static\"".to_owned()))
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OriginSection {
+    name: Spanned<String>,
+    url: Spanned<String>,
+    service: Spanned<String>,
+    region: Spanned<String>,
+    sign_host: Option<Spanned<String>>,
+    #[serde(default)]
+    signing: Signing,
+    body_limit: Option<ByteSize>,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "kebab-case")]
+enum Signing {
+    #[default]
+    Always,
+    NoOverride,
+    Never,
+}
+
+impl OriginSection {
+    fn build(&self, text: &str) -> Result<Origin, ConfigError> {
+        let at = |span: &Spanned<String>| located(text, span.span());
+        let (service, region) = (self.service.get_ref(), self.region.get_ref());
+        SigningSettings::new(service, "any").map_err(at(&self.service))?;
+        let settings = SigningSettings::new(service, region).map_err(at(&self.region))?;
+        let mut origin = Origin::new(self.url.get_ref(), settings)
+            .map_err(at(&self.url))?
+            .with_signing(match self.signing {
+                Signing::Always => SigningBehavior::Always,
+                Signing::NoOverride => SigningBehavior::NoOverride,
+                Signing::Never => SigningBehavior::Never,
+            });
+        if let Some(host) = &self.sign_host {
+            origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;
+        }
+        if let Some(limit) = self.body_limit {
+            origin = origin.with_body_limit(limit.as_u64());
+        }
+        Ok(origin)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteSection {
+    path: Spanned<String>,
+    host: Option<Spanned<String>>,
+    methods: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    strip_prefix: bool,
+    origin: Spanned<String>,
+}
+
+impl RouteSection {
+    fn build(&self, text: &str) -> Result<Rule, ConfigError> {
+        let at = |span: &Spanned<String>| located(text, span.span());
+        let mut rule = Rule::path(self.path.get_ref()).map_err(at(&self.path))?;
+        if let Some(host) = &self.host {
+            rule = rule.with_host(host.get_ref()).map_err(at(host))?;
+        }
+        if let Some(methods) = &self.methods {
+            let method = |method: &Spanned<String>| {
+                Method::from_bytes(method.get_ref().as_bytes()).map_err(|_| {
+                    let message = format!("{:?} is not a method", method.get_ref());
+                    ConfigError::new(text, Some(method.span()), message)
+                })
+            };
+            let methods = methods.iter().map(method).collect::<Result<Vec<_>, _>>()?;
+            if methods.is_empty() {
+                let message =
+                    "methods is empty, so the route matches nothing; leave it out".to_owned();
+                return Err(ConfigError::new(text, Some(self.path.span()), message));
+            }
+            rule = rule.with_methods(methods);
+        }
+        if self.strip_prefix {
+            rule = rule.with_strip_prefix();
+        }
+        Ok(rule)
+    }
+}
+
+/// The library's errors name the value and the cure; the line comes from here.
+fn located(text: &str, span: Range<usize>) -> impl FnOnce(tower_sigv4::Error) -> ConfigError {
+    move |error| ConfigError::new(text, Some(span), crate::proxy::chain(&error))
+}

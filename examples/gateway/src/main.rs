@@ -1,0 +1,102 @@
+//! A gateway that signs requests for AWS origins.
+//!
+//! Without arguments it is a demonstration: it starts an origin of its own that verifies signatures,
+//! and signs for it. With `--config FILE` it forwards in earnest.
+
+mod cli;
+mod config;
+mod demo;
+mod proxy;
+
+use std::{error::Error, fs, net::SocketAddr, process::ExitCode};
+
+use axum::Router;
+use tokio::{net::TcpListener, signal};
+
+use self::{cli::Command, config::Config};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let command = match cli::parse() {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("sigv4-gateway: {error}; see sigv4-gateway --help");
+            return ExitCode::from(2);
+        }
+    };
+    match run(command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sigv4-gateway: {}", proxy::chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), BoxError> {
+    match command {
+        Command::Print(text) => println!("{text}"),
+        Command::Check { file } => {
+            let config = load(&file)?;
+            drop(proxy::router(&config)?);
+            let (origins, routes) = (config.origins(), config.routes());
+            println!("{file}: {origins} origin(s), {routes} route(s), no errors");
+        }
+        Command::Forward { file, listen } => {
+            let config = load(&file)?;
+            let router = proxy::router(&config)?;
+            let (listener, address) = bind(listen.unwrap_or(config.listen())).await?;
+            println!("gateway http://{address} signs as {file} says; Ctrl-C ends it");
+            serve(listener, router).await?;
+        }
+        Command::Demo { listen } => {
+            let (listener, address) = bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
+            let origin = demo::start_origin().await?;
+            let config =
+                Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
+            let router = proxy::router(&config)?;
+            println!("{}", demo::welcome(origin, address));
+            serve(listener, router).await?;
+        }
+    }
+    Ok(())
+}
+
+fn load(file: &str) -> Result<Config, BoxError> {
+    let text = fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    Ok(Config::parse(&text).map_err(|error| error.in_file(file))?)
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BoxError> {
+    let error =
+        |error| format!("cannot listen on {address}: {error}; choose another with --listen");
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Serves until told to stop; requests in flight are finished.
+async fn serve(listener: TcpListener, router: Router) -> Result<(), BoxError> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stopped()).await?;
+    Ok(())
+}
+
+/// Ends at Ctrl-C and, where there is such a thing, at SIGTERM.
+async fn stopped() {
+    #[cfg(unix)]
+    let terminated = async {
+        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        _ = signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}

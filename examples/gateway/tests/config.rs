@@ -1,0 +1,121 @@
+//! What can be wrong with a configuration, and what its author is told.
+
+#[allow(dead_code)]
+mod support;
+
+use support::{TempFile, command};
+
+const VALID: &str = r#"[server]
+listen = "127.0.0.1:0"
+[credentials]
+source = "static"
+access_key_id = "AKID"
+secret_access_key = "hunter2"
+[[origin]]
+name = "orders"
+url = "https://abc123.execute-api.us-east-1.amazonaws.com/prod"
+service = "execute-api"
+region = "us-east-1"
+signing = "no-override"
+body_limit = "1MiB"
+[[route]]
+path = "/orders"
+methods = ["GET"]
+origin = "orders"
+"#;
+
+/// The exit code and what `--check` prints.
+fn check(config: &str) -> (Option<i32>, String) {
+    let file = TempFile::new(config);
+    let output = command().args(["--config", &file.path, "--check"]).output().expect("it runs");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8(text).expect("UTF-8");
+    (output.status.code(), text.replace(&file.path, "FILE"))
+}
+
+#[test]
+fn a_sound_file_passes() {
+    let (code, text) = check(VALID);
+    assert_eq!((code, &*text), (Some(0), "FILE: 1 origin(s), 1 route(s), no errors\n"));
+    let (code, text) = check(
+        "[[route]]\npath = \"/\"\norigin = \"a\"\n[[origin]]\nname = \"a\"\n\
+        url = \"http://[::1]:1/\"\nservice = \"s3\"\nregion = \"r\"\n",
+    );
+    assert_eq!(code, Some(0), "{text}");
+}
+
+#[test]
+fn each_mistake_is_told_with_its_line_and_cure() {
+    for (from, to, line, told) in [
+        ("listen", "listn", 2, "unknown field `listn`, expected `listen`"),
+        ("127.0.0.1:0", "8080", 2, "socket address"),
+        ("[server]", "[sever]", 1, "unknown field `sever`"),
+        ("\"static\"", "\"file\"", 4, "unknown variant `file`, expected `env` or `static`"),
+        ("\"static\"", "\"env\"", 5, "need source = \"static\""),
+        ("access_key_id = \"AKID\"\n", "", 4, "need access_key_id and secret_access_key"),
+        ("AKID", "AKID ", 5, "stray space"),
+        ("\"hunter2\"", "12345", 6, "in quotes"),
+        ("\"hunter2\"", "\"\"", 5, "secret access key is empty"),
+        ("\"hunter2\"", "hunter2", 6, ""),
+        ("\"hunter2\"", "\"hunter2", 6, ""),
+        ("https://", "ftp://", 9, "is neither http nor https"),
+        ("https://", "", 9, "is not absolute"),
+        ("/prod", "/%zz", 9, "%25"),
+        ("\"execute-api\"", "\"execute api\"", 10, "\"execute api\""),
+        ("region = \"us-east-1\"\n", "", 7, "missing field `region`"),
+        ("region = \"us-east-1\"", "region = \"\"", 11, "region \"\""),
+        (
+            "region = \"us-east-1\"",
+            "sign_host = \"a b\"\nregion = \"r\"",
+            11,
+            "signed host \"a b\"",
+        ),
+        ("no-override", "sometimes", 12, "expected one of `always`, `no-override`, `never`"),
+        ("1MiB", "1 potato", 13, ""),
+        ("\"1MiB\"", "-1", 13, ""),
+        ("\"/orders\"", "\"orders\"", 15, "path \"orders\" is not a path"),
+        ("\"GET\"", "\"G T\"", 16, "\"G T\" is not a method"),
+        ("[\"GET\"]", "[]", 15, "methods is empty"),
+        ("methods = [\"GET\"]", "host = \"a:80\"", 16, "without a port"),
+        ("origin = \"orders\"", "origin = \"order\"", 17, "only [\"orders\"]"),
+    ] {
+        assert!(VALID.contains(from), "{from}");
+        let (code, text) = check(&VALID.replacen(from, to, 1));
+        assert_eq!(code, Some(1), "{to}: {text}");
+        assert!(text.starts_with(&format!("sigv4-gateway: FILE:{line}: ")), "{to}: {text}");
+        assert!(text.contains(told), "{to}: {text}");
+        assert!(!text.contains("hunter2") && !text.contains("12345"), "{to}: {text}");
+    }
+    let twice = format!(
+        "{VALID}[[origin]]\nname = \"orders\"\nurl = \"http://a\"\nservice = \"s3\"\n\
+        region = \"r\"\n"
+    );
+    assert!(check(&twice).1.contains("FILE:19: a second origin is named \"orders\""));
+    assert!(check("").1.contains("no [[route]]"));
+}
+
+#[test]
+fn the_command_line_says_what_it_wants() {
+    for (arguments, code, told) in [
+        (&["--help"][..], 0, "Usage"),
+        (&["--version"], 0, env!("CARGO_PKG_VERSION")),
+        (&["--check"], 2, "--check needs --config"),
+        (&["--listen", "nowhere"], 2, "nowhere"),
+        (&["--unknown"], 2, "--unknown"),
+        (&["--config", "no/such/file"], 1, "cannot read no/such/file"),
+    ] {
+        let output = command().args(arguments).output().expect("it runs");
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(text.contains(told), "{arguments:?}: {text}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let output = command().args(["--listen", &address]).output().expect("it runs");
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text.contains(&format!("cannot listen on {address}")) && text.contains("--listen"),
+        "{text}"
+    );
+}

@@ -1,0 +1,262 @@
+//! The gateway as its users run it: a process, driven over loopback.
+
+mod support;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use support::{Gateway, TestOrigin, exchange, get};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+#[tokio::test]
+async fn the_demonstration_shows_403_and_200() {
+    let gateway = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
+    let origin: SocketAddr = gateway.word_after("origin  http://").parse().expect("an address");
+
+    let direct = get(origin, "/prod/orders").await;
+    assert_eq!(direct.status, 403);
+    assert!(direct.body.contains("Missing Authentication Token"), "{}", direct.body);
+
+    let forged = "GET /prod/orders HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\
+        x-amz-date: 20150830T123600Z\r\nauthorization: AWS4-HMAC-SHA256 \
+        Credential=AKIDEXAMPLE/20150830/us-east-1/execute-api/aws4_request, \
+        SignedHeaders=host;x-amz-date, Signature=00\r\n\r\n";
+    let forged = exchange(origin, forged).await;
+    assert_eq!(forged.status, 403);
+    assert_eq!(forged.header("x-amzn-errortype"), Some("InvalidSignatureException"));
+
+    for target in
+        ["/orders", "/v1/items:batch?b=2&a=1+1&c=%2f", "/a%2fb/(c)/../d//e", "/%C3%A9?%c3%a9"]
+    {
+        let through = get(gateway.address, target).await;
+        assert_eq!(through.status, 200, "{target}: {}", through.body);
+        assert!(through.body.contains("the signature is right"), "{}", through.body);
+    }
+    let post = "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
+        transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let post = exchange(gateway.address, post).await;
+    assert_eq!(post.status, 200, "{}", post.body);
+    assert!(post.body.contains(r#""body bytes":5"#), "{}", post.body);
+    assert!(post.body.contains(r#""x-forwarded-host":"api.example.com""#), "{}", post.body);
+    assert!(post.body.contains(r#""x-forwarded-for":"127.0.0.1""#), "{}", post.body);
+}
+
+#[tokio::test]
+async fn a_file_says_where_requests_go() {
+    let origin = TestOrigin::start(
+        "HTTP/1.1 201 Created\r\ncontent-length: 2\r\nx-a: 1\r\nx-a: 2\r\n\
+        connection: keep-alive, x-private\r\nx-private: 1\r\nkeep-alive: timeout=5\r\n\r\nok",
+    )
+    .await;
+    let url = format!("http://{}/prod", origin.address);
+    let gateway = Gateway::configured(&config(&url, "sign_host = \"api.internal:8443\""));
+
+    let answer = exchange(
+        gateway.address,
+        "PUT /orders/1?b=2&a=1 HTTP/1.1\r\nhost: api.example.com:8080\r\nconnection: close\r\n\
+         transfer-encoding: chunked\r\ncontent-type: text/plain\r\nauthorization: Bearer x\r\n\
+         expect: 100-continue\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    )
+    .await;
+    assert_eq!((answer.status, &*answer.body), (201, "ok"));
+    assert_eq!(answer.headers.iter().filter(|(name, _)| name == "x-a").count(), 2);
+    assert_eq!(answer.header("x-private"), None);
+    assert_eq!(answer.header("keep-alive"), None);
+
+    let seen = origin.seen();
+    let head = seen.first().expect("one request");
+    assert!(head.starts_with("PUT /prod/1?b=2&a=1 HTTP/1.1\r\n"), "{head}");
+    for line in [
+        "host: api.internal:8443",
+        "content-length: 5",
+        "content-type: text/plain",
+        "x-forwarded-host: api.example.com:8080",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-proto: http",
+        "x-amz-content-sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+    ] {
+        assert!(head.contains(&format!("\r\n{line}\r\n")), "{line} is not in {head}");
+    }
+    assert!(head.contains("\r\nauthorization: AWS4-HMAC-SHA256 Credential=AKID/"), "{head}");
+    assert!(head.contains("/eu-west-1/execute-api/aws4_request, SignedHeaders=content-type;host;"));
+    assert!(!head.contains("transfer-encoding") && !head.contains("expect"), "{head}");
+
+    for (host, method, target, status) in [
+        ("api.example.com", "GET", "/orders", 201),
+        ("api.example.com", "DELETE", "/orders", 404),
+        ("other.example.com", "GET", "/orders", 404),
+        ("api.example.com", "GET", "/orders/../admin", 404),
+        ("api.example.com", "GET", "/orders/%zz", 400),
+        ("api.example.com", "OPTIONS", "*", 404),
+    ] {
+        let request =
+            format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let answer = exchange(gateway.address, &request).await;
+        assert_eq!(answer.status, status, "{method} {host}{target}: {}", answer.body);
+        if status >= 400 {
+            assert!(answer.body.starts_with(r#"{"message":""#), "{}", answer.body);
+            assert_eq!(answer.header("content-type"), Some("application/json"));
+        }
+    }
+    assert_eq!(origin.seen().len(), 2);
+    assert_eq!(origin.connections(), 1, "connections are pooled");
+}
+
+#[tokio::test]
+async fn each_failure_has_its_status() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = nobody.local_addr().expect("an address");
+    drop(nobody);
+    let config = config(&format!("http://{address}"), "body_limit = \"10 B\"");
+    let gateway = Gateway::configured(&config);
+    let post = |body: &str| {
+        format!(
+            "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    assert_eq!(exchange(gateway.address, &post("0123456789")).await.status, 502);
+    assert_eq!(exchange(gateway.address, &post("0123456789a")).await.status, 413);
+
+    // No credentials in the environment: the request fails, and is not sent unsigned.
+    let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let text = support::without_credentials(
+        &config.replace(&address.to_string(), &origin.address.to_string()),
+    );
+    let gateway = Gateway::configured(&text);
+    let answer = exchange(gateway.address, &post("")).await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(origin.seen().is_empty());
+
+    let keys = [("AWS_ACCESS_KEY_ID", "AKIDENV"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+    let gateway = Gateway::configured_with(&text, &keys);
+    assert_eq!(exchange(gateway.address, &post("")).await.status, 200);
+    assert!(origin.seen()[0].contains("Credential=AKIDENV/"));
+}
+
+#[tokio::test]
+async fn https_origins_are_verified() {
+    let tls = support::TlsOrigin::start().await;
+    let config = config(&format!("https://localhost:{}", tls.port), "");
+    let trusting = Gateway::configured_with(&config, &[("SSL_CERT_FILE", &tls.ca_file)]);
+    let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
+    let answer = exchange(trusting.address, request).await;
+    assert_eq!((answer.status, &*answer.body), (200, "over TLS"));
+
+    let distrusting = Gateway::configured(&config);
+    let answer = exchange(distrusting.address, request).await;
+    assert_eq!(answer.status, 502, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn an_answer_streams_through() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let config = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
+    let gateway = Gateway::configured(&config);
+    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    let request = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
+    client.write_all(request).await.expect("sent");
+
+    let (mut origin, _) = listener.accept().await.expect("a connection");
+    read_until(&mut origin, "\r\n\r\n").await;
+    let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n";
+    origin.write_all(head).await.expect("sent");
+    read_until(&mut client, "first").await; // before the origin has ended its answer
+    origin.write_all(b"4\r\nlast\r\n0\r\n\r\n").await.expect("sent");
+    read_until(&mut client, "last").await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_sends_nothing() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let config = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
+    let counted = connections.clone();
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let gateway = Gateway::configured(&config);
+    for request in [
+        "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 10\r\n\r\nhalf",
+        "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf",
+        "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
+    ] {
+        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+        client.write_all(request.as_bytes()).await.expect("sent");
+        client.shutdown().await.expect("cut off");
+        let mut rest = String::new();
+        client.read_to_string(&mut rest).await.expect("an answer, or none");
+        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400"), "{rest}");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn sigterm_finishes_what_is_in_flight() {
+    let mut gateway = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
+    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    let head = b"POST /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 4\r\n\r\nha";
+    client.write_all(head).await.expect("sent");
+    // An answer to a second client says that the first one's head has been read, too.
+    assert_eq!(get(gateway.address, "/").await.status, 200);
+    gateway.terminate();
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while TcpStream::connect(gateway.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it stops listening");
+    client.write_all(b"lf").await.expect("sent");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(gateway.wait().success());
+}
+
+async fn read_until(stream: &mut TcpStream, end: &str) {
+    let mut seen = Vec::new();
+    while !seen.windows(end.len()).any(|window| window == end.as_bytes()) {
+        let mut buffer = [0; 1024];
+        let count = stream.read(&mut buffer).await.expect("readable");
+        assert!(count > 0, "ended before {end:?}");
+        seen.extend_from_slice(&buffer[..count]);
+    }
+}
+
+fn config(url: &str, more: &str) -> String {
+    format!(
+        r#"[server]
+listen = "127.0.0.1:0"
+[credentials]
+source = "static"
+access_key_id = "AKID"
+secret_access_key = "secret"
+[[origin]]
+name = "orders"
+url = "{url}"
+service = "execute-api"
+region = "eu-west-1"
+{more}
+[[route]]
+path = "/orders"
+host = "api.example.com"
+methods = ["GET", "POST", "PUT"]
+strip_prefix = true
+origin = "orders"
+"#
+    )
+}

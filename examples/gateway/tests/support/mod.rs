@@ -1,0 +1,262 @@
+//! A gateway process, origins, and a client that writes its own bytes.
+#![allow(unreachable_pub)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
+};
+
+/// A running gateway; ended with the test.
+pub struct Gateway {
+    process: Child,
+    pub address: SocketAddr,
+    output: String,
+    /// Kept as long as the process.
+    file: Option<TempFile>,
+}
+
+impl Gateway {
+    pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut process = command()
+            .args(arguments)
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut lines = BufReader::new(process.stdout.take().expect("piped"));
+        let mut output = String::new();
+        let address = loop {
+            let start = output.len();
+            assert_ne!(lines.read_line(&mut output).expect("UTF-8"), 0, "it ended: {output}");
+            if let Some(rest) = output[start..].strip_prefix("gateway http://") {
+                break rest.split_whitespace().next().expect("an address").parse();
+            }
+        };
+        // Whatever else it prints is read, so that it never waits for a reader.
+        std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
+        Self { process, address: address.expect("an address"), output, file: None }
+    }
+
+    pub fn configured(config: &str) -> Self {
+        Self::configured_with(config, &[])
+    }
+
+    pub fn configured_with(config: &str, variables: &[(&str, &str)]) -> Self {
+        let file = TempFile::new(config);
+        let mut gateway = Self::start(&["--config", &file.path], variables);
+        gateway.file = Some(file);
+        gateway
+    }
+
+    pub fn word_after(&self, text: &str) -> &str {
+        let (_, rest) = self.output.split_once(text).expect(text);
+        rest.split([' ', '/', '\n']).next().expect("a word")
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let status = Command::new("kill").arg(self.process.id().to_string()).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait().expect("it ends")
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// The gateway's program, in an environment without credentials.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sigv4-gateway"));
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "SSL_CERT_FILE"]
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A file that goes with its owner.
+pub struct TempFile {
+    pub path: String,
+}
+
+impl TempFile {
+    pub fn new(text: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        let name = format!("sigv4-gateway-{}-{number}", std::process::id());
+        let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), &name].iter().collect();
+        fs::write(&path, text).expect("written");
+        Self { path: path.to_str().expect("UTF-8").to_owned() }
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+/// The same configuration with credentials from the environment.
+pub fn without_credentials(config: &str) -> String {
+    let keys = ["source", "access_key_id", "secret_access_key"];
+    let kept = config.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key)));
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+/// An answer, taken apart.
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(found, _)| found == name);
+        found.map(|(_, value)| &**value)
+    }
+}
+
+/// Sends these bytes and reads until the server ends the connection.
+pub async fn exchange(address: SocketAddr, request: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).await.expect("an answer");
+    let text = String::from_utf8(text).expect("UTF-8");
+    let text = text.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&text);
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+    let field = |line: &str| {
+        let (name, value) = line.split_once(": ").expect("a field");
+        (name.to_ascii_lowercase(), value.to_owned())
+    };
+    Answer {
+        status: status.parse().expect("a number"),
+        headers: lines.map(field).collect(),
+        body: body.to_owned(),
+    }
+}
+
+pub async fn get(address: SocketAddr, target: &str) -> Answer {
+    let request = format!("GET {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+    exchange(address, &request).await
+}
+
+/// An origin that keeps what it receives and always answers the same.
+pub struct TestOrigin {
+    pub address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl TestOrigin {
+    pub async fn start(answer: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let origin = Self {
+            address: listener.local_addr().expect("an address"),
+            seen: Arc::default(),
+            connections: Arc::default(),
+        };
+        let (seen, connections) = (origin.seen.clone(), origin.connections.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(answer_all(stream, answer, seen.clone()));
+            }
+        });
+        origin
+    }
+
+    /// The heads of the requests so far.
+    pub fn seen(&self) -> Vec<String> {
+        self.seen.lock().expect("not poisoned").clone()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+async fn answer_all(mut stream: TcpStream, answer: &str, seen: Arc<Mutex<Vec<String>>>) {
+    let mut buffer = Vec::new();
+    while let Ok(1..) = stream.read_buf(&mut buffer).await {
+        let text = String::from_utf8_lossy(&buffer).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.split("\r\n").find_map(|line| line.strip_prefix("content-length: "));
+        if body.len() < length.map_or(0, |length| length.parse().expect("a number")) {
+            continue;
+        }
+        buffer.clear();
+        seen.lock().expect("not poisoned").push(format!("{head}\r\n"));
+        drop(stream.write_all(answer.as_bytes()).await);
+    }
+}
+
+/// An origin whose certificate is signed by an authority of its own.
+pub struct TlsOrigin {
+    pub port: u16,
+    pub ca_file: String,
+    _file: TempFile,
+}
+
+impl TlsOrigin {
+    pub async fn start() -> Self {
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca =
+            CertifiedIssuer::self_signed(ca, KeyPair::generate().expect("a key")).expect("a CA");
+        let key = KeyPair::generate().expect("a key");
+        let leaf = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        let leaf = leaf.signed_by(&key, &ca).expect("a certificate");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key)
+            .expect("a certificate");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n")
+                    && matches!(stream.read_buf(&mut head).await, Ok(1..))
+                {}
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nover TLS";
+                drop(stream.write_all(answer).await);
+                drop(stream.shutdown().await);
+            }
+        });
+        let file = TempFile::new(&ca.pem());
+        Self { port, ca_file: file.path.clone(), _file: file }
+    }
+}
