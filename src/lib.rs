@@ -62,7 +62,7 @@
 //! | `tracing` | no | events: a signed request (debug), a failed refresh of credentials (warn) |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod body;
 mod clock;

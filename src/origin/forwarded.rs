@@ -52,10 +52,14 @@ pub(super) fn append(
     if let Some(host) = host {
         append_to(headers, X_FORWARDED_HOST, host);
     }
-    if let Some(scheme) = scheme.or(peer.and_then(|peer| peer.scheme.as_ref()))
-        && let Ok(scheme) = HeaderValue::from_str(scheme.as_str())
-    {
-        append_to(headers, X_FORWARDED_PROTO, scheme);
+    match scheme.or(peer.and_then(|peer| peer.scheme.as_ref())) {
+        Some(scheme) if *scheme == Scheme::HTTPS => {
+            append_to(headers, X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+        }
+        Some(scheme) if *scheme == Scheme::HTTP => {
+            append_to(headers, X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        }
+        _ => {}
     }
 }
 

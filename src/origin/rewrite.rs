@@ -25,7 +25,8 @@ pub(crate) fn rewrite(
     }
     let origin = &destination.origin;
     let uri = uri(parts, destination, signs)?;
-    let reached = host_of(&parts.uri).or_else(|| parts.headers.get(header::HOST).cloned());
+    let host = parts.headers.remove(header::HOST);
+    let reached = host_of(&parts.uri).or(host);
     headers::strip(&mut parts.headers, signs);
     parts
         .headers
@@ -59,23 +60,10 @@ fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Err
     let rest = strip_segments(&path, destination.strip);
     let added = destination.prefix.as_deref().unwrap_or_default();
 
-    let mut target = String::with_capacity(
-        origin.prefix().len()
-            + added.len()
-            + rest.len()
-            + 2
-            + query.as_ref().map_or(0, |q| q.len()),
-    );
-    target.push_str(origin.prefix());
-    target.push_str(added);
-    target.push_str(rest);
-    if target.is_empty() {
-        target.push('/');
-    }
-    if let Some(query) = query {
-        target.push('?');
-        target.push_str(&query);
-    }
+    let nothing = origin.prefix().is_empty() && added.is_empty() && rest.is_empty();
+    let root = if nothing { "/" } else { "" };
+    let (mark, query) = query.as_deref().map_or(("", ""), |query| ("?", query));
+    let target = [origin.prefix(), added, rest, root, mark, query].concat();
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(origin.scheme().clone());
     uri.authority = Some(origin.authority().clone());

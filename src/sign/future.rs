@@ -146,7 +146,9 @@ impl<S> Pending<S> {
         let headers = &mut self.parts.headers;
         let has_content = matches!(self.parts.method, Method::POST | Method::PUT | Method::PATCH);
         if frames.len() > 0 || has_content || headers.contains_key(header::CONTENT_LENGTH) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(frames.len()));
+            let mut digits = itoa::Buffer::new();
+            let length = HeaderValue::from_str(digits.format(frames.len()));
+            headers.insert(header::CONTENT_LENGTH, length.expect("digits may stand in a header"));
         }
         let settings = &self.origin.options().settings;
         self.shared.signer.sign(

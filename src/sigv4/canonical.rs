@@ -27,6 +27,16 @@ impl Sink for Vec<u8> {
     }
 }
 
+/// How much would be written.
+#[derive(Default)]
+pub(crate) struct Length(pub(crate) usize);
+
+impl Sink for Length {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+}
+
 /// Headers to sign in a usual request; more of them go to the heap.
 const INLINE_HEADERS: usize = 16;
 /// Pairs in a usual query; more of them go to the heap.
@@ -120,12 +130,6 @@ impl<'a> CanonicalRequest<'a> {
             sink.put(name.as_bytes());
             last = Some(name);
         }
-    }
-
-    /// An upper bound for the length of what [`write_signed_headers`](Self::write_signed_headers)
-    /// writes.
-    pub(crate) fn signed_headers_len(&self) -> usize {
-        self.headers.iter().map(|(name, _)| name.len() + 1).sum()
     }
 }
 

@@ -72,7 +72,7 @@ where
 /// use http::HeaderName;
 /// use tower_sigv4::sigv4::{AllowList, SignedHeaders};
 ///
-/// let list = AllowList::default().add(HeaderName::from_static("x-tenant"));
+/// let list = AllowList::default().add_header(HeaderName::from_static("x-tenant"));
 /// assert!(list.is_signed(&HeaderName::from_static("x-tenant")));
 /// assert!(list.is_signed(&HeaderName::from_static("x-amz-target")));
 /// ```
@@ -84,7 +84,7 @@ pub struct AllowList {
 
 impl AllowList {
     /// Adds a header to those signed.
-    pub fn add(mut self, name: HeaderName) -> Self {
+    pub fn add_header(mut self, name: HeaderName) -> Self {
         self.added.push(name);
         self
     }
@@ -109,7 +109,7 @@ impl SignedHeaders for AllowList {
 /// use http::header;
 /// use tower_sigv4::sigv4::{AllExcept, SignedHeaders};
 ///
-/// let policy = AllExcept::default().add(header::ACCEPT);
+/// let policy = AllExcept::default().add_header(header::ACCEPT);
 /// assert!(policy.is_signed(&header::CONTENT_LENGTH));
 /// assert!(!policy.is_signed(&header::ACCEPT));
 /// assert!(!policy.is_signed(&header::USER_AGENT));
@@ -122,7 +122,7 @@ pub struct AllExcept {
 
 impl AllExcept {
     /// Adds a header to those left unsigned.
-    pub fn add(mut self, name: HeaderName) -> Self {
+    pub fn add_header(mut self, name: HeaderName) -> Self {
         self.unsigned.push(name);
         self
     }

@@ -191,6 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn a_key_at_hand_is_found_without_allocating() {
+        let cache = KeyCache::new();
+        let credentials = Credentials::new("AKID", "secret", None, None, "test");
+        let time = Timestamp::new(UNIX_EPOCH).expect("in range");
+        let scope = Scope { time: &time, region: "us-east-1", service: "s3" };
+        cache.with(&credentials, scope, |_| ());
+        let counted = allocation_counter::measure(|| {
+            cache.with(&credentials, scope, |key| drop(key.mac()));
+        });
+        assert_eq!(counted.count_total, 0);
+    }
+
+    #[test]
     fn both_days_are_kept_across_midnight() {
         let cache = KeyCache::new();
         let midnight = UNIX_EPOCH + Duration::from_secs(365 * 24 * 3600);

@@ -84,7 +84,7 @@ impl SigningSettings {
         check_scope_part("region", region, "us-east-1")?;
         let s3_family = matches!(service, "s3" | "s3express" | "s3-outposts" | "s3-object-lambda");
         let (path_form, signed_headers) = if s3_family {
-            (PathForm::Once, AllowList::default().add(header::RANGE))
+            (PathForm::Once, AllowList::default().add_header(header::RANGE))
         } else {
             (PathForm::TwiceFolded, AllowList::default())
         };

@@ -7,7 +7,7 @@ use hmac::Mac;
 use http::HeaderValue;
 
 use super::{
-    canonical::{CanonicalRequest, Sink},
+    canonical::{CanonicalRequest, Length, Sink},
     encode,
     key::SigningKey,
     scope::Timestamp,
@@ -56,30 +56,30 @@ pub(crate) fn authorization(
     request: &CanonicalRequest<'_>,
     signature: &Signature,
 ) -> HeaderValue {
-    const CREDENTIAL: &str = " Credential=";
-    const SIGNED_HEADERS: &str = ", SignedHeaders=";
-    const SIGNATURE: &str = ", Signature=";
-    let len = ALGORITHM.len()
-        + CREDENTIAL.len()
-        + key.access_key_id().len()
-        + 1
-        + key.scope().len()
-        + SIGNED_HEADERS.len()
-        + request.signed_headers_len()
-        + SIGNATURE.len()
-        + signature.len();
-    let mut text = Vec::with_capacity(len);
-    text.put(ALGORITHM.as_bytes());
-    text.put(CREDENTIAL.as_bytes());
-    text.put(key.access_key_id().as_bytes());
-    text.put(b"/");
-    text.put(key.scope());
-    text.put(SIGNED_HEADERS.as_bytes());
-    request.write_signed_headers(&mut text);
-    text.put(SIGNATURE.as_bytes());
-    text.put(signature);
+    let mut length = Length::default();
+    write_authorization(&mut length, key, request, signature);
+    // Bytes takes over a vector that is exactly full; any other it would allocate for anew.
+    let mut text = Vec::with_capacity(length.0);
+    write_authorization(&mut text, key, request, signature);
     let mut value = HeaderValue::from_maybe_shared(Bytes::from(text))
         .expect("key id, scope and header names were checked to be visible ASCII");
     value.set_sensitive(true);
     value
+}
+
+fn write_authorization(
+    sink: &mut impl Sink,
+    key: &SigningKey,
+    request: &CanonicalRequest<'_>,
+    signature: &Signature,
+) {
+    sink.put(ALGORITHM.as_bytes());
+    sink.put(b" Credential=");
+    sink.put(key.access_key_id().as_bytes());
+    sink.put(b"/");
+    sink.put(key.scope());
+    sink.put(b", SignedHeaders=");
+    request.write_signed_headers(sink);
+    sink.put(b", Signature=");
+    sink.put(signature);
 }

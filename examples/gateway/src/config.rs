@@ -239,7 +239,7 @@ impl OriginSection {
     fn build(&self, text: &str) -> Result<Origin, ConfigError> {
         let at = |span: &Spanned<String>| located(text, span.span());
         let (service, region) = (self.service.get_ref(), self.region.get_ref());
-        SigningSettings::new(service, "any").map_err(at(&self.service))?;
+        drop(SigningSettings::new(service, "any").map_err(at(&self.service))?);
         let settings = SigningSettings::new(service, region).map_err(at(&self.region))?;
         let mut origin = Origin::new(self.url.get_ref(), settings)
             .map_err(at(&self.url))?

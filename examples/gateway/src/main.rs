@@ -3,6 +3,8 @@
 //! Without arguments it is a demonstration: it starts an origin of its own that verifies signatures,
 //! and signs for it. With `--config FILE` it forwards in earnest.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 mod cli;
 mod config;
 mod demo;

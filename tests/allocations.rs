@@ -1,0 +1,133 @@
+//! How often signing allocates. These numbers are promises of the README.
+
+mod common;
+
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use common::{HOST, api, credentials, layer, now, settings};
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer, Service, ServiceExt};
+use tower_sigv4::{
+    Origin, Signing,
+    body::SignedBody,
+    credentials::Credentials,
+    sigv4::{Identity, PayloadHash, Signer, SigningParams},
+};
+
+const SIGNER_GET: u64 = 3;
+const SIGNER_POST: u64 = 4;
+const LAYER_ADDS: u64 = 2;
+
+type Body = Full<Bytes>;
+
+/// A request as a server hands it on: HTTP/1.1, and the host in a header.
+fn get() -> Request<Body> {
+    Request::get("/orders/42?b=2&a=1&page=3&filter=open")
+        .header("host", HOST)
+        .header("accept", "application/json")
+        .header("user-agent", "client/1.0")
+        .header("content-type", "application/json")
+        .header("x-amz-meta-a", "1")
+        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .body(Full::default())
+        .expect("a request")
+}
+
+fn post() -> Request<Body> {
+    let mut request = get().map(|_| Full::from(vec![b'a'; 1024]));
+    *request.method_mut() = http::Method::POST;
+    request
+}
+
+fn with_token() -> Credentials {
+    let valid = credentials();
+    let token = Some("t".repeat(560));
+    Credentials::new(valid.access_key_id(), valid.secret_access_key(), token, None, "test")
+}
+
+#[test]
+fn the_signer_allocates_as_often_as_promised() {
+    let settings = settings("execute-api");
+    let signer = Signer::new();
+    for credentials in [credentials(), with_token()] {
+        let identity = Identity::new(credentials).expect("valid");
+        for (request, body, promised) in
+            [(get(), &[][..], SIGNER_GET), (post(), &[b'a'; 1024][..], SIGNER_POST)]
+        {
+            let sign = |parts: &mut http::request::Parts| {
+                let payload =
+                    if body.is_empty() { PayloadHash::EMPTY } else { PayloadHash::of(body) };
+                let params = SigningParams {
+                    settings: &settings,
+                    identity: &identity,
+                    payload: &payload,
+                    time: now(),
+                };
+                signer.sign(parts, &params).expect("signed");
+            };
+            let (parts, _) = request.into_parts();
+            sign(&mut parts.clone()); // derives the key, and makes the texts of the second
+            let mut parts = parts.clone();
+            let counted = measure(|| sign(&mut parts)).count_total;
+            assert!(counted <= promised, "{} allocates {counted} times", parts.method);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_layer_adds_as_few_as_promised() {
+    for (origin, request, promised) in [
+        (api(&format!("https://{HOST}")), get(), SIGNER_GET + LAYER_ADDS),
+        (api(&format!("https://{HOST}/prod")), get(), SIGNER_GET + LAYER_ADDS),
+        (api(&format!("https://{HOST}/prod")), post(), SIGNER_POST + LAYER_ADDS),
+    ] {
+        let counted = through_layer(origin, request).await;
+        assert!(counted <= promised, "the layer allocates {counted} times of {promised}");
+    }
+}
+
+/// How often one request allocates on its way through the layer.
+async fn through_layer(origin: Origin, request: Request<Body>) -> u64 {
+    let mut service: Signing<Sink> = layer(origin).layer(Sink);
+    service.ready().await.expect("ready").call(get()).await.expect("credentials are loaded");
+    service.ready().await.expect("ready");
+    let mut request = Some(request);
+    let counted = measure(|| {
+        let response = service.call(request.take().expect("once"));
+        let mut response = pin!(response);
+        let mut cx = Context::from_waker(Waker::noop());
+        match response.as_mut().poll(&mut cx) {
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => panic!("{error}"),
+            Poll::Pending => panic!("nothing is awaited"),
+        }
+    });
+    counted.count_total
+}
+
+/// An inner service that allocates nothing.
+#[derive(Clone, Debug)]
+struct Sink;
+
+impl Service<Request<SignedBody<Body>>> for Sink {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<SignedBody<Body>>) -> Self::Future {
+        assert!(request.headers().contains_key("authorization"));
+        ready(Ok(Response::new(())))
+    }
+}
