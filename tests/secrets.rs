@@ -1,0 +1,72 @@
+//! No secret is in an error, an event or the output of `Debug`.
+
+mod common;
+
+use common::{HOST, api, get, now};
+use http_body_util::Full;
+use tower::Layer;
+use tower_sigv4::{
+    Clock, SigningLayer,
+    credentials::{Credentials, CredentialsCache},
+    sigv4::{Identity, PayloadHash, Signer, SigningParams},
+};
+
+const SECRET: &str = "hunter2-secret";
+const TOKEN: &str = "hunter2-token";
+
+fn credentials() -> Credentials {
+    Credentials::new("AKIDEXAMPLE", SECRET, Some(TOKEN.to_owned()), None, "test")
+}
+
+fn layer() -> SigningLayer {
+    SigningLayer::new(credentials(), api(&format!("https://{HOST}")))
+        .with_clock(Clock::manual(now()))
+}
+
+#[tokio::test]
+async fn debug_shows_no_secret() {
+    let settings = common::settings("execute-api");
+    let identity = Identity::new(credentials()).expect("valid");
+    let params = SigningParams {
+        settings: &settings,
+        identity: &identity,
+        payload: &PayloadHash::EMPTY,
+        time: now(),
+    };
+    let signer = Signer::new();
+    let explanation = signer.explain(&get("https://h/").into_parts().0, &params).expect("signed");
+    let text = String::from_utf8(explanation.canonical_request.clone()).expect("UTF-8");
+    assert!(text.contains(TOKEN), "the token is signed: {text}");
+
+    let layer = layer();
+    let sent = common::send(&layer, get("/")).await.expect("sent");
+    let service = layer.layer(());
+    let shown = [
+        format!("{params:?}"),
+        format!("{signer:?}"),
+        format!("{explanation:?}"),
+        format!("{layer:?}"),
+        format!("{service:?}"),
+        format!("{sent:?}"),
+        format!("{:?}", CredentialsCache::new(credentials())),
+    ];
+    for shown in shown {
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(!shown.contains("Signature="), "{shown}");
+    }
+    assert!(sent.headers()["authorization"].is_sensitive());
+    assert!(sent.headers()["x-amz-security-token"].is_sensitive());
+}
+
+#[tokio::test]
+async fn errors_show_no_secret() {
+    for (id, secret, token) in
+        [("AKID", "", TOKEN), ("hunter2 id", SECRET, TOKEN), ("AKID", SECRET, "hunter2-token\n")]
+    {
+        let credentials = Credentials::new(id, secret, Some(token.to_owned()), None, "test");
+        let layer = SigningLayer::new(credentials, api(&format!("https://{HOST}")));
+        let error = common::send(&layer, get("/")).await.expect_err("invalid");
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -1,0 +1,62 @@
+//! No secret is in an event. Alone in its process: tests side by side hide events from each other.
+#![cfg(feature = "tracing")]
+
+mod common;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use common::{HOST, api, credentials, get};
+use http_body_util::Full;
+use tower_sigv4::{SigningLayer, credentials::Credentials};
+
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+#[tokio::test]
+async fn events_show_no_secret() {
+    let log = Log::default();
+    let guard = tracing::subscriber::set_default(log.clone());
+    let id = credentials().access_key_id().to_owned();
+    let token = Some("hunter2-token".to_owned());
+    let credentials = Credentials::new(id, "hunter2-secret", token, None, "test");
+    let layer = SigningLayer::new(credentials, api(&format!("https://{HOST}")));
+    let request = get("/").map(|_: Full<bytes::Bytes>| Full::from("hunter2-body"));
+    common::send(&layer, request).await.expect("sent");
+    drop(guard);
+    let log = log.0.lock().expect("not poisoned").clone();
+    assert!(log.contains("request signed") && log.contains(HOST), "{log}");
+    assert!(!log.contains("hunter2") && !log.contains("Signature="), "{log}");
+}
+
+/// All fields of this crate's events, one after the other.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Visit for &Log {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let field = format!("{field}={value:?} ");
+        self.0.lock().expect("not poisoned").push_str(&field);
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("tower_sigv4")
+    }
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut { self });
+    }
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
