@@ -53,11 +53,13 @@ pub fn compare(title: &str, mut contenders: Vec<Contender<'_>>) {
         })
         .collect();
 
-    println!("\n{title:<26}{:>11}{:>11}{:>11}{:>8}{:>8}", "median", "min", "net", "ratio", "allocs");
+    let [middle, min, net, ratio, allocs] = ["median", "min", "net", "ratio", "allocs"];
+    println!("\n{title:<26}{middle:>11}{min:>11}{net:>11}{ratio:>8}{allocs:>8}");
+    let net_of = |round: &[f64], i: usize| round[i] - round[0];
     for (i, (name, _)) in contenders.iter().enumerate() {
         let times = sorted(rounds.iter().map(|round| round[i]));
-        let net = median(rounds.iter().map(|round| round[i] - round[0]));
-        let ratio = median(rounds.iter().map(|round| (round[i] - round[0]) / (round[1] - round[0])));
+        let net = median(rounds.iter().map(|round| net_of(round, i)));
+        let ratio = median(rounds.iter().map(|round| net_of(round, i) / net_of(round, 1)));
         let allocations = allocations[i].saturating_sub(allocations[0]);
         let (middle, min) = (times[ROUNDS / 2], times[0]);
         println!("  {name:<24}{middle:>11.0}{min:>11.0}{net:>11.0}{ratio:>8.3}{allocations:>8}");

@@ -19,8 +19,8 @@
 //!   signature. reqsign signs all headers there are, three more here.
 //! - reqsign decodes the path and encodes it once and folds no dot segments. It hashes no body: the
 //!   hash is computed by its own function and handed over in `x-amz-content-sha256`.
-//! - To count allocations the process has another allocator, which looks up a thread local for each
-//!   call. This costs whoever allocates more.
+//! - To count allocations, the process has another allocator than usual. Compared once with the
+//!   system's: aws-sigv4 is some 6 % faster with it, reqsign 2 %, this crate 1 % slower.
 
 use std::{
     borrow::Cow,
@@ -63,7 +63,7 @@ const HEADERS: [(&str, &str); 6] = [
 /// Those of `HEADERS` that `AllowList` leaves unsigned.
 const UNSIGNED: [&str; 3] = ["accept", "accept-encoding", "user-agent"];
 
-const GET: &str = "/prod/orders?status=open&limit=50&since=2024-05-01T00%3A00%3A00Z&customer=8a1f03";
+const GET: &str = "/prod/orders?status=open&limit=50&since=2024-05-01T00%3A00%3A00Z&page=3";
 const POST: &str = "/prod/orders";
 const PUT: &str = "/prod/orders/8a1f03/attachments/invoice-2024.pdf";
 
@@ -75,11 +75,11 @@ fn main() {
         ("PUT 1 MiB", Method::PUT, PUT, 1 << 20),
     ];
     for (name, method, target, len) in cases {
-        for token_len in [0, TOKEN_LEN] {
+        for (token, token_len) in [("no token", 0), ("token", TOKEN_LEN)] {
             let work = Work::new(&method, target, len, token_len);
             work.assert_agreement();
             if measured {
-                work.compare(&format!("{name}, {}", if token_len > 0 { "token" } else { "no token" }));
+                work.compare(&format!("{name}, {token}"));
             }
         }
     }

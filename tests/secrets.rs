@@ -3,7 +3,6 @@
 mod common;
 
 use common::{HOST, api, get, now};
-use http_body_util::Full;
 use tower::Layer;
 use tower_sigv4::{
     Clock, SigningLayer,

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderName, HeaderValue, request::Parts};
+use http::{HeaderName, request::Parts};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
@@ -63,12 +63,12 @@ impl<'a> CanonicalRequest<'a> {
         signed: impl Fn(&HeaderName) -> bool,
         payload: &'a [u8],
     ) -> Self {
-        let mut headers: Headers<'_> = parts
-            .headers
-            .iter()
-            .filter(|(name, _)| signed(name))
-            .map(|(name, value): (&HeaderName, &HeaderValue)| (name.as_str(), value.as_bytes()))
-            .collect();
+        let mut headers = Headers::new();
+        for (name, value) in &parts.headers {
+            if signed(name) {
+                headers.push((name.as_str(), value.as_bytes()));
+            }
+        }
         headers.sort_by_key(|(name, _)| *name);
         let path = parts.uri.path();
         Self {
@@ -139,8 +139,17 @@ fn write_value(sink: &mut impl Sink, value: &[u8]) {
         matches!(byte, b' ' | b'\t')
     }
     let value = value.trim_ascii();
-    let run = |pair: &[u8]| pair[0] == b'\t' || (pair[0] == b' ' && is_space(pair[1]));
-    if !value.windows(2).any(run) {
+    // No early exit, so that this compiles to vector instructions; tokens are long.
+    if value.iter().fold(0, |found, &byte| found | u8::from(byte <= b' ')) == 0 {
+        return sink.put(value);
+    }
+    let next = value.get(1..).unwrap_or_default();
+    let run = value.iter().zip(next).fold(0, |found, (&byte, &next)| {
+        found
+            | u8::from(byte == b'\t')
+            | (u8::from(byte == b' ') & (u8::from(next == b' ') | u8::from(next == b'\t')))
+    });
+    if run == 0 {
         return sink.put(value);
     }
     let words = value.split(|&byte| is_space(byte));
@@ -157,10 +166,9 @@ pub(crate) fn write_query(sink: &mut impl Sink, query: &str) {
     if query.is_empty() {
         return;
     }
-    let raw = pairs(query.as_bytes());
-    if raw.iter().all(|(key, value)| encode::is_encoded_once(key) && encode::is_encoded_once(value))
-    {
-        return write_pairs(sink, raw);
+    let (mut raw, encoded_once) = pairs(query.as_bytes());
+    if encoded_once {
+        return write_pairs(sink, &mut raw);
     }
     let mut arena = Vec::with_capacity(query.len() * 2);
     let ends: SmallVec<[(usize, usize); INLINE_PAIRS]> = raw
@@ -173,7 +181,7 @@ pub(crate) fn write_query(sink: &mut impl Sink, query: &str) {
         })
         .collect();
     let mut start = 0;
-    let encoded = ends
+    let mut encoded: Pairs<'_> = ends
         .into_iter()
         .map(|(key_end, end)| {
             let pair = (&arena[start..key_end], &arena[key_end..end]);
@@ -181,23 +189,39 @@ pub(crate) fn write_query(sink: &mut impl Sink, query: &str) {
             pair
         })
         .collect();
-    write_pairs(sink, encoded);
+    write_pairs(sink, &mut encoded);
 }
 
 type Pairs<'a> = SmallVec<[(&'a [u8], &'a [u8]); INLINE_PAIRS]>;
 
-fn pairs(query: &[u8]) -> Pairs<'_> {
-    query
-        .split(|&byte| byte == b'&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| match pair.iter().position(|&byte| byte == b'=') {
-            Some(at) => (&pair[..at], &pair[at + 1..]),
-            None => (pair, &pair[pair.len()..]),
-        })
-        .collect()
+/// The pairs of a query, and whether decoding and encoding them again would give the same bytes.
+fn pairs(query: &[u8]) -> (Pairs<'_>, bool) {
+    let mut pairs = Pairs::new();
+    let mut encoded_once = true;
+    let (mut start, mut equals) = (0, None);
+    for (at, &byte) in query.iter().enumerate() {
+        match byte {
+            byte if encode::is_unreserved(byte) => {}
+            b'=' if equals.is_none() => equals = Some(at),
+            b'&' => {
+                pairs.extend(pair(query, start, equals, at));
+                (start, equals) = (at + 1, None);
+            }
+            b'%' if encode::is_canonical_escape(&query[at..]) => {} // its digits are unreserved
+            _ => encoded_once = false,
+        }
+    }
+    pairs.extend(pair(query, start, equals, query.len()));
+    (pairs, encoded_once)
 }
 
-fn write_pairs(sink: &mut impl Sink, mut pairs: Pairs<'_>) {
+fn pair(query: &[u8], start: usize, equals: Option<usize>, end: usize) -> Option<(&[u8], &[u8])> {
+    let key_end = equals.unwrap_or(end);
+    let value = equals.map_or(end, |equals| equals + 1);
+    (start < end).then(|| (&query[start..key_end], &query[value..end]))
+}
+
+fn write_pairs(sink: &mut impl Sink, pairs: &mut Pairs<'_>) {
     pairs.sort_unstable();
     for (i, (key, value)) in pairs.iter().enumerate() {
         if i > 0 {

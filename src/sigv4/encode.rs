@@ -33,7 +33,29 @@ pub(crate) const ILLEGAL_IN_PATH: &AsciiSet = &RESERVED_IN_PATH
 pub(crate) const ILLEGAL_IN_QUERY: &AsciiSet = &ILLEGAL_IN_PATH.remove(b'?');
 
 pub(crate) fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+    /// Looked up, since this is asked for each byte of a query.
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            table[byte] = (byte as u8).is_ascii_alphanumeric()
+                || matches!(byte as u8, b'-' | b'.' | b'_' | b'~');
+            byte += 1;
+        }
+        table
+    };
+    TABLE[usize::from(byte)]
+}
+
+/// True if bytes start with an escape that decoding and encoding again would not change.
+pub(crate) fn is_canonical_escape(bytes: &[u8]) -> bool {
+    let [b'%', high, low, ..] = *bytes else {
+        return false;
+    };
+    match (upper_hex(high), upper_hex(low)) {
+        (Some(high), Some(low)) => !is_unreserved(high << 4 | low),
+        _ => false,
+    }
 }
 
 /// True if decoding and encoding again would give the same bytes.
@@ -42,14 +64,8 @@ pub(crate) fn is_encoded_once(bytes: &[u8]) -> bool {
     loop {
         match rest {
             [] => return true,
-            [b'%', high, low, tail @ ..] => {
-                match (upper_hex(*high), upper_hex(*low)) {
-                    (Some(high), Some(low)) if !is_unreserved(high << 4 | low) => {}
-                    _ => return false,
-                }
-                rest = tail;
-            }
             [byte, tail @ ..] if is_unreserved(*byte) => rest = tail,
+            _ if is_canonical_escape(rest) => rest = &rest[3..],
             _ => return false,
         }
     }
@@ -79,6 +95,9 @@ pub(crate) fn has_whole_escapes(bytes: &[u8]) -> bool {
 
 /// Encodes a path as it stands, `%` included, and keeps its slashes.
 pub(crate) fn encode_path(sink: &mut impl Sink, path: &str) {
+    if path.bytes().all(|byte| byte == b'/' || is_unreserved(byte)) {
+        return sink.put(path.as_bytes());
+    }
     for chunk in percent_encode(path.as_bytes(), RESERVED_IN_PATH) {
         sink.put(chunk.as_bytes());
     }
@@ -166,6 +185,11 @@ fn escaped_dots(segment: &str) -> Dots {
 
 /// Removes dot segments (RFC 3986, section 5.2.4) and empty segments.
 pub(crate) fn fold(path: &str) -> Cow<'_, str> {
+    // Only what follows a slash can fold; most paths hold nothing of the kind.
+    let starts = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
+    if path.starts_with('/') && !path.as_bytes().windows(2).any(starts) {
+        return Cow::Borrowed(path);
+    }
     fold_by(path, dots)
 }
 
@@ -209,11 +233,11 @@ fn fold_by(path: &str, dots: fn(&str) -> Dots) -> Cow<'_, str> {
 
 /// Lower-case hex of a SHA-256.
 pub(crate) fn hex(digest: &[u8; 32]) -> [u8; 64] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| nibble + if nibble > 9 { b'a' - 10 } else { b'0' };
     let mut out = [0; 64];
     for (pair, byte) in out.chunks_exact_mut(2).zip(digest) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+        pair[0] = digit(byte >> 4);
+        pair[1] = digit(byte & 15);
     }
     out
 }

@@ -1,11 +1,6 @@
 //! Signing keys, and the cache that spares deriving them.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-};
+use std::{fmt, ptr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use aws_credential_types::Credentials;
@@ -13,14 +8,14 @@ use aws_sigv4::sign::v4::generate_signing_key;
 use hmac::{Hmac, KeyInit, digest::Key};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use super::scope::Scope;
 
 /// A derived key, keyed into its HMAC and ready to be cloned for each signature.
 pub(crate) struct SigningKey {
-    secret: Zeroizing<String>,
-    access_key_id: String,
+    /// Kept alive, so that an equal pointer to the secret means an equal secret.
+    credentials: Credentials,
     region: String,
     service: String,
     day: u64,
@@ -40,8 +35,7 @@ impl SigningKey {
         let mac = Hmac::new(&block);
         block.as_mut_slice().zeroize();
         Self {
-            secret: Zeroizing::new(secret.to_owned()),
-            access_key_id: credentials.access_key_id().to_owned(),
+            credentials: credentials.clone(),
             region: scope.region.to_owned(),
             service: scope.service.to_owned(),
             day: scope.day(),
@@ -58,16 +52,21 @@ impl SigningKey {
 
     /// The secret is compared as well: who changes a secret and keeps its id gets another key.
     fn is_for(&self, credentials: &Credentials, scope: Scope<'_>) -> bool {
-        let secret = credentials.secret_access_key().as_bytes();
         self.day == scope.day()
-            && self.access_key_id == credentials.access_key_id()
             && self.region == scope.region
             && self.service == scope.service
-            && bool::from(self.secret.as_bytes().ct_eq(secret))
+            && self.is_by(credentials)
+    }
+
+    fn is_by(&self, other: &Credentials) -> bool {
+        let (own, secret) = (self.credentials.secret_access_key(), other.secret_access_key());
+        ptr::eq(own, secret)
+            || self.credentials.access_key_id() == other.access_key_id()
+                && bool::from(own.as_bytes().ct_eq(secret.as_bytes()))
     }
 
     pub(crate) fn access_key_id(&self) -> &str {
-        &self.access_key_id
+        self.credentials.access_key_id()
     }
 
     /// The credential scope: `20150830/us-east-1/service/aws4_request`.
@@ -87,13 +86,12 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Keys derived so far, found by credentials and scope.
+/// Keys derived so far, the latest first.
 ///
-/// Readers take no lock: they see a snapshot of the map, which a writer replaces as a whole. Writes
+/// Readers take no lock: they see a snapshot of the list, which a writer replaces as a whole. Writes
 /// are rare, one for each set of credentials, scope and day.
 pub(crate) struct KeyCache {
-    keys: ArcSwap<HashMap<u64, Arc<SigningKey>>>,
-    hasher: RandomState,
+    keys: ArcSwap<Vec<Arc<SigningKey>>>,
 }
 
 impl KeyCache {
@@ -102,7 +100,7 @@ impl KeyCache {
     const CAPACITY: usize = 256;
 
     pub(crate) fn new() -> Self {
-        Self { keys: ArcSwap::default(), hasher: RandomState::new() }
+        Self { keys: ArcSwap::default() }
     }
 
     /// Hands `f` the key for these credentials and scope, deriving it if it is not held.
@@ -112,38 +110,17 @@ impl KeyCache {
         scope: Scope<'_>,
         f: impl FnOnce(&SigningKey) -> T,
     ) -> T {
-        let place = self.place(credentials, scope);
-        if let Some(key) = self.keys.load().get(&place)
-            && key.is_for(credentials, scope)
-        {
+        let held = self.keys.load();
+        if let Some(key) = held.iter().find(|key| key.is_for(credentials, scope)) {
             return f(key);
         }
         let key = Arc::new(SigningKey::derive(credentials, scope));
         self.keys.rcu(|keys| {
-            let mut keys = HashMap::clone(keys);
-            make_room(&mut keys, scope.day());
-            keys.insert(place, key.clone());
-            keys
+            let kept = keys.iter().filter(|key| key.day + 1 >= scope.day());
+            let kept = kept.take(Self::CAPACITY - 1).cloned();
+            std::iter::once(key.clone()).chain(kept).collect::<Vec<_>>()
         });
         f(&key)
-    }
-
-    /// Two keys may share a place; the later one then takes it.
-    fn place(&self, credentials: &Credentials, scope: Scope<'_>) -> u64 {
-        let id = credentials.access_key_id();
-        self.hasher.hash_one((id, scope.day(), scope.region, scope.service))
-    }
-}
-
-/// Drops keys older than the day before `today`, and if that is not enough the oldest one.
-fn make_room(keys: &mut HashMap<u64, Arc<SigningKey>>, today: u64) {
-    keys.retain(|_, key| key.day + 1 >= today);
-    while keys.len() >= KeyCache::CAPACITY {
-        let Some(oldest) = keys.iter().min_by_key(|(_, key)| key.day).map(|(place, _)| *place)
-        else {
-            return;
-        };
-        keys.remove(&oldest);
     }
 }
 
@@ -239,7 +216,7 @@ mod tests {
     fn nothing_of_a_key_is_printed() {
         let cache = KeyCache::new();
         at(&cache, "secret", UNIX_EPOCH, "us-east-1");
-        let key = cache.keys.load().values().next().cloned();
+        let key = cache.keys.load().first().cloned();
         assert_eq!(format!("{key:?}"), "Some([redacted])");
     }
 }

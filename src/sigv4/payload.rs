@@ -24,12 +24,14 @@ enum Text {
 
 impl PayloadHash {
     /// The hash of a body without bytes.
-    pub const EMPTY: Self =
-        Self(Text::Known("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
+    pub const EMPTY: Self = Self(Text::Known(EMPTY_HEX));
 
     /// Hashes a whole payload.
     #[must_use]
     pub fn of(payload: &[u8]) -> Self {
+        if payload.is_empty() {
+            return Self::EMPTY;
+        }
         Self::from_digest(Sha256::digest(payload).into())
     }
 
@@ -49,7 +51,7 @@ impl PayloadHash {
     /// The value of `x-amz-content-sha256`.
     pub(crate) fn header_value(&self) -> HeaderValue {
         match &self.0 {
-            Text::Known(text) => HeaderValue::from_static(text),
+            Text::Known(_) => const { HeaderValue::from_static(EMPTY_HEX) },
             Text::Computed(hex) => {
                 HeaderValue::from_bytes(hex).expect("hex digits may stand in a header")
             }
@@ -76,3 +78,5 @@ impl fmt::Debug for PayloadHash {
         write!(f, "PayloadHash({self})")
     }
 }
+
+const EMPTY_HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -227,10 +227,11 @@ impl Default for Signer {
 
 fn canonical<'a>(parts: &'a Parts, params: &SigningParams<'a>) -> CanonicalRequest<'a> {
     let settings = params.settings;
-    let signed = |name: &HeaderName| match name {
-        name if name == header::HOST || name == X_AMZ_DATE || name == X_AMZ_CONTENT_SHA256 => true,
-        name if name == X_AMZ_SECURITY_TOKEN => settings.session_token() == SessionToken::Signed,
-        name => name != header::AUTHORIZATION && settings.signed_headers().is_signed(name),
+    let signed = |name: &HeaderName| match name.as_str() {
+        "host" | "x-amz-date" | "x-amz-content-sha256" => true,
+        "x-amz-security-token" => settings.session_token() == SessionToken::Signed,
+        "authorization" => false,
+        _ => settings.signed_headers().is_signed(name),
     };
     CanonicalRequest::new(parts, settings.path_form(), signed, params.payload.as_bytes())
 }
