@@ -37,14 +37,12 @@ pub fn contender<'a, T>(name: &'static str, mut op: impl FnMut() -> T + 'a) -> C
 /// | median, min | ns for one operation, base included, over all rounds |
 /// | net | median of the rounds' differences to the base, in ns |
 /// | ratio | median of the rounds' ratios of net times |
-/// | allocs | allocations of one operation, without those of the base |
 ///
 /// # Panics
 ///
 /// With fewer than two contenders.
 pub fn compare(title: &str, mut contenders: Vec<Contender<'_>>) {
     assert!(contenders.len() >= 2, "a base and a contender at least");
-    let allocations: Vec<u64> = contenders.iter_mut().map(allocations).collect();
     let iterations: Vec<u32> = contenders.iter_mut().map(calibrate).collect();
     let rounds: Vec<Vec<f64>> = (0..ROUNDS)
         .map(|_| {
@@ -53,23 +51,16 @@ pub fn compare(title: &str, mut contenders: Vec<Contender<'_>>) {
         })
         .collect();
 
-    let [middle, min, net, ratio, allocs] = ["median", "min", "net", "ratio", "allocs"];
-    println!("\n{title:<26}{middle:>11}{min:>11}{net:>11}{ratio:>8}{allocs:>8}");
+    let [middle, min, net, ratio] = ["median", "min", "net", "ratio"];
+    println!("\n{title:<26}{middle:>11}{min:>11}{net:>11}{ratio:>8}");
     let net_of = |round: &[f64], i: usize| round[i] - round[0];
     for (i, (name, _)) in contenders.iter().enumerate() {
         let times = sorted(rounds.iter().map(|round| round[i]));
         let net = median(rounds.iter().map(|round| net_of(round, i)));
         let ratio = median(rounds.iter().map(|round| net_of(round, i) / net_of(round, 1)));
-        let allocations = allocations[i].saturating_sub(allocations[0]);
         let (middle, min) = (times[ROUNDS / 2], times[0]);
-        println!("  {name:<24}{middle:>11.0}{min:>11.0}{net:>11.0}{ratio:>8.3}{allocations:>8}");
+        println!("  {name:<24}{middle:>11.0}{min:>11.0}{net:>11.0}{ratio:>8.3}");
     }
-}
-
-/// The allocations of one operation, once its caches are filled.
-fn allocations((_, run): &mut Contender<'_>) -> u64 {
-    run(2);
-    allocation_counter::measure(|| run(1)).count_total
 }
 
 /// Iterations that take one turn; also warms up.
@@ -85,15 +76,10 @@ fn calibrate(contender: &mut Contender<'_>) -> u32 {
     }
 }
 
-/// One turn. Counting is off, so that who allocates much is not charged for being counted.
 fn nanos_per_op((_, run): &mut Contender<'_>, iterations: u32) -> f64 {
-    let mut taken = Duration::ZERO;
-    allocation_counter::opt_out(|| {
-        let start = Instant::now();
-        run(iterations);
-        taken = start.elapsed();
-    });
-    taken.as_nanos() as f64 / f64::from(iterations)
+    let start = Instant::now();
+    run(iterations);
+    start.elapsed().as_nanos() as f64 / f64::from(iterations)
 }
 
 fn sorted(samples: impl Iterator<Item = f64>) -> Vec<f64> {

@@ -50,7 +50,7 @@ pub(crate) struct CanonicalRequest<'a> {
     path: Cow<'a, str>,
     form: PathForm,
     query: &'a str,
-    /// Sorted by name; values of one name in arrival order.
+    /// Sorted by name; values of one name in arrival order, all but the first of them without it.
     headers: Headers<'a>,
     payload: &'a [u8],
 }
@@ -70,6 +70,13 @@ impl<'a> CanonicalRequest<'a> {
             }
         }
         headers.sort_by_key(|(name, _)| *name);
+        let mut last = "";
+        for (name, _) in &mut headers {
+            match *name == last {
+                true => *name = "",
+                false => last = name,
+            }
+        }
         let path = parts.uri.path();
         Self {
             method: parts.method.as_str(),
@@ -97,17 +104,15 @@ impl<'a> CanonicalRequest<'a> {
         sink.put(b"\n");
         write_query(sink, self.query);
         sink.put(b"\n");
-        let mut last = None;
-        for &(name, value) in &self.headers {
-            if last == Some(name) {
+        for (i, &(name, value)) in self.headers.iter().enumerate() {
+            if name.is_empty() {
                 sink.put(b",");
             } else {
-                if last.is_some() {
+                if i > 0 {
                     sink.put(b"\n");
                 }
                 sink.put(name.as_bytes());
                 sink.put(b":");
-                last = Some(name);
             }
             write_value(sink, value);
         }
@@ -119,16 +124,12 @@ impl<'a> CanonicalRequest<'a> {
 
     /// Writes the names of the headers covered, `;` between them.
     pub(crate) fn write_signed_headers(&self, sink: &mut impl Sink) {
-        let mut last = None;
-        for &(name, _) in &self.headers {
-            if last == Some(name) {
-                continue;
-            }
-            if last.is_some() {
+        let names = self.headers.iter().map(|(name, _)| name).filter(|name| !name.is_empty());
+        for (i, name) in names.enumerate() {
+            if i > 0 {
                 sink.put(b";");
             }
             sink.put(name.as_bytes());
-            last = Some(name);
         }
     }
 }

@@ -152,7 +152,7 @@ mod tests {
             mac.update(b"text");
             expected.update(b"text");
             assert_eq!(mac.finalize(), expected.finalize());
-            std::ptr::from_ref(key)
+            ptr::from_ref(key)
         })
     }
 
