@@ -62,7 +62,7 @@ const POST: &str = "/prod/orders";
 const PUT: &str = "/prod/orders/8a1f03/attachments/invoice-2024.pdf";
 
 /// Each request, with a token and without, under its name.
-pub fn cases() -> impl Iterator<Item = (String, Work)> {
+pub(crate) fn cases() -> impl Iterator<Item = (String, Work)> {
     let requests = [
         ("GET", Method::GET, GET, 0),
         ("POST 1 KiB", Method::POST, POST, 1 << 10),
@@ -78,7 +78,7 @@ pub fn cases() -> impl Iterator<Item = (String, Work)> {
 }
 
 /// One request to sign, and what each contender signs it with.
-pub struct Work {
+pub(crate) struct Work {
     parts: Parts,
     body: Vec<u8>,
     time: SystemTime,
@@ -195,7 +195,7 @@ impl Work {
     }
 
     /// The clone of the head, which all of them make, and then each of them.
-    pub fn contenders(&self) -> Vec<Contender<'_>> {
+    pub(crate) fn contenders(&self) -> Vec<Contender<'_>> {
         let mut contenders = vec![
             contender("clone of the head", || self.parts.clone()),
             contender("tower-sigv4", || self.ours(&self.settings, self.time)),

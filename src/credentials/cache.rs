@@ -245,3 +245,41 @@ impl fmt::Debug for CredentialsCache {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    fn entry(lifetime: Duration, window: Duration) -> Result<Entry, Error> {
+        let credentials =
+            Credentials::new("AKID", "secret", None, Some(UNIX_EPOCH + lifetime), "test");
+        Entry::new(credentials, UNIX_EPOCH, window)
+    }
+
+    #[test]
+    fn a_fleet_does_not_refresh_at_once() {
+        let seconds = |number| Duration::from_secs(number);
+        for (lifetime, window) in [(3600, 300), (100, 50)] {
+            let window = seconds(window);
+            let refreshes: Vec<_> = (0..100)
+                .map(|_| entry(seconds(lifetime), seconds(300)).expect("valid").refresh_at)
+                .map(|refresh| refresh.expect("it expires").duration_since(UNIX_EPOCH))
+                .map(|refresh| seconds(lifetime) - refresh.expect("after the epoch"))
+                .collect();
+            let (earliest, latest) = (refreshes.iter().max(), refreshes.iter().min());
+            assert!(earliest <= Some(&window) && latest >= Some(&(window / 2)), "{refreshes:?}");
+            assert!(earliest.zip(latest).is_some_and(|(earliest, latest)| {
+                *earliest - *latest > window / 8 // chance leaves this out once in 10^12 times
+            }));
+        }
+    }
+
+    #[test]
+    fn credentials_that_have_expired_are_no_credentials() {
+        let error = entry(Duration::ZERO, Duration::from_secs(300)).err().expect("expired");
+        assert_eq!(error.kind(), ErrorKind::Credentials);
+        assert!(error.to_string().contains("clock"), "{error}");
+    }
+}

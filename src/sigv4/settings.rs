@@ -64,6 +64,7 @@ impl PathForm {
 
 /// Whether the signature covers `x-amz-security-token`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SessionToken {
     /// The token is signed; what all services but a few want.
     #[default]
