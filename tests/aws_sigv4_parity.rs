@@ -162,7 +162,7 @@ fn theirs(case: &Case) -> Result<Outcome, String> {
     settings.uri_path_normalization_mode = UriPathNormalizationMode::from(folds);
     settings.session_token_mode = match case.token_mode {
         SessionToken::Signed => SessionTokenMode::Include,
-        SessionToken::Unsigned => SessionTokenMode::Exclude,
+        _ => SessionTokenMode::Exclude,
     };
     settings.payload_checksum_kind = match case.payload_header {
         true => PayloadChecksumKind::XAmzSha256,
