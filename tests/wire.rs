@@ -186,3 +186,37 @@ async fn what_is_ambiguous_or_no_resource_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Request, "{method} {target}");
     }
 }
+
+/// What one layer sends, a second one sends unchanged: a proxy that repairs the same way, or a server
+/// that folds and decodes, finds nothing left to do.
+#[tokio::test]
+async fn what_is_sent_needs_no_more_repair() {
+    let mut rng = fastrand::Rng::with_seed(0x5197_0005);
+    let pieces = [
+        "a", "Z", "~", ".", "..", "/", "//", "%2e", "%2E", "%2F", "%2f", "%41", "%25", "%ff", "+",
+        ":", "@", "(", "'", "*", ";", ",", "é", "ሴ", "{", "|", "^", "\\", "[", "%C3%A9", "!", "$",
+    ];
+    let query_pieces = ["?", "&", "=", "&&", "==", "%20", "%26", "%3D"];
+    for _ in 0..1000 {
+        let mut target = String::from("/");
+        (0..rng.usize(..12)).for_each(|_| target.push_str(pieces[rng.usize(..pieces.len())]));
+        target.push('?');
+        for _ in 0..rng.usize(..12) {
+            let pieces = if rng.bool() { &pieces[..] } else { &query_pieces[..] };
+            target.push_str(pieces[rng.usize(..pieces.len())]);
+        }
+        if target.parse::<http::Uri>().is_err() {
+            continue;
+        }
+        for service in ["execute-api", "s3"] {
+            for form in [WireForm::Preserve, WireForm::Canonical] {
+                let origin = origin(service).with_wire_form(form);
+                let first = wire(origin.clone(), service, &target).await;
+                let second = wire(origin, service, &first.0).await;
+                assert_eq!(first, second, "{service} {form:?} {target}");
+                let legal = |byte: u8| byte.is_ascii_graphic() && !b"\"<>[]\\^`{|}".contains(&byte);
+                assert!(first.0.bytes().all(legal), "{service} {form:?} {target}: {}", first.0);
+            }
+        }
+    }
+}
