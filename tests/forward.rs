@@ -248,6 +248,9 @@ async fn the_first_rule_that_matches_names_the_origin() {
         ("GET", "/files/a//b", Some("s3/a//b")),
         ("GET", "/files/a/../b", Some("s3/a/../b")),
         ("GET", "/files/../admin", None),
+        ("GET", "/files/a%2Fb", Some("s3/a/b")),
+        ("GET", "/files%2Fa", None),
+        ("GET", "/files/..%2Fadmin", None),
         ("GET", "/x/../files/a", None), // S3 folds nothing: it would look for the key x/../files/a
         ("HEAD", "/read", Some("read/stage/read")),
         ("POST", "/read", None),

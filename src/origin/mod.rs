@@ -18,7 +18,7 @@
 //! - bytes that no URI may hold (RFC 3986) are percent-encoded;
 //! - `+` in a query, which servers read as a space, becomes `%20`;
 //! - where the service folds paths, the path is folded, `%2e` taken for the dot it stands for;
-//! - for the S3 family the segments of the path are sent in S3's own encoding: `+` as `%2B`;
+//! - for the S3 family the path is sent in S3's own encoding: `+` as `%2B`, `%2F` as `/`;
 //! - a `%` without two hex digits after it is refused.
 //!
 //! What belongs to the connection goes (RFC 9110, section 7.6.1), so does `Expect`; `te: trailers`

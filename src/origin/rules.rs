@@ -67,20 +67,25 @@ impl ResolveOrigin for OriginRules {
     fn resolve(&self, head: &Parts) -> Result<Destination, Error> {
         let path = encode::fold_escaped(head.uri.path());
         let host = host(head)?;
-        let found = self.rules.iter().find(|(rule, destination)| {
-            rule.matches(head, host, &path)
-                // A path sent unfolded has to match as it is sent, too.
-                && (destination.origin.options().settings.path_form().folds()
-                    || rule.matches_path(head.uri.path()))
-        });
-        match found {
-            Some((_, destination)) => Ok(destination.clone()),
-            None => Err(Error::no_match(format!(
-                "no rule matches {} {path:?} for host {:?}",
-                head.method,
-                host.unwrap_or_default(),
-            ))),
+        let first =
+            |path: &str| self.rules.iter().position(|(rule, _)| rule.matches(head, host, path));
+        if let Some(found) = first(&path) {
+            let (rule, destination) = &self.rules[found];
+            let options = destination.origin.options();
+            if options.settings.path_form().folds() {
+                return Ok(destination.clone());
+            }
+            // S3 folds nothing and takes `%2F` for a slash: what it reads has to lead here as well.
+            let sent = wire::path(head.uri.path(), options)?;
+            if rule.matches_path(&sent) && first(&encode::fold_escaped(&sent)) == Some(found) {
+                return Ok(destination.clone());
+            }
         }
+        Err(Error::no_match(format!(
+            "no rule matches {} {path:?} for host {:?}",
+            head.method,
+            host.unwrap_or_default(),
+        )))
     }
 }
 

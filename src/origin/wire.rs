@@ -7,7 +7,7 @@ use percent_encoding::percent_decode;
 use super::options::Options;
 use crate::{
     error::Error,
-    sigv4::{canonical, encode},
+    sigv4::{PathForm, canonical, encode},
 };
 
 /// How path and query are sent. What is signed is what servers derive from either.
@@ -33,19 +33,20 @@ pub(crate) fn path<'a>(path: &'a str, options: &Options) -> Result<Cow<'a, str>,
     };
     let preserve = options.wire == WireForm::Preserve && form.encodes_twice();
     Ok(match folded {
-        Cow::Borrowed(path) => encode_path(path, preserve),
-        Cow::Owned(path) => Cow::Owned(encode_path(&path, preserve).into_owned()),
+        Cow::Borrowed(path) => encode_path(path, form, preserve),
+        Cow::Owned(path) => Cow::Owned(encode_path(&path, form, preserve).into_owned()),
     })
 }
 
-fn encode_path(path: &str, preserve: bool) -> Cow<'_, str> {
+fn encode_path(path: &str, form: PathForm, preserve: bool) -> Cow<'_, str> {
     if preserve {
         return encode::repair(path, encode::ILLEGAL_IN_PATH);
     }
-    if path.split('/').all(|segment| encode::is_encoded_once(segment.as_bytes())) {
+    let escaped_slash = form.escaped_slash();
+    if encode::is_path_recoded(path, escaped_slash) {
         return Cow::Borrowed(path);
     }
-    Cow::Owned(written(path, |out| encode::recode_path(out, path)))
+    Cow::Owned(written(path, |out| encode::recode_path(out, path, escaped_slash)))
 }
 
 /// The query as it goes over the wire, without credentials of a presigned URL if `signs`.

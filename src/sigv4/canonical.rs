@@ -99,7 +99,7 @@ impl<'a> CanonicalRequest<'a> {
         if self.form.encodes_twice() {
             encode::encode_path(sink, &self.path);
         } else {
-            encode::recode_path(sink, &self.path);
+            encode::recode_path(sink, &self.path, self.form.escaped_slash());
         }
         sink.put(b"\n");
         write_query(sink, self.query);

@@ -103,14 +103,32 @@ pub(crate) fn encode_path(sink: &mut impl Sink, path: &str) {
     }
 }
 
-/// Decodes each segment of a path and encodes it once; its slashes stay.
-pub(crate) fn recode_path(sink: &mut impl Sink, path: &str) {
+/// Decodes a path and encodes it once, but for its slashes; `escaped_slash` is written for a `%2F`.
+pub(crate) fn recode_path(sink: &mut impl Sink, path: &str, escaped_slash: &str) {
     for (i, segment) in path.split('/').enumerate() {
         if i > 0 {
             sink.put(b"/");
         }
-        recode(sink, segment.as_bytes());
+        if is_recoded(segment, escaped_slash) {
+            sink.put(segment.as_bytes());
+            continue;
+        }
+        for byte in percent_decode(segment.as_bytes()) {
+            match byte {
+                b'/' => sink.put(escaped_slash.as_bytes()),
+                byte => encode_byte(sink, byte),
+            }
+        }
     }
+}
+
+/// True if [`recode_path`] would write the same bytes.
+pub(crate) fn is_path_recoded(path: &str, escaped_slash: &str) -> bool {
+    path.split('/').all(|segment| is_recoded(segment, escaped_slash))
+}
+
+fn is_recoded(segment: &str, escaped_slash: &str) -> bool {
+    is_encoded_once(segment.as_bytes()) && (escaped_slash == "%2F" || !segment.contains("%2F"))
 }
 
 /// Decodes bytes and encodes them once. A `%` without two hex digits stands for itself.

@@ -41,7 +41,8 @@ pub struct SigningSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PathForm {
-    /// Each segment is decoded and encoded once; nothing is folded. The S3 family's form.
+    /// The path is decoded and encoded once, but for its slashes; nothing is folded. The S3 family's
+    /// form: to S3 a path is a key, in which `%2F` is a slash.
     Once,
     /// Dot segments and empty segments are folded, then each segment is decoded and encoded once.
     OnceFolded,
@@ -55,6 +56,14 @@ pub enum PathForm {
 impl PathForm {
     pub(crate) fn folds(self) -> bool {
         matches!(self, Self::OnceFolded | Self::TwiceFolded)
+    }
+
+    /// What a `%2F` becomes where a path is decoded and encoded anew.
+    pub(crate) fn escaped_slash(self) -> &'static str {
+        match self {
+            Self::Once => "/",
+            Self::OnceFolded | Self::Twice | Self::TwiceFolded => "%2F",
+        }
     }
 
     pub(crate) fn encodes_twice(self) -> bool {
