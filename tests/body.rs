@@ -69,20 +69,48 @@ async fn a_body_goes_out_with_its_exact_length() {
 
 #[tokio::test]
 async fn frames_are_kept_and_never_copied() {
-    let frames: Vec<_> = ["one", "two", "three"].map(|text| Bytes::from(text.to_owned())).into();
+    let frames: Vec<_> = [b'a', b'b', b'c'].map(|byte| Bytes::from(vec![byte; 1024])).into();
     let steps = frames
         .iter()
         .flat_map(|frame| [Step::Yield, Step::Data(frame.clone()), Step::Data(Bytes::new())]);
     let sent = sent(layer(origin()), post(Script::new(steps))).await.expect("sent");
-    assert_eq!(header(sent.headers(), "content-length"), "11");
+    assert_eq!(header(sent.headers(), "content-length"), "3072");
     let (parts, mut body) = sent.into_parts();
-    explain(&parts, &settings("execute-api"), b"onetwothree");
+    explain(&parts, &settings("execute-api"), &frames.concat());
     for frame in frames {
         let data = body.frame().await.expect("a frame").expect("no error").into_data();
         assert_eq!(data.expect("data").as_ptr(), frame.as_ptr());
     }
     assert!(body.is_end_stream());
     assert!(body.frame().await.is_none());
+}
+
+/// A client may send frames of one byte, each of which would hold more memory than it is counted for.
+#[tokio::test]
+async fn small_frames_take_little_more_memory_than_their_bytes() {
+    const COUNT: usize = 100_000;
+    let bytes = Bytes::from_static(b"0123456789");
+    let big = Bytes::from(vec![b'x'; 2048]);
+    let steps = (0..COUNT).map(|i| Step::Data(bytes.slice(i % 10..=i % 10)));
+    let steps = steps.chain([Step::Data(big.clone()), Step::Data(bytes.clone())]);
+    let script = Script::new(steps.collect::<Vec<_>>());
+    let expected = [bytes.repeat(COUNT / 10), big.to_vec(), bytes.to_vec()].concat();
+    let service = layer(origin())
+        .layer(service_fn(async |request| Ok::<_, Infallible>(Response::new(request))));
+    let warm = service.clone().oneshot(post(Script::new([]))).await;
+    warm.expect("credentials are loaded");
+    let mut response = std::pin::pin!(service.oneshot(post(script)));
+    let mut sent: Option<Request<SignedBody<Script>>> = None;
+    let counted = allocation_counter::measure(|| {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        if let std::task::Poll::Ready(answer) = response.as_mut().poll(&mut cx) {
+            sent = Some(answer.expect("sent").into_body());
+        }
+    });
+    assert!(counted.bytes_max < 4 * expected.len() as u64, "{} bytes", counted.bytes_max);
+    let (parts, body) = sent.expect("nothing is awaited").into_parts();
+    explain(&parts, &settings("execute-api"), &expected);
+    assert_eq!(body.collect().await.expect("a body").to_bytes(), expected);
 }
 
 #[tokio::test]

@@ -218,6 +218,79 @@ async fn invalidated_credentials_are_not_used_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn credentials_that_expire_during_a_failed_refresh_are_not_used() {
+    let fixture = Fixture::new(Some(600));
+    assert_eq!(key(fixture.request().await), "KEY1");
+    fixture.set_down(true);
+    fixture.advance(599).await;
+    let request = tokio::spawn(fixture.request());
+    tokio::task::yield_now().await;
+    fixture.advance(2).await;
+    let error = request.await.expect("not cancelled").expect_err("expired");
+    assert_eq!(error.kind(), ErrorKind::Credentials);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_on_its_way_is_not_kept_if_invalidated() {
+    let fixture = Fixture::new(None);
+    let request = tokio::spawn(fixture.request());
+    tokio::task::yield_now().await;
+    fixture.layer.credentials().invalidate();
+    assert_eq!(key(request.await.expect("not cancelled")), "KEY1");
+    assert_eq!(key(fixture.request().await), "KEY2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_refresh_does_not_bring_back_what_was_invalidated() {
+    let fixture = Fixture::new(Some(600));
+    assert_eq!(key(fixture.request().await), "KEY1");
+    fixture.set_down(true);
+    fixture.advance(500).await;
+    let request = tokio::spawn(fixture.request());
+    tokio::task::yield_now().await;
+    fixture.layer.credentials().invalidate();
+    assert_eq!(key(request.await.expect("not cancelled")), "KEY1", "it is valid still");
+    fixture.set_down(false);
+    assert_eq!(key(fixture.request().await), "KEY3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_error_answers_no_one() {
+    let fixture = Fixture::new(None);
+    fixture.set_down(true);
+    fixture.request().await.expect_err("down");
+    fixture.set_down(false);
+    let first = tokio::spawn(fixture.request());
+    tokio::task::yield_now().await;
+    let second = tokio::spawn(fixture.request());
+    tokio::task::yield_now().await;
+    fixture.layer.credentials().invalidate();
+    assert_eq!(key(first.await.expect("not cancelled")), "KEY2");
+    assert_eq!(key(second.await.expect("not cancelled")), "KEY3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_hangs_may_have_something_to_fall_back_on() {
+    #[derive(Debug)]
+    struct Hangs;
+    impl ProvideCredentials for Hangs {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(std::future::pending())
+        }
+        fn fallback_on_interrupt(&self) -> Option<Credentials> {
+            Some(Credentials::new("FALLBACK", "secret", None, None, "test"))
+        }
+    }
+    let fixture = Fixture::new(None);
+    let layer = SigningLayer::new(Hangs, api(&format!("https://{HOST}")));
+    let fixture = Fixture { layer, ..fixture };
+    assert_eq!(key(fixture.request().await), "FALLBACK");
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_requests_over_many_rotations_see_no_expired_key() {
     let fixture = Fixture::new(Some(900));
     let mut last = 0;

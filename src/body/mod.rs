@@ -1,8 +1,8 @@
 //! The body of a signed request.
 //!
 //! A signature covers the hash of the body and stands in the head that goes before it, so a body is
-//! collected, and hashed as it comes, before the request is sent. Its frames are kept as they came:
-//! nothing is copied.
+//! collected, and hashed as it comes, before the request is sent. Its frames are kept as they came and
+//! not copied, but for those below 1 KiB that follow another, which are joined.
 
 mod collect;
 mod signed;

@@ -5,10 +5,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+
+use crate::error::BoxError;
 
 pin_project! {
     /// The body that [`Signing`](crate::Signing) hands to the inner service.
@@ -35,12 +37,18 @@ pub(crate) struct Frames {
     /// The next frame, apart from the others, since most bodies have no second one.
     first: Bytes,
     rest: VecDeque<Bytes>,
+    /// Small frames at the end, joined.
+    small: BytesMut,
     /// What is left, in bytes.
     len: u64,
     trailers: Option<HeaderMap>,
 }
 
 impl Frames {
+    /// Frames below 1 KiB are copied together: kept apart, frames of one byte would take 50 times the
+    /// memory that the limit allows.
+    const SMALL: usize = 1024;
+
     pub(crate) fn push(&mut self, data: Bytes) {
         if data.is_empty() {
             return;
@@ -48,8 +56,17 @@ impl Frames {
         self.len += data.len() as u64;
         if self.first.is_empty() {
             self.first = data;
+        } else if data.len() < Self::SMALL {
+            self.small.extend_from_slice(&data);
         } else {
+            self.end_small();
             self.rest.push_back(data);
+        }
+    }
+
+    fn end_small(&mut self) {
+        if !self.small.is_empty() {
+            self.rest.push_back(mem::take(&mut self.small).freeze());
         }
     }
 
@@ -66,6 +83,7 @@ impl Frames {
     }
 
     fn next(&mut self) -> Option<Frame<Bytes>> {
+        self.end_small();
         let data = mem::replace(&mut self.first, self.rest.pop_front().unwrap_or_default());
         if data.is_empty() {
             return self.trailers.take().map(Frame::trailers);
@@ -88,19 +106,23 @@ impl<B> SignedBody<B> {
 impl<B> Body for SignedBody<B>
 where
     B: Body,
+    B::Error: Into<BoxError>,
 {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().inner.project() {
             InnerProj::Signed { frames } => Poll::Ready(frames.next().map(Ok)),
             InnerProj::Unsigned { body } => {
                 let frame = ready!(body.poll_frame(cx));
-                Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes))))
+                Poll::Ready(frame.map(|frame| match frame {
+                    Ok(frame) => Ok(frame.map_data(into_bytes)),
+                    Err(error) => Err(error.into()),
+                }))
             }
         }
     }

@@ -24,6 +24,8 @@ use crate::{
 /// - From [`refresh_window`](CredentialsCache::with_refresh_window) before they expire on, one request
 ///   asks for new ones, at a random point so that a fleet does not ask at once. The others go on with
 ///   those at hand, and so does that one if the provider fails.
+/// - A request that is dropped takes its question with it. So a provider has to answer faster than the
+///   timeouts around the service: where none waits for it, nothing is refreshed.
 /// - An error is never kept: it is the answer to those who waited for it, and the next request asks
 ///   again.
 ///
@@ -53,6 +55,8 @@ struct Shared {
     flight: Mutex<Option<Error>>,
     /// How often the provider has answered, with credentials or an error.
     answers: AtomicU64,
+    /// How often the credentials at hand were called invalid.
+    invalidations: AtomicU64,
 }
 
 /// Credentials, and how long they are good for.
@@ -79,6 +83,7 @@ impl CredentialsCache {
                 current: ArcSwapOption::empty(),
                 flight: Mutex::new(None),
                 answers: AtomicU64::new(0),
+                invalidations: AtomicU64::new(0),
             }),
             refresh_window: Self::REFRESH_WINDOW,
             load_timeout: Self::LOAD_TIMEOUT,
@@ -99,7 +104,10 @@ impl CredentialsCache {
     }
 
     /// Forgets the credentials at hand; the next request asks the provider.
+    ///
+    /// An answer of the provider that is on its way is not kept either.
     pub fn invalidate(&self) {
+        self.shared.invalidations.fetch_add(1, Ordering::SeqCst);
         self.shared.current.store(None);
     }
 
@@ -114,21 +122,22 @@ impl CredentialsCache {
         let now = clock.now();
         let at_hand = self.shared.current.load_full().filter(|entry| entry.is_valid(now));
         match at_hand {
-            Some(entry) => Ok(self.refresh(entry, &clock).await),
+            Some(entry) => self.refresh(entry, &clock).await,
             None => self.replace(&clock).await,
         }
     }
 
     /// New credentials if this is the request that is to fetch them and it can; else those at hand.
-    async fn refresh(&self, entry: Arc<Entry>, clock: &Clock) -> Arc<Entry> {
+    async fn refresh(&self, entry: Arc<Entry>, clock: &Clock) -> Result<Arc<Entry>, Error> {
         let Ok(mut flight) = self.shared.flight.try_lock() else {
-            return entry;
+            return Ok(entry);
         };
         if let Some(entry) = self.fresh(clock.now()) {
-            return entry;
+            return Ok(entry);
         }
         match self.ask(&mut flight, clock).await {
-            Ok(refreshed) => refreshed,
+            Ok(refreshed) => Ok(refreshed),
+            Err(error) if !entry.is_valid(clock.now()) => Err(error),
             Err(_error) => {
                 #[cfg(feature = "tracing")]
                 tracing::warn!(error = %_error, "credentials were not refreshed, using those at hand");
@@ -136,7 +145,7 @@ impl CredentialsCache {
                 let at_hand = Some(entry.clone());
                 let postponed = Some(Arc::new(entry.postponed(clock.now())));
                 self.shared.current.compare_and_swap(&at_hand, postponed);
-                entry
+                Ok(entry)
             }
         }
     }
@@ -157,6 +166,7 @@ impl CredentialsCache {
     }
 
     async fn ask(&self, flight: &mut Option<Error>, clock: &Clock) -> Result<Arc<Entry>, Error> {
+        let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
         let provider = &self.shared.provider;
         let answer = match time::timeout(self.load_timeout, provider.provide_credentials()).await {
             Ok(Ok(credentials)) => Ok(credentials),
@@ -177,9 +187,12 @@ impl CredentialsCache {
             .and_then(|credentials| Entry::new(credentials, clock.now(), self.refresh_window))
             .map(Arc::new);
         self.shared.answers.fetch_add(1, Ordering::SeqCst);
-        match &entry {
-            Ok(entry) => self.shared.current.store(Some(entry.clone())),
-            Err(error) => *flight = Some(error.clone()),
+        *flight = entry.as_ref().err().cloned();
+        if let Ok(entry) = &entry {
+            self.shared.current.store(Some(entry.clone()));
+            if self.shared.invalidations.load(Ordering::SeqCst) != invalidations {
+                self.shared.current.compare_and_swap(&Some(entry.clone()), None);
+            }
         }
         entry
     }
