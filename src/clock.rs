@@ -49,7 +49,12 @@ impl Clock {
 
     /// Moves a manual clock and all its clones forward; the machine's clock is left alone.
     pub fn advance(&self, by: Duration) {
-        self.set(self.now() + by);
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(manual) = &self.manual {
+            let _ = manual.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
+                Some(now.saturating_add(by))
+            });
+        }
     }
 
     /// The time it is.

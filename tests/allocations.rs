@@ -65,12 +65,7 @@ fn the_signer_allocates_as_often_as_promised() {
             let sign = |parts: &mut http::request::Parts| {
                 let payload =
                     if body.is_empty() { PayloadHash::EMPTY } else { PayloadHash::of(body) };
-                let params = SigningParams {
-                    settings: &settings,
-                    identity: &identity,
-                    payload: &payload,
-                    time: now(),
-                };
+                let params = SigningParams::new(&settings, &identity, payload, now());
                 signer.sign(parts, &params).expect("signed");
             };
             let (parts, _) = request.into_parts();

@@ -115,12 +115,7 @@ fn ours(signer: &Signer, case: &Case) -> (Outcome, Explanation) {
         .with_session_token(case.token_mode)
         .with_payload_header(case.payload_header)
         .with_signed_headers(AllExcept::default());
-    let params = SigningParams {
-        settings: &settings,
-        identity: &identity,
-        payload: &PayloadHash::of(&case.body),
-        time: case.time,
-    };
+    let params = SigningParams::new(&settings, &identity, PayloadHash::of(&case.body), case.time);
     let mut parts = parts(case);
     let explanation = signer.explain(&parts, &params).expect("explained");
     signer.sign(&mut parts, &params).expect("signed");
@@ -363,12 +358,12 @@ fn header_bytes_beyond_ascii_are_signed_as_they_are() {
     let explanation = Signer::new()
         .explain(
             &parts,
-            &SigningParams {
-                settings: &settings,
-                identity: &Identity::new(credentials).expect("valid"),
-                payload: &PayloadHash::EMPTY,
-                time: UNIX_EPOCH,
-            },
+            &SigningParams::new(
+                &settings,
+                &Identity::new(credentials).expect("valid"),
+                PayloadHash::EMPTY,
+                UNIX_EPOCH,
+            ),
         )
         .expect("signed");
     let text = explanation.canonical_request;
@@ -417,12 +412,12 @@ fn a_request_without_host_is_an_error() {
     let error = Signer::new()
         .sign(
             &mut parts(&case),
-            &SigningParams {
-                settings: &settings,
-                identity: &Identity::new(credentials).expect("valid"),
-                payload: &PayloadHash::EMPTY,
-                time: UNIX_EPOCH,
-            },
+            &SigningParams::new(
+                &settings,
+                &Identity::new(credentials).expect("valid"),
+                PayloadHash::EMPTY,
+                UNIX_EPOCH,
+            ),
         )
         .expect_err("no host");
     assert_eq!(error.kind(), tower_sigv4::ErrorKind::Request);

@@ -75,12 +75,8 @@ fn check(case: &Path, name: &str) {
         .with_payload_header(flag("sign_body", true))
         .with_signed_headers(AllExcept::default());
     let (parts, body) = request(&read(case, "request.txt"));
-    let params = SigningParams {
-        settings: &settings,
-        identity: &identity,
-        payload: &PayloadHash::of(body.as_bytes()),
-        time: time.into(),
-    };
+    let params =
+        SigningParams::new(&settings, &identity, PayloadHash::of(body.as_bytes()), time.into());
     let signer = Signer::new();
     let explanation = signer.explain(&parts, &params).expect("explained");
     assert_eq!(canonical(&explanation), read(case, "header-canonical-request.txt"), "{name}");
@@ -99,12 +95,13 @@ fn check_path(case: &Path, name: &str) {
     let settings = SigningSettings::new("execute-api", "us-east-1").expect("a scope");
     assert_eq!(settings.path_form(), PathForm::TwiceFolded);
     let (parts, _) = request(&read(case, "request.txt"));
-    let params = SigningParams {
-        settings: &settings,
-        identity: &identity("AKIDEXAMPLE", "secret", None),
-        payload: &PayloadHash::EMPTY,
-        time: UNIX_EPOCH + Duration::from_secs(1_440_938_160),
-    };
+    let identity = identity("AKIDEXAMPLE", "secret", None);
+    let params = SigningParams::new(
+        &settings,
+        &identity,
+        PayloadHash::EMPTY,
+        UNIX_EPOCH + Duration::from_secs(1_440_938_160),
+    );
     let explanation = Signer::new().explain(&parts, &params).expect("explained");
     let path = |canonical: &str| canonical.lines().nth(1).map(str::to_owned);
     let expected = path(&read(case, "header-canonical-request.txt"));

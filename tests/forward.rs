@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, uri::Scheme};
 use http_body_util::Full;
 use tower_sigv4::{
     ErrorKind, Origin,
-    origin::{Direct, OriginRules, Peer, Rule, SigningBehavior},
+    origin::{Direct, OriginRules, Peer, Rule, SigningBehavior, WireForm},
 };
 
 fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
@@ -74,6 +74,55 @@ async fn what_concerns_the_connection_alone_does_not_go_on() {
     assert_eq!(header(sent.headers(), "te"), "trailers");
 }
 
+/// What belongs to the message stays with it, whatever a client says of its connection.
+#[tokio::test]
+async fn connection_cannot_name_what_belongs_to_the_message() {
+    let headers = [
+        ("connection", "authorization, host, content-type, x-amz-target, x-forwarded-for"),
+        ("authorization", "Bearer token"),
+        ("content-type", "text/plain"),
+        ("x-amz-target", "kept"),
+        ("x-forwarded-for", "192.0.2.1"),
+    ];
+    let origin = api(&format!("https://{HOST}")).with_signing(SigningBehavior::NoOverride);
+    let sent = send(&layer(origin), request("GET", "/", &headers)).await.expect("sent");
+    for (name, value) in &headers[1..] {
+        assert_eq!(header(sent.headers(), name), *value);
+    }
+    assert!(!sent.headers().contains_key("connection"));
+}
+
+#[tokio::test]
+async fn cookies_that_http2_has_split_are_joined() {
+    let cookies = [("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")];
+    let layer = layer(api(&format!("https://{HOST}")));
+    let sent = send(&layer, request("GET", "/", &cookies)).await.expect("sent");
+    let joined: Vec<_> = sent.headers().get_all("cookie").iter().collect();
+    assert_eq!(joined, ["a=1; b=2; c=3"]);
+}
+
+#[tokio::test]
+async fn a_target_that_is_too_long_is_refused() {
+    let layer = layer(Origin::new(&format!("https://{HOST}"), settings("s3")).expect("an origin"));
+    for target in [format!("/{}", "+".repeat(30_000)), format!("/?{}", "é".repeat(15_000))] {
+        let error = send(&layer, get(&target)).await.expect_err("too long");
+        assert_eq!(error.kind(), ErrorKind::Request);
+        assert!(error.to_string().contains("too long"), "{error}");
+    }
+    let target = format!("/{}", "a".repeat(60_000));
+    let sent = send(&layer, get(&target)).await.expect("sent");
+    assert_eq!(sent.uri().path(), target);
+}
+
+#[tokio::test]
+async fn a_prefix_takes_the_wire_form_of_its_origin() {
+    let origin = api(&format!("https://{HOST}/a:b")).with_wire_form(WireForm::Canonical);
+    let rule = Rule::any().with_add_prefix("/c:d").expect("a path");
+    let layer = layer(OriginRules::new().add_rule(rule, origin));
+    let sent = send(&layer, get("/e:f?g=h:i")).await.expect("sent");
+    assert_eq!(sent.uri().path_and_query().expect("a path"), "/a%3Ab/c%3Ad/e%3Af?g=h%3Ai");
+}
+
 #[tokio::test]
 async fn the_version_of_the_clients_connection_does_not_go_on() {
     let mut request = get("https://api.example.com/");
@@ -82,7 +131,9 @@ async fn the_version_of_the_clients_connection_does_not_go_on() {
     assert_eq!(sent.version(), Version::HTTP_11);
 }
 
-const OLD_SIGNATURE: [(&str, &str); 6] = [
+const OLD_SIGNATURE: [(&str, &str); 8] = [
+    ("x-amz-region-set", "old"),
+    ("x-amz-s3session-token", "old"),
     ("authorization", "AWS4-HMAC-SHA256 Credential=old"),
     ("x-amz-date", "20000101T000000Z"),
     ("x-amz-date", "20000102T000000Z"),
@@ -98,7 +149,9 @@ async fn an_old_signature_is_replaced() {
     let layer = layer(api(&format!("https://{HOST}")));
     let sent = send(&layer, request("GET", PRESIGNED, &OLD_SIGNATURE)).await.expect("sent");
     assert_eq!(sent.uri().query(), Some("a=1&b=2"));
-    assert!(!sent.headers().contains_key("x-amz-security-token"));
+    for name in ["x-amz-security-token", "x-amz-region-set", "x-amz-s3session-token"] {
+        assert!(!sent.headers().contains_key(name), "{name}");
+    }
     assert_eq!(header(sent.headers(), "x-amz-target"), "kept");
     assert_eq!(sent.headers().get_all("x-amz-date").iter().count(), 1);
     assert_eq!(header(sent.headers(), "x-amz-date"), "20150830T123600Z");
@@ -194,6 +247,9 @@ async fn a_body_of_signed_chunks_is_not_signed_as_data() {
     for header in [
         ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
         ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        ("x-amz-content-sha256", "streaming-aws4-hmac-sha256-payload"),
+        ("x-amz-decoded-content-length", "5"),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
         ("content-encoding", "gzip, aws-chunked"),
     ] {
         let error = send(&layer(origin.clone()), request("PUT", "/", &[header])).await;
@@ -292,6 +348,10 @@ async fn the_first_rule_that_matches_names_the_origin() {
     let twice = [("host", "api.example.com"), ("host", "a.example.org")];
     let error = send(&layer, request("GET", "/z", &twice)).await.expect_err("two hosts");
     assert_eq!(error.kind(), ErrorKind::Request);
+    for host in ["evil.com/.example.org", "evil.com#.example.org", "evil.com, a.example.org", ""] {
+        let error = send(&layer, request("GET", "/z", &[("host", host)])).await.expect_err(host);
+        assert_eq!(error.kind(), ErrorKind::Request, "{host}");
+    }
 }
 
 #[test]
@@ -300,7 +360,9 @@ fn rules_that_cannot_match_are_refused() {
         assert_eq!(Rule::path(path).expect_err(path).kind(), ErrorKind::Config);
         assert!(Rule::any().with_add_prefix(path).is_err(), "{path}");
     }
-    for host in ["", "*", "*.", "*.*.com", "a b", "http://a", "a:80", ".a", "a/b", "*a.com"] {
+    for host in
+        ["", "*", "*.", "*.*.com", "a b", "http://a", "a:80", ".a", "a/b", "*a.com", "[]", "[a b]"]
+    {
         assert_eq!(Rule::any().with_host(host).expect_err(host).kind(), ErrorKind::Config);
     }
 }

@@ -26,12 +26,7 @@ fn layer() -> SigningLayer {
 async fn debug_shows_no_secret() {
     let settings = common::settings("execute-api");
     let identity = Identity::new(credentials()).expect("valid");
-    let params = SigningParams {
-        settings: &settings,
-        identity: &identity,
-        payload: &PayloadHash::EMPTY,
-        time: now(),
-    };
+    let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
     let signer = Signer::new();
     let explanation = signer.explain(&get("https://h/").into_parts().0, &params).expect("signed");
     let text = String::from_utf8(explanation.canonical_request.clone()).expect("UTF-8");

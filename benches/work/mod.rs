@@ -130,7 +130,7 @@ impl Work {
     fn ours(&self, settings: &SigningSettings, time: SystemTime) -> Parts {
         let mut parts = self.parts.clone();
         let payload = PayloadHash::of(&self.body);
-        let params = SigningParams { settings, identity: &self.identity, payload: &payload, time };
+        let params = SigningParams::new(settings, &self.identity, payload, time);
         self.signer.sign(&mut parts, &params).expect("signed");
         parts
     }

@@ -1,4 +1,4 @@
-use std::{fmt::Write, net::IpAddr};
+use std::{io::Write, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, uri::Scheme};
 
@@ -64,10 +64,12 @@ pub(super) fn append(
 }
 
 fn address(address: IpAddr) -> HeaderValue {
-    let mut text = String::with_capacity(39);
-    let written = write!(text, "{address}");
+    let mut text = [0; 48]; // the longest address has 45 characters
+    let mut rest = &mut text[..];
+    let written = write!(rest, "{address}");
     debug_assert!(written.is_ok());
-    HeaderValue::try_from(text).expect("an address is digits, dots and colons")
+    let len = 48 - rest.len();
+    HeaderValue::from_bytes(&text[..len]).expect("an address is digits, dots and colons")
 }
 
 /// Makes one line of all that was there and what is new.

@@ -1,6 +1,8 @@
 //! What must not go on: headers of the connection, and those of an old signature.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use smallvec::SmallVec;
 
 use super::wire;
 
@@ -10,18 +12,72 @@ pub(crate) fn carries_signature(parts: &Parts) -> bool {
         || parts.uri.query().is_some_and(wire::is_presigned)
 }
 
-/// Removes what concerns the connection alone, and the signature if a new one is made.
-pub(super) fn strip(headers: &mut HeaderMap, signs: bool) {
+/// Removes from a request or an answer what concerns its connection alone.
+///
+/// These are the headers of RFC 9110, section 7.6.1, those that `connection` names, unless they belong
+/// to the message whatever it says (`host`, `authorization`, `content-*`, `x-amz-*`, `x-forwarded-*`),
+/// and `expect`, which was answered. `te: trailers` stays. A `content-length` beside a
+/// `transfer-encoding` goes, since that overrides it (RFC 9112, section 6.3).
+///
+/// The layer does so with requests; a gateway has to do it with answers.
+///
+/// ```
+/// use http::{HeaderMap, header};
+/// use tower_sigv4::origin::remove_hop_by_hop;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert(header::CONNECTION, "close, x-private".parse().unwrap());
+/// headers.insert("x-private", "1".parse().unwrap());
+/// headers.insert(header::ETAG, "\"1\"".parse().unwrap());
+/// remove_hop_by_hop(&mut headers);
+/// assert_eq!(headers.keys().collect::<Vec<_>>(), [header::ETAG]);
+/// ```
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    strip(headers, is_hop_by_hop);
+}
+
+/// As [`remove_hop_by_hop`], and removes an old signature as well.
+pub(super) fn remove_signature(headers: &mut HeaderMap) {
+    strip(headers, |name| is_hop_by_hop(name) || is_signature(name));
+}
+
+fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
     let takes_trailers = headers.get_all(header::TE).iter().any(|te| has_token(te, "trailers"));
     let named = headers.get_all(header::CONNECTION).iter().flat_map(tokens);
-    let named: Vec<_> = named.filter_map(|token| HeaderName::from_bytes(token).ok()).collect();
-    let goes = |name: &&HeaderName| is_hop_by_hop(name) || (signs && is_signature(name));
-    let listed: Vec<_> = headers.keys().filter(goes).cloned().collect();
-    for name in named.iter().chain(&listed) {
+    let named = named
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .filter(|name| !is_end_to_end(name));
+    let listed = headers.keys().filter(|name| goes(name)).cloned();
+    let going: SmallVec<[HeaderName; 8]> = named.chain(listed).collect();
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    for name in going {
         headers.remove(name);
     }
     if takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// What no `connection` header can make a matter of the connection (RFC 9110, section 7.6.1: "a sender
+/// MUST NOT send a connection option corresponding to a field that is intended for all recipients").
+fn is_end_to_end(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(name, "authorization" | "host")
+        || ["content-", "x-amz-", "x-forwarded-"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Makes one line of the `cookie` lines that HTTP/2 may split (RFC 9113, section 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
+        return;
+    };
+    let lines = [first, second].into_iter().chain(lines).map(HeaderValue::as_bytes);
+    let line = lines.collect::<Vec<_>>().join(&b"; "[..]);
+    if let Ok(line) = HeaderValue::from_maybe_shared(Bytes::from(line)) {
+        headers.insert(header::COOKIE, line);
     }
 }
 
@@ -58,8 +114,13 @@ fn is_signature(name: &HeaderName) -> bool {
 /// True if the body is framed as `aws-chunked`: chunks with signatures of their own, which only the
 /// client's key explains.
 pub(crate) fn is_aws_chunked(headers: &HeaderMap) -> bool {
-    let streaming = |value: &HeaderValue| value.as_bytes().starts_with(b"STREAMING-");
+    let streaming = |value: &HeaderValue| {
+        let start = value.as_bytes().get(..b"streaming-".len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(b"streaming-"))
+    };
     headers.get_all("x-amz-content-sha256").iter().any(streaming)
+        || headers.contains_key("x-amz-decoded-content-length")
+        || headers.contains_key("x-amz-trailer")
         || headers
             .get_all(header::CONTENT_ENCODING)
             .iter()

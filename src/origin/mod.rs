@@ -40,6 +40,7 @@ pub use self::{
     destination::{Destination, ResolveOrigin},
     direct::Direct,
     forwarded::Peer,
+    headers::remove_hop_by_hop,
     options::SigningBehavior,
     rules::{OriginRules, Rule},
     wire::WireForm,

@@ -2,9 +2,9 @@
 
 use http::{Method, Uri, Version, header, request::Parts, uri::PathAndQuery};
 
-use super::{Destination, Peer, forwarded, headers, wire};
+use super::{Destination, Peer, WireForm, forwarded, headers, wire};
 use crate::{
-    error::{Error, ErrorKind},
+    error::{BoxError, Error, ErrorKind},
     sigv4::headers::host_of,
 };
 
@@ -27,7 +27,11 @@ pub(crate) fn rewrite(
     let uri = uri(parts, destination, signs)?;
     let host = parts.headers.remove(header::HOST);
     let reached = host_of(&parts.uri).or(host);
-    headers::strip(&mut parts.headers, signs);
+    match signs {
+        true => headers::remove_signature(&mut parts.headers),
+        false => headers::remove_hop_by_hop(&mut parts.headers),
+    }
+    headers::join_cookies(&mut parts.headers);
     parts
         .headers
         .try_reserve(ADDED)
@@ -41,6 +45,9 @@ pub(crate) fn rewrite(
     parts.version = Version::HTTP_11; // the client's own; the next connection has one of its own
     Ok(())
 }
+
+/// What a `Uri` can hold beside a scheme and a host; `http` has not always checked that.
+const LONGEST: usize = 65_000;
 
 /// Headers that rewriting and signing add at most, reserved at once.
 const ADDED: usize = 9;
@@ -63,12 +70,21 @@ fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Err
     let nothing = origin.prefix().is_empty() && added.is_empty() && rest.is_empty();
     let root = if nothing { "/" } else { "" };
     let (mark, query) = query.as_deref().map_or(("", ""), |query| ("?", query));
-    let target = [origin.prefix(), added, rest, root, mark, query].concat();
+    let mut target = [origin.prefix(), added, rest, root, mark, query].concat();
+    if origin.options().wire == WireForm::Canonical {
+        // Prefixes stand as they were configured, maybe before this form was chosen.
+        let end = target.len() - mark.len() - query.len();
+        let path = wire::path(&target[..end], origin.options())?;
+        target = [&path, mark, query].concat();
+    }
+    if target.len() > LONGEST {
+        return Err(too_long());
+    }
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(origin.scheme().clone());
     uri.authority = Some(origin.authority().clone());
-    uri.path_and_query = Some(PathAndQuery::try_from(target).map_err(too_long)?);
-    Uri::from_parts(uri).map_err(too_long)
+    uri.path_and_query = Some(PathAndQuery::try_from(target).map_err(invalid)?);
+    Uri::from_parts(uri).map_err(invalid)
 }
 
 /// What is left of a path without its first `count` segments: empty, or starting with a slash.
@@ -79,7 +95,10 @@ fn strip_segments(path: &str, count: usize) -> &str {
     }
 }
 
-fn too_long(source: impl Into<crate::BoxError>) -> Error {
+fn too_long() -> Error {
     Error::request("the request target is too long to be sent; shorten its path or query")
-        .with_source(source)
+}
+
+fn invalid(source: impl Into<BoxError>) -> Error {
+    Error::request("the request target cannot be sent").with_source(source)
 }

@@ -4,7 +4,11 @@ use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
 use super::{Destination, ResolveOrigin, options::Options, wire};
-use crate::{Origin, error::Error, sigv4::encode};
+use crate::{
+    Origin,
+    error::Error,
+    sigv4::{encode, headers::is_host},
+};
 
 /// Ordered rules: the first that matches a request names its origin.
 ///
@@ -146,9 +150,7 @@ impl Rule {
             Some(name) => (name, true),
             None => (pattern, false),
         };
-        let bracketed = name.starts_with('[') && name.ends_with(']');
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.starts_with('.') || !(bracketed || name.chars().all(legal)) {
+        if !is_host(name) || (wildcard && name.starts_with('[')) {
             return Err(Error::config(format!(
                 "host {pattern:?} is not a host; give one without a port, such as \
                  \"api.example.com\" or \"*.example.com\""
@@ -243,7 +245,12 @@ fn host(head: &Parts) -> Result<Option<&str>, Error> {
             value.and_then(|value| value.to_str().ok()).map(without_port)
         }
     };
-    Ok(host.map(|host| host.strip_suffix('.').unwrap_or(host)))
+    match host {
+        Some(host) if !is_host(host) => {
+            Err(Error::request(format!("{host:?} is not a host; send a name or an address")))
+        }
+        host => Ok(host.map(|host| host.strip_suffix('.').unwrap_or(host))),
+    }
 }
 
 fn without_port(host: &str) -> &str {

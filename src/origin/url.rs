@@ -96,10 +96,8 @@ impl Origin {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a host, with a port or without.
     pub fn with_signed_host(mut self, host: &str) -> Result<Self, Error> {
-        let authority = Authority::try_from(host)
-            .ok()
-            .filter(|authority| !authority.host().is_empty() && !host.contains('@'));
-        let value = authority.and_then(|_| HeaderValue::from_str(host).ok());
+        let uri = Authority::try_from(host).map(Uri::from).ok().filter(|_| !host.contains('@'));
+        let value = uri.as_ref().and_then(host_of).filter(|value| value == host);
         self.inner_mut().host = value.ok_or_else(|| {
             let shown = without_user_information(host);
             Error::config(format!(
@@ -210,6 +208,10 @@ mod tests {
             "https://example.com:65536",
             "https://example.com/%zz",
             "https://exa mple.com",
+            "https://a,b",
+            "https://*",
+            "https://example.com:+80",
+            "https://[::g]",
             "ftp://user:pass@example.com",
             "https://user:pass@example.com?",
             "*",
@@ -227,7 +229,19 @@ mod tests {
         let tunnelled = origin.clone().with_signed_host("api.example.com:8443").expect("valid");
         assert_eq!(tunnelled.host(), "api.example.com:8443");
         assert_eq!(tunnelled.authority().as_str(), "127.0.0.1:9000");
-        for bad in ["", "a b", "user:pass@host", "https://host", "host/path", "host\n"] {
+        for bad in [
+            "",
+            "a b",
+            "user:pass@host",
+            "https://host",
+            "host/path",
+            "host\n",
+            "h:",
+            "h:abc",
+            "h:0",
+            "h:99999",
+            "*",
+        ] {
             assert!(origin.clone().with_signed_host(bad).is_err(), "{bad:?}");
         }
     }

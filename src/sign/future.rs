@@ -133,7 +133,7 @@ impl<S> Pending<S> {
     where
         S: Service<Request<SignedBody<B>>>,
     {
-        match self.sign(entry, &frames, &payload) {
+        match self.sign(entry, &frames, payload) {
             Ok(()) => {
                 let request = Request::from_parts(self.parts, SignedBody::signed(frames));
                 State::Calling { response: self.inner.call(request) }
@@ -142,7 +142,7 @@ impl<S> Pending<S> {
         }
     }
 
-    fn sign(&mut self, entry: &Entry, frames: &Frames, payload: &PayloadHash) -> Result<(), Error> {
+    fn sign(&mut self, entry: &Entry, frames: &Frames, payload: PayloadHash) -> Result<(), Error> {
         let headers = &mut self.parts.headers;
         let has_content = matches!(self.parts.method, Method::POST | Method::PUT | Method::PATCH);
         if frames.len() > 0 || has_content || headers.contains_key(header::CONTENT_LENGTH) {
@@ -153,12 +153,7 @@ impl<S> Pending<S> {
         let settings = &self.origin.options().settings;
         self.shared.signer.sign(
             &mut self.parts,
-            &SigningParams {
-                settings,
-                identity: entry.identity(),
-                payload,
-                time: self.shared.clock.now(),
-            },
+            &SigningParams::new(settings, entry.identity(), payload, self.shared.clock.now()),
         )?;
         #[cfg(feature = "tracing")]
         tracing::debug!(

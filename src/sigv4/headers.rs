@@ -1,5 +1,7 @@
 //! Which headers a signature covers.
 
+use std::net::Ipv6Addr;
+
 use http::{HeaderName, HeaderValue, Uri, header, uri::Scheme};
 
 /// `x-amz-date`
@@ -18,6 +20,7 @@ pub(crate) fn host_of(uri: &Uri) -> Option<HeaderValue> {
         authority.as_str().rsplit_once('@').unwrap_or(("", authority.as_str()));
     let port = match host_and_port.strip_prefix(host)?.strip_prefix(':') {
         None | Some("") => None,
+        Some(port) if !port.bytes().all(|byte| byte.is_ascii_digit()) => return None,
         Some(port) => Some(port.parse::<u16>().ok().filter(|&port| port != 0)?),
     };
     let default = match uri.scheme() {
@@ -26,7 +29,16 @@ pub(crate) fn host_of(uri: &Uri) -> Option<HeaderValue> {
         _ => None,
     };
     let host = if port.is_none() || port == default { host } else { host_and_port };
-    HeaderValue::from_str(host).ok().filter(|host| !host.is_empty())
+    HeaderValue::from_str(host).ok().filter(|_| is_host(authority.host()))
+}
+
+/// True for a name or an address, in brackets if it is one of IPv6, without a port.
+pub(crate) fn is_host(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    match text.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
+        None => !text.is_empty() && !text.starts_with('.') && text.bytes().all(legal),
+    }
 }
 
 /// Decides which of a request's headers the signature covers.

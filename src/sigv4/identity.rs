@@ -41,8 +41,12 @@ impl Identity {
                  stray space, quote or line break where it is configured",
             ));
         }
-        if credentials.secret_access_key().is_empty() {
-            return Err(error("the secret access key is empty; look where it is configured"));
+        let secret = credentials.secret_access_key();
+        if secret.is_empty() || secret.trim() != secret {
+            return Err(error(
+                "the secret access key is empty, or has white space around it; look where it is \
+                 configured",
+            ));
         }
         let token = match credentials.session_token() {
             None | Some("") => None,

@@ -40,12 +40,9 @@ use crate::{SigningSettings, error::Error};
 ///     "example",
 /// ))?;
 /// let (mut parts, ()) = Request::get("https://example.amazonaws.com/").body(()).unwrap().into_parts();
-/// signer.sign(&mut parts, &SigningParams {
-///     settings: &settings,
-///     identity: &identity,
-///     payload: &PayloadHash::EMPTY,
-///     time: UNIX_EPOCH + Duration::from_secs(1_440_938_160),
-/// })?;
+/// let time = UNIX_EPOCH + Duration::from_secs(1_440_938_160);
+/// let payload = PayloadHash::EMPTY;
+/// signer.sign(&mut parts, &SigningParams::new(&settings, &identity, payload, time))?;
 /// assert_eq!(parts.headers["x-amz-date"], "20150830T123600Z");
 /// assert_eq!(
 ///     parts.headers["authorization"],
@@ -62,15 +59,29 @@ pub struct Signer {
 
 /// What one signature is made of, besides the request's head.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct SigningParams<'a> {
     /// Service, region and the rules of the service.
     pub settings: &'a SigningSettings,
     /// Who signs.
     pub identity: &'a Identity,
     /// The hash of the body.
-    pub payload: &'a PayloadHash,
+    pub payload: PayloadHash,
     /// The time of signing; a fraction of a second is cut off.
     pub time: SystemTime,
+}
+
+impl<'a> SigningParams<'a> {
+    /// All that has to be given.
+    #[must_use]
+    pub fn new(
+        settings: &'a SigningSettings,
+        identity: &'a Identity,
+        payload: PayloadHash,
+        time: SystemTime,
+    ) -> Self {
+        Self { settings, identity, payload, time }
+    }
 }
 
 /// The texts from which a signature was made, for people to read.
@@ -225,7 +236,7 @@ impl Default for Signer {
     }
 }
 
-fn canonical<'a>(parts: &'a Parts, params: &SigningParams<'a>) -> CanonicalRequest<'a> {
+fn canonical<'a>(parts: &'a Parts, params: &'a SigningParams<'a>) -> CanonicalRequest<'a> {
     let settings = params.settings;
     let signed = |name: &HeaderName| match name.as_str() {
         "host" | "x-amz-date" | "x-amz-content-sha256" => true,

@@ -72,12 +72,7 @@ pub fn get(uri: &str) -> Request<Full<Bytes>> {
 /// The texts behind the signature of a request that was sent.
 pub fn explain(sent: &Parts, settings: &SigningSettings, body: &[u8]) -> Explanation {
     let identity = Identity::new(credentials()).expect("valid");
-    let params = SigningParams {
-        settings,
-        identity: &identity,
-        payload: &PayloadHash::of(body),
-        time: now(),
-    };
+    let params = SigningParams::new(settings, &identity, PayloadHash::of(body), now());
     let explanation = Signer::new().explain(sent, &params).expect("explained");
     let expected = format!("Signature={}", explanation.signature);
     let authorization = header(&sent.headers, "authorization");
