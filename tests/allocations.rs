@@ -5,6 +5,7 @@ mod common;
 use std::{
     convert::Infallible,
     future::{Future, Ready, ready},
+    net::Ipv4Addr,
     pin::pin,
     task::{Context, Poll, Waker},
 };
@@ -12,19 +13,22 @@ use std::{
 use allocation_counter::measure;
 use bytes::Bytes;
 use common::{HOST, api, credentials, layer, now, settings};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, uri::Scheme};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
 use tower_sigv4::{
     Origin, Signing,
     body::SignedBody,
     credentials::Credentials,
+    origin::Peer,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
 };
 
 const SIGNER_GET: u64 = 3;
 const SIGNER_POST: u64 = 4;
 const LAYER_ADDS: u64 = 2;
+/// For the address in `x-forwarded-for`.
+const PEER_ADDS: u64 = 1;
 
 type Body = Full<Bytes>;
 
@@ -39,6 +43,13 @@ fn get() -> Request<Body> {
         .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         .body(Full::default())
         .expect("a request")
+}
+
+fn by_peer() -> Request<Body> {
+    let mut request = get();
+    request.headers_mut().insert("connection", HeaderValue::from_static("keep-alive"));
+    request.extensions_mut().insert(Peer::new(Ipv4Addr::LOCALHOST).with_scheme(Scheme::HTTP));
+    request
 }
 
 fn post() -> Request<Body> {
@@ -83,6 +94,7 @@ async fn the_layer_adds_as_few_as_promised() {
         (api(&format!("https://{HOST}")), get(), SIGNER_GET + LAYER_ADDS),
         (api(&format!("https://{HOST}/prod")), get(), SIGNER_GET + LAYER_ADDS),
         (api(&format!("https://{HOST}/prod")), post(), SIGNER_POST + LAYER_ADDS),
+        (api(&format!("https://{HOST}/prod")), by_peer(), SIGNER_GET + LAYER_ADDS + PEER_ADDS),
     ] {
         let counted = through_layer(origin, request).await;
         assert!(counted <= promised, "the layer allocates {counted} times of {promised}");

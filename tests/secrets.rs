@@ -54,9 +54,12 @@ async fn debug_shows_no_secret() {
 
 #[tokio::test]
 async fn errors_show_no_secret() {
-    for (id, secret, token) in
-        [("AKID", "", TOKEN), ("hunter2 id", SECRET, TOKEN), ("AKID", SECRET, "hunter2-token\n")]
-    {
+    for (id, secret, token) in [
+        ("AKID", "", TOKEN),
+        ("AKID", "hunter2\n", TOKEN),
+        ("hunter2 id", SECRET, TOKEN),
+        ("AKID", SECRET, "hunter2-token\n"),
+    ] {
         let credentials = Credentials::new(id, secret, Some(token.to_owned()), None, "test");
         let layer = SigningLayer::new(credentials, api(&format!("https://{HOST}")));
         let error = common::send(&layer, get("/")).await.expect_err("invalid");
