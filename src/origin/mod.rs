@@ -21,8 +21,11 @@
 //! - for the S3 family the path is sent in S3's own encoding: `+` as `%2B`, `%2F` as `/`;
 //! - a `%` without two hex digits after it is refused.
 //!
-//! What belongs to the connection goes (RFC 9110, section 7.6.1), so does `Expect`; `te: trailers`
-//! stays. Where the layer signs, an old signature goes too: `authorization`, `x-amz-date`,
+//! What is no dot segment stays as it is: `..%2f`, `..;x` and `%252e` reach the origin as they were
+//! written. An origin that decodes twice, or reads `;` or `\` as a separator, needs a rule of its own.
+//!
+//! What belongs to the connection goes, as [`remove_hop_by_hop`] says. Cookie lines that HTTP/2 has split
+//! are joined. Where the layer signs, an old signature goes too: `authorization`, `x-amz-date`,
 //! `x-amz-content-sha256`, the session token and the `X-Amz-*` parameters of a presigned URL.
 
 #[macro_use]

@@ -31,7 +31,7 @@ impl Config {
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| {
             // The error's own text would quote the line, and with it perhaps a secret.
-            ConfigError::new(text, error.span(), error.message().to_owned())
+            ConfigError::new(text, error.span(), without_value(error.message()))
         })?;
         let credentials = file
             .credentials
@@ -87,6 +87,21 @@ impl Config {
     pub(crate) fn routes(&self) -> usize {
         self.routes
     }
+}
+
+/// What is wrong, without the value that is: it may be a secret that stands in the wrong place.
+fn without_value(message: &str) -> String {
+    let quoted = |before: &str, quote: char| {
+        let rest = message.strip_prefix(before)?.strip_prefix(quote)?;
+        let (_, after) = rest.rsplit_once(&format!("{quote}, expected"))?;
+        Some(format!("{}, expected{after}", before.trim_end()))
+    };
+    // The names of what is expected are quoted as well, but by back ticks, after the value.
+    let variant = message.strip_prefix("unknown variant `").and_then(|rest| {
+        let (_, after) = rest.rsplit_once("`, expected")?;
+        Some(format!("unknown value, expected{after}"))
+    });
+    variant.or_else(|| quoted("invalid type: string ", '"')).unwrap_or_else(|| message.to_owned())
 }
 
 /// What is wrong with a configuration, and on which line.

@@ -9,13 +9,15 @@ mod cli;
 mod config;
 mod demo;
 mod proxy;
+mod serve;
 
-use std::{error::Error, fs, net::SocketAddr, process::ExitCode};
+use std::{error::Error, fs, process::ExitCode};
 
-use axum::Router;
-use tokio::{net::TcpListener, signal};
-
-use self::{cli::Command, config::Config};
+use self::{
+    cli::Command,
+    config::Config,
+    serve::{bind, serve},
+};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -51,7 +53,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let router = proxy::router(&config)?;
             let (listener, address) = bind(listen.unwrap_or(config.listen())).await?;
             println!("gateway http://{address} signs as {file} says; Ctrl-C ends it");
-            serve(listener, router).await?;
+            serve(listener, router).await;
         }
         Command::Demo { listen } => {
             let (listener, address) = bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
@@ -60,7 +62,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
             let router = proxy::router(&config)?;
             println!("{}", demo::welcome(origin, address));
-            serve(listener, router).await?;
+            serve(listener, router).await;
         }
     }
     Ok(())
@@ -69,36 +71,4 @@ async fn run(command: Command) -> Result<(), BoxError> {
 fn load(file: &str) -> Result<Config, BoxError> {
     let text = fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
     Ok(Config::parse(&text).map_err(|error| error.in_file(file))?)
-}
-
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BoxError> {
-    let error =
-        |error| format!("cannot listen on {address}: {error}; choose another with --listen");
-    let listener = TcpListener::bind(address).await.map_err(error)?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
-}
-
-/// Serves until told to stop; requests in flight are finished.
-async fn serve(listener: TcpListener, router: Router) -> Result<(), BoxError> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stopped()).await?;
-    Ok(())
-}
-
-/// Ends at Ctrl-C and, where there is such a thing, at SIGTERM.
-async fn stopped() {
-    #[cfg(unix)]
-    let terminated = async {
-        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        _ = signal::ctrl_c() => {}
-        () = terminated => {}
-    }
 }

@@ -1,15 +1,15 @@
 //! The stack of layers between a client and the origins.
 
-use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     body::Body,
     error_handling::HandleErrorLayer,
-    extract::ConnectInfo,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, Request, StatusCode, header, uri::Scheme};
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -17,11 +17,19 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde_json::json;
-use tower::ServiceBuilder;
-use tower_sigv4::{SigningLayer, body::SignedBody, origin::Peer};
+use tower::{
+    ServiceBuilder,
+    timeout::{TimeoutLayer, error::Elapsed},
+};
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutBody};
+use tower_sigv4::{SigningLayer, body::SignedBody, origin::remove_hop_by_hop};
 
 use crate::{BoxError, config::Config};
 
+/// How long a client may take from one piece of its body to the next.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an origin may take until the head of its answer.
+const ORIGIN_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -29,9 +37,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
     let stack = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(answer))
-        .map_request(name_peer)
-        .map_response(strip_connection)
+        .map_response(for_client)
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+        .map_request(|request: Request<TimeoutBody<Body>>| request.map(Body::new))
         .layer(SigningLayer::new(config.credentials(), config.rules()))
+        .layer(TimeoutLayer::new(ORIGIN_TIMEOUT))
         .service(client()?);
     Ok(Router::new().fallback_service(stack))
 }
@@ -70,39 +80,24 @@ fn roots() -> RootCertStore {
     roots
 }
 
-/// Tells the signing layer who the client is, for `x-forwarded-for`.
-fn name_peer(mut request: Request<Body>) -> Request<Body> {
-    if let Some(ConnectInfo(address)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        let peer = Peer::new(address.ip()).with_scheme(Scheme::HTTP);
-        request.extensions_mut().insert(peer);
+/// The answer as it concerns the client: without what concerns the connection to the origin.
+fn for_client(response: http::Response<Incoming>) -> Response {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        // No one asked for another protocol: `upgrade` does not go to origins.
+        return message(StatusCode::BAD_GATEWAY, "the origin switched protocols unasked");
     }
-    request
-}
-
-/// Removes from an answer what concerns the connection to the origin alone (RFC 9110, section 7.6.1).
-fn strip_connection<B>(mut response: http::Response<B>) -> http::Response<B> {
-    let headers = response.headers_mut();
-    let named: Vec<_> = named_by_connection(headers).collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-authenticate", "proxy-connection", "te", "upgrade"] {
-        headers.remove(name);
-    }
-    headers.remove(header::CONNECTION);
-    headers.remove(header::TRANSFER_ENCODING);
+    let mut response = response.map(Body::new);
+    remove_hop_by_hop(response.headers_mut());
     response
-}
-
-fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = String> {
-    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(|name| name.trim().to_owned())
 }
 
 /// An error as an answer: the client learns what it can mend, the log the rest.
 async fn answer(error: BoxError) -> Response {
     let text = chain(&*error);
-    let (status, message) = match error.downcast_ref::<tower_sigv4::Error>() {
+    let (status, told) = match error.downcast_ref::<tower_sigv4::Error>() {
+        Some(_) if caused_by::<tower_http::timeout::TimeoutError>(&*error, |_| true) => {
+            (StatusCode::REQUEST_TIMEOUT, "the request's body came too slowly".to_owned())
+        }
         Some(own) => (own.status(), own.to_string()),
         None if timed_out(&*error) => {
             (StatusCode::GATEWAY_TIMEOUT, "the origin did not answer in time".to_owned())
@@ -112,16 +107,20 @@ async fn answer(error: BoxError) -> Response {
     if status.is_server_error() {
         eprintln!("sigv4-gateway: {status}: {text}");
     }
-    (status, Json(json!({ "message": message }))).into_response()
+    message(status, &told)
+}
+
+fn message(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "message": text }))).into_response()
 }
 
 fn timed_out(error: &(dyn Error + 'static)) -> bool {
-    let timed_out = |error: &(dyn Error + 'static)| {
-        error
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-    };
-    causes(error).any(timed_out)
+    caused_by::<Elapsed>(error, |_| true)
+        || caused_by::<io::Error>(error, |error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+fn caused_by<E: Error + 'static>(error: &(dyn Error + 'static), is: impl Fn(&E) -> bool) -> bool {
+    causes(error).any(|error| error.downcast_ref().is_some_and(&is))
 }
 
 /// An error and its causes on one line.
@@ -136,4 +135,48 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
         next = error.source();
         Some(error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use axum::body::Bytes;
+    use http_body::Frame;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stops_in_its_body_is_told_so() {
+        struct Stops;
+        impl http_body::Body for Stops {
+            type Data = Bytes;
+            type Error = io::Error;
+            fn poll_frame(
+                self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+            ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+                Poll::Pending
+            }
+        }
+        let address = "127.0.0.1:1".parse().expect("an address");
+        let config = Config::parse(&crate::demo::config(address)).expect("sound");
+        let request = Request::post("/").body(Body::new(Stops)).expect("a request");
+        let response = router(&config).expect("a router").oneshot(request).await;
+        assert_eq!(response.expect("an answer").status(), StatusCode::REQUEST_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn an_origin_that_is_too_slow_is_a_gateway_timeout() {
+        let timeouts: [BoxError; 2] =
+            [Elapsed::new().into(), io::Error::from(io::ErrorKind::TimedOut).into()];
+        for error in timeouts {
+            assert_eq!(answer(error).await.status(), StatusCode::GATEWAY_TIMEOUT);
+        }
+        assert_eq!(answer("reset".into()).await.status(), StatusCode::BAD_GATEWAY);
+    }
 }

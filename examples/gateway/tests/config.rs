@@ -50,11 +50,13 @@ fn each_mistake_is_told_with_its_line_and_cure() {
         ("listen", "listn", 2, "unknown field `listn`, expected `listen`"),
         ("127.0.0.1:0", "8080", 2, "socket address"),
         ("[server]", "[sever]", 1, "unknown field `sever`"),
-        ("\"static\"", "\"file\"", 4, "unknown variant `file`, expected `env` or `static`"),
+        ("\"static\"", "\"file\"", 4, "unknown value, expected `env` or `static`"),
         ("\"static\"", "\"env\"", 5, "need source = \"static\""),
         ("access_key_id = \"AKID\"\n", "", 4, "need access_key_id and secret_access_key"),
         ("AKID", "AKID ", 5, "stray space"),
         ("\"hunter2\"", "12345", 6, "in quotes"),
+        ("\"static\"", "\"AKID:hunter2\"", 4, "unknown value"),
+        ("\"hunter2\"", "\"hunter2 \"", 5, "white space"),
         ("\"hunter2\"", "\"\"", 5, "secret access key is empty"),
         ("\"hunter2\"", "hunter2", 6, ""),
         ("\"hunter2\"", "\"hunter2", 6, ""),
@@ -86,6 +88,9 @@ fn each_mistake_is_told_with_its_line_and_cure() {
         assert!(text.contains(told), "{to}: {text}");
         assert!(!text.contains("hunter2") && !text.contains("12345"), "{to}: {text}");
     }
+    let (_, text) = check("credentials = \"AKID:hunter2\"");
+    assert!(text.contains("FILE:1: invalid type: string, expected"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
     let twice = format!(
         "{VALID}[[origin]]\nname = \"orders\"\nurl = \"http://a\"\nservice = \"s3\"\n\
         region = \"r\"\n"

@@ -176,6 +176,50 @@ async fn an_answer_streams_through() {
     read_until(&mut client, "last").await;
 }
 
+/// Chunks override a length (RFC 9112, section 6.3), which would cut the answer off.
+#[tokio::test]
+async fn an_answer_with_two_framings_arrives_whole() {
+    let origin = TestOrigin::start(
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n\
+         a\r\n0123456789\r\n0\r\n\r\n",
+    )
+    .await;
+    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
+    let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
+    let answer = exchange(gateway.address, request).await;
+    assert_eq!(answer.header("content-length"), None);
+    assert!(answer.body.contains("0123456789"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn an_origin_that_switches_protocols_unasked_is_a_bad_gateway() {
+    let origin = TestOrigin::start(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+    )
+    .await;
+    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
+    let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
+    assert_eq!(exchange(gateway.address, request).await.status, 502);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_signal_ends_what_the_first_would_wait_for() {
+    let mut gateway = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
+    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    client
+        .write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nha")
+        .await
+        .expect("sent");
+    assert_eq!(get(gateway.address, "/").await.status, 200);
+    gateway.terminate();
+    while TcpStream::connect(gateway.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    gateway.terminate();
+    assert!(gateway.wait().success());
+}
+
 #[tokio::test]
 async fn a_body_that_is_cut_off_sends_nothing() {
     let connections = Arc::new(AtomicUsize::new(0));

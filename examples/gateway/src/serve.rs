@@ -1,0 +1,106 @@
+//! Connections from clients, and their end.
+
+use std::{net::SocketAddr, pin::pin, time::Duration};
+
+use axum::{Router, body::Body};
+use http::{Request, uri::Scheme};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal, time,
+};
+use tower::ServiceBuilder;
+use tower_sigv4::origin::Peer;
+
+use crate::BoxError;
+
+/// How long a client may take for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests in flight may take once the gateway is told to stop.
+const GRACE: Duration = Duration::from_secs(30);
+/// How long to wait where no connection can be accepted, for want of file descriptors say.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+pub(crate) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BoxError> {
+    let error =
+        |error| format!("cannot listen on {address}: {error}; choose another with --listen");
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Serves until told to stop. Requests in flight are finished then, for as long as `GRACE` and until
+/// told once more.
+pub(crate) async fn serve(listener: TcpListener, router: Router) {
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let connections = GracefulShutdown::new();
+    let mut stop = pin!(told_to_stop());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                let service = TowerToHyperService::new(for_client(&stream, client, &router));
+                let connection = server.serve_connection(TokioIo::new(stream), service);
+                let connection = connections.watch(connection);
+                tokio::spawn(async move { drop(connection.await) });
+            }
+            Err(error) => {
+                eprintln!("sigv4-gateway: cannot accept a connection: {error}");
+                time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    tokio::select! {
+        () = connections.shutdown() => {}
+        () = time::sleep(GRACE) => eprintln!("sigv4-gateway: requests were cut off after {GRACE:?}"),
+        () = told_to_stop() => eprintln!("sigv4-gateway: requests were cut off"),
+    }
+}
+
+/// The gateway as one client sees it: the signing layer learns who that is, for `x-forwarded-for`.
+fn for_client(
+    stream: &TcpStream,
+    client: SocketAddr,
+    router: &Router,
+) -> impl tower::Service<
+    Request<Incoming>,
+    Response = axum::response::Response,
+    Error = std::convert::Infallible,
+    Future: Send,
+> + Clone
++ use<> {
+    drop(stream.set_nodelay(true));
+    let peer = Peer::new(client.ip()).with_scheme(Scheme::HTTP);
+    let name_peer = move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        request.map(Body::new)
+    };
+    ServiceBuilder::new().map_request(name_peer).service(router.clone())
+}
+
+/// Ends at Ctrl-C and, where there is such a thing, at SIGTERM.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    let terminated = async {
+        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        _ = signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
