@@ -60,8 +60,8 @@ fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
     }
 }
 
-/// What no `connection` header can make a matter of the connection (RFC 9110, section 7.6.1: "a sender
-/// MUST NOT send a connection option corresponding to a field that is intended for all recipients").
+/// What no `connection` header can make a matter of the connection: RFC 9110, section 7.6.1, forbids to
+/// name there what every recipient is to see.
 fn is_end_to_end(name: &HeaderName) -> bool {
     let name = name.as_str();
     matches!(name, "authorization" | "host")

@@ -293,8 +293,10 @@ impl RouteSection {
         }
         if let Some(methods) = &self.methods {
             let method = |method: &Spanned<String>| {
-                Method::from_bytes(method.get_ref().as_bytes()).map_err(|_| {
-                    let message = format!("{:?} is not a method", method.get_ref());
+                let name = method.get_ref();
+                let upper_case = !name.bytes().any(|byte| byte.is_ascii_lowercase());
+                Method::from_bytes(name.as_bytes()).ok().filter(|_| upper_case).ok_or_else(|| {
+                    let message = format!("{name:?} is not a method; write one such as \"GET\"");
                     ConfigError::new(text, Some(method.span()), message)
                 })
             };

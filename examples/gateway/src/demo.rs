@@ -1,7 +1,8 @@
 //! The demonstration: an origin that verifies signatures as API Gateway does.
 //!
 //! It derives the signature with AWS's own signer, not with tower-sigv4, so that the two check each
-//! other.
+//! other. Where that signer is wrong the answer is a 403 that API Gateway would not give: for query bytes
+//! that are not UTF-8, and for tabs and other bytes beyond ASCII in a signed header.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

@@ -77,6 +77,7 @@ fn each_mistake_is_told_with_its_line_and_cure() {
         ("\"1MiB\"", "-1", 13, ""),
         ("\"/orders\"", "\"orders\"", 15, "path \"orders\" is not a path"),
         ("\"GET\"", "\"G T\"", 16, "\"G T\" is not a method"),
+        ("\"GET\"", "\"get\"", 16, "\"get\" is not a method"),
         ("[\"GET\"]", "[]", 15, "methods is empty"),
         ("methods = [\"GET\"]", "host = \"a:80\"", 16, "without a port"),
         ("origin = \"orders\"", "origin = \"order\"", 17, "only [\"orders\"]"),
