@@ -31,7 +31,7 @@ pin_project! {
     }
 }
 
-/// A collected body: the frames as they came.
+/// A collected body: the frames as they came, small ones joined.
 #[derive(Default)]
 pub(crate) struct Frames {
     /// The next frame, apart from the others, since most bodies have no second one.
@@ -48,6 +48,8 @@ impl Frames {
     /// Frames below 1 KiB are copied together: kept apart, frames of one byte would take 50 times the
     /// memory that the limit allows.
     const SMALL: usize = 1024;
+    /// What is joined ends at 64 KiB, so that growing it copies little.
+    const JOINED: usize = 64 * 1024;
 
     pub(crate) fn push(&mut self, data: Bytes) {
         if data.is_empty() {
@@ -58,6 +60,9 @@ impl Frames {
             self.first = data;
         } else if data.len() < Self::SMALL {
             self.small.extend_from_slice(&data);
+            if self.small.len() >= Self::JOINED {
+                self.end_small();
+            }
         } else {
             self.end_small();
             self.rest.push_back(data);

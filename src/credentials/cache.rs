@@ -105,7 +105,8 @@ impl CredentialsCache {
 
     /// Forgets the credentials at hand; the next request asks the provider.
     ///
-    /// An answer of the provider that is on its way is not kept either.
+    /// An answer of the provider that is on its way is not kept either. Requests that are being signed
+    /// meanwhile may still use what they hold.
     pub fn invalidate(&self) {
         self.shared.invalidations.fetch_add(1, Ordering::SeqCst);
         self.shared.current.store(None);

@@ -15,8 +15,8 @@ pub(crate) fn carries_signature(parts: &Parts) -> bool {
 /// Removes from a request or an answer what concerns its connection alone.
 ///
 /// These are the headers of RFC 9110, section 7.6.1, those that `connection` names, unless they belong
-/// to the message whatever it says (`host`, `authorization`, `content-*`, `x-amz-*`, `x-forwarded-*`),
-/// and `expect`, which was answered. `te: trailers` stays. A `content-length` beside a
+/// to the message whatever it says (`host`, `authorization`, `cookie`, `cache-control`, `range`, `via`,
+/// `forwarded`, `content-*`, `x-amz-*`, `x-forwarded-*`), and `expect`, which was answered. `te: trailers` stays. A `content-length` beside a
 /// `transfer-encoding` goes, since that overrides it (RFC 9112, section 6.3).
 ///
 /// The layer does so with requests; a gateway has to do it with answers.
@@ -64,8 +64,10 @@ fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
 /// name there what every recipient is to see.
 fn is_end_to_end(name: &HeaderName) -> bool {
     let name = name.as_str();
-    matches!(name, "authorization" | "host")
-        || ["content-", "x-amz-", "x-forwarded-"].iter().any(|prefix| name.starts_with(prefix))
+    matches!(
+        name,
+        "authorization" | "cache-control" | "cookie" | "forwarded" | "host" | "range" | "via"
+    ) || ["content-", "x-amz-", "x-forwarded-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Makes one line of the `cookie` lines that HTTP/2 may split (RFC 9113, section 8.2.3).
@@ -74,9 +76,11 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
     let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
         return;
     };
-    let lines = [first, second].into_iter().chain(lines).map(HeaderValue::as_bytes);
-    let line = lines.collect::<Vec<_>>().join(&b"; "[..]);
-    if let Ok(line) = HeaderValue::from_maybe_shared(Bytes::from(line)) {
+    let lines: Vec<_> = [first, second].into_iter().chain(lines).collect();
+    let sensitive = lines.iter().any(|line| line.is_sensitive());
+    let line = lines.iter().map(|line| line.as_bytes()).collect::<Vec<_>>().join(&b"; "[..]);
+    if let Ok(mut line) = HeaderValue::from_maybe_shared(Bytes::from(line)) {
+        line.set_sensitive(sensitive);
         headers.insert(header::COOKIE, line);
     }
 }

@@ -22,7 +22,8 @@
 //! - a `%` without two hex digits after it is refused.
 //!
 //! What is no dot segment stays as it is: `..%2f`, `..;x` and `%252e` reach the origin as they were
-//! written. An origin that decodes twice, or reads `;` or `\` as a separator, needs a rule of its own.
+//! written, and to an S3 origin so do dot segments, since they may be part of a key. An origin that
+//! decodes twice, or reads `;` or `\` as a separator, needs a rule of its own.
 //!
 //! What belongs to the connection goes, as [`remove_hop_by_hop`] says. Cookie lines that HTTP/2 has split
 //! are joined. Where the layer signs, an old signature goes too: `authorization`, `x-amz-date`,

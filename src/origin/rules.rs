@@ -56,7 +56,11 @@ impl OriginRules {
     }
 
     /// Appends a rule: requests that it matches, and no earlier one, go to `origin`.
-    pub fn add_rule(mut self, rule: Rule, origin: Origin) -> Self {
+    pub fn add_rule(mut self, mut rule: Rule, origin: Origin) -> Self {
+        if origin.options().settings.path_form().escaped_slash() == "/" {
+            let segments = rule.path.iter().flat_map(|segment| segment.split(|&byte| byte == b'/'));
+            rule.path = segments.map(<[u8]>::to_vec).collect();
+        }
         let destination = Destination {
             strip: if rule.strip { rule.path.len() } else { 0 },
             prefix: rule.added.as_deref().map(|added| prefix(added, origin.options())),
@@ -74,14 +78,15 @@ impl ResolveOrigin for OriginRules {
         let first =
             |path: &str| self.rules.iter().position(|(rule, _)| rule.matches(head, host, path));
         if let Some(found) = first(&path) {
-            let (rule, destination) = &self.rules[found];
+            let (_, destination) = &self.rules[found];
             let options = destination.origin.options();
             if options.settings.path_form().folds() {
                 return Ok(destination.clone());
             }
-            // S3 folds nothing and takes `%2F` for a slash: what it reads has to lead here as well.
+            // S3 folds nothing and takes `%2F` for a slash: what it reads has to lead here as well,
+            // and so has what a server would read that does fold.
             let sent = wire::path(head.uri.path(), options)?;
-            if rule.matches_path(&sent) && first(&encode::fold_escaped(&sent)) == Some(found) {
+            if [&sent, &encode::fold_escaped(&sent)].iter().all(|path| first(path) == Some(found)) {
                 return Ok(destination.clone());
             }
         }
@@ -242,7 +247,11 @@ fn host(head: &Parts) -> Result<Option<&str>, Error> {
             if values.next().is_some() {
                 return Err(Error::request("the request has more than one host header; send one"));
             }
-            value.and_then(|value| value.to_str().ok()).map(without_port)
+            match value.map(|value| value.to_str()) {
+                Some(Err(_)) => return Err(Error::request("the host header is not ASCII")),
+                Some(Ok(host)) => Some(without_port(host)).filter(|host| !host.is_empty()),
+                None => None,
+            }
         }
     };
     match host {

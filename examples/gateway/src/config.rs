@@ -91,17 +91,16 @@ impl Config {
 
 /// What is wrong, without the value that is: it may be a secret that stands in the wrong place.
 fn without_value(message: &str) -> String {
-    let quoted = |before: &str, quote: char| {
-        let rest = message.strip_prefix(before)?.strip_prefix(quote)?;
-        let (_, after) = rest.rsplit_once(&format!("{quote}, expected"))?;
-        Some(format!("{}, expected{after}", before.trim_end()))
-    };
-    // The names of what is expected are quoted as well, but by back ticks, after the value.
-    let variant = message.strip_prefix("unknown variant `").and_then(|rest| {
-        let (_, after) = rest.rsplit_once("`, expected")?;
-        Some(format!("unknown value, expected{after}"))
-    });
-    variant.or_else(|| quoted("invalid type: string ", '"')).unwrap_or_else(|| message.to_owned())
+    let kinds = ["invalid type: ", "invalid value: ", "unknown variant "];
+    if !kinds.iter().any(|kind| message.starts_with(kind)) {
+        return message.to_owned();
+    }
+    // Names in what is expected are quoted, too; they come last.
+    let before = message.split(['"', '`']).next().unwrap_or_default().trim_end();
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("{before}, expected {expected}"),
+        None => before.to_owned(),
+    }
 }
 
 /// What is wrong with a configuration, and on which line.

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{Request, StatusCode};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -17,10 +18,8 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde_json::json;
-use tower::{
-    ServiceBuilder,
-    timeout::{TimeoutLayer, error::Elapsed},
-};
+use tokio::{sync::oneshot, time};
+use tower::{ServiceBuilder, timeout::error::Elapsed};
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutBody};
 use tower_sigv4::{SigningLayer, body::SignedBody, origin::remove_hop_by_hop};
 
@@ -28,25 +27,25 @@ use crate::{BoxError, config::Config};
 
 /// How long a client may take from one piece of its body to the next.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an origin may take until the head of its answer.
+/// How long an origin may take from the end of a request to the head of its answer.
 const ORIGIN_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everything that goes through the gateway, from the outside in.
 pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
+    let client = client()?;
     let stack = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(answer))
         .map_response(for_client)
         .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
         .map_request(|request: Request<TimeoutBody<Body>>| request.map(Body::new))
         .layer(SigningLayer::new(config.credentials(), config.rules()))
-        .layer(TimeoutLayer::new(ORIGIN_TIMEOUT))
-        .service(client()?);
+        .service_fn(move |request| send(client.clone(), request));
     Ok(Router::new().fallback_service(stack))
 }
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, SignedBody<Body>>;
+type HttpClient = Client<HttpsConnector<HttpConnector>, Body>;
 
 /// Connections are pooled per origin. Each asks for HTTP/1.1 alone: HTTP/2 has one name for the host
 /// connected to and the host signed for, which may differ.
@@ -68,6 +67,30 @@ fn client() -> Result<HttpClient, BoxError> {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .build(connector))
+}
+
+/// Sends a request. The origin's time begins when it has the whole of it, since a body that is passed on
+/// unsigned may stream for long.
+async fn send(
+    client: HttpClient,
+    request: Request<SignedBody<Body>>,
+) -> Result<http::Response<Incoming>, BoxError> {
+    let (sending, sent) = oneshot::channel::<()>();
+    // The sender goes with the body, which is dropped when it has been sent.
+    let request = request.map(|body| {
+        Body::new(body.map_err(move |error| {
+            let _ = &sending;
+            error
+        }))
+    });
+    let too_late = async {
+        let _ = sent.await;
+        time::sleep(ORIGIN_TIMEOUT).await;
+    };
+    tokio::select! {
+        answer = client.request(request) => Ok(answer?),
+        () = too_late => Err(Elapsed::new().into()),
+    }
 }
 
 /// The certificates this machine trusts, or those of `SSL_CERT_FILE`; Mozilla's if there are none.
@@ -95,7 +118,7 @@ fn for_client(response: http::Response<Incoming>) -> Response {
 async fn answer(error: BoxError) -> Response {
     let text = chain(&*error);
     let (status, told) = match error.downcast_ref::<tower_sigv4::Error>() {
-        Some(_) if caused_by::<tower_http::timeout::TimeoutError>(&*error, |_| true) => {
+        _ if caused_by::<tower_http::timeout::TimeoutError>(&*error, |_| true) => {
             (StatusCode::REQUEST_TIMEOUT, "the request's body came too slowly".to_owned())
         }
         Some(own) => (own.status(), own.to_string()),
@@ -150,24 +173,34 @@ mod tests {
 
     use super::*;
 
+    /// A body that never comes.
+    struct Stops;
+
+    impl http_body::Body for Stops {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            Poll::Pending
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_client_that_stops_in_its_body_is_told_so() {
-        struct Stops;
-        impl http_body::Body for Stops {
-            type Data = Bytes;
-            type Error = io::Error;
-            fn poll_frame(
-                self: Pin<&mut Self>,
-                _: &mut Context<'_>,
-            ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-                Poll::Pending
-            }
-        }
         let address = "127.0.0.1:1".parse().expect("an address");
         let config = Config::parse(&crate::demo::config(address)).expect("sound");
         let request = Request::post("/").body(Body::new(Stops)).expect("a request");
         let response = router(&config).expect("a router").oneshot(request).await;
         assert_eq!(response.expect("an answer").status(), StatusCode::REQUEST_TIMEOUT);
+
+        // The same where the body streams, so that the client to the origin meets the error.
+        let streamed =
+            TimeoutBody::new(BODY_TIMEOUT, Stops).collect().await.expect_err("timed out");
+        let error = axum::Error::new(streamed);
+        assert_eq!(answer(error.into()).await.status(), StatusCode::REQUEST_TIMEOUT);
     }
 
     #[tokio::test]

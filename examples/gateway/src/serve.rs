@@ -1,6 +1,6 @@
 //! Connections from clients, and their end.
 
-use std::{net::SocketAddr, pin::pin, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{Router, body::Body};
 use http::{Request, uri::Scheme};
@@ -53,6 +53,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router) {
                 let connection = connections.watch(connection);
                 tokio::spawn(async move { drop(connection.await) });
             }
+            Err(error) if is_the_clients(&error) => {}
             Err(error) => {
                 eprintln!("sigv4-gateway: cannot accept a connection: {error}");
                 time::sleep(ACCEPT_PAUSE).await;
@@ -65,6 +66,12 @@ pub(crate) async fn serve(listener: TcpListener, router: Router) {
         () = time::sleep(GRACE) => eprintln!("sigv4-gateway: requests were cut off after {GRACE:?}"),
         () = told_to_stop() => eprintln!("sigv4-gateway: requests were cut off"),
     }
+}
+
+/// True where a client has left before its connection was accepted.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// The gateway as one client sees it: the signing layer learns who that is, for `x-forwarded-for`.
