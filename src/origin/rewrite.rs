@@ -26,7 +26,6 @@ pub(crate) fn rewrite(
     let origin = &destination.origin;
     let uri = uri(parts, destination, signs)?;
     let host = parts.headers.remove(header::HOST);
-    let reached = host_of(&parts.uri).or(host);
     match signs {
         true => headers::remove_signature(&mut parts.headers),
         false => headers::remove_hop_by_hop(&mut parts.headers),
@@ -37,6 +36,7 @@ pub(crate) fn rewrite(
         .try_reserve(ADDED)
         .map_err(|_| Error::request("the request has more headers than can be sent; send fewer"))?;
     if origin.options().forwarded {
+        let reached = host_of(&parts.uri).or(host);
         let peer = parts.extensions.get::<Peer>();
         forwarded::append(&mut parts.headers, peer, reached, parts.uri.scheme());
     }

@@ -199,7 +199,7 @@ impl Rule {
         Ok(self)
     }
 
-    fn matches(&self, head: &Parts, host: Option<&str>, folded: &str) -> bool {
+    fn matches(&self, head: &Parts, host: Option<&str>, path: &str) -> bool {
         let has = |(name, value): &(HeaderName, HeaderValue)| {
             head.headers.get_all(name).iter().any(|found| found == value)
         };
@@ -208,7 +208,7 @@ impl Rule {
                 .host
                 .as_ref()
                 .is_none_or(|pattern| host.is_some_and(|host| pattern.matches(host)))
-            && self.matches_path(folded)
+            && self.matches_path(path)
             && self.headers.iter().all(has)
     }
 

@@ -1,7 +1,6 @@
 use std::{
     fmt,
     future::Future,
-    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -42,7 +41,7 @@ pin_project! {
         Failed { error: Option<Error> },
         Collecting { pending: Option<Pending<S>>, #[pin] body: Collect<B> },
         /// The cold way: no credentials at hand, or it is time to refresh them.
-        Loading { pending: Option<Pending<S>>, collected: Collected, load: Load },
+        Loading { pending: Option<(Pending<S>, Collected)>, load: Load },
         Calling { #[pin] response: F },
     }
 }
@@ -103,23 +102,18 @@ where
                                 load: Box::pin(
                                     shared.credentials.clone().load(shared.clock.clone()),
                                 ),
-                                pending: Some(ready),
-                                collected,
+                                pending: Some((ready, collected)),
                             },
                         }
                     }
                 },
-                StateProj::Loading { pending, collected, load } => {
-                    match ready!(load.as_mut().poll(cx)) {
-                        Err(error) => State::Failed { error: Some(error) },
-                        Ok(entry) => {
-                            let ready = pending.take().expect("taken once");
-                            let collected =
-                                mem::replace(collected, (Frames::default(), PayloadHash::EMPTY));
-                            ready.call(&entry, collected)
-                        }
+                StateProj::Loading { pending, load } => match ready!(load.as_mut().poll(cx)) {
+                    Err(error) => State::Failed { error: Some(error) },
+                    Ok(entry) => {
+                        let (ready, collected) = pending.take().expect("taken once");
+                        ready.call(&entry, collected)
                     }
-                }
+                },
                 StateProj::Calling { response } => return response.poll(cx).map_err(Into::into),
             };
             state.set(next);

@@ -109,46 +109,40 @@ pub(crate) fn recode_path(sink: &mut impl Sink, path: &str, escaped_slash: &str)
         if i > 0 {
             sink.put(b"/");
         }
-        if is_recoded(segment, escaped_slash) {
-            sink.put(segment.as_bytes());
-            continue;
-        }
-        for byte in percent_decode(segment.as_bytes()) {
-            match byte {
-                b'/' => sink.put(escaped_slash.as_bytes()),
-                byte => encode_byte(sink, byte),
-            }
-        }
+        recode(sink, segment.as_bytes(), escaped_slash);
     }
 }
 
 /// True if [`recode_path`] would write the same bytes.
 pub(crate) fn is_path_recoded(path: &str, escaped_slash: &str) -> bool {
-    path.split('/').all(|segment| is_recoded(segment, escaped_slash))
+    path.split('/').all(|segment| is_recoded(segment.as_bytes(), escaped_slash))
 }
 
-fn is_recoded(segment: &str, escaped_slash: &str) -> bool {
-    is_encoded_once(segment.as_bytes()) && (escaped_slash == "%2F" || !segment.contains("%2F"))
-}
-
-/// Decodes bytes and encodes them once. A `%` without two hex digits stands for itself.
-pub(crate) fn recode(sink: &mut impl Sink, bytes: &[u8]) {
-    if is_encoded_once(bytes) {
-        return sink.put(bytes);
-    }
-    for byte in percent_decode(bytes) {
-        encode_byte(sink, byte);
-    }
-}
-
-/// As [`recode`], for a key or value of a query, where `+` is a space.
+/// As [`recode_path`], for a key or value of a query, where `+` is a space and no slash stays.
 pub(crate) fn recode_query(sink: &mut impl Sink, bytes: &[u8]) {
     for (i, run) in bytes.split(|&byte| byte == b'+').enumerate() {
         if i > 0 {
             sink.put(b"%20");
         }
-        recode(sink, run);
+        recode(sink, run, "%2F");
     }
+}
+
+/// Decodes bytes and encodes them once. A `%` without two hex digits stands for itself.
+fn recode(sink: &mut impl Sink, bytes: &[u8], slash: &str) {
+    if is_recoded(bytes, slash) {
+        return sink.put(bytes);
+    }
+    for byte in percent_decode(bytes) {
+        match byte {
+            b'/' => sink.put(slash.as_bytes()),
+            byte => encode_byte(sink, byte),
+        }
+    }
+}
+
+fn is_recoded(bytes: &[u8], slash: &str) -> bool {
+    is_encoded_once(bytes) && (slash == "%2F" || !bytes.windows(3).any(|escape| escape == b"%2F"))
 }
 
 fn encode_byte(sink: &mut impl Sink, byte: u8) {
@@ -220,16 +214,7 @@ fn fold_by(path: &str, dots: fn(&str) -> Dots) -> Cow<'_, str> {
     let Some(relative) = path.strip_prefix('/') else {
         return Cow::Borrowed(if path.is_empty() { "/" } else { path });
     };
-    let mut segments = relative.split('/').peekable();
-    let mut folded = true;
-    while let Some(segment) = segments.next() {
-        let inner_empty = segment.is_empty() && segments.peek().is_some();
-        if inner_empty || dots(segment) != Dots::None {
-            folded = false;
-            break;
-        }
-    }
-    if folded {
+    if !path.contains("//") && relative.split('/').all(|segment| dots(segment) == Dots::None) {
         return Cow::Borrowed(path);
     }
     let mut out = String::with_capacity(path.len());

@@ -18,13 +18,13 @@ pub struct PayloadHash(Text);
 
 #[derive(Clone, Copy)]
 enum Text {
-    Known(&'static str),
+    Empty,
     Computed([u8; 64]),
 }
 
 impl PayloadHash {
     /// The hash of a body without bytes.
-    pub const EMPTY: Self = Self(Text::Known(EMPTY_HEX));
+    pub const EMPTY: Self = Self(Text::Empty);
 
     /// Hashes a whole payload.
     #[must_use]
@@ -43,7 +43,7 @@ impl PayloadHash {
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Text::Known(text) => text.as_bytes(),
+            Text::Empty => EMPTY_HEX.as_bytes(),
             Text::Computed(hex) => hex,
         }
     }
@@ -51,7 +51,7 @@ impl PayloadHash {
     /// The value of `x-amz-content-sha256`.
     pub(crate) fn header_value(&self) -> HeaderValue {
         match &self.0 {
-            Text::Known(_) => const { HeaderValue::from_static(EMPTY_HEX) },
+            Text::Empty => const { HeaderValue::from_static(EMPTY_HEX) },
             Text::Computed(hex) => {
                 HeaderValue::from_bytes(hex).expect("hex digits may stand in a header")
             }
