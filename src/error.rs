@@ -7,7 +7,7 @@ use http::StatusCode;
 /// It is the same type as `tower::BoxError`.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a request was not signed, or a configuration not accepted.
+/// Why a request was not signed, a body not right, or a configuration not accepted.
 ///
 /// [`kind`](Error::kind) says which of a few causes it was and [`status`](Error::status) which HTTP
 /// status a gateway should answer with. The message names the offending value and the cure; it never
@@ -54,6 +54,8 @@ pub enum ErrorKind {
     BodyTooLarge,
     /// The body failed, or ended before its announced length.
     BodyRead,
+    /// The body is not the one that was signed.
+    PayloadMismatch,
     /// No valid credentials could be had.
     Credentials,
     /// The credentials provider did not answer in time.
@@ -101,7 +103,9 @@ impl Error {
         match self.kind {
             ErrorKind::Config => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorKind::NoMatch => StatusCode::NOT_FOUND,
-            ErrorKind::Request | ErrorKind::BodyRead => StatusCode::BAD_REQUEST,
+            ErrorKind::Request | ErrorKind::BodyRead | ErrorKind::PayloadMismatch => {
+                StatusCode::BAD_REQUEST
+            }
             ErrorKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::Credentials => StatusCode::SERVICE_UNAVAILABLE,

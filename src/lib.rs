@@ -46,7 +46,8 @@
 //! | [`origin`] | where requests go, and what is rewritten on the way |
 //! | [`credentials`] | where credentials come from, and the cache before it |
 //! | [`sign`] | the middleware's workings, and the order of layers |
-//! | [`body`] | the body of a signed request |
+//! | [`verify`] | the server side: who may call, and what is refused |
+//! | [`body`] | the bodies of signed and verified requests |
 //! | [`sigv4`] | the protocol, for use without a service |
 //!
 //! # Fail closed
@@ -59,7 +60,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `tracing` | no | events: a signed request (debug), a failed refresh of credentials (warn) |
+//! | `tracing` | no | events: a signed request, a refused one (debug); a failed refresh of credentials (warn) |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
@@ -71,6 +72,7 @@ mod error;
 pub mod origin;
 pub mod sign;
 pub mod sigv4;
+pub mod verify;
 
 pub use self::{
     clock::Clock,
@@ -78,6 +80,7 @@ pub use self::{
     origin::url::Origin,
     sign::{layer::SigningLayer, service::Signing},
     sigv4::settings::SigningSettings,
+    verify::{layer::VerifyLayer, service::Verify},
 };
 
 /// The README's examples, run as tests.

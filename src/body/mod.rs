@@ -1,4 +1,4 @@
-//! The body of a signed request.
+//! The bodies of signed and of verified requests.
 //!
 //! A signature covers the hash of the body and stands in the head that goes before it, so a body is
 //! collected, and hashed as it comes, before the request is sent. Its frames are kept as they came and
@@ -6,6 +6,7 @@
 
 mod collect;
 mod signed;
+mod verified;
 
-pub use self::signed::SignedBody;
 pub(crate) use self::{collect::Collect, signed::Frames};
+pub use self::{signed::SignedBody, verified::VerifiedBody};

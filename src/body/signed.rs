@@ -83,6 +83,10 @@ impl Frames {
         }
     }
 
+    pub(crate) fn drop_trailers(&mut self) {
+        self.trailers = None;
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.len
     }

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode;
-
 use super::options::Options;
 use crate::{
     error::Error,
-    sigv4::{PathForm, canonical, encode},
+    sigv4::{PathForm, authorization::credential_name, canonical, encode},
 };
 
 /// How path and query are sent. What is signed is what servers derive from either.
@@ -65,7 +63,7 @@ pub(crate) fn query<'a>(
     };
     Ok(match (options.wire, query) {
         (WireForm::Canonical, query) => {
-            Cow::Owned(written(&query, |out| canonical::write_query(out, &query)))
+            Cow::Owned(written(&query, |out| canonical::write_query(out, &query, &[])))
         }
         (WireForm::Preserve, Cow::Borrowed(query)) => repair_query(query),
         (WireForm::Preserve, Cow::Owned(query)) => Cow::Owned(repair_query(&query).into_owned()),
@@ -82,35 +80,11 @@ fn repair_query(query: &str) -> Cow<'_, str> {
 
 /// True for a query that carries a signature.
 pub(crate) fn is_presigned(query: &str) -> bool {
-    query.split('&').any(|pair| credential_name(pair) == Some("x-amz-signature"))
+    query.split('&').any(|pair| credential_name(pair) == Some("X-Amz-Signature"))
 }
 
 fn is_credential(pair: &str) -> bool {
     credential_name(pair).is_some()
-}
-
-/// The lower-case name of a parameter that belongs to a presigned URL.
-fn credential_name(pair: &str) -> Option<&'static str> {
-    const NAMES: [&str; 9] = [
-        "x-amz-algorithm",
-        "x-amz-credential",
-        "x-amz-date",
-        "x-amz-expires",
-        "x-amz-region-set",
-        "x-amz-s3session-token",
-        "x-amz-security-token",
-        "x-amz-signature",
-        "x-amz-signedheaders",
-    ];
-    let key = pair.split('=').next()?.as_bytes();
-    if !matches!(key.first(), Some(b'x' | b'X' | b'%')) {
-        return None;
-    }
-    let same = |name: &&str| {
-        let key = percent_decode(key).map(|byte| byte.to_ascii_lowercase());
-        key.eq(name.bytes())
-    };
-    NAMES.into_iter().find(|name| same(name))
 }
 
 fn check_escapes(what: &str, text: &str) -> Result<(), Error> {

@@ -50,6 +50,8 @@ pub(crate) struct CanonicalRequest<'a> {
     path: Cow<'a, str>,
     form: PathForm,
     query: &'a str,
+    /// Parameters of the query that are left out.
+    left_out: &'static [&'static str],
     /// Sorted by name; values of one name in arrival order, all but the first of them without it.
     headers: Headers<'a>,
     payload: &'a [u8],
@@ -87,9 +89,15 @@ impl<'a> CanonicalRequest<'a> {
             },
             form,
             query: parts.uri.query().unwrap_or_default(),
+            left_out: &[],
             headers,
             payload,
         }
+    }
+
+    /// The same without these parameters of the query, named as they are written.
+    pub(crate) fn without(self, parameters: &'static [&'static str]) -> Self {
+        Self { left_out: parameters, ..self }
     }
 
     /// Writes the whole canonical request.
@@ -102,7 +110,7 @@ impl<'a> CanonicalRequest<'a> {
             encode::recode_path(sink, &self.path, self.form.escaped_slash());
         }
         sink.put(b"\n");
-        write_query(sink, self.query);
+        write_query(sink, self.query, self.left_out);
         sink.put(b"\n");
         for (i, &(name, value)) in self.headers.iter().enumerate() {
             if name.is_empty() {
@@ -162,12 +170,15 @@ fn write_value(sink: &mut impl Sink, value: &[u8]) {
     }
 }
 
-/// Writes a query decoded, encoded and sorted by key, then value.
-pub(crate) fn write_query(sink: &mut impl Sink, query: &str) {
+/// Writes a query decoded, encoded and sorted by key, then value, but for the keys in `left_out`.
+pub(crate) fn write_query(sink: &mut impl Sink, query: &str, left_out: &[&str]) {
     if query.is_empty() {
         return;
     }
     let (mut raw, encoded_once) = pairs(query.as_bytes());
+    if !left_out.is_empty() {
+        raw.retain(|(key, _)| !left_out.iter().any(|name| name.as_bytes() == *key));
+    }
     if encoded_once {
         return write_pairs(sink, &mut raw);
     }
@@ -246,7 +257,7 @@ mod tests {
 
     fn query(raw: &str) -> String {
         let mut out = Vec::new();
-        write_query(&mut out, raw);
+        write_query(&mut out, raw, &[]);
         String::from_utf8(out).expect("canonical queries are ASCII")
     }
 
@@ -266,6 +277,20 @@ mod tests {
             (b"\xa0a\xa0", b"\xa0a\xa0"),
         ] {
             assert_eq!(value(raw), canonical, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_left_out_by_their_very_names() {
+        for (raw, canonical) in [
+            ("a=1&S=2&b=3", "a=1&b=3"),
+            ("S=1", ""),
+            ("S&a=+", "a=%20"),
+            ("s=1&SS=2&%53=3", "S=3&SS=2&s=1"),
+        ] {
+            let mut out = Vec::new();
+            write_query(&mut out, raw, &["S"]);
+            assert_eq!(String::from_utf8_lossy(&out), canonical, "{raw}");
         }
     }
 

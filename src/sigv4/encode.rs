@@ -234,6 +234,11 @@ fn fold_by(path: &str, dots: fn(&str) -> Dots) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// True for a digit of lower-case hex.
+pub(crate) fn is_lower_hex(digit: u8) -> bool {
+    matches!(digit, b'0'..=b'9' | b'a'..=b'f')
+}
+
 /// Lower-case hex of a SHA-256.
 pub(crate) fn hex(digest: &[u8; 32]) -> [u8; 64] {
     let digit = |nibble: u8| nibble + if nibble > 9 { b'a' - 10 } else { b'0' };

@@ -14,6 +14,11 @@ pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-a
 /// The `host` that belongs to a URI: no user information, and no port that is its scheme's default
 /// (RFC 9110, section 7.2). `None` without a host, or with a port that is none.
 pub(crate) fn host_of(uri: &Uri) -> Option<HeaderValue> {
+    HeaderValue::from_str(host_text(uri)?).ok()
+}
+
+/// The text of [`host_of`].
+pub(crate) fn host_text(uri: &Uri) -> Option<&str> {
     let authority = uri.authority()?;
     let host = authority.host();
     let (_, host_and_port) =
@@ -29,7 +34,7 @@ pub(crate) fn host_of(uri: &Uri) -> Option<HeaderValue> {
         _ => None,
     };
     let host = if port.is_none() || port == default { host } else { host_and_port };
-    HeaderValue::from_str(host).ok().filter(|_| is_host(authority.host()))
+    is_host(authority.host()).then_some(host)
 }
 
 /// True for a name or an address, in brackets if it is one of IPv6, without a port.

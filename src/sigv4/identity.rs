@@ -34,8 +34,7 @@ impl Identity {
     pub fn new(credentials: Credentials) -> Result<Self, Error> {
         let error = |message: &'static str| Error::new(ErrorKind::Credentials, message);
         let id = credentials.access_key_id();
-        let legal = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b',' | b'=');
-        if id.is_empty() || !id.bytes().all(legal) {
+        if !is_access_key_id(id) {
             return Err(error(
                 "the access key id is empty or holds a character that no key id has; look for a \
                  stray space, quote or line break where it is configured",
@@ -74,6 +73,12 @@ impl Identity {
     pub(crate) fn token(&self) -> Option<&HeaderValue> {
         self.token.as_ref()
     }
+}
+
+/// True for what can stand in a credential and be told from the rest of it.
+pub(super) fn is_access_key_id(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b',' | b'=');
+    !text.is_empty() && text.bytes().all(legal)
 }
 
 impl fmt::Debug for Identity {

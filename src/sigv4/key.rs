@@ -1,6 +1,11 @@
 //! Signing keys, and the cache that spares deriving them.
 
-use std::{fmt, ptr, sync::Arc};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    iter, ptr,
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use aws_credential_types::Credentials;
@@ -52,10 +57,10 @@ impl SigningKey {
 
     /// The secret is compared as well: who changes a secret and keeps its id gets another key.
     fn is_for(&self, credentials: &Credentials, scope: Scope<'_>) -> bool {
-        self.day == scope.day()
+        self.is_by(credentials)
+            && self.day == scope.day()
             && self.region == scope.region
             && self.service == scope.service
-            && self.is_by(credentials)
     }
 
     fn is_by(&self, other: &Credentials) -> bool {
@@ -86,21 +91,43 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Keys derived so far, the latest first.
+/// Keys derived so far, the latest first, in one list or in several.
 ///
-/// Readers take no lock: they see a snapshot of the list, which a writer replaces as a whole. Writes
+/// Readers take no lock: they see a snapshot of a list, which a writer replaces as a whole. Writes
 /// are rare, one for each set of credentials, scope and day.
 pub(crate) struct KeyCache {
-    keys: ArcSwap<Vec<Arc<SigningKey>>>,
+    lists: Box<[ArcSwap<Vec<Arc<SigningKey>>>]>,
+    /// Keys held at most in each list.
+    capacity: usize,
+    /// Spreads access key ids over the lists, in an order that no one can foresee.
+    hasher: RandomState,
 }
 
 impl KeyCache {
-    /// Keys held at most. A gateway needs one for each region and service in use, doubled for a
-    /// while at midnight and when credentials change.
-    const CAPACITY: usize = 256;
+    /// For one who signs: one key for each region and service in use, doubled for a while at midnight
+    /// and when credentials change.
+    pub(crate) fn for_signing() -> Self {
+        Self::new(1, 256)
+    }
 
-    pub(crate) fn new() -> Self {
-        Self { keys: ArcSwap::default() }
+    /// For one who verifies: one key for each caller, about 16,000 of them.
+    pub(crate) fn for_verifying() -> Self {
+        Self::new(512, 32)
+    }
+
+    fn new(lists: usize, capacity: usize) -> Self {
+        let lists = iter::repeat_with(ArcSwap::default).take(lists).collect();
+        Self { lists, capacity, hasher: RandomState::new() }
+    }
+
+    fn list(&self, credentials: &Credentials) -> &ArcSwap<Vec<Arc<SigningKey>>> {
+        match &self.lists[..] {
+            [only] => only,
+            lists => {
+                let hash = self.hasher.hash_one(credentials.access_key_id());
+                &lists[hash as usize % lists.len()]
+            }
+        }
     }
 
     /// Hands `f` the key for these credentials and scope, deriving it if it is not held.
@@ -110,23 +137,42 @@ impl KeyCache {
         scope: Scope<'_>,
         f: impl FnOnce(&SigningKey) -> T,
     ) -> T {
-        let held = self.keys.load();
+        self.with_if(credentials, scope, f, |_| true)
+    }
+
+    /// As [`with`](KeyCache::with), and holds a key it derives only if `keeps` says so of the result.
+    pub(crate) fn with_if<T>(
+        &self,
+        credentials: &Credentials,
+        scope: Scope<'_>,
+        f: impl FnOnce(&SigningKey) -> T,
+        keeps: impl FnOnce(&T) -> bool,
+    ) -> T {
+        let list = self.list(credentials);
+        let held = list.load();
         if let Some(key) = held.iter().find(|key| key.is_for(credentials, scope)) {
             return f(key);
         }
         let key = Arc::new(SigningKey::derive(credentials, scope));
-        self.keys.rcu(|keys| {
-            let kept = keys.iter().filter(|key| key.day + 1 >= scope.day());
-            let kept = kept.take(Self::CAPACITY - 1).cloned();
-            std::iter::once(key.clone()).chain(kept).collect::<Vec<_>>()
-        });
-        f(&key)
+        let result = f(&key);
+        if keeps(&result) {
+            list.rcu(|keys| {
+                let kept = keys.iter().filter(|key| key.day + 1 >= scope.day());
+                let kept = kept.take(self.capacity - 1).cloned();
+                iter::once(key.clone()).chain(kept).collect::<Vec<_>>()
+            });
+        }
+        result
+    }
+
+    fn len(&self) -> usize {
+        self.lists.iter().map(|list| list.load().len()).sum()
     }
 }
 
 impl fmt::Debug for KeyCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyCache").field("keys", &self.keys.load().len()).finish_non_exhaustive()
+        f.debug_struct("KeyCache").field("keys", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -158,18 +204,18 @@ mod tests {
 
     #[test]
     fn a_key_is_derived_once_for_its_day_and_scope() {
-        let cache = KeyCache::new();
+        let cache = KeyCache::for_signing();
         let noon = UNIX_EPOCH + Duration::from_secs(12 * 3600);
         let key = at(&cache, "secret", noon, "us-east-1");
         assert_eq!(at(&cache, "secret", noon, "us-east-1"), key);
         assert_eq!(at(&cache, "secret", noon + Duration::from_secs(3600), "us-east-1"), key);
         assert_ne!(at(&cache, "secret", noon, "us-west-2"), key);
-        assert_eq!(cache.keys.load().len(), 2);
+        assert_eq!(cache.len(), 2);
     }
 
     #[test]
     fn a_key_at_hand_is_found_without_allocating() {
-        let cache = KeyCache::new();
+        let cache = KeyCache::for_signing();
         let credentials = Credentials::new("AKID", "secret", None, None, "test");
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
         let scope = Scope { time: &time, region: "us-east-1", service: "s3" };
@@ -182,7 +228,7 @@ mod tests {
 
     #[test]
     fn both_days_are_kept_across_midnight() {
-        let cache = KeyCache::new();
+        let cache = KeyCache::for_signing();
         let midnight = UNIX_EPOCH + Duration::from_secs(365 * 24 * 3600);
         let second = Duration::from_secs(1);
         let before = at(&cache, "secret", midnight - second, "us-east-1");
@@ -192,12 +238,12 @@ mod tests {
         assert_eq!(at(&cache, "secret", midnight, "us-east-1"), after);
         // Two days later only the new key is left.
         at(&cache, "secret", midnight + Duration::from_secs(48 * 3600), "us-east-1");
-        assert_eq!(cache.keys.load().len(), 1);
+        assert_eq!(cache.len(), 1);
     }
 
     #[test]
     fn another_secret_under_the_same_id_has_another_key() {
-        let cache = KeyCache::new();
+        let cache = KeyCache::for_signing();
         for secret in ["secret", "secreu", "secre", "secrets", "secret"] {
             at(&cache, secret, UNIX_EPOCH, "us-east-1"); // compares the HMAC it is handed
         }
@@ -205,18 +251,45 @@ mod tests {
 
     #[test]
     fn the_cache_is_bounded() {
-        let cache = KeyCache::new();
-        for region in 0..KeyCache::CAPACITY * 2 {
+        let cache = KeyCache::for_signing();
+        for region in 0..256 * 2 {
             at(&cache, "secret", UNIX_EPOCH, &region.to_string());
         }
-        assert_eq!(cache.keys.load().len(), KeyCache::CAPACITY);
+        assert_eq!(cache.len(), 256);
+    }
+
+    #[test]
+    fn a_key_is_held_only_if_the_result_says_so() {
+        let cache = KeyCache::for_verifying();
+        let credentials = Credentials::new("AKID", "secret", None, None, "test");
+        let time = Timestamp::new(UNIX_EPOCH).expect("in range");
+        let scope = Scope { time: &time, region: "us-east-1", service: "s3" };
+        for (accepted, held) in [(false, 0), (true, 1), (false, 1)] {
+            cache.with_if(&credentials, scope, |_| accepted, |accepted| *accepted);
+            assert_eq!(cache.len(), held);
+        }
+    }
+
+    #[test]
+    fn callers_are_spread_over_lists_and_found_again() {
+        let cache = KeyCache::for_verifying();
+        let time = Timestamp::new(UNIX_EPOCH).expect("in range");
+        let scope = Scope { time: &time, region: "us-east-1", service: "s3" };
+        let callers: Vec<_> = (0..2000)
+            .map(|n| Credentials::new(format!("AKID{n}"), "secret", None, None, "test"))
+            .collect();
+        let ask =
+            || -> Vec<_> { callers.iter().map(|c| cache.with(c, scope, ptr::from_ref)).collect() };
+        assert_eq!(ask(), ask());
+        assert_eq!(cache.len(), 2000);
+        assert!(cache.lists.iter().all(|list| list.load().len() < 32));
     }
 
     #[test]
     fn nothing_of_a_key_is_printed() {
-        let cache = KeyCache::new();
+        let cache = KeyCache::for_signing();
         at(&cache, "secret", UNIX_EPOCH, "us-east-1");
-        let key = cache.keys.load().first().cloned();
+        let key = cache.lists[0].load().first().cloned();
         assert_eq!(format!("{key:?}"), "Some([redacted])");
     }
 }

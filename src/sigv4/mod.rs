@@ -15,15 +15,16 @@
 //! | [`Identity`] | credentials, checked |
 //! | [`PayloadHash`] | the body's part |
 
+pub(crate) mod authorization;
 pub(crate) mod canonical;
 pub(crate) mod encode;
 pub(crate) mod headers;
 mod identity;
-mod key;
+pub(crate) mod key;
 mod payload;
-mod scope;
+pub(crate) mod scope;
 pub(crate) mod settings;
-mod signature;
+pub(crate) mod signature;
 mod signer;
 
 pub use self::{

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use time::OffsetDateTime;
+use time::{Date, Month, OffsetDateTime};
 
 use crate::error::Error;
 
@@ -43,6 +43,23 @@ impl Timestamp {
         write(11, 2, time.minute().into());
         write(13, 2, time.second().into());
         Ok(Self { seconds, text })
+    }
+
+    /// Reads the text of a time in the years 1970 to 9999, and nothing else.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let text: [u8; 16] = text.try_into().ok()?;
+        let number = |at: usize| match [text[at], text[at + 1]] {
+            [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => Some((tens - b'0') * 10 + (ones - b'0')),
+            _ => None,
+        };
+        if (text[8], text[15]) != (b'T', b'Z') {
+            return None;
+        }
+        let year = i32::from(number(0)?) * 100 + i32::from(number(2)?);
+        let month = Month::try_from(number(4)?).ok()?;
+        let date = Date::from_calendar_date(year, month, number(6)?).ok()?;
+        let time = date.with_hms(number(9)?, number(11)?, number(13)?).ok()?.assume_utc();
+        Some(Self { seconds: time.unix_timestamp().try_into().ok()?, text })
     }
 
     pub(crate) fn seconds(&self) -> u64 {
@@ -96,6 +113,32 @@ mod tests {
             let stamp = Timestamp::new(time).expect("in range");
             assert_eq!(stamp.as_bytes(), text.as_bytes());
             assert_eq!(stamp.seconds(), seconds);
+            assert_eq!(Timestamp::parse(text.as_bytes()), Some(stamp));
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_not_read() {
+        for text in [
+            "",
+            "20150830T123600",
+            "20150830T123600ZZ",
+            "20150830t123600Z",
+            "20150830T123600z",
+            "20150830 123600Z",
+            "20150830T12360+Z",
+            "2015083\u{1d7d8}T1236Z",
+            "20150229T000000Z",
+            "20150001T000000Z",
+            "20151301T000000Z",
+            "20150800T000000Z",
+            "20150830T240000Z",
+            "20150830T006000Z",
+            "20150830T000060Z",
+            "19691231T235959Z",
+            "-0150830T123600Z",
+        ] {
+            assert_eq!(Timestamp::parse(text.as_bytes()), None, "{text}");
         }
     }
 

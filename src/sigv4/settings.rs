@@ -92,16 +92,14 @@ impl SigningSettings {
     pub fn new(service: &str, region: &str) -> Result<Self, Error> {
         check_scope_part("service", service, "execute-api")?;
         check_scope_part("region", region, "us-east-1")?;
-        let s3_family = matches!(service, "s3" | "s3express" | "s3-outposts" | "s3-object-lambda");
-        let (path_form, signed_headers) = if s3_family {
-            (PathForm::Once, AllowList::default().add_header(header::RANGE))
-        } else {
-            (PathForm::TwiceFolded, AllowList::default())
+        let signed_headers = match is_s3_family(service) {
+            true => AllowList::default().add_header(header::RANGE),
+            false => AllowList::default(),
         };
         Ok(Self {
             service: service.into(),
             region: region.into(),
-            path_form,
+            path_form: path_form(service),
             session_token: SessionToken::default(),
             payload_header: true,
             signed_headers: Arc::new(signed_headers),
@@ -178,7 +176,17 @@ impl fmt::Debug for SigningSettings {
     }
 }
 
-fn check_scope_part(what: &str, value: &str, example: &str) -> Result<(), Error> {
+/// True for the services that take a path for a key.
+pub(crate) fn is_s3_family(service: &str) -> bool {
+    matches!(service, "s3" | "s3express" | "s3-outposts" | "s3-object-lambda")
+}
+
+/// The form in which a service takes its paths.
+pub(crate) fn path_form(service: &str) -> PathForm {
+    if is_s3_family(service) { PathForm::Once } else { PathForm::TwiceFolded }
+}
+
+pub(crate) fn check_scope_part(what: &str, value: &str, example: &str) -> Result<(), Error> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if !value.is_empty() && value.bytes().all(legal) {
         return Ok(());

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use hmac::Mac;
 use http::HeaderValue;
+use subtle::ConstantTimeEq;
 
 use super::{
     canonical::{CanonicalRequest, Length, Sink},
@@ -48,6 +49,16 @@ pub(crate) fn sign(key: &SigningKey, time: &Timestamp, canonical_request: &[u8; 
     let mut mac = MacSink(key.mac());
     write_string_to_sign(&mut mac, time, key, canonical_request);
     encode::hex(&mac.0.finalize().into_bytes().into())
+}
+
+/// True if `given` is the signature of the hash of a canonical request; compared in constant time.
+pub(crate) fn verify(
+    key: &SigningKey,
+    time: &Timestamp,
+    canonical_request: &[u8; 32],
+    given: &Signature,
+) -> bool {
+    sign(key, time, canonical_request).ct_eq(given).into()
 }
 
 /// The value of `authorization`, marked sensitive.

@@ -118,7 +118,7 @@ impl Signer {
     #[must_use]
     pub fn new() -> Self {
         let epoch = Stamp::new(SystemTime::UNIX_EPOCH).expect("1970 is in range");
-        Self { keys: KeyCache::new(), stamp: ArcSwap::from_pointee(epoch) }
+        Self { keys: KeyCache::for_signing(), stamp: ArcSwap::from_pointee(epoch) }
     }
 
     /// Signs a request: adds `host` if it is missing, `x-amz-date`, `x-amz-content-sha256`,

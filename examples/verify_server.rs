@@ -1,0 +1,51 @@
+//! An axum server that answers only those who sign their requests:
+//!
+//! ```console
+//! cargo run --example verify_server -- 127.0.0.1:8080 execute-api
+//! curl --aws-sigv4 aws:amz:us-east-1:execute-api --user AKIDEXAMPLE:secret http://127.0.0.1:8080/
+//! ```
+
+use std::env;
+
+use axum::{Router, body::Bytes, extract::FromRequestParts};
+use http::{StatusCode, request::Parts};
+use tokio::net::TcpListener;
+use tower_sigv4::{
+    BoxError, VerifyLayer,
+    credentials::Credentials,
+    verify::{PayloadKind, StaticKeys, Verified, VerifySettings},
+};
+
+/// Whoever signed the request. A handler that takes it cannot be reached without the layer.
+struct Caller(Verified);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+        parts.extensions.get().cloned().map(Self).ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+async fn hello(Caller(caller): Caller, body: Bytes) -> String {
+    format!("{} sent {} bytes", caller.access_key_id(), body.len())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let [address, service] = &arguments[..] else {
+        return Err("usage: verify_server ADDRESS SERVICE".into());
+    };
+
+    let key = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
+    let settings = VerifySettings::new(service, "us-east-1")?
+        .add_payload_kind(PayloadKind::Unsigned) // presigned URLs of S3 have no other
+        .with_explain(true); // for development
+    let layer = VerifyLayer::new(StaticKeys::new([key])?, settings);
+    let app = Router::new().fallback(hello).layer(layer);
+
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(axum::serve(listener, app).await?)
+}

@@ -1,0 +1,285 @@
+//! A refusal as AWS would put it.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use serde_json::json;
+
+use super::{Rejection, RejectionKind};
+
+/// The shape of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorFormat {
+    /// A JSON object with a `message`, and the code in `x-amzn-errortype`: API Gateway's shape, which
+    /// the SDKs read for every service with a JSON protocol.
+    Json,
+    /// An XML document `Error` with `Code` and `Message`: Amazon S3's.
+    Xml,
+}
+
+pin_project! {
+    /// Body of the answers of [`Verify`](crate::Verify): the inner service's, or that of a refusal.
+    #[derive(Debug)]
+    pub struct ResponseBody<R> {
+        #[pin]
+        inner: Inner<R>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = InnerProj]
+    enum Inner<R> {
+        Answer { #[pin] body: R },
+        Refusal { text: Bytes },
+    }
+}
+
+impl<R> ResponseBody<R> {
+    pub(super) fn answer(body: R) -> Self {
+        Self { inner: Inner::Answer { body } }
+    }
+
+    pub(super) fn refusal(text: Bytes) -> Self {
+        Self { inner: Inner::Refusal { text } }
+    }
+}
+
+impl<R> Body for ResponseBody<R>
+where
+    R: Body<Data = Bytes>,
+{
+    type Data = Bytes;
+    type Error = R::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
+        match self.project().inner.project() {
+            InnerProj::Answer { body } => body.poll_frame(cx),
+            InnerProj::Refusal { text } => {
+                let text = std::mem::take(text);
+                Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Answer { body } => body.is_end_stream(),
+            Inner::Refusal { text } => text.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Answer { body } => body.size_hint(),
+            Inner::Refusal { text } => SizeHint::with_exact(text.len() as u64),
+        }
+    }
+}
+
+/// Status, code and message of a refusal.
+type Words = (StatusCode, &'static str, &'static str);
+
+const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. \
+     Check your AWS Secret Access Key and signing method. Consult the service documentation for details.";
+
+/// As API Gateway answers, and in what it has no words for, as the AWS General Reference, "Common errors".
+fn json_words(kind: RejectionKind) -> Words {
+    use RejectionKind as Kind;
+    const INCOMPLETE: &str = "IncompleteSignatureException";
+    const INVALID: &str = "InvalidSignatureException";
+    let forbidden = |code, message| (StatusCode::FORBIDDEN, code, message);
+    match kind {
+        Kind::MissingAuthentication => {
+            forbidden("MissingAuthenticationTokenException", "Missing Authentication Token")
+        }
+        Kind::SeveralAuthentications => {
+            forbidden(INCOMPLETE, "The request has more than one authorization.")
+        }
+        Kind::UnsupportedAlgorithm => forbidden(INCOMPLETE, "Unsupported AWS algorithm."),
+        Kind::Malformed => {
+            forbidden(INCOMPLETE, "The request signature does not conform to AWS standards.")
+        }
+        Kind::Date => forbidden(INCOMPLETE, "Authorization requires a valid 'X-Amz-Date'."),
+        Kind::Scope => {
+            forbidden(INVALID, "Credential should be scoped to a valid day, region and service.")
+        }
+        Kind::Expired => forbidden(INVALID, "Signature expired."),
+        Kind::NotYetValid => forbidden(INVALID, "Signature not yet current."),
+        Kind::HeaderNotSigned => forbidden(
+            INVALID,
+            "'Host' and every 'X-Amz-' header must be a 'SignedHeader' in the AWS Authorization.",
+        ),
+        Kind::SignedHeaderMissing | Kind::PayloadMismatch | Kind::SignatureMismatch => {
+            forbidden(INVALID, MISMATCH)
+        }
+        Kind::PayloadHash | Kind::PayloadKind => {
+            forbidden(INVALID, "The 'X-Amz-Content-Sha256' is not one that is accepted here.")
+        }
+        Kind::UnknownKey | Kind::SessionToken => forbidden(
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        ),
+        Kind::ExpiredKey => forbidden(
+            "ExpiredTokenException",
+            "The security token included in the request is expired",
+        ),
+        Kind::Target => (StatusCode::BAD_REQUEST, "BadRequestException", "Bad Request"),
+        Kind::BodyRead => {
+            (StatusCode::BAD_REQUEST, "BadRequestException", "The request body is not complete.")
+        }
+        Kind::BodyTooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLargeException",
+            "Request Entity Too Large",
+        ),
+        Kind::KeyLookup => {
+            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", "Service Unavailable")
+        }
+    }
+}
+
+/// As in the Amazon S3 API Reference, "Error responses", "List of error codes".
+fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
+    use RejectionKind as Kind;
+    let forbidden = |code, message| (StatusCode::FORBIDDEN, code, message);
+    let bad = |code, message| (StatusCode::BAD_REQUEST, code, message);
+    match kind {
+        Kind::MissingAuthentication => forbidden("AccessDenied", "Access Denied"),
+        Kind::SeveralAuthentications => bad(
+            "InvalidArgument",
+            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature \
+             query string parameter or the Authorization header should be specified",
+        ),
+        Kind::UnsupportedAlgorithm => bad("InvalidArgument", "Unsupported Authorization Type"),
+        Kind::Malformed | Kind::Scope if presigned => bad(
+            "AuthorizationQueryParametersError",
+            "The query parameters of the authorization are not those of a presigned URL for here.",
+        ),
+        Kind::Malformed | Kind::Scope => bad(
+            "AuthorizationHeaderMalformed",
+            "The authorization header you provided is not valid here.",
+        ),
+        Kind::Date => forbidden(
+            "AccessDenied",
+            "AWS authentication requires a valid Date or x-amz-date header",
+        ),
+        Kind::Expired if presigned => forbidden("AccessDenied", "Request has expired"),
+        Kind::NotYetValid if presigned => forbidden("AccessDenied", "Request is not yet valid"),
+        Kind::Expired | Kind::NotYetValid => forbidden(
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the server's time is too large.",
+        ),
+        Kind::HeaderNotSigned => forbidden(
+            "AccessDenied",
+            "There were headers present in the request which were not signed",
+        ),
+        Kind::SignedHeaderMissing | Kind::SignatureMismatch => forbidden(
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match the signature you provided. Check \
+             your key and signing method.",
+        ),
+        Kind::PayloadHash => bad(
+            "InvalidRequest",
+            "x-amz-content-sha256 is required, and has to be a valid sha256 value.",
+        ),
+        Kind::PayloadKind => bad("InvalidRequest", "This kind of payload is not accepted here."),
+        Kind::PayloadMismatch => bad(
+            "XAmzContentSHA256Mismatch",
+            "The provided 'x-amz-content-sha256' header does not match what was computed.",
+        ),
+        Kind::UnknownKey => forbidden(
+            "InvalidAccessKeyId",
+            "The AWS Access Key Id you provided does not exist in our records.",
+        ),
+        Kind::SessionToken => {
+            bad("InvalidToken", "The provided token is malformed or otherwise invalid.")
+        }
+        Kind::ExpiredKey => bad("ExpiredToken", "The provided token has expired."),
+        Kind::Target => bad("InvalidURI", "Couldn't parse the specified URI."),
+        Kind::BodyRead => bad(
+            "IncompleteBody",
+            "You did not provide the number of bytes specified by the Content-Length HTTP header",
+        ),
+        Kind::BodyTooLarge => {
+            bad("EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
+        }
+        Kind::KeyLookup => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailable",
+            "Service is unable to handle request.",
+        ),
+    }
+}
+
+/// The answer to a request that is refused.
+pub(super) fn answer(rejection: &Rejection, format: ErrorFormat, explain: bool) -> Response<Bytes> {
+    let (kind, presigned) = (rejection.kind(), rejection.is_presigned());
+    let (status, code, words) = match format {
+        ErrorFormat::Json => json_words(kind),
+        ErrorFormat::Xml => xml_words(kind, presigned),
+    };
+    // Where the texts are shown, they say it all.
+    let message = match explain && rejection.string_to_sign().is_none() {
+        true => format!("{words} ({rejection})"),
+        false => words.to_owned(),
+    };
+    let (content_type, body) = match format {
+        ErrorFormat::Json => ("application/json", json(rejection, message)),
+        ErrorFormat::Xml => ("application/xml", xml(rejection, code, &message)),
+    };
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if format == ErrorFormat::Json {
+        headers.insert("x-amzn-errortype", HeaderValue::from_static(code));
+    }
+    response.extensions_mut().insert(kind);
+    response
+}
+
+fn json(rejection: &Rejection, mut message: String) -> String {
+    if let Some((canonical, to_sign)) = texts(rejection) {
+        message += &format!(
+            "\n\nThe Canonical String for this request should have been\n'{canonical}'\n\n\
+             The String-to-Sign should have been\n'{to_sign}'\n"
+        );
+    }
+    json!({ "message": message }).to_string()
+}
+
+fn xml(rejection: &Rejection, code: &str, message: &str) -> String {
+    let mut document = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
+    let mut element = |name: &str, text: &str| {
+        document += &format!("<{name}>{}</{name}>", escape(text));
+    };
+    element("Code", code);
+    element("Message", message);
+    if let Some((canonical, to_sign)) = texts(rejection) {
+        element("StringToSign", &to_sign);
+        element("CanonicalRequest", &canonical);
+    }
+    document + "</Error>"
+}
+
+/// The canonical request and the string to sign.
+fn texts(rejection: &Rejection) -> Option<(String, String)> {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Some((text(rejection.canonical_request()?), text(rejection.string_to_sign()?)))
+}
+
+/// Character data (XML 1.0, section 2.4). No library: those that do this much bring a parser along.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

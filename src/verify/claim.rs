@@ -1,0 +1,341 @@
+//! What a request's head claims, held to all that can be judged without the caller's key.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aws_credential_types::Credentials;
+use http::{HeaderName, HeaderValue, header, request::Parts};
+use percent_encoding::percent_decode_str;
+use subtle::{Choice, ConstantTimeEq};
+
+use super::{Rejection, RejectionKind, VerifySettings};
+use crate::sigv4::{
+    PathForm, PayloadHash, SessionToken,
+    authorization::{Authorization, Fault},
+    encode,
+    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN, host_text},
+    scope::Timestamp,
+};
+
+/// A request's head whose signature is in order, as far as that can be told without the key.
+///
+/// Made by [`Verifier::claim`](super::Verifier::claim). Nothing is proven yet: the id may be anyone's.
+pub struct Claim<'a> {
+    pub(super) head: &'a Parts,
+    pub(super) authorization: Authorization<'a>,
+    pub(super) time: Timestamp,
+    pub(super) payload: Payload,
+    pub(super) now: SystemTime,
+    token: Token<'a>,
+}
+
+/// What a claim says of the payload.
+#[derive(Clone, Copy)]
+pub(super) enum Payload {
+    /// Its hash.
+    Hash(PayloadHash),
+    /// That the signature does not cover it.
+    Unsigned,
+    /// Nothing, so that the hash of what is received is taken.
+    Received,
+}
+
+/// A session token, as it is written.
+enum Token<'a> {
+    None,
+    Header(&'a [u8]),
+    /// Percent-encoded.
+    Query(&'a str),
+}
+
+impl<'a> Claim<'a> {
+    pub(super) fn read(
+        head: &'a Parts,
+        settings: &VerifySettings,
+        now: SystemTime,
+    ) -> Result<Self, Rejection> {
+        let authorization = Authorization::read(head).map_err(of_fault)?;
+        check_scope(&authorization, settings)?;
+        let time = time(head, &authorization)?;
+        check_window(&authorization, &time, settings.clock_window, now)?;
+        check_target(head, settings.path_form)?;
+        check_host(head)?;
+        check_signed_headers(head, &authorization, settings)?;
+        let payload = payload(head, &authorization, settings)?;
+        let token = token(head, &authorization)?;
+        Ok(Self { head, authorization, time, payload, now, token })
+    }
+
+    /// The access key id that the request claims to be signed with.
+    #[must_use]
+    pub fn access_key_id(&self) -> &str {
+        &self.authorization.access_key_id
+    }
+
+    /// True if these are the session token's bytes, or there is neither.
+    pub(super) fn has_token_of(&self, key: &Credentials) -> bool {
+        let expected = key.session_token().filter(|token| !token.is_empty());
+        match (&self.token, expected) {
+            (Token::None, None) => true,
+            (Token::Header(token), Some(expected)) => token.ct_eq(expected.as_bytes()).into(),
+            (Token::Query(token), Some(expected)) => {
+                let mut token = percent_decode_str(token);
+                let equal = expected.bytes().fold(Choice::from(1), |equal, byte| {
+                    equal & token.next().map_or(Choice::from(0), |next| next.ct_eq(&byte))
+                });
+                bool::from(equal) && token.next().is_none()
+            }
+            _ => false,
+        }
+    }
+}
+
+fn of_fault(fault: Fault) -> Rejection {
+    match fault {
+        Fault::Missing => Rejection::new(
+            RejectionKind::MissingAuthentication,
+            "there is neither an authorization header nor a presigned query",
+        ),
+        Fault::Several => Rejection::new(
+            RejectionKind::SeveralAuthentications,
+            "there is more than one authorization, in headers or in the query",
+        ),
+        Fault::Algorithm => Rejection::new(
+            RejectionKind::UnsupportedAlgorithm,
+            "the authorization is not of AWS4-HMAC-SHA256",
+        ),
+        Fault::Malformed(what) => Rejection::new(RejectionKind::Malformed, what),
+    }
+}
+
+fn check_scope(claimed: &Authorization<'_>, settings: &VerifySettings) -> Result<(), Rejection> {
+    let check = |what: &str, claimed: &str, allowed: &[String]| {
+        if allowed.iter().any(|allowed| allowed == claimed) {
+            return Ok(());
+        }
+        let allowed = allowed.join(" or ");
+        Err(Rejection::new(
+            RejectionKind::Scope,
+            format!("the credential is scoped to {what} {claimed:?}, not to {allowed}"),
+        ))
+    };
+    if claimed.terminator != "aws4_request" {
+        return Err(Rejection::new(
+            RejectionKind::Scope,
+            "the credential's scope does not end in aws4_request",
+        ));
+    }
+    check("service", claimed.service, &settings.services)?;
+    check("region", claimed.region, &settings.regions)
+}
+
+/// The time of signing, whose day is that of the scope.
+fn time(head: &Parts, claimed: &Authorization<'_>) -> Result<Timestamp, Rejection> {
+    let header = single(head, &X_AMZ_DATE)?;
+    let text = match (header, &claimed.presigned) {
+        (Some(value), None) => value.as_bytes(),
+        (None, Some(presigned)) => presigned.date.as_bytes(),
+        (None, None) => {
+            return Err(Rejection::new(RejectionKind::Date, "there is no x-amz-date"));
+        }
+        (Some(_), Some(_)) => return Err(twice(&X_AMZ_DATE)),
+    };
+    let time = Timestamp::parse(text).ok_or_else(|| {
+        Rejection::new(RejectionKind::Date, "x-amz-date is no time such as 20150830T123600Z")
+    })?;
+    if claimed.date.as_bytes() != &time.as_bytes()[..8] {
+        return Err(Rejection::new(
+            RejectionKind::Scope,
+            "the credential is not scoped to the day of x-amz-date",
+        ));
+    }
+    Ok(time)
+}
+
+fn check_window(
+    claimed: &Authorization<'_>,
+    time: &Timestamp,
+    window: Duration,
+    now: SystemTime,
+) -> Result<(), Rejection> {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let signed = Duration::from_secs(time.seconds());
+    if signed > now.saturating_add(window) {
+        let early = (signed - now).as_secs();
+        return Err(Rejection::new(
+            RejectionKind::NotYetValid,
+            format!("x-amz-date is {early} s ahead of the clock here"),
+        ));
+    }
+    let valid = match &claimed.presigned {
+        Some(presigned) => Duration::from_secs(presigned.expires),
+        None => window,
+    };
+    if now > signed.saturating_add(valid) {
+        let old = (now - signed).as_secs();
+        return Err(Rejection::new(
+            RejectionKind::Expired,
+            format!("x-amz-date is {old} s behind the clock here, {} are valid", valid.as_secs()),
+        ));
+    }
+    Ok(())
+}
+
+/// The path that was signed has to be the path that is received, segment by segment: a router would
+/// see another one otherwise.
+fn check_target(head: &Parts, form: PathForm) -> Result<(), Rejection> {
+    let target = |detail| Err(Rejection::new(RejectionKind::Target, detail));
+    let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+    if ![path, query].iter().all(|text| encode::has_whole_escapes(text.as_bytes())) {
+        return target("the path or the query holds a % without two hex digits");
+    }
+    if !is_exact(path, form) {
+        return target(
+            "the path holds dot segments, empty segments or an escaped slash, which the signature \
+             does not tell from what they stand for",
+        );
+    }
+    Ok(())
+}
+
+/// True if no other path, differing in its segments, has the same canonical form.
+pub(super) fn is_exact(path: &str, form: PathForm) -> bool {
+    if form.folds() {
+        return matches!(encode::fold(path), Cow::Borrowed(_));
+    }
+    form.encodes_twice()
+        || !path.as_bytes().windows(3).any(|escape| escape.eq_ignore_ascii_case(b"%2f"))
+}
+
+/// Who routes by the request line's authority (RFC 9112, section 3.2.2) must see the host that was
+/// signed.
+fn check_host(head: &Parts) -> Result<(), Rejection> {
+    let host = single(head, &header::HOST)?;
+    let (Some(host), Some(authority)) = (host, head.uri.authority()) else {
+        return Ok(()); // without one there is nothing to sign, which the names tell
+    };
+    let same = |text: &str| host.as_bytes().eq_ignore_ascii_case(text.as_bytes());
+    if same(authority.as_str()) || host_text(&head.uri).is_some_and(same) {
+        return Ok(());
+    }
+    Err(Rejection::new(RejectionKind::Target, "host and the request line name different hosts"))
+}
+
+/// What must be signed is signed, and what is signed is there.
+fn check_signed_headers(
+    head: &Parts,
+    claimed: &Authorization<'_>,
+    settings: &VerifySettings,
+) -> Result<(), Rejection> {
+    let names = &claimed.signed_headers;
+    let mut found = 0;
+    for name in head.headers.keys() {
+        if names.binary_search(&name.as_str()).is_ok() {
+            found += 1;
+        } else if must_be_signed(name, settings) {
+            return Err(Rejection::new(
+                RejectionKind::HeaderNotSigned,
+                format!("{name} is present and not signed"),
+            ));
+        }
+    }
+    if names.binary_search(&"host").is_err() {
+        return Err(Rejection::new(RejectionKind::HeaderNotSigned, "host is not signed"));
+    }
+    if found < names.len() {
+        let missing = names.iter().find(|name| !head.headers.contains_key(**name));
+        return Err(Rejection::new(
+            RejectionKind::SignedHeaderMissing,
+            format!("{} is signed and not present", missing.unwrap_or(&"a header")),
+        ));
+    }
+    Ok(())
+}
+
+fn must_be_signed(name: &HeaderName, settings: &VerifySettings) -> bool {
+    if *name == X_AMZ_SECURITY_TOKEN && settings.session_token == SessionToken::Unsigned {
+        return false;
+    }
+    settings.required_headers.contains(name)
+        || name.as_str().starts_with("x-amz-") && !settings.unsigned_headers.contains(name)
+}
+
+fn payload(
+    head: &Parts,
+    claimed: &Authorization<'_>,
+    settings: &VerifySettings,
+) -> Result<Payload, Rejection> {
+    let header = single(head, &X_AMZ_CONTENT_SHA256)?.map(HeaderValue::as_bytes);
+    let parameter = claimed.presigned.as_ref().and_then(|presigned| presigned.content_sha256);
+    let declared = match (header, parameter) {
+        (Some(_), Some(_)) => return Err(twice(&X_AMZ_CONTENT_SHA256)),
+        (header, parameter) => header.or(parameter.map(str::as_bytes)),
+    };
+    let payload = match declared {
+        Some(b"UNSIGNED-PAYLOAD") => Payload::Unsigned,
+        Some(text) if text.starts_with(b"STREAMING-") => {
+            return Err(Rejection::new(
+                RejectionKind::PayloadKind,
+                "a payload signed in chunks is not accepted here",
+            ));
+        }
+        Some(text) => Payload::Hash(PayloadHash::from_hex(text).ok_or_else(|| {
+            Rejection::new(
+                RejectionKind::PayloadHash,
+                "x-amz-content-sha256 is neither 64 digits of lower-case hex nor a word it may be",
+            )
+        })?),
+        None if !settings.s3_family => Payload::Received,
+        None if claimed.presigned.is_some() => Payload::Unsigned,
+        None => {
+            return Err(Rejection::new(
+                RejectionKind::PayloadHash,
+                "there is no x-amz-content-sha256",
+            ));
+        }
+    };
+    if matches!(payload, Payload::Unsigned) && !settings.unsigned_payload {
+        return Err(Rejection::new(
+            RejectionKind::PayloadKind,
+            "UNSIGNED-PAYLOAD is not accepted here",
+        ));
+    }
+    Ok(payload)
+}
+
+fn token<'a>(head: &'a Parts, claimed: &Authorization<'a>) -> Result<Token<'a>, Rejection> {
+    let header = single(head, &X_AMZ_SECURITY_TOKEN)?;
+    match (header, &claimed.presigned) {
+        (None, None) => Ok(Token::None),
+        (Some(value), None) => Ok(Token::Header(value.as_bytes())),
+        (None, Some(presigned)) => Ok(presigned.session_token.map_or(Token::None, Token::Query)),
+        (Some(_), Some(_)) => Err(twice(&X_AMZ_SECURITY_TOKEN)),
+    }
+}
+
+/// The value of a header that can have but one: which of two is meant no one could tell.
+fn single<'a>(head: &'a Parts, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Rejection> {
+    let mut values = head.headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(twice(name)),
+    }
+}
+
+fn twice(name: &HeaderName) -> Rejection {
+    Rejection::new(RejectionKind::Malformed, format!("{name} is given twice"))
+}
+
+impl fmt::Debug for Claim<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim")
+            .field("access_key_id", &self.access_key_id())
+            .field("region", &self.authorization.region)
+            .field("service", &self.authorization.service)
+            .field("signed_headers", &self.authorization.signed_headers)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,274 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::SystemTime,
+};
+
+use aws_credential_types::Credentials;
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{
+    BodyCheck, Claim, KeyLookup, Rejection, RejectionKind, ResponseBody, Verified, answer::answer,
+    claim::Payload, head, keys::Found, layer::Shared, verifier::check_payload,
+};
+use crate::{
+    body::{Collect, Frames, VerifiedBody},
+    error::{BoxError, Error, ErrorKind},
+    sigv4::PayloadHash,
+};
+
+pin_project! {
+    /// Response future of [`Verify`](crate::Verify).
+    ///
+    /// Dropped at any point it leaves nothing behind.
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<VerifiedBody<B>>>,
+    {
+        #[pin]
+        state: State<S, B, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, B, F> {
+        /// The inner service is gone already.
+        Refused { answer: Option<Response<Bytes>> },
+        LookingUp { pending: Option<(Pending<S>, B)>, lookup: KeyLookup },
+        Collecting { pending: Option<(Pending<S>, Awaited)>, #[pin] body: Collect<B> },
+        Calling { #[pin] response: F },
+    }
+}
+
+/// A request on its way, and the service that is ready to take it.
+struct Pending<S> {
+    inner: S,
+    shared: Arc<Shared>,
+    head: Parts,
+    /// When the request came; it does not age while its key is looked up and its body is read.
+    now: SystemTime,
+    /// There is no body, which is known without reading it.
+    empty: bool,
+}
+
+/// What is to be done next with a request.
+enum Step {
+    /// The key has to be waited for.
+    LookUp(KeyLookup),
+    /// Nothing vouches for the body: the request is anonymous, or its signature does not cover it.
+    Pass(Option<Verified>),
+    /// The signature is right; the body is checked by whoever reads it.
+    Stream(Verified, PayloadHash),
+    Collect(u64, Awaited),
+}
+
+/// What the hash of a collected body is awaited for.
+enum Awaited {
+    /// The signature is right, and this is the hash it covers.
+    Comparison(Verified, PayloadHash),
+    /// The signature covers the hash, which is not in the head.
+    Signature(Credentials),
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<VerifiedBody<B>>>,
+    B: Body,
+{
+    pub(super) fn new(inner: S, shared: Arc<Shared>, request: Request<B>) -> Self {
+        let (mut head, body) = request.into_parts();
+        head::prepare(&mut head, &shared);
+        let empty = body.is_end_stream();
+        let pending = Pending { now: shared.clock.now(), inner, shared, head, empty };
+        let step = pending.start();
+        Self { state: pending.take(step, body) }
+    }
+}
+
+impl<S> Pending<S> {
+    /// Does all that can be done without waiting.
+    fn start(&self) -> Result<Step, Rejection> {
+        let claim = match self.shared.verifier.claim(&self.head, self.now) {
+            Err(rejection)
+                if self.shared.anonymous
+                    && rejection.kind() == RejectionKind::MissingAuthentication =>
+            {
+                return Ok(Step::Pass(None));
+            }
+            claim => claim?,
+        };
+        match self.shared.keys.lookup(claim.access_key_id()).now() {
+            Ok(found) => self.verify(claim, found),
+            Err(lookup) => Ok(Step::LookUp(lookup)),
+        }
+    }
+
+    /// Goes on where the key had to be waited for.
+    fn found(&self, found: Found) -> Result<Step, Rejection> {
+        self.verify(self.shared.verifier.claim(&self.head, self.now)?, found)
+    }
+
+    /// Verifies the head, if its signature needs no body to be verified.
+    fn verify(&self, claim: Claim<'_>, found: Found) -> Result<Step, Rejection> {
+        let verifier = &self.shared.verifier;
+        let key = found
+            .map_err(|source| {
+                Rejection::new(RejectionKind::KeyLookup, "the key could not be looked up")
+                    .with_source(source)
+            })?
+            .ok_or_else(|| {
+                Rejection::new(RejectionKind::UnknownKey, "there is no key with this id")
+            })?;
+        let payload = claim.payload;
+        if let (Payload::Received, BodyCheck::Collected { limit }) = (payload, self.shared.body) {
+            return Ok(Step::Collect(limit, Awaited::Signature(key)));
+        }
+        let received = self.empty.then_some(&PayloadHash::EMPTY);
+        let verified = verifier.verify_head(claim, &key, received)?.to_verified();
+        Ok(match (payload, self.shared.body) {
+            (Payload::Hash(hash), BodyCheck::Collected { limit }) => {
+                Step::Collect(limit, Awaited::Comparison(verified, hash))
+            }
+            (Payload::Hash(hash), BodyCheck::Streamed) => Step::Stream(verified, hash),
+            (Payload::Received, _) => Step::Stream(verified, PayloadHash::EMPTY),
+            (Payload::Unsigned, _) => Step::Pass(Some(verified)),
+        })
+    }
+
+    fn take<B>(self, step: Result<Step, Rejection>, body: B) -> State<S, B, S::Future>
+    where
+        S: Service<Request<VerifiedBody<B>>>,
+        B: Body,
+    {
+        match step {
+            Ok(Step::LookUp(lookup)) => State::LookingUp { pending: Some((self, body)), lookup },
+            Ok(Step::Pass(verified)) => self.call(verified, VerifiedBody::unverified(body)),
+            Ok(Step::Stream(verified, hash)) => {
+                self.call(Some(verified), VerifiedBody::checked(body, hash))
+            }
+            Ok(Step::Collect(limit, awaited)) => match Collect::new(body, limit) {
+                Ok(body) => State::Collecting { pending: Some((self, awaited)), body },
+                Err(error) => self.refuse(&of_body(error)),
+            },
+            Err(rejection) => self.refuse(&rejection),
+        }
+    }
+
+    /// Goes on when the whole body is there.
+    fn collected<B>(
+        self,
+        awaited: Awaited,
+        collected: Result<(Frames, PayloadHash), Error>,
+    ) -> State<S, B, S::Future>
+    where
+        S: Service<Request<VerifiedBody<B>>>,
+    {
+        let checked = collected.map_err(of_body).and_then(|(frames, hash)| {
+            let verified = match awaited {
+                Awaited::Comparison(verified, signed) => {
+                    check_payload(&signed, &hash)?;
+                    verified
+                }
+                Awaited::Signature(key) => {
+                    let verifier = &self.shared.verifier;
+                    let claim = verifier.claim(&self.head, self.now)?;
+                    verifier.verify(claim, &key, &hash)?.to_verified()
+                }
+            };
+            Ok((frames, verified))
+        });
+        match checked {
+            Ok((frames, verified)) => self.call(Some(verified), VerifiedBody::collected(frames)),
+            Err(rejection) => self.refuse(&rejection),
+        }
+    }
+
+    fn call<B>(mut self, proof: Option<Verified>, body: VerifiedBody<B>) -> State<S, B, S::Future>
+    where
+        S: Service<Request<VerifiedBody<B>>>,
+    {
+        // Another layer's proof is none of ours.
+        let extensions = &mut self.head.extensions;
+        match proof {
+            Some(verified) => drop(extensions.insert(verified)),
+            None => drop(extensions.remove::<Verified>()),
+        }
+        State::Calling { response: self.inner.call(Request::from_parts(self.head, body)) }
+    }
+
+    /// Drops the inner service and answers in its stead.
+    fn refuse<B, F>(self, rejection: &Rejection) -> State<S, B, F> {
+        #[cfg(feature = "tracing")]
+        tracing::debug!(kind = ?rejection.kind(), %rejection, "request refused");
+        let explain = self.shared.verifier.settings().explain;
+        State::Refused { answer: Some(answer(rejection, self.shared.format, explain)) }
+    }
+}
+
+fn of_body(error: Error) -> Rejection {
+    match error.kind() {
+        ErrorKind::BodyTooLarge => Rejection::new(RejectionKind::BodyTooLarge, error.to_string()),
+        _ => Rejection::new(RejectionKind::BodyRead, error.to_string()),
+    }
+    .with_source(error)
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<VerifiedBody<B>>, Response = Response<R>>,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProj::Refused { answer } => {
+                    let answer = answer.take().expect("polled after completion");
+                    return Poll::Ready(Ok(answer.map(ResponseBody::refusal)));
+                }
+                StateProj::LookingUp { pending, lookup } => {
+                    let found = ready!(Pin::new(lookup).poll(cx));
+                    let (pending, body) = pending.take().expect("taken once");
+                    let step = pending.found(found);
+                    pending.take(step, body)
+                }
+                StateProj::Collecting { pending, body } => {
+                    let collected = ready!(body.poll(cx));
+                    let (pending, awaited) = pending.take().expect("taken once");
+                    pending.collected(awaited, collected)
+                }
+                StateProj::Calling { response } => {
+                    let response = ready!(response.poll(cx))?;
+                    return Poll::Ready(Ok(response.map(ResponseBody::answer)));
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<VerifiedBody<B>>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Refused { .. } => "refused",
+            State::LookingUp { .. } => "looking up the key",
+            State::Collecting { .. } => "collecting the body",
+            State::Calling { .. } => "calling the inner service",
+        };
+        f.debug_struct("ResponseFuture").field("state", &state).finish()
+    }
+}

@@ -1,0 +1,177 @@
+use std::time::Duration;
+
+use http::{HeaderName, header};
+
+use super::PayloadKind;
+use crate::{
+    error::Error,
+    sigv4::{
+        PathForm, SessionToken,
+        headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN},
+        settings::{check_scope_part, is_s3_family, path_form},
+    },
+};
+
+/// What a request must be like to be accepted.
+///
+/// [`new`](VerifySettings::new) takes the rules from the signing name. They are those of the AWS IAM
+/// User Guide, "Create a signed AWS API request", and of the Amazon S3 API Reference, "Authenticating
+/// Requests":
+///
+/// | signing name | clock window | path encoded | payload's hash |
+/// |---|---|---|---|
+/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | 15 minutes | once | in `x-amz-content-sha256`; `UNSIGNED-PAYLOAD` in a presigned URL without one |
+/// | all others | 5 minutes | twice, folded | in `x-amz-content-sha256`, else of the body received |
+///
+/// Whatever the rules, these must be signed where they are present: `host`, every `x-amz-*`, and
+/// `content-type`; `UNSIGNED-PAYLOAD` is refused unless it is
+/// [allowed](VerifySettings::add_payload_kind).
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_sigv4::verify::VerifySettings;
+///
+/// let settings = VerifySettings::new("execute-api", "us-east-1")?
+///     .add_region("eu-west-1")?
+///     .with_clock_window(Duration::from_secs(60));
+///
+/// let error = settings.add_service("s3").unwrap_err();
+/// assert!(error.to_string().contains(r#""s3""#));
+/// # Ok::<(), tower_sigv4::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct VerifySettings {
+    pub(super) services: Vec<String>,
+    pub(super) regions: Vec<String>,
+    pub(super) s3_family: bool,
+    pub(super) path_form: PathForm,
+    pub(super) session_token: SessionToken,
+    pub(super) clock_window: Duration,
+    pub(super) unsigned_payload: bool,
+    pub(super) required_headers: Vec<HeaderName>,
+    pub(super) unsigned_headers: Vec<HeaderName>,
+    pub(super) explain: bool,
+}
+
+impl VerifySettings {
+    /// Accepts requests signed for this service and this region.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if either cannot be a part of a credential
+    /// scope.
+    pub fn new(service: &str, region: &str) -> Result<Self, Error> {
+        check_scope_part("service", service, "execute-api")?;
+        check_scope_part("region", region, "us-east-1")?;
+        let s3_family = is_s3_family(service);
+        Ok(Self {
+            services: vec![service.to_owned()],
+            regions: vec![region.to_owned()],
+            s3_family,
+            path_form: path_form(service),
+            session_token: SessionToken::default(),
+            clock_window: Duration::from_secs(if s3_family { 15 } else { 5 } * 60),
+            unsigned_payload: false,
+            required_headers: vec![header::CONTENT_TYPE],
+            unsigned_headers: Vec::new(),
+            explain: false,
+        })
+    }
+
+    /// Accepts another service as well.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it cannot be a part of a credential scope,
+    /// or if its rules are not those of the first service: the S3 family's are of its own.
+    pub fn add_service(mut self, service: &str) -> Result<Self, Error> {
+        check_scope_part("service", service, "execute-api")?;
+        if is_s3_family(service) != self.s3_family {
+            return Err(Error::config(format!(
+                "service {service:?} has other rules than {:?}; give it a VerifyLayer of its own",
+                self.services[0],
+            )));
+        }
+        self.services.push(service.to_owned());
+        Ok(self)
+    }
+
+    /// Accepts another region as well.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it cannot be a part of a credential scope.
+    pub fn add_region(mut self, region: &str) -> Result<Self, Error> {
+        check_scope_part("region", region, "us-east-1")?;
+        self.regions.push(region.to_owned());
+        Ok(self)
+    }
+
+    /// Sets how the canonical path is formed.
+    pub fn with_path_form(mut self, form: PathForm) -> Self {
+        self.path_form = form;
+        self
+    }
+
+    /// Sets whether the signature covers the session token. Where it does not, as with AWS IoT, the
+    /// token is compared all the same.
+    pub fn with_session_token(mut self, token: SessionToken) -> Self {
+        self.session_token = token;
+        self
+    }
+
+    /// Sets how far the time of signing may lie from the clock, in the past and in the future.
+    ///
+    /// A presigned URL says itself how long it is valid; the window is for its beginning alone.
+    pub fn with_clock_window(mut self, window: Duration) -> Self {
+        self.clock_window = window;
+        self
+    }
+
+    /// Accepts another kind of payload; [`PayloadKind::Signed`] always is.
+    ///
+    /// Clients of S3 send [`PayloadKind::Unsigned`] in presigned URLs.
+    pub fn add_payload_kind(mut self, kind: PayloadKind) -> Self {
+        self.unsigned_payload |= kind == PayloadKind::Unsigned;
+        self
+    }
+
+    /// Sets the headers that must be signed where they are present, besides `host` and every
+    /// `x-amz-*`; `content-type` is all there is by default.
+    pub fn with_required_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.required_headers = names.into_iter().collect();
+        self
+    }
+
+    /// Accepts an `x-amz-*` header that is not signed, since something between client and here adds it:
+    /// CloudFront's `x-amz-cf-id`, for one.
+    ///
+    /// What the inner service reads there anyone may have written.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for the headers that a signature is made with:
+    /// `x-amz-date`, `x-amz-content-sha256`, `x-amz-security-token`.
+    pub fn add_unsigned_header(mut self, name: HeaderName) -> Result<Self, Error> {
+        if [X_AMZ_DATE, X_AMZ_CONTENT_SHA256, X_AMZ_SECURITY_TOKEN].contains(&name) {
+            return Err(Error::config(format!(
+                "{name} is a part of the signature and cannot be left unsigned; name a header that \
+                 a proxy adds, such as \"x-amz-cf-id\""
+            )));
+        }
+        self.unsigned_headers.push(name);
+        Ok(self)
+    }
+
+    /// Sets whether a refusal says what differs (it does not by default).
+    ///
+    /// Then an answer has a sentence on what was wrong and, for a signature that does not match, the
+    /// canonical request and the string to sign, as AWS's answers do; the session token in them is
+    /// blotted out, and the signature that was expected is never shown. For clients in development:
+    /// who is refused learns which regions, services and headers would do.
+    pub fn with_explain(mut self, explain: bool) -> Self {
+        self.explain = explain;
+        self
+    }
+}

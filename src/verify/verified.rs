@@ -1,0 +1,107 @@
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use super::{Claim, claim::Payload};
+
+/// Proof that a request was signed by the holder of a key: who that is, and what the signature covers.
+///
+/// [`Verify`](crate::Verify) puts it into the extensions of each request it accepts, and nothing else
+/// can make one. A handler that takes a `Verified` cannot be reached without a signature.
+#[derive(Clone)]
+pub struct Verified {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    access_key_id: String,
+    region: String,
+    service: String,
+    signed_headers: Vec<String>,
+    time: SystemTime,
+    payload: PayloadKind,
+    presigned: bool,
+}
+
+/// What a signature says of the payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PayloadKind {
+    /// The signature covers the payload's hash.
+    Signed,
+    /// The signature covers the head alone, `UNSIGNED-PAYLOAD`: the body may be anyone's.
+    Unsigned,
+}
+
+impl Verified {
+    pub(super) fn new(claim: &Claim<'_>) -> Self {
+        let authorization = &claim.authorization;
+        let inner = Inner {
+            access_key_id: authorization.access_key_id.clone().into_owned(),
+            region: authorization.region.to_owned(),
+            service: authorization.service.to_owned(),
+            signed_headers: authorization.signed_headers.iter().map(ToString::to_string).collect(),
+            time: claim.time.system_time(),
+            payload: match claim.payload {
+                Payload::Hash(_) | Payload::Received => PayloadKind::Signed,
+                Payload::Unsigned => PayloadKind::Unsigned,
+            },
+            presigned: authorization.presigned.is_some(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The access key id of the caller.
+    #[must_use]
+    pub fn access_key_id(&self) -> &str {
+        &self.inner.access_key_id
+    }
+
+    /// The region of the credential scope.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.inner.region
+    }
+
+    /// The service of the credential scope, its signing name.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        &self.inner.service
+    }
+
+    /// The time of signing, to the second; its day is the credential scope's.
+    #[must_use]
+    pub fn signed_at(&self) -> SystemTime {
+        self.inner.time
+    }
+
+    /// The names of the headers that the signature covers, in lower case, sorted.
+    pub fn signed_headers(&self) -> impl Iterator<Item = &str> {
+        self.inner.signed_headers.iter().map(String::as_str)
+    }
+
+    /// What the signature says of the payload.
+    #[must_use]
+    pub fn payload(&self) -> PayloadKind {
+        self.inner.payload
+    }
+
+    /// True if the signature stood in the query: whoever was given the URL may have sent it, and may
+    /// do so again until it expires.
+    #[must_use]
+    pub fn is_presigned(&self) -> bool {
+        self.inner.presigned
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified")
+            .field("access_key_id", &self.inner.access_key_id)
+            .field("region", &self.inner.region)
+            .field("service", &self.inner.service)
+            .field("signed_at", &self.inner.time)
+            .field("signed_headers", &self.inner.signed_headers)
+            .field("payload", &self.inner.payload)
+            .field("is_presigned", &self.inner.presigned)
+            .finish()
+    }
+}

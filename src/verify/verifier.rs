@@ -1,0 +1,228 @@
+use std::{fmt, time::SystemTime};
+
+use aws_credential_types::Credentials;
+use http::{HeaderName, request::Parts};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Claim, Rejection, RejectionKind, Verified, VerifySettings,
+    claim::Payload,
+    rejection::{Texts, redact},
+};
+use crate::sigv4::{
+    PayloadHash, SessionToken,
+    canonical::CanonicalRequest,
+    key::KeyCache,
+    scope::Scope,
+    signature::{self, write_string_to_sign},
+};
+
+/// Verifies the head of a request: SigV4 without a service, a body or a runtime.
+///
+/// [`VerifyLayer`](crate::VerifyLayer) does this and all that goes with it; use a `Verifier` where no
+/// tower service fits. It caches the signing keys of those it has accepted, so keep it and share it.
+///
+/// What is verified is the request as it stands. One that came over HTTP/2 may lack a `host` header;
+/// give it that of its URI first.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use http::Request;
+/// use tower_sigv4::{
+///     SigningSettings,
+///     credentials::Credentials,
+///     sigv4::{Identity, PayloadHash, Signer, SigningParams},
+///     verify::{RejectionKind, Verifier, VerifySettings},
+/// };
+///
+/// let key = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
+/// let (mut head, ()) = Request::get("https://api.example.com/orders").body(()).unwrap().into_parts();
+/// let settings = SigningSettings::new("execute-api", "us-east-1")?;
+/// let (identity, payload) = (Identity::new(key.clone())?, PayloadHash::EMPTY);
+/// let now = SystemTime::now();
+/// Signer::new().sign(&mut head, &SigningParams::new(&settings, &identity, payload, now))?;
+///
+/// let verifier = Verifier::new(VerifySettings::new("execute-api", "us-east-1")?);
+/// let claim = verifier.claim(&head, now)?;
+/// assert_eq!(claim.access_key_id(), "AKIDEXAMPLE"); // whose key is to be looked up now
+/// let accepted = verifier.verify(claim, &key, &payload)?;
+/// assert_eq!(accepted.to_verified().region(), "us-east-1");
+///
+/// let claim = verifier.claim(&head, now)?;
+/// let refused = verifier.verify(claim, &key, &PayloadHash::of(b"another body")).unwrap_err();
+/// assert_eq!(refused.kind(), RejectionKind::PayloadMismatch);
+/// # Ok::<(), tower_sigv4::BoxError>(())
+/// ```
+pub struct Verifier {
+    settings: VerifySettings,
+    keys: KeyCache,
+}
+
+/// A claim that was found to be true.
+#[derive(Debug)]
+#[must_use]
+pub struct Accepted<'a> {
+    claim: Claim<'a>,
+}
+
+impl Accepted<'_> {
+    /// The proof, to be handed on.
+    #[must_use]
+    pub fn to_verified(&self) -> Verified {
+        Verified::new(&self.claim)
+    }
+}
+
+impl Verifier {
+    /// A verifier that holds no keys yet.
+    #[must_use]
+    pub fn new(settings: VerifySettings) -> Self {
+        Self { settings, keys: KeyCache::for_verifying() }
+    }
+
+    /// The settings it verifies by.
+    pub fn settings(&self) -> &VerifySettings {
+        &self.settings
+    }
+
+    /// Reads what a request says of its signature, and refuses what can be refused without the key.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] of any kind but those that concern key, signature and body.
+    pub fn claim<'a>(&self, head: &'a Parts, now: SystemTime) -> Result<Claim<'a>, Rejection> {
+        Claim::read(head, &self.settings, now).map_err(|rejection| rejection.of_head(head))
+    }
+
+    /// Verifies a claim with the caller's key and the hash of the body received.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] if the key has expired or is another's, the session token is not the key's,
+    /// the signature does not match, or the body is not what was signed.
+    pub fn verify<'a>(
+        &self,
+        claim: Claim<'a>,
+        key: &Credentials,
+        payload: &PayloadHash,
+    ) -> Result<Accepted<'a>, Rejection> {
+        let accepted = self.verify_head(claim, key, Some(payload))?;
+        match accepted.claim.payload {
+            Payload::Hash(signed) => check_payload(&signed, payload)?,
+            Payload::Unsigned | Payload::Received => {}
+        }
+        Ok(accepted)
+    }
+
+    /// As [`verify`](Verifier::verify), but that a hash in the head is not compared with the body's.
+    pub(super) fn verify_head<'a>(
+        &self,
+        claim: Claim<'a>,
+        key: &Credentials,
+        received: Option<&PayloadHash>,
+    ) -> Result<Accepted<'a>, Rejection> {
+        self.check(&claim, key, received).map_err(|rejection| rejection.of_head(claim.head))?;
+        Ok(Accepted { claim })
+    }
+
+    fn check(
+        &self,
+        claim: &Claim<'_>,
+        key: &Credentials,
+        received: Option<&PayloadHash>,
+    ) -> Result<(), Rejection> {
+        if key.access_key_id() != claim.access_key_id() || key.secret_access_key().is_empty() {
+            return Err(Rejection::new(
+                RejectionKind::KeyLookup,
+                "the key that was looked up has another id, or no secret",
+            ));
+        }
+        if key.expiry().is_some_and(|expiry| expiry <= claim.now) {
+            return Err(Rejection::new(RejectionKind::ExpiredKey, "the key has expired"));
+        }
+        if !claim.has_token_of(key) {
+            return Err(Rejection::new(
+                RejectionKind::SessionToken,
+                "the session token is not that of the key",
+            ));
+        }
+        let payload = match (&claim.payload, received) {
+            (Payload::Hash(hash), _) | (Payload::Received, Some(hash)) => hash.as_bytes(),
+            (Payload::Unsigned, _) => b"UNSIGNED-PAYLOAD",
+            (Payload::Received, None) => {
+                return Err(Rejection::new(
+                    RejectionKind::PayloadHash,
+                    "there is no x-amz-content-sha256, which a body that streams needs",
+                ));
+            }
+        };
+        let request = self.canonical(claim, payload);
+        let mut hash = Sha256::new();
+        request.write(&mut hash);
+        let hash = hash.finalize().into();
+        let scope = Scope {
+            time: &claim.time,
+            region: claim.authorization.region,
+            service: claim.authorization.service,
+        };
+        // A key is held only for one who has shown to have its secret, so that no one else can fill
+        // the cache.
+        let matches = self.keys.with_if(
+            key,
+            scope,
+            |key| signature::verify(key, &claim.time, &hash, claim.authorization.signature),
+            |matches| *matches,
+        );
+        if matches {
+            return Ok(());
+        }
+        let rejection =
+            Rejection::new(RejectionKind::SignatureMismatch, "the signature does not match");
+        if !self.settings.explain {
+            return Err(rejection);
+        }
+        let mut texts = Texts::default();
+        request.write(&mut texts.canonical_request);
+        redact(&mut texts.canonical_request);
+        self.keys.with_if(
+            key,
+            scope,
+            |key| write_string_to_sign(&mut texts.string_to_sign, &claim.time, key, &hash),
+            |()| false,
+        );
+        Err(rejection.with_texts(texts))
+    }
+
+    fn canonical<'a>(&self, claim: &'a Claim<'_>, payload: &'a [u8]) -> CanonicalRequest<'a> {
+        let names = &claim.authorization.signed_headers;
+        let signed = |name: &HeaderName| names.binary_search(&name.as_str()).is_ok();
+        let request = CanonicalRequest::new(claim.head, self.settings.path_form, signed, payload);
+        match (&claim.authorization.presigned, self.settings.session_token) {
+            (None, _) => request,
+            (Some(_), SessionToken::Signed) => request.without(&["X-Amz-Signature"]),
+            (Some(_), SessionToken::Unsigned) => {
+                request.without(&["X-Amz-Signature", "X-Amz-Security-Token"])
+            }
+        }
+    }
+}
+
+/// Compares the hash that was signed with that of the body received.
+pub(super) fn check_payload(signed: &PayloadHash, received: &PayloadHash) -> Result<(), Rejection> {
+    if signed.ct_eq(received) {
+        return Ok(());
+    }
+    Err(Rejection::new(
+        RejectionKind::PayloadMismatch,
+        "the body's hash is not that in x-amz-content-sha256",
+    ))
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("settings", &self.settings)
+            .field("keys", &self.keys)
+            .finish()
+    }
+}
