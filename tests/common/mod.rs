@@ -1,6 +1,8 @@
 //! What the tests of the layer share.
 #![allow(dead_code, unreachable_pub)] // each test uses a part of it
 
+pub mod random;
+
 use std::{
     collections::VecDeque,
     convert::Infallible,

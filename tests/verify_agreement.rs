@@ -1,0 +1,370 @@
+//! What is signed is accepted, whoever signed it, and what is changed by one byte is refused.
+
+mod common;
+
+use std::{
+    convert::Infallible,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, SignableBody, SignableRequest, SignatureLocation, SigningSettings as Aws,
+    UriPathNormalizationMode, sign,
+};
+use bytes::Bytes;
+use common::{credentials, random};
+use fastrand::Rng;
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header, request::Parts};
+use http_body_util::Full;
+use percent_encoding::percent_decode_str;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sigv4::{
+    Clock, SigningLayer, SigningSettings, VerifyLayer,
+    body::{SignedBody, VerifiedBody},
+    credentials::Credentials,
+    origin::Direct,
+    sigv4::{AllExcept, Identity, PathForm, PayloadHash, Signer, SigningParams},
+    verify::{
+        PayloadKind, Rejection, RejectionKind, StaticKeys, Verified, Verifier, VerifySettings,
+    },
+};
+
+const ROUNDS: usize = 10_000;
+
+fn verify_settings(service: &str) -> VerifySettings {
+    VerifySettings::new(service, "us-east-1").expect("a scope")
+}
+
+fn verify_layer(service: &str, token: Option<String>, now: SystemTime) -> VerifyLayer {
+    let own = credentials();
+    let (id, secret) = (own.access_key_id(), own.secret_access_key());
+    let keys = StaticKeys::new([Credentials::new(id, secret, token, None, "test")]);
+    VerifyLayer::new(keys.expect("valid"), verify_settings(service)).with_clock(Clock::manual(now))
+}
+
+/// Sends a request to a service behind the layer.
+async fn judge<B>(layer: &VerifyLayer, request: Request<B>) -> Result<(), RejectionKind>
+where
+    B: http_body::Body<Error: Into<tower_sigv4::BoxError>>,
+{
+    let inner = service_fn(async |request: Request<VerifiedBody<B>>| {
+        assert!(request.extensions().get::<Verified>().is_some());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let Ok(response) = layer.layer(inner).oneshot(request).await;
+    response.extensions().get().copied().map_or(Ok(()), Err)
+}
+
+#[tokio::test]
+async fn what_the_signing_layer_sends_is_accepted() {
+    let mut rng = Rng::with_seed(0x5197_0005);
+    let mut sent = 0;
+    while sent < ROUNDS {
+        let service = ["execute-api", "s3", "lambda", "s3express"][rng.usize(..4)];
+        let form = if service.starts_with("s3") { PathForm::Once } else { PathForm::TwiceFolded };
+        let Ok(uri) = Uri::try_from(random::uri(&mut rng, form)) else { continue };
+        let now = UNIX_EPOCH + Duration::from_secs(rng.u64(..18_000_000_000));
+        let token: Option<String> =
+            rng.bool().then(|| (0..rng.usize(1..600)).map(|_| rng.alphanumeric()).collect());
+        let mut request = Request::builder().method(random_method(&mut rng)).uri(uri);
+        for (name, value) in random::headers(&mut rng) {
+            request = request.header(name, value);
+        }
+        let body: Vec<u8> = (0..rng.usize(..200)).map(|_| rng.u8(..)).collect();
+        let request = request.body(Full::new(Bytes::from(body))).expect("a request");
+        let shown = format!("{service} {request:?}");
+
+        let own = credentials();
+        let key = Credentials::new(
+            own.access_key_id(),
+            own.secret_access_key(),
+            token.clone(),
+            None,
+            "test",
+        );
+        let settings = SigningSettings::new(service, "us-east-1").expect("a scope");
+        let signing = SigningLayer::new(key, Direct::new(settings)).with_clock(Clock::manual(now));
+        let verify = verify_layer(service, token, now);
+        let server = service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
+            Ok::<_, Infallible>(judge(&verify, request).await)
+        });
+        match signing.layer(server).oneshot(request).await {
+            Ok(judged) => {
+                assert_eq!(judged, Ok(()), "{shown}");
+                sent += 1;
+            }
+            // What cannot be signed unambiguously is not sent.
+            Err(error) => drop(common::own(error)),
+        }
+    }
+}
+
+fn random_method(rng: &mut Rng) -> &'static str {
+    ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "PURGE"][rng.usize(..7)]
+}
+
+/// The inputs on which aws-sigv4 is wrong are listed in `aws_sigv4_parity.rs`; those that come up here,
+/// query bytes that are not UTF-8, are left out. So are broken escapes: it signs them, and what a server
+/// reads there no one knows.
+#[tokio::test]
+async fn what_aws_sigv4_signs_is_accepted() {
+    let mut rng = Rng::with_seed(0x5197_0006);
+    let mut signed = 0;
+    let mut presigned = 0;
+    while signed < ROUNDS {
+        let s3 = rng.bool();
+        let service = if s3 { "s3" } else { "execute-api" };
+        let form = if s3 { PathForm::Once } else { PathForm::TwiceFolded };
+        let text = random::uri(&mut rng, form);
+        let Ok(uri) = Uri::try_from(&*text) else { continue };
+        if percent_decode_str(uri.query().unwrap_or_default()).decode_utf8().is_err()
+            || !has_whole_escapes(&text)
+        {
+            continue;
+        }
+        let now = UNIX_EPOCH + Duration::from_secs(rng.u64(..18_000_000_000));
+        let body: Vec<u8> = (0..rng.usize(..200)).map(|_| rng.u8(..)).collect();
+        let headers = random::headers(&mut rng);
+        let method = random_method(&mut rng);
+        let token: Option<String> =
+            rng.bool().then(|| (0..rng.usize(1..600)).map(|_| rng.alphanumeric()).collect());
+
+        let mut settings = Aws::default();
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::from(!s3);
+        if s3 {
+            settings.percent_encoding_mode = aws_sigv4::http_request::PercentEncodingMode::Single;
+        }
+        if s3 || rng.bool() {
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        }
+        // Its presigned URLs leave out that a payload's hash was signed; S3 takes none for no hash.
+        let in_query = !s3 && rng.u8(..4) == 0;
+        if in_query {
+            settings.signature_location = SignatureLocation::QueryParams;
+            settings.expires_in = Some(Duration::from_secs(60));
+            settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
+            presigned += 1;
+        }
+        let own = credentials();
+        let key = Credentials::new(
+            own.access_key_id(),
+            own.secret_access_key(),
+            token.clone(),
+            None,
+            "test",
+        );
+        let identity = key.into();
+        let params = aws_sigv4::sign::v4::SigningParams::builder()
+            .identity(&identity)
+            .region("us-east-1")
+            .name(service)
+            .time(now)
+            .settings(settings)
+            .build()
+            .expect("complete")
+            .into();
+        let signable = SignableRequest::new(
+            method,
+            &*text,
+            headers.iter().map(|(name, value)| (*name, &**value)),
+            SignableBody::Bytes(&body),
+        );
+        let (instructions, _) =
+            sign(signable.expect("signable"), &params).expect("signed").into_parts();
+        let mut request = Request::builder().method(method).uri(&*text);
+        for (name, value) in &headers {
+            request = request.header(*name, &**value);
+        }
+        let mut request = request.body(()).expect("a request");
+        instructions.apply_to_request_http1x(&mut request);
+        let host = request.uri().authority().expect("absolute").as_str().to_owned();
+        let host = host.strip_suffix(default_port(request.uri())).unwrap_or(&host);
+        if !request.headers().contains_key(header::HOST) {
+            let host = HeaderValue::from_str(host).expect("a value");
+            request.headers_mut().insert(header::HOST, host);
+        }
+        let target = request.uri().path_and_query().expect("a target").clone();
+        *request.uri_mut() = target.into();
+
+        let shown = format!("{service} {request:?} {body:?}");
+        let layer = verify_layer(service, token, now).with_path_rewrite(true);
+        let judged = judge(&layer, request.map(|()| Full::new(Bytes::from(body)))).await;
+        assert_eq!(judged, Ok(()), "{shown}");
+        signed += 1;
+    }
+    assert!(presigned > ROUNDS / 20, "{presigned} were presigned");
+}
+
+fn default_port(uri: &Uri) -> &'static str {
+    if uri.scheme_str() == Some("http") { ":80" } else { ":443" }
+}
+
+fn has_whole_escapes(text: &str) -> bool {
+    text.split('%').skip(1).all(|rest| {
+        rest.get(..2).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    })
+}
+
+/// A signed request, and where one byte of it is changed.
+struct Received {
+    head: Parts,
+    body: Vec<u8>,
+}
+
+#[test]
+fn one_byte_changed_is_refused() {
+    let mut rng = Rng::with_seed(0x5197_0007);
+    let now = common::now();
+    let verifiers = ["execute-api", "s3"].map(|service| {
+        Verifier::new(verify_settings(service).add_payload_kind(PayloadKind::Unsigned))
+    });
+    let signer = Signer::new();
+    let identity = Identity::new(credentials()).expect("valid");
+    let (mut refused, mut changed) = ([0; PLACES.len()], 0);
+    while changed < ROUNDS {
+        let s3 = rng.usize(..2);
+        let service = ["execute-api", "s3"][s3];
+        let settings = SigningSettings::new(service, "us-east-1")
+            .expect("a scope")
+            .with_payload_header(s3 == 1 || rng.bool())
+            .with_signed_headers(AllExcept::default());
+        let mut request = Request::builder()
+            .method(random_method(&mut rng))
+            .uri(format!("/a{}/b:c/%C3%A9?q={}&r=x%20y&s", rng.u32(..), rng.u32(..)))
+            .header("host", "api.example.com")
+            .header("x-amz-meta-a", format!("v {}", rng.u32(..)));
+        if rng.bool() {
+            request = request.header("content-type", "text/plain");
+        }
+        let (mut head, ()) = request.body(()).expect("a request").into_parts();
+        let body: Vec<u8> = (0..rng.usize(1..50)).map(|_| rng.u8(..)).collect();
+        let payload = PayloadHash::of(&body);
+        signer
+            .sign(&mut head, &SigningParams::new(&settings, &identity, payload, now))
+            .expect("signed");
+        let mut received = Received { head, body };
+        let verifier = &verifiers[s3];
+        verify(verifier, &received, now).expect("valid");
+
+        let place = rng.usize(..PLACES.len());
+        let before = (received.head.clone(), received.body.clone());
+        if !(PLACES[place])(&mut received, &mut rng) {
+            continue; // what comes out is no request, or no other one
+        }
+        let judged = verify(verifier, &received, now);
+        assert!(judged.is_err(), "{place}: {before:?} became {:?}", received.head);
+        refused[place] += 1;
+        changed += 1;
+    }
+    assert!(refused.iter().all(|count| *count > ROUNDS / 50), "{refused:?}");
+}
+
+fn verify(verifier: &Verifier, received: &Received, now: SystemTime) -> Result<(), Rejection> {
+    let claim = verifier.claim(&received.head, now)?;
+    verifier.verify(claim, &credentials(), &PayloadHash::of(&received.body)).map(drop)
+}
+
+type Place = fn(&mut Received, &mut Rng) -> bool;
+
+/// Method, path, query, host, a signed header, date, credential, signed names, signature, body.
+const PLACES: [Place; 10] = [
+    |received, rng| {
+        let method = flip(received.head.method.as_str(), rng);
+        method.and_then(|method| Method::from_bytes(&method).ok()).is_some_and(|method| {
+            received.head.method = method;
+            true
+        })
+    },
+    |received, rng| {
+        let (path, query) = target(received);
+        let Some(flipped) = flip(&path, rng).and_then(text) else { return false };
+        let s3 = received.head.headers["authorization"].to_str().expect("ASCII").contains("/s3/");
+        // To the S3 family a path is what it decodes to, slash by slash.
+        let same = s3
+            && percent_decode_str(&flipped).eq(percent_decode_str(&path))
+            && flipped.matches('/').count() == path.matches('/').count();
+        !same && set_target(received, &flipped, &query)
+    },
+    |received, rng| {
+        let (path, query) = target(received);
+        let Some(flipped) = flip(&query, rng).and_then(text) else { return false };
+        // A query is the set of what its pairs decode to.
+        let pairs = |query: &str| {
+            let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+                let pair = pair.replace('+', "%20");
+                let (key, value) = pair.split_once('=').unwrap_or((&pair, ""));
+                (percent_decode_str(key).collect(), percent_decode_str(value).collect())
+            });
+            let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = pairs.collect();
+            pairs.sort();
+            pairs
+        };
+        pairs(&query) != pairs(&flipped) && set_target(received, &path, &flipped)
+    },
+    |received, rng| flip_header(received, "host", rng),
+    |received, rng| flip_header(received, "x-amz-meta-a", rng),
+    |received, rng| flip_header(received, "x-amz-date", rng),
+    |received, rng| flip_field(received, "Credential=", rng),
+    |received, rng| flip_field(received, "SignedHeaders=", rng),
+    |received, rng| flip_field(received, "Signature=", rng),
+    |received, rng| {
+        let at = rng.usize(..received.body.len());
+        received.body[at] ^= rng.u8(1..);
+        true
+    },
+];
+
+fn text(bytes: Vec<u8>) -> Option<String> {
+    String::from_utf8(bytes).ok()
+}
+
+fn flip(text: &str, rng: &mut Rng) -> Option<Vec<u8>> {
+    let mut bytes = text.as_bytes().to_vec();
+    let at = rng.usize(..bytes.len());
+    bytes[at] ^= if rng.bool() { 1 << rng.u8(..8) } else { rng.u8(1..) };
+    Some(bytes)
+}
+
+fn target(received: &Received) -> (String, String) {
+    let uri = &received.head.uri;
+    (uri.path().to_owned(), uri.query().expect("one").to_owned())
+}
+
+fn set_target(received: &mut Received, path: &str, query: &str) -> bool {
+    let Ok(uri) = Uri::try_from(format!("{path}?{query}")) else { return false };
+    received.head.uri = uri;
+    // A `?` or `#` would end it early.
+    target_is(received, path, query)
+}
+
+fn target_is(received: &Received, path: &str, query: &str) -> bool {
+    let uri = &received.head.uri;
+    (uri.path(), uri.query()) == (path, Some(query))
+}
+
+fn flip_header(received: &mut Received, name: &'static str, rng: &mut Rng) -> bool {
+    let before = received.head.headers[name].to_str().expect("ASCII").to_owned();
+    let Some(flipped) = flip(&before, rng) else { return false };
+    let words = |value: &[u8]| -> Vec<Vec<u8>> {
+        let words = value.split(|byte| matches!(byte, b' ' | b'\t'));
+        words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
+    };
+    if words(&flipped) == words(before.as_bytes()) {
+        return false; // white space is all one
+    }
+    let Ok(value) = HeaderValue::from_bytes(&flipped) else { return false };
+    received.head.headers.insert(HeaderName::from_static(name), value);
+    true
+}
+
+/// Flips a byte of a field of the authorization.
+fn flip_field(received: &mut Received, field: &str, rng: &mut Rng) -> bool {
+    let value = received.head.headers["authorization"].to_str().expect("ASCII").to_owned();
+    let start = value.find(field).expect("a field") + field.len();
+    let end = value[start..].find(',').map_or(value.len(), |len| start + len);
+    let Some(flipped) = flip(&value[start..end], rng) else { return false };
+    let value = [value[..start].as_bytes(), &flipped, value[end..].as_bytes()].concat();
+    let Ok(value) = HeaderValue::from_bytes(&value) else { return false };
+    received.head.headers.insert(header::AUTHORIZATION, value);
+    true
+}
