@@ -2,14 +2,10 @@
 
 mod common;
 
-use std::{
-    convert::Infallible,
-    future::{Future, pending},
-    time::Duration,
-};
+use std::{convert::Infallible, future::pending, time::Duration};
 
 use bytes::Bytes;
-use common::{HOST, Script, Step, api, credentials, layer, own};
+use common::{HOST, Script, Step, api, credentials, layer, own, poll_once};
 use http::{Request, Response};
 use http_body::SizeHint;
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
@@ -233,12 +229,4 @@ where
 {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     Service::<Request<Script>>::poll_ready(service, &mut cx).is_ready()
-}
-
-async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-    tokio::select! {
-        biased;
-        output = future => Some(output),
-        () = std::future::ready(()) => None,
-    }
 }

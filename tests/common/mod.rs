@@ -6,6 +6,7 @@ pub mod random;
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    future::Future,
     io,
     pin::Pin,
     sync::{
@@ -85,6 +86,23 @@ pub fn explain(sent: &Parts, settings: &SigningSettings, body: &[u8]) -> Explana
 pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     let value = headers.get(name).unwrap_or_else(|| panic!("no header {name}"));
     value.to_str().expect("ASCII")
+}
+
+pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = std::future::ready(()) => None,
+    }
+}
+
+/// A request signed with `credentials` at `now`, for `execute-api`, of this body.
+pub fn signed(mut head: Parts, body: &[u8]) -> Parts {
+    let identity = Identity::new(credentials()).expect("valid");
+    let settings = settings("execute-api");
+    let params = SigningParams::new(&settings, &identity, PayloadHash::of(body), now());
+    Signer::new().sign(&mut head, &params).expect("signed");
+    head
 }
 
 /// A body that does what it is told, step by step.

@@ -1,0 +1,502 @@
+//! The verifying service: readiness, permits, lookups, and what becomes of bodies.
+
+mod common;
+
+use std::{
+    convert::Infallible,
+    future::pending,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, routing::any};
+use bytes::Bytes;
+use common::{Script, Step, credentials, now, poll_once, signed};
+use http::{HeaderMap, Request, Response, StatusCode, Version, request::Parts};
+use http_body::{Body, SizeHint};
+use http_body_util::{BodyExt, Empty, Full};
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
+use tower_sigv4::{
+    Clock, ErrorKind, Verify, VerifyLayer,
+    body::VerifiedBody,
+    credentials::Credentials,
+    verify::{
+        BodyCheck, KeyLookup, LookupKey, PayloadKind, Rejection, RejectionKind as Kind,
+        ResponseBody, ResponseFuture, StaticKeys, Verified, Verifier, VerifySettings,
+    },
+};
+use tower_test::mock;
+
+type Accepted = Request<VerifiedBody<Script>>;
+type Answer = Response<Empty<Bytes>>;
+type Mock = mock::Mock<Accepted, Answer>;
+
+fn settings() -> VerifySettings {
+    VerifySettings::new("execute-api", "us-east-1").expect("a scope")
+}
+
+fn with_keys(keys: impl LookupKey + 'static) -> VerifyLayer {
+    VerifyLayer::new(keys, settings()).with_clock(Clock::manual(now()))
+}
+
+fn layer() -> VerifyLayer {
+    with_keys(StaticKeys::new([credentials()]).expect("valid"))
+}
+
+fn streamed() -> VerifyLayer {
+    layer().with_body_check(BodyCheck::Streamed)
+}
+
+fn head() -> Parts {
+    let request = Request::post("/orders").header("host", "api.example.com").body(());
+    request.expect("a request").into_parts().0
+}
+
+/// A request signed for `body`, that sends these steps.
+fn post(body: &str, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
+    Request::from_parts(signed(head(), body.as_bytes()), Script::new(steps))
+}
+
+/// The same without a hash in its head.
+fn unhashed(body: &str, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
+    let settings = common::settings("execute-api").with_payload_header(false);
+    let identity = tower_sigv4::sigv4::Identity::new(credentials()).expect("valid");
+    let payload = tower_sigv4::sigv4::PayloadHash::of(body.as_bytes());
+    let params = tower_sigv4::sigv4::SigningParams::new(&settings, &identity, payload, now());
+    let mut head = head();
+    tower_sigv4::sigv4::Signer::new().sign(&mut head, &params).expect("signed");
+    Request::from_parts(head, Script::new(steps))
+}
+
+fn unsigned() -> Request<Script> {
+    Request::from_parts(head(), Script::new([data("body")]))
+}
+
+fn data(text: &'static str) -> Step {
+    Step::Data(Bytes::from_static(text.as_bytes()))
+}
+
+/// What the inner service receives, or why the request is refused.
+async fn accepted(layer: &VerifyLayer, request: Request<Script>) -> Result<Accepted, Kind> {
+    let kept = Arc::new(std::sync::Mutex::new(None));
+    let keep = kept.clone();
+    let inner = service_fn(move |request: Accepted| {
+        *keep.lock().expect("not poisoned") = Some(request);
+        async { Ok::<_, Infallible>(Answer::default()) }
+    });
+    let Ok(response) = layer.layer(inner).oneshot(request).await;
+    match response.extensions().get().copied() {
+        Some(kind) => Err(kind),
+        None => Ok(kept.lock().expect("not poisoned").take().expect("called")),
+    }
+}
+
+#[tokio::test]
+async fn readiness_and_errors_are_the_inner_services_own() {
+    let (mut service, mut handle) = mock::spawn_layer::<Accepted, Answer, _>(layer());
+    handle.allow(0);
+    assert!(service.poll_ready().is_pending());
+    handle.allow(1);
+    assert!(service.poll_ready().is_ready());
+    let response = tokio::spawn(service.call(post("", [])));
+    let (request, answer) = handle.next_request().await.expect("called");
+    let verified = request.extensions().get::<Verified>().expect("a proof");
+    assert_eq!(verified.access_key_id(), "AKIDEXAMPLE");
+    assert!(service.poll_ready().is_pending(), "the clone has to be made ready anew");
+    answer.send_error("no disk");
+    let error = response.await.expect("not cancelled").expect_err("failed");
+    assert_eq!(error.to_string(), "no disk");
+}
+
+#[tokio::test]
+async fn the_proof_says_what_was_signed() {
+    let mut head = head();
+    head.headers.insert("content-type", "text/plain".parse().expect("a value"));
+    let request = Request::from_parts(signed(head, b"body"), Script::new([data("body")]));
+    let accepted = accepted(&layer(), request).await.expect("accepted");
+    let verified = accepted.extensions().get::<Verified>().expect("a proof");
+    assert_eq!((verified.region(), verified.service()), ("us-east-1", "execute-api"));
+    assert_eq!(verified.signed_at(), now());
+    assert_eq!(verified.payload(), PayloadKind::Signed);
+    assert!(!verified.is_presigned());
+    let names: Vec<_> = verified.signed_headers().collect();
+    assert_eq!(names, ["content-type", "host", "x-amz-content-sha256", "x-amz-date"]);
+}
+
+/// Each way in which a request can be refused after its head was found to be in order.
+fn refusals() -> Vec<(VerifyLayer, Request<Script>, Kind)> {
+    let small = || layer().with_body_check(BodyCheck::Collected { limit: 3 });
+    let sized = |size| post("ab", [data("ab")]).map(|body| body.with_size(size));
+    let missing = || with_keys(StaticKeys::new([]).expect("none"));
+    let broken = async |_: String| Err(io::Error::other("no database"));
+    let expired = async |id: String| {
+        let secret = credentials().secret_access_key().to_owned();
+        Ok::<_, Infallible>(Some(Credentials::new(id, secret, None, Some(now()), "test")))
+    };
+    let of_another = async |_: String| {
+        let secret = credentials().secret_access_key().to_owned();
+        Ok::<_, Infallible>(Some(Credentials::new("akidexample", secret, None, None, "test")))
+    };
+    let empty =
+        async |id: String| Ok::<_, Infallible>(Some(Credentials::new(id, "", None, None, "test")));
+    vec![
+        (layer(), unsigned(), Kind::MissingAuthentication),
+        (missing(), post("", []), Kind::UnknownKey),
+        (with_keys(broken), post("", []), Kind::KeyLookup),
+        (with_keys(expired), post("", []), Kind::ExpiredKey),
+        (with_keys(of_another), post("", []), Kind::KeyLookup),
+        (with_keys(empty), post("", []), Kind::KeyLookup),
+        (small(), sized(SizeHint::with_exact(4)), Kind::BodyTooLarge),
+        (small(), sized(SizeHint::with_exact(3)), Kind::BodyRead),
+        (small(), post("abcd", [data("ab"), Step::Yield, data("cd")]), Kind::BodyTooLarge),
+        (small(), post("ab", [data("ab"), Step::Yield, Step::Fail]), Kind::BodyRead),
+        (small(), post("ab", [data("a"), Step::Yield, data("c")]), Kind::PayloadMismatch),
+        (small(), unhashed("ab", [data("a"), Step::Yield, data("c")]), Kind::SignatureMismatch),
+        (streamed(), unhashed("ab", [data("ab")]), Kind::PayloadHash),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_refused_never_reaches_the_inner_service_and_leaves_no_permit_behind() {
+    for (layer, request, kind) in refusals() {
+        let (inner, mut handle) = mock::pair::<Accepted, Answer>();
+        handle.allow(10);
+        let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
+        service.ready().await.expect("ready");
+        let answer = service.call(request).await.expect("an answer");
+        assert_eq!(answer.extensions().get(), Some(&kind));
+        assert!(is_ready(&mut service), "{kind:?}");
+        drop(service);
+        assert!(handle.next_request().await.is_none(), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_head_gives_its_permit_back_at_once() {
+    let (inner, mut handle) = mock::pair::<Accepted, Answer>();
+    handle.allow(10);
+    let mut service = layer().layer(ConcurrencyLimit::new(inner, 1));
+    service.ready().await.expect("ready");
+    let answer = service.call(unsigned());
+    assert!(is_ready(&mut service));
+    drop(answer);
+}
+
+#[tokio::test]
+async fn dropped_in_any_state_it_leaves_no_permit_behind() {
+    let hangs = async |_: String| pending::<Result<_, Infallible>>().await;
+    for (layer, request, state) in [
+        (layer(), unsigned(), "refused"),
+        (with_keys(hangs), post("", []), "looking up the key"),
+        (layer(), post("a", [data("a"), Step::Hang]), "collecting the body"),
+        (layer(), post("a", [data("a")]), "calling the inner service"),
+    ] {
+        let (inner, mut handle) = mock::pair::<Accepted, Answer>();
+        handle.allow(10);
+        let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
+        service.ready().await.expect("ready");
+        let mut response = Box::pin(service.call(request));
+        if state != "refused" {
+            assert!(poll_once(&mut response).await.is_none(), "{state}");
+        }
+        assert!(format!("{response:?}").contains(state), "{response:?} is not {state}");
+        drop(response);
+        assert!(is_ready(&mut service), "{state}");
+    }
+}
+
+#[tokio::test]
+async fn keys_are_looked_up_by_id_once_for_each_request_that_could_be_right() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let layer = with_keys(move |id: String| {
+        assert_eq!(id, "AKIDEXAMPLE");
+        count.fetch_add(1, Ordering::SeqCst);
+        async {
+            tokio::task::yield_now().await;
+            Ok::<_, Infallible>(Some(credentials()))
+        }
+    });
+    assert!(accepted(&layer, post("a", [data("a")])).await.is_ok());
+    assert!(accepted(&layer, unhashed("a", [data("a")])).await.is_ok());
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    let mut stale = post("", []);
+    stale.headers_mut().insert("x-amz-date", "20140830T123600Z".parse().expect("a value"));
+    assert!(accepted(&layer, stale).await.is_err());
+    assert_eq!(asked.load(Ordering::SeqCst), 2, "what is refused anyway costs no lookup");
+}
+
+/// The body is received for as long as its sender likes; what was valid when it began stays so.
+#[tokio::test]
+async fn a_request_does_not_age_while_its_body_comes() {
+    let clock = Clock::manual(now());
+    let layer = layer().with_clock(clock.clone());
+    let inner = service_fn(async |_: Accepted| Ok::<_, Infallible>(Answer::default()));
+    let mut service = layer.layer(inner);
+    let request = unhashed("ab", [data("a"), Step::Yield, data("b")]);
+    let mut response = Box::pin(service.ready().await.expect("ready").call(request));
+    assert!(poll_once(&mut response).await.is_none());
+    clock.advance(Duration::from_secs(3600));
+    let response = response.await.expect("an answer");
+    assert_eq!(response.extensions().get::<Kind>(), None);
+}
+
+#[tokio::test]
+async fn a_refusal_comes_before_a_body_is_read() {
+    let mut request = post("a", [data("a"), Step::Hang]);
+    request.headers_mut().insert("x-amz-content-sha256", hash_of_b().parse().expect("a value"));
+    let polls = request.body().polls.clone();
+    assert_eq!(accepted(&layer(), request).await.err(), Some(Kind::SignatureMismatch));
+    assert_eq!(polls.load(Ordering::SeqCst), 0);
+}
+
+fn hash_of_b() -> String {
+    tower_sigv4::sigv4::PayloadHash::of(b"b").to_string()
+}
+
+#[tokio::test]
+async fn a_collected_body_arrives_whole_and_without_trailers() {
+    let trailers =
+        || Step::Trailers(HeaderMap::from_iter([(http::header::ETAG, "1".parse().unwrap())]));
+    for request in [
+        post("abc", [data("a"), Step::Yield, data("bc"), trailers()]),
+        unhashed("abc", [data("a"), Step::Yield, data("bc"), trailers()]),
+    ] {
+        let body = accepted(&layer(), request).await.expect("accepted").into_body();
+        assert_eq!(body.size_hint().exact(), Some(3));
+        let collected = body.collect().await.expect("a body");
+        assert!(collected.trailers().is_none());
+        assert_eq!(collected.to_bytes(), "abc");
+    }
+}
+
+#[tokio::test]
+async fn a_streamed_body_is_a_frame_behind_until_it_is_known_to_be_right() {
+    let trailers = Step::Trailers(HeaderMap::new());
+    let steps = [data("a"), data(""), data("b"), Step::Yield, data("c"), trailers];
+    let request = post("abc", steps);
+    let polls = request.body().polls.clone();
+    let mut body = accepted(&streamed(), request).await.expect("accepted").into_body();
+    assert_eq!(polls.load(Ordering::SeqCst), 0, "nothing is read ahead");
+    let mut next = async || {
+        let frame = body.frame().await?.expect("a frame");
+        Some((frame.into_data().expect("data"), body.is_end_stream()))
+    };
+    assert_eq!(next().await, Some(("a".into(), false)));
+    assert_eq!(next().await, Some(("b".into(), false)));
+    assert_eq!(next().await, Some(("c".into(), true)));
+    assert_eq!(next().await, None);
+}
+
+#[tokio::test]
+async fn a_streamed_body_that_is_wrong_never_ends_well() {
+    for (steps, seen) in [
+        (vec![data("a"), data("b"), data("x")], "ab"),
+        (vec![data("a"), data("bc"), data("d")], "abc"),
+        (vec![data("abx")], ""),
+        (vec![data("abc"), data("d")], "abc"),
+        (vec![data("a"), data("b")], "a"),
+        (vec![data("abx"), Step::Trailers(HeaderMap::new())], ""),
+        (vec![], ""),
+    ] {
+        // A client that counts bytes by an announced length sees the error in the end's stead.
+        let length: usize =
+            steps.iter().map(|step| if let Step::Data(d) = step { d.len() } else { 0 }).sum();
+        let request =
+            post("abc", steps).map(|body| body.with_size(SizeHint::with_exact(length as u64)));
+        let mut body = accepted(&streamed(), request).await.expect("accepted").into_body();
+        let mut read = Vec::new();
+        let error = loop {
+            assert!(!body.is_end_stream());
+            match body.frame().await.expect("no end") {
+                Ok(frame) => read.extend_from_slice(&frame.into_data().expect("data")),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(String::from_utf8_lossy(&read), seen);
+        assert!(read.len() < length.max(1), "the announced length was reached");
+        let error = error.downcast::<tower_sigv4::Error>().expect("ours");
+        assert_eq!(error.kind(), ErrorKind::PayloadMismatch);
+        assert!(body.frame().await.is_none() && body.is_end_stream());
+    }
+    let request = post("abc", [data("a"), data("b"), Step::Fail]);
+    let body = accepted(&streamed(), request).await.expect("accepted").into_body();
+    let error = body.collect().await.expect_err("cut off");
+    assert!(error.downcast_ref::<io::Error>().is_some(), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_known_to_be_empty_needs_no_hash_to_stream() {
+    let head = unhashed("", []).into_parts().0;
+    let inner = service_fn(async |request: Request<VerifiedBody<Empty<Bytes>>>| {
+        let body = request.into_body().collect().await.expect("right").to_bytes();
+        Ok::<_, Infallible>(Response::new(Full::new(body)))
+    });
+    let response = streamed().layer(inner).oneshot(Request::from_parts(head, Empty::new())).await;
+    assert_eq!(response.expect("an answer").status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_unsigned_payload_streams_as_it_is_where_it_is_allowed() {
+    let settings = settings().add_payload_kind(PayloadKind::Unsigned);
+    let layer = VerifyLayer::new(StaticKeys::new([credentials()]).expect("valid"), settings)
+        .with_clock(Clock::manual(now()));
+    // Signed by AWS's signer, since ours always signs the payload.
+    let mut settings = aws_sigv4::http_request::SigningSettings::default();
+    settings.payload_checksum_kind = aws_sigv4::http_request::PayloadChecksumKind::XAmzSha256;
+    let identity = credentials().into();
+    let params = aws_sigv4::sign::v4::SigningParams::builder()
+        .identity(&identity)
+        .region("us-east-1")
+        .name("execute-api")
+        .time(now())
+        .settings(settings)
+        .build()
+        .expect("complete")
+        .into();
+    let mut request = Request::post("http://api.example.com/orders")
+        .header("host", "api.example.com")
+        .body(Script::new([data("any"), Step::Trailers(HeaderMap::new()), Step::Hang]))
+        .expect("a request");
+    let signable = aws_sigv4::http_request::SignableRequest::new(
+        "POST",
+        "http://api.example.com/orders",
+        std::iter::empty(),
+        aws_sigv4::http_request::SignableBody::UnsignedPayload,
+    );
+    let signed = aws_sigv4::http_request::sign(signable.expect("signable"), &params);
+    signed.expect("signed").into_parts().0.apply_to_request_http1x(&mut request);
+
+    let accepted = accepted(&layer, request).await.expect("accepted");
+    let verified = accepted.extensions().get::<Verified>().expect("a proof");
+    assert_eq!(verified.payload(), PayloadKind::Unsigned);
+    let mut body = accepted.into_body();
+    let frame = body.frame().await.expect("a frame").expect("data");
+    assert_eq!(frame.into_data().expect("data"), "any");
+    assert!(body.frame().await.expect("a frame").expect("trailers").is_trailers());
+}
+
+#[tokio::test]
+async fn anonymous_requests_pass_without_proof_where_they_are_allowed() {
+    let layer = layer().with_anonymous(true);
+    let mut request = unsigned();
+    let other = accepted(&self::layer(), post("", [])).await.expect("accepted");
+    let proof = other.extensions().get::<Verified>().expect("a proof").clone();
+    request.extensions_mut().insert(proof);
+    let accepted_request = accepted(&layer, request).await.expect("passed");
+    assert!(accepted_request.extensions().get::<Verified>().is_none(), "another layer's proof");
+    let body = accepted_request.into_body().collect().await.expect("a body");
+    assert_eq!(body.to_bytes(), "body");
+
+    for (name, value) in [("authorization", "Bearer x"), ("authorization", "")] {
+        let mut request = unsigned();
+        request.headers_mut().insert(name, value.parse().expect("a value"));
+        assert_eq!(accepted(&layer, request).await.err(), Some(Kind::UnsupportedAlgorithm));
+    }
+    let mut request = unsigned();
+    *request.uri_mut() = "/?X-Amz-Credential=x".parse().expect("a URI");
+    assert_eq!(accepted(&layer, request).await.err(), Some(Kind::Malformed));
+}
+
+#[tokio::test]
+async fn a_path_of_another_spelling_is_replaced_where_that_is_wanted() {
+    let mut request = post("", []);
+    *request.uri_mut() = "/x/..//orders".parse().expect("a URI");
+    let request_again = || {
+        let (head, _) = post("", []).into_parts();
+        let mut request = Request::from_parts(head, Script::new([]));
+        *request.uri_mut() = "/x/..//orders".parse().expect("a URI");
+        request
+    };
+    assert_eq!(accepted(&layer(), request).await.err(), Some(Kind::Target));
+    let rewriting = layer().with_path_rewrite(true);
+    let accepted = accepted(&rewriting, request_again()).await.expect("accepted");
+    assert_eq!(accepted.uri(), "/orders", "the inner service sees what was signed");
+}
+
+/// HTTP/2 has `:authority`, which arrives in the URI.
+#[tokio::test]
+async fn a_request_over_http2_has_its_host_in_the_uri() {
+    for (uri, refused) in [
+        ("https://api.example.com/orders", None),
+        ("https://api.example.com:443/orders", None),
+        ("https://API.example.com/orders", Some(Kind::SignatureMismatch)),
+        ("https://api.example.com:8443/orders", Some(Kind::SignatureMismatch)),
+        ("https://evil.example.com/orders", Some(Kind::SignatureMismatch)),
+    ] {
+        let mut request = post("", []);
+        request.headers_mut().remove("host");
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = uri.parse().expect("a URI");
+        let judged = accepted(&layer(), request).await;
+        assert_eq!(judged.as_ref().err().copied(), refused, "{uri}");
+        if let Ok(accepted) = judged {
+            assert_eq!(accepted.headers()["host"], "api.example.com");
+        }
+    }
+    // Both, which have to agree (RFC 9113, section 8.3.1).
+    for (uri, refused) in [
+        ("https://api.example.com/orders", None),
+        ("https://api.example.com:443/orders", None),
+        ("https://evil.example.com/orders", Some(Kind::Target)),
+        ("https://api.example.com@evil.example.com/orders", Some(Kind::Target)),
+    ] {
+        let mut request = post("", []);
+        *request.uri_mut() = uri.parse().expect("a URI");
+        assert_eq!(accepted(&layer(), request).await.err(), refused, "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn it_fits_into_a_router() {
+    let app: Router = Router::new()
+        .route("/orders", any(async |body: Bytes| format!("{} bytes", body.len())))
+        .layer(layer());
+    let (head, _) = post("hello", []).into_parts();
+    let request = Request::from_parts(head, axum::body::Body::from("hello"));
+    let response = app.clone().oneshot(request).await.expect("an answer");
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    assert_eq!(body, "5 bytes");
+
+    let request = Request::post("/orders").body(axum::body::Body::empty()).expect("a request");
+    let response = app.oneshot(request).await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    assert_eq!(response.extensions().get(), Some(&Kind::MissingAuthentication));
+}
+
+#[test]
+fn the_public_types_can_be_sent_and_shared() {
+    fn is<T: Send + Sync + Clone + std::fmt::Debug>() {}
+    is::<VerifyLayer>();
+    is::<Verify<Mock>>();
+    is::<VerifySettings>();
+    is::<StaticKeys>();
+    is::<Verified>();
+    is::<Kind>();
+
+    fn is_shared<T: Send + Sync + std::fmt::Debug>() {}
+    is_shared::<Verifier>();
+    is_shared::<Rejection>();
+
+    fn is_send<T: Send + std::fmt::Debug>() {}
+    is_send::<ResponseFuture<Mock, Script>>();
+    is_send::<VerifiedBody<std::cell::Cell<u8>>>();
+    is_send::<ResponseBody<std::cell::Cell<u8>>>();
+    is_send::<KeyLookup>();
+
+    fn is_object(_: &dyn LookupKey) {}
+    is_object(&StaticKeys::new([]).expect("none"));
+}
+
+fn is_ready<S, R>(service: &mut Verify<S>) -> bool
+where
+    S: Service<Accepted, Response = Response<R>> + Clone,
+    R: Body<Data = Bytes>,
+{
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    Service::<Request<Script>>::poll_ready(service, &mut cx).is_ready()
+}
