@@ -1,4 +1,4 @@
-//! How often signing allocates. These numbers are promises of the README.
+//! How often signing and verifying allocate. These numbers are promises of the README.
 
 mod common;
 
@@ -13,7 +13,7 @@ use std::{
 use allocation_counter::measure;
 use bytes::Bytes;
 use common::{HOST, api, credentials, layer, now, settings};
-use http::{HeaderValue, Request, Response, uri::Scheme};
+use http::{HeaderValue, Request, Response, request::Parts, uri::Scheme};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
 use tower_sigv4::{
@@ -22,6 +22,7 @@ use tower_sigv4::{
     credentials::Credentials,
     origin::Peer,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
+    verify::{Verifier, VerifySettings},
 };
 
 const SIGNER_GET: u64 = 3;
@@ -65,6 +66,63 @@ fn with_token() -> Credentials {
 }
 
 #[test]
+fn the_verifier_accepts_without_allocating() {
+    let settings = settings("execute-api");
+    let verifier = Verifier::new(VerifySettings::new("execute-api", "us-east-1").expect("a scope"));
+    for key in [credentials(), with_token()] {
+        let identity = Identity::new(key.clone()).expect("valid");
+        for (request, body) in [(get(), &[][..]), (post(), &[b'a'; 1024][..])] {
+            let payload = PayloadHash::of(body);
+            let mut head = request.into_parts().0;
+            let params = SigningParams::new(&settings, &identity, payload, now());
+            Signer::new().sign(&mut head, &params).expect("signed");
+            let query = presigned(&head, &key);
+            for (head, payload) in [(&head, payload), (&query, PayloadHash::EMPTY)] {
+                let verify = || {
+                    let claim = verifier.claim(head, now()).expect("in order");
+                    let accepted = verifier.verify(claim, &key, &payload).expect("right");
+                    drop(std::hint::black_box(accepted));
+                };
+                verify(); // derives the key
+                assert_eq!(measure(verify).count_total, 0, "{head:?}");
+            }
+        }
+    }
+}
+
+/// A head as AWS's signer presigns it.
+fn presigned(head: &Parts, key: &Credentials) -> Parts {
+    let mut settings = aws_sigv4::http_request::SigningSettings::default();
+    settings.signature_location = aws_sigv4::http_request::SignatureLocation::QueryParams;
+    settings.expires_in = Some(std::time::Duration::from_secs(60));
+    let identity = key.clone().into();
+    let params = aws_sigv4::sign::v4::SigningParams::builder()
+        .identity(&identity)
+        .region("us-east-1")
+        .name("execute-api")
+        .time(now())
+        .settings(settings)
+        .build()
+        .expect("complete")
+        .into();
+    let url = format!("https://{HOST}{}", head.uri);
+    let signable = aws_sigv4::http_request::SignableRequest::new(
+        "GET",
+        &url,
+        [("content-type", "application/json")].into_iter(),
+        aws_sigv4::http_request::SignableBody::Bytes(b""),
+    );
+    let signed = aws_sigv4::http_request::sign(signable.expect("signable"), &params);
+    let mut request = Request::get(url);
+    for name in ["host", "content-type", "user-agent", "accept"] {
+        request = request.header(name, &head.headers[name]);
+    }
+    let mut request = request.body(()).expect("a request");
+    signed.expect("signed").into_parts().0.apply_to_request_http1x(&mut request);
+    request.into_parts().0
+}
+
+#[test]
 fn the_signer_allocates_as_often_as_promised() {
     let settings = settings("execute-api");
     let signer = Signer::new();
@@ -73,7 +131,7 @@ fn the_signer_allocates_as_often_as_promised() {
         for (request, body, promised) in
             [(get(), &[][..], SIGNER_GET), (post(), &[b'a'; 1024][..], SIGNER_POST)]
         {
-            let sign = |parts: &mut http::request::Parts| {
+            let sign = |parts: &mut Parts| {
                 let payload =
                     if body.is_empty() { PayloadHash::EMPTY } else { PayloadHash::of(body) };
                 let params = SigningParams::new(&settings, &identity, payload, now());

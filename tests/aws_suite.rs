@@ -1,6 +1,8 @@
-//! AWS's signing test suite, version 4, header mode, as it ships in the crate `aws-sigv4`.
+//! AWS's signing test suite, version 4, as it ships in the crate `aws-sigv4`: its requests signed, and its
+//! signed requests, in header and in query, verified.
 
 use std::{
+    convert::Infallible,
     env, fs,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -8,16 +10,21 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use http::{HeaderName, HeaderValue, Request, request::Parts};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, request::Parts};
+use http_body_util::Full;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
-    SigningSettings,
+    Clock, SigningSettings, VerifyLayer,
+    body::VerifiedBody,
     credentials::Credentials,
     sigv4::{
         AllExcept, Explanation, Identity, PathForm, PayloadHash, SessionToken, Signer,
         SigningParams,
     },
+    verify::{RejectionKind, StaticKeys, Verified, VerifySettings},
 };
 
 /// Cases that only state their canonical path: they have no context and no signature to compare.
@@ -26,16 +33,9 @@ const FEWEST_CASES: usize = 38;
 
 #[test]
 fn every_case_of_the_suite_gives_the_three_texts_it_states() {
-    let suite = suite();
-    let mut cases: Vec<_> = fs::read_dir(&suite)
-        .expect("the suite is a folder")
-        .map(|entry| entry.expect("a readable entry").path())
-        .filter(|path| path.is_dir())
-        .collect();
-    cases.sort();
-    for case in &cases {
-        let name = case.file_name().and_then(|name| name.to_str()).expect("an ASCII name");
-        if PATH_ONLY.contains(&name) {
+    let cases = cases();
+    for (case, name) in &cases {
+        if PATH_ONLY.contains(&&**name) {
             check_path(case, name);
         } else {
             check(case, name);
@@ -43,40 +43,136 @@ fn every_case_of_the_suite_gives_the_three_texts_it_states() {
     }
     // Written past the harness, which would swallow what a passing test prints.
     writeln!(io::stdout(), "{} cases of AWS's signing suite ran", cases.len()).expect("written");
+}
+
+#[tokio::test]
+async fn every_signed_request_of_the_suite_is_accepted() {
+    let mut accepted = 0;
+    for (case, name) in cases() {
+        if PATH_ONLY.contains(&&*name) {
+            continue;
+        }
+        for (file, presigned) in
+            [("header-signed-request.txt", false), ("query-signed-request.txt", true)]
+        {
+            let context = Context::read(&case);
+            let (head, body) = request(&read(&case, file));
+            let request = Request::from_parts(head, Full::from(body.clone()));
+            let told = judge(&context, request.clone(), Duration::ZERO).await;
+            assert_eq!(told, Ok(presigned), "{name}/{file}");
+            // A week later it is too old in either place.
+            let late = judge(&context, request.clone(), Duration::from_secs(604_800)).await;
+            assert_eq!(late, Err(RejectionKind::Expired), "{name}/{file}");
+            let changed = request.map(|_| Full::from(format!("{body}!")));
+            assert!(judge(&context, changed, Duration::ZERO).await.is_err(), "{name}/{file}");
+            accepted += 1;
+        }
+    }
+    writeln!(io::stdout(), "{accepted} signed requests of AWS's suite verified").expect("written");
+    assert!(accepted >= 2 * FEWEST_CASES);
+}
+
+/// Whether the request was presigned, or why it is refused.
+async fn judge(
+    context: &Context,
+    request: Request<Full<Bytes>>,
+    later: Duration,
+) -> Result<bool, RejectionKind> {
+    let keys = StaticKeys::new([context.credentials.clone()]).expect("valid");
+    let settings = VerifySettings::new(&context.service, &context.region)
+        .expect("a scope")
+        .with_path_form(context.path_form)
+        .with_session_token(context.session_token);
+    let layer = VerifyLayer::new(keys, settings)
+        .with_path_rewrite(true) // the cases of dot segments are received as they were signed
+        .with_clock(Clock::manual(context.time + later));
+    let inner = service_fn(async |request: Request<VerifiedBody<Full<Bytes>>>| {
+        let mut response = Response::new(Full::<Bytes>::default());
+        let verified = request.extensions().get::<Verified>().expect("a proof").clone();
+        response.extensions_mut().insert(verified);
+        Ok::<_, Infallible>(response)
+    });
+    let Ok(response) = layer.layer(inner).oneshot(request).await;
+    match response.extensions().get::<Verified>() {
+        Some(verified) => Ok(verified.is_presigned()),
+        None => Err(*response.extensions().get().expect("a kind")),
+    }
+}
+
+/// The folders of the suite, and their names.
+fn cases() -> Vec<(PathBuf, String)> {
+    let suite = suite();
+    let mut cases: Vec<_> = fs::read_dir(&suite)
+        .expect("the suite is a folder")
+        .map(|entry| entry.expect("a readable entry"))
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| (entry.path(), entry.file_name().into_string().expect("an ASCII name")))
+        .collect();
+    cases.sort();
     assert!(
         cases.len() >= FEWEST_CASES + PATH_ONLY.len(),
         "only {} cases found in {}",
         cases.len(),
         suite.display(),
     );
+    cases
+}
+
+/// What a case says of its signature.
+struct Context {
+    credentials: Credentials,
+    service: String,
+    region: String,
+    time: SystemTime,
+    path_form: PathForm,
+    session_token: SessionToken,
+    signs_body: bool,
+}
+
+impl Context {
+    fn read(case: &Path) -> Self {
+        let context: Value = serde_json::from_str(&read(case, "context.json")).expect("JSON");
+        let text = |value: &Value| value.as_str().map(str::to_owned).unwrap_or_default();
+        let flag =
+            |name: &str, default| context.get(name).and_then(Value::as_bool).unwrap_or(default);
+        let credentials = &context["credentials"];
+        let time = OffsetDateTime::parse(&text(&context["timestamp"]), &Rfc3339).expect("RFC 3339");
+        Self {
+            credentials: Credentials::new(
+                text(&credentials["access_key_id"]),
+                text(&credentials["secret_access_key"]),
+                credentials["token"].as_str().map(str::to_owned),
+                None,
+                "suite",
+            ),
+            service: text(&context["service"]),
+            region: text(&context["region"]),
+            time: time.into(),
+            path_form: match flag("normalize", true) {
+                true => PathForm::OnceFolded,
+                false => PathForm::Once,
+            },
+            session_token: match flag("omit_session_token", false) {
+                true => SessionToken::Unsigned,
+                false => SessionToken::Signed,
+            },
+            signs_body: flag("sign_body", true),
+        }
+    }
 }
 
 fn check(case: &Path, name: &str) {
-    let context: Value = serde_json::from_str(&read(case, "context.json")).expect("JSON");
-    let text = |value: &Value| value.as_str().map(str::to_owned).unwrap_or_default();
-    let flag = |name: &str, default| context.get(name).and_then(Value::as_bool).unwrap_or(default);
-    let credentials = &context["credentials"];
-    let identity = identity(
-        &text(&credentials["access_key_id"]),
-        &text(&credentials["secret_access_key"]),
-        credentials["token"].as_str().map(str::to_owned),
-    );
-    let time = OffsetDateTime::parse(&text(&context["timestamp"]), &Rfc3339).expect("RFC 3339");
-    let settings = SigningSettings::new(&text(&context["service"]), &text(&context["region"]))
+    let context = Context::read(case);
+    let identity = Identity::new(context.credentials).expect("valid");
+    let settings = SigningSettings::new(&context.service, &context.region)
         .expect("a scope")
-        .with_path_form(match flag("normalize", true) {
-            true => PathForm::OnceFolded,
-            false => PathForm::Once,
-        })
-        .with_session_token(match flag("omit_session_token", false) {
-            true => SessionToken::Unsigned,
-            false => SessionToken::Signed,
-        })
-        .with_payload_header(flag("sign_body", true))
+        .with_path_form(context.path_form)
+        .with_session_token(context.session_token)
+        .with_payload_header(context.signs_body)
         .with_signed_headers(AllExcept::default());
     let (parts, body) = request(&read(case, "request.txt"));
     let params =
-        SigningParams::new(&settings, &identity, PayloadHash::of(body.as_bytes()), time.into());
+        SigningParams::new(&settings, &identity, PayloadHash::of(body.as_bytes()), context.time);
     let signer = Signer::new();
     let explanation = signer.explain(&parts, &params).expect("explained");
     assert_eq!(canonical(&explanation), read(case, "header-canonical-request.txt"), "{name}");
@@ -95,7 +191,8 @@ fn check_path(case: &Path, name: &str) {
     let settings = SigningSettings::new("execute-api", "us-east-1").expect("a scope");
     assert_eq!(settings.path_form(), PathForm::TwiceFolded);
     let (parts, _) = request(&read(case, "request.txt"));
-    let identity = identity("AKIDEXAMPLE", "secret", None);
+    let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "suite");
+    let identity = Identity::new(credentials).expect("valid");
     let params = SigningParams::new(
         &settings,
         &identity,
@@ -111,10 +208,6 @@ fn check_path(case: &Path, name: &str) {
 
 fn canonical(explanation: &Explanation) -> String {
     String::from_utf8(explanation.canonical_request.clone()).expect("the suite is UTF-8")
-}
-
-fn identity(id: &str, secret: &str, token: Option<String>) -> Identity {
-    Identity::new(Credentials::new(id, secret, token, None::<SystemTime>, "suite")).expect("valid")
 }
 
 fn request(text: &str) -> (Parts, String) {

@@ -5,9 +5,10 @@ mod common;
 use common::{HOST, api, get, now};
 use tower::Layer;
 use tower_sigv4::{
-    Clock, SigningLayer,
+    Clock, SigningLayer, VerifyLayer,
     credentials::{Credentials, CredentialsCache},
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
+    verify::{LookupKey, StaticKeys, Verifier, VerifySettings},
 };
 
 const SECRET: &str = "hunter2-secret";
@@ -50,6 +51,40 @@ async fn debug_shows_no_secret() {
     }
     assert!(sent.headers()["authorization"].is_sensitive());
     assert!(sent.headers()["x-amz-security-token"].is_sensitive());
+}
+
+#[tokio::test]
+async fn debug_of_what_verifies_shows_no_secret() {
+    let identity = Identity::new(credentials()).expect("valid");
+    let settings = common::settings("execute-api");
+    let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+    let (mut head, _) = get("https://h/").into_parts();
+    Signer::new().sign(&mut head, &params).expect("signed");
+
+    let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
+    let verifier = Verifier::new(settings.clone().with_explain(true));
+    let claim = || verifier.claim(&head, now()).expect("in order");
+    let other = Credentials::new("AKIDEXAMPLE", "x", Some(TOKEN.to_owned()), None, "test");
+    let refused =
+        verifier.verify(claim(), &other, &PayloadHash::EMPTY).expect_err("another secret");
+    let accepted = verifier.verify(claim(), &credentials(), &PayloadHash::EMPTY).expect("right");
+    let keys = StaticKeys::new([credentials()]).expect("valid");
+    let layer = VerifyLayer::new(keys.clone(), settings);
+    for shown in [
+        format!("{:?}", claim()),
+        format!("{refused:?} {refused}"),
+        format!("{accepted:?}"),
+        format!("{:?}", accepted.to_verified()),
+        format!("{verifier:?}"),
+        format!("{:?}", keys.lookup("AKIDEXAMPLE")),
+        format!("{keys:?}"),
+        format!("{layer:?}"),
+        format!("{:?}", layer.layer(())),
+    ] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let signature = head.headers["authorization"].to_str().expect("ASCII");
+        assert!(!shown.contains(&signature[signature.len() - 64..]), "{shown}");
+    }
 }
 
 #[tokio::test]

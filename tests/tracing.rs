@@ -4,13 +4,21 @@
 mod common;
 
 use std::{
+    convert::Infallible,
     fmt,
     sync::{Arc, Mutex},
 };
 
 use common::{HOST, api, credentials, get};
+use http::{Request, Response};
 use http_body_util::Full;
-use tower_sigv4::{SigningLayer, credentials::Credentials};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sigv4::{
+    SigningLayer, VerifyLayer,
+    body::VerifiedBody,
+    credentials::Credentials,
+    verify::{StaticKeys, VerifySettings},
+};
 
 use tracing::{
     Event, Metadata, Subscriber,
@@ -27,11 +35,26 @@ async fn events_show_no_secret() {
     let credentials = Credentials::new(id, "hunter2-secret", token, None, "test");
     let layer = SigningLayer::new(credentials, api(&format!("https://{HOST}")));
     let request = get("/").map(|_: Full<bytes::Bytes>| Full::from("hunter2-body"));
-    common::send(&layer, request).await.expect("sent");
+    let sent = common::send(&layer, request).await.expect("sent");
+    verify(sent).await;
     drop(guard);
     let log = log.0.lock().expect("not poisoned").clone();
     assert!(log.contains("request signed") && log.contains(HOST), "{log}");
+    assert!(log.contains("request refused") && log.contains("SignatureMismatch"), "{log}");
     assert!(!log.contains("hunter2") && !log.contains("Signature="), "{log}");
+}
+
+/// Refuses a request, since its key has another secret by now.
+async fn verify(request: common::Sent) {
+    let token = Some("hunter2-token".to_owned());
+    let key = Credentials::new(credentials().access_key_id(), "hunter2-new", token, None, "test");
+    let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
+    let layer = VerifyLayer::new(StaticKeys::new([key]).expect("valid"), settings);
+    let inner = service_fn(async |_: Request<VerifiedBody<_>>| {
+        Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::default()))
+    });
+    let Ok(response) = layer.layer(inner).oneshot(request).await;
+    assert_eq!(response.status(), 403);
 }
 
 /// All fields of this crate's events, one after the other.

@@ -12,7 +12,6 @@ use smallvec::SmallVec;
 use super::{encode, identity::is_access_key_id, signature::ALGORITHM};
 
 /// What a request claims to be signed with, taken apart and not yet held to anything.
-#[derive(Debug)]
 pub(crate) struct Authorization<'a> {
     pub(crate) access_key_id: Cow<'a, str>,
     pub(crate) date: &'a str,
@@ -28,7 +27,6 @@ pub(crate) struct Authorization<'a> {
 }
 
 /// The rest of a presigned URL's parameters, as they are written.
-#[derive(Debug)]
 pub(crate) struct Presigned<'a> {
     pub(crate) date: &'a str,
     /// In seconds, 1 to 604,800.

@@ -1,0 +1,214 @@
+//! What one who is refused is told.
+
+mod common;
+
+use std::{convert::Infallible, io};
+
+use bytes::Bytes;
+use common::{credentials, now, signed};
+use http::{Request, Response, StatusCode, request::Parts};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sigv4::{
+    Clock, VerifyLayer,
+    body::VerifiedBody,
+    credentials::Credentials,
+    sigv4::{Identity, PayloadHash, Signer, SigningParams},
+    verify::{ErrorFormat, StaticKeys, VerifySettings},
+};
+
+const TOKEN: &str = "hunter2+token/x==";
+
+fn keys() -> StaticKeys {
+    let own = credentials();
+    let secret = own.secret_access_key();
+    let temporary = Credentials::new("ASIAEXAMPLE", secret, Some(TOKEN.to_owned()), None, "test");
+    StaticKeys::new([own.clone(), temporary]).expect("valid")
+}
+
+fn layer(service: &str, explain: bool) -> VerifyLayer {
+    let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
+    VerifyLayer::new(keys(), settings.with_explain(explain)).with_clock(Clock::manual(now()))
+}
+
+async fn answer(layer: &VerifyLayer, head: Parts) -> (StatusCode, Head, String) {
+    let inner = service_fn(async |_: Request<VerifiedBody<Full<Bytes>>>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let request = Request::from_parts(head, Full::default());
+    let Ok(response) = layer.layer(inner).oneshot(request).await;
+    let (head, body) = response.into_parts();
+    let announced = body.size_hint().exact();
+    let text = body.collect().await.expect("a body").to_bytes();
+    assert_eq!(announced, Some(text.len() as u64));
+    let text = String::from_utf8(text.to_vec()).expect("UTF-8");
+    (head.status, head, text)
+}
+
+type Head = http::response::Parts;
+
+fn head(target: &str) -> Parts {
+    let request = Request::get(target).header("host", "api.example.com").body(());
+    request.expect("a request").into_parts().0
+}
+
+/// A request by temporary credentials whose query was changed on the way.
+fn changed(service: &str) -> Parts {
+    let own = credentials();
+    let token = Some(TOKEN.to_owned());
+    let key = Credentials::new("ASIAEXAMPLE", own.secret_access_key(), token, None, "test");
+    let identity = Identity::new(key).expect("valid");
+    let settings = common::settings(service);
+    let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+    let mut head = head("/a?b=1");
+    Signer::new().sign(&mut head, &params).expect("signed");
+    head.uri = "/a?b=1&c=2".parse().expect("a URI");
+    head
+}
+
+#[tokio::test]
+async fn json_has_a_message_and_the_code_in_a_header() {
+    for (change, status, code) in [
+        ((|_| {}) as fn(&mut Parts), 403, "MissingAuthenticationTokenException"),
+        (|head| put(head, "authorization", "Bearer x"), 403, "IncompleteSignatureException"),
+        (|head| *head = signed_then(head, "/a?b"), 403, "InvalidSignatureException"),
+        (|head| *head = signed_then(head, "/a//b"), 400, "BadRequestException"),
+        (
+            |head| {
+                *head = signed_then(head, "/a");
+                let value = head.headers["authorization"].to_str().expect("ASCII");
+                let value = value.replace("AKIDEXAMPLE", "AKIDOTHER");
+                put(head, "authorization", &value);
+            },
+            403,
+            "UnrecognizedClientException",
+        ),
+    ] {
+        let mut request = head("/a");
+        change(&mut request);
+        let (told, response, body) = answer(&layer("execute-api", false), request).await;
+        assert_eq!(
+            (told.as_u16(), common::header(&response.headers, "x-amzn-errortype")),
+            (status, code)
+        );
+        assert_eq!(common::header(&response.headers, "content-type"), "application/json");
+        let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert!(json["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
+    }
+}
+
+/// Signed for `/a`, sent for another target.
+fn signed_then(head: &Parts, target: &str) -> Parts {
+    let mut head = signed(head.clone(), b"");
+    head.uri = target.parse().expect("a URI");
+    head
+}
+
+fn put(head: &mut Parts, name: &'static str, value: &str) {
+    head.headers.insert(name, value.parse().expect("a value"));
+}
+
+#[tokio::test]
+async fn xml_has_code_and_message() {
+    for (target, authorization, status, code) in [
+        ("/a", None, 403, "AccessDenied"),
+        ("/a", Some("Bearer x"), 400, "InvalidArgument"),
+        ("/a", Some("AWS4-HMAC-SHA256 x"), 400, "AuthorizationHeaderMalformed"),
+        ("/a?X-Amz-Signature=x", None, 400, "AuthorizationQueryParametersError"),
+        ("/a?X-Amz-Signature=x", Some("Bearer x"), 400, "InvalidArgument"),
+    ] {
+        let mut request = head(target);
+        if let Some(value) = authorization {
+            put(&mut request, "authorization", value);
+        }
+        let (told, response, body) = answer(&layer("s3", false), request).await;
+        assert_eq!(told.as_u16(), status, "{body}");
+        assert_eq!(common::header(&response.headers, "content-type"), "application/xml");
+        assert!(!response.headers.contains_key("x-amzn-errortype"));
+        let start = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>";
+        assert!(body.starts_with(&format!("{start}{code}</Code><Message>")), "{body}");
+        assert!(body.ends_with("</Message></Error>"), "{body}");
+    }
+    let xml = layer("execute-api", false).with_error_format(ErrorFormat::Xml);
+    let (_, _, body) = answer(&xml, head("/")).await;
+    assert!(body.contains("<Code>AccessDenied</Code>"), "{body}");
+}
+
+#[tokio::test]
+async fn what_differs_is_told_only_where_it_is_wanted() {
+    for service in ["execute-api", "s3"] {
+        let mut request = changed(service);
+        let (_, _, plain) = answer(&layer(service, false), request.clone()).await;
+        assert!(!plain.contains("/a") && !plain.contains("us-east-1"), "{plain}");
+
+        let (_, _, told) = answer(&layer(service, true), request.clone()).await;
+        let wanted = match service {
+            "s3" => [
+                "<CanonicalRequest>GET\n/a\nb=1&amp;c=2\nhost:api.example.com\n",
+                "<StringToSign>AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/us-east-1/s3/",
+            ],
+            _ => [
+                r"The Canonical String for this request should have been\n'GET\n/a\nb=1&c=2\nhost:",
+                r"The String-to-Sign should have been\n'AWS4-HMAC-SHA256\n20150830T123600Z\n",
+            ],
+        };
+        for text in wanted {
+            assert!(told.contains(text), "{text} is not in {told}");
+        }
+
+        put(&mut request, "x-amz-acl", "public-read");
+        let (_, _, plain) = answer(&layer(service, false), request.clone()).await;
+        assert!(!plain.contains("x-amz-acl"), "{plain}");
+        let (_, _, told) = answer(&layer(service, true), request).await;
+        assert!(told.contains("x-amz-acl is present and not signed"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_holds_no_secret_and_no_signature() {
+    let own = credentials();
+    for service in ["execute-api", "s3"] {
+        // The signature that would have been right for what was received.
+        let mut right = changed(service);
+        let settings = common::settings(service);
+        let token = Some(TOKEN.to_owned());
+        let key = Credentials::new("ASIAEXAMPLE", own.secret_access_key(), token, None, "test");
+        let identity = Identity::new(key).expect("valid");
+        let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+        let given = right.headers["authorization"].to_str().expect("ASCII").to_owned();
+        Signer::new().sign(&mut right, &params).expect("signed");
+        let expected = right.headers["authorization"].to_str().expect("ASCII").to_owned();
+        let signature = |value: &str| value.rsplit_once('=').expect("a field").1.to_owned();
+
+        for explain in [false, true] {
+            let (_, _, body) = answer(&layer(service, explain), changed(service)).await;
+            assert!(!body.contains("hunter2"), "{body}");
+            assert!(!body.contains(own.secret_access_key()), "{body}");
+            assert!(!body.contains(&signature(&expected)), "{body}");
+            assert!(!body.contains(&signature(&given)), "{body}");
+            assert_eq!(body.contains("x-amz-security-token:[redacted]"), explain, "{body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lookup_that_fails_is_the_servers_fault_and_told_without_its_reason() {
+    let broken = async |_: String| Err(io::Error::other("hunter2 is the password"));
+    for (service, code) in
+        [("execute-api", "ServiceUnavailableException"), ("s3", "ServiceUnavailable")]
+    {
+        let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
+        let layer =
+            VerifyLayer::new(broken, settings.with_explain(true)).with_clock(Clock::manual(now()));
+        let mut head = head("/");
+        let settings = common::settings(service);
+        let identity = Identity::new(credentials()).expect("valid");
+        let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+        Signer::new().sign(&mut head, &params).expect("signed");
+        let (status, response, body) = answer(&layer, head).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!body.contains("hunter2"), "{body}");
+        assert!(format!("{:?}{body}", response.headers).contains(code), "{body}");
+    }
+}
