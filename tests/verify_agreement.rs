@@ -363,7 +363,7 @@ fn flip_field(received: &mut Received, field: &str, rng: &mut Rng) -> bool {
     let start = value.find(field).expect("a field") + field.len();
     let end = value[start..].find(',').map_or(value.len(), |len| start + len);
     let Some(flipped) = flip(&value[start..end], rng) else { return false };
-    let value = [value[..start].as_bytes(), &flipped, value[end..].as_bytes()].concat();
+    let value = [&value.as_bytes()[..start], &flipped, &value.as_bytes()[end..]].concat();
     let Ok(value) = HeaderValue::from_bytes(&value) else { return false };
     received.head.headers.insert(header::AUTHORIZATION, value);
     true

@@ -69,25 +69,28 @@ impl OriginRules {
         Arc::make_mut(&mut self.rules).push((rule, destination));
         self
     }
-}
 
-impl ResolveOrigin for OriginRules {
-    fn resolve(&self, head: &Parts) -> Result<Destination, Error> {
+    /// Which rule sends a request to its origin, counted from 0 in the order in which they were added:
+    /// for what a gateway does by route besides.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoMatch`](crate::ErrorKind::NoMatch) if none does.
+    pub fn position(&self, head: &Parts) -> Result<usize, Error> {
         let path = encode::fold_escaped(head.uri.path());
         let host = host(head)?;
         let first =
             |path: &str| self.rules.iter().position(|(rule, _)| rule.matches(head, host, path));
         if let Some(found) = first(&path) {
-            let (_, destination) = &self.rules[found];
-            let options = destination.origin.options();
+            let options = self.rules[found].1.origin.options();
             if options.settings.path_form().folds() {
-                return Ok(destination.clone());
+                return Ok(found);
             }
             // S3 folds nothing and takes `%2F` for a slash: what it reads has to lead here as well,
             // and so has what a server would read that does fold.
             let sent = wire::path(head.uri.path(), options)?;
             if [&sent, &encode::fold_escaped(&sent)].iter().all(|path| first(path) == Some(found)) {
-                return Ok(destination.clone());
+                return Ok(found);
             }
         }
         Err(Error::no_match(format!(
@@ -95,6 +98,12 @@ impl ResolveOrigin for OriginRules {
             head.method,
             host.unwrap_or_default(),
         )))
+    }
+}
+
+impl ResolveOrigin for OriginRules {
+    fn resolve(&self, head: &Parts) -> Result<Destination, Error> {
+        Ok(self.rules[self.position(head)?].1.clone())
     }
 }
 

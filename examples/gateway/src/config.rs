@@ -1,29 +1,54 @@
 //! The configuration file.
 
+mod verify;
+
 use std::{collections::BTreeMap, error::Error, fmt, net::SocketAddr, ops::Range};
 
 use aws_credential_types::Credentials;
 use bytesize::ByteSize;
-use http::Method;
+use http::{Method, request::Parts};
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 use tower_sigv4::{
-    Origin, SigningSettings,
+    Origin, SigningSettings, VerifyLayer,
     credentials::{CredentialsCache, EnvironmentCredentials},
     origin::{OriginRules, Rule, SigningBehavior},
 };
 
+use self::verify::VerifySection;
+
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8080));
+
+/// How much of a body is taken if nothing else is said.
+const DEFAULT_BODY_LIMIT: ByteSize = ByteSize::mib(16);
 
 /// A configuration that was read and found to be sound.
 pub(crate) struct Config {
     listen: SocketAddr,
     credentials: CredentialsCache,
     rules: OriginRules,
+    verify: Option<Guard>,
     origins: usize,
     routes: usize,
+}
+
+/// Who may call, and where that is asked.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    pub(crate) layer: VerifyLayer,
+    rules: OriginRules,
+    /// For each rule, whether callers are verified.
+    verified: Vec<bool>,
+}
+
+impl Guard {
+    /// True if the caller of this request is to be verified: on every route that does not say
+    /// otherwise, and where there is no route.
+    pub(crate) fn verifies(&self, head: &Parts) -> bool {
+        self.rules.position(head).map_or(true, |route| self.verified[route])
+    }
 }
 
 impl Config {
@@ -62,6 +87,7 @@ impl Config {
         Ok(Self {
             listen: file.server.listen,
             credentials,
+            verify: file.guard(text, &rules)?,
             rules,
             origins: file.origin.len(),
             routes: file.route.len(),
@@ -78,6 +104,10 @@ impl Config {
 
     pub(crate) fn rules(&self) -> OriginRules {
         self.rules.clone()
+    }
+
+    pub(crate) fn guard(&self) -> Option<Guard> {
+        self.verify.clone()
     }
 
     pub(crate) fn origins(&self) -> usize {
@@ -147,10 +177,34 @@ struct File {
     server: Server,
     #[serde(default)]
     credentials: CredentialsSection,
+    verify: Option<VerifySection>,
     #[serde(default)]
     origin: Vec<OriginSection>,
     #[serde(default)]
     route: Vec<RouteSection>,
+}
+
+impl File {
+    fn guard(&self, text: &str, rules: &OriginRules) -> Result<Option<Guard>, ConfigError> {
+        let Some(section) = &self.verify else {
+            let mut asked = self.route.iter().filter_map(|route| route.verify.as_ref());
+            return match asked.find(|verify| *verify.get_ref()) {
+                Some(verify) => {
+                    let message = "verify needs to know who may call; add a section [verify]";
+                    Err(ConfigError::new(text, Some(verify.span()), message.to_owned()))
+                }
+                None => Ok(None),
+            };
+        };
+        // An origin's own limit holds as well, once the caller is known.
+        let limits = self.origin.iter().map(|origin| origin.body_limit);
+        let limit = limits.map(|limit| limit.unwrap_or(DEFAULT_BODY_LIMIT).as_u64()).max();
+        Ok(Some(Guard {
+            layer: section.build(text, limit.unwrap_or_default())?,
+            rules: rules.clone(),
+            verified: self.route.iter().map(RouteSection::is_verified).collect(),
+        }))
+    }
 }
 
 #[derive(Deserialize)]
@@ -265,10 +319,7 @@ impl OriginSection {
         if let Some(host) = &self.sign_host {
             origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;
         }
-        if let Some(limit) = self.body_limit {
-            origin = origin.with_body_limit(limit.as_u64());
-        }
-        Ok(origin)
+        Ok(origin.with_body_limit(self.body_limit.unwrap_or(DEFAULT_BODY_LIMIT).as_u64()))
     }
 }
 
@@ -280,10 +331,15 @@ struct RouteSection {
     methods: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     strip_prefix: bool,
+    verify: Option<Spanned<bool>>,
     origin: Spanned<String>,
 }
 
 impl RouteSection {
+    fn is_verified(&self) -> bool {
+        self.verify.as_ref().is_none_or(|verify| *verify.get_ref())
+    }
+
     fn build(&self, text: &str) -> Result<Rule, ConfigError> {
         let at = |span: &Spanned<String>| located(text, span.span());
         let mut rule = Rule::path(self.path.get_ref()).map_err(at(&self.path))?;

@@ -19,11 +19,21 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde_json::json;
 use tokio::{sync::oneshot, time};
-use tower::{ServiceBuilder, timeout::error::Elapsed};
+use tower::{
+    ServiceBuilder, ServiceExt, service_fn, timeout::error::Elapsed, util::BoxCloneSyncService,
+};
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutBody};
-use tower_sigv4::{SigningLayer, body::SignedBody, origin::remove_hop_by_hop};
+use tower_sigv4::{
+    SigningLayer,
+    body::{SignedBody, VerifiedBody},
+    origin::remove_hop_by_hop,
+    verify::ResponseBody,
+};
 
-use crate::{BoxError, config::Config};
+use crate::{
+    BoxError,
+    config::{Config, Guard},
+};
 
 /// How long a client may take from one piece of its body to the next.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,14 +45,34 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Everything that goes through the gateway, from the outside in.
 pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
     let client = client()?;
-    let stack = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(answer))
+    let signing = ServiceBuilder::new()
         .map_response(for_client)
-        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
-        .map_request(|request: Request<TimeoutBody<Body>>| request.map(Body::new))
         .layer(SigningLayer::new(config.credentials(), config.rules()))
         .service_fn(move |request| send(client.clone(), request));
+    let stack = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(answer))
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+        .map_request(|request: Request<TimeoutBody<Body>>| request.map(Body::new))
+        .service(guarded(config.guard(), BoxCloneSyncService::new(signing)));
     Ok(Router::new().fallback_service(stack))
+}
+
+type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
+
+/// Verifies who calls, on the routes where that is asked.
+fn guarded(guard: Option<Guard>, inner: Stack) -> Stack {
+    let Some(guard) = guard else { return inner };
+    let verified = ServiceBuilder::new()
+        .map_response(|response: http::Response<ResponseBody<Body>>| response.map(Body::new))
+        .layer(guard.layer.clone())
+        .map_request(|request: Request<VerifiedBody<Body>>| request.map(Body::new))
+        .service(inner.clone());
+    let verified = BoxCloneSyncService::new(verified);
+    BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
+        let (head, body) = request.into_parts();
+        let service = if guard.verifies(&head) { &verified } else { &inner };
+        service.clone().oneshot(Request::from_parts(head, body))
+    }))
 }
 
 type HttpClient = Client<HttpsConnector<HttpConnector>, Body>;
@@ -169,7 +199,6 @@ mod tests {
 
     use axum::body::Bytes;
     use http_body::Frame;
-    use tower::ServiceExt;
 
     use super::*;
 

@@ -102,6 +102,88 @@ fn each_mistake_is_told_with_its_line_and_cure() {
     assert!(check("").1.contains("no [[route]]"));
 }
 
+const KEY: &str = "access_key_id = \"AKIDBOB\"\nsecret_access_key = \"hunter2\"\n";
+
+/// `VALID` is 17 lines long, `[verify]` begins at 18.
+#[test]
+fn each_mistake_about_callers_is_told_with_its_line_and_cure() {
+    let verify = format!(
+        "{VALID}[verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n[[verify.key]]\n{KEY}"
+    );
+    assert_eq!(check(&verify).0, Some(0));
+    for (from, to, line, told) in [
+        ("[verify]\nservice", "[verify]\nkeys = 1\nservice", 19, "unknown field `keys`"),
+        (
+            "service = \"execute-api\"\nregion = \"us-east-1\"\n[[verify",
+            "region = \"r\"\n[[verify",
+            18,
+            "missing field `service`",
+        ),
+        ("region = \"us-east-1\"\n[[verify", "region = \"\"\n[[verify", 20, "region \"\""),
+        ("AKIDBOB", "AKID BOB", 22, "stray space"),
+        (
+            "\"AKIDBOB\"\nsecret_access_key = \"hunter2\"",
+            "\"AKIDBOB\"\nsecret_access_key = \" hunter2\"",
+            22,
+            "white space",
+        ),
+        (
+            "\"AKIDBOB\"\nsecret_access_key = \"hunter2\"",
+            "\"AKIDBOB\"\nsecret_access_key = 12345",
+            23,
+            "in quotes",
+        ),
+        (KEY, &format!("{KEY}[[verify.key]]\n{KEY}"), 19, "two keys with the id \"AKIDBOB\""),
+        (&format!("[[verify.key]]\n{KEY}"), "", 19, "no one may call"),
+        (
+            &format!("[[verify.key]]\n{KEY}"),
+            "keys_file_env = \"NO_SUCH_VARIABLE\"\n",
+            21,
+            "\"NO_SUCH_VARIABLE\": environment variable not found",
+        ),
+    ] {
+        assert!(verify.contains(from), "{from}");
+        let (code, text) = check(&verify.replacen(from, to, 1));
+        assert_eq!(code, Some(1), "{to}: {text}");
+        assert!(text.starts_with(&format!("sigv4-gateway: FILE:{line}: ")), "{to}: {text}");
+        assert!(text.contains(told), "{to}: {text}");
+        assert!(!text.contains("hunter2") && !text.contains("12345"), "{to}: {text}");
+    }
+    let asked = VALID.replace("origin = \"orders\"", "verify = true\norigin = \"orders\"");
+    let (code, text) = check(&asked);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("FILE:17: verify needs to know who may call"), "{text}");
+}
+
+#[test]
+fn a_file_of_keys_is_read_as_the_configuration_is() {
+    let config =
+        format!("{VALID}[verify]\nservice = \"s3\"\nregion = \"r\"\nkeys_file_env = \"CALLERS\"\n");
+    let file = TempFile::new(&config);
+    for (keys, code, told) in [
+        (format!("[[key]]\n{KEY}"), 0, "no errors"),
+        (String::new(), 1, "KEYS:1: missing field `key`"),
+        ("key = []".to_owned(), 1, "no one may call"),
+        (
+            format!("[[key]]\n{}", KEY.replace("BOB", " BOB")),
+            1,
+            "FILE:21: KEYS:2: the access key id",
+        ),
+        (format!("[[key]]\n{}", KEY.replace("\"hunter2\"", "hunter2")), 1, "FILE:21: KEYS:3: "),
+        (format!("[[keys]]\n{KEY}"), 1, "KEYS:1: unknown field `keys`"),
+    ] {
+        let keys_file = TempFile::new(&keys);
+        let mut command = command();
+        command.args(["--config", &file.path, "--check"]).env("CALLERS", &keys_file.path);
+        let output = command.output().expect("it runs");
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
+        let text = text.replace(&file.path, "FILE").replace(&keys_file.path, "KEYS");
+        assert_eq!(output.status.code(), Some(code), "{keys}: {text}");
+        assert!(text.contains(told), "{keys}: {text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
 #[test]
 fn the_command_line_says_what_it_wants() {
     for (arguments, code, told) in [

@@ -29,14 +29,19 @@ async fn the_demonstration_shows_403_and_200() {
     let forged = "GET /prod/orders HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\
         x-amz-date: 20150830T123600Z\r\nauthorization: AWS4-HMAC-SHA256 \
         Credential=AKIDEXAMPLE/20150830/us-east-1/execute-api/aws4_request, \
-        SignedHeaders=host;x-amz-date, Signature=00\r\n\r\n";
-    let forged = exchange(origin, forged).await;
+        SignedHeaders=host;x-amz-date, Signature=SIGNATURE\r\n\r\n";
+    let forged = exchange(origin, &forged.replace("SIGNATURE", &"0".repeat(64))).await;
     assert_eq!(forged.status, 403);
     assert_eq!(forged.header("x-amzn-errortype"), Some("InvalidSignatureException"));
 
-    for target in
-        ["/orders", "/v1/items:batch?b=2&a=1+1&c=%2f", "/a%2fb/(c)/../d//e", "/%C3%A9?%c3%a9"]
-    {
+    let for_another_host =
+        support::signed("GET", "/prod/orders", "api.example.com", "", "AKIDEXAMPLE", SECRET);
+    let for_another_host = exchange(origin, &for_another_host).await;
+    assert_eq!(for_another_host.status, 403);
+    let host = format!("GET\\n/prod/orders\\n\\nhost:{origin}\\n");
+    assert!(for_another_host.body.contains(&host), "{}", for_another_host.body);
+
+    for target in TARGETS {
         let through = get(gateway.address, target).await;
         assert_eq!(through.status, 200, "{target}: {}", through.body);
         assert!(through.body.contains("the signature is right"), "{}", through.body);
@@ -48,6 +53,76 @@ async fn the_demonstration_shows_403_and_200() {
     assert!(post.body.contains(r#""body bytes":5"#), "{}", post.body);
     assert!(post.body.contains(r#""x-forwarded-host":"api.example.com""#), "{}", post.body);
     assert!(post.body.contains(r#""x-forwarded-for":"127.0.0.1""#), "{}", post.body);
+}
+
+const SECRET: &str = support::SECRET_ACCESS_KEY;
+const TARGETS: [&str; 4] =
+    ["/orders", "/v1/items:batch?b=2&a=1+1&c=%2f", "/a%2fb/(c)/../d//e", "/%C3%A9?%c3%a9"];
+
+/// The demonstration verifies with the crate that signs; this origin does not.
+#[tokio::test]
+async fn an_origin_that_is_not_ours_agrees() {
+    let origin = support::judge::start().await;
+    let unsigned = get(origin, "/orders").await;
+    assert_eq!((unsigned.status, &*unsigned.body), (403, "not signed"));
+    let gateway = Gateway::configured(&format!(
+        "[credentials]\nsource = \"static\"\naccess_key_id = \"{}\"\nsecret_access_key = \"{SECRET}\"\n\
+         [[origin]]\nname = \"a\"\nurl = \"http://{origin}\"\nservice = \"execute-api\"\n\
+         region = \"us-east-1\"\n[[route]]\npath = \"/\"\norigin = \"a\"\n\
+         [server]\nlisten = \"127.0.0.1:0\"\n",
+        support::ACCESS_KEY_ID,
+    ));
+    for target in TARGETS {
+        let answer = get(gateway.address, target).await;
+        assert_eq!((answer.status, &*answer.body), (200, "AWS's signer agrees"), "{target}");
+    }
+    let post = "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
+        content-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let post = exchange(gateway.address, post).await;
+    assert_eq!((post.status, &*post.body), (200, "AWS's signer agrees"));
+}
+
+#[tokio::test]
+async fn callers_are_verified_where_the_file_says_so() {
+    let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let keys = support::TempFile::new(
+        "[[key]]\naccess_key_id = \"AKIDBOB\"\nsecret_access_key = \"bobs secret\"\n",
+    );
+    let url = format!("http://{}/prod", origin.address);
+    let config = config(&url, "").replace(
+        "path = \"/orders\"",
+        "path = \"/public\"\nverify = false\norigin = \"orders\"\n[[route]]\npath = \"/orders\"",
+    ) + "[verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\nkeys_file_env = \"BOBS_KEYS\"\n\
+           [[verify.key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"alices secret\"\n";
+    let gateway = Gateway::configured_with(&config, &[("BOBS_KEYS", &keys.path)]);
+    let signed = |method, target, body, id, secret| {
+        support::signed(method, target, "api.example.com", body, id, secret)
+    };
+    for (request, status) in [
+        (signed("GET", "/orders/1?a=1", "", "AKIDALICE", "alices secret"), 200),
+        (signed("POST", "/orders/1", "a body", "AKIDBOB", "bobs secret"), 200),
+        (signed("GET", "/orders/1", "", "AKIDBOB", "alices secret"), 403),
+        (signed("GET", "/orders/1", "", "AKIDMALLORY", "alices secret"), 403),
+        (signed("POST", "/orders/1", "a body", "AKIDBOB", "bobs secret").replace("a body", "A body"), 403),
+        (signed("GET", "/orders/1", "", "AKIDBOB", "bobs secret").replace("s/1", "s/2"), 403),
+        (signed("GET", "/orders/1", "", "AKIDBOB", "bobs secret").replace("s/1", "s/./1"), 400),
+        (signed("GET", "/elsewhere", "", "AKIDBOB", "bobs secret"), 404),
+        ("GET /orders/1 HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n".to_owned(), 403),
+        ("GET /elsewhere HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n".to_owned(), 403),
+        ("GET /public/1 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n".to_owned(), 200),
+        ("GET /public/../orders/1 HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n".to_owned(), 403),
+    ] {
+        let answer = exchange(gateway.address, &request).await;
+        assert_eq!(answer.status, status, "{request}\n{}", answer.body);
+    }
+    let seen = origin.seen();
+    assert_eq!(seen.len(), 3);
+    assert!(seen[0].starts_with("GET /prod/1?a=1 HTTP/1.1\r\n"), "{}", seen[0]);
+    for head in &seen {
+        assert_eq!(head.matches("authorization:").count(), 1);
+        assert!(head.contains("Credential=AKID/") && head.contains("/eu-west-1/"), "{head}");
+        assert!(!head.contains("ALICE") && !head.contains("BOB"), "{head}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! A gateway process, origins, and a client that writes its own bytes.
 #![allow(unreachable_pub)]
 
+pub mod judge;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
@@ -11,8 +13,10 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::SystemTime,
 };
 
+use aws_credential_types::Credentials;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -22,6 +26,11 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
+
+pub const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
+pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+pub const REGION: &str = "us-east-1";
+pub const SERVICE: &str = "execute-api";
 
 /// A running gateway; ended with the test.
 pub struct Gateway {
@@ -118,6 +127,42 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         drop(fs::remove_file(&self.path));
     }
+}
+
+/// A request signed by AWS's signer, for the hour that it is.
+pub fn signed(
+    method: &str,
+    target: &str,
+    host: &str,
+    body: &str,
+    id: &str,
+    secret: &str,
+) -> String {
+    use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+    let identity = Credentials::new(id, secret, None, None, "test").into();
+    let params = aws_sigv4::sign::v4::SigningParams::builder()
+        .identity(&identity)
+        .region(REGION)
+        .name(SERVICE)
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .expect("complete")
+        .into();
+    let signable = SignableRequest::new(
+        method,
+        format!("http://{host}{target}"),
+        std::iter::empty(),
+        SignableBody::Bytes(body.as_bytes()),
+    );
+    let signed = sign(signable.expect("signable"), &params).expect("signed");
+    let added: String =
+        signed.output().headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!(
+        "{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{added}\
+         content-length: {}\r\n\r\n{body}",
+        body.len(),
+    )
 }
 
 /// The same configuration with credentials from the environment.

@@ -1,0 +1,96 @@
+//! Who may call: the section `[verify]`.
+
+use std::{env, fs};
+
+use aws_credential_types::Credentials;
+use serde::Deserialize;
+use toml::Spanned;
+use tower_sigv4::{
+    VerifyLayer,
+    sigv4::Identity,
+    verify::{BodyCheck, PayloadKind, StaticKeys, VerifySettings},
+};
+
+use super::{ConfigError, Secret, located, without_value};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VerifySection {
+    service: Spanned<String>,
+    region: Spanned<String>,
+    /// The name of an environment variable that names a file of more keys.
+    keys_file_env: Option<Spanned<String>>,
+    #[serde(default)]
+    unsigned_payload: bool,
+    #[serde(default)]
+    explain: bool,
+    #[serde(default)]
+    key: Vec<Key>,
+}
+
+/// A file of keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeysFile {
+    key: Vec<Key>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Key {
+    access_key_id: Spanned<String>,
+    secret_access_key: Secret,
+    session_token: Option<Secret>,
+}
+
+impl VerifySection {
+    /// The layer for this section; it takes bodies of up to `body_limit` bytes.
+    pub(super) fn build(&self, text: &str, body_limit: u64) -> Result<VerifyLayer, ConfigError> {
+        let at = |span: &Spanned<String>| located(text, span.span());
+        let (service, region) = (self.service.get_ref(), self.region.get_ref());
+        drop(VerifySettings::new(service, "any").map_err(at(&self.service))?);
+        let mut settings = VerifySettings::new(service, region)
+            .map_err(at(&self.region))?
+            .with_explain(self.explain);
+        if self.unsigned_payload {
+            settings = settings.add_payload_kind(PayloadKind::Unsigned);
+        }
+        let mut keys = credentials_of(text, &self.key)?;
+        if let Some(variable) = &self.keys_file_env {
+            let at_variable = |error| ConfigError::new(text, Some(variable.span()), error);
+            keys.extend(keys_of(variable.get_ref()).map_err(at_variable)?);
+        }
+        let at_section = located(text, self.service.span());
+        if keys.is_empty() {
+            let message = "no one may call: add a [[verify.key]], or name in keys_file_env an \
+                           environment variable that names a file of keys";
+            return Err(ConfigError::new(text, Some(self.service.span()), message.to_owned()));
+        }
+        let keys = StaticKeys::new(keys).map_err(at_section)?;
+        let check = BodyCheck::Collected { limit: body_limit };
+        Ok(VerifyLayer::new(keys, settings).with_body_check(check))
+    }
+}
+
+/// The keys of the file that an environment variable names.
+fn keys_of(variable: &str) -> Result<Vec<Credentials>, String> {
+    let path = env::var(variable)
+        .map_err(|error| format!("environment variable {variable:?}: {error}"))?;
+    let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let file: Result<KeysFile, _> = toml::from_str(&text);
+    let keys = file
+        .map_err(|error| ConfigError::new(&text, error.span(), without_value(error.message())))
+        .and_then(|file| credentials_of(&text, &file.key));
+    keys.map_err(|error| error.in_file(&path).to_string())
+}
+
+fn credentials_of(text: &str, keys: &[Key]) -> Result<Vec<Credentials>, ConfigError> {
+    let credentials = keys.iter().map(|key| {
+        let token = key.session_token.as_ref().map(|token| token.0.clone());
+        let (id, secret) = (key.access_key_id.get_ref(), &*key.secret_access_key.0);
+        let credentials = Credentials::new(id, secret, token, None, "configuration");
+        let at = located(text, key.access_key_id.span());
+        Identity::new(credentials).map(|identity| identity.credentials().clone()).map_err(at)
+    });
+    credentials.collect()
+}
