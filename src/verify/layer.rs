@@ -9,49 +9,41 @@ use crate::clock::Clock;
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use std::{convert::Infallible, time::SystemTime};
 /// use bytes::Bytes;
 /// use http::{Request, Response, StatusCode};
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt};
 /// use tower_sigv4::{
-///     Origin, SigningLayer, SigningSettings, VerifyLayer,
-///     body::{SignedBody, VerifiedBody},
+///     SigningSettings, VerifyLayer,
+///     body::VerifiedBody,
 ///     credentials::Credentials,
+///     sigv4::{Identity, PayloadHash, Signer, SigningParams},
 ///     verify::{RejectionKind, StaticKeys, Verified, VerifySettings},
 /// };
-///
-/// type Body = SignedBody<Full<Bytes>>;
 ///
 /// let key = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
 /// let keys = StaticKeys::new([key.clone()])?;
 /// let server = ServiceBuilder::new()
 ///     .layer(VerifyLayer::new(keys, VerifySettings::new("execute-api", "us-east-1")?))
-///     .service_fn(async |request: Request<VerifiedBody<Body>>| {
+///     .service_fn(async |request: Request<VerifiedBody<Full<Bytes>>>| {
 ///         let caller = request.extensions().get::<Verified>().expect("put there by the layer");
-///         assert_eq!(caller.access_key_id(), "AKIDEXAMPLE");
-///         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
+///         let hello = format!("hello {}", caller.access_key_id());
+///         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(hello))))
 ///     });
 ///
-/// let settings = SigningSettings::new("execute-api", "us-east-1")?;
-/// let signing = SigningLayer::new(key, Origin::new("http://api.example.com", settings)?);
-/// let client = ServiceBuilder::new().layer(signing).service(server.clone());
-/// let response = client.oneshot(Request::get("/orders").body(Full::default())?).await?;
-/// assert_eq!(response.status(), StatusCode::OK);
-///
-/// let unsigned = Request::get("http://api.example.com/orders").body(Full::<Bytes>::default())?;
-/// let server = ServiceBuilder::new().map_request(|request: Request<_>| request).service(server);
-/// # let server = ServiceBuilder::new()
-/// #     .layer(VerifyLayer::new(
-/// #         StaticKeys::new([])?,
-/// #         VerifySettings::new("execute-api", "us-east-1")?,
-/// #     ))
-/// #     .service_fn(async |_: Request<VerifiedBody<Full<Bytes>>>| {
-/// #         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
-/// #     });
-/// let response = server.oneshot(unsigned).await?;
-/// assert_eq!(response.status(), StatusCode::FORBIDDEN);
-/// let kind = response.extensions().get::<RejectionKind>();
+/// let request = Request::get("http://api.example.com/orders").body(Full::default())?;
+/// let refused = server.clone().oneshot(request.clone()).await?;
+/// assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+/// let kind = refused.extensions().get::<RejectionKind>();
 /// assert_eq!(kind, Some(&RejectionKind::MissingAuthentication));
+///
+/// let (mut head, body) = request.into_parts();
+/// let (settings, identity) = (SigningSettings::new("execute-api", "us-east-1")?, Identity::new(key)?);
+/// let (payload, now) = (PayloadHash::EMPTY, SystemTime::now());
+/// Signer::new().sign(&mut head, &SigningParams::new(&settings, &identity, payload, now))?;
+/// let accepted = server.oneshot(Request::from_parts(head, body)).await?;
+/// assert_eq!(accepted.status(), StatusCode::OK);
 /// # Ok::<(), tower_sigv4::BoxError>(())
 /// # }).unwrap();
 /// ```
