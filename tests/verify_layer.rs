@@ -157,6 +157,7 @@ fn refusals() -> Vec<(VerifyLayer, Request<Script>, Kind)> {
         (small(), post("ab", [data("a"), Step::Yield, data("c")]), Kind::PayloadMismatch),
         (small(), unhashed("ab", [data("a"), Step::Yield, data("c")]), Kind::SignatureMismatch),
         (streamed(), unhashed("ab", [data("ab")]), Kind::PayloadHash),
+        (with_keys(expired), unhashed("ab", [data("ab"), Step::Hang]), Kind::ExpiredKey),
     ]
 }
 

@@ -75,8 +75,26 @@ impl<'a> Claim<'a> {
         &self.authorization.access_key_id
     }
 
-    /// True if these are the session token's bytes, or there is neither.
-    pub(super) fn has_token_of(&self, key: &Credentials) -> bool {
+    /// Holds a key to the claim: all that can be judged before the body is there.
+    pub(super) fn check_key(&self, key: &Credentials) -> Result<(), Rejection> {
+        let refuse = |kind, why| Err(Rejection::new(kind, why));
+        if key.access_key_id() != self.access_key_id() || key.secret_access_key().is_empty() {
+            return refuse(
+                RejectionKind::KeyLookup,
+                "the key that was looked up has another id, or no secret",
+            );
+        }
+        if key.expiry().is_some_and(|expiry| expiry <= self.now) {
+            return refuse(RejectionKind::ExpiredKey, "the key has expired");
+        }
+        if !self.has_token_of(key) {
+            return refuse(RejectionKind::SessionToken, "the session token is not that of the key");
+        }
+        Ok(())
+    }
+
+    /// True if the session token is that of the key, or neither has one.
+    fn has_token_of(&self, key: &Credentials) -> bool {
         let expected = key.session_token().filter(|token| !token.is_empty());
         match (&self.token, expected) {
             (Token::None, None) => true,

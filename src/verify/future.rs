@@ -129,6 +129,7 @@ impl<S> Pending<S> {
             })?;
         let payload = claim.payload;
         if let (Payload::Received, BodyCheck::Collected { limit }) = (payload, self.shared.body) {
+            claim.check_key(&key)?; // before a body is read for nothing
             return Ok(Step::Collect(limit, Awaited::Signature(key)));
         }
         let received = self.empty.then_some(&PayloadHash::EMPTY);

@@ -131,21 +131,7 @@ impl Verifier {
         key: &Credentials,
         received: Option<&PayloadHash>,
     ) -> Result<(), Rejection> {
-        if key.access_key_id() != claim.access_key_id() || key.secret_access_key().is_empty() {
-            return Err(Rejection::new(
-                RejectionKind::KeyLookup,
-                "the key that was looked up has another id, or no secret",
-            ));
-        }
-        if key.expiry().is_some_and(|expiry| expiry <= claim.now) {
-            return Err(Rejection::new(RejectionKind::ExpiredKey, "the key has expired"));
-        }
-        if !claim.has_token_of(key) {
-            return Err(Rejection::new(
-                RejectionKind::SessionToken,
-                "the session token is not that of the key",
-            ));
-        }
+        claim.check_key(key)?;
         let payload = match (&claim.payload, received) {
             (Payload::Hash(hash), _) | (Payload::Received, Some(hash)) => hash.as_bytes(),
             (Payload::Unsigned, _) => b"UNSIGNED-PAYLOAD",

@@ -1,0 +1,167 @@
+use http::Request;
+
+use super::*;
+
+const SIGNATURE: &str = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31";
+
+fn header(value: &str) -> Result<(), Fault> {
+    let request = Request::get("/?a=1").header(header::AUTHORIZATION, value);
+    Authorization::read(&request.body(()).expect("a request").into_parts().0).map(drop)
+}
+
+fn query(query: &str) -> Result<(), Fault> {
+    let request = Request::get(format!("/?{query}")).body(()).expect("a request");
+    Authorization::read(&request.into_parts().0).map(drop)
+}
+
+fn valid() -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=AKID/20150830/us-east-1/service/aws4_request, \
+         SignedHeaders=host;x-amz-date, Signature={SIGNATURE}"
+    )
+}
+
+fn valid_query() -> String {
+    format!(
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20150830T123600Z&X-Amz-Expires=60&\
+         X-Amz-Credential=AKID%2F20150830%2Fus-east-1%2fservice/aws4_request&\
+         X-Amz-SignedHeaders=host%3bx-a%3Bx-b&X-Amz-Signature={SIGNATURE}&a=1"
+    )
+}
+
+#[test]
+fn a_header_is_taken_apart() {
+    let request = Request::get("/").header(header::AUTHORIZATION, valid());
+    let (head, ()) = request.body(()).expect("a request").into_parts();
+    let read = Authorization::read(&head).expect("valid");
+    assert_eq!(read.access_key_id, "AKID");
+    assert_eq!(
+        (read.date, read.region, read.service, read.terminator),
+        ("20150830", "us-east-1", "service", "aws4_request"),
+    );
+    assert_eq!(&read.signed_headers[..], ["host", "x-amz-date"]);
+    assert_eq!(read.signature, SIGNATURE.as_bytes());
+    assert!(read.presigned.is_none());
+}
+
+#[test]
+fn a_query_is_taken_apart() {
+    let target = format!("/?{}", valid_query().replace("=AKID", "=a%3Ab"));
+    let (head, ()) = Request::get(target).body(()).expect("a request").into_parts();
+    let read = Authorization::read(&head).expect("valid");
+    assert_eq!(read.access_key_id, "a:b");
+    assert_eq!((read.region, read.service), ("us-east-1", "service"));
+    assert_eq!(&read.signed_headers[..], ["host", "x-a", "x-b"]);
+    let presigned = read.presigned.expect("presigned");
+    assert_eq!((presigned.date, presigned.expires), ("20150830T123600Z", 60));
+    assert_eq!((presigned.session_token, presigned.content_sha256), (None, None));
+}
+
+#[test]
+fn white_space_and_order_of_fields_are_free() {
+    let (credential, rest) = valid().split_at(16).1.split_once(", ").map(own).expect("fields");
+    for value in [
+        format!("AWS4-HMAC-SHA256{credential},{}", rest.replace(", ", ",")),
+        format!("AWS4-HMAC-SHA256 {rest},\t{}", credential.trim()),
+    ] {
+        assert_eq!(header(&value), Ok(()), "{value}");
+    }
+}
+
+fn own((a, b): (&str, &str)) -> (String, String) {
+    (a.to_owned(), b.to_owned())
+}
+
+#[test]
+fn headers_that_are_not_one_authorization_are_refused() {
+    for other in ["", "Bearer abc", "AWS4-HMAC-SHA256,", "aws4-hmac-sha256 Credential=a"] {
+        assert_eq!(header(other), Err(Fault::Algorithm), "{other}");
+    }
+    let ecdsa = valid().replace("HMAC", "ECDSA-P256");
+    assert_eq!(header(&ecdsa), Err(Fault::Algorithm));
+    for (from, to) in [
+        ("Credential=", "credential="),
+        ("Credential=AKID", "Credential="),
+        ("AKID/", ""),
+        ("AKID/", "AK/ID/"),
+        ("AKID/", "AK ID/"),
+        ("/aws4_request", ""),
+        ("/aws4_request", "/aws4_request/"),
+        ("host;x-amz-date", ""),
+        ("host;x-amz-date", "x-amz-date;host"),
+        ("host;x-amz-date", "host;host"),
+        ("host;x-amz-date", "host;X-Amz-Date"),
+        ("host;x-amz-date", "host;;x-amz-date"),
+        ("host;x-amz-date", "host;x-amz-date;"),
+        ("host;x-amz-date", "host x-amz-date"),
+        ("host;x-amz-date", "host%3Bx-amz-date;"),
+        ("Signature=5", "Signature="),
+        ("Signature=5", "Signature=55"),
+        ("fa00", "FA00"),
+        ("fa00", "ga00"),
+        (", Signature", ", Signature=, Signature"),
+        (", Signature", " Signature"),
+        (", Signature", ", Other=1, Signature"),
+        ("Signature=", "Signature"),
+    ] {
+        let value = valid().replacen(from, to, 1);
+        assert!(matches!(header(&value), Err(Fault::Malformed(_))), "{value}");
+    }
+    assert!(matches!(header(&format!("{},", valid())), Err(Fault::Malformed(_))));
+}
+
+#[test]
+fn queries_that_are_not_one_authorization_are_refused() {
+    assert_eq!(query(&valid_query()), Ok(()));
+    assert_eq!(query("a=1&X-Amz-Acl=private"), Err(Fault::Missing));
+    let other = valid_query().replace("HMAC", "ECDSA-P256");
+    assert_eq!(query(&other), Err(Fault::Algorithm));
+    for (from, to) in [
+        ("X-Amz-Expires=60", "X-Amz-Expires="),
+        ("X-Amz-Expires=60", "X-Amz-Expires=0"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=-1"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=%2B1"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=604801"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=99999999999999999999"),
+        ("X-Amz-Expires=60", "X-Amz-Expires"),
+        ("X-Amz-Expires=60", "x=60"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=60&X-Amz-Expires=60"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=60&x-amz-expires=61"),
+        ("X-Amz-Expires", "X-Amz-expires"),
+        ("X-Amz-Expires", "X-Amz-%45xpires"),
+        ("X-Amz-Signature", "X-Amz-signature"),
+        ("X-Amz-Algorithm=AWS4-HMAC-SHA256", "b=1"),
+        ("X-Amz-Date=20150830T123600Z", "b=1"),
+        ("X-Amz-SignedHeaders=", "X-Amz-SignedHeaders=x-z%3B"),
+        ("X-Amz-Credential=AKID", "X-Amz-Credential=AK%20ID"),
+        ("X-Amz-Credential=AKID", "X-Amz-Credential=%FF"),
+        ("X-Amz-Credential=AKID%2F", "X-Amz-Credential=AKID"),
+    ] {
+        let query_text = valid_query().replacen(from, to, 1);
+        assert!(matches!(query(&query_text), Err(Fault::Malformed(_))), "{query_text}");
+    }
+}
+
+#[test]
+fn two_authorizations_are_refused_wherever_they_stand() {
+    let several = |target: String, headers: &[String]| {
+        let mut request = Request::get(target);
+        for value in headers {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        let (head, ()) = request.body(()).expect("a request").into_parts();
+        Authorization::read(&head).map(drop)
+    };
+    let bearer = "Bearer x".to_owned();
+    for (target, headers) in [
+        ("/".to_owned(), &[valid(), valid()][..]),
+        ("/".to_owned(), &[valid(), bearer.clone()]),
+        ("/".to_owned(), &[bearer.clone(), valid()]),
+        (format!("/?{}", valid_query()), &[valid()]),
+        (format!("/?{}", valid_query()), &[bearer]),
+        ("/?x-amz-credential=a".to_owned(), &[valid()]),
+        ("/?%58-Amz-Signature".to_owned(), &[valid()]),
+    ] {
+        assert_eq!(several(target.clone(), headers), Err(Fault::Several), "{target}");
+    }
+}
