@@ -7,7 +7,12 @@
 
 use std::env;
 
-use axum::{Router, body::Bytes, extract::FromRequestParts};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequestParts},
+    response::Html,
+};
 use http::{StatusCode, request::Parts};
 use tokio::net::TcpListener;
 use tower_sigv4::{
@@ -27,8 +32,9 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-async fn hello(Caller(caller): Caller, body: Bytes) -> String {
-    format!("{} sent {} bytes", caller.access_key_id(), body.len())
+/// Well-formed XML, since clients of S3 read no other answers.
+async fn hello(Caller(caller): Caller, body: Bytes) -> Html<String> {
+    Html(format!("<p>{} sent {} bytes</p>", caller.access_key_id(), body.len()))
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -43,7 +49,8 @@ async fn main() -> Result<(), BoxError> {
         .add_payload_kind(PayloadKind::Unsigned) // presigned URLs of S3 have no other
         .with_explain(true); // for development
     let layer = VerifyLayer::new(StaticKeys::new([key])?, settings);
-    let app = Router::new().fallback(hello).layer(layer);
+    // The layer holds bodies to its own limit, 16 MiB; axum's is 2 MB.
+    let app = Router::new().fallback(hello).layer(DefaultBodyLimit::disable()).layer(layer);
 
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
