@@ -1,0 +1,89 @@
+"""What clients.py and changed.py share. Arguments: the URLs of a server for execute-api and one for s3."""
+
+import datetime
+import http.client
+import os
+import re
+import sys
+from unittest import mock
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.auth
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+# Nothing of this machine's own settings.
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]
+os.environ.update(
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    AWS_EC2_METADATA_DISABLED="true",
+    no_proxy="*",
+)
+
+API, S3 = sys.argv[1:]
+REGION = "us-east-1"
+KEY = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "secret"}
+KEYS = ["a b+c/é~x", "p/50%.bin", "()!*'", "a:b@c&d=e", "a//b/../c"]
+OK = (200, None)
+INVALID = (403, "InvalidSignatureException")
+MISMATCH = (403, "SignatureDoesNotMatch")
+passed = 0
+said = ""  # in the last answer
+
+
+def check(name, got, wanted):
+    global passed
+    if got != wanted:
+        sys.exit(f"{name}: {got}, not {wanted}: {said}")
+    passed += 1
+
+
+def client(service, url=None, signature_version=None, **changed):
+    config = Config(
+        signature_version=signature_version,
+        retries={"total_max_attempts": 1},
+        s3={"addressing_style": "path", **changed.pop("s3", {})},
+        request_checksum_calculation=changed.pop("checksums", None),
+    )
+    url = url or (S3 if service == "s3" else API)
+    given = {"region_name": REGION, **KEY, **changed}
+    return boto3.client(service, endpoint_url=url, config=config, **given)
+
+
+def outcome(call, **arguments):
+    """The status, and the error code as botocore reads it."""
+    global said
+    try:
+        answer = call(**arguments)
+    except ClientError as error:
+        answer = error.response
+    said = answer.get("Error", {}).get("Message")
+    return answer["ResponseMetadata"]["HTTPStatusCode"], answer.get("Error", {}).get("Code")
+
+
+def fetch(url, method="GET", body=None, headers=(), chunked=False):
+    """The status of a request that is sent as it stands, and the error code or, for AccessDenied, which
+    says little, the beginning of the message."""
+    global said
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=30)
+    target = url.split(parts.netloc, 1)[1]
+    body = iter([body[:2], body[2:]]) if chunked else body
+    connection.request(method, target, body, dict(headers), encode_chunked=chunked)
+    answer = connection.getresponse()
+    said = answer.read().decode()
+    connection.close()
+    if answer.getheader("content-type") != "application/xml":
+        return answer.status, answer.getheader("x-amzn-errortype")
+    code, message = re.search("<Code>(.*)</Code><Message>([^<(]*)", said).groups()
+    return answer.status, message.strip() if code == "AccessDenied" else code
+
+
+def skewed(minutes):
+    """A clock that is wrong, for botocore alone."""
+    right = botocore.auth.get_current_datetime
+    shift = datetime.timedelta(minutes=minutes)
+    return mock.patch("botocore.auth.get_current_datetime", lambda *given: right(*given) + shift)
