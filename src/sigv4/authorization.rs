@@ -57,8 +57,9 @@ impl<'a> Authorization<'a> {
     /// Reads the one authorization that a request carries.
     pub(crate) fn read(head: &'a Parts) -> Result<Self, Fault> {
         let mut headers = head.headers.get_all(header::AUTHORIZATION).iter();
-        let parameters = Parameters::read(head.uri.query().unwrap_or_default());
-        match (headers.next(), headers.next(), parameters) {
+        let query = head.uri.query().unwrap_or_default();
+        match (headers.next(), headers.next(), Parameters::read(query)) {
+            (None, None, None) if query.split('&').any(is_version_2) => Err(Fault::Algorithm),
             (None, None, None) => Err(Fault::Missing),
             (None, None, Some(parameters)) => Self::from_query(&parameters?),
             (Some(value), None, None) => {
@@ -225,6 +226,11 @@ pub(crate) fn credential_name(pair: &str) -> Option<&'static str> {
         percent_decode_str(key).map(lower).eq(name.bytes().map(lower))
     };
     PARAMETERS.into_iter().find(same)
+}
+
+/// True for the parameter by which a URL presigned in version 2 names its key.
+fn is_version_2(pair: &str) -> bool {
+    pair.split('=').next().is_some_and(|key| percent_decode_str(key).eq(*b"AWSAccessKeyId"))
 }
 
 /// The values of `PARAMETERS`, as they are written.

@@ -297,7 +297,7 @@ fn payload(
         Some(text) if text.starts_with(b"STREAMING-") => {
             return Err(Rejection::new(
                 RejectionKind::PayloadKind,
-                "a payload signed in chunks is not accepted here",
+                "a payload sent in chunks (aws-chunked) is not accepted here",
             ));
         }
         Some(text) => Payload::Hash(PayloadHash::from_hex(text).ok_or_else(|| {

@@ -19,10 +19,20 @@
 //! parameters (of two with the same name, either may come first), and it does not keep a request from
 //! being sent again within the clock window.
 //!
+//! Some that AWS accepts are refused here: a `content-type` that is not signed
+//! ([`with_required_headers`](VerifySettings::with_required_headers)), `aws-chunked` bodies
+//! ([`add_payload_kind`](VerifySettings::add_payload_kind)), `date` in the place of `x-amz-date`, paths
+//! that fold ([`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite)), and URLs presigned in version
+//! 2, as boto3 makes them for S3 unless told `signature_version="s3v4"`.
+//!
+//! A head is refused before its body is read. A client that goes on sending may see the connection
+//! reset before it has read the answer; `expect: 100-continue` spares it that.
+//!
 //! # Order of layers
 //!
 //! Limits on connections, sizes and time go outside: a lookup and a body are waited for while the
-//! inner service is held ready. What relies on the caller's identity, such as a cache, goes inside.
+//! inner service is held ready. What relies on the caller's identity, such as a cache, goes inside. In
+//! axum, disable its `DefaultBodyLimit` (2 MB) if this layer's own is to count.
 
 mod answer;
 mod claim;

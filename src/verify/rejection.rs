@@ -45,7 +45,7 @@ pub enum RejectionKind {
     SignedHeaderMissing,
     /// `x-amz-content-sha256` is missing where it is needed, or no hash.
     PayloadHash,
-    /// The kind of payload is not allowed: `UNSIGNED-PAYLOAD`, or one signed in chunks.
+    /// The kind of payload is not allowed: `UNSIGNED-PAYLOAD`, or chunks of `aws-chunked`.
     PayloadKind,
     /// The body is not the one that was signed.
     PayloadMismatch,

@@ -131,7 +131,9 @@ impl VerifySettings {
 
     /// Accepts another kind of payload; [`PayloadKind::Signed`] always is.
     ///
-    /// Clients of S3 send [`PayloadKind::Unsigned`] in presigned URLs.
+    /// Clients of S3 send [`PayloadKind::Unsigned`] in presigned URLs. Over TLS the SDKs upload to S3 in
+    /// the chunks of `aws-chunked`, which are refused; set `request_checksum_calculation` to
+    /// `when_required` in the client's configuration.
     pub fn add_payload_kind(mut self, kind: PayloadKind) -> Self {
         self.unsigned_payload |= kind == PayloadKind::Unsigned;
         self
@@ -139,6 +141,10 @@ impl VerifySettings {
 
     /// Sets the headers that must be signed where they are present, besides `host` and every
     /// `x-amz-*`; `content-type` is all there is by default.
+    ///
+    /// The SDKs sign it. Two kinds of clients do not: curl, where it adds the header by itself (give it
+    /// by `-H` then), and browsers that send a file to a URL which was presigned without one. To accept
+    /// those, require nothing: `with_required_headers([])`; then the `content-type` may be anyone's.
     pub fn with_required_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.required_headers = names.into_iter().collect();
         self
