@@ -3,6 +3,8 @@
 //! A machine's speed drifts by more than what is to be told apart. So each round times every
 //! contender once, and what is compared is what was timed in the same round.
 
+pub mod request;
+
 use std::{
     hint::black_box,
     time::{Duration, Instant},

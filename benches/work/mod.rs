@@ -37,28 +37,14 @@ use tower_sigv4::{
     SigningSettings,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
 };
-use tower_sigv4_benches::{Contender, contender};
+use tower_sigv4_benches::{
+    Contender, contender,
+    request::{
+        ACCESS_KEY_ID, GET, HEADERS, ORIGIN, POST, REGION, SECRET_ACCESS_KEY, SERVICE, TIME,
+        TOKEN_LEN, UNSIGNED, body, token,
+    },
+};
 
-const SERVICE: &str = "execute-api";
-const REGION: &str = "us-east-1";
-const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-const TOKEN_LEN: usize = 560;
-
-const ORIGIN: &str = "https://abc123.execute-api.us-east-1.amazonaws.com";
-const HEADERS: [(&str, &str); 6] = [
-    ("host", "abc123.execute-api.us-east-1.amazonaws.com"),
-    ("accept", "application/json, text/plain, */*"),
-    ("accept-encoding", "gzip, deflate, br"),
-    ("content-type", "application/json"),
-    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
-    ("x-amz-user-agent", "aws-amplify/6.0.27 api/1 framework/2"),
-];
-/// Those of `HEADERS` that `AllowList` leaves unsigned.
-const UNSIGNED: [&str; 3] = ["accept", "accept-encoding", "user-agent"];
-
-const GET: &str = "/prod/orders?status=open&limit=50&since=2024-05-01T00%3A00%3A00Z&page=3";
-const POST: &str = "/prod/orders";
 const PUT: &str = "/prod/orders/8a1f03/attachments/invoice-2024.pdf";
 
 /// Each request, with a token and without, under its name.
@@ -99,7 +85,7 @@ impl Work {
             request = request.header(name, value);
         }
         let (parts, ()) = request.body(()).expect("a legal request").into_parts();
-        let token = (token_len > 0).then(|| "IQoJb3Jp".repeat(token_len / 8));
+        let token = token(token_len);
         let credentials =
             Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, token.clone(), None, "bench");
         let mut aws_settings = aws::SigningSettings::default();
@@ -109,8 +95,8 @@ impl Work {
         aws_settings.excluded_headers = Some(UNSIGNED.map(Cow::Borrowed).to_vec());
         Self {
             parts,
-            body: b"{\"id\":7}".repeat(len / 8),
-            time: UNIX_EPOCH + Duration::from_secs(1_714_564_800),
+            body: body(len),
+            time: UNIX_EPOCH + Duration::from_secs(TIME),
             signer: Signer::new(),
             settings: SigningSettings::new(SERVICE, REGION).expect("legal names"),
             identity: Identity::new(credentials.clone()).expect("legal credentials"),

@@ -1,0 +1,45 @@
+//! The request that is signed, and the one that is verified: the same one.
+
+/// Signing name and region.
+pub const SERVICE: &str = "execute-api";
+/// Region of the credential scope.
+pub const REGION: &str = "us-east-1";
+/// Who signs.
+pub const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
+/// With what.
+pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+/// Length of a session token as STS issues them.
+pub const TOKEN_LEN: usize = 560;
+/// The time of signing, in seconds since 1970.
+pub const TIME: u64 = 1_714_564_800;
+
+/// Scheme and host.
+pub const ORIGIN: &str = "https://abc123.execute-api.us-east-1.amazonaws.com";
+/// What a browser sends through Amplify.
+pub const HEADERS: [(&str, &str); 6] = [
+    ("host", "abc123.execute-api.us-east-1.amazonaws.com"),
+    ("accept", "application/json, text/plain, */*"),
+    ("accept-encoding", "gzip, deflate, br"),
+    ("content-type", "application/json"),
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+    ("x-amz-user-agent", "aws-amplify/6.0.27 api/1 framework/2"),
+];
+/// Those of `HEADERS` that `AllowList` leaves unsigned.
+pub const UNSIGNED: [&str; 3] = ["accept", "accept-encoding", "user-agent"];
+
+/// A target with a query of four.
+pub const GET: &str = "/prod/orders?status=open&limit=50&since=2024-05-01T00%3A00%3A00Z&page=3";
+/// A target for a body.
+pub const POST: &str = "/prod/orders";
+
+/// A session token of this length, or none.
+#[must_use]
+pub fn token(len: usize) -> Option<String> {
+    (len > 0).then(|| "IQoJb3Jp".repeat(len / 8))
+}
+
+/// A body of this length.
+#[must_use]
+pub fn body(len: usize) -> Vec<u8> {
+    b"{\"id\":7}".repeat(len / 8)
+}
