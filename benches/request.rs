@@ -1,12 +1,12 @@
 //! The request that is signed, and the one that is verified: the same one.
 
-/// Signing name and region.
+/// Signing name.
 pub const SERVICE: &str = "execute-api";
 /// Region of the credential scope.
 pub const REGION: &str = "us-east-1";
 /// Who signs.
 pub const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-/// With what.
+/// The secret that goes with the id; scratchstack wants 40 bytes.
 pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 /// Length of a session token as STS issues them.
 pub const TOKEN_LEN: usize = 560;

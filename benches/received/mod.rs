@@ -21,6 +21,7 @@
 //!   this crate would tell a handler is made on demand: the row "with proof".
 //! - scratchstack refuses every presigned URL, since it looks for a `/` in the credential and has
 //!   escaped it before. Its time there is that to the refusal, with all but the HMAC done.
+//! - This crate knows the hash of a body without bytes; scratchstack computes it.
 //! - Each has a sha2 of its own, 0.11 and 0.10; both use the processor's SHA instructions.
 
 use std::{
