@@ -3,7 +3,7 @@
 //! The forms are those of the AWS IAM User Guide, "Elements of an AWS API request signature". They are
 //! read strictly: what two readers could take for two things is no authorization.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, iter};
 
 use http::{header, request::Parts};
 use percent_encoding::percent_decode_str;
@@ -18,7 +18,7 @@ pub(crate) struct Authorization<'a> {
     pub(crate) region: &'a str,
     pub(crate) service: &'a str,
     pub(crate) terminator: &'a str,
-    /// In lower case, sorted, each once.
+    /// Not in upper case, sorted, each once.
     pub(crate) signed_headers: Names<'a>,
     /// In lower-case hex.
     pub(crate) signature: &'a [u8; 64],
@@ -59,27 +59,25 @@ impl<'a> Authorization<'a> {
         let mut headers = head.headers.get_all(header::AUTHORIZATION).iter();
         let query = head.uri.query().unwrap_or_default();
         match (headers.next(), headers.next(), Parameters::read(query)) {
-            (None, None, None) if query.split('&').any(is_version_2) => Err(Fault::Algorithm),
+            (None, None, None) if pairs(query).any(is_version_2) => Err(Fault::Algorithm),
             (None, None, None) => Err(Fault::Missing),
             (None, None, Some(parameters)) => Self::from_query(&parameters?),
             (Some(value), None, None) => {
-                let text = value.to_str();
-                Self::from_header(text.map_err(|_| Fault::Malformed("bytes beyond ASCII"))?)
+                let text = str::from_utf8(value.as_bytes());
+                Self::from_header(text.map_err(|_| Fault::Malformed("bytes that are no text"))?)
             }
             _ => Err(Fault::Several),
         }
     }
 
     fn from_header(text: &'a str) -> Result<Self, Fault> {
-        let (algorithm, fields) = text.split_once(' ').unwrap_or((text, ""));
+        let (algorithm, fields) = split_once(text, b' ').unwrap_or((text, ""));
         if algorithm != ALGORITHM {
             return Err(Fault::Algorithm);
         }
         let [mut credential, mut signed_headers, mut signature] = [None; 3];
-        for field in fields.split(',') {
-            let (name, value) = field
-                .trim_matches([' ', '\t'])
-                .split_once('=')
+        for field in elements(fields, b',', false) {
+            let (name, value) = split_once(field.trim_ascii(), b'=')
                 .ok_or(Fault::Malformed("a field without a value"))?;
             let slot = match name {
                 "Credential" => &mut credential,
@@ -92,9 +90,12 @@ impl<'a> Authorization<'a> {
             }
         }
         let missing = Fault::Malformed("Credential, SignedHeaders or Signature is missing");
-        let credential = elements(credential.ok_or(missing)?, b'/', false);
-        let signed_headers = elements(signed_headers.ok_or(missing)?, b';', false);
-        Self::new(&credential, signed_headers, signature.ok_or(missing)?, None)
+        Self::new(
+            credential.ok_or(missing)?,
+            signed_headers.ok_or(missing)?,
+            signature.ok_or(missing)?,
+            None,
+        )
     }
 
     fn from_query(parameters: &Parameters<'a>) -> Result<Self, Fault> {
@@ -117,25 +118,29 @@ impl<'a> Authorization<'a> {
             content_sha256: parameters.get("X-Amz-Content-Sha256"),
         };
         Self::new(
-            &elements(required("X-Amz-Credential")?, b'/', true),
-            elements(required("X-Amz-SignedHeaders")?, b';', true),
+            required("X-Amz-Credential")?,
+            required("X-Amz-SignedHeaders")?,
             required("X-Amz-Signature")?,
             Some(presigned),
         )
     }
 
     fn new(
-        credential: &Names<'a>,
-        signed_headers: Names<'a>,
+        credential: &'a str,
+        signed_headers: &'a str,
         signature: &'a str,
         presigned: Option<Presigned<'a>>,
     ) -> Result<Self, Fault> {
-        let &[id, date, region, service, terminator] = &credential[..] else {
+        let escaped = presigned.is_some();
+        let mut parts = elements(credential, b'/', escaped);
+        let mut part = || parts.next().unwrap_or_default();
+        let (id, date, region, service, terminator) = (part(), part(), part(), part(), part());
+        if terminator.is_empty() || parts.next().is_some() {
             return Err(Fault::Malformed(
                 "Credential has to be ID/DATE/REGION/SERVICE/aws4_request",
             ));
-        };
-        let access_key_id = match presigned.is_some() {
+        }
+        let access_key_id = match escaped {
             true => percent_decode_str(id).decode_utf8(),
             false => Ok(Cow::Borrowed(id)),
         };
@@ -143,15 +148,19 @@ impl<'a> Authorization<'a> {
             .ok()
             .filter(|id| is_access_key_id(id))
             .ok_or(Fault::Malformed("Credential does not begin with an access key id"))?;
-        let is_name = |name: &&str| !name.is_empty() && name.bytes().all(is_lower_token);
-        if !signed_headers.iter().all(is_name) || !signed_headers.is_sorted_by(|a, b| a < b) {
+        // That a name is one of a header is found where the header is looked for.
+        let signed_headers: Names<'a> = elements(signed_headers, b';', escaped).collect();
+        let is_lower = |name: &str| !name.bytes().any(|byte| byte.is_ascii_uppercase());
+        if !signed_headers.iter().all(|name| !name.is_empty() && is_lower(name))
+            || !signed_headers.is_sorted_by(|a, b| a < b)
+        {
             return Err(Fault::Malformed(
                 "SignedHeaders has to hold names in lower case, sorted, each once",
             ));
         }
         let signature = <&[u8; 64]>::try_from(signature.as_bytes()).ok();
         let signature = signature
-            .filter(|signature| signature.iter().all(|digit| encode::is_lower_hex(*digit)))
+            .filter(|signature| encode::is_lower_hex(signature))
             .ok_or(Fault::Malformed("Signature has to be 64 digits of lower-case hex"))?;
         Ok(Self {
             access_key_id,
@@ -166,31 +175,30 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// A header's name (RFC 9110, section 5.6.2) as a signature spells it.
-fn is_lower_token(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
+fn split_once(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = text.as_bytes().iter().position(|byte| *byte == separator)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+/// The pairs of a query.
+fn pairs(query: &str) -> impl Iterator<Item = &str> {
+    elements(query, b'&', false)
 }
 
 /// The elements of a list; in a query its separator may be escaped.
-fn elements(list: &str, separator: u8, escaped: bool) -> Names<'_> {
-    let mut elements = Names::new();
-    let (mut start, mut at) = (0, 0);
-    let bytes = list.as_bytes();
-    while let Some(&byte) = bytes.get(at) {
-        let end = at;
-        at += match byte {
-            b'%' if escaped && is_escape_of(&bytes[at..], separator) => 3,
-            byte if byte == separator => 1,
-            _ => {
-                at += 1;
-                continue;
-            }
-        };
-        elements.push(&list[start..end]);
-        start = at;
-    }
-    elements.push(&list[start..]);
-    elements
+fn elements(list: &str, separator: u8, escaped: bool) -> impl Iterator<Item = &str> {
+    let mut rest = Some(list);
+    iter::from_fn(move || {
+        let list = rest?;
+        let bytes = list.as_bytes();
+        let end = bytes.iter().enumerate().position(|(at, &byte)| {
+            byte == separator || escaped && byte == b'%' && is_escape_of(&bytes[at..], separator)
+        });
+        let Some(end) = end else { return rest.take() };
+        let len = if bytes[end] == separator { 1 } else { 3 };
+        rest = Some(&list[end + len..]);
+        Some(&list[..end])
+    })
 }
 
 fn is_escape_of(bytes: &[u8], separator: u8) -> bool {
@@ -217,20 +225,24 @@ const PARAMETERS: [&str; 10] = [
 
 /// The parameter that a pair of a query is, in whatever case and however escaped it is written.
 pub(crate) fn credential_name(pair: &str) -> Option<&'static str> {
-    let key = pair.split('=').next()?;
-    if !matches!(key.as_bytes().first(), Some(b'x' | b'X' | b'%')) {
+    if !matches!(pair.as_bytes().first(), Some(b'x' | b'X' | b'%')) {
         return None;
     }
+    let key = key(pair);
     let same = |name: &&str| {
         let lower = |byte: u8| byte.to_ascii_lowercase();
-        percent_decode_str(key).map(lower).eq(name.bytes().map(lower))
+        *name == key || percent_decode_str(key).map(lower).eq(name.bytes().map(lower))
     };
     PARAMETERS.into_iter().find(same)
 }
 
+fn key(pair: &str) -> &str {
+    split_once(pair, b'=').map_or(pair, |(key, _)| key)
+}
+
 /// True for the parameter by which a URL presigned in version 2 names its key.
 fn is_version_2(pair: &str) -> bool {
-    pair.split('=').next().is_some_and(|key| percent_decode_str(key).eq(*b"AWSAccessKeyId"))
+    percent_decode_str(key(pair)).eq(*b"AWSAccessKeyId")
 }
 
 /// The values of `PARAMETERS`, as they are written.
@@ -240,7 +252,7 @@ impl<'a> Parameters<'a> {
     /// `None` without any of them.
     fn read(query: &'a str) -> Option<Result<Self, Fault>> {
         let mut found = [None; PARAMETERS.len()];
-        for pair in query.split('&') {
+        for pair in pairs(query) {
             let Some(name) = credential_name(pair) else { continue };
             let value = pair.strip_prefix(name).and_then(|rest| rest.strip_prefix('='));
             let slot = PARAMETERS.iter().zip(&mut found).find(|(known, _)| **known == name);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+use subtle::{Choice, ConstantTimeEq};
 
 use super::canonical::Sink;
 
@@ -81,6 +82,9 @@ fn upper_hex(digit: u8) -> Option<u8> {
 
 /// True if every `%` is followed by two hex digits.
 pub(crate) fn has_whole_escapes(bytes: &[u8]) -> bool {
+    if !bytes.contains(&b'%') {
+        return true; // told fast
+    }
     let mut rest = bytes;
     while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
         match rest[at + 1..] {
@@ -234,9 +238,23 @@ fn fold_by(path: &str, dots: fn(&str) -> Dots) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// True for a digit of lower-case hex.
-pub(crate) fn is_lower_hex(digit: u8) -> bool {
-    matches!(digit, b'0'..=b'9' | b'a'..=b'f')
+/// True if all of it are digits of lower-case hex.
+pub(crate) fn is_lower_hex(text: &[u8; 64]) -> bool {
+    // No early exit, so that this compiles to vector instructions.
+    text.iter().fold(true, |all, digit| all & matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Compares in constant time, a word at a time: subtle puts a barrier after each, and compares slices byte
+/// by byte.
+pub(crate) fn ct_eq(a: &[u8], b: &[u8]) -> bool {
+    let word = |bytes: &[u8]| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_ne_bytes(word)
+    };
+    let words = a.chunks(8).zip(b.chunks(8));
+    let equal = words.fold(Choice::from(1), |equal, (a, b)| equal & word(a).ct_eq(&word(b)));
+    a.len() == b.len() && equal.into()
 }
 
 /// Lower-case hex of a SHA-256.
@@ -310,6 +328,21 @@ mod tests {
         for no in ["%", "%2", "%2g", "a%", "%%20", "%25%"] {
             assert!(!has_whole_escapes(no.as_bytes()), "{no}");
         }
+    }
+
+    #[test]
+    fn equal_bytes_are_told_from_others() {
+        let text = b"0123456789abcdefghi";
+        for len in 0..text.len() {
+            assert!(ct_eq(&text[..len], &text[..len]));
+            assert!(!ct_eq(&text[..len], &text[..=len]) && !ct_eq(&text[..=len], &text[..len]));
+            for at in 0..len {
+                let mut other = text[..len].to_vec();
+                other[at] ^= 0x80;
+                assert!(!ct_eq(&text[..len], &other), "{len} {at}");
+            }
+        }
+        assert!(!ct_eq(b"a", b"a\0") && !ct_eq(b"", b"\0"));
     }
 
     #[test]

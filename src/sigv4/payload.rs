@@ -2,7 +2,6 @@ use std::fmt;
 
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use super::encode;
 
@@ -45,12 +44,12 @@ impl PayloadHash {
     /// Reads 64 digits of lower-case hex, and nothing else.
     pub(crate) fn from_hex(text: &[u8]) -> Option<Self> {
         let text = <[u8; 64]>::try_from(text).ok()?;
-        text.iter().all(|digit| encode::is_lower_hex(*digit)).then_some(Self(Text::Computed(text)))
+        encode::is_lower_hex(&text).then_some(Self(Text::Computed(text)))
     }
 
     /// Compares in constant time.
     pub(crate) fn ct_eq(&self, other: &Self) -> bool {
-        self.as_bytes().ct_eq(other.as_bytes()).into()
+        encode::ct_eq(self.as_bytes(), other.as_bytes())
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

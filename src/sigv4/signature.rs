@@ -5,7 +5,6 @@
 use bytes::Bytes;
 use hmac::Mac;
 use http::HeaderValue;
-use subtle::ConstantTimeEq;
 
 use super::{
     canonical::{CanonicalRequest, Length, Sink},
@@ -58,7 +57,7 @@ pub(crate) fn verify(
     canonical_request: &[u8; 32],
     given: &Signature,
 ) -> bool {
-    sign(key, time, canonical_request).ct_eq(given).into()
+    encode::ct_eq(&sign(key, time, canonical_request), given)
 }
 
 /// The value of `authorization`, marked sensitive.

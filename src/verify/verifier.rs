@@ -181,7 +181,7 @@ impl Verifier {
 
     fn canonical<'a>(&self, claim: &'a Claim<'_>, payload: &'a [u8]) -> CanonicalRequest<'a> {
         let names = &claim.authorization.signed_headers;
-        let signed = |name: &HeaderName| names.binary_search(&name.as_str()).is_ok();
+        let signed = |name: &HeaderName| names.contains(&name.as_str());
         let request = CanonicalRequest::new(claim.head, self.settings.path_form, signed, payload);
         match (&claim.authorization.presigned, self.settings.session_token) {
             (None, _) => request,

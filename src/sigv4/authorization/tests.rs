@@ -93,7 +93,6 @@ fn headers_that_are_not_one_authorization_are_refused() {
         ("host;x-amz-date", "host;X-Amz-Date"),
         ("host;x-amz-date", "host;;x-amz-date"),
         ("host;x-amz-date", "host;x-amz-date;"),
-        ("host;x-amz-date", "host x-amz-date"),
         ("host;x-amz-date", "host%3Bx-amz-date;"),
         ("Signature=5", "Signature="),
         ("Signature=5", "Signature=55"),
