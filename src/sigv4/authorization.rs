@@ -110,11 +110,17 @@ impl<'a> Authorization<'a> {
             true => expires.parse().ok().filter(|seconds| (1..=LONGEST).contains(seconds)),
             false => None,
         };
+        let session_token = match ["X-Amz-Security-Token", "X-Amz-S3session-Token"]
+            .map(|name| parameters.get(name))
+        {
+            [Some(_), Some(_)] => return Err(Fault::Malformed("there are two session tokens")),
+            [token, None] | [None, token] => token,
+        };
         let presigned = Presigned {
             date: required("X-Amz-Date")?,
             expires: seconds
                 .ok_or(Fault::Malformed("X-Amz-Expires has to be 1 to 604800 seconds"))?,
-            session_token: parameters.get("X-Amz-Security-Token"),
+            session_token,
             content_sha256: parameters.get("X-Amz-Content-Sha256"),
         };
         Self::new(

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -17,8 +18,9 @@ use super::{Rejection, RejectionKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorFormat {
-    /// A JSON object with a `message`, and the code in `x-amzn-errortype`: API Gateway's shape, which
-    /// the SDKs read for every service with a JSON protocol.
+    /// A JSON object with a `message`, and the code in `x-amzn-errortype` and in `__type`: what the SDKs
+    /// read for every service with a JSON protocol. Those of STS, IAM and others with a query protocol
+    /// read neither this nor the other.
     Json,
     /// An XML document `Error` with `Code` and `Message`: Amazon S3's.
     Xml,
@@ -223,7 +225,7 @@ fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
 }
 
 /// The answer to a request that is refused.
-pub(super) fn answer(rejection: &Rejection, format: ErrorFormat, explain: bool) -> Response<Bytes> {
+pub(super) fn answer(rejection: Rejection, format: ErrorFormat, explain: bool) -> Response<Bytes> {
     let (kind, presigned) = (rejection.kind(), rejection.is_presigned());
     let (status, code, words) = match format {
         ErrorFormat::Json => json_words(kind),
@@ -235,8 +237,8 @@ pub(super) fn answer(rejection: &Rejection, format: ErrorFormat, explain: bool) 
         false => words.to_owned(),
     };
     let (content_type, body) = match format {
-        ErrorFormat::Json => ("application/json", json(rejection, message)),
-        ErrorFormat::Xml => ("application/xml", xml(rejection, code, &message)),
+        ErrorFormat::Json => ("application/json", json(&rejection, code, message)),
+        ErrorFormat::Xml => ("application/xml", xml(&rejection, code, &message)),
     };
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -246,17 +248,18 @@ pub(super) fn answer(rejection: &Rejection, format: ErrorFormat, explain: bool) 
         headers.insert("x-amzn-errortype", HeaderValue::from_static(code));
     }
     response.extensions_mut().insert(kind);
+    response.extensions_mut().insert(Arc::new(rejection));
     response
 }
 
-fn json(rejection: &Rejection, mut message: String) -> String {
+fn json(rejection: &Rejection, code: &str, mut message: String) -> String {
     if let Some((canonical, to_sign)) = texts(rejection) {
         message += &format!(
             "\n\nThe Canonical String for this request should have been\n'{canonical}'\n\n\
              The String-to-Sign should have been\n'{to_sign}'\n"
         );
     }
-    json!({ "message": message }).to_string()
+    json!({ "__type": code, "message": message }).to_string()
 }
 
 fn xml(rejection: &Rejection, code: &str, message: &str) -> String {
@@ -279,7 +282,10 @@ fn texts(rejection: &Rejection) -> Option<(String, String)> {
     Some((text(rejection.canonical_request()?), text(rejection.string_to_sign()?)))
 }
 
-/// Character data (XML 1.0, section 2.4). No library: those that do this much bring a parser along.
+/// Character data (XML 1.0, sections 2.2 and 2.4). No library: those that do this much bring a parser along.
 fn escape(text: &str) -> String {
+    let is_none =
+        |c: char| c < ' ' && !"\t\n\r".contains(c) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    let text = text.replace(is_none, "\u{fffd}");
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

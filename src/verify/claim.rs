@@ -1,21 +1,20 @@
 //! What a request's head claims, held to all that can be judged without the caller's key.
 
 use std::{
-    borrow::Cow,
     fmt,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use aws_credential_types::Credentials;
-use http::{HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderName, HeaderValue, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{Rejection, RejectionKind, VerifySettings};
+use super::{Rejection, RejectionKind, VerifySettings, head};
 use crate::sigv4::{
-    PathForm, PayloadHash, SessionToken,
+    PayloadHash,
     authorization::{Authorization, Fault},
     encode,
-    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN, host_text},
+    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN},
     scope::Timestamp,
 };
 
@@ -42,6 +41,17 @@ pub(super) enum Payload {
     Received,
 }
 
+impl Payload {
+    /// What the canonical request ends with, if the head says it.
+    pub(super) fn text(&self) -> Option<&[u8]> {
+        match self {
+            Self::Hash(hash) => Some(hash.as_bytes()),
+            Self::Unsigned => Some(b"UNSIGNED-PAYLOAD"),
+            Self::Received => None,
+        }
+    }
+}
+
 /// A session token, as it is written.
 enum Token<'a> {
     None,
@@ -60,9 +70,9 @@ impl<'a> Claim<'a> {
         check_scope(&authorization, settings)?;
         let time = time(head, &authorization)?;
         check_window(&authorization, &time, settings.clock_window, now)?;
-        check_target(head, settings.path_form)?;
-        check_host(head)?;
-        check_signed_headers(head, &authorization, settings)?;
+        head::check_target(head, settings.path_form)?;
+        head::check_host(head)?;
+        head::check_signed_headers(head, &authorization.signed_headers, settings)?;
         let payload = payload(head, &authorization, settings)?;
         let token = token(head, &authorization)?;
         Ok(Self { head, authorization, time, payload, now, token })
@@ -151,7 +161,7 @@ fn check_scope(claimed: &Authorization<'_>, settings: &VerifySettings) -> Result
         let allowed = allowed.join(" or ");
         Err(Rejection::new(
             RejectionKind::Scope,
-            format!("the credential is scoped to {what} {claimed:?}, not to {allowed}"),
+            format!("the credential is scoped to {what} {:?}, not to {allowed}", shown(claimed)),
         ))
     };
     if claimed.terminator != "aws4_request" {
@@ -216,92 +226,6 @@ fn check_window(
     Ok(())
 }
 
-/// The path that was signed has to be the path that is received, segment by segment: a router would
-/// see another one otherwise.
-fn check_target(head: &Parts, form: PathForm) -> Result<(), Rejection> {
-    let target = |detail| Err(Rejection::new(RejectionKind::Target, detail));
-    let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
-    if ![path, query].iter().all(|text| encode::has_whole_escapes(text.as_bytes())) {
-        return target("the path or the query holds a % without two hex digits");
-    }
-    if !is_exact(path, form) {
-        return target(
-            "the path holds dot segments, empty segments or an escaped slash, which the signature \
-             does not tell from what they stand for",
-        );
-    }
-    Ok(())
-}
-
-/// True if no other path, differing in its segments, has the same canonical form.
-pub(super) fn is_exact(path: &str, form: PathForm) -> bool {
-    if form.folds() {
-        return matches!(encode::fold(path), Cow::Borrowed(_));
-    }
-    form.encodes_twice()
-        || !path.as_bytes().windows(3).any(|escape| escape.eq_ignore_ascii_case(b"%2f"))
-}
-
-/// Who routes by the request line's authority (RFC 9112, section 3.2.2) must see the host that was
-/// signed.
-fn check_host(head: &Parts) -> Result<(), Rejection> {
-    let host = single(head, &header::HOST)?;
-    let (Some(host), Some(authority)) = (host, head.uri.authority()) else {
-        return Ok(()); // without one there is nothing to sign, which the names tell
-    };
-    let same = |text: &str| host.as_bytes().eq_ignore_ascii_case(text.as_bytes());
-    if same(authority.as_str()) || host_text(&head.uri).is_some_and(same) {
-        return Ok(());
-    }
-    Err(Rejection::new(RejectionKind::Target, "host and the request line name different hosts"))
-}
-
-/// What must be signed is signed, and what is signed is there.
-fn check_signed_headers(
-    head: &Parts,
-    claimed: &Authorization<'_>,
-    settings: &VerifySettings,
-) -> Result<(), Rejection> {
-    let names = &claimed.signed_headers;
-    if names.len() > head.headers.keys_len() {
-        // Not looked through, since there may be thousands.
-        return Err(Rejection::new(
-            RejectionKind::SignedHeaderMissing,
-            "more headers are signed than are present",
-        ));
-    }
-    let mut found = 0;
-    for name in head.headers.keys() {
-        if names.contains(&name.as_str()) {
-            found += 1;
-        } else if must_be_signed(name, settings) {
-            return Err(Rejection::new(
-                RejectionKind::HeaderNotSigned,
-                format!("{name} is present and not signed"),
-            ));
-        }
-    }
-    if !names.contains(&"host") {
-        return Err(Rejection::new(RejectionKind::HeaderNotSigned, "host is not signed"));
-    }
-    if found < names.len() {
-        let missing = names.iter().find(|name| !head.headers.contains_key(**name));
-        return Err(Rejection::new(
-            RejectionKind::SignedHeaderMissing,
-            format!("{} is signed and not present", missing.unwrap_or(&"a header")),
-        ));
-    }
-    Ok(())
-}
-
-fn must_be_signed(name: &HeaderName, settings: &VerifySettings) -> bool {
-    if *name == X_AMZ_SECURITY_TOKEN && settings.session_token == SessionToken::Unsigned {
-        return false;
-    }
-    settings.required_headers.contains(name)
-        || name.as_str().starts_with("x-amz-") && !settings.unsigned_headers.contains(name)
-}
-
 fn payload(
     head: &Parts,
     claimed: &Authorization<'_>,
@@ -345,8 +269,15 @@ fn payload(
     Ok(payload)
 }
 
+/// The token of the session; S3 Express has another name for it.
 fn token<'a>(head: &'a Parts, claimed: &Authorization<'a>) -> Result<Token<'a>, Rejection> {
-    let header = single(head, &X_AMZ_SECURITY_TOKEN)?;
+    let mut header = single(head, &X_AMZ_SECURITY_TOKEN)?;
+    if claimed.service == "s3express"
+        && let Some(session) = single(head, &X_AMZ_S3SESSION_TOKEN)?
+        && header.replace(session).is_some()
+    {
+        return Err(twice(&X_AMZ_SECURITY_TOKEN));
+    }
     match (header, &claimed.presigned) {
         (None, None) => Ok(Token::None),
         (Some(value), None) => Ok(Token::Header(value.as_bytes())),
@@ -355,8 +286,16 @@ fn token<'a>(head: &'a Parts, claimed: &Authorization<'a>) -> Result<Token<'a>, 
     }
 }
 
+/// The caller's words, cut short.
+pub(super) fn shown(text: &str) -> &str {
+    text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
+}
+
 /// The value of a header that can have but one: which of two is meant no one could tell.
-fn single<'a>(head: &'a Parts, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Rejection> {
+pub(super) fn single<'a>(
+    head: &'a Parts,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Rejection> {
     let mut values = head.headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (value, None) => Ok(value),

@@ -55,8 +55,6 @@ struct Pending<S> {
     head: Parts,
     /// When the request came; it does not age while its key is looked up and its body is read.
     now: SystemTime,
-    /// There is no body, which is known without reading it.
-    empty: bool,
 }
 
 /// What is to be done next with a request.
@@ -86,8 +84,7 @@ where
     pub(super) fn new(inner: S, shared: Arc<Shared>, request: Request<B>) -> Self {
         let (mut head, body) = request.into_parts();
         head::prepare(&mut head, &shared);
-        let empty = body.is_end_stream();
-        let pending = Pending { now: shared.clock.now(), inner, shared, head, empty };
+        let pending = Pending { now: shared.clock.now(), inner, shared, head };
         let step = pending.start();
         Self { state: pending.take(step, body) }
     }
@@ -127,20 +124,22 @@ impl<S> Pending<S> {
             .ok_or_else(|| {
                 Rejection::new(RejectionKind::UnknownKey, "there is no key with this id")
             })?;
-        let payload = claim.payload;
-        if let (Payload::Received, BodyCheck::Collected { limit }) = (payload, self.shared.body) {
+        let (payload, check) = (claim.payload, self.shared.body);
+        if let Payload::Received = payload {
             claim.check_key(&key)?; // before a body is read for nothing
+            let limit = match check {
+                BodyCheck::Collected { limit } => limit,
+                BodyCheck::Streamed => 0, // one that turns out to be empty needs no hash
+            };
             return Ok(Step::Collect(limit, Awaited::Signature(key)));
         }
-        let received = self.empty.then_some(&PayloadHash::EMPTY);
-        let verified = verifier.verify_head(claim, &key, received)?.to_verified();
-        Ok(match (payload, self.shared.body) {
+        let verified = verifier.verify_head(claim, &key)?.to_verified();
+        Ok(match (payload, check) {
             (Payload::Hash(hash), BodyCheck::Collected { limit }) => {
                 Step::Collect(limit, Awaited::Comparison(verified, hash))
             }
             (Payload::Hash(hash), BodyCheck::Streamed) => Step::Stream(verified, hash),
-            (Payload::Received, _) => Step::Stream(verified, PayloadHash::EMPTY),
-            (Payload::Unsigned, _) => Step::Pass(Some(verified)),
+            (Payload::Unsigned | Payload::Received, _) => Step::Pass(Some(verified)),
         })
     }
 
@@ -157,9 +156,12 @@ impl<S> Pending<S> {
             }
             Ok(Step::Collect(limit, awaited)) => match Collect::new(body, limit) {
                 Ok(body) => State::Collecting { pending: Some((self, awaited)), body },
-                Err(error) => self.refuse(&of_body(error)),
+                Err(error) => {
+                    let rejection = self.of_body(error);
+                    self.refuse(rejection)
+                }
             },
-            Err(rejection) => self.refuse(&rejection),
+            Err(rejection) => self.refuse(rejection),
         }
     }
 
@@ -172,7 +174,7 @@ impl<S> Pending<S> {
     where
         S: Service<Request<VerifiedBody<B>>>,
     {
-        let checked = collected.map_err(of_body).and_then(|(frames, hash)| {
+        let checked = collected.map_err(|error| self.of_body(error)).and_then(|(frames, hash)| {
             let verified = match awaited {
                 Awaited::Comparison(verified, signed) => {
                     check_payload(&signed, &hash)?;
@@ -188,7 +190,7 @@ impl<S> Pending<S> {
         });
         match checked {
             Ok((frames, verified)) => self.call(Some(verified), VerifiedBody::collected(frames)),
-            Err(rejection) => self.refuse(&rejection),
+            Err(rejection) => self.refuse(rejection),
         }
     }
 
@@ -206,20 +208,29 @@ impl<S> Pending<S> {
     }
 
     /// Drops the inner service and answers in its stead.
-    fn refuse<B, F>(self, rejection: &Rejection) -> State<S, B, F> {
+    fn refuse<B, F>(self, rejection: Rejection) -> State<S, B, F> {
         #[cfg(feature = "tracing")]
-        tracing::debug!(kind = ?rejection.kind(), %rejection, "request refused");
+        match rejection.kind() {
+            RejectionKind::KeyLookup => tracing::warn!(%rejection, "request refused"),
+            kind => tracing::debug!(?kind, %rejection, "request refused"),
+        }
         let explain = self.shared.verifier.settings().explain;
         State::Refused { answer: Some(answer(rejection, self.shared.format, explain)) }
     }
-}
 
-fn of_body(error: Error) -> Rejection {
-    match error.kind() {
-        ErrorKind::BodyTooLarge => Rejection::new(RejectionKind::BodyTooLarge, error.to_string()),
-        _ => Rejection::new(RejectionKind::BodyRead, error.to_string()),
+    fn of_body(&self, error: Error) -> Rejection {
+        let rejection = match (error.kind(), self.shared.body) {
+            (ErrorKind::BodyTooLarge, BodyCheck::Streamed) => Rejection::new(
+                RejectionKind::PayloadHash,
+                "there is no x-amz-content-sha256, which a body that streams needs",
+            ),
+            (ErrorKind::BodyTooLarge, _) => {
+                Rejection::new(RejectionKind::BodyTooLarge, error.to_string())
+            }
+            _ => Rejection::new(RejectionKind::BodyRead, error.to_string()),
+        };
+        rejection.with_source(error)
     }
-    .with_source(error)
 }
 
 impl<S, B, R> Future for ResponseFuture<S, B>

@@ -1,11 +1,18 @@
-//! A request's head, made ready to be verified.
+//! A request's head: made ready to be verified, and held to what its signature covers.
 
 use std::borrow::Cow;
 
-use http::{Uri, header, request::Parts, uri::PathAndQuery};
+use http::{HeaderName, Uri, header, request::Parts, uri::PathAndQuery};
 
-use super::{claim::is_exact, layer::Shared};
-use crate::sigv4::{PathForm, encode, headers::host_of};
+use super::{
+    Rejection, RejectionKind, VerifySettings,
+    claim::{shown, single},
+    layer::Shared,
+};
+use crate::sigv4::{
+    PathForm, SessionToken, encode,
+    headers::{X_AMZ_SECURITY_TOKEN, host_of, host_text},
+};
 
 /// Gives the head a `host`, which HTTP/2 sends as `:authority` (RFC 9113, section 8.3.1), and replaces
 /// its path by the one that was signed if that is wanted.
@@ -45,6 +52,105 @@ fn rewritten(uri: &Uri, form: PathForm) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
     Uri::from_parts(parts).ok()
+}
+
+/// The path that was signed has to be the path that is received, segment by segment: a router would
+/// see another one otherwise.
+pub(super) fn check_target(head: &Parts, form: PathForm) -> Result<(), Rejection> {
+    let target = |detail| Err(Rejection::new(RejectionKind::Target, detail));
+    let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+    if ![path, query].iter().all(|text| encode::has_whole_escapes(text.as_bytes())) {
+        return target("the path or the query holds a % without two hex digits");
+    }
+    if !is_exact(path, form) {
+        return target(
+            "the path holds dot segments, empty segments, or a slash or a dot that is escaped, which \
+             the signature does not tell from what they stand for",
+        );
+    }
+    Ok(())
+}
+
+/// True if no other path, differing in its segments, has the same canonical form.
+fn is_exact(path: &str, form: PathForm) -> bool {
+    let has = |escape: &[u8]| path.as_bytes().windows(3).any(|at| at.eq_ignore_ascii_case(escape));
+    let folds = form.folds() && matches!(encode::fold(path), Cow::Owned(_));
+    let decodes =
+        !form.encodes_twice() && (has(b"%2e") || form.escaped_slash() == "/" && has(b"%2f"));
+    !folds && !decodes
+}
+
+/// Who routes by the request line's authority (RFC 9112, section 3.2.2) must see the host that was
+/// signed, and no user information, which no one signed.
+pub(super) fn check_host(head: &Parts) -> Result<(), Rejection> {
+    let host = single(head, &header::HOST)?;
+    let (Some(host), Some(authority)) = (host, head.uri.authority()) else {
+        return Ok(()); // without one there is nothing to sign, which the names tell
+    };
+    let same = |text: &str| host.as_bytes().eq_ignore_ascii_case(text.as_bytes());
+    let authority = authority.as_str();
+    if !authority.contains('@') && (same(authority) || host_text(&head.uri).is_some_and(same)) {
+        return Ok(());
+    }
+    Err(Rejection::new(RejectionKind::Target, "host and the request line name different hosts"))
+}
+
+/// What must be signed is signed, and what is signed is there.
+pub(super) fn check_signed_headers(
+    head: &Parts,
+    names: &[&str],
+    settings: &VerifySettings,
+) -> Result<(), Rejection> {
+    if names.len() > head.headers.keys_len() {
+        // Not looked through, since there may be thousands.
+        return Err(Rejection::new(
+            RejectionKind::SignedHeaderMissing,
+            "more headers are signed than are present",
+        ));
+    }
+    let mut found = 0;
+    for name in head.headers.keys() {
+        if names.contains(&name.as_str()) {
+            found += 1;
+        } else if must_be_signed(name, settings) {
+            return Err(Rejection::new(
+                RejectionKind::HeaderNotSigned,
+                format!("{} is present and not signed", shown(name.as_str())),
+            ));
+        }
+    }
+    if !names.contains(&"host") {
+        return Err(Rejection::new(RejectionKind::HeaderNotSigned, "host is not signed"));
+    }
+    if found < names.len() {
+        let missing = names.iter().find(|name| !head.headers.contains_key(**name));
+        return Err(Rejection::new(
+            RejectionKind::SignedHeaderMissing,
+            format!("{:?} is signed and not present", shown(missing.unwrap_or(&""))),
+        ));
+    }
+    // A proxy behind here removes what `connection` names (RFC 9110, section 7.6.1).
+    let options = head.headers.get_all(header::CONNECTION).iter();
+    let mut options = options.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    if options.any(|option| names.iter().any(|name| is_named(option, name))) {
+        return Err(Rejection::new(
+            RejectionKind::Target,
+            "connection names a header that is signed, so that it would be removed",
+        ));
+    }
+    Ok(())
+}
+
+fn must_be_signed(name: &HeaderName, settings: &VerifySettings) -> bool {
+    if *name == X_AMZ_SECURITY_TOKEN && settings.session_token == SessionToken::Unsigned {
+        return false;
+    }
+    settings.required_headers.contains(name)
+        || name.as_str().starts_with("x-amz-") && !settings.unsigned_headers.contains(name)
+}
+
+fn is_named(option: &[u8], name: &str) -> bool {
+    option.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
 }
 
 #[cfg(test)]

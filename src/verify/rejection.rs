@@ -6,8 +6,9 @@ use crate::error::BoxError;
 
 /// Why a request was refused.
 ///
-/// [`Verify`](crate::Verify) puts its [`RejectionKind`] into the extensions of the answer. The text is
-/// for logs: it names what was wrong with the request, some of it in the caller's words, escaped; never
+/// [`Verify`](crate::Verify) puts its [`RejectionKind`] into the extensions of the answer, and an
+/// `Arc<Rejection>`, whose source is the cause where there is one: the error of a lookup or of a body. The
+/// text is for logs: it names what was wrong with the request, some of it in the caller's words, escaped; never
 /// a secret, a session token or a signature.
 pub struct Rejection {
     kind: RejectionKind,
@@ -119,16 +120,22 @@ impl Rejection {
 
 /// Blots out the session token, which may stand in a header or in the query.
 pub(super) fn redact(canonical_request: &mut Vec<u8>) {
-    for (name, end) in
-        [(&b"\nx-amz-security-token:"[..], &b"\n"[..]), (b"X-Amz-Security-Token=", b"&\n")]
-    {
+    const TOKENS: [(&[u8], &[u8]); 6] = [
+        (b"\nx-amz-security-token:", b"\n"),
+        (b"\nx-amz-s3session-token:", b"\n"),
+        (b"\nX-Amz-Security-Token=", b"&\n"),
+        (b"&X-Amz-Security-Token=", b"&\n"),
+        (b"\nX-Amz-S3session-Token=", b"&\n"),
+        (b"&X-Amz-S3session-Token=", b"&\n"),
+    ];
+    for (name, ends) in TOKENS {
         let Some(at) = canonical_request.windows(name.len()).position(|text| text == name) else {
-            continue;
+            continue; // each is there once at most
         };
         let start = at + name.len();
-        let len = canonical_request[start..].iter().position(|byte| end.contains(byte));
-        let len = len.unwrap_or(canonical_request.len() - start);
-        canonical_request.splice(start..start + len, *b"[redacted]");
+        let len = canonical_request[start..].iter().position(|byte| ends.contains(byte));
+        let end = len.map_or(canonical_request.len(), |len| start + len);
+        canonical_request.splice(start..end, *b"[redacted]");
     }
 }
 
@@ -171,6 +178,11 @@ mod tests {
                 "GET\n/\nX-Amz-Security-Token=[redacted]&a=1\nhost:h",
             ),
             ("GET\n/\nX-Amz-Security-Token=a\nh", "GET\n/\nX-Amz-Security-Token=[redacted]\nh"),
+            (
+                "GET\n/\nA-X-Amz-Security-Token=1&X-Amz-Security-Token=a\nh",
+                "GET\n/\nA-X-Amz-Security-Token=1&X-Amz-Security-Token=[redacted]\nh",
+            ),
+            ("GET\n/\n\nx-amz-s3session-token:token", "GET\n/\n\nx-amz-s3session-token:[redacted]"),
         ] {
             let mut bytes = text.as_bytes().to_vec();
             redact(&mut bytes);

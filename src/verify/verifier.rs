@@ -106,10 +106,11 @@ impl Verifier {
         key: &Credentials,
         payload: &PayloadHash,
     ) -> Result<Accepted<'a>, Rejection> {
-        let accepted = self.verify_head(claim, key, Some(payload))?;
-        match accepted.claim.payload {
-            Payload::Hash(signed) => check_payload(&signed, payload)?,
-            Payload::Unsigned | Payload::Received => {}
+        let signed = claim.payload;
+        let text = signed.text().unwrap_or(payload.as_bytes());
+        let accepted = self.verify_payload(claim, key, text)?;
+        if let Payload::Hash(signed) = signed {
+            check_payload(&signed, payload)?;
         }
         Ok(accepted)
     }
@@ -119,29 +120,32 @@ impl Verifier {
         &self,
         claim: Claim<'a>,
         key: &Credentials,
-        received: Option<&PayloadHash>,
     ) -> Result<Accepted<'a>, Rejection> {
-        self.check(&claim, key, received).map_err(|rejection| rejection.of_head(claim.head))?;
+        let signed = claim.payload;
+        let text = signed.text().ok_or_else(|| {
+            Rejection::new(RejectionKind::PayloadHash, "there is no x-amz-content-sha256")
+        })?;
+        self.verify_payload(claim, key, text)
+    }
+
+    /// Verifies a claim whose canonical request ends with this text.
+    fn verify_payload<'a>(
+        &self,
+        claim: Claim<'a>,
+        key: &Credentials,
+        payload: &[u8],
+    ) -> Result<Accepted<'a>, Rejection> {
+        claim.check_key(key)?;
+        self.check_signature(&claim, key, payload)?;
         Ok(Accepted { claim })
     }
 
-    fn check(
+    fn check_signature(
         &self,
         claim: &Claim<'_>,
         key: &Credentials,
-        received: Option<&PayloadHash>,
+        payload: &[u8],
     ) -> Result<(), Rejection> {
-        claim.check_key(key)?;
-        let payload = match (&claim.payload, received) {
-            (Payload::Hash(hash), _) | (Payload::Received, Some(hash)) => hash.as_bytes(),
-            (Payload::Unsigned, _) => b"UNSIGNED-PAYLOAD",
-            (Payload::Received, None) => {
-                return Err(Rejection::new(
-                    RejectionKind::PayloadHash,
-                    "there is no x-amz-content-sha256, which a body that streams needs",
-                ));
-            }
-        };
         let request = self.canonical(claim, payload);
         let mut hash = Sha256::new();
         request.write(&mut hash);
