@@ -49,8 +49,9 @@ async fn main() -> Result<(), BoxError> {
         .add_payload_kind(PayloadKind::Unsigned) // presigned URLs of S3 have no other
         .with_explain(true); // for development
     let layer = VerifyLayer::new(StaticKeys::new([key])?, settings);
-    // The layer holds bodies to its own limit, 16 MiB; axum's is 2 MB.
-    let app = Router::new().fallback(hello).layer(DefaultBodyLimit::disable()).layer(layer);
+    // As the layer's own limit, which unsigned payloads are not held to; axum's is 2 MB.
+    let limit = DefaultBodyLimit::max(16 * 1024 * 1024);
+    let app = Router::new().fallback(hello).layer(limit).layer(layer);
 
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);

@@ -94,6 +94,7 @@ async fn json_has_a_message_and_the_code_in_a_header() {
         );
         assert_eq!(common::header(&response.headers, "content-type"), "application/json");
         let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(json["__type"], code);
         assert!(json["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
     }
 }
@@ -163,6 +164,29 @@ async fn what_differs_is_told_only_where_it_is_wanted() {
         let (_, _, told) = answer(&layer(service, true), request).await;
         assert!(told.contains("x-amz-acl is present and not signed"), "{told}");
     }
+}
+
+#[tokio::test]
+async fn the_callers_words_are_cut_short_and_cannot_break_the_answer() {
+    let far = "a".repeat(40_000);
+    for service in ["execute-api", "s3"] {
+        let mut request = signed(head("/a"), b"");
+        let value = common::header(&request.headers, "authorization").replace("us-east-1", &far);
+        put(&mut request, "authorization", &value.replace("execute-api", service));
+        let (_, _, body) = answer(&layer(service, true), request).await;
+        assert!(body.contains("aaaa") && body.len() < 500, "{body}");
+    }
+    // U+FFFE may not stand in XML (section 2.2), and `<` not as it is.
+    let mut head = head("/a");
+    let value = http::HeaderValue::from_bytes(b"<\xef\xbf\xbe&").expect("legal");
+    head.headers.insert("x-amz-meta-a", value);
+    let identity = Identity::new(credentials()).expect("valid");
+    let settings = common::settings("s3");
+    let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+    Signer::new().sign(&mut head, &params).expect("signed");
+    head.uri = "/b".parse().expect("a URI");
+    let (_, _, body) = answer(&layer("s3", true), head).await;
+    assert!(body.contains("x-amz-meta-a:&lt;\u{fffd}&amp;\n"), "{body}");
 }
 
 #[tokio::test]

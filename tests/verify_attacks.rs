@@ -425,6 +425,12 @@ async fn what_is_signed_against_the_rules_is_refused() {
         ("the path has an escaped slash, S3", Kind::Target, s3, |d| {
             d.target = "/prod%2Forders".to_owned();
         }),
+        ("the path has an escaped dot segment, S3", Kind::Target, s3, |d| {
+            d.target = "/prod/%2E%2E/orders".to_owned();
+        }),
+        ("connection would remove what is signed", Kind::Target, header, |d| {
+            d.headers.push(("connection", "close, X-Amz-Target".to_owned()));
+        }),
         ("the path has a broken escape", Kind::Target, header, |d| d.target = "/a%zz".to_owned()),
         ("the query has a broken escape", Kind::Target, header, |d| d.query[0].1 = "%4".to_owned()),
     ];
@@ -482,6 +488,13 @@ async fn what_is_changed_on_the_way_is_refused() {
         ("another host in the request line", Kind::Target, header, |r| {
             let uri = format!("http://evil.example.com{}", r.uri());
             *r.uri_mut() = Uri::try_from(uri).expect("a URI");
+        }),
+        ("user information in the request line", Kind::Target, header, |r| {
+            let uri = format!("http://admin@api.example.com{}", r.uri());
+            *r.uri_mut() = Uri::try_from(uri).expect("a URI");
+        }),
+        ("a connection option that is signed", Kind::Target, header, |r| {
+            add(r, "connection", "x-amz-target");
         }),
         ("no host", Kind::SignedHeaderMissing, header, |r| remove(r, "host")),
         ("another content-type", Kind::SignatureMismatch, header, |r| {
@@ -708,6 +721,37 @@ async fn a_changed_secret_takes_effect_at_once() {
             assert_eq!(judge(&layer, with(other)).await, Err(Kind::SignatureMismatch));
         }
     }
+}
+
+/// S3 Express names the token of a session in another way.
+#[tokio::test]
+async fn the_token_of_an_s3_express_session_is_compared() {
+    let express = || {
+        let mut draft = temporary();
+        draft.scope = "20150830/us-east-1/s3express/aws4_request".to_owned();
+        draft
+    };
+    let renamed = |mut draft: Draft, token: &str| {
+        draft.drop_header("x-amz-security-token");
+        draft.headers.push(("x-amz-s3session-token", token.to_owned()));
+        draft.signed.insert(3, "x-amz-s3session-token");
+        draft.signed.sort_unstable();
+        draft
+    };
+    let layer = layer("s3express");
+    assert_eq!(judge(&layer, express().sign()).await, Ok(TEMPORARY.to_owned()));
+    let accepted = judge(&layer, renamed(express(), TOKEN).sign()).await;
+    assert_eq!(accepted, Ok(TEMPORARY.to_owned()));
+    let another = judge(&layer, renamed(express(), "another").sign()).await;
+    assert_eq!(another, Err(Kind::SessionToken));
+    let mut needless = renamed(express(), TOKEN);
+    needless.id = ID;
+    assert_eq!(judge(&layer, needless.sign()).await, Err(Kind::SessionToken));
+    let mut both = renamed(express(), TOKEN);
+    both.headers.push(("x-amz-security-token", TOKEN.to_owned()));
+    both.signed.push("x-amz-security-token");
+    both.signed.sort_unstable();
+    assert_eq!(judge(&layer, both.sign()).await, Err(Kind::Malformed));
 }
 
 #[tokio::test]

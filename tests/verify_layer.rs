@@ -18,7 +18,7 @@ use bytes::Bytes;
 use common::{Script, Step, credentials, now, poll_once, signed};
 use http::{HeaderMap, Request, Response, StatusCode, Version, request::Parts};
 use http_body::{Body, SizeHint};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Empty};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
 use tower_sigv4::{
     Clock, ErrorKind, Verify, VerifyLayer,
@@ -330,15 +330,36 @@ async fn a_streamed_body_that_is_wrong_never_ends_well() {
     assert!(error.downcast_ref::<io::Error>().is_some(), "{error}");
 }
 
+/// Most GETs have none, and not every body says in advance that it is empty.
 #[tokio::test]
-async fn what_is_known_to_be_empty_needs_no_hash_to_stream() {
-    let head = unhashed("", []).into_parts().0;
-    let inner = service_fn(async |request: Request<VerifiedBody<Empty<Bytes>>>| {
-        let body = request.into_body().collect().await.expect("right").to_bytes();
-        Ok::<_, Infallible>(Response::new(Full::new(body)))
-    });
-    let response = streamed().layer(inner).oneshot(Request::from_parts(head, Empty::new())).await;
-    assert_eq!(response.expect("an answer").status(), StatusCode::OK);
+async fn a_body_that_is_empty_needs_no_hash_to_stream() {
+    for steps in [vec![], vec![data(""), Step::Yield], vec![Step::Trailers(HeaderMap::new())]] {
+        let body = accepted(&streamed(), unhashed("", steps)).await.expect("accepted").into_body();
+        assert!(body.is_end_stream());
+    }
+    let refused = accepted(&streamed(), unhashed("", [Step::Yield, data("a")])).await;
+    assert_eq!(refused.err(), Some(Kind::PayloadHash));
+}
+
+#[tokio::test]
+async fn an_answer_carries_the_cause_of_the_refusal() {
+    let broken = async |_: String| Err::<Option<Credentials>, _>(io::Error::other("no database"));
+    for (layer, request, cause) in [
+        (with_keys(broken), post("", []), "no database"),
+        (layer(), post("a", [Step::Fail]), "connection reset"),
+    ] {
+        let inner = service_fn(async |_: Accepted| Ok::<_, Infallible>(Answer::default()));
+        let Ok(response) = layer.layer(inner).oneshot(request).await;
+        let rejection = response.extensions().get::<Arc<Rejection>>().expect("a rejection");
+        assert_eq!(response.extensions().get(), Some(&rejection.kind()));
+        let mut causes = vec![];
+        let mut next = std::error::Error::source(&**rejection);
+        while let Some(error) = next {
+            causes.push(error.to_string());
+            next = error.source();
+        }
+        assert_eq!(causes.last().map(String::as_str), Some(cause));
+    }
 }
 
 #[tokio::test]

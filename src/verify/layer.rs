@@ -75,6 +75,13 @@ pub(super) struct Shared {
 /// Pick `Collected` unless bodies are too large for it. With `Streamed` whatever reads the body must
 /// take nothing it has read for true before the body has ended without an error: write to a file that
 /// is renamed in the end, say.
+///
+/// Where the head has no hash, the body has to be collected before the signature can be verified: any
+/// one who knows an access key id can have the limit's bytes held for each connection. Clients of the S3
+/// family always send the hash.
+///
+/// A body that no signature covers, `UNSIGNED-PAYLOAD` or an anonymous request's, is neither collected
+/// nor limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyCheck {
@@ -98,7 +105,7 @@ impl VerifyLayer {
     /// Accepts what is signed with one of these keys and meets these settings.
     ///
     /// `keys` are [`StaticKeys`](super::StaticKeys), a closure or a [`LookupKey`] of your own. Refusals
-    /// have the shape that the service's clients read: XML for the S3 family, else JSON.
+    /// are XML for the S3 family, else JSON; see [`ErrorFormat`].
     pub fn new(keys: impl LookupKey + 'static, settings: VerifySettings) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -128,7 +135,8 @@ impl VerifyLayer {
     /// Sets whether requests without any authorization pass, without a [`Verified`](super::Verified)
     /// (they do not by default).
     ///
-    /// One that carries any is verified all the same, and refused if it is wrong.
+    /// One that carries any is verified all the same, and refused if it is wrong. Of an anonymous request
+    /// nothing is checked: neither its path and host nor its headers and body.
     pub fn with_anonymous(mut self, passes: bool) -> Self {
         self.shared_mut().anonymous = passes;
         self

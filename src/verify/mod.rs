@@ -14,16 +14,29 @@
 //!
 //! The Authorization header and the presigned query, one of the two and once; see [`VerifySettings`]
 //! for what both have to meet, [`BodyCheck`] for when the body is checked, and [`RejectionKind`] for
-//! all that is refused. A signature covers method, path, query, the headers it names and, unless it
-//! says otherwise, the body. It does not cover other headers, trailers, or the order of the query's
-//! parameters (of two with the same name, either may come first), and it does not keep a request from
-//! being sent again within the clock window.
+//! all that is refused. Any host that was signed is accepted: route by host in front.
 //!
-//! Some that AWS accepts are refused here: a `content-type` that is not signed
+//! # What a signature does not tell
+//!
+//! It covers method, path, query, the headers it names and, unless it says otherwise, the body. It
+//! does not cover other headers or trailers, and it does not keep a request from being sent again
+//! within the clock window. These are the same to it:
+//!
+//! - in a query, another order (of two parameters with one name, either may come first), `+` and `%20`,
+//!   `a` and `a=`, `&&` and `&`, a letter and its escape;
+//! - in a header, runs of white space, and `a,b` on one line or on two;
+//! - in a path of the S3 family, a letter and its escape.
+//!
+//! # What AWS accepts and this does not
+//!
+//! A `content-type` that is not signed
 //! ([`with_required_headers`](VerifySettings::with_required_headers)), `aws-chunked` bodies
 //! ([`add_payload_kind`](VerifySettings::add_payload_kind)), `date` in the place of `x-amz-date`, paths
 //! that fold ([`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite)), and URLs presigned in version
 //! 2, as boto3 makes them for S3 unless told `signature_version="s3v4"`.
+//!
+//! SigV4a and the URLs without an expiry by which AWS IoT is reached are not
+//! known here either.
 //!
 //! A head is refused before its body is read. A client that goes on sending may see the connection
 //! reset before it has read the answer; `expect: 100-continue` spares it that.
@@ -31,8 +44,10 @@
 //! # Order of layers
 //!
 //! Limits on connections, sizes and time go outside: a lookup and a body are waited for while the
-//! inner service is held ready. What relies on the caller's identity, such as a cache, goes inside. In
-//! axum, disable its `DefaultBodyLimit` (2 MB) if this layer's own is to count.
+//! inner service is held ready. What relies on the caller's identity, such as a cache, goes inside, and
+//! so does what rewrites the path: in axum, apply this layer to the outer router and not to one that is
+//! nested, which sees no prefix. axum's `DefaultBodyLimit` is 2 MB; raise it if this layer's own limit is
+//! to count.
 
 mod answer;
 mod claim;

@@ -15,8 +15,8 @@ use crate::{body::VerifiedBody, error::BoxError};
 /// Middleware that refuses each request that is not signed by the holder of a key.
 ///
 /// What it accepts reaches the inner service with a [`Verified`](super::Verified) in its extensions;
-/// what it refuses is answered by itself, with a [`RejectionKind`](super::RejectionKind) in the
-/// extensions of the answer. Its errors are the inner service's, so that it fits into a router.
+/// what it refuses is answered by itself, with a [`RejectionKind`](super::RejectionKind) and an
+/// `Arc<`[`Rejection`](super::Rejection)`>` in the extensions of the answer. Its errors are the inner service's, so that it fits into a router.
 ///
 /// Made by [`VerifyLayer`](crate::VerifyLayer), which has an example.
 #[derive(Clone)]

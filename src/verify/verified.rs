@@ -4,8 +4,9 @@ use super::{Claim, claim::Payload};
 
 /// Proof that a request was signed by the holder of a key: who that is, and what the signature covers.
 ///
-/// [`Verify`](crate::Verify) puts it into the extensions of each request it accepts, and nothing else
-/// can make one. A handler that takes a `Verified` cannot be reached without a signature.
+/// [`Verify`](crate::Verify) puts it into the extensions of each request it accepts. Only what has
+/// verified a signature can make one, so that a handler that takes a `Verified` cannot be reached
+/// without.
 #[derive(Clone)]
 pub struct Verified {
     inner: Arc<Inner>,

@@ -6,15 +6,16 @@ use std::{collections::BTreeMap, error::Error, fmt, net::SocketAddr, ops::Range}
 
 use aws_credential_types::Credentials;
 use bytesize::ByteSize;
-use http::{Method, request::Parts};
+use http::Method;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 use tower_sigv4::{
-    Origin, SigningSettings, VerifyLayer,
+    Origin, SigningSettings,
     credentials::{CredentialsCache, EnvironmentCredentials},
     origin::{OriginRules, Rule, SigningBehavior},
 };
 
+pub(crate) use self::verify::Guard;
 use self::verify::VerifySection;
 
 /// Where to listen if nothing else is said.
@@ -32,23 +33,6 @@ pub(crate) struct Config {
     verify: Option<Guard>,
     origins: usize,
     routes: usize,
-}
-
-/// Who may call, and where that is asked.
-#[derive(Clone)]
-pub(crate) struct Guard {
-    pub(crate) layer: VerifyLayer,
-    rules: OriginRules,
-    /// For each rule, whether callers are verified.
-    verified: Vec<bool>,
-}
-
-impl Guard {
-    /// True if the caller of this request is to be verified: on every route that does not say
-    /// otherwise, and where there is no route.
-    pub(crate) fn verifies(&self, head: &Parts) -> bool {
-        self.rules.position(head).map_or(true, |route| self.verified[route])
-    }
 }
 
 impl Config {
@@ -196,14 +180,24 @@ impl File {
                 None => Ok(None),
             };
         };
+        for route in self.route.iter().filter(|route| route.is_verified()) {
+            let passes_on = |origin: &&OriginSection| {
+                origin.name.get_ref() == route.origin.get_ref() && origin.signing != Signing::Always
+            };
+            if self.origin.iter().any(|origin| passes_on(&origin)) {
+                let message = "the caller's signature would go on to this origin, which could use \
+                               it here; give the origin signing = \"always\", or the route \
+                               verify = false";
+                let span = route.origin.span();
+                return Err(ConfigError::new(text, Some(span), message.to_owned()));
+            }
+        }
         // An origin's own limit holds as well, once the caller is known.
         let limits = self.origin.iter().map(|origin| origin.body_limit);
         let limit = limits.map(|limit| limit.unwrap_or(DEFAULT_BODY_LIMIT).as_u64()).max();
-        Ok(Some(Guard {
-            layer: section.build(text, limit.unwrap_or_default())?,
-            rules: rules.clone(),
-            verified: self.route.iter().map(RouteSection::is_verified).collect(),
-        }))
+        let layer = section.build(text, limit.unwrap_or_default())?;
+        let verified = self.route.iter().map(RouteSection::is_verified).collect();
+        Ok(Some(Guard::new(layer, rules.clone(), verified)))
     }
 }
 
@@ -294,7 +288,7 @@ struct OriginSection {
     body_limit: Option<ByteSize>,
 }
 
-#[derive(Deserialize, Default, Clone, Copy)]
+#[derive(Deserialize, Default, Clone, Copy, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 enum Signing {
     #[default]

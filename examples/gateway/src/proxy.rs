@@ -22,12 +22,12 @@ use tokio::{sync::oneshot, time};
 use tower::{
     ServiceBuilder, ServiceExt, service_fn, timeout::error::Elapsed, util::BoxCloneSyncService,
 };
-use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutBody};
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutBody, TimeoutError};
 use tower_sigv4::{
     SigningLayer,
     body::{SignedBody, VerifiedBody},
     origin::remove_hop_by_hop,
-    verify::ResponseBody,
+    verify::{Rejection, ResponseBody},
 };
 
 use crate::{
@@ -39,6 +39,7 @@ use crate::{
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an origin may take from the end of a request to the head of its answer.
 const ORIGIN_TIMEOUT: Duration = Duration::from_secs(60);
+const TOO_SLOW: &str = "the request's body came too slowly";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -62,17 +63,27 @@ type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
 /// Verifies who calls, on the routes where that is asked.
 fn guarded(guard: Option<Guard>, inner: Stack) -> Stack {
     let Some(guard) = guard else { return inner };
-    let verified = ServiceBuilder::new()
-        .map_response(|response: http::Response<ResponseBody<Body>>| response.map(Body::new))
+    let checked = ServiceBuilder::new()
+        .map_response(verified)
         .layer(guard.layer.clone())
         .map_request(|request: Request<VerifiedBody<Body>>| request.map(Body::new))
         .service(inner.clone());
-    let verified = BoxCloneSyncService::new(verified);
+    let checked = BoxCloneSyncService::new(checked);
     BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
         let (head, body) = request.into_parts();
-        let service = if guard.verifies(&head) { &verified } else { &inner };
+        let service = if guard.verifies(&head) { &checked } else { &inner };
         service.clone().oneshot(Request::from_parts(head, body))
     }))
+}
+
+/// The answer on a route that verifies: the origin's, or a refusal.
+fn verified(response: http::Response<ResponseBody<Body>>) -> Response {
+    match response.extensions().get::<Arc<Rejection>>() {
+        Some(rejection) if caused_by::<TimeoutError>(&**rejection, |_| true) => {
+            message(StatusCode::REQUEST_TIMEOUT, TOO_SLOW)
+        }
+        _ => response.map(Body::new),
+    }
 }
 
 type HttpClient = Client<HttpsConnector<HttpConnector>, Body>;
@@ -148,8 +159,8 @@ fn for_client(response: http::Response<Incoming>) -> Response {
 async fn answer(error: BoxError) -> Response {
     let text = chain(&*error);
     let (status, told) = match error.downcast_ref::<tower_sigv4::Error>() {
-        _ if caused_by::<tower_http::timeout::TimeoutError>(&*error, |_| true) => {
-            (StatusCode::REQUEST_TIMEOUT, "the request's body came too slowly".to_owned())
+        _ if caused_by::<TimeoutError>(&*error, |_| true) => {
+            (StatusCode::REQUEST_TIMEOUT, TOO_SLOW.to_owned())
         }
         Some(own) => (own.status(), own.to_string()),
         None if timed_out(&*error) => {
@@ -199,6 +210,7 @@ mod tests {
 
     use axum::body::Bytes;
     use http_body::Frame;
+    use tower_sigv4::sigv4::SigningParams;
 
     use super::*;
 
@@ -230,6 +242,28 @@ mod tests {
             TimeoutBody::new(BODY_TIMEOUT, Stops).collect().await.expect_err("timed out");
         let error = axum::Error::new(streamed);
         assert_eq!(answer(error.into()).await.status(), StatusCode::REQUEST_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_is_to_be_verified_is_told_so_too() {
+        let address = "127.0.0.1:1".parse().expect("an address");
+        let config = crate::demo::config(address)
+            + "[verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n\
+               [[verify.key]]\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n";
+        let config = Config::parse(&config).expect("sound");
+        let key = aws_credential_types::Credentials::new("AKID", "secret", None, None, "test");
+        let head = Request::post("http://h/").body(()).expect("a request");
+        let (mut head, ()) = head.into_parts();
+        let settings = tower_sigv4::SigningSettings::new("execute-api", "us-east-1");
+        let identity = tower_sigv4::sigv4::Identity::new(key).expect("valid");
+        let payload = tower_sigv4::sigv4::PayloadHash::EMPTY;
+        let now = std::time::SystemTime::now();
+        let settings = settings.expect("a scope");
+        let params = SigningParams::new(&settings, &identity, payload, now);
+        tower_sigv4::sigv4::Signer::new().sign(&mut head, &params).expect("signed");
+        let request = Request::from_parts(head, Body::new(Stops));
+        let response = router(&config).expect("a router").oneshot(request).await;
+        assert_eq!(response.expect("an answer").status(), StatusCode::REQUEST_TIMEOUT);
     }
 
     #[tokio::test]

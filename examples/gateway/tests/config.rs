@@ -102,45 +102,43 @@ fn each_mistake_is_told_with_its_line_and_cure() {
     assert!(check("").1.contains("no [[route]]"));
 }
 
+fn verify_section() -> String {
+    let valid = VALID.replace("no-override", "always");
+    format!(
+        "{valid}[verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n\
+         unsigned_headers = [\"x-amz-cf-id\"]\nrequired_headers = [\"X-Tenant\"]\n\
+         [[verify.key]]\n{KEY}"
+    )
+}
+
+const BOBS: &str = "\"AKIDBOB\"\nsecret_access_key = \"hunter2\"";
 const KEY: &str = "access_key_id = \"AKIDBOB\"\nsecret_access_key = \"hunter2\"\n";
 
 /// `VALID` is 17 lines long, `[verify]` begins at 18.
 #[test]
 fn each_mistake_about_callers_is_told_with_its_line_and_cure() {
-    let verify = format!(
-        "{VALID}[verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n[[verify.key]]\n{KEY}"
-    );
+    let verify = verify_section();
     assert_eq!(check(&verify).0, Some(0));
     for (from, to, line, told) in [
         ("[verify]\nservice", "[verify]\nkeys = 1\nservice", 19, "unknown field `keys`"),
-        (
-            "service = \"execute-api\"\nregion = \"us-east-1\"\n[[verify",
-            "region = \"r\"\n[[verify",
-            18,
-            "missing field `service`",
-        ),
-        ("region = \"us-east-1\"\n[[verify", "region = \"\"\n[[verify", 20, "region \"\""),
-        ("AKIDBOB", "AKID BOB", 22, "stray space"),
-        (
-            "\"AKIDBOB\"\nsecret_access_key = \"hunter2\"",
-            "\"AKIDBOB\"\nsecret_access_key = \" hunter2\"",
-            22,
-            "white space",
-        ),
-        (
-            "\"AKIDBOB\"\nsecret_access_key = \"hunter2\"",
-            "\"AKIDBOB\"\nsecret_access_key = 12345",
-            23,
-            "in quotes",
-        ),
+        ("[verify]\nservice = \"execute-api\"\n", "[verify]\n", 18, "missing field `service`"),
+        ("us-east-1\"\nunsigned", "\"\nunsigned", 20, "region \"\""),
+        ("x-amz-cf-id", "x amz", 21, "\"x amz\" is not the name of a header"),
+        ("x-amz-cf-id", "x-amz-date", 21, "x-amz-date is a part of the signature"),
+        ("X-Tenant", "", 22, "\"\" is not the name of a header"),
+        ("AKIDBOB", "AKID BOB", 24, "stray space"),
+        (BOBS, "\"AKIDBOB\"\nsecret_access_key = \" hunter2\"", 24, "white space"),
+        (BOBS, "\"AKIDBOB\"\nsecret_access_key = 12345", 25, "in quotes"),
         (KEY, &format!("{KEY}[[verify.key]]\n{KEY}"), 19, "two keys with the id \"AKIDBOB\""),
         (&format!("[[verify.key]]\n{KEY}"), "", 19, "no one may call"),
         (
             &format!("[[verify.key]]\n{KEY}"),
             "keys_file_env = \"NO_SUCH_VARIABLE\"\n",
-            21,
+            23,
             "\"NO_SUCH_VARIABLE\": environment variable not found",
         ),
+        ("\"always\"", "\"no-override\"", 17, "give the origin signing = \"always\""),
+        ("\"always\"", "\"never\"", 17, "would go on to this origin"),
     ] {
         assert!(verify.contains(from), "{from}");
         let (code, text) = check(&verify.replacen(from, to, 1));
@@ -149,6 +147,9 @@ fn each_mistake_about_callers_is_told_with_its_line_and_cure() {
         assert!(text.contains(told), "{to}: {text}");
         assert!(!text.contains("hunter2") && !text.contains("12345"), "{to}: {text}");
     }
+    let open = verify.replace("\"always\"", "\"never\"");
+    let open = open.replace("path = \"/orders\"", "path = \"/orders\"\nverify = false");
+    assert_eq!(check(&open).0, Some(0));
     let asked = VALID.replace("origin = \"orders\"", "verify = true\norigin = \"orders\"");
     let (code, text) = check(&asked);
     assert_eq!(code, Some(1));
@@ -157,8 +158,9 @@ fn each_mistake_about_callers_is_told_with_its_line_and_cure() {
 
 #[test]
 fn a_file_of_keys_is_read_as_the_configuration_is() {
+    let valid = VALID.replace("no-override", "always");
     let config =
-        format!("{VALID}[verify]\nservice = \"s3\"\nregion = \"r\"\nkeys_file_env = \"CALLERS\"\n");
+        format!("{valid}[verify]\nservice = \"s3\"\nregion = \"r\"\nkeys_file_env = \"CALLERS\"\n");
     let file = TempFile::new(&config);
     for (keys, code, told) in [
         (format!("[[key]]\n{KEY}"), 0, "no errors"),

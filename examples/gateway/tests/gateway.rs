@@ -115,6 +115,13 @@ async fn callers_are_verified_where_the_file_says_so() {
         let answer = exchange(gateway.address, &request).await;
         assert_eq!(answer.status, status, "{request}\n{}", answer.body);
     }
+    // What another server might read as another path is no open one.
+    for path in ["..%2forders", "%2e%2e%2Forders", "..;/orders", "..%5corders", "%252e%252e/orders"]
+    {
+        let request =
+            format!("GET /public/{path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+        assert_eq!(exchange(gateway.address, &request).await.status, 403, "{path}");
+    }
     let seen = origin.seen();
     assert_eq!(seen.len(), 3);
     assert!(seen[0].starts_with("GET /prod/1?a=1 HTTP/1.1\r\n"), "{}", seen[0]);

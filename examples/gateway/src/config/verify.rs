@@ -3,15 +3,46 @@
 use std::{env, fs};
 
 use aws_credential_types::Credentials;
+use http::{HeaderName, request::Parts};
 use serde::Deserialize;
 use toml::Spanned;
 use tower_sigv4::{
     VerifyLayer,
+    origin::OriginRules,
     sigv4::Identity,
     verify::{BodyCheck, PayloadKind, StaticKeys, VerifySettings},
 };
 
 use super::{ConfigError, Secret, located, without_value};
+
+/// Who may call, and where that is asked.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    pub(crate) layer: VerifyLayer,
+    rules: OriginRules,
+    /// For each rule, whether callers are verified.
+    verified: Vec<bool>,
+}
+
+impl Guard {
+    pub(super) fn new(layer: VerifyLayer, rules: OriginRules, verified: Vec<bool>) -> Self {
+        Self { layer, rules, verified }
+    }
+
+    /// True if the caller of this request is to be verified: on every route that does not say
+    /// otherwise, where there is no route, and where an origin might read another path than the one
+    /// that the route was chosen by.
+    pub(crate) fn verifies(&self, head: &Parts) -> bool {
+        let open = self.rules.position(head).is_ok_and(|route| !self.verified[route]);
+        !open || is_doubtful(head.uri.path())
+    }
+}
+
+/// True for a path that holds what some servers take for a slash, or decode twice, or cut off.
+fn is_doubtful(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    ["%2f", "%5c", "\\", "%25", ";", "%3b", "%00"].iter().any(|doubt| path.contains(doubt))
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +53,11 @@ pub(super) struct VerifySection {
     keys_file_env: Option<Spanned<String>>,
     #[serde(default)]
     unsigned_payload: bool,
+    /// Headers that must be signed where they are present, besides `host` and `x-amz-*`.
+    required_headers: Option<Vec<Spanned<String>>>,
+    /// Those of `x-amz-*` that something before the gateway adds.
+    #[serde(default)]
+    unsigned_headers: Vec<Spanned<String>>,
     #[serde(default)]
     explain: bool,
     #[serde(default)]
@@ -55,6 +91,13 @@ impl VerifySection {
         if self.unsigned_payload {
             settings = settings.add_payload_kind(PayloadKind::Unsigned);
         }
+        if let Some(names) = &self.required_headers {
+            let names = names.iter().map(|name| header_name(text, name));
+            settings = settings.with_required_headers(names.collect::<Result<Vec<_>, _>>()?);
+        }
+        for name in &self.unsigned_headers {
+            settings = settings.add_unsigned_header(header_name(text, name)?).map_err(at(name))?;
+        }
         let mut keys = credentials_of(text, &self.key)?;
         if let Some(variable) = &self.keys_file_env {
             let at_variable = |error| ConfigError::new(text, Some(variable.span()), error);
@@ -70,6 +113,13 @@ impl VerifySection {
         let check = BodyCheck::Collected { limit: body_limit };
         Ok(VerifyLayer::new(keys, settings).with_body_check(check))
     }
+}
+
+fn header_name(text: &str, name: &Spanned<String>) -> Result<HeaderName, ConfigError> {
+    HeaderName::try_from(name.get_ref()).map_err(|_| {
+        let message = format!("{:?} is not the name of a header", name.get_ref());
+        ConfigError::new(text, Some(name.span()), message)
+    })
 }
 
 /// The keys of the file that an environment variable names.
