@@ -6,6 +6,7 @@
 use std::{borrow::Cow, iter};
 
 use http::{header, request::Parts};
+use memchr::{memchr, memchr2_iter};
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
@@ -156,7 +157,8 @@ impl<'a> Authorization<'a> {
             .ok_or(Fault::Malformed("Credential does not begin with an access key id"))?;
         // That a name is one of a header is found where the header is looked for.
         let signed_headers: Names<'a> = elements(signed_headers, b';', escaped).collect();
-        let is_lower = |name: &str| !name.bytes().any(|byte| byte.is_ascii_uppercase());
+        let is_lower =
+            |name: &str| name.bytes().fold(true, |lower, byte| lower & !byte.is_ascii_uppercase());
         if !signed_headers.iter().all(|name| !name.is_empty() && is_lower(name))
             || !signed_headers.is_sorted_by(|a, b| a < b)
         {
@@ -182,7 +184,7 @@ impl<'a> Authorization<'a> {
 }
 
 fn split_once(text: &str, separator: u8) -> Option<(&str, &str)> {
-    let at = text.as_bytes().iter().position(|byte| *byte == separator)?;
+    let at = memchr(separator, text.as_bytes())?;
     Some((&text[..at], &text[at + 1..]))
 }
 
@@ -197,9 +199,11 @@ fn elements(list: &str, separator: u8, escaped: bool) -> impl Iterator<Item = &s
     iter::from_fn(move || {
         let list = rest?;
         let bytes = list.as_bytes();
-        let end = bytes.iter().enumerate().position(|(at, &byte)| {
-            byte == separator || escaped && byte == b'%' && is_escape_of(&bytes[at..], separator)
-        });
+        let end = match escaped {
+            true => memchr2_iter(separator, b'%', bytes)
+                .find(|&at| bytes[at] == separator || is_escape_of(&bytes[at..], separator)),
+            false => memchr(separator, bytes),
+        };
         let Some(end) = end else { return rest.take() };
         let len = if bytes[end] == separator { 1 } else { 3 };
         rest = Some(&list[end + len..]);

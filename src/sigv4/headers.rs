@@ -8,9 +8,6 @@ use http::{HeaderName, HeaderValue, Uri, header, uri::Scheme};
 pub(crate) const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 /// `x-amz-content-sha256`
 pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
-/// `x-amz-s3session-token`
-pub(crate) const X_AMZ_S3SESSION_TOKEN: HeaderName =
-    HeaderName::from_static("x-amz-s3session-token");
 /// `x-amz-security-token`
 pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aws_credential_types::Credentials;
-use http::{HeaderName, HeaderValue, request::Parts};
+use http::{HeaderMap, HeaderValue, request::Parts};
 use percent_encoding::percent_decode_str;
 
 use super::{Rejection, RejectionKind, VerifySettings, head};
@@ -14,7 +14,6 @@ use crate::sigv4::{
     PayloadHash,
     authorization::{Authorization, Fault},
     encode,
-    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN},
     scope::Timestamp,
 };
 
@@ -60,6 +59,37 @@ enum Token<'a> {
     Query(&'a str),
 }
 
+/// The headers that a claim is read from. Each can be there but once: which of two is meant no one
+/// could tell.
+#[derive(Default)]
+struct Fields<'a> {
+    host: Option<&'a HeaderValue>,
+    date: Option<&'a HeaderValue>,
+    content_sha256: Option<&'a HeaderValue>,
+    security_token: Option<&'a HeaderValue>,
+    s3session_token: Option<&'a HeaderValue>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(headers: &'a HeaderMap) -> Result<Self, Rejection> {
+        let mut fields = Self::default();
+        for (name, value) in headers {
+            let field = match name.as_str() {
+                "host" => &mut fields.host,
+                "x-amz-date" => &mut fields.date,
+                "x-amz-content-sha256" => &mut fields.content_sha256,
+                "x-amz-security-token" => &mut fields.security_token,
+                "x-amz-s3session-token" => &mut fields.s3session_token,
+                _ => continue,
+            };
+            if field.replace(value).is_some() {
+                return Err(twice(name.as_str()));
+            }
+        }
+        Ok(fields)
+    }
+}
+
 impl<'a> Claim<'a> {
     pub(super) fn read(
         head: &'a Parts,
@@ -67,14 +97,15 @@ impl<'a> Claim<'a> {
         now: SystemTime,
     ) -> Result<Self, Rejection> {
         let authorization = Authorization::read(head).map_err(of_fault)?;
+        let fields = Fields::read(&head.headers)?;
         check_scope(&authorization, settings)?;
-        let time = time(head, &authorization)?;
+        let time = time(&fields, &authorization)?;
         check_window(&authorization, &time, settings.clock_window, now)?;
         head::check_target(head, settings.path_form)?;
-        head::check_host(head)?;
+        head::check_host(&head.uri, fields.host)?;
         head::check_signed_headers(head, &authorization.signed_headers, settings)?;
-        let payload = payload(head, &authorization, settings)?;
-        let token = token(head, &authorization)?;
+        let payload = payload(&fields, &authorization, settings)?;
+        let token = token(&fields, &authorization)?;
         Ok(Self { head, authorization, time, payload, now, token })
     }
 
@@ -175,15 +206,14 @@ fn check_scope(claimed: &Authorization<'_>, settings: &VerifySettings) -> Result
 }
 
 /// The time of signing, whose day is that of the scope.
-fn time(head: &Parts, claimed: &Authorization<'_>) -> Result<Timestamp, Rejection> {
-    let header = single(head, &X_AMZ_DATE)?;
-    let text = match (header, &claimed.presigned) {
+fn time(fields: &Fields<'_>, claimed: &Authorization<'_>) -> Result<Timestamp, Rejection> {
+    let text = match (fields.date, &claimed.presigned) {
         (Some(value), None) => value.as_bytes(),
         (None, Some(presigned)) => presigned.date.as_bytes(),
         (None, None) => {
             return Err(Rejection::new(RejectionKind::Date, "there is no x-amz-date"));
         }
-        (Some(_), Some(_)) => return Err(twice(&X_AMZ_DATE)),
+        (Some(_), Some(_)) => return Err(twice("x-amz-date")),
     };
     let time = Timestamp::parse(text).ok_or_else(|| {
         Rejection::new(RejectionKind::Date, "x-amz-date is no time such as 20150830T123600Z")
@@ -227,14 +257,14 @@ fn check_window(
 }
 
 fn payload(
-    head: &Parts,
+    fields: &Fields<'_>,
     claimed: &Authorization<'_>,
     settings: &VerifySettings,
 ) -> Result<Payload, Rejection> {
-    let header = single(head, &X_AMZ_CONTENT_SHA256)?.map(HeaderValue::as_bytes);
+    let header = fields.content_sha256.map(HeaderValue::as_bytes);
     let parameter = claimed.presigned.as_ref().and_then(|presigned| presigned.content_sha256);
     let declared = match (header, parameter) {
-        (Some(_), Some(_)) => return Err(twice(&X_AMZ_CONTENT_SHA256)),
+        (Some(_), Some(_)) => return Err(twice("x-amz-content-sha256")),
         (header, parameter) => header.or(parameter.map(str::as_bytes)),
     };
     let payload = match declared {
@@ -270,19 +300,17 @@ fn payload(
 }
 
 /// The token of the session; S3 Express has another name for it.
-fn token<'a>(head: &'a Parts, claimed: &Authorization<'a>) -> Result<Token<'a>, Rejection> {
-    let mut header = single(head, &X_AMZ_SECURITY_TOKEN)?;
-    if claimed.service == "s3express"
-        && let Some(session) = single(head, &X_AMZ_S3SESSION_TOKEN)?
-        && header.replace(session).is_some()
-    {
-        return Err(twice(&X_AMZ_SECURITY_TOKEN));
-    }
+fn token<'a>(fields: &Fields<'a>, claimed: &Authorization<'a>) -> Result<Token<'a>, Rejection> {
+    let header = match (fields.security_token, fields.s3session_token) {
+        (header, session) if claimed.service != "s3express" || session.is_none() => header,
+        (None, session) => session,
+        (Some(_), _) => return Err(twice("x-amz-security-token")),
+    };
     match (header, &claimed.presigned) {
         (None, None) => Ok(Token::None),
         (Some(value), None) => Ok(Token::Header(value.as_bytes())),
         (None, Some(presigned)) => Ok(presigned.session_token.map_or(Token::None, Token::Query)),
-        (Some(_), Some(_)) => Err(twice(&X_AMZ_SECURITY_TOKEN)),
+        (Some(_), Some(_)) => Err(twice("x-amz-security-token")),
     }
 }
 
@@ -291,19 +319,7 @@ pub(super) fn shown(text: &str) -> &str {
     text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
 }
 
-/// The value of a header that can have but one: which of two is meant no one could tell.
-pub(super) fn single<'a>(
-    head: &'a Parts,
-    name: &HeaderName,
-) -> Result<Option<&'a HeaderValue>, Rejection> {
-    let mut values = head.headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (value, None) => Ok(value),
-        (_, Some(_)) => Err(twice(name)),
-    }
-}
-
-fn twice(name: &HeaderName) -> Rejection {
+fn twice(name: &str) -> Rejection {
     Rejection::new(RejectionKind::Malformed, format!("{name} is given twice"))
 }
 

@@ -2,13 +2,9 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderName, Uri, header, request::Parts, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Uri, header, request::Parts, uri::PathAndQuery};
 
-use super::{
-    Rejection, RejectionKind, VerifySettings,
-    claim::{shown, single},
-    layer::Shared,
-};
+use super::{Rejection, RejectionKind, VerifySettings, claim::shown, layer::Shared};
 use crate::sigv4::{
     PathForm, SessionToken, encode,
     headers::{X_AMZ_SECURITY_TOKEN, host_of, host_text},
@@ -82,14 +78,13 @@ fn is_exact(path: &str, form: PathForm) -> bool {
 
 /// Who routes by the request line's authority (RFC 9112, section 3.2.2) must see the host that was
 /// signed, and no user information, which no one signed.
-pub(super) fn check_host(head: &Parts) -> Result<(), Rejection> {
-    let host = single(head, &header::HOST)?;
-    let (Some(host), Some(authority)) = (host, head.uri.authority()) else {
+pub(super) fn check_host(uri: &Uri, host: Option<&HeaderValue>) -> Result<(), Rejection> {
+    let (Some(host), Some(authority)) = (host, uri.authority()) else {
         return Ok(()); // without one there is nothing to sign, which the names tell
     };
     let same = |text: &str| host.as_bytes().eq_ignore_ascii_case(text.as_bytes());
     let authority = authority.as_str();
-    if !authority.contains('@') && (same(authority) || host_text(&head.uri).is_some_and(same)) {
+    if !authority.contains('@') && (same(authority) || host_text(uri).is_some_and(same)) {
         return Ok(());
     }
     Err(Rejection::new(RejectionKind::Target, "host and the request line name different hosts"))
