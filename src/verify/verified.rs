@@ -16,7 +16,8 @@ struct Inner {
     access_key_id: String,
     region: String,
     service: String,
-    signed_headers: Vec<String>,
+    /// With `;` between them.
+    signed_headers: String,
     time: SystemTime,
     payload: PayloadKind,
     presigned: bool,
@@ -39,7 +40,7 @@ impl Verified {
             access_key_id: authorization.access_key_id.clone().into_owned(),
             region: authorization.region.to_owned(),
             service: authorization.service.to_owned(),
-            signed_headers: authorization.signed_headers.iter().map(ToString::to_string).collect(),
+            signed_headers: authorization.signed_headers.join(";"),
             time: claim.time.system_time(),
             payload: match claim.payload {
                 Payload::Hash(_) | Payload::Received => PayloadKind::Signed,
@@ -76,7 +77,7 @@ impl Verified {
 
     /// The names of the headers that the signature covers, in lower case, sorted.
     pub fn signed_headers(&self) -> impl Iterator<Item = &str> {
-        self.inner.signed_headers.iter().map(String::as_str)
+        self.inner.signed_headers.split(';')
     }
 
     /// What the signature says of the payload.
