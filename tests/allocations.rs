@@ -60,9 +60,7 @@ fn post() -> Request<Body> {
 }
 
 fn with_token() -> Credentials {
-    let valid = credentials();
-    let token = Some("t".repeat(560));
-    Credentials::new(valid.access_key_id(), valid.secret_access_key(), token, None, "test")
+    common::with_token(Some("t".repeat(560)))
 }
 
 #[test]
@@ -96,15 +94,7 @@ fn presigned(head: &Parts, key: &Credentials) -> Parts {
     settings.signature_location = aws_sigv4::http_request::SignatureLocation::QueryParams;
     settings.expires_in = Some(std::time::Duration::from_secs(60));
     let identity = key.clone().into();
-    let params = aws_sigv4::sign::v4::SigningParams::builder()
-        .identity(&identity)
-        .region("us-east-1")
-        .name("execute-api")
-        .time(now())
-        .settings(settings)
-        .build()
-        .expect("complete")
-        .into();
+    let params = common::aws_params(&identity, "execute-api", now(), settings);
     let url = format!("https://{HOST}{}", head.uri);
     let signable = aws_sigv4::http_request::SignableRequest::new(
         "GET",

@@ -21,7 +21,6 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, SigningLayer, SigningSettings, VerifyLayer,
     body::{SignedBody, VerifiedBody},
-    credentials::Credentials,
     origin::Direct,
     sigv4::{AllExcept, Identity, PathForm, PayloadHash, Signer, SigningParams},
     verify::{
@@ -36,9 +35,7 @@ fn verify_settings(service: &str) -> VerifySettings {
 }
 
 fn verify_layer(service: &str, token: Option<String>, now: SystemTime) -> VerifyLayer {
-    let own = credentials();
-    let (id, secret) = (own.access_key_id(), own.secret_access_key());
-    let keys = StaticKeys::new([Credentials::new(id, secret, token, None, "test")]);
+    let keys = StaticKeys::new([common::with_token(token)]);
     VerifyLayer::new(keys.expect("valid"), verify_settings(service)).with_clock(Clock::manual(now))
 }
 
@@ -74,14 +71,7 @@ async fn what_the_signing_layer_sends_is_accepted() {
         let request = request.body(Full::new(Bytes::from(body))).expect("a request");
         let shown = format!("{service} {request:?}");
 
-        let own = credentials();
-        let key = Credentials::new(
-            own.access_key_id(),
-            own.secret_access_key(),
-            token.clone(),
-            None,
-            "test",
-        );
+        let key = common::with_token(token.clone());
         let settings = SigningSettings::new(service, "us-east-1").expect("a scope");
         let signing = SigningLayer::new(key, Direct::new(settings)).with_clock(Clock::manual(now));
         let verify = verify_layer(service, token, now);
@@ -145,24 +135,9 @@ async fn what_aws_sigv4_signs_is_accepted() {
             settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
             presigned += 1;
         }
-        let own = credentials();
-        let key = Credentials::new(
-            own.access_key_id(),
-            own.secret_access_key(),
-            token.clone(),
-            None,
-            "test",
-        );
+        let key = common::with_token(token.clone());
         let identity = key.into();
-        let params = aws_sigv4::sign::v4::SigningParams::builder()
-            .identity(&identity)
-            .region("us-east-1")
-            .name(service)
-            .time(now)
-            .settings(settings)
-            .build()
-            .expect("complete")
-            .into();
+        let params = common::aws_params(&identity, service, now, settings);
         let signable = SignableRequest::new(
             method,
             &*text,

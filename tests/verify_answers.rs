@@ -20,11 +20,13 @@ use tower_sigv4::{
 
 const TOKEN: &str = "hunter2+token/x==";
 
+fn temporary() -> Credentials {
+    let (own, token) = (credentials(), Some(TOKEN.to_owned()));
+    Credentials::new("ASIAEXAMPLE", own.secret_access_key(), token, None, "test")
+}
+
 fn keys() -> StaticKeys {
-    let own = credentials();
-    let secret = own.secret_access_key();
-    let temporary = Credentials::new("ASIAEXAMPLE", secret, Some(TOKEN.to_owned()), None, "test");
-    StaticKeys::new([own.clone(), temporary]).expect("valid")
+    StaticKeys::new([credentials(), temporary()]).expect("valid")
 }
 
 fn layer(service: &str, explain: bool) -> VerifyLayer {
@@ -55,10 +57,7 @@ fn head(target: &str) -> Parts {
 
 /// A request by temporary credentials whose query was changed on the way.
 fn changed(service: &str) -> Parts {
-    let own = credentials();
-    let token = Some(TOKEN.to_owned());
-    let key = Credentials::new("ASIAEXAMPLE", own.secret_access_key(), token, None, "test");
-    let identity = Identity::new(key).expect("valid");
+    let identity = Identity::new(temporary()).expect("valid");
     let settings = common::settings(service);
     let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
     let mut head = head("/a?b=1");
@@ -196,9 +195,7 @@ async fn an_answer_holds_no_secret_and_no_signature() {
         // The signature that would have been right for what was received.
         let mut right = changed(service);
         let settings = common::settings(service);
-        let token = Some(TOKEN.to_owned());
-        let key = Credentials::new("ASIAEXAMPLE", own.secret_access_key(), token, None, "test");
-        let identity = Identity::new(key).expect("valid");
+        let identity = Identity::new(temporary()).expect("valid");
         let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
         let given = right.headers["authorization"].to_str().expect("ASCII").to_owned();
         Signer::new().sign(&mut right, &params).expect("signed");

@@ -371,15 +371,7 @@ async fn an_unsigned_payload_streams_as_it_is_where_it_is_allowed() {
     let mut settings = aws_sigv4::http_request::SigningSettings::default();
     settings.payload_checksum_kind = aws_sigv4::http_request::PayloadChecksumKind::XAmzSha256;
     let identity = credentials().into();
-    let params = aws_sigv4::sign::v4::SigningParams::builder()
-        .identity(&identity)
-        .region("us-east-1")
-        .name("execute-api")
-        .time(now())
-        .settings(settings)
-        .build()
-        .expect("complete")
-        .into();
+    let params = common::aws_params(&identity, "execute-api", now(), settings);
     let mut request = Request::post("http://api.example.com/orders")
         .header("host", "api.example.com")
         .body(Script::new([data("any"), Step::Trailers(HeaderMap::new()), Step::Hang]))

@@ -17,6 +17,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use aws_smithy_runtime_api::client::identity::Identity as SmithyIdentity;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri, request::Parts};
 use http_body::{Body, Frame, SizeHint};
@@ -38,6 +39,30 @@ pub fn now() -> SystemTime {
 
 pub fn credentials() -> Credentials {
     Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", None, None, "test")
+}
+
+/// The same with a session token.
+pub fn with_token(token: Option<String>) -> Credentials {
+    let own = credentials();
+    Credentials::new(own.access_key_id(), own.secret_access_key(), token, None, "test")
+}
+
+/// What AWS's signer is told to sign with.
+pub fn aws_params<'a>(
+    identity: &'a SmithyIdentity,
+    service: &'a str,
+    time: SystemTime,
+    settings: aws_sigv4::http_request::SigningSettings,
+) -> aws_sigv4::http_request::SigningParams<'a> {
+    aws_sigv4::sign::v4::SigningParams::builder()
+        .identity(identity)
+        .region("us-east-1")
+        .name(service)
+        .time(time)
+        .settings(settings)
+        .build()
+        .expect("complete")
+        .into()
 }
 
 pub fn settings(service: &str) -> SigningSettings {
