@@ -5,14 +5,7 @@
 //! curl --aws-sigv4 aws:amz:us-east-1:execute-api --user AKIDEXAMPLE:secret http://127.0.0.1:8080/
 //! ```
 
-use std::env;
-
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, FromRequestParts},
-    response::Html,
-};
+use axum::{Router, body::Bytes, extract::FromRequestParts};
 use http::{StatusCode, request::Parts};
 use tokio::net::TcpListener;
 use tower_sigv4::{
@@ -33,27 +26,23 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 /// Well-formed XML, since clients of S3 read no other answers.
-async fn hello(Caller(caller): Caller, body: Bytes) -> Html<String> {
-    Html(format!("<p>{} sent {} bytes</p>", caller.access_key_id(), body.len()))
+async fn hello(Caller(caller): Caller, body: Bytes) -> String {
+    format!("<p>{} sent {} bytes</p>", caller.access_key_id(), body.len())
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    let arguments: Vec<_> = env::args().skip(1).collect();
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [address, service] = &arguments[..] else {
         return Err("usage: verify_server ADDRESS SERVICE".into());
     };
-
     let key = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
     let settings = VerifySettings::new(service, "us-east-1")?
         .add_payload_kind(PayloadKind::Unsigned) // presigned URLs of S3 have no other
         .with_explain(true); // for development
     let layer = VerifyLayer::new(StaticKeys::new([key])?, settings);
-    // As the layer's own limit, which unsigned payloads are not held to; axum's is 2 MB.
-    let limit = DefaultBodyLimit::max(16 * 1024 * 1024);
-    let app = Router::new().fallback(hello).layer(limit).layer(layer);
 
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, app).await?)
+    Ok(axum::serve(listener, Router::new().fallback(hello).layer(layer)).await?)
 }

@@ -50,7 +50,7 @@ def boto3_s3():
     object = {"Bucket": "bucket", "Key": KEYS[0]}
     described = {"Metadata": {"a": "b   c"}, "ContentType": "text/plain", "Tagging": "a=b+c"}
     check("with headers", outcome(s3.put_object, Body=b"any data", **described, **object), OK)
-    check("5 MB", outcome(s3.put_object, Body=os.urandom(5_000_000), **object), OK)
+    check("2 MB", outcome(s3.put_object, Body=os.urandom(2_000_000), **object), OK)
     check("a range", outcome(s3.get_object, Range="bytes=0-9", **object), OK)
     wanted = [
         MISMATCH,
