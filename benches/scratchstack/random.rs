@@ -1,9 +1,6 @@
 //! Random requests, and what is changed in them.
 
-use std::{
-    str::FromStr,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 use fastrand::Rng;
