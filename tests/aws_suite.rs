@@ -39,6 +39,7 @@ fn every_case_of_the_suite_gives_the_three_texts_it_states() {
             check_path(case, name);
         } else {
             check(case, name);
+            check_presigned(case, name);
         }
     }
     // Written past the harness, which would swallow what a passing test prints.
@@ -130,6 +131,15 @@ struct Context {
 }
 
 impl Context {
+    fn settings(&self) -> SigningSettings {
+        SigningSettings::new(&self.service, &self.region)
+            .expect("a scope")
+            .with_path_form(self.path_form)
+            .with_session_token(self.session_token)
+            .with_payload_header(self.signs_body)
+            .with_signed_headers(AllExcept::default())
+    }
+
     fn read(case: &Path) -> Self {
         let context: Value = serde_json::from_str(&read(case, "context.json")).expect("JSON");
         let text = |value: &Value| value.as_str().map(str::to_owned).unwrap_or_default();
@@ -163,13 +173,8 @@ impl Context {
 
 fn check(case: &Path, name: &str) {
     let context = Context::read(case);
+    let settings = context.settings();
     let identity = Identity::new(context.credentials).expect("valid");
-    let settings = SigningSettings::new(&context.service, &context.region)
-        .expect("a scope")
-        .with_path_form(context.path_form)
-        .with_session_token(context.session_token)
-        .with_payload_header(context.signs_body)
-        .with_signed_headers(AllExcept::default());
     let (parts, body) = request(&read(case, "request.txt"));
     let params =
         SigningParams::new(&settings, &identity, PayloadHash::of(body.as_bytes()), context.time);
@@ -183,6 +188,33 @@ fn check(case: &Path, name: &str) {
     signer.sign(&mut signed, &params).expect("signed");
     let (expected, _) = request(&read(case, "header-signed-request.txt"));
     assert_eq!(signed.headers["authorization"], expected.headers["authorization"], "{name}");
+    assert_eq!(signed.headers, expected.headers, "{name}");
+}
+
+fn check_presigned(case: &Path, name: &str) {
+    let context = Context::read(case);
+    let settings = context.settings();
+    let identity = Identity::new(context.credentials).expect("valid");
+    let (parts, body) = request(&read(case, "request.txt"));
+    let payload = PayloadHash::of(body.as_bytes());
+    let params = SigningParams::new(&settings, &identity, payload, context.time);
+    let (signer, hour) = (Signer::new(), Duration::from_secs(3600));
+    let explanation = signer.explain_presigned(&parts, &params, hour).expect("explained");
+    assert_eq!(canonical(&explanation), read(case, "query-canonical-request.txt"), "{name}");
+    assert_eq!(explanation.string_to_sign, read(case, "query-string-to-sign.txt"), "{name}");
+    assert_eq!(explanation.signature, read(case, "query-signature.txt"), "{name}");
+
+    let mut signed = parts;
+    signer.presign(&mut signed, &params, hour).expect("signed");
+    let (expected, _) = request(&read(case, "query-signed-request.txt"));
+    let parameters = |head: &Parts| {
+        let mut pairs: Vec<_> =
+            head.uri.query().expect("one").split('&').map(str::to_owned).collect();
+        pairs.sort();
+        pairs
+    };
+    assert_eq!(signed.uri.path(), expected.uri.path(), "{name}");
+    assert_eq!(parameters(&signed), parameters(&expected), "{name}");
     assert_eq!(signed.headers, expected.headers, "{name}");
 }
 

@@ -1,11 +1,11 @@
 //! The request as the origin is to receive it, but for body and signature.
 
-use http::{Method, Uri, Version, header, request::Parts, uri::PathAndQuery};
+use http::{Method, Uri, Version, header, request::Parts};
 
 use super::{Destination, Peer, WireForm, forwarded, headers, wire};
 use crate::{
-    error::{BoxError, Error, ErrorKind},
-    sigv4::headers::host_of,
+    error::{Error, ErrorKind},
+    sigv4::{headers::host_of, target},
 };
 
 /// Rewrites a request's head for its destination.
@@ -46,9 +46,6 @@ pub(crate) fn rewrite(
     Ok(())
 }
 
-/// What a `Uri` can hold beside a scheme and a host; `http` has not always checked that.
-const LONGEST: usize = 65_000;
-
 /// Headers that rewriting and signing add at most, reserved at once.
 const ADDED: usize = 9;
 
@@ -77,14 +74,11 @@ fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Err
         let path = wire::path(&target[..end], origin.options())?;
         target = [&path, mark, query].concat();
     }
-    if target.len() > LONGEST {
-        return Err(too_long());
-    }
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(origin.scheme().clone());
     uri.authority = Some(origin.authority().clone());
-    uri.path_and_query = Some(PathAndQuery::try_from(target).map_err(invalid)?);
-    Uri::from_parts(uri).map_err(invalid)
+    uri.path_and_query = Some(target::path_and_query(target)?);
+    Uri::from_parts(uri).map_err(target::invalid)
 }
 
 /// What is left of a path without its first `count` segments: empty, or starting with a slash.
@@ -93,12 +87,4 @@ fn strip_segments(path: &str, count: usize) -> &str {
         Some((at, _)) => &path[at..],
         None => "",
     }
-}
-
-fn too_long() -> Error {
-    Error::request("the request target is too long to be sent; shorten its path or query")
-}
-
-fn invalid(source: impl Into<BoxError>) -> Error {
-    Error::request("the request target cannot be sent").with_source(source)
 }

@@ -52,7 +52,7 @@ pub(crate) enum Fault {
 }
 
 /// The longest that a presigned URL may be valid: a week, in seconds.
-const LONGEST: u64 = 7 * 24 * 60 * 60;
+pub(crate) const LONGEST: u64 = 7 * 24 * 60 * 60;
 
 impl<'a> Authorization<'a> {
     /// Reads the one authorization that a request carries.
@@ -189,7 +189,7 @@ fn split_once(text: &str, separator: u8) -> Option<(&str, &str)> {
 }
 
 /// The pairs of a query.
-fn pairs(query: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = &str> {
     elements(query, b'&', false)
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use memchr::memchr;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode, percent_encode};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::canonical::Sink;
@@ -93,6 +93,11 @@ pub(crate) fn has_whole_escapes(bytes: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// Bytes as a query holds them.
+pub(crate) fn encoded(bytes: &[u8]) -> PercentEncode<'_> {
+    percent_encode(bytes, RESERVED)
 }
 
 /// Encodes a path as it stands, `%` included, and keeps its slashes.

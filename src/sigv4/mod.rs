@@ -13,7 +13,7 @@
 //! | [`AllowList`], [`AllExcept`], a closure | which headers are signed |
 //! | [`Signer`] | signing, and explaining a signature |
 //! | [`Identity`] | credentials, checked |
-//! | [`PayloadHash`] | the body's part |
+//! | [`Payload`], [`PayloadHash`] | the body's part |
 
 pub(crate) mod authorization;
 pub(crate) mod canonical;
@@ -22,15 +22,17 @@ pub(crate) mod headers;
 mod identity;
 pub(crate) mod key;
 mod payload;
+mod presign;
 pub(crate) mod scope;
 pub(crate) mod settings;
 pub(crate) mod signature;
 mod signer;
+pub(crate) mod target;
 
 pub use self::{
     headers::{AllExcept, AllowList, SignedHeaders},
     identity::Identity,
-    payload::PayloadHash,
+    payload::{Payload, PayloadHash},
     settings::{PathForm, SessionToken},
     signer::{Explanation, Signer, SigningParams},
 };

@@ -5,7 +5,54 @@ use sha2::{Digest, Sha256};
 
 use super::encode;
 
-/// The payload's part in a signature: the lower-case hex of its SHA-256.
+/// What a signature says of the payload.
+///
+/// ```
+/// use tower_sigv4::sigv4::{Payload, PayloadHash};
+///
+/// assert_eq!(Payload::from(PayloadHash::EMPTY), Payload::Hash(PayloadHash::EMPTY));
+/// assert_eq!(Payload::Unsigned.to_string(), "UNSIGNED-PAYLOAD");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Payload {
+    /// The signature covers it by its hash.
+    Hash(PayloadHash),
+    /// The signature does not cover it: `UNSIGNED-PAYLOAD`. Amazon S3 takes this over TLS and in
+    /// presigned URLs, most other services do not.
+    Unsigned,
+}
+
+impl Payload {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Hash(hash) => hash.as_bytes(),
+            Self::Unsigned => UNSIGNED.as_bytes(),
+        }
+    }
+
+    /// The value of `x-amz-content-sha256`.
+    pub(crate) fn header_value(&self) -> HeaderValue {
+        match self {
+            Self::Hash(hash) => hash.header_value(),
+            Self::Unsigned => const { HeaderValue::from_static(UNSIGNED) },
+        }
+    }
+}
+
+impl From<PayloadHash> for Payload {
+    fn from(hash: PayloadHash) -> Self {
+        Self::Hash(hash)
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+/// The SHA-256 of a payload, in lower-case hex.
 ///
 /// ```
 /// use tower_sigv4::sigv4::PayloadHash;
@@ -90,4 +137,5 @@ impl fmt::Debug for PayloadHash {
     }
 }
 
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const EMPTY_HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Identity, PayloadHash, SessionToken,
+    Identity, Payload, SessionToken,
     canonical::CanonicalRequest,
     headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN, host_of},
     key::{KeyCache, SigningKey},
@@ -65,8 +65,8 @@ pub struct SigningParams<'a> {
     pub settings: &'a SigningSettings,
     /// Who signs.
     pub identity: &'a Identity,
-    /// The hash of the body.
-    pub payload: PayloadHash,
+    /// What the signature says of the body.
+    pub payload: Payload,
     /// The time of signing; a fraction of a second is cut off.
     pub time: SystemTime,
 }
@@ -77,10 +77,10 @@ impl<'a> SigningParams<'a> {
     pub fn new(
         settings: &'a SigningSettings,
         identity: &'a Identity,
-        payload: PayloadHash,
+        payload: impl Into<Payload>,
         time: SystemTime,
     ) -> Self {
-        Self { settings, identity, payload, time }
+        Self { settings, identity, payload: payload.into(), time }
     }
 }
 
@@ -164,17 +164,27 @@ impl Signer {
         let time = self.add_headers(&mut parts, params)?;
         let mut canonical_request = Vec::new();
         canonical(&parts, params).write(&mut canonical_request);
+        Ok(self.explain_text(canonical_request, params, &time))
+    }
+
+    /// The rest of an explanation, from its canonical request.
+    pub(super) fn explain_text(
+        &self,
+        canonical_request: Vec<u8>,
+        params: &SigningParams<'_>,
+        time: &Timestamp,
+    ) -> Explanation {
         let hash = Sha256::digest(&canonical_request).into();
         let mut string_to_sign = Vec::new();
-        let signature = self.with_key(params, &time, |key| {
-            signature::write_string_to_sign(&mut string_to_sign, &time, key, &hash);
-            signature::sign(key, &time, &hash)
+        let signature = self.with_key(params, time, |key| {
+            signature::write_string_to_sign(&mut string_to_sign, time, key, &hash);
+            signature::sign(key, time, &hash)
         });
-        Ok(Explanation {
+        Explanation {
             canonical_request,
             string_to_sign: String::from_utf8_lossy(&string_to_sign).into_owned(),
             signature: String::from_utf8_lossy(&signature).into_owned(),
-        })
+        }
     }
 
     /// Adds the headers that the signature covers.
@@ -187,13 +197,8 @@ impl Signer {
         parts.headers.try_reserve(ADDED).map_err(|_| {
             Error::request("the request has more headers than can be signed; send fewer")
         })?;
+        add_host(parts)?;
         let headers = &mut parts.headers;
-        if !headers.contains_key(header::HOST) {
-            let host = host_of(&parts.uri).ok_or_else(|| {
-                Error::request("the request has neither a host header nor a host in its URI")
-            })?;
-            headers.insert(header::HOST, host);
-        }
         let (time, date) = self.stamp(params.time)?;
         headers.insert(X_AMZ_DATE, date);
         replace(
@@ -206,7 +211,7 @@ impl Signer {
     }
 
     /// The second and its header value, both made once for all requests of that second.
-    fn stamp(&self, time: SystemTime) -> Result<(Timestamp, HeaderValue), Error> {
+    pub(super) fn stamp(&self, time: SystemTime) -> Result<(Timestamp, HeaderValue), Error> {
         let seconds = Timestamp::seconds_of(time)?;
         let stamp = self.stamp.load();
         if stamp.time.seconds() == seconds {
@@ -218,7 +223,7 @@ impl Signer {
         Ok(made)
     }
 
-    fn with_key<T>(
+    pub(super) fn with_key<T>(
         &self,
         params: &SigningParams<'_>,
         time: &Timestamp,
@@ -236,7 +241,10 @@ impl Default for Signer {
     }
 }
 
-fn canonical<'a>(parts: &'a Parts, params: &'a SigningParams<'a>) -> CanonicalRequest<'a> {
+pub(super) fn canonical<'a>(
+    parts: &'a Parts,
+    params: &'a SigningParams<'a>,
+) -> CanonicalRequest<'a> {
     let settings = params.settings;
     let signed = |name: &HeaderName| match name.as_str() {
         "host" | "x-amz-date" | "x-amz-content-sha256" => true,
@@ -245,6 +253,17 @@ fn canonical<'a>(parts: &'a Parts, params: &'a SigningParams<'a>) -> CanonicalRe
         _ => settings.signed_headers().is_signed(name),
     };
     CanonicalRequest::new(parts, settings.path_form(), signed, params.payload.as_bytes())
+}
+
+/// Gives a request a `host`, that of its URI, if it has none.
+pub(super) fn add_host(parts: &mut Parts) -> Result<(), Error> {
+    if !parts.headers.contains_key(header::HOST) {
+        let host = host_of(&parts.uri).ok_or_else(|| {
+            Error::request("the request has neither a host header nor a host in its URI")
+        })?;
+        parts.headers.insert(header::HOST, host);
+    }
+    Ok(())
 }
 
 fn replace(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {

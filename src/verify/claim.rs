@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{Rejection, RejectionKind, VerifySettings, head};
 use crate::sigv4::{
-    PayloadHash,
+    Payload, PayloadHash,
     authorization::{Authorization, Fault},
     encode,
     scope::Timestamp,
@@ -24,31 +24,10 @@ pub struct Claim<'a> {
     pub(super) head: &'a Parts,
     pub(super) authorization: Authorization<'a>,
     pub(super) time: Timestamp,
-    pub(super) payload: Payload,
+    /// `None` if the head says nothing, so that the hash of what is received is taken.
+    pub(super) payload: Option<Payload>,
     pub(super) now: SystemTime,
     token: Token<'a>,
-}
-
-/// What a claim says of the payload.
-#[derive(Clone, Copy)]
-pub(super) enum Payload {
-    /// Its hash.
-    Hash(PayloadHash),
-    /// That the signature does not cover it.
-    Unsigned,
-    /// Nothing, so that the hash of what is received is taken.
-    Received,
-}
-
-impl Payload {
-    /// What the canonical request ends with, if the head says it.
-    pub(super) fn text(&self) -> Option<&[u8]> {
-        match self {
-            Self::Hash(hash) => Some(hash.as_bytes()),
-            Self::Unsigned => Some(b"UNSIGNED-PAYLOAD"),
-            Self::Received => None,
-        }
-    }
 }
 
 /// A session token, as it is written.
@@ -260,7 +239,7 @@ fn payload(
     fields: &Fields<'_>,
     claimed: &Authorization<'_>,
     settings: &VerifySettings,
-) -> Result<Payload, Rejection> {
+) -> Result<Option<Payload>, Rejection> {
     let header = fields.content_sha256.map(HeaderValue::as_bytes);
     let parameter = claimed.presigned.as_ref().and_then(|presigned| presigned.content_sha256);
     let declared = match (header, parameter) {
@@ -268,7 +247,7 @@ fn payload(
         (header, parameter) => header.or(parameter.map(str::as_bytes)),
     };
     let payload = match declared {
-        Some(b"UNSIGNED-PAYLOAD") => Payload::Unsigned,
+        Some(text) if text == Payload::Unsigned.as_bytes() => Payload::Unsigned,
         Some(text) if text.starts_with(b"STREAMING-") => {
             return Err(Rejection::new(
                 RejectionKind::PayloadKind,
@@ -281,7 +260,7 @@ fn payload(
                 "x-amz-content-sha256 is neither 64 digits of lower-case hex nor a word it may be",
             )
         })?),
-        None if !settings.s3_family => Payload::Received,
+        None if !settings.s3_family => return Ok(None),
         None if claimed.presigned.is_some() => Payload::Unsigned,
         None => {
             return Err(Rejection::new(
@@ -296,7 +275,7 @@ fn payload(
             "UNSIGNED-PAYLOAD is not accepted here",
         ));
     }
-    Ok(payload)
+    Ok(Some(payload))
 }
 
 /// The token of the session; S3 Express has another name for it.

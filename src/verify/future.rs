@@ -16,12 +16,12 @@ use tower_service::Service;
 
 use super::{
     BodyCheck, Claim, KeyLookup, Rejection, RejectionKind, ResponseBody, Verified, answer::answer,
-    claim::Payload, head, keys::Found, layer::Shared, verifier::check_payload,
+    head, keys::Found, layer::Shared, verifier::check_payload,
 };
 use crate::{
     body::{Collect, Frames, VerifiedBody},
     error::{BoxError, Error, ErrorKind},
-    sigv4::PayloadHash,
+    sigv4::{Payload, PayloadHash},
 };
 
 pin_project! {
@@ -124,22 +124,22 @@ impl<S> Pending<S> {
             .ok_or_else(|| {
                 Rejection::new(RejectionKind::UnknownKey, "there is no key with this id")
             })?;
-        let (payload, check) = (claim.payload, self.shared.body);
-        if let Payload::Received = payload {
+        let check = self.shared.body;
+        let Some(payload) = claim.payload else {
             claim.check_key(&key)?; // before a body is read for nothing
             let limit = match check {
                 BodyCheck::Collected { limit } => limit,
                 BodyCheck::Streamed => 0, // one that turns out to be empty needs no hash
             };
             return Ok(Step::Collect(limit, Awaited::Signature(key)));
-        }
+        };
         let verified = verifier.verify_head(claim, &key)?.to_verified();
         Ok(match (payload, check) {
             (Payload::Hash(hash), BodyCheck::Collected { limit }) => {
                 Step::Collect(limit, Awaited::Comparison(verified, hash))
             }
             (Payload::Hash(hash), BodyCheck::Streamed) => Step::Stream(verified, hash),
-            (Payload::Unsigned | Payload::Received, _) => Step::Pass(Some(verified)),
+            (Payload::Unsigned, _) => Step::Pass(Some(verified)),
         })
     }
 

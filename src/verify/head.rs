@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderName, HeaderValue, Uri, header, request::Parts, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Uri, header, request::Parts};
 
 use super::{Rejection, RejectionKind, VerifySettings, claim::shown, layer::Shared};
 use crate::sigv4::{
     PathForm, SessionToken, encode,
     headers::{X_AMZ_SECURITY_TOKEN, host_of, host_text},
+    target,
 };
 
 /// Gives the head a `host`, which HTTP/2 sends as `:authority` (RFC 9113, section 8.3.1), and replaces
@@ -46,7 +47,7 @@ fn rewritten(uri: &Uri, form: PathForm) -> Option<Uri> {
         None => path.into_owned(),
     };
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
+    parts.path_and_query = Some(target::path_and_query(target).ok()?);
     Uri::from_parts(parts).ok()
 }
 

@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use super::{Claim, claim::Payload};
+use super::Claim;
+use crate::sigv4::Payload;
 
 /// Proof that a request was signed by the holder of a key: who that is, and what the signature covers.
 ///
@@ -43,8 +44,8 @@ impl Verified {
             signed_headers: authorization.signed_headers.join(";"),
             time: claim.time.system_time(),
             payload: match claim.payload {
-                Payload::Hash(_) | Payload::Received => PayloadKind::Signed,
-                Payload::Unsigned => PayloadKind::Unsigned,
+                Some(Payload::Unsigned) => PayloadKind::Unsigned,
+                Some(Payload::Hash(_)) | None => PayloadKind::Signed,
             },
             presigned: authorization.presigned.is_some(),
         };

@@ -6,11 +6,10 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Claim, Rejection, RejectionKind, Verified, VerifySettings,
-    claim::Payload,
     rejection::{Texts, redact},
 };
 use crate::sigv4::{
-    PayloadHash, SessionToken,
+    Payload, PayloadHash, SessionToken,
     canonical::CanonicalRequest,
     key::KeyCache,
     scope::Scope,
@@ -107,9 +106,9 @@ impl Verifier {
         payload: &PayloadHash,
     ) -> Result<Accepted<'a>, Rejection> {
         let signed = claim.payload;
-        let text = signed.text().unwrap_or(payload.as_bytes());
-        let accepted = self.verify_payload(claim, key, text)?;
-        if let Payload::Hash(signed) = signed {
+        let accepted =
+            self.verify_payload(claim, key, &signed.unwrap_or(Payload::Hash(*payload)))?;
+        if let Some(Payload::Hash(signed)) = signed {
             check_payload(&signed, payload)?;
         }
         Ok(accepted)
@@ -121,19 +120,18 @@ impl Verifier {
         claim: Claim<'a>,
         key: &Credentials,
     ) -> Result<Accepted<'a>, Rejection> {
-        let signed = claim.payload;
-        let text = signed.text().ok_or_else(|| {
+        let signed = claim.payload.ok_or_else(|| {
             Rejection::new(RejectionKind::PayloadHash, "there is no x-amz-content-sha256")
         })?;
-        self.verify_payload(claim, key, text)
+        self.verify_payload(claim, key, &signed)
     }
 
-    /// Verifies a claim whose canonical request ends with this text.
+    /// Verifies a claim whose canonical request ends with this payload.
     fn verify_payload<'a>(
         &self,
         claim: Claim<'a>,
         key: &Credentials,
-        payload: &[u8],
+        payload: &Payload,
     ) -> Result<Accepted<'a>, Rejection> {
         claim.check_key(key)?;
         self.check_signature(&claim, key, payload)?;
@@ -144,9 +142,9 @@ impl Verifier {
         &self,
         claim: &Claim<'_>,
         key: &Credentials,
-        payload: &[u8],
+        payload: &Payload,
     ) -> Result<(), Rejection> {
-        let request = self.canonical(claim, payload);
+        let request = self.canonical(claim, payload.as_bytes());
         let mut hash = Sha256::new();
         request.write(&mut hash);
         let hash = hash.finalize().into();

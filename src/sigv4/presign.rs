@@ -1,0 +1,176 @@
+//! Signatures in the query: presigned URLs.
+
+use std::time::Duration;
+
+use http::{Uri, header::AUTHORIZATION, request::Parts};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Explanation, Payload, SessionToken, Signer, SigningParams,
+    authorization::{LONGEST, credential_name, pairs},
+    encode,
+    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN},
+    scope::Timestamp,
+    settings::is_s3_family,
+    signature::{self, ALGORITHM},
+    signer::{add_host, canonical},
+    target,
+};
+use crate::error::Error;
+
+impl Signer {
+    /// Signs a request in its query, so that whoever has the URL can send it until it `expires`, from
+    /// 1 second to 604,800, counted from the time of signing.
+    ///
+    /// The parameters `X-Amz-*` of a presigned URL take the place of any that were there, and so do they
+    /// of the headers by which a request is signed. `host` is covered, and the other headers that the
+    /// settings sign, which have to be sent with the URL then, as they are. What the payload is, only the
+    /// S3 family is told ([`Payload::Unsigned`] if it is not told); others hash what they receive.
+    ///
+    /// The form is that of the AWS IAM User Guide, "Create a signed AWS API request", "Query string
+    /// parameters".
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    /// use http::Request;
+    /// use tower_sigv4::{
+    ///     SigningSettings,
+    ///     credentials::Credentials,
+    ///     sigv4::{Identity, Payload, Signer, SigningParams},
+    /// };
+    ///
+    /// let settings = SigningSettings::new("s3", "us-east-1")?;
+    /// let credentials = Credentials::new(
+    ///     "AKIAIOSFODNN7EXAMPLE",
+    ///     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    ///     None,
+    ///     None,
+    ///     "example",
+    /// );
+    /// let identity = Identity::new(credentials)?;
+    /// let time = UNIX_EPOCH + Duration::from_secs(1_369_353_600); // 24 May 2013
+    /// let params = SigningParams::new(&settings, &identity, Payload::Unsigned, time);
+    ///
+    /// // The example of the Amazon S3 API Reference, "Authenticating Requests: Using Query Parameters".
+    /// let url = "https://examplebucket.s3.amazonaws.com/test.txt";
+    /// let (mut head, ()) = Request::get(url).body(()).unwrap().into_parts();
+    /// Signer::new().presign(&mut head, &params, Duration::from_secs(86_400))?;
+    /// let signature = "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
+    /// assert!(head.uri.query().unwrap().ends_with(&format!("X-Amz-Signature={signature}")));
+    ///
+    /// let error = Signer::new().presign(&mut head, &params, Duration::from_secs(700_000)).unwrap_err();
+    /// assert!(error.to_string().contains("700000"));
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sign`](Signer::sign); [`ErrorKind::Config`](crate::ErrorKind::Config) as well if the
+    /// time is shorter than a second or longer than a week, and
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the URL becomes too long. The request is
+    /// then as it was.
+    pub fn presign(
+        &self,
+        parts: &mut Parts,
+        params: &SigningParams<'_>,
+        expires: Duration,
+    ) -> Result<(), Error> {
+        let (mut signed, time) = self.with_parameters(parts, params, expires)?;
+        let mut hash = Sha256::new();
+        canonical(&signed, params).write(&mut hash);
+        let hash = hash.finalize().into();
+        let signature = self.with_key(params, &time, |key| signature::sign(key, &time, &hash));
+
+        let mut query = signed.uri.query().unwrap_or_default().to_owned();
+        add(&mut query, "X-Amz-Signature", &signature);
+        if let (SessionToken::Unsigned, Some(token)) =
+            (params.settings.session_token(), params.identity.token())
+        {
+            add(&mut query, "X-Amz-Security-Token", token.as_bytes());
+        }
+        set_query(&mut signed, &query)?;
+        *parts = signed;
+        Ok(())
+    }
+
+    /// The canonical request, the string to sign and the signature that [`presign`](Signer::presign)
+    /// arrives at for the same arguments.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`presign`](Signer::presign).
+    pub fn explain_presigned(
+        &self,
+        parts: &Parts,
+        params: &SigningParams<'_>,
+        expires: Duration,
+    ) -> Result<Explanation, Error> {
+        let (parts, time) = self.with_parameters(parts, params, expires)?;
+        let mut canonical_request = Vec::new();
+        canonical(&parts, params).write(&mut canonical_request);
+        Ok(self.explain_text(canonical_request, params, &time))
+    }
+
+    /// The request with all of its parameters but the signature.
+    fn with_parameters(
+        &self,
+        parts: &Parts,
+        params: &SigningParams<'_>,
+        expires: Duration,
+    ) -> Result<(Parts, Timestamp), Error> {
+        let seconds = expires.as_secs();
+        if !(1..=LONGEST).contains(&seconds) {
+            return Err(Error::config(format!(
+                "a presigned URL cannot expire after {seconds} s; give 1 to {LONGEST}"
+            )));
+        }
+        let mut parts = parts.clone();
+        for name in [AUTHORIZATION, X_AMZ_DATE, X_AMZ_CONTENT_SHA256, X_AMZ_SECURITY_TOKEN] {
+            parts.headers.remove(name);
+        }
+        add_host(&mut parts)?;
+        let (time, date) = self.stamp(params.time)?;
+        let scope = self.with_key(params, &time, |key| {
+            [key.access_key_id().as_bytes(), b"/", key.scope()].concat()
+        });
+        let mut names = Vec::new();
+        canonical(&parts, params).write_signed_headers(&mut names);
+
+        let kept = pairs(parts.uri.query().unwrap_or_default())
+            .filter(|pair| !pair.is_empty() && credential_name(pair).is_none());
+        let mut query = kept.collect::<Vec<_>>().join("&");
+        add(&mut query, "X-Amz-Algorithm", ALGORITHM.as_bytes());
+        add(&mut query, "X-Amz-Credential", &scope);
+        add(&mut query, "X-Amz-Date", date.as_bytes());
+        add(&mut query, "X-Amz-Expires", itoa::Buffer::new().format(seconds).as_bytes());
+        add(&mut query, "X-Amz-SignedHeaders", &names);
+        if let (Payload::Hash(hash), true) =
+            (params.payload, is_s3_family(params.settings.service()))
+        {
+            add(&mut query, "X-Amz-Content-Sha256", hash.as_bytes());
+        }
+        if let (SessionToken::Signed, Some(token)) =
+            (params.settings.session_token(), params.identity.token())
+        {
+            add(&mut query, "X-Amz-Security-Token", token.as_bytes());
+        }
+        set_query(&mut parts, &query)?;
+        Ok((parts, time))
+    }
+}
+
+fn add(query: &mut String, name: &str, value: &[u8]) {
+    if !query.is_empty() {
+        query.push('&');
+    }
+    query.push_str(name);
+    query.push('=');
+    query.extend(encode::encoded(value));
+}
+
+fn set_query(parts: &mut Parts, query: &str) -> Result<(), Error> {
+    let mut uri = parts.uri.clone().into_parts();
+    uri.path_and_query = Some(target::path_and_query([parts.uri.path(), "?", query].concat())?);
+    parts.uri = Uri::from_parts(uri).map_err(target::invalid)?;
+    Ok(())
+}
