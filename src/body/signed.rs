@@ -15,8 +15,8 @@ use crate::error::BoxError;
 pin_project! {
     /// The body that [`Signing`](crate::Signing) hands to the inner service.
     ///
-    /// Either the bytes that were signed, with their exact length and the trailers that followed
-    /// them; or, where a request is passed on unsigned, the caller's body as it is.
+    /// Either the bytes that were hashed, with their exact length and the trailers that followed them;
+    /// or, where no hash is to be had of it, the caller's body as it is.
     pub struct SignedBody<B> {
         #[pin]
         inner: Inner<B>,
@@ -26,8 +26,8 @@ pin_project! {
 pin_project! {
     #[project = InnerProj]
     enum Inner<B> {
-        Signed { frames: Frames },
-        Unsigned { #[pin] body: B },
+        Collected { frames: Frames },
+        Streamed { #[pin] body: B },
     }
 }
 
@@ -103,12 +103,24 @@ impl Frames {
 }
 
 impl<B> SignedBody<B> {
-    pub(crate) fn signed(frames: Frames) -> Self {
-        Self { inner: Inner::Signed { frames } }
+    pub(crate) fn collected(frames: Frames) -> Self {
+        Self { inner: Inner::Collected { frames } }
     }
 
-    pub(crate) fn unsigned(body: B) -> Self {
-        Self { inner: Inner::Unsigned { body } }
+    /// A body that streams as it comes, since the signature does not have to wait for it.
+    pub(crate) fn streamed(body: B) -> Self {
+        Self { inner: Inner::Streamed { body } }
+    }
+
+    /// Its length in bytes, if it is known.
+    pub(crate) fn len(&self) -> Option<u64>
+    where
+        B: Body,
+    {
+        match &self.inner {
+            Inner::Collected { frames } => Some(frames.len),
+            Inner::Streamed { body } => body.size_hint().exact(),
+        }
     }
 }
 
@@ -125,8 +137,8 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().inner.project() {
-            InnerProj::Signed { frames } => Poll::Ready(frames.next().map(Ok)),
-            InnerProj::Unsigned { body } => {
+            InnerProj::Collected { frames } => Poll::Ready(frames.next().map(Ok)),
+            InnerProj::Streamed { body } => {
                 let frame = ready!(body.poll_frame(cx));
                 Poll::Ready(frame.map(|frame| match frame {
                     Ok(frame) => Ok(frame.map_data(into_bytes)),
@@ -138,15 +150,15 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
-            Inner::Signed { frames } => frames.len == 0 && frames.trailers.is_none(),
-            Inner::Unsigned { body } => body.is_end_stream(),
+            Inner::Collected { frames } => frames.len == 0 && frames.trailers.is_none(),
+            Inner::Streamed { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
-            Inner::Signed { frames } => SizeHint::with_exact(frames.len),
-            Inner::Unsigned { body } => body.size_hint(),
+            Inner::Collected { frames } => SizeHint::with_exact(frames.len),
+            Inner::Streamed { body } => body.size_hint(),
         }
     }
 }
@@ -159,10 +171,10 @@ pub(super) fn into_bytes(mut data: impl Buf) -> Bytes {
 impl<B> fmt::Debug for SignedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.inner {
-            Inner::Signed { frames } => {
+            Inner::Collected { frames } => {
                 f.debug_struct("SignedBody").field("len", &frames.len).finish_non_exhaustive()
             }
-            Inner::Unsigned { .. } => f.debug_struct("SignedBody").finish_non_exhaustive(),
+            Inner::Streamed { .. } => f.debug_struct("SignedBody").finish_non_exhaustive(),
         }
     }
 }

@@ -64,11 +64,11 @@ enum State {
 impl<B> VerifiedBody<B> {
     pub(crate) fn collected(mut frames: Frames) -> Self {
         frames.drop_trailers();
-        Self { inner: Inner::Passed { body: SignedBody::signed(frames) } }
+        Self { inner: Inner::Passed { body: SignedBody::collected(frames) } }
     }
 
     pub(crate) fn unverified(body: B) -> Self {
-        Self { inner: Inner::Passed { body: SignedBody::unsigned(body) } }
+        Self { inner: Inner::Passed { body: SignedBody::streamed(body) } }
     }
 
     pub(crate) fn checked(body: B, signed: PayloadHash) -> Self {

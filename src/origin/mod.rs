@@ -35,6 +35,7 @@ mod destination;
 mod direct;
 mod forwarded;
 mod headers;
+mod payload;
 mod rewrite;
 mod rules;
 pub(crate) mod url;
@@ -46,6 +47,7 @@ pub use self::{
     forwarded::Peer,
     headers::remove_hop_by_hop,
     options::SigningBehavior,
+    payload::{PayloadMode, PayloadPolicy},
     rules::{OriginRules, Rule},
     wire::WireForm,
 };

@@ -1,5 +1,9 @@
-use super::WireForm;
-use crate::SigningSettings;
+use std::time::Duration;
+
+use http::request::Parts;
+
+use super::{PayloadMode, PayloadPolicy, WireForm, payload::Policy};
+use crate::{SigningSettings, error::Error, sigv4::Payload};
 
 /// What is done with requests to an origin, whichever way the origin was found.
 #[derive(Clone, Debug)]
@@ -7,6 +11,9 @@ pub(crate) struct Options {
     pub(crate) settings: SigningSettings,
     pub(crate) behavior: SigningBehavior,
     pub(crate) wire: WireForm,
+    payload: Policy,
+    /// How long a signature in the query is valid; `None` for one in the header.
+    pub(crate) presigned: Option<Duration>,
     pub(crate) body_limit: u64,
     pub(crate) forwarded: bool,
 }
@@ -35,9 +42,20 @@ impl Options {
             settings,
             behavior: SigningBehavior::default(),
             wire: WireForm::default(),
+            payload: Policy::new(PayloadMode::default()),
+            presigned: None,
             body_limit: Self::BODY_LIMIT,
             forwarded,
         }
+    }
+
+    pub(crate) fn set_payload(&mut self, policy: impl PayloadPolicy + 'static) {
+        self.payload = Policy::new(policy);
+    }
+
+    /// What is signed of a request's payload; `None` if its hash is, which is yet to be known.
+    pub(crate) fn payload(&self, head: &Parts) -> Result<Option<Payload>, Error> {
+        self.payload.payload(head)
     }
 }
 
@@ -56,11 +74,36 @@ macro_rules! option_setters {
             self
         }
 
-        /// Sets how many bytes a body may have; 16 MiB by default.
+        /// Signs in the query instead of the header, as presigned URLs are: what this origin receives
+        /// can be sent again by whoever has seen it, until it expires.
         ///
-        /// A signed body is held in memory as a whole, since its hash goes ahead of it. A larger one
+        /// # Errors
+        ///
+        /// [`ErrorKind::Config`](crate::ErrorKind::Config) unless it expires after 1 to 604,800 seconds.
+        pub fn with_query_signature(
+            mut self,
+            expires: std::time::Duration,
+        ) -> Result<Self, $crate::Error> {
+            $crate::sigv4::presign::check_expiry(expires)?;
+            self.options_mut().presigned = Some(expires);
+            Ok(self)
+        }
+
+        /// Sets how bodies are signed: each is buffered by default; see
+        /// [`PayloadMode`](crate::origin::PayloadMode) for the others.
+        pub fn with_payload(
+            mut self,
+            policy: impl $crate::origin::PayloadPolicy + 'static,
+        ) -> Self {
+            self.options_mut().set_payload(policy);
+            self
+        }
+
+        /// Sets how many bytes a body may have that is buffered; 16 MiB by default.
+        ///
+        /// Such a body is held in memory as a whole, since its hash goes ahead of it. A larger one
         /// is an error of kind [`BodyTooLarge`](crate::ErrorKind::BodyTooLarge), before the first
-        /// byte is read if its length is known. Bodies that are passed on unsigned have no limit.
+        /// byte is read if its length is known. Bodies that stream have no limit.
         pub fn with_body_limit(mut self, bytes: u64) -> Self {
             self.options_mut().body_limit = bytes;
             self

@@ -14,10 +14,10 @@ use tower_service::Service;
 use super::layer::Shared;
 use crate::{
     Origin,
-    body::{Collect, Frames, SignedBody},
+    body::{Collect, SignedBody},
     credentials::Entry,
     error::{BoxError, Error},
-    sigv4::{PayloadHash, SigningParams},
+    sigv4::{Payload, SigningParams},
 };
 
 pin_project! {
@@ -41,12 +41,13 @@ pin_project! {
         Failed { error: Option<Error> },
         Collecting { pending: Option<Pending<S>>, #[pin] body: Collect<B> },
         /// The cold way: no credentials at hand, or it is time to refresh them.
-        Loading { pending: Option<(Pending<S>, Collected)>, load: Load },
+        Loading { pending: Option<(Pending<S>, Signable<B>)>, load: Load },
         Calling { #[pin] response: F },
     }
 }
 
-type Collected = (Frames, PayloadHash);
+/// A body, and what is signed of it.
+type Signable<B> = (SignedBody<B>, Payload);
 type Load = Pin<Box<dyn Future<Output = Result<Arc<Entry>, Error>> + Send>>;
 
 /// A request on its way, and the service that is ready to take it.
@@ -67,6 +68,13 @@ where
 
     pub(super) fn collecting(pending: Pending<S>, body: Collect<B>) -> Self {
         Self { state: State::Collecting { pending: Some(pending), body } }
+    }
+
+    pub(super) fn streaming(pending: Pending<S>, body: B, payload: Payload) -> Self
+    where
+        B: Body,
+    {
+        Self { state: pending.sign_or_load((SignedBody::streamed(body), payload)) }
     }
 
     pub(super) fn calling(response: S::Future) -> Self {
@@ -93,25 +101,16 @@ where
                 }
                 StateProj::Collecting { pending, body } => match ready!(body.poll(cx)) {
                     Err(error) => State::Failed { error: Some(error) },
-                    Ok(collected) => {
+                    Ok((frames, hash)) => {
                         let ready = pending.take().expect("taken once");
-                        let shared = &ready.shared;
-                        match shared.credentials.fresh(shared.clock.now()) {
-                            Some(entry) => ready.call(&entry, collected),
-                            None => State::Loading {
-                                load: Box::pin(
-                                    shared.credentials.clone().load(shared.clock.clone()),
-                                ),
-                                pending: Some((ready, collected)),
-                            },
-                        }
+                        ready.sign_or_load((SignedBody::collected(frames), hash.into()))
                     }
                 },
                 StateProj::Loading { pending, load } => match ready!(load.as_mut().poll(cx)) {
                     Err(error) => State::Failed { error: Some(error) },
                     Ok(entry) => {
-                        let (ready, collected) = pending.take().expect("taken once");
-                        ready.call(&entry, collected)
+                        let (ready, body) = pending.take().expect("taken once");
+                        ready.call(&entry, body)
                     }
                 },
                 StateProj::Calling { response } => return response.poll(cx).map_err(Into::into),
@@ -122,33 +121,55 @@ where
 }
 
 impl<S> Pending<S> {
-    /// Signs the request and hands it on.
-    fn call<B>(mut self, entry: &Entry, (frames, payload): Collected) -> State<S, B, S::Future>
+    /// Goes on at once if there are fresh credentials.
+    fn sign_or_load<B>(self, body: Signable<B>) -> State<S, B, S::Future>
     where
         S: Service<Request<SignedBody<B>>>,
+        B: Body,
     {
-        match self.sign(entry, &frames, payload) {
+        let shared = &self.shared;
+        match shared.credentials.fresh(shared.clock.now()) {
+            Some(entry) => self.call(&entry, body),
+            None => State::Loading {
+                load: Box::pin(shared.credentials.clone().load(shared.clock.clone())),
+                pending: Some((self, body)),
+            },
+        }
+    }
+
+    /// Signs the request and hands it on.
+    fn call<B>(mut self, entry: &Entry, (body, payload): Signable<B>) -> State<S, B, S::Future>
+    where
+        S: Service<Request<SignedBody<B>>>,
+        B: Body,
+    {
+        match self.sign(entry, body.len(), payload) {
             Ok(()) => {
-                let request = Request::from_parts(self.parts, SignedBody::signed(frames));
+                let request = Request::from_parts(self.parts, body);
                 State::Calling { response: self.inner.call(request) }
             }
             Err(error) => State::Failed { error: Some(error) },
         }
     }
 
-    fn sign(&mut self, entry: &Entry, frames: &Frames, payload: PayloadHash) -> Result<(), Error> {
+    /// `length` is the body's, in bytes, if it is known.
+    fn sign(&mut self, entry: &Entry, length: Option<u64>, payload: Payload) -> Result<(), Error> {
         let headers = &mut self.parts.headers;
         let has_content = matches!(self.parts.method, Method::POST | Method::PUT | Method::PATCH);
-        if frames.len() > 0 || has_content || headers.contains_key(header::CONTENT_LENGTH) {
+        if let Some(length) = length
+            && (length > 0 || has_content || headers.contains_key(header::CONTENT_LENGTH))
+        {
             let mut digits = itoa::Buffer::new();
-            let length = HeaderValue::from_str(digits.format(frames.len()));
+            let length = HeaderValue::from_str(digits.format(length));
             headers.insert(header::CONTENT_LENGTH, length.expect("digits may stand in a header"));
         }
         let settings = &self.origin.options().settings;
-        self.shared.signer.sign(
-            &mut self.parts,
-            &SigningParams::new(settings, entry.identity(), payload, self.shared.clock.now()),
-        )?;
+        let (signer, now) = (&self.shared.signer, self.shared.clock.now());
+        let params = SigningParams::new(settings, entry.identity(), payload, now);
+        match self.origin.options().presigned {
+            None => signer.sign(&mut self.parts, &params)?,
+            Some(expires) => signer.presign(&mut self.parts, &params, expires)?,
+        }
         #[cfg(feature = "tracing")]
         tracing::debug!(
             host = self.origin.host(),

@@ -91,14 +91,18 @@ where
         SigningBehavior::NoOverride => !origin::carries_signature(&parts),
         SigningBehavior::Never => false,
     };
+    let payload = if signs { options.payload(&parts)? } else { None };
     origin::rewrite(&mut parts, &destination, signs)?;
     if !signs {
-        let request = Request::from_parts(parts, SignedBody::unsigned(body));
+        let request = Request::from_parts(parts, SignedBody::streamed(body));
         return Ok(ResponseFuture::calling(inner.call(request)));
     }
-    let body = Collect::new(body, options.body_limit)?;
+    let limit = options.body_limit;
     let pending = Pending { inner, shared: shared.clone(), parts, origin: destination.origin };
-    Ok(ResponseFuture::collecting(pending, body))
+    Ok(match payload {
+        Some(payload) => ResponseFuture::streaming(pending, body, payload),
+        None => ResponseFuture::collecting(pending, Collect::new(body, limit)?),
+    })
 }
 
 impl<S> fmt::Debug for Signing<S>

@@ -22,7 +22,7 @@ pub(crate) mod headers;
 mod identity;
 pub(crate) mod key;
 mod payload;
-mod presign;
+pub(crate) mod presign;
 pub(crate) mod scope;
 pub(crate) mod settings;
 pub(crate) mod signature;

@@ -24,6 +24,14 @@ pub enum Payload {
 }
 
 impl Payload {
+    /// Reads the value of `x-amz-content-sha256`.
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        if text == UNSIGNED.as_bytes() {
+            return Some(Self::Unsigned);
+        }
+        PayloadHash::from_hex(text).map(Self::Hash)
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Hash(hash) => hash.as_bytes(),

@@ -24,8 +24,9 @@ impl Signer {
     ///
     /// The parameters `X-Amz-*` of a presigned URL take the place of any that were there, and so do they
     /// of the headers by which a request is signed. `host` is covered, and the other headers that the
-    /// settings sign, which have to be sent with the URL then, as they are. What the payload is, only the
-    /// S3 family is told ([`Payload::Unsigned`] if it is not told); others hash what they receive.
+    /// settings sign, which have to be sent with the URL then, as they are. `X-Amz-Content-Sha256` is there
+    /// if the payload is not what the service takes it for: the S3 family for
+    /// [unsigned](Payload::Unsigned), others for what they receive.
     ///
     /// The form is that of the AWS IAM User Guide, "Create a signed AWS API request", "Query string
     /// parameters".
@@ -118,12 +119,7 @@ impl Signer {
         params: &SigningParams<'_>,
         expires: Duration,
     ) -> Result<(Parts, Timestamp), Error> {
-        let seconds = expires.as_secs();
-        if !(1..=LONGEST).contains(&seconds) {
-            return Err(Error::config(format!(
-                "a presigned URL cannot expire after {seconds} s; give 1 to {LONGEST}"
-            )));
-        }
+        let seconds = check_expiry(expires)?;
         let mut parts = parts.clone();
         for name in [AUTHORIZATION, X_AMZ_DATE, X_AMZ_CONTENT_SHA256, X_AMZ_SECURITY_TOKEN] {
             parts.headers.remove(name);
@@ -144,10 +140,10 @@ impl Signer {
         add(&mut query, "X-Amz-Date", date.as_bytes());
         add(&mut query, "X-Amz-Expires", itoa::Buffer::new().format(seconds).as_bytes());
         add(&mut query, "X-Amz-SignedHeaders", &names);
-        if let (Payload::Hash(hash), true) =
-            (params.payload, is_s3_family(params.settings.service()))
-        {
-            add(&mut query, "X-Amz-Content-Sha256", hash.as_bytes());
+        // S3 takes the payload for unsigned if nothing is said of it; others hash what they receive.
+        let taken_for_unsigned = is_s3_family(params.settings.service());
+        if taken_for_unsigned != (params.payload == Payload::Unsigned) {
+            add(&mut query, "X-Amz-Content-Sha256", params.payload.as_bytes());
         }
         if let (SessionToken::Signed, Some(token)) =
             (params.settings.session_token(), params.identity.token())
@@ -157,6 +153,17 @@ impl Signer {
         set_query(&mut parts, &query)?;
         Ok((parts, time))
     }
+}
+
+/// The whole seconds for which a presigned URL is valid.
+pub(crate) fn check_expiry(expires: Duration) -> Result<u64, Error> {
+    let seconds = expires.as_secs();
+    if (1..=LONGEST).contains(&seconds) {
+        return Ok(seconds);
+    }
+    Err(Error::config(format!(
+        "a presigned URL cannot expire after {seconds} s; give 1 to {LONGEST}"
+    )))
 }
 
 fn add(query: &mut String, name: &str, value: &[u8]) {

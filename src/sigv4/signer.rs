@@ -201,11 +201,9 @@ impl Signer {
         let headers = &mut parts.headers;
         let (time, date) = self.stamp(params.time)?;
         headers.insert(X_AMZ_DATE, date);
-        replace(
-            headers,
-            X_AMZ_CONTENT_SHA256,
-            params.settings.payload_header().then(|| params.payload.header_value()),
-        );
+        // A server hashes what it receives, unless it is told not to.
+        let sent = params.settings.payload_header() || params.payload == Payload::Unsigned;
+        replace(headers, X_AMZ_CONTENT_SHA256, sent.then(|| params.payload.header_value()));
         replace(headers, X_AMZ_SECURITY_TOKEN, params.identity.token().cloned());
         Ok(time)
     }

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{Rejection, RejectionKind, VerifySettings, head};
 use crate::sigv4::{
-    Payload, PayloadHash,
+    Payload,
     authorization::{Authorization, Fault},
     encode,
     scope::Timestamp,
@@ -247,19 +247,18 @@ fn payload(
         (header, parameter) => header.or(parameter.map(str::as_bytes)),
     };
     let payload = match declared {
-        Some(text) if text == Payload::Unsigned.as_bytes() => Payload::Unsigned,
         Some(text) if text.starts_with(b"STREAMING-") => {
             return Err(Rejection::new(
                 RejectionKind::PayloadKind,
                 "a payload sent in chunks (aws-chunked) is not accepted here",
             ));
         }
-        Some(text) => Payload::Hash(PayloadHash::from_hex(text).ok_or_else(|| {
+        Some(text) => Payload::read(text).ok_or_else(|| {
             Rejection::new(
                 RejectionKind::PayloadHash,
                 "x-amz-content-sha256 is neither 64 digits of lower-case hex nor a word it may be",
             )
-        })?),
+        })?,
         None if !settings.s3_family => return Ok(None),
         None if claimed.presigned.is_some() => Payload::Unsigned,
         None => {

@@ -1,0 +1,108 @@
+use std::{fmt, sync::Arc};
+
+use http::{HeaderMap, request::Parts};
+
+use crate::{
+    error::Error,
+    sigv4::{Payload, headers::X_AMZ_CONTENT_SHA256},
+};
+
+/// How the body of a request is signed, and so how it goes to its origin.
+///
+/// | mode | memory | what the signature says of the body | when |
+/// |---|---|---|---|
+/// | [`Buffer`](PayloadMode::Buffer) | up to the body's limit | its hash | the default; every service takes it |
+/// | [`Unsigned`](PayloadMode::Unsigned) | none | nothing: `UNSIGNED-PAYLOAD` | large bodies for S3 over TLS; VPC Lattice takes no other |
+/// | [`Trust`](PayloadMode::Trust) | none | what the client says of it | clients that hash their bodies themselves |
+///
+/// A body that is not buffered streams as it comes, with its trailers, as fast as the origin takes it; the
+/// origin's body limit is not for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PayloadMode {
+    /// Collected and hashed before the request is sent.
+    #[default]
+    Buffer,
+    /// Streamed, and not covered by the signature: who can change it on the way goes unnoticed.
+    Unsigned,
+    /// Streamed. The client's `x-amz-content-sha256`, a hash or `UNSIGNED-PAYLOAD`, is signed and sent.
+    /// Whether the body has this hash only the origin finds out.
+    Trust,
+}
+
+/// Decides how the body of a request is signed.
+///
+/// A [`PayloadMode`] is a policy, for all requests the same. So is a closure:
+///
+/// ```
+/// use http::{Request, request::Parts};
+/// use tower_sigv4::origin::{PayloadMode, PayloadPolicy};
+///
+/// let uploads = |head: &Parts| match head.uri.path().starts_with("/uploads/") {
+///     true => PayloadMode::Unsigned,
+///     false => PayloadMode::Buffer,
+/// };
+/// let (head, ()) = Request::put("/uploads/1").body(()).unwrap().into_parts();
+/// assert_eq!(uploads.mode(&head), PayloadMode::Unsigned);
+/// assert_eq!(PayloadMode::Trust.mode(&head), PayloadMode::Trust);
+/// ```
+pub trait PayloadPolicy: Send + Sync {
+    /// The mode for a request, of which this is the head as the client sent it.
+    fn mode(&self, head: &Parts) -> PayloadMode;
+}
+
+impl PayloadPolicy for PayloadMode {
+    fn mode(&self, _: &Parts) -> PayloadMode {
+        *self
+    }
+}
+
+impl<F> PayloadPolicy for F
+where
+    F: Fn(&Parts) -> PayloadMode + Send + Sync,
+{
+    fn mode(&self, head: &Parts) -> PayloadMode {
+        self(head)
+    }
+}
+
+/// A policy, shared.
+#[derive(Clone)]
+pub(super) struct Policy(Arc<dyn PayloadPolicy>);
+
+impl Policy {
+    pub(super) fn new(policy: impl PayloadPolicy + 'static) -> Self {
+        Self(Arc::new(policy))
+    }
+}
+
+impl Policy {
+    /// What is signed of a request's payload; `None` if its hash is.
+    pub(super) fn payload(&self, head: &Parts) -> Result<Option<Payload>, Error> {
+        match self.0.mode(head) {
+            PayloadMode::Buffer => Ok(None),
+            PayloadMode::Unsigned => Ok(Some(Payload::Unsigned)),
+            PayloadMode::Trust => trusted(&head.headers).map(Some),
+        }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy").finish_non_exhaustive()
+    }
+}
+
+fn trusted(headers: &HeaderMap) -> Result<Payload, Error> {
+    let mut values = headers.get_all(X_AMZ_CONTENT_SHA256).iter();
+    let payload = match (values.next(), values.next()) {
+        (Some(value), None) => Payload::read(value.as_bytes()),
+        _ => None,
+    };
+    payload.ok_or_else(|| {
+        Error::request(
+            "the request has no x-amz-content-sha256 that could be trusted; send the SHA-256 of the \
+             body in lower-case hex, or UNSIGNED-PAYLOAD",
+        )
+    })
+}

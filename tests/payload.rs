@@ -1,0 +1,218 @@
+//! Bodies that are not buffered, and signatures in the query.
+
+mod common;
+
+use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
+
+use bytes::Bytes;
+use common::{HOST, Script, Step, api, credentials, header, layer, now, own};
+use http::{HeaderMap, Request, Response, request::Parts};
+use http_body::{Body, SizeHint};
+use http_body_util::BodyExt;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sigv4::{
+    Clock, Error, ErrorKind, Origin, SigningLayer, VerifyLayer,
+    body::{SignedBody, VerifiedBody},
+    origin::{Direct, PayloadMode},
+    sigv4::PayloadHash,
+    verify::{PayloadKind, RejectionKind, StaticKeys, Verified, VerifySettings},
+};
+
+type Sent = Request<SignedBody<Script>>;
+
+fn origin() -> Origin {
+    api(&format!("https://{HOST}"))
+}
+
+fn data(text: &'static str) -> Step {
+    Step::Data(Bytes::from_static(text.as_bytes()))
+}
+
+fn put(body: Script) -> Request<Script> {
+    Request::put("/orders?b=2&a=1").body(body).expect("a request")
+}
+
+async fn sent(layer: &SigningLayer, request: Request<Script>) -> Result<Sent, Error> {
+    let echo = service_fn(async |request: Sent| Ok::<_, Infallible>(Response::new(request)));
+    match layer.layer(echo).oneshot(request).await {
+        Ok(response) => Ok(response.into_body()),
+        Err(error) => Err(own(error)),
+    }
+}
+
+/// What a verifier of ours says of a request that was sent.
+async fn judge(service: &str, request: Sent) -> Result<Verified, RejectionKind> {
+    let settings = VerifySettings::new(service, "us-east-1")
+        .expect("a scope")
+        .add_payload_kind(PayloadKind::Unsigned);
+    let keys = StaticKeys::new([credentials()]).expect("valid");
+    let layer = VerifyLayer::new(keys, settings).with_clock(Clock::manual(now()));
+    let inner = service_fn(async |request: Request<VerifiedBody<SignedBody<Script>>>| {
+        let verified = request.extensions().get::<Verified>().expect("a proof").clone();
+        let mut response = Response::new(http_body_util::Empty::<Bytes>::new());
+        response.extensions_mut().insert(verified);
+        Ok::<_, Infallible>(response)
+    });
+    let Ok(response) = layer.layer(inner).oneshot(request).await;
+    match response.extensions().get::<Verified>() {
+        Some(verified) => Ok(verified.clone()),
+        None => Err(*response.extensions().get().expect("a kind")),
+    }
+}
+
+#[tokio::test]
+async fn an_unsigned_body_streams_as_it_is() {
+    let trailers = HeaderMap::from_iter([(http::header::ETAG, "1".parse().expect("a value"))]);
+    let body = Script::new([data("a"), Step::Yield, data("bc"), Step::Trailers(trailers.clone())]);
+    let polls = body.polls.clone();
+    // The limit is for what is buffered.
+    let layer = layer(origin().with_payload(PayloadMode::Unsigned).with_body_limit(1));
+    let sent = sent(&layer, put(body)).await.expect("sent");
+    assert_eq!(polls.load(Ordering::SeqCst), 0, "nothing is read ahead");
+    assert_eq!(header(sent.headers(), "x-amz-content-sha256"), "UNSIGNED-PAYLOAD");
+    assert!(!sent.headers().contains_key("content-length"));
+    assert_eq!(sent.body().size_hint().exact(), None);
+
+    let mut body = sent.into_body();
+    let frame = body.frame().await.expect("a frame").expect("data");
+    assert_eq!(frame.into_data().expect("data"), "a");
+    assert_eq!(polls.load(Ordering::SeqCst), 1, "nor while it is read");
+    let rest = body.collect().await.expect("the rest");
+    assert_eq!(rest.trailers(), Some(&trailers));
+    assert_eq!(rest.to_bytes(), "bc");
+}
+
+#[tokio::test]
+async fn a_length_that_is_known_goes_ahead() {
+    let layer = layer(origin().with_payload(PayloadMode::Unsigned));
+    for (method, announced, length) in [
+        ("PUT", Some(3), Some("3")),
+        ("PUT", Some(0), Some("0")),
+        ("GET", Some(0), None),
+        ("PUT", None, Some("7")),
+    ] {
+        let body = Script::new([data("abc")]);
+        let body = announced
+            .map_or(Script::new([]), |length| body.with_size(SizeHint::with_exact(length)));
+        let mut request = put(body);
+        *request.method_mut() = method.parse().expect("a method");
+        if announced.is_none() {
+            request.headers_mut().insert("content-length", "7".parse().expect("a value"));
+        }
+        let sent = sent(&layer, request).await.expect("sent");
+        let sent = sent.headers().get("content-length").map(|value| value.to_str().expect("ASCII"));
+        assert_eq!(sent, length, "{method} {announced:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_signed_of_a_streaming_body_is_what_is_verified() {
+    let hash = PayloadHash::of(b"abc").to_string();
+    for (mode, given, kind) in [
+        (PayloadMode::Unsigned, "", PayloadKind::Unsigned),
+        (PayloadMode::Unsigned, &*hash, PayloadKind::Unsigned),
+        (PayloadMode::Trust, &*hash, PayloadKind::Signed),
+        (PayloadMode::Trust, "UNSIGNED-PAYLOAD", PayloadKind::Unsigned),
+        (PayloadMode::Buffer, "UNSIGNED-PAYLOAD", PayloadKind::Signed),
+    ] {
+        for service in ["execute-api", "s3"] {
+            let mut request = put(Script::new([data("a"), Step::Yield, data("bc")]));
+            *request.uri_mut() = format!("https://{HOST}/orders").parse().expect("a URI");
+            if !given.is_empty() {
+                let given = given.parse().expect("a value");
+                request.headers_mut().insert("x-amz-content-sha256", given);
+            }
+            // Where a hash need not be sent, its absence has to be.
+            let settings = common::settings(service).with_payload_header(service == "s3");
+            let layer = layer(Direct::new(settings).with_payload(mode));
+            let sent = sent(&layer, request).await;
+            let verified = judge(service, sent.expect("sent")).await;
+            assert_eq!(verified.map(|by| by.payload()), Ok(kind), "{mode:?} {given} {service}");
+        }
+    }
+}
+
+/// The origin finds out whether a trusted hash is the body's.
+#[tokio::test]
+async fn a_trusted_hash_is_not_compared_here() {
+    let layer = layer(origin().with_payload(PayloadMode::Trust));
+    let mut request = put(Script::new([data("another")]));
+    let hash = PayloadHash::of(b"abc").to_string();
+    request.headers_mut().insert("x-amz-content-sha256", hash.parse().expect("a value"));
+    let sent = sent(&layer, request).await.expect("sent");
+    assert_eq!(header(sent.headers(), "x-amz-content-sha256"), hash);
+    assert_eq!(judge("execute-api", sent).await.err(), Some(RejectionKind::PayloadMismatch));
+}
+
+#[tokio::test]
+async fn without_a_hash_there_is_nothing_to_trust() {
+    let layer = layer(origin().with_payload(PayloadMode::Trust));
+    let hash = PayloadHash::of(b"abc").to_string();
+    for (values, kind) in [
+        (vec![], ErrorKind::Request),
+        (vec![""], ErrorKind::Request),
+        (vec!["abc"], ErrorKind::Request),
+        (vec!["unsigned-payload"], ErrorKind::Request),
+        (vec![&*hash, &*hash], ErrorKind::Request),
+        (vec!["STREAMING-UNSIGNED-PAYLOAD-TRAILER"], ErrorKind::Request),
+    ] {
+        let mut request = put(Script::new([data("abc")]));
+        for value in &values {
+            request.headers_mut().append("x-amz-content-sha256", value.parse().expect("a value"));
+        }
+        let error = sent(&layer, request).await.expect_err("refused");
+        assert_eq!(error.kind(), kind, "{values:?}");
+        assert!(error.to_string().contains("x-amz-content-sha256"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_closure_chooses_by_the_head_as_the_client_sent_it() {
+    let policy = |head: &Parts| match head.headers.contains_key("authorization") {
+        true => PayloadMode::Unsigned,
+        false => PayloadMode::Buffer,
+    };
+    let layer = layer(origin().with_payload(policy));
+    for (authorization, unsigned) in [(false, false), (true, true)] {
+        let mut request = put(Script::new([data("abc")]));
+        if authorization {
+            request.headers_mut().insert("authorization", "Bearer x".parse().expect("a value"));
+        }
+        let sent = sent(&layer, request).await.expect("sent");
+        let value = header(sent.headers(), "x-amz-content-sha256");
+        assert_eq!(value == "UNSIGNED-PAYLOAD", unsigned);
+    }
+}
+
+#[tokio::test]
+async fn a_signature_in_the_query_is_verified() {
+    for service in ["execute-api", "s3"] {
+        for (mode, kind) in [
+            (PayloadMode::Buffer, PayloadKind::Signed),
+            (PayloadMode::Unsigned, PayloadKind::Unsigned),
+        ] {
+            let target = Direct::new(common::settings(service))
+                .with_payload(mode)
+                .with_query_signature(Duration::from_secs(60))
+                .expect("in range");
+            let mut request = put(Script::new([data("abc")]));
+            let url = format!("https://{HOST}/orders?b=2&a=1+1&X-Amz-Signature=old&x-amz-date=old");
+            *request.uri_mut() = url.parse().expect("a URI");
+            request.headers_mut().insert("x-amz-meta-a", "1".parse().expect("a value"));
+            let sent = sent(&layer(target), request).await.expect("sent");
+            assert!(!sent.headers().contains_key("authorization"));
+            let query = sent.uri().query().expect("a query");
+            assert!(query.starts_with("b=2&a=1%201&X-Amz-Algorithm=AWS4-HMAC-SHA256&"), "{query}");
+            assert!(query.contains("&X-Amz-SignedHeaders=host%3Bx-amz-meta-a&"), "{query}");
+            let verified = judge(service, sent).await.expect("accepted");
+            assert!(verified.is_presigned());
+            assert_eq!(verified.payload(), kind);
+        }
+    }
+    for expires in [0, 604_801] {
+        let error =
+            origin().with_query_signature(Duration::from_secs(expires)).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains(&expires.to_string()), "{error}");
+    }
+}
