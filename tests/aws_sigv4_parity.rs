@@ -12,7 +12,7 @@ use std::{
 
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SessionTokenMode, SignableBody, SignableRequest,
-    UriPathNormalizationMode, sign,
+    SignatureLocation, UriPathNormalizationMode, sign,
 };
 use aws_smithy_runtime_api::client::identity::Identity as SmithyIdentity;
 use common::random;
@@ -48,6 +48,8 @@ struct Case {
     token: Option<String>,
     token_mode: SessionToken,
     payload_header: bool,
+    /// For how many seconds a signature in the query is valid; `None` for one in the header.
+    presigned: Option<u64>,
     time: SystemTime,
 }
 
@@ -63,6 +65,7 @@ impl Default for Case {
             token: None,
             token_mode: SessionToken::Signed,
             payload_header: true,
+            presigned: None,
             time: UNIX_EPOCH + Duration::from_secs(1_440_938_160),
         }
     }
@@ -120,8 +123,18 @@ fn ours(signer: &Signer, case: &Case) -> (Outcome, Explanation) {
         .with_signed_headers(AllExcept::default());
     let params = SigningParams::new(&settings, &identity, PayloadHash::of(&case.body), case.time);
     let mut parts = parts(case);
-    let explanation = signer.explain(&parts, &params).expect("explained");
-    signer.sign(&mut parts, &params).expect("signed");
+    let explanation = match case.presigned.map(Duration::from_secs) {
+        None => {
+            let explanation = signer.explain(&parts, &params).expect("explained");
+            signer.sign(&mut parts, &params).expect("signed");
+            explanation
+        }
+        Some(expires) => {
+            let explanation = signer.explain_presigned(&parts, &params, expires);
+            signer.presign(&mut parts, &params, expires).expect("signed");
+            explanation.expect("explained")
+        }
+    };
     let added = ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
     let headers = added
         .iter()
@@ -162,7 +175,11 @@ fn theirs(case: &Case) -> Result<Outcome, String> {
         SessionToken::Signed => SessionTokenMode::Include,
         _ => SessionTokenMode::Exclude,
     };
-    settings.payload_checksum_kind = match case.payload_header {
+    if let Some(expires) = case.presigned {
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(Duration::from_secs(expires));
+    }
+    settings.payload_checksum_kind = match case.payload_header && case.presigned.is_none() {
         true => PayloadChecksumKind::XAmzSha256,
         false => PayloadChecksumKind::NoHeader,
     };
@@ -237,6 +254,7 @@ fn random_case(rng: &mut Rng) -> Case {
         token: rng.bool().then(|| (0..rng.usize(1..600)).map(|_| rng.alphanumeric()).collect()),
         token_mode: token_modes[rng.usize(..2)],
         payload_header: rng.bool(),
+        presigned: (rng.u8(..4) == 0).then(|| rng.u64(1..=604_800)),
         time: UNIX_EPOCH + Duration::from_millis(rng.u64(..253_402_300_800_000)),
     }
 }

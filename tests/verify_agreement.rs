@@ -73,7 +73,11 @@ async fn what_the_signing_layer_sends_is_accepted() {
 
         let key = common::with_token(token.clone());
         let settings = SigningSettings::new(service, "us-east-1").expect("a scope");
-        let signing = SigningLayer::new(key, Direct::new(settings)).with_clock(Clock::manual(now));
+        let mut target = Direct::new(settings);
+        if rng.u8(..4) == 0 {
+            target = target.with_query_signature(Duration::from_secs(60)).expect("in range");
+        }
+        let signing = SigningLayer::new(key, target).with_clock(Clock::manual(now));
         let verify = verify_layer(service, token, now);
         let server = service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
             Ok::<_, Infallible>(judge(&verify, request).await)

@@ -12,7 +12,7 @@ use toml::Spanned;
 use tower_sigv4::{
     Origin, SigningSettings,
     credentials::{CredentialsCache, EnvironmentCredentials},
-    origin::{OriginRules, Rule, SigningBehavior},
+    origin::{OriginRules, PayloadMode, Rule, SigningBehavior},
 };
 
 pub(crate) use self::verify::Guard;
@@ -285,6 +285,8 @@ struct OriginSection {
     sign_host: Option<Spanned<String>>,
     #[serde(default)]
     signing: Signing,
+    #[serde(default)]
+    payload: Payload,
     body_limit: Option<ByteSize>,
 }
 
@@ -295,6 +297,15 @@ enum Signing {
     Always,
     NoOverride,
     Never,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Payload {
+    #[default]
+    Buffer,
+    Unsigned,
+    Trust,
 }
 
 impl OriginSection {
@@ -309,6 +320,11 @@ impl OriginSection {
                 Signing::Always => SigningBehavior::Always,
                 Signing::NoOverride => SigningBehavior::NoOverride,
                 Signing::Never => SigningBehavior::Never,
+            })
+            .with_payload(match self.payload {
+                Payload::Buffer => PayloadMode::Buffer,
+                Payload::Unsigned => PayloadMode::Unsigned,
+                Payload::Trust => PayloadMode::Trust,
             });
         if let Some(host) = &self.sign_host {
             origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;

@@ -73,6 +73,7 @@ fn each_mistake_is_told_with_its_line_and_cure() {
             "signed host \"a b\"",
         ),
         ("no-override", "sometimes", 12, "expected one of `always`, `no-override`, `never`"),
+        ("body_limit", "payload = \"stream\"\nbody_limit", 13, "`buffer`, `unsigned`, `trust`"),
         ("1MiB", "1 potato", 13, ""),
         ("\"1MiB\"", "-1", 13, ""),
         ("\"1MiB\"", "\"hunter2\"", 13, "invalid value: string"),

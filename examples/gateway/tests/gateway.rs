@@ -241,6 +241,24 @@ async fn https_origins_are_verified() {
 }
 
 #[tokio::test]
+async fn a_body_streams_through_where_the_file_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let more = "payload = \"unsigned\"\nbody_limit = \"1 B\"";
+    let gateway = Gateway::configured(&config(&url, more));
+    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    let head = b"PUT /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 9\r\n\r\nfirst";
+    client.write_all(head).await.expect("sent");
+
+    let (mut origin, _) = listener.accept().await.expect("a connection");
+    let seen = read_until(&mut origin, "first").await; // before the client has ended its body
+    assert!(seen.contains("\r\nx-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"), "{seen}");
+    assert!(seen.contains("\r\ncontent-length: 9\r\n"), "{seen}");
+    client.write_all(b"last").await.expect("sent");
+    read_until(&mut origin, "last").await;
+}
+
+#[tokio::test]
 async fn an_answer_streams_through() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let config = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
@@ -353,7 +371,7 @@ async fn sigterm_finishes_what_is_in_flight() {
     assert!(gateway.wait().success());
 }
 
-async fn read_until(stream: &mut TcpStream, end: &str) {
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut seen = Vec::new();
     while !seen.windows(end.len()).any(|window| window == end.as_bytes()) {
         let mut buffer = [0; 1024];
@@ -361,6 +379,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) {
         assert!(count > 0, "ended before {end:?}");
         seen.extend_from_slice(&buffer[..count]);
     }
+    String::from_utf8_lossy(&seen).into_owned()
 }
 
 fn config(url: &str, more: &str) -> String {
