@@ -50,6 +50,8 @@ pub enum ErrorKind {
     Request,
     /// The request's body is framed in a way that cannot be signed as it is.
     UnsupportedBody,
+    /// The body's length is not known, and has to be.
+    LengthRequired,
     /// The body is larger than the origin's limit.
     BodyTooLarge,
     /// The body failed, or ended before its announced length.
@@ -96,7 +98,7 @@ impl Error {
 
     /// The status with which a gateway should answer its client.
     ///
-    /// The codes are those of RFC 9110, section 15: 400 and 413 and 415 for what the client sent, 404
+    /// The codes are those of RFC 9110, section 15: 400, 411, 413 and 415 for what the client sent, 404
     /// where no origin matches, 503 and 504 for credentials, 500 for a configuration error.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -107,6 +109,7 @@ impl Error {
                 StatusCode::BAD_REQUEST
             }
             ErrorKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorKind::LengthRequired => StatusCode::LENGTH_REQUIRED,
             ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorKind::Credentials => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::CredentialsTimeout => StatusCode::GATEWAY_TIMEOUT,

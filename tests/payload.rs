@@ -216,3 +216,169 @@ async fn a_signature_in_the_query_is_verified() {
         assert!(error.to_string().contains(&expires.to_string()), "{error}");
     }
 }
+
+/// What a server makes of a body in chunks: its bytes, if each signature follows from the one before.
+mod chunked {
+    use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    const SIZE: usize = 8 * 1024;
+
+    fn s3() -> Direct {
+        let size = tower_sigv4::sigv4::ChunkSize::new(SIZE).expect("allowed");
+        Direct::new(common::settings("s3")).with_payload(PayloadMode::Chunked(size))
+    }
+
+    fn request(len: usize, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
+        let body = Script::new(steps).with_size(SizeHint::with_exact(len as u64));
+        let mut request = put(body);
+        *request.uri_mut() = format!("https://{HOST}/key").parse().expect("a URI");
+        request
+    }
+
+    fn hex(text: &[u8]) -> String {
+        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn decode(head: &HeaderMap, mut body: &[u8]) -> Vec<Vec<u8>> {
+        let secret = credentials().secret_access_key().to_owned();
+        let key = generate_signing_key(&secret, now(), "us-east-1", "s3");
+        let mut previous =
+            header(head, "authorization").rsplit('=').next().expect("one").to_owned();
+        let mut chunks = Vec::new();
+        loop {
+            let end = body.windows(2).position(|at| at == b"\r\n").expect("a line");
+            let line = std::str::from_utf8(&body[..end]).expect("ASCII");
+            let (len, signature) = line.split_once(";chunk-signature=").expect("a signature");
+            let len = usize::from_str_radix(len, 16).expect("hex");
+            let data = &body[end + 2..end + 2 + len];
+            let to_sign = format!(
+                "AWS4-HMAC-SHA256-PAYLOAD\n20150830T123600Z\n20150830/us-east-1/s3/aws4_request\n\
+                 {previous}\n{}\n{}",
+                hex(b""),
+                hex(data),
+            );
+            assert_eq!(signature, calculate_signature(key.as_ref(), to_sign.as_bytes()));
+            previous = signature.to_owned();
+            assert_eq!(&body[end + 2 + len..end + 4 + len], b"\r\n");
+            body = &body[end + 4 + len..];
+            if len == 0 {
+                assert!(body.is_empty(), "more after the last chunk");
+                return chunks;
+            }
+            chunks.push(data.to_vec());
+        }
+    }
+
+    fn bytes(len: usize) -> Bytes {
+        (0..len).map(|at| (at % 251) as u8).collect::<Vec<_>>().into()
+    }
+
+    #[tokio::test]
+    async fn a_body_goes_in_chunks_however_it_comes() {
+        for len in [1, SIZE - 1, SIZE, SIZE + 1, 2 * SIZE, 5 * SIZE + 17] {
+            for piece in [1, 100, SIZE - 1, SIZE, SIZE + 1, 3 * SIZE + 5] {
+                let all = bytes(len);
+                let steps = (0..len)
+                    .step_by(piece)
+                    .flat_map(|at| [Step::Data(all.slice(at..len.min(at + piece))), Step::Yield]);
+                let request = request(len, steps.collect::<Vec<_>>());
+                let sent = sent(&layer(s3()), request).await.expect("sent");
+                let (head, body) = sent.into_parts();
+                let hash = header(&head.headers, "x-amz-content-sha256");
+                assert_eq!(hash, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+                assert_eq!(header(&head.headers, "x-amz-decoded-content-length"), len.to_string());
+                assert_eq!(header(&head.headers, "content-encoding"), "aws-chunked");
+                let announced = header(&head.headers, "content-length").parse().expect("a number");
+                assert_eq!(body.size_hint().exact(), Some(announced));
+                let encoded = body.collect().await.expect("a body").to_bytes();
+                assert_eq!(encoded.len() as u64, announced, "{len} by {piece}");
+                let chunks = decode(&head.headers, &encoded);
+                let (last, whole) =
+                    chunks.split_last().map_or((0, &[][..]), |(last, whole)| (last.len(), whole));
+                assert!(last <= SIZE && whole.iter().all(|chunk| chunk.len() == SIZE));
+                assert!(chunks.concat() == all, "{len} by {piece}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_than_a_chunk_is_read_ahead() {
+        let steps = [Step::Data(bytes(SIZE)), Step::Data(bytes(SIZE))];
+        let request = request(2 * SIZE, steps);
+        let polls = request.body().polls.clone();
+        let mut body = sent(&layer(s3()), request).await.expect("sent").into_body();
+        assert_eq!(polls.load(Ordering::SeqCst), 0);
+        for polled in [1, 1, 2, 2, 2] {
+            assert!(body.frame().await.expect("a frame").is_ok());
+            assert_eq!(polls.load(Ordering::SeqCst), polled);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_not_as_long_as_announced_does_not_end() {
+        for (announced, steps) in [
+            (3, vec![data("ab")]),
+            (3, vec![data("ab"), Step::Fail]),
+            (3, vec![data("ab"), data("cd")]),
+            (2, vec![]),
+        ] {
+            let sent = sent(&layer(s3()), request(announced, steps)).await.expect("sent");
+            let announced = sent.body().size_hint().exact().expect("exact");
+            let mut body = sent.into_body();
+            let mut read = 0;
+            let error = loop {
+                match body.frame().await.expect("no end") {
+                    Ok(frame) => read += frame.into_data().expect("data").len() as u64,
+                    Err(error) => break error,
+                }
+            };
+            assert!(read < announced, "{error}");
+            assert!(body.frame().await.is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_of_no_bytes_goes_as_it_is() {
+        let empty = sent(&layer(s3()), request(0, [])).await.expect("sent");
+        let hash = header(empty.headers(), "x-amz-content-sha256");
+        assert_eq!(hash, PayloadHash::EMPTY.to_string());
+        assert!(!empty.headers().contains_key("content-encoding"));
+        let error = sent(&layer(s3()), request(0, [data("a")])).await.expect_err("not empty");
+        assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
+    }
+
+    #[tokio::test]
+    async fn codings_are_joined_and_a_length_may_stand_in_the_head() {
+        let mut request = request(0, [data("abc")]).map(|body| body.with_size(SizeHint::default()));
+        request.headers_mut().insert("content-encoding", "gzip".parse().expect("a value"));
+        let error =
+            sent(&layer(s3()), put(Script::new([data("abc")]))).await.expect_err("relative");
+        assert_eq!(error.kind(), ErrorKind::Request);
+        request.headers_mut().insert("content-length", "3".parse().expect("a value"));
+        let sent = sent(&layer(s3()), request).await.expect("sent");
+        assert_eq!(header(sent.headers(), "content-encoding"), "aws-chunked,gzip");
+        let (head, body) = sent.into_parts();
+        let encoded = body.collect().await.expect("a body").to_bytes();
+        assert_eq!(decode(&head.headers, &encoded), [b"abc"]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_go_in_chunks_is_refused() {
+        let size = tower_sigv4::sigv4::ChunkSize::default();
+        let chunked = PayloadMode::Chunked(size);
+        let unknown = || request(0, [data("abc")]).map(|body| body.with_size(SizeHint::default()));
+        let query = || s3().with_query_signature(Duration::from_secs(60)).expect("in range");
+        let api = Direct::new(common::settings("execute-api")).with_payload(chunked);
+        for (target, request, kind) in [
+            (s3(), unknown(), ErrorKind::LengthRequired),
+            (query(), request(1, [data("a")]), ErrorKind::Config),
+            (api, request(1, [data("a")]), ErrorKind::Config),
+        ] {
+            let error = sent(&layer(target), request).await.expect_err("refused");
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! collected, and hashed as it comes, before the request is sent. Its frames are kept as they came and
 //! not copied, but for those below 1 KiB that follow another, which are joined.
 
+mod chunked;
 mod collect;
 mod signed;
 mod verified;

@@ -10,13 +10,17 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::error::BoxError;
+use super::chunked::Chunked;
+use crate::{
+    error::BoxError,
+    sigv4::{ChunkSize, chunk::ChunkSigner},
+};
 
 pin_project! {
     /// The body that [`Signing`](crate::Signing) hands to the inner service.
     ///
-    /// Either the bytes that were hashed, with their exact length and the trailers that followed them;
-    /// or, where no hash is to be had of it, the caller's body as it is.
+    /// The bytes that were hashed, with their exact length and the trailers that followed them; or the
+    /// caller's body as it is, where it is not hashed here; or the same in signed chunks.
     pub struct SignedBody<B> {
         #[pin]
         inner: Inner<B>,
@@ -28,6 +32,7 @@ pin_project! {
     enum Inner<B> {
         Collected { frames: Frames },
         Streamed { #[pin] body: B },
+        Chunked { #[pin] body: Chunked<B> },
     }
 }
 
@@ -91,7 +96,7 @@ impl Frames {
         self.len
     }
 
-    fn next(&mut self) -> Option<Frame<Bytes>> {
+    pub(super) fn next(&mut self) -> Option<Frame<Bytes>> {
         self.end_small();
         let data = mem::replace(&mut self.first, self.rest.pop_front().unwrap_or_default());
         if data.is_empty() {
@@ -112,6 +117,11 @@ impl<B> SignedBody<B> {
         Self { inner: Inner::Streamed { body } }
     }
 
+    /// A body that goes in chunks, each signed; `decoded` is its length in bytes.
+    pub(crate) fn chunked(body: B, signer: ChunkSigner, size: ChunkSize, decoded: u64) -> Self {
+        Self { inner: Inner::Chunked { body: Chunked::new(body, signer, size, decoded) } }
+    }
+
     /// Its length in bytes, if it is known.
     pub(crate) fn len(&self) -> Option<u64>
     where
@@ -120,6 +130,7 @@ impl<B> SignedBody<B> {
         match &self.inner {
             Inner::Collected { frames } => Some(frames.len),
             Inner::Streamed { body } => body.size_hint().exact(),
+            Inner::Chunked { body } => Some(body.left()),
         }
     }
 }
@@ -145,6 +156,7 @@ where
                     Err(error) => Err(error.into()),
                 }))
             }
+            InnerProj::Chunked { body } => body.poll_frame(cx),
         }
     }
 
@@ -152,6 +164,7 @@ where
         match &self.inner {
             Inner::Collected { frames } => frames.len == 0 && frames.trailers.is_none(),
             Inner::Streamed { body } => body.is_end_stream(),
+            Inner::Chunked { body } => body.is_end_stream(),
         }
     }
 
@@ -159,6 +172,7 @@ where
         match &self.inner {
             Inner::Collected { frames } => SizeHint::with_exact(frames.len),
             Inner::Streamed { body } => body.size_hint(),
+            Inner::Chunked { body } => body.size_hint(),
         }
     }
 }
@@ -174,7 +188,9 @@ impl<B> fmt::Debug for SignedBody<B> {
             Inner::Collected { frames } => {
                 f.debug_struct("SignedBody").field("len", &frames.len).finish_non_exhaustive()
             }
-            Inner::Streamed { .. } => f.debug_struct("SignedBody").finish_non_exhaustive(),
+            Inner::Streamed { .. } | Inner::Chunked { .. } => {
+                f.debug_struct("SignedBody").finish_non_exhaustive()
+            }
         }
     }
 }

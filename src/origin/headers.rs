@@ -85,6 +85,16 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// Says of a body that it is framed as `aws-chunked`, around any coding that it has already.
+pub(crate) fn add_aws_chunked(headers: &mut HeaderMap) {
+    let chunked = [&b"aws-chunked"[..]].into_iter();
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    let codings = chunked.chain(codings).collect::<Vec<_>>().join(&b","[..]);
+    if let Ok(codings) = HeaderValue::from_maybe_shared(Bytes::from(codings)) {
+        headers.insert(header::CONTENT_ENCODING, codings);
+    }
+}
+
 /// RFC 9110, section 7.6.1, with those that older software sends, and `expect`, which was answered
 /// when the body was read.
 fn is_hop_by_hop(name: &HeaderName) -> bool {

@@ -51,4 +51,8 @@ pub use self::{
     rules::{OriginRules, Rule},
     wire::WireForm,
 };
-pub(crate) use self::{headers::carries_signature, rewrite::rewrite};
+pub(crate) use self::{
+    headers::{add_aws_chunked, carries_signature},
+    payload::BodyPlan,
+    rewrite::rewrite,
+};

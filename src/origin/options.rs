@@ -2,8 +2,11 @@ use std::time::Duration;
 
 use http::request::Parts;
 
-use super::{PayloadMode, PayloadPolicy, WireForm, payload::Policy};
-use crate::{SigningSettings, error::Error, sigv4::Payload};
+use super::{
+    PayloadMode, PayloadPolicy, WireForm,
+    payload::{BodyPlan, Policy},
+};
+use crate::{SigningSettings, error::Error, sigv4::settings::is_s3_family};
 
 /// What is done with requests to an origin, whichever way the origin was found.
 #[derive(Clone, Debug)]
@@ -53,9 +56,19 @@ impl Options {
         self.payload = Policy::new(policy);
     }
 
-    /// What is signed of a request's payload; `None` if its hash is, which is yet to be known.
-    pub(crate) fn payload(&self, head: &Parts) -> Result<Option<Payload>, Error> {
-        self.payload.payload(head)
+    /// What is to be done with the body of a request.
+    pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
+        let plan = self.payload.plan(head)?;
+        let service = self.settings.service();
+        match plan {
+            BodyPlan::Chunk(_) if !is_s3_family(service) => Err(Error::config(format!(
+                "service {service:?} takes no aws-chunked bodies; choose another payload mode for it"
+            ))),
+            BodyPlan::Chunk(_) if self.presigned.is_some() => Err(Error::config(
+                "chunks cannot be signed with a signature in the query; choose another payload mode",
+            )),
+            plan => Ok(plan),
+        }
     }
 }
 

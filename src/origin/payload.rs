@@ -4,7 +4,7 @@ use http::{HeaderMap, request::Parts};
 
 use crate::{
     error::Error,
-    sigv4::{Payload, headers::X_AMZ_CONTENT_SHA256},
+    sigv4::{ChunkSize, Payload, headers::X_AMZ_CONTENT_SHA256},
 };
 
 /// How the body of a request is signed, and so how it goes to its origin.
@@ -14,9 +14,10 @@ use crate::{
 /// | [`Buffer`](PayloadMode::Buffer) | up to the body's limit | its hash | the default; every service takes it |
 /// | [`Unsigned`](PayloadMode::Unsigned) | none | nothing: `UNSIGNED-PAYLOAD` | large bodies for S3 over TLS; VPC Lattice takes no other |
 /// | [`Trust`](PayloadMode::Trust) | none | what the client says of it | clients that hash their bodies themselves |
+/// | [`Chunked`](PayloadMode::Chunked) | one chunk | the hash of each chunk, in a chain | large bodies for S3, also without TLS |
 ///
-/// A body that is not buffered streams as it comes, with its trailers, as fast as the origin takes it; the
-/// origin's body limit is not for it.
+/// A body that is not buffered streams as fast as the origin takes it; the origin's body limit is not
+/// for it. Its trailers go with it, but for those of one in chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PayloadMode {
@@ -28,6 +29,17 @@ pub enum PayloadMode {
     /// Streamed. The client's `x-amz-content-sha256`, a hash or `UNSIGNED-PAYLOAD`, is signed and sent.
     /// Whether the body has this hash only the origin finds out.
     Trust,
+    /// Streamed in the frames of `aws-chunked`, each chunk signed with the signature before it. The S3
+    /// family alone knows it. The body's length has to be known; one of no bytes goes as it is.
+    Chunked(ChunkSize),
+}
+
+/// What is to be done with a body.
+#[derive(Clone, Copy)]
+pub(crate) enum BodyPlan {
+    Buffer,
+    Stream(Payload),
+    Chunk(ChunkSize),
 }
 
 /// Decides how the body of a request is signed.
@@ -77,13 +89,13 @@ impl Policy {
 }
 
 impl Policy {
-    /// What is signed of a request's payload; `None` if its hash is.
-    pub(super) fn payload(&self, head: &Parts) -> Result<Option<Payload>, Error> {
-        match self.0.mode(head) {
-            PayloadMode::Buffer => Ok(None),
-            PayloadMode::Unsigned => Ok(Some(Payload::Unsigned)),
-            PayloadMode::Trust => trusted(&head.headers).map(Some),
-        }
+    pub(super) fn plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
+        Ok(match self.0.mode(head) {
+            PayloadMode::Buffer => BodyPlan::Buffer,
+            PayloadMode::Unsigned => BodyPlan::Stream(Payload::Unsigned),
+            PayloadMode::Trust => BodyPlan::Stream(trusted(&head.headers)?),
+            PayloadMode::Chunked(size) => BodyPlan::Chunk(size),
+        })
     }
 }
 

@@ -16,8 +16,12 @@ use crate::{
     Origin,
     body::{Collect, SignedBody},
     credentials::Entry,
-    error::{BoxError, Error},
-    sigv4::{Payload, SigningParams},
+    error::{BoxError, Error, ErrorKind},
+    origin::add_aws_chunked,
+    sigv4::{
+        ChunkSize, Payload, PayloadHash, SigningParams, chunk::encoded_len,
+        headers::X_AMZ_DECODED_CONTENT_LENGTH,
+    },
 };
 
 pin_project! {
@@ -46,8 +50,14 @@ pin_project! {
     }
 }
 
-/// A body, and what is signed of it.
-type Signable<B> = (SignedBody<B>, Payload);
+/// A body that is ready to be sent once the head is signed.
+#[expect(clippy::large_enum_variant, reason = "moved twice, and mostly of the larger kind")]
+pub(super) enum Signable<B> {
+    /// As it is, and what is signed of it.
+    Whole(SignedBody<B>, Payload),
+    /// In chunks, which are signed with what signs the head; `decoded` is its length in bytes.
+    Chunks { body: B, size: ChunkSize, decoded: u64 },
+}
 type Load = Pin<Box<dyn Future<Output = Result<Arc<Entry>, Error>> + Send>>;
 
 /// A request on its way, and the service that is ready to take it.
@@ -70,11 +80,11 @@ where
         Self { state: State::Collecting { pending: Some(pending), body } }
     }
 
-    pub(super) fn streaming(pending: Pending<S>, body: B, payload: Payload) -> Self
+    pub(super) fn streaming(pending: Pending<S>, body: Signable<B>) -> Self
     where
         B: Body,
     {
-        Self { state: pending.sign_or_load((SignedBody::streamed(body), payload)) }
+        Self { state: pending.sign_or_load(body) }
     }
 
     pub(super) fn calling(response: S::Future) -> Self {
@@ -103,7 +113,10 @@ where
                     Err(error) => State::Failed { error: Some(error) },
                     Ok((frames, hash)) => {
                         let ready = pending.take().expect("taken once");
-                        ready.sign_or_load((SignedBody::collected(frames), hash.into()))
+                        ready.sign_or_load(Signable::Whole(
+                            SignedBody::collected(frames),
+                            hash.into(),
+                        ))
                     }
                 },
                 StateProj::Loading { pending, load } => match ready!(load.as_mut().poll(cx)) {
@@ -138,13 +151,13 @@ impl<S> Pending<S> {
     }
 
     /// Signs the request and hands it on.
-    fn call<B>(mut self, entry: &Entry, (body, payload): Signable<B>) -> State<S, B, S::Future>
+    fn call<B>(mut self, entry: &Entry, body: Signable<B>) -> State<S, B, S::Future>
     where
         S: Service<Request<SignedBody<B>>>,
         B: Body,
     {
-        match self.sign(entry, body.len(), payload) {
-            Ok(()) => {
+        match self.sign(entry, body) {
+            Ok(body) => {
                 let request = Request::from_parts(self.parts, body);
                 State::Calling { response: self.inner.call(request) }
             }
@@ -152,33 +165,57 @@ impl<S> Pending<S> {
         }
     }
 
-    /// `length` is the body's, in bytes, if it is known.
-    fn sign(&mut self, entry: &Entry, length: Option<u64>, payload: Payload) -> Result<(), Error> {
-        let headers = &mut self.parts.headers;
-        let has_content = matches!(self.parts.method, Method::POST | Method::PUT | Method::PATCH);
-        if let Some(length) = length
-            && (length > 0 || has_content || headers.contains_key(header::CONTENT_LENGTH))
-        {
-            let mut digits = itoa::Buffer::new();
-            let length = HeaderValue::from_str(digits.format(length));
-            headers.insert(header::CONTENT_LENGTH, length.expect("digits may stand in a header"));
-        }
-        let settings = &self.origin.options().settings;
-        let (signer, now) = (&self.shared.signer, self.shared.clock.now());
-        let params = SigningParams::new(settings, entry.identity(), payload, now);
-        match self.origin.options().presigned {
-            None => signer.sign(&mut self.parts, &params)?,
-            Some(expires) => signer.presign(&mut self.parts, &params, expires)?,
-        }
+    fn sign<B>(&mut self, entry: &Entry, body: Signable<B>) -> Result<SignedBody<B>, Error>
+    where
+        B: Body,
+    {
+        let Self { parts, origin, shared, .. } = self;
+        let (signer, options) = (&shared.signer, origin.options());
+        let (settings, identity, now) = (&options.settings, entry.identity(), shared.clock.now());
+        let body = match body {
+            Signable::Whole(body, payload) => {
+                announce(parts, body.len());
+                let params = SigningParams::new(settings, identity, payload, now);
+                match options.presigned {
+                    None => signer.sign(parts, &params)?,
+                    Some(expires) => signer.presign(parts, &params, expires)?,
+                }
+                body
+            }
+            Signable::Chunks { body, size, decoded } => {
+                announce(parts, Some(encoded_len(decoded, size).ok_or_else(too_long)?));
+                add_aws_chunked(&mut parts.headers);
+                parts.headers.insert(X_AMZ_DECODED_CONTENT_LENGTH, decoded.into());
+                let params = SigningParams::new(settings, identity, PayloadHash::EMPTY, now);
+                let chunks = signer.sign_chunked(parts, &params)?;
+                SignedBody::chunked(body, chunks, size, decoded)
+            }
+        };
         #[cfg(feature = "tracing")]
         tracing::debug!(
-            host = self.origin.host(),
+            host = origin.host(),
             service = settings.service(),
             region = settings.region(),
             "request signed"
         );
-        Ok(())
+        Ok(body)
     }
+}
+
+/// Sets the body's length in bytes, if it is known.
+fn announce(parts: &mut Parts, length: Option<u64>) {
+    let has_content = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
+    if let Some(length) = length
+        && (length > 0 || has_content || parts.headers.contains_key(header::CONTENT_LENGTH))
+    {
+        let mut digits = itoa::Buffer::new();
+        let length = HeaderValue::from_str(digits.format(length));
+        parts.headers.insert(header::CONTENT_LENGTH, length.expect("digits may stand in a header"));
+    }
+}
+
+fn too_long() -> Error {
+    Error::new(ErrorKind::BodyTooLarge, "the body is too long to be sent in chunks")
 }
 
 impl<S, B> fmt::Debug for ResponseFuture<S, B>

@@ -4,15 +4,19 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::Request;
+use http::{HeaderMap, Request, header};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseFuture, future::Pending, layer::Shared};
+use super::{
+    ResponseFuture,
+    future::{Pending, Signable},
+    layer::Shared,
+};
 use crate::{
     body::{Collect, SignedBody},
-    error::{BoxError, Error},
-    origin::{self, SigningBehavior},
+    error::{BoxError, Error, ErrorKind},
+    origin::{self, BodyPlan, SigningBehavior},
 };
 
 /// Middleware that rewrites each request for its origin and signs it.
@@ -91,7 +95,7 @@ where
         SigningBehavior::NoOverride => !origin::carries_signature(&parts),
         SigningBehavior::Never => false,
     };
-    let payload = if signs { options.payload(&parts)? } else { None };
+    let plan = if signs { options.body_plan(&parts)? } else { BodyPlan::Buffer };
     origin::rewrite(&mut parts, &destination, signs)?;
     if !signs {
         let request = Request::from_parts(parts, SignedBody::streamed(body));
@@ -99,9 +103,26 @@ where
     }
     let limit = options.body_limit;
     let pending = Pending { inner, shared: shared.clone(), parts, origin: destination.origin };
-    Ok(match payload {
-        Some(payload) => ResponseFuture::streaming(pending, body, payload),
-        None => ResponseFuture::collecting(pending, Collect::new(body, limit)?),
+    Ok(match plan {
+        BodyPlan::Buffer => ResponseFuture::collecting(pending, Collect::new(body, limit)?),
+        BodyPlan::Stream(payload) => {
+            ResponseFuture::streaming(pending, Signable::Whole(SignedBody::streamed(body), payload))
+        }
+        BodyPlan::Chunk(size) => match announced(&body, &pending.parts.headers)? {
+            0 => ResponseFuture::collecting(pending, Collect::new(body, 0)?),
+            decoded => ResponseFuture::streaming(pending, Signable::Chunks { body, size, decoded }),
+        },
+    })
+}
+
+/// The length of a body, as it says itself or as its head says.
+fn announced(body: &impl Body, headers: &HeaderMap) -> Result<u64, Error> {
+    let header = || headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+    body.size_hint().exact().or_else(header).ok_or_else(|| {
+        Error::new(
+            ErrorKind::LengthRequired,
+            "the body's length is not known and has to be, to send it in chunks; send a content-length",
+        )
     })
 }
 

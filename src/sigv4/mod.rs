@@ -17,6 +17,7 @@
 
 pub(crate) mod authorization;
 pub(crate) mod canonical;
+pub(crate) mod chunk;
 pub(crate) mod encode;
 pub(crate) mod headers;
 mod identity;
@@ -30,6 +31,7 @@ mod signer;
 pub(crate) mod target;
 
 pub use self::{
+    chunk::ChunkSize,
     headers::{AllExcept, AllowList, SignedHeaders},
     identity::Identity,
     payload::{Payload, PayloadHash},

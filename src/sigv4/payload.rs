@@ -146,4 +146,5 @@ impl fmt::Debug for PayloadHash {
 }
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
-const EMPTY_HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+pub(super) const EMPTY_HEX: &str =
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -78,7 +78,7 @@ impl Signer {
     ) -> Result<(), Error> {
         let (mut signed, time) = self.with_parameters(parts, params, expires)?;
         let mut hash = Sha256::new();
-        canonical(&signed, params).write(&mut hash);
+        canonical(&signed, params.settings, params.payload.as_bytes()).write(&mut hash);
         let hash = hash.finalize().into();
         let signature = self.with_key(params, &time, |key| signature::sign(key, &time, &hash));
 
@@ -108,7 +108,7 @@ impl Signer {
     ) -> Result<Explanation, Error> {
         let (parts, time) = self.with_parameters(parts, params, expires)?;
         let mut canonical_request = Vec::new();
-        canonical(&parts, params).write(&mut canonical_request);
+        canonical(&parts, params.settings, params.payload.as_bytes()).write(&mut canonical_request);
         Ok(self.explain_text(canonical_request, params, &time))
     }
 
@@ -130,7 +130,8 @@ impl Signer {
             [key.access_key_id().as_bytes(), b"/", key.scope()].concat()
         });
         let mut names = Vec::new();
-        canonical(&parts, params).write_signed_headers(&mut names);
+        canonical(&parts, params.settings, params.payload.as_bytes())
+            .write_signed_headers(&mut names);
 
         let kept = pairs(parts.uri.query().unwrap_or_default())
             .filter(|pair| !pair.is_empty() && credential_name(pair).is_none());

@@ -25,7 +25,7 @@ impl<M: Mac> Sink for MacSink<M> {
 }
 
 /// A MAC as a place to write to.
-struct MacSink<M>(M);
+pub(super) struct MacSink<M>(pub(super) M);
 
 /// Writes the string to sign.
 pub(crate) fn write_string_to_sign(

@@ -7,10 +7,11 @@ use sha2::{Digest, Sha256};
 use super::{
     Identity, Payload, SessionToken,
     canonical::CanonicalRequest,
+    chunk::{self, ChunkSigner},
     headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN, host_of},
     key::{KeyCache, SigningKey},
     scope::{Scope, Timestamp},
-    signature,
+    signature::{self, Signature},
 };
 use crate::{SigningSettings, error::Error};
 
@@ -131,26 +132,41 @@ impl Signer {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the time lies outside the years 1970 to
     /// 9999. The request is then not signed.
     pub fn sign(&self, parts: &mut Parts, params: &SigningParams<'_>) -> Result<(), Error> {
-        let time = self.add_headers(parts, params)?;
-        let authorization = self.authorization(parts, params, &time);
-        parts.headers.insert(header::AUTHORIZATION, authorization);
-        Ok(())
+        self.sign_payload(parts, params, params.payload.as_bytes(), sent(params)).map(drop)
     }
 
-    fn authorization(
+    /// Signs the head of a request whose payload goes in chunks, whatever the parameters say of it, and
+    /// returns what signs the chunks.
+    pub(crate) fn sign_chunked(
         &self,
-        parts: &Parts,
+        parts: &mut Parts,
         params: &SigningParams<'_>,
-        time: &Timestamp,
-    ) -> HeaderValue {
-        let request = canonical(parts, params);
+    ) -> Result<ChunkSigner, Error> {
+        let value = const { HeaderValue::from_static(chunk::PAYLOAD) };
+        let (time, seed) =
+            self.sign_payload(parts, params, chunk::PAYLOAD.as_bytes(), Some(value))?;
+        Ok(self.with_key(params, &time, |key| ChunkSigner::new(key, &time, seed)))
+    }
+
+    fn sign_payload(
+        &self,
+        parts: &mut Parts,
+        params: &SigningParams<'_>,
+        payload: &[u8],
+        sent: Option<HeaderValue>,
+    ) -> Result<(Timestamp, Signature), Error> {
+        let time = self.add_headers(parts, params, sent)?;
+        let request = canonical(parts, params.settings, payload);
         let mut hash = Sha256::new();
         request.write(&mut hash);
         let hash = hash.finalize().into();
-        self.with_key(params, time, |key| {
-            let signature = signature::sign(key, time, &hash);
-            signature::authorization(key, &request, &signature)
-        })
+        let (authorization, signature) = self.with_key(params, &time, |key| {
+            let signature = signature::sign(key, &time, &hash);
+            (signature::authorization(key, &request, &signature), signature)
+        });
+        drop(request);
+        parts.headers.insert(header::AUTHORIZATION, authorization);
+        Ok((time, signature))
     }
 
     /// The canonical request, the string to sign and the signature that
@@ -161,9 +177,9 @@ impl Signer {
     /// Those of [`sign`](Signer::sign).
     pub fn explain(&self, parts: &Parts, params: &SigningParams<'_>) -> Result<Explanation, Error> {
         let mut parts = parts.clone();
-        let time = self.add_headers(&mut parts, params)?;
+        let time = self.add_headers(&mut parts, params, sent(params))?;
         let mut canonical_request = Vec::new();
-        canonical(&parts, params).write(&mut canonical_request);
+        canonical(&parts, params.settings, params.payload.as_bytes()).write(&mut canonical_request);
         Ok(self.explain_text(canonical_request, params, &time))
     }
 
@@ -192,6 +208,7 @@ impl Signer {
         &self,
         parts: &mut Parts,
         params: &SigningParams<'_>,
+        sent: Option<HeaderValue>,
     ) -> Result<Timestamp, Error> {
         const ADDED: usize = 5;
         parts.headers.try_reserve(ADDED).map_err(|_| {
@@ -201,9 +218,7 @@ impl Signer {
         let headers = &mut parts.headers;
         let (time, date) = self.stamp(params.time)?;
         headers.insert(X_AMZ_DATE, date);
-        // A server hashes what it receives, unless it is told not to.
-        let sent = params.settings.payload_header() || params.payload == Payload::Unsigned;
-        replace(headers, X_AMZ_CONTENT_SHA256, sent.then(|| params.payload.header_value()));
+        replace(headers, X_AMZ_CONTENT_SHA256, sent);
         replace(headers, X_AMZ_SECURITY_TOKEN, params.identity.token().cloned());
         Ok(time)
     }
@@ -239,18 +254,25 @@ impl Default for Signer {
     }
 }
 
+/// What is said of the payload in `x-amz-content-sha256`: a server hashes what it receives, unless it is
+/// told not to.
+fn sent(params: &SigningParams<'_>) -> Option<HeaderValue> {
+    let sent = params.settings.payload_header() || params.payload == Payload::Unsigned;
+    sent.then(|| params.payload.header_value())
+}
+
 pub(super) fn canonical<'a>(
     parts: &'a Parts,
-    params: &'a SigningParams<'a>,
+    settings: &'a SigningSettings,
+    payload: &'a [u8],
 ) -> CanonicalRequest<'a> {
-    let settings = params.settings;
     let signed = |name: &HeaderName| match name.as_str() {
         "host" | "x-amz-date" | "x-amz-content-sha256" => true,
         "x-amz-security-token" => settings.session_token() == SessionToken::Signed,
         "authorization" => false,
         _ => settings.signed_headers().is_signed(name),
     };
-    CanonicalRequest::new(parts, settings.path_form(), signed, params.payload.as_bytes())
+    CanonicalRequest::new(parts, settings.path_form(), signed, payload)
 }
 
 /// Gives a request a `host`, that of its URI, if it has none.

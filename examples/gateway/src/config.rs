@@ -13,6 +13,7 @@ use tower_sigv4::{
     Origin, SigningSettings,
     credentials::{CredentialsCache, EnvironmentCredentials},
     origin::{OriginRules, PayloadMode, Rule, SigningBehavior},
+    sigv4::{ChunkSize, PathForm},
 };
 
 pub(crate) use self::verify::Guard;
@@ -306,6 +307,7 @@ enum Payload {
     Buffer,
     Unsigned,
     Trust,
+    Chunked,
 }
 
 impl OriginSection {
@@ -314,6 +316,7 @@ impl OriginSection {
         let (service, region) = (self.service.get_ref(), self.region.get_ref());
         drop(SigningSettings::new(service, "any").map_err(at(&self.service))?);
         let settings = SigningSettings::new(service, region).map_err(at(&self.region))?;
+        let s3_family = settings.path_form() == PathForm::Once;
         let mut origin = Origin::new(self.url.get_ref(), settings)
             .map_err(at(&self.url))?
             .with_signing(match self.signing {
@@ -325,6 +328,11 @@ impl OriginSection {
                 Payload::Buffer => PayloadMode::Buffer,
                 Payload::Unsigned => PayloadMode::Unsigned,
                 Payload::Trust => PayloadMode::Trust,
+                Payload::Chunked if !s3_family => {
+                    let message = "chunked is for service \"s3\" and its family alone".to_owned();
+                    return Err(ConfigError::new(text, Some(self.service.span()), message));
+                }
+                Payload::Chunked => PayloadMode::Chunked(ChunkSize::default()),
             });
         if let Some(host) = &self.sign_host {
             origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;
