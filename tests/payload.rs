@@ -366,6 +366,32 @@ mod chunked {
     }
 
     #[tokio::test]
+    async fn above_the_limit_a_body_goes_in_chunks_by_itself_where_it_can() {
+        let api = || Direct::new(common::settings("execute-api"));
+        let s3 = || Direct::new(common::settings("s3"));
+        let query = s3().with_query_signature(Duration::from_secs(60)).expect("in range");
+        let unknown = |body: Script| body.with_size(SizeHint::default());
+        for (target, request, chunks) in [
+            (s3(), request(3, [data("abc")]), Ok(false)),
+            (s3(), request(4, [data("abcd")]), Ok(true)),
+            (s3(), request(0, []), Ok(false)),
+            (s3(), request(0, [data("abc")]).map(unknown), Ok(false)),
+            (s3(), request(0, [data("abcd")]).map(unknown), Err(ErrorKind::BodyTooLarge)),
+            (api(), request(3, [data("abc")]), Ok(false)),
+            (api(), request(4, [data("abcd")]), Err(ErrorKind::BodyTooLarge)),
+            (query, request(4, [data("abcd")]), Err(ErrorKind::BodyTooLarge)),
+        ] {
+            let target = target.with_payload(PayloadMode::Auto).with_body_limit(3);
+            let shown = format!("{target:?} {request:?}");
+            let sent = sent(&layer(target), request).await;
+            let sent = sent.map(|sent| {
+                header(sent.headers(), "x-amz-content-sha256").starts_with("STREAMING-")
+            });
+            assert_eq!(sent.map_err(|error| error.kind()), chunks, "{shown}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_cannot_go_in_chunks_is_refused() {
         let size = tower_sigv4::sigv4::ChunkSize::default();
         let chunked = PayloadMode::Chunked(size);

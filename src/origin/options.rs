@@ -60,7 +60,9 @@ impl Options {
     pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
         let plan = self.payload.plan(head)?;
         let service = self.settings.service();
+        let takes_chunks = is_s3_family(service) && self.presigned.is_none();
         match plan {
+            BodyPlan::ChunkLarge(_) if !takes_chunks => Ok(BodyPlan::Buffer),
             BodyPlan::Chunk(_) if !is_s3_family(service) => Err(Error::config(format!(
                 "service {service:?} takes no aws-chunked bodies; choose another payload mode for it"
             ))),

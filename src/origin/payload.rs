@@ -15,6 +15,7 @@ use crate::{
 /// | [`Unsigned`](PayloadMode::Unsigned) | none | nothing: `UNSIGNED-PAYLOAD` | large bodies for S3 over TLS; VPC Lattice takes no other |
 /// | [`Trust`](PayloadMode::Trust) | none | what the client says of it | clients that hash their bodies themselves |
 /// | [`Chunked`](PayloadMode::Chunked) | one chunk | the hash of each chunk, in a chain | large bodies for S3, also without TLS |
+/// | [`Auto`](PayloadMode::Auto) | up to the body's limit | its hash; above the limit, for S3, that of each chunk | bodies of any size for S3 |
 ///
 /// A body that is not buffered streams as fast as the origin takes it; the origin's body limit is not
 /// for it. Its trailers go with it, but for those of one in chunks.
@@ -32,6 +33,9 @@ pub enum PayloadMode {
     /// Streamed in the frames of `aws-chunked`, each chunk signed with the signature before it. The S3
     /// family alone knows it. The body's length has to be known; one of no bytes goes as it is.
     Chunked(ChunkSize),
+    /// Buffered up to the body's limit; above it in chunks of 64 KiB if the service is of the S3 family
+    /// and the length is known, else refused as too large.
+    Auto,
 }
 
 /// What is to be done with a body.
@@ -40,6 +44,8 @@ pub(crate) enum BodyPlan {
     Buffer,
     Stream(Payload),
     Chunk(ChunkSize),
+    /// Chunks for what is larger than the limit; the rest is buffered.
+    ChunkLarge(ChunkSize),
 }
 
 /// Decides how the body of a request is signed.
@@ -95,6 +101,7 @@ impl Policy {
             PayloadMode::Unsigned => BodyPlan::Stream(Payload::Unsigned),
             PayloadMode::Trust => BodyPlan::Stream(trusted(&head.headers)?),
             PayloadMode::Chunked(size) => BodyPlan::Chunk(size),
+            PayloadMode::Auto => BodyPlan::ChunkLarge(ChunkSize::default()),
         })
     }
 }

@@ -108,22 +108,33 @@ where
         BodyPlan::Stream(payload) => {
             ResponseFuture::streaming(pending, Signable::Whole(SignedBody::streamed(body), payload))
         }
-        BodyPlan::Chunk(size) => match announced(&body, &pending.parts.headers)? {
-            0 => ResponseFuture::collecting(pending, Collect::new(body, 0)?),
-            decoded => ResponseFuture::streaming(pending, Signable::Chunks { body, size, decoded }),
+        BodyPlan::Chunk(size) => match announced(&body, &pending.parts.headers) {
+            None => return Err(length_required()),
+            Some(0) => ResponseFuture::collecting(pending, Collect::new(body, 0)?),
+            Some(decoded) => {
+                ResponseFuture::streaming(pending, Signable::Chunks { body, size, decoded })
+            }
+        },
+        BodyPlan::ChunkLarge(size) => match announced(&body, &pending.parts.headers) {
+            Some(decoded) if decoded > limit => {
+                ResponseFuture::streaming(pending, Signable::Chunks { body, size, decoded })
+            }
+            _ => ResponseFuture::collecting(pending, Collect::new(body, limit)?),
         },
     })
 }
 
-/// The length of a body, as it says itself or as its head says.
-fn announced(body: &impl Body, headers: &HeaderMap) -> Result<u64, Error> {
+/// The length of a body in bytes, as it says itself or as its head says.
+fn announced(body: &impl Body, headers: &HeaderMap) -> Option<u64> {
     let header = || headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
-    body.size_hint().exact().or_else(header).ok_or_else(|| {
-        Error::new(
-            ErrorKind::LengthRequired,
-            "the body's length is not known and has to be, to send it in chunks; send a content-length",
-        )
-    })
+    body.size_hint().exact().or_else(header)
+}
+
+fn length_required() -> Error {
+    Error::new(
+        ErrorKind::LengthRequired,
+        "the body's length is not known and has to be, to send it in chunks; send a content-length",
+    )
 }
 
 impl<S> fmt::Debug for Signing<S>

@@ -308,6 +308,7 @@ enum Payload {
     Unsigned,
     Trust,
     Chunked,
+    Auto,
 }
 
 impl OriginSection {
@@ -328,6 +329,7 @@ impl OriginSection {
                 Payload::Buffer => PayloadMode::Buffer,
                 Payload::Unsigned => PayloadMode::Unsigned,
                 Payload::Trust => PayloadMode::Trust,
+                Payload::Auto => PayloadMode::Auto,
                 Payload::Chunked if !s3_family => {
                     let message = "chunked is for service \"s3\" and its family alone".to_owned();
                     return Err(ConfigError::new(text, Some(self.service.span()), message));

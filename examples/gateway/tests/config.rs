@@ -77,7 +77,7 @@ fn each_mistake_is_told_with_its_line_and_cure() {
             "body_limit",
             "payload = \"stream\"\nbody_limit",
             13,
-            "`buffer`, `unsigned`, `trust`, `chunked`",
+            "`buffer`, `unsigned`, `trust`, `chunked`, `auto`",
         ),
         ("body_limit", "payload = \"chunked\"\nbody_limit", 10, "its family alone"),
         ("1MiB", "1 potato", 13, ""),
