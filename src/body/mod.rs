@@ -1,8 +1,9 @@
 //! The bodies of signed and of verified requests.
 //!
 //! A signature covers the hash of the body and stands in the head that goes before it, so a body is
-//! collected, and hashed as it comes, before the request is sent. Its frames are kept as they came and
-//! not copied, but for those below 1 KiB that follow another, which are joined.
+//! collected, and hashed as it comes, before the request is sent; unless it is to stream
+//! ([`PayloadMode`](crate::origin::PayloadMode)). Its frames are kept as they came and not copied, but
+//! for those below 1 KiB that follow another, which are joined.
 
 mod chunked;
 mod collect;

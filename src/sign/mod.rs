@@ -2,9 +2,10 @@
 //!
 //! # The way of a request
 //!
-//! The target names the origin; the head is rewritten for it; the body is collected and hashed; the
-//! credentials are taken from the cache; the head is signed; the inner service is called. Nothing
-//! that fails on the way sends anything.
+//! The target names the origin; the head is rewritten for it; the body is collected and hashed, unless
+//! it is to stream ([`PayloadMode`](crate::origin::PayloadMode)); the credentials are taken from the
+//! cache; the head is signed; the inner service is called. Nothing that fails on the way sends anything;
+//! a body that fails while it streams ends in an error, short of the length that was announced.
 //!
 //! # Order of layers
 //!
