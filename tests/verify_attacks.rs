@@ -405,7 +405,10 @@ async fn what_is_signed_against_the_rules_is_refused() {
         ("an unsigned payload in lower case", Kind::PayloadHash, header, |d| {
             payload(d, "unsigned-payload");
         }),
-        ("a payload signed in chunks", Kind::PayloadKind, s3, |d| {
+        ("a payload signed in chunks, off S3", Kind::PayloadKind, header, |d| {
+            payload(d, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+        }),
+        ("chunks without the length of what is in them", Kind::PayloadHash, s3, |d| {
             payload(d, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
         }),
         ("unsigned chunks with a trailer", Kind::PayloadKind, s3, |d| {

@@ -7,8 +7,9 @@
 
 mod chunked;
 mod collect;
+mod dechunk;
 mod signed;
 mod verified;
 
-pub(crate) use self::{collect::Collect, signed::Frames};
+pub(crate) use self::{collect::Collect, dechunk::Dechunk, signed::Frames};
 pub use self::{signed::SignedBody, verified::VerifiedBody};

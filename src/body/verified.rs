@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use sha2::{Digest, Sha256};
 
 use super::{
-    SignedBody,
+    Dechunk, SignedBody,
     signed::{Frames, into_bytes},
 };
 use crate::{
@@ -42,6 +42,7 @@ pin_project! {
         /// Not to be checked any more, or not at all.
         Passed { #[pin] body: SignedBody<B> },
         Checked { #[pin] body: B, check: Check },
+        Chunked { #[pin] body: Dechunk<B> },
     }
 }
 
@@ -69,6 +70,10 @@ impl<B> VerifiedBody<B> {
 
     pub(crate) fn unverified(body: B) -> Self {
         Self { inner: Inner::Passed { body: SignedBody::streamed(body) } }
+    }
+
+    pub(crate) fn chunked(body: Dechunk<B>) -> Self {
+        Self { inner: Inner::Chunked { body } }
     }
 
     pub(crate) fn checked(body: B, signed: PayloadHash) -> Self {
@@ -126,6 +131,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let (mut body, check) = match self.project().inner.project() {
             InnerProj::Passed { body } => return body.poll_frame(cx),
+            InnerProj::Chunked { body } => return body.poll_frame(cx),
             InnerProj::Checked { body, check } => (body, check),
         };
         while check.state == State::Receiving {
@@ -152,6 +158,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Inner::Passed { body } => body.is_end_stream(),
+            Inner::Chunked { body } => body.is_end_stream(),
             Inner::Checked { check, .. } => match check.state {
                 State::Receiving => false, // the check is to come
                 State::Right => check.held.is_empty(),
@@ -163,6 +170,7 @@ where
     fn size_hint(&self) -> SizeHint {
         let (body, held) = match &self.inner {
             Inner::Passed { body } => return body.size_hint(),
+            Inner::Chunked { body } => return body.size_hint(),
             Inner::Checked { body, check } => (body, check.held.len() as u64),
         };
         let rest = body.size_hint();
@@ -179,7 +187,9 @@ impl<B> fmt::Debug for VerifiedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.inner {
             Inner::Passed { body } => f.debug_tuple("VerifiedBody").field(body).finish(),
-            Inner::Checked { .. } => f.debug_struct("VerifiedBody").finish_non_exhaustive(),
+            Inner::Checked { .. } | Inner::Chunked { .. } => {
+                f.debug_struct("VerifiedBody").finish_non_exhaustive()
+            }
         }
     }
 }

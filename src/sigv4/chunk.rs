@@ -96,7 +96,7 @@ pub(crate) struct ChunkSigner {
 }
 
 impl ChunkSigner {
-    pub(super) fn new(key: &SigningKey, time: &Timestamp, seed: Signature) -> Self {
+    pub(crate) fn new(key: &SigningKey, time: &Timestamp, seed: Signature) -> Self {
         let mut prefix = Vec::new();
         for line in [ALGORITHM.as_bytes(), time.as_bytes(), key.scope()] {
             prefix.put(line);
@@ -122,12 +122,39 @@ impl ChunkSigner {
         &self.previous
     }
 
+    /// True if `given` is the signature of the next chunk; compared in constant time.
+    pub(crate) fn follows(&mut self, hash: &[u8; 32], given: &Signature) -> bool {
+        encode::ct_eq(self.sign(hash), given)
+    }
+
     /// What goes before the bytes of the next chunk.
     pub(crate) fn line(&mut self, len: usize, hash: &[u8; 32]) -> Bytes {
         let mut line = format!("{len:x}{EXTENSION}").into_bytes();
         line.put(self.sign(hash));
         line.put(b"\r\n");
         line.into()
+    }
+}
+
+/// What stands before the bytes of a chunk.
+#[derive(Clone, Copy)]
+pub(crate) struct ChunkLine {
+    /// How many bytes there are.
+    pub(crate) len: u64,
+    pub(crate) signature: Signature,
+}
+
+impl ChunkLine {
+    /// Reads a line with its line break, and nothing else.
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
+        let line = str::from_utf8(line.strip_suffix(b"\r\n")?).ok()?;
+        let (len, signature) = line.split_once(EXTENSION)?;
+        if !(1..=8).contains(&len.len()) || !len.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        let signature = Signature::try_from(signature.as_bytes()).ok()?;
+        let len = u64::from_str_radix(len, 16).ok()?;
+        encode::is_lower_hex(&signature).then_some(Self { len, signature })
     }
 }
 
@@ -193,6 +220,38 @@ mod tests {
             assert_eq!(signer.line(len, &hash), line);
         }
         assert_eq!(encoded_len(66_560, ChunkSize::default()), Some(66_824));
+    }
+
+    #[test]
+    fn lines_are_read_strictly() {
+        let signature = "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648";
+        let line = |len: &str| format!("{len};chunk-signature={signature}\r\n");
+        for (len, bytes) in [("0", 0), ("10000", 65536), ("4aF", 0x4af), ("ffffffff", 0xffff_ffff)]
+        {
+            let line = ChunkLine::parse(line(len).as_bytes()).expect("valid");
+            assert_eq!((line.len, &line.signature[..]), (bytes, signature.as_bytes()));
+        }
+        for bad in [
+            line(""),
+            line("-1"),
+            line("+1"),
+            line(" 1"),
+            line("0x1"),
+            line("g"),
+            line("100000000"),
+            line("1").replace("\r\n", "\n"),
+            line("1").replace("\r\n", ""),
+            line("1").replace(";chunk", ",chunk"),
+            line("1").replace("chunk-", "Chunk-"),
+            line("1").replace("ad80", "AD80"),
+            line("1").replace("ad80", "ad8"),
+            line("1").replace("ad80", "ad800"),
+            line("1").replace("\r\n", ";a=b\r\n"),
+            "1\r\n".to_owned(),
+            "\r\n".to_owned(),
+        ] {
+            assert!(ChunkLine::parse(bad.as_bytes()).is_none(), "{bad:?}");
+        }
     }
 
     #[test]

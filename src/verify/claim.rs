@@ -13,8 +13,8 @@ use super::{Rejection, RejectionKind, VerifySettings, head};
 use crate::sigv4::{
     Payload,
     authorization::{Authorization, Fault},
-    encode,
-    scope::Timestamp,
+    chunk, encode,
+    scope::{Scope, Timestamp},
 };
 
 /// A request's head whose signature is in order, as far as that can be told without the key.
@@ -24,10 +24,19 @@ pub struct Claim<'a> {
     pub(super) head: &'a Parts,
     pub(super) authorization: Authorization<'a>,
     pub(super) time: Timestamp,
-    /// `None` if the head says nothing, so that the hash of what is received is taken.
-    pub(super) payload: Option<Payload>,
+    pub(super) payload: Said,
     pub(super) now: SystemTime,
     token: Token<'a>,
+}
+
+/// What a head says of the payload.
+#[derive(Clone, Copy)]
+pub(super) enum Said {
+    Payload(Payload),
+    /// That it comes in signed chunks, and how many bytes are in them.
+    Chunks(u64),
+    /// Nothing, so that the hash of what is received is taken.
+    Nothing,
 }
 
 /// A session token, as it is written.
@@ -45,6 +54,7 @@ struct Fields<'a> {
     host: Option<&'a HeaderValue>,
     date: Option<&'a HeaderValue>,
     content_sha256: Option<&'a HeaderValue>,
+    decoded_length: Option<&'a HeaderValue>,
     security_token: Option<&'a HeaderValue>,
     s3session_token: Option<&'a HeaderValue>,
 }
@@ -57,6 +67,7 @@ impl<'a> Fields<'a> {
                 "host" => &mut fields.host,
                 "x-amz-date" => &mut fields.date,
                 "x-amz-content-sha256" => &mut fields.content_sha256,
+                "x-amz-decoded-content-length" => &mut fields.decoded_length,
                 "x-amz-security-token" => &mut fields.security_token,
                 "x-amz-s3session-token" => &mut fields.s3session_token,
                 _ => continue,
@@ -92,6 +103,12 @@ impl<'a> Claim<'a> {
     #[must_use]
     pub fn access_key_id(&self) -> &str {
         &self.authorization.access_key_id
+    }
+
+    /// What the key is derived for.
+    pub(super) fn scope(&self) -> Scope<'_> {
+        let Authorization { region, service, .. } = self.authorization;
+        Scope { time: &self.time, region, service }
     }
 
     /// Holds a key to the claim: all that can be judged before the body is there.
@@ -239,7 +256,7 @@ fn payload(
     fields: &Fields<'_>,
     claimed: &Authorization<'_>,
     settings: &VerifySettings,
-) -> Result<Option<Payload>, Rejection> {
+) -> Result<Said, Rejection> {
     let header = fields.content_sha256.map(HeaderValue::as_bytes);
     let parameter = claimed.presigned.as_ref().and_then(|presigned| presigned.content_sha256);
     let declared = match (header, parameter) {
@@ -247,10 +264,24 @@ fn payload(
         (header, parameter) => header.or(parameter.map(str::as_bytes)),
     };
     let payload = match declared {
+        Some(text)
+            if text == chunk::PAYLOAD.as_bytes()
+                && settings.s3_family
+                && claimed.presigned.is_none() =>
+        {
+            let length = fields.decoded_length.and_then(|value| value.to_str().ok());
+            let length = length.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            return length.and_then(|text| text.parse().ok()).map(Said::Chunks).ok_or_else(|| {
+                Rejection::new(
+                    RejectionKind::PayloadHash,
+                    "a payload in chunks needs an x-amz-decoded-content-length",
+                )
+            });
+        }
         Some(text) if text.starts_with(b"STREAMING-") => {
             return Err(Rejection::new(
                 RejectionKind::PayloadKind,
-                "a payload sent in chunks (aws-chunked) is not accepted here",
+                "this kind of payload in chunks (aws-chunked) is not accepted here",
             ));
         }
         Some(text) => Payload::read(text).ok_or_else(|| {
@@ -259,7 +290,7 @@ fn payload(
                 "x-amz-content-sha256 is neither 64 digits of lower-case hex nor a word it may be",
             )
         })?,
-        None if !settings.s3_family => return Ok(None),
+        None if !settings.s3_family => return Ok(Said::Nothing),
         None if claimed.presigned.is_some() => Payload::Unsigned,
         None => {
             return Err(Rejection::new(
@@ -274,7 +305,7 @@ fn payload(
             "UNSIGNED-PAYLOAD is not accepted here",
         ));
     }
-    Ok(Some(payload))
+    Ok(Said::Payload(payload))
 }
 
 /// The token of the session; S3 Express has another name for it.

@@ -16,12 +16,12 @@ use tower_service::Service;
 
 use super::{
     BodyCheck, Claim, KeyLookup, Rejection, RejectionKind, ResponseBody, Verified, answer::answer,
-    head, keys::Found, layer::Shared, verifier::check_payload,
+    claim::Said, head, keys::Found, layer::Shared, verifier::check_payload,
 };
 use crate::{
-    body::{Collect, Frames, VerifiedBody},
+    body::{Collect, Dechunk, Frames, VerifiedBody},
     error::{BoxError, Error, ErrorKind},
-    sigv4::{Payload, PayloadHash},
+    sigv4::{Payload, PayloadHash, chunk::ChunkSigner},
 };
 
 pin_project! {
@@ -44,9 +44,13 @@ pin_project! {
         Refused { answer: Option<Response<Bytes>> },
         LookingUp { pending: Option<(Pending<S>, B)>, lookup: KeyLookup },
         Collecting { pending: Option<(Pending<S>, Awaited)>, #[pin] body: Collect<B> },
+        CollectingChunks { pending: Option<(Pending<S>, Verified)>, #[pin] body: Collect<Dechunk<B>> },
         Calling { #[pin] response: F },
     }
 }
+
+/// The largest chunk that is held while a body streams, in bytes. The SDKs' have 64 KiB, or 1 MiB.
+const LARGEST_CHUNK: u64 = 16 * 1024 * 1024;
 
 /// A request on its way, and the service that is ready to take it.
 struct Pending<S> {
@@ -66,6 +70,8 @@ enum Step {
     /// The signature is right; the body is checked by whoever reads it.
     Stream(Verified, PayloadHash),
     Collect(u64, Awaited),
+    /// The head's signature is right; the chunks are verified with this, and hold so many bytes.
+    Chunks(Verified, ChunkSigner, u64),
 }
 
 /// What the hash of a collected body is awaited for.
@@ -80,6 +86,7 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<VerifiedBody<B>>>,
     B: Body,
+    B::Error: Into<BoxError>,
 {
     pub(super) fn new(inner: S, shared: Arc<Shared>, request: Request<B>) -> Self {
         let (mut head, body) = request.into_parts();
@@ -125,15 +132,22 @@ impl<S> Pending<S> {
                 Rejection::new(RejectionKind::UnknownKey, "there is no key with this id")
             })?;
         let check = self.shared.body;
-        let Some(payload) = claim.payload else {
-            claim.check_key(&key)?; // before a body is read for nothing
-            let limit = match check {
-                BodyCheck::Collected { limit } => limit,
-                BodyCheck::Streamed => 0, // one that turns out to be empty needs no hash
-            };
-            return Ok(Step::Collect(limit, Awaited::Signature(key)));
+        let payload = match claim.payload {
+            Said::Payload(payload) => payload,
+            Said::Nothing => {
+                claim.check_key(&key)?; // before a body is read for nothing
+                let limit = match check {
+                    BodyCheck::Collected { limit } => limit,
+                    BodyCheck::Streamed => 0, // one that turns out to be empty needs no hash
+                };
+                return Ok(Step::Collect(limit, Awaited::Signature(key)));
+            }
+            Said::Chunks(decoded) => {
+                let (accepted, signer) = verifier.verify_chunked(claim, &key)?;
+                return Ok(Step::Chunks(accepted.to_verified(), signer, decoded));
+            }
         };
-        let verified = verifier.verify_head(claim, &key)?.to_verified();
+        let verified = verifier.verify_head(claim, &key, &payload)?.to_verified();
         Ok(match (payload, check) {
             (Payload::Hash(hash), BodyCheck::Collected { limit }) => {
                 Step::Collect(limit, Awaited::Comparison(verified, hash))
@@ -147,6 +161,7 @@ impl<S> Pending<S> {
     where
         S: Service<Request<VerifiedBody<B>>>,
         B: Body,
+        B::Error: Into<BoxError>,
     {
         match step {
             Ok(Step::LookUp(lookup)) => State::LookingUp { pending: Some((self, body)), lookup },
@@ -161,7 +176,41 @@ impl<S> Pending<S> {
                     self.refuse(rejection)
                 }
             },
+            Ok(Step::Chunks(verified, signer, decoded)) => {
+                self.dechunk(verified, signer, decoded, body)
+            }
             Err(rejection) => self.refuse(rejection),
+        }
+    }
+
+    /// Takes the chunks for what is in them.
+    fn dechunk<B>(
+        mut self,
+        verified: Verified,
+        signer: ChunkSigner,
+        decoded: u64,
+        body: B,
+    ) -> State<S, B, S::Future>
+    where
+        S: Service<Request<VerifiedBody<B>>>,
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        head::decode(&mut self.head, decoded);
+        match self.shared.body {
+            BodyCheck::Collected { limit } => {
+                match Collect::new(Dechunk::new(body, signer, decoded, limit), limit) {
+                    Ok(body) => State::CollectingChunks { pending: Some((self, verified)), body },
+                    Err(error) => {
+                        let rejection = self.of_body(error);
+                        self.refuse(rejection)
+                    }
+                }
+            }
+            BodyCheck::Streamed => {
+                let body = Dechunk::new(body, signer, decoded, LARGEST_CHUNK);
+                self.call(Some(verified), VerifiedBody::chunked(body))
+            }
         }
     }
 
@@ -219,7 +268,15 @@ impl<S> Pending<S> {
     }
 
     fn of_body(&self, error: Error) -> Rejection {
-        let rejection = match (error.kind(), self.shared.body) {
+        // A chunk that is wrong fails the body that is collected.
+        let cause =
+            std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>());
+        let kind = cause.unwrap_or(&error).kind();
+        let rejection = match (kind, self.shared.body) {
+            (ErrorKind::PayloadMismatch, _) => Rejection::new(
+                RejectionKind::PayloadMismatch,
+                "the signature of a chunk does not match",
+            ),
             (ErrorKind::BodyTooLarge, BodyCheck::Streamed) => Rejection::new(
                 RejectionKind::PayloadHash,
                 "there is no x-amz-content-sha256, which a body that streams needs",
@@ -260,6 +317,19 @@ where
                     let (pending, awaited) = pending.take().expect("taken once");
                     pending.collected(awaited, collected)
                 }
+                StateProj::CollectingChunks { pending, body } => {
+                    let collected = ready!(body.poll(cx));
+                    let (pending, verified) = pending.take().expect("taken once");
+                    match collected {
+                        Ok((frames, _)) => {
+                            pending.call(Some(verified), VerifiedBody::collected(frames))
+                        }
+                        Err(error) => {
+                            let rejection = pending.of_body(error);
+                            pending.refuse(rejection)
+                        }
+                    }
+                }
                 StateProj::Calling { response } => {
                     let response = ready!(response.poll(cx))?;
                     return Poll::Ready(Ok(response.map(ResponseBody::answer)));
@@ -278,7 +348,7 @@ where
         let state = match &self.state {
             State::Refused { .. } => "refused",
             State::LookingUp { .. } => "looking up the key",
-            State::Collecting { .. } => "collecting the body",
+            State::Collecting { .. } | State::CollectingChunks { .. } => "collecting the body",
             State::Calling { .. } => "calling the inner service",
         };
         f.debug_struct("ResponseFuture").field("state", &state).finish()

@@ -7,7 +7,10 @@ use http::{HeaderName, HeaderValue, Uri, header, request::Parts};
 use super::{Rejection, RejectionKind, VerifySettings, claim::shown, layer::Shared};
 use crate::sigv4::{
     PathForm, SessionToken, encode,
-    headers::{X_AMZ_SECURITY_TOKEN, host_of, host_text},
+    headers::{
+        X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_SECURITY_TOKEN, host_of,
+        host_text,
+    },
     target,
 };
 
@@ -25,6 +28,27 @@ pub(super) fn prepare(head: &mut Parts, shared: &Shared) {
     {
         head.uri = uri;
     }
+}
+
+/// Takes out of a head what it says of the frames around the payload, for one who is handed the payload
+/// alone; `decoded` is its length in bytes.
+pub(super) fn decode(head: &mut Parts, decoded: u64) {
+    let headers = &mut head.headers;
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let codings = codings.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    let codings = codings.map(<[u8]>::trim_ascii);
+    let others: Vec<_> =
+        codings.filter(|coding| !coding.eq_ignore_ascii_case(b"aws-chunked")).collect();
+    match HeaderValue::from_bytes(&others.join(&b","[..])) {
+        Ok(others) if !others.is_empty() => {
+            drop(headers.insert(header::CONTENT_ENCODING, others));
+        }
+        _ => drop(headers.remove(header::CONTENT_ENCODING)),
+    }
+    headers.remove(X_AMZ_CONTENT_SHA256);
+    headers.remove(X_AMZ_DECODED_CONTENT_LENGTH);
+    headers.remove(header::TRANSFER_ENCODING);
+    headers.insert(header::CONTENT_LENGTH, decoded.into());
 }
 
 /// The URI with the path that was signed, if another one may be meant; `None` as well if it cannot be

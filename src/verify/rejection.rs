@@ -46,7 +46,8 @@ pub enum RejectionKind {
     SignedHeaderMissing,
     /// `x-amz-content-sha256` is missing where it is needed, or no hash.
     PayloadHash,
-    /// The kind of payload is not allowed: `UNSIGNED-PAYLOAD`, or chunks of `aws-chunked`.
+    /// The kind of payload is not allowed: `UNSIGNED-PAYLOAD`, or chunks of `aws-chunked` that are not
+    /// signed, have a trailer or are not for the S3 family.
     PayloadKind,
     /// The body is not the one that was signed.
     PayloadMismatch,

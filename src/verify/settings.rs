@@ -20,7 +20,7 @@ use crate::{
 ///
 /// | signing name | clock window | path encoded | payload's hash |
 /// |---|---|---|---|
-/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | 15 minutes | once | in `x-amz-content-sha256`; `UNSIGNED-PAYLOAD` in a presigned URL without one |
+/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | 15 minutes | once | in `x-amz-content-sha256`, or that of each chunk; `UNSIGNED-PAYLOAD` in a presigned URL without one |
 /// | all others | 5 minutes | twice, folded | in `x-amz-content-sha256`, else of the body received |
 ///
 /// Whatever the rules, these must be signed where they are present: `host`, every `x-amz-*`, and
@@ -131,9 +131,10 @@ impl VerifySettings {
 
     /// Accepts another kind of payload; [`PayloadKind::Signed`] always is.
     ///
-    /// Clients of S3 send [`PayloadKind::Unsigned`] in presigned URLs. Over TLS the SDKs upload to S3 in
-    /// the chunks of `aws-chunked`, which are refused; set `request_checksum_calculation` to
-    /// `when_required` in the client's configuration.
+    /// Clients of S3 send [`PayloadKind::Unsigned`] in presigned URLs. The signed chunks of `aws-chunked`
+    /// are accepted for the S3 family without being asked for. Chunks with a trailer are refused, and with
+    /// them what the SDKs upload to S3 over TLS; set `request_checksum_calculation` to `when_required` in
+    /// the client's configuration.
     pub fn add_payload_kind(mut self, kind: PayloadKind) -> Self {
         self.unsigned_payload |= kind == PayloadKind::Unsigned;
         self

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use super::Claim;
+use super::{Claim, claim::Said};
 use crate::sigv4::Payload;
 
 /// Proof that a request was signed by the holder of a key: who that is, and what the signature covers.
@@ -28,7 +28,7 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PayloadKind {
-    /// The signature covers the payload's hash.
+    /// The signature covers the payload's hash, or that of each of its chunks.
     Signed,
     /// The signature covers the head alone, `UNSIGNED-PAYLOAD`: the body may be anyone's.
     Unsigned,
@@ -44,8 +44,10 @@ impl Verified {
             signed_headers: authorization.signed_headers.join(";"),
             time: claim.time.system_time(),
             payload: match claim.payload {
-                Some(Payload::Unsigned) => PayloadKind::Unsigned,
-                Some(Payload::Hash(_)) | None => PayloadKind::Signed,
+                Said::Payload(Payload::Unsigned) => PayloadKind::Unsigned,
+                Said::Payload(Payload::Hash(_)) | Said::Chunks(_) | Said::Nothing => {
+                    PayloadKind::Signed
+                }
             },
             presigned: authorization.presigned.is_some(),
         };

@@ -6,13 +6,14 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Claim, Rejection, RejectionKind, Verified, VerifySettings,
+    claim::Said,
     rejection::{Texts, redact},
 };
 use crate::sigv4::{
     Payload, PayloadHash, SessionToken,
     canonical::CanonicalRequest,
-    key::KeyCache,
-    scope::Scope,
+    chunk::{self, ChunkSigner},
+    key::{KeyCache, SigningKey},
     signature::{self, write_string_to_sign},
 };
 
@@ -105,25 +106,46 @@ impl Verifier {
         key: &Credentials,
         payload: &PayloadHash,
     ) -> Result<Accepted<'a>, Rejection> {
-        let signed = claim.payload;
-        let accepted =
-            self.verify_payload(claim, key, &signed.unwrap_or(Payload::Hash(*payload)))?;
-        if let Some(Payload::Hash(signed)) = signed {
+        let said = claim.payload;
+        let signed = match said {
+            Said::Payload(signed) => signed,
+            Said::Nothing => Payload::Hash(*payload),
+            Said::Chunks(_) => {
+                return Err(Rejection::new(
+                    RejectionKind::PayloadKind,
+                    "a payload in chunks can be verified by a VerifyLayer alone",
+                ));
+            }
+        };
+        let accepted = self.verify_payload(claim, key, signed.as_bytes())?;
+        if let Said::Payload(Payload::Hash(signed)) = said {
             check_payload(&signed, payload)?;
         }
         Ok(accepted)
     }
 
-    /// As [`verify`](Verifier::verify), but that a hash in the head is not compared with the body's.
+    /// Verifies a claim by its head alone: that a hash in it is the body's is yet to be found.
     pub(super) fn verify_head<'a>(
         &self,
         claim: Claim<'a>,
         key: &Credentials,
+        payload: &Payload,
     ) -> Result<Accepted<'a>, Rejection> {
-        let signed = claim.payload.ok_or_else(|| {
-            Rejection::new(RejectionKind::PayloadHash, "there is no x-amz-content-sha256")
-        })?;
-        self.verify_payload(claim, key, &signed)
+        self.verify_payload(claim, key, payload.as_bytes())
+    }
+
+    /// Verifies the head of a request whose payload comes in chunks, and returns what verifies those.
+    pub(super) fn verify_chunked<'a>(
+        &self,
+        claim: Claim<'a>,
+        key: &Credentials,
+    ) -> Result<(Accepted<'a>, ChunkSigner), Rejection> {
+        let accepted = self.verify_payload(claim, key, chunk::PAYLOAD.as_bytes())?;
+        let claim = &accepted.claim;
+        let signer =
+            |key: &SigningKey| ChunkSigner::new(key, &claim.time, *claim.authorization.signature);
+        let chunks = self.keys.with(key, claim.scope(), signer);
+        Ok((accepted, chunks))
     }
 
     /// Verifies a claim whose canonical request ends with this payload.
@@ -131,7 +153,7 @@ impl Verifier {
         &self,
         claim: Claim<'a>,
         key: &Credentials,
-        payload: &Payload,
+        payload: &[u8],
     ) -> Result<Accepted<'a>, Rejection> {
         claim.check_key(key)?;
         self.check_signature(&claim, key, payload)?;
@@ -142,17 +164,13 @@ impl Verifier {
         &self,
         claim: &Claim<'_>,
         key: &Credentials,
-        payload: &Payload,
+        payload: &[u8],
     ) -> Result<(), Rejection> {
-        let request = self.canonical(claim, payload.as_bytes());
+        let request = self.canonical(claim, payload);
         let mut hash = Sha256::new();
         request.write(&mut hash);
         let hash = hash.finalize().into();
-        let scope = Scope {
-            time: &claim.time,
-            region: claim.authorization.region,
-            service: claim.authorization.service,
-        };
+        let scope = claim.scope();
         // A key is held only for one who has shown to have its secret, so that no one else can fill
         // the cache.
         let matches = self.keys.with_if(

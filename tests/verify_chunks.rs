@@ -1,0 +1,275 @@
+//! Bodies in signed chunks, verified chunk by chunk.
+
+mod common;
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use common::{HOST, Script, Step, credentials, layer, now};
+use fastrand::Rng;
+use http::{HeaderMap, Request, Response, request::Parts};
+use http_body::Body;
+use http_body_util::{BodyExt, Empty, Full};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sigv4::{
+    Clock, ErrorKind, VerifyLayer,
+    body::{SignedBody, VerifiedBody},
+    origin::{Direct, PayloadMode},
+    sigv4::ChunkSize,
+    verify::{BodyCheck, PayloadKind, RejectionKind as Kind, StaticKeys, Verified, VerifySettings},
+};
+
+const SIZE: usize = 8 * 1024;
+
+type Accepted = Request<VerifiedBody<Script>>;
+
+fn verify_layer(service: &str, check: BodyCheck) -> VerifyLayer {
+    let keys = StaticKeys::new([credentials()]).expect("valid");
+    let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
+    VerifyLayer::new(keys, settings).with_clock(Clock::manual(now())).with_body_check(check)
+}
+
+fn collected() -> VerifyLayer {
+    verify_layer("s3", BodyCheck::Collected { limit: 100_000 })
+}
+
+fn streamed() -> VerifyLayer {
+    verify_layer("s3", BodyCheck::Streamed)
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at % 251) as u8).collect()
+}
+
+/// A head, and the body in chunks that belongs to it.
+async fn signed(len: usize) -> (Parts, Vec<u8>) {
+    let size = ChunkSize::new(SIZE).expect("allowed");
+    let target = Direct::new(common::settings("s3")).with_payload(PayloadMode::Chunked(size));
+    let echo = service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
+        Ok::<_, Infallible>(Response::new(request))
+    });
+    let request = Request::put(format!("https://{HOST}/key"))
+        .header("content-encoding", "gzip")
+        .body(Full::from(bytes(len)))
+        .expect("a request");
+    let sent = layer(target).layer(echo).oneshot(request).await.expect("sent").into_body();
+    let (head, body) = sent.into_parts();
+    (head, body.collect().await.expect("a body").to_bytes().to_vec())
+}
+
+/// The body in pieces, as a connection may bring them.
+fn pieces(body: &[u8], most: usize, rng: &mut Rng) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (piece, more) = rest.split_at(rng.usize(1..=most).min(rest.len()));
+        steps.push(Step::Data(Bytes::copy_from_slice(piece)));
+        if rng.bool() {
+            steps.push(Step::Yield);
+        }
+        rest = more;
+    }
+    steps
+}
+
+async fn accepted(layer: &VerifyLayer, request: Request<Script>) -> Result<Accepted, Kind> {
+    let kept = Arc::new(Mutex::new(None));
+    let keep = kept.clone();
+    let inner = service_fn(move |request: Accepted| {
+        *keep.lock().expect("not poisoned") = Some(request);
+        async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
+    });
+    let Ok(response) = layer.layer(inner).oneshot(request).await;
+    match response.extensions().get().copied() {
+        Some(kind) => Err(kind),
+        None => Ok(kept.lock().expect("not poisoned").take().expect("called")),
+    }
+}
+
+#[tokio::test]
+async fn the_payload_is_handed_on_without_its_frames() {
+    let mut rng = Rng::with_seed(1);
+    for layer in [collected(), streamed()] {
+        for len in [1, SIZE - 1, SIZE, SIZE + 1, 3 * SIZE, 5 * SIZE + 17] {
+            for most in [1, 3, 100, SIZE, 200_000] {
+                if most == 1 && len > SIZE {
+                    continue;
+                }
+                let (head, body) = signed(len).await;
+                let script = Script::new(pieces(&body, most, &mut rng));
+                let accepted = accepted(&layer, Request::from_parts(head, script)).await;
+                let (head, body) = accepted.expect("accepted").into_parts();
+                let length = common::header(&head.headers, "content-length");
+                assert_eq!(length, len.to_string());
+                assert_eq!(common::header(&head.headers, "content-encoding"), "gzip");
+                for gone in ["x-amz-content-sha256", "x-amz-decoded-content-length"] {
+                    assert!(!head.headers.contains_key(gone), "{gone}");
+                }
+                let verified = head.extensions.get::<Verified>().expect("a proof");
+                assert_eq!(verified.payload(), PayloadKind::Signed);
+                assert_eq!(body.size_hint().exact(), Some(len as u64));
+                let payload = body.collect().await.expect("right").to_bytes();
+                assert!(payload == bytes(len), "{len} by {most}");
+            }
+        }
+    }
+}
+
+/// Where the frames of the chunks begin: their lines, and the byte after their data.
+fn lines(body: &[u8]) -> Vec<usize> {
+    let mut starts = vec![0];
+    while let Some(&start) = starts.last() {
+        let end = start + body[start..].iter().position(|&byte| byte == b'\n').expect("a line");
+        let line = String::from_utf8_lossy(&body[start..end]).into_owned();
+        let len = usize::from_str_radix(line.split(';').next().expect("one"), 16).expect("hex");
+        if len == 0 {
+            break;
+        }
+        starts.push(end + 1 + len + 2);
+    }
+    starts
+}
+
+#[tokio::test]
+async fn what_is_changed_in_the_chunks_is_refused() {
+    type Change = fn(&mut Vec<u8>, &[usize]);
+    let rows: &[(&str, Kind, Change)] = &[
+        ("a byte of the first chunk", Kind::PayloadMismatch, |body, _| body[100] ^= 1),
+        ("a byte of the last chunk of data", Kind::PayloadMismatch, |body, at| {
+            body[at[3] - 3] ^= 1;
+        }),
+        ("a signature", Kind::PayloadMismatch, |body, at| {
+            let digit = &mut body[at[1] + 40];
+            *digit = if *digit == b'0' { b'1' } else { b'0' };
+        }),
+        ("the signature of the last chunk", Kind::PayloadMismatch, |body, at| {
+            let digit = &mut body[at[3] + 40];
+            *digit = if *digit == b'0' { b'1' } else { b'0' };
+        }),
+        ("a signature in upper case", Kind::BodyRead, |body, at| {
+            body[at[0]..at[0] + 84].make_ascii_uppercase();
+        }),
+        ("no signature", Kind::BodyRead, |body, at| drop(body.drain(at[0] + 4..at[0] + 20))),
+        ("two chunks swapped", Kind::PayloadMismatch, |body, at| {
+            let first = body[at[0]..at[1]].to_vec();
+            let second = body[at[1]..at[2]].to_vec();
+            body.splice(at[0]..at[2], second.into_iter().chain(first));
+        }),
+        ("a chunk twice", Kind::PayloadMismatch, |body, at| {
+            let first = body[at[0]..at[1]].to_vec();
+            body.splice(at[1]..at[2], first);
+        }),
+        ("a chunk less", Kind::PayloadMismatch, |body, at| drop(body.drain(at[0]..at[1]))),
+        ("a chunk more", Kind::BodyRead, |body, at| {
+            let first = body[at[0]..at[1]].to_vec();
+            body.splice(at[3]..at[3], first);
+        }),
+        ("no last chunk", Kind::BodyRead, |body, at| body.truncate(at[3])),
+        ("no line break at the end", Kind::BodyRead, |body, _| body.truncate(body.len() - 2)),
+        ("half a line break at the end", Kind::BodyRead, |body, _| body.truncate(body.len() - 1)),
+        ("another end", Kind::BodyRead, |body, _| {
+            let end = body.len();
+            body[end - 1] = b' ';
+        }),
+        ("something after the end", Kind::BodyRead, |body, _| body.push(b'x')),
+        ("a trailer", Kind::BodyRead, |body, _| body.extend(b"x-amz-checksum-crc32:x\r\n\r\n")),
+        ("cut off in a line", Kind::BodyRead, |body, at| body.truncate(at[1] + 10)),
+        ("cut off in a chunk", Kind::BodyRead, |body, at| body.truncate(at[2] - 10)),
+        ("nothing", Kind::BodyRead, |body, _| body.clear()),
+        ("a chunk said to be larger", Kind::PayloadMismatch, |body, at| body[at[0]] = b'3'),
+        ("chunks said to hold more", Kind::BodyRead, |body, at| body[at[0]] = b'9'),
+        ("a chunk said to be smaller", Kind::PayloadMismatch, |body, at| body[at[0]] = b'1'),
+        ("a chunk said to be huge", Kind::BodyTooLarge, |body, at| {
+            body.splice(at[0]..at[0] + 4, *b"ffffffff");
+        }),
+        ("a line without an end", Kind::BodyRead, |body, at| {
+            body.splice(at[0]..at[0], [b'0'; 500]);
+        }),
+        ("the payload without its frames", Kind::BodyRead, |body, _| *body = bytes(3 * SIZE)),
+    ];
+    let mut rng = Rng::with_seed(2);
+    for (name, kind, change) in rows {
+        let len = 2 * SIZE + 5;
+        let (head, mut body) = signed(len).await;
+        let starts = lines(&body);
+        assert_eq!(starts.len(), 4);
+        change(&mut body, &starts);
+        for most in [7, 100_000] {
+            let script = || Script::new(pieces(&body, most, &mut Rng::with_seed(3)));
+            let judged = accepted(&collected(), Request::from_parts(head.clone(), script())).await;
+            assert_eq!(judged.err(), Some(*kind), "{name}");
+
+            let request = Request::from_parts(head.clone(), script());
+            let mut body =
+                accepted(&streamed(), request).await.expect("its head is right").into_body();
+            let mut read = Vec::new();
+            let error = loop {
+                assert!(!body.is_end_stream(), "{name}");
+                match body.frame().await.expect(name) {
+                    Ok(frame) => read.extend_from_slice(&frame.into_data().expect("data")),
+                    Err(error) => break error,
+                }
+            };
+            assert!(read.len() < len && bytes(len).starts_with(&read), "{name}");
+            let error = error.downcast::<tower_sigv4::Error>().expect("ours");
+            let kinds = [ErrorKind::PayloadMismatch, ErrorKind::BodyRead, ErrorKind::BodyTooLarge];
+            assert!(kinds.contains(&error.kind()), "{name}: {error}");
+            assert!(body.frame().await.is_none() && body.is_end_stream());
+        }
+    }
+    // One byte, anywhere.
+    for _ in 0..300 {
+        let (head, mut body) = signed(SIZE + 5).await;
+        let at = rng.usize(..body.len());
+        body[at] ^= 1 << rng.u8(..8);
+        let length = |digit: u8| digit.is_ascii_hexdigit();
+        let line = at < 4 && length(body[at]); // `A` for `a` is the same length
+        let script = Script::new(pieces(&body, 1000, &mut rng));
+        let judged = accepted(&collected(), Request::from_parts(head, script)).await;
+        assert!(judged.is_err() || line, "byte {at}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_of_chunks_has_to_be_complete() {
+    let (head, body) = signed(10).await;
+    let judge = async |layer: &VerifyLayer, change: fn(&mut HeaderMap)| {
+        let mut head = head.clone();
+        change(&mut head.headers);
+        let script = Script::new([Step::Data(body.clone().into())]);
+        accepted(layer, Request::from_parts(head, script)).await.err()
+    };
+    assert_eq!(judge(&collected(), |_| {}).await, None);
+    for (kind, change) in [
+        (
+            Kind::SignedHeaderMissing,
+            (|headers| drop(headers.remove("x-amz-decoded-content-length"))) as fn(&mut HeaderMap),
+        ),
+        (Kind::SignatureMismatch, |headers| {
+            headers.insert("x-amz-decoded-content-length", 11.into());
+        }),
+        (Kind::PayloadHash, |headers| {
+            headers.insert("x-amz-decoded-content-length", "+10".parse().expect("a value"));
+        }),
+        (Kind::Malformed, |headers| {
+            headers.append("x-amz-decoded-content-length", 10.into());
+        }),
+        (Kind::PayloadKind, |headers| {
+            let other = "STREAMING-UNSIGNED-PAYLOAD-TRAILER".parse().expect("a value");
+            headers.insert("x-amz-content-sha256", other);
+        }),
+        (Kind::SignatureMismatch, |headers| {
+            let empty = tower_sigv4::sigv4::PayloadHash::EMPTY.to_string();
+            headers.insert("x-amz-content-sha256", empty.parse().expect("a value"));
+        }),
+    ] {
+        assert_eq!(judge(&collected(), change).await, Some(kind));
+    }
+    let small = verify_layer("s3", BodyCheck::Collected { limit: 9 });
+    assert_eq!(judge(&small, |_| {}).await, Some(Kind::BodyTooLarge));
+    let express = verify_layer("execute-api", BodyCheck::Streamed);
+    assert_eq!(judge(&express, |_| {}).await, Some(Kind::Scope));
+}
