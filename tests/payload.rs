@@ -209,12 +209,33 @@ async fn a_signature_in_the_query_is_verified() {
             assert_eq!(verified.payload(), kind);
         }
     }
-    for expires in [0, 604_801] {
-        let error =
-            origin().with_query_signature(Duration::from_secs(expires)).expect_err("refused");
+    for (expires, shown) in [(0, "0ns"), (999, "999ms"), (604_800_001, "604800.001s")] {
+        let expires = Duration::from_millis(expires);
+        let error = origin().with_query_signature(expires).expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains(&expires.to_string()), "{error}");
+        assert!(error.to_string().contains(shown), "{error}");
     }
+    assert!(origin().with_query_signature(Duration::from_secs(604_800)).is_ok());
+}
+
+#[test]
+fn a_head_that_is_full_cannot_be_presigned() {
+    let mut head = Request::get("https://h/").body(()).expect("a request").into_parts().0;
+    while head.headers.try_reserve(1).is_ok() && head.headers.len() < 24_576 {
+        let name = format!("x-{}", head.headers.len()).parse().expect("a name");
+        let appended: http::HeaderName = name;
+        if head.headers.try_append(appended, http::HeaderValue::from_static("")).is_err() {
+            break;
+        }
+    }
+    let settings = common::settings("s3");
+    let identity = tower_sigv4::sigv4::Identity::new(credentials()).expect("valid");
+    let payload = tower_sigv4::sigv4::Payload::Unsigned;
+    let params = tower_sigv4::sigv4::SigningParams::new(&settings, &identity, payload, now());
+    let hour = Duration::from_secs(3600);
+    let error = tower_sigv4::sigv4::Signer::new().presign(&mut head, &params, hour);
+    assert_eq!(error.expect_err("too many").kind(), ErrorKind::Request);
+    assert!(head.uri.query().is_none(), "the request is as it was");
 }
 
 /// What a server makes of a body in chunks: its bytes, if each signature follows from the one before.
@@ -348,6 +369,10 @@ mod chunked {
         assert!(!empty.headers().contains_key("content-encoding"));
         let error = sent(&layer(s3()), request(0, [data("a")])).await.expect_err("not empty");
         assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
+        // Not every body says in advance that it is empty.
+        let unknown = request(0, [Step::Yield]).map(|body| body.with_size(SizeHint::default()));
+        let empty = sent(&layer(s3()), unknown).await.expect("sent");
+        assert_eq!(header(empty.headers(), "x-amz-content-sha256"), hash);
     }
 
     #[tokio::test]
@@ -357,9 +382,12 @@ mod chunked {
         let error =
             sent(&layer(s3()), put(Script::new([data("abc")]))).await.expect_err("relative");
         assert_eq!(error.kind(), ErrorKind::Request);
+        request.headers_mut().append("content-encoding", "".parse().expect("a value"));
+        request.headers_mut().insert("trailer", "x-checksum".parse().expect("a value"));
         request.headers_mut().insert("content-length", "3".parse().expect("a value"));
         let sent = sent(&layer(s3()), request).await.expect("sent");
         assert_eq!(header(sent.headers(), "content-encoding"), "aws-chunked,gzip");
+        assert!(!sent.headers().contains_key("trailer"), "there will be none");
         let (head, body) = sent.into_parts();
         let encoded = body.collect().await.expect("a body").to_bytes();
         assert_eq!(decode(&head.headers, &encoded), [b"abc"]);

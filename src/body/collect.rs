@@ -24,6 +24,8 @@ pin_project! {
         hash: Sha256,
         limit: u64,
         announced: Option<u64>,
+        // What a body over the limit is, from its length and the limit.
+        over: fn(u64, u64) -> Error,
     }
 }
 
@@ -43,7 +45,20 @@ where
             frames: Frames::default(),
             hash: Sha256::new(),
             limit,
+            over: too_large,
         })
+    }
+
+    /// Finds out whether a body of unknown length has any bytes, which is an error then.
+    pub(crate) fn none(body: B, error: fn(u64, u64) -> Error) -> Self {
+        Self {
+            announced: None,
+            body,
+            frames: Frames::default(),
+            hash: Sha256::new(),
+            limit: 0,
+            over: error,
+        }
     }
 }
 
@@ -69,7 +84,7 @@ where
                     let data = into_bytes(data);
                     let len = this.frames.len().saturating_add(data.len() as u64);
                     if len > *this.limit {
-                        return Poll::Ready(Err(too_large(len, *this.limit)));
+                        return Poll::Ready(Err((this.over)(len, *this.limit)));
                     }
                     this.hash.update(&data);
                     this.frames.push(data);

@@ -85,14 +85,17 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Says of a body that it is framed as `aws-chunked`, around any coding that it has already.
+/// Says of a body that it is framed as `aws-chunked`, around any coding that it has already, and that no
+/// trailers follow.
 pub(crate) fn add_aws_chunked(headers: &mut HeaderMap) {
     let chunked = [&b"aws-chunked"[..]].into_iter();
     let codings = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    let codings = codings.filter(|coding| !coding.is_empty());
     let codings = chunked.chain(codings).collect::<Vec<_>>().join(&b","[..]);
     if let Ok(codings) = HeaderValue::from_maybe_shared(Bytes::from(codings)) {
         headers.insert(header::CONTENT_ENCODING, codings);
     }
+    headers.remove(header::TRAILER);
 }
 
 /// RFC 9110, section 7.6.1, with those that older software sends, and `expect`, which was answered

@@ -89,8 +89,11 @@ macro_rules! option_setters {
             self
         }
 
-        /// Signs in the query instead of the header, as presigned URLs are: what this origin receives
-        /// can be sent again by whoever has seen it, until it expires.
+        /// Signs in the query instead of the header, as presigned URLs are.
+        ///
+        /// The parameters of the signature follow the request's own. They are a part of the URL, and the
+        /// session token with them: whoever sees it, in a log or in a redirect that the origin builds of
+        /// it, can send the request again until it expires.
         ///
         /// # Errors
         ///

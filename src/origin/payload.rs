@@ -18,7 +18,9 @@ use crate::{
 /// | [`Auto`](PayloadMode::Auto) | up to the body's limit | its hash; above the limit, for S3, that of each chunk | bodies of any size for S3 |
 ///
 /// A body that is not buffered streams as fast as the origin takes it; the origin's body limit is not
-/// for it. Its trailers go with it, but for those of one in chunks.
+/// for it. Its trailers go with it, but for those of one in chunks. Its length goes ahead if it is known;
+/// if it is not, an HTTP/1.1 client frames it with `transfer-encoding: chunked`, which S3 refuses, and
+/// hyper's sends no such body with GET or HEAD unless that header is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PayloadMode {
@@ -30,8 +32,9 @@ pub enum PayloadMode {
     /// Streamed. The client's `x-amz-content-sha256`, a hash or `UNSIGNED-PAYLOAD`, is signed and sent.
     /// Whether the body has this hash only the origin finds out.
     Trust,
-    /// Streamed in the frames of `aws-chunked`, each chunk signed with the signature before it. The S3
-    /// family alone knows it. The body's length has to be known; one of no bytes goes as it is.
+    /// Streamed in the frames of `aws-chunked`, each chunk signed with the signature before it. For
+    /// `PutObject` and `UploadPart` of the S3 family; other requests, and other servers that speak its
+    /// protocol, may not take it. The body's length has to be known; one of no bytes goes as it is.
     Chunked(ChunkSize),
     /// Buffered up to the body's limit; above it in chunks of 64 KiB if the service is of the S3 family
     /// and the length is known, else refused as too large.
@@ -53,17 +56,21 @@ pub(crate) enum BodyPlan {
 /// A [`PayloadMode`] is a policy, for all requests the same. So is a closure:
 ///
 /// ```
-/// use http::{Request, request::Parts};
+/// use http::{Method, Request, request::Parts};
 /// use tower_sigv4::origin::{PayloadMode, PayloadPolicy};
 ///
-/// let uploads = |head: &Parts| match head.uri.path().starts_with("/uploads/") {
-///     true => PayloadMode::Unsigned,
-///     false => PayloadMode::Buffer,
+/// let uploads = |head: &Parts| match head.method {
+///     Method::PUT => PayloadMode::Auto,
+///     _ => PayloadMode::Buffer,
 /// };
 /// let (head, ()) = Request::put("/uploads/1").body(()).unwrap().into_parts();
-/// assert_eq!(uploads.mode(&head), PayloadMode::Unsigned);
+/// assert_eq!(uploads.mode(&head), PayloadMode::Auto);
 /// assert_eq!(PayloadMode::Trust.mode(&head), PayloadMode::Trust);
 /// ```
+///
+/// Do not decide by the path, which is as the client wrote it: `/uploads/../orders` goes to `/orders`.
+/// Give such paths an [`Origin`](crate::Origin) and a [`Rule`](super::Rule) of their own, which sees
+/// through that.
 pub trait PayloadPolicy: Send + Sync {
     /// The mode for a request, of which this is the head as the client sent it.
     fn mode(&self, head: &Parts) -> PayloadMode;

@@ -47,7 +47,7 @@ pub(crate) fn rewrite(
 }
 
 /// Headers that rewriting and signing add at most, reserved at once.
-const ADDED: usize = 9;
+const ADDED: usize = 11;
 
 fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Error> {
     let origin = &destination.origin;

@@ -109,7 +109,7 @@ where
             ResponseFuture::streaming(pending, Signable::Whole(SignedBody::streamed(body), payload))
         }
         BodyPlan::Chunk(size) => match announced(&body, &pending.parts.headers) {
-            None => return Err(length_required()),
+            None => ResponseFuture::collecting(pending, Collect::none(body, length_required)),
             Some(0) => ResponseFuture::collecting(pending, Collect::new(body, 0)?),
             Some(decoded) => {
                 ResponseFuture::streaming(pending, Signable::Chunks { body, size, decoded })
@@ -130,7 +130,7 @@ fn announced(body: &impl Body, headers: &HeaderMap) -> Option<u64> {
     body.size_hint().exact().or_else(header)
 }
 
-fn length_required() -> Error {
+fn length_required(_: u64, _: u64) -> Error {
     Error::new(
         ErrorKind::LengthRequired,
         "the body's length is not known and has to be, to send it in chunks; send a content-length",

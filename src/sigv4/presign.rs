@@ -20,7 +20,7 @@ use crate::error::Error;
 
 impl Signer {
     /// Signs a request in its query, so that whoever has the URL can send it until it `expires`, from
-    /// 1 second to 604,800, counted from the time of signing.
+    /// 1 second to 604,800, counted from the time of signing; a fraction of a second is cut off.
     ///
     /// The parameters `X-Amz-*` of a presigned URL take the place of any that were there, and so do they
     /// of the headers by which a request is signed. `host` is covered, and the other headers that the
@@ -158,12 +158,11 @@ impl Signer {
 
 /// The whole seconds for which a presigned URL is valid.
 pub(crate) fn check_expiry(expires: Duration) -> Result<u64, Error> {
-    let seconds = expires.as_secs();
-    if (1..=LONGEST).contains(&seconds) {
-        return Ok(seconds);
+    if (Duration::from_secs(1)..=Duration::from_secs(LONGEST)).contains(&expires) {
+        return Ok(expires.as_secs());
     }
     Err(Error::config(format!(
-        "a presigned URL cannot expire after {seconds} s; give 1 to {LONGEST}"
+        "a presigned URL cannot expire after {expires:?}; give 1 to {LONGEST} seconds"
     )))
 }
 

@@ -210,10 +210,6 @@ impl Signer {
         params: &SigningParams<'_>,
         sent: Option<HeaderValue>,
     ) -> Result<Timestamp, Error> {
-        const ADDED: usize = 5;
-        parts.headers.try_reserve(ADDED).map_err(|_| {
-            Error::request("the request has more headers than can be signed; send fewer")
-        })?;
         add_host(parts)?;
         let headers = &mut parts.headers;
         let (time, date) = self.stamp(params.time)?;
@@ -276,7 +272,13 @@ pub(super) fn canonical<'a>(
 }
 
 /// Gives a request a `host`, that of its URI, if it has none.
+///
+/// Makes room for the headers of a signature, too.
 pub(super) fn add_host(parts: &mut Parts) -> Result<(), Error> {
+    const ADDED: usize = 5;
+    parts.headers.try_reserve(ADDED).map_err(|_| {
+        Error::request("the request has more headers than can be signed; send fewer")
+    })?;
     if !parts.headers.contains_key(header::HOST) {
         let host = host_of(&parts.uri).ok_or_else(|| {
             Error::request("the request has neither a host header nor a host in its URI")

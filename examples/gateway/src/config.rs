@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, error::Error, fmt, net::SocketAddr, ops::Range}
 
 use aws_credential_types::Credentials;
 use bytesize::ByteSize;
-use http::Method;
+use http::{Method, request::Parts};
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 use tower_sigv4::{
@@ -324,22 +324,36 @@ impl OriginSection {
                 Signing::Always => SigningBehavior::Always,
                 Signing::NoOverride => SigningBehavior::NoOverride,
                 Signing::Never => SigningBehavior::Never,
-            })
-            .with_payload(match self.payload {
-                Payload::Buffer => PayloadMode::Buffer,
-                Payload::Unsigned => PayloadMode::Unsigned,
-                Payload::Trust => PayloadMode::Trust,
-                Payload::Auto => PayloadMode::Auto,
-                Payload::Chunked if !s3_family => {
-                    let message = "chunked is for service \"s3\" and its family alone".to_owned();
-                    return Err(ConfigError::new(text, Some(self.service.span()), message));
-                }
-                Payload::Chunked => PayloadMode::Chunked(ChunkSize::default()),
             });
+        origin = match self.payload {
+            Payload::Buffer => origin,
+            Payload::Unsigned => origin.with_payload(PayloadMode::Unsigned),
+            Payload::Trust => origin.with_payload(PayloadMode::Trust),
+            Payload::Auto => origin.with_payload(PayloadMode::Auto),
+            Payload::Chunked if !s3_family => {
+                let message = "chunked is for service \"s3\" and its family alone".to_owned();
+                return Err(ConfigError::new(text, Some(self.service.span()), message));
+            }
+            Payload::Chunked => origin.with_payload(uploads_in_chunks),
+        };
+
         if let Some(host) = &self.sign_host {
             origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;
         }
         Ok(origin.with_body_limit(self.body_limit.unwrap_or(DEFAULT_BODY_LIMIT).as_u64()))
+    }
+}
+
+/// S3 takes chunks for an object and for a part of one; what else has a body is small.
+fn uploads_in_chunks(head: &Parts) -> PayloadMode {
+    let query = head.uri.query().unwrap_or_default();
+    let uploads = ["partNumber=", "uploadId=", "x-id="];
+    let object = query
+        .split('&')
+        .all(|pair| pair.is_empty() || uploads.iter().any(|upload| pair.starts_with(upload)));
+    match head.method == Method::PUT && object {
+        true => PayloadMode::Chunked(ChunkSize::default()),
+        false => PayloadMode::Buffer,
     }
 }
 

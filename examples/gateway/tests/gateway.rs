@@ -259,6 +259,52 @@ async fn a_body_streams_through_where_the_file_says_so() {
 }
 
 #[tokio::test]
+async fn a_request_reaches_its_origin_with_the_body_it_has_in_every_mode() {
+    let close = "host: api.example.com\r\nconnection: close\r\n";
+    let get = format!("GET /orders HTTP/1.1\r\n{close}\r\n");
+    let delete = format!("DELETE /orders HTTP/1.1\r\n{close}\r\n");
+    let put = format!("PUT /orders HTTP/1.1\r\n{close}content-length: 3\r\n\r\nabc");
+    let chunks = "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let search = format!("GET /orders HTTP/1.1\r\n{close}{chunks}");
+    let upload = format!("PUT /orders HTTP/1.1\r\n{close}{chunks}");
+    let policy = format!("PUT /orders?policy HTTP/1.1\r\n{close}content-length: 3\r\n\r\nabc");
+    for (mode, request, status, framing) in [
+        ("buffer", &get, 201, ""),
+        ("unsigned", &get, 201, ""),
+        ("unsigned", &delete, 201, ""),
+        ("unsigned", &put, 201, "content-length: 3"),
+        ("unsigned", &search, 201, "transfer-encoding: chunked"),
+        ("unsigned", &upload, 201, "transfer-encoding: chunked"),
+        ("trust", &get, 400, ""),
+        ("chunked", &get, 201, ""),
+        ("chunked", &delete, 201, ""),
+        ("chunked", &put, 201, "x-amz-decoded-content-length: 3"),
+        ("chunked", &policy, 201, "content-length: 3"),
+        ("chunked", &upload, 411, ""),
+        ("auto", &get, 201, ""),
+        ("auto", &put, 201, "content-length: 3"),
+        ("auto", &upload, 201, "content-length: 3"),
+    ] {
+        let origin = TestOrigin::start("HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n").await;
+        let url = format!("http://{}", origin.address);
+        let config = config(&url, &format!("payload = \"{mode}\""))
+            .replace("\"execute-api\"", "\"s3\"")
+            .replace("\"PUT\"", "\"PUT\", \"DELETE\"");
+        let gateway = Gateway::configured(&config);
+        let answer = exchange(gateway.address, request).await;
+        assert_eq!(answer.status, status, "{mode} {request}: {}", answer.body);
+        let seen = origin.seen();
+        assert_eq!(seen.len(), usize::from(status == 201), "{mode} {request}");
+        for head in seen {
+            assert!(head.contains(framing), "{mode} {request}: {head}");
+            if framing.is_empty() {
+                assert!(!head.contains("transfer-encoding"), "{mode} {request}: {head}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_streams_through() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let config = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
