@@ -1,37 +1,26 @@
-use std::{
-    collections::VecDeque,
-    iter, mem,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::{collections::VecDeque, iter, mem};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
 use sha2::{Digest, Sha256};
 
-use super::signed::{Frames, into_bytes};
+use super::{
+    recode::{Codec, Recode},
+    signed::Frames,
+};
 use crate::{
-    error::{BoxError, Error, ErrorKind},
+    error::{Error, ErrorKind},
     sigv4::{
         ChunkSize,
         chunk::{ChunkSigner, encoded_len},
     },
 };
 
-pin_project! {
-    /// A body in the frames of `aws-chunked`, each chunk signed; it holds one chunk at a time.
-    ///
-    /// Trailers are dropped: a message with a length has none.
-    pub(super) struct Chunked<B> {
-        #[pin]
-        body: B,
-        // Apart, so that other bodies are not as large as this one.
-        chunks: Box<Chunks>,
-    }
-}
+/// A body in the frames of `aws-chunked`, each chunk signed; it holds one chunk at a time.
+///
+/// Trailers are dropped: a message with a length has none.
+pub(super) type Chunked<B> = Recode<B, Chunks>;
 
-struct Chunks {
+pub(super) struct Chunks {
     signer: ChunkSigner,
     size: usize,
     /// The chunk that is being received, and its hash.
@@ -47,7 +36,6 @@ struct Chunks {
     left: u64,
     /// The first chunk has no line break before it.
     started: bool,
-    ended: bool,
 }
 
 impl<B> Chunked<B> {
@@ -63,13 +51,8 @@ impl<B> Chunked<B> {
             ready: VecDeque::new(),
             left: encoded_len(decoded, size).unwrap_or(u64::MAX),
             started: false,
-            ended: false,
         };
-        Self { body, chunks: Box::new(chunks) }
-    }
-
-    pub(super) fn left(&self) -> u64 {
-        self.chunks.left
+        Self::with(body, chunks)
     }
 }
 
@@ -100,17 +83,9 @@ impl Chunks {
         let frames = iter::from_fn(|| self.frames.next()?.into_data().ok());
         self.ready.extend(frames);
     }
+}
 
-    /// The last chunk is an empty one.
-    fn end(&mut self) {
-        if self.len() > 0 {
-            self.end_chunk();
-        }
-        self.end_chunk();
-        self.ready.push_back(Bytes::from_static(b"\r\n"));
-        self.ended = true;
-    }
-
+impl Codec for Chunks {
     fn receive(&mut self, data: Bytes) -> Result<(), Error> {
         self.awaited = self.awaited.checked_sub(data.len() as u64).ok_or_else(|| {
             Error::new(ErrorKind::BodyRead, "the request's body is longer than was announced")
@@ -119,70 +94,34 @@ impl Chunks {
         Ok(())
     }
 
-    fn next(&mut self) -> Option<Frame<Bytes>> {
+    /// The last chunk is an empty one.
+    fn end(&mut self) -> Result<(), Error> {
+        if self.awaited > 0 {
+            return Err(Error::new(
+                ErrorKind::BodyRead,
+                format!("the request's body ended {} bytes too early", self.awaited),
+            ));
+        }
+        if self.len() > 0 {
+            self.end_chunk();
+        }
+        self.end_chunk();
+        self.ready.push_back(Bytes::from_static(b"\r\n"));
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<Bytes> {
+        // One chunk after the other, so that no more than one is held.
+        while self.ready.is_empty() && !self.more.is_empty() {
+            let more = mem::take(&mut self.more);
+            self.take(more);
+        }
         let data = self.ready.pop_front()?;
         self.left -= data.len() as u64;
-        Some(Frame::data(data))
-    }
-}
-
-impl<B> Body for Chunked<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut this = self.project();
-        let chunks = this.chunks;
-        loop {
-            if let Some(frame) = chunks.next() {
-                return Poll::Ready(Some(Ok(frame)));
-            }
-            if chunks.ended {
-                return Poll::Ready(None);
-            }
-            if !chunks.more.is_empty() {
-                let more = mem::take(&mut chunks.more);
-                chunks.take(more);
-                continue;
-            }
-            let frame = match this.body.is_end_stream() {
-                true => None,
-                false => ready!(this.body.as_mut().poll_frame(cx)),
-            };
-            match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => {
-                    let received = chunks.receive(into_bytes(data));
-                    received.inspect_err(|_| chunks.ended = true)?;
-                }
-                Some(Err(error)) => {
-                    chunks.ended = true;
-                    return Poll::Ready(Some(Err(error.into())));
-                }
-                None | Some(Ok(Err(_))) if chunks.awaited > 0 => {
-                    chunks.ended = true;
-                    return Poll::Ready(Some(Err(Error::new(
-                        ErrorKind::BodyRead,
-                        format!("the request's body ended {} bytes too early", chunks.awaited),
-                    )
-                    .into())));
-                }
-                None | Some(Ok(Err(_))) => chunks.end(),
-            }
-        }
+        Some(data)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.chunks.ended && self.chunks.ready.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.chunks.left)
+    fn left(&self) -> u64 {
+        self.left
     }
 }

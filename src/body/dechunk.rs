@@ -1,36 +1,25 @@
-use std::{
-    collections::VecDeque,
-    iter, mem,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::{collections::VecDeque, iter, mem};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use memchr::memchr;
-use pin_project_lite::pin_project;
 use sha2::{Digest, Sha256};
 
-use super::signed::{Frames, into_bytes};
+use super::{
+    recode::{Codec, Recode},
+    signed::Frames,
+};
 use crate::{
-    error::{BoxError, Error, ErrorKind},
+    error::{Error, ErrorKind},
     sigv4::chunk::{ChunkLine, ChunkSigner},
 };
 
-pin_project! {
-    /// What is in the frames of `aws-chunked`, each chunk verified before it is handed out.
-    ///
-    /// It is a chunk behind what was verified: the last one is handed out when the end is known to be
-    /// right, so that a reader that stops at the announced length has seen it. Two chunks are held.
-    pub(crate) struct Dechunk<B> {
-        #[pin]
-        body: B,
-        // Apart, so that other bodies are not as large as this one.
-        chunks: Box<Chunks>,
-    }
-}
+/// What is in the frames of `aws-chunked`, each chunk verified before it is handed out.
+///
+/// It is a chunk behind what was verified: the last one is handed out when the end is known to be right,
+/// so that a reader that stops at the announced length has seen it. Two chunks are held.
+pub(crate) type Dechunk<B> = Recode<B, Chunks>;
 
-struct Chunks {
+pub(crate) struct Chunks {
     signer: ChunkSigner,
     /// The largest chunk that is held, in bytes.
     most: u64,
@@ -61,7 +50,6 @@ enum State {
     },
     /// Nothing more may come.
     End,
-    Ended,
 }
 
 impl<B> Dechunk<B> {
@@ -81,7 +69,7 @@ impl<B> Dechunk<B> {
             left: decoded,
             ready: VecDeque::new(),
         };
-        Self { body, chunks: Box::new(chunks) }
+        Self::with(body, chunks)
     }
 }
 
@@ -121,9 +109,7 @@ impl Chunks {
                         _ => return Err(malformed("a chunk is longer than its line says")),
                     }
                 }
-                State::End | State::Ended => {
-                    return Err(malformed("there is more after the last chunk"));
-                }
+                State::End => return Err(malformed("there is more after the last chunk")),
             }
         }
         Ok(())
@@ -183,76 +169,29 @@ impl Chunks {
         let held = iter::from_fn(|| self.held.next()?.into_data().ok());
         self.ready.extend(held);
     }
+}
 
-    /// The body has ended.
+impl Codec for Chunks {
+    fn receive(&mut self, data: Bytes) -> Result<(), Error> {
+        self.input = data;
+        self.parse()
+    }
+
     fn end(&mut self) -> Result<(), Error> {
         if !matches!(self.state, State::End) {
             return Err(malformed("the body ended before its last chunk"));
         }
-        self.state = State::Ended;
         self.release();
         Ok(())
     }
 
-    fn next(&mut self) -> Option<Frame<Bytes>> {
+    fn next(&mut self) -> Option<Bytes> {
         let data = self.ready.pop_front()?;
         self.left -= data.len() as u64;
-        Some(Frame::data(data))
+        Some(data)
     }
 
-    fn fail(&mut self) {
-        self.state = State::Ended;
-        self.input = Bytes::new();
-        self.held = Frames::default();
-        self.ready.clear();
-    }
-}
-
-impl<B> Body for Dechunk<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut this = self.project();
-        let chunks = this.chunks;
-        loop {
-            if let Some(frame) = chunks.next() {
-                return Poll::Ready(Some(Ok(frame)));
-            }
-            if matches!(chunks.state, State::Ended) {
-                return Poll::Ready(None);
-            }
-            let frame = match this.body.is_end_stream() {
-                true => None,
-                false => ready!(this.body.as_mut().poll_frame(cx)),
-            };
-            let done = match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => {
-                    chunks.input = into_bytes(data);
-                    chunks.parse().map_err(BoxError::from)
-                }
-                Some(Err(error)) => Err(error.into()),
-                None | Some(Ok(Err(_))) => chunks.end().map_err(BoxError::from), // or HTTP's trailers
-            };
-            if let Err(error) = done {
-                chunks.fail();
-                return Poll::Ready(Some(Err(error)));
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self.chunks.state, State::Ended) && self.chunks.ready.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.chunks.left)
+    fn left(&self) -> u64 {
+        self.left
     }
 }

@@ -8,6 +8,7 @@
 mod chunked;
 mod collect;
 mod dechunk;
+mod recode;
 mod signed;
 mod verified;
 

@@ -9,10 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use sha2::{Digest, Sha256};
 
-use super::{
-    Dechunk, SignedBody,
-    signed::{Frames, into_bytes},
-};
+use super::{Dechunk, SignedBody, recode::poll_data, signed::Frames};
 use crate::{
     error::{BoxError, Error, ErrorKind},
     sigv4::PayloadHash,
@@ -135,21 +132,17 @@ where
             InnerProj::Checked { body, check } => (body, check),
         };
         while check.state == State::Receiving {
-            let frame = match body.is_end_stream() {
-                true => None,
-                false => ready!(body.as_mut().poll_frame(cx)),
-            };
-            match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => {
-                    if let Some(data) = check.next(into_bytes(data)) {
+            match ready!(poll_data(body.as_mut(), cx)) {
+                Some(Ok(data)) => {
+                    if let Some(data) = check.next(data) {
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
                 }
                 Some(Err(error)) => {
                     check.fail();
-                    return Poll::Ready(Some(Err(error.into())));
+                    return Poll::Ready(Some(Err(error)));
                 }
-                None | Some(Ok(Err(_))) => check.finish()?, // the end, or trailers after it
+                None => check.finish()?,
             }
         }
         Poll::Ready(check.last().map(Ok))
