@@ -166,9 +166,7 @@ impl<'a> Authorization<'a> {
                 "SignedHeaders has to hold names in lower case, sorted, each once",
             ));
         }
-        let signature = <&[u8; 64]>::try_from(signature.as_bytes()).ok();
-        let signature = signature
-            .filter(|signature| encode::is_lower_hex(signature))
+        let signature = encode::read_hex(signature.as_bytes())
             .ok_or(Fault::Malformed("Signature has to be 64 digits of lower-case hex"))?;
         Ok(Self {
             access_key_id,

@@ -152,9 +152,8 @@ impl ChunkLine {
         if !(1..=8).contains(&len.len()) || !len.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
-        let signature = Signature::try_from(signature.as_bytes()).ok()?;
-        let len = u64::from_str_radix(len, 16).ok()?;
-        encode::is_lower_hex(&signature).then_some(Self { len, signature })
+        let signature = *encode::read_hex(signature.as_bytes())?;
+        Some(Self { len: u64::from_str_radix(len, 16).ok()?, signature })
     }
 }
 

@@ -241,10 +241,12 @@ fn fold_by(path: &str, dots: fn(&str) -> Dots) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// True if all of it are digits of lower-case hex.
-pub(crate) fn is_lower_hex(text: &[u8; 64]) -> bool {
+/// Reads the lower-case hex of a SHA-256, and nothing else.
+pub(crate) fn read_hex(text: &[u8]) -> Option<&[u8; 64]> {
+    let text: &[u8; 64] = text.try_into().ok()?;
     // No early exit, so that this compiles to vector instructions.
-    text.iter().fold(true, |all, digit| all & matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    let is_hex = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    text.iter().fold(true, |all, digit| all & is_hex(digit)).then_some(text)
 }
 
 /// Compares in constant time. subtle compares slices byte by byte, each behind a barrier to the optimizer;

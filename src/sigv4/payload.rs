@@ -98,8 +98,7 @@ impl PayloadHash {
 
     /// Reads 64 digits of lower-case hex, and nothing else.
     pub(crate) fn from_hex(text: &[u8]) -> Option<Self> {
-        let text = <[u8; 64]>::try_from(text).ok()?;
-        encode::is_lower_hex(&text).then_some(Self(Text::Computed(text)))
+        encode::read_hex(text).map(|text| Self(Text::Computed(*text)))
     }
 
     /// Compares in constant time.

@@ -44,7 +44,7 @@ pin_project! {
         Refused { answer: Option<Response<Bytes>> },
         LookingUp { pending: Option<(Pending<S>, B)>, lookup: KeyLookup },
         Collecting { pending: Option<(Pending<S>, Awaited)>, #[pin] body: Collect<B> },
-        CollectingChunks { pending: Option<(Pending<S>, Verified)>, #[pin] body: Collect<Dechunk<B>> },
+        CollectingChunks { pending: Option<(Pending<S>, Awaited)>, #[pin] body: Collect<Dechunk<B>> },
         Calling { #[pin] response: F },
     }
 }
@@ -80,6 +80,8 @@ enum Awaited {
     Comparison(Verified, PayloadHash),
     /// The signature covers the hash, which is not in the head.
     Signature(Credentials),
+    /// For nothing: each chunk was right by itself.
+    Chunks(Verified),
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -147,7 +149,7 @@ impl<S> Pending<S> {
                 return Ok(Step::Chunks(accepted.to_verified(), signer, decoded));
             }
         };
-        let verified = verifier.verify_head(claim, &key, &payload)?.to_verified();
+        let verified = verifier.verify_head(claim, &key, payload.as_bytes())?.to_verified();
         Ok(match (payload, check) {
             (Payload::Hash(hash), BodyCheck::Collected { limit }) => {
                 Step::Collect(limit, Awaited::Comparison(verified, hash))
@@ -171,10 +173,7 @@ impl<S> Pending<S> {
             }
             Ok(Step::Collect(limit, awaited)) => match Collect::new(body, limit) {
                 Ok(body) => State::Collecting { pending: Some((self, awaited)), body },
-                Err(error) => {
-                    let rejection = self.of_body(error);
-                    self.refuse(rejection)
-                }
+                Err(error) => self.refuse_body(error),
             },
             Ok(Step::Chunks(verified, signer, decoded)) => {
                 self.dechunk(verified, signer, decoded, body)
@@ -200,11 +199,11 @@ impl<S> Pending<S> {
         match self.shared.body {
             BodyCheck::Collected { limit } => {
                 match Collect::new(Dechunk::new(body, signer, decoded, limit), limit) {
-                    Ok(body) => State::CollectingChunks { pending: Some((self, verified)), body },
-                    Err(error) => {
-                        let rejection = self.of_body(error);
-                        self.refuse(rejection)
+                    Ok(body) => {
+                        let pending = Some((self, Awaited::Chunks(verified)));
+                        State::CollectingChunks { pending, body }
                     }
+                    Err(error) => self.refuse_body(error),
                 }
             }
             BodyCheck::Streamed => {
@@ -223,22 +222,24 @@ impl<S> Pending<S> {
     where
         S: Service<Request<VerifiedBody<B>>>,
     {
-        let checked = collected.map_err(|error| self.of_body(error)).and_then(|(frames, hash)| {
-            let verified = match awaited {
-                Awaited::Comparison(verified, signed) => {
-                    check_payload(&signed, &hash)?;
-                    verified
-                }
-                Awaited::Signature(key) => {
-                    let verifier = &self.shared.verifier;
-                    let claim = verifier.claim(&self.head, self.now)?;
-                    verifier.verify(claim, &key, &hash)?.to_verified()
-                }
-            };
-            Ok((frames, verified))
-        });
-        match checked {
-            Ok((frames, verified)) => self.call(Some(verified), VerifiedBody::collected(frames)),
+        let (frames, hash) = match collected {
+            Ok(collected) => collected,
+            Err(error) => return self.refuse_body(error),
+        };
+        let verified = match awaited {
+            Awaited::Chunks(verified) => Ok(verified),
+            Awaited::Comparison(verified, signed) => {
+                check_payload(&signed, &hash).map(|()| verified)
+            }
+            Awaited::Signature(key) => {
+                let verifier = &self.shared.verifier;
+                let claim = verifier.claim(&self.head, self.now);
+                let accepted = claim.and_then(|claim| verifier.verify(claim, &key, &hash));
+                accepted.map(|accepted| accepted.to_verified())
+            }
+        };
+        match verified {
+            Ok(verified) => self.call(Some(verified), VerifiedBody::collected(frames)),
             Err(rejection) => self.refuse(rejection),
         }
     }
@@ -267,7 +268,7 @@ impl<S> Pending<S> {
         State::Refused { answer: Some(answer(rejection, self.shared.format, explain)) }
     }
 
-    fn of_body(&self, error: Error) -> Rejection {
+    fn refuse_body<B, F>(self, error: Error) -> State<S, B, F> {
         // A chunk that is wrong fails the body that is collected.
         let cause =
             std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>());
@@ -286,7 +287,7 @@ impl<S> Pending<S> {
             }
             _ => Rejection::new(RejectionKind::BodyRead, error.to_string()),
         };
-        rejection.with_source(error)
+        self.refuse(rejection.with_source(error))
     }
 }
 
@@ -319,16 +320,8 @@ where
                 }
                 StateProj::CollectingChunks { pending, body } => {
                     let collected = ready!(body.poll(cx));
-                    let (pending, verified) = pending.take().expect("taken once");
-                    match collected {
-                        Ok((frames, _)) => {
-                            pending.call(Some(verified), VerifiedBody::collected(frames))
-                        }
-                        Err(error) => {
-                            let rejection = pending.of_body(error);
-                            pending.refuse(rejection)
-                        }
-                    }
+                    let (pending, awaited) = pending.take().expect("taken once");
+                    pending.collected(awaited, collected)
                 }
                 StateProj::Calling { response } => {
                     let response = ready!(response.poll(cx))?;

@@ -117,21 +117,11 @@ impl Verifier {
                 ));
             }
         };
-        let accepted = self.verify_payload(claim, key, signed.as_bytes())?;
+        let accepted = self.verify_head(claim, key, signed.as_bytes())?;
         if let Said::Payload(Payload::Hash(signed)) = said {
             check_payload(&signed, payload)?;
         }
         Ok(accepted)
-    }
-
-    /// Verifies a claim by its head alone: that a hash in it is the body's is yet to be found.
-    pub(super) fn verify_head<'a>(
-        &self,
-        claim: Claim<'a>,
-        key: &Credentials,
-        payload: &Payload,
-    ) -> Result<Accepted<'a>, Rejection> {
-        self.verify_payload(claim, key, payload.as_bytes())
     }
 
     /// Verifies the head of a request whose payload comes in chunks, and returns what verifies those.
@@ -140,7 +130,7 @@ impl Verifier {
         claim: Claim<'a>,
         key: &Credentials,
     ) -> Result<(Accepted<'a>, ChunkSigner), Rejection> {
-        let accepted = self.verify_payload(claim, key, chunk::PAYLOAD.as_bytes())?;
+        let accepted = self.verify_head(claim, key, chunk::PAYLOAD.as_bytes())?;
         let claim = &accepted.claim;
         let signer =
             |key: &SigningKey| ChunkSigner::new(key, &claim.time, *claim.authorization.signature);
@@ -148,8 +138,9 @@ impl Verifier {
         Ok((accepted, chunks))
     }
 
-    /// Verifies a claim whose canonical request ends with this payload.
-    fn verify_payload<'a>(
+    /// Verifies a claim by its head alone, whose canonical request ends with this payload: that a hash in
+    /// it is the body's is yet to be found.
+    pub(super) fn verify_head<'a>(
         &self,
         claim: Claim<'a>,
         key: &Credentials,
