@@ -499,6 +499,9 @@ async fn what_is_changed_on_the_way_is_refused() {
         ("a connection option that is signed", Kind::Target, header, |r| {
             add(r, "connection", "x-amz-target");
         }),
+        ("a connection option with a parameter", Kind::Target, header, |r| {
+            add(r, "connection", "close, X-Amz-Target;a=b");
+        }),
         ("no host", Kind::SignedHeaderMissing, header, |r| remove(r, "host")),
         ("another content-type", Kind::SignatureMismatch, header, |r| {
             set(r, "content-type", "text/xml");

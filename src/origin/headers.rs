@@ -43,8 +43,7 @@ pub(super) fn remove_signature(headers: &mut HeaderMap) {
 
 fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
     let takes_trailers = headers.get_all(header::TE).iter().any(|te| has_token(te, "trailers"));
-    let named = headers.get_all(header::CONNECTION).iter().flat_map(tokens);
-    let named = named
+    let named = connection_options(headers)
         .filter_map(|token| HeaderName::from_bytes(token).ok())
         .filter(|name| !is_end_to_end(name));
     let listed = headers.keys().filter(|name| goes(name)).cloned();
@@ -58,6 +57,11 @@ fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
     if takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+}
+
+/// What `connection` names: who passes the message on takes it for the connection's.
+pub(crate) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(header::CONNECTION).iter().flat_map(tokens)
 }
 
 /// What no `connection` header can make a matter of the connection: RFC 9110, section 7.6.1, forbids to
@@ -96,6 +100,21 @@ pub(crate) fn add_aws_chunked(headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_ENCODING, codings);
     }
     headers.remove(header::TRAILER);
+}
+
+/// Takes that back, and leaves the other codings.
+pub(crate) fn remove_aws_chunked(headers: &mut HeaderMap) {
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let codings = codings.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    let codings = codings.map(<[u8]>::trim_ascii);
+    let others: Vec<_> =
+        codings.filter(|coding| !coding.eq_ignore_ascii_case(b"aws-chunked")).collect();
+    match HeaderValue::from_maybe_shared(Bytes::from(others.join(&b","[..]))) {
+        Ok(others) if !others.is_empty() => {
+            drop(headers.insert(header::CONTENT_ENCODING, others));
+        }
+        _ => drop(headers.remove(header::CONTENT_ENCODING)),
+    }
 }
 
 /// RFC 9110, section 7.6.1, with those that older software sends, and `expect`, which was answered

@@ -52,7 +52,7 @@ pub use self::{
     wire::WireForm,
 };
 pub(crate) use self::{
-    headers::{add_aws_chunked, carries_signature},
+    headers::{add_aws_chunked, carries_signature, connection_options, remove_aws_chunked},
     payload::BodyPlan,
     rewrite::rewrite,
 };

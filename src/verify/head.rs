@@ -5,13 +5,16 @@ use std::borrow::Cow;
 use http::{HeaderName, HeaderValue, Uri, header, request::Parts};
 
 use super::{Rejection, RejectionKind, VerifySettings, claim::shown, layer::Shared};
-use crate::sigv4::{
-    PathForm, SessionToken, encode,
-    headers::{
-        X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_SECURITY_TOKEN, host_of,
-        host_text,
+use crate::{
+    origin::{connection_options, remove_aws_chunked},
+    sigv4::{
+        PathForm, SessionToken, encode,
+        headers::{
+            X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_SECURITY_TOKEN, host_of,
+            host_text,
+        },
+        target,
     },
-    target,
 };
 
 /// Gives the head a `host`, which HTTP/2 sends as `:authority` (RFC 9113, section 8.3.1), and replaces
@@ -34,17 +37,7 @@ pub(super) fn prepare(head: &mut Parts, shared: &Shared) {
 /// alone; `decoded` is its length in bytes.
 pub(super) fn decode(head: &mut Parts, decoded: u64) {
     let headers = &mut head.headers;
-    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let codings = codings.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    let codings = codings.map(<[u8]>::trim_ascii);
-    let others: Vec<_> =
-        codings.filter(|coding| !coding.eq_ignore_ascii_case(b"aws-chunked")).collect();
-    match HeaderValue::from_bytes(&others.join(&b","[..])) {
-        Ok(others) if !others.is_empty() => {
-            drop(headers.insert(header::CONTENT_ENCODING, others));
-        }
-        _ => drop(headers.remove(header::CONTENT_ENCODING)),
-    }
+    remove_aws_chunked(headers);
     headers.remove(X_AMZ_CONTENT_SHA256);
     headers.remove(X_AMZ_DECODED_CONTENT_LENGTH);
     headers.remove(header::TRANSFER_ENCODING);
@@ -150,9 +143,9 @@ pub(super) fn check_signed_headers(
         ));
     }
     // A proxy behind here removes what `connection` names (RFC 9110, section 7.6.1).
-    let options = head.headers.get_all(header::CONNECTION).iter();
-    let mut options = options.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    if options.any(|option| names.iter().any(|name| is_named(option, name))) {
+    let is_named =
+        |option: &[u8]| names.iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes()));
+    if connection_options(&head.headers).any(is_named) {
         return Err(Rejection::new(
             RejectionKind::Target,
             "connection names a header that is signed, so that it would be removed",
@@ -167,10 +160,6 @@ fn must_be_signed(name: &HeaderName, settings: &VerifySettings) -> bool {
     }
     settings.required_headers.contains(name)
         || name.as_str().starts_with("x-amz-") && !settings.unsigned_headers.contains(name)
-}
-
-fn is_named(option: &[u8], name: &str) -> bool {
-    option.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
 }
 
 #[cfg(test)]
