@@ -1,30 +1,26 @@
 //! The configuration file.
 
+mod origin;
 mod verify;
 
 use std::{collections::BTreeMap, error::Error, fmt, net::SocketAddr, ops::Range};
 
 use aws_credential_types::Credentials;
-use bytesize::ByteSize;
-use http::{Method, request::Parts};
+use http::Method;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 use tower_sigv4::{
-    Origin, SigningSettings,
     credentials::{CredentialsCache, EnvironmentCredentials},
-    origin::{OriginRules, PayloadMode, Rule, SigningBehavior},
-    sigv4::{ChunkSize, PathForm},
+    origin::{OriginRules, Rule},
+    sigv4::Identity,
 };
 
 pub(crate) use self::verify::Guard;
-use self::verify::VerifySection;
+use self::{origin::OriginSection, verify::VerifySection};
 
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8080));
-
-/// How much of a body is taken if nothing else is said.
-const DEFAULT_BODY_LIMIT: ByteSize = ByteSize::mib(16);
 
 /// A configuration that was read and found to be sound.
 pub(crate) struct Config {
@@ -43,10 +39,7 @@ impl Config {
             // The error's own text would quote the line, and with it perhaps a secret.
             ConfigError::new(text, error.span(), without_value(error.message()))
         })?;
-        let credentials = file
-            .credentials
-            .cache()
-            .map_err(|(span, message)| ConfigError::new(text, Some(span), message))?;
+        let credentials = file.credentials.cache(text)?;
         let mut origins = BTreeMap::new();
         for origin in &file.origin {
             let built = origin.build(text)?;
@@ -183,7 +176,7 @@ impl File {
         };
         for route in self.route.iter().filter(|route| route.is_verified()) {
             let passes_on = |origin: &&OriginSection| {
-                origin.name.get_ref() == route.origin.get_ref() && origin.signing != Signing::Always
+                origin.name.get_ref() == route.origin.get_ref() && !origin.signs_always()
             };
             if self.origin.iter().any(|origin| passes_on(&origin)) {
                 let message = "the caller's signature would go on to this origin, which could use \
@@ -194,8 +187,7 @@ impl File {
             }
         }
         // An origin's own limit holds as well, once the caller is known.
-        let limits = self.origin.iter().map(|origin| origin.body_limit);
-        let limit = limits.map(|limit| limit.unwrap_or(DEFAULT_BODY_LIMIT).as_u64()).max();
+        let limit = self.origin.iter().map(OriginSection::body_limit).max();
         let layer = section.build(text, limit.unwrap_or_default())?;
         let verified = self.route.iter().map(RouteSection::is_verified).collect();
         Ok(Some(Guard::new(layer, rules.clone(), verified)))
@@ -243,118 +235,42 @@ impl<'de> Deserialize<'de> for Secret {
 }
 
 impl CredentialsSection {
-    fn cache(&self) -> Result<CredentialsCache, (Range<usize>, String)> {
+    fn cache(&self, text: &str) -> Result<CredentialsCache, ConfigError> {
+        let error =
+            |span, message: &str| Err(ConfigError::new(text, Some(span), message.to_owned()));
         let source = self.source.as_ref().map_or(Source::Env, |source| *source.get_ref());
         match (source, &self.access_key_id, &self.secret_access_key) {
             (Source::Static, Some(id), Some(secret)) => {
-                let token = self.session_token.as_ref().map(|token| token.get_ref().0.clone());
-                let secret = secret.get_ref().0.as_str();
-                let credentials =
-                    Credentials::new(id.get_ref(), secret, token, None, "configuration");
-                tower_sigv4::sigv4::Identity::new(credentials.clone())
-                    .map_err(|error| (id.span(), error.to_string()))?;
-                Ok(CredentialsCache::new(credentials))
+                let token = self.session_token.as_ref().map(Spanned::get_ref);
+                Ok(CredentialsCache::new(credentials(text, id, secret.get_ref(), token)?))
             }
-            (Source::Static, ..) => {
-                let span = self.source.as_ref().map(Spanned::span).unwrap_or_default();
-                Err((
-                    span,
-                    "static credentials need access_key_id and secret_access_key".to_owned(),
-                ))
-            }
+            (Source::Static, ..) => error(
+                self.source.as_ref().map(Spanned::span).unwrap_or_default(),
+                "static credentials need access_key_id and secret_access_key",
+            ),
             (Source::Env, id, secret) => {
                 let id = id.as_ref().map(Spanned::span);
                 let secret = secret.as_ref().or(self.session_token.as_ref()).map(Spanned::span);
                 match id.or(secret) {
                     None => Ok(CredentialsCache::new(EnvironmentCredentials::new())),
-                    Some(span) => {
-                        Err((span, "keys in the file need source = \"static\"".to_owned()))
-                    }
+                    Some(span) => error(span, "keys in the file need source = \"static\""),
                 }
             }
         }
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OriginSection {
-    name: Spanned<String>,
-    url: Spanned<String>,
-    service: Spanned<String>,
-    region: Spanned<String>,
-    sign_host: Option<Spanned<String>>,
-    #[serde(default)]
-    signing: Signing,
-    #[serde(default)]
-    payload: Payload,
-    body_limit: Option<ByteSize>,
-}
-
-#[derive(Deserialize, Default, Clone, Copy, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-enum Signing {
-    #[default]
-    Always,
-    NoOverride,
-    Never,
-}
-
-#[derive(Deserialize, Default, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-enum Payload {
-    #[default]
-    Buffer,
-    Unsigned,
-    Trust,
-    Chunked,
-    Auto,
-}
-
-impl OriginSection {
-    fn build(&self, text: &str) -> Result<Origin, ConfigError> {
-        let at = |span: &Spanned<String>| located(text, span.span());
-        let (service, region) = (self.service.get_ref(), self.region.get_ref());
-        drop(SigningSettings::new(service, "any").map_err(at(&self.service))?);
-        let settings = SigningSettings::new(service, region).map_err(at(&self.region))?;
-        let s3_family = settings.path_form() == PathForm::Once;
-        let mut origin = Origin::new(self.url.get_ref(), settings)
-            .map_err(at(&self.url))?
-            .with_signing(match self.signing {
-                Signing::Always => SigningBehavior::Always,
-                Signing::NoOverride => SigningBehavior::NoOverride,
-                Signing::Never => SigningBehavior::Never,
-            });
-        origin = match self.payload {
-            Payload::Buffer => origin,
-            Payload::Unsigned => origin.with_payload(PayloadMode::Unsigned),
-            Payload::Trust => origin.with_payload(PayloadMode::Trust),
-            Payload::Auto => origin.with_payload(PayloadMode::Auto),
-            Payload::Chunked if !s3_family => {
-                let message = "chunked is for service \"s3\" and its family alone".to_owned();
-                return Err(ConfigError::new(text, Some(self.service.span()), message));
-            }
-            Payload::Chunked => origin.with_payload(uploads_in_chunks),
-        };
-
-        if let Some(host) = &self.sign_host {
-            origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;
-        }
-        Ok(origin.with_body_limit(self.body_limit.unwrap_or(DEFAULT_BODY_LIMIT).as_u64()))
-    }
-}
-
-/// S3 takes chunks for an object and for a part of one; what else has a body is small.
-fn uploads_in_chunks(head: &Parts) -> PayloadMode {
-    let query = head.uri.query().unwrap_or_default();
-    let uploads = ["partNumber=", "uploadId=", "x-id="];
-    let object = query
-        .split('&')
-        .all(|pair| pair.is_empty() || uploads.iter().any(|upload| pair.starts_with(upload)));
-    match head.method == Method::PUT && object {
-        true => PayloadMode::Chunked(ChunkSize::default()),
-        false => PayloadMode::Buffer,
-    }
+/// Credentials that can sign; if they cannot, the error is at their id.
+fn credentials(
+    text: &str,
+    id: &Spanned<String>,
+    secret: &Secret,
+    token: Option<&Secret>,
+) -> Result<Credentials, ConfigError> {
+    let token = token.map(|token| token.0.clone());
+    let credentials = Credentials::new(id.get_ref(), &*secret.0, token, None, "configuration");
+    let identity = Identity::new(credentials).map_err(located(text, id.span()))?;
+    Ok(identity.credentials().clone())
 }
 
 #[derive(Deserialize)]

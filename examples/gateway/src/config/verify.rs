@@ -9,11 +9,10 @@ use toml::Spanned;
 use tower_sigv4::{
     VerifyLayer,
     origin::OriginRules,
-    sigv4::Identity,
     verify::{BodyCheck, PayloadKind, StaticKeys, VerifySettings},
 };
 
-use super::{ConfigError, Secret, located, without_value};
+use super::{ConfigError, Secret, credentials, located, without_value};
 
 /// Who may call, and where that is asked.
 #[derive(Clone)]
@@ -136,11 +135,7 @@ fn keys_of(variable: &str) -> Result<Vec<Credentials>, String> {
 
 fn credentials_of(text: &str, keys: &[Key]) -> Result<Vec<Credentials>, ConfigError> {
     let credentials = keys.iter().map(|key| {
-        let token = key.session_token.as_ref().map(|token| token.0.clone());
-        let (id, secret) = (key.access_key_id.get_ref(), &*key.secret_access_key.0);
-        let credentials = Credentials::new(id, secret, token, None, "configuration");
-        let at = located(text, key.access_key_id.span());
-        Identity::new(credentials).map(|identity| identity.credentials().clone()).map_err(at)
+        credentials(text, &key.access_key_id, &key.secret_access_key, key.session_token.as_ref())
     });
     credentials.collect()
 }
