@@ -1,17 +1,11 @@
 //! The gateway as its users run it: a process, driven over loopback.
 
+#[allow(dead_code)]
 mod support;
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
-use support::{Gateway, TestOrigin, exchange, get};
+use support::{Gateway, TestOrigin, config, exchange, get};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -241,103 +235,6 @@ async fn https_origins_are_verified() {
 }
 
 #[tokio::test]
-async fn a_body_streams_through_where_the_file_says_so() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let more = "payload = \"unsigned\"\nbody_limit = \"1 B\"";
-    let gateway = Gateway::configured(&config(&url, more));
-    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
-    let head = b"PUT /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 9\r\n\r\nfirst";
-    client.write_all(head).await.expect("sent");
-
-    let (mut origin, _) = listener.accept().await.expect("a connection");
-    let seen = read_until(&mut origin, "first").await; // before the client has ended its body
-    assert!(seen.contains("\r\nx-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"), "{seen}");
-    assert!(seen.contains("\r\ncontent-length: 9\r\n"), "{seen}");
-    client.write_all(b"last").await.expect("sent");
-    read_until(&mut origin, "last").await;
-}
-
-#[tokio::test]
-async fn a_request_reaches_its_origin_with_the_body_it_has_in_every_mode() {
-    let close = "host: api.example.com\r\nconnection: close\r\n";
-    let get = format!("GET /orders HTTP/1.1\r\n{close}\r\n");
-    let delete = format!("DELETE /orders HTTP/1.1\r\n{close}\r\n");
-    let put = format!("PUT /orders HTTP/1.1\r\n{close}content-length: 3\r\n\r\nabc");
-    let chunks = "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
-    let search = format!("GET /orders HTTP/1.1\r\n{close}{chunks}");
-    let upload = format!("PUT /orders HTTP/1.1\r\n{close}{chunks}");
-    let policy = format!("PUT /orders?policy HTTP/1.1\r\n{close}content-length: 3\r\n\r\nabc");
-    for (mode, request, status, framing) in [
-        ("buffer", &get, 201, ""),
-        ("unsigned", &get, 201, ""),
-        ("unsigned", &delete, 201, ""),
-        ("unsigned", &put, 201, "content-length: 3"),
-        ("unsigned", &search, 201, "transfer-encoding: chunked"),
-        ("unsigned", &upload, 201, "transfer-encoding: chunked"),
-        ("trust", &get, 400, ""),
-        ("chunked", &get, 201, ""),
-        ("chunked", &delete, 201, ""),
-        ("chunked", &put, 201, "x-amz-decoded-content-length: 3"),
-        ("chunked", &policy, 201, "content-length: 3"),
-        ("chunked", &upload, 411, ""),
-        ("auto", &get, 201, ""),
-        ("auto", &put, 201, "content-length: 3"),
-        ("auto", &upload, 201, "content-length: 3"),
-    ] {
-        let origin = TestOrigin::start("HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n").await;
-        let url = format!("http://{}", origin.address);
-        let config = config(&url, &format!("payload = \"{mode}\""))
-            .replace("\"execute-api\"", "\"s3\"")
-            .replace("\"PUT\"", "\"PUT\", \"DELETE\"");
-        let gateway = Gateway::configured(&config);
-        let answer = exchange(gateway.address, request).await;
-        assert_eq!(answer.status, status, "{mode} {request}: {}", answer.body);
-        let seen = origin.seen();
-        assert_eq!(seen.len(), usize::from(status == 201), "{mode} {request}");
-        for head in seen {
-            assert!(head.contains(framing), "{mode} {request}: {head}");
-            if framing.is_empty() {
-                assert!(!head.contains("transfer-encoding"), "{mode} {request}: {head}");
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_answer_streams_through() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let config = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
-    let gateway = Gateway::configured(&config);
-    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
-    let request = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
-    client.write_all(request).await.expect("sent");
-
-    let (mut origin, _) = listener.accept().await.expect("a connection");
-    read_until(&mut origin, "\r\n\r\n").await;
-    let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n";
-    origin.write_all(head).await.expect("sent");
-    read_until(&mut client, "first").await; // before the origin has ended its answer
-    origin.write_all(b"4\r\nlast\r\n0\r\n\r\n").await.expect("sent");
-    read_until(&mut client, "last").await;
-}
-
-/// Chunks override a length (RFC 9112, section 6.3), which would cut the answer off.
-#[tokio::test]
-async fn an_answer_with_two_framings_arrives_whole() {
-    let origin = TestOrigin::start(
-        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n\
-         a\r\n0123456789\r\n0\r\n\r\n",
-    )
-    .await;
-    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
-    let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
-    let answer = exchange(gateway.address, request).await;
-    assert_eq!(answer.header("content-length"), None);
-    assert!(answer.body.contains("0123456789"), "{}", answer.body);
-}
-
-#[tokio::test]
 async fn an_origin_that_switches_protocols_unasked_is_a_bad_gateway() {
     let origin = TestOrigin::start(
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
@@ -366,33 +263,6 @@ async fn a_second_signal_ends_what_the_first_would_wait_for() {
     assert!(gateway.wait().success());
 }
 
-#[tokio::test]
-async fn a_body_that_is_cut_off_sends_nothing() {
-    let connections = Arc::new(AtomicUsize::new(0));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let config = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
-    let counted = connections.clone();
-    tokio::spawn(async move {
-        while listener.accept().await.is_ok() {
-            counted.fetch_add(1, Ordering::SeqCst);
-        }
-    });
-    let gateway = Gateway::configured(&config);
-    for request in [
-        "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 10\r\n\r\nhalf",
-        "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf",
-        "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
-    ] {
-        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
-        client.write_all(request.as_bytes()).await.expect("sent");
-        client.shutdown().await.expect("cut off");
-        let mut rest = String::new();
-        client.read_to_string(&mut rest).await.expect("an answer, or none");
-        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400"), "{rest}");
-    }
-    assert_eq!(connections.load(Ordering::SeqCst), 0);
-}
-
 #[cfg(unix)]
 #[tokio::test]
 async fn sigterm_finishes_what_is_in_flight() {
@@ -415,39 +285,4 @@ async fn sigterm_finishes_what_is_in_flight() {
     client.read_to_string(&mut answer).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     assert!(gateway.wait().success());
-}
-
-async fn read_until(stream: &mut TcpStream, end: &str) -> String {
-    let mut seen = Vec::new();
-    while !seen.windows(end.len()).any(|window| window == end.as_bytes()) {
-        let mut buffer = [0; 1024];
-        let count = stream.read(&mut buffer).await.expect("readable");
-        assert!(count > 0, "ended before {end:?}");
-        seen.extend_from_slice(&buffer[..count]);
-    }
-    String::from_utf8_lossy(&seen).into_owned()
-}
-
-fn config(url: &str, more: &str) -> String {
-    format!(
-        r#"[server]
-listen = "127.0.0.1:0"
-[credentials]
-source = "static"
-access_key_id = "AKID"
-secret_access_key = "secret"
-[[origin]]
-name = "orders"
-url = "{url}"
-service = "execute-api"
-region = "eu-west-1"
-{more}
-[[route]]
-path = "/orders"
-host = "api.example.com"
-methods = ["GET", "POST", "PUT"]
-strip_prefix = true
-origin = "orders"
-"#
-    )
 }

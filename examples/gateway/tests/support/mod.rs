@@ -129,6 +129,31 @@ impl Drop for TempFile {
     }
 }
 
+/// A configuration with one origin and one route.
+pub fn config(url: &str, more: &str) -> String {
+    format!(
+        r#"[server]
+listen = "127.0.0.1:0"
+[credentials]
+source = "static"
+access_key_id = "AKID"
+secret_access_key = "secret"
+[[origin]]
+name = "orders"
+url = "{url}"
+service = "execute-api"
+region = "eu-west-1"
+{more}
+[[route]]
+path = "/orders"
+host = "api.example.com"
+methods = ["GET", "POST", "PUT"]
+strip_prefix = true
+origin = "orders"
+"#
+    )
+}
+
 /// A request signed by AWS's signer, for the hour that it is.
 pub fn signed(
     method: &str,
@@ -304,4 +329,16 @@ impl TlsOrigin {
         let file = TempFile::new(&ca.pem());
         Self { port, ca_file: file.path.clone(), _file: file }
     }
+}
+
+/// What is read up to a text, and maybe more.
+pub async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut seen = Vec::new();
+    while !seen.windows(end.len()).any(|window| window == end.as_bytes()) {
+        let mut buffer = [0; 1024];
+        let count = stream.read(&mut buffer).await.expect("readable");
+        assert!(count > 0, "ended before {end:?}");
+        seen.extend_from_slice(&buffer[..count]);
+    }
+    String::from_utf8_lossy(&seen).into_owned()
 }
