@@ -282,6 +282,9 @@ async fn answer_all(mut stream: TcpStream, answer: &str, seen: Arc<Mutex<Vec<Str
         if body.len() < length.map_or(0, |length| length.parse().expect("a number")) {
             continue;
         }
+        if head.contains("transfer-encoding: chunked") && !body.ends_with("0\r\n\r\n") {
+            continue;
+        }
         buffer.clear();
         seen.lock().expect("not poisoned").push(format!("{head}\r\n"));
         drop(stream.write_all(answer.as_bytes()).await);
