@@ -51,18 +51,18 @@ async fn run(command: Command) -> Result<(), BoxError> {
         Command::Forward { file, listen } => {
             let config = load(&file)?;
             let router = proxy::router(&config)?;
-            let (listener, address) = bind(listen.unwrap_or(config.listen())).await?;
+            let (server, address) = bind(listen.unwrap_or(config.listen())).await?;
             println!("gateway http://{address} signs as {file} says; Ctrl-C ends it");
-            serve(listener, router).await;
+            serve(server, router).await;
         }
         Command::Demo { listen } => {
-            let (listener, address) = bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
+            let (server, address) = bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
             let origin = demo::start_origin().await?;
             let config =
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
             let router = proxy::router(&config)?;
             println!("{}", demo::welcome(origin, address));
-            serve(listener, router).await;
+            serve(server, router).await;
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Connections from clients, and their end.
 
-use std::{io, net::SocketAddr, pin::pin, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body};
 use http::{Request, uri::Scheme};
@@ -26,30 +26,37 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How long to wait where no connection can be accepted, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub(crate) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BoxError> {
+/// Where clients arrive, and what ends that.
+pub(crate) struct Server {
+    listener: TcpListener,
+    signals: Signals,
+}
+
+/// Listens; signals are caught from now on, so that none is lost once the address is told.
+pub(crate) async fn bind(address: SocketAddr) -> Result<(Server, SocketAddr), BoxError> {
     let error =
         |error| format!("cannot listen on {address}: {error}; choose another with --listen");
     let listener = TcpListener::bind(address).await.map_err(error)?;
     let address = listener.local_addr()?;
-    Ok((listener, address))
+    Ok((Server { listener, signals: Signals::new()? }, address))
 }
 
 /// Serves until told to stop. Requests in flight are finished then, for as long as `GRACE` and until
 /// told once more.
-pub(crate) async fn serve(listener: TcpListener, router: Router) {
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+pub(crate) async fn serve(server: Server, router: Router) {
+    let Server { listener, mut signals } = server;
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     let connections = GracefulShutdown::new();
-    let mut stop = pin!(told_to_stop());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = &mut stop => break,
+            () = signals.stop() => break,
         };
         match accepted {
             Ok((stream, client)) => {
                 let service = TowerToHyperService::new(for_client(&stream, client, &router));
-                let connection = server.serve_connection(TokioIo::new(stream), service);
+                let connection = http.serve_connection(TokioIo::new(stream), service);
                 let connection = connections.watch(connection);
                 tokio::spawn(async move { drop(connection.await) });
             }
@@ -64,7 +71,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router) {
     tokio::select! {
         () = connections.shutdown() => {}
         () = time::sleep(GRACE) => eprintln!("sigv4-gateway: requests were cut off after {GRACE:?}"),
-        () = told_to_stop() => eprintln!("sigv4-gateway: requests were cut off"),
+        () = signals.stop() => eprintln!("sigv4-gateway: requests were cut off"),
     }
 }
 
@@ -95,19 +102,37 @@ fn for_client(
     ServiceBuilder::new().map_request(name_peer).service(router.clone())
 }
 
-/// Ends at Ctrl-C and, where there is such a thing, at SIGTERM.
-async fn told_to_stop() {
+/// Ctrl-C and, where there is such a thing, SIGTERM.
+struct Signals {
     #[cfg(unix)]
-    let terminated = async {
-        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
+    interrupted: signal::unix::Signal,
+    #[cfg(unix)]
+    terminated: signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupted: signal(SignalKind::interrupt())?,
+            terminated: signal(SignalKind::terminate())?,
+        })
+    }
+
     #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        _ = signal::ctrl_c() => {}
-        () = terminated => {}
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Ends at the next one.
+    async fn stop(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
+        }
+        #[cfg(not(unix))]
+        drop(signal::ctrl_c().await);
     }
 }
