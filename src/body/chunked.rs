@@ -10,18 +10,21 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     sigv4::{
-        ChunkSize,
-        chunk::{ChunkSigner, encoded_len},
+        Checksum, ChunkSize, Sum,
+        chunk::{ChunkLine, ChunkSigner, Framing, Trailer},
     },
 };
 
-/// A body in the frames of `aws-chunked`, each chunk signed; it holds one chunk at a time.
+/// A body in the frames of `aws-chunked`; it holds one chunk at a time.
 ///
-/// Trailers are dropped: a message with a length has none.
+/// Its own trailers are dropped: a message with a length has none.
 pub(super) type Chunked<B> = Recode<B, Chunks>;
 
 pub(super) struct Chunks {
-    signer: ChunkSigner,
+    /// Signs the chunks, if they are signed.
+    signer: Option<ChunkSigner>,
+    framing: Framing,
+    sum: Option<Sum>,
     size: usize,
     /// The chunk that is being received, and its hash.
     frames: Frames,
@@ -39,17 +42,25 @@ pub(super) struct Chunks {
 }
 
 impl<B> Chunked<B> {
-    /// `decoded` is the length of the body in bytes, by which it is held to.
-    pub(super) fn new(body: B, signer: ChunkSigner, size: ChunkSize, decoded: u64) -> Self {
+    /// `decoded` is the length of the body in bytes, which it is held to.
+    pub(super) fn new(
+        body: B,
+        framing: Framing,
+        signer: Option<ChunkSigner>,
+        size: ChunkSize,
+        decoded: u64,
+    ) -> Self {
         let chunks = Chunks {
             signer,
+            framing,
+            sum: framing.checksum().map(Checksum::start),
             size: size.bytes(),
             frames: Frames::default(),
             hash: Sha256::new(),
             more: Bytes::new(),
             awaited: decoded,
             ready: VecDeque::new(),
-            left: encoded_len(decoded, size).unwrap_or(u64::MAX),
+            left: framing.encoded_len(decoded, size).unwrap_or(u64::MAX),
             started: false,
         };
         Self::with(body, chunks)
@@ -60,7 +71,12 @@ impl Chunks {
     /// Takes in bytes up to the end of a chunk, and keeps the rest for the next one.
     fn take(&mut self, mut data: Bytes) {
         self.more = data.split_off(data.len().min(self.size - self.len()));
-        self.hash.update(&data);
+        if self.signer.is_some() {
+            self.hash.update(&data);
+        }
+        if let Some(sum) = &mut self.sum {
+            sum.update(&data);
+        }
         self.frames.push(data);
         if self.len() == self.size {
             self.end_chunk();
@@ -75,7 +91,8 @@ impl Chunks {
     /// Makes a chunk of what was received.
     fn end_chunk(&mut self) {
         let hash = mem::take(&mut self.hash).finalize().into();
-        let line = self.signer.line(self.len(), &hash);
+        let signature = self.signer.as_mut().map(|signer| *signer.chunk(&hash));
+        let line = ChunkLine { len: self.frames.len(), signature }.write();
         if mem::replace(&mut self.started, true) {
             self.ready.push_back(Bytes::from_static(b"\r\n"));
         }
@@ -106,6 +123,11 @@ impl Codec for Chunks {
             self.end_chunk();
         }
         self.end_chunk();
+        if let (Some(checksum), Some(sum)) = (self.framing.checksum(), self.sum.take()) {
+            let value = &sum.finish();
+            let signature = self.signer.as_mut().map(|signer| *signer.trailer(checksum, value));
+            self.ready.push_back(Trailer { checksum, value, signature }.write());
+        }
         self.ready.push_back(Bytes::from_static(b"\r\n"));
         Ok(())
     }

@@ -13,7 +13,10 @@ use pin_project_lite::pin_project;
 use super::chunked::Chunked;
 use crate::{
     error::BoxError,
-    sigv4::{ChunkSize, chunk::ChunkSigner},
+    sigv4::{
+        ChunkSize,
+        chunk::{ChunkSigner, Framing},
+    },
 };
 
 pin_project! {
@@ -117,9 +120,16 @@ impl<B> SignedBody<B> {
         Self { inner: Inner::Streamed { body } }
     }
 
-    /// A body that goes in chunks, each signed; `decoded` is its length in bytes.
-    pub(crate) fn chunked(body: B, signer: ChunkSigner, size: ChunkSize, decoded: u64) -> Self {
-        Self { inner: Inner::Chunked { body: Chunked::new(body, signer, size, decoded) } }
+    /// A body that goes in chunks; `decoded` is its length in bytes.
+    pub(crate) fn chunked(
+        body: B,
+        framing: Framing,
+        signer: Option<ChunkSigner>,
+        size: ChunkSize,
+        decoded: u64,
+    ) -> Self {
+        let body = Chunked::new(body, framing, signer, size, decoded);
+        Self { inner: Inner::Chunked { body } }
     }
 
     /// Its length in bytes, if it is known.

@@ -3,10 +3,14 @@ use std::time::Duration;
 use http::request::Parts;
 
 use super::{
-    PayloadMode, PayloadPolicy, WireForm,
+    PayloadMode, PayloadPolicy, WireForm, headers,
     payload::{BodyPlan, Policy},
 };
-use crate::{SigningSettings, error::Error, sigv4::settings::is_s3_family};
+use crate::{
+    SigningSettings,
+    error::{Error, ErrorKind},
+    sigv4::settings::is_s3_family,
+};
 
 /// What is done with requests to an origin, whichever way the origin was found.
 #[derive(Clone, Debug)]
@@ -59,16 +63,27 @@ impl Options {
     /// What is to be done with the body of a request.
     pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
         let plan = self.payload.plan(head)?;
+        if headers::is_aws_chunked(&head.headers) && !matches!(plan, BodyPlan::Framed(_)) {
+            return Err(Error::new(
+                ErrorKind::UnsupportedBody,
+                "the body is framed as aws-chunked and would be signed as if the frames were data; switch \
+                 the client's chunked signing off, or leave its signature with `NoOverride`",
+            ));
+        }
         let service = self.settings.service();
         let takes_chunks = is_s3_family(service) && self.presigned.is_none();
         match plan {
             BodyPlan::ChunkLarge(_) if !takes_chunks => Ok(BodyPlan::Buffer),
-            BodyPlan::Chunk(_) if !is_s3_family(service) => Err(Error::config(format!(
-                "service {service:?} takes no aws-chunked bodies; choose another payload mode for it"
-            ))),
-            BodyPlan::Chunk(_) if self.presigned.is_some() => Err(Error::config(
-                "chunks cannot be signed with a signature in the query; choose another payload mode",
-            )),
+            BodyPlan::Chunk(..) | BodyPlan::Framed(_) if !is_s3_family(service) => {
+                Err(Error::config(format!(
+                    "service {service:?} takes no aws-chunked bodies; choose another payload mode for it"
+                )))
+            }
+            BodyPlan::Chunk(..) | BodyPlan::Framed(_) if self.presigned.is_some() => {
+                Err(Error::config(
+                    "chunks cannot go with a signature in the query; choose another payload mode",
+                ))
+            }
             plan => Ok(plan),
         }
     }

@@ -1,10 +1,14 @@
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, HeaderValue, request::Parts};
 
 use crate::{
     error::Error,
-    sigv4::{ChunkSize, Payload, headers::X_AMZ_CONTENT_SHA256},
+    sigv4::{
+        Checksum, ChunkSize, Payload,
+        chunk::Framing,
+        headers::{X_AMZ_CONTENT_SHA256, X_AMZ_TRAILER},
+    },
 };
 
 /// How the body of a request is signed, and so how it goes to its origin.
@@ -15,6 +19,8 @@ use crate::{
 /// | [`Unsigned`](PayloadMode::Unsigned) | none | nothing: `UNSIGNED-PAYLOAD` | large bodies for S3 over TLS; VPC Lattice takes no other |
 /// | [`Trust`](PayloadMode::Trust) | none | what the client says of it | clients that hash their bodies themselves |
 /// | [`Chunked`](PayloadMode::Chunked) | one chunk | the hash of each chunk, in a chain | large bodies for S3, also without TLS |
+/// | [`ChunkedTrailer`](PayloadMode::ChunkedTrailer) | one chunk | the same, and a checksum behind them | the same, where the checksum is to be kept with the object |
+/// | [`UnsignedTrailer`](PayloadMode::UnsignedTrailer) | one chunk | nothing; a checksum is behind it | large bodies for S3 over TLS, guarded against accidents |
 /// | [`Auto`](PayloadMode::Auto) | up to the body's limit | its hash; above the limit, for S3, that of each chunk | bodies of any size for S3 |
 ///
 /// A body that is not buffered streams as fast as the origin takes it; the origin's body limit is not
@@ -30,12 +36,20 @@ pub enum PayloadMode {
     /// Streamed, and not covered by the signature: who can change it on the way goes unnoticed.
     Unsigned,
     /// Streamed. The client's `x-amz-content-sha256`, a hash or `UNSIGNED-PAYLOAD`, is signed and sent.
-    /// Whether the body has this hash only the origin finds out.
+    /// Whether the body has this hash only the origin finds out. For the S3 family a body that is in the
+    /// frames of `STREAMING-UNSIGNED-PAYLOAD-TRAILER` passes too, frames and all.
     Trust,
     /// Streamed in the frames of `aws-chunked`, each chunk signed with the signature before it. For
     /// `PutObject` and `UploadPart` of the S3 family; other requests, and other servers that speak its
     /// protocol, may not take it. The body's length has to be known; one of no bytes goes as it is.
     Chunked(ChunkSize),
+    /// As [`Chunked`](PayloadMode::Chunked), with the body's checksum in a signed trailer. A request that
+    /// has a checksum in its head keeps that one, and goes without the trailer.
+    ChunkedTrailer(ChunkSize, Checksum),
+    /// As [`ChunkedTrailer`](PayloadMode::ChunkedTrailer), in chunks of 64 KiB, with neither chunks nor
+    /// trailer signed: who can change the body on the way can change the checksum too. A request that has
+    /// a checksum in its head goes as with [`Unsigned`](PayloadMode::Unsigned).
+    UnsignedTrailer(Checksum),
     /// Buffered up to the body's limit; above it in chunks of 64 KiB if the service is of the S3 family
     /// and the length is known, else refused as too large.
     Auto,
@@ -46,7 +60,9 @@ pub enum PayloadMode {
 pub(crate) enum BodyPlan {
     Buffer,
     Stream(Payload),
-    Chunk(ChunkSize),
+    /// It is in frames already, and streams in them.
+    Framed(Framing),
+    Chunk(ChunkSize, Framing),
     /// Chunks for what is larger than the limit; the rest is buffered.
     ChunkLarge(ChunkSize),
 }
@@ -106,8 +122,18 @@ impl Policy {
         Ok(match self.0.mode(head) {
             PayloadMode::Buffer => BodyPlan::Buffer,
             PayloadMode::Unsigned => BodyPlan::Stream(Payload::Unsigned),
-            PayloadMode::Trust => BodyPlan::Stream(trusted(&head.headers)?),
-            PayloadMode::Chunked(size) => BodyPlan::Chunk(size),
+            PayloadMode::Trust => trusted(&head.headers)?,
+            PayloadMode::Chunked(size) => BodyPlan::Chunk(size, Framing::Signed(None)),
+            PayloadMode::ChunkedTrailer(size, checksum) => {
+                let checksum = (!has_checksum(&head.headers)).then_some(checksum);
+                BodyPlan::Chunk(size, Framing::Signed(checksum))
+            }
+            PayloadMode::UnsignedTrailer(_) if has_checksum(&head.headers) => {
+                BodyPlan::Stream(Payload::Unsigned)
+            }
+            PayloadMode::UnsignedTrailer(checksum) => {
+                BodyPlan::Chunk(ChunkSize::default(), Framing::Unsigned(checksum))
+            }
             PayloadMode::Auto => BodyPlan::ChunkLarge(ChunkSize::default()),
         })
     }
@@ -119,13 +145,23 @@ impl fmt::Debug for Policy {
     }
 }
 
-fn trusted(headers: &HeaderMap) -> Result<Payload, Error> {
-    let mut values = headers.get_all(X_AMZ_CONTENT_SHA256).iter();
-    let payload = match (values.next(), values.next()) {
-        (Some(value), None) => Payload::read(value.as_bytes()),
-        _ => None,
+/// True if the client has made a checksum, of which S3 takes but one.
+fn has_checksum(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| Checksum::from_header_name(name.as_str()).is_some())
+}
+
+fn trusted(headers: &HeaderMap) -> Result<BodyPlan, Error> {
+    let only = |name| {
+        let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        values.next().filter(|_| values.next().is_none())
     };
-    payload.ok_or_else(|| {
+    let plan = only(X_AMZ_CONTENT_SHA256).and_then(|value| {
+        match Framing::read(value, only(X_AMZ_TRAILER)) {
+            Some(framing @ Framing::Unsigned(_)) => Some(BodyPlan::Framed(framing)),
+            _ => Payload::read(value).map(BodyPlan::Stream),
+        }
+    });
+    plan.ok_or_else(|| {
         Error::request(
             "the request has no x-amz-content-sha256 that could be trusted; send the SHA-256 of the \
              body in lower-case hex, or UNSIGNED-PAYLOAD",

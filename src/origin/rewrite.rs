@@ -4,7 +4,7 @@ use http::{Method, Uri, Version, header, request::Parts};
 
 use super::{Destination, Peer, WireForm, forwarded, headers, wire};
 use crate::{
-    error::{Error, ErrorKind},
+    error::Error,
     sigv4::{headers::host_of, target},
 };
 
@@ -16,13 +16,6 @@ pub(crate) fn rewrite(
     destination: &Destination,
     signs: bool,
 ) -> Result<(), Error> {
-    if signs && headers::is_aws_chunked(&parts.headers) {
-        return Err(Error::new(
-            ErrorKind::UnsupportedBody,
-            "the body is framed as aws-chunked, whose chunks carry signatures of the client's own; \
-             switch the client's chunked signing off, or leave its signature with `NoOverride`",
-        ));
-    }
     let origin = &destination.origin;
     let uri = uri(parts, destination, signs)?;
     let host = parts.headers.remove(header::HOST);

@@ -19,8 +19,9 @@ use crate::{
     error::{BoxError, Error, ErrorKind},
     origin::add_aws_chunked,
     sigv4::{
-        ChunkSize, Payload, PayloadHash, SigningParams, chunk::encoded_len,
-        headers::X_AMZ_DECODED_CONTENT_LENGTH,
+        ChunkSize, Payload, PayloadHash, SigningParams,
+        chunk::Framing,
+        headers::{X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER},
     },
 };
 
@@ -56,8 +57,11 @@ pub(super) enum Signable<B> {
     /// As it is, and what is signed of it.
     Whole(SignedBody<B>, Payload),
     /// In chunks, which are signed with what signs the head; `decoded` is its length in bytes.
-    Chunks { body: B, size: ChunkSize, decoded: u64 },
+    Chunks { body: B, framing: Framing, size: ChunkSize, decoded: u64 },
+    /// In chunks of the client's own, which are not signed.
+    Framed { body: B, framing: Framing },
 }
+
 type Load = Pin<Box<dyn Future<Output = Result<Arc<Entry>, Error>> + Send>>;
 
 /// A request on its way, and the service that is ready to take it.
@@ -182,13 +186,23 @@ impl<S> Pending<S> {
                 }
                 body
             }
-            Signable::Chunks { body, size, decoded } => {
-                announce(parts, Some(encoded_len(decoded, size).ok_or_else(too_long)?));
+            Signable::Chunks { body, framing, size, decoded } => {
+                announce(parts, Some(framing.encoded_len(decoded, size).ok_or_else(too_long)?));
                 add_aws_chunked(&mut parts.headers);
                 parts.headers.insert(X_AMZ_DECODED_CONTENT_LENGTH, decoded.into());
+                if let Some(checksum) = framing.checksum() {
+                    let name = HeaderValue::from_static(checksum.header_name());
+                    parts.headers.insert(X_AMZ_TRAILER, name);
+                }
                 let params = SigningParams::new(settings, identity, PayloadHash::EMPTY, now);
-                let chunks = signer.sign_chunked(parts, &params)?;
-                SignedBody::chunked(body, chunks, size, decoded)
+                let chunks = signer.sign_chunked(parts, &params, framing)?;
+                SignedBody::chunked(body, framing, chunks, size, decoded)
+            }
+            Signable::Framed { body, framing } => {
+                announce(parts, body.size_hint().exact());
+                let params = SigningParams::new(settings, identity, PayloadHash::EMPTY, now);
+                signer.sign_chunked(parts, &params, framing)?;
+                SignedBody::streamed(body)
             }
         };
         #[cfg(feature = "tracing")]

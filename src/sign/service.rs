@@ -17,6 +17,7 @@ use crate::{
     body::{Collect, SignedBody},
     error::{BoxError, Error, ErrorKind},
     origin::{self, BodyPlan, SigningBehavior},
+    sigv4::chunk::Framing,
 };
 
 /// Middleware that rewrites each request for its origin and signs it.
@@ -108,16 +109,20 @@ where
         BodyPlan::Stream(payload) => {
             ResponseFuture::streaming(pending, Signable::Whole(SignedBody::streamed(body), payload))
         }
-        BodyPlan::Chunk(size) => match announced(&body, &pending.parts.headers) {
+        BodyPlan::Framed(framing) => {
+            ResponseFuture::streaming(pending, Signable::Framed { body, framing })
+        }
+        BodyPlan::Chunk(size, framing) => match announced(&body, &pending.parts.headers) {
             None => ResponseFuture::collecting(pending, Collect::none(body, length_required)),
             Some(0) => ResponseFuture::collecting(pending, Collect::new(body, 0)?),
             Some(decoded) => {
-                ResponseFuture::streaming(pending, Signable::Chunks { body, size, decoded })
+                ResponseFuture::streaming(pending, Signable::Chunks { body, framing, size, decoded })
             }
         },
         BodyPlan::ChunkLarge(size) => match announced(&body, &pending.parts.headers) {
             Some(decoded) if decoded > limit => {
-                ResponseFuture::streaming(pending, Signable::Chunks { body, size, decoded })
+                let framing = Framing::Signed(None);
+                ResponseFuture::streaming(pending, Signable::Chunks { body, framing, size, decoded })
             }
             _ => ResponseFuture::collecting(pending, Collect::new(body, limit)?),
         },

@@ -1,14 +1,15 @@
-//! `aws-chunked`: a payload in chunks, each signed with the signature of the one before it.
+//! `aws-chunked`: a payload in chunks, each signed with the signature of the one before it, and a checksum
+//! in a trailer behind them.
 //!
 //! The Amazon S3 API Reference, "Signature Calculations for the Authorization Header: Transferring Payload
-//! in Multiple Chunks".
+//! in Multiple Chunks" and "Including Trailing Headers".
 
 use bytes::Bytes;
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::{
-    encode,
+    Checksum, encode,
     key::SigningKey,
     payload::EMPTY_HEX,
     scope::Timestamp,
@@ -16,11 +17,77 @@ use super::{
 };
 use crate::{error::Error, sigv4::canonical::Sink};
 
-/// The value of `x-amz-content-sha256` for a payload in signed chunks.
-pub(crate) const PAYLOAD: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
-
 const ALGORITHM: &str = "AWS4-HMAC-SHA256-PAYLOAD";
+const TRAILER_ALGORITHM: &str = "AWS4-HMAC-SHA256-TRAILER";
 const EXTENSION: &str = ";chunk-signature=";
+const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature:";
+
+/// What is signed of a payload in chunks, and what follows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Each chunk, and the checksum if there is one.
+    Signed(Option<Checksum>),
+    /// Nothing but the head.
+    Unsigned(Checksum),
+}
+
+impl Framing {
+    /// The value of `x-amz-content-sha256`.
+    pub(crate) fn payload(self) -> &'static str {
+        match self {
+            Self::Signed(None) => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+            Self::Signed(Some(_)) => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+            Self::Unsigned(_) => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        }
+    }
+
+    /// Reads that value, and that of `x-amz-trailer`.
+    pub(crate) fn read(payload: &[u8], trailer: Option<&[u8]>) -> Option<Self> {
+        let trailer = match trailer {
+            Some(name) => Some(Checksum::from_header_name(str::from_utf8(name).ok()?)?),
+            None => None,
+        };
+        let framings = [Some(Self::Signed(trailer)), trailer.map(Self::Unsigned)];
+        framings.into_iter().flatten().find(|framing| framing.payload().as_bytes() == payload)
+    }
+
+    pub(crate) fn is_signed(self) -> bool {
+        matches!(self, Self::Signed(_))
+    }
+
+    /// What the trailer carries.
+    pub(crate) fn checksum(self) -> Option<Checksum> {
+        match self {
+            Self::Signed(checksum) => checksum,
+            Self::Unsigned(checksum) => Some(checksum),
+        }
+    }
+
+    /// The length of a payload in chunks: that of its bytes, of the frames around them and of the trailer.
+    pub(crate) fn encoded_len(self, decoded: u64, size: ChunkSize) -> Option<u64> {
+        let size = size.0 as u64;
+        let chunk = |len: u64| self.line_len(len) + len + 2;
+        let whole = (decoded / size).checked_mul(chunk(size))?;
+        let last = match decoded % size {
+            0 => 0,
+            rest => chunk(rest),
+        };
+        whole.checked_add(last)?.checked_add(self.line_len(0) + self.trailer_len() + 2)
+    }
+
+    /// `10000;chunk-signature=ad80...\r\n`
+    fn line_len(self, len: u64) -> u64 {
+        let digits = u64::from(len.checked_ilog2().unwrap_or(0) / 4 + 1);
+        let signature = if self.is_signed() { EXTENSION.len() as u64 + 64 } else { 0 };
+        digits + signature + 2
+    }
+
+    fn trailer_len(self) -> u64 {
+        let Some(checksum) = self.checksum() else { return 0 };
+        let signature = if self.is_signed() { TRAILER_SIGNATURE.len() as u64 + 64 + 2 } else { 0 };
+        checksum.header_name().len() as u64 + 1 + checksum.text_len() + 2 + signature
+    }
+}
 
 /// How many bytes a chunk of `aws-chunked` holds.
 ///
@@ -70,205 +137,135 @@ impl Default for ChunkSize {
     }
 }
 
-/// The length of a payload in chunks: that of its bytes and of the frames around them.
-pub(crate) fn encoded_len(decoded: u64, size: ChunkSize) -> Option<u64> {
-    let size = size.0 as u64;
-    let whole = (decoded / size).checked_mul(line_len(size) + size + 2)?;
-    let last = match decoded % size {
-        0 => 0,
-        rest => line_len(rest) + rest + 2,
-    };
-    whole.checked_add(last)?.checked_add(line_len(0) + 2)
-}
-
-/// `10000;chunk-signature=ad80...\r\n`
-fn line_len(len: u64) -> u64 {
-    let digits = u64::from(len.checked_ilog2().unwrap_or(0) / 4 + 1);
-    digits + EXTENSION.len() as u64 + 64 + 2
-}
-
 /// Signs chunk after chunk, beginning with the signature of the request's head.
 pub(crate) struct ChunkSigner {
     mac: Hmac<Sha256>,
-    /// Algorithm, time and scope, as each string to sign begins.
-    prefix: Vec<u8>,
+    /// Time and scope, as each string to sign has them.
+    scope: Vec<u8>,
     previous: Signature,
 }
 
 impl ChunkSigner {
     pub(crate) fn new(key: &SigningKey, time: &Timestamp, seed: Signature) -> Self {
-        let mut prefix = Vec::new();
-        for line in [ALGORITHM.as_bytes(), time.as_bytes(), key.scope()] {
-            prefix.put(line);
-            prefix.put(b"\n");
+        let mut scope = Vec::new();
+        for line in [time.as_bytes(), key.scope()] {
+            scope.put(line);
+            scope.put(b"\n");
         }
-        Self { mac: key.mac(), prefix, previous: seed }
+        Self { mac: key.mac(), scope, previous: seed }
     }
 
-    /// The signature of the next chunk, from the hash of its bytes.
-    fn sign(&mut self, hash: &[u8; 32]) -> &Signature {
+    /// Signs what these hashes are of, and goes on from there.
+    fn sign(&mut self, algorithm: &str, hashes: &[&[u8]]) -> &Signature {
         let mut mac = MacSink(self.mac.clone());
-        for part in [
-            &self.prefix[..],
-            &self.previous,
-            b"\n",
-            EMPTY_HEX.as_bytes(), // of the headers, which a chunk has none of
-            b"\n",
-            &encode::hex(hash),
-        ] {
+        for part in [algorithm.as_bytes(), b"\n", &self.scope, &self.previous] {
             mac.put(part);
+        }
+        for hash in hashes {
+            mac.put(b"\n");
+            mac.put(hash);
         }
         self.previous = encode::hex(&mac.0.finalize().into_bytes().into());
         &self.previous
     }
 
-    /// True if `given` is the signature of the next chunk; compared in constant time.
-    pub(crate) fn follows(&mut self, hash: &[u8; 32], given: &Signature) -> bool {
-        encode::ct_eq(self.sign(hash), given)
+    /// The signature of the next chunk, from the hash of its bytes.
+    pub(crate) fn chunk(&mut self, hash: &[u8; 32]) -> &Signature {
+        // The first hash is that of the chunk's headers, of which there are none.
+        self.sign(ALGORITHM, &[EMPTY_HEX.as_bytes(), &encode::hex(hash)])
     }
 
-    /// What goes before the bytes of the next chunk.
-    pub(crate) fn line(&mut self, len: usize, hash: &[u8; 32]) -> Bytes {
-        let mut line = format!("{len:x}{EXTENSION}").into_bytes();
-        line.put(self.sign(hash));
-        line.put(b"\r\n");
-        line.into()
+    /// The signature of the trailer, which follows the last chunk.
+    pub(crate) fn trailer(&mut self, checksum: Checksum, value: &str) -> &Signature {
+        let mut hash = Sha256::new();
+        for part in [checksum.header_name(), ":", value, "\n"] {
+            hash.update(part);
+        }
+        self.sign(TRAILER_ALGORITHM, &[&encode::hex(&hash.finalize().into())])
     }
+}
+
+/// What a payload in chunks is verified with.
+pub(crate) struct ExpectedChunks {
+    pub(crate) framing: Framing,
+    /// Verifies the chunks, if they are signed.
+    pub(crate) signer: Option<ChunkSigner>,
+    /// How many bytes are in them.
+    pub(crate) decoded: u64,
 }
 
 /// What stands before the bytes of a chunk.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ChunkLine {
     /// How many bytes there are.
     pub(crate) len: u64,
-    pub(crate) signature: Signature,
+    pub(crate) signature: Option<Signature>,
 }
 
 impl ChunkLine {
+    pub(crate) fn write(&self) -> Bytes {
+        let mut line = format!("{:x}", self.len).into_bytes();
+        if let Some(signature) = &self.signature {
+            line.put(EXTENSION.as_bytes());
+            line.put(signature);
+        }
+        line.put(b"\r\n");
+        line.into()
+    }
+
     /// Reads a line with its line break, and nothing else.
-    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &[u8], signed: bool) -> Option<Self> {
         let line = str::from_utf8(line.strip_suffix(b"\r\n")?).ok()?;
-        let (len, signature) = line.split_once(EXTENSION)?;
-        if !(1..=8).contains(&len.len()) || !len.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        let (len, signature) = match signed {
+            true => {
+                let (len, signature) = line.split_once(EXTENSION)?;
+                (len, Some(*encode::read_hex(signature.as_bytes())?))
+            }
+            false => (line, None),
+        };
+        let digits = if signed { 8 } else { 16 };
+        if !(1..=digits).contains(&len.len()) || !len.bytes().all(|digit| digit.is_ascii_hexdigit())
+        {
             return None;
         }
-        let signature = *encode::read_hex(signature.as_bytes())?;
         Some(Self { len: u64::from_str_radix(len, 16).ok()?, signature })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+/// What follows the last chunk, but for the line break at the end.
+pub(crate) struct Trailer<'a> {
+    pub(crate) checksum: Checksum,
+    /// In base64.
+    pub(crate) value: &'a str,
+    pub(crate) signature: Option<Signature>,
+}
 
-    use aws_credential_types::Credentials;
-    use http::Request;
-    use sha2::Digest;
-
-    use super::*;
-    use crate::{
-        SigningSettings,
-        sigv4::{AllExcept, Identity, PayloadHash, Signer, SigningParams},
-    };
-
-    /// The example of the page named above.
-    #[test]
-    fn the_example_of_the_reference_is_signed_alike() {
-        let credentials = Credentials::new(
-            "AKIAIOSFODNN7EXAMPLE",
-            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-            None,
-            None,
-            "example",
-        );
-        let identity = Identity::new(credentials).expect("valid");
-        let settings = SigningSettings::new("s3", "us-east-1")
-            .expect("a scope")
-            .with_signed_headers(AllExcept::default());
-        let (mut head, ()) = Request::put("https://s3.amazonaws.com/examplebucket/chunkObject.txt")
-            .header("x-amz-storage-class", "REDUCED_REDUNDANCY")
-            .header("content-encoding", "aws-chunked")
-            .header("x-amz-decoded-content-length", "66560")
-            .header("content-length", "66824")
-            .body(())
-            .expect("a request")
-            .into_parts();
-        let time = UNIX_EPOCH + Duration::from_secs(1_369_353_600);
-        let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, time);
-        let mut signer = Signer::new().sign_chunked(&mut head, &params).expect("signed");
-        let authorization = head.headers["authorization"].to_str().expect("ASCII");
-        let seed = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9";
-        assert!(authorization.ends_with(seed), "{authorization}");
-        assert_eq!(head.headers["x-amz-content-sha256"], PAYLOAD);
-
-        for (len, line) in [
-            (
-                65536,
-                "10000;chunk-signature=ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648\r\n",
-            ),
-            (
-                1024,
-                "400;chunk-signature=0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497\r\n",
-            ),
-            (
-                0,
-                "0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9\r\n",
-            ),
-        ] {
-            let hash = Sha256::digest(vec![b'a'; len]).into();
-            assert_eq!(signer.line(len, &hash), line);
+impl<'a> Trailer<'a> {
+    pub(crate) fn write(&self) -> Bytes {
+        let mut text = [self.checksum.header_name(), ":", self.value, "\r\n"].concat().into_bytes();
+        if let Some(signature) = &self.signature {
+            text.put(TRAILER_SIGNATURE.as_bytes());
+            text.put(signature);
+            text.put(b"\r\n");
         }
-        assert_eq!(encoded_len(66_560, ChunkSize::default()), Some(66_824));
+        text.into()
     }
 
-    #[test]
-    fn lines_are_read_strictly() {
-        let signature = "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648";
-        let line = |len: &str| format!("{len};chunk-signature={signature}\r\n");
-        for (len, bytes) in [("0", 0), ("10000", 65536), ("4aF", 0x4af), ("ffffffff", 0xffff_ffff)]
-        {
-            let line = ChunkLine::parse(line(len).as_bytes()).expect("valid");
-            assert_eq!((line.len, &line.signature[..]), (bytes, signature.as_bytes()));
-        }
-        for bad in [
-            line(""),
-            line("-1"),
-            line("+1"),
-            line(" 1"),
-            line("0x1"),
-            line("g"),
-            line("100000000"),
-            line("1").replace("\r\n", "\n"),
-            line("1").replace("\r\n", ""),
-            line("1").replace(";chunk", ",chunk"),
-            line("1").replace("chunk-", "Chunk-"),
-            line("1").replace("ad80", "AD80"),
-            line("1").replace("ad80", "ad8"),
-            line("1").replace("ad80", "ad800"),
-            line("1").replace("\r\n", ";a=b\r\n"),
-            "1\r\n".to_owned(),
-            "\r\n".to_owned(),
-        ] {
-            assert!(ChunkLine::parse(bad.as_bytes()).is_none(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn the_length_is_that_of_all_lines_and_bytes() {
-        let size = ChunkSize::new(8192).expect("allowed");
-        let line =
-            |len: u64| format!("{len:x};chunk-signature={}\r\n", "0".repeat(64)).len() as u64;
-        for (decoded, expected) in [
-            (0, line(0) + 2),
-            (1, line(1) + 1 + 2 + line(0) + 2),
-            (15, line(15) + 15 + 2 + line(0) + 2),
-            (16, line(16) + 16 + 2 + line(0) + 2),
-            (8191, line(8191) + 8191 + 2 + line(0) + 2),
-            (8192, line(8192) + 8192 + 2 + line(0) + 2),
-            (16385, 2 * (line(8192) + 8192 + 2) + line(1) + 1 + 2 + line(0) + 2),
-        ] {
-            assert_eq!(encoded_len(decoded, size), Some(expected), "{decoded}");
-        }
-        assert_eq!(encoded_len(u64::MAX, size), None);
+    /// Reads the trailer of a checksum, its lines with their line breaks, and nothing else.
+    pub(crate) fn parse(text: &'a [u8], checksum: Checksum, signed: bool) -> Option<Self> {
+        let text = str::from_utf8(text.strip_suffix(b"\r\n")?).ok()?;
+        let (line, signature) = match signed {
+            true => {
+                let (line, signature) = text.split_once("\r\n")?;
+                let signature = signature.strip_prefix(TRAILER_SIGNATURE)?;
+                (line, Some(*encode::read_hex(signature.as_bytes())?))
+            }
+            false => (text, None),
+        };
+        let value = line.strip_prefix(checksum.header_name())?.strip_prefix(':')?;
+        Some(Self { checksum, value, signature })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,11 @@ pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-a
 /// `x-amz-decoded-content-length`
 pub(crate) const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName =
     HeaderName::from_static("x-amz-decoded-content-length");
+/// `x-amz-sdk-checksum-algorithm`
+pub(crate) const X_AMZ_SDK_CHECKSUM_ALGORITHM: HeaderName =
+    HeaderName::from_static("x-amz-sdk-checksum-algorithm");
+/// `x-amz-trailer`
+pub(crate) const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 /// `x-amz-security-token`
 pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 

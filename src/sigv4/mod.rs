@@ -14,9 +14,11 @@
 //! | [`Signer`] | signing, and explaining a signature |
 //! | [`Identity`] | credentials, checked |
 //! | [`Payload`], [`PayloadHash`] | the body's part |
+//! | [`ChunkSize`], [`Checksum`] | bodies in chunks, and their trailers |
 
 pub(crate) mod authorization;
 pub(crate) mod canonical;
+mod checksum;
 pub(crate) mod chunk;
 pub(crate) mod encode;
 pub(crate) mod headers;
@@ -30,7 +32,9 @@ pub(crate) mod signature;
 mod signer;
 pub(crate) mod target;
 
+pub(crate) use self::checksum::Sum;
 pub use self::{
+    checksum::Checksum,
     chunk::ChunkSize,
     headers::{AllExcept, AllowList, SignedHeaders},
     identity::Identity,

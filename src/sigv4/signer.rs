@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Identity, Payload, SessionToken,
     canonical::CanonicalRequest,
-    chunk::{self, ChunkSigner},
+    chunk::{ChunkSigner, Framing},
     headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN, host_of},
     key::{KeyCache, SigningKey},
     scope::{Scope, Timestamp},
@@ -136,16 +136,18 @@ impl Signer {
     }
 
     /// Signs the head of a request whose payload goes in chunks, whatever the parameters say of it, and
-    /// returns what signs the chunks.
+    /// returns what signs the chunks if they are signed.
     pub(crate) fn sign_chunked(
         &self,
         parts: &mut Parts,
         params: &SigningParams<'_>,
-    ) -> Result<ChunkSigner, Error> {
-        let value = const { HeaderValue::from_static(chunk::PAYLOAD) };
-        let (time, seed) =
-            self.sign_payload(parts, params, chunk::PAYLOAD.as_bytes(), Some(value))?;
-        Ok(self.with_key(params, &time, |key| ChunkSigner::new(key, &time, seed)))
+        framing: Framing,
+    ) -> Result<Option<ChunkSigner>, Error> {
+        let payload = framing.payload();
+        let sent = HeaderValue::from_static(payload);
+        let (time, seed) = self.sign_payload(parts, params, payload.as_bytes(), Some(sent))?;
+        let signer = |key: &SigningKey| ChunkSigner::new(key, &time, seed);
+        Ok(framing.is_signed().then(|| self.with_key(params, &time, signer)))
     }
 
     fn sign_payload(

@@ -13,7 +13,8 @@ use super::{Rejection, RejectionKind, VerifySettings, head};
 use crate::sigv4::{
     Payload,
     authorization::{Authorization, Fault},
-    chunk, encode,
+    chunk::Framing,
+    encode,
     scope::{Scope, Timestamp},
 };
 
@@ -33,8 +34,8 @@ pub struct Claim<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Said {
     Payload(Payload),
-    /// That it comes in signed chunks, and how many bytes are in them.
-    Chunks(u64),
+    /// That it comes in chunks, and how many bytes are in them.
+    Chunks(Framing, u64),
     /// Nothing, so that the hash of what is received is taken.
     Nothing,
 }
@@ -55,6 +56,7 @@ struct Fields<'a> {
     date: Option<&'a HeaderValue>,
     content_sha256: Option<&'a HeaderValue>,
     decoded_length: Option<&'a HeaderValue>,
+    trailer: Option<&'a HeaderValue>,
     security_token: Option<&'a HeaderValue>,
     s3session_token: Option<&'a HeaderValue>,
 }
@@ -68,6 +70,7 @@ impl<'a> Fields<'a> {
                 "x-amz-date" => &mut fields.date,
                 "x-amz-content-sha256" => &mut fields.content_sha256,
                 "x-amz-decoded-content-length" => &mut fields.decoded_length,
+                "x-amz-trailer" => &mut fields.trailer,
                 "x-amz-security-token" => &mut fields.security_token,
                 "x-amz-s3session-token" => &mut fields.s3session_token,
                 _ => continue,
@@ -264,25 +267,9 @@ fn payload(
         (header, parameter) => header.or(parameter.map(str::as_bytes)),
     };
     let payload = match declared {
-        Some(text)
-            if text == chunk::PAYLOAD.as_bytes()
-                && settings.s3_family
-                && claimed.presigned.is_none() =>
-        {
-            let length = fields.decoded_length.and_then(|value| value.to_str().ok());
-            let length = length.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            return length.and_then(|text| text.parse().ok()).map(Said::Chunks).ok_or_else(|| {
-                Rejection::new(
-                    RejectionKind::PayloadHash,
-                    "a payload in chunks needs an x-amz-decoded-content-length",
-                )
-            });
-        }
         Some(text) if text.starts_with(b"STREAMING-") => {
-            return Err(Rejection::new(
-                RejectionKind::PayloadKind,
-                "this kind of payload in chunks (aws-chunked) is not accepted here",
-            ));
+            let takes_chunks = settings.s3_family && claimed.presigned.is_none();
+            return chunks(text, fields, settings.unsigned_payload, takes_chunks);
         }
         Some(text) => Payload::read(text).ok_or_else(|| {
             Rejection::new(
@@ -306,6 +293,38 @@ fn payload(
         ));
     }
     Ok(Said::Payload(payload))
+}
+
+/// What a head says of a payload in chunks.
+fn chunks(
+    payload: &[u8],
+    fields: &Fields<'_>,
+    takes_unsigned: bool,
+    takes_chunks: bool,
+) -> Result<Said, Rejection> {
+    let trailer = fields.trailer.map(HeaderValue::as_bytes);
+    let framing = Framing::read(payload, trailer).filter(|_| takes_chunks).ok_or_else(|| {
+        Rejection::new(
+            RejectionKind::PayloadKind,
+            "this kind of payload in chunks (aws-chunked) is not accepted here, or x-amz-trailer does not \
+             name one checksum of CRC32, CRC32C, CRC64NVME, SHA1 and SHA256",
+        )
+    })?;
+    if !framing.is_signed() && !takes_unsigned {
+        return Err(Rejection::new(
+            RejectionKind::PayloadKind,
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER is not accepted here",
+        ));
+    }
+    let length = fields.decoded_length.and_then(|value| value.to_str().ok());
+    let length = length.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let length = length.and_then(|text| text.parse().ok()).ok_or_else(|| {
+        Rejection::new(
+            RejectionKind::PayloadHash,
+            "a payload in chunks needs an x-amz-decoded-content-length",
+        )
+    })?;
+    Ok(Said::Chunks(framing, length))
 }
 
 /// The token of the session; S3 Express has another name for it.

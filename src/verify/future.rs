@@ -21,7 +21,7 @@ use super::{
 use crate::{
     body::{Collect, Dechunk, Frames, VerifiedBody},
     error::{BoxError, Error, ErrorKind},
-    sigv4::{Payload, PayloadHash, chunk::ChunkSigner},
+    sigv4::{Payload, PayloadHash, chunk::ExpectedChunks},
 };
 
 pin_project! {
@@ -71,7 +71,7 @@ enum Step {
     Stream(Verified, PayloadHash),
     Collect(u64, Awaited),
     /// The head's signature is right; the chunks are verified with this, and hold so many bytes.
-    Chunks(Verified, ChunkSigner, u64),
+    Chunks(Verified, ExpectedChunks),
 }
 
 /// What the hash of a collected body is awaited for.
@@ -144,9 +144,9 @@ impl<S> Pending<S> {
                 };
                 return Ok(Step::Collect(limit, Awaited::Signature(key)));
             }
-            Said::Chunks(decoded) => {
-                let (accepted, signer) = verifier.verify_chunked(claim, &key)?;
-                return Ok(Step::Chunks(accepted.to_verified(), signer, decoded));
+            Said::Chunks(framing, decoded) => {
+                let (accepted, chunks) = verifier.verify_chunked(claim, &key, framing, decoded)?;
+                return Ok(Step::Chunks(accepted.to_verified(), chunks));
             }
         };
         let verified = verifier.verify_head(claim, &key, payload.as_bytes())?.to_verified();
@@ -175,9 +175,7 @@ impl<S> Pending<S> {
                 Ok(body) => State::Collecting { pending: Some((self, awaited)), body },
                 Err(error) => self.refuse_body(error),
             },
-            Ok(Step::Chunks(verified, signer, decoded)) => {
-                self.dechunk(verified, signer, decoded, body)
-            }
+            Ok(Step::Chunks(verified, chunks)) => self.dechunk(verified, chunks, body),
             Err(rejection) => self.refuse(rejection),
         }
     }
@@ -186,8 +184,7 @@ impl<S> Pending<S> {
     fn dechunk<B>(
         mut self,
         verified: Verified,
-        signer: ChunkSigner,
-        decoded: u64,
+        chunks: ExpectedChunks,
         body: B,
     ) -> State<S, B, S::Future>
     where
@@ -195,10 +192,10 @@ impl<S> Pending<S> {
         B: Body,
         B::Error: Into<BoxError>,
     {
-        head::decode(&mut self.head, decoded);
+        head::decode(&mut self.head, chunks.decoded);
         match self.shared.body {
             BodyCheck::Collected { limit } => {
-                match Collect::new(Dechunk::new(body, signer, decoded, limit), limit) {
+                match Collect::new(Dechunk::new(body, chunks, limit), limit) {
                     Ok(body) => {
                         let pending = Some((self, Awaited::Chunks(verified)));
                         State::CollectingChunks { pending, body }
@@ -207,7 +204,7 @@ impl<S> Pending<S> {
                 }
             }
             BodyCheck::Streamed => {
-                let body = Dechunk::new(body, signer, decoded, LARGEST_CHUNK);
+                let body = Dechunk::new(body, chunks, LARGEST_CHUNK);
                 self.call(Some(verified), VerifiedBody::chunked(body))
             }
         }
@@ -274,10 +271,9 @@ impl<S> Pending<S> {
             std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>());
         let kind = cause.unwrap_or(&error).kind();
         let rejection = match (kind, self.shared.body) {
-            (ErrorKind::PayloadMismatch, _) => Rejection::new(
-                RejectionKind::PayloadMismatch,
-                "the signature of a chunk does not match",
-            ),
+            (ErrorKind::PayloadMismatch, _) => {
+                Rejection::new(RejectionKind::PayloadMismatch, cause.unwrap_or(&error).to_string())
+            }
             (ErrorKind::BodyTooLarge, BodyCheck::Streamed) => Rejection::new(
                 RejectionKind::PayloadHash,
                 "there is no x-amz-content-sha256, which a body that streams needs",

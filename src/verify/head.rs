@@ -10,8 +10,8 @@ use crate::{
     sigv4::{
         PathForm, SessionToken, encode,
         headers::{
-            X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_SECURITY_TOKEN, host_of,
-            host_text,
+            X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_SDK_CHECKSUM_ALGORITHM,
+            X_AMZ_SECURITY_TOKEN, X_AMZ_TRAILER, host_of, host_text,
         },
         target,
     },
@@ -40,6 +40,9 @@ pub(super) fn decode(head: &mut Parts, decoded: u64) {
     remove_aws_chunked(headers);
     headers.remove(X_AMZ_CONTENT_SHA256);
     headers.remove(X_AMZ_DECODED_CONTENT_LENGTH);
+    if headers.remove(X_AMZ_TRAILER).is_some() {
+        headers.remove(X_AMZ_SDK_CHECKSUM_ALGORITHM); // the one in the trailer, which S3 would look for
+    }
     headers.remove(header::TRANSFER_ENCODING);
     headers.insert(header::CONTENT_LENGTH, decoded.into());
 }

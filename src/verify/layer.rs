@@ -80,11 +80,13 @@ pub(super) struct Shared {
 /// one who knows an access key id can have the limit's bytes held for each connection. Clients of the S3
 /// family always send the hash.
 ///
-/// A body in signed chunks (`aws-chunked`, S3) is taken out of its frames. Streamed, it is handed on chunk
-/// by chunk, each when its signature and that of the next are right; two are held, of 16 MiB at most.
+/// A body in chunks (`aws-chunked`, S3) is taken out of its frames. Streamed, it is handed on chunk by
+/// chunk, each when its signature and that of the next are right; two are held, of 16 MiB at most. Chunks
+/// that are not signed, but have their checksum in a trailer, are handed on as they come, but for the last
+/// bytes, which wait for the checksum.
 ///
-/// A body that no signature covers, `UNSIGNED-PAYLOAD` or an anonymous request's, is neither collected
-/// nor limited.
+/// Any other body that no signature covers, `UNSIGNED-PAYLOAD` or an anonymous request's, is neither
+/// collected nor limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyCheck {

@@ -47,7 +47,7 @@ pub enum RejectionKind {
     /// `x-amz-content-sha256` is missing where it is needed, or no hash.
     PayloadHash,
     /// The kind of payload is not allowed: `UNSIGNED-PAYLOAD`, or chunks of `aws-chunked` that are not
-    /// signed, have a trailer or are not for the S3 family.
+    /// signed, have a trailer that is no checksum or are not for the S3 family.
     PayloadKind,
     /// The body is not the one that was signed.
     PayloadMismatch,

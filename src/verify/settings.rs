@@ -131,10 +131,9 @@ impl VerifySettings {
 
     /// Accepts another kind of payload; [`PayloadKind::Signed`] always is.
     ///
-    /// Clients of S3 send [`PayloadKind::Unsigned`] in presigned URLs. The signed chunks of `aws-chunked`
-    /// are accepted for the S3 family without being asked for. Chunks with a trailer are refused, and with
-    /// them what the SDKs upload to S3 over TLS; set `request_checksum_calculation` to `when_required` in
-    /// the client's configuration.
+    /// Clients of S3 send [`PayloadKind::Unsigned`] in presigned URLs, and the SDKs in what they upload over
+    /// TLS: chunks that are not signed, with a checksum in a trailer. Signed chunks (`aws-chunked`), with
+    /// and without a trailer, are accepted for the S3 family without being asked for.
     pub fn add_payload_kind(mut self, kind: PayloadKind) -> Self {
         self.unsigned_payload |= kind == PayloadKind::Unsigned;
         self

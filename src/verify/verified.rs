@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use super::{Claim, claim::Said};
-use crate::sigv4::Payload;
+use crate::sigv4::{Payload, chunk::Framing};
 
 /// Proof that a request was signed by the holder of a key: who that is, and what the signature covers.
 ///
@@ -30,7 +30,8 @@ struct Inner {
 pub enum PayloadKind {
     /// The signature covers the payload's hash, or that of each of its chunks.
     Signed,
-    /// The signature covers the head alone, `UNSIGNED-PAYLOAD`: the body may be anyone's.
+    /// The signature covers the head alone, `UNSIGNED-PAYLOAD` or `STREAMING-UNSIGNED-PAYLOAD-TRAILER`:
+    /// the body may be anyone's, even if it has the checksum that came with it.
     Unsigned,
 }
 
@@ -44,10 +45,12 @@ impl Verified {
             signed_headers: authorization.signed_headers.join(";"),
             time: claim.time.system_time(),
             payload: match claim.payload {
-                Said::Payload(Payload::Unsigned) => PayloadKind::Unsigned,
-                Said::Payload(Payload::Hash(_)) | Said::Chunks(_) | Said::Nothing => {
-                    PayloadKind::Signed
+                Said::Payload(Payload::Unsigned) | Said::Chunks(Framing::Unsigned(_), _) => {
+                    PayloadKind::Unsigned
                 }
+                Said::Payload(Payload::Hash(_))
+                | Said::Chunks(Framing::Signed(_), _)
+                | Said::Nothing => PayloadKind::Signed,
             },
             presigned: authorization.presigned.is_some(),
         };

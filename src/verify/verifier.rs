@@ -12,7 +12,7 @@ use super::{
 use crate::sigv4::{
     Payload, PayloadHash, SessionToken,
     canonical::CanonicalRequest,
-    chunk::{self, ChunkSigner},
+    chunk::{ChunkSigner, ExpectedChunks, Framing},
     key::{KeyCache, SigningKey},
     signature::{self, write_string_to_sign},
 };
@@ -110,7 +110,7 @@ impl Verifier {
         let signed = match said {
             Said::Payload(signed) => signed,
             Said::Nothing => Payload::Hash(*payload),
-            Said::Chunks(_) => {
+            Said::Chunks(..) => {
                 return Err(Rejection::new(
                     RejectionKind::PayloadKind,
                     "a payload in chunks can be verified by a VerifyLayer alone",
@@ -129,13 +129,15 @@ impl Verifier {
         &self,
         claim: Claim<'a>,
         key: &Credentials,
-    ) -> Result<(Accepted<'a>, ChunkSigner), Rejection> {
-        let accepted = self.verify_head(claim, key, chunk::PAYLOAD.as_bytes())?;
+        framing: Framing,
+        decoded: u64,
+    ) -> Result<(Accepted<'a>, ExpectedChunks), Rejection> {
+        let accepted = self.verify_head(claim, key, framing.payload().as_bytes())?;
         let claim = &accepted.claim;
         let signer =
             |key: &SigningKey| ChunkSigner::new(key, &claim.time, *claim.authorization.signature);
-        let chunks = self.keys.with(key, claim.scope(), signer);
-        Ok((accepted, chunks))
+        let signer = framing.is_signed().then(|| self.keys.with(key, claim.scope(), signer));
+        Ok((accepted, ExpectedChunks { framing, signer, decoded }))
     }
 
     /// Verifies a claim by its head alone, whose canonical request ends with this payload: that a hash in

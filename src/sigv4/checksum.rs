@@ -1,0 +1,145 @@
+use aws_smithy_types::base64;
+use crc_fast::{CrcAlgorithm, Digest as Crc};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+/// A checksum of the payload, which a trailer carries behind it.
+///
+/// Those of the Amazon S3 User Guide, "Checking object integrity in Amazon S3". Any but SHA-1 is a good
+/// choice; `Crc64Nvme` is what S3 itself keeps of each object, and the fastest.
+///
+/// ```
+/// use tower_sigv4::sigv4::Checksum;
+///
+/// assert_eq!(Checksum::Crc32C.header_name(), "x-amz-checksum-crc32c");
+/// assert_eq!(Checksum::from_header_name("x-amz-checksum-sha256"), Some(Checksum::Sha256));
+/// assert_eq!(Checksum::Crc32.of(b"123456789"), "y/Q5Jg==");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Checksum {
+    /// CRC-32 of ISO 3309, as in gzip.
+    Crc32,
+    /// CRC-32C, Castagnoli's, as in iSCSI.
+    Crc32C,
+    /// CRC-64/NVME.
+    Crc64Nvme,
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+}
+
+impl Checksum {
+    const ALL: [Self; 5] =
+        [Self::Crc32, Self::Crc32C, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
+
+    /// The name of the header or trailer that carries it.
+    #[must_use]
+    pub fn header_name(self) -> &'static str {
+        match self {
+            Self::Crc32 => "x-amz-checksum-crc32",
+            Self::Crc32C => "x-amz-checksum-crc32c",
+            Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            Self::Sha1 => "x-amz-checksum-sha1",
+            Self::Sha256 => "x-amz-checksum-sha256",
+        }
+    }
+
+    /// The checksum that a header or trailer of this name, in lower case, carries.
+    #[must_use]
+    pub fn from_header_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|checksum| checksum.header_name() == name)
+    }
+
+    /// The checksum of a whole payload, in base64 as the header has it.
+    #[must_use]
+    pub fn of(self, payload: &[u8]) -> String {
+        let mut sum = self.start();
+        sum.update(payload);
+        sum.finish()
+    }
+
+    /// How many characters of base64 it has.
+    pub(crate) fn text_len(self) -> u64 {
+        let bytes: u64 = match self {
+            Self::Crc32 | Self::Crc32C => 4,
+            Self::Crc64Nvme => 8,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        };
+        bytes.div_ceil(3) * 4
+    }
+
+    pub(crate) fn start(self) -> Sum {
+        match self {
+            Self::Crc32 => Sum::Crc32(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
+            Self::Crc32C => Sum::Crc32(Crc::new(CrcAlgorithm::Crc32Iscsi)),
+            Self::Crc64Nvme => Sum::Crc64(Crc::new(CrcAlgorithm::Crc64Nvme)),
+            Self::Sha1 => Sum::Sha1(Sha1::new()),
+            Self::Sha256 => Sum::Sha256(Sha256::new()),
+        }
+    }
+}
+
+/// A checksum on the way.
+#[expect(clippy::large_enum_variant, reason = "one for each body, in a box already")]
+pub(crate) enum Sum {
+    Crc32(Crc),
+    Crc64(Crc),
+    Sha1(Sha1),
+    Sha256(Sha256),
+}
+
+impl Sum {
+    pub(crate) fn update(&mut self, data: &[u8]) {
+        match self {
+            Self::Crc32(crc) | Self::Crc64(crc) => crc.update(data),
+            Self::Sha1(hash) => hash.update(data),
+            Self::Sha256(hash) => hash.update(data),
+        }
+    }
+
+    /// The checksum in base64.
+    pub(crate) fn finish(self) -> String {
+        match self {
+            Self::Crc32(crc) => base64::encode(&crc.finalize().to_be_bytes()[4..]),
+            Self::Crc64(crc) => base64::encode(crc.finalize().to_be_bytes()),
+            Self::Sha1(hash) => base64::encode(hash.finalize()),
+            Self::Sha256(hash) => base64::encode(hash.finalize()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_values_of_the_algorithms_are_met() {
+        // The value that each algorithm's catalogue entry gives for these digits.
+        for (checksum, expected) in [
+            (Checksum::Crc32, 0xcbf4_3926_u32.to_be_bytes().to_vec()),
+            (Checksum::Crc32C, 0xe306_9283_u32.to_be_bytes().to_vec()),
+            (Checksum::Crc64Nvme, 0xae8b_1486_0a79_9888_u64.to_be_bytes().to_vec()),
+            (Checksum::Sha1, base64::decode("98O8HYCOBHMq32eZZczDTKeuNEE=").expect("base64")),
+            (
+                Checksum::Sha256,
+                base64::decode("FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=").expect("base64"),
+            ),
+        ] {
+            let text = checksum.of(b"123456789");
+            assert_eq!(text, base64::encode(expected), "{checksum:?}");
+            assert_eq!(text.len() as u64, checksum.text_len());
+            let mut sum = checksum.start();
+            for byte in b"123456789" {
+                sum.update(&[*byte]);
+            }
+            assert_eq!(sum.finish(), text);
+            assert_eq!(Checksum::from_header_name(checksum.header_name()), Some(checksum));
+        }
+        for other in ["", "x-amz-checksum-", "x-amz-checksum-md5", "X-Amz-Checksum-Crc32", "crc32"] {
+            assert_eq!(Checksum::from_header_name(other), None, "{other}");
+        }
+    }
+}
