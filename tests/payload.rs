@@ -242,14 +242,18 @@ fn a_head_that_is_full_cannot_be_presigned() {
 mod chunked {
     use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
     use sha2::{Digest, Sha256};
+    use tower_sigv4::sigv4::{Checksum, ChunkSize};
 
     use super::*;
 
     const SIZE: usize = 8 * 1024;
 
+    fn size() -> ChunkSize {
+        ChunkSize::new(SIZE).expect("allowed")
+    }
+
     fn s3() -> Direct {
-        let size = tower_sigv4::sigv4::ChunkSize::new(SIZE).expect("allowed");
-        Direct::new(common::settings("s3")).with_payload(PayloadMode::Chunked(size))
+        Direct::new(common::settings("s3")).with_payload(PayloadMode::Chunked(size()))
     }
 
     fn request(len: usize, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
@@ -266,13 +270,18 @@ mod chunked {
     fn decode(head: &HeaderMap, mut body: &[u8]) -> Vec<Vec<u8>> {
         let secret = credentials().secret_access_key().to_owned();
         let key = generate_signing_key(&secret, now(), "us-east-1", "s3");
+        let payload = header(head, "x-amz-content-sha256");
+        let signed = payload.starts_with("STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
         let mut previous =
             header(head, "authorization").rsplit('=').next().expect("one").to_owned();
         let mut chunks = Vec::new();
         loop {
             let end = body.windows(2).position(|at| at == b"\r\n").expect("a line");
             let line = std::str::from_utf8(&body[..end]).expect("ASCII");
-            let (len, signature) = line.split_once(";chunk-signature=").expect("a signature");
+            let (len, signature) = match signed {
+                true => line.split_once(";chunk-signature=").expect("a signature"),
+                false => (line, ""),
+            };
             let len = usize::from_str_radix(len, 16).expect("hex");
             let data = &body[end + 2..end + 2 + len];
             let to_sign = format!(
@@ -281,15 +290,143 @@ mod chunked {
                 hex(b""),
                 hex(data),
             );
-            assert_eq!(signature, calculate_signature(key.as_ref(), to_sign.as_bytes()));
-            previous = signature.to_owned();
-            assert_eq!(&body[end + 2 + len..end + 4 + len], b"\r\n");
-            body = &body[end + 4 + len..];
-            if len == 0 {
-                assert!(body.is_empty(), "more after the last chunk");
-                return chunks;
+            if signed {
+                assert_eq!(signature, calculate_signature(key.as_ref(), to_sign.as_bytes()));
+                previous = signature.to_owned();
             }
+            body = &body[end + 2 + len..];
+            if len == 0 {
+                break;
+            }
+            assert_eq!(&body[..2], b"\r\n");
+            body = &body[2..];
             chunks.push(data.to_vec());
+        }
+        let mut end = String::new();
+        if payload.ends_with("-TRAILER") {
+            let name = header(head, "x-amz-trailer");
+            let checksum = Checksum::from_header_name(name).expect("a checksum");
+            let trailer = format!("{name}:{}", checksum.of(&chunks.concat()));
+            end = format!("{trailer}\r\n");
+            if signed {
+                let to_sign = format!(
+                    "AWS4-HMAC-SHA256-TRAILER\n20150830T123600Z\n\
+                     20150830/us-east-1/s3/aws4_request\n{previous}\n{}",
+                    hex(format!("{trailer}\n").as_bytes()),
+                );
+                let signature = calculate_signature(key.as_ref(), to_sign.as_bytes());
+                end.extend(["x-amz-trailer-signature:", &signature, "\r\n"]);
+            }
+        }
+        assert_eq!(String::from_utf8_lossy(body), end + "\r\n");
+        chunks
+    }
+
+    #[tokio::test]
+    async fn a_checksum_follows_in_a_trailer_unless_the_head_has_one() {
+        let len = 2 * SIZE + 5;
+        let sent_by = async |mode, own: Option<&'static str>| {
+            let mut request = request(len, [Step::Data(bytes(len))]);
+            if let Some(own) = own {
+                request.headers_mut().insert(own, "AAAAAA==".parse().expect("a value"));
+            }
+            let target = Direct::new(common::settings("s3")).with_payload(mode);
+            sent(&layer(target), request).await.expect("sent").into_parts()
+        };
+        for checksum in [
+            Checksum::Crc32,
+            Checksum::Crc32C,
+            Checksum::Crc64Nvme,
+            Checksum::Sha1,
+            Checksum::Sha256,
+        ] {
+            let chunked = PayloadMode::ChunkedTrailer(size(), checksum);
+            for (mode, own, payload) in [
+                (chunked, None, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"),
+                (
+                    chunked,
+                    Some("x-amz-checksum-type"),
+                    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+                ),
+                (chunked, Some("x-amz-checksum-crc32"), "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+                (
+                    PayloadMode::UnsignedTrailer(checksum),
+                    None,
+                    "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+                ),
+                (
+                    PayloadMode::UnsignedTrailer(checksum),
+                    Some("x-amz-checksum-sha1"),
+                    "UNSIGNED-PAYLOAD",
+                ),
+            ] {
+                let (head, body) = sent_by(mode, own).await;
+                assert_eq!(header(&head.headers, "x-amz-content-sha256"), payload);
+                let has_trailer = payload.ends_with("TRAILER");
+                let trailer = head.headers.get("x-amz-trailer");
+                assert_eq!(trailer.is_some(), has_trailer, "{mode:?} {own:?}");
+                let signed = header(&head.headers, "authorization").contains(";x-amz-trailer,");
+                assert_eq!(signed, has_trailer);
+                let announced = header(&head.headers, "content-length").parse().expect("a number");
+                assert_eq!(body.size_hint().exact(), Some(announced));
+                let encoded = body.collect().await.expect("a body").to_bytes();
+                assert_eq!(encoded.len() as u64, announced);
+                let whole = match payload {
+                    "UNSIGNED-PAYLOAD" => encoded.to_vec(),
+                    _ => decode(&head.headers, &encoded).concat(),
+                };
+                assert!(whole == bytes(len));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn chunks_that_are_not_signed_may_pass_in_the_clients_frames() {
+        let framed = |payload: &'static str, trailer: &'static str| {
+            let mut request = request(5, [data("5\r\nab")]);
+            for (name, value) in [
+                ("x-amz-content-sha256", payload),
+                ("x-amz-trailer", trailer),
+                ("x-amz-decoded-content-length", "1"),
+                ("content-encoding", "aws-chunked"),
+            ] {
+                request.headers_mut().insert(name, value.parse().expect("a value"));
+            }
+            request
+        };
+        let s3 = || Direct::new(common::settings("s3"));
+        let trust = || s3().with_payload(PayloadMode::Trust);
+        let api = || Direct::new(common::settings("execute-api")).with_payload(PayloadMode::Trust);
+        let (unsigned, crc) = ("STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-checksum-crc32");
+        let passed = sent(&layer(trust()), framed(unsigned, crc)).await.expect("sent");
+        assert_eq!(header(passed.headers(), "x-amz-content-sha256"), unsigned);
+        assert_eq!(header(passed.headers(), "x-amz-trailer"), crc);
+        assert_eq!(header(passed.headers(), "content-length"), "5");
+        let names = "x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length;x-amz-trailer,";
+        assert!(header(passed.headers(), "authorization").contains(names));
+        let body = passed.into_body().collect().await.expect("a body").to_bytes();
+        assert_eq!(body, "5\r\nab");
+
+        let signed = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+        let presigned = || trust().with_query_signature(Duration::from_secs(60)).expect("in range");
+        for (target, payload, trailer, kind) in [
+            (trust(), signed, crc, ErrorKind::Request),
+            (trust(), unsigned, "x-amz-meta-a", ErrorKind::Request),
+            (trust(), "UNSIGNED-PAYLOAD", crc, ErrorKind::UnsupportedBody),
+            (s3(), unsigned, crc, ErrorKind::UnsupportedBody),
+            (s3().with_payload(PayloadMode::Unsigned), unsigned, crc, ErrorKind::UnsupportedBody),
+            (
+                s3().with_payload(PayloadMode::Chunked(size())),
+                unsigned,
+                crc,
+                ErrorKind::UnsupportedBody,
+            ),
+            (api(), unsigned, crc, ErrorKind::Config),
+            (presigned(), unsigned, crc, ErrorKind::Config),
+        ] {
+            let shown = format!("{target:?} {payload} {trailer}");
+            let error = sent(&layer(target), framed(payload, trailer)).await.expect_err(&shown);
+            assert_eq!(error.kind(), kind, "{shown}: {error}");
         }
     }
 

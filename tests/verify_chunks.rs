@@ -18,7 +18,7 @@ use tower_sigv4::{
     Clock, ErrorKind, VerifyLayer,
     body::{SignedBody, VerifiedBody},
     origin::{Direct, PayloadMode},
-    sigv4::ChunkSize,
+    sigv4::{Checksum, ChunkSize},
     verify::{BodyCheck, PayloadKind, RejectionKind as Kind, StaticKeys, Verified, VerifySettings},
 };
 
@@ -44,10 +44,17 @@ fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at % 251) as u8).collect()
 }
 
+fn size() -> ChunkSize {
+    ChunkSize::new(SIZE).expect("allowed")
+}
+
 /// A head, and the body in chunks that belongs to it.
 async fn signed(len: usize) -> (Parts, Vec<u8>) {
-    let size = ChunkSize::new(SIZE).expect("allowed");
-    let target = Direct::new(common::settings("s3")).with_payload(PayloadMode::Chunked(size));
+    signed_as(PayloadMode::Chunked(size()), len).await
+}
+
+async fn signed_as(mode: PayloadMode, len: usize) -> (Parts, Vec<u8>) {
+    let target = Direct::new(common::settings("s3")).with_payload(mode);
     let echo = service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
         Ok::<_, Infallible>(Response::new(request))
     });
@@ -124,7 +131,8 @@ fn lines(body: &[u8]) -> Vec<usize> {
     while let Some(&start) = starts.last() {
         let end = start + body[start..].iter().position(|&byte| byte == b'\n').expect("a line");
         let line = String::from_utf8_lossy(&body[start..end]).into_owned();
-        let len = usize::from_str_radix(line.split(';').next().expect("one"), 16).expect("hex");
+        let len =
+            usize::from_str_radix(line.split([';', '\r']).next().expect("one"), 16).expect("hex");
         if len == 0 {
             break;
         }
@@ -230,6 +238,136 @@ async fn what_is_changed_in_the_chunks_is_refused() {
         let script = Script::new(pieces(&body, 1000, &mut rng));
         let judged = accepted(&collected(), Request::from_parts(head, script)).await;
         assert!(judged.is_err() || line, "byte {at}");
+    }
+}
+
+/// The end of a body: its last line, the trailer and, if it is signed, the trailer's signature.
+fn end(body: &mut [u8]) -> &mut [u8] {
+    let start = *lines(body).last().expect("one");
+    &mut body[start..]
+}
+
+#[tokio::test]
+async fn a_trailer_is_verified_before_the_last_bytes_are_handed_on() {
+    let mut rng = Rng::with_seed(4);
+    let len = 3 * SIZE + 17;
+    let layer = |check| {
+        let keys = StaticKeys::new([credentials()]).expect("valid");
+        let settings = VerifySettings::new("s3", "us-east-1").expect("a scope");
+        VerifyLayer::new(keys, settings.add_payload_kind(PayloadKind::Unsigned))
+            .with_clock(Clock::manual(now()))
+            .with_body_check(check)
+    };
+    let collected = || layer(BodyCheck::Collected { limit: 100_000 });
+    for checksum in
+        [Checksum::Crc32, Checksum::Crc32C, Checksum::Crc64Nvme, Checksum::Sha1, Checksum::Sha256]
+    {
+        for (mode, kind) in [
+            (PayloadMode::ChunkedTrailer(size(), checksum), PayloadKind::Signed),
+            (PayloadMode::UnsignedTrailer(checksum), PayloadKind::Unsigned),
+        ] {
+            let (head, body) = signed_as(mode, len).await;
+            for check in [BodyCheck::Collected { limit: 100_000 }, BodyCheck::Streamed] {
+                for most in [7, 1000, 200_000] {
+                    let script = Script::new(pieces(&body, most, &mut rng));
+                    let layer = layer(check);
+                    let request = Request::from_parts(head.clone(), script);
+                    let accepted = accepted(&layer, request).await.expect("accepted");
+                    let (head, body) = accepted.into_parts();
+                    let verified = head.extensions.get::<Verified>().expect("a proof");
+                    assert_eq!(verified.payload(), kind);
+                    assert!(!head.headers.contains_key("x-amz-trailer"));
+                    assert_eq!(body.size_hint().exact(), Some(len as u64));
+                    let payload = body.collect().await.expect("right").to_bytes();
+                    assert!(payload == bytes(len), "{mode:?} by {most}");
+                }
+            }
+            // Any byte of the end, and any bit of it.
+            for _ in 0..60 {
+                let mut body = body.clone();
+                let end = end(&mut body);
+                let at = rng.usize(..end.len());
+                end[at] ^= 1 << rng.u8(..8);
+                let shown = String::from_utf8_lossy(end).into_owned();
+                let script = || Script::new(pieces(&body, 1000, &mut Rng::with_seed(5)));
+                let layer = collected();
+                let judged = accepted(&layer, Request::from_parts(head.clone(), script())).await;
+                assert!(judged.is_err(), "{shown:?}");
+                let layer = layer.with_body_check(BodyCheck::Streamed);
+                let request = Request::from_parts(head.clone(), script());
+                let mut body =
+                    accepted(&layer, request).await.expect("its head is right").into_body();
+                let mut read = 0;
+                while let Some(Ok(frame)) = body.frame().await {
+                    read += frame.into_data().expect("data").len();
+                }
+                assert!(read < len, "{shown:?}");
+            }
+            // A byte of the data, which nothing but the checksum tells where chunks are not signed.
+            let mut changed = body.clone();
+            changed[SIZE] ^= 1;
+            let script = Script::new(pieces(&changed, 1000, &mut rng));
+            let judged = accepted(&collected(), Request::from_parts(head.clone(), script)).await;
+            assert_eq!(judged.err(), Some(Kind::PayloadMismatch), "{mode:?}");
+            let last = *lines(&body).last().expect("one");
+            let line = last + body[last..].iter().position(|&byte| byte == b'\n').expect("a line");
+            let without = [&body[..=line], b"\r\n"].concat();
+            let cuts = [1, 2, 3, 30].map(|cut| body[..body.len() - cut].to_vec());
+            for cut in cuts.into_iter().chain([without]) {
+                let script = Script::new(pieces(&cut, 1000, &mut rng));
+                let request = Request::from_parts(head.clone(), script);
+                let judged = accepted(&collected(), request).await;
+                assert_eq!(judged.err(), Some(Kind::BodyRead), "{mode:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trailer_has_to_be_announced_signed_and_allowed() {
+    let signed = PayloadMode::ChunkedTrailer(size(), Checksum::Crc32);
+    let unsigned = PayloadMode::UnsignedTrailer(Checksum::Crc32);
+    type Change = fn(&mut HeaderMap);
+    let rows: &[(&str, PayloadMode, Option<Kind>, Change)] = &[
+        ("as it is", signed, None, |_| {}),
+        ("unsigned chunks", unsigned, Some(Kind::PayloadKind), |_| {}),
+        ("no trailer named", signed, Some(Kind::SignedHeaderMissing), |headers| {
+            headers.remove("x-amz-trailer");
+        }),
+        ("another trailer", signed, Some(Kind::SignatureMismatch), |headers| {
+            headers.insert("x-amz-trailer", "x-amz-checksum-sha1".parse().expect("a value"));
+        }),
+        ("no checksum", signed, Some(Kind::PayloadKind), |headers| {
+            headers.insert("x-amz-trailer", "x-amz-meta-a".parse().expect("a value"));
+        }),
+        ("two trailers", signed, Some(Kind::Malformed), |headers| {
+            headers.append("x-amz-trailer", "x-amz-checksum-sha1".parse().expect("a value"));
+        }),
+        ("said to be without", signed, Some(Kind::PayloadKind), |headers| {
+            let other = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD".parse().expect("a value");
+            headers.insert("x-amz-content-sha256", other);
+        }),
+        ("said to be unsigned", signed, Some(Kind::PayloadKind), |headers| {
+            let other = "STREAMING-UNSIGNED-PAYLOAD-TRAILER".parse().expect("a value");
+            headers.insert("x-amz-content-sha256", other);
+        }),
+    ];
+    for (name, mode, kind, change) in rows {
+        let (mut head, body) = signed_as(*mode, 10).await;
+        change(&mut head.headers);
+        let script = Script::new([Step::Data(body.into())]);
+        let judged = accepted(&collected(), Request::from_parts(head, script)).await;
+        assert_eq!(judged.err(), *kind, "{name}");
+    }
+    // Bodies without the trailer that their head announces, and with one that it does not.
+    for (mode, other) in
+        [(signed, PayloadMode::Chunked(size())), (PayloadMode::Chunked(size()), signed)]
+    {
+        let (head, _) = signed_as(mode, 10).await;
+        let (_, body) = signed_as(other, 10).await;
+        let script = Script::new([Step::Data(body.into())]);
+        let judged = accepted(&collected(), Request::from_parts(head, script)).await;
+        assert_eq!(judged.err(), Some(Kind::PayloadMismatch), "the seed is another's");
     }
 }
 

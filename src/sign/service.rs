@@ -115,14 +115,18 @@ where
         BodyPlan::Chunk(size, framing) => match announced(&body, &pending.parts.headers) {
             None => ResponseFuture::collecting(pending, Collect::none(body, length_required)),
             Some(0) => ResponseFuture::collecting(pending, Collect::new(body, 0)?),
-            Some(decoded) => {
-                ResponseFuture::streaming(pending, Signable::Chunks { body, framing, size, decoded })
-            }
+            Some(decoded) => ResponseFuture::streaming(
+                pending,
+                Signable::Chunks { body, framing, size, decoded },
+            ),
         },
         BodyPlan::ChunkLarge(size) => match announced(&body, &pending.parts.headers) {
             Some(decoded) if decoded > limit => {
                 let framing = Framing::Signed(None);
-                ResponseFuture::streaming(pending, Signable::Chunks { body, framing, size, decoded })
+                ResponseFuture::streaming(
+                    pending,
+                    Signable::Chunks { body, framing, size, decoded },
+                )
             }
             _ => ResponseFuture::collecting(pending, Collect::new(body, limit)?),
         },

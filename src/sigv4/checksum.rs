@@ -31,8 +31,7 @@ pub enum Checksum {
 }
 
 impl Checksum {
-    const ALL: [Self; 5] =
-        [Self::Crc32, Self::Crc32C, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
+    const ALL: [Self; 5] = [Self::Crc32, Self::Crc32C, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
 
     /// The name of the header or trailer that carries it.
     #[must_use]
@@ -138,7 +137,8 @@ mod tests {
             assert_eq!(sum.finish(), text);
             assert_eq!(Checksum::from_header_name(checksum.header_name()), Some(checksum));
         }
-        for other in ["", "x-amz-checksum-", "x-amz-checksum-md5", "X-Amz-Checksum-Crc32", "crc32"] {
+        for other in ["", "x-amz-checksum-", "x-amz-checksum-md5", "X-Amz-Checksum-Crc32", "crc32"]
+        {
             assert_eq!(Checksum::from_header_name(other), None, "{other}");
         }
     }
