@@ -1,6 +1,7 @@
 //! The configuration file.
 
 mod origin;
+mod payload;
 mod verify;
 
 use std::{collections::BTreeMap, error::Error, fmt, net::SocketAddr, ops::Range};

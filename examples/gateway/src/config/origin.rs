@@ -1,16 +1,14 @@
 //! Where requests go: the sections `[[origin]]`.
 
 use bytesize::ByteSize;
-use http::{Method, request::Parts};
 use serde::Deserialize;
 use toml::Spanned;
-use tower_sigv4::{
-    Origin, SigningSettings,
-    origin::{PayloadMode, SigningBehavior},
-    sigv4::{ChunkSize, PathForm},
-};
+use tower_sigv4::{Origin, SigningSettings, origin::SigningBehavior, sigv4::PathForm};
 
-use super::{ConfigError, located};
+use super::{
+    ConfigError, located,
+    payload::{Payload, Sum},
+};
 
 /// How much of a body is taken if nothing else is said.
 const DEFAULT_BODY_LIMIT: ByteSize = ByteSize::mib(16);
@@ -27,6 +25,7 @@ pub(super) struct OriginSection {
     signing: Signing,
     #[serde(default)]
     payload: Payload,
+    checksum: Option<Spanned<Sum>>,
     body_limit: Option<ByteSize>,
 }
 
@@ -37,17 +36,6 @@ enum Signing {
     Always,
     NoOverride,
     Never,
-}
-
-#[derive(Deserialize, Default, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-enum Payload {
-    #[default]
-    Buffer,
-    Unsigned,
-    Trust,
-    Chunked,
-    Auto,
 }
 
 impl OriginSection {
@@ -65,7 +53,7 @@ impl OriginSection {
         let (service, region) = (self.service.get_ref(), self.region.get_ref());
         drop(SigningSettings::new(service, "any").map_err(at(&self.service))?);
         let settings = SigningSettings::new(service, region).map_err(at(&self.region))?;
-        let s3_family = settings.path_form() == PathForm::Once;
+        let path_form = settings.path_form();
         let mut origin = Origin::new(self.url.get_ref(), settings)
             .map_err(at(&self.url))?
             .with_signing(match self.signing {
@@ -73,33 +61,14 @@ impl OriginSection {
                 Signing::NoOverride => SigningBehavior::NoOverride,
                 Signing::Never => SigningBehavior::Never,
             });
-        origin = match self.payload {
-            Payload::Buffer => origin,
-            Payload::Unsigned => origin.with_payload(PayloadMode::Unsigned),
-            Payload::Trust => origin.with_payload(PayloadMode::Trust),
-            Payload::Auto => origin.with_payload(PayloadMode::Auto),
-            Payload::Chunked if !s3_family => {
-                let message = "chunked is for service \"s3\" and its family alone".to_owned();
-                return Err(ConfigError::new(text, Some(self.service.span()), message));
-            }
-            Payload::Chunked => origin.with_payload(uploads_in_chunks),
-        };
+        if self.payload.is_for_s3() && path_form != PathForm::Once {
+            let message = "chunks are for service \"s3\" and its family alone".to_owned();
+            return Err(ConfigError::new(text, Some(self.service.span()), message));
+        }
+        origin = self.payload.set(origin, self.checksum.as_ref(), text)?;
         if let Some(host) = &self.sign_host {
             origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;
         }
         Ok(origin.with_body_limit(self.body_limit()))
-    }
-}
-
-/// S3 takes chunks for an object and for a part of one; what else has a body is small.
-fn uploads_in_chunks(head: &Parts) -> PayloadMode {
-    let query = head.uri.query().unwrap_or_default();
-    let uploads = ["partNumber=", "uploadId=", "x-id="];
-    let object = query
-        .split('&')
-        .all(|pair| pair.is_empty() || uploads.iter().any(|upload| pair.starts_with(upload)));
-    match head.method == Method::PUT && object {
-        true => PayloadMode::Chunked(ChunkSize::default()),
-        false => PayloadMode::Buffer,
     }
 }
