@@ -54,6 +54,10 @@ pub enum ErrorKind {
     LengthRequired,
     /// The body is larger than the origin's limit.
     BodyTooLarge,
+    /// The bodies in memory fill their [`BodyBudget`](crate::body::BodyBudget), and none made room in time.
+    BudgetExhausted,
+    /// A temporary file failed: the disk is full, say.
+    Spool,
     /// The body failed, or ended before its announced length.
     BodyRead,
     /// The body is not the one that was signed.
@@ -99,7 +103,8 @@ impl Error {
     /// The status with which a gateway should answer its client.
     ///
     /// The codes are those of RFC 9110, section 15: 400, 411, 413 and 415 for what the client sent, 404
-    /// where no origin matches, 503 and 504 for credentials, 500 for a configuration error.
+    /// where no origin matches, 503 and 504 for credentials, 503 for want of memory and 507 of disk (RFC 4918,
+    /// section 11.5), 500 for a configuration error.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.kind {
@@ -111,7 +116,8 @@ impl Error {
             ErrorKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorKind::LengthRequired => StatusCode::LENGTH_REQUIRED,
             ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorKind::Credentials => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Spool => StatusCode::INSUFFICIENT_STORAGE,
+            ErrorKind::Credentials | ErrorKind::BudgetExhausted => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::CredentialsTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }

@@ -558,7 +558,7 @@ mod chunked {
 
     #[tokio::test]
     async fn what_cannot_go_in_chunks_is_refused() {
-        let size = tower_sigv4::sigv4::ChunkSize::default();
+        let size = ChunkSize::default();
         let chunked = PayloadMode::Chunked(size);
         let unknown = || request(0, [data("abc")]).map(|body| body.with_size(SizeHint::default()));
         let query = || s3().with_query_signature(Duration::from_secs(60)).expect("in range");

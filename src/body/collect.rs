@@ -1,15 +1,23 @@
 use std::{
+    fs::File,
     future::Future,
     mem,
+    path::Path,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
+use http::Extensions;
 use http_body::Body;
 use pin_project_lite::pin_project;
 use sha2::{Digest, Sha256};
 
-use super::{signed::Frames, signed::into_bytes};
+use super::{
+    budget::{BodyBudget, Reservation, Room, Waiting},
+    signed::{Frames, into_bytes},
+    spool::{Spill, rewound},
+};
 use crate::{
     error::{BoxError, Error, ErrorKind},
     sigv4::PayloadHash,
@@ -22,11 +30,38 @@ pin_project! {
         body: B,
         frames: Frames,
         hash: Sha256,
+        // Bytes received.
+        len: u64,
         limit: u64,
         announced: Option<u64>,
         // What a body over the limit is, from its length and the limit.
         over: fn(u64, u64) -> Error,
+        // Where it goes that is not to be held in memory.
+        spill: Option<Spill>,
+        room: Option<Reservation>,
+        ended: bool,
     }
+}
+
+/// A body that is there as a whole.
+pub(crate) struct Collected {
+    pub(super) frames: Frames,
+    /// Where the data are, if not in the frames; and how many bytes.
+    pub(super) file: Option<(File, u64)>,
+    pub(super) room: Option<Arc<Reservation>>,
+}
+
+impl Collected {
+    /// The room that it takes of a budget.
+    pub(crate) fn room(&self) -> Option<&Arc<Reservation>> {
+        self.room.as_ref()
+    }
+}
+
+/// A body that has room in memory, or waits for it.
+pub(crate) enum Reserved<B> {
+    Now(Collect<B>),
+    Later(Waiting, Collect<B>),
 }
 
 impl<B> Collect<B>
@@ -39,26 +74,72 @@ where
         if size.lower() > limit {
             return Err(too_large(size.lower(), limit));
         }
-        Ok(Self {
-            announced: size.exact(),
-            body,
-            frames: Frames::default(),
-            hash: Sha256::new(),
-            limit,
-            over: too_large,
-        })
+        Ok(Self { announced: size.exact(), ..Self::unknown(body, limit, too_large) })
+    }
+
+    /// The same; of more than `held` bytes all go to a temporary file in this directory.
+    pub(crate) fn spooled(
+        body: B,
+        limit: u64,
+        directory: Arc<Path>,
+        held: u64,
+    ) -> Result<Self, Error> {
+        Ok(Self { spill: Some(Spill::new(directory, held)), ..Self::new(body, limit)? })
     }
 
     /// Finds out whether a body of unknown length has any bytes, which is an error then.
     pub(crate) fn none(body: B, error: fn(u64, u64) -> Error) -> Self {
+        Self::unknown(body, 0, error)
+    }
+
+    fn unknown(body: B, limit: u64, over: fn(u64, u64) -> Error) -> Self {
         Self {
-            announced: None,
             body,
             frames: Frames::default(),
             hash: Sha256::new(),
-            limit: 0,
-            over: error,
+            len: 0,
+            limit,
+            announced: None,
+            over,
+            spill: None,
+            room: None,
+            ended: false,
         }
+    }
+
+    /// Takes room for all that it may come to hold, if room is limited.
+    ///
+    /// Fails if there is less in the whole budget, or there is none and no time to wait.
+    pub(crate) fn reserve(
+        mut self,
+        budget: Option<&BodyBudget>,
+        extensions: &mut Extensions,
+    ) -> Result<Reserved<B>, Error> {
+        let Some(budget) = budget else { return Ok(Reserved::Now(self)) };
+        let total = budget.total();
+        let held = match &mut self.spill {
+            Some(spill) => spill.hold(total),
+            None => {
+                self.limit = self.limit.min(total);
+                self.limit
+            }
+        };
+        let most = self.announced.map_or(held, |announced| announced.min(held));
+        if self.spill.is_none()
+            && let Some(announced) = self.announced.filter(|&announced| announced > most)
+        {
+            return Err(too_large(announced, most));
+        }
+        Ok(match budget.reserve(most, extensions) {
+            Room::Now(room) => Reserved::Now(self.with_room(room)),
+            Room::Later(room) => Reserved::Later(room, self),
+            Room::Refused(error) => return Err(error),
+        })
+    }
+
+    /// What it holds counts as this room, until the body has been sent or dropped.
+    pub(crate) fn with_room(self, room: Reservation) -> Self {
+        Self { room: Some(room), ..self }
     }
 }
 
@@ -67,13 +148,29 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    type Output = Result<(Frames, PayloadHash), Error>;
+    type Output = Result<(Collected, PayloadHash), Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        while !this.body.is_end_stream() {
-            let Some(frame) = ready!(this.body.as_mut().poll_frame(cx)) else {
+        loop {
+            if let Some(spill) = this.spill {
+                ready!(spill.poll_idle(cx))?;
+            }
+            if *this.ended {
                 break;
+            }
+            let frame = match this.body.is_end_stream() {
+                true => None,
+                false => ready!(this.body.as_mut().poll_frame(cx)),
+            };
+            let Some(frame) = frame else {
+                *this.ended = true;
+                if let Some(spill) = this.spill
+                    && spill.is_open()
+                {
+                    spill.write(this.frames.take_data());
+                }
+                continue;
             };
             let frame = frame.map_err(|source| {
                 Error::new(ErrorKind::BodyRead, "the request's body ended before it was complete")
@@ -82,12 +179,20 @@ where
             match frame.into_data() {
                 Ok(data) => {
                     let data = into_bytes(data);
-                    let len = this.frames.len().saturating_add(data.len() as u64);
-                    if len > *this.limit {
-                        return Poll::Ready(Err((this.over)(len, *this.limit)));
+                    *this.len = this.len.saturating_add(data.len() as u64);
+                    if *this.len > *this.limit {
+                        return Poll::Ready(Err((this.over)(*this.len, *this.limit)));
                     }
                     this.hash.update(&data);
                     this.frames.push(data);
+                    if let Some(spill) = this.spill
+                        && spill.wants(this.frames.len())
+                    {
+                        spill.write(this.frames.take_data());
+                        if let Some(room) = this.room {
+                            room.shrink(Spill::PIECE);
+                        }
+                    }
                 }
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
@@ -96,7 +201,7 @@ where
                 }
             }
         }
-        let len = this.frames.len();
+        let len = *this.len;
         if let Some(announced) = this.announced.filter(|&announced| announced != len) {
             return Poll::Ready(Err(Error::new(
                 ErrorKind::BodyRead,
@@ -107,7 +212,13 @@ where
             0 => PayloadHash::EMPTY,
             _ => PayloadHash::from_digest(mem::take(this.hash).finalize().into()),
         };
-        Poll::Ready(Ok((mem::take(this.frames), hash)))
+        let file = this.spill.take().and_then(Spill::into_file);
+        let file = file.map(rewound).transpose()?.map(|file| (file, len));
+        let room = this.room.take().map(|mut room| {
+            room.shrink(if file.is_some() { Spill::PIECE } else { len });
+            Arc::new(room)
+        });
+        Poll::Ready(Ok((Collected { frames: mem::take(this.frames), file, room }, hash)))
     }
 }
 

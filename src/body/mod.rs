@@ -5,12 +5,18 @@
 //! ([`PayloadMode`](crate::origin::PayloadMode)). Its frames are kept as they came and not copied, but
 //! for those below 1 KiB that follow another, which are joined.
 
+mod budget;
 mod chunked;
 mod collect;
 mod dechunk;
 mod recode;
 mod signed;
+mod spool;
 mod verified;
 
-pub(crate) use self::{collect::Collect, dechunk::Dechunk, signed::Frames};
-pub use self::{signed::SignedBody, verified::VerifiedBody};
+pub use self::{budget::BodyBudget, signed::SignedBody, verified::VerifiedBody};
+pub(crate) use self::{
+    budget::Waiting,
+    collect::{Collect, Collected, Reserved},
+    dechunk::Dechunk,
+};

@@ -1,7 +1,8 @@
 use std::{
     collections::VecDeque,
-    fmt, mem,
+    fmt, iter, mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -10,7 +11,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::chunked::Chunked;
+use super::{budget::Reservation, chunked::Chunked, collect::Collected, spool::Spooled};
 use crate::{
     error::BoxError,
     sigv4::{
@@ -22,8 +23,8 @@ use crate::{
 pin_project! {
     /// The body that [`Signing`](crate::Signing) hands to the inner service.
     ///
-    /// The bytes that were hashed, with their exact length and the trailers that followed them; or the
-    /// caller's body as it is, where it is not hashed here; or the same in signed chunks.
+    /// The bytes that were hashed, with their exact length and the trailers that followed them, from
+    /// memory or from a temporary file; or the caller's body as it is, where it is not hashed here; or the same in signed chunks.
     pub struct SignedBody<B> {
         #[pin]
         inner: Inner<B>,
@@ -33,7 +34,8 @@ pin_project! {
 pin_project! {
     #[project = InnerProj]
     enum Inner<B> {
-        Collected { frames: Frames },
+        Collected { frames: Frames, room: Option<Arc<Reservation>> },
+        Spooled { body: Spooled },
         Streamed { #[pin] body: B },
         Chunked { #[pin] body: Chunked<B> },
     }
@@ -83,6 +85,14 @@ impl Frames {
         }
     }
 
+    /// The data so far, without the trailers.
+    pub(super) fn take_data(&mut self) -> Vec<Bytes> {
+        let trailers = self.trailers.take();
+        let data = iter::from_fn(|| self.next()?.into_data().ok()).collect();
+        self.trailers = trailers;
+        data
+    }
+
     /// A body may send trailers but once; of more the names are joined.
     pub(crate) fn push_trailers(&mut self, trailers: HeaderMap) {
         match &mut self.trailers {
@@ -91,8 +101,8 @@ impl Frames {
         }
     }
 
-    pub(crate) fn drop_trailers(&mut self) {
-        self.trailers = None;
+    pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -111,8 +121,16 @@ impl Frames {
 }
 
 impl<B> SignedBody<B> {
-    pub(crate) fn collected(frames: Frames) -> Self {
-        Self { inner: Inner::Collected { frames } }
+    pub(crate) fn collected(collected: Collected) -> Self {
+        let Collected { mut frames, file, room } = collected;
+        let inner = match file {
+            None => Inner::Collected { frames, room },
+            Some((file, len)) => {
+                let body = Spooled::new(file, len, frames.take_trailers(), room);
+                Inner::Spooled { body }
+            }
+        };
+        Self { inner }
     }
 
     /// A body that streams as it comes, since the signature does not have to wait for it.
@@ -138,7 +156,8 @@ impl<B> SignedBody<B> {
         B: Body,
     {
         match &self.inner {
-            Inner::Collected { frames } => Some(frames.len),
+            Inner::Collected { frames, .. } => Some(frames.len),
+            Inner::Spooled { body } => Some(body.left()),
             Inner::Streamed { body } => body.size_hint().exact(),
             Inner::Chunked { body } => Some(body.left()),
         }
@@ -158,7 +177,8 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().inner.project() {
-            InnerProj::Collected { frames } => Poll::Ready(frames.next().map(Ok)),
+            InnerProj::Collected { frames, .. } => Poll::Ready(frames.next().map(Ok)),
+            InnerProj::Spooled { body } => body.poll_frame(cx).map_err(Into::into),
             InnerProj::Streamed { body } => {
                 let frame = ready!(body.poll_frame(cx));
                 Poll::Ready(frame.map(|frame| match frame {
@@ -172,7 +192,8 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
-            Inner::Collected { frames } => frames.len == 0 && frames.trailers.is_none(),
+            Inner::Collected { frames, .. } => frames.len == 0 && frames.trailers.is_none(),
+            Inner::Spooled { body } => body.is_end(),
             Inner::Streamed { body } => body.is_end_stream(),
             Inner::Chunked { body } => body.is_end_stream(),
         }
@@ -180,7 +201,8 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
-            Inner::Collected { frames } => SizeHint::with_exact(frames.len),
+            Inner::Collected { frames, .. } => SizeHint::with_exact(frames.len),
+            Inner::Spooled { body } => SizeHint::with_exact(body.left()),
             Inner::Streamed { body } => body.size_hint(),
             Inner::Chunked { body } => body.size_hint(),
         }
@@ -195,10 +217,10 @@ pub(super) fn into_bytes(mut data: impl Buf) -> Bytes {
 impl<B> fmt::Debug for SignedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.inner {
-            Inner::Collected { frames } => {
+            Inner::Collected { frames, .. } => {
                 f.debug_struct("SignedBody").field("len", &frames.len).finish_non_exhaustive()
             }
-            Inner::Streamed { .. } | Inner::Chunked { .. } => {
+            Inner::Spooled { .. } | Inner::Streamed { .. } | Inner::Chunked { .. } => {
                 f.debug_struct("SignedBody").finish_non_exhaustive()
             }
         }

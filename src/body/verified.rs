@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use sha2::{Digest, Sha256};
 
-use super::{Dechunk, SignedBody, recode::poll_data, signed::Frames};
+use super::{Dechunk, SignedBody, collect::Collected, recode::poll_data};
 use crate::{
     error::{BoxError, Error, ErrorKind},
     sigv4::PayloadHash,
@@ -60,9 +60,9 @@ enum State {
 }
 
 impl<B> VerifiedBody<B> {
-    pub(crate) fn collected(mut frames: Frames) -> Self {
-        frames.drop_trailers();
-        Self { inner: Inner::Passed { body: SignedBody::collected(frames) } }
+    pub(crate) fn collected(mut collected: Collected) -> Self {
+        drop(collected.frames.take_trailers());
+        Self { inner: Inner::Passed { body: SignedBody::collected(collected) } }
     }
 
     pub(crate) fn unverified(body: B) -> Self {

@@ -38,6 +38,7 @@ mod headers;
 mod payload;
 mod rewrite;
 mod rules;
+mod spool;
 pub(crate) mod url;
 mod wire;
 
@@ -49,6 +50,7 @@ pub use self::{
     options::SigningBehavior,
     payload::{PayloadMode, PayloadPolicy},
     rules::{OriginRules, Rule},
+    spool::Spool,
     wire::WireForm,
 };
 pub(crate) use self::{

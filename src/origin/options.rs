@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::request::Parts;
 
 use super::{
-    PayloadMode, PayloadPolicy, WireForm, headers,
+    PayloadMode, PayloadPolicy, Spool, WireForm, headers,
     payload::{BodyPlan, Policy},
 };
 use crate::{
@@ -22,6 +22,7 @@ pub(crate) struct Options {
     /// How long a signature in the query is valid; `None` for one in the header.
     pub(crate) presigned: Option<Duration>,
     pub(crate) body_limit: u64,
+    pub(crate) spool: Option<Spool>,
     pub(crate) forwarded: bool,
 }
 
@@ -52,6 +53,7 @@ impl Options {
             payload: Policy::new(PayloadMode::default()),
             presigned: None,
             body_limit: Self::BODY_LIMIT,
+            spool: None,
             forwarded,
         }
     }
@@ -62,7 +64,7 @@ impl Options {
 
     /// What is to be done with the body of a request.
     pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
-        let plan = self.payload.plan(head)?;
+        let plan = self.payload.plan(head, self.spool.as_ref())?;
         if headers::is_aws_chunked(&head.headers) && !matches!(plan, BodyPlan::Framed(_)) {
             return Err(Error::new(
                 ErrorKind::UnsupportedBody,
@@ -73,7 +75,7 @@ impl Options {
         let service = self.settings.service();
         let takes_chunks = is_s3_family(service) && self.presigned.is_none();
         match plan {
-            BodyPlan::ChunkLarge(_) if !takes_chunks => Ok(BodyPlan::Buffer),
+            BodyPlan::ChunkLarge(_, spool) if !takes_chunks => Ok(BodyPlan::Collect(spool)),
             BodyPlan::Chunk(..) | BodyPlan::Framed(_) if !is_s3_family(service) => {
                 Err(Error::config(format!(
                     "service {service:?} takes no aws-chunked bodies; choose another payload mode for it"
@@ -132,11 +134,20 @@ macro_rules! option_setters {
             self
         }
 
-        /// Sets how many bytes a body may have that is buffered; 16 MiB by default.
+        /// Sets where bodies go that are too large for memory, with
+        /// [`PayloadMode::Spool`](crate::origin::PayloadMode::Spool) or
+        /// [`Auto`](crate::origin::PayloadMode::Auto).
+        pub fn with_spool(mut self, spool: $crate::origin::Spool) -> Self {
+            self.options_mut().spool = Some(spool);
+            self
+        }
+
+        /// Sets how many bytes of a body are buffered; 16 MiB by default.
         ///
         /// Such a body is held in memory as a whole, since its hash goes ahead of it. A larger one
         /// is an error of kind [`BodyTooLarge`](crate::ErrorKind::BodyTooLarge), before the first
-        /// byte is read if its length is known. Bodies that stream have no limit.
+        /// byte is read if its length is known, unless there is another way for it: see
+        /// [`PayloadMode`](crate::origin::PayloadMode). Bodies that stream have no limit.
         pub fn with_body_limit(mut self, bytes: u64) -> Self {
             self.options_mut().body_limit = bytes;
             self

@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, request::Parts};
 
+use super::Spool;
 use crate::{
     error::Error,
     sigv4::{
@@ -21,7 +22,8 @@ use crate::{
 /// | [`Chunked`](PayloadMode::Chunked) | one chunk | the hash of each chunk, in a chain | large bodies for S3, also without TLS |
 /// | [`ChunkedTrailer`](PayloadMode::ChunkedTrailer) | one chunk | the same, and a checksum behind them | the same, where the checksum is to be kept with the object |
 /// | [`UnsignedTrailer`](PayloadMode::UnsignedTrailer) | one chunk | nothing; a checksum is behind it | large bodies for S3 over TLS, guarded against accidents |
-/// | [`Auto`](PayloadMode::Auto) | up to the body's limit | its hash; above the limit, for S3, that of each chunk | bodies of any size for S3 |
+/// | [`Spool`](PayloadMode::Spool) | up to the body's limit, then 1 MiB and a file | its hash | large bodies for other services; clients that do not tell the length |
+/// | [`Auto`](PayloadMode::Auto) | up to the body's limit | its hash; above the limit, for S3, that of each chunk | bodies of any size |
 ///
 /// A body that is not buffered streams as fast as the origin takes it; the origin's body limit is not
 /// for it. Its trailers go with it, but for those of one in chunks. Its length goes ahead if it is known;
@@ -50,21 +52,25 @@ pub enum PayloadMode {
     /// trailer signed: who can change the body on the way can change the checksum too. A request that has
     /// a checksum in its head goes as with [`Unsigned`](PayloadMode::Unsigned).
     UnsignedTrailer(Checksum),
+    /// Collected and hashed before the request is sent, above the body's limit in a temporary file. The
+    /// origin needs a [`Spool`](super::Spool) for it, whose own limit holds then.
+    Spool,
     /// Buffered up to the body's limit; above it in chunks of 64 KiB if the service is of the S3 family
-    /// and the length is known, else refused as too large.
+    /// and the length is known, else in a temporary file if the origin has a [`Spool`](super::Spool), else
+    /// refused as too large.
     Auto,
 }
 
 /// What is to be done with a body.
-#[derive(Clone, Copy)]
 pub(crate) enum BodyPlan {
-    Buffer,
+    /// Up to the limit in memory; above it there is the spool, or it is refused.
+    Collect(Option<Spool>),
     Stream(Payload),
     /// It is in frames already, and streams in them.
     Framed(Framing),
     Chunk(ChunkSize, Framing),
-    /// Chunks for what is larger than the limit; the rest is buffered.
-    ChunkLarge(ChunkSize),
+    /// In chunks if it is known to be larger than the limit, else collected.
+    ChunkLarge(ChunkSize, Option<Spool>),
 }
 
 /// Decides how the body of a request is signed.
@@ -118,9 +124,10 @@ impl Policy {
 }
 
 impl Policy {
-    pub(super) fn plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
+    pub(super) fn plan(&self, head: &Parts, spool: Option<&Spool>) -> Result<BodyPlan, Error> {
         Ok(match self.0.mode(head) {
-            PayloadMode::Buffer => BodyPlan::Buffer,
+            PayloadMode::Buffer => BodyPlan::Collect(None),
+            PayloadMode::Spool => BodyPlan::Collect(Some(spool.cloned().ok_or_else(no_spool)?)),
             PayloadMode::Unsigned => BodyPlan::Stream(Payload::Unsigned),
             PayloadMode::Trust => trusted(&head.headers)?,
             PayloadMode::Chunked(size) => BodyPlan::Chunk(size, Framing::Signed(None)),
@@ -134,7 +141,7 @@ impl Policy {
             PayloadMode::UnsignedTrailer(checksum) => {
                 BodyPlan::Chunk(ChunkSize::default(), Framing::Unsigned(checksum))
             }
-            PayloadMode::Auto => BodyPlan::ChunkLarge(ChunkSize::default()),
+            PayloadMode::Auto => BodyPlan::ChunkLarge(ChunkSize::default(), spool.cloned()),
         })
     }
 }
@@ -143,6 +150,10 @@ impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy").finish_non_exhaustive()
     }
+}
+
+fn no_spool() -> Error {
+    Error::config("there is no spool for bodies to go to; give the origin one by with_spool")
 }
 
 /// True if the client has made a checksum, of which S3 takes but one.

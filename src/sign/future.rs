@@ -11,16 +11,18 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::layer::Shared;
+use super::{
+    layer::Shared,
+    plan::{Planned, Signable},
+};
 use crate::{
     Origin,
-    body::{Collect, SignedBody},
+    body::{Collect, Reserved, SignedBody, Waiting},
     credentials::Entry,
     error::{BoxError, Error, ErrorKind},
     origin::add_aws_chunked,
     sigv4::{
-        ChunkSize, Payload, PayloadHash, SigningParams,
-        chunk::Framing,
+        PayloadHash, SigningParams,
         headers::{X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER},
     },
 };
@@ -44,22 +46,13 @@ pin_project! {
     enum State<S, B, F> {
         /// Refused; the inner service is gone already.
         Failed { error: Option<Error> },
+        /// The bodies in memory leave no room for this one.
+        Waiting { pending: Option<(Pending<S>, Collect<B>)>, room: Waiting },
         Collecting { pending: Option<Pending<S>>, #[pin] body: Collect<B> },
         /// The cold way: no credentials at hand, or it is time to refresh them.
         Loading { pending: Option<(Pending<S>, Signable<B>)>, load: Load },
         Calling { #[pin] response: F },
     }
-}
-
-/// A body that is ready to be sent once the head is signed.
-#[expect(clippy::large_enum_variant, reason = "moved twice, and mostly of the larger kind")]
-pub(super) enum Signable<B> {
-    /// As it is, and what is signed of it.
-    Whole(SignedBody<B>, Payload),
-    /// In chunks, which are signed with what signs the head; `decoded` is its length in bytes.
-    Chunks { body: B, framing: Framing, size: ChunkSize, decoded: u64 },
-    /// In chunks of the client's own, which are not signed.
-    Framed { body: B, framing: Framing },
 }
 
 type Load = Pin<Box<dyn Future<Output = Result<Arc<Entry>, Error>> + Send>>;
@@ -80,15 +73,16 @@ where
         Self { state: State::Failed { error: Some(error) } }
     }
 
-    pub(super) fn collecting(pending: Pending<S>, body: Collect<B>) -> Self {
-        Self { state: State::Collecting { pending: Some(pending), body } }
-    }
-
-    pub(super) fn streaming(pending: Pending<S>, body: Signable<B>) -> Self
+    pub(super) fn new(pending: Pending<S>, body: Planned<B>) -> Self
     where
         B: Body,
     {
-        Self { state: pending.sign_or_load(body) }
+        Self {
+            state: match body {
+                Planned::Collect(body) => pending.collect(body),
+                Planned::Ready(body) => pending.sign_or_load(body),
+            },
+        }
     }
 
     pub(super) fn calling(response: S::Future) -> Self {
@@ -113,14 +107,20 @@ where
                     let error = error.take().expect("polled after completion");
                     return Poll::Ready(Err(error.into()));
                 }
+                StateProj::Waiting { pending, room } => match ready!(room.as_mut().poll(cx)) {
+                    Err(error) => State::Failed { error: Some(error) },
+                    Ok(room) => {
+                        let (pending, body) = pending.take().expect("taken once");
+                        let (pending, body) = (Some(pending), body.with_room(room));
+                        State::Collecting { pending, body }
+                    }
+                },
                 StateProj::Collecting { pending, body } => match ready!(body.poll(cx)) {
                     Err(error) => State::Failed { error: Some(error) },
-                    Ok((frames, hash)) => {
+                    Ok((collected, hash)) => {
                         let ready = pending.take().expect("taken once");
-                        ready.sign_or_load(Signable::Whole(
-                            SignedBody::collected(frames),
-                            hash.into(),
-                        ))
+                        let body = SignedBody::collected(collected);
+                        ready.sign_or_load(Signable::Whole(body, hash.into()))
                     }
                 },
                 StateProj::Loading { pending, load } => match ready!(load.as_mut().poll(cx)) {
@@ -138,6 +138,19 @@ where
 }
 
 impl<S> Pending<S> {
+    /// Collects a body when there is room for it.
+    fn collect<B>(mut self, body: Collect<B>) -> State<S, B, S::Future>
+    where
+        S: Service<Request<SignedBody<B>>>,
+        B: Body,
+    {
+        match body.reserve(self.shared.budget.as_ref(), &mut self.parts.extensions) {
+            Ok(Reserved::Now(body)) => State::Collecting { pending: Some(self), body },
+            Ok(Reserved::Later(room, body)) => State::Waiting { pending: Some((self, body)), room },
+            Err(error) => State::Failed { error: Some(error) },
+        }
+    }
+
     /// Goes on at once if there are fresh credentials.
     fn sign_or_load<B>(self, body: Signable<B>) -> State<S, B, S::Future>
     where
@@ -239,6 +252,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Failed { .. } => "failed",
+            State::Waiting { .. } => "waiting for room",
             State::Collecting { .. } => "collecting the body",
             State::Loading { .. } => "loading credentials",
             State::Calling { .. } => "calling the inner service",

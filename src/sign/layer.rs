@@ -3,7 +3,10 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use super::service::Signing;
-use crate::{clock::Clock, credentials::CredentialsCache, origin::ResolveOrigin, sigv4::Signer};
+use crate::{
+    body::BodyBudget, clock::Clock, credentials::CredentialsCache, origin::ResolveOrigin,
+    sigv4::Signer,
+};
 
 /// Layer that applies [`Signing`]: rewrites each request for its origin and signs it.
 ///
@@ -55,6 +58,7 @@ pub(super) struct Shared {
     pub(super) target: Arc<dyn ResolveOrigin>,
     pub(super) signer: Arc<Signer>,
     pub(super) clock: Clock,
+    pub(super) budget: Option<BodyBudget>,
 }
 
 impl SigningLayer {
@@ -75,6 +79,7 @@ impl SigningLayer {
                 target: Arc::new(target),
                 signer: Arc::new(Signer::new()),
                 clock: Clock::system(),
+                budget: None,
             }),
         }
     }
@@ -82,6 +87,12 @@ impl SigningLayer {
     /// Sets the clock by which requests are dated and credentials expire; tests freeze it.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         Arc::make_mut(&mut self.shared).clock = clock;
+        self
+    }
+
+    /// Sets the memory that buffered bodies share, with other layers too; there is none by default.
+    pub fn with_body_budget(mut self, budget: BodyBudget) -> Self {
+        Arc::make_mut(&mut self.shared).budget = Some(budget);
         self
     }
 

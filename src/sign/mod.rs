@@ -15,6 +15,7 @@
 
 mod future;
 pub(crate) mod layer;
+mod plan;
 pub(crate) mod service;
 
 pub use self::future::ResponseFuture;

@@ -4,20 +4,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, Request, header};
+use http::Request;
 use http_body::Body;
 use tower_service::Service;
 
-use super::{
-    ResponseFuture,
-    future::{Pending, Signable},
-    layer::Shared,
-};
+use super::{ResponseFuture, future::Pending, layer::Shared, plan};
 use crate::{
-    body::{Collect, SignedBody},
-    error::{BoxError, Error, ErrorKind},
-    origin::{self, BodyPlan, SigningBehavior},
-    sigv4::chunk::Framing,
+    body::SignedBody,
+    error::{BoxError, Error},
+    origin::{self, SigningBehavior},
 };
 
 /// Middleware that rewrites each request for its origin and signs it.
@@ -96,54 +91,15 @@ where
         SigningBehavior::NoOverride => !origin::carries_signature(&parts),
         SigningBehavior::Never => false,
     };
-    let plan = if signs { options.body_plan(&parts)? } else { BodyPlan::Buffer };
+    let plan = signs.then(|| options.body_plan(&parts)).transpose()?;
     origin::rewrite(&mut parts, &destination, signs)?;
-    if !signs {
+    let Some(plan) = plan else {
         let request = Request::from_parts(parts, SignedBody::streamed(body));
         return Ok(ResponseFuture::calling(inner.call(request)));
-    }
-    let limit = options.body_limit;
-    let pending = Pending { inner, shared: shared.clone(), parts, origin: destination.origin };
-    Ok(match plan {
-        BodyPlan::Buffer => ResponseFuture::collecting(pending, Collect::new(body, limit)?),
-        BodyPlan::Stream(payload) => {
-            ResponseFuture::streaming(pending, Signable::Whole(SignedBody::streamed(body), payload))
-        }
-        BodyPlan::Framed(framing) => {
-            ResponseFuture::streaming(pending, Signable::Framed { body, framing })
-        }
-        BodyPlan::Chunk(size, framing) => match announced(&body, &pending.parts.headers) {
-            None => ResponseFuture::collecting(pending, Collect::none(body, length_required)),
-            Some(0) => ResponseFuture::collecting(pending, Collect::new(body, 0)?),
-            Some(decoded) => ResponseFuture::streaming(
-                pending,
-                Signable::Chunks { body, framing, size, decoded },
-            ),
-        },
-        BodyPlan::ChunkLarge(size) => match announced(&body, &pending.parts.headers) {
-            Some(decoded) if decoded > limit => {
-                let framing = Framing::Signed(None);
-                ResponseFuture::streaming(
-                    pending,
-                    Signable::Chunks { body, framing, size, decoded },
-                )
-            }
-            _ => ResponseFuture::collecting(pending, Collect::new(body, limit)?),
-        },
-    })
-}
-
-/// The length of a body in bytes, as it says itself or as its head says.
-fn announced(body: &impl Body, headers: &HeaderMap) -> Option<u64> {
-    let header = || headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
-    body.size_hint().exact().or_else(header)
-}
-
-fn length_required(_: u64, _: u64) -> Error {
-    Error::new(
-        ErrorKind::LengthRequired,
-        "the body's length is not known and has to be, to send it in chunks; send a content-length",
-    )
+    };
+    let body = plan::carry_out(plan, body, options.body_limit, &parts.headers)?;
+    let origin = destination.origin;
+    Ok(ResponseFuture::new(Pending { inner, shared: shared.clone(), parts, origin }, body))
 }
 
 impl<S> fmt::Debug for Signing<S>

@@ -82,7 +82,6 @@ impl Checksum {
 }
 
 /// A checksum on the way.
-#[expect(clippy::large_enum_variant, reason = "one for each body, in a box already")]
 pub(crate) enum Sum {
     Crc32(Crc),
     Crc64(Crc),

@@ -145,7 +145,7 @@ fn json_words(kind: RejectionKind) -> Words {
             "RequestEntityTooLargeException",
             "Request Entity Too Large",
         ),
-        Kind::KeyLookup => {
+        Kind::KeyLookup | Kind::BudgetExhausted => {
             (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", "Service Unavailable")
         }
     }
@@ -221,6 +221,9 @@ fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
             "ServiceUnavailable",
             "Service is unable to handle request.",
         ),
+        Kind::BudgetExhausted => {
+            (StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.")
+        }
     }
 }
 

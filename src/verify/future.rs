@@ -19,7 +19,7 @@ use super::{
     claim::Said, head, keys::Found, layer::Shared, verifier::check_payload,
 };
 use crate::{
-    body::{Collect, Dechunk, Frames, VerifiedBody},
+    body::{Collect, Collected, Dechunk, Reserved, VerifiedBody, Waiting},
     error::{BoxError, Error, ErrorKind},
     sigv4::{Payload, PayloadHash, chunk::ExpectedChunks},
 };
@@ -43,8 +43,12 @@ pin_project! {
         /// The inner service is gone already.
         Refused { answer: Option<Response<Bytes>> },
         LookingUp { pending: Option<(Pending<S>, B)>, lookup: KeyLookup },
-        Collecting { pending: Option<(Pending<S>, Awaited)>, #[pin] body: Collect<B> },
-        CollectingChunks { pending: Option<(Pending<S>, Awaited)>, #[pin] body: Collect<Dechunk<B>> },
+        /// The bodies in memory leave no room for this one.
+        Waiting {
+            pending: Option<(Pending<S>, Awaited, Collect<VerifiedBody<B>>)>,
+            room: Waiting,
+        },
+        Collecting { pending: Option<(Pending<S>, Awaited)>, #[pin] body: Collect<VerifiedBody<B>> },
         Calling { #[pin] response: F },
     }
 }
@@ -171,10 +175,9 @@ impl<S> Pending<S> {
             Ok(Step::Stream(verified, hash)) => {
                 self.call(Some(verified), VerifiedBody::checked(body, hash))
             }
-            Ok(Step::Collect(limit, awaited)) => match Collect::new(body, limit) {
-                Ok(body) => State::Collecting { pending: Some((self, awaited)), body },
-                Err(error) => self.refuse_body(error),
-            },
+            Ok(Step::Collect(limit, awaited)) => {
+                self.collect(awaited, VerifiedBody::unverified(body), limit)
+            }
             Ok(Step::Chunks(verified, chunks)) => self.dechunk(verified, chunks, body),
             Err(rejection) => self.refuse(rejection),
         }
@@ -195,13 +198,8 @@ impl<S> Pending<S> {
         head::decode(&mut self.head, chunks.decoded);
         match self.shared.body {
             BodyCheck::Collected { limit } => {
-                match Collect::new(Dechunk::new(body, chunks, limit), limit) {
-                    Ok(body) => {
-                        let pending = Some((self, Awaited::Chunks(verified)));
-                        State::CollectingChunks { pending, body }
-                    }
-                    Err(error) => self.refuse_body(error),
-                }
+                let body = VerifiedBody::chunked(Dechunk::new(body, chunks, limit));
+                self.collect(Awaited::Chunks(verified), body, limit)
             }
             BodyCheck::Streamed => {
                 let body = Dechunk::new(body, chunks, LARGEST_CHUNK);
@@ -210,16 +208,40 @@ impl<S> Pending<S> {
         }
     }
 
+    /// Collects a body when there is room for it.
+    fn collect<B>(
+        mut self,
+        awaited: Awaited,
+        body: VerifiedBody<B>,
+        limit: u64,
+    ) -> State<S, B, S::Future>
+    where
+        S: Service<Request<VerifiedBody<B>>>,
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let budget = self.shared.budget.as_ref();
+        let body = Collect::new(body, limit)
+            .and_then(|body| body.reserve(budget, &mut self.head.extensions));
+        match body {
+            Ok(Reserved::Now(body)) => State::Collecting { pending: Some((self, awaited)), body },
+            Ok(Reserved::Later(room, body)) => {
+                State::Waiting { pending: Some((self, awaited, body)), room }
+            }
+            Err(error) => self.refuse_body(error),
+        }
+    }
+
     /// Goes on when the whole body is there.
     fn collected<B>(
-        self,
+        mut self,
         awaited: Awaited,
-        collected: Result<(Frames, PayloadHash), Error>,
+        collected: Result<(Collected, PayloadHash), Error>,
     ) -> State<S, B, S::Future>
     where
         S: Service<Request<VerifiedBody<B>>>,
     {
-        let (frames, hash) = match collected {
+        let (collected, hash) = match collected {
             Ok(collected) => collected,
             Err(error) => return self.refuse_body(error),
         };
@@ -236,7 +258,13 @@ impl<S> Pending<S> {
             }
         };
         match verified {
-            Ok(verified) => self.call(Some(verified), VerifiedBody::collected(frames)),
+            Ok(verified) => {
+                // For a layer of the same budget behind this one.
+                if let Some(room) = collected.room() {
+                    self.head.extensions.insert(room.clone());
+                }
+                self.call(Some(verified), VerifiedBody::collected(collected))
+            }
             Err(rejection) => self.refuse(rejection),
         }
     }
@@ -278,6 +306,9 @@ impl<S> Pending<S> {
                 RejectionKind::PayloadHash,
                 "there is no x-amz-content-sha256, which a body that streams needs",
             ),
+            (ErrorKind::BudgetExhausted, _) => {
+                Rejection::new(RejectionKind::BudgetExhausted, error.to_string())
+            }
             (ErrorKind::BodyTooLarge, _) => {
                 Rejection::new(RejectionKind::BodyTooLarge, error.to_string())
             }
@@ -309,12 +340,18 @@ where
                     let step = pending.found(found);
                     pending.take(step, body)
                 }
-                StateProj::Collecting { pending, body } => {
-                    let collected = ready!(body.poll(cx));
-                    let (pending, awaited) = pending.take().expect("taken once");
-                    pending.collected(awaited, collected)
+                StateProj::Waiting { pending, room } => {
+                    let room = ready!(room.as_mut().poll(cx));
+                    let (pending, awaited, body) = pending.take().expect("taken once");
+                    match room {
+                        Ok(room) => {
+                            let body = body.with_room(room);
+                            State::Collecting { pending: Some((pending, awaited)), body }
+                        }
+                        Err(error) => pending.refuse_body(error),
+                    }
                 }
-                StateProj::CollectingChunks { pending, body } => {
+                StateProj::Collecting { pending, body } => {
                     let collected = ready!(body.poll(cx));
                     let (pending, awaited) = pending.take().expect("taken once");
                     pending.collected(awaited, collected)
@@ -337,7 +374,8 @@ where
         let state = match &self.state {
             State::Refused { .. } => "refused",
             State::LookingUp { .. } => "looking up the key",
-            State::Collecting { .. } | State::CollectingChunks { .. } => "collecting the body",
+            State::Waiting { .. } => "waiting for room",
+            State::Collecting { .. } => "collecting the body",
             State::Calling { .. } => "calling the inner service",
         };
         f.debug_struct("ResponseFuture").field("state", &state).finish()

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use super::{ErrorFormat, LookupKey, Verifier, VerifySettings, service::Verify};
-use crate::clock::Clock;
+use crate::{body::BodyBudget, clock::Clock};
 
 /// Layer that applies [`Verify`]: refuses each request that is not signed by the holder of a key.
 ///
@@ -60,6 +60,7 @@ pub(super) struct Shared {
     pub(super) verifier: Arc<Verifier>,
     pub(super) clock: Clock,
     pub(super) body: BodyCheck,
+    pub(super) budget: Option<BodyBudget>,
     pub(super) format: ErrorFormat,
     pub(super) anonymous: bool,
     pub(super) rewrites_path: bool,
@@ -119,6 +120,7 @@ impl VerifyLayer {
                 verifier: Arc::new(Verifier::new(settings)),
                 clock: Clock::system(),
                 body: BodyCheck::default(),
+                budget: None,
                 anonymous: false,
                 rewrites_path: false,
             }),
@@ -128,6 +130,14 @@ impl VerifyLayer {
     /// Sets when the body is checked.
     pub fn with_body_check(mut self, check: BodyCheck) -> Self {
         self.shared_mut().body = check;
+        self
+    }
+
+    /// Sets the memory that collected bodies share, with other layers too; there is none by default.
+    ///
+    /// Where the head has no hash, room is taken before the signature is verified.
+    pub fn with_body_budget(mut self, budget: BodyBudget) -> Self {
+        self.shared_mut().budget = Some(budget);
         self
     }
 

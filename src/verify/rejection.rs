@@ -63,6 +63,8 @@ pub enum RejectionKind {
     SignatureMismatch,
     /// The body is larger than the limit.
     BodyTooLarge,
+    /// The bodies in memory fill their [`BodyBudget`](crate::body::BodyBudget).
+    BudgetExhausted,
     /// The body failed, or ended before its announced length.
     BodyRead,
 }

@@ -1,0 +1,193 @@
+use std::{
+    fs::File,
+    io::{self, Read, Seek, Write},
+    path::Path,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::Frame;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::budget::Reservation;
+use crate::error::{Error, ErrorKind};
+
+/// Where a body goes that grows too large to be held in memory: a temporary file, which has no name.
+///
+/// The system frees the file with its handle. That is with the body or its future, or with the one write
+/// that was under way when they were dropped.
+pub(super) struct Spill {
+    directory: Arc<Path>,
+    /// How many bytes are held before they are written.
+    held: u64,
+    file: State,
+}
+
+enum State {
+    Unopened,
+    Idle(File),
+    Writing(JoinHandle<io::Result<File>>),
+}
+
+impl Spill {
+    /// What is written at once, when the file is open.
+    pub(super) const PIECE: u64 = 1024 * 1024;
+
+    /// `held` is how many bytes are held in memory before the file is opened.
+    pub(super) fn new(directory: Arc<Path>, held: u64) -> Self {
+        Self { directory, held, file: State::Unopened }
+    }
+
+    /// Holds no more than so many bytes, and says how many.
+    pub(super) fn hold(&mut self, most: u64) -> u64 {
+        self.held = self.held.min(most);
+        self.held
+    }
+
+    /// True if so many bytes are more than is to be held.
+    pub(super) fn wants(&self, bytes: u64) -> bool {
+        bytes > self.held
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(self.file, State::Unopened)
+    }
+
+    /// Starts to write; [`poll_idle`](Spill::poll_idle) has to be ready before and after it.
+    pub(super) fn write(&mut self, frames: Vec<Bytes>) {
+        let (directory, state) = (self.directory.clone(), State::Unopened);
+        let opened = match std::mem::replace(&mut self.file, state) {
+            State::Idle(file) => Some(file),
+            State::Unopened | State::Writing(_) => None,
+        };
+        self.held = self.held.min(Self::PIECE);
+        self.file = State::Writing(spawn_blocking(move || {
+            let mut file = match opened {
+                Some(file) => file,
+                None => tempfile::tempfile_in(directory)?,
+            };
+            frames.iter().try_for_each(|frame| file.write_all(frame))?;
+            Ok(file)
+        }));
+    }
+
+    /// Ready when all is written.
+    pub(super) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let State::Writing(task) = &mut self.file {
+            let written = ready!(Pin::new(task).poll(cx)).unwrap_or_else(|_| Err(cancelled()));
+            self.file = State::Unopened; // nor is a task polled again that has ended
+            self.file = State::Idle(written.map_err(|error| {
+                failed("the request's body could not be written to a temporary file", error)
+            })?);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The file, if it was opened.
+    pub(super) fn into_file(self) -> Option<File> {
+        match self.file {
+            State::Idle(file) => Some(file),
+            State::Unopened | State::Writing(_) => None,
+        }
+    }
+}
+
+/// A body in a temporary file.
+pub(super) struct Spooled {
+    file: Reading,
+    /// What is left, in bytes.
+    left: u64,
+    trailers: Option<HeaderMap>,
+    /// Given back with the body.
+    _room: Option<Arc<Reservation>>,
+}
+
+enum Reading {
+    Idle(File),
+    Busy(JoinHandle<io::Result<(File, Bytes)>>),
+    Ended,
+}
+
+impl Spooled {
+    /// What is read at once.
+    const PIECE: u64 = 256 * 1024;
+
+    pub(super) fn new(
+        file: File,
+        len: u64,
+        trailers: Option<HeaderMap>,
+        room: Option<Arc<Reservation>>,
+    ) -> Self {
+        Self { file: Reading::Idle(file), left: len, trailers, _room: room }
+    }
+
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        self.left == 0 && self.trailers.is_none()
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        loop {
+            self.file = match std::mem::replace(&mut self.file, Reading::Ended) {
+                Reading::Idle(file) if self.left > 0 => {
+                    let len = self.left.min(Self::PIECE) as usize; // of 32 bits at least
+                    Reading::Busy(spawn_blocking(move || read(file, len)))
+                }
+                Reading::Busy(mut task) => match Pin::new(&mut task).poll(cx) {
+                    Poll::Pending => {
+                        self.file = Reading::Busy(task);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(result) => match result.unwrap_or_else(|_| Err(cancelled())) {
+                        Ok((file, data)) => {
+                            self.file = Reading::Idle(file);
+                            self.left -= data.len() as u64;
+                            return Poll::Ready(Some(Ok(Frame::data(data))));
+                        }
+                        Err(error) => {
+                            (self.left, self.trailers) = (0, None);
+                            let what =
+                                "the request's body could not be read from its temporary file";
+                            return Poll::Ready(Some(Err(failed(what, error))));
+                        }
+                    },
+                },
+                Reading::Idle(_) | Reading::Ended => {
+                    return Poll::Ready(
+                        self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))),
+                    );
+                }
+            };
+        }
+    }
+}
+
+fn read(mut file: File, len: usize) -> io::Result<(File, Bytes)> {
+    let mut data = BytesMut::zeroed(len);
+    file.read_exact(&mut data)?;
+    Ok((file, data.freeze()))
+}
+
+/// The runtime is shutting down.
+fn cancelled() -> io::Error {
+    io::Error::other("the runtime ended the task")
+}
+
+fn failed(what: &'static str, error: io::Error) -> Error {
+    Error::new(ErrorKind::Spool, what).with_source(error)
+}
+
+/// Makes a file ready to be read from its beginning.
+pub(super) fn rewound(mut file: File) -> Result<File, Error> {
+    file.rewind().map_err(|error| failed("the temporary file could not be read", error))?;
+    Ok(file)
+}
