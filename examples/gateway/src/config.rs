@@ -1,7 +1,7 @@
 //! The configuration file.
 
+mod bodies;
 mod origin;
-mod payload;
 mod verify;
 
 use std::{collections::BTreeMap, error::Error, fmt, net::SocketAddr, ops::Range};
@@ -11,13 +11,18 @@ use http::Method;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 use tower_sigv4::{
+    body::BodyBudget,
     credentials::{CredentialsCache, EnvironmentCredentials},
     origin::{OriginRules, Rule},
     sigv4::Identity,
 };
 
 pub(crate) use self::verify::Guard;
-use self::{origin::OriginSection, verify::VerifySection};
+use self::{
+    bodies::{Bodies, BodiesSection},
+    origin::OriginSection,
+    verify::VerifySection,
+};
 
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
@@ -29,6 +34,7 @@ pub(crate) struct Config {
     credentials: CredentialsCache,
     rules: OriginRules,
     verify: Option<Guard>,
+    budget: BodyBudget,
     origins: usize,
     routes: usize,
 }
@@ -41,9 +47,10 @@ impl Config {
             ConfigError::new(text, error.span(), without_value(error.message()))
         })?;
         let credentials = file.credentials.cache(text)?;
+        let bodies = file.bodies.build(text)?;
         let mut origins = BTreeMap::new();
         for origin in &file.origin {
-            let built = origin.build(text)?;
+            let built = origin.build(text, &bodies)?;
             if origins.insert(origin.name.get_ref().as_str(), built).is_some() {
                 let message = format!("a second origin is named {:?}", origin.name.get_ref());
                 return Err(ConfigError::new(text, Some(origin.name.span()), message));
@@ -66,7 +73,8 @@ impl Config {
         Ok(Self {
             listen: file.server.listen,
             credentials,
-            verify: file.guard(text, &rules)?,
+            verify: file.guard(text, &rules, &bodies)?,
+            budget: bodies.budget,
             rules,
             origins: file.origin.len(),
             routes: file.route.len(),
@@ -83,6 +91,11 @@ impl Config {
 
     pub(crate) fn rules(&self) -> OriginRules {
         self.rules.clone()
+    }
+
+    /// What all bodies together may hold.
+    pub(crate) fn budget(&self) -> BodyBudget {
+        self.budget.clone()
     }
 
     pub(crate) fn guard(&self) -> Option<Guard> {
@@ -156,6 +169,8 @@ struct File {
     server: Server,
     #[serde(default)]
     credentials: CredentialsSection,
+    #[serde(default)]
+    bodies: BodiesSection,
     verify: Option<VerifySection>,
     #[serde(default)]
     origin: Vec<OriginSection>,
@@ -164,7 +179,12 @@ struct File {
 }
 
 impl File {
-    fn guard(&self, text: &str, rules: &OriginRules) -> Result<Option<Guard>, ConfigError> {
+    fn guard(
+        &self,
+        text: &str,
+        rules: &OriginRules,
+        bodies: &Bodies,
+    ) -> Result<Option<Guard>, ConfigError> {
         let Some(section) = &self.verify else {
             let mut asked = self.route.iter().filter_map(|route| route.verify.as_ref());
             return match asked.find(|verify| *verify.get_ref()) {
@@ -190,6 +210,7 @@ impl File {
         // An origin's own limit holds as well, once the caller is known.
         let limit = self.origin.iter().map(OriginSection::body_limit).max();
         let layer = section.build(text, limit.unwrap_or_default())?;
+        let layer = layer.with_body_budget(bodies.budget.clone());
         let verified = self.route.iter().map(RouteSection::is_verified).collect();
         Ok(Some(Guard::new(layer, rules.clone(), verified)))
     }

@@ -49,7 +49,10 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
     let client = client()?;
     let signing = ServiceBuilder::new()
         .map_response(for_client)
-        .layer(SigningLayer::new(config.credentials(), config.rules()))
+        .layer(
+            SigningLayer::new(config.credentials(), config.rules())
+                .with_body_budget(config.budget()),
+        )
         .service_fn(move |request| send(client.clone(), request));
     let stack = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(answer))

@@ -40,13 +40,21 @@ async fn a_request_reaches_its_origin_with_the_body_it_has_in_every_mode() {
         ("unsigned-trailer", &put, 201, "x-amz-trailer: x-amz-checksum-crc32"),
         ("unsigned-trailer", &policy, 201, "content-length: 3"),
         ("chunked", &upload, 411, ""),
+        ("spool", &get, 201, ""),
+        ("spool", &put, 201, "content-length: 3"),
+        ("spool", &upload, 201, "content-length: 3"),
         ("auto", &get, 201, ""),
         ("auto", &put, 201, "content-length: 3"),
         ("auto", &upload, 201, "content-length: 3"),
     ] {
         let origin = TestOrigin::start("HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n").await;
         let url = format!("http://{}", origin.address);
+        let spool = std::env::temp_dir();
         let config = config(&url, &format!("payload = \"{mode}\""))
+            .replace(
+                "[credentials]",
+                &format!("[bodies]\nspool_directory = {spool:?}\n[credentials]"),
+            )
             .replace("\"execute-api\"", "\"s3\"")
             .replace("\"PUT\"", "\"PUT\", \"DELETE\"");
         let gateway = Gateway::configured(&config);

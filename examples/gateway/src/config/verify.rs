@@ -52,6 +52,8 @@ pub(super) struct VerifySection {
     keys_file_env: Option<Spanned<String>>,
     #[serde(default)]
     unsigned_payload: bool,
+    #[serde(default)]
+    body: Body,
     /// Headers that must be signed where they are present, besides `host` and `x-amz-*`.
     required_headers: Option<Vec<Spanned<String>>>,
     /// Those of `x-amz-*` that something before the gateway adds.
@@ -61,6 +63,15 @@ pub(super) struct VerifySection {
     explain: bool,
     #[serde(default)]
     key: Vec<Key>,
+}
+
+/// When a body is compared with what was signed.
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Body {
+    #[default]
+    Collected,
+    Streamed,
 }
 
 /// A file of keys.
@@ -109,7 +120,10 @@ impl VerifySection {
             return Err(ConfigError::new(text, Some(self.service.span()), message.to_owned()));
         }
         let keys = StaticKeys::new(keys).map_err(at_section)?;
-        let check = BodyCheck::Collected { limit: body_limit };
+        let check = match self.body {
+            Body::Collected => BodyCheck::Collected { limit: body_limit },
+            Body::Streamed => BodyCheck::Streamed,
+        };
         Ok(VerifyLayer::new(keys, settings).with_body_check(check))
     }
 }
