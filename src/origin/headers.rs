@@ -1,7 +1,7 @@
 //! What must not go on: headers of the connection, and those of an old signature.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request::Parts};
 use smallvec::SmallVec;
 
 use super::wire;
@@ -39,6 +39,30 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 /// As [`remove_hop_by_hop`], and removes an old signature as well.
 pub(super) fn remove_signature(headers: &mut HeaderMap) {
     strip(headers, |name| is_hop_by_hop(name) || is_signature(name));
+}
+
+/// True for a request that opens a WebSocket (RFC 6455, section 4.1), and so makes something else of its
+/// connection.
+pub(super) fn opens_websocket(parts: &Parts) -> bool {
+    let headers = &parts.headers;
+    let mut protocols = headers.get_all(header::UPGRADE).iter();
+    let websocket =
+        |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
+    parts.method == Method::GET
+        && parts.version == Version::HTTP_11
+        && protocols.next().is_some_and(websocket)
+        && protocols.next().is_none()
+        && connection_options(headers).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+        && headers.contains_key(header::SEC_WEBSOCKET_KEY)
+        && ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
+            .iter()
+            .any(|name| headers.contains_key(name))
+}
+
+/// Says that a request opens a WebSocket, on its next connection as on the one before.
+pub(super) fn open_websocket(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {

@@ -25,7 +25,8 @@
 //! written, and to an S3 origin so do dot segments, since they may be part of a key. An origin that
 //! decodes twice, or reads `;` or `\` as a separator, needs a rule of its own.
 //!
-//! What belongs to the connection goes, as [`remove_hop_by_hop`] says. Cookie lines that HTTP/2 has split
+//! What belongs to the connection goes, as [`remove_hop_by_hop`] says, but for the `connection` and
+//! `upgrade` of a request that opens a WebSocket: whoever sends it is to expect a `101`. Cookie lines that HTTP/2 has split
 //! are joined. Where the layer signs, an old signature goes too: `authorization`, `x-amz-date`,
 //! `x-amz-content-sha256`, the session token and the `X-Amz-*` parameters of a presigned URL.
 

@@ -19,6 +19,7 @@ pub(crate) fn rewrite(
     let origin = &destination.origin;
     let uri = uri(parts, destination, signs)?;
     let host = parts.headers.remove(header::HOST);
+    let opens_websocket = headers::opens_websocket(parts);
     match signs {
         true => headers::remove_signature(&mut parts.headers),
         false => headers::remove_hop_by_hop(&mut parts.headers),
@@ -28,6 +29,9 @@ pub(crate) fn rewrite(
         .headers
         .try_reserve(ADDED)
         .map_err(|_| Error::request("the request has more headers than can be sent; send fewer"))?;
+    if opens_websocket {
+        headers::open_websocket(&mut parts.headers);
+    }
     if origin.options().forwarded {
         let reached = host_of(&parts.uri).or(host);
         let peer = parts.extensions.get::<Peer>();
@@ -40,7 +44,7 @@ pub(crate) fn rewrite(
 }
 
 /// Headers that rewriting and signing add at most, reserved at once.
-const ADDED: usize = 11;
+const ADDED: usize = 13;
 
 fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Error> {
     let origin = &destination.origin;

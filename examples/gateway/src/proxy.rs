@@ -68,7 +68,9 @@ fn with_known_end(request: Request<TimeoutBody<Body>>) -> Request<Body> {
     let framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
         .iter()
         .any(|name| request.headers().contains_key(name));
-    request.map(|body| if framed { Body::new(body) } else { Body::empty() })
+    let mut request = request.map(|body| if framed { Body::new(body) } else { Body::empty() });
+    request.headers_mut().remove(header::UPGRADE); // connections are not handed through
+    request
 }
 
 type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;

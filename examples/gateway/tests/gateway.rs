@@ -245,6 +245,18 @@ async fn an_origin_that_switches_protocols_unasked_is_a_bad_gateway() {
     assert_eq!(exchange(gateway.address, request).await.status, 502);
 }
 
+#[tokio::test]
+async fn a_request_for_a_websocket_goes_on_as_any_other() {
+    let origin =
+        TestOrigin::start("HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n").await;
+    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
+    let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close, upgrade\r\n\
+        upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    assert_eq!(exchange(gateway.address, request).await.status, 426);
+    let seen = origin.seen();
+    assert!(seen.len() == 1 && !seen[0].to_ascii_lowercase().contains("upgrade"), "{seen:?}");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_second_signal_ends_what_the_first_would_wait_for() {
