@@ -43,7 +43,20 @@ pub fn contender<'a, T>(name: &'static str, mut op: impl FnMut() -> T + 'a) -> C
 /// # Panics
 ///
 /// With fewer than two contenders.
-pub fn compare(title: &str, mut contenders: Vec<Contender<'_>>) {
+pub fn compare(title: &str, contenders: Vec<Contender<'_>>) {
+    table(title, None, contenders);
+}
+
+/// The same for operations on so many bytes, with a column of MiB/s from the net time.
+///
+/// # Panics
+///
+/// With fewer than two contenders.
+pub fn compare_bytes(title: &str, bytes: usize, contenders: Vec<Contender<'_>>) {
+    table(title, Some(bytes), contenders);
+}
+
+fn table(title: &str, bytes: Option<usize>, mut contenders: Vec<Contender<'_>>) {
     assert!(contenders.len() >= 2, "a base and a contender at least");
     let iterations: Vec<u32> = contenders.iter_mut().map(calibrate).collect();
     let rounds: Vec<Vec<f64>> = (0..ROUNDS)
@@ -54,14 +67,19 @@ pub fn compare(title: &str, mut contenders: Vec<Contender<'_>>) {
         .collect();
 
     let [middle, min, net, ratio] = ["median", "min", "net", "ratio"];
-    println!("\n{title:<26}{middle:>11}{min:>11}{net:>11}{ratio:>8}");
+    let speed = if bytes.is_some() { "MiB/s" } else { "" };
+    println!("\n{title:<26}{middle:>11}{min:>11}{net:>11}{ratio:>8}{speed:>9}");
     let net_of = |round: &[f64], i: usize| round[i] - round[0];
     for (i, (name, _)) in contenders.iter().enumerate() {
         let times = sorted(rounds.iter().map(|round| round[i]));
         let net = median(rounds.iter().map(|round| net_of(round, i)));
         let ratio = median(rounds.iter().map(|round| net_of(round, i) / net_of(round, 1)));
         let (middle, min) = (times[ROUNDS / 2], times[0]);
-        println!("  {name:<24}{middle:>11.0}{min:>11.0}{net:>11.0}{ratio:>8.3}");
+        print!("  {name:<24}{middle:>11.0}{min:>11.0}{net:>11.0}{ratio:>8.3}");
+        match bytes {
+            Some(bytes) if i > 0 => println!("{:>9.0}", bytes as f64 / net * 1e9 / 1_048_576.0),
+            _ => println!(),
+        }
     }
 }
 

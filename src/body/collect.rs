@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     error::{BoxError, Error, ErrorKind},
-    sigv4::PayloadHash,
+    sigv4::{Payload, PayloadHash},
 };
 
 pin_project! {
@@ -29,7 +29,7 @@ pin_project! {
         #[pin]
         body: B,
         frames: Frames,
-        hash: Sha256,
+        hash: Option<Sha256>,
         // Bytes received.
         len: u64,
         limit: u64,
@@ -77,7 +77,12 @@ where
         Ok(Self { announced: size.exact(), ..Self::unknown(body, limit, too_large) })
     }
 
-    /// The same; of more than `held` bytes all go to a temporary file in this directory.
+    /// The same, but that nobody asks for the hash, where the bytes have been verified.
+    pub(crate) fn unhashed(body: B, limit: u64) -> Result<Self, Error> {
+        Ok(Self { hash: None, ..Self::new(body, limit)? })
+    }
+
+    /// As [`new`](Collect::new); of more than `held` bytes all go to a temporary file in this directory.
     pub(crate) fn spooled(
         body: B,
         limit: u64,
@@ -96,7 +101,7 @@ where
         Self {
             body,
             frames: Frames::default(),
-            hash: Sha256::new(),
+            hash: Some(Sha256::new()),
             len: 0,
             limit,
             announced: None,
@@ -148,7 +153,7 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    type Output = Result<(Collected, PayloadHash), Error>;
+    type Output = Result<(Collected, Payload), Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -183,7 +188,9 @@ where
                     if *this.len > *this.limit {
                         return Poll::Ready(Err((this.over)(*this.len, *this.limit)));
                     }
-                    this.hash.update(&data);
+                    if let Some(hash) = this.hash {
+                        hash.update(&data);
+                    }
                     this.frames.push(data);
                     if let Some(spill) = this.spill
                         && spill.wants(this.frames.len())
@@ -208,9 +215,10 @@ where
                 format!("the request's body ended after {len} bytes of {announced} announced"),
             )));
         }
-        let hash = match len {
-            0 => PayloadHash::EMPTY,
-            _ => PayloadHash::from_digest(mem::take(this.hash).finalize().into()),
+        let payload = match this.hash.take() {
+            None => Payload::Unsigned,
+            Some(_) if len == 0 => PayloadHash::EMPTY.into(),
+            Some(hash) => PayloadHash::from_digest(hash.finalize().into()).into(),
         };
         let file = this.spill.take().and_then(Spill::into_file);
         let file = file.map(rewound).transpose()?.map(|file| (file, len));
@@ -218,7 +226,7 @@ where
             room.shrink(if file.is_some() { Spill::PIECE } else { len });
             Arc::new(room)
         });
-        Poll::Ready(Ok((Collected { frames: mem::take(this.frames), file, room }, hash)))
+        Poll::Ready(Ok((Collected { frames: mem::take(this.frames), file, room }, payload)))
     }
 }
 

@@ -117,10 +117,10 @@ where
                 },
                 StateProj::Collecting { pending, body } => match ready!(body.poll(cx)) {
                     Err(error) => State::Failed { error: Some(error) },
-                    Ok((collected, hash)) => {
+                    Ok((collected, payload)) => {
                         let ready = pending.take().expect("taken once");
                         let body = SignedBody::collected(collected);
-                        ready.sign_or_load(Signable::Whole(body, hash.into()))
+                        ready.sign_or_load(Signable::Whole(body, payload))
                     }
                 },
                 StateProj::Loading { pending, load } => match ready!(load.as_mut().poll(cx)) {

@@ -15,8 +15,13 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    BodyCheck, Claim, KeyLookup, Rejection, RejectionKind, ResponseBody, Verified, answer::answer,
-    claim::Said, head, keys::Found, layer::Shared, verifier::check_payload,
+    BodyCheck, Claim, KeyLookup, Rejection, RejectionKind, ResponseBody, Verified,
+    answer::answer,
+    claim::Said,
+    head,
+    keys::Found,
+    layer::Shared,
+    verifier::{check_payload, mismatch},
 };
 use crate::{
     body::{Collect, Collected, Dechunk, Reserved, VerifiedBody, Waiting},
@@ -176,7 +181,7 @@ impl<S> Pending<S> {
                 self.call(Some(verified), VerifiedBody::checked(body, hash))
             }
             Ok(Step::Collect(limit, awaited)) => {
-                self.collect(awaited, VerifiedBody::unverified(body), limit)
+                self.collect(awaited, Collect::new(VerifiedBody::unverified(body), limit))
             }
             Ok(Step::Chunks(verified, chunks)) => self.dechunk(verified, chunks, body),
             Err(rejection) => self.refuse(rejection),
@@ -199,7 +204,7 @@ impl<S> Pending<S> {
         match self.shared.body {
             BodyCheck::Collected { limit } => {
                 let body = VerifiedBody::chunked(Dechunk::new(body, chunks, limit));
-                self.collect(Awaited::Chunks(verified), body, limit)
+                self.collect(Awaited::Chunks(verified), Collect::unhashed(body, limit))
             }
             BodyCheck::Streamed => {
                 let body = Dechunk::new(body, chunks, LARGEST_CHUNK);
@@ -212,8 +217,7 @@ impl<S> Pending<S> {
     fn collect<B>(
         mut self,
         awaited: Awaited,
-        body: VerifiedBody<B>,
-        limit: u64,
+        body: Result<Collect<VerifiedBody<B>>, Error>,
     ) -> State<S, B, S::Future>
     where
         S: Service<Request<VerifiedBody<B>>>,
@@ -221,9 +225,7 @@ impl<S> Pending<S> {
         B::Error: Into<BoxError>,
     {
         let budget = self.shared.budget.as_ref();
-        let body = Collect::new(body, limit)
-            .and_then(|body| body.reserve(budget, &mut self.head.extensions));
-        match body {
+        match body.and_then(|body| body.reserve(budget, &mut self.head.extensions)) {
             Ok(Reserved::Now(body)) => State::Collecting { pending: Some((self, awaited)), body },
             Ok(Reserved::Later(room, body)) => {
                 State::Waiting { pending: Some((self, awaited, body)), room }
@@ -236,26 +238,27 @@ impl<S> Pending<S> {
     fn collected<B>(
         mut self,
         awaited: Awaited,
-        collected: Result<(Collected, PayloadHash), Error>,
+        collected: Result<(Collected, Payload), Error>,
     ) -> State<S, B, S::Future>
     where
         S: Service<Request<VerifiedBody<B>>>,
     {
-        let (collected, hash) = match collected {
+        let (collected, payload) = match collected {
             Ok(collected) => collected,
             Err(error) => return self.refuse_body(error),
         };
-        let verified = match awaited {
-            Awaited::Chunks(verified) => Ok(verified),
-            Awaited::Comparison(verified, signed) => {
+        let verified = match (awaited, payload) {
+            (Awaited::Chunks(verified), _) => Ok(verified),
+            (Awaited::Comparison(verified, signed), Payload::Hash(hash)) => {
                 check_payload(&signed, &hash).map(|()| verified)
             }
-            Awaited::Signature(key) => {
+            (Awaited::Signature(key), Payload::Hash(hash)) => {
                 let verifier = &self.shared.verifier;
                 let claim = verifier.claim(&self.head, self.now);
                 let accepted = claim.and_then(|claim| verifier.verify(claim, &key, &hash));
                 accepted.map(|accepted| accepted.to_verified())
             }
+            (_, Payload::Unsigned) => Err(mismatch()),
         };
         match verified {
             Ok(verified) => {

@@ -211,10 +211,14 @@ pub(super) fn check_payload(signed: &PayloadHash, received: &PayloadHash) -> Res
     if signed.ct_eq(received) {
         return Ok(());
     }
-    Err(Rejection::new(
+    Err(mismatch())
+}
+
+pub(super) fn mismatch() -> Rejection {
+    Rejection::new(
         RejectionKind::PayloadMismatch,
         "the body's hash is not that in x-amz-content-sha256",
-    ))
+    )
 }
 
 impl fmt::Debug for Verifier {

@@ -1,0 +1,236 @@
+//! The time and the memory that a body takes in each mode, against the hash alone, in one run.
+//!
+//! ```text
+//! cargo bench -p tower-sigv4-benches --bench body
+//! ```
+//!
+//! One operation sends, or receives, a body of 8 MiB in frames of 64 KiB. The time to make the frames and
+//! to go through them is measured by itself and subtracted. They are slices of one allocation when time is
+//! measured, so that the hash reads what is in the cache, for every contender alike; where memory is
+//! measured each is an allocation of its own, as a connection makes them.
+//!
+//! What is to be hashed twice is not: a chunk's hash is all that is signed of it. So the hash of the body
+//! is the least that any mode but the unsigned ones can take. The files are in the directory for temporary
+//! files.
+
+use std::{
+    convert::Infallible,
+    env,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Empty};
+use peak_alloc::PeakAlloc;
+use sha2::{Digest, Sha256};
+use tokio::runtime::{Builder, Runtime};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sigv4::{
+    Clock, SigningLayer, SigningSettings, VerifyLayer,
+    credentials::Credentials,
+    origin::{Direct, PayloadMode, Spool},
+    sigv4::{Checksum, ChunkSize},
+    verify::{BodyCheck, PayloadKind, RejectionKind, StaticKeys, VerifySettings},
+};
+use tower_sigv4_benches::{
+    Contender, compare_bytes, contender,
+    request::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, TIME},
+};
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+const FRAME: usize = 64 * 1024;
+const LEN: usize = 8 * 1024 * 1024;
+
+/// The frames of a body.
+#[derive(Clone)]
+struct Frames {
+    all: Bytes,
+    /// Each frame is copied.
+    copied: bool,
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let len = FRAME.min(self.all.len());
+        let data = self.all.split_to(len);
+        let data = if self.copied { Bytes::copy_from_slice(&data) } else { data };
+        Poll::Ready((len > 0).then(|| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.all.len() as u64)
+    }
+}
+
+/// Goes through a body as a connection does, and says how long it is.
+async fn drain<B>(body: B) -> usize
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<tower_sigv4::BoxError>,
+{
+    let mut body = std::pin::pin!(body);
+    let mut len = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(Into::into).expect("a frame");
+        len += frame.data_ref().map_or(0, Bytes::len);
+    }
+    len
+}
+
+fn credentials() -> Credentials {
+    Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "benchmark")
+}
+
+fn clock() -> Clock {
+    Clock::manual(UNIX_EPOCH + Duration::from_secs(TIME))
+}
+
+fn layer(mode: PayloadMode) -> SigningLayer {
+    let settings = SigningSettings::new("s3", REGION).expect("a scope");
+    let held = if mode == PayloadMode::Spool { 1024 * 1024 } else { LEN as u64 };
+    let target = Direct::new(settings)
+        .with_payload(mode)
+        .with_body_limit(held)
+        .with_spool(Spool::new(env::temp_dir()).expect("a directory"));
+    SigningLayer::new(credentials(), target).with_clock(clock())
+}
+
+fn put(body: Frames) -> Request<Frames> {
+    Request::put("https://bucket.s3.us-east-1.amazonaws.com/key").body(body).expect("a request")
+}
+
+fn chunked() -> PayloadMode {
+    PayloadMode::Chunked(ChunkSize::default())
+}
+
+fn chunked_trailer() -> PayloadMode {
+    PayloadMode::ChunkedTrailer(ChunkSize::default(), Checksum::Crc64Nvme)
+}
+
+fn unsigned_trailer() -> PayloadMode {
+    PayloadMode::UnsignedTrailer(Checksum::Crc64Nvme)
+}
+
+/// All that is done with these frames, by whom.
+fn sending<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
+    let mut contenders = ground(runtime, frames);
+    for (name, mode) in [
+        ("buffer", PayloadMode::Buffer),
+        ("spool", PayloadMode::Spool),
+        ("unsigned", PayloadMode::Unsigned),
+        ("chunked", chunked()),
+        ("chunked, CRC-64/NVME", chunked_trailer()),
+        ("unsigned, CRC-64/NVME", unsigned_trailer()),
+    ] {
+        let (frames, layer) = (frames.clone(), layer(mode));
+        let send = service_fn(async |request: Request<_>| {
+            Ok::<_, Infallible>(Response::new(drain(request.into_body()).await))
+        });
+        let client = layer.layer(send);
+        contenders.push(contender(name, move || {
+            let sent = runtime.block_on(client.clone().oneshot(put(frames.clone())));
+            assert!(sent.expect("sent").into_body() >= LEN);
+        }));
+    }
+    contenders
+}
+
+/// What is subtracted, and what the others are compared with.
+fn ground<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
+    let (passed, hashed) = (frames.clone(), frames.clone());
+    vec![
+        contender("the frames alone", move || runtime.block_on(drain(passed.clone()))),
+        contender("SHA-256", move || {
+            let mut hash = Sha256::new();
+            runtime.block_on(async {
+                let mut body = hashed.clone();
+                while let Some(Ok(frame)) = body.frame().await {
+                    hash.update(frame.data_ref().expect("data"));
+                }
+            });
+            hash.finalize()
+        }),
+    ]
+}
+
+/// A request as it is received, in this mode.
+fn received(runtime: &Runtime, mode: PayloadMode, all: &Bytes) -> (Parts, Bytes) {
+    let keep = service_fn(async |request: Request<_>| Ok::<_, Infallible>(Response::new(request)));
+    let request = put(Frames { all: all.clone(), copied: false });
+    let sent = layer(mode).layer(keep).oneshot(request);
+    let (head, body) = runtime.block_on(sent).expect("sent").into_body().into_parts();
+    (head, runtime.block_on(body.collect()).expect("a body").to_bytes())
+}
+
+fn receiving<'a>(runtime: &'a Runtime, all: &Bytes, copied: bool) -> Vec<Contender<'a>> {
+    let mut contenders = ground(runtime, &Frames { all: all.clone(), copied });
+    for (name, mode, check) in [
+        ("hash, collected", PayloadMode::Buffer, BodyCheck::Collected { limit: LEN as u64 }),
+        ("hash, streamed", PayloadMode::Buffer, BodyCheck::Streamed),
+        ("chunks, collected", chunked(), BodyCheck::Collected { limit: LEN as u64 }),
+        ("chunks, streamed", chunked(), BodyCheck::Streamed),
+        ("chunks, CRC-64/NVME", chunked_trailer(), BodyCheck::Streamed),
+        ("unsigned, CRC-64/NVME", unsigned_trailer(), BodyCheck::Streamed),
+    ] {
+        let (head, body) = received(runtime, mode, all);
+        let frames = Frames { all: body, copied };
+        let settings = VerifySettings::new("s3", REGION).expect("a scope");
+        let keys = StaticKeys::new([credentials()]).expect("a key");
+        let layer = VerifyLayer::new(keys, settings.add_payload_kind(PayloadKind::Unsigned))
+            .with_clock(clock())
+            .with_body_check(check);
+        let read = service_fn(async |request: Request<_>| {
+            assert_eq!(drain(request.into_body()).await, LEN);
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        });
+        let server = layer.layer(read);
+        contenders.push(contender(name, move || {
+            let request = Request::from_parts(head.clone(), frames.clone());
+            let Ok(response) = runtime.block_on(server.clone().oneshot(request));
+            assert_eq!(response.extensions().get::<RejectionKind>(), None);
+        }));
+    }
+    contenders
+}
+
+/// Prints what each holds at most, beyond what there was.
+fn peaks(title: &str, contenders: Vec<Contender<'_>>) {
+    println!("\n{title:<26}{:>11}", "peak KiB");
+    for (name, mut run) in contenders {
+        run(2); // fills its caches
+        ALLOCATOR.reset_peak_usage();
+        let before = ALLOCATOR.current_usage();
+        run(1);
+        let peak = ALLOCATOR.peak_usage().saturating_sub(before);
+        println!("  {name:<24}{:>11.0}", peak as f64 / 1024.0);
+    }
+}
+
+fn main() {
+    if !env::args().any(|arg| arg == "--bench") {
+        return; // run by `cargo test --benches`
+    }
+    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let all = Bytes::from((0..LEN).map(|at| (at % 251) as u8).collect::<Vec<_>>());
+    let frames = |copied| Frames { all: all.clone(), copied };
+    compare_bytes("sign: 8 MiB", LEN, sending(&runtime, &frames(false)));
+    compare_bytes("verify: 8 MiB", LEN, receiving(&runtime, &all, false));
+    peaks("sign: 8 MiB", sending(&runtime, &frames(true)));
+    peaks("verify: 8 MiB", receiving(&runtime, &all, true));
+}
