@@ -73,7 +73,8 @@ impl Options {
             ));
         }
         let service = self.settings.service();
-        let takes_chunks = is_s3_family(service) && self.presigned.is_none();
+        let regions = self.settings.region_set();
+        let takes_chunks = is_s3_family(service) && self.presigned.is_none() && regions.is_none();
         match plan {
             BodyPlan::ChunkLarge(_, spool) if !takes_chunks => Ok(BodyPlan::Collect(spool)),
             BodyPlan::Chunk(..) | BodyPlan::Framed(_) if !is_s3_family(service) => {
@@ -85,6 +86,15 @@ impl Options {
                 Err(Error::config(
                     "chunks cannot go with a signature in the query; choose another payload mode",
                 ))
+            }
+            BodyPlan::Chunk(_, framing) | BodyPlan::Framed(framing)
+                if regions.is_some() && framing.is_signed() =>
+            {
+                Err(Error::config(format!(
+                    "chunks cannot be signed for the region set {:?}; choose another payload mode, or \
+                     settings for one region",
+                    self.settings.region(),
+                )))
             }
             plan => Ok(plan),
         }

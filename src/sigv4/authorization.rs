@@ -10,21 +10,35 @@ use memchr::{memchr, memchr2_iter};
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
 
-use super::{encode, identity::is_access_key_id, signature::ALGORITHM};
+#[cfg(feature = "sigv4a")]
+use super::v4a;
+use super::{
+    encode,
+    identity::is_access_key_id,
+    signature::{ALGORITHM, ALGORITHM_4A},
+};
 
 /// What a request claims to be signed with, taken apart and not yet held to anything.
 pub(crate) struct Authorization<'a> {
     pub(crate) access_key_id: Cow<'a, str>,
     pub(crate) date: &'a str,
+    /// Empty in version 4a, whose scope has none.
     pub(crate) region: &'a str,
     pub(crate) service: &'a str,
     pub(crate) terminator: &'a str,
     /// Not in upper case, sorted, each once.
     pub(crate) signed_headers: Names<'a>,
-    /// In lower-case hex.
-    pub(crate) signature: &'a [u8; 64],
+    pub(crate) given: Given<'a>,
     /// What the query says where the signature stands there.
     pub(crate) presigned: Option<Presigned<'a>>,
+}
+
+/// The signature, by the algorithm it is of.
+pub(crate) enum Given<'a> {
+    /// In lower-case hex.
+    Hmac(&'a [u8; 64]),
+    #[cfg(feature = "sigv4a")]
+    Ecdsa(v4a::Signature),
 }
 
 /// The rest of a presigned URL's parameters, as they are written.
@@ -55,27 +69,26 @@ pub(crate) enum Fault {
 pub(crate) const LONGEST: u64 = 7 * 24 * 60 * 60;
 
 impl<'a> Authorization<'a> {
-    /// Reads the one authorization that a request carries.
-    pub(crate) fn read(head: &'a Parts) -> Result<Self, Fault> {
+    /// Reads the one authorization that a request carries; one of version 4a if that is accepted.
+    pub(crate) fn read(head: &'a Parts, sigv4a: bool) -> Result<Self, Fault> {
         let mut headers = head.headers.get_all(header::AUTHORIZATION).iter();
         let query = head.uri.query().unwrap_or_default();
         match (headers.next(), headers.next(), Parameters::read(query)) {
             (None, None, None) if pairs(query).any(is_version_2) => Err(Fault::Algorithm),
             (None, None, None) => Err(Fault::Missing),
-            (None, None, Some(parameters)) => Self::from_query(&parameters?),
+            (None, None, Some(parameters)) => Self::from_query(&parameters?, sigv4a),
             (Some(value), None, None) => {
                 let text = str::from_utf8(value.as_bytes());
-                Self::from_header(text.map_err(|_| Fault::Malformed("bytes that are no text"))?)
+                let text = text.map_err(|_| Fault::Malformed("bytes that are no text"))?;
+                Self::from_header(text, sigv4a)
             }
             _ => Err(Fault::Several),
         }
     }
 
-    fn from_header(text: &'a str) -> Result<Self, Fault> {
+    fn from_header(text: &'a str, sigv4a: bool) -> Result<Self, Fault> {
         let (algorithm, fields) = split_once(text, b' ').unwrap_or((text, ""));
-        if algorithm != ALGORITHM {
-            return Err(Fault::Algorithm);
-        }
+        let is_4a = is_4a(algorithm, sigv4a)?;
         let [mut credential, mut signed_headers, mut signature] = [None; 3];
         for field in elements(fields, b',', false) {
             let (name, value) = split_once(field.trim_ascii(), b'=')
@@ -92,6 +105,7 @@ impl<'a> Authorization<'a> {
         }
         let missing = Fault::Malformed("Credential, SignedHeaders or Signature is missing");
         Self::new(
+            is_4a,
             credential.ok_or(missing)?,
             signed_headers.ok_or(missing)?,
             signature.ok_or(missing)?,
@@ -99,13 +113,11 @@ impl<'a> Authorization<'a> {
         )
     }
 
-    fn from_query(parameters: &Parameters<'a>) -> Result<Self, Fault> {
+    fn from_query(parameters: &Parameters<'a>, sigv4a: bool) -> Result<Self, Fault> {
         let required = |name: &str| {
             parameters.get(name).ok_or(Fault::Malformed("a parameter of the signature is missing"))
         };
-        if required("X-Amz-Algorithm")? != ALGORITHM {
-            return Err(Fault::Algorithm);
-        }
+        let is_4a = is_4a(required("X-Amz-Algorithm")?, sigv4a)?;
         let expires = required("X-Amz-Expires")?;
         let seconds = match expires.bytes().all(|byte| byte.is_ascii_digit()) {
             true => expires.parse().ok().filter(|seconds| (1..=LONGEST).contains(seconds)),
@@ -125,6 +137,7 @@ impl<'a> Authorization<'a> {
             content_sha256: parameters.get("X-Amz-Content-Sha256"),
         };
         Self::new(
+            is_4a,
             required("X-Amz-Credential")?,
             required("X-Amz-SignedHeaders")?,
             required("X-Amz-Signature")?,
@@ -133,6 +146,7 @@ impl<'a> Authorization<'a> {
     }
 
     fn new(
+        is_4a: bool,
         credential: &'a str,
         signed_headers: &'a str,
         signature: &'a str,
@@ -141,10 +155,12 @@ impl<'a> Authorization<'a> {
         let escaped = presigned.is_some();
         let mut parts = elements(credential, b'/', escaped);
         let mut part = || parts.next().unwrap_or_default();
-        let (id, date, region, service, terminator) = (part(), part(), part(), part(), part());
+        let (id, date) = (part(), part());
+        let region = if is_4a { "" } else { part() };
+        let (service, terminator) = (part(), part());
         if terminator.is_empty() || parts.next().is_some() {
             return Err(Fault::Malformed(
-                "Credential has to be ID/DATE/REGION/SERVICE/aws4_request",
+                "Credential has to be ID/DATE/REGION/SERVICE/aws4_request, in version 4a without REGION",
             ));
         }
         let access_key_id = match escaped {
@@ -166,8 +182,7 @@ impl<'a> Authorization<'a> {
                 "SignedHeaders has to hold names in lower case, sorted, each once",
             ));
         }
-        let signature = encode::read_hex(signature.as_bytes())
-            .ok_or(Fault::Malformed("Signature has to be 64 digits of lower-case hex"))?;
+        let given = Given::read(is_4a, signature.as_bytes())?;
         Ok(Self {
             access_key_id,
             date,
@@ -175,9 +190,50 @@ impl<'a> Authorization<'a> {
             service,
             terminator,
             signed_headers,
-            signature,
+            given,
             presigned,
         })
+    }
+
+    pub(crate) fn algorithm(&self) -> &'static str {
+        match self.hmac() {
+            Some(_) => ALGORITHM,
+            None => ALGORITHM_4A,
+        }
+    }
+
+    /// The signature, if it is not of version 4a.
+    pub(crate) fn hmac(&self) -> Option<&'a [u8; 64]> {
+        match self.given {
+            Given::Hmac(signature) => Some(signature),
+            #[cfg(feature = "sigv4a")]
+            Given::Ecdsa(_) => None,
+        }
+    }
+}
+
+impl<'a> Given<'a> {
+    fn read(is_4a: bool, hex: &'a [u8]) -> Result<Self, Fault> {
+        match is_4a {
+            #[cfg(feature = "sigv4a")]
+            true => v4a::read_signature(hex).map(Self::Ecdsa).ok_or(Fault::Malformed(
+                "Signature has to be one of ECDSA, in DER and lower-case hex",
+            )),
+            #[cfg(not(feature = "sigv4a"))]
+            true => Err(Fault::Algorithm), // no settings accept it
+            false => encode::read_hex(hex)
+                .map(Self::Hmac)
+                .ok_or(Fault::Malformed("Signature has to be 64 digits of lower-case hex")),
+        }
+    }
+}
+
+/// Whether an algorithm is that of version 4a, if it is one that is accepted.
+fn is_4a(algorithm: &str, sigv4a: bool) -> Result<bool, Fault> {
+    match algorithm {
+        ALGORITHM => Ok(false),
+        ALGORITHM_4A if sigv4a => Ok(true),
+        _ => Err(Fault::Algorithm),
     }
 }
 

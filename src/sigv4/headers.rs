@@ -11,6 +11,8 @@ pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-a
 /// `x-amz-decoded-content-length`
 pub(crate) const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName =
     HeaderName::from_static("x-amz-decoded-content-length");
+/// `x-amz-region-set`
+pub(crate) const X_AMZ_REGION_SET: HeaderName = HeaderName::from_static("x-amz-region-set");
 /// `x-amz-sdk-checksum-algorithm`
 pub(crate) const X_AMZ_SDK_CHECKSUM_ALGORITHM: HeaderName =
     HeaderName::from_static("x-amz-sdk-checksum-algorithm");
@@ -57,7 +59,7 @@ pub(crate) fn is_host(text: &str) -> bool {
 /// Decides which of a request's headers the signature covers.
 ///
 /// Whatever the policy says, `host` and the headers that signing itself adds (`x-amz-date`,
-/// `x-amz-content-sha256`, `x-amz-security-token`) are covered and `authorization` is not. A closure
+/// `x-amz-content-sha256`, `x-amz-region-set`, `x-amz-security-token`) are covered and `authorization` is not. A closure
 /// is a policy:
 ///
 /// ```

@@ -17,8 +17,11 @@ use zeroize::Zeroize;
 
 use super::scope::Scope;
 
-/// A derived key, keyed into its HMAC and ready to be cloned for each signature.
-pub(crate) struct SigningKey {
+/// A key that signs, keyed into its HMAC and ready to be cloned for each signature.
+pub(crate) type SigningKey = DerivedKey<Hmac<Sha256>>;
+
+/// What is derived from a secret, and what from.
+pub(crate) struct DerivedKey<K> {
     /// Kept alive, so that an equal pointer to the secret means an equal secret.
     credentials: Credentials,
     region: String,
@@ -26,35 +29,42 @@ pub(crate) struct SigningKey {
     day: u64,
     /// `20150830/us-east-1/service/aws4_request`
     scope: Vec<u8>,
-    mac: Hmac<Sha256>,
+    pub(super) key: K,
 }
 
-impl SigningKey {
+/// A kind of key, and how it is derived.
+pub(crate) trait Derive {
+    fn derive(credentials: &Credentials, scope: Scope<'_>) -> Self;
+}
+
+impl Derive for Hmac<Sha256> {
     fn derive(credentials: &Credentials, scope: Scope<'_>) -> Self {
         let secret = credentials.secret_access_key();
         let derived =
             generate_signing_key(secret, scope.time.system_time(), scope.region, scope.service);
         // HMAC fills a key shorter than its block with zeros (RFC 2104, section 2).
-        let mut block = Key::<Hmac<Sha256>>::default();
+        let mut block = Key::<Self>::default();
         block.iter_mut().zip(derived.as_ref()).for_each(|(to, from)| *to = *from);
-        let mac = Hmac::new(&block);
+        let mac = Self::new(&block);
         block.as_mut_slice().zeroize();
+        mac
+    }
+}
+
+impl<K: Derive> DerivedKey<K> {
+    fn derive(credentials: &Credentials, scope: Scope<'_>) -> Self {
         Self {
             credentials: credentials.clone(),
             region: scope.region.to_owned(),
             service: scope.service.to_owned(),
             day: scope.day(),
-            scope: [
-                scope.date(),
-                scope.region.as_bytes(),
-                scope.service.as_bytes(),
-                b"aws4_request",
-            ]
-            .join(&b'/'),
-            mac,
+            scope: scope.text(),
+            key: K::derive(credentials, scope),
         }
     }
+}
 
+impl<K> DerivedKey<K> {
     /// The secret is compared as well: who changes a secret and keeps its id gets another key.
     fn is_for(&self, credentials: &Credentials, scope: Scope<'_>) -> bool {
         self.is_by(credentials)
@@ -74,18 +84,20 @@ impl SigningKey {
         self.credentials.access_key_id()
     }
 
-    /// The credential scope: `20150830/us-east-1/service/aws4_request`.
+    /// The credential scope.
     pub(crate) fn scope(&self) -> &[u8] {
         &self.scope
     }
+}
 
+impl SigningKey {
     /// The HMAC, keyed.
     pub(crate) fn mac(&self) -> Hmac<Sha256> {
-        self.mac.clone()
+        self.key.clone()
     }
 }
 
-impl fmt::Debug for SigningKey {
+impl<K> fmt::Debug for DerivedKey<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
@@ -95,15 +107,17 @@ impl fmt::Debug for SigningKey {
 ///
 /// Readers take no lock: they see a snapshot of a list, which a writer replaces as a whole. Writes
 /// are rare, one for each set of credentials, scope and day.
-pub(crate) struct KeyCache {
-    lists: Box<[ArcSwap<Vec<Arc<SigningKey>>>]>,
+pub(crate) struct KeyCache<K = Hmac<Sha256>> {
+    lists: Box<[List<K>]>,
     /// Keys held at most in each list.
     capacity: usize,
     /// Spreads access key ids over the lists, in an order that no one can foresee.
     hasher: RandomState,
 }
 
-impl KeyCache {
+type List<K> = ArcSwap<Vec<Arc<DerivedKey<K>>>>;
+
+impl<K: Derive> KeyCache<K> {
     /// For one who signs: one key for each region and service in use, doubled for a while at midnight
     /// and when credentials change.
     pub(crate) fn for_signing() -> Self {
@@ -120,7 +134,7 @@ impl KeyCache {
         Self { lists, capacity, hasher: RandomState::new() }
     }
 
-    fn list(&self, credentials: &Credentials) -> &ArcSwap<Vec<Arc<SigningKey>>> {
+    fn list(&self, credentials: &Credentials) -> &List<K> {
         match &self.lists[..] {
             [only] => only,
             lists => {
@@ -135,7 +149,7 @@ impl KeyCache {
         &self,
         credentials: &Credentials,
         scope: Scope<'_>,
-        f: impl FnOnce(&SigningKey) -> T,
+        f: impl FnOnce(&DerivedKey<K>) -> T,
     ) -> T {
         self.with_if(credentials, scope, f, |_| true)
     }
@@ -145,7 +159,7 @@ impl KeyCache {
         &self,
         credentials: &Credentials,
         scope: Scope<'_>,
-        f: impl FnOnce(&SigningKey) -> T,
+        f: impl FnOnce(&DerivedKey<K>) -> T,
         keeps: impl FnOnce(&T) -> bool,
     ) -> T {
         let list = self.list(credentials);
@@ -153,7 +167,7 @@ impl KeyCache {
         if let Some(key) = held.iter().find(|key| key.is_for(credentials, scope)) {
             return f(key);
         }
-        let key = Arc::new(SigningKey::derive(credentials, scope));
+        let key = Arc::new(DerivedKey::derive(credentials, scope));
         let result = f(&key);
         if keeps(&result) {
             list.rcu(|keys| {
@@ -164,13 +178,15 @@ impl KeyCache {
         }
         result
     }
+}
 
+impl<K> KeyCache<K> {
     fn len(&self) -> usize {
         self.lists.iter().map(|list| list.load().len()).sum()
     }
 }
 
-impl fmt::Debug for KeyCache {
+impl<K> fmt::Debug for KeyCache<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyCache").field("keys", &self.len()).finish_non_exhaustive()
     }
@@ -204,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_key_is_derived_once_for_its_day_and_scope() {
-        let cache = KeyCache::for_signing();
+        let cache = <KeyCache>::for_signing();
         let noon = UNIX_EPOCH + Duration::from_secs(12 * 3600);
         let key = at(&cache, "secret", noon, "us-east-1");
         assert_eq!(at(&cache, "secret", noon, "us-east-1"), key);
@@ -215,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_key_at_hand_is_found_without_allocating() {
-        let cache = KeyCache::for_signing();
+        let cache = <KeyCache>::for_signing();
         let credentials = Credentials::new("AKID", "secret", None, None, "test");
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
         let scope = Scope { time: &time, region: "us-east-1", service: "s3" };
@@ -228,7 +244,7 @@ mod tests {
 
     #[test]
     fn both_days_are_kept_across_midnight() {
-        let cache = KeyCache::for_signing();
+        let cache = <KeyCache>::for_signing();
         let midnight = UNIX_EPOCH + Duration::from_secs(365 * 24 * 3600);
         let second = Duration::from_secs(1);
         let before = at(&cache, "secret", midnight - second, "us-east-1");
@@ -243,7 +259,7 @@ mod tests {
 
     #[test]
     fn another_secret_under_the_same_id_has_another_key() {
-        let cache = KeyCache::for_signing();
+        let cache = <KeyCache>::for_signing();
         for secret in ["secret", "secreu", "secre", "secrets", "secret"] {
             at(&cache, secret, UNIX_EPOCH, "us-east-1"); // compares the HMAC it is handed
         }
@@ -251,7 +267,7 @@ mod tests {
 
     #[test]
     fn the_cache_is_bounded() {
-        let cache = KeyCache::for_signing();
+        let cache = <KeyCache>::for_signing();
         for region in 0..256 * 2 {
             at(&cache, "secret", UNIX_EPOCH, &region.to_string());
         }
@@ -260,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_key_is_held_only_if_the_result_says_so() {
-        let cache = KeyCache::for_verifying();
+        let cache = <KeyCache>::for_verifying();
         let credentials = Credentials::new("AKID", "secret", None, None, "test");
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
         let scope = Scope { time: &time, region: "us-east-1", service: "s3" };
@@ -272,7 +288,7 @@ mod tests {
 
     #[test]
     fn callers_are_spread_over_lists_and_found_again() {
-        let cache = KeyCache::for_verifying();
+        let cache = <KeyCache>::for_verifying();
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
         let scope = Scope { time: &time, region: "us-east-1", service: "s3" };
         let callers: Vec<_> = (0..2000)
@@ -287,7 +303,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_key_is_printed() {
-        let cache = KeyCache::for_signing();
+        let cache = <KeyCache>::for_signing();
         at(&cache, "secret", UNIX_EPOCH, "us-east-1");
         let key = cache.lists[0].load().first().cloned();
         assert_eq!(format!("{key:?}"), "Some([redacted])");

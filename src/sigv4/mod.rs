@@ -26,13 +26,20 @@ mod identity;
 pub(crate) mod key;
 mod payload;
 pub(crate) mod presign;
+#[cfg(feature = "sigv4a")]
+mod region_set;
 pub(crate) mod scope;
 pub(crate) mod settings;
 pub(crate) mod signature;
 mod signer;
 pub(crate) mod target;
+#[cfg(feature = "sigv4a")]
+pub(crate) mod v4a;
 
 pub(crate) use self::checksum::Sum;
+#[cfg(feature = "sigv4a")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
+pub use self::region_set::RegionSet;
 pub use self::{
     checksum::Checksum,
     chunk::ChunkSize,

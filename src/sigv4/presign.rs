@@ -9,10 +9,9 @@ use super::{
     Explanation, Payload, SessionToken, Signer, SigningParams,
     authorization::{LONGEST, credential_name, pairs},
     encode,
-    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN},
+    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN},
     scope::Timestamp,
     settings::is_s3_family,
-    signature::{self, ALGORITHM},
     signer::{add_host, canonical},
     target,
 };
@@ -80,7 +79,7 @@ impl Signer {
         let mut hash = Sha256::new();
         canonical(&signed, params.settings, params.payload.as_bytes()).write(&mut hash);
         let hash = hash.finalize().into();
-        let signature = self.with_key(params, &time, |key| signature::sign(key, &time, &hash));
+        let signature = self.with_any_key(params, &time, |key| key.sign(&time, &hash));
 
         let mut query = signed.uri.query().unwrap_or_default().to_owned();
         add(&mut query, "X-Amz-Signature", &signature);
@@ -121,13 +120,19 @@ impl Signer {
     ) -> Result<(Parts, Timestamp), Error> {
         let seconds = check_expiry(expires)?;
         let mut parts = parts.clone();
-        for name in [AUTHORIZATION, X_AMZ_DATE, X_AMZ_CONTENT_SHA256, X_AMZ_SECURITY_TOKEN] {
+        for name in [
+            AUTHORIZATION,
+            X_AMZ_DATE,
+            X_AMZ_CONTENT_SHA256,
+            X_AMZ_REGION_SET,
+            X_AMZ_SECURITY_TOKEN,
+        ] {
             parts.headers.remove(name);
         }
         add_host(&mut parts)?;
         let (time, date) = self.stamp(params.time)?;
-        let scope = self.with_key(params, &time, |key| {
-            [key.access_key_id().as_bytes(), b"/", key.scope()].concat()
+        let (algorithm, credential) = self.with_any_key(params, &time, |key| {
+            (key.algorithm(), [key.access_key_id().as_bytes(), b"/", key.scope()].concat())
         });
         let mut names = Vec::new();
         canonical(&parts, params.settings, params.payload.as_bytes())
@@ -136,11 +141,14 @@ impl Signer {
         let kept = pairs(parts.uri.query().unwrap_or_default())
             .filter(|pair| !pair.is_empty() && credential_name(pair).is_none());
         let mut query = kept.collect::<Vec<_>>().join("&");
-        add(&mut query, "X-Amz-Algorithm", ALGORITHM.as_bytes());
-        add(&mut query, "X-Amz-Credential", &scope);
+        add(&mut query, "X-Amz-Algorithm", algorithm.as_bytes());
+        add(&mut query, "X-Amz-Credential", &credential);
         add(&mut query, "X-Amz-Date", date.as_bytes());
         add(&mut query, "X-Amz-Expires", itoa::Buffer::new().format(seconds).as_bytes());
         add(&mut query, "X-Amz-SignedHeaders", &names);
+        if let Some(regions) = params.settings.region_set() {
+            add(&mut query, "X-Amz-Region-Set", regions.as_bytes());
+        }
         // S3 takes the payload for unsigned if nothing is said of it; others hash what they receive.
         let taken_for_unsigned = is_s3_family(params.settings.service());
         if taken_for_unsigned != (params.payload == Payload::Unsigned) {

@@ -79,6 +79,7 @@ impl Timestamp {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'a> {
     pub(crate) time: &'a Timestamp,
+    /// Empty in version 4a, whose scope has none.
     pub(crate) region: &'a str,
     pub(crate) service: &'a str,
 }
@@ -87,6 +88,15 @@ impl Scope<'_> {
     /// The date of the scope: `20150830`.
     pub(crate) fn date(&self) -> &[u8] {
         &self.time.text[..8]
+    }
+
+    /// `20150830/us-east-1/service/aws4_request`, or `20150830/service/aws4_request`.
+    pub(crate) fn text(&self) -> Vec<u8> {
+        let service = self.service.as_bytes();
+        match self.region.as_bytes() {
+            b"" => [self.date(), service, b"aws4_request"].join(&b'/'),
+            region => [self.date(), region, service, b"aws4_request"].join(&b'/'),
+        }
     }
 
     /// The days since 1970 of that date.

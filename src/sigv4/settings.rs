@@ -2,6 +2,8 @@ use std::{fmt, sync::Arc};
 
 use http::header;
 
+#[cfg(feature = "sigv4a")]
+use super::RegionSet;
 use super::headers::{AllowList, SignedHeaders};
 use crate::error::Error;
 
@@ -30,7 +32,9 @@ use crate::error::Error;
 #[must_use]
 pub struct SigningSettings {
     service: Arc<str>,
+    /// Or the region set.
     region: Arc<str>,
+    multi_region: bool,
     path_form: PathForm,
     session_token: SessionToken,
     payload_header: bool,
@@ -90,15 +94,65 @@ impl SigningSettings {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if either is empty or holds anything but
     /// letters, digits, `-`, `_` and `.`, since it would break the credential scope apart.
     pub fn new(service: &str, region: &str) -> Result<Self, Error> {
-        check_scope_part("service", service, "execute-api")?;
         check_scope_part("region", region, "us-east-1")?;
+        Self::with_rules(service, region.into(), false)
+    }
+
+    /// The rules for a signing name and several regions: requests are signed by SigV4a
+    /// (`AWS4-ECDSA-P256-SHA256`), and each region of the set takes the signature.
+    ///
+    /// The hosts that want it are those of no region, such as S3's `*.accesspoint.s3-global.amazonaws.com`
+    /// and EventBridge's `*.endpoint.events.amazonaws.com`. A signature takes about 50 µs, where one
+    /// for a single region takes 2; bodies cannot be signed in chunks. The AWS IAM User Guide, "AWS
+    /// Signature Version 4 for API requests", "How AWS SigV4a works".
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    /// use http::Request;
+    /// use tower_sigv4::{
+    ///     SigningSettings,
+    ///     credentials::Credentials,
+    ///     sigv4::{Identity, PayloadHash, RegionSet, Signer, SigningParams},
+    /// };
+    ///
+    /// let settings = SigningSettings::multi_region("s3", RegionSet::new("us-east-1,eu-*")?)?;
+    /// assert_eq!(settings.region(), "us-east-1,eu-*");
+    ///
+    /// let identity =
+    ///     Identity::new(Credentials::new("AKIDEXAMPLE", "secret", None, None, "example"))?;
+    /// let url = "https://mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com/test.txt";
+    /// let (mut head, ()) = Request::get(url).body(()).unwrap().into_parts();
+    /// let time = UNIX_EPOCH + Duration::from_secs(1_440_938_160);
+    /// let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, time);
+    /// Signer::new().sign(&mut head, &params)?;
+    /// assert_eq!(head.headers["x-amz-region-set"], "us-east-1,eu-*");
+    /// assert!(head.headers["authorization"].to_str().unwrap().starts_with(
+    ///     "AWS4-ECDSA-P256-SHA256 Credential=AKIDEXAMPLE/20150830/s3/aws4_request, \
+    ///      SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-region-set, Signature=30"
+    /// ));
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the name cannot be a part of a credential
+    /// scope.
+    #[cfg(feature = "sigv4a")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
+    pub fn multi_region(service: &str, regions: RegionSet) -> Result<Self, Error> {
+        Self::with_rules(service, regions.into_text(), true)
+    }
+
+    fn with_rules(service: &str, region: Arc<str>, multi_region: bool) -> Result<Self, Error> {
+        check_scope_part("service", service, "execute-api")?;
         let signed_headers = match is_s3_family(service) {
             true => AllowList::default().add_header(header::RANGE),
             false => AllowList::default(),
         };
         Ok(Self {
             service: service.into(),
-            region: region.into(),
+            region,
+            multi_region,
             path_form: path_form(service),
             session_token: SessionToken::default(),
             payload_header: true,
@@ -139,10 +193,15 @@ impl SigningSettings {
         &self.service
     }
 
-    /// The region.
+    /// The region; of several the region set, such as `us-east-1,eu-*`.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.region
+    }
+
+    /// The region set, if it is signed for several.
+    pub(crate) fn region_set(&self) -> Option<&str> {
+        self.multi_region.then_some(&*self.region)
     }
 
     /// How the canonical path is formed.
@@ -187,13 +246,17 @@ pub(crate) fn path_form(service: &str) -> PathForm {
 }
 
 pub(crate) fn check_scope_part(what: &str, value: &str, example: &str) -> Result<(), Error> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if !value.is_empty() && value.bytes().all(legal) {
+    if is_scope_part(value) {
         return Ok(());
     }
     Err(Error::config(format!(
         "{what} {value:?} is not a part of a credential scope; give a name such as {example:?}"
     )))
+}
+
+pub(super) fn is_scope_part(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !text.is_empty() && text.bytes().all(legal)
 }
 
 #[cfg(test)]

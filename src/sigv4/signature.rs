@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use hmac::Mac;
 use http::HeaderValue;
+use smallvec::SmallVec;
 
 use super::{
     canonical::{CanonicalRequest, Length, Sink},
@@ -14,9 +15,44 @@ use super::{
 };
 
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// The algorithm of version 4a.
+pub(crate) const ALGORITHM_4A: &str = "AWS4-ECDSA-P256-SHA256";
 
 /// The lower-case hex of a signature.
 pub(crate) type Signature = [u8; 64];
+
+/// The same by any algorithm.
+pub(crate) type AnySignature = SmallVec<[u8; 64]>;
+
+/// A key that signs, by its algorithm, and what a request says of it.
+pub(crate) trait Sign {
+    fn algorithm(&self) -> &'static str;
+
+    fn access_key_id(&self) -> &str;
+
+    fn scope(&self) -> &[u8];
+
+    /// Signs the hash of a canonical request.
+    fn sign(&self, time: &Timestamp, canonical_request: &[u8; 32]) -> AnySignature;
+}
+
+impl Sign for SigningKey {
+    fn algorithm(&self) -> &'static str {
+        ALGORITHM
+    }
+
+    fn access_key_id(&self) -> &str {
+        self.access_key_id()
+    }
+
+    fn scope(&self) -> &[u8] {
+        self.scope()
+    }
+
+    fn sign(&self, time: &Timestamp, canonical_request: &[u8; 32]) -> AnySignature {
+        sign(self, time, canonical_request).into()
+    }
+}
 
 impl<M: Mac> Sink for MacSink<M> {
     fn put(&mut self, bytes: &[u8]) {
@@ -30,15 +66,16 @@ pub(super) struct MacSink<M>(pub(super) M);
 /// Writes the string to sign.
 pub(crate) fn write_string_to_sign(
     sink: &mut impl Sink,
+    algorithm: &str,
     time: &Timestamp,
-    key: &SigningKey,
+    scope: &[u8],
     canonical_request: &[u8; 32],
 ) {
-    sink.put(ALGORITHM.as_bytes());
+    sink.put(algorithm.as_bytes());
     sink.put(b"\n");
     sink.put(time.as_bytes());
     sink.put(b"\n");
-    sink.put(key.scope());
+    sink.put(scope);
     sink.put(b"\n");
     sink.put(&encode::hex(canonical_request));
 }
@@ -46,7 +83,7 @@ pub(crate) fn write_string_to_sign(
 /// Signs the hash of a canonical request.
 pub(crate) fn sign(key: &SigningKey, time: &Timestamp, canonical_request: &[u8; 32]) -> Signature {
     let mut mac = MacSink(key.mac());
-    write_string_to_sign(&mut mac, time, key, canonical_request);
+    write_string_to_sign(&mut mac, ALGORITHM, time, key.scope(), canonical_request);
     encode::hex(&mac.0.finalize().into_bytes().into())
 }
 
@@ -62,9 +99,9 @@ pub(crate) fn verify(
 
 /// The value of `authorization`, marked sensitive.
 pub(crate) fn authorization(
-    key: &SigningKey,
+    key: &dyn Sign,
     request: &CanonicalRequest<'_>,
-    signature: &Signature,
+    signature: &[u8],
 ) -> HeaderValue {
     let mut length = Length::default();
     write_authorization(&mut length, key, request, signature);
@@ -79,11 +116,11 @@ pub(crate) fn authorization(
 
 fn write_authorization(
     sink: &mut impl Sink,
-    key: &SigningKey,
+    key: &dyn Sign,
     request: &CanonicalRequest<'_>,
-    signature: &Signature,
+    signature: &[u8],
 ) {
-    sink.put(ALGORITHM.as_bytes());
+    sink.put(key.algorithm().as_bytes());
     sink.put(b" Credential=");
     sink.put(key.access_key_id().as_bytes());
     sink.put(b"/");

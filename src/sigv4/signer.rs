@@ -4,14 +4,16 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use sha2::{Digest, Sha256};
 
+#[cfg(feature = "sigv4a")]
+use super::v4a;
 use super::{
     Identity, Payload, SessionToken,
     canonical::CanonicalRequest,
     chunk::{ChunkSigner, Framing},
-    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN, host_of},
+    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN, host_of},
     key::{KeyCache, SigningKey},
     scope::{Scope, Timestamp},
-    signature::{self, Signature},
+    signature::{self, AnySignature, Sign},
 };
 use crate::{SigningSettings, error::Error};
 
@@ -123,7 +125,8 @@ impl Signer {
     }
 
     /// Signs a request: adds `host` if it is missing, `x-amz-date`, `x-amz-content-sha256`,
-    /// `x-amz-security-token` and `authorization`, each in place of any that were there.
+    /// `x-amz-security-token` and `authorization`, each in place of any that were there; for several
+    /// regions `x-amz-region-set` as well.
     ///
     /// # Errors
     ///
@@ -146,7 +149,10 @@ impl Signer {
         let payload = framing.payload();
         let sent = HeaderValue::from_static(payload);
         let (time, seed) = self.sign_payload(parts, params, payload.as_bytes(), Some(sent))?;
-        let signer = |key: &SigningKey| ChunkSigner::new(key, &time, seed);
+        let signer = |key: &SigningKey| {
+            let seed = seed[..].try_into().expect("of HMAC, as `Options::body_plan` sees to");
+            ChunkSigner::new(key, &time, seed)
+        };
         Ok(framing.is_signed().then(|| self.with_key(params, &time, signer)))
     }
 
@@ -156,14 +162,14 @@ impl Signer {
         params: &SigningParams<'_>,
         payload: &[u8],
         sent: Option<HeaderValue>,
-    ) -> Result<(Timestamp, Signature), Error> {
+    ) -> Result<(Timestamp, AnySignature), Error> {
         let time = self.add_headers(parts, params, sent)?;
         let request = canonical(parts, params.settings, payload);
         let mut hash = Sha256::new();
         request.write(&mut hash);
         let hash = hash.finalize().into();
-        let (authorization, signature) = self.with_key(params, &time, |key| {
-            let signature = signature::sign(key, &time, &hash);
+        let (authorization, signature) = self.with_any_key(params, &time, |key| {
+            let signature = key.sign(&time, &hash);
             (signature::authorization(key, &request, &signature), signature)
         });
         drop(request);
@@ -194,9 +200,10 @@ impl Signer {
     ) -> Explanation {
         let hash = Sha256::digest(&canonical_request).into();
         let mut string_to_sign = Vec::new();
-        let signature = self.with_key(params, time, |key| {
-            signature::write_string_to_sign(&mut string_to_sign, time, key, &hash);
-            signature::sign(key, time, &hash)
+        let signature = self.with_any_key(params, time, |key| {
+            let (algorithm, scope) = (key.algorithm(), key.scope());
+            signature::write_string_to_sign(&mut string_to_sign, algorithm, time, scope, &hash);
+            key.sign(time, &hash)
         });
         Explanation {
             canonical_request,
@@ -216,6 +223,10 @@ impl Signer {
         let headers = &mut parts.headers;
         let (time, date) = self.stamp(params.time)?;
         headers.insert(X_AMZ_DATE, date);
+        if let Some(regions) = params.settings.region_set() {
+            let regions = HeaderValue::from_str(regions).expect("letters, digits and a few marks");
+            headers.insert(X_AMZ_REGION_SET, regions);
+        }
         replace(headers, X_AMZ_CONTENT_SHA256, sent);
         replace(headers, X_AMZ_SECURITY_TOKEN, params.identity.token().cloned());
         Ok(time)
@@ -234,7 +245,23 @@ impl Signer {
         Ok(made)
     }
 
-    pub(super) fn with_key<T>(
+    /// Hands `f` the key of the algorithm by which these settings sign.
+    pub(super) fn with_any_key<T>(
+        &self,
+        params: &SigningParams<'_>,
+        time: &Timestamp,
+        f: impl FnOnce(&dyn Sign) -> T,
+    ) -> T {
+        #[cfg(feature = "sigv4a")]
+        if params.settings.region_set().is_some() {
+            let service = params.settings.service();
+            let scope = Scope { time, region: "", service };
+            return f(&v4a::SigningKey::new(params.identity.credentials(), scope));
+        }
+        self.with_key(params, time, |key| f(key))
+    }
+
+    fn with_key<T>(
         &self,
         params: &SigningParams<'_>,
         time: &Timestamp,
@@ -266,6 +293,7 @@ pub(super) fn canonical<'a>(
 ) -> CanonicalRequest<'a> {
     let signed = |name: &HeaderName| match name.as_str() {
         "host" | "x-amz-date" | "x-amz-content-sha256" => true,
+        "x-amz-region-set" if settings.region_set().is_some() => true,
         "x-amz-security-token" => settings.session_token() == SessionToken::Signed,
         "authorization" => false,
         _ => settings.signed_headers().is_signed(name),
@@ -277,7 +305,7 @@ pub(super) fn canonical<'a>(
 ///
 /// Makes room for the headers of a signature, too.
 pub(super) fn add_host(parts: &mut Parts) -> Result<(), Error> {
-    const ADDED: usize = 5;
+    const ADDED: usize = 6;
     parts.headers.try_reserve(ADDED).map_err(|_| {
         Error::request("the request has more headers than can be signed; send fewer")
     })?;

@@ -1,6 +1,7 @@
 //! What a request's head claims, held to all that can be judged without the caller's key.
 
 use std::{
+    borrow::Cow,
     fmt,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -9,10 +10,12 @@ use aws_credential_types::Credentials;
 use http::{HeaderMap, HeaderValue, request::Parts};
 use percent_encoding::percent_decode_str;
 
+#[cfg(feature = "sigv4a")]
+use super::region_set;
 use super::{Rejection, RejectionKind, VerifySettings, head};
 use crate::sigv4::{
     Payload,
-    authorization::{Authorization, Fault},
+    authorization::{Authorization, Fault, Given},
     chunk::Framing,
     encode,
     scope::{Scope, Timestamp},
@@ -24,6 +27,8 @@ use crate::sigv4::{
 pub struct Claim<'a> {
     pub(super) head: &'a Parts,
     pub(super) authorization: Authorization<'a>,
+    /// That of the scope, or the region set.
+    pub(super) region: Cow<'a, str>,
     pub(super) time: Timestamp,
     pub(super) payload: Said,
     pub(super) now: SystemTime,
@@ -89,9 +94,17 @@ impl<'a> Claim<'a> {
         settings: &VerifySettings,
         now: SystemTime,
     ) -> Result<Self, Rejection> {
-        let authorization = Authorization::read(head).map_err(of_fault)?;
+        let authorization = Authorization::read(head, settings.sigv4a).map_err(of_fault)?;
         let fields = Fields::read(&head.headers)?;
         check_scope(&authorization, settings)?;
+        let region = match authorization.given {
+            Given::Hmac(_) => {
+                check_part("region", authorization.region, &settings.regions)?;
+                Cow::Borrowed(authorization.region)
+            }
+            #[cfg(feature = "sigv4a")]
+            Given::Ecdsa(_) => Cow::Owned(region_set::check(head, &authorization, settings)?),
+        };
         let time = time(&fields, &authorization)?;
         check_window(&authorization, &time, settings.clock_window, now)?;
         head::check_target(head, settings.path_form)?;
@@ -99,7 +112,7 @@ impl<'a> Claim<'a> {
         head::check_signed_headers(head, &authorization.signed_headers, settings)?;
         let payload = payload(&fields, &authorization, settings)?;
         let token = token(&fields, &authorization)?;
-        Ok(Self { head, authorization, time, payload, now, token })
+        Ok(Self { head, authorization, region, time, payload, now, token })
     }
 
     /// The access key id that the request claims to be signed with.
@@ -177,31 +190,31 @@ fn of_fault(fault: Fault) -> Rejection {
         ),
         Fault::Algorithm => Rejection::new(
             RejectionKind::UnsupportedAlgorithm,
-            "the authorization is not of AWS4-HMAC-SHA256",
+            "the authorization is of no algorithm that is accepted here",
         ),
         Fault::Malformed(what) => Rejection::new(RejectionKind::Malformed, what),
     }
 }
 
 fn check_scope(claimed: &Authorization<'_>, settings: &VerifySettings) -> Result<(), Rejection> {
-    let check = |what: &str, claimed: &str, allowed: &[String]| {
-        if allowed.iter().any(|allowed| allowed == claimed) {
-            return Ok(());
-        }
-        let allowed = allowed.join(" or ");
-        Err(Rejection::new(
-            RejectionKind::Scope,
-            format!("the credential is scoped to {what} {:?}, not to {allowed}", shown(claimed)),
-        ))
-    };
     if claimed.terminator != "aws4_request" {
         return Err(Rejection::new(
             RejectionKind::Scope,
             "the credential's scope does not end in aws4_request",
         ));
     }
-    check("service", claimed.service, &settings.services)?;
-    check("region", claimed.region, &settings.regions)
+    check_part("service", claimed.service, &settings.services)
+}
+
+fn check_part(what: &str, claimed: &str, allowed: &[String]) -> Result<(), Rejection> {
+    if allowed.iter().any(|allowed| allowed == claimed) {
+        return Ok(());
+    }
+    let allowed = allowed.join(" or ");
+    Err(Rejection::new(
+        RejectionKind::Scope,
+        format!("the credential is scoped to {what} {:?}, not to {allowed}", shown(claimed)),
+    ))
 }
 
 /// The time of signing, whose day is that of the scope.
@@ -347,7 +360,7 @@ pub(super) fn shown(text: &str) -> &str {
     text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
 }
 
-fn twice(name: &str) -> Rejection {
+pub(super) fn twice(name: &str) -> Rejection {
     Rejection::new(RejectionKind::Malformed, format!("{name} is given twice"))
 }
 
@@ -355,7 +368,7 @@ impl fmt::Debug for Claim<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claim")
             .field("access_key_id", &self.access_key_id())
-            .field("region", &self.authorization.region)
+            .field("region", &self.region)
             .field("service", &self.authorization.service)
             .field("signed_headers", &self.authorization.signed_headers)
             .finish_non_exhaustive()

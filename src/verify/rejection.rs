@@ -26,11 +26,13 @@ pub enum RejectionKind {
     MissingAuthentication,
     /// It has two `authorization` headers, or one and parameters of a presigned query.
     SeveralAuthentications,
-    /// It authenticates in another way than by `AWS4-HMAC-SHA256`.
+    /// It authenticates in another way than by `AWS4-HMAC-SHA256`, or `AWS4-ECDSA-P256-SHA256` where
+    /// that is accepted.
     UnsupportedAlgorithm,
     /// A part of the signature is missing, repeated or badly written.
     Malformed,
-    /// The credential scope has another service, region, day or end than allowed.
+    /// The credential scope has another service, region, day or end than allowed, or the region set
+    /// none of the regions.
     Scope,
     /// There is no `x-amz-date`, or it is no time.
     Date,

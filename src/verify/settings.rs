@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     sigv4::{
         PathForm, SessionToken,
-        headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN},
+        headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN},
         settings::{check_scope_part, is_s3_family, path_form},
     },
 };
@@ -44,6 +44,7 @@ use crate::{
 pub struct VerifySettings {
     pub(super) services: Vec<String>,
     pub(super) regions: Vec<String>,
+    pub(super) sigv4a: bool,
     pub(super) s3_family: bool,
     pub(super) path_form: PathForm,
     pub(super) session_token: SessionToken,
@@ -68,6 +69,7 @@ impl VerifySettings {
         Ok(Self {
             services: vec![service.to_owned()],
             regions: vec![region.to_owned()],
+            sigv4a: false,
             s3_family,
             path_form: path_form(service),
             session_token: SessionToken::default(),
@@ -106,6 +108,46 @@ impl VerifySettings {
         check_scope_part("region", region, "us-east-1")?;
         self.regions.push(region.to_owned());
         Ok(self)
+    }
+
+    /// Sets whether signatures for several regions are accepted as well, SigV4a
+    /// (`AWS4-ECDSA-P256-SHA256`); they are not by default.
+    ///
+    /// The region set that was signed has to contain one of the regions here, by its name or by a
+    /// beginning that ends in `*`. Such a signature is verified in about 150 µs, a wrong one under a known
+    /// access key id is refused in 200, where those of a single region take 3.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use http::Request;
+    /// use tower_sigv4::{
+    ///     SigningSettings,
+    ///     credentials::Credentials,
+    ///     sigv4::{Identity, PayloadHash, RegionSet, Signer, SigningParams},
+    ///     verify::{RejectionKind, Verifier, VerifySettings},
+    /// };
+    ///
+    /// let key = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
+    /// let (mut head, ()) = Request::get("https://api.example.com/orders").body(()).unwrap().into_parts();
+    /// let settings = SigningSettings::multi_region("execute-api", RegionSet::new("us-*,eu-west-1")?)?;
+    /// let (identity, payload) = (Identity::new(key.clone())?, PayloadHash::EMPTY);
+    /// let now = SystemTime::now();
+    /// Signer::new().sign(&mut head, &SigningParams::new(&settings, &identity, payload, now))?;
+    ///
+    /// let settings = VerifySettings::new("execute-api", "us-east-1")?;
+    /// let refused = Verifier::new(settings.clone()).claim(&head, now).unwrap_err();
+    /// assert_eq!(refused.kind(), RejectionKind::UnsupportedAlgorithm);
+    ///
+    /// let verifier = Verifier::new(settings.with_sigv4a(true));
+    /// let accepted = verifier.verify(verifier.claim(&head, now)?, &key, &payload)?;
+    /// assert_eq!(accepted.to_verified().region(), "us-*,eu-west-1");
+    /// # Ok::<(), tower_sigv4::BoxError>(())
+    /// ```
+    #[cfg(feature = "sigv4a")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
+    pub fn with_sigv4a(mut self, accepted: bool) -> Self {
+        self.sigv4a = accepted;
+        self
     }
 
     /// Sets how the canonical path is formed.
@@ -158,9 +200,10 @@ impl VerifySettings {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for the headers that a signature is made with:
-    /// `x-amz-date`, `x-amz-content-sha256`, `x-amz-security-token`.
+    /// `x-amz-date`, `x-amz-content-sha256`, `x-amz-region-set`, `x-amz-security-token`.
     pub fn add_unsigned_header(mut self, name: HeaderName) -> Result<Self, Error> {
-        if [X_AMZ_DATE, X_AMZ_CONTENT_SHA256, X_AMZ_SECURITY_TOKEN].contains(&name) {
+        let parts = [X_AMZ_DATE, X_AMZ_CONTENT_SHA256, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN];
+        if parts.contains(&name) {
             return Err(Error::config(format!(
                 "{name} is a part of the signature and cannot be left unsigned; name a header that \
                  a proxy adds, such as \"x-amz-cf-id\""

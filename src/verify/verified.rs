@@ -40,7 +40,7 @@ impl Verified {
         let authorization = &claim.authorization;
         let inner = Inner {
             access_key_id: authorization.access_key_id.clone().into_owned(),
-            region: authorization.region.to_owned(),
+            region: claim.region.clone().into_owned(),
             service: authorization.service.to_owned(),
             signed_headers: authorization.signed_headers.join(";"),
             time: claim.time.system_time(),
@@ -63,7 +63,7 @@ impl Verified {
         &self.inner.access_key_id
     }
 
-    /// The region of the credential scope.
+    /// The region of the credential scope; of a signature for several, the region set: `us-east-1,eu-*`.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.inner.region

@@ -9,8 +9,11 @@ use super::{
     claim::Said,
     rejection::{Texts, redact},
 };
+#[cfg(feature = "sigv4a")]
+use crate::sigv4::v4a::{self, VerifyingKey};
 use crate::sigv4::{
     Payload, PayloadHash, SessionToken,
+    authorization::Given,
     canonical::CanonicalRequest,
     chunk::{ChunkSigner, ExpectedChunks, Framing},
     key::{KeyCache, SigningKey},
@@ -56,6 +59,8 @@ use crate::sigv4::{
 pub struct Verifier {
     settings: VerifySettings,
     keys: KeyCache,
+    #[cfg(feature = "sigv4a")]
+    public_keys: KeyCache<VerifyingKey>,
 }
 
 /// A claim that was found to be true.
@@ -77,7 +82,12 @@ impl Verifier {
     /// A verifier that holds no keys yet.
     #[must_use]
     pub fn new(settings: VerifySettings) -> Self {
-        Self { settings, keys: KeyCache::for_verifying() }
+        Self {
+            settings,
+            keys: KeyCache::for_verifying(),
+            #[cfg(feature = "sigv4a")]
+            public_keys: KeyCache::for_verifying(),
+        }
     }
 
     /// The settings it verifies by.
@@ -132,11 +142,19 @@ impl Verifier {
         framing: Framing,
         decoded: u64,
     ) -> Result<(Accepted<'a>, ExpectedChunks), Rejection> {
+        let seed = claim.authorization.hmac().copied().filter(|_| framing.is_signed());
+        if framing.is_signed() && seed.is_none() {
+            return Err(Rejection::new(
+                RejectionKind::PayloadKind,
+                "chunks that are signed for several regions are not accepted",
+            ));
+        }
         let accepted = self.verify_head(claim, key, framing.payload().as_bytes())?;
         let claim = &accepted.claim;
-        let signer =
-            |key: &SigningKey| ChunkSigner::new(key, &claim.time, *claim.authorization.signature);
-        let signer = framing.is_signed().then(|| self.keys.with(key, claim.scope(), signer));
+        let signer = seed.map(|seed| {
+            let signer = |key: &SigningKey| ChunkSigner::new(key, &claim.time, seed);
+            self.keys.with(key, claim.scope(), signer)
+        });
         Ok((accepted, ExpectedChunks { framing, signer, decoded }))
     }
 
@@ -166,12 +184,21 @@ impl Verifier {
         let scope = claim.scope();
         // A key is held only for one who has shown to have its secret, so that no one else can fill
         // the cache.
-        let matches = self.keys.with_if(
-            key,
-            scope,
-            |key| signature::verify(key, &claim.time, &hash, claim.authorization.signature),
-            |matches| *matches,
-        );
+        let matches = match &claim.authorization.given {
+            Given::Hmac(given) => self.keys.with_if(
+                key,
+                scope,
+                |key| signature::verify(key, &claim.time, &hash, given),
+                |matches| *matches,
+            ),
+            #[cfg(feature = "sigv4a")]
+            Given::Ecdsa(given) => self.public_keys.with_if(
+                key,
+                scope,
+                |key| v4a::verify(key, &claim.time, &hash, given),
+                |matches| *matches,
+            ),
+        };
         if matches {
             return Ok(());
         }
@@ -183,12 +210,8 @@ impl Verifier {
         let mut texts = Texts::default();
         request.write(&mut texts.canonical_request);
         redact(&mut texts.canonical_request);
-        self.keys.with_if(
-            key,
-            scope,
-            |key| write_string_to_sign(&mut texts.string_to_sign, &claim.time, key, &hash),
-            |()| false,
-        );
+        let (algorithm, scope) = (claim.authorization.algorithm(), scope.text());
+        write_string_to_sign(&mut texts.string_to_sign, algorithm, &claim.time, &scope, &hash);
         Err(rejection.with_texts(texts))
     }
 

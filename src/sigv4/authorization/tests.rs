@@ -6,12 +6,12 @@ const SIGNATURE: &str = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1
 
 fn header(value: &str) -> Result<(), Fault> {
     let request = Request::get("/?a=1").header(header::AUTHORIZATION, value);
-    Authorization::read(&request.body(()).expect("a request").into_parts().0).map(drop)
+    Authorization::read(&request.body(()).expect("a request").into_parts().0, false).map(drop)
 }
 
 fn query(query: &str) -> Result<(), Fault> {
     let request = Request::get(format!("/?{query}")).body(()).expect("a request");
-    Authorization::read(&request.into_parts().0).map(drop)
+    Authorization::read(&request.into_parts().0, false).map(drop)
 }
 
 fn valid() -> String {
@@ -33,14 +33,14 @@ fn valid_query() -> String {
 fn a_header_is_taken_apart() {
     let request = Request::get("/").header(header::AUTHORIZATION, valid());
     let (head, ()) = request.body(()).expect("a request").into_parts();
-    let read = Authorization::read(&head).expect("valid");
+    let read = Authorization::read(&head, false).expect("valid");
     assert_eq!(read.access_key_id, "AKID");
     assert_eq!(
         (read.date, read.region, read.service, read.terminator),
         ("20150830", "us-east-1", "service", "aws4_request"),
     );
     assert_eq!(&read.signed_headers[..], ["host", "x-amz-date"]);
-    assert_eq!(read.signature, SIGNATURE.as_bytes());
+    assert_eq!(&read.hmac().expect("of HMAC")[..], SIGNATURE.as_bytes());
     assert!(read.presigned.is_none());
 }
 
@@ -48,7 +48,7 @@ fn a_header_is_taken_apart() {
 fn a_query_is_taken_apart() {
     let target = format!("/?{}", valid_query().replace("=AKID", "=a%3Ab"));
     let (head, ()) = Request::get(target).body(()).expect("a request").into_parts();
-    let read = Authorization::read(&head).expect("valid");
+    let read = Authorization::read(&head, false).expect("valid");
     assert_eq!(read.access_key_id, "a:b");
     assert_eq!((read.region, read.service), ("us-east-1", "service"));
     assert_eq!(&read.signed_headers[..], ["host", "x-a", "x-b"]);
@@ -151,7 +151,7 @@ fn two_authorizations_are_refused_wherever_they_stand() {
             request = request.header(header::AUTHORIZATION, value);
         }
         let (head, ()) = request.body(()).expect("a request").into_parts();
-        Authorization::read(&head).map(drop)
+        Authorization::read(&head, false).map(drop)
     };
     let bearer = "Bearer x".to_owned();
     for (target, headers) in [
@@ -164,5 +164,88 @@ fn two_authorizations_are_refused_wherever_they_stand() {
         ("/?%58-Amz-Signature".to_owned(), &[valid()]),
     ] {
         assert_eq!(several(target.clone(), headers), Err(Fault::Several), "{target}");
+    }
+}
+
+/// Without the feature it could not be verified, with it the verifier has to be asked to.
+#[test]
+fn version_4a_is_refused_where_it_is_not_accepted() {
+    let ecdsa = "AWS4-ECDSA-P256-SHA256";
+    let value = valid().replace("AWS4-HMAC-SHA256", ecdsa).replace("/us-east-1", "");
+    assert_eq!(header(&value), Err(Fault::Algorithm));
+    let parameters = valid_query().replace("AWS4-HMAC-SHA256", ecdsa).replace("%2Fus-east-1", "");
+    assert_eq!(query(&parameters), Err(Fault::Algorithm));
+    assert_eq!(header(ecdsa), Err(Fault::Algorithm));
+}
+
+#[cfg(feature = "sigv4a")]
+mod version_4a {
+    use super::*;
+
+    const SIGNATURE: &str = "3046022100fddaaf816a31e30d04973875b13bc27b98da10907a3a1872fd5819a221334ab\
+        c022100de2ee81d83b54f31efc82834de07e6cd4d5c6f25bfa08e0f29a15bb0977c343e";
+
+    fn valid() -> String {
+        super::valid()
+            .replace("HMAC", "ECDSA-P256")
+            .replace("/us-east-1", "")
+            .replace(super::SIGNATURE, SIGNATURE)
+    }
+
+    fn valid_query() -> String {
+        super::valid_query()
+            .replace("HMAC", "ECDSA-P256")
+            .replace("%2Fus-east-1", "")
+            .replace(super::SIGNATURE, SIGNATURE)
+    }
+
+    fn read(target: &str, value: Option<&str>) -> Result<(String, String, String), Fault> {
+        let mut request = Request::get(target);
+        if let Some(value) = value {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        let (head, ()) = request.body(()).expect("a request").into_parts();
+        let read = Authorization::read(&head, true)?;
+        assert_eq!(read.algorithm(), "AWS4-ECDSA-P256-SHA256");
+        assert!(read.hmac().is_none());
+        let Authorization { date, region, service, terminator, .. } = read;
+        assert_eq!((region, terminator), ("", "aws4_request"));
+        Ok((read.access_key_id.into_owned(), date.to_owned(), service.to_owned()))
+    }
+
+    #[test]
+    fn its_scope_has_no_region() {
+        let expected = || Ok(("AKID".to_owned(), "20150830".to_owned(), "service".to_owned()));
+        assert_eq!(read("/", Some(&valid())), expected());
+        assert_eq!(read(&format!("/?{}", valid_query()), None), expected());
+
+        let with_region = |text: &str| text.replace("20150830", "20150830/us-east-1");
+        for value in [
+            with_region(&valid()),
+            valid().replace("/service", ""),
+            valid().replace("/aws4_request", ""),
+            super::valid().replace("HMAC", "ECDSA-P256"),
+            super::valid().replace("/us-east-1", ""),
+        ] {
+            assert!(matches!(read("/", Some(&value)), Err(Fault::Malformed(_))), "{value}");
+        }
+        let target = format!("/?{}", with_region(&valid_query()));
+        assert!(matches!(read(&target, None), Err(Fault::Malformed(_))), "{target}");
+    }
+
+    #[test]
+    fn each_algorithm_has_signatures_of_its_own() {
+        for value in [
+            valid().replace("ECDSA-P256", "HMAC").replace("20150830", "20150830/us-east-1"),
+            valid().replace(SIGNATURE, super::SIGNATURE),
+        ] {
+            assert!(matches!(read("/", Some(&value)), Err(Fault::Malformed(_))), "{value}");
+        }
+        for other in
+            ["AWS4-ECDSA-P256-SHA25", "AWS4-ECDSA-P256-SHA256-PAYLOAD", "aws4-ecdsa-p256-sha256"]
+        {
+            let value = valid().replace("AWS4-ECDSA-P256-SHA256", other);
+            assert_eq!(read("/", Some(&value)), Err(Fault::Algorithm), "{value}");
+        }
     }
 }
