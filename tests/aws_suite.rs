@@ -1,5 +1,5 @@
-//! AWS's signing test suite, version 4, as it ships in the crate `aws-sigv4`: its requests signed, and its
-//! signed requests, in header and in query, verified.
+//! AWS's signing test suite, versions 4 and 4a, as it ships in the crate `aws-sigv4`: its requests signed, and
+//! its signed requests, in header and in query, verified.
 
 use std::{
     convert::Infallible,
@@ -31,25 +31,115 @@ use tower_sigv4::{
 const PATH_ONLY: [&str; 2] = ["double-encode-path", "double-url-encode"];
 const FEWEST_CASES: usize = 38;
 
+/// A part of the suite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Version {
+    V4,
+    #[cfg(feature = "sigv4a")]
+    V4a,
+}
+
+const VERSIONS: &[Version] = &[
+    Version::V4,
+    #[cfg(feature = "sigv4a")]
+    Version::V4a,
+];
+
+impl Version {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::V4 => "v4",
+            #[cfg(feature = "sigv4a")]
+            Self::V4a => "v4a",
+        }
+    }
+
+    fn sign_for(self, context: &Context) -> SigningSettings {
+        let settings = match self {
+            Self::V4 => SigningSettings::new(&context.service, &context.region),
+            #[cfg(feature = "sigv4a")]
+            Self::V4a => tower_sigv4::sigv4::RegionSet::new(&context.region)
+                .and_then(|regions| SigningSettings::multi_region(&context.service, regions)),
+        };
+        settings.expect("a scope")
+    }
+
+    fn accepted(self, settings: VerifySettings) -> VerifySettings {
+        match self {
+            Self::V4 => settings,
+            #[cfg(feature = "sigv4a")]
+            Self::V4a => settings.with_sigv4a(true),
+        }
+    }
+
+    /// Holds our signature and that of the suite to the text they are of. One of version 4 is the only
+    /// one there is; those of 4a are verified with the key that the suite states.
+    fn check_signatures(self, case: &Path, text: &str, ours: &str, theirs: &str) {
+        match self {
+            Self::V4 => {
+                assert!(text.starts_with("AWS4-HMAC-SHA256\n"), "{text}");
+                assert_eq!(ours, theirs, "{}", case.display());
+            }
+            #[cfg(feature = "sigv4a")]
+            Self::V4a => {
+                for signature in [ours, theirs] {
+                    assert!(is_signature(case, text, signature), "{}: {signature}", case.display());
+                }
+                assert!(!is_signature(case, &format!("{text} "), ours), "{}", case.display());
+            }
+        }
+    }
+}
+
+/// Whether a signature is one by `public-key.json`, found without any of the crate's code.
+#[cfg(feature = "sigv4a")]
+fn is_signature(case: &Path, text: &str, signature: &str) -> bool {
+    use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier};
+
+    let bytes = |hex: &str| -> Vec<u8> {
+        let digits: Vec<_> = hex.chars().map(|digit| digit.to_digit(16).expect("hex")).collect();
+        digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+    };
+    let key: Value = serde_json::from_str(&read(case, "public-key.json")).expect("JSON");
+    let [x, y] = ["X", "Y"].map(|name| bytes(key[name].as_str().expect("a coordinate")));
+    let key = VerifyingKey::from_sec1_bytes(&[vec![4], x, y].concat()).expect("a point");
+    let signature = Signature::from_der(&bytes(signature)).expect("in DER");
+    key.verify(text.as_bytes(), &signature).is_ok()
+}
+
 #[test]
 fn every_case_of_the_suite_gives_the_three_texts_it_states() {
-    let cases = cases();
-    for (case, name) in &cases {
-        if PATH_ONLY.contains(&&**name) {
-            check_path(case, name);
-        } else {
-            check(case, name);
-            check_presigned(case, name);
+    let (mut checks, mut paths) = (0, 0);
+    for &version in VERSIONS {
+        for (case, name) in cases(version) {
+            if PATH_ONLY.contains(&&*name) {
+                check_path(&case, &name);
+                paths += 1;
+            } else {
+                check(version, &case, &name);
+                check_presigned(version, &case, &name);
+                checks += 2;
+            }
         }
     }
     // Written past the harness, which would swallow what a passing test prints.
-    writeln!(io::stdout(), "{} cases of AWS's signing suite ran", cases.len()).expect("written");
+    let versions = VERSIONS.len();
+    writeln!(
+        io::stdout(),
+        "{checks} checks and {paths} paths of AWS's suite, {versions} versions of it"
+    )
+    .expect("written");
+    assert!(checks >= 2 * FEWEST_CASES * versions, "152 with both versions");
+    assert_eq!(paths, PATH_ONLY.len());
 }
 
 #[tokio::test]
 async fn every_signed_request_of_the_suite_is_accepted() {
     let mut accepted = 0;
-    for (case, name) in cases() {
+    let cases = VERSIONS
+        .iter()
+        .flat_map(|&version| cases(version).into_iter().map(move |case| (version, case)));
+    for (version, (case, name)) in cases {
         if PATH_ONLY.contains(&&*name) {
             continue;
         }
@@ -59,22 +149,27 @@ async fn every_signed_request_of_the_suite_is_accepted() {
             let context = Context::read(&case);
             let (head, body) = request(&read(&case, file));
             let request = Request::from_parts(head, Full::from(body.clone()));
-            let told = judge(&context, request.clone(), Duration::ZERO).await;
+            let told = judge(version, &context, request.clone(), Duration::ZERO).await;
             assert_eq!(told, Ok(presigned), "{name}/{file}");
             // A week later it is too old in either place.
-            let late = judge(&context, request.clone(), Duration::from_secs(604_800)).await;
+            let late =
+                judge(version, &context, request.clone(), Duration::from_secs(604_800)).await;
             assert_eq!(late, Err(RejectionKind::Expired), "{name}/{file}");
             let changed = request.map(|_| Full::from(format!("{body}!")));
-            assert!(judge(&context, changed, Duration::ZERO).await.is_err(), "{name}/{file}");
+            assert!(
+                judge(version, &context, changed, Duration::ZERO).await.is_err(),
+                "{name}/{file}"
+            );
             accepted += 1;
         }
     }
     writeln!(io::stdout(), "{accepted} signed requests of AWS's suite verified").expect("written");
-    assert!(accepted >= 2 * FEWEST_CASES);
+    assert!(accepted >= 2 * FEWEST_CASES * VERSIONS.len());
 }
 
 /// Whether the request was presigned, or why it is refused.
 async fn judge(
+    version: Version,
     context: &Context,
     request: Request<Full<Bytes>>,
     later: Duration,
@@ -84,7 +179,7 @@ async fn judge(
         .expect("a scope")
         .with_path_form(context.path_form)
         .with_session_token(context.session_token);
-    let layer = VerifyLayer::new(keys, settings)
+    let layer = VerifyLayer::new(keys, version.accepted(settings))
         .with_path_rewrite(true) // the cases of dot segments are received as they were signed
         .with_clock(Clock::manual(context.time + later));
     let inner = service_fn(async |request: Request<VerifiedBody<Full<Bytes>>>| {
@@ -101,8 +196,8 @@ async fn judge(
 }
 
 /// The folders of the suite, and their names.
-fn cases() -> Vec<(PathBuf, String)> {
-    let suite = suite();
+fn cases(version: Version) -> Vec<(PathBuf, String)> {
+    let suite = suite().join(version.folder());
     let mut cases: Vec<_> = fs::read_dir(&suite)
         .expect("the suite is a folder")
         .map(|entry| entry.expect("a readable entry"))
@@ -110,12 +205,7 @@ fn cases() -> Vec<(PathBuf, String)> {
         .map(|entry| (entry.path(), entry.file_name().into_string().expect("an ASCII name")))
         .collect();
     cases.sort();
-    assert!(
-        cases.len() >= FEWEST_CASES + PATH_ONLY.len(),
-        "only {} cases found in {}",
-        cases.len(),
-        suite.display(),
-    );
+    assert!(cases.len() >= FEWEST_CASES, "only {} cases found in {}", cases.len(), suite.display(),);
     cases
 }
 
@@ -131,9 +221,9 @@ struct Context {
 }
 
 impl Context {
-    fn settings(&self) -> SigningSettings {
-        SigningSettings::new(&self.service, &self.region)
-            .expect("a scope")
+    fn settings(&self, version: Version) -> SigningSettings {
+        version
+            .sign_for(self)
             .with_path_form(self.path_form)
             .with_session_token(self.session_token)
             .with_payload_header(self.signs_body)
@@ -171,9 +261,9 @@ impl Context {
     }
 }
 
-fn check(case: &Path, name: &str) {
+fn check(version: Version, case: &Path, name: &str) {
     let context = Context::read(case);
-    let settings = context.settings();
+    let settings = context.settings(version);
     let identity = Identity::new(context.credentials).expect("valid");
     let (parts, body) = request(&read(case, "request.txt"));
     let params =
@@ -182,18 +272,25 @@ fn check(case: &Path, name: &str) {
     let explanation = signer.explain(&parts, &params).expect("explained");
     assert_eq!(canonical(&explanation), read(case, "header-canonical-request.txt"), "{name}");
     assert_eq!(explanation.string_to_sign, read(case, "header-string-to-sign.txt"), "{name}");
-    assert_eq!(explanation.signature, read(case, "header-signature.txt"), "{name}");
+    let (text, theirs) = (&explanation.string_to_sign, read(case, "header-signature.txt"));
+    version.check_signatures(case, text, &explanation.signature, &theirs);
 
     let mut signed = parts;
     signer.sign(&mut signed, &params).expect("signed");
-    let (expected, _) = request(&read(case, "header-signed-request.txt"));
-    assert_eq!(signed.headers["authorization"], expected.headers["authorization"], "{name}");
+    let (mut expected, _) = request(&read(case, "header-signed-request.txt"));
+    let [ours, theirs] = [&mut signed, &mut expected].map(|head| {
+        let value = head.headers.remove("authorization").expect("signed");
+        let (rest, signature) = value.to_str().expect("ASCII").rsplit_once('=').expect("fields");
+        (rest.to_owned(), signature.to_owned())
+    });
+    assert_eq!(ours.0, theirs.0, "{name}");
+    version.check_signatures(case, text, &ours.1, &theirs.1);
     assert_eq!(signed.headers, expected.headers, "{name}");
 }
 
-fn check_presigned(case: &Path, name: &str) {
+fn check_presigned(version: Version, case: &Path, name: &str) {
     let context = Context::read(case);
-    let settings = context.settings();
+    let settings = context.settings(version);
     let identity = Identity::new(context.credentials).expect("valid");
     let (parts, body) = request(&read(case, "request.txt"));
     let payload = PayloadHash::of(body.as_bytes());
@@ -202,7 +299,8 @@ fn check_presigned(case: &Path, name: &str) {
     let explanation = signer.explain_presigned(&parts, &params, hour).expect("explained");
     assert_eq!(canonical(&explanation), read(case, "query-canonical-request.txt"), "{name}");
     assert_eq!(explanation.string_to_sign, read(case, "query-string-to-sign.txt"), "{name}");
-    assert_eq!(explanation.signature, read(case, "query-signature.txt"), "{name}");
+    let (text, theirs) = (&explanation.string_to_sign, read(case, "query-signature.txt"));
+    version.check_signatures(case, text, &explanation.signature, &theirs);
 
     let mut signed = parts;
     signer.presign(&mut signed, &params, hour).expect("signed");
@@ -211,10 +309,14 @@ fn check_presigned(case: &Path, name: &str) {
         let mut pairs: Vec<_> =
             head.uri.query().expect("one").split('&').map(str::to_owned).collect();
         pairs.sort();
-        pairs
+        let at = pairs.iter().position(|pair| pair.starts_with("X-Amz-Signature="));
+        let signature = pairs.remove(at.expect("signed"));
+        (pairs, signature.split_once('=').expect("a pair").1.to_owned())
     };
     assert_eq!(signed.uri.path(), expected.uri.path(), "{name}");
-    assert_eq!(parameters(&signed), parameters(&expected), "{name}");
+    let (ours, theirs) = (parameters(&signed), parameters(&expected));
+    assert_eq!(ours.0, theirs.0, "{name}");
+    version.check_signatures(case, text, &ours.1, &theirs.1);
     assert_eq!(signed.headers, expected.headers, "{name}");
 }
 
@@ -288,5 +390,5 @@ fn suite() -> PathBuf {
         .find(|package| package["name"] == "aws-sigv4")
         .and_then(|package| package["manifest_path"].as_str())
         .expect("aws-sigv4 is a dependency");
-    Path::new(manifest).with_file_name("aws-signing-test-suite").join("v4")
+    Path::new(manifest).with_file_name("aws-signing-test-suite")
 }
