@@ -60,7 +60,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `sigv4a` | no | signatures for several regions: [`SigningSettings::multi_region`], `VerifySettings::with_sigv4a` |
+//! | `sigv4a` | no | SigV4a, signatures for several regions: `SigningSettings::multi_region`, `VerifySettings::with_sigv4a` |
 //! | `tracing` | no | events: a signed request, a refused one (debug); a failed refresh of credentials (warn) |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -34,6 +34,9 @@ use tracing::{
 };
 
 const COMPARED: usize = 20_000;
+/// Each takes a hundred times as long.
+#[cfg(feature = "sigv4a")]
+const COMPARED_4A: usize = 500;
 const SEED: u64 = 0x5197_0004;
 
 /// All that goes into one signature, in the terms of neither crate.
@@ -51,6 +54,9 @@ struct Case {
     /// For how many seconds a signature in the query is valid; `None` for one in the header.
     presigned: Option<u64>,
     time: SystemTime,
+    /// The region set, in version 4a.
+    #[cfg(feature = "sigv4a")]
+    regions: Option<&'static str>,
 }
 
 impl Default for Case {
@@ -67,6 +73,8 @@ impl Default for Case {
             payload_header: true,
             presigned: None,
             time: UNIX_EPOCH + Duration::from_secs(1_440_938_160),
+            #[cfg(feature = "sigv4a")]
+            regions: None,
         }
     }
 }
@@ -81,10 +89,28 @@ struct Outcome {
 
 #[test]
 fn random_requests_agree_at_every_stage() {
+    agree(COMPARED, random_case);
+    writeln!(io::stdout(), "{COMPARED} random requests agree with aws-sigv4").expect("written");
+}
+
+/// Both draw the number of a signature from key and text (RFC 6979), so that the signatures agree as well.
+#[cfg(feature = "sigv4a")]
+#[test]
+fn random_requests_of_version_4a_agree_at_every_stage() {
+    let sets = ["us-east-1", "us-east-1,us-west-2", "*", "eu-*", "us-*,eu-west-1,ap_x.y"];
+    agree(COMPARED_4A, |rng| Case {
+        regions: Some(sets[rng.usize(..sets.len())]),
+        ..random_case(rng)
+    });
+    writeln!(io::stdout(), "{COMPARED_4A} random requests of version 4a agree with aws-sigv4")
+        .expect("written");
+}
+
+fn agree(count: usize, random_case: impl Fn(&mut Rng) -> Case) {
     let mut rng = Rng::with_seed(SEED);
     let signer = Signer::new();
     let mut compared = 0;
-    while compared < COMPARED {
+    while compared < count {
         let case = random_case(&mut rng);
         let Ok(uri) = case.uri.parse::<http::Uri>() else {
             continue; // neither crate can be given it
@@ -101,7 +127,6 @@ fn random_requests_agree_at_every_stage() {
         assert_eq!(hash, Some(&*rehashed), "the string to sign holds the hash: {case:#?}");
         compared += 1;
     }
-    writeln!(io::stdout(), "{compared} random requests agree with aws-sigv4").expect("written");
 }
 
 fn parts(case: &Case) -> Parts {
@@ -112,15 +137,27 @@ fn parts(case: &Case) -> Parts {
     request.body(()).expect("a request").into_parts().0
 }
 
-fn ours(signer: &Signer, case: &Case) -> (Outcome, Explanation) {
-    let credentials = Credentials::new("AKID", &*case.secret, case.token.clone(), None, "test");
-    let identity = Identity::new(credentials).expect("valid");
-    let settings = SigningSettings::new("service", "us-east-1")
-        .expect("valid")
+fn settings(case: &Case) -> SigningSettings {
+    let settings = SigningSettings::new("service", "us-east-1").expect("valid");
+    #[cfg(feature = "sigv4a")]
+    let settings = match case.regions {
+        None => settings,
+        Some(regions) => {
+            let regions = tower_sigv4::sigv4::RegionSet::new(regions).expect("valid");
+            SigningSettings::multi_region("service", regions).expect("valid")
+        }
+    };
+    settings
         .with_path_form(case.form)
         .with_session_token(case.token_mode)
         .with_payload_header(case.payload_header)
-        .with_signed_headers(AllExcept::default());
+        .with_signed_headers(AllExcept::default())
+}
+
+fn ours(signer: &Signer, case: &Case) -> (Outcome, Explanation) {
+    let credentials = Credentials::new("AKID", &*case.secret, case.token.clone(), None, "test");
+    let identity = Identity::new(credentials).expect("valid");
+    let settings = settings(case);
     let params = SigningParams::new(&settings, &identity, PayloadHash::of(&case.body), case.time);
     let mut parts = parts(case);
     let explanation = match case.presigned.map(Duration::from_secs) {
@@ -135,7 +172,13 @@ fn ours(signer: &Signer, case: &Case) -> (Outcome, Explanation) {
             explanation.expect("explained")
         }
     };
-    let added = ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
+    let added = [
+        "authorization",
+        "x-amz-content-sha256",
+        "x-amz-date",
+        "x-amz-region-set",
+        "x-amz-security-token",
+    ];
     let headers = added
         .iter()
         .filter_map(|name| Some((*name, parts.headers.get(*name)?)))
@@ -185,15 +228,7 @@ fn theirs(case: &Case) -> Result<Outcome, String> {
     };
     let credentials = Credentials::new("AKID", &*case.secret, case.token.clone(), None, "test");
     let identity = SmithyIdentity::new(credentials, None);
-    let params = aws_sigv4::sign::v4::SigningParams::builder()
-        .identity(&identity)
-        .region("us-east-1")
-        .name("service")
-        .time(case.time)
-        .settings(settings)
-        .build()
-        .expect("complete")
-        .into();
+    let params = theirs_for(case, &identity, settings);
     let headers = case.headers.iter().map(|(name, value)| (*name, &**value));
     let request =
         SignableRequest::new(case.method, &*case.uri, headers, SignableBody::Bytes(&case.body))
@@ -207,6 +242,26 @@ fn theirs(case: &Case) -> Result<Outcome, String> {
     headers.sort();
     let canonical_request = trace.0.lock().expect("not poisoned").clone();
     Ok(Outcome { canonical_request, signature, headers })
+}
+
+fn theirs_for<'a>(
+    case: &Case,
+    identity: &'a SmithyIdentity,
+    settings: aws_sigv4::http_request::SigningSettings,
+) -> aws_sigv4::http_request::SigningParams<'a> {
+    #[cfg(feature = "sigv4a")]
+    if let Some(regions) = case.regions {
+        return aws_sigv4::sign::v4a::SigningParams::builder()
+            .identity(identity)
+            .region_set(regions)
+            .name("service")
+            .time(case.time)
+            .settings(settings)
+            .build()
+            .expect("complete")
+            .into();
+    }
+    common::aws_params(identity, "service", case.time, settings)
 }
 
 /// Catches the canonical request that aws-sigv4 traces; it is not to be had otherwise.
@@ -256,6 +311,7 @@ fn random_case(rng: &mut Rng) -> Case {
         payload_header: rng.bool(),
         presigned: (rng.u8(..4) == 0).then(|| rng.u64(1..=604_800)),
         time: UNIX_EPOCH + Duration::from_millis(rng.u64(..253_402_300_800_000)),
+        ..Case::default()
     }
 }
 

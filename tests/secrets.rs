@@ -5,7 +5,7 @@ mod common;
 use common::{HOST, api, get, now};
 use tower::Layer;
 use tower_sigv4::{
-    Clock, SigningLayer, VerifyLayer,
+    Clock, SigningLayer, SigningSettings, VerifyLayer,
     credentials::{Credentials, CredentialsCache},
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
     verify::{LookupKey, StaticKeys, Verifier, VerifySettings},
@@ -53,23 +53,35 @@ async fn debug_shows_no_secret() {
     assert!(sent.headers()["x-amz-security-token"].is_sensitive());
 }
 
-#[tokio::test]
-async fn debug_of_what_verifies_shows_no_secret() {
+#[test]
+fn debug_of_what_verifies_shows_no_secret() {
+    let verify = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
+    show_what_verifies(&common::settings("execute-api"), verify);
+}
+
+#[cfg(feature = "sigv4a")]
+#[test]
+fn debug_of_what_verifies_version_4a_shows_no_secret() {
+    let regions = tower_sigv4::sigv4::RegionSet::new("us-*").expect("valid");
+    let settings = SigningSettings::multi_region("execute-api", regions);
+    let verify = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
+    show_what_verifies(&settings.expect("a service"), verify.with_sigv4a(true));
+}
+
+fn show_what_verifies(settings: &SigningSettings, verify: VerifySettings) {
     let identity = Identity::new(credentials()).expect("valid");
-    let settings = common::settings("execute-api");
-    let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+    let params = SigningParams::new(settings, &identity, PayloadHash::EMPTY, now());
     let (mut head, _) = get("https://h/").into_parts();
     Signer::new().sign(&mut head, &params).expect("signed");
 
-    let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
-    let verifier = Verifier::new(settings.clone().with_explain(true));
+    let verifier = Verifier::new(verify.clone().with_explain(true));
     let claim = || verifier.claim(&head, now()).expect("in order");
     let other = Credentials::new("AKIDEXAMPLE", "x", Some(TOKEN.to_owned()), None, "test");
     let refused =
         verifier.verify(claim(), &other, &PayloadHash::EMPTY).expect_err("another secret");
     let accepted = verifier.verify(claim(), &credentials(), &PayloadHash::EMPTY).expect("right");
     let keys = StaticKeys::new([credentials()]).expect("valid");
-    let layer = VerifyLayer::new(keys.clone(), settings);
+    let layer = VerifyLayer::new(keys.clone(), verify);
     for shown in [
         format!("{:?}", claim()),
         format!("{refused:?} {refused}"),

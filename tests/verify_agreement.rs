@@ -29,14 +29,17 @@ use tower_sigv4::{
 };
 
 const ROUNDS: usize = 10_000;
+/// Each takes a hundred times as long.
+#[cfg(feature = "sigv4a")]
+const ROUNDS_4A: usize = 200;
 
 fn verify_settings(service: &str) -> VerifySettings {
     VerifySettings::new(service, "us-east-1").expect("a scope")
 }
 
-fn verify_layer(service: &str, token: Option<String>, now: SystemTime) -> VerifyLayer {
+fn verify_layer(settings: VerifySettings, token: Option<String>, now: SystemTime) -> VerifyLayer {
     let keys = StaticKeys::new([common::with_token(token)]);
-    VerifyLayer::new(keys.expect("valid"), verify_settings(service)).with_clock(Clock::manual(now))
+    VerifyLayer::new(keys.expect("valid"), settings).with_clock(Clock::manual(now))
 }
 
 /// Sends a request to a service behind the layer.
@@ -52,11 +55,39 @@ where
     response.extensions().get().copied().map_or(Ok(()), Err)
 }
 
+/// How requests are signed, and how they are verified.
+#[derive(Clone, Copy)]
+struct Version {
+    sign: fn(&str) -> SigningSettings,
+    verify: fn(&str) -> VerifySettings,
+}
+
+const V4: Version = Version { sign: common::settings, verify: verify_settings };
+
+#[cfg(feature = "sigv4a")]
+const V4A: Version = Version {
+    sign: |service| {
+        let regions = tower_sigv4::sigv4::RegionSet::new("eu-west-1,us-*").expect("valid");
+        SigningSettings::multi_region(service, regions).expect("a scope")
+    },
+    verify: |service| verify_settings(service).with_sigv4a(true),
+};
+
 #[tokio::test]
 async fn what_the_signing_layer_sends_is_accepted() {
+    send(V4, ROUNDS).await;
+}
+
+#[cfg(feature = "sigv4a")]
+#[tokio::test]
+async fn what_the_signing_layer_sends_for_several_regions_is_accepted() {
+    send(V4A, ROUNDS_4A).await;
+}
+
+async fn send(version: Version, rounds: usize) {
     let mut rng = Rng::with_seed(0x5197_0005);
     let mut sent = 0;
-    while sent < ROUNDS {
+    while sent < rounds {
         let service = ["execute-api", "s3", "lambda", "s3express"][rng.usize(..4)];
         let form = if service.starts_with("s3") { PathForm::Once } else { PathForm::TwiceFolded };
         let Ok(uri) = Uri::try_from(random::uri(&mut rng, form)) else { continue };
@@ -72,13 +103,12 @@ async fn what_the_signing_layer_sends_is_accepted() {
         let shown = format!("{service} {request:?}");
 
         let key = common::with_token(token.clone());
-        let settings = SigningSettings::new(service, "us-east-1").expect("a scope");
-        let mut target = Direct::new(settings);
+        let mut target = Direct::new((version.sign)(service));
         if rng.u8(..4) == 0 {
             target = target.with_query_signature(Duration::from_secs(60)).expect("in range");
         }
         let signing = SigningLayer::new(key, target).with_clock(Clock::manual(now));
-        let verify = verify_layer(service, token, now);
+        let verify = verify_layer((version.verify)(service), token, now);
         let server = service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
             Ok::<_, Infallible>(judge(&verify, request).await)
         });
@@ -166,7 +196,7 @@ async fn what_aws_sigv4_signs_is_accepted() {
         *request.uri_mut() = target.into();
 
         let shown = format!("{service} {request:?} {body:?}");
-        let layer = verify_layer(service, token, now).with_path_rewrite(true);
+        let layer = verify_layer(verify_settings(service), token, now).with_path_rewrite(true);
         let judged = judge(&layer, request.map(|()| Full::new(Bytes::from(body)))).await;
         assert_eq!(judged, Ok(()), "{shown}");
         signed += 1;
@@ -192,19 +222,30 @@ struct Received {
 
 #[test]
 fn one_byte_changed_is_refused() {
+    change(V4, ROUNDS, &PLACES);
+}
+
+#[cfg(feature = "sigv4a")]
+#[test]
+fn one_byte_changed_is_refused_in_version_4a() {
+    let regions: Place = |received, rng| flip_header(received, "x-amz-region-set", rng);
+    let places: Vec<_> = PLACES.into_iter().chain([regions]).collect();
+    change(V4A, ROUNDS_4A, &places);
+}
+
+fn change(version: Version, rounds: usize, places: &[Place]) {
     let mut rng = Rng::with_seed(0x5197_0007);
     let now = common::now();
     let verifiers = ["execute-api", "s3"].map(|service| {
-        Verifier::new(verify_settings(service).add_payload_kind(PayloadKind::Unsigned))
+        Verifier::new((version.verify)(service).add_payload_kind(PayloadKind::Unsigned))
     });
     let signer = Signer::new();
     let identity = Identity::new(credentials()).expect("valid");
-    let (mut refused, mut changed) = ([0; PLACES.len()], 0);
-    while changed < ROUNDS {
+    let (mut refused, mut changed) = (vec![0; places.len()], 0);
+    while changed < rounds {
         let s3 = rng.usize(..2);
         let service = ["execute-api", "s3"][s3];
-        let settings = SigningSettings::new(service, "us-east-1")
-            .expect("a scope")
+        let settings = (version.sign)(service)
             .with_payload_header(s3 == 1 || rng.bool())
             .with_signed_headers(AllExcept::default());
         let mut request = Request::builder()
@@ -225,9 +266,9 @@ fn one_byte_changed_is_refused() {
         let verifier = &verifiers[s3];
         verify(verifier, &received, now).expect("valid");
 
-        let place = rng.usize(..PLACES.len());
+        let place = rng.usize(..places.len());
         let before = (received.head.clone(), received.body.clone());
-        if !(PLACES[place])(&mut received, &mut rng) {
+        if !(places[place])(&mut received, &mut rng) {
             continue; // what comes out is no request, or no other one
         }
         let judged = verify(verifier, &received, now);
@@ -235,7 +276,7 @@ fn one_byte_changed_is_refused() {
         refused[place] += 1;
         changed += 1;
     }
-    assert!(refused.iter().all(|count| *count > ROUNDS / 50), "{refused:?}");
+    assert!(refused.iter().all(|count| *count > rounds / 50), "{refused:?}");
 }
 
 fn verify(verifier: &Verifier, received: &Received, now: SystemTime) -> Result<(), Rejection> {

@@ -43,7 +43,8 @@ pub enum PayloadMode {
     Trust,
     /// Streamed in the frames of `aws-chunked`, each chunk signed with the signature before it. For
     /// `PutObject` and `UploadPart` of the S3 family; other requests, and other servers that speak its
-    /// protocol, may not take it. The body's length has to be known; one of no bytes goes as it is.
+    /// protocol, may not take it. The body's length has to be known; one of no bytes goes as it is. Chunks
+    /// are not signed for several regions.
     Chunked(ChunkSize),
     /// As [`Chunked`](PayloadMode::Chunked), with the body's checksum in a signed trailer. A request that
     /// has a checksum in its head keeps that one, and goes without the trailer.

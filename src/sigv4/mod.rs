@@ -15,6 +15,7 @@
 //! | [`Identity`] | credentials, checked |
 //! | [`Payload`], [`PayloadHash`] | the body's part |
 //! | [`ChunkSize`], [`Checksum`] | bodies in chunks, and their trailers |
+//! | `RegionSet` | signatures for several regions; with the feature `sigv4a` |
 
 pub(crate) mod authorization;
 pub(crate) mod canonical;

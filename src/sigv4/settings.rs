@@ -32,7 +32,7 @@ use crate::error::Error;
 #[must_use]
 pub struct SigningSettings {
     service: Arc<str>,
-    /// Or the region set.
+    /// Of several, the region set.
     region: Arc<str>,
     multi_region: bool,
     path_form: PathForm,
@@ -94,16 +94,17 @@ impl SigningSettings {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if either is empty or holds anything but
     /// letters, digits, `-`, `_` and `.`, since it would break the credential scope apart.
     pub fn new(service: &str, region: &str) -> Result<Self, Error> {
+        check_scope_part("service", service, "execute-api")?;
         check_scope_part("region", region, "us-east-1")?;
-        Self::with_rules(service, region.into(), false)
+        Ok(Self::with_rules(service, region.into(), false))
     }
 
     /// The rules for a signing name and several regions: requests are signed by SigV4a
     /// (`AWS4-ECDSA-P256-SHA256`), and each region of the set takes the signature.
     ///
     /// The hosts that want it are those of no region, such as S3's `*.accesspoint.s3-global.amazonaws.com`
-    /// and EventBridge's `*.endpoint.events.amazonaws.com`. A signature takes about 50 µs, where one
-    /// for a single region takes 2; bodies cannot be signed in chunks. The AWS IAM User Guide, "AWS
+    /// and EventBridge's `*.endpoint.events.amazonaws.com`. A signature takes about 50 µs, fifty times as
+    /// long as one for a single region; bodies cannot be signed in chunks. The AWS IAM User Guide, "AWS
     /// Signature Version 4 for API requests", "How AWS SigV4a works".
     ///
     /// ```
@@ -140,16 +141,16 @@ impl SigningSettings {
     #[cfg(feature = "sigv4a")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
     pub fn multi_region(service: &str, regions: RegionSet) -> Result<Self, Error> {
-        Self::with_rules(service, regions.into_text(), true)
+        check_scope_part("service", service, "execute-api")?;
+        Ok(Self::with_rules(service, regions.into_text(), true))
     }
 
-    fn with_rules(service: &str, region: Arc<str>, multi_region: bool) -> Result<Self, Error> {
-        check_scope_part("service", service, "execute-api")?;
+    fn with_rules(service: &str, region: Arc<str>, multi_region: bool) -> Self {
         let signed_headers = match is_s3_family(service) {
             true => AllowList::default().add_header(header::RANGE),
             false => AllowList::default(),
         };
-        Ok(Self {
+        Self {
             service: service.into(),
             region,
             multi_region,
@@ -157,7 +158,7 @@ impl SigningSettings {
             session_token: SessionToken::default(),
             payload_header: true,
             signed_headers: Arc::new(signed_headers),
-        })
+        }
     }
 
     /// Sets how the canonical path is formed.

@@ -5,7 +5,7 @@
 use aws_credential_types::Credentials;
 use aws_sigv4::sign::v4a::{calculate_signature, generate_signing_key};
 use p256::ecdsa::{self, signature::hazmat::PrehashVerifier};
-
+pub(crate) use p256::ecdsa::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -13,8 +13,6 @@ use super::{
     scope::{Scope, Timestamp},
     signature::{ALGORITHM_4A, AnySignature, Sign, write_string_to_sign},
 };
-
-pub(crate) use p256::ecdsa::{Signature, VerifyingKey};
 
 /// What signs. The private key is derived for each signature and not kept: that takes 0.3 µs of 50.
 pub(super) struct SigningKey<'a> {

@@ -35,8 +35,9 @@
 //! that fold ([`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite)), and URLs presigned in version
 //! 2, as boto3 makes them for S3 unless told `signature_version="s3v4"`.
 //!
-//! The URLs without an expiry by which AWS IoT is reached are not known here either. SigV4a is, with the
-//! feature `sigv4a`, where `VerifySettings::with_sigv4a` asks for it; its chunks are not.
+//! The URLs without an expiry by which AWS IoT is reached are not known here either, nor are the signed
+//! chunks of SigV4a; SigV4a itself is accepted where the feature `sigv4a` is on and
+//! `VerifySettings::with_sigv4a` asks for it.
 //!
 //! A head is refused before its body is read. A client that goes on sending may see the connection
 //! reset before it has read the answer; `expect: 100-continue` spares it that.

@@ -1,0 +1,205 @@
+//! Signatures for several regions, through the layers.
+#![cfg(feature = "sigv4a")]
+
+mod common;
+
+use std::{convert::Infallible, time::Duration};
+
+use bytes::Bytes;
+use common::{credentials, header, layer, now};
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sigv4::{
+    Clock, ErrorKind, SigningSettings, VerifyLayer,
+    body::VerifiedBody,
+    origin::{Direct, PayloadMode},
+    sigv4::{
+        Checksum, ChunkSize, Identity, Payload, PayloadHash, RegionSet, Signer, SigningParams,
+    },
+    verify::{PayloadKind, RejectionKind, StaticKeys, Verified, Verifier, VerifySettings},
+};
+
+fn regions(text: &str) -> RegionSet {
+    RegionSet::new(text).expect("regions")
+}
+
+fn settings(service: &str) -> SigningSettings {
+    SigningSettings::multi_region(service, regions("us-east-1,eu-*")).expect("a service")
+}
+
+fn request() -> Request<Full<Bytes>> {
+    let body = Full::from("abcd");
+    Request::put("https://h.example.com/a?b=1").body(body).expect("a request")
+}
+
+/// What a verifier says of a request that was sent.
+async fn judge(service: &str, region: &str, sent: common::Sent) -> Result<Verified, RejectionKind> {
+    let settings = VerifySettings::new(service, region)
+        .expect("a scope")
+        .with_sigv4a(true)
+        .add_payload_kind(PayloadKind::Unsigned);
+    let layer = VerifyLayer::new(StaticKeys::new([credentials()]).expect("valid"), settings)
+        .with_clock(Clock::manual(now()));
+    let inner = service_fn(async |request: Request<VerifiedBody<_>>| {
+        let mut response = Response::new(Full::<Bytes>::default());
+        let verified = request.extensions().get::<Verified>().expect("a proof").clone();
+        let body = request.into_body().collect().await.expect("right");
+        assert_eq!(body.to_bytes(), "abcd");
+        response.extensions_mut().insert(verified);
+        Ok::<_, Infallible>(response)
+    });
+    let Ok(response) = layer.layer(inner).oneshot(sent).await;
+    match response.extensions().get::<Verified>() {
+        Some(verified) => Ok(verified.clone()),
+        None => Err(*response.extensions().get().expect("a kind")),
+    }
+}
+
+#[tokio::test]
+async fn the_settings_alone_choose_the_algorithm() {
+    for service in ["s3", "execute-api"] {
+        for (query, region, accepted) in [
+            (false, "us-east-1", true),
+            (false, "eu-west-1", true),
+            (false, "us-west-2", false),
+            (true, "us-east-1", true),
+            (true, "eu-west-1", true),
+            (true, "us-west-2", false),
+        ] {
+            let mut target = Direct::new(settings(service));
+            if query {
+                target = target.with_query_signature(Duration::from_secs(60)).expect("in range");
+            }
+            let sent = common::send(&layer(target), request()).await.expect("signed");
+            let parameters = sent.uri().query().expect("a query");
+            let scope = format!("AKIDEXAMPLE/20150830/{service}/aws4_request");
+            if query {
+                assert!(parameters.contains("X-Amz-Region-Set=us-east-1%2Ceu-%2A"), "{parameters}");
+                assert!(parameters.contains(&scope.replace('/', "%2F")), "{parameters}");
+                assert!(!sent.headers().contains_key("x-amz-region-set"));
+            } else {
+                assert_eq!(parameters, "b=1");
+                assert_eq!(header(sent.headers(), "x-amz-region-set"), "us-east-1,eu-*");
+                let start = format!("AWS4-ECDSA-P256-SHA256 Credential={scope}, ");
+                assert!(header(sent.headers(), "authorization").starts_with(&start));
+            }
+            match judge(service, region, sent).await {
+                Ok(verified) => {
+                    assert!(accepted, "{region}");
+                    assert_eq!(verified.region(), "us-east-1,eu-*");
+                    assert_eq!(verified.is_presigned(), query);
+                }
+                Err(kind) => assert_eq!((kind, accepted), (RejectionKind::Scope, false)),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_region_set_that_was_there_is_replaced() {
+    let mut before = request();
+    for value in ["ap-south-1", "*"] {
+        before.headers_mut().append("x-amz-region-set", HeaderValue::from_static(value));
+    }
+    let identity = Identity::new(credentials()).expect("valid");
+    // A policy that would leave it unsigned, too.
+    let settings = settings("execute-api").with_signed_headers(|_: &HeaderName| false);
+    let params = SigningParams::new(&settings, &identity, PayloadHash::of(b"abcd"), now());
+    for query in [false, true] {
+        let (mut head, _) = before.clone().into_parts();
+        let signer = Signer::new();
+        match query {
+            false => signer.sign(&mut head, &params).expect("signed"),
+            true => {
+                let expires = Duration::from_secs(60);
+                signer.presign(&mut head, &params, expires).expect("signed");
+                signer.presign(&mut head, &params, expires).expect("signed anew");
+                assert_eq!(head.uri.query().expect("one").matches("-Region-Set=").count(), 1);
+            }
+        }
+        let values: Vec<_> = head.headers.get_all("x-amz-region-set").iter().collect();
+        assert_eq!(values, if query { vec![] } else { vec!["us-east-1,eu-*"] });
+        let verifier = Verifier::new(
+            VerifySettings::new("execute-api", "eu-west-1").expect("a scope").with_sigv4a(true),
+        );
+        let claim = verifier.claim(&head, now()).expect("in order");
+        let accepted = verifier.verify(claim, &credentials(), &PayloadHash::of(b"abcd"));
+        assert_eq!(accepted.expect("right").to_verified().region(), "us-east-1,eu-*");
+    }
+}
+
+/// Their signatures would be a chain that starts with one of HMAC.
+#[tokio::test]
+async fn chunks_are_not_signed_for_several_regions() {
+    let size = ChunkSize::default();
+    for mode in [PayloadMode::Chunked(size), PayloadMode::ChunkedTrailer(size, Checksum::Crc32)] {
+        let target = Direct::new(settings("s3")).with_payload(mode);
+        let error = common::send(&layer(target), request()).await.expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains(r#""us-east-1,eu-*"; choose another"#), "{error}");
+    }
+    let auto =
+        |limit| Direct::new(settings("s3")).with_payload(PayloadMode::Auto).with_body_limit(limit);
+    let sent = common::send(&layer(auto(4)), request()).await.expect("buffered");
+    let hash = PayloadHash::of(b"abcd").to_string();
+    assert_eq!(header(sent.headers(), "x-amz-content-sha256"), hash);
+    assert!(judge("s3", "us-east-1", sent).await.is_ok());
+    let error = common::send(&layer(auto(3)), request()).await.expect_err("too large");
+    assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
+}
+
+#[tokio::test]
+async fn bodies_that_no_signature_covers_stream_for_several_regions() {
+    for (mode, payload) in [
+        (PayloadMode::Unsigned, "UNSIGNED-PAYLOAD"),
+        (PayloadMode::UnsignedTrailer(Checksum::Crc32), "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+    ] {
+        let target = Direct::new(settings("s3")).with_payload(mode);
+        let sent = common::send(&layer(target), request()).await.expect("sent");
+        assert_eq!(header(sent.headers(), "x-amz-content-sha256"), payload);
+        let verified = judge("s3", "us-east-1", sent).await.expect("accepted");
+        assert_eq!(verified.payload(), PayloadKind::Unsigned, "{payload}");
+    }
+}
+
+#[test]
+fn a_service_name_that_would_break_the_scope_is_refused() {
+    for bad in ["", " ", "a/b", "a,b", "*"] {
+        let error = SigningSettings::multi_region(bad, regions("*")).expect_err(bad);
+        assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
+    }
+    assert!(SigningSettings::new("s3", "us-east-1,us-west-2").is_err());
+    assert!(SigningSettings::new("s3", "*").is_err());
+}
+
+/// `x-amz-region-set` comes on top of what version 4 adds.
+#[test]
+fn no_number_of_headers_makes_it_panic() {
+    let identity = Identity::new(common::with_token(Some("token".to_owned()))).expect("valid");
+    let settings = settings("s3");
+    let params = SigningParams::new(&settings, &identity, Payload::Unsigned, now());
+    let (mut head, ()) = Request::get("https://h/").body(()).expect("a request").into_parts();
+    let name = |n: usize| HeaderName::try_from(format!("x-{n}")).expect("a name");
+    let most = (0..)
+        .find(|&n| head.headers.try_insert(name(n), HeaderValue::from_static("1")).is_err())
+        .expect("there is an end");
+    let [mut signed, mut refused] = [0; 2];
+    for n in 0..10 {
+        match Signer::new().sign(&mut head.clone(), &params) {
+            Ok(()) => signed += 1,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Request);
+                refused += 1;
+            }
+        }
+        head.headers.remove(name(n));
+    }
+    assert_eq!((signed, refused), (4, 6), "{most}");
+}
+
+#[test]
+fn a_region_set_can_be_shared() {
+    fn is<T: Send + Sync + Clone + std::fmt::Debug>() {}
+    is::<RegionSet>();
+}
