@@ -22,7 +22,7 @@ pub(crate) type SigningKey = DerivedKey<Hmac<Sha256>>;
 
 /// What is derived from a secret, and what from.
 pub(crate) struct DerivedKey<K> {
-    /// Kept alive, so that an equal pointer to the secret means an equal secret.
+    /// Kept alive, so that an equal pointer to the secret means equal credentials.
     credentials: Credentials,
     region: String,
     service: String,
