@@ -12,20 +12,18 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use bytes::Bytes;
-use common::{credentials, random};
+use common::{credentials, has_whole_escapes, judge, random};
 use fastrand::Rng;
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
 use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, SigningLayer, SigningSettings, VerifyLayer,
-    body::{SignedBody, VerifiedBody},
+    body::SignedBody,
     origin::Direct,
     sigv4::{AllExcept, Identity, PathForm, PayloadHash, Signer, SigningParams},
-    verify::{
-        PayloadKind, Rejection, RejectionKind, StaticKeys, Verified, Verifier, VerifySettings,
-    },
+    verify::{PayloadKind, Rejection, StaticKeys, Verifier, VerifySettings},
 };
 
 const ROUNDS: usize = 10_000;
@@ -40,19 +38,6 @@ fn verify_settings(service: &str) -> VerifySettings {
 fn verify_layer(settings: VerifySettings, token: Option<String>, now: SystemTime) -> VerifyLayer {
     let keys = StaticKeys::new([common::with_token(token)]);
     VerifyLayer::new(keys.expect("valid"), settings).with_clock(Clock::manual(now))
-}
-
-/// Sends a request to a service behind the layer.
-async fn judge<B>(layer: &VerifyLayer, request: Request<B>) -> Result<(), RejectionKind>
-where
-    B: http_body::Body<Error: Into<tower_sigv4::BoxError>>,
-{
-    let inner = service_fn(async |request: Request<VerifiedBody<B>>| {
-        assert!(request.extensions().get::<Verified>().is_some());
-        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-    });
-    let Ok(response) = layer.layer(inner).oneshot(request).await;
-    response.extensions().get().copied().map_or(Ok(()), Err)
 }
 
 /// How requests are signed, and how they are verified.
@@ -206,12 +191,6 @@ async fn what_aws_sigv4_signs_is_accepted() {
 
 fn default_port(uri: &Uri) -> &'static str {
     if uri.scheme_str() == Some("http") { ":80" } else { ":443" }
-}
-
-fn has_whole_escapes(text: &str) -> bool {
-    text.split('%').skip(1).all(|rest| {
-        rest.get(..2).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-    })
 }
 
 /// A signed request, and where one byte of it is changed.

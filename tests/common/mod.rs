@@ -24,11 +24,12 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
-    BoxError, Clock, Error, Origin, SigningLayer, SigningSettings,
-    body::SignedBody,
+    BoxError, Clock, Error, Origin, SigningLayer, SigningSettings, VerifyLayer,
+    body::{SignedBody, VerifiedBody},
     credentials::Credentials,
     origin::ResolveOrigin,
     sigv4::{Explanation, Identity, PayloadHash, Signer, SigningParams},
+    verify::{RejectionKind, Verified},
 };
 
 pub const HOST: &str = "abc123.execute-api.us-east-1.amazonaws.com";
@@ -128,6 +129,26 @@ pub fn signed(mut head: Parts, body: &[u8]) -> Parts {
     let params = SigningParams::new(&settings, &identity, PayloadHash::of(body), now());
     Signer::new().sign(&mut head, &params).expect("signed");
     head
+}
+
+/// How a request is judged by the layer before a service.
+pub async fn judge<B>(layer: &VerifyLayer, request: Request<B>) -> Result<(), RejectionKind>
+where
+    B: Body<Error: Into<BoxError>>,
+{
+    let inner = service_fn(async |request: Request<VerifiedBody<B>>| {
+        assert!(request.extensions().get::<Verified>().is_some());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let Ok(response) = layer.layer(inner).oneshot(request).await;
+    response.extensions().get().copied().map_or(Ok(()), Err)
+}
+
+/// True if every `%` is followed by two hex digits.
+pub fn has_whole_escapes(text: &str) -> bool {
+    text.split('%').skip(1).all(|rest| {
+        rest.get(..2).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    })
 }
 
 /// A body that does what it is told, step by step.
