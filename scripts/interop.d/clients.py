@@ -71,11 +71,11 @@ def boto3_s3():
     unsigned = client("s3", s3={"payload_signing_enabled": False})
     check("unsigned payload", outcome(unsigned.put_object, Body=b"any data", **object), OK)
     # What boto3 sends to an https URL: a body in chunks with a checksum behind it, unless told not to.
-    for checksums, wanted in [(None, (400, "InvalidRequest")), ("when_required", OK)]:
+    for checksums in [None, "when_required"]:
         s3 = client("s3", S3.replace("http:", "https:"), checksums=checksums)
         s3.meta.events.register("before-send.s3", send_over_http)
         got = outcome(s3.put_object, Body=b"any data", **object)
-        check(f"as over https, checksums {checksums}", got, wanted)
+        check(f"as over https, checksums {checksums}", got, OK)
 
 
 def send_over_http(request, **_):
