@@ -1,4 +1,4 @@
-"""What clients.py and changed.py share. Arguments: the URLs of a server for execute-api and one for s3."""
+"""What the other programs share. First arguments: the URLs of a server for execute-api and one for s3."""
 
 import datetime
 import http.client
@@ -23,7 +23,7 @@ os.environ.update(
     no_proxy="*",
 )
 
-API, S3 = sys.argv[1:]
+API, S3 = sys.argv[1:3]
 REGION = "us-east-1"
 KEY = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "secret"}
 KEYS = ["a b+c/é~x", "p/50%.bin", "()!*'", "a:b@c&d=e", "a//b/../c"]
@@ -51,6 +51,16 @@ def client(service, url=None, signature_version=None, **changed):
     url = url or (S3 if service == "s3" else API)
     given = {"region_name": REGION, **KEY, **changed}
     return boto3.client(service, endpoint_url=url, config=config, **given)
+
+
+def over_http(client):
+    """A client of an https URL that sends the same over http."""
+
+    def change(request, **_):
+        request.url = request.url.replace("https:", "http:")
+
+    client.meta.events.register("before-send.s3", change)
+    return client
 
 
 def outcome(call, **arguments):
