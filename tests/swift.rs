@@ -271,14 +271,11 @@ async fn presigned_urls_are_taken_until_they_are_changed() {
         head.headers.clear();
         head
     };
-    let layer = bucket.with(
-        SECRET,
-        Direct::new(settings.clone())
-            .with_payload(PayloadMode::Unsigned)
-            .with_query_signature(hour)
-            .expect("a time"),
-    );
-    for (key, target) in KEYS {
+    let modes = [PayloadMode::Unsigned, PayloadMode::Buffer].map(|mode| {
+        let target = Direct::new(settings.clone()).with_payload(mode);
+        bucket.with(SECRET, target.with_query_signature(hour).expect("a time"))
+    });
+    for (layer, (key, target)) in modes.iter().flat_map(|layer| KEYS.map(|key| (layer, key))) {
         let put = bucket.send_as_it_is(presigned(Method::PUT, target), key).await;
         assert_eq!(put.0, StatusCode::OK, "{key}: {put:?}");
         let got = layer.send(Method::GET, &format!("/{target}"), "").await;

@@ -23,9 +23,11 @@ impl Signer {
     ///
     /// The parameters `X-Amz-*` of a presigned URL take the place of any that were there, and so do they
     /// of the headers by which a request is signed. `host` is covered, and the other headers that the
-    /// settings sign, which have to be sent with the URL then, as they are. `X-Amz-Content-Sha256` is there
-    /// if the payload is not what the service takes it for: the S3 family for
-    /// [unsigned](Payload::Unsigned), others for what they receive.
+    /// settings sign, which have to be sent with the URL then, as they are. What is said of the payload is
+    /// what the service takes it for anyway: the S3 family for [unsigned](Payload::Unsigned), others for
+    /// what they receive. If it is something else it has to be told: to the S3 family a hash in the header
+    /// `x-amz-content-sha256`, which has to be sent with the URL too, to others in the parameter
+    /// `X-Amz-Content-Sha256`.
     ///
     /// The form is that of the AWS IAM User Guide, "Create a signed AWS API request", "Query string
     /// parameters".
@@ -130,6 +132,10 @@ impl Signer {
             parts.headers.remove(name);
         }
         add_host(&mut parts)?;
+        let s3_family = is_s3_family(params.settings.service());
+        if s3_family && params.payload != Payload::Unsigned {
+            parts.headers.insert(X_AMZ_CONTENT_SHA256, params.payload.header_value());
+        }
         let (time, date) = self.stamp(params.time)?;
         let (algorithm, credential) = self.with_any_key(params, &time, |key| {
             (key.algorithm(), [key.access_key_id().as_bytes(), b"/", key.scope()].concat())
@@ -149,9 +155,7 @@ impl Signer {
         if let Some(regions) = params.settings.region_set() {
             add(&mut query, "X-Amz-Region-Set", regions.as_bytes());
         }
-        // S3 takes the payload for unsigned if nothing is said of it; others hash what they receive.
-        let taken_for_unsigned = is_s3_family(params.settings.service());
-        if taken_for_unsigned != (params.payload == Payload::Unsigned) {
+        if !s3_family && params.payload == Payload::Unsigned {
             add(&mut query, "X-Amz-Content-Sha256", params.payload.as_bytes());
         }
         if let (SessionToken::Signed, Some(token)) =
