@@ -136,10 +136,40 @@ async fn a_body_known_to_be_too_large_is_not_read() {
     assert!(error.to_string().contains("11") && error.to_string().contains("10"), "{error}");
     assert_eq!(polls.load(Ordering::SeqCst), 0);
 
+    // A body in a wrapper may not tell; then the head does.
+    let script = Script::new([Step::Hang]).with_size(SizeHint::default());
+    let polls = script.polls.clone();
+    let mut request = post(script);
+    request.headers_mut().insert("content-length", 11.into());
+    let error = sent(limited(), request).await.expect_err("too large");
+    assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
+    assert_eq!(polls.load(Ordering::SeqCst), 0);
+
     let exactly = Script::new([Step::Data(vec![0; 4].into()), Step::Data(vec![0; 6].into())]);
     assert!(sent(limited(), post(exactly)).await.is_ok());
     let over = Script::new([Step::Data(vec![0; 4].into()), Step::Data(vec![0; 7].into())]);
     assert_eq!(sent(limited(), post(over)).await.unwrap_err().kind(), ErrorKind::BodyTooLarge);
+}
+
+#[tokio::test]
+async fn a_body_is_held_to_the_length_in_its_head() {
+    for (announced, chunked, whole) in
+        [("3", false, true), ("2", false, false), ("4", false, false), ("4", true, true)]
+    {
+        let body = Script::new([Step::Data("abc".into())]).with_size(SizeHint::default());
+        let mut request = post(body);
+        request.headers_mut().insert("content-length", announced.parse().expect("a value"));
+        if chunked {
+            // RFC 9112, section 6.3: chunks override the length.
+            request.headers_mut().insert("transfer-encoding", "chunked".parse().expect("a value"));
+        }
+        let sent = sent(layer(origin()), request).await;
+        assert_eq!(sent.is_ok(), whole, "{announced} {chunked}");
+        match sent {
+            Ok(sent) => assert_eq!(sent.headers()["content-length"], "3"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::BodyRead),
+        }
+    }
 }
 
 #[tokio::test]

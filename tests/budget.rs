@@ -111,6 +111,14 @@ async fn a_body_of_unknown_length_takes_its_limit_and_gives_back_what_it_has_not
     assert!(poll_once(&mut first).await.is_none());
     assert_eq!(budget.available(), 10 * KIB);
     drop(first);
+    // Nor does it if its head tells.
+    let echo = service_fn(async |request: Sent| Ok::<_, Infallible>(Response::new(request)));
+    let mut request = put(unknown(hanging(1)));
+    request.headers_mut().insert("content-length", (3 * KIB).into());
+    let mut told = Box::pin(layer.layer(echo).oneshot(request));
+    assert!(poll_once(&mut told).await.is_none());
+    assert_eq!(budget.available(), 27 * KIB);
+    drop(told);
     let sent = send(&layer, unknown(of(3))).await.expect("sent");
     assert_eq!(budget.available(), 27 * KIB);
     drop(sent);

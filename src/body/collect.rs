@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::Extensions;
+use http::{Extensions, HeaderMap, header};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use sha2::{Digest, Sha256};
@@ -68,28 +68,31 @@ impl<B> Collect<B>
 where
     B: Body,
 {
-    /// Fails at once if the body is known to be larger than `limit` bytes.
-    pub(crate) fn new(body: B, limit: u64) -> Result<Self, Error> {
-        let size = body.size_hint();
-        if size.lower() > limit {
-            return Err(too_large(size.lower(), limit));
+    /// Fails at once if the body is known to be larger than `limit` bytes; of a body that does not tell its
+    /// length its head may.
+    pub(crate) fn new(body: B, headers: &HeaderMap, limit: u64) -> Result<Self, Error> {
+        let announced = announced(&body, headers);
+        let least = announced.unwrap_or(body.size_hint().lower());
+        if least > limit {
+            return Err(too_large(least, limit));
         }
-        Ok(Self { announced: size.exact(), ..Self::unknown(body, limit, too_large) })
+        Ok(Self { announced, ..Self::unknown(body, limit, too_large) })
     }
 
     /// The same, but that nobody asks for the hash, where the bytes have been verified.
-    pub(crate) fn unhashed(body: B, limit: u64) -> Result<Self, Error> {
-        Ok(Self { hash: None, ..Self::new(body, limit)? })
+    pub(crate) fn unhashed(body: B, headers: &HeaderMap, limit: u64) -> Result<Self, Error> {
+        Ok(Self { hash: None, ..Self::new(body, headers, limit)? })
     }
 
     /// As [`new`](Collect::new); of more than `held` bytes all go to a temporary file in this directory.
     pub(crate) fn spooled(
         body: B,
+        headers: &HeaderMap,
         limit: u64,
         directory: Arc<Path>,
         held: u64,
     ) -> Result<Self, Error> {
-        Ok(Self { spill: Some(Spill::new(directory, held)), ..Self::new(body, limit)? })
+        Ok(Self { spill: Some(Spill::new(directory, held)), ..Self::new(body, headers, limit)? })
     }
 
     /// Finds out whether a body of unknown length has any bytes, which is an error then.
@@ -228,6 +231,16 @@ where
         });
         Poll::Ready(Ok((Collected { frames: mem::take(this.frames), file, room }, payload)))
     }
+}
+
+/// The length of a body in bytes, as it says itself or as its head says; chunks of HTTP/1.1 override what
+/// that says (RFC 9112, section 6.3).
+pub(crate) fn announced(body: &impl Body, headers: &HeaderMap) -> Option<u64> {
+    let header = || match headers.contains_key(header::TRANSFER_ENCODING) {
+        true => None,
+        false => headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
+    };
+    body.size_hint().exact().or_else(header)
 }
 
 fn too_large(len: u64, limit: u64) -> Error {

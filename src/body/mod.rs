@@ -17,6 +17,6 @@ mod verified;
 pub use self::{budget::BodyBudget, signed::SignedBody, verified::VerifiedBody};
 pub(crate) use self::{
     budget::Waiting,
-    collect::{Collect, Collected, Reserved},
+    collect::{Collect, Collected, Reserved, announced},
     dechunk::Dechunk,
 };

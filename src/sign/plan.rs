@@ -1,10 +1,10 @@
 //! From what is to be done with a body to the first step of it.
 
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use http_body::Body;
 
 use crate::{
-    body::{Collect, SignedBody},
+    body::{Collect, SignedBody, announced},
     error::{Error, ErrorKind},
     origin::{BodyPlan, Spool},
     sigv4::{ChunkSize, Payload, chunk::Framing},
@@ -44,10 +44,10 @@ where
             Planned::Ready(Signable::Whole(SignedBody::streamed(body), payload))
         }
         BodyPlan::Framed(framing) => Planned::Ready(Signable::Framed { body, framing }),
-        BodyPlan::Collect(spool) => Planned::Collect(collect(body, limit, spool)?),
+        BodyPlan::Collect(spool) => Planned::Collect(collect(body, headers, limit, spool)?),
         BodyPlan::Chunk(size, framing) => match length {
             None => Planned::Collect(Collect::none(body, length_required)),
-            Some(0) => Planned::Collect(Collect::new(body, 0)?),
+            Some(0) => Planned::Collect(Collect::new(body, headers, 0)?),
             Some(decoded) => Planned::Ready(Signable::Chunks { body, framing, size, decoded }),
         },
         BodyPlan::ChunkLarge(size, spool) => match length {
@@ -55,25 +55,26 @@ where
                 let framing = Framing::Signed(None);
                 Planned::Ready(Signable::Chunks { body, framing, size, decoded })
             }
-            _ => Planned::Collect(collect(body, limit, spool)?),
+            _ => Planned::Collect(collect(body, headers, limit, spool)?),
         },
     })
 }
 
-fn collect<B>(body: B, limit: u64, spool: Option<Spool>) -> Result<Collect<B>, Error>
+fn collect<B>(
+    body: B,
+    headers: &HeaderMap,
+    limit: u64,
+    spool: Option<Spool>,
+) -> Result<Collect<B>, Error>
 where
     B: Body,
 {
     match spool {
-        Some(spool) => Collect::spooled(body, spool.limit(), spool.directory().clone(), limit),
-        None => Collect::new(body, limit),
+        Some(spool) => {
+            Collect::spooled(body, headers, spool.limit(), spool.directory().clone(), limit)
+        }
+        None => Collect::new(body, headers, limit),
     }
-}
-
-/// The length of a body in bytes, as it says itself or as its head says.
-fn announced(body: &impl Body, headers: &HeaderMap) -> Option<u64> {
-    let header = || headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
-    body.size_hint().exact().or_else(header)
 }
 
 fn length_required(_: u64, _: u64) -> Error {

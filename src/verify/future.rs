@@ -181,7 +181,9 @@ impl<S> Pending<S> {
                 self.call(Some(verified), VerifiedBody::checked(body, hash))
             }
             Ok(Step::Collect(limit, awaited)) => {
-                self.collect(awaited, Collect::new(VerifiedBody::unverified(body), limit))
+                let body = VerifiedBody::unverified(body);
+                let body = Collect::new(body, &self.head.headers, limit);
+                self.collect(awaited, body)
             }
             Ok(Step::Chunks(verified, chunks)) => self.dechunk(verified, chunks, body),
             Err(rejection) => self.refuse(rejection),
@@ -204,7 +206,8 @@ impl<S> Pending<S> {
         match self.shared.body {
             BodyCheck::Collected { limit } => {
                 let body = VerifiedBody::chunked(Dechunk::new(body, chunks, limit));
-                self.collect(Awaited::Chunks(verified), Collect::unhashed(body, limit))
+                let body = Collect::unhashed(body, &self.head.headers, limit);
+                self.collect(Awaited::Chunks(verified), body)
             }
             BodyCheck::Streamed => {
                 let body = Dechunk::new(body, chunks, LARGEST_CHUNK);

@@ -208,7 +208,7 @@ impl File {
             }
         }
         // An origin's own limit holds as well, once the caller is known.
-        let limit = self.origin.iter().map(OriginSection::body_limit).max();
+        let limit = self.origin.iter().map(|origin| origin.body_limit(bodies)).max();
         let layer = section.build(text, limit.unwrap_or_default())?;
         let layer = layer.with_body_budget(bodies.budget.clone());
         let verified = self.route.iter().map(RouteSection::is_verified).collect();

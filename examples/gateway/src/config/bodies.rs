@@ -83,12 +83,13 @@ impl From<Sum> for Checksum {
 }
 
 impl OriginSection {
-    /// How much of a body is held in memory if nothing else is said.
+    /// How much of a body is held in memory if nothing else is said, and there is so much.
     const BODY_LIMIT: ByteSize = ByteSize::mib(16);
 
     /// The largest body that is buffered, in bytes.
-    pub(super) fn body_limit(&self) -> u64 {
-        self.body_limit.as_ref().map_or(Self::BODY_LIMIT, |limit| *limit.get_ref()).as_u64()
+    pub(super) fn body_limit(&self, bodies: &Bodies) -> u64 {
+        let default = || Self::BODY_LIMIT.min(bodies.memory);
+        self.body_limit.as_ref().map_or_else(default, |limit| *limit.get_ref()).as_u64()
     }
 
     /// Gives the origin all that the section says of bodies.
@@ -121,7 +122,7 @@ impl OriginSection {
             }
             origin = origin.with_spool(spool);
         }
-        Ok(origin.with_body_limit(self.body_limit()))
+        Ok(origin.with_body_limit(self.body_limit(bodies)))
     }
 
     fn check_bodies(
@@ -131,7 +132,6 @@ impl OriginSection {
         bodies: &Bodies,
     ) -> Result<(), (Range<usize>, String)> {
         let error = |span, message: &str| Err((span, message.to_owned()));
-        let named = |span: Option<Range<usize>>| span.unwrap_or(self.name.span());
         if payload.is_in_chunks() && !s3_family {
             let message = "chunks are for service \"s3\" and its family alone";
             return error(self.service.span(), message);
@@ -141,16 +141,19 @@ impl OriginSection {
                 "checksum is for payload \"chunked-trailer\" or \"unsigned-trailer\" alone";
             return error(sum.span(), message);
         }
-        if self.body_limit() > bodies.memory.as_u64() {
+        if let Some(limit) =
+            self.body_limit.as_ref().filter(|&limit| *limit.get_ref() > bodies.memory)
+        {
             let message = format!(
                 "body_limit is more than all bodies together may hold, {}; raise memory in [bodies]",
                 bodies.memory
             );
-            return error(named(self.body_limit.as_ref().map(Spanned::span)), &message);
+            return error(limit.span(), &message);
         }
         if bodies.spool.is_none() && payload == Payload::Spool {
             let message = "payload \"spool\" needs a spool_directory in [bodies]";
-            return error(named(self.payload.as_ref().map(Spanned::span)), message);
+            let payload = self.payload.as_ref().map_or(self.name.span(), Spanned::span);
+            return error(payload, message);
         }
         if let Some(limit) = self.spool_limit.as_ref().filter(|_| bodies.spool.is_none()) {
             return error(limit.span(), "spool_limit needs a spool_directory in [bodies]");
