@@ -182,6 +182,45 @@ async fn room_is_given_back_in_every_way_of_ending() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_has_no_more_room_than_it_announced() {
+    let budget = BodyBudget::new(10 * KIB);
+    let layer = signing(&budget);
+    let longer = Script::new([Step::Data(vec![b'a'; 8192].into()), Step::Hang]);
+    let error =
+        send(&layer, longer.with_size(SizeHint::with_exact(KIB))).await.expect_err("longer");
+    assert_eq!(error.kind(), ErrorKind::BodyRead);
+    assert!(error.to_string().contains("longer than the 1024 bytes"), "{error}");
+}
+
+#[test]
+fn what_is_being_written_keeps_its_room() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build();
+    let runtime = runtime.expect("a runtime");
+    runtime.block_on(async {
+        // The one thread that writes is kept busy, as by a slow disk.
+        let (resume, wait) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || wait.recv().is_err());
+        let budget = BodyBudget::new(4096 * KIB);
+        let target = Direct::new(common::settings("execute-api"))
+            .with_payload(PayloadMode::Spool)
+            .with_spool(Spool::new(std::env::temp_dir()).expect("a directory"))
+            .with_body_limit(3072 * KIB);
+        let layer = layer(target).with_body_budget(budget.clone());
+        let mut sending = send(&layer, of(3073));
+        for _ in 0..3 {
+            assert!(poll_once(&mut sending).await.is_none());
+            assert_eq!(budget.available(), 1024 * KIB);
+        }
+        drop(sending);
+        assert_eq!(budget.available(), 1024 * KIB, "the write that was under way holds it");
+        drop(resume);
+        assert!(busy.await.expect("run"));
+        tokio::task::spawn_blocking(|| ()).await.expect("run"); // after the write
+        assert_eq!(budget.available(), 4096 * KIB);
+    });
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_spooled_body_holds_no_more_than_is_in_memory() {
     let budget = BodyBudget::new(4096 * KIB);
     let spool = Spool::new(std::env::temp_dir()).expect("a directory");
@@ -246,6 +285,26 @@ async fn a_verified_body_counts_once_on_its_way_through_both_layers() {
         assert!(body == content);
     }
     assert_eq!(budget.available(), 16 * KIB);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_kept_holds_no_room() {
+    let budget = BodyBudget::new(8 * KIB);
+    let seen = budget.clone();
+    let inner = service_fn(move |request: Request<VerifiedBody<Script>>| {
+        let seen = seen.clone();
+        async move {
+            assert_eq!(seen.available(), 0);
+            let (head, body) = request.into_parts();
+            drop(body);
+            assert_eq!(seen.available(), 8 * KIB);
+            drop(head);
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        }
+    });
+    let request = signed(of(8), &[b'a'; 8192]);
+    let response = verifying(&budget).layer(inner).oneshot(request).await.expect("infallible");
+    assert_eq!(response.status(), StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use common::{HOST, Script, Step, credentials, layer, now};
 use fastrand::Rng;
 use http::{HeaderMap, Request, Response, request::Parts};
-use http_body::Body;
+use http_body::{Body, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
@@ -368,6 +368,71 @@ async fn a_trailer_has_to_be_announced_signed_and_allowed() {
         let script = Script::new([Step::Data(body.into())]);
         let judged = accepted(&collected(), Request::from_parts(head, script)).await;
         assert_eq!(judged.err(), Some(Kind::PayloadMismatch), "the seed is another's");
+    }
+}
+
+/// The head of a request whose chunks hold nothing, signed by AWS's signer, and its last chunk.
+fn empty() -> (Parts, String) {
+    use aws_sigv4::http_request as aws;
+    let payload = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+    let uri = format!("https://{HOST}/key");
+    let mut headers = vec![
+        ("host", HOST.to_owned()),
+        ("content-encoding", "aws-chunked".to_owned()),
+        ("x-amz-decoded-content-length", "0".to_owned()),
+    ];
+    let identity = credentials().into();
+    let mut settings = aws::SigningSettings::default();
+    settings.percent_encoding_mode = aws::PercentEncodingMode::Single;
+    settings.payload_checksum_kind = aws::PayloadChecksumKind::XAmzSha256;
+    settings.uri_path_normalization_mode = aws::UriPathNormalizationMode::Disabled;
+    let params = common::aws_params(&identity, "s3", now(), settings);
+    let given = headers.iter().map(|(name, value)| (*name, &**value));
+    let body = aws::SignableBody::Precomputed(payload.to_owned());
+    let request = aws::SignableRequest::new("PUT", &uri, given, body).expect("a request");
+    let (signed, seed) = aws::sign(request, &params).expect("signed").into_parts();
+    let added: Vec<_> =
+        signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    headers.extend(added.iter().map(|(name, value)| (&**name, value.clone())));
+    let mut request = Request::put(uri);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let key = aws_sigv4::sign::v4::generate_signing_key(
+        credentials().secret_access_key(),
+        now(),
+        "us-east-1",
+        "s3",
+    );
+    let nothing = tower_sigv4::sigv4::PayloadHash::EMPTY;
+    let to_sign = format!(
+        "AWS4-HMAC-SHA256-PAYLOAD\n20150830T123600Z\n20150830/us-east-1/s3/aws4_request\n\
+         {seed}\n{nothing}\n{nothing}"
+    );
+    let last = aws_sigv4::sign::v4::calculate_signature(key, to_sign.as_bytes());
+    let (head, ()) = request.body(()).expect("a request").into_parts();
+    (head, format!("0;chunk-signature={last}\r\n\r\n"))
+}
+
+/// A client that knows that there is nothing to read does not read, and would not see the error.
+#[tokio::test]
+async fn chunks_that_hold_nothing_are_verified_before_they_are_handed_on() {
+    let (head, body) = empty();
+    let judge = async |layer: &VerifyLayer, body: String| {
+        let script = Script::new([Step::Data(body.into())]).with_size(SizeHint::default());
+        accepted(layer, Request::from_parts(head.clone(), script)).await
+    };
+    for layer in [collected(), streamed()] {
+        let body_in = judge(&layer, body.clone()).await.expect("accepted").into_body();
+        assert_eq!(body_in.collect().await.expect("nothing").to_bytes(), "");
+        for (changed, kind) in [
+            (format!("0;chunk-signature={}\r\n\r\n", "0".repeat(64)), Kind::PayloadMismatch),
+            (String::new(), Kind::BodyRead),
+            (format!("{body}x"), Kind::BodyRead),
+            (format!("1;chunk-signature={}\r\na\r\n", "0".repeat(64)), Kind::BodyRead),
+        ] {
+            assert_eq!(judge(&layer, changed.clone()).await.err(), Some(kind), "{changed:?}");
+        }
     }
 }
 

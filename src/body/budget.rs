@@ -1,4 +1,10 @@
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use http::Extensions;
 use tokio::{
@@ -77,7 +83,7 @@ impl BodyBudget {
     /// Room for so many bytes, in place of what the request has of this budget already.
     pub(crate) fn reserve(&self, bytes: u64, extensions: &mut Extensions) -> Room {
         let wanted = Self::permits_of(bytes);
-        let held = extensions.remove::<Arc<Reservation>>();
+        let held = extensions.remove::<Weak<Reservation>>().and_then(|held| held.upgrade());
         let held = held.filter(|held| Arc::ptr_eq(held.permit.semaphore(), &self.room));
         let exhausted = move || {
             Error::new(

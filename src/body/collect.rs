@@ -52,9 +52,12 @@ pub(crate) struct Collected {
 }
 
 impl Collected {
-    /// The room that it takes of a budget.
-    pub(crate) fn room(&self) -> Option<&Arc<Reservation>> {
-        self.room.as_ref()
+    /// Tells a layer of the same budget behind this one of the room that the body has, for as long as it
+    /// has it.
+    pub(crate) fn tell(&self, extensions: &mut Extensions) {
+        if let Some(room) = &self.room {
+            extensions.insert(Arc::downgrade(room));
+        }
     }
 }
 
@@ -162,7 +165,7 @@ where
         let mut this = self.project();
         loop {
             if let Some(spill) = this.spill {
-                ready!(spill.poll_idle(cx))?;
+                ready!(spill.poll_idle(cx, this.room))?;
             }
             if *this.ended {
                 break;
@@ -176,7 +179,7 @@ where
                 if let Some(spill) = this.spill
                     && spill.is_open()
                 {
-                    spill.write(this.frames.take_data());
+                    spill.write(this.frames.take_data(), this.room.take());
                 }
                 continue;
             };
@@ -191,6 +194,10 @@ where
                     if *this.len > *this.limit {
                         return Poll::Ready(Err((this.over)(*this.len, *this.limit)));
                     }
+                    // It has room for what it announced, and no more.
+                    if let Some(announced) = this.announced.filter(|&most| *this.len > most) {
+                        return Poll::Ready(Err(not_as_announced(*this.len, announced)));
+                    }
                     if let Some(hash) = this.hash {
                         hash.update(&data);
                     }
@@ -198,10 +205,7 @@ where
                     if let Some(spill) = this.spill
                         && spill.wants(this.frames.len())
                     {
-                        spill.write(this.frames.take_data());
-                        if let Some(room) = this.room {
-                            room.shrink(Spill::PIECE);
-                        }
+                        spill.write(this.frames.take_data(), this.room.take());
                     }
                 }
                 Err(frame) => {
@@ -213,10 +217,7 @@ where
         }
         let len = *this.len;
         if let Some(announced) = this.announced.filter(|&announced| announced != len) {
-            return Poll::Ready(Err(Error::new(
-                ErrorKind::BodyRead,
-                format!("the request's body ended after {len} bytes of {announced} announced"),
-            )));
+            return Poll::Ready(Err(not_as_announced(len, announced)));
         }
         let payload = match this.hash.take() {
             None => Payload::Unsigned,
@@ -241,6 +242,14 @@ pub(crate) fn announced(body: &impl Body, headers: &HeaderMap) -> Option<u64> {
         false => headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
     };
     body.size_hint().exact().or_else(header)
+}
+
+fn not_as_announced(len: u64, announced: u64) -> Error {
+    let message = match len < announced {
+        true => format!("the request's body ended after {len} bytes of {announced} announced"),
+        false => format!("the request's body is longer than the {announced} bytes announced"),
+    };
+    Error::new(ErrorKind::BodyRead, message)
 }
 
 fn too_large(len: u64, limit: u64) -> Error {

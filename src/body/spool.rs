@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 /// Where a body goes that grows too large to be held in memory: a temporary file, which has no name.
 ///
 /// The system frees the file with its handle. That is with the body or its future, or with the one write
-/// that was under way when they were dropped.
+/// that was under way when they were dropped; what is written keeps its room until then.
 pub(super) struct Spill {
     directory: Arc<Path>,
     /// How many bytes are held before they are written.
@@ -29,7 +29,7 @@ pub(super) struct Spill {
 enum State {
     Unopened,
     Idle(File),
-    Writing(JoinHandle<io::Result<File>>),
+    Writing(JoinHandle<io::Result<(File, Option<Reservation>)>>),
 }
 
 impl Spill {
@@ -56,8 +56,9 @@ impl Spill {
         !matches!(self.file, State::Unopened)
     }
 
-    /// Starts to write; [`poll_idle`](Spill::poll_idle) has to be ready before and after it.
-    pub(super) fn write(&mut self, frames: Vec<Bytes>) {
+    /// Starts to write; [`poll_idle`](Spill::poll_idle) has to be ready before and after it, and gives the
+    /// room back that the frames take.
+    pub(super) fn write(&mut self, frames: Vec<Bytes>, room: Option<Reservation>) {
         let (directory, state) = (self.directory.clone(), State::Unopened);
         let opened = match std::mem::replace(&mut self.file, state) {
             State::Idle(file) => Some(file),
@@ -70,18 +71,28 @@ impl Spill {
                 None => tempfile::tempfile_in(directory)?,
             };
             frames.iter().try_for_each(|frame| file.write_all(frame))?;
-            Ok(file)
+            drop(frames); // before the room that they take
+            Ok((file, room))
         }));
     }
 
-    /// Ready when all is written.
-    pub(super) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    /// Ready when all is written; from then on there is less to be held.
+    pub(super) fn poll_idle(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut Option<Reservation>,
+    ) -> Poll<Result<(), Error>> {
         if let State::Writing(task) = &mut self.file {
             let written = ready!(Pin::new(task).poll(cx)).unwrap_or_else(|_| Err(cancelled()));
             self.file = State::Unopened; // nor is a task polled again that has ended
-            self.file = State::Idle(written.map_err(|error| {
+            let (file, taken) = written.map_err(|error| {
                 failed("the request's body could not be written to a temporary file", error)
-            })?);
+            })?;
+            self.file = State::Idle(file);
+            *room = taken.map(|mut room| {
+                room.shrink(Self::PIECE);
+                room
+            });
         }
         Poll::Ready(Ok(()))
     }

@@ -24,7 +24,7 @@ use super::{
     verifier::{check_payload, mismatch},
 };
 use crate::{
-    body::{Collect, Collected, Dechunk, Reserved, VerifiedBody, Waiting},
+    body::{Collect, Collected, Dechunk, Reserved, VerifiedBody, Waiting, announced},
     error::{BoxError, Error, ErrorKind},
     sigv4::{Payload, PayloadHash, chunk::ExpectedChunks},
 };
@@ -177,6 +177,13 @@ impl<S> Pending<S> {
         match step {
             Ok(Step::LookUp(lookup)) => State::LookingUp { pending: Some((self, body)), lookup },
             Ok(Step::Pass(verified)) => self.call(verified, VerifiedBody::unverified(body)),
+            // Who knows that there is nothing to read would not read up to the error.
+            Ok(Step::Stream(_, hash))
+                if announced(&body, &self.head.headers) == Some(0)
+                    && !hash.ct_eq(&PayloadHash::EMPTY) =>
+            {
+                self.refuse(mismatch())
+            }
             Ok(Step::Stream(verified, hash)) => {
                 self.call(Some(verified), VerifiedBody::checked(body, hash))
             }
@@ -203,17 +210,18 @@ impl<S> Pending<S> {
         B::Error: Into<BoxError>,
     {
         head::decode(&mut self.head, chunks.decoded);
-        match self.shared.body {
-            BodyCheck::Collected { limit } => {
-                let body = VerifiedBody::chunked(Dechunk::new(body, chunks, limit));
-                let body = Collect::unhashed(body, &self.head.headers, limit);
-                self.collect(Awaited::Chunks(verified), body)
-            }
-            BodyCheck::Streamed => {
+        let limit = match (self.shared.body, chunks.decoded) {
+            (BodyCheck::Collected { limit }, _) => limit,
+            // Chunks without a byte in them would not be read to their end, either.
+            (BodyCheck::Streamed, 0) => LARGEST_CHUNK,
+            (BodyCheck::Streamed, _) => {
                 let body = Dechunk::new(body, chunks, LARGEST_CHUNK);
-                self.call(Some(verified), VerifiedBody::chunked(body))
+                return self.call(Some(verified), VerifiedBody::chunked(body));
             }
-        }
+        };
+        let body = VerifiedBody::chunked(Dechunk::new(body, chunks, limit));
+        let body = Collect::unhashed(body, &self.head.headers, limit);
+        self.collect(Awaited::Chunks(verified), body)
     }
 
     /// Collects a body when there is room for it.
@@ -265,10 +273,7 @@ impl<S> Pending<S> {
         };
         match verified {
             Ok(verified) => {
-                // For a layer of the same budget behind this one.
-                if let Some(room) = collected.room() {
-                    self.head.extensions.insert(room.clone());
-                }
+                collected.tell(&mut self.head.extensions);
                 self.call(Some(verified), VerifiedBody::collected(collected))
             }
             Err(rejection) => self.refuse(rejection),
