@@ -83,6 +83,16 @@ async fn an_unsigned_body_streams_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_service_that_takes_none_but_unsigned_bodies_gets_those() {
+    let url = "https://svc-0a1b.7d67968.vpc-lattice-svcs.us-west-2.on.aws";
+    let layer = layer(Origin::parse(url).expect("an origin"));
+    let sent = sent(&layer, put(Script::new([data("abc")]))).await.expect("sent");
+    assert_eq!(header(sent.headers(), "x-amz-content-sha256"), "UNSIGNED-PAYLOAD");
+    let scope = "/20150830/us-west-2/vpc-lattice-svcs/aws4_request";
+    assert!(header(sent.headers(), "authorization").contains(scope));
+}
+
+#[tokio::test]
 async fn a_length_that_is_known_goes_ahead() {
     let layer = layer(origin().with_payload(PayloadMode::Unsigned));
     for (method, announced, length) in [

@@ -34,8 +34,10 @@
 mod options;
 mod destination;
 mod direct;
+mod endpoints;
 mod forwarded;
 mod headers;
+mod infer;
 mod payload;
 mod rewrite;
 mod rules;

@@ -46,11 +46,15 @@ impl Options {
     const BODY_LIMIT: u64 = 16 * 1024 * 1024;
 
     pub(crate) fn new(settings: SigningSettings, forwarded: bool) -> Self {
+        let payload = match settings.service() {
+            "vpc-lattice-svcs" => PayloadMode::Unsigned, // it takes no other
+            _ => PayloadMode::default(),
+        };
         Self {
             settings,
             behavior: SigningBehavior::default(),
             wire: WireForm::default(),
-            payload: Policy::new(PayloadMode::default()),
+            payload: Policy::new(payload),
             presigned: None,
             body_limit: Self::BODY_LIMIT,
             spool: None,
@@ -134,8 +138,8 @@ macro_rules! option_setters {
             Ok(self)
         }
 
-        /// Sets how bodies are signed: each is buffered by default; see
-        /// [`PayloadMode`](crate::origin::PayloadMode) for the others.
+        /// Sets how bodies are signed: each is buffered by default, but unsigned for VPC Lattice
+        /// (`vpc-lattice-svcs`), which takes no other; see [`PayloadMode`](crate::origin::PayloadMode).
         pub fn with_payload(
             mut self,
             policy: impl $crate::origin::PayloadPolicy + 'static,

@@ -47,6 +47,34 @@ impl Origin {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL is not an absolute `http` or
     /// `https` URL, or has a query or a fragment.
     pub fn new(url: &str, settings: SigningSettings) -> Result<Self, Error> {
+        Self::read(url, |_| Ok(settings))
+    }
+
+    /// An origin of AWS, whose host tells what to sign for: [`SigningSettings::infer`].
+    ///
+    /// ```
+    /// use tower_sigv4::Origin;
+    ///
+    /// let origin = Origin::parse("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
+    /// assert_eq!(origin.host(), "abc123.execute-api.us-east-1.amazonaws.com");
+    ///
+    /// let error = Origin::parse("https://api.example.com/prod").unwrap_err();
+    /// assert!(error.to_string().contains("give service and region"));
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Origin::new), and [`ErrorKind::Config`](crate::ErrorKind::Config) if the host does
+    /// not tell.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        Self::read(url, SigningSettings::infer)
+    }
+
+    fn read(
+        url: &str,
+        settings: impl FnOnce(&str) -> Result<SigningSettings, Error>,
+    ) -> Result<Self, Error> {
         let error = |cure: &str| {
             let shown = without_user_information(url);
             Error::config(format!("origin {shown:?} {cure}"))
@@ -67,7 +95,7 @@ impl Origin {
         }
         let host =
             host_of(&uri).ok_or_else(|| error("has no host, or a port outside 1 to 65535"))?;
-        let options = Options::new(settings, true);
+        let options = Options::new(settings(uri.host().unwrap_or_default())?, true);
         let path = wire::path(uri.path(), &options)
             .map_err(|source| error("has a path that cannot be sent").with_source(source))?;
         let prefix = path.trim_end_matches('/').into();

@@ -45,6 +45,20 @@ fn a_sound_file_passes() {
 }
 
 #[test]
+fn a_host_of_aws_tells_what_to_sign_for() {
+    let told = "service = \"execute-api\"\nregion = \"us-east-1\"\n";
+    assert!(VALID.contains(told));
+    let neither = VALID.replace(told, "");
+    let url = neither.lines().find_map(|line| line.strip_prefix("url = \"")).expect("a url");
+    let host = url.trim_start_matches("https://").split('/').next().expect("a host");
+    let on = |other: &str| check(&neither.replace(host, other));
+    assert_eq!(on("abc123.execute-api.eu-west-1.amazonaws.com").0, Some(0));
+    let (code, text) = on("api.example.com");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("FILE:9: host \"api.example.com\" is none of AWS"), "{text}");
+}
+
+#[test]
 fn each_mistake_is_told_with_its_line_and_cure() {
     for (from, to, line, told) in [
         ("listen", "listn", 2, "unknown field `listn`, expected `listen`"),
@@ -64,7 +78,8 @@ fn each_mistake_is_told_with_its_line_and_cure() {
         ("https://", "", 9, "is not absolute"),
         ("/prod", "/%zz", 9, "%25"),
         ("\"execute-api\"", "\"execute api\"", 10, "\"execute api\""),
-        ("region = \"us-east-1\"\n", "", 7, "missing field `region`"),
+        ("region = \"us-east-1\"\n", "", 10, "give both, or neither"),
+        ("service = \"execute-api\"\n", "", 10, "give both, or neither"),
         ("region = \"us-east-1\"", "region = \"\"", 11, "region \"\""),
         (
             "region = \"us-east-1\"",

@@ -134,7 +134,7 @@ impl OriginSection {
         let error = |span, message: &str| Err((span, message.to_owned()));
         if payload.is_in_chunks() && !s3_family {
             let message = "chunks are for service \"s3\" and its family alone";
-            return error(self.service.span(), message);
+            return error(self.service_span(), message);
         }
         if let Some(sum) = self.checksum.as_ref().filter(|_| !payload.has_trailer()) {
             let message =

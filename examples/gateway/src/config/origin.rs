@@ -1,6 +1,9 @@
 //! Where requests go: the sections `[[origin]]`.
 
+use std::ops::Range;
+
 use bytesize::ByteSize;
+use http::Uri;
 use serde::Deserialize;
 use toml::Spanned;
 use tower_sigv4::{Origin, SigningSettings, origin::SigningBehavior, sigv4::PathForm};
@@ -16,8 +19,8 @@ use super::{
 pub(super) struct OriginSection {
     pub(super) name: Spanned<String>,
     url: Spanned<String>,
-    pub(super) service: Spanned<String>,
-    region: Spanned<String>,
+    service: Option<Spanned<String>>,
+    region: Option<Spanned<String>>,
     sign_host: Option<Spanned<String>>,
     #[serde(default)]
     signing: Signing,
@@ -41,11 +44,36 @@ impl OriginSection {
         self.signing == Signing::Always
     }
 
+    /// What the section says of it, or else the host.
+    fn settings(&self, text: &str) -> Result<SigningSettings, ConfigError> {
+        let at = |span: &Spanned<String>| located(text, span.span());
+        match (&self.service, &self.region) {
+            (Some(service), Some(region)) => {
+                drop(SigningSettings::new(service.get_ref(), "any").map_err(at(service))?);
+                SigningSettings::new(service.get_ref(), region.get_ref()).map_err(at(region))
+            }
+            (None, None) => {
+                drop(Origin::parse(self.url.get_ref()).map_err(at(&self.url))?);
+                let uri = self.url.get_ref().parse::<Uri>().ok();
+                let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+                SigningSettings::infer(host).map_err(at(&self.url))
+            }
+            (Some(alone), None) | (None, Some(alone)) => {
+                let message =
+                    "service and region go together; give both, or neither where the host tells";
+                Err(ConfigError::new(text, Some(alone.span()), message.to_owned()))
+            }
+        }
+    }
+
+    /// Where it is told what to sign for.
+    pub(super) fn service_span(&self) -> Range<usize> {
+        self.service.as_ref().unwrap_or(&self.url).span()
+    }
+
     pub(super) fn build(&self, text: &str, bodies: &Bodies) -> Result<Origin, ConfigError> {
         let at = |span: &Spanned<String>| located(text, span.span());
-        let (service, region) = (self.service.get_ref(), self.region.get_ref());
-        drop(SigningSettings::new(service, "any").map_err(at(&self.service))?);
-        let settings = SigningSettings::new(service, region).map_err(at(&self.region))?;
+        let settings = self.settings(text)?;
         let s3_family = settings.path_form() == PathForm::Once;
         let mut origin = Origin::new(self.url.get_ref(), settings)
             .map_err(at(&self.url))?

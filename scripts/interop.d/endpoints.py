@@ -1,0 +1,232 @@
+"""Writes what botocore knows of hosts: `src/origin/endpoints.rs`, the names by which services are signed,
+and `tests/endpoints.txt`, the hosts that the inference is held to. With `--check` it compares instead.
+"""
+
+import itertools
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+import botocore
+from botocore.endpoint_provider import EndpointProvider
+from botocore.loaders import Loader
+from botocore.regions import EndpointResolver
+
+LOADER = Loader()
+PARTITIONS = LOADER.load_data("partitions")
+LEGACY = EndpointResolver(LOADER.load_data("endpoints"))
+REGIONS = {"u": "us-east-1", "e": "eu-west-1", "g": "us-gov-west-1", "c": "cn-north-1"}
+PARTITION = {"g": "aws-us-gov", "c": "aws-cn"}
+ACCOUNT = "123456789012"
+REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d+")
+
+
+def arn(service, resource, region="{region}"):
+    return f"arn:{{partition}}:{service}:{region}:{ACCOUNT}:{resource}"
+
+
+# What has to be given for the hosts that name a tenant.
+TENANTS = {
+    "cloudfront-keyvaluestore": [{"KvsARN": arn("cloudfront", "key-value-store/id", "")}],
+    "dynamodb": [{"AccountId": ACCOUNT, "AccountIdEndpointMode": "preferred"}],
+    "dynamodbstreams": [{"AccountId": ACCOUNT, "AccountIdEndpointMode": "preferred"}],
+    "eventbridgev2": [{"AccountId": ACCOUNT, "AccountIdEndpointMode": "preferred"}],
+    "events": [{"EndpointId": "abc123.xyz"}],
+    "kinesis": [{"AccountId": ACCOUNT, "AccountIdEndpointMode": "preferred"}],
+    "opensearchmemory": [{"SpaceId": "space"}],
+    "s3": [
+        {"Bucket": "bucket"},
+        {"Bucket": "bucket.with.dots", "ForcePathStyle": True},
+        {"Bucket": "bucket", "Accelerate": True},
+        {"Bucket": "bucket", "UseGlobalEndpoint": True},
+        {"Bucket": "bucket--use1-az4--x-s3"},
+        {"Bucket": "bucket--use1-az4--x-s3", "UseS3ExpressControlEndpoint": True},
+        {"Bucket": arn("s3", "accesspoint:name")},
+        {"Bucket": arn("s3", "accesspoint:mfzwi23gnjvgw.mrap", "")},
+        {"Bucket": arn("s3-object-lambda", "accesspoint:name")},
+        {"Bucket": arn("s3-outposts", "outpost:op-01234567890123456:accesspoint:name")},
+        {"UseObjectLambdaEndpoint": True},
+    ],
+    "s3control": [
+        {"AccountId": ACCOUNT, "RequiresAccountId": True},
+        {"OutpostId": "op-01234567890123456"},
+        {"Bucket": "bucket--use1-az4--x-s3", "UseS3ExpressControlEndpoint": True},
+    ],
+    "sesv2": [{"EndpointId": "abc123.xyz"}],
+    "sts": [{"UseGlobalEndpoint": True}],
+}
+
+
+def partition(letter):
+    identifier = PARTITION.get(letter, "aws")
+    return next(p for p in PARTITIONS["partitions"] if p["id"] == identifier)["outputs"]
+
+
+def calls(service, model):
+    """What distinguishes the operations of a service: what each puts before the host, and tells the rules."""
+    seen = set()
+    for operation in model["operations"].values():
+        prefix = operation.get("endpoint", {}).get("hostPrefix", "")
+        if service == "s3control":
+            prefix = ""  # the rules put the account there themselves
+        static = operation.get("staticContextParams", {})
+        seen.add((prefix, tuple((name, given["value"]) for name, given in sorted(static.items()))))
+    return sorted(seen, key=str)
+
+
+def endpoints():
+    """Each host with its letter of a region, and the name and region it is signed for."""
+    for service in LOADER.list_available_services("service-2"):
+        model = LOADER.load_service_model(service, "service-2")
+        metadata = model["metadata"]
+        rules = LOADER.load_service_model(service, "endpoint-rule-set-1")
+        provider = EndpointProvider(rules, PARTITIONS)
+        if metadata["signatureVersion"] == "bearer":
+            continue  # CodeCatalyst and the like have no signatures
+        tenants = [{}, *TENANTS.get(service, [])]
+        choices = itertools.product(
+            REGIONS.items(), (False, True), (False, True), calls(service, model), tenants
+        )
+        for (letter, region), fips, dual, (prefix, static), tenant in choices:
+            fill = {"region": region, "partition": PARTITION.get(letter, "aws")}
+            given = {"Region": region, "UseFIPS": fips, "UseDualStack": dual, **dict(static)}
+            for name, value in tenant.items():
+                given[name] = value.format(**fill) if isinstance(value, str) else value
+            given = {name: value for name, value in given.items() if name in rules["parameters"]}
+            try:
+                endpoint = provider.resolve_endpoint(**given)
+            except botocore.exceptions.EndpointProviderError:
+                continue  # there is no such endpoint
+            if metadata["signatureVersion"] == "v2" and not endpoint.properties.get("authSchemes"):
+                continue  # SimpleDB, and what is left of Import/Export: version 2 is not ours
+            host = re.sub(r"\{\w+\}", "tenant", prefix) + endpoint.url.split("://")[1].split("/")[0]
+            yield host, letter, *signed(metadata, endpoint, region, dual, fips)
+
+
+def signed(metadata, endpoint, region, dual, fips):
+    name = metadata.get("signingName", metadata["endpointPrefix"])
+    schemes = endpoint.properties.get("authSchemes")
+    if not schemes:
+        legacy = LEGACY.construct_endpoint(metadata["endpointPrefix"], region,
+                                           use_dualstack_endpoint=dual, use_fips_endpoint=fips) or {}
+        return name, legacy.get("credentialScope", {}).get("region", region)
+    # Where both are offered botocore takes SigV4 unless awscrt is there.
+    scheme = next((s for s in schemes if s["name"] != "sigv4a"), schemes[0])
+    name = scheme.get("signingName", name)
+    return name, scheme.get("signingRegion", region) if scheme["name"] != "sigv4a" else "*"
+
+
+def label(host, letter):
+    """The part of a host that names its service: no region, no partition, no mark of FIPS or dual-stack."""
+    outputs = partition(letter)
+    for suffix in (outputs["dnsSuffix"], outputs["dualStackDnsSuffix"], "on.aws"):
+        if host.endswith("." + suffix):
+            labels = host.removesuffix("." + suffix).split(".")
+            break
+    else:
+        return None, False
+    regional = any(REGION.fullmatch(part) for part in labels)
+    plain = [part.removesuffix("-fips") for part in labels if not REGION.fullmatch(part)]
+    dropped = ("fips", "dualstack", "global", "us-gov")
+    return ".".join(part for part in plain if part not in dropped), regional
+
+
+def rust(text, columns=96):
+    return textwrap.fill(text, columns, initial_indent="    ", subsequent_indent="    ",
+                         break_long_words=False, break_on_hyphens=False)
+
+
+def table(rows):
+    # A host of a tenant is another's name with labels before it, and has its rule in infer.rs.
+    known = {}
+    elsewhere = set()
+    tenants = re.compile(r"tenant|bucket|name-|123456789012|abc123|(^|\.)space\.|use1-az4|op-0|mrap")
+    for host, letter, name, region in rows:
+        part, regional = label(host, letter)
+        if part is None or tenants.search(part):
+            continue
+        known.setdefault(part, set()).add(name)
+        home = REGIONS[letter] if regional else partition(letter)["implicitGlobalRegion"]
+        # The hosts without a region of us-gov are those of aws, but for the ones that say so.
+        if region not in (home, "*") and region not in host and (regional or letter != "g"):
+            elsewhere.add((part, region))
+    parts = sorted(known)
+    same = " ".join(f'"{part}",' for part in parts if known[part] == {part})
+    # Where the path tells apart who is asked, the host says both.
+    other = [
+        f'    ("{part}", "{" or ".join(sorted(known[part]))}"),'
+        for part in parts
+        if known[part] != {part}
+    ]
+    suffixes = {}
+    for each in PARTITIONS["partitions"]:
+        outputs = each["outputs"]
+        for suffix in (outputs["dnsSuffix"], outputs["dualStackDnsSuffix"]):
+            suffixes.setdefault(suffix, outputs["implicitGlobalRegion"])
+    return "\n".join([
+        f"//! Written by scripts/endpoints from botocore {botocore.__version__}; do not edit.",
+        "",
+        "/// The parts of hosts that are signing names themselves.",
+        "#[rustfmt::skip]",
+        "pub(super) const SAME: &[&str] = &[",
+        rust(same),
+        "];",
+        "",
+        "/// The parts of hosts that have another signing name, or one of several.",
+        "#[rustfmt::skip]",
+        "pub(super) const OTHER: &[(&str, &str)] = &[",
+        *other,
+        "];",
+        "",
+        "/// The parts of hosts that are signed for this region of its partition, whatever region they name.",
+        "#[rustfmt::skip]",
+        "pub(super) const ELSEWHERE: &[(&str, &str)] = &[",
+        *(f'    ("{part}", "{region}"),' for part, region in sorted(elsewhere)),
+        "];",
+        "",
+        "/// What hosts end in, and the region that stands for the whole partition.",
+        "#[rustfmt::skip]",
+        "pub(super) const SUFFIXES: &[(&str, &str)] = &[",
+        *(f'    ("{suffix}", "{region}"),' for suffix, region in sorted(suffixes.items())),
+        "];",
+        "",
+    ])
+
+
+def hosts(rows):
+    """One line for the hosts that differ in their region alone."""
+    lines = {}
+    for host, letter, name, region in rows:
+        outputs, own = partition(letter), REGIONS[letter]
+        for short, suffix in (("S", outputs["dnsSuffix"]), ("D", outputs["dualStackDnsSuffix"])):
+            if host.endswith("." + suffix):
+                host = host.removesuffix(suffix) + short
+                break
+        labels = ["R" if part == own else part for part in host.split(".")]
+        region = "R" if region == own else region
+        lines.setdefault((".".join(labels), name, region), set()).add(letter)
+    head = [
+        f"# Written by scripts/endpoints from botocore {botocore.__version__}: host, signing name, region, and for",
+        "# which regions R. S and D are the suffixes of their partitions, plain and dual-stack.",
+        *(f"# {letter} {region} {partition(letter)['dnsSuffix']} {partition(letter)['dualStackDnsSuffix']}"
+          for letter, region in REGIONS.items()),
+    ]
+    body = (" ".join([*key, "".join(sorted(letters))]) for key, letters in sorted(lines.items()))
+    return "\n".join([*head, *body, ""])
+
+
+def main():
+    rows = sorted(set(endpoints()))
+    differs = False
+    for path, text in (("src/origin/endpoints.rs", table(rows)), ("tests/endpoints.txt", hosts(rows))):
+        path = Path(path)
+        if sys.argv[1:] != ["--check"]:
+            path.write_text(text)
+        elif path.read_text() != text:
+            differs = True
+            print(f"{path} is not what scripts/endpoints writes; run it", file=sys.stderr)
+    sys.exit(differs)
+
+
+main()

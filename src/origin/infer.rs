@@ -1,0 +1,244 @@
+//! From a host of AWS to the name and the region that requests to it are signed for.
+
+use smallvec::SmallVec;
+
+use super::endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES};
+use crate::{SigningSettings, error::Error};
+
+/// Parts of hosts that botocore does not know by themselves, since they are a customer's own.
+const TENANTS: [(&str, &str); 19] = [
+    // Amazon S3 User Guide, "Configuring fast, secure file transfers using Transfer Acceleration", "Managing
+    // access to shared datasets with access points", "Amazon S3 on Outposts", "Regional and Zonal endpoints".
+    ("s3-accelerate", "s3"),
+    ("s3-accesspoint", "s3"),
+    ("s3-outposts", "s3-outposts"),
+    ("s3express", "s3express"),
+    // AWS AppSync Developer Guide, "Configuring authorization", and of its real-time endpoint.
+    ("appsync-api", "appsync"),
+    ("appsync-realtime-api", "appsync"),
+    // Amazon Managed Service for Prometheus User Guide, "Ingest metrics".
+    ("aps-workspaces", "aps"),
+    // Amazon DynamoDB Developer Guide, "Account-based endpoints".
+    ("ddb", "dynamodb"),
+    ("search-ddb", "dynamodb"),
+    ("streams-ddb", "dynamodb"),
+    // Amazon Kinesis Data Streams, the same.
+    ("control-kinesis", "kinesis"),
+    ("control-kinesis-queues", "kinesis"),
+    ("data-kinesis", "kinesis"),
+    ("data-kinesis-queues", "kinesis"),
+    // Amazon OpenSearch Service Developer Guide, "Signing HTTP requests"; the region stands before it.
+    ("es", "es"),
+    // Amazon API Gateway Developer Guide, "Invoke REST APIs".
+    ("execute-api", "execute-api"),
+    // AWS Lambda Developer Guide, "Invoking Lambda function URLs".
+    ("lambda-url", "lambda"),
+    // OpenSearch Memory, by its space.
+    ("osm", "osm"),
+    // Amazon VPC Lattice User Guide, "SigV4 authenticated requests".
+    ("vpc-lattice-svcs", "vpc-lattice-svcs"),
+];
+
+/// Hosts of several regions, which take SigV4a.
+const MULTI_REGION: [(&str, &str); 4] = [
+    // Amazon S3 User Guide, "Making requests through a Multi-Region Access Point".
+    ("accesspoint.s3-global", "s3"),
+    // Amazon CloudFront KeyValueStore API Reference.
+    ("cloudfront-kvs", "cloudfront-keyvaluestore"),
+    // Amazon EventBridge User Guide, "Making applications Regional-fault tolerant with global endpoints".
+    ("endpoint.events", "events"),
+    // Amazon SES Developer Guide, "Global endpoints".
+    ("endpoints.email", "ses"),
+];
+
+/// Where customers' own hosts end that have no suffix of a partition.
+const ON_AWS: (&str, &str) = ("on.aws", "us-east-1");
+
+/// What a host tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Host<'a> {
+    Regional(&'static str, &'a str),
+    MultiRegion(&'static str),
+}
+
+/// Why it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unknown {
+    NotAws,
+    Service,
+    /// There are several, by what is asked.
+    Several(&'static str),
+    Region(&'static str),
+}
+
+impl SigningSettings {
+    /// The rules for a host of AWS, from which signing name and region are told.
+    ///
+    /// Known are the endpoints of all services in all partitions, plain, FIPS and dual-stack, VPC endpoints,
+    /// and the hosts of customers' own resources: API Gateway, Lambda function URLs, S3 buckets and access
+    /// points, OpenSearch (managed and serverless), AppSync, VPC Lattice, Prometheus. The names are those of
+    /// botocore. A host that stands for several regions takes SigV4a, with the feature `sigv4a`.
+    ///
+    /// ```
+    /// use tower_sigv4::SigningSettings;
+    ///
+    /// for (host, service, region) in [
+    ///     ("abc123.execute-api.eu-west-1.amazonaws.com", "execute-api", "eu-west-1"),
+    ///     ("search-logs-x2.us-east-1.es.amazonaws.com", "es", "us-east-1"),
+    ///     ("bedrock-runtime-fips.us-gov-west-1.amazonaws.com", "bedrock", "us-gov-west-1"),
+    ///     ("bucket.s3.dualstack.cn-north-1.amazonaws.com.cn", "s3", "cn-north-1"),
+    ///     ("iam.amazonaws.com", "iam", "us-east-1"),
+    /// ] {
+    ///     let settings = SigningSettings::infer(host)?;
+    ///     assert_eq!((settings.service(), settings.region()), (service, region));
+    /// }
+    /// let error = SigningSettings::infer("api.example.com").unwrap_err();
+    /// assert!(error.to_string().contains("api.example.com"));
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a host that is none of AWS, a custom domain above
+    /// all, or does not tell both; [`new`](SigningSettings::new) takes them from you.
+    pub fn infer(host: &str) -> Result<Self, Error> {
+        let error = |what: String| Err(Error::config(format!("host {host:?} {what}")));
+        match Host::read(&host.to_ascii_lowercase()) {
+            Ok(Host::Regional(service, region)) => Self::new(service, region),
+            #[cfg(feature = "sigv4a")]
+            Ok(Host::MultiRegion(service)) => {
+                Self::multi_region(service, crate::sigv4::RegionSet::new("*")?)
+            }
+            #[cfg(not(feature = "sigv4a"))]
+            Ok(Host::MultiRegion(service)) => error(format!(
+                "stands for several regions of {service}, which takes SigV4a; switch the feature `sigv4a` on"
+            )),
+            Err(Unknown::NotAws) => error(
+                "is none of AWS, so that it does not tell what to sign for, as no custom domain does; give \
+                 service and region of what is behind it"
+                    .to_owned(),
+            ),
+            Err(Unknown::Service) => {
+                error("is of no service that is known here; give service and region".to_owned())
+            }
+            Err(Unknown::Several(names)) => {
+                error(format!("is signed as {names}, by what is asked; give service and region"))
+            }
+            Err(Unknown::Region(service)) => {
+                error(format!("is of {service} and does not tell the region; give both"))
+            }
+        }
+    }
+}
+
+impl<'a> Host<'a> {
+    /// Reads a host in lower case, without a port. Nothing is allocated.
+    fn read(host: &'a str) -> Result<Self, Unknown> {
+        let (rest, home) = split_suffix(host).ok_or(Unknown::NotAws)?;
+        let mut labels: SmallVec<[&str; 12]> = rest.split('.').collect();
+        if labels.iter().any(|label| label.is_empty()) {
+            return Err(Unknown::NotAws);
+        }
+        let mut home = home;
+        let mut region = None;
+        if let Some(at) = labels.iter().rposition(|label| is_region(label)) {
+            region = Some(labels.remove(at));
+        }
+        labels.retain(|label| {
+            if *label == "us-gov" {
+                home = "us-gov-west-1";
+            }
+            !matches!(*label, "dualstack" | "fips" | "global" | "us-gov" | "vpce")
+        });
+        for label in &mut labels {
+            *label = label.strip_suffix("-fips").unwrap_or(label);
+        }
+        if let Some(last) = labels.last_mut() {
+            // `s3-us-west-2`, as S3 wrote it once, and `s3express-use1-az4`.
+            if let Some(old) = last.strip_prefix("s3-").filter(|name| is_region(name)) {
+                (*last, region) = ("s3", Some(old));
+            } else if last.starts_with("s3express-") && *last != "s3express-control" {
+                *last = "s3express";
+            }
+        }
+        if let Some((_, service)) = find(&MULTI_REGION, &labels) {
+            return Ok(Self::MultiRegion(service));
+        }
+        let (part, service) = find(&TENANTS, &labels)
+            .or_else(|| find(OTHER, &labels))
+            .or_else(|| same(&labels).map(|name| (name, name)))
+            .ok_or(Unknown::Service)?;
+        // Of an account's own host for devices: by HTTP and by MQTT over WebSocket.
+        let service = match service {
+            "iot" if labels.len() > 1 => "iotdata or iotdevicegateway",
+            service => service,
+        };
+        if service.contains(' ') {
+            return Err(Unknown::Several(service));
+        }
+        if region.is_none() && part == "s3-accelerate" {
+            return Err(Unknown::Region(service));
+        }
+        let named = region.unwrap_or(home);
+        let elsewhere = ELSEWHERE
+            .iter()
+            .find(|(other, region)| *other == part && partition(region) == partition(named));
+        Ok(Self::Regional(service, elsewhere.map_or(named, |(_, region)| region)))
+    }
+}
+
+/// What tells regions of different partitions apart.
+fn partition(region: &str) -> &str {
+    ["cn-", "us-gov-"].into_iter().find(|start| region.starts_with(start)).unwrap_or_default()
+}
+
+/// What stands before the suffix of a partition, and the region that stands for that as a whole.
+fn split_suffix(host: &str) -> Option<(&str, &'static str)> {
+    SUFFIXES
+        .iter()
+        .chain([&ON_AWS])
+        .filter_map(|(suffix, home)| Some((host.strip_suffix(suffix)?.strip_suffix('.')?, *home)))
+        .min_by_key(|(rest, _)| rest.len())
+}
+
+/// The entry whose labels are the last ones of these, and the most of them.
+fn find(
+    table: &[(&'static str, &'static str)],
+    labels: &[&str],
+) -> Option<(&'static str, &'static str)> {
+    let ends = |part: &str| {
+        part.rsplit('.').eq(labels.iter().rev().take(part.split('.').count()).copied())
+    };
+    table.iter().copied().filter(|(part, _)| ends(part)).max_by_key(|(part, _)| part.len())
+}
+
+fn same(labels: &[&str]) -> Option<&'static str> {
+    let last = labels.last()?;
+    SAME.iter().copied().find(|name| name == last)
+}
+
+/// True for what is written like a region: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
+fn is_region(label: &str) -> bool {
+    const AREAS: [&str; 11] = ["af", "ap", "ca", "cn", "eu", "eusc", "il", "me", "mx", "sa", "us"];
+    const DIRECTIONS: [&str; 9] = [
+        "central",
+        "east",
+        "north",
+        "northeast",
+        "northwest",
+        "south",
+        "southeast",
+        "southwest",
+        "west",
+    ];
+    let mut parts = label.rsplit('-');
+    let (Some(number), Some(direction)) = (parts.next(), parts.next()) else { return false };
+    let area = label.split('-').next().unwrap_or_default();
+    number.parse::<u8>().is_ok()
+        && DIRECTIONS.contains(&direction)
+        && AREAS.contains(&area)
+        && parts.count() <= 2
+}
+
+#[cfg(test)]
+mod tests;

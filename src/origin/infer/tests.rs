@@ -1,0 +1,85 @@
+use super::*;
+
+fn told(host: &str) -> String {
+    match Host::read(host) {
+        Ok(Host::Regional(service, region)) => format!("{service} {region}"),
+        Ok(Host::MultiRegion(service)) => format!("{service} *"),
+        Err(unknown) => format!("{unknown:?}"),
+    }
+}
+
+#[test]
+fn hosts_of_customers_tell_what_stands_behind_them() {
+    for (host, expected) in [
+        ("abc123.execute-api.us-east-1.amazonaws.com", "execute-api us-east-1"),
+        ("vpce-1a2b-3c4d.execute-api.us-east-1.vpce.amazonaws.com", "execute-api us-east-1"),
+        ("bucket.vpce-1a2b-3c4d.s3.us-east-1.vpce.amazonaws.com", "s3 us-east-1"),
+        ("abc.lambda-url.eu-west-1.on.aws", "lambda eu-west-1"),
+        ("svc-0a1b.7d67968.vpc-lattice-svcs.us-west-2.on.aws", "vpc-lattice-svcs us-west-2"),
+        ("search-logs-x2.us-east-1.es.amazonaws.com", "es us-east-1"),
+        ("abc123.us-east-1.aoss.amazonaws.com", "aoss us-east-1"),
+        ("abc.appsync-api.ap-southeast-2.amazonaws.com", "appsync ap-southeast-2"),
+        ("abc.appsync-realtime-api.ap-southeast-2.amazonaws.com", "appsync ap-southeast-2"),
+        ("aps-workspaces.eu-central-1.amazonaws.com", "aps eu-central-1"),
+        ("iot.us-east-1.amazonaws.com", "iot us-east-1"),
+        ("data-ats.iot.us-east-1.amazonaws.com", "iotdata us-east-1"),
+        ("a1b2-ats.iot.us-east-1.amazonaws.com", "Several(\"iotdata or iotdevicegateway\")"),
+        ("bucket.s3.us-east-1.amazonaws.com", "s3 us-east-1"),
+        ("my-bucket-1.s3.amazonaws.com", "s3 us-east-1"),
+        ("a.b.c.s3-us-west-2.amazonaws.com", "s3 us-west-2"),
+        ("bucket.s3-fips.dualstack.us-gov-east-1.amazonaws.com", "s3 us-gov-east-1"),
+        ("name-123456789012.s3-accesspoint.eu-west-1.amazonaws.com", "s3 eu-west-1"),
+        (
+            "bucket--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+            "s3express us-east-1",
+        ),
+        ("s3express-control.us-east-1.amazonaws.com", "s3express us-east-1"),
+        ("ec2.us-iso-east-1.c2s.ic.gov", "ec2 us-iso-east-1"),
+        ("sqs.eusc-de-east-1.amazonaws.eu", "sqs eusc-de-east-1"),
+        ("sts.amazonaws.com", "sts us-east-1"),
+        ("iam.us-gov.amazonaws.com", "iam us-gov-west-1"),
+        ("abc.mrap.accesspoint.s3-global.amazonaws.com", "s3 *"),
+        ("bucket.s3-accelerate.amazonaws.com", "Region(\"s3\")"),
+        ("maps.geo.us-east-1.amazonaws.com", "Several(\"geo or geo-maps\")"),
+        ("nothing-of-this-name.us-east-1.amazonaws.com", "Service"),
+        ("us-east-1.amazonaws.com", "Service"),
+        ("on.aws", "NotAws"),
+        ("amazonaws.com", "NotAws"),
+        (".amazonaws.com", "NotAws"),
+        ("", "NotAws"),
+        ("api.example.com", "NotAws"),
+        ("localhost", "NotAws"),
+        ("127.0.0.1", "NotAws"),
+        ("[::1]", "NotAws"),
+        ("s3.us-east-1.amazonaws.com.evil.com", "NotAws"),
+        ("s3.us-east-1.evil-amazonaws.com", "NotAws"),
+        ("s3.us-east-1.amazonaws.com.", "NotAws"),
+        ("s3.us-east-1.amazonaws.com:443", "NotAws"),
+        ("s3..us-east-1.amazonaws.com", "NotAws"),
+        ("S3.us-east-1.amazonaws.com", "Service"),
+    ] {
+        assert_eq!(told(host), expected, "{host}");
+    }
+}
+
+#[test]
+fn settings_say_what_to_set_where_a_host_does_not_tell() {
+    let settings = SigningSettings::infer("Bucket.S3.Us-East-1.AmazonAws.Com").expect("any case");
+    assert_eq!((settings.service(), settings.region()), ("s3", "us-east-1"));
+    for (host, told) in [
+        ("api.example.com", "as no custom domain does; give service and region"),
+        ("new.us-east-1.amazonaws.com", "of no service that is known here"),
+        ("maps.geo.us-east-1.amazonaws.com", "signed as geo or geo-maps, by what is asked"),
+        ("bucket.s3-accelerate.amazonaws.com", "is of s3 and does not tell the region"),
+    ] {
+        let error = SigningSettings::infer(host).expect_err(host);
+        assert_eq!(error.kind(), crate::ErrorKind::Config);
+        assert!(error.to_string().contains(&format!("{host:?}")), "{error}");
+        assert!(error.to_string().contains(told), "{error}");
+    }
+    let global = SigningSettings::infer("abc.mrap.accesspoint.s3-global.amazonaws.com");
+    match cfg!(feature = "sigv4a") {
+        true => assert_eq!(global.expect("by SigV4a").region(), "*"),
+        false => assert!(global.expect_err("SigV4a").to_string().contains("`sigv4a`")),
+    }
+}

@@ -1,0 +1,83 @@
+//! Every host that botocore resolves tells what botocore signs for.
+
+use std::collections::BTreeSet;
+
+use tower_sigv4::SigningSettings;
+
+/// The hosts, as scripts/endpoints has written them down: of all services, in four regions, plain, FIPS and
+/// dual-stack.
+const HOSTS: &str = include_str!("endpoints.txt");
+
+/// Why a host does not tell what botocore signs for, where that is known.
+fn exception(host: &str, signed: &str) -> Option<&'static str> {
+    let starts = |names: &[&str]| names.iter().any(|name| host.starts_with(name));
+    if host.contains(".s3-accelerate.") {
+        Some("the bucket may be in any region")
+    } else if starts(&["maps.geo", "places.geo", "routes.geo"]) {
+        Some("there are two versions of the service, told apart by the path")
+    } else if host.contains("signin.a") || host.contains("signin-fips.a") {
+        Some("the sign-in pages are on hosts of their own")
+    } else if signed == "us-gov-west-1" && !host.contains("us-gov") {
+        Some("a host without a region is the same in two partitions, aws and aws-us-gov")
+    } else {
+        None
+    }
+}
+
+/// What a host tells; one of several regions takes SigV4a, which is a feature.
+fn told(host: &str) -> Result<(String, String), String> {
+    match SigningSettings::infer(host) {
+        Ok(settings) => Ok((settings.service().to_owned(), settings.region().to_owned())),
+        Err(error) => {
+            let error = error.to_string();
+            match error.strip_suffix(", which takes SigV4a; switch the feature `sigv4a` on") {
+                Some(several) if !cfg!(feature = "sigv4a") => {
+                    let service = several.rsplit(' ').next().expect("a name");
+                    Ok((service.to_owned(), "*".to_owned()))
+                }
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_host_of_botocore_tells_what_botocore_signs_for() {
+    let mut regions = Vec::new();
+    let (mut hosts, mut wrong, mut reasons) = (0, BTreeSet::new(), BTreeSet::new());
+    for line in HOSTS.lines() {
+        let words: Vec<_> = line.split(' ').collect();
+        match words[..] {
+            ["#", letter, region, plain, dual] if letter.len() == 1 => {
+                regions.push((letter, region, plain, dual));
+            }
+            [pattern, service, signed, letters] if pattern != "#" => {
+                for &(_, region, plain, dual) in
+                    regions.iter().filter(|(letter, ..)| letters.contains(letter))
+                {
+                    let labels = pattern.split('.').map(|label| match label {
+                        "R" => region,
+                        "S" => plain,
+                        "D" => dual,
+                        label => label,
+                    });
+                    let host = labels.collect::<Vec<_>>().join(".");
+                    let signed = if signed == "R" { region } else { signed };
+                    hosts += 1;
+                    let got = told(&host);
+                    if got == Ok((service.to_owned(), signed.to_owned())) {
+                        continue;
+                    }
+                    match exception(&host, signed) {
+                        Some(reason) => reasons.insert(reason),
+                        None => wrong.insert(format!("{host}: {service} {signed}, not {got:?}")),
+                    };
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(hosts > 7000, "only {hosts} hosts");
+    assert!(wrong.is_empty(), "{} of {hosts}:\n{wrong:#?}", wrong.len());
+    assert_eq!(reasons.len(), 4, "an exception that is none any more: {reasons:?}");
+}
