@@ -149,11 +149,14 @@ impl Signer {
         let payload = framing.payload();
         let sent = HeaderValue::from_static(payload);
         let (time, seed) = self.sign_payload(parts, params, payload.as_bytes(), Some(sent))?;
-        let signer = |key: &SigningKey| {
-            let seed = seed[..].try_into().expect("of HMAC, as `Options::body_plan` sees to");
-            ChunkSigner::new(key, &time, seed)
-        };
-        Ok(framing.is_signed().then(|| self.with_key(params, &time, signer)))
+        if !framing.is_signed() {
+            return Ok(None);
+        }
+        let seed = seed[..]
+            .try_into()
+            .map_err(|_| Error::config("chunks cannot be signed for several regions"))?;
+        let signer = |key: &SigningKey| ChunkSigner::new(key, &time, seed);
+        Ok(Some(self.with_key(params, &time, signer)))
     }
 
     fn sign_payload(
