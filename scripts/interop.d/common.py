@@ -82,7 +82,10 @@ def fetch(url, method="GET", body=None, headers=(), chunked=False):
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     target = url.split(parts.netloc, 1)[1]
     body = iter([body[:2], body[2:]]) if chunked else body
-    connection.request(method, target, body, dict(headers), encode_chunked=chunked)
+    try:
+        connection.request(method, target, body, dict(headers), encode_chunked=chunked)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # refused by its head before all of the body was sent; the answer is there
     answer = connection.getresponse()
     said = answer.read().decode()
     connection.close()
