@@ -15,7 +15,7 @@ use tower_sigv4::{
     body::{SignedBody, VerifiedBody},
     origin::{Direct, PayloadMode},
     sigv4::PayloadHash,
-    verify::{PayloadKind, RejectionKind, StaticKeys, Verified, VerifySettings},
+    verify::{PayloadKind, RejectionKind, StaticKeys, Verified, Verifier, VerifySettings},
 };
 
 type Sent = Request<SignedBody<Script>>;
@@ -38,6 +38,14 @@ async fn sent(layer: &SigningLayer, request: Request<Script>) -> Result<Sent, Er
         Ok(response) => Ok(response.into_body()),
         Err(error) => Err(own(error)),
     }
+}
+
+fn request_of(sent: &Sent) -> Parts {
+    let mut request = Request::builder().method(sent.method()).uri(sent.uri());
+    for (name, value) in sent.headers() {
+        request = request.header(name, value);
+    }
+    request.body(()).expect("a request").into_parts().0
 }
 
 /// What a verifier of ours says of a request that was sent.
@@ -88,6 +96,11 @@ async fn a_service_that_takes_none_but_unsigned_bodies_gets_those() {
     let layer = layer(Origin::parse(url).expect("an origin"));
     let sent = sent(&layer, put(Script::new([data("abc")]))).await.expect("sent");
     assert_eq!(header(sent.headers(), "x-amz-content-sha256"), "UNSIGNED-PAYLOAD");
+    let request = request_of(&sent);
+    let settings = VerifySettings::new("vpc-lattice-svcs", "us-west-2").expect("a scope");
+    let verifier = Verifier::new(settings);
+    let claim = verifier.claim(&request, now()).expect("unsigned, and accepted so");
+    assert!(verifier.verify(claim, &credentials(), &PayloadHash::EMPTY).is_ok());
     let scope = "/20150830/us-west-2/vpc-lattice-svcs/aws4_request";
     assert!(header(sent.headers(), "authorization").contains(scope));
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     SigningSettings,
     error::{Error, ErrorKind},
-    sigv4::settings::is_s3_family,
+    sigv4::preset::preset,
 };
 
 /// What is done with requests to an origin, whichever way the origin was found.
@@ -46,9 +46,9 @@ impl Options {
     const BODY_LIMIT: u64 = 16 * 1024 * 1024;
 
     pub(crate) fn new(settings: SigningSettings, forwarded: bool) -> Self {
-        let payload = match settings.service() {
-            "vpc-lattice-svcs" => PayloadMode::Unsigned, // it takes no other
-            _ => PayloadMode::default(),
+        let payload = match preset(settings.service()).unsigned_payload {
+            true => PayloadMode::Unsigned,
+            false => PayloadMode::default(),
         };
         Self {
             settings,
@@ -77,15 +77,14 @@ impl Options {
             ));
         }
         let service = self.settings.service();
+        let s3_family = preset(service).s3_family;
         let regions = self.settings.region_set();
-        let takes_chunks = is_s3_family(service) && self.presigned.is_none() && regions.is_none();
+        let takes_chunks = s3_family && self.presigned.is_none() && regions.is_none();
         match plan {
             BodyPlan::ChunkLarge(_, spool) if !takes_chunks => Ok(BodyPlan::Collect(spool)),
-            BodyPlan::Chunk(..) | BodyPlan::Framed(_) if !is_s3_family(service) => {
-                Err(Error::config(format!(
-                    "service {service:?} takes no aws-chunked bodies; choose another payload mode for it"
-                )))
-            }
+            BodyPlan::Chunk(..) | BodyPlan::Framed(_) if !s3_family => Err(Error::config(format!(
+                "service {service:?} takes no aws-chunked bodies; choose another payload mode for it"
+            ))),
             BodyPlan::Chunk(..) | BodyPlan::Framed(_) if self.presigned.is_some() => {
                 Err(Error::config(
                     "chunks cannot go with a signature in the query; choose another payload mode",

@@ -26,6 +26,7 @@ pub(crate) mod headers;
 mod identity;
 pub(crate) mod key;
 mod payload;
+pub(crate) mod preset;
 pub(crate) mod presign;
 #[cfg(feature = "sigv4a")]
 mod region_set;

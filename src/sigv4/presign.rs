@@ -10,8 +10,8 @@ use super::{
     authorization::{LONGEST, credential_name, pairs},
     encode,
     headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN},
+    preset::preset,
     scope::Timestamp,
-    settings::is_s3_family,
     signer::{add_host, canonical},
     target,
 };
@@ -132,7 +132,7 @@ impl Signer {
             parts.headers.remove(name);
         }
         add_host(&mut parts)?;
-        let s3_family = is_s3_family(params.settings.service());
+        let s3_family = preset(params.settings.service()).s3_family;
         if s3_family && params.payload != Payload::Unsigned {
             parts.headers.insert(X_AMZ_CONTENT_SHA256, params.payload.header_value());
         }

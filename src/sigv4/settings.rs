@@ -4,18 +4,27 @@ use http::header;
 
 #[cfg(feature = "sigv4a")]
 use super::RegionSet;
-use super::headers::{AllowList, SignedHeaders};
+use super::{
+    headers::{AllowList, SignedHeaders},
+    preset::preset,
+};
 use crate::error::Error;
 
 /// What a signature is made for and how it is formed: service, region and the service's own rules.
 ///
-/// [`new`](SigningSettings::new) takes the rules from the signing name. They are those of the AWS IAM
-/// User Guide, "Create a signed AWS API request":
+/// [`new`](SigningSettings::new) takes the rules from the signing name; each can be set otherwise. They are
+/// those of the AWS IAM User Guide, "Create a signed AWS API request", and of the services' own guides:
 ///
-/// | signing name | path encoded | dot segments and `//` | signed besides the default |
-/// |---|---|---|---|
-/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | once | kept | `range` |
-/// | all others | twice | folded | |
+/// | signing name | path encoded | dot segments and `//` | session token | payload | clock window |
+/// |---|---|---|---|---|---|
+/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | once | kept | signed | hash, chunks or `UNSIGNED-PAYLOAD` | 15 minutes |
+/// | `iotdevicegateway` | twice | folded | added after signing | hash | 5 minutes |
+/// | `vpc-lattice-svcs` | twice | folded | signed | none but `UNSIGNED-PAYLOAD` | 5 minutes |
+/// | all others | twice | folded | signed | hash | 5 minutes |
+///
+/// For the S3 family `range` is signed besides. `x-amz-content-sha256` is sent to all, as S3, OpenSearch
+/// Serverless and VPC Lattice want it. The clock window is the servers', and the
+/// [verifier's](crate::verify::VerifySettings) here.
 ///
 /// ```
 /// use tower_sigv4::{SigningSettings, sigv4::PathForm};
@@ -146,7 +155,8 @@ impl SigningSettings {
     }
 
     fn with_rules(service: &str, region: Arc<str>, multi_region: bool) -> Self {
-        let signed_headers = match is_s3_family(service) {
+        let preset = preset(service);
+        let signed_headers = match preset.s3_family {
             true => AllowList::default().add_header(header::RANGE),
             false => AllowList::default(),
         };
@@ -154,8 +164,8 @@ impl SigningSettings {
             service: service.into(),
             region,
             multi_region,
-            path_form: path_form(service),
-            session_token: SessionToken::default(),
+            path_form: preset.path_form,
+            session_token: preset.session_token,
             payload_header: true,
             signed_headers: Arc::new(signed_headers),
         }
@@ -234,16 +244,6 @@ impl fmt::Debug for SigningSettings {
             .field("payload_header", &self.payload_header)
             .finish_non_exhaustive()
     }
-}
-
-/// True for the services that take a path for a key.
-pub(crate) fn is_s3_family(service: &str) -> bool {
-    matches!(service, "s3" | "s3express" | "s3-outposts" | "s3-object-lambda")
-}
-
-/// The form in which a service takes its paths.
-pub(crate) fn path_form(service: &str) -> PathForm {
-    if is_s3_family(service) { PathForm::Once } else { PathForm::TwiceFolded }
 }
 
 pub(crate) fn check_scope_part(what: &str, value: &str, example: &str) -> Result<(), Error> {

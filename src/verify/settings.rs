@@ -8,7 +8,8 @@ use crate::{
     sigv4::{
         PathForm, SessionToken,
         headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN},
-        settings::{check_scope_part, is_s3_family, path_form},
+        preset::preset,
+        settings::check_scope_part,
     },
 };
 
@@ -18,13 +19,15 @@ use crate::{
 /// User Guide, "Create a signed AWS API request", and of the Amazon S3 API Reference, "Authenticating
 /// Requests":
 ///
-/// | signing name | clock window | path encoded | payload's hash |
-/// |---|---|---|---|
-/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | 15 minutes | once | in `x-amz-content-sha256`, or that of each chunk; `UNSIGNED-PAYLOAD` in a presigned URL without one |
-/// | all others | 5 minutes | twice, folded | in `x-amz-content-sha256`, else of the body received |
+/// | signing name | payload's hash |
+/// |---|---|
+/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | in `x-amz-content-sha256`, or that of each chunk; `UNSIGNED-PAYLOAD` in a presigned URL without one |
+/// | `vpc-lattice-svcs` | none: `UNSIGNED-PAYLOAD` is accepted |
+/// | all others | in `x-amz-content-sha256`, else of the body received |
 ///
-/// Whatever the rules, these must be signed where they are present: `host`, every `x-amz-*`, and
-/// `content-type`; `UNSIGNED-PAYLOAD` is refused unless it is
+/// The other rules are in the table of [`SigningSettings`](crate::SigningSettings). Whatever they are, these
+/// must be signed where they are present: `host`, every `x-amz-*`, and `content-type`.
+/// `UNSIGNED-PAYLOAD` is refused, but for VPC Lattice, unless it is
 /// [allowed](VerifySettings::add_payload_kind).
 ///
 /// ```
@@ -65,16 +68,16 @@ impl VerifySettings {
     pub fn new(service: &str, region: &str) -> Result<Self, Error> {
         check_scope_part("service", service, "execute-api")?;
         check_scope_part("region", region, "us-east-1")?;
-        let s3_family = is_s3_family(service);
+        let preset = preset(service);
         Ok(Self {
             services: vec![service.to_owned()],
             regions: vec![region.to_owned()],
             sigv4a: false,
-            s3_family,
-            path_form: path_form(service),
-            session_token: SessionToken::default(),
-            clock_window: Duration::from_secs(if s3_family { 15 } else { 5 } * 60),
-            unsigned_payload: false,
+            s3_family: preset.s3_family,
+            path_form: preset.path_form,
+            session_token: preset.session_token,
+            clock_window: preset.clock_window,
+            unsigned_payload: preset.unsigned_payload,
             required_headers: vec![header::CONTENT_TYPE],
             unsigned_headers: Vec::new(),
             explain: false,
@@ -86,10 +89,11 @@ impl VerifySettings {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it cannot be a part of a credential scope,
-    /// or if its rules are not those of the first service: the S3 family's are of its own.
+    /// or if its rules are not those of the first service: a few have their own
+    /// ([`SigningSettings`](crate::SigningSettings)).
     pub fn add_service(mut self, service: &str) -> Result<Self, Error> {
         check_scope_part("service", service, "execute-api")?;
-        if is_s3_family(service) != self.s3_family {
+        if !std::ptr::eq(preset(service), preset(&self.services[0])) {
             return Err(Error::config(format!(
                 "service {service:?} has other rules than {:?}; give it a VerifyLayer of its own",
                 self.services[0],

@@ -1,0 +1,101 @@
+//! What services do differently, in one table.
+
+use std::time::Duration;
+
+use super::{PathForm, SessionToken};
+
+/// The rules of a service, as far as they are its own.
+pub(crate) struct Preset {
+    /// Signing names; none stands for all others.
+    names: &'static [&'static str],
+    /// True for the services that speak the protocol of S3: a path is a key, bodies may come in chunks,
+    /// `range` is signed.
+    pub(crate) s3_family: bool,
+    pub(crate) path_form: PathForm,
+    pub(crate) session_token: SessionToken,
+    /// True for a service that takes no payload but `UNSIGNED-PAYLOAD`.
+    pub(crate) unsigned_payload: bool,
+    /// How far the time of signing may lie from the server's.
+    pub(crate) clock_window: Duration,
+}
+
+const OTHERS: Preset = Preset {
+    names: &[],
+    s3_family: false,
+    path_form: PathForm::TwiceFolded,
+    session_token: SessionToken::Signed,
+    unsigned_payload: false,
+    clock_window: Duration::from_secs(5 * 60),
+};
+
+static PRESETS: [Preset; 4] = [
+    // Amazon S3 API Reference, "Authenticating Requests (AWS Signature Version 4)".
+    Preset {
+        names: &["s3", "s3express", "s3-outposts", "s3-object-lambda"],
+        s3_family: true,
+        path_form: PathForm::Once,
+        clock_window: Duration::from_secs(15 * 60),
+        ..OTHERS
+    },
+    // AWS IoT Core Developer Guide, "MQTT over WebSocket": the token is added to the signed URL.
+    Preset { names: &["iotdevicegateway"], session_token: SessionToken::Unsigned, ..OTHERS },
+    // Amazon VPC Lattice User Guide, "SigV4 authenticated requests": payload signing is not supported.
+    Preset { names: &["vpc-lattice-svcs"], unsigned_payload: true, ..OTHERS },
+    OTHERS,
+];
+
+/// The rules for a signing name.
+pub(crate) fn preset(service: &str) -> &'static Preset {
+    let [named @ .., others] = &PRESETS;
+    named.iter().find(|preset| preset.names.contains(&service)).unwrap_or(others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(preset: &Preset) -> String {
+        let names: Vec<_> = preset.names.iter().map(|name| format!("`{name}`")).collect();
+        let names = if names.is_empty() { "all others".to_owned() } else { names.join(", ") };
+        let (encoded, folded) = match preset.path_form {
+            PathForm::Once => ("once", "kept"),
+            PathForm::TwiceFolded => ("twice", "folded"),
+            other => panic!("no words for {other:?}"),
+        };
+        let token = match preset.session_token {
+            SessionToken::Signed => "signed",
+            SessionToken::Unsigned => "added after signing",
+        };
+        let payload = match (preset.unsigned_payload, preset.s3_family) {
+            (true, _) => "none but `UNSIGNED-PAYLOAD`",
+            (_, true) => "hash, chunks or `UNSIGNED-PAYLOAD`",
+            (_, false) => "hash",
+        };
+        let minutes = preset.clock_window.as_secs() / 60;
+        format!(
+            "/// | {names} | {encoded} | {folded} | {token} | {payload} | {minutes} minutes |\n"
+        )
+    }
+
+    #[test]
+    fn the_documents_print_the_table() {
+        let documents = include_str!("settings.rs");
+        for preset in &PRESETS {
+            assert!(documents.contains(&row(preset)), "{}", row(preset));
+        }
+        let rows = documents.lines().filter(|line| line.ends_with(" minutes |")).count();
+        assert_eq!(rows, PRESETS.len());
+    }
+
+    #[test]
+    fn each_name_has_its_rules_and_all_others_the_last_ones() {
+        for preset_of in &PRESETS {
+            for name in preset_of.names {
+                assert!(std::ptr::eq(preset(name), preset_of), "{name}");
+            }
+        }
+        for name in ["execute-api", "es", "aoss", "s3tables", "S3", "", "iot", "vpc-lattice"] {
+            assert!(preset(name).names.is_empty(), "{name}");
+        }
+    }
+}
