@@ -140,12 +140,15 @@ fn sending<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
     ] {
         let (frames, layer) = (frames.clone(), layer(mode));
         let send = service_fn(async |request: Request<_>| {
-            Ok::<_, Infallible>(Response::new(drain(request.into_body()).await))
+            let read = drain(request.into_body()).await;
+            let mut response = Response::new(Empty::<Bytes>::new());
+            response.extensions_mut().insert(read);
+            Ok::<_, Infallible>(response)
         });
         let client = layer.layer(send);
         contenders.push(contender(name, move || {
             let sent = runtime.block_on(client.clone().oneshot(put(frames.clone())));
-            assert!(sent.expect("sent").into_body() >= LEN);
+            assert!(sent.expect("sent").extensions().get::<u64>() >= Some(&LEN));
         }));
     }
     contenders
@@ -171,10 +174,16 @@ fn ground<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
 
 /// A request as it is received, in this mode.
 fn received(runtime: &Runtime, mode: PayloadMode, all: &Bytes) -> (Parts, Bytes) {
-    let keep = service_fn(async |request: Request<_>| Ok::<_, Infallible>(Response::new(request)));
+    let kept = std::sync::Mutex::new(None);
+    let keep = service_fn(|request: Request<_>| {
+        *kept.lock().expect("not poisoned") = Some(request);
+        std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+    });
     let request = put(Frames { all: all.clone(), copied: false });
     let sent = layer(mode).layer(keep).oneshot(request);
-    let (head, body) = runtime.block_on(sent).expect("sent").into_body().into_parts();
+    runtime.block_on(sent).expect("sent");
+    let kept = kept.into_inner().expect("not poisoned");
+    let (head, body) = kept.expect("sent").into_parts();
     (head, runtime.block_on(body.collect()).expect("a body").to_bytes())
 }
 

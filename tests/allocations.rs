@@ -14,7 +14,7 @@ use allocation_counter::measure;
 use bytes::Bytes;
 use common::{HOST, api, credentials, layer, now, settings};
 use http::{HeaderValue, Request, Response, request::Parts, uri::Scheme};
-use http_body_util::Full;
+use http_body_util::{Empty, Full};
 use tower::{Layer, Service, ServiceExt};
 use tower_sigv4::{
     Origin, Signing,
@@ -173,9 +173,9 @@ async fn through_layer(origin: Origin, request: Request<Body>) -> u64 {
 struct Sink;
 
 impl Service<Request<SignedBody<Body>>> for Sink {
-    type Response = Response<()>;
+    type Response = Response<Empty<Bytes>>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<()>, Infallible>>;
+    type Future = Ready<Result<Response<Empty<Bytes>>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -183,6 +183,6 @@ impl Service<Request<SignedBody<Body>>> for Sink {
 
     fn call(&mut self, request: Request<SignedBody<Body>>) -> Self::Future {
         assert!(request.headers().contains_key("authorization"));
-        ready(Ok(Response::new(())))
+        ready(Ok(Response::new(Empty::new())))
     }
 }

@@ -3,11 +3,13 @@
 mod common;
 
 use bytes::Bytes;
-use common::{HOST, Script, Step, api, explain, header, layer, own, send, settings};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use common::{
+    HOST, Script, Step, api, carried, echo, explain, header, layer, send, send_any, settings,
+};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body::{Body, SizeHint};
 use http_body_util::{BodyExt, Full};
-use std::{convert::Infallible, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Error, ErrorKind, Origin, SigningLayer, body::SignedBody, origin::SigningBehavior,
@@ -26,11 +28,7 @@ async fn sent(
     layer: SigningLayer,
     request: Request<Script>,
 ) -> Result<Request<SignedBody<Script>>, Error> {
-    let echo = service_fn(async |request| Ok::<_, Infallible>(Response::new(request)));
-    match layer.layer(echo).oneshot(request).await {
-        Ok(response) => Ok(response.into_body()),
-        Err(error) => Err(own(error)),
-    }
+    send_any(&layer, request).await
 }
 
 fn trailers() -> HeaderMap {
@@ -95,8 +93,7 @@ async fn small_frames_take_little_more_memory_than_their_bytes() {
     let steps = steps.chain([Step::Data(big.clone()), Step::Data(bytes.clone())]);
     let script = Script::new(steps.collect::<Vec<_>>());
     let expected = [bytes.repeat(COUNT / 10), big.to_vec(), bytes.to_vec()].concat();
-    let service = layer(origin())
-        .layer(service_fn(async |request| Ok::<_, Infallible>(Response::new(request))));
+    let service = layer(origin()).layer(service_fn(echo));
     let warm = service.clone().oneshot(post(Script::new([]))).await;
     warm.expect("credentials are loaded");
     let mut response = std::pin::pin!(service.oneshot(post(script)));
@@ -104,7 +101,7 @@ async fn small_frames_take_little_more_memory_than_their_bytes() {
     let counted = allocation_counter::measure(|| {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         if let std::task::Poll::Ready(answer) = response.as_mut().poll(&mut cx) {
-            sent = Some(answer.expect("sent").into_body());
+            sent = Some(carried(answer.expect("sent")));
         }
     });
     assert!(counted.bytes_max < 4 * expected.len() as u64, "{} bytes", counted.bytes_max);

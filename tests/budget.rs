@@ -5,7 +5,7 @@ mod common;
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use common::{HOST, Script, Step, credentials, layer, now, own, poll_once};
+use common::{HOST, Script, Step, carried, credentials, echo, layer, now, own, poll_once};
 use fastrand::Rng;
 use http::{Request, Response, StatusCode};
 use http_body::SizeHint;
@@ -34,9 +34,9 @@ fn put(body: Script) -> Request<Script> {
 }
 
 fn send(layer: &SigningLayer, body: Script) -> Sending {
-    let echo = service_fn(async |request: Sent| Ok::<_, Infallible>(Response::new(request)));
+    let echo = service_fn(echo);
     let sending = layer.layer(echo).oneshot(put(body));
-    Box::pin(async { sending.await.map(Response::into_body).map_err(own) })
+    Box::pin(async { sending.await.map(carried).map_err(own) })
 }
 
 fn of(kib: u64) -> Script {
@@ -112,7 +112,7 @@ async fn a_body_of_unknown_length_takes_its_limit_and_gives_back_what_it_has_not
     assert_eq!(budget.available(), 10 * KIB);
     drop(first);
     // Nor does it if its head tells.
-    let echo = service_fn(async |request: Sent| Ok::<_, Infallible>(Response::new(request)));
+    let echo = service_fn(echo);
     let mut request = put(unknown(hanging(1)));
     request.headers_mut().insert("content-length", (3 * KIB).into());
     let mut told = Box::pin(layer.layer(echo).oneshot(request));
@@ -175,7 +175,7 @@ async fn room_is_given_back_in_every_way_of_ending() {
     // The inner service fails, and has dropped the body.
     let fails = service_fn(async |request: Sent| {
         drop(request);
-        Err::<Response<()>, _>(tower_sigv4::BoxError::from("refused"))
+        Err::<Response<Empty<Bytes>>, _>(tower_sigv4::BoxError::from("refused"))
     });
     layer.layer(fails).oneshot(put(of(8))).await.expect_err("fails");
     assert_eq!(budget.available(), 10 * KIB);
@@ -336,8 +336,7 @@ async fn many_bodies_of_all_sizes_all_get_their_turn() {
             let size = rng.u64(0..=20);
             let body = if rng.bool() { of(size) } else { unknown(of(size)) };
             let (layer, budget, ends) = (layer.clone(), budget.clone(), rng.u8(0..3));
-            let echo =
-                service_fn(async |request: Sent| Ok::<_, Infallible>(Response::new(request)));
+            let echo = service_fn(echo);
             tokio::spawn(async move {
                 let sending = layer.layer(echo).oneshot(put(body));
                 assert!(budget.available() <= 20 * KIB);
@@ -346,7 +345,7 @@ async fn many_bodies_of_all_sizes_all_get_their_turn() {
                     _ => Some(sending.await),
                 };
                 if let Some(sent) = sent {
-                    let body = sent.expect("room").into_body().into_body();
+                    let body = carried(sent.expect("room")).into_body();
                     tokio::time::sleep(Duration::from_millis(size)).await;
                     assert_eq!(
                         body.collect().await.expect("a body").to_bytes().len() as u64,

@@ -3,7 +3,6 @@
 mod common;
 
 use std::{
-    convert::Infallible,
     fmt,
     sync::{
         Arc, Mutex,
@@ -14,8 +13,8 @@ use std::{
 
 use aws_credential_types::provider::future;
 use bytes::Bytes;
-use common::{HOST, api, header, now, own};
-use http::{Request, Response};
+use common::{HOST, api, carried, echo, header, now, own};
+use http::Request;
 use http_body_util::Full;
 use tokio::{task::JoinSet, time};
 use tower::{Layer, ServiceExt, service_fn};
@@ -100,12 +99,12 @@ impl Fixture {
             let authorization = header(request.headers(), "authorization");
             let (_, rest) = authorization.split_once("Credential=").expect("a credential");
             let (key, _) = rest.split_once('/').expect("a scope");
-            Ok::<_, Infallible>(Response::new(key.to_owned()))
+            echo(key.to_owned()).await
         });
         let service = self.layer.layer(key);
         async move {
             let response = service.oneshot(Request::new(Full::default())).await;
-            response.map(Response::into_body).map_err(own)
+            response.map(carried).map_err(own)
         }
     }
 

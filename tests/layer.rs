@@ -19,7 +19,8 @@ use tower_sigv4::{
 use tower_test::mock;
 
 type Sent = Request<SignedBody<Script>>;
-type Mock = mock::Mock<Request<SignedBody<Script>>, Response<()>>;
+type Answer = Response<http_body_util::Empty<Bytes>>;
+type Mock = mock::Mock<Request<SignedBody<Script>>, Answer>;
 
 fn empty() -> Request<Script> {
     Request::new(Script::new([]))
@@ -35,7 +36,7 @@ fn data(text: &'static str) -> Step {
 
 #[tokio::test]
 async fn readiness_is_the_inner_services_own() {
-    let (mut service, mut handle) = mock::spawn_layer::<Sent, Response<()>, _>(layer(origin()));
+    let (mut service, mut handle) = mock::spawn_layer::<Sent, Answer, _>(layer(origin()));
     handle.allow(0);
     assert!(service.poll_ready().is_pending());
     handle.allow(1);
@@ -46,13 +47,13 @@ async fn readiness_is_the_inner_services_own() {
     let (sent, answer) = handle.next_request().await.expect("sent");
     assert!(service.poll_ready().is_pending());
     assert!(sent.headers().contains_key("authorization"));
-    answer.send_response(Response::new(()));
+    answer.send_response(Answer::default());
     response.await.expect("not cancelled").expect("answered");
 }
 
 #[tokio::test]
 async fn errors_of_the_inner_service_pass_unchanged() {
-    let (mut service, mut handle) = mock::spawn_layer::<Sent, Response<()>, _>(layer(origin()));
+    let (mut service, mut handle) = mock::spawn_layer::<Sent, Answer, _>(layer(origin()));
     handle.allow(1);
     assert!(service.poll_ready().is_ready());
     let response = tokio::spawn(service.call(empty()));
@@ -71,7 +72,7 @@ async fn errors_of_the_inner_service_pass_unchanged() {
 
 #[tokio::test]
 async fn a_request_that_fails_is_never_sent() {
-    let (inner, mut handle) = mock::pair::<Sent, Response<()>>();
+    let (inner, mut handle) = mock::pair::<Sent, Answer>();
     handle.allow(100);
     for (layer, request, kind) in failures() {
         let error = layer.layer(inner.clone()).oneshot(request).await.expect_err("failed");
@@ -84,7 +85,7 @@ async fn a_request_that_fails_is_never_sent() {
 #[tokio::test]
 async fn an_early_answer_leaves_no_permit_behind() {
     for (layer, request, kind) in failures() {
-        let (inner, mut handle) = mock::pair::<Sent, Response<()>>();
+        let (inner, mut handle) = mock::pair::<Sent, Answer>();
         handle.allow(10);
         let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
         service.ready().await.expect("ready");
@@ -97,7 +98,7 @@ async fn an_early_answer_leaves_no_permit_behind() {
 /// What is refused by its head alone gives its permit back before its answer is even awaited.
 #[tokio::test]
 async fn a_refused_head_gives_its_permit_back_at_once() {
-    let (inner, mut handle) = mock::pair::<Sent, Response<()>>();
+    let (inner, mut handle) = mock::pair::<Sent, Answer>();
     handle.allow(10);
     let mut service = layer(OriginRules::new()).layer(ConcurrencyLimit::new(inner, 1));
     service.ready().await.expect("ready");
@@ -115,7 +116,7 @@ async fn dropped_in_any_state_it_leaves_no_permit_behind() {
         (slow, with_body([data("a")]), "loading credentials"),
         (layer(origin()), with_body([data("a")]), "calling the inner service"),
     ] {
-        let (inner, mut handle) = mock::pair::<Sent, Response<()>>();
+        let (inner, mut handle) = mock::pair::<Sent, Answer>();
         handle.allow(10);
         let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
         service.ready().await.expect("ready");
@@ -131,7 +132,7 @@ async fn dropped_in_any_state_it_leaves_no_permit_behind() {
 
 #[tokio::test]
 async fn with_credentials_and_body_at_hand_nothing_is_awaited() {
-    let inner = service_fn(async |_: Sent| Ok::<_, Infallible>(Response::new(())));
+    let inner = service_fn(async |_: Sent| Ok::<_, Infallible>(Answer::default()));
     let mut service = layer(origin()).layer(inner);
     service.ready().await.expect("ready").call(empty()).await.expect("credentials are loaded");
     for request in [empty(), with_body([data("a"), data("b")])] {
@@ -157,7 +158,7 @@ fn the_public_types_can_be_sent_and_shared() {
 
     fn is_send<T: Send + std::fmt::Debug>() {}
     // A body that cannot be shared, as axum's, makes a future that can be sent.
-    is_send::<ResponseFuture<Mock, Script>>();
+    is_send::<ResponseFuture<Mock, Script, http_body_util::Empty<Bytes>>>();
     is_send::<SignedBody<std::cell::Cell<u8>>>();
 }
 
@@ -224,7 +225,7 @@ impl ProvideCredentials for Provider {
 
 fn is_ready<S>(service: &mut Signing<S>) -> bool
 where
-    S: Service<Sent> + Clone,
+    S: Service<Sent, Response = Answer> + Clone,
     S::Error: Into<BoxError>,
 {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());

@@ -5,7 +5,7 @@ mod common;
 use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
-use common::{HOST, Script, Step, api, credentials, header, layer, now, own};
+use common::{HOST, Script, Step, api, credentials, header, layer, now, send_any};
 use http::{HeaderMap, Request, Response, request::Parts};
 use http_body::{Body, SizeHint};
 use http_body_util::BodyExt;
@@ -33,11 +33,7 @@ fn put(body: Script) -> Request<Script> {
 }
 
 async fn sent(layer: &SigningLayer, request: Request<Script>) -> Result<Sent, Error> {
-    let echo = service_fn(async |request: Sent| Ok::<_, Infallible>(Response::new(request)));
-    match layer.layer(echo).oneshot(request).await {
-        Ok(response) => Ok(response.into_body()),
-        Err(error) => Err(own(error)),
-    }
+    send_any(layer, request).await
 }
 
 fn request_of(sent: &Sent) -> Parts {

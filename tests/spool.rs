@@ -3,7 +3,6 @@
 mod common;
 
 use std::{
-    convert::Infallible,
     env, fs,
     path::{Path, PathBuf},
     process::{self, Command},
@@ -11,8 +10,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{HOST, Script, Step, header, layer, own, poll_once};
-use http::{HeaderMap, Request, Response};
+use common::{HOST, Script, Step, echo, header, layer, poll_once, send_any};
+use http::{HeaderMap, Request};
 use http_body::{Body, SizeHint};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt, service_fn};
@@ -104,11 +103,7 @@ fn put(body: Script) -> Request<Script> {
 type Sent = Request<SignedBody<Script>>;
 
 async fn sent(layer: &SigningLayer, body: Script) -> Result<Sent, Error> {
-    let echo = service_fn(async |request: Sent| Ok::<_, Infallible>(Response::new(request)));
-    match layer.layer(echo).oneshot(put(body)).await {
-        Ok(response) => Ok(response.into_body()),
-        Err(error) => Err(own(error)),
-    }
+    send_any(layer, put(body)).await
 }
 
 #[tokio::test]
@@ -175,7 +170,7 @@ async fn wherever_a_request_is_dropped_nothing_is_left() {
     let mut polls = 0;
     loop {
         let body = Script::new(pieces(&all, HELD / 3));
-        let echo = service_fn(async |request: Sent| Ok::<_, Infallible>(Response::new(request)));
+        let echo = service_fn(echo);
         let mut future = Box::pin(layer.layer(echo).oneshot(put(body)));
         let mut ended = false;
         for _ in 0..polls {

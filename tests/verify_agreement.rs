@@ -2,10 +2,7 @@
 
 mod common;
 
-use std::{
-    convert::Infallible,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sigv4::http_request::{
     PayloadChecksumKind, SignableBody, SignableRequest, SignatureLocation, SigningSettings as Aws,
@@ -95,11 +92,11 @@ async fn send(version: Version, rounds: usize) {
         let signing = SigningLayer::new(key, target).with_clock(Clock::manual(now));
         let verify = verify_layer((version.verify)(service), token, now);
         let server = service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
-            Ok::<_, Infallible>(judge(&verify, request).await)
+            common::echo(judge(&verify, request).await).await
         });
         match signing.layer(server).oneshot(request).await {
             Ok(judged) => {
-                assert_eq!(judged, Ok(()), "{shown}");
+                assert_eq!(common::carried(judged), Ok(()), "{shown}");
                 sent += 1;
             }
             // What cannot be signed unambiguously is not sent.

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, ErrorKind, VerifyLayer,
-    body::{SignedBody, VerifiedBody},
+    body::VerifiedBody,
     origin::{Direct, PayloadMode},
     sigv4::{Checksum, ChunkSize},
     verify::{BodyCheck, PayloadKind, RejectionKind as Kind, StaticKeys, Verified, VerifySettings},
@@ -55,14 +55,11 @@ async fn signed(len: usize) -> (Parts, Vec<u8>) {
 
 async fn signed_as(mode: PayloadMode, len: usize) -> (Parts, Vec<u8>) {
     let target = Direct::new(common::settings("s3")).with_payload(mode);
-    let echo = service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
-        Ok::<_, Infallible>(Response::new(request))
-    });
     let request = Request::put(format!("https://{HOST}/key"))
         .header("content-encoding", "gzip")
         .body(Full::from(bytes(len)))
         .expect("a request");
-    let sent = layer(target).layer(echo).oneshot(request).await.expect("sent").into_body();
+    let sent = common::send(&layer(target), request).await.expect("sent");
     let (head, body) = sent.into_parts();
     (head, body.collect().await.expect("a body").to_bytes().to_vec())
 }

@@ -26,7 +26,7 @@ use tower_sigv4::{
     credentials::Credentials,
     verify::{
         BodyCheck, KeyLookup, LookupKey, PayloadKind, Rejection, RejectionKind as Kind,
-        ResponseBody, ResponseFuture, StaticKeys, Verified, Verifier, VerifySettings,
+        ResponseFuture, StaticKeys, Verified, Verifier, VerifySettings,
     },
 };
 use tower_test::mock;
@@ -522,7 +522,7 @@ fn the_public_types_can_be_sent_and_shared() {
     fn is_send<T: Send + std::fmt::Debug>() {}
     is_send::<ResponseFuture<Mock, Script>>();
     is_send::<VerifiedBody<std::cell::Cell<u8>>>();
-    is_send::<ResponseBody<std::cell::Cell<u8>>>();
+    is_send::<tower_sigv4::body::ResponseBody<Script>>();
     is_send::<KeyLookup>();
 
     fn is_object(_: &dyn LookupKey) {}

@@ -10,13 +10,18 @@ mod chunked;
 mod collect;
 mod dechunk;
 mod recode;
+mod response;
 mod signed;
 mod spool;
 mod verified;
 
-pub use self::{budget::BodyBudget, signed::SignedBody, verified::VerifiedBody};
+pub use self::{
+    budget::BodyBudget, response::ResponseBody, signed::SignedBody, verified::VerifiedBody,
+};
 pub(crate) use self::{
     budget::Waiting,
     collect::{Collect, Collected, Reserved, announced},
     dechunk::Dechunk,
+    response::Held,
+    signed::into_bytes,
 };

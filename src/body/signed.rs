@@ -109,6 +109,10 @@ impl Frames {
         self.len
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0 && self.trailers.is_none()
+    }
+
     pub(super) fn next(&mut self) -> Option<Frame<Bytes>> {
         self.end_small();
         let data = mem::replace(&mut self.first, self.rest.pop_front().unwrap_or_default());
@@ -192,7 +196,7 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
-            Inner::Collected { frames, .. } => frames.len == 0 && frames.trailers.is_none(),
+            Inner::Collected { frames, .. } => frames.is_empty(),
             Inner::Spooled { body } => body.is_end(),
             Inner::Streamed { body } => body.is_end_stream(),
             Inner::Chunked { body } => body.is_end_stream(),
@@ -210,7 +214,7 @@ where
 }
 
 /// Copies nothing if the data are `Bytes` already.
-pub(super) fn into_bytes(mut data: impl Buf) -> Bytes {
+pub(crate) fn into_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(data.remaining())
 }
 

@@ -6,25 +6,21 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Method, Request, header, request::Parts};
+use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    layer::Shared,
-    plan::{Planned, Signable},
+    answer::{Answer, Followup, Reading},
+    pending::Pending,
+    plan::Signable,
+    trace::Trace,
 };
 use crate::{
-    Origin,
-    body::{Collect, Reserved, SignedBody, Waiting},
+    body::{Collect, ResponseBody, SignedBody, Waiting},
     credentials::Entry,
-    error::{BoxError, Error, ErrorKind},
-    origin::add_aws_chunked,
-    sigv4::{
-        PayloadHash, SigningParams,
-        headers::{X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER},
-    },
+    error::{BoxError, Error},
 };
 
 pin_project! {
@@ -32,18 +28,23 @@ pin_project! {
     ///
     /// Dropped at any point it leaves nothing behind, and nothing was sent unless the inner service
     /// was called.
-    pub struct ResponseFuture<S, B>
+    pub struct ResponseFuture<S, B, R>
     where
         S: Service<Request<SignedBody<B>>>,
+        R: Body,
     {
         #[pin]
-        state: State<S, B, S::Future>,
+        state: State<S, B, S::Future, R>,
+        trace: Trace,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, B, F> {
+    pub(super) enum State<S, B, F, R>
+    where
+        R: Body,
+    {
         /// Refused; the inner service is gone already.
         Failed { error: Option<Error> },
         /// The bodies in memory leave no room for this one.
@@ -51,60 +52,43 @@ pin_project! {
         Collecting { pending: Option<Pending<S>>, #[pin] body: Collect<B> },
         /// The cold way: no credentials at hand, or it is time to refresh them.
         Loading { pending: Option<(Pending<S>, Signable<B>)>, load: Load },
-        Calling { #[pin] response: F },
+        Calling { #[pin] response: F, followup: Followup },
+        /// The origin has refused the request and may say why.
+        Reading { answer: Option<Box<Reading<R>>> },
     }
 }
 
-type Load = Pin<Box<dyn Future<Output = Result<Arc<Entry>, Error>> + Send>>;
+pub(super) type Load = Pin<Box<dyn Future<Output = Result<Arc<Entry>, Error>> + Send>>;
 
-/// A request on its way, and the service that is ready to take it.
-pub(super) struct Pending<S> {
-    pub(super) inner: S,
-    pub(super) shared: Arc<Shared>,
-    pub(super) parts: Parts,
-    pub(super) origin: Origin,
-}
-
-impl<S, B> ResponseFuture<S, B>
+impl<S, B, R> ResponseFuture<S, B, R>
 where
     S: Service<Request<SignedBody<B>>>,
+    R: Body,
 {
-    pub(super) fn failed(error: Error) -> Self {
-        Self { state: State::Failed { error: Some(error) } }
-    }
-
-    pub(super) fn new(pending: Pending<S>, body: Planned<B>) -> Self
-    where
-        B: Body,
-    {
-        Self {
-            state: match body {
-                Planned::Collect(body) => pending.collect(body),
-                Planned::Ready(body) => pending.sign_or_load(body),
-            },
-        }
-    }
-
-    pub(super) fn calling(response: S::Future) -> Self {
-        Self { state: State::Calling { response } }
+    pub(super) fn new(state: State<S, B, S::Future, R>, trace: Trace) -> Self {
+        Self { state, trace }
     }
 }
 
-impl<S, B> Future for ResponseFuture<S, B>
+impl<S, B, R> Future for ResponseFuture<S, B, R>
 where
-    S: Service<Request<SignedBody<B>>>,
+    S: Service<Request<SignedBody<B>>, Response = Response<R>>,
     S::Error: Into<BoxError>,
     B: Body,
     B::Error: Into<BoxError>,
+    R: Body,
 {
-    type Output = Result<S::Response, BoxError>;
+    type Output = Result<Response<ResponseBody<R>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let (mut state, trace) = (this.state, &*this.trace);
+        let _entered = trace.enter();
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Failed { error } => {
                     let error = error.take().expect("polled after completion");
+                    Trace::failed(&error);
                     return Poll::Ready(Err(error.into()));
                 }
                 StateProj::Waiting { pending, room } => match ready!(room.as_mut().poll(cx)) {
@@ -120,134 +104,38 @@ where
                     Ok((collected, payload)) => {
                         let ready = pending.take().expect("taken once");
                         let body = SignedBody::collected(collected);
-                        ready.sign_or_load(Signable::Whole(body, payload))
+                        ready.sign_or_load(Signable::Whole(body, payload), trace)
                     }
                 },
                 StateProj::Loading { pending, load } => match ready!(load.as_mut().poll(cx)) {
                     Err(error) => State::Failed { error: Some(error) },
                     Ok(entry) => {
                         let (ready, body) = pending.take().expect("taken once");
-                        ready.call(&entry, body)
+                        ready.call(entry, body, trace)
                     }
                 },
-                StateProj::Calling { response } => return response.poll(cx).map_err(Into::into),
+                StateProj::Calling { response, followup } => {
+                    let response = ready!(response.poll(cx)).map_err(Into::into)?;
+                    match followup.take(response) {
+                        Answer::Done(response) => return Poll::Ready(Ok(response)),
+                        Answer::Refused(answer) => State::Reading { answer: Some(answer) },
+                    }
+                }
+                StateProj::Reading { answer } => {
+                    ready!(answer.as_mut().expect("taken once").poll(cx));
+                    let answer = answer.take().expect("taken once");
+                    return Poll::Ready(Ok(answer.finish()));
+                }
             };
             state.set(next);
         }
     }
 }
 
-impl<S> Pending<S> {
-    /// Collects a body when there is room for it.
-    fn collect<B>(mut self, body: Collect<B>) -> State<S, B, S::Future>
-    where
-        S: Service<Request<SignedBody<B>>>,
-        B: Body,
-    {
-        match body.reserve(self.shared.budget.as_ref(), &mut self.parts.extensions) {
-            Ok(Reserved::Now(body)) => State::Collecting { pending: Some(self), body },
-            Ok(Reserved::Later(room, body)) => State::Waiting { pending: Some((self, body)), room },
-            Err(error) => State::Failed { error: Some(error) },
-        }
-    }
-
-    /// Goes on at once if there are fresh credentials.
-    fn sign_or_load<B>(self, body: Signable<B>) -> State<S, B, S::Future>
-    where
-        S: Service<Request<SignedBody<B>>>,
-        B: Body,
-    {
-        let shared = &self.shared;
-        match shared.credentials.fresh(shared.clock.now()) {
-            Some(entry) => self.call(&entry, body),
-            None => State::Loading {
-                load: Box::pin(shared.credentials.clone().load(shared.clock.clone())),
-                pending: Some((self, body)),
-            },
-        }
-    }
-
-    /// Signs the request and hands it on.
-    fn call<B>(mut self, entry: &Entry, body: Signable<B>) -> State<S, B, S::Future>
-    where
-        S: Service<Request<SignedBody<B>>>,
-        B: Body,
-    {
-        match self.sign(entry, body) {
-            Ok(body) => {
-                let request = Request::from_parts(self.parts, body);
-                State::Calling { response: self.inner.call(request) }
-            }
-            Err(error) => State::Failed { error: Some(error) },
-        }
-    }
-
-    fn sign<B>(&mut self, entry: &Entry, body: Signable<B>) -> Result<SignedBody<B>, Error>
-    where
-        B: Body,
-    {
-        let Self { parts, origin, shared, .. } = self;
-        let (signer, options) = (&shared.signer, origin.options());
-        let (settings, identity, now) = (&options.settings, entry.identity(), shared.clock.now());
-        let body = match body {
-            Signable::Whole(body, payload) => {
-                announce(parts, body.len());
-                let params = SigningParams::new(settings, identity, payload, now);
-                match options.presigned {
-                    None => signer.sign(parts, &params)?,
-                    Some(expires) => signer.presign(parts, &params, expires)?,
-                }
-                body
-            }
-            Signable::Chunks { body, framing, size, decoded } => {
-                announce(parts, Some(framing.encoded_len(decoded, size).ok_or_else(too_long)?));
-                add_aws_chunked(&mut parts.headers);
-                parts.headers.insert(X_AMZ_DECODED_CONTENT_LENGTH, decoded.into());
-                if let Some(checksum) = framing.checksum() {
-                    let name = HeaderValue::from_static(checksum.header_name());
-                    parts.headers.insert(X_AMZ_TRAILER, name);
-                }
-                let params = SigningParams::new(settings, identity, PayloadHash::EMPTY, now);
-                let chunks = signer.sign_chunked(parts, &params, framing)?;
-                SignedBody::chunked(body, framing, chunks, size, decoded)
-            }
-            Signable::Framed { body, framing } => {
-                announce(parts, body.size_hint().exact());
-                let params = SigningParams::new(settings, identity, PayloadHash::EMPTY, now);
-                signer.sign_chunked(parts, &params, framing)?;
-                SignedBody::streamed(body)
-            }
-        };
-        #[cfg(feature = "tracing")]
-        tracing::debug!(
-            host = origin.host(),
-            service = settings.service(),
-            region = settings.region(),
-            "request signed"
-        );
-        Ok(body)
-    }
-}
-
-/// Sets the body's length in bytes, if it is known.
-fn announce(parts: &mut Parts, length: Option<u64>) {
-    let has_content = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
-    if let Some(length) = length
-        && (length > 0 || has_content || parts.headers.contains_key(header::CONTENT_LENGTH))
-    {
-        let mut digits = itoa::Buffer::new();
-        let length = HeaderValue::from_str(digits.format(length));
-        parts.headers.insert(header::CONTENT_LENGTH, length.expect("digits may stand in a header"));
-    }
-}
-
-fn too_long() -> Error {
-    Error::new(ErrorKind::BodyTooLarge, "the body is too long to be sent in chunks")
-}
-
-impl<S, B> fmt::Debug for ResponseFuture<S, B>
+impl<S, B, R> fmt::Debug for ResponseFuture<S, B, R>
 where
     S: Service<Request<SignedBody<B>>>,
+    R: Body,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
@@ -256,6 +144,7 @@ where
             State::Collecting { .. } => "collecting the body",
             State::Loading { .. } => "loading credentials",
             State::Calling { .. } => "calling the inner service",
+            State::Reading { .. } => "reading a refusal",
         };
         f.debug_struct("ResponseFuture").field("state", &state).finish()
     }

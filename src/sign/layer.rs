@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::service::Signing;
+use super::{service::Signing, trace::Diagnoses};
 use crate::{
     body::BodyBudget, clock::Clock, credentials::CredentialsCache, origin::ResolveOrigin,
     sigv4::Signer,
@@ -37,7 +37,7 @@ use crate::{
 ///             "abc123.execute-api.us-east-1.amazonaws.com",
 ///         );
 ///         assert!(request.headers().contains_key(header::AUTHORIZATION));
-///         Ok::<_, std::convert::Infallible>(Response::new(()))
+///         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
 ///     });
 ///
 /// let request = Request::get("/orders?id=1").body(Full::default()).unwrap();
@@ -59,6 +59,9 @@ pub(super) struct Shared {
     pub(super) signer: Arc<Signer>,
     pub(super) clock: Clock,
     pub(super) budget: Option<BodyBudget>,
+    /// There if refusals are to be diagnosed.
+    pub(super) diagnoses: Option<Arc<Diagnoses>>,
+    pub(super) report: bool,
 }
 
 impl SigningLayer {
@@ -80,6 +83,8 @@ impl SigningLayer {
                 signer: Arc::new(Signer::new()),
                 clock: Clock::system(),
                 budget: None,
+                diagnoses: None,
+                report: false,
             }),
         }
     }
@@ -93,6 +98,55 @@ impl SigningLayer {
     /// Sets the memory that buffered bodies share, with other layers too; there is none by default.
     pub fn with_body_budget(mut self, budget: BodyBudget) -> Self {
         Arc::make_mut(&mut self.shared).budget = Some(budget);
+        self
+    }
+
+    /// Sets whether it is found out why an origin refused a request (it is not by default).
+    ///
+    /// Of an answer with status 400 or 403 the first 64 KiB are read then, for 2 seconds at most. If it
+    /// speaks of the signature, a [`Diagnosis`](crate::doctor::Diagnosis) is put into its extensions and, with
+    /// the feature `tracing`, logged, each cause once a minute; the answer goes on whole. What was signed is
+    /// kept for that until the answer is there: one allocation a request.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use bytes::Bytes;
+    /// use http::{Request, Response, StatusCode};
+    /// use http_body_util::{BodyExt, Full};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// use tower_sigv4::{
+    ///     Origin, SigningLayer,
+    ///     body::SignedBody,
+    ///     credentials::Credentials,
+    ///     doctor::{Cause, Diagnosis},
+    /// };
+    ///
+    /// let origin = Origin::parse("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
+    /// let credentials = Credentials::new("ASIAEXAMPLE", "secret", None, None, "example");
+    /// let client = service_fn(async |_: Request<SignedBody<Full<Bytes>>>| {
+    ///     let text = r#"{"message":"The security token included in the request is invalid."}"#;
+    ///     let mut response = Response::new(Full::<Bytes>::from(text));
+    ///     *response.status_mut() = StatusCode::FORBIDDEN;
+    ///     Ok::<_, std::convert::Infallible>(response)
+    /// });
+    /// let client = SigningLayer::new(credentials, origin).with_diagnosis(true).layer(client);
+    ///
+    /// let response = client.oneshot(Request::get("/orders").body(Full::default())?).await?;
+    /// let diagnosis = response.extensions().get::<Diagnosis>().unwrap();
+    /// assert_eq!(diagnosis.cause(), Cause::TokenMissing);
+    /// assert!(response.into_body().collect().await?.to_bytes().ends_with(b"invalid.\"}"));
+    /// # Ok::<(), tower_sigv4::BoxError>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn with_diagnosis(mut self, diagnosis: bool) -> Self {
+        Arc::make_mut(&mut self.shared).diagnoses = diagnosis.then(Arc::default);
+        self
+    }
+
+    /// Sets whether each answer to a signed request has a [`SigningReport`](crate::sign::SigningReport) in its
+    /// extensions (it has not by default).
+    pub fn with_report(mut self, report: bool) -> Self {
+        Arc::make_mut(&mut self.shared).report = report;
         self
     }
 

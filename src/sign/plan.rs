@@ -28,6 +28,20 @@ pub(super) enum Signable<B> {
     Framed { body: B, framing: Framing },
 }
 
+impl<B> Signable<B> {
+    /// What the signature says of it, in a word for reports.
+    pub(super) fn said(&self) -> &'static str {
+        match self {
+            Self::Whole(_, Payload::Hash(_)) => "hash",
+            Self::Whole(_, Payload::Unsigned) => "unsigned",
+            Self::Chunks { framing, .. } | Self::Framed { framing, .. } => match framing {
+                Framing::Signed(_) => "signed-chunks",
+                Framing::Unsigned(_) => "unsigned-chunks",
+            },
+        }
+    }
+}
+
 /// Takes a plan for a body as far as it goes without reading it.
 pub(super) fn carry_out<B>(
     plan: BodyPlan,

@@ -4,21 +4,24 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::Request;
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseFuture, future::Pending, layer::Shared, plan};
+use super::{
+    ResponseFuture, answer::Followup, future::State, layer::Shared, pending::Pending, plan,
+    report::Stopwatch, trace::Trace,
+};
 use crate::{
-    body::SignedBody,
+    body::{ResponseBody, SignedBody},
     error::{BoxError, Error},
     origin::{self, SigningBehavior},
 };
 
 /// Middleware that rewrites each request for its origin and signs it.
 ///
-/// The inner service is an HTTP client: any `Service<Request<SignedBody<B>>>` whose error can become a
-/// [`BoxError`]. The error is then the inner service's own or an [`Error`]; see there how to tell.
+/// The inner service is an HTTP client: any `Service<Request<SignedBody<B>>>` that answers with a
+/// [`Response`] and whose error can become a [`BoxError`]. The error is then the inner service's own or an [`Error`]; see there how to tell.
 ///
 /// Made by [`SigningLayer`](crate::SigningLayer), which has an example.
 #[derive(Clone)]
@@ -49,16 +52,17 @@ impl<S> Signing<S> {
     }
 }
 
-impl<S, B> Service<Request<B>> for Signing<S>
+impl<S, B, R> Service<Request<B>> for Signing<S>
 where
-    S: Service<Request<SignedBody<B>>> + Clone,
+    S: Service<Request<SignedBody<B>>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
     B: Body,
     B::Error: Into<BoxError>,
+    R: Body,
 {
-    type Response = S::Response;
+    type Response = Response<ResponseBody<R>>;
     type Error = BoxError;
-    type Future = ResponseFuture<S, B>;
+    type Future = ResponseFuture<S, B, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
@@ -69,19 +73,26 @@ where
         // an early answer the ready one is dropped, and with it what it holds, such as a permit.
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        prepare(inner, &self.shared, request).unwrap_or_else(ResponseFuture::failed)
+        let trace = Trace::new(request.method());
+        let entered = trace.enter();
+        let state = prepare(inner, &self.shared, request, &trace)
+            .unwrap_or_else(|error| State::Failed { error: Some(error) });
+        drop(entered);
+        ResponseFuture::new(state, trace)
     }
 }
 
 /// All that can be done before the body is read.
-fn prepare<S, B>(
+fn prepare<S, B, R>(
     mut inner: S,
     shared: &Arc<Shared>,
     request: Request<B>,
-) -> Result<ResponseFuture<S, B>, Error>
+    trace: &Trace,
+) -> Result<State<S, B, S::Future, R>, Error>
 where
     S: Service<Request<SignedBody<B>>>,
     B: Body,
+    R: Body,
 {
     let (mut parts, body) = request.into_parts();
     let destination = shared.target.resolve(&parts)?;
@@ -95,11 +106,14 @@ where
     origin::rewrite(&mut parts, &destination, signs)?;
     let Some(plan) = plan else {
         let request = Request::from_parts(parts, SignedBody::streamed(body));
-        return Ok(ResponseFuture::calling(inner.call(request)));
+        let followup = Followup::default();
+        return Ok(State::Calling { response: inner.call(request), followup });
     };
     let body = plan::carry_out(plan, body, options.body_limit, &parts.headers)?;
     let origin = destination.origin;
-    Ok(ResponseFuture::new(Pending { inner, shared: shared.clone(), parts, origin }, body))
+    let stopwatch = (shared.report || trace.is_on()).then(|| Stopwatch::start(origin.clone()));
+    let pending = Pending { inner, shared: shared.clone(), parts, origin, stopwatch };
+    Ok(pending.start(body, trace))
 }
 
 impl<S> fmt::Debug for Signing<S>

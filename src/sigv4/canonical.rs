@@ -130,6 +130,22 @@ impl<'a> CanonicalRequest<'a> {
         sink.put(self.payload);
     }
 
+    /// The hash of it, and the text of it if that is to be kept.
+    pub(crate) fn hash(&self, kept: Option<&mut Vec<u8>>) -> [u8; 32] {
+        match kept {
+            None => {
+                let mut hash = Sha256::new();
+                self.write(&mut hash);
+                hash.finalize().into()
+            }
+            Some(text) => {
+                text.clear();
+                self.write(text);
+                Sha256::digest(text).into()
+            }
+        }
+    }
+
     /// Writes the names of the headers covered, `;` between them.
     pub(crate) fn write_signed_headers(&self, sink: &mut impl Sink) {
         let names = self.headers.iter().map(|(name, _)| name).filter(|name| !name.is_empty());

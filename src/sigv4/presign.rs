@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use http::{Uri, header::AUTHORIZATION, request::Parts};
-use sha2::{Digest, Sha256};
 
 use super::{
     Explanation, Payload, SessionToken, Signer, SigningParams,
@@ -77,10 +76,21 @@ impl Signer {
         params: &SigningParams<'_>,
         expires: Duration,
     ) -> Result<(), Error> {
+        self.presign_keeping(parts, params, expires, None)
+    }
+
+    /// As [`presign`](Signer::presign), and leaves the canonical request in `kept`.
+    pub(crate) fn presign_keeping(
+        &self,
+        parts: &mut Parts,
+        params: &SigningParams<'_>,
+        expires: Duration,
+        kept: Option<&mut Vec<u8>>,
+    ) -> Result<(), Error> {
         let (mut signed, time) = self.with_parameters(parts, params, expires)?;
-        let mut hash = Sha256::new();
-        canonical(&signed, params.settings, params.payload.as_bytes()).write(&mut hash);
-        let hash = hash.finalize().into();
+        let request = canonical(&signed, params.settings, params.payload.as_bytes());
+        let hash = request.hash(kept);
+        drop(request);
         let signature = self.with_any_key(params, &time, |key| key.sign(&time, &hash));
 
         let mut query = signed.uri.query().unwrap_or_default().to_owned();

@@ -135,7 +135,18 @@ impl Signer {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the time lies outside the years 1970 to
     /// 9999. The request is then not signed.
     pub fn sign(&self, parts: &mut Parts, params: &SigningParams<'_>) -> Result<(), Error> {
-        self.sign_payload(parts, params, params.payload.as_bytes(), sent(params)).map(drop)
+        self.sign_keeping(parts, params, None)
+    }
+
+    /// As [`sign`](Signer::sign), and leaves the canonical request in `kept`.
+    pub(crate) fn sign_keeping(
+        &self,
+        parts: &mut Parts,
+        params: &SigningParams<'_>,
+        kept: Option<&mut Vec<u8>>,
+    ) -> Result<(), Error> {
+        let payload = params.payload.as_bytes();
+        self.sign_payload(parts, params, payload, sent(params), kept).map(drop)
     }
 
     /// Signs the head of a request whose payload goes in chunks, whatever the parameters say of it, and
@@ -145,10 +156,12 @@ impl Signer {
         parts: &mut Parts,
         params: &SigningParams<'_>,
         framing: Framing,
+        kept: Option<&mut Vec<u8>>,
     ) -> Result<Option<ChunkSigner>, Error> {
         let payload = framing.payload();
         let sent = HeaderValue::from_static(payload);
-        let (time, seed) = self.sign_payload(parts, params, payload.as_bytes(), Some(sent))?;
+        let (time, seed) =
+            self.sign_payload(parts, params, payload.as_bytes(), Some(sent), kept)?;
         if !framing.is_signed() {
             return Ok(None);
         }
@@ -165,12 +178,11 @@ impl Signer {
         params: &SigningParams<'_>,
         payload: &[u8],
         sent: Option<HeaderValue>,
+        kept: Option<&mut Vec<u8>>,
     ) -> Result<(Timestamp, AnySignature), Error> {
         let time = self.add_headers(parts, params, sent)?;
         let request = canonical(parts, params.settings, payload);
-        let mut hash = Sha256::new();
-        request.write(&mut hash);
-        let hash = hash.finalize().into();
+        let hash = request.hash(kept);
         let (authorization, signature) = self.with_any_key(params, &time, |key| {
             let signature = key.sign(&time, &hash);
             (signature::authorization(key, &request, &signature), signature)

@@ -1,15 +1,9 @@
 //! A refusal as AWS would put it.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
 use serde_json::json;
 
 use super::{Rejection, RejectionKind};
@@ -24,69 +18,6 @@ pub enum ErrorFormat {
     Json,
     /// An XML document `Error` with `Code` and `Message`: Amazon S3's.
     Xml,
-}
-
-pin_project! {
-    /// Body of the answers of [`Verify`](crate::Verify): the inner service's, or that of a refusal.
-    #[derive(Debug)]
-    pub struct ResponseBody<R> {
-        #[pin]
-        inner: Inner<R>,
-    }
-}
-
-pin_project! {
-    #[derive(Debug)]
-    #[project = InnerProj]
-    enum Inner<R> {
-        Answer { #[pin] body: R },
-        Refusal { text: Bytes },
-    }
-}
-
-impl<R> ResponseBody<R> {
-    pub(super) fn answer(body: R) -> Self {
-        Self { inner: Inner::Answer { body } }
-    }
-
-    pub(super) fn refusal(text: Bytes) -> Self {
-        Self { inner: Inner::Refusal { text } }
-    }
-}
-
-impl<R> Body for ResponseBody<R>
-where
-    R: Body<Data = Bytes>,
-{
-    type Data = Bytes;
-    type Error = R::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
-        match self.project().inner.project() {
-            InnerProj::Answer { body } => body.poll_frame(cx),
-            InnerProj::Refusal { text } => {
-                let text = std::mem::take(text);
-                Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.inner {
-            Inner::Answer { body } => body.is_end_stream(),
-            Inner::Refusal { text } => text.is_empty(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Inner::Answer { body } => body.size_hint(),
-            Inner::Refusal { text } => SizeHint::with_exact(text.len() as u64),
-        }
-    }
 }
 
 /// Status, code and message of a refusal.

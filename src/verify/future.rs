@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    BodyCheck, Claim, KeyLookup, Rejection, RejectionKind, ResponseBody, Verified,
+    BodyCheck, Claim, KeyLookup, Rejection, RejectionKind, Verified,
     answer::answer,
     claim::Said,
     head,
@@ -24,7 +24,7 @@ use super::{
     verifier::{check_payload, mismatch},
 };
 use crate::{
-    body::{Collect, Collected, Dechunk, Reserved, VerifiedBody, Waiting, announced},
+    body::{Collect, Collected, Dechunk, Reserved, ResponseBody, VerifiedBody, Waiting, announced},
     error::{BoxError, Error, ErrorKind},
     sigv4::{Payload, PayloadHash, chunk::ExpectedChunks},
 };
@@ -334,6 +334,7 @@ where
     S: Service<Request<VerifiedBody<B>>, Response = Response<R>>,
     B: Body,
     B::Error: Into<BoxError>,
+    R: Body,
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
@@ -343,7 +344,7 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Refused { answer } => {
                     let answer = answer.take().expect("polled after completion");
-                    return Poll::Ready(Ok(answer.map(ResponseBody::refusal)));
+                    return Poll::Ready(Ok(answer.map(ResponseBody::text)));
                 }
                 StateProj::LookingUp { pending, lookup } => {
                     let found = ready!(Pin::new(lookup).poll(cx));
@@ -369,7 +370,7 @@ where
                 }
                 StateProj::Calling { response } => {
                     let response = ready!(response.poll(cx))?;
-                    return Poll::Ready(Ok(response.map(ResponseBody::answer)));
+                    return Poll::Ready(Ok(response.map(ResponseBody::whole)));
                 }
             };
             state.set(next);

@@ -65,7 +65,7 @@ mod verified;
 mod verifier;
 
 pub use self::{
-    answer::{ErrorFormat, ResponseBody},
+    answer::ErrorFormat,
     claim::Claim,
     future::ResponseFuture,
     keys::{KeyLookup, LookupKey, StaticKeys},

@@ -4,13 +4,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseBody, ResponseFuture, layer::Shared};
-use crate::{body::VerifiedBody, error::BoxError};
+use super::{ResponseFuture, layer::Shared};
+use crate::{
+    body::{ResponseBody, VerifiedBody},
+    error::BoxError,
+};
 
 /// Middleware that refuses each request that is not signed by the holder of a key.
 ///
@@ -52,7 +54,7 @@ where
     S: Service<Request<VerifiedBody<B>>, Response = Response<R>> + Clone,
     B: Body,
     B::Error: Into<BoxError>,
-    R: Body<Data = Bytes>,
+    R: Body,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;

@@ -2,7 +2,6 @@ use std::{fmt, time::SystemTime};
 
 use aws_credential_types::Credentials;
 use http::{HeaderName, request::Parts};
-use sha2::{Digest, Sha256};
 
 use super::{
     Claim, Rejection, RejectionKind, Verified, VerifySettings,
@@ -178,9 +177,7 @@ impl Verifier {
         payload: &[u8],
     ) -> Result<(), Rejection> {
         let request = self.canonical(claim, payload);
-        let mut hash = Sha256::new();
-        request.write(&mut hash);
-        let hash = hash.finalize().into();
+        let hash = request.hash(None);
         let scope = claim.scope();
         // A key is held only for one who has shown to have its secret, so that no one else can fill
         // the cache.

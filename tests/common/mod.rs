@@ -25,7 +25,7 @@ use http_body_util::Full;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     BoxError, Clock, Error, Origin, SigningLayer, SigningSettings, VerifyLayer,
-    body::{SignedBody, VerifiedBody},
+    body::{ResponseBody, SignedBody, VerifiedBody},
     credentials::Credentials,
     origin::ResolveOrigin,
     sigv4::{Explanation, Identity, PayloadHash, Signer, SigningParams},
@@ -82,10 +82,42 @@ pub type Sent = Request<SignedBody<Full<Bytes>>>;
 
 /// What the inner service receives when a request is sent through `layer`.
 pub async fn send(layer: &SigningLayer, request: Request<Full<Bytes>>) -> Result<Sent, Error> {
-    let echo = service_fn(async |request: Sent| Ok::<_, Infallible>(Response::new(request)));
-    match layer.layer(echo).oneshot(request).await {
-        Ok(response) => Ok(response.into_body()),
-        Err(error) => Err(own(error)),
+    send_any(layer, request).await
+}
+
+/// The same with any body.
+pub async fn send_any<B>(
+    layer: &SigningLayer,
+    request: Request<B>,
+) -> Result<Request<SignedBody<B>>, Error>
+where
+    B: Body<Error: Into<BoxError>>,
+{
+    layer.layer(service_fn(echo)).oneshot(request).await.map(carried).map_err(own)
+}
+
+/// Answers with what it was sent.
+pub async fn echo<T>(request: T) -> Result<Response<Carry<T>>, Infallible> {
+    Ok(Response::new(Carry(request)))
+}
+
+pub fn carried<T>(response: Response<ResponseBody<Carry<T>>>) -> T {
+    response.into_body().into_inner().expect("nothing was read").0
+}
+
+/// A body without anything to read, and something else.
+#[derive(Debug)]
+pub struct Carry<T>(pub T);
+
+impl<T> Body for Carry<T> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
     }
 }
 

@@ -26,9 +26,9 @@ use tower::{
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutBody, TimeoutError};
 use tower_sigv4::{
     SigningLayer,
-    body::{SignedBody, VerifiedBody},
+    body::{ResponseBody, SignedBody, VerifiedBody},
     origin::remove_hop_by_hop,
-    verify::{Rejection, ResponseBody},
+    verify::Rejection,
 };
 
 use crate::{
@@ -165,7 +165,7 @@ fn roots() -> RootCertStore {
 }
 
 /// The answer as it concerns the client: without what concerns the connection to the origin.
-fn for_client(response: http::Response<Incoming>) -> Response {
+fn for_client(response: http::Response<ResponseBody<Incoming>>) -> Response {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // No one asked for another protocol: `upgrade` does not go to origins.
         return message(StatusCode::BAD_GATEWAY, "the origin switched protocols unasked");

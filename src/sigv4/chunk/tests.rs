@@ -34,7 +34,7 @@ fn sign_example(framing: Framing, seed: &str) -> ChunkSigner {
     let (mut head, ()) = head.body(()).expect("a request").into_parts();
     let time = UNIX_EPOCH + Duration::from_secs(1_369_353_600);
     let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, time);
-    let signer = Signer::new().sign_chunked(&mut head, &params, framing).expect("signed");
+    let signer = Signer::new().sign_chunked(&mut head, &params, framing, None).expect("signed");
     let authorization = head.headers["authorization"].to_str().expect("ASCII");
     assert!(authorization.ends_with(seed), "{authorization}");
     assert_eq!(head.headers["x-amz-content-sha256"], framing.payload());

@@ -1,0 +1,58 @@
+//! Why a signature failed: reads an origin's refusal and names the cause.
+//!
+//! A signature fails because what was signed, what went over the wire and what the origin derived are not
+//! the same. Many origins say what they derived. [`diagnose`] holds that against what was signed, line by
+//! line, and says in a sentence what happened and in another what to do.
+//!
+//! [`SigningLayer::with_diagnosis`](crate::SigningLayer::with_diagnosis) does so for each refused request. For
+//! requests of other clients read both sides, [`Sent`] and [`Refusal`]:
+//!
+//! ```
+//! use http::{HeaderMap, Request, StatusCode};
+//! use tower_sigv4::doctor::{Cause, Refusal, Sent, diagnose};
+//!
+//! // The head that another client sent, through a proxy that has changed its host.
+//! let (head, ()) = Request::get("https://api.example.com/prod/orders")
+//!     .header("host", "api.example.com")
+//!     .header("x-amz-date", "20150830T123600Z")
+//!     .header(
+//!         "authorization",
+//!         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/execute-api/aws4_request, \
+//!          SignedHeaders=host;x-amz-date, \
+//!          Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+//!     )
+//!     .body(())
+//!     .unwrap()
+//!     .into_parts();
+//! // What API Gateway answered.
+//! let body = br#"{"message":"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'GET\n/prod/orders\n\nhost:abc123.execute-api.us-east-1.amazonaws.com\nx-amz-date:20150830T123600Z\n\nhost;x-amz-date\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'\n"}"#;
+//!
+//! let refusal = Refusal::read(StatusCode::FORBIDDEN, &HeaderMap::new(), body);
+//! let diagnosis = diagnose(&refusal, Some(&Sent::read(&head, None)?)).expect("a matter of signatures");
+//! assert_eq!(diagnosis.cause(), Cause::HostChanged);
+//! assert_eq!(
+//!     diagnosis.sentence(),
+//!     "the host was changed on the way: signed for \"api.example.com\", received for \
+//!      \"abc123.execute-api.us-east-1.amazonaws.com\"",
+//! );
+//! # Ok::<(), tower_sigv4::Error>(())
+//! ```
+//!
+//! What a [`Diagnosis`] says holds no secret: of headers that might hold one, and of the query, lengths and
+//! names alone. The origin's own answer may: API Gateway's has the session token in it.
+
+mod cause;
+mod compare;
+mod diagnose;
+mod refusal;
+mod said;
+mod sent;
+mod texts;
+
+pub use self::{
+    cause::Cause,
+    compare::Difference,
+    diagnose::{Diagnosis, diagnose},
+    refusal::Refusal,
+    sent::Sent,
+};

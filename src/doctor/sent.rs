@@ -1,0 +1,173 @@
+use std::{fmt, time::SystemTime};
+
+use http::{HeaderName, HeaderValue, request::Parts};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    error::Error,
+    sigv4::{
+        Payload, SessionToken,
+        authorization::{Authorization, Fault, Given},
+        canonical::CanonicalRequest,
+        headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN},
+        preset::preset,
+        scope::{Scope, Timestamp},
+        signature::write_string_to_sign,
+    },
+};
+
+/// A request as it was signed, to be held against an origin's [`Refusal`](super::Refusal).
+///
+/// Whichever client has signed it: it is read back from the request's head. The
+/// [`SigningLayer`](crate::SigningLayer) keeps it by itself, with
+/// [`with_diagnosis`](crate::SigningLayer::with_diagnosis).
+///
+/// It holds the session token where that is signed; `Debug` shows the scope alone.
+#[derive(Clone)]
+pub struct Sent {
+    pub(super) canonical_request: String,
+    /// None where it is not known what the signature says of the payload.
+    pub(super) string_to_sign: Option<String>,
+    scope: String,
+    /// Empty in version 4a.
+    pub(super) region: String,
+    pub(super) service: String,
+    pub(super) time: SystemTime,
+    pub(super) access_key_id: String,
+    pub(super) has_token: bool,
+    /// True if the signature stands in the query.
+    pub(crate) in_query: bool,
+    /// Lower-case hex, where it is known.
+    pub(super) signature: Option<String>,
+}
+
+impl Sent {
+    /// Reads the head of a request as it was sent, signed.
+    ///
+    /// The path is taken for what [`SigningSettings`](crate::SigningSettings) says of the service. `payload` is
+    /// what was signed of the body; it need be given only where the head has no `x-amz-content-sha256`, and
+    /// without it a changed body goes unnoticed.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_sigv4::doctor::Sent;
+    ///
+    /// let (head, ()) = Request::get("https://abc123.execute-api.us-east-1.amazonaws.com/prod/orders")
+    ///     .header("host", "abc123.execute-api.us-east-1.amazonaws.com")
+    ///     .header("x-amz-date", "20150830T123600Z")
+    ///     .header(
+    ///         "authorization",
+    ///         "AWS4-HMAC-SHA256 \
+    ///          Credential=AKIDEXAMPLE/20150830/us-east-1/execute-api/aws4_request, \
+    ///          SignedHeaders=host;x-amz-date, \
+    ///          Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+    ///     )
+    ///     .body(())
+    ///     .unwrap()
+    ///     .into_parts();
+    /// let sent = Sent::read(&head, None)?;
+    /// assert_eq!(sent.scope(), "20150830/us-east-1/execute-api/aws4_request");
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the head carries no signature, or none that can
+    /// be read.
+    pub fn read(head: &Parts, payload: Option<Payload>) -> Result<Self, Error> {
+        let authorization =
+            Authorization::read(head, cfg!(feature = "sigv4a")).map_err(unreadable)?;
+        let header = |name: HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);
+        let presigned = authorization.presigned.as_ref();
+        let date = presigned.map(|query| query.date.as_bytes()).or(header(X_AMZ_DATE));
+        let time = date.and_then(Timestamp::parse).ok_or_else(|| {
+            Error::request("the request has no x-amz-date, so it was not signed by SigV4 alone")
+        })?;
+        let preset = preset(authorization.service);
+        let parameter = presigned.and_then(|query| query.content_sha256).map(str::as_bytes);
+        let given = payload.as_ref().map(Payload::as_bytes);
+        let default = (presigned.is_some() && preset.s3_family).then_some(Payload::Unsigned);
+        let said = header(X_AMZ_CONTENT_SHA256).or(parameter).or(given);
+        let said = said.or(default.as_ref().map(Payload::as_bytes)).unwrap_or_default();
+
+        let names = &authorization.signed_headers;
+        let signed = |name: &HeaderName| names.contains(&name.as_str());
+        let request = CanonicalRequest::new(head, preset.path_form, signed, said);
+        let request = match (presigned, preset.session_token) {
+            (None, _) => request,
+            (Some(_), SessionToken::Signed) => request.without(&["X-Amz-Signature"]),
+            (Some(_), SessionToken::Unsigned) => {
+                request.without(&["X-Amz-Signature", "X-Amz-Security-Token"])
+            }
+        };
+        let mut canonical_request = Vec::new();
+        request.write(&mut canonical_request);
+        let (region, service) = (authorization.region, authorization.service);
+        let token = presigned.and_then(|query| query.session_token).map(str::as_bytes);
+        let mut sent = Self::new(
+            &canonical_request,
+            authorization.algorithm(),
+            Scope { time: &time, region, service },
+            &authorization.access_key_id,
+            token.or(header(X_AMZ_SECURITY_TOKEN)).is_some(),
+        );
+        if said.is_empty() {
+            sent.string_to_sign = None;
+        }
+        sent.in_query = presigned.is_some();
+        sent.signature = match authorization.given {
+            Given::Hmac(hex) => Some(String::from_utf8_lossy(hex).into_owned()),
+            #[cfg(feature = "sigv4a")]
+            Given::Ecdsa(_) => None, // each signing makes another
+        };
+        Ok(sent)
+    }
+
+    pub(crate) fn new(
+        canonical_request: &[u8],
+        algorithm: &str,
+        scope: Scope<'_>,
+        access_key_id: &str,
+        has_token: bool,
+    ) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (hash, scope_text) = (Sha256::digest(canonical_request).into(), scope.text());
+        let mut string_to_sign = Vec::new();
+        write_string_to_sign(&mut string_to_sign, algorithm, scope.time, &scope_text, &hash);
+        Self {
+            canonical_request: text(canonical_request),
+            string_to_sign: Some(text(&string_to_sign)),
+            scope: text(&scope_text),
+            region: scope.region.to_owned(),
+            service: scope.service.to_owned(),
+            time: scope.time.system_time(),
+            access_key_id: access_key_id.to_owned(),
+            has_token,
+            in_query: false,
+            signature: None,
+        }
+    }
+
+    /// The credential scope that it was signed for.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+}
+
+fn unreadable(fault: Fault) -> Error {
+    Error::request(match fault {
+        Fault::Missing => {
+            "the request carries no signature, neither in authorization nor in its query"
+        }
+        Fault::Several => "the request carries more than one authorization",
+        Fault::Algorithm => "the request is signed by another algorithm than AWS4-HMAC-SHA256",
+        Fault::Malformed(what) => what,
+    })
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sent").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,116 @@
+//! Spans and events, with the feature `tracing`; nothing without.
+
+use http::Method;
+
+use super::SigningReport;
+use crate::{Origin, doctor::Diagnosis, error::Error};
+
+/// The span of one request, from its first step to its answer; what the inner service logs is in it.
+#[cfg(feature = "tracing")]
+pub(super) struct Trace(tracing::Span);
+
+#[cfg(not(feature = "tracing"))]
+pub(super) struct Trace;
+
+#[cfg(feature = "tracing")]
+impl Trace {
+    pub(super) fn new(method: &Method) -> Self {
+        use tracing::field::Empty;
+        Self(tracing::debug_span!(
+            "sign",
+            %method,
+            host = Empty,
+            service = Empty,
+            region = Empty,
+            payload = Empty,
+            body_len = Empty,
+            buffering_us = Empty,
+            credentials_us = Empty,
+            signing_us = Empty,
+        ))
+    }
+
+    pub(super) fn enter(&self) -> impl Drop + '_ {
+        self.0.enter()
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        !self.0.is_disabled()
+    }
+
+    pub(super) fn signed(&self, report: &SigningReport) {
+        let micros =
+            |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.record("host", report.host());
+        self.0.record("service", report.service());
+        self.0.record("region", report.region());
+        self.0.record("payload", report.payload());
+        self.0.record("body_len", report.body_len());
+        self.0.record("buffering_us", micros(report.buffering()));
+        self.0.record("credentials_us", micros(report.credentials()));
+        self.0.record("signing_us", micros(report.signing()));
+        tracing::debug!("request signed");
+    }
+
+    pub(super) fn failed(error: &Error) {
+        tracing::debug!(kind = ?error.kind(), %error, "request not sent");
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+impl Trace {
+    pub(super) fn new(_: &Method) -> Self {
+        Self
+    }
+
+    pub(super) fn enter(&self) -> impl Sized + '_ {}
+
+    pub(super) fn is_on(&self) -> bool {
+        false
+    }
+
+    pub(super) fn signed(&self, _: &SigningReport) {}
+
+    pub(super) fn failed(_: &Error) {}
+}
+
+/// Logs what was diagnosed, each cause once a minute.
+#[derive(Default)]
+pub(super) struct Diagnoses {
+    #[cfg(feature = "tracing")]
+    logged: std::sync::Mutex<std::collections::HashMap<crate::doctor::Cause, Logged>>,
+}
+
+/// When a cause was logged, and how often it came since.
+#[cfg(feature = "tracing")]
+struct Logged {
+    at: tokio::time::Instant,
+    since: u64,
+}
+
+impl Diagnoses {
+    #[cfg(feature = "tracing")]
+    pub(super) fn log(&self, diagnosis: &Diagnosis, origin: &Origin) {
+        use std::collections::hash_map::Entry;
+        const PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
+        let now = tokio::time::Instant::now();
+        let mut logged = self.logged.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let unlogged = match logged.entry(diagnosis.cause()) {
+            Entry::Vacant(entry) => {
+                entry.insert(Logged { at: now, since: 0 });
+                0
+            }
+            Entry::Occupied(mut entry) if now - entry.get().at < PAUSE => {
+                entry.get_mut().since += 1;
+                return;
+            }
+            Entry::Occupied(mut entry) => entry.insert(Logged { at: now, since: 0 }).since,
+        };
+        drop(logged);
+        let cause = diagnosis.cause();
+        tracing::warn!(%cause, host = origin.host(), unlogged, %diagnosis, "request refused by its origin");
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    pub(super) fn log(&self, _: &Diagnosis, _: &Origin) {}
+}
