@@ -48,6 +48,7 @@
 //! | [`sign`] | the middleware's workings, and the order of layers |
 //! | [`verify`] | the server side: who may call, and what is refused |
 //! | [`body`] | the bodies of signed and verified requests |
+//! | [`doctor`] | what is wrong where a signature is refused, or would be |
 //! | [`sigv4`] | the protocol, for use without a service |
 //!
 //! # Fail closed
@@ -69,6 +70,7 @@
 pub mod body;
 mod clock;
 pub mod credentials;
+pub mod doctor;
 mod error;
 pub mod origin;
 pub mod sign;
