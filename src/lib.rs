@@ -49,7 +49,7 @@
 //! | [`sign`] | the middleware's workings, and the order of layers |
 //! | [`verify`] | the server side: who may call, and what is refused |
 //! | [`body`] | the bodies of signed and verified requests |
-//! | [`doctor`] | why an origin refused a signature |
+//! | [`doctor`] | why an origin refused a signature, or would |
 //! | [`sigv4`] | the protocol, for use without a service |
 //!
 //! # Fail closed

@@ -197,7 +197,7 @@ impl Chunks {
             (0, Some(checksum)) => State::Trailer(checksum),
             (len, _) => State::Break { last: len == 0 },
         };
-        if self.frames.len() > 0 {
+        if !self.frames.is_empty() {
             self.release();
             self.held = mem::take(&mut self.frames);
         }

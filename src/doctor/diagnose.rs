@@ -169,7 +169,7 @@ fn mismatch(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
         let diagnosis = Diagnosis::new(first.cause, first.sentence.clone());
         return Diagnosis { differences, ..diagnosis };
     }
-    let scope = theirs.and_then(|text| text.split('\n').nth(2)).map(|scope| scope.trim_end());
+    let scope = theirs.and_then(|text| text.split('\n').nth(2)).map(str::trim_end);
     if scope.is_some_and(|scope| scope != sent.scope()) {
         let sentence =
             "the origin received another credential scope than was sent: something signs again";

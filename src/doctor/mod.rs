@@ -1,4 +1,5 @@
-//! Why a signature failed: reads an origin's refusal and names the cause.
+//! Why a signature failed, or would: reads an origin's refusal and names the cause, and looks at a
+//! configuration before the first request.
 //!
 //! A signature fails because what was signed, what went over the wire and what the origin derived are not
 //! the same. Many origins say what they derived. [`diagnose`] holds that against what was signed, line by
@@ -38,12 +39,15 @@
 //! # Ok::<(), tower_sigv4::Error>(())
 //! ```
 //!
+//! [`lint`] says what an origin is likely to refuse, from the configuration alone.
+//!
 //! What a [`Diagnosis`] says holds no secret: of headers that might hold one, and of the query, lengths and
 //! names alone. The origin's own answer may: API Gateway's has the session token in it.
 
 mod cause;
 mod compare;
 mod diagnose;
+mod lint;
 mod refusal;
 mod said;
 mod sent;
@@ -53,6 +57,7 @@ pub use self::{
     cause::Cause,
     compare::Difference,
     diagnose::{Diagnosis, diagnose},
+    lint::{Finding, HttpClient, LintRule, lint},
     refusal::Refusal,
     sent::Sent,
 };

@@ -56,14 +56,14 @@ const ON_AWS: (&str, &str) = ("on.aws", "us-east-1");
 
 /// What a host tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Host<'a> {
+pub(crate) enum Host<'a> {
     Regional(&'static str, &'a str),
     MultiRegion(&'static str),
 }
 
 /// Why it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unknown {
+pub(crate) enum Unknown {
     NotAws,
     Service,
     /// There are several, by what is asked.
@@ -133,7 +133,7 @@ impl SigningSettings {
 
 impl<'a> Host<'a> {
     /// Reads a host in lower case, without a port. Nothing is allocated.
-    fn read(host: &'a str) -> Result<Self, Unknown> {
+    pub(crate) fn read(host: &'a str) -> Result<Self, Unknown> {
         let (rest, home) = split_suffix(host).ok_or(Unknown::NotAws)?;
         let mut labels: SmallVec<[&str; 12]> = rest.split('.').collect();
         if labels.iter().any(|label| label.is_empty()) {

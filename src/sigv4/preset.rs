@@ -11,6 +11,10 @@ pub(crate) struct Preset {
     /// True for the services that speak the protocol of S3: a path is a key, bodies may come in chunks,
     /// `range` is signed.
     pub(crate) s3_family: bool,
+    /// True for a service that refuses what comes without `x-amz-content-sha256`, but for presigned URLs.
+    pub(crate) payload_header: bool,
+    /// True for a service that refuses a signature over `content-length`.
+    pub(crate) unsigned_length: bool,
     pub(crate) path_form: PathForm,
     pub(crate) session_token: SessionToken,
     /// True for a service that takes no payload but `UNSIGNED-PAYLOAD`.
@@ -22,17 +26,20 @@ pub(crate) struct Preset {
 const OTHERS: Preset = Preset {
     names: &[],
     s3_family: false,
+    payload_header: false,
+    unsigned_length: false,
     path_form: PathForm::TwiceFolded,
     session_token: SessionToken::Signed,
     unsigned_payload: false,
     clock_window: Duration::from_secs(5 * 60),
 };
 
-static PRESETS: [Preset; 4] = [
+static PRESETS: [Preset; 5] = [
     // Amazon S3 API Reference, "Authenticating Requests (AWS Signature Version 4)".
     Preset {
         names: &["s3", "s3express", "s3-outposts", "s3-object-lambda"],
         s3_family: true,
+        payload_header: true,
         path_form: PathForm::Once,
         clock_window: Duration::from_secs(15 * 60),
         ..OTHERS
@@ -40,7 +47,9 @@ static PRESETS: [Preset; 4] = [
     // AWS IoT Core Developer Guide, "MQTT over WebSocket": the token is added to the signed URL.
     Preset { names: &["iotdevicegateway"], session_token: SessionToken::Unsigned, ..OTHERS },
     // Amazon VPC Lattice User Guide, "SigV4 authenticated requests": payload signing is not supported.
-    Preset { names: &["vpc-lattice-svcs"], unsigned_payload: true, ..OTHERS },
+    Preset { names: &["vpc-lattice-svcs"], payload_header: true, unsigned_payload: true, ..OTHERS },
+    // Amazon OpenSearch Service Developer Guide, on Serverless: "Signing HTTP requests with other clients".
+    Preset { names: &["aoss"], payload_header: true, unsigned_length: true, ..OTHERS },
     OTHERS,
 ];
 
@@ -62,6 +71,13 @@ mod tests {
             PathForm::TwiceFolded => ("twice", "folded"),
             other => panic!("no words for {other:?}"),
         };
+        let headers = match (preset.payload_header, preset.s3_family, preset.unsigned_length) {
+            (true, true, false) => "`x-amz-content-sha256` required, `range` signed",
+            (true, false, true) => "`x-amz-content-sha256` required, `content-length` not signed",
+            (true, false, false) => "`x-amz-content-sha256` required",
+            (false, false, false) => "no rules",
+            other => panic!("no words for {other:?}"),
+        };
         let token = match preset.session_token {
             SessionToken::Signed => "signed",
             SessionToken::Unsigned => "added after signing",
@@ -73,7 +89,7 @@ mod tests {
         };
         let minutes = preset.clock_window.as_secs() / 60;
         format!(
-            "/// | {names} | {encoded} | {folded} | {token} | {payload} | {minutes} minutes |\n"
+            "/// | {names} | {encoded} | {folded} | {headers} | {token} | {payload} | {minutes} minutes |\n"
         )
     }
 
@@ -94,7 +110,7 @@ mod tests {
                 assert!(std::ptr::eq(preset(name), preset_of), "{name}");
             }
         }
-        for name in ["execute-api", "es", "aoss", "s3tables", "S3", "", "iot", "vpc-lattice"] {
+        for name in ["execute-api", "es", "s3tables", "S3", "", "iot", "vpc-lattice"] {
             assert!(preset(name).names.is_empty(), "{name}");
         }
     }

@@ -15,15 +15,15 @@ use crate::error::Error;
 /// [`new`](SigningSettings::new) takes the rules from the signing name; each can be set otherwise. They are
 /// those of the AWS IAM User Guide, "Create a signed AWS API request", and of the services' own guides:
 ///
-/// | signing name | path encoded | dot segments and `//` | session token | payload | clock window |
-/// |---|---|---|---|---|---|
-/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | once | kept | signed | hash, chunks or `UNSIGNED-PAYLOAD` | 15 minutes |
-/// | `iotdevicegateway` | twice | folded | added after signing | hash | 5 minutes |
-/// | `vpc-lattice-svcs` | twice | folded | signed | none but `UNSIGNED-PAYLOAD` | 5 minutes |
-/// | all others | twice | folded | signed | hash | 5 minutes |
+/// | signing name | path encoded | dot segments and `//` | headers | session token | payload | clock window |
+/// |---|---|---|---|---|---|---|
+/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | once | kept | `x-amz-content-sha256` required, `range` signed | signed | hash, chunks or `UNSIGNED-PAYLOAD` | 15 minutes |
+/// | `iotdevicegateway` | twice | folded | no rules | added after signing | hash | 5 minutes |
+/// | `vpc-lattice-svcs` | twice | folded | `x-amz-content-sha256` required | signed | none but `UNSIGNED-PAYLOAD` | 5 minutes |
+/// | `aoss` | twice | folded | `x-amz-content-sha256` required, `content-length` not signed | signed | hash | 5 minutes |
+/// | all others | twice | folded | no rules | signed | hash | 5 minutes |
 ///
-/// For the S3 family `range` is signed besides. `x-amz-content-sha256` is sent to all, as S3, OpenSearch
-/// Serverless and VPC Lattice want it. The clock window is the servers', and the
+/// `x-amz-content-sha256` is sent to all, and `content-length` signed for none. The clock window is the servers', and the
 /// [verifier's](crate::verify::VerifySettings) here.
 ///
 /// ```
@@ -213,6 +213,15 @@ impl SigningSettings {
     /// The region set, if it is signed for several.
     pub(crate) fn region_set(&self) -> Option<&str> {
         self.multi_region.then_some(&*self.region)
+    }
+
+    /// True if signatures are valid in this region, by its name or by a set that covers it.
+    pub(crate) fn covers(&self, region: &str) -> bool {
+        #[cfg(feature = "sigv4a")]
+        if let Some(set) = self.region_set() {
+            return RegionSet::new(set).is_ok_and(|set| set.contains(region));
+        }
+        self.region() == region
     }
 
     /// How the canonical path is formed.

@@ -37,6 +37,7 @@ pub(crate) struct Config {
     budget: BodyBudget,
     origins: usize,
     routes: usize,
+    warnings: Vec<ConfigError>,
 }
 
 impl Config {
@@ -48,9 +49,10 @@ impl Config {
         })?;
         let credentials = file.credentials.cache(text)?;
         let bodies = file.bodies.build(text)?;
-        let mut origins = BTreeMap::new();
+        let (mut origins, mut warnings) = (BTreeMap::new(), Vec::new());
         for origin in &file.origin {
             let built = origin.build(text, &bodies)?;
+            warnings.extend(origin.warnings(text, &built));
             if origins.insert(origin.name.get_ref().as_str(), built).is_some() {
                 let message = format!("a second origin is named {:?}", origin.name.get_ref());
                 return Err(ConfigError::new(text, Some(origin.name.span()), message));
@@ -78,6 +80,7 @@ impl Config {
             rules,
             origins: file.origin.len(),
             routes: file.route.len(),
+            warnings,
         })
     }
 
@@ -109,6 +112,11 @@ impl Config {
     pub(crate) fn routes(&self) -> usize {
         self.routes
     }
+
+    /// What origins are likely to refuse, though it is sound.
+    pub(crate) fn warnings(&self) -> &[ConfigError] {
+        &self.warnings
+    }
 }
 
 /// What is wrong, without the value that is: it may be a secret that stands in the wrong place.
@@ -125,8 +133,8 @@ fn without_value(message: &str) -> String {
     }
 }
 
-/// What is wrong with a configuration, and on which line.
-#[derive(Debug)]
+/// What is wrong with a configuration, or likely to be, and on which line.
+#[derive(Clone, Debug)]
 pub(crate) struct ConfigError {
     file: String,
     line: Option<usize>,

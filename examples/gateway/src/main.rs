@@ -46,7 +46,11 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let config = load(&file)?;
             drop(proxy::router(&config)?);
             let (origins, routes) = (config.origins(), config.routes());
-            println!("{file}: {origins} origin(s), {routes} route(s), no errors");
+            let warnings = match config.warnings().len() {
+                0 => String::new(),
+                warnings => format!(", {warnings} warning(s)"),
+            };
+            println!("{file}: {origins} origin(s), {routes} route(s), no errors{warnings}");
         }
         Command::Forward { file, listen } => {
             let config = load(&file)?;
@@ -68,7 +72,12 @@ async fn run(command: Command) -> Result<(), BoxError> {
     Ok(())
 }
 
+/// Reads a configuration, and prints what its origins are likely to refuse.
 fn load(file: &str) -> Result<Config, BoxError> {
     let text = fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
-    Ok(Config::parse(&text).map_err(|error| error.in_file(file))?)
+    let config = Config::parse(&text).map_err(|error| error.in_file(file))?;
+    for warning in config.warnings() {
+        eprintln!("{}", warning.clone().in_file(file));
+    }
+    Ok(config)
 }

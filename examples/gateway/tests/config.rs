@@ -3,7 +3,7 @@
 #[allow(dead_code)]
 mod support;
 
-use support::{TempFile, command};
+use support::{Gateway, TempFile, command};
 
 const VALID: &str = r#"[server]
 listen = "127.0.0.1:0"
@@ -56,6 +56,48 @@ fn a_host_of_aws_tells_what_to_sign_for() {
     let (code, text) = on("api.example.com");
     assert_eq!(code, Some(1));
     assert!(text.contains("FILE:9: host \"api.example.com\" is none of AWS"), "{text}");
+}
+
+#[test]
+fn what_an_origin_is_likely_to_refuse_is_a_warning_with_its_line() {
+    let config = VALID
+        .replace("https://", "http://")
+        .replace("region = \"us-east-1\"", "region = \"eu-west-1\"");
+    let file = TempFile::new(&config);
+    let output = command().args(["--config", &file.path, "--check"]).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8").replace(&file.path, "FILE");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(output.stdout), "FILE: 1 origin(s), 1 route(s), no errors, 2 warning(s)\n");
+    let warnings = text(output.stderr);
+    let warnings: Vec<_> = warnings.lines().collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    for (warning, line, told) in [
+        (warnings[0], 9, "plain http to \"abc123.execute-api.us-east-1.amazonaws.com\""),
+        (warnings[1], 10, "requests are signed for \"execute-api\" in \"eu-west-1\", but"),
+    ] {
+        let start = format!("FILE:{line}: warning: origin \"orders\": {told}");
+        assert!(warning.starts_with(&start), "{warning}");
+    }
+}
+
+#[test]
+fn a_warning_stands_where_its_value_does_and_does_not_keep_the_gateway_from_its_work() {
+    for (from, to, line) in [
+        ("signing =", "payload = \"unsigned\"\nsigning =", 12),
+        ("signing =", "sign_host = \"a.com:443\"\nsigning =", 12),
+        ("\"execute-api\"", "\"vpc-lattice-svcs\"", 10),
+    ] {
+        let (code, text) = check(&VALID.replacen(from, to, 1));
+        assert_eq!(code, Some(0), "{to}: {text}");
+        assert!(
+            text.contains(&format!("FILE:{line}: warning: origin \"orders\": ")),
+            "{to}: {text}"
+        );
+        assert!(text.contains("no errors, 1 warning(s)\n"), "{to}: {text}");
+    }
+    let (_, text) = check(&VALID.replace("no-override\"", "never\"\npayload = \"unsigned\""));
+    assert!(text.ends_with("no errors\n"), "{text}");
+    drop(Gateway::configured(&VALID.replace("https://", "http://")));
 }
 
 #[test]

@@ -6,7 +6,12 @@ use bytesize::ByteSize;
 use http::Uri;
 use serde::Deserialize;
 use toml::Spanned;
-use tower_sigv4::{Origin, SigningSettings, origin::SigningBehavior, sigv4::PathForm};
+use tower_sigv4::{
+    Origin, SigningSettings,
+    doctor::{Finding, HttpClient, LintRule, lint},
+    origin::SigningBehavior,
+    sigv4::PathForm,
+};
 
 use super::{
     ConfigError,
@@ -86,5 +91,28 @@ impl OriginSection {
             origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;
         }
         self.set_bodies(origin, s3_family, text, bodies)
+    }
+
+    /// What the origin, as it was built, is likely to refuse.
+    pub(super) fn warnings(&self, text: &str, origin: &Origin) -> Vec<ConfigError> {
+        // As `proxy::client` builds it.
+        let client = HttpClient::new();
+        let warning = |finding: &Finding| {
+            let message = format!("warning: origin {:?}: {finding}", self.name.get_ref());
+            ConfigError::new(text, Some(self.span(finding.rule())), message)
+        };
+        lint(origin, &client).iter().map(warning).collect()
+    }
+
+    /// Where that stands which a rule is about.
+    fn span(&self, rule: LintRule) -> Range<usize> {
+        match rule {
+            LintRule::Scope => self.service_span(),
+            LintRule::DefaultPort => self.sign_host.as_ref().unwrap_or(&self.url).span(),
+            LintRule::UnsignedPayload | LintRule::HashedPayload => {
+                self.payload.as_ref().map_or_else(|| self.service_span(), Spanned::span)
+            }
+            _ => self.url.span(),
+        }
     }
 }

@@ -1,0 +1,252 @@
+//! The rules, each on its own.
+
+use http::{
+    HeaderName, Method, Request,
+    header::CONTENT_LENGTH,
+    uri::{Authority, Scheme},
+};
+
+use super::{Finding, HttpClient, LintRule};
+use crate::{
+    ErrorKind, Origin, SigningSettings,
+    origin::{
+        BodyPlan,
+        infer::{Host, Unknown},
+    },
+    sigv4::{Payload, SessionToken, preset::preset},
+};
+
+/// What all rules find. What is the same for several methods is one finding; uploads, for which policies
+/// make exceptions, come last.
+pub(super) fn all(origin: &Origin, client: &HttpClient) -> Vec<Finding> {
+    let settings = &origin.options().settings;
+    let methods = [Method::GET, Method::POST, Method::PUT];
+    let mut payload: Vec<_> = methods.map(|method| payload(origin, method)).into();
+    payload.dedup();
+    [
+        http2(origin, client),
+        plain_http(origin),
+        default_port(origin),
+        redirects(client),
+        retries(settings, client),
+        scope(origin),
+        session_token(settings),
+        payload_header(origin),
+        path_form(settings),
+        signed_headers(settings),
+    ]
+    .into_iter()
+    .chain(payload)
+    .flatten()
+    .collect()
+}
+
+fn http2(origin: &Origin, client: &HttpClient) -> Option<Finding> {
+    let (signed, connected) = (origin.host(), origin.authority());
+    (client.http2 && signed != connected.as_str()).then(|| {
+        Finding::new(
+            LintRule::Http2Host,
+            format!(
+                "signed host {signed:?} is not {:?}, which is connected to, and HTTP/2 sends one name for \
+                 both, so the origin sees a host that was not signed; have the client speak HTTP/1.1 alone",
+                connected.as_str(),
+            ),
+        )
+    })
+}
+
+fn plain_http(origin: &Origin) -> Option<Finding> {
+    let host = origin.authority().host();
+    let aws = !matches!(Host::read(&host.to_ascii_lowercase()), Err(Unknown::NotAws));
+    (aws && *origin.scheme() == Scheme::HTTP).then(|| {
+        Finding::new(
+            LintRule::PlainHttp,
+            format!(
+                "plain http to {host:?}, a host of AWS, lets whoever reads it on the way have the session \
+                 token and send it again, and most endpoints refuse it; begin the URL with \"https://\""
+            ),
+        )
+    })
+}
+
+fn default_port(origin: &Origin) -> Option<Finding> {
+    let signed = authority(origin)?;
+    let port = signed.port_u16().filter(|port| [80, 443].contains(port))?;
+    // The one connected to is given only where it is no default of the scheme.
+    (origin.authority().port_u16() != Some(port)).then(|| {
+        Finding::new(
+            LintRule::DefaultPort,
+            format!(
+                "signed host {:?} has a default port, which clients and servers leave out, so the origin \
+                 derives the signature from {:?}; leave the port out",
+                signed.as_str(),
+                signed.host(),
+            ),
+        )
+    })
+}
+
+fn redirects(client: &HttpClient) -> Option<Finding> {
+    client.redirects.then(|| {
+        Finding::new(
+            LintRule::Redirects,
+            "the HTTP client follows redirects, so a signature that is not valid there goes to another \
+             host, and the session token with it; switch that off, in reqwest by redirect::Policy::none()",
+        )
+    })
+}
+
+fn retries(settings: &SigningSettings, client: &HttpClient) -> Option<Finding> {
+    client.retries.then(|| {
+        Finding::new(
+            LintRule::Retries,
+            format!(
+                "requests are sent again inside of signing, with the date and the signature of the first \
+                 try, which {:?} refuses once they are {} minutes old; put the retry layer outside",
+                settings.service(),
+                preset(settings.service()).clock_window.as_secs() / 60,
+            ),
+        )
+    })
+}
+
+fn scope(origin: &Origin) -> Option<Finding> {
+    let settings = &origin.options().settings;
+    let (service, region) = (settings.service(), settings.region());
+    let host = authority(origin)?.host().to_ascii_lowercase();
+    let takes = match Host::read(&host) {
+        Ok(Host::Regional(name, at)) if name != service || !is_valid_at(settings, &host, at) => {
+            format!("{name:?} in {at:?}")
+        }
+        Ok(Host::MultiRegion(name)) if name != service || settings.region_set().is_none() => {
+            format!("{name:?} in several regions (SigningSettings::multi_region, feature `sigv4a`)")
+        }
+        Err(Unknown::Several(names)) if names.split(" or ").all(|name| name != service) => {
+            names.to_owned()
+        }
+        Err(Unknown::Region(name)) if name != service => format!("{name:?}"),
+        _ => return None,
+    };
+    Some(Finding::new(
+        LintRule::Scope,
+        format!(
+            "requests are signed for {service:?} in {region:?}, but host {host:?} takes {takes}, so they \
+             are refused for their scope; sign for what the host takes"
+        ),
+    ))
+}
+
+/// True if what is signed is valid in the region that the host tells.
+fn is_valid_at(settings: &SigningSettings, host: &str, region: &str) -> bool {
+    // A host of S3 without a region leads to buckets of all regions, each to be signed for its own.
+    let global = settings.service() == "s3"
+        && host.split('.').all(|label| label.strip_prefix("s3-").unwrap_or(label) != region);
+    global || settings.covers(region)
+}
+
+fn session_token(settings: &SigningSettings) -> Option<Finding> {
+    let (service, signed) = (settings.service(), settings.session_token());
+    let message = match (preset(service).session_token, signed) {
+        (SessionToken::Signed, SessionToken::Unsigned) => format!(
+            "the session token is added after signing, but service {service:?} takes none that is not \
+             signed; leave SessionToken::Unsigned out"
+        ),
+        (SessionToken::Unsigned, SessionToken::Signed) => format!(
+            "the session token is signed, but service {service:?} derives the signature without it; leave \
+             SessionToken::Signed out"
+        ),
+        _ => return None,
+    };
+    Some(Finding::new(LintRule::SessionToken, message))
+}
+
+fn payload_header(origin: &Origin) -> Option<Finding> {
+    let options = origin.options();
+    let service = options.settings.service();
+    let missing = !options.settings.payload_header() && options.presigned.is_none();
+    (missing && preset(service).payload_header).then(|| {
+        Finding::new(
+            LintRule::PayloadHeader,
+            format!(
+                "x-amz-content-sha256 is not sent, but service {service:?} refuses requests without it; \
+                 leave with_payload_header out"
+            ),
+        )
+    })
+}
+
+fn path_form(settings: &SigningSettings) -> Option<Finding> {
+    let (service, form) = (settings.service(), settings.path_form());
+    let own = preset(service).path_form;
+    (form != own).then(|| {
+        Finding::new(
+            LintRule::PathForm,
+            format!(
+                "path form {form:?} is not that of service {service:?}, which is {own:?}, so paths with \
+                 escapes, \"//\" or dot segments are refused; leave with_path_form out"
+            ),
+        )
+    })
+}
+
+fn signed_headers(settings: &SigningSettings) -> Option<Finding> {
+    // The one whose meaning is worst if someone adds it on the way.
+    const X_AMZ_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
+    let (service, policy) = (settings.service(), settings.signed_headers());
+    let preset = preset(service);
+    let message = if preset.unsigned_length && policy.is_signed(&CONTENT_LENGTH) {
+        format!(
+            "content-length is signed, but service {service:?} derives the signature without it; take it \
+             out of the signed headers, as AllowList does"
+        )
+    } else if preset.s3_family && !policy.is_signed(&X_AMZ_COPY_SOURCE) {
+        format!(
+            "{X_AMZ_COPY_SOURCE} is not signed, but service {service:?} refuses requests with an x-amz-* \
+             that is not; add x-amz-* to the signed headers, as AllowList does"
+        )
+    } else {
+        return None;
+    };
+    Some(Finding::new(LintRule::SignedHeaders, message))
+}
+
+fn payload(origin: &Origin, method: Method) -> Option<Finding> {
+    let options = origin.options();
+    let service = options.settings.service();
+    let mut head = Request::new(()).into_parts().0;
+    head.method = method;
+    let (rule, message) = match options.body_plan(&head) {
+        Err(error) if error.kind() == ErrorKind::Config => {
+            (LintRule::PayloadMode, error.to_string())
+        }
+        Ok(BodyPlan::Stream(Payload::Unsigned)) if !takes_unsigned(service) => (
+            LintRule::UnsignedPayload,
+            format!(
+                "the payload is UNSIGNED-PAYLOAD, but service {service:?} derives the signature from the \
+                 hash of what it receives; choose the payload mode Buffer, or Spool for large bodies"
+            ),
+        ),
+        Ok(BodyPlan::Collect(_) | BodyPlan::ChunkLarge(..)) if preset(service).unsigned_payload => {
+            (
+                LintRule::HashedPayload,
+                format!(
+                    "the payload is hashed, but service {service:?} takes none but UNSIGNED-PAYLOAD; choose the \
+                 payload mode Unsigned"
+                ),
+            )
+        }
+        _ => return None,
+    };
+    Some(Finding::new(rule, message))
+}
+
+/// True for a service that takes `UNSIGNED-PAYLOAD`.
+fn takes_unsigned(service: &str) -> bool {
+    let preset = preset(service);
+    preset.s3_family || preset.unsigned_payload
+}
+
+/// The signed host, taken apart.
+fn authority(origin: &Origin) -> Option<Authority> {
+    Authority::try_from(origin.host()).ok()
+}
