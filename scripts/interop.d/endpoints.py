@@ -16,8 +16,17 @@ from botocore.regions import EndpointResolver
 LOADER = Loader()
 PARTITIONS = LOADER.load_data("partitions")
 LEGACY = EndpointResolver(LOADER.load_data("endpoints"))
-REGIONS = {"u": "us-east-1", "e": "eu-west-1", "g": "us-gov-west-1", "c": "cn-north-1"}
-PARTITION = {"g": "aws-us-gov", "c": "aws-cn"}
+REGIONS = {
+    "u": "us-east-1",
+    "e": "eu-west-1",
+    "g": "us-gov-west-1",
+    "c": "cn-north-1",
+    "i": "us-iso-east-1",
+    "b": "us-isob-east-1",
+    "k": "eu-isoe-west-1",
+    "f": "us-isof-south-1",
+    "s": "eusc-de-east-1",
+}
 ACCOUNT = "123456789012"
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d+")
 
@@ -59,8 +68,7 @@ TENANTS = {
 
 
 def partition(letter):
-    identifier = PARTITION.get(letter, "aws")
-    return next(p for p in PARTITIONS["partitions"] if p["id"] == identifier)["outputs"]
+    return next(p for p in PARTITIONS["partitions"] if REGIONS[letter] in p["regions"])["outputs"]
 
 
 def calls(service, model):
@@ -89,7 +97,7 @@ def endpoints():
             REGIONS.items(), (False, True), (False, True), calls(service, model), tenants
         )
         for (letter, region), fips, dual, (prefix, static), tenant in choices:
-            fill = {"region": region, "partition": PARTITION.get(letter, "aws")}
+            fill = {"region": region, "partition": partition(letter)["name"]}
             given = {"Region": region, "UseFIPS": fips, "UseDualStack": dual, **dict(static)}
             for name, value in tenant.items():
                 given[name] = value.format(**fill) if isinstance(value, str) else value
@@ -108,8 +116,11 @@ def signed(metadata, endpoint, region, dual, fips):
     name = metadata.get("signingName", metadata["endpointPrefix"])
     schemes = endpoint.properties.get("authSchemes")
     if not schemes:
-        legacy = LEGACY.construct_endpoint(metadata["endpointPrefix"], region,
-                                           use_dualstack_endpoint=dual, use_fips_endpoint=fips) or {}
+        try:
+            legacy = LEGACY.construct_endpoint(metadata["endpointPrefix"], region,
+                                               use_dualstack_endpoint=dual, use_fips_endpoint=fips) or {}
+        except botocore.exceptions.EndpointVariantError:
+            legacy = {}  # the rules know more of the partition
         return name, legacy.get("credentialScope", {}).get("region", region)
     # Where both are offered botocore takes SigV4 unless awscrt is there.
     scheme = next((s for s in schemes if s["name"] != "sigv4a"), schemes[0])

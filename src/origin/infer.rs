@@ -189,7 +189,9 @@ impl<'a> Host<'a> {
 
 /// What tells regions of different partitions apart.
 fn partition(region: &str) -> &str {
-    ["cn-", "us-gov-"].into_iter().find(|start| region.starts_with(start)).unwrap_or_default()
+    const STARTS: [&str; 7] =
+        ["cn-", "eu-isoe-", "eusc-", "us-gov-", "us-iso-", "us-isob-", "us-isof-"];
+    STARTS.into_iter().find(|start| region.starts_with(start)).unwrap_or_default()
 }
 
 /// What stands before the suffix of a partition, and the region that stands for that as a whole.
