@@ -162,7 +162,8 @@ def table(rows):
         # The hosts without a region of us-gov are those of aws, but for the ones that say so.
         if region not in (home, "*") and region not in host and (regional or letter != "g"):
             elsewhere.add((part, region))
-    parts = sorted(known)
+    # The order in which they are searched: from the last label on.
+    parts = sorted(known, key=lambda part: part.split(".")[::-1])
     same = " ".join(f'"{part}",' for part in parts if known[part] == {part})
     # Where the path tells apart who is asked, the host says both.
     other = [
@@ -184,7 +185,7 @@ def table(rows):
         rust(same),
         "];",
         "",
-        "/// The parts of hosts that have another signing name, or one of several.",
+        "/// The parts of hosts that have another signing name, or one of several, sorted from the last label on.",
         "#[rustfmt::skip]",
         "pub(super) const OTHER: &[(&str, &str)] = &[",
         *other,

@@ -39,16 +39,16 @@ const TENANTS: [(&str, &str); 19] = [
     ("vpc-lattice-svcs", "vpc-lattice-svcs"),
 ];
 
-/// Hosts of several regions, which take SigV4a.
+/// Hosts of several regions, which take SigV4a; in the order of [`find`].
 const MULTI_REGION: [(&str, &str); 4] = [
-    // Amazon S3 User Guide, "Making requests through a Multi-Region Access Point".
-    ("accesspoint.s3-global", "s3"),
     // Amazon CloudFront KeyValueStore API Reference.
     ("cloudfront-kvs", "cloudfront-keyvaluestore"),
-    // Amazon EventBridge User Guide, "Making applications Regional-fault tolerant with global endpoints".
-    ("endpoint.events", "events"),
     // Amazon SES Developer Guide, "Global endpoints".
     ("endpoints.email", "ses"),
+    // Amazon EventBridge User Guide, "Making applications Regional-fault tolerant with global endpoints".
+    ("endpoint.events", "events"),
+    // Amazon S3 User Guide, "Making requests through a Multi-Region Access Point".
+    ("accesspoint.s3-global", "s3"),
 ];
 
 /// Where customers' own hosts end that have no suffix of a partition.
@@ -135,13 +135,14 @@ impl<'a> Host<'a> {
     /// Reads a host in lower case, without a port. Nothing is allocated.
     fn read(host: &'a str) -> Result<Self, Unknown> {
         let (rest, home) = split_suffix(host).ok_or(Unknown::NotAws)?;
-        let mut labels: SmallVec<[&str; 12]> = rest.split('.').collect();
-        if labels.iter().any(|label| label.is_empty()) {
+        if rest.split('.').any(str::is_empty) {
             return Err(Unknown::NotAws);
         }
+        // From the last one on. What stands before these is a tenant's, such as a bucket's name with dots.
+        let mut labels: SmallVec<[&str; 12]> = rest.rsplit('.').take(12).collect();
         let mut home = home;
         let mut region = None;
-        if let Some(at) = labels.iter().rposition(|label| is_region(label)) {
+        if let Some(at) = labels.iter().position(|label| is_region(label)) {
             region = Some(labels.remove(at));
         }
         labels.retain(|label| {
@@ -153,7 +154,7 @@ impl<'a> Host<'a> {
         for label in &mut labels {
             *label = label.strip_suffix("-fips").unwrap_or(label);
         }
-        if let Some(last) = labels.last_mut() {
+        if let Some(last) = labels.first_mut() {
             // `s3-us-west-2`, as S3 wrote it once, and `s3express-use1-az4`.
             if let Some(old) = last.strip_prefix("s3-").filter(|name| is_region(name)) {
                 (*last, region) = ("s3", Some(old));
@@ -164,9 +165,12 @@ impl<'a> Host<'a> {
         if let Some((_, service)) = find(&MULTI_REGION, &labels) {
             return Ok(Self::MultiRegion(service));
         }
-        let (part, service) = find(&TENANTS, &labels)
+        let last = labels.first().ok_or(Unknown::Service)?;
+        let (part, service) = TENANTS
+            .into_iter()
+            .find(|(part, _)| part == last)
             .or_else(|| find(OTHER, &labels))
-            .or_else(|| same(&labels).map(|name| (name, name)))
+            .or_else(|| SAME.binary_search(last).ok().map(|at| (SAME[at], SAME[at])))
             .ok_or(Unknown::Service)?;
         // Of an account's own host for devices: by HTTP and by MQTT over WebSocket.
         let service = match service {
@@ -203,20 +207,17 @@ fn split_suffix(host: &str) -> Option<(&str, &'static str)> {
         .min_by_key(|(rest, _)| rest.len())
 }
 
-/// The entry whose labels are the last ones of these, and the most of them.
+/// The entry whose labels are the last ones of a host, and the most of them. The host's come from the last
+/// one on, and so the table is sorted.
 fn find(
     table: &[(&'static str, &'static str)],
     labels: &[&str],
 ) -> Option<(&'static str, &'static str)> {
-    let ends = |part: &str| {
-        part.rsplit('.').eq(labels.iter().rev().take(part.split('.').count()).copied())
-    };
-    table.iter().copied().filter(|(part, _)| ends(part)).max_by_key(|(part, _)| part.len())
-}
-
-fn same(labels: &[&str]) -> Option<&'static str> {
-    let last = labels.last()?;
-    SAME.iter().copied().find(|name| name == last)
+    (1..=labels.len()).rev().find_map(|most| {
+        let wanted = || labels[..most].iter().copied();
+        let found = table.binary_search_by(|(part, _)| part.rsplit('.').cmp(wanted()));
+        Some(table[found.ok()?])
+    })
 }
 
 /// True for what is written like a region: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
