@@ -128,6 +128,16 @@ def signed(metadata, endpoint, region, dual, fips):
     return name, scheme.get("signingRegion", region) if scheme["name"] != "sigv4a" else "*"
 
 
+def unsigned():
+    """The signing names of services that take a body without its hash, for an operation at least."""
+    for service in LOADER.list_available_services("service-2"):
+        model = LOADER.load_service_model(service, "service-2")
+        metadata = model["metadata"]
+        for operation in model["operations"].values():
+            if operation.get("authtype") == "v4-unsigned-body" or operation.get("unsignedPayload"):
+                yield metadata.get("signingName", metadata["endpointPrefix"])
+
+
 def label(host, letter):
     """The part of a host that names its service: no region, no partition, no mark of FIPS or dual-stack."""
     outputs = partition(letter)
@@ -201,6 +211,12 @@ def table(rows):
         "#[rustfmt::skip]",
         "pub(super) const SUFFIXES: &[(&str, &str)] = &[",
         *(f'    ("{suffix}", "{region}"),' for suffix, region in sorted(suffixes.items())),
+        "];",
+        "",
+        "/// The signing names that take `UNSIGNED-PAYLOAD`, for one operation at least.",
+        "#[rustfmt::skip]",
+        "pub(super) const UNSIGNED_PAYLOAD: &[&str] = &[",
+        rust(" ".join(f'"{name}",' for name in sorted(set(unsigned())))),
         "];",
         "",
     ])

@@ -242,3 +242,9 @@ pub(super) const SUFFIXES: &[(&str, &str)] = &[
     ("csp.hci.ic.gov", "us-isof-south-1"),
     ("sc2s.sgov.gov", "us-isob-east-1"),
 ];
+
+/// The signing names that take `UNSIGNED-PAYLOAD`, for one operation at least.
+#[rustfmt::skip]
+pub(super) const UNSIGNED_PAYLOAD: &[&str] = &[
+    "ebs", "lex", "mediastore", "omics", "s3",
+];

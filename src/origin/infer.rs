@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES};
-use crate::{SigningSettings, error::Error};
+use super::endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES, UNSIGNED_PAYLOAD};
+use crate::{SigningSettings, error::Error, sigv4::preset::preset};
 
 /// Parts of hosts that botocore does not know by themselves, since they are a customer's own.
 const TENANTS: [(&str, &str); 19] = [
@@ -189,6 +189,13 @@ impl<'a> Host<'a> {
             .find(|(other, region)| *other == part && partition(region) == partition(named));
         Ok(Self::Regional(service, elsewhere.map_or(named, |(_, region)| region)))
     }
+}
+
+/// True for a service that takes `UNSIGNED-PAYLOAD`, for one of its operations at least.
+#[cfg_attr(not(test), expect(dead_code, reason = "for a lint of what is configured"))]
+pub(crate) fn takes_unsigned(service: &str) -> bool {
+    let preset = preset(service);
+    preset.s3_family || preset.unsigned_payload || UNSIGNED_PAYLOAD.binary_search(&service).is_ok()
 }
 
 /// What tells regions of different partitions apart.

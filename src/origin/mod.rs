@@ -37,7 +37,7 @@ mod direct;
 mod endpoints;
 mod forwarded;
 mod headers;
-mod infer;
+pub(crate) mod infer;
 mod payload;
 mod rewrite;
 mod rules;

@@ -92,7 +92,9 @@ fn the_tables_are_in_the_order_of_their_search() {
     for table in [OTHER, &MULTI_REGION] {
         assert!(table.is_sorted_by(|(a, _), (b, _)| a.rsplit('.').lt(b.rsplit('.'))), "{table:?}");
     }
-    assert!(SAME.is_sorted_by(|a, b| a < b), "{SAME:?}");
+    for table in [SAME, UNSIGNED_PAYLOAD] {
+        assert!(table.is_sorted_by(|a, b| a < b), "{table:?}");
+    }
 }
 
 #[test]
@@ -105,5 +107,15 @@ fn a_host_is_read_without_allocating() {
     ] {
         let counted = measure(|| _ = std::hint::black_box(Host::read(host)));
         assert_eq!(counted.count_total, 0, "{host}");
+    }
+}
+
+#[test]
+fn services_that_take_an_unsigned_payload_are_known() {
+    for service in ["s3", "s3express", "vpc-lattice-svcs", "ebs", "lex", "omics"] {
+        assert!(takes_unsigned(service), "{service}");
+    }
+    for service in ["execute-api", "es", "dynamodb", "lambda", "S3", ""] {
+        assert!(!takes_unsigned(service), "{service}");
     }
 }
