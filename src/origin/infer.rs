@@ -102,7 +102,16 @@ impl SigningSettings {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a host that is none of AWS, a custom domain above
     /// all, or does not tell both; [`new`](SigningSettings::new) takes them from you.
     pub fn infer(host: &str) -> Result<Self, Error> {
-        let error = |what: String| Err(Error::config(format!("host {host:?} {what}")));
+        Self::of_host(host, "give service and region", Error::config)
+    }
+
+    /// The same, with a cure and a kind of error for who asks.
+    pub(super) fn of_host(
+        host: &str,
+        give: &str,
+        error: fn(String) -> Error,
+    ) -> Result<Self, Error> {
+        let error = |what: String| Err(error(format!("host {host:?} {what}")));
         match Host::read(&host.to_ascii_lowercase()) {
             Ok(Host::Regional(service, region)) => Self::new(service, region),
             #[cfg(feature = "sigv4a")]
@@ -113,19 +122,16 @@ impl SigningSettings {
             Ok(Host::MultiRegion(service)) => error(format!(
                 "stands for several regions of {service}, which takes SigV4a; switch the feature `sigv4a` on"
             )),
-            Err(Unknown::NotAws) => error(
-                "is none of AWS, so that it does not tell what to sign for, as no custom domain does; give \
-                 service and region of what is behind it"
-                    .to_owned(),
-            ),
-            Err(Unknown::Service) => {
-                error("is of no service that is known here; give service and region".to_owned())
-            }
+            Err(Unknown::NotAws) => error(format!(
+                "is none of AWS, so that it does not tell what to sign for, as no custom domain does; {give} \
+                 of what is behind it"
+            )),
+            Err(Unknown::Service) => error(format!("is of no service that is known here; {give}")),
             Err(Unknown::Several(names)) => {
-                error(format!("is signed as {names}, by what is asked; give service and region"))
+                error(format!("is signed as {names}, by what is asked; {give}"))
             }
             Err(Unknown::Region(service)) => {
-                error(format!("is of {service} and does not tell the region; give both"))
+                error(format!("is of {service} and does not tell the region; {give}"))
             }
         }
     }
