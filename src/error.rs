@@ -46,7 +46,8 @@ pub enum ErrorKind {
     Config,
     /// No rule sends this request to an origin.
     NoMatch,
-    /// The request cannot be signed unambiguously: a broken percent escape, no host, a CONNECT.
+    /// The request cannot be signed unambiguously: a broken percent escape, no host or one that does not tell
+    /// what to sign for, a CONNECT.
     Request,
     /// The request's body is framed in a way that cannot be signed as it is.
     UnsupportedBody,

@@ -9,8 +9,8 @@ use common::{HOST, api, explain, get, header, layer, send, settings};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, uri::Scheme};
 use http_body_util::Full;
 use tower_sigv4::{
-    ErrorKind, Origin,
-    origin::{Direct, OriginRules, Peer, Rule, SigningBehavior, WireForm},
+    ErrorKind, Origin, SigningSettings,
+    origin::{Direct, OriginRules, PayloadMode, Peer, Rule, SigningBehavior, WireForm},
 };
 
 fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
@@ -244,6 +244,63 @@ async fn a_direct_target_signs_for_the_host_of_each_request() {
     for uri in ["/key", "example.com:443", "*"] {
         let error = send(&layer, get(uri)).await.expect_err(uri);
         assert_eq!(error.kind(), ErrorKind::Request, "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn a_direct_target_that_infers_signs_for_what_each_host_tells() {
+    let layer = layer(Direct::infer());
+    for (uri, service, region, path) in [
+        ("https://bucket.s3.eu-west-1.amazonaws.com/a//b", "s3", "eu-west-1", "/a//b"),
+        ("https://sqs.us-west-2.amazonaws.com/1//queue", "sqs", "us-west-2", "/1/queue"),
+        ("https://user:pass@SQS.us-west-2.AmazonAws.com:443/", "sqs", "us-west-2", "/"),
+        ("http://sqs.us-west-2.amazonaws.com:9000/", "sqs", "us-west-2", "/"),
+        ("https://bucket.s3.eu-west-1.amazonaws.com/", "s3", "eu-west-1", "/"),
+    ] {
+        let (sent, _) = send(&layer, get(uri)).await.expect("sent").into_parts();
+        assert_eq!(sent.uri.path(), path, "{uri}");
+        let scope = format!("/20150830/{region}/{service}/aws4_request,");
+        assert!(header(&sent.headers, "authorization").contains(&scope), "{uri}");
+        explain(&sent, &SigningSettings::new(service, region).expect("a scope"), b"");
+    }
+}
+
+#[tokio::test]
+async fn a_direct_target_that_infers_leaves_the_payload_to_the_service_unless_told() {
+    let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let (lattice, api) =
+        ("https://svc-0a.7d67968.vpc-lattice-svcs.us-west-2.on.aws/", &*format!("https://{HOST}/"));
+    for (target, uri, expected) in [
+        (Direct::infer(), lattice, "UNSIGNED-PAYLOAD"),
+        (Direct::infer(), api, hash),
+        (Direct::infer().with_body_limit(2), lattice, "UNSIGNED-PAYLOAD"),
+        (Direct::infer().with_payload(PayloadMode::Buffer), lattice, hash),
+        (Direct::infer().with_payload(PayloadMode::Unsigned), api, "UNSIGNED-PAYLOAD"),
+    ] {
+        let request = Request::post(uri).body(Full::from("abc")).expect("a request");
+        let sent = send(&layer(target), request).await.expect("sent");
+        assert_eq!(header(sent.headers(), "x-amz-content-sha256"), expected, "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_tell_is_refused_with_the_cure() {
+    let layer = layer(Direct::infer());
+    for (host, reason) in [
+        ("api.example.com", "as no custom domain does"),
+        ("s3.us-east-1.amazonaws.com.evil.com", "is none of AWS"),
+        ("127.0.0.1", "is none of AWS"),
+        ("[::1]", "is none of AWS"),
+        ("new.us-east-1.amazonaws.com", "is of no service that is known here"),
+        ("maps.geo.us-east-1.amazonaws.com", "is signed as geo or geo-maps, by what is asked"),
+        ("bucket.s3-accelerate.amazonaws.com", "is of s3 and does not tell the region"),
+    ] {
+        let error = send(&layer, get(&format!("https://user:pass@{host}:443/"))).await;
+        let error = error.expect_err(host);
+        assert_eq!(error.kind(), ErrorKind::Request, "{host}");
+        let error = error.to_string();
+        assert!(error.starts_with(&format!("host {host:?} ")), "{error}");
+        assert!(error.contains(reason) && error.contains("; sign it by `Direct::new`"), "{error}");
     }
 }
 

@@ -97,6 +97,15 @@ async fn the_settings_alone_choose_the_algorithm() {
 }
 
 #[tokio::test]
+async fn a_host_of_several_regions_tells_so() {
+    let uri = "https://abc.mrap.accesspoint.s3-global.amazonaws.com/key";
+    let sent = common::send(&layer(Direct::infer()), common::get(uri)).await.expect("signed");
+    assert_eq!(header(sent.headers(), "x-amz-region-set"), "*");
+    let start = "AWS4-ECDSA-P256-SHA256 Credential=AKIDEXAMPLE/20150830/s3/aws4_request, ";
+    assert!(header(sent.headers(), "authorization").starts_with(start));
+}
+
+#[tokio::test]
 async fn a_region_set_that_was_there_is_replaced() {
     let mut before = request();
     for value in ["ap-south-1", "*"] {

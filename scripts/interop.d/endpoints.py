@@ -16,8 +16,17 @@ from botocore.regions import EndpointResolver
 LOADER = Loader()
 PARTITIONS = LOADER.load_data("partitions")
 LEGACY = EndpointResolver(LOADER.load_data("endpoints"))
-REGIONS = {"u": "us-east-1", "e": "eu-west-1", "g": "us-gov-west-1", "c": "cn-north-1"}
-PARTITION = {"g": "aws-us-gov", "c": "aws-cn"}
+REGIONS = {
+    "u": "us-east-1",
+    "e": "eu-west-1",
+    "g": "us-gov-west-1",
+    "c": "cn-north-1",
+    "i": "us-iso-east-1",
+    "b": "us-isob-east-1",
+    "k": "eu-isoe-west-1",
+    "f": "us-isof-south-1",
+    "s": "eusc-de-east-1",
+}
 ACCOUNT = "123456789012"
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d+")
 
@@ -59,8 +68,7 @@ TENANTS = {
 
 
 def partition(letter):
-    identifier = PARTITION.get(letter, "aws")
-    return next(p for p in PARTITIONS["partitions"] if p["id"] == identifier)["outputs"]
+    return next(p for p in PARTITIONS["partitions"] if REGIONS[letter] in p["regions"])["outputs"]
 
 
 def calls(service, model):
@@ -89,7 +97,7 @@ def endpoints():
             REGIONS.items(), (False, True), (False, True), calls(service, model), tenants
         )
         for (letter, region), fips, dual, (prefix, static), tenant in choices:
-            fill = {"region": region, "partition": PARTITION.get(letter, "aws")}
+            fill = {"region": region, "partition": partition(letter)["name"]}
             given = {"Region": region, "UseFIPS": fips, "UseDualStack": dual, **dict(static)}
             for name, value in tenant.items():
                 given[name] = value.format(**fill) if isinstance(value, str) else value
@@ -108,13 +116,26 @@ def signed(metadata, endpoint, region, dual, fips):
     name = metadata.get("signingName", metadata["endpointPrefix"])
     schemes = endpoint.properties.get("authSchemes")
     if not schemes:
-        legacy = LEGACY.construct_endpoint(metadata["endpointPrefix"], region,
-                                           use_dualstack_endpoint=dual, use_fips_endpoint=fips) or {}
+        try:
+            legacy = LEGACY.construct_endpoint(metadata["endpointPrefix"], region,
+                                               use_dualstack_endpoint=dual, use_fips_endpoint=fips) or {}
+        except botocore.exceptions.EndpointVariantError:
+            legacy = {}  # the rules know more of the partition
         return name, legacy.get("credentialScope", {}).get("region", region)
     # Where both are offered botocore takes SigV4 unless awscrt is there.
     scheme = next((s for s in schemes if s["name"] != "sigv4a"), schemes[0])
     name = scheme.get("signingName", name)
     return name, scheme.get("signingRegion", region) if scheme["name"] != "sigv4a" else "*"
+
+
+def unsigned():
+    """The signing names of services that take a body without its hash, for an operation at least."""
+    for service in LOADER.list_available_services("service-2"):
+        model = LOADER.load_service_model(service, "service-2")
+        metadata = model["metadata"]
+        for operation in model["operations"].values():
+            if operation.get("authtype") == "v4-unsigned-body" or operation.get("unsignedPayload"):
+                yield metadata.get("signingName", metadata["endpointPrefix"])
 
 
 def label(host, letter):
@@ -151,7 +172,8 @@ def table(rows):
         # The hosts without a region of us-gov are those of aws, but for the ones that say so.
         if region not in (home, "*") and region not in host and (regional or letter != "g"):
             elsewhere.add((part, region))
-    parts = sorted(known)
+    # The order in which they are searched: from the last label on.
+    parts = sorted(known, key=lambda part: part.split(".")[::-1])
     same = " ".join(f'"{part}",' for part in parts if known[part] == {part})
     # Where the path tells apart who is asked, the host says both.
     other = [
@@ -173,7 +195,7 @@ def table(rows):
         rust(same),
         "];",
         "",
-        "/// The parts of hosts that have another signing name, or one of several.",
+        "/// The parts of hosts that have another signing name, or one of several, sorted from the last label on.",
         "#[rustfmt::skip]",
         "pub(super) const OTHER: &[(&str, &str)] = &[",
         *other,
@@ -189,6 +211,12 @@ def table(rows):
         "#[rustfmt::skip]",
         "pub(super) const SUFFIXES: &[(&str, &str)] = &[",
         *(f'    ("{suffix}", "{region}"),' for suffix, region in sorted(suffixes.items())),
+        "];",
+        "",
+        "/// The signing names that take `UNSIGNED-PAYLOAD`, for one operation at least.",
+        "#[rustfmt::skip]",
+        "pub(super) const UNSIGNED_PAYLOAD: &[&str] = &[",
+        rust(" ".join(f'"{name}",' for name in sorted(set(unsigned())))),
         "];",
         "",
     ])

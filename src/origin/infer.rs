@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES};
-use crate::{SigningSettings, error::Error};
+use super::endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES, UNSIGNED_PAYLOAD};
+use crate::{SigningSettings, error::Error, sigv4::preset::preset};
 
 /// Parts of hosts that botocore does not know by themselves, since they are a customer's own.
 const TENANTS: [(&str, &str); 19] = [
@@ -39,16 +39,16 @@ const TENANTS: [(&str, &str); 19] = [
     ("vpc-lattice-svcs", "vpc-lattice-svcs"),
 ];
 
-/// Hosts of several regions, which take SigV4a.
+/// Hosts of several regions, which take SigV4a; in the order of [`find`].
 const MULTI_REGION: [(&str, &str); 4] = [
-    // Amazon S3 User Guide, "Making requests through a Multi-Region Access Point".
-    ("accesspoint.s3-global", "s3"),
     // Amazon CloudFront KeyValueStore API Reference.
     ("cloudfront-kvs", "cloudfront-keyvaluestore"),
-    // Amazon EventBridge User Guide, "Making applications Regional-fault tolerant with global endpoints".
-    ("endpoint.events", "events"),
     // Amazon SES Developer Guide, "Global endpoints".
     ("endpoints.email", "ses"),
+    // Amazon EventBridge User Guide, "Making applications Regional-fault tolerant with global endpoints".
+    ("endpoint.events", "events"),
+    // Amazon S3 User Guide, "Making requests through a Multi-Region Access Point".
+    ("accesspoint.s3-global", "s3"),
 ];
 
 /// Where customers' own hosts end that have no suffix of a partition.
@@ -102,7 +102,16 @@ impl SigningSettings {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a host that is none of AWS, a custom domain above
     /// all, or does not tell both; [`new`](SigningSettings::new) takes them from you.
     pub fn infer(host: &str) -> Result<Self, Error> {
-        let error = |what: String| Err(Error::config(format!("host {host:?} {what}")));
+        Self::of_host(host, "give service and region", Error::config)
+    }
+
+    /// The same, with a cure and a kind of error for who asks.
+    pub(super) fn of_host(
+        host: &str,
+        give: &str,
+        error: fn(String) -> Error,
+    ) -> Result<Self, Error> {
+        let error = |what: String| Err(error(format!("host {host:?} {what}")));
         match Host::read(&host.to_ascii_lowercase()) {
             Ok(Host::Regional(service, region)) => Self::new(service, region),
             #[cfg(feature = "sigv4a")]
@@ -113,19 +122,16 @@ impl SigningSettings {
             Ok(Host::MultiRegion(service)) => error(format!(
                 "stands for several regions of {service}, which takes SigV4a; switch the feature `sigv4a` on"
             )),
-            Err(Unknown::NotAws) => error(
-                "is none of AWS, so that it does not tell what to sign for, as no custom domain does; give \
-                 service and region of what is behind it"
-                    .to_owned(),
-            ),
-            Err(Unknown::Service) => {
-                error("is of no service that is known here; give service and region".to_owned())
-            }
+            Err(Unknown::NotAws) => error(format!(
+                "is none of AWS, so that it does not tell what to sign for, as no custom domain does; {give} \
+                 of what is behind it"
+            )),
+            Err(Unknown::Service) => error(format!("is of no service that is known here; {give}")),
             Err(Unknown::Several(names)) => {
-                error(format!("is signed as {names}, by what is asked; give service and region"))
+                error(format!("is signed as {names}, by what is asked; {give}"))
             }
             Err(Unknown::Region(service)) => {
-                error(format!("is of {service} and does not tell the region; give both"))
+                error(format!("is of {service} and does not tell the region; {give}"))
             }
         }
     }
@@ -135,13 +141,14 @@ impl<'a> Host<'a> {
     /// Reads a host in lower case, without a port. Nothing is allocated.
     pub(crate) fn read(host: &'a str) -> Result<Self, Unknown> {
         let (rest, home) = split_suffix(host).ok_or(Unknown::NotAws)?;
-        let mut labels: SmallVec<[&str; 12]> = rest.split('.').collect();
-        if labels.iter().any(|label| label.is_empty()) {
+        if rest.split('.').any(str::is_empty) {
             return Err(Unknown::NotAws);
         }
+        // From the last one on. What stands before these is a tenant's, such as a bucket's name with dots.
+        let mut labels: SmallVec<[&str; 12]> = rest.rsplit('.').take(12).collect();
         let mut home = home;
         let mut region = None;
-        if let Some(at) = labels.iter().rposition(|label| is_region(label)) {
+        if let Some(at) = labels.iter().position(|label| is_region(label)) {
             region = Some(labels.remove(at));
         }
         labels.retain(|label| {
@@ -153,7 +160,7 @@ impl<'a> Host<'a> {
         for label in &mut labels {
             *label = label.strip_suffix("-fips").unwrap_or(label);
         }
-        if let Some(last) = labels.last_mut() {
+        if let Some(last) = labels.first_mut() {
             // `s3-us-west-2`, as S3 wrote it once, and `s3express-use1-az4`.
             if let Some(old) = last.strip_prefix("s3-").filter(|name| is_region(name)) {
                 (*last, region) = ("s3", Some(old));
@@ -164,9 +171,12 @@ impl<'a> Host<'a> {
         if let Some((_, service)) = find(&MULTI_REGION, &labels) {
             return Ok(Self::MultiRegion(service));
         }
-        let (part, service) = find(&TENANTS, &labels)
+        let last = labels.first().ok_or(Unknown::Service)?;
+        let (part, service) = TENANTS
+            .into_iter()
+            .find(|(part, _)| part == last)
             .or_else(|| find(OTHER, &labels))
-            .or_else(|| same(&labels).map(|name| (name, name)))
+            .or_else(|| SAME.binary_search(last).ok().map(|at| (SAME[at], SAME[at])))
             .ok_or(Unknown::Service)?;
         // Of an account's own host for devices: by HTTP and by MQTT over WebSocket.
         let service = match service {
@@ -187,9 +197,18 @@ impl<'a> Host<'a> {
     }
 }
 
+/// True for a service that takes `UNSIGNED-PAYLOAD`, for one of its operations at least.
+#[cfg_attr(not(test), expect(dead_code, reason = "for a lint of what is configured"))]
+pub(crate) fn takes_unsigned(service: &str) -> bool {
+    let preset = preset(service);
+    preset.s3_family || preset.unsigned_payload || UNSIGNED_PAYLOAD.binary_search(&service).is_ok()
+}
+
 /// What tells regions of different partitions apart.
 fn partition(region: &str) -> &str {
-    ["cn-", "us-gov-"].into_iter().find(|start| region.starts_with(start)).unwrap_or_default()
+    const STARTS: [&str; 7] =
+        ["cn-", "eu-isoe-", "eusc-", "us-gov-", "us-iso-", "us-isob-", "us-isof-"];
+    STARTS.into_iter().find(|start| region.starts_with(start)).unwrap_or_default()
 }
 
 /// What stands before the suffix of a partition, and the region that stands for that as a whole.
@@ -201,20 +220,17 @@ fn split_suffix(host: &str) -> Option<(&str, &'static str)> {
         .min_by_key(|(rest, _)| rest.len())
 }
 
-/// The entry whose labels are the last ones of these, and the most of them.
+/// The entry whose labels are the last ones of a host, and the most of them. The host's come from the last
+/// one on, and so the table is sorted.
 fn find(
     table: &[(&'static str, &'static str)],
     labels: &[&str],
 ) -> Option<(&'static str, &'static str)> {
-    let ends = |part: &str| {
-        part.rsplit('.').eq(labels.iter().rev().take(part.split('.').count()).copied())
-    };
-    table.iter().copied().filter(|(part, _)| ends(part)).max_by_key(|(part, _)| part.len())
-}
-
-fn same(labels: &[&str]) -> Option<&'static str> {
-    let last = labels.last()?;
-    SAME.iter().copied().find(|name| name == last)
+    (1..=labels.len()).rev().find_map(|most| {
+        let wanted = || labels[..most].iter().copied();
+        let found = table.binary_search_by(|(part, _)| part.rsplit('.').cmp(wanted()));
+        Some(table[found.ok()?])
+    })
 }
 
 /// True for what is written like a region: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.

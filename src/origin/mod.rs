@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`Origin`](crate::Origin) | every request goes to one origin |
 //! | [`OriginRules`] | a gateway: ordered rules on host, path, method and header |
-//! | [`Direct`] | a client: each request's own absolute URI is the origin |
+//! | [`Direct`] | a client: each request's own absolute URI is the origin, signed for one service or for what its host tells |
 //! | a closure, or your own [`ResolveOrigin`] | anything else |
 //!
 //! # What reaches the origin

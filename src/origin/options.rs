@@ -14,11 +14,12 @@ use crate::{
 
 /// What is done with requests to an origin, whichever way the origin was found.
 #[derive(Clone, Debug)]
-pub(crate) struct Options {
-    pub(crate) settings: SigningSettings,
+pub(crate) struct Options<S = SigningSettings> {
+    pub(crate) settings: S,
     pub(crate) behavior: SigningBehavior,
     pub(crate) wire: WireForm,
-    payload: Policy,
+    /// `None` for what the service takes.
+    payload: Option<Policy>,
     /// How long a signature in the query is valid; `None` for one in the header.
     pub(crate) presigned: Option<Duration>,
     pub(crate) body_limit: u64,
@@ -41,20 +42,16 @@ pub enum SigningBehavior {
     Never,
 }
 
-impl Options {
+impl<S> Options<S> {
     /// 16 MiB.
     const BODY_LIMIT: u64 = 16 * 1024 * 1024;
 
-    pub(crate) fn new(settings: SigningSettings, forwarded: bool) -> Self {
-        let payload = match preset(settings.service()).unsigned_payload {
-            true => PayloadMode::Unsigned,
-            false => PayloadMode::default(),
-        };
+    pub(crate) fn new(settings: S, forwarded: bool) -> Self {
         Self {
             settings,
             behavior: SigningBehavior::default(),
             wire: WireForm::default(),
-            payload: Policy::new(payload),
+            payload: None,
             presigned: None,
             body_limit: Self::BODY_LIMIT,
             spool: None,
@@ -62,13 +59,34 @@ impl Options {
         }
     }
 
-    pub(crate) fn set_payload(&mut self, policy: impl PayloadPolicy + 'static) {
-        self.payload = Policy::new(policy);
+    /// The same for these settings.
+    pub(crate) fn with_settings<T>(&self, settings: T) -> Options<T> {
+        Options {
+            settings,
+            behavior: self.behavior,
+            wire: self.wire,
+            payload: self.payload.clone(),
+            presigned: self.presigned,
+            body_limit: self.body_limit,
+            spool: self.spool.clone(),
+            forwarded: self.forwarded,
+        }
     }
 
+    pub(crate) fn set_payload(&mut self, policy: impl PayloadPolicy + 'static) {
+        self.payload = Some(Policy::new(policy));
+    }
+}
+
+impl Options {
     /// What is to be done with the body of a request.
     pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
-        let plan = self.payload.plan(head, self.spool.as_ref())?;
+        let mode = match &self.payload {
+            Some(policy) => policy.mode(head),
+            None if preset(self.settings.service()).unsigned_payload => PayloadMode::Unsigned,
+            None => PayloadMode::default(),
+        };
+        let plan = mode.plan(head, self.spool.as_ref())?;
         if headers::is_aws_chunked(&head.headers) && !matches!(plan, BodyPlan::Framed(_)) {
             return Err(Error::new(
                 ErrorKind::UnsupportedBody,

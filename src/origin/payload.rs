@@ -122,11 +122,15 @@ impl Policy {
     pub(super) fn new(policy: impl PayloadPolicy + 'static) -> Self {
         Self(Arc::new(policy))
     }
+
+    pub(super) fn mode(&self, head: &Parts) -> PayloadMode {
+        self.0.mode(head)
+    }
 }
 
-impl Policy {
-    pub(super) fn plan(&self, head: &Parts, spool: Option<&Spool>) -> Result<BodyPlan, Error> {
-        Ok(match self.0.mode(head) {
+impl PayloadMode {
+    pub(super) fn plan(self, head: &Parts, spool: Option<&Spool>) -> Result<BodyPlan, Error> {
+        Ok(match self {
             PayloadMode::Buffer => BodyPlan::Collect(None),
             PayloadMode::Spool => BodyPlan::Collect(Some(spool.cloned().ok_or_else(no_spool)?)),
             PayloadMode::Unsigned => BodyPlan::Stream(Payload::Unsigned),

@@ -1,3 +1,5 @@
+use allocation_counter::measure;
+
 use super::*;
 
 fn told(host: &str) -> String {
@@ -81,5 +83,39 @@ fn settings_say_what_to_set_where_a_host_does_not_tell() {
     match cfg!(feature = "sigv4a") {
         true => assert_eq!(global.expect("by SigV4a").region(), "*"),
         false => assert!(global.expect_err("SigV4a").to_string().contains("`sigv4a`")),
+    }
+}
+
+/// What a binary search relies on, and what scripts/endpoints writes.
+#[test]
+fn the_tables_are_in_the_order_of_their_search() {
+    for table in [OTHER, &MULTI_REGION] {
+        assert!(table.is_sorted_by(|(a, _), (b, _)| a.rsplit('.').lt(b.rsplit('.'))), "{table:?}");
+    }
+    for table in [SAME, UNSIGNED_PAYLOAD] {
+        assert!(table.is_sorted_by(|a, b| a < b), "{table:?}");
+    }
+}
+
+#[test]
+fn a_host_is_read_without_allocating() {
+    for host in [
+        "dynamodb.us-east-1.amazonaws.com",
+        "a.b.c.d.e.f.g.h.i.j.k.l.m.n.s3.dualstack.us-east-1.amazonaws.com",
+        "nothing-of-this-name.us-east-1.amazonaws.com",
+        "api.example.com",
+    ] {
+        let counted = measure(|| _ = std::hint::black_box(Host::read(host)));
+        assert_eq!(counted.count_total, 0, "{host}");
+    }
+}
+
+#[test]
+fn services_that_take_an_unsigned_payload_are_known() {
+    for service in ["s3", "s3express", "vpc-lattice-svcs", "ebs", "lex", "omics"] {
+        assert!(takes_unsigned(service), "{service}");
+    }
+    for service in ["execute-api", "es", "dynamodb", "lambda", "S3", ""] {
+        assert!(!takes_unsigned(service), "{service}");
     }
 }
