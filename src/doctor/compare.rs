@@ -118,7 +118,8 @@ fn query(signed: &str, derived: &str) -> Option<Difference> {
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect::<Vec<_>>()
     };
     let plain = |pairs: &[(&str, &str)]| {
-        let decode = |text: &str| wholly_decoded(&text.replace('+', " "));
+        // A plus that was decoded on the way is a space to the origin.
+        let decode = |text: &str| wholly_decoded(text).replace('+', " ");
         let mut pairs: Vec<_> =
             pairs.iter().map(|(key, value)| (decode(key), decode(value))).collect();
         pairs.sort_unstable();

@@ -145,7 +145,6 @@ impl Refusal {
             Some((canonical, to_sign)) => (canonical, Some(to_sign)),
             None => (texts, None),
         };
-        let quoted = |text: &str| text.rsplit_once('\'').map(|(text, _)| text.to_owned());
         self.canonical_request = quoted(canonical);
         self.string_to_sign = to_sign.and_then(quoted);
         self.message = words.trim_end().to_owned();
@@ -169,6 +168,11 @@ impl Refusal {
         let at = before.strip_suffix('"')?.rfind('"')?;
         Some(&before[at..])
     }
+}
+
+/// What stands before the closing quote.
+fn quoted(text: &str) -> Option<String> {
+    text.rsplit_once('\'').map(|(text, _)| text.to_owned())
 }
 
 /// The code without its namespace and without the address that some services add.

@@ -198,7 +198,6 @@ impl<'a> Host<'a> {
 }
 
 /// True for a service that takes `UNSIGNED-PAYLOAD`, for one of its operations at least.
-#[cfg_attr(not(test), expect(dead_code, reason = "for a lint of what is configured"))]
 pub(crate) fn takes_unsigned(service: &str) -> bool {
     let preset = preset(service);
     preset.s3_family || preset.unsigned_payload || UNSIGNED_PAYLOAD.binary_search(&service).is_ok()

@@ -165,10 +165,14 @@ pub(super) fn answer(rejection: Rejection, format: ErrorFormat, explain: bool) -
         ErrorFormat::Json => json_words(kind),
         ErrorFormat::Xml => xml_words(kind, presigned),
     };
-    // Where the texts are shown, they say it all.
-    let message = match explain && rejection.string_to_sign().is_none() {
-        true => format!("{words} ({rejection})"),
-        false => words.to_owned(),
+    let message = match (kind, format) {
+        // As AWS says it, both times with it, from which a client can learn the time.
+        (RejectionKind::Expired | RejectionKind::NotYetValid, ErrorFormat::Json) => {
+            rejection.to_string()
+        }
+        // Where the texts are shown, they say it all.
+        _ if explain && rejection.string_to_sign().is_none() => format!("{words} ({rejection})"),
+        _ => words.to_owned(),
     };
     let (content_type, body) = match format {
         ErrorFormat::Json => ("application/json", json(&rejection, code, message)),

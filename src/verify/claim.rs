@@ -248,10 +248,13 @@ fn check_window(
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let signed = Duration::from_secs(time.seconds());
     if signed > now.saturating_add(window) {
-        let early = (signed - now).as_secs();
+        let (at, now, latest) = (stamp(signed), stamp(now), stamp(now.saturating_add(window)));
+        let window = length(window);
         return Err(Rejection::new(
             RejectionKind::NotYetValid,
-            format!("x-amz-date is {early} s ahead of the clock here"),
+            format!(
+                "Signature not yet current: {at} is still later than {latest} ({now} + {window})"
+            ),
         ));
     }
     let valid = match &claimed.presigned {
@@ -259,13 +262,28 @@ fn check_window(
         None => window,
     };
     if now > signed.saturating_add(valid) {
-        let old = (now - signed).as_secs();
+        let (at, now, earliest) = (stamp(signed), stamp(now), stamp(now.saturating_sub(valid)));
+        let valid = length(valid);
         return Err(Rejection::new(
             RejectionKind::Expired,
-            format!("x-amz-date is {old} s behind the clock here, {} are valid", valid.as_secs()),
+            format!("Signature expired: {at} is now earlier than {earliest} ({now} - {valid})"),
         ));
     }
     Ok(())
+}
+
+/// A time as AWS's answers write it.
+fn stamp(since_epoch: Duration) -> String {
+    let text = UNIX_EPOCH.checked_add(since_epoch).and_then(|time| Timestamp::new(time).ok());
+    text.map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned()).unwrap_or_default()
+}
+
+/// How long something is valid, as AWS's answers write it.
+fn length(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds % 60 == 0 => format!("{} min.", seconds / 60),
+        seconds => format!("{seconds} s"),
+    }
 }
 
 fn payload(

@@ -11,7 +11,7 @@ use crate::{
     ErrorKind, Origin, SigningSettings,
     origin::{
         BodyPlan,
-        infer::{Host, Unknown},
+        infer::{Host, Unknown, takes_unsigned},
     },
     sigv4::{Payload, SessionToken, preset::preset},
 };
@@ -238,12 +238,6 @@ fn payload(origin: &Origin, method: Method) -> Option<Finding> {
         _ => return None,
     };
     Some(Finding::new(rule, message))
-}
-
-/// True for a service that takes `UNSIGNED-PAYLOAD`.
-fn takes_unsigned(service: &str) -> bool {
-    let preset = preset(service);
-    preset.s3_family || preset.unsigned_payload
 }
 
 /// The signed host, taken apart.
