@@ -17,7 +17,7 @@ use http::{HeaderValue, Request, Response, request::Parts, uri::Scheme};
 use http_body_util::{Empty, Full};
 use tower::{Layer, Service, ServiceExt};
 use tower_sigv4::{
-    Origin, Signing,
+    Signing, SigningLayer,
     body::SignedBody,
     credentials::Credentials,
     origin::Peer,
@@ -30,6 +30,10 @@ const SIGNER_POST: u64 = 4;
 const LAYER_ADDS: u64 = 2;
 /// For the address in `x-forwarded-for`.
 const PEER_ADDS: u64 = 1;
+/// For what was signed, until the answer is there.
+const DIAGNOSIS_ADDS: u64 = 1;
+/// For the extensions of the answer.
+const REPORT_ADDS: u64 = 3;
 
 type Body = Full<Bytes>;
 
@@ -138,20 +142,24 @@ fn the_signer_allocates_as_often_as_promised() {
 
 #[tokio::test]
 async fn the_layer_adds_as_few_as_promised() {
-    for (origin, request, promised) in [
-        (api(&format!("https://{HOST}")), get(), SIGNER_GET + LAYER_ADDS),
-        (api(&format!("https://{HOST}/prod")), get(), SIGNER_GET + LAYER_ADDS),
-        (api(&format!("https://{HOST}/prod")), post(), SIGNER_POST + LAYER_ADDS),
-        (api(&format!("https://{HOST}/prod")), by_peer(), SIGNER_GET + LAYER_ADDS + PEER_ADDS),
+    let root = || layer(api(&format!("https://{HOST}")));
+    let stage = || layer(api(&format!("https://{HOST}/prod")));
+    for (layer, request, promised) in [
+        (root(), get(), SIGNER_GET + LAYER_ADDS),
+        (stage(), get(), SIGNER_GET + LAYER_ADDS),
+        (stage(), post(), SIGNER_POST + LAYER_ADDS),
+        (stage(), by_peer(), SIGNER_GET + LAYER_ADDS + PEER_ADDS),
+        (stage().with_diagnosis(true), get(), SIGNER_GET + LAYER_ADDS + DIAGNOSIS_ADDS),
+        (stage().with_report(true), get(), SIGNER_GET + LAYER_ADDS + REPORT_ADDS),
     ] {
-        let counted = through_layer(origin, request).await;
+        let counted = through_layer(layer, request).await;
         assert!(counted <= promised, "the layer allocates {counted} times of {promised}");
     }
 }
 
 /// How often one request allocates on its way through the layer.
-async fn through_layer(origin: Origin, request: Request<Body>) -> u64 {
-    let mut service: Signing<Sink> = layer(origin).layer(Sink);
+async fn through_layer(layer: SigningLayer, request: Request<Body>) -> u64 {
+    let mut service: Signing<Sink> = layer.layer(Sink);
     service.ready().await.expect("ready").call(get()).await.expect("credentials are loaded");
     service.ready().await.expect("ready");
     let mut request = Some(request);

@@ -15,7 +15,7 @@ use http_body_util::Full;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     SigningLayer, VerifyLayer,
-    body::VerifiedBody,
+    body::{SignedBody, VerifiedBody},
     credentials::Credentials,
     verify::{StaticKeys, VerifySettings},
 };
@@ -26,7 +26,7 @@ use tracing::{
     span,
 };
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn events_show_no_secret() {
     let log = Log::default();
     let guard = tracing::subscriber::set_default(log.clone());
@@ -37,11 +37,41 @@ async fn events_show_no_secret() {
     let request = get("/").map(|_: Full<bytes::Bytes>| Full::from("hunter2-body"));
     let sent = common::send(&layer, request).await.expect("sent");
     verify(sent).await;
+    refused(&log).await;
     drop(guard);
     let log = log.0.lock().expect("not poisoned").clone();
     assert!(log.contains("request signed") && log.contains(HOST), "{log}");
+    for field in ["method=GET", "service=\"execute-api\"", "payload=\"hash\"", "body_len=12"] {
+        assert!(log.contains(field), "{field}: {log}");
+    }
     assert!(log.contains("request refused") && log.contains("SignatureMismatch"), "{log}");
     assert!(!log.contains("hunter2") && !log.contains("Signature="), "{log}");
+}
+
+/// Has requests refused by their origin, which is logged once a minute for each cause.
+async fn refused(log: &Log) {
+    let layer = common::layer(api(&format!("https://{HOST}"))).with_diagnosis(true);
+    let logged = || log.0.lock().expect("not poisoned").matches("refused by its origin").count();
+    let refuse = async |text: &'static str| {
+        let client = service_fn(async |_: Request<SignedBody<Full<bytes::Bytes>>>| {
+            let mut response = Response::new(Full::<bytes::Bytes>::from(text));
+            *response.status_mut() = http::StatusCode::FORBIDDEN;
+            Ok::<_, Infallible>(response)
+        });
+        let answer = layer.layer(client).oneshot(get("/hunter2?token=hunter2")).await;
+        answer.expect("an answer");
+    };
+    const NO_ROUTE: &str = r#"{"message":"Missing Authentication Token"}"#;
+    const EXPIRED: &str = r#"{"__type":"ExpiredToken","message":"hunter2"}"#;
+    for (text, expected) in [(NO_ROUTE, 1), (NO_ROUTE, 1), (EXPIRED, 2), (NO_ROUTE, 2)] {
+        refuse(text).await;
+        assert_eq!(logged(), expected);
+    }
+    tokio::time::advance(std::time::Duration::from_secs(61)).await;
+    refuse(NO_ROUTE).await;
+    assert_eq!(logged(), 3);
+    let log = log.0.lock().expect("not poisoned").clone();
+    assert!(log.contains("cause=route-missing") && log.contains("unlogged=2"), "{log}");
 }
 
 /// Refuses a request, since its key has another secret by now.
