@@ -10,9 +10,12 @@ Signs HTTP requests with AWS Signature Version 4 and forwards them.
 Usage: sigv4-gateway [--listen ADDRESS]                  demonstration, nothing to set up
        sigv4-gateway --config FILE [--listen ADDRESS]    forward as FILE says
        sigv4-gateway --config FILE --check               check FILE and exit
+       sigv4-gateway --explain FILE                      say why a signature was refused
 
   --config FILE     configuration, TOML; the README describes it
   --check           check the configuration and exit
+  --explain FILE    an answer that refuses a signature, with its request if possible, as saved by
+                    curl -v ... >FILE 2>&1 or curl -i ... >FILE; - reads standard input
   --listen ADDRESS  listen here, such as 127.0.0.1:8080; port 0 picks a free one
   --help, --version";
 
@@ -23,6 +26,7 @@ pub(crate) enum Command {
     Demo { listen: Option<SocketAddr> },
     Forward { file: String, listen: Option<SocketAddr> },
     Check { file: String },
+    Explain { file: String },
 }
 
 /// Reads this process's arguments.
@@ -36,6 +40,9 @@ fn parse_from(mut parser: Parser) -> Result<Command, lexopt::Error> {
         match argument {
             Arg::Long("config") => file = Some(parser.value()?.string()?),
             Arg::Long("check") => check = true,
+            Arg::Long("explain") => {
+                return Ok(Command::Explain { file: parser.value()?.string()? });
+            }
             Arg::Long("listen") => listen = Some(parser.value()?.parse()?),
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(HELP)),
             Arg::Short('V') | Arg::Long("version") => {
@@ -69,12 +76,19 @@ mod tests {
             (&["--listen", "127.0.0.1:0"], Command::Demo { listen }),
             (&["--config", "a.toml"], Command::Forward { file: file.clone(), listen: None }),
             (&["--config=a.toml", "--check"], Command::Check { file }),
+            (&["--explain", "-"], Command::Explain { file: "-".to_owned() }),
             (&["-h"], Command::Print(HELP)),
         ] {
             assert_eq!(parse(arguments).unwrap(), command, "{arguments:?}");
         }
-        for arguments in [&["--check"][..], &["--listen", "8080"], &["--config"], &["x"], &["--x"]]
-        {
+        for arguments in [
+            &["--check"][..],
+            &["--listen", "8080"],
+            &["--config"],
+            &["--explain"],
+            &["x"],
+            &["--x"],
+        ] {
             assert!(parse(arguments).is_err(), "{arguments:?}");
         }
     }

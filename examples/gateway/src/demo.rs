@@ -1,6 +1,9 @@
 //! The demonstration: an origin that verifies signatures as API Gateway does.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    env,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use aws_credential_types::Credentials;
 use axum::{
@@ -66,6 +69,8 @@ pub(crate) fn config(origin: SocketAddr) -> String {
 
 /// What to try.
 pub(crate) fn welcome(origin: SocketAddr, gateway: SocketAddr) -> String {
+    let program = env::current_exe().unwrap_or_else(|_| "sigv4-gateway".into());
+    let program = program.display();
     format!(
         "origin  http://{origin}{STAGE} verifies SigV4, as API Gateway does\n\
          gateway http://{gateway} signs for it\n\
@@ -78,6 +83,11 @@ pub(crate) fn welcome(origin: SocketAddr, gateway: SocketAddr) -> String {
          # the origin itself, signed for another host, as clients of a custom domain do: 403\n\
          curl -i -H 'host: api.example.com' --aws-sigv4 aws:amz:{REGION}:{SERVICE} \\\n  \
          --user {ACCESS_KEY_ID}:{SECRET_ACCESS_KEY} http://{origin}{STAGE}/orders\n\
+         \n\
+         # why that is: the doctor compares what was signed with what the origin derived\n\
+         curl -v -H 'host: api.example.com' --aws-sigv4 aws:amz:{REGION}:{SERVICE} \\\n  \
+         --user {ACCESS_KEY_ID}:{SECRET_ACCESS_KEY} http://{origin}{STAGE}/orders 2>&1 |\n  \
+         {program} --explain -\n\
          \n\
          # the same through the gateway: 200\n\
          curl -i http://{gateway}/orders\n\

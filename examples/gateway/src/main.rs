@@ -8,10 +8,16 @@
 mod cli;
 mod config;
 mod demo;
+mod explain;
 mod proxy;
 mod serve;
 
-use std::{error::Error, fs, process::ExitCode};
+use std::{
+    error::Error,
+    fs::{self, File},
+    io::{self, Read},
+    process::ExitCode,
+};
 
 use self::{
     cli::Command,
@@ -23,6 +29,11 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .init();
     let command = match cli::parse() {
         Ok(command) => command,
         Err(error) => {
@@ -39,6 +50,9 @@ async fn main() -> ExitCode {
     }
 }
 
+/// How much of a saved exchange is read, in bytes.
+const LONGEST: u64 = 1024 * 1024;
+
 async fn run(command: Command) -> Result<(), BoxError> {
     match command {
         Command::Print(text) => println!("{text}"),
@@ -51,6 +65,17 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 warnings => format!(", {warnings} warning(s)"),
             };
             println!("{file}: {origins} origin(s), {routes} route(s), no errors{warnings}");
+        }
+        Command::Explain { file } => {
+            let mut saved = Vec::new();
+            let read = match &*file {
+                "-" => io::stdin().take(LONGEST).read_to_end(&mut saved),
+                path => {
+                    File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut saved))
+                }
+            };
+            read.map_err(|error| format!("cannot read {file}: {error}"))?;
+            print!("{}", explain::explain(&String::from_utf8_lossy(&saved))?);
         }
         Command::Forward { file, listen } => {
             let config = load(&file)?;

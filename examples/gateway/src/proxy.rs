@@ -51,7 +51,8 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
         .map_response(for_client)
         .layer(
             SigningLayer::new(config.credentials(), config.rules())
-                .with_body_budget(config.budget()),
+                .with_body_budget(config.budget())
+                .with_diagnosis(true),
         )
         .service_fn(move |request| send(client.clone(), request));
     let stack = ServiceBuilder::new()

@@ -5,7 +5,7 @@ mod support;
 
 use std::{net::SocketAddr, time::Duration};
 
-use support::{Gateway, TestOrigin, config, exchange, get};
+use support::{Gateway, TempFile, TestOrigin, config, exchange, get};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -49,6 +49,31 @@ async fn the_demonstration_shows_403_and_200() {
     assert!(post.body.contains(r#""x-forwarded-for":"127.0.0.1""#), "{}", post.body);
 }
 
+#[tokio::test]
+async fn why_an_origin_refused_is_logged_and_the_answer_goes_on() {
+    let demo = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
+    let origin = demo.word_after("origin  http://");
+    let file = TempFile::new(&format!(
+        "[credentials]\nsource = \"static\"\naccess_key_id = \"{}\"\nsecret_access_key = \"hunter2\"\n\
+         [[origin]]\nname = \"a\"\nurl = \"http://{origin}/prod\"\nservice = \"execute-api\"\n\
+         region = \"us-east-1\"\n[[route]]\npath = \"/\"\norigin = \"a\"\n\
+         [server]\nlisten = \"127.0.0.1:0\"\n",
+        support::ACCESS_KEY_ID,
+    ));
+    let gateway = Gateway::spawn(
+        support::command().args(["--config", &file.path]).stderr(std::process::Stdio::piped()),
+    );
+    for _ in 0..3 {
+        let refused = get(gateway.address, "/orders?token=hunter2").await;
+        assert_eq!(refused.status, 403);
+        assert!(refused.body.ends_with("'\\n\"}"), "it is not whole: {}", refused.body);
+    }
+    let log = gateway.log();
+    assert_eq!(log.matches("wrong-secret").count(), 1, "{log}");
+    assert!(log.contains("the secret access key is not that of the access key id"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
 const SECRET: &str = support::SECRET_ACCESS_KEY;
 const TARGETS: [&str; 4] =
     ["/orders", "/v1/items:batch?b=2&a=1+1&c=%2f", "/a%2fb/(c)/../d//e", "/%C3%A9?%c3%a9"];
@@ -79,7 +104,7 @@ async fn an_origin_that_is_not_ours_agrees() {
 #[tokio::test]
 async fn callers_are_verified_where_the_file_says_so() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-    let keys = support::TempFile::new(
+    let keys = TempFile::new(
         "[[key]]\naccess_key_id = \"AKIDBOB\"\nsecret_access_key = \"bobs secret\"\n",
     );
     let url = format!("http://{}/prod", origin.address);

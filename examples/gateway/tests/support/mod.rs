@@ -43,12 +43,13 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut process = command()
-            .args(arguments)
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
+        let mut command = command();
+        command.args(arguments).envs(variables.iter().copied());
+        Self::spawn(&mut command)
+    }
+
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(process.stdout.take().expect("piped"));
         let mut output = String::new();
         let address = loop {
@@ -72,6 +73,16 @@ impl Gateway {
         let mut gateway = Self::start(&["--config", &file.path], variables);
         gateway.file = Some(file);
         gateway
+    }
+
+    /// What it has logged, once it has ended; its standard error has to be piped.
+    pub fn log(mut self) -> String {
+        self.terminate();
+        self.wait();
+        let mut log = String::new();
+        let mut stderr = self.process.stderr.take().expect("piped");
+        stderr.read_to_string(&mut log).expect("UTF-8");
+        log
     }
 
     pub fn word_after(&self, text: &str) -> &str {
