@@ -63,7 +63,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `sigv4a` | no | SigV4a, signatures for several regions: `SigningSettings::multi_region`, `VerifySettings::with_sigv4a` |
-//! | `tracing` | no | events: a signed request, a refused one (debug); a failed refresh of credentials (warn) |
+//! | `tracing` | no | a span for each signed request (debug), with what it took; events: a request signed, not sent, refused (debug), a failed refresh of credentials, a refusal's [cause](doctor) (warn) |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
