@@ -148,7 +148,7 @@ fn sending<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
         let client = layer.layer(send);
         contenders.push(contender(name, move || {
             let sent = runtime.block_on(client.clone().oneshot(put(frames.clone())));
-            assert!(sent.expect("sent").extensions().get::<u64>() >= Some(&LEN));
+            assert!(sent.expect("sent").extensions().get::<usize>() >= Some(&LEN));
         }));
     }
     contenders

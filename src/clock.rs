@@ -2,7 +2,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -25,19 +25,21 @@ use std::{
 pub struct Clock {
     /// Nanoseconds since the epoch; `None` for the machine's clock.
     manual: Option<Arc<AtomicU64>>,
+    /// Seconds to add to it, once they are known.
+    correction: Option<Arc<AtomicI64>>,
 }
 
 impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self { manual: None }
+        Self::default()
     }
 
     /// A clock that stands at `now`; times before 1970 count as 1970, times after 2554 as 2554.
     #[must_use]
     pub fn manual(now: SystemTime) -> Self {
-        Self { manual: Some(Arc::new(AtomicU64::new(to_nanos(now)))) }
+        Self { manual: Some(Arc::new(AtomicU64::new(to_nanos(now)))), correction: None }
     }
 
     /// Sets a manual clock and all its clones; the machine's clock is left alone.
@@ -60,10 +62,45 @@ impl Clock {
     /// The time it is.
     #[must_use]
     pub fn now(&self) -> SystemTime {
+        let now = self.uncorrected();
+        let seconds = self.correction.as_ref().map_or(0, |seconds| seconds.load(Ordering::Relaxed));
+        let correction = Duration::from_secs(seconds.unsigned_abs());
+        let corrected = match seconds {
+            0 => return now,
+            1.. => now.checked_add(correction),
+            _ => now.checked_sub(correction),
+        };
+        corrected.unwrap_or(now)
+    }
+
+    /// The same without its correction.
+    fn uncorrected(&self) -> SystemTime {
         match &self.manual {
             Some(manual) => UNIX_EPOCH + Duration::from_nanos(manual.load(Ordering::SeqCst)),
             None => SystemTime::now(),
         }
+    }
+
+    /// A clock that can be corrected, and its clones with it; what it is made from is left alone.
+    pub(crate) fn correctable(mut self) -> Self {
+        self.correction = Some(Arc::default());
+        self
+    }
+
+    /// Has it show this time now; false if it is off by more than a day, which no clock is by accident.
+    pub(crate) fn correct(&self, right: SystemTime) -> bool {
+        const MOST: u64 = 24 * 60 * 60;
+        let now = self.uncorrected();
+        let (ahead, distance) = match right.duration_since(now) {
+            Ok(ahead) => (true, ahead.as_secs()),
+            Err(behind) => (false, behind.duration().as_secs()),
+        };
+        let Some(correction) = self.correction.as_ref().filter(|_| distance <= MOST) else {
+            return false;
+        };
+        let seconds = i64::try_from(distance).unwrap_or_default();
+        correction.store(if ahead { seconds } else { -seconds }, Ordering::Relaxed);
+        true
     }
 }
 

@@ -128,7 +128,7 @@ async fn a_refusal_that_stops_is_waited_for_two_seconds() {
 async fn other_answers_are_not_read() {
     let never = layer(origin().with_signing(SigningBehavior::Never)).with_diagnosis(true);
     for (layer, status) in [
-        (layer(origin()), 403),
+        (layer(origin()).with_recovery(false), 403),
         (diagnosed(), 200),
         (diagnosed(), 401),
         (diagnosed(), 404),

@@ -91,6 +91,7 @@ impl Way {
         let client = SigningLayer::new(self.signs_with, self.origin)
             .with_clock(Clock::manual(now()))
             .with_diagnosis(true)
+            .with_recovery(false)
             .layer(way);
         let request = Request::post(self.target)
             .header("content-type", "application/json")
@@ -219,7 +220,7 @@ async fn a_verifiers_refusal_is_diagnosed() {
         (
             changed(|head, _| {
                 let value = HeaderValue::from_static("Bearer hunter2");
-                drop(head.headers.append("authorization", value));
+                head.headers.append("authorization", value);
             }),
             Cause::AuthorizationChanged,
             "or another one is beside it",

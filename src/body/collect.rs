@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::{
     budget::{BodyBudget, Reservation, Room, Waiting},
     signed::{Frames, into_bytes},
-    spool::{Spill, rewound},
+    spool::Spill,
 };
 use crate::{
     error::{BoxError, Error, ErrorKind},
@@ -225,7 +225,7 @@ where
             Some(hash) => PayloadHash::from_digest(hash.finalize().into()).into(),
         };
         let file = this.spill.take().and_then(Spill::into_file);
-        let file = file.map(rewound).transpose()?.map(|file| (file, len));
+        let file = file.map(|file| (file, len));
         let room = this.room.take().map(|mut room| {
             room.shrink(if file.is_some() { Spill::PIECE } else { len });
             Arc::new(room)

@@ -79,6 +79,18 @@ impl Frames {
         }
     }
 
+    /// The same once more; the bytes are shared.
+    fn again(&mut self) -> Self {
+        self.end_small();
+        Self {
+            first: self.first.clone(),
+            rest: self.rest.clone(),
+            small: BytesMut::new(),
+            len: self.len,
+            trailers: self.trailers.clone(),
+        }
+    }
+
     fn end_small(&mut self) {
         if !self.small.is_empty() {
             self.rest.push_back(mem::take(&mut self.small).freeze());
@@ -152,6 +164,24 @@ impl<B> SignedBody<B> {
     ) -> Self {
         let body = Chunked::new(body, framing, signer, size, decoded);
         Self { inner: Inner::Chunked { body } }
+    }
+
+    /// The same body, to be sent once more; `None` for one that streams and is not empty.
+    pub(crate) fn again(&mut self) -> Option<Self>
+    where
+        B: Body,
+    {
+        let inner = match &mut self.inner {
+            Inner::Collected { frames, room } => {
+                Inner::Collected { frames: frames.again(), room: room.clone() }
+            }
+            Inner::Spooled { body } => Inner::Spooled { body: body.again()? },
+            Inner::Streamed { body } if body.is_end_stream() => {
+                Inner::Collected { frames: Frames::default(), room: None }
+            }
+            Inner::Streamed { .. } | Inner::Chunked { .. } => return None,
+        };
+        Some(Self { inner })
     }
 
     /// Its length in bytes, if it is known.

@@ -1,6 +1,6 @@
 use std::{
     fs::File,
-    io::{self, Read, Seek, Write},
+    io::{self, Write},
     path::Path,
     pin::Pin,
     sync::Arc,
@@ -108,18 +108,20 @@ impl Spill {
 
 /// A body in a temporary file.
 pub(super) struct Spooled {
-    file: Reading,
-    /// What is left, in bytes.
+    /// Shared by those who read it, each at a place of its own.
+    file: Arc<File>,
+    state: Reading,
+    /// What was read, and what is left, in bytes.
+    at: u64,
     left: u64,
     trailers: Option<HeaderMap>,
     /// Given back with the body.
-    _room: Option<Arc<Reservation>>,
+    room: Option<Arc<Reservation>>,
 }
 
 enum Reading {
-    Idle(File),
-    Busy(JoinHandle<io::Result<(File, Bytes)>>),
-    Ended,
+    Idle,
+    Busy(JoinHandle<io::Result<Bytes>>),
 }
 
 impl Spooled {
@@ -132,7 +134,20 @@ impl Spooled {
         trailers: Option<HeaderMap>,
         room: Option<Arc<Reservation>>,
     ) -> Self {
-        Self { file: Reading::Idle(file), left: len, trailers, _room: room }
+        let file = Arc::new(file);
+        Self { file, state: Reading::Idle, at: 0, left: len, trailers, room }
+    }
+
+    /// The same once more, if nothing of it was read yet.
+    pub(super) fn again(&self) -> Option<Self> {
+        (self.at == 0 && matches!(self.state, Reading::Idle)).then(|| Self {
+            file: self.file.clone(),
+            state: Reading::Idle,
+            at: 0,
+            left: self.left,
+            trailers: self.trailers.clone(),
+            room: self.room.clone(),
+        })
     }
 
     pub(super) fn left(&self) -> u64 {
@@ -148,44 +163,62 @@ impl Spooled {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
-            self.file = match std::mem::replace(&mut self.file, Reading::Ended) {
-                Reading::Idle(file) if self.left > 0 => {
+            match &mut self.state {
+                Reading::Idle if self.left > 0 => {
                     let len = self.left.min(Self::PIECE) as usize; // of 32 bits at least
-                    Reading::Busy(spawn_blocking(move || read(file, len)))
+                    let (file, at) = (self.file.clone(), self.at);
+                    self.state = Reading::Busy(spawn_blocking(move || read(&file, at, len)));
                 }
-                Reading::Busy(mut task) => match Pin::new(&mut task).poll(cx) {
-                    Poll::Pending => {
-                        self.file = Reading::Busy(task);
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(result) => match result.unwrap_or_else(|_| Err(cancelled())) {
-                        Ok((file, data)) => {
-                            self.file = Reading::Idle(file);
+                Reading::Busy(task) => {
+                    let result = ready!(Pin::new(task).poll(cx));
+                    self.state = Reading::Idle;
+                    return Poll::Ready(Some(match result.unwrap_or_else(|_| Err(cancelled())) {
+                        Ok(data) => {
+                            self.at += data.len() as u64;
                             self.left -= data.len() as u64;
-                            return Poll::Ready(Some(Ok(Frame::data(data))));
+                            Ok(Frame::data(data))
                         }
                         Err(error) => {
                             (self.left, self.trailers) = (0, None);
                             let what =
                                 "the request's body could not be read from its temporary file";
-                            return Poll::Ready(Some(Err(failed(what, error))));
+                            Err(failed(what, error))
                         }
-                    },
-                },
-                Reading::Idle(_) | Reading::Ended => {
-                    return Poll::Ready(
-                        self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))),
-                    );
+                    }));
                 }
-            };
+                Reading::Idle => {
+                    let trailers = self.trailers.take();
+                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+                }
+            }
         }
     }
 }
 
-fn read(mut file: File, len: usize) -> io::Result<(File, Bytes)> {
+/// Reads at a place of the file, whoever else reads it.
+fn read(file: &File, at: u64, len: usize) -> io::Result<Bytes> {
     let mut data = BytesMut::zeroed(len);
-    file.read_exact(&mut data)?;
-    Ok((file, data.freeze()))
+    read_exact_at(file, &mut data, at)?;
+    Ok(data.freeze())
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, data: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, data, at)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut data: &mut [u8], mut at: u64) -> io::Result<()> {
+    while !data.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, data, at)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                data = &mut data[read..];
+                at += read as u64;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The runtime is shutting down.
@@ -195,10 +228,4 @@ fn cancelled() -> io::Error {
 
 fn failed(what: &'static str, error: io::Error) -> Error {
     Error::new(ErrorKind::Spool, what).with_source(error)
-}
-
-/// Makes a file ready to be read from its beginning.
-pub(super) fn rewound(mut file: File) -> Result<File, Error> {
-    file.rewind().map_err(|error| failed("the temporary file could not be read", error))?;
-    Ok(file)
 }

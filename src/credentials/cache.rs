@@ -65,6 +65,9 @@ pub(crate) struct Entry {
     /// When to ask for new ones, and when they expire; `None` if they do not.
     refresh_at: Option<SystemTime>,
     expires_at: Option<SystemTime>,
+    loaded_at: SystemTime,
+    /// Another one for each answer of a provider.
+    serial: u64,
 }
 
 impl CredentialsCache {
@@ -110,6 +113,21 @@ impl CredentialsCache {
     pub fn invalidate(&self) {
         self.shared.invalidations.fetch_add(1, Ordering::SeqCst);
         self.shared.current.store(None);
+    }
+
+    /// Forgets credentials that an origin calls expired, unless others are at hand by now.
+    ///
+    /// False if they came from the provider just now: to ask again would give the same.
+    pub(crate) fn discard(&self, used: &Entry, now: SystemTime) -> bool {
+        let age = now.duration_since(used.loaded_at).unwrap_or_default();
+        if age < Self::RETRY_AFTER {
+            return false;
+        }
+        let current = self.shared.current.load_full();
+        if current.as_ref().is_some_and(|current| current.serial == used.serial) {
+            self.shared.current.compare_and_swap(&current, None);
+        }
+        true
     }
 
     /// The credentials at hand, if they need not be refreshed.
@@ -216,7 +234,10 @@ impl Entry {
                 ));
             }
         };
-        Ok(Self { identity: Identity::new(credentials)?, refresh_at, expires_at })
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let identity = Identity::new(credentials)?;
+        Ok(Self { identity, refresh_at, expires_at, loaded_at: now, serial })
     }
 
     /// The same credentials, to be refreshed a little later.
@@ -226,11 +247,25 @@ impl Entry {
             identity: self.identity.clone(),
             refresh_at: Some(now + pause),
             expires_at: self.expires_at,
+            loaded_at: self.loaded_at,
+            serial: self.serial,
         }
     }
 
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// True if they are valid for longer than that, as is what has no session token.
+    pub(crate) fn outlives(&self, now: SystemTime, time: Duration) -> bool {
+        match self.expires_at {
+            Some(expiry) => expiry.duration_since(now).is_ok_and(|left| left > time),
+            None => self.identity.token().is_none(),
+        }
     }
 
     fn is_valid(&self, now: SystemTime) -> bool {

@@ -213,8 +213,7 @@ fn times(refusal: &Refusal, sent: Option<&Sent>) -> Option<(i64, i64)> {
         i64::try_from(since.as_secs()).ok()
     };
     let signed = sent.map(|sent| sent.time).or_else(|| refusal.time_after(": "))?;
-    let theirs = refusal.time_after("(").and_then(seconds);
-    Some((seconds(signed)?, theirs.or(refusal.time.map(|time| time.secs()))?))
+    Some((seconds(signed)?, seconds(refusal.origin_time()?)?))
 }
 
 fn clock_skew(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {

@@ -53,6 +53,7 @@ mod said;
 mod sent;
 mod texts;
 
+pub(crate) use self::refusal::Mend;
 pub use self::{
     cause::Cause,
     compare::Difference,

@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode, header};
 use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
 use serde_json::Value;
 
+use super::said::Said;
 use crate::sigv4::scope::Timestamp;
 
 /// An answer by which an origin refused a request, as far as it speaks of the signature.
@@ -34,8 +35,18 @@ pub struct Refusal {
     pub(super) region: Option<String>,
     /// The headers that S3 found and the signature does not cover.
     pub(super) headers_not_signed: Option<String>,
-    /// The origin's clock, if the answer comes from there and not from a cache.
-    pub(super) time: Option<DateTime>,
+    /// The origin's clock.
+    time: Option<DateTime>,
+    /// True if a cache has kept the answer, so that no time in it is of now.
+    is_cached: bool,
+}
+
+/// What a client can mend by itself.
+pub(crate) enum Mend {
+    /// Its clock, which should show this time.
+    Clock(SystemTime),
+    /// Its credentials.
+    Credentials,
 }
 
 impl Refusal {
@@ -57,9 +68,9 @@ impl Refusal {
         if refusal.region.is_none() {
             refusal.region = header("x-amz-bucket-region").map(str::to_owned);
         }
-        // A cache's Date is that of the answer it keeps (RFC 9111, section 5.1).
-        let date = header(header::DATE.as_str()).filter(|_| !headers.contains_key(header::AGE));
+        let date = header(header::DATE.as_str());
         refusal.time = refusal.time.or_else(|| DateTime::from_str(date?, Format::HttpDate).ok());
+        refusal.is_cached = headers.contains_key(header::AGE); // RFC 9111, section 5.1
         refusal.take_texts();
         refusal
     }
@@ -148,6 +159,21 @@ impl Refusal {
         self.canonical_request = quoted(canonical);
         self.string_to_sign = to_sign.and_then(quoted);
         self.message = words.trim_end().to_owned();
+    }
+
+    /// What time it was at the origin.
+    pub(super) fn origin_time(&self) -> Option<SystemTime> {
+        let said = self.time_after("(").or_else(|| SystemTime::try_from(self.time?).ok());
+        said.filter(|_| !self.is_cached)
+    }
+
+    /// What would have to be mended for the request to be accepted.
+    pub(crate) fn mend(&self) -> Option<Mend> {
+        match Said::read(self)? {
+            Said::Clock | Said::Url => self.origin_time().map(Mend::Clock),
+            Said::TokenExpired => Some(Mend::Credentials),
+            _ => None,
+        }
     }
 
     /// The time in the message right after `mark`, in the form of `x-amz-date`.

@@ -11,12 +11,19 @@ use http::{Response, StatusCode, response::Parts};
 use http_body::Body;
 use tokio::time::{Sleep, sleep};
 
-use super::{SigningReport, trace::Diagnoses};
+use super::{
+    SigningReport,
+    accepted::{Accepted, Mark},
+    layer::Shared,
+    pending::Pending,
+    plan::Signable,
+    trace::Trace,
+};
 use crate::{
     Origin,
     body::{Held, ResponseBody, into_bytes},
     credentials::Entry,
-    doctor::{Refusal, Sent, diagnose},
+    doctor::{Mend, Refusal, Sent, diagnose},
     sigv4::{
         scope::{Scope, Timestamp},
         signature::{ALGORITHM, ALGORITHM_4A},
@@ -30,40 +37,63 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const FRAME: usize = 16;
 
 /// What is to be done when an answer comes.
-#[derive(Default)]
-pub(super) struct Followup {
+pub(super) struct Followup<S, B> {
     pub(super) report: Option<SigningReport>,
-    pub(super) kept: Option<Kept>,
+    pub(super) kept: Option<Kept<S, B>>,
+    /// Where it is noted whether the origin has accepted the request.
+    pub(super) mark: Option<(Arc<Accepted>, Mark)>,
 }
 
-/// What was signed, as long as it is not known whether that is accepted.
-pub(super) struct Kept {
-    pub(super) canonical_request: Vec<u8>,
-    pub(super) time: SystemTime,
-    pub(super) entry: Arc<Entry>,
+/// What was sent, as long as it is not known whether it is accepted.
+pub(super) struct Kept<S, B> {
+    pub(super) shared: Arc<Shared>,
     pub(super) origin: Origin,
-    pub(super) diagnoses: Arc<Diagnoses>,
+    pub(super) entry: Arc<Entry>,
+    pub(super) time: SystemTime,
+    /// There if refusals are to be diagnosed.
+    pub(super) canonical_request: Option<Vec<u8>>,
+    /// There if it can be sent once more.
+    pub(super) again: Option<(Pending<S>, Signable<B>)>,
 }
 
 /// An answer, or one that has to be read first.
-pub(super) enum Answer<R>
+pub(super) enum Answer<S, B, R>
 where
     R: Body,
 {
     Done(Response<ResponseBody<R>>),
-    Refused(Box<Reading<R>>),
+    Refused(Box<Reading<S, B, R>>),
 }
 
-impl Followup {
-    pub(super) fn take<R>(&mut self, mut response: Response<R>) -> Answer<R>
+/// What is done about a refusal.
+#[expect(clippy::large_enum_variant, reason = "moved once, and rarely")]
+pub(super) enum Outcome<S, B, R>
+where
+    R: Body,
+{
+    HandOn(Response<ResponseBody<R>>),
+    SendAgain(Pending<S>, Signable<B>),
+}
+
+impl<S, B> Followup<S, B> {
+    pub(super) fn none() -> Self {
+        Self { report: None, kept: None, mark: None }
+    }
+
+    pub(super) fn take<R>(&mut self, mut response: Response<R>) -> Answer<S, B, R>
     where
         R: Body,
     {
+        let is_refusal =
+            matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN);
+        match self.mark.take() {
+            Some((accepted, mark)) if is_refusal => accepted.refuse(mark),
+            Some((accepted, mark)) if response.status().as_u16() < 400 => accepted.accept(mark),
+            _ => {}
+        }
         if let Some(report) = self.report.take() {
             response.extensions_mut().insert(report);
         }
-        let is_refusal =
-            matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN);
         match self.kept.take().filter(|_| is_refusal) {
             Some(kept) => Answer::Refused(Box::new(Reading::new(kept, response))),
             None => Answer::Done(response.map(ResponseBody::whole)),
@@ -71,7 +101,7 @@ impl Followup {
     }
 }
 
-impl Kept {
+impl<S, B> Kept<S, B> {
     fn sent(&self) -> Option<Sent> {
         let (options, identity) = (self.origin.options(), self.entry.identity());
         let settings = &options.settings;
@@ -83,18 +113,29 @@ impl Kept {
         let scope = Scope { time: &time, region, service: settings.service() };
         let id = identity.credentials().access_key_id();
         let has_token = identity.token().is_some();
-        let mut sent = Sent::new(&self.canonical_request, algorithm, scope, id, has_token);
+        let canonical = self.canonical_request.as_deref()?;
+        let mut sent = Sent::new(canonical, algorithm, scope, id, has_token);
         sent.in_query = options.presigned.is_some();
         Some(sent)
+    }
+
+    /// Mends what a refusal complains of, so that it is worth to send the request once more.
+    fn mends(&self, refusal: &Refusal) -> bool {
+        let Shared { clock, credentials, .. } = &*self.shared;
+        match refusal.mend() {
+            Some(Mend::Clock(right)) => clock.correct(right),
+            Some(Mend::Credentials) => credentials.discard(&self.entry, clock.now()),
+            None => false,
+        }
     }
 }
 
 /// A refusal whose beginning is read, to be handed on whole.
-pub(super) struct Reading<R>
+pub(super) struct Reading<S, B, R>
 where
     R: Body,
 {
-    kept: Kept,
+    kept: Kept<S, B>,
     head: Parts,
     held: Held<R::Error>,
     /// The same as one text.
@@ -106,11 +147,11 @@ where
     until: Pin<Box<Sleep>>,
 }
 
-impl<R> Reading<R>
+impl<S, B, R> Reading<S, B, R>
 where
     R: Body,
 {
-    fn new(kept: Kept, response: Response<R>) -> Self {
+    fn new(kept: Kept<S, B>, response: Response<R>) -> Self {
         let (head, body) = response.into_parts();
         Self {
             kept,
@@ -129,7 +170,8 @@ where
             match body.as_mut().poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.map_data(into_bytes).into_data() {
                     Ok(data) => {
-                        self.text.extend_from_slice(&data[..data.len().min(LONGEST - self.read)]);
+                        let room = LONGEST - self.read;
+                        self.text.extend_from_slice(&data[..data.len().min(room)]);
                         self.read += data.len().max(FRAME);
                         self.held.frames.push(data);
                     }
@@ -150,14 +192,24 @@ where
         Poll::Ready(())
     }
 
-    /// The answer with what is the matter in its extensions.
-    pub(super) fn finish(mut self) -> Response<ResponseBody<R>> {
+    /// The answer, with what is the matter in its extensions, unless that could be mended.
+    pub(super) fn finish(mut self) -> Outcome<S, B, R> {
         let refusal = Refusal::read(self.head.status, &self.head.headers, &self.text);
-        let sent = self.kept.sent();
-        if let Some(diagnosis) = diagnose(&refusal, sent.as_ref()) {
-            self.kept.diagnoses.log(&diagnosis, &self.kept.origin);
+        let diagnosis = self.kept.sent().and_then(|sent| diagnose(&refusal, Some(&sent)));
+        if let (Some(diagnosis), Some(diagnoses)) = (&diagnosis, &self.kept.shared.diagnoses) {
+            diagnoses.log(diagnosis, &self.kept.origin);
+        }
+        if self.kept.again.is_some()
+            && self.kept.mends(&refusal)
+            && let Some((pending, body)) = self.kept.again.take()
+        {
+            Trace::again(&refusal);
+            return Outcome::SendAgain(pending, body);
+        }
+        if let Some(diagnosis) = diagnosis {
             self.head.extensions.insert(diagnosis);
         }
-        Response::from_parts(self.head, ResponseBody::resumed(self.held, self.body))
+        let body = ResponseBody::resumed(self.held, self.body);
+        Outcome::HandOn(Response::from_parts(self.head, body))
     }
 }

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    answer::{Answer, Followup, Reading},
+    answer::{Answer, Followup, Outcome, Reading},
     pending::Pending,
     plan::Signable,
     trace::Trace,
@@ -52,9 +52,11 @@ pin_project! {
         Collecting { pending: Option<Pending<S>>, #[pin] body: Collect<B> },
         /// The cold way: no credentials at hand, or it is time to refresh them.
         Loading { pending: Option<(Pending<S>, Signable<B>)>, load: Load },
-        Calling { #[pin] response: F, followup: Followup },
+        Calling { #[pin] response: F, followup: Followup<S, B> },
         /// The origin has refused the request and may say why.
-        Reading { answer: Option<Box<Reading<R>>> },
+        Reading { answer: Option<Box<Reading<S, B, R>>> },
+        /// What it complained of was mended, and the inner service is made ready once more.
+        Readying { pending: Option<(Pending<S>, Signable<B>)> },
     }
 }
 
@@ -72,7 +74,7 @@ where
 
 impl<S, B, R> Future for ResponseFuture<S, B, R>
 where
-    S: Service<Request<SignedBody<B>>, Response = Response<R>>,
+    S: Service<Request<SignedBody<B>>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
     B: Body,
     B::Error: Into<BoxError>,
@@ -123,8 +125,18 @@ where
                 }
                 StateProj::Reading { answer } => {
                     ready!(answer.as_mut().expect("taken once").poll(cx));
-                    let answer = answer.take().expect("taken once");
-                    return Poll::Ready(Ok(answer.finish()));
+                    match answer.take().expect("taken once").finish() {
+                        Outcome::HandOn(response) => return Poll::Ready(Ok(response)),
+                        Outcome::SendAgain(pending, body) => {
+                            State::Readying { pending: Some((pending, body)) }
+                        }
+                    }
+                }
+                StateProj::Readying { pending } => {
+                    let (again, _) = pending.as_mut().expect("taken once");
+                    ready!(again.inner.poll_ready(cx)).map_err(Into::into)?;
+                    let (ready, body) = pending.take().expect("taken once");
+                    ready.sign_or_load(body, trace)
                 }
             };
             state.set(next);
@@ -145,6 +157,7 @@ where
             State::Loading { .. } => "loading credentials",
             State::Calling { .. } => "calling the inner service",
             State::Reading { .. } => "reading a refusal",
+            State::Readying { .. } => "waiting to send again",
         };
         f.debug_struct("ResponseFuture").field("state", &state).finish()
     }

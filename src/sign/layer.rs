@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{service::Signing, trace::Diagnoses};
+use super::{accepted::Accepted, service::Signing, trace::Diagnoses};
 use crate::{
     body::BodyBudget, clock::Clock, credentials::CredentialsCache, origin::ResolveOrigin,
     sigv4::Signer,
@@ -62,6 +62,8 @@ pub(super) struct Shared {
     /// There if refusals are to be diagnosed.
     pub(super) diagnoses: Option<Arc<Diagnoses>>,
     pub(super) report: bool,
+    /// There if a refusal for clock or credentials is answered by sending once more.
+    pub(super) recovery: Option<Arc<Accepted>>,
 }
 
 impl SigningLayer {
@@ -81,17 +83,18 @@ impl SigningLayer {
                 credentials: credentials.into(),
                 target: Arc::new(target),
                 signer: Arc::new(Signer::new()),
-                clock: Clock::system(),
+                clock: Clock::system().correctable(),
                 budget: None,
                 diagnoses: None,
                 report: false,
+                recovery: Some(Arc::default()),
             }),
         }
     }
 
     /// Sets the clock by which requests are dated and credentials expire; tests freeze it.
     pub fn with_clock(mut self, clock: Clock) -> Self {
-        Arc::make_mut(&mut self.shared).clock = clock;
+        Arc::make_mut(&mut self.shared).clock = clock.correctable();
         self
     }
 
@@ -140,6 +143,25 @@ impl SigningLayer {
     /// ```
     pub fn with_diagnosis(mut self, diagnosis: bool) -> Self {
         Arc::make_mut(&mut self.shared).diagnoses = diagnosis.then(Arc::default);
+        self
+    }
+
+    /// Sets whether a request is sent a second time if its origin refuses it for the clock or for credentials
+    /// that have expired (it is by default).
+    ///
+    /// The answer, of status 400 or 403, is read as for a [diagnosis](SigningLayer::with_diagnosis). If it says
+    /// that the time of signing is too far from the origin's, the difference is learned from the answer, unless it
+    /// is more than a day or a cache has kept the answer (`age`, RFC 9111, section 5.1), and this layer's requests
+    /// are dated by it from then on. If it says that the credentials have expired, they are forgotten, and the
+    /// provider is asked, unless it was within 5 seconds. Then the request is signed anew and sent once more, whatever its
+    /// method, since what is refused for its signature had no effect. It is not sent a third time, nor a second
+    /// time if its body streams: only a body that is empty, collected or in a temporary file is there still.
+    ///
+    /// A copy of head and body, which shares their bytes, is kept for that until the answer is there, unless
+    /// the origin has accepted these credentials within the last minute and they are valid for longer than the
+    /// widest clock window, 15 minutes: then it has no reason to refuse them.
+    pub fn with_recovery(mut self, recovery: bool) -> Self {
+        Arc::make_mut(&mut self.shared).recovery = recovery.then(Arc::default);
         self
     }
 

@@ -19,6 +19,7 @@
 //! hit in a cache costs no signature: retry, cache, timeout. Limits go outside too: while a slow
 //! client's body is collected, the inner service is held ready.
 
+mod accepted;
 mod answer;
 mod future;
 pub(crate) mod layer;

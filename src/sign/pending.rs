@@ -1,12 +1,13 @@
 //! A request on its way, from its rewritten head to the inner service.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use http::{HeaderValue, Method, Request, header, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{
+    accepted::Mark,
     answer::{Followup, Kept},
     future::State,
     layer::Shared,
@@ -34,13 +35,15 @@ pub(super) struct Pending<S> {
     pub(super) origin: Origin,
     /// There if anyone wants to know.
     pub(super) stopwatch: Option<Stopwatch>,
+    /// True if it was sent once before.
+    pub(super) is_again: bool,
 }
 
 impl<S> Pending<S> {
     /// Takes the body as far as it goes without waiting.
     pub(super) fn start<B, R>(self, body: Planned<B>, trace: &Trace) -> State<S, B, S::Future, R>
     where
-        S: Service<Request<SignedBody<B>>>,
+        S: Service<Request<SignedBody<B>>> + Clone,
         B: Body,
         R: Body,
     {
@@ -53,7 +56,7 @@ impl<S> Pending<S> {
     /// Collects a body when there is room for it.
     fn collect<B, R>(mut self, body: Collect<B>) -> State<S, B, S::Future, R>
     where
-        S: Service<Request<SignedBody<B>>>,
+        S: Service<Request<SignedBody<B>>> + Clone,
         B: Body,
         R: Body,
     {
@@ -71,7 +74,7 @@ impl<S> Pending<S> {
         trace: &Trace,
     ) -> State<S, B, S::Future, R>
     where
-        S: Service<Request<SignedBody<B>>>,
+        S: Service<Request<SignedBody<B>>> + Clone,
         B: Body,
         R: Body,
     {
@@ -92,57 +95,86 @@ impl<S> Pending<S> {
     pub(super) fn call<B, R>(
         mut self,
         entry: Arc<Entry>,
-        body: Signable<B>,
+        mut body: Signable<B>,
         trace: &Trace,
     ) -> State<S, B, S::Future, R>
     where
-        S: Service<Request<SignedBody<B>>>,
+        S: Service<Request<SignedBody<B>>> + Clone,
         B: Body,
         R: Body,
     {
         if let Some(stopwatch) = &mut self.stopwatch {
             stopwatch.loaded();
         }
-        let said = body.said();
-        let mut followup = Followup::default();
-        match self.sign(entry, body, &mut followup.kept) {
-            Ok((body, len)) => {
-                if let Some(mut stopwatch) = self.stopwatch {
-                    let report = stopwatch.signed(said, len);
-                    trace.signed(report);
-                    followup.report = self.shared.report.then(|| stopwatch.into_report());
-                }
-                let request = Request::from_parts(self.parts, body);
-                State::Calling { response: self.inner.call(request), followup }
+        let (time, said) = (self.shared.clock.now(), body.said());
+        let mark = Mark::new(&self.origin, &entry, time);
+        let again = match &self.shared.recovery {
+            Some(accepted) if !self.is_again && !accepted.vouches_for(mark, &entry, time) => {
+                body.again().map(|body| (self.again(), body))
             }
-            Err(error) => State::Failed { error: Some(error) },
+            _ => None,
+        };
+        let mut text = self.shared.diagnoses.is_some().then(|| Vec::with_capacity(TEXT));
+        let (body, len) = match self.sign(&entry, time, body, text.as_mut()) {
+            Ok(signed) => signed,
+            Err(error) => return State::Failed { error: Some(error) },
+        };
+        let recovery = self.shared.recovery.clone();
+        let mut followup =
+            Followup { mark: recovery.map(|accepted| (accepted, mark)), ..Followup::none() };
+        if let Some(mut stopwatch) = self.stopwatch {
+            trace.signed(stopwatch.signed(said, len));
+            followup.report = self.shared.report.then(|| stopwatch.into_report());
+        }
+        if again.is_some() || text.is_some() {
+            let (shared, origin) = (self.shared, self.origin);
+            followup.kept =
+                Some(Kept { shared, origin, entry, time, canonical_request: text, again });
+        }
+        let request = Request::from_parts(self.parts, body);
+        State::Calling { response: self.inner.call(request), followup }
+    }
+
+    /// The same request, to be signed anew; its service has yet to be made ready.
+    fn again(&self) -> Self
+    where
+        S: Clone,
+    {
+        Self {
+            inner: self.inner.clone(),
+            shared: self.shared.clone(),
+            parts: self.parts.clone(),
+            origin: self.origin.clone(),
+            stopwatch: self.stopwatch.as_ref().map(|_| Stopwatch::start(self.origin.clone())),
+            is_again: true,
         }
     }
 
-    /// The signed body and the length of what is in it; what was signed is kept if it may be asked for.
+    /// The signed body and the length of what is in it, in bytes.
     fn sign<B>(
         &mut self,
-        entry: Arc<Entry>,
+        entry: &Entry,
+        now: SystemTime,
         body: Signable<B>,
-        kept: &mut Option<Kept>,
+        mut text: Option<&mut Vec<u8>>,
     ) -> Result<(SignedBody<B>, Option<u64>), Error>
     where
         B: Body,
     {
         let Self { parts, origin, shared, .. } = self;
         let (signer, options) = (&shared.signer, origin.options());
-        let (settings, now) = (&options.settings, shared.clock.now());
-        let mut text = shared.diagnoses.is_some().then(|| Vec::with_capacity(TEXT));
+        let settings = &options.settings;
         let params =
             |payload: Payload| SigningParams::new(settings, entry.identity(), payload, now);
         let empty = Payload::from(PayloadHash::EMPTY);
-        let signed = match body {
+        Ok(match body {
             Signable::Whole(body, payload) => {
                 announce(parts, body.len());
-                let (params, text) = (params(payload), text.as_mut());
                 match options.presigned {
-                    None => signer.sign_keeping(parts, &params, text)?,
-                    Some(expires) => signer.presign_keeping(parts, &params, expires, text)?,
+                    None => signer.sign_keeping(parts, &params(payload), text)?,
+                    Some(expires) => {
+                        signer.presign_keeping(parts, &params(payload), expires, text)?;
+                    }
                 }
                 let len = body.len();
                 (body, len)
@@ -155,20 +187,15 @@ impl<S> Pending<S> {
                     let name = HeaderValue::from_static(checksum.header_name());
                     parts.headers.insert(X_AMZ_TRAILER, name);
                 }
-                let chunks = signer.sign_chunked(parts, &params(empty), framing, text.as_mut())?;
+                let chunks = signer.sign_chunked(parts, &params(empty), framing, text.take())?;
                 (SignedBody::chunked(body, framing, chunks, size, decoded), Some(decoded))
             }
             Signable::Framed { body, framing } => {
                 announce(parts, body.size_hint().exact());
-                signer.sign_chunked(parts, &params(empty), framing, text.as_mut())?;
+                signer.sign_chunked(parts, &params(empty), framing, text.take())?;
                 (SignedBody::streamed(body), None)
             }
-        };
-        if let (Some(canonical_request), Some(diagnoses)) = (text, &shared.diagnoses) {
-            let (origin, diagnoses) = (origin.clone(), diagnoses.clone());
-            *kept = Some(Kept { canonical_request, time: now, entry, origin, diagnoses });
-        }
-        Ok(signed)
+        })
     }
 }
 

@@ -29,6 +29,17 @@ pub(super) enum Signable<B> {
 }
 
 impl<B> Signable<B> {
+    /// The same, to be sent once more, if the body is at hand as a whole.
+    pub(super) fn again(&mut self) -> Option<Self>
+    where
+        B: Body,
+    {
+        match self {
+            Self::Whole(body, payload) => Some(Self::Whole(body.again()?, *payload)),
+            Self::Chunks { .. } | Self::Framed { .. } => None,
+        }
+    }
+
     /// What the signature says of it, in a word for reports.
     pub(super) fn said(&self) -> &'static str {
         match self {

@@ -90,7 +90,7 @@ fn prepare<S, B, R>(
     trace: &Trace,
 ) -> Result<State<S, B, S::Future, R>, Error>
 where
-    S: Service<Request<SignedBody<B>>>,
+    S: Service<Request<SignedBody<B>>> + Clone,
     B: Body,
     R: Body,
 {
@@ -106,13 +106,14 @@ where
     origin::rewrite(&mut parts, &destination, signs)?;
     let Some(plan) = plan else {
         let request = Request::from_parts(parts, SignedBody::streamed(body));
-        let followup = Followup::default();
+        let followup = Followup::none();
         return Ok(State::Calling { response: inner.call(request), followup });
     };
     let body = plan::carry_out(plan, body, options.body_limit, &parts.headers)?;
     let origin = destination.origin;
     let stopwatch = (shared.report || trace.is_on()).then(|| Stopwatch::start(origin.clone()));
-    let pending = Pending { inner, shared: shared.clone(), parts, origin, stopwatch };
+    let shared = shared.clone();
+    let pending = Pending { inner, shared, parts, origin, stopwatch, is_again: false };
     Ok(pending.start(body, trace))
 }
 

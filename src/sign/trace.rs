@@ -3,7 +3,11 @@
 use http::Method;
 
 use super::SigningReport;
-use crate::{Origin, doctor::Diagnosis, error::Error};
+use crate::{
+    Origin,
+    doctor::{Diagnosis, Refusal},
+    error::Error,
+};
 
 /// The span of one request, from its first step to its answer; what the inner service logs is in it.
 #[cfg(feature = "tracing")]
@@ -52,6 +56,10 @@ impl Trace {
         tracing::debug!("request signed");
     }
 
+    pub(super) fn again(refusal: &Refusal) {
+        tracing::debug!(code = refusal.code(), "request is signed anew and sent again");
+    }
+
     pub(super) fn failed(error: &Error) {
         tracing::debug!(kind = ?error.kind(), %error, "request not sent");
     }
@@ -70,6 +78,8 @@ impl Trace {
     }
 
     pub(super) fn signed(&self, _: &SigningReport) {}
+
+    pub(super) fn again(_: &Refusal) {}
 
     pub(super) fn failed(_: &Error) {}
 }
