@@ -65,7 +65,8 @@ async fn a_refusal_reaches_the_caller_whole() {
         let response = answer(diagnosed(), 403, script).await;
         assert_eq!(cause(&response), Some(Cause::RouteMissing));
         let body = response.into_body();
-        assert_eq!(body.size_hint().exact(), Some(len));
+        assert_eq!(body.size_hint().exact(), (!with_trailers).then_some(len));
+        assert_eq!(body.size_hint().lower(), len);
         assert!(!body.is_end_stream());
         let collected = body.collect().await.expect("a body");
         assert_eq!(collected.trailers(), with_trailers.then_some(&trailers));
@@ -105,6 +106,7 @@ async fn a_refusal_that_fails_fails_for_the_caller() {
     let response = answer(diagnosed(), 403, script).await;
     assert_eq!(cause(&response), Some(Cause::RouteMissing));
     let mut body = response.into_body();
+    assert_eq!(body.size_hint().upper(), None, "or what is there passes for the whole");
     let first = body.frame().await.expect("a frame").expect("read").into_data().expect("data");
     assert_eq!(first, REFUSAL);
     assert!(!body.is_end_stream());

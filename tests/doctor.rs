@@ -319,6 +319,38 @@ async fn what_is_accepted_is_not_diagnosed() {
     assert!(response.extensions().get::<Diagnosis>().is_none());
 }
 
+/// What a hostile origin says cannot forge a log's line, and what was put into a path is not shown.
+#[test]
+fn what_is_said_of_an_answer_cannot_disturb_a_log() {
+    let sent = Sent::read(&signed("execute-api", &credentials()), None).expect("signed");
+    let derived = |head: &str| {
+        format!(
+            "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{head}\nhost:{HOST}\n\nhost\n\
+             UNSIGNED-PAYLOAD</CanonicalRequest></Error>"
+        )
+    };
+    let name = "a\\n2026 WARN FORGED \\u001b[31m";
+    let long = "&a=1".repeat(20_000);
+    for body in [
+        format!(
+            "{{\"message\":\"The request signature we calculated does not match the signature you provided \
+             (\\\"{name}\\\" is signed and not present)\"}}"
+        ),
+        derived("G\u{1b}]0;pwned\u{7}\n/\n"),
+        derived(&format!("GET\n/prod/orders%253Fapi_key%253Dhunter2\n{long}")),
+        derived("GET\n/prod/orders\na=1&b=2&hunter2="),
+        derived(&format!("{}\n/\n", "G".repeat(60_000))),
+    ] {
+        for sent in [Some(&sent), None] {
+            let diagnosis = diagnose(&refusal(403, None, &body), sent).expect("a mismatch");
+            let shown = diagnosis.to_string();
+            let shown = shown + &format!("{:?}", diagnosis.differences());
+            assert!(!shown.contains(char::is_control) && !shown.contains("FORGED"), "{shown}");
+            assert!(!shown.contains("hunter2") && shown.len() < 3000, "{shown}");
+        }
+    }
+}
+
 /// A signed request, and its texts.
 fn signed(service: &str, key: &Credentials) -> Parts {
     let url = format!("https://{HOST}/prod/orders?b=2&a=1");
@@ -556,7 +588,7 @@ fn answers_in_the_shapes_of_aws_are_read() {
                 r#"{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}"#,
             ),
             Cause::NotAllowed,
-            "not allowed to do this",
+            "if it saw a signature at all",
         ),
         (
             "execute-api",
@@ -566,7 +598,7 @@ fn answers_in_the_shapes_of_aws_are_read() {
                 r#"{"Message":"User: arn:aws:iam::123456789012:user/a is not authorized to perform: execute-api:Invoke on resource: arn:aws:execute-api:us-east-1:********9012:abc123/prod/GET/orders"}"#,
             ),
             Cause::NotAllowed,
-            "not allowed to do this",
+            "a policy does not allow this",
         ),
         (
             "bedrock-runtime",
@@ -664,8 +696,84 @@ fn answers_in_the_shapes_of_aws_are_read() {
             Cause::AuthorizationChanged,
             "did not arrive in the form",
         ),
+        (
+            "ec2",
+            (
+                400,
+                None,
+                "<Response><Errors><Error><Code>RequestExpired</Code><Message>Request has expired.</Message></Error></Errors></Response>",
+            ),
+            Cause::ClockSkew,
+            "too far from the time of signing",
+        ),
+        (
+            "s3",
+            (403, None, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"),
+            Cause::NotAllowed,
+            "if it saw a signature at all",
+        ),
+        (
+            "s3",
+            (
+                403,
+                None,
+                "<Error><Code>AccessDenied</Code><Message>AWS authentication requires a valid Date or x-amz-date header</Message></Error>",
+            ),
+            Cause::HeaderDropped,
+            "header x-amz-date was signed",
+        ),
+        (
+            "s3",
+            (
+                403,
+                None,
+                "<Error><Code>SignatureDoesNotMatch</Code><AWSAccessKeyId>AKIDOTHER</AWSAccessKeyId></Error>",
+            ),
+            Cause::AuthorizationChanged,
+            "something signs again",
+        ),
+        (
+            "appsync",
+            (
+                401,
+                None,
+                r#"{"errors":[{"errorType":"UnrecognizedClientException","message":"The security token included in the request is invalid."}]}"#,
+            ),
+            Cause::UnknownKey,
+            "does not know the access key",
+        ),
+        (
+            "es",
+            (
+                403,
+                None,
+                r#"{"Message":"User: anonymous is not authorized to perform: es:ESHttpGet"}"#,
+            ),
+            Cause::NotSigned,
+            "takes the caller for anonymous",
+        ),
+        (
+            "es",
+            (
+                403,
+                None,
+                r#"{"message":"Credential should be scoped to a valid day, region and service."}"#,
+            ),
+            Cause::WrongService,
+            "the origin is of \"execute-api\"",
+        ),
+        (
+            "s3",
+            (
+                400,
+                None,
+                "<Error><Code>AuthorizationHeaderMalformed</Code><Message>The authorization header is malformed; incorrect service \"execute-api\". This endpoint belongs to \"s3\".</Message></Error>",
+            ),
+            Cause::WrongService,
+            "signed for service \"s3\"",
+        ),
     ];
-    let mut named = std::collections::BTreeSet::new();
+    let mut named = std::collections::HashSet::new();
     for &(service, (status, header, body), cause, said) in rows {
         let head = signed(service, &credentials());
         let sent = Sent::read(&head, None).expect("signed");
@@ -705,6 +813,16 @@ fn what_does_not_speak_of_signatures_is_no_matter_for_the_doctor() {
         r#"{"error":"quota exceeded","code":403}"#,
         r#"{"message":"Invalid request body"}"#,
         r#"{"__type":"ValidationException","message":"1 validation error detected"}"#,
+        r#"{"error":{"code":"InvalidToken","message":"CSRF token"}}"#,
+        r#"{"items":[{"code":"ExpiredToken"}]}"#,
+        r#"{"code":"AccessDenied"}"#,
+        r#"{"code":"BadDigest"}"#,
+        r#"{"code":"AuthFailure","message":"wrong password"}"#,
+        r#"{"code":"ForbiddenException","message":"Forbidden"}"#,
+        r#"{"message":"this API token must be scoped to this project"}"#,
+        r#"{"message":"The provided token has expired."}"#,
+        r#"{"message":"Request has expired, please submit the form again"}"#,
+        r#"{"message":"Webhook: Signature expired"}"#,
         "<html><body><h1>403 ERROR</h1></body></html>",
         "<Error><Code>NoSuchBucketPolicy</Code><Message>The bucket policy does not exist</Message></Error>",
         "<Error><Code>SignatureDoes",

@@ -126,7 +126,9 @@ where
         let Some(held) = &self.first else { return rest };
         let mut size = SizeHint::default();
         size.set_lower(rest.lower() + held.frames.len());
-        if let Some(upper) = rest.upper() {
+        // Who is told the length of a body sends no trailers, and takes what fails after it for whole.
+        let ends_plainly = held.error.is_none() && !held.frames.has_trailers();
+        if let Some(upper) = rest.upper().filter(|_| ends_plainly) {
             size.set_upper(upper + held.frames.len());
         }
         size

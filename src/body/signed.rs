@@ -121,6 +121,10 @@ impl Frames {
         self.len
     }
 
+    pub(super) fn has_trailers(&self) -> bool {
+        self.trailers.is_some()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0 && self.trailers.is_none()
     }

@@ -31,7 +31,7 @@ const REDACTED: &str = "[redacted]";
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// All differences, the most telling first.
-pub(super) fn compare(signed: &Texts<'_>, derived: &Texts<'_>) -> Vec<Difference> {
+pub(super) fn compare(signed: &Texts<'_>, derived: &Texts<'_>, service: &str) -> Vec<Difference> {
     let mut found = Vec::new();
     if signed.signed_headers != derived.signed_headers {
         let (ours, theirs) = (shown(signed.signed_headers), shown(derived.signed_headers));
@@ -51,7 +51,7 @@ pub(super) fn compare(signed: &Texts<'_>, derived: &Texts<'_>) -> Vec<Difference
         found.push(difference(Cause::MethodChanged, "method", ours, theirs, sentence));
     }
     if signed.path != derived.path {
-        found.push(path(signed.path, derived.path));
+        found.push(path(signed.path, derived.path, service));
     }
     found.extend(query(signed.query, derived.query));
     let headers = signed.headers.iter().filter_map(|(name, value)| header(name, value, derived));
@@ -60,9 +60,7 @@ pub(super) fn compare(signed: &Texts<'_>, derived: &Texts<'_>) -> Vec<Difference
         found.push(payload(signed.payload, derived.payload));
     }
     // Where something signs again, the rest follows from that.
-    found.sort_by_key(|difference| {
-        (difference.cause != Cause::AuthorizationChanged, difference.cause)
-    });
+    found.sort_by_key(|found| (found.cause != Cause::AuthorizationChanged, found.cause as usize));
     found
 }
 
@@ -76,8 +74,8 @@ fn difference(
     Difference { cause, part: part.into(), signed, derived, sentence }
 }
 
-fn path(signed: &str, derived: &str) -> Difference {
-    let (ours, theirs) = (shown(signed), shown(derived));
+fn path(signed: &str, derived: &str, service: &str) -> Difference {
+    let (ours, theirs) = (shown_path(signed), shown_path(derived));
     let (cause, what) = if decoded(signed) == derived {
         (Cause::PathEncoding, "the path was encoded once less when the origin derived it")
     } else if decoded(derived) == signed {
@@ -87,7 +85,9 @@ fn path(signed: &str, derived: &str) -> Difference {
     } else if fold(signed) == fold(derived) {
         (Cause::PathChanged, "dot segments or doubled slashes of the path were folded on the way")
     } else if is_behind_a_segment(signed, derived) {
-        (Cause::StageMissing, "the origin has one segment in front of the path that was signed")
+        let stage = service == "execute-api";
+        let cause = if stage { Cause::StageMissing } else { Cause::PathChanged };
+        (cause, "the origin has one segment in front of the path that was signed")
     } else if is_behind_a_segment(derived, signed) {
         (Cause::PathChanged, "the first segment of the path was taken off on the way")
     } else {
@@ -106,8 +106,18 @@ fn is_behind_a_segment(path: &str, long: &str) -> bool {
     }
 }
 
+/// More parameters than this are not compared one by one: an answer could have many thousands.
+const MOST_PAIRS: usize = 500;
+
 fn query(signed: &str, derived: &str) -> Option<Difference> {
-    let (ours, theirs) = (pairs(signed), unredacted(pairs(derived), &pairs(signed)));
+    let (ours, theirs) = (pairs(signed), pairs(derived));
+    if ours.len().max(theirs.len()) > MOST_PAIRS {
+        let sentence = "the query was changed on the way".to_owned();
+        let (own, others) = (format!("{} bytes", signed.len()), format!("{} bytes", derived.len()));
+        return (signed != derived)
+            .then(|| difference(Cause::QueryChanged, "query", own, others, sentence));
+    }
+    let theirs = unredacted(theirs, &ours);
     if ours == theirs {
         return None;
     }
@@ -129,22 +139,24 @@ fn query(signed: &str, derived: &str) -> Option<Difference> {
         (Cause::QueryOrder, "the parameters of the query were put into another order".to_owned())
     } else if plain(&ours) == plain(&theirs) {
         let other = ours.iter().find(|pair| !theirs.contains(pair));
-        let name = other.map_or("", |(key, _)| *key);
-        let sentence =
-            format!("the query was encoded in another way, parameter {} first", shown(name));
+        let sentence = format!(
+            "the query was encoded in another way, {} first",
+            other.map_or_else(String::new, name)
+        );
         (Cause::QueryEncoding, sentence)
     } else {
         let lacks = |pairs: &[(&str, &str)], name: &str| !pairs.iter().any(|(key, _)| *key == name);
         let dropped = ours.iter().find(|(key, _)| lacks(&theirs, key));
         let added = theirs.iter().find(|(key, _)| lacks(&ours, key));
-        let other = ours.iter().find(|pair| !theirs.contains(pair));
-        let (name, happened) = match (dropped, added, other) {
-            (Some((key, _)), ..) => (*key, "dropped"),
-            (None, Some((key, _)), _) => (*key, "added"),
-            (None, None, other) => (other.map_or("", |(key, _)| *key), "changed"),
+        let other =
+            ours.iter().chain(&theirs).find(|pair| !ours.contains(pair) || !theirs.contains(pair));
+        let (pair, happened) = match (dropped, added, other) {
+            (Some(pair), ..) => (Some(pair), "dropped"),
+            (None, Some(pair), _) => (Some(pair), "added"),
+            (None, None, other) => (other, "changed"),
         };
-        let sentence = format!("parameter {} of the query was {happened} on the way", shown(name));
-        (Cause::QueryChanged, sentence)
+        let pair = pair.map_or_else(|| "a parameter".to_owned(), name);
+        (Cause::QueryChanged, format!("{pair} of the query was {happened} on the way"))
     };
     Some(difference(cause, "query", shown_ours, shown_theirs, sentence))
 }
@@ -231,6 +243,15 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
+/// A path, up to where a query would begin: a `?` that was encoded on the way makes one a part of it.
+pub(super) fn shown_path(path: &str) -> String {
+    let lower = path.to_ascii_lowercase();
+    match ["?", "%3f", "%253f"].iter().filter_map(|mark| lower.find(mark)).min() {
+        Some(end) => format!("{} and {} bytes", shown(&path[..end]), path.len() - end),
+        None => shown(path),
+    }
+}
+
 /// A header's value, if it is one that never holds a secret.
 fn value(name: &str, text: &str) -> String {
     let is_open = matches!(
@@ -260,8 +281,19 @@ fn value(name: &str, text: &str) -> String {
     }
 }
 
+/// A parameter by its name, unless that is all it has: then it may be a secret.
+fn name((key, value): &(&str, &str)) -> String {
+    match value.is_empty() {
+        true => format!("a parameter without a value, of {} bytes,", key.len()),
+        false => format!("parameter {}", shown(key)),
+    }
+}
+
 /// The parameters, of each value the length.
 fn lengths(pairs: &[(&str, &str)]) -> String {
-    let pair = |(key, value): &(&str, &str)| format!("{key}=({} bytes)", value.len());
+    let pair = |(key, value): &(&str, &str)| match value.is_empty() {
+        true => format!("({} bytes)", key.len()),
+        false => format!("{key}=({} bytes)", value.len()),
+    };
     shown(&pairs.iter().map(pair).collect::<Vec<_>>().join("&"))
 }

@@ -4,7 +4,7 @@ use http::HeaderName;
 
 use super::{
     Cause, Difference, Refusal, Sent,
-    compare::{compare, shown},
+    compare::{compare, shown, shown_path},
     said::Said,
     texts::Texts,
 };
@@ -73,31 +73,44 @@ impl fmt::Display for Diagnosis {
 #[must_use]
 pub fn diagnose(refusal: &Refusal, sent: Option<&Sent>) -> Option<Diagnosis> {
     let new = |cause, sentence: &str| Some(Diagnosis::new(cause, sentence));
-    let service = sent.map(|sent| &*sent.service);
-    match Said::read(refusal)? {
+    let fronts_routes = sent.is_none_or(|sent| sent.service == "execute-api");
+    let (in_query, has_token) = sent.map_or((true, false), |sent| (sent.in_query, sent.has_token));
+    match Said::read(refusal, sent)? {
         Said::Mismatch => Some(mismatch(refusal, sent)),
-        Said::Clock if sent.is_some_and(|sent| sent.in_query) && refusal.says("expired") => {
+        Said::Clock if sent.is_some() && in_query && refusal.says("expired") => {
             Some(url_expired(refusal, sent))
         }
         Said::Clock => Some(clock_skew(refusal, sent)),
         Said::Url => Some(url_expired(refusal, sent)),
-        Said::Scope => Some(scope(refusal, sent)),
-        Said::NotSigned => match service {
-            Some("execute-api") => new(
-                Cause::RouteMissing,
-                "API Gateway has no route for this path and method in this stage, which it answers as if the \
-                 signature were missing",
-            ),
-            Some(_) => new(
-                Cause::NotSigned,
-                "the request was signed, and its signature did not reach the origin",
-            ),
-            None => new(
-                Cause::NotSigned,
-                "the origin found no signature; API Gateway says so, too, where it has no route for the path \
-                 and method",
-            ),
+        Said::Expired if in_query => Some(url_expired(refusal, sent)),
+        // EC2 and its like say the same of the time of signing and of the credentials.
+        Said::Expired => match times(refusal, sent) {
+            Some((signed, theirs)) if has_token && signed.abs_diff(theirs) < 300 => {
+                new(Cause::TokenExpired, "the credentials have expired")
+            }
+            _ => Some(clock_skew(refusal, sent)),
         },
+        Said::Scope => Some(scope(refusal, sent)),
+        Said::NotSigned if refusal.says("nonymous") => new(
+            Cause::NotSigned,
+            "the origin takes the caller for anonymous: no signature reached it, or this route verifies none, \
+             and its policy lets in no strangers",
+        ),
+        Said::NotSigned if fronts_routes => {
+            let cause = if sent.is_some() { Cause::RouteMissing } else { Cause::NotSigned };
+            new(
+                cause,
+                "no signature reached the origin, or it is API Gateway and has no route for this path and method \
+                 in this stage: it answers both alike",
+            )
+        }
+        Said::NotSigned => new(
+            Cause::NotSigned,
+            "the request was signed, and its signature did not reach the origin",
+        ),
+        Said::NotDated => {
+            new(Cause::HeaderDropped, "header x-amz-date was signed and did not reach the origin")
+        }
         Said::UnknownKey => {
             let lacks_token =
                 |sent: &Sent| sent.access_key_id.starts_with("ASIA") && !sent.has_token;
@@ -129,26 +142,30 @@ pub fn diagnose(refusal: &Refusal, sent: Option<&Sent>) -> Option<Diagnosis> {
             Cause::AuthorizationChanged,
             "the signature did not arrive in the form in which it was sent, or another one is beside it",
         ),
-        Said::Forbidden if service.is_none_or(|service| service == "execute-api") => new(
+        Said::Forbidden if fronts_routes => new(
             Cause::StageMissing,
-            "API Gateway refused the request before it looked at its signature, as it does where the path does \
-             not begin with a stage of the API",
+            "API Gateway says no more than that it forbids the request, as it does where the path does not begin \
+             with a stage of the API",
         ),
-        Said::NotAllowed if refusal.says("User: anonymous") => new(
-            Cause::NotSigned,
-            "the origin takes the caller for anonymous: no signature reached it, or this route verifies none, \
-             and its policy lets in no strangers",
-        ),
-        Said::Forbidden | Said::NotAllowed => new(
+        Said::NotAllowed => new(
             Cause::NotAllowed,
-            "the origin says that the caller is not allowed to do this, and nothing of the signature",
+            "the origin knows the caller by the signature, and a policy does not allow this",
+        ),
+        Said::Forbidden | Said::Denied => new(
+            Cause::NotAllowed,
+            "the origin does not allow this to the caller that it saw, if it saw a signature at all",
         ),
     }
 }
 
+const SIGNED_AGAIN: &str =
+    "the origin received another signature than was sent: something signs again";
+
 fn mismatch(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
     let absent = refusal.quoted_before(" is signed and not present");
-    if let Some(name) = absent.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
+    if let Some(name) = absent.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        && sent.is_none_or(|sent| sent.covers(&name))
+    {
         let sentence = format!("header {name} was signed and did not reach the origin");
         return Diagnosis::new(Cause::HeaderDropped, sentence);
     }
@@ -157,8 +174,10 @@ fn mismatch(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
     if let (Some(given), Some(own)) = (&refusal.signature_provided, &sent.signature)
         && given != own
     {
-        let sentence = "the origin received another signature than was sent: something signs again";
-        return Diagnosis::new(Cause::AuthorizationChanged, sentence);
+        return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
+    }
+    if refusal.access_key_id.as_ref().is_some_and(|id| *id != sent.access_key_id) {
+        return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
     let (ours, theirs) = (sent.string_to_sign.as_deref(), refusal.string_to_sign.as_deref());
     let lines = |text: Option<&str>| text.map(|text| text.trim_end().replace('\r', ""));
@@ -166,12 +185,12 @@ fn mismatch(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
         return Diagnosis::new(
             Cause::WrongSecret,
             "the origin derived what was signed, to the letter, so the secret access key is not that of the \
-             access key id",
+             access key id, if nothing has changed the signature itself",
         );
     }
     let own = Texts::read(&sent.canonical_request);
     let differences = match (&own, &derived) {
-        (Some(own), Some(derived)) => compare(own, derived),
+        (Some(own), Some(derived)) => compare(own, derived, &sent.service),
         _ => Vec::new(),
     };
     if let Some(first) = differences.first() {
@@ -180,9 +199,7 @@ fn mismatch(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
     }
     let scope = theirs.and_then(|text| text.split('\n').nth(2)).map(str::trim_end);
     if scope.is_some_and(|scope| scope != sent.scope()) {
-        let sentence =
-            "the origin received another credential scope than was sent: something signs again";
-        return Diagnosis::new(Cause::AuthorizationChanged, sentence);
+        return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
     if derived.is_some() && sent.has_token && ours.is_some() && theirs.is_some() {
         // A verifier may blot the token out, and then the hash alone tells.
@@ -203,8 +220,8 @@ fn seen(derived: Option<&Texts<'_>>) -> String {
         Some(texts) => format!(
             "the signature does not match what the origin derived: {} {} for host {}, signed headers {}, \
              payload {}",
-            texts.method,
-            shown(texts.path),
+            shown(texts.method),
+            shown_path(texts.path),
             shown(texts.header("host").unwrap_or_default()),
             shown(texts.signed_headers),
             shown(texts.payload),
@@ -251,33 +268,36 @@ fn url_expired(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
 }
 
 fn scope(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
-    if refusal.says("Date in Credential scope") {
+    if refusal.says("Date in Credential scope") || refusal.says("not scoped to the day") {
         let sentence = "the request was signed for another day than that of its x-amz-date";
         return Diagnosis::new(Cause::WrongRegion, sentence);
     }
     let host = sent.and_then(|sent| Texts::read(&sent.canonical_request)?.header("host"));
     let told = host.and_then(|host| SigningSettings::infer(host.split(':').next()?).ok());
+    let told = told.as_ref();
     let (own_service, own_region) = sent.map_or(("", ""), |sent| (&*sent.service, &*sent.region));
-    let service = refusal.quoted_after("correct service: ");
-    let is_service = service.is_some()
-        || refusal.says("scoped to service")
-        || !refusal.says("region")
-            && refusal.region.is_none()
-            && told.as_ref().is_some_and(|told| told.service() != own_service);
-    let (cause, what, own, right) = match is_service {
-        true => {
-            let right = service.or(told.as_ref().map(SigningSettings::service));
-            (Cause::WrongService, "service", own_service, right)
-        }
-        false => {
-            let right = refusal.region.as_deref().or(refusal.quoted_after("expecting "));
-            let right = right.or(told.as_ref().map(SigningSettings::region));
-            (Cause::WrongRegion, "region", own_region, right)
-        }
+    let of_service = ["to correct service", "to service", "incorrect service"];
+    let of_service = of_service.iter().any(|words| refusal.says(words));
+    let of_region = ["valid region", "valid Region", "to region", "expecting '"];
+    let of_region = of_region.iter().any(|words| refusal.says(words)) || refusal.region.is_some();
+    // Where the answer leaves it open, the host may tell.
+    let is_service = of_service
+        || !of_region
+            && told.is_some_and(|told| own_service != "" && told.service() != own_service);
+    let (cause, what, own, right) = if is_service {
+        let said = refusal.quoted_after("correct service: ");
+        (Cause::WrongService, "service", own_service, said.or(told.map(SigningSettings::service)))
+    } else {
+        let said = refusal.region.as_deref().or(refusal.quoted_after("expecting "));
+        (Cause::WrongRegion, "region", own_region, said.or(told.map(SigningSettings::region)))
     };
     // Where the origin goes by another name than its host tells, only that it is another one is known.
     let right = right.filter(|right| *right != own);
     let sentence = match (own, right) {
+        (own, None) if !of_service && !of_region => {
+            let scope = if own.is_empty() { "a scope" } else { "a service, a region or a day" };
+            format!("the request was signed for {scope} that is not the origin's")
+        }
         ("", None) => format!("the request was signed for a {what} that is not the origin's"),
         ("", Some(right)) => format!("the request was not signed for {what} {}", shown(right)),
         (own, None) => {

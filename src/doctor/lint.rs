@@ -94,7 +94,7 @@ pub enum LintRule {
     /// 8.3.1).
     Http2Host,
     /// Plain http to a host of AWS: whoever reads the request can send it again, and has the session
-    /// token and the body. Most endpoints refuse or redirect it.
+    /// token and the body.
     PlainHttp,
     /// The signed host has a port that is a default: clients and servers leave it out (RFC 9110,
     /// section 7.2), so the host derived is another.

@@ -5,15 +5,15 @@ use http::{HeaderMap, StatusCode, header};
 use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
 use serde_json::Value;
 
-use super::said::Said;
+use super::Cause;
 use crate::sigv4::scope::Timestamp;
 
 /// An answer by which an origin refused a request, as far as it speaks of the signature.
 ///
 /// The shapes are those of API Gateway and of the services with a JSON protocol (`message`, `__type`,
 /// `x-amzn-errortype`), of those with an XML or query protocol (`Code`, `Message`), and of Amazon S3, whose
-/// `SignatureDoesNotMatch` has the texts it derived in elements of their own. What is cut off or in none of
-/// these shapes is taken for a message as it stands.
+/// `SignatureDoesNotMatch` has the texts it derived in elements of their own. JSON that is cut off, and what has
+/// none of these shapes, is taken for a message as it stands.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
@@ -23,14 +23,17 @@ use crate::sigv4::scope::Timestamp;
 /// let refusal = Refusal::read(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
 /// assert_eq!(refusal.code(), Some("ExpiredTokenException"));
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Refusal {
-    pub(super) status: StatusCode,
+    status: StatusCode,
     pub(super) code: String,
+    /// True if the code is where AWS's services have theirs, and applications have none.
+    pub(super) is_awss: bool,
     pub(super) message: String,
     pub(super) canonical_request: Option<String>,
     pub(super) string_to_sign: Option<String>,
     pub(super) signature_provided: Option<String>,
+    pub(super) access_key_id: Option<String>,
     /// The region that S3 expects.
     pub(super) region: Option<String>,
     /// The headers that S3 found and the signature does not cover.
@@ -54,7 +57,20 @@ impl Refusal {
     #[must_use]
     pub fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let body = String::from_utf8_lossy(body);
-        let mut refusal = Self { status, ..Self::default() };
+        let mut refusal = Self {
+            status,
+            code: String::new(),
+            is_awss: false,
+            message: String::new(),
+            canonical_request: None,
+            string_to_sign: None,
+            signature_provided: None,
+            access_key_id: None,
+            region: None,
+            headers_not_signed: None,
+            time: None,
+            is_cached: false,
+        };
         match body.trim_start().as_bytes().first() {
             Some(b'{') => refusal.read_json(&body),
             Some(b'<') => refusal.read_xml(&body),
@@ -63,6 +79,7 @@ impl Refusal {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         if let Some(code) = header("x-amzn-errortype") {
             code.clone_into(&mut refusal.code);
+            refusal.is_awss = true;
         }
         refusal.code = bare(&refusal.code).to_owned();
         if refusal.region.is_none() {
@@ -97,12 +114,21 @@ impl Refusal {
             body.clone_into(&mut self.message);
             return;
         };
-        let string = |names: &[&str]| find(&value, names).unwrap_or_default().to_owned();
-        self.code = string(&["__type", "code", "errorcode"]);
+        // An error, or a list of them, may stand in an object of its own.
+        let inner = ["errors", "Error"].iter().find_map(|name| value.get(name));
+        let inner = inner.map(|inner| inner.get(0).unwrap_or(inner));
+        let string = |names: &[&str]| {
+            let found =
+                [Some(&value), inner].into_iter().flatten().find_map(|value| find(value, names));
+            found.unwrap_or_default().to_owned()
+        };
+        self.is_awss = value.get("__type").is_some();
+        self.code = string(&["__type", "code", "errortype"]);
         self.message = string(&["message", "errormessage"]);
     }
 
     fn read_xml(&mut self, body: &str) {
+        self.is_awss = true;
         let mut reader = Reader::from_str(body);
         let mut element = String::new();
         let mut text = String::new();
@@ -137,8 +163,11 @@ impl Refusal {
         match name {
             "Code" if self.code.is_empty() => text.clone_into(&mut self.code),
             "Message" if self.message.is_empty() => text.clone_into(&mut self.message),
-            "CanonicalRequest" => first(&mut self.canonical_request),
+            "CanonicalRequest" => {
+                self.canonical_request.get_or_insert_with(|| text.trim_end().to_owned());
+            }
             "StringToSign" => first(&mut self.string_to_sign),
+            "AWSAccessKeyId" => first(&mut self.access_key_id),
             "SignatureProvided" => first(&mut self.signature_provided),
             "Region" => first(&mut self.region),
             "HeadersNotSigned" => first(&mut self.headers_not_signed),
@@ -167,11 +196,11 @@ impl Refusal {
         said.filter(|_| !self.is_cached)
     }
 
-    /// What would have to be mended for the request to be accepted.
-    pub(crate) fn mend(&self) -> Option<Mend> {
-        match Said::read(self)? {
-            Said::Clock | Said::Url => self.origin_time().map(Mend::Clock),
-            Said::TokenExpired => Some(Mend::Credentials),
+    /// What would have to be mended for the request to be accepted, where this is the cause.
+    pub(crate) fn mend(&self, cause: Cause) -> Option<Mend> {
+        match cause {
+            Cause::ClockSkew | Cause::UrlExpired => self.origin_time().map(Mend::Clock),
+            Cause::TokenExpired => Some(Mend::Credentials),
             _ => None,
         }
     }
@@ -198,7 +227,7 @@ impl Refusal {
 
 /// What stands before the closing quote.
 fn quoted(text: &str) -> Option<String> {
-    text.rsplit_once('\'').map(|(text, _)| text.to_owned())
+    text.rsplit_once('\'').map(|(text, _)| text.trim_end().to_owned())
 }
 
 /// The code without its namespace and without the address that some services add.
@@ -207,19 +236,14 @@ fn bare(code: &str) -> &str {
     code.split([':', ';']).next().unwrap_or_default().trim()
 }
 
-/// The first string of one of these names, in lower case, wherever in a document it stands.
+/// The string of one of these names, in lower case.
 fn find<'a>(value: &'a Value, names: &[&str]) -> Option<&'a str> {
-    match value {
-        Value::Object(members) => {
-            let named = |(name, value): (&'a String, &'a Value)| {
-                value.as_str().filter(|_| names.contains(&&*name.to_ascii_lowercase()))
-            };
-            let inner = |value| find(value, names);
-            members.iter().find_map(named).or_else(|| members.values().find_map(inner))
-        }
-        Value::Array(values) => values.iter().find_map(|value| find(value, names)),
-        _ => None,
-    }
+    let members = value.as_object()?;
+    let member = |wanted: &&str| {
+        let (_, value) = members.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        value.as_str()
+    };
+    names.iter().find_map(member)
 }
 
 impl fmt::Debug for Refusal {

@@ -1,15 +1,19 @@
 //! What a refusal says, by its code and its words.
 
-use super::Refusal;
+use super::{Refusal, Sent};
 
 /// What an origin complains of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Said {
     Mismatch,
     Clock,
+    /// A presigned URL's time.
     Url,
+    /// The time of signing, the URL or the credentials: whichever can expire.
+    Expired,
     Scope,
     NotSigned,
+    NotDated,
     UnknownKey,
     WrongToken,
     TokenExpired,
@@ -17,9 +21,12 @@ pub(super) enum Said {
     Body,
     PayloadKind,
     Authorization,
-    /// API Gateway's refusal before any other check.
+    /// API Gateway's refusal without a reason.
     Forbidden,
+    /// A policy's, to a caller that is known.
     NotAllowed,
+    /// The same, to whomever.
+    Denied,
 }
 
 /// Codes, and words of messages. Words go first, since one code stands for several complaints; so do the rows
@@ -27,44 +34,70 @@ pub(super) enum Said {
 ///
 /// The AWS IAM User Guide, "Troubleshoot Signature Version 4 requests" and "Common errors"; the Amazon S3 API
 /// Reference, "Error responses"; AWS re:Post, "How do I troubleshoot HTTP 403 errors from API Gateway?".
-const SAID: [(Said, &[&str], &[&str]); 14] = [
+const SAID: [(Said, &[&str], &[&str]); 16] = [
     (
         Said::Body,
         &["XAmzContentSHA256Mismatch", "BadDigest"],
-        &["body's hash is not that in", "provided 'x-amz-content-sha256' header does not match"],
+        &[
+            "the body's hash is not that in x-amz-content-sha256",
+            "The provided 'x-amz-content-sha256' header does not match",
+        ],
     ),
     (
         Said::HeaderNotSigned,
         &[],
         &["must be a 'SignedHeader'", "headers present in the request which were not signed"],
     ),
-    (Said::Scope, &[], &["be scoped to", "is wrong; expecting", "Date in Credential scope"]),
+    (
+        Said::NotDated,
+        &[],
+        &[
+            "Authorization requires a valid 'X-Amz-Date'",
+            "requires existence of either a 'X-Amz-Date' or a 'Date' header",
+            "AWS authentication requires a valid Date or x-amz-date header",
+        ],
+    ),
+    (
+        Said::Scope,
+        &[],
+        &[
+            "Credential should be scoped to",
+            "credential must be scoped to a valid",
+            "credential is scoped to",
+            "credential is not scoped to",
+            "is wrong; expecting '",
+            "incorrect service",
+            "Date in Credential scope",
+        ],
+    ),
     (
         Said::Clock,
-        &["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"],
-        &["Signature expired", "Signature not yet current"],
+        &["RequestTimeTooSkewed", "RequestInTheFuture"],
+        &["Signature expired: ", "Signature not yet current: "],
     ),
-    (Said::Url, &[], &["Request has expired", "Request is not yet valid"]),
     (
         Said::TokenExpired,
         &["ExpiredToken", "ExpiredTokenException"],
-        &["security token included in the request is expired", "provided token has expired"],
+        &["The security token included in the request is expired"],
     ),
-    (Said::WrongToken, &["InvalidToken"], &["The provided token is malformed"]),
+    (Said::WrongToken, &["InvalidToken"], &[]),
     (
         Said::UnknownKey,
+        &["UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"],
         &[
-            "UnrecognizedClientException",
-            "InvalidClientTokenId",
-            "InvalidAccessKeyId",
-            "AuthFailure",
+            "The security token included in the request is invalid",
+            "not able to validate the provided access credentials",
         ],
-        &["security token included in the request is invalid"],
     ),
     (
         Said::NotSigned,
         &["MissingAuthenticationTokenException", "MissingAuthenticationToken"],
-        &["Missing Authentication Token", "Request is missing Authentication Token"],
+        &[
+            "Missing Authentication Token",
+            "Request is missing Authentication Token",
+            "User: anonymous is not authorized to perform: ",
+            "Anonymous users cannot invoke this API",
+        ],
     ),
     (
         Said::PayloadKind,
@@ -73,7 +106,7 @@ const SAID: [(Said, &[&str], &[&str]); 14] = [
             "x-amz-content-sha256",
             "X-Amz-Content-Sha256",
             "UNSIGNED-PAYLOAD",
-            "This kind of payload is not accepted",
+            "This kind of payload is not accepted here",
         ],
     ),
     (
@@ -85,7 +118,7 @@ const SAID: [(Said, &[&str], &[&str]); 14] = [
             "AuthorizationQueryParametersError",
         ],
         &[
-            "not a valid key=value pair",
+            "not a valid key=value pair (missing equal-sign)",
             "Only one auth mechanism allowed",
             "Unsupported Authorization Type",
         ],
@@ -93,26 +126,34 @@ const SAID: [(Said, &[&str], &[&str]); 14] = [
     (
         Said::Mismatch,
         &["SignatureDoesNotMatch", "InvalidSignatureException"],
-        &["signature we calculated does not match"],
+        &["The request signature we calculated does not match the signature you provided"],
     ),
+    (Said::NotAllowed, &[], &["User: arn:"]),
     (Said::Forbidden, &["ForbiddenException"], &[]),
-    (
-        Said::NotAllowed,
-        &["AccessDenied", "AccessDeniedException"],
-        &["is not authorized to perform: "],
-    ),
+    (Said::Expired, &["RequestExpired"], &[]),
+    (Said::Denied, &["AccessDenied", "AccessDeniedException"], &[]),
 ];
+
+/// Services behind which stand applications, whose answers are their own.
+const FRONTS: [&str; 4] = ["appsync", "execute-api", "lambda", "vpc-lattice-svcs"];
 
 impl Said {
     /// `None` if the refusal does not speak of signatures.
-    pub(super) fn read(refusal: &Refusal) -> Option<Self> {
+    pub(super) fn read(refusal: &Refusal, sent: Option<&Sent>) -> Option<Self> {
         // Where the texts stand, what they are cannot be mistaken.
         if refusal.canonical_request.is_some() {
             return Some(Self::Mismatch);
         }
+        if refusal.code == "AccessDenied"
+            && ["Request has expired", "Request is not yet valid"].contains(&&*refusal.message)
+        {
+            return Some(Self::Url);
+        }
         let by_words =
             SAID.iter().find(|(.., words)| words.iter().any(|words| refusal.says(words)));
-        let by_code = || SAID.iter().find(|(_, codes, _)| codes.contains(&&*refusal.code));
+        let is_awss = refusal.is_awss || sent.is_some_and(|sent| !FRONTS.contains(&&*sent.service));
+        let by_code =
+            || SAID.iter().find(|(_, codes, _)| is_awss && codes.contains(&&*refusal.code));
         by_words.or_else(by_code).map(|(said, ..)| *said)
     }
 }

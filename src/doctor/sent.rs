@@ -3,6 +3,7 @@ use std::{fmt, time::SystemTime};
 use http::{HeaderName, HeaderValue, request::Parts};
 use sha2::{Digest, Sha256};
 
+use super::texts::Texts;
 use crate::{
     error::Error,
     sigv4::{
@@ -146,6 +147,13 @@ impl Sent {
             in_query: false,
             signature: None,
         }
+    }
+
+    /// True if the signature covers this header.
+    pub(super) fn covers(&self, name: &HeaderName) -> bool {
+        Texts::read(&self.canonical_request).is_some_and(|texts| {
+            texts.signed_headers.split(';').any(|signed| signed == name.as_str())
+        })
     }
 
     /// The credential scope that it was signed for.

@@ -23,7 +23,7 @@ use crate::{
     Origin,
     body::{Held, ResponseBody, into_bytes},
     credentials::Entry,
-    doctor::{Mend, Refusal, Sent, diagnose},
+    doctor::{Cause, Mend, Refusal, Sent, diagnose},
     sigv4::{
         scope::{Scope, Timestamp},
         signature::{ALGORITHM, ALGORITHM_4A},
@@ -102,6 +102,7 @@ impl<S, B> Followup<S, B> {
 }
 
 impl<S, B> Kept<S, B> {
+    /// Without its canonical request where that was not kept.
     fn sent(&self) -> Option<Sent> {
         let (options, identity) = (self.origin.options(), self.entry.identity());
         let settings = &options.settings;
@@ -113,16 +114,16 @@ impl<S, B> Kept<S, B> {
         let scope = Scope { time: &time, region, service: settings.service() };
         let id = identity.credentials().access_key_id();
         let has_token = identity.token().is_some();
-        let canonical = self.canonical_request.as_deref()?;
+        let canonical = self.canonical_request.as_deref().unwrap_or_default();
         let mut sent = Sent::new(canonical, algorithm, scope, id, has_token);
         sent.in_query = options.presigned.is_some();
         Some(sent)
     }
 
     /// Mends what a refusal complains of, so that it is worth to send the request once more.
-    fn mends(&self, refusal: &Refusal) -> bool {
+    fn mends(&self, refusal: &Refusal, cause: Cause) -> bool {
         let Shared { clock, credentials, .. } = &*self.shared;
-        match refusal.mend() {
+        match refusal.mend(cause) {
             Some(Mend::Clock(right)) => clock.correct(right),
             Some(Mend::Credentials) => credentials.discard(&self.entry, clock.now()),
             None => false,
@@ -196,18 +197,20 @@ where
     pub(super) fn finish(mut self) -> Outcome<S, B, R> {
         let refusal = Refusal::read(self.head.status, &self.head.headers, &self.text);
         let diagnosis = self.kept.sent().and_then(|sent| diagnose(&refusal, Some(&sent)));
-        if let (Some(diagnosis), Some(diagnoses)) = (&diagnosis, &self.kept.shared.diagnoses) {
-            diagnoses.log(diagnosis, &self.kept.origin);
-        }
-        if self.kept.again.is_some()
-            && self.kept.mends(&refusal)
-            && let Some((pending, body)) = self.kept.again.take()
-        {
-            Trace::again(&refusal);
-            return Outcome::SendAgain(pending, body);
-        }
         if let Some(diagnosis) = diagnosis {
-            self.head.extensions.insert(diagnosis);
+            if let Some(diagnoses) = &self.kept.shared.diagnoses {
+                diagnoses.log(&diagnosis, &self.kept.origin);
+            }
+            if self.kept.again.is_some()
+                && self.kept.mends(&refusal, diagnosis.cause())
+                && let Some((pending, body)) = self.kept.again.take()
+            {
+                Trace::again(diagnosis.cause());
+                return Outcome::SendAgain(pending, body);
+            }
+            if self.kept.shared.diagnoses.is_some() {
+                self.head.extensions.insert(diagnosis);
+            }
         }
         let body = ResponseBody::resumed(self.held, self.body);
         Outcome::HandOn(Response::from_parts(self.head, body))

@@ -21,7 +21,7 @@ use crate::{
 /// Middleware that rewrites each request for its origin and signs it.
 ///
 /// The inner service is an HTTP client: any `Service<Request<SignedBody<B>>>` that answers with a
-/// [`Response`] and whose error can become a [`BoxError`]. The error is then the inner service's own or an [`Error`]; see there how to tell.
+/// [`Response`] whose body is a [`Body`], and whose error can become a [`BoxError`]. The error is then the inner service's own or an [`Error`]; see there how to tell.
 ///
 /// Made by [`SigningLayer`](crate::SigningLayer), which has an example.
 #[derive(Clone)]

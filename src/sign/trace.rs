@@ -5,7 +5,7 @@ use http::Method;
 use super::SigningReport;
 use crate::{
     Origin,
-    doctor::{Diagnosis, Refusal},
+    doctor::{Cause, Diagnosis},
     error::Error,
 };
 
@@ -56,8 +56,8 @@ impl Trace {
         tracing::debug!("request signed");
     }
 
-    pub(super) fn again(refusal: &Refusal) {
-        tracing::debug!(code = refusal.code(), "request is signed anew and sent again");
+    pub(super) fn again(cause: Cause) {
+        tracing::debug!(%cause, "request is signed anew and sent again");
     }
 
     pub(super) fn failed(error: &Error) {
@@ -79,7 +79,7 @@ impl Trace {
 
     pub(super) fn signed(&self, _: &SigningReport) {}
 
-    pub(super) fn again(_: &Refusal) {}
+    pub(super) fn again(_: Cause) {}
 
     pub(super) fn failed(_: &Error) {}
 }
@@ -88,7 +88,7 @@ impl Trace {
 #[derive(Default)]
 pub(super) struct Diagnoses {
     #[cfg(feature = "tracing")]
-    logged: std::sync::Mutex<std::collections::HashMap<crate::doctor::Cause, Logged>>,
+    logged: std::sync::Mutex<std::collections::HashMap<Cause, Logged>>,
 }
 
 /// When a cause was logged, and how often it came since.

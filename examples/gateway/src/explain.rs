@@ -58,11 +58,15 @@ impl Exchange {
         let mut exchange = Self::default();
         let mut rest = saved;
         while rest.starts_with("HTTP/") {
-            let end =
-                ["\r\n\r\n", "\n\n"].iter().filter_map(|end| Some((rest.find(end)?, end.len())));
-            let (at, len) = end.min().unwrap_or((rest.len(), 0));
-            exchange.answer = Some(format!("{}\r\n\r\n", &rest[..at]));
-            rest = &rest[at + len..];
+            let blank = |at: &usize| {
+                let next = &rest[at + 1..];
+                ["\n", "\r\n"].iter().find_map(|line| next.strip_prefix(line))
+            };
+            let mut ends = rest.match_indices('\n').map(|(at, _)| at);
+            let end = ends.find_map(|at| Some((at, blank(&at)?)));
+            let (at, body) = end.unwrap_or((rest.len(), ""));
+            exchange.answer = Some(format!("{}\r\n\r\n", rest[..at].trim_end()));
+            rest = body;
         }
         rest.clone_into(&mut exchange.body);
         exchange

@@ -63,7 +63,7 @@ fn plain_http(origin: &Origin) -> Option<Finding> {
             LintRule::PlainHttp,
             format!(
                 "plain http to {host:?}, a host of AWS, lets whoever reads it on the way have the session \
-                 token and send it again, and most endpoints refuse it; begin the URL with \"https://\""
+                 token and send it again; begin the URL with \"https://\""
             ),
         )
     })
@@ -113,7 +113,7 @@ fn retries(settings: &SigningSettings, client: &HttpClient) -> Option<Finding> {
 fn scope(origin: &Origin) -> Option<Finding> {
     let settings = &origin.options().settings;
     let (service, region) = (settings.service(), settings.region());
-    let host = authority(origin)?.host().to_ascii_lowercase();
+    let host = authority(origin)?.host().trim_end_matches('.').to_ascii_lowercase();
     let takes = match Host::read(&host) {
         Ok(Host::Regional(name, at)) if name != service || !is_valid_at(settings, &host, at) => {
             format!("{name:?} in {at:?}")
