@@ -184,7 +184,7 @@ async fn a_verifiers_refusal_is_diagnosed() {
         (
             changed(|head, _| drop(head.headers.remove("content-type"))),
             Cause::HeaderDropped,
-            "header \"content-type\" was signed and did not reach",
+            "header content-type was signed and did not reach",
         ),
         (
             changed(|head, _| set(head, "content-type", "text/plain")),
@@ -219,7 +219,7 @@ async fn a_verifiers_refusal_is_diagnosed() {
         (
             changed(|head, _| {
                 let value = HeaderValue::from_static("Bearer hunter2");
-                drop(head.headers.append("authorization", value));
+                head.headers.append("authorization", value);
             }),
             Cause::AuthorizationChanged,
             "or another one is beside it",
@@ -264,7 +264,7 @@ async fn a_verifiers_refusal_is_diagnosed() {
         (
             at(verifies("es", "us-east-1")),
             Cause::WrongService,
-            "signed for service \"execute-api\"",
+            "signed for service \"execute-api\", not the origin's",
         ),
         (with(&key(&id, "another", None)), Cause::WrongSecret, "to the letter"),
         (
@@ -568,14 +568,34 @@ fn answers_in_the_shapes_of_aws_are_read() {
             "not allowed to do this",
         ),
         (
-            "batch",
+            "bedrock-runtime",
             (
                 403,
                 None,
-                r#"{"message":"Credential should be scoped to correct service: 'batch'. "}"#,
+                r#"{"message":"Credential should be scoped to correct service: 'bedrock'. "}"#,
             ),
             Cause::WrongService,
-            "and the origin is of \"batch\"",
+            "signed for service \"bedrock-runtime\", and the origin is of \"bedrock\"",
+        ),
+        (
+            "es",
+            (
+                403,
+                None,
+                r#"{"message":"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '20150831' != '20150830', from '20150830T123600Z'."}"#,
+            ),
+            Cause::WrongRegion,
+            "another day than that of its x-amz-date",
+        ),
+        (
+            "execute-api",
+            (
+                403,
+                Some(("x-amzn-errortype", "AccessDeniedException")),
+                r#"{"Message":"User: anonymous is not authorized to perform: execute-api:Invoke on resource: arn:aws:execute-api:us-east-1:********9012:abc123/prod/GET/orders"}"#,
+            ),
+            Cause::NotSigned,
+            "takes the caller for anonymous",
         ),
         (
             "execute-api",

@@ -133,8 +133,9 @@ impl Cause {
             Self::StageMissing => (
                 "stage-missing",
                 "put the stage into the origin's URL, as in https://abc123.execute-api.us-east-1.amazonaws.com/prod; \
-                 behind a custom domain leave it out. If the stage is there, look for a web ACL, for a private \
-                 API that is called by another name, and for an endpoint that is disabled",
+                 behind a custom domain leave it out. If the stage is there, look for an API key that the method \
+                 asks for, for a web ACL, for a private API that is called by another name, and for an endpoint \
+                 that is disabled",
             ),
             Self::PathChanged => (
                 "path-changed",
@@ -200,7 +201,8 @@ impl Cause {
             ),
             Self::WrongRegion => (
                 "wrong-region",
-                "sign for the region of the endpoint, which Origin::parse takes from its host",
+                "sign for the region of the endpoint, which Origin::parse takes from its host; if it is the day, \
+                 date the scope and x-amz-date by one and the same time",
             ),
             Self::WrongService => (
                 "wrong-service",
@@ -237,7 +239,8 @@ impl Cause {
             Self::Mismatch => (
                 "mismatch",
                 "look for a proxy behind the signer that changes host, path, query, signed headers or body, then \
-                 at the secret; an origin that says what it derived makes it plain",
+                 at the secret; to see where it differs, send the same request to a VerifyLayer of your own, with \
+                 VerifySettings::with_explain(true)",
             ),
         }
     }

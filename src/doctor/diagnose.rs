@@ -1,5 +1,7 @@
 use std::{fmt, time::SystemTime};
 
+use http::HeaderName;
+
 use super::{
     Cause, Difference, Refusal, Sent,
     compare::{compare, shown},
@@ -132,14 +134,21 @@ pub fn diagnose(refusal: &Refusal, sent: Option<&Sent>) -> Option<Diagnosis> {
             "API Gateway refused the request before it looked at its signature, as it does where the path does \
              not begin with a stage of the API",
         ),
-        Said::Forbidden | Said::NotAllowed => {
-            new(Cause::NotAllowed, "the caller is known to the origin, and not allowed to do this")
-        }
+        Said::NotAllowed if refusal.says("User: anonymous") => new(
+            Cause::NotSigned,
+            "the origin takes the caller for anonymous: no signature reached it, or this route verifies none, \
+             and its policy lets in no strangers",
+        ),
+        Said::Forbidden | Said::NotAllowed => new(
+            Cause::NotAllowed,
+            "the origin says that the caller is not allowed to do this, and nothing of the signature",
+        ),
     }
 }
 
 fn mismatch(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
-    if let Some(name) = refusal.quoted_before(" is signed and not present") {
+    let absent = refusal.quoted_before(" is signed and not present");
+    if let Some(name) = absent.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()) {
         let sentence = format!("header {name} was signed and did not reach the origin");
         return Diagnosis::new(Cause::HeaderDropped, sentence);
     }
@@ -243,6 +252,10 @@ fn url_expired(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
 }
 
 fn scope(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
+    if refusal.says("Date in Credential scope") {
+        let sentence = "the request was signed for another day than that of its x-amz-date";
+        return Diagnosis::new(Cause::WrongRegion, sentence);
+    }
     let host = sent.and_then(|sent| Texts::read(&sent.canonical_request)?.header("host"));
     let told = host.and_then(|host| SigningSettings::infer(host.split(':').next()?).ok());
     let (own_service, own_region) = sent.map_or(("", ""), |sent| (&*sent.service, &*sent.region));
@@ -260,9 +273,11 @@ fn scope(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
         false => {
             let right = refusal.region.as_deref().or(refusal.quoted_after("expecting "));
             let right = right.or(told.as_ref().map(SigningSettings::region));
-            (Cause::WrongRegion, "region", own_region, right.filter(|right| *right != own_region))
+            (Cause::WrongRegion, "region", own_region, right)
         }
     };
+    // Where the origin goes by another name than its host tells, only that it is another one is known.
+    let right = right.filter(|right| *right != own);
     let sentence = match (own, right) {
         ("", None) => format!("the request was signed for a {what} that is not the origin's"),
         ("", Some(right)) => format!("the request was not signed for {what} {}", shown(right)),

@@ -162,11 +162,11 @@ impl Refusal {
         rest.strip_prefix('\'')?.split('\'').next()
     }
 
-    /// The word in double quotes before `mark`, with its quotes.
+    /// The word in double quotes before `mark`.
     pub(super) fn quoted_before(&self, mark: &str) -> Option<&str> {
         let (before, _) = self.message.split_once(mark)?;
-        let at = before.strip_suffix('"')?.rfind('"')?;
-        Some(&before[at..])
+        let (_, word) = before.strip_suffix('"')?.rsplit_once('"')?;
+        Some(word)
     }
 }
 
