@@ -684,6 +684,27 @@ fn answers_in_the_shapes_of_aws_are_read() {
     assert!(named.len() > 15, "{named:?}");
 }
 
+#[test]
+fn a_plus_in_a_path_that_an_origin_takes_for_a_space_is_a_matter_of_encoding() {
+    let url = "https://bucket.s3.us-east-1.amazonaws.com/c++.txt";
+    let (mut head, ()) = Request::get(url).body(()).expect("a request").into_parts();
+    let settings = SigningSettings::new("s3", "us-east-1").expect("a scope");
+    let identity = Identity::new(credentials()).expect("valid");
+    let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+    let signed = Signer::new().explain(&head, &params).expect("explained").canonical_request;
+    Signer::new().sign(&mut head, &params).expect("signed");
+    let signed = String::from_utf8(signed).expect("a text");
+    let derived = signed.replace("%2B", "%20");
+    assert_ne!(derived, signed);
+    let body = format!(
+        "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{derived}</CanonicalRequest></Error>",
+    );
+    let sent = Sent::read(&head, None).expect("signed");
+    let diagnosis = diagnose(&refusal(403, None, &body), Some(&sent)).expect("one");
+    assert_eq!(diagnosis.cause(), Cause::PathEncoding, "{diagnosis}");
+    assert!(diagnosis.sentence().starts_with("a plus of the path was taken for a space"));
+}
+
 fn refusal(status: u16, header: Option<(&'static str, &'static str)>, body: &str) -> Refusal {
     let headers = header
         .map(|(name, value)| (name.parse().expect("a name"), HeaderValue::from_static(value)));
