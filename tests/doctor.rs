@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{convert::Infallible, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use common::{HOST, api, credentials, now, settings, with_token};
@@ -101,9 +101,13 @@ impl Way {
     }
 }
 
-/// Each change of a request on its way, the cause that is named, and what is said of it.
 #[tokio::test]
 async fn a_verifiers_refusal_is_diagnosed() {
+    assert!(diagnoses_of_a_verifiers_refusals().await.len() > 30);
+}
+
+/// Each change of a request on its way, the cause that is named, and what is said of it.
+async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
     let changed = |change| Way { change, ..way() };
     let at = |verifies| Way { verifies, ..way() };
     let with = |key: &Credentials| Way { keys: vec![key.clone()], ..way() };
@@ -298,6 +302,7 @@ async fn a_verifiers_refusal_is_diagnosed() {
         ),
         (with(&expired), Cause::TokenExpired, "have expired"),
     ];
+    let mut diagnoses = Vec::new();
     for (way, cause, said) in rows {
         let response = way.send().await;
         let text = String::from_utf8_lossy(response.body()).into_owned();
@@ -308,7 +313,9 @@ async fn a_verifiers_refusal_is_diagnosed() {
         let shown = format!("{diagnosis} {diagnosis:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(!text.is_empty(), "the answer reaches the caller whole");
+        diagnoses.push(diagnosis.clone());
     }
+    diagnoses
 }
 
 #[tokio::test]
@@ -336,10 +343,15 @@ const X_TENANT: http::HeaderName = http::HeaderName::from_static("x-tenant");
 /// An answer in one of AWS's shapes: status, header and body.
 type Recorded = (u16, Option<(&'static str, &'static str)>, &'static str);
 
-/// The answers as the services' own documents, and those who ask for help with them, show them; what differs
-/// from one request to the next is of the test's request.
 #[test]
 fn answers_in_the_shapes_of_aws_are_read() {
+    let named: BTreeSet<_> = diagnoses_of_aws_answers().iter().map(Diagnosis::cause).collect();
+    assert!(named.len() > 15, "{named:?}");
+}
+
+/// The answers as the services' own documents, and those who ask for help with them, show them; what differs
+/// from one request to the next is of the test's request.
+fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
     let rows: &[(&str, Recorded, Cause, &str)] = &[
         (
             "execute-api",
@@ -664,7 +676,7 @@ fn answers_in_the_shapes_of_aws_are_read() {
             "did not arrive in the form",
         ),
     ];
-    let mut named = std::collections::BTreeSet::new();
+    let mut diagnoses = Vec::new();
     for &(service, (status, header, body), cause, said) in rows {
         let head = signed(service, &credentials());
         let sent = Sent::read(&head, None).expect("signed");
@@ -679,9 +691,45 @@ fn answers_in_the_shapes_of_aws_are_read() {
         assert!(!shown.contains("hunter"), "{shown}");
         // From the answer alone nothing is read that contradicts it, and nothing panics.
         assert!(diagnose(&refusal, None).is_some(), "{body}");
-        named.insert(cause);
+        diagnoses.push(diagnosis);
     }
-    assert!(named.len() > 15, "{named:?}");
+    diagnoses
+}
+
+/// The page for those who look for the message of a refusal.
+const PAGE: &str = include_str!("../docs/signature-does-not-match.md");
+
+#[tokio::test]
+async fn the_page_has_each_cause_once_with_what_is_said_of_it_and_its_cure() {
+    let mut diagnoses = diagnoses_of_a_verifiers_refusals().await;
+    diagnoses.extend(diagnoses_of_aws_answers());
+    for &cause in Cause::ALL {
+        let sections: Vec<_> = PAGE.split(&format!("\n### {cause}\n")).skip(1).collect();
+        let [section] = sections[..] else { panic!("{cause} has {} sections", sections.len()) };
+        let section = section.split("\n#").next().unwrap_or_default();
+        let paragraphs: Vec<_> = section.trim().split("\n\n").collect();
+        let [quoted, .., cure] = paragraphs[..] else { panic!("{cause}: {section}") };
+
+        let sentence = quoted.split('\n').map(|line| line.strip_prefix("> ").unwrap_or(line));
+        let sentence = sentence.collect::<Vec<_>>().join(" ");
+        let said =
+            |diagnosis: &Diagnosis| diagnosis.cause() == cause && diagnosis.sentence() == sentence;
+        assert!(diagnoses.iter().any(said), "nothing is said of {cause} so: {sentence}");
+        assert_eq!(cure.replace('\n', " "), format!("**Cure:** {}.", cause.cure()));
+    }
+}
+
+#[test]
+fn links_of_the_page_lead_somewhere() {
+    let anchors: BTreeSet<_> = PAGE
+        .lines()
+        .filter(|line| line.starts_with("##"))
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-"))
+        .collect();
+    let links = PAGE.split("](#").skip(1).filter_map(|rest| rest.split(')').next());
+    for link in links {
+        assert!(anchors.contains(link), "{link}");
+    }
 }
 
 #[test]
