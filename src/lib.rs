@@ -91,3 +91,8 @@ pub use self::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The examples of the page on what a refusal means, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/signature-does-not-match.md")]
+struct SignatureDoesNotMatch;

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{convert::Infallible, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use common::{HOST, api, credentials, now, settings, with_token};
@@ -102,9 +102,13 @@ impl Way {
     }
 }
 
-/// Each change of a request on its way, the cause that is named, and what is said of it.
 #[tokio::test]
 async fn a_verifiers_refusal_is_diagnosed() {
+    assert!(diagnoses_of_a_verifiers_refusals().await.len() > 30);
+}
+
+/// Each change of a request on its way, the cause that is named, and what is said of it.
+async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
     let changed = |change| Way { change, ..way() };
     let at = |verifies| Way { verifies, ..way() };
     let with = |key: &Credentials| Way { keys: vec![key.clone()], ..way() };
@@ -299,6 +303,7 @@ async fn a_verifiers_refusal_is_diagnosed() {
         ),
         (with(&expired), Cause::TokenExpired, "have expired"),
     ];
+    let mut diagnoses = Vec::new();
     for (way, cause, said) in rows {
         let response = way.send().await;
         let text = String::from_utf8_lossy(response.body()).into_owned();
@@ -309,7 +314,9 @@ async fn a_verifiers_refusal_is_diagnosed() {
         let shown = format!("{diagnosis} {diagnosis:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(!text.is_empty(), "the answer reaches the caller whole");
+        diagnoses.push(diagnosis.clone());
     }
+    diagnoses
 }
 
 #[tokio::test]
@@ -369,10 +376,16 @@ const X_TENANT: http::HeaderName = http::HeaderName::from_static("x-tenant");
 /// An answer in one of AWS's shapes: status, header and body.
 type Recorded = (u16, Option<(&'static str, &'static str)>, &'static str);
 
-/// The answers as the services' own documents, and those who ask for help with them, show them; what differs
-/// from one request to the next is of the test's request.
 #[test]
 fn answers_in_the_shapes_of_aws_are_read() {
+    let named: std::collections::HashSet<_> =
+        diagnoses_of_aws_answers().iter().map(Diagnosis::cause).collect();
+    assert!(named.len() > 15, "{named:?}");
+}
+
+/// The answers as the services' own documents, and those who ask for help with them, show them; what differs
+/// from one request to the next is of the test's request.
+fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
     let rows: &[(&str, Recorded, Cause, &str)] = &[
         (
             "execute-api",
@@ -773,7 +786,7 @@ fn answers_in_the_shapes_of_aws_are_read() {
             "signed for service \"s3\"",
         ),
     ];
-    let mut named = std::collections::HashSet::new();
+    let mut diagnoses = Vec::new();
     for &(service, (status, header, body), cause, said) in rows {
         let head = signed(service, &credentials());
         let sent = Sent::read(&head, None).expect("signed");
@@ -788,9 +801,66 @@ fn answers_in_the_shapes_of_aws_are_read() {
         assert!(!shown.contains("hunter"), "{shown}");
         // From the answer alone nothing is read that contradicts it, and nothing panics.
         assert!(diagnose(&refusal, None).is_some(), "{body}");
-        named.insert(cause);
+        diagnoses.push(diagnosis);
     }
-    assert!(named.len() > 15, "{named:?}");
+    diagnoses
+}
+
+/// The page for those who look for the message of a refusal.
+const PAGE: &str = include_str!("../docs/signature-does-not-match.md");
+
+#[tokio::test]
+async fn the_page_has_each_cause_once_with_what_is_said_of_it_and_its_cure() {
+    let mut diagnoses = diagnoses_of_a_verifiers_refusals().await;
+    diagnoses.extend(diagnoses_of_aws_answers());
+    for &cause in Cause::ALL {
+        let sections: Vec<_> = PAGE.split(&format!("\n### {cause}\n")).skip(1).collect();
+        let [section] = sections[..] else { panic!("{cause} has {} sections", sections.len()) };
+        let section = section.split("\n#").next().unwrap_or_default();
+        let paragraphs: Vec<_> = section.trim().split("\n\n").collect();
+        let [quoted, .., cure] = paragraphs[..] else { panic!("{cause}: {section}") };
+
+        let sentence = quoted.split('\n').map(|line| line.strip_prefix("> ").unwrap_or(line));
+        let sentence = sentence.collect::<Vec<_>>().join(" ");
+        let said =
+            |diagnosis: &Diagnosis| diagnosis.cause() == cause && diagnosis.sentence() == sentence;
+        assert!(diagnoses.iter().any(said), "nothing is said of {cause} so: {sentence}");
+        assert_eq!(cure.replace('\n', " "), format!("**Cure:** {}.", cause.cure()));
+    }
+}
+
+#[test]
+fn links_of_the_page_lead_somewhere() {
+    let anchors: BTreeSet<_> = PAGE
+        .lines()
+        .filter(|line| line.starts_with("##"))
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-"))
+        .collect();
+    let links = PAGE.split("](#").skip(1).filter_map(|rest| rest.split(')').next());
+    for link in links {
+        assert!(anchors.contains(link), "{link}");
+    }
+}
+
+#[test]
+fn a_plus_in_a_path_that_an_origin_takes_for_a_space_is_a_matter_of_encoding() {
+    let url = "https://bucket.s3.us-east-1.amazonaws.com/c++.txt";
+    let (mut head, ()) = Request::get(url).body(()).expect("a request").into_parts();
+    let settings = SigningSettings::new("s3", "us-east-1").expect("a scope");
+    let identity = Identity::new(credentials()).expect("valid");
+    let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+    let signed = Signer::new().explain(&head, &params).expect("explained").canonical_request;
+    Signer::new().sign(&mut head, &params).expect("signed");
+    let signed = String::from_utf8(signed).expect("a text");
+    let derived = signed.replace("%2B", "%20");
+    assert_ne!(derived, signed);
+    let body = format!(
+        "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{derived}</CanonicalRequest></Error>",
+    );
+    let sent = Sent::read(&head, None).expect("signed");
+    let diagnosis = diagnose(&refusal(403, None, &body), Some(&sent)).expect("one");
+    assert_eq!(diagnosis.cause(), Cause::PathEncoding, "{diagnosis}");
+    assert!(diagnosis.sentence().starts_with("a plus of the path was taken for a space"));
 }
 
 fn refusal(status: u16, header: Option<(&'static str, &'static str)>, body: &str) -> Refusal {

@@ -127,8 +127,8 @@ impl Cause {
             ),
             Self::PathEncoding => (
                 "path-encoding",
-                "let nothing behind the signer decode or encode the path; if nothing does, the service forms \
-                 it in another way: set SigningSettings::with_path_form",
+                "let nothing behind the signer decode or encode the path, and send S3 a plus as %2B; if it is \
+                 neither, the service forms it in another way: set SigningSettings::with_path_form",
             ),
             Self::StageMissing => (
                 "stage-missing",

@@ -82,6 +82,8 @@ fn path(signed: &str, derived: &str, service: &str) -> Difference {
         (Cause::PathEncoding, "the path was encoded once more when the origin derived it")
     } else if wholly_decoded(signed) == wholly_decoded(derived) {
         (Cause::PathEncoding, "the path was encoded in another way when the origin derived it")
+    } else if plus_decoded(signed) == plus_decoded(derived) {
+        (Cause::PathEncoding, "a plus of the path was taken for a space, or the other way round")
     } else if fold(signed) == fold(derived) {
         (Cause::PathChanged, "dot segments or doubled slashes of the path were folded on the way")
     } else if is_behind_a_segment(signed, derived) {
@@ -128,10 +130,8 @@ fn query(signed: &str, derived: &str) -> Option<Difference> {
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect::<Vec<_>>()
     };
     let plain = |pairs: &[(&str, &str)]| {
-        // A plus that was decoded on the way is a space to the origin.
-        let decode = |text: &str| wholly_decoded(text).replace('+', " ");
         let mut pairs: Vec<_> =
-            pairs.iter().map(|(key, value)| (decode(key), decode(value))).collect();
+            pairs.iter().map(|(key, value)| (plus_decoded(key), plus_decoded(value))).collect();
         pairs.sort_unstable();
         pairs
     };
@@ -232,6 +232,11 @@ fn decoded(text: &str) -> Cow<'_, str> {
 /// Decoded until nothing is left to be, or four times: what encodes more often is no accident.
 fn wholly_decoded(text: &str) -> String {
     (0..4).fold(text.to_owned(), |text, _| decoded(&text).into_owned())
+}
+
+/// The same with a plus, which many servers decode in a query and some in a path, for the space it is to them.
+fn plus_decoded(text: &str) -> String {
+    wholly_decoded(text).replace('+', " ")
 }
 
 /// A text in quotes, with what could disturb a log escaped, and cut short.

@@ -3,7 +3,9 @@
 //!
 //! A signature fails because what was signed, what went over the wire and what the origin derived are not
 //! the same. Many origins say what they derived. [`diagnose`] holds that against what was signed, line by
-//! line, and says in a sentence what happened and in another what to do.
+//! line, and says in a sentence what happened and in another what to do. `docs/signature-does-not-match.md`, beside
+//! this crate's README, has every [`Cause`] with the reasons behind it, and a recipe for each of the services that
+//! are asked about most.
 //!
 //! [`SigningLayer::with_diagnosis`](crate::SigningLayer::with_diagnosis) does so for each refused request. For
 //! requests of other clients read both sides, [`Sent`] and [`Refusal`]:
