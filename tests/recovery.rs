@@ -17,7 +17,9 @@ use bytes::Bytes;
 use common::{HOST, Script, Step, api, header, now, settings};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
+use tower::{
+    Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn, util::BoxCloneService,
+};
 use tower_sigv4::{
     BoxError, Clock, ErrorKind, Origin, SigningLayer, VerifyLayer,
     body::{SignedBody, VerifiedBody},
@@ -191,18 +193,12 @@ async fn a_signature_in_the_query_is_made_anew() {
     assert_eq!((answer.status(), server.asked()), (StatusCode::OK, 2));
 }
 
-/// Answers with these, one after the other, and counts.
+type Client = BoxCloneService<Request<SignedBody<Full<Bytes>>>, Response<Full<Bytes>>, Infallible>;
+
+/// Answers with these, one after the other, and keeps what it was sent.
 fn answers(
     answers: impl IntoIterator<Item = Response<&'static str>>,
-) -> (
-    impl Service<
-        Request<SignedBody<Full<Bytes>>>,
-        Response = Response<Full<Bytes>>,
-        Error = Infallible,
-        Future: Send,
-    > + Clone,
-    Arc<Mutex<Vec<Sent>>>,
-) {
+) -> (Client, Arc<Mutex<Vec<Sent>>>) {
     let answers: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(answers.into_iter().collect()));
     let sent = Arc::new(Mutex::new(Vec::new()));
     let kept = sent.clone();
@@ -214,7 +210,7 @@ fn answers(
         let answer = answers.lock().expect("not poisoned").pop_front().expect("an answer is left");
         std::future::ready(Ok::<_, Infallible>(answer.map(Full::from)))
     });
-    (client, sent)
+    (BoxCloneService::new(client), sent)
 }
 
 struct Sent {

@@ -282,8 +282,7 @@ fn scope(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
     let of_region = of_region.iter().any(|words| refusal.says(words)) || refusal.region.is_some();
     // Where the answer leaves it open, the host may tell.
     let is_service = of_service
-        || !of_region
-            && told.is_some_and(|told| own_service != "" && told.service() != own_service);
+        || !of_region && sent.zip(told).is_some_and(|(sent, told)| told.service() != sent.service);
     let (cause, what, own, right) = if is_service {
         let said = refusal.quoted_after("correct service: ");
         (Cause::WrongService, "service", own_service, said.or(told.map(SigningSettings::service)))
