@@ -62,6 +62,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
+//! | `retry` | no | `retry::RetryPolicy`, for tower's retry layer around this one |
 //! | `sigv4a` | no | SigV4a, signatures for several regions: `SigningSettings::multi_region`, `VerifySettings::with_sigv4a` |
 //! | `tracing` | no | a span for each signed request (debug), with what it took; events: a request signed, not sent, refused (debug), a failed refresh of credentials, a refusal's [cause](doctor) (warn) |
 
@@ -74,6 +75,9 @@ pub mod credentials;
 pub mod doctor;
 mod error;
 pub mod origin;
+#[cfg(feature = "retry")]
+#[cfg_attr(docsrs, doc(cfg(feature = "retry")))]
+pub mod retry;
 pub mod sign;
 pub mod sigv4;
 pub mod verify;

@@ -1,0 +1,235 @@
+//! Failed requests are sent again, each time signed anew, as long as that helps and does no harm.
+#![cfg(feature = "retry")]
+
+mod common;
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use bytes::Bytes;
+use common::{HOST, api, header, now};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{Empty, Full};
+use tokio::{net::TcpListener, time::Instant};
+use tower::{
+    Layer, ServiceExt,
+    retry::{
+        RetryLayer,
+        budget::{Budget, TpsBudget},
+    },
+    service_fn,
+    util::BoxCloneService,
+};
+use tower_sigv4::{
+    BoxError, Clock, ErrorKind, SigningLayer, VerifyLayer,
+    body::SignedBody,
+    origin::Direct,
+    retry::RetryPolicy,
+    verify::{StaticKeys, VerifySettings},
+};
+
+type Client = BoxCloneService<Request<Full<Bytes>>, StatusCode, BoxError>;
+
+#[derive(Clone)]
+enum Answer {
+    Status(u16),
+    /// The same, with `retry-after`.
+    After(u16, &'static str),
+    Fails,
+}
+
+use Answer::{After, Fails, Status};
+
+/// A client whose origin answers so, one answer a second; and the date and signature of each try.
+fn client(policy: RetryPolicy, answers: &[Answer]) -> (Client, Arc<Mutex<Vec<(String, String)>>>) {
+    let tries = Arc::new(Mutex::new(Vec::new()));
+    let (clock, seen) = (Clock::manual(now()), tries.clone());
+    let layer = SigningLayer::new(common::credentials(), api(&format!("https://{HOST}")));
+    let layer = layer.with_clock(clock.clone());
+    let answers = Arc::new(Mutex::new(answers.iter().cloned().collect::<VecDeque<_>>()));
+    let origin = service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
+        let of = |name| header(request.headers(), name).to_owned();
+        seen.lock().expect("not poisoned").push((of("x-amz-date"), of("authorization")));
+        clock.advance(Duration::from_secs(1));
+        let answer = answers.lock().expect("not poisoned").pop_front().expect("one more");
+        let mut response = Response::new(Empty::<Bytes>::new());
+        std::future::ready(match answer {
+            Fails => Err(BoxError::from("connection reset")),
+            Status(status) | After(status, _) => {
+                if let After(_, after) = answer {
+                    response.headers_mut().insert("retry-after", after.parse().expect("a value"));
+                }
+                *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+                Ok(response)
+            }
+        })
+    });
+    let client = RetryLayer::new(policy).layer(layer.layer(origin));
+    (BoxCloneService::new(client.map_response(|response| response.status())), tries)
+}
+
+fn request(method: Method) -> Request<Full<Bytes>> {
+    let body = Full::from("body");
+    Request::builder().method(method).uri("/orders").body(body).expect("a request")
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_try_has_a_date_and_a_signature_of_its_own() {
+    let began = Instant::now();
+    let (client, tries) = client(RetryPolicy::new(), &[Status(503), Status(500), Status(200)]);
+    assert_eq!(client.oneshot(request(Method::PUT)).await.expect("an answer"), StatusCode::OK);
+    let tries = tries.lock().expect("not poisoned");
+    let dates: Vec<_> = tries.iter().map(|(date, _)| &**date).collect();
+    assert_eq!(dates, ["20150830T123600Z", "20150830T123601Z", "20150830T123602Z"]);
+    assert!(tries[0].1 != tries[1].1 && tries[1].1 != tries[2].1);
+    // 100 ms and 200 ms, and up to as much again.
+    let took = began.elapsed().as_millis();
+    assert!((300..=602).contains(&took), "{took} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_does_no_harm() {
+    for (method, first, sent) in [
+        (Method::GET, Status(500), 2),
+        (Method::DELETE, Status(502), 2),
+        (Method::HEAD, Status(504), 2),
+        (Method::GET, Fails, 2),
+        (Method::POST, Status(429), 2),
+        (Method::PATCH, Status(503), 2),
+        (Method::POST, Status(500), 1),
+        (Method::POST, Status(502), 1),
+        (Method::PATCH, Status(504), 1),
+        (Method::POST, Fails, 1),
+        (Method::GET, Status(200), 1),
+        (Method::GET, Status(404), 1),
+        (Method::GET, Status(403), 1),
+        (Method::GET, Status(501), 1),
+    ] {
+        let (once, tries) = client(RetryPolicy::new(), &[first.clone(), Status(200)]);
+        drop(once.oneshot(request(method.clone())).await);
+        assert_eq!(tries.lock().expect("not poisoned").len(), sent, "{method}");
+        let policy = RetryPolicy::new().with_all_methods(true);
+        let (all, tries) = client(policy, &[first.clone(), Status(200)]);
+        drop(all.oneshot(request(method.clone())).await);
+        let sent = if matches!(first, Fails | Status(500 | 502 | 504)) { 2 } else { sent };
+        assert_eq!(tries.lock().expect("not poisoned").len(), sent, "{method}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_attempt_the_failure_goes_on() {
+    for (attempts, sent) in [(0, 1), (1, 1), (2, 2), (4, 4)] {
+        let policy = RetryPolicy::new().with_attempts(attempts);
+        let (client, tries) = client(policy, &[Status(500), Fails, Status(503), Status(502)]);
+        match client.oneshot(request(Method::GET)).await {
+            Ok(status) => assert!(status.is_server_error()),
+            Err(error) => assert_eq!(error.to_string(), "connection reset"),
+        }
+        assert_eq!(tries.lock().expect("not poisoned").len(), sent);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_origins_own_pause_is_kept_to() {
+    let soon = httpdate(Duration::from_secs(15));
+    for (after, answered, least, most) in [
+        ("7", 200, 7_000, 7_002),
+        ("0", 200, 100, 202),
+        ("soon", 200, 100, 202),
+        ("-1", 200, 100, 202),
+        ("Sun, 30 Aug 2015 12:36:00 GMT", 200, 100, 202),
+        (soon, 200, 12_000, 15_002),
+        ("21", 503, 0, 2),
+        ("18446744073709551615", 503, 0, 2),
+    ] {
+        let began = Instant::now();
+        let (client, _) = client(RetryPolicy::new(), &[After(503, after), Status(200)]);
+        let status = client.oneshot(request(Method::POST)).await.expect("an answer");
+        let took = began.elapsed().as_millis();
+        assert_eq!(status, answered, "{after}");
+        assert!((least..=most).contains(&took), "{after}: {took} ms");
+    }
+}
+
+/// The time after now as HTTP writes it.
+fn httpdate(after: Duration) -> &'static str {
+    use aws_smithy_types::date_time::{DateTime, Format};
+    let time = DateTime::from(std::time::SystemTime::now() + after);
+    time.fmt(Format::HttpDate).expect("a year of four digits").leak()
+}
+
+#[tokio::test(start_paused = true)]
+async fn clones_share_a_budget() {
+    let budget = TpsBudget::new(Duration::from_secs(10), 0, 0.5);
+    let policy = RetryPolicy::new().with_budget(Arc::new(budget)).with_attempts(100);
+    let mut answers = vec![Status(200); 6];
+    answers.extend(vec![Status(503); 100]);
+    let (client, tries) = client(policy, &answers);
+    for _ in 0..6 {
+        client.clone().oneshot(request(Method::GET)).await.expect("an answer");
+    }
+    for _ in 0..2 {
+        client.clone().oneshot(request(Method::GET)).await.expect("an answer");
+    }
+    assert_eq!(tries.lock().expect("not poisoned").len(), 6 + 2 + 3, "half of six");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_signed_is_not_tried_again() {
+    let (client, tries) = client(RetryPolicy::new().with_all_methods(true), &[]);
+    let request = Request::get("/%zz").body(Full::default()).expect("a request");
+    let error = common::own(client.oneshot(request).await.expect_err("no path"));
+    assert_eq!(error.kind(), ErrorKind::Request);
+    assert!(tries.lock().expect("not poisoned").is_empty());
+}
+
+#[test]
+fn pauses_have_to_make_sense() {
+    let second = Duration::from_secs(1);
+    for (first, longest) in [(second, Duration::ZERO), (second * 2, second)] {
+        let error = RetryPolicy::new().with_pauses(first, longest).expect_err("wrong");
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains(&format!("{first:?} to {longest:?}")), "{error}");
+    }
+    assert!(RetryPolicy::new().with_pauses(second, second).is_ok());
+    fn is<T: Send + Sync + Clone + std::fmt::Debug>() {}
+    is::<RetryPolicy>();
+    fn is_budget<T: Budget>() {}
+    is_budget::<TpsBudget>();
+}
+
+#[path = "../examples/retry_client.rs"]
+#[allow(dead_code)] // its main reads the command line
+mod example;
+
+#[tokio::test]
+async fn the_example_gets_its_answer_at_the_second_try() {
+    let keys = StaticKeys::new([common::credentials()]).expect("valid");
+    let verify =
+        VerifyLayer::new(keys, VerifySettings::new("execute-api", "us-east-1").expect("one"));
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = tries.clone();
+    let app = Router::new()
+        .fallback(async move || match counted.fetch_add(1, Ordering::SeqCst) {
+            0 => (StatusCode::SERVICE_UNAVAILABLE, "later"),
+            _ => (StatusCode::OK, "accepted"),
+        })
+        .layer(verify);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let settings = common::settings("execute-api");
+    let signing = SigningLayer::new(common::credentials(), Direct::new(settings));
+    let (status, body) =
+        example::send(&format!("http://{address}/orders?a=1+1"), signing).await.expect("an answer");
+    assert_eq!((status, &*body), (StatusCode::OK, &b"accepted"[..]));
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+    server.abort();
+}
