@@ -47,8 +47,11 @@ enum Answer {
 
 use Answer::{After, Fails, Status};
 
+/// Date and signature of each try.
+type Tries = Arc<Mutex<Vec<(String, String)>>>;
+
 /// A client whose origin answers so, one answer a second; and the date and signature of each try.
-fn client(policy: RetryPolicy, answers: &[Answer]) -> (Client, Arc<Mutex<Vec<(String, String)>>>) {
+fn client(policy: RetryPolicy, answers: &[Answer]) -> (Client, Tries) {
     let tries = Arc::new(Mutex::new(Vec::new()));
     let (clock, seen) = (Clock::manual(now()), tries.clone());
     let layer = SigningLayer::new(common::credentials(), api(&format!("https://{HOST}")));
