@@ -220,6 +220,8 @@ struct Sent {
 
 fn refusal(status: u16, text: &'static str) -> Response<&'static str> {
     let mut response = Response::new(text);
+    let code = if text == SKEWED { "RequestTimeTooSkewed" } else { "ExpiredTokenException" };
+    response.headers_mut().insert("x-amzn-errortype", code.parse().expect("a value"));
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response
 }
@@ -252,6 +254,17 @@ async fn the_time_is_learned_from_the_date_of_an_answer_that_no_cache_has_kept()
         }
         assert_eq!(answer.expect("an answer").status().is_success(), sent_again);
     }
+}
+
+/// Behind API Gateway an application may pass on what another service has refused it, after it has done its work.
+#[tokio::test]
+async fn an_applications_own_trouble_is_no_reason_to_send_again() {
+    let mut relayed = refusal(400, EXPIRED);
+    relayed.headers_mut().remove("x-amzn-errortype");
+    let (client, sent) = answers([relayed]);
+    let answer = layer().layer(client).oneshot(request(Method::POST, "body")).await;
+    assert_eq!(answer.expect("an answer").status(), StatusCode::BAD_REQUEST);
+    assert_eq!(sent.lock().expect("not poisoned").len(), 1);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode, header};
 use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
 use serde_json::Value;
 
-use super::Cause;
+use super::{Cause, said::FRONTS};
 use crate::sigv4::scope::Timestamp;
 
 /// An answer by which an origin refused a request, as far as it speaks of the signature.
@@ -29,6 +29,8 @@ pub struct Refusal {
     pub(super) code: String,
     /// True if the code is where AWS's services have theirs, and applications have none.
     pub(super) is_awss: bool,
+    /// True if it is in a header, which an application hardly passes on from a service that it has called.
+    in_header: bool,
     pub(super) message: String,
     pub(super) canonical_request: Option<String>,
     pub(super) string_to_sign: Option<String>,
@@ -61,6 +63,7 @@ impl Refusal {
             status,
             code: String::new(),
             is_awss: false,
+            in_header: false,
             message: String::new(),
             canonical_request: None,
             string_to_sign: None,
@@ -79,7 +82,7 @@ impl Refusal {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         if let Some(code) = header("x-amzn-errortype") {
             code.clone_into(&mut refusal.code);
-            refusal.is_awss = true;
+            (refusal.is_awss, refusal.in_header) = (true, true);
         }
         refusal.code = bare(&refusal.code).to_owned();
         if refusal.region.is_none() {
@@ -197,8 +200,12 @@ impl Refusal {
     }
 
     /// What would have to be mended for the request to be accepted, where this is the cause.
-    pub(crate) fn mend(&self, cause: Cause) -> Option<Mend> {
+    ///
+    /// Of an application, which may have carried out the request before it met such a refusal itself, nothing
+    /// is believed.
+    pub(crate) fn mend(&self, cause: Cause, service: &str) -> Option<Mend> {
         match cause {
+            _ if FRONTS.contains(&service) && !self.in_header => None,
             Cause::ClockSkew | Cause::UrlExpired => self.origin_time().map(Mend::Clock),
             Cause::TokenExpired => Some(Mend::Credentials),
             _ => None,

@@ -135,7 +135,7 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
 ];
 
 /// Services behind which stand applications, whose answers are their own.
-const FRONTS: [&str; 4] = ["appsync", "execute-api", "lambda", "vpc-lattice-svcs"];
+pub(super) const FRONTS: [&str; 4] = ["appsync", "execute-api", "lambda", "vpc-lattice-svcs"];
 
 impl Said {
     /// `None` if the refusal does not speak of signatures.

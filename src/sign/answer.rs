@@ -123,7 +123,7 @@ impl<S, B> Kept<S, B> {
     /// Mends what a refusal complains of, so that it is worth to send the request once more.
     fn mends(&self, refusal: &Refusal, cause: Cause) -> bool {
         let Shared { clock, credentials, .. } = &*self.shared;
-        match refusal.mend(cause) {
+        match refusal.mend(cause, self.origin.options().settings.service()) {
             Some(Mend::Clock(right)) => clock.correct(right),
             Some(Mend::Credentials) => credentials.discard(&self.entry, clock.now()),
             None => false,
