@@ -51,6 +51,7 @@
 //! | [`body`] | the bodies of signed and verified requests |
 //! | [`doctor`] | why an origin refused a signature, or would |
 //! | [`sigv4`] | the protocol, for use without a service |
+//! | `reqwest` | reqwest as the client that sends what was signed: feature `reqwest` |
 //!
 //! # Fail closed
 //!
@@ -62,6 +63,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
+//! | `reqwest` | no | the module `reqwest`: a client that sends what was signed, and follows no redirects |
 //! | `retry` | no | `retry::RetryPolicy`, for tower's retry layer around this one |
 //! | `sigv4a` | no | SigV4a, signatures for several regions: `SigningSettings::multi_region`, `VerifySettings::with_sigv4a` |
 //! | `tracing` | no | a span for each signed request (debug), with what it took; events: a request signed, not sent, refused (debug), a failed refresh of credentials, a refusal's [cause](doctor) (warn) |
@@ -75,6 +77,9 @@ pub mod credentials;
 pub mod doctor;
 mod error;
 pub mod origin;
+#[cfg(feature = "reqwest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+pub mod reqwest;
 #[cfg(feature = "retry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "retry")))]
 pub mod retry;

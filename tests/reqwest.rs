@@ -1,0 +1,424 @@
+//! Signed requests that reqwest sends, before servers that verify them or read them byte by byte.
+#![cfg(feature = "reqwest")]
+
+mod common;
+#[path = "../examples/reqwest_client.rs"]
+#[allow(dead_code)] // its `main` is not run
+mod example;
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Extension, Router, extract::Request as AxumRequest};
+use bytes::Bytes;
+use common::{HOST, Script, Step, credentials, get, layer, now, own, send, settings};
+use http::{Method, Request, Response, StatusCode, request::Parts};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use reqwest::Client;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::mpsc,
+};
+use tower::{Layer, ServiceExt};
+use tower_sigv4::{
+    Clock, ErrorKind, Origin, Signing, SigningLayer, VerifyLayer,
+    credentials::Credentials,
+    doctor::{Cause, Diagnosis},
+    origin::{Direct, PayloadMode, ResolveOrigin, WireForm},
+    reqwest::ReqwestService,
+    sigv4::ChunkSize,
+    verify::{BodyCheck, PayloadKind, StaticKeys, Verified, VerifySettings},
+};
+
+/// The heads that were accepted, in order.
+type Heads = Arc<Mutex<Vec<Parts>>>;
+
+fn service() -> ReqwestService {
+    ReqwestService::new(Client::builder().no_proxy()).expect("built")
+}
+
+fn client(target: impl ResolveOrigin + 'static) -> Signing<ReqwestService> {
+    layer(target).layer(service())
+}
+
+fn origin(address: SocketAddr, service: &str) -> Origin {
+    Origin::new(&format!("http://{address}"), settings(service)).expect("an origin")
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    (listener, address)
+}
+
+/// A server that takes what is signed for `service`, and sends the body back as it comes.
+async fn verifier(service: &str) -> (SocketAddr, Heads) {
+    let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
+    let settings = settings.add_payload_kind(PayloadKind::Unsigned).with_explain(true);
+    let keys = StaticKeys::new([credentials()]).expect("valid");
+    let layer = VerifyLayer::new(keys, settings)
+        .with_clock(Clock::manual(now()))
+        .with_body_check(BodyCheck::Streamed);
+    let heads = Heads::default();
+    let asked = heads.clone();
+    let echo = async move |Extension(_): Extension<Verified>, request: AxumRequest| {
+        let (head, body) = request.into_parts();
+        asked.lock().expect("not poisoned").push(head);
+        Response::new(body)
+    };
+    let (listener, address) = listen().await;
+    let app = Router::new().fallback(echo).layer(layer);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (address, heads)
+}
+
+fn request<B>(method: Method, target: &str, body: B) -> Request<B> {
+    Request::builder().method(method).uri(target).body(body).expect("a request")
+}
+
+/// Paths and queries that arrive as they are signed; the others are not sent.
+const SENT: &[(&str, &str)] = &[
+    ("execute-api", "/"),
+    ("execute-api", "/v1/items:batch"),
+    ("execute-api", "/v1/items%3Abatch"),
+    ("execute-api", "/@me/a,b;c=d/(a)!*'$&"),
+    ("execute-api", "/a+b%2Bc%20d"),
+    ("execute-api", "/a%2Fb/c%2fd"),
+    ("execute-api", "/%41%7e/%c3%a9/%ff/100%25"),
+    ("execute-api", "/é/ሴ"),
+    ("execute-api", "/{id}/a|b/a\"b/a[0]/a^b/a\\b"),
+    ("execute-api", "//a//b//"),
+    ("execute-api", "/a/./b/../c"),
+    ("execute-api", "/../a/%2e%2e/b/%2E."),
+    ("execute-api", "/a/..."),
+    ("execute-api", "/a/..%2Fb/..;x/%252e%252e"),
+    ("execute-api", "/?"),
+    ("execute-api", "/a?b"),
+    ("execute-api", "/?a=1&&b=2&"),
+    ("execute-api", "/?b=2&a=1&a=&=c"),
+    ("execute-api", "/?a=+b%2B%2b&%61=%20"),
+    ("execute-api", "/?a=/b?:@!$()*,;"),
+    ("execute-api", "/?a={b}|[c]^%60%3c%3E"),
+    ("execute-api", "/?a=é%C3%A9%ff%00"),
+    ("s3", "/"),
+    ("s3", "/a/b/"),
+    ("s3", "/a:b@c,d;e$f=g&h"),
+    ("s3", "/a+b%2bc%20d"),
+    ("s3", "/(1)!*'"),
+    ("s3", "/a%2Fb/c%2fd%252F"),
+    ("s3", "/%41%7e/%c3%a9/%ff/100%25"),
+    ("s3", "/é|{}^[]\\\"%60"),
+    ("s3", "//a//b//"),
+    ("s3", "/.../..a/a../%252e%252e"),
+    ("s3", "/?prefix=a/&list-type=2&&delimiter=%2f"),
+];
+const REFUSED: &[(&str, &str)] = &[
+    ("s3", "/a/../b"),
+    ("s3", "/a/."),
+    ("s3", "/.."),
+    ("s3", "/a/%2e%2E/b"),
+    ("s3", "/a%2f..%2Fb"),
+    ("s3", "/?prefix='a'"),
+    ("execute-api", "/?filter=name%20eq%20'a'"),
+];
+
+#[tokio::test]
+async fn each_target_arrives_as_it_was_signed_or_is_not_sent() {
+    for (table, goes) in [(SENT, true), (REFUSED, false)] {
+        for &(service, target) in table {
+            let (address, heads) = verifier(service).await;
+            let origin = origin(address, service);
+            let signed = send(&layer(origin.clone()), get(target)).await.expect(target);
+            let result = client(origin).oneshot(get(target)).await;
+            let arrived = heads.lock().expect("not poisoned").pop().map(|head| head.uri);
+            if goes {
+                assert_eq!(result.expect(target).status(), 200, "{service} {target}");
+                let arrived = arrived.expect(target);
+                assert_eq!(arrived.path_and_query(), signed.uri().path_and_query(), "{service}");
+            } else {
+                let error = own(result.expect_err(target));
+                assert_eq!((error.kind(), arrived), (ErrorKind::Request, None), "{target}");
+                assert!(!error.to_string().contains("'a'"), "a value is shown: {error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_reqwest_would_encode_goes_in_the_canonical_form() {
+    let (address, heads) = verifier("s3").await;
+    let target = origin(address, "s3").with_wire_form(WireForm::Canonical);
+    let answer = client(target).oneshot(get("/?prefix='a'")).await.expect("sent");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(heads.lock().expect("not poisoned")[0].uri, "/?prefix=%27a%27");
+}
+
+/// What goes over the wire until it ends so; it is answered with `answer`.
+async fn wire(listener: &TcpListener, end: &str, answer: &str) -> String {
+    let (mut stream, _) = listener.accept().await.expect("a connection");
+    let mut read = Vec::new();
+    while !read.ends_with(end.as_bytes()) {
+        read.push(stream.read_u8().await.expect("more"));
+    }
+    stream.write_all(answer.as_bytes()).await.expect("written");
+    String::from_utf8(read).expect("ASCII")
+}
+
+fn data(text: &str) -> Script {
+    Script::new([Step::Data(Bytes::copy_from_slice(text.as_bytes()))])
+}
+
+#[tokio::test]
+async fn each_head_goes_as_it_was_signed() {
+    let known = || data("body").with_size(SizeHint::with_exact(4));
+    let nothing = || Script::new([]);
+    let in_chunks = PayloadMode::Chunked(ChunkSize::default());
+    for (method, mode, body, framing, end) in [
+        (Method::GET, PayloadMode::Buffer, nothing(), None, "\r\n\r\n"),
+        (Method::POST, PayloadMode::Buffer, nothing(), Some("content-length: 0"), "\r\n\r\n"),
+        (
+            Method::POST,
+            PayloadMode::Buffer,
+            data("body"),
+            Some("content-length: 4"),
+            "\r\n\r\nbody",
+        ),
+        (Method::PUT, PayloadMode::Unsigned, known(), Some("content-length: 4"), "\r\n\r\nbody"),
+        (
+            Method::PUT,
+            PayloadMode::Unsigned,
+            data("body"),
+            Some("transfer-encoding: chunked"),
+            "\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+        ),
+        (Method::PUT, in_chunks, known(), Some("content-length: 176"), "\r\n\r\n"),
+    ] {
+        let (listener, address) = listen().await;
+        let layer = layer(origin(address, "s3").with_payload(mode));
+        let sent = layer.layer(service()).oneshot(request(method.clone(), "/key?b&a", body));
+        let (answer, text) = tokio::join!(sent, wire(&listener, end, "HTTP/1.1 204 \r\n\r\n"));
+        assert_eq!(answer.expect("an answer").status(), StatusCode::NO_CONTENT);
+        let head = text.split_once("\r\n\r\n").expect("a head").0;
+        let mut lines: Vec<_> = head.split("\r\n").collect();
+        assert_eq!(lines.remove(0), format!("{method} /key?b&a HTTP/1.1"));
+        assert!(lines.contains(&&*format!("host: {address}")), "{head}");
+        let is_framing = |line: &&&str| {
+            line.starts_with("content-length") || line.starts_with("transfer-encoding")
+        };
+        assert_eq!(lines.iter().find(is_framing).copied(), framing, "{head}");
+        let mut names: Vec<_> = lines.iter().filter_map(|line| line.split(':').next()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), lines.len(), "a header is there twice: {head}");
+    }
+}
+
+#[tokio::test]
+async fn trailers_go_both_ways() {
+    let (listener, address) = listen().await;
+    let trailers = [("x-sent".parse().expect("a name"), "1".parse().expect("a value"))];
+    let trailers = Step::Trailers(trailers.into_iter().collect());
+    let body = Script::new([Step::Data("body".into()), trailers]);
+    let mut request = request(Method::PUT, "/key", body);
+    request.headers_mut().insert("trailer", "x-sent".parse().expect("a value"));
+    let target = origin(address, "s3").with_payload(PayloadMode::Unsigned);
+    let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-back\r\n\r\n\
+        2\r\nok\r\n0\r\nx-back: 2\r\n\r\n";
+    let sent = client(target).oneshot(request);
+    let (answer, _) = tokio::join!(sent, wire(&listener, "\r\n0\r\nx-sent: 1\r\n\r\n", answer));
+    let body = answer.expect("an answer").into_body().collect().await.expect("a body");
+    assert_eq!(body.trailers().expect("trailers")["x-back"], "2");
+    assert_eq!(body.to_bytes(), "ok");
+}
+
+/// A body that comes piece by piece, as it is told.
+struct Pieces(mpsc::Receiver<Bytes>, SizeHint);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|piece| Some(Ok(Frame::data(piece?))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.1
+    }
+}
+
+#[tokio::test]
+async fn each_piece_of_a_body_goes_and_comes_back_before_all_are_there() {
+    const PIECES: usize = 64;
+    let piece = Bytes::from(vec![b'a'; 64 * 1024]);
+    let len = (PIECES * piece.len()) as u64;
+    for (mode, size) in [
+        (PayloadMode::Unsigned, SizeHint::default()),
+        (PayloadMode::Unsigned, SizeHint::with_exact(len)),
+        (PayloadMode::Chunked(ChunkSize::default()), SizeHint::with_exact(len)),
+    ] {
+        let (address, heads) = verifier("s3").await;
+        let (sender, receiver) = mpsc::channel(1);
+        sender.send(piece.clone()).await.expect("wanted");
+        let known = size.exact().is_some();
+        let request = request(Method::PUT, "/key", Pieces(receiver, size));
+        let target = origin(address, "s3").with_payload(mode);
+        let mut body = client(target).oneshot(request).await.expect("an answer").into_body();
+        let mut read = 0;
+        for at in 1..PIECES {
+            // One ahead, since a chunk ends with the beginning of the next.
+            sender.send(piece.clone()).await.expect("wanted");
+            while read < at * piece.len() {
+                let frame = body.frame().await.expect("more").expect("sound");
+                read += frame.into_data().expect("data").len();
+            }
+        }
+        drop(sender);
+        read += body.collect().await.expect("sound").to_bytes().len();
+        assert_eq!(read as u64, len, "{mode:?}");
+        let headers = &heads.lock().expect("not poisoned")[0].headers;
+        assert_eq!(headers.contains_key("transfer-encoding"), !known, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_comes_back_and_is_not_followed() {
+    let (elsewhere, heads) = verifier("execute-api").await;
+    for status in [301, 302, 303, 307, 308] {
+        for method in [Method::GET, Method::POST] {
+            let (listener, address) = listen().await;
+            let request = request(method, "/", Full::<Bytes>::default());
+            let sent = client(origin(address, "execute-api")).oneshot(request);
+            let location = format!("http://{elsewhere}/");
+            let answer = format!(
+                "HTTP/1.1 {status} There\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
+            );
+            let (answer, _) = tokio::join!(sent, wire(&listener, "\r\n\r\n", &answer));
+            let answer = answer.expect("an answer");
+            assert_eq!(answer.status().as_u16(), status);
+            assert_eq!(answer.headers()["location"], location);
+        }
+    }
+    assert!(heads.lock().expect("not poisoned").is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_is_diagnosed() {
+    let (address, _) = verifier("execute-api").await;
+    let wrong = Credentials::new(credentials().access_key_id(), "wrong", None, None, "test");
+    let layer = SigningLayer::new(wrong, origin(address, "execute-api"))
+        .with_clock(Clock::manual(now()))
+        .with_diagnosis(true);
+    let answer = layer.layer(service()).oneshot(get("/orders?id=1")).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let diagnosis = answer.extensions().get::<Diagnosis>().expect("a diagnosis");
+    assert_eq!(diagnosis.cause(), Cause::WrongSecret);
+    assert!(!answer.into_body().collect().await.expect("a body").to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn a_dropped_future_leaves_neither_body_nor_connection() {
+    let (listener, address) = listen().await;
+    let steps = [Step::Data("body".into()), Step::Hang];
+    let body = Script::new(steps).with_size(SizeHint::with_exact(8));
+    let polls = body.polls.clone();
+    let target = origin(address, "s3").with_payload(PayloadMode::Unsigned);
+    let mut sent = Box::pin(client(target).oneshot(request(Method::PUT, "/key", body)));
+    let reads = async {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        while stream.read_u8().await.expect("more") != b'\r' {}
+        stream
+    };
+    let mut stream = tokio::select! {
+        answer = &mut sent => panic!("no one answered: {answer:?}"),
+        stream = reads => stream,
+    };
+    drop(sent);
+    stream.read_to_end(&mut Vec::new()).await.expect("closed");
+    assert_eq!(Arc::strong_count(&polls), 1);
+}
+
+#[tokio::test]
+async fn an_error_does_not_show_a_presigned_url() {
+    let address = listen().await.1;
+    let target = origin(address, "s3").with_query_signature(Duration::from_secs(60));
+    let error = client(target.expect("in range")).oneshot(get("/key")).await.expect_err("closed");
+    assert!(error.downcast_ref::<reqwest::Error>().expect("reqwest's").is_connect());
+    let mut next = Some(&*error as &dyn std::error::Error);
+    while let Some(error) = next {
+        assert!(!format!("{error} {error:?}").contains("X-Amz"), "{error:?}");
+        next = error.source();
+    }
+}
+
+#[tokio::test]
+async fn a_signed_host_may_differ_from_the_urls_over_http1_alone() {
+    let (address, heads) = verifier("execute-api").await;
+    let target = origin(address, "execute-api").with_signed_host(HOST).expect("a host");
+    let error = own(client(target.clone()).oneshot(get("/")).await.expect_err("not agreed"));
+    assert_eq!(error.kind(), ErrorKind::Request);
+    assert!(
+        error.to_string().contains(HOST) && error.to_string().contains("http1_only"),
+        "{error}"
+    );
+    let service = ReqwestService::http1_only(Client::builder().no_proxy()).expect("built");
+    let answer = layer(target).layer(service).oneshot(get("/")).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(heads.lock().expect("not poisoned")[0].headers["host"], HOST);
+}
+
+#[tokio::test]
+async fn a_host_that_reqwest_would_change_is_refused() {
+    for uri in [
+        "/",
+        "http://127.1/",
+        "http://0x7f.0.0.1/",
+        "http://2130706433/",
+        "http://127.0.0.1.:80/",
+        "http://[0:0:0:0:0:0:0:1]/",
+        "http://999.999.999.999/",
+        "http://xn--a/",
+    ] {
+        for service in [ReqwestService::new, ReqwestService::http1_only] {
+            let service = service(Client::builder().no_proxy()).expect("built");
+            let error = own(service.oneshot(get(uri)).await.expect_err(uri));
+            assert_eq!(error.kind(), ErrorKind::Request, "{uri}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_example_sends_what_a_verifier_accepts() {
+    let (address, heads) = verifier("execute-api").await;
+    let layer = layer(Direct::new(settings("execute-api")));
+    let response = example::send(layer, &format!("http://{address}/a:b?x=1+1")).await;
+    assert_eq!(response.expect("an answer").status(), StatusCode::OK);
+    let heads = heads.lock().expect("not poisoned");
+    assert_eq!(heads[0].uri, "/a:b?x=1%201");
+    assert_eq!(heads[0].headers["user-agent"], "reqwest_client");
+}
+
+#[test]
+fn the_service_and_its_future_are_send_and_print() {
+    fn is<T: Send + Sync + std::fmt::Debug>(_: T) {}
+    fn is_clone<T: Clone>(value: T) -> T {
+        value.clone()
+    }
+    let mut key = http::HeaderMap::new();
+    key.insert("x-api-key", "hunter2".parse().expect("a value"));
+    let service = ReqwestService::new(Client::builder().default_headers(key)).expect("built");
+    assert!(!format!("{service:?}").contains("hunter2"), "{service:?}");
+    is(is_clone(service.clone()));
+    is(service.oneshot(get("/")));
+}
