@@ -13,6 +13,8 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
     routing::{any, post},
 };
 use http::{HeaderMap, Version};
@@ -100,24 +102,34 @@ pub struct Origin {
 
 impl Origin {
     pub async fn start(key: Credentials, service: &str) -> Self {
-        Self::serve(key, service, None).await
+        Self::serve(key, service, None, Router::new()).await
     }
 
     /// One that speaks TLS, and these protocols in it.
     pub async fn with_tls(identity: &Identity, protocols: &[&str]) -> Self {
-        Self::serve(credentials(), "execute-api", Some(identity.acceptor(protocols))).await
+        let tls = identity.acceptor(protocols);
+        Self::serve(credentials(), "execute-api", Some(tls), Router::new()).await
     }
 
-    async fn serve(key: Credentials, service: &str, tls: Option<TlsAcceptor>) -> Self {
+    /// One that has routes of its own besides.
+    pub async fn with_routes(key: Credentials, service: &str, routes: Router) -> Self {
+        Self::serve(key, service, None, routes).await
+    }
+
+    async fn serve(
+        key: Credentials,
+        service: &str,
+        tls: Option<TlsAcceptor>,
+        routes: Router,
+    ) -> Self {
+        let keys = StaticKeys::new([key]).expect("a key");
         let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
-        let layer =
-            VerifyLayer::new(StaticKeys::new([key]).expect("a key"), settings.with_explain(true));
         let seen = Arc::default();
-        let router = Router::new()
+        let router = routes
             .route("/conversation", post(converse))
             .fallback(any(echo))
-            .with_state(Arc::clone(&seen))
-            .layer(layer);
+            .layer(from_fn_with_state(Arc::clone(&seen), note))
+            .layer(VerifyLayer::new(keys, settings.with_explain(true)));
         Self { address: serve(router, tls).await, seen }
     }
 
@@ -131,9 +143,7 @@ impl Origin {
     }
 }
 
-type Requests = State<Arc<Mutex<Vec<Seen>>>>;
-
-fn note(State(seen): &Requests, request: &Request) {
+async fn note(State(seen): State<Arc<Mutex<Vec<Seen>>>>, request: Request, next: Next) -> Response {
     let (uri, headers) = (request.uri(), request.headers());
     let host = uri.authority().map(|host| host.as_str().to_owned());
     let header = || headers["host"].to_str().expect("ASCII").to_owned();
@@ -143,16 +153,15 @@ fn note(State(seen): &Requests, request: &Request) {
         headers: headers.clone(),
         verified: request.extensions().get().cloned().expect("verified"),
     });
+    next.run(request).await
 }
 
-async fn echo(seen: Requests, request: Request) -> Body {
-    note(&seen, &request);
+async fn echo(request: Request) -> Body {
     request.into_body()
 }
 
 /// Answers each frame as it comes, and trailers with trailers.
-async fn converse(seen: Requests, request: Request) -> Body {
-    note(&seen, &request);
+async fn converse(request: Request) -> Body {
     Body::new(request.into_body().map_frame(|frame| match frame.into_data() {
         Ok(data) => Frame::data(Bytes::from([b"got ", &data[..]].concat())),
         Err(frame) => {
