@@ -2,27 +2,29 @@
 
 mod bodies;
 mod origin;
+mod route;
 mod verify;
 
 use std::{collections::BTreeMap, error::Error, fmt, net::SocketAddr, ops::Range};
 
 use aws_credential_types::Credentials;
-use http::Method;
+use http::HeaderName;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 use tower_sigv4::{
     body::BodyBudget,
     credentials::{CredentialsCache, EnvironmentCredentials},
-    origin::{OriginRules, Rule},
+    origin::OriginRules,
     sigv4::Identity,
 };
 
-pub(crate) use self::verify::Guard;
 use self::{
     bodies::{Bodies, BodiesSection},
     origin::OriginSection,
+    route::RouteSection,
     verify::VerifySection,
 };
+pub(crate) use self::{route::Route, verify::Guard};
 
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
@@ -36,7 +38,7 @@ pub(crate) struct Config {
     verify: Option<Guard>,
     budget: BodyBudget,
     origins: usize,
-    routes: usize,
+    routes: Vec<Route>,
     warnings: Vec<ConfigError>,
 }
 
@@ -51,22 +53,24 @@ impl Config {
         let bodies = file.bodies.build(text)?;
         let (mut origins, mut warnings) = (BTreeMap::new(), Vec::new());
         for origin in &file.origin {
-            let built = origin.build(text, &bodies)?;
+            let built = origin.build(text, &bodies, None)?;
             warnings.extend(origin.warnings(text, &built));
             if origins.insert(origin.name.get_ref().as_str(), built).is_some() {
                 let message = format!("a second origin is named {:?}", origin.name.get_ref());
                 return Err(ConfigError::new(text, Some(origin.name.span()), message));
             }
         }
-        let mut rules = OriginRules::new();
+        let (mut rules, mut routes) = (OriginRules::new(), Vec::new());
         for route in &file.route {
-            let origin = origins.get(route.origin.get_ref().as_str()).ok_or_else(|| {
+            let section = file.origin_of(route).ok_or_else(|| {
                 let known: Vec<_> = origins.keys().collect();
                 let message =
                     format!("no origin is named {:?}, only {known:?}", route.origin.get_ref());
                 ConfigError::new(text, Some(route.origin.span()), message)
             })?;
-            rules = rules.add_rule(route.build(text)?, origin.clone());
+            let origin = section.build(text, &bodies, Some(route))?;
+            rules = rules.add_rule(route.rule(text)?, origin);
+            routes.push(route.build(text)?);
         }
         if file.route.is_empty() {
             let message = "no [[route]] leads anywhere; add one with path and origin".to_owned();
@@ -79,7 +83,7 @@ impl Config {
             budget: bodies.budget,
             rules,
             origins: file.origin.len(),
-            routes: file.route.len(),
+            routes,
             warnings,
         })
     }
@@ -109,8 +113,9 @@ impl Config {
         self.origins
     }
 
-    pub(crate) fn routes(&self) -> usize {
-        self.routes
+    /// What is done on each route, in the order of the rules.
+    pub(crate) fn routes(&self) -> &[Route] {
+        &self.routes
     }
 
     /// What origins are likely to refuse, though it is sound.
@@ -187,6 +192,10 @@ struct File {
 }
 
 impl File {
+    fn origin_of(&self, route: &RouteSection) -> Option<&OriginSection> {
+        self.origin.iter().find(|origin| origin.name.get_ref() == route.origin.get_ref())
+    }
+
     fn guard(
         &self,
         text: &str,
@@ -204,10 +213,7 @@ impl File {
             };
         };
         for route in self.route.iter().filter(|route| route.is_verified()) {
-            let passes_on = |origin: &&OriginSection| {
-                origin.name.get_ref() == route.origin.get_ref() && !origin.signs_always()
-            };
-            if self.origin.iter().any(|origin| passes_on(&origin)) {
+            if self.origin_of(route).is_some_and(|origin| !origin.signs_always()) {
                 let message = "the caller's signature would go on to this origin, which could use \
                                it here; give the origin signing = \"always\", or the route \
                                verify = false";
@@ -215,8 +221,12 @@ impl File {
                 return Err(ConfigError::new(text, Some(span), message.to_owned()));
             }
         }
-        // An origin's own limit holds as well, once the caller is known.
-        let limit = self.origin.iter().map(|origin| origin.body_limit(bodies)).max();
+        // That of the route or the origin holds as well, once the caller is known.
+        let of_routes = self
+            .route
+            .iter()
+            .filter_map(|route| Some(self.origin_of(route)?.body_limit(bodies, Some(route))));
+        let limit = of_routes.max();
         let layer = section.build(text, limit.unwrap_or_default())?;
         let layer = layer.with_body_budget(bodies.budget.clone());
         let verified = self.route.iter().map(RouteSection::is_verified).collect();
@@ -303,54 +313,14 @@ fn credentials(
     Ok(identity.credentials().clone())
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RouteSection {
-    path: Spanned<String>,
-    host: Option<Spanned<String>>,
-    methods: Option<Vec<Spanned<String>>>,
-    #[serde(default)]
-    strip_prefix: bool,
-    verify: Option<Spanned<bool>>,
-    origin: Spanned<String>,
-}
-
-impl RouteSection {
-    fn is_verified(&self) -> bool {
-        self.verify.as_ref().is_none_or(|verify| *verify.get_ref())
-    }
-
-    fn build(&self, text: &str) -> Result<Rule, ConfigError> {
-        let at = |span: &Spanned<String>| located(text, span.span());
-        let mut rule = Rule::path(self.path.get_ref()).map_err(at(&self.path))?;
-        if let Some(host) = &self.host {
-            rule = rule.with_host(host.get_ref()).map_err(at(host))?;
-        }
-        if let Some(methods) = &self.methods {
-            let method = |method: &Spanned<String>| {
-                let name = method.get_ref();
-                let upper_case = !name.bytes().any(|byte| byte.is_ascii_lowercase());
-                Method::from_bytes(name.as_bytes()).ok().filter(|_| upper_case).ok_or_else(|| {
-                    let message = format!("{name:?} is not a method; write one such as \"GET\"");
-                    ConfigError::new(text, Some(method.span()), message)
-                })
-            };
-            let methods = methods.iter().map(method).collect::<Result<Vec<_>, _>>()?;
-            if methods.is_empty() {
-                let message =
-                    "methods is empty, so the route matches nothing; leave it out".to_owned();
-                return Err(ConfigError::new(text, Some(self.path.span()), message));
-            }
-            rule = rule.with_methods(methods);
-        }
-        if self.strip_prefix {
-            rule = rule.with_strip_prefix();
-        }
-        Ok(rule)
-    }
-}
-
 /// The library's errors name the value and the cure; the line comes from here.
 fn located(text: &str, span: Range<usize>) -> impl FnOnce(tower_sigv4::Error) -> ConfigError {
     move |error| ConfigError::new(text, Some(span), crate::proxy::chain(&error))
+}
+
+fn header_name(text: &str, name: &Spanned<String>) -> Result<HeaderName, ConfigError> {
+    HeaderName::try_from(name.get_ref()).map_err(|_| {
+        let message = format!("{:?} is not the name of a header", name.get_ref());
+        ConfigError::new(text, Some(name.span()), message)
+    })
 }

@@ -11,6 +11,7 @@ mod demo;
 mod explain;
 mod proxy;
 mod serve;
+mod stack;
 
 use std::{
     error::Error,
@@ -58,8 +59,8 @@ async fn run(command: Command) -> Result<(), BoxError> {
         Command::Print(text) => println!("{text}"),
         Command::Check { file } => {
             let config = load(&file)?;
-            drop(proxy::router(&config)?);
-            let (origins, routes) = (config.origins(), config.routes());
+            drop(stack::router(&config)?);
+            let (origins, routes) = (config.origins(), config.routes().len());
             let warnings = match config.warnings().len() {
                 0 => String::new(),
                 warnings => format!(", {warnings} warning(s)"),
@@ -79,7 +80,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
         }
         Command::Forward { file, listen } => {
             let config = load(&file)?;
-            let router = proxy::router(&config)?;
+            let router = stack::router(&config)?;
             let (server, address) = bind(listen.unwrap_or(config.listen())).await?;
             println!("gateway http://{address} signs as {file} says; Ctrl-C ends it");
             serve(server, router).await;
@@ -89,7 +90,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let origin = demo::start_origin().await?;
             let config =
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
-            let router = proxy::router(&config)?;
+            let router = stack::router(&config)?;
             println!("{}", demo::welcome(origin, address));
             serve(server, router).await;
         }

@@ -1,11 +1,10 @@
-//! The stack of layers between a client and the origins.
+//! The way to the origins, and what answers become on the way back.
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{error::Error, fmt, future, io, sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Json,
     body::Body,
-    error_handling::HandleErrorLayer,
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, Request, StatusCode, header};
@@ -20,52 +19,41 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde_json::json;
 use tokio::{sync::oneshot, time};
-use tower::{
-    ServiceBuilder, ServiceExt, service_fn, timeout::error::Elapsed, util::BoxCloneSyncService,
-};
-use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutBody, TimeoutError};
+use tower::{load_shed::error::Overloaded, timeout::error::Elapsed};
+use tower_http::timeout::{TimeoutBody, TimeoutError};
 use tower_sigv4::{
-    SigningLayer,
-    body::{ResponseBody, SignedBody, VerifiedBody},
+    body::{ResponseBody, SignedBody},
     origin::remove_hop_by_hop,
     verify::Rejection,
 };
 
-use crate::{
-    BoxError,
-    config::{Config, Guard},
-};
+use crate::BoxError;
 
-/// How long a client may take from one piece of its body to the next.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an origin may take from the end of a request to the head of its answer.
-const ORIGIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an origin may take from the end of a request to the head of its answer, in a request's extensions.
+#[derive(Clone, Copy)]
+pub(crate) struct OriginTimeout(pub(crate) Duration);
+
+/// A route's rate is used up, for so long.
+#[derive(Debug)]
+pub(crate) struct TooMany(pub(crate) Duration);
+
+impl fmt::Display for TooMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there are too many requests on this route")
+    }
+}
+
+impl Error for TooMany {}
+
+/// When to come back where too many requests are on their way at once.
+const SHED: Duration = Duration::from_secs(1);
 const TOO_SLOW: &str = "the request's body came too slowly";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Everything that goes through the gateway, from the outside in.
-pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
-    let client = client()?;
-    let signing = ServiceBuilder::new()
-        .map_response(for_client)
-        .layer(
-            SigningLayer::new(config.credentials(), config.rules())
-                .with_body_budget(config.budget())
-                .with_diagnosis(true),
-        )
-        .service_fn(move |request| send(client.clone(), request));
-    let stack = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(answer))
-        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
-        .map_request(with_known_end)
-        .service(guarded(config.guard(), BoxCloneSyncService::new(signing)));
-    Ok(Router::new().fallback_service(stack))
-}
-
 /// What has neither a length nor chunks has no body (RFC 9112, section 6.3), which a body with a time-out
 /// does not tell.
-fn with_known_end(request: Request<TimeoutBody<Body>>) -> Request<Body> {
+pub(crate) fn with_known_end(request: Request<TimeoutBody<Body>>) -> Request<Body> {
     let framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
         .iter()
         .any(|name| request.headers().contains_key(name));
@@ -74,26 +62,8 @@ fn with_known_end(request: Request<TimeoutBody<Body>>) -> Request<Body> {
     request
 }
 
-type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
-
-/// Verifies who calls, on the routes where that is asked.
-fn guarded(guard: Option<Guard>, inner: Stack) -> Stack {
-    let Some(guard) = guard else { return inner };
-    let checked = ServiceBuilder::new()
-        .map_response(verified)
-        .layer(guard.layer.clone())
-        .map_request(|request: Request<VerifiedBody<Body>>| request.map(Body::new))
-        .service(inner.clone());
-    let checked = BoxCloneSyncService::new(checked);
-    BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
-        let (head, body) = request.into_parts();
-        let service = if guard.verifies(&head) { &checked } else { &inner };
-        service.clone().oneshot(Request::from_parts(head, body))
-    }))
-}
-
 /// The answer on a route that verifies: the origin's, or a refusal.
-fn verified(response: http::Response<ResponseBody<Body>>) -> Response {
+pub(crate) fn verified(response: http::Response<ResponseBody<Body>>) -> Response {
     match response.extensions().get::<Arc<Rejection>>() {
         Some(rejection) if caused_by::<TimeoutError>(&**rejection, |_| true) => {
             message(StatusCode::REQUEST_TIMEOUT, TOO_SLOW)
@@ -102,11 +72,11 @@ fn verified(response: http::Response<ResponseBody<Body>>) -> Response {
     }
 }
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, Body>;
+pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Body>;
 
 /// Connections are pooled per origin. Each asks for HTTP/1.1 alone: HTTP/2 has one name for the host
 /// connected to and the host signed for, which may differ.
-fn client() -> Result<HttpClient, BoxError> {
+pub(crate) fn client() -> Result<HttpClient, BoxError> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
@@ -128,7 +98,7 @@ fn client() -> Result<HttpClient, BoxError> {
 
 /// Sends a request. The origin's time begins when it has the whole of it, since a body that is passed on
 /// unsigned may stream for long.
-async fn send(
+pub(crate) async fn send(
     client: HttpClient,
     mut request: Request<SignedBody<Body>>,
 ) -> Result<http::Response<Incoming>, BoxError> {
@@ -137,6 +107,7 @@ async fn send(
         let chunked = HeaderValue::from_static("chunked");
         request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
     }
+    let timeout = request.extensions().get().copied();
     let (sending, sent) = oneshot::channel::<()>();
     // The sender goes with the body, which is dropped when it has been sent.
     let request = request.map(|body| {
@@ -147,7 +118,10 @@ async fn send(
     });
     let too_late = async {
         let _ = sent.await;
-        time::sleep(ORIGIN_TIMEOUT).await;
+        match timeout {
+            Some(OriginTimeout(timeout)) => time::sleep(timeout).await,
+            None => future::pending().await, // no route, so nothing was sent
+        }
     };
     tokio::select! {
         answer = client.request(request) => Ok(answer?),
@@ -166,7 +140,7 @@ fn roots() -> RootCertStore {
 }
 
 /// The answer as it concerns the client: without what concerns the connection to the origin.
-fn for_client(response: http::Response<ResponseBody<Incoming>>) -> Response {
+pub(crate) fn for_client(response: http::Response<ResponseBody<Incoming>>) -> Response {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // No one asked for another protocol: `upgrade` does not go to origins.
         return message(StatusCode::BAD_GATEWAY, "the origin switched protocols unasked");
@@ -177,8 +151,19 @@ fn for_client(response: http::Response<ResponseBody<Incoming>>) -> Response {
 }
 
 /// An error as an answer: the client learns what it can mend, the log the rest.
-async fn answer(error: BoxError) -> Response {
+pub(crate) fn answer(error: BoxError) -> Response {
     let text = chain(&*error);
+    let wait = match error.downcast_ref() {
+        Some(TooMany(wait)) => Some((StatusCode::TOO_MANY_REQUESTS, *wait)),
+        None if error.is::<Overloaded>() => Some((StatusCode::SERVICE_UNAVAILABLE, SHED)),
+        None => None,
+    };
+    if let Some((status, wait)) = wait {
+        let mut response = message(status, "there are too many requests on this route; try later");
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
+        return response;
+    }
     let (status, told) = match error.downcast_ref::<tower_sigv4::Error>() {
         _ if caused_by::<TimeoutError>(&*error, |_| true) => {
             (StatusCode::REQUEST_TIMEOUT, TOO_SLOW.to_owned())
@@ -231,9 +216,14 @@ mod tests {
 
     use axum::body::Bytes;
     use http_body::Frame;
+    use tower::ServiceExt;
     use tower_sigv4::sigv4::SigningParams;
 
     use super::*;
+    use crate::{
+        config::Config,
+        stack::{BODY_TIMEOUT, router},
+    };
 
     /// A body that never comes.
     struct Stops;
@@ -263,7 +253,7 @@ mod tests {
         let streamed =
             TimeoutBody::new(BODY_TIMEOUT, Stops).collect().await.expect_err("timed out");
         let error = axum::Error::new(streamed);
-        assert_eq!(answer(error.into()).await.status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(answer(error.into()).status(), StatusCode::REQUEST_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
@@ -294,8 +284,8 @@ mod tests {
         let timeouts: [BoxError; 2] =
             [Elapsed::new().into(), io::Error::from(io::ErrorKind::TimedOut).into()];
         for error in timeouts {
-            assert_eq!(answer(error).await.status(), StatusCode::GATEWAY_TIMEOUT);
+            assert_eq!(answer(error).status(), StatusCode::GATEWAY_TIMEOUT);
         }
-        assert_eq!(answer("reset".into()).await.status(), StatusCode::BAD_GATEWAY);
+        assert_eq!(answer("reset".into()).status(), StatusCode::BAD_GATEWAY);
     }
 }

@@ -160,6 +160,66 @@ fn each_mistake_is_told_with_its_line_and_cure() {
         ("[\"GET\"]", "[]", 15, "methods is empty"),
         ("methods = [\"GET\"]", "host = \"a:80\"", 16, "without a port"),
         ("origin = \"orders\"", "origin = \"order\"", 17, "only [\"orders\"]"),
+        (
+            "origin = \"orders\"",
+            "timeout = \"soon\"\norigin = \"orders\"",
+            17,
+            "\"soon\" is no time; write one such as \"30s\"",
+        ),
+        ("origin = \"orders\"", "timeout = \"0s\"\norigin = \"orders\"", 17, "\"0s\" is no time"),
+        ("origin = \"orders\"", "attempts = 0\norigin = \"orders\"", 17, "attempts is 0"),
+        ("origin = \"orders\"", "concurrency = 0\norigin = \"orders\"", 17, "concurrency is 0"),
+        ("origin = \"orders\"", "concurrency = -1\norigin = \"orders\"", 17, "invalid value"),
+        ("origin = \"orders\"", "rate = \"100\"\norigin = \"orders\"", 17, "\"100/min\""),
+        ("origin = \"orders\"", "rate = \"0/s\"\norigin = \"orders\"", 17, "\"0/s\" is no rate"),
+        (
+            "origin = \"orders\"",
+            "add_prefix = \"v1\"\norigin = \"orders\"",
+            17,
+            "added prefix \"v1\"",
+        ),
+        (
+            "origin = \"orders\"",
+            "headers = { \"a b\" = \"c\" }\norigin = \"orders\"",
+            17,
+            "\"a b\" is not the name of a header",
+        ),
+        (
+            "origin = \"orders\"",
+            "payload = \"chunked\"\norigin = \"orders\"",
+            17,
+            "its family alone",
+        ),
+        (
+            "origin = \"orders\"",
+            "body_limit = \"1GiB\"\norigin = \"orders\"",
+            17,
+            "raise memory in [bodies]",
+        ),
+        (
+            "origin = \"orders\"",
+            "cors = { origins = [\"app.example.com\"] }\norigin = \"orders\"",
+            17,
+            "is not the origin of a page",
+        ),
+        (
+            "origin = \"orders\"",
+            "cors = { origins = [\"https://app.example.com/\"] }\norigin = \"orders\"",
+            17,
+            "is not the origin of a page",
+        ),
+        (
+            "origin = \"orders\"",
+            "cors = { origins = [\"*\"], credentials = true }\norigin = \"orders\"",
+            17,
+            "list them instead of \"*\"",
+        ),
+        (
+            "origin = \"orders\"",
+            "cors = { origins = [\"https://a.com\"], headers = [\"é\"] }\norigin = \"orders\"",
+            17,
+            "is not the name of a header",
+        ),
     ] {
         assert!(VALID.contains(from), "{from}");
         let (code, text) = check(&VALID.replacen(from, to, 1));

@@ -13,7 +13,7 @@ use tower_sigv4::{
     sigv4::{Checksum, ChunkSize},
 };
 
-use super::{ConfigError, located, origin::OriginSection};
+use super::{ConfigError, located, origin::OriginSection, route::RouteSection};
 
 /// What all bodies may hold.
 #[derive(Deserialize)]
@@ -87,9 +87,19 @@ impl OriginSection {
     const BODY_LIMIT: ByteSize = ByteSize::mib(16);
 
     /// The largest body that is buffered, in bytes.
-    pub(super) fn body_limit(&self, bodies: &Bodies) -> u64 {
+    pub(super) fn body_limit(&self, bodies: &Bodies, route: Option<&RouteSection>) -> u64 {
         let default = || Self::BODY_LIMIT.min(bodies.memory);
-        self.body_limit.as_ref().map_or_else(default, |limit| *limit.get_ref()).as_u64()
+        self.limit_of(route).map_or_else(default, |limit| *limit.get_ref()).as_u64()
+    }
+
+    /// A route's own limit, or else the origin's.
+    fn limit_of<'a>(&'a self, route: Option<&'a RouteSection>) -> Option<&'a Spanned<ByteSize>> {
+        route.and_then(|route| route.body_limit.as_ref()).or(self.body_limit.as_ref())
+    }
+
+    /// The same for the payload.
+    fn payload_of<'a>(&'a self, route: Option<&'a RouteSection>) -> Option<&'a Spanned<Payload>> {
+        route.and_then(|route| route.payload.as_ref()).or(self.payload.as_ref())
     }
 
     /// Gives the origin all that the section says of bodies.
@@ -99,9 +109,10 @@ impl OriginSection {
         s3_family: bool,
         text: &str,
         bodies: &Bodies,
+        route: Option<&RouteSection>,
     ) -> Result<Origin, ConfigError> {
-        let payload = self.payload.as_ref().map(|payload| *payload.get_ref()).unwrap_or_default();
-        self.check_bodies(payload, s3_family, bodies)
+        let payload = self.payload_of(route).map(|payload| *payload.get_ref()).unwrap_or_default();
+        self.check_bodies(payload, s3_family, bodies, route)
             .map_err(|(span, message)| ConfigError::new(text, Some(span), message))?;
         let checksum =
             self.checksum.as_ref().map_or(Checksum::Crc32, |sum| (*sum.get_ref()).into());
@@ -122,7 +133,7 @@ impl OriginSection {
             }
             origin = origin.with_spool(spool);
         }
-        Ok(origin.with_body_limit(self.body_limit(bodies)))
+        Ok(origin.with_body_limit(self.body_limit(bodies, route)))
     }
 
     fn check_bodies(
@@ -130,19 +141,21 @@ impl OriginSection {
         payload: Payload,
         s3_family: bool,
         bodies: &Bodies,
+        route: Option<&RouteSection>,
     ) -> Result<(), (Range<usize>, String)> {
         let error = |span, message: &str| Err((span, message.to_owned()));
         if payload.is_in_chunks() && !s3_family {
             let message = "chunks are for service \"s3\" and its family alone";
-            return error(self.service_span(), message);
+            let of_route = route.and_then(|route| route.payload.as_ref()).map(Spanned::span);
+            return error(of_route.unwrap_or(self.service_span()), message);
         }
-        if let Some(sum) = self.checksum.as_ref().filter(|_| !payload.has_trailer()) {
+        let own = route.is_none_or(|route| route.payload.is_none());
+        if let Some(sum) = self.checksum.as_ref().filter(|_| own && !payload.has_trailer()) {
             let message =
                 "checksum is for payload \"chunked-trailer\" or \"unsigned-trailer\" alone";
             return error(sum.span(), message);
         }
-        if let Some(limit) =
-            self.body_limit.as_ref().filter(|&limit| *limit.get_ref() > bodies.memory)
+        if let Some(limit) = self.limit_of(route).filter(|&limit| *limit.get_ref() > bodies.memory)
         {
             let message = format!(
                 "body_limit is more than all bodies together may hold, {}; raise memory in [bodies]",
@@ -152,7 +165,7 @@ impl OriginSection {
         }
         if bodies.spool.is_none() && payload == Payload::Spool {
             let message = "payload \"spool\" needs a spool_directory in [bodies]";
-            let payload = self.payload.as_ref().map_or(self.name.span(), Spanned::span);
+            let payload = self.payload_of(route).map_or(self.name.span(), Spanned::span);
             return error(payload, message);
         }
         if let Some(limit) = self.spool_limit.as_ref().filter(|_| bodies.spool.is_none()) {

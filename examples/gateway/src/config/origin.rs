@@ -17,6 +17,7 @@ use super::{
     ConfigError,
     bodies::{Bodies, Payload, Sum},
     located,
+    route::RouteSection,
 };
 
 #[derive(Deserialize)]
@@ -76,7 +77,13 @@ impl OriginSection {
         self.service.as_ref().unwrap_or(&self.url).span()
     }
 
-    pub(super) fn build(&self, text: &str, bodies: &Bodies) -> Result<Origin, ConfigError> {
+    /// The origin, for requests of a route if one is given.
+    pub(super) fn build(
+        &self,
+        text: &str,
+        bodies: &Bodies,
+        route: Option<&RouteSection>,
+    ) -> Result<Origin, ConfigError> {
         let at = |span: &Spanned<String>| located(text, span.span());
         let settings = self.settings(text)?;
         let s3_family = settings.path_form() == PathForm::Once;
@@ -90,7 +97,7 @@ impl OriginSection {
         if let Some(host) = &self.sign_host {
             origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;
         }
-        self.set_bodies(origin, s3_family, text, bodies)
+        self.set_bodies(origin, s3_family, text, bodies, route)
     }
 
     /// What the origin, as it was built, is likely to refuse.

@@ -3,7 +3,7 @@
 use std::{env, fs};
 
 use aws_credential_types::Credentials;
-use http::{HeaderName, request::Parts};
+use http::request::Parts;
 use serde::Deserialize;
 use toml::Spanned;
 use tower_sigv4::{
@@ -12,7 +12,7 @@ use tower_sigv4::{
     verify::{BodyCheck, PayloadKind, StaticKeys, VerifySettings},
 };
 
-use super::{ConfigError, Secret, credentials, located, without_value};
+use super::{ConfigError, Secret, credentials, header_name, located, without_value};
 
 /// Who may call, and where that is asked.
 #[derive(Clone)]
@@ -126,13 +126,6 @@ impl VerifySection {
         };
         Ok(VerifyLayer::new(keys, settings).with_body_check(check))
     }
-}
-
-fn header_name(text: &str, name: &Spanned<String>) -> Result<HeaderName, ConfigError> {
-    HeaderName::try_from(name.get_ref()).map_err(|_| {
-        let message = format!("{:?} is not the name of a header", name.get_ref());
-        ConfigError::new(text, Some(name.span()), message)
-    })
 }
 
 /// The keys of the file that an environment variable names.

@@ -1,0 +1,191 @@
+//! The stack of layers between a client and the origins, in one place and in order.
+//!
+//! | from the outside in | |
+//! |---|---|
+//! | errors | become answers: the client learns what it can mend, the log the rest |
+//! | request id | `x-request-id`, the caller's or a new one, on the way there and back |
+//! | body time-out | between two pieces of the caller's body |
+//! | route | chosen by the rules; then, where it asks for it: |
+//! | CORS | answers preflights; pages can read what is refused further in |
+//! | rate | 429 with `retry-after` |
+//! | concurrency | 503 with `retry-after` |
+//! | verification | who calls |
+//! | retry | of requests without a body, each signed anew |
+//! | signing | and recovery of clock and credentials, diagnosis of refusals |
+//! | time-out | of the origin |
+//! | client | connections to the origins |
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, error_handling::HandleErrorLayer, response::Response};
+use governor::{RateLimiter, clock::Clock};
+use http::{Method, Request, header};
+use http_body::Body as _;
+use tower::{
+    Layer, ServiceBuilder, ServiceExt,
+    retry::{Policy, RetryLayer},
+    service_fn,
+    util::BoxCloneSyncService,
+};
+use tower_http::{
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    timeout::RequestBodyTimeoutLayer,
+};
+use tower_sigv4::{
+    SigningLayer,
+    body::{ResponseBody, VerifiedBody},
+    retry::RetryPolicy,
+};
+
+use crate::{
+    BoxError,
+    config::{Config, Guard, Route},
+    proxy,
+};
+
+/// How long a client may take from one piece of its body to the next.
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
+
+/// Everything that goes through the gateway.
+pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
+    let client = proxy::client()?;
+    let signing = ServiceBuilder::new()
+        .map_response(proxy::for_client)
+        .layer(
+            SigningLayer::new(config.credentials(), config.rules())
+                .with_body_budget(config.budget())
+                .with_diagnosis(true),
+        )
+        .service_fn(move |request| proxy::send(client.clone(), request));
+    let signing = BoxCloneSyncService::new(signing);
+    let guard = config.guard();
+    let routes = config.routes().iter();
+    let routes: Vec<_> = routes.map(|route| on_route(route, guard.clone(), &signing)).collect();
+    // It answers 404, after it was asked who calls.
+    let nowhere = guarded(guard, signing);
+    let (rules, routes) = (config.rules(), Arc::new(routes));
+    let by_route = service_fn(move |request: Request<Body>| {
+        let (head, body) = request.into_parts();
+        let found = match preflighted(&head) {
+            None => rules.position(&head),
+            Some(method) => {
+                let mut asked = head.clone();
+                asked.method = method;
+                rules.position(&asked)
+            }
+        };
+        let service = found.map_or(&nowhere, |route| &routes[route]).clone();
+        service.oneshot(Request::from_parts(head, body))
+    });
+    let stack = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(async |error| proxy::answer(error)))
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+        .map_request(proxy::with_known_end)
+        .service(by_route);
+    Ok(Router::new().fallback_service(stack))
+}
+
+/// The method that a page is about to ask for, of a preflight (the Fetch Standard, "CORS-preflight request").
+fn preflighted(head: &http::request::Parts) -> Option<Method> {
+    let method = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+    let is_preflight = head.method == Method::OPTIONS && head.headers.contains_key(header::ORIGIN);
+    Method::from_bytes(method.as_bytes()).ok().filter(|_| is_preflight)
+}
+
+/// The part of the stack that a route has for itself.
+fn on_route(route: &Route, guard: Option<Guard>, signing: &Stack) -> Stack {
+    let timeout = proxy::OriginTimeout(route.timeout);
+    let mut stack = boxed(
+        ServiceBuilder::new()
+            .map_request(move |mut request: Request<Body>| {
+                request.extensions_mut().insert(timeout);
+                request
+            })
+            .service(signing.clone()),
+    );
+    if let Some(policy) = &route.retry {
+        stack = boxed(RetryLayer::new(WithoutBody(policy.clone())).layer(stack));
+    }
+    stack = guarded(guard, stack);
+    if let Some(limit) = route.concurrency {
+        stack = boxed(ServiceBuilder::new().load_shed().concurrency_limit(limit).service(stack));
+    }
+    if let Some(quota) = route.rate {
+        let limiter = Arc::new(RateLimiter::direct(quota));
+        let within = move |request: Request<Body>| match limiter.check() {
+            Ok(()) => Ok(request),
+            Err(until) => {
+                let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
+                Err(BoxError::from(proxy::TooMany(wait)))
+            }
+        };
+        stack = boxed(ServiceBuilder::new().filter(within).service(stack));
+    }
+    let Some(cors) = &route.cors else { return stack };
+    let answered = stack.map_result(|result: Result<Response, BoxError>| {
+        Ok::<_, BoxError>(result.unwrap_or_else(proxy::answer))
+    });
+    boxed(cors.clone().layer(answered))
+}
+
+fn boxed<S>(service: S) -> Stack
+where
+    S: tower::Service<Request<Body>, Response = Response, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    BoxCloneSyncService::new(service.map_err(Into::into))
+}
+
+/// Verifies who calls, on the routes where that is asked.
+fn guarded(guard: Option<Guard>, inner: Stack) -> Stack {
+    let Some(guard) = guard else { return inner };
+    let checked = ServiceBuilder::new()
+        .map_response(|response: http::Response<ResponseBody<Body>>| proxy::verified(response))
+        .layer(guard.layer.clone())
+        .map_request(|request: Request<VerifiedBody<Body>>| request.map(Body::new))
+        .service(inner.clone());
+    let checked = BoxCloneSyncService::new(checked);
+    BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
+        let (head, body) = request.into_parts();
+        let service = if guard.verifies(&head) { &checked } else { &inner };
+        service.clone().oneshot(Request::from_parts(head, body))
+    }))
+}
+
+/// The policy, for requests whose body is not gone with the first try.
+#[derive(Clone)]
+struct WithoutBody(RetryPolicy);
+
+impl Policy<Request<Body>, Response, BoxError> for WithoutBody {
+    type Future = <RetryPolicy as Policy<Request<()>, Response, BoxError>>::Future;
+
+    fn retry(
+        &mut self,
+        request: &mut Request<Body>,
+        result: &mut Result<Response, BoxError>,
+    ) -> Option<Self::Future> {
+        let mut head = Request::new(());
+        head.method_mut().clone_from(request.method());
+        self.0.retry(&mut head, result)
+    }
+
+    fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
+        if !request.body().is_end_stream() {
+            return None;
+        }
+        let mut again = Request::new(Body::empty());
+        again.method_mut().clone_from(request.method());
+        again.uri_mut().clone_from(request.uri());
+        *again.version_mut() = request.version();
+        again.headers_mut().clone_from(request.headers());
+        again.extensions_mut().clone_from(request.extensions());
+        Some(again)
+    }
+}

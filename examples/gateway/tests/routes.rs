@@ -1,0 +1,218 @@
+//! What a route does besides: limits, time-outs, retries, pages of other origins.
+
+#[allow(dead_code)]
+mod support;
+
+use std::net::SocketAddr;
+
+use support::{Gateway, TestOrigin, exchange, read_until};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// A gateway before these origins, named `a`, `b` and so on, with these routes.
+fn gateway(origins: &[SocketAddr], routes: &str) -> Gateway {
+    let mut config = "[server]\nlisten = \"127.0.0.1:0\"\n[credentials]\nsource = \"static\"\n\
+                      access_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n"
+        .to_owned();
+    for (name, address) in ["a", "b"].into_iter().zip(origins) {
+        config += &format!(
+            "[[origin]]\nname = \"{name}\"\nurl = \"http://{address}\"\nservice = \"execute-api\"\n\
+             region = \"us-east-1\"\n"
+        );
+    }
+    Gateway::configured(&(config + routes))
+}
+
+fn request(method: &str, target: &str, headers: &str, body: &str) -> String {
+    let length =
+        if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    format!(
+        "{method} {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{headers}{length}\r\n{body}"
+    )
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy";
+
+#[tokio::test]
+async fn several_origins_stand_under_one_prefix() {
+    let (a, b) = (TestOrigin::start(OK).await, TestOrigin::start(OK).await);
+    let gateway = gateway(
+        &[a.address, b.address],
+        "[[route]]\npath = \"/v1\"\nheaders = { x-color = \"blue\" }\nadd_prefix = \"/blue\"\norigin = \"b\"\n\
+         [[route]]\npath = \"/v1\"\nmethods = [\"POST\"]\nstrip_prefix = true\norigin = \"b\"\n\
+         [[route]]\npath = \"/v1\"\norigin = \"a\"\n",
+    );
+    for (method, headers) in
+        [("GET", ""), ("GET", "x-color: blue\r\n"), ("POST", ""), ("GET", "x-color: red\r\n")]
+    {
+        let answer = exchange(gateway.address, &request(method, "/v1/x", headers, "")).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let lines = |origin: &TestOrigin| -> Vec<String> {
+        origin
+            .seen()
+            .iter()
+            .map(|head| head.lines().next().unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert_eq!(lines(&a), ["GET /v1/x HTTP/1.1", "GET /v1/x HTTP/1.1"]);
+    assert_eq!(lines(&b), ["GET /blue/v1/x HTTP/1.1", "POST /x HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn a_route_has_limits_of_its_own() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(
+        &[origin.address],
+        "[[route]]\npath = \"/small\"\nbody_limit = \"4B\"\norigin = \"a\"\n\
+         [[route]]\npath = \"/unsigned\"\npayload = \"unsigned\"\norigin = \"a\"\n\
+         [[route]]\npath = \"/rare\"\nrate = \"2/h\"\norigin = \"a\"\n\
+         [[route]]\npath = \"/\"\norigin = \"a\"\n",
+    );
+    for (target, body, status) in [
+        ("/small", "1234", 200),
+        ("/small", "12345", 413),
+        ("/", "12345", 200),
+        ("/rare", "", 200),
+        ("/rare", "", 200),
+        ("/rare", "", 429),
+        ("/", "", 200),
+    ] {
+        let answer = exchange(gateway.address, &request("PUT", target, "", body)).await;
+        assert_eq!(answer.status, status, "{target}: {}", answer.body);
+        if status == 429 {
+            let wait: u64 =
+                answer.header("retry-after").expect("a pause").parse().expect("seconds");
+            assert!((1700..=1800).contains(&wait), "{wait}");
+        }
+    }
+    assert_eq!(
+        exchange(gateway.address, &request("PUT", "/unsigned", "", "any")).await.status,
+        200
+    );
+    let seen = origin.seen();
+    let unsigned = seen.last().expect("sent");
+    assert!(unsigned.contains("x-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"), "{unsigned}");
+}
+
+#[tokio::test]
+async fn who_finds_too_many_on_their_way_is_told_to_come_back() {
+    let (origin, mut held) = silent().await;
+    let gateway = gateway(&[origin], "[[route]]\npath = \"/\"\nconcurrency = 1\norigin = \"a\"\n");
+    let mut first = TcpStream::connect(gateway.address).await.expect("connected");
+    first.write_all(request("GET", "/", "", "").as_bytes()).await.expect("sent");
+    let mut upstream = held.recv().await.expect("it reached the origin");
+
+    let answer = exchange(gateway.address, &request("GET", "/", "", "")).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    upstream.write_all(OK.as_bytes()).await.expect("answered");
+    read_until(&mut first, "ok").await;
+    drop(upstream);
+    let second = tokio::spawn({
+        let address = gateway.address;
+        async move { exchange(address, &request("GET", "/", "", "")).await }
+    });
+    held.recv().await.expect("a place is free").write_all(OK.as_bytes()).await.expect("answered");
+    assert_eq!(second.await.expect("not cancelled").status, 200);
+}
+
+#[tokio::test]
+async fn an_origin_that_does_not_answer_in_time_is_given_up() {
+    let (origin, mut held) = silent().await;
+    let routes = "[[route]]\npath = \"/\"\ntimeout = \"50ms\"\norigin = \"a\"\n";
+    let gateway = gateway(&[origin], routes);
+    let answer = exchange(gateway.address, &request("POST", "/", "", "body")).await;
+    assert_eq!(answer.status, 504, "{}", answer.body);
+    assert!(held.recv().await.is_some());
+}
+
+/// An origin that reads the head of each request and hands its connection over.
+async fn silent() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (send, held) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.windows(4).any(|end| end == b"\r\n\r\n")
+                && matches!(stream.read_buf(&mut head).await, Ok(1..))
+            {}
+            if send.send(stream).is_err() {
+                return;
+            }
+        }
+    });
+    (address, held)
+}
+
+#[tokio::test]
+async fn requests_without_a_body_are_tried_again_signed_anew() {
+    let origin = TestOrigin::start(BUSY).await;
+    let gateway =
+        gateway(&[origin.address], "[[route]]\npath = \"/\"\nattempts = 3\norigin = \"a\"\n");
+    for (method, body, tries) in [("GET", "", 3), ("POST", "", 3), ("POST", "body", 1)] {
+        let before = origin.seen().len();
+        let answer = exchange(gateway.address, &request(method, "/", "", body)).await;
+        assert_eq!((answer.status, &*answer.body), (503, "busy"));
+        assert_eq!(origin.seen().len() - before, tries, "{method} {body}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_ask_and_read_refusals() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(
+        &[origin.address],
+        "[[route]]\npath = \"/open\"\nmethods = [\"GET\"]\norigin = \"a\"\nverify = false\n\
+         [route.cors]\norigins = [\"https://app.example.com\"]\nheaders = [\"authorization\", \"x-amz-date\"]\n\
+         max_age = \"1h\"\n\
+         [[route]]\npath = \"/closed\"\norigin = \"a\"\n[route.cors]\norigins = [\"*\"]\n\
+         [verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n\
+         [[verify.key]]\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n",
+    );
+    let page = "origin: https://app.example.com\r\n";
+    let asks = format!(
+        "{page}access-control-request-method: GET\r\naccess-control-request-headers: authorization\r\n"
+    );
+    let preflight = exchange(gateway.address, &request("OPTIONS", "/open", &asks, "")).await;
+    assert_eq!(preflight.status, 200);
+    for (name, value) in [
+        ("access-control-allow-origin", "https://app.example.com"),
+        ("access-control-allow-headers", "authorization,x-amz-date"),
+        ("access-control-max-age", "3600"),
+    ] {
+        assert_eq!(preflight.header(name), Some(value), "{name}");
+    }
+    assert!(origin.seen().is_empty(), "a preflight is answered here");
+
+    let answer = exchange(gateway.address, &request("GET", "/open", page, "")).await;
+    let allowed = answer.header("access-control-allow-origin");
+    assert_eq!((answer.status, allowed), (200, Some("https://app.example.com")));
+    let refused = exchange(gateway.address, &request("GET", "/closed", page, "")).await;
+    let allowed = refused.header("access-control-allow-origin");
+    assert_eq!((refused.status, allowed), (403, Some("*")), "{}", refused.body);
+    // Another page is told nothing, and a method that no route takes has no preflight.
+    let other = asks.replace("app.example.com", "evil.example.com");
+    let preflight = exchange(gateway.address, &request("OPTIONS", "/open", &other, "")).await;
+    assert_eq!(preflight.header("access-control-allow-origin"), None);
+    let put = asks.replace("method: GET", "method: PUT");
+    let preflight = exchange(gateway.address, &request("OPTIONS", "/open", &put, "")).await;
+    assert_eq!(preflight.status, 403, "who asks for what is not there has to say who it is");
+    assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_has_an_id_on_its_way_there_and_back() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(&[origin.address], "[[route]]\npath = \"/\"\norigin = \"a\"\n");
+    let own = exchange(gateway.address, &request("GET", "/", "x-request-id: mine\r\n", "")).await;
+    assert_eq!(own.header("x-request-id"), Some("mine"));
+    let new = exchange(gateway.address, &request("GET", "/", "", "")).await;
+    let id = new.header("x-request-id").expect("an id").to_owned();
+    let seen = origin.seen();
+    assert!(seen[0].contains("x-request-id: mine\r\n") && seen[1].contains(&id), "{seen:?}");
+    assert_eq!(id.len(), 36, "{id}");
+}
