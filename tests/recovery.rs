@@ -352,13 +352,19 @@ async fn many_requests_with_expired_credentials_ask_the_provider_once() {
     let provider = Rotating::new(&clock, None);
     let given = provider.given.clone();
     let layer = SigningLayer::new(provider, origin()).with_clock(clock.clone());
-    let client = service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        let old = header(request.headers(), "authorization").contains("Credential=ASIA0/");
-        Ok::<_, Infallible>(match old {
-            true => refusal(400, EXPIRED).map(Full::<Bytes>::from),
-            false => Response::new(Full::default()),
-        })
+    let asked = Arc::new(AtomicUsize::new(0));
+    let client = service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
+        let asked = asked.clone();
+        async move {
+            // Some are refused when others have new credentials already.
+            let late = asked.fetch_add(1, Ordering::SeqCst) % 10;
+            tokio::time::sleep(Duration::from_millis(10 * late as u64)).await;
+            let old = header(request.headers(), "authorization").contains("Credential=ASIA0/");
+            Ok::<_, Infallible>(match old {
+                true => refusal(400, EXPIRED).map(Full::<Bytes>::from),
+                false => Response::new(Full::default()),
+            })
+        }
     });
     let client = layer.layer(client);
     client.clone().oneshot(request(Method::GET, "")).await.expect("an answer");
@@ -440,6 +446,10 @@ async fn an_origin_that_has_just_accepted_is_trusted_for_a_minute() {
     // The origin's clock jumps, which no clock does: one answer of it goes on.
     server.clock.advance(HOUR);
     assert_eq!(send().await, (403, 1));
+    assert_eq!(send().await, (200, 2));
+    // After a minute nothing is taken for granted.
+    clock.advance(Duration::from_secs(61));
+    server.clock.advance(HOUR);
     assert_eq!(send().await, (200, 2));
     // Our own clock jumps back: that is seen.
     clock.set(now() - HOUR);
