@@ -319,6 +319,38 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
     diagnoses
 }
 
+/// A verifier does not show the token, which is no difference.
+#[tokio::test]
+async fn a_token_that_is_blotted_out_is_as_it_was_signed() {
+    let key = with_token(Some("hunter2".into()));
+    for in_query in [false, true] {
+        let mut origin = api(&format!("https://{HOST}"));
+        if in_query {
+            origin = origin.with_query_signature(Duration::from_secs(60)).expect("in range");
+        }
+        let way = Way { origin, signs_with: key.clone(), keys: vec![key.clone()], ..way() };
+        let change = |head: &mut Parts, _: &mut Vec<u8>| set(head, "host", "api.example.com");
+        let response = Way { change, ..way }.send().await;
+        let diagnosis = response.extensions().get::<Diagnosis>().expect("a diagnosis");
+        let parts: Vec<_> = diagnosis.differences().iter().map(|found| &*found.part).collect();
+        assert_eq!(parts, ["host"], "{diagnosis:?}");
+    }
+}
+
+#[test]
+fn a_segment_in_front_is_a_stage_to_api_gateway_alone() {
+    for (service, cause) in [("execute-api", Cause::StageMissing), ("es", Cause::PathChanged)] {
+        let sent = Sent::read(&signed(service, &credentials()), None).expect("signed");
+        let body = format!(
+            "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>GET\n/v1/prod/orders\na=1&amp;b=2\n\
+             host:{HOST}\n\nhost;x-amz-content-sha256;x-amz-date;x-tenant\n\
+             e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855</CanonicalRequest></Error>"
+        );
+        let diagnosis = diagnose(&refusal(403, None, &body), Some(&sent)).expect("a mismatch");
+        assert_eq!(diagnosis.cause(), cause, "{diagnosis}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_accepted_is_not_diagnosed() {
     let response = way().send().await;

@@ -259,12 +259,19 @@ async fn the_time_is_learned_from_the_date_of_an_answer_that_no_cache_has_kept()
 /// Behind API Gateway an application may pass on what another service has refused it, after it has done its work.
 #[tokio::test]
 async fn an_applications_own_trouble_is_no_reason_to_send_again() {
-    let mut relayed = refusal(400, EXPIRED);
-    relayed.headers_mut().remove("x-amzn-errortype");
-    let (client, sent) = answers([relayed]);
-    let answer = layer().layer(client).oneshot(request(Method::POST, "body")).await;
-    assert_eq!(answer.expect("an answer").status(), StatusCode::BAD_REQUEST);
-    assert_eq!(sent.lock().expect("not poisoned").len(), 1);
+    let mut relayed = refusal(400, SKEWED);
+    let date = "Sun, 30 Aug 2015 13:36:00 GMT".parse().expect("a value");
+    relayed.headers_mut().insert("date", date);
+    for (passed_on, tries) in [(false, 2), (true, 1)] {
+        let mut relayed = relayed.clone();
+        if passed_on {
+            relayed.headers_mut().remove("x-amzn-errortype");
+        }
+        let (client, sent) = answers([relayed, Response::new("")]);
+        let answer = layer().layer(client).oneshot(request(Method::POST, "body")).await;
+        assert_eq!(answer.expect("an answer").status().is_success(), !passed_on);
+        assert_eq!(sent.lock().expect("not poisoned").len(), tries);
+    }
 }
 
 #[tokio::test]

@@ -66,8 +66,9 @@ async fn refused(log: &Log) {
     for (text, expected) in [(NO_ROUTE, 1), (NO_ROUTE, 1), (EXPIRED, 2), (NO_ROUTE, 2)] {
         refuse(text).await;
         assert_eq!(logged(), expected);
+        tokio::time::advance(std::time::Duration::from_secs(14)).await;
     }
-    tokio::time::advance(std::time::Duration::from_secs(61)).await;
+    tokio::time::advance(std::time::Duration::from_secs(5)).await;
     refuse(NO_ROUTE).await;
     assert_eq!(logged(), 3);
     let log = log.0.lock().expect("not poisoned").clone();
