@@ -7,9 +7,8 @@ use super::texts::Texts;
 use crate::{
     error::Error,
     sigv4::{
-        Payload, SessionToken,
+        Payload,
         authorization::{Authorization, Fault, Given},
-        canonical::CanonicalRequest,
         headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN},
         preset::preset,
         scope::{Scope, Timestamp},
@@ -91,16 +90,8 @@ impl Sent {
         let said = header(X_AMZ_CONTENT_SHA256).or(parameter).or(given);
         let said = said.or(default.as_ref().map(Payload::as_bytes)).unwrap_or_default();
 
-        let names = &authorization.signed_headers;
-        let signed = |name: &HeaderName| names.contains(&name.as_str());
-        let request = CanonicalRequest::new(head, preset.path_form, signed, said);
-        let request = match (presigned, preset.session_token) {
-            (None, _) => request,
-            (Some(_), SessionToken::Signed) => request.without(&["X-Amz-Signature"]),
-            (Some(_), SessionToken::Unsigned) => {
-                request.without(&["X-Amz-Signature", "X-Amz-Security-Token"])
-            }
-        };
+        let (form, token) = (preset.path_form, preset.session_token);
+        let request = authorization.canonical(head, form, token, said);
         let mut canonical_request = Vec::new();
         request.write(&mut canonical_request);
         let (region, service) = (authorization.region, authorization.service);

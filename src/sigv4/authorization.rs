@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, iter};
 
-use http::{header, request::Parts};
+use http::{HeaderName, header, request::Parts};
 use memchr::{memchr, memchr2_iter};
 use percent_encoding::percent_decode_str;
 use smallvec::SmallVec;
@@ -13,6 +13,8 @@ use smallvec::SmallVec;
 #[cfg(feature = "sigv4a")]
 use super::v4a;
 use super::{
+    PathForm, SessionToken,
+    canonical::CanonicalRequest,
     encode,
     identity::is_access_key_id,
     signature::{ALGORITHM, ALGORITHM_4A},
@@ -199,6 +201,26 @@ impl<'a> Authorization<'a> {
         match self.hmac() {
             Some(_) => ALGORITHM,
             None => ALGORITHM_4A,
+        }
+    }
+
+    /// The canonical request of the head that it was read from, as far as it says that it is covered.
+    pub(crate) fn canonical<'b>(
+        &self,
+        head: &'b Parts,
+        form: PathForm,
+        token: SessionToken,
+        payload: &'b [u8],
+    ) -> CanonicalRequest<'b> {
+        let names = &self.signed_headers;
+        let signed = |name: &HeaderName| names.contains(&name.as_str());
+        let request = CanonicalRequest::new(head, form, signed, payload);
+        match (&self.presigned, token) {
+            (None, _) => request,
+            (Some(_), SessionToken::Signed) => request.without(&["X-Amz-Signature"]),
+            (Some(_), SessionToken::Unsigned) => {
+                request.without(&["X-Amz-Signature", "X-Amz-Security-Token"])
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 use std::{fmt, time::SystemTime};
 
 use aws_credential_types::Credentials;
-use http::{HeaderName, request::Parts};
+use http::request::Parts;
 
 use super::{
     Claim, Rejection, RejectionKind, Verified, VerifySettings,
@@ -11,7 +11,7 @@ use super::{
 #[cfg(feature = "sigv4a")]
 use crate::sigv4::v4a::{self, VerifyingKey};
 use crate::sigv4::{
-    Payload, PayloadHash, SessionToken,
+    Payload, PayloadHash,
     authorization::Given,
     canonical::CanonicalRequest,
     chunk::{ChunkSigner, ExpectedChunks, Framing},
@@ -213,16 +213,8 @@ impl Verifier {
     }
 
     fn canonical<'a>(&self, claim: &'a Claim<'_>, payload: &'a [u8]) -> CanonicalRequest<'a> {
-        let names = &claim.authorization.signed_headers;
-        let signed = |name: &HeaderName| names.contains(&name.as_str());
-        let request = CanonicalRequest::new(claim.head, self.settings.path_form, signed, payload);
-        match (&claim.authorization.presigned, self.settings.session_token) {
-            (None, _) => request,
-            (Some(_), SessionToken::Signed) => request.without(&["X-Amz-Signature"]),
-            (Some(_), SessionToken::Unsigned) => {
-                request.without(&["X-Amz-Signature", "X-Amz-Security-Token"])
-            }
-        }
+        let (form, token) = (self.settings.path_form, self.settings.session_token);
+        claim.authorization.canonical(claim.head, form, token, payload)
     }
 }
 
