@@ -216,3 +216,17 @@ async fn a_request_has_an_id_on_its_way_there_and_back() {
     assert!(seen[0].contains("x-request-id: mine\r\n") && seen[1].contains(&id), "{seen:?}");
     assert_eq!(id.len(), 36, "{id}");
 }
+
+#[tokio::test]
+async fn a_route_with_a_cache_asks_the_origin_once() {
+    const FRESH: &str =
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
+    let origin = TestOrigin::start(FRESH).await;
+    let routes = "[[route]]\npath = \"/\"\ncache = true\norigin = \"a\"\n";
+    let gateway = gateway(&[origin.address], routes);
+    for status in ["sigv4-gateway; fwd=uri-miss; stored", "sigv4-gateway; hit"] {
+        let answer = exchange(gateway.address, &request("GET", "/", "", "")).await;
+        assert_eq!((answer.header("cache-status"), &*answer.body), (Some(status), "ok"));
+    }
+    assert_eq!(origin.seen().len(), 1);
+}

@@ -9,6 +9,8 @@ mod entry;
 mod key;
 mod service;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::Arc,
