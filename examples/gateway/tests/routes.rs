@@ -230,3 +230,24 @@ async fn a_route_with_a_cache_asks_the_origin_once() {
     }
     assert_eq!(origin.seen().len(), 1);
 }
+
+#[tokio::test]
+async fn what_a_verified_caller_is_answered_is_not_shared() {
+    const FRESH: &str =
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
+    let origin = TestOrigin::start(FRESH).await;
+    let gateway = gateway(
+        &[origin.address],
+        "[[route]]\npath = \"/\"\ncache = true\norigin = \"a\"\n\
+         [verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n\
+         [[verify.key]]\naccess_key_id = \"ALICE\"\nsecret_access_key = \"alices secret\"\n\
+         [[verify.key]]\naccess_key_id = \"BOB\"\nsecret_access_key = \"bobs secret\"\n",
+    );
+    for (id, secret) in [("ALICE", "alices secret"), ("BOB", "bobs secret")] {
+        let request = support::signed("GET", "/", "api.example.com", "", id, secret);
+        let answer = exchange(gateway.address, &request).await;
+        let told = answer.header("cache-status");
+        assert_eq!((answer.status, told), (200, Some("sigv4-gateway; fwd=uri-miss")));
+    }
+    assert_eq!(origin.seen().len(), 2);
+}

@@ -25,8 +25,8 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
-    pub(super) fn finish(self, body: Vec<u8>) {
-        let entry = Arc::new(self.entry.with_body(Bytes::from(body)));
+    pub(super) fn finish(self, body: Bytes) {
+        let entry = Arc::new(self.entry.with_body(body));
         let unchanged = self.shared.flights.changes(&self.key) == self.changes;
         if unchanged {
             self.shared.store.put(&self.key, entry.clone());
@@ -70,14 +70,14 @@ impl http_body::Body for Tee {
                     self.kept.extend_from_slice(data);
                     // A server that knows the length does not ask for more after the last piece.
                     match self.inner.is_end_stream() {
-                        true => keeping.finish(std::mem::take(&mut self.kept)),
+                        true => keeping.finish(std::mem::take(&mut self.kept).into()),
                         false => self.keeping = Some(keeping),
                     }
                 }
             }
             Some(Ok(None)) => keeping.give_up(), // trailers would be lost
             Some(Err(_)) => drop(keeping),
-            None => keeping.finish(std::mem::take(&mut self.kept)),
+            None => keeping.finish(std::mem::take(&mut self.kept).into()),
         }
         Poll::Ready(frame)
     }

@@ -7,7 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{body::Body, response::Response};
+use axum::{
+    body::{Body, Bytes},
+    response::Response,
+};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use tokio::time::{Instant, timeout_at};
@@ -67,9 +70,6 @@ where
     S: Service<Request<Body>, Response = Response, Error = BoxError, Future: Send> + Send,
 {
     async fn run(mut self, request: Request<Body>) -> Result<Response, BoxError> {
-        let key_and_empty = |head: &Parts, body: &Body| {
-            Key::of(head).filter(|_| body.is_end_stream() && !bypasses(head))
-        };
         let (head, body) = request.into_parts();
         if !is_cacheable(&head.method) {
             let key = Key::of(&head).filter(|_| !head.method.is_safe());
@@ -82,7 +82,8 @@ where
             }
             return Ok(told(response, "fwd=method"));
         }
-        let Some(key) = key_and_empty(&head, &body) else {
+        let whole = body.is_end_stream() && !bypasses(&head);
+        let Some(key) = Key::of(&head).filter(|_| whole) else {
             let response = self.inner.ready().await?.call(Request::from_parts(head, body)).await?;
             return Ok(told(response, "fwd=bypass"));
         };
@@ -185,7 +186,7 @@ where
                     let body = entry.body();
                     if let Some(mut keeping) = keeping {
                         keeping.lead = lead;
-                        keeping.finish(body.to_vec());
+                        keeping.finish(body.clone());
                     } else if let Some(lead) = lead {
                         lead.end(Outcome::Alone);
                     }
@@ -206,7 +207,7 @@ where
         };
         let keeping = self.keeping(&key, changes, entry, lead);
         let body = if body.is_end_stream() {
-            keeping.finish(Vec::new());
+            keeping.finish(Bytes::new());
             body
         } else {
             Body::new(Tee { inner: body, kept: Vec::new(), keeping: Some(keeping) })

@@ -1,13 +1,19 @@
 use std::{
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{body::Body, response::Response};
+use axum::{
+    body::{Body, Bytes},
+    response::Response,
+};
 use http::Request;
+use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::time;
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
@@ -278,5 +284,65 @@ async fn a_body_that_is_too_large_streams_past() {
     for _ in 0..2 {
         let (head, body) = send(&stack, request("GET", "/", "")).await;
         assert_eq!((told(&head), &*body), ("fwd=uri-miss", "123456789"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_answer_helps_out_where_the_origin_allows_it() {
+    for (lines, helps) in [
+        ("cache-control: max-age=60, stale-if-error=30", true),
+        ("cache-control: max-age=60, stale-if-error=5", false),
+        ("cache-control: max-age=60, stale-if-error=30, must-revalidate", false),
+        (A, false),
+    ] {
+        let count = Arc::new(AtomicUsize::new(0));
+        let origin = service_fn(move |_: Request<Body>| {
+            let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+            let answer = first.then(|| response(200, lines, Body::from("body")));
+            std::future::ready(answer.ok_or_else(|| BoxError::from("unreachable")))
+        });
+        let layer = Shared::in_memory(1 << 20, 8).layer(0);
+        let stack: Stack = BoxCloneSyncService::new(layer.layer(origin));
+        send(&stack, request("GET", "/", "")).await;
+        time::advance(Duration::from_secs(70)).await;
+        let answer = stack.clone().oneshot(request("GET", "/", "")).await;
+        assert_eq!(answer.is_ok(), helps, "{lines}");
+    }
+}
+
+/// A piece, and then trailers or an error.
+struct Pieces(Vec<Result<Frame<Bytes>, BoxError>>);
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(self.0.pop())
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_or_has_trailers_is_not_stored() {
+    let origin = service_fn(async |request: Request<Body>| {
+        let end = match request.uri().path() {
+            "/trailers" => Ok(Frame::trailers(http::HeaderMap::new())),
+            _ => Err("reset".into()),
+        };
+        let pieces = vec![end, Ok(Frame::data(Bytes::from("body")))];
+        Ok(response(200, A, Body::new(Pieces(pieces))))
+    });
+    let layer = Shared::in_memory(1 << 20, 8).layer(0);
+    let stack: Stack = BoxCloneSyncService::new(layer.layer(origin));
+    for (path, whole) in [("/trailers", true), ("/trailers", true), ("/", false), ("/", false)] {
+        let answer = stack.clone().oneshot(request("GET", path, "")).await.expect("an answer");
+        let (head, body) = answer.into_parts();
+        assert_eq!(told(&head), "fwd=uri-miss; stored");
+        let body = body.collect().await;
+        assert_eq!(body.is_ok(), whole, "{path}");
+        assert!(body.map_or(true, |body| body.trailers().is_some()));
     }
 }
