@@ -1,6 +1,7 @@
 //! The configuration file.
 
 mod bodies;
+mod cache;
 mod origin;
 mod route;
 mod verify;
@@ -20,6 +21,7 @@ use tower_sigv4::{
 
 use self::{
     bodies::{Bodies, BodiesSection},
+    cache::CacheSection,
     origin::OriginSection,
     route::RouteSection,
     verify::VerifySection,
@@ -39,6 +41,7 @@ pub(crate) struct Config {
     budget: BodyBudget,
     origins: usize,
     routes: Vec<Route>,
+    cache: crate::cache::Shared,
     warnings: Vec<ConfigError>,
 }
 
@@ -84,6 +87,7 @@ impl Config {
             rules,
             origins: file.origin.len(),
             routes,
+            cache: file.cache.build(text)?,
             warnings,
         })
     }
@@ -116,6 +120,11 @@ impl Config {
     /// What is done on each route, in the order of the rules.
     pub(crate) fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// The cache of the routes that have one.
+    pub(crate) fn cache(&self) -> crate::cache::Shared {
+        self.cache.clone()
     }
 
     /// What origins are likely to refuse, though it is sound.
@@ -184,6 +193,8 @@ struct File {
     credentials: CredentialsSection,
     #[serde(default)]
     bodies: BodiesSection,
+    #[serde(default)]
+    cache: CacheSection,
     verify: Option<VerifySection>,
     #[serde(default)]
     origin: Vec<OriginSection>,

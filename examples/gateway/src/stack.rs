@@ -10,6 +10,7 @@
 //! | rate | 429 with `retry-after` |
 //! | concurrency | 503 with `retry-after` |
 //! | verification | who calls |
+//! | cache | answers from what is stored, where RFC 9111 allows it |
 //! | retry | of requests without a body, each signed anew |
 //! | signing | and recovery of clock and credentials, diagnosis of refusals |
 //! | time-out | of the origin |
@@ -39,6 +40,7 @@ use tower_sigv4::{
 
 use crate::{
     BoxError,
+    cache::CacheLayer,
     config::{Config, Guard, Route},
     proxy,
 };
@@ -61,8 +63,14 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
         .service_fn(move |request| proxy::send(client.clone(), request));
     let signing = BoxCloneSyncService::new(signing);
     let guard = config.guard();
-    let routes = config.routes().iter();
-    let routes: Vec<_> = routes.map(|route| on_route(route, guard.clone(), &signing)).collect();
+    let cache = config.cache();
+    let routes = config.routes().iter().enumerate();
+    let routes: Vec<_> = routes
+        .map(|(at, route)| {
+            let cache = route.cache.then(|| cache.layer(at));
+            on_route(route, guard.clone(), cache, &signing)
+        })
+        .collect();
     // It answers 404, after it was asked who calls.
     let nowhere = guarded(guard, signing);
     let (rules, routes) = (config.rules(), Arc::new(routes));
@@ -97,7 +105,12 @@ fn preflighted(head: &http::request::Parts) -> Option<Method> {
 }
 
 /// The part of the stack that a route has for itself.
-fn on_route(route: &Route, guard: Option<Guard>, signing: &Stack) -> Stack {
+fn on_route(
+    route: &Route,
+    guard: Option<Guard>,
+    cache: Option<CacheLayer>,
+    signing: &Stack,
+) -> Stack {
     let timeout = proxy::OriginTimeout(route.timeout);
     let mut stack = boxed(
         ServiceBuilder::new()
@@ -109,6 +122,9 @@ fn on_route(route: &Route, guard: Option<Guard>, signing: &Stack) -> Stack {
     );
     if let Some(policy) = &route.retry {
         stack = boxed(RetryLayer::new(WithoutBody(policy.clone())).layer(stack));
+    }
+    if let Some(cache) = cache {
+        stack = boxed(cache.layer(stack));
     }
     stack = guarded(guard, stack);
     if let Some(limit) = route.concurrency {

@@ -216,3 +216,38 @@ async fn a_request_has_an_id_on_its_way_there_and_back() {
     assert!(seen[0].contains("x-request-id: mine\r\n") && seen[1].contains(&id), "{seen:?}");
     assert_eq!(id.len(), 36, "{id}");
 }
+
+#[tokio::test]
+async fn a_route_with_a_cache_asks_the_origin_once() {
+    const FRESH: &str =
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
+    let origin = TestOrigin::start(FRESH).await;
+    let routes = "[[route]]\npath = \"/\"\ncache = true\norigin = \"a\"\n";
+    let gateway = gateway(&[origin.address], routes);
+    for status in ["sigv4-gateway; fwd=uri-miss; stored", "sigv4-gateway; hit"] {
+        let answer = exchange(gateway.address, &request("GET", "/", "", "")).await;
+        assert_eq!((answer.header("cache-status"), &*answer.body), (Some(status), "ok"));
+    }
+    assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_verified_caller_is_answered_is_not_shared() {
+    const FRESH: &str =
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
+    let origin = TestOrigin::start(FRESH).await;
+    let gateway = gateway(
+        &[origin.address],
+        "[[route]]\npath = \"/\"\ncache = true\norigin = \"a\"\n\
+         [verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n\
+         [[verify.key]]\naccess_key_id = \"ALICE\"\nsecret_access_key = \"alices secret\"\n\
+         [[verify.key]]\naccess_key_id = \"BOB\"\nsecret_access_key = \"bobs secret\"\n",
+    );
+    for (id, secret) in [("ALICE", "alices secret"), ("BOB", "bobs secret")] {
+        let request = support::signed("GET", "/", "api.example.com", "", id, secret);
+        let answer = exchange(gateway.address, &request).await;
+        let told = answer.header("cache-status");
+        assert_eq!((answer.status, told), (200, Some("sigv4-gateway; fwd=uri-miss")));
+    }
+    assert_eq!(origin.seen().len(), 2);
+}

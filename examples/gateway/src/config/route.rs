@@ -31,6 +31,8 @@ pub(super) struct RouteSection {
     attempts: Option<Spanned<u32>>,
     concurrency: Option<Spanned<u32>>,
     rate: Option<Spanned<String>>,
+    #[serde(default)]
+    cache: bool,
     cors: Option<CorsSection>,
 }
 
@@ -57,6 +59,8 @@ pub(crate) struct Route {
     pub(crate) concurrency: Option<usize>,
     pub(crate) rate: Option<Quota>,
     pub(crate) cors: Option<CorsLayer>,
+    /// Whether answers are cached.
+    pub(crate) cache: bool,
 }
 
 impl RouteSection {
@@ -120,6 +124,7 @@ impl RouteSection {
             retry: attempts.map(retry),
             concurrency: concurrency.map(|limit| limit as usize), // of 32 bits at least
             rate: self.rate.as_ref().map(|rate| quota(text, rate)).transpose()?,
+            cache: self.cache,
             cors: self.cors.as_ref().map(|cors| cors.build(text)).transpose()?,
         })
     }

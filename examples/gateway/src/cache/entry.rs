@@ -1,0 +1,241 @@
+//! A stored answer: whether it may be stored, for how long it is fresh, and what is made of it.
+
+use std::time::{Duration, SystemTime};
+
+use axum::{
+    body::{Body, Bytes},
+    response::Response,
+};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header, request,
+    response::Parts,
+};
+use http_cache_semantics::{BeforeRequest, CacheOptions, CachePolicy};
+
+use super::key::{Directives, Vary, is_authorized};
+
+/// The crate judges by few headers; those that are served stand beside, each as often as the origin sent it.
+#[derive(Clone)]
+pub(super) struct Entry {
+    route: usize,
+    vary: Vary,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    policy: CachePolicy,
+    fresh_until: SystemTime,
+}
+
+impl Entry {
+    /// An answer whose body is to come; none if it is not to be stored (RFC 9111, section 3).
+    pub(super) fn of(
+        route: usize,
+        request: &request::Parts,
+        response: &Parts,
+        now: SystemTime,
+    ) -> Option<Self> {
+        // A cookie is for the one who asked, whatever else is said (section 7.3).
+        if request.method != Method::GET || response.headers.contains_key(header::SET_COOKIE) {
+            return None;
+        }
+        let vary = Vary::of(&request.headers, &response.headers)?;
+        let options =
+            CacheOptions { immutable_min_time_to_live: Duration::ZERO, ..CacheOptions::default() };
+        let judged = judged_response(response, now);
+        let policy = CachePolicy::new_options(&judged_request(request), &judged, now, options);
+        let lifetime = policy.time_to_live(now);
+        let useful = !lifetime.is_zero() || validators(&response.headers).next().is_some();
+        if !policy.is_storable() || !useful {
+            return None;
+        }
+        let mut headers = response.headers.clone();
+        headers.remove("x-request-id"); // it was the one request's
+        headers.remove(header::AGE);
+        let fresh_until = now.checked_add(lifetime)?;
+        let status = response.status;
+        Some(Self { route, vary, status, headers, body: Bytes::new(), policy, fresh_until })
+    }
+
+    pub(super) fn with_body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(super) fn size(&self) -> usize {
+        let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        // The policy holds some of the headers once more.
+        size_of::<Self>() + 2 * fields.sum::<usize>() + self.vary.len() + self.body.len()
+    }
+
+    pub(super) fn matches(&self, route: usize, request: &HeaderMap) -> bool {
+        self.route == route && self.vary.matches(request)
+    }
+
+    pub(super) fn replaces(&self, other: &Self) -> bool {
+        self.route == other.route && self.vary == other.vary
+    }
+
+    /// Whether it may be served without asking the origin (section 4).
+    pub(super) fn satisfies(&self, request: &request::Parts, now: SystemTime) -> bool {
+        let judged = judged_request(request);
+        matches!(self.policy.before_request(&judged, now), BeforeRequest::Fresh(_))
+    }
+
+    pub(super) fn is_stale(&self, now: SystemTime) -> bool {
+        self.policy.is_stale(now)
+    }
+
+    /// Whether it may be served since the origin fails (RFC 5861, section 4), which the origin can forbid
+    /// (RFC 9111, section 4.2.4).
+    pub(super) fn helps_out(&self, request: &request::Parts, now: SystemTime) -> bool {
+        let directives = Directives::of(&self.headers);
+        let strict = ["must-revalidate", "proxy-revalidate", "no-cache", "s-maxage"];
+        let asked = Directives::of(&request.headers);
+        let stale = now.duration_since(self.fresh_until).unwrap_or_default();
+        !strict.iter().any(|name| directives.has(name))
+            && !["no-cache", "max-age", "min-fresh"].iter().any(|name| asked.has(name))
+            && directives.seconds("stale-if-error").is_some_and(|most| stale.as_secs() <= most)
+    }
+
+    /// Asks the origin whether it still holds (section 4.3.1), if it has what to ask by. The client's own
+    /// conditions are for [`answer`](Self::answer).
+    pub(super) fn ask(&self, request: &mut request::Parts) -> bool {
+        let mut own = validators(&self.headers).peekable();
+        if own.peek().is_none() {
+            return false;
+        }
+        request.headers.remove(header::IF_NONE_MATCH);
+        request.headers.remove(header::IF_MODIFIED_SINCE);
+        request.headers.extend(own.map(|(name, value)| (name, value.clone())));
+        true
+    }
+
+    /// Whether a 304 is about this answer (section 4.3.4).
+    pub(super) fn is_meant_by(&self, response: &Parts) -> bool {
+        match response.headers.get(header::ETAG) {
+            Some(new) => {
+                self.headers.get(header::ETAG).is_some_and(|own| opaque(own) == opaque(new))
+            }
+            None => true,
+        }
+    }
+
+    /// The head of this answer with what a 304 brings (section 3.2).
+    pub(super) fn updated_head(&self, response: &Parts) -> Parts {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        (head.status, head.headers) = (self.status, self.headers.clone());
+        for name in response.headers.keys().filter(|name| !is_of_body(name)) {
+            head.headers.remove(name);
+            for value in response.headers.get_all(name) {
+                head.headers.append(name, value.clone());
+            }
+        }
+        head
+    }
+
+    pub(super) fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
+    /// The answer to a request; 304 if the client has it (section 4.3.2).
+    pub(super) fn answer(&self, request: &request::Parts, now: SystemTime) -> Response {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        (head.status, head.headers) = (self.status, self.headers.clone());
+        head.headers.insert(header::AGE, self.policy.age(now).as_secs().into());
+        answer(head, self.body(), request)
+    }
+}
+
+/// A whole answer to a request that may ask for less of it.
+pub(super) fn answer(mut head: Parts, body: Bytes, request: &request::Parts) -> Response {
+    if head.status == StatusCode::OK && client_has(&head.headers, &request.headers) {
+        head.status = StatusCode::NOT_MODIFIED;
+        let of_body: Vec<_> =
+            head.headers.keys().filter(|name| is_of_body(name)).cloned().collect();
+        for name in of_body {
+            head.headers.remove(name);
+        }
+        return Response::from_parts(head, Body::empty());
+    }
+    if request.method == Method::HEAD {
+        // RFC 9110, section 9.3.2: the length is that of the body which is not sent.
+        head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        return Response::from_parts(head, Body::empty());
+    }
+    Response::from_parts(head, Body::from(body))
+}
+
+fn client_has(own: &HeaderMap, request: &HeaderMap) -> bool {
+    if request.contains_key(header::IF_NONE_MATCH) {
+        // RFC 9110, section 13.1.2: compared weakly, and the date does not count then.
+        let tags = request.get_all(header::IF_NONE_MATCH).iter();
+        let mut tags = tags.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        let own = own.get(header::ETAG).map(opaque);
+        return tags.any(|tag| {
+            let tag = tag.trim_ascii();
+            tag == b"*" || Some(tag.strip_prefix(b"W/").unwrap_or(tag)) == own
+        });
+    }
+    let modified = date(own, header::LAST_MODIFIED);
+    let since = date(request, header::IF_MODIFIED_SINCE);
+    modified.zip(since).is_some_and(|(modified, since)| modified <= since)
+}
+
+/// An entity tag without the mark of a weak one.
+fn opaque(tag: &HeaderValue) -> &[u8] {
+    tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes())
+}
+
+/// What says how the body is written, which a 304 has none of.
+fn is_of_body(name: &HeaderName) -> bool {
+    [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_RANGE, header::CONTENT_TYPE]
+        .contains(name)
+}
+
+fn validators(headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, &HeaderValue)> {
+    let pairs =
+        [(header::IF_NONE_MATCH, header::ETAG), (header::IF_MODIFIED_SINCE, header::LAST_MODIFIED)];
+    pairs.into_iter().filter_map(|(asked, own)| Some((asked, headers.get(own)?)))
+}
+
+fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+}
+
+/// Of a request what the crate judges by. Host, path and `vary` were compared before.
+fn judged_request(head: &request::Parts) -> Request<()> {
+    let mut judged = Request::new(());
+    let headers = judged.headers_mut();
+    copy(&head.headers, headers, &[header::PRAGMA]);
+    headers.extend(Directives::of(&head.headers).to_value().map(|v| (header::CACHE_CONTROL, v)));
+    if is_authorized(head) {
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("whoever"));
+    }
+    judged
+}
+
+/// The same of an answer.
+fn judged_response(head: &Parts, now: SystemTime) -> http::Response<()> {
+    let mut judged = http::Response::new(());
+    *judged.status_mut() = head.status;
+    let headers = judged.headers_mut();
+    copy(
+        &head.headers,
+        headers,
+        &[header::PRAGMA, header::EXPIRES, header::DATE, header::LAST_MODIFIED, header::ETAG],
+    );
+    headers.extend(Directives::of(&head.headers).to_value().map(|v| (header::CACHE_CONTROL, v)));
+    // The age when it came (RFC 9111, section 4.2.3), at most 2^31 (section 1.2.2): the crate adds to it
+    // unchecked.
+    let told = head.headers.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
+    let apparent = date(&head.headers, header::DATE).and_then(|date| now.duration_since(date).ok());
+    let age = told.unwrap_or(0).max(apparent.unwrap_or_default().as_secs()).min(1 << 31);
+    headers.insert(header::AGE, age.into());
+    judged
+}
+
+fn copy(from: &HeaderMap, to: &mut HeaderMap, names: &[HeaderName]) {
+    for name in names {
+        to.extend(from.get(name).map(|value| (name.clone(), value.clone())));
+    }
+}
