@@ -12,6 +12,8 @@ mod explain;
 mod proxy;
 mod serve;
 mod stack;
+mod strict;
+mod tunnel;
 
 use std::{
     error::Error,
@@ -81,9 +83,9 @@ async fn run(command: Command) -> Result<(), BoxError> {
         Command::Forward { file, listen } => {
             let config = load(&file)?;
             let router = stack::router(&config)?;
-            let (server, address) = bind(listen.unwrap_or(config.listen())).await?;
+            let (server, address) = bind(listen.unwrap_or(config.server().listen)).await?;
             println!("gateway http://{address} signs as {file} says; Ctrl-C ends it");
-            serve(server, router).await;
+            serve(server, router, config.server()).await;
         }
         Command::Demo { listen } => {
             let (server, address) = bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
@@ -92,7 +94,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
             let router = stack::router(&config)?;
             println!("{}", demo::welcome(origin, address));
-            serve(server, router).await;
+            serve(server, router, config.server()).await;
         }
     }
     Ok(())
