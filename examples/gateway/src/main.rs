@@ -13,6 +13,7 @@ mod proxy;
 mod serve;
 mod stack;
 mod strict;
+mod tls;
 mod tunnel;
 
 use std::{
@@ -84,8 +85,9 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let config = load(&file)?;
             let router = stack::router(&config)?;
             let (server, address) = bind(listen.unwrap_or(config.server().listen)).await?;
-            println!("gateway http://{address} signs as {file} says; Ctrl-C ends it");
-            serve(server, router, config.server()).await;
+            let scheme = if config.server().tls.is_some() { "https" } else { "http" };
+            println!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it");
+            serve(server, router, config.server()).await?;
         }
         Command::Demo { listen } => {
             let (server, address) = bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
@@ -94,7 +96,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
             let router = stack::router(&config)?;
             println!("{}", demo::welcome(origin, address));
-            serve(server, router, config.server()).await;
+            serve(server, router, config.server()).await?;
         }
     }
     Ok(())

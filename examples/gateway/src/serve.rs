@@ -29,10 +29,11 @@ use tokio::{
     sync::mpsc,
     time,
 };
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceBuilder;
 use tower_sigv4::origin::Peer;
 
-use crate::{BoxError, config, tunnel::Open};
+use crate::{BoxError, config, tls, tunnel::Open};
 
 /// What a head may measure; what is longer is answered 431.
 const LONGEST_HEAD: usize = 64 * 1024;
@@ -58,12 +59,17 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<(Server, SocketAddr), Bo
 
 /// Serves until told to stop. Requests in flight are finished then, and WebSockets, for as long as the grace
 /// and until told once more.
-pub(crate) async fn serve(server: Server, router: Router, settings: &config::Server) {
+pub(crate) async fn serve(
+    server: Server,
+    router: Router,
+    settings: &config::Server,
+) -> Result<(), BoxError> {
     let Server { listener, mut signals } = server;
     let (open, mut ended) = mpsc::channel(1);
     let front = Front {
         router,
         http: http(settings),
+        tls: settings.tls.clone().map(tls::acceptor).transpose()?,
         head_timeout: settings.head_timeout,
         open: Open(open),
     };
@@ -95,6 +101,7 @@ pub(crate) async fn serve(server: Server, router: Router, settings: &config::Ser
         () = time::sleep(grace) => eprintln!("sigv4-gateway: requests were cut off after {grace:?}"),
         () = signals.stop() => eprintln!("sigv4-gateway: requests were cut off"),
     }
+    Ok(())
 }
 
 /// HTTP/1.1, and HTTP/2 for who begins with it.
@@ -116,6 +123,7 @@ fn http(settings: &config::Server) -> auto::Builder<TokioExecutor> {
 struct Front {
     router: Router,
     http: auto::Builder<TokioExecutor>,
+    tls: Option<TlsAcceptor>,
     head_timeout: Duration,
     open: Open,
 }
@@ -123,7 +131,12 @@ struct Front {
 impl Front {
     async fn accept(self, stream: TcpStream, client: SocketAddr, watcher: Watcher) {
         drop(stream.set_nodelay(true));
-        self.serve(stream, client, Scheme::HTTP, watcher).await;
+        let Some(tls) = &self.tls else {
+            return self.serve(stream, client, Scheme::HTTP, watcher).await;
+        };
+        if let Ok(Ok(stream)) = time::timeout(self.head_timeout, tls.accept(stream)).await {
+            self.serve(stream, client, Scheme::HTTPS, watcher).await;
+        }
     }
 
     async fn serve(

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{ConfigError, route::duration};
+use crate::tls::Files;
 
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
@@ -21,6 +22,8 @@ pub(super) struct ServerSection {
     head_timeout: Option<Spanned<String>>,
     body_timeout: Option<Spanned<String>>,
     grace: Option<Spanned<String>>,
+    tls_certificate: Option<Spanned<String>>,
+    tls_key: Option<Spanned<String>>,
 }
 
 #[derive(Clone)]
@@ -32,6 +35,8 @@ pub(crate) struct Server {
     pub(crate) body_timeout: Duration,
     /// How long requests in flight may take once the gateway is told to stop.
     pub(crate) grace: Duration,
+    /// Plain if there are none.
+    pub(crate) tls: Option<Files>,
 }
 
 impl ServerSection {
@@ -46,6 +51,27 @@ impl ServerSection {
             head_timeout: time(&self.head_timeout)?,
             body_timeout: time(&self.body_timeout)?,
             grace: time(&self.grace)?,
+            tls: self.tls(text)?,
         })
+    }
+
+    fn tls(&self, text: &str) -> Result<Option<Files>, ConfigError> {
+        match (&self.tls_certificate, &self.tls_key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => {
+                let files = Files {
+                    certificate: certificate.get_ref().clone(),
+                    key: key.get_ref().clone(),
+                };
+                let at = Some(certificate.span());
+                let sound = files.check();
+                sound.map_err(|error| ConfigError::new(text, at, crate::proxy::chain(&*error)))?;
+                Ok(Some(files))
+            }
+            (Some(alone), None) | (None, Some(alone)) => {
+                let message = "tls_certificate and tls_key go together; give both, or neither";
+                Err(ConfigError::new(text, Some(alone.span()), message.to_owned()))
+            }
+        }
     }
 }
