@@ -273,11 +273,13 @@ async fn a_head_has_its_bounds() {
         ("a long name", format!("{line}{}: 1\r\n\r\n", "a".repeat(70_000)), 431),
         ("no end", format!("{line}x-a: {}", "a".repeat(70_000)), 431),
         ("many fields", format!("{line}{}\r\n", "x-a: 1\r\n".repeat(200)), 431),
-        ("a long target", format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "a".repeat(65_600)), 414),
+        ("a long target", format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "a".repeat(65_600)), 431),
     ] {
         let answer = send(gateway.address, request.as_bytes()).await;
+        let statuses = statuses(&answer);
         // Bytes that nobody has read may reset the connection before the answer is.
-        assert!([&[status][..], &[431], &[]].contains(&&*statuses(&answer)), "{name}: {answer}");
+        let is_lost = request.len() > 64 * 1024 && statuses.is_empty();
+        assert!(is_lost || statuses == [status], "{name}: {answer}");
     }
     assert!(origin.seen().is_empty());
 }
