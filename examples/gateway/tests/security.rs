@@ -44,8 +44,7 @@ fn statuses(answers: &str) -> Vec<u16> {
     answers.split("HTTP/1.1 ").filter_map(status).collect()
 }
 
-/// Name, what follows the request line and `host`, the answers, and what the origin reads in the place of `;`
-/// where it reads anything.
+/// Name, what is sent, the answers, and a line that the origin reads; nothing where it is to read nothing.
 type Row = (&'static str, &'static str, &'static [u16], &'static str);
 
 const FRAMES: [Row; 28] = [
