@@ -4,9 +4,10 @@ mod bodies;
 mod cache;
 mod origin;
 mod route;
+mod server;
 mod verify;
 
-use std::{collections::BTreeMap, error::Error, fmt, net::SocketAddr, ops::Range};
+use std::{collections::BTreeMap, error::Error, fmt, ops::Range};
 
 use aws_credential_types::Credentials;
 use http::HeaderName;
@@ -24,17 +25,18 @@ use self::{
     cache::CacheSection,
     origin::OriginSection,
     route::RouteSection,
+    server::ServerSection,
     verify::VerifySection,
 };
-pub(crate) use self::{route::Route, verify::Guard};
-
-/// Where to listen if nothing else is said.
-pub(crate) const DEFAULT_LISTEN: SocketAddr =
-    SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 8080));
+pub(crate) use self::{
+    route::Route,
+    server::{DEFAULT_LISTEN, Server},
+    verify::Guard,
+};
 
 /// A configuration that was read and found to be sound.
 pub(crate) struct Config {
-    listen: SocketAddr,
+    server: Server,
     credentials: CredentialsCache,
     rules: OriginRules,
     verify: Option<Guard>,
@@ -80,7 +82,7 @@ impl Config {
             return Err(ConfigError::new(text, None, message));
         }
         Ok(Self {
-            listen: file.server.listen,
+            server: file.server.build(text)?,
             credentials,
             verify: file.guard(text, &rules, &bodies)?,
             budget: bodies.budget,
@@ -92,8 +94,8 @@ impl Config {
         })
     }
 
-    pub(crate) fn listen(&self) -> SocketAddr {
-        self.listen
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
     }
 
     pub(crate) fn credentials(&self) -> CredentialsCache {
@@ -188,7 +190,7 @@ impl Error for ConfigError {}
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    server: Server,
+    server: ServerSection,
     #[serde(default)]
     credentials: CredentialsSection,
     #[serde(default)]
@@ -242,18 +244,6 @@ impl File {
         let layer = layer.with_body_budget(bodies.budget.clone());
         let verified = self.route.iter().map(RouteSection::is_verified).collect();
         Ok(Some(Guard::new(layer, rules.clone(), verified)))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Server {
-    listen: SocketAddr,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self { listen: DEFAULT_LISTEN }
     }
 }
 

@@ -13,6 +13,9 @@ mod explain;
 mod proxy;
 mod serve;
 mod stack;
+mod strict;
+mod tls;
+mod tunnel;
 
 use std::{
     error::Error,
@@ -82,9 +85,10 @@ async fn run(command: Command) -> Result<(), BoxError> {
         Command::Forward { file, listen } => {
             let config = load(&file)?;
             let router = stack::router(&config)?;
-            let (server, address) = bind(listen.unwrap_or(config.listen())).await?;
-            println!("gateway http://{address} signs as {file} says; Ctrl-C ends it");
-            serve(server, router).await;
+            let (server, address) = bind(listen.unwrap_or(config.server().listen)).await?;
+            let scheme = if config.server().tls.is_some() { "https" } else { "http" };
+            println!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it");
+            serve(server, router, config.server()).await?;
         }
         Command::Demo { listen } => {
             let (server, address) = bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
@@ -93,7 +97,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
             let router = stack::router(&config)?;
             println!("{}", demo::welcome(origin, address));
-            serve(server, router).await;
+            serve(server, router, config.server()).await?;
         }
     }
     Ok(())

@@ -27,7 +27,11 @@ use tower_sigv4::{
     verify::Rejection,
 };
 
-use crate::BoxError;
+use crate::{
+    BoxError,
+    strict::Refused,
+    tunnel::{self, Tunnel},
+};
 
 /// How long an origin may take from the end of a request to the head of its answer, in a request's extensions.
 #[derive(Clone, Copy)]
@@ -51,15 +55,12 @@ const TOO_SLOW: &str = "the request's body came too slowly";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What has neither a length nor chunks has no body (RFC 9112, section 6.3), which a body with a time-out
-/// does not tell.
-pub(crate) fn with_known_end(request: Request<TimeoutBody<Body>>) -> Request<Body> {
-    let framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
-        .iter()
-        .any(|name| request.headers().contains_key(name));
-    let mut request = request.map(|body| if framed { Body::new(body) } else { Body::empty() });
-    request.headers_mut().remove(header::UPGRADE); // connections are not handed through
-    request
+/// A body with a time-out does not tell that it is empty, so one that is gets none.
+pub(crate) fn with_timeout(request: Request<Body>, timeout: Duration) -> Request<Body> {
+    request.map(|body| match body.is_end_stream() {
+        true => Body::empty(),
+        false => Body::new(TimeoutBody::new(timeout, body)),
+    })
 }
 
 /// The answer on a route that verifies: the origin's, or a refusal.
@@ -108,6 +109,7 @@ pub(crate) async fn send(
         request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
     }
     let timeout = request.extensions().get().copied();
+    let tunnel = Tunnel::asked_for(&mut request);
     let (sending, sent) = oneshot::channel::<()>();
     // The sender goes with the body, which is dropped when it has been sent.
     let request = request.map(|body| {
@@ -123,10 +125,14 @@ pub(crate) async fn send(
             None => future::pending().await, // no route, so nothing was sent
         }
     };
-    tokio::select! {
-        answer = client.request(request) => Ok(answer?),
-        () = too_late => Err(Elapsed::new().into()),
+    let mut answer = tokio::select! {
+        answer = client.request(request) => answer?,
+        () = too_late => return Err(Elapsed::new().into()),
+    };
+    if let Some(tunnel) = tunnel {
+        tunnel.open(&mut answer);
     }
+    Ok(answer)
 }
 
 /// The certificates this machine trusts, or those of `SSL_CERT_FILE`; Mozilla's if there are none.
@@ -141,12 +147,15 @@ fn roots() -> RootCertStore {
 
 /// The answer as it concerns the client: without what concerns the connection to the origin.
 pub(crate) fn for_client(response: http::Response<ResponseBody<Incoming>>) -> Response {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        // No one asked for another protocol: `upgrade` does not go to origins.
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if switches && !tunnel::is_open(&response) {
         return message(StatusCode::BAD_GATEWAY, "the origin switched protocols unasked");
     }
     let mut response = response.map(Body::new);
     remove_hop_by_hop(response.headers_mut());
+    if switches {
+        tunnel::announce(response.headers_mut());
+    }
     response
 }
 
@@ -169,6 +178,7 @@ pub(crate) fn answer(error: BoxError) -> Response {
             (StatusCode::REQUEST_TIMEOUT, TOO_SLOW.to_owned())
         }
         Some(own) => (own.status(), own.to_string()),
+        None if error.is::<Refused>() => (StatusCode::BAD_REQUEST, text.clone()),
         None if timed_out(&*error) => {
             (StatusCode::GATEWAY_TIMEOUT, "the origin did not answer in time".to_owned())
         }
@@ -220,10 +230,7 @@ mod tests {
     use tower_sigv4::sigv4::SigningParams;
 
     use super::*;
-    use crate::{
-        config::Config,
-        stack::{BODY_TIMEOUT, router},
-    };
+    use crate::{config::Config, stack::router};
 
     /// A body that never comes.
     struct Stops;
@@ -244,14 +251,19 @@ mod tests {
     async fn a_client_that_stops_in_its_body_is_told_so() {
         let address = "127.0.0.1:1".parse().expect("an address");
         let config = Config::parse(&crate::demo::config(address)).expect("sound");
-        let request = Request::post("/").header("content-length", "4").body(Body::new(Stops));
+        let request = Request::post("/")
+            .header("host", "h")
+            .header("content-length", "4")
+            .body(Body::new(Stops));
         let request = request.expect("a request");
         let response = router(&config).expect("a router").oneshot(request).await;
         assert_eq!(response.expect("an answer").status(), StatusCode::REQUEST_TIMEOUT);
 
         // The same where the body streams, so that the client to the origin meets the error.
-        let streamed =
-            TimeoutBody::new(BODY_TIMEOUT, Stops).collect().await.expect_err("timed out");
+        let streamed = TimeoutBody::new(Duration::from_secs(30), Stops)
+            .collect()
+            .await
+            .expect_err("timed out");
         let error = axum::Error::new(streamed);
         assert_eq!(answer(error.into()).status(), StatusCode::REQUEST_TIMEOUT);
     }

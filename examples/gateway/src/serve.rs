@@ -1,28 +1,44 @@
 //! Connections from clients, and their end.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io, mem,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
-use http::{Request, uri::Scheme};
-use hyper::{body::Incoming, server::conn::http1};
+use http::{Request, Uri, uri::Scheme};
+use hyper::body::Incoming;
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    signal, time,
+    signal,
+    sync::mpsc,
+    time,
 };
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceBuilder;
 use tower_sigv4::origin::Peer;
 
-use crate::BoxError;
+use crate::{BoxError, config, tls, tunnel::Open};
 
-/// How long a client may take for the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long requests in flight may take once the gateway is told to stop.
-const GRACE: Duration = Duration::from_secs(30);
+/// What a head may measure; what is longer is answered 431.
+const LONGEST_HEAD: usize = 64 * 1024;
+/// How often a client with HTTP/2 is asked whether it is still there.
+const PING: Duration = Duration::from_secs(30);
 /// How long to wait where no connection can be accepted, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,12 +57,22 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<(Server, SocketAddr), Bo
     Ok((Server { listener, signals: Signals::new()? }, address))
 }
 
-/// Serves until told to stop. Requests in flight are finished then, for as long as `GRACE` and until
-/// told once more.
-pub(crate) async fn serve(server: Server, router: Router) {
+/// Serves until told to stop. Requests in flight are finished then, and WebSockets, for as long as the grace
+/// and until told once more.
+pub(crate) async fn serve(
+    server: Server,
+    router: Router,
+    settings: &config::Server,
+) -> Result<(), BoxError> {
     let Server { listener, mut signals } = server;
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let (open, mut ended) = mpsc::channel(1);
+    let front = Front {
+        router,
+        http: http(settings),
+        tls: settings.tls.clone().map(tls::acceptor).transpose()?,
+        head_timeout: settings.head_timeout,
+        open: Open(open),
+    };
     let connections = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -55,10 +81,7 @@ pub(crate) async fn serve(server: Server, router: Router) {
         };
         match accepted {
             Ok((stream, client)) => {
-                let service = TowerToHyperService::new(for_client(&stream, client, &router));
-                let connection = http.serve_connection(TokioIo::new(stream), service);
-                let connection = connections.watch(connection);
-                tokio::spawn(async move { drop(connection.await) });
+                tokio::spawn(front.clone().accept(stream, client, connections.watcher()));
             }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
@@ -67,11 +90,75 @@ pub(crate) async fn serve(server: Server, router: Router) {
             }
         }
     }
-    drop(listener);
+    drop((listener, front));
+    let finished = async {
+        connections.shutdown().await;
+        ended.recv().await
+    };
+    let grace = settings.grace;
     tokio::select! {
-        () = connections.shutdown() => {}
-        () = time::sleep(GRACE) => eprintln!("sigv4-gateway: requests were cut off after {GRACE:?}"),
+        _ = finished => {}
+        () = time::sleep(grace) => eprintln!("sigv4-gateway: requests were cut off after {grace:?}"),
         () = signals.stop() => eprintln!("sigv4-gateway: requests were cut off"),
+    }
+    Ok(())
+}
+
+/// HTTP/1.1, and HTTP/2 for who begins with it.
+fn http(settings: &config::Server) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.head_timeout)
+        .max_buf_size(LONGEST_HEAD);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .max_header_list_size(LONGEST_HEAD as u32);
+    http
+}
+
+/// What each connection needs.
+#[derive(Clone)]
+struct Front {
+    router: Router,
+    http: auto::Builder<TokioExecutor>,
+    tls: Option<TlsAcceptor>,
+    head_timeout: Duration,
+    open: Open,
+}
+
+impl Front {
+    async fn accept(self, stream: TcpStream, client: SocketAddr, watcher: Watcher) {
+        drop(stream.set_nodelay(true));
+        let Some(tls) = &self.tls else {
+            return self.serve(stream, client, Scheme::HTTP, watcher).await;
+        };
+        if let Ok(Ok(stream)) = time::timeout(self.head_timeout, tls.accept(stream)).await {
+            self.serve(stream, client, Scheme::HTTPS, watcher).await;
+        }
+    }
+
+    async fn serve(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        client: SocketAddr,
+        scheme: Scheme,
+        watcher: Watcher,
+    ) {
+        let begun = Arc::new(AtomicBool::new(false));
+        let service = for_client(client, scheme, self.open, begun.clone(), self.router);
+        let service = TowerToHyperService::new(service);
+        let connection = self.http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let mut connection = pin!(watcher.watch(connection));
+        // While it is open which version a client speaks, hyper waits for it without end.
+        tokio::select! {
+            _ = &mut connection => return,
+            () = time::sleep(self.head_timeout) => {}
+        }
+        if begun.load(Ordering::Relaxed) {
+            drop(connection.await);
+        }
     }
 }
 
@@ -83,23 +170,29 @@ fn is_the_clients(error: &io::Error) -> bool {
 
 /// The gateway as one client sees it: the signing layer learns who that is, for `x-forwarded-for`.
 fn for_client(
-    stream: &TcpStream,
     client: SocketAddr,
-    router: &Router,
+    scheme: Scheme,
+    open: Open,
+    begun: Arc<AtomicBool>,
+    router: Router,
 ) -> impl tower::Service<
     Request<Incoming>,
     Response = axum::response::Response,
     Error = std::convert::Infallible,
     Future: Send,
-> + Clone
-+ use<> {
-    drop(stream.set_nodelay(true));
-    let peer = Peer::new(client.ip()).with_scheme(Scheme::HTTP);
+> + Clone {
+    let peer = Peer::new(client.ip()).with_scheme(scheme.clone());
     let name_peer = move |mut request: Request<Incoming>| {
+        begun.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(open.clone());
+        let mut uri = mem::take(request.uri_mut()).into_parts();
+        // How it is connected is not for the client to say.
+        uri.scheme = uri.scheme.map(|_| scheme.clone());
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
         request.map(Body::new)
     };
-    ServiceBuilder::new().map_request(name_peer).service(router.clone())
+    ServiceBuilder::new().map_request(name_peer).service(router)
 }
 
 /// Ctrl-C and, where there is such a thing, SIGTERM.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | errors | become answers: the client learns what it can mend, the log the rest |
 //! | request id | `x-request-id`, the caller's or a new one, on the way there and back |
+//! | strictness | 400 for heads that two servers could read in two ways |
 //! | body time-out | between two pieces of the caller's body |
 //! | route | chosen by the rules; then, where it asks for it: |
 //! | CORS | answers preflights; pages can read what is refused further in |
@@ -16,7 +17,7 @@
 //! | time-out | of the origin |
 //! | client | connections to the origins |
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{Router, body::Body, error_handling::HandleErrorLayer, response::Response};
 use governor::{RateLimiter, clock::Clock};
@@ -28,10 +29,7 @@ use tower::{
     service_fn,
     util::BoxCloneSyncService,
 };
-use tower_http::{
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    timeout::RequestBodyTimeoutLayer,
-};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_sigv4::{
     SigningLayer,
     body::{ResponseBody, VerifiedBody},
@@ -42,11 +40,8 @@ use crate::{
     BoxError,
     cache::CacheLayer,
     config::{Config, Guard, Route},
-    proxy,
+    proxy, strict,
 };
-
-/// How long a client may take from one piece of its body to the next.
-pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
 
@@ -74,6 +69,7 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
     // It answers 404, after it was asked who calls.
     let nowhere = guarded(guard, signing);
     let (rules, routes) = (config.rules(), Arc::new(routes));
+    let body_timeout = config.server().body_timeout;
     let by_route = service_fn(move |request: Request<Body>| {
         let (head, body) = request.into_parts();
         let found = match preflighted(&head) {
@@ -91,8 +87,8 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
         .layer(HandleErrorLayer::new(async |error| proxy::answer(error)))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
-        .map_request(proxy::with_known_end)
+        .filter(strict::check)
+        .map_request(move |request| proxy::with_timeout(request, body_timeout))
         .service(by_route);
     Ok(Router::new().fallback_service(stack))
 }

@@ -103,7 +103,15 @@ fn a_warning_stands_where_its_value_does_and_does_not_keep_the_gateway_from_its_
 #[test]
 fn each_mistake_is_told_with_its_line_and_cure() {
     for (from, to, line, told) in [
-        ("listen", "listn", 2, "unknown field `listn`, expected `listen`"),
+        ("listen = \"127.0.0.1:0\"", "grace = \"soon\"", 2, "is no time"),
+        ("listen = \"127.0.0.1:0\"", "tls_key = \"a\"", 2, "go together"),
+        (
+            "listen = \"127.0.0.1:0\"",
+            "tls_key = \"\"\ntls_certificate = \"/-\"",
+            3,
+            "cannot read /-",
+        ),
+        ("listen", "listn", 2, "unknown field `listn`, expected one of `listen`"),
         ("127.0.0.1:0", "8080", 2, "socket address"),
         ("[server]", "[sever]", 1, "unknown field `sever`"),
         ("\"static\"", "\"file\"", 4, "unknown variant, expected `env` or `static`"),

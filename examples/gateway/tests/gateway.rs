@@ -271,7 +271,7 @@ async fn an_origin_that_switches_protocols_unasked_is_a_bad_gateway() {
 }
 
 #[tokio::test]
-async fn a_request_for_a_websocket_goes_on_as_any_other() {
+async fn an_origin_that_opens_no_websocket_answers_as_any_other() {
     let origin =
         TestOrigin::start("HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n").await;
     let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
@@ -279,7 +279,7 @@ async fn a_request_for_a_websocket_goes_on_as_any_other() {
         upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     assert_eq!(exchange(gateway.address, request).await.status, 426);
     let seen = origin.seen();
-    assert!(seen.len() == 1 && !seen[0].to_ascii_lowercase().contains("upgrade"), "{seen:?}");
+    assert!(seen.len() == 1 && seen[0].contains("\r\nupgrade: websocket\r\n"), "{seen:?}");
 }
 
 #[cfg(unix)]

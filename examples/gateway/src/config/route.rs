@@ -206,7 +206,7 @@ fn positive(
 }
 
 /// A time such as `30s`.
-fn duration(text: &str, value: &Spanned<String>) -> Result<Duration, ConfigError> {
+pub(super) fn duration(text: &str, value: &Spanned<String>) -> Result<Duration, ConfigError> {
     humantime::parse_duration(value.get_ref()).ok().filter(|time| !time.is_zero()).ok_or_else(
         || {
             let message = format!("{:?} is no time; write one such as \"30s\"", value.get_ref());

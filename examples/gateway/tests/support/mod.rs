@@ -55,7 +55,9 @@ impl Gateway {
         let address = loop {
             let start = output.len();
             assert_ne!(lines.read_line(&mut output).expect("UTF-8"), 0, "it ended: {output}");
-            if let Some(rest) = output[start..].strip_prefix("gateway http://") {
+            if let Some((_, rest)) =
+                output[start..].split_once("://").filter(|(first, _)| first.starts_with("gateway "))
+            {
                 break rest.split_whitespace().next().expect("an address").parse();
             }
         };
@@ -274,7 +276,7 @@ impl TestOrigin {
         origin
     }
 
-    /// The heads of the requests so far.
+    /// The heads of the requests so far, each with its trailers.
     pub fn seen(&self) -> Vec<String> {
         self.seen.lock().expect("not poisoned").clone()
     }
@@ -293,11 +295,12 @@ async fn answer_all(mut stream: TcpStream, answer: &str, seen: Arc<Mutex<Vec<Str
         if body.len() < length.map_or(0, |length| length.parse().expect("a number")) {
             continue;
         }
-        if head.contains("transfer-encoding: chunked") && !body.ends_with("0\r\n\r\n") {
+        if head.contains("transfer-encoding: chunked") && !body.ends_with("\r\n\r\n") {
             continue;
         }
         buffer.clear();
-        seen.lock().expect("not poisoned").push(format!("{head}\r\n"));
+        let end = body.rsplit_once("\r\n0\r\n").map_or("", |(_, trailers)| trailers.trim_start());
+        seen.lock().expect("not poisoned").push(format!("{head}\r\n{end}"));
         drop(stream.write_all(answer.as_bytes()).await);
     }
 }

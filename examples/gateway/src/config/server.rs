@@ -1,0 +1,77 @@
+//! Where clients arrive, and how long they may take: the section `[server]`.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{ConfigError, route::duration};
+use crate::tls::Files;
+
+/// Where to listen if nothing else is said.
+pub(crate) const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerSection {
+    listen: Option<SocketAddr>,
+    head_timeout: Option<Spanned<String>>,
+    body_timeout: Option<Spanned<String>>,
+    grace: Option<Spanned<String>>,
+    tls_certificate: Option<Spanned<String>>,
+    tls_key: Option<Spanned<String>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) listen: SocketAddr,
+    /// How long a client may take for the head of a request.
+    pub(crate) head_timeout: Duration,
+    /// How long a client may take from one piece of its body to the next.
+    pub(crate) body_timeout: Duration,
+    /// How long requests in flight may take once the gateway is told to stop.
+    pub(crate) grace: Duration,
+    /// Plain if there are none.
+    pub(crate) tls: Option<Files>,
+}
+
+impl ServerSection {
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    pub(super) fn build(&self, text: &str) -> Result<Server, ConfigError> {
+        let time = |value: &Option<Spanned<String>>| {
+            value.as_ref().map_or(Ok(Self::PATIENCE), |value| duration(text, value))
+        };
+        Ok(Server {
+            listen: self.listen.unwrap_or(DEFAULT_LISTEN),
+            head_timeout: time(&self.head_timeout)?,
+            body_timeout: time(&self.body_timeout)?,
+            grace: time(&self.grace)?,
+            tls: self.tls(text)?,
+        })
+    }
+
+    fn tls(&self, text: &str) -> Result<Option<Files>, ConfigError> {
+        match (&self.tls_certificate, &self.tls_key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => {
+                let files = Files {
+                    certificate: certificate.get_ref().clone(),
+                    key: key.get_ref().clone(),
+                };
+                let at = Some(certificate.span());
+                let sound = files.check();
+                sound.map_err(|error| ConfigError::new(text, at, crate::proxy::chain(&*error)))?;
+                Ok(Some(files))
+            }
+            (Some(alone), None) | (None, Some(alone)) => {
+                let message = "tls_certificate and tls_key go together; give both, or neither";
+                Err(ConfigError::new(text, Some(alone.span()), message.to_owned()))
+            }
+        }
+    }
+}

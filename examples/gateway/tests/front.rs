@@ -1,0 +1,127 @@
+//! HTTP/2 and TLS in front of the gateway.
+
+#[allow(dead_code)]
+mod support;
+
+use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::body::{Body, Bytes};
+use http::{HeaderMap, HeaderValue, Request, Version};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{body::Frame, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use support::{Gateway, TempFile, TestOrigin, config};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+const WITH_TRAILERS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
+    2\r\nok\r\n0\r\nx-sum: 2\r\n\r\n";
+
+/// A client's end of a connection with HTTP/2.
+async fn http2(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> http2::SendRequest<Body> {
+    let (client, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    client
+}
+
+fn certificate() -> (String, String) {
+    let key = KeyPair::generate().expect("a key");
+    let certificate = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let certificate = certificate.self_signed(&key).expect("a certificate");
+    (certificate.pem(), key.serialize_pem())
+}
+
+/// Connects for who trusts this certificate alone.
+async fn tls(address: SocketAddr, pem: &str, alpn: &str) -> Option<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM")).expect("sound");
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    let stream = TcpStream::connect(address).await.expect("connected");
+    let name = ServerName::try_from("localhost").expect("a name");
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()
+}
+
+#[tokio::test]
+async fn trailers_go_both_ways_over_http2_without_tls() {
+    let origin = TestOrigin::start(WITH_TRAILERS).await;
+    let gateway = Gateway::configured(&config(
+        &format!("http://{}", origin.address),
+        "payload = \"unsigned\"",
+    ));
+    let mut client = http2(TcpStream::connect(gateway.address).await.expect("connected")).await;
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sent", HeaderValue::from_static("1"));
+    let frames = [Frame::data(Bytes::from("abc")), Frame::trailers(trailers)];
+    let frames = frames.map(Ok::<_, std::convert::Infallible>);
+    let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
+    let request = Request::post("http://api.example.com/orders").header("trailer", "x-sent");
+    let answer = client.send_request(request.body(body).expect("a request")).await;
+    let answer = answer.expect("an answer");
+    assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2));
+    let body = answer.into_body().collect().await.expect("whole");
+    assert_eq!(body.trailers().expect("trailers")["x-sum"], "2");
+    assert_eq!(body.to_bytes(), "ok");
+
+    let request = Request::get("http://api.example.com/orders").body(Body::empty());
+    let answer = client.send_request(request.expect("a request")).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let [post, get] = &origin.seen()[..] else { panic!("not two: {:?}", origin.seen()) };
+    assert!(post.contains("\r\ntransfer-encoding: chunked\r\n"), "{post}");
+    assert!(post.ends_with("\r\nx-sent: 1\r\n\r\n"), "{post}");
+    assert!(get.starts_with("GET / ") && !get.contains("chunked"), "{get}");
+    for head in [post, get] {
+        assert!(head.contains("\r\nx-forwarded-host: api.example.com\r\n"), "{head}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
+    let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let (first, first_key) = certificate();
+    let (pem, key) = (TempFile::new(&first), TempFile::new(&first_key));
+    let files = format!("[server]\ntls_certificate = {:?}\ntls_key = {:?}", pem.path, key.path);
+    let config = config(&format!("http://{}", origin.address), "");
+    let mut gateway = Gateway::configured(&config.replacen("[server]", &files, 1));
+
+    let stream = tls(gateway.address, &first, "h2").await.expect("trusted");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let mut client = http2(stream).await;
+    let request = Request::get("https://api.example.com/orders").body(Body::empty());
+    let answer = client.send_request(request.expect("a request")).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert!(origin.seen()[0].contains("\r\nx-forwarded-proto: https\r\n"), "{:?}", origin.seen());
+    let stream = tls(gateway.address, &first, "http/1.1").await.expect("trusted");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+
+    // A certificate without its key changes nothing; with it, it is taken.
+    let (second, second_key) = certificate();
+    fs::write(&pem.path, &second).expect("written");
+    assert!(tls(gateway.address, &first, "h2").await.is_some());
+    fs::write(&key.path, &second_key).expect("written");
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while tls(gateway.address, &second, "h2").await.is_none() {}
+    })
+    .await
+    .expect("it is read anew");
+
+    // The connection that is open ends with the gateway.
+    gateway.terminate();
+    assert!(gateway.wait().success());
+}

@@ -1,0 +1,315 @@
+//! Bytes on the wire that are meant to be read in two ways, and what becomes of them.
+
+#[allow(dead_code)]
+mod support;
+
+use std::{net::SocketAddr, time::Duration};
+
+use support::{Gateway, TestOrigin};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+/// Longer than a test may take where the gateway waits for what never comes.
+const NEVER: Duration = Duration::from_secs(20);
+
+/// A gateway with an open route, and one for who has signed.
+fn gateway(origin: SocketAddr) -> Gateway {
+    Gateway::configured(&format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nhead_timeout = \"250ms\"\nbody_timeout = \"250ms\"\n\
+         [credentials]\nsource = \"static\"\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n\
+         [verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n\
+         [[verify.key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"alices secret\"\n\
+         [[origin]]\nname = \"a\"\nurl = \"http://{origin}\"\nservice = \"execute-api\"\n\
+         region = \"us-east-1\"\n\
+         [[route]]\npath = \"/open\"\nhost = \"h\"\nverify = false\norigin = \"a\"\n\
+         [[route]]\npath = \"/closed\"\nhost = \"h\"\norigin = \"a\"\n"
+    ))
+}
+
+/// All that comes back, until the gateway ends the connection.
+async fn send(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    drop(stream.write_all(bytes).await); // it may be refused before it is sent
+    let mut answer = Vec::new();
+    drop(timeout(NEVER, stream.read_to_end(&mut answer)).await.expect("it ends"));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn statuses(answers: &str) -> Vec<u16> {
+    let status = |answer: &str| answer.get(..3)?.parse().ok();
+    answers.split("HTTP/1.1 ").filter_map(status).collect()
+}
+
+/// Name, what is sent, the answers, and a line that the origin reads; nothing where it is to read nothing.
+type Row = (&'static str, &'static str, &'static [u16], &'static str);
+
+const FRAMES: [Row; 28] = [
+    ("as it should be", "content-length: 3\r\n\r\nabc", &[200], "content-length: 3"),
+    (
+        "in chunks",
+        "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        &[200],
+        "content-length: 3",
+    ),
+    // RFC 9112, section 6.3: chunks override a length, which goes no further.
+    (
+        "length and chunks",
+        "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        &[200],
+        "content-length: 3",
+    ),
+    (
+        "chunks and length",
+        "transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        &[200],
+        "content-length: 3",
+    ),
+    ("two lengths", "content-length: 3\r\ncontent-length: 4\r\n\r\nabcd", &[400], ""),
+    (
+        "a length twice",
+        "content-length: 3\r\ncontent-length: 3\r\n\r\nabc",
+        &[200],
+        "content-length: 3",
+    ),
+    ("a list of lengths", "content-length: 3, 3\r\n\r\nabc", &[400], ""),
+    ("a length with a sign", "content-length: +3\r\n\r\nabc", &[400], ""),
+    ("a negative length", "content-length: -3\r\n\r\nabc", &[400], ""),
+    ("a length with a space", "content-length: 3 3\r\n\r\nabc", &[400], ""),
+    ("a length in hexadecimal", "content-length: 0x3\r\n\r\nabc", &[400], ""),
+    ("a length past 64 bits", "content-length: 18446744073709551619\r\n\r\nabc", &[400], ""),
+    ("no length", "content-length:\r\n\r\nabc", &[400], ""),
+    (
+        "two codings",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "chunked before identity",
+        "transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "identity before chunked",
+        "transfer-encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "identity and chunked",
+        "transfer-encoding: identity\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    ("gzip before chunked", "transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", &[400], ""),
+    ("xchunked", "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n", &[400], ""),
+    ("quoted", "transfer-encoding: \"chunked\"\r\n\r\n0\r\n\r\n", &[400], ""),
+    ("a vertical tab", "transfer-encoding: \x0bchunked\r\n\r\n0\r\n\r\n", &[400], ""),
+    ("a space before the colon", "transfer-encoding : chunked\r\n\r\n0\r\n\r\n", &[400], ""),
+    ("a folded line", "transfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n", &[400], ""),
+    ("a size that is none", "transfer-encoding: chunked\r\n\r\nx\r\nabc\r\n0\r\n\r\n", &[400], ""),
+    ("a size with a sign", "transfer-encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n", &[400], ""),
+    (
+        "a size past 64 bits",
+        "transfer-encoding: chunked\r\n\r\n10000000000000003\r\nabc\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a chunk without its end",
+        "transfer-encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a size before a bare line feed",
+        "transfer-encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+];
+
+#[tokio::test]
+async fn a_body_ends_in_one_place() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(origin.address);
+    for (name, rest, answers, forwarded) in FRAMES {
+        // What is smuggled would be answered, or reach the origin.
+        let request = format!("POST /open HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{rest}");
+        let before = origin.seen().len();
+        let answer = send(gateway.address, request.as_bytes()).await;
+        assert_eq!(statuses(&answer), answers, "{name}: {answer}");
+        let seen = &origin.seen()[before..];
+        assert_eq!(seen.len(), usize::from(!forwarded.is_empty()), "{name}: {seen:?}");
+        for head in seen {
+            assert!(head.contains(&format!("\r\n{forwarded}\r\n")), "{name}: {head}");
+            assert!(!head.contains("transfer-encoding"), "{name}: {head}");
+        }
+    }
+}
+
+const HEADS: [Row; 37] = [
+    ("as it should be", "GET /open HTTP/1.1\r\nhost: h\r\n\r\n", &[200], "GET /open HTTP/1.1"),
+    ("a bare line feed", "GET /open HTTP/1.1\nhost: h\n\n", &[200], "GET /open HTTP/1.1"),
+    ("a bare carriage return", "GET /open HTTP/1.1\r\nhost: h\rx-a: 1\r\n\r\n", &[400], ""),
+    (
+        "a carriage return in a value",
+        "GET /open HTTP/1.1\r\nhost: h\r\nx-a: 1\r2\r\n\r\n",
+        &[400],
+        "",
+    ),
+    ("a zero byte in a value", "GET /open HTTP/1.1\r\nhost: h\r\nx-a: 1\0\r\n\r\n", &[400], ""),
+    ("a line without a colon", "GET /open HTTP/1.1\r\nhost: h\r\nx-a\r\n\r\n", &[400], ""),
+    ("a field without a name", "GET /open HTTP/1.1\r\nhost: h\r\n: 1\r\n\r\n", &[400], ""),
+    ("a space before the first field", "GET /open HTTP/1.1\r\n host: h\r\n\r\n", &[400], ""),
+    ("a version that is none", "GET /open HTTP/1.9\r\nhost: h\r\n\r\n", &[400], ""),
+    ("two spaces", "GET  /open HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
+    ("two hosts", "GET /open HTTP/1.1\r\nhost: h\r\nhost: h\r\n\r\n", &[400], ""),
+    ("no host", "GET /open HTTP/1.1\r\n\r\n", &[400], ""),
+    ("an empty host", "GET /open HTTP/1.1\r\nhost:\r\n\r\n", &[400], ""),
+    ("a host with a path", "GET /open HTTP/1.1\r\nhost: h/x\r\n\r\n", &[400], ""),
+    ("a host with a space", "GET /open HTTP/1.1\r\nhost: h x\r\n\r\n", &[400], ""),
+    ("a list of hosts", "GET /open HTTP/1.1\r\nhost: h, x\r\n\r\n", &[400], ""),
+    ("a host with a user", "GET /open HTTP/1.1\r\nhost: x@h\r\n\r\n", &[400], ""),
+    ("a host that is not served", "GET /open HTTP/1.1\r\nhost: x\r\n\r\n", &[403], ""),
+    (
+        "the absolute form",
+        "GET http://h/open HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[200],
+        "GET /open HTTP/1.1",
+    ),
+    (
+        "a scheme that is not so",
+        "GET https://h/open HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[200],
+        "x-forwarded-proto: http",
+    ),
+    ("another host in the target", "GET http://x/open HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
+    ("a target elsewhere", "GET http://x/open HTTP/1.1\r\nhost: x\r\n\r\n", &[403], ""),
+    ("a target with a user", "GET http://x@h/open HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
+    ("CONNECT", "CONNECT h:443 HTTP/1.1\r\nhost: h:443\r\n\r\n", &[400], ""),
+    (
+        "an option that is the host",
+        "GET /open HTTP/1.1\r\nhost: h\r\nconnection: host\r\n\r\n",
+        &[200],
+        "x-forwarded-host: h",
+    ),
+    (
+        "an option that tells who calls",
+        "GET /open HTTP/1.1\r\nhost: h\r\nconnection: x-forwarded-for\r\n\r\n",
+        &[200],
+        "x-forwarded-for: 127.0.0.1",
+    ),
+    (
+        "an option that belongs to the signature",
+        "GET /open HTTP/1.1\r\nhost: h\r\nx-amz-meta-a: 1\r\nconnection: x-amz-meta-a\r\n\r\n",
+        &[200],
+        "x-amz-meta-a: 1",
+    ),
+    (
+        "an option that is a cookie",
+        "GET /open HTTP/1.1\r\nhost: h\r\ncookie: a=1\r\nconnection: cookie\r\n\r\n",
+        &[200],
+        "cookie: a=1",
+    ),
+    ("a path that goes up", "GET /open/../closed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
+    ("encoded dots", "GET /open/%2e%2e/closed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
+    ("an encoded slash", "GET /open/..%2fclosed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
+    ("a parameter", "GET /open/..;/closed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
+    ("a backslash", "GET /open/..\\closed HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
+    ("an encoded backslash", "GET /open/..%5cclosed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
+    ("two slashes", "GET //closed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
+    ("a zero byte", "GET /open/%00 HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
+    ("encoded twice", "GET /open/%252e%252e/closed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
+];
+
+#[tokio::test]
+async fn a_head_is_read_in_one_way() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(origin.address);
+    for (name, request, answers, forwarded) in HEADS {
+        let before = origin.seen().len();
+        let answer = send(gateway.address, request.as_bytes()).await;
+        assert_eq!(statuses(&answer), answers, "{name}: {answer}");
+        let seen = &origin.seen()[before..];
+        assert_eq!(seen.len(), usize::from(!forwarded.is_empty()), "{name}: {seen:?}");
+        for head in seen {
+            assert!(head.lines().any(|line| line == forwarded), "{name}: {head}");
+            assert!(head.contains(&format!("\r\nhost: {}\r\n", origin.address)), "{name}: {head}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_follows_an_ambiguous_request_is_not_read() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(origin.address);
+    let next = "GET /open/smuggled HTTP/1.1\r\nhost: h\r\n\r\n";
+    for (framing, answers) in [
+        ("content-length: 4\r\ncontent-length: 5\r\n\r\nabcd", &[400][..]),
+        ("transfer-encoding: chunked\r\n\r\nx\r\n", &[400]),
+        ("transfer-encoding: xchunked\r\n\r\n0\r\n\r\n", &[400]),
+    ] {
+        let request = format!("POST /open HTTP/1.1\r\nhost: h\r\n{framing}{next}");
+        let answer = send(gateway.address, request.as_bytes()).await;
+        assert_eq!(statuses(&answer), answers, "{framing}: {answer}");
+    }
+    assert!(origin.seen().is_empty(), "{:?}", origin.seen());
+}
+
+#[tokio::test]
+async fn a_head_has_its_bounds() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(origin.address);
+    let line = "GET /open HTTP/1.1\r\nhost: h\r\n";
+    for (name, request, status) in [
+        ("a long value", format!("{line}x-a: {}\r\n\r\n", "a".repeat(70_000)), 431),
+        ("a long name", format!("{line}{}: 1\r\n\r\n", "a".repeat(70_000)), 431),
+        ("no end", format!("{line}x-a: {}", "a".repeat(70_000)), 431),
+        ("many fields", format!("{line}{}\r\n", "x-a: 1\r\n".repeat(200)), 431),
+        ("a long target", format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "a".repeat(65_600)), 431),
+    ] {
+        let answer = send(gateway.address, request.as_bytes()).await;
+        let statuses = statuses(&answer);
+        // Bytes that nobody has read may reset the connection before the answer is.
+        let is_lost = request.len() > 64 * 1024 && statuses.is_empty();
+        assert!(is_lost || statuses == [status], "{name}: {answer}");
+    }
+    assert!(origin.seen().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_slow_is_not_waited_for() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(origin.address);
+    for (name, request, answers) in [
+        ("nothing", "", &[][..]),
+        ("half of a preface of HTTP/2", "PRI * HTTP/2.0\r\n", &[]),
+        ("a preface and no more", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[]),
+        ("half of a line", "GET /op", &[]),
+        ("half of a head", "GET /open HTTP/1.1\r\nhost: h\r\n", &[]),
+        ("no second request", "GET /open HTTP/1.1\r\nhost: h\r\n\r\n", &[200]),
+        ("half of a second head", "GET /open HTTP/1.1\r\nhost: h\r\n\r\nGET /open", &[200]),
+        ("half of a body", "POST /open HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nab", &[408]),
+        (
+            "half of a chunk",
+            "POST /open HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n4\r\nab",
+            &[408],
+        ),
+        (
+            "half of a size",
+            "POST /open HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n4",
+            &[408],
+        ),
+    ] {
+        let start = Instant::now();
+        let answer = send(gateway.address, request.as_bytes()).await;
+        assert_eq!(statuses(&answer), answers, "{name}: {answer}");
+        assert!(start.elapsed() < NEVER / 2, "{name}");
+    }
+}

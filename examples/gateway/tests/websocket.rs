@@ -1,0 +1,181 @@
+//! WebSockets through the gateway: signed handshakes, then bytes both ways.
+
+#[allow(dead_code)]
+mod support;
+
+use std::{net::SocketAddr, time::Duration};
+
+use aws_credential_types::Credentials;
+use axum::{Router, body::Body, extract::Request, response::Response};
+use futures_util::{SinkExt, StreamExt};
+use http::{StatusCode, header};
+use hyper_util::rt::TokioIo;
+use support::{Gateway, config};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest,
+        handshake::derive_accept_key,
+        protocol::{CloseFrame, Role, frame::coding::CloseCode},
+    },
+};
+use tower_sigv4::{
+    VerifyLayer,
+    verify::{StaticKeys, VerifySettings},
+};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// An origin that opens a WebSocket to who has signed, and echoes. It closes it where it is told `bye`.
+async fn origin() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let settings = VerifySettings::new("execute-api", "eu-west-1").expect("a scope");
+    let key = Credentials::new("AKID", "secret", None, None, "test");
+    let keys = StaticKeys::new([key]).expect("a key");
+    let router = Router::new().fallback(open).layer(VerifyLayer::new(keys, settings));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+async fn open(mut request: Request) -> Response {
+    let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY) else {
+        return Response::new(Body::from("no WebSocket"));
+    };
+    let accept = derive_accept_key(key.as_bytes());
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let connection = TokioIo::new(upgrade.await.expect("upgraded"));
+        let mut socket = WebSocketStream::from_raw_socket(connection, Role::Server, None).await;
+        while let Some(Ok(message)) = socket.next().await {
+            if message == Message::text("bye") {
+                let frame = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
+                drop(socket.close(Some(frame)).await);
+            } else if message.is_text() || message.is_binary() {
+                drop(socket.send(message).await);
+            }
+        }
+    });
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, accept)
+        .body(Body::empty())
+        .expect("a response")
+}
+
+async fn connect(gateway: &Gateway) -> Result<Socket, Error> {
+    let mut request = format!("ws://{}/orders", gateway.address).into_client_request()?;
+    request.headers_mut().insert(header::HOST, "api.example.com".parse().expect("a value"));
+    Ok(connect_async(request).await?.0)
+}
+
+async fn next(socket: &mut Socket) -> Message {
+    socket.next().await.expect("a message").expect("sound")
+}
+
+#[tokio::test]
+async fn messages_go_both_ways_and_either_side_closes() {
+    let url = format!("http://{}", origin().await);
+    let gateway = Gateway::configured(&config(&url, ""));
+    let mut socket = connect(&gateway).await.expect("opened");
+    let large: Vec<u8> = (0..=255).cycle().take(4 << 20).collect();
+    for message in [Message::text("é"), Message::binary(vec![0, 255]), Message::binary(large)] {
+        socket.send(message.clone()).await.expect("sent");
+        assert!(next(&mut socket).await == message);
+    }
+    socket.send(Message::Ping("p".into())).await.expect("sent");
+    assert_eq!(next(&mut socket).await, Message::Pong("p".into()));
+
+    socket.send(Message::text("bye")).await.expect("sent");
+    let Message::Close(Some(frame)) = next(&mut socket).await else { panic!("not closed") };
+    assert_eq!((frame.code, frame.reason.as_str()), (CloseCode::Away, "bye"));
+    assert!(socket.next().await.is_none());
+
+    let mut socket = connect(&gateway).await.expect("opened");
+    socket.close(None).await.expect("sent");
+    assert_eq!(next(&mut socket).await, Message::Close(None));
+    assert!(socket.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_refused_handshake_is_answered_whole() {
+    let url = format!("http://{}", origin().await);
+    let gateway = Gateway::configured(&config(&url, "").replace("\"secret\"", "\"another\""));
+    let Err(Error::Http(response)) = connect(&gateway).await else { panic!("not refused") };
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    assert_eq!(response.headers()["x-amzn-errortype"], "InvalidSignatureException");
+    let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
+    assert!(body.ends_with('}'), "{body}");
+}
+
+const HANDSHAKE: &str = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: upgrade\r\n\
+    upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    sec-websocket-version: 13\r\n\r\n";
+
+/// An origin that answers a handshake so, and then what it has read to the end.
+async fn half_closing(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            support::read_until(&mut stream, "\r\n\r\n").await;
+            drop(stream.write_all(answer.as_bytes()).await);
+            let mut read = Vec::new();
+            drop(stream.read_to_end(&mut read).await);
+            drop(stream.write_all(&read).await);
+        }
+    });
+    address
+}
+
+const SWITCHED: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+
+#[tokio::test]
+async fn one_side_may_end_before_the_other() {
+    let url = format!("http://{}", half_closing(SWITCHED).await);
+    let gateway = Gateway::configured(&config(&url, ""));
+    let mut stream = TcpStream::connect(gateway.address).await.expect("connected");
+    // What comes with the handshake is the tunnel's already.
+    stream.write_all(format!("{HANDSHAKE}early ").as_bytes()).await.expect("sent");
+    support::read_until(&mut stream, "\r\n\r\n").await;
+    stream.write_all(b"late").await.expect("sent");
+    stream.shutdown().await.expect("ended");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    assert_eq!(answer, "early late");
+}
+
+#[tokio::test]
+async fn another_protocol_than_was_asked_for_is_a_bad_gateway() {
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    let url = format!("http://{}", half_closing(answer).await);
+    let gateway = Gateway::configured(&config(&url, ""));
+    let request = HANDSHAKE.replace("connection: upgrade", "connection: close, upgrade");
+    assert_eq!(support::exchange(gateway.address, &request).await.status, 502);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_websocket_lives_on_for_the_grace_and_no_longer() {
+    let url = format!("http://{}", origin().await);
+    let config = config(&url, "").replacen("[server]", "[server]\ngrace = \"500ms\"", 1);
+    let mut gateway = Gateway::configured(&config);
+    let mut socket = connect(&gateway).await.expect("opened");
+    gateway.terminate();
+    while TcpStream::connect(gateway.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    socket.send(Message::text("still")).await.expect("sent");
+    assert_eq!(next(&mut socket).await, Message::text("still"));
+    let end = tokio::time::timeout(Duration::from_secs(20), socket.next()).await;
+    assert!(!matches!(end.expect("it ends"), Some(Ok(_))));
+    assert!(gateway.wait().success());
+}
