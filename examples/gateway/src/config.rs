@@ -75,7 +75,7 @@ impl Config {
             })?;
             let origin = section.build(text, &bodies, Some(route))?;
             rules = rules.add_rule(route.rule(text)?, origin);
-            routes.push(route.build(text)?);
+            routes.push(route.build(text, section.url.get_ref())?);
         }
         if file.route.is_empty() {
             let message = "no [[route]] leads anywhere; add one with path and origin".to_owned();

@@ -59,10 +59,10 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
     let signing = BoxCloneSyncService::new(signing);
     let guard = config.guard();
     let cache = config.cache();
-    let routes = config.routes().iter().enumerate();
+    let routes = config.routes().iter();
     let routes: Vec<_> = routes
-        .map(|(at, route)| {
-            let cache = route.cache.then(|| cache.layer(at));
+        .map(|route| {
+            let cache = route.cache.as_ref().map(|description| cache.layer(description));
             on_route(route, guard.clone(), cache, &signing)
         })
         .collect();

@@ -13,13 +13,21 @@ use super::{
     Key, Shared,
     collapse::{Lead, Outcome},
     entry::Entry,
+    redis::Ticket,
 };
+
+/// What tells whether the answer to a request is older than a change: in this process, and in the store.
+#[derive(Clone)]
+pub(super) struct Before {
+    pub(super) changes: u64,
+    pub(super) ticket: Ticket,
+}
 
 /// What is done when the body has gone through.
 pub(super) struct Keeping {
     pub(super) shared: Shared,
     pub(super) key: Key,
-    pub(super) changes: u64,
+    pub(super) before: Before,
     pub(super) entry: Entry,
     pub(super) lead: Option<Lead>,
 }
@@ -27,12 +35,18 @@ pub(super) struct Keeping {
 impl Keeping {
     pub(super) fn finish(self, body: Bytes) {
         let entry = Arc::new(self.entry.with_body(body));
-        let unchanged = self.shared.flights.changes(&self.key) == self.changes;
-        if unchanged {
-            self.shared.store.put(&self.key, entry.clone());
+        let unchanged = || self.shared.flights.changes(&self.key) == self.before.changes;
+        let mut stored = unchanged();
+        if stored {
+            self.shared.store.put(&self.key, entry.clone(), self.before.ticket);
+            stored = unchanged();
+            if !stored {
+                // It was changed just now, and removed before it was put.
+                drop(self.shared.store.remove(self.key.clone()));
+            }
         }
         if let Some(lead) = self.lead {
-            lead.end(if unchanged { Outcome::Stored(entry) } else { Outcome::Alone });
+            lead.end(if stored { Outcome::Stored(entry) } else { Outcome::Alone });
         }
     }
 

@@ -11,7 +11,11 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{Key, entry::Entry};
+use super::{
+    Key,
+    entry::Entry,
+    key::{RouteId, Vary},
+};
 
 /// What became of the request that went to the origin.
 #[derive(Clone)]
@@ -23,7 +27,9 @@ pub(super) enum Outcome {
     Alone,
 }
 
-type Flight = (Key, usize);
+/// With the variant, once it is known what answers vary on: those who ask for different ones need not wait for
+/// each other.
+type Flight = (Key, RouteId, Option<Vary>);
 
 /// The requests on their way, and how often what they ask for was changed meanwhile.
 #[derive(Clone, Default)]
@@ -43,8 +49,8 @@ pub(super) enum Seat {
 }
 
 impl Flights {
-    pub(super) fn join(&self, key: &Key, route: usize) -> Seat {
-        match self.flying().entry((key.clone(), route)) {
+    pub(super) fn join(&self, key: &Key, route: RouteId, variant: Option<Vary>) -> Seat {
+        match self.flying().entry((key.clone(), route, variant)) {
             hash_map::Entry::Occupied(flight) => Seat::Waiter(flight.get().clone()),
             hash_map::Entry::Vacant(free) => {
                 let (sender, receiver) = watch::channel(Outcome::Flying);
@@ -62,6 +68,12 @@ impl Flights {
 
     pub(super) fn changed(&self, key: &Key) {
         self.counter(key).fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn all_changed(&self) {
+        for counter in &self.0.changes {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     fn counter(&self, key: &Key) -> &AtomicU64 {

@@ -12,48 +12,81 @@ use http::{
 };
 use http_cache_semantics::{BeforeRequest, CacheOptions, CachePolicy};
 
-use super::key::{Directives, Vary, is_authorized};
+use super::key::{Directives, RouteId, Vary, is_authorized};
+
+const WHILE_REVALIDATED: &str = "stale-while-revalidate";
+const IF_ERROR: &str = "stale-if-error";
+/// How long an answer is kept for its validators alone.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Stands for what tells who asks.
+const WHOEVER: HeaderValue = HeaderValue::from_static("whoever");
 
 /// The crate judges by few headers; those that are served stand beside, each as often as the origin sent it.
 #[derive(Clone)]
 pub(super) struct Entry {
-    route: usize,
-    vary: Vary,
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
+    pub(super) head: Head,
+    pub(super) body: Bytes,
     policy: CachePolicy,
     fresh_until: SystemTime,
+}
+
+/// What an entry is made of, here or where it was read from a store.
+#[derive(Clone)]
+pub(super) struct Head {
+    pub(super) route: RouteId,
+    pub(super) vary: Vary,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// When it came.
+    pub(super) at: SystemTime,
+    /// How many seconds old it was then.
+    pub(super) age: u64,
+    /// Whether the request told who asks.
+    pub(super) authorized: bool,
 }
 
 impl Entry {
     /// An answer whose body is to come; none if it is not to be stored (RFC 9111, section 3).
     pub(super) fn of(
-        route: usize,
+        route: RouteId,
         request: &request::Parts,
         response: &Parts,
         now: SystemTime,
     ) -> Option<Self> {
+        let forbidden = Directives::of(&request.headers).has("no-store");
         // A cookie is for the one who asked, whatever else is said (section 7.3).
-        if request.method != Method::GET || response.headers.contains_key(header::SET_COOKIE) {
-            return None;
-        }
-        let vary = Vary::of(&request.headers, &response.headers)?;
-        let options =
-            CacheOptions { immutable_min_time_to_live: Duration::ZERO, ..CacheOptions::default() };
-        let judged = judged_response(response, now);
-        let policy = CachePolicy::new_options(&judged_request(request), &judged, now, options);
-        let lifetime = policy.time_to_live(now);
-        let useful = !lifetime.is_zero() || validators(&response.headers).next().is_some();
-        if !policy.is_storable() || !useful {
+        let personal = response.headers.contains_key(header::SET_COOKIE);
+        if request.method != Method::GET || personal || forbidden {
             return None;
         }
         let mut headers = response.headers.clone();
         headers.remove("x-request-id"); // it was the one request's
         headers.remove(header::AGE);
-        let fresh_until = now.checked_add(lifetime)?;
-        let status = response.status;
-        Some(Self { route, vary, status, headers, body: Bytes::new(), policy, fresh_until })
+        Self::new(Head {
+            route,
+            vary: Vary::of(&request.headers, &response.headers)?,
+            status: response.status,
+            headers,
+            at: now,
+            age: age(&response.headers, now),
+            authorized: is_authorized(request),
+        })
+    }
+
+    pub(super) fn new(head: Head) -> Option<Self> {
+        let options =
+            CacheOptions { immutable_min_time_to_live: Duration::ZERO, ..CacheOptions::default() };
+        let mut request = Request::new(());
+        if head.authorized {
+            request.headers_mut().insert(header::AUTHORIZATION, WHOEVER);
+        }
+        let judged = judged_response(&head);
+        let policy = CachePolicy::new_options(&request, &judged, head.at, options);
+        let lifetime = policy.time_to_live(head.at);
+        let fresh_until = head.at.checked_add(lifetime)?;
+        let entry = Self { head, body: Bytes::new(), policy, fresh_until };
+        let useful = !lifetime.is_zero() || !entry.use_when_stale().is_zero();
+        (useful && entry.policy.is_storable()).then_some(entry)
     }
 
     pub(super) fn with_body(mut self, body: Bytes) -> Self {
@@ -62,17 +95,27 @@ impl Entry {
     }
 
     pub(super) fn size(&self) -> usize {
-        let fields = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        let fields =
+            self.head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
         // The policy holds some of the headers once more.
-        size_of::<Self>() + 2 * fields.sum::<usize>() + self.vary.len() + self.body.len()
+        size_of::<Self>() + 2 * fields.sum::<usize>() + self.head.vary.len() + self.body.len()
     }
 
-    pub(super) fn matches(&self, route: usize, request: &HeaderMap) -> bool {
-        self.route == route && self.vary.matches(request)
+    pub(super) fn matches(&self, route: RouteId, request: &HeaderMap) -> bool {
+        self.head.route == route && self.head.vary.matches(request)
+    }
+
+    pub(super) fn is_of(&self, route: RouteId) -> bool {
+        self.head.route == route
+    }
+
+    /// What the request has of the headers that this varies on.
+    pub(super) fn variant(&self, request: &HeaderMap) -> Vary {
+        self.head.vary.in_request(request)
     }
 
     pub(super) fn replaces(&self, other: &Self) -> bool {
-        self.route == other.route && self.vary == other.vary
+        self.head.route == other.head.route && self.head.vary == other.head.vary
     }
 
     /// Whether it may be served without asking the origin (section 4).
@@ -85,22 +128,53 @@ impl Entry {
         self.policy.is_stale(now)
     }
 
-    /// Whether it may be served since the origin fails (RFC 5861, section 4), which the origin can forbid
-    /// (RFC 9111, section 4.2.4).
+    /// How long it is of use from the time when it came.
+    pub(super) fn lifetime(&self) -> Duration {
+        let fresh = self.fresh_until.duration_since(self.head.at).unwrap_or_default();
+        fresh.saturating_add(self.use_when_stale())
+    }
+
+    /// For as long as validators are worth keeping, or as the origin says.
+    fn use_when_stale(&self) -> Duration {
+        let directives = Directives::of(&self.head.headers);
+        let windows = [WHILE_REVALIDATED, IF_ERROR].iter();
+        let window = windows.filter_map(|name| directives.seconds(name)).max().unwrap_or_default();
+        let validated = validators(&self.head.headers).next().map_or(Duration::ZERO, |_| DAY);
+        Duration::from_secs(window).max(validated)
+    }
+
+    /// Whether it may be served since the origin fails (RFC 5861, section 4).
     pub(super) fn helps_out(&self, request: &request::Parts, now: SystemTime) -> bool {
-        let directives = Directives::of(&self.headers);
+        self.window(IF_ERROR, request, now).is_some()
+    }
+
+    /// For how many seconds it is stale, if it may be served while the origin is asked (section 3).
+    pub(super) fn stale_while_revalidated(
+        &self,
+        request: &request::Parts,
+        now: SystemTime,
+    ) -> Option<u64> {
+        let most = self.window(WHILE_REVALIDATED, request, now);
+        most.filter(|_| request.method == Method::GET && self.is_stale(now))
+    }
+
+    /// For how many seconds it is stale, if that is in this window, and unless the origin forbids it (RFC
+    /// 9111, section 4.2.4: `s-maxage` does as well) or the request.
+    fn window(&self, name: &str, request: &request::Parts, now: SystemTime) -> Option<u64> {
+        let directives = Directives::of(&self.head.headers);
         let strict = ["must-revalidate", "proxy-revalidate", "no-cache", "s-maxage"];
         let asked = Directives::of(&request.headers);
-        let stale = now.duration_since(self.fresh_until).unwrap_or_default();
-        !strict.iter().any(|name| directives.has(name))
-            && !["no-cache", "max-age", "min-fresh"].iter().any(|name| asked.has(name))
-            && directives.seconds("stale-if-error").is_some_and(|most| stale.as_secs() <= most)
+        let stale = now.duration_since(self.fresh_until).unwrap_or_default().as_secs();
+        let forbidden = strict.iter().any(|name| directives.has(name))
+            || ["no-cache", "max-age", "min-fresh"].iter().any(|name| asked.has(name))
+            || request.headers.contains_key(header::PRAGMA);
+        (!forbidden && directives.seconds(name).is_some_and(|most| stale <= most)).then_some(stale)
     }
 
     /// Asks the origin whether it still holds (section 4.3.1), if it has what to ask by. The client's own
     /// conditions are for [`answer`](Self::answer).
     pub(super) fn ask(&self, request: &mut request::Parts) -> bool {
-        let mut own = validators(&self.headers).peekable();
+        let mut own = validators(&self.head.headers).peekable();
         if own.peek().is_none() {
             return false;
         }
@@ -114,7 +188,7 @@ impl Entry {
     pub(super) fn is_meant_by(&self, response: &Parts) -> bool {
         match response.headers.get(header::ETAG) {
             Some(new) => {
-                self.headers.get(header::ETAG).is_some_and(|own| opaque(own) == opaque(new))
+                self.head.headers.get(header::ETAG).is_some_and(|own| opaque(own) == opaque(new))
             }
             None => true,
         }
@@ -123,7 +197,7 @@ impl Entry {
     /// The head of this answer with what a 304 brings (section 3.2).
     pub(super) fn updated_head(&self, response: &Parts) -> Parts {
         let (mut head, ()) = http::Response::new(()).into_parts();
-        (head.status, head.headers) = (self.status, self.headers.clone());
+        (head.status, head.headers) = (self.head.status, self.head.headers.clone());
         for name in response.headers.keys().filter(|name| !is_of_body(name)) {
             head.headers.remove(name);
             for value in response.headers.get_all(name) {
@@ -133,16 +207,12 @@ impl Entry {
         head
     }
 
-    pub(super) fn body(&self) -> Bytes {
-        self.body.clone()
-    }
-
     /// The answer to a request; 304 if the client has it (section 4.3.2).
     pub(super) fn answer(&self, request: &request::Parts, now: SystemTime) -> Response {
         let (mut head, ()) = http::Response::new(()).into_parts();
-        (head.status, head.headers) = (self.status, self.headers.clone());
+        (head.status, head.headers) = (self.head.status, self.head.headers.clone());
         head.headers.insert(header::AGE, self.policy.age(now).as_secs().into());
-        answer(head, self.body(), request)
+        answer(head, self.body.clone(), request)
     }
 }
 
@@ -209,13 +279,13 @@ fn judged_request(head: &request::Parts) -> Request<()> {
     copy(&head.headers, headers, &[header::PRAGMA]);
     headers.extend(Directives::of(&head.headers).to_value().map(|v| (header::CACHE_CONTROL, v)));
     if is_authorized(head) {
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("whoever"));
+        headers.insert(header::AUTHORIZATION, WHOEVER);
     }
     judged
 }
 
 /// The same of an answer.
-fn judged_response(head: &Parts, now: SystemTime) -> http::Response<()> {
+fn judged_response(head: &Head) -> http::Response<()> {
     let mut judged = http::Response::new(());
     *judged.status_mut() = head.status;
     let headers = judged.headers_mut();
@@ -225,13 +295,16 @@ fn judged_response(head: &Parts, now: SystemTime) -> http::Response<()> {
         &[header::PRAGMA, header::EXPIRES, header::DATE, header::LAST_MODIFIED, header::ETAG],
     );
     headers.extend(Directives::of(&head.headers).to_value().map(|v| (header::CACHE_CONTROL, v)));
-    // The age when it came (RFC 9111, section 4.2.3), at most 2^31 (section 1.2.2): the crate adds to it
-    // unchecked.
-    let told = head.headers.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
-    let apparent = date(&head.headers, header::DATE).and_then(|date| now.duration_since(date).ok());
-    let age = told.unwrap_or(0).max(apparent.unwrap_or_default().as_secs()).min(1 << 31);
-    headers.insert(header::AGE, age.into());
+    // At most 2^31 (RFC 9111, section 1.2.2): the crate adds to it unchecked.
+    headers.insert(header::AGE, head.age.min(1 << 31).into());
     judged
+}
+
+/// The age of an answer when it came (RFC 9111, section 4.2.3).
+fn age(headers: &HeaderMap, now: SystemTime) -> u64 {
+    let told = headers.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
+    let apparent = date(headers, header::DATE).and_then(|date| now.duration_since(date).ok());
+    told.unwrap_or(0).max(apparent.unwrap_or_default().as_secs())
 }
 
 fn copy(from: &HeaderMap, to: &mut HeaderMap, names: &[HeaderName]) {

@@ -1,7 +1,10 @@
 //! What an answer is stored under, and what requests say of caches.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tower_sigv4::verify::Verified;
+use url::Url;
 
 /// Host, path and query, as the client asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,12 +19,42 @@ impl Key {
             (None, Some(host), None) => host.to_str().ok()?,
             _ => return None,
         };
-        let target = head.uri.path_and_query()?.as_str();
-        Some(Self(format!("{} {target}", host.to_ascii_lowercase())))
+        Some(Self::new(host, head.uri.path_and_query()?.as_str()))
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    pub(super) fn new(host: &str, target: &str) -> Self {
+        Self(format!("{} {target}", host.to_ascii_lowercase()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What else an answer to an unsafe request is about, on the same host (RFC 9111, section 4.4).
+    pub(super) fn related<'a>(&self, answer: &'a HeaderMap) -> impl Iterator<Item = Self> + 'a {
+        let (host, target) = self.0.split_once(' ').unwrap_or_default();
+        let (host, base) = (host.to_owned(), Url::parse(&format!("http://{host}{target}")).ok());
+        let named = [header::LOCATION, header::CONTENT_LOCATION];
+        named.into_iter().filter_map(move |name| {
+            let (named, base) = (answer.get(name)?.to_str().ok()?, base.as_ref()?);
+            let url = base.join(named).ok()?;
+            // Whether the client came by TLS is not known here, and one answer too few does no harm.
+            let same = (url.host_str(), url.port()) == (base.host_str(), base.port());
+            let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+            same.then(|| Self::new(&host, target))
+        })
+    }
+}
+
+/// Tells routes apart, since the same URL may lead to several origins by a header's value. It is made of what
+/// a route is: by its place in the file, gateways that share a store would mix up their routes when the file
+/// of one is changed before that of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct RouteId([u8; 32]);
+
+impl RouteId {
+    pub(super) fn of(description: &str) -> Self {
+        Self(Sha256::digest(description).into())
     }
 }
 
@@ -44,9 +77,10 @@ pub(super) fn is_cacheable(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
 
-/// The request headers that an answer depends on, and what they were (RFC 9111, section 4.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Vary(Vec<(HeaderName, Vec<HeaderValue>)>);
+/// The request headers that an answer depends on, and digests of what they were (RFC 9111, section 4.1): a
+/// cookie, say, is not to be read in a store that others use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Vary(Vec<(String, [u8; 32])>);
 
 impl Vary {
     /// None for `*`, which no other request matches, and for what cannot be read.
@@ -57,21 +91,33 @@ impl Vary {
             for name in names.filter(|name| !name.is_empty()) {
                 // `*` could be a header's name by its letters.
                 let name = HeaderName::try_from(name).ok().filter(|name| name != "*")?;
-                let values = request.get_all(&name).iter().cloned().collect();
-                fields.push((name, values));
+                fields.push((name.as_str().to_owned(), digest(request, name.as_str())));
             }
         }
         Some(Self(fields))
     }
 
+    /// The same headers as another request has them.
+    pub(super) fn in_request(&self, request: &HeaderMap) -> Self {
+        Self(self.0.iter().map(|(name, _)| (name.clone(), digest(request, name))).collect())
+    }
+
     pub(super) fn matches(&self, request: &HeaderMap) -> bool {
-        self.0.iter().all(|(name, values)| request.get_all(name).iter().eq(values))
+        self.0.iter().all(|(name, values)| digest(request, name) == *values)
     }
 
     pub(super) fn len(&self) -> usize {
-        let values = self.0.iter().flat_map(|(_, values)| values);
-        values.map(HeaderValue::len).sum()
+        self.0.iter().map(|(name, values)| name.len() + values.len()).sum()
     }
+}
+
+fn digest(headers: &HeaderMap, name: &str) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for value in headers.get_all(name) {
+        digest.update(value.len().to_be_bytes()); // so that two are not taken for one
+        digest.update(value);
+    }
+    digest.finalize().into()
 }
 
 /// The directives of `cache-control`, in small letters (RFC 9111, section 5.2).

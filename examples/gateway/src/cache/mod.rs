@@ -7,6 +7,8 @@ mod body;
 mod collapse;
 mod entry;
 mod key;
+mod redis;
+mod revalidate;
 mod service;
 mod store;
 #[cfg(test)]
@@ -17,13 +19,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 use tower::Layer;
 
 pub(crate) use self::service::Cache;
 use self::{
     collapse::Flights,
-    key::Key,
+    key::{Key, RouteId},
+    redis::Redis,
     store::{Memory, Store},
 };
 
@@ -32,30 +35,71 @@ use self::{
 pub(crate) struct Shared {
     store: Arc<dyn Store>,
     flights: Flights,
+    /// How many stale answers may be revalidated at once while they are served.
+    background: Arc<Semaphore>,
     entry_limit: u64,
-    started: (SystemTime, Instant),
+    clock: Clock,
+}
+
+#[derive(Clone, Copy)]
+enum Clock {
+    /// Never set back, which would make old answers young.
+    Steady(SystemTime, Instant),
+    /// The one that processes have in common.
+    Wall,
 }
 
 impl Shared {
     /// Answers of up to `entry_limit` bytes each, and of `memory` bytes together.
     pub(crate) fn in_memory(memory: u64, entry_limit: u64) -> Self {
-        Self {
-            store: Arc::new(Memory::new(memory)),
-            flights: Flights::default(),
-            entry_limit,
-            started: (SystemTime::now(), Instant::now()),
+        let clock = Clock::Steady(SystemTime::now(), Instant::now());
+        Self::new(Arc::new(Memory::new(memory)), entry_limit, clock)
+    }
+
+    /// Answers of up to `entry_limit` bytes each, with others in a Redis that is given `timeout` to answer. None
+    /// if the URL is none of a Redis.
+    pub(crate) fn in_redis(
+        url: &str,
+        prefix: &str,
+        timeout: Duration,
+        entry_limit: u64,
+    ) -> Option<Self> {
+        Some(Self::new(Arc::new(Redis::new(url, prefix, timeout)?), entry_limit, Clock::Wall))
+    }
+
+    fn new(store: Arc<dyn Store>, entry_limit: u64, clock: Clock) -> Self {
+        let background = Arc::new(Semaphore::new(BACKGROUND));
+        Self { store, flights: Flights::default(), background, entry_limit, clock }
+    }
+
+    /// Forgets the answers of all routes to this URL, given as the client's `host` and its path and query.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the admin port"))]
+    pub(crate) async fn purge(&self, host: &str, path_and_query: &str) {
+        self.remove(Key::new(host, path_and_query)).await;
+    }
+
+    /// Forgets all answers.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the admin port"))]
+    pub(crate) async fn clear(&self) {
+        self.flights.all_changed();
+        self.store.clear().await;
+    }
+
+    async fn remove(&self, key: Key) {
+        self.flights.changed(&key);
+        self.store.remove(key).await;
+    }
+
+    fn now(&self) -> SystemTime {
+        match self.clock {
+            Clock::Steady(start, instant) => start + instant.elapsed(),
+            Clock::Wall => SystemTime::now(),
         }
     }
 
-    /// The time by a clock that is never set back, which would make old answers young.
-    fn now(&self) -> SystemTime {
-        self.started.0 + self.started.1.elapsed()
-    }
-
-    /// The layer for a route. Routes are told apart, since the same URL may lead to several origins by
-    /// a header's value.
-    pub(crate) fn layer(&self, route: usize) -> CacheLayer {
-        CacheLayer { shared: self.clone(), route }
+    /// The layer for a route, which its description tells from others.
+    pub(crate) fn layer(&self, route: &str) -> CacheLayer {
+        CacheLayer { shared: self.clone(), route: RouteId::of(route) }
     }
 }
 
@@ -63,7 +107,7 @@ impl Shared {
 #[derive(Clone)]
 pub(crate) struct CacheLayer {
     shared: Shared,
-    route: usize,
+    route: RouteId,
 }
 
 impl<S> Layer<S> for CacheLayer {
@@ -76,3 +120,4 @@ impl<S> Layer<S> for CacheLayer {
 
 /// How long a request waits for the answer to another, all in all: that one's client may read slowly.
 const PATIENCE: Duration = Duration::from_secs(5);
+const BACKGROUND: usize = 64;

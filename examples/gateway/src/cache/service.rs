@@ -18,10 +18,10 @@ use tower::{Service, ServiceExt};
 
 use super::{
     Key, PATIENCE, Shared,
-    body::{Keeping, Tee},
+    body::{Before, Keeping, Tee},
     collapse::{Lead, Outcome, Seat},
     entry::{self, Entry},
-    key::{Directives, bypasses, is_cacheable},
+    key::{Directives, RouteId, bypasses, is_cacheable},
 };
 use crate::BoxError;
 
@@ -31,12 +31,12 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 #[derive(Clone)]
 pub(crate) struct Cache<S> {
     inner: S,
-    shared: Shared,
-    route: usize,
+    pub(super) shared: Shared,
+    pub(super) route: RouteId,
 }
 
 impl<S> Cache<S> {
-    pub(super) fn new(inner: S, shared: Shared, route: usize) -> Self {
+    pub(super) fn new(inner: S, shared: Shared, route: RouteId) -> Self {
         Self { inner, shared, route }
     }
 }
@@ -67,7 +67,7 @@ where
 
 impl<S> Cache<S>
 where
-    S: Service<Request<Body>, Response = Response, Error = BoxError, Future: Send> + Send,
+    S: Service<Request<Body>, Response = Response, Error = BoxError, Future: Send> + Send + 'static,
 {
     async fn run(mut self, request: Request<Body>) -> Result<Response, BoxError> {
         let (head, body) = request.into_parts();
@@ -77,8 +77,10 @@ where
             let status = response.status();
             // RFC 9111, section 4.4
             if let Some(key) = key.filter(|_| status.is_success() || status.is_redirection()) {
-                self.shared.flights.changed(&key);
-                self.shared.store.remove(&key);
+                for related in key.related(response.headers()).collect::<Vec<_>>() {
+                    self.shared.remove(related).await;
+                }
+                self.shared.remove(key).await;
             }
             return Ok(told(response, "fwd=method"));
         }
@@ -90,15 +92,17 @@ where
         self.look_up(key, head).await
     }
 
-    async fn look_up(mut self, key: Key, head: Parts) -> Result<Response, BoxError> {
+    async fn look_up(mut self, key: Key, mut head: Parts) -> Result<Response, BoxError> {
         let conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE]
             .iter()
             .any(|name| head.headers.contains_key(name));
         let until = Instant::now() + PATIENCE;
-        let mut lead = None;
+        let (mut lead, mut variant) = (None, None);
         loop {
             let shared = self.shared.clone();
-            let variants = shared.store.find(&key).await;
+            let changes = shared.flights.changes(&key);
+            let found = shared.store.find(&key).await;
+            let (variants, before) = (found.variants, Before { changes, ticket: found.ticket });
             let now = self.shared.now();
             let matching = |entry: &&Arc<Entry>| entry.matches(self.route, &head.headers);
             let stored = variants.as_ref().and_then(|found| found.iter().find(matching)).cloned();
@@ -111,6 +115,15 @@ where
                 None if variants.is_some() => "fwd=vary-miss",
                 None => "fwd=uri-miss",
             };
+            let stale = stored.as_ref().and_then(|it| it.stale_while_revalidated(&head, now));
+            if let (Some(entry), Some(seconds), None) = (&stored, stale, &lead) {
+                let answer = entry.answer(&head, now);
+                let what = format!("hit; ttl=-{seconds}; detail=stale-while-revalidate");
+                match self.revalidate_soon(&key, head, entry.clone()) {
+                    None => return Ok(told(answer, &what)),
+                    Some((this, same)) => (self, head) = (this, same),
+                }
+            }
             if Directives::of(&head.headers).has("only-if-cached") {
                 let mut response = Response::default(); // RFC 9111, section 5.2.1.7
                 *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
@@ -119,9 +132,13 @@ where
             // The answer to HEAD, or to a condition of the client's own, is of no use to others.
             let alone = head.method == Method::HEAD || (conditional && stored.is_none());
             if alone || lead.is_some() {
-                return self.forward(key, head, stored, lead, why).await;
+                return self.forward(key, head, stored, before, lead, why).await;
             }
-            match self.shared.flights.join(&key, self.route) {
+            let alike = stored.as_ref().or_else(|| {
+                variants.iter().flat_map(|v| v.iter()).find(|entry| entry.is_of(self.route))
+            });
+            variant = alike.map(|entry| entry.variant(&head.headers)).or(variant);
+            match self.shared.flights.join(&key, self.route, variant.clone()) {
                 // Once more, since it may have been stored in between.
                 Seat::Leader(seat) => lead = Some(seat),
                 Seat::Waiter(mut waiter) => {
@@ -138,25 +155,25 @@ where
                                 let why = format!("{why}; collapsed");
                                 return Ok(told(entry.answer(&head, now), &why));
                             }
-                            return self.forward(key, head, Some(entry), None, why).await;
+                            return self.forward(key, head, Some(entry), before, None, why).await;
                         }
-                        Outcome::Stored(_) => {}
-                        _ => return self.forward(key, head, stored, None, why).await,
+                        Outcome::Stored(entry) => variant = Some(entry.variant(&head.headers)),
+                        _ => return self.forward(key, head, stored, before, None, why).await,
                     }
                 }
             }
         }
     }
 
-    async fn forward(
+    pub(super) async fn forward(
         &mut self,
         key: Key,
         head: Parts,
         stored: Option<Arc<Entry>>,
+        before: Before,
         lead: Option<Lead>,
         why: &str,
     ) -> Result<Response, BoxError> {
-        let changes = self.shared.flights.changes(&key);
         let mut asked = head.clone();
         let stored = stored.filter(|_| head.method == Method::GET);
         let asks = stored.as_ref().is_some_and(|entry| entry.ask(&mut asked));
@@ -167,7 +184,8 @@ where
             Err(_) => true,
         };
         if let Some(entry) = stored.as_ref().filter(|entry| failed && entry.helps_out(&head, now)) {
-            return Ok(told(entry.answer(&head, now), why));
+            let why = format!("{why}; detail=stale-if-error");
+            return Ok(told(entry.answer(&head, now), &why));
         }
         if let (Some(entry), true) = (&stored, asks) {
             let response = result?;
@@ -178,17 +196,16 @@ where
                 if entry.is_meant_by(&new) {
                     let merged = entry.updated_head(&new);
                     let fresh = Entry::of(self.route, &head, &merged, now);
-                    if fresh.is_none() {
-                        self.shared.store.remove(&key);
-                    }
-                    let keeping = fresh.map(|entry| self.keeping(&key, changes, entry, None));
                     let why = format!("{why}; fwd-status=304");
-                    let body = entry.body();
-                    if let Some(mut keeping) = keeping {
-                        keeping.lead = lead;
-                        keeping.finish(body.clone());
-                    } else if let Some(lead) = lead {
-                        lead.end(Outcome::Alone);
+                    let body = entry.body.clone();
+                    match fresh {
+                        Some(entry) => {
+                            self.keeping(key, before, entry, lead).finish(body.clone());
+                        }
+                        None => {
+                            self.shared.store.remove(key).await;
+                            land_alone(lead);
+                        }
                     }
                     return Ok(told(entry::answer(merged, body, &head), &why));
                 }
@@ -200,27 +217,32 @@ where
         let fits = body.size_hint().lower() <= limit;
         let entry = Entry::of(self.route, &head, &parts, self.shared.now()).filter(|_| fits);
         let Some(entry) = entry else {
-            if let Some(lead) = lead {
-                lead.end(Outcome::Alone);
-            }
+            land_alone(lead);
             return Ok(told(Response::from_parts(parts, body), why));
         };
-        let keeping = self.keeping(&key, changes, entry, lead);
+        let keeping = self.keeping(key, before, entry, lead);
         let body = if body.is_end_stream() {
             keeping.finish(Bytes::new());
             body
         } else {
             Body::new(Tee { inner: body, kept: Vec::new(), keeping: Some(keeping) })
         };
+        // The body is still to come: it is not stored after all if it breaks, grows too large or has trailers.
         Ok(told(Response::from_parts(parts, body), &format!("{why}; stored")))
     }
 
-    fn keeping(&self, key: &Key, changes: u64, entry: Entry, lead: Option<Lead>) -> Keeping {
-        Keeping { shared: self.shared.clone(), key: key.clone(), changes, entry, lead }
+    fn keeping(&self, key: Key, before: Before, entry: Entry, lead: Option<Lead>) -> Keeping {
+        Keeping { shared: self.shared.clone(), key, before, entry, lead }
     }
 
     async fn send(&mut self, head: Parts) -> Result<Response, BoxError> {
         self.inner.ready().await?.call(Request::from_parts(head, Body::empty())).await
+    }
+}
+
+fn land_alone(lead: Option<Lead>) {
+    if let Some(lead) = lead {
+        lead.end(Outcome::Alone);
     }
 }
 

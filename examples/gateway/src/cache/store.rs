@@ -4,34 +4,44 @@ use std::{pin::Pin, sync::Arc};
 
 use moka::{ops::compute::Op, sync::Cache};
 
-use super::{Key, entry::Entry};
+use super::{Key, entry::Entry, redis::Ticket};
 
 /// How many answers to one URL are kept, by headers they vary on.
-const VARIANTS: usize = 16;
+pub(super) const VARIANTS: usize = 16;
 
 /// The answers to one URL, the newest first (RFC 9111, section 4.1).
 pub(super) type Variants = Arc<[Arc<Entry>]>;
 
-pub(super) type Found<'a> = Pin<Box<dyn Future<Output = Option<Variants>> + Send + 'a>>;
+/// What a store has, and what it asks for where something newer is put.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) variants: Option<Variants>,
+    pub(super) ticket: Ticket,
+}
 
-/// A place for answers. To write is not waited for: a store that is far away does it on its own, and those
-/// who wait for an answer are handed it.
+pub(super) type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A place for answers. That one is written is not waited for: those who wait for it are handed it. That one
+/// is removed is, so that who changed something does not see what was before, through whichever gateway.
 pub(super) trait Store: Send + Sync {
-    fn find<'a>(&'a self, key: &'a Key) -> Found<'a>;
+    fn find<'a>(&'a self, key: &'a Key) -> Soon<'a, Found>;
 
     /// Stores an answer, in the place of one to the same request.
-    fn put(&self, key: &Key, entry: Arc<Entry>);
+    fn put(&self, key: &Key, entry: Arc<Entry>, ticket: Ticket);
 
-    fn remove(&self, key: &Key);
+    fn remove(&self, key: Key) -> Soon<'_, ()>;
+
+    fn clear(&self) -> Soon<'_, ()>;
 }
 
 /// In this process, bounded in bytes.
-pub(super) struct Memory(Cache<Key, Variants>);
+pub(super) struct Memory(pub(super) Cache<Key, Variants>);
 
 impl Memory {
     pub(super) fn new(bytes: u64) -> Self {
         let weigh = |key: &Key, variants: &Variants| {
-            let size = variants.iter().map(|entry| entry.size()).sum::<usize>() + key.len();
+            let size =
+                variants.iter().map(|entry| entry.size()).sum::<usize>() + key.as_str().len();
             u32::try_from(size).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(bytes).weigher(weigh).build())
@@ -39,11 +49,12 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn find<'a>(&'a self, key: &'a Key) -> Found<'a> {
-        Box::pin(std::future::ready(self.0.get(key)))
+    fn find<'a>(&'a self, key: &'a Key) -> Soon<'a, Found> {
+        let found = Found { variants: self.0.get(key), ticket: Ticket::default() };
+        Box::pin(std::future::ready(found))
     }
 
-    fn put(&self, key: &Key, entry: Arc<Entry>) {
+    fn put(&self, key: &Key, entry: Arc<Entry>, _: Ticket) {
         self.0.entry_by_ref(key).and_compute_with(|found| {
             let found = found.map(moka::Entry::into_value);
             let others = found.iter().flat_map(|variants| variants.iter());
@@ -52,7 +63,13 @@ impl Store for Memory {
         });
     }
 
-    fn remove(&self, key: &Key) {
-        self.0.invalidate(key);
+    fn remove(&self, key: Key) -> Soon<'_, ()> {
+        self.0.invalidate(&key);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn clear(&self) -> Soon<'_, ()> {
+        self.0.invalidate_all();
+        Box::pin(std::future::ready(()))
     }
 }

@@ -54,7 +54,7 @@ fn cached(status: u16, lines: &'static str) -> (Stack, Arc<AtomicUsize>) {
             })
         }
     });
-    let layer = Shared::in_memory(1 << 20, 8).layer(0);
+    let layer = Shared::in_memory(1 << 20, 8).layer("");
     (BoxCloneSyncService::new(layer.layer(origin)), count)
 }
 
@@ -280,7 +280,7 @@ async fn a_hit_has_each_header_as_often_as_the_origin_sent_it() {
 async fn a_body_that_is_too_large_streams_past() {
     let origin = service_fn(async |_: Request<Body>| Ok(response(200, A, Body::from("123456789"))));
     let stack: Stack =
-        BoxCloneSyncService::new(Shared::in_memory(1 << 20, 8).layer(0).layer(origin));
+        BoxCloneSyncService::new(Shared::in_memory(1 << 20, 8).layer("").layer(origin));
     for _ in 0..2 {
         let (head, body) = send(&stack, request("GET", "/", "")).await;
         assert_eq!((told(&head), &*body), ("fwd=uri-miss", "123456789"));
@@ -301,7 +301,7 @@ async fn a_stale_answer_helps_out_where_the_origin_allows_it() {
             let answer = first.then(|| response(200, lines, Body::from("body")));
             std::future::ready(answer.ok_or_else(|| BoxError::from("unreachable")))
         });
-        let layer = Shared::in_memory(1 << 20, 8).layer(0);
+        let layer = Shared::in_memory(1 << 20, 8).layer("");
         let stack: Stack = BoxCloneSyncService::new(layer.layer(origin));
         send(&stack, request("GET", "/", "")).await;
         time::advance(Duration::from_secs(70)).await;
@@ -335,7 +335,7 @@ async fn a_body_that_breaks_or_has_trailers_is_not_stored() {
         let pieces = vec![end, Ok(Frame::data(Bytes::from("body")))];
         Ok(response(200, A, Body::new(Pieces(pieces))))
     });
-    let layer = Shared::in_memory(1 << 20, 8).layer(0);
+    let layer = Shared::in_memory(1 << 20, 8).layer("");
     let stack: Stack = BoxCloneSyncService::new(layer.layer(origin));
     for (path, whole) in [("/trailers", true), ("/trailers", true), ("/", false), ("/", false)] {
         let answer = stack.clone().oneshot(request("GET", path, "")).await.expect("an answer");

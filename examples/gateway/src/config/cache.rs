@@ -1,38 +1,67 @@
-//! What the answers of origins may hold: the section `[cache]`.
+//! What the answers of origins may hold, and where they are kept: the section `[cache]`.
+
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::ConfigError;
+use super::{ConfigError, Secret, route::duration};
 use crate::cache::Shared;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CacheSection {
-    memory: ByteSize,
+    memory: Option<Spanned<ByteSize>>,
     entry_limit: Option<Spanned<ByteSize>>,
-}
-
-impl Default for CacheSection {
-    fn default() -> Self {
-        Self { memory: ByteSize::mib(64), entry_limit: None }
-    }
+    /// A URL, which may hold a password.
+    redis: Option<Spanned<Secret>>,
+    prefix: Option<Spanned<String>>,
+    timeout: Option<Spanned<String>>,
 }
 
 impl CacheSection {
+    const MEMORY: ByteSize = ByteSize::mib(64);
     const ENTRY_LIMIT: ByteSize = ByteSize::mib(1);
+    const PREFIX: &str = "sigv4-gateway";
+    const TIMEOUT: Duration = Duration::from_millis(200);
 
     pub(super) fn build(&self, text: &str) -> Result<Shared, ConfigError> {
-        let default = Self::ENTRY_LIMIT.min(self.memory);
-        let limit = self.entry_limit.as_ref().map_or(default, |limit| *limit.get_ref());
-        if let Some(given) = self.entry_limit.as_ref().filter(|_| limit > self.memory) {
-            let message = format!(
-                "entry_limit is more than all answers together may hold, {}; raise memory",
-                self.memory
-            );
-            return Err(ConfigError::new(text, Some(given.span()), message));
+        let error = |span, message: String| Err(ConfigError::new(text, Some(span), message));
+        let Some(redis) = &self.redis else {
+            if let Some(alone) = self.prefix.as_ref().or(self.timeout.as_ref()) {
+                let message =
+                    "prefix and timeout are for a cache in Redis; add redis, or leave them out";
+                return error(alone.span(), message.to_owned());
+            }
+            let memory = self.memory.as_ref().map_or(Self::MEMORY, |memory| *memory.get_ref());
+            let default = Self::ENTRY_LIMIT.min(memory);
+            let limit = self.entry_limit.as_ref().map_or(default, |limit| *limit.get_ref());
+            if let Some(given) = self.entry_limit.as_ref().filter(|_| limit > memory) {
+                let message = format!(
+                    "entry_limit is more than all answers together may hold, {memory}; raise memory"
+                );
+                return error(given.span(), message);
+            }
+            return Ok(Shared::in_memory(memory.as_u64(), limit.as_u64()));
+        };
+        if let Some(memory) = &self.memory {
+            let message = "with redis no answers are kept in memory; leave memory out, and give Redis \
+                           its own limit, maxmemory";
+            return error(memory.span(), message.to_owned());
         }
-        Ok(Shared::in_memory(self.memory.as_u64(), limit.as_u64()))
+        let limit = self.entry_limit.as_ref().map_or(Self::ENTRY_LIMIT, |limit| *limit.get_ref());
+        let prefix = self.prefix.as_ref().map_or(Self::PREFIX, |prefix| prefix.get_ref());
+        let timeout = self.timeout.as_ref().map(|timeout| duration(text, timeout)).transpose()?;
+        let timeout = timeout.unwrap_or(Self::TIMEOUT);
+        let shared = Shared::in_redis(&redis.get_ref().0, prefix, timeout, limit.as_u64());
+        shared.map_or_else(
+            || {
+                let message = "redis is not the URL of a Redis; write one such as \
+                               \"redis://:password@127.0.0.1:6379/0\", or rediss:// for TLS";
+                error(redis.span(), message.to_owned())
+            },
+            Ok,
+        )
     }
 }

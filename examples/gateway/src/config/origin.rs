@@ -24,7 +24,7 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub(super) struct OriginSection {
     pub(super) name: Spanned<String>,
-    url: Spanned<String>,
+    pub(super) url: Spanned<String>,
     service: Option<Spanned<String>>,
     region: Option<Spanned<String>>,
     sign_host: Option<Spanned<String>>,

@@ -59,8 +59,8 @@ pub(crate) struct Route {
     pub(crate) concurrency: Option<usize>,
     pub(crate) rate: Option<Quota>,
     pub(crate) cors: Option<CorsLayer>,
-    /// Whether answers are cached.
-    pub(crate) cache: bool,
+    /// What tells the route from others, where answers are cached.
+    pub(crate) cache: Option<String>,
 }
 
 impl RouteSection {
@@ -114,7 +114,22 @@ impl RouteSection {
         Ok(Some(methods))
     }
 
-    pub(super) fn build(&self, text: &str) -> Result<Route, ConfigError> {
+    /// All that says which requests the route has and where they go.
+    fn description(&self, origin: &str) -> String {
+        let texts = |given: &Option<Vec<Spanned<String>>>| {
+            given
+                .as_ref()
+                .map(|all| all.iter().map(|one| one.get_ref().clone()).collect::<Vec<_>>())
+        };
+        let headers: Vec<_> =
+            self.headers.iter().map(|(name, value)| (name.get_ref(), value.get_ref())).collect();
+        let [host, prefix] =
+            [&self.host, &self.add_prefix].map(|it| it.as_ref().map(Spanned::get_ref));
+        let (path, methods) = (self.path.get_ref(), texts(&self.methods));
+        format!("{:?}", (origin, path, host, methods, headers, self.strip_prefix, prefix))
+    }
+
+    pub(super) fn build(&self, text: &str, origin: &str) -> Result<Route, ConfigError> {
         let timeout = self.timeout.as_ref().map(|timeout| duration(text, timeout)).transpose()?;
         let retry = |attempts: u32| RetryPolicy::new().with_attempts(attempts);
         let attempts = positive(text, "attempts", self.attempts.as_ref())?;
@@ -124,7 +139,7 @@ impl RouteSection {
             retry: attempts.map(retry),
             concurrency: concurrency.map(|limit| limit as usize), // of 32 bits at least
             rate: self.rate.as_ref().map(|rate| quota(text, rate)).transpose()?,
-            cache: self.cache,
+            cache: self.cache.then(|| self.description(origin)),
             cors: self.cors.as_ref().map(|cors| cors.build(text)).transpose()?,
         })
     }
