@@ -1,3 +1,6 @@
+mod changes;
+mod stale;
+
 use std::{
     pin::Pin,
     sync::{

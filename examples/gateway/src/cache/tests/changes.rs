@@ -1,0 +1,137 @@
+//! Changes of what is stored, and requests that wait for others.
+
+use super::*;
+use crate::cache::{Key, store::Memory};
+
+/// A stack whose origin does as it is told, and what it shares.
+fn shared<F>(origin: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static) -> (Stack, Shared)
+where
+    F: Future<Output = Result<Response, BoxError>> + Send + 'static,
+{
+    let shared = Shared::in_memory(1 << 20, 8);
+    (BoxCloneSyncService::new(shared.layer("").layer(service_fn(origin))), shared)
+}
+
+async fn says(stack: &Stack, target: &str) -> String {
+    told(&send(stack, request("GET", target, "")).await.0).to_owned()
+}
+
+#[tokio::test]
+async fn purging_forgets_one_url_and_clearing_all() {
+    let (stack, shared) = shared(async |_| Ok(response(200, A, Body::from("body"))));
+    for target in ["/a?b", "/c"] {
+        says(&stack, target).await;
+    }
+    shared.purge("H", "/a?b").await;
+    assert_eq!(says(&stack, "/c").await, "hit");
+    assert_eq!(says(&stack, "/a?b").await, "fwd=uri-miss; stored");
+    shared.clear().await;
+    for target in ["/a?b", "/c"] {
+        assert_eq!(says(&stack, target).await, "fwd=uri-miss; stored");
+    }
+}
+
+#[tokio::test]
+async fn a_change_goes_for_what_it_names_on_the_same_host() {
+    let lines =
+        "cache-control: max-age=60|location: http://h/named|content-location: ../other|x: y";
+    let (stack, _) = shared(move |_| async move { Ok(response(200, lines, Body::from("body"))) });
+    let targets = ["/named", "/other", "/d/e", "/d/f"];
+    for target in targets {
+        says(&stack, target).await;
+    }
+    send(&stack, request("POST", "/d/e", "")).await;
+    let mut hits = Vec::new();
+    for target in targets {
+        hits.push(says(&stack, target).await == "hit");
+    }
+    assert_eq!(hits, [false, false, false, true]);
+    let mut head = http::HeaderMap::new();
+    head.insert("location", http::HeaderValue::from_static("http://elsewhere/a"));
+    assert_eq!(Key::new("h", "/").related(&head).count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_older_than_a_change_is_not_stored() {
+    let (stack, _) = cached(200, A);
+    let slow = stack.clone();
+    let slow = tokio::spawn(async move { says(&slow, "/").await });
+    time::sleep(Duration::from_millis(50)).await;
+    let changing = tokio::spawn(stack.clone().oneshot(request("PUT", "/", "")));
+    slow.await.expect("not cancelled");
+    drop(changing.await);
+    assert_eq!(says(&stack, "/").await, "fwd=uri-miss; stored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_one_that_fails_goes_next_and_who_waits_long_goes_alone() {
+    for (after, error, requests) in [(1, true, 2), (60, false, 2)] {
+        let count = Arc::new(AtomicUsize::new(0));
+        let seen = count.clone();
+        let (stack, _) = shared(move |_| {
+            let first = seen.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                if first {
+                    time::sleep(Duration::from_secs(after)).await;
+                    if error {
+                        return Err(BoxError::from("unreachable"));
+                    }
+                }
+                Ok(response(200, A, Body::from("body")))
+            }
+        });
+        let leader = tokio::spawn(stack.clone().oneshot(request("GET", "/", "")));
+        time::sleep(Duration::from_millis(10)).await;
+        let start = time::Instant::now();
+        assert!(says(&stack, "/").await.starts_with("fwd=uri-miss"));
+        assert!(start.elapsed() < Duration::from_secs(6));
+        assert_eq!(count.load(Ordering::SeqCst), requests);
+        leader.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn variants_of_a_cold_url_do_not_wait_for_each_other_in_a_row() {
+    let (stack, _) = cached(200, "cache-control: max-age=60|vary: a");
+    let start = time::Instant::now();
+    let all: Vec<_> = (0..10)
+        .map(|number| {
+            let request = request("GET", "/", &format!("a: {number}"));
+            let stack = stack.clone();
+            tokio::spawn(async move { send(&stack, request).await })
+        })
+        .collect();
+    for one in all {
+        one.await.expect("not cancelled");
+    }
+    assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_about_another_answer_is_not_believed() {
+    let (stack, _) = shared(async |request: Request<Body>| {
+        Ok(match request.headers().contains_key("if-none-match") {
+            true => response(304, "etag: \"other\"", Body::empty()),
+            false => response(200, TAG, Body::from("body")),
+        })
+    });
+    says(&stack, "/").await;
+    time::advance(Duration::from_secs(61)).await;
+    let (head, body) = send(&stack, request("GET", "/", "")).await;
+    assert_eq!((told(&head), &*body), ("fwd=stale; stored", "body"));
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    use crate::cache::{entry::Entry, key::RouteId, redis::Ticket, store::Store as _};
+    let (memory, limit) = (Memory::new(100_000), 100_000);
+    let (head, _) = request("GET", "/", "").into_parts();
+    let (answer, _) = response(200, A, Body::empty()).into_parts();
+    for number in 0..1000 {
+        let entry = Entry::of(RouteId::of(""), &head, &answer, std::time::SystemTime::now());
+        let entry = entry.expect("it may be stored").with_body(Bytes::from(vec![0; 1000]));
+        memory.put(&Key::new("h", &format!("/{number}")), Arc::new(entry), Ticket::default());
+    }
+    memory.0.run_pending_tasks();
+    assert!(memory.0.weighted_size() <= limit && memory.0.entry_count() > 10);
+}

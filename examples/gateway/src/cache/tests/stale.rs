@@ -1,0 +1,66 @@
+//! Stale answers that are served while the origin is asked.
+
+use super::*;
+
+const SWR: &str = "cache-control: max-age=60, stale-while-revalidate=30";
+const SERVED: &str = "hit; ttl=-5; detail=stale-while-revalidate";
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_answer_is_served_while_one_revalidates_it() {
+    let (stack, count) = cached(200, SWR);
+    send(&stack, request("GET", "/", "")).await;
+    time::advance(Duration::from_secs(65)).await;
+    for _ in 0..20 {
+        let start = time::Instant::now();
+        let (head, body) = send(&stack, request("GET", "/", "")).await;
+        assert_eq!((told(&head), &*body), (SERVED, "body"));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+    time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+    assert_eq!(told(&send(&stack, request("GET", "/", "")).await.0), "hit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_answer_is_not_served_where_that_is_forbidden() {
+    for (more, wait, line) in [
+        ("", 91, ""),
+        (", must-revalidate", 65, ""),
+        (", s-maxage=60", 65, ""),
+        ("", 65, "cache-control: no-cache"),
+        ("", 65, "cache-control: max-age=100"),
+        ("", 65, "pragma: no-cache"),
+    ] {
+        let lines: &'static str = format!("{SWR}{more}").leak();
+        let (stack, count) = cached(200, lines);
+        send(&stack, request("GET", "/", "")).await;
+        time::advance(Duration::from_secs(wait)).await;
+        let (head, _) = send(&stack, request("GET", "/", line)).await;
+        assert!(told(&head).starts_with("fwd="), "{more} {line}: {}", told(&head));
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revalidation_of_an_origin_that_hangs_ends() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = count.clone();
+    let origin = service_fn(move |_: Request<Body>| {
+        let first = seen.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if !first {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, BoxError>(response(200, SWR, Body::from("body")))
+        }
+    });
+    let shared = Shared::in_memory(1 << 20, 8);
+    let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
+    send(&stack, request("GET", "/", "")).await;
+    time::advance(Duration::from_secs(65)).await;
+    send(&stack, request("GET", "/", "")).await;
+    time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(shared.background.available_permits(), super::super::BACKGROUND - 1);
+    time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(shared.background.available_permits(), super::super::BACKGROUND);
+}
