@@ -159,6 +159,13 @@ fn each_mistake_is_told_with_its_line_and_cure() {
         ("[credentials]", "[bodies]\nmemory = \"much\"\n[credentials]", 4, "invalid value"),
         ("[credentials]", "[cache]\nmemory = \"much\"\n[credentials]", 4, "invalid value"),
         ("[credentials]", "[cache]\nsize = \"1MiB\"\n[credentials]", 4, "unknown field `size`"),
+        (
+            "[credentials]",
+            "[cache]\nredis = \"http://h\"\n[credentials]",
+            4,
+            "redis is not the URL",
+        ),
+        ("[credentials]", "[cache]\nprefix = \"a\"\n[credentials]", 4, "add redis"),
         ("body_limit", "checksum = \"md5\"\nbody_limit", 13, "`crc64nvme`, `sha1`, `sha256`"),
         ("1MiB", "1 potato", 13, ""),
         ("\"1MiB\"", "-1", 13, ""),
