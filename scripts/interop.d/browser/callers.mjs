@@ -58,7 +58,14 @@ const config = (origin, page) => `
   ${keys.map(verifyKey).join("")}
   ${route("/open", page, "verify = false")}
   ${route("/session", page, "verify = false", "credentials = true")}
+  ${route("/rate", page, `verify = false\n  rate = "1/h"`)}
   ${route("/signed", page)}
+  [[origin]]
+  name = "down"
+  url = "http://127.0.0.1:1"
+  service = "execute-api"
+  region = "us-east-1"
+  ${route("/down", page, "verify = false").replace('"api"', '"down"')}
 `;
 
 const verifyKey = ({ accessKeyId, secretAccessKey, sessionToken }) => `
@@ -112,7 +119,7 @@ async function outcome({ page, heard }, gateway, wanted) {
   const { status, text, headers } = answer;
   const exposed = "x-request-id" in headers && !("x-not-exposed" in headers);
   const code = headers["x-amzn-errortype"];
-  return { ...got, status, text, exposed, code, message: code && JSON.parse(text).message !== "" };
+  return { ...got, status, text, exposed, code };
 }
 
 function whole(row) {
@@ -120,7 +127,7 @@ function whole(row) {
   const { reached = status === 200 && !blocked ? 1 : 0 } = row;
   const common = { preflights, reached: Array(reached).fill(ask.method ?? "GET"), cookie };
   if (blocked) return { ...common, error: "TypeError: Failed to fetch", blocked };
-  return { ...common, status, exposed: true, code, message: code && true };
+  return { ...common, status, exposed: true, code };
 }
 
 const script = bundle(new URL("page.mjs", import.meta.url).pathname);

@@ -39,34 +39,41 @@ const signed = [
   { name: "a presigned URL with a token", ask: { ...get, key: temporary, presign: true }, preflights: 0 },
 ];
 
-const INVALID = "InvalidSignatureException";
-const UNKNOWN = "UnrecognizedClientException";
+// The code of a refusal, which is a header, and of its message what tells it from others.
+const MISSING = ["MissingAuthenticationTokenException", "Missing Authentication Token"];
+const MISMATCH = ["InvalidSignatureException", "does not match the signature you provided"];
+const NOT_SIGNED = ["InvalidSignatureException", "must be a 'SignedHeader'"];
+const EXPIRED = ["InvalidSignatureException", "Signature expired: "];
+const TOO_SOON = ["InvalidSignatureException", "Signature not yet current: "];
+const SCOPE = ["InvalidSignatureException", "Credential should be scoped to a valid day"];
+const UNKNOWN = ["UnrecognizedClientException", "The security token included in the request is invalid."];
 const header = { headers: { "x-amz-meta-a": "a" } };
 const refused = [
-  ["not signed", { ...get, key: undefined }, "MissingAuthenticationTokenException", 0],
-  ["a changed body", { ...post, signed: { body: '{"name":"e"}' } }],
-  ["a body where none was signed", { ...post, signed: { body: undefined } }],
-  ["a changed query", { ...get, query: { id: "1" }, signed: { query: { id: "2" } } }],
-  ["an added query", { ...get, query: { id: "1" }, signed: { query: {} } }],
-  ["a changed path", { ...get, signed: { path: "/signed/order" } }],
-  ["a changed method", { ...get, method: "DELETE", signed: { method: "GET" } }],
-  ["a changed header", { ...get, ...header, signed: { headers: { "x-amz-meta-a": "b" } } }],
-  ["an added header", { ...get, ...header, signed: { headers: {} } }],
-  ["a changed content-type", { ...post, signed: { headers: { "content-type": "text/plain" } } }],
-  ["another host", { ...get, signed: { host: "other.example.localhost" } }],
-  ["another port", { ...get, signed: { host: "api.example.localhost:1" } }],
-  ["twenty minutes old", { ...get, age: 1200 }],
-  ["twenty minutes ahead", { ...get, age: -1200 }],
-  ["yesterday", { ...get, age: 86400 }],
-  ["a presigned URL that has expired", { ...get, presign: true, age: 1200 }, INVALID, 0],
-  ["a presigned URL of another host", { ...get, presign: true, signed: { host: "a.localhost" } }, INVALID, 0],
+  ["not signed", { ...get, key: undefined }, MISSING, 0],
+  ["a changed body", { ...post, signed: { body: '{"name":"e"}' } }, MISMATCH],
+  ["a body where none was signed", { ...post, signed: { body: undefined } }, MISMATCH],
+  ["a changed query", { ...get, query: { id: "1" }, signed: { query: { id: "2" } } }, MISMATCH],
+  ["an added query", { ...get, query: { id: "1" }, signed: { query: {} } }, MISMATCH],
+  ["a changed path", { ...get, signed: { path: "/signed/order" } }, MISMATCH],
+  ["a changed method", { ...get, method: "DELETE", signed: { method: "GET" } }, MISMATCH],
+  ["a changed header", { ...get, ...header, signed: { headers: { "x-amz-meta-a": "b" } } }, MISMATCH],
+  ["an added header", { ...get, ...header, signed: { headers: {} } }, NOT_SIGNED],
+  ["a changed content-type", { ...post, signed: { headers: { "content-type": "text/plain" } } }, MISMATCH],
+  ["another host", { ...get, signed: { host: "other.example.localhost" } }, MISMATCH],
+  ["another port", { ...get, signed: { host: "api.example.localhost:1" } }, MISMATCH],
+  ["twenty minutes old", { ...get, age: 1200 }, EXPIRED],
+  ["twenty minutes ahead", { ...get, age: -1200 }, TOO_SOON],
+  ["a week old", { ...get, age: 7 * 86400 }, EXPIRED],
+  ["another region", { ...get, region: "us-east-2" }, SCOPE],
+  ["a presigned URL that has expired", { ...get, presign: true, age: 1200 }, EXPIRED, 0],
+  ["a presigned URL of another host", { ...get, presign: true, signed: { host: "a.localhost" } }, MISMATCH, 0],
   ["an unknown key", { ...get, key: { ...key, accessKeyId: "AKIDOTHER" } }, UNKNOWN],
   ["the gateway's own key", { ...get, key: { accessKeyId: "AKIDEXAMPLE", secretAccessKey: "secret" } }, UNKNOWN],
-  ["a wrong secret", { ...get, key: { ...key, secretAccessKey: "secret" } }],
+  ["a wrong secret", { ...get, key: { ...key, secretAccessKey: "secret" } }, MISMATCH],
   ["a wrong token", { ...get, key: { ...temporary, sessionToken: "token" } }, UNKNOWN],
   ["a token that is not the key's", { ...get, key: { ...key, sessionToken: "token" } }, UNKNOWN],
   ["no token", { ...get, key: { ...temporary, sessionToken: undefined } }, UNKNOWN],
-].map(([name, ask, code = INVALID, preflights = 1]) => ({ name, ask, status: 403, code, preflights }));
+].map(([name, ask, [code, text], preflights = 1]) => ({ name, ask, status: 403, code, text, preflights }));
 
 // The browser says in its console why a page cannot read an answer.
 const NO_ORIGIN = "No 'Access-Control-Allow-Origin' header is present";
@@ -103,7 +110,14 @@ const hidden = [
 ];
 
 const session = { path: "/session/orders", credentials: "include" };
+const large = { method: "POST", headers: json, body: "x".repeat(17_000_000) };
 const others = [
+  { name: "17 MB", ask: { ...open, ...large }, status: 413 },
+  { name: "17 MB, signed", ask: { ...get, ...large }, status: 413, code: "RequestEntityTooLargeException" },
+  { name: "a broken escape", ask: { path: "/open/a%zz" }, preflights: 0, status: 400 },
+  { name: "within the rate", ask: { path: "/rate" }, preflights: 0 },
+  { name: "past the rate", ask: { path: "/rate" }, preflights: 0, status: 429 },
+  { name: "an origin that is down", ask: { path: "/down" }, preflights: 0, status: 502 },
   { name: "an origin that lets all read", ask: { path: "/open/for-all" }, preflights: 0 },
   { name: "what the origin calls its own", ask: { path: "/open/missing" }, preflights: 0, status: 404, reached: 1 },
   { name: "a cookie, given", ask: session, preflights: 0, cookie: undefined },

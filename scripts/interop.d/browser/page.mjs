@@ -16,7 +16,7 @@ function encoded(query) {
  * Calls the gateway, and tells what the page can read of the answer. With a key the call is signed, as if it had
  * in it what `signed` says instead. `search` is the query as it is sent, where that is not plain.
  */
-window.call = async (gateway, { key, signed, age = 0, presign, ...sent }) => {
+window.call = async (gateway, { key, signed, region = "us-east-1", age = 0, presign, ...sent }) => {
   const { method = "GET", headers = {}, query = {}, body, credentials } = sent;
   const url = new URL(sent.path, gateway);
   url.search = sent.search ?? encoded(query);
@@ -24,8 +24,7 @@ window.call = async (gateway, { key, signed, age = 0, presign, ...sent }) => {
   if (key) {
     const { host, ...claim } = { host: url.host, method, path: url.pathname, headers, query, body, ...signed };
     const request = new HttpRequest({ ...claim, headers: { ...claim.headers, host } });
-    const scope = { service: "execute-api", region: "us-east-1" };
-    const signer = new SignatureV4({ ...scope, credentials: key, sha256: Sha256 });
+    const signer = new SignatureV4({ service: "execute-api", region, credentials: key, sha256: Sha256 });
     const signingDate = new Date(Date.now() - age * 1000);
     if (presign) {
       url.search = encoded((await signer.presign(request, { signingDate, expiresIn: 60 })).query);
