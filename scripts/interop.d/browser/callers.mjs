@@ -140,11 +140,15 @@ const at = (host, server) => `http://${host}:${server.address().port}`;
 const folder = mkdtempSync(join(tmpdir(), "browser-"));
 const file = join(folder, "gateway.toml");
 writeFileSync(file, config(at("127.0.0.1", api), at(MAY_CALL, pages)));
-const gateway = spawn(program, ["--config", file], { stdio: ["ignore", "pipe", "inherit"] });
+const gateway = spawn(program, ["--config", file], { stdio: ["ignore", "pipe", "pipe"] });
 let browser;
+let log = "";
+gateway.stderr.on("data", (text) => (log += text));
 try {
-  const [line] = await once(createInterface(gateway.stdout), "line");
-  const address = `http://${GATEWAY}:${line.match(/^gateway http:\/\/[^ ]*:(\d+) /)[1]}`;
+  const line = once(createInterface(gateway.stdout), "line");
+  const [first] = await Promise.race([line, once(gateway, "exit")]);
+  const [, port] = String(first).match(/^gateway http:\/\/[^ ]*:(\d+) /) ?? assert.fail("no gateway");
+  const address = `http://${GATEWAY}:${port}`;
   browser = await launch();
   const mayCall = await open(browser, at(MAY_CALL, pages));
   const stranger = await open(browser, at(STRANGER, pages));
@@ -152,10 +156,13 @@ try {
     const wanted = whole(row);
     const got = await outcome(row.stranger ? stranger : mayCall, address, { ...row, ...wanted });
     const { text, ...rest } = got;
-    assert.deepEqual(JSON.parse(JSON.stringify(rest)), JSON.parse(JSON.stringify(wanted)), `${row.name}: ${JSON.stringify(got)}`);
+    assert.deepEqual(rest, wanted, `${row.name}: ${JSON.stringify(got)}, not ${JSON.stringify(wanted)}`);
     if (row.text !== undefined) assert.ok(text.includes(row.text), `${row.name}: ${text}`);
   }
   console.log(cases.length);
+} catch (error) {
+  console.error(log);
+  throw error;
 } finally {
   await browser?.close();
   gateway.kill();

@@ -35,7 +35,9 @@ window.call = async (gateway, { key, signed, region = "us-east-1", age = 0, pres
   }
   try {
     // What is not to be stored asks for a preflight each time, too.
-    const answer = await fetch(url, { method, headers: allHeaders, body, credentials, cache: "no-store" });
+    const signal = AbortSignal.timeout(60_000);
+    const options = { method, headers: allHeaders, body, credentials, cache: "no-store", signal };
+    const answer = await fetch(url, options);
     return { status: answer.status, text: await answer.text(), headers: Object.fromEntries(answer.headers) };
   } catch (error) {
     return { error: String(error) };
