@@ -139,9 +139,19 @@ fn on_route(
     }
     let Some(cors) = &route.cors else { return stack };
     let answered = stack.map_result(|result: Result<Response, BoxError>| {
-        Ok::<_, BoxError>(result.unwrap_or_else(proxy::answer))
+        Ok::<_, BoxError>(without_cors(result.unwrap_or_else(proxy::answer)))
     });
     boxed(cors.clone().layer(answered))
+}
+
+/// Without what the origin says of CORS, which might let pages read that the route does not name.
+fn without_cors(mut response: Response) -> Response {
+    let names = response.headers().keys();
+    let names = names.filter(|name| name.as_str().starts_with("access-control-"));
+    for name in names.cloned().collect::<Vec<_>>() {
+        response.headers_mut().remove(name);
+    }
+    response
 }
 
 fn boxed<S>(service: S) -> Stack

@@ -205,6 +205,29 @@ async fn pages_of_other_origins_may_ask_and_read_refusals() {
 }
 
 #[tokio::test]
+async fn the_route_says_who_may_read_and_not_its_origin() {
+    const FOR_ALL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\naccess-control-allow-origin: *\r\n\
+                           access-control-allow-credentials: true\r\n\r\nok";
+    let origin = TestOrigin::start(FOR_ALL).await;
+    let gateway = gateway(
+        &[origin.address],
+        "[[route]]\npath = \"/named\"\norigin = \"a\"\n\
+         [route.cors]\norigins = [\"https://app.example.com\"]\n\
+         [[route]]\npath = \"/\"\norigin = \"a\"\n",
+    );
+    for (path, page, allowed, credentials) in [
+        ("/named", "https://app.example.com", Some("https://app.example.com"), None),
+        ("/named", "https://evil.example.com", None, None),
+        ("/", "https://evil.example.com", Some("*"), Some("true")), // the origin's own business
+    ] {
+        let page = format!("origin: {page}\r\n");
+        let answer = exchange(gateway.address, &request("GET", path, &page, "")).await;
+        assert_eq!(answer.header("access-control-allow-origin"), allowed, "{path} {page}");
+        assert_eq!(answer.header("access-control-allow-credentials"), credentials, "{path} {page}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_has_an_id_on_its_way_there_and_back() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(&[origin.address], "[[route]]\npath = \"/\"\norigin = \"a\"\n");
