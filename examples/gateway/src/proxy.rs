@@ -100,7 +100,7 @@ pub(crate) fn client() -> Result<HttpClient, BoxError> {
 /// Sends a request. The origin's time begins when it has the whole of it, since a body that is passed on
 /// unsigned may stream for long.
 pub(crate) async fn send(
-    client: HttpClient,
+    client: Arc<HttpClient>,
     mut request: Request<SignedBody<Body>>,
 ) -> Result<http::Response<Incoming>, BoxError> {
     // A client of hyper's leaves a body away that nothing in the head speaks of.

@@ -17,9 +17,9 @@
 //! | time-out | of the origin |
 //! | client | connections to the origins |
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-use axum::{Router, body::Body, error_handling::HandleErrorLayer, response::Response};
+use axum::{Router, body::Body, response::Response};
 use governor::{RateLimiter, clock::Clock};
 use http::{Method, Request, header};
 use http_body::Body as _;
@@ -47,7 +47,8 @@ pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
 
 /// Everything that goes through the gateway.
 pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
-    let client = proxy::client()?;
+    // A client is dear to clone, and each request does.
+    let client = Arc::new(proxy::client()?);
     let signing = ServiceBuilder::new()
         .map_response(proxy::for_client)
         .layer(
@@ -63,7 +64,8 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
     let routes: Vec<_> = routes
         .map(|(at, route)| {
             let cache = route.cache.then(|| cache.layer(at));
-            on_route(route, guard.clone(), cache, &signing)
+            let timeout = proxy::OriginTimeout(route.timeout);
+            (timeout, on_route(route, guard.clone(), cache, &signing))
         })
         .collect();
     // It answers 404, after it was asked who calls.
@@ -71,7 +73,7 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
     let (rules, routes) = (config.rules(), Arc::new(routes));
     let body_timeout = config.server().body_timeout;
     let by_route = service_fn(move |request: Request<Body>| {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let found = match preflighted(&head) {
             None => rules.position(&head),
             Some(method) => {
@@ -80,11 +82,17 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
                 rules.position(&asked)
             }
         };
-        let service = found.map_or(&nowhere, |route| &routes[route]).clone();
-        service.oneshot(Request::from_parts(head, body))
+        let service = match found.map(|route| &routes[route]) {
+            Some((timeout, service)) => {
+                head.extensions.insert(*timeout);
+                service
+            }
+            None => &nowhere,
+        };
+        service.clone().oneshot(Request::from_parts(head, body))
     });
     let stack = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(async |error| proxy::answer(error)))
+        .map_result(answered::<Infallible>)
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
         .filter(strict::check)
@@ -107,15 +115,7 @@ fn on_route(
     cache: Option<CacheLayer>,
     signing: &Stack,
 ) -> Stack {
-    let timeout = proxy::OriginTimeout(route.timeout);
-    let mut stack = boxed(
-        ServiceBuilder::new()
-            .map_request(move |mut request: Request<Body>| {
-                request.extensions_mut().insert(timeout);
-                request
-            })
-            .service(signing.clone()),
-    );
+    let mut stack = signing.clone();
     if let Some(policy) = &route.retry {
         stack = boxed(RetryLayer::new(WithoutBody(policy.clone())).layer(stack));
     }
@@ -138,10 +138,12 @@ fn on_route(
         stack = boxed(ServiceBuilder::new().filter(within).service(stack));
     }
     let Some(cors) = &route.cors else { return stack };
-    let answered = stack.map_result(|result: Result<Response, BoxError>| {
-        Ok::<_, BoxError>(result.unwrap_or_else(proxy::answer))
-    });
-    boxed(cors.clone().layer(answered))
+    boxed(cors.clone().layer(stack.map_result(answered::<BoxError>)))
+}
+
+/// Errors become answers.
+fn answered<E>(result: Result<Response, BoxError>) -> Result<Response, E> {
+    Ok(result.unwrap_or_else(proxy::answer))
 }
 
 fn boxed<S>(service: S) -> Stack
