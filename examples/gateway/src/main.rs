@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod demo;
 mod explain;
+mod origins;
 mod proxy;
 mod serve;
 mod stack;

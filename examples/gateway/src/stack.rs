@@ -40,14 +40,14 @@ use crate::{
     BoxError,
     cache::CacheLayer,
     config::{Config, Guard, Route},
-    proxy, strict,
+    origins, proxy, strict,
 };
 
 pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
 
 /// Everything that goes through the gateway.
 pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
-    let client = proxy::client()?;
+    let client = origins::client()?;
     let signing = ServiceBuilder::new()
         .map_response(proxy::for_client)
         .layer(
@@ -55,7 +55,7 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
                 .with_body_budget(config.budget())
                 .with_diagnosis(true),
         )
-        .service_fn(move |request| proxy::send(client.clone(), request));
+        .service_fn(move |request| origins::send(client.clone(), request));
     let signing = BoxCloneSyncService::new(signing);
     let guard = config.guard();
     let cache = config.cache();
@@ -107,7 +107,7 @@ fn on_route(
     cache: Option<CacheLayer>,
     signing: &Stack,
 ) -> Stack {
-    let timeout = proxy::OriginTimeout(route.timeout);
+    let timeout = origins::OriginTimeout(route.timeout);
     let mut stack = boxed(
         ServiceBuilder::new()
             .map_request(move |mut request: Request<Body>| {

@@ -102,7 +102,7 @@ impl OriginSection {
 
     /// What the origin, as it was built, is likely to refuse.
     pub(super) fn warnings(&self, text: &str, origin: &Origin) -> Vec<ConfigError> {
-        // As `proxy::client` builds it.
+        // As `origins::client` builds it.
         let client = HttpClient::new();
         let warning = |finding: &Finding| {
             let message = format!("warning: origin {:?}: {finding}", self.name.get_ref());
