@@ -47,7 +47,7 @@ pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
 
 /// Everything that goes through the gateway.
 pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
-    let client = origins::client()?;
+    let client = origins::Client::new()?;
     let signing = ServiceBuilder::new()
         .map_response(proxy::for_client)
         .layer(
@@ -55,7 +55,7 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
                 .with_body_budget(config.budget())
                 .with_diagnosis(true),
         )
-        .service_fn(move |request| origins::send(client.clone(), request));
+        .service_fn(move |request| client.clone().send(request));
     let signing = BoxCloneSyncService::new(signing);
     let guard = config.guard();
     let cache = config.cache();
@@ -107,11 +107,11 @@ fn on_route(
     cache: Option<CacheLayer>,
     signing: &Stack,
 ) -> Stack {
-    let timeout = origins::OriginTimeout(route.timeout);
+    let way = origins::Way { timeout: route.timeout, http2: route.http2 };
     let mut stack = boxed(
         ServiceBuilder::new()
             .map_request(move |mut request: Request<Body>| {
-                request.extensions_mut().insert(timeout);
+                request.extensions_mut().insert(way);
                 request
             })
             .service(signing.clone()),

@@ -8,33 +8,19 @@ use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, HeaderValue, Request, Version};
 use http_body_util::{BodyExt, StreamBody};
-use hyper::{body::Frame, client::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::body::Frame;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use support::{Gateway, TempFile, TestOrigin, config};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use support::{Gateway, TempFile, TestOrigin, config, http2};
+use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const WITH_TRAILERS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
     2\r\nok\r\n0\r\nx-sum: 2\r\n\r\n";
-
-/// A client's end of a connection with HTTP/2.
-async fn http2(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-) -> http2::SendRequest<Body> {
-    let (client, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
-    tokio::spawn(connection);
-    client
-}
 
 fn certificate() -> (String, String) {
     let key = KeyPair::generate().expect("a key");
