@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod demo;
 mod explain;
+mod heard;
 mod origins;
 mod proxy;
 mod serve;

@@ -15,14 +15,14 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use tokio::{sync::watch, time};
-use tower::timeout::error::Elapsed;
+use tokio::{net::TcpStream, sync::watch, time};
+use tower::{timeout::error::Elapsed, util::MapResponse};
 use tower_sigv4::body::SignedBody;
 
-use crate::{BoxError, tunnel::Tunnel};
+use crate::{BoxError, heard::Heard, tunnel::Tunnel};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,7 +38,8 @@ pub(crate) struct Way {
     pub(crate) http2: bool,
 }
 
-type Pool = legacy::Client<HttpsConnector<HttpConnector>, Body>;
+type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> Heard>;
+type Pool = legacy::Client<HttpsConnector<Connector>, Body>;
 
 /// Connections to origins, pooled per origin.
 #[derive(Clone)]
@@ -54,6 +55,7 @@ impl Client {
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let http = Connector::new(http, Heard);
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots())

@@ -199,3 +199,19 @@ async fn an_origin_without_a_stream_to_spare_is_waited_for_as_long_as_any() {
     let status = client.clone().send_request(get("/")).await.expect("an answer").status();
     assert_eq!(status, 200);
 }
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
+    let refuse = async || (StatusCode::PAYLOAD_TOO_LARGE, "much");
+    let origin = TlsOrigin::start(|_| Router::new().fallback(refuse), &["h2"], None).await;
+    let gateway = gateway(&origin, STREAMED);
+    let client = client(&gateway).await;
+    for _ in 0..20 {
+        let pieces = stream::repeat(Ok::<_, Infallible>(Bytes::from(vec![7; 64 * 1024])));
+        let mut request = get("/").map(|_| Body::from_stream(pieces.take(1024)));
+        *request.method_mut() = http::Method::POST;
+        let answer = client.clone().send_request(request).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(answer.into_body().collect().await.expect("whole").to_bytes(), "much");
+    }
+}
