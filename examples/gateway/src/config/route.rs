@@ -194,7 +194,7 @@ fn page_origin(text: &str, origin: &Spanned<String>) -> Result<HeaderValue, Conf
     )
 }
 
-fn positive(
+pub(super) fn positive(
     text: &str,
     what: &str,
     number: Option<&Spanned<u32>>,

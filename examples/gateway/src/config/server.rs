@@ -8,7 +8,10 @@ use std::{
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{ConfigError, route::duration};
+use super::{
+    ConfigError,
+    route::{duration, positive},
+};
 use crate::tls::Files;
 
 /// Where to listen if nothing else is said.
@@ -22,6 +25,8 @@ pub(super) struct ServerSection {
     head_timeout: Option<Spanned<String>>,
     body_timeout: Option<Spanned<String>>,
     grace: Option<Spanned<String>>,
+    websocket_timeout: Option<Spanned<String>>,
+    connections: Option<Spanned<u32>>,
     tls_certificate: Option<Spanned<String>>,
     tls_key: Option<Spanned<String>>,
 }
@@ -35,22 +40,32 @@ pub(crate) struct Server {
     pub(crate) body_timeout: Duration,
     /// How long requests in flight may take once the gateway is told to stop.
     pub(crate) grace: Duration,
+    /// How long a WebSocket may be idle.
+    pub(crate) websocket_timeout: Duration,
+    /// How many connections of clients there may be at once.
+    pub(crate) connections: usize,
     /// Plain if there are none.
     pub(crate) tls: Option<Files>,
 }
 
 impl ServerSection {
     const PATIENCE: Duration = Duration::from_secs(30);
+    /// As API Gateway has it.
+    const WEBSOCKET_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+    const CONNECTIONS: u32 = 10_000;
 
     pub(super) fn build(&self, text: &str) -> Result<Server, ConfigError> {
-        let time = |value: &Option<Spanned<String>>| {
-            value.as_ref().map_or(Ok(Self::PATIENCE), |value| duration(text, value))
+        let time = |value: &Option<Spanned<String>>, default| {
+            value.as_ref().map_or(Ok(default), |value| duration(text, value))
         };
+        let connections = positive(text, "connections", self.connections.as_ref())?;
         Ok(Server {
             listen: self.listen.unwrap_or(DEFAULT_LISTEN),
-            head_timeout: time(&self.head_timeout)?,
-            body_timeout: time(&self.body_timeout)?,
-            grace: time(&self.grace)?,
+            head_timeout: time(&self.head_timeout, Self::PATIENCE)?,
+            body_timeout: time(&self.body_timeout, Self::PATIENCE)?,
+            grace: time(&self.grace, Self::PATIENCE)?,
+            websocket_timeout: time(&self.websocket_timeout, Self::WEBSOCKET_TIMEOUT)?,
+            connections: connections.unwrap_or(Self::CONNECTIONS) as usize, // of 32 bits at least
             tls: self.tls(text)?,
         })
     }
