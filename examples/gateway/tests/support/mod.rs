@@ -9,7 +9,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -74,6 +74,11 @@ impl Gateway {
         let mut gateway = Self::start(&["--config", &file.path], variables);
         gateway.file = Some(file);
         gateway
+    }
+
+    /// What it logs; its standard error has to be piped.
+    pub fn stderr(&mut self) -> ChildStderr {
+        self.process.stderr.take().expect("piped")
     }
 
     /// What it has logged, once it has ended; its standard error has to be piped.
