@@ -12,6 +12,7 @@ mod demo;
 mod explain;
 mod heard;
 mod origins;
+mod paced;
 mod proxy;
 mod serve;
 mod stack;

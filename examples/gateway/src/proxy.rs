@@ -12,10 +12,15 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::json;
 use tower::{load_shed::error::Overloaded, timeout::error::Elapsed};
-use tower_http::timeout::{TimeoutBody, TimeoutError};
+use tower_http::timeout::TimeoutError;
 use tower_sigv4::{body::ResponseBody, origin::remove_hop_by_hop, verify::Rejection};
 
-use crate::{BoxError, strict::Refused, tunnel};
+use crate::{
+    BoxError,
+    paced::{Pace, Paced, TooSlow},
+    strict::Refused,
+    tunnel,
+};
 
 /// A route's rate is used up, for so long.
 #[derive(Debug)]
@@ -34,17 +39,17 @@ const SHED: Duration = Duration::from_secs(1);
 const TOO_SLOW: &str = "the request's body came too slowly";
 
 /// A body with a time-out does not tell that it is empty, so one that is gets none.
-pub(crate) fn with_timeout(request: Request<Body>, timeout: Duration) -> Request<Body> {
+pub(crate) fn with_pace(request: Request<Body>, pace: Pace) -> Request<Body> {
     request.map(|body| match body.is_end_stream() {
         true => Body::empty(),
-        false => Body::new(TimeoutBody::new(timeout, body)),
+        false => Body::new(Paced::new(body, pace)),
     })
 }
 
 /// The answer on a route that verifies: the origin's, or a refusal.
 pub(crate) fn verified(response: http::Response<ResponseBody<Body>>) -> Response {
     match response.extensions().get::<Arc<Rejection>>() {
-        Some(rejection) if caused_by::<TimeoutError>(&**rejection, |_| true) => {
+        Some(rejection) if came_slowly(&**rejection) => {
             message(StatusCode::REQUEST_TIMEOUT, TOO_SLOW)
         }
         _ => response.map(Body::new),
@@ -80,9 +85,7 @@ pub(crate) fn answer(error: BoxError) -> Response {
         return response;
     }
     let (status, told) = match error.downcast_ref::<tower_sigv4::Error>() {
-        _ if caused_by::<TimeoutError>(&*error, |_| true) => {
-            (StatusCode::REQUEST_TIMEOUT, TOO_SLOW.to_owned())
-        }
+        _ if came_slowly(&*error) => (StatusCode::REQUEST_TIMEOUT, TOO_SLOW.to_owned()),
         Some(own) => (own.status(), own.to_string()),
         None if error.is::<Refused>() => (StatusCode::BAD_REQUEST, text.clone()),
         None if timed_out(&*error) => {
@@ -98,6 +101,10 @@ pub(crate) fn answer(error: BoxError) -> Response {
 
 fn message(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "message": text }))).into_response()
+}
+
+fn came_slowly(error: &(dyn Error + 'static)) -> bool {
+    caused_by::<TimeoutError>(error, |_| true) || caused_by::<TooSlow>(error, |_| true)
 }
 
 fn timed_out(error: &(dyn Error + 'static)) -> bool {
@@ -134,6 +141,7 @@ mod tests {
     use http_body::Frame;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
+    use tower_http::timeout::TimeoutBody;
     use tower_sigv4::sigv4::SigningParams;
 
     use super::*;
@@ -172,6 +180,8 @@ mod tests {
             .await
             .expect_err("timed out");
         let error = axum::Error::new(streamed);
+        assert_eq!(answer(error.into()).status(), StatusCode::REQUEST_TIMEOUT);
+        let error = axum::Error::new(TooSlow);
         assert_eq!(answer(error.into()).status(), StatusCode::REQUEST_TIMEOUT);
     }
 

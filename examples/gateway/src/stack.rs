@@ -5,7 +5,7 @@
 //! | errors | become answers: the client learns what it can mend, the log the rest |
 //! | request id | `x-request-id`, the caller's or a new one, on the way there and back |
 //! | strictness | 400 for heads that two servers could read in two ways |
-//! | body time-out | between two pieces of the caller's body |
+//! | body time-out | between two pieces of the caller's body, and a rate for the whole |
 //! | route | chosen by the rules; then, where it asks for it: |
 //! | CORS | answers preflights; pages can read what is refused further in |
 //! | rate | 429 with `retry-after` |
@@ -69,7 +69,7 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
     // It answers 404, after it was asked who calls.
     let nowhere = guarded(guard, signing);
     let (rules, routes) = (config.rules(), Arc::new(routes));
-    let body_timeout = config.server().body_timeout;
+    let pace = config.server().body_pace;
     let by_route = service_fn(move |request: Request<Body>| {
         let (head, body) = request.into_parts();
         let found = match preflighted(&head) {
@@ -88,7 +88,7 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
         .filter(strict::check)
-        .map_request(move |request| proxy::with_timeout(request, body_timeout))
+        .map_request(move |request| proxy::with_pace(request, pace))
         .service(by_route);
     Ok(Router::new().fallback_service(stack))
 }

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -12,7 +13,7 @@ use super::{
     ConfigError,
     route::{duration, positive},
 };
-use crate::tls::Files;
+use crate::{paced::Pace, tls::Files};
 
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
@@ -24,6 +25,7 @@ pub(super) struct ServerSection {
     listen: Option<SocketAddr>,
     head_timeout: Option<Spanned<String>>,
     body_timeout: Option<Spanned<String>>,
+    body_rate: Option<ByteSize>,
     grace: Option<Spanned<String>>,
     websocket_timeout: Option<Spanned<String>>,
     connections: Option<Spanned<u32>>,
@@ -36,8 +38,8 @@ pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
     /// How long a client may take for the head of a request.
     pub(crate) head_timeout: Duration,
-    /// How long a client may take from one piece of its body to the next.
-    pub(crate) body_timeout: Duration,
+    /// How slowly a client may send a body.
+    pub(crate) body_pace: Pace,
     /// How long requests in flight may take once the gateway is told to stop.
     pub(crate) grace: Duration,
     /// How long a WebSocket may be idle.
@@ -50,6 +52,8 @@ pub(crate) struct Server {
 
 impl ServerSection {
     const PATIENCE: Duration = Duration::from_secs(30);
+    /// As Apache's `mod_reqtimeout` has it.
+    const BODY_RATE: ByteSize = ByteSize::b(500);
     /// As API Gateway has it.
     const WEBSOCKET_TIMEOUT: Duration = Duration::from_secs(10 * 60);
     const CONNECTIONS: u32 = 10_000;
@@ -62,7 +66,10 @@ impl ServerSection {
         Ok(Server {
             listen: self.listen.unwrap_or(DEFAULT_LISTEN),
             head_timeout: time(&self.head_timeout, Self::PATIENCE)?,
-            body_timeout: time(&self.body_timeout, Self::PATIENCE)?,
+            body_pace: Pace {
+                timeout: time(&self.body_timeout, Self::PATIENCE)?,
+                rate: self.body_rate.unwrap_or(Self::BODY_RATE).as_u64(),
+            },
             grace: time(&self.grace, Self::PATIENCE)?,
             websocket_timeout: time(&self.websocket_timeout, Self::WEBSOCKET_TIMEOUT)?,
             connections: connections.unwrap_or(Self::CONNECTIONS) as usize, // of 32 bits at least
