@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod explain;
 mod heard;
+mod linger;
 mod origins;
 mod paced;
 mod proxy;

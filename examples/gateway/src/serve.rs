@@ -30,7 +30,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceBuilder;
 use tower_sigv4::origin::Peer;
 
-use crate::{BoxError, config, tls, tunnel::Open};
+use crate::{BoxError, config, linger::Lingering, tls, tunnel::Open};
 
 /// What a head may measure; what is longer is answered 431.
 const LONGEST_HEAD: usize = 64 * 1024;
@@ -132,6 +132,7 @@ struct Front {
 impl Front {
     async fn accept(self, stream: TcpStream, client: SocketAddr, open: Open) {
         drop(stream.set_nodelay(true));
+        let stream = Lingering::new(stream, open.clone());
         let Some(tls) = &self.tls else {
             return self.serve(stream, client, Scheme::HTTP, open).await;
         };

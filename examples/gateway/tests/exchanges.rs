@@ -143,3 +143,20 @@ async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
         }
     }
 }
+
+/// What arrives at a closed connection resets it, and with it an answer on its way.
+#[tokio::test]
+async fn who_still_sends_when_refused_is_not_reset() {
+    let gateway = Gateway::configured(&config("http://127.0.0.1:1", ""));
+    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    let head = "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: x\r\n\r\n";
+    client.write_all(head.as_bytes()).await.expect("sent");
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 400");
+    for _ in 0..5 {
+        client.write_all(b"rest").await.expect("sent");
+        tokio::time::sleep(Duration::from_millis(20)).await; // for a reset to come
+    }
+    client.read_to_end(&mut Vec::new()).await.expect("the rest of the answer");
+}
