@@ -59,6 +59,7 @@ impl Config {
         let (mut origins, mut warnings) = (BTreeMap::new(), Vec::new());
         for origin in &file.origin {
             let built = origin.build(text, &bodies, None)?;
+            origin.http2(text)?;
             warnings.extend(origin.warnings(text, &built));
             if origins.insert(origin.name.get_ref().as_str(), built).is_some() {
                 let message = format!("a second origin is named {:?}", origin.name.get_ref());
@@ -75,7 +76,8 @@ impl Config {
             })?;
             let origin = section.build(text, &bodies, Some(route))?;
             rules = rules.add_rule(route.rule(text)?, origin);
-            routes.push(route.build(text, section.url.get_ref())?);
+            let http2 = section.http2(text)?;
+            routes.push(route.build(text, section.url.get_ref(), http2)?);
         }
         if file.route.is_empty() {
             let message = "no [[route]] leads anywhere; add one with path and origin".to_owned();

@@ -1,41 +1,26 @@
-//! The way to the origins, and what answers become on the way back.
+//! What answers and errors become on the way back to the client.
 
-use std::{error::Error, fmt, future, io, sync::Arc, time::Duration};
+use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 use axum::{
     Json,
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{Request, StatusCode, header};
 use http_body::Body as _;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde_json::json;
-use tokio::{sync::oneshot, time};
 use tower::{load_shed::error::Overloaded, timeout::error::Elapsed};
-use tower_http::timeout::{TimeoutBody, TimeoutError};
-use tower_sigv4::{
-    body::{ResponseBody, SignedBody},
-    origin::remove_hop_by_hop,
-    verify::Rejection,
-};
+use tower_http::timeout::TimeoutError;
+use tower_sigv4::{body::ResponseBody, origin::remove_hop_by_hop, verify::Rejection};
 
 use crate::{
     BoxError,
+    paced::{Pace, Paced, TooSlow},
     strict::Refused,
-    tunnel::{self, Tunnel},
+    tunnel,
 };
-
-/// How long an origin may take from the end of a request to the head of its answer, in a request's extensions.
-#[derive(Clone, Copy)]
-pub(crate) struct OriginTimeout(pub(crate) Duration);
 
 /// A route's rate is used up, for so long.
 #[derive(Debug)]
@@ -52,97 +37,23 @@ impl Error for TooMany {}
 /// When to come back where too many requests are on their way at once.
 const SHED: Duration = Duration::from_secs(1);
 const TOO_SLOW: &str = "the request's body came too slowly";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A body with a time-out does not tell that it is empty, so one that is gets none.
-pub(crate) fn with_timeout(request: Request<Body>, timeout: Duration) -> Request<Body> {
+pub(crate) fn with_pace(request: Request<Body>, pace: Pace) -> Request<Body> {
     request.map(|body| match body.is_end_stream() {
         true => Body::empty(),
-        false => Body::new(TimeoutBody::new(timeout, body)),
+        false => Body::new(Paced::new(body, pace)),
     })
 }
 
 /// The answer on a route that verifies: the origin's, or a refusal.
 pub(crate) fn verified(response: http::Response<ResponseBody<Body>>) -> Response {
     match response.extensions().get::<Arc<Rejection>>() {
-        Some(rejection) if caused_by::<TimeoutError>(&**rejection, |_| true) => {
+        Some(rejection) if came_slowly(&**rejection) => {
             message(StatusCode::REQUEST_TIMEOUT, TOO_SLOW)
         }
         _ => response.map(Body::new),
     }
-}
-
-pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Body>;
-
-/// Connections are pooled per origin. Each asks for HTTP/1.1 alone: HTTP/2 has one name for the host
-/// connected to and the host signed for, which may differ.
-pub(crate) fn client() -> Result<HttpClient, BoxError> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots())
-        .with_no_client_auth();
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(http);
-    Ok(Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .build(connector))
-}
-
-/// Sends a request. The origin's time begins when it has the whole of it, since a body that is passed on
-/// unsigned may stream for long.
-pub(crate) async fn send(
-    client: HttpClient,
-    mut request: Request<SignedBody<Body>>,
-) -> Result<http::Response<Incoming>, BoxError> {
-    // A client of hyper's leaves a body away that nothing in the head speaks of.
-    if !request.headers().contains_key(header::CONTENT_LENGTH) && !request.body().is_end_stream() {
-        let chunked = HeaderValue::from_static("chunked");
-        request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
-    }
-    let timeout = request.extensions().get().copied();
-    let tunnel = Tunnel::asked_for(&mut request);
-    let (sending, sent) = oneshot::channel::<()>();
-    // The sender goes with the body, which is dropped when it has been sent.
-    let request = request.map(|body| {
-        Body::new(body.map_err(move |error| {
-            let _ = &sending;
-            error
-        }))
-    });
-    let too_late = async {
-        let _ = sent.await;
-        match timeout {
-            Some(OriginTimeout(timeout)) => time::sleep(timeout).await,
-            None => future::pending().await, // no route, so nothing was sent
-        }
-    };
-    let mut answer = tokio::select! {
-        answer = client.request(request) => answer?,
-        () = too_late => return Err(Elapsed::new().into()),
-    };
-    if let Some(tunnel) = tunnel {
-        tunnel.open(&mut answer);
-    }
-    Ok(answer)
-}
-
-/// The certificates this machine trusts, or those of `SSL_CERT_FILE`; Mozilla's if there are none.
-fn roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    roots
 }
 
 /// The answer as it concerns the client: without what concerns the connection to the origin.
@@ -174,9 +85,7 @@ pub(crate) fn answer(error: BoxError) -> Response {
         return response;
     }
     let (status, told) = match error.downcast_ref::<tower_sigv4::Error>() {
-        _ if caused_by::<TimeoutError>(&*error, |_| true) => {
-            (StatusCode::REQUEST_TIMEOUT, TOO_SLOW.to_owned())
-        }
+        _ if came_slowly(&*error) => (StatusCode::REQUEST_TIMEOUT, TOO_SLOW.to_owned()),
         Some(own) => (own.status(), own.to_string()),
         None if error.is::<Refused>() => (StatusCode::BAD_REQUEST, text.clone()),
         None if timed_out(&*error) => {
@@ -192,6 +101,10 @@ pub(crate) fn answer(error: BoxError) -> Response {
 
 fn message(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "message": text }))).into_response()
+}
+
+fn came_slowly(error: &(dyn Error + 'static)) -> bool {
+    caused_by::<TimeoutError>(error, |_| true) || caused_by::<TooSlow>(error, |_| true)
 }
 
 fn timed_out(error: &(dyn Error + 'static)) -> bool {
@@ -226,7 +139,9 @@ mod tests {
 
     use axum::body::Bytes;
     use http_body::Frame;
+    use http_body_util::BodyExt;
     use tower::ServiceExt;
+    use tower_http::timeout::TimeoutBody;
     use tower_sigv4::sigv4::SigningParams;
 
     use super::*;
@@ -265,6 +180,8 @@ mod tests {
             .await
             .expect_err("timed out");
         let error = axum::Error::new(streamed);
+        assert_eq!(answer(error.into()).status(), StatusCode::REQUEST_TIMEOUT);
+        let error = axum::Error::new(TooSlow);
         assert_eq!(answer(error.into()).status(), StatusCode::REQUEST_TIMEOUT);
     }
 

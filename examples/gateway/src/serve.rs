@@ -6,7 +6,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,24 +16,21 @@ use http::{Request, Uri, uri::Scheme};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto,
-        graceful::{GracefulShutdown, Watcher},
-    },
+    server::conn::auto,
     service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     signal,
-    sync::mpsc,
+    sync::{Semaphore, mpsc, watch},
     time,
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceBuilder;
 use tower_sigv4::origin::Peer;
 
-use crate::{BoxError, config, tls, tunnel::Open};
+use crate::{BoxError, config, linger::Lingering, tls, tunnel::Open};
 
 /// What a head may measure; what is longer is answered 431.
 const LONGEST_HEAD: usize = 64 * 1024;
@@ -66,22 +63,29 @@ pub(crate) async fn serve(
 ) -> Result<(), BoxError> {
     let Server { listener, mut signals } = server;
     let (open, mut ended) = mpsc::channel(1);
+    let (stop, stopped) = watch::channel(false);
+    let places = Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS)));
     let front = Front {
         router,
         http: http(settings),
         tls: settings.tls.clone().map(tls::acceptor).transpose()?,
         head_timeout: settings.head_timeout,
-        open: Open(open),
+        stopped,
     };
-    let connections = GracefulShutdown::new();
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        // Who finds no place waits in the system's queue, where it costs nothing.
+        let arrived = async {
+            let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+            Ok((listener.accept().await?, place))
+        };
+        let arrived = tokio::select! {
+            arrived = arrived => arrived,
             () = signals.stop() => break,
         };
-        match accepted {
-            Ok((stream, client)) => {
-                tokio::spawn(front.clone().accept(stream, client, connections.watcher()));
+        match arrived {
+            Ok(((stream, client), place)) => {
+                let open = Open::new(open.clone(), place, settings.websocket_timeout);
+                tokio::spawn(front.clone().accept(stream, client, open));
             }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
@@ -90,14 +94,11 @@ pub(crate) async fn serve(
             }
         }
     }
-    drop((listener, front));
-    let finished = async {
-        connections.shutdown().await;
-        ended.recv().await
-    };
+    drop((listener, open));
+    stop.send_replace(true);
     let grace = settings.grace;
     tokio::select! {
-        _ = finished => {}
+        _ = ended.recv() => {} // all that was open has been dropped
         () = time::sleep(grace) => eprintln!("sigv4-gateway: requests were cut off after {grace:?}"),
         () = signals.stop() => eprintln!("sigv4-gateway: requests were cut off"),
     }
@@ -125,40 +126,50 @@ struct Front {
     http: auto::Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
     head_timeout: Duration,
-    open: Open,
+    stopped: watch::Receiver<bool>,
 }
 
 impl Front {
-    async fn accept(self, stream: TcpStream, client: SocketAddr, watcher: Watcher) {
+    async fn accept(self, stream: TcpStream, client: SocketAddr, open: Open) {
         drop(stream.set_nodelay(true));
+        let stream = Lingering::new(stream, open.clone());
         let Some(tls) = &self.tls else {
-            return self.serve(stream, client, Scheme::HTTP, watcher).await;
+            return self.serve(stream, client, Scheme::HTTP, open).await;
         };
         if let Ok(Ok(stream)) = time::timeout(self.head_timeout, tls.accept(stream)).await {
-            self.serve(stream, client, Scheme::HTTPS, watcher).await;
+            self.serve(stream, client, Scheme::HTTPS, open).await;
         }
     }
 
     async fn serve(
-        self,
+        mut self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         client: SocketAddr,
         scheme: Scheme,
-        watcher: Watcher,
+        open: Open,
     ) {
-        let begun = Arc::new(AtomicBool::new(false));
-        let service = for_client(client, scheme, self.open, begun.clone(), self.router);
+        let begun = Arc::new(AtomicU64::new(0));
+        let service = for_client(client, scheme, open, begun.clone(), self.router);
         let service = TowerToHyperService::new(service);
         let connection = self.http.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let mut connection = pin!(watcher.watch(connection));
-        // While it is open which version a client speaks, hyper waits for it without end.
-        tokio::select! {
-            _ = &mut connection => return,
-            () = time::sleep(self.head_timeout) => {}
+        let mut connection = pin!(connection);
+        let mut before = 0;
+        loop {
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = self.stopped.wait_for(|stopped| *stopped) => break,
+                () = time::sleep(self.head_timeout) => {}
+            }
+            // hyper waits without end while it is open which version a client speaks, and on HTTP/2.
+            match begun.load(Ordering::Relaxed) {
+                0 => return,
+                now if now == before => break,
+                now => before = now,
+            }
         }
-        if begun.load(Ordering::Relaxed) {
-            drop(connection.await);
-        }
+        // Requests in flight are finished.
+        connection.as_mut().graceful_shutdown();
+        drop(connection.await);
     }
 }
 
@@ -173,7 +184,7 @@ fn for_client(
     client: SocketAddr,
     scheme: Scheme,
     open: Open,
-    begun: Arc<AtomicBool>,
+    begun: Arc<AtomicU64>,
     router: Router,
 ) -> impl tower::Service<
     Request<Incoming>,
@@ -183,7 +194,7 @@ fn for_client(
 > + Clone {
     let peer = Peer::new(client.ip()).with_scheme(scheme.clone());
     let name_peer = move |mut request: Request<Incoming>| {
-        begun.store(true, Ordering::Relaxed);
+        begun.fetch_add(1, Ordering::Relaxed);
         request.extensions_mut().insert(peer.clone());
         request.extensions_mut().insert(open.clone());
         let mut uri = mem::take(request.uri_mut()).into_parts();

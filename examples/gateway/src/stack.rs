@@ -5,7 +5,7 @@
 //! | errors | become answers: the client learns what it can mend, the log the rest |
 //! | request id | `x-request-id`, the caller's or a new one, on the way there and back |
 //! | strictness | 400 for heads that two servers could read in two ways |
-//! | body time-out | between two pieces of the caller's body |
+//! | body time-out | between two pieces of the caller's body, and a rate for the whole |
 //! | route | chosen by the rules; then, where it asks for it: |
 //! | CORS | answers preflights; pages can read what is refused further in |
 //! | rate | 429 with `retry-after` |
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use axum::{Router, body::Body, error_handling::HandleErrorLayer, response::Response};
 use governor::{RateLimiter, clock::Clock};
-use http::{Method, Request, header};
+use http::{HeaderValue, Method, Request, header};
 use http_body::Body as _;
 use tower::{
     Layer, ServiceBuilder, ServiceExt,
@@ -29,7 +29,9 @@ use tower::{
     service_fn,
     util::BoxCloneSyncService,
 };
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::request_id::{
+    MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
+};
 use tower_sigv4::{
     SigningLayer,
     body::{ResponseBody, VerifiedBody},
@@ -40,14 +42,14 @@ use crate::{
     BoxError,
     cache::CacheLayer,
     config::{Config, Guard, Route},
-    proxy, strict,
+    origins, proxy, strict,
 };
 
 pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
 
 /// Everything that goes through the gateway.
 pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
-    let client = proxy::client()?;
+    let client = Arc::new(origins::Client::new()?);
     let signing = ServiceBuilder::new()
         .map_response(proxy::for_client)
         .layer(
@@ -55,7 +57,7 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
                 .with_body_budget(config.budget())
                 .with_diagnosis(true),
         )
-        .service_fn(move |request| proxy::send(client.clone(), request));
+        .service_fn(move |request| client.clone().send(request));
     let signing = BoxCloneSyncService::new(signing);
     let guard = config.guard();
     let cache = config.cache();
@@ -63,15 +65,16 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
     let routes: Vec<_> = routes
         .map(|route| {
             let cache = route.cache.as_ref().map(|description| cache.layer(description));
-            on_route(route, guard.clone(), cache, &signing)
+            let way = origins::Way { timeout: route.timeout, http2: route.http2 };
+            (way, on_route(route, guard.clone(), cache, &signing))
         })
         .collect();
     // It answers 404, after it was asked who calls.
     let nowhere = guarded(guard, signing);
     let (rules, routes) = (config.rules(), Arc::new(routes));
-    let body_timeout = config.server().body_timeout;
+    let pace = config.server().body_pace;
     let by_route = service_fn(move |request: Request<Body>| {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let found = match preflighted(&head) {
             None => rules.position(&head),
             Some(method) => {
@@ -80,17 +83,35 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
                 rules.position(&asked)
             }
         };
-        let service = found.map_or(&nowhere, |route| &routes[route]).clone();
-        service.oneshot(Request::from_parts(head, body))
+        let service = match found.map(|route| &routes[route]) {
+            Ok((way, service)) => {
+                head.extensions.insert(*way);
+                service
+            }
+            Err(_) => &nowhere,
+        };
+        service.clone().oneshot(Request::from_parts(head, body))
     });
     let stack = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(async |error| proxy::answer(error)))
-        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(SetRequestIdLayer::x_request_id(RandomId))
         .layer(PropagateRequestIdLayer::x_request_id())
         .filter(strict::check)
-        .map_request(move |request| proxy::with_timeout(request, body_timeout))
+        .map_request(move |request| proxy::with_pace(request, pace))
         .service(by_route);
     Ok(Router::new().fallback_service(stack))
+}
+
+/// Ids that differ; nothing rests on their being hard to guess, so that the kernel is not asked for each.
+#[derive(Clone)]
+struct RandomId;
+
+impl MakeRequestId for RandomId {
+    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
+        let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).ok().map(RequestId::new)
+    }
 }
 
 /// The method that a page is about to ask for, of a preflight (the Fetch Standard, "CORS-preflight request").
@@ -107,15 +128,7 @@ fn on_route(
     cache: Option<CacheLayer>,
     signing: &Stack,
 ) -> Stack {
-    let timeout = proxy::OriginTimeout(route.timeout);
-    let mut stack = boxed(
-        ServiceBuilder::new()
-            .map_request(move |mut request: Request<Body>| {
-                request.extensions_mut().insert(timeout);
-                request
-            })
-            .service(signing.clone()),
-    );
+    let mut stack = signing.clone();
     if let Some(policy) = &route.retry {
         stack = boxed(RetryLayer::new(WithoutBody(policy.clone())).layer(stack));
     }

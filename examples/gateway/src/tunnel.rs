@@ -1,13 +1,34 @@
 //! Connections that have become WebSockets: bytes go both ways until both sides have ended.
 
+use std::{sync::Arc, time::Duration};
+
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::upgrade::{self, OnUpgrade};
 use hyper_util::rt::TokioIo;
-use tokio::{io, sync::mpsc};
+use tokio::{
+    io,
+    sync::{OwnedSemaphorePermit, mpsc, watch},
+    time,
+};
+use tokio_util::io::InspectReader;
 
 /// In the extensions of requests: held by whatever is under way, and waited for at the end.
 #[derive(Clone)]
-pub(crate) struct Open(#[expect(dead_code, reason = "it is held")] pub(crate) mpsc::Sender<()>);
+pub(crate) struct Open {
+    _held: (mpsc::Sender<()>, Arc<OwnedSemaphorePermit>),
+    idle: Duration,
+}
+
+impl Open {
+    /// A WebSocket ends that was idle for so long.
+    pub(crate) fn new(
+        ended: mpsc::Sender<()>,
+        place: OwnedSemaphorePermit,
+        idle: Duration,
+    ) -> Self {
+        Self { _held: (ended, Arc::new(place)), idle }
+    }
+}
 
 /// The client's connection, of a request that opens a WebSocket.
 pub(crate) struct Tunnel {
@@ -39,11 +60,18 @@ impl Tunnel {
         let origin = upgrade::on(&mut *answer);
         answer.extensions_mut().insert(Opened);
         tokio::spawn(async move {
-            let Self { client, open: _open } = self;
-            if let Ok((client, origin)) = tokio::try_join!(client, origin) {
-                let (mut client, mut origin) = (TokioIo::new(client), TokioIo::new(origin));
-                // Where one side breaks, both connections end here.
-                drop(io::copy_bidirectional(&mut client, &mut origin).await);
+            let Self { client, open } = self;
+            let Ok((client, origin)) = tokio::try_join!(client, origin) else { return };
+            let (moves, mut moved) = watch::channel(());
+            let tell = |_: &[u8]| moves.send_replace(());
+            let mut client = InspectReader::new(TokioIo::new(client), tell);
+            let mut origin = InspectReader::new(TokioIo::new(origin), tell);
+            let idle = open.as_ref().map_or(Duration::MAX, |open| open.idle);
+            let idle = async { while time::timeout(idle, moved.changed()).await.is_ok() {} };
+            // Where one side breaks, both connections end here.
+            tokio::select! {
+                _ = io::copy_bidirectional(&mut client, &mut origin) => {}
+                () = idle => {}
             }
         });
     }

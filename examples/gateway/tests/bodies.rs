@@ -3,9 +3,12 @@
 #[allow(dead_code)]
 mod support;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use support::{Gateway, TestOrigin, config, exchange, read_until};
@@ -147,4 +150,32 @@ async fn a_body_that_is_cut_off_sends_nothing() {
         assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400"), "{rest}");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn an_origin_that_stops_reading_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let config = config(&url, "payload = \"unsigned\"") + "timeout = \"300ms\"\n";
+    let gateway = Gateway::configured(&config);
+    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    let head =
+        "PUT /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 1000000000\r\n\r\n";
+    client.write_all(head.as_bytes()).await.expect("sent");
+    let (mut reads, mut writes) = client.split();
+    let answer = async {
+        let mut answer = [0; 12];
+        reads.read_exact(&mut answer).await.expect("an answer");
+        answer
+    };
+    let body = async {
+        while writes.write_all(&[7; 64 * 1024]).await.is_ok() {}
+        std::future::pending().await
+    };
+    let answer = async {
+        tokio::select! { answer = answer => answer, () = body => [0; 12] }
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(20), answer).await.expect("in time");
+    assert_eq!(&answer, b"HTTP/1.1 504");
+    drop(listener);
 }

@@ -137,6 +137,15 @@ fn each_mistake_is_told_with_its_line_and_cure() {
             11,
             "signed host \"a b\"",
         ),
+        (
+            "signing =",
+            "http2 = true\nsign_host = \"h\"\nsigning =",
+            12,
+            "http2 needs an https:// url",
+        ),
+        ("url = \"https", "http2 = true\nurl = \"http", 9, "http2 needs an https:// url"),
+        ("[credentials]", "connections = 0\n[credentials]", 3, "connections is 0"),
+        ("[credentials]", "websocket_timeout = \"1\"\n[credentials]", 3, "is no time"),
         ("no-override", "sometimes", 12, "expected one of `always`, `no-override`, `never`"),
         (
             "body_limit",

@@ -3,38 +3,36 @@
 #[allow(dead_code)]
 mod support;
 
-use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::body::{Body, Bytes};
 use http::{HeaderMap, HeaderValue, Request, Version};
 use http_body_util::{BodyExt, StreamBody};
-use hyper::{body::Frame, client::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::body::Frame;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use support::{Gateway, TempFile, TestOrigin, config};
+use support::{Gateway, TempFile, TestOrigin, config, http2, read_until};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    task,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-const WITH_TRAILERS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
+const WITH_TRAILERS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\
+    connection: x-a\r\nx-a: 1\r\nkeep-alive: timeout=5\r\n\r\n\
     2\r\nok\r\n0\r\nx-sum: 2\r\n\r\n";
-
-/// A client's end of a connection with HTTP/2.
-async fn http2(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-) -> http2::SendRequest<Body> {
-    let (client, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
-    tokio::spawn(connection);
-    client
-}
 
 fn certificate() -> (String, String) {
     let key = KeyPair::generate().expect("a key");
@@ -75,6 +73,9 @@ async fn trailers_go_both_ways_over_http2_without_tls() {
     let answer = client.send_request(request.body(body).expect("a request")).await;
     let answer = answer.expect("an answer");
     assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2));
+    for name in ["connection", "x-a", "keep-alive", "transfer-encoding"] {
+        assert!(!answer.headers().contains_key(name), "{name}");
+    }
     let body = answer.into_body().collect().await.expect("whole");
     assert_eq!(body.trailers().expect("trailers")["x-sum"], "2");
     assert_eq!(body.to_bytes(), "ok");
@@ -98,7 +99,11 @@ async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
     let (pem, key) = (TempFile::new(&first), TempFile::new(&first_key));
     let files = format!("[server]\ntls_certificate = {:?}\ntls_key = {:?}", pem.path, key.path);
     let config = config(&format!("http://{}", origin.address), "");
-    let mut gateway = Gateway::configured(&config.replacen("[server]", &files, 1));
+    let config = TempFile::new(&config.replacen("[server]", &files, 1));
+    let mut command = support::command();
+    command.args(["--config", &config.path]).stderr(Stdio::piped());
+    let mut gateway = Gateway::spawn(&mut command);
+    let mut log = BufReader::new(gateway.stderr()).lines();
 
     let stream = tls(gateway.address, &first, "h2").await.expect("trusted");
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
@@ -110,10 +115,15 @@ async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
     let stream = tls(gateway.address, &first, "http/1.1").await.expect("trusted");
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
 
-    // A certificate without its key changes nothing; with it, it is taken.
+    // A certificate without its key is told and changes nothing; with it, it is taken.
     let (second, second_key) = certificate();
     fs::write(&pem.path, &second).expect("written");
+    let (line, mut log) = task::spawn_blocking(|| (log.next(), log)).await.expect("read");
+    let line = line.expect("a line").expect("UTF-8");
+    assert!(line.contains("the certificate stays the last one: "), "{line}");
+    assert!(!line.contains("BEGIN"), "{line}");
     assert!(tls(gateway.address, &first, "h2").await.is_some());
+    assert!(tls(gateway.address, &second, "h2").await.is_none());
     fs::write(&key.path, &second_key).expect("written");
     tokio::time::timeout(Duration::from_secs(20), async {
         while tls(gateway.address, &second, "h2").await.is_none() {}
@@ -124,4 +134,57 @@ async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
     // The connection that is open ends with the gateway.
     gateway.terminate();
     assert!(gateway.wait().success());
+    assert!(log.next().is_none(), "it is told once");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_request_over_http2_is_finished_at_the_end_and_no_other_is_taken() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let mut gateway = Gateway::configured(&config(&url, ""));
+    let mut client = http2(TcpStream::connect(gateway.address).await.expect("connected")).await;
+    let get = || Request::get("http://api.example.com/orders").body(Body::empty());
+    let answer = tokio::spawn(client.send_request(get().expect("a request")));
+    let (mut origin, _) = listener.accept().await.expect("a connection");
+    read_until(&mut origin, "\r\n\r\n").await;
+    gateway.terminate();
+    while TcpStream::connect(gateway.address).await.is_ok() {
+        task::yield_now().await;
+    }
+    let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let others = tokio::spawn(async move {
+        while let Ok((mut origin, _)) = listener.accept().await {
+            read_until(&mut origin, "\r\n\r\n").await;
+            origin.write_all(ok).await.expect("sent");
+        }
+    });
+    let refused = async { while client.send_request(get().expect("a request")).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(20), refused).await.expect("in time");
+    others.abort();
+    origin.write_all(ok).await.expect("sent");
+    let answer = answer.await.expect("no panic").expect("an answer");
+    assert_eq!(answer.into_body().collect().await.expect("whole").to_bytes(), "ok");
+    drop(client);
+    assert!(gateway.wait().success());
+}
+
+#[tokio::test]
+async fn who_finds_no_place_waits_for_one() {
+    let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let config = config(&format!("http://{}", origin.address), "");
+    let gateway = Gateway::configured(&config.replacen("[server]", "[server]\nconnections = 2", 1));
+    let ask = async || {
+        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+        let request = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
+        client.write_all(request).await.expect("sent");
+        read_until(&mut client, "\r\n\r\nok").await;
+        client
+    };
+    let (first, _second) = (ask().await, ask().await);
+    let mut third = std::pin::pin!(ask());
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut third).await;
+    assert!(early.is_err());
+    drop(first);
+    tokio::time::timeout(Duration::from_secs(20), third).await.expect("a place");
 }

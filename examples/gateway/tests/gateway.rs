@@ -5,6 +5,7 @@ mod support;
 
 use std::{net::SocketAddr, time::Duration};
 
+use axum::Router;
 use support::{Gateway, TempFile, TestOrigin, config, exchange, get};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -247,8 +248,9 @@ async fn each_failure_has_its_status() {
 
 #[tokio::test]
 async fn https_origins_are_verified() {
-    let tls = support::TlsOrigin::start().await;
-    let config = config(&format!("https://localhost:{}", tls.port), "");
+    let router = |_| Router::new().fallback(async || "over TLS");
+    let tls = support::tls::TlsOrigin::start(router, &["http/1.1"], None).await;
+    let config = config(&format!("https://{}", tls.authority), "");
     let trusting = Gateway::configured_with(&config, &[("SSL_CERT_FILE", &tls.ca_file)]);
     let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
     let answer = exchange(trusting.address, request).await;

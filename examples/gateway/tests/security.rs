@@ -5,6 +5,7 @@ mod support;
 
 use std::{net::SocketAddr, time::Duration};
 
+use futures_util::future;
 use support::{Gateway, TestOrigin};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -46,6 +47,28 @@ fn statuses(answers: &str) -> Vec<u16> {
 
 /// Name, what is sent, the answers, and a line that the origin reads; nothing where it is to read nothing.
 type Row = (&'static str, &'static str, &'static [u16], &'static str);
+
+/// Sends the rows as requests, some at a time, each of them to a gateway of its own: each is waited for until the
+/// gateway ends the connection. What the origin reads is for `check`.
+async fn each(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) {
+    future::join_all(rows.chunks(4).map(async |rows| {
+        let origin = TestOrigin::start(OK).await;
+        let gateway = gateway(origin.address);
+        for (name, text, answers, forwarded) in rows {
+            let before = origin.seen().len();
+            let answer = send(gateway.address, request(text).as_bytes()).await;
+            assert_eq!(statuses(&answer), *answers, "{name}: {answer}");
+            let seen = &origin.seen()[before..];
+            assert_eq!(seen.len(), usize::from(!forwarded.is_empty()), "{name}: {seen:?}");
+            for head in seen {
+                assert!(head.lines().any(|line| line == *forwarded), "{name}: {head}");
+                assert!(head.contains(&format!("\r\nhost: {}\r\n", origin.address)), "{head}");
+                check(name, head);
+            }
+        }
+    }))
+    .await;
+}
 
 const FRAMES: [Row; 28] = [
     ("as it should be", "content-length: 3\r\n\r\nabc", &[200], "content-length: 3"),
@@ -136,21 +159,13 @@ const FRAMES: [Row; 28] = [
 
 #[tokio::test]
 async fn a_body_ends_in_one_place() {
-    let origin = TestOrigin::start(OK).await;
-    let gateway = gateway(origin.address);
-    for (name, rest, answers, forwarded) in FRAMES {
-        // What is smuggled would be answered, or reach the origin.
-        let request = format!("POST /open HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{rest}");
-        let before = origin.seen().len();
-        let answer = send(gateway.address, request.as_bytes()).await;
-        assert_eq!(statuses(&answer), answers, "{name}: {answer}");
-        let seen = &origin.seen()[before..];
-        assert_eq!(seen.len(), usize::from(!forwarded.is_empty()), "{name}: {seen:?}");
-        for head in seen {
-            assert!(head.contains(&format!("\r\n{forwarded}\r\n")), "{name}: {head}");
-            assert!(!head.contains("transfer-encoding"), "{name}: {head}");
-        }
-    }
+    // What is smuggled would be answered, or reach the origin.
+    let request =
+        |rest: &str| format!("POST /open HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{rest}");
+    each(&FRAMES, request, |name, head| {
+        assert!(!head.contains("transfer-encoding"), "{name}: {head}");
+    })
+    .await;
 }
 
 const HEADS: [Row; 37] = [
@@ -230,19 +245,7 @@ const HEADS: [Row; 37] = [
 
 #[tokio::test]
 async fn a_head_is_read_in_one_way() {
-    let origin = TestOrigin::start(OK).await;
-    let gateway = gateway(origin.address);
-    for (name, request, answers, forwarded) in HEADS {
-        let before = origin.seen().len();
-        let answer = send(gateway.address, request.as_bytes()).await;
-        assert_eq!(statuses(&answer), answers, "{name}: {answer}");
-        let seen = &origin.seen()[before..];
-        assert_eq!(seen.len(), usize::from(!forwarded.is_empty()), "{name}: {seen:?}");
-        for head in seen {
-            assert!(head.lines().any(|line| line == forwarded), "{name}: {head}");
-            assert!(head.contains(&format!("\r\nhost: {}\r\n", origin.address)), "{name}: {head}");
-        }
-    }
+    each(&HEADS, str::to_owned, |_, _| {}).await;
 }
 
 #[tokio::test]
@@ -253,13 +256,18 @@ async fn what_follows_an_ambiguous_request_is_not_read() {
     for (framing, answers) in [
         ("content-length: 4\r\ncontent-length: 5\r\n\r\nabcd", &[400][..]),
         ("transfer-encoding: chunked\r\n\r\nx\r\n", &[400]),
+        // RFC 9112, section 6.1: it may be answered, and then the connection has to be closed.
+        ("content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", &[200]),
+        ("content-length: 4\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", &[400]),
+        ("content-length: 4\r\ntransfer-encoding: identity\r\n\r\nabcd", &[400]),
         ("transfer-encoding: xchunked\r\n\r\n0\r\n\r\n", &[400]),
     ] {
         let request = format!("POST /open HTTP/1.1\r\nhost: h\r\n{framing}{next}");
         let answer = send(gateway.address, request.as_bytes()).await;
         assert_eq!(statuses(&answer), answers, "{framing}: {answer}");
     }
-    assert!(origin.seen().is_empty(), "{:?}", origin.seen());
+    let [only] = &origin.seen()[..] else { panic!("not one: {:?}", origin.seen()) };
+    assert!(only.starts_with("POST /open HTTP/1.1"), "{only}");
 }
 
 #[tokio::test]
@@ -275,10 +283,7 @@ async fn a_head_has_its_bounds() {
         ("a long target", format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "a".repeat(65_600)), 431),
     ] {
         let answer = send(gateway.address, request.as_bytes()).await;
-        let statuses = statuses(&answer);
-        // Bytes that nobody has read may reset the connection before the answer is.
-        let is_lost = request.len() > 64 * 1024 && statuses.is_empty();
-        assert!(is_lost || statuses == [status], "{name}: {answer}");
+        assert_eq!(statuses(&answer), [status], "{name}: {answer}");
     }
     assert!(origin.seen().is_empty());
 }
@@ -287,7 +292,7 @@ async fn a_head_has_its_bounds() {
 async fn who_is_slow_is_not_waited_for() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(origin.address);
-    for (name, request, answers) in [
+    let rows = [
         ("nothing", "", &[][..]),
         ("half of a preface of HTTP/2", "PRI * HTTP/2.0\r\n", &[]),
         ("a preface and no more", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[]),
@@ -306,10 +311,12 @@ async fn who_is_slow_is_not_waited_for() {
             "POST /open HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n4",
             &[408],
         ),
-    ] {
+    ];
+    future::join_all(rows.map(async |(name, request, answers)| {
         let start = Instant::now();
         let answer = send(gateway.address, request.as_bytes()).await;
         assert_eq!(statuses(&answer), answers, "{name}: {answer}");
         assert!(start.elapsed() < NEVER / 2, "{name}");
-    }
+    }))
+    .await;
 }

@@ -179,3 +179,27 @@ async fn a_websocket_lives_on_for_the_grace_and_no_longer() {
     assert!(!matches!(end.expect("it ends"), Some(Ok(_))));
     assert!(gateway.wait().success());
 }
+
+#[tokio::test]
+async fn an_idle_websocket_ends_and_one_that_is_used_does_not() {
+    let url = format!("http://{}", origin().await);
+    let config =
+        config(&url, "").replacen("[server]", "[server]\nwebsocket_timeout = \"500ms\"", 1);
+    let gateway = Gateway::configured(&config);
+    let mut used = connect(&gateway).await.expect("opened");
+    let mut idle = connect(&gateway).await.expect("opened");
+    let ended = tokio::time::timeout(Duration::from_secs(20), idle.next());
+    let messages = async {
+        loop {
+            used.send(Message::text("still")).await.expect("sent");
+            assert_eq!(next(&mut used).await, Message::text("still"));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        ended = ended => assert!(!matches!(ended.expect("it ends"), Some(Ok(_)))),
+        () = messages => {}
+    }
+    used.send(Message::text("still")).await.expect("sent");
+    assert_eq!(next(&mut used).await, Message::text("still"));
+}

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytesize::ByteSize;
-use http::Uri;
+use http::{Uri, uri::Scheme};
 use serde::Deserialize;
 use toml::Spanned;
 use tower_sigv4::{
@@ -30,6 +30,7 @@ pub(super) struct OriginSection {
     sign_host: Option<Spanned<String>>,
     #[serde(default)]
     signing: Signing,
+    http2: Option<Spanned<bool>>,
     pub(super) payload: Option<Spanned<Payload>>,
     pub(super) checksum: Option<Spanned<Sum>>,
     pub(super) body_limit: Option<Spanned<ByteSize>>,
@@ -72,6 +73,20 @@ impl OriginSection {
         }
     }
 
+    /// Whether it may be spoken to with HTTP/2.
+    pub(super) fn http2(&self, text: &str) -> Result<bool, ConfigError> {
+        let Some(http2) = self.http2.as_ref().filter(|http2| *http2.get_ref()) else {
+            return Ok(false);
+        };
+        let uri = self.url.get_ref().parse::<Uri>().ok();
+        if self.sign_host.is_none() && uri.is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS)) {
+            return Ok(true);
+        }
+        let message = "http2 needs an https:// url and no sign_host: it is agreed on in TLS, and has one name \
+                       for the host connected to and the host signed for; leave it out";
+        Err(ConfigError::new(text, Some(http2.span()), message.to_owned()))
+    }
+
     /// Where it is told what to sign for.
     pub(super) fn service_span(&self) -> Range<usize> {
         self.service.as_ref().unwrap_or(&self.url).span()
@@ -102,7 +117,7 @@ impl OriginSection {
 
     /// What the origin, as it was built, is likely to refuse.
     pub(super) fn warnings(&self, text: &str, origin: &Origin) -> Vec<ConfigError> {
-        // As `proxy::client` builds it.
+        // As `origins::Client` is: where it may speak HTTP/2, there is one host.
         let client = HttpClient::new();
         let warning = |finding: &Finding| {
             let message = format!("warning: origin {:?}: {finding}", self.name.get_ref());

@@ -52,7 +52,9 @@ struct CorsSection {
 /// What is done on a route besides signing.
 #[derive(Clone)]
 pub(crate) struct Route {
-    /// How long the origin may take from the end of a request to the head of its answer.
+    /// Whether the origin may be spoken to with HTTP/2.
+    pub(crate) http2: bool,
+    /// How long the origin may take to go on: to take more of the request, or to begin its answer.
     pub(crate) timeout: Duration,
     pub(crate) retry: Option<RetryPolicy>,
     /// How many requests may be on their way at once.
@@ -129,12 +131,18 @@ impl RouteSection {
         format!("{:?}", (origin, path, host, methods, headers, self.strip_prefix, prefix))
     }
 
-    pub(super) fn build(&self, text: &str, origin: &str) -> Result<Route, ConfigError> {
+    pub(super) fn build(
+        &self,
+        text: &str,
+        origin: &str,
+        http2: bool,
+    ) -> Result<Route, ConfigError> {
         let timeout = self.timeout.as_ref().map(|timeout| duration(text, timeout)).transpose()?;
         let retry = |attempts: u32| RetryPolicy::new().with_attempts(attempts);
         let attempts = positive(text, "attempts", self.attempts.as_ref())?;
         let concurrency = positive(text, "concurrency", self.concurrency.as_ref())?;
         Ok(Route {
+            http2,
             timeout: timeout.unwrap_or(Self::TIMEOUT),
             retry: attempts.map(retry),
             concurrency: concurrency.map(|limit| limit as usize), // of 32 bits at least
@@ -206,7 +214,7 @@ fn page_origin(text: &str, origin: &Spanned<String>) -> Result<HeaderValue, Conf
     )
 }
 
-fn positive(
+pub(super) fn positive(
     text: &str,
     what: &str,
     number: Option<&Spanned<u32>>,

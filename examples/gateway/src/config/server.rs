@@ -5,11 +5,15 @@ use std::{
     time::Duration,
 };
 
+use bytesize::ByteSize;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{ConfigError, route::duration};
-use crate::tls::Files;
+use super::{
+    ConfigError,
+    route::{duration, positive},
+};
+use crate::{paced::Pace, tls::Files};
 
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
@@ -21,7 +25,10 @@ pub(super) struct ServerSection {
     listen: Option<SocketAddr>,
     head_timeout: Option<Spanned<String>>,
     body_timeout: Option<Spanned<String>>,
+    body_rate: Option<ByteSize>,
     grace: Option<Spanned<String>>,
+    websocket_timeout: Option<Spanned<String>>,
+    connections: Option<Spanned<u32>>,
     tls_certificate: Option<Spanned<String>>,
     tls_key: Option<Spanned<String>>,
 }
@@ -31,26 +38,41 @@ pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
     /// How long a client may take for the head of a request.
     pub(crate) head_timeout: Duration,
-    /// How long a client may take from one piece of its body to the next.
-    pub(crate) body_timeout: Duration,
+    /// How slowly a client may send a body.
+    pub(crate) body_pace: Pace,
     /// How long requests in flight may take once the gateway is told to stop.
     pub(crate) grace: Duration,
+    /// How long a WebSocket may be idle.
+    pub(crate) websocket_timeout: Duration,
+    /// How many connections of clients there may be at once.
+    pub(crate) connections: usize,
     /// Plain if there are none.
     pub(crate) tls: Option<Files>,
 }
 
 impl ServerSection {
     const PATIENCE: Duration = Duration::from_secs(30);
+    /// As Apache's `mod_reqtimeout` has it.
+    const BODY_RATE: ByteSize = ByteSize::b(500);
+    /// As API Gateway has it.
+    const WEBSOCKET_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+    const CONNECTIONS: u32 = 10_000;
 
     pub(super) fn build(&self, text: &str) -> Result<Server, ConfigError> {
-        let time = |value: &Option<Spanned<String>>| {
-            value.as_ref().map_or(Ok(Self::PATIENCE), |value| duration(text, value))
+        let time = |value: &Option<Spanned<String>>, default| {
+            value.as_ref().map_or(Ok(default), |value| duration(text, value))
         };
+        let connections = positive(text, "connections", self.connections.as_ref())?;
         Ok(Server {
             listen: self.listen.unwrap_or(DEFAULT_LISTEN),
-            head_timeout: time(&self.head_timeout)?,
-            body_timeout: time(&self.body_timeout)?,
-            grace: time(&self.grace)?,
+            head_timeout: time(&self.head_timeout, Self::PATIENCE)?,
+            body_pace: Pace {
+                timeout: time(&self.body_timeout, Self::PATIENCE)?,
+                rate: self.body_rate.unwrap_or(Self::BODY_RATE).as_u64(),
+            },
+            grace: time(&self.grace, Self::PATIENCE)?,
+            websocket_timeout: time(&self.websocket_timeout, Self::WEBSOCKET_TIMEOUT)?,
+            connections: connections.unwrap_or(Self::CONNECTIONS) as usize, // of 32 bits at least
             tls: self.tls(text)?,
         })
     }

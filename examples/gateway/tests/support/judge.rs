@@ -26,24 +26,29 @@ const CLOCK_WINDOW: Duration = Duration::from_secs(5 * 60);
 pub async fn start() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let router = Router::new().fallback(handle).with_state(address);
+    let router = router(address.to_string());
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }
 
+/// The same, for who listens by itself.
+pub fn router(authority: String) -> Router {
+    Router::new().fallback(handle).with_state(authority)
+}
+
 async fn handle(
-    State(address): State<SocketAddr>,
+    State(authority): State<String>,
     parts: Parts,
     body: Bytes,
 ) -> (StatusCode, &'static str) {
-    match verify(&parts, &body, address) {
+    match verify(&parts, &body, &authority) {
         Ok(()) => (StatusCode::OK, "AWS's signer agrees"),
         Err(why) => (StatusCode::FORBIDDEN, why),
     }
 }
 
 /// Derives the signature that the request should have had here, at this origin's own host.
-fn verify(parts: &Parts, body: &[u8], address: SocketAddr) -> Result<(), &'static str> {
+fn verify(parts: &Parts, body: &[u8], authority: &str) -> Result<(), &'static str> {
     let authorization = text(&parts.headers, header::AUTHORIZATION.as_str()).ok_or("not signed")?;
     let field = |name: &str| {
         let fields = authorization.strip_prefix("AWS4-HMAC-SHA256 ")?.split(',');
@@ -56,7 +61,8 @@ fn verify(parts: &Parts, body: &[u8], address: SocketAddr) -> Result<(), &'stati
     if now.duration_since(time).or_else(|_| time.duration_since(now)).ok() > Some(CLOCK_WINDOW) {
         return Err("expired");
     }
-    let derived = derive(parts, body, address, signed_headers, time).ok_or("not to be derived")?;
+    let derived =
+        derive(parts, body, authority, signed_headers, time).ok_or("not to be derived")?;
     let scope = field("Credential").and_then(|credential| credential.split_once('/'));
     let expected_scope = derived
         .split_once("Credential=")
@@ -72,7 +78,7 @@ fn verify(parts: &Parts, body: &[u8], address: SocketAddr) -> Result<(), &'stati
 fn derive(
     parts: &Parts,
     body: &[u8],
-    address: SocketAddr,
+    authority: &str,
     signed_headers: &str,
     time: SystemTime,
 ) -> Option<String> {
@@ -105,7 +111,7 @@ fn derive(
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let request = SignableRequest::new(
         parts.method.as_str(),
-        format!("http://{address}{target}"),
+        format!("http://{authority}{target}"),
         headers.into_iter(),
         SignableBody::Bytes(body),
     )

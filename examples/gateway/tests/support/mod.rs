@@ -2,13 +2,14 @@
 #![allow(unreachable_pub)]
 
 pub mod judge;
+pub mod tls;
 
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -17,14 +18,12 @@ use std::{
 };
 
 use aws_credential_types::Credentials;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use axum::body::Body;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
 pub const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
@@ -75,6 +74,11 @@ impl Gateway {
         let mut gateway = Self::start(&["--config", &file.path], variables);
         gateway.file = Some(file);
         gateway
+    }
+
+    /// What it logs; its standard error has to be piped.
+    pub fn stderr(&mut self) -> ChildStderr {
+        self.process.stderr.take().expect("piped")
     }
 
     /// What it has logged, once it has ended; its standard error has to be piped.
@@ -305,49 +309,6 @@ async fn answer_all(mut stream: TcpStream, answer: &str, seen: Arc<Mutex<Vec<Str
     }
 }
 
-/// An origin whose certificate is signed by an authority of its own.
-pub struct TlsOrigin {
-    pub port: u16,
-    pub ca_file: String,
-    _file: TempFile,
-}
-
-impl TlsOrigin {
-    pub async fn start() -> Self {
-        let mut ca = CertificateParams::default();
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca =
-            CertifiedIssuer::self_signed(ca, KeyPair::generate().expect("a key")).expect("a CA");
-        let key = KeyPair::generate().expect("a key");
-        let leaf = CertificateParams::new(["localhost".to_owned()]).expect("a name");
-        let leaf = leaf.signed_by(&key, &ca).expect("a certificate");
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![leaf.der().clone()], key)
-            .expect("a certificate");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n")
-                    && matches!(stream.read_buf(&mut head).await, Ok(1..))
-                {}
-                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nover TLS";
-                drop(stream.write_all(answer).await);
-                drop(stream.shutdown().await);
-            }
-        });
-        let file = TempFile::new(&ca.pem());
-        Self { port, ca_file: file.path.clone(), _file: file }
-    }
-}
-
 /// What is read up to a text, and maybe more.
 pub async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut seen = Vec::new();
@@ -358,4 +319,14 @@ pub async fn read_until(stream: &mut TcpStream, end: &str) -> String {
         seen.extend_from_slice(&buffer[..count]);
     }
     String::from_utf8_lossy(&seen).into_owned()
+}
+
+/// A client's end of a connection with HTTP/2.
+pub async fn http2(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> http2::SendRequest<Body> {
+    let (client, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    client
 }

@@ -1,0 +1,230 @@
+//! What clients may do to the gateway over HTTP/2, as frames that no library would send.
+
+#[allow(dead_code)]
+mod support;
+
+use std::{net::SocketAddr, time::Duration};
+
+use support::{Gateway, TestOrigin, config};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const NEVER: Duration = Duration::from_secs(20);
+
+// RFC 9113, section 6.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn gateway(origin: SocketAddr) -> Gateway {
+    let server = "[server]\nhead_timeout = \"500ms\"";
+    Gateway::configured(&config(&format!("http://{origin}"), "").replacen("[server]", server, 1))
+}
+
+/// A connection after the preface and empty settings.
+async fn connect(gateway: &Gateway) -> TcpStream {
+    let mut stream = TcpStream::connect(gateway.address).await.expect("connected");
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("sent");
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.expect("sent");
+    stream
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Fields as literals without indexing (RFC 7541, section 6.2.2).
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).expect("short")], text.as_bytes()].concat();
+    let field = |(name, value): &(&str, &str)| [vec![0], text(name), text(value)].concat();
+    fields.iter().flat_map(field).collect()
+}
+
+/// The kind of the next frame, its stream and what it holds; nothing once the connection has ended.
+async fn next(stream: &mut TcpStream) -> Option<(u8, u32, Vec<u8>)> {
+    let mut head = [0; 9];
+    timeout(NEVER, stream.read_exact(&mut head)).await.expect("it ends").ok()?;
+    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+    stream.read_exact(&mut payload).await.ok()?;
+    if (head[3], head[4]) == (PING, 0) {
+        drop(stream.write_all(&frame(PING, ACK, 0, &payload)).await);
+    }
+    Some((head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
+}
+
+/// The next answer's status, which has a number of its own in HPACK; none where stream or connection are reset.
+async fn answer(stream: &mut TcpStream) -> Option<u16> {
+    loop {
+        match next(stream).await? {
+            (HEADERS, _, block) => {
+                let known = [(0x88, 200), (0x8c, 400), (0x8d, 404)];
+                let status = known.into_iter().find(|(number, _)| block.first() == Some(number));
+                return Some(status.expect("one of these").1);
+            }
+            (RST_STREAM | GOAWAY, ..) => return None,
+            _ => {}
+        }
+    }
+}
+
+const METHOD: (&str, &str) = (":method", "GET");
+const SCHEME: (&str, &str) = (":scheme", "http");
+const HOST: (&str, &str) = (":authority", "api.example.com");
+const PATH: (&str, &str) = (":path", "/orders");
+
+#[tokio::test]
+async fn a_head_is_read_in_one_way() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(origin.address);
+    let with =
+        |more: &[(&'static str, &'static str)]| [&[METHOD, SCHEME, HOST, PATH], more].concat();
+    let path = |path| vec![METHOD, SCHEME, HOST, (":path", path)];
+    let host = |host| vec![METHOD, SCHEME, (":authority", host), PATH];
+    let post = |more: &[(&'static str, &'static str)]| {
+        [&[(":method", "POST"), SCHEME, HOST, PATH], more].concat()
+    };
+    for (name, fields, body, end) in [
+        ("as it should be", with(&[]), "", Some(200)),
+        ("te", with(&[("te", "trailers")]), "", Some(200)),
+        ("the same host", with(&[("host", "api.example.com")]), "", Some(200)),
+        ("a length", post(&[("content-length", "3")]), "abc", Some(200)),
+        ("another host", with(&[("host", "x")]), "", Some(400)),
+        ("two hosts", with(&[("host", "api.example.com"), ("host", "x")]), "", Some(400)),
+        ("a user", host("x@api.example.com"), "", Some(400)),
+        ("a host with a path", host("api.example.com/x"), "", None),
+        ("an empty host", host(""), "", None),
+        ("no host", vec![METHOD, SCHEME, PATH], "", Some(404)),
+        ("a backslash", path("/orders\\.."), "", Some(400)),
+        ("a zero byte", path("/orders/%00"), "", Some(400)),
+        ("up", path("/orders/../x"), "", Some(404)),
+        ("a space", path("/orders /x"), "", None),
+        ("no slash", path("orders"), "", None),
+        ("an empty path", path(""), "", None),
+        ("a second request", path("/orders HTTP/1.1\r\n\r\nGET /x"), "", None),
+        ("no path", vec![METHOD, SCHEME, HOST], "", None),
+        ("no method", vec![SCHEME, HOST, PATH], "", None),
+        ("two paths", with(&[PATH]), "", None),
+        ("an unknown one", with(&[(":x", "1")]), "", None),
+        ("one too late", with(&[("x", "1"), (":path", "/x")]), "", None),
+        ("connection", with(&[("connection", "close")]), "", None),
+        ("keep-alive", with(&[("keep-alive", "1")]), "", None),
+        ("upgrade", with(&[("upgrade", "websocket")]), "", None),
+        ("chunks", post(&[("transfer-encoding", "chunked")]), "0\r\n\r\n", None),
+        ("another te", with(&[("te", "gzip")]), "", None),
+        ("a capital", with(&[("X-a", "1")]), "", None),
+        ("a line", with(&[("x-a", "1\r\nx-b: 2")]), "", None),
+        ("a length too long", post(&[("content-length", "4")]), "abc", None),
+        ("a length too short", post(&[("content-length", "2")]), "abc", None),
+        ("a length with a sign", post(&[("content-length", "+3")]), "abc", None),
+        ("two lengths", post(&[("content-length", "3"), ("content-length", "4")]), "abc", None),
+        ("CONNECT", vec![(":method", "CONNECT"), (":authority", "a:443")], "", Some(400)),
+    ] {
+        let before = origin.seen().len();
+        let mut stream = connect(&gateway).await;
+        let flags = END_HEADERS | if body.is_empty() { END_STREAM } else { 0 };
+        stream.write_all(&frame(HEADERS, flags, 1, &block(&fields))).await.expect("sent");
+        if !body.is_empty() {
+            let body = frame(DATA, END_STREAM, 1, body.as_bytes());
+            stream.write_all(&body).await.expect("sent");
+        }
+        let got = answer(&mut stream).await;
+        let seen = &origin.seen()[before..];
+        assert_eq!(seen.len(), usize::from(end == Some(200)), "{name}: {seen:?}");
+        assert_eq!(got, end, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_slow_is_not_waited_for() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(origin.address);
+    let request = |stream| {
+        let fields = block(&[METHOD, SCHEME, HOST, PATH]);
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields)
+    };
+    let half = |stream| frame(HEADERS, END_STREAM, stream, &block(&[METHOD]));
+    for (name, frames) in [
+        ("nothing", vec![]),
+        ("half of a head", half(1)),
+        ("no second request", request(1)),
+        ("half of a second head", [request(1), half(3)].concat()),
+    ] {
+        let mut stream = connect(&gateway).await;
+        stream.write_all(&frames).await.expect(name);
+        while let Some((kind, ..)) = next(&mut stream).await {
+            assert_ne!(kind, RST_STREAM, "{name}");
+        }
+    }
+    assert_eq!(origin.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_not_read() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(origin.address);
+    let mut stream = connect(&gateway).await;
+    let head = frame(HEADERS, END_STREAM, 1, &block(&[METHOD, SCHEME, HOST, PATH]));
+    stream.write_all(&head).await.expect("sent");
+    let more = frame(CONTINUATION, 0, 1, &block(&[("x-a", "1")]).repeat(2000));
+    let end = frame(CONTINUATION, END_HEADERS, 1, &block(&[("x-a", "1")]));
+    let frames = [more.repeat(300), end].concat();
+    drop(stream.write_all(&frames).await); // it may be cut off before it is sent
+    assert_eq!(answer(&mut stream).await, None);
+    assert!(origin.seen().is_empty());
+}
+
+#[tokio::test]
+async fn more_streams_than_a_connection_may_have_are_refused() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(origin.address);
+    let mut stream = connect(&gateway).await;
+    let fields = block(&[(":method", "POST"), SCHEME, HOST, PATH]);
+    for number in 0..300 {
+        // Its body never comes.
+        let head = frame(HEADERS, END_HEADERS, 2 * number + 1, &fields);
+        stream.write_all(&head).await.expect("sent");
+    }
+    for number in 200..300 {
+        let refused = loop {
+            let (kind, stream, error) = next(&mut stream).await.expect("a frame");
+            if kind == RST_STREAM {
+                break (stream, error);
+            }
+        };
+        assert_eq!(refused, (2 * number + 1, vec![0, 0, 0, 7])); // REFUSED_STREAM
+    }
+}
+
+#[tokio::test]
+async fn who_opens_streams_to_reset_them_is_cut_off() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = gateway(origin.address);
+    let mut stream = connect(&gateway).await;
+    let fields = block(&[METHOD, SCHEME, HOST, PATH]);
+    let pair = |number: u32| {
+        let head = frame(HEADERS, END_HEADERS | END_STREAM, number, &fields);
+        [head, frame(RST_STREAM, 0, number, &[0, 0, 0, 8])].concat()
+    };
+    let frames: Vec<u8> = (0..5000).flat_map(|number| pair(2 * number + 1)).collect();
+    drop(stream.write_all(&frames).await); // it may be cut off before it is sent
+    let mut last = None;
+    while let Some((kind, _, payload)) = next(&mut stream).await {
+        if kind == GOAWAY {
+            last = Some(payload[4..8].to_vec());
+        }
+    }
+    assert!(matches!(last.as_deref(), None | Some([0, 0, 0, 11])), "{last:?}"); // ENHANCE_YOUR_CALM
+    assert!(origin.seen().len() < 1000, "{}", origin.seen().len());
+}

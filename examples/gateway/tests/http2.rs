@@ -1,0 +1,217 @@
+//! HTTP/2 to the origins.
+
+#[allow(dead_code)]
+mod support;
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Request,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use futures_util::{StreamExt, future, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{body::Frame, client::conn::http2::SendRequest};
+use support::{
+    Gateway, config, exchange, http2, judge,
+    tls::{End, TlsOrigin},
+};
+use tokio::net::TcpStream;
+
+const BOTH: &[&str] = &["h2", "http/1.1"];
+const STREAMED: &str = "http2 = true\npayload = \"unsigned\"";
+
+/// A gateway before such an origin.
+fn gateway(origin: &TlsOrigin, more: &str) -> Gateway {
+    let config = config(&format!("https://{}", origin.authority), more)
+        .replace("\"AKID\"", &format!("{:?}", support::ACCESS_KEY_ID))
+        .replace("\"secret\"", &format!("{:?}", support::SECRET_ACCESS_KEY))
+        .replace("eu-west-1", support::REGION)
+        + "timeout = \"1s\"\nattempts = 3\n";
+    Gateway::configured_with(&config, &[("SSL_CERT_FILE", &origin.ca_file)])
+}
+
+async fn client(gateway: &Gateway) -> SendRequest<Body> {
+    http2(TcpStream::connect(gateway.address).await.expect("connected")).await
+}
+
+fn get(path: &str) -> Request {
+    let request = Request::get(format!("http://api.example.com/orders{path}"));
+    request.body(Body::empty()).expect("a request")
+}
+
+/// Says what it was asked by.
+async fn tell(request: Request, next: Next) -> Response {
+    let (version, headers) = (request.version(), request.headers());
+    let told = format!("{version:?} host={}", headers.contains_key(header::HOST));
+    let mut response = next.run(request).await;
+    response.headers_mut().insert("x-told", told.parse().expect("a value"));
+    response
+}
+
+#[tokio::test]
+async fn signatures_hold_whichever_version_is_agreed_on() {
+    let upgrade = "connection: upgrade, close\r\nupgrade: websocket\r\n\
+        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let close = "connection: close\r\n\r\n";
+    let post = "connection: close\r\ncontent-length: 3\r\n\r\nabc";
+    let (first, second) = ("HTTP/1.1 host=true", "HTTP/2.0 host=false");
+    for (alpn, more, method, rest, told) in [
+        (BOTH, "http2 = true", "GET", close, second),
+        (BOTH, "http2 = true", "POST", post, second),
+        (BOTH, "http2 = true", "GET", upgrade, first),
+        (BOTH, "http2 = false", "GET", close, first),
+        (BOTH, "", "POST", post, first),
+        (&BOTH[1..], "http2 = true", "GET", close, first),
+        (&BOTH[1..], "http2 = true", "POST", post, first),
+        (&[], "http2 = true", "GET", close, first),
+    ] {
+        let router = |authority| judge::router(authority).layer(middleware::from_fn(tell));
+        let origin = TlsOrigin::start(router, alpn, None).await;
+        let gateway = gateway(&origin, more);
+        let request =
+            format!("{method} /orders/a%2fb?b=2&a=1 HTTP/1.1\r\nhost: api.example.com\r\n{rest}");
+        let answer = exchange(gateway.address, &request).await;
+        let row = format!("{alpn:?} {more} {method} {rest}");
+        assert_eq!((answer.status, &*answer.body), (200, "AWS's signer agrees"), "{row}");
+        assert_eq!(answer.header("x-told"), Some(told), "{row}");
+    }
+}
+
+/// Answers with what it got.
+async fn echo(request: Request) -> Response {
+    let te = request.headers().get(header::TE).cloned();
+    let mut response = Response::new(request.into_body());
+    response.headers_mut().extend(te.map(|te| (HeaderName::from_static("x-te"), te)));
+    response
+}
+
+/// As gRPC has it: what went wrong stands in the trailers, of which each side sends its own.
+#[tokio::test]
+async fn trailers_go_both_ways() {
+    let origin = TlsOrigin::start(|_| Router::new().fallback(echo), &["h2"], None).await;
+    let gateway = gateway(&origin, STREAMED);
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let frames = [Frame::data(Bytes::from("abc")), Frame::trailers(trailers)];
+    let body = StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>)));
+    let mut request = get("/unary").map(|_| Body::new(body));
+    *request.method_mut() = http::Method::POST;
+    request.headers_mut().insert("te", HeaderValue::from_static("trailers"));
+    request.headers_mut().insert("trailer", HeaderValue::from_static("grpc-status"));
+    let answer = client(&gateway).await.send_request(request).await.expect("an answer");
+    assert_eq!((answer.status(), answer.version()), (StatusCode::OK, Version::HTTP_2));
+    assert_eq!(answer.headers()["x-te"], "trailers");
+    let body = answer.into_body().collect().await.expect("whole");
+    assert_eq!(body.trailers().expect("trailers")["grpc-status"], "0");
+    assert_eq!(body.to_bytes(), "abc");
+}
+
+/// The client that does not read is felt where it sends: nothing between holds the whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_side_sends_more_than_the_other_takes() {
+    const PIECE: usize = 64 * 1024;
+    const PIECES: usize = 1024;
+    let origin = TlsOrigin::start(|_| Router::new().fallback(echo), &["h2"], None).await;
+    let gateway = gateway(&origin, STREAMED);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = sent.clone();
+    let pieces = stream::repeat(Bytes::from(vec![7; PIECE])).take(PIECES).map(move |piece| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Ok::<_, Infallible>(piece)
+    });
+    let mut request = get("/").map(|_| Body::from_stream(pieces));
+    *request.method_mut() = http::Method::POST;
+    let mut client = client(&gateway).await;
+    let answer = client.send_request(request).await.expect("an answer");
+    let mut before = usize::MAX;
+    while before != sent.load(Ordering::SeqCst) {
+        before = sent.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert!(before < PIECES / 2, "{before} of {PIECES}");
+    let mut body = answer.into_body();
+    let mut got = 0;
+    while let Some(frame) = body.frame().await {
+        got += frame.expect("sound").data_ref().map_or(0, Bytes::len);
+    }
+    assert_eq!(got, PIECES * PIECE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_restarts_loses_no_request() {
+    for how in [End::Graceful, End::Abrupt] {
+        let router = |_| Router::new().fallback(async || "ok");
+        let origin = TlsOrigin::start(router, &["h2"], None).await;
+        let gateway = gateway(&origin, "http2 = true");
+        let client = client(&gateway).await;
+        for round in 0..20 {
+            let requests = (0..10).map(|_| {
+                let mut client = client.clone();
+                async move { client.send_request(get("/")).await.expect("an answer").status() }
+            });
+            if round % 5 == 2 {
+                origin.end_connections(how);
+            }
+            let statuses = future::join_all(requests).await;
+            assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+        }
+        let connections = origin.connections();
+        assert!((2..100).contains(&connections), "{connections}");
+    }
+}
+
+/// All requests go by one connection, and some may have to wait for others there.
+#[tokio::test]
+async fn an_origin_without_a_stream_to_spare_is_waited_for_as_long_as_any() {
+    let hang = async |request: Request| match request.uri().path() {
+        "/hang" => std::future::pending().await,
+        _ => "ok".into_response(),
+    };
+    let origin = TlsOrigin::start(|_| Router::new().fallback(hang), &["h2"], Some(1)).await;
+    let gateway = gateway(&origin, "http2 = true");
+    let client = client(&gateway).await;
+    // Until the origin has said how many it takes, it may be sent more, and refuses them.
+    assert_eq!(client.clone().send_request(get("/")).await.expect("an answer").status(), 200);
+    let paths = ["/hang", "/hang", "/hang"];
+    let answers = paths.map(|path| {
+        let mut client = client.clone();
+        async move {
+            let mut request = get(path).map(|_| Body::from("abc"));
+            *request.method_mut() = http::Method::POST;
+            client.send_request(request).await.expect("an answer").status().as_u16()
+        }
+    });
+    let answers = tokio::time::timeout(Duration::from_secs(20), future::join_all(answers)).await;
+    assert_eq!(answers.expect("in time"), [504; 3]);
+    // What was given up leaves its stream to the next.
+    let status = client.clone().send_request(get("/")).await.expect("an answer").status();
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
+    let refuse = async || (StatusCode::PAYLOAD_TOO_LARGE, "much");
+    let origin = TlsOrigin::start(|_| Router::new().fallback(refuse), &["h2"], None).await;
+    let gateway = gateway(&origin, STREAMED);
+    let client = client(&gateway).await;
+    for _ in 0..20 {
+        let pieces = stream::repeat(Ok::<_, Infallible>(Bytes::from(vec![7; 64 * 1024])));
+        let mut request = get("/").map(|_| Body::from_stream(pieces.take(1024)));
+        *request.method_mut() = http::Method::POST;
+        let answer = client.clone().send_request(request).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(answer.into_body().collect().await.expect("whole").to_bytes(), "much");
+    }
+}

@@ -1,0 +1,113 @@
+//! Origins behind TLS, with HTTP/2 for who asks for it.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::{net::TcpListener, sync::broadcast};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
+};
+
+use super::TempFile;
+
+/// An origin whose certificate is signed by an authority of its own.
+pub struct TlsOrigin {
+    /// As in its URL.
+    pub authority: String,
+    pub ca_file: String,
+    connections: Arc<AtomicUsize>,
+    end: broadcast::Sender<End>,
+    _file: TempFile,
+}
+
+/// How all connections end; new ones are accepted all the while.
+#[derive(Clone, Copy, PartialEq)]
+pub enum End {
+    /// After what is in flight, with a `GOAWAY` on HTTP/2.
+    Graceful,
+    Abrupt,
+}
+
+impl TlsOrigin {
+    /// The router is made for the authority, which is known by then.
+    pub async fn start(
+        router: impl FnOnce(String) -> Router,
+        alpn: &[&str],
+        streams: Option<u32>,
+    ) -> Self {
+        let (acceptor, ca) = acceptor(alpn);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let file = TempFile::new(&ca);
+        let origin = Self {
+            authority: format!("localhost:{port}"),
+            ca_file: file.path.clone(),
+            connections: Arc::default(),
+            end: broadcast::Sender::new(1),
+            _file: file,
+        };
+        let service = TowerToHyperService::new(router(origin.authority.clone()));
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http2().max_concurrent_streams(streams);
+        let (connections, end) = (origin.connections.clone(), origin.end.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::SeqCst);
+                let (acceptor, http, service) = (acceptor.clone(), http.clone(), service.clone());
+                let mut end = end.subscribe();
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let connection = http.serve_connection(TokioIo::new(stream), service);
+                    let mut connection = pin!(connection);
+                    tokio::select! {
+                        _ = connection.as_mut() => return,
+                        how = end.recv() => if how != Ok(End::Graceful) { return },
+                    }
+                    connection.as_mut().graceful_shutdown();
+                    drop(connection.await);
+                });
+            }
+        });
+        origin
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub fn end_connections(&self, how: End) {
+        drop(self.end.send(how));
+    }
+}
+
+/// With a certificate for `localhost`, and its authority's as PEM.
+fn acceptor(alpn: &[&str]) -> (TlsAcceptor, String) {
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().expect("a key")).expect("a CA");
+    let key = KeyPair::generate().expect("a key");
+    let leaf = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let leaf = leaf.signed_by(&key, &ca).expect("a certificate");
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .expect("a certificate");
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    (TlsAcceptor::from(Arc::new(config)), ca.pem())
+}
