@@ -140,6 +140,23 @@ async fn requests_at_once_ask_the_provider_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn readiness_asks_the_provider_once_and_tells_the_expiry() {
+    let mut fixture = Fixture::new(Some(3600));
+    fixture.provider.clock = Clock::system();
+    let cache = CredentialsCache::new(fixture.provider.clone());
+    fixture.set_down(true);
+    assert!(cache.ready().await.is_err());
+    assert_eq!((cache.expiry(), fixture.asked()), (None, 1));
+    fixture.set_down(false);
+    cache.ready().await.expect("at hand");
+    cache.ready().await.expect("at hand");
+    let expiry = fixture.provider.expiries.lock().unwrap()[0];
+    assert_eq!((cache.expiry(), fixture.asked()), (Some(expiry), 2));
+    cache.invalidate();
+    assert_eq!(cache.expiry(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_request_hands_its_flight_to_a_waiter() {
     let fixture = Fixture::new(None);
     let first = tokio::spawn(fixture.request());

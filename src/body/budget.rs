@@ -33,7 +33,7 @@ use crate::error::{Error, ErrorKind};
 /// use tower_sigv4::body::BodyBudget;
 ///
 /// let budget = BodyBudget::new(256 * 1024 * 1024).with_timeout(Duration::from_secs(2));
-/// assert_eq!(budget.available(), 256 * 1024 * 1024);
+/// assert_eq!(budget.available(), budget.total());
 /// ```
 #[derive(Clone)]
 #[must_use]
@@ -71,8 +71,9 @@ impl BodyBudget {
         self.room.available_permits() as u64 * Self::UNIT
     }
 
-    /// All of it, in bytes.
-    pub(crate) fn total(&self) -> u64 {
+    /// How many bytes it has, free or not: what it was given, in whole KiB.
+    #[must_use]
+    pub fn total(&self) -> u64 {
         u64::from(self.permits) * Self::UNIT
     }
 

@@ -115,6 +115,41 @@ impl CredentialsCache {
         self.shared.current.store(None);
     }
 
+    /// When the credentials at hand expire; `None` if they do not, or there are none at hand.
+    ///
+    /// For metrics, say. It asks no provider: [`ready`](CredentialsCache::ready) does.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tower_sigv4::credentials::{Credentials, CredentialsCache};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), tower_sigv4::Error> {
+    /// let expiry = SystemTime::now() + Duration::from_secs(3600);
+    /// let cache = CredentialsCache::new(Credentials::new("AKID", "secret", None, Some(expiry), "docs"));
+    /// assert_eq!(cache.expiry(), None);
+    /// cache.ready().await?;
+    /// assert_eq!(cache.expiry(), Some(expiry));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn expiry(&self) -> Option<SystemTime> {
+        self.shared.current.load().as_ref().and_then(|entry| entry.expires_at)
+    }
+
+    /// Ends once there are valid credentials at hand, by the machine's clock: for a readiness probe, or before
+    /// the first request.
+    ///
+    /// It asks the provider where a request would.
+    ///
+    /// # Errors
+    ///
+    /// As a request would meet it, if the provider fails or does not answer in time.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.clone().load(Clock::system()).await.map(drop)
+    }
+
     /// Forgets credentials that an origin calls expired, unless others are at hand by now.
     ///
     /// False if they came from the provider just now: to ask again would give the same.
