@@ -1,5 +1,6 @@
 //! The configuration file.
 
+mod admin;
 mod bodies;
 mod cache;
 mod origin;
@@ -7,7 +8,7 @@ mod route;
 mod server;
 mod verify;
 
-use std::{collections::BTreeMap, error::Error, fmt, ops::Range};
+use std::{collections::BTreeMap, error::Error, fmt, ops::Range, sync::Arc};
 
 use aws_credential_types::Credentials;
 use http::HeaderName;
@@ -20,7 +21,14 @@ use tower_sigv4::{
     sigv4::Identity,
 };
 
+pub(crate) use self::{
+    admin::Admin,
+    route::Route,
+    server::{DEFAULT_LISTEN, Server},
+    verify::Guard,
+};
 use self::{
+    admin::AdminSection,
     bodies::{Bodies, BodiesSection},
     cache::CacheSection,
     origin::OriginSection,
@@ -28,15 +36,17 @@ use self::{
     server::ServerSection,
     verify::VerifySection,
 };
-pub(crate) use self::{
-    route::Route,
-    server::{DEFAULT_LISTEN, Server},
-    verify::Guard,
-};
+use crate::admin::{Metrics, Named};
 
 /// A configuration that was read and found to be sound.
 pub(crate) struct Config {
     server: Server,
+    admin: Option<Admin>,
+    metrics: Arc<Metrics>,
+    /// Where requests are sent.
+    names: Vec<Named>,
+    /// Whether any are signed.
+    signs: bool,
     credentials: CredentialsCache,
     rules: OriginRules,
     verify: Option<Guard>,
@@ -66,7 +76,10 @@ impl Config {
                 return Err(ConfigError::new(text, Some(origin.name.span()), message));
             }
         }
+        let metrics = Metrics::new(bodies.budget.clone(), credentials.clone());
+        let metrics = metrics.map_err(|error| ConfigError::new(text, None, error.to_string()))?;
         let (mut rules, mut routes) = (OriginRules::new(), Vec::new());
+        let (mut names, mut signs) = (BTreeMap::new(), false);
         for route in &file.route {
             let section = file.origin_of(route).ok_or_else(|| {
                 let known: Vec<_> = origins.keys().collect();
@@ -77,7 +90,10 @@ impl Config {
             let origin = section.build(text, &bodies, Some(route))?;
             rules = rules.add_rule(route.rule(text)?, origin);
             let http2 = section.http2(text)?;
-            routes.push(route.build(text, section.url.get_ref(), http2)?);
+            let meter = metrics.meter(&route.label(), section.name.get_ref(), route.cache);
+            routes.push(route.build(text, section.url.get_ref(), http2, meter)?);
+            names.extend(section.named().map(|named| (section.name.get_ref(), named)));
+            signs |= section.signs();
         }
         if file.route.is_empty() {
             let message = "no [[route]] leads anywhere; add one with path and origin".to_owned();
@@ -85,6 +101,10 @@ impl Config {
         }
         Ok(Self {
             server: file.server.build(text)?,
+            admin: file.admin.as_ref().map(|admin| admin.build(text)).transpose()?,
+            metrics: Arc::new(metrics),
+            names: names.into_values().collect(),
+            signs,
             credentials,
             verify: file.guard(text, &rules, &bodies)?,
             budget: bodies.budget,
@@ -98,6 +118,25 @@ impl Config {
 
     pub(crate) fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// The admin port, if there is to be one.
+    pub(crate) fn admin(&self) -> Option<&Admin> {
+        self.admin.as_ref()
+    }
+
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
+    }
+
+    /// Where requests are sent.
+    pub(crate) fn names(&self) -> &[Named] {
+        &self.names
+    }
+
+    /// Whether any are signed.
+    pub(crate) fn signs(&self) -> bool {
+        self.signs
     }
 
     pub(crate) fn credentials(&self) -> CredentialsCache {
@@ -193,6 +232,7 @@ impl Error for ConfigError {}
 struct File {
     #[serde(default)]
     server: ServerSection,
+    admin: Option<AdminSection>,
     #[serde(default)]
     credentials: CredentialsSection,
     #[serde(default)]

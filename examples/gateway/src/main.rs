@@ -5,6 +5,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+mod admin;
 mod cache;
 mod cli;
 mod config;
@@ -90,9 +91,12 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let config = load(&file)?;
             let router = stack::router(&config)?;
             let (server, address) = bind(listen.unwrap_or(config.server().listen)).await?;
+            if let Some(address) = admin::start(&config, server.stopping()).await? {
+                println!("admin http://{address} answers /healthz, /readyz and /metrics");
+            }
             let scheme = if config.server().tls.is_some() { "https" } else { "http" };
             println!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it");
-            serve(server, router, config.server()).await?;
+            serve(server, router, &config).await?;
         }
         Command::Demo { listen } => {
             let (server, address) = bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
@@ -101,7 +105,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
             let router = stack::router(&config)?;
             println!("{}", demo::welcome(origin, address));
-            serve(server, router, config.server()).await?;
+            serve(server, router, &config).await?;
         }
     }
     Ok(())

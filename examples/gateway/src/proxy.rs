@@ -99,7 +99,7 @@ pub(crate) fn answer(error: BoxError) -> Response {
     message(status, &told)
 }
 
-fn message(status: StatusCode, text: &str) -> Response {
+pub(crate) fn message(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "message": text }))).into_response()
 }
 

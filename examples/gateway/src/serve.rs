@@ -19,6 +19,7 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
+use prometheus::IntGauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -30,7 +31,14 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceBuilder;
 use tower_sigv4::origin::Peer;
 
-use crate::{BoxError, config, linger::Lingering, tls, tunnel::Open};
+use crate::{
+    BoxError,
+    admin::Counted,
+    config::{self, Config},
+    linger::Lingering,
+    tls,
+    tunnel::Open,
+};
 
 /// What a head may measure; what is longer is answered 431.
 const LONGEST_HEAD: usize = 64 * 1024;
@@ -38,11 +46,21 @@ const LONGEST_HEAD: usize = 64 * 1024;
 const PING: Duration = Duration::from_secs(30);
 /// How long to wait where no connection can be accepted, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How many connections there may be beside those of clients.
+const ASIDE: usize = 64;
 
 /// Where clients arrive, and what ends that.
 pub(crate) struct Server {
     listener: TcpListener,
     signals: Signals,
+    /// True from the first signal on, while clients may still come.
+    stopping: watch::Sender<bool>,
+}
+
+impl Server {
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
 }
 
 /// Listens; signals are caught from now on, so that none is lost once the address is told.
@@ -51,48 +69,37 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<(Server, SocketAddr), Bo
         |error| format!("cannot listen on {address}: {error}; choose another with --listen");
     let listener = TcpListener::bind(address).await.map_err(error)?;
     let address = listener.local_addr()?;
-    Ok((Server { listener, signals: Signals::new()? }, address))
+    let stopping = watch::Sender::new(false);
+    Ok((Server { listener, signals: Signals::new()?, stopping }, address))
 }
 
 /// Serves until told to stop. Requests in flight are finished then, and WebSockets, for as long as the grace
 /// and until told once more.
-pub(crate) async fn serve(
-    server: Server,
-    router: Router,
-    settings: &config::Server,
-) -> Result<(), BoxError> {
-    let Server { listener, mut signals } = server;
+pub(crate) async fn serve(server: Server, router: Router, config: &Config) -> Result<(), BoxError> {
+    let Server { listener, mut signals, stopping } = server;
+    let settings = config.server();
     let (open, mut ended) = mpsc::channel(1);
     let (stop, stopped) = watch::channel(false);
-    let places = Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS)));
     let front = Front {
         router,
         http: http(settings),
         tls: settings.tls.clone().map(tls::acceptor).transpose()?,
         head_timeout: settings.head_timeout,
         stopped,
+        count: Some(config.metrics().connections().clone()),
     };
-    loop {
-        // Who finds no place waits in the system's queue, where it costs nothing.
-        let arrived = async {
-            let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-            Ok((listener.accept().await?, place))
-        };
-        let arrived = tokio::select! {
-            arrived = arrived => arrived,
-            () = signals.stop() => break,
-        };
-        match arrived {
-            Ok(((stream, client), place)) => {
-                let open = Open::new(open.clone(), place, settings.websocket_timeout);
-                tokio::spawn(front.clone().accept(stream, client, open));
-            }
-            Err(error) if is_the_clients(&error) => {}
-            Err(error) => {
-                eprintln!("sigv4-gateway: cannot accept a connection: {error}");
-                time::sleep(ACCEPT_PAUSE).await;
-            }
+    // Whoever sends requests here has to notice first that they are to go elsewhere.
+    let told = async {
+        signals.stop().await;
+        stopping.send_replace(true);
+        tokio::select! {
+            () = time::sleep(settings.drain_delay) => {}
+            () = signals.stop() => {}
         }
+    };
+    tokio::select! {
+        () = front.accept_all(&listener, &open, settings, settings.connections) => {}
+        () = told => {}
     }
     drop((listener, open));
     stop.send_replace(true);
@@ -103,6 +110,15 @@ pub(crate) async fn serve(
         () = signals.stop() => eprintln!("sigv4-gateway: requests were cut off"),
     }
     Ok(())
+}
+
+/// Serves beside, without TLS and with the front's time-outs, until the process ends.
+pub(crate) async fn aside(listener: TcpListener, router: Router, settings: config::Server) {
+    let (open, _ended) = mpsc::channel(1);
+    let (_stop, stopped) = watch::channel(false);
+    let (http, head_timeout) = (http(&settings), settings.head_timeout);
+    let front = Front { router, http, tls: None, head_timeout, stopped, count: None };
+    front.accept_all(&listener, &open, &settings, ASIDE).await;
 }
 
 /// HTTP/1.1, and HTTP/2 for who begins with it.
@@ -127,9 +143,41 @@ struct Front {
     tls: Option<TlsAcceptor>,
     head_timeout: Duration,
     stopped: watch::Receiver<bool>,
+    /// How many connections there are.
+    count: Option<IntGauge>,
 }
 
 impl Front {
+    /// Accepts connections without end, as many as there are places.
+    async fn accept_all(
+        &self,
+        listener: &TcpListener,
+        open: &mpsc::Sender<()>,
+        settings: &config::Server,
+        places: usize,
+    ) {
+        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        loop {
+            // Who finds no place waits in the system's queue, where it costs nothing.
+            let arrived = async {
+                let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+                io::Result::Ok((listener.accept().await?, place))
+            };
+            match arrived.await {
+                Ok(((stream, client), place)) => {
+                    let place = (place, self.count.clone().map(Counted::new));
+                    let open = Open::new(open.clone(), place, settings.websocket_timeout);
+                    tokio::spawn(self.clone().accept(stream, client, open));
+                }
+                Err(error) if is_the_clients(&error) => {}
+                Err(error) => {
+                    eprintln!("sigv4-gateway: cannot accept a connection: {error}");
+                    time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
     async fn accept(self, stream: TcpStream, client: SocketAddr, open: Open) {
         drop(stream.set_nodelay(true));
         let stream = Lingering::new(stream, open.clone());

@@ -23,6 +23,7 @@ use axum::{Router, body::Body, error_handling::HandleErrorLayer, response::Respo
 use governor::{RateLimiter, clock::Clock};
 use http::{HeaderValue, Method, Request, header};
 use http_body::Body as _;
+use tokio::time::Instant;
 use tower::{
     Layer, ServiceBuilder, ServiceExt,
     retry::{Policy, RetryLayer},
@@ -34,12 +35,13 @@ use tower_http::request_id::{
 };
 use tower_sigv4::{
     SigningLayer,
-    body::{ResponseBody, VerifiedBody},
+    body::{ResponseBody, SignedBody, VerifiedBody},
     retry::RetryPolicy,
 };
 
 use crate::{
     BoxError,
+    admin::Meter,
     cache::CacheLayer,
     config::{Config, Guard, Route},
     origins, proxy, strict,
@@ -51,13 +53,30 @@ pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
 pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
     let client = Arc::new(origins::Client::new()?);
     let signing = ServiceBuilder::new()
-        .map_response(proxy::for_client)
+        .map_response(|mut response| {
+            Meter::signed(&mut response);
+            proxy::for_client(response)
+        })
         .layer(
             SigningLayer::new(config.credentials(), config.rules())
                 .with_body_budget(config.budget())
-                .with_diagnosis(true),
+                .with_diagnosis(true)
+                .with_report(true),
         )
-        .service_fn(move |request| client.clone().send(request));
+        .service_fn(move |request: Request<SignedBody<Body>>| {
+            let meter: Option<Arc<Meter>> = request.extensions().get().cloned();
+            let (begun, answer) = (Instant::now(), client.clone().send(request));
+            async move {
+                let mut answer = answer.await;
+                if let Some(meter) = meter {
+                    meter.origin(begun.elapsed());
+                    if let Ok(answer) = &mut answer {
+                        answer.extensions_mut().insert(meter);
+                    }
+                }
+                answer
+            }
+        });
     let signing = BoxCloneSyncService::new(signing);
     let guard = config.guard();
     let cache = config.cache();
@@ -66,11 +85,12 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
         .map(|route| {
             let cache = route.cache.as_ref().map(|description| cache.layer(description));
             let way = origins::Way { timeout: route.timeout, http2: route.http2 };
-            (way, on_route(route, guard.clone(), cache, &signing))
+            (way, route.meter.clone(), on_route(route, guard.clone(), cache, &signing))
         })
         .collect();
     // It answers 404, after it was asked who calls.
     let nowhere = guarded(guard, signing);
+    let unrouted = Arc::new(config.metrics().meter("none", "none", false));
     let (rules, routes) = (config.rules(), Arc::new(routes));
     let pace = config.server().body_pace;
     let by_route = service_fn(move |request: Request<Body>| {
@@ -83,14 +103,21 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
                 rules.position(&asked)
             }
         };
-        let service = match found.map(|route| &routes[route]) {
-            Ok((way, service)) => {
+        let (meter, service) = match found.map(|route| &routes[route]) {
+            Ok((way, meter, service)) => {
                 head.extensions.insert(*way);
-                service
+                head.extensions.insert(meter.clone());
+                (meter, service)
             }
-            Err(_) => &nowhere,
+            Err(_) => (&unrouted, &nowhere),
         };
-        service.clone().oneshot(Request::from_parts(head, body))
+        let running = meter.clone().begin(&head.method);
+        let answer = service.clone().oneshot(Request::from_parts(head, body));
+        async move {
+            let answer = answer.await.unwrap_or_else(proxy::answer);
+            running.answered(&answer);
+            Ok::<_, BoxError>(answer)
+        }
     });
     let stack = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(async |error| proxy::answer(error)))

@@ -12,20 +12,21 @@ use tokio::{
 };
 use tokio_util::io::InspectReader;
 
+use crate::admin::Counted;
+
+/// A place among the clients' connections, which are counted.
+pub(crate) type Place = (OwnedSemaphorePermit, Option<Counted>);
+
 /// In the extensions of requests: held by whatever is under way, and waited for at the end.
 #[derive(Clone)]
 pub(crate) struct Open {
-    _held: (mpsc::Sender<()>, Arc<OwnedSemaphorePermit>),
+    _held: (mpsc::Sender<()>, Arc<Place>),
     idle: Duration,
 }
 
 impl Open {
     /// A WebSocket ends that was idle for so long.
-    pub(crate) fn new(
-        ended: mpsc::Sender<()>,
-        place: OwnedSemaphorePermit,
-        idle: Duration,
-    ) -> Self {
+    pub(crate) fn new(ended: mpsc::Sender<()>, place: Place, idle: Duration) -> Self {
         Self { _held: (ended, Arc::new(place)), idle }
     }
 }

@@ -73,13 +73,11 @@ impl Shared {
     }
 
     /// Forgets the answers of all routes to this URL, given as the client's `host` and its path and query.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the admin port"))]
     pub(crate) async fn purge(&self, host: &str, path_and_query: &str) {
         self.remove(Key::new(host, path_and_query)).await;
     }
 
     /// Forgets all answers.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the admin port"))]
     pub(crate) async fn clear(&self) {
         self.flights.all_changed();
         self.store.clear().await;

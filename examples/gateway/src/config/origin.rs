@@ -19,6 +19,7 @@ use super::{
     located,
     route::RouteSection,
 };
+use crate::admin::Named;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +50,21 @@ enum Signing {
 impl OriginSection {
     pub(super) fn signs_always(&self) -> bool {
         self.signing == Signing::Always
+    }
+
+    pub(super) fn signs(&self) -> bool {
+        self.signing != Signing::Never
+    }
+
+    /// Where its requests are sent.
+    pub(super) fn named(&self) -> Option<Named> {
+        let url: Uri = self.url.get_ref().parse().ok()?;
+        let port = if url.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+        Some(Named {
+            origin: self.name.get_ref().clone(),
+            host: url.host()?.trim_matches(['[', ']']).to_owned(),
+            port: url.port_u16().unwrap_or(port),
+        })
     }
 
     /// What the section says of it, or else the host.

@@ -1,6 +1,6 @@
 //! Which requests go where, and what is done with them besides: the sections `[[route]]`.
 
-use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use bytesize::ByteSize;
 use governor::Quota;
@@ -11,6 +11,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_sigv4::{origin::Rule, retry::RetryPolicy};
 
 use super::{ConfigError, bodies::Payload, header_name, located};
+use crate::admin::Meter;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +33,7 @@ pub(super) struct RouteSection {
     concurrency: Option<Spanned<u32>>,
     rate: Option<Spanned<String>>,
     #[serde(default)]
-    cache: bool,
+    pub(super) cache: bool,
     cors: Option<CorsSection>,
 }
 
@@ -63,6 +64,7 @@ pub(crate) struct Route {
     pub(crate) cors: Option<CorsLayer>,
     /// What tells the route from others, where answers are cached.
     pub(crate) cache: Option<String>,
+    pub(crate) meter: Arc<Meter>,
 }
 
 impl RouteSection {
@@ -116,6 +118,12 @@ impl RouteSection {
         Ok(Some(methods))
     }
 
+    /// Its name in metrics: `api.example.com/orders`.
+    pub(super) fn label(&self) -> String {
+        let host = self.host.as_ref().map_or("", |host| host.get_ref());
+        format!("{host}{}", self.path.get_ref())
+    }
+
     /// All that says which requests the route has and where they go.
     fn description(&self, origin: &str) -> String {
         let texts = |given: &Option<Vec<Spanned<String>>>| {
@@ -136,6 +144,7 @@ impl RouteSection {
         text: &str,
         origin: &str,
         http2: bool,
+        meter: Meter,
     ) -> Result<Route, ConfigError> {
         let timeout = self.timeout.as_ref().map(|timeout| duration(text, timeout)).transpose()?;
         let retry = |attempts: u32| RetryPolicy::new().with_attempts(attempts);
@@ -149,6 +158,7 @@ impl RouteSection {
             rate: self.rate.as_ref().map(|rate| quota(text, rate)).transpose()?,
             cache: self.cache.then(|| self.description(origin)),
             cors: self.cors.as_ref().map(|cors| cors.build(text)).transpose()?,
+            meter: Arc::new(meter),
         })
     }
 }

@@ -26,6 +26,7 @@ pub(super) struct ServerSection {
     head_timeout: Option<Spanned<String>>,
     body_timeout: Option<Spanned<String>>,
     body_rate: Option<ByteSize>,
+    drain_delay: Option<Spanned<String>>,
     grace: Option<Spanned<String>>,
     websocket_timeout: Option<Spanned<String>>,
     connections: Option<Spanned<u32>>,
@@ -40,6 +41,8 @@ pub(crate) struct Server {
     pub(crate) head_timeout: Duration,
     /// How slowly a client may send a body.
     pub(crate) body_pace: Pace,
+    /// How long clients may still come once the gateway is told to stop.
+    pub(crate) drain_delay: Duration,
     /// How long requests in flight may take once the gateway is told to stop.
     pub(crate) grace: Duration,
     /// How long a WebSocket may be idle.
@@ -70,6 +73,7 @@ impl ServerSection {
                 timeout: time(&self.body_timeout, Self::PATIENCE)?,
                 rate: self.body_rate.unwrap_or(Self::BODY_RATE).as_u64(),
             },
+            drain_delay: time(&self.drain_delay, Duration::ZERO)?,
             grace: time(&self.grace, Self::PATIENCE)?,
             websocket_timeout: time(&self.websocket_timeout, Self::WEBSOCKET_TIMEOUT)?,
             connections: connections.unwrap_or(Self::CONNECTIONS) as usize, // of 32 bits at least

@@ -91,6 +91,11 @@ impl Gateway {
         log
     }
 
+    /// Whether it has printed this before it was ready.
+    pub fn prints(&self, text: &str) -> bool {
+        self.output.contains(text)
+    }
+
     pub fn word_after(&self, text: &str) -> &str {
         let (_, rest) = self.output.split_once(text).expect(text);
         rest.split([' ', '/', '\n']).next().expect("a word")

@@ -1,0 +1,86 @@
+//! Who may ask the admin port: no page of a browser.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, Request, StatusCode, header, uri::Authority};
+
+/// Keeps pages out that a browser on this machine shows.
+#[derive(Clone)]
+pub(super) struct Guard {
+    pub(super) address: SocketAddr,
+    /// Further names that it is called by, in small letters.
+    pub(super) hosts: Vec<String>,
+}
+
+impl Guard {
+    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), (StatusCode, &'static str)> {
+        if !named(request).is_some_and(|host| self.is_own(&host)) {
+            // A page whose own name was made to lead here (DNS rebinding) is of the same origin.
+            let message = "the admin port is not called so; add the name to hosts under [admin]";
+            return Err((StatusCode::MISDIRECTED_REQUEST, message));
+        }
+        if !request.method().is_safe() && is_from_a_page(request.headers()) {
+            return Err((StatusCode::FORBIDDEN, "pages may not change anything here"));
+        }
+        Ok(())
+    }
+
+    fn is_own(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            // Names alone can be made to lead elsewhere.
+            Ok(ip) => self.address.ip().is_unspecified() || ip == self.address.ip(),
+            Err(_) => host == "localhost" || self.hosts.contains(&host),
+        }
+    }
+}
+
+/// The host that is asked, without its port.
+fn named<B>(request: &Request<B>) -> Option<String> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let authority = match (request.uri().authority(), hosts.next(), hosts.next()) {
+        (Some(authority), None, _) => authority.clone(),
+        (None, Some(host), None) => host.to_str().ok()?.parse().ok()?,
+        (Some(authority), Some(host), None) if host == authority.as_str() => authority.clone(),
+        _ => return None,
+    };
+    (!authority.as_str().contains('@')).then(|| Authority::host(&authority).to_owned())
+}
+
+/// Browsers send at least one of these with what a page sends, and programs none.
+fn is_from_a_page(headers: &HeaderMap) -> bool {
+    let own = |site| site == "none" || site == "same-origin";
+    headers.contains_key(header::ORIGIN)
+        || headers.get_all("sec-fetch-site").iter().any(|site| !own(site))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_own_names_are_answered() {
+        for (address, host, own) in [
+            ("127.0.0.1:9090", "127.0.0.1:9090", true),
+            ("127.0.0.1:9090", "127.0.0.1", true),
+            ("127.0.0.1:9090", "LocalHost:80", true),
+            ("127.0.0.1:9090", "Ops.example.com", true),
+            ("127.0.0.1:9090", "10.0.0.1:9090", false),
+            ("127.0.0.1:9090", "evil.example", false),
+            ("127.0.0.1:9090", "localhost.evil.example", false),
+            ("127.0.0.1:9090", "127.0.0.1.evil.example", false),
+            ("127.0.0.1:9090", "evil@127.0.0.1", false),
+            ("127.0.0.1:9090", "", false),
+            ("0.0.0.0:9090", "10.0.0.1:9090", true),
+            ("0.0.0.0:9090", "evil.example", false),
+            ("[::1]:9090", "[::1]:9090", true),
+            ("[::1]:9090", "[::2]:9090", false),
+        ] {
+            let address = address.parse().expect("an address");
+            let guard = Guard { address, hosts: vec!["ops.example.com".to_owned()] };
+            let request = Request::get("/healthz").header("host", host).body(());
+            let checked = guard.check(&request.expect("a request"));
+            assert_eq!(checked.is_ok(), own, "{host} at {address}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! What is counted, for Prometheus.
+//!
+//! A route looks its counters up once, so that a request costs a few atomic additions. Labels hold what the
+//! configuration says and names of fixed sets, so that no client can make them grow.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use http::{Method, Response};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+    core::{Atomic, Collector, GenericGauge},
+};
+use tokio::time::Instant;
+use tower_sigv4::{
+    body::BodyBudget,
+    credentials::CredentialsCache,
+    doctor::Diagnosis,
+    sign::SigningReport,
+    verify::{Rejection, RejectionKind},
+};
+
+use super::outcome;
+
+/// From what signing takes to what a slow origin does, in seconds.
+const BUCKETS: [f64; 14] =
+    [0.000_01, 0.000_1, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
+/// For 100 to 599, and one for all that is none of these.
+const CODES: usize = 501;
+/// The client left before there was an answer, as nginx has it.
+const LEFT: u16 = 499;
+
+/// All that is counted.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    phases: HistogramVec,
+    hashed: IntCounterVec,
+    cache: IntCounterVec,
+    stored: IntCounterVec,
+    refusals: IntCounterVec,
+    rejections: IntCounterVec,
+    connections: IntGauge,
+    budget: BodyBudget,
+    budget_used: IntGauge,
+    credentials: CredentialsCache,
+    remaining: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new(
+        budget: BodyBudget,
+        credentials: CredentialsCache,
+    ) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let labels = [&["route", "origin"], labels].concat();
+            let counters = IntCounterVec::new(Opts::new(named(name), help), &labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            prometheus::Result::Ok(counters)
+        };
+        let histograms = |name: &str, help: &str, labels: &[&str]| {
+            let labels = [&["route", "origin"], labels].concat();
+            let options = HistogramOpts::new(named(name), help).buckets(BUCKETS.to_vec());
+            let histograms = HistogramVec::new(options, &labels)?;
+            registry.register(Box::new(histograms.clone()))?;
+            prometheus::Result::Ok(histograms)
+        };
+        let budget_size: IntGauge = gauge(
+            &registry,
+            &named("body_budget_size_bytes"),
+            "What all bodies in memory may measure.",
+        )?;
+        budget_size.set(i64::try_from(budget.total()).unwrap_or(i64::MAX));
+        let started: Gauge = gauge(
+            &registry,
+            "process_start_time_seconds",
+            "When the process started, since the epoch.",
+        )?;
+        started.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+        Ok(Self {
+            requests: counters(
+                "requests_total",
+                "Requests answered; code 499 where the client left before.",
+                &["method", "code"],
+            )?,
+            durations: histograms(
+                "request_duration_seconds",
+                "From a request's head to that of its answer.",
+                &[],
+            )?,
+            phases: histograms(
+                "phase_duration_seconds",
+                "What a signed request waits for: its body, credentials, signing and the origin's head.",
+                &["phase"],
+            )?,
+            hashed: counters("hashed_bytes_total", "Bytes of bodies whose hash is signed.", &[])?,
+            cache: counters(
+                "cache_requests_total",
+                "What the cache did: answered from what is stored, or why it forwarded.",
+                &["outcome"],
+            )?,
+            stored: counters("cache_stored_total", "Answers that the cache began to store.", &[])?,
+            refusals: counters(
+                "origin_refusals_total",
+                "Signatures that the origin refused, by the doctor's cause.",
+                &["cause"],
+            )?,
+            rejections: counters(
+                "verify_rejections_total",
+                "Callers who were refused, by kind.",
+                &["kind"],
+            )?,
+            connections: gauge(&registry, &named("connections_open"), "Connections of clients.")?,
+            budget_used: gauge(
+                &registry,
+                &named("body_budget_used_bytes"),
+                "What is reserved for bodies in memory.",
+            )?,
+            remaining: Gauge::new(
+                named("credentials_remaining_seconds"),
+                "Until the credentials at hand expire; absent where they do not.",
+            )?,
+            registry,
+            budget,
+            credentials,
+        })
+    }
+
+    /// Connections of clients, for as long as they last.
+    pub(crate) fn connections(&self) -> &IntGauge {
+        &self.connections
+    }
+
+    /// The counters of a route.
+    pub(crate) fn meter(&self, route: &str, origin: &str, cached: bool) -> Meter {
+        let labels = [route, origin];
+        let phase = |phase| self.phases.with_label_values(&[route, origin, phase]);
+        let cache = || CacheMeter {
+            outcomes: outcome::NAMES
+                .map(|name| self.cache.with_label_values(&[route, origin, name])),
+            stored: self.stored.with_label_values(&labels),
+        };
+        Meter {
+            labels: labels.map(str::to_owned),
+            requests: self.requests.clone(),
+            by_method: Default::default(),
+            duration: self.durations.with_label_values(&labels),
+            buffering: phase("buffering"),
+            credentials: phase("credentials"),
+            signing: phase("signing"),
+            origin: phase("origin"),
+            hashed: self.hashed.with_label_values(&labels),
+            cache: cached.then(cache),
+            refusals: self.refusals.clone(),
+            rejections: self.rejections.clone(),
+        }
+    }
+
+    /// In Prometheus's text format.
+    pub(crate) fn text(&self) -> prometheus::Result<String> {
+        let used = self.budget.total().saturating_sub(self.budget.available());
+        self.budget_used.set(i64::try_from(used).unwrap_or(i64::MAX));
+        let mut families = self.registry.gather();
+        if let Some(expiry) = self.credentials.expiry() {
+            let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
+            self.remaining.set(left.as_secs_f64());
+            families.extend(self.remaining.collect());
+        }
+        TextEncoder::new().encode_to_string(&families)
+    }
+}
+
+fn named(name: &str) -> String {
+    format!("sigv4_gateway_{name}")
+}
+
+fn gauge<P: Atomic + 'static>(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+) -> prometheus::Result<GenericGauge<P>> {
+    let gauge = GenericGauge::new(name, help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+/// The counters of one route; in the extensions of its requests, and of the origin's answers to them.
+pub(crate) struct Meter {
+    labels: [String; 2],
+    requests: IntCounterVec,
+    /// By status, once there was one.
+    by_method: [OnceLock<Box<[OnceLock<IntCounter>]>>; METHODS.len()],
+    duration: Histogram,
+    buffering: Histogram,
+    credentials: Histogram,
+    signing: Histogram,
+    origin: Histogram,
+    hashed: IntCounter,
+    cache: Option<CacheMeter>,
+    refusals: IntCounterVec,
+    rejections: IntCounterVec,
+}
+
+struct CacheMeter {
+    outcomes: [IntCounter; outcome::NAMES.len()],
+    stored: IntCounter,
+}
+
+impl Meter {
+    /// A request has come; it is counted when what this returns is dropped.
+    pub(crate) fn begin(self: Arc<Self>, method: &Method) -> Running {
+        let method = METHODS.iter().position(|name| *name == method.as_str());
+        let method = method.unwrap_or(METHODS.len() - 1);
+        Running { meter: self, method, code: LEFT, since: Instant::now() }
+    }
+
+    fn count(&self, method: usize, code: u16) {
+        let codes = self.by_method[method]
+            .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(CODES).collect());
+        let slot = usize::from(code).checked_sub(100).unwrap_or(CODES).min(CODES - 1);
+        let counter = codes[slot].get_or_init(|| {
+            let code = if slot == CODES - 1 { "other".to_owned() } else { code.to_string() };
+            let [route, origin] = &self.labels;
+            self.requests.with_label_values(&[route, origin, METHODS[method], &code])
+        });
+        counter.inc();
+    }
+
+    /// The origin has answered, or failed to.
+    pub(crate) fn origin(&self, duration: Duration) {
+        self.origin.observe(duration.as_secs_f64());
+    }
+
+    /// Counts what signing took, and what the origin said of the signature.
+    pub(crate) fn signed<B>(response: &mut Response<B>) {
+        let Some(meter) = response.extensions_mut().remove::<Arc<Self>>() else { return };
+        if let Some(report) = response.extensions_mut().remove::<SigningReport>() {
+            meter.buffering.observe(report.buffering().as_secs_f64());
+            meter.credentials.observe(report.credentials().as_secs_f64());
+            meter.signing.observe(report.signing().as_secs_f64());
+            if matches!(report.payload(), "hash" | "signed-chunks") {
+                meter.hashed.inc_by(report.body_len().unwrap_or_default());
+            }
+        }
+        if let Some(diagnosis) = response.extensions().get::<Diagnosis>() {
+            let [route, origin] = &meter.labels;
+            let cause = diagnosis.cause().name();
+            meter.refusals.with_label_values(&[route, origin, cause]).inc();
+        }
+    }
+}
+
+/// A request on its way.
+pub(crate) struct Running {
+    meter: Arc<Meter>,
+    method: usize,
+    code: u16,
+    since: Instant,
+}
+
+impl Running {
+    pub(crate) fn answered<B>(mut self, response: &Response<B>) {
+        self.code = response.status().as_u16();
+        let meter = &self.meter;
+        if let Some(cache) = &meter.cache {
+            let (outcome, stored) = outcome::of(response.headers());
+            if let Some(outcome) = outcome {
+                cache.outcomes[outcome].inc();
+            }
+            cache.stored.inc_by(u64::from(stored));
+        }
+        if let Some(rejection) = response.extensions().get::<Arc<Rejection>>() {
+            let [route, origin] = &meter.labels;
+            let kind = kebab(rejection.kind());
+            meter.rejections.with_label_values(&[route, origin, &kind]).inc();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.meter.duration.observe(self.since.elapsed().as_secs_f64());
+        self.meter.count(self.method, self.code);
+    }
+}
+
+/// `SignatureMismatch` as `signature-mismatch`, the manner of the doctor's causes.
+fn kebab(kind: RejectionKind) -> String {
+    let mut name = String::new();
+    for letter in format!("{kind:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
+/// Counts a connection until it is dropped.
+pub(crate) struct Counted(IntGauge);
+
+impl Counted {
+    pub(crate) fn new(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,166 @@
+//! The admin port: health, readiness, metrics, and the cache's purge.
+//!
+//! It has a listener of its own, so that nothing of it can be reached by those who call origins, and answers
+//! until the process ends, so that readiness can be asked while the gateway stops.
+
+mod guard;
+mod metrics;
+mod outcome;
+mod ready;
+
+use std::{future, net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, State},
+    middleware::{map_request, map_response},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, watch},
+};
+use url::form_urlencoded;
+
+use self::{guard::Guard, ready::Ready};
+pub(crate) use self::{
+    metrics::{Counted, Meter, Metrics},
+    ready::Named,
+};
+use crate::{BoxError, cache::Shared, config::Config, proxy, serve};
+
+/// What the body of a request here may measure.
+const LONGEST_BODY: usize = 16 * 1024;
+
+#[derive(Clone)]
+struct Admin {
+    metrics: Arc<Metrics>,
+    ready: Arc<Ready>,
+    cache: Shared,
+}
+
+/// Starts the port, if there is to be one.
+pub(crate) async fn start(
+    config: &Config,
+    stopping: watch::Receiver<bool>,
+) -> Result<Option<SocketAddr>, BoxError> {
+    let Some(settings) = config.admin() else { return Ok(None) };
+    let listen = settings.listen;
+    let error = |error| format!("cannot listen on {listen}: {error}; choose another under [admin]");
+    let listener = TcpListener::bind(listen).await.map_err(error)?;
+    let address = listener.local_addr()?;
+    let admin = Admin {
+        metrics: config.metrics(),
+        ready: Arc::new(Ready {
+            credentials: config.signs().then(|| config.credentials()),
+            names: config.names().to_vec(),
+            stopping,
+            found: Mutex::default(),
+        }),
+        cache: config.cache(),
+    };
+    let guard = Guard { address, hosts: settings.hosts.clone() };
+    let pace = config.server().body_pace;
+    let checked = move |request: Request<Body>| {
+        let checked = guard.check(&request);
+        let refused = |(status, text)| proxy::message(status, text);
+        future::ready(checked.map(|()| proxy::with_pace(request, pace)).map_err(refused))
+    };
+    let router = router(admin).layer(map_request(checked)).layer(map_response(unkept));
+    tokio::spawn(serve::aside(listener, router, config.server().clone()));
+    Ok(Some(address))
+}
+
+fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/cache/purge", post(purge))
+        .route("/cache/clear", post(clear))
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .with_state(admin)
+}
+
+/// Answers are of the moment, and are not to be taken for another type.
+async fn unkept(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    let reasons = admin.ready.reasons().await;
+    let status = match reasons.is_empty() {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    match admin.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => proxy::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+async fn clear(State(admin): State<Admin>) -> StatusCode {
+    admin.cache.clear().await;
+    StatusCode::NO_CONTENT
+}
+
+async fn purge(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> Response {
+    match purged(&headers, &body) {
+        Ok((host, target)) => {
+            admin.cache.purge(&host, &target).await;
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err((status, text)) => proxy::message(status, text),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Purge {
+    url: String,
+}
+
+/// Host, and path with query, of what is to be forgotten.
+fn purged(
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(String, String), (StatusCode, &'static str)> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    let url = match kind {
+        "application/json" => serde_json::from_slice(body).ok().map(|Purge { url }| url),
+        "application/x-www-form-urlencoded" => {
+            let mut fields = form_urlencoded::parse(body);
+            // What follows an & that should have been encoded would be left out of the URL.
+            match (fields.next(), fields.next()) {
+                (Some((name, url)), None) if name == "url" => Some(url.into_owned()),
+                _ => None,
+            }
+        }
+        _ => {
+            let message = "send JSON, {\"url\": \"...\"}, or a form, url=...";
+            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+        }
+    };
+    let message = "url alone is needed, such as https://api.example.com/orders?page=2, as clients ask \
+                   for it; in a form with & as %26";
+    let parts = url.and_then(|url| {
+        let url: Uri = url.parse().ok()?;
+        let http = matches!(url.scheme_str(), Some("http" | "https"));
+        let authority = url.authority().filter(|it| http && !it.as_str().contains('@'))?;
+        Some((authority.to_string(), url.path_and_query()?.to_string()))
+    });
+    parts.ok_or((StatusCode::BAD_REQUEST, message))
+}

@@ -1,0 +1,74 @@
+//! Whether requests can be signed and sent.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    net,
+    sync::{Mutex, watch},
+    task::JoinSet,
+    time::{self, Instant},
+};
+use tower_sigv4::credentials::CredentialsCache;
+
+/// How long a finding holds, so that probes cost the resolver and the provider little.
+const HOLDS: Duration = Duration::from_secs(1);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A name that requests are sent to.
+#[derive(Clone)]
+pub(crate) struct Named {
+    pub(crate) origin: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+pub(super) struct Ready {
+    /// There if any origin is signed for.
+    pub(super) credentials: Option<CredentialsCache>,
+    pub(super) names: Vec<Named>,
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) found: Mutex<Option<(Instant, Vec<String>)>>,
+}
+
+impl Ready {
+    /// Why not; empty if it is.
+    pub(super) async fn reasons(self: Arc<Self>) -> Vec<String> {
+        let stopping = self.stopping.clone();
+        // A probe that gives up before the provider answers would take its question with it.
+        let checked = tokio::spawn(self.checked()).await;
+        let mut reasons = checked.unwrap_or_else(|_| vec!["the check failed".to_owned()]);
+        if *stopping.borrow() {
+            reasons.push("the gateway is stopping".to_owned());
+        }
+        reasons
+    }
+
+    async fn checked(self: Arc<Self>) -> Vec<String> {
+        let mut found = self.found.lock().await;
+        if let Some((_, reasons)) = found.as_ref().filter(|(since, _)| since.elapsed() < HOLDS) {
+            return reasons.clone();
+        }
+        let mut lookups = JoinSet::new();
+        for name in self.names.iter().cloned() {
+            lookups.spawn(async move { (!resolves(&name).await).then(|| unresolved(&name)) });
+        }
+        let mut reasons = Vec::new();
+        if let Some(credentials) = &self.credentials {
+            // Its source may hold what a provider said, which is for the log alone.
+            reasons.extend(credentials.ready().await.err().map(|error| error.to_string()));
+        }
+        reasons.extend(lookups.join_all().await.into_iter().flatten());
+        *found = Some((Instant::now(), reasons.clone()));
+        reasons
+    }
+}
+
+async fn resolves(name: &Named) -> bool {
+    let lookup = net::lookup_host((name.host.as_str(), name.port));
+    let addresses = time::timeout(RESOLVE_TIMEOUT, lookup).await;
+    addresses.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()))
+}
+
+fn unresolved(name: &Named) -> String {
+    format!("origin {:?}: the name {:?} does not resolve", name.origin, name.host)
+}

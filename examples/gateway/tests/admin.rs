@@ -1,0 +1,398 @@
+//! The admin port.
+
+#[allow(dead_code)]
+mod support;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use support::{
+    ACCESS_KEY_ID, Answer, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, config,
+    exchange, get, signed, without_credentials,
+};
+use tokio::{io::AsyncReadExt, net::TcpStream, task::JoinSet, time};
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const CACHED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
+const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthenticationTokenException\r\n\
+    content-type: application/json\r\ncontent-length: 42\r\n\r\n{\"message\":\"Missing Authentication Token\"}";
+const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
+
+/// The same configuration with an admin port.
+fn with_admin(config: &str) -> String {
+    format!("{config}\n[admin]\nlisten = \"127.0.0.1:0\"\nhosts = [\"Ops.internal\"]\n")
+}
+
+fn admin(gateway: &Gateway) -> SocketAddr {
+    gateway.word_after("admin http://").parse().expect("an address")
+}
+
+async fn ask(admin: SocketAddr, method: &str, target: &str, headers: &str, body: &str) -> Answer {
+    let host =
+        if headers.contains("host: ") { String::new() } else { format!("host: {admin}\r\n") };
+    let length = body.len();
+    let head = format!("{method} {target} HTTP/1.1\r\n{host}{headers}connection: close\r\n");
+    exchange(admin, &format!("{head}content-length: {length}\r\n\r\n{body}")).await
+}
+
+async fn metrics(admin: SocketAddr) -> String {
+    ask(admin, "GET", "/metrics", "", "").await.body
+}
+
+async fn call(gateway: &Gateway, method: &str, target: &str, body: &str) -> Answer {
+    let length = body.len();
+    let head =
+        format!("{method} {target} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n");
+    exchange(gateway.address, &format!("{head}content-length: {length}\r\n\r\n{body}")).await
+}
+
+#[tokio::test]
+async fn there_is_no_admin_port_unless_it_is_asked_for() {
+    let origin = TestOrigin::start(OK).await;
+    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
+    assert!(!gateway.prints("admin"));
+    assert_eq!(get(gateway.address, "/metrics").await.status, 404);
+}
+
+#[tokio::test]
+async fn only_its_own_names_and_no_pages_are_answered() {
+    let origin = TestOrigin::start(OK).await;
+    let config = with_admin(&config(&format!("http://{}", origin.address), ""));
+    let gateway = Gateway::configured(&config);
+    let admin = admin(&gateway);
+    let json = "content-type: application/json\r\n";
+    let url = "{\"url\": \"http://api.example.com/orders?a=1&b\"}";
+    let form = "url=http://api.example.com/orders?a=1%26b";
+    let long = "x".repeat(16 * 1024 + 1);
+    for (method, target, headers, body, status) in [
+        ("GET", "/healthz", "", "", 200),
+        ("HEAD", "/healthz", "", "", 200),
+        ("GET", "/readyz", "", "", 200),
+        ("GET", "/metrics", "", "", 200),
+        ("GET", "/healthz", "host: localhost:1\r\n", "", 200),
+        ("GET", "/healthz", "host: ops.internal\r\n", "", 200),
+        // Names that a page may have made to lead here.
+        ("GET", "/healthz", "host: evil.example\r\n", "", 421),
+        ("GET", "/metrics", "host: evil.example\r\n", "", 421),
+        ("GET", "/nothing", "host: evil.example\r\n", "", 421),
+        ("POST", "/cache/clear", "host: evil.example\r\n", "", 421),
+        ("GET", "/healthz", "host: 10.1.2.3\r\n", "", 421),
+        ("GET", "/healthz", "host: a\r\nhost: localhost\r\n", "", 400),
+        // Reading is left to the browser, which keeps the answer from other pages.
+        ("GET", "/healthz", "origin: https://evil.example\r\n", "", 200),
+        ("POST", "/cache/clear", "origin: https://evil.example\r\n", "", 403),
+        ("POST", "/cache/clear", "origin: null\r\n", "", 403),
+        ("POST", "/cache/clear", "sec-fetch-site: cross-site\r\n", "", 403),
+        ("POST", "/cache/clear", "sec-fetch-site: same-site\r\n", "", 403),
+        ("POST", "/nothing", "sec-fetch-site: cross-site\r\n", "", 403),
+        ("POST", "/cache/clear", "", "", 204),
+        ("POST", "/cache/purge", json, url, 204),
+        ("POST", "/cache/purge", FORM, form, 204),
+        ("POST", "/cache/purge", json, form, 400),
+        ("POST", "/cache/purge", json, "{\"url\": \"/orders\"}", 400),
+        ("POST", "/cache/purge", json, "{\"url\": \"ftp://h/\"}", 400),
+        ("POST", "/cache/purge", json, "{\"url\": \"http://a@h/\"}", 400),
+        ("POST", "/cache/purge", FORM, "url=http://h/?a=1&b=2", 400),
+        ("POST", "/cache/purge", FORM, "", 400),
+        ("POST", "/cache/purge", FORM, &long, 413),
+        ("POST", "/cache/purge", "", url, 415),
+        ("GET", "/", "", "", 404),
+        ("GET", "/cache", "", "", 404),
+        ("GET", "/orders", "", "", 404),
+    ] {
+        let answer = ask(admin, method, target, headers, body).await;
+        assert_eq!(answer.status, status, "{method} {target} {headers}{}", answer.body);
+        if status != 400 || method != "GET" {
+            assert_eq!(answer.header("cache-control"), Some("no-store"), "{method} {target}");
+        }
+    }
+    for (method, target, allow) in [
+        ("POST", "/healthz", "GET,HEAD"),
+        ("DELETE", "/readyz", "GET,HEAD"),
+        ("PUT", "/metrics", "GET,HEAD"),
+        ("GET", "/cache/purge", "POST"),
+        ("OPTIONS", "/cache/clear", "POST"),
+    ] {
+        let answer = ask(admin, method, target, "", "").await;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)), "{target}");
+    }
+    assert!(origin.seen().is_empty(), "nothing of it goes to origins");
+}
+
+#[tokio::test]
+async fn readiness_tells_what_is_missing() {
+    let config = config("http://no-such-name.invalid", "");
+    let gateway = Gateway::configured(&with_admin(&without_credentials(&config)));
+    let answer = ask(admin(&gateway), "GET", "/readyz", "", "").await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    for reason in ["\"ready\":false", "no-such-name.invalid", "credentials"] {
+        assert!(answer.body.contains(reason), "{}", answer.body);
+    }
+    assert_eq!(ask(admin(&gateway), "GET", "/healthz", "", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_head_is_cut_off() {
+    let config = config("http://127.0.0.1:1", "");
+    let config = config.replacen("[server]", "[server]\nhead_timeout = \"100ms\"", 1);
+    let gateway = Gateway::configured(&with_admin(&config));
+    let mut stream = TcpStream::connect(admin(&gateway)).await.expect("connected");
+    let end = time::timeout(Duration::from_secs(10), stream.read(&mut [0; 100])).await;
+    assert_eq!(end.expect("in time").expect("an end"), 0);
+}
+
+#[tokio::test]
+async fn what_is_purged_is_asked_for_again() {
+    let origin = TestOrigin::start(CACHED).await;
+    let config = config(&format!("http://{}", origin.address), "") + "cache = true\n";
+    let gateway = Gateway::configured(&with_admin(&config));
+    let admin = admin(&gateway);
+    let purge = ("/cache/purge", FORM, "url=https://API.example.com/orders?a=1%26b");
+    let other = ("/cache/purge", FORM, "url=https://api.example.com/orders");
+    for (forget, status) in [
+        (None, "fwd=uri-miss; stored"),
+        (None, "hit"),
+        (Some(other), "hit"),
+        (Some(purge), "fwd=uri-miss; stored"),
+        (None, "hit"),
+        (Some(("/cache/clear", "", "")), "fwd=uri-miss; stored"),
+    ] {
+        if let Some((target, headers, body)) = forget {
+            assert_eq!(ask(admin, "POST", target, headers, body).await.status, 204);
+        }
+        let answer = call(&gateway, "GET", "/orders?a=1&b", "").await;
+        let told = answer.header("cache-status").expect("told");
+        assert_eq!(told, format!("sigv4-gateway; {status}"), "{forget:?}");
+    }
+    let text = metrics(admin).await;
+    let labels = "origin=\"orders\",";
+    let route = "route=\"api.example.com/orders\"";
+    for sample in [
+        format!("cache_requests_total{{{labels}outcome=\"hit\",{route}}} 3"),
+        format!("cache_requests_total{{{labels}outcome=\"uri-miss\",{route}}} 3"),
+        format!("cache_stored_total{{{labels}{route}}} 3").replace(",}", "}"),
+    ] {
+        assert!(text.contains(&format!("sigv4_gateway_{sample}\n")), "{sample} is not in {text}");
+    }
+}
+
+/// A gateway after requests of all kinds, and what its metrics say.
+async fn after_traffic() -> (Gateway, String) {
+    let (origin, refusing) = (TestOrigin::start(OK).await, TestOrigin::start(REFUSED).await);
+    let more = format!(
+        "[[origin]]\nname = \"refusing\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
+         region = \"eu-west-1\"\n[[route]]\npath = \"/refused\"\norigin = \"refusing\"\nverify = false\n\
+         [verify]\nservice = \"{SERVICE}\"\nregion = \"{REGION}\"\n[[verify.key]]\n\
+         access_key_id = \"{ACCESS_KEY_ID}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n",
+        refusing.address
+    );
+    let config = config(&format!("http://{}", origin.address), "").replace(
+        "secret_access_key = \"secret\"",
+        "secret_access_key = \"secret-of-the-gateway\"\nsession_token = \"token-of-the-gateway\"",
+    );
+    let gateway = Gateway::configured(&with_admin(&(config + &more)));
+    for (method, body) in [("GET", ""), ("POST", "12345")] {
+        let request =
+            signed(method, "/orders/17", "api.example.com", body, ACCESS_KEY_ID, SECRET_ACCESS_KEY);
+        assert_eq!(exchange(gateway.address, &request).await.status, 200);
+    }
+    assert_eq!(call(&gateway, "GET", "/orders", "").await.status, 403);
+    assert_eq!(call(&gateway, "GET", "/refused", "").await.status, 403);
+    assert_eq!(call(&gateway, "BREW", "/refused/by/path", "").await.status, 403);
+    assert_eq!(call(&gateway, "GET", "/nowhere/at/all", "").await.status, 403);
+    let text = metrics(admin(&gateway)).await;
+    (gateway, text)
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_what_the_configuration_names() {
+    let (gateway, text) = after_traffic().await;
+    let orders = "origin=\"orders\",route=\"api.example.com/orders\"";
+    let refused = "origin=\"refusing\",route=\"/refused\"";
+    for sample in [
+        format!("requests_total{{code=\"200\",method=\"GET\",{orders}}} 1"),
+        format!("requests_total{{code=\"200\",method=\"POST\",{orders}}} 1"),
+        format!("requests_total{{code=\"403\",method=\"GET\",{orders}}} 1"),
+        format!("requests_total{{code=\"403\",method=\"other\",{refused}}} 1"),
+        "requests_total{code=\"403\",method=\"GET\",origin=\"none\",route=\"none\"} 1".to_owned(),
+        format!("request_duration_seconds_count{{{orders}}} 3"),
+        format!("hashed_bytes_total{{{orders}}} 5"),
+        "body_budget_used_bytes 0".to_owned(),
+        "body_budget_size_bytes 268435456".to_owned(),
+        format!("verify_rejections_total{{kind=\"missing-authentication\",{orders}}} 1"),
+        format!("origin_refusals_total{{cause=\"token-missing\",{refused}}} 2"),
+    ] {
+        assert!(text.contains(&format!("sigv4_gateway_{sample}\n")), "{sample} is not in {text}");
+    }
+    for phase in ["buffering", "credentials", "signing", "origin"] {
+        let labels = "origin=\"orders\",phase=";
+        let sample = format!(
+            "phase_duration_seconds_count{{{labels}\"{phase}\",route=\"api.example.com/orders\"}} 2"
+        );
+        assert!(text.contains(&sample), "{sample} is not in {text}");
+    }
+    for unbounded in ["17", "by/path", "BREW", "nowhere"] {
+        let label = |line: &&str| line.split('{').nth(1).is_some_and(|it| it.contains(unbounded));
+        assert_eq!(text.lines().find(label).filter(|line| !line.contains("le=")), None);
+    }
+    let started = text.lines().find(|line| line.starts_with("process_start_time_seconds "));
+    assert!(started.is_some(), "{text}");
+    let _held = TcpStream::connect(gateway.address).await.expect("connected");
+    let until = Instant::now() + Duration::from_secs(10);
+    while !metrics(admin(&gateway)).await.contains("\nsigv4_gateway_connections_open 1\n") {
+        assert!(Instant::now() < until, "{}", metrics(admin(&gateway)).await);
+    }
+}
+
+#[tokio::test]
+async fn no_answer_holds_a_secret() {
+    let (gateway, text) = after_traffic().await;
+    let mut said = text;
+    for target in ["/healthz", "/readyz", "/metrics", "/nothing", "/cache/purge"] {
+        said += &ask(admin(&gateway), "GET", target, "", "").await.body;
+    }
+    for secret in ["secret-of", "token-of", SECRET_ACCESS_KEY, ACCESS_KEY_ID, "AKID", "Signature="]
+    {
+        assert!(!said.contains(secret), "{secret} in {said}");
+    }
+}
+
+/// The rules of `promtool check metrics`, as far as they concern names, help and types.
+#[tokio::test]
+async fn the_metrics_keep_the_rules_that_prometheus_has() {
+    let (_, text) = after_traffic().await;
+    let mut families = Vec::<(&str, &str)>::new();
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').expect("a text");
+            assert!(!help.is_empty() && families.iter().all(|(seen, _)| *seen != name), "{line}");
+            families.push((name, ""));
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').expect("a type");
+            let last = families.last_mut().expect("help first");
+            assert_eq!(last.0, name, "{line}");
+            last.1 = kind;
+        } else {
+            check_sample(line, *families.last().expect("help and type first"));
+        }
+    }
+    assert!(families.len() > 10, "{text}");
+    for (name, kind) in families {
+        assert!(["counter", "gauge", "histogram"].contains(&kind), "{name} is a {kind:?}");
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+        for word in name.split('_') {
+            let bad = [
+                "counter",
+                "gauge",
+                "histogram",
+                "summary",
+                "count",
+                "sum",
+                "bucket",
+                "info",
+                "ms",
+                "s",
+                "sec",
+                "milliseconds",
+                "microseconds",
+                "nanoseconds",
+                "minutes",
+                "hours",
+                "days",
+                "kb",
+                "mb",
+                "kilobytes",
+                "megabytes",
+                "kibibytes",
+                "bits",
+                "percent",
+            ];
+            assert!(!bad.contains(&word), "{name}");
+        }
+        if ["duration", "remaining", "time"].iter().any(|measure| name.contains(measure)) {
+            assert!(name.ends_with("_seconds"), "{name}");
+        }
+    }
+}
+
+fn check_sample(line: &str, (family, kind): (&str, &str)) {
+    let (series, value) = line.rsplit_once(' ').expect("a value");
+    assert!(value.parse::<f64>().is_ok(), "{line}");
+    let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+    let suffix = name.strip_prefix(family).expect(line);
+    let labels = labels.strip_suffix('}').expect("closed");
+    match kind {
+        "histogram" => assert!(["_bucket", "_sum", "_count"].contains(&suffix), "{line}"),
+        _ => assert_eq!(suffix, "", "{line}"),
+    }
+    for (label, _) in labels.split("\",").filter_map(|label| label.split_once("=\"")) {
+        assert!(label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{line}");
+        assert_eq!(label == "le", suffix == "_bucket" && label == "le", "{line}");
+        assert_ne!(label, "quantile", "{line}");
+    }
+}
+
+/// Clients behind a load balancer that probes as Kubernetes does, if more often.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_is_lost_over_sigterm_where_readiness_is_heeded() {
+    let origin = TestOrigin::start(OK).await;
+    let config = config(&format!("http://{}", origin.address), "");
+    let config = config.replacen("[server]", "[server]\ndrain_delay = \"1s\"", 1);
+    let mut gateway = Gateway::configured(&with_admin(&config));
+    let (admin, address) = (admin(&gateway), gateway.address);
+    let (ready, served) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let mut clients = JoinSet::new();
+    for _ in 0..8 {
+        let (ready, served) = (ready.clone(), served.clone());
+        clients.spawn(async move {
+            let request =
+                "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
+            while ready.load(Ordering::SeqCst) {
+                assert_eq!(exchange(address, request).await.status, 200);
+                served.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+    assert_eq!(ask(admin, "GET", "/readyz", "", "").await.status, 200);
+    time::sleep(Duration::from_millis(100)).await;
+    gateway.terminate();
+    let answer = loop {
+        let answer = ask(admin, "GET", "/readyz", "", "").await;
+        if answer.status == 503 {
+            break answer;
+        }
+    };
+    assert!(answer.body.contains("the gateway is stopping"), "{}", answer.body);
+    assert_eq!(ask(admin, "GET", "/healthz", "", "").await.status, 200);
+    let before = served.load(Ordering::SeqCst);
+    // As long as a balancer may take to notice.
+    time::sleep(Duration::from_millis(200)).await;
+    ready.store(false, Ordering::SeqCst);
+    clients.join_all().await;
+    assert!(served.load(Ordering::SeqCst) > before, "it has served on");
+    assert!(gateway.wait().success());
+}
+
+#[test]
+fn mistakes_in_the_section_are_told() {
+    for (section, told) in [
+        ("listen = \"localhost\"", "listen"),
+        ("hosts = [\"a:80\"]", "is not the name of a host"),
+        ("hosts = [\"\"]", "is not the name of a host"),
+        ("port = 1", "unknown field"),
+    ] {
+        let config = format!("{}[admin]\n{section}\n", config("http://127.0.0.1:1", ""));
+        let file = support::TempFile::new(&config);
+        let output = support::command().args(["--check", &file.path]).output().expect("it runs");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && log.contains(told), "{section}: {log}");
+    }
+}
