@@ -317,3 +317,45 @@ impl Drop for Counted {
         self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tower_sigv4::credentials::Credentials;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_credentials_remaining_time_is_told_once_it_is_known() {
+        let expiry = SystemTime::now() + Duration::from_secs(3600);
+        let credentials = Credentials::new("AKID", "secret", None, Some(expiry), "test");
+        let credentials = CredentialsCache::new(credentials);
+        let metrics = Metrics::new(BodyBudget::new(1024), credentials.clone()).expect("sound");
+        let remaining = || {
+            let text = metrics.text().expect("a text");
+            let sample = "sigv4_gateway_credentials_remaining_seconds ";
+            let line = text.lines().find_map(|line| line.strip_prefix(sample)).map(str::parse);
+            line.map(|seconds: Result<f64, _>| seconds.expect("a number"))
+        };
+        assert_eq!(remaining(), None);
+        credentials.ready().await.expect("at hand");
+        assert!(remaining().is_some_and(|left| left > 3500.0 && left <= 3600.0));
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_client_leaves_is_counted_and_odd_codes_are_one() {
+        let credentials = CredentialsCache::new(Credentials::new("AKID", "s", None, None, "test"));
+        let metrics = Metrics::new(BodyBudget::new(1024), credentials).expect("sound");
+        let meter = Arc::new(metrics.meter("/", "o", false));
+        drop(meter.clone().begin(&Method::GET));
+        for code in [600, 999] {
+            let answer = Response::builder().status(code).body(()).expect("an answer");
+            meter.clone().begin(&Method::GET).answered(&answer);
+        }
+        let text = metrics.text().expect("a text");
+        for (code, count) in [("499", 1), ("other", 2)] {
+            let labels = format!("code=\"{code}\",method=\"GET\",origin=\"o\",route=\"/\"");
+            let sample = format!("sigv4_gateway_requests_total{{{labels}}} {count}\n");
+            assert!(text.contains(&sample), "{sample} is not in {text}");
+        }
+    }
+}

@@ -49,8 +49,8 @@ impl Ready {
             return reasons.clone();
         }
         let mut lookups = JoinSet::new();
-        for name in self.names.iter().cloned() {
-            lookups.spawn(async move { (!resolves(&name).await).then(|| unresolved(&name)) });
+        for name in &self.names {
+            lookups.spawn(unresolved(name.clone()));
         }
         let mut reasons = Vec::new();
         if let Some(credentials) = &self.credentials {
@@ -63,12 +63,10 @@ impl Ready {
     }
 }
 
-async fn resolves(name: &Named) -> bool {
-    let lookup = net::lookup_host((name.host.as_str(), name.port));
-    let addresses = time::timeout(RESOLVE_TIMEOUT, lookup).await;
-    addresses.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()))
-}
-
-fn unresolved(name: &Named) -> String {
-    format!("origin {:?}: the name {:?} does not resolve", name.origin, name.host)
+/// What is told of a name that does not resolve.
+async fn unresolved(name: Named) -> Option<String> {
+    let Named { origin, host, port } = name;
+    let addresses = time::timeout(RESOLVE_TIMEOUT, net::lookup_host((&*host, port))).await;
+    let resolves = addresses.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()));
+    (!resolves).then(|| format!("origin {origin:?}: the name {host:?} does not resolve"))
 }
