@@ -51,10 +51,14 @@ type Row = (&'static str, &'static str, &'static [u16], &'static str);
 /// Sends the rows as requests, some at a time, each of them to a gateway of its own: each is waited for until the
 /// gateway ends the connection. What the origin reads is for `check`.
 async fn each(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) {
-    future::join_all(rows.chunks(4).map(async |rows| {
+    // Before the first connection, which has little time for its head: each start is waited for in place.
+    let mut started = Vec::new();
+    for rows in rows.chunks(4) {
         let origin = TestOrigin::start(OK).await;
-        let gateway = gateway(origin.address);
-        for (name, text, answers, forwarded) in rows {
+        started.push((rows, gateway(origin.address), origin));
+    }
+    future::join_all(started.iter().map(async |(rows, gateway, origin)| {
+        for (name, text, answers, forwarded) in *rows {
             let before = origin.seen().len();
             let answer = send(gateway.address, request(text).as_bytes()).await;
             assert_eq!(statuses(&answer), *answers, "{name}: {answer}");
