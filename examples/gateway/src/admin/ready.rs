@@ -33,14 +33,12 @@ pub(super) struct Ready {
 impl Ready {
     /// Why not; empty if it is.
     pub(super) async fn reasons(self: Arc<Self>) -> Vec<String> {
-        let stopping = self.stopping.clone();
+        if *self.stopping.borrow() {
+            return vec!["the gateway is stopping".to_owned()];
+        }
         // A probe that gives up before the provider answers would take its question with it.
         let checked = tokio::spawn(self.checked()).await;
-        let mut reasons = checked.unwrap_or_else(|_| vec!["the check failed".to_owned()]);
-        if *stopping.borrow() {
-            reasons.push("the gateway is stopping".to_owned());
-        }
-        reasons
+        checked.unwrap_or_else(|_| vec!["the check failed".to_owned()])
     }
 
     async fn checked(self: Arc<Self>) -> Vec<String> {
