@@ -84,14 +84,15 @@ pub(crate) fn answer(error: BoxError) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
         return response;
     }
-    let (status, told) = match error.downcast_ref::<tower_sigv4::Error>() {
+    let own = error.downcast_ref::<tower_sigv4::Error>();
+    let (status, told) = match (own, error.downcast_ref::<Refused>()) {
         _ if came_slowly(&*error) => (StatusCode::REQUEST_TIMEOUT, TOO_SLOW.to_owned()),
-        Some(own) => (own.status(), own.to_string()),
-        None if error.is::<Refused>() => (StatusCode::BAD_REQUEST, text.clone()),
-        None if timed_out(&*error) => {
+        (Some(own), _) => (own.status(), own.to_string()),
+        (None, Some(refused)) => (refused.status(), text.clone()),
+        (None, None) if timed_out(&*error) => {
             (StatusCode::GATEWAY_TIMEOUT, "the origin did not answer in time".to_owned())
         }
-        None => (StatusCode::BAD_GATEWAY, "the origin could not be reached".to_owned()),
+        (None, None) => (StatusCode::BAD_GATEWAY, "the origin could not be reached".to_owned()),
     };
     if status.is_server_error() {
         eprintln!("sigv4-gateway: {status}: {text}");
