@@ -15,7 +15,7 @@ use super::{
     entry::Entry,
     service::Cache,
 };
-use crate::BoxError;
+use crate::{BoxError, tunnel::Open};
 
 /// How long the origin may take for all of its answer.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -49,6 +49,8 @@ where
     }
 
     async fn revalidate(mut self, key: Key, mut head: Parts, stale: Arc<Entry>, lead: Lead) {
+        // Its connection may end before this does, and its place be another's.
+        head.extensions.remove::<Open>();
         // The client's own conditions are about what it has.
         head.headers.remove(header::IF_NONE_MATCH);
         head.headers.remove(header::IF_MODIFIED_SINCE);

@@ -77,10 +77,13 @@ where
             let status = response.status();
             // RFC 9111, section 4.4
             if let Some(key) = key.filter(|_| status.is_success() || status.is_redirection()) {
-                for related in key.related(response.headers()).collect::<Vec<_>>() {
-                    self.shared.remove(related).await;
+                let related: Vec<_> = key.related(response.headers()).collect();
+                // All begin before one is waited for: the client may leave meanwhile.
+                let keys = related.into_iter().chain([key]);
+                let removals: Vec<_> = keys.map(|key| self.shared.remove(key)).collect();
+                for removal in removals {
+                    removal.await;
                 }
-                self.shared.remove(key).await;
             }
             return Ok(told(response, "fwd=method"));
         }

@@ -1,7 +1,12 @@
 //! Changes of what is stored, and requests that wait for others.
 
 use super::*;
-use crate::cache::{Key, store::Memory};
+use crate::cache::{
+    Clock, Key,
+    entry::Entry,
+    redis::Ticket,
+    store::{Found, Memory, Soon, Store},
+};
 
 /// A stack whose origin does as it is told, and what it shares.
 fn shared<F>(origin: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static) -> (Stack, Shared)
@@ -49,6 +54,45 @@ async fn a_change_goes_for_what_it_names_on_the_same_host() {
     let mut head = http::HeaderMap::new();
     head.insert("location", http::HeaderValue::from_static("http://elsewhere/a"));
     assert_eq!(Key::new("h", "/").related(&head).count(), 0);
+}
+
+/// A store that is slow to remove.
+struct Slow(Memory);
+
+impl Store for Slow {
+    fn find<'a>(&'a self, key: &'a Key) -> Soon<'a, Found> {
+        self.0.find(key)
+    }
+
+    fn put(&self, key: &Key, entry: Arc<Entry>, ticket: Ticket) {
+        self.0.put(key, entry, ticket);
+    }
+
+    fn remove(&self, key: Key) -> Soon<'_, ()> {
+        drop(self.0.remove(key));
+        Box::pin(std::future::pending())
+    }
+
+    fn clear(&self) -> Soon<'_, ()> {
+        self.0.clear()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_after_its_change_leaves_nothing_of_what_was_before() {
+    let lines = "cache-control: max-age=60|location: /named";
+    let origin = service_fn(async move |_| Ok(response(200, lines, Body::from("body"))));
+    let clock = Clock::Steady(std::time::SystemTime::now(), time::Instant::now());
+    let shared = Shared::new(Arc::new(Slow(Memory::new(1 << 20))), 8, clock);
+    let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
+    for target in ["/named", "/"] {
+        says(&stack, target).await;
+    }
+    let change = stack.clone().oneshot(request("POST", "/", ""));
+    assert!(time::timeout(Duration::from_secs(1), change).await.is_err());
+    for target in ["/named", "/"] {
+        assert_eq!(says(&stack, target).await, "fwd=uri-miss; stored");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +167,7 @@ async fn a_304_about_another_answer_is_not_believed() {
 
 #[tokio::test]
 async fn memory_is_bounded() {
-    use crate::cache::{entry::Entry, key::RouteId, redis::Ticket, store::Store as _};
+    use crate::cache::key::RouteId;
     let (memory, limit) = (Memory::new(100_000), 100_000);
     let (head, _) = request("GET", "/", "").into_parts();
     let (answer, _) = response(200, A, Body::empty()).into_parts();

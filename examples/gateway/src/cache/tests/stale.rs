@@ -64,3 +64,19 @@ async fn a_revalidation_of_an_origin_that_hangs_ends() {
     time::sleep(Duration::from_secs(61)).await;
     assert_eq!(shared.background.available_permits(), super::super::BACKGROUND);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_revalidation_does_not_hold_the_place_of_a_client_that_has_left() {
+    use tokio::sync::{Semaphore, mpsc};
+    let (stack, _) = cached(200, SWR);
+    send(&stack, request("GET", "/", "")).await;
+    time::advance(Duration::from_secs(65)).await;
+    let places = Arc::new(Semaphore::new(1));
+    let place = places.clone().try_acquire_owned().expect("a place");
+    let open = crate::tunnel::Open::new(mpsc::channel(1).0, place, Duration::MAX);
+    let mut request = request("GET", "/", "");
+    request.extensions_mut().insert(open);
+    assert_eq!(told(&send(&stack, request).await.0), SERVED);
+    time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(places.available_permits(), 1);
+}
