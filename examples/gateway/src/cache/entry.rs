@@ -198,6 +198,8 @@ impl Entry {
     pub(super) fn updated_head(&self, response: &Parts) -> Parts {
         let (mut head, ()) = http::Response::new(()).into_parts();
         (head.status, head.headers) = (self.head.status, self.head.headers.clone());
+        // Where it has no date, it is as old as it looks (RFC 9110, section 6.6.1).
+        head.headers.remove(header::DATE);
         for name in response.headers.keys().filter(|name| !is_of_body(name)) {
             head.headers.remove(name);
             for value in response.headers.get_all(name) {

@@ -61,7 +61,7 @@ where
         let stored = found.variants.as_ref().and_then(|all| all.iter().find(matching)).cloned();
         // Someone may have been at it between the look-up and now.
         if let Some(fresh) = stored.as_ref().filter(|it| it.satisfies(&head, shared.now())) {
-            return lead.end(Outcome::Stored(fresh.clone()));
+            return lead.end(Outcome::Stored(fresh.clone(), found.ticket));
         }
         let before = Before { changes, ticket: found.ticket };
         let stored = Some(stored.unwrap_or(stale));

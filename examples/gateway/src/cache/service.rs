@@ -153,14 +153,18 @@ where
                     };
                     let now = self.shared.now();
                     match outcome {
-                        Outcome::Stored(entry) if entry.matches(self.route, &head.headers) => {
+                        // It began before a change that went through another gateway.
+                        Outcome::Stored(_, ticket) if ticket.differs(&before.ticket) => {
+                            return self.forward(key, head, stored, before, None, why).await;
+                        }
+                        Outcome::Stored(entry, _) if entry.matches(self.route, &head.headers) => {
                             if entry.satisfies(&head, now) {
                                 let why = format!("{why}; collapsed");
                                 return Ok(told(entry.answer(&head, now), &why));
                             }
                             return self.forward(key, head, Some(entry), before, None, why).await;
                         }
-                        Outcome::Stored(entry) => variant = Some(entry.variant(&head.headers)),
+                        Outcome::Stored(entry, _) => variant = Some(entry.variant(&head.headers)),
                         _ => return self.forward(key, head, stored, before, None, why).await,
                     }
                 }

@@ -130,6 +130,18 @@ const ROWS: &[Row] = &[
         "fwd=vary-miss; stored",
     ),
     ("4.1 star", 200, "cache-control: max-age=60|vary: *", "", 0, "GET", "", "fwd=uri-miss"),
+    (
+        "4.1 the address",
+        200,
+        "cache-control: max-age=60|vary: X-Forwarded-For",
+        "",
+        0,
+        "GET",
+        "",
+        "fwd=uri-miss",
+    ),
+    ("4.1 forwarded", 200, A, "x-forwarded-host: a", 0, "GET", "", "fwd=vary-miss; stored"),
+    ("4.1 scheme", 200, A, "", 0, "GET", "x-forwarded-proto: http", "fwd=vary-miss; stored"),
     ("4.2 fresh", 200, A, "", 59, "GET", "", "hit"),
     ("4.2 stale", 200, A, "", 61, "GET", "", "fwd=stale; stored"),
     (

@@ -95,6 +95,69 @@ async fn a_client_that_leaves_after_its_change_leaves_nothing_of_what_was_before
     }
 }
 
+/// A store that holds nothing and that others change.
+#[derive(Clone, Default)]
+struct Changing(Arc<AtomicUsize>);
+
+impl Store for Changing {
+    fn find<'a>(&'a self, _: &'a Key) -> Soon<'a, Found> {
+        let epoch = self.0.load(Ordering::SeqCst).to_string();
+        let found = crate::cache::redis::found(epoch.into(), Default::default());
+        Box::pin(std::future::ready(found))
+    }
+
+    fn put(&self, _: &Key, _: Arc<Entry>, _: Ticket) {}
+
+    fn remove(&self, _: Key) -> Soon<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn clear(&self) -> Soon<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_a_change_through_another_gateway_is_not_handed_what_was_before() {
+    for changes in [0, 1] {
+        let changing = Changing::default();
+        let shared = Shared::new(Arc::new(changing.clone()), 8, Clock::Wall);
+        let count = Arc::new(AtomicUsize::new(0));
+        let seen = count.clone();
+        let origin = service_fn(move |_: Request<Body>| {
+            seen.fetch_add(1, Ordering::SeqCst);
+            async {
+                time::sleep(Duration::from_millis(100)).await;
+                Ok(response(200, A, Body::from("body")))
+            }
+        });
+        let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
+        let before = stack.clone();
+        let before = tokio::spawn(async move { says(&before, "/").await });
+        time::sleep(Duration::from_millis(10)).await;
+        changing.0.fetch_add(changes, Ordering::SeqCst);
+        says(&stack, "/").await;
+        before.await.expect("not cancelled");
+        assert_eq!(count.load(Ordering::SeqCst), 1 + changes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_without_a_date_makes_an_answer_young() {
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+    let lines: &'static str = format!("{TAG}|date: {date}").leak();
+    let (stack, _) = shared(async move |request: Request<Body>| {
+        Ok(match request.headers().contains_key("if-none-match") {
+            true => response(304, "", Body::empty()),
+            false => response(200, lines, Body::from("body")),
+        })
+    });
+    says(&stack, "/").await;
+    time::advance(Duration::from_secs(61)).await;
+    assert_eq!(says(&stack, "/").await, "fwd=stale; fwd-status=304");
+    assert_eq!(says(&stack, "/").await, "hit");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_older_than_a_change_is_not_stored() {
     let (stack, _) = cached(200, A);
