@@ -124,7 +124,8 @@ impl Store for Redis {
 }
 
 pub(super) fn found(epoch: Bytes, mut fields: HashMap<Bytes, Bytes>) -> Found {
-    if fields.remove(&b"e"[..]).unwrap_or_default() != epoch {
+    // Where there is none, it may have been evicted, and with it that all was cleared.
+    if epoch.is_empty() || fields.remove(&b"e"[..]).unwrap_or_default() != epoch {
         fields.clear();
     }
     let generation = fields.remove(&b"g"[..]).unwrap_or_default();
