@@ -230,8 +230,10 @@ pub(super) fn answer(mut head: Parts, body: Bytes, request: &request::Parts) -> 
         return Response::from_parts(head, Body::empty());
     }
     if request.method == Method::HEAD {
-        // RFC 9110, section 9.3.2: the length is that of the body which is not sent.
-        head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        // RFC 9110, section 9.3.2: the length is that of the body which is not sent, and 204 has none (section 8.6).
+        if head.status != StatusCode::NO_CONTENT {
+            head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        }
         return Response::from_parts(head, Body::empty());
     }
     Response::from_parts(head, Body::from(body))

@@ -73,8 +73,9 @@ where
         let (head, body) = request.into_parts();
         if !is_cacheable(&head.method) {
             let key = Key::of(&head).filter(|_| !head.method.is_safe());
+            let mut unsure = Unsure { shared: self.shared.clone(), key };
             let response = self.inner.ready().await?.call(Request::from_parts(head, body)).await?;
-            let status = response.status();
+            let (key, status) = (unsure.key.take(), response.status());
             // RFC 9111, section 4.4
             if let Some(key) = key.filter(|_| status.is_success() || status.is_redirection()) {
                 let related: Vec<_> = key.related(response.headers()).collect();
@@ -244,6 +245,20 @@ where
 
     async fn send(&mut self, head: Parts) -> Result<Response, BoxError> {
         self.inner.ready().await?.call(Request::from_parts(head, Body::empty())).await
+    }
+}
+
+/// A change that has no answer: the client has left, or the origin does not say. It may have been made.
+struct Unsure {
+    shared: Shared,
+    key: Option<Key>,
+}
+
+impl Drop for Unsure {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            drop(self.shared.remove(key));
+        }
     }
 }
 

@@ -159,6 +159,15 @@ async fn a_304_without_a_date_makes_an_answer_young() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_whose_answer_nobody_hears_counts() {
+    let (stack, _) = cached(200, A);
+    says(&stack, "/").await;
+    let change = stack.clone().oneshot(request("PUT", "/", ""));
+    assert!(time::timeout(Duration::from_millis(50), change).await.is_err());
+    assert_eq!(says(&stack, "/").await, "fwd=uri-miss; stored");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_older_than_a_change_is_not_stored() {
     let (stack, _) = cached(200, A);
     let changing = tokio::spawn(stack.clone().oneshot(request("PUT", "/", "")));
@@ -226,6 +235,19 @@ async fn a_304_about_another_answer_is_not_believed() {
     time::advance(Duration::from_secs(61)).await;
     let (head, body) = send(&stack, request("GET", "/", "")).await;
     assert_eq!((told(&head), &*body), ("fwd=stale; stored", "body"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_variants_the_newest_are_kept() {
+    use crate::cache::store::VARIANTS;
+    let (stack, _) = cached(200, "cache-control: max-age=60|vary: a");
+    for number in 0..=VARIANTS {
+        send(&stack, request("GET", "/", &format!("a: {number}"))).await;
+    }
+    for (number, expected) in [(1, "hit"), (VARIANTS, "hit"), (0, "fwd=vary-miss; stored")] {
+        let (head, _) = send(&stack, request("GET", "/", &format!("a: {number}"))).await;
+        assert_eq!(told(&head), expected, "{number}");
+    }
 }
 
 #[tokio::test]
