@@ -60,11 +60,13 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
         .service_fn(move |request| client.clone().send(request));
     let signing = BoxCloneSyncService::new(signing);
     let guard = config.guard();
-    let cache = config.cache();
+    let (cache, tls) = (config.cache(), config.server().tls.is_some());
     let routes = config.routes().iter();
     let routes: Vec<_> = routes
         .map(|route| {
-            let cache = route.cache.as_ref().map(|description| cache.layer(description));
+            // Gateways with TLS and without may share a store, and tell the origin which they are.
+            let described = |route: &String| format!("{tls} {route}");
+            let cache = route.cache.as_ref().map(|route| cache.layer(&described(route)));
             let way = origins::Way { timeout: route.timeout, http2: route.http2 };
             (way, on_route(route, guard.clone(), cache, &signing))
         })

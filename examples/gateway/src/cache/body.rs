@@ -38,7 +38,7 @@ impl Keeping {
         let unchanged = || self.shared.flights.changes(&self.key) == self.before.changes;
         let mut stored = unchanged();
         if stored {
-            self.shared.store.put(&self.key, entry.clone(), self.before.ticket);
+            self.shared.store.put(&self.key, entry.clone(), self.before.ticket.clone());
             stored = unchanged();
             if !stored {
                 // It was changed just now, and removed before it was put.
@@ -46,7 +46,11 @@ impl Keeping {
             }
         }
         if let Some(lead) = self.lead {
-            lead.end(if stored { Outcome::Stored(entry) } else { Outcome::Alone });
+            lead.end(if stored {
+                Outcome::Stored(entry, self.before.ticket)
+            } else {
+                Outcome::Alone
+            });
         }
     }
 

@@ -15,14 +15,15 @@ use super::{
     Key,
     entry::Entry,
     key::{RouteId, Vary},
+    redis::Ticket,
 };
 
 /// What became of the request that went to the origin.
 #[derive(Clone)]
 pub(super) enum Outcome {
     Flying,
-    /// Its answer is stored.
-    Stored(Arc<Entry>),
+    /// Its answer is stored, by what it found before.
+    Stored(Arc<Entry>, Ticket),
     /// Its answer is for that one alone, and so will be those to the others.
     Alone,
 }

@@ -27,7 +27,7 @@ use self::{
     collapse::Flights,
     key::{Key, RouteId},
     redis::Redis,
-    store::{Memory, Store},
+    store::{Memory, Soon, Store},
 };
 
 /// What all routes share.
@@ -85,9 +85,10 @@ impl Shared {
         self.store.clear().await;
     }
 
-    async fn remove(&self, key: Key) {
+    /// Removes it, whether or not the future is waited for.
+    fn remove(&self, key: Key) -> Soon<'_, ()> {
         self.flights.changed(&key);
-        self.store.remove(key).await;
+        self.store.remove(key)
     }
 
     fn now(&self) -> SystemTime {

@@ -15,7 +15,7 @@ use super::{
     entry::Entry,
     service::Cache,
 };
-use crate::BoxError;
+use crate::{BoxError, tunnel::Open};
 
 /// How long the origin may take for all of its answer.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -49,6 +49,8 @@ where
     }
 
     async fn revalidate(mut self, key: Key, mut head: Parts, stale: Arc<Entry>, lead: Lead) {
+        // Its connection may end before this does, and its place be another's.
+        head.extensions.remove::<Open>();
         // The client's own conditions are about what it has.
         head.headers.remove(header::IF_NONE_MATCH);
         head.headers.remove(header::IF_MODIFIED_SINCE);
@@ -59,7 +61,7 @@ where
         let stored = found.variants.as_ref().and_then(|all| all.iter().find(matching)).cloned();
         // Someone may have been at it between the look-up and now.
         if let Some(fresh) = stored.as_ref().filter(|it| it.satisfies(&head, shared.now())) {
-            return lead.end(Outcome::Stored(fresh.clone()));
+            return lead.end(Outcome::Stored(fresh.clone(), found.ticket));
         }
         let before = Before { changes, ticket: found.ticket };
         let stored = Some(stored.unwrap_or(stale));

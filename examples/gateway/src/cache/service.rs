@@ -73,14 +73,18 @@ where
         let (head, body) = request.into_parts();
         if !is_cacheable(&head.method) {
             let key = Key::of(&head).filter(|_| !head.method.is_safe());
+            let mut unsure = Unsure { shared: self.shared.clone(), key };
             let response = self.inner.ready().await?.call(Request::from_parts(head, body)).await?;
-            let status = response.status();
+            let (key, status) = (unsure.key.take(), response.status());
             // RFC 9111, section 4.4
             if let Some(key) = key.filter(|_| status.is_success() || status.is_redirection()) {
-                for related in key.related(response.headers()).collect::<Vec<_>>() {
-                    self.shared.remove(related).await;
+                let related: Vec<_> = key.related(response.headers()).collect();
+                // All begin before one is waited for: the client may leave meanwhile.
+                let keys = related.into_iter().chain([key]);
+                let removals: Vec<_> = keys.map(|key| self.shared.remove(key)).collect();
+                for removal in removals {
+                    removal.await;
                 }
-                self.shared.remove(key).await;
             }
             return Ok(told(response, "fwd=method"));
         }
@@ -150,14 +154,18 @@ where
                     };
                     let now = self.shared.now();
                     match outcome {
-                        Outcome::Stored(entry) if entry.matches(self.route, &head.headers) => {
+                        // It began before a change that went through another gateway.
+                        Outcome::Stored(_, ticket) if ticket.differs(&before.ticket) => {
+                            return self.forward(key, head, stored, before, None, why).await;
+                        }
+                        Outcome::Stored(entry, _) if entry.matches(self.route, &head.headers) => {
                             if entry.satisfies(&head, now) {
                                 let why = format!("{why}; collapsed");
                                 return Ok(told(entry.answer(&head, now), &why));
                             }
                             return self.forward(key, head, Some(entry), before, None, why).await;
                         }
-                        Outcome::Stored(entry) => variant = Some(entry.variant(&head.headers)),
+                        Outcome::Stored(entry, _) => variant = Some(entry.variant(&head.headers)),
                         _ => return self.forward(key, head, stored, before, None, why).await,
                     }
                 }
@@ -237,6 +245,20 @@ where
 
     async fn send(&mut self, head: Parts) -> Result<Response, BoxError> {
         self.inner.ready().await?.call(Request::from_parts(head, Body::empty())).await
+    }
+}
+
+/// A change that has no answer: the client has left, or the origin does not say. It may have been made.
+struct Unsure {
+    shared: Shared,
+    key: Option<Key>,
+}
+
+impl Drop for Unsure {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            drop(self.shared.remove(key));
+        }
     }
 }
 
