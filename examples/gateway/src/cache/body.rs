@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 
 use super::{
     Key, Shared,
-    collapse::{Lead, Outcome},
+    collapse::{Lead, Outcome, land},
     entry::Entry,
     redis::Ticket,
 };
@@ -45,19 +45,15 @@ impl Keeping {
                 drop(self.shared.store.remove(self.key.clone()));
             }
         }
-        if let Some(lead) = self.lead {
-            lead.end(if stored {
-                Outcome::Stored(entry, self.before.ticket)
-            } else {
-                Outcome::Alone
-            });
-        }
+        let outcome = match stored {
+            true => Outcome::Stored(entry, self.before.ticket),
+            false => Outcome::Alone,
+        };
+        land(self.lead, outcome);
     }
 
     fn give_up(self) {
-        if let Some(lead) = self.lead {
-            lead.end(Outcome::Alone);
-        }
+        land(self.lead, Outcome::Alone);
     }
 }
 

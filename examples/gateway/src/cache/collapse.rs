@@ -101,6 +101,13 @@ impl Lead {
     }
 }
 
+/// Ends the flight of who has the lead.
+pub(super) fn land(lead: Option<Lead>, outcome: Outcome) {
+    if let Some(lead) = lead {
+        lead.end(outcome);
+    }
+}
+
 impl Drop for Lead {
     fn drop(&mut self) {
         // Before the sender goes, so that who sees that finds the seat free.

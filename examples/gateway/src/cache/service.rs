@@ -17,9 +17,9 @@ use tokio::time::{Instant, timeout_at};
 use tower::{Service, ServiceExt};
 
 use super::{
-    Key, PATIENCE, Shared,
+    Key, Look, PATIENCE, Shared,
     body::{Before, Keeping, Tee},
-    collapse::{Lead, Outcome, Seat},
+    collapse::{Lead, Outcome, Seat, land},
     entry::{self, Entry},
     key::{Directives, RouteId, bypasses, is_cacheable},
 };
@@ -103,13 +103,9 @@ where
         let until = Instant::now() + PATIENCE;
         let (mut lead, mut variant) = (None, None);
         loop {
-            let shared = self.shared.clone();
-            let changes = shared.flights.changes(&key);
-            let found = shared.store.find(&key).await;
-            let (variants, before) = (found.variants, Before { changes, ticket: found.ticket });
+            let Look { variants, stored, before } =
+                self.shared.look(&key, self.route, &head.headers).await;
             let now = self.shared.now();
-            let matching = |entry: &&Arc<Entry>| entry.matches(self.route, &head.headers);
-            let stored = variants.as_ref().and_then(|found| found.iter().find(matching)).cloned();
             let why = match &stored {
                 Some(entry) if entry.satisfies(&head, now) => {
                     return Ok(told(entry.answer(&head, now), "hit"));
@@ -212,7 +208,7 @@ where
                         }
                         None => {
                             self.shared.store.remove(key).await;
-                            land_alone(lead);
+                            land(lead, Outcome::Alone);
                         }
                     }
                     return Ok(told(entry::answer(merged, body, &head), &why));
@@ -225,7 +221,7 @@ where
         let fits = body.size_hint().lower() <= limit;
         let entry = Entry::of(self.route, &head, &parts, self.shared.now()).filter(|_| fits);
         let Some(entry) = entry else {
-            land_alone(lead);
+            land(lead, Outcome::Alone);
             return Ok(told(Response::from_parts(parts, body), why));
         };
         let keeping = self.keeping(key, before, entry, lead);
@@ -259,12 +255,6 @@ impl Drop for Unsure {
         if let Some(key) = self.key.take() {
             drop(self.shared.remove(key));
         }
-    }
-}
-
-fn land_alone(lead: Option<Lead>) {
-    if let Some(lead) = lead {
-        lead.end(Outcome::Alone);
     }
 }
 
