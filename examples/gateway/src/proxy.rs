@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::json;
@@ -68,6 +68,14 @@ pub(crate) fn for_client(response: http::Response<ResponseBody<Incoming>>) -> Re
         tunnel::announce(response.headers_mut());
     }
     response
+}
+
+/// Without the headers of these names.
+pub(crate) fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<_> = headers.keys().filter(|name| goes(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 /// An error as an answer: the client learns what it can mend, the log the rest.

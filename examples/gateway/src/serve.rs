@@ -135,7 +135,6 @@ impl Front {
     /// The client says which version it speaks: by ALPN, or by how it begins.
     async fn accept(mut self, stream: TcpStream, client: SocketAddr, open: Open) {
         drop(stream.set_nodelay(true));
-        // In boxes, since a connection would else hold room for the others for as long as it lives.
         let Some(tls) = self.tls.take() else {
             let Ok(Ok(http2)) = time::timeout(self.head_timeout, begins_http2(&stream)).await
             else {
@@ -145,6 +144,7 @@ impl Front {
             return self.serve(stream, http2, client, Scheme::HTTP, open).await;
         };
         let stream = Lingering::new(stream, open.clone());
+        // In boxes, here and below: else each connection would hold room for what others need, as long as it lives.
         let accepted = Box::pin(time::timeout(self.head_timeout, tls.accept(stream))).await;
         if let Ok(Ok(stream)) = accepted {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

@@ -13,6 +13,7 @@ use http::{
 use http_cache_semantics::{BeforeRequest, CacheOptions, CachePolicy};
 
 use super::key::{Directives, RouteId, Vary, is_authorized};
+use crate::proxy::remove_where;
 
 const WHILE_REVALIDATED: &str = "stale-while-revalidate";
 const IF_ERROR: &str = "stale-if-error";
@@ -222,11 +223,7 @@ impl Entry {
 pub(super) fn answer(mut head: Parts, body: Bytes, request: &request::Parts) -> Response {
     if head.status == StatusCode::OK && client_has(&head.headers, &request.headers) {
         head.status = StatusCode::NOT_MODIFIED;
-        let of_body: Vec<_> =
-            head.headers.keys().filter(|name| is_of_body(name)).cloned().collect();
-        for name in of_body {
-            head.headers.remove(name);
-        }
+        remove_where(&mut head.headers, is_of_body);
         return Response::from_parts(head, Body::empty());
     }
     if request.method == Method::HEAD {
