@@ -7,6 +7,7 @@ import http.server
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -117,6 +118,15 @@ def send(address, target, method="GET", color="none"):
     return answer.status, read, told
 
 
+def ask(port, *words):
+    with socket.create_connection(("127.0.0.1", port)) as redis, redis.makefile("rb") as answers:
+        for command in (("AUTH", PASSWORD), words):
+            line = f"*{len(command)}\r\n" + "".join(f"${len(w)}\r\n{w}\r\n" for w in command)
+            redis.sendall(line.encode())
+            answer = answers.readline()
+    return answer[1:].decode().strip()
+
+
 def answered(told):
     return 200, b"body", told
 
@@ -155,6 +165,21 @@ try:
         check("is seen by the other at once", send(two, "/x"), MISS)
         check("in all variants", send(two, "/x", color="red")[2].startswith("fwd="), True)
         check("stored again", until_hit(one, "/x"), HIT)
+        for number in range(20):
+            send(one, "/many", color=str(number))
+            time.sleep(0.05)
+        kept = int(ask(port, "HLEN", "sigv4-gateway:url:h /many"))
+        check("few variants", 16 <= kept <= 18, True)
+        # All was cleared once, say, and what tells so is evicted.
+        ask(port, "DEL", "sigv4-gateway:epoch")
+        check("without an epoch", send(two, "/x"), MISS)
+        check("with a new one", until_hit(two, "/x"), HIT)
+        redis.send_signal(signal.SIGSTOP)
+        check("a change that Redis does not hear of", send(one, "/x", method="POST")[0], 200)
+        redis.send_signal(signal.SIGCONT)
+        check("is not answered from before it", send(one, "/x"), MISS)
+        time.sleep(2.5)
+        check("and is made up for", ask(port, "HLEN", "sigv4-gateway:url:h /x"), "2")
         redis.kill()
         redis.wait()
         begun = time.monotonic()

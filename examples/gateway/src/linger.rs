@@ -10,7 +10,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
-    time,
+    time::{self, Sleep},
 };
 
 use crate::tunnel::Open;
@@ -18,17 +18,22 @@ use crate::tunnel::Open;
 /// How long a client may go on to send what nobody asks for.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long a client may take none of its answer, which would hold a place for ever.
+const STALLED: Duration = Duration::from_secs(60);
+
 /// To close a connection with unread bytes resets it, and the client may lose the answer that it was refused
 /// with: so the rest of its body is read and dropped.
 pub(crate) struct Lingering {
     /// Until it is dropped.
     stream: Option<TcpStream>,
     open: Open,
+    /// Since it takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Lingering {
     pub(crate) fn new(stream: TcpStream, open: Open) -> Self {
-        Self { stream: Some(stream), open }
+        Self { stream: Some(stream), open, stalled: None }
     }
 
     fn with<T>(
@@ -39,6 +44,20 @@ impl Lingering {
             Some(stream) => poll(Pin::new(stream)),
             None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
+    }
+
+    fn written(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let written = self.as_mut().with(|stream| write(stream, cx));
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(time::sleep(STALLED)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -71,7 +90,7 @@ impl AsyncWrite for Lingering {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.with(|stream| stream.poll_write(cx, bytes))
+        self.written(cx, |stream, cx| stream.poll_write(cx, bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -83,7 +102,7 @@ impl AsyncWrite for Lingering {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.with(|stream| stream.poll_write_vectored(cx, slices))
+        self.written(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -92,5 +111,40 @@ impl AsyncWrite for Lingering {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.with(|stream| stream.poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::{
+        net::TcpListener,
+        sync::{Semaphore, mpsc},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_takes_none_of_its_answer_gives_up_its_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let _client = TcpStream::connect(address).await.expect("connected");
+        let (stream, _) = listener.accept().await.expect("accepted");
+        let places = Arc::new(Semaphore::new(1));
+        let place = places.clone().try_acquire_owned().expect("a place");
+        let open = Open::new(mpsc::channel(1).0, place, Duration::MAX);
+        let mut stream = Lingering::new(stream, open);
+        time::pause();
+        let start = time::Instant::now();
+        let error = loop {
+            if let Err(error) = stream.write_all(&[0; 1 << 16]).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() >= STALLED);
+        drop(stream);
+        assert!(time::timeout(2 * LINGER, places.acquire()).await.is_ok());
     }
 }

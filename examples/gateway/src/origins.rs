@@ -30,11 +30,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// that one connection.
 const PING: Duration = Duration::from_secs(30);
 
-/// How a route's origin is spoken to, in a request's extensions.
+/// How a route's origin is spoken to; in the extensions of its requests.
 #[derive(Clone, Copy)]
 pub(crate) struct Way {
     /// How long it may take to go on: to take more of the request, or to begin its answer.
     pub(crate) timeout: Duration,
+    /// Whether by HTTP/2, where it agrees to that.
     pub(crate) http2: bool,
 }
 

@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::json;
@@ -70,6 +70,14 @@ pub(crate) fn for_client(response: http::Response<ResponseBody<Incoming>>) -> Re
     response
 }
 
+/// Without the headers of these names.
+pub(crate) fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<_> = headers.keys().filter(|name| goes(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
 /// An error as an answer: the client learns what it can mend, the log the rest.
 pub(crate) fn answer(error: BoxError) -> Response {
     let text = chain(&*error);
@@ -84,14 +92,15 @@ pub(crate) fn answer(error: BoxError) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
         return response;
     }
-    let (status, told) = match error.downcast_ref::<tower_sigv4::Error>() {
+    let own = error.downcast_ref::<tower_sigv4::Error>();
+    let (status, told) = match (own, error.downcast_ref::<Refused>()) {
         _ if came_slowly(&*error) => (StatusCode::REQUEST_TIMEOUT, TOO_SLOW.to_owned()),
-        Some(own) => (own.status(), own.to_string()),
-        None if error.is::<Refused>() => (StatusCode::BAD_REQUEST, text.clone()),
-        None if timed_out(&*error) => {
+        (Some(own), _) => (own.status(), own.to_string()),
+        (None, Some(refused)) => (refused.status(), text.clone()),
+        (None, None) if timed_out(&*error) => {
             (StatusCode::GATEWAY_TIMEOUT, "the origin did not answer in time".to_owned())
         }
-        None => (StatusCode::BAD_GATEWAY, "the origin could not be reached".to_owned()),
+        (None, None) => (StatusCode::BAD_GATEWAY, "the origin could not be reached".to_owned()),
     };
     if status.is_server_error() {
         eprintln!("sigv4-gateway: {status}: {text}");

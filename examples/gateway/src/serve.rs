@@ -3,7 +3,7 @@
 use std::{
     io, mem,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,10 +13,12 @@ use std::{
 
 use axum::{Router, body::Body};
 use http::{Request, Uri, uri::Scheme};
-use hyper::body::Incoming;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
     service::TowerToHyperService,
 };
 use prometheus::IntGauge;
@@ -36,14 +38,15 @@ use crate::{
     admin::Counted,
     config::{self, Config},
     linger::Lingering,
+    strict::LONGEST_HEAD,
     tls,
     tunnel::Open,
 };
 
-/// What a head may measure; what is longer is answered 431.
-const LONGEST_HEAD: usize = 64 * 1024;
 /// How often a client with HTTP/2 is asked whether it is still there.
 const PING: Duration = Duration::from_secs(30);
+/// How long to wait at first for the rest of what may become HTTP/2.
+const PEEK_PAUSE: Duration = Duration::from_millis(1);
 /// How long to wait where no connection can be accepted, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How many connections there may be beside those of clients.
@@ -80,14 +83,9 @@ pub(crate) async fn serve(server: Server, router: Router, config: &Config) -> Re
     let settings = config.server();
     let (open, mut ended) = mpsc::channel(1);
     let (stop, stopped) = watch::channel(false);
-    let front = Front {
-        router,
-        http: http(settings),
-        tls: settings.tls.clone().map(tls::acceptor).transpose()?,
-        head_timeout: settings.head_timeout,
-        stopped,
-        count: Some(config.metrics().connections().clone()),
-    };
+    let count = config.metrics().connections().clone();
+    let tls = settings.tls.clone().map(tls::acceptor).transpose()?;
+    let front = Front { tls, count: Some(count), ..Front::new(router, settings, stopped) };
     // Whoever sends requests here has to notice first that they are to go elsewhere.
     let told = async {
         signals.stop().await;
@@ -116,30 +114,16 @@ pub(crate) async fn serve(server: Server, router: Router, config: &Config) -> Re
 pub(crate) async fn aside(listener: TcpListener, router: Router, settings: config::Server) {
     let (open, _ended) = mpsc::channel(1);
     let (_stop, stopped) = watch::channel(false);
-    let (http, head_timeout) = (http(&settings), settings.head_timeout);
-    let front = Front { router, http, tls: None, head_timeout, stopped, count: None };
+    let front = Front::new(router, &settings, stopped);
     front.accept_all(&listener, &open, &settings, ASIDE).await;
-}
-
-/// HTTP/1.1, and HTTP/2 for who begins with it.
-fn http(settings: &config::Server) -> auto::Builder<TokioExecutor> {
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.head_timeout)
-        .max_buf_size(LONGEST_HEAD);
-    http.http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING)
-        .max_header_list_size(LONGEST_HEAD as u32);
-    http
 }
 
 /// What each connection needs.
 #[derive(Clone)]
 struct Front {
     router: Router,
-    http: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
     head_timeout: Duration,
     stopped: watch::Receiver<bool>,
@@ -148,6 +132,22 @@ struct Front {
 }
 
 impl Front {
+    /// Without TLS.
+    fn new(router: Router, settings: &config::Server, stopped: watch::Receiver<bool>) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(settings.head_timeout)
+            .max_buf_size(LONGEST_HEAD);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .max_header_list_size(LONGEST_HEAD as u32);
+        let head_timeout = settings.head_timeout;
+        Self { router, http1, http2, tls: None, head_timeout, stopped, count: None }
+    }
+
     /// Accepts connections without end, as many as there are places.
     async fn accept_all(
         &self,
@@ -178,47 +178,93 @@ impl Front {
         }
     }
 
-    async fn accept(self, stream: TcpStream, client: SocketAddr, open: Open) {
+    /// The client says which version it speaks: by ALPN, or by how it begins.
+    async fn accept(mut self, stream: TcpStream, client: SocketAddr, open: Open) {
         drop(stream.set_nodelay(true));
-        let stream = Lingering::new(stream, open.clone());
-        let Some(tls) = &self.tls else {
-            return self.serve(stream, client, Scheme::HTTP, open).await;
+        let Some(tls) = self.tls.take() else {
+            let Ok(Ok(http2)) = time::timeout(self.head_timeout, begins_http2(&stream)).await
+            else {
+                return;
+            };
+            let stream = Lingering::new(stream, open.clone());
+            return self.serve(stream, http2, client, Scheme::HTTP, open).await;
         };
-        if let Ok(Ok(stream)) = time::timeout(self.head_timeout, tls.accept(stream)).await {
-            self.serve(stream, client, Scheme::HTTPS, open).await;
+        let stream = Lingering::new(stream, open.clone());
+        // In boxes, here and below: else each connection would hold room for what others need, as long as it lives.
+        let accepted = Box::pin(time::timeout(self.head_timeout, tls.accept(stream))).await;
+        if let Ok(Ok(stream)) = accepted {
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            Box::pin(self.serve(stream, http2, client, Scheme::HTTPS, open)).await;
         }
     }
 
     async fn serve(
-        mut self,
+        self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        http2: bool,
         client: SocketAddr,
         scheme: Scheme,
         open: Open,
     ) {
         let begun = Arc::new(AtomicU64::new(0));
         let service = for_client(client, scheme, open, begun.clone(), self.router);
-        let service = TowerToHyperService::new(service);
-        let connection = self.http.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
-        let mut before = 0;
-        loop {
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                _ = self.stopped.wait_for(|stopped| *stopped) => break,
-                () = time::sleep(self.head_timeout) => {}
-            }
-            // hyper waits without end while it is open which version a client speaks, and on HTTP/2.
-            match begun.load(Ordering::Relaxed) {
-                0 => return,
-                now if now == before => break,
-                now => before = now,
-            }
+        let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(service));
+        let (idle, stopped) = (self.head_timeout, self.stopped);
+        if http2 {
+            let connection = self.http2.serve_connection(io, service);
+            let graceful = http2::Connection::graceful_shutdown;
+            Box::pin(until_idle(connection, graceful, begun, idle, stopped)).await;
+        } else {
+            let connection = self.http1.serve_connection(io, service).with_upgrades();
+            let graceful = http1::UpgradeableConnection::graceful_shutdown;
+            Box::pin(until_idle(connection, graceful, begun, idle, stopped)).await;
         }
-        // Requests in flight are finished.
-        connection.as_mut().graceful_shutdown();
-        drop(connection.await);
     }
+}
+
+/// Whether a client begins with HTTP/2 (RFC 9113, section 3.4). Its bytes are left where they are: hyper's
+/// buffers grow, and stay so, if a head comes to them in pieces.
+async fn begins_http2(stream: &TcpStream) -> io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+    let mut first = [0; PREFACE.len()];
+    // There is no word of the next byte while one is there, so it is looked for, less and less often.
+    let mut pause = PEEK_PAUSE;
+    loop {
+        let seen = stream.peek(&mut first).await?;
+        if seen == PREFACE.len() || seen == 0 || first[..seen] != PREFACE[..seen] {
+            return Ok(seen == PREFACE.len() && first == PREFACE);
+        }
+        time::sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+/// Serves a connection until no request has come for a while, or the gateway stops. hyper alone would wait
+/// without end on HTTP/2.
+async fn until_idle<C: Future>(
+    connection: C,
+    graceful: fn(Pin<&mut C>),
+    begun: Arc<AtomicU64>,
+    idle: Duration,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut connection = pin!(connection);
+    let mut before = 0;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+            () = time::sleep(idle) => {}
+        }
+        match begun.load(Ordering::Relaxed) {
+            0 => return,
+            now if now == before => break,
+            now => before = now,
+        }
+    }
+    // Requests in flight are finished.
+    graceful(connection.as_mut());
+    drop(connection.await);
 }
 
 /// True where a client has left before its connection was accepted.

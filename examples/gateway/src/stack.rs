@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use axum::{Router, body::Body, error_handling::HandleErrorLayer, response::Response};
 use governor::{RateLimiter, clock::Clock};
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderName, HeaderValue, Method, Request, header};
 use http_body::Body as _;
 use tokio::time::Instant;
 use tower::{
@@ -79,13 +79,13 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
         });
     let signing = BoxCloneSyncService::new(signing);
     let guard = config.guard();
-    let cache = config.cache();
+    let (cache, tls) = (config.cache(), config.server().tls.is_some());
     let routes = config.routes().iter();
     let routes: Vec<_> = routes
         .map(|route| {
-            let cache = route.cache.as_ref().map(|description| cache.layer(description));
-            let way = origins::Way { timeout: route.timeout, http2: route.http2 };
-            (way, route.meter.clone(), on_route(route, guard.clone(), cache, &signing))
+            // Gateways with TLS and without may share a store, and tell the origin which they are.
+            let cache = route.cache.as_ref().map(|route| cache.layer(&format!("{tls} {route}")));
+            (route.way, route.meter.clone(), on_route(route, guard.clone(), cache, &signing))
         })
         .collect();
     // It answers 404, after it was asked who calls.
@@ -186,11 +186,8 @@ fn on_route(
 
 /// Without what the origin says of CORS, which might let pages read that the route does not name.
 fn without_cors(mut response: Response) -> Response {
-    let names = response.headers().keys();
-    let names = names.filter(|name| name.as_str().starts_with("access-control-"));
-    for name in names.cloned().collect::<Vec<_>>() {
-        response.headers_mut().remove(name);
-    }
+    let of_cors = |name: &HeaderName| name.as_str().starts_with("access-control-");
+    proxy::remove_where(response.headers_mut(), of_cors);
     response
 }
 

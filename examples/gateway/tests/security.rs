@@ -20,7 +20,7 @@ const NEVER: Duration = Duration::from_secs(20);
 /// A gateway with an open route, and one for who has signed.
 fn gateway(origin: SocketAddr) -> Gateway {
     Gateway::configured(&format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nhead_timeout = \"250ms\"\nbody_timeout = \"250ms\"\n\
+        "[server]\nlisten = \"127.0.0.1:0\"\nhead_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
          [credentials]\nsource = \"static\"\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n\
          [verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n\
          [[verify.key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"alices secret\"\n\
@@ -51,13 +51,13 @@ type Row = (&'static str, &'static str, &'static [u16], &'static str);
 /// Sends the rows as requests, some at a time, each of them to a gateway of its own: each is waited for until the
 /// gateway ends the connection. What the origin reads is for `check`.
 async fn each(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) {
-    // Before the first connection, which has little time for its head: each start is waited for in place.
-    let mut started = Vec::new();
+    // All are started before any is asked, since it takes long and a client that is silent meanwhile is cut off.
+    let mut asked = Vec::new();
     for rows in rows.chunks(4) {
         let origin = TestOrigin::start(OK).await;
-        started.push((rows, gateway(origin.address), origin));
+        asked.push((rows, gateway(origin.address), origin));
     }
-    future::join_all(started.iter().map(async |(rows, gateway, origin)| {
+    future::join_all(asked.iter().map(async |(rows, gateway, origin)| {
         for (name, text, answers, forwarded) in *rows {
             let before = origin.seen().len();
             let answer = send(gateway.address, request(text).as_bytes()).await;
@@ -284,7 +284,7 @@ async fn a_head_has_its_bounds() {
         ("a long name", format!("{line}{}: 1\r\n\r\n", "a".repeat(70_000)), 431),
         ("no end", format!("{line}x-a: {}", "a".repeat(70_000)), 431),
         ("many fields", format!("{line}{}\r\n", "x-a: 1\r\n".repeat(200)), 431),
-        ("a long target", format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "a".repeat(65_600)), 431),
+        ("a long target", format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "a".repeat(65_600)), 414),
     ] {
         let answer = send(gateway.address, request.as_bytes()).await;
         assert_eq!(statuses(&answer), [status], "{name}: {answer}");

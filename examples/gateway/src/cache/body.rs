@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 
 use super::{
     Key, Shared,
-    collapse::{Lead, Outcome},
+    collapse::{Lead, Outcome, land},
     entry::Entry,
     redis::Ticket,
 };
@@ -38,22 +38,22 @@ impl Keeping {
         let unchanged = || self.shared.flights.changes(&self.key) == self.before.changes;
         let mut stored = unchanged();
         if stored {
-            self.shared.store.put(&self.key, entry.clone(), self.before.ticket);
+            self.shared.store.put(&self.key, entry.clone(), self.before.ticket.clone());
             stored = unchanged();
             if !stored {
                 // It was changed just now, and removed before it was put.
                 drop(self.shared.store.remove(self.key.clone()));
             }
         }
-        if let Some(lead) = self.lead {
-            lead.end(if stored { Outcome::Stored(entry) } else { Outcome::Alone });
-        }
+        let outcome = match stored {
+            true => Outcome::Stored(entry, self.before.ticket),
+            false => Outcome::Alone,
+        };
+        land(self.lead, outcome);
     }
 
     fn give_up(self) {
-        if let Some(lead) = self.lead {
-            lead.end(Outcome::Alone);
-        }
+        land(self.lead, Outcome::Alone);
     }
 }
 

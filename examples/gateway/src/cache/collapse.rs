@@ -15,14 +15,15 @@ use super::{
     Key,
     entry::Entry,
     key::{RouteId, Vary},
+    redis::Ticket,
 };
 
 /// What became of the request that went to the origin.
 #[derive(Clone)]
 pub(super) enum Outcome {
     Flying,
-    /// Its answer is stored.
-    Stored(Arc<Entry>),
+    /// Its answer is stored, by what it found before.
+    Stored(Arc<Entry>, Ticket),
     /// Its answer is for that one alone, and so will be those to the others.
     Alone,
 }
@@ -97,6 +98,13 @@ pub(super) struct Lead {
 impl Lead {
     pub(super) fn end(self, outcome: Outcome) {
         self.sender.send_replace(outcome);
+    }
+}
+
+/// Ends the flight of who has the lead.
+pub(super) fn land(lead: Option<Lead>, outcome: Outcome) {
+    if let Some(lead) = lead {
+        lead.end(outcome);
     }
 }
 

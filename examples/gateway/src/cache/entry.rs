@@ -13,6 +13,7 @@ use http::{
 use http_cache_semantics::{BeforeRequest, CacheOptions, CachePolicy};
 
 use super::key::{Directives, RouteId, Vary, is_authorized};
+use crate::proxy::remove_where;
 
 const WHILE_REVALIDATED: &str = "stale-while-revalidate";
 const IF_ERROR: &str = "stale-if-error";
@@ -198,6 +199,8 @@ impl Entry {
     pub(super) fn updated_head(&self, response: &Parts) -> Parts {
         let (mut head, ()) = http::Response::new(()).into_parts();
         (head.status, head.headers) = (self.head.status, self.head.headers.clone());
+        // Where it has no date, it is as old as it looks (RFC 9110, section 6.6.1).
+        head.headers.remove(header::DATE);
         for name in response.headers.keys().filter(|name| !is_of_body(name)) {
             head.headers.remove(name);
             for value in response.headers.get_all(name) {
@@ -220,16 +223,14 @@ impl Entry {
 pub(super) fn answer(mut head: Parts, body: Bytes, request: &request::Parts) -> Response {
     if head.status == StatusCode::OK && client_has(&head.headers, &request.headers) {
         head.status = StatusCode::NOT_MODIFIED;
-        let of_body: Vec<_> =
-            head.headers.keys().filter(|name| is_of_body(name)).cloned().collect();
-        for name in of_body {
-            head.headers.remove(name);
-        }
+        remove_where(&mut head.headers, is_of_body);
         return Response::from_parts(head, Body::empty());
     }
     if request.method == Method::HEAD {
-        // RFC 9110, section 9.3.2: the length is that of the body which is not sent.
-        head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        // RFC 9110, section 9.3.2: the length is that of the body which is not sent, and 204 has none (section 8.6).
+        if head.status != StatusCode::NO_CONTENT {
+            head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+        }
         return Response::from_parts(head, Body::empty());
     }
     Response::from_parts(head, Body::from(body))

@@ -83,14 +83,18 @@ pub(super) fn is_cacheable(method: &Method) -> bool {
 pub(super) struct Vary(Vec<(String, [u8; 32])>);
 
 impl Vary {
-    /// None for `*`, which no other request matches, and for what cannot be read.
+    /// None for `*`, which no other request matches, for what cannot be read, and for the client's address,
+    /// which signing adds.
     pub(super) fn of(request: &HeaderMap, response: &HeaderMap) -> Option<Self> {
-        let mut fields = Vec::new();
+        // Origins write links and redirects by them and seldom say so: one client's are not for others.
+        let always = ["x-forwarded-host", "x-forwarded-proto"];
+        let mut fields = always.map(|name| (name.to_owned(), digest(request, name))).to_vec();
         for value in response.get_all(header::VARY) {
             let names = value.to_str().ok()?.split(',').map(str::trim);
             for name in names.filter(|name| !name.is_empty()) {
                 // `*` could be a header's name by its letters.
-                let name = HeaderName::try_from(name).ok().filter(|name| name != "*")?;
+                let unknown = |name: &HeaderName| name == "*" || name == "x-forwarded-for";
+                let name = HeaderName::try_from(name).ok().filter(|name| !unknown(name))?;
                 fields.push((name.as_str().to_owned(), digest(request, name.as_str())));
             }
         }

@@ -19,15 +19,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use http::HeaderMap;
 use tokio::{sync::Semaphore, time::Instant};
 use tower::Layer;
 
 pub(crate) use self::service::Cache;
 use self::{
+    body::Before,
     collapse::Flights,
+    entry::Entry,
     key::{Key, RouteId},
     redis::Redis,
-    store::{Memory, Store},
+    store::{Found, Memory, Soon, Store, Variants},
 };
 
 /// What all routes share.
@@ -39,6 +42,13 @@ pub(crate) struct Shared {
     background: Arc<Semaphore>,
     entry_limit: u64,
     clock: Clock,
+}
+
+/// All answers to a URL, and the one of them that a request could be answered with.
+struct Look {
+    variants: Option<Variants>,
+    stored: Option<Arc<Entry>>,
+    before: Before,
 }
 
 #[derive(Clone, Copy)]
@@ -83,9 +93,19 @@ impl Shared {
         self.store.clear().await;
     }
 
-    async fn remove(&self, key: Key) {
+    /// Removes it, whether or not the future is waited for.
+    fn remove(&self, key: Key) -> Soon<'_, ()> {
         self.flights.changed(&key);
-        self.store.remove(key).await;
+        self.store.remove(key)
+    }
+
+    /// What there is for a request, and how it stands with changes at that time.
+    async fn look(&self, key: &Key, route: RouteId, headers: &HeaderMap) -> Look {
+        let changes = self.flights.changes(key);
+        let Found { variants, ticket } = self.store.find(key).await;
+        let matching = |entry: &&Arc<Entry>| entry.matches(route, headers);
+        let stored = variants.as_ref().and_then(|all| all.iter().find(matching)).cloned();
+        Look { variants, stored, before: Before { changes, ticket } }
     }
 
     fn now(&self) -> SystemTime {

@@ -9,13 +9,12 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::{
-    Key,
-    body::Before,
+    Key, Look,
     collapse::{Lead, Outcome, Seat},
     entry::Entry,
     service::Cache,
 };
-use crate::BoxError;
+use crate::{BoxError, tunnel::Open};
 
 /// How long the origin may take for all of its answer.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -49,19 +48,17 @@ where
     }
 
     async fn revalidate(mut self, key: Key, mut head: Parts, stale: Arc<Entry>, lead: Lead) {
+        // Its connection may end before this does, and its place be another's.
+        head.extensions.remove::<Open>();
         // The client's own conditions are about what it has.
         head.headers.remove(header::IF_NONE_MATCH);
         head.headers.remove(header::IF_MODIFIED_SINCE);
         let shared = self.shared.clone();
-        let changes = shared.flights.changes(&key);
-        let found = shared.store.find(&key).await;
-        let matching = |entry: &&Arc<Entry>| entry.matches(self.route, &head.headers);
-        let stored = found.variants.as_ref().and_then(|all| all.iter().find(matching)).cloned();
+        let Look { stored, before, .. } = shared.look(&key, self.route, &head.headers).await;
         // Someone may have been at it between the look-up and now.
         if let Some(fresh) = stored.as_ref().filter(|it| it.satisfies(&head, shared.now())) {
-            return lead.end(Outcome::Stored(fresh.clone()));
+            return lead.end(Outcome::Stored(fresh.clone(), before.ticket));
         }
-        let before = Before { changes, ticket: found.ticket };
         let stored = Some(stored.unwrap_or(stale));
         let answer = self.forward(key, head, stored, before, Some(lead), "").await;
         let mut left = shared.entry_limit;

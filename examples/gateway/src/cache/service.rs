@@ -17,9 +17,9 @@ use tokio::time::{Instant, timeout_at};
 use tower::{Service, ServiceExt};
 
 use super::{
-    Key, PATIENCE, Shared,
+    Key, Look, PATIENCE, Shared,
     body::{Before, Keeping, Tee},
-    collapse::{Lead, Outcome, Seat},
+    collapse::{Lead, Outcome, Seat, land},
     entry::{self, Entry},
     key::{Directives, RouteId, bypasses, is_cacheable},
 };
@@ -73,14 +73,18 @@ where
         let (head, body) = request.into_parts();
         if !is_cacheable(&head.method) {
             let key = Key::of(&head).filter(|_| !head.method.is_safe());
+            let mut unsure = Unsure { shared: self.shared.clone(), key };
             let response = self.inner.ready().await?.call(Request::from_parts(head, body)).await?;
-            let status = response.status();
+            let (key, status) = (unsure.key.take(), response.status());
             // RFC 9111, section 4.4
             if let Some(key) = key.filter(|_| status.is_success() || status.is_redirection()) {
-                for related in key.related(response.headers()).collect::<Vec<_>>() {
-                    self.shared.remove(related).await;
+                let related: Vec<_> = key.related(response.headers()).collect();
+                // All begin before one is waited for: the client may leave meanwhile.
+                let keys = related.into_iter().chain([key]);
+                let removals: Vec<_> = keys.map(|key| self.shared.remove(key)).collect();
+                for removal in removals {
+                    removal.await;
                 }
-                self.shared.remove(key).await;
             }
             return Ok(told(response, "fwd=method"));
         }
@@ -99,13 +103,9 @@ where
         let until = Instant::now() + PATIENCE;
         let (mut lead, mut variant) = (None, None);
         loop {
-            let shared = self.shared.clone();
-            let changes = shared.flights.changes(&key);
-            let found = shared.store.find(&key).await;
-            let (variants, before) = (found.variants, Before { changes, ticket: found.ticket });
+            let Look { variants, stored, before } =
+                self.shared.look(&key, self.route, &head.headers).await;
             let now = self.shared.now();
-            let matching = |entry: &&Arc<Entry>| entry.matches(self.route, &head.headers);
-            let stored = variants.as_ref().and_then(|found| found.iter().find(matching)).cloned();
             let why = match &stored {
                 Some(entry) if entry.satisfies(&head, now) => {
                     return Ok(told(entry.answer(&head, now), "hit"));
@@ -150,14 +150,18 @@ where
                     };
                     let now = self.shared.now();
                     match outcome {
-                        Outcome::Stored(entry) if entry.matches(self.route, &head.headers) => {
+                        // It began before a change that went through another gateway.
+                        Outcome::Stored(_, ticket) if ticket.differs(&before.ticket) => {
+                            return self.forward(key, head, stored, before, None, why).await;
+                        }
+                        Outcome::Stored(entry, _) if entry.matches(self.route, &head.headers) => {
                             if entry.satisfies(&head, now) {
                                 let why = format!("{why}; collapsed");
                                 return Ok(told(entry.answer(&head, now), &why));
                             }
                             return self.forward(key, head, Some(entry), before, None, why).await;
                         }
-                        Outcome::Stored(entry) => variant = Some(entry.variant(&head.headers)),
+                        Outcome::Stored(entry, _) => variant = Some(entry.variant(&head.headers)),
                         _ => return self.forward(key, head, stored, before, None, why).await,
                     }
                 }
@@ -204,7 +208,7 @@ where
                         }
                         None => {
                             self.shared.store.remove(key).await;
-                            land_alone(lead);
+                            land(lead, Outcome::Alone);
                         }
                     }
                     return Ok(told(entry::answer(merged, body, &head), &why));
@@ -217,7 +221,7 @@ where
         let fits = body.size_hint().lower() <= limit;
         let entry = Entry::of(self.route, &head, &parts, self.shared.now()).filter(|_| fits);
         let Some(entry) = entry else {
-            land_alone(lead);
+            land(lead, Outcome::Alone);
             return Ok(told(Response::from_parts(parts, body), why));
         };
         let keeping = self.keeping(key, before, entry, lead);
@@ -240,9 +244,17 @@ where
     }
 }
 
-fn land_alone(lead: Option<Lead>) {
-    if let Some(lead) = lead {
-        lead.end(Outcome::Alone);
+/// A change that has no answer: the client has left, or the origin does not say. It may have been made.
+struct Unsure {
+    shared: Shared,
+    key: Option<Key>,
+}
+
+impl Drop for Unsure {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            drop(self.shared.remove(key));
+        }
     }
 }
 

@@ -78,6 +78,7 @@ type Row =
     (&'static str, u16, &'static str, &'static str, u64, &'static str, &'static str, &'static str);
 
 const A: &str = "cache-control: max-age=60";
+const SWR: &str = "cache-control: max-age=60, stale-while-revalidate=30";
 const TAG: &str = "cache-control: max-age=60|etag: \"own\"";
 const ROWS: &[Row] = &[
     ("3 max-age", 200, A, "", 0, "GET", "", "hit"),
@@ -130,6 +131,18 @@ const ROWS: &[Row] = &[
         "fwd=vary-miss; stored",
     ),
     ("4.1 star", 200, "cache-control: max-age=60|vary: *", "", 0, "GET", "", "fwd=uri-miss"),
+    (
+        "4.1 the address",
+        200,
+        "cache-control: max-age=60|vary: X-Forwarded-For",
+        "",
+        0,
+        "GET",
+        "",
+        "fwd=uri-miss",
+    ),
+    ("4.1 forwarded", 200, A, "x-forwarded-host: a", 0, "GET", "", "fwd=vary-miss; stored"),
+    ("4.1 scheme", 200, A, "", 0, "GET", "x-forwarded-proto: http", "fwd=vary-miss; stored"),
     ("4.2 fresh", 200, A, "", 59, "GET", "", "hit"),
     ("4.2 stale", 200, A, "", 61, "GET", "", "fwd=stale; stored"),
     (
@@ -217,6 +230,20 @@ const ROWS: &[Row] = &[
         "",
         "fwd=uri-miss",
     ),
+    ("5861 3 in time", 200, SWR, "", 65, "GET", "", "hit; ttl=-5; detail=stale-while-revalidate"),
+    ("5861 3 too late", 200, SWR, "", 91, "GET", "", "fwd=stale; stored"),
+    ("5861 3 HEAD", 200, SWR, "", 65, "HEAD", "", "fwd=stale"),
+    ("5861 3 pragma", 200, SWR, "", 65, "GET", "pragma: no-cache", "fwd=stale; stored"),
+    (
+        "5861 3 only-if-cached",
+        200,
+        SWR,
+        "",
+        65,
+        "GET",
+        "cache-control: only-if-cached",
+        "hit; ttl=-5; detail=stale-while-revalidate",
+    ),
     ("range", 200, A, "", 0, "GET", "range: bytes=0-1", "fwd=bypass"),
     ("stale head", 200, A, "", 61, "HEAD", "", "fwd=stale"),
     ("options", 200, A, "", 0, "OPTIONS", "", "fwd=method"),
@@ -275,6 +302,10 @@ async fn a_hit_has_each_header_as_often_as_the_origin_sent_it() {
     assert_eq!((&head.headers["age"], &*body), (&"7".parse().expect("a value"), "body"));
     let (head, body) = send(&stack, request("HEAD", "/", "")).await;
     assert_eq!((&head.headers["content-length"], &*body), (&"4".parse().expect("a value"), ""));
+    let (empty, _) = cached(204, A);
+    send(&empty, request("GET", "/", "")).await;
+    let (head, _) = send(&empty, request("HEAD", "/", "")).await;
+    assert!(told(&head) == "hit" && !head.headers.contains_key("content-length"));
     send(&stack, request("DELETE", "/", "")).await;
     assert_eq!(told(&send(&stack, request("GET", "/", "")).await.0), "fwd=uri-miss; stored");
 }

@@ -11,7 +11,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_sigv4::{origin::Rule, retry::RetryPolicy};
 
 use super::{ConfigError, bodies::Payload, header_name, located};
-use crate::admin::Meter;
+use crate::{admin::Meter, origins::Way};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,10 +53,7 @@ struct CorsSection {
 /// What is done on a route besides signing.
 #[derive(Clone)]
 pub(crate) struct Route {
-    /// Whether the origin may be spoken to with HTTP/2.
-    pub(crate) http2: bool,
-    /// How long the origin may take to go on: to take more of the request, or to begin its answer.
-    pub(crate) timeout: Duration,
+    pub(crate) way: Way,
     pub(crate) retry: Option<RetryPolicy>,
     /// How many requests may be on their way at once.
     pub(crate) concurrency: Option<usize>,
@@ -126,16 +123,13 @@ impl RouteSection {
 
     /// All that says which requests the route has and where they go.
     fn description(&self, origin: &str) -> String {
-        let texts = |given: &Option<Vec<Spanned<String>>>| {
-            given
-                .as_ref()
-                .map(|all| all.iter().map(|one| one.get_ref().clone()).collect::<Vec<_>>())
-        };
+        let methods = self.methods.as_ref();
+        let methods = methods.map(|all| all.iter().map(Spanned::get_ref).collect::<Vec<_>>());
         let headers: Vec<_> =
             self.headers.iter().map(|(name, value)| (name.get_ref(), value.get_ref())).collect();
         let [host, prefix] =
             [&self.host, &self.add_prefix].map(|it| it.as_ref().map(Spanned::get_ref));
-        let (path, methods) = (self.path.get_ref(), texts(&self.methods));
+        let path = self.path.get_ref();
         format!("{:?}", (origin, path, host, methods, headers, self.strip_prefix, prefix))
     }
 
@@ -151,8 +145,7 @@ impl RouteSection {
         let attempts = positive(text, "attempts", self.attempts.as_ref())?;
         let concurrency = positive(text, "concurrency", self.concurrency.as_ref())?;
         Ok(Route {
-            http2,
-            timeout: timeout.unwrap_or(Self::TIMEOUT),
+            way: Way { timeout: timeout.unwrap_or(Self::TIMEOUT), http2 },
             retry: attempts.map(retry),
             concurrency: concurrency.map(|limit| limit as usize), // of 32 bits at least
             rate: self.rate.as_ref().map(|rate| quota(text, rate)).transpose()?,

@@ -35,6 +35,16 @@ use super::{
 #[derive(Clone, Default)]
 pub(super) struct Ticket(Option<Arc<Token>>);
 
+impl Ticket {
+    /// Whether a change came between the two.
+    pub(super) fn differs(&self, other: &Self) -> bool {
+        let tokens = self.0.as_ref().zip(other.0.as_ref());
+        tokens.is_some_and(|(one, other)| {
+            (&one.epoch, &one.generation) != (&other.epoch, &other.generation)
+        })
+    }
+}
+
 struct Token {
     epoch: Bytes,
     generation: Bytes,
@@ -113,8 +123,9 @@ impl Store for Redis {
     }
 }
 
-fn found(epoch: Bytes, mut fields: HashMap<Bytes, Bytes>) -> Found {
-    if fields.remove(&b"e"[..]).unwrap_or_default() != epoch {
+pub(super) fn found(epoch: Bytes, mut fields: HashMap<Bytes, Bytes>) -> Found {
+    // Where there is none, it may have been evicted, and with it that all was cleared.
+    if epoch.is_empty() || fields.remove(&b"e"[..]).unwrap_or_default() != epoch {
         fields.clear();
     }
     let generation = fields.remove(&b"g"[..]).unwrap_or_default();

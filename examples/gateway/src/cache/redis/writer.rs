@@ -23,11 +23,15 @@ const REMOVALS: usize = 10_000;
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// KEYS: the hash, the epoch. ARGV: the epoch and the generation that were found, the field, its value, how
-/// long to keep it in milliseconds, how many fields there may be.
+/// long to keep it in milliseconds, how many fields there may be, an epoch if there is none.
 static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local hash, epoch = KEYS[1], redis.call('GET', KEYS[2]) or ''
         if epoch ~= ARGV[1] then return 0 end
+        if epoch == '' then
+            epoch = ARGV[7]
+            redis.call('SET', KEYS[2], epoch)
+        end
         if (redis.call('HGET', hash, 'e') or '') ~= epoch then redis.call('DEL', hash) end
         if (redis.call('HGET', hash, 'g') or '') ~= ARGV[2] then return 0 end
         redis.call('HSET', hash, 'e', epoch, ARGV[3], ARGV[4])
@@ -44,11 +48,13 @@ static PUT: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: the hash, the epoch. ARGV: a new generation, how long to keep it in milliseconds.
+/// KEYS: the hash, the epoch. ARGV: a new generation, or an epoch if there is none, how long to keep it in
+/// milliseconds.
 static REMOVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "redis.call('DEL', KEYS[1])
-        redis.call('HSET', KEYS[1], 'e', redis.call('GET', KEYS[2]) or '', 'g', ARGV[1])
+        "redis.call('SET', KEYS[2], ARGV[1], 'NX')
+        redis.call('DEL', KEYS[1])
+        redis.call('HSET', KEYS[1], 'e', redis.call('GET', KEYS[2]), 'g', ARGV[1])
         redis.call('PEXPIRE', KEYS[1], ARGV[2])",
     )
 });
@@ -221,7 +227,7 @@ impl Shared {
         let stored = self.link.ask(async move |mut redis| {
             let mut script = PUT.key(name);
             script.key(epoch).arg(&token.epoch[..]).arg(&token.generation[..]).arg(field);
-            script.arg(value).arg(keep).arg(VARIANTS + 2);
+            script.arg(value).arg(keep).arg(VARIANTS + 2).arg(fastrand::u64(..));
             script.invoke_async::<()>(&mut redis).await
         });
         stored.await;

@@ -1,7 +1,12 @@
 //! Changes of what is stored, and requests that wait for others.
 
 use super::*;
-use crate::cache::{Key, store::Memory};
+use crate::cache::{
+    Clock, Key,
+    entry::Entry,
+    redis::Ticket,
+    store::{Found, Memory, Soon, Store},
+};
 
 /// A stack whose origin does as it is told, and what it shares.
 fn shared<F>(origin: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static) -> (Stack, Shared)
@@ -49,6 +54,117 @@ async fn a_change_goes_for_what_it_names_on_the_same_host() {
     let mut head = http::HeaderMap::new();
     head.insert("location", http::HeaderValue::from_static("http://elsewhere/a"));
     assert_eq!(Key::new("h", "/").related(&head).count(), 0);
+}
+
+/// A store that is slow to remove.
+struct Slow(Memory);
+
+impl Store for Slow {
+    fn find<'a>(&'a self, key: &'a Key) -> Soon<'a, Found> {
+        self.0.find(key)
+    }
+
+    fn put(&self, key: &Key, entry: Arc<Entry>, ticket: Ticket) {
+        self.0.put(key, entry, ticket);
+    }
+
+    fn remove(&self, key: Key) -> Soon<'_, ()> {
+        drop(self.0.remove(key));
+        Box::pin(std::future::pending())
+    }
+
+    fn clear(&self) -> Soon<'_, ()> {
+        self.0.clear()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_after_its_change_leaves_nothing_of_what_was_before() {
+    let lines = "cache-control: max-age=60|location: /named";
+    let origin = service_fn(async move |_| Ok(response(200, lines, Body::from("body"))));
+    let clock = Clock::Steady(std::time::SystemTime::now(), time::Instant::now());
+    let shared = Shared::new(Arc::new(Slow(Memory::new(1 << 20))), 8, clock);
+    let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
+    for target in ["/named", "/"] {
+        says(&stack, target).await;
+    }
+    let change = stack.clone().oneshot(request("POST", "/", ""));
+    assert!(time::timeout(Duration::from_secs(1), change).await.is_err());
+    for target in ["/named", "/"] {
+        assert_eq!(says(&stack, target).await, "fwd=uri-miss; stored");
+    }
+}
+
+/// A store that holds nothing and that others change.
+#[derive(Clone, Default)]
+struct Changing(Arc<AtomicUsize>);
+
+impl Store for Changing {
+    fn find<'a>(&'a self, _: &'a Key) -> Soon<'a, Found> {
+        let epoch = self.0.load(Ordering::SeqCst).to_string();
+        let found = crate::cache::redis::found(epoch.into(), Default::default());
+        Box::pin(std::future::ready(found))
+    }
+
+    fn put(&self, _: &Key, _: Arc<Entry>, _: Ticket) {}
+
+    fn remove(&self, _: Key) -> Soon<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn clear(&self) -> Soon<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_a_change_through_another_gateway_is_not_handed_what_was_before() {
+    for changes in [0, 1] {
+        let changing = Changing::default();
+        let shared = Shared::new(Arc::new(changing.clone()), 8, Clock::Wall);
+        let count = Arc::new(AtomicUsize::new(0));
+        let seen = count.clone();
+        let origin = service_fn(move |_: Request<Body>| {
+            seen.fetch_add(1, Ordering::SeqCst);
+            async {
+                time::sleep(Duration::from_millis(100)).await;
+                Ok(response(200, A, Body::from("body")))
+            }
+        });
+        let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
+        let before = stack.clone();
+        let before = tokio::spawn(async move { says(&before, "/").await });
+        time::sleep(Duration::from_millis(10)).await;
+        changing.0.fetch_add(changes, Ordering::SeqCst);
+        says(&stack, "/").await;
+        before.await.expect("not cancelled");
+        assert_eq!(count.load(Ordering::SeqCst), 1 + changes);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_304_without_a_date_makes_an_answer_young() {
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+    let lines: &'static str = format!("{TAG}|date: {date}").leak();
+    let (stack, _) = shared(async move |request: Request<Body>| {
+        Ok(match request.headers().contains_key("if-none-match") {
+            true => response(304, "", Body::empty()),
+            false => response(200, lines, Body::from("body")),
+        })
+    });
+    says(&stack, "/").await;
+    time::advance(Duration::from_secs(61)).await;
+    assert_eq!(says(&stack, "/").await, "fwd=stale; fwd-status=304");
+    assert_eq!(says(&stack, "/").await, "hit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_whose_answer_nobody_hears_counts() {
+    let (stack, _) = cached(200, A);
+    says(&stack, "/").await;
+    let change = stack.clone().oneshot(request("PUT", "/", ""));
+    assert!(time::timeout(Duration::from_millis(50), change).await.is_err());
+    assert_eq!(says(&stack, "/").await, "fwd=uri-miss; stored");
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,9 +237,22 @@ async fn a_304_about_another_answer_is_not_believed() {
     assert_eq!((told(&head), &*body), ("fwd=stale; stored", "body"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_many_variants_the_newest_are_kept() {
+    use crate::cache::store::VARIANTS;
+    let (stack, _) = cached(200, "cache-control: max-age=60|vary: a");
+    for number in 0..=VARIANTS {
+        send(&stack, request("GET", "/", &format!("a: {number}"))).await;
+    }
+    for (number, expected) in [(1, "hit"), (VARIANTS, "hit"), (0, "fwd=vary-miss; stored")] {
+        let (head, _) = send(&stack, request("GET", "/", &format!("a: {number}"))).await;
+        assert_eq!(told(&head), expected, "{number}");
+    }
+}
+
 #[tokio::test]
 async fn memory_is_bounded() {
-    use crate::cache::{entry::Entry, key::RouteId, redis::Ticket, store::Store as _};
+    use crate::cache::key::RouteId;
     let (memory, limit) = (Memory::new(100_000), 100_000);
     let (head, _) = request("GET", "/", "").into_parts();
     let (answer, _) = response(200, A, Body::empty()).into_parts();

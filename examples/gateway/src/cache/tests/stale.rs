@@ -2,7 +2,6 @@
 
 use super::*;
 
-const SWR: &str = "cache-control: max-age=60, stale-while-revalidate=30";
 const SERVED: &str = "hit; ttl=-5; detail=stale-while-revalidate";
 
 #[tokio::test(start_paused = true)]
@@ -63,4 +62,47 @@ async fn a_revalidation_of_an_origin_that_hangs_ends() {
     assert_eq!(shared.background.available_permits(), super::super::BACKGROUND - 1);
     time::sleep(Duration::from_secs(61)).await;
     assert_eq!(shared.background.available_permits(), super::super::BACKGROUND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revalidation_does_not_hold_the_place_of_a_client_that_has_left() {
+    use tokio::sync::{Semaphore, mpsc};
+    let (stack, _) = cached(200, SWR);
+    send(&stack, request("GET", "/", "")).await;
+    time::advance(Duration::from_secs(65)).await;
+    let places = Arc::new(Semaphore::new(1));
+    let place = places.clone().try_acquire_owned().expect("a place");
+    let open = crate::tunnel::Open::new(mpsc::channel(1).0, place, Duration::MAX);
+    let mut request = request("GET", "/", "");
+    request.extensions_mut().insert(open);
+    assert_eq!(told(&send(&stack, request).await.0), SERVED);
+    time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(places.available_permits(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_are_revalidated_in_the_background_at_once() {
+    let (stack, _) = cached(200, SWR);
+    let targets: Vec<_> = (0..=super::super::BACKGROUND).map(|n| format!("/{n}")).collect();
+    for target in &targets {
+        send(&stack, request("GET", target, "")).await;
+        time::advance(Duration::from_millis(1)).await;
+    }
+    time::advance(Duration::from_secs(64)).await;
+    for (number, target) in targets.iter().enumerate() {
+        let (head, _) = send(&stack, request("GET", target, "")).await;
+        let served = told(&head).ends_with("stale-while-revalidate");
+        assert_eq!(served, number < super::super::BACKGROUND, "{number}: {}", told(&head));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revalidation_leaves_out_what_its_client_has() {
+    let (stack, _) = cached(200, SWR);
+    send(&stack, request("GET", "/", "")).await;
+    time::advance(Duration::from_secs(65)).await;
+    let (head, _) = send(&stack, request("GET", "/", "if-none-match: \"own\"")).await;
+    assert_eq!(told(&head), SERVED);
+    time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(told(&send(&stack, request("GET", "/", "")).await.0), "hit");
 }
