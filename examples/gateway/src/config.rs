@@ -3,6 +3,7 @@
 mod bodies;
 mod cache;
 mod origin;
+mod reload;
 mod route;
 mod server;
 mod verify;
@@ -45,6 +46,8 @@ pub(crate) struct Config {
     routes: Vec<Route>,
     cache: crate::cache::Shared,
     warnings: Vec<ConfigError>,
+    /// What the file says, to be compared with another.
+    sections: toml::Table,
 }
 
 impl Config {
@@ -93,6 +96,7 @@ impl Config {
             routes,
             cache: file.cache.build(text)?,
             warnings,
+            sections: toml::from_str(text).unwrap_or_default(), // it was read above
         })
     }
 

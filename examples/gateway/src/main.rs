@@ -15,6 +15,7 @@ mod linger;
 mod origins;
 mod paced;
 mod proxy;
+mod reload;
 mod serve;
 mod stack;
 mod strict;
@@ -23,7 +24,7 @@ mod tunnel;
 
 use std::{
     error::Error,
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     process::ExitCode,
 };
@@ -31,6 +32,7 @@ use std::{
 use self::{
     cli::Command,
     config::Config,
+    reload::{Reloading, load},
     serve::{bind, serve},
 };
 
@@ -87,12 +89,14 @@ async fn run(command: Command) -> Result<(), BoxError> {
             print!("{}", explain::explain(&String::from_utf8_lossy(&saved))?);
         }
         Command::Forward { file, listen } => {
-            let config = load(&file)?;
-            let router = stack::router(&config)?;
-            let (server, address) = bind(listen.unwrap_or(config.server().listen)).await?;
-            let scheme = if config.server().tls.is_some() { "https" } else { "http" };
+            let reloading = Reloading::new(file.clone())?;
+            let settings = reloading.config().server().clone();
+            let (server, address) = bind(listen.unwrap_or(settings.listen)).await?;
+            let scheme = if settings.tls.is_some() { "https" } else { "http" };
             println!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it");
-            serve(server, router, config.server()).await?;
+            let router = reloading.router();
+            tokio::spawn(reloading.follow());
+            serve(server, router, &settings).await?;
         }
         Command::Demo { listen } => {
             let (server, address) = bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
@@ -105,14 +109,4 @@ async fn run(command: Command) -> Result<(), BoxError> {
         }
     }
     Ok(())
-}
-
-/// Reads a configuration, and prints what its origins are likely to refuse.
-fn load(file: &str) -> Result<Config, BoxError> {
-    let text = fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
-    let config = Config::parse(&text).map_err(|error| error.in_file(file))?;
-    for warning in config.warnings() {
-        eprintln!("{}", warning.clone().in_file(file));
-    }
-    Ok(config)
 }

@@ -49,7 +49,14 @@ pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
 
 /// Everything that goes through the gateway.
 pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
-    let client = Arc::new(origins::Client::new()?);
+    router_over(config, Arc::new(origins::Client::new()?))
+}
+
+/// The same over connections that are open.
+pub(crate) fn router_over(
+    config: &Config,
+    client: Arc<origins::Client>,
+) -> Result<Router, BoxError> {
     let signing = ServiceBuilder::new()
         .map_response(proxy::for_client)
         .layer(

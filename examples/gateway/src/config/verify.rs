@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use tower_sigv4::{
     VerifyLayer,
+    body::BodyBudget,
     origin::OriginRules,
     verify::{BodyCheck, PayloadKind, StaticKeys, VerifySettings},
 };
@@ -26,6 +27,12 @@ pub(crate) struct Guard {
 impl Guard {
     pub(super) fn new(layer: VerifyLayer, rules: OriginRules, verified: Vec<bool>) -> Self {
         Self { layer, rules, verified }
+    }
+
+    /// The same, with another's share of memory.
+    pub(super) fn with_budget(mut self, budget: BodyBudget) -> Self {
+        self.layer = self.layer.with_body_budget(budget);
+        self
     }
 
     /// True if the caller of this request is to be verified: on every route that does not say
