@@ -5,6 +5,7 @@ mod cache;
 mod origin;
 mod reload;
 mod route;
+mod schema;
 mod server;
 mod verify;
 
@@ -12,8 +13,8 @@ use std::{collections::BTreeMap, error::Error, fmt, ops::Range};
 
 use aws_credential_types::Credentials;
 use http::HeaderName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
-use toml::Spanned;
 use tower_sigv4::{
     body::BodyBudget,
     credentials::{CredentialsCache, EnvironmentCredentials},
@@ -26,11 +27,13 @@ use self::{
     cache::CacheSection,
     origin::OriginSection,
     route::RouteSection,
+    schema::Spanned,
     server::ServerSection,
     verify::VerifySection,
 };
 pub(crate) use self::{
     route::Route,
+    schema::schema,
     server::{DEFAULT_LISTEN, Server},
     verify::Guard,
 };
@@ -192,7 +195,7 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
@@ -253,7 +256,7 @@ impl File {
     }
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct CredentialsSection {
     source: Option<Spanned<Source>>,
@@ -262,7 +265,7 @@ struct CredentialsSection {
     session_token: Option<Spanned<Secret>>,
 }
 
-#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Source {
     Env,

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod explain;
 mod heard;
+mod init;
 mod linger;
 mod origins;
 mod paced;
@@ -67,6 +68,8 @@ const LONGEST: u64 = 1024 * 1024;
 async fn run(command: Command) -> Result<(), BoxError> {
     match command {
         Command::Print(text) => println!("{text}"),
+        Command::PrintSchema => println!("{}", config::schema()),
+        Command::Init { file } => init::write(&file)?,
         Command::Check { file } => {
             let config = load(&file)?;
             drop(stack::router(&config)?);

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use bytesize::ByteSize;
 use governor::Quota;
 use http::{HeaderName, HeaderValue, Method};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_sigv4::{origin::Rule, retry::RetryPolicy};
 
-use super::{ConfigError, bodies::Payload, header_name, located};
+use super::{ConfigError, Spanned, bodies::Payload, header_name, located, schema::Size};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RouteSection {
     path: Spanned<String>,
@@ -26,6 +26,7 @@ pub(super) struct RouteSection {
     pub(super) origin: Spanned<String>,
     pub(super) verify: Option<Spanned<bool>>,
     pub(super) payload: Option<Spanned<Payload>>,
+    #[schemars(with = "Option<Size>")]
     pub(super) body_limit: Option<Spanned<ByteSize>>,
     timeout: Option<Spanned<String>>,
     attempts: Option<Spanned<u32>>,
@@ -36,7 +37,7 @@ pub(super) struct RouteSection {
     cors: Option<CorsSection>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CorsSection {
     origins: Vec<Spanned<String>>,

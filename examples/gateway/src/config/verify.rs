@@ -4,8 +4,8 @@ use std::{env, fs};
 
 use aws_credential_types::Credentials;
 use http::request::Parts;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 use tower_sigv4::{
     VerifyLayer,
     body::BodyBudget,
@@ -13,7 +13,7 @@ use tower_sigv4::{
     verify::{BodyCheck, PayloadKind, StaticKeys, VerifySettings},
 };
 
-use super::{ConfigError, Secret, credentials, header_name, located, without_value};
+use super::{ConfigError, Secret, Spanned, credentials, header_name, located, without_value};
 
 /// Who may call, and where that is asked.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ fn is_doubtful(path: &str) -> bool {
     ["%2f", "%5c", "\\", "%25", ";", "%3b", "%00"].iter().any(|doubt| path.contains(doubt))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VerifySection {
     service: Spanned<String>,
@@ -73,7 +73,7 @@ pub(super) struct VerifySection {
 }
 
 /// When a body is compared with what was signed.
-#[derive(Deserialize, Default, Clone, Copy)]
+#[derive(Deserialize, JsonSchema, Default, Clone, Copy)]
 #[serde(rename_all = "lowercase")]
 enum Body {
     #[default]
@@ -88,7 +88,7 @@ struct KeysFile {
     key: Vec<Key>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Key {
     access_key_id: Spanned<String>,
