@@ -1,6 +1,6 @@
 //! A configuration that is read anew when its file changes, and on SIGHUP.
 
-use std::{fs, mem, sync::Arc, time::Duration};
+use std::{fs, io::ErrorKind, mem, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
@@ -26,7 +26,14 @@ pub(crate) fn load(file: &str) -> Result<Config, BoxError> {
 }
 
 fn read(file: &str) -> Result<Vec<u8>, BoxError> {
-    fs::read(file).map_err(|error| format!("cannot read {file}: {error}").into())
+    fs::read(file).map_err(|error| {
+        let cure = match error.kind() {
+            ErrorKind::NotFound => "; name one that is there, or write one with --init",
+            ErrorKind::IsADirectory => "; name the file in it",
+            _ => "",
+        };
+        format!("cannot read {file}: {error}{cure}").into()
+    })
 }
 
 fn parse(file: &str, bytes: &[u8]) -> Result<Config, BoxError> {
