@@ -11,11 +11,15 @@ Usage: sigv4-gateway [--listen ADDRESS]                  demonstration, nothing 
        sigv4-gateway --config FILE [--listen ADDRESS]    forward as FILE says
        sigv4-gateway --config FILE --check               check FILE and exit
        sigv4-gateway --explain FILE                      say why a signature was refused
+       sigv4-gateway --init [FILE]                       write a configuration to begin with
+       sigv4-gateway --print-schema                      print the configuration's JSON Schema
 
   --config FILE     configuration, TOML; the README describes it
   --check           check the configuration and exit
   --explain FILE    an answer that refuses a signature, with its request if possible, as saved by
                     curl -v ... >FILE 2>&1 or curl -i ... >FILE; - reads standard input
+  --init [FILE]     a commented configuration, gateway.toml by default; - prints it
+  --print-schema    for editors that complete TOML
   --listen ADDRESS  listen here, such as 127.0.0.1:8080; port 0 picks a free one
   --help, --version";
 
@@ -27,6 +31,8 @@ pub(crate) enum Command {
     Forward { file: String, listen: Option<SocketAddr> },
     Check { file: String },
     Explain { file: String },
+    Init { file: String },
+    PrintSchema,
 }
 
 /// Reads this process's arguments.
@@ -43,6 +49,19 @@ fn parse_from(mut parser: Parser) -> Result<Command, lexopt::Error> {
             Arg::Long("explain") => {
                 return Ok(Command::Explain { file: parser.value()?.string()? });
             }
+            Arg::Long("init") => {
+                // A value is optional, and an option is none.
+                let file = match parser.optional_value() {
+                    Some(file) => file.string()?,
+                    None => match parser.next()? {
+                        None => "gateway.toml".to_owned(),
+                        Some(Arg::Value(file)) => file.string()?,
+                        Some(other) => return Err(other.unexpected()),
+                    },
+                };
+                return Ok(Command::Init { file });
+            }
+            Arg::Long("print-schema") => return Ok(Command::PrintSchema),
             Arg::Long("listen") => listen = Some(parser.value()?.parse()?),
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(HELP)),
             Arg::Short('V') | Arg::Long("version") => {
@@ -77,6 +96,9 @@ mod tests {
             (&["--config", "a.toml"], Command::Forward { file: file.clone(), listen: None }),
             (&["--config=a.toml", "--check"], Command::Check { file }),
             (&["--explain", "-"], Command::Explain { file: "-".to_owned() }),
+            (&["--init"], Command::Init { file: "gateway.toml".to_owned() }),
+            (&["--init", "-"], Command::Init { file: "-".to_owned() }),
+            (&["--print-schema"], Command::PrintSchema),
             (&["-h"], Command::Print(HELP)),
         ] {
             assert_eq!(parse(arguments).unwrap(), command, "{arguments:?}");
@@ -86,6 +108,7 @@ mod tests {
             &["--listen", "8080"],
             &["--config"],
             &["--explain"],
+            &["--init", "--check"],
             &["x"],
             &["--x"],
         ] {

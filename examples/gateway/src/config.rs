@@ -4,16 +4,18 @@ mod admin;
 mod bodies;
 mod cache;
 mod origin;
+mod reload;
 mod route;
+mod schema;
 mod server;
 mod verify;
 
-use std::{collections::BTreeMap, error::Error, fmt, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, error::Error, fmt, ops::Range};
 
 use aws_credential_types::Credentials;
 use http::HeaderName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
-use toml::Spanned;
 use tower_sigv4::{
     body::BodyBudget,
     credentials::{CredentialsCache, EnvironmentCredentials},
@@ -24,6 +26,7 @@ use tower_sigv4::{
 pub(crate) use self::{
     admin::Admin,
     route::Route,
+    schema::schema,
     server::{DEFAULT_LISTEN, Server},
     verify::Guard,
 };
@@ -33,16 +36,16 @@ use self::{
     cache::CacheSection,
     origin::OriginSection,
     route::RouteSection,
+    schema::Spanned,
     server::ServerSection,
     verify::VerifySection,
 };
-use crate::admin::{Metrics, Named};
+use crate::admin::Named;
 
 /// A configuration that was read and found to be sound.
 pub(crate) struct Config {
     server: Server,
     admin: Option<Admin>,
-    metrics: Arc<Metrics>,
     /// Where requests are sent.
     names: Vec<Named>,
     /// Whether any are signed.
@@ -55,6 +58,8 @@ pub(crate) struct Config {
     routes: Vec<Route>,
     cache: crate::cache::Shared,
     warnings: Vec<ConfigError>,
+    /// What the file says, to be compared with another.
+    sections: toml::Table,
 }
 
 impl Config {
@@ -76,8 +81,6 @@ impl Config {
                 return Err(ConfigError::new(text, Some(origin.name.span()), message));
             }
         }
-        let metrics = Metrics::new(bodies.budget.clone(), credentials.clone());
-        let metrics = metrics.map_err(|error| ConfigError::new(text, None, error.to_string()))?;
         let (mut rules, mut routes) = (OriginRules::new(), Vec::new());
         let (mut names, mut signs) = (BTreeMap::new(), false);
         for route in &file.route {
@@ -90,8 +93,7 @@ impl Config {
             let origin = section.build(text, &bodies, Some(route))?;
             rules = rules.add_rule(route.rule(text)?, origin);
             let http2 = section.http2(text)?;
-            let meter = metrics.meter(&route.label(), section.name.get_ref(), route.cache);
-            routes.push(route.build(text, section.url.get_ref(), http2, meter)?);
+            routes.push(route.build(text, section, http2)?);
             names.extend(section.named().map(|named| (section.name.get_ref(), named)));
             signs |= section.signs();
         }
@@ -102,7 +104,6 @@ impl Config {
         Ok(Self {
             server: file.server.build(text)?,
             admin: file.admin.as_ref().map(|admin| admin.build(text)).transpose()?,
-            metrics: Arc::new(metrics),
             names: names.into_values().collect(),
             signs,
             credentials,
@@ -113,6 +114,7 @@ impl Config {
             routes,
             cache: file.cache.build(text)?,
             warnings,
+            sections: toml::from_str(text).unwrap_or_default(), // it was read above
         })
     }
 
@@ -123,10 +125,6 @@ impl Config {
     /// The admin port, if there is to be one.
     pub(crate) fn admin(&self) -> Option<&Admin> {
         self.admin.as_ref()
-    }
-
-    pub(crate) fn metrics(&self) -> Arc<Metrics> {
-        self.metrics.clone()
     }
 
     /// Where requests are sent.
@@ -227,7 +225,7 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
@@ -289,7 +287,7 @@ impl File {
     }
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct CredentialsSection {
     source: Option<Spanned<Source>>,
@@ -298,7 +296,7 @@ struct CredentialsSection {
     session_token: Option<Spanned<Secret>>,
 }
 
-#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Source {
     Env,

@@ -133,7 +133,7 @@ mod tests {
         let (stream, _) = listener.accept().await.expect("accepted");
         let places = Arc::new(Semaphore::new(1));
         let place = places.clone().try_acquire_owned().expect("a place");
-        let open = Open::new(mpsc::channel(1).0, place, Duration::MAX);
+        let open = Open::new(mpsc::channel(1).0, (place, None), Duration::MAX);
         let mut stream = Lingering::new(stream, open);
         time::pause();
         let start = time::Instant::now();

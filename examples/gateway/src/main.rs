@@ -11,11 +11,14 @@ mod cli;
 mod config;
 mod demo;
 mod explain;
+mod gateway;
 mod heard;
+mod init;
 mod linger;
 mod origins;
 mod paced;
 mod proxy;
+mod reload;
 mod serve;
 mod stack;
 mod strict;
@@ -24,7 +27,7 @@ mod tunnel;
 
 use std::{
     error::Error,
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     process::ExitCode,
 };
@@ -32,6 +35,8 @@ use std::{
 use self::{
     cli::Command,
     config::Config,
+    gateway::Gateway,
+    reload::{Followed, load},
     serve::{bind, serve},
 };
 
@@ -66,9 +71,10 @@ const LONGEST: u64 = 1024 * 1024;
 async fn run(command: Command) -> Result<(), BoxError> {
     match command {
         Command::Print(text) => println!("{text}"),
+        Command::PrintSchema => println!("{}", config::schema()),
+        Command::Init { file } => init::write(&file)?,
         Command::Check { file } => {
             let config = load(&file)?;
-            drop(stack::router(&config)?);
             let (origins, routes) = (config.origins(), config.routes().len());
             let warnings = match config.warnings().len() {
                 0 => String::new(),
@@ -88,35 +94,27 @@ async fn run(command: Command) -> Result<(), BoxError> {
             print!("{}", explain::explain(&String::from_utf8_lossy(&saved))?);
         }
         Command::Forward { file, listen } => {
-            let config = load(&file)?;
-            let router = stack::router(&config)?;
-            let (server, address) = bind(listen.unwrap_or(config.server().listen)).await?;
-            if let Some(address) = admin::start(&config, server.stopping()).await? {
+            let (followed, config) = Followed::open(file.clone())?;
+            let settings = config.server().clone();
+            let (server, address) = bind(listen.unwrap_or(settings.listen)).await?;
+            let gateway = Gateway::new(config)?;
+            if let Some(address) = admin::start(&gateway, server.stopping()).await? {
                 println!("admin http://{address} answers /healthz, /readyz and /metrics");
             }
-            let scheme = if config.server().tls.is_some() { "https" } else { "http" };
+            let scheme = if settings.tls.is_some() { "https" } else { "http" };
             println!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it");
-            serve(server, router, &config).await?;
+            tokio::spawn(followed.follow(gateway.clone()));
+            serve(server, &gateway, &settings).await?;
         }
         Command::Demo { listen } => {
             let (server, address) = bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
             let origin = demo::start_origin().await?;
             let config =
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
-            let router = stack::router(&config)?;
+            let (settings, gateway) = (config.server().clone(), Gateway::new(config)?);
             println!("{}", demo::welcome(origin, address));
-            serve(server, router, &config).await?;
+            serve(server, &gateway, &settings).await?;
         }
     }
     Ok(())
-}
-
-/// Reads a configuration, and prints what its origins are likely to refuse.
-fn load(file: &str) -> Result<Config, BoxError> {
-    let text = fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
-    let config = Config::parse(&text).map_err(|error| error.in_file(file))?;
-    for warning in config.warnings() {
-        eprintln!("{}", warning.clone().in_file(file));
-    }
-    Ok(config)
 }

@@ -1,7 +1,8 @@
 //! The way to the origins: connections, and how long an answer may take.
 
 use std::{
-    future,
+    error::Error,
+    fmt, future,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -37,6 +38,29 @@ pub(crate) struct Way {
     pub(crate) timeout: Duration,
     /// Whether by HTTP/2, where it agrees to that.
     pub(crate) http2: bool,
+}
+
+/// What went wrong on the way to an origin, and to which.
+#[derive(Debug)]
+struct Failed {
+    origin: String,
+    source: legacy::Error,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, source } = self;
+        match source.is_connect() {
+            true => write!(f, "no connection to origin {origin}; check its url and that it is up"),
+            false => write!(f, "the exchange with origin {origin} broke off"),
+        }
+    }
+}
+
+impl Error for Failed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
 }
 
 type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> Heard>;
@@ -95,9 +119,10 @@ impl Client {
         let tunnel = Tunnel::asked_for(&mut request);
         let (waits, waiting) = watch::channel(false);
         let request = request.map(|body| Body::new(Watched { body, waits }));
+        let origin = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         let pool = if http2 { &self.http2 } else { &self.http1 };
         let mut answer = tokio::select! {
-            answer = pool.request(request) => answer?,
+            answer = pool.request(request) => answer.map_err(|source| Failed { origin, source })?,
             () = too_late(way, waiting) => return Err(Elapsed::new().into()),
         };
         if let Some(tunnel) = tunnel {

@@ -154,7 +154,7 @@ mod tests {
     use tower_sigv4::sigv4::SigningParams;
 
     use super::*;
-    use crate::{config::Config, stack::router};
+    use crate::{config::Config, gateway::Gateway};
 
     /// A body that never comes.
     struct Stops;
@@ -180,7 +180,7 @@ mod tests {
             .header("content-length", "4")
             .body(Body::new(Stops));
         let request = request.expect("a request");
-        let response = router(&config).expect("a router").oneshot(request).await;
+        let response = Gateway::new(config).expect("a gateway").service().oneshot(request).await;
         assert_eq!(response.expect("an answer").status(), StatusCode::REQUEST_TIMEOUT);
 
         // The same where the body streams, so that the client to the origin meets the error.
@@ -213,7 +213,7 @@ mod tests {
         let params = SigningParams::new(&settings, &identity, payload, now);
         tower_sigv4::sigv4::Signer::new().sign(&mut head, &params).expect("signed");
         let request = Request::from_parts(head, Body::new(Stops));
-        let response = router(&config).expect("a router").oneshot(request).await;
+        let response = Gateway::new(config).expect("a gateway").service().oneshot(request).await;
         assert_eq!(response.expect("an answer").status(), StatusCode::REQUEST_TIMEOUT);
     }
 

@@ -1,6 +1,7 @@
 //! Connections from clients, and their end.
 
 use std::{
+    convert::Infallible,
     io, mem,
     net::SocketAddr,
     pin::{Pin, pin},
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::{body::Body, response::Response};
 use http::{Request, Uri, uri::Scheme};
 use hyper::{
     body::Incoming,
@@ -34,13 +35,8 @@ use tower::ServiceBuilder;
 use tower_sigv4::origin::Peer;
 
 use crate::{
-    BoxError,
-    admin::Counted,
-    config::{self, Config},
-    linger::Lingering,
-    strict::LONGEST_HEAD,
-    tls,
-    tunnel::Open,
+    BoxError, admin::Counted, config, gateway::Gateway, linger::Lingering, strict::LONGEST_HEAD,
+    tls, tunnel::Open,
 };
 
 /// How often a client with HTTP/2 is asked whether it is still there.
@@ -51,6 +47,23 @@ const PEEK_PAUSE: Duration = Duration::from_millis(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How many connections there may be beside those of clients.
 const ASIDE: usize = 64;
+
+/// What has an answer to everything.
+pub(crate) trait Entrance:
+    tower::Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Entrance for S where
+    S: tower::Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
 
 /// Where clients arrive, and what ends that.
 pub(crate) struct Server {
@@ -78,14 +91,17 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<(Server, SocketAddr), Bo
 
 /// Serves until told to stop. Requests in flight are finished then, and WebSockets, for as long as the grace
 /// and until told once more.
-pub(crate) async fn serve(server: Server, router: Router, config: &Config) -> Result<(), BoxError> {
+pub(crate) async fn serve(
+    server: Server,
+    gateway: &Arc<Gateway>,
+    settings: &config::Server,
+) -> Result<(), BoxError> {
     let Server { listener, mut signals, stopping } = server;
-    let settings = config.server();
     let (open, mut ended) = mpsc::channel(1);
     let (stop, stopped) = watch::channel(false);
-    let count = config.metrics().connections().clone();
+    let count = Some(gateway.metrics().connections().clone());
     let tls = settings.tls.clone().map(tls::acceptor).transpose()?;
-    let front = Front { tls, count: Some(count), ..Front::new(router, settings, stopped) };
+    let front = Front { tls, count, ..Front::new(gateway.service(), settings, stopped) };
     // Whoever sends requests here has to notice first that they are to go elsewhere.
     let told = async {
         signals.stop().await;
@@ -111,17 +127,17 @@ pub(crate) async fn serve(server: Server, router: Router, config: &Config) -> Re
 }
 
 /// Serves beside, without TLS and with the front's time-outs, until the process ends.
-pub(crate) async fn aside(listener: TcpListener, router: Router, settings: config::Server) {
+pub(crate) async fn aside(listener: TcpListener, service: impl Entrance, settings: config::Server) {
     let (open, _ended) = mpsc::channel(1);
     let (_stop, stopped) = watch::channel(false);
-    let front = Front::new(router, &settings, stopped);
+    let front = Front::new(service, &settings, stopped);
     front.accept_all(&listener, &open, &settings, ASIDE).await;
 }
 
 /// What each connection needs.
 #[derive(Clone)]
-struct Front {
-    router: Router,
+struct Front<S> {
+    service: S,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
@@ -131,9 +147,9 @@ struct Front {
     count: Option<IntGauge>,
 }
 
-impl Front {
+impl<S: Entrance> Front<S> {
     /// Without TLS.
-    fn new(router: Router, settings: &config::Server, stopped: watch::Receiver<bool>) -> Self {
+    fn new(service: S, settings: &config::Server, stopped: watch::Receiver<bool>) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
@@ -145,7 +161,7 @@ impl Front {
             .keep_alive_interval(PING)
             .max_header_list_size(LONGEST_HEAD as u32);
         let head_timeout = settings.head_timeout;
-        Self { router, http1, http2, tls: None, head_timeout, stopped, count: None }
+        Self { service, http1, http2, tls: None, head_timeout, stopped, count: None }
     }
 
     /// Accepts connections without end, as many as there are places.
@@ -207,7 +223,7 @@ impl Front {
         open: Open,
     ) {
         let begun = Arc::new(AtomicU64::new(0));
-        let service = for_client(client, scheme, open, begun.clone(), self.router);
+        let service = for_client(client, scheme, open, begun.clone(), self.service);
         let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(service));
         let (idle, stopped) = (self.head_timeout, self.stopped);
         if http2 {
@@ -279,13 +295,9 @@ fn for_client(
     scheme: Scheme,
     open: Open,
     begun: Arc<AtomicU64>,
-    router: Router,
-) -> impl tower::Service<
-    Request<Incoming>,
-    Response = axum::response::Response,
-    Error = std::convert::Infallible,
-    Future: Send,
-> + Clone {
+    service: impl Entrance,
+) -> impl tower::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone
+{
     let peer = Peer::new(client.ip()).with_scheme(scheme.clone());
     let name_peer = move |mut request: Request<Incoming>| {
         begun.fetch_add(1, Ordering::Relaxed);
@@ -297,7 +309,7 @@ fn for_client(
         *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
         request.map(Body::new)
     };
-    ServiceBuilder::new().map_request(name_peer).service(router)
+    ServiceBuilder::new().map_request(name_peer).service(service)
 }
 
 /// Ctrl-C and, where there is such a thing, SIGTERM.

@@ -2,8 +2,8 @@
 //!
 //! | from the outside in | |
 //! |---|---|
-//! | errors | become answers: the client learns what it can mend, the log the rest |
 //! | request id | `x-request-id`, the caller's or a new one, on the way there and back |
+//! | metrics | of the route; errors become answers: the client learns what it can mend, the log the rest |
 //! | strictness | 400 for heads that two servers could read in two ways |
 //! | body time-out | between two pieces of the caller's body, and a rate for the whole |
 //! | route | chosen by the rules; then, where it asks for it: |
@@ -17,9 +17,9 @@
 //! | time-out | of the origin |
 //! | client | connections to the origins |
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-use axum::{Router, body::Body, error_handling::HandleErrorLayer, response::Response};
+use axum::{body::Body, response::Response};
 use governor::{RateLimiter, clock::Clock};
 use http::{HeaderName, HeaderValue, Method, Request, header};
 use http_body::Body as _;
@@ -28,7 +28,7 @@ use tower::{
     Layer, ServiceBuilder, ServiceExt,
     retry::{Policy, RetryLayer},
     service_fn,
-    util::BoxCloneSyncService,
+    util::{BoxCloneSyncService, Oneshot},
 };
 use tower_http::request_id::{
     MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
@@ -36,22 +36,26 @@ use tower_http::request_id::{
 use tower_sigv4::{
     SigningLayer,
     body::{ResponseBody, SignedBody, VerifiedBody},
+    origin::OriginRules,
     retry::RetryPolicy,
 };
 
 use crate::{
     BoxError,
-    admin::Meter,
+    admin::{Meter, Metrics},
     cache::CacheLayer,
     config::{Config, Guard, Route},
-    origins, proxy, strict,
+    origins::{self, Way},
+    paced::Pace,
+    proxy, strict,
 };
 
 pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
+/// One that has an answer to everything.
+pub(crate) type Whole = BoxCloneSyncService<Request<Body>, Response, Infallible>;
 
 /// Everything that goes through the gateway.
-pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
-    let client = Arc::new(origins::Client::new()?);
+pub(crate) fn whole(config: &Config, client: Arc<origins::Client>, metrics: &Metrics) -> Whole {
     let signing = ServiceBuilder::new()
         .map_response(|mut response| {
             Meter::signed(&mut response);
@@ -78,55 +82,82 @@ pub(crate) fn router(config: &Config) -> Result<Router, BoxError> {
             }
         });
     let signing = BoxCloneSyncService::new(signing);
-    let guard = config.guard();
-    let (cache, tls) = (config.cache(), config.server().tls.is_some());
-    let routes = config.routes().iter();
-    let routes: Vec<_> = routes
-        .map(|route| {
+    let routes = Routes::new(config, metrics, BoxCloneSyncService::new(signing));
+    let stack = ServiceBuilder::new()
+        .layer(SetRequestIdLayer::x_request_id(RandomId))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .service_fn(move |request: Request<Body>| {
+            let method = request.method().clone();
+            let (meter, answer) = match strict::check(request) {
+                Ok(request) => {
+                    let (meter, answer) = routes.call(request);
+                    (meter, Ok(answer))
+                }
+                Err(refused) => (&routes.unrouted, Err(refused)),
+            };
+            let running = meter.clone().begin(&method);
+            async move {
+                let answer = match answer {
+                    Ok(answer) => answer.await,
+                    Err(refused) => Err(refused.into()),
+                };
+                let answer = answer.unwrap_or_else(proxy::answer);
+                running.answered(&answer);
+                Ok(answer)
+            }
+        });
+    BoxCloneSyncService::new(stack)
+}
+
+/// The routes, in the order of the rules.
+struct Routes {
+    rules: OriginRules,
+    routes: Vec<(Way, Arc<Meter>, Stack)>,
+    /// Answers 404, after it was asked who calls.
+    nowhere: Stack,
+    unrouted: Arc<Meter>,
+    pace: Pace,
+}
+
+impl Routes {
+    fn new(config: &Config, metrics: &Metrics, signing: Stack) -> Arc<Self> {
+        let guard = config.guard();
+        let (cache, tls) = (config.cache(), config.server().tls.is_some());
+        let routes = config.routes().iter().map(|route| {
             // Gateways with TLS and without may share a store, and tell the origin which they are.
             let cache = route.cache.as_ref().map(|route| cache.layer(&format!("{tls} {route}")));
-            (route.way, route.meter.clone(), on_route(route, guard.clone(), cache, &signing))
+            (route.way, metrics.meter(route), on_route(route, guard.clone(), cache, &signing))
+        });
+        Arc::new(Self {
+            rules: config.rules(),
+            routes: routes.collect(),
+            nowhere: guarded(guard, signing),
+            unrouted: metrics.unrouted(),
+            pace: config.server().body_pace,
         })
-        .collect();
-    // It answers 404, after it was asked who calls.
-    let nowhere = guarded(guard, signing);
-    let unrouted = Arc::new(config.metrics().meter("none", "none", false));
-    let (rules, routes) = (config.rules(), Arc::new(routes));
-    let pace = config.server().body_pace;
-    let by_route = service_fn(move |request: Request<Body>| {
+    }
+
+    fn call(&self, request: Request<Body>) -> (&Arc<Meter>, Oneshot<Stack, Request<Body>>) {
         let (mut head, body) = request.into_parts();
         let found = match preflighted(&head) {
-            None => rules.position(&head),
+            None => self.rules.position(&head),
             Some(method) => {
                 let mut asked = head.clone();
                 asked.method = method;
-                rules.position(&asked)
+                self.rules.position(&asked)
             }
         };
-        let (meter, service) = match found.map(|route| &routes[route]) {
+        let (meter, service) = match found.map(|route| &self.routes[route]) {
             Ok((way, meter, service)) => {
                 head.extensions.insert(*way);
                 head.extensions.insert(meter.clone());
                 (meter, service)
             }
-            Err(_) => (&unrouted, &nowhere),
+            Err(_) => (&self.unrouted, &self.nowhere),
         };
-        let running = meter.clone().begin(&head.method);
-        let answer = service.clone().oneshot(Request::from_parts(head, body));
-        async move {
-            let answer = answer.await.unwrap_or_else(proxy::answer);
-            running.answered(&answer);
-            Ok::<_, BoxError>(answer)
-        }
-    });
-    let stack = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(async |error| proxy::answer(error)))
-        .layer(SetRequestIdLayer::x_request_id(RandomId))
-        .layer(PropagateRequestIdLayer::x_request_id())
-        .filter(strict::check)
-        .map_request(move |request| proxy::with_pace(request, pace))
-        .service(by_route);
-    Ok(Router::new().fallback_service(stack))
+        let request = proxy::with_pace(Request::from_parts(head, body), self.pace);
+        (meter, service.clone().oneshot(request))
+    }
 }
 
 /// Ids that differ; nothing rests on their being hard to guess, so that the kernel is not asked for each.

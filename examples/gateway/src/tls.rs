@@ -42,8 +42,11 @@ impl Files {
     }
 
     fn read(&self) -> Result<Pair, BoxError> {
-        let read =
-            |file: &String| fs::read(file).map_err(|error| format!("cannot read {file}: {error}"));
+        let read = |file: &String| {
+            fs::read(file).map_err(|error| {
+                format!("cannot read {file}: {error}; give the path of a PEM file")
+            })
+        };
         Ok(Pair { certificate: read(&self.certificate)?, key: read(&self.key)? })
     }
 }

@@ -24,6 +24,7 @@ use tower_sigv4::{
 };
 
 use super::outcome;
+use crate::config::Route;
 
 /// From what signing takes to what a slow origin does, in seconds.
 const BUCKETS: [f64; 14] =
@@ -46,17 +47,13 @@ pub(crate) struct Metrics {
     refusals: IntCounterVec,
     rejections: IntCounterVec,
     connections: IntGauge,
-    budget: BodyBudget,
+    budget_size: IntGauge,
     budget_used: IntGauge,
-    credentials: CredentialsCache,
     remaining: Gauge,
 }
 
 impl Metrics {
-    pub(crate) fn new(
-        budget: BodyBudget,
-        credentials: CredentialsCache,
-    ) -> prometheus::Result<Self> {
+    pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let labels = [&["route", "origin"], labels].concat();
@@ -71,12 +68,6 @@ impl Metrics {
             registry.register(Box::new(histograms.clone()))?;
             prometheus::Result::Ok(histograms)
         };
-        let budget_size: IntGauge = gauge(
-            &registry,
-            &named("body_budget_size_bytes"),
-            "What all bodies in memory may measure.",
-        )?;
-        budget_size.set(i64::try_from(budget.total()).unwrap_or(i64::MAX));
         let started: Gauge = gauge(
             &registry,
             "process_start_time_seconds",
@@ -117,6 +108,11 @@ impl Metrics {
                 &["kind"],
             )?,
             connections: gauge(&registry, &named("connections_open"), "Connections of clients.")?,
+            budget_size: gauge(
+                &registry,
+                &named("body_budget_size_bytes"),
+                "What all bodies in memory may measure.",
+            )?,
             budget_used: gauge(
                 &registry,
                 &named("body_budget_used_bytes"),
@@ -127,8 +123,6 @@ impl Metrics {
                 "Until the credentials at hand expire; absent where they do not.",
             )?,
             registry,
-            budget,
-            credentials,
         })
     }
 
@@ -138,7 +132,16 @@ impl Metrics {
     }
 
     /// The counters of a route.
-    pub(crate) fn meter(&self, route: &str, origin: &str, cached: bool) -> Meter {
+    pub(crate) fn meter(&self, route: &Route) -> Arc<Meter> {
+        Arc::new(self.labelled(&route.label, &route.origin, route.cache.is_some()))
+    }
+
+    /// Those of requests that no route takes.
+    pub(crate) fn unrouted(&self) -> Arc<Meter> {
+        Arc::new(self.labelled("none", "none", false))
+    }
+
+    fn labelled(&self, route: &str, origin: &str, cached: bool) -> Meter {
         let labels = [route, origin];
         let phase = |phase| self.phases.with_label_values(&[route, origin, phase]);
         let cache = || CacheMeter {
@@ -162,12 +165,17 @@ impl Metrics {
         }
     }
 
-    /// In Prometheus's text format.
-    pub(crate) fn text(&self) -> prometheus::Result<String> {
-        let used = self.budget.total().saturating_sub(self.budget.available());
-        self.budget_used.set(i64::try_from(used).unwrap_or(i64::MAX));
+    /// In Prometheus's text format, with what a configuration holds at this moment.
+    pub(crate) fn text(
+        &self,
+        budget: &BodyBudget,
+        credentials: &CredentialsCache,
+    ) -> prometheus::Result<String> {
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.budget_size.set(bytes(budget.total()));
+        self.budget_used.set(bytes(budget.total().saturating_sub(budget.available())));
         let mut families = self.registry.gather();
-        if let Some(expiry) = self.credentials.expiry() {
+        if let Some(expiry) = credentials.expiry() {
             let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
             self.remaining.set(left.as_secs_f64());
             families.extend(self.remaining.collect());
@@ -329,9 +337,9 @@ mod tests {
         let expiry = SystemTime::now() + Duration::from_secs(3600);
         let credentials = Credentials::new("AKID", "secret", None, Some(expiry), "test");
         let credentials = CredentialsCache::new(credentials);
-        let metrics = Metrics::new(BodyBudget::new(1024), credentials.clone()).expect("sound");
+        let (metrics, budget) = (Metrics::new().expect("sound"), BodyBudget::new(1024));
         let remaining = || {
-            let text = metrics.text().expect("a text");
+            let text = metrics.text(&budget, &credentials).expect("a text");
             let sample = "sigv4_gateway_credentials_remaining_seconds ";
             let line = text.lines().find_map(|line| line.strip_prefix(sample)).map(str::parse);
             line.map(|seconds: Result<f64, _>| seconds.expect("a number"))
@@ -344,14 +352,14 @@ mod tests {
     #[tokio::test]
     async fn a_request_whose_client_leaves_is_counted_and_odd_codes_are_one() {
         let credentials = CredentialsCache::new(Credentials::new("AKID", "s", None, None, "test"));
-        let metrics = Metrics::new(BodyBudget::new(1024), credentials).expect("sound");
-        let meter = Arc::new(metrics.meter("/", "o", false));
+        let metrics = Metrics::new().expect("sound");
+        let meter = Arc::new(metrics.labelled("/", "o", false));
         drop(meter.clone().begin(&Method::GET));
         for code in [600, 999] {
             let answer = Response::builder().status(code).body(()).expect("an answer");
             meter.clone().begin(&Method::GET).answered(&answer);
         }
-        let text = metrics.text().expect("a text");
+        let text = metrics.text(&BodyBudget::new(1024), &credentials).expect("a text");
         for (code, count) in [("499", 1), ("other", 2)] {
             let labels = format!("code=\"{code}\",method=\"GET\",origin=\"o\",route=\"/\"");
             let sample = format!("sigv4_gateway_requests_total{{{labels}}} {count}\n");

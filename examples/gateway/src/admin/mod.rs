@@ -32,47 +32,50 @@ pub(crate) use self::{
     metrics::{Counted, Meter, Metrics},
     ready::Named,
 };
-use crate::{BoxError, cache::Shared, config::Config, proxy, serve};
+use crate::{BoxError, cache::Shared, config, gateway::Gateway, proxy, serve};
 
 /// What the body of a request here may measure.
 const LONGEST_BODY: usize = 16 * 1024;
 
 #[derive(Clone)]
 struct Admin {
-    metrics: Arc<Metrics>,
+    gateway: Arc<Gateway>,
     ready: Arc<Ready>,
-    cache: Shared,
+}
+
+impl Admin {
+    fn cache(&self) -> Shared {
+        self.gateway.now().config.cache()
+    }
 }
 
 /// Starts the port, if there is to be one.
 pub(crate) async fn start(
-    config: &Config,
+    gateway: &Arc<Gateway>,
     stopping: watch::Receiver<bool>,
 ) -> Result<Option<SocketAddr>, BoxError> {
-    let Some(settings) = config.admin() else { return Ok(None) };
-    let listen = settings.listen;
+    let (settings, server) = {
+        let config = &gateway.now().config;
+        let Some(settings) = config.admin() else { return Ok(None) };
+        (settings.clone(), config.server().clone())
+    };
+    let config::Admin { listen, hosts } = settings;
     let error = |error| format!("cannot listen on {listen}: {error}; choose another under [admin]");
     let listener = TcpListener::bind(listen).await.map_err(error)?;
     let address = listener.local_addr()?;
     let admin = Admin {
-        metrics: config.metrics(),
-        ready: Arc::new(Ready {
-            credentials: config.signs().then(|| config.credentials()),
-            names: config.names().to_vec(),
-            stopping,
-            found: Mutex::default(),
-        }),
-        cache: config.cache(),
+        gateway: gateway.clone(),
+        ready: Arc::new(Ready { gateway: gateway.clone(), stopping, found: Mutex::default() }),
     };
-    let guard = Guard { address, hosts: settings.hosts.clone() };
-    let pace = config.server().body_pace;
+    let guard = Guard { address, hosts };
+    let pace = server.body_pace;
     let checked = move |request: Request<Body>| {
         let checked = guard.check(&request);
         let refused = |(status, text)| proxy::message(status, text);
         future::ready(checked.map(|()| proxy::with_pace(request, pace)).map_err(refused))
     };
     let router = router(admin).layer(map_request(checked)).layer(map_response(unkept));
-    tokio::spawn(serve::aside(listener, router, config.server().clone()));
+    tokio::spawn(serve::aside(listener, router, server));
     Ok(Some(address))
 }
 
@@ -105,21 +108,22 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    match admin.metrics.text() {
+    let now = admin.gateway.now();
+    match admin.gateway.metrics().text(&now.config.budget(), &now.config.credentials()) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => proxy::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 
 async fn clear(State(admin): State<Admin>) -> StatusCode {
-    admin.cache.clear().await;
+    admin.cache().clear().await;
     StatusCode::NO_CONTENT
 }
 
 async fn purge(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> Response {
     match purged(&headers, &body) {
         Ok((host, target)) => {
-            admin.cache.purge(&host, &target).await;
+            admin.cache().purge(&host, &target).await;
             StatusCode::NO_CONTENT.into_response()
         }
         Err((status, text)) => proxy::message(status, text),

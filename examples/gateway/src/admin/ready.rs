@@ -8,7 +8,8 @@ use tokio::{
     task::JoinSet,
     time::{self, Instant},
 };
-use tower_sigv4::credentials::CredentialsCache;
+
+use crate::gateway::Gateway;
 
 /// How long a finding holds, so that probes cost the resolver and the provider little.
 const HOLDS: Duration = Duration::from_secs(1);
@@ -23,9 +24,7 @@ pub(crate) struct Named {
 }
 
 pub(super) struct Ready {
-    /// There if any origin is signed for.
-    pub(super) credentials: Option<CredentialsCache>,
-    pub(super) names: Vec<Named>,
+    pub(super) gateway: Arc<Gateway>,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) found: Mutex<Option<(Instant, Vec<String>)>>,
 }
@@ -46,12 +45,16 @@ impl Ready {
         if let Some((_, reasons)) = found.as_ref().filter(|(since, _)| since.elapsed() < HOLDS) {
             return reasons.clone();
         }
+        let (credentials, names) = {
+            let config = &self.gateway.now().config;
+            (config.signs().then(|| config.credentials()), config.names().to_vec())
+        };
         let mut lookups = JoinSet::new();
-        for name in &self.names {
-            lookups.spawn(unresolved(name.clone()));
+        for name in names {
+            lookups.spawn(unresolved(name));
         }
         let mut reasons = Vec::new();
-        if let Some(credentials) = &self.credentials {
+        if let Some(credentials) = &credentials {
             // Its source may hold what a provider said, which is for the log alone.
             reasons.extend(credentials.ready().await.err().map(|error| error.to_string()));
         }

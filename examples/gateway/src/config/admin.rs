@@ -2,12 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
-use super::ConfigError;
+use super::{ConfigError, Spanned};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AdminSection {
     listen: Option<SocketAddr>,
@@ -15,6 +15,7 @@ pub(super) struct AdminSection {
     hosts: Vec<Spanned<String>>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) listen: SocketAddr,
     /// Names that it may be called by, besides `localhost` and its address; in small letters.

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use bytesize::ByteSize;
 use http::{Method, request::Parts};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 use tower_sigv4::{
     Origin,
     body::BodyBudget,
@@ -13,12 +13,15 @@ use tower_sigv4::{
     sigv4::{Checksum, ChunkSize},
 };
 
-use super::{ConfigError, located, origin::OriginSection, route::RouteSection};
+use super::{
+    ConfigError, Spanned, located, origin::OriginSection, route::RouteSection, schema::Size,
+};
 
 /// What all bodies may hold.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BodiesSection {
+    #[schemars(with = "Size")]
     memory: ByteSize,
     spool_directory: Option<Spanned<String>>,
 }
@@ -46,7 +49,7 @@ pub(super) struct Bodies {
     pub(super) spool: Option<Spool>,
 }
 
-#[derive(Deserialize, Default, Clone, Copy, PartialEq)]
+#[derive(Deserialize, JsonSchema, Default, Clone, Copy, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Payload {
     #[default]
@@ -60,7 +63,7 @@ pub(super) enum Payload {
     Auto,
 }
 
-#[derive(Deserialize, Clone, Copy)]
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Sum {
     Crc32,

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
-use super::{ConfigError, Secret, route::duration};
+use super::{ConfigError, Secret, Spanned, route::duration, schema::Size};
 use crate::cache::Shared;
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CacheSection {
+    #[schemars(with = "Option<Size>")]
     memory: Option<Spanned<ByteSize>>,
+    #[schemars(with = "Option<Size>")]
     entry_limit: Option<Spanned<ByteSize>>,
     /// A URL, which may hold a password.
     redis: Option<Spanned<Secret>>,

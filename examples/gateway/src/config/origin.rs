@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use bytesize::ByteSize;
 use http::{Uri, uri::Scheme};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 use tower_sigv4::{
     Origin, SigningSettings,
     doctor::{Finding, HttpClient, LintRule, lint},
@@ -14,14 +14,15 @@ use tower_sigv4::{
 };
 
 use super::{
-    ConfigError,
+    ConfigError, Spanned,
     bodies::{Bodies, Payload, Sum},
     located,
     route::RouteSection,
+    schema::Size,
 };
 use crate::admin::Named;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OriginSection {
     pub(super) name: Spanned<String>,
@@ -34,11 +35,13 @@ pub(super) struct OriginSection {
     http2: Option<Spanned<bool>>,
     pub(super) payload: Option<Spanned<Payload>>,
     pub(super) checksum: Option<Spanned<Sum>>,
+    #[schemars(with = "Option<Size>")]
     pub(super) body_limit: Option<Spanned<ByteSize>>,
+    #[schemars(with = "Option<Size>")]
     pub(super) spool_limit: Option<Spanned<ByteSize>>,
 }
 
-#[derive(Deserialize, Default, Clone, Copy, PartialEq)]
+#[derive(Deserialize, JsonSchema, Default, Clone, Copy, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 enum Signing {
     #[default]

@@ -1,19 +1,22 @@
 //! Which requests go where, and what is done with them besides: the sections `[[route]]`.
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use bytesize::ByteSize;
 use governor::Quota;
 use http::{HeaderName, HeaderValue, Method};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_sigv4::{origin::Rule, retry::RetryPolicy};
 
-use super::{ConfigError, bodies::Payload, header_name, located};
-use crate::{admin::Meter, origins::Way};
+use super::{
+    ConfigError, Spanned, bodies::Payload, header_name, located, origin::OriginSection,
+    schema::Size,
+};
+use crate::origins::Way;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RouteSection {
     path: Spanned<String>,
@@ -27,6 +30,7 @@ pub(super) struct RouteSection {
     pub(super) origin: Spanned<String>,
     pub(super) verify: Option<Spanned<bool>>,
     pub(super) payload: Option<Spanned<Payload>>,
+    #[schemars(with = "Option<Size>")]
     pub(super) body_limit: Option<Spanned<ByteSize>>,
     timeout: Option<Spanned<String>>,
     attempts: Option<Spanned<u32>>,
@@ -37,7 +41,7 @@ pub(super) struct RouteSection {
     cors: Option<CorsSection>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CorsSection {
     origins: Vec<Spanned<String>>,
@@ -61,7 +65,10 @@ pub(crate) struct Route {
     pub(crate) cors: Option<CorsLayer>,
     /// What tells the route from others, where answers are cached.
     pub(crate) cache: Option<String>,
-    pub(crate) meter: Arc<Meter>,
+    /// Its name in metrics: `api.example.com/orders`.
+    pub(crate) label: String,
+    /// The name of where it leads.
+    pub(crate) origin: String,
 }
 
 impl RouteSection {
@@ -115,8 +122,7 @@ impl RouteSection {
         Ok(Some(methods))
     }
 
-    /// Its name in metrics: `api.example.com/orders`.
-    pub(super) fn label(&self) -> String {
+    fn label(&self) -> String {
         let host = self.host.as_ref().map_or("", |host| host.get_ref());
         format!("{host}{}", self.path.get_ref())
     }
@@ -136,9 +142,8 @@ impl RouteSection {
     pub(super) fn build(
         &self,
         text: &str,
-        origin: &str,
+        origin: &OriginSection,
         http2: bool,
-        meter: Meter,
     ) -> Result<Route, ConfigError> {
         let timeout = self.timeout.as_ref().map(|timeout| duration(text, timeout)).transpose()?;
         let retry = |attempts: u32| RetryPolicy::new().with_attempts(attempts);
@@ -149,9 +154,10 @@ impl RouteSection {
             retry: attempts.map(retry),
             concurrency: concurrency.map(|limit| limit as usize), // of 32 bits at least
             rate: self.rate.as_ref().map(|rate| quota(text, rate)).transpose()?,
-            cache: self.cache.then(|| self.description(origin)),
+            cache: self.cache.then(|| self.description(origin.url.get_ref())),
             cors: self.cors.as_ref().map(|cors| cors.build(text)).transpose()?,
-            meter: Arc::new(meter),
+            label: self.label(),
+            origin: origin.name.get_ref().clone(),
         })
     }
 }

@@ -6,12 +6,13 @@ use std::{
 };
 
 use bytesize::ByteSize;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
 use super::{
-    ConfigError,
+    ConfigError, Spanned,
     route::{duration, positive},
+    schema::Size,
 };
 use crate::{paced::Pace, tls::Files};
 
@@ -19,12 +20,13 @@ use crate::{paced::Pace, tls::Files};
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServerSection {
     listen: Option<SocketAddr>,
     head_timeout: Option<Spanned<String>>,
     body_timeout: Option<Spanned<String>>,
+    #[schemars(with = "Option<Size>")]
     body_rate: Option<ByteSize>,
     drain_delay: Option<Spanned<String>>,
     grace: Option<Spanned<String>>,

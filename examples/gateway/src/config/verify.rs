@@ -4,15 +4,16 @@ use std::{env, fs};
 
 use aws_credential_types::Credentials;
 use http::request::Parts;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 use tower_sigv4::{
     VerifyLayer,
+    body::BodyBudget,
     origin::OriginRules,
     verify::{BodyCheck, PayloadKind, StaticKeys, VerifySettings},
 };
 
-use super::{ConfigError, Secret, credentials, header_name, located, without_value};
+use super::{ConfigError, Secret, Spanned, credentials, header_name, located, without_value};
 
 /// Who may call, and where that is asked.
 #[derive(Clone)]
@@ -26,6 +27,12 @@ pub(crate) struct Guard {
 impl Guard {
     pub(super) fn new(layer: VerifyLayer, rules: OriginRules, verified: Vec<bool>) -> Self {
         Self { layer, rules, verified }
+    }
+
+    /// The same, with another's share of memory.
+    pub(super) fn with_budget(mut self, budget: BodyBudget) -> Self {
+        self.layer = self.layer.with_body_budget(budget);
+        self
     }
 
     /// True if the caller of this request is to be verified: on every route that does not say
@@ -43,7 +50,7 @@ fn is_doubtful(path: &str) -> bool {
     ["%2f", "%5c", "\\", "%25", ";", "%3b", "%00"].iter().any(|doubt| path.contains(doubt))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VerifySection {
     service: Spanned<String>,
@@ -66,7 +73,7 @@ pub(super) struct VerifySection {
 }
 
 /// When a body is compared with what was signed.
-#[derive(Deserialize, Default, Clone, Copy)]
+#[derive(Deserialize, JsonSchema, Default, Clone, Copy)]
 #[serde(rename_all = "lowercase")]
 enum Body {
     #[default]
@@ -81,7 +88,7 @@ struct KeysFile {
     key: Vec<Key>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Key {
     access_key_id: Spanned<String>,

@@ -103,7 +103,12 @@ impl Gateway {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let status = Command::new("kill").arg(self.process.id().to_string()).status();
+        self.signal("TERM");
+    }
+
+    pub fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status();
         assert!(status.expect("kill runs").success());
     }
 
@@ -138,7 +143,8 @@ impl TempFile {
     pub fn new(text: &str) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::SeqCst);
-        let name = format!("sigv4-gateway-{}-{number}", std::process::id());
+        // No path begins with another, which tests replace.
+        let name = format!("sigv4-gateway-{}-{number}.tmp", std::process::id());
         let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), &name].iter().collect();
         fs::write(&path, text).expect("written");
         Self { path: path.to_str().expect("UTF-8").to_owned() }

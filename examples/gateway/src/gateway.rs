@@ -1,0 +1,54 @@
+//! The gateway that runs, and what stays while one configuration takes the place of another.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use axum::body::Body;
+use http::Request;
+use tower::{ServiceExt, service_fn};
+
+use crate::{BoxError, admin::Metrics, config::Config, origins, serve::Entrance, stack};
+
+pub(crate) struct Gateway {
+    metrics: Metrics,
+    client: Arc<origins::Client>,
+    now: ArcSwap<Now>,
+}
+
+/// A configuration, and the way through the gateway that was made of it.
+pub(crate) struct Now {
+    pub(crate) config: Config,
+    stack: stack::Whole,
+}
+
+impl Gateway {
+    pub(crate) fn new(config: Config) -> Result<Arc<Self>, BoxError> {
+        let (metrics, client) = (Metrics::new()?, Arc::new(origins::Client::new()?));
+        let stack = stack::whole(&config, client.clone(), &metrics);
+        let now = ArcSwap::from_pointee(Now { config, stack });
+        Ok(Arc::new(Self { metrics, client, now }))
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What it does at this moment; to be held for a short time.
+    pub(crate) fn now(&self) -> Guard<Arc<Now>> {
+        self.now.load()
+    }
+
+    /// Goes on with another configuration, from the next request on.
+    pub(crate) fn replace(&self, config: Config) {
+        let config = config.continuing(&self.now().config);
+        let stack = stack::whole(&config, self.client.clone(), &self.metrics);
+        self.now.store(Arc::new(Now { config, stack }));
+    }
+
+    /// The way through it, as the configuration has it when a request comes: one in flight is finished as it was
+    /// begun.
+    pub(crate) fn service(self: &Arc<Self>) -> impl Entrance {
+        let gateway = self.clone();
+        service_fn(move |request: Request<Body>| gateway.now().stack.clone().oneshot(request))
+    }
+}

@@ -1,0 +1,133 @@
+//! A configuration that is read anew when its file changes, and on SIGHUP.
+
+use std::{fs, io::ErrorKind, mem, sync::Arc, time::Duration};
+
+use tokio::{task, time};
+
+use crate::{BoxError, config::Config, gateway::Gateway, proxy::chain};
+
+/// How often the file is looked at: it is replaced on disks that tell no one, too.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Reads a configuration, and prints what its origins are likely to refuse.
+pub(crate) fn load(file: &str) -> Result<Config, BoxError> {
+    parse(file, &read(file)?)
+}
+
+fn read(file: &str) -> Result<Vec<u8>, BoxError> {
+    fs::read(file).map_err(|error| {
+        let cure = match error.kind() {
+            ErrorKind::NotFound => "; name one that is there, or write one with --init",
+            ErrorKind::IsADirectory => "; name the file in it",
+            _ => "",
+        };
+        format!("cannot read {file}: {error}{cure}").into()
+    })
+}
+
+fn parse(file: &str, bytes: &[u8]) -> Result<Config, BoxError> {
+    let text = str::from_utf8(bytes).map_err(|error| {
+        let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("{file}:{line}: this is not UTF-8; save the file as such")
+    })?;
+    let config = Config::parse(text).map_err(|error| error.in_file(file))?;
+    for warning in config.warnings() {
+        eprintln!("{}", warning.clone().in_file(file));
+    }
+    Ok(config)
+}
+
+/// A file, and what it said when it was read last.
+pub(crate) struct Followed {
+    file: String,
+    bytes: Vec<u8>,
+    hangup: Hangup,
+}
+
+impl Followed {
+    /// SIGHUP is caught from now on.
+    pub(crate) fn open(file: String) -> Result<(Self, Config), BoxError> {
+        let hangup = Hangup::new()?;
+        let bytes = read(&file)?;
+        let config = parse(&file, &bytes)?;
+        Ok((Self { file, bytes, hangup }, config))
+    }
+
+    /// Has the gateway go on with what the file says, if that is sound. What is not is told once, and the last
+    /// configuration stays.
+    pub(crate) async fn follow(self, gateway: Arc<Gateway>) {
+        let Self { file, bytes, mut hangup } = self;
+        let started = gateway.now().config.sections().clone();
+        let (mut tried, mut last) = (bytes.clone(), bytes);
+        loop {
+            let asked = tokio::select! {
+                () = time::sleep(POLL) => false,
+                () = hangup.next() => true,
+            };
+            let path = file.clone();
+            let Ok(found) = task::spawn_blocking(move || read(&path)).await else { continue };
+            let bytes = match found {
+                Ok(bytes) => bytes,
+                Err(error) if asked => {
+                    stays(&*error);
+                    continue;
+                }
+                // One that is missing is about to be replaced.
+                Err(_) => continue,
+            };
+            // Who writes it may be in the middle: half a file may be sound, with half the routes.
+            let settled = mem::replace(&mut last, bytes.clone()) == bytes;
+            if !asked && (bytes == tried || !settled) {
+                continue;
+            }
+            tried.clone_from(&bytes);
+            let path = file.clone();
+            // It may name other files, which are read.
+            let read = task::spawn_blocking(move || parse(&path, &bytes)).await;
+            match read.unwrap_or_else(|panic| Err(panic.into())) {
+                Ok(config) => {
+                    gateway.replace(config);
+                    eprintln!("sigv4-gateway: reloaded {file}");
+                    let restart = gateway.now().config.needs_restart(&started);
+                    if !restart.is_empty() {
+                        let names = restart.join(", ");
+                        eprintln!("sigv4-gateway: {file}: {names}: changes take a restart");
+                    }
+                }
+                Err(error) => stays(&*error),
+            }
+        }
+    }
+}
+
+fn stays(error: &(dyn std::error::Error + 'static)) {
+    eprintln!("sigv4-gateway: the configuration stays the last one: {}", chain(error));
+}
+
+/// SIGHUP, where there is such a thing.
+struct Hangup {
+    #[cfg(unix)]
+    signal: tokio::signal::unix::Signal,
+}
+
+impl Hangup {
+    fn new() -> std::io::Result<Self> {
+        #[cfg(unix)]
+        let signal = {
+            use tokio::signal::unix::{SignalKind, signal};
+            signal(SignalKind::hangup())?
+        };
+        Ok(Self {
+            #[cfg(unix)]
+            signal,
+        })
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.signal.recv().await.is_some() {
+            return;
+        }
+        std::future::pending().await
+    }
+}

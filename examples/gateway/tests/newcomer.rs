@@ -1,0 +1,116 @@
+//! What can go wrong in the first minutes: each time the program says why, and what to do.
+
+#[allow(dead_code)]
+mod support;
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    process::Stdio,
+};
+
+use support::{Gateway, TempFile, command, config, exchange, without_credentials};
+
+/// What it says of arguments that it cannot go on with.
+fn told(arguments: &[&str], code: i32) -> String {
+    // To a file, so that one that goes on by mistake fails the test in time.
+    let log = TempFile::new("");
+    let mut process = command()
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(File::create(&log.path).expect("created"))
+        .spawn()
+        .expect("it starts");
+    let status = (0..400).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        process.try_wait().expect("it is there")
+    });
+    drop(process.kill());
+    let told = fs::read_to_string(&log.path).expect("UTF-8");
+    let status = status.unwrap_or_else(|| panic!("{arguments:?} goes on: {told}"));
+    assert_eq!(status.code(), Some(code), "{arguments:?}: {told}");
+    told
+}
+
+#[test]
+fn a_gateway_that_cannot_start_says_why_and_what_to_do() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = listener.local_addr().expect("an address").to_string();
+    let sound = TempFile::new(&config("http://127.0.0.1:1", ""));
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    for (arguments, code, words) in [
+        (&["--config", "none.toml"][..], 1, &["cannot read none.toml: ", "--init"][..]),
+        (&["--config", directory], 1, &["cannot read ", "name the file in it"]),
+        (&["--config"], 2, &["missing argument for option '--config'", "--help"]),
+        (&["--conf", "a"], 2, &["invalid option '--conf'", "--help"]),
+        (&["gateway.toml"], 2, &["\"gateway.toml\"", "--help"]),
+        (&["--check"], 2, &["--check needs --config FILE"]),
+        (&["--listen", "8080"], 2, &["\"8080\"", "--help"]),
+        (&["--listen", &taken], 1, &["cannot listen on ", "choose another with --listen"]),
+        (
+            &["--config", &sound.path, "--listen", "192.0.2.1:8080"],
+            1,
+            &["cannot listen on 192.0.2.1:8080: ", "choose another with --listen"],
+        ),
+    ] {
+        let told = told(arguments, code);
+        assert!(told.starts_with("sigv4-gateway: "), "{told}");
+        assert!(words.iter().all(|word| told.contains(word)), "{arguments:?}: {told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn a_file_that_is_wrong_is_told_with_line_and_cure() {
+    let sound = config("http://127.0.0.1:1", "");
+    let with = |more: &str| sound.replacen("[server]", &format!("[server]\n{more}"), 1);
+    let tls = "tls_certificate = \"none.pem\"\ntls_key = \"none.key\"";
+    for (text, words) in [
+        (String::new().into_bytes(), &["no [[route]] leads anywhere; add one"][..]),
+        (b"[server]\nlisten = \"\xff\"\n".to_vec(), &[":2: this is not UTF-8; save"]),
+        (with("listen 8080").into(), &[":2: "]),
+        (with("port = 8080").into(), &[":2: unknown field `port`, expected one of `listen`"]),
+        (with(tls).into(), &[":2: cannot read none.pem: ", "give the path of a PEM file"]),
+        (sound.replace("http://", "").into(), &[":9: ", "begin it with"]),
+        (sound.replace("service = \"execute-api\"", "").into(), &[":11: service and region go"]),
+        (sound.replace("origin = \"orders\"", "").into(), &["missing field `origin`"]),
+    ] {
+        let file = TempFile::new("");
+        fs::write(&file.path, &text).expect("written");
+        let told = told(&["--config", &file.path], 1);
+        let found = words.iter().all(|word| told.contains(word));
+        assert!(found, "{}: {told}", String::from_utf8_lossy(&text));
+    }
+}
+
+#[tokio::test]
+async fn what_shows_at_the_first_request_is_logged_with_cause_and_cure() {
+    let nowhere = config("http://origin.invalid", "");
+    let unnamed = without_credentials(&config("http://127.0.0.1:1", ""));
+    for (config, status, words) in [
+        (nowhere, 502, &["no connection to origin origin.invalid; check its url", "dns"][..]),
+        (unnamed, 503, &["AWS_ACCESS_KEY_ID"]),
+        (config("http://127.0.0.1:1", ""), 502, &["no connection to origin 127.0.0.1:1; check"]),
+    ] {
+        let file = TempFile::new(&config);
+        let mut command = command();
+        let gateway = Gateway::spawn(command.args(["--config", &file.path]).stderr(Stdio::piped()));
+        let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
+        assert_eq!(exchange(gateway.address, request).await.status, status);
+        let log = gateway.log();
+        assert!(words.iter().all(|word| log.contains(word)), "{log}");
+    }
+}
+
+/// A wrong region, and plain http to AWS: it starts, since both may be meant.
+#[test]
+fn what_aws_is_likely_to_refuse_is_a_warning() {
+    let host = "http://abc123.execute-api.us-east-1.amazonaws.com";
+    let file = TempFile::new(&config(host, ""));
+    let output = command().args(["--config", &file.path, "--check"]).output().expect("it runs");
+    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    for words in [":9: warning: ", "begin the URL with \"https://\"", ":10: warning: ", "us-east-1"]
+    {
+        assert!(told.contains(words), "{told}");
+    }
+}

@@ -1,0 +1,194 @@
+//! A configuration that changes while the gateway runs.
+#![cfg(unix)]
+
+#[allow(dead_code)]
+mod support;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Lines},
+    process::{ChildStderr, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+use support::{Gateway, TempFile, TestOrigin, config, exchange, read_until};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// A gateway, its file and what it logs.
+struct Running {
+    gateway: Gateway,
+    file: TempFile,
+    log: mpsc::Receiver<String>,
+}
+
+impl Running {
+    fn start(config: &str) -> Self {
+        let file = TempFile::new(config);
+        let mut command = support::command();
+        let mut gateway =
+            Gateway::spawn(command.args(["--config", &file.path]).stderr(Stdio::piped()));
+        let lines: Lines<BufReader<ChildStderr>> = BufReader::new(gateway.stderr()).lines();
+        let (sender, log) = mpsc::channel();
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { gateway, file, log }
+    }
+
+    fn write(&self, config: &str) {
+        fs::write(&self.file.path, config).expect("written");
+    }
+
+    /// The next line of its log.
+    fn line(&self) -> String {
+        let line = self.log.recv_timeout(Duration::from_secs(20)).expect("a line");
+        line.replace(&self.file.path, "FILE")
+    }
+
+    /// Writes a configuration and has it taken at once.
+    fn take(&self, config: &str) {
+        self.write(config);
+        self.gateway.signal("HUP");
+        assert_eq!(self.line(), "sigv4-gateway: reloaded FILE");
+    }
+
+    async fn status(&self, path: &str) -> u16 {
+        exchange(self.gateway.address, &get(path)).await.status
+    }
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n")
+}
+
+fn moved(config: &str) -> String {
+    config.replace("path = \"/orders\"", "path = \"/moved\"")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
+    let origin = TestOrigin::start(ANSWER).await;
+    let first = config(&format!("http://{}", origin.address), "");
+    let running = Running::start(&first);
+    assert_eq!((running.status("/orders").await, running.status("/moved").await), (200, 404));
+
+    running.write(&moved(&first));
+    assert_eq!(running.line(), "sigv4-gateway: reloaded FILE");
+    assert_eq!((running.status("/orders").await, running.status("/moved").await), (404, 200));
+
+    running.write(&first.replace("origin = \"orders\"", "origin = \"others\""));
+    let line = running.line();
+    assert_eq!(
+        line,
+        "sigv4-gateway: the configuration stays the last one: FILE:18: no origin is named \
+         \"others\", only [\"orders\"]"
+    );
+    assert_eq!(running.status("/moved").await, 200);
+    // It was told once, though the file has been looked at since.
+    assert!(running.log.recv_timeout(Duration::from_millis(2500)).is_err());
+
+    // A secret in the wrong place is not told.
+    running.write(&first.replace("\"secret\"", "hunter2"));
+    let line = running.line();
+    assert!(line.contains("stays the last one: FILE:6: ") && !line.contains("hunter2"), "{line}");
+
+    // A file that is missing is about to come back, unless someone asks.
+    fs::remove_file(&running.file.path).expect("removed");
+    running.gateway.signal("HUP");
+    assert!(running.line().contains("stays the last one: cannot read FILE: "));
+    assert_eq!(running.status("/moved").await, 200);
+    running.take(&first);
+    assert_eq!(running.status("/orders").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_a_restart_is_named_until_it_is_undone() {
+    let first = config("http://127.0.0.1:1", "");
+    let running = Running::start(&first);
+    let more = "[server]\ngrace = \"5s\"\nbody_rate = \"1KB\"\nconnections = 7";
+    let changed = first.replacen("[server]", more, 1);
+    for config in [changed.clone(), moved(&changed)] {
+        running.take(&config);
+        assert_eq!(
+            running.line(),
+            "sigv4-gateway: FILE: connections in [server], grace in [server]: changes take a restart"
+        );
+    }
+    running.take(&first);
+    running.take(&first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cached_answers_outlive_a_reload_unless_their_section_changes() {
+    let origin = TestOrigin::start(
+        "HTTP/1.1 200 OK\r\ncache-control: max-age=600, public\r\ncontent-length: 2\r\n\r\nok",
+    )
+    .await;
+    let url = format!("http://{}", origin.address);
+    let first = config(&url, "") + "cache = true\n";
+    let running = Running::start(&first);
+    assert_eq!(running.status("/orders").await, 200);
+    let another = "[[route]]\npath = \"/b\"\norigin = \"orders\"\n";
+    running.take(&format!("{first}{another}"));
+    assert_eq!(running.status("/orders").await, 200);
+    assert_eq!(origin.seen().len(), 1);
+    assert_eq!(running.status("/b").await, 200);
+    assert_eq!(origin.connections(), 1, "connections stay open");
+    running.take(&format!("{first}[cache]\nmemory = \"2MiB\"\n"));
+    assert_eq!(running.status("/orders").await, 200);
+    assert_eq!(origin.seen().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_flight_is_finished_where_it_was_begun() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let first = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
+    let running = Running::start(&first);
+    let mut client = TcpStream::connect(running.gateway.address).await.expect("connected");
+    let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
+    client.write_all(request.as_bytes()).await.expect("sent");
+    let (mut origin, _) = listener.accept().await.expect("a connection");
+    read_until(&mut origin, "\r\n\r\n").await;
+    running.take(&moved(&first));
+    origin.write_all(ANSWER.as_bytes()).await.expect("sent");
+    read_until(&mut client, "\r\n\r\nok").await;
+    // The next one on the same connection goes the new way.
+    client.write_all(request.as_bytes()).await.expect("sent");
+    let answer = read_until(&mut client, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_files_come_and_go() {
+    let origin = TestOrigin::start(ANSWER).await;
+    let first = config(&format!("http://{}", origin.address), "");
+    let running = Running::start(&first);
+    let address = running.gateway.address;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let stopped = stopped.clone();
+            tokio::spawn(async move {
+                let mut count = 0;
+                while !*stopped.borrow() {
+                    assert_eq!(exchange(address, &get("/orders")).await.status, 200);
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    for round in 1..30 {
+        running.take(&format!("{first}timeout = \"{round}m\"\n"));
+    }
+    stop.send_replace(true);
+    for client in clients {
+        assert!(client.await.expect("no failure") > 0);
+    }
+}

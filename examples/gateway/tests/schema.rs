@@ -1,0 +1,70 @@
+//! The schema agrees with what the gateway reads; so does the file to begin with.
+
+#[allow(dead_code)]
+mod support;
+
+use std::fs;
+
+use serde_json::{Value, json};
+use support::{TempFile, command};
+
+fn printed(arguments: &[&str]) -> String {
+    let output = command().args(arguments).output().expect("it runs");
+    assert!(output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// What the schema has against a configuration.
+fn faults(toml: &str) -> Option<String> {
+    let schema = serde_json::from_str(&printed(&["--print-schema"])).expect("JSON");
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.add_resource("schema.json", schema).expect("a schema");
+    let index = compiler.compile("schema.json", &mut schemas).expect("sound");
+    let value: Value = toml::from_str(toml).expect("TOML");
+    schemas.validate(&value, index).err().map(|error| format!("{error:#}"))
+}
+
+fn of_readme() -> String {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = fs::read_to_string(readme).expect("readable");
+    let (_, rest) = readme.split_once("```toml\n[server]").expect("the gateway's file");
+    format!("[server]{}", rest.split("```").next().unwrap_or_default())
+}
+
+#[test]
+fn what_the_gateway_reads_passes_and_what_it_does_not_fails() {
+    let sound = support::config("http://127.0.0.1:1", "payload = \"chunked-trailer\"");
+    for toml in [&*of_readme(), &printed(&["--init", "-"]), &sound] {
+        assert_eq!(faults(toml), None, "{toml}");
+    }
+    for (right, wrong) in [
+        ("[server]", "[server]\nlisten_address = \"127.0.0.1:1\""),
+        ("[server]", "[servers]"),
+        ("name = \"orders\"", "name = \"orders\"\nregions = \"a\""),
+        ("name = \"orders\"", ""),
+        ("\"chunked-trailer\"", "\"chunky\""),
+        ("[server]", "[server]\nconnections = \"many\""),
+        ("[server]", "[server]\nbody_rate = \"slow\""),
+    ] {
+        assert!(faults(&sound.replacen(right, wrong, 1)).is_some(), "{wrong}");
+    }
+    let schema: Value = serde_json::from_str(&printed(&["--print-schema"])).expect("JSON");
+    assert_eq!(schema["properties"]["origin"]["type"], json!("array"));
+}
+
+#[test]
+fn the_file_to_begin_with_is_sound_and_overwrites_nothing() {
+    let free = TempFile::new("");
+    fs::remove_file(&free.path).expect("removed");
+    assert!(printed(&["--init", &free.path]).contains("--check"));
+    let told = printed(&["--config", &free.path, "--check"]);
+    assert_eq!(told, format!("{}: 1 origin(s), 1 route(s), no errors\n", free.path));
+    assert_eq!(fs::read_to_string(&free.path).expect("readable"), printed(&["--init", "-"]));
+
+    fs::write(&free.path, "mine").expect("written");
+    let output = command().args(["--init", &free.path]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(told.contains("exists and is left as it is; name another"), "{told}");
+    assert_eq!(fs::read_to_string(&free.path).expect("readable"), "mine");
+}
