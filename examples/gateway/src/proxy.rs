@@ -13,7 +13,12 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tower::{load_shed::error::Overloaded, timeout::error::Elapsed};
 use tower_http::timeout::TimeoutError;
-use tower_sigv4::{body::ResponseBody, origin::remove_hop_by_hop, verify::Rejection};
+use tower_sigv4::{
+    body::ResponseBody,
+    doctor::{Cause, Diagnosis},
+    origin::remove_hop_by_hop,
+    verify::Rejection,
+};
 
 use crate::{
     BoxError,
@@ -62,12 +67,33 @@ pub(crate) fn for_client(response: http::Response<ResponseBody<Incoming>>) -> Re
     if switches && !tunnel::is_open(&response) {
         return message(StatusCode::BAD_GATEWAY, "the origin switched protocols unasked");
     }
+    if let Some(diagnosis) = response.extensions().get::<Diagnosis>()
+        && is_of_the_gateway(diagnosis)
+    {
+        let cause = diagnosis.cause();
+        let text = format!(
+            "the origin refused the gateway's signature ({cause}); the gateway's log has more"
+        );
+        let mut refused = message(StatusCode::BAD_GATEWAY, &text);
+        refused.extensions_mut().insert(diagnosis.clone());
+        return refused;
+    }
     let mut response = response.map(Body::new);
     remove_hop_by_hop(response.headers_mut());
     if switches {
         tunnel::announce(response.headers_mut());
     }
     response
+}
+
+/// Whether it is the gateway whom the origin refused, in words that may quote the gateway's own session token.
+fn is_of_the_gateway(diagnosis: &Diagnosis) -> bool {
+    match diagnosis.cause() {
+        Cause::NotAllowed | Cause::RouteMissing => false,
+        // Of the hash that a client has sent and the gateway trusts.
+        Cause::BodyChanged | Cause::PayloadKind => !diagnosis.differences().is_empty(),
+        _ => true,
+    }
 }
 
 /// Without the headers of these names.

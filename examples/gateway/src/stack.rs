@@ -36,6 +36,7 @@ use tower_http::request_id::{
 use tower_sigv4::{
     SigningLayer,
     body::{ResponseBody, SignedBody, VerifiedBody},
+    doctor::Diagnosis,
     origin::OriginRules,
     retry::RetryPolicy,
 };
@@ -261,6 +262,11 @@ impl Policy<Request<Body>, Response, BoxError> for WithoutBody {
         request: &mut Request<Body>,
         result: &mut Result<Response, BoxError>,
     ) -> Option<Self::Future> {
+        // It would be signed in the same way.
+        let refused = |answer: &Response| answer.extensions().get::<Diagnosis>().is_some();
+        if result.as_ref().is_ok_and(refused) {
+            return None;
+        }
         let mut head = Request::new(());
         head.method_mut().clone_from(request.method());
         self.0.retry(&mut head, result)

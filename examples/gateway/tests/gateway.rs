@@ -51,7 +51,7 @@ async fn the_demonstration_shows_403_and_200() {
 }
 
 #[tokio::test]
-async fn why_an_origin_refused_is_logged_and_the_answer_goes_on() {
+async fn why_an_origin_refused_is_logged_and_the_client_learns_the_cause() {
     let demo = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
     let origin = demo.word_after("origin  http://");
     let file = TempFile::new(&format!(
@@ -66,13 +66,43 @@ async fn why_an_origin_refused_is_logged_and_the_answer_goes_on() {
     );
     for _ in 0..3 {
         let refused = get(gateway.address, "/orders?token=hunter2").await;
-        assert_eq!(refused.status, 403);
-        assert!(refused.body.ends_with("'\\n\"}"), "it is not whole: {}", refused.body);
+        assert_eq!(refused.status, 502);
+        assert!(refused.body.contains("signature (wrong-secret)"), "{}", refused.body);
     }
     let log = gateway.log();
     assert_eq!(log.matches("wrong-secret").count(), 1, "{log}");
     assert!(log.contains("the secret access key is not that of the access key id"), "{log}");
     assert!(!log.contains("hunter2"), "{log}");
+}
+
+/// What an origin says of the gateway's signature quotes the gateway's session token.
+#[tokio::test]
+async fn a_refusal_goes_on_where_it_is_not_of_the_gateways_signature() {
+    let mismatch = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: InvalidSignatureException\r\n\
+        content-type: application/json\r\nconnection: close\r\n\r\n{\"message\":\"The request signature we \
+        calculated does not match the signature you provided.\\n\\nThe Canonical String for this request should \
+        have been\\n'GET\\n/orders\\n\\nhost:other\\nx-amz-date:20261126T000000Z\\n\
+        x-amz-security-token:token-of-the-gateway\\n\\nhost;x-amz-date;x-amz-security-token\\n\
+        e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'\\n\"}";
+    let not_allowed = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: AccessDeniedException\r\n\
+        content-type: application/json\r\nconnection: close\r\n\r\n{\"Message\":\"User: \
+        arn:aws:iam::123456789012:user/gateway is not authorized to perform: execute-api:Invoke\"}";
+    for (answer, status, told) in [
+        (mismatch, 502, "the origin refused the gateway's signature ("),
+        (not_allowed, 403, "is not authorized to perform: execute-api:Invoke\"}"),
+    ] {
+        let origin = TestOrigin::start(answer).await;
+        let secret = "secret_access_key = \"secret\"";
+        let with_token = format!("{secret}\nsession_token = \"token-of-the-gateway\"");
+        let config = config(&format!("http://{}", origin.address), "").replace(secret, &with_token);
+        let gateway = Gateway::configured(&(config + "attempts = 3\n"));
+        let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
+        let refused = exchange(gateway.address, request).await;
+        assert_eq!(refused.status, status, "{}", refused.body);
+        assert!(refused.body.contains(told), "{}", refused.body);
+        assert!(!refused.body.contains("token-of-the-gateway"), "{}", refused.body);
+        assert_eq!(origin.seen().len(), 1, "it was signed in the same way again");
+    }
 }
 
 const SECRET: &str = support::SECRET_ACCESS_KEY;
