@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     Key,
@@ -46,13 +49,16 @@ struct Inner {
 
 pub(super) enum Seat {
     Leader(Lead),
-    Waiter(watch::Receiver<Outcome>),
+    Waiter(Wait),
 }
 
 impl Flights {
     pub(super) fn join(&self, key: &Key, route: RouteId, variant: Option<Vary>) -> Seat {
         match self.flying().entry((key.clone(), route, variant)) {
-            hash_map::Entry::Occupied(flight) => Seat::Waiter(flight.get().clone()),
+            hash_map::Entry::Occupied(seat) => {
+                let (flight, outcome) = (seat.key().clone(), seat.get().clone());
+                Seat::Waiter(Wait { flights: self.clone(), flight, outcome })
+            }
             hash_map::Entry::Vacant(free) => {
                 let (sender, receiver) = watch::channel(Outcome::Flying);
                 let flight = free.key().clone();
@@ -80,6 +86,14 @@ impl Flights {
     fn counter(&self, key: &Key) -> &AtomicU64 {
         let hash = self.0.hasher.hash_one(key) as usize; // any part of it will do
         &self.0.changes[hash % self.0.changes.len()]
+    }
+
+    /// Unless another is under way in its place.
+    fn remove(&self, flight: &Flight, outcome: &watch::Receiver<Outcome>) {
+        let mut flying = self.flying();
+        if flying.get(flight).is_some_and(|current| current.same_channel(outcome)) {
+            flying.remove(flight);
+        }
     }
 
     fn flying(&self) -> MutexGuard<'_, HashMap<Flight, watch::Receiver<Outcome>>> {
@@ -111,6 +125,26 @@ pub(super) fn land(lead: Option<Lead>, outcome: Outcome) {
 impl Drop for Lead {
     fn drop(&mut self) {
         // Before the sender goes, so that who sees that finds the seat free.
-        self.flights.flying().remove(&self.flight);
+        self.flights.remove(&self.flight, &self.sender.subscribe());
+    }
+}
+
+/// Held by a request that waits for another's answer.
+pub(super) struct Wait {
+    flights: Flights,
+    flight: Flight,
+    outcome: watch::Receiver<Outcome>,
+}
+
+impl Wait {
+    /// None if the one that went to the origin is gone.
+    pub(super) async fn outcome(mut self, until: Instant) -> Option<Outcome> {
+        let landed = self.outcome.wait_for(|outcome| !matches!(outcome, Outcome::Flying));
+        let landed = timeout_at(until, landed).await.map(|landed| landed.as_deref().cloned().ok());
+        landed.unwrap_or_else(|_| {
+            // Whoever comes next need not wait as long.
+            self.flights.remove(&self.flight, &self.outcome);
+            Some(Outcome::Alone)
+        })
     }
 }

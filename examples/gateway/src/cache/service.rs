@@ -13,7 +13,7 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use http_body::Body as _;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
 use super::{
@@ -141,13 +141,8 @@ where
             match self.shared.flights.join(&key, self.route, variant.clone()) {
                 // Once more, since it may have been stored in between.
                 Seat::Leader(seat) => lead = Some(seat),
-                Seat::Waiter(mut waiter) => {
-                    let landed = waiter.wait_for(|outcome| !matches!(outcome, Outcome::Flying));
-                    let outcome = match timeout_at(until, landed).await {
-                        Ok(Ok(outcome)) => outcome.clone(),
-                        Ok(Err(_)) => continue, // the leader is gone
-                        Err(_) => Outcome::Alone,
-                    };
+                Seat::Waiter(wait) => {
+                    let Some(outcome) = wait.outcome(until).await else { continue };
                     let now = self.shared.now();
                     match outcome {
                         // It began before a change that went through another gateway.
@@ -207,6 +202,7 @@ where
                             self.keeping(key, before, entry, lead).finish(body.clone());
                         }
                         None => {
+                            // Nothing has changed at the origin: what is on its way may be stored.
                             self.shared.store.remove(key).await;
                             land(lead, Outcome::Alone);
                         }

@@ -293,6 +293,30 @@ async fn a_leader_that_is_dropped_hands_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_who_does_not_read_is_waited_for_once() {
+    let (stack, count) = cached(200, A);
+    let unread = stack.clone().oneshot(request("GET", "/", "")).await.expect("an answer");
+    let start = time::Instant::now();
+    let ask = |after: u64| {
+        let stack = stack.clone();
+        tokio::spawn(async move {
+            time::sleep(Duration::from_millis(after)).await;
+            send(&stack, request("GET", "/", "")).await;
+            start.elapsed().as_millis()
+        })
+    };
+    let [patient, next, last] = [ask(0), ask(5050), ask(5070)];
+    time::sleep(Duration::from_millis(5060)).await;
+    // It was not this one's flight any more that the last joins.
+    drop(unread);
+    for (one, until) in [(patient, 5100), (next, 5150), (last, 5150)] {
+        let ended = one.await.expect("not cancelled");
+        assert!((until..until + 10).contains(&ended), "{ended} in the place of {until}");
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hit_has_each_header_as_often_as_the_origin_sent_it() {
     let (stack, _) = cached(200, "cache-control: max-age=60|link: a|link: b");
     send(&stack, request("GET", "/", "")).await;
