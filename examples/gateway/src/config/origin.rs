@@ -41,7 +41,7 @@ pub(super) struct OriginSection {
     pub(super) spool_limit: Option<Spanned<ByteSize>>,
 }
 
-#[derive(Deserialize, JsonSchema, Default, Clone, Copy, PartialEq)]
+#[derive(Deserialize, JsonSchema, Debug, Default, Clone, Copy, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 enum Signing {
     #[default]
@@ -57,6 +57,13 @@ impl OriginSection {
 
     pub(super) fn signs(&self) -> bool {
         self.signing != Signing::Never
+    }
+
+    /// All that says where its requests go and what they are signed for.
+    pub(super) fn description(&self) -> String {
+        let [service, region, sign_host] = [&self.service, &self.region, &self.sign_host]
+            .map(|it| it.as_ref().map(Spanned::get_ref));
+        format!("{:?}", (self.url.get_ref(), service, region, sign_host, self.signing))
     }
 
     /// Where its requests are sent.

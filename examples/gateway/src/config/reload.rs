@@ -7,12 +7,12 @@ use toml::Table;
 use super::Config;
 
 impl Config {
-    /// This configuration with what the last one holds of the sections that are the same: cached answers,
-    /// credentials at hand, and the memory that bodies in flight have taken.
+    /// This configuration with what the last one holds of the sections that are the same: credentials at hand,
+    /// answers that were cached with them, and the memory that bodies in flight have taken.
     pub(crate) fn continuing(mut self, last: &Self) -> Self {
         let same = |section| self.sections.get(section) == last.sections.get(section);
         let [cache, credentials, bodies] = ["cache", "credentials", "bodies"].map(same);
-        if cache {
+        if cache && credentials {
             self.cache = last.cache.clone();
         }
         if credentials {

@@ -128,7 +128,8 @@ impl RouteSection {
     }
 
     /// All that says which requests the route has and where they go.
-    fn description(&self, origin: &str) -> String {
+    fn description(&self, origin: &OriginSection) -> String {
+        let origin = origin.description();
         let methods = self.methods.as_ref();
         let methods = methods.map(|all| all.iter().map(Spanned::get_ref).collect::<Vec<_>>());
         let headers: Vec<_> =
@@ -154,7 +155,7 @@ impl RouteSection {
             retry: attempts.map(retry),
             concurrency: concurrency.map(|limit| limit as usize), // of 32 bits at least
             rate: self.rate.as_ref().map(|rate| quota(text, rate)).transpose()?,
-            cache: self.cache.then(|| self.description(origin.url.get_ref())),
+            cache: self.cache.then(|| self.description(origin)),
             cors: self.cors.as_ref().map(|cors| cors.build(text)).transpose()?,
             label: self.label(),
             origin: origin.name.get_ref().clone(),
