@@ -37,6 +37,11 @@ impl Peer {
         self.scheme = Some(scheme);
         self
     }
+
+    /// Where the client is.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
 }
 
 /// Tells the origin whom it serves, after what earlier proxies told it.
