@@ -39,6 +39,7 @@ impl Peer {
     }
 
     /// Where the client is.
+    #[must_use]
     pub fn address(&self) -> IpAddr {
         self.address
     }

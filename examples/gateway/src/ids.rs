@@ -50,13 +50,12 @@ impl Ids {
 /// since its signature would be wrong without; it is not logged.
 pub(crate) fn cleaned<B>(mut request: Request<B>) -> Request<B> {
     let headers = request.headers();
-    let goes = [
-        (REQUEST_ID, only(headers, &REQUEST_ID).is_some_and(is_fit)),
-        (TRACEPARENT, parent(headers).is_some()),
-        // It says more of a parent that there is not.
-        (TRACESTATE, parent(headers).is_some()),
-    ];
-    for (name, is_sound) in goes {
+    let is_traced = parent(headers).is_some();
+    let has_id = only(headers, &REQUEST_ID).is_some_and(is_fit);
+    // A state says more of a parent, which there has to be.
+    for (name, is_sound) in
+        [(REQUEST_ID, has_id), (TRACEPARENT, is_traced), (TRACESTATE, is_traced)]
+    {
         if !is_sound && request.headers().contains_key(&name) && !is_signed(&request, &name) {
             request.headers_mut().remove(name);
         }
