@@ -18,8 +18,8 @@ use tower_sigv4::{
     body::BodyBudget, credentials::CredentialsCache, doctor::Diagnosis, sign::SigningReport,
 };
 
-use super::{Outcome, outcome};
-use crate::config::Route;
+use super::outcome;
+use crate::{config::Route, log::Outcome};
 
 /// From what signing takes to what a slow origin does, in seconds.
 const BUCKETS: [f64; 14] =

@@ -33,7 +33,7 @@ use self::{guard::Guard, ready::Ready};
 pub(crate) use self::{
     metrics::{Counted, Meter, Metrics},
     ready::Named,
-    running::{Arrived, Outcome},
+    running::Arrived,
 };
 use crate::{BoxError, cache::Shared, config, gateway::Gateway, proxy, serve};
 

@@ -10,7 +10,11 @@ use tower_sigv4::{
 };
 
 use super::Meter;
-use crate::{ids::Ids, log::Access, proxy::Failure};
+use crate::{
+    ids::Ids,
+    log::{Access, Outcome},
+    proxy::Failure,
+};
 
 /// The client left before there was an answer, as nginx has it.
 const LEFT: u16 = 499;
@@ -46,22 +50,12 @@ pub(crate) struct Running {
     outcome: Outcome,
 }
 
-/// What became of it.
-pub(crate) struct Outcome {
-    pub(crate) code: u16,
-    /// What the cache did.
-    pub(crate) cache: Option<&'static str>,
-    /// Why the caller was refused here.
-    pub(crate) rejection: Option<String>,
-    /// Why the origin refused the signature.
-    pub(crate) refusal: Option<&'static str>,
-}
-
 impl Running {
     pub(crate) fn answered<B>(mut self, response: &Response<B>) {
         let (code, extensions) = (response.status(), response.extensions());
         if let Some(Failure(error)) = extensions.get() {
-            tracing::error!(request_id = self.arrived.ids.request(), "{code}: {error}");
+            let ids = &self.arrived.ids;
+            tracing::error!(request_id = ids.request(), trace_id = ids.trace(), "{code}: {error}");
         }
         let rejection = extensions.get::<Arc<Rejection>>();
         self.outcome = Outcome {

@@ -10,7 +10,7 @@ use http::{Extensions, HeaderValue, Method, Request, Uri, header, uri::Authority
 use tower_sigv4::{origin::Peer, verify::Verified};
 use tracing::{Level, field};
 
-use crate::{admin::Outcome, ids::Ids};
+use crate::ids::Ids;
 
 /// What may be logged of a value that the client chose, in bytes.
 const LONGEST: usize = 1024;
@@ -22,6 +22,17 @@ pub(crate) struct Access {
     uri: Uri,
     host: Option<HeaderValue>,
     caller: Arc<OnceLock<Verified>>,
+}
+
+/// What became of a request.
+pub(crate) struct Outcome {
+    pub(crate) code: u16,
+    /// What the cache did.
+    pub(crate) cache: Option<&'static str>,
+    /// Why the caller was refused here.
+    pub(crate) rejection: Option<String>,
+    /// Why the origin refused the signature.
+    pub(crate) refusal: Option<&'static str>,
 }
 
 /// In the extensions of a request: where to say who calls, once that is known.

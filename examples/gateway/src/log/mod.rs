@@ -17,7 +17,7 @@ use tracing_subscriber::{
     reload,
 };
 
-pub(crate) use self::access::{Access, name_caller};
+pub(crate) use self::access::{Access, Outcome, name_caller};
 use crate::config;
 
 pub(crate) struct Log {
