@@ -9,13 +9,18 @@ use std::{
     io::{BufRead, BufReader, Lines},
     process::{ChildStderr, Stdio},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use support::{Gateway, TempFile, TestOrigin, config, exchange, read_until};
+use support::{
+    Gateway, TempFile, TestOrigin, config, exchange,
+    logged::{Logged, with_log},
+    read_until,
+};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
+    time,
 };
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -163,6 +168,39 @@ async fn a_request_in_flight_is_finished_where_it_was_begun() {
     client.write_all(request.as_bytes()).await.expect("sent");
     let answer = read_until(&mut client, "\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[tokio::test]
+async fn the_level_is_changed_by_the_file() {
+    let origin = TestOrigin::start(ANSWER).await;
+    let config = config(&format!("http://{}", origin.address), "");
+    let admin = "[admin]\nlisten = \"127.0.0.1:0\"";
+    let logged = Logged::start(&with_log(&config, &format!("level = \"error\"\n{admin}")));
+    let take = async |section: &str| {
+        let said = logged.lines().len();
+        let section = format!("{section}\n{admin}");
+        fs::write(&logged.config.path, with_log(&config, &section)).expect("written");
+        logged.gateway.signal("HUP");
+        let until = Instant::now() + Duration::from_secs(20);
+        while logged.lines().len() == said {
+            assert!(Instant::now() < until, "{:?}", logged.lines());
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
+    assert_eq!(logged.lines(), [""; 0]);
+    take("access = true").await;
+    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
+    logged.says(" INFO access: request ").await;
+    // The file holds again, whatever was set since.
+    assert_eq!(logged.admin("PUT", "", "error,access=off").await.status, 204);
+    take("format = \"json\"").await;
+    logged.says(": format in [log]: changes take a restart").await;
+    assert_eq!(logged.admin("GET", "", "").await.body, "access=off,info\n");
+    take("format = \"json\"\nlevel = \"nothing\"").await;
+    logged.says("stays the last one: ").await;
+    logged.says("\"nothing\" is not a level; write off, error, ").await;
+    assert!(logged.lines().iter().all(|line| line.starts_with("20")), "{:?}", logged.lines());
 }
 
 #[tokio::test(flavor = "multi_thread")]
