@@ -37,6 +37,12 @@ impl Peer {
         self.scheme = Some(scheme);
         self
     }
+
+    /// Where the client is.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
 }
 
 /// Tells the origin whom it serves, after what earlier proxies told it.

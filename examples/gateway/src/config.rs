@@ -3,6 +3,7 @@
 mod admin;
 mod bodies;
 mod cache;
+mod log;
 mod origin;
 mod reload;
 mod route;
@@ -25,6 +26,7 @@ use tower_sigv4::{
 
 pub(crate) use self::{
     admin::Admin,
+    log::Log,
     route::Route,
     schema::schema,
     server::{DEFAULT_LISTEN, Server},
@@ -34,6 +36,7 @@ use self::{
     admin::AdminSection,
     bodies::{Bodies, BodiesSection},
     cache::CacheSection,
+    log::LogSection,
     origin::OriginSection,
     route::RouteSection,
     schema::Spanned,
@@ -46,6 +49,7 @@ use crate::admin::Named;
 pub(crate) struct Config {
     server: Server,
     admin: Option<Admin>,
+    log: Log,
     /// Where requests are sent.
     names: Vec<Named>,
     /// Whether any are signed.
@@ -104,6 +108,7 @@ impl Config {
         Ok(Self {
             server: file.server.build(text)?,
             admin: file.admin.as_ref().map(|admin| admin.build(text)).transpose()?,
+            log: file.log.build(text)?,
             names: names.into_values().collect(),
             signs,
             credentials,
@@ -125,6 +130,10 @@ impl Config {
     /// The admin port, if there is to be one.
     pub(crate) fn admin(&self) -> Option<&Admin> {
         self.admin.as_ref()
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
     }
 
     /// Where requests are sent.
@@ -231,6 +240,8 @@ struct File {
     #[serde(default)]
     server: ServerSection,
     admin: Option<AdminSection>,
+    #[serde(default)]
+    log: LogSection,
     #[serde(default)]
     credentials: CredentialsSection,
     #[serde(default)]

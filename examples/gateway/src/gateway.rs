@@ -7,9 +7,10 @@ use axum::body::Body;
 use http::Request;
 use tower::{ServiceExt, service_fn};
 
-use crate::{BoxError, admin::Metrics, config::Config, origins, serve::Entrance, stack};
+use crate::{BoxError, admin::Metrics, config::Config, log::Log, origins, serve::Entrance, stack};
 
 pub(crate) struct Gateway {
+    log: Log,
     metrics: Metrics,
     client: Arc<origins::Client>,
     now: ArcSwap<Now>,
@@ -25,8 +26,13 @@ impl Gateway {
     pub(crate) fn new(config: Config) -> Result<Arc<Self>, BoxError> {
         let (metrics, client) = (Metrics::new()?, Arc::new(origins::Client::new()?));
         let stack = stack::whole(&config, client.clone(), &metrics);
+        let log = Log::new(config.log());
         let now = ArcSwap::from_pointee(Now { config, stack });
-        Ok(Arc::new(Self { metrics, client, now }))
+        Ok(Arc::new(Self { log, metrics, client, now }))
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -42,6 +48,7 @@ impl Gateway {
     pub(crate) fn replace(&self, config: Config) {
         let config = config.continuing(&self.now().config);
         let stack = stack::whole(&config, self.client.clone(), &self.metrics);
+        self.log.set_filter(config.log().filter.clone());
         self.now.store(Arc::new(Now { config, stack }));
     }
 

@@ -13,8 +13,10 @@ mod demo;
 mod explain;
 mod gateway;
 mod heard;
+mod ids;
 mod init;
 mod linger;
+mod log;
 mod origins;
 mod paced;
 mod proxy;
@@ -44,11 +46,6 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .init();
     let command = match cli::parse() {
         Ok(command) => command,
         Err(error) => {
@@ -75,6 +72,9 @@ async fn run(command: Command) -> Result<(), BoxError> {
         Command::Init { file } => init::write(&file)?,
         Command::Check { file } => {
             let config = load(&file)?;
+            for warning in config.warnings() {
+                eprintln!("{}", warning.clone().in_file(&file));
+            }
             let (origins, routes) = (config.origins(), config.routes().len());
             let warnings = match config.warnings().len() {
                 0 => String::new(),
@@ -103,6 +103,8 @@ async fn run(command: Command) -> Result<(), BoxError> {
             }
             let scheme = if settings.tls.is_some() { "https" } else { "http" };
             println!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it");
+            gateway.log().start()?;
+            reload::warn(&gateway.now().config, &file);
             tokio::spawn(followed.follow(gateway.clone()));
             serve(server, &gateway, &settings).await?;
         }
@@ -112,6 +114,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let config =
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
             let (settings, gateway) = (config.server().clone(), Gateway::new(config)?);
+            gateway.log().start()?;
             println!("{}", demo::welcome(origin, address));
             serve(server, &gateway, &settings).await?;
         }

@@ -39,6 +39,10 @@ impl fmt::Display for TooMany {
 
 impl Error for TooMany {}
 
+/// In the extensions of an answer: what went wrong, which the log is told and the client is not.
+#[derive(Clone)]
+pub(crate) struct Failure(pub(crate) String);
+
 /// When to come back where too many requests are on their way at once.
 const SHED: Duration = Duration::from_secs(1);
 const TOO_SLOW: &str = "the request's body came too slowly";
@@ -128,10 +132,11 @@ pub(crate) fn answer(error: BoxError) -> Response {
         }
         (None, None) => (StatusCode::BAD_GATEWAY, "the origin could not be reached".to_owned()),
     };
+    let mut response = message(status, &told);
     if status.is_server_error() {
-        eprintln!("sigv4-gateway: {status}: {text}");
+        response.extensions_mut().insert(Failure(text));
     }
-    message(status, &told)
+    response
 }
 
 pub(crate) fn message(status: StatusCode, text: &str) -> Response {

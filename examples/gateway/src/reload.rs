@@ -9,7 +9,7 @@ use crate::{BoxError, config::Config, gateway::Gateway, proxy::chain};
 /// How often the file is looked at: it is replaced on disks that tell no one, too.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Reads a configuration, and prints what its origins are likely to refuse.
+/// Reads a configuration.
 pub(crate) fn load(file: &str) -> Result<Config, BoxError> {
     parse(file, &read(file)?)
 }
@@ -30,11 +30,14 @@ fn parse(file: &str, bytes: &[u8]) -> Result<Config, BoxError> {
         let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("{file}:{line}: this is not UTF-8; save the file as such")
     })?;
-    let config = Config::parse(text).map_err(|error| error.in_file(file))?;
+    Ok(Config::parse(text).map_err(|error| error.in_file(file))?)
+}
+
+/// Logs what origins are likely to refuse.
+pub(crate) fn warn(config: &Config, file: &str) {
     for warning in config.warnings() {
-        eprintln!("{}", warning.clone().in_file(file));
+        tracing::warn!("{}", warning.clone().in_file(file));
     }
-    Ok(config)
 }
 
 /// A file, and what it said when it was read last.
@@ -87,11 +90,12 @@ impl Followed {
             match read.unwrap_or_else(|panic| Err(panic.into())) {
                 Ok(config) => {
                     gateway.replace(config);
-                    eprintln!("sigv4-gateway: reloaded {file}");
+                    tracing::info!("reloaded {file}");
+                    warn(&gateway.now().config, &file);
                     let restart = gateway.now().config.needs_restart(&started);
                     if !restart.is_empty() {
                         let names = restart.join(", ");
-                        eprintln!("sigv4-gateway: {file}: {names}: changes take a restart");
+                        tracing::warn!("{file}: {names}: changes take a restart");
                     }
                 }
                 Err(error) => stays(&*error),
@@ -101,7 +105,7 @@ impl Followed {
 }
 
 fn stays(error: &(dyn std::error::Error + 'static)) {
-    eprintln!("sigv4-gateway: the configuration stays the last one: {}", chain(error));
+    tracing::error!("the configuration stays the last one: {}", chain(error));
 }
 
 /// SIGHUP, where there is such a thing.

@@ -120,8 +120,8 @@ pub(crate) async fn serve(
     let grace = settings.grace;
     tokio::select! {
         _ = ended.recv() => {} // all that was open has been dropped
-        () = time::sleep(grace) => eprintln!("sigv4-gateway: requests were cut off after {grace:?}"),
-        () = signals.stop() => eprintln!("sigv4-gateway: requests were cut off"),
+        () = time::sleep(grace) => tracing::warn!("requests were cut off after {grace:?}"),
+        () = signals.stop() => tracing::warn!("requests were cut off"),
     }
     Ok(())
 }
@@ -187,7 +187,7 @@ impl<S: Entrance> Front<S> {
                 }
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
-                    eprintln!("sigv4-gateway: cannot accept a connection: {error}");
+                    tracing::error!("cannot accept a connection: {error}");
                     time::sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -2,8 +2,8 @@
 //!
 //! | from the outside in | |
 //! |---|---|
-//! | request id | `x-request-id`, the caller's or a new one, on the way there and back |
-//! | metrics | of the route; errors become answers: the client learns what it can mend, the log the rest |
+//! | ids | `x-request-id`, the caller's or a new one, on the way there and back; a trace context if it is sound |
+//! | metrics, access log | of the route; errors become answers: the client learns what it can mend, the log the rest |
 //! | strictness | 400 for heads that two servers could read in two ways |
 //! | body time-out | between two pieces of the caller's body, and a rate for the whole |
 //! | route | chosen by the rules; then, where it asks for it: |
@@ -21,7 +21,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{body::Body, response::Response};
 use governor::{RateLimiter, clock::Clock};
-use http::{HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderName, Method, Request, header};
 use http_body::Body as _;
 use tokio::time::Instant;
 use tower::{
@@ -30,9 +30,7 @@ use tower::{
     service_fn,
     util::{BoxCloneSyncService, Oneshot},
 };
-use tower_http::request_id::{
-    MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
-};
+use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_sigv4::{
     SigningLayer,
     body::{ResponseBody, SignedBody, VerifiedBody},
@@ -43,9 +41,11 @@ use tower_sigv4::{
 
 use crate::{
     BoxError,
-    admin::{Meter, Metrics},
+    admin::{Arrived, Meter, Metrics},
     cache::CacheLayer,
     config::{Config, Guard, Route},
+    ids::{self, RandomId},
+    log,
     origins::{self, Way},
     paced::Pace,
     proxy, strict,
@@ -85,10 +85,11 @@ pub(crate) fn whole(config: &Config, client: Arc<origins::Client>, metrics: &Met
     let signing = BoxCloneSyncService::new(signing);
     let routes = Routes::new(config, metrics, BoxCloneSyncService::new(signing));
     let stack = ServiceBuilder::new()
+        .map_request(ids::cleaned)
         .layer(SetRequestIdLayer::x_request_id(RandomId))
         .layer(PropagateRequestIdLayer::x_request_id())
-        .service_fn(move |request: Request<Body>| {
-            let method = request.method().clone();
+        .service_fn(move |mut request: Request<Body>| {
+            let arrived = Arrived::new(&mut request);
             let (meter, answer) = match strict::check(request) {
                 Ok(request) => {
                     let (meter, answer) = routes.call(request);
@@ -96,7 +97,7 @@ pub(crate) fn whole(config: &Config, client: Arc<origins::Client>, metrics: &Met
                 }
                 Err(refused) => (&routes.unrouted, Err(refused)),
             };
-            let running = meter.clone().begin(&method);
+            let running = arrived.on(meter.clone());
             async move {
                 let answer = match answer {
                     Ok(answer) => answer.await,
@@ -158,18 +159,6 @@ impl Routes {
         };
         let request = proxy::with_pace(Request::from_parts(head, body), self.pace);
         (meter, service.clone().oneshot(request))
-    }
-}
-
-/// Ids that differ; nothing rests on their being hard to guess, so that the kernel is not asked for each.
-#[derive(Clone)]
-struct RandomId;
-
-impl MakeRequestId for RandomId {
-    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
-        let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
-        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).ok().map(RequestId::new)
     }
 }
 
@@ -240,7 +229,10 @@ fn guarded(guard: Option<Guard>, inner: Stack) -> Stack {
     let checked = ServiceBuilder::new()
         .map_response(|response: http::Response<ResponseBody<Body>>| proxy::verified(response))
         .layer(guard.layer.clone())
-        .map_request(|request: Request<VerifiedBody<Body>>| request.map(Body::new))
+        .map_request(|request: Request<VerifiedBody<Body>>| {
+            log::name_caller(request.extensions());
+            request.map(Body::new)
+        })
         .service(inner.clone());
     let checked = BoxCloneSyncService::new(checked);
     BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {

@@ -99,7 +99,7 @@ async fn follow(files: Files, mut seen: Pair, current: Arc<Current>) {
         match pair.parse() {
             Ok(key) => *current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key),
             Err(error) => {
-                eprintln!("sigv4-gateway: the certificate stays the last one: {}", chain(&*error));
+                tracing::error!("the certificate stays the last one: {}", chain(&*error));
             }
         }
         seen = pair;

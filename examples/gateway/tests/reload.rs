@@ -9,13 +9,18 @@ use std::{
     io::{BufRead, BufReader, Lines},
     process::{ChildStderr, Stdio},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use support::{Gateway, TempFile, TestOrigin, config, exchange, read_until};
+use support::{
+    Gateway, TempFile, TestOrigin, config, exchange,
+    logged::{Logged, with_log},
+    read_until,
+};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
+    time,
 };
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -45,17 +50,18 @@ impl Running {
         fs::write(&self.file.path, config).expect("written");
     }
 
-    /// The next line of its log.
+    /// What the next line of its log says.
     fn line(&self) -> String {
         let line = self.log.recv_timeout(Duration::from_secs(20)).expect("a line");
-        line.replace(&self.file.path, "FILE")
+        let (_, said) = line.split_once(" sigv4_gateway::reload: ").expect(&line);
+        said.replace(&self.file.path, "FILE")
     }
 
     /// Writes a configuration and has it taken at once.
     fn take(&self, config: &str) {
         self.write(config);
         self.gateway.signal("HUP");
-        assert_eq!(self.line(), "sigv4-gateway: reloaded FILE");
+        assert_eq!(self.line(), "reloaded FILE");
     }
 
     async fn status(&self, path: &str) -> u16 {
@@ -79,14 +85,14 @@ async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
     assert_eq!((running.status("/orders").await, running.status("/moved").await), (200, 404));
 
     running.write(&moved(&first));
-    assert_eq!(running.line(), "sigv4-gateway: reloaded FILE");
+    assert_eq!(running.line(), "reloaded FILE");
     assert_eq!((running.status("/orders").await, running.status("/moved").await), (404, 200));
 
     running.write(&first.replace("origin = \"orders\"", "origin = \"others\""));
     let line = running.line();
     assert_eq!(
         line,
-        "sigv4-gateway: the configuration stays the last one: FILE:18: no origin is named \
+        "the configuration stays the last one: FILE:18: no origin is named \
          \"others\", only [\"orders\"]"
     );
     assert_eq!(running.status("/moved").await, 200);
@@ -117,7 +123,7 @@ async fn what_takes_a_restart_is_named_until_it_is_undone() {
         running.take(&config);
         assert_eq!(
             running.line(),
-            "sigv4-gateway: FILE: connections in [server], grace in [server]: changes take a restart"
+            "FILE: connections in [server], grace in [server]: changes take a restart"
         );
     }
     running.take(&first);
@@ -162,6 +168,39 @@ async fn a_request_in_flight_is_finished_where_it_was_begun() {
     client.write_all(request.as_bytes()).await.expect("sent");
     let answer = read_until(&mut client, "\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[tokio::test]
+async fn the_level_is_changed_by_the_file() {
+    let origin = TestOrigin::start(ANSWER).await;
+    let config = config(&format!("http://{}", origin.address), "");
+    let admin = "[admin]\nlisten = \"127.0.0.1:0\"";
+    let logged = Logged::start(&with_log(&config, &format!("level = \"error\"\n{admin}")));
+    let take = async |section: &str| {
+        let said = logged.lines().len();
+        let section = format!("{section}\n{admin}");
+        fs::write(&logged.config.path, with_log(&config, &section)).expect("written");
+        logged.gateway.signal("HUP");
+        let until = Instant::now() + Duration::from_secs(20);
+        while logged.lines().len() == said {
+            assert!(Instant::now() < until, "{:?}", logged.lines());
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
+    assert_eq!(logged.lines(), [""; 0]);
+    take("access = true").await;
+    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
+    logged.says(" INFO access: request ").await;
+    // The file holds again, whatever was set since.
+    assert_eq!(logged.admin("PUT", "", "error,access=off").await.status, 204);
+    take("format = \"json\"").await;
+    logged.says(": format in [log]: changes take a restart").await;
+    assert_eq!(logged.admin("GET", "", "").await.body, "access=off,info\n");
+    take("format = \"json\"\nlevel = \"nothing\"").await;
+    logged.says("stays the last one: ").await;
+    logged.says("\"nothing\" is not a level; write off, error, ").await;
+    assert!(logged.lines().iter().all(|line| line.starts_with("20")), "{:?}", logged.lines());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,23 +8,18 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use http::{Method, Response};
+use http::{HeaderMap, Method, Response};
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
     Registry, TextEncoder,
     core::{Atomic, Collector, GenericGauge},
 };
-use tokio::time::Instant;
 use tower_sigv4::{
-    body::BodyBudget,
-    credentials::CredentialsCache,
-    doctor::Diagnosis,
-    sign::SigningReport,
-    verify::{Rejection, RejectionKind},
+    body::BodyBudget, credentials::CredentialsCache, doctor::Diagnosis, sign::SigningReport,
 };
 
 use super::outcome;
-use crate::config::Route;
+use crate::{config::Route, log::Outcome};
 
 /// From what signing takes to what a slow origin does, in seconds.
 const BUCKETS: [f64; 14] =
@@ -32,8 +27,6 @@ const BUCKETS: [f64; 14] =
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
 /// For 100 to 599, and one for all that is none of these.
 const CODES: usize = 501;
-/// The client left before there was an answer, as nginx has it.
-const LEFT: u16 = 499;
 
 /// All that is counted.
 pub(crate) struct Metrics {
@@ -221,14 +214,21 @@ struct CacheMeter {
 }
 
 impl Meter {
-    /// A request has come; it is counted when what this returns is dropped.
-    pub(crate) fn begin(self: Arc<Self>, method: &Method) -> Running {
-        let method = METHODS.iter().position(|name| *name == method.as_str());
-        let method = method.unwrap_or(METHODS.len() - 1);
-        Running { meter: self, method, code: LEFT, since: Instant::now() }
+    /// The names of its route and its origin.
+    pub(super) fn labels(&self) -> &[String; 2] {
+        &self.labels
     }
 
-    fn count(&self, method: usize, code: u16) {
+    /// A request has come to its end.
+    pub(super) fn count(&self, method: &Method, outcome: &Outcome, took: Duration) {
+        self.duration.observe(took.as_secs_f64());
+        if let Some(kind) = &outcome.rejection {
+            let [route, origin] = &self.labels;
+            self.rejections.with_label_values(&[route, origin, kind]).inc();
+        }
+        let method = METHODS.iter().position(|name| *name == method.as_str());
+        let method = method.unwrap_or(METHODS.len() - 1);
+        let code = outcome.code;
         let codes = self.by_method[method]
             .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(CODES).collect());
         let slot = usize::from(code).checked_sub(100).unwrap_or(CODES).min(CODES - 1);
@@ -238,6 +238,16 @@ impl Meter {
             self.requests.with_label_values(&[route, origin, METHODS[method], &code])
         });
         counter.inc();
+    }
+
+    /// What the cache did, where there is one.
+    pub(super) fn cache(&self, answer: &HeaderMap) -> Option<&'static str> {
+        let cache = self.cache.as_ref()?;
+        let (outcome, stored) = outcome::of(answer);
+        cache.stored.inc_by(u64::from(stored));
+        let outcome = outcome?;
+        cache.outcomes[outcome].inc();
+        Some(outcome::NAMES[outcome])
     }
 
     /// The origin has answered, or failed to.
@@ -264,52 +274,6 @@ impl Meter {
     }
 }
 
-/// A request on its way.
-pub(crate) struct Running {
-    meter: Arc<Meter>,
-    method: usize,
-    code: u16,
-    since: Instant,
-}
-
-impl Running {
-    pub(crate) fn answered<B>(mut self, response: &Response<B>) {
-        self.code = response.status().as_u16();
-        let meter = &self.meter;
-        if let Some(cache) = &meter.cache {
-            let (outcome, stored) = outcome::of(response.headers());
-            if let Some(outcome) = outcome {
-                cache.outcomes[outcome].inc();
-            }
-            cache.stored.inc_by(u64::from(stored));
-        }
-        if let Some(rejection) = response.extensions().get::<Arc<Rejection>>() {
-            let [route, origin] = &meter.labels;
-            let kind = kebab(rejection.kind());
-            meter.rejections.with_label_values(&[route, origin, &kind]).inc();
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.meter.duration.observe(self.since.elapsed().as_secs_f64());
-        self.meter.count(self.method, self.code);
-    }
-}
-
-/// `SignatureMismatch` as `signature-mismatch`, the manner of the doctor's causes.
-fn kebab(kind: RejectionKind) -> String {
-    let mut name = String::new();
-    for letter in format!("{kind:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('-');
-        }
-        name.push(letter.to_ascii_lowercase());
-    }
-    name
-}
-
 /// Counts a connection until it is dropped.
 pub(crate) struct Counted(IntGauge);
 
@@ -328,9 +292,11 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
     use tower_sigv4::credentials::Credentials;
 
     use super::*;
+    use crate::admin::Arrived;
 
     #[tokio::test]
     async fn the_credentials_remaining_time_is_told_once_it_is_known() {
@@ -354,10 +320,11 @@ mod tests {
         let credentials = CredentialsCache::new(Credentials::new("AKID", "s", None, None, "test"));
         let metrics = Metrics::new().expect("sound");
         let meter = Arc::new(metrics.labelled("/", "o", false));
-        drop(meter.clone().begin(&Method::GET));
+        let arrived = || Arrived::new(&mut Request::new(()));
+        drop(arrived().on(meter.clone()));
         for code in [600, 999] {
             let answer = Response::builder().status(code).body(()).expect("an answer");
-            meter.clone().begin(&Method::GET).answered(&answer);
+            arrived().on(meter.clone()).answered(&answer);
         }
         let text = metrics.text(&BodyBudget::new(1024), &credentials).expect("a text");
         for (code, count) in [("499", 1), ("other", 2)] {

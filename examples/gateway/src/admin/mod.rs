@@ -1,12 +1,14 @@
-//! The admin port: health, readiness, metrics, and the cache's purge.
+//! The admin port: health, readiness, metrics, the cache's purge, and what is logged.
 //!
 //! It has a listener of its own, so that nothing of it can be reached by those who call origins, and answers
 //! until the process ends, so that readiness can be asked while the gateway stops.
 
 mod guard;
+mod log;
 mod metrics;
 mod outcome;
 mod ready;
+mod running;
 
 use std::{future, net::SocketAddr, sync::Arc};
 
@@ -31,6 +33,7 @@ use self::{guard::Guard, ready::Ready};
 pub(crate) use self::{
     metrics::{Counted, Meter, Metrics},
     ready::Named,
+    running::Arrived,
 };
 use crate::{BoxError, cache::Shared, config, gateway::Gateway, proxy, serve};
 
@@ -84,6 +87,7 @@ fn router(admin: Admin) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/log", get(log::show).put(log::change))
         .route("/cache/purge", post(purge))
         .route("/cache/clear", post(clear))
         .layer(DefaultBodyLimit::max(LONGEST_BODY))

@@ -44,6 +44,10 @@ impl Config {
         if self.sections.get("admin") != started.get("admin") {
             fixed.push("[admin]".to_owned());
         }
+        let format = |table: &Table| table.get("log").and_then(|log| log.get("format")).cloned();
+        if format(&self.sections) != format(started) {
+            fixed.push("format in [log]".to_owned());
+        }
         fixed
     }
 }

@@ -2,6 +2,7 @@
 #![allow(unreachable_pub)]
 
 pub mod judge;
+pub mod logged;
 pub mod tls;
 
 use std::{

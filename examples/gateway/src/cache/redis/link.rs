@@ -100,7 +100,7 @@ impl Link {
     fn works(&self) {
         let mut health = self.health();
         if health.rests_until.take().is_some() && health.told.is_some() {
-            eprintln!("sigv4-gateway: redis at {} answers again", self.name());
+            tracing::info!("redis at {} answers again", self.name());
         }
     }
 
@@ -114,7 +114,7 @@ impl Link {
             if health.told.is_none_or(|told| now > told + SILENCE) {
                 health.told = Some(now);
                 let name = self.name();
-                eprintln!("sigv4-gateway: redis at {name}: {what}; what it holds is not used");
+                tracing::warn!("redis at {name}: {what}; what it holds is not used");
             }
         }
         if rests {

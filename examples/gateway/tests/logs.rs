@@ -1,0 +1,301 @@
+//! What is logged: by format, by level, and a line for each request.
+
+#[allow(dead_code)]
+mod support;
+
+use std::process::Stdio;
+
+use aws_sigv4::http_request::SignatureLocation;
+use axum::body::Body;
+use http::Request;
+use serde_json::{Value, json};
+use support::{
+    ACCESS_KEY_ID, Gateway, SECRET_ACCESS_KEY, TempFile, TestOrigin, config, exchange, http2,
+    logged::{Logged, OK, request, signed, verified, with_log},
+    read_until,
+};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
+
+const CACHED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
+const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthenticationTokenException\r\n\
+    content-type: application/json\r\ncontent-length: 42\r\n\r\n{\"message\":\"Missing Authentication Token\"}";
+
+#[tokio::test]
+async fn each_request_is_a_line_of_json() {
+    let (origin, refusing) = (TestOrigin::start(CACHED).await, TestOrigin::start(REFUSED).await);
+    let config = verified(&config(&format!("http://{}", origin.address), ""))
+        + &format!(
+            "[[origin]]\nname = \"refusing\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
+             region = \"eu-west-1\"\n[[route]]\npath = \"/refused\"\norigin = \"refusing\"\n\
+             verify = false\n[[route]]\npath = \"/cached\"\norigin = \"orders\"\nverify = false\n\
+             cache = true\n[[route]]\npath = \"/gone\"\norigin = \"gone\"\nverify = false\n\
+             [[origin]]\nname = \"gone\"\nurl = \"http://127.0.0.1:1\"\n\
+             service = \"execute-api\"\nregion = \"eu-west-1\"\n",
+            refusing.address
+        );
+    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    let (request, _) = signed("/orders/17", &[], SignatureLocation::Headers);
+    assert_eq!(exchange(logged.gateway.address, &request).await.status, 200);
+    for (method, target, status) in [
+        ("POST", "/orders?password=hunter2", 403),
+        ("GET", "/refused", 403),
+        ("GET", "/cached", 200),
+        ("GET", "/cached", 200),
+        ("GET", "/gone", 502),
+        ("GET", "/a\\b", 400),
+    ] {
+        assert_eq!(logged.ask(method, target, "").await.status, status, "{target}");
+    }
+    let orders = ["api.example.com/orders", "orders"];
+    let line = |method: &str, path: &str, status: u16, [route, origin]: [&str; 2], more: Value| {
+        let mut line = json!({
+            "level": "INFO",
+            "target": "access",
+            "message": "request",
+            "client.address": "127.0.0.1",
+            "server.address": "api.example.com",
+            "http.request.method": method,
+            "url.path": path,
+            "http.response.status_code": status,
+            "route": route,
+            "origin": origin,
+        });
+        let more = more.as_object().cloned().expect("an object");
+        line.as_object_mut().expect("an object").extend(more);
+        line
+    };
+    let cached = ["/cached", "orders"];
+    let expected = [
+        line("GET", "/orders/17", 200, orders, json!({ "access_key_id": ACCESS_KEY_ID })),
+        line("POST", "/orders", 403, orders, json!({ "rejection": "missing-authentication" })),
+        line(
+            "GET",
+            "/refused",
+            403,
+            ["/refused", "refusing"],
+            json!({ "refusal": "route-missing" }),
+        ),
+        line("GET", "/cached", 200, cached, json!({ "cache": "uri-miss" })),
+        line("GET", "/cached", 200, cached, json!({ "cache": "hit" })),
+        line("GET", "/gone", 502, ["/gone", "gone"], json!({})),
+        line("GET", "/a\\b", 400, ["none", "none"], json!({})),
+    ];
+    assert_eq!(logged.accesses(), expected);
+    let mut events = logged.events();
+    events.retain(|event| event["target"] != "access");
+    let [refused, failed] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((&refused["level"], &refused["cause"]), (&json!("WARN"), &json!("route-missing")));
+    let said = failed["message"].as_str().expect("a text");
+    assert!(said.starts_with("502 Bad Gateway: no connection to origin 127.0.0.1:1; "), "{said}");
+    let id = &failed["request_id"];
+    let same = logged.lines().iter().filter(|line| line.contains(&id.to_string())).count();
+    assert_eq!((&failed["level"], same), (&json!("ERROR"), 2));
+}
+
+#[tokio::test]
+async fn who_leaves_before_the_answer_is_logged_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let config = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
+    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    assert_eq!(logged.ask("GET", "/nowhere", "").await.status, 404);
+    let mut client = TcpStream::connect(logged.gateway.address).await.expect("connected");
+    client.write_all(request("GET", "/orders", "").as_bytes()).await.expect("sent");
+    let (mut origin, _) = listener.accept().await.expect("a connection");
+    read_until(&mut origin, "\r\n\r\n").await;
+    drop(client);
+    logged.says("499").await;
+    let told: Vec<_> = logged
+        .accesses()
+        .iter()
+        .map(|event| (event["http.response.status_code"].clone(), event["route"].clone()))
+        .collect();
+    let orders = json!("api.example.com/orders");
+    assert_eq!(told, [(json!(404), json!("none")), (json!(499), orders)]);
+}
+
+#[tokio::test]
+async fn nothing_of_a_request_is_logged_unless_that_is_asked() {
+    let origin = TestOrigin::start(OK).await;
+    let logged = Logged::start(&config(&format!("http://{}", origin.address), ""));
+    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
+    assert_eq!(logged.ask("GET", "/nowhere", "").await.status, 404);
+    assert_eq!(logged.lines(), [""; 0]);
+}
+
+#[tokio::test]
+async fn no_value_ends_its_line_or_its_quotes() {
+    let origin = TestOrigin::start(OK).await;
+    let config = config(&format!("http://{}", origin.address), "");
+    let long = format!("/orders/{}é", "a".repeat(1015));
+    let odd = [
+        (
+            "GET",
+            "/orders/%0a%0d\"http.response.status_code=200",
+            "x-request-id: \" level=ERROR\r\n",
+        ),
+        ("G'|ET", "/orders/\"}{\"a\":\"b", "traceparent: \"}\r\n"),
+        ("GET", "/orders/é\u{85}\u{9b}", "x-request-id: a\tb\r\nx-request-id: c\r\n"),
+        ("GET", &long, "user-agent: \"\r\n"),
+    ];
+    for format in ["text", "json"] {
+        let section = format!("format = \"{format}\"\naccess = true");
+        let logged = Logged::start(&with_log(&config, &section));
+        for (method, target, headers) in odd {
+            logged.ask(method, target, headers).await;
+        }
+        // A host that is none is not told.
+        let host = "GET / HTTP/1.1\r\nhost: a\"b c\r\nconnection: close\r\n\r\n";
+        assert_eq!(exchange(logged.gateway.address, host).await.status, 400);
+        assert_eq!(logged.lines().len(), odd.len() + 1, "{:?}", logged.lines());
+        if format == "text" {
+            for line in logged.lines() {
+                let start =
+                    "  INFO access: request client.address=127.0.0.1 http.request.method=\"G";
+                assert!(line.starts_with("20") && line[27..].starts_with(start), "{line}");
+                assert!(!line.contains(char::is_control), "{line:?}");
+                // Without what is quoted there is one status.
+                let bare = line.replace("\\\"", "");
+                let bare: String = bare.split('"').step_by(2).collect();
+                assert_eq!(bare.matches("status_code=").count(), 1, "{line}");
+                assert!(!bare.contains("level"), "{line}");
+            }
+        } else {
+            let told = logged.accesses();
+            assert_eq!(told[0]["url.path"], odd[0].1);
+            assert_eq!(told[1]["http.request.method"], "G'|ET");
+            assert_eq!(told[1]["url.path"], odd[1].1);
+            assert_eq!(told[2]["url.path"], odd[2].1);
+            // An é would be cut in the middle.
+            assert_eq!(told[3]["url.path"].as_str().expect("a text").len(), 1023);
+            assert_eq!(told[4].get("server.address"), None);
+            assert!(told.iter().all(|event| event.get("trace_id").is_none()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_level_is_changed_by_the_admin_port() {
+    let origin = TestOrigin::start(OK).await;
+    let config = config(&format!("http://{}", origin.address), "");
+    let section = "format = \"json\"\nlevel = \"warn\"\n[admin]\nlisten = \"127.0.0.1:0\"";
+    let logged = Logged::start(&with_log(&config, section));
+    assert_eq!(logged.admin("GET", "", "").await.body, "access=off,warn\n");
+    let page = "origin: https://evil.example\r\n";
+    for (headers, level, status) in [
+        ("", "wran", 400),
+        ("", "", 400),
+        ("", "info,access=", 400),
+        ("", "3", 400),
+        (page, "debug", 403),
+        ("host: evil.example\r\n", "debug", 421),
+    ] {
+        let answer = logged.admin("PUT", headers, level).await;
+        assert_eq!(answer.status, status, "{level}: {}", answer.body);
+        assert_eq!(
+            status == 400,
+            answer.body.contains("write off, error, warn"),
+            "{}",
+            answer.body
+        );
+    }
+    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
+    assert_eq!(logged.events(), []);
+
+    for (level, targets) in [
+        ("warn,tower_sigv4=debug\n", &["tower_sigv4::sign::trace"][..]),
+        ("info,access=info", &["access"]),
+        ("error", &["sigv4_gateway::admin::log"]),
+        ("off", &[]),
+    ] {
+        let before = logged.events().len();
+        assert_eq!(logged.admin("PUT", "", level).await.status, 204);
+        assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
+        let told = logged.events().split_off(before);
+        let told: Vec<_> = told.iter().map(|event| event["target"].clone()).collect();
+        assert_eq!(told, targets, "{level}");
+    }
+}
+
+#[tokio::test]
+async fn no_line_holds_a_secret() {
+    let origin = TestOrigin::start(OK).await;
+    let config = verified(&config(&format!("http://{}", origin.address), "")).replace(
+        "secret_access_key = \"secret\"",
+        "secret_access_key = \"secret-of-the-gateway\"\nsession_token = \"token-of-the-gateway\"",
+    );
+    let (header, query) = (SignatureLocation::Headers, SignatureLocation::QueryParams);
+    for format in ["text", "json"] {
+        let section = format!("format = \"{format}\"\nlevel = \"trace\"\naccess = true");
+        let logged = Logged::start(&with_log(&config, &section));
+        let mut secrets: Vec<_> =
+            ["secret-of", "token-of", SECRET_ACCESS_KEY, "Signature=", "hunter2"]
+                .map(str::to_owned)
+                .into();
+        for location in [header, query] {
+            let (request, signature) = signed("/orders", &[], location);
+            assert_eq!(exchange(logged.gateway.address, &request).await.status, 200);
+            secrets.push(signature);
+            let (request, signature) = signed("/orders", &[], location);
+            let wrong = request.replacen("GET", "PUT", 1);
+            assert_eq!(exchange(logged.gateway.address, &wrong).await.status, 403);
+            secrets.push(signature);
+        }
+        for headers in ["authorization: Basic hunter2\r\n", "cookie: hunter2\r\n"] {
+            assert_eq!(logged.ask("GET", "/orders?key=hunter2", headers).await.status, 403);
+        }
+        // At "trace" the codec of HTTP/2 tells much of what it does.
+        let stream = TcpStream::connect(logged.gateway.address).await.expect("connected");
+        let request = Request::get("http://api.example.com/orders?hunter2").header("a", "hunter2");
+        let request = request.header("authorization", "hunter2").body(Body::empty());
+        let answer = http2(stream).await.send_request(request.expect("a request")).await;
+        assert_eq!(answer.expect("an answer").status(), 403);
+        for seen in origin.seen() {
+            let (_, signature) = seen.split_once("Signature=").expect("signed");
+            secrets.push(signature[..64].to_owned());
+        }
+        let log = logged.lines().join("\n");
+        assert!(
+            log.contains("TRACE") && log.contains("h2::codec") && log.contains("access_key_id")
+        );
+        for secret in secrets {
+            assert!(!log.contains(&secret), "{secret} in {log}");
+        }
+    }
+}
+
+/// Whoever collects the log may be restarted.
+#[tokio::test]
+async fn requests_are_answered_where_no_one_reads_the_log() {
+    let origin = TestOrigin::start(OK).await;
+    let config = config(&format!("http://{}", origin.address), "");
+    let file = TempFile::new(&with_log(&config, "access = true"));
+    let mut command = support::command();
+    let mut gateway = Gateway::spawn(command.args(["--config", &file.path]).stderr(Stdio::piped()));
+    drop(gateway.stderr());
+    for _ in 0..3 {
+        let answer = exchange(gateway.address, &request("GET", "/orders", "")).await;
+        assert_eq!(answer.status, 200);
+    }
+}
+
+#[test]
+fn mistakes_in_the_section_are_told() {
+    for (section, told) in [
+        (
+            "level = \"wran\"",
+            ":21: \"wran\" is not a level; write off, error, warn, info, debug or",
+        ),
+        ("level = \"info,\"", ":21: \"\" is not a level; "),
+        ("format = \"xml\"", ":21: unknown variant, expected `text` or `json`"),
+        ("access = \"yes\"", ":21: invalid type: string, expected a boolean"),
+        ("file = \"a\"", "unknown field"),
+    ] {
+        let file = TempFile::new(&with_log(&config("http://127.0.0.1:1", ""), section));
+        let output = support::command().args(["--config", &file.path, "--check"]).output();
+        let log = String::from_utf8(output.expect("it runs").stderr).expect("UTF-8");
+        assert!(log.contains(told), "{section}: {log}");
+    }
+}

@@ -1,0 +1,144 @@
+//! A gateway that logs to a file, and callers with a token.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    time::{Duration, Instant, SystemTime},
+};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign,
+};
+use serde_json::{Map, Value};
+use tokio::time;
+
+use super::{
+    ACCESS_KEY_ID, Answer, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempFile, command, exchange,
+};
+
+pub const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const TOKEN: &str = "token-of-the-caller";
+
+/// A gateway that logs to a file.
+pub struct Logged {
+    pub gateway: Gateway,
+    pub config: TempFile,
+    log: TempFile,
+}
+
+impl Logged {
+    pub fn start(config: &str) -> Self {
+        let (config, log) = (TempFile::new(config), TempFile::new(""));
+        let mut command = command();
+        command.args(["--config", &config.path]);
+        let to = File::options().append(true).open(&log.path).expect("opened");
+        let gateway = Gateway::spawn(command.stderr(to));
+        Self { gateway, config, log }
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        let log = fs::read_to_string(&self.log.path).expect("UTF-8");
+        assert!(log.is_empty() || log.ends_with('\n'), "{log}");
+        log.lines().map(str::to_owned).collect()
+    }
+
+    /// All of its lines, each of them JSON.
+    pub fn events(&self) -> Vec<Map<String, Value>> {
+        let parse = |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        self.lines().iter().map(parse).collect()
+    }
+
+    /// What is said of requests, without what no one can foresee.
+    pub fn accesses(&self) -> Vec<Value> {
+        let mut events = self.events();
+        events.retain(|event| event["target"] == "access");
+        let known = |mut event: Map<String, Value>| {
+            let time = event.remove("timestamp").expect("a time").to_string();
+            assert!(time.starts_with("\"20") && time.ends_with("Z\""), "{time}");
+            assert!(event.remove("duration_ms").is_some_and(|it| it.as_f64() > Some(0.0)));
+            assert!(event.remove("request_id").is_some_and(|id| id.is_string()));
+            event.into()
+        };
+        events.into_iter().map(known).collect()
+    }
+
+    /// Waits until a line says this.
+    pub async fn says(&self, text: &str) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !self.lines().iter().any(|line| line.contains(text)) {
+            assert!(Instant::now() < until, "no {text} in {:?}", self.lines());
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
+        exchange(self.gateway.address, &request(method, target, headers)).await
+    }
+
+    pub async fn admin(&self, method: &str, headers: &str, body: &str) -> Answer {
+        let admin: SocketAddr =
+            self.gateway.word_after("admin http://").parse().expect("an address");
+        let (length, host) = (body.len(), format!("host: {admin}\r\nconnection: close\r\n"));
+        let head = format!("{method} /log HTTP/1.1\r\n{host}{headers}content-length: {length}");
+        exchange(admin, &format!("{head}\r\n\r\n{body}")).await
+    }
+}
+
+pub fn request(method: &str, target: &str, headers: &str) -> String {
+    format!(
+        "{method} {target} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n{headers}\r\n"
+    )
+}
+
+pub fn with_log(config: &str, section: &str) -> String {
+    format!("{config}\n[log]\n{section}\n")
+}
+
+/// With callers that are verified, by a key with a token.
+pub fn verified(config: &str) -> String {
+    format!(
+        "{config}\n[verify]\nservice = \"{SERVICE}\"\nregion = \"{REGION}\"\n[[verify.key]]\n\
+         access_key_id = \"{ACCESS_KEY_ID}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n\
+         session_token = \"{TOKEN}\"\n"
+    )
+}
+
+/// A GET signed by AWS's signer, with a token, in the header or the query; and its signature.
+pub fn signed(
+    target: &str,
+    headers: &[(&str, &str)],
+    location: SignatureLocation,
+) -> (String, String) {
+    let token = Some(TOKEN.to_owned());
+    let identity = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, token, None, "test").into();
+    let mut settings = SigningSettings::default();
+    settings.signature_location = location;
+    settings.expires_in = Some(Duration::from_secs(60));
+    let params = aws_sigv4::sign::v4::SigningParams::builder()
+        .identity(&identity)
+        .region(REGION)
+        .name(SERVICE)
+        .time(SystemTime::now())
+        .settings(settings)
+        .build()
+        .expect("complete")
+        .into();
+    let url = format!("http://api.example.com{target}");
+    let body = SignableBody::Bytes(b"");
+    let signable = SignableRequest::new("GET", &url, headers.iter().copied(), body);
+    let output = sign(signable.expect("signable"), &params).expect("signed");
+    let (instructions, signature) = output.into_parts();
+    let mut added: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    added.extend(instructions.headers().map(|(name, value)| format!("{name}: {value}\r\n")));
+    let encode = |value: &str| {
+        let encode = url::form_urlencoded::byte_serialize(value.as_bytes());
+        encode.collect::<String>().replace('+', "%20")
+    };
+    let query =
+        instructions.params().iter().map(|(name, value)| format!("{name}={}", encode(value)));
+    let query = query.collect::<Vec<_>>().join("&");
+    let mark = if query.is_empty() { "" } else { "?" };
+    (request("GET", &format!("{target}{mark}{query}"), &added), signature)
+}
