@@ -79,13 +79,13 @@ async fn why_an_origin_refused_is_logged_and_the_client_learns_the_cause() {
 #[tokio::test]
 async fn a_refusal_goes_on_where_it_is_not_of_the_gateways_signature() {
     let mismatch = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: InvalidSignatureException\r\n\
-        content-type: application/json\r\nconnection: close\r\n\r\n{\"message\":\"The request signature we \
+        content-type: application/json\r\ncontent-length: 360\r\n\r\n{\"message\":\"The request signature we \
         calculated does not match the signature you provided.\\n\\nThe Canonical String for this request should \
         have been\\n'GET\\n/orders\\n\\nhost:other\\nx-amz-date:20261126T000000Z\\n\
         x-amz-security-token:token-of-the-gateway\\n\\nhost;x-amz-date;x-amz-security-token\\n\
         e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'\\n\"}";
     let not_allowed = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: AccessDeniedException\r\n\
-        content-type: application/json\r\nconnection: close\r\n\r\n{\"Message\":\"User: \
+        content-type: application/json\r\ncontent-length: 107\r\n\r\n{\"Message\":\"User: \
         arn:aws:iam::123456789012:user/gateway is not authorized to perform: execute-api:Invoke\"}";
     for (answer, status, told) in [
         (mismatch, 502, "the origin refused the gateway's signature ("),
