@@ -85,7 +85,9 @@ pub(crate) fn welcome(
     admin: Option<SocketAddr>,
 ) -> String {
     let status = admin.map_or_else(String::new, |admin| {
-        format!("status  http://{admin}/ shows how the gateway does, and why signatures are refused\n")
+        format!(
+            "status  http://{admin}/ shows how the gateway does, and why signatures are refused\n"
+        )
     });
     let program = env::current_exe().unwrap_or_else(|_| "sigv4-gateway".into());
     let program = program.display();

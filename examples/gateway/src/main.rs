@@ -91,7 +91,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 }
             };
             read.map_err(|error| format!("cannot read {file}: {error}"))?;
-            print!("{}", explain::explain(&String::from_utf8_lossy(&saved))?);
+            print!("{}", explain::Explained::read(&String::from_utf8_lossy(&saved))?);
         }
         Command::Forward { file, listen } => {
             let (followed, config) = Followed::open(file.clone())?;

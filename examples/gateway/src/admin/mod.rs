@@ -12,6 +12,7 @@ mod page;
 mod ready;
 mod refused;
 mod sample;
+mod workbench;
 
 use std::{future, net::SocketAddr, sync::Arc};
 
@@ -92,6 +93,7 @@ fn router(admin: Admin) -> Router {
         .route("/events", get(async |State(admin): State<Admin>| admin.live.answer()))
         .route("/cache/purge", post(purge))
         .route("/cache/clear", post(clear))
+        .route("/explain", workbench::explain())
         .merge(page::routes())
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .with_state(admin)

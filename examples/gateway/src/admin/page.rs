@@ -26,9 +26,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
      trusted-types 'none'";
 
 pub(super) fn routes() -> Router<Admin> {
-    FILES.iter().fold(Router::new(), |router, (path, kind, text)| {
-        router.route(path, file(kind, text))
-    })
+    FILES
+        .iter()
+        .fold(Router::new(), |router, (path, kind, text)| router.route(path, file(kind, text)))
 }
 
 fn file(kind: &'static str, text: &'static str) -> MethodRouter<Admin> {

@@ -252,7 +252,10 @@ mod tests {
         let shown = "GET\n/a:b\nX-Amz-Security-Token=(5 bytes)&a=(6 bytes)&(4 bytes)\nhost:h\n\
                      x-api-key:(6 bytes)\nx-amz-security-token:(5 bytes)\n\nhost;x-api-key\nabc";
         assert_eq!(without_values(canonical), shown);
-        assert_eq!(without_values("GET\n/\n\nhost:h\n\nhost\nabc"), "GET\n/\n\nhost:h\n\nhost\nabc");
+        assert_eq!(
+            without_values("GET\n/\n\nhost:h\n\nhost\nabc"),
+            "GET\n/\n\nhost:h\n\nhost\nabc"
+        );
         assert!(without_values(&"é\n".repeat(10_000)).len() < 3 * LONGEST_CANONICAL);
     }
 }

@@ -85,16 +85,7 @@ impl Totals {
 /// One second: when it ended, in milliseconds since the epoch; requests and failed requests, a second; the times that
 /// half, 90 and 99 of 100 took no longer than, in seconds; what the cache was asked, and answered.
 #[derive(Clone, serde::Serialize)]
-pub(super) struct Point(
-    u64,
-    f64,
-    f64,
-    Option<f64>,
-    Option<f64>,
-    Option<f64>,
-    u64,
-    u64,
-);
+pub(super) struct Point(u64, f64, f64, Option<f64>, Option<f64>, Option<f64>, u64, u64);
 
 fn each(collector: &impl Collector, mut see: impl FnMut(&Metric)) {
     for family in collector.collect() {
