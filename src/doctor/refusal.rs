@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode, header};
 use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
 use serde_json::Value;
 
-use super::{Cause, said::FRONTS};
+use super::{Cause, said::FRONTS, texts::without_token};
 use crate::sigv4::scope::Timestamp;
 
 /// An answer by which an origin refused a request, as far as it speaks of the signature.
@@ -106,6 +106,18 @@ impl Refusal {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The canonical request that the origin derived, if it says so, the session token blotted out.
+    #[must_use]
+    pub fn canonical_request(&self) -> Option<String> {
+        self.canonical_request.as_deref().map(without_token)
+    }
+
+    /// The string to sign that the origin derived, if it says so.
+    #[must_use]
+    pub fn string_to_sign(&self) -> Option<&str> {
+        self.string_to_sign.as_deref()
     }
 
     pub(super) fn says(&self, words: &str) -> bool {

@@ -3,7 +3,7 @@ use std::{fmt, time::SystemTime};
 use http::{HeaderName, HeaderValue, request::Parts};
 use sha2::{Digest, Sha256};
 
-use super::texts::Texts;
+use super::texts::{Texts, without_token};
 use crate::{
     error::Error,
     sigv4::{
@@ -145,6 +145,18 @@ impl Sent {
         Texts::read(&self.canonical_request).is_some_and(|texts| {
             texts.signed_headers.split(';').any(|signed| signed == name.as_str())
         })
+    }
+
+    /// The canonical request that was signed, the session token blotted out.
+    #[must_use]
+    pub fn canonical_request(&self) -> String {
+        without_token(&self.canonical_request)
+    }
+
+    /// The string that was signed; `None` where it is not known what the signature says of the payload.
+    #[must_use]
+    pub fn string_to_sign(&self) -> Option<&str> {
+        self.string_to_sign.as_deref()
     }
 
     /// The credential scope that it was signed for.

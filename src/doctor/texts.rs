@@ -1,5 +1,7 @@
 //! A canonical request, taken apart again.
 
+use crate::verify::redact;
+
 /// What stands in a canonical request, line by line.
 #[derive(Debug, PartialEq)]
 pub(super) struct Texts<'a> {
@@ -25,6 +27,13 @@ impl<'a> Texts<'a> {
     pub(super) fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
+}
+
+/// A canonical request that may be shown.
+pub(super) fn without_token(canonical_request: &str) -> String {
+    let mut bytes = canonical_request.as_bytes().to_vec();
+    redact(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The parameters of a canonical query.

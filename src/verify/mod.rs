@@ -64,6 +64,7 @@ mod settings;
 mod verified;
 mod verifier;
 
+pub(crate) use self::rejection::redact;
 pub use self::{
     answer::ErrorFormat,
     claim::Claim,

@@ -123,25 +123,33 @@ impl Rejection {
     }
 }
 
-/// Blots out the session token, which may stand in a header or in the query.
-pub(super) fn redact(canonical_request: &mut Vec<u8>) {
-    const TOKENS: [(&[u8], &[u8]); 6] = [
-        (b"\nx-amz-security-token:", b"\n"),
-        (b"\nx-amz-s3session-token:", b"\n"),
-        (b"\nX-Amz-Security-Token=", b"&\n"),
-        (b"&X-Amz-Security-Token=", b"&\n"),
-        (b"\nX-Amz-S3session-Token=", b"&\n"),
-        (b"&X-Amz-S3session-Token=", b"&\n"),
-    ];
-    for (name, ends) in TOKENS {
-        let Some(at) = canonical_request.windows(name.len()).position(|text| text == name) else {
-            continue; // each is there once at most
+/// Blots out the session token of a canonical request, wherever it may stand in a header or in the query.
+pub(crate) fn redact(canonical_request: &mut Vec<u8>) {
+    const NAMES: [&[u8]; 2] = [b"x-amz-security-token", b"x-amz-s3session-token"];
+    let text = &canonical_request[..];
+    let (mut redacted, mut at) = (Vec::with_capacity(text.len()), 0);
+    while at < text.len() {
+        let rest = &text[at..];
+        let begins = at == 0 || b"\n&".contains(&text[at - 1]);
+        let name = NAMES.iter().find(|name| {
+            begins && rest.len() > name.len() && rest[..name.len()].eq_ignore_ascii_case(name)
+        });
+        let ends: &[u8] = match name.map(|name| rest[name.len()]) {
+            Some(b':') => b"\n",
+            Some(b'=') => b"&\n",
+            _ => {
+                redacted.push(rest[0]);
+                at += 1;
+                continue;
+            }
         };
-        let start = at + name.len();
-        let len = canonical_request[start..].iter().position(|byte| ends.contains(byte));
-        let end = len.map_or(canonical_request.len(), |len| start + len);
-        canonical_request.splice(start..end, *b"[redacted]");
+        let value = name.map_or(0, |name| name.len()) + 1;
+        redacted.extend_from_slice(&rest[..value]);
+        redacted.extend_from_slice(b"[redacted]");
+        let len = rest[value..].iter().position(|byte| ends.contains(byte));
+        at += len.map_or(rest.len(), |len| value + len);
     }
+    *canonical_request = redacted;
 }
 
 impl fmt::Display for Rejection {
@@ -188,6 +196,11 @@ mod tests {
                 "GET\n/\nA-X-Amz-Security-Token=1&X-Amz-Security-Token=[redacted]\nh",
             ),
             ("GET\n/\n\nx-amz-s3session-token:token", "GET\n/\n\nx-amz-s3session-token:[redacted]"),
+            (
+                "GET\n/\nx-amz-security-token=a&X-Amz-Security-Token=b\nx-amz-security-token:c&d\n",
+                "GET\n/\nx-amz-security-token=[redacted]&X-Amz-Security-Token=[redacted]\n\
+                 x-amz-security-token:[redacted]\n",
+            ),
         ] {
             let mut bytes = text.as_bytes().to_vec();
             redact(&mut bytes);

@@ -61,18 +61,39 @@ pub(crate) fn config(origin: SocketAddr) -> String {
          url = \"http://{origin}{STAGE}\"\n\
          service = \"{SERVICE}\"\n\
          region = \"{REGION}\"\n\
+         [[origin]]\n\
+         name = \"mistaken\"\n\
+         url = \"http://{origin}{STAGE}\"\n\
+         sign_host = \"api.example.com\"\n\
+         service = \"{SERVICE}\"\n\
+         region = \"{REGION}\"\n\
+         [[route]]\n\
+         path = \"/mistaken\"\n\
+         origin = \"mistaken\"\n\
          [[route]]\n\
          path = \"/\"\n\
-         origin = \"demo\"\n"
+         origin = \"demo\"\n\
+         [admin]\n\
+         listen = \"127.0.0.1:0\"\n"
     )
 }
 
 /// What to try.
-pub(crate) fn welcome(origin: SocketAddr, gateway: SocketAddr) -> String {
+pub(crate) fn welcome(
+    origin: SocketAddr,
+    gateway: SocketAddr,
+    admin: Option<SocketAddr>,
+) -> String {
+    let status = admin.map_or_else(String::new, |admin| {
+        format!(
+            "status  http://{admin}/ shows how the gateway does, and why signatures are refused\n"
+        )
+    });
     let program = env::current_exe().unwrap_or_else(|_| "sigv4-gateway".into());
     let program = program.display();
     format!(
         "origin  http://{origin}{STAGE} verifies SigV4, as API Gateway does\n\
+         {status}\
          gateway http://{gateway} signs for it\n\
          \n\
          Try, in another terminal:\n\
@@ -92,6 +113,9 @@ pub(crate) fn welcome(origin: SocketAddr, gateway: SocketAddr) -> String {
          # the same through the gateway: 200\n\
          curl -i http://{gateway}/orders\n\
          curl -i 'http://{gateway}/v1/items:batch?b=2&a=1+1' -d 'any body'\n\
+         \n\
+         # the gateway signs for the wrong host: 403, and the status page says why\n\
+         curl -i http://{gateway}/mistaken/orders\n\
          \n\
          Ctrl-C ends it."
     )

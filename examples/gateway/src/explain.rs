@@ -1,161 +1,160 @@
-//! `--explain`: why a saved answer refused a signature.
+//! Why a saved answer refused a signature, for `--explain` and for the workbench of the status page.
 
-use std::fmt::Write as _;
+mod curl;
+mod exchange;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, request::Parts};
-use tower_sigv4::doctor::{Refusal, Sent, diagnose};
+use std::{fmt, time::Duration};
 
-/// More headers than any server sends or takes.
-const HEADERS: usize = 256;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use similar::{ChangeTag, TextDiff};
+use tower_sigv4::doctor::{Diagnosis, Refusal, Sent, diagnose};
 
-/// What is the matter with an exchange that curl has printed, `curl -v ... 2>&1` or `curl -i ...`, or with the
-/// body of an answer alone.
-pub(crate) fn explain(saved: &str) -> Result<String, String> {
-    let exchange = Exchange::read(saved);
-    let (status, headers) = match exchange.answer.as_deref() {
-        Some(head) => answer_head(head)?,
-        None => (StatusCode::FORBIDDEN, HeaderMap::new()),
-    };
-    let refusal = Refusal::read(status, &headers, exchange.body.as_bytes());
-    let sent = exchange.request.as_deref().map(request_head).transpose()?;
-    let sent = sent.map(|head| Sent::read(&head, None));
-    let diagnosis = diagnose(&refusal, sent.as_ref().and_then(|sent| sent.as_ref().ok()))
-        .ok_or_else(|| format!("the answer, of status {status}, does not speak of a signature"))?;
+use self::exchange::Exchange;
 
-    let (cause, sentence, cure) = (diagnosis.cause(), diagnosis.sentence(), diagnosis.cure());
-    let mut text = format!("cause  {cause}\nwhy    {sentence}\ncure   {cure}\n");
-    let _ = match sent {
-        None => writeln!(
-            text,
-            "\nFrom the answer alone; of an exchange that curl -v has printed (curl -v ... >FILE 2>&1) more can \
-             be told."
-        ),
-        Some(Err(error)) => writeln!(text, "\nFrom the answer alone, since {error}."),
-        Some(Ok(_)) => Ok(()),
-    };
-    for difference in diagnosis.differences() {
-        let (part, signed, derived) = (&difference.part, &difference.signed, &difference.derived);
-        let _ = write!(text, "\n{part}\n  signed   {signed}\n  derived  {derived}\n");
-    }
-    Ok(text)
+/// How much of an answer's body is read: what it says stands at its beginning.
+const LONGEST_ANSWER: usize = 64 * 1024;
+/// How long lines are compared, before the rest counts as changed.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What is the matter with an exchange: of what curl has printed, `curl -v ... 2>&1` or `curl -i ...`, of the body of
+/// an answer alone, or of a request, raw or as a curl command, with the answer behind it, or without.
+pub(crate) struct Explained {
+    /// There if there was an answer.
+    diagnosis: Option<Diagnosis>,
+    note: Option<String>,
+    signed: Option<Texts>,
+    derived: Option<Texts>,
 }
 
-/// The last exchange in what curl prints, taken apart.
-#[derive(Default)]
-struct Exchange {
-    request: Option<String>,
-    answer: Option<String>,
-    body: String,
+/// What a signature is made from, session tokens blotted out.
+struct Texts {
+    canonical_request: String,
+    string_to_sign: Option<String>,
 }
 
-impl Exchange {
-    fn read(saved: &str) -> Self {
-        let saved = saved.trim_start_matches('\u{feff}');
-        if saved.lines().any(|line| line.starts_with("< HTTP/")) {
-            return Self::read_verbose(saved);
+impl Explained {
+    pub(crate) fn read(saved: &str) -> Result<Self, String> {
+        let exchange = Exchange::read(saved)?;
+        let sent =
+            exchange.request.as_ref().map(|(head, payload)| Sent::read(head, payload.clone()));
+        let read = sent.as_ref().and_then(|sent| sent.as_ref().ok());
+        let signed = read.map(|sent| Texts {
+            canonical_request: sent.canonical_request(),
+            string_to_sign: sent.string_to_sign().map(str::to_owned),
+        });
+        let answered = exchange.answer.is_some() || !exchange.body.trim().is_empty();
+        if let Some(sent) = sent.as_ref().filter(|_| !answered) {
+            sent.as_ref().map_err(ToString::to_string)?;
+            let note =
+                "There is no answer, so this is what was signed, as the request's head says it.";
+            return Ok(Self {
+                diagnosis: None,
+                note: Some(note.to_owned()),
+                signed,
+                derived: None,
+            });
         }
-        // Answers before the last one (RFC 9110, section 15.2) stand in front of it.
-        let mut exchange = Self::default();
-        let mut rest = saved;
-        while rest.starts_with("HTTP/") {
-            let blank = |at: &usize| {
-                let next = &rest[at + 1..];
-                ["\n", "\r\n"].iter().find_map(|line| next.strip_prefix(line))
-            };
-            let mut ends = rest.match_indices('\n').map(|(at, _)| at);
-            let end = ends.find_map(|at| Some((at, blank(&at)?)));
-            let (at, body) = end.unwrap_or((rest.len(), ""));
-            exchange.answer = Some(format!("{}\r\n\r\n", rest[..at].trim_end()));
-            rest = body;
-        }
-        rest.clone_into(&mut exchange.body);
-        exchange
+        let (status, headers) =
+            exchange.answer.unwrap_or((StatusCode::FORBIDDEN, HeaderMap::new()));
+        let body = exchange.body.as_bytes();
+        let refusal = Refusal::read(status, &headers, &body[..body.len().min(LONGEST_ANSWER)]);
+        let diagnosis = diagnose(&refusal, read).ok_or_else(|| {
+            format!(
+                "the answer, of status {status}, does not speak of a signature; give what curl -v prints, or a \
+                 request and the answer to it"
+            )
+        })?;
+        let note = match sent {
+            None => Some(
+                "From the answer alone; of an exchange that curl -v has printed (curl -v ... >FILE 2>&1) more can \
+                 be told."
+                    .to_owned(),
+            ),
+            Some(Err(error)) => Some(format!("From the answer alone, since {error}.")),
+            Some(Ok(_)) => None,
+        };
+        let derived = refusal.canonical_request().map(|canonical_request| Texts {
+            canonical_request,
+            string_to_sign: refusal.string_to_sign().map(str::to_owned),
+        });
+        Ok(Self { diagnosis: Some(diagnosis), note, signed, derived })
     }
 
-    /// Of `curl -v`: lines of the request's head begin with `> `, of the answer's with `< `.
-    fn read_verbose(saved: &str) -> Self {
-        let mut exchange = Self::default();
-        let (mut request, mut answer) = (String::new(), String::new());
-        for line in saved.split_inclusive('\n') {
-            let text = line.trim_end_matches(['\r', '\n']);
-            let head = |mark: &str| {
-                let bare = (text == mark.trim_end()).then_some("");
-                text.strip_prefix(mark).or(bare).map(|line| format!("{}\r\n", line.trim_end()))
+    pub(crate) fn json(&self) -> Value {
+        let texts = |texts: &Texts| {
+            json!({
+                "canonical_request": texts.canonical_request,
+                "string_to_sign": texts.string_to_sign,
+            })
+        };
+        let diagnosis = self.diagnosis.as_ref().map(|diagnosis| {
+            json!({
+                "cause": diagnosis.cause().name(),
+                "sentence": diagnosis.sentence(),
+                "cure": diagnosis.cure(),
+            })
+        });
+        json!({
+            "diagnosis": diagnosis,
+            "note": self.note,
+            "signed": self.signed.as_ref().map(texts),
+            "derived": self.derived.as_ref().map(texts),
+            "lines": self.lines(),
+        })
+    }
+
+    /// The two canonical requests line by line, each line with what it is: `same`, `signed` or `derived`.
+    fn lines(&self) -> Option<Vec<(&'static str, String)>> {
+        let (signed, derived) = self.signed.as_ref().zip(self.derived.as_ref())?;
+        let [signed, derived] = [signed, derived].map(|it| it.canonical_request.as_str());
+        let (signed, derived): (Vec<_>, Vec<_>) =
+            (signed.lines().collect(), derived.lines().collect());
+        let compared = TextDiff::configure().timeout(PATIENCE).diff_slices(&signed, &derived);
+        let line = |change: similar::Change<&str>| {
+            let tag = match change.tag() {
+                ChangeTag::Equal => "same",
+                ChangeTag::Delete => "signed",
+                ChangeTag::Insert => "derived",
             };
-            if let Some(line) = head("> ") {
-                request += &line;
-                if line == "\r\n" {
-                    exchange.request = Some(std::mem::take(&mut request));
-                }
-            } else if let Some(line) = head("< ") {
-                answer += &line;
-                if line == "\r\n" {
-                    exchange.answer = Some(std::mem::take(&mut answer));
-                    exchange.body.clear();
-                }
-            } else if !["* ", "{ [", "} ["].iter().any(|mark| text.starts_with(mark)) {
-                exchange.body += line;
+            (tag, change.value().to_owned())
+        };
+        Some(compared.iter_all_changes().map(line).collect())
+    }
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(diagnosis) = &self.diagnosis {
+            let (cause, sentence, cure) =
+                (diagnosis.cause(), diagnosis.sentence(), diagnosis.cure());
+            write!(f, "cause  {cause}\nwhy    {sentence}\ncure   {cure}\n")?;
+            if let Some(note) = &self.note {
+                writeln!(f, "\n{note}")?;
+            }
+            for difference in diagnosis.differences() {
+                let (part, signed) = (&difference.part, &difference.signed);
+                write!(f, "\n{part}\n  signed   {signed}\n  derived  {}\n", difference.derived)?;
+            }
+        } else if let (Some(note), Some(signed)) = (&self.note, &self.signed) {
+            writeln!(f, "{note}\n\nCanonical request\n{}", signed.canonical_request)?;
+            if let Some(string_to_sign) = &signed.string_to_sign {
+                writeln!(f, "\nString to sign\n{string_to_sign}")?;
             }
         }
-        // What shows how far curl is may stand around the body.
-        if let Some((start, end)) =
-            exchange.body.find(['{', '<']).zip(exchange.body.rfind(['}', '>']))
-        {
-            exchange.body = exchange.body.get(start..=end).unwrap_or_default().to_owned();
-        }
-        exchange
+        Ok(())
     }
-}
-
-fn answer_head(head: &str) -> Result<(StatusCode, HeaderMap), String> {
-    let head = with_version_1(head);
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-    let mut answer = httparse::Response::new(&mut headers);
-    answer.parse(head.as_bytes()).map_err(|error| format!("the answer's head: {error}"))?;
-    let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok());
-    let status = status.ok_or("the answer has no status")?;
-    Ok((status, header_map(answer.headers)?))
-}
-
-fn request_head(head: &str) -> Result<Parts, String> {
-    let head = with_version_1(head);
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    request.parse(head.as_bytes()).map_err(|error| format!("the request's head: {error}"))?;
-    let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
-    let built = Request::builder().method(method).uri(target).body(());
-    let (mut parts, ()) =
-        built.map_err(|error| format!("the request's head: {error}"))?.into_parts();
-    parts.headers = header_map(request.headers)?;
-    Ok(parts)
-}
-
-/// Heads of HTTP/2, as curl prints them, are those of HTTP/1.1 but for the version.
-fn with_version_1(head: &str) -> String {
-    let (first, rest) = head.split_once("\r\n").unwrap_or((head, ""));
-    let words = first.split(' ').map(|word| match word {
-        "HTTP/2" | "HTTP/3" => "HTTP/1.1",
-        word => word,
-    });
-    format!("{}\r\n{rest}", words.collect::<Vec<_>>().join(" "))
-}
-
-fn header_map(headers: &[httparse::Header<'_>]) -> Result<HeaderMap, String> {
-    let pair = |header: &httparse::Header<'_>| {
-        let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
-        Some((name, HeaderValue::from_bytes(header.value).ok()?))
-    };
-    let pairs: Option<Vec<_>> = headers.iter().map(pair).collect();
-    let mut map = HeaderMap::new();
-    for (name, value) in pairs.ok_or("a header that cannot be one")? {
-        map.append(name, value);
-    }
-    Ok(map)
 }
 
 #[cfg(test)]
 mod tests {
+    use tower_sigv4::sigv4::PayloadHash;
+
     use super::*;
+
+    fn explain(saved: &str) -> Result<String, String> {
+        Explained::read(saved).map(|explained| explained.to_string())
+    }
 
     const BODY: &str = r#"{"message":"The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'GET\n/orders\n\nhost:api.example.com\nx-amz-date:20150830T123600Z\n\nhost;x-amz-date\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'"}"#;
     const VERBOSE: &str = "* Connected to h\n> GET /other HTTP/1.1\n> Host: h\n> \n< HTTP/1.1 302 Found\r\n< \r\n\
@@ -188,6 +187,73 @@ mod tests {
         }
         let head = "HTTP/1.1 400 Bad Request\nx-amzn-errortype: ExpiredTokenException\n";
         assert!(explain(head).expect("explained").starts_with("cause  token-expired\n"));
+    }
+
+    /// Signed for this day, for no one, with a token and a body.
+    const HEAD: &str = "host: h.example.com\r\nx-amz-date: 20150830T123600Z\r\nx-amz-security-token: T0KEN\r\n\
+        authorization: AWS4-HMAC-SHA256 Credential=AKID/20150830/us-east-1/execute-api/aws4_request, \
+        SignedHeaders=host;x-amz-date;x-amz-security-token, \
+        Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31\r\n";
+
+    /// The same request raw and as a command, each with the answer behind it.
+    fn requests(answer: &str) -> [String; 4] {
+        let raw = format!("POST /orders?a=1 HTTP/1.1\r\n{HEAD}content-length: 4\r\n\r\n{{\n}}\n");
+        let fields: String = HEAD.lines().map(|line| format!(" \\\n -H '{line}'")).collect();
+        let command =
+            format!("curl https://h.example.com/orders?a=1{fields} --data-binary '{{\n}}\n'");
+        [
+            format!("{raw}{answer}"),
+            raw.replace('\r', "") + "\n\n" + answer,
+            format!("{command}\n{answer}"),
+            format!("$ {command}\n\n{answer}"),
+        ]
+    }
+
+    #[test]
+    fn a_request_and_its_answer_are_held_against_each_other() {
+        let head = "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\n\r\n";
+        for saved in requests(BODY).into_iter().chain(requests(&(head.to_owned() + BODY))) {
+            let explained = Explained::read(&saved).expect("explained");
+            let json = explained.json();
+            assert_eq!(json["note"], Value::Null, "{saved}");
+            let signed = json["signed"]["canonical_request"].as_str().expect("a text");
+            let hash = PayloadHash::of(b"{\n}\n").to_string();
+            assert!(signed.starts_with("POST\n/orders\na=1\nhost:h.example.com\n"), "{signed}");
+            assert!(signed.contains("x-amz-security-token:[redacted]\n"), "{signed}");
+            assert!(signed.ends_with(&hash), "{signed}");
+            let to_sign = json["signed"]["string_to_sign"].as_str().expect("a text");
+            assert!(to_sign.starts_with("AWS4-HMAC-SHA256\n20150830T123600Z\n"), "{to_sign}");
+            let lines = json["lines"].as_array().expect("a list");
+            for line in [("signed", "POST"), ("derived", "GET"), ("same", "/orders")] {
+                assert!(lines.contains(&json!(line)), "{line:?} in {lines:?}");
+            }
+            let all = json.to_string() + &explained.to_string();
+            assert!(!all.contains("T0KEN") && !all.contains("5fa00fa3"), "{all}");
+        }
+    }
+
+    #[test]
+    fn without_an_answer_it_is_told_what_was_signed() {
+        for saved in requests("") {
+            let told = explain(&saved).expect("explained");
+            assert!(told.contains("There is no answer"), "{told}");
+            assert!(told.contains("\nPOST\n/orders\na=1\nhost:h.example.com\n"), "{told}");
+            assert!(told.contains("\nString to sign\nAWS4-HMAC-SHA256\n"), "{told}");
+            assert!(!told.contains("T0KEN"), "{told}");
+        }
+        let error = explain("curl http://h/").expect_err("no signature");
+        assert!(error.contains("carries no signature"), "{error}");
+    }
+
+    #[test]
+    fn what_the_origin_derived_shows_no_token_either() {
+        let body = BODY.replace("x-amz-date:", "x-amz-security-token:T0KEN\\nx-amz-date:");
+        for saved in requests(&body) {
+            let json = Explained::read(&saved).expect("explained").json();
+            let derived = json["derived"]["canonical_request"].as_str().expect("a text");
+            assert!(derived.contains("x-amz-security-token:[redacted]\n"), "{derived}");
+            assert!(!json.to_string().contains("T0KEN"), "{json}");
+        }
     }
 
     #[test]

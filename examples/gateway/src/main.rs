@@ -91,7 +91,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 }
             };
             read.map_err(|error| format!("cannot read {file}: {error}"))?;
-            print!("{}", explain::explain(&String::from_utf8_lossy(&saved))?);
+            print!("{}", explain::Explained::read(&String::from_utf8_lossy(&saved))?);
         }
         Command::Forward { file, listen } => {
             let (followed, config) = Followed::open(file.clone())?;
@@ -99,7 +99,9 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let (server, address) = bind(listen.unwrap_or(settings.listen)).await?;
             let gateway = Gateway::new(config)?;
             if let Some(address) = admin::start(&gateway, server.stopping()).await? {
-                println!("admin http://{address} answers /healthz, /readyz and /metrics");
+                println!(
+                    "admin http://{address}/ shows how it does, and answers /healthz, /readyz and /metrics"
+                );
             }
             let scheme = if settings.tls.is_some() { "https" } else { "http" };
             println!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it");
@@ -115,7 +117,8 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
             let (settings, gateway) = (config.server().clone(), Gateway::new(config)?);
             gateway.log().start()?;
-            println!("{}", demo::welcome(origin, address));
+            let admin = admin::start(&gateway, server.stopping()).await?;
+            println!("{}", demo::welcome(origin, address, admin));
             serve(server, &gateway, &settings).await?;
         }
     }

@@ -63,6 +63,11 @@ impl Error for Failed {
     }
 }
 
+/// Whether there was no connection to the origin.
+pub(crate) fn is_unreached(error: &BoxError) -> bool {
+    error.downcast_ref::<Failed>().is_some_and(|failed| failed.source.is_connect())
+}
+
 type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> Heard>;
 type Pool = legacy::Client<HttpsConnector<Connector>, Body>;
 

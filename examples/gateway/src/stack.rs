@@ -74,7 +74,7 @@ pub(crate) fn whole(config: &Config, client: Arc<origins::Client>, metrics: &Met
             async move {
                 let mut answer = answer.await;
                 if let Some(meter) = meter {
-                    meter.origin(begun.elapsed());
+                    meter.origin(begun.elapsed(), &answer);
                     if let Ok(answer) = &mut answer {
                         answer.extensions_mut().insert(meter);
                     }

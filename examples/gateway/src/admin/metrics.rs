@@ -4,7 +4,8 @@
 //! configuration says and names of fixed sets, so that no client can make them grow.
 
 use std::{
-    sync::{Arc, OnceLock},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -16,10 +17,11 @@ use prometheus::{
 };
 use tower_sigv4::{
     body::BodyBudget, credentials::CredentialsCache, doctor::Diagnosis, sign::SigningReport,
+    verify::Rejection,
 };
 
-use super::outcome;
-use crate::{config::Route, log::Outcome};
+use super::{last::Last, outcome, refused::Refused};
+use crate::{BoxError, config::Route, log::Outcome};
 
 /// From what signing takes to what a slow origin does, in seconds.
 const BUCKETS: [f64; 14] =
@@ -31,11 +33,11 @@ const CODES: usize = 501;
 /// All that is counted.
 pub(crate) struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    durations: HistogramVec,
-    phases: HistogramVec,
+    pub(super) requests: IntCounterVec,
+    pub(super) durations: HistogramVec,
+    pub(super) phases: HistogramVec,
     hashed: IntCounterVec,
-    cache: IntCounterVec,
+    pub(super) cache: IntCounterVec,
     stored: IntCounterVec,
     refusals: IntCounterVec,
     rejections: IntCounterVec,
@@ -43,6 +45,9 @@ pub(crate) struct Metrics {
     budget_size: IntGauge,
     budget_used: IntGauge,
     remaining: Gauge,
+    /// By the origin's name.
+    lasts: Mutex<BTreeMap<String, Arc<Last>>>,
+    refused: Arc<Refused>,
 }
 
 impl Metrics {
@@ -115,8 +120,20 @@ impl Metrics {
                 named("credentials_remaining_seconds"),
                 "Until the credentials at hand expire; absent where they do not.",
             )?,
+            lasts: Mutex::default(),
+            refused: Arc::default(),
             registry,
         })
+    }
+
+    /// How this origin answered last.
+    pub(super) fn last(&self, origin: &str) -> Arc<Last> {
+        let mut lasts = self.lasts.lock().unwrap_or_else(PoisonError::into_inner);
+        lasts.entry(origin.to_owned()).or_default().clone()
+    }
+
+    pub(super) fn refused(&self) -> &Refused {
+        &self.refused
     }
 
     /// Connections of clients, for as long as they last.
@@ -155,6 +172,8 @@ impl Metrics {
             cache: cached.then(cache),
             refusals: self.refusals.clone(),
             rejections: self.rejections.clone(),
+            last: self.last(origin),
+            refused: self.refused.clone(),
         }
     }
 
@@ -206,6 +225,8 @@ pub(crate) struct Meter {
     cache: Option<CacheMeter>,
     refusals: IntCounterVec,
     rejections: IntCounterVec,
+    last: Arc<Last>,
+    refused: Arc<Refused>,
 }
 
 struct CacheMeter {
@@ -250,9 +271,15 @@ impl Meter {
         Some(outcome::NAMES[outcome])
     }
 
+    /// A caller was refused here.
+    pub(super) fn refused_caller(&self, kind: &str, rejection: &Rejection) {
+        self.refused.caller(&self.labels, kind, rejection);
+    }
+
     /// The origin has answered, or failed to.
-    pub(crate) fn origin(&self, duration: Duration) {
+    pub(crate) fn origin<B>(&self, duration: Duration, answer: &Result<Response<B>, BoxError>) {
         self.origin.observe(duration.as_secs_f64());
+        self.last.note(answer);
     }
 
     /// Counts what signing took, and what the origin said of the signature.
@@ -270,6 +297,7 @@ impl Meter {
             let [route, origin] = &meter.labels;
             let cause = diagnosis.cause().name();
             meter.refusals.with_label_values(&[route, origin, cause]).inc();
+            meter.refused.origin(&meter.labels, diagnosis);
         }
     }
 }

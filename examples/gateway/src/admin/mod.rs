@@ -1,14 +1,20 @@
-//! The admin port: health, readiness, metrics, the cache's purge, and what is logged.
+//! The admin port: health, readiness, metrics, the status page, the cache's purge, and what is logged.
 //!
 //! It has a listener of its own, so that nothing of it can be reached by those who call origins, and answers
 //! until the process ends, so that readiness can be asked while the gateway stops.
 
+mod events;
 mod guard;
+mod last;
 mod log;
 mod metrics;
 mod outcome;
+mod page;
 mod ready;
+mod refused;
 mod running;
+mod sample;
+mod workbench;
 
 use std::{future, net::SocketAddr, sync::Arc};
 
@@ -29,7 +35,7 @@ use tokio::{
 };
 use url::form_urlencoded;
 
-use self::{guard::Guard, ready::Ready};
+use self::{events::Live, guard::Guard, ready::Ready};
 pub(crate) use self::{
     metrics::{Counted, Meter, Metrics},
     ready::Named,
@@ -44,6 +50,7 @@ const LONGEST_BODY: usize = 16 * 1024;
 struct Admin {
     gateway: Arc<Gateway>,
     ready: Arc<Ready>,
+    live: Arc<Live>,
 }
 
 impl Admin {
@@ -66,10 +73,9 @@ pub(crate) async fn start(
     let error = |error| format!("cannot listen on {listen}: {error}; choose another under [admin]");
     let listener = TcpListener::bind(listen).await.map_err(error)?;
     let address = listener.local_addr()?;
-    let admin = Admin {
-        gateway: gateway.clone(),
-        ready: Arc::new(Ready { gateway: gateway.clone(), stopping, found: Mutex::default() }),
-    };
+    let ready = Arc::new(Ready { gateway: gateway.clone(), stopping, found: Mutex::default() });
+    let live = Live::start(gateway.clone(), ready.clone());
+    let admin = Admin { gateway: gateway.clone(), ready, live };
     let guard = Guard { address, hosts };
     let pace = server.body_pace;
     let checked = move |request: Request<Body>| {
@@ -87,9 +93,12 @@ fn router(admin: Admin) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/events", get(async |State(admin): State<Admin>| admin.live.answer()))
         .route("/log", get(log::show).put(log::change))
         .route("/cache/purge", post(purge))
         .route("/cache/clear", post(clear))
+        .route("/explain", workbench::explain())
+        .merge(page::routes())
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .with_state(admin)
 }

@@ -26,7 +26,27 @@ pub(crate) struct Named {
 pub(super) struct Ready {
     pub(super) gateway: Arc<Gateway>,
     pub(super) stopping: watch::Receiver<bool>,
-    pub(super) found: Mutex<Option<(Instant, Vec<String>)>>,
+    pub(super) found: Mutex<Option<(Instant, Arc<Found>)>>,
+}
+
+/// What a check has found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Why requests cannot be signed.
+    pub(super) credentials: Option<String>,
+    /// Of each origin whether its name resolves.
+    pub(super) names: Vec<(Named, bool)>,
+}
+
+impl Found {
+    /// Why requests cannot be signed and sent; empty if they can.
+    pub(super) fn reasons(&self) -> Vec<String> {
+        let unresolved = self.names.iter().filter(|(_, resolves)| !resolves);
+        let unresolved = unresolved.map(|(Named { origin, host, .. }, _)| {
+            format!("origin {origin:?}: the name {host:?} does not resolve")
+        });
+        self.credentials.iter().cloned().chain(unresolved).collect()
+    }
 }
 
 impl Ready {
@@ -35,15 +55,22 @@ impl Ready {
         if *self.stopping.borrow() {
             return vec!["the gateway is stopping".to_owned()];
         }
-        // A probe that gives up before the provider answers would take its question with it.
-        let checked = tokio::spawn(self.checked()).await;
-        checked.unwrap_or_else(|_| vec!["the check failed".to_owned()])
+        match self.found().await {
+            Some(found) => found.reasons(),
+            None => vec!["the check failed".to_owned()],
+        }
     }
 
-    async fn checked(self: Arc<Self>) -> Vec<String> {
+    /// `None` if the check itself failed.
+    pub(super) async fn found(self: Arc<Self>) -> Option<Arc<Found>> {
+        // A probe that gives up before the provider answers would take its question with it.
+        tokio::spawn(self.checked()).await.ok()
+    }
+
+    async fn checked(self: Arc<Self>) -> Arc<Found> {
         let mut found = self.found.lock().await;
-        if let Some((_, reasons)) = found.as_ref().filter(|(since, _)| since.elapsed() < HOLDS) {
-            return reasons.clone();
+        if let Some((_, found)) = found.as_ref().filter(|(since, _)| since.elapsed() < HOLDS) {
+            return found.clone();
         }
         let (credentials, names) = {
             let config = &self.gateway.now().config;
@@ -51,23 +78,25 @@ impl Ready {
         };
         let mut lookups = JoinSet::new();
         for name in names {
-            lookups.spawn(unresolved(name));
+            lookups.spawn(looked_up(name));
         }
-        let mut reasons = Vec::new();
-        if let Some(credentials) = &credentials {
+        let credentials = match &credentials {
             // Its source may hold what a provider said, which is for the log alone.
-            reasons.extend(credentials.ready().await.err().map(|error| error.to_string()));
-        }
-        reasons.extend(lookups.join_all().await.into_iter().flatten());
-        *found = Some((Instant::now(), reasons.clone()));
-        reasons
+            Some(credentials) => credentials.ready().await.err().map(|error| error.to_string()),
+            None => None,
+        };
+        let mut names = lookups.join_all().await;
+        names.sort_by(|(one, _), (other, _)| one.origin.cmp(&other.origin));
+        let checked = Arc::new(Found { credentials, names });
+        *found = Some((Instant::now(), checked.clone()));
+        checked
     }
 }
 
-/// What is told of a name that does not resolve.
-async fn unresolved(name: Named) -> Option<String> {
-    let Named { origin, host, port } = name;
-    let addresses = time::timeout(RESOLVE_TIMEOUT, net::lookup_host((&*host, port))).await;
-    let resolves = addresses.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()));
-    (!resolves).then(|| format!("origin {origin:?}: the name {host:?} does not resolve"))
+/// The name, and whether it resolves.
+async fn looked_up(name: Named) -> (Named, bool) {
+    let addresses = net::lookup_host((&*name.host, name.port));
+    let found = time::timeout(RESOLVE_TIMEOUT, addresses).await;
+    let resolves = found.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()));
+    (name, resolves)
 }

@@ -57,11 +57,14 @@ impl Running {
             let ids = &self.arrived.ids;
             tracing::error!(request_id = ids.request(), trace_id = ids.trace(), "{code}: {error}");
         }
-        let rejection = extensions.get::<Arc<Rejection>>();
+        let rejection = extensions.get::<Arc<Rejection>>().map(|it| (kebab(it.kind()), it));
+        if let Some((kind, rejection)) = &rejection {
+            self.meter.refused_caller(kind, rejection);
+        }
         self.outcome = Outcome {
             code: code.as_u16(),
             cache: self.meter.cache(response.headers()),
-            rejection: rejection.map(|rejection| kebab(rejection.kind())),
+            rejection: rejection.map(|(kind, _)| kind),
             refusal: extensions.get::<Diagnosis>().map(|diagnosis| diagnosis.cause().name()),
         };
     }

@@ -1,0 +1,51 @@
+// Lines over the last two minutes, in an SVG that is there.
+
+const SECONDS = 120;
+const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [480, 150, 48, 10, 20];
+
+/** A list of points [milliseconds, value or null], by the class of its line. */
+export function plot(svg, lines, unit, label) {
+  const all = Object.values(lines).flat();
+  const now = Math.max(0, ...all.map(([at]) => at));
+  const top = rounded(Math.max(0, ...all.map(([, value]) => value ?? 0)));
+  const x = (at) => WIDTH - ((now - at) / (SECONDS * 1000)) * (WIDTH - LEFT);
+  const y = (value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM);
+  const shapes = [];
+  for (const value of [0, top / 2, top]) {
+    shapes.push(shape("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value) }));
+    shapes.push(text(LEFT - 6, y(value) + 4, "end", unit(value)));
+  }
+  shapes.push(text(LEFT, HEIGHT - 5, "start", "2 min ago"), text(WIDTH, HEIGHT - 5, "end", "now"));
+  for (const [name, points] of Object.entries(lines)) {
+    let path = "";
+    let pen = "M";
+    for (const [at, value] of points) {
+      if (value !== null && x(at) >= LEFT) path += `${pen}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
+      pen = value === null ? "M" : "L";
+      // A second alone is a dot.
+      if (value !== null && path.endsWith(y(value).toFixed(1))) path += "h.5";
+    }
+    shapes.push(shape("path", { class: `series ${name}`, d: path || "M0 0" }));
+  }
+  svg.replaceChildren(...shapes);
+  svg.setAttribute("aria-label", label);
+}
+
+/** The next of 1, 2 and 5, and their tenths and tenfolds. */
+function rounded(value) {
+  if (value <= 0) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value) ?? value;
+}
+
+function text(x, y, anchor, words) {
+  const element = shape("text", { x, y, "text-anchor": anchor });
+  element.textContent = words;
+  return element;
+}
+
+function shape(name, attributes) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}
