@@ -144,6 +144,18 @@ async function fits({ page }, width, name) {
   check(measures <= width, `${name}: ${measures} of ${width} pixels`);
 }
 
+/** The page, once there was traffic for a while. */
+async function draw({ page }, { gateway }) {
+  const until = Date.now() + 60_000;
+  while (Date.now() < until) {
+    const wave = 40 + 30 * Math.sin(Date.now() / 7000);
+    await Promise.all(Array.from({ length: 5 }, async () => (await fetch(`${gateway}/orders`)).text()));
+    await new Promise((then) => setTimeout(then, 5000 / wave));
+  }
+  await page.evaluate(() => (document.activeElement.blur(), scrollTo(0, 0)));
+  await page.screenshot({ path: picture });
+}
+
 /** A gateway that ends, and comes back at the same port. */
 async function comesBack(browser, origin) {
   const folder = mkdtempSync(join(tmpdir(), "status-"));
@@ -187,10 +199,10 @@ const demo = await start("--listen", "127.0.0.1:0");
 let browser;
 try {
   browser = await launch();
-  const opened = await open(browser, demo.status, { viewport: { width: 1100, height: 1000 } });
+  const opened = await open(browser, demo.status, { viewport: { width: 1100, height: 1140 } });
   const { page, heard } = opened;
   await shows(opened, demo);
-  if (picture) await page.screenshot({ path: picture });
+  if (picture) await draw(opened, demo);
   await explains(opened);
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
@@ -199,7 +211,6 @@ try {
       await accessible(page, `${colorScheme}, ${width} pixels`);
     }
   }
-  if (picture) await page.screenshot({ path: picture.replace(".png", "-phone.png"), fullPage: true });
   assert.deepEqual(heard, { errors: ["Failed to load resource: the server responded with a status of 400 (Bad Request)"], strangers: [] });
   passed++;
   await comesBack(browser, demo.origin);
