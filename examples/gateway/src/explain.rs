@@ -36,8 +36,7 @@ struct Texts {
 impl Explained {
     pub(crate) fn read(saved: &str) -> Result<Self, String> {
         let exchange = Exchange::read(saved)?;
-        let sent =
-            exchange.request.as_ref().map(|(head, payload)| Sent::read(head, payload.clone()));
+        let sent = exchange.request.as_ref().map(|(head, payload)| Sent::read(head, *payload));
         let read = sent.as_ref().and_then(|sent| sent.as_ref().ok());
         let signed = read.map(|sent| Texts {
             canonical_request: sent.canonical_request(),

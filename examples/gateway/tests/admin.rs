@@ -102,7 +102,7 @@ async fn only_its_own_names_and_no_pages_are_answered() {
         ("POST", "/cache/purge", FORM, "", 400),
         ("POST", "/cache/purge", FORM, &long, 413),
         ("POST", "/cache/purge", "", url, 415),
-        ("GET", "/", "", "", 404),
+        ("GET", "/", "", "", 200),
         ("GET", "/cache", "", "", 404),
         ("GET", "/orders", "", "", 404),
     ] {

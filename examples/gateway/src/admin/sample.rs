@@ -95,7 +95,7 @@ fn each(collector: &impl Collector, mut see: impl FnMut(&Metric)) {
 
 fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
     let found = metric.get_label().iter().find(|label| label.name() == name);
-    found.map(|label| label.value()).unwrap_or_default()
+    found.map_or("", |label| label.value())
 }
 
 fn count(metric: &Metric) -> u64 {

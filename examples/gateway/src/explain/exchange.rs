@@ -136,7 +136,7 @@ pub(super) fn payload(head: &Parts, body: Option<&[u8]>) -> Option<Payload> {
         && !announced.iter().any(|name| head.headers.contains_key(name));
     match body {
         Some(body) => Some(Payload::Hash(PayloadHash::of(body))),
-        None => without.then(|| Payload::Hash(PayloadHash::EMPTY)),
+        None => without.then_some(Payload::Hash(PayloadHash::EMPTY)),
     }
 }
 

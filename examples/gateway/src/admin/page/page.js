@@ -92,6 +92,14 @@ function span(seconds) {
   return parts.map((part) => String(part).padStart(2, "0")).join(":");
 }
 
+function since(time) {
+  const seconds = Math.round((Date.now() - time) / 1000);
+  if (seconds < 2) return "now";
+  const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const [size, unit] = units.find(([size]) => seconds >= size);
+  return `${Math.floor(seconds / size)} ${unit} ago`;
+}
+
 function bytes(count) {
   const power = Math.min(4, Math.floor(Math.log2(Math.max(1, count)) / 10));
   return `${Number((count / 1024 ** power).toFixed(1))} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`;
@@ -107,10 +115,10 @@ function origin({ name, host, port, resolves, rate, last }) {
   if (resolves === false) [state, kind] = ["name does not resolve", "bad-text"];
   else if (last?.error) [state, kind] = [last.error, "bad-text"];
   else if (last?.status >= 500) [state, kind] = ["fails", "bad-text"];
+  else if (last?.status === 401 || last?.status === 403) state = "refused the last request";
   else if (last) [state, kind] = ["answers", "ok-text"];
   const resolved = { true: "resolves", false: "does not resolve", null: "being checked" }[resolves];
-  const ago = last && Math.max(0, Math.round((Date.now() - last.at) / 1000));
-  const when = last ? `${last.status ?? last.error}, ${ago < 2 ? "now" : `${span(ago)} ago`}` : "none";
+  const when = last ? `${last.status ?? last.error}, ${since(last.at)}` : "none";
   const cell = (text, label, attributes = {}) => element("td", text, { "data-name": label, ...attributes });
   return element("tr", [
     element("th", name, { scope: "row" }),
@@ -157,7 +165,7 @@ function item(refusal) {
       " ",
       element("span", `${new Date(refusal.at).toLocaleString()}, route ${refusal.route}, origin ${refusal.origin}`, { class: "when" }),
     ]),
-    element("p", `${refusal.sentence}.`),
+    element("p", sentence(refusal.sentence)),
     element("p", `Cure: ${refusal.cure}.`),
   ];
   const more = [];
@@ -168,8 +176,13 @@ function item(refusal) {
   return element("li", parts, { "data-number": refusal.number });
 }
 
+/** A clause of the gateway's, as people write it. */
+export function sentence(clause) {
+  return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
+}
+
 /** One part of two canonical requests. */
-export function differs(part, signed, derived) {
+function differs(part, signed, derived) {
   const lines = [element("del", `- signed   ${signed}`), element("ins", `+ derived  ${derived}`)];
   return element("div", [element("span", part, { class: "kind" }), element("div", lines, { class: "lines" })]);
 }

@@ -1,6 +1,6 @@
 // The workbench: an exchange that was saved goes to this gateway's own port, and what the doctor says comes back.
 
-import { element } from "./page.js";
+import { element, sentence } from "./page.js";
 
 const byId = (id) => document.getElementById(id);
 const LONGEST = 1024 * 1024;
@@ -35,10 +35,6 @@ async function explain(text) {
   const told = await answer.json().catch(() => ({ message: `the gateway answered ${answer.status}` }));
   if (!answer.ok) throw new Error(sentence(told.message));
   return told;
-}
-
-function sentence(text) {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
 function show({ diagnosis, note, signed, derived, lines }) {

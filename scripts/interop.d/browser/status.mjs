@@ -1,0 +1,221 @@
+// The status page of the demonstration's gateway in Chromium, as eyes, keyboard and screen readers have it. Arguments:
+// the gateway's program and, optionally, a file for a picture of the page. Prints how many checks passed.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+import { launch } from "./chromium.mjs";
+
+const [program, picture] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const PATIENCE = 15_000;
+let passed = 0;
+const check = (holds, name) => (assert.ok(holds, name), passed++);
+
+/** A gateway's process, and the addresses that it prints: by `gateway`, `origin`, `status` or `admin`. */
+async function start(...parameters) {
+  const process = spawn(program, parameters, { stdio: ["ignore", "pipe", "inherit"] });
+  const found = {};
+  for await (const line of createInterface(process.stdout)) {
+    const [, name, address] = line.match(/^(\w+) +(http:\/\/[^/ ]+)/) ?? [];
+    found[name] = address;
+    if (name === "gateway") return { process, ...found };
+  }
+  assert.fail("no gateway");
+}
+
+async function stop({ process }) {
+  process.kill();
+  if (process.exitCode === null) await once(process, "exit");
+}
+
+/** A page, what went wrong on it, and what it asked of others. */
+async function open(browser, url, options) {
+  const page = await (await browser.newContext(options)).newPage();
+  page.setDefaultTimeout(PATIENCE);
+  const heard = { errors: [], strangers: [] };
+  page.on("console", (message) => message.type() === "error" && heard.errors.push(message.text()));
+  page.on("pageerror", (error) => heard.errors.push(String(error)));
+  page.on("request", (request) => {
+    if (new URL(request.url()).host !== new URL(url).host) heard.strangers.push(request.url());
+  });
+  await page.goto(url);
+  await says(page, "#state", "Ready");
+  return { page, heard };
+}
+
+const says = (page, selector, text) => page.locator(selector, { hasText: text }).first().waitFor();
+
+async function accessible(page, name) {
+  await page.evaluate(axe);
+  const { violations, passes } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+  assert.deepEqual(told, [], name);
+  check(passes.length > 10, name);
+}
+
+/** Presses Tab until this element has the focus. */
+async function tabTo(page, id) {
+  for (let presses = 0; presses < 60; presses++) {
+    if (await page.evaluate((id) => document.activeElement?.id === id, id)) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`the keyboard does not come to ${id}`);
+}
+
+const HOSTILE = "<img src=x onerror=window.ran=1><script>window.ran=1</script>";
+const REQUEST = `POST /orders?a=1 HTTP/1.1
+Host: api.example.com
+X-Amz-Date: 20150830T123600Z
+X-Amz-Meta-Name: ${HOSTILE}
+X-Amz-Security-Token: T0KEN
+Authorization: AWS4-HMAC-SHA256 Credential=AKID/20150830/us-east-1/execute-api/aws4_request, SignedHeaders=host;x-amz-date;x-amz-meta-name;x-amz-security-token, Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31
+Content-Length: 0
+`;
+const DERIVED = `POST\n/orders\na=1\nhost:abc.example.com\nx-amz-date:20150830T123600Z\nx-amz-meta-name:${HOSTILE}\nx-amz-security-token:T0KEN\n\nhost;x-amz-date;x-amz-meta-name;x-amz-security-token\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`;
+const ANSWER = JSON.stringify({
+  message: `The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'${DERIVED}'\n`,
+});
+
+async function traffic(gateway) {
+  for (let count = 0; count < 40; count++) await (await fetch(`${gateway}/orders`)).text();
+  for (let count = 0; count < 3; count++) await (await fetch(`${gateway}/mistaken/orders`)).text();
+}
+
+async function shows({ page }, demo) {
+  const line = () => page.locator("#rate path.a").getAttribute("d");
+  const before = await line();
+  await traffic(demo.gateway);
+  await page.waitForFunction((before) => document.querySelector("#rate path.a").getAttribute("d") !== before, before);
+  await says(page, "#requests", "43");
+  check(/L/.test(await line()), "the plot has a line");
+  check(/ms/.test(await page.locator("#times").textContent()), "times have a scale");
+  check(/now/.test(await page.locator("#times").getAttribute("aria-label")), "a plot is told in words");
+  await says(page, "#origin-rows tr", "answers");
+  check(/resolves/.test(await page.locator("#origin-rows").textContent()), "names are resolved");
+  await says(page, "#credentials", "do not expire");
+  await says(page, "#refused-origins li", "host-changed");
+  const summary = page.locator("#refused-origins summary").first();
+  await summary.focus();
+  await page.keyboard.press("Enter");
+  const told = await page.locator("#refused-origins details[open]").textContent();
+  check(told.includes('- signed   "api.example.com"'), "what was signed");
+  check(told.includes(`+ derived  "${new URL(demo.origin).host}"`), "what was derived");
+  await new Promise((then) => setTimeout(then, 2500));
+  check(await page.locator("#refused-origins details[open]").isVisible(), "what is open stays open");
+}
+
+async function explains({ page }) {
+  await page.locator("#workbench").scrollIntoViewIfNeeded();
+  await tabTo(page, "request");
+  await page.keyboard.insertText("GET / HTTP/1.1\nHost: h\n\nno answer at all");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await says(page, "#error", "does not speak of a signature");
+  check((await page.inputValue("#request")).includes("no answer at all"), "the text stays");
+  await page.keyboard.press("Tab"); // to Clear
+  await page.keyboard.press("Enter");
+  check((await page.inputValue("#request")) === "", "the text is cleared");
+  await page.keyboard.insertText(REQUEST);
+  await page.keyboard.press("Tab");
+  await page.keyboard.insertText(ANSWER);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await says(page, "#result h3", "host-changed");
+  const told = await page.locator("#result").textContent();
+  for (const text of ["- host:api.example.com", "+ host:abc.example.com", "x-amz-security-token:[redacted]", HOSTILE]) {
+    check(told.includes(text), text);
+  }
+  for (const secret of ["T0KEN", "5fa00fa3"]) check(!told.includes(secret), secret);
+  check(await page.evaluate(() => document.activeElement.id === "result"), "the focus is at the result");
+  const { ran, images } = await page.evaluate(() => ({ ran: window.ran, images: document.images.length }));
+  check(ran === undefined && images === 0, "what is pasted is text");
+}
+
+async function fits({ page }, width, name) {
+  await page.setViewportSize({ width, height: 800 });
+  const measures = await page.evaluate(() => document.documentElement.scrollWidth);
+  check(measures <= width, `${name}: ${measures} of ${width} pixels`);
+}
+
+/** The page, once there was traffic for a while. */
+async function draw({ page }, { gateway }) {
+  const until = Date.now() + 60_000;
+  while (Date.now() < until) {
+    const wave = 40 + 30 * Math.sin(Date.now() / 7000);
+    await Promise.all(Array.from({ length: 5 }, async () => (await fetch(`${gateway}/orders`)).text()));
+    await new Promise((then) => setTimeout(then, 5000 / wave));
+  }
+  await page.evaluate(() => (document.activeElement.blur(), scrollTo(0, 0)));
+  await page.screenshot({ path: picture });
+}
+
+/** A gateway that ends, and comes back at the same port. */
+async function comesBack(browser, origin) {
+  const folder = mkdtempSync(join(tmpdir(), "status-"));
+  const file = join(folder, "gateway.toml");
+  const config = (admin) => `
+    [server]
+    listen = "127.0.0.1:0"
+    [admin]
+    listen = "${admin}"
+    [credentials]
+    source = "static"
+    access_key_id = "AKIDEXAMPLE"
+    secret_access_key = "secret"
+    [[origin]]
+    name = "api"
+    url = "${origin}"
+    service = "execute-api"
+    region = "us-east-1"
+    [[route]]
+    path = "/"
+    origin = "api"
+  `;
+  writeFileSync(file, config("127.0.0.1:0"));
+  let gateway = await start("--config", file);
+  try {
+    const { page, heard } = await open(browser, gateway.admin);
+    await stop(gateway);
+    await says(page, "#state", "lost");
+    check(heard.strangers.length === 0, "it asks no one else");
+    writeFileSync(file, config(new URL(gateway.admin).host));
+    gateway = await start("--config", file);
+    await says(page, "#state", "Ready");
+    passed++;
+  } finally {
+    await stop(gateway);
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const demo = await start("--listen", "127.0.0.1:0");
+let browser;
+try {
+  browser = await launch();
+  const opened = await open(browser, demo.status, { viewport: { width: 1100, height: 1140 } });
+  const { page, heard } = opened;
+  await shows(opened, demo);
+  if (picture) await draw(opened, demo);
+  await explains(opened);
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    for (const width of [1100, 360]) {
+      await fits(opened, width, colorScheme);
+      await accessible(page, `${colorScheme}, ${width} pixels`);
+    }
+  }
+  assert.deepEqual(heard, { errors: ["Failed to load resource: the server responded with a status of 400 (Bad Request)"], strangers: [] });
+  passed++;
+  await comesBack(browser, demo.origin);
+  console.log(passed);
+} finally {
+  await browser?.close();
+  await stop(demo);
+}
