@@ -1,5 +1,6 @@
-"""Two gateways that share a cache in Redis: hits and invalidations across them, and Redis gone and back. First
-argument: the gateway's program. Prints how many checks passed. Needs redis-server, which it installs on Debian."""
+"""Two gateways that share a cache in Redis: hits and invalidations across them, Redis gone and back, and then all
+that under load, while each gateway is replaced behind a balancer that asks for readiness. First argument: the
+gateway's program. Prints how many checks passed. Needs redis-server, which it installs on Debian."""
 
 import contextlib
 import http.client
@@ -33,9 +34,10 @@ class Origin(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("cache-control", "max-age=600")
         self.send_header("vary", "x-color")
-        self.send_header("content-length", "4")
+        body = self.path.encode() if self.path.startswith("/fleet/") else b"body"
+        self.send_header("content-length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"body")
+        self.wfile.write(body)
 
     do_POST = do_GET
 
@@ -76,10 +78,13 @@ def start_redis(port):
     sys.exit("redis-server has not started")
 
 
-@contextlib.contextmanager
-def gateway(origin, port, log):
+def start_gateway(origin, port, log):
+    """The process, and where it and its admin port listen."""
     config = f"""
         [server]
+        listen = "127.0.0.1:0"
+        drain_delay = "1s"
+        [admin]
         listen = "127.0.0.1:0"
         [credentials]
         source = "static"
@@ -101,11 +106,78 @@ def gateway(origin, port, log):
         file.write(config)
         file.flush()
         command = [GATEWAY, "--config", file.name]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        admin = re.match("admin http://([^ ]*) ", process.stdout.readline())[1]
+        return process, re.match("gateway http://([^ ]*) ", process.stdout.readline())[1], admin
+
+
+@contextlib.contextmanager
+def gateway(origin, port, log):
+    process, address, _ = start_gateway(origin, port, log)
+    with process:
+        try:
+            yield address
+        finally:
+            process.kill()
+
+
+class Balancer:
+    """Sends each request to the next of the gateways that say they are ready, as it last heard."""
+
+    def __init__(self, gateways):
+        self.gateways, self.ready, self.turn = gateways, [], 0
+        self.ends, self.answers, self.wrong = threading.Event(), [], []
+        self.probe()
+        load = [threading.Thread(target=self.load, args=(client,)) for client in range(4)]
+        self.threads = [threading.Thread(target=self.probe_on), *load]
+        for thread in self.threads:
+            thread.start()
+
+    def probe(self):
+        ready = []
+        for _, address, admin in self.gateways:
+            with contextlib.suppress(OSError):
+                connection = http.client.HTTPConnection(admin, timeout=5)
+                connection.request("GET", "/readyz")
+                if connection.getresponse().status == 200:
+                    ready.append(address)
+                connection.close()
+        self.ready = ready
+
+    def probe_on(self):
+        while not self.ends.wait(0.1):
+            self.probe()
+
+    def load(self, client):
+        number = 0
+        while not self.ends.is_set():
+            number += 1
+            target, ready = f"/fleet/{(client + number) % 50}", self.ready
+            self.turn += 1
             try:
-                yield re.match("gateway http://([^ ]*) ", process.stdout.readline())[1]
-            finally:
-                process.terminate()
+                status, body, told = send(ready[self.turn % len(ready)], target)
+            except (OSError, http.client.HTTPException, ZeroDivisionError) as error:
+                status, body, told = repr(error), b"", ""
+            self.answers.append(told)
+            if (status, body) != (200, target.encode()):
+                self.wrong.append((target, status, body))
+
+    def replace(self, number, started):
+        """How a gateway ends that is told to while it is under load. Another one has taken its place before."""
+        old = self.gateways[number]
+        self.gateways = [*self.gateways, started]
+        while started[1] not in self.ready:
+            time.sleep(0.05)
+        old[0].terminate()
+        with old[0]:
+            ended = old[0].wait(timeout=30)
+        self.gateways = [gateway for gateway in self.gateways if gateway is not old]
+        return ended
+
+    def end(self):
+        self.ends.set()
+        for thread in self.threads:
+            thread.join()
 
 
 def send(address, target, method="GET", color="none"):
@@ -194,6 +266,29 @@ try:
         lines = log.read()
         check("it is told", 1 <= lines.count("what it holds is not used") <= 2, True)
         check("without the password", PASSWORD in lines, False)
+    with tempfile.TemporaryFile("w+") as log:
+        gateways = [start_gateway(origin, port, log) for _ in range(2)]
+        fleet = Balancer(gateways)
+        try:
+            time.sleep(1)
+            redis.kill()
+            redis.wait()
+            time.sleep(1)
+            redis = start_redis(port)
+            time.sleep(1.5)
+            for _ in range(2):
+                gateways.append(start_gateway(origin, port, log))
+                check("a gateway ends well", fleet.replace(0, gateways[-1]), 0)
+            time.sleep(0.5)
+        finally:
+            fleet.end()
+            for process, *_ in gateways:
+                with process:
+                    process.kill()
+        check("none lost, none wrong", fleet.wrong, [])
+        check("under load", len(fleet.answers) > 500, True)
+        check("hits, mostly", fleet.answers.count("hit") > len(fleet.answers) / 2, True)
+        check("hits at the end, by gateways that are new", fleet.answers[-50:].count("hit") > 25, True)
 finally:
     redis.kill()
     redis.wait()

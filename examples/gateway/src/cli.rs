@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::{env, net::SocketAddr};
 
 use lexopt::{Arg, Parser, ValueExt};
 
@@ -14,7 +14,8 @@ Usage: sigv4-gateway [--listen ADDRESS]                  demonstration, nothing 
        sigv4-gateway --init [FILE]                       write a configuration to begin with
        sigv4-gateway --print-schema                      print the configuration's JSON Schema
 
-  --config FILE     configuration, TOML; the README describes it
+  --config FILE     configuration, TOML; the README describes it. Without it, the file that the
+                    variable SIGV4_GATEWAY_CONFIG names
   --check           check the configuration and exit
   --explain FILE    an answer that refuses a signature, with its request if possible, as saved by
                     curl -v ... >FILE 2>&1 or curl -i ... >FILE; - reads standard input
@@ -35,13 +36,14 @@ pub(crate) enum Command {
     PrintSchema,
 }
 
-/// Reads this process's arguments.
+/// Reads this process's arguments, and the variable that stands in for one.
 pub(crate) fn parse() -> Result<Command, lexopt::Error> {
-    parse_from(Parser::from_env())
+    let file = env::var_os("SIGV4_GATEWAY_CONFIG").filter(|file| !file.is_empty());
+    parse_from(Parser::from_env(), file.map(ValueExt::string).transpose()?)
 }
 
-fn parse_from(mut parser: Parser) -> Result<Command, lexopt::Error> {
-    let (mut file, mut check, mut listen) = (None, false, None);
+fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, lexopt::Error> {
+    let (mut check, mut listen) = (false, None);
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("config") => file = Some(parser.value()?.string()?),
@@ -83,7 +85,18 @@ mod tests {
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Command, lexopt::Error> {
-        parse_from(Parser::from_args(arguments))
+        parse_from(Parser::from_args(arguments), None)
+    }
+
+    #[test]
+    fn a_variable_names_the_file_where_no_argument_does() {
+        let parse = |arguments: &[&str]| {
+            parse_from(Parser::from_args(arguments), Some("b.toml".to_owned()))
+        };
+        let forward = |file: &str| Command::Forward { file: file.to_owned(), listen: None };
+        assert_eq!(parse(&[]).unwrap(), forward("b.toml"));
+        assert_eq!(parse(&["--config", "a.toml"]).unwrap(), forward("a.toml"));
+        assert_eq!(parse(&["--check"]).unwrap(), Command::Check { file: "b.toml".to_owned() });
     }
 
     #[test]

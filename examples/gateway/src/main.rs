@@ -15,6 +15,8 @@ mod gateway;
 mod heard;
 mod ids;
 mod init;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod linger;
 mod log;
 mod origins;
@@ -93,6 +95,10 @@ async fn run(command: Command) -> Result<(), BoxError> {
             read.map_err(|error| format!("cannot read {file}: {error}"))?;
             print!("{}", explain::Explained::read(&String::from_utf8_lossy(&saved))?);
         }
+        #[cfg(feature = "lambda")]
+        Command::Forward { file, .. } if lambda::is_here() => lambda::serve(load(&file)?).await?,
+        #[cfg(feature = "lambda")]
+        Command::Demo { .. } if lambda::is_here() => return Err(lambda::UNCONFIGURED.into()),
         Command::Forward { file, listen } => {
             let (followed, config) = Followed::open(file.clone())?;
             let settings = config.server().clone();

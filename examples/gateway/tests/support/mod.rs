@@ -128,8 +128,8 @@ impl Drop for Gateway {
 /// The gateway's program, in an environment without credentials.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sigv4-gateway"));
-    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "SSL_CERT_FILE"]
-    {
+    let own = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    for name in own.into_iter().chain(["SIGV4_GATEWAY_CONFIG", "SSL_CERT_FILE"]) {
         command.env_remove(name);
     }
     command

@@ -1,0 +1,285 @@
+//! The gateway as Lambda runs it: a process that asks the Runtime API for events and tells it the answers.
+#![cfg(feature = "lambda")]
+
+#[allow(dead_code)]
+mod support;
+
+use std::{
+    io,
+    net::SocketAddr,
+    process::{Child, Output, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Path, State},
+    response::{AppendHeaders, IntoResponse},
+    routing::{any, get, post},
+};
+use futures_util::{StreamExt, stream};
+use http::{Request, StatusCode, request::Parts};
+use http_body_util::{BodyExt, StreamBody};
+use serde_json::{Value, json};
+use support::{TempFile, config};
+use tokio::{
+    net::TcpListener,
+    sync::{
+        Mutex as AsyncMutex,
+        mpsc::{self, Receiver, Sender},
+    },
+    time,
+};
+use tower_sigv4::{
+    VerifyLayer,
+    credentials::Credentials,
+    verify::{StaticKeys, VerifySettings},
+};
+
+/// After that the function hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Serves on loopback for as long as the test runs.
+async fn serve(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// What the Lambda Runtime API does, by the AWS Lambda Developer Guide, "Using the Lambda runtime API".
+#[derive(Clone)]
+struct RuntimeApi {
+    events: Arc<AsyncMutex<Receiver<Value>>>,
+    /// How an invocation ended, and what was answered.
+    answers: Sender<(String, Value)>,
+}
+
+async fn next(State(api): State<RuntimeApi>) -> impl IntoResponse {
+    let event = api.events.lock().await.recv().await.expect("the test goes on");
+    let headers = [
+        ("lambda-runtime-aws-request-id", "1"),
+        ("lambda-runtime-deadline-ms", "4102444800000"),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:123456789012:function:f"),
+    ];
+    (headers, Json(event))
+}
+
+async fn end(State(api): State<RuntimeApi>, Path(end): Path<String>, answer: Bytes) -> StatusCode {
+    let answer = serde_json::from_slice(&answer).expect("JSON");
+    api.answers.send((end, answer)).await.expect("the test goes on");
+    StatusCode::ACCEPTED
+}
+
+/// The program in the environment that Lambda gives it.
+fn start(api: SocketAddr, file: &str) -> Child {
+    let mut command = support::command();
+    let variables = [
+        ("AWS_LAMBDA_RUNTIME_API", &*api.to_string()),
+        ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_ACCESS_KEY_ID", "ASIAROLE"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_SESSION_TOKEN", "session/token"),
+        ("SIGV4_GATEWAY_CONFIG", file),
+    ];
+    command.envs(variables).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("it starts")
+}
+
+struct Function {
+    process: Child,
+    happen: Sender<Value>,
+    answered: Receiver<(String, Value)>,
+    _file: TempFile,
+}
+
+impl Function {
+    async fn start(config: &str) -> Self {
+        let (happen, events) = mpsc::channel(1);
+        let (answers, answered) = mpsc::channel(1);
+        let api = RuntimeApi { events: Arc::new(AsyncMutex::new(events)), answers };
+        let api = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/1/{end}", post(end))
+            .layer(DefaultBodyLimit::disable())
+            .with_state(api);
+        let file = TempFile::new(config);
+        let process = start(serve(api).await, &file.path);
+        Self { process, happen, answered, _file: file }
+    }
+
+    async fn invoke(&mut self, event: Value) -> (String, Value) {
+        self.happen.send(event).await.expect("the function asks");
+        let answer = time::timeout(PATIENCE, self.answered.recv()).await.expect("it does not hang");
+        answer.expect("it answers")
+    }
+
+    async fn answer(&mut self, event: Value) -> Value {
+        let (end, answer) = self.invoke(event).await;
+        assert_eq!(end, "response", "{answer}");
+        answer
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// An event as function URLs make it, payload version 2.0.
+fn event(method: &str, path: &str, query: &str) -> Value {
+    json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": {
+            "host": "api.example.com",
+            "x-forwarded-for": "198.51.100.9, 192.0.2.1",
+            "x-forwarded-port": "443",
+            "x-forwarded-proto": "https",
+        },
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": "abc123",
+            "domainName": "abc123.lambda-url.us-east-1.on.aws",
+            "domainPrefix": "abc123",
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1",
+                "userAgent": "curl/8.5.0",
+            },
+            "requestId": "1",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "21/Apr/2020:15:08:21 +0000",
+            "timeEpoch": 1_587_481_701_067_u64,
+        },
+        "isBase64Encoded": false,
+    })
+}
+
+type Seen = Arc<Mutex<Vec<(Parts, Bytes)>>>;
+
+async fn answer(State(seen): State<Seen>, request: Request<Body>) -> impl IntoResponse {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path().to_owned();
+    let body = body.collect().await.expect("a body").to_bytes();
+    seen.lock().expect("not poisoned").push((head, body));
+    match &*path {
+        "/bytes" => ([("content-type", "text/plain")], vec![0xff, 0xfe]).into_response(),
+        "/long" => "x".repeat(6 * 1024 * 1024 + 1).into_response(),
+        "/long/bytes" => vec![0xff; 5 * 1024 * 1024].into_response(),
+        "/broken" => {
+            let frames = stream::once(async { Ok(http_body::Frame::data(Bytes::from("a"))) });
+            let frames = frames.chain(stream::once(async {
+                time::sleep(Duration::from_millis(100)).await;
+                Err(io::Error::other("gone"))
+            }));
+            Body::new(StreamBody::new(frames)).into_response()
+        }
+        _ => {
+            let twice =
+                [("link", "</a>"), ("link", "</b>"), ("set-cookie", "a=1"), ("set-cookie", "b=2")];
+            (AppendHeaders(twice), "grün").into_response()
+        }
+    }
+}
+
+/// An origin that verifies what it is sent, and a function before it.
+async fn origin() -> (Function, Seen) {
+    let key =
+        Credentials::new("ASIAROLE", "secret", Some("session/token".to_owned()), None, "test");
+    let settings = VerifySettings::new("execute-api", "eu-west-1").expect("a scope");
+    let seen = Seen::default();
+    let origin = Router::new()
+        .fallback(any(answer))
+        .with_state(seen.clone())
+        .layer(VerifyLayer::new(StaticKeys::new([key]).expect("a key"), settings));
+    let config = config(&format!("http://{}", serve(origin).await), "");
+    let config = support::without_credentials(&config);
+    (Function::start(&config).await, seen)
+}
+
+#[tokio::test]
+async fn an_event_is_signed_for_the_origin_and_forwarded_as_it_was_sent() {
+    let (mut function, seen) = origin().await;
+    let mut asked = event("POST", "/orders/a%20b%2Fc/%2e/ü d", "id=1&note=a%20b");
+    asked["body"] = json!("/wA="); // a byte that no text has, and a zero
+    asked["isBase64Encoded"] = json!(true);
+    asked["cookies"] = json!(["a=1", "b=2"]);
+    let answer = function.answer(asked).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    assert_eq!(answer["body"], "grün");
+    assert_eq!(answer["isBase64Encoded"], false);
+    assert_eq!(answer["headers"]["link"], "</a>, </b>");
+    assert_eq!(answer["cookies"], json!(["a=1", "b=2"]));
+    let seen = seen.lock().expect("not poisoned");
+    let [(head, body)] = &seen[..] else { panic!("one request") };
+    assert_eq!(head.uri, "/a%20b%2Fc/%C3%BC%20d?id=1&note=a%20b");
+    assert_eq!(&body[..], b"\xff\0");
+    for (name, value) in [
+        ("cookie", "a=1; b=2"),
+        ("x-forwarded-for", "198.51.100.9, 192.0.2.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "api.example.com"),
+    ] {
+        assert_eq!(head.headers[name], value);
+    }
+}
+
+#[tokio::test]
+async fn answers_are_carried_whole_or_not_at_all() {
+    let (mut function, _) = origin().await;
+    let answer = function.answer(event("GET", "/orders/bytes", "")).await;
+    assert_eq!(answer["body"], "//4=");
+    assert_eq!(answer["isBase64Encoded"], true);
+    for (path, told) in [
+        ("/orders/long", "longer than the 6 MB"),
+        ("/orders/long/bytes", "longer than the 6 MB"),
+        ("/orders/broken", "broke off"),
+    ] {
+        let answer = function.answer(event("GET", path, "")).await;
+        assert_eq!(answer["statusCode"], 502, "{path}");
+        assert!(answer["body"].as_str().expect("a text").contains(told), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_forwarded_has_an_answer() {
+    let (mut function, seen) = origin().await;
+    let mut websocket = event("GET", "/orders", "");
+    websocket["headers"]["upgrade"] = json!("websocket");
+    for (event, status) in [
+        (websocket, 501),
+        (event("GET", "/customers", ""), 404),
+        (event("GET", "/orders/%zz", ""), 400),
+        (event("GET", "/orders/%", ""), 400),
+        (event("GET", "/orders\\x", ""), 400),
+        (event("GET", "/orders", "a b"), 400),
+    ] {
+        let path = event["rawPath"].clone();
+        assert_eq!(function.answer(event).await["statusCode"], status, "{path}");
+    }
+    assert!(seen.lock().expect("not poisoned").is_empty());
+    // Of another kind, such as the console's test event: an error of the invocation, and the next one is served.
+    let (end, _) = function.invoke(json!({ "key1": "value1" })).await;
+    assert_eq!(end, "error");
+    assert_eq!(function.answer(event("GET", "/orders", "")).await["statusCode"], 200);
+}
+
+#[tokio::test]
+async fn a_function_without_a_configuration_says_which_variable_to_set() {
+    let api = SocketAddr::from(([127, 0, 0, 1], 1));
+    let Output { status, stderr, .. } = start(api, "").wait_with_output().expect("it ends");
+    let log = String::from_utf8_lossy(&stderr);
+    assert!(!status.success() && log.contains("SIGV4_GATEWAY_CONFIG"), "{log}");
+}
