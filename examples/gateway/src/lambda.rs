@@ -22,7 +22,8 @@ use tower_sigv4::origin::Peer;
 
 use crate::{BoxError, config::Config, gateway::Gateway, proxy};
 
-pub(crate) const UNCONFIGURED: &str = "Lambda gives no arguments; set the variable SIGV4_GATEWAY_CONFIG to the path of a configuration";
+pub(crate) const UNCONFIGURED: &str =
+    "Lambda gives no arguments; set SIGV4_GATEWAY_CONFIG to the path of a configuration";
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
