@@ -67,6 +67,7 @@ impl Sent {
     ///     .into_parts();
     /// let sent = Sent::read(&head, None)?;
     /// assert_eq!(sent.scope(), "20150830/us-east-1/execute-api/aws4_request");
+    /// assert!(sent.canonical_request().starts_with("GET\n/prod/orders\n\nhost:abc123."));
     /// # Ok::<(), tower_sigv4::Error>(())
     /// ```
     ///

@@ -18,7 +18,8 @@ Usage: sigv4-gateway [--listen ADDRESS]                  demonstration, nothing 
                     variable SIGV4_GATEWAY_CONFIG names
   --check           check the configuration and exit
   --explain FILE    an answer that refuses a signature, with its request if possible, as saved by
-                    curl -v ... >FILE 2>&1 or curl -i ... >FILE; - reads standard input
+                    curl -v ... >FILE 2>&1 or curl -i ... >FILE, or behind a raw request or a curl command;
+                    - reads standard input
   --init [FILE]     a commented configuration, gateway.toml by default; - prints it
   --print-schema    for editors that complete TOML
   --listen ADDRESS  listen here, such as 127.0.0.1:8080; port 0 picks a free one

@@ -106,7 +106,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let gateway = Gateway::new(config)?;
             if let Some(address) = admin::start(&gateway, server.stopping()).await? {
                 println!(
-                    "admin http://{address}/ shows how it does, and answers /healthz, /readyz and /metrics"
+                    "admin http://{address}/ shows the status page, and answers /healthz, /readyz and /metrics"
                 );
             }
             let scheme = if settings.tls.is_some() { "https" } else { "http" };

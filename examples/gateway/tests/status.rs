@@ -66,7 +66,12 @@ impl Events {
             head += &(line.to_ascii_lowercase() + "\n");
         }
         assert!(head.starts_with("http/1.0 200") || head.starts_with("http/1.1 200"), "{head}");
-        for header in ["content-type: text/event-stream", "cache-control: no-store", "nosniff"] {
+        for header in [
+            "content-type: text/event-stream",
+            "cache-control: no-store",
+            "nosniff",
+            "-policy: same-origin",
+        ] {
             assert!(head.contains(header), "{head}");
         }
         events

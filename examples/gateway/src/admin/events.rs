@@ -71,7 +71,7 @@ impl Live {
     async fn count(self: Arc<Self>) {
         let metrics = self.gateway.metrics();
         let (mut before, mut since) = (Totals::of(metrics), Instant::now());
-        let mut told = metrics.refused().total();
+        let mut told = None;
         let mut ticks = time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await; // the first is at once
@@ -88,10 +88,10 @@ impl Live {
             points.truncate(POINTS - 1);
             points.push_front(point);
             drop(points);
-            let total = metrics.refused().total();
-            if total != told {
+            let version = Some(metrics.refused().version());
+            if version != told {
                 self.refused.send_replace(metrics.refused().json().to_string().into());
-                told = total;
+                told = version;
             }
             before = totals;
         }
@@ -101,7 +101,7 @@ impl Live {
     async fn check(self: Arc<Self>) {
         loop {
             let found = if self.is_watched() { self.ready.clone().found().await } else { None };
-            let pause = if self.is_watched() && found.is_some() { CHECK } else { TICK / 4 };
+            let pause = if self.is_watched() && found.is_some() { CHECK } else { TICK };
             self.found.send_replace(found);
             time::sleep(pause).await;
         }

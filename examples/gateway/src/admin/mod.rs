@@ -103,11 +103,12 @@ fn router(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-/// Answers are of the moment, and are not to be taken for another type.
+/// Answers are of the moment, not to be taken for another type, and for no other page.
 async fn unkept(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     response
 }
 

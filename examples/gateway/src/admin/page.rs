@@ -5,7 +5,7 @@ use axum::{
     response::IntoResponse,
     routing::{MethodRouter, get},
 };
-use http::{HeaderName, header};
+use http::header;
 
 use super::Admin;
 
@@ -36,7 +36,6 @@ fn file(kind: &'static str, text: &'static str) -> MethodRouter<Admin> {
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     get(async move || (headers, text).into_response())
 }

@@ -61,9 +61,9 @@ impl Refused {
         });
     }
 
-    /// How many there were.
-    pub(super) fn total(&self) -> u64 {
-        self.callers.total.load(Ordering::Relaxed) + self.origins.total.load(Ordering::Relaxed)
+    /// Grows once there is more to be told.
+    pub(super) fn version(&self) -> u64 {
+        self.callers.version.load(Ordering::Acquire) + self.origins.version.load(Ordering::Acquire)
     }
 
     pub(super) fn json(&self) -> serde_json::Value {
@@ -73,6 +73,7 @@ impl Refused {
 
 struct Recent {
     total: AtomicU64,
+    version: AtomicU64,
     limiter: DefaultDirectRateLimiter,
     /// The newest first.
     kept: Mutex<VecDeque<Refusal>>,
@@ -81,20 +82,21 @@ struct Recent {
 impl Default for Recent {
     fn default() -> Self {
         let limiter = RateLimiter::direct(Quota::per_second(LOOKED_AT));
-        Self { total: AtomicU64::new(0), limiter, kept: Mutex::default() }
+        let (total, version) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { total, version, limiter, kept: Mutex::default() }
     }
 }
 
 impl Recent {
     fn add(&self, refusal: impl FnOnce() -> Refusal) {
         let number = self.total.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.limiter.check().is_err() {
-            return;
+        if self.limiter.check().is_ok() {
+            let refusal = Refusal { number, ..refusal() };
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.truncate(KEPT - 1);
+            kept.push_front(refusal);
         }
-        let refusal = Refusal { number, ..refusal() };
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.truncate(KEPT - 1);
-        kept.push_front(refusal);
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     fn json(&self) -> serde_json::Value {

@@ -70,7 +70,7 @@ function show(status) {
   write("bodies", `${bytes(status.bodies.used)} of ${bytes(status.bodies.size)}`);
   write("cache", cacheRatio(status.cached));
   write("credentials", credentials(status));
-  byId("origin-rows").replaceChildren(...status.origins.map(origin));
+  byId("origin-rows").replaceChildren(...status.origins.map((it) => origin(it, status.point[0])));
   showPlots();
 }
 
@@ -92,8 +92,9 @@ function span(seconds) {
   return parts.map((part) => String(part).padStart(2, "0")).join(":");
 }
 
-function since(time) {
-  const seconds = Math.round((Date.now() - time) / 1000);
+/** Both are the gateway's times, whatever the clock here says. */
+function since(time, now) {
+  const seconds = Math.round((now - time) / 1000);
   if (seconds < 2) return "now";
   const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
   const [size, unit] = units.find(([size]) => seconds >= size);
@@ -110,7 +111,7 @@ function seconds(value) {
   return value < 1 ? `${Number((value * 1000).toPrecision(2))} ms` : `${Number(value.toPrecision(3))} s`;
 }
 
-function origin({ name, host, port, resolves, rate, last }) {
+function origin({ name, host, port, resolves, rate, last }, now) {
   let [state, kind] = ["not asked yet", ""];
   if (resolves === false) [state, kind] = ["name does not resolve", "bad-text"];
   else if (last?.error) [state, kind] = [last.error, "bad-text"];
@@ -118,15 +119,16 @@ function origin({ name, host, port, resolves, rate, last }) {
   else if (last?.status === 401 || last?.status === 403) state = "refused the last request";
   else if (last) [state, kind] = ["answers", "ok-text"];
   const resolved = { true: "resolves", false: "does not resolve", null: "being checked" }[resolves];
-  const when = last ? `${last.status ?? last.error}, ${since(last.at)}` : "none";
-  const cell = (text, label, attributes = {}) => element("td", text, { "data-name": label, ...attributes });
-  return element("tr", [
-    element("th", name, { scope: "row" }),
+  const when = last ? `${last.status ?? last.error}, ${since(last.at, now)}` : "none";
+  const cell = (text, label, attributes = {}) => element("td", text, { role: "cell", "data-name": label, ...attributes });
+  const cells = [
+    element("th", name, { role: "rowheader", scope: "row" }),
     cell(state, "State", { class: kind }),
     cell(`${host}:${port} ${resolved}`, "Name"),
     cell(when, "Last answer"),
     cell(String(rate), "Requests/s"),
-  ]);
+  ];
+  return element("tr", cells, { role: "row" });
 }
 
 function showPlots() {
