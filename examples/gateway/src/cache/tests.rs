@@ -143,6 +143,7 @@ const ROWS: &[Row] = &[
     ),
     ("4.1 forwarded", 200, A, "x-forwarded-host: a", 0, "GET", "", "fwd=vary-miss; stored"),
     ("4.1 scheme", 200, A, "", 0, "GET", "x-forwarded-proto: http", "fwd=vary-miss; stored"),
+    ("4.1 RFC 7239", 200, A, "forwarded: host=a", 0, "GET", "", "fwd=vary-miss; stored"),
     ("4.2 fresh", 200, A, "", 59, "GET", "", "hit"),
     ("4.2 stale", 200, A, "", 61, "GET", "", "fwd=stale; stored"),
     (
@@ -257,6 +258,17 @@ async fn answers_are_kept_as_rfc_9111_says() {
         time::advance(Duration::from_secs(wait)).await;
         let (head, _) = send(&stack, request(method, "/a?b", second)).await;
         assert_eq!(told(&head), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_presigned_url_is_not_kept_however_it_is_written() {
+    let (stack, _) = cached(200, "cache-control: public, max-age=60");
+    for query in ["X-Amz-Signature=a", "a=1&x-amz-date=b", "X%2DAmz-Date=b", "%58-amz-signature=a"] {
+        for _ in 0..2 {
+            let (head, _) = send(&stack, request("GET", &format!("/a?{query}"), "")).await;
+            assert_eq!(told(&head), "fwd=bypass", "{query}");
+        }
     }
 }
 
