@@ -264,7 +264,8 @@ async fn answers_are_kept_as_rfc_9111_says() {
 #[tokio::test]
 async fn a_presigned_url_is_not_kept_however_it_is_written() {
     let (stack, _) = cached(200, "cache-control: public, max-age=60");
-    for query in ["X-Amz-Signature=a", "a=1&x-amz-date=b", "X%2DAmz-Date=b", "%58-amz-signature=a"] {
+    for query in ["X-Amz-Signature=a", "a=1&x-amz-date=b", "X%2DAmz-Date=b", "%58-amz-signature=a"]
+    {
         for _ in 0..2 {
             let (head, _) = send(&stack, request("GET", &format!("/a?{query}"), "")).await;
             assert_eq!(told(&head), "fwd=bypass", "{query}");
@@ -354,29 +355,6 @@ async fn a_body_that_is_too_large_streams_past() {
     for _ in 0..2 {
         let (head, body) = send(&stack, request("GET", "/", "")).await;
         assert_eq!((told(&head), &*body), ("fwd=uri-miss", "123456789"));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stale_answer_helps_out_where_the_origin_allows_it() {
-    for (lines, helps) in [
-        ("cache-control: max-age=60, stale-if-error=30", true),
-        ("cache-control: max-age=60, stale-if-error=5", false),
-        ("cache-control: max-age=60, stale-if-error=30, must-revalidate", false),
-        (A, false),
-    ] {
-        let count = Arc::new(AtomicUsize::new(0));
-        let origin = service_fn(move |_: Request<Body>| {
-            let first = count.fetch_add(1, Ordering::SeqCst) == 0;
-            let answer = first.then(|| response(200, lines, Body::from("body")));
-            std::future::ready(answer.ok_or_else(|| BoxError::from("unreachable")))
-        });
-        let layer = Shared::in_memory(1 << 20, 8).layer("");
-        let stack: Stack = BoxCloneSyncService::new(layer.layer(origin));
-        send(&stack, request("GET", "/", "")).await;
-        time::advance(Duration::from_secs(70)).await;
-        let answer = stack.clone().oneshot(request("GET", "/", "")).await;
-        assert_eq!(answer.is_ok(), helps, "{lines}");
     }
 }
 
