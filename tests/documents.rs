@@ -12,7 +12,7 @@ const DOCUMENTS: [&str; 7] = [
     "docs/signature-does-not-match.md",
 ];
 
-/// Text and target of the links in a document, but for those that lead out of the repository or stay in it.
+/// Text and target of the links in a document that lead to other files of the repository.
 fn links(document: &str) -> Vec<(&str, &str)> {
     let ends = document.match_indices("](").filter_map(|(at, _)| {
         let text = document[..at].rsplit('[').next()?;
