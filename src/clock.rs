@@ -81,6 +81,17 @@ impl Clock {
         }
     }
 
+    /// Takes the correction back if this time lies between what the clock shows and what it would show without:
+    /// it comes from one who knows that it is not past yet.
+    pub(crate) fn doubt(&self, to_come: SystemTime) {
+        if let Some(correction) = &self.correction
+            && self.uncorrected() < to_come
+            && to_come <= self.now()
+        {
+            correction.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// A clock that can be corrected, and its clones with it; what it is made from is left alone.
     pub(crate) fn correctable(mut self) -> Self {
         self.correction = Some(Arc::default());

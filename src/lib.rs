@@ -51,6 +51,7 @@
 //! | [`body`] | the bodies of signed and verified requests |
 //! | [`doctor`] | why an origin refused a signature, or would |
 //! | [`sigv4`] | the protocol, for use without a service |
+//! | `retry` | a policy for tower's retry layer: feature `retry` |
 //! | `reqwest` | reqwest as the client that sends what was signed: feature `reqwest` |
 //!
 //! # Fail closed

@@ -440,6 +440,25 @@ async fn while_the_provider_is_down_requests_go_on_until_their_credentials_expir
     assert!(shown.contains("the provider is down"), "{shown}");
 }
 
+/// A client of several origins has one clock: who tells a wrong time must not shut it off from all of them.
+#[tokio::test(start_paused = true)]
+async fn a_time_that_leaves_no_valid_credentials_is_not_believed() {
+    let clock = Clock::manual(now());
+    let provider = Rotating::new(&clock, Some(HOUR));
+    let layer = SigningLayer::new(provider, origin()).with_clock(clock);
+    let mut late = refusal(403, SKEWED);
+    let date = "Sun, 30 Aug 2015 14:36:00 GMT".parse().expect("a value"); // in two hours
+    late.headers_mut().insert("date", date);
+    let (client, sent) = answers([late, Response::new(""), Response::new("")]);
+    let client = layer.layer(client);
+    for _ in 0..2 {
+        let answer = client.clone().oneshot(request(Method::GET, "")).await;
+        assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
+    }
+    let sent = sent.lock().expect("not poisoned");
+    assert_eq!(sent.iter().map(|sent| &*sent.date).collect::<Vec<_>>(), ["20150830T123600Z"; 3]);
+}
+
 #[tokio::test]
 async fn an_origin_that_has_just_accepted_is_trusted_for_a_minute() {
     let server = Server::at(now());

@@ -246,6 +246,22 @@ async fn a_request_does_not_age_while_its_body_comes() {
     assert_eq!(response.extensions().get::<Kind>(), None);
 }
 
+#[test]
+fn no_key_is_held_for_who_was_never_accepted() {
+    let (head, verifier) = (signed(head(), b"a"), Verifier::new(settings()));
+    let verify = |key: &Credentials| {
+        let claim = verifier.claim(&head, now()).expect("in order");
+        let accepted = verifier.verify(claim, key, &tower_sigv4::sigv4::PayloadHash::of(b"a"));
+        (accepted.is_ok(), format!("{verifier:?}"))
+    };
+    let other = Credentials::new(credentials().access_key_id(), "another", None, None, "test");
+    for (key, is_right, held) in [(other, false, 0), (credentials(), true, 1)] {
+        let (accepted, shown) = verify(&key);
+        assert_eq!(accepted, is_right);
+        assert!(shown.contains(&format!("KeyCache {{ keys: {held}, ..")), "{shown}");
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_comes_before_a_body_is_read() {
     let mut request = post("a", [data("a"), Step::Hang]);

@@ -237,6 +237,10 @@ impl CredentialsCache {
                 .with_source(elapsed)
             }),
         };
+        if let Some(expiry) = answer.as_ref().ok().and_then(Credentials::expiry) {
+            // One origin's time must not make all credentials look expired, and with them those for other origins.
+            clock.doubt(expiry);
+        }
         let entry = answer
             .and_then(|credentials| Entry::new(credentials, clock.now(), self.refresh_window))
             .map(Arc::new);

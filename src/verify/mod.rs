@@ -30,8 +30,8 @@
 //! # What AWS accepts and this does not
 //!
 //! A `content-type` that is not signed
-//! ([`with_required_headers`](VerifySettings::with_required_headers)), `aws-chunked` bodies with a
-//! trailer ([`add_payload_kind`](VerifySettings::add_payload_kind)), `date` in the place of `x-amz-date`, paths
+//! ([`with_required_headers`](VerifySettings::with_required_headers)), `aws-chunked` bodies that are
+//! not signed ([`add_payload_kind`](VerifySettings::add_payload_kind)), `date` in the place of `x-amz-date`, paths
 //! that fold ([`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite)), and URLs presigned in version
 //! 2, as boto3 makes them for S3 unless told `signature_version="s3v4"`.
 //!

@@ -1,4 +1,5 @@
-//! Heads that hyper lets pass and two servers could read in two ways: they are refused.
+//! Heads that hyper lets pass and two servers could read in two ways, and methods that are not for a gateway which
+//! signs: they are refused.
 
 use std::{error::Error, fmt};
 
@@ -44,6 +45,10 @@ pub(crate) fn check<B>(request: Request<B>) -> Result<Request<B>, Refused> {
     }
     if request.method() == Method::CONNECT {
         return Err(Refused::Ambiguous("CONNECT asks for a proxy, and this is none"));
+    }
+    // RFC 9110, section 9.3.8: the answer would show what is added here, a session token among it.
+    if request.method() == Method::TRACE {
+        return Err(Refused::Ambiguous("TRACE would show what the request is signed with"));
     }
     framing(&request)?;
     host(&request)?;

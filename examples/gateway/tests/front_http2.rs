@@ -129,6 +129,7 @@ async fn a_head_is_read_in_one_way() {
         ("a length too short", post(&[("content-length", "2")]), "abc", None),
         ("a length with a sign", post(&[("content-length", "+3")]), "abc", None),
         ("two lengths", post(&[("content-length", "3"), ("content-length", "4")]), "abc", None),
+        ("TRACE", vec![(":method", "TRACE"), SCHEME, HOST, PATH], "", Some(400)),
         ("CONNECT", vec![(":method", "CONNECT"), (":authority", "a:443")], "", Some(400)),
     ] {
         let before = origin.seen().len();

@@ -172,7 +172,7 @@ async fn a_body_ends_in_one_place() {
     .await;
 }
 
-const HEADS: [Row; 37] = [
+const HEADS: [Row; 38] = [
     ("as it should be", "GET /open HTTP/1.1\r\nhost: h\r\n\r\n", &[200], "GET /open HTTP/1.1"),
     ("a bare line feed", "GET /open HTTP/1.1\nhost: h\n\n", &[200], "GET /open HTTP/1.1"),
     ("a bare carriage return", "GET /open HTTP/1.1\r\nhost: h\rx-a: 1\r\n\r\n", &[400], ""),
@@ -212,6 +212,7 @@ const HEADS: [Row; 37] = [
     ("a target elsewhere", "GET http://x/open HTTP/1.1\r\nhost: x\r\n\r\n", &[403], ""),
     ("a target with a user", "GET http://x@h/open HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
     ("CONNECT", "CONNECT h:443 HTTP/1.1\r\nhost: h:443\r\n\r\n", &[400], ""),
+    ("TRACE", "TRACE /open HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
     (
         "an option that is the host",
         "GET /open HTTP/1.1\r\nhost: h\r\nconnection: host\r\n\r\n",

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tower_sigv4::verify::Verified;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// Host, path and query, as the client asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,9 +64,9 @@ pub(super) fn bypasses(head: &Parts) -> bool {
     // can be the judge (section 4.3.2).
     let names = [header::RANGE, header::IF_RANGE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE];
     // A presigned URL is another at each signing, and says who asks.
-    let query = head.uri.query().unwrap_or_default().to_ascii_lowercase().replace("%2d", "-");
+    let mut query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
     names.iter().any(|name| head.headers.contains_key(name))
-        || query.split('&').any(|pair| pair.starts_with("x-amz-"))
+        || query.any(|(name, _)| name.to_ascii_lowercase().starts_with("x-amz-"))
 }
 
 pub(super) fn is_authorized(head: &Parts) -> bool {
@@ -87,7 +87,7 @@ impl Vary {
     /// which signing adds.
     pub(super) fn of(request: &HeaderMap, response: &HeaderMap) -> Option<Self> {
         // Origins write links and redirects by them and seldom say so: one client's are not for others.
-        let always = ["x-forwarded-host", "x-forwarded-proto"];
+        let always = ["forwarded", "x-forwarded-host", "x-forwarded-proto"];
         let mut fields = always.map(|name| (name.to_owned(), digest(request, name))).to_vec();
         for value in response.get_all(header::VARY) {
             let names = value.to_str().ok()?.split(',').map(str::trim);

@@ -59,11 +59,24 @@ impl OriginSection {
         self.signing != Signing::Never
     }
 
-    /// All that says where its requests go and what they are signed for.
+    /// All that says where its requests go and what they are signed for; with every key named as well.
     pub(super) fn description(&self) -> String {
-        let [service, region, sign_host] = [&self.service, &self.region, &self.sign_host]
-            .map(|it| it.as_ref().map(Spanned::get_ref));
-        format!("{:?}", (self.url.get_ref(), service, region, sign_host, self.signing))
+        let Self {
+            url,
+            service,
+            region,
+            sign_host,
+            signing,
+            name: _,
+            http2: _,
+            payload: _,
+            checksum: _,
+            body_limit: _,
+            spool_limit: _,
+        } = self;
+        let [service, region, sign_host] =
+            [service, region, sign_host].map(|it| it.as_ref().map(Spanned::get_ref));
+        format!("{:?}", (url.get_ref(), service, region, sign_host, signing))
     }
 
     /// Where its requests are sent.

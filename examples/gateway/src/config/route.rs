@@ -127,17 +127,35 @@ impl RouteSection {
         format!("{host}{}", self.path.get_ref())
     }
 
-    /// All that says which requests the route has and where they go.
+    /// All that says which requests the route has and where they go. Every key is named, lest a new one be
+    /// forgotten.
     fn description(&self, origin: &OriginSection) -> String {
-        let origin = origin.description();
-        let methods = self.methods.as_ref();
+        let Self {
+            path,
+            host,
+            methods,
+            headers,
+            strip_prefix,
+            add_prefix,
+            // What an origin answers does not depend on these.
+            origin: _,
+            verify: _,
+            payload: _,
+            body_limit: _,
+            timeout: _,
+            attempts: _,
+            concurrency: _,
+            rate: _,
+            cache: _,
+            cors: _,
+        } = self;
+        let methods = methods.as_ref();
         let methods = methods.map(|all| all.iter().map(Spanned::get_ref).collect::<Vec<_>>());
         let headers: Vec<_> =
-            self.headers.iter().map(|(name, value)| (name.get_ref(), value.get_ref())).collect();
-        let [host, prefix] =
-            [&self.host, &self.add_prefix].map(|it| it.as_ref().map(Spanned::get_ref));
-        let path = self.path.get_ref();
-        format!("{:?}", (origin, path, host, methods, headers, self.strip_prefix, prefix))
+            headers.iter().map(|(name, value)| (name.get_ref(), value.get_ref())).collect();
+        let [host, prefix] = [host, add_prefix].map(|it| it.as_ref().map(Spanned::get_ref));
+        let (origin, path) = (origin.description(), path.get_ref());
+        format!("{:?}", (origin, path, host, methods, headers, strip_prefix, prefix))
     }
 
     pub(super) fn build(

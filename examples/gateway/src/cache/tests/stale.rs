@@ -106,3 +106,26 @@ async fn a_revalidation_leaves_out_what_its_client_has() {
     time::sleep(Duration::from_secs(1)).await;
     assert_eq!(told(&send(&stack, request("GET", "/", "")).await.0), "hit");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_answer_helps_out_where_the_origin_allows_it() {
+    for (lines, helps) in [
+        ("cache-control: max-age=60, stale-if-error=30", true),
+        ("cache-control: max-age=60, stale-if-error=5", false),
+        ("cache-control: max-age=60, stale-if-error=30, must-revalidate", false),
+        (A, false),
+    ] {
+        let count = Arc::new(AtomicUsize::new(0));
+        let origin = service_fn(move |_: Request<Body>| {
+            let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+            let answer = first.then(|| response(200, lines, Body::from("body")));
+            std::future::ready(answer.ok_or_else(|| BoxError::from("unreachable")))
+        });
+        let layer = Shared::in_memory(1 << 20, 8).layer("");
+        let stack: Stack = BoxCloneSyncService::new(layer.layer(origin));
+        send(&stack, request("GET", "/", "")).await;
+        time::advance(Duration::from_secs(70)).await;
+        let answer = stack.clone().oneshot(request("GET", "/", "")).await;
+        assert_eq!(answer.is_ok(), helps, "{lines}");
+    }
+}

@@ -1,0 +1,54 @@
+//! What the documents link to is there.
+
+use std::{fs, path::Path};
+
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/architecture.md",
+    "docs/security.md",
+    "docs/signature-does-not-match.md",
+];
+
+/// Text and target of the links in a document that lead to other files of the repository.
+fn links(document: &str) -> Vec<(&str, &str)> {
+    let ends = document.match_indices("](").filter_map(|(at, _)| {
+        let text = document[..at].rsplit('[').next()?;
+        let target = document[at + 2..].split(')').next()?;
+        Some((text, target.split('#').next().unwrap_or_default()))
+    });
+    ends.filter(|(_, target)| !target.is_empty() && !target.contains("://")).collect()
+}
+
+fn has_test(source: &str, name: &str) -> bool {
+    let Some((before, _)) = source.split_once(&format!("fn {name}()")) else { return false };
+    let lines = before.trim_end_matches("async ").lines().rev().map(str::trim);
+    let attributes = lines.skip_while(|line| line.is_empty());
+    attributes.take_while(|line| line.starts_with("#[")).any(|line| line.contains("test"))
+}
+
+#[test]
+fn files_are_there_and_tests_are_in_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut files, mut tests) = (0, 0);
+    for name in DOCUMENTS {
+        let path = root.join(name);
+        let document = fs::read_to_string(&path).expect(name);
+        for (text, target) in links(&document) {
+            let path = path.parent().expect("a folder").join(target);
+            assert!(path.exists(), "{name}: {target}");
+            files += 1;
+            // Code in the place of a file's name is a test's.
+            let code = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
+            let test = code.filter(|code| code.contains('_') && !code.contains(['.', '/']));
+            if let Some(test) = test.filter(|_| target.ends_with(".rs")) {
+                let source = fs::read_to_string(&path).expect(target);
+                assert!(has_test(&source, test), "{name}: {target} has no test {test}");
+                tests += 1;
+            }
+        }
+    }
+    assert!(files > 100 && tests > 80, "{files} files, {tests} tests");
+}
