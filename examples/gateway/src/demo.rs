@@ -114,7 +114,7 @@ pub(crate) fn welcome(
          curl -i http://{gateway}/orders\n\
          curl -i 'http://{gateway}/v1/items:batch?b=2&a=1+1' -d 'any body'\n\
          \n\
-         # the gateway signs for the wrong host: 403, and the status page says why\n\
+         # the gateway signs for the wrong host: 502, and the status page says why\n\
          curl -i http://{gateway}/mistaken/orders\n\
          \n\
          Ctrl-C ends it."

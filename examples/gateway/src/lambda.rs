@@ -20,7 +20,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tower::{ServiceExt, service_fn};
 use tower_sigv4::origin::Peer;
 
-use crate::{BoxError, config::Config, gateway::Gateway, proxy};
+use crate::{BoxError, config::Config, gateway::Gateway, proxy, reload};
 
 pub(crate) const UNCONFIGURED: &str =
     "Lambda gives no arguments; set SIGV4_GATEWAY_CONFIG to the path of a configuration";
@@ -39,11 +39,14 @@ pub(crate) fn is_here() -> bool {
 }
 
 /// Answers events until Lambda ends the process.
-pub(crate) async fn serve(config: Config) -> Result<(), BoxError> {
-    if config.admin().is_some() {
-        eprintln!("sigv4-gateway: [admin] is left out: a Lambda function has no ports");
+pub(crate) async fn serve(config: Config, file: &str) -> Result<(), BoxError> {
+    let gateway = Gateway::new(config)?;
+    gateway.log().start()?;
+    reload::warn(&gateway.now().config, file);
+    if gateway.now().config.admin().is_some() {
+        tracing::warn!("[admin] is left out: a Lambda function has no ports");
     }
-    let service = Gateway::new(config)?.service();
+    let service = gateway.service();
     let answered = service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| {
         let service = service.clone();
         async move {
@@ -123,7 +126,7 @@ async fn encoded(answer: Response) -> Result<ApiGatewayV2httpResponse, &'static 
     const TOO_LONG: &str = "the answer is longer than the 6 MB that Lambda carries";
     let (head, body) = answer.into_parts();
     let body = Limited::new(body, LONGEST).collect().await.map_err(|error| {
-        eprintln!("sigv4-gateway: an answer was not passed on: {}", proxy::chain(&*error));
+        tracing::error!("an answer was not passed on: {}", proxy::chain(&*error));
         match error.is::<LengthLimitError>() {
             true => TOO_LONG,
             false => "the origin's answer broke off",

@@ -96,7 +96,9 @@ async fn run(command: Command) -> Result<(), BoxError> {
             print!("{}", explain::Explained::read(&String::from_utf8_lossy(&saved))?);
         }
         #[cfg(feature = "lambda")]
-        Command::Forward { file, .. } if lambda::is_here() => lambda::serve(load(&file)?).await?,
+        Command::Forward { file, .. } if lambda::is_here() => {
+            lambda::serve(load(&file)?, &file).await?
+        }
         #[cfg(feature = "lambda")]
         Command::Demo { .. } if lambda::is_here() => return Err(lambda::UNCONFIGURED.into()),
         Command::Forward { file, listen } => {

@@ -251,7 +251,7 @@ async fn what_an_origin_refused_is_told_part_by_part() {
     let demo = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
     let admin = demo.word_after("status  http://").parse().expect("an address");
     let origin = demo.word_after("origin  http://");
-    assert_eq!(support::get(demo.address, "/mistaken/orders?key=hunter2").await.status, 403);
+    assert_eq!(support::get(demo.address, "/mistaken/orders?key=hunter2").await.status, 502);
     let mut events = Events::listen(admin).await;
     let refused = events.until("refused", |refused| refused["origins"]["total"] == 1).await;
     let last = &refused["origins"]["recent"][0];
