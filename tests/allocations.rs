@@ -1,4 +1,4 @@
-//! How often signing and verifying allocate. These numbers are promises of the README.
+//! How often signing and verifying allocate. These numbers are promises of docs/benchmarks.md.
 
 mod common;
 

@@ -2,12 +2,16 @@
 
 use std::{fs, path::Path};
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 11] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/architecture.md",
+    "docs/benchmarks.md",
+    "docs/deploy.md",
+    "docs/gateway.md",
+    "docs/testing.md",
     "docs/security.md",
     "docs/signature-does-not-match.md",
 ];

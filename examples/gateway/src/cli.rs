@@ -14,7 +14,7 @@ Usage: sigv4-gateway [--listen ADDRESS]                  demonstration, nothing 
        sigv4-gateway --init [FILE]                       write a configuration to begin with
        sigv4-gateway --print-schema                      print the configuration's JSON Schema
 
-  --config FILE     configuration, TOML; the README describes it. Without it, the file that the
+  --config FILE     configuration, TOML; docs/gateway.md has it. Without it, the file that the
                     variable SIGV4_GATEWAY_CONFIG names
   --check           check the configuration and exit
   --explain FILE    an answer that refuses a signature, with its request if possible, as saved by

@@ -24,17 +24,22 @@ fn faults(toml: &str) -> Option<String> {
     schemas.validate(&value, index).err().map(|error| format!("{error:#}"))
 }
 
-fn of_readme() -> String {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-    let readme = fs::read_to_string(readme).expect("readable");
-    let (_, rest) = readme.split_once("```toml\n[server]").expect("the gateway's file");
-    format!("[server]{}", rest.split("```").next().unwrap_or_default())
+/// The configurations of README and reference.
+fn documented() -> [String; 2] {
+    ["README.md", "docs/gateway.md"].map(|name| {
+        let path = format!("{}/../../{name}", env!("CARGO_MANIFEST_DIR"));
+        let document = fs::read_to_string(path).expect("readable");
+        let files: Vec<_> = document.split("```toml\n").skip(1).collect();
+        let [file] = files[..] else { panic!("{name} has {} files", files.len()) };
+        file.split("```").next().unwrap_or_default().to_owned()
+    })
 }
 
 #[test]
 fn what_the_gateway_reads_passes_and_what_it_does_not_fails() {
     let sound = support::config("http://127.0.0.1:1", "payload = \"chunked-trailer\"");
-    for toml in [&*of_readme(), &printed(&["--init", "-"]), &sound] {
+    let [readme, reference] = documented();
+    for toml in [&*readme, &reference, &printed(&["--init", "-"]), &sound] {
         assert_eq!(faults(toml), None, "{toml}");
     }
     for (right, wrong) in [
