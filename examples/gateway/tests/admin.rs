@@ -236,7 +236,8 @@ async fn requests_are_counted_by_what_the_configuration_names() {
         assert!(text.contains(&sample), "{sample} is not in {text}");
     }
     for unbounded in ["17", "by/path", "BREW", "nowhere"] {
-        let label = |line: &&str| line.split('{').nth(1).is_some_and(|it| it.contains(unbounded));
+        let label =
+            |line: &&str| line.split(['{', '}']).nth(1).is_some_and(|it| it.contains(unbounded));
         assert_eq!(text.lines().find(label).filter(|line| !line.contains("le=")), None);
     }
     let started = text.lines().find(|line| line.starts_with("process_start_time_seconds "));
