@@ -134,8 +134,7 @@ impl Live {
                 })),
             })
         });
-        let expiry = config.credentials().expiry();
-        let left = expiry.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+        let missing = found.as_ref().and_then(|found| found.credentials.as_deref());
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "stopping": *self.ready.stopping.borrow(),
@@ -148,11 +147,7 @@ impl Live {
                 "used": budget.total().saturating_sub(budget.available()),
             },
             "cached": config.routes().iter().any(|route| route.cache.is_some()),
-            "credentials": {
-                "needed": config.signs(),
-                "error": found.as_ref().and_then(|found| found.credentials.clone()),
-                "expires_in": left.map(|left| left.as_secs()),
-            },
+            "credentials": credentials(config.signs(), missing, config.credentials().expiry()),
             "origins": origins.collect::<Vec<_>>(),
         })
     }
@@ -187,4 +182,24 @@ impl Live {
 
 fn milliseconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+fn credentials(needed: bool, missing: Option<&str>, expiry: Option<SystemTime>) -> Value {
+    let left = expiry.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+    json!({ "needed": needed, "error": missing, "expires_in": left.map(|left| left.as_secs()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_count_down_to_nothing() {
+        let now = SystemTime::now();
+        let left = |expiry| credentials(true, None, expiry)["expires_in"].clone();
+        let hour = left(Some(now + Duration::from_secs(3600))).as_u64().expect("a number");
+        assert!((3500..=3600).contains(&hour), "{hour}");
+        assert_eq!(left(Some(now - Duration::from_secs(1))), 0);
+        assert_eq!(left(None), Value::Null);
+    }
 }

@@ -52,6 +52,7 @@ function show({ diagnosis, note, signed, derived, lines }) {
   for (const [name, texts] of [["signed", signed], ["derived by the origin", derived]]) {
     if (!texts) continue;
     parts.push(...copied(`Canonical request, ${name}`, texts.canonical_request));
+    if (texts.canonical_request.includes("[redacted]")) parts.push(element("p", "The hash in the string to sign is that of the request with its session token.", { class: "hint" }));
     if (texts.string_to_sign) parts.push(...copied(`String to sign, ${name}`, texts.string_to_sign));
   }
   byId("result").replaceChildren(...parts);
