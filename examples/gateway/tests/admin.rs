@@ -5,10 +5,6 @@ mod support;
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
     time::{Duration, Instant},
 };
 
@@ -16,7 +12,7 @@ use support::{
     ACCESS_KEY_ID, Answer, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, config,
     exchange, get, signed, without_credentials,
 };
-use tokio::{io::AsyncReadExt, net::TcpStream, task::JoinSet, time};
+use tokio::{io::AsyncReadExt, net::TcpStream, time};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const CACHED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
@@ -253,7 +249,7 @@ async fn requests_are_counted_by_what_the_configuration_names() {
 async fn no_answer_holds_a_secret() {
     let (gateway, text) = after_traffic().await;
     let mut said = text;
-    for target in ["/healthz", "/readyz", "/metrics", "/nothing", "/cache/purge"] {
+    for target in ["/", "/healthz", "/readyz", "/metrics", "/log", "/nothing", "/cache/purge"] {
         said += &ask(admin(&gateway), "GET", target, "", "").await.body;
     }
     for secret in ["secret-of", "token-of", SECRET_ACCESS_KEY, ACCESS_KEY_ID, "AKID", "Signature="]
@@ -340,47 +336,6 @@ fn check_sample(line: &str, (family, kind): (&str, &str)) {
 }
 
 /// Clients behind a load balancer that probes as Kubernetes does, if more often.
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread")]
-async fn no_request_is_lost_over_sigterm_where_readiness_is_heeded() {
-    let origin = TestOrigin::start(OK).await;
-    let config = config(&format!("http://{}", origin.address), "");
-    let config = config.replacen("[server]", "[server]\ndrain_delay = \"1s\"", 1);
-    let mut gateway = Gateway::configured(&with_admin(&config));
-    let (admin, address) = (admin(&gateway), gateway.address);
-    let (ready, served) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
-    let mut clients = JoinSet::new();
-    for _ in 0..8 {
-        let (ready, served) = (ready.clone(), served.clone());
-        clients.spawn(async move {
-            let request =
-                "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
-            while ready.load(Ordering::SeqCst) {
-                assert_eq!(exchange(address, request).await.status, 200);
-                served.fetch_add(1, Ordering::SeqCst);
-            }
-        });
-    }
-    assert_eq!(ask(admin, "GET", "/readyz", "", "").await.status, 200);
-    time::sleep(Duration::from_millis(100)).await;
-    gateway.terminate();
-    let answer = loop {
-        let answer = ask(admin, "GET", "/readyz", "", "").await;
-        if answer.status == 503 {
-            break answer;
-        }
-    };
-    assert!(answer.body.contains("the gateway is stopping"), "{}", answer.body);
-    assert_eq!(ask(admin, "GET", "/healthz", "", "").await.status, 200);
-    let before = served.load(Ordering::SeqCst);
-    // As long as a balancer may take to notice.
-    time::sleep(Duration::from_millis(200)).await;
-    ready.store(false, Ordering::SeqCst);
-    clients.join_all().await;
-    assert!(served.load(Ordering::SeqCst) > before, "it has served on");
-    assert!(gateway.wait().success());
-}
-
 #[test]
 fn mistakes_in_the_section_are_told() {
     for (section, told) in [

@@ -18,7 +18,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use support::{Gateway, config, exchange};
+use support::{Answer, Gateway, config, exchange};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -127,9 +127,9 @@ async fn http2(gateway: SocketAddr, load: Load) {
     streams.join_all().await;
 }
 
-async fn ready(admin: SocketAddr) -> u16 {
-    let request = format!("GET /readyz HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
-    exchange(admin, &request).await.status
+async fn ask(admin: SocketAddr, path: &str) -> Answer {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+    exchange(admin, &request).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,10 +149,18 @@ async fn a_gateway_that_is_told_to_stop_answers_all_that_it_has_accepted() {
         clients.spawn(http2(address, load.clone()));
     }
     time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(ready(admin).await, 200);
+    assert_eq!(ask(admin, "/readyz").await.status, 200);
     let told = Instant::now();
     gateway.terminate();
-    while ready(admin).await == 200 {}
+    let answer = loop {
+        let answer = ask(admin, "/readyz").await;
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("the gateway is stopping"), "{}", answer.body);
+    assert_eq!(ask(admin, "/healthz").await.status, 200);
     let before = load.answered.load(Ordering::SeqCst);
     // As long as a balancer takes to notice.
     time::sleep(Duration::from_millis(500)).await;
