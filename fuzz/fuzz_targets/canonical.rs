@@ -66,7 +66,7 @@ fn is_encoded_once(path: &str) -> bool {
     is_plain(pieces.next().unwrap_or_default())
         && pieces.all(|piece| {
             let Some((escape, rest)) = piece.split_at_checked(2) else { return false };
-            let is_upper = !escape.bytes().any(|byte| byte.is_ascii_lowercase());
+            let is_upper = escape.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'));
             let byte = u8::from_str_radix(escape, 16);
             is_upper && byte.is_ok_and(|byte| !plain(byte) && byte != b'/') && is_plain(rest)
         })
