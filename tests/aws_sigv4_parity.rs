@@ -395,6 +395,15 @@ fn user_information_is_not_signed_as_host() {
     assert!(theirs.canonical_request.contains("\nhost:user:password@example.com:8443\n"));
 }
 
+/// A port of no digits is none (RFC 3986, section 6.2.3). aws-sigv4 signs its colon.
+#[test]
+fn an_empty_port_is_not_signed() {
+    let case = Case { uri: "https://example.com:/".to_owned(), ..Case::default() };
+    assert!(canonical(&case).contains("\nhost:example.com\n"));
+    let theirs = theirs(&case).expect("signed");
+    assert!(theirs.canonical_request.contains("\nhost:example.com:\n"));
+}
+
 /// A token of no characters is no token. aws-sigv4 signs and sends an empty header.
 #[test]
 fn an_empty_session_token_is_none() {

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request:
 use smallvec::SmallVec;
 
 use super::wire;
+use crate::sigv4::headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER};
 
 /// True if the client signed this request itself, or authenticates in some other way.
 pub(crate) fn carries_signature(parts: &Parts) -> bool {
@@ -178,9 +179,9 @@ pub(crate) fn is_aws_chunked(headers: &HeaderMap) -> bool {
         let start = value.as_bytes().get(..b"streaming-".len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(b"streaming-"))
     };
-    headers.get_all("x-amz-content-sha256").iter().any(streaming)
-        || headers.contains_key("x-amz-decoded-content-length")
-        || headers.contains_key("x-amz-trailer")
+    headers.get_all(X_AMZ_CONTENT_SHA256).iter().any(streaming)
+        || headers.contains_key(X_AMZ_DECODED_CONTENT_LENGTH)
+        || headers.contains_key(X_AMZ_TRAILER)
         || headers
             .get_all(header::CONTENT_ENCODING)
             .iter()

@@ -233,6 +233,7 @@ mod tests {
             "https://example.com/?a=b",
             "https://example.com/#top",
             "https://example.com:0",
+            "https://[::1]8080",
             "https://example.com:65536",
             "https://example.com/%zz",
             "https://exa mple.com",

@@ -33,10 +33,15 @@ pub(crate) fn host_text(uri: &Uri) -> Option<&str> {
     let host = authority.host();
     let (_, host_and_port) =
         authority.as_str().rsplit_once('@').unwrap_or(("", authority.as_str()));
-    let port = match host_and_port.strip_prefix(host)?.strip_prefix(':') {
-        None | Some("") => None,
-        Some(port) if !port.bytes().all(|byte| byte.is_ascii_digit()) => return None,
-        Some(port) => Some(port.parse::<u16>().ok().filter(|&port| port != 0)?),
+    let port = match host_and_port.strip_prefix(host)? {
+        "" | ":" => None,
+        port => {
+            let digits = port.strip_prefix(':')?;
+            if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return None;
+            }
+            Some(digits.parse::<u16>().ok().filter(|&port| port != 0)?)
+        }
     };
     let default = match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP => Some(80),

@@ -3,6 +3,7 @@
 mod admin;
 mod bodies;
 mod cache;
+mod credentials;
 mod log;
 mod origin;
 mod reload;
@@ -13,16 +14,10 @@ mod verify;
 
 use std::{collections::BTreeMap, error::Error, fmt, ops::Range};
 
-use aws_credential_types::Credentials;
 use http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
-use tower_sigv4::{
-    body::BodyBudget,
-    credentials::{CredentialsCache, EnvironmentCredentials},
-    origin::OriginRules,
-    sigv4::Identity,
-};
+use tower_sigv4::{body::BodyBudget, credentials::CredentialsCache, origin::OriginRules};
 
 pub(crate) use self::{
     admin::Admin,
@@ -36,6 +31,7 @@ use self::{
     admin::AdminSection,
     bodies::{Bodies, BodiesSection},
     cache::CacheSection,
+    credentials::{CredentialsSection, credentials},
     log::LogSection,
     origin::OriginSection,
     route::RouteSection,
@@ -298,22 +294,6 @@ impl File {
     }
 }
 
-#[derive(Deserialize, JsonSchema, Default)]
-#[serde(deny_unknown_fields, default)]
-struct CredentialsSection {
-    source: Option<Spanned<Source>>,
-    access_key_id: Option<Spanned<String>>,
-    secret_access_key: Option<Spanned<Secret>>,
-    session_token: Option<Spanned<Secret>>,
-}
-
-#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum Source {
-    Env,
-    Static,
-}
-
 /// A value that no error shows.
 struct Secret(String);
 
@@ -324,45 +304,6 @@ impl<'de> Deserialize<'de> for Secret {
             _ => Err(de::Error::custom("a secret has to be a string, in quotes")),
         }
     }
-}
-
-impl CredentialsSection {
-    fn cache(&self, text: &str) -> Result<CredentialsCache, ConfigError> {
-        let error =
-            |span, message: &str| Err(ConfigError::new(text, Some(span), message.to_owned()));
-        let source = self.source.as_ref().map_or(Source::Env, |source| *source.get_ref());
-        match (source, &self.access_key_id, &self.secret_access_key) {
-            (Source::Static, Some(id), Some(secret)) => {
-                let token = self.session_token.as_ref().map(Spanned::get_ref);
-                Ok(CredentialsCache::new(credentials(text, id, secret.get_ref(), token)?))
-            }
-            (Source::Static, ..) => error(
-                self.source.as_ref().map(Spanned::span).unwrap_or_default(),
-                "static credentials need access_key_id and secret_access_key",
-            ),
-            (Source::Env, id, secret) => {
-                let id = id.as_ref().map(Spanned::span);
-                let secret = secret.as_ref().or(self.session_token.as_ref()).map(Spanned::span);
-                match id.or(secret) {
-                    None => Ok(CredentialsCache::new(EnvironmentCredentials::new())),
-                    Some(span) => error(span, "keys in the file need source = \"static\""),
-                }
-            }
-        }
-    }
-}
-
-/// Credentials that can sign; if they cannot, the error is at their id.
-fn credentials(
-    text: &str,
-    id: &Spanned<String>,
-    secret: &Secret,
-    token: Option<&Secret>,
-) -> Result<Credentials, ConfigError> {
-    let token = token.map(|token| token.0.clone());
-    let credentials = Credentials::new(id.get_ref(), &*secret.0, token, None, "configuration");
-    let identity = Identity::new(credentials).map_err(located(text, id.span()))?;
-    Ok(identity.credentials().clone())
 }
 
 /// The library's errors name the value and the cure; the line comes from here.

@@ -7,6 +7,8 @@
 
 mod admin;
 mod cache;
+#[cfg(feature = "aws-config")]
+mod chain;
 mod cli;
 mod config;
 mod demo;

@@ -83,6 +83,18 @@ fn a_file_that_is_wrong_is_told_with_line_and_cure() {
     }
 }
 
+#[cfg(not(feature = "aws-config"))]
+#[test]
+fn a_gateway_without_the_chain_of_the_sdk_says_how_to_have_it() {
+    let config = without_credentials(&config("http://127.0.0.1:1", ""));
+    let config = config.replace("[credentials]", "[credentials]\nsource = \"default\"");
+    let told = told(&["--config", &TempFile::new(&config).path], 1);
+    assert!(
+        told.contains(":4: source = \"default\" needs a gateway that was built with"),
+        "{told}"
+    );
+}
+
 #[tokio::test]
 async fn what_shows_at_the_first_request_is_logged_with_cause_and_cure() {
     let nowhere = config("http://origin.invalid", "");

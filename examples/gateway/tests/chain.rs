@@ -1,0 +1,51 @@
+//! Credentials by the default chain of AWS's SDK: the feature `aws-config`.
+
+#![cfg(feature = "aws-config")]
+
+#[allow(dead_code)]
+mod support;
+
+use support::{Gateway, TestOrigin, config, exchange, without_credentials};
+
+const REQUEST: &str = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
+
+fn by_the_chain(origin: &TestOrigin) -> String {
+    let config = without_credentials(&config(&format!("http://{}", origin.address), ""));
+    config.replace("[credentials]", "[credentials]\nsource = \"default\"")
+}
+
+#[tokio::test]
+async fn a_containers_role_signs_with_its_token() {
+    let container = TestOrigin::start(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 125\r\n\r\n\
+         {\"AccessKeyId\":\"ASIACONTAINER\",\"SecretAccessKey\":\"hunter2\",\"Token\":\"T0KEN\",\
+         \"Expiration\":\"2099-01-01T00:00:00Z\",\"RoleArn\":\"a\"}",
+    )
+    .await;
+    let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let gateway = Gateway::configured_with(
+        &by_the_chain(&origin),
+        &[
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("http://{}/role", container.address)),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("HOME", "/nonexistent"),
+        ],
+    );
+    for _ in 0..2 {
+        assert_eq!(exchange(gateway.address, REQUEST).await.status, 200);
+    }
+    for request in origin.seen() {
+        assert!(request.contains("Credential=ASIACONTAINER/"), "{request}");
+        assert!(request.contains("x-amz-security-token: T0KEN\r\n"), "{request}");
+    }
+    assert_eq!((origin.seen().len(), container.seen().len()), (2, 1), "they are kept");
+}
+
+#[tokio::test]
+async fn a_chain_that_finds_none_signs_nothing() {
+    let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let variables = [("AWS_EC2_METADATA_DISABLED", "true"), ("HOME", "/nonexistent")];
+    let gateway = Gateway::configured_with(&by_the_chain(&origin), &variables);
+    assert_eq!(exchange(gateway.address, REQUEST).await.status, 503);
+    assert_eq!(origin.seen().len(), 0);
+}

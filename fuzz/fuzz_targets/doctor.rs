@@ -1,0 +1,41 @@
+//! A refusal, in JSON, XML or neither, beside what was sent; and an exchange as curl printed it. No panic, and the
+//! session token that was sent is in no diagnosis. The first byte chooses a status.
+#![no_main]
+
+#[path = "../../examples/gateway/src/explain.rs"]
+mod explain;
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use libfuzzer_sys::fuzz_target;
+use tower_sigv4::doctor::{Refusal, Sent, diagnose};
+use tower_sigv4_fuzz::head;
+
+const TOKEN: &str = "IQoJb3JpZ2luX2VjEJr//////////wEaCXVzLWVhc3QtMSJHMEUCIQ";
+const STATUSES: [StatusCode; 4] = [
+    StatusCode::FORBIDDEN,
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::MOVED_PERMANENTLY,
+];
+
+fuzz_target!(|text: &[u8]| {
+    let Some((first, text)) = text.split_first() else { return };
+    if let Ok(saved) = str::from_utf8(text) {
+        let _ = explain::explain(saved);
+    }
+    // A head, a blank line, and the answer.
+    let end = text.windows(2).position(|pair| pair == b"\n\n");
+    let (sent, body) = end.map_or((&text[..0], text), |end| (&text[..end], &text[end + 2..]));
+    let sent = head(sent).and_then(|mut head| {
+        head.headers.insert("x-amz-security-token", HeaderValue::from_static(TOKEN));
+        Sent::read(&head, None).ok()
+    });
+    let refusal = Refusal::read(STATUSES[usize::from(first % 4)], &HeaderMap::new(), body);
+    for sent in [None, sent.as_ref()] {
+        if let Some(diagnosis) = diagnose(&refusal, sent) {
+            assert!(!diagnosis.sentence().is_empty() && !diagnosis.cure().is_empty());
+            let told = format!("{diagnosis:?} {}", diagnosis.sentence());
+            assert!(!told.contains(TOKEN), "{told}");
+        }
+    }
+});
