@@ -256,7 +256,7 @@ impl Meter {
         let counter = codes[slot].get_or_init(|| {
             let code = if slot == CODES - 1 { "other".to_owned() } else { code.to_string() };
             let [route, origin] = &self.labels;
-            self.requests.with_label_values(&[route, origin, METHODS[method], &code])
+            self.requests.with_label_values(&[&**route, origin, METHODS[method], &code])
         });
         counter.inc();
     }
@@ -296,7 +296,7 @@ impl Meter {
         if let Some(diagnosis) = response.extensions().get::<Diagnosis>() {
             let [route, origin] = &meter.labels;
             let cause = diagnosis.cause().name();
-            meter.refusals.with_label_values(&[route, origin, cause]).inc();
+            meter.refusals.with_label_values(&[&**route, origin, cause]).inc();
             meter.refused.origin(&meter.labels, diagnosis);
         }
     }
