@@ -30,7 +30,7 @@ use tower_sigv4::{
 };
 use tower_sigv4_fuzz::{HOST, credentials, layer, now, run, send, settings};
 
-const LIMIT: usize = 1 << 16;
+const LIMIT: usize = 1 << 10;
 
 static STREAMED: LazyLock<VerifyLayer> = LazyLock::new(|| verify_layer(BodyCheck::Streamed));
 static COLLECTED: LazyLock<VerifyLayer> =

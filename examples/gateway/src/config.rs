@@ -10,6 +10,8 @@ mod reload;
 mod route;
 mod schema;
 mod server;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::{collections::BTreeMap, error::Error, fmt, ops::Range};
