@@ -353,3 +353,6 @@ impl Signals {
         drop(signal::ctrl_c().await);
     }
 }
+
+#[cfg(test)]
+mod tests;
