@@ -58,7 +58,7 @@ impl BodyBudget {
     /// A body is slow that comes at a rate at which it would need longer.
     const ARRIVAL: Duration = Duration::from_secs(60);
     /// Before the rate counts.
-    const START: Duration = Duration::from_secs(2);
+    const START: Duration = Duration::from_secs(1);
     /// Bytes whose room is worth no call.
     const SMALL: u64 = 64 * 1024;
 

@@ -165,6 +165,10 @@ impl http_body::Body for Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::{Semaphore, mpsc};
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -185,5 +189,21 @@ mod tests {
             assert_eq!(over.await, !lasts, "{bytes}");
             assert!(start.elapsed() >= STALLED);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_left_once_nothing_runs_and_little_is_taken() {
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+        let open = Open::new(mpsc::channel(1).0, (place, None), Duration::MAX);
+        let streams = Streams::default();
+        let mut left = pin!(streams.clone().left(open.clone()));
+        let running = streams.0.subscribe();
+        assert!(time::timeout(10 * STALLED, &mut left).await.is_err());
+        drop(running);
+        for _ in 0..600 {
+            assert!(time::timeout(Duration::from_secs(1), &mut left).await.is_err());
+            open.wrote(520);
+        }
+        assert!(time::timeout(2 * STALLED, left).await.is_ok());
     }
 }
