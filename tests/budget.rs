@@ -2,15 +2,25 @@
 
 mod common;
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use common::{HOST, Script, Step, carried, credentials, echo, layer, now, own, poll_once};
 use fastrand::Rng;
 use http::{Request, Response, StatusCode};
-use http_body::SizeHint;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty};
-use tokio::{sync::Barrier, time::Instant};
+use tokio::{
+    sync::Barrier,
+    time::{Instant, Sleep},
+};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, Error, ErrorKind, SigningLayer, VerifyLayer,
@@ -85,6 +95,72 @@ async fn a_request_waits_for_room_and_is_refused_if_none_comes() {
     let error = send(&layer, of(8)).await.expect_err("no room");
     assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
     assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+/// A body that has a piece each second; all in KiB.
+struct Drip {
+    piece: u64,
+    left: u64,
+    next: Pin<Box<Sleep>>,
+}
+
+impl Drip {
+    const EVERY: Duration = Duration::from_secs(1);
+
+    fn new(left: u64, piece: u64) -> Self {
+        Self { piece, left, next: Box::pin(tokio::time::sleep(Self::EVERY)) }
+    }
+}
+
+impl Body for Drip {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        ready!(self.next.as_mut().poll(cx));
+        self.next = Box::pin(tokio::time::sleep(Self::EVERY));
+        self.left -= self.piece;
+        let piece = usize::try_from(self.piece * KIB).expect("small");
+        Poll::Ready(Some(Ok(Frame::data(vec![b'a'; piece].into()))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left * KIB)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_body_leaves_its_room_to_who_waits_and_to_no_one_else() {
+    let budget = BodyBudget::new(768 * KIB);
+    let target = Direct::new(common::settings("execute-api")).with_body_limit(256 * KIB);
+    let layer = layer(target).with_body_budget(budget.clone());
+    let put = |body: Drip| {
+        let request = Request::put(format!("https://{HOST}/key")).body(body).expect("a request");
+        let sent = layer.layer(service_fn(echo)).oneshot(request);
+        tokio::spawn(async { sent.await.map(carried).map(drop).map_err(own) })
+    };
+    let (slow, slower) = (put(Drip::new(256, 4)), put(Drip::new(256, 1)));
+    let small = put(Drip::new(64, 1));
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(budget.available(), 192 * KIB, "no one waits, so each has its time");
+
+    // Both are slow, the one with less for longer, and its room is enough.
+    let start = Instant::now();
+    let flows = put(Drip::new(256, 32));
+    let error = slower.await.expect("no panic").expect_err("no room any more");
+    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+    assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
+    assert!(error.to_string().contains("came slowly"), "{error}");
+    for sent in [flows, slow, small] {
+        sent.await.expect("no panic").expect("sent");
+    }
+    assert_eq!(budget.available(), 768 * KIB);
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,7 +270,8 @@ async fn a_body_has_no_more_room_than_it_announced() {
 
 #[test]
 fn what_is_being_written_keeps_its_room() {
-    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().max_blocking_threads(1).build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
         // The one thread that writes is kept busy, as by a slow disk.

@@ -1,15 +1,16 @@
 use std::{
     fmt,
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Weak},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use http::Extensions;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, futures::OwnedNotified},
+    time::{self, Instant, Sleep},
 };
 
 use crate::error::{Error, ErrorKind};
@@ -22,8 +23,11 @@ use crate::error::{Error, ErrorKind};
 /// has waited longest, however much is wanted. What was not needed is given back when the body is there, and
 /// the rest when the body has been sent or dropped.
 ///
-/// Give the budget a share of the memory, and limit the time for a body outside of the layer: while a slow
-/// client sends, its room is taken. Bodies that stream are not counted; their modes say what they hold.
+/// While a client sends, its room is taken, but no longer for little: as long as a request waits for room, a
+/// body of more than 64 KiB that comes too slowly to be there within a minute loses its own, the one that has
+/// been slow for longest first, and is refused as one that finds none is. As long as none waits, each may take
+/// its time; limit that outside of the layer. Give the budget a share of the memory. Bodies that stream are
+/// not counted; their modes say what they hold.
 ///
 /// A request that has come through a [`VerifyLayer`](crate::VerifyLayer) of the same budget has its room
 /// already, and keeps it on the way through a [`SigningLayer`](crate::SigningLayer).
@@ -41,12 +45,22 @@ pub struct BodyBudget {
     room: Arc<Semaphore>,
     permits: u32,
     timeout: Duration,
+    /// Calls slow bodies, one at a time, to leave their room.
+    calls: Arc<Notify>,
 }
 
 impl BodyBudget {
     /// Bytes that are counted as one.
     const UNIT: u64 = 1024;
     const TIMEOUT: Duration = Duration::from_secs(5);
+    /// How often who waits calls.
+    const CALL: Duration = Duration::from_millis(20);
+    /// A body is slow that comes at a rate at which it would need longer.
+    const ARRIVAL: Duration = Duration::from_secs(60);
+    /// Before the rate counts.
+    const START: Duration = Duration::from_secs(1);
+    /// Bytes whose room is worth no call.
+    const SMALL: u64 = 64 * 1024;
 
     /// A budget of so many bytes, counted in steps of 1 KiB.
     ///
@@ -55,7 +69,7 @@ impl BodyBudget {
         let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
         let permits = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(most).min(most);
         let room = Arc::new(Semaphore::new(permits as usize));
-        Self { room, permits, timeout: Self::TIMEOUT }
+        Self { room, permits, timeout: Self::TIMEOUT, calls: Arc::default() }
     }
 
     /// Sets how long a request waits for room, 5 s by default; with zero it does not wait. Then it is
@@ -92,7 +106,8 @@ impl BodyBudget {
                 format!("there is no room for a body of {bytes} bytes now; try again later"),
             )
         };
-        let (room, timeout) = (self.room.clone(), self.timeout);
+        let (room, timeout, calls) = (self.room.clone(), self.timeout, self.calls.clone());
+        let reservation = |permit, calls| Reservation { permit, held: None, calls, slow: None };
         if let Some(held) = held {
             // Who has room never waits for more: two of them could wait for each other.
             let held_permits = u32::try_from(held.permits()).unwrap_or(u32::MAX);
@@ -101,14 +116,23 @@ impl BodyBudget {
                 Ok(permit) => permit,
                 Err(_) => return Room::Refused(exhausted()),
             };
-            return Room::Now(Reservation { permit, held: Some(held) });
+            return Room::Now(Reservation { held: Some(held), ..reservation(permit, calls) });
         }
         match room.clone().try_acquire_many_owned(wanted) {
-            Ok(permit) => Room::Now(Reservation { permit, held: None }),
+            Ok(permit) => Room::Now(reservation(permit, calls)),
             Err(_) if timeout.is_zero() => Room::Refused(exhausted()),
             Err(_) => Room::Later(Box::pin(async move {
-                match time::timeout(timeout, room.acquire_many_owned(wanted)).await {
-                    Ok(Ok(permit)) => Ok(Reservation { permit, held: None }),
+                let permit = async {
+                    let mut permit = pin!(room.acquire_many_owned(wanted));
+                    loop {
+                        calls.notify_one();
+                        if let Ok(permit) = time::timeout(Self::CALL, permit.as_mut()).await {
+                            break permit;
+                        }
+                    }
+                };
+                match time::timeout(timeout, permit).await {
+                    Ok(Ok(permit)) => Ok(reservation(permit, calls)),
                     _ => Err(exhausted()),
                 }
             })),
@@ -130,6 +154,16 @@ pub(crate) struct Reservation {
     permit: OwnedSemaphorePermit,
     /// What was taken before, for the same request.
     held: Option<Arc<Reservation>>,
+    calls: Arc<Notify>,
+    /// Since its client is waited for.
+    slow: Option<Slow>,
+}
+
+struct Slow {
+    since: Instant,
+    /// Until when it is not.
+    due: Pin<Box<Sleep>>,
+    called: Option<Pin<Box<OwnedNotified>>>,
 }
 
 impl Reservation {
@@ -137,10 +171,43 @@ impl Reservation {
         self.permit.num_permits() + self.held.as_ref().map_or(0, |held| held.permits())
     }
 
-    /// Gives back all but what so many bytes need.
+    /// Gives back all but what so many bytes need, of a body that has come.
     pub(crate) fn shrink(&mut self, bytes: u64) {
+        self.slow = None; // nor does it take the calls of others
         let more = self.permits().saturating_sub(BodyBudget::permits_of(bytes) as usize);
         drop(self.permit.split(more.min(self.permit.num_permits())));
+    }
+
+    /// Ready once a body that is waited for, and of which so many bytes have come, has to leave its room.
+    pub(crate) fn poll_called(&mut self, cx: &mut Context<'_>, len: u64) -> Poll<Error> {
+        let bytes = self.permits() as u64 * BodyBudget::UNIT;
+        if bytes <= BodyBudget::SMALL {
+            return Poll::Pending;
+        }
+        let slow = self.slow.get_or_insert_with(|| Slow {
+            since: Instant::now(),
+            due: Box::pin(time::sleep(BodyBudget::START)),
+            called: None,
+        });
+        loop {
+            ready!(slow.due.as_mut().poll(cx));
+            let earned = BodyBudget::ARRIVAL.mul_f64(len as f64 / bytes as f64);
+            let due = slow.since + BodyBudget::START + earned;
+            if due > Instant::now() {
+                slow.called = None;
+                slow.due.as_mut().reset(due);
+                continue;
+            }
+            let called = || Box::pin(self.calls.clone().notified_owned());
+            ready!(slow.called.get_or_insert_with(called).as_mut().poll(cx));
+            slow.called = None;
+            // Who called may have left; as long as one waits, nothing is free.
+            if self.permit.semaphore().available_permits() == 0 {
+                let message =
+                    "the body came slowly, and others waited for its room; try again later";
+                return Poll::Ready(Error::new(ErrorKind::BudgetExhausted, message));
+            }
+        }
     }
 }
 

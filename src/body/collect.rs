@@ -172,7 +172,13 @@ where
             }
             let frame = match this.body.is_end_stream() {
                 true => None,
-                false => ready!(this.body.as_mut().poll_frame(cx)),
+                false => match this.body.as_mut().poll_frame(cx) {
+                    Poll::Ready(frame) => frame,
+                    Poll::Pending => {
+                        let Some(room) = this.room else { return Poll::Pending };
+                        return room.poll_called(cx, *this.len).map(Err);
+                    }
+                },
             };
             let Some(frame) = frame else {
                 *this.ended = true;

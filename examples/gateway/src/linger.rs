@@ -10,16 +10,13 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
-    time::{self, Sleep},
+    time,
 };
 
-use crate::tunnel::Open;
+use crate::{taken::Patience, tunnel::Open};
 
 /// How long a client may go on to send what nobody asks for.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// How long a client may take none of its answer, which would hold a place for ever.
-const STALLED: Duration = Duration::from_secs(60);
 
 /// To close a connection with unread bytes resets it, and the client may lose the answer that it was refused
 /// with: so the rest of its body is read and dropped.
@@ -27,13 +24,13 @@ pub(crate) struct Lingering {
     /// Until it is dropped.
     stream: Option<TcpStream>,
     open: Open,
-    /// Since it takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
+    /// With who takes its answer slowly, or none of it.
+    patience: Patience,
 }
 
 impl Lingering {
     pub(crate) fn new(stream: TcpStream, open: Open) -> Self {
-        Self { stream: Some(stream), open, stalled: None }
+        Self { stream: Some(stream), open, patience: Patience::default() }
     }
 
     fn with<T>(
@@ -52,12 +49,18 @@ impl Lingering {
         write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let written = self.as_mut().with(|stream| write(stream, cx));
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
+        match &written {
+            Poll::Pending => {
+                return self.patience.poll_over(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+            }
+            Poll::Ready(Ok(count)) => {
+                let count = *count as u64;
+                self.patience.regain(count);
+                self.open.wrote(count);
+            }
+            Poll::Ready(Err(_)) => {}
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(time::sleep(STALLED)));
-        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        written
     }
 }
 
@@ -124,6 +127,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::taken::STALLED;
 
     #[tokio::test]
     async fn a_client_that_takes_none_of_its_answer_gives_up_its_place() {

@@ -28,6 +28,7 @@ mod reload;
 mod serve;
 mod stack;
 mod strict;
+mod taken;
 mod tls;
 mod tunnel;
 

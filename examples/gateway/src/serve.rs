@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    io, mem,
+    future, io, mem,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{
@@ -19,7 +19,7 @@ use hyper::{
     server::conn::{http1, http2},
 };
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use prometheus::IntGauge;
@@ -31,12 +31,12 @@ use tokio::{
     time,
 };
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, ServiceExt};
 use tower_sigv4::origin::Peer;
 
 use crate::{
     BoxError, admin::Counted, config, gateway::Gateway, linger::Lingering, strict::LONGEST_HEAD,
-    tls, tunnel::Open,
+    taken::Streams, tls, tunnel::Open,
 };
 
 /// How often a client with HTTP/2 is asked whether it is still there.
@@ -139,7 +139,6 @@ pub(crate) async fn aside(listener: TcpListener, service: impl Entrance, setting
 struct Front<S> {
     service: S,
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
     head_timeout: Duration,
     stopped: watch::Receiver<bool>,
@@ -155,13 +154,8 @@ impl<S: Entrance> Front<S> {
             .timer(TokioTimer::new())
             .header_read_timeout(settings.head_timeout)
             .max_buf_size(LONGEST_HEAD);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
-        http2
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING)
-            .max_header_list_size(LONGEST_HEAD as u32);
         let head_timeout = settings.head_timeout;
-        Self { service, http1, http2, tls: None, head_timeout, stopped, count: None }
+        Self { service, http1, tls: None, head_timeout, stopped, count: None }
     }
 
     /// Accepts connections without end, as many as there are places.
@@ -223,17 +217,27 @@ impl<S: Entrance> Front<S> {
         open: Open,
     ) {
         let begun = Arc::new(AtomicU64::new(0));
-        let service = for_client(client, scheme, open, begun.clone(), self.service);
-        let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(service));
+        let service = for_client(client, scheme, open.clone(), begun.clone(), self.service);
+        let io = TokioIo::new(stream);
         let (idle, stopped) = (self.head_timeout, self.stopped);
         if http2 {
-            let connection = self.http2.serve_connection(io, service);
+            let streams = Streams::default();
+            let service = TowerToHyperService::new(service.map_response(Streams::watched));
+            let mut http2 = http2::Builder::new(streams.clone());
+            http2
+                .timer(TokioTimer::new())
+                .keep_alive_interval(PING)
+                .max_header_list_size(LONGEST_HEAD as u32);
+            let connection = http2.serve_connection(io, service);
             let graceful = http2::Connection::graceful_shutdown;
-            Box::pin(until_idle(connection, graceful, begun, idle, stopped)).await;
+            let left = streams.left(open);
+            Box::pin(until_idle(connection, graceful, begun, idle, stopped, left)).await;
         } else {
+            let service = TowerToHyperService::new(service);
             let connection = self.http1.serve_connection(io, service).with_upgrades();
             let graceful = http1::UpgradeableConnection::graceful_shutdown;
-            Box::pin(until_idle(connection, graceful, begun, idle, stopped)).await;
+            let left = future::pending(); // the stream itself ends
+            Box::pin(until_idle(connection, graceful, begun, idle, stopped, left)).await;
         }
     }
 }
@@ -255,14 +259,15 @@ async fn begins_http2(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Serves a connection until no request has come for a while, or the gateway stops. hyper alone would wait
-/// without end on HTTP/2.
+/// Serves a connection until no request has come for a while, or the gateway stops; and then until those in
+/// flight are finished, or their client has `left` them. hyper alone would wait without end on HTTP/2.
 async fn until_idle<C: Future>(
     connection: C,
     graceful: fn(Pin<&mut C>),
     begun: Arc<AtomicU64>,
     idle: Duration,
     mut stopped: watch::Receiver<bool>,
+    left: impl Future<Output = ()>,
 ) {
     let mut connection = pin!(connection);
     let mut before = 0;
@@ -278,9 +283,11 @@ async fn until_idle<C: Future>(
             now => before = now,
         }
     }
-    // Requests in flight are finished.
     graceful(connection.as_mut());
-    drop(connection.await);
+    tokio::select! {
+        _ = connection => {}
+        () = left => {}
+    }
 }
 
 /// True where a client has left before its connection was accepted.
@@ -346,3 +353,6 @@ impl Signals {
         drop(signal::ctrl_c().await);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,12 @@
 //! Connections that have become WebSockets: bytes go both ways until both sides have ended.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::upgrade::{self, OnUpgrade};
@@ -20,14 +26,24 @@ pub(crate) type Place = (OwnedSemaphorePermit, Option<Counted>);
 /// In the extensions of requests: held by whatever is under way, and waited for at the end.
 #[derive(Clone)]
 pub(crate) struct Open {
-    _held: (mpsc::Sender<()>, Arc<Place>),
+    _held: mpsc::Sender<()>,
+    connection: Arc<(Place, AtomicU64)>,
     idle: Duration,
 }
 
 impl Open {
     /// A WebSocket ends that was idle for so long.
     pub(crate) fn new(ended: mpsc::Sender<()>, place: Place, idle: Duration) -> Self {
-        Self { _held: (ended, Arc::new(place)), idle }
+        Self { _held: ended, connection: Arc::new((place, AtomicU64::new(0))), idle }
+    }
+
+    pub(crate) fn wrote(&self, bytes: u64) {
+        self.connection.1.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes the client was sent.
+    pub(crate) fn written(&self) -> u64 {
+        self.connection.1.load(Ordering::Relaxed)
     }
 }
 

@@ -10,7 +10,8 @@ use support::{Gateway, TestOrigin};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, timeout},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -324,4 +325,34 @@ async fn who_is_slow_is_not_waited_for() {
         assert!(start.elapsed() < NEVER / 2, "{name}");
     }))
     .await;
+}
+
+#[tokio::test]
+async fn slow_uploads_do_not_keep_others_from_room() {
+    let origin = TestOrigin::start(OK).await;
+    // All else is as it is by default: together the uploads would hold more than there is.
+    let gateway = gateway(origin.address);
+    let address = gateway.address;
+    let drips = |_| {
+        tokio::spawn(async move {
+            loop {
+                let mut stream = TcpStream::connect(address).await.expect("connected");
+                let head = "POST /open HTTP/1.1\r\nhost: h\r\ncontent-length: 16777216\r\n\r\n";
+                drop(stream.write_all(head.as_bytes()).await);
+                while stream.write_all(&[b'a'; 120]).await.is_ok() {
+                    sleep(Duration::from_millis(200)).await;
+                }
+            }
+        })
+    };
+    let slow: Vec<_> = (0..24).map(drips).collect();
+    sleep(Duration::from_secs(3)).await;
+    for _ in 0..3 {
+        let request =
+            b"POST /open HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\nconnection: close\r\n\r\nabc";
+        let answer = send(address, request).await;
+        assert_eq!(statuses(&answer), [200], "{answer}");
+    }
+    assert!(slow.iter().all(|drips| !drips.is_finished()));
+    slow.iter().for_each(JoinHandle::abort);
 }
