@@ -3,6 +3,11 @@
 
 mod common;
 
+#[path = "chaos/clock.rs"]
+mod clock;
+#[path = "chaos/provider.rs"]
+mod provider;
+
 use std::{
     convert::Infallible,
     future::Future,
