@@ -300,6 +300,9 @@ async fn clients_break(mode: &str) {
         world.front.set(breaks);
         let answer = world.send(&post()).await;
         assert!(!is_accepted(&answer), "{what}");
+        if matches!(breaks, Break::Request(1000.., End::Half)) {
+            assert!(answer.starts_with(b"HTTP/1.1 400 "), "{what}: {}", text(&answer));
+        }
         if matches!(breaks, Break::Request(..)) {
             assert_eq!(world.accepted.load(Ordering::SeqCst), accepted, "{what}");
         }
