@@ -353,6 +353,25 @@ async fn credentials_that_an_origin_calls_expired_are_replaced_and_the_request_s
     assert_eq!(keys.collect::<Vec<_>>(), [false, false, true, true, true]);
 }
 
+/// By a clock that was put back they came in the future, and it is not known how long ago that is.
+#[tokio::test(start_paused = true)]
+async fn credentials_from_before_a_clock_was_put_back_are_replaced_too() {
+    let clock = Clock::manual(now());
+    let provider = Rotating::new(&clock, None);
+    let layer = SigningLayer::new(provider, origin()).with_clock(clock.clone());
+    let ok = || Response::new("");
+    let (client, sent) = answers([ok(), refusal(400, EXPIRED), ok()]);
+    let client = layer.layer(client);
+    for _ in 0..2 {
+        let answer = client.clone().oneshot(request(Method::POST, "body")).await;
+        assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
+        clock.set(now() - HOUR);
+    }
+    let sent = sent.lock().expect("not poisoned");
+    let keys = sent.iter().map(|sent| sent.authorization.contains("Credential=ASIA1/"));
+    assert_eq!(keys.collect::<Vec<_>>(), [false, false, true]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn many_requests_with_expired_credentials_ask_the_provider_once() {
     let clock = Clock::manual(now());

@@ -2,15 +2,10 @@
 
 mod common;
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::{self, Command},
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::{env, path::Path, process::Command};
 
 use bytes::Bytes;
-use common::{HOST, Script, Step, echo, header, layer, poll_once, send_any};
+use common::{HOST, Script, Step, directory::Directory, echo, header, layer, poll_once, send_any};
 use http::{HeaderMap, Request};
 use http_body::{Body, SizeHint};
 use http_body_util::BodyExt;
@@ -23,54 +18,6 @@ use tower_sigv4::{
 };
 
 const HELD: usize = 10_000;
-
-/// A directory for the files of one test.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name =
-            format!("tower-sigv4-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = fs::canonicalize(env::temp_dir()).expect("a directory").join(name);
-        fs::create_dir(&path).expect("made");
-        Self(path)
-    }
-
-    fn spool(&self) -> Spool {
-        Spool::new(&self.0).expect("a directory")
-    }
-
-    /// The files in it that have a name, and those that this process has open.
-    fn files(&self) -> (usize, usize) {
-        let named = fs::read_dir(&self.0).expect("a directory").count();
-        let open = match fs::read_dir("/proc/self/fd") {
-            Ok(entries) => entries
-                .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-                .filter(|target| target.starts_with(&self.0))
-                .count(),
-            Err(_) => 0, // not Linux
-        };
-        (named, open)
-    }
-
-    /// Waits for the write or the read that was under way.
-    async fn is_clear(&self) -> bool {
-        for _ in 0..1000 {
-            if self.files() == (0, 0) {
-                return true;
-            }
-            tokio::task::spawn_blocking(|| ()).await.expect("run");
-        }
-        false
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        fs::remove_dir(&self.0).expect("empty");
-    }
-}
 
 fn open_files() -> usize {
     usize::from(Path::new("/proc/self/fd").exists())

@@ -152,10 +152,10 @@ impl CredentialsCache {
 
     /// Forgets credentials that an origin calls expired, unless others are at hand by now.
     ///
-    /// False if they came from the provider just now: to ask again would give the same.
+    /// False if they came from the provider just now: to ask again would give the same. By a clock that was put
+    /// back since they have no age, and are old.
     pub(crate) fn discard(&self, used: &Entry, now: SystemTime) -> bool {
-        let age = now.duration_since(used.loaded_at).unwrap_or_default();
-        if age < Self::RETRY_AFTER {
+        if now.duration_since(used.loaded_at).is_ok_and(|age| age < Self::RETRY_AFTER) {
             return false;
         }
         let current = self.shared.current.load_full();

@@ -1,6 +1,7 @@
 //! What the tests of the layer share.
 #![allow(dead_code, unreachable_pub)] // each test uses a part of it
 
+pub mod directory;
 pub mod random;
 
 use std::{

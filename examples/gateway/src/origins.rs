@@ -63,6 +63,26 @@ impl Error for Failed {
     }
 }
 
+/// A client's body that broke off while it streamed to the origin, or was not the one signed.
+#[derive(Debug)]
+pub(crate) struct BodyFailed(BoxError);
+
+impl BodyFailed {
+    pub(crate) const TEXT: &str = "the request's body ended before it was complete";
+}
+
+impl fmt::Display for BodyFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::TEXT)
+    }
+}
+
+impl Error for BodyFailed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
 /// Whether there was no connection to the origin.
 pub(crate) fn is_unreached(error: &BoxError) -> bool {
     error.downcast_ref::<Failed>().is_some_and(|failed| failed.source.is_connect())
@@ -172,7 +192,7 @@ struct Watched {
 
 impl http_body::Body for Watched {
     type Data = Bytes;
-    type Error = <SignedBody<Body> as http_body::Body>::Error;
+    type Error = BodyFailed;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -180,7 +200,7 @@ impl http_body::Body for Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = pin!(&mut self.body).poll_frame(cx);
         self.waits.send_replace(frame.is_pending());
-        frame
+        frame.map_err(BodyFailed)
     }
 
     fn is_end_stream(&self) -> bool {

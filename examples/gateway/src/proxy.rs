@@ -22,6 +22,7 @@ use tower_sigv4::{
 
 use crate::{
     BoxError,
+    origins::BodyFailed,
     paced::{Pace, Paced, TooSlow},
     strict::Refused,
     tunnel,
@@ -122,11 +123,15 @@ pub(crate) fn answer(error: BoxError) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
         return response;
     }
-    let own = error.downcast_ref::<tower_sigv4::Error>();
+    // One of a body that streams is what the exchange with the origin failed for.
+    let own = causes(&*error).find_map(|cause| cause.downcast_ref::<tower_sigv4::Error>());
     let (status, told) = match (own, error.downcast_ref::<Refused>()) {
         _ if came_slowly(&*error) => (StatusCode::REQUEST_TIMEOUT, TOO_SLOW.to_owned()),
         (Some(own), _) => (own.status(), own.to_string()),
         (None, Some(refused)) => (refused.status(), text.clone()),
+        (None, None) if is_of_body(&*error) => {
+            (StatusCode::BAD_REQUEST, BodyFailed::TEXT.to_owned())
+        }
         (None, None) if timed_out(&*error) => {
             (StatusCode::GATEWAY_TIMEOUT, "the origin did not answer in time".to_owned())
         }
@@ -145,6 +150,11 @@ pub(crate) fn message(status: StatusCode, text: &str) -> Response {
 
 fn came_slowly(error: &(dyn Error + 'static)) -> bool {
     caused_by::<TimeoutError>(error, |_| true) || caused_by::<TooSlow>(error, |_| true)
+}
+
+/// Whether it was the client who broke off, while its body streamed.
+pub(crate) fn is_of_body(error: &(dyn Error + 'static)) -> bool {
+    caused_by::<BodyFailed>(error, |_| true)
 }
 
 fn timed_out(error: &(dyn Error + 'static)) -> bool {

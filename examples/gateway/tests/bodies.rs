@@ -8,13 +8,18 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use aws_credential_types::Credentials;
 use support::{Gateway, TestOrigin, config, exchange, read_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+};
+use tower_sigv4::{
+    SigningSettings,
+    sigv4::{Identity, PayloadHash, Signer, SigningParams},
 };
 
 #[tokio::test]
@@ -150,6 +155,43 @@ async fn a_body_that_is_cut_off_sends_nothing() {
         assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400"), "{rest}");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 0);
+}
+
+/// With the hash of its body in its head.
+fn signed_put(body: &str) -> String {
+    let head = http::Request::put("/orders").header("host", "api.example.com").body(());
+    let (mut head, ()) = head.expect("a request").into_parts();
+    let settings = SigningSettings::new("execute-api", "us-east-1").expect("a scope");
+    let identity = Credentials::new("AKIDALICE", "secret", None, None, "test");
+    let identity = Identity::new(identity).expect("valid");
+    let payload = PayloadHash::of(body.as_bytes());
+    let params = SigningParams::new(&settings, &identity, payload, SystemTime::now());
+    Signer::new().sign(&mut head, &params).expect("signed");
+    let fields = head.headers.iter().map(|(name, value)| (name, value.to_str().expect("ASCII")));
+    let fields: String = fields.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    format!(
+        "PUT /orders HTTP/1.1\r\n{fields}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// The origin is not to blame, whatever the exchange with it comes to.
+#[tokio::test]
+async fn a_body_that_streams_and_is_not_the_one_signed_is_told_to_the_client() {
+    let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let url = format!("http://{}", origin.address);
+    let gateway = Gateway::configured(
+        &(config(&url, "payload = \"unsigned\"")
+            + "[verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\nbody = \"streamed\"\n\
+               [[verify.key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"secret\"\n"),
+    );
+    let signed = signed_put("abc");
+    let answer = exchange(gateway.address, &signed).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let answer = exchange(gateway.address, &signed.replace("\r\n\r\nabc", "\r\n\r\nabd")).await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert!(answer.body.contains("is not the one that was signed"), "{}", answer.body);
+    assert_eq!(origin.seen().len(), 1);
 }
 
 #[tokio::test]

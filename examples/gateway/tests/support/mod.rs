@@ -113,6 +113,15 @@ impl Gateway {
         assert!(status.expect("kill runs").success());
     }
 
+    /// The files in a directory that it has open, with a name or without; none where that cannot be seen.
+    pub fn open_files(&self, directory: &str) -> usize {
+        let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", self.process.id())) else { return 0 };
+        entries
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+            .filter(|target| target.starts_with(directory))
+            .count()
+    }
+
     pub fn wait(&mut self) -> ExitStatus {
         self.process.wait().expect("it ends")
     }
@@ -155,6 +164,27 @@ impl TempFile {
 impl Drop for TempFile {
     fn drop(&mut self) {
         drop(fs::remove_file(&self.path));
+    }
+}
+
+/// A directory that goes with its owner, empty.
+pub struct TempDirectory {
+    pub path: String,
+}
+
+impl TempDirectory {
+    pub fn new(name: &str) -> Self {
+        let name = format!("sigv4-gateway-{}-{name}", std::process::id());
+        let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), &name].iter().collect();
+        fs::create_dir(&path).expect("made");
+        let path = fs::canonicalize(path).expect("a directory");
+        Self { path: path.to_str().expect("UTF-8").to_owned() }
+    }
+}
+
+impl Drop for TempDirectory {
+    fn drop(&mut self) {
+        fs::remove_dir(&self.path).expect("empty");
     }
 }
 

@@ -1,0 +1,342 @@
+//! Connections that break, on either side of the gateway, after each part of request and answer: what reaches the
+//! origin whole is signed, the client is told or cut off, and nothing is left behind.
+
+#[allow(dead_code)]
+mod support;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    middleware::{Next, from_fn},
+};
+use support::{
+    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempDirectory, exchange, judge,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tower_sigv4::sigv4::PayloadHash;
+
+/// Of what is sent there, and of what comes back.
+const BODY: usize = 40_000;
+const ANSWER: usize = 400_000;
+
+/// Longer than an origin is waited for.
+const STALLED: Duration = Duration::from_millis(300);
+
+/// How a connection ends after so many bytes.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// In both directions.
+    Close,
+    Reset,
+    /// In the direction in which the bytes went; the other stays.
+    Half,
+    /// Not at all, but nothing goes on for a while.
+    Stall,
+}
+
+/// Where a connection breaks.
+#[derive(Clone, Copy, Debug)]
+enum Break {
+    Nowhere,
+    Request(usize, End),
+    Answer(usize, End),
+}
+
+/// Hands bytes on from one connection to another, up to where it is to break.
+struct Relay {
+    address: SocketAddr,
+    breaks: Arc<Mutex<Break>>,
+}
+
+impl Relay {
+    /// Before who is asked for each connection.
+    async fn start(to: impl Fn() -> SocketAddr + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let breaks = Arc::new(Mutex::new(Break::Nowhere));
+        let shared = breaks.clone();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let breaks = *shared.lock().expect("not poisoned");
+                tokio::spawn(relay(near, to(), breaks));
+            }
+        });
+        Self { address, breaks }
+    }
+
+    fn set(&self, breaks: Break) {
+        *self.breaks.lock().expect("not poisoned") = breaks;
+    }
+}
+
+async fn relay(near: TcpStream, to: SocketAddr, breaks: Break) {
+    let far = TcpStream::connect(to).await.expect("connected");
+    let (there, back, end) = match breaks {
+        Break::Nowhere => (usize::MAX, usize::MAX, End::Close),
+        Break::Request(bytes, end) => (bytes, usize::MAX, end),
+        Break::Answer(bytes, end) => (usize::MAX, bytes, end),
+    };
+    if let End::Reset = end {
+        near.set_zero_linger().expect("set");
+        far.set_zero_linger().expect("set");
+    }
+    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+    let half = matches!(end, End::Half);
+    let request = pass(near_in, far_out, there, half);
+    let answer = pass(far_in, near_out, back, half);
+    let (mut request, mut answer) = (std::pin::pin!(request), std::pin::pin!(answer));
+    let broken = tokio::select! {
+        broken = &mut request => broken || answer.await,
+        broken = &mut answer => broken || request.await,
+    };
+    if let (true, End::Stall) = (broken, end) {
+        sleep(STALLED).await; // both connections are held
+    }
+}
+
+/// True if there is more than so many bytes.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut left: usize,
+    half: bool,
+) -> bool {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut more = false;
+    while let Ok(count @ 1..) = from.read(&mut buffer).await
+        && to.write_all(&buffer[..count.min(left)]).await.is_ok()
+    {
+        more = count > left;
+        if more {
+            break;
+        }
+        left -= count;
+    }
+    if more && !half {
+        return true;
+    }
+    drop(to.shutdown().await);
+    false
+}
+
+/// AWS's signer judges what comes whole.
+async fn origin(
+    listener: TcpListener,
+    authority: String,
+    accepted: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
+) {
+    let large = from_fn(move |request, next: Next| {
+        let (accepted, refused) = (accepted.clone(), refused.clone());
+        async move {
+            let answer = next.run(request).await;
+            match answer.status().as_u16() {
+                200 => accepted.fetch_add(1, Ordering::SeqCst),
+                403 => refused.fetch_add(1, Ordering::SeqCst),
+                _ => 0, // not whole
+            };
+            let mut answer = answer.map(|_| Body::from(Bytes::from(vec![b'a'; ANSWER])));
+            answer.headers_mut().remove("content-length");
+            answer.headers_mut().insert("connection", "close".parse().expect("a value"));
+            answer
+        }
+    });
+    let router: Router = judge::router(authority).layer(large);
+    axum::serve(listener, router).await.expect("it serves");
+}
+
+struct World {
+    gateway: Gateway,
+    admin: SocketAddr,
+    /// Between client and gateway, and between gateway and origin.
+    front: Relay,
+    back: Relay,
+    accepted: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
+    spool: TempDirectory,
+}
+
+impl World {
+    async fn new(mode: &str, name: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let origins = listener.local_addr().expect("an address");
+        let back = Relay::start(move || origins).await;
+        let (accepted, refused) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+        let authority = back.address.to_string();
+        tokio::spawn(origin(listener, authority, accepted.clone(), refused.clone()));
+        let spool = TempDirectory::new(&format!("{mode}-{name}"));
+        // A permit or room that were not given back would be missed at once.
+        let gateway = Gateway::configured(&format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [credentials]\nsource = \"static\"\naccess_key_id = {ACCESS_KEY_ID:?}\n\
+             secret_access_key = {SECRET_ACCESS_KEY:?}\n\
+             [bodies]\nmemory = \"60KiB\"\nspool_directory = {:?}\n\
+             [[origin]]\nname = \"a\"\nurl = \"http://{}\"\nservice = {SERVICE:?}\nregion = {REGION:?}\n\
+             payload = {mode:?}\nbody_limit = \"{}\"\n\
+             [[route]]\npath = \"/\"\norigin = \"a\"\nconcurrency = 1\ntimeout = \"200ms\"\n",
+            spool.path,
+            back.address,
+            if mode == "spool" { "10KiB" } else { "40KiB" },
+        ));
+        let to = gateway.address;
+        let front = Relay::start(move || to).await;
+        let admin = gateway.word_after("admin http://").parse().expect("an address");
+        Self { gateway, admin, front, back, accepted, refused, spool }
+    }
+
+    /// What a client receives, up to the end or the break of its connection.
+    async fn send(&self, request: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.front.address).await.expect("connected");
+        let (mut reads, mut writes) = stream.split();
+        let mut answer = Vec::new();
+        let sending = async {
+            drop(writes.write_all(request).await);
+            std::future::pending::<()>().await;
+        };
+        let reading = async { drop(reads.read_to_end(&mut answer).await) };
+        timeout(Duration::from_secs(20), async {
+            tokio::select! { () = sending => {}, () = reading => {} }
+        })
+        .await
+        .expect("it does not hang");
+        answer
+    }
+
+    async fn metric(&self, name: &str) -> u64 {
+        let host = self.admin;
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let text = exchange(self.admin, &request).await.body;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.expect(name).parse().expect("a number")
+    }
+
+    /// All is given back shortly after a connection has broken.
+    async fn is_clear(&self, what: &str) {
+        let since = Instant::now();
+        loop {
+            let left = (
+                self.metric("sigv4_gateway_body_budget_used_bytes").await,
+                self.metric("sigv4_gateway_connections_open").await,
+                self.gateway.open_files(&self.spool.path),
+            );
+            if left == (0, 0, 0) {
+                return;
+            }
+            assert!(since.elapsed() < Duration::from_secs(10), "{what}: {left:?} are left");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Soon a request is answered as if nothing had been.
+    async fn is_well(&self, what: &str) {
+        self.front.set(Break::Nowhere);
+        self.back.set(Break::Nowhere);
+        self.is_clear(what).await;
+        let since = Instant::now();
+        let answer = loop {
+            let answer = self.send(&post()).await;
+            // What broke may have been accepted just now.
+            if !answer.starts_with(b"HTTP/1.1 503 ") || since.elapsed() > Duration::from_secs(10) {
+                break answer;
+            }
+        };
+        assert!(is_accepted(&answer), "{what}: {} bytes, {}", answer.len(), text(&answer));
+        self.is_clear(what).await;
+        assert_eq!(self.refused.load(Ordering::SeqCst), 0, "{what}: by AWS's signer");
+    }
+}
+
+fn text(answer: &[u8]) -> String {
+    String::from_utf8_lossy(&answer[..answer.len().min(300)]).into_owned()
+}
+
+/// By the origin, and told to the end.
+fn is_accepted(answer: &[u8]) -> bool {
+    answer.starts_with(b"HTTP/1.1 200 OK\r\n")
+        && text(answer).contains(&format!("\r\ncontent-length: {ANSWER}\r\n"))
+        && answer.iter().rev().take_while(|byte| **byte == b'a').count() == ANSWER
+}
+
+fn post() -> Vec<u8> {
+    let body = vec![b'b'; BODY];
+    let head = format!(
+        "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
+         x-amz-content-sha256: {}\r\ncontent-length: {BODY}\r\n\r\n",
+        PayloadHash::of(&body)
+    );
+    [head.into_bytes(), body].concat()
+}
+
+/// Before the first byte, in the head, in the body, before the last byte; the same of the answer.
+fn breaks() -> impl Iterator<Item = Break> {
+    let request = [0, 30, BODY / 2, post().len() - 1].map(|bytes| (true, bytes));
+    let answer = [0, 10, 1000, ANSWER / 2].map(|bytes| (false, bytes));
+    request.into_iter().chain(answer).flat_map(|(is_request, bytes)| {
+        [End::Close, End::Reset, End::Half, End::Stall].map(|end| match is_request {
+            true => Break::Request(bytes, end),
+            false => Break::Answer(bytes, end),
+        })
+    })
+}
+
+async fn clients_break(mode: &str) {
+    let world = World::new(mode, "clients").await;
+    for breaks in breaks() {
+        let accepted = world.accepted.load(Ordering::SeqCst);
+        let what = format!("{mode}, client: {breaks:?}");
+        world.front.set(breaks);
+        let answer = world.send(&post()).await;
+        assert!(!is_accepted(&answer), "{what}");
+        if matches!(breaks, Break::Request(1000.., End::Half)) {
+            assert!(answer.starts_with(b"HTTP/1.1 400 "), "{what}: {}", text(&answer));
+        }
+        if matches!(breaks, Break::Request(..)) {
+            assert_eq!(world.accepted.load(Ordering::SeqCst), accepted, "{what}");
+        }
+        world.is_well(&what).await;
+    }
+}
+
+async fn origins_break(mode: &str) {
+    let world = World::new(mode, "origins").await;
+    for breaks in breaks() {
+        let what = format!("{mode}, origin: {breaks:?}");
+        world.back.set(breaks);
+        let answer = world.send(&post()).await;
+        assert!(!is_accepted(&answer), "{what}");
+        // An origin that sees no more than a part may say so itself.
+        let text = text(&answer);
+        let is_told = ["400", "502", "504"].iter().any(|status| text[9..].starts_with(status));
+        let in_answer = matches!(breaks, Break::Answer(1000.., _));
+        assert_eq!(is_told, !in_answer, "{what}: {text}");
+        world.is_well(&what).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_break_anywhere_while_bodies_are_buffered() {
+    tokio::join!(clients_break("buffer"), origins_break("buffer"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_break_anywhere_while_bodies_go_by_files() {
+    tokio::join!(clients_break("spool"), origins_break("spool"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_break_anywhere_while_bodies_stream() {
+    tokio::join!(clients_break("trust"), origins_break("trust"));
+}

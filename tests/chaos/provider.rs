@@ -1,0 +1,167 @@
+//! A provider of credentials that is slow, fails, gives out what has expired, or panics, as chance has it.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use aws_credential_types::provider::future;
+use bytes::Bytes;
+use fastrand::Rng;
+use http::{Request, Response};
+use http_body_util::Full;
+use tokio::{runtime::Handle, task::JoinSet, time};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_sigv4::{
+    Clock, ErrorKind, SigningLayer,
+    body::SignedBody,
+    credentials::{Credentials, CredentialsError, ProvideCredentials},
+    origin::Direct,
+};
+
+use super::common::{self, header, now, own};
+
+/// A clock that goes with tokio's, and what was given out by it.
+#[derive(Clone)]
+struct World {
+    clock: Clock,
+    started: time::Instant,
+    rng: Arc<Mutex<Rng>>,
+    /// It is asked by one at a time.
+    is_asked: Arc<AtomicBool>,
+    is_sound: Arc<AtomicBool>,
+    /// When each key expires, by its number.
+    expiries: Arc<Mutex<Vec<SystemTime>>>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("World")
+    }
+}
+
+impl World {
+    fn now(&self) -> SystemTime {
+        let now = now() + self.started.elapsed();
+        self.clock.set(now);
+        now
+    }
+
+    fn chance(&self, most: u64) -> u64 {
+        self.rng.lock().expect("not poisoned").u64(..most)
+    }
+}
+
+/// Takes note of the end, however it comes.
+struct Asked(Arc<AtomicBool>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+impl ProvideCredentials for World {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        assert!(!self.is_asked.swap(true, Ordering::SeqCst), "it is asked by two at once");
+        let asked = Asked(self.is_asked.clone());
+        future::ProvideCredentials::new(async move {
+            let _asked = asked;
+            let is_sound = self.is_sound.load(Ordering::SeqCst);
+            let pause = if is_sound { 1 } else { self.chance(7_000) }; // 5 s is too long
+            time::sleep(Duration::from_millis(pause)).await;
+            let now = self.now();
+            let lifetime = match self.chance(10) {
+                _ if is_sound => 3600,
+                0..3 => return Err(CredentialsError::provider_error("down")),
+                3 => panic!("the provider panics"),
+                4 => 0,
+                _ => 1 + self.chance(30),
+            };
+            let mut expiries = self.expiries.lock().expect("not poisoned");
+            expiries.push(now + Duration::from_secs(lifetime));
+            let id = format!("AKID{}", expiries.len() - 1);
+            Ok(Credentials::new(id, "secret", None, expiries.last().copied(), "test"))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_signed_by_a_valid_key_or_not_sent() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let (mut failed, mut panicked) = (0, 0);
+    for seed in 0..60 {
+        let world = World {
+            clock: Clock::manual(now()),
+            started: time::Instant::now(),
+            rng: Arc::new(Mutex::new(Rng::with_seed(seed))),
+            is_asked: Arc::default(),
+            is_sound: Arc::default(),
+            expiries: Arc::default(),
+        };
+        let target = Direct::new(common::settings("execute-api"));
+        let layer = SigningLayer::new(world.clone(), target).with_clock(world.clock.clone());
+        let (seen, count) = (world.clone(), sent.clone());
+        let service = layer.layer(service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
+            let authorization = header(request.headers(), "authorization");
+            let (_, rest) = authorization.split_once("Credential=AKID").expect("signed");
+            let number: usize = rest.split('/').next().expect("one").parse().expect("a number");
+            let expiry = seen.expiries.lock().expect("not poisoned")[number];
+            assert!(seen.clock.now() < expiry, "{seed}: {number} has expired");
+            count.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        }));
+        let send = || {
+            world.now();
+            let request = Request::get("https://api.example.com/").body(Full::default());
+            service.clone().oneshot(request.expect("a request"))
+        };
+        let mut requests = JoinSet::new();
+        for _ in 0..100 {
+            match world.chance(4) {
+                0 => drop(requests.spawn(time::timeout(Duration::from_secs(1), send()))),
+                _ => drop(requests.spawn(time::timeout(Duration::MAX, send()))),
+            }
+            time::sleep(Duration::from_millis(world.chance(2_000))).await;
+        }
+        // None hangs: each is answered, in the worst case after one that took all the time, and its own.
+        let outcomes = async {
+            let mut outcomes = Vec::new();
+            while let Some(outcome) = requests.join_next().await {
+                outcomes.push(outcome);
+            }
+            outcomes
+        };
+        for outcome in time::timeout(Duration::from_secs(11), outcomes).await.expect("no one hangs")
+        {
+            match outcome {
+                Ok(Ok(Ok(_)) | Err(_)) => {}
+                Ok(Ok(Err(error))) => {
+                    let kind = own(error).kind();
+                    let kinds = [ErrorKind::Credentials, ErrorKind::CredentialsTimeout];
+                    assert!(kinds.contains(&kind), "{kind:?}");
+                    failed += 1;
+                }
+                Err(error) => {
+                    let panic = error.into_panic();
+                    assert_eq!(panic.downcast_ref(), Some(&"the provider panics"));
+                    panicked += 1;
+                }
+            }
+        }
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
+        // What was is forgotten when it is sound again.
+        world.is_sound.store(true, Ordering::SeqCst);
+        send().await.expect("signed");
+    }
+    let sent = sent.load(Ordering::SeqCst);
+    assert!(sent > 1000 && failed > 100 && panicked > 10, "{sent} {failed} {panicked}");
+}
