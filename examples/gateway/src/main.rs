@@ -31,10 +31,13 @@ mod tunnel;
 
 use std::{
     error::Error,
+    fmt::Display,
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     process::ExitCode,
 };
+
+use tokio::runtime::Runtime;
 
 use self::{
     cli::Command,
@@ -46,8 +49,7 @@ use self::{
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let command = match cli::parse() {
         Ok(command) => command,
         Err(error) => {
@@ -55,7 +57,13 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(command).await {
+    let ended = Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let ended = runtime.block_on(run(command));
+        // A disk or a resolver that never answers holds a thread of the runtime; it would be waited for.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sigv4-gateway: {}", proxy::chain(&*error));
@@ -64,13 +72,18 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Prints what may be of use to someone; that no one reads it is no reason to end.
+fn tell(text: impl Display) {
+    drop(writeln!(io::stdout(), "{text}"));
+}
+
 /// How much of a saved exchange is read, in bytes.
 const LONGEST: u64 = 1024 * 1024;
 
 async fn run(command: Command) -> Result<(), BoxError> {
     match command {
-        Command::Print(text) => println!("{text}"),
-        Command::PrintSchema => println!("{}", config::schema()),
+        Command::Print(text) => tell(text),
+        Command::PrintSchema => tell(config::schema()),
         Command::Init { file } => init::write(&file)?,
         Command::Check { file } => {
             let config = load(&file)?;
@@ -82,7 +95,9 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 0 => String::new(),
                 warnings => format!(", {warnings} warning(s)"),
             };
-            println!("{file}: {origins} origin(s), {routes} route(s), no errors{warnings}");
+            tell(format_args!(
+                "{file}: {origins} origin(s), {routes} route(s), no errors{warnings}"
+            ));
         }
         Command::Explain { file } => {
             let mut saved = Vec::new();
@@ -93,7 +108,8 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 }
             };
             read.map_err(|error| format!("cannot read {file}: {error}"))?;
-            print!("{}", explain::Explained::read(&String::from_utf8_lossy(&saved))?);
+            let explained = explain::Explained::read(&String::from_utf8_lossy(&saved))?;
+            drop(write!(io::stdout(), "{explained}"));
         }
         #[cfg(feature = "lambda")]
         Command::Forward { file, .. } if lambda::is_here() => {
@@ -107,12 +123,12 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let (server, address) = bind(listen.unwrap_or(settings.listen)).await?;
             let gateway = Gateway::new(config)?;
             if let Some(address) = admin::start(&gateway, server.stopping()).await? {
-                println!(
+                tell(format_args!(
                     "admin http://{address}/ shows the status page, and answers /healthz, /readyz and /metrics"
-                );
+                ));
             }
             let scheme = if settings.tls.is_some() { "https" } else { "http" };
-            println!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it");
+            tell(format_args!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it"));
             gateway.log().start()?;
             reload::warn(&gateway.now().config, &file);
             tokio::spawn(followed.follow(gateway.clone()));
@@ -126,7 +142,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let (settings, gateway) = (config.server().clone(), Gateway::new(config)?);
             gateway.log().start()?;
             let admin = admin::start(&gateway, server.stopping()).await?;
-            println!("{}", demo::welcome(origin, address, admin));
+            tell(demo::welcome(origin, address, admin));
             serve(server, &gateway, &settings).await?;
         }
     }

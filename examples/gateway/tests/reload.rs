@@ -7,7 +7,7 @@ mod support;
 use std::{
     fs,
     io::{BufRead, BufReader, Lines},
-    process::{ChildStderr, Stdio},
+    process::{ChildStderr, Command, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -230,4 +230,17 @@ async fn no_request_fails_while_files_come_and_go() {
     for client in clients {
         assert!(client.await.expect("no failure") > 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_no_one_writes_holds_up_no_stop() {
+    let mut running = Running::start(&config("http://127.0.0.1:1", ""));
+    fs::remove_file(&running.file.path).expect("removed");
+    let made = Command::new("mkfifo").arg(&running.file.path).status().expect("mkfifo runs");
+    assert!(made.success());
+    time::sleep(Duration::from_millis(2500)).await; // it is looked at each second
+    running.gateway.terminate();
+    let ended = tokio::task::spawn_blocking(move || running.gateway.wait());
+    let status = time::timeout(Duration::from_secs(20), ended).await.expect("it ends");
+    assert!(status.expect("no panic").success());
 }
