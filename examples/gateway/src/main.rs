@@ -130,6 +130,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let scheme = if settings.tls.is_some() { "https" } else { "http" };
             tell(format_args!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it"));
             gateway.log().start()?;
+            let _written = gateway.log().write_aside();
             reload::warn(&gateway.now().config, &file);
             tokio::spawn(followed.follow(gateway.clone()));
             serve(server, &gateway, &settings).await?;
@@ -141,6 +142,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
             let (settings, gateway) = (config.server().clone(), Gateway::new(config)?);
             gateway.log().start()?;
+            let _written = gateway.log().write_aside();
             let admin = admin::start(&gateway, server.stopping()).await?;
             tell(demo::welcome(origin, address, admin));
             serve(server, &gateway, &settings).await?;
