@@ -55,6 +55,7 @@ pub(crate) struct Config {
     credentials: CredentialsCache,
     rules: OriginRules,
     verify: Option<Guard>,
+    keys_file: Option<String>,
     budget: BodyBudget,
     origins: usize,
     routes: Vec<Route>,
@@ -111,6 +112,7 @@ impl Config {
             signs,
             credentials,
             verify: file.guard(text, &rules, &bodies)?,
+            keys_file: file.verify.as_ref().and_then(VerifySection::keys_file),
             budget: bodies.budget,
             rules,
             origins: file.origin.len(),
@@ -159,6 +161,11 @@ impl Config {
 
     pub(crate) fn guard(&self) -> Option<Guard> {
         self.verify.clone()
+    }
+
+    /// Where more keys of callers stand.
+    pub(crate) fn keys_file(&self) -> Option<&str> {
+        self.keys_file.as_deref()
     }
 
     pub(crate) fn origins(&self) -> usize {

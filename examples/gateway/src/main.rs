@@ -34,10 +34,13 @@ mod tunnel;
 
 use std::{
     error::Error,
+    fmt::Display,
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     process::ExitCode,
 };
+
+use tokio::runtime::Runtime;
 
 use self::{
     cli::Command,
@@ -49,8 +52,7 @@ use self::{
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let command = match cli::parse() {
         Ok(command) => command,
         Err(error) => {
@@ -58,7 +60,13 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(command).await {
+    let ended = Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let ended = runtime.block_on(run(command));
+        // A disk or a resolver that never answers holds a thread of the runtime; it would be waited for.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sigv4-gateway: {}", proxy::chain(&*error));
@@ -67,13 +75,18 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Prints what may be of use to someone; that no one reads it is no reason to end.
+fn tell(text: impl Display) {
+    drop(writeln!(io::stdout(), "{text}"));
+}
+
 /// How much of a saved exchange is read, in bytes.
 const LONGEST: u64 = 1024 * 1024;
 
 async fn run(command: Command) -> Result<(), BoxError> {
     match command {
-        Command::Print(text) => println!("{text}"),
-        Command::PrintSchema => println!("{}", config::schema()),
+        Command::Print(text) => tell(text),
+        Command::PrintSchema => tell(config::schema()),
         Command::Init { file } => init::write(&file)?,
         Command::Check { file } => {
             let config = load(&file)?;
@@ -85,7 +98,9 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 0 => String::new(),
                 warnings => format!(", {warnings} warning(s)"),
             };
-            println!("{file}: {origins} origin(s), {routes} route(s), no errors{warnings}");
+            tell(format_args!(
+                "{file}: {origins} origin(s), {routes} route(s), no errors{warnings}"
+            ));
         }
         Command::Explain { file } => {
             let mut saved = Vec::new();
@@ -96,7 +111,8 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 }
             };
             read.map_err(|error| format!("cannot read {file}: {error}"))?;
-            print!("{}", explain::Explained::read(&String::from_utf8_lossy(&saved))?);
+            let explained = explain::Explained::read(&String::from_utf8_lossy(&saved))?;
+            drop(write!(io::stdout(), "{explained}"));
         }
         #[cfg(feature = "lambda")]
         Command::Forward { file, .. } if lambda::is_here() => {
@@ -110,13 +126,14 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let (server, address) = bind(listen.unwrap_or(settings.listen)).await?;
             let gateway = Gateway::new(config)?;
             if let Some(address) = admin::start(&gateway, server.stopping()).await? {
-                println!(
+                tell(format_args!(
                     "admin http://{address}/ shows the status page, and answers /healthz, /readyz and /metrics"
-                );
+                ));
             }
             let scheme = if settings.tls.is_some() { "https" } else { "http" };
-            println!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it");
+            tell(format_args!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it"));
             gateway.log().start()?;
+            let _written = gateway.log().write_aside();
             reload::warn(&gateway.now().config, &file);
             tokio::spawn(followed.follow(gateway.clone()));
             serve(server, &gateway, &settings).await?;
@@ -128,8 +145,9 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
             let (settings, gateway) = (config.server().clone(), Gateway::new(config)?);
             gateway.log().start()?;
+            let _written = gateway.log().write_aside();
             let admin = admin::start(&gateway, server.stopping()).await?;
-            println!("{}", demo::welcome(origin, address, admin));
+            tell(demo::welcome(origin, address, admin));
             serve(server, &gateway, &settings).await?;
         }
     }

@@ -40,10 +40,27 @@ pub(crate) fn warn(config: &Config, file: &str) {
     }
 }
 
-/// A file, and what it said when it was read last.
+/// What is there of a configuration: the file, or why it cannot be read, and the callers' keys that it names.
+#[derive(Clone, PartialEq)]
+struct Seen {
+    file: Result<Vec<u8>, String>,
+    keys: Option<Vec<u8>>,
+}
+
+impl Seen {
+    fn of(file: &str, keys: Option<&str>) -> Self {
+        Self::with(read(file).map_err(|error| error.to_string()), keys)
+    }
+
+    fn with(file: Result<Vec<u8>, String>, keys: Option<&str>) -> Self {
+        Self { file, keys: keys.and_then(|keys| fs::read(keys).ok()) }
+    }
+}
+
+/// A file, and what was there when it was read last.
 pub(crate) struct Followed {
     file: String,
-    bytes: Vec<u8>,
+    seen: Seen,
     hangup: Hangup,
 }
 
@@ -53,40 +70,35 @@ impl Followed {
         let hangup = Hangup::new()?;
         let bytes = read(&file)?;
         let config = parse(&file, &bytes)?;
-        Ok((Self { file, bytes, hangup }, config))
+        let seen = Seen::with(Ok(bytes), config.keys_file());
+        Ok((Self { file, seen, hangup }, config))
     }
 
     /// Has the gateway go on with what the file says, if that is sound. What is not is told once, and the last
     /// configuration stays.
     pub(crate) async fn follow(self, gateway: Arc<Gateway>) {
-        let Self { file, bytes, mut hangup } = self;
+        let Self { file, seen, mut hangup } = self;
         let started = gateway.now().config.sections().clone();
-        let (mut tried, mut last) = (bytes.clone(), bytes);
+        let (mut tried, mut last) = (seen.clone(), seen);
         loop {
             let asked = tokio::select! {
                 () = time::sleep(POLL) => false,
                 () = hangup.next() => true,
             };
             let path = file.clone();
-            let Ok(found) = task::spawn_blocking(move || read(&path)).await else { continue };
-            let bytes = match found {
-                Ok(bytes) => bytes,
-                Err(error) if asked => {
-                    stays(&*error);
-                    continue;
-                }
-                // One that is missing is about to be replaced.
-                Err(_) => continue,
-            };
-            // Who writes it may be in the middle: half a file may be sound, with half the routes.
-            let settled = mem::replace(&mut last, bytes.clone()) == bytes;
-            if !asked && (bytes == tried || !settled) {
+            let keys = gateway.now().config.keys_file().map(str::to_owned);
+            let seen = task::spawn_blocking(move || Seen::of(&path, keys.as_deref()));
+            let Ok(seen) = seen.await else { continue };
+            // Who writes it may be in the middle: half a file may be sound, with half the routes, and one that is
+            // missing is about to be replaced.
+            let settled = mem::replace(&mut last, seen.clone()) == seen;
+            if !asked && (seen == tried || !settled) {
                 continue;
             }
-            tried.clone_from(&bytes);
+            tried.clone_from(&seen);
             let path = file.clone();
             // It may name other files, which are read.
-            let read = task::spawn_blocking(move || parse(&path, &bytes)).await;
+            let read = task::spawn_blocking(move || parse(&path, &seen.file?)).await;
             match read.unwrap_or_else(|panic| Err(panic.into())) {
                 Ok(config) => {
                     gateway.replace(config);

@@ -3,7 +3,7 @@
 #[allow(dead_code)]
 mod support;
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use aws_sigv4::http_request::SignatureLocation;
 use axum::body::Body;
@@ -17,6 +17,7 @@ use support::{
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
+    time,
 };
 
 const CACHED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
@@ -298,4 +299,37 @@ fn mistakes_in_the_section_are_told() {
         let log = String::from_utf8(output.expect("it runs").stderr).expect("UTF-8");
         assert!(log.contains(told), "{section}: {log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_no_one_reads_holds_up_nothing() {
+    let origin = TestOrigin::start(OK).await;
+    let config = config(&format!("http://{}", origin.address), "");
+    let section = "level = \"trace\"\naccess = true\n[admin]\nlisten = \"127.0.0.1:0\"";
+    let file = TempFile::new(&with_log(&config, section));
+    let mut gateway =
+        Gateway::spawn(support::command().args(["--config", &file.path]).stderr(Stdio::piped()));
+    let unread = gateway.stderr();
+    let admin = gateway.word_after("admin http://").parse().expect("an address");
+    let request = request("GET", "/orders", "");
+    let lost = async {
+        loop {
+            // Each logs some dozen lines, far more than a pipe holds.
+            for _ in 0..50 {
+                assert_eq!(exchange(gateway.address, &request).await.status, 200);
+            }
+            let told = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+            let metrics = exchange(admin, told).await.body;
+            if !metrics.contains("\nsigv4_gateway_log_lines_lost_total 0\n") {
+                assert!(metrics.contains("\nsigv4_gateway_log_lines_lost_total "), "{metrics}");
+                break;
+            }
+        }
+    };
+    time::timeout(Duration::from_secs(60), lost).await.expect("answers");
+    gateway.terminate();
+    let ended = tokio::task::spawn_blocking(move || gateway.wait());
+    let status = time::timeout(Duration::from_secs(20), ended).await.expect("it ends");
+    assert!(status.expect("no panic").success());
+    drop(unread);
 }

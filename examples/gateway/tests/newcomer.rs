@@ -5,6 +5,7 @@ mod support;
 
 use std::{
     fs::{self, File},
+    io::{BufRead, BufReader},
     net::TcpListener,
     process::Stdio,
 };
@@ -125,4 +126,28 @@ fn what_aws_is_likely_to_refuse_is_a_warning() {
     {
         assert!(told.contains(words), "{told}");
     }
+}
+
+#[test]
+fn no_one_has_to_read_what_it_prints() {
+    let unread = || {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = command();
+        command.stdout(writer).stderr(Stdio::piped());
+        command
+    };
+    for argument in ["--print-schema", "--help"] {
+        let output = unread().arg(argument).output().expect("it runs");
+        assert!(output.status.success() && output.stderr.is_empty(), "{argument}: {output:?}");
+    }
+    // A warning is logged once it serves.
+    let file = TempFile::new(&config("http://abc123.lambda-url.eu-west-1.on.aws", ""));
+    let mut gateway = unread().args(["--config", &file.path]).spawn().expect("it starts");
+    let mut line = String::new();
+    let mut log = BufReader::new(gateway.stderr.take().expect("piped"));
+    log.read_line(&mut line).expect("UTF-8");
+    drop(gateway.kill());
+    drop(gateway.wait());
+    assert!(line.contains("WARN") && line.contains("plain http"), "{line}");
 }

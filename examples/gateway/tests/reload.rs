@@ -7,13 +7,13 @@ mod support;
 use std::{
     fs,
     io::{BufRead, BufReader, Lines},
-    process::{ChildStderr, Stdio},
+    process::{ChildStderr, Command, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
 };
 
 use support::{
-    Gateway, TempFile, TestOrigin, config, exchange,
+    Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempFile, TestOrigin, config, exchange,
     logged::{Logged, with_log},
     read_until,
 };
@@ -34,10 +34,14 @@ struct Running {
 
 impl Running {
     fn start(config: &str) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
         let file = TempFile::new(config);
         let mut command = support::command();
-        let mut gateway =
-            Gateway::spawn(command.args(["--config", &file.path]).stderr(Stdio::piped()));
+        command.args(["--config", &file.path]).envs(variables.iter().copied());
+        let mut gateway = Gateway::spawn(command.stderr(Stdio::piped()));
         let lines: Lines<BufReader<ChildStderr>> = BufReader::new(gateway.stderr()).lines();
         let (sender, log) = mpsc::channel();
         std::thread::spawn(move || {
@@ -230,4 +234,56 @@ async fn no_request_fails_while_files_come_and_go() {
     for client in clients {
         assert!(client.await.expect("no failure") > 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_no_one_writes_holds_up_no_stop() {
+    let mut running = Running::start(&config("http://127.0.0.1:1", ""));
+    fs::remove_file(&running.file.path).expect("removed");
+    let made = Command::new("mkfifo").arg(&running.file.path).status().expect("mkfifo runs");
+    assert!(made.success());
+    time::sleep(Duration::from_millis(2500)).await; // it is looked at each second
+    running.gateway.terminate();
+    let ended = tokio::task::spawn_blocking(move || running.gateway.wait());
+    let status = time::timeout(Duration::from_secs(20), ended).await.expect("it ends");
+    assert!(status.expect("no panic").success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_is_told_once() {
+    let running = Running::start(&config("http://127.0.0.1:1", ""));
+    fs::remove_file(&running.file.path).expect("removed");
+    fs::create_dir(&running.file.path).expect("made");
+    let line = running.line();
+    assert!(line.contains("stays the last one: cannot read FILE: "), "{line}");
+    assert!(running.log.recv_timeout(Duration::from_millis(2500)).is_err());
+    fs::remove_dir(&running.file.path).expect("removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_leaves_the_file_of_keys_is_refused_on_an_open_connection_too() {
+    let origin = TestOrigin::start(ANSWER).await;
+    let key = |id: &str| {
+        format!("[[key]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n")
+    };
+    let keys = TempFile::new(&(key("AKIDSTAYS") + &key("AKIDLEAVES")));
+    let verify = format!(
+        "[verify]\nservice = \"{SERVICE}\"\nregion = \"{REGION}\"\nkeys_file_env = \"CALLERS\"\n"
+    );
+    let config = config(&format!("http://{}", origin.address), &verify);
+    let running = Running::start_with(&config, &[("CALLERS", &keys.path)]);
+    let mut client = TcpStream::connect(running.gateway.address).await.expect("connected");
+    let mut ask = async |id: &str| {
+        let host = "api.example.com";
+        let request = support::signed("GET", "/orders", host, "", id, SECRET_ACCESS_KEY);
+        let request = request.replace("connection: close\r\n", "");
+        client.write_all(request.as_bytes()).await.expect("sent");
+        let answer = read_until(&mut client, "\r\n\r\n").await;
+        answer.split(' ').nth(1).map(str::to_owned)
+    };
+    assert_eq!(ask("AKIDLEAVES").await.as_deref(), Some("200"));
+    fs::write(&keys.path, key("AKIDSTAYS")).expect("written");
+    assert_eq!(running.line(), "reloaded FILE");
+    assert_eq!(ask("AKIDSTAYS").await.as_deref(), Some("200"));
+    assert_eq!(ask("AKIDLEAVES").await.as_deref(), Some("403"));
 }

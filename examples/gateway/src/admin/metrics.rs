@@ -182,11 +182,18 @@ impl Metrics {
         &self,
         budget: &BodyBudget,
         credentials: &CredentialsCache,
+        lost: usize,
     ) -> prometheus::Result<String> {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.budget_size.set(bytes(budget.total()));
         self.budget_used.set(bytes(budget.total().saturating_sub(budget.available())));
         let mut families = self.registry.gather();
+        let lines = IntCounter::new(
+            named("log_lines_lost_total"),
+            "Lines of the log that no one has read in time.",
+        )?;
+        lines.inc_by(lost as u64);
+        families.extend(lines.collect());
         if let Some(expiry) = credentials.expiry() {
             let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
             self.remaining.set(left.as_secs_f64());
@@ -333,7 +340,7 @@ mod tests {
         let credentials = CredentialsCache::new(credentials);
         let (metrics, budget) = (Metrics::new().expect("sound"), BodyBudget::new(1024));
         let remaining = || {
-            let text = metrics.text(&budget, &credentials).expect("a text");
+            let text = metrics.text(&budget, &credentials, 0).expect("a text");
             let sample = "sigv4_gateway_credentials_remaining_seconds ";
             let line = text.lines().find_map(|line| line.strip_prefix(sample)).map(str::parse);
             line.map(|seconds: Result<f64, _>| seconds.expect("a number"))
@@ -354,7 +361,7 @@ mod tests {
             let answer = Response::builder().status(code).body(()).expect("an answer");
             arrived().on(meter.clone()).answered(&answer);
         }
-        let text = metrics.text(&BodyBudget::new(1024), &credentials).expect("a text");
+        let text = metrics.text(&BodyBudget::new(1024), &credentials, 0).expect("a text");
         for (code, count) in [("499", 1), ("other", 2)] {
             let labels = format!("code=\"{code}\",method=\"GET\",origin=\"o\",route=\"/\"");
             let sample = format!("sigv4_gateway_requests_total{{{labels}}} {count}\n");

@@ -122,8 +122,9 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    let now = admin.gateway.now();
-    match admin.gateway.metrics().text(&now.config.budget(), &now.config.credentials()) {
+    let (now, lost) = (admin.gateway.now(), admin.gateway.log().lost());
+    let config = &now.config;
+    match admin.gateway.metrics().text(&config.budget(), &config.credentials(), lost) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => proxy::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }

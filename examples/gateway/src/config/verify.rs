@@ -97,6 +97,11 @@ struct Key {
 }
 
 impl VerifySection {
+    /// The path of the file that holds more keys.
+    pub(super) fn keys_file(&self) -> Option<String> {
+        env::var(self.keys_file_env.as_ref()?.get_ref()).ok()
+    }
+
     /// The layer for this section; it takes bodies of up to `body_limit` bytes.
     pub(super) fn build(&self, text: &str, body_limit: u64) -> Result<VerifyLayer, ConfigError> {
         let at = |span: &Spanned<String>| located(text, span.span());

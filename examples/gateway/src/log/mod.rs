@@ -1,4 +1,6 @@
 //! The log, on standard error: a line for each event, as text or JSON.
+//!
+//! Who reads it may stop doing so, a terminal by Ctrl-S say. A gateway does not: some lines wait, others are lost.
 
 mod access;
 
@@ -6,9 +8,11 @@ use std::{
     borrow::Cow,
     io::{self, Write},
     panic,
+    sync::{Arc, OnceLock},
 };
 
 use tracing::dispatcher::{self, Dispatch, SetGlobalDefaultError};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     Registry,
     filter::{LevelFilter, Targets},
@@ -20,16 +24,22 @@ use tracing_subscriber::{
 pub(crate) use self::access::{Access, Outcome, name_caller};
 use crate::config;
 
+/// How many lines wait for who reads them.
+const WAITING: usize = 8192;
+
 pub(crate) struct Log {
     filter: reload::Handle<Targets, Registry>,
     dispatch: Dispatch,
+    aside: Arc<OnceLock<NonBlocking>>,
 }
 
 impl Log {
     pub(crate) fn new(settings: &config::Log) -> Self {
         let (layer, filter) = reload::Layer::new(settings.filter.clone());
         let (registry, lines) = (Registry::default().with(layer), fmt::layer().with_ansi(false));
-        let lines = lines.with_writer(|| Lines);
+        let aside = Arc::<OnceLock<NonBlocking>>::default();
+        let writer = aside.clone();
+        let lines = lines.with_writer(move || Lines(writer.get().cloned()));
         let dispatch = match settings.json {
             true => {
                 let lines = lines.json().flatten_event(true).with_span_list(false);
@@ -37,7 +47,7 @@ impl Log {
             }
             false => Dispatch::new(registry.with(lines)),
         };
-        Self { filter, dispatch }
+        Self { filter, dispatch, aside }
     }
 
     /// Has this process log here from now on, what panics say too.
@@ -45,6 +55,20 @@ impl Log {
         dispatcher::set_global_default(self.dispatch.clone())?;
         panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
         Ok(())
+    }
+
+    /// Has a thread write from now on, so that nothing else waits for who reads; what waits is written once the guard
+    /// is dropped, if it is read within a second.
+    pub(crate) fn write_aside(&self) -> WorkerGuard {
+        let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING);
+        let (lines, guard) = builder.finish(io::stderr());
+        drop(self.aside.set(lines)); // it is called once
+        guard
+    }
+
+    /// How many lines no one has read in time.
+    pub(crate) fn lost(&self) -> usize {
+        self.aside.get().map_or(0, |lines| lines.error_counter().dropped_lines())
     }
 
     /// What is logged, as [`filter`] reads it.
@@ -83,14 +107,18 @@ pub(crate) fn filter(text: &str, access: bool) -> Result<Targets, String> {
     })
 }
 
-/// Standard error, where an event ends its line and nothing in it does.
-struct Lines;
+/// Standard error, by a thread if there is one, where an event ends its line and nothing in it does.
+struct Lines(Option<NonBlocking>);
 
 impl Write for Lines {
     /// Takes a whole event: it is never handed less.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let line = one_line(event);
         // Who reads it may be gone, which is no reason to stop.
-        drop(io::stderr().write_all(&one_line(event)));
+        drop(match &mut self.0 {
+            Some(aside) => aside.write_all(&line),
+            None => io::stderr().write_all(&line),
+        });
         Ok(event.len())
     }
 

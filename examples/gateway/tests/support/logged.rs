@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     net::SocketAddr,
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -18,6 +19,8 @@ use super::{
 };
 
 pub const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+/// The gateway has a thread that writes.
+const SETTLED: Duration = Duration::from_millis(200);
 const TOKEN: &str = "token-of-the-caller";
 
 /// A gateway that logs to a file.
@@ -37,10 +40,22 @@ impl Logged {
         Self { gateway, config, log }
     }
 
+    /// All of its lines, once no more are written.
     pub fn lines(&self) -> Vec<String> {
-        let log = fs::read_to_string(&self.log.path).expect("UTF-8");
+        let (mut log, mut since) = (self.read(), Instant::now());
+        while since.elapsed() < SETTLED {
+            thread::sleep(Duration::from_millis(20));
+            let now = self.read();
+            if now != log {
+                (log, since) = (now, Instant::now());
+            }
+        }
         assert!(log.is_empty() || log.ends_with('\n'), "{log}");
         log.lines().map(str::to_owned).collect()
+    }
+
+    fn read(&self) -> String {
+        fs::read_to_string(&self.log.path).expect("UTF-8")
     }
 
     /// All of its lines, each of them JSON.
@@ -66,8 +81,8 @@ impl Logged {
     /// Waits until a line says this.
     pub async fn says(&self, text: &str) {
         let until = Instant::now() + Duration::from_secs(20);
-        while !self.lines().iter().any(|line| line.contains(text)) {
-            assert!(Instant::now() < until, "no {text} in {:?}", self.lines());
+        while !self.read().contains(text) {
+            assert!(Instant::now() < until, "no {text} in {}", self.read());
             time::sleep(Duration::from_millis(20)).await;
         }
     }
