@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import http.server
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -50,16 +51,19 @@ def installed():
         return
     if not shutil.which("apt-get") or os.getuid() != 0:
         sys.exit("scripts/interop needs redis-server")
-    # A service that Debian starts would be in the way.
-    with open("/usr/sbin/policy-rc.d", "x") as policy:
-        policy.write("#!/bin/sh\nexit 101\n")
-    os.chmod(policy.name, 0o755)
+    # A service that Debian starts would be in the way. A policy that somebody has set is left: it is theirs, and a container's says the same.
+    policy = pathlib.Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
     try:
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "redis-server"]
         subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
         subprocess.run(install, check=True, stdout=sys.stderr)
     finally:
-        os.remove(policy.name)
+        if ours:
+            policy.unlink()
 
 
 def free_port():
