@@ -8,6 +8,7 @@
 //! Apart from the times, since counting needs an allocator that takes some of its own.
 
 mod judge;
+mod layered;
 mod received;
 mod work;
 
@@ -17,6 +18,12 @@ fn main() {
     for (title, work) in work::cases() {
         count(&format!("sign: {title}"), work.contenders());
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(async {
+        for (title, make, signing) in layered::cases() {
+            count(&format!("layer: {title}"), layered::contenders(&make, signing));
+        }
+    });
     for (title, received) in received::cases() {
         let counts = count(&format!("verify: {title}"), received.contenders());
         assert_eq!(counts[1], 0, "to accept a request this crate need not allocate");

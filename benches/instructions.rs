@@ -9,29 +9,13 @@
 //! was is printed, in that order.
 
 mod judge;
+mod layered;
 mod received;
 mod work;
 
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    hint::black_box,
-    pin::pin,
-    task::{Context, Poll, Waker},
-    time::{Duration, UNIX_EPOCH},
-};
+use std::hint::black_box;
 
-use bytes::Bytes;
-use http::{Request, Response, Uri};
-use http_body_util::{Empty, Full};
-use tower::{Layer, Service};
-use tower_sigv4::{
-    Clock, Origin, SigningLayer, SigningSettings, body::SignedBody, credentials::Credentials,
-};
-use tower_sigv4_benches::{
-    Contender, contender,
-    request::{ACCESS_KEY_ID, GET, HEADERS, ORIGIN, REGION, SECRET_ACCESS_KEY, SERVICE, TIME},
-};
+use tower_sigv4_benches::Contender;
 
 /// Operations in a turn, and before it.
 const TURN: u32 = 10;
@@ -42,7 +26,11 @@ fn main() {
         turns(&format!("sign {title}"), work.contenders());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    runtime.expect("a runtime").block_on(async { layer() }); // loading credentials has a time-out
+    runtime.expect("a runtime").block_on(async {
+        for (title, make, signing) in layered::cases() {
+            turns(&format!("layer {title}"), layered::contenders(&make, signing));
+        }
+    });
     for (title, received) in received::cases() {
         turns(&format!("verify {title}"), received.contenders());
     }
@@ -62,49 +50,4 @@ fn turns(title: &str, contenders: Vec<Contender<'_>>) {
 fn measured(run: &mut dyn FnMut(u32)) {
     run(TURN);
     black_box(()); // or the call above would be a jump, and callgrind would not see this function end
-}
-
-/// The whole layer, from the request as a server hands it on to the answer of a service that does nothing.
-fn layer() {
-    let settings = SigningSettings::new(SERVICE, REGION).expect("legal names");
-    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "bench");
-    let mut service =
-        SigningLayer::new(credentials, Origin::new(ORIGIN, settings).expect("an origin"))
-            .with_clock(Clock::manual(UNIX_EPOCH + Duration::from_secs(TIME)))
-            .layer(Sink);
-    let mut request = Request::get(Uri::from_static(GET));
-    for (name, value) in HEADERS {
-        request = request.header(name, value);
-    }
-    let request = request.body(Full::<Bytes>::default()).expect("a legal request");
-    let contenders = vec![
-        contender("clone of the request", || request.clone()),
-        contender("tower-sigv4", || {
-            let mut cx = Context::from_waker(Waker::noop());
-            assert!(Service::<Request<_>>::poll_ready(&mut service, &mut cx).is_ready());
-            match pin!(service.call(request.clone())).poll(&mut cx) {
-                Poll::Ready(answer) => answer.expect("signed"),
-                Poll::Pending => unreachable!("it has nothing to wait for"),
-            }
-        }),
-    ];
-    turns("layer GET, no token", contenders);
-}
-
-#[derive(Clone, Debug)]
-struct Sink;
-
-impl Service<Request<SignedBody<Full<Bytes>>>> for Sink {
-    type Response = Response<Empty<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<Empty<Bytes>>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<SignedBody<Full<Bytes>>>) -> Self::Future {
-        assert!(request.headers().contains_key("authorization"));
-        ready(Ok(Response::new(Empty::new())))
-    }
 }

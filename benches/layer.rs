@@ -1,0 +1,105 @@
+//! What the whole layer adds to a service that does nothing: time, and how it scales with threads and origins.
+//!
+//! ```text
+//! cargo bench -p tower-sigv4-benches --bench layer
+//! ```
+
+mod layered;
+
+use std::{
+    hint::black_box,
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
+
+use http::StatusCode;
+use layered::{Incoming, Make, Sink, answer};
+use tower_sigv4::Signing;
+use tower_sigv4_benches::{Contender, compare, contender};
+
+const ORIGINS: usize = 10_000;
+
+/// Rounds of one and of two threads; their median is told.
+const ROUNDS: usize = 31;
+const TURN: Duration = Duration::from_millis(50);
+
+fn main() {
+    let measured = std::env::args().any(|arg| arg == "--bench"); // not by `cargo test --benches`
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(async {
+        for (title, make, signing) in layered::cases() {
+            let contenders = layered::contenders(&make, signing.clone());
+            if measured {
+                compare(&title, contenders);
+                threads(&make, &signing);
+            }
+        }
+        let (one, signing_one) = layered::to_origins(1);
+        let (many, signing_many) = layered::to_origins(ORIGINS);
+        let copies = vec![one[0].clone(); ORIGINS]; // as much memory is touched
+        let contenders = vec![
+            contender("the service alone", in_turn(&many, Sink)),
+            in_turn_signed("one origin", &copies, signing_one),
+            in_turn_signed("10,000 origins", &many, signing_many),
+        ];
+        if measured {
+            compare("GET, its host resolved", contenders);
+        }
+    });
+}
+
+/// Gives the requests in an order that no cache of a processor foresees.
+fn in_turn<S, B>(requests: &[Incoming], mut service: S) -> impl FnMut() -> StatusCode
+where
+    S: tower::Service<Incoming, Response = http::Response<B>>,
+    S::Error: std::fmt::Debug,
+{
+    let mut next = 0;
+    move || {
+        next = (next + 7_919) % requests.len(); // a prime, so that all have their turn
+        answer(&mut service, requests[next].clone())
+    }
+}
+
+fn in_turn_signed<'a>(
+    name: &'static str,
+    requests: &'a [Incoming],
+    mut signing: Signing<Sink>,
+) -> Contender<'a> {
+    for request in requests {
+        assert_eq!(answer(&mut signing, request.clone()), StatusCode::OK, "{}", request.uri());
+    }
+    contender(name, in_turn(requests, signing))
+}
+
+/// Prints how many times the requests of one thread two threads sign, each with its clone of the service.
+fn threads(make: &Make, signing: &Signing<Sink>) {
+    let ratios = (0..ROUNDS).map(|_| {
+        let [one, two] = [1, 2].map(|threads| per_second(threads, make, signing));
+        two / one
+    });
+    let mut ratios: Vec<f64> = ratios.collect();
+    ratios.sort_by(f64::total_cmp);
+    println!("  two threads sign {:.2} times as many as one", ratios[ROUNDS / 2]);
+}
+
+fn per_second(threads: usize, make: &Make, signing: &Signing<Sink>) -> f64 {
+    let start = Barrier::new(threads);
+    thread::scope(|scope| {
+        let turn = || {
+            let (request, mut signing) = (make(), signing.clone());
+            start.wait();
+            let (began, mut signed) = (Instant::now(), 0_u32);
+            while began.elapsed() < TURN {
+                for _ in 0..64 {
+                    black_box(answer(&mut signing, request.clone()));
+                }
+                signed += 64;
+            }
+            f64::from(signed) / began.elapsed().as_secs_f64()
+        };
+        let turns: Vec<_> = (0..threads).map(|_| scope.spawn(turn)).collect();
+        turns.into_iter().map(|turn| turn.join().expect("no panic")).sum()
+    })
+}
