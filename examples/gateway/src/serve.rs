@@ -13,7 +13,7 @@ use std::{
 };
 
 use axum::{body::Body, response::Response};
-use http::{Request, Uri, uri::Scheme};
+use http::{Method, Request, Uri, uri::Scheme};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -31,12 +31,12 @@ use tokio::{
     time,
 };
 use tokio_rustls::TlsAcceptor;
-use tower::{ServiceBuilder, ServiceExt};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_sigv4::origin::Peer;
 
 use crate::{
-    BoxError, admin::Counted, config, gateway::Gateway, linger::Lingering, strict::LONGEST_HEAD,
-    taken::Streams, tls, tunnel::Open,
+    BoxError, admin::Counted, config, gateway::Gateway, linger::Lingering, proxy,
+    strict::LONGEST_HEAD, taken::Streams, tls, tunnel::Open,
 };
 
 /// How often a client with HTTP/2 is asked whether it is still there.
@@ -222,7 +222,8 @@ impl<S: Entrance> Front<S> {
         let (idle, stopped) = (self.head_timeout, self.stopped);
         if http2 {
             let streams = Streams::default();
-            let service = TowerToHyperService::new(service.map_response(Streams::watched));
+            let service = for_head(service).map_response(Streams::watched);
+            let service = TowerToHyperService::new(service);
             let mut http2 = http2::Builder::new(streams.clone());
             http2
                 .timer(TokioTimer::new())
@@ -303,8 +304,10 @@ fn for_client(
     open: Open,
     begun: Arc<AtomicU64>,
     service: impl Entrance,
-) -> impl tower::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone
-{
+) -> impl tower::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
     let peer = Peer::new(client.ip()).with_scheme(scheme.clone());
     let name_peer = move |mut request: Request<Incoming>| {
         begun.fetch_add(1, Ordering::Relaxed);
@@ -317,6 +320,26 @@ fn for_client(
         request.map(Body::new)
     };
     ServiceBuilder::new().map_request(name_peer).service(service)
+}
+
+/// Answers HEAD without a body (RFC 9110, section 9.3.2): hyper leaves one away on HTTP/1.1 alone.
+fn for_head<S>(
+    service: S,
+) -> impl tower::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone
+where
+    S: tower::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    service_fn(move |request: Request<Incoming>| {
+        let is_head = request.method() == Method::HEAD;
+        let answer = service.clone().oneshot(request);
+        async move {
+            let answer = answer.await?;
+            Ok(if is_head { proxy::without_body(answer) } else { answer })
+        }
+    })
 }
 
 /// Ctrl-C and, where there is such a thing, SIGTERM.
