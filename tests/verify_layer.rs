@@ -380,6 +380,18 @@ async fn a_body_that_is_empty_needs_no_hash_to_stream() {
     assert_eq!(refused.err(), Some(Kind::PayloadHash));
 }
 
+/// A cache asks for that, and who might send the request again.
+#[tokio::test]
+async fn a_body_that_is_known_to_be_empty_stays_so_where_bodies_stream() {
+    let inner = service_fn(async |request: Request<VerifiedBody<Empty<Bytes>>>| {
+        assert!(request.body().is_end_stream());
+        Ok::<_, Infallible>(Answer::default())
+    });
+    let request = Request::from_parts(signed(head(), b""), Empty::new());
+    let Ok(answer) = streamed().layer(inner).oneshot(request).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn an_answer_carries_the_cause_of_the_refusal() {
     let broken = async |_: String| Err::<Option<Credentials>, _>(io::Error::other("no database"));

@@ -160,10 +160,9 @@ impl CredentialsCache {
         if now.duration_since(used.loaded_at).is_ok_and(|age| age < Self::RETRY_AFTER) {
             return false;
         }
-        let current = self.shared.current.load_full();
-        if current.as_ref().is_some_and(|current| current.serial == used.serial) {
-            self.shared.current.compare_and_swap(&current, None);
-        }
+        // Whatever is put in their place meanwhile: they themselves, to be refreshed later, go too.
+        let is_other = |entry: &Arc<Entry>| entry.serial != used.serial;
+        self.shared.current.rcu(|current| current.clone().filter(is_other));
         true
     }
 

@@ -101,6 +101,14 @@ fn is_of_the_gateway(diagnosis: &Diagnosis) -> bool {
     }
 }
 
+/// The head of an answer, with the length that its body has.
+pub(crate) fn without_body(mut answer: Response) -> Response {
+    if let Some(length @ 1..) = answer.body().size_hint().exact() {
+        answer.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
+    }
+    answer.map(|_| Body::empty())
+}
+
 /// Without the headers of these names.
 pub(crate) fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
     let names: Vec<_> = headers.keys().filter(|name| goes(name)).cloned().collect();

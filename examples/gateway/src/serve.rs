@@ -3,6 +3,7 @@
 mod linger;
 mod taken;
 pub(crate) mod tls;
+mod unread;
 
 use std::{
     convert::Infallible,
@@ -16,8 +17,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, response::Response};
-use http::{Request, Uri, uri::Scheme};
+use axum::{
+    body::{Body, Bytes},
+    response::Response,
+};
+use http::{Method, Request, Uri, uri::Scheme};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -35,12 +39,12 @@ use tokio::{
     time,
 };
 use tokio_rustls::TlsAcceptor;
-use tower::{ServiceBuilder, ServiceExt};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_sigv4::origin::Peer;
 
 use self::{linger::Lingering, taken::Streams};
 use crate::{
-    BoxError, admin::Counted, config, gateway::Gateway, strict::LONGEST_HEAD, tunnel::Open,
+    BoxError, admin::Counted, config, gateway::Gateway, proxy, strict::LONGEST_HEAD, tunnel::Open,
 };
 
 /// How often a client with HTTP/2 is asked whether it is still there.
@@ -221,12 +225,13 @@ impl<S: Entrance> Front<S> {
         open: Open,
     ) {
         let begun = Arc::new(AtomicU64::new(0));
-        let service = for_client(client, scheme, open.clone(), begun.clone(), self.service);
         let io = TokioIo::new(stream);
         let (idle, stopped) = (self.head_timeout, self.stopped);
         if http2 {
             let streams = Streams::default();
-            let service = TowerToHyperService::new(service.map_response(Streams::watched));
+            let service = for_client(client, scheme, open.clone(), begun.clone(), self.service);
+            let service = for_head(service).map_response(Streams::watched);
+            let service = TowerToHyperService::new(service);
             let mut http2 = http2::Builder::new(streams.clone());
             http2
                 .timer(TokioTimer::new())
@@ -237,7 +242,8 @@ impl<S: Entrance> Front<S> {
             let left = streams.left(open);
             Box::pin(until_idle(connection, graceful, begun, idle, stopped, left)).await;
         } else {
-            let service = TowerToHyperService::new(service);
+            let service = for_client(client, scheme, open, begun.clone(), self.service);
+            let service = TowerToHyperService::new(unread::read_first(service));
             let connection = self.http1.serve_connection(io, service).with_upgrades();
             let graceful = http1::UpgradeableConnection::graceful_shutdown;
             let left = future::pending(); // the stream itself ends
@@ -301,16 +307,21 @@ fn is_the_clients(error: &io::Error) -> bool {
 }
 
 /// The gateway as one client sees it: the signing layer learns who that is, for `x-forwarded-for`.
-fn for_client(
+fn for_client<B>(
     client: SocketAddr,
     scheme: Scheme,
     open: Open,
     begun: Arc<AtomicU64>,
     service: impl Entrance,
-) -> impl tower::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone
+) -> impl tower::Service<Request<B>, Response = Response, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let peer = Peer::new(client.ip()).with_scheme(scheme.clone());
-    let name_peer = move |mut request: Request<Incoming>| {
+    let name_peer = move |mut request: Request<B>| {
         begun.fetch_add(1, Ordering::Relaxed);
         request.extensions_mut().insert(peer.clone());
         request.extensions_mut().insert(open.clone());
@@ -321,6 +332,26 @@ fn for_client(
         request.map(Body::new)
     };
     ServiceBuilder::new().map_request(name_peer).service(service)
+}
+
+/// Answers HEAD without a body (RFC 9110, section 9.3.2): hyper leaves one away on HTTP/1.1 alone.
+fn for_head<S>(
+    service: S,
+) -> impl tower::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone
+where
+    S: tower::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    service_fn(move |request: Request<Incoming>| {
+        let is_head = request.method() == Method::HEAD;
+        let answer = service.clone().oneshot(request);
+        async move {
+            let answer = answer.await?;
+            Ok(if is_head { proxy::without_body(answer) } else { answer })
+        }
+    })
 }
 
 /// Ctrl-C and, where there is such a thing, SIGTERM.

@@ -5,6 +5,9 @@ mod support;
 
 use std::{net::SocketAddr, time::Duration};
 
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt;
 use support::{Gateway, TestOrigin, config};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -145,6 +148,20 @@ async fn a_head_is_read_in_one_way() {
         assert_eq!(seen.len(), usize::from(end == Some(200)), "{name}: {seen:?}");
         assert_eq!(got, end, "{name}");
     }
+}
+
+/// hyper would send one, which its own client takes for a breach of the protocol.
+#[tokio::test]
+async fn what_is_refused_has_no_body_for_head() {
+    let gateway = gateway("127.0.0.1:1".parse().expect("an address"));
+    let stream = TcpStream::connect(gateway.address).await.expect("connected");
+    let mut client = support::http2(stream).await;
+    let request = Request::head("http://api.example.com/nowhere").body(Body::empty());
+    let answer = client.send_request(request.expect("a request")).await.expect("an answer");
+    assert_eq!(answer.status(), 404);
+    assert!(answer.headers()["content-length"] != "0");
+    let body = answer.into_body().collect().await.expect("an end").to_bytes();
+    assert!(body.is_empty(), "{body:?}");
 }
 
 #[tokio::test]

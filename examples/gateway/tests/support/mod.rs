@@ -122,8 +122,16 @@ impl Gateway {
             .count()
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn wait(&mut self) -> ExitStatus {
         self.process.wait().expect("it ends")
+    }
+
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().expect("it can be asked")
     }
 }
 

@@ -1,0 +1,170 @@
+//! The gateway before its origins, and the changes of its configuration.
+
+use std::{
+    fmt::Write,
+    fs,
+    io::{BufRead, BufReader},
+    process::Stdio,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::time;
+
+use crate::{
+    CONCURRENCY, DRAIN,
+    clients::ROUTES,
+    origin::{Origin, VALID, key},
+    support::{Gateway, REGION, SERVICE, TempDirectory, TempFile, command, tls::TlsOrigin},
+};
+
+/// Longer than any request takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Running {
+    pub(crate) gateway: Gateway,
+    pub(crate) origin: Arc<Origin>,
+    api: TlsOrigin,
+    store: TlsOrigin,
+    config: TempFile,
+    keys: TempFile,
+    log: Arc<Log>,
+    spool: TempDirectory,
+    _authorities: TempFile,
+}
+
+/// What the gateway says of itself.
+#[derive(Default)]
+struct Log {
+    reloaded: AtomicUsize,
+    complaints: Mutex<Vec<String>>,
+}
+
+impl Running {
+    pub(crate) async fn start() -> Self {
+        let origin = Arc::<Origin>::default();
+        let api = TlsOrigin::start(|_| origin.router(SERVICE), &["h2", "http/1.1"], None).await;
+        let store = TlsOrigin::start(|_| origin.router("s3"), &["http/1.1"], None).await;
+        let read = |path: &str| fs::read_to_string(path).expect("readable");
+        let authorities = TempFile::new(&(read(&api.ca_file) + &read(&store.ca_file)));
+        let spool = TempDirectory::new("soak");
+        let config = TempFile::new(&config(&api, &store, &spool.path, 0, 0));
+        let keys = TempFile::new(&callers(0));
+        let mut command = command();
+        command.args(["--config", &config.path]);
+        command.env("CALLERS", &keys.path).env("SSL_CERT_FILE", &authorities.path);
+        // Of glibc's arenas, one for some threads each, every one takes minutes to come to its size.
+        command.env("MALLOC_ARENA_MAX", "1");
+        let mut gateway = Gateway::spawn(command.stderr(Stdio::piped()));
+        let (lines, log) = (BufReader::new(gateway.stderr()).lines(), Arc::<Log>::default());
+        let reads = log.clone();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| reads.hears(line)));
+        Self { gateway, origin, api, store, config, keys, log, spool, _authorities: authorities }
+    }
+
+    /// Has another configuration taken, with keys of this generation for callers and origins.
+    pub(crate) async fn reload(&self, round: u32, generation: u32) {
+        let before = self.log.reloaded.load(Ordering::SeqCst);
+        self.origin.generation.store(generation, Ordering::SeqCst);
+        let config = config(&self.api, &self.store, &self.spool.path, round, generation);
+        fs::write(&self.keys.path, callers(generation)).expect("written");
+        fs::write(&self.config.path, config).expect("written");
+        self.gateway.signal("HUP");
+        let until = Instant::now() + PATIENCE;
+        while self.log.reloaded.load(Ordering::SeqCst) == before && Instant::now() < until {
+            time::sleep(Duration::from_millis(10)).await;
+        }
+        if self.log.reloaded.load(Ordering::SeqCst) == before {
+            self.log.complains(format!("configuration {round} was not taken"));
+        }
+    }
+
+    /// Whether it ends, and well.
+    pub(crate) async fn ended(&mut self) -> bool {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.gateway.has_ended() {
+                return status.success();
+            }
+            time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    }
+
+    /// What the log says that it should not.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.log.complaints.lock().expect("not poisoned").clone()
+    }
+}
+
+impl Log {
+    fn hears(&self, line: String) {
+        if line.contains(" sigv4_gateway::reload: reloaded ") {
+            self.reloaded.fetch_add(1, Ordering::SeqCst);
+        }
+        let bad = ["panicked", "stays the last one", "cut off", "refused the", "cannot accept"];
+        if bad.iter().any(|bad| line.contains(bad)) {
+            self.complains(line);
+        }
+    }
+
+    fn complains(&self, line: String) {
+        let mut complaints = self.complaints.lock().expect("not poisoned");
+        if complaints.len() < 20 {
+            complaints.push(line);
+        }
+    }
+}
+
+/// The file of the callers' keys: the newest, and those before it that may be in use still.
+fn callers(generation: u32) -> String {
+    let valid = generation.saturating_sub(VALID - 1)..=generation;
+    valid.map(|generation| format!("[[key]]\n{}", lines(&key("CALLER", generation)))).collect()
+}
+
+fn lines(key: &aws_credential_types::Credentials) -> String {
+    let (id, secret) = (key.access_key_id(), key.secret_access_key());
+    format!("access_key_id = {id:?}\nsecret_access_key = {secret:?}\n")
+}
+
+fn config(api: &TlsOrigin, store: &TlsOrigin, spool: &str, round: u32, generation: u32) -> String {
+    let key = lines(&key("ORIGIN", generation));
+    // Less memory than all requests at a time may ask for.
+    let mut text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"{}s\"\ngrace = \"20s\"\n\
+         [credentials]\nsource = \"static\"\n{key}\
+         [bodies]\nmemory = \"12MiB\"\nspool_directory = {spool:?}\n\
+         [cache]\nmemory = \"2MiB\"\n\
+         [verify]\nservice = {SERVICE:?}\nregion = {REGION:?}\nkeys_file_env = \"CALLERS\"\n\
+         body = \"streamed\"\n",
+        DRAIN.as_secs()
+    );
+    let origins = [
+        ("api", api, SERVICE, false),
+        ("api-http2", api, SERVICE, true),
+        ("store", store, "s3", false),
+    ];
+    for (name, origin, service, http2) in origins {
+        let url = format!("https://{}", origin.authority);
+        write!(
+            text,
+            "[[origin]]\nname = {name:?}\nurl = {url:?}\nservice = {service:?}\nregion = {REGION:?}\n\
+             http2 = {http2}\nbody_limit = \"4MiB\"\n"
+        )
+        .expect("written");
+    }
+    for route in &ROUTES {
+        let seconds = 20 + round % 5;
+        write!(
+            text,
+            "[[route]]\npath = \"/{}\"\norigin = {:?}\npayload = {:?}\nverify = {}\n\
+             concurrency = {CONCURRENCY}\ntimeout = \"{seconds}s\"\n{}\n",
+            route.name, route.origin, route.payload, route.signed, route.more
+        )
+        .expect("written");
+    }
+    text
+}
