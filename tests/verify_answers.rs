@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{convert::Infallible, io};
+use std::{convert::Infallible, io, time::Duration};
 
 use bytes::Bytes;
 use common::{credentials, now, signed};
@@ -96,6 +96,41 @@ async fn json_has_a_message_and_the_code_in_a_header() {
         assert_eq!(json["__type"], code);
         assert!(json["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
     }
+}
+
+/// A client learns the time from it.
+#[tokio::test]
+async fn a_signature_out_of_its_window_is_told_with_both_times() {
+    for (window, late, words) in [
+        (
+            300,
+            301,
+            "expired: 20150830T123600Z is now earlier than 20150830T123601Z (20150830T124101Z - 5 min.)",
+        ),
+        (
+            90,
+            91,
+            "expired: 20150830T123600Z is now earlier than 20150830T123601Z (20150830T123731Z - 90 s)",
+        ),
+        (
+            300,
+            -301,
+            "not yet current: 20150830T123600Z is still later than 20150830T123559Z (20150830T123059Z + 5 min.)",
+        ),
+    ] {
+        let time = if late > 0 { now() + seconds(late) } else { now() - seconds(late) };
+        let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
+        let settings = settings.with_clock_window(seconds(window));
+        let layer = VerifyLayer::new(keys(), settings).with_clock(Clock::manual(time));
+        let (status, _, body) = answer(&layer, signed(head("/a"), b"")).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(json["message"], format!("Signature {words}"));
+    }
+}
+
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(seconds.unsigned_abs())
 }
 
 /// Signed for `/a`, sent for another target.

@@ -438,6 +438,14 @@ async fn what_is_signed_against_the_rules_is_refused() {
         ("two hashes", Kind::Malformed, header, |d| {
             d.headers.push(("x-amz-content-sha256", EMPTY.to_owned()));
         }),
+        ("two hashes, header and query", Kind::Malformed, presigned, |d| {
+            d.query.push(pair("X-Amz-Content-Sha256", EMPTY));
+            d.headers.push(("x-amz-content-sha256", EMPTY.to_owned()));
+            d.signed.push("x-amz-content-sha256");
+        }),
+        ("two tokens, query", Kind::Malformed, presigned_temporary, |d| {
+            d.query.push(pair("X-Amz-S3session-Token", "x"));
+        }),
         ("no hash, S3", Kind::PayloadHash, s3, |d| d.drop_header("x-amz-content-sha256")),
         ("the hash is malformed", Kind::PayloadHash, header, |d| payload(d, "abc")),
         ("the hash is upper-case", Kind::PayloadHash, header, |d| {

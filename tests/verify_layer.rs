@@ -16,7 +16,7 @@ use std::{
 use axum::{Router, routing::any};
 use bytes::Bytes;
 use common::{Script, Step, credentials, now, poll_once, signed};
-use http::{HeaderMap, Request, Response, StatusCode, Version, request::Parts};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version, request::Parts};
 use http_body::{Body, SizeHint};
 use http_body_util::{BodyExt, Empty};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
@@ -531,6 +531,35 @@ async fn it_fits_into_a_router() {
     let response = app.oneshot(request).await.expect("an answer");
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert_eq!(response.extensions().get(), Some(&Kind::MissingAuthentication));
+}
+
+#[test]
+fn what_the_inner_service_has_beside_its_calls_can_be_reached() {
+    let mut service = layer().layer(7);
+    *service.inner_mut() += 1;
+    assert_eq!((*service.inner_ref(), service.into_inner()), (8, 8));
+}
+
+#[test]
+fn keys_and_settings_that_contradict_themselves_are_refused() {
+    let twice = StaticKeys::new([credentials(), credentials()]);
+    let other_rules = settings().add_service("s3");
+    let signed = settings().add_unsigned_header(HeaderName::from_static("x-amz-date"));
+    for (error, told) in [
+        (twice.unwrap_err(), "two keys with the id \"AKIDEXAMPLE\""),
+        (other_rules.unwrap_err(), "\"s3\" has other rules than \"execute-api\""),
+        (signed.unwrap_err(), "x-amz-date is a part of the signature"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains(told), "{error}");
+    }
+}
+
+/// The one who asks it for a lookup polls it, even where it was at hand.
+#[tokio::test]
+async fn a_lookup_that_is_at_hand_can_be_awaited() {
+    let found = StaticKeys::new([credentials()]).expect("valid").lookup("AKIDEXAMPLE").await;
+    assert_eq!(found.expect("found").expect("a key").access_key_id(), "AKIDEXAMPLE");
 }
 
 #[test]

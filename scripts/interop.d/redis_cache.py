@@ -111,7 +111,7 @@ def start_gateway(origin, port, log):
         file.flush()
         command = [GATEWAY, "--config", file.name]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        admin = re.match("admin http://([^ ]*) ", process.stdout.readline())[1]
+        admin = re.match("admin http://([^ /]*)/? ", process.stdout.readline())[1]
         return process, re.match("gateway http://([^ ]*) ", process.stdout.readline())[1], admin
 
 

@@ -68,6 +68,8 @@ pub(crate) struct Entry {
     loaded_at: SystemTime,
     /// Another one for each answer of a provider.
     serial: u64,
+    /// How often credentials had been called invalid when the provider was asked for these.
+    invalidations: u64,
 }
 
 impl CredentialsCache {
@@ -135,7 +137,7 @@ impl CredentialsCache {
     /// ```
     #[must_use]
     pub fn expiry(&self) -> Option<SystemTime> {
-        self.shared.current.load().as_ref().and_then(|entry| entry.expires_at)
+        self.at_hand(|_| true).and_then(|entry| entry.expires_at)
     }
 
     /// Ends once there are valid credentials at hand, by the machine's clock: for a readiness probe, or before
@@ -167,15 +169,21 @@ impl CredentialsCache {
 
     /// The credentials at hand, if they need not be refreshed.
     pub(crate) fn fresh(&self, now: SystemTime) -> Option<Arc<Entry>> {
+        self.at_hand(|entry| entry.is_fresh(now))
+    }
+
+    /// The credentials at hand, if they were not called invalid since they were asked for and `will_do`.
+    fn at_hand(&self, will_do: impl FnOnce(&Entry) -> bool) -> Option<Arc<Entry>> {
         let entry = self.shared.current.load();
-        entry.as_ref().filter(|entry| entry.is_fresh(now)).cloned()
+        let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
+        let is_known = |entry: &&Arc<Entry>| entry.invalidations == invalidations && will_do(entry);
+        entry.as_ref().filter(is_known).cloned()
     }
 
     /// The credentials at hand, or new ones if they need to be refreshed.
     pub(crate) async fn load(self, clock: Clock) -> Result<Arc<Entry>, Error> {
         let now = clock.now();
-        let at_hand = self.shared.current.load_full().filter(|entry| entry.is_valid(now));
-        match at_hand {
+        match self.at_hand(|entry| entry.is_valid(now)) {
             Some(entry) => self.refresh(entry, &clock).await,
             None => self.replace(&clock).await,
         }
@@ -209,7 +217,7 @@ impl CredentialsCache {
         let answers = self.shared.answers.load(Ordering::SeqCst);
         let mut flight = self.shared.flight.lock().await;
         let now = clock.now();
-        if let Some(entry) = self.shared.current.load_full().filter(|entry| entry.is_valid(now)) {
+        if let Some(entry) = self.at_hand(|entry| entry.is_valid(now)) {
             return Ok(entry);
         }
         let answered = self.shared.answers.load(Ordering::SeqCst) != answers;
@@ -243,14 +251,11 @@ impl CredentialsCache {
         }
         let entry = answer
             .and_then(|credentials| Entry::new(credentials, clock.now(), self.refresh_window))
-            .map(Arc::new);
+            .map(|entry| Arc::new(Entry { invalidations, ..entry }));
         self.shared.answers.fetch_add(1, Ordering::SeqCst);
         *flight = entry.as_ref().err().cloned();
         if let Ok(entry) = &entry {
             self.shared.current.store(Some(entry.clone()));
-            if self.shared.invalidations.load(Ordering::SeqCst) != invalidations {
-                self.shared.current.compare_and_swap(&Some(entry.clone()), None);
-            }
         }
         entry
     }
@@ -276,7 +281,7 @@ impl Entry {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let identity = Identity::new(credentials)?;
-        Ok(Self { identity, refresh_at, expires_at, loaded_at: now, serial })
+        Ok(Self { identity, refresh_at, expires_at, loaded_at: now, serial, invalidations: 0 })
     }
 
     /// The same credentials, to be refreshed a little later.
@@ -288,6 +293,7 @@ impl Entry {
             expires_at: self.expires_at,
             loaded_at: self.loaded_at,
             serial: self.serial,
+            invalidations: self.invalidations,
         }
     }
 

@@ -227,3 +227,88 @@ fn escape(text: &str) -> String {
     let text = text.replace(is_none, "\u{fffd}");
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    /// Status and code in JSON, then in XML, and in XML where a presigned URL has other ones.
+    #[test]
+    fn each_cause_has_its_status_and_code() {
+        use RejectionKind as Kind;
+        const INCOMPLETE: &str = "IncompleteSignatureException";
+        const INVALID: &str = "InvalidSignatureException";
+        const UNKNOWN: &str = "UnrecognizedClientException";
+        const QUERY: (u16, &str) = (400, "AuthorizationQueryParametersError");
+        const DENIED: (u16, &str) = (403, "AccessDenied");
+        for (kind, json, xml, presigned) in [
+            (
+                Kind::MissingAuthentication,
+                (403, "MissingAuthenticationTokenException"),
+                DENIED,
+                None,
+            ),
+            (Kind::SeveralAuthentications, (403, INCOMPLETE), (400, "InvalidArgument"), None),
+            (Kind::UnsupportedAlgorithm, (403, INCOMPLETE), (400, "InvalidArgument"), None),
+            (
+                Kind::Malformed,
+                (403, INCOMPLETE),
+                (400, "AuthorizationHeaderMalformed"),
+                Some(QUERY),
+            ),
+            (Kind::Scope, (403, INVALID), (400, "AuthorizationHeaderMalformed"), Some(QUERY)),
+            (Kind::Date, (403, INCOMPLETE), DENIED, None),
+            (Kind::Expired, (403, INVALID), (403, "RequestTimeTooSkewed"), Some(DENIED)),
+            (Kind::NotYetValid, (403, INVALID), (403, "RequestTimeTooSkewed"), Some(DENIED)),
+            (Kind::Target, (400, "BadRequestException"), (400, "InvalidURI"), None),
+            (Kind::HeaderNotSigned, (403, INVALID), DENIED, None),
+            (Kind::SignedHeaderMissing, (403, INVALID), (403, "SignatureDoesNotMatch"), None),
+            (Kind::PayloadHash, (403, INVALID), (400, "InvalidRequest"), None),
+            (Kind::PayloadKind, (403, INVALID), (400, "InvalidRequest"), None),
+            (Kind::PayloadMismatch, (403, INVALID), (400, "XAmzContentSHA256Mismatch"), None),
+            (Kind::UnknownKey, (403, UNKNOWN), (403, "InvalidAccessKeyId"), None),
+            (
+                Kind::KeyLookup,
+                (503, "ServiceUnavailableException"),
+                (503, "ServiceUnavailable"),
+                None,
+            ),
+            (Kind::ExpiredKey, (403, "ExpiredTokenException"), (400, "ExpiredToken"), None),
+            (Kind::SessionToken, (403, UNKNOWN), (400, "InvalidToken"), None),
+            (Kind::SignatureMismatch, (403, INVALID), (403, "SignatureDoesNotMatch"), None),
+            (
+                Kind::BodyTooLarge,
+                (413, "RequestEntityTooLargeException"),
+                (400, "EntityTooLarge"),
+                None,
+            ),
+            (Kind::BudgetExhausted, (503, "ServiceUnavailableException"), (503, "SlowDown"), None),
+            (Kind::BodyRead, (400, "BadRequestException"), (400, "IncompleteBody"), None),
+        ] {
+            let (mut signed, ()) = Request::new(()).into_parts();
+            signed.headers.insert(header::AUTHORIZATION, HeaderValue::from_static(""));
+            let (query, ()) = Request::new(()).into_parts();
+            for (head, format, (status, code)) in [
+                (&signed, ErrorFormat::Json, json),
+                (&query, ErrorFormat::Json, json),
+                (&signed, ErrorFormat::Xml, xml),
+                (&query, ErrorFormat::Xml, presigned.unwrap_or(xml)),
+            ] {
+                let answer = answer(Rejection::new(kind, "why").of_head(head), format, false);
+                assert_eq!(answer.status().as_u16(), status, "{kind:?} {format:?}");
+                let body = String::from_utf8_lossy(answer.body());
+                let told = match format {
+                    ErrorFormat::Json => format!("\"__type\":\"{code}\""),
+                    ErrorFormat::Xml => format!("<Code>{code}</Code>"),
+                };
+                assert!(body.contains(&told), "{kind:?}: {body}");
+                // The two times are AWS's own words.
+                let tells = matches!(kind, Kind::Expired | Kind::NotYetValid)
+                    && format == ErrorFormat::Json;
+                assert_eq!(body.contains("why"), tells, "{kind:?}: {body}");
+            }
+        }
+    }
+}

@@ -14,12 +14,10 @@ mod config;
 mod demo;
 mod explain;
 mod gateway;
-mod heard;
 mod ids;
 mod init;
 #[cfg(feature = "lambda")]
 mod lambda;
-mod linger;
 mod log;
 mod origins;
 mod paced;
@@ -28,8 +26,6 @@ mod reload;
 mod serve;
 mod stack;
 mod strict;
-mod taken;
-mod tls;
 mod tunnel;
 
 use std::{

@@ -1,5 +1,7 @@
 //! The way to the origins: connections, and how long an answer may take.
 
+mod heard;
+
 use std::{
     error::Error,
     fmt, future,
@@ -23,7 +25,8 @@ use tokio::{net::TcpStream, sync::watch, time};
 use tower::{timeout::error::Elapsed, util::MapResponse};
 use tower_sigv4::body::SignedBody;
 
-use crate::{BoxError, heard::Heard, tunnel::Tunnel};
+use self::heard::Heard;
+use crate::{BoxError, tunnel::Tunnel};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,5 +1,9 @@
 //! Connections from clients, and their end.
 
+mod linger;
+mod taken;
+pub(crate) mod tls;
+
 use std::{
     convert::Infallible,
     future, io, mem,
@@ -34,9 +38,9 @@ use tokio_rustls::TlsAcceptor;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_sigv4::origin::Peer;
 
+use self::{linger::Lingering, taken::Streams};
 use crate::{
-    BoxError, admin::Counted, config, gateway::Gateway, linger::Lingering, proxy,
-    strict::LONGEST_HEAD, taken::Streams, tls, tunnel::Open,
+    BoxError, admin::Counted, config, gateway::Gateway, proxy, strict::LONGEST_HEAD, tunnel::Open,
 };
 
 /// How often a client with HTTP/2 is asked whether it is still there.

@@ -1,6 +1,8 @@
 //! The gateway as Lambda runs it: a process that asks the Runtime API for events and tells it the answers.
 #![cfg(feature = "lambda")]
 
+#[path = "../../lambda/tests/runtime/mod.rs"]
+mod runtime;
 #[allow(dead_code)]
 mod support;
 
@@ -13,65 +15,24 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
+    Router,
     body::{Body, Bytes},
-    extract::{DefaultBodyLimit, Path, State},
+    extract::State,
     response::{AppendHeaders, IntoResponse},
-    routing::{any, get, post},
+    routing::any,
 };
 use futures_util::{StreamExt, stream};
-use http::{Request, StatusCode, request::Parts};
+use http::{Request, request::Parts};
 use http_body_util::{BodyExt, StreamBody};
+use runtime::{Runtime, serve};
 use serde_json::{Value, json};
 use support::{TempFile, config};
-use tokio::{
-    net::TcpListener,
-    sync::{
-        Mutex as AsyncMutex,
-        mpsc::{self, Receiver, Sender},
-    },
-    time,
-};
+use tokio::time;
 use tower_sigv4::{
     VerifyLayer,
     credentials::Credentials,
     verify::{StaticKeys, VerifySettings},
 };
-
-/// After that the function hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Serves on loopback for as long as the test runs.
-async fn serve(router: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
-}
-
-/// What the Lambda Runtime API does, by the AWS Lambda Developer Guide, "Using the Lambda runtime API".
-#[derive(Clone)]
-struct RuntimeApi {
-    events: Arc<AsyncMutex<Receiver<Value>>>,
-    /// How an invocation ended, and what was answered.
-    answers: Sender<(String, Value)>,
-}
-
-async fn next(State(api): State<RuntimeApi>) -> impl IntoResponse {
-    let event = api.events.lock().await.recv().await.expect("the test goes on");
-    let headers = [
-        ("lambda-runtime-aws-request-id", "1"),
-        ("lambda-runtime-deadline-ms", "4102444800000"),
-        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:123456789012:function:f"),
-    ];
-    (headers, Json(event))
-}
-
-async fn end(State(api): State<RuntimeApi>, Path(end): Path<String>, answer: Bytes) -> StatusCode {
-    let answer = serde_json::from_slice(&answer).expect("JSON");
-    api.answers.send((end, answer)).await.expect("the test goes on");
-    StatusCode::ACCEPTED
-}
 
 /// The program in the environment that Lambda gives it.
 fn start(api: SocketAddr, file: &str) -> Child {
@@ -92,30 +53,21 @@ fn start(api: SocketAddr, file: &str) -> Child {
 
 struct Function {
     process: Child,
-    happen: Sender<Value>,
-    answered: Receiver<(String, Value)>,
+    runtime: Runtime,
     _file: TempFile,
 }
 
 impl Function {
     async fn start(config: &str) -> Self {
-        let (happen, events) = mpsc::channel(1);
-        let (answers, answered) = mpsc::channel(1);
-        let api = RuntimeApi { events: Arc::new(AsyncMutex::new(events)), answers };
-        let api = Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/1/{end}", post(end))
-            .layer(DefaultBodyLimit::disable())
-            .with_state(api);
+        let (runtime, api) = Runtime::start().await;
         let file = TempFile::new(config);
-        let process = start(serve(api).await, &file.path);
-        Self { process, happen, answered, _file: file }
+        let process = start(api, &file.path);
+        Self { process, runtime, _file: file }
     }
 
     async fn invoke(&mut self, event: Value) -> (String, Value) {
-        self.happen.send(event).await.expect("the function asks");
-        let answer = time::timeout(PATIENCE, self.answered.recv()).await.expect("it does not hang");
-        answer.expect("it answers")
+        let (_, end, answer) = self.runtime.invoke(event).await;
+        (end, answer)
     }
 
     async fn answer(&mut self, event: Value) -> Value {

@@ -1,86 +1,27 @@
 //! The function as Lambda runs it: a process that asks the Runtime API for events and tells it the answers.
 
+mod runtime;
+
 use std::{
-    net::SocketAddr,
     process::Stdio,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use axum::{
-    Json, Router,
-    extract::{Path, Request, State},
+    Router,
+    extract::{Request, State},
     response::IntoResponse,
-    routing::{any, get, post},
+    routing::any,
 };
-use http::{StatusCode, request::Parts};
+use http::request::Parts;
+use runtime::{Runtime, serve};
 use serde_json::{Value, json};
-use tokio::{
-    net::TcpListener,
-    process::Command,
-    sync::{
-        Mutex as AsyncMutex,
-        mpsc::{self, Receiver, Sender},
-    },
-    time::timeout,
-};
+use tokio::process::Command;
 use tower_sigv4::{
     VerifyLayer,
     credentials::Credentials,
     verify::{StaticKeys, Verified, VerifySettings},
 };
-
-/// After that the function hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Serves on loopback for as long as the test runs.
-async fn serve(router: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
-}
-
-/// What the Lambda Runtime API does, by the AWS Lambda Developer Guide, "Using the Lambda runtime API".
-#[derive(Clone)]
-struct RuntimeApi {
-    events: Arc<AsyncMutex<Receiver<Value>>>,
-    /// The id of an invocation, how it ended, and what was answered.
-    answers: Sender<(String, String, Value)>,
-}
-
-impl RuntimeApi {
-    fn router(self) -> Router {
-        Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/{end}", post(end))
-            .with_state(self)
-    }
-}
-
-/// Answers when there is an event.
-async fn next(State(api): State<RuntimeApi>) -> impl IntoResponse {
-    let event = api.events.lock().await.recv().await.expect("the test goes on");
-    let id = event["requestContext"]["requestId"].as_str().expect("an id").to_owned();
-    let function = "arn:aws:lambda:us-east-1:123456789012:function:orders".to_owned();
-    let headers = [
-        ("lambda-runtime-aws-request-id", id),
-        ("lambda-runtime-deadline-ms", "4102444800000".to_owned()),
-        ("lambda-runtime-invoked-function-arn", function),
-        ("lambda-runtime-trace-id", "Root=1-5e9f0c65-1de4d666d4dd26aced652b6c".to_owned()),
-    ];
-    (headers, Json(event))
-}
-
-async fn end(
-    State(api): State<RuntimeApi>,
-    Path((id, end)): Path<(String, String)>,
-    answer: String,
-) -> StatusCode {
-    let answer = serde_json::from_str(&answer).expect("JSON");
-    api.answers.send((id, end, answer)).await.expect("the test goes on");
-    StatusCode::ACCEPTED
-}
 
 /// An event as API Gateway's HTTP APIs make it, payload version 2.0.
 fn event(id: &str, method: &str, path: &str, query: &str, body: &Value) -> Value {
@@ -141,10 +82,7 @@ async fn events_are_signed_for_the_origin_and_forwarded() {
         .layer(VerifyLayer::new(StaticKeys::new([key]).expect("a key"), settings));
     let origin = serve(origin).await;
 
-    let (happen, events) = mpsc::channel(1);
-    let (answers, mut answered) = mpsc::channel(1);
-    let api = RuntimeApi { events: Arc::new(AsyncMutex::new(events)), answers };
-    let api = serve(api.router()).await;
+    let (mut runtime, api) = Runtime::start().await;
     let mut function = Command::new(env!("CARGO_BIN_EXE_tower-sigv4-lambda"))
         .env_clear()
         .env("ORIGIN", format!("http://{origin}/prod"))
@@ -166,14 +104,10 @@ async fn events_are_signed_for_the_origin_and_forwarded() {
         .kill_on_drop(true)
         .spawn()
         .expect("it starts");
-    let mut invoke = async |event: Value| {
-        happen.send(event).await.expect("the function asks");
-        let answer = timeout(PATIENCE, answered.recv()).await.expect("it does not hang");
-        answer.expect("it answers")
-    };
 
     let body = json!("YW4gb3JkZXI="); // "an order"
-    let (id, end, answer) = invoke(event("1", "POST", "/orders", "id=1&note=a+b", &body)).await;
+    let (id, end, answer) =
+        runtime.invoke(event("1", "POST", "/orders", "id=1&note=a+b", &body)).await;
     assert_eq!((&*id, &*end), ("1", "response"));
     assert_eq!(answer["statusCode"], 200, "{answer}");
     assert_eq!(answer["body"], "an order");
@@ -188,7 +122,7 @@ async fn events_are_signed_for_the_origin_and_forwarded() {
         assert!(verified.signed_headers().any(|name| name == "x-amz-security-token"));
     }
 
-    let (id, end, answer) = invoke(event("2", "GET", "/customers", "", &Value::Null)).await;
+    let (id, end, answer) = runtime.invoke(event("2", "GET", "/customers", "", &Value::Null)).await;
     assert_eq!((&*id, &*end), ("2", "response"));
     assert_eq!(answer["statusCode"], 404, "{answer}");
     assert_eq!(answer["headers"]["content-type"], "application/json");

@@ -14,7 +14,7 @@ use super::{
     route::{duration, positive},
     schema::Size,
 };
-use crate::{paced::Pace, tls::Files};
+use crate::{paced::Pace, serve::tls::Files};
 
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =

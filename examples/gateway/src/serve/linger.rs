@@ -13,7 +13,8 @@ use tokio::{
     time,
 };
 
-use crate::{taken::Patience, tunnel::Open};
+use super::taken::Patience;
+use crate::tunnel::Open;
 
 /// How long a client may go on to send what nobody asks for.
 const LINGER: Duration = Duration::from_secs(2);
@@ -127,7 +128,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::taken::STALLED;
+    use crate::serve::taken::STALLED;
 
     #[tokio::test]
     async fn a_client_that_takes_none_of_its_answer_gives_up_its_place() {
