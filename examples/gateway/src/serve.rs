@@ -3,6 +3,7 @@
 mod linger;
 mod taken;
 pub(crate) mod tls;
+mod unread;
 
 use std::{
     convert::Infallible,
@@ -221,11 +222,11 @@ impl<S: Entrance> Front<S> {
         open: Open,
     ) {
         let begun = Arc::new(AtomicU64::new(0));
-        let service = for_client(client, scheme, open.clone(), begun.clone(), self.service);
         let io = TokioIo::new(stream);
         let (idle, stopped) = (self.head_timeout, self.stopped);
         if http2 {
             let streams = Streams::default();
+            let service = for_client(client, scheme, open.clone(), begun.clone(), self.service);
             let service = for_head(service).map_response(Streams::watched);
             let service = TowerToHyperService::new(service);
             let mut http2 = http2::Builder::new(streams.clone());
@@ -238,6 +239,8 @@ impl<S: Entrance> Front<S> {
             let left = streams.left(open);
             Box::pin(until_idle(connection, graceful, begun, idle, stopped, left)).await;
         } else {
+            let service = unread::read_on(self.service);
+            let service = for_client(client, scheme, open, begun.clone(), service);
             let service = TowerToHyperService::new(service);
             let connection = self.http1.serve_connection(io, service).with_upgrades();
             let graceful = http1::UpgradeableConnection::graceful_shutdown;
