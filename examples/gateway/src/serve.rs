@@ -242,8 +242,9 @@ impl<S: Entrance> Front<S> {
             let left = streams.left(open);
             Box::pin(until_idle(connection, graceful, begun, idle, stopped, left)).await;
         } else {
-            let service = for_client(client, scheme, open, begun.clone(), self.service);
-            let service = TowerToHyperService::new(unread::read_first(service));
+            let service = unread::read_on(self.service);
+            let service = for_client(client, scheme, open, begun.clone(), service);
+            let service = TowerToHyperService::new(service);
             let connection = self.http1.serve_connection(io, service).with_upgrades();
             let graceful = http1::UpgradeableConnection::graceful_shutdown;
             let left = future::pending(); // the stream itself ends

@@ -221,3 +221,34 @@ async fn an_origin_that_stops_reading_is_not_waited_for() {
     assert_eq!(&answer, b"HTTP/1.1 504");
     drop(listener);
 }
+
+#[tokio::test]
+async fn who_is_refused_before_the_end_of_a_body_can_go_on_or_is_told_to_leave() {
+    let origin = TestOrigin::start("HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n").await;
+    let url = format!("http://{}", origin.address);
+    let gateway = Gateway::configured(&config(&url, "body_limit = \"1 KiB\""));
+    let chunk = [&b"19000\r\n"[..], &[b'a'; 100 << 10], b"\r\n0\r\n\r\n"].concat();
+    for (framing, body, stays) in [
+        ("content-length: 102400", &[b'a'; 100 << 10][..], true),
+        ("transfer-encoding: chunked", &chunk, true),
+        ("content-length: 102400", b"a", false),
+        ("content-length: 102400\r\nexpect: 100-continue", b"", false),
+        ("content-length: 1073741824", b"a", false),
+    ] {
+        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+        let head = format!("PUT /orders HTTP/1.1\r\nhost: api.example.com\r\n{framing}\r\n\r\n");
+        client.write_all(head.as_bytes()).await.expect("sent");
+        for piece in body.chunks(40 << 10) {
+            tokio::time::sleep(Duration::from_millis(50)).await; // the refusal comes first
+            client.write_all(piece).await.expect("sent");
+        }
+        let answer = read_until(&mut client, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{framing}: {answer}");
+        assert_eq!(!answer.contains("connection: close\r\n"), stays, "{framing}: {answer}");
+        if stays {
+            let next = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
+            client.write_all(next).await.expect("sent");
+            read_until(&mut client, "HTTP/1.1 201 Created").await;
+        }
+    }
+}

@@ -1,97 +1,44 @@
-//! Requests over HTTP/1.1 whose body nobody has read when the answer begins.
-//!
-//! hyper closes the connection after such an answer, unless the rest is at hand, and a client that has sent its next
-//! request by then finds no answer to it. So the rest is read first, if there is little of it and it comes soon, as Go's
-//! server does; else the answer says that it is the last (RFC 9112, section 9.6).
+//! Requests over HTTP/1 that are answered before their body has ended. Unless the rest is there already, hyper
+//! closes the connection then and does not say so: the client sends its next request there, and it is lost.
 
 use std::{
-    convert::Infallible,
-    mem,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{body::Bytes, response::Response};
-use http::{HeaderMap, HeaderValue, Request, header};
-use http_body::{Body, Frame, SizeHint};
+use axum::body::{Body, Bytes};
+use http::{HeaderValue, Request, StatusCode, header};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::time;
-use tower::{Service, ServiceExt, service_fn};
+use tokio::{sync::oneshot, time};
+use tower::{ServiceExt, service_fn};
 
-/// What is read at most, in bytes.
-const MOST: u64 = 256 * 1024;
-/// How long the rest is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+use super::Entrance;
 
-/// Where a body is when whoever had it has dropped it before its end.
-type Left = Arc<Mutex<Option<Incoming>>>;
+/// How much is read for the sake of the connection alone; Go's server reads as much.
+const MOST: u64 = 256 << 10;
+/// How long an answer waits for that.
+const LONGEST: Duration = Duration::from_secs(1);
 
-/// A body that is left behind where it was not read to its end.
-pub(super) struct Lent {
-    body: Option<Incoming>,
-    left: Left,
-}
-
-impl Body for Lent {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let polled = Pin::new(body).poll_frame(cx);
-        if let Poll::Ready(None | Some(Err(_))) = polled {
-            self.body = None;
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        let unread = self.body.take().filter(|body| !body.is_end_stream());
-        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = unread;
-    }
-}
-
-/// A service whose answer waits for what it has not read of the request.
-///
-/// A body that is still being read when the answer begins, as one that streams to its origin may be, is not waited for.
-pub(super) fn read_first<S>(
-    service: S,
-) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone
-where
-    S: Service<Request<Lent>, Response = Response, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
-{
-    service_fn(move |request: Request<Incoming>| {
-        let left = Left::default();
-        let waits = !request.headers().contains_key(header::EXPECT);
-        let request = request.map(|body| Lent { body: Some(body), left: left.clone() });
-        let answer = service.clone().oneshot(request);
+/// Reads what a service has left of a body, or says with the answer that the connection ends (RFC 9112,
+/// section 9.6).
+pub(super) fn read_on(service: impl Entrance) -> impl Entrance {
+    service_fn(move |request: Request<Body>| {
+        let service = service.clone();
         async move {
-            let mut answer = answer.await?;
-            let unread = mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
-            if let Some(body) = unread
-                && !is_last(answer.headers())
-                // Who waits to be told to send it is not told so.
-                && !(waits && is_read(body).await)
-            {
+            if request.body().is_end_stream() {
+                return service.oneshot(request).await;
+            }
+            // To read would ask for the body.
+            let expects = request.headers().contains_key(header::EXPECT);
+            let (back, mut rest) = oneshot::channel();
+            let request = request.map(|body| Body::new(Lent { body, back: Some(back) }));
+            let mut answer = service.oneshot(request).await?;
+            // A body that is not given back is on its way to the origin, and may well end.
+            let Ok(rest) = rest.try_recv() else { return Ok(answer) };
+            let upgrades = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+            if !upgrades && (expects || !ends(rest).await) {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(header::CONNECTION, close);
             }
@@ -100,22 +47,61 @@ where
     })
 }
 
-fn is_last(headers: &HeaderMap) -> bool {
-    headers.get(header::CONNECTION).is_some_and(|value| value == "close")
-}
-
-/// Reads a body to its end, unless that is too far or too late.
-async fn is_read(mut body: Incoming) -> bool {
-    let rest = async {
-        let mut read = 0;
-        while read + body.size_hint().lower() <= MOST {
-            match body.frame().await {
-                Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len) as u64,
-                Some(Err(_)) => return false,
-                None => return true,
+/// Whether a body comes to its end soon.
+async fn ends(mut body: Body) -> bool {
+    if body.size_hint().lower() > MOST {
+        return false;
+    }
+    let read = async {
+        let mut left = MOST;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+            match left.checked_sub(length) {
+                Some(less) => left = less,
+                None => return false,
             }
         }
-        false
+        true
     };
-    time::timeout(PATIENCE, rest).await.unwrap_or(false)
+    time::timeout(LONGEST, read).await.unwrap_or(false)
+}
+
+/// A body that is given back if it is dropped before its end.
+struct Lent {
+    body: Body,
+    /// Until the end.
+    back: Option<oneshot::Sender<Body>>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(back) = self.back.take().filter(|_| !self.body.is_end_stream()) {
+            drop(back.send(std::mem::take(&mut self.body)));
+        }
+    }
+}
+
+impl http_body::Body for Lent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(None) = frame {
+            self.back = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
