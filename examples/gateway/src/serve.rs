@@ -17,10 +17,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    body::{Body, Bytes},
-    response::Response,
-};
+use axum::{body::Body, response::Response};
 use http::{Method, Request, Uri, uri::Scheme};
 use hyper::{
     body::Incoming,
@@ -308,21 +305,18 @@ fn is_the_clients(error: &io::Error) -> bool {
 }
 
 /// The gateway as one client sees it: the signing layer learns who that is, for `x-forwarded-for`.
-fn for_client<B>(
+fn for_client(
     client: SocketAddr,
     scheme: Scheme,
     open: Open,
     begun: Arc<AtomicU64>,
     service: impl Entrance,
-) -> impl tower::Service<Request<B>, Response = Response, Error = Infallible, Future: Send>
+) -> impl tower::Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
 + Clone
 + Send
-+ 'static
-where
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
++ 'static {
     let peer = Peer::new(client.ip()).with_scheme(scheme.clone());
-    let name_peer = move |mut request: Request<B>| {
+    let name_peer = move |mut request: Request<Incoming>| {
         begun.fetch_add(1, Ordering::Relaxed);
         request.extensions_mut().insert(peer.clone());
         request.extensions_mut().insert(open.clone());

@@ -188,39 +188,3 @@ async fn who_finds_no_place_waits_for_one() {
     drop(first);
     tokio::time::timeout(Duration::from_secs(20), third).await.expect("a place");
 }
-
-/// Else a client would lose what it sends next, or send it in vain.
-#[tokio::test]
-async fn what_is_refused_unread_is_read_first_or_ends_the_connection() {
-    let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-    let config = config(&format!("http://{}", origin.address), "body_limit = \"1KiB\"");
-    let gateway = Gateway::configured(&config);
-    let refused =
-        |more: &str| format!("POST /orders HTTP/1.1\r\nhost: api.example.com\r\n{more}\r\n\r\n");
-    let next = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
-
-    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
-    client.write_all(refused("content-length: 100000").as_bytes()).await.expect("sent");
-    for _ in 0..10 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        client.write_all(&[b'a'; 10_000]).await.expect("sent");
-    }
-    client.write_all(next).await.expect("sent");
-    let answers = read_until(&mut client, "\r\n\r\nok").await;
-    assert!(answers.starts_with("HTTP/1.1 413 "), "{answers}");
-    assert!(!answers.contains("connection: close"), "{answers}");
-
-    for (more, wait) in [
-        ("content-length: 100000", Duration::from_secs(1)), // which does not come
-        ("content-length: 1000000", Duration::ZERO),
-        ("content-length: 100000\r\nexpect: 100-continue", Duration::ZERO),
-    ] {
-        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
-        let asked = tokio::time::Instant::now();
-        client.write_all(refused(more).as_bytes()).await.expect("sent");
-        let answer = read_until(&mut client, "\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 413 "), "{more}: {answer}");
-        assert!(answer.contains("connection: close\r\n"), "{more}: {answer}");
-        assert!(asked.elapsed() >= wait, "{more}");
-    }
-}
