@@ -260,9 +260,7 @@ async fn asks(soak: Arc<Soak>, mut sender: Sender, anew: bool) {
             // Sooner than it was told, but others are to be served meanwhile.
             time::sleep(Duration::from_millis(fastrand::u64(50..150))).await;
         }
-        // What is refused before its body was read ends an HTTP/1.1 connection, and does not say so.
-        let ends = shed && version == Version::HTTP_11 && !ask.body().is_empty();
-        if failed || anew || ends {
+        if failed || anew {
             break;
         }
     }
