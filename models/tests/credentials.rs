@@ -4,7 +4,7 @@ mod schedules;
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
+    future::{poll_fn, ready},
     io,
     pin::pin,
     sync::{
@@ -20,7 +20,7 @@ use aws_credential_types::{
     provider::{ProvideCredentials, error::CredentialsError, future},
 };
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use shuttle::{
     future::{block_on, yield_now},
@@ -50,6 +50,8 @@ struct State {
     /// How often it fails before it answers.
     failures: AtomicUsize,
     is_asked: AtomicBool,
+    /// Below that generation all are expired, if the origin is asked.
+    refused: AtomicUsize,
 }
 
 impl ProvideCredentials for Provider {
@@ -111,13 +113,21 @@ impl Client {
 
     /// The id by which a request is signed.
     async fn signs(self) -> Result<usize, BoxError> {
-        let tells = async |request: Request<SignedBody<Full<Bytes>>>| {
+        let refused = self.provider.0.refused.load(SeqCst);
+        let tells = move |request: Request<SignedBody<Full<Bytes>>>| {
             let value = request.headers()[header::AUTHORIZATION].to_str().expect("ASCII");
             let (_, id) = value.split_once("Credential=AKID").expect("an id");
             let id = id.split('/').next().expect("an id").parse().expect("a number");
             let mut response = Response::new(Full::<Bytes>::default());
+            if id < refused {
+                let body = r#"{"message":"The security token included in the request is expired"}"#;
+                response = Response::new(body.into());
+                *response.status_mut() = StatusCode::FORBIDDEN;
+                let kind = HeaderValue::from_static("ExpiredTokenException");
+                response.headers_mut().insert("x-amzn-errortype", kind);
+            }
             response.extensions_mut().insert::<usize>(id);
-            Ok::<_, Infallible>(response)
+            ready(Ok::<_, Infallible>(response))
         };
         let response = self.layer.layer(service_fn(tells)).oneshot(Request::default()).await?;
         Ok(*response.extensions().get().expect("an id"))
@@ -207,6 +217,55 @@ fn credentials_that_last_serve_while_one_asks_for_new_ones() {
         let by = threads.map(|thread| thread.join().expect("ended").expect("signed"));
         assert!(by.contains(&1), "{by:?}");
         assert_eq!(client.asked(), 2);
+    });
+}
+
+#[test]
+fn credentials_that_have_expired_sign_nothing() {
+    check(|| {
+        let client = Client::new(0);
+        assert_eq!(block_on(client.clone().signs()).expect("signed"), 0);
+        client.provider.0.generation.store(1, SeqCst);
+        client.clock.set(noon() + LIFETIME);
+        let threads = [(); 3].map(|()| client.start());
+        for thread in threads {
+            assert_eq!(thread.join().expect("ended").expect("signed"), 1);
+        }
+        assert_eq!(client.asked(), 2);
+    });
+}
+
+#[test]
+fn a_refresh_that_fails_costs_no_request_and_is_put_off() {
+    check(|| {
+        let client = Client::new(0);
+        assert_eq!(block_on(client.clone().signs()).expect("signed"), 0);
+        client.provider.0.failures.store(1, SeqCst);
+        client.clock.set(noon() + LIFETIME - Duration::from_secs(1));
+        let threads = [(); 3].map(|()| client.start());
+        for thread in threads {
+            assert_eq!(thread.join().expect("ended").expect("signed"), 0);
+        }
+        assert_eq!(client.asked(), 2);
+    });
+}
+
+/// Meanwhile a refresh may fail, and put the same credentials back to be refreshed later.
+#[test]
+fn what_an_origin_calls_expired_is_replaced() {
+    check(|| {
+        let client = Client::new(0);
+        assert_eq!(block_on(client.clone().signs()).expect("signed"), 0);
+        client.provider.0.generation.store(1, SeqCst);
+        client.provider.0.failures.store(1, SeqCst);
+        client.provider.0.refused.store(1, SeqCst);
+        client.clock.set(noon() + LIFETIME - Duration::from_secs(1));
+        let threads = [(); 2].map(|()| client.start());
+        for thread in threads {
+            // The provider's error, where it is the replacement that fails.
+            assert_ne!(thread.join().expect("ended").ok(), Some(0));
+        }
+        assert_eq!(block_on(client.clone().signs()).expect("signed"), 1);
     });
 }
 
