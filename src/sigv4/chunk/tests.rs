@@ -213,3 +213,12 @@ fn the_length_is_that_of_all_lines_and_bytes() {
         assert_eq!(framing.encoded_len(u64::MAX, size), None);
     }
 }
+
+#[test]
+fn a_chunk_has_8_kib_to_1_gib() {
+    for (bytes, is_one) in [(8_191, false), (8_192, true), (1 << 30, true), ((1 << 30) + 1, false)]
+    {
+        let size = ChunkSize::new(bytes).map(ChunkSize::bytes);
+        assert_eq!(size.ok(), is_one.then_some(bytes), "{bytes}");
+    }
+}
