@@ -276,6 +276,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_escaped_slash_is_written_as_it_is_wanted() {
+        for (path, kept, slash) in [
+            ("/%2F", "/%2F", "//"),
+            ("/%2f", "/%2F", "//"),
+            ("/a%2Fb/%2F%2F", "/a%2Fb/%2F%2F", "/a/b///"),
+            ("/a%252F", "/a%252F", "/a%252F"),
+        ] {
+            for (escaped_slash, recoded) in [("%2F", kept), ("/", slash)] {
+                let mut out = Vec::new();
+                recode_path(&mut out, path, escaped_slash);
+                assert_eq!(String::from_utf8_lossy(&out), recoded, "{path}");
+                let same = recoded == path;
+                assert_eq!(is_path_recoded(path, escaped_slash), same, "{path} {escaped_slash}");
+            }
+        }
+    }
+
+    #[test]
     fn dot_segments_and_empty_segments_fold() {
         for (path, folded) in [
             ("", "/"),
