@@ -178,3 +178,27 @@ impl SignedHeaders for AllExcept {
         !self.unsigned.contains(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_port_is_that_of_the_scheme() {
+        for (uri, host) in [
+            ("http://h:80/", Some("h")),
+            ("http://h:443/", Some("h:443")),
+            ("https://h:443/", Some("h")),
+            ("https://h:80/", Some("h:80")),
+            ("other://h:443/", Some("h:443")),
+            ("h:443", Some("h:443")),
+            ("http://[::1]:80/", Some("[::1]")),
+            ("http://a@h:8080/", Some("h:8080")),
+            ("http://h:65536/", None),
+            ("http://h:0/", None),
+            ("/", None),
+        ] {
+            assert_eq!(host_text(&uri.parse().expect(uri)), host, "{uri}");
+        }
+    }
+}
