@@ -404,6 +404,15 @@ fn an_empty_port_is_not_signed() {
     assert!(theirs.canonical_request.contains("\nhost:example.com:\n"));
 }
 
+/// A port is a number, whatever zeros it begins with: that of the scheme is not sent. aws-sigv4 compares its text.
+#[test]
+fn the_default_port_is_not_signed_however_it_is_written() {
+    let case = Case { uri: "https://example.com:0443/".to_owned(), ..Case::default() };
+    assert!(canonical(&case).contains("\nhost:example.com\n"));
+    let theirs = theirs(&case).expect("signed");
+    assert!(theirs.canonical_request.contains("\nhost:example.com:0443\n"));
+}
+
 /// A token of no characters is no token. aws-sigv4 signs and sends an empty header.
 #[test]
 fn an_empty_session_token_is_none() {

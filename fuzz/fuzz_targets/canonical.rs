@@ -52,6 +52,7 @@ fn agrees(head: &Parts, form: PathForm) -> bool {
     is_absolute
         && !authority.contains('@')
         && !authority.ends_with(':')
+        && !head.uri.port().is_some_and(|port| port.as_str().starts_with('0'))
         && percent_decode_str(query).decode_utf8().is_ok()
         && (!is_once || is_encoded_once(head.uri.path()))
         && head.headers.values().all(|value| is_text(value.as_bytes()))
