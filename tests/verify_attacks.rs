@@ -24,7 +24,9 @@ use tower_sigv4::{
 const ID: &str = "AKIDEXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const TEMPORARY: &str = "ASIAEXAMPLE";
-const TOKEN: &str = "IQoJb3Jp+Z2lu/X2Vj=";
+/// Longer than 64 bytes, which are compared at once.
+const TOKEN: &str =
+    "IQoJb3Jp+Z2lu/X2VjEJr//////////wEaCXVzLWVhc3QtMSJHMEUCIQDQyv5kHg3r0Dq8cXo1n7wJb2Vj=";
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// A request that is about to be signed, with all that goes into a signature at hand.
@@ -143,9 +145,12 @@ fn presigned() -> Draft {
 fn presigned_temporary() -> Draft {
     let mut draft = presigned();
     draft.id = TEMPORARY;
-    let token = TOKEN.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
-    draft.query.push(pair("X-Amz-Security-Token", &token));
+    draft.query.push(pair("X-Amz-Security-Token", &percent_encoded(TOKEN)));
     draft
+}
+
+fn percent_encoded(token: &str) -> String {
+    token.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
 }
 
 fn s3() -> Draft {
@@ -416,6 +421,15 @@ async fn what_is_signed_against_the_rules_is_refused() {
         }),
         ("another token, query", Kind::SessionToken, presigned_temporary, |d| {
             d.query[3].1.push('a');
+        }),
+        ("another token of its length, query", Kind::SessionToken, presigned_temporary, |d| {
+            d.query[3].1 = d.query[3].1.replace('Z', "z");
+        }),
+        ("a token with another end, query", Kind::SessionToken, presigned_temporary, |d| {
+            d.query[3].1 = d.query[3].1.replace("j%3D", "k%3D");
+        }),
+        ("the first 64 bytes of a token, query", Kind::SessionToken, presigned_temporary, |d| {
+            d.query[3].1 = percent_encoded(&TOKEN[..64]);
         }),
         ("a token cut short, query", Kind::SessionToken, presigned_temporary, |d| {
             d.query[3].1 = d.query[3].1.replace("%3D", "");

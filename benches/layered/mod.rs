@@ -69,10 +69,12 @@ fn one_origin() -> Origin {
 
 /// Needs a runtime, the first time: loading credentials has a time-out.
 fn signing(target: impl ResolveOrigin + 'static, token_len: usize) -> Signing<Sink> {
+    let now = UNIX_EPOCH + Duration::from_secs(TIME);
     let token = token(token_len);
-    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, token, None, "bench");
-    let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(TIME));
-    SigningLayer::new(credentials, target).with_clock(clock).layer(Sink)
+    // Of tokens it is told when they expire, or each request would be kept to be sent again.
+    let expiry = token.as_ref().map(|_| now + Duration::from_secs(60 * 60));
+    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, token, expiry, "bench");
+    SigningLayer::new(credentials, target).with_clock(Clock::manual(now)).layer(Sink)
 }
 
 fn incoming(method: &Method, target: &str, len: usize, host: &str) -> Incoming {
