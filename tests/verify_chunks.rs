@@ -238,6 +238,24 @@ async fn what_is_changed_in_the_chunks_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn no_more_than_16_mib_of_one_chunk_are_held() {
+    // All are more than the body is to have; the first is too large by itself.
+    for (size, kind) in [
+        ("1000001", ErrorKind::BodyTooLarge),
+        ("1000000", ErrorKind::BodyRead),
+        ("ffffff", ErrorKind::BodyRead),
+    ] {
+        let (head, mut body) = signed(SIZE).await;
+        body.splice(..4, size.bytes());
+        let script = Script::new(pieces(&body, 1000, &mut Rng::with_seed(3)));
+        let request = accepted(&streamed(), Request::from_parts(head, script)).await;
+        let read = request.expect("its head is right").into_body().collect().await;
+        let error = read.expect_err(size).downcast::<tower_sigv4::Error>().expect("ours");
+        assert_eq!(error.kind(), kind, "{size}: {error}");
+    }
+}
+
 /// The end of a body: its last line, the trailer and, if it is signed, the trailer's signature.
 fn end(body: &mut [u8]) -> &mut [u8] {
     let start = *lines(body).last().expect("one");
