@@ -46,7 +46,7 @@ async fn debug_shows_no_secret() {
         format!("{:?}", CredentialsCache::new(credentials())),
     ];
     for shown in shown {
-        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(!shown.is_empty() && !shown.contains("hunter2"), "{shown}");
         assert!(!shown.contains("Signature="), "{shown}");
     }
     assert!(sent.headers()["authorization"].is_sensitive());
@@ -93,7 +93,7 @@ fn show_what_verifies(settings: &SigningSettings, verify: VerifySettings) {
         format!("{layer:?}"),
         format!("{:?}", layer.layer(())),
     ] {
-        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(!shown.is_empty() && !shown.contains("hunter2"), "{shown}");
         let signature = head.headers["authorization"].to_str().expect("ASCII");
         assert!(!shown.contains(&signature[signature.len() - 64..]), "{shown}");
     }
