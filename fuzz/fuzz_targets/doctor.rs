@@ -18,11 +18,11 @@ const STATUSES: [StatusCode; 4] = [
 
 fuzz_target!(|text: &[u8]| {
     let Some((first, text)) = text.split_first() else { return };
-    if let Ok(saved) = str::from_utf8(text) {
-        if let Ok((told, json)) = explain(saved) {
-            assert!(json["diagnosis"].is_object() || json["note"].is_string(), "{json}");
-            assert!(!told.is_empty());
-        }
+    if let Ok(saved) = str::from_utf8(text)
+        && let Ok((told, json)) = explain(saved)
+    {
+        assert!(json["diagnosis"].is_object() || json["note"].is_string(), "{json}");
+        assert!(!told.is_empty());
     }
     // A head, a blank line, and the answer.
     let end = text.windows(2).position(|pair| pair == b"\n\n");
