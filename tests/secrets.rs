@@ -37,6 +37,7 @@ async fn debug_shows_no_secret() {
     let sent = common::send(&layer, get("/")).await.expect("sent");
     let service = layer.layer(());
     let shown = [
+        format!("{identity:?}"),
         format!("{params:?}"),
         format!("{signer:?}"),
         format!("{explanation:?}"),
@@ -81,6 +82,7 @@ fn show_what_verifies(settings: &SigningSettings, verify: VerifySettings) {
         verifier.verify(claim(), &other, &PayloadHash::EMPTY).expect_err("another secret");
     let accepted = verifier.verify(claim(), &credentials(), &PayloadHash::EMPTY).expect("right");
     let keys = StaticKeys::new([credentials()]).expect("valid");
+    assert!(format!("{keys:?}").contains("AKIDEXAMPLE"), "{keys:?}");
     let layer = VerifyLayer::new(keys.clone(), verify);
     for shown in [
         format!("{:?}", claim()),
