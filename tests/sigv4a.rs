@@ -105,6 +105,28 @@ async fn a_host_of_several_regions_tells_so() {
     assert!(header(sent.headers(), "authorization").starts_with(start));
 }
 
+/// Version 4 adds no such header: to it, it is one like any other.
+#[test]
+fn in_version_4_the_policy_decides_whether_a_region_set_is_signed() {
+    let identity = Identity::new(credentials()).expect("valid");
+    let settings = SigningSettings::new("execute-api", "us-east-1").expect("a scope");
+    for (signed, names) in [
+        (true, "host;x-amz-content-sha256;x-amz-date;x-amz-region-set"),
+        (false, "host;x-amz-content-sha256;x-amz-date"),
+    ] {
+        let policy = move |name: &HeaderName| signed && name.as_str() == "x-amz-region-set";
+        let settings = settings.clone().with_signed_headers(policy);
+        let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+        let request = common::get("https://h.example.com/");
+        let (mut head, _) = request.into_parts();
+        head.headers.insert("x-amz-region-set", HeaderValue::from_static("*"));
+        Signer::new().sign(&mut head, &params).expect("signed");
+        assert_eq!(header(&head.headers, "x-amz-region-set"), "*");
+        let names = format!(" SignedHeaders={names}, ");
+        assert!(header(&head.headers, "authorization").contains(&names));
+    }
+}
+
 #[tokio::test]
 async fn a_region_set_that_was_there_is_replaced() {
     let mut before = request();

@@ -196,6 +196,8 @@ mod tests {
                 "GET\n/\nA-X-Amz-Security-Token=1&X-Amz-Security-Token=[redacted]\nh",
             ),
             ("GET\n/\n\nx-amz-s3session-token:token", "GET\n/\n\nx-amz-s3session-token:[redacted]"),
+            ("GET\n/\n\nx-amz-security-token", "GET\n/\n\nx-amz-security-token"),
+            ("GET\n/\n\nx-amz-security-token:", "GET\n/\n\nx-amz-security-token:[redacted]"),
             (
                 "GET\n/\nx-amz-security-token=a&X-Amz-Security-Token=b\nx-amz-security-token:c&d\n",
                 "GET\n/\nx-amz-security-token=[redacted]&X-Amz-Security-Token=[redacted]\n\
