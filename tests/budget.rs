@@ -164,6 +164,25 @@ async fn a_slow_body_leaves_its_room_to_who_waits_and_to_no_one_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_left_takes_no_room_from_a_slow_body() {
+    let budget = BodyBudget::new(320 * KIB);
+    let target = Direct::new(common::settings("execute-api")).with_body_limit(256 * KIB);
+    let layer = layer(target).with_body_budget(budget.clone());
+    let put = |body: Drip| {
+        let request = Request::put(format!("https://{HOST}/key")).body(body).expect("a request");
+        layer.layer(service_fn(echo)).oneshot(request)
+    };
+    let slow = tokio::spawn(put(Drip::new(256, 1)));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut impatient = Box::pin(put(Drip::new(128, 32)));
+    assert!(poll_once(&mut impatient).await.is_none());
+    assert_eq!(budget.available(), 0, "it has called, and waits for more than there is");
+    drop(impatient);
+    let sent = slow.await.expect("no panic").map(carried).map_err(own);
+    drop(sent.expect("it has had its time"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_large_body_is_not_overtaken_for_ever() {
     let budget = BodyBudget::new(10 * KIB);
     let layer = signing(&budget);
@@ -362,6 +381,23 @@ async fn a_verified_body_counts_once_on_its_way_through_both_layers() {
         assert!(body == content);
     }
     assert_eq!(budget.available(), 16 * KIB);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_budgets_each_counts_for_itself() {
+    let (outer, inner) = (BodyBudget::new(16 * KIB), BodyBudget::new(16 * KIB));
+    let seen = inner.clone();
+    let client = service_fn(move |request: Request<SignedBody<VerifiedBody<Script>>>| {
+        assert_eq!(seen.available(), 8 * KIB);
+        drop(request);
+        async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
+    });
+    let gateway = signing(&inner).layer(client).map_err(|error| panic!("{error}"));
+    let gateway = gateway.map_response(|response: Response<_>| response.map(Box::pin));
+    let server = verifying(&outer).layer(gateway);
+    let response = server.oneshot(signed(of(8), &[b'a'; 8192])).await;
+    assert_eq!(response.map_err(|error: Infallible| error).expect("an answer").status(), 200);
+    assert_eq!((outer.available(), inner.available()), (16 * KIB, 16 * KIB));
 }
 
 #[tokio::test(start_paused = true)]

@@ -236,10 +236,9 @@ impl HostPattern {
         match self {
             Self::Exact(name) => host.eq_ignore_ascii_case(name),
             Self::Suffix(suffix) => {
-                host.len() > suffix.len()
-                    && host
-                        .get(host.len() - suffix.len()..)
-                        .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+                let start = host.len().checked_sub(suffix.len());
+                let end = start.and_then(|start| host.get(start..));
+                end.is_some_and(|end| end.eq_ignore_ascii_case(suffix))
             }
         }
     }

@@ -201,10 +201,11 @@ pub(crate) fn write_query(sink: &mut impl Sink, query: &str, left_out: &[&str]) 
     let mut arena = Vec::with_capacity(query.len() * 2);
     let ends: SmallVec<[(usize, usize); INLINE_PAIRS]> = raw
         .into_iter()
-        .map(|(key, value)| {
+        .map(|(key, pair)| {
             encode::recode_query(&mut arena, key);
             let key_end = arena.len();
-            encode::recode_query(&mut arena, value);
+            arena.push(b'=');
+            encode::recode_query(&mut arena, pair.get(key.len() + 1..).unwrap_or_default());
             (key_end, arena.len())
         })
         .collect();
@@ -212,7 +213,7 @@ pub(crate) fn write_query(sink: &mut impl Sink, query: &str, left_out: &[&str]) 
     let mut encoded: Pairs<'_> = ends
         .into_iter()
         .map(|(key_end, end)| {
-            let pair = (&arena[start..key_end], &arena[key_end..end]);
+            let pair = (&arena[start..key_end], &arena[start..end]);
             start = end;
             pair
         })
@@ -220,6 +221,7 @@ pub(crate) fn write_query(sink: &mut impl Sink, query: &str, left_out: &[&str]) 
     write_pairs(sink, &mut encoded);
 }
 
+/// Keys, and the whole pairs, which sort by their values where the keys are the same.
 type Pairs<'a> = SmallVec<[(&'a [u8], &'a [u8]); INLINE_PAIRS]>;
 
 /// The pairs of a query, and whether decoding and encoding them again would give the same bytes.
@@ -236,9 +238,7 @@ fn pairs(query: &[u8]) -> (Pairs<'_>, bool) {
             Some(b'%') if encode::is_canonical_escape(&query[at..]) => {} // its digits are unreserved
             end @ (None | Some(b'&')) => {
                 if start < at {
-                    let key_end = equals.unwrap_or(at);
-                    let value = equals.map_or(at, |equals| equals + 1);
-                    pairs.push((&query[start..key_end], &query[value..at]));
+                    pairs.push((&query[start..equals.unwrap_or(at)], &query[start..at]));
                 }
                 if end.is_none() {
                     return (pairs, encoded_once);
@@ -253,13 +253,14 @@ fn pairs(query: &[u8]) -> (Pairs<'_>, bool) {
 
 fn write_pairs(sink: &mut impl Sink, pairs: &mut Pairs<'_>) {
     pairs.sort_unstable();
-    for (i, (key, value)) in pairs.iter().enumerate() {
+    for (i, (key, pair)) in pairs.iter().enumerate() {
         if i > 0 {
             sink.put(b"&");
         }
-        sink.put(key);
-        sink.put(b"=");
-        sink.put(value);
+        sink.put(pair);
+        if key.len() == pair.len() {
+            sink.put(b"=");
+        }
     }
 }
 
@@ -322,6 +323,8 @@ mod tests {
             ("=b", "=b"),
             ("a=b=c", "a=b%3Dc"),
             ("b=1&a=2&a=1", "a=1&a=2&b=1"),
+            ("a=1&a&a=", "a=&a=&a=1"),
+            ("a=%31&a&a=", "a=&a=&a=1"),
             ("a-b=1&a=2", "a=2&a-b=1"),
             ("A=1&a=2&B=3", "A=1&B=3&a=2"),
             ("a=+b", "a=%20b"),

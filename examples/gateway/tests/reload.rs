@@ -117,6 +117,30 @@ async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
     assert_eq!(running.status("/orders").await, 200);
 }
 
+/// Each of its lengths is sound, and none but the last is meant.
+#[test]
+fn a_file_that_is_still_written_is_not_taken() {
+    let first = config("http://127.0.0.1:1", "");
+    let running = Running::start(&first);
+    let mut text = first;
+    // Another time where the machine had other things to do than to write.
+    let is_taken_at_its_end = (0..10).any(|_| {
+        let (began, mut last, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
+        while began.elapsed() < Duration::from_millis(3500) {
+            text.push_str("# more\n");
+            running.write(&text);
+            longest = longest.max(last.elapsed());
+            last = Instant::now();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let early: Vec<_> = running.log.try_iter().collect();
+        assert_eq!(running.line(), "reloaded FILE");
+        assert!(early.is_empty() || longest > Duration::from_millis(500), "{early:?}");
+        early.is_empty()
+    });
+    assert!(is_taken_at_its_end);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_a_restart_is_named_until_it_is_undone() {
     let first = config("http://127.0.0.1:1", "");
