@@ -291,13 +291,14 @@ mod tests {
         let cache = <KeyCache>::for_verifying();
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
         let scope = Scope { time: &time, region: "us-east-1", service: "s3" };
-        let callers: Vec<_> = (0..2000)
+        let number = if cfg!(miri) { 50 } else { 2000 }; // each derives a key
+        let callers: Vec<_> = (0..number)
             .map(|n| Credentials::new(format!("AKID{n}"), "secret", None, None, "test"))
             .collect();
         let ask =
             || -> Vec<_> { callers.iter().map(|c| cache.with(c, scope, ptr::from_ref)).collect() };
         assert_eq!(ask(), ask());
-        assert_eq!(cache.len(), 2000);
+        assert_eq!(cache.len(), number);
         assert!(cache.lists.iter().all(|list| list.load().len() < 32));
     }
 
