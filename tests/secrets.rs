@@ -37,6 +37,7 @@ async fn debug_shows_no_secret() {
     let sent = common::send(&layer, get("/")).await.expect("sent");
     let service = layer.layer(());
     let shown = [
+        format!("{settings:?}"),
         format!("{identity:?}"),
         format!("{params:?}"),
         format!("{signer:?}"),

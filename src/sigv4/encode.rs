@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn equal_bytes_are_told_from_others() {
-        let text = [7; 131];
+        let text = [7; if cfg!(miri) { 67 } else { 131 }];
         for len in 0..text.len() {
             assert!(ct_eq(&text[..len], &text[..len]));
             assert!(!ct_eq(&text[..len], &text[..=len]) && !ct_eq(&text[..=len], &text[..len]));
