@@ -181,7 +181,16 @@ impl SignedHeaders for AllExcept {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use aws_credential_types::Credentials;
+    use http::Request;
+
     use super::*;
+    use crate::{
+        SigningSettings,
+        sigv4::{Identity, PayloadHash, Signer, SigningParams},
+    };
 
     #[test]
     fn the_default_port_is_that_of_the_scheme() {
@@ -199,6 +208,33 @@ mod tests {
             ("/", None),
         ] {
             assert_eq!(host_text(&uri.parse().expect(uri)), host, "{uri}");
+        }
+    }
+
+    #[test]
+    fn no_policy_decides_over_what_signing_adds() {
+        let credentials = Credentials::new("AKID", "secret", Some("token".into()), None, "test");
+        let identity = Identity::new(credentials).expect("valid");
+        let settings = SigningSettings::new("s3", "us-east-1").expect("a scope");
+        let added = "host;x-amz-content-sha256;x-amz-date;x-amz-security-token";
+        for (all, names) in [(true, format!("a;{added}")), (false, added.to_owned())] {
+            let settings = settings.clone().with_signed_headers(move |_: &HeaderName| all);
+            let params = SigningParams::new(
+                &settings,
+                &identity,
+                PayloadHash::EMPTY,
+                SystemTime::UNIX_EPOCH,
+            );
+            let request = Request::get("https://h/").header("a", "1").body(());
+            let (mut head, ()) = request.expect("a request").into_parts();
+            let signer = Signer::new();
+            signer.sign(&mut head, &params).expect("signed");
+            let first = head.headers[header::AUTHORIZATION].clone();
+            let names = format!(", SignedHeaders={names}, ");
+            assert!(first.to_str().expect("ASCII").contains(&names), "{first:?}");
+            // What is signed anew is signed alike.
+            signer.sign(&mut head, &params).expect("signed");
+            assert_eq!(head.headers[header::AUTHORIZATION], first);
         }
     }
 }

@@ -21,3 +21,16 @@ pub(crate) fn path_and_query(target: String) -> Result<PathAndQuery, Error> {
 pub(crate) fn invalid(source: impl Into<BoxError>) -> Error {
     Error::request("the request target cannot be sent").with_source(source)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_65_000_bytes_at_most() {
+        let of = |len: usize| path_and_query(format!("/{}", "a".repeat(len - 1)));
+        assert!(of(LONGEST).is_ok());
+        let error = of(LONGEST + 1).expect_err("too long");
+        assert!(error.to_string().contains("shorten"), "{error}");
+    }
+}
