@@ -57,7 +57,7 @@
 //! # Fail closed
 //!
 //! No request goes out unsigned because something was missing: without credentials, without an
-//! origin, over the body's limit or with an ambiguous path it is an [`Error`], which says what to do
+//! origin, over the body's limit or with a broken escape in its path it is an [`Error`], which says what to do
 //! and which status to answer. No secret is in an error, in a log or in the output of `Debug`.
 //!
 //! # Features
