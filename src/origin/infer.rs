@@ -210,6 +210,16 @@ fn partition(region: &str) -> &str {
     STARTS.into_iter().find(|start| region.starts_with(start)).unwrap_or_default()
 }
 
+/// Returns true for a host under a domain name of AWS, whichever service it belongs to. It takes no port.
+pub(crate) fn is_aws_host(host: &str) -> bool {
+    SUFFIXES.iter().chain([&ON_AWS]).any(|(suffix, _)| {
+        let start = host.len().checked_sub(suffix.len() + 1).and_then(|at| host.get(at..));
+        start
+            .and_then(|end| end.strip_prefix('.'))
+            .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+    })
+}
+
 /// What stands before the suffix of a partition, and the region that stands for that as a whole.
 fn split_suffix(host: &str) -> Option<(&str, &'static str)> {
     SUFFIXES

@@ -119,3 +119,21 @@ fn services_that_take_an_unsigned_payload_are_known() {
         assert!(!takes_unsigned(service), "{service}");
     }
 }
+
+#[test]
+fn hosts_of_aws_are_recognized_by_their_domain() {
+    for host in [
+        "abc123.execute-api.eu-west-1.amazonaws.com",
+        "unknown-service.us-east-1.amazonaws.com",
+        "SQS.cn-north-1.amazonaws.com.cn",
+        "x.lambda-url.us-east-1.on.aws",
+        "s3.us-east-1.api.aws",
+    ] {
+        assert!(is_aws_host(host), "{host}");
+    }
+    for host in
+        ["", "amazonaws.com", "api.example.com", "amazonaws.com.example.com", "evilamazonaws.com"]
+    {
+        assert!(!is_aws_host(host), "{host}");
+    }
+}
