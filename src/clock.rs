@@ -2,15 +2,15 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Where the time of signing comes from.
+/// Source of the time by which requests are dated and credentials expire.
 ///
-/// [`Clock::system`] reads the machine's clock. [`Clock::manual`] stands still until it is told
-/// otherwise, so that a test sees the same signature each time; its clones share one time.
+/// [`Clock::system`] reads the machine's clock. [`Clock::manual`] stands still until it is set or
+/// advanced, so that a test sees the same signature each time; its clones share one time.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -25,8 +25,6 @@ use std::{
 pub struct Clock {
     /// Nanoseconds since the epoch; `None` for the machine's clock.
     manual: Option<Arc<AtomicU64>>,
-    /// Seconds to add to it, once they are known.
-    correction: Option<Arc<AtomicI64>>,
 }
 
 impl Clock {
@@ -39,7 +37,7 @@ impl Clock {
     /// A clock that stands at `now`; times before 1970 count as 1970, times after 2554 as 2554.
     #[must_use]
     pub fn manual(now: SystemTime) -> Self {
-        Self { manual: Some(Arc::new(AtomicU64::new(to_nanos(now)))), correction: None }
+        Self { manual: Some(Arc::new(AtomicU64::new(to_nanos(now)))) }
     }
 
     /// Sets a manual clock and all its clones; the machine's clock is left alone.
@@ -59,59 +57,13 @@ impl Clock {
         }
     }
 
-    /// The time it is.
+    /// Returns the current time.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        let now = self.uncorrected();
-        let seconds = self.correction.as_ref().map_or(0, |seconds| seconds.load(Ordering::Relaxed));
-        let correction = Duration::from_secs(seconds.unsigned_abs());
-        let corrected = match seconds {
-            0 => return now,
-            1.. => now.checked_add(correction),
-            _ => now.checked_sub(correction),
-        };
-        corrected.unwrap_or(now)
-    }
-
-    /// The same without its correction.
-    fn uncorrected(&self) -> SystemTime {
         match &self.manual {
             Some(manual) => UNIX_EPOCH + Duration::from_nanos(manual.load(Ordering::SeqCst)),
             None => SystemTime::now(),
         }
-    }
-
-    /// Takes the correction back if this time lies between what the clock shows and what it would show without:
-    /// it comes from one who knows that it is not past yet.
-    pub(crate) fn doubt(&self, to_come: SystemTime) {
-        if let Some(correction) = &self.correction
-            && self.uncorrected() < to_come
-            && to_come <= self.now()
-        {
-            correction.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// A clock that can be corrected, and its clones with it; what it is made from is left alone.
-    pub(crate) fn correctable(mut self) -> Self {
-        self.correction = Some(Arc::default());
-        self
-    }
-
-    /// Has it show this time now; false if it is off by more than a day, which no clock is by accident.
-    pub(crate) fn correct(&self, right: SystemTime) -> bool {
-        const MOST: u64 = 24 * 60 * 60;
-        let now = self.uncorrected();
-        let (ahead, distance) = match right.duration_since(now) {
-            Ok(ahead) => (true, ahead.as_secs()),
-            Err(behind) => (false, behind.duration().as_secs()),
-        };
-        let Some(correction) = self.correction.as_ref().filter(|_| distance <= MOST) else {
-            return false;
-        };
-        let seconds = i64::try_from(distance).unwrap_or_default();
-        correction.store(if ahead { seconds } else { -seconds }, Ordering::Relaxed);
-        true
     }
 }
 

@@ -24,13 +24,14 @@ use tower_sigv4::{
     credentials::{Credentials, CredentialsCache, CredentialsError, ProvideCredentials},
 };
 
-/// Each answer takes a second. Keys are numbered, so that a request tells by which it was signed.
+/// Each call takes a second. Keys are numbered, so that a request tells by which it was signed.
 #[derive(Clone)]
 struct Provider {
     clock: Clock,
     lifetime: Option<Duration>,
     asked: Arc<AtomicUsize>,
     down: Arc<Mutex<bool>>,
+    pause: Arc<Mutex<Duration>>,
     /// When each key expires, by its number.
     expiries: Arc<Mutex<Vec<SystemTime>>>,
 }
@@ -48,7 +49,8 @@ impl ProvideCredentials for Provider {
     {
         future::ProvideCredentials::new(async move {
             let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-            time::sleep(Duration::from_secs(1)).await;
+            let pause = *self.pause.lock().unwrap();
+            time::sleep(pause).await;
             if *self.down.lock().unwrap() {
                 return Err(CredentialsError::provider_error(format!("down, asked {number}")));
             }
@@ -73,6 +75,7 @@ impl Fixture {
             lifetime: lifetime.map(Duration::from_secs),
             asked: Arc::default(),
             down: Arc::default(),
+            pause: Arc::new(Mutex::new(Duration::from_secs(1))),
             expiries: Arc::default(),
         };
         let origin = api(&format!("https://{HOST}"));
@@ -119,6 +122,10 @@ impl Fixture {
         self.provider.asked.load(Ordering::SeqCst)
     }
 
+    fn set_pause(&self, pause: Duration) {
+        *self.provider.pause.lock().unwrap() = pause;
+    }
+
     fn set_down(&self, down: bool) {
         *self.provider.down.lock().unwrap() = down;
     }
@@ -157,7 +164,7 @@ async fn readiness_asks_the_provider_once_and_tells_the_expiry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_request_hands_its_flight_to_a_waiter() {
+async fn a_dropped_request_does_not_cancel_the_load_that_it_started() {
     let fixture = Fixture::new(None);
     let first = tokio::spawn(fixture.request());
     tokio::task::yield_now().await;
@@ -165,8 +172,53 @@ async fn a_dropped_request_hands_its_flight_to_a_waiter() {
     tokio::task::yield_now().await;
     assert_eq!(fixture.asked(), 1);
     first.abort();
-    assert_eq!(key(second.await.expect("not cancelled")), "KEY2");
-    assert_eq!(fixture.asked(), 2);
+    assert_eq!(key(second.await.expect("not cancelled")), "KEY1");
+    assert_eq!(fixture.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_goes_on_though_no_request_waits_for_it() {
+    let fixture = Fixture::new(None);
+    let request = time::timeout(Duration::from_millis(200), fixture.request());
+    request.await.expect_err("the provider takes a second");
+    fixture.advance(1).await;
+    let started = time::Instant::now();
+    assert_eq!(key(fixture.request().await), "KEY1");
+    assert_eq!((fixture.asked(), started.elapsed()), (1, Duration::ZERO));
+}
+
+/// Callers give up faster than the provider responds: 10,000 requests, and none fails.
+#[tokio::test(start_paused = true)]
+async fn impatient_callers_do_not_stop_a_refresh() {
+    let fixture = Fixture::new(Some(600));
+    fixture.set_pause(Duration::from_millis(300));
+    assert_eq!(key(fixture.request().await), "KEY1");
+    for request in 0..10_000 {
+        fixture.now();
+        let outcome = time::timeout(Duration::from_millis(200), fixture.request()).await;
+        key(outcome.unwrap_or_else(|_| panic!("request {request} waited")));
+        time::sleep(Duration::from_millis(250)).await;
+    }
+    let asked = fixture.asked();
+    assert!((5..=9).contains(&asked), "{asked} calls in 2,500 seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_request_waits_for_a_provider_that_hangs_while_its_key_is_valid() {
+    let fixture = Fixture::new(Some(600));
+    assert_eq!(key(fixture.request().await), "KEY1");
+    let calls = fixture.asked();
+    fixture.set_pause(Duration::from_secs(3600));
+    for second in 1..590 {
+        fixture.advance(1).await;
+        let outcome = time::timeout(Duration::ZERO, fixture.request()).await;
+        assert_eq!(key(outcome.unwrap_or_else(|_| panic!("it waits at second {second}"))), "KEY1");
+    }
+    // A refresh is due for 150 to 300 seconds; each call takes 5, and 5 to 10 are left between two.
+    assert!((9..=31).contains(&(fixture.asked() - calls)), "{}", fixture.asked());
+    fixture.advance(20).await;
+    let error = fixture.request().await.expect_err("expired");
+    assert_eq!(error.kind(), ErrorKind::CredentialsTimeout);
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,7 +238,7 @@ async fn an_error_answers_those_who_waited_and_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_request_refreshes_ahead_while_the_others_go_on() {
+async fn credentials_are_refreshed_ahead_while_all_requests_go_on() {
     let fixture = Fixture::new(Some(3600));
     assert_eq!(key(fixture.request().await), "KEY1");
     fixture.advance(3600 - 300 - 2).await;
@@ -196,9 +248,10 @@ async fn one_request_refreshes_ahead_while_the_others_go_on() {
     fixture.advance(151).await; // past the latest point that chance can choose
     let before = time::Instant::now();
     let keys: Vec<_> = fixture.requests(100).await.into_iter().map(key).collect();
-    assert_eq!(keys.iter().filter(|key| *key == "KEY2").count(), 1, "one waited for the new key");
-    assert_eq!(keys.iter().filter(|key| *key == "KEY1").count(), 99);
-    assert_eq!(before.elapsed(), Duration::from_secs(1));
+    assert_eq!(keys.iter().filter(|key| *key == "KEY1").count(), 100);
+    assert_eq!(before.elapsed(), Duration::ZERO, "none waits for the new key");
+    fixture.advance(1).await;
+    tokio::task::yield_now().await;
     assert_eq!(key(fixture.request().await), "KEY2");
     assert_eq!(fixture.asked(), 2);
 }
@@ -209,12 +262,14 @@ async fn valid_credentials_serve_while_the_provider_is_down() {
     assert_eq!(key(fixture.request().await), "KEY1");
     fixture.set_down(true);
     fixture.advance(3600 - 149).await;
-    for _ in 0..100 {
+    for _ in 0..40 {
         assert_eq!(key(fixture.request().await), "KEY1");
+        time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(fixture.asked(), 2, "it is left alone for a while");
     fixture.advance(10).await;
     assert_eq!(key(fixture.request().await), "KEY1");
+    time::sleep(Duration::from_secs(1)).await;
     assert_eq!(fixture.asked(), 3);
 
     fixture.advance(150).await;
@@ -238,11 +293,10 @@ async fn credentials_that_expire_during_a_failed_refresh_are_not_used() {
     let fixture = Fixture::new(Some(600));
     assert_eq!(key(fixture.request().await), "KEY1");
     fixture.set_down(true);
-    fixture.advance(599).await;
-    let request = tokio::spawn(fixture.request());
-    tokio::task::yield_now().await;
+    fixture.advance(598).await; // the first call took a second
+    assert_eq!(key(fixture.request().await), "KEY1", "it is valid for a second");
     fixture.advance(2).await;
-    let error = request.await.expect("not cancelled").expect_err("expired");
+    let error = fixture.request().await.expect_err("expired");
     assert_eq!(error.kind(), ErrorKind::Credentials);
 }
 
@@ -282,7 +336,8 @@ async fn an_old_error_answers_no_one() {
     tokio::task::yield_now().await;
     fixture.layer.credentials().invalidate();
     assert_eq!(key(first.await.expect("not cancelled")), "KEY2");
-    assert_eq!(key(second.await.expect("not cancelled")), "KEY3");
+    assert_eq!(key(second.await.expect("not cancelled")), "KEY2", "it began before");
+    assert_eq!(key(fixture.request().await), "KEY3");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,26 +8,27 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use aws_credential_types::{Credentials, provider::ProvideCredentials};
-use tokio::{sync::Mutex, time};
+use aws_credential_types::provider::ProvideCredentials;
+use tokio::{runtime::Handle, sync::watch, time};
 
+use super::{
+    entry::Entry,
+    flight::{Flight, Outcome},
+};
 use crate::{
     clock::Clock,
     error::{Error, ErrorKind},
-    sigv4::Identity,
 };
 
 /// Keeps the credentials of a provider until shortly before they expire.
 ///
-/// - Requests that need new credentials at the same time ask the provider once; if that one request
-///   is dropped, the next takes over.
-/// - From [`refresh_window`](CredentialsCache::with_refresh_window) before they expire on, one request
-///   asks for new ones, at a random point so that a fleet does not ask at once. The others go on with
-///   those at hand, and so does that one if the provider fails.
-/// - A request that is dropped takes its question with it. So a provider has to answer faster than the
-///   timeouts around the service: where none waits for it, nothing is refreshed.
-/// - An error is never kept: it is the answer to those who waited for it, and the next request asks
-///   again.
+/// - Requests that need new credentials at the same time share one call of the provider. It runs in a
+///   task of its own: a request that is dropped meanwhile, by a timeout say, does not cancel it.
+/// - From [`refresh_window`](CredentialsCache::with_refresh_window) before the expiry on, the provider is
+///   asked in the background, at a random point so that a fleet does not ask at once. No request waits
+///   for that while its credentials are valid. If the provider fails, it is asked again after 5 to 10
+///   seconds.
+/// - An error is never kept: the requests that waited for it fail, and the next request asks again.
 ///
 /// A clone shares the cache, so keep one to [`invalidate`](CredentialsCache::invalidate) it.
 ///
@@ -44,6 +45,7 @@ use crate::{
 #[must_use]
 pub struct CredentialsCache {
     shared: Arc<Shared>,
+    clock: Clock,
     refresh_window: Duration,
     load_timeout: Duration,
 }
@@ -51,75 +53,73 @@ pub struct CredentialsCache {
 struct Shared {
     provider: Box<dyn ProvideCredentials>,
     current: ArcSwapOption<Entry>,
-    /// Held while the provider is asked; holds its last answer, if that was an error.
-    flight: Mutex<Option<Error>>,
-    /// How often the provider has answered, with credentials or an error.
-    answers: AtomicU64,
-    /// How often the credentials at hand were called invalid.
+    flight: ArcSwapOption<Flight>,
+    /// Number of calls of `invalidate`.
     invalidations: AtomicU64,
 }
 
-/// Credentials, and how long they are good for.
-pub(crate) struct Entry {
-    identity: Identity,
-    /// When to ask for new ones, and when they expire; `None` if they do not.
-    refresh_at: Option<SystemTime>,
-    expires_at: Option<SystemTime>,
-    loaded_at: SystemTime,
-    /// Another one for each answer of a provider.
-    serial: u64,
-    /// How often credentials had been called invalid when the provider was asked for these.
-    invalidations: u64,
+/// Credentials that are there already, or a call of the provider that returns some.
+pub(crate) enum Fetch {
+    Ready(Arc<Entry>),
+    Flight(Arc<Flight>, Duration),
 }
 
 impl CredentialsCache {
-    /// 5 minutes, as long as the AWS SDKs take.
+    /// 5 minutes, as in the AWS SDKs.
     const REFRESH_WINDOW: Duration = Duration::from_secs(5 * 60);
     /// 5 seconds, the load timeout of the AWS SDK for Rust.
     const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
-    /// How long to leave a provider alone that failed while there are valid credentials.
-    const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-    /// A cache before a provider, which is asked when the first request comes.
+    /// Creates a cache of a provider, which is asked when the first request comes.
     pub fn new(provider: impl ProvideCredentials + 'static) -> Self {
         Self {
             shared: Arc::new(Shared {
                 provider: Box::new(provider),
                 current: ArcSwapOption::empty(),
-                flight: Mutex::new(None),
-                answers: AtomicU64::new(0),
+                flight: ArcSwapOption::empty(),
                 invalidations: AtomicU64::new(0),
             }),
+            clock: Clock::system(),
             refresh_window: Self::REFRESH_WINDOW,
             load_timeout: Self::LOAD_TIMEOUT,
         }
     }
 
-    /// Sets how long before credentials expire new ones are asked for: 5 minutes by default, and half
-    /// their lifetime at most.
+    /// Sets the clock by which credentials expire and a [`SigningLayer`](crate::SigningLayer) dates its
+    /// requests: the machine's by default.
+    ///
+    /// A layer's correction for the clock of one origin does not apply to credentials, since an origin must
+    /// not be able to make them look expired for others.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets the time before the expiry from which new credentials are fetched: 5 minutes by default, and
+    /// at most half the lifetime of the credentials.
     pub fn with_refresh_window(mut self, window: Duration) -> Self {
         self.refresh_window = window;
         self
     }
 
-    /// Sets how long the provider may take: 5 seconds by default.
+    /// Limits the time that the provider may take: 5 seconds by default.
     pub fn with_load_timeout(mut self, timeout: Duration) -> Self {
         self.load_timeout = timeout;
         self
     }
 
-    /// Forgets the credentials at hand; the next request asks the provider.
+    /// Forgets the credentials; the next request asks the provider.
     ///
-    /// An answer of the provider that is on its way is not kept either. Requests that are being signed
-    /// meanwhile may still use what they hold.
+    /// The result of a call of the provider that is under way is not kept either. Requests that are being
+    /// signed meanwhile may still use the old credentials.
     pub fn invalidate(&self) {
         self.shared.invalidations.fetch_add(1, Ordering::SeqCst);
         self.shared.current.store(None);
     }
 
-    /// When the credentials at hand expire; `None` if they do not, or there are none at hand.
+    /// Returns the expiry of the cached credentials; `None` if they do not expire, or there are none.
     ///
-    /// For metrics, say. It asks no provider: [`ready`](CredentialsCache::ready) does.
+    /// It does not ask the provider: [`ready`](CredentialsCache::ready) does.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -137,187 +137,212 @@ impl CredentialsCache {
     /// ```
     #[must_use]
     pub fn expiry(&self) -> Option<SystemTime> {
-        self.at_hand(|_| true).and_then(|entry| entry.expires_at)
+        self.cached(|_| true).and_then(|entry| entry.expires_at)
     }
 
-    /// Ends once there are valid credentials at hand, by the machine's clock: for a readiness probe, or before
-    /// the first request.
+    /// Waits until there are valid credentials: for a readiness probe, or before the first request.
     ///
-    /// It asks the provider where a request would.
+    /// It uses the clock of this handle and asks the provider exactly when a request would.
     ///
     /// # Errors
     ///
-    /// As a request would meet it, if the provider fails or does not answer in time.
+    /// Those that a request gets if the provider fails or does not respond in time.
     pub async fn ready(&self) -> Result<(), Error> {
-        self.clone().load(Clock::system()).await.map(drop)
-    }
-
-    /// Forgets credentials that an origin calls expired, unless others are at hand by now.
-    ///
-    /// False if they came from the provider just now: to ask again would give the same. By a clock that was put
-    /// back since they have no age, and are old.
-    pub(crate) fn discard(&self, used: &Entry, now: SystemTime) -> bool {
-        if now.duration_since(used.loaded_at).is_ok_and(|age| age < Self::RETRY_AFTER) {
-            return false;
+        match self.current(self.now()) {
+            Some(_valid) => Ok(()),
+            None => self.clone().load().await.map(drop),
         }
-        // Whatever is put in their place meanwhile: they themselves, to be refreshed later, go too.
-        let is_other = |entry: &Arc<Entry>| entry.serial != used.serial;
-        self.shared.current.rcu(|current| current.clone().filter(is_other));
-        true
     }
 
-    /// The credentials at hand, if they need not be refreshed.
-    pub(crate) fn fresh(&self, now: SystemTime) -> Option<Arc<Entry>> {
-        self.at_hand(|entry| entry.is_fresh(now))
+    /// Returns the time by the clock of this handle.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 
-    /// The credentials at hand, if they were not called invalid since they were asked for and `will_do`.
-    fn at_hand(&self, will_do: impl FnOnce(&Entry) -> bool) -> Option<Arc<Entry>> {
+    /// Returns valid credentials if there are any, and starts to refresh them if that is due.
+    pub(crate) fn current(&self, now: SystemTime) -> Option<Arc<Entry>> {
+        let entry = self.cached(|entry| entry.is_valid(now))?;
+        if entry.is_stale(now) {
+            // Without a runtime nothing is refreshed; the credentials are valid.
+            drop(self.start(|entry| entry.is_valid(now) && !entry.is_stale(now)));
+        }
+        Some(entry)
+    }
+
+    /// Returns valid credentials, from the provider if there are none.
+    pub(crate) async fn load(self) -> Outcome {
+        let now = self.clock.now();
+        self.start(|entry| entry.is_valid(now))?.outcome().await
+    }
+
+    /// Starts to replace credentials that an origin calls expired, unless others are there already.
+    ///
+    /// They stay in use until the provider has returned others. Returns `None` if the provider returned them
+    /// a moment ago, or failed to replace them: to ask again would give the same.
+    pub(crate) fn replace(&self, used: &Entry) -> Option<Fetch> {
+        let now = self.clock.now();
+        let is_other = |entry: &Entry| entry.serial() != used.serial() && entry.is_valid(now);
+        if let Some(other) = self.cached(is_other) {
+            return Some(Fetch::Ready(other));
+        }
+        let current = self.cached(|_| true);
+        let was_asked = |entry: &Entry| entry.was_asked_just_now(now);
+        if was_asked(used) || current.is_some_and(|entry| was_asked(&entry)) {
+            return None;
+        }
+        self.start(is_other).ok()
+    }
+
+    /// Waits for other credentials than these, which an origin calls expired; returns the ones in use if the
+    /// provider has no others.
+    pub(crate) async fn renewed(self, used: Arc<Entry>) -> Outcome {
+        let Some(fetch) = self.replace(&used) else { return Ok(used) };
+        match fetch.outcome().await {
+            Ok(entry) => Ok(entry),
+            Err(error) => self.current(self.now()).ok_or(error),
+        }
+    }
+
+    /// Returns the cached credentials if they were not invalidated and are `enough`.
+    fn cached(&self, enough: impl FnOnce(&Entry) -> bool) -> Option<Arc<Entry>> {
         let entry = self.shared.current.load();
         let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
-        let is_known = |entry: &&Arc<Entry>| entry.invalidations == invalidations && will_do(entry);
-        entry.as_ref().filter(is_known).cloned()
+        let is_usable = |entry: &&Arc<Entry>| entry.invalidations == invalidations && enough(entry);
+        entry.as_ref().filter(is_usable).cloned()
     }
 
-    /// The credentials at hand, or new ones if they need to be refreshed.
-    pub(crate) async fn load(self, clock: Clock) -> Result<Arc<Entry>, Error> {
-        let now = clock.now();
-        match self.at_hand(|entry| entry.is_valid(now)) {
-            Some(entry) => self.refresh(entry, &clock).await,
-            None => self.replace(&clock).await,
-        }
-    }
-
-    /// New credentials if this is the request that is to fetch them and it can; else those at hand.
-    async fn refresh(&self, entry: Arc<Entry>, clock: &Clock) -> Result<Arc<Entry>, Error> {
-        let Ok(mut flight) = self.shared.flight.try_lock() else {
-            return Ok(entry);
-        };
-        if let Some(entry) = self.fresh(clock.now()) {
-            return Ok(entry);
-        }
-        match self.ask(&mut flight, clock).await {
-            Ok(refreshed) => Ok(refreshed),
-            Err(error) if !entry.is_valid(clock.now()) => Err(error),
-            Err(_error) => {
-                #[cfg(feature = "tracing")]
-                tracing::warn!(error = %_error, "credentials were not refreshed, using those at hand");
-                // Unless they were invalidated meanwhile.
-                let at_hand = Some(entry.clone());
-                let postponed = Some(Arc::new(entry.postponed(clock.now())));
-                self.shared.current.compare_and_swap(&at_hand, postponed);
-                Ok(entry)
+    /// Joins the call of the provider that is under way, or starts one unless the cached credentials are
+    /// `enough` by then.
+    fn start(&self, enough: impl Fn(&Entry) -> bool) -> Result<Fetch, Error> {
+        let runtime = Handle::try_current().map_err(|source| {
+            let message = "credentials are fetched in a tokio runtime, and none is running here";
+            Error::new(ErrorKind::Credentials, message).with_source(source)
+        })?;
+        // A flight may have to wait for the one before it.
+        let limit = self.load_timeout.saturating_mul(3);
+        loop {
+            let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
+            let previous = self.shared.flight.load_full().filter(|flight| !flight.has_ended());
+            if let Some(flight) =
+                previous.as_ref().filter(|flight| flight.invalidations == invalidations)
+            {
+                return Ok(Fetch::Flight(flight.clone(), limit));
             }
+            let (sender, flight) = Flight::new(invalidations);
+            let guard = FlightGuard { shared: self.shared.clone(), flight: Arc::new(flight) };
+            if !guard.install(previous.as_ref()) {
+                continue;
+            }
+            // The previous flight may have ended meanwhile.
+            if let Some(entry) = self.cached(&enough) {
+                drop(guard);
+                sender.send_replace(Some(Ok(entry.clone())));
+                return Ok(Fetch::Ready(entry));
+            }
+            let flight = guard.flight.clone();
+            runtime.spawn(self.clone().run(guard, sender, previous));
+            return Ok(Fetch::Flight(flight, limit));
         }
     }
 
-    /// New credentials, fetched by this request or by the one that was first.
-    async fn replace(&self, clock: &Clock) -> Result<Arc<Entry>, Error> {
-        let answers = self.shared.answers.load(Ordering::SeqCst);
-        let mut flight = self.shared.flight.lock().await;
-        let now = clock.now();
-        if let Some(entry) = self.at_hand(|entry| entry.is_valid(now)) {
-            return Ok(entry);
+    /// Asks the provider and shares the outcome.
+    async fn run(
+        self,
+        guard: FlightGuard,
+        sender: watch::Sender<Option<Outcome>>,
+        previous: Option<Arc<Flight>>,
+    ) {
+        if let Some(previous) = previous {
+            drop(previous.outcome(self.load_timeout.saturating_mul(2)).await);
         }
-        let answered = self.shared.answers.load(Ordering::SeqCst) != answers;
-        if let Some(error) = flight.as_ref().filter(|_| answered) {
-            return Err(error.clone()); // the answer this request waited for
+        let outcome = self.ask(guard.flight.invalidations).await;
+        match &outcome {
+            Ok(entry) => self.shared.current.store(Some(entry.clone())),
+            Err(error) => self.postpone(error),
         }
-        self.ask(&mut flight, clock).await
+        drop(guard); // from here on requests find the outcome in `current`
+        sender.send_replace(Some(outcome));
     }
 
-    async fn ask(&self, flight: &mut Option<Error>, clock: &Clock) -> Result<Arc<Entry>, Error> {
-        let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
+    async fn ask(&self, invalidations: u64) -> Outcome {
         let provider = &self.shared.provider;
-        let answer = match time::timeout(self.load_timeout, provider.provide_credentials()).await {
-            Ok(Ok(credentials)) => Ok(credentials),
-            Ok(Err(error)) => Err(Error::new(
-                ErrorKind::Credentials,
-                "the credentials provider failed, so the request was not signed",
-            )
-            .with_source(error)),
+        let credentials = match time::timeout(self.load_timeout, provider.provide_credentials())
+            .await
+        {
+            Ok(Ok(credentials)) => credentials,
+            Ok(Err(error)) => {
+                return Err(Error::new(
+                    ErrorKind::Credentials,
+                    "the credentials provider failed, so the request was not signed",
+                )
+                .with_source(error));
+            }
             Err(elapsed) => provider.fallback_on_interrupt().ok_or_else(|| {
                 Error::new(
                     ErrorKind::CredentialsTimeout,
-                    format!("the credentials provider did not answer in {:?}", self.load_timeout),
+                    format!("the credentials provider did not respond in {:?}", self.load_timeout),
                 )
                 .with_source(elapsed)
-            }),
+            })?,
         };
-        if let Some(expiry) = answer.as_ref().ok().and_then(Credentials::expiry) {
-            // One origin's time must not make all credentials look expired, and with them those for other origins.
-            clock.doubt(expiry);
+        let now = self.clock.now();
+        Entry::new(credentials, now, self.refresh_window, invalidations).map(Arc::new)
+    }
+
+    /// Leaves the provider alone for a while, as long as there are valid credentials.
+    fn postpone(&self, _error: &Error) {
+        let now = self.clock.now();
+        let current = self.cached(|entry| entry.is_valid(now));
+        if let Some(entry) = &current {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(error = %_error, "credentials were not refreshed, the old ones stay in use");
+            let postponed = Some(Arc::new(entry.postponed(now)));
+            // Unless they were invalidated meanwhile.
+            self.shared.current.compare_and_swap(&current, postponed);
         }
-        let entry = answer
-            .and_then(|credentials| Entry::new(credentials, clock.now(), self.refresh_window))
-            .map(|entry| Arc::new(Entry { invalidations, ..entry }));
-        self.shared.answers.fetch_add(1, Ordering::SeqCst);
-        *flight = entry.as_ref().err().cloned();
-        if let Ok(entry) = &entry {
-            self.shared.current.store(Some(entry.clone()));
-        }
-        entry
     }
 }
 
-impl Entry {
-    fn new(credentials: Credentials, now: SystemTime, window: Duration) -> Result<Self, Error> {
-        let expires_at = credentials.expiry();
-        let refresh_at = match expires_at.map(|expiry| (expiry, expiry.duration_since(now))) {
-            None => None,
-            Some((expiry, Ok(lifetime))) if !lifetime.is_zero() => {
-                let window = window.min(lifetime / 2);
-                Some(expiry - window.mul_f64(1.0 - fastrand::f64() / 2.0))
-            }
-            Some(_) => {
-                return Err(Error::new(
-                    ErrorKind::Credentials,
-                    "the credentials provider answered with credentials that have expired; compare \
-                     this machine's clock with the provider's",
-                ));
-            }
+impl Fetch {
+    /// Waits for the credentials.
+    pub(crate) async fn outcome(self) -> Outcome {
+        match self {
+            Self::Ready(entry) => Ok(entry),
+            Self::Flight(flight, limit) => flight.outcome(limit).await,
+        }
+    }
+}
+
+/// Removes the flight from the cache when it ends, even by a panic.
+struct FlightGuard {
+    shared: Arc<Shared>,
+    flight: Arc<Flight>,
+}
+
+impl FlightGuard {
+    /// Puts the flight into the cache if the previous one is still there.
+    fn install(&self, previous: Option<&Arc<Flight>>) -> bool {
+        let found = self.shared.flight.load_full();
+        let is_expected = match (&found, previous) {
+            (Some(found), Some(previous)) => Arc::ptr_eq(found, previous),
+            (Some(found), None) => found.has_ended(),
+            (None, previous) => previous.is_none(),
         };
-        static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let identity = Identity::new(credentials)?;
-        Ok(Self { identity, refresh_at, expires_at, loaded_at: now, serial, invalidations: 0 })
-    }
-
-    /// The same credentials, to be refreshed a little later.
-    fn postponed(&self, now: SystemTime) -> Self {
-        let pause = CredentialsCache::RETRY_AFTER.mul_f64(1.0 + fastrand::f64());
-        Self {
-            identity: self.identity.clone(),
-            refresh_at: Some(now + pause),
-            expires_at: self.expires_at,
-            loaded_at: self.loaded_at,
-            serial: self.serial,
-            invalidations: self.invalidations,
+        if !is_expected {
+            return false;
+        }
+        let replaced = self.shared.flight.compare_and_swap(&found, Some(self.flight.clone()));
+        match (&*replaced, &found) {
+            (Some(replaced), Some(found)) => Arc::ptr_eq(replaced, found),
+            (None, None) => true,
+            _ => false,
         }
     }
+}
 
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    pub(crate) fn serial(&self) -> u64 {
-        self.serial
-    }
-
-    /// True if they are valid for longer than that, as is what has no session token.
-    pub(crate) fn outlives(&self, now: SystemTime, time: Duration) -> bool {
-        match self.expires_at {
-            Some(expiry) => expiry.duration_since(now).is_ok_and(|left| left > time),
-            None => self.identity.token().is_none(),
-        }
-    }
-
-    fn is_valid(&self, now: SystemTime) -> bool {
-        self.expires_at.is_none_or(|expiry| now < expiry)
-    }
-
-    fn is_fresh(&self, now: SystemTime) -> bool {
-        self.is_valid(now) && self.refresh_at.is_none_or(|refresh| now < refresh)
+impl Drop for FlightGuard {
+    fn drop(&mut self) {
+        self.shared.flight.compare_and_swap(&Some(self.flight.clone()), None);
     }
 }
 
@@ -336,43 +361,5 @@ impl fmt::Debug for CredentialsCache {
             .field("refresh_window", &self.refresh_window)
             .field("load_timeout", &self.load_timeout)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::UNIX_EPOCH;
-
-    use super::*;
-
-    fn entry(lifetime: Duration, window: Duration) -> Result<Entry, Error> {
-        let credentials =
-            Credentials::new("AKID", "secret", None, Some(UNIX_EPOCH + lifetime), "test");
-        Entry::new(credentials, UNIX_EPOCH, window)
-    }
-
-    #[test]
-    fn a_fleet_does_not_refresh_at_once() {
-        let seconds = |number| Duration::from_secs(number);
-        for (lifetime, window) in [(3600, 300), (100, 50)] {
-            let window = seconds(window);
-            let refreshes: Vec<_> = (0..100)
-                .map(|_| entry(seconds(lifetime), seconds(300)).expect("valid").refresh_at)
-                .map(|refresh| refresh.expect("it expires").duration_since(UNIX_EPOCH))
-                .map(|refresh| seconds(lifetime) - refresh.expect("after the epoch"))
-                .collect();
-            let (earliest, latest) = (refreshes.iter().max(), refreshes.iter().min());
-            assert!(earliest <= Some(&window) && latest >= Some(&(window / 2)), "{refreshes:?}");
-            assert!(earliest.zip(latest).is_some_and(|(earliest, latest)| {
-                *earliest - *latest > window / 8 // chance leaves this out once in 10^12 times
-            }));
-        }
-    }
-
-    #[test]
-    fn credentials_that_have_expired_are_no_credentials() {
-        let error = entry(Duration::ZERO, Duration::from_secs(300)).err().expect("expired");
-        assert_eq!(error.kind(), ErrorKind::Credentials);
-        assert!(error.to_string().contains("clock"), "{error}");
     }
 }

@@ -8,12 +8,14 @@
 //! provider may mean a request to a metadata service. In the common case a request waits for nothing.
 
 mod cache;
+mod entry;
 mod environment;
+mod flight;
 
 pub use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, error::CredentialsError},
 };
 
-pub(crate) use self::cache::Entry;
 pub use self::{cache::CredentialsCache, environment::EnvironmentCredentials};
+pub(crate) use self::{entry::Entry, flight::Load};

@@ -55,7 +55,7 @@ mod said;
 mod sent;
 mod texts;
 
-pub(crate) use self::refusal::Mend;
+pub(crate) use self::refusal::bare;
 pub use self::{
     cause::Cause,
     compare::Difference,

@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode, header};
 use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
 use serde_json::Value;
 
-use super::{Cause, said::FRONTS, texts::without_token};
+use super::texts::without_token;
 use crate::sigv4::scope::Timestamp;
 
 /// An answer by which an origin refused a request, as far as it speaks of the signature.
@@ -29,8 +29,6 @@ pub struct Refusal {
     pub(super) code: String,
     /// True if the code is where AWS's services have theirs, and applications have none.
     pub(super) is_awss: bool,
-    /// True if it is in a header, which an application hardly passes on from a service that it has called.
-    in_header: bool,
     pub(super) message: String,
     pub(super) canonical_request: Option<String>,
     pub(super) string_to_sign: Option<String>,
@@ -46,14 +44,6 @@ pub struct Refusal {
     is_cached: bool,
 }
 
-/// What a client can mend by itself.
-pub(crate) enum Mend {
-    /// Its clock, which should show this time.
-    Clock(SystemTime),
-    /// Its credentials.
-    Credentials,
-}
-
 impl Refusal {
     /// Reads an answer. Of a long body its beginning is enough, 64 KiB say.
     #[must_use]
@@ -63,7 +53,6 @@ impl Refusal {
             status,
             code: String::new(),
             is_awss: false,
-            in_header: false,
             message: String::new(),
             canonical_request: None,
             string_to_sign: None,
@@ -82,7 +71,7 @@ impl Refusal {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         if let Some(code) = header("x-amzn-errortype") {
             code.clone_into(&mut refusal.code);
-            (refusal.is_awss, refusal.in_header) = (true, true);
+            refusal.is_awss = true;
         }
         refusal.code = bare(&refusal.code).to_owned();
         if refusal.region.is_none() {
@@ -211,19 +200,6 @@ impl Refusal {
         said.filter(|_| !self.is_cached)
     }
 
-    /// What would have to be mended for the request to be accepted, where this is the cause.
-    ///
-    /// Of an application, which may have carried out the request before it met such a refusal itself, nothing
-    /// is believed.
-    pub(crate) fn mend(&self, cause: Cause, service: &str) -> Option<Mend> {
-        match cause {
-            _ if FRONTS.contains(&service) && !self.in_header => None,
-            Cause::ClockSkew | Cause::UrlExpired => self.origin_time().map(Mend::Clock),
-            Cause::TokenExpired => Some(Mend::Credentials),
-            _ => None,
-        }
-    }
-
     /// The time in the message right after `mark`, in the form of `x-amz-date`.
     pub(super) fn time_after(&self, mark: &str) -> Option<SystemTime> {
         let (_, rest) = self.message.split_once(mark)?;
@@ -249,10 +225,11 @@ fn quoted(text: &str) -> Option<String> {
     text.rsplit_once('\'').map(|(text, _)| text.trim_end().to_owned())
 }
 
-/// The code without its namespace and without the address that some services add.
-fn bare(code: &str) -> &str {
-    let code = code.rsplit('#').next().unwrap_or_default();
-    code.split([':', ';']).next().unwrap_or_default().trim()
+/// Returns the code without its namespace and without the address that some services append
+/// (Smithy, "AWS JSON 1.1 protocol", operation error serialization).
+pub(crate) fn bare(code: &str) -> &str {
+    let code = code.split([':', ';']).next().unwrap_or_default();
+    code.rsplit('#').next().unwrap_or_default().trim()
 }
 
 /// The string of one of these names, in lower case.

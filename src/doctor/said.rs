@@ -1,6 +1,7 @@
 //! What a refusal says, by its code and its words.
 
 use super::{Refusal, Sent};
+use crate::sigv4::preset::fronts_applications;
 
 /// What an origin complains of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,9 +135,6 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
     (Said::Denied, &["AccessDenied", "AccessDeniedException"], &[]),
 ];
 
-/// Services behind which stand applications, whose answers are their own.
-pub(super) const FRONTS: [&str; 4] = ["appsync", "execute-api", "lambda", "vpc-lattice-svcs"];
-
 impl Said {
     /// `None` if the refusal does not speak of signatures.
     pub(super) fn read(refusal: &Refusal, sent: Option<&Sent>) -> Option<Self> {
@@ -151,7 +149,8 @@ impl Said {
         }
         let by_words =
             SAID.iter().find(|(.., words)| words.iter().any(|words| refusal.says(words)));
-        let is_awss = refusal.is_awss || sent.is_some_and(|sent| !FRONTS.contains(&&*sent.service));
+        let is_awss =
+            refusal.is_awss || sent.is_some_and(|sent| !fronts_applications(&sent.service));
         let by_code =
             || SAID.iter().find(|(_, codes, _)| is_awss && codes.contains(&&*refusal.code));
         by_words.or_else(by_code).map(|(said, ..)| *said)

@@ -25,6 +25,8 @@ pub(crate) struct Options<S = SigningSettings> {
     pub(crate) body_limit: u64,
     pub(crate) spool: Option<Spool>,
     pub(crate) forwarded: bool,
+    /// `None` to recover where the host is AWS's.
+    pub(crate) recovery: Option<bool>,
 }
 
 /// Which requests are signed. The names and their meaning are those of CloudFront's origin access
@@ -56,6 +58,7 @@ impl<S> Options<S> {
             body_limit: Self::BODY_LIMIT,
             spool: None,
             forwarded,
+            recovery: None,
         }
     }
 
@@ -70,6 +73,7 @@ impl<S> Options<S> {
             body_limit: self.body_limit,
             spool: self.spool.clone(),
             forwarded: self.forwarded,
+            recovery: self.recovery,
         }
     }
 
@@ -181,6 +185,16 @@ macro_rules! option_setters {
         /// [`PayloadMode`](crate::origin::PayloadMode). Bodies that stream have no limit.
         pub fn with_body_limit(mut self, bytes: u64) -> Self {
             self.options_mut().body_limit = bytes;
+            self
+        }
+
+        /// Enables or disables recovery from a wrong clock and from expired credentials.
+        ///
+        /// By default it is enabled for hosts of AWS and disabled for others: an application of your own may
+        /// have carried out a request before it responds as AWS does. See
+        /// [`SigningLayer::with_recovery`](crate::SigningLayer::with_recovery).
+        pub fn with_recovery(mut self, enabled: bool) -> Self {
+            self.options_mut().recovery = Some(enabled);
             self
         }
 

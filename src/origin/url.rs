@@ -5,7 +5,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::{options::Options, wire};
+use super::{infer::is_aws_host, options::Options, wire};
 use crate::{SigningSettings, error::Error, sigv4::headers::host_of};
 
 /// A server that verifies signatures: its URL, and how requests to it are signed.
@@ -31,6 +31,8 @@ struct Inner {
     scheme: Scheme,
     authority: Authority,
     host: HeaderValue,
+    /// True if the signed host is one of AWS.
+    is_aws: bool,
     /// Empty, or starting with a slash and not ending with one.
     prefix: Arc<str>,
     options: Options,
@@ -111,7 +113,8 @@ impl Origin {
         options: Options,
     ) -> Option<Self> {
         let authority = Authority::try_from(host.as_bytes()).ok()?;
-        Some(Self(Arc::new(Inner { scheme, authority, host, prefix, options })))
+        let is_aws = is_aws_host(authority.host());
+        Some(Self(Arc::new(Inner { scheme, authority, host, is_aws, prefix, options })))
     }
 
     /// Sets the `host` that is sent and signed, where it differs from the URL's: behind a tunnel, a
@@ -126,13 +129,16 @@ impl Origin {
     pub fn with_signed_host(mut self, host: &str) -> Result<Self, Error> {
         let uri = Authority::try_from(host).map(Uri::from).ok().filter(|_| !host.contains('@'));
         let value = uri.as_ref().and_then(host_of).filter(|value| value == host);
-        self.inner_mut().host = value.ok_or_else(|| {
+        let value = value.ok_or_else(|| {
             let shown = without_user_information(host);
             Error::config(format!(
                 "signed host {shown:?} is not a host; give one such as \"api.example.com\" or \
                  \"api.example.com:8443\""
             ))
         })?;
+        let inner = self.inner_mut();
+        inner.is_aws = uri.as_ref().and_then(Uri::host).is_some_and(is_aws_host);
+        inner.host = value;
         Ok(self)
     }
 
@@ -146,6 +152,11 @@ impl Origin {
 
     pub(crate) fn options(&self) -> &Options {
         &self.0.options
+    }
+
+    /// Returns true if requests may be corrected and sent again because of what the origin responds.
+    pub(crate) fn recovers(&self) -> bool {
+        self.0.options.recovery.unwrap_or(self.0.is_aws)
     }
 
     pub(crate) fn scheme(&self) -> &Scheme {
@@ -175,7 +186,7 @@ impl Origin {
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { scheme, authority, host, prefix, options } = &*self.0;
+        let Inner { scheme, authority, host, is_aws: _, prefix, options } = &*self.0;
         f.debug_struct("Origin")
             .field("url", &format_args!("{scheme}://{authority}{prefix}"))
             .field("host", host)

@@ -1,71 +1,79 @@
-//! What becomes of an origin's answer.
-
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, SystemTime},
 };
 
+use aws_smithy_types::date_time::{DateTime, Format};
 use http::{Response, StatusCode, response::Parts};
 use http_body::Body;
 use tokio::time::{Sleep, sleep};
 
 use super::{
     SigningReport,
-    accepted::{Accepted, Mark},
+    accepted::Mark,
+    complaint::{self, Complaint},
+    corrections::Offset,
     layer::Shared,
     pending::Pending,
     plan::Signable,
+    recovery::Recovery,
     trace::Trace,
 };
 use crate::{
     Origin,
     body::{Held, ResponseBody, into_bytes},
-    credentials::Entry,
-    doctor::{Cause, Mend, Refusal, Sent, diagnose},
+    credentials::{Entry, Load},
+    doctor::{Diagnosis, Refusal, Sent, diagnose},
     sigv4::{
         scope::{Scope, Timestamp},
         signature::{ALGORITHM, ALGORITHM_4A},
     },
 };
 
-/// How much of a refusal is read, in bytes, and for how long; what it says stands at its beginning.
-const LONGEST: usize = 64 * 1024;
-const PATIENCE: Duration = Duration::from_secs(2);
-/// What a frame counts for at least.
+/// Limits for reading a rejection, whose code and message are at its beginning.
+const MAX_BYTES: usize = 64 * 1024;
+const MAX_WAIT: Duration = Duration::from_secs(2);
+/// Least number of bytes that a frame counts for.
 const FRAME: usize = 16;
 
-/// What is to be done when an answer comes.
+/// The clock windows of services begin at 5 minutes: a smaller difference does not make a request expire.
+const MIN_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// Work for the time when the response comes.
 pub(super) struct Followup<S, B> {
     pub(super) report: Option<SigningReport>,
     pub(super) kept: Option<Kept<S, B>>,
-    /// Where it is noted whether the origin has accepted the request.
-    pub(super) mark: Option<(Arc<Accepted>, Mark)>,
 }
 
-/// What was sent, as long as it is not known whether it is accepted.
+/// The request that was sent, as long as it is unknown whether the origin accepts it.
 pub(super) struct Kept<S, B> {
     pub(super) shared: Arc<Shared>,
     pub(super) origin: Origin,
     pub(super) entry: Arc<Entry>,
+    /// Time of signing.
     pub(super) time: SystemTime,
-    /// There if refusals are to be diagnosed.
+    /// Correction of the clock at that time.
+    pub(super) offset: Offset,
+    /// `None` without recovery for this origin.
+    pub(super) mark: Option<(Arc<Recovery>, Mark)>,
+    /// `None` unless rejections are diagnosed.
     pub(super) canonical_request: Option<Vec<u8>>,
-    /// There if it can be sent once more.
+    /// `None` if it cannot be sent once more.
     pub(super) again: Option<(Pending<S>, Signable<B>)>,
 }
 
-/// An answer, or one that has to be read first.
+/// A response, or a rejection that has to be read first.
 pub(super) enum Answer<S, B, R>
 where
     R: Body,
 {
     Done(Response<ResponseBody<R>>),
-    Refused(Box<Reading<S, B, R>>),
+    Rejected(Box<Reading<S, B, R>>),
 }
 
-/// What is done about a refusal.
+/// Consequence of a rejection.
 #[expect(clippy::large_enum_variant, reason = "moved once, and rarely")]
 pub(super) enum Outcome<S, B, R>
 where
@@ -77,34 +85,74 @@ where
 
 impl<S, B> Followup<S, B> {
     pub(super) fn none() -> Self {
-        Self { report: None, kept: None, mark: None }
+        Self { report: None, kept: None }
     }
 
     pub(super) fn take<R>(&mut self, mut response: Response<R>) -> Answer<S, B, R>
     where
         R: Body,
     {
-        let is_refusal =
-            matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN);
-        match self.mark.take() {
-            Some((accepted, mark)) if is_refusal => accepted.refuse(mark),
-            Some((accepted, mark)) if response.status().as_u16() < 400 => accepted.accept(mark),
-            _ => {}
-        }
         if let Some(report) = self.report.take() {
             response.extensions_mut().insert(report);
         }
-        match self.kept.take().filter(|_| is_refusal) {
-            Some(kept) => Answer::Refused(Box::new(Reading::new(kept, response))),
-            None => Answer::Done(response.map(ResponseBody::whole)),
+        let Some(kept) = self.kept.take() else {
+            return Answer::Done(response.map(ResponseBody::whole));
+        };
+        match response.status() {
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => kept.rejected(response),
+            status => {
+                if status.as_u16() < 400 {
+                    kept.accepted();
+                }
+                Answer::Done(response.map(ResponseBody::whole))
+            }
         }
     }
 }
 
 impl<S, B> Kept<S, B> {
-    /// Without its canonical request where that was not kept.
+    fn accepted(&self) {
+        if let Some((recovery, mark)) = &self.mark {
+            recovery.accepted.accept(*mark);
+            recovery.corrections.accept(&self.origin, self.offset);
+        }
+    }
+
+    fn rejected<R>(self, response: Response<R>) -> Answer<S, B, R>
+    where
+        R: Body,
+    {
+        let (head, body) = response.into_parts();
+        let mut may_complain = false;
+        if let Some((recovery, mark)) = &self.mark {
+            recovery.accepted.refuse(*mark);
+            may_complain = Complaint::is_possible(&head, self.service());
+            if !may_complain {
+                recovery.corrections.reject(&self.origin, self.offset);
+            }
+        }
+        if may_complain || self.canonical_request.is_some() {
+            return Answer::Rejected(Box::new(Reading::new(self, head, body)));
+        }
+        Answer::Done(Response::from_parts(head, ResponseBody::whole(body)))
+    }
+
+    fn service(&self) -> &str {
+        self.origin.options().settings.service()
+    }
+
+    /// Returns the cause of a rejection, if rejections are diagnosed.
+    fn diagnose(&self, head: &Parts, text: &[u8]) -> Option<Diagnosis> {
+        let diagnoses = self.shared.diagnoses.as_ref()?;
+        let refusal = Refusal::read(head.status, &head.headers, text);
+        let diagnosis = diagnose(&refusal, Some(&self.sent()?))?;
+        diagnoses.log(&diagnosis, &self.origin);
+        Some(diagnosis)
+    }
+
     fn sent(&self) -> Option<Sent> {
-        let (options, identity) = (self.origin.options(), self.entry.identity());
+        let options = self.origin.options();
+        let identity = self.entry.identity();
         let settings = &options.settings;
         let (algorithm, region) = match settings.region_set() {
             Some(_) => (ALGORITHM_4A, ""),
@@ -120,59 +168,103 @@ impl<S, B> Kept<S, B> {
         Some(sent)
     }
 
-    /// Mends what a refusal complains of, so that it is worth to send the request once more.
-    fn mends(&self, refusal: &Refusal, cause: Cause) -> bool {
-        let Shared { clock, credentials, .. } = &*self.shared;
-        match refusal.mend(cause, self.origin.options().settings.service()) {
-            Some(Mend::Clock(right)) => clock.correct(right),
-            Some(Mend::Credentials) => credentials.discard(&self.entry, clock.now()),
-            None => false,
+    /// Reads the origin's complaint from a rejection.
+    fn complaint(
+        &self,
+        head: &Parts,
+        text: &[u8],
+        origin_time: Option<SystemTime>,
+    ) -> Option<Complaint> {
+        let is_presigned = self.origin.options().presigned.is_some();
+        match Complaint::read(&head.headers, text, self.service(), is_presigned)? {
+            Complaint::ClockOrCredentials => {
+                let is_dated_right = origin_time.is_some_and(|time| {
+                    let ahead = time.duration_since(self.time);
+                    ahead.unwrap_or_else(|behind| behind.duration()) < MIN_WINDOW
+                });
+                let has_token = self.entry.identity().token().is_some();
+                let is_of_token = has_token && is_dated_right;
+                Some(if is_of_token { Complaint::Credentials } else { Complaint::Clock })
+            }
+            complaint => Some(complaint),
         }
     }
 }
 
-/// A refusal whose beginning is read, to be handed on whole.
+/// A rejection of which the beginning is read, and all of it handed on.
 pub(super) struct Reading<S, B, R>
 where
     R: Body,
 {
     kept: Kept<S, B>,
     head: Parts,
+    /// Time when the head came, by the layer's clock.
+    received: SystemTime,
     held: Held<R::Error>,
-    /// The same as one text.
+    /// The beginning as one text.
     text: Vec<u8>,
-    /// How much was read, in bytes; an empty frame counts, too.
+    /// Number of bytes that were read; an empty frame counts, too.
     read: usize,
-    /// None once it has ended.
+    /// `None` once it has ended.
     body: Option<Pin<Box<R>>>,
     until: Pin<Box<Sleep>>,
+    verdict: Verdict,
+}
+
+/// Result of reading a rejection.
+enum Verdict {
+    Unread,
+    /// The provider may have other credentials.
+    Renewing(Load),
+    HandOn,
+    SendAgain,
 }
 
 impl<S, B, R> Reading<S, B, R>
 where
     R: Body,
 {
-    fn new(kept: Kept<S, B>, response: Response<R>) -> Self {
-        let (head, body) = response.into_parts();
+    fn new(kept: Kept<S, B>, head: Parts, body: R) -> Self {
         Self {
+            received: kept.shared.credentials.now(),
             kept,
             head,
             held: Held::default(),
             text: Vec::new(),
             read: 0,
             body: Some(Box::pin(body)),
-            until: Box::pin(sleep(PATIENCE)),
+            until: Box::pin(sleep(MAX_WAIT)),
+            verdict: Verdict::Unread,
         }
     }
 
-    /// Reads until there is enough, or no more to come in time.
+    /// Reads the rejection and corrects what it complains of.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(body) = self.body.as_mut().filter(|_| self.read < LONGEST) {
+        loop {
+            self.verdict = match &mut self.verdict {
+                Verdict::Unread => {
+                    ready!(self.poll_body(cx));
+                    self.judge()
+                }
+                Verdict::Renewing(renewal) => {
+                    let renewed = ready!(renewal.as_mut().poll(cx));
+                    let used = self.kept.entry.serial();
+                    let is_other = renewed.is_ok_and(|entry| entry.serial() != used);
+                    if is_other { Verdict::SendAgain } else { Verdict::HandOn }
+                }
+                Verdict::HandOn | Verdict::SendAgain => return Poll::Ready(()),
+            };
+        }
+    }
+
+    /// Reads until there is enough, or nothing more comes in time.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(body) = self.body.as_mut().filter(|_| self.read < MAX_BYTES) {
             match body.as_mut().poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.map_data(into_bytes).into_data() {
                     Ok(data) => {
-                        let room = LONGEST - self.read;
-                        self.text.extend_from_slice(&data[..data.len().min(room)]);
+                        let left = MAX_BYTES - self.read;
+                        self.text.extend_from_slice(&data[..data.len().min(left)]);
                         self.read += data.len().max(FRAME);
                         self.held.frames.push(data);
                     }
@@ -193,26 +285,58 @@ where
         Poll::Ready(())
     }
 
-    /// The answer, with what is the matter in its extensions, unless that could be mended.
+    /// Corrects the clock, or starts to renew the credentials, if the origin complains of them.
+    ///
+    /// A request that cannot be sent again teaches, too: the next one is corrected.
+    fn judge(&self) -> Verdict {
+        let Kept { origin, offset, again, .. } = &self.kept;
+        let Some((recovery, _)) = &self.kept.mark else { return Verdict::HandOn };
+        let origin_time = date(&self.head);
+        match self.kept.complaint(&self.head, &self.text, origin_time) {
+            Some(Complaint::Clock) => {
+                let right = origin_time.and_then(|time| Offset::between(self.received, time));
+                let is_worth_it =
+                    right.is_some_and(|right| recovery.corrections.learn(origin, *offset, right));
+                if is_worth_it && again.is_some() { Verdict::SendAgain } else { Verdict::HandOn }
+            }
+            Some(_credentials) => {
+                let entry = &self.kept.entry;
+                let Some(fetch) = self.kept.shared.credentials.replace(entry) else {
+                    return Verdict::HandOn;
+                };
+                recovery.corrections.suspect(origin, entry.serial());
+                if again.is_some() {
+                    Verdict::Renewing(Box::pin(fetch.outcome()))
+                } else {
+                    Verdict::HandOn
+                }
+            }
+            None => {
+                recovery.corrections.reject(origin, *offset);
+                Verdict::HandOn
+            }
+        }
+    }
+
+    /// Returns the response with its diagnosis, or the request to send again.
     pub(super) fn finish(mut self) -> Outcome<S, B, R> {
-        let refusal = Refusal::read(self.head.status, &self.head.headers, &self.text);
-        let diagnosis = self.kept.sent().and_then(|sent| diagnose(&refusal, Some(&sent)));
+        let diagnosis = self.kept.diagnose(&self.head, &self.text);
+        if matches!(self.verdict, Verdict::SendAgain)
+            && let Some((pending, body)) = self.kept.again.take()
+        {
+            Trace::again(&self.kept.origin);
+            return Outcome::SendAgain(pending, body);
+        }
         if let Some(diagnosis) = diagnosis {
-            if let Some(diagnoses) = &self.kept.shared.diagnoses {
-                diagnoses.log(&diagnosis, &self.kept.origin);
-            }
-            if self.kept.again.is_some()
-                && self.kept.mends(&refusal, diagnosis.cause())
-                && let Some((pending, body)) = self.kept.again.take()
-            {
-                Trace::again(diagnosis.cause());
-                return Outcome::SendAgain(pending, body);
-            }
-            if self.kept.shared.diagnoses.is_some() {
-                self.head.extensions.insert(diagnosis);
-            }
+            self.head.extensions.insert(diagnosis);
         }
         let body = ResponseBody::resumed(self.held, self.body);
         Outcome::HandOn(Response::from_parts(self.head, body))
     }
+}
+
+/// Returns the origin's time.
+fn date(head: &Parts) -> Option<SystemTime> {
+    let date = complaint::date(&head.headers)?.to_str().ok()?;
+    SystemTime::try_from(DateTime::from_str(date, Format::HttpDate).ok()?).ok()
 }

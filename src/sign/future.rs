@@ -2,7 +2,6 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -19,7 +18,7 @@ use super::{
 };
 use crate::{
     body::{Collect, ResponseBody, SignedBody, Waiting},
-    credentials::Entry,
+    credentials::Load,
     error::{BoxError, Error},
 };
 
@@ -59,8 +58,6 @@ pin_project! {
         Readying { pending: Option<(Pending<S>, Signable<B>)> },
     }
 }
-
-pub(super) type Load = Pin<Box<dyn Future<Output = Result<Arc<Entry>, Error>> + Send>>;
 
 impl<S, B, R> ResponseFuture<S, B, R>
 where
@@ -113,14 +110,14 @@ where
                     Err(error) => State::Failed { error: Some(error) },
                     Ok(entry) => {
                         let (ready, body) = pending.take().expect("taken once");
-                        ready.call(entry, body, trace)
+                        ready.call_by(entry, body, trace)
                     }
                 },
                 StateProj::Calling { response, followup } => {
                     let response = ready!(response.poll(cx)).map_err(Into::into)?;
                     match followup.take(response) {
                         Answer::Done(response) => return Poll::Ready(Ok(response)),
-                        Answer::Refused(answer) => State::Reading { answer: Some(answer) },
+                        Answer::Rejected(answer) => State::Reading { answer: Some(answer) },
                     }
                 }
                 StateProj::Reading { answer } => {

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{accepted::Accepted, service::Signing, trace::Diagnoses};
+use super::{recovery::Recovery, service::Signing, trace::Diagnoses};
 use crate::{
     body::BodyBudget, clock::Clock, credentials::CredentialsCache, origin::ResolveOrigin,
     sigv4::Signer,
@@ -57,13 +57,12 @@ pub(super) struct Shared {
     pub(super) credentials: CredentialsCache,
     pub(super) target: Arc<dyn ResolveOrigin>,
     pub(super) signer: Arc<Signer>,
-    pub(super) clock: Clock,
     pub(super) budget: Option<BodyBudget>,
     /// There if refusals are to be diagnosed.
     pub(super) diagnoses: Option<Arc<Diagnoses>>,
     pub(super) report: bool,
-    /// There if a refusal for clock or credentials is answered by sending once more.
-    pub(super) recovery: Option<Arc<Accepted>>,
+    /// `None` if the layer does not recover from rejections.
+    pub(super) recovery: Option<Arc<Recovery>>,
 }
 
 impl SigningLayer {
@@ -83,7 +82,6 @@ impl SigningLayer {
                 credentials: credentials.into(),
                 target: Arc::new(target),
                 signer: Arc::new(Signer::new()),
-                clock: Clock::system().correctable(),
                 budget: None,
                 diagnoses: None,
                 report: false,
@@ -93,8 +91,11 @@ impl SigningLayer {
     }
 
     /// Sets the clock by which requests are dated and credentials expire; tests freeze it.
+    ///
+    /// By default that is the clock of the [`CredentialsCache`].
     pub fn with_clock(mut self, clock: Clock) -> Self {
-        Arc::make_mut(&mut self.shared).clock = clock.correctable();
+        let shared = Arc::make_mut(&mut self.shared);
+        shared.credentials = shared.credentials.clone().with_clock(clock);
         self
     }
 
@@ -146,20 +147,29 @@ impl SigningLayer {
         self
     }
 
-    /// Sets whether a request is sent a second time if its origin refuses it for the clock or for credentials
-    /// that have expired (it is by default).
+    /// Enables or disables recovery from a wrong clock and from expired credentials (enabled by default).
     ///
-    /// The answer, of status 400 or 403, is read as for a [diagnosis](SigningLayer::with_diagnosis). If it says
-    /// that the time of signing is too far from the origin's, the difference is learned from the answer, unless it
-    /// is more than a day or a cache has kept the answer (`age`, RFC 9111, section 5.1), and this layer's requests
-    /// are dated by it from then on. If it says that the credentials have expired, they are forgotten, and the
-    /// provider is asked, unless it was within 5 seconds. Then the request is signed anew and sent once more, whatever its
-    /// method, since what is refused for its signature had no effect. It is not sent a third time, nor a second
-    /// time if its body streams: only a body that is empty, collected or in a temporary file is there still.
+    /// An origin's response is a claim. So a rejection, of status 400 or 403, counts only if it has the error
+    /// code of the service in the place where the service puts it, together with the beginning of the message
+    /// that belongs to the code, and only from an origin that
+    /// [recovers](crate::Origin::with_recovery): by default a host of AWS.
     ///
-    /// A copy of head and body, which shares their bytes, is kept for that until the answer is there, unless
-    /// the origin has accepted these credentials within the last minute and they are valid for longer than the
-    /// widest clock window, 15 minutes: then it has no reason to refuse them.
+    /// - If the time of signing is wrong, the difference is learned from the response's `date`, unless it is more
+    ///   than a day or a cache has stored the response (`age`, RFC 9111, section 5.1). It applies to this
+    ///   origin alone, and only as long as the origin accepts what is dated by it.
+    /// - If the credentials have expired, the provider is asked, unless it was asked within 5 seconds. Requests
+    ///   to other origins go on with the credentials meanwhile. If the provider has no others, the caller gets
+    ///   the origin's response.
+    ///
+    /// Then the request is signed and sent once more, whatever its method, since a rejected signature has no
+    /// effect. It is not sent a third time, nor a second time if its body streams: only a body that is empty,
+    /// collected or in a temporary file can be sent again. A streamed request is rejected, and the next one is
+    /// right.
+    ///
+    /// For that a rejection is read as for a [diagnosis](SigningLayer::with_diagnosis), and a copy of head and
+    /// body, which shares their bytes, is kept until the response comes, unless the origin has accepted these
+    /// credentials within the last minute and they are valid for longer than the widest clock window, 15
+    /// minutes.
     pub fn with_recovery(mut self, recovery: bool) -> Self {
         Arc::make_mut(&mut self.shared).recovery = recovery.then(Arc::default);
         self
@@ -190,7 +200,6 @@ impl fmt::Debug for SigningLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningLayer")
             .field("credentials", &self.shared.credentials)
-            .field("clock", &self.shared.clock)
             .finish_non_exhaustive()
     }
 }

@@ -21,10 +21,13 @@
 
 mod accepted;
 mod answer;
+mod complaint;
+mod corrections;
 mod future;
 pub(crate) mod layer;
 mod pending;
 mod plan;
+mod recovery;
 mod report;
 pub(crate) mod service;
 mod trace;

@@ -9,6 +9,7 @@ use tower_service::Service;
 use super::{
     accepted::Mark,
     answer::{Followup, Kept},
+    corrections::{Correction, Offset},
     future::State,
     layer::Shared,
     plan::{Planned, Signable},
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     Origin,
     body::{Collect, Reserved, SignedBody},
-    credentials::Entry,
+    credentials::{Entry, Load},
     error::{Error, ErrorKind},
     origin::add_aws_chunked,
     sigv4::{
@@ -81,21 +82,49 @@ impl<S> Pending<S> {
         if let Some(stopwatch) = &mut self.stopwatch {
             stopwatch.buffered();
         }
-        let shared = &self.shared;
-        match shared.credentials.fresh(shared.clock.now()) {
-            Some(entry) => self.call(entry, body, trace),
-            None => State::Loading {
-                load: Box::pin(shared.credentials.clone().load(shared.clock.clone())),
-                pending: Some((self, body)),
-            },
-        }
+        let now = self.shared.credentials.now();
+        let correction = self.correction();
+        let credentials = &self.shared.credentials;
+        let load: Load = match credentials.current(now) {
+            Some(entry) if correction.suspect == Some(entry.serial()) => {
+                Box::pin(credentials.clone().renewed(entry))
+            }
+            Some(entry) => return self.call(entry, body, now, correction.offset, trace),
+            None => Box::pin(credentials.clone().load()),
+        };
+        State::Loading { load, pending: Some((self, body)) }
+    }
+
+    /// Returns the corrections for the origin, if it may have any.
+    fn correction(&self) -> Correction {
+        let recovery = self.shared.recovery.as_ref().filter(|_| self.origin.recovers());
+        recovery.map(|recovery| recovery.corrections.of(&self.origin)).unwrap_or_default()
+    }
+
+    /// Signs the request by credentials that were waited for, and hands it on.
+    pub(super) fn call_by<B, R>(
+        self,
+        entry: Arc<Entry>,
+        body: Signable<B>,
+        trace: &Trace,
+    ) -> State<S, B, S::Future, R>
+    where
+        S: Service<Request<SignedBody<B>>> + Clone,
+        B: Body,
+        R: Body,
+    {
+        let now = self.shared.credentials.now();
+        let offset = self.correction().offset;
+        self.call(entry, body, now, offset, trace)
     }
 
     /// Signs the request and hands it on.
-    pub(super) fn call<B, R>(
+    fn call<B, R>(
         mut self,
         entry: Arc<Entry>,
         mut body: Signable<B>,
+        now: SystemTime,
+        offset: Offset,
         trace: &Trace,
     ) -> State<S, B, S::Future, R>
     where
@@ -106,10 +135,14 @@ impl<S> Pending<S> {
         if let Some(stopwatch) = &mut self.stopwatch {
             stopwatch.loaded();
         }
-        let (time, said) = (self.shared.clock.now(), body.said());
-        let mark = Mark::new(&self.origin, &entry, time);
-        let again = match &self.shared.recovery {
-            Some(accepted) if !self.is_again && !accepted.vouches_for(mark, &entry, time) => {
+        let time = offset.apply(now);
+        let said = body.said();
+        let recovery = self.shared.recovery.clone().filter(|_| self.origin.recovers());
+        let mark = recovery.map(|recovery| (recovery, Mark::new(&self.origin, &entry, time)));
+        let again = match &mark {
+            Some((recovery, mark))
+                if !self.is_again && !recovery.accepted.vouches_for(*mark, &entry, now) =>
+            {
                 body.again().map(|body| (self.again(), body))
             }
             _ => None,
@@ -119,20 +152,23 @@ impl<S> Pending<S> {
             Ok(signed) => signed,
             Err(error) => return State::Failed { error: Some(error) },
         };
-        let recovery = self.shared.recovery.clone();
-        let mut followup =
-            Followup { mark: recovery.map(|accepted| (accepted, mark)), ..Followup::none() };
+        let mut report = None;
         if let Some(mut stopwatch) = self.stopwatch {
             trace.signed(stopwatch.signed(said, len));
-            followup.report = self.shared.report.then(|| stopwatch.into_report());
+            report = self.shared.report.then(|| stopwatch.into_report());
         }
-        if again.is_some() || text.is_some() {
-            let (shared, origin) = (self.shared, self.origin);
-            followup.kept =
-                Some(Kept { shared, origin, entry, time, canonical_request: text, again });
-        }
+        let kept = (mark.is_some() || text.is_some()).then(|| Kept {
+            shared: self.shared,
+            origin: self.origin,
+            entry,
+            time,
+            offset,
+            mark,
+            canonical_request: text,
+            again,
+        });
         let request = Request::from_parts(self.parts, body);
-        State::Calling { response: self.inner.call(request), followup }
+        State::Calling { response: self.inner.call(request), followup: Followup { report, kept } }
     }
 
     /// The same request, to be signed anew; its service has yet to be made ready.

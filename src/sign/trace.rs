@@ -3,11 +3,7 @@
 use http::Method;
 
 use super::SigningReport;
-use crate::{
-    Origin,
-    doctor::{Cause, Diagnosis},
-    error::Error,
-};
+use crate::{Origin, doctor::Diagnosis, error::Error};
 
 /// The span of one request, from its first step to its answer; what the inner service logs is in it.
 #[cfg(feature = "tracing")]
@@ -56,8 +52,8 @@ impl Trace {
         tracing::debug!("request signed");
     }
 
-    pub(super) fn again(cause: Cause) {
-        tracing::debug!(%cause, "request is signed anew and sent again");
+    pub(super) fn again(origin: &Origin) {
+        tracing::debug!(host = origin.host(), "rejected request is signed and sent again");
     }
 
     pub(super) fn failed(error: &Error) {
@@ -79,7 +75,7 @@ impl Trace {
 
     pub(super) fn signed(&self, _: &SigningReport) {}
 
-    pub(super) fn again(_: Cause) {}
+    pub(super) fn again(_: &Origin) {}
 
     pub(super) fn failed(_: &Error) {}
 }
@@ -88,7 +84,7 @@ impl Trace {
 #[derive(Default)]
 pub(super) struct Diagnoses {
     #[cfg(feature = "tracing")]
-    logged: std::sync::Mutex<std::collections::HashMap<Cause, Logged>>,
+    logged: std::sync::Mutex<std::collections::HashMap<crate::doctor::Cause, Logged>>,
 }
 
 /// When a cause was logged, and how often it came since.

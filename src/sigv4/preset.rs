@@ -59,6 +59,11 @@ pub(crate) fn preset(service: &str) -> &'static Preset {
     named.iter().find(|preset| preset.names.contains(&service)).unwrap_or(others)
 }
 
+/// Returns true for a service that passes on the responses of a customer's application.
+pub(crate) fn fronts_applications(service: &str) -> bool {
+    matches!(service, "appsync" | "execute-api" | "lambda" | "vpc-lattice-svcs")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
