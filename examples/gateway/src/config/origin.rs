@@ -33,6 +33,7 @@ pub(super) struct OriginSection {
     #[serde(default)]
     signing: Signing,
     http2: Option<Spanned<bool>>,
+    recovery: Option<bool>,
     pub(super) payload: Option<Spanned<Payload>>,
     pub(super) checksum: Option<Spanned<Sum>>,
     #[schemars(with = "Option<Size>")]
@@ -69,6 +70,7 @@ impl OriginSection {
             signing,
             name: _,
             http2: _,
+            recovery: _,
             payload: _,
             checksum: _,
             body_limit: _,
@@ -148,6 +150,9 @@ impl OriginSection {
                 Signing::NoOverride => SigningBehavior::NoOverride,
                 Signing::Never => SigningBehavior::Never,
             });
+        if let Some(enabled) = self.recovery {
+            origin = origin.with_recovery(enabled);
+        }
         if let Some(host) = &self.sign_host {
             origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;
         }
