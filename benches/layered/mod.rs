@@ -67,14 +67,23 @@ fn one_origin() -> Origin {
     Origin::new(ORIGIN, settings).expect("an origin")
 }
 
-/// Needs a runtime, the first time: loading credentials has a time-out.
+/// Signs for this target, with credentials that are loaded already.
 fn signing(target: impl ResolveOrigin + 'static, token_len: usize) -> Signing<Sink> {
     let now = UNIX_EPOCH + Duration::from_secs(TIME);
     let token = token(token_len);
     // Of tokens it is told when they expire, or each request would be kept to be sent again.
     let expiry = token.as_ref().map(|_| now + Duration::from_secs(60 * 60));
     let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, token, expiry, "bench");
-    SigningLayer::new(credentials, target).with_clock(Clock::manual(now)).layer(Sink)
+    let layer = SigningLayer::new(credentials, target).with_clock(Clock::manual(now));
+    // The load runs in a runtime of its own, since the benchmark may run in one.
+    let cache = layer.credentials().clone();
+    let load = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(cache.ready())
+    };
+    let loaded = std::thread::spawn(load).join().expect("no panic");
+    loaded.expect("credentials");
+    layer.layer(Sink)
 }
 
 fn incoming(method: &Method, target: &str, len: usize, host: &str) -> Incoming {

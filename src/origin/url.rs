@@ -1,4 +1,8 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use http::{
     HeaderValue, Uri,
@@ -33,6 +37,8 @@ struct Inner {
     host: HeaderValue,
     /// True if the signed host is one of AWS.
     is_aws: bool,
+    /// Hash of the signed host, for tables that are read by each request.
+    hash: u64,
     /// Empty, or starting with a slash and not ending with one.
     prefix: Arc<str>,
     options: Options,
@@ -114,7 +120,8 @@ impl Origin {
     ) -> Option<Self> {
         let authority = Authority::try_from(host.as_bytes()).ok()?;
         let is_aws = is_aws_host(authority.host());
-        Some(Self(Arc::new(Inner { scheme, authority, host, is_aws, prefix, options })))
+        let hash = hash_of(&host);
+        Some(Self(Arc::new(Inner { scheme, authority, host, is_aws, hash, prefix, options })))
     }
 
     /// Sets the `host` that is sent and signed, where it differs from the URL's: behind a tunnel, a
@@ -138,6 +145,7 @@ impl Origin {
         })?;
         let inner = self.inner_mut();
         inner.is_aws = uri.as_ref().and_then(Uri::host).is_some_and(is_aws_host);
+        inner.hash = hash_of(&value);
         inner.host = value;
         Ok(self)
     }
@@ -157,6 +165,11 @@ impl Origin {
     /// Returns true if requests may be corrected and sent again because of what the origin responds.
     pub(crate) fn recovers(&self) -> bool {
         self.0.options.recovery.unwrap_or(self.0.is_aws)
+    }
+
+    /// Returns a hash of the signed host, which is not unique.
+    pub(crate) fn host_hash(&self) -> u64 {
+        self.0.hash
     }
 
     pub(crate) fn scheme(&self) -> &Scheme {
@@ -186,13 +199,19 @@ impl Origin {
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { scheme, authority, host, is_aws: _, prefix, options } = &*self.0;
+        let Inner { scheme, authority, host, prefix, options, .. } = &*self.0;
         f.debug_struct("Origin")
             .field("url", &format_args!("{scheme}://{authority}{prefix}"))
             .field("host", host)
             .field("options", options)
             .finish()
     }
+}
+
+fn hash_of(host: &HeaderValue) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    host.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A URL as an error may show it: what stands before an `@` may be a password.

@@ -1,7 +1,6 @@
 //! Which origins have just accepted a request, so that the next one need not be kept to be sent again.
 
 use std::{
-    hash::{DefaultHasher, Hash, Hasher},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -30,10 +29,10 @@ pub(super) struct Mark {
 
 impl Mark {
     pub(super) fn new(origin: &Origin, entry: &Entry, time: SystemTime) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (origin.host(), entry.serial()).hash(&mut hasher);
+        // Spreads the serial number over all bits (Knuth, "The Art of Computer Programming", section 6.4).
+        let hash = origin.host_hash() ^ entry.serial().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let second = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Self { hash: hasher.finish(), second: second as u32 } // it may wrap around
+        Self { hash, second: second as u32 } // it may wrap around
     }
 
     fn about(self) -> u64 {

@@ -60,8 +60,8 @@ pub(super) struct Kept<S, B> {
     pub(super) mark: Option<(Arc<Recovery>, Mark)>,
     /// `None` unless rejections are diagnosed.
     pub(super) canonical_request: Option<Vec<u8>>,
-    /// `None` if it cannot be sent once more.
-    pub(super) again: Option<(Pending<S>, Signable<B>)>,
+    /// `None` if it cannot be sent once more. Most requests have none, and move less for it being boxed.
+    pub(super) again: Option<Box<(Pending<S>, Signable<B>)>>,
 }
 
 /// A response, or a rejection that has to be read first.
@@ -74,13 +74,12 @@ where
 }
 
 /// Consequence of a rejection.
-#[expect(clippy::large_enum_variant, reason = "moved once, and rarely")]
 pub(super) enum Outcome<S, B, R>
 where
     R: Body,
 {
     HandOn(Response<ResponseBody<R>>),
-    SendAgain(Pending<S>, Signable<B>),
+    SendAgain(Box<(Pending<S>, Signable<B>)>),
 }
 
 impl<S, B> Followup<S, B> {
@@ -322,10 +321,10 @@ where
     pub(super) fn finish(mut self) -> Outcome<S, B, R> {
         let diagnosis = self.kept.diagnose(&self.head, &self.text);
         if matches!(self.verdict, Verdict::SendAgain)
-            && let Some((pending, body)) = self.kept.again.take()
+            && let Some(again) = self.kept.again.take()
         {
             Trace::again(&self.kept.origin);
-            return Outcome::SendAgain(pending, body);
+            return Outcome::SendAgain(again);
         }
         if let Some(diagnosis) = diagnosis {
             self.head.extensions.insert(diagnosis);

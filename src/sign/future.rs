@@ -55,7 +55,7 @@ pin_project! {
         /// The origin has refused the request and may say why.
         Reading { answer: Option<Box<Reading<S, B, R>>> },
         /// What it complained of was mended, and the inner service is made ready once more.
-        Readying { pending: Option<(Pending<S>, Signable<B>)> },
+        Readying { again: Option<Box<(Pending<S>, Signable<B>)>> },
     }
 }
 
@@ -124,15 +124,13 @@ where
                     ready!(answer.as_mut().expect("taken once").poll(cx));
                     match answer.take().expect("taken once").finish() {
                         Outcome::HandOn(response) => return Poll::Ready(Ok(response)),
-                        Outcome::SendAgain(pending, body) => {
-                            State::Readying { pending: Some((pending, body)) }
-                        }
+                        Outcome::SendAgain(again) => State::Readying { again: Some(again) },
                     }
                 }
-                StateProj::Readying { pending } => {
-                    let (again, _) = pending.as_mut().expect("taken once");
-                    ready!(again.inner.poll_ready(cx)).map_err(Into::into)?;
-                    let (ready, body) = pending.take().expect("taken once");
+                StateProj::Readying { again } => {
+                    let (waiting, _) = &mut **again.as_mut().expect("taken once");
+                    ready!(waiting.inner.poll_ready(cx)).map_err(Into::into)?;
+                    let (ready, body) = *again.take().expect("taken once");
                     ready.sign_or_load(body, trace)
                 }
             };

@@ -143,7 +143,7 @@ impl<S> Pending<S> {
             Some((recovery, mark))
                 if !self.is_again && !recovery.accepted.vouches_for(*mark, &entry, now) =>
             {
-                body.again().map(|body| (self.again(), body))
+                body.again().map(|body| Box::new((self.again(), body)))
             }
             _ => None,
         };

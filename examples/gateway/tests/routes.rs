@@ -3,7 +3,10 @@
 #[allow(dead_code)]
 mod support;
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use support::{Gateway, TestOrigin, exchange, read_until};
 use tokio::{
@@ -273,4 +276,33 @@ async fn what_a_verified_caller_is_answered_is_not_shared() {
         assert_eq!((answer.status, told), (200, Some("sigv4-gateway; fwd=uri-miss")));
     }
     assert_eq!(origin.seen().len(), 2);
+}
+
+/// A rejection for the clock is believed from hosts of AWS, or where the origin's section says so.
+#[tokio::test]
+async fn recovery_is_a_setting_of_the_origin() {
+    let body =
+        r#"{"message":"Signature expired: 20150830T123600Z is now earlier than 20150830T133100Z"}"#;
+    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
+    let rejection = format!(
+        "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: InvalidSignatureException\r\ndate: {date}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len(),
+    );
+    let rejection: &'static str = rejection.leak();
+    let aws = "sign_host = \"abc123.execute-api.eu-west-1.amazonaws.com\"\n";
+    for (settings, sent) in [
+        (String::new(), 1),
+        ("recovery = true\n".to_owned(), 2),
+        (aws.to_owned(), 2),
+        (format!("{aws}recovery = false\n"), 1),
+    ] {
+        let origin = TestOrigin::start(rejection).await;
+        let url = format!("http://{}", origin.address);
+        let gateway = Gateway::configured(&support::config(&url, &settings));
+        let request = "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
+        let response = exchange(gateway.address, request).await;
+        assert_eq!(response.status, 502, "{settings}: {}", response.body);
+        assert_eq!(origin.seen().len(), sent, "{settings}");
+    }
 }

@@ -63,7 +63,7 @@ impl Ready {
 
     /// `None` if the check itself failed.
     pub(super) async fn found(self: Arc<Self>) -> Option<Arc<Found>> {
-        // A probe that gives up before the provider answers would take its question with it.
+        // A probe that gives up does not cancel the check, so that the next one finds its result.
         tokio::spawn(self.checked()).await.ok()
     }
 
