@@ -374,15 +374,21 @@ fn read(case: &Path, file: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Where cargo keeps the source of `aws-sigv4`.
+/// Returns the suite's folder in the source of `aws-sigv4`, which cargo has fetched to build this test.
 fn suite() -> PathBuf {
-    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["metadata", "--format-version=1", "--offline", "--locked"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    // Only the packages of this platform are sure to be there.
+    let version = cargo(&["-vV"]);
+    let host = String::from_utf8_lossy(&version);
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host triple");
+    let metadata = cargo(&[
+        "metadata",
+        "--format-version=1",
+        "--offline",
+        "--locked",
+        "--filter-platform",
+        host,
+    ]);
+    let metadata: Value = serde_json::from_slice(&metadata).expect("JSON");
     let manifest = metadata["packages"]
         .as_array()
         .expect("packages")
@@ -391,4 +397,14 @@ fn suite() -> PathBuf {
         .and_then(|package| package["manifest_path"].as_str())
         .expect("aws-sigv4 is a dependency");
     Path::new(manifest).with_file_name("aws-signing-test-suite")
+}
+
+fn cargo(arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
