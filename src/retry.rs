@@ -1,4 +1,4 @@
-//! Sending failed requests again, outside of signing, so that each try has a date and a signature of its own.
+//! Retries of failed requests, outside of signing, so that each attempt has a date and a signature of its own.
 
 use std::{
     fmt,
@@ -8,7 +8,7 @@ use std::{
 
 use aws_smithy_types::date_time::{DateTime, Format};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 use tower::{
     retry::{
         Policy,
@@ -18,23 +18,29 @@ use tower::{
     util::rng::Rng,
 };
 
-use crate::error::{BoxError, Error};
+use crate::{
+    doctor::bare,
+    error::{BoxError, Error},
+};
 
-/// Which requests are sent again after which failures: a policy for `tower::retry::RetryLayer`, to be put
-/// outside of the [`SigningLayer`](crate::SigningLayer).
+/// Retry policy for `tower::retry::RetryLayer`, to be put outside of the [`SigningLayer`](crate::SigningLayer).
 ///
-/// | failure | requests |
+/// | failure | requests that are sent again |
 /// |---|---|
-/// | 429, 503 | all: they were not carried out |
-/// | 500, 502, 504, an error of the inner service | those whose method is idempotent (RFC 9110, section 9.2.2), or [all](RetryPolicy::with_all_methods) |
+/// | 429, 503 with `retry-after`, a throttling code of AWS in `x-amzn-errortype` | all: they were not carried out |
+/// | 500, 502, 503, 504, an error of the inner service | those whose method is idempotent (RFC 9110, section 9.2.2), or [all](RetryPolicy::with_all_methods) |
 /// | an error of this crate | none: the request would fail again |
 ///
-/// The first pause is 100 ms, each further one twice as long, with up to as much again at random so that a fleet
-/// does not come back at once. An origin's `retry-after` (RFC 9110, section 10.2.3) is kept to, if it is no longer
-/// than the longest pause, 20 seconds; else the answer goes on. Clones share a budget: of ten requests that
-/// succeed two may be sent again, and ten a second in any case.
+/// A bare 503 does not say that nothing was carried out: API Gateway HTTP APIs respond so at their timeout, while
+/// the integration goes on. A throttling code in the body, such as S3's `SlowDown`, is not seen, since the policy
+/// does not read bodies.
 ///
-/// A request has to be cloned for that, so its body has to be: `http_body_util::Full`, not one that streams.
+/// The first pause is 100 ms, each further one twice as long, with up to as much again at random so that a fleet
+/// does not come back at once. An origin's `retry-after` (RFC 9110, section 10.2.3) is honored if it is no longer
+/// than the longest pause, 20 seconds; otherwise the caller gets the response. Clones share a budget: of ten
+/// requests that succeed two may be sent again, and ten a second in any case.
+///
+/// Requests are cloned, so their bodies have to be `Clone`: `http_body_util::Full`, not one that streams.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
@@ -141,9 +147,16 @@ impl RetryPolicy {
     fn helps<R>(&self, method: &Method, result: &Result<Response<R>, BoxError>) -> bool {
         match result {
             Ok(response) => match response.status() {
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
+                StatusCode::TOO_MANY_REQUESTS => true,
+                StatusCode::SERVICE_UNAVAILABLE
+                    if response.headers().contains_key(header::RETRY_AFTER) =>
+                {
+                    true
+                }
+                status if status.as_u16() >= 400 && is_throttled(response.headers()) => true,
                 StatusCode::INTERNAL_SERVER_ERROR
                 | StatusCode::BAD_GATEWAY
+                | StatusCode::SERVICE_UNAVAILABLE
                 | StatusCode::GATEWAY_TIMEOUT => self.may_repeat(method),
                 _ => false,
             },
@@ -170,13 +183,13 @@ where
             return None;
         }
         let headers = result.as_ref().ok().map(Response::headers);
-        let told = headers.and_then(retry_after).unwrap_or_default();
-        if self.left == 0 || told > self.longest || !self.budget.withdraw() {
+        let asked = headers.and_then(retry_after).unwrap_or_default();
+        if self.left == 0 || asked > self.longest || !self.budget.withdraw() {
             return None;
         }
         self.left -= 1;
-        let pause = self.backoff.next_backoff();
-        Some(sleep_until(pause.deadline().max(Instant::now() + told)))
+        let pause = self.backoff.next_backoff().deadline() - Instant::now();
+        Some(sleep(pause.max(asked)))
     }
 
     fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
@@ -195,7 +208,29 @@ fn backoff(first: Duration, longest: Duration) -> Result<ExponentialBackoff<Rand
     Ok(maker.make_backoff())
 }
 
-/// How long an origin wants to be left alone, in seconds or until a date.
+/// Returns true for an error code that AWS's services use when they have not carried out a request: AWS SDKs and
+/// Tools Reference Guide, "Retry behavior".
+fn is_throttled(headers: &HeaderMap) -> bool {
+    let code = headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok());
+    code.is_some_and(|code| {
+        matches!(
+            bare(code),
+            "BandwidthLimitExceeded"
+                | "EC2ThrottledException"
+                | "ProvisionedThroughputExceededException"
+                | "RequestLimitExceeded"
+                | "RequestThrottled"
+                | "RequestThrottledException"
+                | "SlowDown"
+                | "ThrottledException"
+                | "Throttling"
+                | "ThrottlingException"
+                | "TooManyRequestsException"
+        )
+    })
+}
+
+/// Returns the time for which an origin asks to be left alone, given in seconds or as a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     if let Ok(seconds) = value.parse() {

@@ -42,10 +42,12 @@ enum Answer {
     Status(u16),
     /// The same, with `retry-after`.
     After(u16, &'static str),
+    /// The same, with `x-amzn-errortype`.
+    Coded(u16, &'static str),
     Fails,
 }
 
-use Answer::{After, Fails, Status};
+use Answer::{After, Coded, Fails, Status};
 
 /// Date and signature of each try.
 type Tries = Arc<Mutex<Vec<(String, String)>>>;
@@ -65,9 +67,13 @@ fn client(policy: RetryPolicy, answers: &[Answer]) -> (Client, Tries) {
         let mut response = Response::new(Empty::<Bytes>::new());
         std::future::ready(match answer {
             Fails => Err(BoxError::from("connection reset")),
-            Status(status) | After(status, _) => {
+            Status(status) | After(status, _) | Coded(status, _) => {
                 if let After(_, after) = answer {
                     response.headers_mut().insert("retry-after", after.parse().expect("a value"));
+                }
+                if let Coded(_, code) = answer {
+                    let code = code.parse().expect("a value");
+                    response.headers_mut().insert("x-amzn-errortype", code);
                 }
                 *response.status_mut() = StatusCode::from_u16(status).expect("a status");
                 Ok(response)
@@ -105,7 +111,18 @@ async fn what_is_sent_again_does_no_harm() {
         (Method::HEAD, Status(504), 2),
         (Method::GET, Fails, 2),
         (Method::POST, Status(429), 2),
-        (Method::PATCH, Status(503), 2),
+        (Method::PUT, Status(503), 2),
+        (Method::PATCH, After(503, "1"), 2),
+        (Method::POST, After(503, "soon"), 2),
+        (Method::POST, Coded(503, "ThrottlingException"), 2),
+        (Method::POST, Coded(400, "com.amazonaws.dynamodb#ThrottlingException:http://x/"), 2),
+        // API Gateway's HTTP APIs at their timeout, while the integration goes on.
+        (Method::POST, Status(503), 1),
+        (Method::PATCH, Coded(503, "ServiceUnavailableException"), 1),
+        (Method::POST, Coded(500, "InternalFailure"), 1),
+        (Method::POST, Coded(200, "ThrottlingException"), 1),
+        (Method::GET, Coded(400, "ValidationException"), 1),
+        (Method::POST, After(500, "1"), 1),
         (Method::POST, Status(500), 1),
         (Method::POST, Status(502), 1),
         (Method::PATCH, Status(504), 1),
@@ -121,7 +138,13 @@ async fn what_is_sent_again_does_no_harm() {
         let policy = RetryPolicy::new().with_all_methods(true);
         let (all, tries) = client(policy, &[first.clone(), Status(200)]);
         drop(all.oneshot(request(method.clone())).await);
-        let sent = if matches!(first, Fails | Status(500 | 502 | 504)) { 2 } else { sent };
+        let is_failure = match first {
+            Fails => true,
+            Status(status) | After(status, _) | Coded(status, _) => {
+                matches!(status, 500 | 502 | 503 | 504)
+            }
+        };
+        let sent = if is_failure { 2 } else { sent };
         assert_eq!(tries.lock().expect("not poisoned").len(), sent, "{method}");
     }
 }
@@ -166,6 +189,24 @@ fn httpdate(after: Duration) -> &'static str {
     use aws_smithy_types::date_time::{DateTime, Format};
     let time = DateTime::from(std::time::SystemTime::now() + after);
     time.fmt(Format::HttpDate).expect("a year of four digits").leak()
+}
+
+/// The response is the origin's, and the longest pause the user's: neither may overflow the clock.
+#[tokio::test(start_paused = true)]
+async fn a_pause_without_end_does_not_panic() {
+    let policy = RetryPolicy::new().with_pauses(Duration::from_secs(1), Duration::MAX);
+    let policy = policy.expect("in order").with_attempts(u32::MAX);
+    for after in ["18446744073709551615", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+        let (client, tries) = client(policy.clone(), &[After(503, after), Status(200)]);
+        let waits =
+            tokio::time::timeout(Duration::from_secs(3600), client.oneshot(request(Method::GET)));
+        waits.await.expect_err("it waits");
+        assert_eq!(tries.lock().expect("not poisoned").len(), 1, "{after}");
+    }
+    let (client, tries) = client(policy, &vec![Status(503); 70]);
+    let year = Duration::from_secs(365 * 24 * 3600);
+    drop(tokio::time::timeout(year, client.oneshot(request(Method::GET))).await);
+    assert!(tries.lock().expect("not poisoned").len() > 20);
 }
 
 #[tokio::test(start_paused = true)]

@@ -193,6 +193,12 @@ fn each_mistake_is_told_with_its_line_and_cure() {
             "\"soon\" is no time; write one such as \"30s\"",
         ),
         ("origin = \"orders\"", "timeout = \"0s\"\norigin = \"orders\"", 17, "\"0s\" is no time"),
+        (
+            "origin = \"orders\"",
+            "timeout = \"500000000000years\"\norigin = \"orders\"",
+            17,
+            "write one such as \"30s\", at most \"365days\"",
+        ),
         ("origin = \"orders\"", "attempts = 0\norigin = \"orders\"", 17, "attempts is 0"),
         ("origin = \"orders\"", "concurrency = 0\norigin = \"orders\"", 17, "concurrency is 0"),
         ("origin = \"orders\"", "concurrency = -1\norigin = \"orders\"", 17, "invalid value"),

@@ -256,14 +256,19 @@ pub(super) fn positive(
     }
 }
 
+/// Longest time that a key accepts. Deadlines are computed from it, and none may overflow the clock.
+const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// A time such as `30s`.
 pub(super) fn duration(text: &str, value: &Spanned<String>) -> Result<Duration, ConfigError> {
-    humantime::parse_duration(value.get_ref()).ok().filter(|time| !time.is_zero()).ok_or_else(
-        || {
-            let message = format!("{:?} is no time; write one such as \"30s\"", value.get_ref());
-            ConfigError::new(text, Some(value.span()), message)
-        },
-    )
+    let parsed = humantime::parse_duration(value.get_ref()).ok();
+    parsed.filter(|time| !time.is_zero() && *time <= MAX_DURATION).ok_or_else(|| {
+        let message = format!(
+            "{:?} is no time; write one such as \"30s\", at most \"365days\"",
+            value.get_ref()
+        );
+        ConfigError::new(text, Some(value.span()), message)
+    })
 }
 
 /// So many requests in a time, such as `100/s` or `5/min`, and as many at once.
