@@ -27,16 +27,6 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// How much would be written.
-#[derive(Default)]
-pub(crate) struct Length(pub(crate) usize);
-
-impl Sink for Length {
-    fn put(&mut self, bytes: &[u8]) {
-        self.0 += bytes.len();
-    }
-}
-
 /// Headers to sign in a usual request; more of them go to the heap.
 const INLINE_HEADERS: usize = 16;
 /// Pairs in a usual query; more of them go to the heap.
@@ -54,6 +44,8 @@ pub(crate) struct CanonicalRequest<'a> {
     left_out: &'static [&'static str],
     /// Sorted by name; values of one name in arrival order, all but the first of them without it.
     headers: Headers<'a>,
+    /// Length of the names in SignedHeaders, in bytes.
+    signed_headers_len: usize,
     payload: &'a [u8],
 }
 
@@ -73,10 +65,13 @@ impl<'a> CanonicalRequest<'a> {
         }
         headers.sort_by_key(|(name, _)| *name);
         let mut last = "";
+        let mut names_len = 0;
         for (name, _) in &mut headers {
-            match *name == last {
-                true => *name = "",
-                false => last = name,
+            if *name == last {
+                *name = "";
+            } else {
+                last = name;
+                names_len += name.len() + 1;
             }
         }
         let path = parts.uri.path();
@@ -91,6 +86,7 @@ impl<'a> CanonicalRequest<'a> {
             query: parts.uri.query().unwrap_or_default(),
             left_out: &[],
             headers,
+            signed_headers_len: names_len.saturating_sub(1),
             payload,
         }
     }
@@ -144,6 +140,10 @@ impl<'a> CanonicalRequest<'a> {
                 Sha256::digest(text).into()
             }
         }
+    }
+
+    pub(crate) fn signed_headers_len(&self) -> usize {
+        self.signed_headers_len
     }
 
     /// Writes the names of the headers covered, `;` between them.

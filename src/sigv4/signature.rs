@@ -8,7 +8,7 @@ use http::HeaderValue;
 use smallvec::SmallVec;
 
 use super::{
-    canonical::{CanonicalRequest, Length, Sink},
+    canonical::{CanonicalRequest, Sink},
     encode,
     key::SigningKey,
     scope::Timestamp,
@@ -103,30 +103,29 @@ pub(crate) fn authorization(
     request: &CanonicalRequest<'_>,
     signature: &[u8],
 ) -> HeaderValue {
-    let mut length = Length::default();
-    write_authorization(&mut length, key, request, signature);
-    // Bytes takes over a vector that is exactly full; any other it would allocate for anew.
-    let mut text = Vec::with_capacity(length.0);
-    write_authorization(&mut text, key, request, signature);
+    // The capacity is exact: a vector that is full becomes `Bytes` without another allocation.
+    let head = [
+        key.algorithm().as_bytes(),
+        b" Credential=",
+        key.access_key_id().as_bytes(),
+        b"/",
+        key.scope(),
+    ];
+    let [names, end] = [&b", SignedHeaders="[..], b", Signature="];
+    let len = head.iter().map(|piece| piece.len()).sum::<usize>()
+        + names.len()
+        + request.signed_headers_len()
+        + end.len()
+        + signature.len();
+    let mut text = Vec::with_capacity(len);
+    head.iter().for_each(|piece| text.extend_from_slice(piece));
+    text.extend_from_slice(names);
+    request.write_signed_headers(&mut text);
+    text.extend_from_slice(end);
+    text.extend_from_slice(signature);
+    debug_assert_eq!(text.len(), len);
     let mut value = HeaderValue::from_maybe_shared(Bytes::from(text))
         .expect("key id, scope and header names were checked to be visible ASCII");
     value.set_sensitive(true);
     value
-}
-
-fn write_authorization(
-    sink: &mut impl Sink,
-    key: &dyn Sign,
-    request: &CanonicalRequest<'_>,
-    signature: &[u8],
-) {
-    sink.put(key.algorithm().as_bytes());
-    sink.put(b" Credential=");
-    sink.put(key.access_key_id().as_bytes());
-    sink.put(b"/");
-    sink.put(key.scope());
-    sink.put(b", SignedHeaders=");
-    request.write_signed_headers(sink);
-    sink.put(b", Signature=");
-    sink.put(signature);
 }
