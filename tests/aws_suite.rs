@@ -374,21 +374,15 @@ fn read(case: &Path, file: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Returns the suite's folder in the source of `aws-sigv4`, which cargo has fetched to build this test.
+/// Returns the suite's folder in the source of `aws-sigv4`.
+///
+/// Cargo reports all packages of a platform, and by default of every platform, so that it would have to download
+/// more than a build does. It stays online, because a build of one package downloads less than the workspace needs.
 fn suite() -> PathBuf {
-    // Only the packages of this platform are sure to be there.
-    let version = cargo(&["-vV"]);
-    let host = String::from_utf8_lossy(&version);
-    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host triple");
-    let metadata = cargo(&[
-        "metadata",
-        "--format-version=1",
-        "--offline",
-        "--locked",
-        "--filter-platform",
-        host,
-    ]);
-    let metadata: Value = serde_json::from_slice(&metadata).expect("JSON");
+    let host = cargo(&["--version", "--verbose"]);
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
+    let arguments = ["metadata", "--format-version=1", "--locked", "--filter-platform", host];
+    let metadata: Value = serde_json::from_str(&cargo(&arguments)).expect("JSON");
     let manifest = metadata["packages"]
         .as_array()
         .expect("packages")
@@ -399,12 +393,12 @@ fn suite() -> PathBuf {
     Path::new(manifest).with_file_name("aws-signing-test-suite")
 }
 
-fn cargo(arguments: &[&str]) -> Vec<u8> {
+fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
