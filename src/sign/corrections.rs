@@ -185,3 +185,88 @@ impl Corrections {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SigningSettings;
+
+    const HOUR: Offset = Offset(3600);
+    const NONE: Offset = Offset(0);
+
+    fn origin(number: usize) -> Origin {
+        let url = format!("https://bucket{number}.s3.us-east-1.amazonaws.com");
+        Origin::new(&url, SigningSettings::new("s3", "us-east-1").expect("valid")).expect("valid")
+    }
+
+    #[test]
+    fn the_least_recently_changed_correction_is_dropped_first() {
+        let corrections = Corrections::default();
+        for number in 0..MAX_ORIGINS {
+            assert!(corrections.learn(&origin(number), NONE, HOUR));
+        }
+        corrections.accept(&origin(0), HOUR); // so that the next one is the oldest
+        assert!(corrections.learn(&origin(MAX_ORIGINS), NONE, HOUR));
+        assert_eq!(corrections.0.load().len(), MAX_ORIGINS);
+        assert_eq!(corrections.of(&origin(1)), Correction::default());
+        for number in (0..=MAX_ORIGINS).filter(|number| *number != 1) {
+            assert_eq!(corrections.of(&origin(number)).offset, HOUR, "{number}");
+        }
+        for number in 0..10_000 {
+            corrections.suspect(&origin(number), 7);
+        }
+        assert_eq!(corrections.0.load().len(), MAX_ORIGINS);
+    }
+
+    #[test]
+    fn an_origin_without_corrections_takes_no_memory() {
+        let corrections = Corrections::default();
+        corrections.accept(&origin(0), NONE);
+        corrections.reject(&origin(0), NONE);
+        assert!(corrections.learn(&origin(0), NONE, Offset(MIN_CHANGE as i64 - 1)));
+        assert!(corrections.0.load().is_empty());
+        assert!(corrections.learn(&origin(0), NONE, HOUR));
+        corrections.reject(&origin(0), NONE);
+        assert_eq!(corrections.of(&origin(0)).offset, HOUR, "the rejected request did not use it");
+        corrections.reject(&origin(0), HOUR);
+        assert!(corrections.0.load().is_empty());
+        corrections.suspect(&origin(0), 7);
+        assert_eq!(corrections.of(&origin(0)).suspect, Some(7));
+        corrections.accept(&origin(0), NONE);
+        assert!(corrections.0.load().is_empty());
+    }
+
+    /// The machine's clock was wrong, and is put right.
+    #[test]
+    fn an_accepted_offset_is_replaced_once_another_one_is_accepted() {
+        let corrections = Corrections::default();
+        let origin = origin(0);
+        assert!(corrections.learn(&origin, NONE, HOUR));
+        corrections.accept(&origin, HOUR);
+        assert!(corrections.learn(&origin, HOUR, NONE));
+        assert_eq!(corrections.of(&origin).offset, NONE);
+        assert!(!corrections.learn(&origin, NONE, HOUR), "it was not accepted");
+        assert_eq!(corrections.of(&origin).offset, HOUR);
+        assert!(corrections.learn(&origin, HOUR, NONE));
+        corrections.accept(&origin, NONE);
+        assert!(corrections.0.load().is_empty());
+    }
+
+    #[test]
+    fn offsets_of_more_than_a_day_are_not_believed() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160);
+        let day = Duration::from_secs(MAX_OFFSET);
+        let second = Duration::from_secs(1);
+        for (right, believed) in [
+            (now, true),
+            (now + day, true),
+            (now - day, true),
+            (now + day + second, false),
+            (now - day - second, false),
+            (SystemTime::UNIX_EPOCH, false),
+        ] {
+            let offset = Offset::between(now, right);
+            assert_eq!(offset.map(|offset| offset.apply(now)), believed.then_some(right));
+        }
+    }
+}
