@@ -3,6 +3,9 @@
 
 mod common;
 
+#[path = "recovery/claims.rs"]
+mod claims;
+
 use std::{
     collections::VecDeque,
     convert::Infallible,

@@ -58,7 +58,7 @@ struct Shared {
     invalidations: AtomicU64,
 }
 
-/// Credentials that are there already, or a call of the provider that returns some.
+/// Cached credentials, or a call of the provider that returns some.
 pub(crate) enum Fetch {
     Ready(Arc<Entry>),
     Flight(Arc<Flight>, Duration),
@@ -175,10 +175,10 @@ impl CredentialsCache {
         self.start(|entry| entry.is_valid(now))?.outcome().await
     }
 
-    /// Starts to replace credentials that an origin calls expired, unless others are there already.
+    /// Starts to replace credentials that an origin calls expired, unless others are cached already.
     ///
-    /// They stay in use until the provider has returned others. Returns `None` if the provider returned them
-    /// a moment ago, or failed to replace them: to ask again would give the same.
+    /// They stay in use until the provider has returned others. Returns `None` if the provider returned them or
+    /// failed a moment ago: another call would have the same result.
     pub(crate) fn replace(&self, used: &Entry) -> Option<Fetch> {
         let now = self.clock.now();
         let is_other = |entry: &Entry| entry.serial() != used.serial() && entry.is_valid(now);
@@ -211,8 +211,8 @@ impl CredentialsCache {
         entry.as_ref().filter(is_usable).cloned()
     }
 
-    /// Joins the call of the provider that is under way, or starts one unless the cached credentials are
-    /// `enough` by then.
+    /// Joins the call of the provider that is under way, or starts one unless the cached credentials are `enough`
+    /// by then.
     fn start(&self, enough: impl Fn(&Entry) -> bool) -> Result<Fetch, Error> {
         let runtime = Handle::try_current().map_err(|source| {
             let message = "credentials are fetched in a tokio runtime, and none is running here";
@@ -222,24 +222,26 @@ impl CredentialsCache {
         let limit = self.load_timeout.saturating_mul(3);
         loop {
             let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
-            let previous = self.shared.flight.load_full().filter(|flight| !flight.has_ended());
-            if let Some(flight) =
-                previous.as_ref().filter(|flight| flight.invalidations == invalidations)
+            let found = self.shared.flight.load_full();
+            let previous = found.clone().filter(|flight| !flight.has_ended());
+            if let Some(flight) = &previous
+                && flight.invalidations == invalidations
             {
                 return Ok(Fetch::Flight(flight.clone(), limit));
             }
             let (sender, flight) = Flight::new(invalidations);
-            let guard = FlightGuard { shared: self.shared.clone(), flight: Arc::new(flight) };
-            if !guard.install(previous.as_ref()) {
-                continue;
+            let flight = Arc::new(flight);
+            let replaced = self.shared.flight.compare_and_swap(&found, Some(flight.clone()));
+            if replaced.as_ref().map(Arc::as_ptr) != found.as_ref().map(Arc::as_ptr) {
+                continue; // another request has started one
             }
-            // The previous flight may have ended meanwhile.
+            let guard = FlightGuard { shared: self.shared.clone(), flight: flight.clone() };
+            // The call before may have ended since the credentials were looked at.
             if let Some(entry) = self.cached(&enough) {
                 drop(guard);
                 sender.send_replace(Some(Ok(entry.clone())));
                 return Ok(Fetch::Ready(entry));
             }
-            let flight = guard.flight.clone();
             runtime.spawn(self.clone().run(guard, sender, previous));
             return Ok(Fetch::Flight(flight, limit));
         }
@@ -286,7 +288,9 @@ impl CredentialsCache {
             })?,
         };
         let now = self.clock.now();
-        Entry::new(credentials, now, self.refresh_window, invalidations).map(Arc::new)
+        let known = self.shared.current.load_full();
+        let window = self.refresh_window;
+        Entry::new(credentials, now, window, invalidations, known.as_deref()).map(Arc::new)
     }
 
     /// Leaves the provider alone for a while, as long as there are valid credentials.
@@ -317,27 +321,6 @@ impl Fetch {
 struct FlightGuard {
     shared: Arc<Shared>,
     flight: Arc<Flight>,
-}
-
-impl FlightGuard {
-    /// Puts the flight into the cache if the previous one is still there.
-    fn install(&self, previous: Option<&Arc<Flight>>) -> bool {
-        let found = self.shared.flight.load_full();
-        let is_expected = match (&found, previous) {
-            (Some(found), Some(previous)) => Arc::ptr_eq(found, previous),
-            (Some(found), None) => found.has_ended(),
-            (None, previous) => previous.is_none(),
-        };
-        if !is_expected {
-            return false;
-        }
-        let replaced = self.shared.flight.compare_and_swap(&found, Some(self.flight.clone()));
-        match (&*replaced, &found) {
-            (Some(replaced), Some(found)) => Arc::ptr_eq(replaced, found),
-            (None, None) => true,
-            _ => false,
-        }
-    }
 }
 
 impl Drop for FlightGuard {

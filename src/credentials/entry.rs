@@ -23,18 +23,20 @@ pub(crate) struct Entry {
     loaded_at: SystemTime,
     /// Set after a failed refresh: no refresh starts before this time.
     retry_at: Option<SystemTime>,
-    /// Differs for each response of a provider.
+    /// Differs for different credentials.
     serial: u64,
     /// Number of invalidations when the provider was asked for these.
     pub(super) invalidations: u64,
 }
 
 impl Entry {
+    /// Creates an entry, with the serial number of the `known` one if the provider returned the same credentials.
     pub(super) fn new(
         credentials: Credentials,
         now: SystemTime,
         window: Duration,
         invalidations: u64,
+        known: Option<&Self>,
     ) -> Result<Self, Error> {
         let expires_at = credentials.expiry();
         let refresh_at = match expires_at.map(|expiry| (expiry, expiry.duration_since(now))) {
@@ -52,7 +54,10 @@ impl Entry {
             }
         };
         static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let serial = match known.filter(|known| known.has(&credentials)) {
+            Some(known) => known.serial,
+            None => SERIAL.fetch_add(1, Ordering::Relaxed),
+        };
         let identity = Identity::new(credentials)?;
         let (loaded_at, retry_at) = (now, None);
         Ok(Self { identity, refresh_at, expires_at, loaded_at, retry_at, serial, invalidations })
@@ -62,6 +67,13 @@ impl Entry {
     pub(super) fn postponed(&self, now: SystemTime) -> Self {
         let retry_at = now.checked_add(RETRY_AFTER.mul_f64(1.0 + fastrand::f64()));
         Self { retry_at, ..self.clone() }
+    }
+
+    fn has(&self, other: &Credentials) -> bool {
+        let own = self.identity.credentials();
+        own.access_key_id() == other.access_key_id()
+            && own.secret_access_key() == other.secret_access_key()
+            && own.session_token() == other.session_token()
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -113,7 +125,7 @@ mod tests {
     fn entry(lifetime: Duration, window: Duration) -> Result<Entry, Error> {
         let credentials =
             Credentials::new("AKID", "secret", None, Some(UNIX_EPOCH + lifetime), "test");
-        Entry::new(credentials, UNIX_EPOCH, window, 0)
+        Entry::new(credentials, UNIX_EPOCH, window, 0, None)
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_smithy_types::date_time::{DateTime, Format};
 use http::{Response, StatusCode, response::Parts};
 use http_body::Body;
 use tokio::time::{Sleep, sleep};
@@ -13,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 use super::{
     SigningReport,
     accepted::Mark,
-    complaint::{self, Complaint},
+    complaint::{Complaint, origin_time},
     corrections::Offset,
     layer::Shared,
     pending::Pending,
@@ -24,7 +23,7 @@ use super::{
 use crate::{
     Origin,
     body::{Held, ResponseBody, into_bytes},
-    credentials::{Entry, Load},
+    credentials::{Entry, Fetch, Load},
     doctor::{Diagnosis, Refusal, Sent, diagnose},
     sigv4::{
         scope::{Scope, Timestamp},
@@ -47,7 +46,7 @@ pub(super) struct Followup<S, B> {
     pub(super) kept: Option<Kept<S, B>>,
 }
 
-/// The request that was sent, as long as it is unknown whether the origin accepts it.
+/// The request that was sent, until its response comes.
 pub(super) struct Kept<S, B> {
     pub(super) shared: Arc<Shared>,
     pub(super) origin: Origin,
@@ -167,30 +166,36 @@ impl<S, B> Kept<S, B> {
         Some(sent)
     }
 
-    /// Reads the origin's complaint from a rejection.
-    fn complaint(
-        &self,
-        head: &Parts,
-        text: &[u8],
-        origin_time: Option<SystemTime>,
-    ) -> Option<Complaint> {
+    /// Returns the remedy that the origin asks for.
+    fn remedy(&self, head: &Parts, text: &[u8]) -> Option<Remedy> {
         let is_presigned = self.origin.options().presigned.is_some();
-        match Complaint::read(&head.headers, text, self.service(), is_presigned)? {
-            Complaint::ClockOrCredentials => {
-                let is_dated_right = origin_time.is_some_and(|time| {
-                    let ahead = time.duration_since(self.time);
-                    ahead.unwrap_or_else(|behind| behind.duration()) < MIN_WINDOW
-                });
-                let has_token = self.entry.identity().token().is_some();
-                let is_of_token = has_token && is_dated_right;
-                Some(if is_of_token { Complaint::Credentials } else { Complaint::Clock })
+        let complaint = Complaint::read(&head.headers, text, self.service(), is_presigned)?;
+        let time = origin_time(&head.headers);
+        let is_dated_right = || {
+            let difference = time.map(|time| time.duration_since(self.time));
+            difference
+                .is_some_and(|ahead| ahead.unwrap_or_else(|behind| behind.duration()) < MIN_WINDOW)
+        };
+        // Credentials without a token do not expire.
+        let has_token = self.entry.identity().token().is_some();
+        match complaint {
+            Complaint::Credentials if has_token => Some(Remedy::Credentials),
+            Complaint::Credentials => None,
+            Complaint::ClockOrCredentials if has_token && is_dated_right() => {
+                Some(Remedy::Credentials)
             }
-            complaint => Some(complaint),
+            Complaint::Clock | Complaint::ClockOrCredentials => time.map(Remedy::Clock),
         }
     }
 }
 
-/// A rejection of which the beginning is read, and all of it handed on.
+enum Remedy {
+    /// To sign by the origin's time.
+    Clock(SystemTime),
+    Credentials,
+}
+
+/// A rejection whose beginning is read before it is handed on whole.
 pub(super) struct Reading<S, B, R>
 where
     R: Body,
@@ -288,22 +293,25 @@ where
     ///
     /// A request that cannot be sent again teaches, too: the next one is corrected.
     fn judge(&self) -> Verdict {
-        let Kept { origin, offset, again, .. } = &self.kept;
-        let Some((recovery, _)) = &self.kept.mark else { return Verdict::HandOn };
-        let origin_time = date(&self.head);
-        match self.kept.complaint(&self.head, &self.text, origin_time) {
-            Some(Complaint::Clock) => {
-                let right = origin_time.and_then(|time| Offset::between(self.received, time));
+        let Kept { shared, origin, entry, offset, again, mark, .. } = &self.kept;
+        let Some((recovery, _)) = mark else { return Verdict::HandOn };
+        // The rest of a body may contradict its beginning.
+        let is_whole = self.body.is_none() && self.held.error.is_none();
+        let remedy = if is_whole { self.kept.remedy(&self.head, &self.text) } else { None };
+        match remedy {
+            Some(Remedy::Clock(time)) => {
+                let right = Offset::between(self.received, time);
                 let is_worth_it =
                     right.is_some_and(|right| recovery.corrections.learn(origin, *offset, right));
                 if is_worth_it && again.is_some() { Verdict::SendAgain } else { Verdict::HandOn }
             }
-            Some(_credentials) => {
-                let entry = &self.kept.entry;
-                let Some(fetch) = self.kept.shared.credentials.replace(entry) else {
+            Some(Remedy::Credentials) => {
+                let Some(fetch) = shared.credentials.replace(entry) else {
                     return Verdict::HandOn;
                 };
-                recovery.corrections.suspect(origin, entry.serial());
+                if matches!(fetch, Fetch::Flight(..)) {
+                    recovery.corrections.suspect(origin, entry.serial());
+                }
                 if again.is_some() {
                     Verdict::Renewing(Box::pin(fetch.outcome()))
                 } else {
@@ -332,10 +340,4 @@ where
         let body = ResponseBody::resumed(self.held, self.body);
         Outcome::HandOn(Response::from_parts(self.head, body))
     }
-}
-
-/// Returns the origin's time.
-fn date(head: &Parts) -> Option<SystemTime> {
-    let date = complaint::date(&head.headers)?.to_str().ok()?;
-    SystemTime::try_from(DateTime::from_str(date, Format::HttpDate).ok()?).ok()
 }

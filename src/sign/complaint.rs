@@ -2,12 +2,14 @@
 //!
 //! A response may quote the client, pass on the response of another service, or lie. So only the service's own
 //! error code counts, in the place where the service puts it, together with the beginning of the message that
-//! belongs to the code. Two different codes or messages in one response count for nothing.
+//! belongs to the code. If a response has two codes or two messages that differ, neither counts.
 
-use http::{HeaderMap, HeaderValue, StatusCode, header, response::Parts};
-use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
-use serde_json::Value;
+use std::time::SystemTime;
 
+use aws_smithy_types::date_time::{DateTime, Format};
+use http::{HeaderMap, StatusCode, header, response::Parts};
+
+use super::error_body::{ErrorBody, Protocol};
 use crate::{
     doctor::bare,
     sigv4::preset::{fronts_applications, preset},
@@ -23,19 +25,6 @@ pub(super) enum Complaint {
     ClockOrCredentials,
 }
 
-/// The protocols in which services of AWS write errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
-    /// Code in `x-amzn-errortype`, or in `__type` or `code` of the top-level JSON object.
-    Json,
-    /// `<ErrorResponse><Error><Code>`.
-    Query,
-    /// `<Error><Code>`, and in S3 Control the same as `Query`.
-    S3,
-    /// `<Response><Errors><Error><Code>`.
-    Ec2,
-}
-
 struct Known {
     protocols: &'static [Protocol],
     codes: &'static [&'static str],
@@ -46,16 +35,19 @@ struct Known {
 
 /// Amazon S3 API Reference, "Error responses"; Amazon EC2 API Reference, "Error codes"; IAM User Guide,
 /// "Troubleshoot Signature Version 4 requests"; STS API Reference, "Common errors".
-const KNOWN: [Known; 6] = [
+///
+/// Codes that also stand for other causes are left out, such as `AuthFailure`, by which EC2 rejects requests from
+/// the future and unknown keys alike.
+const KNOWN: [Known; 7] = [
     Known {
-        protocols: &[Protocol::Json],
+        protocols: &[Protocol::Json, Protocol::Query],
         codes: &["InvalidSignatureException"],
         messages: &["Signature expired: ", "Signature not yet current: "],
         complaint: Complaint::Clock,
     },
     Known {
         protocols: &[Protocol::Query],
-        codes: &["SignatureDoesNotMatch", "InvalidSignatureException", "RequestExpired"],
+        codes: &["SignatureDoesNotMatch"],
         messages: &["Signature expired: ", "Signature not yet current: "],
         complaint: Complaint::Clock,
     },
@@ -72,6 +64,12 @@ const KNOWN: [Known; 6] = [
         complaint: Complaint::ClockOrCredentials,
     },
     Known {
+        protocols: &[Protocol::Json, Protocol::Query],
+        codes: &["ExpiredToken", "ExpiredTokenException"],
+        messages: &["The security token included in the request is expired"],
+        complaint: Complaint::Credentials,
+    },
+    Known {
         protocols: &[Protocol::S3],
         codes: &["ExpiredToken"],
         messages: &[
@@ -81,28 +79,21 @@ const KNOWN: [Known; 6] = [
         complaint: Complaint::Credentials,
     },
     Known {
-        protocols: &[Protocol::Json, Protocol::Query],
-        codes: &["ExpiredToken", "ExpiredTokenException"],
-        messages: &["The security token included in the request is expired"],
+        protocols: &[Protocol::S3],
+        codes: &["TokenRefreshRequired"],
+        messages: &["The provided token must be refreshed"],
         complaint: Complaint::Credentials,
     },
 ];
 
-/// A presigned URL whose time is over, or has not come: Amazon S3 API Reference, "Error responses".
+/// A presigned URL that has expired or is not yet valid: Amazon S3 API Reference, "Error responses". S3 uses the
+/// code for missing permissions, too.
 const PRESIGNED: Known = Known {
     protocols: &[Protocol::S3],
     codes: &["AccessDenied"],
     messages: &["Request has expired", "Request is not yet valid"],
     complaint: Complaint::Clock,
 };
-
-/// Code and message of an error, as the service wrote them.
-#[derive(Debug, PartialEq)]
-struct Found {
-    protocol: Protocol,
-    code: String,
-    message: String,
-}
 
 impl Complaint {
     /// Returns true if the body may hold a complaint, so that it has to be read.
@@ -119,29 +110,26 @@ impl Complaint {
         }
     }
 
-    /// Reads a response that [is possible](Complaint::is_possible). `is_presigned` tells that the signature is
-    /// in the query.
+    /// Reads the whole body of a response in which a complaint [is possible](Complaint::is_possible).
+    ///
+    /// `is_presigned` is true if the signature is in the query.
     pub(super) fn read(
         headers: &HeaderMap,
         body: &[u8],
         service: &str,
         is_presigned: bool,
     ) -> Option<Self> {
+        let code = error_type(headers).ok()?;
         let body = std::str::from_utf8(body).ok()?;
-        let found = match body.trim_ascii_start().as_bytes().first()? {
-            b'{' => Found::in_json(error_type(headers).ok()?, body)?,
-            b'<' if error_type(headers) == Ok(None) => Found::in_xml(body)?,
-            _ => return None,
-        };
-        let is_s3 = preset(service).s3_family;
-        let is_spoken = match found.protocol {
-            Protocol::S3 => is_s3,
-            // S3 Control, whose signing name is that of S3, has the errors of S3 in this form.
-            Protocol::Query if is_s3 => return found.complaint(Protocol::S3, is_presigned),
-            Protocol::Ec2 => service == "ec2",
-            Protocol::Query | Protocol::Json => !is_s3,
-        };
-        is_spoken.then(|| found.complaint(found.protocol, is_presigned))?
+        let error = ErrorBody::read(code, body)?;
+        let protocol = spoken(error.protocol, service)?;
+        let presigned = is_presigned.then_some(&PRESIGNED);
+        let known = KNOWN.iter().chain(presigned).find(|known| {
+            known.is_of(protocol)
+                && known.codes.contains(&&*error.code)
+                && known.messages.iter().any(|start| error.message.starts_with(start))
+        });
+        known.map(|known| known.complaint)
     }
 }
 
@@ -151,86 +139,15 @@ impl Known {
     }
 }
 
-impl Found {
-    fn complaint(&self, protocol: Protocol, is_presigned: bool) -> Option<Complaint> {
-        let presigned = is_presigned.then_some(&PRESIGNED);
-        let known = KNOWN.iter().chain(presigned).find(|known| {
-            known.is_of(protocol)
-                && known.codes.contains(&&*self.code)
-                && known.messages.iter().any(|start| self.message.starts_with(start))
-        });
-        known.map(|known| known.complaint)
-    }
-
-    /// Finds them in the members of the top-level object, and the code in the header.
-    fn in_json(header: Option<&str>, body: &str) -> Option<Self> {
-        let Ok(Value::Object(members)) = serde_json::from_str(body) else { return None };
-        let values = |names: [&str; 3]| {
-            let strings =
-                names.map(|name| members.get(name).map(|value| value.as_str().map(str::to_owned)));
-            strings.into_iter().flatten().collect::<Option<Vec<_>>>()
-        };
-        let mut codes = values(["__type", "code", "Code"])?;
-        codes.extend(header.map(str::to_owned));
-        let messages = values(["message", "Message", "errorMessage"])?;
-        let code = bare(codes.first()?);
-        let message = messages.first()?;
-        let agree = codes.iter().all(|other| bare(other) == code)
-            && messages.iter().all(|other| other == message);
-        agree.then(|| Self {
-            protocol: Protocol::Json,
-            code: code.to_owned(),
-            message: message.clone(),
-        })
-    }
-
-    /// Finds them at the one place of the document where its protocol has them.
-    fn in_xml(body: &str) -> Option<Self> {
-        let mut reader = Reader::from_str(body);
-        let mut path: Vec<String> = Vec::new();
-        let mut protocol = None;
-        let mut code = None;
-        let mut message = None;
-        let mut text = String::new();
-        loop {
-            match reader.read_event().ok()? {
-                Event::Start(start) => {
-                    path.push(start.local_name().into_inner().to_owned());
-                    text.clear();
-                }
-                Event::Text(part) => text += &part.xml10_content(),
-                Event::CData(part) => text += &part.xml10_content(),
-                Event::GeneralRef(name) => match name.resolve_char_ref() {
-                    Ok(Some(character)) => text.push(character),
-                    _ => text += resolve_xml_entity(&name).unwrap_or_default(),
-                },
-                Event::End(_) => {
-                    let names: Vec<_> = path.iter().map(String::as_str).collect();
-                    let (found, element) = match &names[..] {
-                        ["Error", element] => (Protocol::S3, *element),
-                        ["ErrorResponse", "Error", element] => (Protocol::Query, *element),
-                        ["Response", "Errors", "Error", element] => (Protocol::Ec2, *element),
-                        _ => (Protocol::S3, ""),
-                    };
-                    let place = match element {
-                        "Code" => Some(&mut code),
-                        "Message" => Some(&mut message),
-                        _ => None,
-                    };
-                    if let Some(place) = place {
-                        protocol = Some(found);
-                        if place.replace(std::mem::take(&mut text)).is_some() {
-                            return None; // of two it is unknown which one counts
-                        }
-                    }
-                    path.pop();
-                }
-                Event::Eof => break,
-                _ => {}
-            }
-        }
-        let is_whole = path.is_empty();
-        is_whole.then_some(Self { protocol: protocol?, code: code?, message: message? })
+/// Returns the protocol whose errors a body has that is written in `form`; `None` if the service does not use it.
+fn spoken(form: Protocol, service: &str) -> Option<Protocol> {
+    let is_s3 = preset(service).s3_family;
+    match form {
+        Protocol::S3 => is_s3.then_some(form),
+        // S3 Control is signed as S3, and writes the errors of S3 in this form.
+        Protocol::Query if is_s3 => Some(Protocol::S3),
+        Protocol::Ec2 => (service == "ec2").then_some(form),
+        Protocol::Query | Protocol::Json => (!is_s3).then_some(form),
     }
 }
 
@@ -249,8 +166,15 @@ fn error_type(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
 }
 
 /// Returns the origin's time, unless a cache may have stored the response (RFC 9111, section 5.1).
-pub(super) fn date(headers: &HeaderMap) -> Option<&HeaderValue> {
+pub(super) fn origin_time(headers: &HeaderMap) -> Option<SystemTime> {
     let mut dates = headers.get_all(header::DATE).iter();
-    let date = dates.next()?;
-    (dates.next().is_none() && !headers.contains_key(header::AGE)).then_some(date)
+    let (Some(date), None) = (dates.next(), dates.next()) else { return None };
+    if headers.contains_key(header::AGE) {
+        return None;
+    }
+    let date = DateTime::from_str(date.to_str().ok()?, Format::HttpDate).ok()?;
+    SystemTime::try_from(date).ok()
 }
+
+#[cfg(test)]
+mod tests;

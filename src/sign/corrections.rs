@@ -1,11 +1,10 @@
 //! Corrections that origins have asked for: of the clock, and of credentials that they call expired.
 //!
 //! An origin's response is a claim. So a correction applies to the origin that asked for it and to no other, and
-//! one of the clock is dropped again unless the origin accepts the next request that uses it.
+//! one of the clock is dropped unless the origin accepts a request that uses it.
 
 use std::{
-    collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -18,7 +17,7 @@ use crate::Origin;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offset(i64);
 
-/// What is corrected for requests to one origin.
+/// Corrections that apply to the next request to an origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Correction {
     pub(super) offset: Offset,
@@ -26,18 +25,18 @@ pub(super) struct Correction {
     pub(super) suspect: Option<u64>,
 }
 
-/// The corrections of all origins that have any, at most [`MAX_ORIGINS`].
+/// The corrections of all origins that have any, at most [`MAX_ORIGINS`]; the last one changed last.
 #[derive(Default)]
-pub(super) struct Corrections {
-    table: ArcSwap<Table>,
-    changes: AtomicU64,
-}
+pub(super) struct Corrections(ArcSwap<Vec<Entry>>);
 
-/// Corrections by authority, in a map for each scheme so that a lookup allocates nothing.
-#[derive(Clone, Default)]
-struct Table {
-    http: HashMap<Box<str>, State>,
-    https: HashMap<Box<str>, State>,
+/// Corrections of one origin. A search among a few is as fast as hashing the name, and needs no allocation.
+#[derive(Clone)]
+struct Entry {
+    scheme: Scheme,
+    authority: Arc<str>,
+    /// The signed host: one proxy may lead to several origins.
+    host: Arc<str>,
+    state: State,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -46,12 +45,10 @@ struct State {
     /// An offset that no accepted request has used yet.
     provisional: Option<Offset>,
     suspect: Option<u64>,
-    /// Orders the states by their last change.
-    change: u64,
 }
 
-/// With [`Direct`](crate::origin::Direct) the callers choose the origins. The least recently changed
-/// correction is dropped first; its origin can ask for it again.
+/// With [`Direct`](crate::origin::Direct) the callers choose the origins. The least recently changed correction is
+/// dropped first; its origin can ask for it again.
 const MAX_ORIGINS: usize = 256;
 
 /// Largest offset that is believed: no clock is off by more than a day by accident.
@@ -94,56 +91,39 @@ impl State {
     }
 }
 
-impl Table {
-    fn of(&self, scheme: &Scheme) -> &HashMap<Box<str>, State> {
-        if *scheme == Scheme::HTTPS { &self.https } else { &self.http }
-    }
-
-    fn get(&self, origin: &Origin) -> Option<&State> {
-        self.of(origin.scheme()).get(origin.authority().as_str())
-    }
-
-    fn set(&mut self, origin: &Origin, state: State) {
-        let states =
-            if *origin.scheme() == Scheme::HTTPS { &mut self.https } else { &mut self.http };
-        let authority = origin.authority().as_str();
-        if state.is_empty() {
-            states.remove(authority);
-        } else if let Some(known) = states.get_mut(authority) {
-            *known = state;
-        } else {
-            states.insert(authority.into(), state);
-            if states.len() > MAX_ORIGINS / 2 {
-                let oldest = states.iter().min_by_key(|(_, state)| state.change);
-                if let Some(oldest) = oldest.map(|(authority, _)| authority.clone()) {
-                    states.remove(&oldest);
-                }
-            }
+impl Entry {
+    fn new(origin: &Origin) -> Self {
+        Self {
+            scheme: origin.scheme().clone(),
+            authority: origin.authority().as_str().into(),
+            host: origin.host().into(),
+            state: State::default(),
         }
+    }
+
+    fn is_of(&self, origin: &Origin) -> bool {
+        *self.authority == *origin.authority().as_str()
+            && self.scheme == *origin.scheme()
+            && *self.host == *origin.host()
     }
 }
 
 impl Corrections {
-    /// Returns the corrections for requests to this origin.
+    /// Returns the corrections for the next request to this origin.
     pub(super) fn of(&self, origin: &Origin) -> Correction {
-        let table = self.table.load();
-        let state = table.get(origin);
-        state.map_or_else(Correction::default, |state| Correction {
-            offset: state.offset(),
-            suspect: state.suspect,
-        })
+        let state = self.state(origin);
+        Correction { offset: state.offset(), suspect: state.suspect }
     }
 
-    /// Learns from a rejected request, dated with the offset `used`, that another offset is right. Returns
-    /// true if the request is worth to be sent again.
+    /// Learns from a rejected request, dated with the offset `used`, that another offset is right. Returns true if
+    /// the request is worth sending again.
     pub(super) fn learn(&self, origin: &Origin, used: Offset, right: Offset) -> bool {
-        let mut is_worth_it = false;
+        let mut is_worth_it = true;
         self.update(origin, |state| {
             is_worth_it = true;
             if state.offset() != used {
                 // Another request has changed it meanwhile.
-            } else if state.provisional.is_some() {
-                state.provisional = None;
+            } else if state.provisional.take().is_some() {
                 is_worth_it = false;
             } else if !right.is_near(used) {
                 state.provisional = Some(right);
@@ -154,27 +134,23 @@ impl Corrections {
 
     /// Keeps the offset that an accepted request was dated with, and clears the mark of its credentials.
     pub(super) fn accept(&self, origin: &Origin, used: Offset) {
-        let is_settled = |state: &State| state.provisional != Some(used) && state.suspect.is_none();
-        if self.table.load().get(origin).is_none_or(is_settled) {
-            return;
+        let state = self.state(origin);
+        if state.provisional == Some(used) || state.suspect.is_some() {
+            self.update(origin, |state| {
+                if state.provisional == Some(used) {
+                    state.accepted = used;
+                    state.provisional = None;
+                }
+                state.suspect = None;
+            });
         }
-        self.update(origin, |state| {
-            if state.provisional == Some(used) {
-                state.accepted = used;
-                state.provisional = None;
-            }
-            state.suspect = None;
-        });
     }
 
     /// Drops the offset that a rejected request was dated with, unless a request was accepted with it before.
     pub(super) fn reject(&self, origin: &Origin, used: Offset) {
-        let is_used = |state: &State| state.provisional == Some(used);
-        if self.table.load().get(origin).is_some_and(is_used) {
+        if self.state(origin).provisional == Some(used) {
             self.update(origin, |state| {
-                if is_used(state) {
-                    state.provisional = None;
-                }
+                state.provisional = state.provisional.filter(|provisional| *provisional != used);
             });
         }
     }
@@ -184,14 +160,113 @@ impl Corrections {
         self.update(origin, |state| state.suspect = Some(serial));
     }
 
+    fn state(&self, origin: &Origin) -> State {
+        let entries = self.0.load();
+        let entry = entries.iter().find(|entry| entry.is_of(origin));
+        entry.map(|entry| entry.state).unwrap_or_default()
+    }
+
     fn update(&self, origin: &Origin, mut change: impl FnMut(&mut State)) {
-        self.table.rcu(|table| {
-            let mut state = table.get(origin).copied().unwrap_or_default();
-            change(&mut state);
-            state.change = self.changes.fetch_add(1, Ordering::Relaxed);
-            let mut table = Table::clone(table);
-            table.set(origin, state);
-            table
+        self.0.rcu(|entries| {
+            let mut entries = Vec::clone(entries);
+            let known = entries.iter().position(|entry| entry.is_of(origin));
+            let mut entry = match known {
+                Some(index) => entries.remove(index),
+                None => Entry::new(origin),
+            };
+            change(&mut entry.state);
+            if !entry.state.is_empty() {
+                if entries.len() == MAX_ORIGINS {
+                    entries.remove(0);
+                }
+                entries.push(entry);
+            }
+            entries
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SigningSettings;
+
+    const HOUR: Offset = Offset(3600);
+    const NONE: Offset = Offset(0);
+
+    fn origin(number: usize) -> Origin {
+        let url = format!("https://bucket{number}.s3.us-east-1.amazonaws.com");
+        Origin::new(&url, SigningSettings::new("s3", "us-east-1").expect("valid")).expect("valid")
+    }
+
+    #[test]
+    fn the_least_recently_changed_correction_is_dropped_first() {
+        let corrections = Corrections::default();
+        for number in 0..MAX_ORIGINS {
+            assert!(corrections.learn(&origin(number), NONE, HOUR));
+        }
+        corrections.accept(&origin(0), HOUR); // so that the next one is the oldest
+        assert!(corrections.learn(&origin(MAX_ORIGINS), NONE, HOUR));
+        assert_eq!(corrections.0.load().len(), MAX_ORIGINS);
+        assert_eq!(corrections.of(&origin(1)), Correction::default());
+        for number in (0..=MAX_ORIGINS).filter(|number| *number != 1) {
+            assert_eq!(corrections.of(&origin(number)).offset, HOUR, "{number}");
+        }
+        for number in 0..10_000 {
+            corrections.suspect(&origin(number), 7);
+        }
+        assert_eq!(corrections.0.load().len(), MAX_ORIGINS);
+    }
+
+    #[test]
+    fn an_origin_without_corrections_takes_no_memory() {
+        let corrections = Corrections::default();
+        corrections.accept(&origin(0), NONE);
+        corrections.reject(&origin(0), NONE);
+        assert!(corrections.learn(&origin(0), NONE, Offset(MIN_CHANGE as i64 - 1)));
+        assert!(corrections.0.load().is_empty());
+        assert!(corrections.learn(&origin(0), NONE, HOUR));
+        corrections.reject(&origin(0), NONE);
+        assert_eq!(corrections.of(&origin(0)).offset, HOUR, "the rejected request did not use it");
+        corrections.reject(&origin(0), HOUR);
+        assert!(corrections.0.load().is_empty());
+        corrections.suspect(&origin(0), 7);
+        assert_eq!(corrections.of(&origin(0)).suspect, Some(7));
+        corrections.accept(&origin(0), NONE);
+        assert!(corrections.0.load().is_empty());
+    }
+
+    /// The machine's clock was wrong, and is put right.
+    #[test]
+    fn an_accepted_offset_is_replaced_once_another_one_is_accepted() {
+        let corrections = Corrections::default();
+        let origin = origin(0);
+        assert!(corrections.learn(&origin, NONE, HOUR));
+        corrections.accept(&origin, HOUR);
+        assert!(corrections.learn(&origin, HOUR, NONE));
+        assert_eq!(corrections.of(&origin).offset, NONE);
+        assert!(!corrections.learn(&origin, NONE, HOUR), "it was not accepted");
+        assert_eq!(corrections.of(&origin).offset, HOUR);
+        assert!(corrections.learn(&origin, HOUR, NONE));
+        corrections.accept(&origin, NONE);
+        assert!(corrections.0.load().is_empty());
+    }
+
+    #[test]
+    fn offsets_of_more_than_a_day_are_not_believed() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160);
+        let day = Duration::from_secs(MAX_OFFSET);
+        let second = Duration::from_secs(1);
+        for (right, believed) in [
+            (now, true),
+            (now + day, true),
+            (now - day, true),
+            (now + day + second, false),
+            (now - day - second, false),
+            (SystemTime::UNIX_EPOCH, false),
+        ] {
+            let offset = Offset::between(now, right);
+            assert_eq!(offset.map(|offset| offset.apply(now)), believed.then_some(right));
+        }
     }
 }

@@ -23,6 +23,7 @@ mod accepted;
 mod answer;
 mod complaint;
 mod corrections;
+mod error_body;
 mod future;
 pub(crate) mod layer;
 mod pending;

@@ -1,0 +1,218 @@
+//! Code and message of an error, read from the one place where a service of AWS writes them.
+
+use std::fmt;
+
+use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
+use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use crate::doctor::bare;
+
+/// Protocols in which services of AWS write errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// Code in `x-amzn-errortype`, or in `__type` or `code` of the top-level JSON object.
+    Json,
+    /// `<ErrorResponse><Error><Code>`; REST-XML services other than S3 use it, too.
+    Query,
+    /// `<Error><Code>`.
+    S3,
+    /// `<Response><Errors><Error><Code>`.
+    Ec2,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) struct ErrorBody {
+    pub(super) protocol: Protocol,
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+impl ErrorBody {
+    /// Reads a whole body. Returns `None` if it is no error, or if two codes or two messages in it differ.
+    ///
+    /// `header` is the code in `x-amzn-errortype`.
+    pub(super) fn read(header: Option<&str>, body: &str) -> Option<Self> {
+        match body.trim_ascii_start().as_bytes().first()? {
+            b'{' => Self::from_json(header, body),
+            b'<' if header.is_none() => Self::from_xml(body),
+            _ => None,
+        }
+    }
+
+    fn from_json(header: Option<&str>, body: &str) -> Option<Self> {
+        let members: Members = serde_json::from_str(body).ok()?;
+        let mut codes = members.codes.iter().map(|code| bare(code)).chain(header);
+        let code = codes.next()?;
+        let (message, messages) = members.messages.split_first()?;
+        let agree =
+            codes.all(|other| other == code) && messages.iter().all(|other| other == message);
+        agree.then(|| Self {
+            protocol: Protocol::Json,
+            code: code.to_owned(),
+            message: message.clone(),
+        })
+    }
+
+    /// The services write neither comments nor CDATA nor a DTD. A document that has one is not theirs.
+    fn from_xml(body: &str) -> Option<Self> {
+        let mut reader = Reader::from_str(body);
+        reader.config_mut().expand_empty_elements = true;
+        let mut document = Document::default();
+        loop {
+            match reader.read_event().ok()? {
+                Event::Decl(_) => {}
+                Event::Start(start) => document.open(start.name().into_inner())?,
+                Event::End(_) => document.close(),
+                Event::Text(part) => document.add_text(&part.xml10_content())?,
+                Event::GeneralRef(name) => match name.resolve_char_ref().ok()? {
+                    Some(character) => document.add_text(character.encode_utf8(&mut [0; 4]))?,
+                    None => document.add_text(resolve_xml_entity(&name)?)?,
+                },
+                Event::Eof => return document.finish(),
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// Strings of a top-level JSON object, each under every name that a service uses for it.
+///
+/// A `serde_json::Map` keeps only the last of two members with one name, and other parsers the first.
+#[derive(Default)]
+struct Members {
+    codes: Vec<String>,
+    messages: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an error of AWS")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Members::default();
+        while let Some(name) = map.next_key::<String>()? {
+            match &*name {
+                "__type" | "code" | "Code" => members.codes.push(map.next_value()?),
+                "message" | "Message" | "errorMessage" => members.messages.push(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// State of reading an XML document.
+#[derive(Default)]
+struct Document {
+    /// `None` before the root element.
+    protocol: Option<Protocol>,
+    /// Number of open elements.
+    depth: usize,
+    /// Number of open elements that lead to the code, from the root on.
+    on_path: usize,
+    /// Largest value of `on_path` so far.
+    entered: usize,
+    code: Option<String>,
+    message: Option<String>,
+    open: Option<Field>,
+}
+
+#[derive(Clone, Copy)]
+enum Field {
+    Code,
+    Message,
+}
+
+impl Protocol {
+    /// Elements around the code, from the root on.
+    fn path(self) -> &'static [&'static str] {
+        match self {
+            Self::Json => &[],
+            Self::S3 => &["Error"],
+            Self::Query => &["ErrorResponse", "Error"],
+            Self::Ec2 => &["Response", "Errors", "Error"],
+        }
+    }
+
+    fn of_root(name: &str) -> Option<Self> {
+        [Self::S3, Self::Query, Self::Ec2].into_iter().find(|protocol| protocol.path()[0] == name)
+    }
+}
+
+impl Document {
+    fn open(&mut self, name: &str) -> Option<()> {
+        if self.open.is_some() || (self.depth == 0 && self.protocol.is_some()) {
+            return None; // markup in a text, or a second root
+        }
+        let protocol = match self.protocol {
+            Some(protocol) => protocol,
+            None => *self.protocol.insert(Protocol::of_root(name)?),
+        };
+        if self.depth == self.on_path {
+            let path = protocol.path();
+            if path.get(self.on_path) == Some(&name) {
+                if self.entered > self.on_path {
+                    return None; // a second error
+                }
+                self.on_path += 1;
+                self.entered = self.on_path;
+            } else if self.on_path == path.len() {
+                let (field, place) = match name {
+                    "Code" => (Field::Code, &mut self.code),
+                    "Message" => (Field::Message, &mut self.message),
+                    _ => {
+                        self.depth += 1;
+                        return Some(());
+                    }
+                };
+                if place.replace(String::new()).is_some() {
+                    return None; // a second code or message
+                }
+                self.open = Some(field);
+            }
+        }
+        self.depth += 1;
+        Some(())
+    }
+
+    fn close(&mut self) {
+        self.open = None;
+        self.depth -= 1;
+        self.on_path = self.on_path.min(self.depth);
+    }
+
+    fn add_text(&mut self, text: &str) -> Option<()> {
+        let place = match self.open {
+            Some(Field::Code) => &mut self.code,
+            Some(Field::Message) => &mut self.message,
+            None => {
+                let may_stand_here = self.depth > 0 || text.trim_ascii().is_empty();
+                return may_stand_here.then_some(());
+            }
+        };
+        place.get_or_insert_default().push_str(text);
+        Some(())
+    }
+
+    fn finish(self) -> Option<ErrorBody> {
+        let is_whole = self.depth == 0;
+        is_whole.then_some(ErrorBody {
+            protocol: self.protocol?,
+            code: self.code?,
+            message: self.message?,
+        })
+    }
+}

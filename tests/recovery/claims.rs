@@ -1,0 +1,350 @@
+//! An origin's response is a claim: it changes what is sent to this origin, and nothing for others.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::SizeHint;
+use tower_sigv4::{
+    Clock, ErrorKind, Origin, SigningLayer,
+    credentials::{Credentials, CredentialsCache},
+    origin::PayloadMode,
+    sigv4::{Checksum, ChunkSize, PayloadHash},
+};
+
+use super::common::{
+    Script, Step, now,
+    origins::{Provider, Received, World, response, stamp},
+    send_any, settings,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SKEWED: &str = "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time \
+                      and the current time is too large.</Message></Error>";
+const EXPIRED: &str =
+    "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>";
+
+fn s3(name: &str) -> Origin {
+    let url = format!("https://{name}.s3.us-east-1.amazonaws.com");
+    Origin::new(&url, settings("s3")).expect("an origin")
+}
+
+fn request(method: Method, path: &str) -> Request<Script> {
+    let size = SizeHint::with_exact(4);
+    let body = Script::new([Step::Data(Bytes::from_static(b"body"))]).with_size(size);
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("x-amz-content-sha256", PayloadHash::of(b"body").to_string());
+    request.body(body).expect("a request")
+}
+
+fn put() -> Request<Script> {
+    request(Method::PUT, "/key")
+}
+
+/// Accepts requests that are dated within five minutes of its time.
+fn by_clock(time: SystemTime) -> impl Fn(&Received) -> Response<Bytes> + Sync {
+    let minute = Duration::from_secs(60);
+    move |received| {
+        let is_right =
+            (stamp(time - 5 * minute)..=stamp(time + 5 * minute)).contains(&received.date);
+        if is_right { response(200, time, "") } else { response(403, time, SKEWED) }
+    }
+}
+
+/// Row T1: a client has the phrase quoted by an honest origin.
+#[tokio::test(start_paused = true)]
+async fn a_quoted_query_changes_the_clock_of_no_origin() {
+    let es = Origin::new("https://search-a.us-east-1.es.amazonaws.com", settings("es"));
+    let world = World::new([es.expect("valid"), s3("a").with_payload(PayloadMode::Unsigned)]).await;
+    let later = stamp(now() + 20 * HOUR);
+    let quoted = format!("Signature expired: ({later}");
+    let bodies = [
+        format!(
+            r#"{{"error":{{"type":"illegal_argument_exception","reason":"request [/] contains unrecognized parameter: [{quoted}]"}},"status":400}}"#
+        ),
+        format!(r#"{{"__type":"ValidationException","message":"Value '{quoted}' is not valid"}}"#),
+        format!(r#"{{"__type":"ValidationException","message":"{quoted}"}}"#),
+        format!(r#"{{"__type":"ThrottlingException","message":"Rate exceeded for {quoted}"}}"#),
+        format!("<html><body>{quoted}</body></html>"),
+        quoted.clone(),
+    ];
+    let path = format!("/?Signature%20expired:%20({later}");
+    for (round, body) in bodies.iter().cycle().take(60).enumerate() {
+        world.clock.advance(Duration::from_secs(1));
+        let time = world.clock.now();
+        let quotes = |_: &Received| response(400, time, body.clone());
+        let quoted = world.send(0, request(Method::GET, &path), &quotes).await;
+        assert_eq!(quoted.dates(), [stamp(time)], "{round}");
+        assert_eq!(quoted.body, body);
+        let upload = world.send(1, put(), &by_clock(time)).await;
+        assert_eq!((upload.status.as_u16(), upload.dates()), (200, vec![&*stamp(time)]), "{round}");
+    }
+    assert_eq!(world.provider.asked(), 1);
+}
+
+/// Row T2: a request that cannot be sent again teaches the next one.
+#[tokio::test(start_paused = true)]
+async fn a_streamed_request_is_rejected_and_the_next_one_is_accepted() {
+    let size = ChunkSize::new(64 * 1024).expect("a size");
+    for mode in [
+        PayloadMode::Unsigned,
+        PayloadMode::Trust,
+        PayloadMode::Chunked(size),
+        PayloadMode::ChunkedTrailer(size, Checksum::Crc32C),
+        PayloadMode::UnsignedTrailer(Checksum::Sha256),
+    ] {
+        for diagnosis in [false, true] {
+            let mut world = World::new([s3("a").with_payload(mode)]).await;
+            world.layer = world.layer.with_diagnosis(diagnosis);
+            let time = world.clock.now() + HOUR;
+            for (round, (status, signed_at)) in
+                [(403, time - HOUR), (200, time), (200, time)].into_iter().enumerate()
+            {
+                let upload = world.send(0, put(), &by_clock(time)).await;
+                let expected = (status, vec![stamp(signed_at)]);
+                let dates = upload.dates().into_iter().map(str::to_owned).collect::<Vec<_>>();
+                assert_eq!(
+                    (upload.status.as_u16(), dates),
+                    expected,
+                    "{mode:?} {diagnosis} {round}"
+                );
+            }
+
+            let expired = |received: &Received| {
+                let is_old = received.key == "KEY0";
+                if is_old { response(400, time, EXPIRED) } else { response(200, time, "") }
+            };
+            for (status, key) in [(400, "KEY0"), (200, "KEY1"), (200, "KEY1")] {
+                let upload = world.send(0, put(), &expired).await;
+                let expected = (status, vec![key]);
+                assert_eq!(
+                    (upload.status.as_u16(), upload.keys()),
+                    expected,
+                    "{mode:?} {diagnosis}"
+                );
+            }
+        }
+    }
+}
+
+/// Row T3: one origin calls the credentials expired, and the provider is down.
+#[tokio::test(start_paused = true)]
+async fn a_complaint_about_credentials_concerns_one_origin() {
+    let world = World::new([s3("a"), s3("b")]).await;
+    world.provider.set_down(true);
+    let time = world.clock.now();
+    let complains = |_: &Received| response(400, time, EXPIRED);
+    let accepts = |_: &Received| response(200, time, "");
+    for round in 0..10 {
+        let rejected = world.send(0, put(), &complains).await;
+        assert_eq!((rejected.status.as_u16(), rejected.keys()), (400, vec!["KEY0"]), "{round}");
+        assert_eq!(rejected.body, EXPIRED);
+        let accepted = world.send(1, put(), &accepts).await;
+        assert_eq!((accepted.status.as_u16(), accepted.keys()), (200, vec!["KEY0"]), "{round}");
+        assert_eq!(world.provider.asked(), 2, "it is left alone for a while");
+    }
+
+    // It is asked again later, and then all have the new credentials.
+    world.provider.set_down(false);
+    world.clock.advance(Duration::from_secs(11));
+    let rejects_old = |received: &Received| {
+        if received.key == "KEY0" { complains(received) } else { accepts(received) }
+    };
+    let accepted = world.send(0, put(), &rejects_old).await;
+    assert_eq!((accepted.status.as_u16(), accepted.keys()), (200, vec!["KEY2"]));
+    assert_eq!(world.send(1, put(), &accepts).await.keys(), ["KEY2"]);
+    assert_eq!(world.provider.asked(), 3);
+}
+
+/// The provider is asked although the request cannot be sent again.
+#[tokio::test(start_paused = true)]
+async fn a_streamed_request_with_expired_credentials_has_the_provider_asked() {
+    let world = World::new([s3("a").with_payload(PayloadMode::Unsigned), s3("b")]).await;
+    let time = world.clock.now();
+    let rejected = world.send(0, put(), &|_| response(400, time, EXPIRED)).await;
+    assert_eq!((rejected.status.as_u16(), rejected.keys()), (400, vec!["KEY0"]));
+    tokio::task::yield_now().await;
+    assert_eq!(world.provider.asked(), 2);
+    assert_eq!(world.send(1, put(), &|_| response(200, time, "")).await.keys(), ["KEY1"]);
+}
+
+/// A provider that has no others returns the same again.
+#[tokio::test(start_paused = true)]
+async fn a_request_is_not_sent_again_with_the_credentials_that_were_rejected() {
+    let token = Some("token".to_owned());
+    let credentials = Credentials::new("KEY0", "secret", token, None, "test");
+    let mut world = World::new([]).await;
+    world.layer = SigningLayer::new(credentials, s3("a")).with_clock(world.clock.clone());
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_secs(60));
+        let time = world.clock.now();
+        let rejected = world.send(0, put(), &|_| response(400, time, EXPIRED)).await;
+        assert_eq!((rejected.status.as_u16(), rejected.keys()), (400, vec!["KEY0"]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_without_a_token_do_not_expire() {
+    let mut world = World::new([]).await;
+    world.provider = Provider::without_token();
+    let cache = CredentialsCache::new(world.provider.clone());
+    world.layer = SigningLayer::new(cache, s3("a")).with_clock(world.clock.clone());
+    for _ in 0..3 {
+        let time = world.clock.now();
+        let rejected = world.send(0, put(), &|_| response(400, time, EXPIRED)).await;
+        assert_eq!((rejected.status.as_u16(), rejected.keys()), (400, vec!["KEY0"]));
+        world.clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(world.provider.asked(), 1);
+}
+
+/// Row T5: an application may have done its work before it responds as AWS does.
+#[tokio::test(start_paused = true)]
+async fn an_application_of_the_users_own_is_not_believed_unless_enabled() {
+    let own = |service, enabled: Option<bool>| {
+        let origin = Origin::new("https://orders.example.com", settings(service)).expect("valid");
+        match enabled {
+            Some(enabled) => origin.with_recovery(enabled),
+            None => origin,
+        }
+    };
+    const JSON: &str = r#"{"__type":"InvalidSignatureException","message":"Signature expired: 1"}"#;
+    for (service, body) in [("s3", SKEWED), ("s3", EXPIRED), ("orders", JSON), ("es", JSON)] {
+        for (origin, expected) in [
+            (own(service, None), 1),
+            (own(service, Some(false)), 1),
+            (own(service, Some(true)), 2),
+            (own(service, None).with_signed_host("orders.on.aws.example.com").expect("valid"), 1),
+            (own(service, None).with_signed_host("a.us-east-1.amazonaws.com").expect("valid"), 2),
+        ] {
+            let world = World::new([origin]).await;
+            let time = world.clock.now() + HOUR;
+            let exchange = world.send(0, put(), &|_| response(403, time, body)).await;
+            assert_eq!(exchange.received.len(), expected, "{service} {body}");
+            assert_eq!(exchange.body, body);
+        }
+    }
+    // The texts of the row have no code, so they do not count even then.
+    for (service, status, body) in [
+        (
+            "orders",
+            403,
+            "could not store the receipt: The security token included in the request is expired",
+        ),
+        ("es", 403, "Signature expired: something"),
+    ] {
+        let world = World::new([own(service, Some(true))]).await;
+        let time = world.clock.now() + HOUR;
+        let exchange = world.send(0, put(), &|_| response(status, time, body)).await;
+        assert_eq!(exchange.received.len(), 1, "{body}");
+    }
+}
+
+/// Row T20: the clock is a day ahead, and the origin corrects it.
+#[tokio::test(start_paused = true)]
+async fn readiness_and_requests_go_by_one_clock() {
+    let day = 24 * HOUR;
+    for (lifetime, is_valid) in [(2 * day, true), (day / 2, false)] {
+        let expiry = now() + lifetime;
+        let token = Some("token".to_owned());
+        let credentials = Credentials::new("KEY0", "secret", token, Some(expiry), "test");
+        let mut world = World::new([]).await;
+        let clock = Clock::manual(now() + day);
+        world.layer = SigningLayer::new(credentials, s3("a")).with_clock(clock);
+        assert_eq!(world.layer.credentials().ready().await.is_ok(), is_valid);
+        if is_valid {
+            let exchange = world.send(0, put(), &by_clock(now())).await;
+            assert_eq!(exchange.dates(), [stamp(now() + day), stamp(now())]);
+            world.layer.credentials().ready().await.expect("ready");
+        } else {
+            let error = send_any(&world.layer, put()).await.expect_err("expired");
+            assert_eq!(error.kind(), ErrorKind::Credentials);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offset_that_is_not_accepted_is_dropped() {
+    let world = World::new([s3("a")]).await;
+    let time = world.clock.now();
+    // The origin asks for another time and rejects that, too.
+    let lies = |_: &Received| response(403, time + 3 * HOUR, SKEWED);
+    let exchange = world.send(0, put(), &lies).await;
+    assert_eq!(exchange.dates(), [stamp(time), stamp(time + 3 * HOUR)]);
+    let exchange = world.send(0, put(), &|_| response(200, time, "")).await;
+    assert_eq!(exchange.dates(), [stamp(time)]);
+
+    // A rejection for another reason drops it, too.
+    world.clock.advance(Duration::from_secs(61));
+    let time = world.clock.now();
+    let denied = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+    let denies = |received: &Received| {
+        let is_first = received.date == stamp(time);
+        if is_first { response(403, time + HOUR, SKEWED) } else { response(403, time, denied) }
+    };
+    let exchange = world.send(0, put(), &denies).await;
+    assert_eq!(exchange.dates(), [stamp(time), stamp(time + HOUR)]);
+    assert_eq!(exchange.body, denied);
+    let exchange = world.send(0, put(), &|_| response(200, time, "")).await;
+    assert_eq!(exchange.dates(), [stamp(time)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_accepted_offset_outlives_one_that_is_not() {
+    let world = World::new([s3("a")]).await;
+    let time = world.clock.now();
+    let hour_ahead = stamp(time + HOUR);
+    assert_eq!(
+        world.send(0, put(), &by_clock(time + HOUR)).await.dates(),
+        [&*stamp(time), &*hour_ahead]
+    );
+    world.clock.advance(Duration::from_secs(61));
+    let time = world.clock.now();
+    let lies = |_: &Received| response(403, time + 5 * HOUR, SKEWED);
+    let exchange = world.send(0, put(), &lies).await;
+    assert_eq!(exchange.dates(), [stamp(time + HOUR), stamp(time + 5 * HOUR)]);
+    let exchange = world.send(0, put(), &|_| response(200, time, "")).await;
+    assert_eq!(exchange.dates(), [stamp(time + HOUR)]);
+}
+
+/// One host at two schemes and three ports, and two hosts behind one address.
+#[tokio::test(start_paused = true)]
+async fn an_offset_belongs_to_scheme_address_and_signed_host() {
+    let origin = |url| Origin::new(url, settings("s3")).expect("valid").with_recovery(true);
+    let tunnel = |host| origin("https://127.0.0.1:9000").with_signed_host(host).expect("a host");
+    let origins = [
+        origin("https://a.example.com"),
+        origin("http://a.example.com"),
+        origin("https://a.example.com:8443"),
+        origin("https://a.example.com:80"),
+        origin("https://b.example.com"),
+        tunnel("a.example.com"),
+        tunnel("b.example.com"),
+    ];
+    let count = origins.len();
+    for liar in 0..count {
+        let world = World::new(origins.clone()).await;
+        let time = world.clock.now();
+        let corrected = world.send(liar, put(), &by_clock(time + HOUR)).await;
+        assert_eq!(corrected.dates(), [stamp(time), stamp(time + HOUR)]);
+        for other in (0..count).filter(|other| *other != liar) {
+            let exchange = world.send(other, put(), &by_clock(time)).await;
+            assert_eq!(exchange.dates(), [stamp(time)], "{liar} changes {other}");
+        }
+        let again = world.send(liar, put(), &by_clock(time + HOUR)).await;
+        assert_eq!(again.dates(), [stamp(time + HOUR)]);
+    }
+}
+
+/// A complaint counts if it comes whole, within 64 KiB.
+#[tokio::test(start_paused = true)]
+async fn a_complaint_that_is_not_read_to_its_end_does_not_count() {
+    for (padding, expected) in [(0, 2), (60_000, 2), (66_000, 1), (200_000, 1)] {
+        let world = World::new([s3("a")]).await;
+        let time = world.clock.now() + HOUR;
+        let body = SKEWED.to_owned() + &" ".repeat(padding);
+        let exchange = world.send(0, put(), &|_| response(403, time, body.clone())).await;
+        assert_eq!(exchange.received.len(), expected, "{padding}");
+        assert_eq!(exchange.body, body);
+    }
+}
