@@ -5,7 +5,7 @@ use crate::{Origin, SigningSettings, error::Error, sigv4::headers::host_of};
 
 /// Takes each request's own absolute URI for its origin: what a client wants.
 ///
-/// No `x-forwarded-*` headers are sent by default.
+/// It adds no `x-forwarded-*` headers by default, and leaves those of a request as they are.
 ///
 /// ```
 /// use http::Request;
@@ -29,7 +29,7 @@ pub struct Direct(Options<Option<SigningSettings>>);
 impl Direct {
     /// Signs all requests for one service and region.
     pub fn new(settings: SigningSettings) -> Self {
-        Self(Options::new(Some(settings), false))
+        Self(Options::new(Some(settings), None))
     }
 
     /// Signs each request for what its host tells: for a client that calls several services of AWS.
@@ -55,7 +55,7 @@ impl Direct {
     /// assert!(error.to_string().contains("sign it by `Direct::new`, with service and region"));
     /// ```
     pub fn infer() -> Self {
-        Self(Options::new(None, false))
+        Self(Options::new(None, None))
     }
 
     option_setters!();

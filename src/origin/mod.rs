@@ -48,7 +48,7 @@ mod wire;
 pub use self::{
     destination::{Destination, ResolveOrigin},
     direct::Direct,
-    forwarded::Peer,
+    forwarded::{Forwarded, Peer},
     headers::remove_hop_by_hop,
     options::SigningBehavior,
     payload::{PayloadMode, PayloadPolicy},
