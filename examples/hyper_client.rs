@@ -10,7 +10,7 @@
 use std::env;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{ServiceBuilder, ServiceExt};
@@ -25,8 +25,9 @@ async fn main() -> Result<(), BoxError> {
         return Err("usage: hyper_client URL SERVICE REGION".into());
     };
 
-    // Each request goes to the host in its own URI, and is signed for it.
-    let target = Direct::new(SigningSettings::new(service, region)?);
+    // Each request goes to the host in its own URI, and is signed for it. No other host receives a signature.
+    let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
+    let target = Direct::new(SigningSettings::new(service, region)?).with_hosts([host])?;
     let client = ServiceBuilder::new()
         .layer(SigningLayer::new(EnvironmentCredentials::new(), target))
         .service(Client::builder(TokioExecutor::new()).build_http());

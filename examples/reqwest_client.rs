@@ -10,7 +10,7 @@
 use std::env;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Uri};
 use http_body_util::Full;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_sigv4::{
@@ -25,8 +25,9 @@ async fn main() -> Result<(), BoxError> {
         return Err("usage: reqwest_client URL SERVICE REGION".into());
     };
 
-    // Each request goes to the host in its own URI, and is signed for it.
-    let target = Direct::new(SigningSettings::new(service, region)?);
+    // Each request goes to the host in its own URI, and is signed for it. No other host receives a signature.
+    let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
+    let target = Direct::new(SigningSettings::new(service, region)?).with_hosts([host])?;
     let layer = SigningLayer::new(EnvironmentCredentials::new(), target);
     let response = send(layer, url).await?;
     println!("{}", response.status());

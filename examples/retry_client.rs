@@ -6,7 +6,7 @@
 //! ```
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer};
@@ -21,7 +21,8 @@ async fn main() -> Result<(), BoxError> {
     let [url, service, region] = &arguments[..] else {
         return Err("usage: retry_client URL SERVICE REGION".into());
     };
-    let target = Direct::new(SigningSettings::new(service, region)?);
+    let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
+    let target = Direct::new(SigningSettings::new(service, region)?).with_hosts([host])?;
     let signing = SigningLayer::new(EnvironmentCredentials::new(), target);
     let (status, body) = send(url, signing).await?;
     println!("{status}\n{}", String::from_utf8_lossy(&body));

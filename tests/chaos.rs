@@ -187,7 +187,8 @@ impl World {
     /// Takes all the room of a budget until it is dropped.
     async fn fill(&self, budget: &BodyBudget) -> impl Sized + use<> {
         let all = Script::new([Step::Hang]).with_size(SizeHint::with_exact(BUDGET));
-        let layer = common::layer(Direct::new(settings("s3"))).with_body_budget(budget.clone());
+        let target = Direct::new(settings("s3")).with_hosts(["h"]).expect("a host");
+        let layer = common::layer(target).with_body_budget(budget.clone());
         let request = Request::put("https://h/").body(all).expect("a request");
         let mut hanging = Box::pin(layer.layer(service_fn(common::echo)).oneshot(request));
         assert!(poll_once(&mut hanging).await.is_none());

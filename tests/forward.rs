@@ -2,15 +2,13 @@
 
 mod common;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use bytes::Bytes;
 use common::{HOST, api, explain, get, header, layer, send, settings};
-use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, uri::Scheme};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body_util::Full;
 use tower_sigv4::{
     ErrorKind, Origin, SigningSettings,
-    origin::{Direct, OriginRules, PayloadMode, Peer, Rule, SigningBehavior, WireForm},
+    origin::{Direct, OriginRules, PayloadMode, Rule, SigningBehavior, WireForm},
 };
 
 fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
@@ -187,64 +185,6 @@ async fn the_behaviours_are_those_of_cloudfront() {
     assert!(sent.headers().contains_key("authorization"));
     let sent = send(&never, get("/")).await.expect("sent");
     assert!(!sent.headers().contains_key("authorization"));
-}
-
-#[tokio::test]
-async fn the_origin_is_told_of_the_client() {
-    let layer = layer(api(&format!("https://{HOST}")));
-    let mut first = request("GET", "/", &[("host", "api.example.com")]);
-    first
-        .extensions_mut()
-        .insert(Peer::new(Ipv4Addr::new(192, 0, 2, 1)).with_scheme(Scheme::HTTPS));
-    let sent = send(&layer, first).await.expect("sent");
-    assert_eq!(header(sent.headers(), "x-forwarded-for"), "192.0.2.1");
-    assert_eq!(header(sent.headers(), "x-forwarded-host"), "api.example.com");
-    assert_eq!(header(sent.headers(), "x-forwarded-proto"), "https");
-    assert!(!header(sent.headers(), "authorization").contains("forwarded"));
-
-    let earlier = [
-        ("x-forwarded-for", "198.51.100.1"),
-        ("x-forwarded-for", "198.51.100.2"),
-        ("x-forwarded-host", "spoofed"),
-        ("x-forwarded-proto", "https"),
-    ];
-    let mut second = request("GET", "http://api.example.com/", &earlier);
-    second.extensions_mut().insert(Peer::new(IpAddr::V6(Ipv6Addr::LOCALHOST)));
-    let sent = send(&layer, second).await.expect("sent");
-    assert_eq!(header(sent.headers(), "x-forwarded-for"), "198.51.100.1, 198.51.100.2, ::1");
-    assert_eq!(header(sent.headers(), "x-forwarded-host"), "spoofed, api.example.com");
-    assert_eq!(header(sent.headers(), "x-forwarded-proto"), "https, http");
-}
-
-#[tokio::test]
-async fn without_forwarding_the_headers_are_left_alone() {
-    let origin = api(&format!("https://{HOST}")).with_forwarded(false);
-    let mut request = request("GET", "http://api.example.com/", &[("x-forwarded-for", "a")]);
-    request.extensions_mut().insert(Peer::new(Ipv4Addr::LOCALHOST));
-    let sent = send(&layer(origin), request).await.expect("sent");
-    assert_eq!(header(sent.headers(), "x-forwarded-for"), "a");
-    assert!(!sent.headers().contains_key("x-forwarded-host"));
-}
-
-#[tokio::test]
-async fn a_direct_target_signs_for_the_host_of_each_request() {
-    let layer = layer(Direct::new(settings("s3")));
-    for (uri, host) in [
-        ("https://bucket.s3.us-east-1.amazonaws.com/key", "bucket.s3.us-east-1.amazonaws.com"),
-        ("https://user:pass@example.com:443/", "example.com"),
-        ("http://example.com:443/", "example.com:443"),
-        ("http://[::1]:9000/", "[::1]:9000"),
-    ] {
-        let sent = send(&layer, get(uri)).await.expect("sent");
-        assert_eq!(header(sent.headers(), "host"), host);
-        assert_eq!(sent.uri().authority().map(http::uri::Authority::as_str), Some(host));
-        assert!(!sent.headers().contains_key("x-forwarded-host"));
-        explain(&sent.into_parts().0, &settings("s3"), b"");
-    }
-    for uri in ["/key", "example.com:443", "*"] {
-        let error = send(&layer, get(uri)).await.expect_err(uri);
-        assert_eq!(error.kind(), ErrorKind::Request, "{uri}");
-    }
 }
 
 #[tokio::test]

@@ -185,6 +185,11 @@ fn failures() -> Vec<(SigningLayer, Request<Script>, ErrorKind)> {
         (layer(Direct::new(common::settings("s3"))), request("/"), ErrorKind::Request),
         (layer(Direct::infer()), request("/"), ErrorKind::Request),
         (layer(Direct::infer()), request("https://api.example.com/"), ErrorKind::Request),
+        (
+            layer(Direct::new(common::settings("s3"))),
+            request("https://api.example.com/"),
+            ErrorKind::Request,
+        ),
         (small(), sized(SizeHint::with_exact(4)), ErrorKind::BodyTooLarge),
         (small(), with_body([data("ab"), Step::Yield, data("cd")]), ErrorKind::BodyTooLarge),
         (small(), with_body([data("ab"), Step::Yield, Step::Fail]), ErrorKind::BodyRead),

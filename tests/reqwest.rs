@@ -401,7 +401,8 @@ async fn a_host_that_reqwest_would_change_is_refused() {
 #[tokio::test]
 async fn the_example_sends_what_a_verifier_accepts() {
     let (address, heads) = verifier("execute-api").await;
-    let layer = layer(Direct::new(settings("execute-api")));
+    let target = Direct::new(settings("execute-api")).with_hosts(["127.0.0.1"]);
+    let layer = layer(target.expect("a host"));
     let response = example::send(layer, &format!("http://{address}/a:b?x=1+1")).await;
     assert_eq!(response.expect("an answer").status(), StatusCode::OK);
     let heads = heads.lock().expect("not poisoned");

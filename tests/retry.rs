@@ -270,7 +270,10 @@ async fn the_example_gets_its_answer_at_the_second_try() {
     let address = listener.local_addr().expect("bound");
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
     let settings = common::settings("execute-api");
-    let signing = SigningLayer::new(common::credentials(), Direct::new(settings));
+    let signing = SigningLayer::new(
+        common::credentials(),
+        Direct::new(settings).with_hosts(["127.0.0.1"]).expect("a host"),
+    );
     let (status, body) =
         example::send(&format!("http://{address}/orders?a=1+1"), signing).await.expect("an answer");
     assert_eq!((status, &*body), (StatusCode::OK, &b"accepted"[..]));

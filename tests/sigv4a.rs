@@ -28,6 +28,10 @@ fn settings(service: &str) -> SigningSettings {
     SigningSettings::multi_region(service, regions("us-east-1,eu-*")).expect("a service")
 }
 
+fn direct(service: &str) -> Direct {
+    Direct::new(settings(service)).with_hosts(["h.example.com"]).expect("a host")
+}
+
 fn request() -> Request<Full<Bytes>> {
     let body = Full::from("abcd");
     Request::put("https://h.example.com/a?b=1").body(body).expect("a request")
@@ -67,7 +71,7 @@ async fn the_settings_alone_choose_the_algorithm() {
             (true, "eu-west-1", true),
             (true, "us-west-2", false),
         ] {
-            let mut target = Direct::new(settings(service));
+            let mut target = direct(service);
             if query {
                 target = target.with_query_signature(Duration::from_secs(60)).expect("in range");
             }
@@ -165,13 +169,12 @@ async fn a_region_set_that_was_there_is_replaced() {
 async fn chunks_are_not_signed_for_several_regions() {
     let size = ChunkSize::default();
     for mode in [PayloadMode::Chunked(size), PayloadMode::ChunkedTrailer(size, Checksum::Crc32)] {
-        let target = Direct::new(settings("s3")).with_payload(mode);
+        let target = direct("s3").with_payload(mode);
         let error = common::send(&layer(target), request()).await.expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains(r#""us-east-1,eu-*"; choose another"#), "{error}");
     }
-    let auto =
-        |limit| Direct::new(settings("s3")).with_payload(PayloadMode::Auto).with_body_limit(limit);
+    let auto = |limit| direct("s3").with_payload(PayloadMode::Auto).with_body_limit(limit);
     let sent = common::send(&layer(auto(4)), request()).await.expect("buffered");
     let hash = PayloadHash::of(b"abcd").to_string();
     assert_eq!(header(sent.headers(), "x-amz-content-sha256"), hash);
@@ -186,7 +189,7 @@ async fn bodies_that_no_signature_covers_stream_for_several_regions() {
         (PayloadMode::Unsigned, "UNSIGNED-PAYLOAD"),
         (PayloadMode::UnsignedTrailer(Checksum::Crc32), "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
     ] {
-        let target = Direct::new(settings("s3")).with_payload(mode);
+        let target = direct("s3").with_payload(mode);
         let sent = common::send(&layer(target), request()).await.expect("sent");
         assert_eq!(header(sent.headers(), "x-amz-content-sha256"), payload);
         let verified = judge("s3", "us-east-1", sent).await.expect("accepted");

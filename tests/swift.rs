@@ -67,8 +67,14 @@ fn settings() -> SigningSettings {
     SigningSettings::new("s3", "us-east-1").expect("a scope")
 }
 
+fn direct() -> Direct {
+    let url = env::var("SWIFT_URL").expect("SWIFT_URL is not set: run scripts/interop");
+    let host = url.parse::<Uri>().expect("a URL").host().expect("a host").to_owned();
+    Direct::new(settings()).with_hosts([host]).expect("a host")
+}
+
 fn target(mode: PayloadMode) -> Direct {
-    let target = Direct::new(settings()).with_payload(mode);
+    let target = direct().with_payload(mode);
     match mode {
         PayloadMode::Spool => target
             .with_spool(Spool::new(env::temp_dir()).expect("a directory"))
@@ -98,7 +104,7 @@ impl Bucket {
         let bucket = Self {
             http: Client::builder(TokioExecutor::new()).build_http(),
             url: format!("{swift}/{name}"),
-            layer: SigningLayer::new(credentials(SECRET), Direct::new(settings())),
+            layer: SigningLayer::new(credentials(SECRET), direct()),
         };
         let created = bucket.send(Method::PUT, "", "").await;
         assert_eq!(created.0, StatusCode::OK, "{name}: {created:?}");
@@ -275,7 +281,7 @@ async fn presigned_urls_are_taken_until_they_are_changed() {
         head
     };
     let modes = [PayloadMode::Unsigned, PayloadMode::Buffer].map(|mode| {
-        let target = Direct::new(settings.clone()).with_payload(mode);
+        let target = direct().with_payload(mode);
         bucket.with(SECRET, target.with_query_signature(hour).expect("a time"))
     });
     for (layer, (key, target)) in modes.iter().flat_map(|layer| KEYS.map(|key| (layer, key))) {

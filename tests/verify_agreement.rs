@@ -76,6 +76,7 @@ async fn send(version: Version, rounds: usize) {
         let now = UNIX_EPOCH + Duration::from_secs(rng.u64(..18_000_000_000));
         let token: Option<String> =
             rng.bool().then(|| (0..rng.usize(1..600)).map(|_| rng.alphanumeric()).collect());
+        let host = uri.host().expect("a host").to_owned();
         let mut request = Request::builder().method(random_method(&mut rng)).uri(uri);
         for (name, value) in random::headers(&mut rng) {
             request = request.header(name, value);
@@ -85,7 +86,7 @@ async fn send(version: Version, rounds: usize) {
         let shown = format!("{service} {request:?}");
 
         let key = common::with_token(token.clone());
-        let mut target = Direct::new((version.sign)(service));
+        let mut target = Direct::new((version.sign)(service)).with_hosts([host]).expect("a host");
         if rng.u8(..4) == 0 {
             target = target.with_query_signature(Duration::from_secs(60)).expect("in range");
         }

@@ -8,8 +8,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// The client at the other end of a connection, put into a request's extensions by the server.
 ///
-/// From it the layer writes `x-forwarded-for` and, where the request's URI does not tell it,
-/// `x-forwarded-proto`.
+/// From it the layer writes `x-forwarded-for` and `x-forwarded-proto`. The scheme is that of the connection. The
+/// scheme in a request's URI is the client's claim, so the layer does not use it.
 ///
 /// ```
 /// use http::{Request, uri::Scheme};
@@ -32,7 +32,9 @@ impl Peer {
         Self { address: address.into().to_canonical(), scheme: None }
     }
 
-    /// Sets the scheme the client connected by.
+    /// Sets the scheme of the connection: `https` if the server accepted it with TLS.
+    ///
+    /// Without it the layer writes no `x-forwarded-proto`.
     pub fn with_scheme(mut self, scheme: Scheme) -> Self {
         self.scheme = Some(scheme);
         self
@@ -45,28 +47,108 @@ impl Peer {
     }
 }
 
-/// Tells the origin whom it serves, after what earlier proxies told it.
+/// Selects which of `x-forwarded-for`, `x-forwarded-host` and `x-forwarded-proto` an origin receives.
+///
+/// A header that is selected is set, or appended to the client's value after a comma. The client's value stays in
+/// front, since a proxy before this one may have written it; the origin must trust the last element alone. The
+/// address and the scheme come from the [`Peer`] in the request's extensions. Without one, or without its scheme,
+/// the layer has nothing to write, and the client's header passes as it is. `x-forwarded-host` comes from the
+/// authority in the request's URI, or from `host` if the URI has none (RFC 9112, section 3.2.2).
+///
+/// A header that is not selected is removed, so that an origin which trusts it never receives a client's own.
+/// Unless all are selected, `forwarded` (RFC 7239) and every other name that begins with `x-forwarded` are removed
+/// too, also where they are written with `_`, which CGI and WSGI read as `-`.
+///
+/// The layer signs none of them by default.
+///
+/// ```
+/// use tower_sigv4::{Origin, SigningSettings, origin::Forwarded};
+///
+/// // SeaweedFS derives the signed host from x-forwarded-host.
+/// let settings = SigningSettings::new("s3", "us-east-1")?;
+/// let origin = Origin::new("http://seaweedfs.internal:8333", settings)?
+///     .with_forwarded(Forwarded::ALL.with_host(false));
+/// # Ok::<(), tower_sigv4::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct Forwarded {
+    address: bool,
+    host: bool,
+    proto: bool,
+}
+
+impl Forwarded {
+    /// All three headers.
+    pub const ALL: Self = Self { address: true, host: true, proto: true };
+
+    /// No forwarding headers, the client's own included.
+    pub const NONE: Self = Self { address: false, host: false, proto: false };
+
+    /// Sets whether the origin receives `x-forwarded-for`.
+    pub fn with_for(mut self, sent: bool) -> Self {
+        self.address = sent;
+        self
+    }
+
+    /// Sets whether the origin receives `x-forwarded-host`.
+    pub fn with_host(mut self, sent: bool) -> Self {
+        self.host = sent;
+        self
+    }
+
+    /// Sets whether the origin receives `x-forwarded-proto`.
+    pub fn with_proto(mut self, sent: bool) -> Self {
+        self.proto = sent;
+        self
+    }
+
+    /// Returns true for a client's header that must not reach the origin.
+    pub(super) fn removes(self, name: &HeaderName) -> bool {
+        const PREFIX: &[u8] = b"x-forwarded";
+        if self == Self::ALL {
+            return false;
+        }
+        match name.as_str() {
+            "x-forwarded-for" => !self.address,
+            "x-forwarded-host" => !self.host,
+            "x-forwarded-proto" => !self.proto,
+            "forwarded" => true,
+            name => {
+                let start = name.bytes().take(PREFIX.len());
+                start.map(|byte| if byte == b'_' { b'-' } else { byte }).eq(PREFIX.iter().copied())
+            }
+        }
+    }
+}
+
+/// Selects all headers, or none.
+impl From<bool> for Forwarded {
+    fn from(sent: bool) -> Self {
+        if sent { Self::ALL } else { Self::NONE }
+    }
+}
+
+/// Appends the selected headers to those of earlier proxies.
 pub(super) fn append(
     headers: &mut HeaderMap,
+    selected: Forwarded,
     peer: Option<&Peer>,
     host: Option<HeaderValue>,
-    scheme: Option<&Scheme>,
 ) {
-    if let Some(peer) = peer {
+    if let Some(peer) = peer.filter(|_| selected.address) {
         append_to(headers, X_FORWARDED_FOR, address(peer.address));
     }
-    if let Some(host) = host {
+    if let Some(host) = host.filter(|_| selected.host) {
         append_to(headers, X_FORWARDED_HOST, host);
     }
-    match scheme.or(peer.and_then(|peer| peer.scheme.as_ref())) {
-        Some(scheme) if *scheme == Scheme::HTTPS => {
-            append_to(headers, X_FORWARDED_PROTO, HeaderValue::from_static("https"));
-        }
-        Some(scheme) if *scheme == Scheme::HTTP => {
-            append_to(headers, X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-        }
-        _ => {}
-    }
+    let scheme = peer.and_then(|peer| peer.scheme.as_ref()).filter(|_| selected.proto);
+    let proto = match scheme.map(Scheme::as_str) {
+        Some("https") => HeaderValue::from_static("https"),
+        Some("http") => HeaderValue::from_static("http"),
+        _ => return,
+    };
+    append_to(headers, X_FORWARDED_PROTO, proto);
 }
 
 fn address(address: IpAddr) -> HeaderValue {

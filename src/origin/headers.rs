@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request::Parts};
 use smallvec::SmallVec;
 
-use super::wire;
+use super::{Forwarded, wire};
 use crate::sigv4::headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER};
 
 /// True if the client signed this request itself, or authenticates in some other way.
@@ -37,9 +37,17 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     strip(headers, is_hop_by_hop);
 }
 
-/// As [`remove_hop_by_hop`], and removes an old signature as well.
-pub(super) fn remove_signature(headers: &mut HeaderMap) {
-    strip(headers, |name| is_hop_by_hop(name) || is_signature(name));
+/// Removes the headers that must not reach the origin: as [`remove_hop_by_hop`], those that `forwarded` excludes,
+/// and an old signature if the request is to be signed.
+pub(super) fn remove_for_origin(
+    headers: &mut HeaderMap,
+    signs: bool,
+    forwarded: Option<Forwarded>,
+) {
+    let is_excluded = |name: &HeaderName| forwarded.is_some_and(|it| it.removes(name));
+    strip(headers, |name| {
+        is_hop_by_hop(name) || (signs && is_signature(name)) || is_excluded(name)
+    });
 }
 
 /// True for a request that opens a WebSocket (RFC 6455, section 4.1), and so makes something else of its

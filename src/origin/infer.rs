@@ -210,14 +210,29 @@ fn partition(region: &str) -> &str {
     STARTS.into_iter().find(|start| region.starts_with(start)).unwrap_or_default()
 }
 
-/// Returns true for a host under a domain name of AWS, whichever service it belongs to. It takes no port.
+/// Domains of AWS below which hosts are customers' own machines (Amazon EC2 User Guide, "EC2 instance hostnames and
+/// domains"; Elastic Load Balancing User Guide, "How Elastic Load Balancing works").
+const MACHINES: [&str; 3] = ["compute", "compute-1", "elb"];
+
+/// Returns true for a host under a domain name of AWS, whichever service it belongs to, unless it is a customer's
+/// own machine. It takes no port.
 pub(crate) fn is_aws_host(host: &str) -> bool {
-    SUFFIXES.iter().chain([&ON_AWS]).any(|(suffix, _)| {
-        let start = host.len().checked_sub(suffix.len() + 1).and_then(|at| host.get(at..));
-        start
-            .and_then(|end| end.strip_prefix('.'))
-            .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
-    })
+    let rest = SUFFIXES.iter().chain([&ON_AWS]).find_map(|(suffix, _)| {
+        let at = host.len().checked_sub(suffix.len() + 1)?;
+        let end = host.get(at..)?.strip_prefix('.')?;
+        end.eq_ignore_ascii_case(suffix).then(|| &host[..at])
+    });
+    rest.is_some_and(|rest| !rest.is_empty() && !is_machine(rest))
+}
+
+/// Returns true for `NAME.REGION.elb`, `NAME.elb.REGION` and the like. The same word further left is a customer's
+/// name, such as that of a bucket.
+fn is_machine(rest: &str) -> bool {
+    let is_domain = |label: &str| MACHINES.iter().any(|name| label.eq_ignore_ascii_case(name));
+    let mut labels = rest.rsplit('.');
+    let last = labels.next().unwrap_or_default();
+    is_domain(last)
+        || (labels.next().is_some_and(is_domain) && is_region(&last.to_ascii_lowercase()))
 }
 
 /// What stands before the suffix of a partition, and the region that stands for that as a whole.

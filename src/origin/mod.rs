@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`Origin`](crate::Origin) | every request goes to one origin |
 //! | [`OriginRules`] | a gateway: ordered rules on host, path, method and header |
-//! | [`Direct`] | a client: each request's own absolute URI is the origin, signed for one service or for what its host tells |
+//! | [`Direct`] | a client: each request's own absolute URI is the origin, signed for one service or for the one that its host names; only hosts of AWS, or those that were given |
 //! | a closure, or your own [`ResolveOrigin`] | anything else |
 //!
 //! # What reaches the origin
@@ -37,6 +37,7 @@ mod direct;
 mod endpoints;
 mod forwarded;
 mod headers;
+mod host;
 pub(crate) mod infer;
 mod payload;
 mod rewrite;
@@ -48,7 +49,7 @@ mod wire;
 pub use self::{
     destination::{Destination, ResolveOrigin},
     direct::Direct,
-    forwarded::Peer,
+    forwarded::{Forwarded, Peer},
     headers::remove_hop_by_hop,
     options::SigningBehavior,
     payload::{PayloadMode, PayloadPolicy},

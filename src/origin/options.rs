@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::request::Parts;
 
 use super::{
-    PayloadMode, PayloadPolicy, Spool, WireForm, headers,
+    Forwarded, PayloadMode, PayloadPolicy, Spool, WireForm, headers,
     payload::{BodyPlan, Policy},
 };
 use crate::{
@@ -24,7 +24,8 @@ pub(crate) struct Options<S = SigningSettings> {
     pub(crate) presigned: Option<Duration>,
     pub(crate) body_limit: u64,
     pub(crate) spool: Option<Spool>,
-    pub(crate) forwarded: bool,
+    /// `None` leaves the headers of the request as they are.
+    pub(crate) forwarded: Option<Forwarded>,
     /// `None` to recover where the host is AWS's.
     pub(crate) recovery: Option<bool>,
 }
@@ -48,7 +49,7 @@ impl<S> Options<S> {
     /// 16 MiB.
     const BODY_LIMIT: u64 = 16 * 1024 * 1024;
 
-    pub(crate) fn new(settings: S, forwarded: bool) -> Self {
+    pub(crate) fn new(settings: S, forwarded: Option<Forwarded>) -> Self {
         Self {
             settings,
             behavior: SigningBehavior::default(),
@@ -198,13 +199,14 @@ macro_rules! option_setters {
             self
         }
 
-        /// Sets whether `x-forwarded-for`, `-host` and `-proto` tell the origin of the client.
+        /// Sets which forwarding headers the origin receives: a [`Forwarded`](crate::origin::Forwarded), or
+        /// `true` for all and `false` for none.
         ///
-        /// Each is set, or appended to what is there after a comma; without a
-        /// [`Peer`](crate::origin::Peer) in the request's extensions the address is not known and
-        /// `x-forwarded-for` is left alone. None of them is signed.
-        pub fn with_forwarded(mut self, sent: bool) -> Self {
-            self.options_mut().forwarded = sent;
+        /// An [`Origin`](crate::Origin) of the S3 family receives none by default, since some servers of its
+        /// protocol derive the signed host from `x-forwarded-host`. Other origins receive all. The requests of
+        /// [`Direct`](crate::origin::Direct) are the caller's own, so their headers stay as they are by default.
+        pub fn with_forwarded(mut self, forwarded: impl Into<$crate::origin::Forwarded>) -> Self {
+            self.options_mut().forwarded = Some(forwarded.into());
             self
         }
     };

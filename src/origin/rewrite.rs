@@ -20,10 +20,8 @@ pub(crate) fn rewrite(
     let uri = uri(parts, destination, signs)?;
     let host = parts.headers.remove(header::HOST);
     let opens_websocket = headers::opens_websocket(parts);
-    match signs {
-        true => headers::remove_signature(&mut parts.headers),
-        false => headers::remove_hop_by_hop(&mut parts.headers),
-    }
+    let selected = origin.options().forwarded;
+    headers::remove_for_origin(&mut parts.headers, signs, selected);
     headers::join_cookies(&mut parts.headers);
     parts
         .headers
@@ -32,10 +30,10 @@ pub(crate) fn rewrite(
     if opens_websocket {
         headers::open_websocket(&mut parts.headers);
     }
-    if origin.options().forwarded {
+    if let Some(selected) = selected {
         let reached = host_of(&parts.uri).or(host);
         let peer = parts.extensions.get::<Peer>();
-        forwarded::append(&mut parts.headers, peer, reached, parts.uri.scheme());
+        forwarded::append(&mut parts.headers, selected, peer, reached);
     }
     parts.headers.insert(header::HOST, origin.host_value().clone());
     parts.uri = uri;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{Destination, ResolveOrigin, options::Options, wire};
+use super::{Destination, ResolveOrigin, host::HostPattern, options::Options, wire};
 use crate::{
     Origin,
     error::Error,
@@ -123,13 +123,6 @@ pub struct Rule {
     added: Option<String>,
 }
 
-#[derive(Clone, Debug)]
-enum HostPattern {
-    Exact(String),
-    /// With its leading dot: `.example.com`.
-    Suffix(String),
-}
-
 impl Rule {
     /// Matches every request, until conditions are added.
     pub fn any() -> Self {
@@ -160,21 +153,7 @@ impl Rule {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is neither.
     pub fn with_host(mut self, pattern: &str) -> Result<Self, Error> {
-        let (name, wildcard) = match pattern.strip_prefix("*.") {
-            Some(name) => (name, true),
-            None => (pattern, false),
-        };
-        if !is_host(name) || (wildcard && name.starts_with('[')) {
-            return Err(Error::config(format!(
-                "host {pattern:?} is not a host; give one without a port, such as \
-                 \"api.example.com\" or \"*.example.com\""
-            )));
-        }
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
-        self.host = Some(match wildcard {
-            true => HostPattern::Suffix(format!(".{name}")),
-            false => HostPattern::Exact(name),
-        });
+        self.host = Some(HostPattern::parse(pattern)?);
         Ok(self)
     }
 
@@ -228,19 +207,6 @@ impl Rule {
                 .next()
                 .is_some_and(|found| percent_decode_str(found).eq(expected.iter().copied()))
         })
-    }
-}
-
-impl HostPattern {
-    fn matches(&self, host: &str) -> bool {
-        match self {
-            Self::Exact(name) => host.eq_ignore_ascii_case(name),
-            Self::Suffix(suffix) => {
-                let start = host.len().checked_sub(suffix.len());
-                let end = start.and_then(|start| host.get(start..));
-                end.is_some_and(|end| end.eq_ignore_ascii_case(suffix))
-            }
-        }
     }
 }
 

@@ -9,8 +9,12 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::{infer::is_aws_host, options::Options, wire};
-use crate::{SigningSettings, error::Error, sigv4::headers::host_of};
+use super::{Forwarded, infer::is_aws_host, options::Options, wire};
+use crate::{
+    SigningSettings,
+    error::Error,
+    sigv4::{headers::host_of, preset::preset},
+};
 
 /// A server that verifies signatures: its URL, and how requests to it are signed.
 ///
@@ -103,7 +107,9 @@ impl Origin {
         }
         let host =
             host_of(&uri).ok_or_else(|| error("has no host, or a port outside 1 to 65535"))?;
-        let options = Options::new(settings(uri.host().unwrap_or_default())?, true);
+        let settings = settings(uri.host().unwrap_or_default())?;
+        let forwarded = Forwarded::from(!preset(settings.service()).s3_family);
+        let options = Options::new(settings, Some(forwarded));
         let path = wire::path(uri.path(), &options)
             .map_err(|source| error("has a path that cannot be sent").with_source(source))?;
         let prefix = path.trim_end_matches('/').into();

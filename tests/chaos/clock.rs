@@ -59,7 +59,8 @@ fn by_aws(head: &Parts, time: SystemTime) -> String {
 #[tokio::test]
 async fn date_scope_and_key_are_of_the_same_day() {
     let clock = Clock::manual(UNIX_EPOCH);
-    let layer = common::layer(Direct::new(settings("execute-api"))).with_clock(clock.clone());
+    let target = Direct::new(settings("execute-api")).with_hosts(["api.example.com"]);
+    let layer = common::layer(target.expect("a host")).with_clock(clock.clone());
     let verifier = |clock| {
         let keys = StaticKeys::new([common::credentials()]).expect("valid");
         let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");

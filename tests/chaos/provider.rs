@@ -111,7 +111,9 @@ async fn requests_are_signed_by_a_valid_key_or_not_sent() {
             is_sound: Arc::default(),
             expiries: Arc::default(),
         };
-        let target = Direct::new(common::settings("execute-api"));
+        let target = Direct::new(common::settings("execute-api"))
+            .with_hosts(["api.example.com"])
+            .expect("a host");
         let layer = SigningLayer::new(world.clone(), target).with_clock(world.clock.clone());
         let (seen, count) = (world.clone(), sent.clone());
         let service = layer.layer(service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {

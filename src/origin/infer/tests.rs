@@ -128,12 +128,25 @@ fn hosts_of_aws_are_recognized_by_their_domain() {
         "SQS.cn-north-1.amazonaws.com.cn",
         "x.lambda-url.us-east-1.on.aws",
         "s3.us-east-1.api.aws",
+        "elb.s3.amazonaws.com",
+        "elb.s3.us-east-1.amazonaws.com",
     ] {
         assert!(is_aws_host(host), "{host}");
     }
-    for host in
-        ["", "amazonaws.com", "api.example.com", "amazonaws.com.example.com", "evilamazonaws.com"]
-    {
+    for host in [
+        "",
+        "amazonaws.com",
+        ".amazonaws.com",
+        "api.example.com",
+        "amazonaws.com.example.com",
+        "evilamazonaws.com",
+        "ec2-203-0-113-25.compute-1.amazonaws.com",
+        "ec2-203-0-113-25.us-west-2.compute.amazonaws.com",
+        "EC2-203-0-113-25.cn-north-1.Compute.amazonaws.com.cn",
+        "balancer-1234567890.us-east-1.elb.amazonaws.com",
+        "balancer-0123456789abcdef.elb.us-west-2.amazonaws.com",
+        "balancer-0123456789abcdef.ELB.US-WEST-2.amazonaws.com",
+    ] {
         assert!(!is_aws_host(host), "{host}");
     }
 }

@@ -10,7 +10,7 @@ use std::env;
 use aws_config::BehaviorVersion;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -32,7 +32,8 @@ async fn main() -> Result<(), BoxError> {
     let credentials = config.credentials_provider().ok_or("no credentials provider")?;
     let region = config.region().ok_or("no region; set AWS_REGION, or one in the profile")?;
 
-    let target = Direct::new(SigningSettings::new(service, region.as_ref())?);
+    let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
+    let target = Direct::new(SigningSettings::new(service, region.as_ref())?).with_hosts([host])?;
     let connector = HttpsConnectorBuilder::new()
         .with_provider_and_native_roots(ring::default_provider())?
         .https_or_http()

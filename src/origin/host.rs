@@ -1,0 +1,39 @@
+//! Patterns of host names.
+
+use crate::{error::Error, sigv4::headers::is_host};
+
+/// One host, or every host below a name.
+#[derive(Clone, Debug)]
+pub(super) enum HostPattern {
+    Exact(String),
+    /// With its leading dot: `.example.com`.
+    Suffix(String),
+}
+
+impl HostPattern {
+    /// Parses `api.example.com`, or `*.example.com` for all hosts below a name.
+    pub(super) fn parse(pattern: &str) -> Result<Self, Error> {
+        let below = pattern.strip_prefix("*.");
+        let name = below.unwrap_or(pattern);
+        if !is_host(name) || (below.is_some() && name.starts_with('[')) {
+            return Err(Error::config(format!(
+                "host {pattern:?} is not a host; give one without a port, such as \
+                 \"api.example.com\" or \"*.example.com\""
+            )));
+        }
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        Ok(if below.is_some() { Self::Suffix(format!(".{name}")) } else { Self::Exact(name) })
+    }
+
+    /// Compares a host without its port. Case does not matter.
+    pub(super) fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(name) => host.eq_ignore_ascii_case(name),
+            Self::Suffix(suffix) => {
+                let start = host.len().checked_sub(suffix.len());
+                let end = start.and_then(|start| host.get(start..));
+                end.is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+            }
+        }
+    }
+}
