@@ -5,7 +5,7 @@ use http::{Method, Uri, Version, header, request::Parts};
 use super::{Destination, Peer, WireForm, forwarded, headers, wire};
 use crate::{
     error::Error,
-    sigv4::{headers::host_of, target},
+    sigv4::{cookies::join_cookies, headers::host_of, target},
 };
 
 /// Rewrites a request's head for its destination.
@@ -24,7 +24,7 @@ pub(crate) fn rewrite(
         true => headers::remove_signature(&mut parts.headers),
         false => headers::remove_hop_by_hop(&mut parts.headers),
     }
-    headers::join_cookies(&mut parts.headers);
+    join_cookies(&mut parts.headers);
     parts
         .headers
         .try_reserve(ADDED)
