@@ -24,6 +24,7 @@ use tower_sigv4::{
     Clock, ErrorKind, Verify, VerifyLayer,
     body::VerifiedBody,
     credentials::Credentials,
+    sigv4::{AllExcept, Identity, PayloadHash, Signer, SigningParams},
     verify::{
         BodyCheck, KeyLookup, LookupKey, PayloadKind, Rejection, RejectionKind as Kind,
         ResponseFuture, StaticKeys, Verified, Verifier, VerifySettings,
@@ -513,6 +514,43 @@ async fn a_request_over_http2_has_its_host_in_the_uri() {
         let mut request = post("", []);
         *request.uri_mut() = uri.parse().expect("a URI");
         assert_eq!(accepted(&layer(), request).await.err(), refused, "{uri}");
+    }
+}
+
+/// HTTP/2 and HTTP/3 may split `cookie` (RFC 9113, section 8.2.3; RFC 9114, section 4.2.1).
+#[tokio::test]
+async fn split_cookies_are_joined_before_verification() {
+    for (version, lines, expected) in [
+        (Version::HTTP_2, &["a=1; b=2; c=3"][..], Ok(())),
+        (Version::HTTP_2, &["a=1", "b=2; c=3"], Ok(())),
+        (Version::HTTP_2, &["a=1", "b=2", "c=3"], Ok(())),
+        (Version::HTTP_3, &["a=1", "b=2", "c=3"], Ok(())),
+        (Version::HTTP_2, &["b=2", "a=1", "c=3"], Err(Kind::SignatureMismatch)),
+        (Version::HTTP_2, &["a=1", "b=2"], Err(Kind::SignatureMismatch)),
+        (Version::HTTP_2, &["a=1", "b=2", "c=3", "admin=1"], Err(Kind::SignatureMismatch)),
+        (Version::HTTP_2, &["a=1", "", "b=2; c=3"], Err(Kind::SignatureMismatch)),
+        // HTTP/1.1 does not split it (RFC 6265, section 5.4).
+        (Version::HTTP_11, &["a=1", "b=2", "c=3"], Err(Kind::SignatureMismatch)),
+    ] {
+        let mut head = head();
+        head.headers.insert("cookie", "a=1; b=2; c=3".parse().expect("a value"));
+        let identity = Identity::new(credentials()).expect("valid");
+        let settings = common::settings("execute-api").with_signed_headers(AllExcept::default());
+        let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+        Signer::new().sign(&mut head, &params).expect("signed");
+        head.headers.remove("cookie");
+        for line in lines {
+            head.headers.append("cookie", line.parse().expect("a value"));
+        }
+        head.version = version;
+        let request = Request::from_parts(head, Script::new([]));
+        let accepted = accepted(&layer(), request).await;
+        let judged = accepted.as_ref().map(|_| ()).map_err(|kind| *kind);
+        assert_eq!(judged, expected, "{version:?} {lines:?}");
+        if let Ok(request) = accepted {
+            let received: Vec<_> = request.headers().get_all("cookie").iter().collect();
+            assert_eq!(received, ["a=1; b=2; c=3"]);
+        }
     }
 }
 

@@ -107,21 +107,6 @@ fn is_end_to_end(name: &HeaderName) -> bool {
     ) || ["content-", "x-amz-", "x-forwarded-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Makes one line of the `cookie` lines that HTTP/2 may split (RFC 9113, section 8.2.3).
-pub(super) fn join_cookies(headers: &mut HeaderMap) {
-    let mut lines = headers.get_all(header::COOKIE).iter();
-    let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
-        return;
-    };
-    let lines: Vec<_> = [first, second].into_iter().chain(lines).collect();
-    let sensitive = lines.iter().any(|line| line.is_sensitive());
-    let line = lines.iter().map(|line| line.as_bytes()).collect::<Vec<_>>().join(&b"; "[..]);
-    if let Ok(mut line) = HeaderValue::from_maybe_shared(Bytes::from(line)) {
-        line.set_sensitive(sensitive);
-        headers.insert(header::COOKIE, line);
-    }
-}
-
 /// Says of a body that it is framed as `aws-chunked`, around any coding that it has already, and that no
 /// trailers follow.
 pub(crate) fn add_aws_chunked(headers: &mut HeaderMap) {

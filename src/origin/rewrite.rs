@@ -5,7 +5,7 @@ use http::{Method, Uri, Version, header, request::Parts};
 use super::{Destination, Peer, WireForm, forwarded, headers, wire};
 use crate::{
     error::Error,
-    sigv4::{headers::host_of, target},
+    sigv4::{cookies::join_cookies, headers::host_of, target},
 };
 
 /// Rewrites a request's head for its destination.
@@ -22,7 +22,7 @@ pub(crate) fn rewrite(
     let opens_websocket = headers::opens_websocket(parts);
     let selected = origin.options().forwarded;
     headers::remove_for_origin(&mut parts.headers, signs, selected);
-    headers::join_cookies(&mut parts.headers);
+    join_cookies(&mut parts.headers);
     parts
         .headers
         .try_reserve(ADDED)

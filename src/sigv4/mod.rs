@@ -21,6 +21,7 @@ pub(crate) mod authorization;
 pub(crate) mod canonical;
 mod checksum;
 pub(crate) mod chunk;
+pub(crate) mod cookies;
 pub(crate) mod encode;
 pub(crate) mod headers;
 mod identity;

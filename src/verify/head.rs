@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderName, HeaderValue, Uri, header, request::Parts};
+use http::{HeaderName, HeaderValue, Uri, Version, header, request::Parts};
 
 use super::{Rejection, RejectionKind, VerifySettings, claim::shown, layer::Shared};
 use crate::{
     origin::{connection_options, remove_aws_chunked},
     sigv4::{
-        PathForm, SessionToken, encode,
+        PathForm, SessionToken,
+        cookies::join_cookies,
+        encode,
         headers::{
             X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_SDK_CHECKSUM_ALGORITHM,
             X_AMZ_SECURITY_TOKEN, X_AMZ_TRAILER, host_of, host_text,
@@ -17,14 +19,19 @@ use crate::{
     },
 };
 
-/// Gives the head a `host`, which HTTP/2 sends as `:authority` (RFC 9113, section 8.3.1), and replaces
-/// its path by the one that was signed if that is wanted.
+/// Undoes what HTTP/2 and HTTP/3 do to a head that was signed: adds the `host` that they send as
+/// `:authority` (RFC 9113, section 8.3.1), and joins split `cookie` lines. Replaces the path by the one
+/// that was signed if the layer is set to.
 pub(super) fn prepare(head: &mut Parts, shared: &Shared) {
     if !head.headers.contains_key(header::HOST)
         && let Some(host) = host_of(&head.uri)
         && head.headers.try_reserve(1).is_ok()
     {
         head.headers.insert(header::HOST, host);
+    }
+    // HTTP/1.1 does not split cookies; there two lines are two values to a signature.
+    if head.version >= Version::HTTP_2 {
+        join_cookies(&mut head.headers);
     }
     if shared.rewrites_path
         && let Some(uri) = rewritten(&head.uri, shared.verifier.settings().path_form)

@@ -16,6 +16,12 @@
 //! for what both have to meet, [`BodyCheck`] for when the body is checked, and [`RejectionKind`] for
 //! all that is refused. Any host that was signed is accepted: route by host in front.
 //!
+//! # What the inner service receives
+//!
+//! The request as it was received, with its body taken out of any `aws-chunked` frames, and with two
+//! changes to the head of a request over HTTP/2 or HTTP/3: a `host` header is added, and `cookie` lines
+//! are joined with `; ` into one (RFC 9113, section 8.2.3), as the client signed them.
+//!
 //! # What a signature does not tell
 //!
 //! It covers method, path, query, the headers it names and, unless it says otherwise, the body. It

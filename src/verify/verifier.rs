@@ -24,8 +24,9 @@ use crate::sigv4::{
 /// [`VerifyLayer`](crate::VerifyLayer) does this and all that goes with it; use a `Verifier` where no
 /// tower service fits. It caches the signing keys of those it has accepted, so keep it and share it.
 ///
-/// What is verified is the request as it stands. One that came over HTTP/2 may lack a `host` header;
-/// give it that of its URI first.
+/// The request is verified as it stands. Before that, give a request of HTTP/2 or HTTP/3 the `host` header
+/// of its URI if it has none, and join its `cookie` lines with `; ` if there are several (RFC 9113, section
+/// 8.2.3); [`VerifyLayer`](crate::VerifyLayer) does both.
 ///
 /// ```
 /// use std::time::SystemTime;

@@ -1,0 +1,20 @@
+//! The `cookie` header, which HTTP/2 and HTTP/3 may split.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+
+/// Joins `cookie` lines with `; `, as RFC 9113, section 8.2.3, and RFC 9114, section 4.2.1, require before
+/// anything but HTTP/2 and HTTP/3 sees them.
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
+        return;
+    };
+    let lines: Vec<_> = [first, second].into_iter().chain(lines).collect();
+    let sensitive = lines.iter().any(|line| line.is_sensitive());
+    let joined = lines.iter().map(|line| line.as_bytes()).collect::<Vec<_>>().join(&b"; "[..]);
+    if let Ok(mut line) = HeaderValue::from_maybe_shared(Bytes::from(joined)) {
+        line.set_sensitive(sensitive);
+        headers.insert(header::COOKIE, line);
+    }
+}
