@@ -150,14 +150,40 @@ async fn silent() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<TcpStream
 
 #[tokio::test]
 async fn requests_without_a_body_are_tried_again_signed_anew() {
-    let origin = TestOrigin::start(BUSY).await;
-    let gateway =
-        gateway(&[origin.address], "[[route]]\npath = \"/\"\nattempts = 3\norigin = \"a\"\n");
-    for (method, body, tries) in [("GET", "", 3), ("POST", "", 3), ("POST", "body", 1)] {
+    let replaced = |from, to| BUSY.replace(from, to).leak();
+    for (response, status, post) in [
+        (BUSY, 503, 1),
+        (replaced("content", "retry-after: 0\r\ncontent"), 503, 3),
+        (replaced("content", "x-amzn-errortype: SlowDown\r\ncontent"), 503, 3),
+        (replaced("503 Service Unavailable", "429 Too Many Requests"), 429, 3),
+    ] {
+        let origin = TestOrigin::start(response).await;
+        let routes = "[[route]]\npath = \"/\"\nattempts = 3\norigin = \"a\"\n";
+        let gateway = gateway(&[origin.address], routes);
+        for (method, body, tries) in [("GET", "", 3), ("POST", "", post), ("POST", "body", 1)] {
+            let before = origin.seen().len();
+            let answer = exchange(gateway.address, &request(method, "/", "", body)).await;
+            assert_eq!((answer.status, &*answer.body), (status, "busy"));
+            assert_eq!(origin.seen().len() - before, tries, "{method} {body}: {response}");
+        }
+    }
+}
+
+/// An HTTP API of API Gateway sends this when its integration takes too long, and the integration goes on.
+#[tokio::test]
+async fn a_post_is_sent_once_when_the_integration_times_out() {
+    let origin = TestOrigin::start(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         apigw-requestid: JKJaXmPLvHcESHA=\r\ncontent-length: 33\r\n\r\n{\"message\":\"Service Unavailable\"}",
+    )
+    .await;
+    let routes = "[[route]]\npath = \"/\"\nattempts = 3\norigin = \"a\"\n";
+    let gateway = gateway(&[origin.address], routes);
+    for length in ["", "content-length: 0\r\n"] {
         let before = origin.seen().len();
-        let answer = exchange(gateway.address, &request(method, "/", "", body)).await;
-        assert_eq!((answer.status, &*answer.body), (503, "busy"));
-        assert_eq!(origin.seen().len() - before, tries, "{method} {body}");
+        let answer = exchange(gateway.address, &request("POST", "/orders", length, "")).await;
+        assert_eq!((answer.status, &*answer.body), (503, r#"{"message":"Service Unavailable"}"#));
+        assert_eq!(origin.seen().len() - before, 1, "{length}");
     }
 }
 
