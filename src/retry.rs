@@ -8,7 +8,7 @@ use std::{
 
 use aws_smithy_types::date_time::{DateTime, Format};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 use tower::{
     retry::{
         Policy,
@@ -23,24 +23,27 @@ use crate::{
     error::{BoxError, Error},
 };
 
-/// Retry policy for `tower::retry::RetryLayer`, to be put outside of the [`SigningLayer`](crate::SigningLayer).
+/// A policy for `tower::retry::RetryLayer`, to be put outside of the [`SigningLayer`](crate::SigningLayer).
 ///
-/// | failure | requests that are sent again |
+/// | failure | requests that are retried |
 /// |---|---|
-/// | 429, 503 with `retry-after`, a throttling code of AWS in `x-amzn-errortype` | all: they were not carried out |
+/// | 429 | all: the origin did not carry them out |
+/// | 503 with `retry-after` or a throttling code | all, for the same reason |
 /// | 500, 502, 503, 504, an error of the inner service | those whose method is idempotent (RFC 9110, section 9.2.2), or [all](RetryPolicy::with_all_methods) |
 /// | an error of this crate | none: the request would fail again |
 ///
-/// A bare 503 does not say that nothing was carried out: API Gateway HTTP APIs respond so at their timeout, while
-/// the integration goes on. A throttling code in the body, such as S3's `SlowDown`, is not seen, since the policy
-/// does not read bodies.
+/// A 503 alone does not say that the request was not carried out. An HTTP API of API Gateway sends
+/// `{"message":"Service Unavailable"}` once its integration takes too long, while the integration goes on.
+/// Throttling codes are those of the AWS SDKs, such as `ThrottlingException`, in `x-amzn-errortype`. A code in the
+/// body is not read, because the policy takes responses with any body: a POST that S3 rejects with
+/// `<Code>SlowDown</Code>` is not retried.
 ///
-/// The first pause is 100 ms, each further one twice as long, with up to as much again at random so that a fleet
-/// does not come back at once. An origin's `retry-after` (RFC 9110, section 10.2.3) is honored if it is no longer
-/// than the longest pause, 20 seconds; otherwise the caller gets the response. Clones share a budget: of ten
-/// requests that succeed two may be sent again, and ten a second in any case.
+/// The first pause is 100 ms and each further one twice as long. A random part of up to the same length is added,
+/// so that the clients of an origin do not return all at once. The policy waits as long as `retry-after` asks
+/// (RFC 9110, section 10.2.3). If that is more than the longest pause, 20 seconds, it returns the response
+/// instead. Clones share a budget: two retries for ten requests that succeed, and ten a second in any case.
 ///
-/// Requests are cloned, so their bodies have to be `Clone`: `http_body_util::Full`, not one that streams.
+/// A request has to be cloned for that, so its body has to be: `http_body_util::Full`, not one that streams.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
@@ -54,15 +57,15 @@ use crate::{
 ///
 /// let origin = Origin::parse("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
 /// let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
-/// let mut answers = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK].into_iter();
-/// # let answers = std::sync::Arc::new(std::sync::Mutex::new(answers));
+/// let mut statuses = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK].into_iter();
+/// # let statuses = std::sync::Arc::new(std::sync::Mutex::new(statuses));
 /// let client = ServiceBuilder::new()
 ///     .layer(RetryLayer::new(RetryPolicy::new().with_attempts(5)))
 ///     .layer(SigningLayer::new(credentials, origin))
 ///     .service_fn(|_: Request<SignedBody<Full<Bytes>>>| {
-/// #       let mut answers = answers.lock().unwrap();
+/// #       let mut statuses = statuses.lock().unwrap();
 ///         let mut response = Response::new(Full::<Bytes>::default());
-///         *response.status_mut() = answers.next().unwrap();
+///         *response.status_mut() = statuses.next().unwrap();
 ///         std::future::ready(Ok::<_, std::convert::Infallible>(response))
 ///     });
 ///
@@ -96,6 +99,8 @@ impl RetryPolicy {
     const ATTEMPTS: u32 = 3;
     const SHORTEST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(20);
+    /// Maximum pause. A timer that ends later could be past what an `Instant` holds.
+    const MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
     /// Three attempts.
     pub fn new() -> Self {
@@ -114,7 +119,8 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets the first pause and the longest, which an origin's `retry-after` may not exceed either.
+    /// Sets the first pause and the longest, which an origin's `retry-after` may not exceed either. A pause is
+    /// never longer than 30 days.
     ///
     /// # Errors
     ///
@@ -131,32 +137,27 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets whether requests are sent again whatever their method (they are not by default): right for APIs that
-    /// carry out a request with the same content once, as many of AWS do by a token in it.
+    /// Retries requests of any method (off by default). Use it for APIs that carry out two requests with the same
+    /// content once, as many of AWS do by a token in the content.
     pub fn with_all_methods(mut self, all: bool) -> Self {
         self.all_methods = all;
         self
     }
 
-    /// True if a request of this method may be carried out twice.
+    /// Returns true if a request of this method may be carried out twice.
     fn may_repeat(&self, method: &Method) -> bool {
         self.all_methods || method.is_idempotent()
     }
 
-    /// True if another attempt may help, and do no harm.
+    /// Returns true if another attempt may help and does no harm.
     fn helps<R>(&self, method: &Method, result: &Result<Response<R>, BoxError>) -> bool {
         match result {
             Ok(response) => match response.status() {
                 StatusCode::TOO_MANY_REQUESTS => true,
-                StatusCode::SERVICE_UNAVAILABLE
-                    if response.headers().contains_key(header::RETRY_AFTER) =>
-                {
-                    true
-                }
-                status if status.as_u16() >= 400 && is_throttled(response.headers()) => true,
+                StatusCode::SERVICE_UNAVAILABLE if is_throttled(response.headers()) => true,
                 StatusCode::INTERNAL_SERVER_ERROR
-                | StatusCode::BAD_GATEWAY
                 | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::BAD_GATEWAY
                 | StatusCode::GATEWAY_TIMEOUT => self.may_repeat(method),
                 _ => false,
             },
@@ -183,13 +184,14 @@ where
             return None;
         }
         let headers = result.as_ref().ok().map(Response::headers);
-        let asked = headers.and_then(retry_after).unwrap_or_default();
-        if self.left == 0 || asked > self.longest || !self.budget.withdraw() {
+        let requested = headers.and_then(retry_after).unwrap_or_default();
+        if self.left == 0 || requested > self.longest || !self.budget.withdraw() {
             return None;
         }
         self.left -= 1;
-        let pause = self.backoff.next_backoff().deadline() - Instant::now();
-        Some(sleep(pause.max(asked)))
+        let pause = self.backoff.next_backoff();
+        let requested = sleep(requested.min(Self::MAX));
+        Some(if requested.deadline() > pause.deadline() { requested } else { pause })
     }
 
     fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
@@ -198,39 +200,52 @@ where
 }
 
 fn backoff(first: Duration, longest: Duration) -> Result<ExponentialBackoff<Random>, Error> {
-    let maker = ExponentialBackoffMaker::new(first, longest, 1.0, Random);
-    let mut maker = maker.map_err(|source| {
-        Error::config(format!(
-            "pauses of {first:?} to {longest:?} cannot be; give the longest one last, and above zero"
-        ))
-        .with_source(source)
-    })?;
+    let maker = |first, longest| {
+        ExponentialBackoffMaker::new(first, longest, 1.0, Random).map_err(|source| {
+            Error::config(format!(
+                "pauses of {first:?} to {longest:?} cannot be; give the longest one last, and above zero"
+            ))
+            .with_source(source)
+        })
+    };
+    maker(first, longest)?;
+    let mut maker = maker(first.min(RetryPolicy::MAX), longest.min(RetryPolicy::MAX))?;
     Ok(maker.make_backoff())
 }
 
-/// Returns true for an error code that AWS's services use when they have not carried out a request: AWS SDKs and
-/// Tools Reference Guide, "Retry behavior".
+/// Returns true if the origin says that it did not carry out the request.
 fn is_throttled(headers: &HeaderMap) -> bool {
-    let code = headers.get("x-amzn-errortype").and_then(|code| code.to_str().ok());
-    code.is_some_and(|code| {
-        matches!(
-            bare(code),
-            "BandwidthLimitExceeded"
-                | "EC2ThrottledException"
-                | "ProvisionedThroughputExceededException"
-                | "RequestLimitExceeded"
-                | "RequestThrottled"
-                | "RequestThrottledException"
-                | "SlowDown"
-                | "ThrottledException"
-                | "Throttling"
-                | "ThrottlingException"
-                | "TooManyRequestsException"
-        )
-    })
+    headers.contains_key(header::RETRY_AFTER)
+        || error_code(headers).is_some_and(|code| THROTTLING_CODES.contains(&code))
 }
 
-/// Returns the time for which an origin asks to be left alone, given in seconds or as a date.
+/// Error codes after which the AWS SDKs retry any request: `THROTTLING_ERRORS` of the crate `aws-runtime`, which
+/// implements "Retry behavior" of the AWS SDKs and Tools Reference Guide.
+const THROTTLING_CODES: [&str; 14] = [
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "LimitExceededException",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionInProgressException",
+];
+
+/// Returns the code in `x-amzn-errortype`. Two such headers are ambiguous.
+fn error_code(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all("x-amzn-errortype").iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    value.to_str().ok().map(bare)
+}
+
+/// Returns the time that an origin asks the client to wait, given in seconds or as a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     if let Ok(seconds) = value.parse() {

@@ -12,7 +12,7 @@
 //! | concurrency | 503 with `retry-after` |
 //! | verification | who calls |
 //! | cache | answers from what is stored, where RFC 9111 allows it |
-//! | retry | of requests without a body, each signed anew |
+//! | retry | requests without a body, each attempt with its own signature |
 //! | signing | and recovery of clock and credentials, diagnosis of refusals |
 //! | time-out | of the origin |
 //! | client | connections to the origins |
@@ -242,7 +242,8 @@ fn guarded(guard: Option<Guard>, inner: Stack) -> Stack {
     }))
 }
 
-/// The policy, for requests whose body is not gone with the first try.
+/// Limits a policy to requests without a body, since a body is consumed by the first attempt. A POST without a body
+/// follows the same rules as any other POST.
 #[derive(Clone)]
 struct WithoutBody(RetryPolicy);
 

@@ -36,6 +36,7 @@ fn request(method: &str, target: &str, headers: &str, body: &str) -> String {
     )
 }
 
+const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 #[tokio::test]
@@ -152,24 +153,40 @@ async fn silent() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<TcpStream
 
 #[tokio::test]
 async fn requests_without_a_body_are_tried_again_signed_anew() {
-    // As API Gateway's HTTP APIs at their timeout: the integration goes on, so that POST is not repeated.
-    let timeout = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy";
-    let later =
-        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 4\r\n\r\nbusy";
-    for (response, method, body, tries) in [
-        (timeout, "GET", "", 3),
-        (timeout, "POST", "", 1),
-        (timeout, "POST", "body", 1),
-        (later, "GET", "", 3),
-        (later, "POST", "", 3),
-        (later, "POST", "body", 1),
+    let replaced = |from, to| BUSY.replace(from, to).leak();
+    for (response, status, post) in [
+        (BUSY, 503, 1),
+        (replaced("content", "retry-after: 0\r\ncontent"), 503, 3),
+        (replaced("content", "x-amzn-errortype: SlowDown\r\ncontent"), 503, 3),
+        (replaced("503 Service Unavailable", "429 Too Many Requests"), 429, 3),
     ] {
         let origin = TestOrigin::start(response).await;
-        let route = "[[route]]\npath = \"/\"\nattempts = 3\norigin = \"a\"\n";
-        let gateway = gateway(&[origin.address], route);
-        let answer = exchange(gateway.address, &request(method, "/", "", body)).await;
-        assert_eq!((answer.status, &*answer.body), (503, "busy"));
-        assert_eq!(origin.seen().len(), tries, "{method} {body} {response}");
+        let routes = "[[route]]\npath = \"/\"\nattempts = 3\norigin = \"a\"\n";
+        let gateway = gateway(&[origin.address], routes);
+        for (method, body, tries) in [("GET", "", 3), ("POST", "", post), ("POST", "body", 1)] {
+            let before = origin.seen().len();
+            let answer = exchange(gateway.address, &request(method, "/", "", body)).await;
+            assert_eq!((answer.status, &*answer.body), (status, "busy"));
+            assert_eq!(origin.seen().len() - before, tries, "{method} {body}: {response}");
+        }
+    }
+}
+
+/// An HTTP API of API Gateway sends this when its integration takes too long, and the integration goes on.
+#[tokio::test]
+async fn a_post_is_sent_once_when_the_integration_times_out() {
+    let origin = TestOrigin::start(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         apigw-requestid: JKJaXmPLvHcESHA=\r\ncontent-length: 33\r\n\r\n{\"message\":\"Service Unavailable\"}",
+    )
+    .await;
+    let routes = "[[route]]\npath = \"/\"\nattempts = 3\norigin = \"a\"\n";
+    let gateway = gateway(&[origin.address], routes);
+    for length in ["", "content-length: 0\r\n"] {
+        let before = origin.seen().len();
+        let answer = exchange(gateway.address, &request("POST", "/orders", length, "")).await;
+        assert_eq!((answer.status, &*answer.body), (503, r#"{"message":"Service Unavailable"}"#));
+        assert_eq!(origin.seen().len() - before, 1, "{length}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 use bytesize::ByteSize;
 use governor::Quota;
 use http::{HeaderName, HeaderValue, Method};
+use humantime::DurationError;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
@@ -256,19 +257,23 @@ pub(super) fn positive(
     }
 }
 
-/// Longest time that a key accepts. Deadlines are computed from it, and none may overflow the clock.
-const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Maximum of a time in the file. hyper adds it to an `Instant`, which panics past what that holds.
+const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// A time such as `30s`.
+/// Parses a time such as `30s`.
 pub(super) fn duration(text: &str, value: &Spanned<String>) -> Result<Duration, ConfigError> {
-    let parsed = humantime::parse_duration(value.get_ref()).ok();
-    parsed.filter(|time| !time.is_zero() && *time <= MAX_DURATION).ok_or_else(|| {
-        let message = format!(
-            "{:?} is no time; write one such as \"30s\", at most \"365days\"",
-            value.get_ref()
-        );
-        ConfigError::new(text, Some(value.span()), message)
-    })
+    let written = value.get_ref();
+    let message = match humantime::parse_duration(written) {
+        Ok(time) if time > MAX_DURATION => too_long(written),
+        Err(DurationError::NumberOverflow) => too_long(written),
+        Ok(time) if !time.is_zero() => return Ok(time),
+        _ => format!("{written:?} is no time; write one such as \"30s\""),
+    };
+    Err(ConfigError::new(text, Some(value.span()), message))
+}
+
+fn too_long(time: &str) -> String {
+    format!("{time:?} is too long; write \"3650days\" or less")
 }
 
 /// So many requests in a time, such as `100/s` or `5/min`, and as many at once.
