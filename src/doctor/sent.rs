@@ -9,7 +9,7 @@ use crate::{
     sigv4::{
         Payload,
         authorization::{Authorization, Fault, Given},
-        headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN},
+        headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE},
         preset::preset,
         scope::{Scope, Timestamp},
         signature::write_string_to_sign,
@@ -96,13 +96,16 @@ impl Sent {
         let mut canonical_request = Vec::new();
         request.write(&mut canonical_request);
         let (region, service) = (authorization.region, authorization.service);
-        let token = presigned.and_then(|query| query.session_token).map(str::as_bytes);
+        let is_token =
+            |name: &str| matches!(name, "x-amz-security-token" | "x-amz-s3session-token");
+        let has_token = presigned.is_some_and(|query| query.session_token.is_some())
+            || head.headers.keys().any(|name| is_token(name.as_str()));
         let mut sent = Self::new(
             &canonical_request,
             authorization.algorithm(),
             Scope { time: &time, region, service },
             &authorization.access_key_id,
-            token.or(header(X_AMZ_SECURITY_TOKEN)).is_some(),
+            has_token,
         );
         if said.is_empty() {
             sent.string_to_sign = None;

@@ -3,7 +3,11 @@
 use smallvec::SmallVec;
 
 use super::endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES, UNSIGNED_PAYLOAD};
-use crate::{SigningSettings, error::Error, sigv4::preset::preset};
+use crate::{
+    SigningSettings,
+    error::Error,
+    sigv4::{SessionToken, preset::preset},
+};
 
 /// Parts of hosts that botocore does not know by themselves, since they are a customer's own.
 const TENANTS: [(&str, &str); 19] = [
@@ -113,7 +117,14 @@ impl SigningSettings {
     ) -> Result<Self, Error> {
         let error = |what: String| Err(error(format!("host {host:?} {what}")));
         match Host::read(&host.to_ascii_lowercase()) {
-            Ok(Host::Regional(service, region)) => Self::new(service, region),
+            Ok(Host::Regional(service, region)) => {
+                let settings = Self::new(service, region)?;
+                Ok(if service == "s3express" && !is_zonal(host) {
+                    settings.with_session_token(SessionToken::Signed)
+                } else {
+                    settings
+                })
+            }
             #[cfg(feature = "sigv4a")]
             Ok(Host::MultiRegion(service)) => {
                 Self::multi_region(service, crate::sigv4::RegionSet::new("*")?)
@@ -201,6 +212,16 @@ impl<'a> Host<'a> {
 pub(crate) fn takes_unsigned(service: &str) -> bool {
     let preset = preset(service);
     preset.s3_family || preset.unsigned_payload || UNSIGNED_PAYLOAD.binary_search(&service).is_ok()
+}
+
+/// Returns true for a Zonal endpoint of S3 Express, such as `s3express-use1-az4`, which takes tokens of sessions. The
+/// Regional endpoint, `s3express-control`, takes IAM credentials alone (Amazon S3 User Guide, "Regional and Zonal
+/// endpoints for directory buckets").
+fn is_zonal(host: &str) -> bool {
+    host.split('.').any(|label| {
+        let label = label.to_ascii_lowercase();
+        label.starts_with("s3express-") && !label.starts_with("s3express-control")
+    })
 }
 
 /// What tells regions of different partitions apart.

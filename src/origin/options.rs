@@ -9,7 +9,7 @@ use super::{
 use crate::{
     SigningSettings,
     error::{Error, ErrorKind},
-    sigv4::preset::preset,
+    sigv4::{PresignExpiry, preset::preset},
 };
 
 /// What is done with requests to an origin, whichever way the origin was found.
@@ -22,6 +22,7 @@ pub(crate) struct Options<S = SigningSettings> {
     payload: Option<Policy>,
     /// How long a signature in the query is valid; `None` for one in the header.
     pub(crate) presigned: Option<Duration>,
+    pub(crate) presign_expiry: PresignExpiry,
     pub(crate) body_limit: u64,
     pub(crate) spool: Option<Spool>,
     /// `None` leaves the headers of the request as they are.
@@ -56,6 +57,7 @@ impl<S> Options<S> {
             wire: WireForm::default(),
             payload: None,
             presigned: None,
+            presign_expiry: PresignExpiry::default(),
             body_limit: Self::BODY_LIMIT,
             spool: None,
             forwarded,
@@ -71,6 +73,7 @@ impl<S> Options<S> {
             wire: self.wire,
             payload: self.payload.clone(),
             presigned: self.presigned,
+            presign_expiry: self.presign_expiry,
             body_limit: self.body_limit,
             spool: self.spool.clone(),
             forwarded: self.forwarded,
@@ -148,6 +151,9 @@ macro_rules! option_setters {
         /// session token with them: whoever sees it, in a log or in a redirect that the origin builds of
         /// it, can send the request again until it expires.
         ///
+        /// A request whose URL would outlive the credentials fails before it is sent, unless
+        /// [`with_presign_expiry`](Self::with_presign_expiry) allows it.
+        ///
         /// # Errors
         ///
         /// [`ErrorKind::Config`](crate::ErrorKind::Config) unless it expires after 1 to 604,800 seconds.
@@ -158,6 +164,14 @@ macro_rules! option_setters {
             $crate::sigv4::presign::check_expiry(expires)?;
             self.options_mut().presigned = Some(expires);
             Ok(self)
+        }
+
+        /// Sets what happens when a URL that [`with_query_signature`](Self::with_query_signature) signs
+        /// would outlive the credentials: by default the request fails with
+        /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials), and nothing is sent.
+        pub fn with_presign_expiry(mut self, expiry: $crate::sigv4::PresignExpiry) -> Self {
+            self.options_mut().presign_expiry = expiry;
+            self
         }
 
         /// Sets how bodies are signed: each is buffered by default, but unsigned for VPC Lattice

@@ -27,8 +27,10 @@ use crate::{
 ///
 /// A body that is not buffered streams as fast as the origin takes it; the origin's body limit is not
 /// for it. Its trailers go with it, but for those of one in chunks. Its length goes ahead if it is known;
-/// if it is not, an HTTP/1.1 client frames it with `transfer-encoding: chunked`, which S3 refuses, and
-/// hyper's sends no such body with GET or HEAD unless that header is there.
+/// if it is not, an HTTP/1.1 client frames it with `transfer-encoding: chunked`, which S3 rejects. For GET and HEAD
+/// hyper's client does so only if the request has that header, and drops the body without it. So the layer
+/// restores the header of such a request, or fails with [`LengthRequired`](crate::ErrorKind::LengthRequired)
+/// before anything is sent if it had none. A body that is known to be empty is not concerned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PayloadMode {
@@ -72,6 +74,13 @@ pub(crate) enum BodyPlan {
     Chunk(ChunkSize, Framing),
     /// In chunks if it is known to be larger than the limit, else collected.
     ChunkLarge(ChunkSize, Option<Spool>),
+}
+
+impl BodyPlan {
+    /// Returns true for a body that is sent as it comes, framed by the client that sends it.
+    pub(crate) fn streams(&self) -> bool {
+        matches!(self, Self::Stream(_) | Self::Framed(_))
+    }
 }
 
 /// Decides how the body of a request is signed.

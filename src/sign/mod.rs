@@ -15,15 +15,22 @@
 //!
 //! # Order of layers
 //!
-//! What repeats or answers requests goes outside, so that each attempt is dated and signed anew and a
-//! hit in a cache costs no signature: retry, cache, timeout. Limits go outside too: while a slow
-//! client's body is collected, the inner service is held ready.
+//! Layers that repeat requests or answer them go outside, so that each attempt has a date and a signature of its own
+//! and a cache hit costs no signature: retry, cache, timeout. Limits go outside too: while a slow client's body is
+//! collected, the inner service is held ready.
+//!
+//! A layer that follows redirects, such as tower-http's `FollowRedirectLayer`, goes outside as well: inside, it
+//! would send the old signature to the new host. Outside, the request to the new host is signed for it, and carries
+//! the session token. An [`Origin`](crate::Origin) and [`OriginRules`](crate::origin::OriginRules) send every request
+//! to an origin of theirs, wherever the redirect points. [`Direct`](crate::origin::Direct) sends it to the host of
+//! the redirect, and only if that is a host it was given or one of AWS.
 
 mod accepted;
 mod answer;
 mod complaint;
 mod corrections;
 mod error_body;
+mod framing;
 mod future;
 pub(crate) mod layer;
 mod pending;

@@ -209,7 +209,8 @@ impl<S> Pending<S> {
                 match options.presigned {
                     None => signer.sign_keeping(parts, &params(payload), text)?,
                     Some(expires) => {
-                        signer.presign_keeping(parts, &params(payload), expires, text)?;
+                        let params = params(payload).with_presign_expiry(options.presign_expiry);
+                        signer.presign_keeping(parts, &params, expires, text)?;
                     }
                 }
                 let len = body.len();

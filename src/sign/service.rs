@@ -9,13 +9,13 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    ResponseFuture, answer::Followup, future::State, layer::Shared, pending::Pending, plan,
-    report::Stopwatch, trace::Trace,
+    ResponseFuture, answer::Followup, framing, future::State, layer::Shared, pending::Pending,
+    plan, report::Stopwatch, trace::Trace,
 };
 use crate::{
     body::{ResponseBody, SignedBody},
     error::{BoxError, Error},
-    origin::{self, SigningBehavior},
+    origin::{self, BodyPlan, SigningBehavior},
 };
 
 /// Middleware that rewrites each request for its origin and signs it.
@@ -103,7 +103,12 @@ where
         SigningBehavior::Never => false,
     };
     let plan = signs.then(|| options.body_plan(&parts)).transpose()?;
+    let streams = plan.as_ref().is_none_or(BodyPlan::streams);
+    let chunked = streams && framing::is_chunked(&parts.headers);
     origin::rewrite(&mut parts, &destination, signs)?;
+    if streams {
+        framing::frame(&mut parts, &body, chunked)?;
+    }
     let Some(plan) = plan else {
         let request = Request::from_parts(parts, SignedBody::streamed(body));
         let followup = Followup::none();

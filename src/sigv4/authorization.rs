@@ -217,7 +217,9 @@ impl<'a> Authorization<'a> {
         let request = CanonicalRequest::new(head, form, signed, payload);
         match (&self.presigned, token) {
             (None, _) => request,
-            (Some(_), SessionToken::Signed) => request.without(&["X-Amz-Signature"]),
+            (Some(_), SessionToken::Signed | SessionToken::S3Session) => {
+                request.without(&["X-Amz-Signature"])
+            }
             (Some(_), SessionToken::Unsigned) => {
                 request.without(&["X-Amz-Signature", "X-Amz-Security-Token"])
             }

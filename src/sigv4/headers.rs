@@ -13,6 +13,9 @@ pub(crate) const X_AMZ_DECODED_CONTENT_LENGTH: HeaderName =
     HeaderName::from_static("x-amz-decoded-content-length");
 /// `x-amz-region-set`
 pub(crate) const X_AMZ_REGION_SET: HeaderName = HeaderName::from_static("x-amz-region-set");
+/// `x-amz-s3session-token`
+pub(crate) const X_AMZ_S3SESSION_TOKEN: HeaderName =
+    HeaderName::from_static("x-amz-s3session-token");
 /// `x-amz-sdk-checksum-algorithm`
 pub(crate) const X_AMZ_SDK_CHECKSUM_ALGORITHM: HeaderName =
     HeaderName::from_static("x-amz-sdk-checksum-algorithm");
@@ -64,8 +67,8 @@ pub(crate) fn is_host(text: &str) -> bool {
 /// Decides which of a request's headers the signature covers.
 ///
 /// Whatever the policy says, `host` and the headers that signing itself adds (`x-amz-date`,
-/// `x-amz-content-sha256`, `x-amz-region-set`, `x-amz-security-token`) are covered and `authorization` is not. A closure
-/// is a policy:
+/// `x-amz-content-sha256`, `x-amz-region-set`, `x-amz-security-token`, `x-amz-s3session-token`) are covered and
+/// `authorization` is not. A closure is a policy:
 ///
 /// ```
 /// use http::HeaderName;

@@ -12,6 +12,7 @@
 //! | [`SigningSettings`](crate::SigningSettings) | service, region, and the service's rules |
 //! | [`AllowList`], [`AllExcept`], a closure | which headers are signed |
 //! | [`Signer`] | signing, and explaining a signature |
+//! | [`PresignExpiry`] | presigned URLs that would outlive their credentials |
 //! | [`Identity`] | credentials, checked |
 //! | [`Payload`], [`PayloadHash`] | the body's part |
 //! | [`ChunkSize`], [`Checksum`] | bodies in chunks, and their trailers |
@@ -49,6 +50,7 @@ pub use self::{
     headers::{AllExcept, AllowList, SignedHeaders},
     identity::Identity,
     payload::{Payload, PayloadHash},
+    presign::PresignExpiry,
     settings::{PathForm, SessionToken},
     signer::{Explanation, Signer, SigningParams},
 };

@@ -34,16 +34,20 @@ const OTHERS: Preset = Preset {
     clock_window: Duration::from_secs(5 * 60),
 };
 
-static PRESETS: [Preset; 5] = [
-    // Amazon S3 API Reference, "Authenticating Requests (AWS Signature Version 4)".
-    Preset {
-        names: &["s3", "s3express", "s3-outposts", "s3-object-lambda"],
-        s3_family: true,
-        payload_header: true,
-        path_form: PathForm::Once,
-        clock_window: Duration::from_secs(15 * 60),
-        ..OTHERS
-    },
+// Amazon S3 API Reference, "Authenticating Requests (AWS Signature Version 4)".
+const S3: Preset = Preset {
+    names: &["s3", "s3-outposts", "s3-object-lambda"],
+    s3_family: true,
+    payload_header: true,
+    path_form: PathForm::Once,
+    clock_window: Duration::from_secs(15 * 60),
+    ..OTHERS
+};
+
+static PRESETS: [Preset; 6] = [
+    S3,
+    // Amazon S3 User Guide, "Authorizing Zonal endpoint API operations with CreateSession".
+    Preset { names: &["s3express"], session_token: SessionToken::S3Session, ..S3 },
     // AWS IoT Core Developer Guide, "MQTT over WebSocket": the token is added to the signed URL.
     Preset { names: &["iotdevicegateway"], session_token: SessionToken::Unsigned, ..OTHERS },
     // Amazon VPC Lattice User Guide, "SigV4 authenticated requests": payload signing is not supported.
@@ -52,6 +56,19 @@ static PRESETS: [Preset; 5] = [
     Preset { names: &["aoss"], payload_header: true, unsigned_length: true, ..OTHERS },
     OTHERS,
 ];
+
+impl Preset {
+    /// True if a verifier can treat requests to both services alike. It accepts a token in either header.
+    pub(crate) fn is_verified_as(&self, other: &Self) -> bool {
+        self.s3_family == other.s3_family
+            && self.payload_header == other.payload_header
+            && self.unsigned_length == other.unsigned_length
+            && self.path_form == other.path_form
+            && self.session_token.is_signed() == other.session_token.is_signed()
+            && self.unsigned_payload == other.unsigned_payload
+            && self.clock_window == other.clock_window
+    }
+}
 
 /// The rules for a signing name.
 pub(crate) fn preset(service: &str) -> &'static Preset {
@@ -86,6 +103,7 @@ mod tests {
         let token = match preset.session_token {
             SessionToken::Signed => "signed",
             SessionToken::Unsigned => "added after signing",
+            SessionToken::S3Session => "signed, as `x-amz-s3session-token`",
         };
         let payload = match (preset.unsigned_payload, preset.s3_family) {
             (true, _) => "none but `UNSIGNED-PAYLOAD`",
@@ -106,6 +124,17 @@ mod tests {
         }
         let rows = documents.lines().filter(|line| line.ends_with(" minutes |")).count();
         assert_eq!(rows, PRESETS.len());
+    }
+
+    #[test]
+    fn services_whose_requests_are_verified_alike_differ_in_the_header_of_the_token_alone() {
+        assert!(preset("s3").is_verified_as(preset("s3express")));
+        for (at, one) in PRESETS.iter().enumerate() {
+            for (other_at, other) in PRESETS.iter().enumerate() {
+                let alike = at == other_at || (one.s3_family && other.s3_family);
+                assert_eq!(one.is_verified_as(other), alike, "{:?} {:?}", one.names, other.names);
+            }
+        }
     }
 
     #[test]

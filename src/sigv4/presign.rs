@@ -1,6 +1,6 @@
 //! Signatures in the query: presigned URLs.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::{Uri, header::AUTHORIZATION, request::Parts};
 
@@ -8,13 +8,32 @@ use super::{
     Explanation, Payload, SessionToken, Signer, SigningParams,
     authorization::{LONGEST, credential_name, pairs},
     encode,
-    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN},
+    headers::{
+        X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
+        X_AMZ_SECURITY_TOKEN,
+    },
     preset::preset,
     scope::Timestamp,
     signer::{add_host, canonical},
     target,
 };
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+
+/// Handling of a presigned URL that would be valid for longer than the credentials that sign it.
+///
+/// A service rejects the URL once the credentials have expired, whatever `X-Amz-Expires` says (Amazon S3 User Guide,
+/// "Download and upload objects with presigned URLs"). Credentials without an expiry are not affected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PresignExpiry {
+    /// Fails with [`ErrorKind::Credentials`](crate::ErrorKind::Credentials).
+    #[default]
+    Reject,
+    /// Signs a URL that expires with the credentials. If they have expired already, it fails as with `Reject`.
+    Shorten,
+    /// Signs the URL as it was asked for.
+    Ignore,
+}
 
 impl Signer {
     /// Signs a request in its query, so that whoever has the URL can send it until it `expires`, from
@@ -67,7 +86,9 @@ impl Signer {
     /// # Errors
     ///
     /// Those of [`sign`](Signer::sign); [`ErrorKind::Config`](crate::ErrorKind::Config) as well if the
-    /// time is shorter than a second or longer than a week, and
+    /// time is shorter than a second or longer than a week,
+    /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials) if the credentials expire earlier than the URL
+    /// and the [`PresignExpiry`] does not allow that, and
     /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the URL becomes too long. The request is
     /// then as it was.
     pub fn presign(
@@ -98,7 +119,7 @@ impl Signer {
         if let (SessionToken::Unsigned, Some(token)) =
             (params.settings.session_token(), params.identity.token())
         {
-            add(&mut query, "X-Amz-Security-Token", token.as_bytes());
+            add(&mut query, params.settings.session_token().parameter(), token.as_bytes());
         }
         set_query(&mut signed, &query)?;
         *parts = signed;
@@ -130,13 +151,14 @@ impl Signer {
         params: &SigningParams<'_>,
         expires: Duration,
     ) -> Result<(Parts, Timestamp), Error> {
-        let seconds = check_expiry(expires)?;
+        let seconds = lifetime(params, expires)?;
         let mut parts = parts.clone();
         for name in [
             AUTHORIZATION,
             X_AMZ_DATE,
             X_AMZ_CONTENT_SHA256,
             X_AMZ_REGION_SET,
+            X_AMZ_S3SESSION_TOKEN,
             X_AMZ_SECURITY_TOKEN,
         ] {
             parts.headers.remove(name);
@@ -168,13 +190,34 @@ impl Signer {
         if !s3_family && params.payload == Payload::Unsigned {
             add(&mut query, "X-Amz-Content-Sha256", params.payload.as_bytes());
         }
-        if let (SessionToken::Signed, Some(token)) =
-            (params.settings.session_token(), params.identity.token())
-        {
-            add(&mut query, "X-Amz-Security-Token", token.as_bytes());
+        let session_token = params.settings.session_token();
+        if let Some(token) = params.identity.token().filter(|_| session_token.is_signed()) {
+            add(&mut query, session_token.parameter(), token.as_bytes());
         }
         set_query(&mut parts, &query)?;
         Ok((parts, time))
+    }
+}
+
+/// The seconds for which a presigned URL is valid, with the expiry of the credentials taken into account.
+fn lifetime(params: &SigningParams<'_>, expires: Duration) -> Result<u64, Error> {
+    let seconds = check_expiry(expires)?;
+    let Some(expiry) = params.identity.credentials().expiry() else { return Ok(seconds) };
+    // The URL is dated by the whole second.
+    let signed = Timestamp::seconds_of(params.time)?;
+    let expiry = expiry.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let left = expiry.saturating_sub(signed);
+    match params.presign_expiry {
+        _ if seconds <= left => Ok(seconds),
+        PresignExpiry::Ignore => Ok(seconds),
+        PresignExpiry::Shorten if left > 0 => Ok(left),
+        PresignExpiry::Shorten | PresignExpiry::Reject => Err(Error::new(
+            ErrorKind::Credentials,
+            format!(
+                "the presigned URL would be valid for {seconds} seconds, but the credentials expire in {left}; \
+                 ask for less, or allow it by `PresignExpiry::Shorten` or `PresignExpiry::Ignore`"
+            ),
+        )),
     }
 }
 

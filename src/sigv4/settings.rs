@@ -1,11 +1,11 @@
 use std::{fmt, sync::Arc};
 
-use http::header;
+use http::{HeaderName, header};
 
 #[cfg(feature = "sigv4a")]
 use super::RegionSet;
 use super::{
-    headers::{AllowList, SignedHeaders},
+    headers::{AllowList, SignedHeaders, X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN},
     preset::preset,
 };
 use crate::error::Error;
@@ -17,7 +17,8 @@ use crate::error::Error;
 ///
 /// | signing name | path encoded | dot segments and `//` | headers | session token | payload | clock window |
 /// |---|---|---|---|---|---|---|
-/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | once | kept | `x-amz-content-sha256` required, `range` signed | signed | hash, chunks or `UNSIGNED-PAYLOAD` | 15 minutes |
+/// | `s3`, `s3-outposts`, `s3-object-lambda` | once | kept | `x-amz-content-sha256` required, `range` signed | signed | hash, chunks or `UNSIGNED-PAYLOAD` | 15 minutes |
+/// | `s3express` | once | kept | `x-amz-content-sha256` required, `range` signed | signed, as `x-amz-s3session-token` | hash, chunks or `UNSIGNED-PAYLOAD` | 15 minutes |
 /// | `iotdevicegateway` | twice | folded | no rules | added after signing | hash | 5 minutes |
 /// | `vpc-lattice-svcs` | twice | folded | `x-amz-content-sha256` required | signed | none but `UNSIGNED-PAYLOAD` | 5 minutes |
 /// | `aoss` | twice | folded | `x-amz-content-sha256` required, `content-length` not signed | signed | hash | 5 minutes |
@@ -84,7 +85,7 @@ impl PathForm {
     }
 }
 
-/// Whether the signature covers `x-amz-security-token`.
+/// The header that carries the session token, and whether the signature covers it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionToken {
@@ -93,6 +94,36 @@ pub enum SessionToken {
     Signed,
     /// The token is added after signing; what AWS IoT wants.
     Unsigned,
+    /// The token is signed, and goes into `x-amz-s3session-token` in the place of `x-amz-security-token`, or into
+    /// `X-Amz-S3session-Token` in a query: for credentials that `CreateSession` of S3 Express has returned.
+    ///
+    /// It is the default of the service `s3express`. Other temporary credentials, those of a role for example, need
+    /// [`Signed`](SessionToken::Signed) there: for `CreateSession` itself, `CopyObject` and `HeadBucket`, and
+    /// for the Regional endpoint (`s3express-control`), whose host [`infer`](crate::SigningSettings::infer)
+    /// recognizes. The Amazon S3 User Guide, "Authorizing Zonal endpoint API operations with CreateSession".
+    S3Session,
+}
+
+impl SessionToken {
+    /// The header that carries the token.
+    pub(crate) fn header(self) -> HeaderName {
+        match self {
+            Self::Signed | Self::Unsigned => X_AMZ_SECURITY_TOKEN,
+            Self::S3Session => X_AMZ_S3SESSION_TOKEN,
+        }
+    }
+
+    /// The parameter of a presigned URL that carries the token.
+    pub(crate) fn parameter(self) -> &'static str {
+        match self {
+            Self::Signed | Self::Unsigned => "X-Amz-Security-Token",
+            Self::S3Session => "X-Amz-S3session-Token",
+        }
+    }
+
+    pub(crate) fn is_signed(self) -> bool {
+        self != Self::Unsigned
+    }
 }
 
 impl SigningSettings {
@@ -177,7 +208,7 @@ impl SigningSettings {
         self
     }
 
-    /// Sets whether the session token is signed.
+    /// Sets which header carries the session token, and whether it is signed.
     pub fn with_session_token(mut self, token: SessionToken) -> Self {
         self.session_token = token;
         self

@@ -12,6 +12,7 @@ use super::{
     chunk::{ChunkSigner, Framing},
     headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN, host_of},
     key::{KeyCache, SigningKey},
+    presign::PresignExpiry,
     scope::{Scope, Timestamp},
     signature::{self, AnySignature, Sign},
 };
@@ -72,6 +73,8 @@ pub struct SigningParams<'a> {
     pub payload: Payload,
     /// The time of signing; a fraction of a second is cut off.
     pub time: SystemTime,
+    /// What happens when a presigned URL would outlive the credentials.
+    pub presign_expiry: PresignExpiry,
 }
 
 impl<'a> SigningParams<'a> {
@@ -83,7 +86,15 @@ impl<'a> SigningParams<'a> {
         payload: impl Into<Payload>,
         time: SystemTime,
     ) -> Self {
-        Self { settings, identity, payload: payload.into(), time }
+        let presign_expiry = PresignExpiry::default();
+        Self { settings, identity, payload: payload.into(), time, presign_expiry }
+    }
+
+    /// Sets what happens when a presigned URL would outlive the credentials: an error by default.
+    #[must_use]
+    pub fn with_presign_expiry(mut self, presign_expiry: PresignExpiry) -> Self {
+        self.presign_expiry = presign_expiry;
+        self
     }
 }
 
@@ -126,7 +137,8 @@ impl Signer {
 
     /// Signs a request: adds `host` if it is missing, `x-amz-date`, `x-amz-content-sha256`,
     /// `x-amz-security-token` and `authorization`, each in place of any that were there; for several
-    /// regions `x-amz-region-set` as well.
+    /// regions `x-amz-region-set` as well. With [`SessionToken::S3Session`] the token goes into
+    /// `x-amz-s3session-token`.
     ///
     /// # Errors
     ///
@@ -244,7 +256,11 @@ impl Signer {
             let regions = HeaderValue::from_str(regions).expect("letters, digits and a few marks");
             headers.insert(X_AMZ_REGION_SET, regions);
         }
-        replace(headers, X_AMZ_SECURITY_TOKEN, params.identity.token().cloned());
+        let token = params.settings.session_token();
+        if token == SessionToken::S3Session {
+            headers.remove(X_AMZ_SECURITY_TOKEN);
+        }
+        replace(headers, token.header(), params.identity.token().cloned());
         Ok(time)
     }
 
@@ -310,7 +326,8 @@ pub(super) fn canonical<'a>(
     let signed = |name: &HeaderName| match name.as_str() {
         "host" | "x-amz-date" | "x-amz-content-sha256" => true,
         "x-amz-region-set" if settings.region_set().is_some() => true,
-        "x-amz-security-token" => settings.session_token() == SessionToken::Signed,
+        "x-amz-security-token" => settings.session_token().is_signed(),
+        "x-amz-s3session-token" if settings.session_token() == SessionToken::S3Session => true,
         "authorization" => false,
         _ => settings.signed_headers().is_signed(name),
     };

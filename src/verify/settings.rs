@@ -7,7 +7,10 @@ use crate::{
     error::Error,
     sigv4::{
         PathForm, SessionToken,
-        headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN},
+        headers::{
+            X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
+            X_AMZ_SECURITY_TOKEN,
+        },
         preset::preset,
         settings::check_scope_part,
     },
@@ -93,7 +96,7 @@ impl VerifySettings {
     /// ([`SigningSettings`](crate::SigningSettings)).
     pub fn add_service(mut self, service: &str) -> Result<Self, Error> {
         check_scope_part("service", service, "execute-api")?;
-        if !std::ptr::eq(preset(service), preset(&self.services[0])) {
+        if !preset(service).is_verified_as(preset(&self.services[0])) {
             return Err(Error::config(format!(
                 "service {service:?} has other rules than {:?}; give it a VerifyLayer of its own",
                 self.services[0],
@@ -205,9 +208,16 @@ impl VerifySettings {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for the headers that a signature is made with:
-    /// `x-amz-date`, `x-amz-content-sha256`, `x-amz-region-set`, `x-amz-security-token`.
+    /// `x-amz-date`, `x-amz-content-sha256`, `x-amz-region-set`, `x-amz-security-token`,
+    /// `x-amz-s3session-token`.
     pub fn add_unsigned_header(mut self, name: HeaderName) -> Result<Self, Error> {
-        let parts = [X_AMZ_DATE, X_AMZ_CONTENT_SHA256, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN];
+        let parts = [
+            X_AMZ_DATE,
+            X_AMZ_CONTENT_SHA256,
+            X_AMZ_REGION_SET,
+            X_AMZ_SECURITY_TOKEN,
+            X_AMZ_S3SESSION_TOKEN,
+        ];
         if parts.contains(&name) {
             return Err(Error::config(format!(
                 "{name} is a part of the signature and cannot be left unsigned; name a header that \

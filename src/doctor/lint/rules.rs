@@ -147,13 +147,17 @@ fn is_valid_at(settings: &SigningSettings, host: &str, region: &str) -> bool {
 fn session_token(settings: &SigningSettings) -> Option<Finding> {
     let (service, signed) = (settings.service(), settings.session_token());
     let message = match (preset(service).session_token, signed) {
-        (SessionToken::Signed, SessionToken::Unsigned) => format!(
+        (SessionToken::Signed | SessionToken::S3Session, SessionToken::Unsigned) => format!(
             "the session token is added after signing, but service {service:?} takes none that is not \
              signed; leave SessionToken::Unsigned out"
         ),
         (SessionToken::Unsigned, SessionToken::Signed) => format!(
             "the session token is signed, but service {service:?} derives the signature without it; leave \
              SessionToken::Signed out"
+        ),
+        (SessionToken::Signed | SessionToken::Unsigned, SessionToken::S3Session) => format!(
+            "the session token goes into x-amz-s3session-token, but service {service:?} has no sessions of S3 \
+             Express; leave SessionToken::S3Session out"
         ),
         _ => return None,
     };

@@ -126,7 +126,7 @@ fn a_set_of_regions_contradicts_no_host_that_it_covers() {
 
 #[test]
 fn what_a_service_wants_otherwise_is_found() {
-    use SessionToken::{Signed, Unsigned};
+    use SessionToken::{S3Session, Signed, Unsigned};
 
     let iot = || settings("iotdevicegateway");
     let only_mine = |name: &HeaderName| name == "x-tenant";
@@ -139,6 +139,10 @@ fn what_a_service_wants_otherwise_is_found() {
         (presigned(settings("s3").with_session_token(Unsigned)), Some(LintRule::SessionToken)),
         (custom(settings("es").with_session_token(Unsigned)), Some(LintRule::SessionToken)),
         (custom(settings("es").with_session_token(Signed)), None),
+        (custom(settings("s3express")), None),
+        (custom(settings("s3express").with_session_token(Signed)), None),
+        (custom(settings("s3express").with_session_token(Unsigned)), Some(LintRule::SessionToken)),
+        (custom(settings("s3").with_session_token(S3Session)), Some(LintRule::SessionToken)),
         (custom(hashless("s3")), Some(LintRule::PayloadHeader)),
         (custom(hashless("aoss")), Some(LintRule::PayloadHeader)),
         (custom(hashless("vpc-lattice-svcs")), Some(LintRule::PayloadHeader)),

@@ -1,0 +1,253 @@
+//! Session tokens: the header of S3 Express, and URLs that would outlive their credentials.
+
+mod common;
+
+use std::time::{Duration, SystemTime};
+
+use common::{get, header, judge, now, settings};
+use http::{HeaderValue, Request, StatusCode, request::Parts};
+use tower_sigv4::{
+    Clock, ErrorKind, Origin, SigningLayer, SigningSettings, VerifyLayer,
+    credentials::Credentials,
+    doctor::Sent,
+    origin::{Direct, SigningBehavior},
+    sigv4::{Identity, Payload, PayloadHash, PresignExpiry, SessionToken, Signer, SigningParams},
+    verify::{StaticKeys, VerifySettings},
+};
+
+const TOKEN: &str = "AgAAAAAAAAT0KEN/+==";
+const ZONAL: &str = "bucket--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com";
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn credentials(expires_in: Option<u64>) -> Credentials {
+    let key = common::credentials();
+    let (id, secret) = (key.access_key_id(), key.secret_access_key());
+    let expiry = expires_in.map(|seconds| now() + Duration::from_secs(seconds));
+    Credentials::new(id, secret, Some(TOKEN.to_owned()), expiry, "test")
+}
+
+fn layer(target: impl tower_sigv4::origin::ResolveOrigin + 'static) -> SigningLayer {
+    SigningLayer::new(credentials(None), target).with_clock(Clock::manual(now()))
+}
+
+fn head(url: &str) -> Parts {
+    Request::get(url).body(()).expect("a request").into_parts().0
+}
+
+#[tokio::test]
+async fn the_token_of_an_s3_express_session_goes_into_its_own_header() {
+    let url = format!("https://{ZONAL}/key");
+    let origin = Origin::new(&format!("https://{ZONAL}"), settings("s3express"));
+    for layer in [
+        layer(origin.expect("an origin")),
+        layer(Direct::new(settings("s3express"))),
+        layer(Direct::infer()),
+    ] {
+        let mut request = get(&url);
+        for name in ["x-amz-security-token", "x-amz-s3session-token"] {
+            request.headers_mut().insert(name, HeaderValue::from_static("of the client"));
+        }
+        let sent = common::send(&layer, request).await.expect("sent");
+        let headers = sent.headers();
+        assert!(!headers.contains_key("x-amz-security-token"));
+        assert_eq!(headers.get_all("x-amz-s3session-token").iter().count(), 1);
+        assert_eq!(header(headers, "x-amz-s3session-token"), TOKEN);
+        assert!(headers["x-amz-s3session-token"].is_sensitive());
+        let names = "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-s3session-token,";
+        assert!(header(headers, "authorization").contains(names), "{headers:?}");
+        assert!(!format!("{headers:?}").contains(TOKEN));
+    }
+}
+
+#[tokio::test]
+async fn it_goes_into_its_own_parameter_of_a_presigned_url() {
+    let target = Direct::new(settings("s3express")).with_query_signature(HOUR).expect("in range");
+    let url = format!("https://{ZONAL}/key?X-Amz-S3session-Token=old&x-amz-security-token=old");
+    let mut request = get(&url);
+    request.headers_mut().insert("x-amz-s3session-token", HeaderValue::from_static("old"));
+    let sent = common::send(&layer(target), request).await.expect("sent");
+    let query = sent.uri().query().expect("a query");
+    assert!(query.contains("&X-Amz-S3session-Token=AgAAAAAAAAT0KEN%2F%2B%3D%3D&"), "{query}");
+    assert!(!query.contains("Security-Token") && !query.contains("old"), "{query}");
+    assert!(!sent.headers().contains_key("x-amz-s3session-token"));
+    // It is signed: the signature comes after it.
+    assert!(query.rsplit('&').next().is_some_and(|last| last.starts_with("X-Amz-Signature=")));
+}
+
+/// `CreateSession` itself, and the Regional endpoint, take the credentials of a role.
+#[tokio::test]
+async fn other_credentials_keep_their_header_by_a_setting_or_by_the_host() {
+    let iam = settings("s3express").with_session_token(SessionToken::Signed);
+    let control = "https://s3express-control.us-east-1.amazonaws.com/bucket";
+    for (layer, url) in [
+        (layer(Direct::new(iam)), &*format!("https://{ZONAL}/?session")),
+        (layer(Direct::infer()), control),
+        (layer(Direct::infer()), "https://S3Express-Control-fips.us-east-1.amazonaws.com/b"),
+        (layer(Direct::new(settings("s3"))), "https://bucket.s3.us-east-1.amazonaws.com/key"),
+    ] {
+        let sent = common::send(&layer, get(url)).await.expect("sent");
+        assert_eq!(header(sent.headers(), "x-amz-security-token"), TOKEN, "{url}");
+        assert!(!sent.headers().contains_key("x-amz-s3session-token"), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn the_verifier_accepts_the_token_in_header_and_query_and_none_that_is_another() {
+    let own = |token: &str| {
+        let key = common::credentials();
+        let (id, secret) = (key.access_key_id(), key.secret_access_key());
+        let token = Some(token.to_owned()).filter(|token| !token.is_empty());
+        Credentials::new(id, secret, token, None, "test")
+    };
+    let both = VerifySettings::new("s3", "us-east-1")
+        .and_then(|settings| settings.add_service("s3express"))
+        .expect("services that are verified alike");
+    for (held, accepted) in [(TOKEN, true), ("another", false), ("", false)] {
+        for verify in
+            [both.clone(), VerifySettings::new("s3express", "us-east-1").expect("a scope")]
+        {
+            let keys = StaticKeys::new([own(held)]).expect("a key");
+            let verify = VerifyLayer::new(keys, verify).with_clock(Clock::manual(now()));
+            let direct = || Direct::new(settings("s3express"));
+            let query = direct().with_query_signature(HOUR).expect("in range");
+            for target in [direct(), query] {
+                let request = get(&format!("https://{ZONAL}/key"));
+                let sent = common::send(&layer(target), request).await.expect("sent");
+                let shown = format!("{held:?} {sent:?}");
+                assert_eq!(judge(&verify, sent).await.is_ok(), accepted, "{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_setting_of_the_verifier_leaves_a_token_unsigned() {
+    for name in ["x-amz-security-token", "x-amz-s3session-token"] {
+        let settings = VerifySettings::new("s3express", "us-east-1").expect("a scope");
+        let error = settings.add_unsigned_header(name.parse().expect("a name")).expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn the_doctor_sees_the_token_and_shows_none() {
+    let identity = Identity::new(credentials(None)).expect("valid");
+    let settings = settings("s3express");
+    let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
+    let url = format!("https://{ZONAL}/key");
+    let (mut signed, mut presigned) = (head(&url), head(&url));
+    Signer::new().sign(&mut signed, &params).expect("signed");
+    Signer::new().presign(&mut presigned, &params, HOUR).expect("presigned");
+    for head in [signed, presigned] {
+        let sent = Sent::read(&head, None).expect("a signature");
+        let text = sent.canonical_request();
+        assert!(text.to_lowercase().contains("s3session-token"), "{text}");
+        assert!(!text.contains("T0KEN") && text.contains("[redacted]"), "{text}");
+    }
+}
+
+fn presigned(
+    expires_in: Option<u64>,
+    seconds: u64,
+    expiry: Option<PresignExpiry>,
+    time: SystemTime,
+) -> Result<String, tower_sigv4::Error> {
+    let identity = Identity::new(credentials(expires_in)).expect("valid");
+    let settings = SigningSettings::new("s3", "us-east-1").expect("a scope");
+    let mut params = SigningParams::new(&settings, &identity, Payload::Unsigned, time);
+    if let Some(expiry) = expiry {
+        params = params.with_presign_expiry(expiry);
+    }
+    let mut head = head("https://bucket.s3.us-east-1.amazonaws.com/key");
+    let before = head.uri.clone();
+    let signer = Signer::new();
+    let expires = Duration::from_secs(seconds);
+    let explained = signer.explain_presigned(&head, &params, expires);
+    let result = signer.presign(&mut head, &params, expires);
+    assert_eq!(explained.is_ok(), result.is_ok());
+    match result {
+        Ok(()) => Ok(head.uri.query().expect("a query").to_owned()),
+        Err(error) => {
+            assert_eq!(head.uri, before, "the request is as it was");
+            Err(error)
+        }
+    }
+}
+
+#[test]
+fn a_presigned_url_that_outlives_its_credentials_is_an_error_unless_allowed() {
+    const WEEK: u64 = 604_800;
+    for (expires_in, seconds, expiry, expected) in [
+        (Some(60), WEEK, None, None),
+        (Some(60), WEEK, Some(PresignExpiry::Reject), None),
+        (Some(60), WEEK, Some(PresignExpiry::Shorten), Some(60)),
+        (Some(60), WEEK, Some(PresignExpiry::Ignore), Some(WEEK)),
+        (Some(60), 60, None, Some(60)),
+        (Some(60), 61, None, None),
+        (Some(60), 59, Some(PresignExpiry::Shorten), Some(59)),
+        (Some(0), 1, None, None),
+        (Some(0), 1, Some(PresignExpiry::Shorten), None),
+        (Some(0), 1, Some(PresignExpiry::Ignore), Some(1)),
+        // Without an expiry nothing outlives them.
+        (None, WEEK, None, Some(WEEK)),
+    ] {
+        let shown = format!("{expires_in:?} {seconds} {expiry:?}");
+        match (presigned(expires_in, seconds, expiry, now()), expected) {
+            (Ok(query), Some(expected)) => {
+                assert!(query.contains(&format!("X-Amz-Expires={expected}&")), "{shown}: {query}");
+            }
+            (Err(error), None) => {
+                assert_eq!(error.kind(), ErrorKind::Credentials, "{shown}");
+                assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
+                let text = error.to_string();
+                let left = expires_in.unwrap_or_default();
+                assert!(text.contains(&format!("{seconds} seconds")), "{shown}: {text}");
+                assert!(text.contains(&format!("expire in {left};")), "{shown}: {text}");
+                assert!(text.contains("PresignExpiry::Shorten"), "{shown}: {text}");
+                assert!(!text.contains("T0KEN"), "{text}");
+            }
+            (result, _) => panic!("{shown}: {result:?}"),
+        }
+    }
+}
+
+/// `X-Amz-Date` has no fractions of a second, so the URL is valid from the whole second on.
+#[test]
+fn the_whole_second_of_signing_counts() {
+    let time = now() + Duration::from_millis(999);
+    assert!(presigned(Some(60), 60, None, time).is_ok());
+    assert!(presigned(Some(60), 60, None, now() + Duration::from_secs(1)).is_err());
+    let long_ago = now() + Duration::from_secs(3600);
+    assert!(presigned(Some(60), 1, Some(PresignExpiry::Shorten), long_ago).is_err());
+}
+
+#[tokio::test]
+async fn a_layer_that_signs_in_the_query_sends_no_url_that_outlives_its_credentials() {
+    let target = || Direct::new(settings("s3")).with_query_signature(HOUR).expect("in range");
+    let url = "https://bucket.s3.us-east-1.amazonaws.com/key";
+    for (expires_in, target, expected) in [
+        (Some(1800), target(), None),
+        (Some(1800), target().with_presign_expiry(PresignExpiry::Shorten), Some(1800)),
+        (Some(1800), target().with_presign_expiry(PresignExpiry::Ignore), Some(3600)),
+        (Some(3600), target(), Some(3600)),
+        (None, target(), Some(3600)),
+    ] {
+        let layer =
+            SigningLayer::new(credentials(expires_in), target).with_clock(Clock::manual(now()));
+        let result = common::send(&layer, get(url)).await;
+        match (result, expected) {
+            (Ok(sent), Some(expected)) => {
+                let query = sent.uri().query().expect("a query");
+                assert!(query.contains(&format!("X-Amz-Expires={expected}&")), "{query}");
+            }
+            (Err(error), None) => assert_eq!(error.kind(), ErrorKind::Credentials, "{error}"),
+            (result, _) => panic!("{expires_in:?}: {result:?}"),
+        }
+    }
+    // A signature in the header is not a URL that someone keeps.
+    let origin = Origin::new(&url[..url.len() - 4], settings("s3")).expect("an origin");
+    let origin = origin.with_signing(SigningBehavior::Always);
+    let layer = SigningLayer::new(credentials(Some(30)), origin).with_clock(Clock::manual(now()));
+    assert!(common::send(&layer, get("/key")).await.is_ok());
+}
