@@ -8,14 +8,19 @@ use std::{
     net::Ipv4Addr,
     pin::pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use allocation_counter::measure;
 use bytes::Bytes;
-use common::{HOST, api, credentials, layer, now, settings};
+use common::{
+    HOST, api, credentials, layer, now,
+    origins::{self, stamp},
+    settings,
+};
 use http::{HeaderValue, Request, Response, request::Parts, uri::Scheme};
 use http_body_util::{Empty, Full};
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_sigv4::{
     Signing, SigningLayer,
     body::SignedBody,
@@ -155,6 +160,29 @@ async fn the_layer_adds_as_few_as_promised() {
         let counted = through_layer(layer, request).await;
         assert!(counted <= promised, "the layer allocates {counted} times of {promised}");
     }
+}
+
+/// The state of an origin is looked up for each request, and changed when its clock or credentials are corrected.
+#[tokio::test(start_paused = true)]
+async fn a_learned_offset_adds_no_allocation() {
+    let layer = layer(api(&format!("https://{HOST}")));
+    let time = now() + Duration::from_secs(3600);
+    let by_clock = service_fn(async |request: Request<SignedBody<Body>>| {
+        let body = r#"{"message":"Signature expired: 1"}"#;
+        let mut response = Response::new(Full::<Bytes>::default());
+        if request.headers()["x-amz-date"] != *stamp(time) {
+            response = origins::response(403, time, body).map(Full::from);
+            let code = HeaderValue::from_static("InvalidSignatureException");
+            response.headers_mut().insert("x-amzn-errortype", code);
+        }
+        Ok::<_, Infallible>(response)
+    });
+    for _ in 0..2 {
+        let response = layer.layer(by_clock).oneshot(get()).await.expect("a response");
+        assert_eq!(response.status(), 200);
+    }
+    let counted = through_layer(layer, get()).await;
+    assert!(counted <= SIGNER_GET + LAYER_ADDS, "the layer allocates {counted} times");
 }
 
 /// How often one request allocates on its way through the layer.

@@ -175,32 +175,30 @@ impl CredentialsCache {
         self.start(|entry| entry.is_valid(now))?.outcome().await
     }
 
-    /// Starts to replace credentials that an origin calls expired, unless others are cached already.
+    /// Starts to replace credentials that an origin calls expired. They stay in use until there are others.
     ///
-    /// They stay in use until the provider has returned others. Returns `None` if the provider returned them or
-    /// failed a moment ago: another call would have the same result.
-    pub(crate) fn replace(&self, used: &Entry) -> Option<Fetch> {
+    /// Returns cached ones if they are others already, or if the provider returned them or failed to replace them a
+    /// moment ago: another call would have the same result.
+    pub(crate) fn replace(&self, used: &Entry) -> Result<Fetch, Error> {
         let now = self.clock.now();
-        let is_other = |entry: &Entry| entry.serial() != used.serial() && entry.is_valid(now);
-        if let Some(other) = self.cached(is_other) {
-            return Some(Fetch::Ready(other));
+        let is_enough = |entry: &Entry| {
+            let is_other = entry.serial() != used.serial() && entry.is_valid(now);
+            is_other || entry.was_asked_just_now(now)
+        };
+        match self.cached(is_enough) {
+            Some(entry) => Ok(Fetch::Ready(entry)),
+            None => self.start(is_enough),
         }
-        let current = self.cached(|_| true);
-        let was_asked = |entry: &Entry| entry.was_asked_just_now(now);
-        if was_asked(used) || current.is_some_and(|entry| was_asked(&entry)) {
-            return None;
-        }
-        self.start(is_other).ok()
     }
 
     /// Waits for other credentials than these, which an origin calls expired; returns the ones in use if the
     /// provider has no others.
     pub(crate) async fn renewed(self, used: Arc<Entry>) -> Outcome {
-        let Some(fetch) = self.replace(&used) else { return Ok(used) };
-        match fetch.outcome().await {
-            Ok(entry) => Ok(entry),
-            Err(error) => self.current(self.now()).ok_or(error),
-        }
+        let renewed = match self.replace(&used) {
+            Ok(fetch) => fetch.outcome().await,
+            Err(error) => Err(error),
+        };
+        renewed.or_else(|error| self.current(self.now()).ok_or(error))
     }
 
     /// Returns the cached credentials if they were not invalidated and are `enough`.

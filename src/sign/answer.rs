@@ -306,7 +306,7 @@ where
                 if is_worth_it && again.is_some() { Verdict::SendAgain } else { Verdict::HandOn }
             }
             Some(Remedy::Credentials) => {
-                let Some(fetch) = shared.credentials.replace(entry) else {
+                let Ok(fetch) = shared.credentials.replace(entry) else {
                     return Verdict::HandOn;
                 };
                 if matches!(fetch, Fetch::Flight(..)) {

@@ -1,53 +1,100 @@
-//! Tokio, but that another thread may go on before a lock is asked for, and after it was given back.
+//! Tokio for shuttle: tasks are shuttle's, and another thread may go on before and after each step of a channel or
+//! lock. Timers need a runtime that is entered, and never fire.
 
-pub use real::{runtime, task, time};
+pub use real::{task, time};
+
+pub mod runtime {
+    use std::{
+        future::poll_fn,
+        mem,
+        panic::{AssertUnwindSafe, catch_unwind},
+        pin::pin,
+        task::Poll,
+    };
+
+    pub use real::runtime::{Builder, TryCurrentError};
+
+    #[derive(Clone, Debug)]
+    pub struct Handle(());
+
+    impl Handle {
+        pub fn try_current() -> Result<Self, TryCurrentError> {
+            real::runtime::Handle::try_current().map(|_| Self(()))
+        }
+
+        /// As in tokio, a panic ends the task and nothing else.
+        pub fn spawn<F>(&self, future: F)
+        where
+            F: Future<Output: Send> + Send + 'static,
+        {
+            let task = shuttle::future::spawn(async move {
+                let mut future = pin!(future);
+                poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                    Ok(poll) => poll.map(drop),
+                    Err(_panic) => Poll::Ready(()),
+                })
+                .await;
+            });
+            // Shuttle drops a task that was detached when the model ends, and runs others to their end.
+            mem::forget(task);
+        }
+    }
+}
 
 pub mod sync {
-    use std::ops::{Deref, DerefMut};
-
     pub use real::sync::*;
-    use shuttle::thread::yield_now;
 
-    #[derive(Debug, Default)]
-    pub struct Mutex<T>(real::sync::Mutex<T>);
+    pub mod watch {
+        pub use real::sync::watch::{Ref, error};
+        use shuttle::thread::yield_now;
 
-    pub struct MutexGuard<'a, T>(Option<real::sync::MutexGuard<'a, T>>);
+        #[derive(Debug)]
+        pub struct Sender<T>(Option<real::sync::watch::Sender<T>>);
 
-    impl<T> Mutex<T> {
-        pub fn new(value: T) -> Self {
-            Self(real::sync::Mutex::new(value))
+        #[derive(Clone, Debug)]
+        pub struct Receiver<T>(real::sync::watch::Receiver<T>);
+
+        pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
+            let (sender, receiver) = real::sync::watch::channel(value);
+            (Sender(Some(sender)), Receiver(receiver))
         }
 
-        pub async fn lock(&self) -> MutexGuard<'_, T> {
-            yield_now();
-            MutexGuard(Some(self.0.lock().await))
-        }
-
-        pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
-            yield_now();
-            self.0.try_lock().map(|guard| MutexGuard(Some(guard)))
-        }
-    }
-
-    impl<T> Deref for MutexGuard<'_, T> {
-        type Target = T;
-
-        fn deref(&self) -> &T {
-            self.0.as_ref().expect("held until it is dropped")
-        }
-    }
-
-    impl<T> DerefMut for MutexGuard<'_, T> {
-        fn deref_mut(&mut self) -> &mut T {
-            self.0.as_mut().expect("held until it is dropped")
-        }
-    }
-
-    impl<T> Drop for MutexGuard<'_, T> {
-        fn drop(&mut self) {
-            self.0 = None;
-            if !std::thread::panicking() {
+        impl<T> Sender<T> {
+            pub fn send_replace(&self, value: T) -> T {
                 yield_now();
+                let previous = self.0.as_ref().expect("not dropped").send_replace(value);
+                yield_now();
+                previous
+            }
+        }
+
+        impl<T> Drop for Sender<T> {
+            fn drop(&mut self) {
+                if !std::thread::panicking() {
+                    yield_now();
+                }
+                self.0 = None;
+            }
+        }
+
+        impl<T> Receiver<T> {
+            pub fn has_changed(&self) -> Result<bool, error::RecvError> {
+                yield_now();
+                self.0.has_changed()
+            }
+
+            /// The value is locked until the reference is dropped, so nothing may yield meanwhile.
+            pub fn borrow(&self) -> Ref<'_, T> {
+                yield_now();
+                self.0.borrow()
+            }
+
+            pub async fn wait_for(
+                &mut self,
+                is_enough: impl FnMut(&T) -> bool,
+            ) -> Result<Ref<'_, T>, error::RecvError> {
+                yield_now();
+                self.0.wait_for(is_enough).await
             }
         }
     }
