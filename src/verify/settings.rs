@@ -7,6 +7,7 @@ use crate::{
     error::Error,
     sigv4::{
         PathForm, SessionToken,
+        authorization::is_same_variable,
         headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN},
         preset::preset,
         settings::check_scope_part,
@@ -208,7 +209,7 @@ impl VerifySettings {
     /// `x-amz-date`, `x-amz-content-sha256`, `x-amz-region-set`, `x-amz-security-token`.
     pub fn add_unsigned_header(mut self, name: HeaderName) -> Result<Self, Error> {
         let parts = [X_AMZ_DATE, X_AMZ_CONTENT_SHA256, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN];
-        if parts.contains(&name) {
+        if parts.iter().any(|part| is_same_variable(part.as_str(), name.as_str())) {
             return Err(Error::config(format!(
                 "{name} is a part of the signature and cannot be left unsigned; name a header that \
                  a proxy adds, such as \"x-amz-cf-id\""
