@@ -159,6 +159,20 @@ fn s3() -> Draft {
     draft
 }
 
+/// With a header of its own that is signed, whose name has an underscore.
+fn underscored() -> Draft {
+    let mut draft = header();
+    draft.sign_header("x_tenant", "1");
+    draft
+}
+
+/// With a header of its own that is signed.
+fn tenant() -> Draft {
+    let mut draft = header();
+    draft.sign_header("x-tenant", "1");
+    draft
+}
+
 impl Draft {
     fn header(&mut self, name: &str) -> &mut String {
         let found = self.headers.iter_mut().find(|(found, _)| *found == name);
@@ -168,6 +182,27 @@ impl Draft {
     fn drop_header(&mut self, name: &str) {
         self.headers.retain(|(found, _)| *found != name);
         self.signed.retain(|found| *found != name);
+    }
+
+    fn sign_header(&mut self, name: &'static str, value: &str) {
+        self.headers.push((name, value.to_owned()));
+        self.signed.push(name);
+        self.signed.sort_unstable();
+    }
+
+    /// Signs headers until `count` are signed.
+    fn sign_headers(&mut self, count: usize) {
+        for number in self.signed.len()..count {
+            self.sign_header(Box::leak(format!("x-{number:04}").into_boxed_str()), "1");
+        }
+    }
+
+    /// Adds parameters to the query until it has `count`, those of a presigned URL included.
+    fn add_parameters(&mut self, count: usize) {
+        let ours = if self.presigned { 5 } else { 0 };
+        for number in self.query.len() + ours..count {
+            self.query.push(pair(&format!("p{number:04}"), ""));
+        }
     }
 
     fn leave_unsigned(&mut self, name: &str) {
@@ -295,6 +330,8 @@ async fn the_requests_that_are_changed_are_valid() {
         (presigned, ID),
         (presigned_temporary, TEMPORARY),
         (s3, ID),
+        (tenant, ID),
+        (underscored, ID),
     ] {
         for &version in VERSIONS {
             let draft = version.of(base());
@@ -302,6 +339,45 @@ async fn the_requests_that_are_changed_are_valid() {
             assert_eq!(judge(&layer, draft.sign()).await, Ok(id.to_owned()), "{version:?}");
         }
     }
+}
+
+/// One change before signing that keeps to the rules.
+#[tokio::test]
+async fn requests_within_the_rules_are_accepted() {
+    type Change = fn(&mut Draft);
+    let rows: &[(&str, Base, Change)] = &[
+        ("as many signed names as the maximum", header, |d| d.sign_headers(1024)),
+        ("as many signed names as the maximum, query", presigned, |d| d.sign_headers(1024)),
+        ("as many parameters as the maximum", header, |d| d.add_parameters(4096)),
+        ("as many parameters as the maximum, query", presigned, |d| d.add_parameters(4096)),
+        ("x_amz_acl is signed", s3, |d| d.sign_header("x_amz_acl", "private")),
+        ("x_amz_acl and x-amz-acl are signed", s3, |d| {
+            d.sign_header("x_amz_acl", "private");
+            d.sign_header("x-amz-acl", "private");
+        }),
+        ("user_agent beside user-agent, both unsigned", header, |d| {
+            d.headers.push(("user_agent", "test".to_owned()));
+        }),
+        ("a name with an underscore beside signed names", tenant, |d| {
+            d.headers.push(("x_tenants", "2".to_owned()));
+        }),
+        ("content-length and its framing are unsigned", header, |d| {
+            d.headers.push(("content-length", "8".to_owned()));
+        }),
+    ];
+    let mut failed = Vec::new();
+    for (name, base, change) in rows {
+        for &version in VERSIONS {
+            let mut draft = version.of(base());
+            change(&mut draft);
+            let (layer, id) = (layer_for(&draft), draft.id);
+            let judged = judge(&layer, draft.sign()).await;
+            if judged != Ok(id.to_owned()) {
+                failed.push(format!("{version:?}, {name}: {judged:?}"));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
 }
 
 /// One change before signing: by one who has a key, and means to get more out of it, or by a client
@@ -494,6 +570,29 @@ async fn what_is_signed_against_the_rules_is_refused() {
         ("a signed name is repeated", Kind::Malformed, header, |d| d.signed.insert(1, "host")),
         ("a signed name is in upper case", Kind::Malformed, header, |d| d.signed[1] = "Host"),
         ("a signed name is empty", Kind::Malformed, header, |d| d.signed.insert(0, "")),
+        ("more signed names than the maximum", Kind::Malformed, header, |d| d.sign_headers(1025)),
+        ("more signed names than the maximum, query", Kind::Malformed, presigned, |d| {
+            d.sign_headers(1025);
+        }),
+        ("more parameters than the maximum", Kind::Target, header, |d| d.add_parameters(4097)),
+        ("more parameters than the maximum, query", Kind::Target, presigned, |d| {
+            d.add_parameters(4097);
+        }),
+        ("x_amz_acl is not signed", Kind::HeaderNotSigned, s3, |d| {
+            d.headers.push(("x_amz_acl", "public-read".to_owned()));
+        }),
+        ("content_type is signed and content-type is not", Kind::HeaderNotSigned, header, |d| {
+            d.leave_unsigned("content-type");
+            d.sign_header("content_type", "application/json");
+        }),
+        ("x_amz_date in the place of x-amz-date", Kind::Date, header, |d| {
+            d.drop_header("x-amz-date");
+            d.sign_header("x_amz_date", "20150830T123600Z");
+        }),
+        ("x_amz_date is signed and x-amz-date is not", Kind::HeaderNotSigned, header, |d| {
+            d.leave_unsigned("x-amz-date");
+            d.sign_header("x_amz_date", "20150830T123600Z");
+        }),
         ("a signed header is not there", Kind::SignedHeaderMissing, header, |d| {
             d.signed.push("x-other");
         }),
@@ -598,6 +697,37 @@ async fn what_is_changed_on_the_way_is_refused() {
             add(r, "x-amz-copy-source", "/other/secret");
         }),
         ("x-amz-acl, S3", Kind::HeaderNotSigned, s3, |r| add(r, "x-amz-acl", "public-read")),
+        ("x_amz_acl, S3", Kind::HeaderNotSigned, s3, |r| add(r, "x_amz_acl", "public-read")),
+        ("x-amz_acl, S3", Kind::HeaderNotSigned, s3, |r| add(r, "x-amz_acl", "public-read")),
+        ("x_amz-acl, S3", Kind::HeaderNotSigned, s3, |r| add(r, "x_amz-acl", "public-read")),
+        ("x.amz.acl, S3", Kind::HeaderNotSigned, s3, |r| add(r, "x.amz.acl", "public-read")),
+        ("x_amz_copy_source, query", Kind::HeaderNotSigned, presigned, |r| {
+            add(r, "x_amz_copy_source", "/other/secret");
+        }),
+        ("x_amz_date beside x-amz-date", Kind::HeaderNotSigned, header, |r| {
+            add(r, "x_amz_date", "20150831T123600Z");
+        }),
+        ("x-amz-security_token", Kind::HeaderNotSigned, header, |r| {
+            add(r, "x-amz-security_token", TOKEN);
+        }),
+        ("x_amz_target beside x-amz-target", Kind::HeaderNotSigned, header, |r| {
+            add(r, "x_amz_target", "Orders.Delete");
+        }),
+        ("content_type beside content-type", Kind::HeaderNotSigned, header, |r| {
+            add(r, "content_type", "text/html");
+        }),
+        ("content_type that was not there, query", Kind::HeaderNotSigned, presigned, |r| {
+            add(r, "content_type", "text/html");
+        }),
+        ("content_length", Kind::HeaderNotSigned, header, |r| add(r, "content_length", "0")),
+        ("transfer_encoding", Kind::HeaderNotSigned, header, |r| {
+            add(r, "transfer_encoding", "chunked");
+        }),
+        ("x_tenant beside x-tenant", Kind::HeaderNotSigned, tenant, |r| add(r, "x_tenant", "2")),
+        ("x.tenant beside x-tenant", Kind::HeaderNotSigned, tenant, |r| add(r, "x.tenant", "2")),
+        ("x-tenant beside x_tenant", Kind::HeaderNotSigned, underscored, |r| {
+            add(r, "x-tenant", "2");
+        }),
         ("content-type that was not there", Kind::HeaderNotSigned, presigned, |r| {
             add(r, "content-type", "text/html");
         }),

@@ -65,11 +65,11 @@ fn post(body: &str, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
 /// The same without a hash in its head.
 fn unhashed(body: &str, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
     let settings = common::settings("execute-api").with_payload_header(false);
-    let identity = tower_sigv4::sigv4::Identity::new(credentials()).expect("valid");
-    let payload = tower_sigv4::sigv4::PayloadHash::of(body.as_bytes());
-    let params = tower_sigv4::sigv4::SigningParams::new(&settings, &identity, payload, now());
+    let identity = Identity::new(credentials()).expect("valid");
+    let payload = PayloadHash::of(body.as_bytes());
+    let params = SigningParams::new(&settings, &identity, payload, now());
     let mut head = head();
-    tower_sigv4::sigv4::Signer::new().sign(&mut head, &params).expect("signed");
+    Signer::new().sign(&mut head, &params).expect("signed");
     Request::from_parts(head, Script::new(steps))
 }
 
@@ -232,6 +232,30 @@ async fn keys_are_looked_up_by_id_once_for_each_request_that_could_be_right() {
     assert_eq!(asked.load(Ordering::SeqCst), 2, "what is refused anyway costs no lookup");
 }
 
+/// A stranger who knows no key can send these.
+#[tokio::test]
+async fn heads_over_a_maximum_cost_no_lookup() {
+    let layer = with_keys(async |_: String| -> Result<Option<Credentials>, Infallible> {
+        panic!("the key is looked up")
+    });
+    let names: Vec<_> = (0..20_000).map(|number| format!("x-{number:05}")).collect();
+    let mut many_names = post("", []);
+    for name in &names {
+        let name = HeaderName::try_from(name).expect("a name");
+        many_names.headers_mut().insert(name, "1".parse().expect("a value"));
+    }
+    let value = many_names.headers()["authorization"].to_str().expect("ASCII");
+    let value = value.replace("x-amz-date,", &format!("x-amz-date;{},", names.join(";")));
+    let value = value.replace("host;x-amz-content-sha256;x-amz-date;x-00000", "host;x-00000");
+    many_names.headers_mut().insert("authorization", value.parse().expect("a value"));
+    let mut many_parameters = post("", []);
+    let target = format!("/orders?{}", "x&".repeat(32_000));
+    *many_parameters.uri_mut() = target.parse().expect("a URI");
+    for (request, kind) in [(many_names, Kind::Malformed), (many_parameters, Kind::Target)] {
+        assert_eq!(accepted(&layer, request).await.err(), Some(kind));
+    }
+}
+
 /// The body is received for as long as its sender likes; what was valid when it began stays so.
 #[tokio::test]
 async fn a_request_does_not_age_while_its_body_comes() {
@@ -252,7 +276,7 @@ fn no_key_is_held_for_who_was_never_accepted() {
     let (head, verifier) = (signed(head(), b"a"), Verifier::new(settings()));
     let verify = |key: &Credentials| {
         let claim = verifier.claim(&head, now()).expect("in order");
-        let accepted = verifier.verify(claim, key, &tower_sigv4::sigv4::PayloadHash::of(b"a"));
+        let accepted = verifier.verify(claim, key, &PayloadHash::of(b"a"));
         (accepted.is_ok(), format!("{verifier:?}"))
     };
     let other = Credentials::new(credentials().access_key_id(), "another", None, None, "test");
@@ -273,7 +297,7 @@ async fn a_refusal_comes_before_a_body_is_read() {
 }
 
 fn hash_of_b() -> String {
-    tower_sigv4::sigv4::PayloadHash::of(b"b").to_string()
+    PayloadHash::of(b"b").to_string()
 }
 
 #[tokio::test]

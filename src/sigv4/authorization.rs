@@ -3,13 +3,20 @@
 //! The forms are those of the AWS IAM User Guide, "Elements of an AWS API request signature". They are
 //! read strictly: what two readers could take for two things is no authorization.
 
+mod names;
+mod parameters;
+
 use std::{borrow::Cow, iter};
 
 use http::{HeaderName, header, request::Parts};
 use memchr::{memchr, memchr2_iter};
 use percent_encoding::percent_decode_str;
-use smallvec::SmallVec;
 
+use self::parameters::{Parameters, is_version_2};
+pub(crate) use self::{
+    names::{SignedNames, has_marks, is_mark, is_same_variable},
+    parameters::credential_name,
+};
 #[cfg(feature = "sigv4a")]
 use super::v4a;
 use super::{
@@ -28,8 +35,7 @@ pub(crate) struct Authorization<'a> {
     pub(crate) region: &'a str,
     pub(crate) service: &'a str,
     pub(crate) terminator: &'a str,
-    /// Not in upper case, sorted, each once.
-    pub(crate) signed_headers: Names<'a>,
+    pub(crate) signed_headers: SignedNames<'a>,
     pub(crate) given: Given<'a>,
     /// What the query says where the signature stands there.
     pub(crate) presigned: Option<Presigned<'a>>,
@@ -52,8 +58,6 @@ pub(crate) struct Presigned<'a> {
     pub(crate) content_sha256: Option<&'a str>,
 }
 
-pub(crate) type Names<'a> = SmallVec<[&'a str; 16]>;
-
 /// Why there is no authorization to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -69,6 +73,10 @@ pub(crate) enum Fault {
 
 /// The longest that a presigned URL may be valid: a week, in seconds.
 pub(crate) const LONGEST: u64 = 7 * 24 * 60 * 60;
+
+/// Limits the names in `SignedHeaders`. S3 takes 2 KB of metadata and API Gateway 10,240 bytes of headers, so
+/// that no request to AWS needs as many.
+pub(crate) const MAX_SIGNED_HEADERS: usize = 1024;
 
 impl<'a> Authorization<'a> {
     /// Reads the one authorization that a request carries; one of version 4a if that is accepted.
@@ -173,17 +181,7 @@ impl<'a> Authorization<'a> {
             .ok()
             .filter(|id| is_access_key_id(id))
             .ok_or(Fault::Malformed("Credential does not begin with an access key id"))?;
-        // That a name is one of a header is found where the header is looked for.
-        let signed_headers: Names<'a> = elements(signed_headers, b';', escaped).collect();
-        let is_lower =
-            |name: &str| name.bytes().fold(true, |lower, byte| lower & !byte.is_ascii_uppercase());
-        if !signed_headers.iter().all(|name| !name.is_empty() && is_lower(name))
-            || !signed_headers.is_sorted_by(|a, b| a < b)
-        {
-            return Err(Fault::Malformed(
-                "SignedHeaders has to hold names in lower case, sorted, each once",
-            ));
-        }
+        let signed_headers = SignedNames::read(signed_headers, escaped)?;
         let given = Given::read(is_4a, signature.as_bytes())?;
         Ok(Self {
             access_key_id,
@@ -213,7 +211,7 @@ impl<'a> Authorization<'a> {
         payload: &'b [u8],
     ) -> CanonicalRequest<'b> {
         let names = &self.signed_headers;
-        let signed = |name: &HeaderName| names.contains(&name.as_str());
+        let signed = |name: &HeaderName| names.covers(name.as_str());
         let request = CanonicalRequest::new(head, form, signed, payload);
         match (&self.presigned, token) {
             (None, _) => request,
@@ -295,68 +293,6 @@ fn is_escape_of(bytes: &[u8], separator: u8) -> bool {
         _ => b"3b",
     };
     bytes.get(1..3).is_some_and(|escape| escape.eq_ignore_ascii_case(digits))
-}
-
-/// The parameters of a presigned URL, in the order in which they are looked for.
-const PARAMETERS: [&str; 10] = [
-    "X-Amz-Algorithm",
-    "X-Amz-Content-Sha256",
-    "X-Amz-Credential",
-    "X-Amz-Date",
-    "X-Amz-Expires",
-    "X-Amz-Region-Set",
-    "X-Amz-S3session-Token",
-    "X-Amz-Security-Token",
-    "X-Amz-Signature",
-    "X-Amz-SignedHeaders",
-];
-
-/// The parameter that a pair of a query is, in whatever case and however escaped it is written.
-pub(crate) fn credential_name(pair: &str) -> Option<&'static str> {
-    if !matches!(pair.as_bytes().first(), Some(b'x' | b'X' | b'%')) {
-        return None;
-    }
-    let key = key(pair);
-    let same = |name: &&str| {
-        let lower = |byte: u8| byte.to_ascii_lowercase();
-        *name == key || percent_decode_str(key).map(lower).eq(name.bytes().map(lower))
-    };
-    PARAMETERS.into_iter().find(same)
-}
-
-fn key(pair: &str) -> &str {
-    split_once(pair, b'=').map_or(pair, |(key, _)| key)
-}
-
-/// True for the parameter by which a URL presigned in version 2 names its key.
-fn is_version_2(pair: &str) -> bool {
-    percent_decode_str(key(pair)).eq(*b"AWSAccessKeyId")
-}
-
-/// The values of `PARAMETERS`, as they are written.
-struct Parameters<'a>([Option<&'a str>; PARAMETERS.len()]);
-
-impl<'a> Parameters<'a> {
-    /// `None` without any of them.
-    fn read(query: &'a str) -> Option<Result<Self, Fault>> {
-        let mut found = [None; PARAMETERS.len()];
-        for pair in pairs(query) {
-            let Some(name) = credential_name(pair) else { continue };
-            let value = pair.strip_prefix(name).and_then(|rest| rest.strip_prefix('='));
-            let slot = PARAMETERS.iter().zip(&mut found).find(|(known, _)| **known == name);
-            let (Some(value), Some((_, slot @ None))) = (value, slot) else {
-                return Some(Err(Fault::Malformed(
-                    "a parameter of the signature is repeated, escaped or in another case",
-                )));
-            };
-            *slot = Some(value);
-        }
-        found.iter().any(Option::is_some).then_some(Ok(Self(found)))
-    }
-
-    fn get(&self, name: &str) -> Option<&'a str> {
-        PARAMETERS.iter().zip(self.0).find(|(known, _)| **known == name)?.1
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 
 #[cfg(feature = "sigv4a")]
 use super::region_set;
-use super::{Rejection, RejectionKind, VerifySettings, head};
+use super::{Rejection, RejectionKind, VerifySettings, head, signed_headers};
 use crate::sigv4::{
     Payload,
     authorization::{Authorization, Fault, Given},
@@ -109,7 +109,7 @@ impl<'a> Claim<'a> {
         check_window(&authorization, &time, settings.clock_window, now)?;
         head::check_target(head, settings.path_form)?;
         head::check_host(&head.uri, fields.host)?;
-        head::check_signed_headers(head, &authorization.signed_headers, settings)?;
+        signed_headers::check(head, &authorization.signed_headers, settings)?;
         let payload = payload(&fields, &authorization, settings)?;
         let token = token(&fields, &authorization)?;
         Ok(Self { head, authorization, region, time, payload, now, token })
@@ -388,7 +388,7 @@ impl fmt::Debug for Claim<'_> {
             .field("access_key_id", &self.access_key_id())
             .field("region", &self.region)
             .field("service", &self.authorization.service)
-            .field("signed_headers", &self.authorization.signed_headers)
+            .field("signed_headers", &&*self.authorization.signed_headers)
             .finish_non_exhaustive()
     }
 }

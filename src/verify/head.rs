@@ -2,22 +2,27 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderName, HeaderValue, Uri, Version, header, request::Parts};
+use http::{HeaderValue, Uri, Version, header, request::Parts};
+use memchr::memchr_iter;
 
-use super::{Rejection, RejectionKind, VerifySettings, claim::shown, layer::Shared};
+use super::{Rejection, RejectionKind, layer::Shared};
 use crate::{
-    origin::{connection_options, remove_aws_chunked},
+    origin::remove_aws_chunked,
     sigv4::{
-        PathForm, SessionToken,
+        PathForm,
         cookies::join_cookies,
         encode,
         headers::{
             X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_SDK_CHECKSUM_ALGORITHM,
-            X_AMZ_SECURITY_TOKEN, X_AMZ_TRAILER, host_of, host_text,
+            X_AMZ_TRAILER, host_of, host_text,
         },
         target,
     },
 };
+
+/// Limits the parameters of a query, which are sorted to verify a signature. Rack's limit is the same; those of
+/// Django and PHP are lower.
+const MAX_QUERY_PARAMETERS: usize = 4096;
 
 /// Undoes what HTTP/2 and HTTP/3 do to a head that was signed: adds the `host` that they send as
 /// `:authority` (RFC 9113, section 8.3.1), and joins split `cookie` lines. Replaces the path by the one
@@ -86,6 +91,9 @@ pub(super) fn check_target(head: &Parts, form: PathForm) -> Result<(), Rejection
     if ![path, query].iter().all(|text| encode::has_whole_escapes(text.as_bytes())) {
         return target("the path or the query holds a % without two hex digits");
     }
+    if memchr_iter(b'&', query.as_bytes()).count() >= MAX_QUERY_PARAMETERS {
+        return target("the query holds more than 4096 parameters");
+    }
     if !is_exact(path, form) {
         return target(
             "the path holds dot segments, empty segments, or a slash or a dot that is escaped, which \
@@ -116,60 +124,6 @@ pub(super) fn check_host(uri: &Uri, host: Option<&HeaderValue>) -> Result<(), Re
         return Ok(());
     }
     Err(Rejection::new(RejectionKind::Target, "host and the request line name different hosts"))
-}
-
-/// What must be signed is signed, and what is signed is there.
-pub(super) fn check_signed_headers(
-    head: &Parts,
-    names: &[&str],
-    settings: &VerifySettings,
-) -> Result<(), Rejection> {
-    if names.len() > head.headers.keys_len() {
-        // Not looked through, since there may be thousands.
-        return Err(Rejection::new(
-            RejectionKind::SignedHeaderMissing,
-            "more headers are signed than are present",
-        ));
-    }
-    let mut found = 0;
-    for name in head.headers.keys() {
-        if names.contains(&name.as_str()) {
-            found += 1;
-        } else if must_be_signed(name, settings) {
-            return Err(Rejection::new(
-                RejectionKind::HeaderNotSigned,
-                format!("{} is present and not signed", shown(name.as_str())),
-            ));
-        }
-    }
-    if !names.contains(&"host") {
-        return Err(Rejection::new(RejectionKind::HeaderNotSigned, "host is not signed"));
-    }
-    if found < names.len() {
-        let missing = names.iter().find(|name| !head.headers.contains_key(**name));
-        return Err(Rejection::new(
-            RejectionKind::SignedHeaderMissing,
-            format!("{:?} is signed and not present", shown(missing.unwrap_or(&""))),
-        ));
-    }
-    // A proxy behind here removes what `connection` names (RFC 9110, section 7.6.1).
-    let is_named =
-        |option: &[u8]| names.iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes()));
-    if connection_options(&head.headers).any(is_named) {
-        return Err(Rejection::new(
-            RejectionKind::Target,
-            "connection names a header that is signed, so that it would be removed",
-        ));
-    }
-    Ok(())
-}
-
-fn must_be_signed(name: &HeaderName, settings: &VerifySettings) -> bool {
-    if *name == X_AMZ_SECURITY_TOKEN && settings.session_token == SessionToken::Unsigned {
-        return false;
-    }
-    settings.required_headers.contains(name)
-        || name.as_str().starts_with("x-amz-") && !settings.unsigned_headers.contains(name)
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ mod region_set;
 mod rejection;
 pub(crate) mod service;
 mod settings;
+mod signed_headers;
 mod verified;
 mod verifier;
 

@@ -7,6 +7,7 @@ use crate::{
     error::Error,
     sigv4::{
         PathForm, SessionToken,
+        authorization::is_same_variable,
         headers::{
             X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
             X_AMZ_SECURITY_TOKEN,
@@ -218,7 +219,7 @@ impl VerifySettings {
             X_AMZ_SECURITY_TOKEN,
             X_AMZ_S3SESSION_TOKEN,
         ];
-        if parts.contains(&name) {
+        if parts.iter().any(|part| is_same_variable(part.as_str(), name.as_str())) {
             return Err(Error::config(format!(
                 "{name} is a part of the signature and cannot be left unsigned; name a header that \
                  a proxy adds, such as \"x-amz-cf-id\""

@@ -1,0 +1,116 @@
+//! The parameters of a presigned URL.
+
+use percent_encoding::percent_decode_str;
+
+use super::{Fault, pairs, split_once};
+
+/// The parameters of a presigned URL, in the order in which they are looked for.
+const PARAMETERS: [&str; 10] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Content-Sha256",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-Region-Set",
+    "X-Amz-S3session-Token",
+    "X-Amz-Security-Token",
+    "X-Amz-Signature",
+    "X-Amz-SignedHeaders",
+];
+
+/// The length of the shortest of [`PARAMETERS`], and of the longest.
+const SHORTEST_NAME: usize = "X-Amz-Date".len();
+const LONGEST_NAME: usize = "X-Amz-S3session-Token".len();
+
+/// The parameter that a pair of a query is, in whatever case and however escaped it is written.
+pub(crate) fn credential_name(pair: &str) -> Option<&'static str> {
+    position(pair).map(|at| PARAMETERS[at])
+}
+
+/// The position in [`PARAMETERS`] of the parameter that a pair is.
+///
+/// Queries may hold thousands of pairs: most are passed over by their first byte, and no key is decoded
+/// twice.
+fn position(pair: &str) -> Option<usize> {
+    if !matches!(pair.as_bytes().first(), Some(b'x' | b'X' | b'%')) {
+        return None;
+    }
+    let key = key(pair);
+    if key.len() < SHORTEST_NAME {
+        return None; // no escape makes it longer
+    }
+    let exact = PARAMETERS.into_iter().position(|name| name == key);
+    if exact.is_some() {
+        return exact;
+    }
+    let mut decoded = [0; LONGEST_NAME];
+    let mut len = 0;
+    for byte in percent_decode_str(key) {
+        *decoded.get_mut(len)? = byte;
+        len += 1;
+    }
+    let decoded = &decoded[..len];
+    PARAMETERS.into_iter().position(|name| name.as_bytes().eq_ignore_ascii_case(decoded))
+}
+
+fn key(pair: &str) -> &str {
+    split_once(pair, b'=').map_or(pair, |(key, _)| key)
+}
+
+/// True for the parameter by which a URL presigned in version 2 names its key.
+pub(super) fn is_version_2(pair: &str) -> bool {
+    matches!(pair.as_bytes().first(), Some(b'A' | b'%'))
+        && percent_decode_str(key(pair)).eq(*b"AWSAccessKeyId")
+}
+
+/// The values of [`PARAMETERS`], as they are written.
+pub(super) struct Parameters<'a>([Option<&'a str>; PARAMETERS.len()]);
+
+impl<'a> Parameters<'a> {
+    /// `None` without any of them.
+    pub(super) fn read(query: &'a str) -> Option<Result<Self, Fault>> {
+        let mut found = [None; PARAMETERS.len()];
+        for pair in pairs(query) {
+            let Some(at) = position(pair) else { continue };
+            let value = pair.strip_prefix(PARAMETERS[at]).and_then(|rest| rest.strip_prefix('='));
+            let (Some(value), slot @ None) = (value, &mut found[at]) else {
+                return Some(Err(Fault::Malformed(
+                    "a parameter of the signature is repeated, escaped or in another case",
+                )));
+            };
+            *slot = Some(value);
+        }
+        found.iter().any(Option::is_some).then_some(Ok(Self(found)))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+        PARAMETERS.iter().zip(self.0).find(|(known, _)| **known == name)?.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameter_names_are_recognized_in_any_case_and_encoding() {
+        for name in PARAMETERS {
+            let escaped: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            for pair in [name.to_owned(), name.to_lowercase(), name.to_uppercase(), escaped] {
+                assert_eq!(credential_name(&pair), Some(name), "{pair}");
+                assert_eq!(credential_name(&format!("{pair}=1=2")), Some(name), "{pair}");
+                assert_eq!(credential_name(&format!("{pair}s")), None, "{pair}s");
+                assert_eq!(credential_name(&pair[..pair.len() - 1]), None, "{pair} cut short");
+            }
+        }
+        for pair in ["", "x", "%", "=X-Amz-Date", "a=X-Amz-Date", "X-Amz%252dDate", "X-Amz-Acl=1"] {
+            assert_eq!(credential_name(pair), None, "{pair}");
+        }
+    }
+
+    #[test]
+    fn the_bounds_on_names_are_those_of_the_list() {
+        let lengths = || PARAMETERS.iter().map(|name| name.len());
+        assert_eq!((lengths().min(), lengths().max()), (Some(SHORTEST_NAME), Some(LONGEST_NAME)));
+    }
+}

@@ -1,0 +1,94 @@
+//! The headers that a signature covers, and those that it has to cover.
+
+use http::{HeaderName, request::Parts};
+
+use super::{Rejection, RejectionKind, VerifySettings, claim::shown};
+use crate::{
+    origin::connection_options,
+    sigv4::{
+        SessionToken,
+        authorization::{SignedNames, has_marks, is_mark, is_same_variable},
+        headers::X_AMZ_SECURITY_TOKEN,
+    },
+};
+
+/// Checks that all headers that must be signed are signed, and that all signed headers are present.
+pub(super) fn check(
+    head: &Parts,
+    names: &SignedNames<'_>,
+    settings: &VerifySettings,
+) -> Result<(), Rejection> {
+    if names.len() > head.headers.keys_len() {
+        return Err(Rejection::new(
+            RejectionKind::SignedHeaderMissing,
+            "more headers are signed than are present",
+        ));
+    }
+    let mut found = 0;
+    let mut lookalikes = names.lookalikes();
+    for name in head.headers.keys() {
+        if names.covers(name.as_str()) {
+            found += 1;
+        } else if must_be_signed(name, settings) {
+            return Err(not_signed(format!("{} is present and not signed", shown(name.as_str()))));
+        } else if lookalikes.has(name.as_str()) {
+            return Err(not_signed(format!(
+                "{} is not signed, and a server may read it as a header that is",
+                shown(name.as_str())
+            )));
+        }
+    }
+    if !names.covers("host") {
+        return Err(not_signed("host is not signed".to_owned()));
+    }
+    if found < names.len() {
+        let missing = names.iter().find(|name| !head.headers.contains_key(**name));
+        return Err(Rejection::new(
+            RejectionKind::SignedHeaderMissing,
+            format!("{:?} is signed and not present", shown(missing.unwrap_or(&""))),
+        ));
+    }
+    // A proxy behind here removes the headers that `connection` names (RFC 9110, section 7.6.1).
+    if connection_options(&head.headers).any(|option| names.covers_ignoring_case(option)) {
+        return Err(Rejection::new(
+            RejectionKind::Target,
+            "connection names a header that is signed, so that it would be removed",
+        ));
+    }
+    Ok(())
+}
+
+fn not_signed(detail: String) -> Rejection {
+    Rejection::new(RejectionKind::HeaderNotSigned, detail)
+}
+
+/// True for a header that must be signed where it is present, and for one that a server may read as such a
+/// header: `x_amz_acl`, `content_type`.
+fn must_be_signed(name: &HeaderName, settings: &VerifySettings) -> bool {
+    if *name == X_AMZ_SECURITY_TOKEN && settings.session_token == SessionToken::Unsigned {
+        return false;
+    }
+    let text = name.as_str();
+    let is_required = |required: &HeaderName| is_same_variable(required.as_str(), text);
+    settings.required_headers.iter().any(is_required)
+        || is_amz(text) && !settings.unsigned_headers.contains(name)
+        || imitates_framing(text)
+}
+
+/// True for `x-amz-*`, and for names that a server may read as such.
+fn is_amz(name: &str) -> bool {
+    let is_hyphen = |byte: u8| byte == b'-' || is_mark(byte);
+    match *name.as_bytes() {
+        [b'x', first, b'a', b'm', b'z', second, ..] => is_hyphen(first) && is_hyphen(second),
+        _ => false,
+    }
+}
+
+/// True for `content_length` and the like, by which a server may cut a body short that was verified whole. The
+/// headers themselves need no signature: the connection's framing follows them.
+fn imitates_framing(name: &str) -> bool {
+    has_marks(name)
+        && ["content-length", "transfer-encoding"]
+            .into_iter()
+            .any(|framing| is_same_variable(framing, name))
+}
