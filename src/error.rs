@@ -49,6 +49,9 @@ pub enum ErrorKind {
     /// The request cannot be signed unambiguously: a broken percent escape, no host or one that does not tell
     /// what to sign for, a CONNECT.
     Request,
+    /// The rule for the request does not let one of its headers or query parameters through; see
+    /// [`Rule::with_amz_headers`](crate::origin::Rule::with_amz_headers).
+    Forbidden,
     /// The request's body is framed in a way that cannot be signed as it is.
     UnsupportedBody,
     /// The body's length is not known, and has to be.
@@ -103,7 +106,7 @@ impl Error {
 
     /// The status with which a gateway should answer its client.
     ///
-    /// The codes are those of RFC 9110, section 15: 400, 411, 413 and 415 for what the client sent, 404
+    /// The codes are those of RFC 9110, section 15: 400, 403, 411, 413 and 415 for what the client sent, 404
     /// where no origin matches, 503 and 504 for credentials, 503 for want of memory and 507 of disk (RFC 4918,
     /// section 11.5), 500 for a configuration error.
     #[must_use]
@@ -114,6 +117,7 @@ impl Error {
             ErrorKind::Request | ErrorKind::BodyRead | ErrorKind::PayloadMismatch => {
                 StatusCode::BAD_REQUEST
             }
+            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
             ErrorKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorKind::LengthRequired => StatusCode::LENGTH_REQUIRED,
             ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -153,6 +153,12 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
+/// Returns true for a header of a client's own signature, or of the framing of its body. The layer replaces the
+/// signature, or leaves all of it to the origin.
+pub(super) fn is_of_client_signature(name: &HeaderName) -> bool {
+    is_signature(name) || *name == X_AMZ_DECODED_CONTENT_LENGTH || *name == X_AMZ_TRAILER
+}
+
 fn is_signature(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),

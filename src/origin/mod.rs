@@ -39,6 +39,7 @@ mod forwarded;
 mod headers;
 mod host;
 pub(crate) mod infer;
+mod limits;
 mod payload;
 mod rewrite;
 mod rules;

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{Destination, ResolveOrigin, host::HostPattern, options::Options, wire};
+use super::{
+    Destination, ResolveOrigin, host::HostPattern, limits::Limits, options::Options, wire,
+};
 use crate::{
     Origin,
     error::Error,
@@ -103,7 +105,11 @@ impl OriginRules {
 
 impl ResolveOrigin for OriginRules {
     fn resolve(&self, head: &Parts) -> Result<Destination, Error> {
-        Ok(self.rules[self.position(head)?].1.clone())
+        let (rule, destination) = &self.rules[self.position(head)?];
+        if let Some(limits) = &rule.limits {
+            limits.check(head)?;
+        }
+        Ok(destination.clone())
     }
 }
 
@@ -121,6 +127,7 @@ pub struct Rule {
     headers: Vec<(HeaderName, HeaderValue)>,
     strip: bool,
     added: Option<String>,
+    limits: Option<Box<Limits>>,
 }
 
 impl Rule {
@@ -185,6 +192,73 @@ impl Rule {
         check_path("added prefix", prefix)?;
         self.added = Some(prefix.to_owned());
         Ok(self)
+    }
+
+    /// Limits the client's `x-amz-*` headers to these; without the limit all of them are signed and sent.
+    ///
+    /// A rule looks at the path, but these headers tell S3 what to do: `x-amz-copy-source` names another object to
+    /// read, and `x-amz-acl` publishes one. A pattern is a name, or a prefix with a star: `x-amz-meta-*`. A request
+    /// with another such header is an error of kind [`Forbidden`](crate::ErrorKind::Forbidden), before anything
+    /// is sent. It makes no difference to the limit whether a name is written with `-` or `_`, or stands in the
+    /// query (`?x-amz-acl=public-read`).
+    ///
+    /// The headers of the client's own signature (`x-amz-date`, `x-amz-content-sha256`, the session token and their
+    /// like) and those of its framing (`x-amz-decoded-content-length`, `x-amz-trailer`) always pass: the layer
+    /// replaces them if it signs.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_sigv4::{
+    ///     ErrorKind, Origin, SigningSettings,
+    ///     origin::{OriginRules, ResolveOrigin, Rule},
+    /// };
+    ///
+    /// let settings = SigningSettings::new("s3", "us-east-1")?;
+    /// let bucket = Origin::new("https://files.s3.us-east-1.amazonaws.com", settings)?;
+    /// let rule = Rule::path("/public")?
+    ///     .with_amz_headers(["x-amz-meta-*", "x-amz-checksum-*", "x-amz-sdk-checksum-algorithm"])?
+    ///     .with_query_parameters(["versionId"]);
+    /// let rules = OriginRules::new().add_rule(rule, bucket);
+    ///
+    /// let resolve = |target: &str, header: &str| {
+    ///     let request = Request::put(target).header(header, "/payroll/2026.csv");
+    ///     rules.resolve(&request.body(()).unwrap().into_parts().0)
+    /// };
+    /// assert!(resolve("/public/mine?versionId=1", "x-amz-meta-a").is_ok());
+    /// for (target, header) in [("/public/mine", "x-amz-copy-source"), ("/public/mine?acl", "x-amz-meta-a")] {
+    ///     assert_eq!(resolve(target, header).unwrap_err().kind(), ErrorKind::Forbidden);
+    /// }
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a pattern that does not begin with `x-amz-`, or cannot
+    /// be the name of a header.
+    pub fn with_amz_headers<N>(
+        mut self,
+        patterns: impl IntoIterator<Item = N>,
+    ) -> Result<Self, Error>
+    where
+        N: AsRef<str>,
+    {
+        self.limits.get_or_insert_default().set_headers(patterns)?;
+        Ok(self)
+    }
+
+    /// Limits the parameters of the query to these; without the limit all of them are signed and sent.
+    ///
+    /// To S3 a parameter such as `acl`, `policy`, `tagging` or `uploads` selects another operation on the same
+    /// path, and `versionId` another version of the object. A request with a parameter that is not listed is an
+    /// error of kind [`Forbidden`](crate::ErrorKind::Forbidden), before anything is sent. Names are compared
+    /// decoded, and case matters. A semicolon separates parameters too, since some servers read it so; send one
+    /// in a value as `%3B`. The parameters of a presigned URL always pass: the layer removes them if it signs.
+    pub fn with_query_parameters<N>(mut self, names: impl IntoIterator<Item = N>) -> Self
+    where
+        N: Into<String>,
+    {
+        self.limits.get_or_insert_default().set_parameters(names);
+        self
     }
 
     fn matches(&self, head: &Parts, host: Option<&str>, path: &str) -> bool {

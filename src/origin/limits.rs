@@ -1,0 +1,145 @@
+//! Limits on the parts of a request that S3 and other services take for instructions.
+
+use http::request::Parts;
+use percent_encoding::percent_decode_str;
+
+use super::headers::is_of_client_signature;
+use crate::{
+    error::{Error, ErrorKind},
+    sigv4::authorization::credential_name,
+};
+
+const PREFIX: &str = "x-amz-";
+
+/// The `x-amz-*` headers and query parameters that a rule lets through.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Limits {
+    headers: Option<Vec<HeaderPattern>>,
+    parameters: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug)]
+enum HeaderPattern {
+    Exact(String),
+    /// `x-amz-meta-*`, without the star.
+    Prefix(String),
+}
+
+impl HeaderPattern {
+    fn parse(pattern: &str) -> Result<Self, Error> {
+        let lower = pattern.to_ascii_lowercase();
+        let prefix = lower.strip_suffix('*');
+        let name = prefix.unwrap_or(&lower);
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_amazon = name.starts_with(PREFIX) && (prefix.is_some() || name != PREFIX);
+        if !is_amazon || !name.bytes().all(legal) {
+            return Err(Error::config(format!(
+                "{pattern:?} is not the name of an x-amz-* header; give one such as \"x-amz-acl\" or \
+                 \"x-amz-meta-*\""
+            )));
+        }
+        Ok(if prefix.is_some() { Self::Prefix(name.to_owned()) } else { Self::Exact(lower) })
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == name,
+            Self::Prefix(prefix) => name.starts_with(&**prefix),
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn set_headers<N>(
+        &mut self,
+        patterns: impl IntoIterator<Item = N>,
+    ) -> Result<(), Error>
+    where
+        N: AsRef<str>,
+    {
+        let patterns = patterns.into_iter().map(|pattern| HeaderPattern::parse(pattern.as_ref()));
+        self.headers = Some(patterns.collect::<Result<_, _>>()?);
+        Ok(())
+    }
+
+    pub(super) fn set_parameters<N>(&mut self, names: impl IntoIterator<Item = N>)
+    where
+        N: Into<String>,
+    {
+        self.parameters = Some(names.into_iter().map(Into::into).collect());
+    }
+
+    /// Rejects a request that has a header or a parameter beyond the limits.
+    pub(super) fn check(&self, head: &Parts) -> Result<(), Error> {
+        if self.headers.is_some() {
+            for name in head.headers.keys().filter(|name| !is_of_client_signature(name)) {
+                self.check_header("header", name.as_str())?;
+            }
+        }
+        let query = head.uri.query().unwrap_or_default();
+        // Some servers take a semicolon for the separator that `&` is to S3.
+        let pairs = query.split(['&', ';']).filter(|pair| !pair.is_empty());
+        for pair in pairs.filter(|pair| credential_name(pair).is_none()) {
+            let key = pair.split_once('=').map_or(pair, |(key, _)| key);
+            let key: Vec<u8> = percent_decode_str(key).collect();
+            let key = String::from_utf8_lossy(&key);
+            // S3 takes such a parameter for the header of that name.
+            self.check_header("query parameter", &key)?;
+            let names = self.parameters.as_deref();
+            if names.is_some_and(|names| !names.iter().any(|name| *name == key)) {
+                return Err(not_let_through("query parameter", &key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rejects a name that some server reads as that of an `x-amz-*` header outside the list.
+    fn check_header(&self, what: &str, name: &str) -> Result<(), Error> {
+        let Some(patterns) = &self.headers else { return Ok(()) };
+        let canonical = name.trim().to_ascii_lowercase().replace('_', "-");
+        let is_listed = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
+        if canonical.starts_with(PREFIX) && !is_listed(&canonical) {
+            return Err(not_let_through(what, name));
+        }
+        Ok(())
+    }
+}
+
+fn not_let_through(what: &str, name: &str) -> Error {
+    let end = name.char_indices().nth(64).map_or(name.len(), |(end, _)| end);
+    Error::new(
+        ErrorKind::Forbidden,
+        format!(
+            "the rule for this request does not let the {what} {:?} through; leave it out",
+            &name[..end],
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_names_of_amazon_headers_and_prefixes_of_them() {
+        for good in ["x-amz-acl", "X-Amz-Acl", "x-amz-meta-*", "x-amz-*"] {
+            assert!(HeaderPattern::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "*",
+            "x-amz-",
+            "x-*",
+            "acl",
+            "x-amz-a b",
+            "x-amz-é",
+            "x-amz-a*b",
+            "x_amz_acl",
+            "x-amz-m_*",
+        ] {
+            let error = HeaderPattern::parse(bad).expect_err(bad);
+            assert_eq!(error.kind(), ErrorKind::Config, "{bad:?}");
+            assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
+        }
+    }
+}
