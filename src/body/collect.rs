@@ -175,7 +175,7 @@ where
                     Poll::Ready(frame) => frame,
                     Poll::Pending => {
                         let Some(room) = this.room else { return Poll::Pending };
-                        return room.poll_called(cx, *this.len).map(Err);
+                        return room.poll_evicted(cx, *this.len).map(Err);
                     }
                 },
             };
