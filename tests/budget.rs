@@ -183,6 +183,30 @@ async fn who_has_left_takes_no_room_from_a_slow_body() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_body_alone_is_not_evicted_for_a_request_that_waited_long_ago() {
+    let budget = BodyBudget::new(256 * KIB);
+    let target = Direct::new(common::settings("execute-api")).with_body_limit(256 * KIB);
+    let layer = layer(target).with_body_budget(budget.clone());
+    let put = |body: Drip| {
+        let request = Request::put(format!("https://{HOST}/key")).body(body).expect("a request");
+        layer.layer(service_fn(echo)).oneshot(request)
+    };
+    // One moment of contention, which ends well.
+    let quick = tokio::spawn(put(Drip::new(256, 128)));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let waiting = tokio::spawn(put(Drip::new(64, 64)));
+    for sent in [quick, waiting] {
+        sent.await.expect("no panic").map(carried).map(drop).map_err(own).expect("sent");
+    }
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(budget.available(), 256 * KIB);
+
+    let slow = put(Drip::new(256, 1)).await.map(carried).map_err(own);
+    drop(slow.expect("no request waits"));
+    assert_eq!(budget.available(), 256 * KIB);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_large_body_is_not_overtaken_for_ever() {
     let budget = BodyBudget::new(10 * KIB);
     let layer = signing(&budget);

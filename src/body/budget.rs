@@ -2,7 +2,10 @@ use std::{
     fmt,
     future::Future,
     pin::{Pin, pin},
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -45,16 +48,40 @@ pub struct BodyBudget {
     room: Arc<Semaphore>,
     permits: u32,
     timeout: Duration,
-    /// Calls slow bodies, one at a time, to leave their room.
-    calls: Arc<Notify>,
+    queue: Arc<Queue>,
+}
+
+/// The requests that wait, as slow bodies see them.
+#[derive(Default)]
+struct Queue {
+    waiting: AtomicUsize,
+    /// Wakes the body that has been slow for longest. A notification alone evicts nothing: the request that
+    /// sent it may be gone.
+    eviction: Arc<Notify>,
+}
+
+/// Counts a request as waiting until it is dropped.
+struct Waiter(Arc<Queue>);
+
+impl Waiter {
+    fn new(queue: Arc<Queue>) -> Self {
+        queue.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(queue)
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl BodyBudget {
     /// Bytes that are counted as one.
     const UNIT: u64 = 1024;
     const TIMEOUT: Duration = Duration::from_secs(5);
-    /// How often who waits calls.
-    const CALL: Duration = Duration::from_millis(20);
+    /// Interval at which a waiting request asks a slow body to release its memory.
+    const EVICTION: Duration = Duration::from_millis(20);
     /// A body is slow that comes at a rate at which it would need longer.
     const ARRIVAL: Duration = Duration::from_secs(60);
     /// Before the rate counts.
@@ -69,7 +96,7 @@ impl BodyBudget {
         let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
         let permits = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(most).min(most);
         let room = Arc::new(Semaphore::new(permits as usize));
-        Self { room, permits, timeout: Self::TIMEOUT, calls: Arc::default() }
+        Self { room, permits, timeout: Self::TIMEOUT, queue: Arc::default() }
     }
 
     /// Sets how long a request waits for room, 5 s by default; with zero it does not wait. Then it is
@@ -106,8 +133,10 @@ impl BodyBudget {
                 format!("there is no room for a body of {bytes} bytes now; try again later"),
             )
         };
-        let (room, timeout, calls) = (self.room.clone(), self.timeout, self.calls.clone());
-        let reservation = |permit, calls| Reservation { permit, held: None, calls, slow: None };
+        let room = self.room.clone();
+        let timeout = self.timeout;
+        let queue = self.queue.clone();
+        let reservation = |permit, queue| Reservation { permit, held: None, queue, slow: None };
         if let Some(held) = held {
             // Who has room never waits for more: two of them could wait for each other.
             let held_permits = u32::try_from(held.permits()).unwrap_or(u32::MAX);
@@ -116,23 +145,26 @@ impl BodyBudget {
                 Ok(permit) => permit,
                 Err(_) => return Room::Refused(exhausted()),
             };
-            return Room::Now(Reservation { held: Some(held), ..reservation(permit, calls) });
+            return Room::Now(Reservation { held: Some(held), ..reservation(permit, queue) });
         }
         match room.clone().try_acquire_many_owned(wanted) {
-            Ok(permit) => Room::Now(reservation(permit, calls)),
+            Ok(permit) => Room::Now(reservation(permit, queue)),
             Err(_) if timeout.is_zero() => Room::Refused(exhausted()),
             Err(_) => Room::Later(Box::pin(async move {
+                let waiter = Waiter::new(queue.clone());
                 let permit = async {
                     let mut permit = pin!(room.acquire_many_owned(wanted));
                     loop {
-                        calls.notify_one();
-                        if let Ok(permit) = time::timeout(Self::CALL, permit.as_mut()).await {
+                        queue.eviction.notify_one();
+                        if let Ok(permit) = time::timeout(Self::EVICTION, permit.as_mut()).await {
                             break permit;
                         }
                     }
                 };
-                match time::timeout(timeout, permit).await {
-                    Ok(Ok(permit)) => Ok(reservation(permit, calls)),
+                let acquired = time::timeout(timeout, permit).await;
+                drop(waiter);
+                match acquired {
+                    Ok(Ok(permit)) => Ok(reservation(permit, queue)),
                     _ => Err(exhausted()),
                 }
             })),
@@ -154,7 +186,7 @@ pub(crate) struct Reservation {
     permit: OwnedSemaphorePermit,
     /// What was taken before, for the same request.
     held: Option<Arc<Reservation>>,
-    calls: Arc<Notify>,
+    queue: Arc<Queue>,
     /// Since its client is waited for.
     slow: Option<Slow>,
 }
@@ -163,7 +195,7 @@ struct Slow {
     since: Instant,
     /// Until when it is not.
     due: Pin<Box<Sleep>>,
-    called: Option<Pin<Box<OwnedNotified>>>,
+    evicted: Option<Pin<Box<OwnedNotified>>>,
 }
 
 impl Reservation {
@@ -173,13 +205,13 @@ impl Reservation {
 
     /// Gives back all but what so many bytes need, of a body that has come.
     pub(crate) fn shrink(&mut self, bytes: u64) {
-        self.slow = None; // nor does it take the calls of others
+        self.slow = None; // it takes no other body's notification
         let more = self.permits().saturating_sub(BodyBudget::permits_of(bytes) as usize);
         drop(self.permit.split(more.min(self.permit.num_permits())));
     }
 
-    /// Ready once a body that is waited for, and of which so many bytes have come, has to leave its room.
-    pub(crate) fn poll_called(&mut self, cx: &mut Context<'_>, len: u64) -> Poll<Error> {
+    /// Ready once a body of which so many bytes have come is evicted: it is slow, and a request waits.
+    pub(crate) fn poll_evicted(&mut self, cx: &mut Context<'_>, len: u64) -> Poll<Error> {
         let bytes = self.permits() as u64 * BodyBudget::UNIT;
         if bytes <= BodyBudget::SMALL {
             return Poll::Pending;
@@ -187,22 +219,23 @@ impl Reservation {
         let slow = self.slow.get_or_insert_with(|| Slow {
             since: Instant::now(),
             due: Box::pin(time::sleep(BodyBudget::START)),
-            called: None,
+            evicted: None,
         });
         loop {
             ready!(slow.due.as_mut().poll(cx));
             let earned = BodyBudget::ARRIVAL.mul_f64(len as f64 / bytes as f64);
             let due = slow.since + BodyBudget::START + earned;
             if due > Instant::now() {
-                slow.called = None;
+                slow.evicted = None;
                 slow.due.as_mut().reset(due);
                 continue;
             }
-            let called = || Box::pin(self.calls.clone().notified_owned());
-            ready!(slow.called.get_or_insert_with(called).as_mut().poll(cx));
-            slow.called = None;
-            // Who called may have left; as long as one waits, nothing is free.
-            if self.permit.semaphore().available_permits() == 0 {
+            let evicted = || Box::pin(self.queue.eviction.clone().notified_owned());
+            ready!(slow.evicted.get_or_insert_with(evicted).as_mut().poll(cx));
+            slow.evicted = None;
+            // The memory of another body may have been enough meanwhile.
+            let exhausted = self.permit.semaphore().available_permits() == 0;
+            if exhausted && self.queue.waiting.load(Ordering::Relaxed) > 0 {
                 let message =
                     "the body came slowly, and others waited for its room; try again later";
                 return Poll::Ready(Error::new(ErrorKind::BudgetExhausted, message));

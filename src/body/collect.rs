@@ -1,5 +1,4 @@
 use std::{
-    fs::File,
     future::Future,
     mem,
     path::Path,
@@ -16,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{
     budget::{BodyBudget, Reservation, Room, Waiting},
     signed::{Frames, into_bytes},
-    spool::Spill,
+    spool::{Spill, SpoolFile},
 };
 use crate::{
     error::{BoxError, Error, ErrorKind},
@@ -47,7 +46,7 @@ pin_project! {
 pub(crate) struct Collected {
     pub(super) frames: Frames,
     /// Where the data are, if not in the frames; and how many bytes.
-    pub(super) file: Option<(File, u64)>,
+    pub(super) file: Option<(SpoolFile, u64)>,
     pub(super) room: Option<Arc<Reservation>>,
 }
 
@@ -176,7 +175,7 @@ where
                     Poll::Ready(frame) => frame,
                     Poll::Pending => {
                         let Some(room) = this.room else { return Poll::Pending };
-                        return room.poll_called(cx, *this.len).map(Err);
+                        return room.poll_evicted(cx, *this.len).map(Err);
                     }
                 },
             };

@@ -10,15 +10,18 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Frame;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::{
+    runtime::Handle,
+    task::{JoinHandle, spawn_blocking},
+};
 
 use super::budget::Reservation;
 use crate::error::{Error, ErrorKind};
 
 /// Where a body goes that grows too large to be held in memory: a temporary file, which has no name.
 ///
-/// The system frees the file with its handle. That is with the body or its future, or with the one write
-/// that was under way when they were dropped; what is written keeps its room until then.
+/// The system frees the file with its handle, soon after the body or its future is dropped, or after the one
+/// write that was under way then. A write keeps its reservation until it ends.
 pub(super) struct Spill {
     directory: Arc<Path>,
     /// How many bytes are held before they are written.
@@ -28,8 +31,32 @@ pub(super) struct Spill {
 
 enum State {
     Unopened,
-    Idle(File),
-    Writing(JoinHandle<io::Result<(File, Option<Reservation>)>>),
+    Idle(SpoolFile),
+    Writing(JoinHandle<io::Result<(SpoolFile, Option<Reservation>)>>),
+}
+
+/// A temporary file that is closed on a blocking thread. To close it frees its blocks, which takes tens of
+/// milliseconds for a GiB.
+pub(super) struct SpoolFile(Option<File>);
+
+impl SpoolFile {
+    fn create(directory: &Path) -> io::Result<Self> {
+        tempfile::tempfile_in(directory).map(|file| Self(Some(file)))
+    }
+
+    fn get(&self) -> io::Result<&File> {
+        self.0.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Drop for SpoolFile {
+    fn drop(&mut self) {
+        // Without a runtime, or while it shuts down, the file is closed here.
+        if let Ok(runtime) = Handle::try_current() {
+            let file = self.0.take();
+            drop(runtime.spawn_blocking(move || drop(file)));
+        }
+    }
 }
 
 impl Spill {
@@ -66,11 +93,12 @@ impl Spill {
         };
         self.held = self.held.min(Self::PIECE);
         self.file = State::Writing(spawn_blocking(move || {
-            let mut file = match opened {
+            let file = match opened {
                 Some(file) => file,
-                None => tempfile::tempfile_in(directory)?,
+                None => SpoolFile::create(&directory)?,
             };
-            frames.iter().try_for_each(|frame| file.write_all(frame))?;
+            let mut writer = file.get()?;
+            frames.iter().try_for_each(|frame| writer.write_all(frame))?;
             drop(frames); // before the room that they take
             Ok((file, room))
         }));
@@ -98,7 +126,7 @@ impl Spill {
     }
 
     /// The file, if it was opened.
-    pub(super) fn into_file(self) -> Option<File> {
+    pub(super) fn into_file(self) -> Option<SpoolFile> {
         match self.file {
             State::Idle(file) => Some(file),
             State::Unopened | State::Writing(_) => None,
@@ -109,7 +137,7 @@ impl Spill {
 /// A body in a temporary file.
 pub(super) struct Spooled {
     /// Shared by those who read it, each at a place of its own.
-    file: Arc<File>,
+    file: Arc<SpoolFile>,
     state: Reading,
     /// What was read, and what is left, in bytes.
     at: u64,
@@ -129,7 +157,7 @@ impl Spooled {
     const PIECE: u64 = 256 * 1024;
 
     pub(super) fn new(
-        file: File,
+        file: SpoolFile,
         len: u64,
         trailers: Option<HeaderMap>,
         room: Option<Arc<Reservation>>,
@@ -196,9 +224,9 @@ impl Spooled {
 }
 
 /// Reads at a place of the file, whoever else reads it.
-fn read(file: &File, at: u64, len: usize) -> io::Result<Bytes> {
+fn read(file: &SpoolFile, at: u64, len: usize) -> io::Result<Bytes> {
     let mut data = BytesMut::zeroed(len);
-    read_exact_at(file, &mut data, at)?;
+    read_exact_at(file.get()?, &mut data, at)?;
     Ok(data.freeze())
 }
 
