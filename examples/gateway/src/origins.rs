@@ -160,6 +160,19 @@ impl Client {
     }
 }
 
+/// Marks a body of unknown length as chunked before the request is signed: over HTTP/2 clients send such a body
+/// without a header, and the signing layer rejects a GET whose body the client to the origin would drop.
+pub(crate) fn framed(mut request: Request<Body>) -> Request<Body> {
+    if !request.headers().contains_key(header::CONTENT_LENGTH)
+        && request.body().size_hint().exact().is_none()
+        && !request.body().is_end_stream()
+    {
+        let chunked = HeaderValue::from_static("chunked");
+        request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
+    }
+    request
+}
+
 /// HTTP/2 has one name for the host connected to and the host signed for, and no `upgrade`.
 fn fits_http2<B>(request: &Request<B>) -> bool {
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());

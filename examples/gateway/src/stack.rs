@@ -62,6 +62,7 @@ pub(crate) fn whole(config: &Config, client: Arc<origins::Client>, metrics: &Met
             Meter::signed(&mut response);
             proxy::for_client(response)
         })
+        .map_request(origins::framed)
         .layer(
             SigningLayer::new(config.credentials(), config.rules())
                 .with_body_budget(config.budget())

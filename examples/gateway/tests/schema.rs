@@ -42,6 +42,13 @@ fn what_the_gateway_reads_passes_and_what_it_does_not_fails() {
     for toml in [&*readme, &reference, &printed(&["--init", "-"]), &sound] {
         assert_eq!(faults(toml), None, "{toml}");
     }
+    for (right, sound_too) in [
+        ("name = \"orders\"", "name = \"orders\"\nforwarded = \"none\""),
+        ("name = \"orders\"", "name = \"orders\"\nforwarded = [\"for\", \"proto\"]"),
+        ("[[route]]", "[[route]]\namz_headers = [\"x-amz-meta-*\"]\nquery_parameters = []"),
+    ] {
+        assert_eq!(faults(&sound.replacen(right, sound_too, 1)), None, "{sound_too}");
+    }
     for (right, wrong) in [
         ("[server]", "[server]\nlisten_address = \"127.0.0.1:1\""),
         ("[server]", "[servers]"),
@@ -50,6 +57,11 @@ fn what_the_gateway_reads_passes_and_what_it_does_not_fails() {
         ("\"chunked-trailer\"", "\"chunky\""),
         ("[server]", "[server]\nconnections = \"many\""),
         ("[server]", "[server]\nbody_rate = \"slow\""),
+        ("name = \"orders\"", "name = \"orders\"\nforwarded = \"some\""),
+        ("name = \"orders\"", "name = \"orders\"\nforwarded = [\"port\"]"),
+        ("name = \"orders\"", "name = \"orders\"\nsession_token = \"t\""),
+        ("[[route]]", "[[route]]\namz_headers = \"x-amz-acl\""),
+        ("[[route]]", "[[route]]\nquery_parameters = [1]"),
     ] {
         assert!(faults(&sound.replacen(right, wrong, 1)).is_some(), "{wrong}");
     }

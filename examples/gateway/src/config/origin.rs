@@ -9,8 +9,8 @@ use serde::Deserialize;
 use tower_sigv4::{
     Origin, SigningSettings,
     doctor::{Finding, HttpClient, LintRule, lint},
-    origin::SigningBehavior,
-    sigv4::PathForm,
+    origin::{Forwarded, SigningBehavior},
+    sigv4::{PathForm, SessionToken},
 };
 
 use super::{
@@ -32,6 +32,8 @@ pub(super) struct OriginSection {
     sign_host: Option<Spanned<String>>,
     #[serde(default)]
     signing: Signing,
+    forwarded: Option<ForwardedHeaders>,
+    session_token: Option<TokenHeader>,
     http2: Option<Spanned<bool>>,
     recovery: Option<bool>,
     pub(super) payload: Option<Spanned<Payload>>,
@@ -51,6 +53,56 @@ enum Signing {
     Never,
 }
 
+/// Which forwarding headers an origin receives.
+#[derive(Deserialize, JsonSchema, Debug, Clone, PartialEq)]
+#[serde(
+    untagged,
+    expecting = "forwarded has to be \"all\", \"none\" or a list of \"for\", \"host\" and \"proto\""
+)]
+enum ForwardedHeaders {
+    Named(AllOrNone),
+    Listed(Vec<ForwardedHeader>),
+}
+
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum AllOrNone {
+    All,
+    None,
+}
+
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum ForwardedHeader {
+    For,
+    Host,
+    Proto,
+}
+
+impl ForwardedHeaders {
+    fn selection(&self) -> Forwarded {
+        let listed = match self {
+            Self::Named(AllOrNone::All) => return Forwarded::ALL,
+            Self::Named(AllOrNone::None) => return Forwarded::NONE,
+            Self::Listed(listed) => listed,
+        };
+        listed.iter().fold(Forwarded::NONE, |selected, header| match header {
+            ForwardedHeader::For => selected.with_for(true),
+            ForwardedHeader::Host => selected.with_host(true),
+            ForwardedHeader::Proto => selected.with_proto(true),
+        })
+    }
+}
+
+/// The header that carries the session token of temporary credentials.
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum TokenHeader {
+    XAmzSecurityToken,
+    #[serde(rename = "x-amz-s3session-token")]
+    XAmzS3SessionToken,
+}
+
 impl OriginSection {
     pub(super) fn signs_always(&self) -> bool {
         self.signing == Signing::Always
@@ -68,6 +120,8 @@ impl OriginSection {
             region,
             sign_host,
             signing,
+            forwarded,
+            session_token,
             name: _,
             http2: _,
             recovery: _,
@@ -78,7 +132,8 @@ impl OriginSection {
         } = self;
         let [service, region, sign_host] =
             [service, region, sign_host].map(|it| it.as_ref().map(Spanned::get_ref));
-        format!("{:?}", (url.get_ref(), service, region, sign_host, signing))
+        let scope = (service, region, sign_host);
+        format!("{:?}", (url.get_ref(), scope, signing, forwarded, session_token))
     }
 
     /// Where its requests are sent.
@@ -114,6 +169,23 @@ impl OriginSection {
         }
     }
 
+    /// The credentials of a gateway are those of a role or a user, unless the section says that they come from
+    /// `CreateSession`.
+    fn with_token_header(&self, settings: SigningSettings) -> SigningSettings {
+        match self.session_token {
+            Some(TokenHeader::XAmzS3SessionToken) => {
+                settings.with_session_token(SessionToken::S3Session)
+            }
+            Some(TokenHeader::XAmzSecurityToken) => {
+                settings.with_session_token(SessionToken::Signed)
+            }
+            None if settings.service() == "s3express" => {
+                settings.with_session_token(SessionToken::Signed)
+            }
+            None => settings,
+        }
+    }
+
     /// Whether it may be spoken to with HTTP/2.
     pub(super) fn http2(&self, text: &str) -> Result<bool, ConfigError> {
         let Some(http2) = self.http2.as_ref().filter(|http2| *http2.get_ref()) else {
@@ -141,7 +213,7 @@ impl OriginSection {
         route: Option<&RouteSection>,
     ) -> Result<Origin, ConfigError> {
         let at = |span: &Spanned<String>| located(text, span.span());
-        let settings = self.settings(text)?;
+        let settings = self.with_token_header(self.settings(text)?);
         let s3_family = settings.path_form() == PathForm::Once;
         let mut origin = Origin::new(self.url.get_ref(), settings)
             .map_err(at(&self.url))?
@@ -152,6 +224,9 @@ impl OriginSection {
             });
         if let Some(enabled) = self.recovery {
             origin = origin.with_recovery(enabled);
+        }
+        if let Some(forwarded) = &self.forwarded {
+            origin = origin.with_forwarded(forwarded.selection());
         }
         if let Some(host) = &self.sign_host {
             origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;

@@ -28,6 +28,8 @@ pub(super) struct RouteSection {
     #[serde(default)]
     strip_prefix: bool,
     add_prefix: Option<Spanned<String>>,
+    amz_headers: Option<Vec<Spanned<String>>>,
+    query_parameters: Option<Vec<String>>,
     pub(super) origin: Spanned<String>,
     pub(super) verify: Option<Spanned<bool>>,
     pub(super) payload: Option<Spanned<Payload>>,
@@ -102,6 +104,17 @@ impl RouteSection {
         if let Some(prefix) = &self.add_prefix {
             rule = rule.with_add_prefix(prefix.get_ref()).map_err(at(prefix))?;
         }
+        if let Some(patterns) = &self.amz_headers {
+            // One by one first, so that an error has the line of its pattern.
+            for pattern in patterns {
+                drop(Rule::any().with_amz_headers([pattern.get_ref()]).map_err(at(pattern))?);
+            }
+            let patterns = patterns.iter().map(Spanned::get_ref);
+            rule = rule.with_amz_headers(patterns).map_err(at(&self.path))?;
+        }
+        if let Some(names) = &self.query_parameters {
+            rule = rule.with_query_parameters(names);
+        }
         Ok(rule)
     }
 
@@ -138,6 +151,8 @@ impl RouteSection {
             headers,
             strip_prefix,
             add_prefix,
+            amz_headers,
+            query_parameters,
             // What an origin answers does not depend on these.
             origin: _,
             verify: _,
@@ -156,7 +171,12 @@ impl RouteSection {
             headers.iter().map(|(name, value)| (name.get_ref(), value.get_ref())).collect();
         let [host, prefix] = [host, add_prefix].map(|it| it.as_ref().map(Spanned::get_ref));
         let (origin, path) = (origin.description(), path.get_ref());
-        format!("{:?}", (origin, path, host, methods, headers, strip_prefix, prefix))
+        // A response that was cached before a limit was set is not served behind it.
+        let amz_headers = amz_headers.as_ref();
+        let amz_headers =
+            amz_headers.map(|all| all.iter().map(Spanned::get_ref).collect::<Vec<_>>());
+        let limits = (amz_headers, query_parameters);
+        format!("{:?}", (origin, path, host, methods, headers, strip_prefix, prefix, limits))
     }
 
     pub(super) fn build(
