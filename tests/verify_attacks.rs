@@ -159,6 +159,22 @@ fn s3() -> Draft {
     draft
 }
 
+/// Signed in the query as clients of S3 do: without a hash.
+fn presigned_s3() -> Draft {
+    let mut draft = presigned();
+    draft.scope = "20150830/us-east-1/s3/aws4_request".to_owned();
+    draft.payload = "UNSIGNED-PAYLOAD".to_owned();
+    draft
+}
+
+/// Dated by `date` alone.
+fn dated() -> Draft {
+    let mut draft = header();
+    draft.drop_header("x-amz-date");
+    draft.sign_header("date", "Sun, 30 Aug 2015 12:36:00 GMT");
+    draft
+}
+
 /// With a header of its own that is signed, whose name has an underscore.
 fn underscored() -> Draft {
     let mut draft = header();
@@ -330,6 +346,8 @@ async fn the_requests_that_are_changed_are_valid() {
         (presigned, ID),
         (presigned_temporary, TEMPORARY),
         (s3, ID),
+        (presigned_s3, ID),
+        (dated, ID),
         (tenant, ID),
         (underscored, ID),
     ] {
@@ -354,6 +372,33 @@ async fn requests_within_the_rules_are_accepted() {
         ("x_amz_acl and x-amz-acl are signed", s3, |d| {
             d.sign_header("x_amz_acl", "private");
             d.sign_header("x-amz-acl", "private");
+        }),
+        ("date in the place of x-amz-date", dated, |_| {}),
+        ("date beside x-amz-date", header, |d| {
+            d.sign_header("date", "Mon, 31 Aug 2015 00:00:00 GMT");
+            d.headers.push(("date", "tomorrow".to_owned()));
+        }),
+        ("date unsigned beside x-amz-date", header, |d| {
+            d.headers.push(("date", "tomorrow".to_owned()));
+        }),
+        ("date beside X-Amz-Date", presigned, |d| d.sign_header("date", "tomorrow")),
+        ("a presigned download", presigned_s3, |_| {}),
+        ("a presigned download that states its payload", presigned_s3, |d| {
+            d.query.push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
+        }),
+        ("a presigned download that states its payload, header", presigned_s3, |d| {
+            d.sign_header("x-amz-content-sha256", "UNSIGNED-PAYLOAD");
+        }),
+        ("a presigned download that states its length", presigned_s3, |d| {
+            d.headers.push(("content-length", "0".to_owned()));
+        }),
+        ("a presigned PUT without a body", presigned_s3, |d| d.method = "PUT"),
+        ("a presigned upload with a hash", presigned_s3, |d| {
+            d.method = "PUT";
+            d.body = "x";
+            d.payload = hash("x");
+            let payload = d.payload.clone();
+            d.sign_header("x-amz-content-sha256", &payload);
         }),
         ("user_agent beside user-agent, both unsigned", header, |d| {
             d.headers.push(("user_agent", "test".to_owned()));
@@ -411,10 +456,45 @@ async fn what_is_signed_against_the_rules_is_refused() {
             d.leave_unsigned("x-amz-security-token");
         }),
         ("no x-amz-date", Kind::Date, header, |d| d.drop_header("x-amz-date")),
-        ("date in its stead", Kind::Date, header, |d| {
-            d.drop_header("x-amz-date");
-            d.headers.push(("date", "20150830T123600Z".to_owned()));
-            d.signed.insert(1, "date");
+        ("date in its stead, in its form", Kind::Date, dated, |d| {
+            *d.header("date") = "20150830T123600Z".to_owned();
+        }),
+        ("date in its stead, in an obsolete form", Kind::Date, dated, |d| {
+            *d.header("date") = "Sunday, 30-Aug-15 12:36:00 GMT".to_owned();
+        }),
+        ("date in its stead, on another day of the week", Kind::Date, dated, |d| {
+            *d.header("date") = "Mon, 30 Aug 2015 12:36:00 GMT".to_owned();
+        }),
+        ("date in its stead, not signed", Kind::Date, dated, |d| d.leave_unsigned("date")),
+        ("date in its stead, twice", Kind::Malformed, dated, |d| {
+            d.headers.push(("date", "Sun, 30 Aug 2015 12:36:00 GMT".to_owned()));
+        }),
+        ("date in its stead, of another day", Kind::Scope, dated, |d| {
+            *d.header("date") = "Mon, 31 Aug 2015 12:36:00 GMT".to_owned();
+        }),
+        ("date in its stead, too old", Kind::Expired, dated, |d| {
+            *d.header("date") = "Sun, 30 Aug 2015 12:30:59 GMT".to_owned();
+        }),
+        ("date in its stead, from the future", Kind::NotYetValid, dated, |d| {
+            *d.header("date") = "Sun, 30 Aug 2015 12:41:01 GMT".to_owned();
+        }),
+        (
+            "date in its stead, not that of the string to sign",
+            Kind::SignatureMismatch,
+            dated,
+            |d| {
+                *d.header("date") = "Sun, 30 Aug 2015 12:36:01 GMT".to_owned();
+            },
+        ),
+        ("date beside an x-amz-date that is no time", Kind::Date, dated, |d| {
+            d.sign_header("x-amz-date", "now");
+        }),
+        ("date beside an x-amz-date that is too old", Kind::Expired, dated, |d| {
+            d.sign_header("x-amz-date", "20150830T123059Z");
+        }),
+        ("date in the place of X-Amz-Date", Kind::Date, presigned, |d| {
+            d.date.clear();
+            d.sign_header("date", "Sun, 30 Aug 2015 12:36:00 GMT");
         }),
         ("x-amz-date is no time", Kind::Date, header, |d| d.date("20150830T123660Z")),
         ("x-amz-date is of another form", Kind::Date, header, |d| {
@@ -550,9 +630,41 @@ async fn what_is_signed_against_the_rules_is_refused() {
             d.query.push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
             d.payload = "UNSIGNED-PAYLOAD".to_owned();
         }),
-        ("an unsigned payload, S3's presigned URL", Kind::PayloadKind, presigned, |d| {
-            d.scope = d.scope.replace("execute-api", "s3");
-            d.payload = "UNSIGNED-PAYLOAD".to_owned();
+        ("an unsigned payload, S3", Kind::PayloadKind, s3, |d| payload(d, "UNSIGNED-PAYLOAD")),
+        ("an unsigned payload without a body, S3", Kind::PayloadKind, s3, |d| {
+            payload(d, "UNSIGNED-PAYLOAD");
+            d.body = "";
+        }),
+        ("a presigned upload", Kind::PayloadKind, presigned_s3, |d| {
+            d.method = "PUT";
+            d.body = "x";
+        }),
+        ("a presigned upload that states its payload", Kind::PayloadKind, presigned_s3, |d| {
+            d.query.push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
+            d.body = "x";
+        }),
+        (
+            "a presigned upload that states its payload, header",
+            Kind::PayloadKind,
+            presigned_s3,
+            |d| {
+                d.sign_header("x-amz-content-sha256", "UNSIGNED-PAYLOAD");
+                d.body = "x";
+            },
+        ),
+        ("a presigned upload in unsigned chunks", Kind::PayloadKind, presigned_s3, |d| {
+            d.sign_header("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+            d.payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER".to_owned();
+        }),
+        ("a presigned upload that is announced", Kind::PayloadKind, presigned_s3, |d| {
+            d.headers.push(("content-length", "1".to_owned()));
+        }),
+        ("a presigned upload of two lengths", Kind::PayloadKind, presigned_s3, |d| {
+            d.headers.push(("content-length", "0".to_owned()));
+            d.headers.push(("content-length", "1".to_owned()));
+        }),
+        ("a presigned upload of unknown length", Kind::PayloadKind, presigned_s3, |d| {
+            d.headers.push(("transfer-encoding", "chunked".to_owned()));
         }),
         ("an unsigned payload in lower case", Kind::PayloadHash, header, |d| {
             payload(d, "unsigned-payload");
@@ -750,6 +862,13 @@ async fn what_is_changed_on_the_way_is_refused() {
         ("a longer body", Kind::PayloadMismatch, header, |r| body(r, r#"{"id":7} "#)),
         ("no body", Kind::PayloadMismatch, header, |r| body(r, "")),
         ("a body that was not there", Kind::SignatureMismatch, presigned, |r| body(r, "x")),
+        ("a body that was not there, S3", Kind::PayloadKind, presigned_s3, |r| body(r, "x")),
+        ("a later date header", Kind::SignatureMismatch, dated, |r| {
+            set(r, "date", "Sun, 30 Aug 2015 12:36:01 GMT");
+        }),
+        ("an x-amz-date beside date", Kind::HeaderNotSigned, dated, |r| {
+            add(r, "x-amz-date", "20150830T123600Z");
+        }),
         ("another body and its hash", Kind::SignatureMismatch, header, |r| {
             body(r, "x");
             set(r, "x-amz-content-sha256", &hash("x"));
@@ -1012,6 +1131,37 @@ async fn what_a_setting_allows_is_accepted() {
     let mut request = header().sign();
     add(&mut request, "x-tenant", "1");
     assert_eq!(judge(&layer, request).await, Err(Kind::HeaderNotSigned));
+}
+
+#[tokio::test]
+async fn presigned_uploads_are_a_setting_of_their_own() {
+    let uploads = |service| {
+        let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
+        let keys = StaticKeys::new([Credentials::new(ID, SECRET, None, None, "test")]);
+        VerifyLayer::new(keys.expect("valid"), settings.with_presigned_uploads(true))
+            .with_clock(Clock::manual(now()))
+    };
+    let mut upload = presigned_s3();
+    upload.method = "PUT";
+    upload.body = "x";
+    let mut elsewhere = presigned();
+    elsewhere.query.push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
+    elsewhere.payload = "UNSIGNED-PAYLOAD".to_owned();
+    elsewhere.body = "x";
+    for draft in [upload, presigned_s3(), elsewhere] {
+        let layer = uploads(if draft.scope.contains("/s3/") { "s3" } else { "execute-api" });
+        assert_eq!(judge(&layer, draft.sign()).await, Ok(ID.to_owned()));
+    }
+    let mut in_header = s3();
+    payload(&mut in_header, "UNSIGNED-PAYLOAD");
+    let mut in_header_without_body = in_header.clone();
+    in_header_without_body.body = "";
+    let mut chunks = s3();
+    payload(&mut chunks, "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+    chunks.sign_header("x-amz-trailer", "x-amz-checksum-crc32");
+    for draft in [in_header, in_header_without_body, chunks] {
+        assert_eq!(judge(&uploads("s3"), draft.sign()).await, Err(Kind::PayloadKind));
+    }
 }
 
 /// A request of AWS's suite, version 4a: without the feature it cannot be verified, with it the settings have

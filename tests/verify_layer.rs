@@ -24,7 +24,7 @@ use tower_sigv4::{
     Clock, ErrorKind, Verify, VerifyLayer,
     body::VerifiedBody,
     credentials::Credentials,
-    sigv4::{AllExcept, Identity, PayloadHash, Signer, SigningParams},
+    sigv4::{AllExcept, Identity, Payload, PayloadHash, Signer, SigningParams},
     verify::{
         BodyCheck, KeyLookup, LookupKey, PayloadKind, Rejection, RejectionKind as Kind,
         ResponseFuture, StaticKeys, Verified, Verifier, VerifySettings,
@@ -468,6 +468,72 @@ async fn an_unsigned_payload_streams_as_it_is_where_it_is_allowed() {
     let frame = body.frame().await.expect("a frame").expect("data");
     assert_eq!(frame.into_data().expect("data"), "any");
     assert!(body.frame().await.expect("a frame").expect("trailers").is_trailers());
+}
+
+fn s3_layer() -> VerifyLayer {
+    let settings = VerifySettings::new("s3", "us-east-1").expect("a scope");
+    VerifyLayer::new(StaticKeys::new([credentials()]).expect("valid"), settings)
+        .with_clock(Clock::manual(now()))
+}
+
+/// A head that is presigned for S3.
+fn presigned_s3() -> Parts {
+    let identity = Identity::new(credentials()).expect("valid");
+    let settings = common::settings("s3");
+    let params = SigningParams::new(&settings, &identity, Payload::Unsigned, now());
+    let mut head = head();
+    Signer::new().presign(&mut head, &params, Duration::from_secs(60)).expect("presigned");
+    head
+}
+
+#[tokio::test]
+async fn presigned_requests_pass_once_it_is_known_that_they_have_no_body() {
+    let trailers = HeaderMap::from_iter([(http::header::ETAG, "1".parse().unwrap())]);
+    for check in [BodyCheck::default(), BodyCheck::Streamed] {
+        let layer = s3_layer().with_body_check(check);
+        for (steps, size, expected) in [
+            (vec![], None, Ok(())),
+            (vec![Step::Yield], None, Ok(())),
+            (vec![data(""), Step::Yield, data("")], None, Ok(())),
+            (vec![Step::Trailers(trailers.clone())], None, Ok(())),
+            (vec![], Some(SizeHint::with_exact(0)), Ok(())),
+            (vec![data("x")], None, Err(Kind::PayloadKind)),
+            (vec![data(""), Step::Yield, data("x"), Step::Hang], None, Err(Kind::PayloadKind)),
+            (vec![data("x")], Some(SizeHint::with_exact(0)), Err(Kind::PayloadKind)),
+            (vec![Step::Hang], Some(SizeHint::with_exact(1)), Err(Kind::PayloadKind)),
+            (vec![Step::Yield, Step::Fail], None, Err(Kind::BodyRead)),
+        ] {
+            let shown = format!("{check:?} {steps:?} {size:?}");
+            let mut body = Script::new(steps);
+            if let Some(size) = size {
+                body = body.with_size(size);
+            }
+            let accepted = accepted(&layer, Request::from_parts(presigned_s3(), body)).await;
+            let judged = accepted.as_ref().map(|_| ()).map_err(|kind| *kind);
+            assert_eq!(judged, expected, "{shown}");
+            if let Ok(request) = accepted {
+                let verified = request.extensions().get::<Verified>().expect("a proof");
+                assert_eq!(verified.payload(), PayloadKind::Unsigned);
+                let collected = request.into_body().collect().await.expect("a body");
+                assert!(collected.trailers().is_none(), "{shown}");
+                assert!(collected.to_bytes().is_empty(), "{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_verifier_accepts_presigned_requests_without_a_body() {
+    let verifier = Verifier::new(VerifySettings::new("s3", "us-east-1").expect("a scope"));
+    let head = presigned_s3();
+    let verify = |payload| {
+        let claim = verifier.claim(&head, now())?;
+        verifier.verify(claim, &credentials(), &payload).map(|accepted| accepted.to_verified())
+    };
+    let verified = verify(PayloadHash::EMPTY).expect("accepted");
+    assert!(verified.is_presigned() && verified.payload() == PayloadKind::Unsigned);
+    let rejection = verify(PayloadHash::of(b"x")).expect_err("a body");
+    assert_eq!(rejection.kind(), Kind::PayloadKind);
 }
 
 #[tokio::test]

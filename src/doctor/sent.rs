@@ -1,6 +1,6 @@
 use std::{fmt, time::SystemTime};
 
-use http::{HeaderName, HeaderValue, request::Parts};
+use http::{HeaderName, HeaderValue, header::DATE, request::Parts};
 use sha2::{Digest, Sha256};
 
 use super::texts::{Texts, without_token};
@@ -80,9 +80,18 @@ impl Sent {
             Authorization::read(head, cfg!(feature = "sigv4a")).map_err(unreadable)?;
         let header = |name: HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);
         let presigned = authorization.presigned.as_ref();
-        let date = presigned.map(|query| query.date.as_bytes()).or(header(X_AMZ_DATE));
-        let time = date.and_then(Timestamp::parse).ok_or_else(|| {
-            Error::request("the request has no x-amz-date, so it was not signed by SigV4 alone")
+        let amz_date = presigned.map(|query| query.date.as_bytes()).or(header(X_AMZ_DATE));
+        let time = match amz_date {
+            Some(date) => Timestamp::parse(date),
+            None if authorization.signed_headers.covers("date") => {
+                header(DATE).and_then(Timestamp::parse_http_date)
+            }
+            None => None,
+        };
+        let time = time.ok_or_else(|| {
+            Error::request(
+                "the request has neither a valid x-amz-date nor a valid date that is signed",
+            )
         })?;
         let preset = preset(authorization.service);
         let parameter = presigned.and_then(|query| query.content_sha256).map(str::as_bytes);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_smithy_types::date_time::{DateTime, Format};
 use time::{Date, Month, OffsetDateTime};
 
 use crate::error::Error;
@@ -60,6 +61,17 @@ impl Timestamp {
         let date = Date::from_calendar_date(year, month, number(6)?).ok()?;
         let time = date.with_hms(number(9)?, number(11)?, number(13)?).ok()?.assume_utc();
         Some(Self { seconds: time.unix_timestamp().try_into().ok()?, text })
+    }
+
+    /// Reads an IMF-fixdate (RFC 9110, section 5.6.7) of the years 1970 to 9999, and no other form.
+    pub(crate) fn parse_http_date(text: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(text).ok()?;
+        let time = DateTime::from_str(text, Format::HttpDate).ok()?;
+        // The parser ignores the day's name, and takes white space and fractions of a second.
+        if time.fmt(Format::HttpDate).ok()? != text {
+            return None;
+        }
+        Self::new(UNIX_EPOCH.checked_add(Duration::from_secs(time.secs().try_into().ok()?))?).ok()
     }
 
     pub(crate) fn seconds(&self) -> u64 {
@@ -150,6 +162,46 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn http_dates_are_read_in_one_form() {
+        for (date, text) in [
+            ("Thu, 01 Jan 1970 00:00:00 GMT", "19700101T000000Z"),
+            ("Sun, 30 Aug 2015 12:36:00 GMT", "20150830T123600Z"),
+            ("Tue, 29 Feb 2000 23:59:59 GMT", "20000229T235959Z"),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", "99991231T235959Z"),
+        ] {
+            let time = Timestamp::parse_http_date(date.as_bytes()).expect(date);
+            assert_eq!(time.as_bytes(), text.as_bytes(), "{date}");
+        }
+        for date in [
+            "",
+            "20150830T123600Z",
+            "1440938160",
+            "Mon, 30 Aug 2015 12:36:00 GMT",
+            "sun, 30 Aug 2015 12:36:00 GMT",
+            "Sun, 30 aug 2015 12:36:00 GMT",
+            "Sun, 30 Aug 2015 12:36:00 gmt",
+            "Sun, 30 Aug 2015 12:36:00 UTC",
+            "Sun, 30 Aug 2015 12:36:00 +0000",
+            "Sun, 30 Aug 2015 12:36:00 GMT ",
+            " Sun, 30 Aug 2015 12:36:00 GMT",
+            "Sun,  30 Aug 2015 12:36:00 GMT",
+            "Sun, 30 Aug 2015 12:36:00.5 GMT",
+            "Sun, 30 Aug 2015 12:36 GMT",
+            "Sun, 30 Aug 2015 12:36:60 GMT",
+            "Sun, 30 Aug 2015 24:36:00 GMT",
+            "Sun, 29 Feb 2015 12:36:00 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Wed, 31 Dec 1969 23:59:59 GMT",
+            "Sun, 30 Aug 2015 12:36:0\u{660} GMT",
+        ] {
+            assert_eq!(Timestamp::parse_http_date(date.as_bytes()), None, "{date}");
+        }
+        assert_eq!(Timestamp::parse_http_date(b"Sun, 30 Aug 2015 12:36:00 GM\xff"), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ const MISMATCH: &str = "The request signature we calculated does not match the s
      Check your AWS Secret Access Key and signing method. Consult the service documentation for details.";
 
 /// As API Gateway answers, and in what it has no words for, as the AWS General Reference, "Common errors".
-fn json_words(kind: RejectionKind) -> Words {
+fn json_words(kind: RejectionKind, presigned: bool) -> Words {
     use RejectionKind as Kind;
     const INCOMPLETE: &str = "IncompleteSignatureException";
     const INVALID: &str = "InvalidSignatureException";
@@ -43,7 +43,13 @@ fn json_words(kind: RejectionKind) -> Words {
         Kind::Malformed => {
             forbidden(INCOMPLETE, "The request signature does not conform to AWS standards.")
         }
-        Kind::Date => forbidden(INCOMPLETE, "Authorization requires a valid 'X-Amz-Date'."),
+        Kind::Date if presigned => {
+            forbidden(INCOMPLETE, "A presigned URL requires a valid 'X-Amz-Date'.")
+        }
+        Kind::Date => forbidden(
+            INCOMPLETE,
+            "Authorization requires a valid 'X-Amz-Date' or, without one, a valid 'Date' that is signed.",
+        ),
         Kind::Scope => {
             forbidden(INVALID, "Credential should be scoped to a valid day, region and service.")
         }
@@ -103,9 +109,14 @@ fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
             "AuthorizationHeaderMalformed",
             "The authorization header you provided is not valid here.",
         ),
+        Kind::Date if presigned => bad(
+            "AuthorizationQueryParametersError",
+            "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"",
+        ),
         Kind::Date => forbidden(
             "AccessDenied",
-            "AWS authentication requires a valid Date or x-amz-date header",
+            "AWS authentication requires a valid x-amz-date header or, without one, a valid Date header \
+             that is signed",
         ),
         Kind::Expired if presigned => forbidden("AccessDenied", "Request has expired"),
         Kind::NotYetValid if presigned => forbidden("AccessDenied", "Request is not yet valid"),
@@ -162,7 +173,7 @@ fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
 pub(super) fn answer(rejection: Rejection, format: ErrorFormat, explain: bool) -> Response<Bytes> {
     let (kind, presigned) = (rejection.kind(), rejection.is_presigned());
     let (status, code, words) = match format {
-        ErrorFormat::Json => json_words(kind),
+        ErrorFormat::Json => json_words(kind, presigned),
         ErrorFormat::Xml => xml_words(kind, presigned),
     };
     let message = match (kind, format) {
@@ -259,7 +270,7 @@ mod tests {
                 Some(QUERY),
             ),
             (Kind::Scope, (403, INVALID), (400, "AuthorizationHeaderMalformed"), Some(QUERY)),
-            (Kind::Date, (403, INCOMPLETE), DENIED, None),
+            (Kind::Date, (403, INCOMPLETE), DENIED, Some(QUERY)),
             (Kind::Expired, (403, INVALID), (403, "RequestTimeTooSkewed"), Some(DENIED)),
             (Kind::NotYetValid, (403, INVALID), (403, "RequestTimeTooSkewed"), Some(DENIED)),
             (Kind::Target, (400, "BadRequestException"), (400, "InvalidURI"), None),

@@ -1,10 +1,6 @@
 //! What a request's head claims, held to all that can be judged without the caller's key.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{borrow::Cow, fmt, time::SystemTime};
 
 use aws_credential_types::Credentials;
 use http::{HeaderMap, HeaderValue, request::Parts};
@@ -12,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 #[cfg(feature = "sigv4a")]
 use super::region_set;
-use super::{Rejection, RejectionKind, VerifySettings, head, signed_headers};
+use super::{Rejection, RejectionKind, VerifySettings, body, head, signed_headers, signing_time};
 use crate::sigv4::{
     Payload,
     authorization::{Authorization, Fault, Given},
@@ -43,6 +39,8 @@ pub(super) enum Said {
     Chunks(Framing, u64),
     /// Nothing, so that the hash of what is received is taken.
     Nothing,
+    /// `UNSIGNED-PAYLOAD`, which is accepted here if there is no body.
+    NoBody,
 }
 
 /// A session token, as it is written.
@@ -105,12 +103,12 @@ impl<'a> Claim<'a> {
             #[cfg(feature = "sigv4a")]
             Given::Ecdsa(_) => Cow::Owned(region_set::check(head, &authorization, settings)?),
         };
-        let time = time(&fields, &authorization)?;
-        check_window(&authorization, &time, settings.clock_window, now)?;
+        let time = signing_time::read(head, fields.date, &authorization)?;
+        signing_time::check_window(&authorization, &time, settings.clock_window, now)?;
         head::check_target(head, settings.path_form)?;
         head::check_host(&head.uri, fields.host)?;
         signed_headers::check(head, &authorization.signed_headers, settings)?;
-        let payload = payload(&fields, &authorization, settings)?;
+        let payload = payload(head, &fields, &authorization, settings)?;
         let token = token(&fields, &authorization)?;
         Ok(Self { head, authorization, region, time, payload, now, token })
     }
@@ -217,76 +215,8 @@ fn check_part(what: &str, claimed: &str, allowed: &[String]) -> Result<(), Rejec
     ))
 }
 
-/// The time of signing, whose day is that of the scope.
-fn time(fields: &Fields<'_>, claimed: &Authorization<'_>) -> Result<Timestamp, Rejection> {
-    let text = match (fields.date, &claimed.presigned) {
-        (Some(value), None) => value.as_bytes(),
-        (None, Some(presigned)) => presigned.date.as_bytes(),
-        (None, None) => {
-            return Err(Rejection::new(RejectionKind::Date, "there is no x-amz-date"));
-        }
-        (Some(_), Some(_)) => return Err(twice("x-amz-date")),
-    };
-    let time = Timestamp::parse(text).ok_or_else(|| {
-        Rejection::new(RejectionKind::Date, "x-amz-date is no time such as 20150830T123600Z")
-    })?;
-    if claimed.date.as_bytes() != &time.as_bytes()[..8] {
-        return Err(Rejection::new(
-            RejectionKind::Scope,
-            "the credential is not scoped to the day of x-amz-date",
-        ));
-    }
-    Ok(time)
-}
-
-fn check_window(
-    claimed: &Authorization<'_>,
-    time: &Timestamp,
-    window: Duration,
-    now: SystemTime,
-) -> Result<(), Rejection> {
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let signed = Duration::from_secs(time.seconds());
-    if signed > now.saturating_add(window) {
-        let (at, now, latest) = (stamp(signed), stamp(now), stamp(now.saturating_add(window)));
-        let window = length(window);
-        return Err(Rejection::new(
-            RejectionKind::NotYetValid,
-            format!(
-                "Signature not yet current: {at} is still later than {latest} ({now} + {window})"
-            ),
-        ));
-    }
-    let valid = match &claimed.presigned {
-        Some(presigned) => Duration::from_secs(presigned.expires),
-        None => window,
-    };
-    if now > signed.saturating_add(valid) {
-        let (at, now, earliest) = (stamp(signed), stamp(now), stamp(now.saturating_sub(valid)));
-        let valid = length(valid);
-        return Err(Rejection::new(
-            RejectionKind::Expired,
-            format!("Signature expired: {at} is now earlier than {earliest} ({now} - {valid})"),
-        ));
-    }
-    Ok(())
-}
-
-/// A time as AWS's answers write it.
-fn stamp(since_epoch: Duration) -> String {
-    let text = UNIX_EPOCH.checked_add(since_epoch).and_then(|time| Timestamp::new(time).ok());
-    text.map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned()).unwrap_or_default()
-}
-
-/// How long something is valid, as AWS's answers write it.
-fn length(time: Duration) -> String {
-    match time.as_secs() {
-        seconds if seconds % 60 == 0 => format!("{} min.", seconds / 60),
-        seconds => format!("{seconds} s"),
-    }
-}
-
 fn payload(
+    head: &Parts,
     fields: &Fields<'_>,
     claimed: &Authorization<'_>,
     settings: &VerifySettings,
@@ -317,13 +247,23 @@ fn payload(
             ));
         }
     };
-    if matches!(payload, Payload::Unsigned) && !settings.unsigned_payload {
+    let presigned = claimed.presigned.is_some();
+    if matches!(payload, Payload::Hash(_))
+        || settings.unsigned_payload
+        || presigned && settings.presigned_uploads
+    {
+        return Ok(Said::Payload(payload));
+    }
+    if !presigned || !settings.s3_family {
         return Err(Rejection::new(
             RejectionKind::PayloadKind,
             "UNSIGNED-PAYLOAD is not accepted here",
         ));
     }
-    Ok(Said::Payload(payload))
+    if body::is_announced(&head.headers) {
+        return Err(body::presigned_upload());
+    }
+    Ok(Said::NoBody)
 }
 
 /// What a head says of a payload in chunks.

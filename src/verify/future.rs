@@ -17,6 +17,7 @@ use tower_service::Service;
 use super::{
     BodyCheck, Claim, KeyLookup, Rejection, RejectionKind, Verified,
     answer::answer,
+    body,
     claim::Said,
     head,
     keys::Found,
@@ -79,6 +80,8 @@ enum Step {
     /// The signature is right; the body is checked by whoever reads it.
     Stream(Verified, PayloadHash),
     Collect(u64, Awaited),
+    /// The head's signature is right, and there is to be no body.
+    NoBody(Verified),
     /// The head's signature is right; the chunks are verified with this, and hold so many bytes.
     Chunks(Verified, ExpectedChunks),
 }
@@ -91,6 +94,8 @@ enum Awaited {
     Signature(Credentials),
     /// For nothing: each chunk was right by itself.
     Chunks(Verified),
+    /// The end of a body that is to have no bytes.
+    End(Verified),
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -153,6 +158,11 @@ impl<S> Pending<S> {
                 };
                 return Ok(Step::Collect(limit, Awaited::Signature(key)));
             }
+            Said::NoBody => {
+                let payload = Payload::Unsigned.as_bytes();
+                let verified = verifier.verify_head(claim, &key, payload)?.to_verified();
+                return Ok(Step::NoBody(verified));
+            }
             Said::Chunks(framing, decoded) => {
                 let (accepted, chunks) = verifier.verify_chunked(claim, &key, framing, decoded)?;
                 return Ok(Step::Chunks(accepted.to_verified(), chunks));
@@ -192,6 +202,13 @@ impl<S> Pending<S> {
                 let body = Collect::new(body, &self.head.headers, limit);
                 self.collect(awaited, body)
             }
+            Ok(Step::NoBody(_)) if body.size_hint().lower() > 0 => {
+                self.refuse(body::presigned_upload())
+            }
+            Ok(Step::NoBody(verified)) => State::Collecting {
+                pending: Some((self, Awaited::End(verified))),
+                body: Collect::none(VerifiedBody::unverified(body), body::unannounced),
+            },
             Ok(Step::Chunks(verified, chunks)) => self.dechunk(verified, chunks, body),
             Err(rejection) => self.refuse(rejection),
         }
@@ -256,10 +273,16 @@ impl<S> Pending<S> {
     {
         let (collected, payload) = match collected {
             Ok(collected) => collected,
+            Err(error)
+                if matches!(awaited, Awaited::End(_))
+                    && error.kind() == ErrorKind::BodyTooLarge =>
+            {
+                return self.refuse(body::presigned_upload().with_source(error));
+            }
             Err(error) => return self.refuse_body(error),
         };
         let verified = match (awaited, payload) {
-            (Awaited::Chunks(verified), _) => Ok(verified),
+            (Awaited::Chunks(verified) | Awaited::End(verified), _) => Ok(verified),
             (Awaited::Comparison(verified, signed), Payload::Hash(hash)) => {
                 check_payload(&signed, &hash).map(|()| verified)
             }
@@ -305,27 +328,8 @@ impl<S> Pending<S> {
     }
 
     fn refuse_body<B, F>(self, error: Error) -> State<S, B, F> {
-        // A chunk that is wrong fails the body that is collected.
-        let cause =
-            std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>());
-        let kind = cause.unwrap_or(&error).kind();
-        let rejection = match (kind, self.shared.body) {
-            (ErrorKind::PayloadMismatch, _) => {
-                Rejection::new(RejectionKind::PayloadMismatch, cause.unwrap_or(&error).to_string())
-            }
-            (ErrorKind::BodyTooLarge, BodyCheck::Streamed) => Rejection::new(
-                RejectionKind::PayloadHash,
-                "there is no x-amz-content-sha256, which a body that streams needs",
-            ),
-            (ErrorKind::BudgetExhausted, _) => {
-                Rejection::new(RejectionKind::BudgetExhausted, error.to_string())
-            }
-            (ErrorKind::BodyTooLarge, _) => {
-                Rejection::new(RejectionKind::BodyTooLarge, error.to_string())
-            }
-            _ => Rejection::new(RejectionKind::BodyRead, error.to_string()),
-        };
-        self.refuse(rejection.with_source(error))
+        let rejection = body::rejection(error, self.shared.body);
+        self.refuse(rejection)
     }
 }
 

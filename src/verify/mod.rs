@@ -37,8 +37,8 @@
 //!
 //! A `content-type` that is not signed
 //! ([`with_required_headers`](VerifySettings::with_required_headers)), `aws-chunked` bodies that are
-//! not signed ([`add_payload_kind`](VerifySettings::add_payload_kind)), `date` in the place of `x-amz-date`, paths
-//! that fold ([`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite)), and URLs presigned in version
+//! not signed ([`add_payload_kind`](VerifySettings::add_payload_kind)), a `date` in the place of
+//! `x-amz-date` that is not signed or no IMF-fixdate (RFC 9110, section 5.6.7), paths that fold ([`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite)), and URLs presigned in version
 //! 2, as boto3 makes them for S3 unless told `signature_version="s3v4"`.
 //!
 //! The URLs without an expiry by which AWS IoT is reached are not known here either, nor are the signed
@@ -57,6 +57,7 @@
 //! to count.
 
 mod answer;
+mod body;
 mod claim;
 mod future;
 mod head;
@@ -68,6 +69,7 @@ mod rejection;
 pub(crate) mod service;
 mod settings;
 mod signed_headers;
+mod signing_time;
 mod verified;
 mod verifier;
 

@@ -34,13 +34,14 @@ pub enum RejectionKind {
     /// The credential scope has another service, region, day or end than allowed, or the region set
     /// none of the regions.
     Scope,
-    /// There is no `x-amz-date`, or it is no time.
+    /// There is no `x-amz-date` and no signed `date`, or it is not a time.
     Date,
     /// The request was signed too long ago, or the presigned URL has expired.
     Expired,
     /// The request was signed in the future.
     NotYetValid,
-    /// Two readers could take its path or its host for different ones.
+    /// Two readers could take its path or its host for different ones, or its query has more parameters than
+    /// are [accepted](super::VerifySettings#limits).
     Target,
     /// A header that must be signed is present and not signed.
     HeaderNotSigned,
@@ -48,7 +49,7 @@ pub enum RejectionKind {
     SignedHeaderMissing,
     /// `x-amz-content-sha256` is missing where it is needed, or no hash.
     PayloadHash,
-    /// The kind of payload is not allowed: `UNSIGNED-PAYLOAD`, or chunks of `aws-chunked` that are not
+    /// The kind of payload is not allowed: `UNSIGNED-PAYLOAD`, with a body in a presigned request, or chunks of `aws-chunked` that are not
     /// signed, have a trailer that is no checksum or are not for the S3 family.
     PayloadKind,
     /// The body is not the one that was signed.

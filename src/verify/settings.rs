@@ -25,14 +25,27 @@ use crate::{
 ///
 /// | signing name | payload's hash |
 /// |---|---|
-/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | in `x-amz-content-sha256`, or that of each chunk; `UNSIGNED-PAYLOAD` in a presigned URL without one |
+/// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | in `x-amz-content-sha256`, or that of each chunk; a presigned URL without one means `UNSIGNED-PAYLOAD` |
 /// | `vpc-lattice-svcs` | none: `UNSIGNED-PAYLOAD` is accepted |
 /// | all others | in `x-amz-content-sha256`, else of the body received |
 ///
 /// The other rules are in the table of [`SigningSettings`](crate::SigningSettings). Whatever they are, these
 /// must be signed where they are present: `host`, every `x-amz-*`, and `content-type`.
-/// `UNSIGNED-PAYLOAD` is refused, but for VPC Lattice, unless it is
-/// [allowed](VerifySettings::add_payload_kind).
+/// In these names every byte but a letter or a digit counts as `-`, since CGI and WSGI read `x_amz_acl` as
+/// `x-amz-acl` (RFC 3875, section 4.1.18); so it does in the names of all headers that are signed.
+///
+/// `UNSIGNED-PAYLOAD` is accepted for VPC Lattice, and in presigned requests to the S3 family that have no
+/// body. Elsewhere it is rejected unless it is allowed:
+///
+/// | request | allowed by |
+/// |---|---|
+/// | presigned, with a body | [`with_presigned_uploads`](VerifySettings::with_presigned_uploads) |
+/// | any | [`add_payload_kind`](VerifySettings::add_payload_kind) |
+///
+/// # Limits
+///
+/// `SignedHeaders` holds 1,024 names at most, and a query 4,096 parameters. Requests beyond that are rejected
+/// before a key is looked up.
 ///
 /// ```
 /// use std::time::Duration;
@@ -57,6 +70,7 @@ pub struct VerifySettings {
     pub(super) session_token: SessionToken,
     pub(super) clock_window: Duration,
     pub(super) unsigned_payload: bool,
+    pub(super) presigned_uploads: bool,
     pub(super) required_headers: Vec<HeaderName>,
     pub(super) unsigned_headers: Vec<HeaderName>,
     pub(super) explain: bool,
@@ -82,6 +96,7 @@ impl VerifySettings {
             session_token: preset.session_token,
             clock_window: preset.clock_window,
             unsigned_payload: preset.unsigned_payload,
+            presigned_uploads: false,
             required_headers: vec![header::CONTENT_TYPE],
             unsigned_headers: Vec::new(),
             explain: false,
@@ -183,10 +198,25 @@ impl VerifySettings {
     /// Accepts another kind of payload; [`PayloadKind::Signed`] always is.
     ///
     /// Clients of S3 send [`PayloadKind::Unsigned`] in presigned URLs, and the SDKs in what they upload over
-    /// TLS: chunks that are not signed, with a checksum in a trailer. Signed chunks (`aws-chunked`), with
+    /// TLS: chunks that are not signed, with a checksum in a trailer. Where presigned URLs are all you mean to
+    /// accept, use [`with_presigned_uploads`](VerifySettings::with_presigned_uploads). Signed chunks (`aws-chunked`), with
     /// and without a trailer, are accepted for the S3 family without being asked for.
     pub fn add_payload_kind(mut self, kind: PayloadKind) -> Self {
         self.unsigned_payload |= kind == PayloadKind::Unsigned;
+        self
+    }
+
+    /// Accepts presigned requests that have a body which their signature does not cover (off by default).
+    ///
+    /// A URL presigned for S3 covers no body, since it is made before the body is known: with this, whoever has
+    /// the URL of a `PUT` may upload any body until the URL expires. Requests that carry `UNSIGNED-PAYLOAD` and
+    /// a signature in a header are still rejected. Presigned requests to the S3 family without a body need no
+    /// setting.
+    ///
+    /// A request has no body if it has neither a `transfer-encoding` nor a `content-length` other than 0, its
+    /// body announces no bytes, and none is read. The inner service is called after that is known.
+    pub fn with_presigned_uploads(mut self, accepted: bool) -> Self {
+        self.presigned_uploads = accepted;
         self
     }
 

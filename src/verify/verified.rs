@@ -31,7 +31,8 @@ pub enum PayloadKind {
     /// The signature covers the payload's hash, or that of each of its chunks.
     Signed,
     /// The signature covers the head alone, `UNSIGNED-PAYLOAD` or `STREAMING-UNSIGNED-PAYLOAD-TRAILER`:
-    /// the body may be anyone's, even if it has the checksum that came with it.
+    /// the body may be anyone's, even if it has the checksum that came with it. A presigned request to the
+    /// S3 family is of this kind also where it is accepted because it has no body.
     Unsigned,
 }
 
@@ -45,9 +46,9 @@ impl Verified {
             signed_headers: authorization.signed_headers.join(";"),
             time: claim.time.system_time(),
             payload: match claim.payload {
-                Said::Payload(Payload::Unsigned) | Said::Chunks(Framing::Unsigned(_), _) => {
-                    PayloadKind::Unsigned
-                }
+                Said::Payload(Payload::Unsigned)
+                | Said::Chunks(Framing::Unsigned(_), _)
+                | Said::NoBody => PayloadKind::Unsigned,
                 Said::Payload(Payload::Hash(_))
                 | Said::Chunks(Framing::Signed(_), _)
                 | Said::Nothing => PayloadKind::Signed,

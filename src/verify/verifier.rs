@@ -4,7 +4,7 @@ use aws_credential_types::Credentials;
 use http::request::Parts;
 
 use super::{
-    Claim, Rejection, RejectionKind, Verified, VerifySettings,
+    Claim, Rejection, RejectionKind, Verified, VerifySettings, body,
     claim::Said,
     rejection::{Texts, redact},
 };
@@ -120,6 +120,7 @@ impl Verifier {
         let signed = match said {
             Said::Payload(signed) => signed,
             Said::Nothing => Payload::Hash(*payload),
+            Said::NoBody => Payload::Unsigned,
             Said::Chunks(..) => {
                 return Err(Rejection::new(
                     RejectionKind::PayloadKind,
@@ -128,8 +129,12 @@ impl Verifier {
             }
         };
         let accepted = self.verify_head(claim, key, signed.as_bytes())?;
-        if let Said::Payload(Payload::Hash(signed)) = said {
-            check_payload(&signed, payload)?;
+        match said {
+            Said::Payload(Payload::Hash(signed)) => check_payload(&signed, payload)?,
+            Said::NoBody if !payload.ct_eq(&PayloadHash::EMPTY) => {
+                return Err(body::presigned_upload());
+            }
+            _ => {}
         }
         Ok(accepted)
     }

@@ -193,17 +193,25 @@ fn cure(kind: RejectionKind) -> &'static str {
         Kind::Scope => {
             return "sign for the service and the region that [verify] names, on the day of x-amz-date";
         }
-        Kind::Date => return "send x-amz-date in the form 20150830T123600Z, and sign it",
+        Kind::Date => {
+            return "send x-amz-date in the form 20150830T123600Z, or a date such as Sun, 30 Aug 2015 12:36:00 GMT, \
+                    and sign it";
+        }
         Kind::Expired | Kind::NotYetValid => Cause::ClockSkew,
         Kind::Target => {
-            return "send a path that can be read in one way alone: no encoded slash, percent or backslash";
+            return "send a path that can be read in one way alone: no encoded slash, percent or backslash; and at most \
+                    4096 parameters in the query";
         }
         Kind::HeaderNotSigned => {
             return "sign it, or let nothing behind the signer add it; what something in front of the gateway adds \
                     belongs into unsigned_headers under [verify]";
         }
         Kind::SignedHeaderMissing => Cause::HeaderDropped,
-        Kind::PayloadHash | Kind::PayloadKind => Cause::PayloadKind,
+        Kind::PayloadHash => Cause::PayloadKind,
+        Kind::PayloadKind => {
+            return "have the payload hashed and its hash sent; presigned_uploads and unsigned_payload under [verify] \
+                    accept other payloads";
+        }
         Kind::PayloadMismatch => Cause::BodyChanged,
         Kind::UnknownKey => {
             return "have the caller use a key that [verify] names, or add theirs as a [[verify.key]]";

@@ -59,6 +59,9 @@ pub(super) struct VerifySection {
     keys_file_env: Option<Spanned<String>>,
     #[serde(default)]
     unsigned_payload: bool,
+    /// Accepts presigned requests with a body, which their signature does not cover.
+    #[serde(default)]
+    presigned_uploads: bool,
     #[serde(default)]
     body: Body,
     /// Headers that must be signed where they are present, besides `host` and `x-amz-*`.
@@ -109,6 +112,7 @@ impl VerifySection {
         drop(VerifySettings::new(service, "any").map_err(at(&self.service))?);
         let mut settings = VerifySettings::new(service, region)
             .map_err(at(&self.region))?
+            .with_presigned_uploads(self.presigned_uploads)
             .with_explain(self.explain);
         if self.unsigned_payload {
             settings = settings.add_payload_kind(PayloadKind::Unsigned);
