@@ -28,7 +28,7 @@ const CLASSES: [u8; 256] = {
     while byte < 256 {
         if matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'-') {
             classes[byte] = PLAIN;
-        } else if matches!(byte as u8, b'A'..=b'Z') {
+        } else if (byte as u8).is_ascii_uppercase() {
             classes[byte] = UPPER;
         }
         byte += 1;
