@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 
 use self::parameters::{Parameters, is_version_2};
 pub(crate) use self::{
-    names::{SignedNames, has_marks, is_mark, is_same_variable},
+    names::{SignedNames, is_mark, is_same_variable},
     parameters::credential_name,
 };
 #[cfg(feature = "sigv4a")]

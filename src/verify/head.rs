@@ -91,7 +91,9 @@ pub(super) fn check_target(head: &Parts, form: PathForm) -> Result<(), Rejection
     if ![path, query].iter().all(|text| encode::has_whole_escapes(text.as_bytes())) {
         return target("the path or the query holds a % without two hex digits");
     }
-    if memchr_iter(b'&', query.as_bytes()).count() >= MAX_QUERY_PARAMETERS {
+    if query.len() >= MAX_QUERY_PARAMETERS
+        && memchr_iter(b'&', query.as_bytes()).count() >= MAX_QUERY_PARAMETERS
+    {
         return target("the query holds more than 4096 parameters");
     }
     if !is_exact(path, form) {

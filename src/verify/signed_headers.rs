@@ -7,7 +7,7 @@ use crate::{
     origin::connection_options,
     sigv4::{
         SessionToken,
-        authorization::{SignedNames, has_marks, is_mark, is_same_variable},
+        authorization::{SignedNames, is_mark, is_same_variable},
         headers::X_AMZ_SECURITY_TOKEN,
     },
 };
@@ -87,8 +87,7 @@ fn is_amz(name: &str) -> bool {
 /// True for `content_length` and the like, by which a server may cut a body short that was verified whole. The
 /// headers themselves need no signature: the connection's framing follows them.
 fn imitates_framing(name: &str) -> bool {
-    has_marks(name)
-        && ["content-length", "transfer-encoding"]
-            .into_iter()
-            .any(|framing| is_same_variable(framing, name))
+    ["content-length", "transfer-encoding"]
+        .into_iter()
+        .any(|framing| is_same_variable(framing, name) && framing != name)
 }

@@ -65,12 +65,17 @@ impl<'a> SignedNames<'a> {
     }
 
     /// True if the signature covers the headers of this name.
+    #[inline]
     pub(crate) fn covers(&self, name: &str) -> bool {
-        if self.names.len() <= INLINE {
-            self.names.contains(&name)
-        } else {
-            self.names.binary_search(&name).is_ok()
+        if self.names.spilled() {
+            return self.finds(name);
         }
+        self.names.contains(&name)
+    }
+
+    #[inline(never)]
+    fn finds(&self, name: &str) -> bool {
+        self.names.binary_search(&name).is_ok()
     }
 
     /// As [`covers`](Self::covers) for a name in any case.
@@ -105,10 +110,14 @@ pub(crate) struct Lookalikes<'n, 'a> {
 
 impl Lookalikes<'_, '_> {
     /// True if a header that is not covered is read as one that is.
+    #[inline]
     pub(crate) fn has(&mut self, name: &str) -> bool {
-        if !self.names.has_marks && !has_marks(name) {
-            return false; // other letters, digits or hyphens make another variable
-        }
+        // Other letters, digits or hyphens make another variable.
+        (self.names.has_marks || has_marks(name)) && self.finds(name)
+    }
+
+    #[inline(never)]
+    fn finds(&mut self, name: &str) -> bool {
         let folded = self.folded.get_or_insert_with(|| {
             let mut folded: Vec<_> = self.names.iter().map(|name| fold(name).collect()).collect();
             folded.sort_unstable();
@@ -124,7 +133,7 @@ pub(crate) fn is_mark(byte: u8) -> bool {
 }
 
 /// True if a lower-case name has a byte that a server may read as `-`.
-pub(crate) fn has_marks(name: &str) -> bool {
+fn has_marks(name: &str) -> bool {
     classes(name) & MARK != 0
 }
 
