@@ -69,7 +69,7 @@ fn settings() -> SigningSettings {
 
 fn direct() -> Direct {
     let url = env::var("SWIFT_URL").expect("SWIFT_URL is not set: run scripts/interop");
-    let host = url.parse::<http::Uri>().expect("a URL").host().expect("a host").to_owned();
+    let host = url.parse::<Uri>().expect("a URL").host().expect("a host").to_owned();
     Direct::new(settings()).with_hosts([host]).expect("a host")
 }
 
