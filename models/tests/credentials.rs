@@ -56,7 +56,8 @@ struct State {
     is_called: AtomicBool,
     /// A call waits while there is no permit.
     gate: Semaphore,
-    /// Each call that ends adds a permit.
+    /// Each call adds a permit when it begins, and one when it ends.
+    began: Semaphore,
     ended: Semaphore,
     /// Origin `a` calls the keys below this number expired.
     first_valid: AtomicUsize,
@@ -71,6 +72,7 @@ impl Default for Provider {
             panics: AtomicUsize::new(0),
             is_called: AtomicBool::new(false),
             gate: Semaphore::new(1),
+            began: Semaphore::new(0),
             ended: Semaphore::new(0),
             first_valid: AtomicUsize::new(0),
         }))
@@ -86,6 +88,7 @@ impl ProvideCredentials for Provider {
             let call = Call::new(&self.0);
             let state = call.0;
             let generation = state.generation.load(SeqCst);
+            state.began.add_permits(1);
             yield_now().await;
             drop(state.gate.acquire().await.expect("open"));
             let is_left = |left: usize| left.checked_sub(1);
@@ -199,6 +202,11 @@ impl Client {
 
     fn open_gate(&self) {
         self.provider.0.gate.add_permits(1);
+    }
+
+    /// Waits until the first call has begun.
+    fn began(&self) {
+        drop(block_on(self.provider.0.began.acquire()).expect("open"));
     }
 
     /// Waits until that many calls have ended since the last time.
@@ -400,5 +408,25 @@ fn invalidated_credentials_sign_no_request_that_begins_later() {
         invalidates.join().expect("ended");
         assert_eq!(client.signs("a").expect("signed"), 1);
         assert!(client.calls() <= 2);
+    });
+}
+
+#[test]
+fn the_result_of_a_call_from_before_an_invalidation_is_not_kept() {
+    check(|| {
+        let client = Client::new();
+        client.close_gate();
+        let early = client.start("a");
+        client.began();
+        client.provider.0.generation.store(1, SeqCst);
+        client.cache.invalidate();
+        let later = [(); 2].map(|()| client.start("a"));
+        client.open_gate();
+        for thread in later {
+            assert_eq!(thread.join().expect("ended").expect("signed"), 1);
+        }
+        assert_eq!(early.join().expect("ended").expect("signed"), 0);
+        assert_eq!(client.signs("a").expect("signed"), 1);
+        assert_eq!(client.calls(), 2);
     });
 }

@@ -114,7 +114,11 @@ impl CredentialsCache {
     /// signed meanwhile may still use the old credentials.
     pub fn invalidate(&self) {
         self.shared.invalidations.fetch_add(1, Ordering::SeqCst);
-        self.shared.current.store(None);
+        // A call that has begun since may have returned others already.
+        self.shared.current.rcu(|current| {
+            let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
+            current.clone().filter(|entry| entry.invalidations == invalidations)
+        });
     }
 
     /// Returns the expiry of the cached credentials; `None` if they do not expire, or there are none.

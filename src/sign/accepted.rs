@@ -1,4 +1,4 @@
-//! Which origins have just accepted a request, so that the next one need not be kept to be sent again.
+//! Origins that accepted a request within the last minute: the next one need not be kept to be sent again.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,20 +7,20 @@ use std::{
 
 use crate::{Origin, credentials::Entry};
 
-/// How long an acceptance counts. A clock that is off by less is accepted anyway, and one that jumps further
-/// makes it void.
+/// Seconds for which an acceptance counts. Services accept a clock that is off by less, and one that jumps further
+/// ends it.
 const RECENT: u64 = 60;
-/// The widest clock window of a service: whose clock is off by more is refused for the clock first.
+/// Widest clock window of a service. It rejects a clock that is off by more before it looks at the credentials.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// A few of the origins, each with the credentials they accepted and when. Where two fall into one place, they
-/// oust each other, and their requests are kept.
+/// A few origins, each with the credentials that it accepted and the time. On a hash collision entries overwrite each
+/// other; the only cost is an extra clone of the request.
 pub(super) struct Accepted {
-    /// In the upper half whom it is about, in the lower the second.
+    /// Hash of origin and credentials in the upper half, the second in the lower.
     places: [AtomicU64; 64],
 }
 
-/// Whom a request is sent to, with which credentials, and when it was signed.
+/// Destination, credentials and time of a request.
 #[derive(Clone, Copy)]
 pub(super) struct Mark {
     hash: u64,
@@ -45,7 +45,7 @@ impl Accepted {
         &self.places[(mark.hash % self.places.len() as u64) as usize]
     }
 
-    /// True if the origin can have no reason to refuse this request for clock or credentials.
+    /// Returns true if the origin cannot have a reason to reject this request for its clock or credentials.
     pub(super) fn vouches_for(&self, mark: Mark, entry: &Entry, time: SystemTime) -> bool {
         let last = self.place(mark).load(Ordering::Relaxed);
         let age = u64::from(mark.second).checked_sub(last & u64::from(u32::MAX));

@@ -40,7 +40,7 @@ const FRAME: usize = 16;
 /// The clock windows of services begin at 5 minutes: a smaller difference does not make a request expire.
 const MIN_WINDOW: Duration = Duration::from_secs(5 * 60);
 
-/// Work for the time when the response comes.
+/// Work that is left until the response comes.
 pub(super) struct Followup<S, B> {
     pub(super) report: Option<SigningReport>,
     pub(super) kept: Option<Kept<S, B>>,
@@ -63,7 +63,7 @@ pub(super) struct Kept<S, B> {
     pub(super) again: Option<Box<(Pending<S>, Signable<B>)>>,
 }
 
-/// A response, or a rejection that has to be read first.
+/// A response to pass on, or a rejection to read first.
 pub(super) enum Answer<S, B, R>
 where
     R: Body,
@@ -205,11 +205,11 @@ where
     /// Time when the head came, by the layer's clock.
     received: SystemTime,
     held: Held<R::Error>,
-    /// The beginning as one text.
+    /// Beginning of the body, contiguous.
     text: Vec<u8>,
-    /// Number of bytes that were read; an empty frame counts, too.
+    /// Number of bytes read. A frame counts for 16 bytes at least, so that empty frames come to an end.
     read: usize,
-    /// `None` once it has ended.
+    /// `None` after its end.
     body: Option<Pin<Box<R>>>,
     until: Pin<Box<Sleep>>,
     verdict: Verdict,
@@ -218,7 +218,7 @@ where
 /// Result of reading a rejection.
 enum Verdict {
     Unread,
-    /// The provider may have other credentials.
+    /// Waits for the provider, which may have other credentials.
     Renewing(Load),
     HandOn,
     SendAgain,
@@ -242,7 +242,7 @@ where
         }
     }
 
-    /// Reads the rejection and corrects what it complains of.
+    /// Reads the rejection and applies the remedy that it asks for.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             self.verdict = match &mut self.verdict {
@@ -261,7 +261,7 @@ where
         }
     }
 
-    /// Reads until there is enough, or nothing more comes in time.
+    /// Reads to the end, the maximum size or the timeout.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(body) = self.body.as_mut().filter(|_| self.read < MAX_BYTES) {
             match body.as_mut().poll_frame(cx) {

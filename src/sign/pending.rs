@@ -28,20 +28,20 @@ use crate::{
     },
 };
 
-/// A request on its way, and the service that is ready to take it.
+/// A request on its way, and the service that is ready for it.
 pub(super) struct Pending<S> {
     pub(super) inner: S,
     pub(super) shared: Arc<Shared>,
     pub(super) parts: Parts,
     pub(super) origin: Origin,
-    /// There if anyone wants to know.
+    /// `None` unless there is a report or a trace.
     pub(super) stopwatch: Option<Stopwatch>,
-    /// True if it was sent once before.
+    /// True if it has been sent once already.
     pub(super) is_again: bool,
 }
 
 impl<S> Pending<S> {
-    /// Takes the body as far as it goes without waiting.
+    /// Processes the body as far as possible without waiting.
     pub(super) fn start<B, R>(self, body: Planned<B>, trace: &Trace) -> State<S, B, S::Future, R>
     where
         S: Service<Request<SignedBody<B>>> + Clone,
@@ -54,7 +54,7 @@ impl<S> Pending<S> {
         }
     }
 
-    /// Collects a body when there is room for it.
+    /// Collects a body, once the budget has memory for it.
     fn collect<B, R>(mut self, body: Collect<B>) -> State<S, B, S::Future, R>
     where
         S: Service<Request<SignedBody<B>>> + Clone,
@@ -68,7 +68,7 @@ impl<S> Pending<S> {
         }
     }
 
-    /// Goes on at once if there are fresh credentials.
+    /// Signs at once if valid credentials are cached and the origin does not call them expired.
     pub(super) fn sign_or_load<B, R>(
         mut self,
         body: Signable<B>,
@@ -95,13 +95,13 @@ impl<S> Pending<S> {
         State::Loading { load, pending: Some((self, body)) }
     }
 
-    /// Returns the corrections for the origin, if it may have any.
+    /// Returns the corrections for the origin; none without recovery.
     fn correction(&self) -> Correction {
         let recovery = self.shared.recovery.as_ref().filter(|_| self.origin.recovers());
         recovery.map(|recovery| recovery.corrections.of(&self.origin)).unwrap_or_default()
     }
 
-    /// Signs the request by credentials that were waited for, and hands it on.
+    /// Signs the request with loaded credentials and calls the inner service.
     pub(super) fn call_by<B, R>(
         self,
         entry: Arc<Entry>,
@@ -118,7 +118,7 @@ impl<S> Pending<S> {
         self.call(entry, body, now, offset, trace)
     }
 
-    /// Signs the request and hands it on.
+    /// Signs the request and calls the inner service.
     fn call<B, R>(
         mut self,
         entry: Arc<Entry>,
@@ -171,7 +171,7 @@ impl<S> Pending<S> {
         State::Calling { response: self.inner.call(request), followup: Followup { report, kept } }
     }
 
-    /// The same request, to be signed anew; its service has yet to be made ready.
+    /// Returns a copy to sign and send once more. Its service is not ready yet.
     fn again(&self) -> Self
     where
         S: Clone,
@@ -186,7 +186,7 @@ impl<S> Pending<S> {
         }
     }
 
-    /// The signed body and the length of what is in it, in bytes.
+    /// Signs the head; returns the body and its length in bytes, without frames.
     fn sign<B>(
         &mut self,
         entry: &Entry,
@@ -236,7 +236,7 @@ impl<S> Pending<S> {
     }
 }
 
-/// Room for the canonical request of a usual request, in bytes.
+/// Capacity for a usual canonical request, in bytes.
 const TEXT: usize = 1024;
 
 /// Sets the body's length in bytes, if it is known.
