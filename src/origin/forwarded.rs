@@ -103,12 +103,9 @@ impl Forwarded {
         self
     }
 
-    /// Returns true for a client's header that must not reach the origin.
+    /// Returns true for a client's header that must not reach the origin, unless all are selected.
     pub(super) fn removes(self, name: &HeaderName) -> bool {
         const PREFIX: &[u8] = b"x-forwarded";
-        if self == Self::ALL {
-            return false;
-        }
         match name.as_str() {
             "x-forwarded-for" => !self.address,
             "x-forwarded-host" => !self.host,

@@ -44,9 +44,12 @@ pub(super) fn remove_for_origin(
     signs: bool,
     forwarded: Option<Forwarded>,
 ) {
-    let is_excluded = |name: &HeaderName| forwarded.is_some_and(|it| it.removes(name));
+    // Looked at once here, since most origins receive all of them.
+    let excluding = forwarded.filter(|selected| *selected != Forwarded::ALL);
     strip(headers, |name| {
-        is_hop_by_hop(name) || (signs && is_signature(name)) || is_excluded(name)
+        is_hop_by_hop(name)
+            || (signs && is_signature(name))
+            || excluding.is_some_and(|selected| selected.removes(name))
     });
 }
 

@@ -1,11 +1,11 @@
 use std::{fmt, sync::Arc};
 
-use http::{HeaderName, header};
+use http::header;
 
 #[cfg(feature = "sigv4a")]
 use super::RegionSet;
 use super::{
-    headers::{AllowList, SignedHeaders, X_AMZ_S3SESSION_TOKEN, X_AMZ_SECURITY_TOKEN},
+    headers::{AllowList, SignedHeaders},
     preset::preset,
 };
 use crate::error::Error;
@@ -105,14 +105,6 @@ pub enum SessionToken {
 }
 
 impl SessionToken {
-    /// The header that carries the token.
-    pub(crate) fn header(self) -> HeaderName {
-        match self {
-            Self::Signed | Self::Unsigned => X_AMZ_SECURITY_TOKEN,
-            Self::S3Session => X_AMZ_S3SESSION_TOKEN,
-        }
-    }
-
     /// The parameter of a presigned URL that carries the token.
     pub(crate) fn parameter(self) -> &'static str {
         match self {

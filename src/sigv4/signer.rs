@@ -10,7 +10,10 @@ use super::{
     Identity, Payload, SessionToken,
     canonical::CanonicalRequest,
     chunk::{ChunkSigner, Framing},
-    headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_SECURITY_TOKEN, host_of},
+    headers::{
+        X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
+        X_AMZ_SECURITY_TOKEN, host_of,
+    },
     key::{KeyCache, SigningKey},
     presign::PresignExpiry,
     scope::{Scope, Timestamp},
@@ -256,11 +259,12 @@ impl Signer {
             let regions = HeaderValue::from_str(regions).expect("letters, digits and a few marks");
             headers.insert(X_AMZ_REGION_SET, regions);
         }
-        let token = params.settings.session_token();
-        if token == SessionToken::S3Session {
-            headers.remove(X_AMZ_SECURITY_TOKEN);
+        let mut name = X_AMZ_SECURITY_TOKEN;
+        if params.settings.session_token() == SessionToken::S3Session {
+            headers.remove(name);
+            name = X_AMZ_S3SESSION_TOKEN;
         }
-        replace(headers, token.header(), params.identity.token().cloned());
+        replace(headers, name, params.identity.token().cloned());
         Ok(time)
     }
 
