@@ -5,12 +5,17 @@ use http::{HeaderMap, HeaderValue, header};
 
 /// Joins `cookie` lines with `; `, as RFC 9113, section 8.2.3, and RFC 9114, section 4.2.1, require before
 /// anything but HTTP/2 and HTTP/3 sees them.
+#[inline]
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     let mut lines = headers.get_all(header::COOKIE).iter();
-    let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
-        return;
-    };
-    let lines: Vec<_> = [first, second].into_iter().chain(lines).collect();
+    if lines.next().is_some() && lines.next().is_some() {
+        join(headers);
+    }
+}
+
+#[cold]
+fn join(headers: &mut HeaderMap) {
+    let lines: Vec<_> = headers.get_all(header::COOKIE).iter().collect();
     let sensitive = lines.iter().any(|line| line.is_sensitive());
     let joined = lines.iter().map(|line| line.as_bytes()).collect::<Vec<_>>().join(&b"; "[..]);
     if let Ok(mut line) = HeaderValue::from_maybe_shared(Bytes::from(joined)) {

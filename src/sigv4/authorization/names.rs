@@ -1,6 +1,6 @@
 //! The names of `SignedHeaders`.
 
-use std::{iter, ops::Deref};
+use std::ops::Deref;
 
 use smallvec::SmallVec;
 
@@ -138,8 +138,9 @@ fn has_marks(name: &str) -> bool {
 }
 
 /// True if a server may read both lower-case names as one.
+#[inline]
 pub(crate) fn is_same_variable(a: &str, b: &str) -> bool {
-    a.len() == b.len() && iter::zip(fold(a), fold(b)).all(|(a, b)| a == b)
+    a.len() == b.len() && (a == b || fold(a).eq(fold(b)))
 }
 
 /// The name with each mark as `-`.

@@ -23,6 +23,7 @@ const SHORTEST_NAME: usize = "X-Amz-Date".len();
 const LONGEST_NAME: usize = "X-Amz-S3session-Token".len();
 
 /// The parameter that a pair of a query is, in whatever case and however escaped it is written.
+#[inline]
 pub(crate) fn credential_name(pair: &str) -> Option<&'static str> {
     position(pair).map(|at| PARAMETERS[at])
 }
@@ -31,11 +32,15 @@ pub(crate) fn credential_name(pair: &str) -> Option<&'static str> {
 ///
 /// Queries may hold thousands of pairs: most are passed over by their first byte, and no key is decoded
 /// twice.
+#[inline]
 fn position(pair: &str) -> Option<usize> {
-    if !matches!(pair.as_bytes().first(), Some(b'x' | b'X' | b'%')) {
-        return None;
+    match pair.as_bytes().first() {
+        Some(b'x' | b'X' | b'%') => position_of_key(key(pair)),
+        _ => None,
     }
-    let key = key(pair);
+}
+
+fn position_of_key(key: &str) -> Option<usize> {
     if key.len() < SHORTEST_NAME {
         return None; // no escape makes it longer
     }
