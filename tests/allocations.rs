@@ -101,7 +101,7 @@ fn the_verifier_accepts_without_allocating() {
 fn presigned(head: &Parts, key: &Credentials) -> Parts {
     let mut settings = aws_sigv4::http_request::SigningSettings::default();
     settings.signature_location = aws_sigv4::http_request::SignatureLocation::QueryParams;
-    settings.expires_in = Some(std::time::Duration::from_secs(60));
+    settings.expires_in = Some(Duration::from_secs(60));
     let identity = key.clone().into();
     let params = common::aws_params(&identity, "execute-api", now(), settings);
     let url = format!("https://{HOST}{}", head.uri);
