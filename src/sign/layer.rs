@@ -151,15 +151,15 @@ impl SigningLayer {
     ///
     /// An origin's response is a claim. So a rejection, of status 400 or 403, counts only if it has the error
     /// code of the service in the place where the service puts it, together with the beginning of the message
-    /// that belongs to the code, and only from an origin that
+    /// that belongs to the code, in a body of at most 64 KiB, and only from an origin that
     /// [recovers](crate::Origin::with_recovery): by default a host of AWS.
     ///
     /// - If the time of signing is wrong, the difference is learned from the response's `date`, unless it is more
     ///   than a day or a cache has stored the response (`age`, RFC 9111, section 5.1). It applies to this
     ///   origin alone, and only as long as the origin accepts what is dated by it.
-    /// - If the credentials have expired, the provider is asked, unless it was asked within 5 seconds. Requests
-    ///   to other origins go on with the credentials meanwhile. If the provider has no others, the caller gets
-    ///   the origin's response.
+    /// - If the credentials, which have a session token, have expired, the provider is asked, unless it was asked
+    ///   within 5 seconds. Requests to other origins go on with the credentials meanwhile. If the provider has no
+    ///   others, the caller gets the origin's response.
     ///
     /// Then the request is signed and sent once more, whatever its method, since a rejected signature has no
     /// effect. It is not sent a third time, nor a second time if its body streams: only a body that is empty,
