@@ -24,7 +24,8 @@ pub(crate) struct Now {
 
 impl Gateway {
     pub(crate) fn new(config: Config) -> Result<Arc<Self>, BoxError> {
-        let (metrics, client) = (Metrics::new()?, Arc::new(origins::Client::new()?));
+        let metrics = Metrics::new()?;
+        let client = Arc::new(origins::Client::new(config.server().origin_buffer)?);
         let stack = stack::whole(&config, client.clone(), &metrics);
         let log = Log::new(config.log());
         let now = ArcSwap::from_pointee(Now { config, stack });

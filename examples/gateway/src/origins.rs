@@ -1,6 +1,7 @@
 //! The way to the origins: connections, and how long an answer may take.
 
 mod heard;
+mod read_limit;
 
 use std::{
     error::Error,
@@ -12,7 +13,7 @@ use std::{
 };
 
 use axum::body::{Body, Bytes};
-use http::{HeaderValue, Request, Response, header, uri::Scheme};
+use http::{HeaderValue, Request, Response, Version, header, uri::Scheme};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -26,6 +27,7 @@ use tower::{timeout::error::Elapsed, util::MapResponse};
 use tower_sigv4::body::SignedBody;
 
 use self::heard::Heard;
+pub(crate) use self::read_limit::ReadLimit;
 use crate::{BoxError, tunnel::Tunnel};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,6 +35,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often an origin with HTTP/2 that owes an answer is asked whether it is still there: all requests go by
 /// that one connection.
 const PING: Duration = Duration::from_secs(30);
+/// RFC 9113, section 6.9.1.
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
+/// RFC 9113, section 6.9.2.
+const DEFAULT_WINDOW: u32 = (1 << 16) - 1;
 
 /// How a route's origin is spoken to; in the extensions of its requests.
 #[derive(Clone, Copy)]
@@ -91,7 +97,7 @@ pub(crate) fn is_unreached(error: &BoxError) -> bool {
     error.downcast_ref::<Failed>().is_some_and(|failed| failed.source.is_connect())
 }
 
-type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> Heard>;
+type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> TokioIo<Heard>>;
 type Pool = legacy::Client<HttpsConnector<Connector>, Body>;
 
 /// Connections to origins, pooled per origin.
@@ -102,23 +108,29 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new() -> Result<Self, BoxError> {
+    /// `buffer` is how much of a response is read ahead of its client, at least.
+    pub(crate) fn new(buffer: u32) -> Result<Self, BoxError> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let http = Connector::new(http, Heard);
+        let http = Connector::new(http, Heard::wrap);
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots())
             .with_no_client_auth();
         let connector =
             || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        let window = buffer.max(DEFAULT_WINDOW);
         let mut pool = legacy::Client::builder(TokioExecutor::new());
         pool.timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .http2_keep_alive_interval(PING);
+            .http2_keep_alive_interval(PING)
+            .http2_initial_stream_window_size(window)
+            // All clients share it: some that read nothing must not hold up the others.
+            .http2_initial_connection_window_size(LARGEST_WINDOW)
+            .http2_max_send_buf_size(window as usize);
         Ok(Self {
             http1: pool.build(connector().enable_http1().wrap_connector(http.clone())),
             http2: pool.build(connector().enable_all_versions().wrap_connector(http)),
@@ -153,6 +165,11 @@ impl Client {
             answer = pool.request(request) => answer.map_err(|source| Failed { origin, source })?,
             () = too_late(way, waiting) => return Err(Elapsed::new().into()),
         };
+        if answer.version() == Version::HTTP_2
+            && let Some(limit) = answer.extensions_mut().remove::<ReadLimit>()
+        {
+            limit.set(usize::MAX); // its streams have windows instead
+        }
         if let Some(tunnel) = tunnel {
             tunnel.open(&mut answer);
         }

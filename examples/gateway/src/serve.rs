@@ -1,6 +1,7 @@
 //! Connections from clients, and their end.
 
 mod linger;
+mod read_ahead;
 mod taken;
 pub(crate) mod tls;
 mod unread;
@@ -39,13 +40,15 @@ use tokio_rustls::TlsAcceptor;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_sigv4::origin::Peer;
 
-use self::{linger::Lingering, taken::Streams};
+use self::{linger::Lingering, read_ahead::ReadAhead, taken::Streams};
 use crate::{
     BoxError, admin::Counted, config, gateway::Gateway, proxy, strict::LONGEST_HEAD, tunnel::Open,
 };
 
 /// How often a client with HTTP/2 is asked whether it is still there.
 const PING: Duration = Duration::from_secs(30);
+/// What is encrypted ahead of the client, in bytes: one record.
+const TLS_BUFFER: usize = 16 * 1024;
 /// How long to wait at first for the rest of what may become HTTP/2.
 const PEEK_PAUSE: Duration = Duration::from_millis(1);
 /// How long to wait where no connection can be accepted, for want of file descriptors say.
@@ -146,6 +149,9 @@ struct Front<S> {
     http1: http1::Builder,
     tls: Option<TlsAcceptor>,
     head_timeout: Duration,
+    streams: u32,
+    send_buffer: usize,
+    origin_buffer: usize,
     stopped: watch::Receiver<bool>,
     /// How many connections there are.
     count: Option<IntGauge>,
@@ -159,8 +165,17 @@ impl<S: Entrance> Front<S> {
             .timer(TokioTimer::new())
             .header_read_timeout(settings.head_timeout)
             .max_buf_size(LONGEST_HEAD);
-        let head_timeout = settings.head_timeout;
-        Self { service, http1, tls: None, head_timeout, stopped, count: None }
+        Self {
+            service,
+            http1,
+            tls: None,
+            head_timeout: settings.head_timeout,
+            streams: settings.streams,
+            send_buffer: settings.send_buffer,
+            origin_buffer: settings.origin_buffer as usize,
+            stopped,
+            count: None,
+        }
     }
 
     /// Accepts connections without end, as many as there are places.
@@ -207,7 +222,8 @@ impl<S: Entrance> Front<S> {
         let stream = Lingering::new(stream, open.clone());
         // In boxes, here and below: else each connection would hold room for what others need, as long as it lives.
         let accepted = Box::pin(time::timeout(self.head_timeout, tls.accept(stream))).await;
-        if let Ok(Ok(stream)) = accepted {
+        if let Ok(Ok(mut stream)) = accepted {
+            stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             Box::pin(self.serve(stream, http2, client, Scheme::HTTPS, open)).await;
         }
@@ -227,12 +243,17 @@ impl<S: Entrance> Front<S> {
         if http2 {
             let streams = Streams::default();
             let service = for_client(client, scheme, open.clone(), begun.clone(), self.service);
-            let service = for_head(service).map_response(Streams::watched);
+            let ahead = ReadAhead::shared(self.origin_buffer, self.send_buffer);
+            let service = for_head(service)
+                .map_response(move |response| Streams::watched(ahead.of(response)));
             let service = TowerToHyperService::new(service);
             let mut http2 = http2::Builder::new(streams.clone());
             http2
                 .timer(TokioTimer::new())
                 .keep_alive_interval(PING)
+                .max_concurrent_streams(self.streams)
+                // One piece at a time, however long: small ones may hold buffers that are much larger.
+                .max_send_buf_size(1)
                 .max_header_list_size(LONGEST_HEAD as u32);
             let connection = http2.serve_connection(io, service);
             let graceful = http2::Connection::graceful_shutdown;
@@ -241,6 +262,8 @@ impl<S: Entrance> Front<S> {
         } else {
             let service = unread::read_on(self.service);
             let service = for_client(client, scheme, open, begun.clone(), service);
+            let ahead = ReadAhead::single(self.origin_buffer);
+            let service = service.map_response(move |response| ahead.of(response));
             let service = TowerToHyperService::new(service);
             let connection = self.http1.serve_connection(io, service).with_upgrades();
             let graceful = http1::UpgradeableConnection::graceful_shutdown;

@@ -2,17 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::{
-    body::{Body, Bytes},
-    response::Response,
-};
+use axum::{body::Body, response::Response};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header, request,
     response::Parts,
 };
 use http_cache_semantics::{BeforeRequest, CacheOptions, CachePolicy};
 
-use super::key::{Directives, RouteId, Vary, is_authorized};
+use super::{
+    cost,
+    key::{Directives, RouteId, Vary, is_authorized},
+    memory::Reserved,
+    pieces::Pieces,
+};
 use crate::proxy::remove_where;
 
 const WHILE_REVALIDATED: &str = "stale-while-revalidate";
@@ -23,12 +25,13 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const WHOEVER: HeaderValue = HeaderValue::from_static("whoever");
 
 /// The crate judges by few headers; those that are served stand beside, each as often as the origin sent it.
-#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) head: Head,
-    pub(super) body: Bytes,
+    pub(super) body: Pieces,
     policy: CachePolicy,
     fresh_until: SystemTime,
+    /// The entry's share of the cache's memory; none for an entry that was read from Redis.
+    reserved: Option<Reserved>,
 }
 
 /// What an entry is made of, here or where it was read from a store.
@@ -60,14 +63,11 @@ impl Entry {
         if request.method != Method::GET || personal || forbidden {
             return None;
         }
-        let mut headers = response.headers.clone();
-        headers.remove("x-request-id"); // it was the one request's
-        headers.remove(header::AGE);
         Self::new(Head {
             route,
             vary: Vary::of(&request.headers, &response.headers)?,
             status: response.status,
-            headers,
+            headers: owned(&response.headers),
             at: now,
             age: age(&response.headers, now),
             authorized: is_authorized(request),
@@ -85,21 +85,28 @@ impl Entry {
         let policy = CachePolicy::new_options(&request, &judged, head.at, options);
         let lifetime = policy.time_to_live(head.at);
         let fresh_until = head.at.checked_add(lifetime)?;
-        let entry = Self { head, body: Bytes::new(), policy, fresh_until };
+        let entry = Self { head, body: Pieces::default(), policy, fresh_until, reserved: None };
         let useful = !lifetime.is_zero() || !entry.use_when_stale().is_zero();
         (useful && entry.policy.is_storable()).then_some(entry)
     }
 
-    pub(super) fn with_body(mut self, body: Bytes) -> Self {
+    /// Adds the body, which has to own its bytes and no more.
+    pub(super) fn with_body(mut self, body: Pieces) -> Self {
         self.body = body;
         self
     }
 
+    /// Keeps the entry's share of the cache's memory until the last user of the entry drops it.
+    pub(super) fn with_reserved(mut self, reserved: Option<Reserved>) -> Self {
+        self.reserved = reserved;
+        self
+    }
+
+    /// Memory that the entry takes, counted as the allocator does.
     pub(super) fn size(&self) -> usize {
-        let fields =
-            self.head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
-        // The policy holds some of the headers once more.
-        size_of::<Self>() + 2 * fields.sum::<usize>() + self.head.vary.len() + self.body.len()
+        let own = cost::allocation(cost::COUNTS + size_of::<Self>());
+        let policy = cost::POLICY + Directives::of(&self.head.headers).size();
+        own + policy + cost::headers(&self.head.headers) + self.head.vary.size() + self.body.size()
     }
 
     pub(super) fn matches(&self, route: RouteId, request: &HeaderMap) -> bool {
@@ -220,7 +227,7 @@ impl Entry {
 }
 
 /// A whole answer to a request that may ask for less of it.
-pub(super) fn answer(mut head: Parts, body: Bytes, request: &request::Parts) -> Response {
+pub(super) fn answer(mut head: Parts, body: Pieces, request: &request::Parts) -> Response {
     if head.status == StatusCode::OK && client_has(&head.headers, &request.headers) {
         head.status = StatusCode::NOT_MODIFIED;
         remove_where(&mut head.headers, is_of_body);
@@ -233,7 +240,7 @@ pub(super) fn answer(mut head: Parts, body: Bytes, request: &request::Parts) -> 
         }
         return Response::from_parts(head, Body::empty());
     }
-    Response::from_parts(head, Body::from(body))
+    Response::from_parts(head, body.into_body())
 }
 
 fn client_has(own: &HeaderMap, request: &HeaderMap) -> bool {
@@ -306,6 +313,22 @@ fn age(headers: &HeaderMap, now: SystemTime) -> u64 {
     let told = headers.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
     let apparent = date(headers, header::DATE).and_then(|date| now.duration_since(date).ok());
     told.unwrap_or(0).max(apparent.unwrap_or_default().as_secs())
+}
+
+/// A copy that owns its bytes, without what belonged to one request alone. hyper's values are slices of the
+/// connection's read buffer, which has 8 to 408 KiB: to keep one value is to keep the buffer.
+fn owned(headers: &HeaderMap) -> HeaderMap {
+    let kept = |name: &HeaderName| name != "x-request-id" && name != header::AGE;
+    let kept = headers.iter().filter(|(name, _)| kept(name));
+    let mut copy = HeaderMap::with_capacity(headers.keys_len());
+    for (name, value) in kept {
+        // What was a value before is one now.
+        if let Ok(mut owned) = HeaderValue::from_bytes(value.as_bytes()) {
+            owned.set_sensitive(value.is_sensitive());
+            copy.append(name.clone(), owned);
+        }
+    }
+    copy
 }
 
 fn copy(from: &HeaderMap, to: &mut HeaderMap, names: &[HeaderName]) {

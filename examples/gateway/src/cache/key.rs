@@ -1,14 +1,18 @@
 //! What an answer is stored under, and what requests say of caches.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tower_sigv4::verify::Verified;
 use url::{Url, form_urlencoded};
 
+use super::cost;
+
 /// Host, path and query, as the client asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key(String);
+pub(super) struct Key(Arc<str>);
 
 impl Key {
     /// Without a host that can be read there is none.
@@ -23,7 +27,12 @@ impl Key {
     }
 
     pub(super) fn new(host: &str, target: &str) -> Self {
-        Self(format!("{} {target}", host.to_ascii_lowercase()))
+        Self(format!("{} {target}", host.to_ascii_lowercase()).into())
+    }
+
+    /// Memory that one copy takes, with all its clones.
+    pub(super) fn size(&self) -> usize {
+        cost::allocation(cost::COUNTS + self.0.len())
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -110,8 +119,10 @@ impl Vary {
         self.0.iter().all(|(name, values)| digest(request, name) == *values)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|(name, values)| name.len() + values.len()).sum()
+    /// Memory beyond the value itself.
+    pub(super) fn size(&self) -> usize {
+        let names: usize = self.0.iter().map(|(name, _)| cost::allocation(name.capacity())).sum();
+        cost::allocation(self.0.capacity() * size_of::<(String, [u8; 32])>()) + names
     }
 }
 
@@ -150,6 +161,11 @@ impl Directives {
 
     pub(super) fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
+    }
+
+    /// Memory that http-cache-semantics takes for its own copy of them.
+    pub(super) fn size(&self) -> usize {
+        self.0.iter().map(|directive| cost::directive(directive.len())).sum()
     }
 
     pub(super) fn seconds(&self, name: &str) -> Option<u64> {

@@ -5,8 +5,11 @@
 
 mod body;
 mod collapse;
+mod cost;
 mod entry;
 mod key;
+mod memory;
+mod pieces;
 mod redis;
 mod revalidate;
 mod service;
@@ -29,6 +32,7 @@ use self::{
     collapse::Flights,
     entry::Entry,
     key::{Key, RouteId},
+    memory::Limit,
     redis::Redis,
     store::{Found, Memory, Soon, Store, Variants},
 };
@@ -37,6 +41,8 @@ use self::{
 #[derive(Clone)]
 pub(crate) struct Shared {
     store: Arc<dyn Store>,
+    /// Limits what is stored, copied or still being sent, all in all.
+    limit: Limit,
     flights: Flights,
     /// How many stale answers may be revalidated at once while they are served.
     background: Arc<Semaphore>,
@@ -63,7 +69,10 @@ impl Shared {
     /// Answers of up to `entry_limit` bytes each, and of `memory` bytes together.
     pub(crate) fn in_memory(memory: u64, entry_limit: u64) -> Self {
         let clock = Clock::Steady(SystemTime::now(), Instant::now());
-        Self::new(Arc::new(Memory::new(memory)), entry_limit, clock)
+        // Copies in progress, and what clients still read of evicted entries.
+        let aside = (memory / ASIDE).max(entry_limit + HEAD);
+        let limit = Limit::new(memory.saturating_add(aside));
+        Self::new(Arc::new(Memory::new(memory)), limit, entry_limit, clock)
     }
 
     /// Answers of up to `entry_limit` bytes each, with others in a Redis that is given `timeout` to answer. None
@@ -74,12 +83,14 @@ impl Shared {
         timeout: Duration,
         entry_limit: u64,
     ) -> Option<Self> {
-        Some(Self::new(Arc::new(Redis::new(url, prefix, timeout)?), entry_limit, Clock::Wall))
+        let redis = Arc::new(Redis::new(url, prefix, timeout)?);
+        let limit = Limit::new((entry_limit + HEAD).saturating_mul(COPIES));
+        Some(Self::new(redis, limit, entry_limit, Clock::Wall))
     }
 
-    fn new(store: Arc<dyn Store>, entry_limit: u64, clock: Clock) -> Self {
+    fn new(store: Arc<dyn Store>, limit: Limit, entry_limit: u64, clock: Clock) -> Self {
         let background = Arc::new(Semaphore::new(BACKGROUND));
-        Self { store, flights: Flights::default(), background, entry_limit, clock }
+        Self { store, limit, flights: Flights::default(), background, entry_limit, clock }
     }
 
     /// Forgets the answers of all routes to this URL, given as the client's `host` and its path and query.
@@ -139,3 +150,9 @@ impl<S> Layer<S> for CacheLayer {
 /// How long a request waits for the answer to another, all in all: that one's client may read slowly.
 const PATIENCE: Duration = Duration::from_secs(5);
 const BACKGROUND: usize = 64;
+/// The part of `memory`, as a divisor, that copies in progress and evicted entries may take beside the store.
+const ASIDE: u64 = 8;
+/// Maximum number of responses of the largest size that wait to be written to Redis, or are copied for it.
+const COPIES: u64 = 64;
+/// What a response may take besides its body, so that the largest can always be copied.
+const HEAD: u64 = 64 * 1024;

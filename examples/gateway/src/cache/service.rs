@@ -7,10 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{
-    body::{Body, Bytes},
-    response::Response,
-};
+use axum::{body::Body, response::Response};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use tokio::time::Instant;
@@ -22,6 +19,7 @@ use super::{
     collapse::{Lead, Outcome, Seat, land},
     entry::{self, Entry},
     key::{Directives, RouteId, bypasses, is_cacheable},
+    pieces::Pieces,
 };
 use crate::BoxError;
 
@@ -222,17 +220,17 @@ where
         };
         let keeping = self.keeping(key, before, entry, lead);
         let body = if body.is_end_stream() {
-            keeping.finish(Bytes::new());
+            keeping.finish(Pieces::default());
             body
         } else {
-            Body::new(Tee { inner: body, kept: Vec::new(), keeping: Some(keeping) })
+            Body::new(Tee::new(body, keeping))
         };
         // The body is still to come: it is not stored after all if it breaks, grows too large or has trailers.
         Ok(told(Response::from_parts(parts, body), &format!("{why}; stored")))
     }
 
     fn keeping(&self, key: Key, before: Before, entry: Entry, lead: Option<Lead>) -> Keeping {
-        Keeping { shared: self.shared.clone(), key, before, entry, lead }
+        Keeping { shared: self.shared.clone(), key, before, entry, lead, reserved: None }
     }
 
     async fn send(&mut self, head: Parts) -> Result<Response, BoxError> {

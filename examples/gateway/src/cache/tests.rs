@@ -1,4 +1,5 @@
 mod changes;
+mod memory;
 mod stale;
 
 use std::{

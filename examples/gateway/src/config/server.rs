@@ -14,7 +14,7 @@ use super::{
     route::{duration, positive},
     schema::Size,
 };
-use crate::{paced::Pace, serve::tls::Files};
+use crate::{origins::ReadLimit, paced::Pace, serve::tls::Files};
 
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
@@ -32,6 +32,11 @@ pub(super) struct ServerSection {
     grace: Option<Spanned<String>>,
     websocket_timeout: Option<Spanned<String>>,
     connections: Option<Spanned<u32>>,
+    streams: Option<Spanned<u32>>,
+    #[schemars(with = "Option<Size>")]
+    send_buffer: Option<ByteSize>,
+    #[schemars(with = "Option<Size>")]
+    origin_buffer: Option<Spanned<ByteSize>>,
     tls_certificate: Option<Spanned<String>>,
     tls_key: Option<Spanned<String>>,
 }
@@ -51,6 +56,12 @@ pub(crate) struct Server {
     pub(crate) websocket_timeout: Duration,
     /// How many connections of clients there may be at once.
     pub(crate) connections: usize,
+    /// Maximum number of requests at once on a client's connection with HTTP/2.
+    pub(crate) streams: u32,
+    /// Memory that the responses on one connection with HTTP/2 share for large reads, in bytes.
+    pub(crate) send_buffer: usize,
+    /// How much of a response is read at once from its origin, in bytes.
+    pub(crate) origin_buffer: u32,
     /// Plain if there are none.
     pub(crate) tls: Option<Files>,
 }
@@ -62,12 +73,19 @@ impl ServerSection {
     /// As API Gateway has it.
     const WEBSOCKET_TIMEOUT: Duration = Duration::from_secs(10 * 60);
     const CONNECTIONS: u32 = 10_000;
+    /// The least that RFC 9113, section 6.5.2, recommends.
+    const STREAMS: u32 = 100;
+    const SEND_BUFFER: ByteSize = ByteSize::mib(1);
+    const ORIGIN_BUFFER: ByteSize = ByteSize::kib(32);
+    const LARGEST_BUFFER: ByteSize = ByteSize::mib(16);
 
     pub(super) fn build(&self, text: &str) -> Result<Server, ConfigError> {
         let time = |value: &Option<Spanned<String>>, default| {
             value.as_ref().map_or(Ok(default), |value| duration(text, value))
         };
         let connections = positive(text, "connections", self.connections.as_ref())?;
+        let streams = positive(text, "streams", self.streams.as_ref())?;
+        let send_buffer = self.send_buffer.unwrap_or(Self::SEND_BUFFER).as_u64();
         Ok(Server {
             listen: self.listen.unwrap_or(DEFAULT_LISTEN),
             head_timeout: time(&self.head_timeout, Self::PATIENCE)?,
@@ -79,8 +97,23 @@ impl ServerSection {
             grace: time(&self.grace, Self::PATIENCE)?,
             websocket_timeout: time(&self.websocket_timeout, Self::WEBSOCKET_TIMEOUT)?,
             connections: connections.unwrap_or(Self::CONNECTIONS) as usize, // of 32 bits at least
+            streams: streams.unwrap_or(Self::STREAMS),
+            send_buffer: usize::try_from(send_buffer).unwrap_or(usize::MAX),
+            origin_buffer: self.origin_buffer(text)?,
             tls: self.tls(text)?,
         })
+    }
+
+    fn origin_buffer(&self, text: &str) -> Result<u32, ConfigError> {
+        let Some(given) = &self.origin_buffer else {
+            return Ok(Self::ORIGIN_BUFFER.as_u64() as u32);
+        };
+        let (least, most) = (ByteSize::b(ReadLimit::LEAST as u64), Self::LARGEST_BUFFER);
+        if *given.get_ref() < least || *given.get_ref() > most {
+            let message = format!("origin_buffer is {}; give {least} to {most}", given.get_ref());
+            return Err(ConfigError::new(text, Some(given.span()), message));
+        }
+        Ok(given.get_ref().as_u64() as u32) // at most 16 MiB
     }
 
     fn tls(&self, text: &str) -> Result<Option<Files>, ConfigError> {

@@ -6,16 +6,36 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
     client::legacy::connect::{Connected, Connection},
     rt::TokioIo,
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take},
+    net::TcpStream,
+};
+
+use super::read_limit::ReadLimit;
 
 /// An origin may answer and close before it has the whole body: 413, say. hyper gives the answer up where
 /// it fails to write, so writing does not fail: what the origin cannot take is dropped, until reading ends.
-pub(crate) struct Heard(pub(crate) TokioIo<TcpStream>);
+///
+/// Reads are limited by what the response's client takes.
+pub(crate) struct Heard {
+    stream: Take<TcpStream>,
+    limit: ReadLimit,
+}
+
+impl Heard {
+    pub(crate) fn wrap(stream: TokioIo<TcpStream>) -> TokioIo<Self> {
+        let (stream, limit) = (stream.into_inner(), ReadLimit::new());
+        TokioIo::new(Self { stream: stream.take(limit.get()), limit })
+    }
+
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
+        Pin::new(self.get_mut().stream.get_mut())
+    }
+}
 
 fn or_dropped(written: Poll<io::Result<usize>>, length: usize) -> Poll<io::Result<usize>> {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
@@ -29,49 +49,51 @@ fn or_dropped(written: Poll<io::Result<usize>>, length: usize) -> Poll<io::Resul
     }
 }
 
-impl Write for Heard {
+impl AsyncWrite for Heard {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        or_dropped(Pin::new(&mut self.0).poll_write(cx, bytes), bytes.len())
+        or_dropped(self.stream().poll_write(cx, bytes), bytes.len())
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let length = slices.iter().map(|slice| slice.len()).sum();
-        or_dropped(Pin::new(&mut self.0).poll_write_vectored(cx, slices), length)
+        or_dropped(self.stream().poll_write_vectored(cx, slices), length)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(cx)
     }
 }
 
-impl Read for Heard {
+impl AsyncRead for Heard {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        let limit = self.limit.get();
+        self.stream.set_limit(limit);
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
 impl Connection for Heard {
     fn connected(&self) -> Connected {
-        self.0.connected()
+        self.stream.get_ref().connected().extra(self.limit.clone())
     }
 }

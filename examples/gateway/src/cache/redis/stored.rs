@@ -54,7 +54,7 @@ pub(super) fn to_bytes(entry: &Entry) -> Option<Vec<u8>> {
         length: entry.body.len() as u64,
     };
     let mut bytes = postcard::to_extend(&stored, vec![VERSION]).ok()?;
-    bytes.extend_from_slice(&entry.body);
+    entry.body.iter().for_each(|piece| bytes.extend_from_slice(piece));
     Some(bytes)
 }
 
@@ -80,5 +80,5 @@ pub(super) fn from_bytes(bytes: &Bytes, now: SystemTime) -> Option<Entry> {
         age: stored.age,
         authorized: stored.authorized,
     };
-    Some(Entry::new(head)?.with_body(bytes.slice_ref(body)))
+    Some(Entry::new(head)?.with_body(bytes.slice_ref(body).into()))
 }

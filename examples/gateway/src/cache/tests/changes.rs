@@ -4,6 +4,7 @@ use super::*;
 use crate::cache::{
     Clock, Key,
     entry::Entry,
+    memory::Limit,
     redis::Ticket,
     store::{Found, Memory, Soon, Store},
 };
@@ -83,7 +84,7 @@ async fn a_client_that_leaves_after_its_change_leaves_nothing_of_what_was_before
     let lines = "cache-control: max-age=60|location: /named";
     let origin = service_fn(async move |_| Ok(response(200, lines, Body::from("body"))));
     let clock = Clock::Steady(std::time::SystemTime::now(), time::Instant::now());
-    let shared = Shared::new(Arc::new(Slow(Memory::new(1 << 20))), 8, clock);
+    let shared = Shared::new(Arc::new(Slow(Memory::new(1 << 20))), Limit::new(1 << 20), 8, clock);
     let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
     for target in ["/named", "/"] {
         says(&stack, target).await;
@@ -121,7 +122,7 @@ impl Store for Changing {
 async fn who_comes_after_a_change_through_another_gateway_is_not_handed_what_was_before() {
     for changes in [0, 1] {
         let changing = Changing::default();
-        let shared = Shared::new(Arc::new(changing.clone()), 8, Clock::Wall);
+        let shared = Shared::new(Arc::new(changing.clone()), Limit::new(1 << 20), 8, Clock::Wall);
         let count = Arc::new(AtomicUsize::new(0));
         let seen = count.clone();
         let origin = service_fn(move |_: Request<Body>| {
@@ -258,7 +259,7 @@ async fn memory_is_bounded() {
     let (answer, _) = response(200, A, Body::empty()).into_parts();
     for number in 0..1000 {
         let entry = Entry::of(RouteId::of(""), &head, &answer, std::time::SystemTime::now());
-        let entry = entry.expect("it may be stored").with_body(Bytes::from(vec![0; 1000]));
+        let entry = entry.expect("it may be stored").with_body(Bytes::from(vec![0; 1000]).into());
         memory.put(&Key::new("h", &format!("/{number}")), Arc::new(entry), Ticket::default());
     }
     memory.0.run_pending_tasks();

@@ -1,0 +1,322 @@
+//! Memory of the process, under clients that take what they can.
+#![cfg(target_os = "linux")]
+
+#[allow(dead_code)]
+mod support;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use http_body_util::BodyExt;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use support::{Gateway, TempFile, config};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{self, Instant},
+};
+use tokio_rustls::TlsConnector;
+
+const MIB: u64 = 1 << 20;
+
+/// Resident memory of the process, in bytes.
+fn resident(gateway: &Gateway) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", gateway.id())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    let kib = line.trim().strip_suffix(" kB").expect("in KiB");
+    kib.parse::<u64>().expect("a number") * 1024
+}
+
+/// Fails if the process holds more than so many bytes beside what it held when it was idle.
+fn holds_at_most(bytes: u64, gateway: &Gateway, idle: u64, what: &str) {
+    let held = resident(gateway).saturating_sub(idle);
+    println!("{what}: {} KiB of {} KiB", held / 1024, bytes / 1024);
+    assert!(held <= bytes, "{what}: {held} bytes over {idle}");
+}
+
+/// A gateway whose allocator gives back at once what is free, so that only what is held is resident.
+fn start(config: &str) -> Gateway {
+    Gateway::configured_with(config, &[("_RJEM_MALLOC_CONF", "dirty_decay_ms:0")])
+}
+
+/// A client, and what the process holds after some requests.
+async fn warm(gateway: &Gateway, certificate: Option<&str>) -> (Client, u64) {
+    let mut client = Client::connect(gateway.address, certificate).await;
+    for number in 0..20 {
+        client.get(1_000_000, "no-store", &number.to_string()).await;
+    }
+    (client, resident(gateway))
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection, with TLS if there is a certificate to trust.
+async fn connect(address: SocketAddr, certificate: Option<&str>) -> Box<dyn Stream> {
+    let stream = TcpStream::connect(address).await.expect("connected");
+    stream.set_nodelay(true).expect("set");
+    let Some(certificate) = certificate else { return Box::new(stream) };
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")).expect("sound");
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").expect("a name");
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    Box::new(connected.expect("TLS"))
+}
+
+/// An origin whose responses are as the path says: `/orders/<size>/<cache-control>/...`.
+struct Origin {
+    address: SocketAddr,
+    requests: Arc<AtomicUsize>,
+    sent: Arc<AtomicUsize>,
+}
+
+impl Origin {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let origin = Self { address, requests: Arc::default(), sent: Arc::default() };
+        let (requests, sent) = (origin.requests.clone(), origin.sent.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(respond(stream, requests.clone(), sent.clone()));
+            }
+        });
+        origin
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until so many requests have come, and what is sent in response fills all buffers.
+    async fn is_stuck(&self, requests: usize) {
+        let (mut before, mut same) = (0, 0);
+        while self.requests.load(Ordering::SeqCst) < requests || same < 20 {
+            time::sleep(Duration::from_millis(25)).await;
+            let sent = self.sent.load(Ordering::SeqCst);
+            same = if sent == before { same + 1 } else { 0 };
+            before = sent;
+        }
+    }
+}
+
+async fn respond(mut stream: TcpStream, requests: Arc<AtomicUsize>, sent: Arc<AtomicUsize>) {
+    stream.set_nodelay(true).expect("set");
+    let bytes = vec![b'a'; 64 << 10];
+    let mut head = Vec::new();
+    while let Ok(1..) = stream.read_buf(&mut head).await {
+        if !head.ends_with(b"\r\n\r\n") {
+            continue;
+        }
+        requests.fetch_add(1, Ordering::SeqCst);
+        let text = String::from_utf8_lossy(&head).into_owned();
+        let mut segments = text.split(['/', ' ']).skip(2);
+        let mut left: usize = segments.next().expect("a size").parse().expect("a number");
+        let caching = segments.next().expect("cache-control");
+        let head_sent = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {left}\r\ncache-control: {caching}\r\n\r\n"
+        );
+        if stream.write_all(head_sent.as_bytes()).await.is_err() {
+            return;
+        }
+        while left > 0 {
+            match stream.write(&bytes[..left.min(bytes.len())]).await {
+                Ok(written) => {
+                    left -= written;
+                    sent.fetch_add(written, Ordering::SeqCst);
+                }
+                Err(_) => return,
+            }
+        }
+        head.clear();
+    }
+}
+
+/// A client with one connection, on which requests follow each other.
+struct Client(http1::SendRequest<String>);
+
+impl Client {
+    async fn connect(gateway: SocketAddr, certificate: Option<&str>) -> Self {
+        let stream = TokioIo::new(connect(gateway, certificate).await);
+        let (sender, connection) = http1::handshake(stream).await.expect("HTTP/1.1");
+        tokio::spawn(connection);
+        Self(sender)
+    }
+
+    async fn get(&mut self, size: usize, caching: &str, id: &str) {
+        let request = http::Request::get(format!("/orders/{size}/{caching}/{id}"))
+            .header("host", "api.example.com")
+            .body(String::new())
+            .expect("a request");
+        self.0.ready().await.expect("open");
+        let response = self.0.send_request(request).await.expect("a response");
+        assert_eq!(response.status(), 200);
+        let mut body = response.into_body();
+        let mut read = 0;
+        while let Some(frame) = body.frame().await {
+            read += frame.expect("whole").data_ref().map_or(0, |data| data.len());
+        }
+        assert_eq!(read, size);
+    }
+}
+
+#[tokio::test]
+async fn the_cache_stays_within_its_memory_whatever_it_stores() {
+    const MEMORY: u64 = 16 * MIB;
+    let origin = Origin::start().await;
+    let cache = format!("[cache]\nmemory = \"{MEMORY}B\"\n[[origin]]");
+    let config = config(&origin.url(), "").replacen("[[origin]]", &cache, 1) + "cache = true\n";
+    let gateway = start(&config);
+    let (mut client, idle) = warm(&gateway, None).await;
+    let check = |what| holds_at_most(MEMORY * 13 / 10, &gateway, idle, what);
+    for number in 0..300 {
+        client.get(1, "max-age=1000", &number.to_string()).await;
+        client.get(400_000, "no-store", &number.to_string()).await;
+    }
+    check("small responses among large ones");
+    for number in 0..300 {
+        client.get(100_000, "max-age=1000", &number.to_string()).await;
+    }
+    for number in 0..60 {
+        client.get(1_000_000, "max-age=1000", &number.to_string()).await;
+    }
+    check("more large responses than there is memory for");
+    let clients = (0..8).map(|of_client| async move {
+        let mut client = Client::connect(gateway.address, None).await;
+        for number in 0..800 {
+            client.get(1, "max-age=1000", &format!("{of_client}/{number}")).await;
+        }
+    });
+    join_all(clients).await;
+    check("small responses alone");
+}
+
+/// Windows of HTTP/2 as large as they may be, and requests on so many streams.
+fn requests(streams: u32, window: u32, size: usize) -> Vec<u8> {
+    const SETTINGS: u8 = 4;
+    const WINDOW_UPDATE: u8 = 8;
+    const HEADERS: u8 = 1;
+    let frame = |kind, flags, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    let text = |text: &str| [&[u8::try_from(text.len()).expect("short")], text.as_bytes()].concat();
+    let field = |name: &str, value: &str| [vec![0], text(name), text(value)].concat();
+    let initial_window = [&[0, 4][..], &window.to_be_bytes()].concat();
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(SETTINGS, 0, 0, &initial_window));
+    if window > 65_535 {
+        bytes.extend(frame(WINDOW_UPDATE, 0, 0, &(window - 65_535).to_be_bytes()));
+    }
+    for stream in 0..streams {
+        let path = format!("/orders/{size}/no-store/{stream}");
+        let block = [
+            field(":method", "GET"),
+            field(":scheme", "http"),
+            field(":authority", "api.example.com"),
+            field(":path", &path),
+        ];
+        bytes.extend(frame(HEADERS, 1 | 4, 2 * stream + 1, &block.concat()));
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn a_client_over_http2_that_reads_nothing_holds_at_most_8_mib() {
+    const LARGEST: u32 = (1 << 31) - 1;
+    for (name, window, read) in [
+        ("windows as large as they may be", LARGEST, 0),
+        ("windows as they are at first", 65_535, 0),
+        ("large windows, and some read", LARGEST, 30_000_000),
+    ] {
+        let origin = Origin::start().await;
+        let gateway = start(&config(&origin.url(), ""));
+        let (_, idle) = warm(&gateway, None).await;
+        let mut stream = TcpStream::connect(gateway.address).await.expect("connected");
+        stream.write_all(&requests(200, window, 20_000_000)).await.expect("sent");
+        let mut left = read;
+        let mut buffer = vec![0; MIB as usize];
+        while left > 0 {
+            left -= stream.read(&mut buffer).await.expect("open").min(left);
+        }
+        origin.is_stuck(20 + 100).await;
+        holds_at_most(8 * MIB, &gateway, idle, name);
+    }
+}
+
+async fn unread(
+    gateway: &Gateway,
+    certificate: Option<&str>,
+    clients: usize,
+) -> Vec<Box<dyn Stream>> {
+    let mut streams = Vec::new();
+    for number in 0..clients {
+        let request = format!(
+            "GET /orders/20000000/no-store/{number} HTTP/1.1\r\nhost: api.example.com\r\n\r\n"
+        );
+        let mut stream = connect(gateway.address, certificate).await;
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        stream.flush().await.expect("sent");
+        streams.push(stream);
+    }
+    streams
+}
+
+#[tokio::test]
+async fn a_client_over_http1_that_reads_nothing_holds_at_most_256_kib() {
+    const CLIENTS: usize = 40;
+    let key = KeyPair::generate().expect("a key");
+    let certificate = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let pem = certificate.self_signed(&key).expect("a certificate").pem();
+    let files = [TempFile::new(&pem), TempFile::new(&key.serialize_pem())];
+    let tls =
+        format!("[server]\ntls_certificate = {:?}\ntls_key = {:?}", files[0].path, files[1].path);
+    for (name, server, certificate) in [("plain", "[server]", None), ("TLS", &tls, Some(&*pem))] {
+        let origin = Origin::start().await;
+        let gateway = start(&config(&origin.url(), "").replacen("[server]", server, 1));
+        let (_, idle) = warm(&gateway, certificate).await;
+        let _unread = unread(&gateway, certificate, CLIENTS).await;
+        origin.is_stuck(20 + CLIENTS).await;
+        holds_at_most(CLIENTS as u64 * 256 * 1024, &gateway, idle, name);
+    }
+}
+
+#[tokio::test]
+async fn memory_is_given_back_once_clients_have_left() {
+    const CLIENTS: usize = 200;
+    let origin = Origin::start().await;
+    let gateway = Gateway::configured(&config(&origin.url(), ""));
+    let (_, idle) = warm(&gateway, None).await;
+    let unread = unread(&gateway, None, CLIENTS).await;
+    origin.is_stuck(20 + CLIENTS).await;
+    let held = resident(&gateway) - idle;
+    drop(unread);
+    let since = Instant::now();
+    while resident(&gateway) - idle.min(resident(&gateway)) > held / 4 {
+        let left = resident(&gateway) - idle;
+        assert!(since.elapsed() < Duration::from_secs(60), "{left} bytes of {held}");
+        time::sleep(Duration::from_millis(100)).await;
+    }
+    println!("{:?}", since.elapsed());
+}
