@@ -162,11 +162,9 @@ impl Case {
             for pair in self.query().split('&') {
                 let key = pair.split('=').next().unwrap_or_default();
                 for _ in 0..PARAMETERS {
-                    black_box(
-                        percent_decode_str(black_box(key))
-                            .map(|byte| byte.to_ascii_lowercase())
-                            .count(),
-                    );
+                    percent_decode_str(black_box(key)).for_each(|byte| {
+                        black_box(byte.to_ascii_lowercase());
+                    });
                 }
             }
         })

@@ -13,6 +13,7 @@ pub mod runtime {
     };
 
     pub use real::runtime::{Builder, TryCurrentError};
+    use real::task::JoinHandle;
 
     #[derive(Clone, Debug)]
     pub struct Handle(());
@@ -37,6 +38,15 @@ pub mod runtime {
             });
             // Shuttle drops a task that was detached when the model ends, and runs others to their end.
             mem::forget(task);
+        }
+
+        /// No model uses files, so that this is never called.
+        pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+        where
+            F: FnOnce() -> R + Send + 'static,
+            R: Send + 'static,
+        {
+            real::task::spawn_blocking(f)
         }
     }
 }
