@@ -45,7 +45,6 @@ fn resident(gateway: &Gateway) -> u64 {
 /// Fails if the process holds more than so many bytes beside what it held when it was idle.
 fn holds_at_most(bytes: u64, gateway: &Gateway, idle: u64, what: &str) {
     let held = resident(gateway).saturating_sub(idle);
-    println!("{what}: {} KiB of {} KiB", held / 1024, bytes / 1024);
     assert!(held <= bytes, "{what}: {held} bytes over {idle}");
 }
 
@@ -318,5 +317,4 @@ async fn memory_is_given_back_once_clients_have_left() {
         assert!(since.elapsed() < Duration::from_secs(60), "{left} bytes of {held}");
         time::sleep(Duration::from_millis(100)).await;
     }
-    println!("{:?}", since.elapsed());
 }
