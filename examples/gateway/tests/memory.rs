@@ -174,7 +174,7 @@ impl Client {
         let mut body = response.into_body();
         let mut read = 0;
         while let Some(frame) = body.frame().await {
-            read += frame.expect("whole").data_ref().map_or(0, |data| data.len());
+            read += frame.expect("whole").data_ref().map_or(0, axum::body::Bytes::len);
         }
         assert_eq!(read, size);
     }
