@@ -3,6 +3,8 @@
 #[allow(dead_code)]
 mod support;
 
+use std::pin::pin;
+
 use axum::body::{Body, Bytes};
 use http::Request;
 use http_body::Frame;
@@ -126,15 +128,18 @@ async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
         });
         let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
         let request = Request::get("http://api.example.com/orders").body(body);
-        let answer = client.send_request(request.expect("a request"));
+        let mut answer = pin!(client.send_request(request.expect("a request")));
         let origin = async {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             let seen = read_until(&mut stream, "world").await;
             stream.write_all(OK.as_bytes()).await.expect("sent");
             seen
         };
-        let (answer, seen) = tokio::join!(answer, origin);
-        assert_eq!(answer.expect("an answer").status(), 200, "{setting}");
+        let seen = tokio::select! {
+            early = &mut answer => panic!("{setting}: {early:?}"),
+            seen = origin => seen,
+        };
+        assert_eq!(answer.await.expect("an answer").status(), 200, "{setting}");
         assert!(seen.starts_with("GET / ") && seen.contains("hello "), "{setting}: {seen}");
     }
 }
