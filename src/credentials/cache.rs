@@ -168,15 +168,14 @@ impl CredentialsCache {
         let entry = self.cached(|entry| entry.is_valid(now))?;
         if entry.is_stale(now) {
             // Without a runtime nothing is refreshed; the credentials are valid.
-            drop(self.start(|entry| entry.is_valid(now) && !entry.is_stale(now)));
+            drop(self.start(|entry, now| entry.is_valid(now) && !entry.is_stale(now)));
         }
         Some(entry)
     }
 
     /// Returns valid credentials, from the provider if there are none.
     pub(crate) async fn load(self) -> Outcome {
-        let now = self.clock.now();
-        self.start(|entry| entry.is_valid(now))?.outcome().await
+        self.start(Entry::is_valid)?.outcome().await
     }
 
     /// Starts to replace credentials that an origin calls expired. They stay in use until there are others.
@@ -184,12 +183,13 @@ impl CredentialsCache {
     /// Returns cached ones if they are others already, or if the provider returned them or failed to replace them a
     /// moment ago: another call would have the same result.
     pub(crate) fn replace(&self, used: &Entry) -> Result<Fetch, Error> {
-        let now = self.clock.now();
-        let is_enough = |entry: &Entry| {
-            let is_other = entry.serial() != used.serial() && entry.is_valid(now);
+        let used = used.serial();
+        let is_enough = move |entry: &Entry, now| {
+            let is_other = entry.serial() != used && entry.is_valid(now);
             is_other || entry.was_asked_just_now(now)
         };
-        match self.cached(is_enough) {
+        let now = self.clock.now();
+        match self.cached(|entry| is_enough(entry, now)) {
             Some(entry) => Ok(Fetch::Ready(entry)),
             None => self.start(is_enough),
         }
@@ -213,9 +213,12 @@ impl CredentialsCache {
         entry.as_ref().filter(is_usable).cloned()
     }
 
-    /// Joins the call of the provider that is under way, or starts one unless the cached credentials are `enough`
-    /// by then.
-    fn start(&self, enough: impl Fn(&Entry) -> bool) -> Result<Fetch, Error> {
+    /// Joins the flight that is under way, or starts one, which asks the provider unless the cached credentials are
+    /// `enough` by then.
+    fn start(
+        &self,
+        enough: impl Fn(&Entry, SystemTime) -> bool + Send + 'static,
+    ) -> Result<Fetch, Error> {
         let runtime = Handle::try_current().map_err(|source| {
             let message = "credentials are fetched in a tokio runtime, and none is running here";
             Error::new(ErrorKind::Credentials, message).with_source(source)
@@ -238,37 +241,44 @@ impl CredentialsCache {
                 continue; // another request has started one
             }
             let guard = FlightGuard { shared: self.shared.clone(), flight: flight.clone() };
-            // The call before may have ended since the credentials were looked at.
-            if let Some(entry) = self.cached(&enough) {
-                drop(guard);
-                sender.send_replace(Some(Ok(entry.clone())));
-                return Ok(Fetch::Ready(entry));
-            }
-            runtime.spawn(self.clone().run(guard, sender, previous));
+            runtime.spawn(self.clone().run(guard, sender, previous, enough));
             return Ok(Fetch::Flight(flight, limit));
         }
     }
 
-    /// Asks the provider and shares the outcome.
+    /// Asks the provider, if the flight before has not brought what is `enough`, and shares the outcome.
     async fn run(
         self,
         guard: FlightGuard,
         sender: watch::Sender<Option<Outcome>>,
         previous: Option<Arc<Flight>>,
+        enough: impl Fn(&Entry, SystemTime) -> bool,
     ) {
         if let Some(previous) = previous {
             drop(previous.outcome(self.load_timeout.saturating_mul(2)).await);
         }
-        let outcome = self.ask(guard.flight.invalidations).await;
-        match &outcome {
-            Ok(entry) => self.shared.current.store(Some(entry.clone())),
-            Err(error) => self.postpone(error),
-        }
+        let now = self.clock.now();
+        let outcome = match self.cached(|entry| enough(entry, now)) {
+            Some(entry) => Ok(entry),
+            None => self.ask().await,
+        };
         drop(guard); // from here on requests find the outcome in `current`
         sender.send_replace(Some(outcome));
     }
 
-    async fn ask(&self, invalidations: u64) -> Outcome {
+    /// Asks the provider and caches the outcome.
+    async fn ask(&self) -> Outcome {
+        // Not those of the flight: the provider is asked for what is valid now.
+        let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
+        let outcome = self.call(invalidations).await;
+        match &outcome {
+            Ok(entry) => self.shared.current.store(Some(entry.clone())),
+            Err(error) => self.postpone(error),
+        }
+        outcome
+    }
+
+    async fn call(&self, invalidations: u64) -> Outcome {
         let provider = &self.shared.provider;
         let credentials = match time::timeout(self.load_timeout, provider.provide_credentials())
             .await
