@@ -209,12 +209,12 @@ async fn more_streams_than_a_connection_may_have_are_refused() {
     let gateway = gateway(origin.address);
     let mut stream = connect(&gateway).await;
     let fields = block(&[(":method", "POST"), SCHEME, HOST, PATH]);
-    for number in 0..300 {
+    for number in 0..200 {
         // Its body never comes.
         let head = frame(HEADERS, END_HEADERS, 2 * number + 1, &fields);
         stream.write_all(&head).await.expect("sent");
     }
-    for number in 200..300 {
+    for number in 100..200 {
         let refused = loop {
             let (kind, stream, error) = next(&mut stream).await.expect("a frame");
             if kind == RST_STREAM {
