@@ -5,7 +5,7 @@
 //!     cargo run -p tower-sigv4-clients --bin axum_proxy -- 127.0.0.1:8080 http://127.0.0.1:8081
 //! ```
 //!
-//! `examples/gateway` is the same with time-outs, TLS and a configuration.
+//! `gateway` is the same with time-outs, TLS and a configuration.
 
 use std::env;
 

@@ -1,7 +1,6 @@
 //! The gateway as Lambda runs it: a process that asks the Runtime API for events and tells it the answers.
 #![cfg(feature = "lambda")]
 
-#[path = "../../lambda/tests/runtime/mod.rs"]
 mod runtime;
 #[allow(dead_code)]
 mod support;
@@ -31,7 +30,7 @@ use tokio::time;
 use tower_sigv4::{
     VerifyLayer,
     credentials::Credentials,
-    verify::{StaticKeys, VerifySettings},
+    verify::{StaticKeys, Verified, VerifySettings},
 };
 
 /// The program in the environment that Lambda gives it.
@@ -183,9 +182,13 @@ async fn an_event_is_signed_for_the_origin_and_forwarded_as_it_was_sent() {
         ("x-forwarded-for", "198.51.100.9, 192.0.2.1"),
         ("x-forwarded-proto", "https"),
         ("x-forwarded-host", "api.example.com"),
+        ("x-amz-security-token", "session/token"),
     ] {
         assert_eq!(head.headers[name], value);
     }
+    let verified: &Verified = head.extensions.get().expect("verified");
+    assert_eq!(verified.access_key_id(), "ASIAROLE");
+    assert!(verified.signed_headers().any(|name| name == "x-amz-security-token"));
 }
 
 #[tokio::test]

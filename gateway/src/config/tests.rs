@@ -45,7 +45,7 @@ const VALUES: [&str; 32] = [
 
 /// What the README shows, all of it, and what `--init` writes.
 fn sound() -> [String; 2] {
-    let readme = include_str!("../../../../README.md");
+    let readme = include_str!("../../../README.md");
     let (_, shown) = readme.split_once("```toml\n").expect("settings");
     let (shown, _) = shown.split_once("```").expect("an end");
     let shown =

@@ -27,7 +27,7 @@ fn faults(toml: &str) -> Option<String> {
 /// The configurations of README and reference.
 fn documented() -> [String; 2] {
     ["README.md", "docs/gateway.md"].map(|name| {
-        let path = format!("{}/../../{name}", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"));
         let document = fs::read_to_string(path).expect("readable");
         let files: Vec<_> = document.split("```toml\n").skip(1).collect();
         let [file] = files[..] else { panic!("{name} has {} files", files.len()) };
