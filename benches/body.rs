@@ -34,7 +34,7 @@ use tower_sigv4::{
     credentials::Credentials,
     origin::{Direct, PayloadMode, Spool},
     sigv4::{Checksum, ChunkSize},
-    verify::{BodyCheck, PayloadKind, RejectionKind, StaticKeys, VerifySettings},
+    verify::{BodyCheck, RejectionKind, StaticKeys, VerifySettings},
 };
 use tower_sigv4_benches::{
     Contender, compare_bytes, contender,
@@ -201,7 +201,7 @@ fn receiving<'a>(runtime: &'a Runtime, all: &Bytes, copied: bool) -> Vec<Contend
         let frames = Frames { all: body, copied };
         let settings = VerifySettings::new("s3", REGION).expect("a scope");
         let keys = StaticKeys::new([credentials()]).expect("a key");
-        let layer = VerifyLayer::new(keys, settings.add_payload_kind(PayloadKind::Unsigned))
+        let layer = VerifyLayer::new(keys, settings.with_unsigned_payload(true))
             .with_clock(clock())
             .with_body_check(check);
         let read = service_fn(async |request: Request<_>| {

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tower_sigv4::{
     BoxError, VerifyLayer,
     credentials::Credentials,
-    verify::{PayloadKind, StaticKeys, Verified, VerifySettings},
+    verify::{StaticKeys, Verified, VerifySettings},
 };
 
 /// Whoever signed the request. A handler that takes it cannot be reached without the layer.
@@ -38,7 +38,7 @@ async fn main() -> Result<(), BoxError> {
     };
     let key = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
     let settings = VerifySettings::new(service, "us-east-1")?
-        .add_payload_kind(PayloadKind::Unsigned) // presigned URLs of S3 have no other
+        .with_unsigned_payload(true) // presigned URLs of S3 have no other
         .with_explain(true); // for development
     let layer = VerifyLayer::new(StaticKeys::new([key])?, settings);
 

@@ -10,7 +10,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// Why a request was not signed, a body not right, or a configuration not accepted.
 ///
 /// [`kind`](Error::kind) says which of a few causes it was and [`status`](Error::status) which HTTP
-/// status a gateway should answer with. The message names the offending value and the cure; it never
+/// status a gateway should answer with. The message names the offending value and the remedy; it never
 /// holds a secret, a session token or a signature.
 ///
 /// [`Signing`](crate::Signing) fails with a [`BoxError`], since the inner service's errors pass

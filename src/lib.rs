@@ -91,7 +91,7 @@ pub mod verify;
 pub use self::{
     clock::Clock,
     error::{BoxError, Error, ErrorKind},
-    origin::url::Origin,
+    origin::origin::Origin,
     sign::{layer::SigningLayer, service::Signing},
     sigv4::settings::SigningSettings,
     verify::{layer::VerifyLayer, service::Verify},

@@ -40,7 +40,7 @@ use tower_service::Service;
 use crate::{
     body::into_bytes,
     error::{BoxError, Error},
-    sigv4::headers::host_text,
+    sigv4::signed_headers::host_text,
 };
 
 /// Sends requests by a [`reqwest::Client`] that neither follows redirects nor retries.

@@ -55,7 +55,7 @@ use crate::{
 ///     Origin, SigningLayer, body::SignedBody, credentials::Credentials, retry::RetryPolicy,
 /// };
 ///
-/// let origin = Origin::parse("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
+/// let origin = Origin::infer("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
 /// let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
 /// let mut statuses = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK].into_iter();
 /// # let statuses = std::sync::Arc::new(std::sync::Mutex::new(statuses));

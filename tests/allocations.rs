@@ -25,7 +25,7 @@ use tower_sigv4::{
     Signing, SigningLayer,
     body::SignedBody,
     credentials::Credentials,
-    origin::Peer,
+    origin::ClientAddr,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
     verify::{Verifier, VerifySettings},
 };
@@ -58,7 +58,7 @@ fn get() -> Request<Body> {
 fn by_peer() -> Request<Body> {
     let mut request = get();
     request.headers_mut().insert("connection", HeaderValue::from_static("keep-alive"));
-    request.extensions_mut().insert(Peer::new(Ipv4Addr::LOCALHOST).with_scheme(Scheme::HTTP));
+    request.extensions_mut().insert(ClientAddr::new(Ipv4Addr::LOCALHOST).with_scheme(Scheme::HTTP));
     request
 }
 

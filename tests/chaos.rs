@@ -38,7 +38,7 @@ use tower_sigv4::{
     credentials::ProvideCredentials,
     origin::{Direct, PayloadMode},
     sigv4::{Checksum, ChunkSize, PayloadHash},
-    verify::{BodyCheck, PayloadKind, RejectionKind, VerifySettings},
+    verify::{BodyCheck, RejectionKind, VerifySettings},
 };
 
 const PIECE: usize = 11_000;
@@ -101,7 +101,7 @@ impl World {
             Ok::<_, Infallible>(Some(common::credentials()))
         };
         let settings = VerifySettings::new("s3", "us-east-1").expect("a scope");
-        let server = VerifyLayer::new(keys, settings.add_payload_kind(PayloadKind::Unsigned))
+        let server = VerifyLayer::new(keys, settings.with_unsigned_payload(true))
             .with_clock(Clock::manual(now() + ahead))
             .with_body_check(check)
             .with_body_budget(budgets[1].clone());

@@ -33,7 +33,7 @@ use tower_sigv4::{
     sigv4::{
         AllExcept, Explanation, Identity, PathForm, Payload, PayloadHash, Signer, SigningParams,
     },
-    verify::{PayloadKind, RejectionKind, StaticKeys, VerifySettings},
+    verify::{RejectionKind, StaticKeys, VerifySettings},
 };
 
 const REQUESTS: usize = 10_000;
@@ -358,7 +358,7 @@ impl Case {
     fn verify_layer(&self, now: SystemTime) -> VerifyLayer {
         let settings = self.verify_settings();
         let keys = StaticKeys::new([self.credentials()]).expect("valid");
-        VerifyLayer::new(keys, settings.add_payload_kind(PayloadKind::Unsigned))
+        VerifyLayer::new(keys, settings.with_unsigned_payload(true))
             .with_path_rewrite(true)
             .with_clock(Clock::manual(now))
     }
@@ -456,7 +456,9 @@ async fn random_requests_agree_with_botocore_and_are_accepted_until_they_are_cha
         let canonical = String::from_utf8_lossy(&explanation.canonical_request);
         let (what, change) = CHANGES[rng.usize(..CHANGES.len())];
         let mut changed = received.clone();
-        let Some(kind) = change(&mut changed, &case, &canonical, &mut rng) else { continue };
+        let Some(kind) = change(&mut changed, &case, &canonical, &mut rng) else {
+            continue;
+        };
         assert_eq!(changed.judge(&case).await, Err(kind), "{what}: {changed:#?} of {case:#?}");
         count(what, true);
     }

@@ -14,7 +14,7 @@ use tower_sigv4::{
     Clock, Origin, SigningLayer, SigningSettings, VerifyLayer,
     body::{SignedBody, VerifiedBody},
     credentials::Credentials,
-    doctor::{Cause, Diagnosis, Refusal, Sent, diagnose},
+    doctor::{Cause, Diagnosis, Rejection, SignedRequest, diagnose},
     origin::PayloadMode,
     sigv4::{AllowList, Identity, Payload, PayloadHash, Signer, SigningParams},
     verify::{ErrorFormat, StaticKeys, VerifySettings},
@@ -340,7 +340,7 @@ async fn a_token_that_is_blotted_out_is_as_it_was_signed() {
 #[test]
 fn a_segment_in_front_is_a_stage_to_api_gateway_alone() {
     for (service, cause) in [("execute-api", Cause::StageMissing), ("es", Cause::PathChanged)] {
-        let sent = Sent::read(&signed(service, &credentials()), None).expect("signed");
+        let sent = SignedRequest::read(&signed(service, &credentials()), None).expect("signed");
         let body = format!(
             "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>GET\n/v1/prod/orders\na=1&amp;b=2\n\
              host:{HOST}\n\nhost;x-amz-content-sha256;x-amz-date;x-tenant\n\
@@ -361,7 +361,7 @@ async fn what_is_accepted_is_not_diagnosed() {
 /// What a hostile origin says cannot forge a log's line, and what was put into a path is not shown.
 #[test]
 fn what_is_said_of_an_answer_cannot_disturb_a_log() {
-    let sent = Sent::read(&signed("execute-api", &credentials()), None).expect("signed");
+    let sent = SignedRequest::read(&signed("execute-api", &credentials()), None).expect("signed");
     let derived = |head: &str| {
         format!(
             "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{head}\nhost:{HOST}\n\nhost\n\
@@ -821,7 +821,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
     let mut diagnoses = Vec::new();
     for &(service, (status, header, body), cause, said) in rows {
         let head = signed(service, &credentials());
-        let sent = Sent::read(&head, None).expect("signed");
+        let sent = SignedRequest::read(&head, None).expect("signed");
         let (_, signature) =
             common::header(&head.headers, "authorization").rsplit_once('=').expect("one");
         let body = body.replace("SIGNATURE", signature);
@@ -842,7 +842,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
 const PAGE: &str = include_str!("../docs/signature-does-not-match.md");
 
 #[tokio::test]
-async fn the_page_has_each_cause_once_with_what_is_said_of_it_and_its_cure() {
+async fn the_page_has_each_cause_once_with_what_is_said_of_it_and_its_remedy() {
     let mut diagnoses = diagnoses_of_a_verifiers_refusals().await;
     diagnoses.extend(diagnoses_of_aws_answers());
     for &cause in Cause::ALL {
@@ -850,14 +850,14 @@ async fn the_page_has_each_cause_once_with_what_is_said_of_it_and_its_cure() {
         let [section] = sections[..] else { panic!("{cause} has {} sections", sections.len()) };
         let section = section.split("\n#").next().unwrap_or_default();
         let paragraphs: Vec<_> = section.trim().split("\n\n").collect();
-        let [quoted, .., cure] = paragraphs[..] else { panic!("{cause}: {section}") };
+        let [quoted, .., remedy] = paragraphs[..] else { panic!("{cause}: {section}") };
 
         let sentence = quoted.split('\n').map(|line| line.strip_prefix("> ").unwrap_or(line));
         let sentence = sentence.collect::<Vec<_>>().join(" ");
         let said =
             |diagnosis: &Diagnosis| diagnosis.cause() == cause && diagnosis.sentence() == sentence;
         assert!(diagnoses.iter().any(said), "nothing is said of {cause} so: {sentence}");
-        assert_eq!(cure.replace('\n', " "), format!("**Cure:** {}.", cause.cure()));
+        assert_eq!(remedy.replace('\n', " "), format!("**Remedy:** {}.", cause.remedy()));
     }
 }
 
@@ -889,22 +889,22 @@ fn a_plus_in_a_path_that_an_origin_takes_for_a_space_is_a_matter_of_encoding() {
     let body = format!(
         "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{derived}</CanonicalRequest></Error>",
     );
-    let sent = Sent::read(&head, None).expect("signed");
+    let sent = SignedRequest::read(&head, None).expect("signed");
     let diagnosis = diagnose(&refusal(403, None, &body), Some(&sent)).expect("one");
     assert_eq!(diagnosis.cause(), Cause::PathEncoding, "{diagnosis}");
     assert!(diagnosis.sentence().starts_with("a plus of the path was taken for a space"));
 }
 
-fn refusal(status: u16, header: Option<(&'static str, &'static str)>, body: &str) -> Refusal {
+fn refusal(status: u16, header: Option<(&'static str, &'static str)>, body: &str) -> Rejection {
     let headers = header
         .map(|(name, value)| (name.parse().expect("a name"), HeaderValue::from_static(value)));
     let headers: HeaderMap = headers.into_iter().collect();
-    Refusal::read(StatusCode::from_u16(status).expect("a status"), &headers, body.as_bytes())
+    Rejection::read(StatusCode::from_u16(status).expect("a status"), &headers, body.as_bytes())
 }
 
 #[test]
 fn what_does_not_speak_of_signatures_is_no_matter_for_the_doctor() {
-    let sent = Sent::read(&signed("execute-api", &credentials()), None).expect("signed");
+    let sent = SignedRequest::read(&signed("execute-api", &credentials()), None).expect("signed");
     for body in [
         "",
         "Forbidden",
@@ -940,7 +940,7 @@ fn what_does_not_speak_of_signatures_is_no_matter_for_the_doctor() {
 
 #[test]
 fn an_answer_out_of_a_cache_does_not_tell_the_time() {
-    let sent = Sent::read(&signed("sqs", &credentials()), None).expect("signed");
+    let sent = SignedRequest::read(&signed("sqs", &credentials()), None).expect("signed");
     let date = ("date", "Sun, 30 Aug 2015 12:50:00 GMT");
     for (age, offset) in [(None, Some(840)), (Some(("age", "10")), None)] {
         let headers: HeaderMap = [Some(date), age]
@@ -949,7 +949,7 @@ fn an_answer_out_of_a_cache_does_not_tell_the_time() {
             .map(|(name, value)| (name.parse().expect("a name"), HeaderValue::from_static(value)))
             .collect();
         let body = br#"{"__type":"RequestExpired"}"#;
-        let refusal = Refusal::read(StatusCode::FORBIDDEN, &headers, body);
+        let refusal = Rejection::read(StatusCode::FORBIDDEN, &headers, body);
         let diagnosis = diagnose(&refusal, Some(&sent)).expect("a skew");
         assert_eq!((diagnosis.cause(), diagnosis.clock_offset()), (Cause::ClockSkew, offset));
     }
@@ -957,7 +957,8 @@ fn an_answer_out_of_a_cache_does_not_tell_the_time() {
 
 #[test]
 fn all_that_differs_is_listed() {
-    let sent = Sent::read(&signed("execute-api", &with_token(Some("hunter2".into()))), None);
+    let sent =
+        SignedRequest::read(&signed("execute-api", &with_token(Some("hunter2".into()))), None);
     let body = r#"{"message":"The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'PUT\n/orders\na=hunter3&b=2\nhost:api.example.com\nx-amz-content-sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\nx-amz-date:20150830T123600Z\nx-amz-security-token:hunter4\nx-tenant:hunter5\n\nhost;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-tenant\n44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'"}"#;
     let diagnosis = diagnose(&refusal(403, None, body), Some(&sent.expect("signed"))).expect("one");
     let parts: Vec<_> = diagnosis
@@ -1002,7 +1003,7 @@ fn a_request_of_another_client_is_read_back() {
         signer.sign(&mut by_header, &params).expect("signed");
         signer.presign(&mut by_query, &params, expires).expect("signed");
         for (head, explained) in [by_header, by_query].iter().zip(explained) {
-            let sent = Sent::read(head, Some(Payload::Unsigned)).expect("signed");
+            let sent = SignedRequest::read(head, Some(Payload::Unsigned)).expect("signed");
             assert_eq!(sent.scope(), format!("20150830/us-east-1/{service}/aws4_request"));
             // An origin that derived the same leaves nothing but the secret.
             let body = format!(
@@ -1017,5 +1018,7 @@ fn a_request_of_another_client_is_read_back() {
         }
     }
     let (head, ()) = Request::get("/").body(()).expect("a request").into_parts();
-    assert!(Sent::read(&head, None).unwrap_err().to_string().contains("carries no signature"));
+    assert!(
+        SignedRequest::read(&head, None).unwrap_err().to_string().contains("carries no signature")
+    );
 }

@@ -27,7 +27,9 @@ fn links(document: &str) -> Vec<(&str, &str)> {
 }
 
 fn has_test(source: &str, name: &str) -> bool {
-    let Some((before, _)) = source.split_once(&format!("fn {name}()")) else { return false };
+    let Some((before, _)) = source.split_once(&format!("fn {name}()")) else {
+        return false;
+    };
     let lines = before.trim_end_matches("async ").lines().rev().map(str::trim);
     let attributes = lines.skip_while(|line| line.is_empty());
     attributes.take_while(|line| line.starts_with("#[")).any(|line| line.contains("test"))

@@ -121,7 +121,7 @@ async fn a_target_that_is_too_long_is_refused() {
 #[tokio::test]
 async fn a_prefix_takes_the_wire_form_of_its_origin() {
     let origin = api(&format!("https://{HOST}/a:b")).with_wire_form(WireForm::Canonical);
-    let rule = Rule::any().with_add_prefix("/c:d").expect("a path");
+    let rule = Rule::any().add_prefix("/c:d").expect("a path");
     let layer = layer(OriginRules::new().add_rule(rule, origin));
     let sent = send(&layer, get("/e:f?g=h:i")).await.expect("sent");
     assert_eq!(sent.uri().path_and_query().expect("a path"), "/a%3Ab/c%3Ad/e%3Af?g=h%3Ai");
@@ -224,7 +224,7 @@ async fn a_direct_target_that_infers_leaves_the_payload_to_the_service_unless_to
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_tell_is_refused_with_the_cure() {
+async fn a_host_that_does_not_tell_is_refused_with_the_remedy() {
     let layer = layer(Direct::infer());
     for (host, reason) in [
         ("api.example.com", "as no custom domain does"),
@@ -271,13 +271,10 @@ async fn the_first_rule_that_matches_names_the_origin() {
     let origin = |name: &str| api(&format!("https://{name}.example.com/stage"));
     let s3 = Origin::new("https://s3.example.com", settings("s3")).expect("an origin");
     let rules = OriginRules::new()
-        .add_rule(rule("/orders").with_strip_prefix(), origin("strip"))
-        .add_rule(
-            rule("/both/").with_strip_prefix().with_add_prefix("/v2/").expect("a path"),
-            origin("both"),
-        )
+        .add_rule(rule("/orders").strip_prefix(), origin("strip"))
+        .add_rule(rule("/both/").strip_prefix().add_prefix("/v2/").expect("a path"), origin("both"))
         .add_rule(rule("/public"), origin("public"))
-        .add_rule(rule("/files").with_strip_prefix(), s3)
+        .add_rule(rule("/files").strip_prefix(), s3)
         .add_rule(rule("/read").with_methods([Method::GET, Method::HEAD]), origin("read"))
         .add_rule(rule("/").with_host("api.example.com").expect("a host"), origin("exact"))
         .add_rule(Rule::any().with_host("*.example.org").expect("a host"), origin("wildcard"))
@@ -370,7 +367,7 @@ async fn no_spelling_of_an_s3_path_passes_by_an_earlier_rule() {
     };
     let rules = OriginRules::new()
         .add_rule(Rule::path("/secret").expect("a path"), s3("secret"))
-        .add_rule(Rule::path("/a%2Fb").expect("a path").with_strip_prefix(), s3("split"))
+        .add_rule(Rule::path("/a%2Fb").expect("a path").strip_prefix(), s3("split"))
         .add_rule(Rule::any(), s3("public"));
     let layer = layer(rules);
     for (uri, expected) in [
@@ -401,7 +398,7 @@ async fn no_spelling_of_an_s3_path_passes_by_an_earlier_rule() {
 fn rules_that_cannot_match_are_refused() {
     for path in ["", "orders", "/%zz", "/a?b", "/a#b", "*"] {
         assert_eq!(Rule::path(path).expect_err(path).kind(), ErrorKind::Config);
-        assert!(Rule::any().with_add_prefix(path).is_err(), "{path}");
+        assert!(Rule::any().add_prefix(path).is_err(), "{path}");
     }
     for host in
         ["", "*", "*.", "*.*.com", "a b", "http://a", "a:80", ".a", "a/b", "*a.com", "[]", "[a b]"]

@@ -10,7 +10,7 @@ use http::{HeaderMap, Request, uri::Scheme};
 use http_body_util::Full;
 use tower_sigv4::{
     Origin,
-    origin::{Direct, Forwarded, Peer, SigningBehavior},
+    origin::{ClientAddr, Direct, Forwarded, SigningBehavior},
 };
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -34,7 +34,7 @@ fn origin(service: &str) -> Origin {
 fn request(
     uri: &str,
     headers: &[(&'static str, &str)],
-    peer: Option<Peer>,
+    peer: Option<ClientAddr>,
 ) -> Request<Full<Bytes>> {
     let mut request = Request::get(uri);
     for (name, value) in headers {
@@ -66,7 +66,7 @@ fn forwarding(headers: &HeaderMap) -> Vec<String> {
 #[tokio::test]
 async fn the_origin_receives_address_host_and_scheme_of_the_client() {
     let layer = layer(origin("execute-api"));
-    let peer = Peer::new(CLIENT).with_scheme(Scheme::HTTPS);
+    let peer = ClientAddr::new(CLIENT).with_scheme(Scheme::HTTPS);
     let first = request("/", &[("host", "api.example.com")], Some(peer));
     let sent = send(&layer, first).await.expect("sent");
     assert_eq!(header(sent.headers(), "x-forwarded-for"), "192.0.2.1");
@@ -80,7 +80,7 @@ async fn the_origin_receives_address_host_and_scheme_of_the_client() {
         ("x-forwarded-host", "spoofed"),
         ("x-forwarded-proto", "https"),
     ];
-    let peer = Peer::new(IpAddr::V6(Ipv6Addr::LOCALHOST)).with_scheme(Scheme::HTTP);
+    let peer = ClientAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST)).with_scheme(Scheme::HTTP);
     let second = request("http://api.example.com/", &earlier, Some(peer));
     let sent = send(&layer, second).await.expect("sent");
     assert_eq!(header(sent.headers(), "x-forwarded-for"), "198.51.100.1, 198.51.100.2, ::1");
@@ -90,10 +90,10 @@ async fn the_origin_receives_address_host_and_scheme_of_the_client() {
 
 #[tokio::test]
 async fn the_scheme_is_that_of_the_connection_and_never_that_of_the_uri() {
-    let plain = Some(Peer::new(CLIENT).with_scheme(Scheme::HTTP));
-    let tls = Some(Peer::new(CLIENT).with_scheme(Scheme::HTTPS));
-    let unknown = Some(Peer::new(CLIENT));
-    let other = Some(Peer::new(CLIENT).with_scheme("ftp".parse().expect("a scheme")));
+    let plain = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
+    let tls = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTPS));
+    let unknown = Some(ClientAddr::new(CLIENT));
+    let other = Some(ClientAddr::new(CLIENT).with_scheme("ftp".parse().expect("a scheme")));
     for (uri, peer, proto) in [
         ("https://api.example.com/", &plain, Some("http")),
         ("http://api.example.com/", &tls, Some("https")),
@@ -112,7 +112,7 @@ async fn the_scheme_is_that_of_the_connection_and_never_that_of_the_uri() {
     }
 }
 
-/// Without a `Peer` the layer knows nothing of the connection, so a proxy in front keeps its word.
+/// Without a `ClientAddr` the layer knows nothing of the connection, so a proxy in front keeps its word.
 #[tokio::test]
 async fn without_a_peer_the_headers_of_a_proxy_in_front_pass() {
     let earlier = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "https")];
@@ -141,7 +141,7 @@ async fn the_host_is_that_of_an_absolute_uri_before_that_of_the_header() {
 
 #[tokio::test]
 async fn an_origin_receives_the_selected_headers_and_no_claim_about_the_others() {
-    let peer = Some(Peer::new(CLIENT).with_scheme(Scheme::HTTP));
+    let peer = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
     let (address, host, proto) = (
         "x-forwarded-for: 198.51.100.1, 192.0.2.1",
         "x-forwarded-host: claimed.example.com, api.example.com",
@@ -179,7 +179,7 @@ async fn origins_of_the_s3_family_receive_none_by_default() {
         ("execute-api", 3),
         ("lambda", 3),
     ] {
-        let peer = Some(Peer::new(CLIENT).with_scheme(Scheme::HTTP));
+        let peer = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
         let request = request("http://api.example.com/", &CLAIMS[..3], peer);
         assert_eq!(received(origin(service), request).await.len(), count, "{service}");
     }
@@ -188,7 +188,7 @@ async fn origins_of_the_s3_family_receive_none_by_default() {
 /// The requests of `Direct` are the caller's own.
 #[tokio::test]
 async fn a_direct_target_leaves_the_headers_as_they_are_by_default() {
-    let peer = Some(Peer::new(CLIENT).with_scheme(Scheme::HTTP));
+    let peer = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
     let own = [("x-forwarded-host", "own.example.com"), ("forwarded", "for=192.0.2.7")];
     let url = format!("https://{HOST}/");
     for (target, expected) in [

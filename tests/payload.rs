@@ -46,9 +46,8 @@ fn request_of(sent: &Sent) -> Parts {
 
 /// What a verifier of ours says of a request that was sent.
 async fn judge(service: &str, request: Sent) -> Result<Verified, RejectionKind> {
-    let settings = VerifySettings::new(service, "us-east-1")
-        .expect("a scope")
-        .add_payload_kind(PayloadKind::Unsigned);
+    let settings =
+        VerifySettings::new(service, "us-east-1").expect("a scope").with_unsigned_payload(true);
     let keys = StaticKeys::new([credentials()]).expect("valid");
     let layer = VerifyLayer::new(keys, settings).with_clock(Clock::manual(now()));
     let inner = service_fn(async |request: Request<VerifiedBody<SignedBody<Script>>>| {
@@ -89,7 +88,7 @@ async fn an_unsigned_body_streams_as_it_is() {
 #[tokio::test]
 async fn a_service_that_takes_none_but_unsigned_bodies_gets_those() {
     let url = "https://svc-0a1b.7d67968.vpc-lattice-svcs.us-west-2.on.aws";
-    let layer = layer(Origin::parse(url).expect("an origin"));
+    let layer = layer(Origin::infer(url).expect("an origin"));
     let sent = sent(&layer, put(Script::new([data("abc")]))).await.expect("sent");
     assert_eq!(header(sent.headers(), "x-amz-content-sha256"), "UNSIGNED-PAYLOAD");
     let request = request_of(&sent);

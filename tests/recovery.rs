@@ -71,10 +71,7 @@ impl Server {
         let clock = Clock::manual(time);
         let keys = StaticKeys::new([common::credentials()]).expect("valid");
         let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
-        let layer = VerifyLayer::new(
-            keys,
-            settings.add_payload_kind(tower_sigv4::verify::PayloadKind::Unsigned),
-        );
+        let layer = VerifyLayer::new(keys, settings.with_unsigned_payload(true));
         let layer = layer.with_clock(clock.clone());
         Self { layer, clock, asked: Arc::default(), bodies: Arc::default() }
     }

@@ -263,7 +263,9 @@ impl Claim {
         };
         let codes: Vec<_> = codes.iter().map(bare).collect();
         let is_one = |texts: &[String]| texts.windows(2).all(|pair| pair[0] == pair[1]);
-        let (Some(code), Some(message)) = (codes.first(), messages.first()) else { return false };
+        let (Some(code), Some(message)) = (codes.first(), messages.first()) else {
+            return false;
+        };
         is_one(&codes) && is_one(&messages) && is_pair(protocol, code, message)
     }
 

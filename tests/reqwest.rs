@@ -35,7 +35,7 @@ use tower_sigv4::{
     origin::{Direct, PayloadMode, ResolveOrigin, WireForm},
     reqwest::ReqwestService,
     sigv4::ChunkSize,
-    verify::{BodyCheck, PayloadKind, StaticKeys, Verified, VerifySettings},
+    verify::{BodyCheck, StaticKeys, Verified, VerifySettings},
 };
 
 /// The heads that were accepted, in order.
@@ -62,7 +62,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
 /// A server that takes what is signed for `service`, and sends the body back as it comes.
 async fn verifier(service: &str) -> (SocketAddr, Heads) {
     let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
-    let settings = settings.add_payload_kind(PayloadKind::Unsigned).with_explain(true);
+    let settings = settings.with_unsigned_payload(true).with_explain(true);
     let keys = StaticKeys::new([credentials()]).expect("valid");
     let layer = VerifyLayer::new(keys, settings)
         .with_clock(Clock::manual(now()))

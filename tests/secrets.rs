@@ -8,7 +8,7 @@ use tower_sigv4::{
     Clock, SigningLayer, SigningSettings, VerifyLayer,
     credentials::{Credentials, CredentialsCache},
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
-    verify::{LookupKey, StaticKeys, Verifier, VerifySettings},
+    verify::{KeyStore, StaticKeys, Verifier, VerifySettings},
 };
 
 const SECRET: &str = "hunter2-secret";

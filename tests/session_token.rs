@@ -9,7 +9,7 @@ use http::{HeaderValue, Request, StatusCode, request::Parts};
 use tower_sigv4::{
     Clock, ErrorKind, Origin, SigningLayer, SigningSettings, VerifyLayer,
     credentials::Credentials,
-    doctor::Sent,
+    doctor::SignedRequest,
     origin::{Direct, SigningBehavior},
     sigv4::{Identity, Payload, PayloadHash, PresignExpiry, SessionToken, Signer, SigningParams},
     verify::{StaticKeys, VerifySettings},
@@ -140,7 +140,7 @@ fn the_doctor_sees_the_token_and_shows_none() {
     Signer::new().sign(&mut signed, &params).expect("signed");
     Signer::new().presign(&mut presigned, &params, HOUR).expect("presigned");
     for head in [signed, presigned] {
-        let sent = Sent::read(&head, None).expect("a signature");
+        let sent = SignedRequest::read(&head, None).expect("a signature");
         let text = sent.canonical_request();
         assert!(text.to_lowercase().contains("s3session-token"), "{text}");
         assert!(!text.contains("T0KEN") && text.contains("[redacted]"), "{text}");

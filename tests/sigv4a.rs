@@ -42,7 +42,7 @@ async fn judge(service: &str, region: &str, sent: common::Sent) -> Result<Verifi
     let settings = VerifySettings::new(service, region)
         .expect("a scope")
         .with_sigv4a(true)
-        .add_payload_kind(PayloadKind::Unsigned);
+        .with_unsigned_payload(true);
     let layer = VerifyLayer::new(StaticKeys::new([credentials()]).expect("valid"), settings)
         .with_clock(Clock::manual(now()));
     let inner = service_fn(async |request: Request<VerifiedBody<_>>| {

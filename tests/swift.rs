@@ -19,7 +19,7 @@ use tower_sigv4::{
     credentials::Credentials,
     origin::{Direct, PayloadMode, Spool},
     sigv4::{Checksum, ChunkSize, Identity, Payload, PayloadHash, Signer, SigningParams},
-    verify::{PayloadKind, RejectionKind as Kind, StaticKeys, VerifySettings},
+    verify::{RejectionKind as Kind, StaticKeys, VerifySettings},
 };
 
 /// Keys of objects, and how a URI may name them.
@@ -333,7 +333,7 @@ async fn nothing_is_taken_that_is_signed_with_another_secret() {
 async fn verified(head: Parts, body: Vec<u8>) -> Result<(), Kind> {
     let keys = StaticKeys::new([credentials(SECRET)]).expect("valid");
     let settings = VerifySettings::new("s3", "us-east-1").expect("a scope");
-    let settings = settings.add_payload_kind(PayloadKind::Unsigned);
+    let settings = settings.with_unsigned_payload(true);
     let taken = service_fn(async |_: Request<VerifiedBody<Full<Bytes>>>| {
         Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
     });

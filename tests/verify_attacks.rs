@@ -1105,7 +1105,7 @@ async fn what_a_setting_allows_is_accepted() {
         .and_then(|settings| settings.add_service("lambda"))
         .and_then(|settings| settings.add_unsigned_header(HeaderName::from_static("x-amz-cf-id")))
         .expect("valid")
-        .add_payload_kind(tower_sigv4::verify::PayloadKind::Unsigned)
+        .with_unsigned_payload(true)
         .with_required_headers([HeaderName::from_static("x-tenant")])
         .with_clock_window(Duration::from_secs(3600));
     let keys = StaticKeys::new([Credentials::new(ID, SECRET, None, None, "test")]);

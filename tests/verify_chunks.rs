@@ -269,7 +269,7 @@ async fn a_trailer_is_verified_before_the_last_bytes_are_handed_on() {
     let layer = |check| {
         let keys = StaticKeys::new([credentials()]).expect("valid");
         let settings = VerifySettings::new("s3", "us-east-1").expect("a scope");
-        VerifyLayer::new(keys, settings.add_payload_kind(PayloadKind::Unsigned))
+        VerifyLayer::new(keys, settings.with_unsigned_payload(true))
             .with_clock(Clock::manual(now()))
             .with_body_check(check)
     };

@@ -26,7 +26,7 @@ use tower_sigv4::{
     credentials::Credentials,
     sigv4::{AllExcept, Identity, Payload, PayloadHash, Signer, SigningParams},
     verify::{
-        BodyCheck, KeyLookup, LookupKey, PayloadKind, Rejection, RejectionKind as Kind,
+        BodyCheck, KeyStore, LookupFuture, PayloadKind, Rejection, RejectionKind as Kind,
         ResponseFuture, StaticKeys, Verified, Verifier, VerifySettings,
     },
 };
@@ -40,7 +40,7 @@ fn settings() -> VerifySettings {
     VerifySettings::new("execute-api", "us-east-1").expect("a scope")
 }
 
-fn with_keys(keys: impl LookupKey + 'static) -> VerifyLayer {
+fn with_keys(keys: impl KeyStore + 'static) -> VerifyLayer {
     VerifyLayer::new(keys, settings()).with_clock(Clock::manual(now()))
 }
 
@@ -147,10 +147,10 @@ fn refusals() -> Vec<(VerifyLayer, Request<Script>, Kind)> {
     vec![
         (layer(), unsigned(), Kind::MissingAuthentication),
         (missing(), post("", []), Kind::UnknownKey),
-        (with_keys(broken), post("", []), Kind::KeyLookup),
+        (with_keys(broken), post("", []), Kind::LookupFuture),
         (with_keys(expired), post("", []), Kind::ExpiredKey),
-        (with_keys(of_another), post("", []), Kind::KeyLookup),
-        (with_keys(empty), post("", []), Kind::KeyLookup),
+        (with_keys(of_another), post("", []), Kind::LookupFuture),
+        (with_keys(empty), post("", []), Kind::LookupFuture),
         (small(), sized(SizeHint::with_exact(4)), Kind::BodyTooLarge),
         (small(), sized(SizeHint::with_exact(3)), Kind::BodyRead),
         (small(), post("abcd", [data("ab"), Step::Yield, data("cd")]), Kind::BodyTooLarge),
@@ -440,7 +440,7 @@ async fn an_answer_carries_the_cause_of_the_refusal() {
 
 #[tokio::test]
 async fn an_unsigned_payload_streams_as_it_is_where_it_is_allowed() {
-    let settings = settings().add_payload_kind(PayloadKind::Unsigned);
+    let settings = settings().with_unsigned_payload(true);
     let layer = VerifyLayer::new(StaticKeys::new([credentials()]).expect("valid"), settings)
         .with_clock(Clock::manual(now()));
     // Signed by AWS's signer, since ours always signs the payload.
@@ -664,8 +664,8 @@ async fn it_fits_into_a_router() {
 #[test]
 fn what_the_inner_service_has_beside_its_calls_can_be_reached() {
     let mut service = layer().layer(7);
-    *service.inner_mut() += 1;
-    assert_eq!((*service.inner_ref(), service.into_inner()), (8, 8));
+    *service.get_mut() += 1;
+    assert_eq!((*service.get_ref(), service.into_inner()), (8, 8));
 }
 
 #[test]
@@ -708,9 +708,9 @@ fn the_public_types_can_be_sent_and_shared() {
     is_send::<ResponseFuture<Mock, Script>>();
     is_send::<VerifiedBody<std::cell::Cell<u8>>>();
     is_send::<tower_sigv4::body::ResponseBody<Script>>();
-    is_send::<KeyLookup>();
+    is_send::<LookupFuture>();
 
-    fn is_object(_: &dyn LookupKey) {}
+    fn is_object(_: &dyn KeyStore) {}
     is_object(&StaticKeys::new([]).expect("none"));
 }
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use tower_sigv4::{
-    doctor::Sent,
+    doctor::SignedRequest,
     sigv4::PayloadHash,
     verify::{Verifier, VerifySettings},
 };
@@ -40,7 +40,7 @@ fuzz_target!(|text: &[u8]| {
             let variable = variable(name.as_str());
             assert!(!variable.starts_with("x_amz_") && !signed.contains(&variable), "{name}");
         }
-        Sent::read(&head, None).expect("what is accepted can be read");
+        SignedRequest::read(&head, None).expect("what is accepted can be read");
     }
-    let _ = Sent::read(&head, None);
+    let _ = SignedRequest::read(&head, None);
 });

@@ -40,7 +40,7 @@ static COLLECTED: LazyLock<VerifyLayer> =
 fn verify_layer(check: BodyCheck) -> VerifyLayer {
     let keys = StaticKeys::new([credentials()]).expect("valid");
     let settings = VerifySettings::new("s3", "us-east-1").expect("a scope");
-    VerifyLayer::new(keys, settings.add_payload_kind(PayloadKind::Unsigned))
+    VerifyLayer::new(keys, settings.with_unsigned_payload(true))
         .with_clock(Clock::manual(now()))
         .with_body_check(check)
 }

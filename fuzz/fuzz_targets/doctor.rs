@@ -5,7 +5,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use sigv4_gateway::explain;
-use tower_sigv4::doctor::{Refusal, Sent, diagnose};
+use tower_sigv4::doctor::{Rejection, SignedRequest, diagnose};
 use tower_sigv4_fuzz::head;
 
 const TOKEN: &str = "IQoJb3JpZ2luX2VjEJr//////////wEaCXVzLWVhc3QtMSJHMEUCIQ";
@@ -29,12 +29,12 @@ fuzz_target!(|text: &[u8]| {
     let (sent, body) = end.map_or((&text[..0], text), |end| (&text[..end], &text[end + 2..]));
     let sent = head(sent).and_then(|mut head| {
         head.headers.insert("x-amz-security-token", HeaderValue::from_static(TOKEN));
-        Sent::read(&head, None).ok()
+        SignedRequest::read(&head, None).ok()
     });
-    let refusal = Refusal::read(STATUSES[usize::from(first % 4)], &HeaderMap::new(), body);
+    let refusal = Rejection::read(STATUSES[usize::from(first % 4)], &HeaderMap::new(), body);
     for sent in [None, sent.as_ref()] {
         if let Some(diagnosis) = diagnose(&refusal, sent) {
-            assert!(!diagnosis.sentence().is_empty() && !diagnosis.cure().is_empty());
+            assert!(!diagnosis.sentence().is_empty() && !diagnosis.remedy().is_empty());
             let told = format!("{diagnosis:?} {}", diagnosis.sentence());
             assert!(!told.contains(TOKEN), "{told}");
         }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use http::{Request, request::Parts};
 use libfuzzer_sys::fuzz_target;
 use tower_sigv4::{
-    doctor::Sent,
+    doctor::SignedRequest,
     sigv4::PayloadHash,
     verify::{RejectionKind, Verifier, VerifySettings},
 };
@@ -35,7 +35,7 @@ fn judge(verifier: &Verifier, head: &Parts, payload: PayloadHash) -> Result<(), 
 
 fuzz_target!(|query: &str| {
     let Some(given) = head(query) else { return };
-    let _ = Sent::read(&given, None);
+    let _ = SignedRequest::read(&given, None);
     let query = given.uri.query().unwrap_or_default();
     let backwards: Vec<_> = query.split('&').rev().collect();
     let backwards = head(&backwards.join("&")).expect("the same bytes");

@@ -25,9 +25,9 @@ static RULES: LazyLock<OriginRules> = LazyLock::new(|| {
         let host = Rule::path("/a").and_then(|rule| rule.with_host("*.example.com"));
         rules
             .add_rule(path("/admin"), origin("admin", service))
-            .add_rule(path("/public").with_strip_prefix(), origin("public", service))
+            .add_rule(path("/public").strip_prefix(), origin("public", service))
             .add_rule(
-                path("/v%31").with_strip_prefix().with_add_prefix("/b").expect("a path"),
+                path("/v%31").strip_prefix().add_prefix("/b").expect("a path"),
                 origin("c", service),
             )
             .add_rule(host.expect("a host"), origin("host", service))
@@ -39,8 +39,8 @@ static LAYER: LazyLock<SigningLayer> = LazyLock::new(|| layer(RULES.clone()));
 fuzz_target!(|text: &[u8]| {
     if let Ok(text) = str::from_utf8(text) {
         let _ = Rule::path(text).map(|rule| rule.with_host(text).map(drop));
-        let _ = Rule::any().with_add_prefix(text);
-        let _ = Origin::parse(text);
+        let _ = Rule::any().add_prefix(text);
+        let _ = Origin::infer(text);
     }
     let Some(mut head) = head(text) else { return };
     head.headers.remove("upgrade");

@@ -315,7 +315,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// The library's errors name the value and the cure; the line comes from here.
+/// The library's errors name the value and the remedy; the line comes from here.
 fn located(text: &str, span: Range<usize>) -> impl FnOnce(tower_sigv4::Error) -> ConfigError {
     move |error| ConfigError::new(text, Some(span), crate::proxy::chain(&error))
 }

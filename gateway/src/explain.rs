@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
-use tower_sigv4::doctor::{Diagnosis, Refusal, Sent, diagnose};
+use tower_sigv4::doctor::{Diagnosis, Rejection, SignedRequest, diagnose};
 
 use self::exchange::Exchange;
 
@@ -36,7 +36,8 @@ struct Texts {
 impl Explained {
     pub(crate) fn read(saved: &str) -> Result<Self, String> {
         let exchange = Exchange::read(saved)?;
-        let sent = exchange.request.as_ref().map(|(head, payload)| Sent::read(head, *payload));
+        let sent =
+            exchange.request.as_ref().map(|(head, payload)| SignedRequest::read(head, *payload));
         let read = sent.as_ref().and_then(|sent| sent.as_ref().ok());
         let signed = read.map(|sent| Texts {
             canonical_request: sent.canonical_request(),
@@ -57,7 +58,7 @@ impl Explained {
         let (status, headers) =
             exchange.answer.unwrap_or((StatusCode::FORBIDDEN, HeaderMap::new()));
         let body = exchange.body.as_bytes();
-        let refusal = Refusal::read(status, &headers, &body[..body.len().min(LONGEST_ANSWER)]);
+        let refusal = Rejection::read(status, &headers, &body[..body.len().min(LONGEST_ANSWER)]);
         let diagnosis = diagnose(&refusal, read).ok_or_else(|| {
             format!(
                 "the answer, of status {status}, does not speak of a signature; give what curl -v prints, or a \
@@ -91,7 +92,7 @@ impl Explained {
             json!({
                 "cause": diagnosis.cause().name(),
                 "sentence": diagnosis.sentence(),
-                "cure": diagnosis.cure(),
+                "remedy": diagnosis.remedy(),
             })
         });
         json!({
@@ -125,9 +126,9 @@ impl Explained {
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(diagnosis) = &self.diagnosis {
-            let (cause, sentence, cure) =
-                (diagnosis.cause(), diagnosis.sentence(), diagnosis.cure());
-            write!(f, "cause  {cause}\nwhy    {sentence}\ncure   {cure}\n")?;
+            let (cause, sentence, remedy) =
+                (diagnosis.cause(), diagnosis.sentence(), diagnosis.remedy());
+            write!(f, "cause  {cause}\nwhy    {sentence}\nremedy {remedy}\n")?;
             if let Some(note) = &self.note {
                 writeln!(f, "\n{note}")?;
             }

@@ -7,12 +7,12 @@ use axum::body::Body;
 use http::Request;
 use tower::{ServiceExt, service_fn};
 
-use crate::{BoxError, admin::Metrics, config::Config, log::Log, origins, serve::Entrance, stack};
+use crate::{BoxError, admin::Metrics, config::Config, log::Log, serve::Entrance, stack, upstream};
 
 pub(crate) struct Gateway {
     log: Log,
     metrics: Metrics,
-    client: Arc<origins::Client>,
+    client: Arc<upstream::Client>,
     now: ArcSwap<Now>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Now {
 impl Gateway {
     pub(crate) fn new(config: Config) -> Result<Arc<Self>, BoxError> {
         let metrics = Metrics::new()?;
-        let client = Arc::new(origins::Client::new(config.server().origin_buffer)?);
+        let client = Arc::new(upstream::Client::new(config.server().origin_buffer)?);
         let stack = stack::whole(&config, client.clone(), &metrics);
         let log = Log::new(config.log());
         let now = ArcSwap::from_pointee(Now { config, stack });

@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use lambda_runtime::LambdaEvent;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tower::{ServiceExt, service_fn};
-use tower_sigv4::origin::Peer;
+use tower_sigv4::origin::ClientAddr;
 
 use crate::{BoxError, config::Config, gateway::Gateway, proxy, reload};
 
@@ -90,7 +90,7 @@ fn request(event: ApiGatewayV2httpRequest) -> Result<Request<Body>, Refused> {
     }
     if let Some(client) = http.source_ip.and_then(|ip| ip.parse().ok()) {
         forget(client, request.headers_mut());
-        request.extensions_mut().insert(Peer::new(client).with_scheme(Scheme::HTTPS));
+        request.extensions_mut().insert(ClientAddr::new(client).with_scheme(Scheme::HTTPS));
     }
     Ok(request)
 }

@@ -6,27 +6,27 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod admin;
-mod cache;
 #[cfg(feature = "aws-config")]
-mod chain;
+mod aws_credentials;
+mod cache;
 mod cli;
 mod config;
 mod demo;
 mod explain;
 mod gateway;
-mod ids;
 mod init;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod log;
-mod origins;
-mod paced;
+mod min_body_rate;
 mod proxy;
 mod reload;
+mod request_id;
+mod request_validation;
 mod serve;
 mod stack;
-mod strict;
 mod tunnel;
+mod upstream;
 
 use std::{
     error::Error,

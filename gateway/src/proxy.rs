@@ -22,10 +22,10 @@ use tower_sigv4::{
 
 use crate::{
     BoxError,
-    origins::BodyFailed,
-    paced::{Pace, Paced, TooSlow},
-    strict::Refused,
+    min_body_rate::{Pace, Paced, TooSlow},
+    request_validation::Refused,
     tunnel,
+    upstream::BodyFailed,
 };
 
 /// A route's rate is used up, for so long.

@@ -16,12 +16,12 @@ pub(crate) fn load(file: &str) -> Result<Config, BoxError> {
 
 fn read(file: &str) -> Result<Vec<u8>, BoxError> {
     fs::read(file).map_err(|error| {
-        let cure = match error.kind() {
+        let remedy = match error.kind() {
             ErrorKind::NotFound => "; name one that is there, or write one with --init",
             ErrorKind::IsADirectory => "; name the file in it",
             _ => "",
         };
-        format!("cannot read {file}: {error}{cure}").into()
+        format!("cannot read {file}: {error}{remedy}").into()
     })
 }
 

@@ -1,10 +1,10 @@
 //! Connections from clients, and their end.
 
+mod drain_body;
 mod linger;
 mod read_ahead;
-mod taken;
+mod response_rate;
 pub(crate) mod tls;
-mod unread;
 
 use std::{
     convert::Infallible,
@@ -38,11 +38,12 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
-use tower_sigv4::origin::Peer;
+use tower_sigv4::origin::ClientAddr;
 
-use self::{linger::Lingering, read_ahead::ReadAhead, taken::Streams};
+use self::{linger::Lingering, read_ahead::ReadAhead, response_rate::Streams};
 use crate::{
-    BoxError, admin::Counted, config, gateway::Gateway, proxy, strict::LONGEST_HEAD, tunnel::Open,
+    BoxError, admin::Counted, config, gateway::Gateway, proxy, request_validation::LONGEST_HEAD,
+    tunnel::Open,
 };
 
 /// How often a client with HTTP/2 is asked whether it is still there.
@@ -260,7 +261,7 @@ impl<S: Entrance> Front<S> {
             let left = streams.left(open);
             Box::pin(until_idle(connection, graceful, begun, idle, stopped, left)).await;
         } else {
-            let service = unread::read_on(self.service);
+            let service = drain_body::read_on(self.service);
             let service = for_client(client, scheme, open, begun.clone(), service);
             let ahead = ReadAhead::single(self.origin_buffer);
             let service = service.map_response(move |response| ahead.of(response));
@@ -338,7 +339,7 @@ fn for_client(
 + Clone
 + Send
 + 'static {
-    let peer = Peer::new(client.ip()).with_scheme(scheme.clone());
+    let peer = ClientAddr::new(client.ip()).with_scheme(scheme.clone());
     let name_peer = move |mut request: Request<Incoming>| {
         begun.fetch_add(1, Ordering::Relaxed);
         request.extensions_mut().insert(peer.clone());

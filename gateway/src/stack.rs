@@ -44,11 +44,12 @@ use crate::{
     admin::{Arrived, Meter, Metrics},
     cache::CacheLayer,
     config::{Config, Guard, Route},
-    ids::{self, RandomId},
     log,
-    origins::{self, Way},
-    paced::Pace,
-    proxy, strict,
+    min_body_rate::Pace,
+    proxy,
+    request_id::{self, RandomId},
+    request_validation,
+    upstream::{self, Way},
 };
 
 pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
@@ -56,13 +57,13 @@ pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
 pub(crate) type Whole = BoxCloneSyncService<Request<Body>, Response, Infallible>;
 
 /// Everything that goes through the gateway.
-pub(crate) fn whole(config: &Config, client: Arc<origins::Client>, metrics: &Metrics) -> Whole {
+pub(crate) fn whole(config: &Config, client: Arc<upstream::Client>, metrics: &Metrics) -> Whole {
     let signing = ServiceBuilder::new()
         .map_response(|mut response| {
             Meter::signed(&mut response);
             proxy::for_client(response)
         })
-        .map_request(origins::framed)
+        .map_request(upstream::framed)
         .layer(
             SigningLayer::new(config.credentials(), config.rules())
                 .with_body_budget(config.budget())
@@ -86,12 +87,12 @@ pub(crate) fn whole(config: &Config, client: Arc<origins::Client>, metrics: &Met
     let signing = BoxCloneSyncService::new(signing);
     let routes = Routes::new(config, metrics, BoxCloneSyncService::new(signing));
     let stack = ServiceBuilder::new()
-        .map_request(ids::cleaned)
+        .map_request(request_id::cleaned)
         .layer(SetRequestIdLayer::x_request_id(RandomId))
         .layer(PropagateRequestIdLayer::x_request_id())
         .service_fn(move |mut request: Request<Body>| {
             let arrived = Arrived::new(&mut request);
-            let (meter, answer) = match strict::check(request) {
+            let (meter, answer) = match request_validation::check(request) {
                 Ok(request) => {
                     let (meter, answer) = routes.call(request);
                     (meter, Ok(answer))
@@ -199,7 +200,9 @@ fn on_route(
         };
         stack = boxed(ServiceBuilder::new().filter(within).service(stack));
     }
-    let Some(cors) = &route.cors else { return stack };
+    let Some(cors) = &route.cors else {
+        return stack;
+    };
     let answered = stack.map_result(|result: Result<Response, BoxError>| {
         Ok::<_, BoxError>(without_cors(result.unwrap_or_else(proxy::answer)))
     });

@@ -78,7 +78,9 @@ impl Tunnel {
         answer.extensions_mut().insert(Opened);
         tokio::spawn(async move {
             let Self { client, open } = self;
-            let Ok((client, origin)) = tokio::try_join!(client, origin) else { return };
+            let Ok((client, origin)) = tokio::try_join!(client, origin) else {
+                return;
+            };
             let (moves, mut moved) = watch::channel(());
             let tell = |_: &[u8]| moves.send_replace(());
             let mut client = InspectReader::new(TokioIo::new(client), tell);

@@ -108,7 +108,7 @@ fn a_warning_stands_where_its_value_does_and_does_not_keep_the_gateway_from_its_
 }
 
 #[test]
-fn each_mistake_is_told_with_its_line_and_cure() {
+fn each_mistake_is_told_with_its_line_and_remedy() {
     for (from, to, line, told) in [
         ("listen = \"127.0.0.1:0\"", "grace = \"soon\"", 2, "is no time"),
         (
@@ -310,7 +310,7 @@ const KEY: &str = "access_key_id = \"AKIDBOB\"\nsecret_access_key = \"hunter2\"\
 
 /// `VALID` is 17 lines long, `[verify]` begins at 18.
 #[test]
-fn each_mistake_about_callers_is_told_with_its_line_and_cure() {
+fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
     let verify = verify_section();
     assert_eq!(check(&verify).0, Some(0));
     for (from, to, line, told) in [

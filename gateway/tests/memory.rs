@@ -70,7 +70,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 async fn connect(address: SocketAddr, certificate: Option<&str>) -> Box<dyn Stream> {
     let stream = TcpStream::connect(address).await.expect("connected");
     stream.set_nodelay(true).expect("set");
-    let Some(certificate) = certificate else { return Box::new(stream) };
+    let Some(certificate) = certificate else {
+        return Box::new(stream);
+    };
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")).expect("sound");
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -62,7 +62,7 @@ fn a_gateway_that_cannot_start_says_why_and_what_to_do() {
 }
 
 #[test]
-fn a_file_that_is_wrong_is_told_with_line_and_cure() {
+fn a_file_that_is_wrong_is_told_with_line_and_remedy() {
     let sound = config("http://127.0.0.1:1", "");
     let with = |more: &str| sound.replacen("[server]", &format!("[server]\n{more}"), 1);
     let tls = "tls_certificate = \"none.pem\"\ntls_key = \"none.key\"";
@@ -97,7 +97,7 @@ fn a_gateway_without_the_chain_of_the_sdk_says_how_to_have_it() {
 }
 
 #[tokio::test]
-async fn what_shows_at_the_first_request_is_logged_with_cause_and_cure() {
+async fn what_shows_at_the_first_request_is_logged_with_cause_and_remedy() {
     let nowhere = config("http://origin.invalid", "");
     let unnamed = without_credentials(&config("http://127.0.0.1:1", ""));
     for (config, status, words) in [

@@ -260,7 +260,7 @@ async fn what_an_origin_refused_is_told_part_by_part() {
         "part": "host", "signed": "\"api.example.com\"", "derived": format!("{origin:?}"),
     });
     assert_eq!(last["differences"], json!([host]));
-    assert!(last["cure"].as_str().is_some_and(|cure| cure.starts_with("sign for the host")));
+    assert!(last["remedy"].as_str().is_some_and(|remedy| remedy.starts_with("sign for the host")));
     assert!(!refused.to_string().contains("hunter2"), "{refused}");
 }
 

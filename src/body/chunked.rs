@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind},
     sigv4::{
         Checksum, ChunkSize, Sum,
-        chunk::{ChunkLine, ChunkSigner, Framing, Trailer},
+        aws_chunk::{ChunkLine, ChunkSigner, Framing, Trailer},
     },
 };
 

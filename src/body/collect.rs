@@ -125,7 +125,9 @@ where
         budget: Option<&BodyBudget>,
         extensions: &mut Extensions,
     ) -> Result<Reserved<B>, Error> {
-        let Some(budget) = budget else { return Ok(Reserved::Now(self)) };
+        let Some(budget) = budget else {
+            return Ok(Reserved::Now(self));
+        };
         let total = budget.total();
         let held = match &mut self.spill {
             Some(spill) => spill.hold(total),
@@ -174,7 +176,9 @@ where
                 false => match this.body.as_mut().poll_frame(cx) {
                     Poll::Ready(frame) => frame,
                     Poll::Pending => {
-                        let Some(room) = this.room else { return Poll::Pending };
+                        let Some(room) = this.room else {
+                            return Poll::Pending;
+                        };
                         return room.poll_evicted(cx, *this.len).map(Err);
                     }
                 },

@@ -12,7 +12,7 @@ use crate::{
     error::{Error, ErrorKind},
     sigv4::{
         Checksum, Sum,
-        chunk::{ChunkLine, ChunkSigner, ExpectedChunks, Framing, Trailer},
+        aws_chunk::{ChunkLine, ChunkSigner, ExpectedChunks, Framing, Trailer},
         encode,
         signature::Signature,
     },

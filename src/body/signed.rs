@@ -16,7 +16,7 @@ use crate::{
     error::BoxError,
     sigv4::{
         ChunkSize,
-        chunk::{ChunkSigner, Framing},
+        aws_chunk::{ChunkSigner, Framing},
     },
 };
 

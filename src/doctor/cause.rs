@@ -109,11 +109,11 @@ impl Cause {
 
     /// What to do about it.
     #[must_use]
-    pub fn cure(self) -> &'static str {
+    pub fn remedy(self) -> &'static str {
         self.words().1
     }
 
-    /// The name and the cure.
+    /// The name and the remedy.
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::HostChanged => (
@@ -201,12 +201,12 @@ impl Cause {
             ),
             Self::WrongRegion => (
                 "wrong-region",
-                "sign for the region of the endpoint, which Origin::parse takes from its host; if it is the day, \
+                "sign for the region of the endpoint, which Origin::infer takes from its host; if it is the day, \
                  date the scope and x-amz-date by one and the same time",
             ),
             Self::WrongService => (
                 "wrong-service",
-                "sign for the name of the service, which Origin::parse takes from its host",
+                "sign for the name of the service, which Origin::infer takes from its host",
             ),
             Self::WrongSecret => (
                 "wrong-secret",

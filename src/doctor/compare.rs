@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     Cause,
-    texts::{Texts, pairs},
+    canonical_parser::{Texts, pairs},
 };
 use crate::sigv4::encode::fold;
 

@@ -3,16 +3,16 @@ use std::{fmt, time::SystemTime};
 use http::HeaderName;
 
 use super::{
-    Cause, Difference, Refusal, Sent,
+    Cause, Difference, Rejection, SignedRequest,
+    canonical_parser::Texts,
+    classify::Said,
     compare::{compare, shown, shown_path},
-    said::Said,
-    texts::Texts,
 };
 use crate::SigningSettings;
 
 /// Why an origin refused a request, for people to read.
 ///
-/// `Display` writes [`sentence`](Diagnosis::sentence) and [`cure`](Diagnosis::cure). Neither holds a secret.
+/// `Display` writes [`sentence`](Diagnosis::sentence) and [`remedy`](Diagnosis::remedy). Neither holds a secret.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Diagnosis {
@@ -39,10 +39,10 @@ impl Diagnosis {
         &self.sentence
     }
 
-    /// What to do about it: [`Cause::cure`].
+    /// What to do about it: [`Cause::remedy`].
     #[must_use]
-    pub fn cure(&self) -> &'static str {
-        self.cause.cure()
+    pub fn remedy(&self) -> &'static str {
+        self.cause.remedy()
     }
 
     /// All in which the canonical request of signer and origin differ, the most telling first; empty where
@@ -62,7 +62,7 @@ impl Diagnosis {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.sentence, self.cure())
+        write!(f, "{}; {}", self.sentence, self.remedy())
     }
 }
 
@@ -71,7 +71,7 @@ impl fmt::Display for Diagnosis {
 /// Without `sent`, that is from the answer alone, most causes can still be told, but not where a signature
 /// does not match. The [module's documentation](super) has an example.
 #[must_use]
-pub fn diagnose(refusal: &Refusal, sent: Option<&Sent>) -> Option<Diagnosis> {
+pub fn diagnose(refusal: &Rejection, sent: Option<&SignedRequest>) -> Option<Diagnosis> {
     let new = |cause, sentence: &str| Some(Diagnosis::new(cause, sentence));
     let fronts_routes = sent.is_none_or(|sent| sent.service == "execute-api");
     let (in_query, has_token) = sent.map_or((true, false), |sent| (sent.in_query, sent.has_token));
@@ -113,7 +113,7 @@ pub fn diagnose(refusal: &Refusal, sent: Option<&Sent>) -> Option<Diagnosis> {
         }
         Said::UnknownKey => {
             let lacks_token =
-                |sent: &Sent| sent.access_key_id.starts_with("ASIA") && !sent.has_token;
+                |sent: &SignedRequest| sent.access_key_id.starts_with("ASIA") && !sent.has_token;
             match sent.is_some_and(lacks_token) {
                 true => new(
                     Cause::TokenMissing,
@@ -161,7 +161,7 @@ pub fn diagnose(refusal: &Refusal, sent: Option<&Sent>) -> Option<Diagnosis> {
 const SIGNED_AGAIN: &str =
     "the origin received another signature than was sent: something signs again";
 
-fn mismatch(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
+fn mismatch(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
     let absent = refusal.quoted_before(" is signed and not present");
     if let Some(name) = absent.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         && sent.is_none_or(|sent| sent.covers(&name))
@@ -170,7 +170,9 @@ fn mismatch(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
         return Diagnosis::new(Cause::HeaderDropped, sentence);
     }
     let derived = refusal.canonical_request.as_deref().and_then(Texts::read);
-    let Some(sent) = sent else { return Diagnosis::new(Cause::Mismatch, seen(derived.as_ref())) };
+    let Some(sent) = sent else {
+        return Diagnosis::new(Cause::Mismatch, seen(derived.as_ref()));
+    };
     if let (Some(given), Some(own)) = (&refusal.signature_provided, &sent.signature)
         && given != own
     {
@@ -233,7 +235,7 @@ fn seen(derived: Option<&Texts<'_>>) -> String {
 }
 
 /// The time of signing, and the origin's.
-fn times(refusal: &Refusal, sent: Option<&Sent>) -> Option<(i64, i64)> {
+fn times(refusal: &Rejection, sent: Option<&SignedRequest>) -> Option<(i64, i64)> {
     let seconds = |time: SystemTime| {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         i64::try_from(since.as_secs()).ok()
@@ -242,7 +244,7 @@ fn times(refusal: &Refusal, sent: Option<&Sent>) -> Option<(i64, i64)> {
     Some((seconds(signed)?, seconds(refusal.origin_time()?)?))
 }
 
-fn clock_skew(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
+fn clock_skew(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
     let offset = times(refusal, sent).map(|(signed, theirs)| theirs - signed);
     let sentence = match offset {
         Some(offset @ 0..) => {
@@ -257,7 +259,7 @@ fn clock_skew(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
     Diagnosis { clock_offset: offset, ..Diagnosis::new(Cause::ClockSkew, sentence) }
 }
 
-fn url_expired(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
+fn url_expired(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
     let age = times(refusal, sent).map(|(signed, theirs)| theirs - signed);
     let sentence = match age {
         Some(age @ 0..) => format!("the presigned URL was {age} s old, and has expired"),
@@ -267,7 +269,7 @@ fn url_expired(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
     Diagnosis::new(Cause::UrlExpired, sentence)
 }
 
-fn scope(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
+fn scope(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
     if refusal.says("Date in Credential scope") || refusal.says("not scoped to the day") {
         let sentence = "the request was signed for another day than that of its x-amz-date";
         return Diagnosis::new(Cause::WrongRegion, sentence);
@@ -313,7 +315,7 @@ fn scope(refusal: &Refusal, sent: Option<&Sent>) -> Diagnosis {
     Diagnosis::new(cause, sentence)
 }
 
-fn header_not_signed(refusal: &Refusal) -> Diagnosis {
+fn header_not_signed(refusal: &Rejection) -> Diagnosis {
     let sentence = match &refusal.headers_not_signed {
         Some(names) => {
             format!("there are headers that the signature does not cover: {}", shown(names))

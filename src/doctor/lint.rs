@@ -26,7 +26,7 @@ use crate::{Origin, origin::SigningBehavior};
 /// assert_eq!(findings[1].rule(), LintRule::Scope);
 /// assert!(findings[1].to_string().contains("\"execute-api\" in \"eu-west-1\""));
 ///
-/// assert_eq!(lint(&Origin::parse(url)?, &HttpClient::new()), []);
+/// assert_eq!(lint(&Origin::infer(url)?, &HttpClient::new()), []);
 /// # Ok::<(), tower_sigv4::Error>(())
 /// ```
 #[must_use]
@@ -44,7 +44,7 @@ pub fn lint(origin: &Origin, client: &HttpClient) -> Vec<Finding> {
 /// ```
 /// use tower_sigv4::{Origin, doctor::{HttpClient, LintRule, lint}};
 ///
-/// let origin = Origin::parse("https://abc123.execute-api.us-east-1.amazonaws.com")?
+/// let origin = Origin::infer("https://abc123.execute-api.us-east-1.amazonaws.com")?
 ///     .with_signed_host("api.example.com")?;
 /// assert_eq!(lint(&origin, &HttpClient::new()), []);
 ///
@@ -126,7 +126,7 @@ pub enum LintRule {
     PayloadMode,
 }
 
-/// Something that [`lint`] found; it prints as a sentence on what is wrong, why, and the cure.
+/// Something that [`lint`] found; it prints as a sentence on what is wrong, why, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     rule: LintRule,

@@ -8,11 +8,11 @@
 //! are asked about most.
 //!
 //! [`SigningLayer::with_diagnosis`](crate::SigningLayer::with_diagnosis) does so for each refused request. For
-//! requests of other clients read both sides, [`Sent`] and [`Refusal`]:
+//! requests of other clients read both sides, [`SignedRequest`] and [`Rejection`]:
 //!
 //! ```
 //! use http::{HeaderMap, Request, StatusCode};
-//! use tower_sigv4::doctor::{Cause, Refusal, Sent, diagnose};
+//! use tower_sigv4::doctor::{Cause, Rejection, SignedRequest, diagnose};
 //!
 //! // The head that another client sent, through a proxy that has changed its host.
 //! let (head, ()) = Request::get("https://api.example.com/prod/orders")
@@ -30,8 +30,8 @@
 //! // What API Gateway answered.
 //! let body = br#"{"message":"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'GET\n/prod/orders\n\nhost:abc123.execute-api.us-east-1.amazonaws.com\nx-amz-date:20150830T123600Z\n\nhost;x-amz-date\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'\n"}"#;
 //!
-//! let refusal = Refusal::read(StatusCode::FORBIDDEN, &HeaderMap::new(), body);
-//! let diagnosis = diagnose(&refusal, Some(&Sent::read(&head, None)?)).expect("a matter of signatures");
+//! let refusal = Rejection::read(StatusCode::FORBIDDEN, &HeaderMap::new(), body);
+//! let diagnosis = diagnose(&refusal, Some(&SignedRequest::read(&head, None)?)).expect("a matter of signatures");
 //! assert_eq!(diagnosis.cause(), Cause::HostChanged);
 //! assert_eq!(
 //!     diagnosis.sentence(),
@@ -46,21 +46,21 @@
 //! What a [`Diagnosis`] says holds no secret: of headers that might hold one, and of the query, lengths and
 //! names alone. The origin's own answer may: API Gateway's has the session token in it.
 
+mod canonical_parser;
 mod cause;
+mod classify;
 mod compare;
 mod diagnose;
 mod lint;
-mod refusal;
-mod said;
-mod sent;
-mod texts;
+mod rejection;
+mod signed_request;
 
-pub(crate) use self::refusal::bare;
+pub(crate) use self::rejection::bare;
 pub use self::{
     cause::Cause,
     compare::Difference,
     diagnose::{Diagnosis, diagnose},
     lint::{Finding, HttpClient, LintRule, lint},
-    refusal::Refusal,
-    sent::Sent,
+    rejection::Rejection,
+    signed_request::SignedRequest,
 };

@@ -14,19 +14,19 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// ```
 /// use http::{Request, uri::Scheme};
 /// use std::net::Ipv4Addr;
-/// use tower_sigv4::origin::Peer;
+/// use tower_sigv4::origin::ClientAddr;
 ///
 /// let mut request = Request::new(());
-/// request.extensions_mut().insert(Peer::new(Ipv4Addr::LOCALHOST).with_scheme(Scheme::HTTPS));
+/// request.extensions_mut().insert(ClientAddr::new(Ipv4Addr::LOCALHOST).with_scheme(Scheme::HTTPS));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Peer {
+pub struct ClientAddr {
     address: IpAddr,
     scheme: Option<Scheme>,
 }
 
-impl Peer {
+impl ClientAddr {
     /// A client at this address.
     pub fn new(address: impl Into<IpAddr>) -> Self {
         Self { address: address.into().to_canonical(), scheme: None }
@@ -51,7 +51,7 @@ impl Peer {
 ///
 /// A header that is selected is set, or appended to the client's value after a comma. The client's value stays in
 /// front, since a proxy before this one may have written it; the origin must trust the last element alone. The
-/// address and the scheme come from the [`Peer`] in the request's extensions. Without one, or without its scheme,
+/// address and the scheme come from the [`ClientAddr`] in the request's extensions. Without one, or without its scheme,
 /// the layer has nothing to write, and the client's header passes as it is. `x-forwarded-host` comes from the
 /// authority in the request's URI, or from `host` if the URI has none (RFC 9112, section 3.2.2).
 ///
@@ -130,7 +130,7 @@ impl From<bool> for Forwarded {
 pub(super) fn append(
     headers: &mut HeaderMap,
     selected: Forwarded,
-    peer: Option<&Peer>,
+    peer: Option<&ClientAddr>,
     host: Option<HeaderValue>,
 ) {
     if let Some(peer) = peer.filter(|_| selected.address) {

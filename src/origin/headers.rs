@@ -5,7 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request:
 use smallvec::SmallVec;
 
 use super::{Forwarded, wire};
-use crate::sigv4::headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER};
+use crate::sigv4::signed_headers::{
+    X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER,
+};
 
 /// True if the client signed this request itself, or authenticates in some other way.
 pub(crate) fn carries_signature(parts: &Parts) -> bool {

@@ -1,6 +1,6 @@
 //! Patterns of host names.
 
-use crate::{error::Error, sigv4::headers::is_host};
+use crate::{error::Error, sigv4::signed_headers::is_host};
 
 /// One host, or every host below a name.
 #[derive(Clone, Debug)]

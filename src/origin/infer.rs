@@ -6,7 +6,7 @@ use super::endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES, UNSIGNED_PAYLOAD};
 use crate::{
     SigningSettings,
     error::Error,
-    sigv4::{SessionToken, preset::preset},
+    sigv4::{SessionToken, service_rules::preset},
 };
 
 /// Parts of hosts that botocore does not know by themselves, since they are a customer's own.
@@ -109,7 +109,7 @@ impl SigningSettings {
         Self::of_host(host, "give service and region", Error::config)
     }
 
-    /// The same, with a cure and a kind of error for who asks.
+    /// The same, with a remedy and a kind of error for who asks.
     pub(super) fn of_host(
         host: &str,
         give: &str,
@@ -293,7 +293,9 @@ fn is_region(label: &str) -> bool {
         "west",
     ];
     let mut parts = label.rsplit('-');
-    let (Some(number), Some(direction)) = (parts.next(), parts.next()) else { return false };
+    let (Some(number), Some(direction)) = (parts.next(), parts.next()) else {
+        return false;
+    };
     let area = label.split('-').next().unwrap_or_default();
     number.parse::<u8>().is_ok()
         && DIRECTIONS.contains(&direction)

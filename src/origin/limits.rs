@@ -95,7 +95,9 @@ impl Limits {
 
     /// Rejects a name that some server reads as that of an `x-amz-*` header outside the list.
     fn check_header(&self, what: &str, name: &str) -> Result<(), Error> {
-        let Some(patterns) = &self.headers else { return Ok(()) };
+        let Some(patterns) = &self.headers else {
+            return Ok(());
+        };
         let canonical = name.trim().to_ascii_lowercase().replace('_', "-");
         let is_listed = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
         if canonical.starts_with(PREFIX) && !is_listed(&canonical) {

@@ -40,17 +40,18 @@ mod headers;
 mod host;
 pub(crate) mod infer;
 mod limits;
+#[allow(clippy::module_inception)] // the file of the type `Origin`
+pub(crate) mod origin;
 mod payload;
 mod rewrite;
 mod rules;
 mod spool;
-pub(crate) mod url;
 mod wire;
 
 pub use self::{
     destination::{Destination, ResolveOrigin},
     direct::Direct,
-    forwarded::{Forwarded, Peer},
+    forwarded::{ClientAddr, Forwarded},
     headers::remove_hop_by_hop,
     options::SigningBehavior,
     payload::{PayloadMode, PayloadPolicy},

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     SigningSettings,
     error::{Error, ErrorKind},
-    sigv4::{PresignExpiry, preset::preset},
+    sigv4::{PresignExpiry, service_rules::preset},
 };
 
 /// What is done with requests to an origin, whichever way the origin was found.

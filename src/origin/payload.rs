@@ -7,8 +7,8 @@ use crate::{
     error::Error,
     sigv4::{
         Checksum, ChunkSize, Payload,
-        chunk::Framing,
-        headers::{X_AMZ_CONTENT_SHA256, X_AMZ_TRAILER},
+        aws_chunk::Framing,
+        signed_headers::{X_AMZ_CONTENT_SHA256, X_AMZ_TRAILER},
     },
 };
 

@@ -2,10 +2,10 @@
 
 use http::{Method, Uri, Version, header, request::Parts};
 
-use super::{Destination, Peer, WireForm, forwarded, headers, wire};
+use super::{ClientAddr, Destination, WireForm, forwarded, headers, wire};
 use crate::{
     error::Error,
-    sigv4::{cookies::join_cookies, headers::host_of, target},
+    sigv4::{cookies::join_cookies, request_target, signed_headers::host_of},
 };
 
 /// Rewrites a request's head for its destination.
@@ -32,7 +32,7 @@ pub(crate) fn rewrite(
     }
     if let Some(selected) = selected {
         let reached = host_of(&parts.uri).or(host);
-        let peer = parts.extensions.get::<Peer>();
+        let peer = parts.extensions.get::<ClientAddr>();
         forwarded::append(&mut parts.headers, selected, peer, reached);
     }
     parts.headers.insert(header::HOST, origin.host_value().clone());
@@ -72,8 +72,8 @@ fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Err
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(origin.scheme().clone());
     uri.authority = Some(origin.authority().clone());
-    uri.path_and_query = Some(target::path_and_query(target)?);
-    Uri::from_parts(uri).map_err(target::invalid)
+    uri.path_and_query = Some(request_target::path_and_query(target)?);
+    Uri::from_parts(uri).map_err(request_target::invalid)
 }
 
 /// What is left of a path without its first `count` segments: empty, or starting with a slash.

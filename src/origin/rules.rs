@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Origin,
     error::Error,
-    sigv4::{encode, headers::is_host},
+    sigv4::{encode, signed_headers::is_host},
 };
 
 /// Ordered rules: the first that matches a request names its origin.
@@ -30,7 +30,7 @@ use crate::{
 ///     Rule::path("/orders")?
 ///         .with_host("*.example.com")?
 ///         .with_methods([Method::GET, Method::POST])
-///         .with_strip_prefix(),
+///         .strip_prefix(),
 ///     orders,
 /// );
 ///
@@ -177,7 +177,7 @@ impl Rule {
     }
 
     /// Takes the path prefix off before the request goes to its origin.
-    pub fn with_strip_prefix(mut self) -> Self {
+    pub fn strip_prefix(mut self) -> Self {
         self.strip = true;
         self
     }
@@ -188,7 +188,7 @@ impl Rule {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it does not start with a slash, or cannot
     /// be a path.
-    pub fn with_add_prefix(mut self, prefix: &str) -> Result<Self, Error> {
+    pub fn add_prefix(mut self, prefix: &str) -> Result<Self, Error> {
         check_path("added prefix", prefix)?;
         self.added = Some(prefix.to_owned());
         Ok(self)

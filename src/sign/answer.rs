@@ -11,20 +11,20 @@ use tokio::time::{Sleep, sleep};
 
 use super::{
     SigningReport,
-    accepted::Mark,
+    body_plan::Signable,
     complaint::{Complaint, origin_time},
     corrections::Offset,
     layer::Shared,
-    pending::Pending,
-    plan::Signable,
+    recent_success::Mark,
     recovery::Recovery,
+    state::Pending,
     trace::Trace,
 };
 use crate::{
     Origin,
     body::{Held, ResponseBody, into_bytes},
     credentials::{Entry, Fetch, Load},
-    doctor::{Diagnosis, Refusal, Sent, diagnose},
+    doctor::{Diagnosis, Rejection, SignedRequest, diagnose},
     sigv4::{
         scope::{Scope, Timestamp},
         signature::{ALGORITHM, ALGORITHM_4A},
@@ -142,13 +142,13 @@ impl<S, B> Kept<S, B> {
     /// Returns the cause of a rejection, if rejections are diagnosed.
     fn diagnose(&self, head: &Parts, text: &[u8]) -> Option<Diagnosis> {
         let diagnoses = self.shared.diagnoses.as_ref()?;
-        let refusal = Refusal::read(head.status, &head.headers, text);
+        let refusal = Rejection::read(head.status, &head.headers, text);
         let diagnosis = diagnose(&refusal, Some(&self.sent()?))?;
         diagnoses.log(&diagnosis, &self.origin);
         Some(diagnosis)
     }
 
-    fn sent(&self) -> Option<Sent> {
+    fn sent(&self) -> Option<SignedRequest> {
         let options = self.origin.options();
         let identity = self.entry.identity();
         let settings = &options.settings;
@@ -161,7 +161,7 @@ impl<S, B> Kept<S, B> {
         let id = identity.credentials().access_key_id();
         let has_token = identity.token().is_some();
         let canonical = self.canonical_request.as_deref().unwrap_or_default();
-        let mut sent = Sent::new(canonical, algorithm, scope, id, has_token);
+        let mut sent = SignedRequest::new(canonical, algorithm, scope, id, has_token);
         sent.in_query = options.presigned.is_some();
         Some(sent)
     }
@@ -294,7 +294,9 @@ where
     /// A request that cannot be sent again teaches, too: the next one is corrected.
     fn judge(&self) -> Verdict {
         let Kept { shared, origin, entry, offset, again, mark, .. } = &self.kept;
-        let Some((recovery, _)) = mark else { return Verdict::HandOn };
+        let Some((recovery, _)) = mark else {
+            return Verdict::HandOn;
+        };
         // The rest of a body may contradict its beginning.
         let is_whole = self.body.is_none() && self.held.error.is_none();
         let remedy = if is_whole { self.kept.remedy(&self.head, &self.text) } else { None };

@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, header, response::Parts};
 use super::error_body::{ErrorBody, Protocol};
 use crate::{
     doctor::bare,
-    sigv4::preset::{fronts_applications, preset},
+    sigv4::service_rules::{fronts_applications, preset},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +158,9 @@ struct Ambiguous;
 /// Returns the code in `x-amzn-errortype`.
 fn error_type(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
     let mut values = headers.get_all("x-amzn-errortype").iter();
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
     match (value.to_str(), values.next()) {
         (Ok(code), None) => Ok(Some(bare(code))),
         _ => Err(Ambiguous),
@@ -168,7 +170,9 @@ fn error_type(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
 /// Returns the origin's time, unless a cache may have stored the response (RFC 9111, section 5.1).
 pub(super) fn origin_time(headers: &HeaderMap) -> Option<SystemTime> {
     let mut dates = headers.get_all(header::DATE).iter();
-    let (Some(date), None) = (dates.next(), dates.next()) else { return None };
+    let (Some(date), None) = (dates.next(), dates.next()) else {
+        return None;
+    };
     if headers.contains_key(header::AGE) {
         return None;
     }

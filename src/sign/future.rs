@@ -12,8 +12,8 @@ use tower_service::Service;
 
 use super::{
     answer::{Answer, Followup, Outcome, Reading},
-    pending::Pending,
-    plan::Signable,
+    body_plan::Signable,
+    state::Pending,
     trace::Trace,
 };
 use crate::{

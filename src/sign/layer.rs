@@ -125,7 +125,7 @@ impl SigningLayer {
     ///     doctor::{Cause, Diagnosis},
     /// };
     ///
-    /// let origin = Origin::parse("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
+    /// let origin = Origin::infer("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
     /// let credentials = Credentials::new("ASIAEXAMPLE", "secret", None, None, "example");
     /// let client = service_fn(async |_: Request<SignedBody<Full<Bytes>>>| {
     ///     let text = r#"{"message":"The security token included in the request is invalid."}"#;

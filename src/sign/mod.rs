@@ -25,19 +25,19 @@
 //! to an origin of theirs, wherever the redirect points. [`Direct`](crate::origin::Direct) sends it to the host of
 //! the redirect, and only if that is a host it was given or one of AWS.
 
-mod accepted;
 mod answer;
+mod body_plan;
 mod complaint;
 mod corrections;
 mod error_body;
 mod framing;
 mod future;
 pub(crate) mod layer;
-mod pending;
-mod plan;
+mod recent_success;
 mod recovery;
 mod report;
 pub(crate) mod service;
+mod state;
 mod trace;
 
 pub use self::{future::ResponseFuture, report::SigningReport};

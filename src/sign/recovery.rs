@@ -1,6 +1,6 @@
 //! Memory of a layer about its origins.
 
-use super::{accepted::Accepted, corrections::Corrections};
+use super::{corrections::Corrections, recent_success::Accepted};
 
 /// State for the recovery from a wrong clock and from expired credentials.
 #[derive(Default)]

@@ -9,8 +9,8 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    ResponseFuture, answer::Followup, framing, future::State, layer::Shared, pending::Pending,
-    plan, report::Stopwatch, trace::Trace,
+    ResponseFuture, answer::Followup, body_plan, framing, future::State, layer::Shared,
+    report::Stopwatch, state::Pending, trace::Trace,
 };
 use crate::{
     body::{ResponseBody, SignedBody},
@@ -37,12 +37,12 @@ impl<S> Signing<S> {
     }
 
     /// The inner service.
-    pub fn inner_ref(&self) -> &S {
+    pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
     /// The inner service, to be changed.
-    pub fn inner_mut(&mut self) -> &mut S {
+    pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
@@ -114,7 +114,7 @@ where
         let followup = Followup::none();
         return Ok(State::Calling { response: inner.call(request), followup });
     };
-    let body = plan::carry_out(plan, body, options.body_limit, &parts.headers)?;
+    let body = body_plan::carry_out(plan, body, options.body_limit, &parts.headers)?;
     let origin = destination.origin;
     let stopwatch = (shared.report || trace.is_on()).then(|| Stopwatch::start(origin.clone()));
     let shared = shared.clone();

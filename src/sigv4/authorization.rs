@@ -60,7 +60,7 @@ pub(crate) struct Presigned<'a> {
 
 /// Why there is no authorization to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum ParseError {
     /// The request carries none.
     Missing,
     /// It carries more than one.
@@ -80,40 +80,40 @@ pub(crate) const MAX_SIGNED_HEADERS: usize = 1024;
 
 impl<'a> Authorization<'a> {
     /// Reads the one authorization that a request carries; one of version 4a if that is accepted.
-    pub(crate) fn read(head: &'a Parts, sigv4a: bool) -> Result<Self, Fault> {
+    pub(crate) fn read(head: &'a Parts, sigv4a: bool) -> Result<Self, ParseError> {
         let mut headers = head.headers.get_all(header::AUTHORIZATION).iter();
         let query = head.uri.query().unwrap_or_default();
         match (headers.next(), headers.next(), Parameters::read(query)) {
-            (None, None, None) if pairs(query).any(is_version_2) => Err(Fault::Algorithm),
-            (None, None, None) => Err(Fault::Missing),
+            (None, None, None) if pairs(query).any(is_version_2) => Err(ParseError::Algorithm),
+            (None, None, None) => Err(ParseError::Missing),
             (None, None, Some(parameters)) => Self::from_query(&parameters?, sigv4a),
             (Some(value), None, None) => {
                 let text = str::from_utf8(value.as_bytes());
-                let text = text.map_err(|_| Fault::Malformed("bytes that are no text"))?;
+                let text = text.map_err(|_| ParseError::Malformed("bytes that are no text"))?;
                 Self::from_header(text, sigv4a)
             }
-            _ => Err(Fault::Several),
+            _ => Err(ParseError::Several),
         }
     }
 
-    fn from_header(text: &'a str, sigv4a: bool) -> Result<Self, Fault> {
+    fn from_header(text: &'a str, sigv4a: bool) -> Result<Self, ParseError> {
         let (algorithm, fields) = split_once(text, b' ').unwrap_or((text, ""));
         let is_4a = is_4a(algorithm, sigv4a)?;
         let [mut credential, mut signed_headers, mut signature] = [None; 3];
         for field in elements(fields, b',', false) {
             let (name, value) = split_once(field.trim_ascii(), b'=')
-                .ok_or(Fault::Malformed("a field without a value"))?;
+                .ok_or(ParseError::Malformed("a field without a value"))?;
             let slot = match name {
                 "Credential" => &mut credential,
                 "SignedHeaders" => &mut signed_headers,
                 "Signature" => &mut signature,
-                _ => return Err(Fault::Malformed("an unknown field")),
+                _ => return Err(ParseError::Malformed("an unknown field")),
             };
             if slot.replace(value).is_some() {
-                return Err(Fault::Malformed("a field that is repeated"));
+                return Err(ParseError::Malformed("a field that is repeated"));
             }
         }
-        let missing = Fault::Malformed("Credential, SignedHeaders or Signature is missing");
+        let missing = ParseError::Malformed("Credential, SignedHeaders or Signature is missing");
         Self::new(
             is_4a,
             credential.ok_or(missing)?,
@@ -123,9 +123,11 @@ impl<'a> Authorization<'a> {
         )
     }
 
-    fn from_query(parameters: &Parameters<'a>, sigv4a: bool) -> Result<Self, Fault> {
+    fn from_query(parameters: &Parameters<'a>, sigv4a: bool) -> Result<Self, ParseError> {
         let required = |name: &str| {
-            parameters.get(name).ok_or(Fault::Malformed("a parameter of the signature is missing"))
+            parameters
+                .get(name)
+                .ok_or(ParseError::Malformed("a parameter of the signature is missing"))
         };
         let is_4a = is_4a(required("X-Amz-Algorithm")?, sigv4a)?;
         let expires = required("X-Amz-Expires")?;
@@ -136,13 +138,15 @@ impl<'a> Authorization<'a> {
         let session_token = match ["X-Amz-Security-Token", "X-Amz-S3session-Token"]
             .map(|name| parameters.get(name))
         {
-            [Some(_), Some(_)] => return Err(Fault::Malformed("there are two session tokens")),
+            [Some(_), Some(_)] => {
+                return Err(ParseError::Malformed("there are two session tokens"));
+            }
             [token, None] | [None, token] => token,
         };
         let presigned = Presigned {
             date: required("X-Amz-Date")?,
             expires: seconds
-                .ok_or(Fault::Malformed("X-Amz-Expires has to be 1 to 604800 seconds"))?,
+                .ok_or(ParseError::Malformed("X-Amz-Expires has to be 1 to 604800 seconds"))?,
             session_token,
             content_sha256: parameters.get("X-Amz-Content-Sha256"),
         };
@@ -161,7 +165,7 @@ impl<'a> Authorization<'a> {
         signed_headers: &'a str,
         signature: &'a str,
         presigned: Option<Presigned<'a>>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, ParseError> {
         let escaped = presigned.is_some();
         let mut parts = elements(credential, b'/', escaped);
         let mut part = || parts.next().unwrap_or_default();
@@ -169,7 +173,7 @@ impl<'a> Authorization<'a> {
         let region = if is_4a { "" } else { part() };
         let (service, terminator) = (part(), part());
         if terminator.is_empty() || parts.next().is_some() {
-            return Err(Fault::Malformed(
+            return Err(ParseError::Malformed(
                 "Credential has to be ID/DATE/REGION/SERVICE/aws4_request, in version 4a without REGION",
             ));
         }
@@ -180,7 +184,7 @@ impl<'a> Authorization<'a> {
         let access_key_id = access_key_id
             .ok()
             .filter(|id| is_access_key_id(id))
-            .ok_or(Fault::Malformed("Credential does not begin with an access key id"))?;
+            .ok_or(ParseError::Malformed("Credential does not begin with an access key id"))?;
         let signed_headers = SignedNames::read(signed_headers, escaped)?;
         let given = Given::read(is_4a, signature.as_bytes())?;
         Ok(Self {
@@ -235,27 +239,27 @@ impl<'a> Authorization<'a> {
 }
 
 impl<'a> Given<'a> {
-    fn read(is_4a: bool, hex: &'a [u8]) -> Result<Self, Fault> {
+    fn read(is_4a: bool, hex: &'a [u8]) -> Result<Self, ParseError> {
         match is_4a {
             #[cfg(feature = "sigv4a")]
-            true => v4a::read_signature(hex).map(Self::Ecdsa).ok_or(Fault::Malformed(
+            true => v4a::read_signature(hex).map(Self::Ecdsa).ok_or(ParseError::Malformed(
                 "Signature has to be one of ECDSA, in DER and lower-case hex",
             )),
             #[cfg(not(feature = "sigv4a"))]
-            true => Err(Fault::Algorithm), // no settings accept it
+            true => Err(ParseError::Algorithm), // no settings accept it
             false => encode::read_hex(hex)
                 .map(Self::Hmac)
-                .ok_or(Fault::Malformed("Signature has to be 64 digits of lower-case hex")),
+                .ok_or(ParseError::Malformed("Signature has to be 64 digits of lower-case hex")),
         }
     }
 }
 
 /// Whether an algorithm is that of version 4a, if it is one that is accepted.
-fn is_4a(algorithm: &str, sigv4a: bool) -> Result<bool, Fault> {
+fn is_4a(algorithm: &str, sigv4a: bool) -> Result<bool, ParseError> {
     match algorithm {
         ALGORITHM => Ok(false),
         ALGORITHM_4A if sigv4a => Ok(true),
-        _ => Err(Fault::Algorithm),
+        _ => Err(ParseError::Algorithm),
     }
 }
 

@@ -19,24 +19,24 @@
 //! | `RegionSet` | signatures for several regions; with the feature `sigv4a` |
 
 pub(crate) mod authorization;
+pub(crate) mod aws_chunk;
 pub(crate) mod canonical;
 mod checksum;
-pub(crate) mod chunk;
 pub(crate) mod cookies;
 pub(crate) mod encode;
-pub(crate) mod headers;
 mod identity;
 pub(crate) mod key;
 mod payload;
-pub(crate) mod preset;
 pub(crate) mod presign;
 #[cfg(feature = "sigv4a")]
 mod region_set;
+pub(crate) mod request_target;
 pub(crate) mod scope;
+pub(crate) mod service_rules;
 pub(crate) mod settings;
 pub(crate) mod signature;
+pub(crate) mod signed_headers;
 mod signer;
-pub(crate) mod target;
 #[cfg(feature = "sigv4a")]
 pub(crate) mod v4a;
 
@@ -45,12 +45,12 @@ pub(crate) use self::checksum::Sum;
 #[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
 pub use self::region_set::RegionSet;
 pub use self::{
+    aws_chunk::ChunkSize,
     checksum::Checksum,
-    chunk::ChunkSize,
-    headers::{AllExcept, AllowList, SignedHeaders},
     identity::Identity,
     payload::{Payload, PayloadHash},
     presign::PresignExpiry,
     settings::{PathForm, SessionToken},
+    signed_headers::{AllExcept, AllowList, SignedHeaders},
     signer::{Explanation, Signer, SigningParams},
 };

@@ -7,15 +7,14 @@ use http::{Uri, header::AUTHORIZATION, request::Parts};
 use super::{
     Explanation, Payload, SessionToken, Signer, SigningParams,
     authorization::{LONGEST, credential_name, pairs},
-    encode,
-    headers::{
+    encode, request_target,
+    scope::Timestamp,
+    service_rules::preset,
+    signed_headers::{
         X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
         X_AMZ_SECURITY_TOKEN,
     },
-    preset::preset,
-    scope::Timestamp,
     signer::{add_host, canonical},
-    target,
 };
 use crate::error::{Error, ErrorKind};
 
@@ -202,7 +201,9 @@ impl Signer {
 /// The seconds for which a presigned URL is valid, with the expiry of the credentials taken into account.
 fn lifetime(params: &SigningParams<'_>, expires: Duration) -> Result<u64, Error> {
     let seconds = check_expiry(expires)?;
-    let Some(expiry) = params.identity.credentials().expiry() else { return Ok(seconds) };
+    let Some(expiry) = params.identity.credentials().expiry() else {
+        return Ok(seconds);
+    };
     // The URL is dated by the whole second.
     let signed = Timestamp::seconds_of(params.time)?;
     let expiry = expiry.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -242,7 +243,8 @@ fn add(query: &mut String, name: &str, value: &[u8]) {
 
 fn set_query(parts: &mut Parts, query: &str) -> Result<(), Error> {
     let mut uri = parts.uri.clone().into_parts();
-    uri.path_and_query = Some(target::path_and_query([parts.uri.path(), "?", query].concat())?);
-    parts.uri = Uri::from_parts(uri).map_err(target::invalid)?;
+    uri.path_and_query =
+        Some(request_target::path_and_query([parts.uri.path(), "?", query].concat())?);
+    parts.uri = Uri::from_parts(uri).map_err(request_target::invalid)?;
     Ok(())
 }

@@ -5,8 +5,8 @@ use http::header;
 #[cfg(feature = "sigv4a")]
 use super::RegionSet;
 use super::{
-    headers::{AllowList, SignedHeaders},
-    preset::preset,
+    service_rules::preset,
+    signed_headers::{AllowList, SignedHeaders},
 };
 use crate::error::Error;
 

@@ -8,16 +8,16 @@ use sha2::{Digest, Sha256};
 use super::v4a;
 use super::{
     Identity, Payload, SessionToken,
+    aws_chunk::{ChunkSigner, Framing},
     canonical::CanonicalRequest,
-    chunk::{ChunkSigner, Framing},
-    headers::{
-        X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
-        X_AMZ_SECURITY_TOKEN, host_of,
-    },
     key::{KeyCache, SigningKey},
     presign::PresignExpiry,
     scope::{Scope, Timestamp},
     signature::{self, AnySignature, Sign},
+    signed_headers::{
+        X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
+        X_AMZ_SECURITY_TOKEN, host_of,
+    },
 };
 use crate::{SigningSettings, error::Error};
 

@@ -83,7 +83,9 @@ pub(super) fn read_signature(hex: &[u8]) -> Option<Signature> {
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
     };
-    let (pairs, []) = hex.as_chunks() else { return None };
+    let (pairs, []) = hex.as_chunks() else {
+        return None;
+    };
     let mut der = [0; LONGEST];
     let der = der.get_mut(..pairs.len())?;
     for (byte, &[high, low]) in der.iter_mut().zip(pairs) {

@@ -15,19 +15,18 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    BodyCheck, Claim, KeyLookup, Rejection, RejectionKind, Verified,
-    answer::answer,
-    body,
-    claim::Said,
-    head,
+    BodyCheck, LookupFuture, ParsedRequest, Rejection, RejectionKind, Verified, body,
+    error_response::answer,
     keys::Found,
     layer::Shared,
+    parsed_request::DeclaredPayload,
+    request_checks,
     verifier::{check_payload, mismatch},
 };
 use crate::{
     body::{Collect, Collected, Dechunk, Reserved, ResponseBody, VerifiedBody, Waiting, announced},
     error::{BoxError, Error, ErrorKind},
-    sigv4::{Payload, PayloadHash, chunk::ExpectedChunks},
+    sigv4::{Payload, PayloadHash, aws_chunk::ExpectedChunks},
 };
 
 pin_project! {
@@ -48,7 +47,7 @@ pin_project! {
     enum State<S, B, F> {
         /// The inner service is gone already.
         Refused { answer: Option<Response<Bytes>> },
-        LookingUp { pending: Option<(Pending<S>, B)>, lookup: KeyLookup },
+        LookingUp { pending: Option<(Pending<S>, B)>, lookup: LookupFuture },
         /// The bodies in memory leave no room for this one.
         Waiting {
             pending: Option<(Pending<S>, Awaited, Collect<VerifiedBody<B>>)>,
@@ -74,7 +73,7 @@ struct Pending<S> {
 /// What is to be done next with a request.
 enum Step {
     /// The key has to be waited for.
-    LookUp(KeyLookup),
+    LookUp(LookupFuture),
     /// Nothing vouches for the body: the request is anonymous, or its signature does not cover it.
     Pass(Option<Verified>),
     /// The signature is right; the body is checked by whoever reads it.
@@ -106,7 +105,7 @@ where
 {
     pub(super) fn new(inner: S, shared: Arc<Shared>, request: Request<B>) -> Self {
         let (mut head, body) = request.into_parts();
-        head::prepare(&mut head, &shared);
+        request_checks::prepare(&mut head, &shared);
         let pending = Pending { now: shared.clock.now(), inner, shared, head };
         let step = pending.start();
         Self { state: pending.take(step, body) }
@@ -137,11 +136,11 @@ impl<S> Pending<S> {
     }
 
     /// Verifies the head, if its signature needs no body to be verified.
-    fn verify(&self, claim: Claim<'_>, found: Found) -> Result<Step, Rejection> {
+    fn verify(&self, claim: ParsedRequest<'_>, found: Found) -> Result<Step, Rejection> {
         let verifier = &self.shared.verifier;
         let key = found
             .map_err(|source| {
-                Rejection::new(RejectionKind::KeyLookup, "the key could not be looked up")
+                Rejection::new(RejectionKind::LookupFuture, "the key could not be looked up")
                     .with_source(source)
             })?
             .ok_or_else(|| {
@@ -149,8 +148,8 @@ impl<S> Pending<S> {
             })?;
         let check = self.shared.body;
         let payload = match claim.payload {
-            Said::Payload(payload) => payload,
-            Said::Nothing => {
+            DeclaredPayload::Payload(payload) => payload,
+            DeclaredPayload::Nothing => {
                 claim.check_key(&key)?; // before a body is read for nothing
                 let limit = match check {
                     BodyCheck::Collected { limit } => limit,
@@ -158,12 +157,12 @@ impl<S> Pending<S> {
                 };
                 return Ok(Step::Collect(limit, Awaited::Signature(key)));
             }
-            Said::NoBody => {
+            DeclaredPayload::NoBody => {
                 let payload = Payload::Unsigned.as_bytes();
                 let verified = verifier.verify_head(claim, &key, payload)?.to_verified();
                 return Ok(Step::NoBody(verified));
             }
-            Said::Chunks(framing, decoded) => {
+            DeclaredPayload::Chunks(framing, decoded) => {
                 let (accepted, chunks) = verifier.verify_chunked(claim, &key, framing, decoded)?;
                 return Ok(Step::Chunks(accepted.to_verified(), chunks));
             }
@@ -226,7 +225,7 @@ impl<S> Pending<S> {
         B: Body,
         B::Error: Into<BoxError>,
     {
-        head::decode(&mut self.head, chunks.decoded);
+        request_checks::decode(&mut self.head, chunks.decoded);
         let limit = match (self.shared.body, chunks.decoded) {
             (BodyCheck::Collected { limit }, _) => limit,
             // Chunks without a byte in them would not be read to their end, either.
@@ -320,7 +319,7 @@ impl<S> Pending<S> {
     fn refuse<B, F>(self, rejection: Rejection) -> State<S, B, F> {
         #[cfg(feature = "tracing")]
         match rejection.kind() {
-            RejectionKind::KeyLookup => tracing::warn!(%rejection, "request refused"),
+            RejectionKind::LookupFuture => tracing::warn!(%rejection, "request refused"),
             kind => tracing::debug!(?kind, %rejection, "request refused"),
         }
         let explain = self.shared.verifier.settings().explain;

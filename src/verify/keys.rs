@@ -22,7 +22,7 @@ use crate::{
 /// |---|---|
 /// | `Ok(Some(credentials))` | what the signature deserves |
 /// | `Ok(None)`: there is no such key | 403, [`RejectionKind::UnknownKey`](super::RejectionKind::UnknownKey) |
-/// | `Err(_)`: it cannot be told | 503, [`RejectionKind::KeyLookup`](super::RejectionKind::KeyLookup) |
+/// | `Err(_)`: it cannot be told | 503, [`RejectionKind::LookupFuture`](super::RejectionKind::LookupFuture) |
 ///
 /// The credentials hold the secret, the session token if the key is a temporary one, and the time at
 /// which they expire. They must be those of the id asked for, in the same case; an answer with another
@@ -32,7 +32,7 @@ use crate::{
 /// what takes long should be cached, and bounded by a timeout.
 ///
 /// ```
-/// use tower_sigv4::{credentials::Credentials, verify::LookupKey};
+/// use tower_sigv4::{credentials::Credentials, verify::KeyStore};
 ///
 /// async fn secret_of(id: &str) -> Result<Option<String>, std::io::Error> {
 ///     # Ok((id == "AKIDEXAMPLE").then(|| "secret".to_owned()))
@@ -42,31 +42,31 @@ use crate::{
 ///     let secret = secret_of(&id).await?;
 ///     Ok::<_, std::io::Error>(secret.map(|secret| Credentials::new(id, secret, None, None, "db")))
 /// };
-/// # fn check(_: impl LookupKey) {}
+/// # fn check(_: impl KeyStore) {}
 /// check(keys);
 /// ```
-pub trait LookupKey: Send + Sync {
+pub trait KeyStore: Send + Sync {
     /// The key of this id, if there is one.
-    fn lookup(&self, access_key_id: &str) -> KeyLookup;
+    fn lookup(&self, access_key_id: &str) -> LookupFuture;
 }
 
-impl<F, Fut, E> LookupKey for F
+impl<F, Fut, E> KeyStore for F
 where
     F: Fn(String) -> Fut + Send + Sync,
     Fut: Future<Output = Result<Option<Credentials>, E>> + Send + 'static,
     E: Into<BoxError>,
 {
-    fn lookup(&self, access_key_id: &str) -> KeyLookup {
+    fn lookup(&self, access_key_id: &str) -> LookupFuture {
         let found = self(access_key_id.to_owned());
-        KeyLookup::new(async { found.await.map_err(Into::into) })
+        LookupFuture::new(async { found.await.map_err(Into::into) })
     }
 }
 
 /// What a lookup comes to.
 pub(super) type Found = Result<Option<Credentials>, BoxError>;
 
-/// Future of a [`LookupKey`]; one that is ready costs no allocation.
-pub struct KeyLookup {
+/// Future of a [`KeyStore`]; one that is ready costs no allocation.
+pub struct LookupFuture {
     state: State,
 }
 
@@ -75,7 +75,7 @@ enum State {
     Later(Pin<Box<dyn Future<Output = Found> + Send>>),
 }
 
-impl KeyLookup {
+impl LookupFuture {
     /// An answer that has to be waited for.
     pub fn new(
         found: impl Future<Output = Result<Option<Credentials>, BoxError>> + Send + 'static,
@@ -98,7 +98,7 @@ impl KeyLookup {
     }
 }
 
-impl Future for KeyLookup {
+impl Future for LookupFuture {
     type Output = Result<Option<Credentials>, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -109,9 +109,9 @@ impl Future for KeyLookup {
     }
 }
 
-impl fmt::Debug for KeyLookup {
+impl fmt::Debug for LookupFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyLookup").finish_non_exhaustive()
+        f.debug_struct("LookupFuture").finish_non_exhaustive()
     }
 }
 
@@ -156,9 +156,9 @@ impl StaticKeys {
     }
 }
 
-impl LookupKey for StaticKeys {
-    fn lookup(&self, access_key_id: &str) -> KeyLookup {
-        KeyLookup::ready(Ok(self.keys.get(access_key_id).cloned()))
+impl KeyStore for StaticKeys {
+    fn lookup(&self, access_key_id: &str) -> LookupFuture {
+        LookupFuture::ready(Ok(self.keys.get(access_key_id).cloned()))
     }
 }
 

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{ErrorFormat, LookupKey, Verifier, VerifySettings, service::Verify};
+use super::{ErrorFormat, KeyStore, Verifier, VerifySettings, service::Verify};
 use crate::{body::BodyBudget, clock::Clock};
 
 /// Layer that applies [`Verify`]: refuses each request that is not signed by the holder of a key.
@@ -56,7 +56,7 @@ pub struct VerifyLayer {
 /// What all services of a layer use.
 #[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) keys: Arc<dyn LookupKey>,
+    pub(super) keys: Arc<dyn KeyStore>,
     pub(super) verifier: Arc<Verifier>,
     pub(super) clock: Clock,
     pub(super) body: BodyCheck,
@@ -110,9 +110,9 @@ impl Default for BodyCheck {
 impl VerifyLayer {
     /// Accepts what is signed with one of these keys and meets these settings.
     ///
-    /// `keys` are [`StaticKeys`](super::StaticKeys), a closure or a [`LookupKey`] of your own. Refusals
+    /// `keys` are [`StaticKeys`](super::StaticKeys), a closure or a [`KeyStore`] of your own. Refusals
     /// are XML for the S3 family, else JSON; see [`ErrorFormat`].
-    pub fn new(keys: impl LookupKey + 'static, settings: VerifySettings) -> Self {
+    pub fn new(keys: impl KeyStore + 'static, settings: VerifySettings) -> Self {
         Self {
             shared: Arc::new(Shared {
                 keys: Arc::new(keys),

@@ -37,7 +37,7 @@
 //!
 //! A `content-type` that is not signed
 //! ([`with_required_headers`](VerifySettings::with_required_headers)), `aws-chunked` bodies that are
-//! not signed ([`add_payload_kind`](VerifySettings::add_payload_kind)), a `date` in the place of
+//! not signed ([`with_unsigned_payload`](VerifySettings::with_unsigned_payload)), a `date` in the place of
 //! `x-amz-date` that is not signed or no IMF-fixdate (RFC 9110, section 5.6.7), paths that fold ([`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite)), and URLs presigned in version
 //! 2, as boto3 makes them for S3 unless told `signature_version="s3v4"`.
 //!
@@ -56,16 +56,16 @@
 //! nested, which sees no prefix. axum's `DefaultBodyLimit` is 2 MB; raise it if this layer's own limit is
 //! to count.
 
-mod answer;
 mod body;
-mod claim;
+mod error_response;
 mod future;
-mod head;
 mod keys;
 pub(crate) mod layer;
+mod parsed_request;
 #[cfg(feature = "sigv4a")]
 mod region_set;
 mod rejection;
+mod request_checks;
 pub(crate) mod service;
 mod settings;
 mod signed_headers;
@@ -75,11 +75,11 @@ mod verifier;
 
 pub(crate) use self::rejection::redact;
 pub use self::{
-    answer::ErrorFormat,
-    claim::Claim,
+    error_response::ErrorFormat,
     future::ResponseFuture,
-    keys::{KeyLookup, LookupKey, StaticKeys},
+    keys::{KeyStore, LookupFuture, StaticKeys},
     layer::BodyCheck,
+    parsed_request::ParsedRequest,
     rejection::{Rejection, RejectionKind},
     settings::VerifySettings,
     verified::{PayloadKind, Verified},

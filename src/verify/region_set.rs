@@ -7,12 +7,12 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     Rejection, RejectionKind, VerifySettings,
-    claim::{shown, twice},
+    parsed_request::{shown, twice},
 };
 use crate::sigv4::{
     RegionSet,
     authorization::{Authorization, pairs},
-    headers::X_AMZ_REGION_SET,
+    signed_headers::X_AMZ_REGION_SET,
 };
 
 /// The region set that a request claims, held to the regions that are accepted.

@@ -57,7 +57,7 @@ pub enum RejectionKind {
     /// There is no key with this access key id.
     UnknownKey,
     /// It cannot be told whether there is one: the lookup failed.
-    KeyLookup,
+    LookupFuture,
     /// The key has expired.
     ExpiredKey,
     /// The session token is not the key's, or there should be none, or one.

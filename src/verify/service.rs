@@ -34,12 +34,12 @@ impl<S> Verify<S> {
     }
 
     /// The inner service.
-    pub fn inner_ref(&self) -> &S {
+    pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
     /// The inner service, to be changed.
-    pub fn inner_mut(&mut self) -> &mut S {
+    pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 

@@ -2,18 +2,17 @@ use std::time::Duration;
 
 use http::{HeaderName, header};
 
-use super::PayloadKind;
 use crate::{
     error::Error,
     sigv4::{
         PathForm, SessionToken,
         authorization::is_same_variable,
-        headers::{
+        service_rules::preset,
+        settings::check_scope_part,
+        signed_headers::{
             X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
             X_AMZ_SECURITY_TOKEN,
         },
-        preset::preset,
-        settings::check_scope_part,
     },
 };
 
@@ -40,7 +39,7 @@ use crate::{
 /// | request | allowed by |
 /// |---|---|
 /// | presigned, with a body | [`with_presigned_uploads`](VerifySettings::with_presigned_uploads) |
-/// | any | [`add_payload_kind`](VerifySettings::add_payload_kind) |
+/// | any | [`with_unsigned_payload`](VerifySettings::with_unsigned_payload) |
 ///
 /// # Limits
 ///
@@ -201,8 +200,8 @@ impl VerifySettings {
     /// TLS: chunks that are not signed, with a checksum in a trailer. Where presigned URLs are all you mean to
     /// accept, use [`with_presigned_uploads`](VerifySettings::with_presigned_uploads). Signed chunks (`aws-chunked`), with
     /// and without a trailer, are accepted for the S3 family without being asked for.
-    pub fn add_payload_kind(mut self, kind: PayloadKind) -> Self {
-        self.unsigned_payload |= kind == PayloadKind::Unsigned;
+    pub fn with_unsigned_payload(mut self, accepted: bool) -> Self {
+        self.unsigned_payload = accepted;
         self
     }
 

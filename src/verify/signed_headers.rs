@@ -2,13 +2,13 @@
 
 use http::{HeaderName, header::HOST, request::Parts};
 
-use super::{Rejection, RejectionKind, VerifySettings, claim::shown};
+use super::{Rejection, RejectionKind, VerifySettings, parsed_request::shown};
 use crate::{
     origin::connection_options,
     sigv4::{
         SessionToken,
         authorization::{SignedNames, is_mark, is_same_variable},
-        headers::X_AMZ_SECURITY_TOKEN,
+        signed_headers::X_AMZ_SECURITY_TOKEN,
     },
 };
 

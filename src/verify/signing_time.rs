@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, header, request::Parts};
 
-use super::{Rejection, RejectionKind, claim::twice};
+use super::{Rejection, RejectionKind, parsed_request::twice};
 use crate::sigv4::{authorization::Authorization, scope::Timestamp};
 
 /// Reads the time of signing, whose day has to be that of the scope.

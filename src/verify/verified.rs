@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use super::{Claim, claim::Said};
-use crate::sigv4::{Payload, chunk::Framing};
+use super::{ParsedRequest, parsed_request::DeclaredPayload};
+use crate::sigv4::{Payload, aws_chunk::Framing};
 
 /// Proof that a request was signed by the holder of a key: who that is, and what the signature covers.
 ///
@@ -37,7 +37,7 @@ pub enum PayloadKind {
 }
 
 impl Verified {
-    pub(super) fn new(claim: &Claim<'_>) -> Self {
+    pub(super) fn new(claim: &ParsedRequest<'_>) -> Self {
         let authorization = &claim.authorization;
         let inner = Inner {
             access_key_id: authorization.access_key_id.clone().into_owned(),
@@ -46,12 +46,12 @@ impl Verified {
             signed_headers: authorization.signed_headers.join(";"),
             time: claim.time.system_time(),
             payload: match claim.payload {
-                Said::Payload(Payload::Unsigned)
-                | Said::Chunks(Framing::Unsigned(_), _)
-                | Said::NoBody => PayloadKind::Unsigned,
-                Said::Payload(Payload::Hash(_))
-                | Said::Chunks(Framing::Signed(_), _)
-                | Said::Nothing => PayloadKind::Signed,
+                DeclaredPayload::Payload(Payload::Unsigned)
+                | DeclaredPayload::Chunks(Framing::Unsigned(_), _)
+                | DeclaredPayload::NoBody => PayloadKind::Unsigned,
+                DeclaredPayload::Payload(Payload::Hash(_))
+                | DeclaredPayload::Chunks(Framing::Signed(_), _)
+                | DeclaredPayload::Nothing => PayloadKind::Signed,
             },
             presigned: authorization.presigned.is_some(),
         };

@@ -4,8 +4,8 @@ use aws_credential_types::Credentials;
 use http::request::Parts;
 
 use super::{
-    Claim, Rejection, RejectionKind, Verified, VerifySettings, body,
-    claim::Said,
+    ParsedRequest, Rejection, RejectionKind, Verified, VerifySettings, body,
+    parsed_request::DeclaredPayload,
     rejection::{Texts, redact},
 };
 #[cfg(feature = "sigv4a")]
@@ -13,8 +13,8 @@ use crate::sigv4::v4a::{self, VerifyingKey};
 use crate::sigv4::{
     Payload, PayloadHash,
     authorization::Given,
+    aws_chunk::{ChunkSigner, ExpectedChunks, Framing},
     canonical::CanonicalRequest,
-    chunk::{ChunkSigner, ExpectedChunks, Framing},
     key::{KeyCache, SigningKey},
     signature::{self, write_string_to_sign},
 };
@@ -67,7 +67,7 @@ pub struct Verifier {
 #[derive(Debug)]
 #[must_use]
 pub struct Accepted<'a> {
-    claim: Claim<'a>,
+    claim: ParsedRequest<'a>,
 }
 
 impl Accepted<'_> {
@@ -100,8 +100,12 @@ impl Verifier {
     /// # Errors
     ///
     /// A [`Rejection`] of any kind but those that concern key, signature and body.
-    pub fn claim<'a>(&self, head: &'a Parts, now: SystemTime) -> Result<Claim<'a>, Rejection> {
-        Claim::read(head, &self.settings, now).map_err(|rejection| rejection.of_head(head))
+    pub fn claim<'a>(
+        &self,
+        head: &'a Parts,
+        now: SystemTime,
+    ) -> Result<ParsedRequest<'a>, Rejection> {
+        ParsedRequest::read(head, &self.settings, now).map_err(|rejection| rejection.of_head(head))
     }
 
     /// Verifies a claim with the caller's key and the hash of the body received.
@@ -112,16 +116,16 @@ impl Verifier {
     /// the signature does not match, or the body is not what was signed.
     pub fn verify<'a>(
         &self,
-        claim: Claim<'a>,
+        claim: ParsedRequest<'a>,
         key: &Credentials,
         payload: &PayloadHash,
     ) -> Result<Accepted<'a>, Rejection> {
         let said = claim.payload;
         let signed = match said {
-            Said::Payload(signed) => signed,
-            Said::Nothing => Payload::Hash(*payload),
-            Said::NoBody => Payload::Unsigned,
-            Said::Chunks(..) => {
+            DeclaredPayload::Payload(signed) => signed,
+            DeclaredPayload::Nothing => Payload::Hash(*payload),
+            DeclaredPayload::NoBody => Payload::Unsigned,
+            DeclaredPayload::Chunks(..) => {
                 return Err(Rejection::new(
                     RejectionKind::PayloadKind,
                     "a payload in chunks can be verified by a VerifyLayer alone",
@@ -130,8 +134,8 @@ impl Verifier {
         };
         let accepted = self.verify_head(claim, key, signed.as_bytes())?;
         match said {
-            Said::Payload(Payload::Hash(signed)) => check_payload(&signed, payload)?,
-            Said::NoBody if !payload.ct_eq(&PayloadHash::EMPTY) => {
+            DeclaredPayload::Payload(Payload::Hash(signed)) => check_payload(&signed, payload)?,
+            DeclaredPayload::NoBody if !payload.ct_eq(&PayloadHash::EMPTY) => {
                 return Err(body::presigned_upload());
             }
             _ => {}
@@ -142,7 +146,7 @@ impl Verifier {
     /// Verifies the head of a request whose payload comes in chunks, and returns what verifies those.
     pub(super) fn verify_chunked<'a>(
         &self,
-        claim: Claim<'a>,
+        claim: ParsedRequest<'a>,
         key: &Credentials,
         framing: Framing,
         decoded: u64,
@@ -167,7 +171,7 @@ impl Verifier {
     /// it is the body's is yet to be found.
     pub(super) fn verify_head<'a>(
         &self,
-        claim: Claim<'a>,
+        claim: ParsedRequest<'a>,
         key: &Credentials,
         payload: &[u8],
     ) -> Result<Accepted<'a>, Rejection> {
@@ -178,7 +182,7 @@ impl Verifier {
 
     fn check_signature(
         &self,
-        claim: &Claim<'_>,
+        claim: &ParsedRequest<'_>,
         key: &Credentials,
         payload: &[u8],
     ) -> Result<(), Rejection> {
@@ -218,7 +222,11 @@ impl Verifier {
         Err(rejection.with_texts(texts))
     }
 
-    fn canonical<'a>(&self, claim: &'a Claim<'_>, payload: &'a [u8]) -> CanonicalRequest<'a> {
+    fn canonical<'a>(
+        &self,
+        claim: &'a ParsedRequest<'_>,
+        payload: &'a [u8],
+    ) -> CanonicalRequest<'a> {
         let (form, token) = (self.settings.path_form, self.settings.session_token);
         claim.authorization.canonical(claim.head, form, token, payload)
     }

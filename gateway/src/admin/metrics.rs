@@ -20,7 +20,7 @@ use tower_sigv4::{
     verify::Rejection,
 };
 
-use super::{last::Last, outcome, refused::Refused};
+use super::{cache_status, last_response::Last, rejections::Refused};
 use crate::{BoxError, config::Route, log::Outcome};
 
 /// From what signing takes to what a slow origin does, in seconds.
@@ -155,7 +155,7 @@ impl Metrics {
         let labels = [route, origin];
         let phase = |phase| self.phases.with_label_values(&[route, origin, phase]);
         let cache = || CacheMeter {
-            outcomes: outcome::NAMES
+            outcomes: cache_status::NAMES
                 .map(|name| self.cache.with_label_values(&[route, origin, name])),
             stored: self.stored.with_label_values(&labels),
         };
@@ -237,7 +237,7 @@ pub(crate) struct Meter {
 }
 
 struct CacheMeter {
-    outcomes: [IntCounter; outcome::NAMES.len()],
+    outcomes: [IntCounter; cache_status::NAMES.len()],
     stored: IntCounter,
 }
 
@@ -271,11 +271,11 @@ impl Meter {
     /// What the cache did, where there is one.
     pub(super) fn cache(&self, answer: &HeaderMap) -> Option<&'static str> {
         let cache = self.cache.as_ref()?;
-        let (outcome, stored) = outcome::of(answer);
+        let (outcome, stored) = cache_status::of(answer);
         cache.stored.inc_by(u64::from(stored));
         let outcome = outcome?;
         cache.outcomes[outcome].inc();
-        Some(outcome::NAMES[outcome])
+        Some(cache_status::NAMES[outcome])
     }
 
     /// A caller was refused here.
@@ -291,7 +291,9 @@ impl Meter {
 
     /// Counts what signing took, and what the origin said of the signature.
     pub(crate) fn signed<B>(response: &mut Response<B>) {
-        let Some(meter) = response.extensions_mut().remove::<Arc<Self>>() else { return };
+        let Some(meter) = response.extensions_mut().remove::<Arc<Self>>() else {
+            return;
+        };
         if let Some(report) = response.extensions_mut().remove::<SigningReport>() {
             meter.buffering.observe(report.buffering().as_secs_f64());
             meter.credentials.observe(report.credentials().as_secs_f64());

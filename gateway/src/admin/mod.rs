@@ -3,16 +3,16 @@
 //! It has a listener of its own, so that nothing of it can be reached by those who call origins, and answers
 //! until the process ends, so that readiness can be asked while the gateway stops.
 
+mod cache_status;
 mod events;
 mod guard;
-mod last;
+mod last_response;
 mod log;
 mod metrics;
-mod outcome;
 mod page;
 mod ready;
-mod refused;
-mod running;
+mod rejections;
+mod request_record;
 mod sample;
 mod workbench;
 
@@ -39,7 +39,7 @@ use self::{events::Live, guard::Guard, ready::Ready};
 pub(crate) use self::{
     metrics::{Counted, Meter, Metrics},
     ready::Named,
-    running::Arrived,
+    request_record::Arrived,
 };
 use crate::{BoxError, cache::Shared, config, gateway::Gateway, proxy, serve};
 
@@ -66,7 +66,9 @@ pub(crate) async fn start(
 ) -> Result<Option<SocketAddr>, BoxError> {
     let (settings, server) = {
         let config = &gateway.now().config;
-        let Some(settings) = config.admin() else { return Ok(None) };
+        let Some(settings) = config.admin() else {
+            return Ok(None);
+        };
         (settings.clone(), config.server().clone())
     };
     let config::Admin { listen, hosts } = settings;

@@ -125,7 +125,9 @@ impl http_body::Body for Tee {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        let Some(mut keeping) = self.keeping.take() else { return Poll::Ready(frame) };
+        let Some(mut keeping) = self.keeping.take() else {
+            return Poll::Ready(frame);
+        };
         match frame.as_ref().map(|frame| frame.as_ref().map(Frame::data_ref)) {
             Some(Ok(Some(data))) => {
                 if !self.copy(&mut keeping, data) {

@@ -63,10 +63,14 @@ where
         let answer = self.forward(key, head, stored, before, Some(lead), "").await;
         let mut left = shared.entry_limit;
         // By being read it is stored.
-        let Ok(mut body) = answer.map(Response::into_body) else { return };
+        let Ok(mut body) = answer.map(Response::into_body) else {
+            return;
+        };
         while let Some(Ok(frame)) = body.frame().await {
             let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-            let Some(rest) = left.checked_sub(length) else { return };
+            let Some(rest) = left.checked_sub(length) else {
+                return;
+            };
             left = rest;
         }
     }

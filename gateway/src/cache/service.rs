@@ -140,7 +140,9 @@ where
                 // Once more, since it may have been stored in between.
                 Seat::Leader(seat) => lead = Some(seat),
                 Seat::Waiter(wait) => {
-                    let Some(outcome) = wait.outcome(until).await else { continue };
+                    let Some(outcome) = wait.outcome(until).await else {
+                        continue;
+                    };
                     let now = self.shared.now();
                     match outcome {
                         // It began before a change that went through another gateway.

@@ -77,7 +77,7 @@ pub(super) fn credentials(
 
 #[cfg(feature = "aws-config")]
 fn default_chain() -> Option<CredentialsCache> {
-    Some(CredentialsCache::new(crate::chain::DefaultChain::default()))
+    Some(CredentialsCache::new(crate::aws_credentials::DefaultChain::default()))
 }
 
 #[cfg(not(feature = "aws-config"))]

@@ -156,7 +156,7 @@ impl OriginSection {
                 SigningSettings::new(service.get_ref(), region.get_ref()).map_err(at(region))
             }
             (None, None) => {
-                drop(Origin::parse(self.url.get_ref()).map_err(at(&self.url))?);
+                drop(Origin::infer(self.url.get_ref()).map_err(at(&self.url))?);
                 let uri = self.url.get_ref().parse::<Uri>().ok();
                 let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
                 SigningSettings::infer(host).map_err(at(&self.url))

@@ -15,7 +15,7 @@ use super::{
     ConfigError, Spanned, bodies::Payload, header_name, located, origin::OriginSection,
     schema::Size,
 };
-use crate::origins::Way;
+use crate::upstream::Way;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -99,10 +99,10 @@ impl RouteSection {
             rule = rule.add_header(header_name(text, name)?, wanted);
         }
         if self.strip_prefix {
-            rule = rule.with_strip_prefix();
+            rule = rule.strip_prefix();
         }
         if let Some(prefix) = &self.add_prefix {
-            rule = rule.with_add_prefix(prefix.get_ref()).map_err(at(prefix))?;
+            rule = rule.add_prefix(prefix.get_ref()).map_err(at(prefix))?;
         }
         if let Some(patterns) = &self.amz_headers {
             // One by one first, so that an error has the line of its pattern.
@@ -119,7 +119,9 @@ impl RouteSection {
     }
 
     fn methods(&self, text: &str) -> Result<Option<Vec<Method>>, ConfigError> {
-        let Some(methods) = &self.methods else { return Ok(None) };
+        let Some(methods) = &self.methods else {
+            return Ok(None);
+        };
         let method = |method: &Spanned<String>| {
             let name = method.get_ref();
             let upper_case = !name.bytes().any(|byte| byte.is_ascii_lowercase());

@@ -14,7 +14,7 @@ use super::{
     route::{duration, positive},
     schema::Size,
 };
-use crate::{origins::ReadLimit, paced::Pace, serve::tls::Files};
+use crate::{min_body_rate::Pace, serve::tls::Files, upstream::ReadLimit};
 
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =

@@ -10,7 +10,7 @@ use tower_sigv4::{
     VerifyLayer,
     body::BodyBudget,
     origin::OriginRules,
-    verify::{BodyCheck, PayloadKind, StaticKeys, VerifySettings},
+    verify::{BodyCheck, StaticKeys, VerifySettings},
 };
 
 use super::{ConfigError, Secret, Spanned, credentials, header_name, located, without_value};
@@ -115,7 +115,7 @@ impl VerifySection {
             .with_presigned_uploads(self.presigned_uploads)
             .with_explain(self.explain);
         if self.unsigned_payload {
-            settings = settings.add_payload_kind(PayloadKind::Unsigned);
+            settings = settings.with_unsigned_payload(true);
         }
         if let Some(names) = &self.required_headers {
             let names = names.iter().map(|name| header_name(text, name));

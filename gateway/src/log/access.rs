@@ -7,10 +7,10 @@ use std::{
 };
 
 use http::{Extensions, HeaderValue, Method, Request, Uri, header, uri::Authority};
-use tower_sigv4::{origin::Peer, verify::Verified};
+use tower_sigv4::{origin::ClientAddr, verify::Verified};
 use tracing::{Level, field};
 
-use crate::ids::Ids;
+use crate::request_id::Ids;
 
 /// What may be logged of a value that the client chose, in bytes.
 const LONGEST: usize = 1024;
@@ -56,7 +56,7 @@ impl Access {
         let caller = Arc::default();
         request.extensions_mut().insert(Caller(Arc::clone(&caller)));
         Some(Box::new(Self {
-            client: request.extensions().get().map(Peer::address),
+            client: request.extensions().get().map(ClientAddr::address),
             method: request.method().clone(),
             uri: request.uri().clone(),
             host: request.headers().get(header::HOST).cloned(),

@@ -13,7 +13,7 @@ use tokio::{
     time,
 };
 
-use super::taken::Patience;
+use super::response_rate::Patience;
 use crate::tunnel::Open;
 
 /// How long a client may go on to send what nobody asks for.
@@ -67,7 +67,9 @@ impl Lingering {
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        let Some(mut stream) = self.stream.take() else { return };
+        let Some(mut stream) = self.stream.take() else {
+            return;
+        };
         let open = self.open.clone();
         tokio::spawn(async move {
             let _open = open;
@@ -128,7 +130,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::serve::taken::STALLED;
+    use crate::serve::response_rate::STALLED;
 
     #[tokio::test]
     async fn a_client_that_takes_none_of_its_answer_gives_up_its_place() {

@@ -16,7 +16,7 @@ use axum::{
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::origins::ReadLimit;
+use crate::upstream::ReadLimit;
 
 /// What a response has to give before larger reads are worth it, in bytes.
 const START: u64 = 32 * 1024;
@@ -47,7 +47,9 @@ impl ReadAhead {
 
     /// Reads a response from its origin as its client takes it.
     pub(super) fn of(&self, mut response: Response) -> Response {
-        let Some(limit) = response.extensions_mut().remove::<ReadLimit>() else { return response };
+        let Some(limit) = response.extensions_mut().remove::<ReadLimit>() else {
+            return response;
+        };
         if response.body().is_end_stream() {
             return response;
         }

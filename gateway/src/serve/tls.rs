@@ -92,7 +92,9 @@ async fn follow(files: Files, mut seen: Pair, current: Arc<Current>) {
         time::sleep(POLL).await;
         let files = files.clone();
         // A file that is missing is about to be replaced.
-        let Ok(Ok(pair)) = task::spawn_blocking(move || files.read()).await else { continue };
+        let Ok(Ok(pair)) = task::spawn_blocking(move || files.read()).await else {
+            continue;
+        };
         if pair == seen {
             continue;
         }

@@ -214,7 +214,9 @@ impl Sender {
 
     /// Another stream of the same connection, where there can be several.
     fn another(&self) -> Option<Self> {
-        let Way::Http2(sender) = &self.way else { return None };
+        let Way::Http2(sender) = &self.way else {
+            return None;
+        };
         Some(Self { way: Way::Http2(sender.clone()), _connection: self._connection.clone() })
     }
 
@@ -288,7 +290,9 @@ pub(crate) async fn comes_anew(soak: Arc<Soak>) {
 /// A client that breaks off: in a head, in a body, or before it has the answer.
 pub(crate) async fn breaks_off(soak: Arc<Soak>, version: Version) {
     while soak.goes_on() {
-        let Ok(mut stream) = TcpStream::connect(soak.address).await else { return };
+        let Ok(mut stream) = TcpStream::connect(soak.address).await else {
+            return;
+        };
         let pause = Duration::from_millis(fastrand::u64(..60));
         let how = fastrand::u8(..4);
         if how == 0 {

@@ -23,7 +23,7 @@ use tower_sigv4::{
     VerifyLayer,
     body::VerifiedBody,
     credentials::Credentials,
-    verify::{KeyLookup, LookupKey, PayloadKind, RejectionKind, Verified, VerifySettings},
+    verify::{KeyStore, LookupFuture, RejectionKind, Verified, VerifySettings},
 };
 
 use crate::support::REGION;
@@ -70,7 +70,7 @@ impl Origin {
     pub(crate) fn router(self: &Arc<Self>, service: &str) -> Router {
         let mut settings = VerifySettings::new(service, REGION).expect("a scope");
         if service == "s3" {
-            settings = settings.add_payload_kind(PayloadKind::Unsigned);
+            settings = settings.with_unsigned_payload(true);
         }
         let (refused, origin) = (self.clone(), self.clone());
         let verified = ServiceBuilder::new()
@@ -156,11 +156,11 @@ pub(crate) fn number(headers: &HeaderMap) -> Option<u64> {
 
 struct Keys(Arc<Origin>);
 
-impl LookupKey for Keys {
-    fn lookup(&self, id: &str) -> KeyLookup {
+impl KeyStore for Keys {
+    fn lookup(&self, id: &str) -> LookupFuture {
         let newest = self.0.generation.load(Ordering::SeqCst);
         let known = (newest.saturating_sub(VALID - 1)..=newest).map(|number| key("ORIGIN", number));
         let mut known = known.filter(|key| key.access_key_id() == id);
-        KeyLookup::ready(Ok(known.next_back()))
+        LookupFuture::ready(Ok(known.next_back()))
     }
 }

@@ -115,7 +115,9 @@ impl Gateway {
 
     /// The files in a directory that it has open, with a name or without; none where that cannot be seen.
     pub fn open_files(&self, directory: &str) -> usize {
-        let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", self.process.id())) else { return 0 };
+        let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", self.process.id())) else {
+            return 0;
+        };
         entries
             .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
             .filter(|target| target.starts_with(directory))
@@ -344,7 +346,9 @@ async fn answer_all(mut stream: TcpStream, answer: &str, seen: Arc<Mutex<Vec<Str
     let mut buffer = Vec::new();
     while let Ok(1..) = stream.read_buf(&mut buffer).await {
         let text = String::from_utf8_lossy(&buffer).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
         let length = head.split("\r\n").find_map(|line| line.strip_prefix("content-length: "));
         if body.len() < length.map_or(0, |length| length.parse().expect("a number")) {
             continue;

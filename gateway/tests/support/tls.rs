@@ -69,7 +69,9 @@ impl TlsOrigin {
                 let (acceptor, http, service) = (acceptor.clone(), http.clone(), service.clone());
                 let mut end = end.subscribe();
                 tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let Ok(stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
                     let connection = http.serve_connection(TokioIo::new(stream), service);
                     let mut connection = pin!(connection);
                     tokio::select! {

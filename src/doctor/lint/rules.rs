@@ -13,7 +13,7 @@ use crate::{
         BodyPlan,
         infer::{Host, Unknown, takes_unsigned},
     },
-    sigv4::{Payload, SessionToken, preset::preset},
+    sigv4::{Payload, SessionToken, service_rules::preset},
 };
 
 /// What all rules find. What is the same for several methods is one finding; uploads, for which policies

@@ -211,7 +211,7 @@ fn an_origin_that_signs_nothing_has_no_findings() {
 }
 
 #[test]
-fn findings_name_the_value_and_the_cure() {
+fn findings_name_the_value_and_the_remedy() {
     let client = HttpClient::new().with_http2(true).with_redirects(true).with_retries(true);
     let hashed = settings("vpc-lattice-svcs")
         .with_path_form(PathForm::Once)

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use smallvec::SmallVec;
 
-use super::{Fault, MAX_SIGNED_HEADERS, elements};
+use super::{MAX_SIGNED_HEADERS, ParseError, elements};
 
 /// Names in a usual request; more of them go to the heap, and are searched by halves.
 const INLINE: usize = 16;
@@ -44,19 +44,19 @@ impl<'a> SignedNames<'a> {
     /// Reads the list; in a query its separators may be escaped.
     ///
     /// A name that no header can have is found later: that header is missing.
-    pub(super) fn read(list: &'a str, escaped: bool) -> Result<Self, Fault> {
+    pub(super) fn read(list: &'a str, escaped: bool) -> Result<Self, ParseError> {
         let mut names = SmallVec::new();
         let mut found = PLAIN;
         let mut last = "";
         for name in elements(list, b';', escaped) {
             found |= classes(name);
             if name <= last || found & UPPER != 0 {
-                return Err(Fault::Malformed(
+                return Err(ParseError::Malformed(
                     "SignedHeaders has to hold names in lower case, sorted, each once",
                 ));
             }
             if names.len() == MAX_SIGNED_HEADERS {
-                return Err(Fault::Malformed("SignedHeaders holds more than 1024 names"));
+                return Err(ParseError::Malformed("SignedHeaders holds more than 1024 names"));
             }
             names.push(name);
             last = name;

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::{Fault, pairs, split_once};
+use super::{ParseError, pairs, split_once};
 
 /// The parameters of a presigned URL, in the order in which they are looked for.
 const PARAMETERS: [&str; 10] = [
@@ -73,13 +73,13 @@ pub(super) struct Parameters<'a>([Option<&'a str>; PARAMETERS.len()]);
 
 impl<'a> Parameters<'a> {
     /// `None` without any of them.
-    pub(super) fn read(query: &'a str) -> Option<Result<Self, Fault>> {
+    pub(super) fn read(query: &'a str) -> Option<Result<Self, ParseError>> {
         let mut found = [None; PARAMETERS.len()];
         for pair in pairs(query) {
             let Some(at) = position(pair) else { continue };
             let value = pair.strip_prefix(PARAMETERS[at]).and_then(|rest| rest.strip_prefix('='));
             let (Some(value), slot @ None) = (value, &mut found[at]) else {
-                return Some(Err(Fault::Malformed(
+                return Some(Err(ParseError::Malformed(
                     "a parameter of the signature is repeated, escaped or in another case",
                 )));
             };

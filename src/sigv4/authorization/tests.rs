@@ -4,12 +4,12 @@ use super::*;
 
 const SIGNATURE: &str = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31";
 
-fn header(value: &str) -> Result<(), Fault> {
+fn header(value: &str) -> Result<(), ParseError> {
     let request = Request::get("/?a=1").header(header::AUTHORIZATION, value);
     Authorization::read(&request.body(()).expect("a request").into_parts().0, false).map(drop)
 }
 
-fn query(query: &str) -> Result<(), Fault> {
+fn query(query: &str) -> Result<(), ParseError> {
     let request = Request::get(format!("/?{query}")).body(()).expect("a request");
     Authorization::read(&request.into_parts().0, false).map(drop)
 }
@@ -75,10 +75,10 @@ fn own((a, b): (&str, &str)) -> (String, String) {
 #[test]
 fn headers_that_are_not_one_authorization_are_refused() {
     for other in ["", "Bearer abc", "AWS4-HMAC-SHA256,", "aws4-hmac-sha256 Credential=a"] {
-        assert_eq!(header(other), Err(Fault::Algorithm), "{other}");
+        assert_eq!(header(other), Err(ParseError::Algorithm), "{other}");
     }
     let ecdsa = valid().replace("HMAC", "ECDSA-P256");
-    assert_eq!(header(&ecdsa), Err(Fault::Algorithm));
+    assert_eq!(header(&ecdsa), Err(ParseError::Algorithm));
     for (from, to) in [
         ("Credential=", "credential="),
         ("Credential=AKID", "Credential="),
@@ -104,18 +104,18 @@ fn headers_that_are_not_one_authorization_are_refused() {
         ("Signature=", "Signature"),
     ] {
         let value = valid().replacen(from, to, 1);
-        assert!(matches!(header(&value), Err(Fault::Malformed(_))), "{value}");
+        assert!(matches!(header(&value), Err(ParseError::Malformed(_))), "{value}");
     }
-    assert!(matches!(header(&format!("{},", valid())), Err(Fault::Malformed(_))));
+    assert!(matches!(header(&format!("{},", valid())), Err(ParseError::Malformed(_))));
 }
 
 #[test]
 fn queries_that_are_not_one_authorization_are_refused() {
     assert_eq!(query(&valid_query()), Ok(()));
-    assert_eq!(query("a=1&X-Amz-Acl=private"), Err(Fault::Missing));
+    assert_eq!(query("a=1&X-Amz-Acl=private"), Err(ParseError::Missing));
     let ecdsa = valid_query().replace("HMAC", "ECDSA-P256");
     for other in [&*ecdsa, "AWSAccessKeyId=AKID&Signature=x&Expires=1", "a&AWS%41ccessKeyId=AKID"] {
-        assert_eq!(query(other), Err(Fault::Algorithm), "{other}");
+        assert_eq!(query(other), Err(ParseError::Algorithm), "{other}");
     }
     for (from, to) in [
         ("X-Amz-Expires=60", "X-Amz-Expires="),
@@ -139,7 +139,7 @@ fn queries_that_are_not_one_authorization_are_refused() {
         ("X-Amz-Credential=AKID%2F", "X-Amz-Credential=AKID"),
     ] {
         let query_text = valid_query().replacen(from, to, 1);
-        assert!(matches!(query(&query_text), Err(Fault::Malformed(_))), "{query_text}");
+        assert!(matches!(query(&query_text), Err(ParseError::Malformed(_))), "{query_text}");
     }
 }
 
@@ -163,7 +163,7 @@ fn two_authorizations_are_refused_wherever_they_stand() {
         ("/?x-amz-credential=a".to_owned(), &[valid()]),
         ("/?%58-Amz-Signature".to_owned(), &[valid()]),
     ] {
-        assert_eq!(several(target.clone(), headers), Err(Fault::Several), "{target}");
+        assert_eq!(several(target.clone(), headers), Err(ParseError::Several), "{target}");
     }
 }
 
@@ -172,10 +172,10 @@ fn two_authorizations_are_refused_wherever_they_stand() {
 fn version_4a_is_refused_where_it_is_not_accepted() {
     let ecdsa = "AWS4-ECDSA-P256-SHA256";
     let value = valid().replace("AWS4-HMAC-SHA256", ecdsa).replace("/us-east-1", "");
-    assert_eq!(header(&value), Err(Fault::Algorithm));
+    assert_eq!(header(&value), Err(ParseError::Algorithm));
     let parameters = valid_query().replace("AWS4-HMAC-SHA256", ecdsa).replace("%2Fus-east-1", "");
-    assert_eq!(query(&parameters), Err(Fault::Algorithm));
-    assert_eq!(header(ecdsa), Err(Fault::Algorithm));
+    assert_eq!(query(&parameters), Err(ParseError::Algorithm));
+    assert_eq!(header(ecdsa), Err(ParseError::Algorithm));
 }
 
 #[cfg(feature = "sigv4a")]
@@ -199,7 +199,7 @@ mod version_4a {
             .replace(super::SIGNATURE, SIGNATURE)
     }
 
-    fn read(target: &str, value: Option<&str>) -> Result<(String, String, String), Fault> {
+    fn read(target: &str, value: Option<&str>) -> Result<(String, String, String), ParseError> {
         let mut request = Request::get(target);
         if let Some(value) = value {
             request = request.header(header::AUTHORIZATION, value);
@@ -227,10 +227,10 @@ mod version_4a {
             super::valid().replace("HMAC", "ECDSA-P256"),
             super::valid().replace("/us-east-1", ""),
         ] {
-            assert!(matches!(read("/", Some(&value)), Err(Fault::Malformed(_))), "{value}");
+            assert!(matches!(read("/", Some(&value)), Err(ParseError::Malformed(_))), "{value}");
         }
         let target = format!("/?{}", with_region(&valid_query()));
-        assert!(matches!(read(&target, None), Err(Fault::Malformed(_))), "{target}");
+        assert!(matches!(read(&target, None), Err(ParseError::Malformed(_))), "{target}");
     }
 
     #[test]
@@ -239,13 +239,13 @@ mod version_4a {
             valid().replace("ECDSA-P256", "HMAC").replace("20150830", "20150830/us-east-1"),
             valid().replace(SIGNATURE, super::SIGNATURE),
         ] {
-            assert!(matches!(read("/", Some(&value)), Err(Fault::Malformed(_))), "{value}");
+            assert!(matches!(read("/", Some(&value)), Err(ParseError::Malformed(_))), "{value}");
         }
         for other in
             ["AWS4-ECDSA-P256-SHA25", "AWS4-ECDSA-P256-SHA256-PAYLOAD", "aws4-ecdsa-p256-sha256"]
         {
             let value = valid().replace("AWS4-ECDSA-P256-SHA256", other);
-            assert_eq!(read("/", Some(&value)), Err(Fault::Algorithm), "{value}");
+            assert_eq!(read("/", Some(&value)), Err(ParseError::Algorithm), "{value}");
         }
     }
 }

@@ -33,7 +33,7 @@ async fn main() -> Result<(), BoxError> {
     let [url, ca_file, body, signed_host @ ..] = &arguments[..] else {
         return Err("usage: hyper_tls ORIGIN CA_FILE BODY [SIGNED_HOST]".into());
     };
-    // `Origin::parse` takes both from the host, where it is one of AWS.
+    // `Origin::infer` takes both from the host, where it is one of AWS.
     let mut origin = Origin::new(url, SigningSettings::new("execute-api", "us-east-1")?)?;
     if let Some(host) = signed_host.first() {
         origin = origin.with_signed_host(host)?;

@@ -180,7 +180,9 @@ pub async fn serve(router: Router, tls: Option<TlsAcceptor>) -> SocketAddr {
         while let Ok((stream, _)) = listener.accept().await {
             let (router, tls) = (router.clone(), tls.clone());
             tokio::spawn(async move {
-                let Some(tls) = tls else { return connection(stream, router).await };
+                let Some(tls) = tls else {
+                    return connection(stream, router).await;
+                };
                 if let Ok(stream) = tls.accept(stream).await {
                     connection(stream, router).await;
                 }

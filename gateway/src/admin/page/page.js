@@ -168,7 +168,7 @@ function item(refusal) {
       element("span", `${new Date(refusal.at).toLocaleString()}, route ${refusal.route}, origin ${refusal.origin}`, { class: "when" }),
     ]),
     element("p", sentence(refusal.sentence)),
-    element("p", `Cure: ${refusal.cure}.`),
+    element("p", `Remedy: ${refusal.remedy}.`),
   ];
   const more = [];
   for (const { part, signed, derived } of refusal.differences) more.push(differs(part, signed, derived));

@@ -83,7 +83,9 @@ impl Framing {
     }
 
     fn trailer_len(self) -> u64 {
-        let Some(checksum) = self.checksum() else { return 0 };
+        let Some(checksum) = self.checksum() else {
+            return 0;
+        };
         let signature = if self.is_signed() { TRAILER_SIGNATURE.len() as u64 + 64 + 2 } else { 0 };
         checksum.header_name().len() as u64 + 1 + checksum.text_len() + 2 + signature
     }

@@ -36,10 +36,10 @@ impl Refused {
     pub(super) fn caller(&self, labels: &[String; 2], kind: &str, rejection: &Rejection) {
         self.callers.add(|| {
             let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-            Refusal {
+            Entry {
                 canonical: rejection.canonical_request().map(|bytes| without_values(&text(bytes))),
                 string_to_sign: rejection.string_to_sign().map(|bytes| short(&text(bytes))),
-                ..Refusal::new(labels, kind, &rejection.to_string(), cure(rejection.kind()))
+                ..Entry::new(labels, kind, &rejection.to_string(), remedy(rejection.kind()))
             }
         });
     }
@@ -54,9 +54,9 @@ impl Refused {
                 derived: short(&difference.derived),
             });
             let (name, sentence) = (diagnosis.cause().name(), diagnosis.sentence());
-            Refusal {
+            Entry {
                 differences: differences.collect(),
-                ..Refusal::new(labels, name, sentence, diagnosis.cure())
+                ..Entry::new(labels, name, sentence, diagnosis.remedy())
             }
         });
     }
@@ -76,7 +76,7 @@ struct Recent {
     version: AtomicU64,
     limiter: DefaultDirectRateLimiter,
     /// The newest first.
-    kept: Mutex<VecDeque<Refusal>>,
+    kept: Mutex<VecDeque<Entry>>,
 }
 
 impl Default for Recent {
@@ -88,10 +88,10 @@ impl Default for Recent {
 }
 
 impl Recent {
-    fn add(&self, refusal: impl FnOnce() -> Refusal) {
+    fn add(&self, refusal: impl FnOnce() -> Entry) {
         let number = self.total.fetch_add(1, Ordering::Relaxed) + 1;
         if self.limiter.check().is_ok() {
-            let refusal = Refusal { number, ..refusal() };
+            let refusal = Entry { number, ..refusal() };
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.truncate(KEPT - 1);
             kept.push_front(refusal);
@@ -106,7 +106,7 @@ impl Recent {
 }
 
 #[derive(Serialize)]
-struct Refusal {
+struct Entry {
     number: u64,
     /// In milliseconds since the epoch.
     at: u64,
@@ -114,7 +114,7 @@ struct Refusal {
     origin: String,
     kind: String,
     sentence: String,
-    cure: &'static str,
+    remedy: &'static str,
     differences: Vec<Differs>,
     /// As the gateway derived it, where `explain` is on.
     canonical: Option<String>,
@@ -128,8 +128,13 @@ struct Differs {
     derived: String,
 }
 
-impl Refusal {
-    fn new([route, origin]: &[String; 2], kind: &str, sentence: &str, cure: &'static str) -> Self {
+impl Entry {
+    fn new(
+        [route, origin]: &[String; 2],
+        kind: &str,
+        sentence: &str,
+        remedy: &'static str,
+    ) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             number: 0,
@@ -138,7 +143,7 @@ impl Refusal {
             origin: short(origin),
             kind: kind.to_owned(),
             sentence: short(sentence),
-            cure,
+            remedy,
             differences: Vec::new(),
             canonical: None,
             string_to_sign: None,
@@ -183,7 +188,7 @@ fn without_values(canonical: &str) -> String {
 }
 
 /// What the caller, or whoever runs the gateway, can do about it.
-fn cure(kind: RejectionKind) -> &'static str {
+fn remedy(kind: RejectionKind) -> &'static str {
     use RejectionKind as Kind;
     let cause = match kind {
         Kind::MissingAuthentication => Cause::NotSigned,
@@ -222,13 +227,13 @@ fn cure(kind: RejectionKind) -> &'static str {
             return "paste what the caller sent, and was answered, into the workbench; with explain = true under \
                     [verify] the answer says what was derived";
         }
-        Kind::KeyLookup => return "see the gateway's log",
+        Kind::LookupFuture => return "see the gateway's log",
         Kind::BodyTooLarge => return "send less, or raise body_limit of the origin or the route",
         Kind::BudgetExhausted => return "come back later, or raise memory under [bodies]",
         Kind::BodyRead => return "send the whole body; the connection may have broken off",
         _ => return "see the gateway's log",
     };
-    cause.cure()
+    cause.remedy()
 }
 
 #[cfg(test)]
@@ -243,7 +248,7 @@ mod tests {
         for _ in 0..10_000 {
             recent.add(|| {
                 made += 1;
-                Refusal::new(&labels, "kind", &"x".repeat(10_000), "cure")
+                Entry::new(&labels, "kind", &"x".repeat(10_000), "remedy")
             });
         }
         assert!((20..2_000).contains(&made), "{made}");

@@ -8,11 +8,13 @@ use percent_encoding::percent_decode_str;
 
 #[cfg(feature = "sigv4a")]
 use super::region_set;
-use super::{Rejection, RejectionKind, VerifySettings, body, head, signed_headers, signing_time};
+use super::{
+    Rejection, RejectionKind, VerifySettings, body, request_checks, signed_headers, signing_time,
+};
 use crate::sigv4::{
     Payload,
-    authorization::{Authorization, Fault, Given},
-    chunk::Framing,
+    authorization::{Authorization, Given, ParseError},
+    aws_chunk::Framing,
     encode,
     scope::{Scope, Timestamp},
 };
@@ -20,20 +22,20 @@ use crate::sigv4::{
 /// A request's head whose signature is in order, as far as that can be told without the key.
 ///
 /// Made by [`Verifier::claim`](super::Verifier::claim). Nothing is proven yet: the id may be anyone's.
-pub struct Claim<'a> {
+pub struct ParsedRequest<'a> {
     pub(super) head: &'a Parts,
     pub(super) authorization: Authorization<'a>,
     /// That of the scope, or the region set.
     pub(super) region: Cow<'a, str>,
     pub(super) time: Timestamp,
-    pub(super) payload: Said,
+    pub(super) payload: DeclaredPayload,
     pub(super) now: SystemTime,
     token: Token<'a>,
 }
 
 /// What a head says of the payload.
 #[derive(Clone, Copy)]
-pub(super) enum Said {
+pub(super) enum DeclaredPayload {
     Payload(Payload),
     /// That it comes in chunks, and how many bytes are in them.
     Chunks(Framing, u64),
@@ -86,7 +88,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl<'a> Claim<'a> {
+impl<'a> ParsedRequest<'a> {
     pub(super) fn read(
         head: &'a Parts,
         settings: &VerifySettings,
@@ -105,8 +107,8 @@ impl<'a> Claim<'a> {
         };
         let time = signing_time::read(head, fields.date, &authorization)?;
         signing_time::check_window(&authorization, &time, settings.clock_window, now)?;
-        head::check_target(head, settings.path_form)?;
-        head::check_host(&head.uri, fields.host)?;
+        request_checks::check_target(head, settings.path_form)?;
+        request_checks::check_host(&head.uri, fields.host)?;
         signed_headers::check(head, &authorization.signed_headers, settings)?;
         let payload = payload(head, &fields, &authorization, settings)?;
         let token = token(&fields, &authorization)?;
@@ -130,7 +132,7 @@ impl<'a> Claim<'a> {
         let refuse = |kind, why| Err(Rejection::new(kind, why));
         if key.access_key_id() != self.access_key_id() || key.secret_access_key().is_empty() {
             return refuse(
-                RejectionKind::KeyLookup,
+                RejectionKind::LookupFuture,
                 "the key that was looked up has another id, or no secret",
             );
         }
@@ -176,21 +178,21 @@ fn piece(bytes: &mut impl Iterator<Item = u8>) -> ([u8; 64], usize) {
     (piece, len)
 }
 
-fn of_fault(fault: Fault) -> Rejection {
+fn of_fault(fault: ParseError) -> Rejection {
     match fault {
-        Fault::Missing => Rejection::new(
+        ParseError::Missing => Rejection::new(
             RejectionKind::MissingAuthentication,
             "there is neither an authorization header nor a presigned query",
         ),
-        Fault::Several => Rejection::new(
+        ParseError::Several => Rejection::new(
             RejectionKind::SeveralAuthentications,
             "there is more than one authorization, in headers or in the query",
         ),
-        Fault::Algorithm => Rejection::new(
+        ParseError::Algorithm => Rejection::new(
             RejectionKind::UnsupportedAlgorithm,
             "the authorization is of no algorithm that is accepted here",
         ),
-        Fault::Malformed(what) => Rejection::new(RejectionKind::Malformed, what),
+        ParseError::Malformed(what) => Rejection::new(RejectionKind::Malformed, what),
     }
 }
 
@@ -220,7 +222,7 @@ fn payload(
     fields: &Fields<'_>,
     claimed: &Authorization<'_>,
     settings: &VerifySettings,
-) -> Result<Said, Rejection> {
+) -> Result<DeclaredPayload, Rejection> {
     let header = fields.content_sha256.map(HeaderValue::as_bytes);
     let parameter = claimed.presigned.as_ref().and_then(|presigned| presigned.content_sha256);
     let declared = match (header, parameter) {
@@ -238,7 +240,7 @@ fn payload(
                 "x-amz-content-sha256 is neither 64 digits of lower-case hex nor a word it may be",
             )
         })?,
-        None if !settings.s3_family => return Ok(Said::Nothing),
+        None if !settings.s3_family => return Ok(DeclaredPayload::Nothing),
         None if claimed.presigned.is_some() => Payload::Unsigned,
         None => {
             return Err(Rejection::new(
@@ -252,7 +254,7 @@ fn payload(
         || settings.unsigned_payload
         || presigned && settings.presigned_uploads
     {
-        return Ok(Said::Payload(payload));
+        return Ok(DeclaredPayload::Payload(payload));
     }
     if !presigned || !settings.s3_family {
         return Err(Rejection::new(
@@ -263,7 +265,7 @@ fn payload(
     if body::is_announced(&head.headers) {
         return Err(body::presigned_upload());
     }
-    Ok(Said::NoBody)
+    Ok(DeclaredPayload::NoBody)
 }
 
 /// What a head says of a payload in chunks.
@@ -272,7 +274,7 @@ fn chunks(
     fields: &Fields<'_>,
     takes_unsigned: bool,
     takes_chunks: bool,
-) -> Result<Said, Rejection> {
+) -> Result<DeclaredPayload, Rejection> {
     let trailer = fields.trailer.map(HeaderValue::as_bytes);
     let framing = Framing::read(payload, trailer).filter(|_| takes_chunks).ok_or_else(|| {
         Rejection::new(
@@ -295,7 +297,7 @@ fn chunks(
             "a payload in chunks needs an x-amz-decoded-content-length",
         )
     })?;
-    Ok(Said::Chunks(framing, length))
+    Ok(DeclaredPayload::Chunks(framing, length))
 }
 
 /// The token of the session; S3 Express has another name for it.
@@ -322,9 +324,9 @@ pub(super) fn twice(name: &str) -> Rejection {
     Rejection::new(RejectionKind::Malformed, format!("{name} is given twice"))
 }
 
-impl fmt::Debug for Claim<'_> {
+impl fmt::Debug for ParsedRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claim")
+        f.debug_struct("ParsedRequest")
             .field("access_key_id", &self.access_key_id())
             .field("region", &self.region)
             .field("service", &self.authorization.service)

@@ -11,9 +11,9 @@ use tower_sigv4::{
 
 use super::Meter;
 use crate::{
-    ids::Ids,
     log::{Access, Outcome},
     proxy::Failure,
+    request_id::Ids,
 };
 
 /// The client left before there was an answer, as nginx has it.

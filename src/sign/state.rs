@@ -7,12 +7,12 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    accepted::Mark,
     answer::{Followup, Kept},
+    body_plan::{Planned, Signable},
     corrections::{Correction, Offset},
     future::State,
     layer::Shared,
-    plan::{Planned, Signable},
+    recent_success::Mark,
     report::Stopwatch,
     trace::Trace,
 };
@@ -24,7 +24,7 @@ use crate::{
     origin::add_aws_chunked,
     sigv4::{
         Payload, PayloadHash, SigningParams,
-        headers::{X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER},
+        signed_headers::{X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER},
     },
 };
 

@@ -8,7 +8,7 @@ use std::{
 use http::Response;
 use tower::timeout::error::Elapsed;
 
-use crate::{BoxError, origins, proxy};
+use crate::{BoxError, proxy, upstream};
 
 const TIMED_OUT: u16 = 1;
 const UNREACHED: u16 = 2;
@@ -23,7 +23,7 @@ impl Last {
         let what = match answer {
             Ok(answer) => answer.status().as_u16(),
             Err(error) if error.is::<Elapsed>() => TIMED_OUT,
-            Err(error) if origins::is_unreached(error) => UNREACHED,
+            Err(error) if upstream::is_unreached(error) => UNREACHED,
             Err(error) if proxy::is_of_body(&**error) => return, // it says nothing of the origin
             Err(_) => BROKE_OFF,
         };

@@ -7,7 +7,7 @@ use crate::{
     body::{Collect, SignedBody, announced},
     error::{Error, ErrorKind},
     origin::{BodyPlan, Spool},
-    sigv4::{ChunkSize, Payload, chunk::Framing},
+    sigv4::{ChunkSize, Payload, aws_chunk::Framing},
 };
 
 /// A body on its way to be signed.

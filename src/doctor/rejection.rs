@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode, header};
 use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
 use serde_json::Value;
 
-use super::texts::without_token;
+use super::canonical_parser::without_token;
 use crate::sigv4::scope::Timestamp;
 
 /// An answer by which an origin refused a request, as far as it speaks of the signature.
@@ -17,14 +17,14 @@ use crate::sigv4::scope::Timestamp;
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
-/// use tower_sigv4::doctor::Refusal;
+/// use tower_sigv4::doctor::Rejection;
 ///
 /// let body = br#"{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"expired"}"#;
-/// let refusal = Refusal::read(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
+/// let refusal = Rejection::read(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
 /// assert_eq!(refusal.code(), Some("ExpiredTokenException"));
 /// ```
 #[derive(Clone)]
-pub struct Refusal {
+pub struct Rejection {
     status: StatusCode,
     pub(super) code: String,
     /// True if the code is where AWS's services have theirs, and applications have none.
@@ -44,7 +44,7 @@ pub struct Refusal {
     is_cached: bool,
 }
 
-impl Refusal {
+impl Rejection {
     /// Reads an answer. Of a long body its beginning is enough, 64 KiB say.
     #[must_use]
     pub fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
@@ -184,7 +184,9 @@ impl Refusal {
     fn take_texts(&mut self) {
         const CANONICAL: &str = "The Canonical String for this request should have been\n'";
         const TO_SIGN: &str = "The String-to-Sign should have been\n'";
-        let Some((words, texts)) = self.message.split_once(CANONICAL) else { return };
+        let Some((words, texts)) = self.message.split_once(CANONICAL) else {
+            return;
+        };
         let (canonical, to_sign) = match texts.split_once(TO_SIGN) {
             Some((canonical, to_sign)) => (canonical, Some(to_sign)),
             None => (texts, None),
@@ -242,9 +244,9 @@ fn find<'a>(value: &'a Value, names: &[&str]) -> Option<&'a str> {
     names.iter().find_map(member)
 }
 
-impl fmt::Debug for Refusal {
+impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Refusal")
+        f.debug_struct("Rejection")
             .field("status", &self.status)
             .field("code", &self.code)
             .finish_non_exhaustive()

@@ -1,7 +1,7 @@
 //! What a refusal says, by its code and its words.
 
-use super::{Refusal, Sent};
-use crate::sigv4::preset::fronts_applications;
+use super::{Rejection, SignedRequest};
+use crate::sigv4::service_rules::fronts_applications;
 
 /// What an origin complains of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,7 +137,7 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
 
 impl Said {
     /// `None` if the refusal does not speak of signatures.
-    pub(super) fn read(refusal: &Refusal, sent: Option<&Sent>) -> Option<Self> {
+    pub(super) fn read(refusal: &Rejection, sent: Option<&SignedRequest>) -> Option<Self> {
         // Where the texts stand, what they are cannot be mistaken.
         if refusal.canonical_request.is_some() {
             return Some(Self::Mismatch);

@@ -13,7 +13,7 @@ use super::{Forwarded, infer::is_aws_host, options::Options, wire};
 use crate::{
     SigningSettings,
     error::Error,
-    sigv4::{headers::host_of, preset::preset},
+    sigv4::{service_rules::preset, signed_headers::host_of},
 };
 
 /// A server that verifies signatures: its URL, and how requests to it are signed.
@@ -67,10 +67,10 @@ impl Origin {
     /// ```
     /// use tower_sigv4::Origin;
     ///
-    /// let origin = Origin::parse("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
+    /// let origin = Origin::infer("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
     /// assert_eq!(origin.host(), "abc123.execute-api.us-east-1.amazonaws.com");
     ///
-    /// let error = Origin::parse("https://api.example.com/prod").unwrap_err();
+    /// let error = Origin::infer("https://api.example.com/prod").unwrap_err();
     /// assert!(error.to_string().contains("give service and region"));
     /// # Ok::<(), tower_sigv4::Error>(())
     /// ```
@@ -79,7 +79,7 @@ impl Origin {
     ///
     /// Those of [`new`](Origin::new), and [`ErrorKind::Config`](crate::ErrorKind::Config) if the host does
     /// not tell.
-    pub fn parse(url: &str) -> Result<Self, Error> {
+    pub fn infer(url: &str) -> Result<Self, Error> {
         Self::read(url, SigningSettings::infer)
     }
 
@@ -87,9 +87,9 @@ impl Origin {
         url: &str,
         settings: impl FnOnce(&str) -> Result<SigningSettings, Error>,
     ) -> Result<Self, Error> {
-        let error = |cure: &str| {
+        let error = |remedy: &str| {
             let shown = without_user_information(url);
-            Error::config(format!("origin {shown:?} {cure}"))
+            Error::config(format!("origin {shown:?} {remedy}"))
         };
         if url.contains(['?', '#']) {
             return Err(error("has a query or a fragment; leave it out"));
@@ -149,7 +149,7 @@ impl Origin {
                  \"api.example.com:8443\""
             ))
         })?;
-        let inner = self.inner_mut();
+        let inner = self.get_mut();
         inner.is_aws = uri.as_ref().and_then(Uri::host).is_some_and(is_aws_host);
         inner.hash = hash_of(&value);
         inner.host = value;
@@ -194,12 +194,12 @@ impl Origin {
         &self.0.prefix
     }
 
-    fn inner_mut(&mut self) -> &mut Inner {
+    fn get_mut(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
     }
 
     fn options_mut(&mut self) -> &mut Options {
-        &mut self.inner_mut().options
+        &mut self.get_mut().options
     }
 }
 

@@ -11,12 +11,11 @@ use crate::{
     sigv4::{
         PathForm,
         cookies::join_cookies,
-        encode,
-        headers::{
+        encode, request_target,
+        signed_headers::{
             X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_SDK_CHECKSUM_ALGORITHM,
             X_AMZ_TRAILER, host_of, host_text,
         },
-        target,
     },
 };
 
@@ -79,7 +78,7 @@ fn rewritten(uri: &Uri, form: PathForm) -> Option<Uri> {
         None => path.into_owned(),
     };
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(target::path_and_query(target).ok()?);
+    parts.path_and_query = Some(request_target::path_and_query(target).ok()?);
     Uri::from_parts(parts).ok()
 }
 

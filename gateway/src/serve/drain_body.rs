@@ -36,7 +36,9 @@ pub(super) fn read_on(service: impl Entrance) -> impl Entrance {
             let request = request.map(|body| Body::new(Lent { body, back: Some(back) }));
             let mut answer = service.oneshot(request).await?;
             // A body that is not given back is on its way to the origin, and may well end.
-            let Ok(rest) = rest.try_recv() else { return Ok(answer) };
+            let Ok(rest) = rest.try_recv() else {
+                return Ok(answer);
+            };
             let upgrades = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
             if !upgrades && (expects || !ends(rest).await) {
                 let close = HeaderValue::from_static("close");

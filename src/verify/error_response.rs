@@ -82,7 +82,7 @@ fn json_words(kind: RejectionKind, presigned: bool) -> Words {
             "RequestEntityTooLargeException",
             "Request Entity Too Large",
         ),
-        Kind::KeyLookup | Kind::BudgetExhausted => {
+        Kind::LookupFuture | Kind::BudgetExhausted => {
             (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", "Service Unavailable")
         }
     }
@@ -158,7 +158,7 @@ fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
         Kind::BodyTooLarge => {
             bad("EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
         }
-        Kind::KeyLookup => (
+        Kind::LookupFuture => (
             StatusCode::SERVICE_UNAVAILABLE,
             "ServiceUnavailable",
             "Service is unable to handle request.",
@@ -281,7 +281,7 @@ mod tests {
             (Kind::PayloadMismatch, (403, INVALID), (400, "XAmzContentSHA256Mismatch"), None),
             (Kind::UnknownKey, (403, UNKNOWN), (403, "InvalidAccessKeyId"), None),
             (
-                Kind::KeyLookup,
+                Kind::LookupFuture,
                 (503, "ServiceUnavailableException"),
                 (503, "ServiceUnavailable"),
                 None,

@@ -1,6 +1,6 @@
 //! The way to the origins: connections, and how long an answer may take.
 
-mod heard;
+mod early_response;
 mod read_limit;
 
 use std::{
@@ -26,7 +26,7 @@ use tokio::{net::TcpStream, sync::watch, time};
 use tower::{timeout::error::Elapsed, util::MapResponse};
 use tower_sigv4::body::SignedBody;
 
-use self::heard::Heard;
+use self::early_response::Heard;
 pub(crate) use self::read_limit::ReadLimit;
 use crate::{BoxError, tunnel::Tunnel};
 

@@ -3,20 +3,20 @@ use std::{fmt, time::SystemTime};
 use http::{HeaderName, HeaderValue, header::DATE, request::Parts};
 use sha2::{Digest, Sha256};
 
-use super::texts::{Texts, without_token};
+use super::canonical_parser::{Texts, without_token};
 use crate::{
     error::Error,
     sigv4::{
         Payload,
-        authorization::{Authorization, Fault, Given},
-        headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE},
-        preset::preset,
+        authorization::{Authorization, Given, ParseError},
         scope::{Scope, Timestamp},
+        service_rules::preset,
         signature::write_string_to_sign,
+        signed_headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE},
     },
 };
 
-/// A request as it was signed, to be held against an origin's [`Refusal`](super::Refusal).
+/// A request as it was signed, to be held against an origin's [`Rejection`](super::Rejection).
 ///
 /// Whichever client has signed it: it is read back from the request's head. The
 /// [`SigningLayer`](crate::SigningLayer) keeps it by itself, with
@@ -24,7 +24,7 @@ use crate::{
 ///
 /// It holds the session token where that is signed; `Debug` shows the scope alone.
 #[derive(Clone)]
-pub struct Sent {
+pub struct SignedRequest {
     pub(super) canonical_request: String,
     /// None where it is not known what the signature says of the payload.
     pub(super) string_to_sign: Option<String>,
@@ -41,7 +41,7 @@ pub struct Sent {
     pub(super) signature: Option<String>,
 }
 
-impl Sent {
+impl SignedRequest {
     /// Reads the head of a request as it was sent, signed.
     ///
     /// The path is taken for what [`SigningSettings`](crate::SigningSettings) says of the service. `payload` is
@@ -50,7 +50,7 @@ impl Sent {
     ///
     /// ```
     /// use http::Request;
-    /// use tower_sigv4::doctor::Sent;
+    /// use tower_sigv4::doctor::SignedRequest;
     ///
     /// let (head, ()) = Request::get("https://abc123.execute-api.us-east-1.amazonaws.com/prod/orders")
     ///     .header("host", "abc123.execute-api.us-east-1.amazonaws.com")
@@ -65,7 +65,7 @@ impl Sent {
     ///     .body(())
     ///     .unwrap()
     ///     .into_parts();
-    /// let sent = Sent::read(&head, None)?;
+    /// let sent = SignedRequest::read(&head, None)?;
     /// assert_eq!(sent.scope(), "20150830/us-east-1/execute-api/aws4_request");
     /// assert!(sent.canonical_request().starts_with("GET\n/prod/orders\n\nhost:abc123."));
     /// # Ok::<(), tower_sigv4::Error>(())
@@ -179,19 +179,19 @@ impl Sent {
     }
 }
 
-fn unreadable(fault: Fault) -> Error {
+fn unreadable(fault: ParseError) -> Error {
     Error::request(match fault {
-        Fault::Missing => {
+        ParseError::Missing => {
             "the request carries no signature, neither in authorization nor in its query"
         }
-        Fault::Several => "the request carries more than one authorization",
-        Fault::Algorithm => "the request is signed by another algorithm than AWS4-HMAC-SHA256",
-        Fault::Malformed(what) => what,
+        ParseError::Several => "the request carries more than one authorization",
+        ParseError::Algorithm => "the request is signed by another algorithm than AWS4-HMAC-SHA256",
+        ParseError::Malformed(what) => what,
     })
 }
 
-impl fmt::Debug for Sent {
+impl fmt::Debug for SignedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sent").field("scope", &self.scope).finish_non_exhaustive()
+        f.debug_struct("SignedRequest").field("scope", &self.scope).finish_non_exhaustive()
     }
 }
