@@ -18,15 +18,23 @@ fn main() {
     for (title, work) in work::cases() {
         count(&format!("sign: {title}"), work.contenders());
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     runtime.expect("a runtime").block_on(async {
         for (title, make, signing) in layered::cases() {
-            count(&format!("layer: {title}"), layered::contenders(&make, signing));
+            count(
+                &format!("layer: {title}"),
+                layered::contenders(&make, signing),
+            );
         }
     });
     for (title, received) in received::cases() {
         let counts = count(&format!("verify: {title}"), received.contenders());
-        assert_eq!(counts[1], 0, "to accept a request this crate need not allocate");
+        assert_eq!(
+            counts[1], 0,
+            "to accept a request this crate need not allocate"
+        );
     }
     count("verify: GET, refused", received::refused().refusals());
 }

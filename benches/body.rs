@@ -65,7 +65,11 @@ impl Body for Frames {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let len = FRAME.min(self.all.len());
         let data = self.all.split_to(len);
-        let data = if self.copied { Bytes::copy_from_slice(&data) } else { data };
+        let data = if self.copied {
+            Bytes::copy_from_slice(&data)
+        } else {
+            data
+        };
         Poll::Ready((len > 0).then(|| Ok(Frame::data(data))))
     }
 
@@ -103,7 +107,11 @@ fn clock() -> Clock {
 
 fn layer(mode: PayloadMode) -> SigningLayer {
     let settings = SigningSettings::new("s3", REGION).expect("a scope");
-    let held = if mode == PayloadMode::Spool { 1024 * 1024 } else { LEN as u64 };
+    let held = if mode == PayloadMode::Spool {
+        1024 * 1024
+    } else {
+        LEN as u64
+    };
     let target = Direct::new(settings)
         .with_payload(mode)
         .with_body_limit(held)
@@ -112,7 +120,9 @@ fn layer(mode: PayloadMode) -> SigningLayer {
 }
 
 fn put(body: Frames) -> Request<Frames> {
-    Request::put("https://bucket.s3.us-east-1.amazonaws.com/key").body(body).expect("a request")
+    Request::put("https://bucket.s3.us-east-1.amazonaws.com/key")
+        .body(body)
+        .expect("a request")
 }
 
 fn chunked() -> PayloadMode {
@@ -158,7 +168,9 @@ fn sending<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
 fn ground<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
     let (passed, hashed) = (frames.clone(), frames.clone());
     vec![
-        contender("the frames alone", move || runtime.block_on(drain(passed.clone()))),
+        contender("the frames alone", move || {
+            runtime.block_on(drain(passed.clone()))
+        }),
         contender("SHA-256", move || {
             let mut hash = Sha256::new();
             runtime.block_on(async {
@@ -179,23 +191,51 @@ fn received(runtime: &Runtime, mode: PayloadMode, all: &Bytes) -> (Parts, Bytes)
         *kept.lock().expect("not poisoned") = Some(request);
         std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
     });
-    let request = put(Frames { all: all.clone(), copied: false });
+    let request = put(Frames {
+        all: all.clone(),
+        copied: false,
+    });
     let sent = layer(mode).layer(keep).oneshot(request);
     runtime.block_on(sent).expect("sent");
     let kept = kept.into_inner().expect("not poisoned");
     let (head, body) = kept.expect("sent").into_parts();
-    (head, runtime.block_on(body.collect()).expect("a body").to_bytes())
+    (
+        head,
+        runtime.block_on(body.collect()).expect("a body").to_bytes(),
+    )
 }
 
 fn receiving<'a>(runtime: &'a Runtime, all: &Bytes, copied: bool) -> Vec<Contender<'a>> {
-    let mut contenders = ground(runtime, &Frames { all: all.clone(), copied });
+    let mut contenders = ground(
+        runtime,
+        &Frames {
+            all: all.clone(),
+            copied,
+        },
+    );
     for (name, mode, check) in [
-        ("hash, collected", PayloadMode::Buffer, BodyCheck::Collected { limit: LEN as u64 }),
+        (
+            "hash, collected",
+            PayloadMode::Buffer,
+            BodyCheck::Collected { limit: LEN as u64 },
+        ),
         ("hash, streamed", PayloadMode::Buffer, BodyCheck::Streamed),
-        ("chunks, collected", chunked(), BodyCheck::Collected { limit: LEN as u64 }),
+        (
+            "chunks, collected",
+            chunked(),
+            BodyCheck::Collected { limit: LEN as u64 },
+        ),
         ("chunks, streamed", chunked(), BodyCheck::Streamed),
-        ("chunks, CRC-64/NVME", chunked_trailer(), BodyCheck::Streamed),
-        ("unsigned, CRC-64/NVME", unsigned_trailer(), BodyCheck::Streamed),
+        (
+            "chunks, CRC-64/NVME",
+            chunked_trailer(),
+            BodyCheck::Streamed,
+        ),
+        (
+            "unsigned, CRC-64/NVME",
+            unsigned_trailer(),
+            BodyCheck::Streamed,
+        ),
     ] {
         let (head, body) = received(runtime, mode, all);
         let frames = Frames { all: body, copied };
@@ -235,9 +275,15 @@ fn main() {
     if !env::args().any(|arg| arg == "--bench") {
         return; // run by `cargo test --benches`
     }
-    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
     let all = Bytes::from((0..LEN).map(|at| (at % 251) as u8).collect::<Vec<_>>());
-    let frames = |copied| Frames { all: all.clone(), copied };
+    let frames = |copied| Frames {
+        all: all.clone(),
+        copied,
+    };
     compare_bytes("sign: 8 MiB", LEN, sending(&runtime, &frames(false)));
     compare_bytes("verify: 8 MiB", LEN, receiving(&runtime, &all, false));
     peaks("sign: 8 MiB", sending(&runtime, &frames(true)));

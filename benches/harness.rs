@@ -62,7 +62,9 @@ fn table(title: &str, bytes: Option<usize>, mut contenders: Vec<Contender<'_>>) 
     let rounds: Vec<Vec<f64>> = (0..ROUNDS)
         .map(|_| {
             let turns = contenders.iter_mut().zip(&iterations);
-            turns.map(|(contender, &iterations)| nanos_per_op(contender, iterations)).collect()
+            turns
+                .map(|(contender, &iterations)| nanos_per_op(contender, iterations))
+                .collect()
         })
         .collect();
 
@@ -73,7 +75,11 @@ fn table(title: &str, bytes: Option<usize>, mut contenders: Vec<Contender<'_>>) 
     for (i, (name, _)) in contenders.iter().enumerate() {
         let times = sorted(rounds.iter().map(|round| round[i]));
         let net = median(rounds.iter().map(|round| net_of(round, i)));
-        let ratio = median(rounds.iter().map(|round| net_of(round, i) / net_of(round, 1)));
+        let ratio = median(
+            rounds
+                .iter()
+                .map(|round| net_of(round, i) / net_of(round, 1)),
+        );
         let (middle, min) = (times[ROUNDS / 2], times[0]);
         print!("  {name:<24}{middle:>11.0}{min:>11.0}{net:>11.0}{ratio:>8.3}");
         match bytes {

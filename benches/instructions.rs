@@ -25,10 +25,15 @@ fn main() {
     for (title, work) in work::cases().take(4) {
         turns(&format!("sign {title}"), work.contenders());
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     runtime.expect("a runtime").block_on(async {
         for (title, make, signing) in layered::cases() {
-            turns(&format!("layer {title}"), layered::contenders(&make, signing));
+            turns(
+                &format!("layer {title}"),
+                layered::contenders(&make, signing),
+            );
         }
     });
     for (title, received) in received::cases() {

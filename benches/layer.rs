@@ -26,7 +26,9 @@ const TURN: Duration = Duration::from_millis(50);
 
 fn main() {
     let measured = std::env::args().any(|arg| arg == "--bench"); // not by `cargo test --benches`
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     runtime.expect("a runtime").block_on(async {
         for (title, make, signing) in layered::cases() {
             let contenders = layered::contenders(&make, signing.clone());
@@ -68,7 +70,12 @@ fn in_turn_signed<'a>(
     mut signing: Signing<Sink>,
 ) -> Contender<'a> {
     for request in requests {
-        assert_eq!(answer(&mut signing, request.clone()), StatusCode::OK, "{}", request.uri());
+        assert_eq!(
+            answer(&mut signing, request.clone()),
+            StatusCode::OK,
+            "{}",
+            request.uri()
+        );
     }
     contender(name, in_turn(requests, signing))
 }
@@ -81,7 +88,10 @@ fn threads(make: &Make, signing: &Signing<Sink>) {
     });
     let mut ratios: Vec<f64> = ratios.collect();
     ratios.sort_by(f64::total_cmp);
-    println!("  two threads sign {:.2} times as many as one", ratios[ROUNDS / 2]);
+    println!(
+        "  two threads sign {:.2} times as many as one",
+        ratios[ROUNDS / 2]
+    );
 }
 
 fn per_second(threads: usize, make: &Make, signing: &Signing<Sink>) -> f64 {
@@ -100,6 +110,9 @@ fn per_second(threads: usize, make: &Make, signing: &Signing<Sink>) -> f64 {
             f64::from(signed) / began.elapsed().as_secs_f64()
         };
         let turns: Vec<_> = (0..threads).map(|_| scope.spawn(turn)).collect();
-        turns.into_iter().map(|turn| turn.join().expect("no panic")).sum()
+        turns
+            .into_iter()
+            .map(|turn| turn.join().expect("no panic"))
+            .sum()
     })
 }

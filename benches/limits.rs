@@ -53,9 +53,18 @@ fn main() {
     let short = Case::new(headers(8), &short, Err(RejectionKind::Target));
     let long = Case::new(headers(8), &parameters(), Ok(()));
     for (title, contenders) in [
-        ("1,024 signed names", vec![nothing(), most.scratchstack(), most.searched(), most.ours()]),
-        ("20,000 signed names", vec![nothing(), many.scratchstack(), many.ours()]),
-        ("64 KB query, x&x&...", vec![nothing(), short.decoded(), short.ours()]),
+        (
+            "1,024 signed names",
+            vec![nothing(), most.scratchstack(), most.searched(), most.ours()],
+        ),
+        (
+            "20,000 signed names",
+            vec![nothing(), many.scratchstack(), many.ours()],
+        ),
+        (
+            "64 KB query, x&x&...",
+            vec![nothing(), short.decoded(), short.ours()],
+        ),
         (
             "64 KB query, 4,096 pairs",
             vec![nothing(), long.scratchstack(), long.decoded(), long.ours()],
@@ -74,7 +83,9 @@ fn nothing() -> Contender<'static> {
 /// `host`, the headers that signing adds, and as many of its own as make up `count`.
 fn headers(count: usize) -> Vec<String> {
     let added = ["host", "x-amz-content-sha256", "x-amz-date"].len();
-    (added..count).map(|number| format!("x-header-{number:05}")).collect()
+    (added..count)
+        .map(|number| format!("x-header-{number:05}"))
+        .collect()
 }
 
 /// A target with as many parameters as are accepted, in no order, whose values have to be encoded anew.
@@ -104,7 +115,9 @@ impl Case {
     fn new(added: Vec<String>, target: &str, judged: Result<(), RejectionKind>) -> Self {
         let now = UNIX_EPOCH + Duration::from_secs(TIME);
         let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "bench");
-        let request = Request::get(target).header(header::HOST, "example.com").body(());
+        let request = Request::get(target)
+            .header(header::HOST, "example.com")
+            .body(());
         let (mut head, ()) = request.expect("a legal request").into_parts();
         for name in &added {
             let name = HeaderName::try_from(name).expect("a legal name");
@@ -132,8 +145,13 @@ impl Case {
     }
 
     fn verify(&self) -> Result<(), RejectionKind> {
-        let claim = self.verifier.claim(&self.head, self.now).map_err(|error| error.kind())?;
-        let accepted = self.verifier.verify(claim, &self.credentials, &PayloadHash::EMPTY);
+        let claim = self
+            .verifier
+            .claim(&self.head, self.now)
+            .map_err(|error| error.kind())?;
+        let accepted = self
+            .verifier
+            .verify(claim, &self.credentials, &PayloadHash::EMPTY);
         accepted.map(drop).map_err(|error| error.kind())
     }
 
@@ -146,13 +164,17 @@ impl Case {
     }
 
     fn scratchstack(&self) -> Contender<'_> {
-        contender("scratchstack", || self.judge.verify(self.request.clone(), self.now))
+        contender("scratchstack", || {
+            self.judge.verify(self.request.clone(), self.now)
+        })
     }
 
     fn searched(&self) -> Contender<'_> {
         contender("searched from the start", || {
             let names = self.head.headers.keys();
-            names.filter(|name| self.names.iter().any(|known| known == name.as_str())).count()
+            names
+                .filter(|name| self.names.iter().any(|known| known == name.as_str()))
+                .count()
         })
     }
 

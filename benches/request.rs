@@ -21,7 +21,10 @@ pub const HEADERS: [(&str, &str); 6] = [
     ("accept", "application/json, text/plain, */*"),
     ("accept-encoding", "gzip, deflate, br"),
     ("content-type", "application/json"),
-    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    ),
     ("x-amz-user-agent", "aws-amplify/6.0.27 api/1 framework/2"),
 ];
 /// Those of `HEADERS` that `AllowList` leaves unsigned.

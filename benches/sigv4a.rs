@@ -42,7 +42,9 @@ fn main() {
     };
     let aws = SmithyIdentity::new(key.clone(), None);
 
-    let settings = VerifySettings::new(SERVICE, REGION).expect("legal names").with_sigv4a(true);
+    let settings = VerifySettings::new(SERVICE, REGION)
+        .expect("legal names")
+        .with_sigv4a(true);
     let (verifier, unknown) = (Verifier::new(settings.clone()), Verifier::new(settings));
     let (by_hmac, by_ecdsa) = (signed(&one), signed(&several));
     let accepts = |verifier: &Verifier, head: &Parts, key| {
@@ -69,7 +71,9 @@ fn main() {
         vec![
             contender("nothing", || ()),
             contender("several regions", || accepts(&verifier, &by_ecdsa, &key)),
-            contender("wrong, unknown key", || accepts(&unknown, &by_ecdsa, &other)),
+            contender("wrong, unknown key", || {
+                accepts(&unknown, &by_ecdsa, &other)
+            }),
             contender("one region", || accepts(&verifier, &by_hmac, &key)),
         ],
     );
@@ -95,9 +99,14 @@ fn aws_signature(head: &Parts, identity: &SmithyIdentity, time: SystemTime) -> S
         .build()
         .expect("complete")
         .into();
-    let headers =
-        head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().expect("ASCII")));
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().expect("ASCII")));
     let (method, uri) = (head.method.as_str(), head.uri.to_string());
     let signable = SignableRequest::new(method, uri, headers, SignableBody::Bytes(&[]));
-    sign(signable.expect("a legal request"), &params).expect("signed").into_parts().1
+    sign(signable.expect("a legal request"), &params)
+        .expect("signed")
+        .into_parts()
+        .1
 }

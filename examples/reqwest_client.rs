@@ -38,7 +38,9 @@ async fn main() -> Result<(), BoxError> {
 pub(crate) async fn send(layer: SigningLayer, url: &str) -> Result<reqwest::Response, BoxError> {
     // A builder, not a client: redirects and retries would go out with the old signature.
     let builder = reqwest::Client::builder().user_agent("reqwest_client");
-    let client = ServiceBuilder::new().layer(layer).service(ReqwestService::new(builder)?);
+    let client = ServiceBuilder::new()
+        .layer(layer)
+        .service(ReqwestService::new(builder)?);
 
     let request = Request::get(url).body(Full::<Bytes>::default())?;
     let response = client.oneshot(request).await?;

@@ -40,5 +40,8 @@ pub(crate) async fn send(
 
     let request = Request::get(url).body(Full::<Bytes>::default())?;
     let response = client.oneshot(request).await?;
-    Ok((response.status(), response.into_body().collect().await?.to_bytes()))
+    Ok((
+        response.status(),
+        response.into_body().collect().await?.to_bytes(),
+    ))
 }

@@ -21,13 +21,22 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = StatusCode;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
-        parts.extensions.get().cloned().map(Self).ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+        parts
+            .extensions
+            .get()
+            .cloned()
+            .map(Self)
+            .ok_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 
 /// Well-formed XML, since clients of S3 read no other answers.
 async fn hello(Caller(caller): Caller, body: Bytes) -> String {
-    format!("<p>{} sent {} bytes</p>", caller.access_key_id(), body.len())
+    format!(
+        "<p>{} sent {} bytes</p>",
+        caller.access_key_id(),
+        body.len()
+    )
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -37,7 +37,9 @@ impl Clock {
     /// A clock that stands at `now`; times before 1970 count as 1970, times after 2554 as 2554.
     #[must_use]
     pub fn manual(now: SystemTime) -> Self {
-        Self { manual: Some(Arc::new(AtomicU64::new(to_nanos(now)))) }
+        Self {
+            manual: Some(Arc::new(AtomicU64::new(to_nanos(now)))),
+        }
     }
 
     /// Sets a manual clock and all its clones; the machine's clock is left alone.

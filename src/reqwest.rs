@@ -90,12 +90,18 @@ impl ReqwestService {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if reqwest cannot build it.
     pub fn new(builder: ClientBuilder) -> Result<Self, Error> {
-        let client = builder.redirect(redirect::Policy::none()).retry(retry::never()).build();
+        let client = builder
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .build();
         let client = client.map_err(|source| {
             Error::config("reqwest cannot build this client; see the source and change the builder")
                 .with_source(source)
         })?;
-        Ok(Self { client, http1_only: false })
+        Ok(Self {
+            client,
+            http1_only: false,
+        })
     }
 
     /// The same, speaking HTTP/1.1 alone, so that the signed host and the one connected to may differ: for an
@@ -105,7 +111,10 @@ impl ReqwestService {
     ///
     /// As [`new`](ReqwestService::new).
     pub fn http1_only(builder: ClientBuilder) -> Result<Self, Error> {
-        Ok(Self { http1_only: true, ..Self::new(builder.http1_only())? })
+        Ok(Self {
+            http1_only: true,
+            ..Self::new(builder.http1_only())?
+        })
     }
 
     /// The request as reqwest takes it, if that is how it was signed.
@@ -146,7 +155,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let state = match self.convert(request) {
-            Ok(request) => State::Sending { response: self.client.call(request) },
+            Ok(request) => State::Sending {
+                response: self.client.call(request),
+            },
             Err(error) => State::Refused { error: Some(error) },
         };
         ResponseFuture { state }
@@ -200,7 +211,9 @@ impl fmt::Debug for ResponseFuture {
             State::Refused { .. } => "refused",
             State::Sending { .. } => "sending",
         };
-        f.debug_struct("ResponseFuture").field("state", &state).finish()
+        f.debug_struct("ResponseFuture")
+            .field("state", &state)
+            .finish()
     }
 }
 

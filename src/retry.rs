@@ -191,7 +191,11 @@ where
         self.left -= 1;
         let pause = self.backoff.next_backoff();
         let requested = sleep(requested.min(Self::MAX));
-        Some(if requested.deadline() > pause.deadline() { requested } else { pause })
+        Some(if requested.deadline() > pause.deadline() {
+            requested
+        } else {
+            pause
+        })
     }
 
     fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {

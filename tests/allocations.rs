@@ -50,15 +50,22 @@ fn get() -> Request<Body> {
         .header("user-agent", "client/1.0")
         .header("content-type", "application/json")
         .header("x-amz-meta-a", "1")
-        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .header(
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        )
         .body(Full::default())
         .expect("a request")
 }
 
 fn by_peer() -> Request<Body> {
     let mut request = get();
-    request.headers_mut().insert("connection", HeaderValue::from_static("keep-alive"));
-    request.extensions_mut().insert(ClientAddr::new(Ipv4Addr::LOCALHOST).with_scheme(Scheme::HTTP));
+    request
+        .headers_mut()
+        .insert("connection", HeaderValue::from_static("keep-alive"));
+    request
+        .extensions_mut()
+        .insert(ClientAddr::new(Ipv4Addr::LOCALHOST).with_scheme(Scheme::HTTP));
     request
 }
 
@@ -117,7 +124,11 @@ fn presigned(head: &Parts, key: &Credentials) -> Parts {
         request = request.header(name, &head.headers[name]);
     }
     let mut request = request.body(()).expect("a request");
-    signed.expect("signed").into_parts().0.apply_to_request_http1x(&mut request);
+    signed
+        .expect("signed")
+        .into_parts()
+        .0
+        .apply_to_request_http1x(&mut request);
     request.into_parts().0
 }
 
@@ -127,12 +138,16 @@ fn the_signer_allocates_as_often_as_promised() {
     let signer = Signer::new();
     for credentials in [credentials(), with_token()] {
         let identity = Identity::new(credentials).expect("valid");
-        for (request, body, promised) in
-            [(get(), &[][..], SIGNER_GET), (post(), &[b'a'; 1024][..], SIGNER_POST)]
-        {
+        for (request, body, promised) in [
+            (get(), &[][..], SIGNER_GET),
+            (post(), &[b'a'; 1024][..], SIGNER_POST),
+        ] {
             let sign = |parts: &mut Parts| {
-                let payload =
-                    if body.is_empty() { PayloadHash::EMPTY } else { PayloadHash::of(body) };
+                let payload = if body.is_empty() {
+                    PayloadHash::EMPTY
+                } else {
+                    PayloadHash::of(body)
+                };
                 let params = SigningParams::new(&settings, &identity, payload, now());
                 signer.sign(parts, &params).expect("signed");
             };
@@ -140,7 +155,11 @@ fn the_signer_allocates_as_often_as_promised() {
             sign(&mut parts.clone()); // derives the key, and makes the texts of the second
             let mut parts = parts.clone();
             let counted = measure(|| sign(&mut parts)).count_total;
-            assert!(counted <= promised, "{} allocates {counted} times", parts.method);
+            assert!(
+                counted <= promised,
+                "{} allocates {counted} times",
+                parts.method
+            );
         }
     }
 }
@@ -154,11 +173,22 @@ async fn the_layer_adds_as_few_as_promised() {
         (stage(), get(), SIGNER_GET + LAYER_ADDS),
         (stage(), post(), SIGNER_POST + LAYER_ADDS),
         (stage(), by_peer(), SIGNER_GET + LAYER_ADDS + PEER_ADDS),
-        (stage().with_diagnosis(true), get(), SIGNER_GET + LAYER_ADDS + DIAGNOSIS_ADDS),
-        (stage().with_report(true), get(), SIGNER_GET + LAYER_ADDS + REPORT_ADDS),
+        (
+            stage().with_diagnosis(true),
+            get(),
+            SIGNER_GET + LAYER_ADDS + DIAGNOSIS_ADDS,
+        ),
+        (
+            stage().with_report(true),
+            get(),
+            SIGNER_GET + LAYER_ADDS + REPORT_ADDS,
+        ),
     ] {
         let counted = through_layer(layer, request).await;
-        assert!(counted <= promised, "the layer allocates {counted} times of {promised}");
+        assert!(
+            counted <= promised,
+            "the layer allocates {counted} times of {promised}"
+        );
     }
 }
 
@@ -178,17 +208,30 @@ async fn a_learned_offset_adds_no_allocation() {
         Ok::<_, Infallible>(response)
     });
     for _ in 0..2 {
-        let response = layer.layer(by_clock).oneshot(get()).await.expect("a response");
+        let response = layer
+            .layer(by_clock)
+            .oneshot(get())
+            .await
+            .expect("a response");
         assert_eq!(response.status(), 200);
     }
     let counted = through_layer(layer, get()).await;
-    assert!(counted <= SIGNER_GET + LAYER_ADDS, "the layer allocates {counted} times");
+    assert!(
+        counted <= SIGNER_GET + LAYER_ADDS,
+        "the layer allocates {counted} times"
+    );
 }
 
 /// How often one request allocates on its way through the layer.
 async fn through_layer(layer: SigningLayer, request: Request<Body>) -> u64 {
     let mut service: Signing<Sink> = layer.layer(Sink);
-    service.ready().await.expect("ready").call(get()).await.expect("credentials are loaded");
+    service
+        .ready()
+        .await
+        .expect("ready")
+        .call(get())
+        .await
+        .expect("credentials are loaded");
     service.ready().await.expect("ready");
     let mut request = Some(request);
     let counted = measure(|| {

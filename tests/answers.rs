@@ -38,7 +38,11 @@ async fn answer(layer: SigningLayer, status: u16, body: Script) -> Response<Resp
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let request = Request::get("/").body(Full::default()).expect("a request");
-    layer.layer(client).oneshot(request).await.expect("an answer")
+    layer
+        .layer(client)
+        .oneshot(request)
+        .await
+        .expect("an answer")
 }
 
 fn diagnosed() -> SigningLayer {
@@ -46,17 +50,30 @@ fn diagnosed() -> SigningLayer {
 }
 
 fn cause(response: &Response<ResponseBody<Script>>) -> Option<Cause> {
-    response.extensions().get::<Diagnosis>().map(Diagnosis::cause)
+    response
+        .extensions()
+        .get::<Diagnosis>()
+        .map(Diagnosis::cause)
 }
 
 #[tokio::test]
 async fn a_refusal_reaches_the_caller_whole() {
-    let trailers: HeaderMap =
-        [("x-t".parse().expect("a name"), HeaderValue::from_static("1"))].into_iter().collect();
+    let trailers: HeaderMap = [(
+        "x-t".parse().expect("a name"),
+        HeaderValue::from_static("1"),
+    )]
+    .into_iter()
+    .collect();
     let (start, end) = REFUSAL.split_at(20);
     for steps in [
         vec![data(REFUSAL)],
-        vec![data(start), Step::Yield, data(""), data(end), Step::Trailers(trailers.clone())],
+        vec![
+            data(start),
+            Step::Yield,
+            data(""),
+            data(end),
+            Step::Trailers(trailers.clone()),
+        ],
         REFUSAL.bytes().map(|byte| data(vec![byte])).collect(),
     ] {
         let len = REFUSAL.len() as u64;
@@ -97,7 +114,15 @@ async fn frames_without_bytes_do_not_keep_it_reading() {
     let polls = script.polls.clone();
     let response = answer(diagnosed(), 403, script).await;
     assert!(polls.load(Ordering::SeqCst) < 5000);
-    assert_eq!(response.into_body().collect().await.expect("a body").to_bytes(), "end");
+    assert_eq!(
+        response
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes(),
+        "end"
+    );
 }
 
 #[tokio::test]
@@ -106,8 +131,18 @@ async fn a_refusal_that_fails_fails_for_the_caller() {
     let response = answer(diagnosed(), 403, script).await;
     assert_eq!(cause(&response), Some(Cause::RouteMissing));
     let mut body = response.into_body();
-    assert_eq!(body.size_hint().upper(), None, "or what is there passes for the whole");
-    let first = body.frame().await.expect("a frame").expect("read").into_data().expect("data");
+    assert_eq!(
+        body.size_hint().upper(),
+        None,
+        "or what is there passes for the whole"
+    );
+    let first = body
+        .frame()
+        .await
+        .expect("a frame")
+        .expect("read")
+        .into_data()
+        .expect("data");
     assert_eq!(first, REFUSAL);
     assert!(!body.is_end_stream());
     assert!(body.frame().await.expect("the error").is_err());
@@ -122,8 +157,17 @@ async fn a_refusal_that_stops_is_waited_for_two_seconds() {
     assert_eq!(began.elapsed(), Duration::from_secs(2));
     assert_eq!(cause(&response), Some(Cause::RouteMissing));
     let mut body = response.into_body();
-    assert!(body.frame().await.expect("a frame").expect("read").is_data());
-    assert!(poll_once(&mut body.frame()).await.is_none(), "the rest may come");
+    assert!(
+        body.frame()
+            .await
+            .expect("a frame")
+            .expect("read")
+            .is_data()
+    );
+    assert!(
+        poll_once(&mut body.frame()).await.is_none(),
+        "the rest may come"
+    );
 }
 
 #[tokio::test]
@@ -161,20 +205,38 @@ async fn a_report_says_what_was_signed_and_what_was_waited_for() {
             drop(request);
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
         });
-        let request = Request::post("/").body(Full::from("body")).expect("a request");
-        let response = layer(origin).layer(client).oneshot(request).await.expect("an answer");
+        let request = Request::post("/")
+            .body(Full::from("body"))
+            .expect("a request");
+        let response = layer(origin)
+            .layer(client)
+            .oneshot(request)
+            .await
+            .expect("an answer");
         response.extensions().get::<SigningReport>().cloned()
     };
     let first = report(origin()).await.expect("a report");
-    assert_eq!((first.host(), first.service(), first.region()), (HOST, "execute-api", "us-east-1"));
+    assert_eq!(
+        (first.host(), first.service(), first.region()),
+        (HOST, "execute-api", "us-east-1")
+    );
     assert_eq!((first.payload(), first.body_len()), ("hash", Some(4)));
     assert_eq!(first.credentials(), Duration::from_secs(3));
-    assert_eq!((first.buffering(), first.signing()), (Duration::ZERO, Duration::ZERO));
+    assert_eq!(
+        (first.buffering(), first.signing()),
+        (Duration::ZERO, Duration::ZERO)
+    );
 
-    let second = report(origin().with_payload(PayloadMode::Unsigned)).await.expect("a report");
+    let second = report(origin().with_payload(PayloadMode::Unsigned))
+        .await
+        .expect("a report");
     assert_eq!((second.payload(), second.body_len()), ("unsigned", Some(4)));
     assert_eq!(second.credentials(), Duration::ZERO, "they are at hand");
-    assert!(report(origin().with_signing(SigningBehavior::Never)).await.is_none());
+    assert!(
+        report(origin().with_signing(SigningBehavior::Never))
+            .await
+            .is_none()
+    );
     let shown = format!("{first:?}");
     assert!(shown.contains(HOST) && !shown.contains("secret"), "{shown}");
 }
@@ -191,7 +253,13 @@ impl tower_sigv4::credentials::ProvideCredentials for Slow {
     {
         aws_credential_types::provider::future::ProvideCredentials::new(async {
             tokio::time::sleep(Duration::from_secs(3)).await;
-            Ok(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"))
+            Ok(Credentials::new(
+                "AKIDEXAMPLE",
+                "secret",
+                None,
+                None,
+                "test",
+            ))
         })
     }
 }

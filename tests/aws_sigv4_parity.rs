@@ -90,14 +90,24 @@ struct Outcome {
 #[test]
 fn random_requests_agree_at_every_stage() {
     agree(COMPARED, random_case);
-    writeln!(io::stdout(), "{COMPARED} random requests agree with aws-sigv4").expect("written");
+    writeln!(
+        io::stdout(),
+        "{COMPARED} random requests agree with aws-sigv4"
+    )
+    .expect("written");
 }
 
 /// Both draw the number of a signature from key and text (RFC 6979), so that the signatures agree as well.
 #[cfg(feature = "sigv4a")]
 #[test]
 fn random_requests_of_version_4a_agree_at_every_stage() {
-    let sets = ["us-east-1", "us-east-1,us-west-2", "*", "eu-*", "us-*,eu-west-1,ap_x.y"];
+    let sets = [
+        "us-east-1",
+        "us-east-1,us-west-2",
+        "*",
+        "eu-*",
+        "us-*,eu-west-1,ap_x.y",
+    ];
     agree(COMPARED_4A, |rng| {
         let mut case = random_case(rng);
         case.regions = Some(sets[rng.usize(..sets.len())]);
@@ -107,8 +117,11 @@ fn random_requests_of_version_4a_agree_at_every_stage() {
         }
         case
     });
-    writeln!(io::stdout(), "{COMPARED_4A} random requests of version 4a agree with aws-sigv4")
-        .expect("written");
+    writeln!(
+        io::stdout(),
+        "{COMPARED_4A} random requests of version 4a agree with aws-sigv4"
+    )
+    .expect("written");
 }
 
 fn agree(count: usize, random_case: impl Fn(&mut Rng) -> Case) {
@@ -129,7 +142,11 @@ fn agree(count: usize, random_case: impl Fn(&mut Rng) -> Case) {
         assert_eq!(ours, theirs, "{case:#?}");
         let hash = explanation.string_to_sign.rsplit('\n').next();
         let rehashed = PayloadHash::of(&explanation.canonical_request).to_string();
-        assert_eq!(hash, Some(&*rehashed), "the string to sign holds the hash: {case:#?}");
+        assert_eq!(
+            hash,
+            Some(&*rehashed),
+            "the string to sign holds the hash: {case:#?}"
+        );
         compared += 1;
     }
 }
@@ -173,7 +190,9 @@ fn ours(signer: &Signer, case: &Case) -> (Outcome, Explanation) {
         }
         Some(expires) => {
             let explanation = signer.explain_presigned(&parts, &params, expires);
-            signer.presign(&mut parts, &params, expires).expect("signed");
+            signer
+                .presign(&mut parts, &params, expires)
+                .expect("signed");
             explanation.expect("explained")
         }
     };
@@ -204,7 +223,10 @@ fn redact(canonical_request: &str) -> String {
     let redacted = canonical_request.split('\n').map(|line| {
         match line.strip_prefix("x-amz-security-token:") {
             Some(token) => {
-                format!("x-amz-security-token:** redacted (length={}) **", token.len())
+                format!(
+                    "x-amz-security-token:** redacted (length={}) **",
+                    token.len()
+                )
             }
             None => line.to_owned(),
         }
@@ -242,18 +264,28 @@ fn theirs(case: &Case) -> Result<Outcome, String> {
     let identity = SmithyIdentity::new(credentials, None);
     let params = theirs_for(case, &identity, settings);
     let headers = case.headers.iter().map(|(name, value)| (*name, &**value));
-    let request =
-        SignableRequest::new(case.method, &*case.uri, headers, SignableBody::Bytes(&case.body))
-            .map_err(|error| error.to_string())?;
+    let request = SignableRequest::new(
+        case.method,
+        &*case.uri,
+        headers,
+        SignableBody::Bytes(&case.body),
+    )
+    .map_err(|error| error.to_string())?;
     let trace = Trace::default();
     let output = tracing::subscriber::with_default(trace.clone(), || sign(request, &params))
         .map_err(|error| error.to_string())?;
     let (instructions, signature) = output.into_parts();
-    let mut headers: Vec<_> =
-        instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut headers: Vec<_> = instructions
+        .headers()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     headers.sort();
     let canonical_request = trace.0.lock().expect("not poisoned").clone();
-    Ok(Outcome { canonical_request, signature, headers })
+    Ok(Outcome {
+        canonical_request,
+        signature,
+        headers,
+    })
 }
 
 fn theirs_for<'a>(
@@ -307,10 +339,21 @@ impl Visit for Catch<'_> {
 }
 
 fn random_case(rng: &mut Rng) -> Case {
-    let methods = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "PURGE", "m-search"];
-    let forms = [PathForm::Once, PathForm::OnceFolded, PathForm::Twice, PathForm::TwiceFolded];
+    let methods = [
+        "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "PURGE", "m-search",
+    ];
+    let forms = [
+        PathForm::Once,
+        PathForm::OnceFolded,
+        PathForm::Twice,
+        PathForm::TwiceFolded,
+    ];
     let form = forms[rng.usize(..forms.len())];
-    let token_modes = [SessionToken::Signed, SessionToken::Unsigned, SessionToken::S3Session];
+    let token_modes = [
+        SessionToken::Signed,
+        SessionToken::Unsigned,
+        SessionToken::S3Session,
+    ];
     Case {
         method: methods[rng.usize(..methods.len())],
         uri: random::uri(rng, form),
@@ -318,7 +361,9 @@ fn random_case(rng: &mut Rng) -> Case {
         body: (0..rng.usize(..200)).map(|_| rng.u8(..)).collect(),
         form,
         secret: (0..rng.usize(1..80)).map(|_| rng.alphanumeric()).collect(),
-        token: rng.bool().then(|| (0..rng.usize(1..600)).map(|_| rng.alphanumeric()).collect()),
+        token: rng
+            .bool()
+            .then(|| (0..rng.usize(1..600)).map(|_| rng.alphanumeric()).collect()),
         token_mode: token_modes[rng.usize(..3)],
         payload_header: rng.bool(),
         presigned: (rng.u8(..4) == 0).then(|| rng.u64(1..=604_800)),
@@ -336,13 +381,19 @@ fn canonical(case: &Case) -> String {
 }
 
 fn line(canonical_request: &str, number: usize) -> &str {
-    canonical_request.lines().nth(number).expect("so many lines")
+    canonical_request
+        .lines()
+        .nth(number)
+        .expect("so many lines")
 }
 
 /// Servers decode a query as bytes. aws-sigv4 decodes it as UTF-8, and what is not becomes U+FFFD.
 #[test]
 fn query_bytes_that_are_not_utf8_are_kept() {
-    let case = Case { uri: "https://example.com/?a=%FF".to_owned(), ..Case::default() };
+    let case = Case {
+        uri: "https://example.com/?a=%FF".to_owned(),
+        ..Case::default()
+    };
     assert_eq!(line(&canonical(&case), 2), "a=%FF");
     let theirs = theirs(&case).expect("signed");
     assert_eq!(line(&theirs.canonical_request, 2), "a=%EF%BF%BD");
@@ -351,7 +402,10 @@ fn query_bytes_that_are_not_utf8_are_kept() {
 /// A verifier collapses tabs as it does spaces; aws-sigv4 collapses spaces alone.
 #[test]
 fn tabs_are_white_space() {
-    let case = Case { headers: vec![("my-header", "a \t b".to_owned())], ..Case::default() };
+    let case = Case {
+        headers: vec![("my-header", "a \t b".to_owned())],
+        ..Case::default()
+    };
     assert!(canonical(&case).contains("\nmy-header:a b\n"));
     let theirs = theirs(&case).expect("signed");
     assert!(theirs.canonical_request.contains("\nmy-header:a \t b\n"));
@@ -380,7 +434,10 @@ fn header_bytes_beyond_ascii_are_signed_as_they_are() {
         )
         .expect("signed");
     let text = explanation.canonical_request;
-    assert!(text.windows(14).any(|window| window == b"\nmy-header:\xff\xfe\n"));
+    assert!(
+        text.windows(14)
+            .any(|window| window == b"\nmy-header:\xff\xfe\n")
+    );
 }
 
 /// The S3 family decodes a path to a key and encodes that, but for its slashes. aws-sigv4 takes the path
@@ -405,10 +462,17 @@ fn user_information_is_not_signed_as_host() {
 
 /// Where aws-sigv4 signs an authority as it is, and this crate the host that is sent for it.
 fn hosts_differ(authority: &str, host: &str) {
-    let case = Case { uri: format!("https://{authority}/"), ..Case::default() };
+    let case = Case {
+        uri: format!("https://{authority}/"),
+        ..Case::default()
+    };
     assert!(canonical(&case).contains(&format!("\nhost:{host}\n")));
     let theirs = theirs(&case).expect("signed");
-    assert!(theirs.canonical_request.contains(&format!("\nhost:{authority}\n")));
+    assert!(
+        theirs
+            .canonical_request
+            .contains(&format!("\nhost:{authority}\n"))
+    );
 }
 
 /// A port of no digits is none (RFC 3986, section 6.2.3). aws-sigv4 signs its colon.
@@ -426,7 +490,10 @@ fn the_default_port_is_not_signed_however_it_is_written() {
 /// A token of no characters is no token. aws-sigv4 signs and sends an empty header.
 #[test]
 fn an_empty_session_token_is_none() {
-    let case = Case { token: Some(String::new()), ..Case::default() };
+    let case = Case {
+        token: Some(String::new()),
+        ..Case::default()
+    };
     assert!(!canonical(&case).contains("x-amz-security-token"));
     let theirs = theirs(&case).expect("signed");
     assert!(theirs.canonical_request.contains("x-amz-security-token"));
@@ -435,7 +502,10 @@ fn an_empty_session_token_is_none() {
 /// Without a host there is nothing to sign for. aws-sigv4 panics.
 #[test]
 fn a_request_without_host_is_an_error() {
-    let case = Case { uri: "/path".to_owned(), ..Case::default() };
+    let case = Case {
+        uri: "/path".to_owned(),
+        ..Case::default()
+    };
     let settings = SigningSettings::new("service", "us-east-1").expect("valid");
     let credentials = Credentials::new("AKID", "secret", None, None, "test");
     let error = Signer::new()

@@ -83,9 +83,17 @@ impl Version {
             #[cfg(feature = "sigv4a")]
             Self::V4a => {
                 for signature in [ours, theirs] {
-                    assert!(is_signature(case, text, signature), "{}: {signature}", case.display());
+                    assert!(
+                        is_signature(case, text, signature),
+                        "{}: {signature}",
+                        case.display()
+                    );
                 }
-                assert!(!is_signature(case, &format!("{text} "), ours), "{}", case.display());
+                assert!(
+                    !is_signature(case, &format!("{text} "), ours),
+                    "{}",
+                    case.display()
+                );
             }
         }
     }
@@ -97,8 +105,14 @@ fn is_signature(case: &Path, text: &str, signature: &str) -> bool {
     use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier};
 
     let bytes = |hex: &str| -> Vec<u8> {
-        let digits: Vec<_> = hex.chars().map(|digit| digit.to_digit(16).expect("hex")).collect();
-        digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+        let digits: Vec<_> = hex
+            .chars()
+            .map(|digit| digit.to_digit(16).expect("hex"))
+            .collect();
+        digits
+            .chunks(2)
+            .map(|pair| (pair[0] << 4 | pair[1]) as u8)
+            .collect()
     };
     let key: Value = serde_json::from_str(&read(case, "public-key.json")).expect("JSON");
     let [x, y] = ["X", "Y"].map(|name| bytes(key[name].as_str().expect("a coordinate")));
@@ -129,7 +143,10 @@ fn every_case_of_the_suite_gives_the_three_texts_it_states() {
         "{checks} checks and {paths} paths of AWS's suite, {versions} versions of it"
     )
     .expect("written");
-    assert!(checks >= 2 * FEWEST_CASES * versions, "152 with both versions");
+    assert!(
+        checks >= 2 * FEWEST_CASES * versions,
+        "152 with both versions"
+    );
     assert_eq!(paths, PATH_ONLY.len());
 }
 
@@ -143,27 +160,39 @@ async fn every_signed_request_of_the_suite_is_accepted() {
         if PATH_ONLY.contains(&&*name) {
             continue;
         }
-        for (file, presigned) in
-            [("header-signed-request.txt", false), ("query-signed-request.txt", true)]
-        {
+        for (file, presigned) in [
+            ("header-signed-request.txt", false),
+            ("query-signed-request.txt", true),
+        ] {
             let context = Context::read(&case);
             let (head, body) = request(&read(&case, file));
             let request = Request::from_parts(head, Full::from(body.clone()));
             let told = judge(version, &context, request.clone(), Duration::ZERO).await;
             assert_eq!(told, Ok(presigned), "{name}/{file}");
             // A week later it is too old in either place.
-            let late =
-                judge(version, &context, request.clone(), Duration::from_secs(604_800)).await;
+            let late = judge(
+                version,
+                &context,
+                request.clone(),
+                Duration::from_secs(604_800),
+            )
+            .await;
             assert_eq!(late, Err(RejectionKind::Expired), "{name}/{file}");
             let changed = request.map(|_| Full::from(format!("{body}!")));
             assert!(
-                judge(version, &context, changed, Duration::ZERO).await.is_err(),
+                judge(version, &context, changed, Duration::ZERO)
+                    .await
+                    .is_err(),
                 "{name}/{file}"
             );
             accepted += 1;
         }
     }
-    writeln!(io::stdout(), "{accepted} signed requests of AWS's suite verified").expect("written");
+    writeln!(
+        io::stdout(),
+        "{accepted} signed requests of AWS's suite verified"
+    )
+    .expect("written");
     assert!(accepted >= 2 * FEWEST_CASES * VERSIONS.len());
 }
 
@@ -184,7 +213,11 @@ async fn judge(
         .with_clock(Clock::manual(context.time + later));
     let inner = service_fn(async |request: Request<VerifiedBody<Full<Bytes>>>| {
         let mut response = Response::new(Full::<Bytes>::default());
-        let verified = request.extensions().get::<Verified>().expect("a proof").clone();
+        let verified = request
+            .extensions()
+            .get::<Verified>()
+            .expect("a proof")
+            .clone();
         response.extensions_mut().insert(verified);
         Ok::<_, Infallible>(response)
     });
@@ -202,10 +235,20 @@ fn cases(version: Version) -> Vec<(PathBuf, String)> {
         .expect("the suite is a folder")
         .map(|entry| entry.expect("a readable entry"))
         .filter(|entry| entry.path().is_dir())
-        .map(|entry| (entry.path(), entry.file_name().into_string().expect("an ASCII name")))
+        .map(|entry| {
+            (
+                entry.path(),
+                entry.file_name().into_string().expect("an ASCII name"),
+            )
+        })
         .collect();
     cases.sort();
-    assert!(cases.len() >= FEWEST_CASES, "only {} cases found in {}", cases.len(), suite.display(),);
+    assert!(
+        cases.len() >= FEWEST_CASES,
+        "only {} cases found in {}",
+        cases.len(),
+        suite.display(),
+    );
     cases
 }
 
@@ -233,8 +276,12 @@ impl Context {
     fn read(case: &Path) -> Self {
         let context: Value = serde_json::from_str(&read(case, "context.json")).expect("JSON");
         let text = |value: &Value| value.as_str().map(str::to_owned).unwrap_or_default();
-        let flag =
-            |name: &str, default| context.get(name).and_then(Value::as_bool).unwrap_or(default);
+        let flag = |name: &str, default| {
+            context
+                .get(name)
+                .and_then(Value::as_bool)
+                .unwrap_or(default)
+        };
         let credentials = &context["credentials"];
         let time = OffsetDateTime::parse(&text(&context["timestamp"]), &Rfc3339).expect("RFC 3339");
         Self {
@@ -266,13 +313,28 @@ fn check(version: Version, case: &Path, name: &str) {
     let settings = context.settings(version);
     let identity = Identity::new(context.credentials).expect("valid");
     let (parts, body) = request(&read(case, "request.txt"));
-    let params =
-        SigningParams::new(&settings, &identity, PayloadHash::of(body.as_bytes()), context.time);
+    let params = SigningParams::new(
+        &settings,
+        &identity,
+        PayloadHash::of(body.as_bytes()),
+        context.time,
+    );
     let signer = Signer::new();
     let explanation = signer.explain(&parts, &params).expect("explained");
-    assert_eq!(canonical(&explanation), read(case, "header-canonical-request.txt"), "{name}");
-    assert_eq!(explanation.string_to_sign, read(case, "header-string-to-sign.txt"), "{name}");
-    let (text, theirs) = (&explanation.string_to_sign, read(case, "header-signature.txt"));
+    assert_eq!(
+        canonical(&explanation),
+        read(case, "header-canonical-request.txt"),
+        "{name}"
+    );
+    assert_eq!(
+        explanation.string_to_sign,
+        read(case, "header-string-to-sign.txt"),
+        "{name}"
+    );
+    let (text, theirs) = (
+        &explanation.string_to_sign,
+        read(case, "header-signature.txt"),
+    );
     version.check_signatures(case, text, &explanation.signature, &theirs);
 
     let mut signed = parts;
@@ -280,7 +342,11 @@ fn check(version: Version, case: &Path, name: &str) {
     let (mut expected, _) = request(&read(case, "header-signed-request.txt"));
     let [ours, theirs] = [&mut signed, &mut expected].map(|head| {
         let value = head.headers.remove("authorization").expect("signed");
-        let (rest, signature) = value.to_str().expect("ASCII").rsplit_once('=').expect("fields");
+        let (rest, signature) = value
+            .to_str()
+            .expect("ASCII")
+            .rsplit_once('=')
+            .expect("fields");
         (rest.to_owned(), signature.to_owned())
     });
     assert_eq!(ours.0, theirs.0, "{name}");
@@ -296,22 +362,45 @@ fn check_presigned(version: Version, case: &Path, name: &str) {
     let payload = PayloadHash::of(body.as_bytes());
     let params = SigningParams::new(&settings, &identity, payload, context.time);
     let (signer, hour) = (Signer::new(), Duration::from_secs(3600));
-    let explanation = signer.explain_presigned(&parts, &params, hour).expect("explained");
-    assert_eq!(canonical(&explanation), read(case, "query-canonical-request.txt"), "{name}");
-    assert_eq!(explanation.string_to_sign, read(case, "query-string-to-sign.txt"), "{name}");
-    let (text, theirs) = (&explanation.string_to_sign, read(case, "query-signature.txt"));
+    let explanation = signer
+        .explain_presigned(&parts, &params, hour)
+        .expect("explained");
+    assert_eq!(
+        canonical(&explanation),
+        read(case, "query-canonical-request.txt"),
+        "{name}"
+    );
+    assert_eq!(
+        explanation.string_to_sign,
+        read(case, "query-string-to-sign.txt"),
+        "{name}"
+    );
+    let (text, theirs) = (
+        &explanation.string_to_sign,
+        read(case, "query-signature.txt"),
+    );
     version.check_signatures(case, text, &explanation.signature, &theirs);
 
     let mut signed = parts;
     signer.presign(&mut signed, &params, hour).expect("signed");
     let (expected, _) = request(&read(case, "query-signed-request.txt"));
     let parameters = |head: &Parts| {
-        let mut pairs: Vec<_> =
-            head.uri.query().expect("one").split('&').map(str::to_owned).collect();
+        let mut pairs: Vec<_> = head
+            .uri
+            .query()
+            .expect("one")
+            .split('&')
+            .map(str::to_owned)
+            .collect();
         pairs.sort();
-        let at = pairs.iter().position(|pair| pair.starts_with("X-Amz-Signature="));
+        let at = pairs
+            .iter()
+            .position(|pair| pair.starts_with("X-Amz-Signature="));
         let signature = pairs.remove(at.expect("signed"));
-        (pairs, signature.split_once('=').expect("a pair").1.to_owned())
+        (
+            pairs,
+            signature.split_once('=').expect("a pair").1.to_owned(),
+        )
     };
     assert_eq!(signed.uri.path(), expected.uri.path(), "{name}");
     let (ours, theirs) = (parameters(&signed), parameters(&expected));
@@ -336,7 +425,10 @@ fn check_path(case: &Path, name: &str) {
     let explanation = Signer::new().explain(&parts, &params).expect("explained");
     let path = |canonical: &str| canonical.lines().nth(1).map(str::to_owned);
     let expected = path(&read(case, "header-canonical-request.txt"));
-    assert!(expected.as_ref().is_some_and(|path| path.contains("%25")), "{name}");
+    assert!(
+        expected.as_ref().is_some_and(|path| path.contains("%25")),
+        "{name}"
+    );
     assert_eq!(path(&canonical(&explanation)), expected, "{name}");
 }
 
@@ -349,7 +441,10 @@ fn request(text: &str) -> (Parts, String) {
     let mut lines = head.lines();
     let request_line = lines.next().expect("a request line");
     let (method, target) = request_line.split_once(' ').expect("a method");
-    let target = target.strip_suffix(" HTTP/1.1").unwrap_or(target).replace(' ', "%20");
+    let target = target
+        .strip_suffix(" HTTP/1.1")
+        .unwrap_or(target)
+        .replace(' ', "%20");
     let mut headers: Vec<(String, String)> = Vec::new();
     for line in lines {
         match line.split_once(':') {
@@ -357,14 +452,25 @@ fn request(text: &str) -> (Parts, String) {
                 headers.push((name.to_owned(), value.to_owned()));
             }
             // A folded line goes on with the value of the line before it.
-            _ => headers.last_mut().expect("a line to go on with").1.push_str(line),
+            _ => headers
+                .last_mut()
+                .expect("a line to go on with")
+                .1
+                .push_str(line),
         }
     }
-    let mut parts =
-        Request::builder().method(method).uri(target).body(()).expect("a request").into_parts().0;
+    let mut parts = Request::builder()
+        .method(method)
+        .uri(target)
+        .body(())
+        .expect("a request")
+        .into_parts()
+        .0;
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
-        parts.headers.append(name, HeaderValue::from_str(&value).expect("a value"));
+        parts
+            .headers
+            .append(name, HeaderValue::from_str(&value).expect("a value"));
     }
     (parts, body.to_owned())
 }
@@ -380,8 +486,17 @@ fn read(case: &Path, file: &str) -> String {
 /// more than a build does. It stays online, because a build of one package downloads less than the workspace needs.
 fn suite() -> PathBuf {
     let host = cargo(&["--version", "--verbose"]);
-    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
-    let arguments = ["metadata", "--format-version=1", "--locked", "--filter-platform", host];
+    let host = host
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .expect("a host");
+    let arguments = [
+        "metadata",
+        "--format-version=1",
+        "--locked",
+        "--filter-platform",
+        host,
+    ];
     let metadata: Value = serde_json::from_str(&cargo(&arguments)).expect("JSON");
     let manifest = metadata["packages"]
         .as_array()
@@ -399,6 +514,10 @@ fn cargo(arguments: &[&str]) -> String {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("UTF-8")
 }

@@ -32,19 +32,36 @@ async fn sent(
 }
 
 fn trailers() -> HeaderMap {
-    [("x-checksum".parse().unwrap(), HeaderValue::from_static("abc"))].into_iter().collect()
+    [(
+        "x-checksum".parse().unwrap(),
+        HeaderValue::from_static("abc"),
+    )]
+    .into_iter()
+    .collect()
 }
 
 #[tokio::test]
 async fn an_empty_body_has_the_hash_of_nothing() {
-    for (method, length) in
-        [("GET", None), ("DELETE", None), ("POST", Some("0")), ("PUT", Some("0"))]
-    {
-        let request = Request::builder().method(method).uri("/").body(Full::default());
-        let sent = send(&layer(origin()), request.expect("a request")).await.expect("sent");
+    for (method, length) in [
+        ("GET", None),
+        ("DELETE", None),
+        ("POST", Some("0")),
+        ("PUT", Some("0")),
+    ] {
+        let request = Request::builder()
+            .method(method)
+            .uri("/")
+            .body(Full::default());
+        let sent = send(&layer(origin()), request.expect("a request"))
+            .await
+            .expect("sent");
         assert!(sent.body().is_end_stream());
         let length_sent = sent.headers().get("content-length");
-        assert_eq!(length_sent.map(|value| value.to_str().unwrap()), length, "{method}");
+        assert_eq!(
+            length_sent.map(|value| value.to_str().unwrap()),
+            length,
+            "{method}"
+        );
         let hash = header(sent.headers(), "x-amz-content-sha256");
         assert_eq!(hash, PayloadHash::EMPTY.to_string());
     }
@@ -56,7 +73,9 @@ async fn a_body_goes_out_with_its_exact_length() {
         .header("content-length", "999")
         .header("transfer-encoding", "chunked")
         .body(Full::from("hello"));
-    let sent = send(&layer(origin()), request.expect("a request")).await.expect("sent");
+    let sent = send(&layer(origin()), request.expect("a request"))
+        .await
+        .expect("sent");
     assert_eq!(header(sent.headers(), "content-length"), "5");
     assert!(!sent.headers().contains_key("transfer-encoding"));
     assert_eq!(sent.body().size_hint().exact(), Some(5));
@@ -67,16 +86,29 @@ async fn a_body_goes_out_with_its_exact_length() {
 
 #[tokio::test]
 async fn frames_are_kept_and_never_copied() {
-    let frames: Vec<_> = [b'a', b'b', b'c'].map(|byte| Bytes::from(vec![byte; 1024])).into();
-    let steps = frames
-        .iter()
-        .flat_map(|frame| [Step::Yield, Step::Data(frame.clone()), Step::Data(Bytes::new())]);
-    let sent = sent(layer(origin()), post(Script::new(steps))).await.expect("sent");
+    let frames: Vec<_> = [b'a', b'b', b'c']
+        .map(|byte| Bytes::from(vec![byte; 1024]))
+        .into();
+    let steps = frames.iter().flat_map(|frame| {
+        [
+            Step::Yield,
+            Step::Data(frame.clone()),
+            Step::Data(Bytes::new()),
+        ]
+    });
+    let sent = sent(layer(origin()), post(Script::new(steps)))
+        .await
+        .expect("sent");
     assert_eq!(header(sent.headers(), "content-length"), "3072");
     let (parts, mut body) = sent.into_parts();
     explain(&parts, &settings("execute-api"), &frames.concat());
     for frame in frames {
-        let data = body.frame().await.expect("a frame").expect("no error").into_data();
+        let data = body
+            .frame()
+            .await
+            .expect("a frame")
+            .expect("no error")
+            .into_data();
         assert_eq!(data.expect("data").as_ptr(), frame.as_ptr());
     }
     assert!(body.is_end_stream());
@@ -104,7 +136,11 @@ async fn small_frames_take_little_more_memory_than_their_bytes() {
             sent = Some(carried(answer.expect("sent")));
         }
     });
-    assert!(counted.bytes_max < 4 * expected.len() as u64, "{} bytes", counted.bytes_max);
+    assert!(
+        counted.bytes_max < 4 * expected.len() as u64,
+        "{} bytes",
+        counted.bytes_max
+    );
     let (parts, body) = sent.expect("nothing is awaited").into_parts();
     explain(&parts, &settings("execute-api"), &expected);
     assert_eq!(body.collect().await.expect("a body").to_bytes(), expected);
@@ -112,7 +148,11 @@ async fn small_frames_take_little_more_memory_than_their_bytes() {
 
 #[tokio::test]
 async fn trailers_follow_the_data() {
-    let script = Script::new([Step::Data("a".into()), Step::Yield, Step::Trailers(trailers())]);
+    let script = Script::new([
+        Step::Data("a".into()),
+        Step::Yield,
+        Step::Trailers(trailers()),
+    ]);
     let sent = sent(layer(origin()), post(script)).await.expect("sent");
     assert!(!sent.body().is_end_stream());
     let collected = sent.into_body().collect().await.expect("a body");
@@ -130,7 +170,10 @@ async fn a_body_known_to_be_too_large_is_not_read() {
     let error = sent(limited(), post(script)).await.expect_err("too large");
     assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
     assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    assert!(error.to_string().contains("11") && error.to_string().contains("10"), "{error}");
+    assert!(
+        error.to_string().contains("11") && error.to_string().contains("10"),
+        "{error}"
+    );
     assert_eq!(polls.load(Ordering::SeqCst), 0);
 
     // A body in a wrapper may not tell; then the head does.
@@ -145,20 +188,30 @@ async fn a_body_known_to_be_too_large_is_not_read() {
     let exactly = Script::new([Step::Data(vec![0; 4].into()), Step::Data(vec![0; 6].into())]);
     assert!(sent(limited(), post(exactly)).await.is_ok());
     let over = Script::new([Step::Data(vec![0; 4].into()), Step::Data(vec![0; 7].into())]);
-    assert_eq!(sent(limited(), post(over)).await.unwrap_err().kind(), ErrorKind::BodyTooLarge);
+    assert_eq!(
+        sent(limited(), post(over)).await.unwrap_err().kind(),
+        ErrorKind::BodyTooLarge
+    );
 }
 
 #[tokio::test]
 async fn a_body_is_held_to_the_length_in_its_head() {
-    for (announced, chunked, whole) in
-        [("3", false, true), ("2", false, false), ("4", false, false), ("4", true, true)]
-    {
+    for (announced, chunked, whole) in [
+        ("3", false, true),
+        ("2", false, false),
+        ("4", false, false),
+        ("4", true, true),
+    ] {
         let body = Script::new([Step::Data("abc".into())]).with_size(SizeHint::default());
         let mut request = post(body);
-        request.headers_mut().insert("content-length", announced.parse().expect("a value"));
+        request
+            .headers_mut()
+            .insert("content-length", announced.parse().expect("a value"));
         if chunked {
             // RFC 9112, section 6.3: chunks override the length.
-            request.headers_mut().insert("transfer-encoding", "chunked".parse().expect("a value"));
+            request
+                .headers_mut()
+                .insert("transfer-encoding", "chunked".parse().expect("a value"));
         }
         let sent = sent(layer(origin()), request).await;
         assert_eq!(sent.is_ok(), whole, "{announced} {chunked}");
@@ -172,7 +225,9 @@ async fn a_body_is_held_to_the_length_in_its_head() {
 #[tokio::test]
 async fn a_body_that_fails_says_why() {
     let script = Script::new([Step::Data("a".into()), Step::Fail]);
-    let error = sent(layer(origin()), post(script)).await.expect_err("failed");
+    let error = sent(layer(origin()), post(script))
+        .await
+        .expect_err("failed");
     assert_eq!(error.kind(), ErrorKind::BodyRead);
     assert_eq!(error.status(), StatusCode::BAD_REQUEST);
     let source = std::error::Error::source(&error).expect("a cause");
@@ -191,12 +246,22 @@ async fn the_default_limit_is_16_mib() {
 
 #[tokio::test]
 async fn what_is_not_signed_streams_through() {
-    let origin = origin().with_signing(SigningBehavior::Never).with_body_limit(1);
-    let steps = [Step::Data("abc".into()), Step::Trailers(trailers()), Step::Fail];
+    let origin = origin()
+        .with_signing(SigningBehavior::Never)
+        .with_body_limit(1);
+    let steps = [
+        Step::Data("abc".into()),
+        Step::Trailers(trailers()),
+        Step::Fail,
+    ];
     let script = Script::new(steps).with_size(SizeHint::with_exact(3));
     let polls = script.polls.clone();
     let sent = sent(layer(origin), post(script)).await.expect("sent");
-    assert_eq!(polls.load(Ordering::SeqCst), 0, "the body is left to the inner service");
+    assert_eq!(
+        polls.load(Ordering::SeqCst),
+        0,
+        "the body is left to the inner service"
+    );
     let mut body = sent.into_body();
     assert_eq!(body.size_hint().exact(), Some(3));
     let data = body.frame().await.expect("a frame").expect("no error");

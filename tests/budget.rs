@@ -40,7 +40,9 @@ fn signing(budget: &BodyBudget) -> SigningLayer {
 }
 
 fn put(body: Script) -> Request<Script> {
-    Request::put(format!("https://{HOST}/key")).body(body).expect("a request")
+    Request::put(format!("https://{HOST}/key"))
+        .body(body)
+        .expect("a request")
 }
 
 fn send(layer: &SigningLayer, body: Script) -> Sending {
@@ -108,7 +110,11 @@ impl Drip {
     const EVERY: Duration = Duration::from_secs(1);
 
     fn new(left: u64, piece: u64) -> Self {
-        Self { piece, left, next: Box::pin(tokio::time::sleep(Self::EVERY)) }
+        Self {
+            piece,
+            left,
+            next: Box::pin(tokio::time::sleep(Self::EVERY)),
+        }
     }
 }
 
@@ -141,20 +147,33 @@ async fn a_slow_body_leaves_its_room_to_who_waits_and_to_no_one_else() {
     let target = Direct::new(common::settings("execute-api")).with_body_limit(256 * KIB);
     let layer = layer(target).with_body_budget(budget.clone());
     let put = |body: Drip| {
-        let request = Request::put(format!("https://{HOST}/key")).body(body).expect("a request");
+        let request = Request::put(format!("https://{HOST}/key"))
+            .body(body)
+            .expect("a request");
         let sent = layer.layer(service_fn(echo)).oneshot(request);
         tokio::spawn(async { sent.await.map(carried).map(drop).map_err(own) })
     };
     let (slow, slower) = (put(Drip::new(256, 4)), put(Drip::new(256, 1)));
     let small = put(Drip::new(64, 1));
     tokio::time::sleep(Duration::from_secs(40)).await;
-    assert_eq!(budget.available(), 192 * KIB, "no one waits, so each has its time");
+    assert_eq!(
+        budget.available(),
+        192 * KIB,
+        "no one waits, so each has its time"
+    );
 
     // Both are slow, the one with less for longer, and its room is enough.
     let start = Instant::now();
     let flows = put(Drip::new(256, 32));
-    let error = slower.await.expect("no panic").expect_err("no room any more");
-    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+    let error = slower
+        .await
+        .expect("no panic")
+        .expect_err("no room any more");
+    assert!(
+        start.elapsed() < Duration::from_millis(100),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
     assert!(error.to_string().contains("came slowly"), "{error}");
     for sent in [flows, slow, small] {
@@ -169,14 +188,20 @@ async fn who_has_left_takes_no_room_from_a_slow_body() {
     let target = Direct::new(common::settings("execute-api")).with_body_limit(256 * KIB);
     let layer = layer(target).with_body_budget(budget.clone());
     let put = |body: Drip| {
-        let request = Request::put(format!("https://{HOST}/key")).body(body).expect("a request");
+        let request = Request::put(format!("https://{HOST}/key"))
+            .body(body)
+            .expect("a request");
         layer.layer(service_fn(echo)).oneshot(request)
     };
     let slow = tokio::spawn(put(Drip::new(256, 1)));
     tokio::time::sleep(Duration::from_millis(100)).await;
     let mut impatient = Box::pin(put(Drip::new(128, 32)));
     assert!(poll_once(&mut impatient).await.is_none());
-    assert_eq!(budget.available(), 0, "it has called, and waits for more than there is");
+    assert_eq!(
+        budget.available(),
+        0,
+        "it has called, and waits for more than there is"
+    );
     drop(impatient);
     let sent = slow.await.expect("no panic").map(carried).map_err(own);
     drop(sent.expect("it has had its time"));
@@ -188,7 +213,9 @@ async fn a_slow_body_alone_is_not_evicted_for_a_request_that_waited_long_ago() {
     let target = Direct::new(common::settings("execute-api")).with_body_limit(256 * KIB);
     let layer = layer(target).with_body_budget(budget.clone());
     let put = |body: Drip| {
-        let request = Request::put(format!("https://{HOST}/key")).body(body).expect("a request");
+        let request = Request::put(format!("https://{HOST}/key"))
+            .body(body)
+            .expect("a request");
         layer.layer(service_fn(echo)).oneshot(request)
     };
     // One moment of contention, which ends well.
@@ -196,7 +223,12 @@ async fn a_slow_body_alone_is_not_evicted_for_a_request_that_waited_long_ago() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let waiting = tokio::spawn(put(Drip::new(64, 64)));
     for sent in [quick, waiting] {
-        sent.await.expect("no panic").map(carried).map(drop).map_err(own).expect("sent");
+        sent.await
+            .expect("no panic")
+            .map(carried)
+            .map(drop)
+            .map_err(own)
+            .expect("sent");
     }
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(budget.available(), 256 * KIB);
@@ -215,7 +247,10 @@ async fn a_large_body_is_not_overtaken_for_ever() {
     let mut large = send(&layer, of(10));
     assert!(poll_once(&mut large).await.is_none());
     let mut late = send(&layer, of(2));
-    assert!(poll_once(&mut late).await.is_none(), "it came after the large one");
+    assert!(
+        poll_once(&mut late).await.is_none(),
+        "it came after the large one"
+    );
     drop(small);
     drop(large.await.expect("its turn"));
     drop(late.await.expect("its turn"));
@@ -233,7 +268,9 @@ async fn a_body_of_unknown_length_takes_its_limit_and_gives_back_what_it_has_not
     // Nor does it if its head tells.
     let echo = service_fn(echo);
     let mut request = put(unknown(hanging(1)));
-    request.headers_mut().insert("content-length", (3 * KIB).into());
+    request
+        .headers_mut()
+        .insert("content-length", (3 * KIB).into());
     let mut told = Box::pin(layer.layer(echo).oneshot(request));
     assert!(poll_once(&mut told).await.is_none());
     assert_eq!(budget.available(), 27 * KIB);
@@ -296,7 +333,11 @@ async fn room_is_given_back_in_every_way_of_ending() {
         drop(request);
         Err::<Response<Empty<Bytes>>, _>(tower_sigv4::BoxError::from("refused"))
     });
-    layer.layer(fails).oneshot(put(of(8))).await.expect_err("fails");
+    layer
+        .layer(fails)
+        .oneshot(put(of(8)))
+        .await
+        .expect_err("fails");
     assert_eq!(budget.available(), 10 * KIB);
 }
 
@@ -305,10 +346,14 @@ async fn a_body_has_no_more_room_than_it_announced() {
     let budget = BodyBudget::new(10 * KIB);
     let layer = signing(&budget);
     let longer = Script::new([Step::Data(vec![b'a'; 8192].into()), Step::Hang]);
-    let error =
-        send(&layer, longer.with_size(SizeHint::with_exact(KIB))).await.expect_err("longer");
+    let error = send(&layer, longer.with_size(SizeHint::with_exact(KIB)))
+        .await
+        .expect_err("longer");
     assert_eq!(error.kind(), ErrorKind::BodyRead);
-    assert!(error.to_string().contains("longer than the 1024 bytes"), "{error}");
+    assert!(
+        error.to_string().contains("longer than the 1024 bytes"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -332,7 +377,11 @@ fn what_is_being_written_keeps_its_room() {
             assert_eq!(budget.available(), 1024 * KIB);
         }
         drop(sending);
-        assert_eq!(budget.available(), 1024 * KIB, "the write that was under way holds it");
+        assert_eq!(
+            budget.available(),
+            1024 * KIB,
+            "the write that was under way holds it"
+        );
         drop(resume);
         assert!(busy.await.expect("run"));
         tokio::task::spawn_blocking(|| ()).await.expect("run"); // after the write
@@ -349,7 +398,9 @@ async fn a_spooled_body_holds_no_more_than_is_in_memory() {
         .with_spool(spool)
         .with_body_limit(3072 * KIB);
     let layer = layer(target).with_body_budget(budget.clone());
-    let sent = send(&layer, of(8192)).await.expect("twice the budget, by its file");
+    let sent = send(&layer, of(8192))
+        .await
+        .expect("twice the budget, by its file");
     assert_eq!(budget.available(), 3072 * KIB);
     drop(sent);
     let sent = send(&layer, of(2048)).await.expect("in memory");
@@ -401,7 +452,12 @@ async fn a_verified_body_counts_once_on_its_way_through_both_layers() {
     for task in tasks {
         let response = task.await.expect("run").expect("infallible");
         assert_eq!(response.status(), StatusCode::OK);
-        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes();
         assert!(body == content);
     }
     assert_eq!(budget.available(), 16 * KIB);
@@ -416,11 +472,19 @@ async fn of_two_budgets_each_counts_for_itself() {
         drop(request);
         async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
     });
-    let gateway = signing(&inner).layer(client).map_err(|error| panic!("{error}"));
+    let gateway = signing(&inner)
+        .layer(client)
+        .map_err(|error| panic!("{error}"));
     let gateway = gateway.map_response(|response: Response<_>| response.map(Box::pin));
     let server = verifying(&outer).layer(gateway);
     let response = server.oneshot(signed(of(8), &[b'a'; 8192])).await;
-    assert_eq!(response.map_err(|error: Infallible| error).expect("an answer").status(), 200);
+    assert_eq!(
+        response
+            .map_err(|error: Infallible| error)
+            .expect("an answer")
+            .status(),
+        200
+    );
     assert_eq!((outer.available(), inner.available()), (16 * KIB, 16 * KIB));
 }
 
@@ -440,7 +504,11 @@ async fn a_head_that_is_kept_holds_no_room() {
         }
     });
     let request = signed(of(8), &[b'a'; 8192]);
-    let response = verifying(&budget).layer(inner).oneshot(request).await.expect("infallible");
+    let response = verifying(&budget)
+        .layer(inner)
+        .oneshot(request)
+        .await
+        .expect("infallible");
     assert_eq!(response.status(), StatusCode::OK);
 }
 
@@ -453,13 +521,26 @@ async fn a_verifier_without_room_asks_to_slow_down() {
     let server = verifying(&budget).layer(empty);
     let mut first = Box::pin(server.clone().oneshot(signed(hanging(8), b"")));
     assert!(poll_once(&mut first).await.is_none());
-    let refused = server.clone().oneshot(signed(of(1), b"")).await.expect("infallible");
+    let refused = server
+        .clone()
+        .oneshot(signed(of(1), b""))
+        .await
+        .expect("infallible");
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(refused.extensions().get(), Some(&RejectionKind::BudgetExhausted));
+    assert_eq!(
+        refused.extensions().get(),
+        Some(&RejectionKind::BudgetExhausted)
+    );
     drop(first);
     assert_eq!(budget.available(), 8 * KIB);
-    let mismatch = server.oneshot(signed(of(1), b"")).await.expect("infallible");
-    assert_eq!(mismatch.extensions().get(), Some(&RejectionKind::PayloadMismatch));
+    let mismatch = server
+        .oneshot(signed(of(1), b""))
+        .await
+        .expect("infallible");
+    assert_eq!(
+        mismatch.extensions().get(),
+        Some(&RejectionKind::PayloadMismatch)
+    );
     assert_eq!(budget.available(), 8 * KIB);
 }
 
@@ -471,14 +552,20 @@ async fn many_bodies_of_all_sizes_all_get_their_turn() {
     let tasks: Vec<_> = (0..400)
         .map(|_| {
             let size = rng.u64(0..=20);
-            let body = if rng.bool() { of(size) } else { unknown(of(size)) };
+            let body = if rng.bool() {
+                of(size)
+            } else {
+                unknown(of(size))
+            };
             let (layer, budget, ends) = (layer.clone(), budget.clone(), rng.u8(0..3));
             let echo = service_fn(echo);
             tokio::spawn(async move {
                 let sending = layer.layer(echo).oneshot(put(body));
                 assert!(budget.available() <= 20 * KIB);
                 let sent = match ends {
-                    0 => tokio::time::timeout(Duration::from_millis(1), sending).await.ok(),
+                    0 => tokio::time::timeout(Duration::from_millis(1), sending)
+                        .await
+                        .ok(),
                     _ => Some(sending.await),
                 };
                 if let Some(sent) = sent {

@@ -55,8 +55,12 @@ fn body() -> Vec<u8> {
 /// The body in pieces; there is none at every other poll.
 fn pieces() -> impl Iterator<Item = Step> {
     let body = Bytes::from(body());
-    (0..PIECES)
-        .flat_map(move |at| [Step::Yield, Step::Data(body.slice(at * PIECE..(at + 1) * PIECE))])
+    (0..PIECES).flat_map(move |at| {
+        [
+            Step::Yield,
+            Step::Data(body.slice(at * PIECE..(at + 1) * PIECE)),
+        ]
+    })
 }
 
 fn request(steps: impl IntoIterator<Item = Step>) -> Request<Script> {
@@ -89,9 +93,15 @@ impl World {
         let mut target = Direct::new(settings("s3"))
             .with_payload(mode)
             .with_spool(directory.spool())
-            .with_body_limit(if mode == PayloadMode::Buffer { 100_000 } else { 10_000 });
+            .with_body_limit(if mode == PayloadMode::Buffer {
+                100_000
+            } else {
+                10_000
+            });
         if in_query {
-            target = target.with_query_signature(Duration::from_secs(60)).expect("in range");
+            target = target
+                .with_query_signature(Duration::from_secs(60))
+                .expect("in range");
         }
         let client = SigningLayer::new(Slow, target)
             .with_clock(Clock::manual(now()))
@@ -118,7 +128,10 @@ impl World {
 
     /// Sends a request of these steps, and reads the answer.
     fn send(&self, steps: impl IntoIterator<Item = Step>) -> Sending {
-        let connection = Hesitant { inner: self.origin(), hesitates: false };
+        let connection = Hesitant {
+            inner: self.origin(),
+            hesitates: false,
+        };
         let connection = ConcurrencyLimit::with_semaphore(connection, self.permits.clone());
         // A cache of its own, so that credentials are loaded each time.
         let client = self.client.clone();
@@ -177,7 +190,9 @@ impl World {
                 next().await?;
                 let mut answer = answer.map(AtTimes::new);
                 if refusal.is_some() {
-                    answer.headers_mut().insert("date", HeaderValue::from_static(AN_HOUR_LATER));
+                    answer
+                        .headers_mut()
+                        .insert("date", HeaderValue::from_static(AN_HOUR_LATER));
                 }
                 Ok(answer)
             }
@@ -187,7 +202,9 @@ impl World {
     /// Takes all the room of a budget until it is dropped.
     async fn fill(&self, budget: &BodyBudget) -> impl Sized + use<> {
         let all = Script::new([Step::Hang]).with_size(SizeHint::with_exact(BUDGET));
-        let target = Direct::new(settings("s3")).with_hosts(["h"]).expect("a host");
+        let target = Direct::new(settings("s3"))
+            .with_hosts(["h"])
+            .expect("a host");
         let layer = common::layer(target).with_body_budget(budget.clone());
         let request = Request::put("https://h/").body(all).expect("a request");
         let mut hanging = Box::pin(layer.layer(service_fn(common::echo)).oneshot(request));
@@ -294,7 +311,10 @@ struct AtTimes {
 
 impl AtTimes {
     fn new(body: impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static) -> Self {
-        Self { body: Box::pin(body.map_err(Into::into)), waits: false }
+        Self {
+            body: Box::pin(body.map_err(Into::into)),
+            waits: false,
+        }
     }
 }
 
@@ -318,7 +338,11 @@ impl Body for AtTimes {
 /// One thread for files, so that what is asked of it last is done last.
 fn run(test: impl Future<Output = ()>) {
     let mut runtime = Builder::new_current_thread();
-    let runtime = runtime.enable_time().start_paused(true).max_blocking_threads(1).build();
+    let runtime = runtime
+        .enable_time()
+        .start_paused(true)
+        .max_blocking_threads(1)
+        .build();
     runtime.expect("a runtime").block_on(test);
 }
 
@@ -331,7 +355,10 @@ async fn settle() {
 /// Polls a request so many times, while bodies have no room at first; nothing is left of it, whether it ended or not.
 async fn polled(world: &World, polls: usize, mut sending: Sending) -> Option<Outcome> {
     let [client, server] = &world.budgets;
-    let mut others = (Some(world.fill(client).await), Some(world.fill(server).await));
+    let mut others = (
+        Some(world.fill(client).await),
+        Some(world.fill(server).await),
+    );
     let mut outcome = None;
     for poll in 0..polls {
         match poll {
@@ -379,12 +406,15 @@ const CHECKS: [BodyCheck; 2] = [BodyCheck::Collected { limit: 100_000 }, BodyChe
 fn worlds() -> impl Iterator<Item = (String, World)> {
     let in_head = modes().map(|mode| (mode, false));
     let in_query = [PayloadMode::Buffer, PayloadMode::Unsigned].map(|mode| (mode, true));
-    in_head.into_iter().chain(in_query).flat_map(|(mode, in_query)| {
-        CHECKS.map(|check| {
-            let name = format!("{mode:?} {check:?}, in the query: {in_query}");
-            (name, World::new(mode, in_query, check, Duration::ZERO))
+    in_head
+        .into_iter()
+        .chain(in_query)
+        .flat_map(|(mode, in_query)| {
+            CHECKS.map(|check| {
+                let name = format!("{mode:?} {check:?}, in the query: {in_query}");
+                (name, World::new(mode, in_query, check, Duration::ZERO))
+            })
         })
-    })
 }
 
 #[test]
@@ -397,12 +427,19 @@ fn dropped_at_any_poll_a_request_leaves_nothing_behind() {
                     break outcome;
                 }
                 // Whatever part of it was received, none that was whole was refused.
-                assert!(world.verdicts().iter().all(Option::is_none), "{name}: {polls}");
+                assert!(
+                    world.verdicts().iter().all(Option::is_none),
+                    "{name}: {polls}"
+                );
                 polls += 1;
                 assert!(polls < ENOUGH, "{name}");
             };
             let (status, echoed) = outcome.expect(&name);
-            assert_eq!((status, world.verdicts()), (StatusCode::OK, vec![None]), "{name}");
+            assert_eq!(
+                (status, world.verdicts()),
+                (StatusCode::OK, vec![None]),
+                "{name}"
+            );
             assert!(echoed == body(), "{name}");
             assert!(polls > 12, "{name}: {polls}");
         }
@@ -424,12 +461,18 @@ fn dropped_at_any_poll_a_request_that_is_sent_twice_leaves_nothing_behind() {
                         break (world, outcome);
                     }
                     let verdicts = world.verdicts();
-                    assert!(CORRECTED.starts_with(&verdicts), "{mode:?} {polls}: {verdicts:?}");
+                    assert!(
+                        CORRECTED.starts_with(&verdicts),
+                        "{mode:?} {polls}: {verdicts:?}"
+                    );
                     polls += 1;
                     assert!(polls < ENOUGH, "{mode:?} {check:?}");
                 };
                 let (status, echoed) = outcome.expect("an answer");
-                assert_eq!((status, &*world.verdicts()), (StatusCode::OK, &CORRECTED[..]));
+                assert_eq!(
+                    (status, &*world.verdicts()),
+                    (StatusCode::OK, &CORRECTED[..])
+                );
                 assert!(echoed == body(), "{mode:?} {check:?}");
             }
         }
@@ -444,10 +487,16 @@ fn a_body_that_breaks_off_reaches_no_one_whole() {
                 for end in [vec![Step::Fail], vec![]] {
                     let ends_well = good == 2 * PIECES && end.is_empty();
                     let steps = pieces().take(good).chain(end);
-                    let outcome = polled(&world, ENOUGH, world.send(steps)).await.expect(&name);
+                    let outcome = polled(&world, ENOUGH, world.send(steps))
+                        .await
+                        .expect(&name);
                     let accepted = outcome.is_ok_and(|(status, _)| status.is_success());
                     assert_eq!(accepted, ends_well, "{name}: {good}");
-                    assert_eq!(world.verdicts().contains(&None), ends_well, "{name}: {good}");
+                    assert_eq!(
+                        world.verdicts().contains(&None),
+                        ends_well,
+                        "{name}: {good}"
+                    );
                 }
             }
         }
@@ -478,10 +527,15 @@ fn who_waits_in_vain_to_send_again_gives_all_back() {
     run(async {
         let world = World::new(PayloadMode::Buffer, false, CHECKS[0], HOUR);
         let asked = Arc::new(AtomicUsize::new(0));
-        let connection = Once { inner: world.origin(), asked: asked.clone() };
+        let connection = Once {
+            inner: world.origin(),
+            asked: asked.clone(),
+        };
         let connection = ConcurrencyLimit::with_semaphore(connection, world.permits.clone());
         let sending = world.client.layer(connection).oneshot(request(pieces()));
-        tokio::time::timeout(HOUR, sending).await.expect_err("never ready again");
+        tokio::time::timeout(HOUR, sending)
+            .await
+            .expect_err("never ready again");
         assert!(asked.load(Ordering::SeqCst) > 1);
         assert_eq!(world.verdicts(), CORRECTED[..1]);
         world.is_clear("timed out");

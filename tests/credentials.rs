@@ -52,11 +52,19 @@ impl ProvideCredentials for Provider {
             let pause = *self.pause.lock().unwrap();
             time::sleep(pause).await;
             if *self.down.lock().unwrap() {
-                return Err(CredentialsError::provider_error(format!("down, asked {number}")));
+                return Err(CredentialsError::provider_error(format!(
+                    "down, asked {number}"
+                )));
             }
             let expiry = self.lifetime.map(|lifetime| self.clock.now() + lifetime);
             self.expiries.lock().unwrap().extend(expiry);
-            Ok(Credentials::new(format!("KEY{number}"), "secret", None, expiry, "test"))
+            Ok(Credentials::new(
+                format!("KEY{number}"),
+                "secret",
+                None,
+                expiry,
+                "test",
+            ))
         })
     }
 }
@@ -80,7 +88,11 @@ impl Fixture {
         };
         let origin = api(&format!("https://{HOST}"));
         let layer = SigningLayer::new(CredentialsCache::new(provider.clone()), origin);
-        Self { provider, layer: layer.with_clock(clock), started: time::Instant::now() }
+        Self {
+            provider,
+            layer: layer.with_clock(clock),
+            started: time::Instant::now(),
+        }
     }
 
     /// Lets the signing clock catch up with tokio's, which stands still but for sleeps.
@@ -100,7 +112,9 @@ impl Fixture {
         self.now();
         let key = service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
             let authorization = header(request.headers(), "authorization");
-            let (_, rest) = authorization.split_once("Credential=").expect("a credential");
+            let (_, rest) = authorization
+                .split_once("Credential=")
+                .expect("a credential");
             let (key, _) = rest.split_once('/').expect("a scope");
             echo(key.to_owned()).await
         });
@@ -212,10 +226,17 @@ async fn no_request_waits_for_a_provider_that_hangs_while_its_key_is_valid() {
     for second in 1..590 {
         fixture.advance(1).await;
         let outcome = time::timeout(Duration::ZERO, fixture.request()).await;
-        assert_eq!(key(outcome.unwrap_or_else(|_| panic!("it waits at second {second}"))), "KEY1");
+        assert_eq!(
+            key(outcome.unwrap_or_else(|_| panic!("it waits at second {second}"))),
+            "KEY1"
+        );
     }
     // A refresh is due for 150 to 300 seconds; each call takes 5, and 5 to 10 are left between two.
-    assert!((9..=31).contains(&(fixture.asked() - calls)), "{}", fixture.asked());
+    assert!(
+        (9..=31).contains(&(fixture.asked() - calls)),
+        "{}",
+        fixture.asked()
+    );
     fixture.advance(20).await;
     let error = fixture.request().await.expect_err("expired");
     assert_eq!(error.kind(), ErrorKind::CredentialsTimeout);
@@ -249,7 +270,11 @@ async fn credentials_are_refreshed_ahead_while_all_requests_go_on() {
     let before = time::Instant::now();
     let keys: Vec<_> = fixture.requests(100).await.into_iter().map(key).collect();
     assert_eq!(keys.iter().filter(|key| *key == "KEY1").count(), 100);
-    assert_eq!(before.elapsed(), Duration::ZERO, "none waits for the new key");
+    assert_eq!(
+        before.elapsed(),
+        Duration::ZERO,
+        "none waits for the new key"
+    );
     fixture.advance(1).await;
     tokio::task::yield_now().await;
     assert_eq!(key(fixture.request().await), "KEY2");
@@ -294,7 +319,11 @@ async fn credentials_that_expire_during_a_failed_refresh_are_not_used() {
     assert_eq!(key(fixture.request().await), "KEY1");
     fixture.set_down(true);
     fixture.advance(598).await; // the first call took a second
-    assert_eq!(key(fixture.request().await), "KEY1", "it is valid for a second");
+    assert_eq!(
+        key(fixture.request().await),
+        "KEY1",
+        "it is valid for a second"
+    );
     fixture.advance(2).await;
     let error = fixture.request().await.expect_err("expired");
     assert_eq!(error.kind(), ErrorKind::Credentials);
@@ -319,7 +348,11 @@ async fn a_failed_refresh_does_not_bring_back_what_was_invalidated() {
     let request = tokio::spawn(fixture.request());
     tokio::task::yield_now().await;
     fixture.layer.credentials().invalidate();
-    assert_eq!(key(request.await.expect("not cancelled")), "KEY1", "it is valid still");
+    assert_eq!(
+        key(request.await.expect("not cancelled")),
+        "KEY1",
+        "it is valid still"
+    );
     fixture.set_down(false);
     assert_eq!(key(fixture.request().await), "KEY3");
 }
@@ -336,7 +369,11 @@ async fn an_old_error_answers_no_one() {
     tokio::task::yield_now().await;
     fixture.layer.credentials().invalidate();
     assert_eq!(key(first.await.expect("not cancelled")), "KEY2");
-    assert_eq!(key(second.await.expect("not cancelled")), "KEY2", "it began before");
+    assert_eq!(
+        key(second.await.expect("not cancelled")),
+        "KEY2",
+        "it began before"
+    );
     assert_eq!(key(fixture.request().await), "KEY3");
 }
 
@@ -368,16 +405,26 @@ async fn many_requests_over_many_rotations_see_no_expired_key() {
     for round in 0..1000 {
         for outcome in fixture.requests(10).await {
             let number: usize = key(outcome)["KEY".len()..].parse().expect("a number");
-            assert!(number == last || number == last + 1, "round {round}: {number} after {last}");
+            assert!(
+                number == last || number == last + 1,
+                "round {round}: {number} after {last}"
+            );
             let expiry = fixture.provider.expiries.lock().unwrap()[number - 1];
-            assert!(fixture.provider.clock.now() < expiry, "round {round}: {number} has expired");
+            assert!(
+                fixture.provider.clock.now() < expiry,
+                "round {round}: {number} has expired"
+            );
             last = number;
         }
         fixture.advance(5).await;
     }
     // Each key serves at most its lifetime, and at least up to its refresh window.
     let elapsed = fixture.started.elapsed().as_secs() as usize;
-    assert!((elapsed / 900..=elapsed / 600 + 1).contains(&fixture.asked()), "{}", fixture.asked());
+    assert!(
+        (elapsed / 900..=elapsed / 600 + 1).contains(&fixture.asked()),
+        "{}",
+        fixture.asked()
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,8 +52,12 @@ const CLASSES: [&str; 8] = [
 ];
 
 /// Those of SigV4a, all of them of awscrt. Their signatures are random, and slow.
-const ASYMMETRIC: [&str; 4] =
-    ["CrtSigV4AsymAuth", "CrtS3SigV4AsymAuth", "CrtSigV4AsymQueryAuth", "CrtS3SigV4AsymQueryAuth"];
+const ASYMMETRIC: [&str; 4] = [
+    "CrtSigV4AsymAuth",
+    "CrtS3SigV4AsymAuth",
+    "CrtSigV4AsymQueryAuth",
+    "CrtS3SigV4AsymQueryAuth",
+];
 
 /// The headers that botocore leaves unsigned.
 const UNSIGNED_HEADERS: [&str; 14] = [
@@ -134,7 +138,10 @@ struct Theirs {
 
 impl Theirs {
     fn authorization(&self) -> Option<&str> {
-        let header = self.headers.iter().find(|(name, _)| name == "Authorization");
+        let header = self
+            .headers
+            .iter()
+            .find(|(name, _)| name == "Authorization");
         header.map(|(_, value)| &**value)
     }
 
@@ -158,7 +165,10 @@ struct Botocore {
 impl Botocore {
     fn start() -> Self {
         let python = env::var_os("BOTOCORE_PYTHON");
-        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/interop.d/differential.py");
+        let program = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/scripts/interop.d/differential.py"
+        );
         let mut program =
             Command::new(python.expect("BOTOCORE_PYTHON names a Python with botocore"))
                 .args(["-EsB", program])
@@ -225,9 +235,14 @@ impl Case {
     }
 
     fn path(&self) -> &str {
-        let target = self.uri.split_once('?').map_or(&*self.uri, |(before, _)| before);
+        let target = self
+            .uri
+            .split_once('?')
+            .map_or(&*self.uri, |(before, _)| before);
         let authority = target.find("//").expect("absolute") + 2;
-        target[authority..].find('/').map_or("", |path| &target[authority + path..])
+        target[authority..]
+            .find('/')
+            .map_or("", |path| &target[authority + path..])
     }
 
     /// The request as the Python program is told of it.
@@ -310,7 +325,11 @@ impl Case {
 
     #[cfg(feature = "sigv4a")]
     fn verify_settings(&self) -> VerifySettings {
-        let region = if self.is_asymmetric() { "us-east-1" } else { self.region };
+        let region = if self.is_asymmetric() {
+            "us-east-1"
+        } else {
+            self.region
+        };
         let settings = VerifySettings::new(self.service, region).expect("a scope");
         settings.with_sigv4a(self.is_asymmetric())
     }
@@ -322,9 +341,11 @@ impl Case {
             request = request.header(*name, &**value);
         }
         let (mut head, ()) = request.body(()).expect("a request").into_parts();
-        let policy = UNSIGNED_HEADERS.into_iter().fold(AllExcept::default(), |policy, name| {
-            policy.add_header(HeaderName::from_static(name))
-        });
+        let policy = UNSIGNED_HEADERS
+            .into_iter()
+            .fold(AllExcept::default(), |policy, name| {
+                policy.add_header(HeaderName::from_static(name))
+            });
         let settings = self
             .signing_settings()
             .with_payload_header(self.is_s3() || self.payload == HASH_IN_HEADER)
@@ -369,12 +390,22 @@ fn random_case(rng: &mut Rng) -> Case {
     loop {
         let asymmetric = cfg!(feature = "sigv4a") && rng.u8(..32) == 0;
         let (class, regions) = match asymmetric {
-            true => (ASYMMETRIC[rng.usize(..4)], ["us-east-1,eu-west-1", "eu-west-1,us-*", "*"]),
-            false => (CLASSES[rng.usize(..8)], ["us-east-1", "eu-west-1", "us-gov-west-1"]),
+            true => (
+                ASYMMETRIC[rng.usize(..4)],
+                ["us-east-1,eu-west-1", "eu-west-1,us-*", "*"],
+            ),
+            false => (
+                CLASSES[rng.usize(..8)],
+                ["us-east-1", "eu-west-1", "us-gov-west-1"],
+            ),
         };
         let is_presigned = class.ends_with("QueryAuth");
         let is_s3 = class.contains("S3");
-        let form = if is_s3 { PathForm::Once } else { PathForm::TwiceFolded };
+        let form = if is_s3 {
+            PathForm::Once
+        } else {
+            PathForm::TwiceFolded
+        };
         let mut uri = random::uri(rng, form).replace("EXAMPLE", "example");
         if uri.contains('?') && !is_presigned && rng.u8(..8) == 0 {
             uri.push_str("&b=2&b=1&b=&b");
@@ -391,13 +422,21 @@ fn random_case(rng: &mut Rng) -> Case {
             (false, false, 1) => HASH_IN_HEADER,
             _ => HASH,
         };
-        let body_len = if payload == HASH && is_presigned { 0 } else { rng.usize(..200) };
+        let body_len = if payload == HASH && is_presigned {
+            0
+        } else {
+            rng.usize(..200)
+        };
         let case = Case {
             class,
             service: if is_s3 { "s3" } else { "execute-api" },
             region: regions[rng.usize(..3)],
             // The Python program takes its time to derive a key of SigV4a.
-            secret: if asymmetric { format!("secret{}", rng.u8(..16)) } else { text(rng, 80) },
+            secret: if asymmetric {
+                format!("secret{}", rng.u8(..16))
+            } else {
+                text(rng, 80)
+            },
             token: rng.bool().then(|| text(rng, 600)),
             time: rng.u64(1_000..18_000_000_000),
             expires: is_presigned.then(|| rng.u64(1..=604_800)),
@@ -416,7 +455,9 @@ fn random_case(rng: &mut Rng) -> Case {
 
 fn text(rng: &mut Rng, longest: usize) -> String {
     let letters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=";
-    (0..rng.usize(1..longest)).map(|_| char::from(letters[rng.usize(..letters.len())])).collect()
+    (0..rng.usize(1..longest))
+        .map(|_| char::from(letters[rng.usize(..letters.len())]))
+        .collect()
 }
 
 #[tokio::test]
@@ -430,13 +471,18 @@ async fn random_requests_agree_with_botocore_and_are_accepted_until_they_are_cha
     let signer = Signer::new();
     let mut counts = BTreeMap::new();
     let mut count = |kind, found: bool| *counts.entry(kind).or_insert(0) += usize::from(found);
-    CLASSES.into_iter().chain(CHANGES.map(|(what, _)| what)).for_each(|kind| count(kind, false));
+    CLASSES
+        .into_iter()
+        .chain(CHANGES.map(|(what, _)| what))
+        .for_each(|kind| count(kind, false));
     if cfg!(feature = "sigv4a") {
         ASYMMETRIC.into_iter().for_each(|class| count(class, false));
     }
     for _ in 0..REQUESTS {
         let case = random_case(&mut rng);
-        let theirs = botocore.sign(&case).unwrap_or_else(|error| panic!("{error}: {case:#?}"));
+        let theirs = botocore
+            .sign(&case)
+            .unwrap_or_else(|error| panic!("{error}: {case:#?}"));
         let (ours, explanation) = case.ours(&signer);
         match case.is_asymmetric() {
             true => botocore.verifies(&case, &ours, &explanation),
@@ -459,7 +505,11 @@ async fn random_requests_agree_with_botocore_and_are_accepted_until_they_are_cha
         let Some(kind) = change(&mut changed, &case, &canonical, &mut rng) else {
             continue;
         };
-        assert_eq!(changed.judge(&case).await, Err(kind), "{what}: {changed:#?} of {case:#?}");
+        assert_eq!(
+            changed.judge(&case).await,
+            Err(kind),
+            "{what}: {changed:#?} of {case:#?}"
+        );
         count(what, true);
     }
     botocore.end();
@@ -473,11 +523,19 @@ async fn random_requests_agree_with_botocore_and_are_accepted_until_they_are_cha
 fn agrees(case: &Case, theirs: &Theirs, ours: &Parts, explanation: &Explanation) {
     let canonical = String::from_utf8_lossy(&explanation.canonical_request);
     if !case.is_crt() {
-        assert_eq!(Some(&*canonical), theirs.canonical_request.as_deref(), "{case:#?}");
+        assert_eq!(
+            Some(&*canonical),
+            theirs.canonical_request.as_deref(),
+            "{case:#?}"
+        );
         let to_sign = theirs.string_to_sign.as_deref();
         assert_eq!(Some(&*explanation.string_to_sign), to_sign, "{case:#?}");
     }
-    assert_eq!(explanation.signature, theirs.signature(), "{canonical}\n{case:#?}");
+    assert_eq!(
+        explanation.signature,
+        theirs.signature(),
+        "{canonical}\n{case:#?}"
+    );
     match theirs.authorization() {
         Some(theirs) => assert_eq!(common::header(&ours.headers, "authorization"), theirs),
         None => assert_eq!(signature(&ours.uri.to_string()), theirs.signature()),
@@ -491,10 +549,20 @@ impl Botocore {
         let authorization = ours.headers.get(AUTHORIZATION).map(|value| value.to_str());
         let signature = signature(authorization.unwrap_or(Ok(&uri)).expect("ASCII"));
         let (url, query) = uri.split_once('?').unwrap_or((&uri, ""));
-        let query = query.split_once("&X-Amz-Signature=").map_or(query, |(before, _)| before);
-        let covered = ours.headers.iter().filter(|(name, _)| *name != AUTHORIZATION);
+        let query = query
+            .split_once("&X-Amz-Signature=")
+            .map_or(query, |(before, _)| before);
+        let covered = ours
+            .headers
+            .iter()
+            .filter(|(name, _)| *name != AUTHORIZATION);
         let headers: Vec<_> = covered
-            .map(|(name, value)| (name.as_str(), str::from_utf8(value.as_bytes()).expect("UTF-8")))
+            .map(|(name, value)| {
+                (
+                    name.as_str(),
+                    str::from_utf8(value.as_bytes()).expect("UTF-8"),
+                )
+            })
             .collect();
         let mut asked = case.asked();
         for (name, value) in [
@@ -510,7 +578,10 @@ impl Botocore {
         let answer = self.ask(&asked);
         let canonical = String::from_utf8_lossy(&explanation.canonical_request);
         assert_eq!(answer["canonical_request"], *canonical, "{case:#?}");
-        assert_eq!(answer["string_to_sign"], explanation.string_to_sign, "{case:#?}");
+        assert_eq!(
+            answer["string_to_sign"], explanation.string_to_sign,
+            "{case:#?}"
+        );
         assert_eq!(answer["valid"], true, "{signature}: {case:#?}");
     }
 }
@@ -519,8 +590,11 @@ impl Case {
     fn count(&self, count: &mut impl FnMut(&'static str, bool)) {
         let (path, query) = (self.path(), self.query());
         let values = || self.headers.iter().map(|(_, value)| value);
-        let names: Vec<_> =
-            self.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        let names: Vec<_> = self
+            .headers
+            .iter()
+            .map(|(name, _)| name.to_ascii_lowercase())
+            .collect();
         let repeats = |name| names.iter().filter(|other| *other == name).count() > 1;
         let pairs = || query.split('&').filter(|pair| !pair.is_empty());
         let segment = |segment| path.split('/').skip(1).any(|other| other == segment);
@@ -532,24 +606,54 @@ impl Case {
             ("path: UTF-8, escaped", path.contains("%C3%A9")),
             ("path: UTF-8, raw", !path.is_ascii()),
             ("path: none", path.is_empty()),
-            ("query: given raw", self.query_form == RAW && !query.is_empty()),
-            ("query: given encoded", self.query_form == ENCODED && !query.is_empty()),
-            ("query: given as pairs", self.query_form == PARAMS && !query.is_empty()),
+            (
+                "query: given raw",
+                self.query_form == RAW && !query.is_empty(),
+            ),
+            (
+                "query: given encoded",
+                self.query_form == ENCODED && !query.is_empty(),
+            ),
+            (
+                "query: given as pairs",
+                self.query_form == PARAMS && !query.is_empty(),
+            ),
             ("query: a key that is repeated", self.repeats_keys()),
-            ("query: an empty value", pairs().any(|pair| pair.ends_with('='))),
+            (
+                "query: an empty value",
+                pairs().any(|pair| pair.ends_with('=')),
+            ),
             ("query: no value", pairs().any(|pair| !pair.contains('='))),
             ("query: an empty key", self.keys().iter().any(Vec::is_empty)),
-            ("query: a space", query.contains('+') || query.contains("%20")),
-            ("query: UTF-8", query.contains("%C3%A9") || !query.is_ascii()),
+            (
+                "query: a space",
+                query.contains('+') || query.contains("%20"),
+            ),
+            (
+                "query: UTF-8",
+                query.contains("%C3%A9") || !query.is_ascii(),
+            ),
             ("header: repeated", names.iter().any(repeats)),
             ("header: empty", values().any(String::is_empty)),
-            ("header: spaces", values().any(|value| value.trim().contains("  "))),
-            ("header: tabs", values().any(|value| value.trim().contains('\t'))),
+            (
+                "header: spaces",
+                values().any(|value| value.trim().contains("  ")),
+            ),
+            (
+                "header: tabs",
+                values().any(|value| value.trim().contains('\t')),
+            ),
             ("header: not ASCII", values().any(|value| !value.is_ascii())),
             ("header: host", names.iter().any(|name| name == "host")),
-            ("header: left unsigned", names.iter().any(|name| UNSIGNED_HEADERS.contains(&&**name))),
+            (
+                "header: left unsigned",
+                names.iter().any(|name| UNSIGNED_HEADERS.contains(&&**name)),
+            ),
             ("session token", !of_the_token.is_empty()),
-            ("session token to be escaped", of_the_token.contains(['+', '/', '='])),
+            (
+                "session token to be escaped",
+                of_the_token.contains(['+', '/', '=']),
+            ),
             ("payload: hash", self.payload == HASH),
             ("payload: hash in a header", self.payload == HASH_IN_HEADER),
             ("payload: unsigned", self.payload == UNSIGNED),
@@ -579,14 +683,24 @@ impl Received {
             request = request.header(name, value);
         }
         let (mut head, ()) = request.body(()).expect("a request").into_parts();
-        head.headers.entry(HOST).or_insert_with(|| ours.headers[HOST].clone());
+        head.headers
+            .entry(HOST)
+            .or_insert_with(|| ours.headers[HOST].clone());
         let age = Duration::from_secs(rng.u64(..=case.expires.unwrap_or(case.clock_window())));
-        Self { head, body: case.body.clone(), now: case.time() + age }
+        Self {
+            head,
+            body: case.body.clone(),
+            now: case.time() + age,
+        }
     }
 
     async fn judge(&self, case: &Case) -> Result<(), RejectionKind> {
         let body = Full::new(Bytes::from(self.body.clone()));
-        judge(&case.verify_layer(self.now), Request::from_parts(self.head.clone(), body)).await
+        judge(
+            &case.verify_layer(self.now),
+            Request::from_parts(self.head.clone(), body),
+        )
+        .await
     }
 
     fn set_target(&mut self, path: &str, query: Option<&str>) {
@@ -624,12 +738,20 @@ const CHANGES: [(&str, Change); 10] = [
     }),
     ("changed: query", |received, _, _, _| {
         let uri = received.head.uri.clone();
-        let query = uri.query().map_or("x".to_owned(), |query| format!("{query}&x"));
+        let query = uri
+            .query()
+            .map_or("x".to_owned(), |query| format!("{query}&x"));
         received.set_target(uri.path(), Some(&query));
         Some(RejectionKind::SignatureMismatch)
     }),
     ("changed: a signed header", |received, _, canonical, rng| {
-        let names: Vec<_> = canonical.lines().rev().nth(1).expect("names").split(';').collect();
+        let names: Vec<_> = canonical
+            .lines()
+            .rev()
+            .nth(1)
+            .expect("names")
+            .split(';')
+            .collect();
         let name = names[rng.usize(..names.len())];
         let value = received.head.headers.get_mut(name).expect("present");
         *value = HeaderValue::from_bytes(&[value.as_bytes(), b"x"].concat()).expect("a value");
@@ -641,14 +763,25 @@ const CHANGES: [(&str, Change); 10] = [
             _ => RejectionKind::SignatureMismatch,
         })
     }),
-    ("changed: a header that is not signed", |received, _, _, _| {
-        let value = HeaderValue::from_static("public-read");
-        received.head.headers.insert(HeaderName::from_static("x-amz-acl"), value);
-        Some(RejectionKind::HeaderNotSigned)
-    }),
+    (
+        "changed: a header that is not signed",
+        |received, _, _, _| {
+            let value = HeaderValue::from_static("public-read");
+            received
+                .head
+                .headers
+                .insert(HeaderName::from_static("x-amz-acl"), value);
+            Some(RejectionKind::HeaderNotSigned)
+        },
+    ),
     ("changed: body", |received, case, _, rng| {
-        received.body.insert(rng.usize(..=received.body.len()), rng.u8(..));
-        match (case.payload, received.head.headers.contains_key("x-amz-content-sha256")) {
+        received
+            .body
+            .insert(rng.usize(..=received.body.len()), rng.u8(..));
+        match (
+            case.payload,
+            received.head.headers.contains_key("x-amz-content-sha256"),
+        ) {
             (UNSIGNED, _) => None,
             (_, true) => Some(RejectionKind::PayloadMismatch),
             (_, false) => Some(RejectionKind::SignatureMismatch),
@@ -681,8 +814,16 @@ const CHANGES: [(&str, Change); 10] = [
         let (valid, late) = (case.expires.unwrap_or(case.clock_window()), rng.bool());
         let seconds = if late { valid } else { case.clock_window() } + rng.u64(1..90);
         let difference = Duration::from_secs(seconds);
-        received.now = if late { case.time() + difference } else { case.time() - difference };
-        Some(if late { RejectionKind::Expired } else { RejectionKind::NotYetValid })
+        received.now = if late {
+            case.time() + difference
+        } else {
+            case.time() - difference
+        };
+        Some(if late {
+            RejectionKind::Expired
+        } else {
+            RejectionKind::NotYetValid
+        })
     }),
 ];
 
@@ -690,7 +831,10 @@ const CHANGES: [(&str, Change); 10] = [
 
 /// A line of the canonical request, without the parameters of a presigned URL.
 fn line(canonical_request: &str, number: usize) -> String {
-    let line = canonical_request.split('\n').nth(number).expect("so many lines");
+    let line = canonical_request
+        .split('\n')
+        .nth(number)
+        .expect("so many lines");
     let pairs = line.split('&').filter(|pair| !pair.starts_with("X-Amz-"));
     pairs.collect::<Vec<_>>().join("&")
 }
@@ -701,22 +845,127 @@ fn what_botocore_signs_in_another_way() {
     let (signature, s3, presigned) = ("SigV4Auth", "S3SigV4Auth", "SigV4QueryAuth");
     let mut botocore = Botocore::start();
     for (why, class, target, number, theirs, ours) in [
-        ("a query in a URL is taken for encoded", signature, "/?a=+b", 2, "a=+b", "a=%20b"),
-        ("a query in a URL is taken for encoded", signature, "/?a=/", 2, "a=/", "a=%2F"),
-        ("a query in a URL is taken for encoded", signature, "/?a=*", 2, "a=*", "a=%2A"),
-        ("a query in a URL is taken for encoded", signature, "/?a=b=c", 2, "a=b=c", "a=b%3Dc"),
-        ("a query in a URL is taken for encoded", signature, "/?a=%7e", 2, "a=%7e", "a=~"),
-        ("a query in a URL is taken for encoded", signature, "/?a=%2f", 2, "a=%2f", "a=%2F"),
-        ("what is between two & is a pair", signature, "/?a&&b", 2, "=&a=&b=", "a=&b="),
-        ("one pair of a key is kept", presigned, "/?a=2&a=1", 2, "a=2", "a=1&a=2"),
-        ("a query is UTF-8", presigned, "/?a=%ff", 2, "a=%EF%BF%BD", "a=%FF"),
-        ("S3's path is taken for encoded", s3, "/(a)!*'", 1, "/(a)!*'", "/%28a%29%21%2A%27"),
-        ("S3's path is taken for encoded", s3, "/a+b", 1, "/a+b", "/a%2Bb"),
-        ("S3's path is taken for encoded", s3, "/a%2Fb", 1, "/a%2Fb", "/a/b"),
-        ("S3's path is taken for encoded", s3, "/%41", 1, "/%41", "/A"),
+        (
+            "a query in a URL is taken for encoded",
+            signature,
+            "/?a=+b",
+            2,
+            "a=+b",
+            "a=%20b",
+        ),
+        (
+            "a query in a URL is taken for encoded",
+            signature,
+            "/?a=/",
+            2,
+            "a=/",
+            "a=%2F",
+        ),
+        (
+            "a query in a URL is taken for encoded",
+            signature,
+            "/?a=*",
+            2,
+            "a=*",
+            "a=%2A",
+        ),
+        (
+            "a query in a URL is taken for encoded",
+            signature,
+            "/?a=b=c",
+            2,
+            "a=b=c",
+            "a=b%3Dc",
+        ),
+        (
+            "a query in a URL is taken for encoded",
+            signature,
+            "/?a=%7e",
+            2,
+            "a=%7e",
+            "a=~",
+        ),
+        (
+            "a query in a URL is taken for encoded",
+            signature,
+            "/?a=%2f",
+            2,
+            "a=%2f",
+            "a=%2F",
+        ),
+        (
+            "what is between two & is a pair",
+            signature,
+            "/?a&&b",
+            2,
+            "=&a=&b=",
+            "a=&b=",
+        ),
+        (
+            "one pair of a key is kept",
+            presigned,
+            "/?a=2&a=1",
+            2,
+            "a=2",
+            "a=1&a=2",
+        ),
+        (
+            "a query is UTF-8",
+            presigned,
+            "/?a=%ff",
+            2,
+            "a=%EF%BF%BD",
+            "a=%FF",
+        ),
+        (
+            "S3's path is taken for encoded",
+            s3,
+            "/(a)!*'",
+            1,
+            "/(a)!*'",
+            "/%28a%29%21%2A%27",
+        ),
+        (
+            "S3's path is taken for encoded",
+            s3,
+            "/a+b",
+            1,
+            "/a+b",
+            "/a%2Bb",
+        ),
+        (
+            "S3's path is taken for encoded",
+            s3,
+            "/a%2Fb",
+            1,
+            "/a%2Fb",
+            "/a/b",
+        ),
+        (
+            "S3's path is taken for encoded",
+            s3,
+            "/%41",
+            1,
+            "/%41",
+            "/A",
+        ),
         ("S3's path is taken for encoded", s3, "", 1, "", "/"),
-        ("a last dot segment is no directory", signature, "/a/b/..", 1, "/a", "/a/"),
-        ("a last dot segment is no directory", signature, "/a/.", 1, "/a", "/a/"),
+        (
+            "a last dot segment is no directory",
+            signature,
+            "/a/b/..",
+            1,
+            "/a",
+            "/a/",
+        ),
+        (
+            "a last dot segment is no directory",
+            signature,
+            "/a/.",
+            1,
+            "/a",
+            "/a/",
+        ),
     ] {
         let case = Case {
             class,
@@ -727,22 +976,52 @@ fn what_botocore_signs_in_another_way() {
         };
         botocore.differs(why, &case, number, theirs, ours);
     }
-    let header =
-        |name, value: &str| Case { headers: vec![(name, value.to_owned())], ..Case::default() };
-    let case = Case { method: "m-search", ..Case::default() };
+    let header = |name, value: &str| Case {
+        headers: vec![(name, value.to_owned())],
+        ..Case::default()
+    };
+    let case = Case {
+        method: "m-search",
+        ..Case::default()
+    };
     botocore.differs("methods are upper-case", &case, 0, "M-SEARCH", "m-search");
-    let case = Case { uri: "https://EXAMPLE.com/".to_owned(), ..Case::default() };
-    botocore.differs("hosts are lower-case", &case, 3, "host:example.com", "host:EXAMPLE.com");
+    let case = Case {
+        uri: "https://EXAMPLE.com/".to_owned(),
+        ..Case::default()
+    };
+    botocore.differs(
+        "hosts are lower-case",
+        &case,
+        3,
+        "host:example.com",
+        "host:EXAMPLE.com",
+    );
     let case = header("accept", "a\u{a0}b");
-    botocore.differs("all of Unicode's spaces are", &case, 3, "accept:a b", "accept:a\u{a0}b");
+    botocore.differs(
+        "all of Unicode's spaces are",
+        &case,
+        3,
+        "accept:a b",
+        "accept:a\u{a0}b",
+    );
     let (case, now) = (header("date", "x"), "date:Sun, 30 Aug 2015 12:36:00 -0000");
-    botocore.differs("date takes the place of x-amz-date", &case, 3, now, "date:x");
+    botocore.differs(
+        "date takes the place of x-amz-date",
+        &case,
+        3,
+        now,
+        "date:x",
+    );
     botocore.end();
 }
 
 impl Botocore {
     fn differs(&mut self, why: &str, case: &Case, number: usize, theirs: &str, ours: &str) {
-        let signed = self.sign(case).expect("signed").canonical_request.expect("kept");
+        let signed = self
+            .sign(case)
+            .expect("signed")
+            .canonical_request
+            .expect("kept");
         assert_eq!(line(&signed, number), theirs, "{why}: {case:#?}");
         let (_, explanation) = case.ours(&Signer::new());
         let signed = String::from_utf8(explanation.canonical_request).expect("UTF-8");
@@ -758,8 +1037,15 @@ fn what_awscrt_signs_in_another_way() {
     let mut signatures = |class, target: &str| {
         let uri = format!("https://example.com{target}");
         let expires = (class == "CrtSigV4QueryAuth").then_some(60);
-        let case = Case { class, expires, uri, ..Case::default() };
-        let theirs = botocore.sign(&case).map(|signed| signed.signature().to_owned());
+        let case = Case {
+            class,
+            expires,
+            uri,
+            ..Case::default()
+        };
+        let theirs = botocore
+            .sign(&case)
+            .map(|signed| signed.signature().to_owned());
         (theirs, case.ours(&Signer::new()).1.signature)
     };
     let class = "CrtSigV4Auth";
@@ -775,7 +1061,11 @@ fn what_awscrt_signs_in_another_way() {
         assert_eq!(theirs, Ok(signatures(class, read_as).1), "{why}");
         assert_ne!(theirs, Ok(ours), "{why}");
     }
-    for (class, refused) in [(class, "/a:/b"), ("CrtSigV4QueryAuth", "//]"), (class, "/?a=%zz")] {
+    for (class, refused) in [
+        (class, "/a:/b"),
+        ("CrtSigV4QueryAuth", "//]"),
+        (class, "/?a=%zz"),
+    ] {
         assert!(signatures(class, refused).0.is_err(), "{refused}");
     }
     botocore.end();

@@ -20,7 +20,9 @@ use tower_sigv4::{
 async fn a_direct_target_signs_for_the_host_of_each_request() {
     let aws = layer(Direct::new(settings("s3")));
     let hosts = ["example.com", "[::1]", "bucket.s3.us-east-1.amazonaws.com"];
-    let given = Direct::new(settings("s3")).with_hosts(hosts).expect("hosts");
+    let given = Direct::new(settings("s3"))
+        .with_hosts(hosts)
+        .expect("hosts");
     let given = layer(given);
     for (layer, uri, host) in [
         (
@@ -39,7 +41,10 @@ async fn a_direct_target_signs_for_the_host_of_each_request() {
     ] {
         let sent = send(layer, get(uri)).await.expect("sent");
         assert_eq!(header(sent.headers(), "host"), host);
-        assert_eq!(sent.uri().authority().map(http::uri::Authority::as_str), Some(host));
+        assert_eq!(
+            sent.uri().authority().map(http::uri::Authority::as_str),
+            Some(host)
+        );
         assert!(!sent.headers().contains_key("x-forwarded-host"));
         explain(&sent.into_parts().0, &settings("s3"), b"");
     }
@@ -77,14 +82,19 @@ async fn without_a_list_only_hosts_of_aws_receive_a_signature() {
             assert_eq!(error.status(), StatusCode::BAD_REQUEST);
             let text = error.to_string();
             assert!(text.contains(&format!("host {host:?}")), "{text}");
-            assert!(text.contains("`Direct::with_hosts`") && !text.contains("pass"), "{text}");
+            assert!(
+                text.contains("`Direct::with_hosts`") && !text.contains("pass"),
+                "{text}"
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn with_a_list_no_other_host_receives_a_signature() {
-    let target = Direct::new(settings("s3")).with_hosts(["*.example.com"]).expect("a host");
+    let target = Direct::new(settings("s3"))
+        .with_hosts(["*.example.com"])
+        .expect("a host");
     let layer = layer(target.add_host("files.internal").expect("a host"));
     for (host, signed) in [
         ("a.example.com", true),
@@ -103,38 +113,71 @@ async fn with_a_list_no_other_host_receives_a_signature() {
         if let Err(error) = result {
             assert_eq!(error.kind(), ErrorKind::Request, "{host}");
             let text = error.to_string();
-            assert!(text.contains(host) && text.contains("`Direct::add_host`"), "{text}");
+            assert!(
+                text.contains(host) && text.contains("`Direct::add_host`"),
+                "{text}"
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn a_target_that_infers_takes_a_list_too() {
-    let target = Direct::infer().add_host("sqs.eu-west-1.amazonaws.com").expect("a host");
+    let target = Direct::infer()
+        .add_host("sqs.eu-west-1.amazonaws.com")
+        .expect("a host");
     let layer = layer(target);
-    assert!(send(&layer, get("https://sqs.eu-west-1.amazonaws.com/")).await.is_ok());
-    for url in ["https://sqs.us-east-1.amazonaws.com/", "https://example.com/"] {
+    assert!(
+        send(&layer, get("https://sqs.eu-west-1.amazonaws.com/"))
+            .await
+            .is_ok()
+    );
+    for url in [
+        "https://sqs.us-east-1.amazonaws.com/",
+        "https://example.com/",
+    ] {
         let error = send(&layer, get(url)).await.expect_err(url);
         assert!(error.to_string().contains("`Direct::add_host`"), "{error}");
     }
     // A host that is on the list still has to name its service.
     let custom = common::layer(Direct::infer().with_hosts(["example.com"]).expect("a host"));
-    let error = send(&custom, get("https://example.com/")).await.expect_err("no service");
-    assert!(error.to_string().contains("does not tell what to sign for"), "{error}");
+    let error = send(&custom, get("https://example.com/"))
+        .await
+        .expect_err("no service");
+    assert!(
+        error.to_string().contains("does not tell what to sign for"),
+        "{error}"
+    );
 }
 
 #[test]
 fn the_patterns_are_those_of_a_rule() {
-    for pattern in ["", "*", "*.", "a b", "https://a", "a:443", "*.[::1]", ".a", "user@a"] {
+    for pattern in [
+        "",
+        "*",
+        "*.",
+        "a b",
+        "https://a",
+        "a:443",
+        "*.[::1]",
+        ".a",
+        "user@a",
+    ] {
         let direct = Direct::infer();
         let errors = [
-            direct.clone().with_hosts(["example.com", pattern]).expect_err(pattern),
+            direct
+                .clone()
+                .with_hosts(["example.com", pattern])
+                .expect_err(pattern),
             direct.add_host(pattern).expect_err(pattern),
             Rule::any().with_host(pattern).expect_err(pattern),
         ];
         for error in errors {
             assert_eq!(error.kind(), ErrorKind::Config, "{pattern:?}");
-            assert!(error.to_string().contains(&format!("{pattern:?}")), "{error}");
+            assert!(
+                error.to_string().contains(&format!("{pattern:?}")),
+                "{error}"
+            );
         }
     }
     let error = Direct::infer().with_hosts([""; 0]).expect_err("empty");
@@ -152,17 +195,26 @@ async fn follow(to: &'static str) -> (Result<StatusCode, BoxError>, Vec<(Uri, He
         let mut response = Response::new(Empty::<Bytes>::new());
         if head.uri.path() == "/moved" {
             *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-            response.headers_mut().insert(LOCATION, to.parse().expect("a value"));
+            response
+                .headers_mut()
+                .insert(LOCATION, to.parse().expect("a value"));
         }
-        record.lock().expect("not poisoned").push((head.uri, head.headers));
+        record
+            .lock()
+            .expect("not poisoned")
+            .push((head.uri, head.headers));
         async { Ok::<_, BoxError>(response) }
     });
     let credentials = common::with_token(Some("T0KEN".to_owned()));
     let signing = SigningLayer::new(credentials, Direct::new(settings("s3")))
         .with_clock(Clock::manual(common::now()));
-    let client =
-        ServiceBuilder::new().layer(FollowRedirectLayer::new()).layer(signing).service(network);
-    let result = client.oneshot(get("https://bucket.s3.us-east-1.amazonaws.com/moved")).await;
+    let client = ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
+        .layer(signing)
+        .service(network);
+    let result = client
+        .oneshot(get("https://bucket.s3.us-east-1.amazonaws.com/moved"))
+        .await;
     let status = result.map(|response| response.status());
     let seen = seen.lock().expect("not poisoned").clone();
     (status, seen)
@@ -172,7 +224,9 @@ async fn follow(to: &'static str) -> (Result<StatusCode, BoxError>, Vec<(Uri, He
 async fn a_redirect_to_another_host_of_aws_is_signed_for_that_host() {
     let (status, seen) = follow("https://bucket.s3.eu-west-1.amazonaws.com/key").await;
     assert_eq!(status.expect("a response"), StatusCode::OK);
-    let [_, (uri, headers)] = &seen[..] else { panic!("{seen:?}") };
+    let [_, (uri, headers)] = &seen[..] else {
+        panic!("{seen:?}")
+    };
     assert_eq!(uri.host(), Some("bucket.s3.eu-west-1.amazonaws.com"));
     assert_eq!(header(headers, "host"), "bucket.s3.eu-west-1.amazonaws.com");
     assert!(headers.contains_key("authorization"));
@@ -191,7 +245,10 @@ async fn a_redirect_to_a_stranger_carries_nothing() {
         let error: &tower_sigv4::Error = error.downcast_ref().expect("an error of this crate");
         assert_eq!(error.kind(), ErrorKind::Request, "{to}");
         assert_eq!(seen.len(), 1, "{to}: {seen:?}");
-        assert_eq!(header(&seen[0].1, "host"), "bucket.s3.us-east-1.amazonaws.com");
+        assert_eq!(
+            header(&seen[0].1, "host"),
+            "bucket.s3.us-east-1.amazonaws.com"
+        );
         assert_eq!(header(&seen[0].1, "x-amz-security-token"), "T0KEN");
     }
 }

@@ -47,7 +47,9 @@ fn way() -> Way {
 }
 
 fn verifies(service: &str, region: &str) -> VerifySettings {
-    VerifySettings::new(service, region).expect("a scope").with_explain(true)
+    VerifySettings::new(service, region)
+        .expect("a scope")
+        .with_explain(true)
 }
 
 fn set(head: &mut Parts, name: &'static str, value: &'static str) {
@@ -97,7 +99,11 @@ impl Way {
             .header("content-type", "application/json")
             .body(Full::from("{}"))
             .expect("a request");
-        let (head, body) = client.oneshot(request).await.expect("an answer").into_parts();
+        let (head, body) = client
+            .oneshot(request)
+            .await
+            .expect("an answer")
+            .into_parts();
         Response::from_parts(head, body.collect().await.expect("a body").to_bytes())
     }
 }
@@ -111,7 +117,10 @@ async fn a_verifiers_refusal_is_diagnosed() {
 async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
     let changed = |change| Way { change, ..way() };
     let at = |verifies| Way { verifies, ..way() };
-    let with = |key: &Credentials| Way { keys: vec![key.clone()], ..way() };
+    let with = |key: &Credentials| Way {
+        keys: vec![key.clone()],
+        ..way()
+    };
     let id = credentials().access_key_id().to_owned();
     let key = |id: &str, secret: &str, token: Option<&str>| {
         Credentials::new(id, secret, token.map(str::to_owned), None, "test")
@@ -142,7 +151,10 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             "encoded once more",
         ),
         (
-            Way { target: "/prod/a%2520b", ..changed(|head, _| target(head, "/prod/a%20b")) },
+            Way {
+                target: "/prod/a%2520b",
+                ..changed(|head, _| target(head, "/prod/a%20b"))
+            },
             Cause::PathEncoding,
             "encoded once less",
         ),
@@ -202,14 +214,24 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             Cause::HeaderNotSigned,
             "a header that the signature does not cover",
         ),
-        (changed(|_, body| body.push(b'!')), Cause::BodyChanged, "the body was changed"),
         (
-            Way { origin: without_hash.clone(), ..changed(|_, body| body.push(b'!')) },
+            changed(|_, body| body.push(b'!')),
+            Cause::BodyChanged,
+            "the body was changed",
+        ),
+        (
+            Way {
+                origin: without_hash.clone(),
+                ..changed(|_, body| body.push(b'!'))
+            },
             Cause::BodyChanged,
             "the body was changed on the way: hash \"44136fa355b3678a",
         ),
         (
-            Way { origin: without_hash, ..changed(|_, body| body.clear()) },
+            Way {
+                origin: without_hash,
+                ..changed(|_, body| body.clear())
+            },
             Cause::BodyChanged,
             "the body was lost on the way",
         ),
@@ -248,8 +270,22 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             Cause::NotSigned,
             "its signature did not reach",
         ),
-        (Way { ahead: 421, ..way() }, Cause::ClockSkew, "clock was 421 s ahead"),
-        (Way { ahead: -421, ..way() }, Cause::ClockSkew, "clock was 421 s behind"),
+        (
+            Way {
+                ahead: 421,
+                ..way()
+            },
+            Cause::ClockSkew,
+            "clock was 421 s ahead",
+        ),
+        (
+            Way {
+                ahead: -421,
+                ..way()
+            },
+            Cause::ClockSkew,
+            "clock was 421 s behind",
+        ),
         (
             Way {
                 origin: api(&format!("https://{HOST}"))
@@ -271,7 +307,11 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             Cause::WrongService,
             "signed for service \"execute-api\", not the origin's",
         ),
-        (with(&key(&id, "another", None)), Cause::WrongSecret, "to the letter"),
+        (
+            with(&key(&id, "another", None)),
+            Cause::WrongSecret,
+            "to the letter",
+        ),
         (
             Way {
                 signs_with: asia.clone(),
@@ -286,7 +326,10 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             "does not know the access key",
         ),
         (
-            Way { signs_with: key("ASIAEXAMPLE", &secret, None), ..with(&asia) },
+            Way {
+                signs_with: key("ASIAEXAMPLE", &secret, None),
+                ..with(&asia)
+            },
             Cause::TokenMissing,
             "no session token was sent",
         ),
@@ -310,7 +353,10 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
         let diagnosis = response.extensions().get::<Diagnosis>();
         let diagnosis = diagnosis.unwrap_or_else(|| panic!("{cause}: no diagnosis of {text}"));
         assert_eq!(diagnosis.cause(), cause, "{diagnosis}: {text}");
-        assert!(diagnosis.sentence().contains(said), "{diagnosis} has not {said}");
+        assert!(
+            diagnosis.sentence().contains(said),
+            "{diagnosis} has not {said}"
+        );
         let shown = format!("{diagnosis} {diagnosis:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(!text.is_empty(), "the answer reaches the caller whole");
@@ -326,20 +372,37 @@ async fn a_token_that_is_blotted_out_is_as_it_was_signed() {
     for in_query in [false, true] {
         let mut origin = api(&format!("https://{HOST}"));
         if in_query {
-            origin = origin.with_query_signature(Duration::from_secs(60)).expect("in range");
+            origin = origin
+                .with_query_signature(Duration::from_secs(60))
+                .expect("in range");
         }
-        let way = Way { origin, signs_with: key.clone(), keys: vec![key.clone()], ..way() };
+        let way = Way {
+            origin,
+            signs_with: key.clone(),
+            keys: vec![key.clone()],
+            ..way()
+        };
         let change = |head: &mut Parts, _: &mut Vec<u8>| set(head, "host", "api.example.com");
         let response = Way { change, ..way }.send().await;
-        let diagnosis = response.extensions().get::<Diagnosis>().expect("a diagnosis");
-        let parts: Vec<_> = diagnosis.differences().iter().map(|found| &*found.part).collect();
+        let diagnosis = response
+            .extensions()
+            .get::<Diagnosis>()
+            .expect("a diagnosis");
+        let parts: Vec<_> = diagnosis
+            .differences()
+            .iter()
+            .map(|found| &*found.part)
+            .collect();
         assert_eq!(parts, ["host"], "{diagnosis:?}");
     }
 }
 
 #[test]
 fn a_segment_in_front_is_a_stage_to_api_gateway_alone() {
-    for (service, cause) in [("execute-api", Cause::StageMissing), ("es", Cause::PathChanged)] {
+    for (service, cause) in [
+        ("execute-api", Cause::StageMissing),
+        ("es", Cause::PathChanged),
+    ] {
         let sent = SignedRequest::read(&signed(service, &credentials()), None).expect("signed");
         let body = format!(
             "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>GET\n/v1/prod/orders\na=1&amp;b=2\n\
@@ -354,7 +417,10 @@ fn a_segment_in_front_is_a_stage_to_api_gateway_alone() {
 #[tokio::test]
 async fn what_is_accepted_is_not_diagnosed() {
     let response = way().send().await;
-    assert_eq!((response.status(), &**response.body()), (StatusCode::OK, &b"accepted"[..]));
+    assert_eq!(
+        (response.status(), &**response.body()),
+        (StatusCode::OK, &b"accepted"[..])
+    );
     assert!(response.extensions().get::<Diagnosis>().is_none());
 }
 
@@ -376,7 +442,9 @@ fn what_is_said_of_an_answer_cannot_disturb_a_log() {
              (\\\"{name}\\\" is signed and not present)\"}}"
         ),
         derived("G\u{1b}]0;pwned\u{7}\n/\n"),
-        derived(&format!("GET\n/prod/orders%253Fapi_key%253Dhunter2\n{long}")),
+        derived(&format!(
+            "GET\n/prod/orders%253Fapi_key%253Dhunter2\n{long}"
+        )),
         derived("GET\n/prod/orders\na=1&b=2&hunter2="),
         derived(&format!("{}\n/\n", "G".repeat(60_000))),
     ] {
@@ -384,7 +452,10 @@ fn what_is_said_of_an_answer_cannot_disturb_a_log() {
             let diagnosis = diagnose(&refusal(403, None, &body), sent).expect("a mismatch");
             let shown = diagnosis.to_string();
             let shown = shown + &format!("{:?}", diagnosis.differences());
-            assert!(!shown.contains(char::is_control) && !shown.contains("FORGED"), "{shown}");
+            assert!(
+                !shown.contains(char::is_control) && !shown.contains("FORGED"),
+                "{shown}"
+            );
             assert!(!shown.contains("hunter2") && shown.len() < 3000, "{shown}");
         }
     }
@@ -396,7 +467,8 @@ fn signed(service: &str, key: &Credentials) -> Parts {
     let (mut head, ()) = Request::get(url).body(()).expect("a request").into_parts();
     let settings = SigningSettings::new(service, "us-east-1").expect("a scope");
     let settings = settings.with_signed_headers(AllowList::default().add_header(X_TENANT));
-    head.headers.insert(X_TENANT, HeaderValue::from_static("hunter2"));
+    head.headers
+        .insert(X_TENANT, HeaderValue::from_static("hunter2"));
     let identity = Identity::new(key.clone()).expect("valid");
     let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
     Signer::new().sign(&mut head, &params).expect("signed");
@@ -410,8 +482,10 @@ type Recorded = (u16, Option<(&'static str, &'static str)>, &'static str);
 
 #[test]
 fn answers_in_the_shapes_of_aws_are_read() {
-    let named: std::collections::HashSet<_> =
-        diagnoses_of_aws_answers().iter().map(Diagnosis::cause).collect();
+    let named: std::collections::HashSet<_> = diagnoses_of_aws_answers()
+        .iter()
+        .map(Diagnosis::cause)
+        .collect();
     assert!(named.len() > 15, "{named:?}");
 }
 
@@ -621,7 +695,11 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
         ),
         (
             "execute-api",
-            (403, Some(("x-amzn-errortype", "ForbiddenException")), r#"{"message":"Forbidden"}"#),
+            (
+                403,
+                Some(("x-amzn-errortype", "ForbiddenException")),
+                r#"{"message":"Forbidden"}"#,
+            ),
             Cause::StageMissing,
             "does not begin with a stage",
         ),
@@ -677,7 +755,11 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
         ),
         (
             "execute-api",
-            (403, None, r#"{"message":"Credential should be scoped to a valid region. "}"#),
+            (
+                403,
+                None,
+                r#"{"message":"Credential should be scoped to a valid region. "}"#,
+            ),
             Cause::WrongRegion,
             "signed for region \"us-east-1\", not the origin's",
         ),
@@ -753,7 +835,11 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
         ),
         (
             "s3",
-            (403, None, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"),
+            (
+                403,
+                None,
+                "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+            ),
             Cause::NotAllowed,
             "if it saw a signature at all",
         ),
@@ -822,13 +908,17 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
     for &(service, (status, header, body), cause, said) in rows {
         let head = signed(service, &credentials());
         let sent = SignedRequest::read(&head, None).expect("signed");
-        let (_, signature) =
-            common::header(&head.headers, "authorization").rsplit_once('=').expect("one");
+        let (_, signature) = common::header(&head.headers, "authorization")
+            .rsplit_once('=')
+            .expect("one");
         let body = body.replace("SIGNATURE", signature);
         let refusal = refusal(status, header, &body);
         let diagnosis = diagnose(&refusal, Some(&sent)).unwrap_or_else(|| panic!("none of {body}"));
         assert_eq!(diagnosis.cause(), cause, "{diagnosis}: {body}");
-        assert!(diagnosis.sentence().contains(said), "{diagnosis} has not {said}");
+        assert!(
+            diagnosis.sentence().contains(said),
+            "{diagnosis} has not {said}"
+        );
         let shown = format!("{diagnosis} {diagnosis:?} {refusal:?} {sent:?}");
         assert!(!shown.contains("hunter"), "{shown}");
         // From the answer alone nothing is read that contradicts it, and nothing panics.
@@ -847,17 +937,29 @@ async fn the_page_has_each_cause_once_with_what_is_said_of_it_and_its_remedy() {
     diagnoses.extend(diagnoses_of_aws_answers());
     for &cause in Cause::ALL {
         let sections: Vec<_> = PAGE.split(&format!("\n### {cause}\n")).skip(1).collect();
-        let [section] = sections[..] else { panic!("{cause} has {} sections", sections.len()) };
+        let [section] = sections[..] else {
+            panic!("{cause} has {} sections", sections.len())
+        };
         let section = section.split("\n#").next().unwrap_or_default();
         let paragraphs: Vec<_> = section.trim().split("\n\n").collect();
-        let [quoted, .., remedy] = paragraphs[..] else { panic!("{cause}: {section}") };
+        let [quoted, .., remedy] = paragraphs[..] else {
+            panic!("{cause}: {section}")
+        };
 
-        let sentence = quoted.split('\n').map(|line| line.strip_prefix("> ").unwrap_or(line));
+        let sentence = quoted
+            .split('\n')
+            .map(|line| line.strip_prefix("> ").unwrap_or(line));
         let sentence = sentence.collect::<Vec<_>>().join(" ");
         let said =
             |diagnosis: &Diagnosis| diagnosis.cause() == cause && diagnosis.sentence() == sentence;
-        assert!(diagnoses.iter().any(said), "nothing is said of {cause} so: {sentence}");
-        assert_eq!(remedy.replace('\n', " "), format!("**Remedy:** {}.", cause.remedy()));
+        assert!(
+            diagnoses.iter().any(said),
+            "nothing is said of {cause} so: {sentence}"
+        );
+        assert_eq!(
+            remedy.replace('\n', " "),
+            format!("**Remedy:** {}.", cause.remedy())
+        );
     }
 }
 
@@ -866,9 +968,17 @@ fn links_of_the_page_lead_somewhere() {
     let anchors: BTreeSet<_> = PAGE
         .lines()
         .filter(|line| line.starts_with("##"))
-        .map(|line| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-"))
+        .map(|line| {
+            line.trim_start_matches('#')
+                .trim()
+                .to_lowercase()
+                .replace(' ', "-")
+        })
         .collect();
-    let links = PAGE.split("](#").skip(1).filter_map(|rest| rest.split(')').next());
+    let links = PAGE
+        .split("](#")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
     for link in links {
         assert!(anchors.contains(link), "{link}");
     }
@@ -881,7 +991,10 @@ fn a_plus_in_a_path_that_an_origin_takes_for_a_space_is_a_matter_of_encoding() {
     let settings = SigningSettings::new("s3", "us-east-1").expect("a scope");
     let identity = Identity::new(credentials()).expect("valid");
     let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
-    let signed = Signer::new().explain(&head, &params).expect("explained").canonical_request;
+    let signed = Signer::new()
+        .explain(&head, &params)
+        .expect("explained")
+        .canonical_request;
     Signer::new().sign(&mut head, &params).expect("signed");
     let signed = String::from_utf8(signed).expect("a text");
     let derived = signed.replace("%2B", "%20");
@@ -892,14 +1005,26 @@ fn a_plus_in_a_path_that_an_origin_takes_for_a_space_is_a_matter_of_encoding() {
     let sent = SignedRequest::read(&head, None).expect("signed");
     let diagnosis = diagnose(&refusal(403, None, &body), Some(&sent)).expect("one");
     assert_eq!(diagnosis.cause(), Cause::PathEncoding, "{diagnosis}");
-    assert!(diagnosis.sentence().starts_with("a plus of the path was taken for a space"));
+    assert!(
+        diagnosis
+            .sentence()
+            .starts_with("a plus of the path was taken for a space")
+    );
 }
 
 fn refusal(status: u16, header: Option<(&'static str, &'static str)>, body: &str) -> Rejection {
-    let headers = header
-        .map(|(name, value)| (name.parse().expect("a name"), HeaderValue::from_static(value)));
+    let headers = header.map(|(name, value)| {
+        (
+            name.parse().expect("a name"),
+            HeaderValue::from_static(value),
+        )
+    });
     let headers: HeaderMap = headers.into_iter().collect();
-    Rejection::read(StatusCode::from_u16(status).expect("a status"), &headers, body.as_bytes())
+    Rejection::read(
+        StatusCode::from_u16(status).expect("a status"),
+        &headers,
+        body.as_bytes(),
+    )
 }
 
 #[test]
@@ -933,8 +1058,14 @@ fn what_does_not_speak_of_signatures_is_no_matter_for_the_doctor() {
         "&&&&;;;;",
         "\u{fffd}\0",
     ] {
-        assert!(diagnose(&refusal(403, None, body), Some(&sent)).is_none(), "{body}");
-        assert!(diagnose(&refusal(400, None, body), None).is_none(), "{body}");
+        assert!(
+            diagnose(&refusal(403, None, body), Some(&sent)).is_none(),
+            "{body}"
+        );
+        assert!(
+            diagnose(&refusal(400, None, body), None).is_none(),
+            "{body}"
+        );
     }
 }
 
@@ -946,19 +1077,29 @@ fn an_answer_out_of_a_cache_does_not_tell_the_time() {
         let headers: HeaderMap = [Some(date), age]
             .into_iter()
             .flatten()
-            .map(|(name, value)| (name.parse().expect("a name"), HeaderValue::from_static(value)))
+            .map(|(name, value)| {
+                (
+                    name.parse().expect("a name"),
+                    HeaderValue::from_static(value),
+                )
+            })
             .collect();
         let body = br#"{"__type":"RequestExpired"}"#;
         let refusal = Rejection::read(StatusCode::FORBIDDEN, &headers, body);
         let diagnosis = diagnose(&refusal, Some(&sent)).expect("a skew");
-        assert_eq!((diagnosis.cause(), diagnosis.clock_offset()), (Cause::ClockSkew, offset));
+        assert_eq!(
+            (diagnosis.cause(), diagnosis.clock_offset()),
+            (Cause::ClockSkew, offset)
+        );
     }
 }
 
 #[test]
 fn all_that_differs_is_listed() {
-    let sent =
-        SignedRequest::read(&signed("execute-api", &with_token(Some("hunter2".into()))), None);
+    let sent = SignedRequest::read(
+        &signed("execute-api", &with_token(Some("hunter2".into()))),
+        None,
+    );
     let body = r#"{"message":"The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'PUT\n/orders\na=hunter3&b=2\nhost:api.example.com\nx-amz-content-sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\nx-amz-date:20150830T123600Z\nx-amz-security-token:hunter4\nx-tenant:hunter5\n\nhost;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-tenant\n44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'"}"#;
     let diagnosis = diagnose(&refusal(403, None, body), Some(&sent.expect("signed"))).expect("one");
     let parts: Vec<_> = diagnosis
@@ -969,11 +1110,19 @@ fn all_that_differs_is_listed() {
     assert_eq!(
         parts,
         [
-            (Cause::HostChanged, "host", "\"abc123.execute-api.us-east-1.amazonaws.com\""),
+            (
+                Cause::HostChanged,
+                "host",
+                "\"abc123.execute-api.us-east-1.amazonaws.com\""
+            ),
             (Cause::MethodChanged, "method", "\"GET\""),
             (Cause::PathChanged, "path", "\"/prod/orders\""),
             (Cause::QueryChanged, "query", "\"a=(1 bytes)&b=(1 bytes)\""),
-            (Cause::HeaderChanged, "header x-amz-security-token", "7 bytes"),
+            (
+                Cause::HeaderChanged,
+                "header x-amz-security-token",
+                "7 bytes"
+            ),
             (Cause::HeaderChanged, "header x-tenant", "7 bytes"),
             (
                 Cause::BodyChanged,
@@ -997,14 +1146,21 @@ fn a_request_of_another_client_is_read_back() {
         let signer = Signer::new();
         let explained = [
             signer.explain(&head, &params).expect("explained"),
-            signer.explain_presigned(&head, &params, expires).expect("explained"),
+            signer
+                .explain_presigned(&head, &params, expires)
+                .expect("explained"),
         ];
         let (mut by_header, mut by_query) = (head.clone(), head);
         signer.sign(&mut by_header, &params).expect("signed");
-        signer.presign(&mut by_query, &params, expires).expect("signed");
+        signer
+            .presign(&mut by_query, &params, expires)
+            .expect("signed");
         for (head, explained) in [by_header, by_query].iter().zip(explained) {
             let sent = SignedRequest::read(head, Some(Payload::Unsigned)).expect("signed");
-            assert_eq!(sent.scope(), format!("20150830/us-east-1/{service}/aws4_request"));
+            assert_eq!(
+                sent.scope(),
+                format!("20150830/us-east-1/{service}/aws4_request")
+            );
             // An origin that derived the same leaves nothing but the secret.
             let body = format!(
                 "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{}</CanonicalRequest>\
@@ -1019,6 +1175,9 @@ fn a_request_of_another_client_is_read_back() {
     }
     let (head, ()) = Request::get("/").body(()).expect("a request").into_parts();
     assert!(
-        SignedRequest::read(&head, None).unwrap_err().to_string().contains("carries no signature")
+        SignedRequest::read(&head, None)
+            .unwrap_err()
+            .to_string()
+            .contains("carries no signature")
     );
 }

@@ -23,16 +23,23 @@ fn links(document: &str) -> Vec<(&str, &str)> {
         let target = document[at + 2..].split(')').next()?;
         Some((text, target.split('#').next().unwrap_or_default()))
     });
-    ends.filter(|(_, target)| !target.is_empty() && !target.contains("://")).collect()
+    ends.filter(|(_, target)| !target.is_empty() && !target.contains("://"))
+        .collect()
 }
 
 fn has_test(source: &str, name: &str) -> bool {
     let Some((before, _)) = source.split_once(&format!("fn {name}()")) else {
         return false;
     };
-    let lines = before.trim_end_matches("async ").lines().rev().map(str::trim);
+    let lines = before
+        .trim_end_matches("async ")
+        .lines()
+        .rev()
+        .map(str::trim);
     let attributes = lines.skip_while(|line| line.is_empty());
-    attributes.take_while(|line| line.starts_with("#[")).any(|line| line.contains("test"))
+    attributes
+        .take_while(|line| line.starts_with("#["))
+        .any(|line| line.contains("test"))
 }
 
 #[test]
@@ -47,11 +54,16 @@ fn files_are_there_and_tests_are_in_them() {
             assert!(path.exists(), "{name}: {target}");
             files += 1;
             // Code in the place of a file's name is a test's.
-            let code = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
+            let code = text
+                .strip_prefix('`')
+                .and_then(|text| text.strip_suffix('`'));
             let test = code.filter(|code| code.contains('_') && !code.contains(['.', '/']));
             if let Some(test) = test.filter(|_| target.ends_with(".rs")) {
                 let source = fs::read_to_string(&path).expect(target);
-                assert!(has_test(&source, test), "{name}: {target} has no test {test}");
+                assert!(
+                    has_test(&source, test),
+                    "{name}: {target} has no test {test}"
+                );
                 tests += 1;
             }
         }

@@ -52,8 +52,9 @@ fn every_host_of_botocore_tells_what_botocore_signs_for() {
                 regions.push((letter, region, plain, dual));
             }
             [pattern, service, signed, letters] if pattern != "#" => {
-                for &(_, region, plain, dual) in
-                    regions.iter().filter(|(letter, ..)| letters.contains(letter))
+                for &(_, region, plain, dual) in regions
+                    .iter()
+                    .filter(|(letter, ..)| letters.contains(letter))
                 {
                     let labels = pattern.split('.').map(|label| match label {
                         "R" => region,
@@ -81,5 +82,9 @@ fn every_host_of_botocore_tells_what_botocore_signs_for() {
     let hosts = hosts.len();
     assert!(hosts > 15_600, "only {hosts} hosts");
     assert!(wrong.is_empty(), "{} of {hosts}:\n{wrong:#?}", wrong.len());
-    assert_eq!(reasons.len(), 4, "an exception that is none any more: {reasons:?}");
+    assert_eq!(
+        reasons.len(),
+        4,
+        "an exception that is none any more: {reasons:?}"
+    );
 }

@@ -22,9 +22,16 @@ fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<Full<By
 #[tokio::test]
 async fn uri_and_host_name_the_origin_and_its_stage() {
     let layer = layer(api(&format!("https://{HOST}/prod")));
-    for uri in ["/orders?id=1", "https://api.example.com/orders?id=1", "http://x:80/orders?id=1"] {
+    for uri in [
+        "/orders?id=1",
+        "https://api.example.com/orders?id=1",
+        "http://x:80/orders?id=1",
+    ] {
         let sent = send(&layer, get(uri)).await.expect("sent");
-        assert_eq!(sent.uri().to_string(), format!("https://{HOST}/prod/orders?id=1"));
+        assert_eq!(
+            sent.uri().to_string(),
+            format!("https://{HOST}/prod/orders?id=1")
+        );
         assert_eq!(header(sent.headers(), "host"), HOST);
         let (parts, _) = sent.into_parts();
         let text = explain(&parts, &settings("execute-api"), b"").canonical_request;
@@ -38,7 +45,9 @@ async fn uri_and_host_name_the_origin_and_its_stage() {
 
 #[tokio::test]
 async fn a_signed_host_of_its_own_goes_into_the_header_alone() {
-    let origin = api("http://127.0.0.1:9000").with_signed_host(HOST).expect("a host");
+    let origin = api("http://127.0.0.1:9000")
+        .with_signed_host(HOST)
+        .expect("a host");
     let sent = send(&layer(origin), get("/a")).await.expect("sent");
     assert_eq!(*sent.uri(), "http://127.0.0.1:9000/a");
     assert_eq!(header(sent.headers(), "host"), HOST);
@@ -64,10 +73,23 @@ async fn what_concerns_the_connection_alone_does_not_go_on() {
         ("accept", "*/*"),
     ];
     let layer = layer(api(&format!("https://{HOST}")));
-    let sent = send(&layer, request("GET", "/", &headers)).await.expect("sent");
-    let mut names: Vec<_> = sent.headers().keys().map(http::HeaderName::as_str).collect();
+    let sent = send(&layer, request("GET", "/", &headers))
+        .await
+        .expect("sent");
+    let mut names: Vec<_> = sent
+        .headers()
+        .keys()
+        .map(http::HeaderName::as_str)
+        .collect();
     names.sort_unstable();
-    let expected = ["accept", "authorization", "host", "te", "x-amz-content-sha256", "x-amz-date"];
+    let expected = [
+        "accept",
+        "authorization",
+        "host",
+        "te",
+        "x-amz-content-sha256",
+        "x-amz-date",
+    ];
     assert_eq!(names, expected);
     assert_eq!(header(sent.headers(), "te"), "trailers");
 }
@@ -76,7 +98,10 @@ async fn what_concerns_the_connection_alone_does_not_go_on() {
 #[tokio::test]
 async fn connection_cannot_name_what_belongs_to_the_message() {
     let headers = [
-        ("connection", "authorization, host, content-type, x-amz-target, x-forwarded-for, cookie"),
+        (
+            "connection",
+            "authorization, host, content-type, x-amz-target, x-forwarded-for, cookie",
+        ),
         ("cookie", "a=1"),
         ("authorization", "Bearer token"),
         ("content-type", "text/plain"),
@@ -84,7 +109,9 @@ async fn connection_cannot_name_what_belongs_to_the_message() {
         ("x-forwarded-for", "192.0.2.1"),
     ];
     let origin = api(&format!("https://{HOST}")).with_signing(SigningBehavior::NoOverride);
-    let sent = send(&layer(origin), request("GET", "/", &headers)).await.expect("sent");
+    let sent = send(&layer(origin), request("GET", "/", &headers))
+        .await
+        .expect("sent");
     for (name, value) in &headers[1..] {
         assert_eq!(header(sent.headers(), name), *value);
     }
@@ -95,12 +122,18 @@ async fn connection_cannot_name_what_belongs_to_the_message() {
 async fn cookies_that_http2_has_split_are_joined() {
     let cookies = [("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")];
     let layer = layer(api(&format!("https://{HOST}")));
-    let sent = send(&layer, request("GET", "/", &cookies)).await.expect("sent");
+    let sent = send(&layer, request("GET", "/", &cookies))
+        .await
+        .expect("sent");
     let joined: Vec<_> = sent.headers().get_all("cookie").iter().collect();
     assert_eq!(joined, ["a=1; b=2; c=3"]);
 
     let mut request = request("GET", "/", &cookies);
-    request.headers_mut().get_mut("cookie").expect("there").set_sensitive(true);
+    request
+        .headers_mut()
+        .get_mut("cookie")
+        .expect("there")
+        .set_sensitive(true);
     let sent = send(&layer, request).await.expect("sent");
     assert!(sent.headers()["cookie"].is_sensitive());
 }
@@ -108,7 +141,10 @@ async fn cookies_that_http2_has_split_are_joined() {
 #[tokio::test]
 async fn a_target_that_is_too_long_is_refused() {
     let layer = layer(Origin::new(&format!("https://{HOST}"), settings("s3")).expect("an origin"));
-    for target in [format!("/{}", "+".repeat(30_000)), format!("/?{}", "é".repeat(15_000))] {
+    for target in [
+        format!("/{}", "+".repeat(30_000)),
+        format!("/?{}", "é".repeat(15_000)),
+    ] {
         let error = send(&layer, get(&target)).await.expect_err("too long");
         assert_eq!(error.kind(), ErrorKind::Request);
         assert!(error.to_string().contains("too long"), "{error}");
@@ -124,14 +160,19 @@ async fn a_prefix_takes_the_wire_form_of_its_origin() {
     let rule = Rule::any().add_prefix("/c:d").expect("a path");
     let layer = layer(OriginRules::new().add_rule(rule, origin));
     let sent = send(&layer, get("/e:f?g=h:i")).await.expect("sent");
-    assert_eq!(sent.uri().path_and_query().expect("a path"), "/a%3Ab/c%3Ad/e%3Af?g=h%3Ai");
+    assert_eq!(
+        sent.uri().path_and_query().expect("a path"),
+        "/a%3Ab/c%3Ad/e%3Af?g=h%3Ai"
+    );
 }
 
 #[tokio::test]
 async fn the_version_of_the_clients_connection_does_not_go_on() {
     let mut request = get("https://api.example.com/");
     *request.version_mut() = Version::HTTP_2;
-    let sent = send(&layer(api(&format!("https://{HOST}"))), request).await.expect("sent");
+    let sent = send(&layer(api(&format!("https://{HOST}"))), request)
+        .await
+        .expect("sent");
     assert_eq!(sent.version(), Version::HTTP_11);
 }
 
@@ -151,9 +192,15 @@ const PRESIGNED: &str = "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&x-amz-credential=c&a
 #[tokio::test]
 async fn an_old_signature_is_replaced() {
     let layer = layer(api(&format!("https://{HOST}")));
-    let sent = send(&layer, request("GET", PRESIGNED, &OLD_SIGNATURE)).await.expect("sent");
+    let sent = send(&layer, request("GET", PRESIGNED, &OLD_SIGNATURE))
+        .await
+        .expect("sent");
     assert_eq!(sent.uri().query(), Some("a=1&b=2"));
-    for name in ["x-amz-security-token", "x-amz-region-set", "x-amz-s3session-token"] {
+    for name in [
+        "x-amz-security-token",
+        "x-amz-region-set",
+        "x-amz-s3session-token",
+    ] {
         assert!(!sent.headers().contains_key(name), "{name}");
     }
     assert_eq!(header(sent.headers(), "x-amz-target"), "kept");
@@ -161,7 +208,9 @@ async fn an_old_signature_is_replaced() {
     assert_eq!(header(sent.headers(), "x-amz-date"), "20150830T123600Z");
     explain(&sent.into_parts().0, &settings("execute-api"), b"");
 
-    let alone = send(&layer, get("/?X-Amz-Signature=s")).await.expect("sent");
+    let alone = send(&layer, get("/?X-Amz-Signature=s"))
+        .await
+        .expect("sent");
     assert_eq!(alone.uri().query(), None);
 }
 
@@ -172,15 +221,28 @@ async fn the_behaviours_are_those_of_cloudfront() {
     let never = layer(origin.with_signing(SigningBehavior::Never));
 
     for layer in [&no_override, &never] {
-        let sent = send(layer, request("GET", PRESIGNED, &OLD_SIGNATURE)).await.expect("sent");
+        let sent = send(layer, request("GET", PRESIGNED, &OLD_SIGNATURE))
+            .await
+            .expect("sent");
         assert_eq!(sent.headers().get_all("x-amz-date").iter().count(), 2);
-        assert_eq!(header(sent.headers(), "authorization"), "AWS4-HMAC-SHA256 Credential=old");
+        assert_eq!(
+            header(sent.headers(), "authorization"),
+            "AWS4-HMAC-SHA256 Credential=old"
+        );
         assert_eq!(header(sent.headers(), "x-amz-security-token"), "old");
         assert_eq!(header(sent.headers(), "host"), HOST);
-        assert_eq!(*sent.uri(), format!("https://{HOST}/prod{PRESIGNED}").parse::<Uri>().unwrap());
+        assert_eq!(
+            *sent.uri(),
+            format!("https://{HOST}/prod{PRESIGNED}")
+                .parse::<Uri>()
+                .unwrap()
+        );
     }
     let sent = send(&no_override, get(PRESIGNED)).await.expect("sent");
-    assert!(!sent.headers().contains_key("authorization"), "a presigned request is signed");
+    assert!(
+        !sent.headers().contains_key("authorization"),
+        "a presigned request is signed"
+    );
     let sent = send(&no_override, get("/")).await.expect("sent");
     assert!(sent.headers().contains_key("authorization"));
     let sent = send(&never, get("/")).await.expect("sent");
@@ -191,35 +253,87 @@ async fn the_behaviours_are_those_of_cloudfront() {
 async fn a_direct_target_that_infers_signs_for_what_each_host_tells() {
     let layer = layer(Direct::infer());
     for (uri, service, region, path) in [
-        ("https://bucket.s3.eu-west-1.amazonaws.com/a//b", "s3", "eu-west-1", "/a//b"),
-        ("https://sqs.us-west-2.amazonaws.com/1//queue", "sqs", "us-west-2", "/1/queue"),
-        ("https://user:pass@SQS.us-west-2.AmazonAws.com:443/", "sqs", "us-west-2", "/"),
-        ("http://sqs.us-west-2.amazonaws.com:9000/", "sqs", "us-west-2", "/"),
-        ("https://bucket.s3.eu-west-1.amazonaws.com/", "s3", "eu-west-1", "/"),
+        (
+            "https://bucket.s3.eu-west-1.amazonaws.com/a//b",
+            "s3",
+            "eu-west-1",
+            "/a//b",
+        ),
+        (
+            "https://sqs.us-west-2.amazonaws.com/1//queue",
+            "sqs",
+            "us-west-2",
+            "/1/queue",
+        ),
+        (
+            "https://user:pass@SQS.us-west-2.AmazonAws.com:443/",
+            "sqs",
+            "us-west-2",
+            "/",
+        ),
+        (
+            "http://sqs.us-west-2.amazonaws.com:9000/",
+            "sqs",
+            "us-west-2",
+            "/",
+        ),
+        (
+            "https://bucket.s3.eu-west-1.amazonaws.com/",
+            "s3",
+            "eu-west-1",
+            "/",
+        ),
     ] {
         let (sent, _) = send(&layer, get(uri)).await.expect("sent").into_parts();
         assert_eq!(sent.uri.path(), path, "{uri}");
         let scope = format!("/20150830/{region}/{service}/aws4_request,");
-        assert!(header(&sent.headers, "authorization").contains(&scope), "{uri}");
-        explain(&sent, &SigningSettings::new(service, region).expect("a scope"), b"");
+        assert!(
+            header(&sent.headers, "authorization").contains(&scope),
+            "{uri}"
+        );
+        explain(
+            &sent,
+            &SigningSettings::new(service, region).expect("a scope"),
+            b"",
+        );
     }
 }
 
 #[tokio::test]
 async fn a_direct_target_that_infers_leaves_the_payload_to_the_service_unless_told() {
     let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    let (lattice, api) =
-        ("https://svc-0a.7d67968.vpc-lattice-svcs.us-west-2.on.aws/", &*format!("https://{HOST}/"));
+    let (lattice, api) = (
+        "https://svc-0a.7d67968.vpc-lattice-svcs.us-west-2.on.aws/",
+        &*format!("https://{HOST}/"),
+    );
     for (target, uri, expected) in [
         (Direct::infer(), lattice, "UNSIGNED-PAYLOAD"),
         (Direct::infer(), api, hash),
-        (Direct::infer().with_body_limit(2), lattice, "UNSIGNED-PAYLOAD"),
-        (Direct::infer().with_payload(PayloadMode::Buffer), lattice, hash),
-        (Direct::infer().with_payload(PayloadMode::Unsigned), api, "UNSIGNED-PAYLOAD"),
+        (
+            Direct::infer().with_body_limit(2),
+            lattice,
+            "UNSIGNED-PAYLOAD",
+        ),
+        (
+            Direct::infer().with_payload(PayloadMode::Buffer),
+            lattice,
+            hash,
+        ),
+        (
+            Direct::infer().with_payload(PayloadMode::Unsigned),
+            api,
+            "UNSIGNED-PAYLOAD",
+        ),
     ] {
-        let request = Request::post(uri).body(Full::from("abc")).expect("a request");
+        let request = Request::post(uri)
+            .body(Full::from("abc"))
+            .expect("a request");
         let sent = send(&layer(target), request).await.expect("sent");
-        assert_eq!(header(sent.headers(), "x-amz-content-sha256"), expected, "{uri}");
+        assert_eq!(
+            header(sent.headers(), "x-amz-content-sha256"),
+            expected,
+            "{uri}"
+        );
     }
 }
 
@@ -231,16 +345,28 @@ async fn a_host_that_does_not_tell_is_refused_with_the_remedy() {
         ("s3.us-east-1.amazonaws.com.evil.com", "is none of AWS"),
         ("127.0.0.1", "is none of AWS"),
         ("[::1]", "is none of AWS"),
-        ("new.us-east-1.amazonaws.com", "is of no service that is known here"),
-        ("maps.geo.us-east-1.amazonaws.com", "is signed as geo or geo-maps, by what is asked"),
-        ("bucket.s3-accelerate.amazonaws.com", "is of s3 and does not tell the region"),
+        (
+            "new.us-east-1.amazonaws.com",
+            "is of no service that is known here",
+        ),
+        (
+            "maps.geo.us-east-1.amazonaws.com",
+            "is signed as geo or geo-maps, by what is asked",
+        ),
+        (
+            "bucket.s3-accelerate.amazonaws.com",
+            "is of s3 and does not tell the region",
+        ),
     ] {
         let error = send(&layer, get(&format!("https://user:pass@{host}:443/"))).await;
         let error = error.expect_err(host);
         assert_eq!(error.kind(), ErrorKind::Request, "{host}");
         let error = error.to_string();
         assert!(error.starts_with(&format!("host {host:?} ")), "{error}");
-        assert!(error.contains(reason) && error.contains("; sign it by `Direct::new`"), "{error}");
+        assert!(
+            error.contains(reason) && error.contains("; sign it by `Direct::new`"),
+            "{error}"
+        );
     }
 }
 
@@ -272,12 +398,27 @@ async fn the_first_rule_that_matches_names_the_origin() {
     let s3 = Origin::new("https://s3.example.com", settings("s3")).expect("an origin");
     let rules = OriginRules::new()
         .add_rule(rule("/orders").strip_prefix(), origin("strip"))
-        .add_rule(rule("/both/").strip_prefix().add_prefix("/v2/").expect("a path"), origin("both"))
+        .add_rule(
+            rule("/both/")
+                .strip_prefix()
+                .add_prefix("/v2/")
+                .expect("a path"),
+            origin("both"),
+        )
         .add_rule(rule("/public"), origin("public"))
         .add_rule(rule("/files").strip_prefix(), s3)
-        .add_rule(rule("/read").with_methods([Method::GET, Method::HEAD]), origin("read"))
-        .add_rule(rule("/").with_host("api.example.com").expect("a host"), origin("exact"))
-        .add_rule(Rule::any().with_host("*.example.org").expect("a host"), origin("wildcard"))
+        .add_rule(
+            rule("/read").with_methods([Method::GET, Method::HEAD]),
+            origin("read"),
+        )
+        .add_rule(
+            rule("/").with_host("api.example.com").expect("a host"),
+            origin("exact"),
+        )
+        .add_rule(
+            Rule::any().with_host("*.example.org").expect("a host"),
+            origin("wildcard"),
+        )
         .add_rule(
             Rule::any()
                 .add_header("x-color".parse().unwrap(), HeaderValue::from_static("blue"))
@@ -288,7 +429,11 @@ async fn the_first_rule_that_matches_names_the_origin() {
     for (method, uri, expected) in [
         ("GET", "/orders", Some("strip/stage")),
         ("GET", "/orders/", Some("strip/stage/")),
-        ("GET", "/orders/1/items?a=b", Some("strip/stage/1/items?a=b")),
+        (
+            "GET",
+            "/orders/1/items?a=b",
+            Some("strip/stage/1/items?a=b"),
+        ),
         ("GET", "//orders/./1", Some("strip/stage/1")),
         ("GET", "/%6frders/1", Some("strip/stage/1")),
         ("GET", "/orders/../orders/1", Some("strip/stage/1")),
@@ -311,7 +456,11 @@ async fn the_first_rule_that_matches_names_the_origin() {
         ("HEAD", "/read", Some("read/stage/read")),
         ("POST", "/read", None),
         ("GET", "https://api.example.com/a", Some("exact/stage/a")),
-        ("GET", "https://API.example.com.:8443/a", Some("exact/stage/a")),
+        (
+            "GET",
+            "https://API.example.com.:8443/a",
+            Some("exact/stage/a"),
+        ),
         ("GET", "https://x.api.example.com/a", None),
         ("GET", "https://a.example.org/a", Some("wildcard/stage/a")),
         ("GET", "https://a.b.example.org/a", Some("wildcard/stage/a")),
@@ -336,7 +485,10 @@ async fn the_first_rule_that_matches_names_the_origin() {
     }
     for (headers, matches) in [
         (&[("x-color", "blue"), ("x-size", "big")][..], true),
-        (&[("x-color", "red"), ("x-color", "blue"), ("x-size", "big")], true),
+        (
+            &[("x-color", "red"), ("x-color", "blue"), ("x-size", "big")],
+            true,
+        ),
         (&[("x-color", "blue")], false),
         (&[("host", "a.example.org:80")], true),
         (&[("host", "API.EXAMPLE.COM")], true),
@@ -346,7 +498,9 @@ async fn the_first_rule_that_matches_names_the_origin() {
         assert_eq!(sent.is_ok(), matches, "{headers:?}");
     }
     let twice = [("host", "api.example.com"), ("host", "a.example.org")];
-    let error = send(&layer, request("GET", "/z", &twice)).await.expect_err("two hosts");
+    let error = send(&layer, request("GET", "/z", &twice))
+        .await
+        .expect_err("two hosts");
     assert_eq!(error.kind(), ErrorKind::Request);
     for host in [
         ".example.org",
@@ -354,7 +508,9 @@ async fn the_first_rule_that_matches_names_the_origin() {
         "evil.com#.example.org",
         "evil.com, a.example.org",
     ] {
-        let error = send(&layer, request("GET", "/z", &[("host", host)])).await.expect_err(host);
+        let error = send(&layer, request("GET", "/z", &[("host", host)]))
+            .await
+            .expect_err(host);
         assert_eq!(error.kind(), ErrorKind::Request, "{host}");
     }
 }
@@ -367,7 +523,10 @@ async fn no_spelling_of_an_s3_path_passes_by_an_earlier_rule() {
     };
     let rules = OriginRules::new()
         .add_rule(Rule::path("/secret").expect("a path"), s3("secret"))
-        .add_rule(Rule::path("/a%2Fb").expect("a path").strip_prefix(), s3("split"))
+        .add_rule(
+            Rule::path("/a%2Fb").expect("a path").strip_prefix(),
+            s3("split"),
+        )
         .add_rule(Rule::any(), s3("public"));
     let layer = layer(rules);
     for (uri, expected) in [
@@ -386,11 +545,21 @@ async fn no_spelling_of_an_s3_path_passes_by_an_earlier_rule() {
         ("/k%2Fl", Some("https://public.example.com/k/l")),
     ] {
         let sent = send(&layer, get(uri)).await;
-        let sent = sent.map(|sent| sent.uri().to_string()).map_err(|error| error.kind());
-        assert_eq!(sent.as_deref(), expected.ok_or(&ErrorKind::NoMatch), "{uri}");
+        let sent = sent
+            .map(|sent| sent.uri().to_string())
+            .map_err(|error| error.kind());
+        assert_eq!(
+            sent.as_deref(),
+            expected.ok_or(&ErrorKind::NoMatch),
+            "{uri}"
+        );
     }
-    let request = Request::get("/k").header("host", &b"\xff"[..]).body(Full::default());
-    let error = send(&layer, request.expect("a request")).await.expect_err("not ASCII");
+    let request = Request::get("/k")
+        .header("host", &b"\xff"[..])
+        .body(Full::default());
+    let error = send(&layer, request.expect("a request"))
+        .await
+        .expect_err("not ASCII");
     assert_eq!(error.kind(), ErrorKind::Request);
 }
 
@@ -400,9 +569,12 @@ fn rules_that_cannot_match_are_refused() {
         assert_eq!(Rule::path(path).expect_err(path).kind(), ErrorKind::Config);
         assert!(Rule::any().add_prefix(path).is_err(), "{path}");
     }
-    for host in
-        ["", "*", "*.", "*.*.com", "a b", "http://a", "a:80", ".a", "a/b", "*a.com", "[]", "[a b]"]
-    {
-        assert_eq!(Rule::any().with_host(host).expect_err(host).kind(), ErrorKind::Config);
+    for host in [
+        "", "*", "*.", "*.*.com", "a b", "http://a", "a:80", ".a", "a/b", "*a.com", "[]", "[a b]",
+    ] {
+        assert_eq!(
+            Rule::any().with_host(host).expect_err(host).kind(),
+            ErrorKind::Config
+        );
     }
 }

@@ -70,7 +70,10 @@ async fn the_origin_receives_address_host_and_scheme_of_the_client() {
     let first = request("/", &[("host", "api.example.com")], Some(peer));
     let sent = send(&layer, first).await.expect("sent");
     assert_eq!(header(sent.headers(), "x-forwarded-for"), "192.0.2.1");
-    assert_eq!(header(sent.headers(), "x-forwarded-host"), "api.example.com");
+    assert_eq!(
+        header(sent.headers(), "x-forwarded-host"),
+        "api.example.com"
+    );
     assert_eq!(header(sent.headers(), "x-forwarded-proto"), "https");
     assert!(!header(sent.headers(), "authorization").contains("forwarded"));
 
@@ -83,8 +86,14 @@ async fn the_origin_receives_address_host_and_scheme_of_the_client() {
     let peer = ClientAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST)).with_scheme(Scheme::HTTP);
     let second = request("http://api.example.com/", &earlier, Some(peer));
     let sent = send(&layer, second).await.expect("sent");
-    assert_eq!(header(sent.headers(), "x-forwarded-for"), "198.51.100.1, 198.51.100.2, ::1");
-    assert_eq!(header(sent.headers(), "x-forwarded-host"), "spoofed, api.example.com");
+    assert_eq!(
+        header(sent.headers(), "x-forwarded-for"),
+        "198.51.100.1, 198.51.100.2, ::1"
+    );
+    assert_eq!(
+        header(sent.headers(), "x-forwarded-host"),
+        "spoofed, api.example.com"
+    );
     assert_eq!(header(sent.headers(), "x-forwarded-proto"), "https, http");
 }
 
@@ -106,8 +115,13 @@ async fn the_scheme_is_that_of_the_connection_and_never_that_of_the_uri() {
         ("/", &None, None),
     ] {
         let request = request(uri, &[("host", "api.example.com")], peer.clone());
-        let sent = send(&layer(origin("execute-api")), request).await.expect("sent");
-        let sent_proto = sent.headers().get("x-forwarded-proto").map(|it| it.to_str().unwrap());
+        let sent = send(&layer(origin("execute-api")), request)
+            .await
+            .expect("sent");
+        let sent_proto = sent
+            .headers()
+            .get("x-forwarded-proto")
+            .map(|it| it.to_str().unwrap());
         assert_eq!(sent_proto, proto, "{uri} {peer:?}");
     }
 }
@@ -115,7 +129,10 @@ async fn the_scheme_is_that_of_the_connection_and_never_that_of_the_uri() {
 /// Without a `ClientAddr` the layer knows nothing of the connection, so a proxy in front keeps its word.
 #[tokio::test]
 async fn without_a_peer_the_headers_of_a_proxy_in_front_pass() {
-    let earlier = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "https")];
+    let earlier = [
+        ("x-forwarded-for", "198.51.100.1"),
+        ("x-forwarded-proto", "https"),
+    ];
     let request = request("http://api.example.com/", &earlier, None);
     assert_eq!(
         received(origin("execute-api"), request).await,
@@ -130,8 +147,14 @@ async fn without_a_peer_the_headers_of_a_proxy_in_front_pass() {
 #[tokio::test]
 async fn the_host_is_that_of_an_absolute_uri_before_that_of_the_header() {
     for (uri, expected) in [
-        ("https://api.example.com/", "x-forwarded-host: api.example.com"),
-        ("http://user@api.example.com:8080/", "x-forwarded-host: api.example.com:8080"),
+        (
+            "https://api.example.com/",
+            "x-forwarded-host: api.example.com",
+        ),
+        (
+            "http://user@api.example.com:8080/",
+            "x-forwarded-host: api.example.com:8080",
+        ),
         ("/", "x-forwarded-host: header.example.com"),
     ] {
         let request = request(uri, &[("host", "header.example.com")], None);
@@ -156,13 +179,23 @@ async fn an_origin_receives_the_selected_headers_and_no_claim_about_the_others()
         (Forwarded::ALL.with_for(false).with_proto(false), &[host]),
     ] {
         for behavior in [SigningBehavior::Always, SigningBehavior::Never] {
-            let origin = origin("execute-api").with_forwarded(forwarded).with_signing(behavior);
+            let origin = origin("execute-api")
+                .with_forwarded(forwarded)
+                .with_signing(behavior);
             let request = request("http://api.example.com/", &CLAIMS, peer.clone());
-            assert_eq!(received(origin, request).await, expected, "{forwarded:?} {behavior:?}");
+            assert_eq!(
+                received(origin, request).await,
+                expected,
+                "{forwarded:?} {behavior:?}"
+            );
         }
     }
     let all = origin("s3").with_forwarded(true);
-    let lines = received(all, request("http://api.example.com/", &CLAIMS, peer.clone())).await;
+    let lines = received(
+        all,
+        request("http://api.example.com/", &CLAIMS, peer.clone()),
+    )
+    .await;
     assert_eq!(lines.len(), CLAIMS.len(), "{lines:?}");
     for line in [address, host, proto] {
         assert!(lines.iter().any(|it| it == line), "{lines:?}");
@@ -181,7 +214,11 @@ async fn origins_of_the_s3_family_receive_none_by_default() {
     ] {
         let peer = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
         let request = request("http://api.example.com/", &CLAIMS[..3], peer);
-        assert_eq!(received(origin(service), request).await.len(), count, "{service}");
+        assert_eq!(
+            received(origin(service), request).await.len(),
+            count,
+            "{service}"
+        );
     }
 }
 
@@ -189,12 +226,18 @@ async fn origins_of_the_s3_family_receive_none_by_default() {
 #[tokio::test]
 async fn a_direct_target_leaves_the_headers_as_they_are_by_default() {
     let peer = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
-    let own = [("x-forwarded-host", "own.example.com"), ("forwarded", "for=192.0.2.7")];
+    let own = [
+        ("x-forwarded-host", "own.example.com"),
+        ("forwarded", "for=192.0.2.7"),
+    ];
     let url = format!("https://{HOST}/");
     for (target, expected) in [
         (
             Direct::new(settings("s3")),
-            &["forwarded: for=192.0.2.7", "x-forwarded-host: own.example.com"][..],
+            &[
+                "forwarded: for=192.0.2.7",
+                "x-forwarded-host: own.example.com",
+            ][..],
         ),
         (Direct::new(settings("s3")).with_forwarded(false), &[]),
         (
@@ -202,7 +245,9 @@ async fn a_direct_target_leaves_the_headers_as_they_are_by_default() {
             &["x-forwarded-for: 192.0.2.1"],
         ),
     ] {
-        let sent = send(&layer(target), request(&url, &own, peer.clone())).await.expect("sent");
+        let sent = send(&layer(target), request(&url, &own, peer.clone()))
+            .await
+            .expect("sent");
         let mut lines = forwarding(sent.headers());
         lines.sort_unstable();
         assert_eq!(lines, expected);

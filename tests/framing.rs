@@ -38,7 +38,10 @@ async fn start() -> (SocketAddr, Received) {
     let app = Router::new().fallback(async move |request: Incoming| {
         let (head, body) = request.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
-        record.lock().expect("not poisoned").push((head.method, body));
+        record
+            .lock()
+            .expect("not poisoned")
+            .push((head.method, body));
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
@@ -58,7 +61,10 @@ enum Length {
 }
 
 fn request(address: SocketAddr, method: &Method, length: Length, body: &str) -> Request<Script> {
-    let steps = body.as_bytes().chunks(4).map(|piece| Step::Data(Bytes::copy_from_slice(piece)));
+    let steps = body
+        .as_bytes()
+        .chunks(4)
+        .map(|piece| Step::Data(Bytes::copy_from_slice(piece)));
     let mut script = Script::new(steps);
     if length == Length::InHint {
         script = script.with_size(SizeHint::with_exact(body.len() as u64));
@@ -99,7 +105,9 @@ async fn a_streamed_body_arrives_whole_or_nothing_is_sent() {
             None => origin.clone().with_signing(SigningBehavior::Never),
         };
         let layer = common::layer(origin);
-        for method in ["GET", "HEAD", "DELETE", "OPTIONS", "POST", "PUT", "PATCH", "SEARCH"] {
+        for method in [
+            "GET", "HEAD", "DELETE", "OPTIONS", "POST", "PUT", "PATCH", "SEARCH",
+        ] {
             let method = Method::from_bytes(method.as_bytes()).expect("a method");
             for length in [
                 Length::Unknown,
@@ -152,7 +160,10 @@ async fn a_body_that_is_known_to_be_empty_needs_no_length() {
     let layer = common::layer(origin.with_payload(PayloadMode::Unsigned));
     for method in [Method::GET, Method::HEAD] {
         let empty = request(address, &method, Length::InHint, "");
-        assert!(layer.layer(client()).oneshot(empty).await.is_ok(), "{method}");
+        assert!(
+            layer.layer(client()).oneshot(empty).await.is_ok(),
+            "{method}"
+        );
     }
     let expected = [(Method::GET, Bytes::new()), (Method::HEAD, Bytes::new())];
     assert_eq!(*received.lock().expect("not poisoned"), expected);
@@ -169,8 +180,15 @@ async fn modes_that_do_not_stream_take_a_body_of_any_length() {
     ] {
         let layer = common::layer(origin.clone().with_payload(mode));
         let request = request(address, &Method::GET, length, BODY);
-        assert!(layer.layer(client()).oneshot(request).await.is_ok(), "{mode:?}");
-        let (_, body) = received.lock().expect("not poisoned").pop().expect("a request");
+        assert!(
+            layer.layer(client()).oneshot(request).await.is_ok(),
+            "{mode:?}"
+        );
+        let (_, body) = received
+            .lock()
+            .expect("not poisoned")
+            .pop()
+            .expect("a request");
         let text = String::from_utf8_lossy(&body).into_owned();
         assert!(text.contains(BODY), "{mode:?}: {text}");
     }

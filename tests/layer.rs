@@ -27,7 +27,9 @@ fn empty() -> Request<Script> {
 }
 
 fn with_body(steps: impl IntoIterator<Item = Step>) -> Request<Script> {
-    Request::post("/").body(Script::new(steps)).expect("a request")
+    Request::post("/")
+        .body(Script::new(steps))
+        .expect("a request")
 }
 
 fn data(text: &'static str) -> Step {
@@ -75,7 +77,11 @@ async fn a_request_that_fails_is_never_sent() {
     let (inner, mut handle) = mock::pair::<Sent, Answer>();
     handle.allow(100);
     for (layer, request, kind) in failures() {
-        let error = layer.layer(inner.clone()).oneshot(request).await.expect_err("failed");
+        let error = layer
+            .layer(inner.clone())
+            .oneshot(request)
+            .await
+            .expect_err("failed");
         assert_eq!(own(error).kind(), kind);
     }
     drop(inner);
@@ -112,9 +118,17 @@ async fn dropped_in_any_state_it_leaves_no_permit_behind() {
     let slow = SigningLayer::new(Provider::Hangs, origin());
     for (layer, request, state) in [
         (layer(OriginRules::new()), empty(), "failed"),
-        (layer(origin()), with_body([data("a"), Step::Hang]), "collecting the body"),
+        (
+            layer(origin()),
+            with_body([data("a"), Step::Hang]),
+            "collecting the body",
+        ),
         (slow, with_body([data("a")]), "loading credentials"),
-        (layer(origin()), with_body([data("a")]), "calling the inner service"),
+        (
+            layer(origin()),
+            with_body([data("a")]),
+            "calling the inner service",
+        ),
     ] {
         let (inner, mut handle) = mock::pair::<Sent, Answer>();
         handle.allow(10);
@@ -128,7 +142,10 @@ async fn dropped_in_any_state_it_leaves_no_permit_behind() {
                 tokio::task::yield_now().await;
             }
         }
-        assert!(format!("{response:?}").contains(state), "{response:?} is not {state}");
+        assert!(
+            format!("{response:?}").contains(state),
+            "{response:?} is not {state}"
+        );
         drop(response);
         assert!(is_ready(&mut service), "{state}");
     }
@@ -138,7 +155,13 @@ async fn dropped_in_any_state_it_leaves_no_permit_behind() {
 async fn with_credentials_and_body_at_hand_nothing_is_awaited() {
     let inner = service_fn(async |_: Sent| Ok::<_, Infallible>(Answer::default()));
     let mut service = layer(origin()).layer(inner);
-    service.ready().await.expect("ready").call(empty()).await.expect("credentials are loaded");
+    service
+        .ready()
+        .await
+        .expect("ready")
+        .call(empty())
+        .await
+        .expect("credentials are loaded");
     for request in [empty(), with_body([data("a"), data("b")])] {
         let mut response = Box::pin(service.ready().await.expect("ready").call(request));
         assert!(poll_once(&mut response).await.is_some());
@@ -182,22 +205,46 @@ fn failures() -> Vec<(SigningLayer, Request<Script>, ErrorKind)> {
     vec![
         (layer(OriginRules::new()), empty(), ErrorKind::NoMatch),
         (layer(origin()), request("/%zz"), ErrorKind::Request),
-        (layer(Direct::new(common::settings("s3"))), request("/"), ErrorKind::Request),
+        (
+            layer(Direct::new(common::settings("s3"))),
+            request("/"),
+            ErrorKind::Request,
+        ),
         (layer(Direct::infer()), request("/"), ErrorKind::Request),
-        (layer(Direct::infer()), request("https://api.example.com/"), ErrorKind::Request),
+        (
+            layer(Direct::infer()),
+            request("https://api.example.com/"),
+            ErrorKind::Request,
+        ),
         (
             layer(Direct::new(common::settings("s3"))),
             request("https://api.example.com/"),
             ErrorKind::Request,
         ),
-        (small(), sized(SizeHint::with_exact(4)), ErrorKind::BodyTooLarge),
-        (small(), with_body([data("ab"), Step::Yield, data("cd")]), ErrorKind::BodyTooLarge),
-        (small(), with_body([data("ab"), Step::Yield, Step::Fail]), ErrorKind::BodyRead),
+        (
+            small(),
+            sized(SizeHint::with_exact(4)),
+            ErrorKind::BodyTooLarge,
+        ),
+        (
+            small(),
+            with_body([data("ab"), Step::Yield, data("cd")]),
+            ErrorKind::BodyTooLarge,
+        ),
+        (
+            small(),
+            with_body([data("ab"), Step::Yield, Step::Fail]),
+            ErrorKind::BodyRead,
+        ),
         (small(), sized(SizeHint::with_exact(3)), ErrorKind::BodyRead),
         (provider(Provider::Fails), empty(), ErrorKind::Credentials),
         (provider(Provider::Invalid), empty(), ErrorKind::Credentials),
         (provider(Provider::Expired), empty(), ErrorKind::Credentials),
-        (provider(Provider::Hangs), empty(), ErrorKind::CredentialsTimeout),
+        (
+            provider(Provider::Hangs),
+            empty(),
+            ErrorKind::CredentialsTimeout,
+        ),
     ]
 }
 

@@ -23,11 +23,10 @@ fn public() -> Rule {
 
 fn limited() -> Rule {
     let headers = ["x-amz-meta-*", "X-Amz-Storage-Class"];
-    public().with_amz_headers(headers).expect("patterns").with_query_parameters([
-        "versionId",
-        "partNumber",
-        "response-content-type",
-    ])
+    public()
+        .with_amz_headers(headers)
+        .expect("patterns")
+        .with_query_parameters(["versionId", "partNumber", "response-content-type"])
 }
 
 fn put(target: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
@@ -41,10 +40,18 @@ fn put(target: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
 /// A rule sees the path, and S3 does what the header and the subresource say.
 #[tokio::test]
 async fn a_rule_without_limits_signs_a_copy_of_another_object() {
-    let attack = [("x-amz-copy-source", "/payroll/2026.csv"), ("x-amz-acl", "public-read")];
+    let attack = [
+        ("x-amz-copy-source", "/payroll/2026.csv"),
+        ("x-amz-acl", "public-read"),
+    ];
     let rules = OriginRules::new().add_rule(public(), bucket());
-    let sent = send(&layer(rules), put("/public/mine?acl", &attack)).await.expect("sent");
-    assert_eq!(header(sent.headers(), "x-amz-copy-source"), "/payroll/2026.csv");
+    let sent = send(&layer(rules), put("/public/mine?acl", &attack))
+        .await
+        .expect("sent");
+    assert_eq!(
+        header(sent.headers(), "x-amz-copy-source"),
+        "/payroll/2026.csv"
+    );
     assert!(header(sent.headers(), "authorization").contains("x-amz-copy-source"));
 
     let rules = OriginRules::new().add_rule(limited(), bucket());
@@ -89,7 +96,11 @@ async fn names_are_compared_as_a_server_may_read_them() {
         ("/public/a?version%49d=1", "accept", true),
         ("/public/a?response-content-type=a%3Bacl", "accept", true),
         ("/public/a?&&", "accept", true),
-        ("/public/a?X-Amz-Signature=s&x-amz-date=d&X%2DAmz-Credential=c", "accept", true),
+        (
+            "/public/a?X-Amz-Signature=s&x-amz-date=d&X%2DAmz-Credential=c",
+            "accept",
+            true,
+        ),
         ("/public/a?versionid=1", "accept", false),
         ("/public/a?acl", "accept", false),
         ("/public/a?acl=", "accept", false),
@@ -110,14 +121,20 @@ async fn names_are_compared_as_a_server_may_read_them() {
     ] {
         let result = send(&layer, put(target, &[(name, "1")])).await;
         let kind = result.as_ref().err().map(tower_sigv4::Error::kind);
-        assert_eq!(kind, (!passes).then_some(ErrorKind::Forbidden), "{target} {name}");
+        assert_eq!(
+            kind,
+            (!passes).then_some(ErrorKind::Forbidden),
+            "{target} {name}"
+        );
     }
 }
 
 /// S3 takes `x-amz-*` in the query for the header of that name.
 #[tokio::test]
 async fn a_limit_on_headers_covers_parameters_of_their_names() {
-    let rule = public().with_amz_headers(["x-amz-meta-*"]).expect("a pattern");
+    let rule = public()
+        .with_amz_headers(["x-amz-meta-*"])
+        .expect("a pattern");
     let layer = layer(OriginRules::new().add_rule(rule, bucket()));
     for (query, passes) in [
         ("versionId=1", true),
@@ -143,7 +160,10 @@ fn an_empty_list_lets_nothing_through() {
     let rule = public().with_amz_headers([""; 0]).expect("no pattern");
     let rules = OriginRules::new().add_rule(rule.with_query_parameters([""; 0]), bucket());
     let resolve = |request: Request<Full<Bytes>>| rules.resolve(&request.into_parts().0).is_ok();
-    assert!(resolve(put("/public/a", &[("x-amz-date", "d"), ("accept", "a")])));
+    assert!(resolve(put(
+        "/public/a",
+        &[("x-amz-date", "d"), ("accept", "a")]
+    )));
     assert!(!resolve(put("/public/a?versionId=1", &[])));
     assert!(!resolve(put("/public/a", &[("x-amz-meta-a", "1")])));
 }
@@ -151,10 +171,19 @@ fn an_empty_list_lets_nothing_through() {
 /// The limit is not a condition: a later rule does not get the request.
 #[tokio::test]
 async fn a_limit_rejects_and_does_not_pass_on_to_the_next_rule() {
-    let rules = OriginRules::new().add_rule(limited(), bucket()).add_rule(Rule::any(), bucket());
-    assert_eq!(rules.position(&put("/public/a?acl", &[]).into_parts().0).ok(), Some(0));
+    let rules = OriginRules::new()
+        .add_rule(limited(), bucket())
+        .add_rule(Rule::any(), bucket());
+    assert_eq!(
+        rules
+            .position(&put("/public/a?acl", &[]).into_parts().0)
+            .ok(),
+        Some(0)
+    );
     let layer = layer(rules);
-    let error = send(&layer, put("/public/a?acl", &[])).await.expect_err("limited");
+    let error = send(&layer, put("/public/a?acl", &[]))
+        .await
+        .expect_err("limited");
     assert_eq!(error.kind(), ErrorKind::Forbidden);
     assert!(send(&layer, put("/other?acl", &[])).await.is_ok());
 }
@@ -164,10 +193,19 @@ async fn a_limit_holds_for_requests_that_are_not_signed_here() {
     for behavior in [SigningBehavior::NoOverride, SigningBehavior::Never] {
         let origin = bucket().with_signing(behavior);
         let layer = layer(OriginRules::new().add_rule(limited(), origin));
-        let own = [("authorization", "AWS4-HMAC-SHA256 Credential=own"), ("x-amz-date", "d")];
-        assert!(send(&layer, put("/public/a?versionId=1", &own)).await.is_ok());
+        let own = [
+            ("authorization", "AWS4-HMAC-SHA256 Credential=own"),
+            ("x-amz-date", "d"),
+        ];
+        assert!(
+            send(&layer, put("/public/a?versionId=1", &own))
+                .await
+                .is_ok()
+        );
         let attack = [own[0], ("x-amz-acl", "public-read")];
-        let error = send(&layer, put("/public/a", &attack)).await.expect_err("limited");
+        let error = send(&layer, put("/public/a", &attack))
+            .await
+            .expect_err("limited");
         assert_eq!(error.kind(), ErrorKind::Forbidden);
     }
 }
@@ -175,8 +213,13 @@ async fn a_limit_holds_for_requests_that_are_not_signed_here() {
 #[test]
 fn an_error_shows_no_more_than_the_beginning_of_a_name() {
     let rules = OriginRules::new().add_rule(limited(), bucket());
-    let target = format!("/public/a?{}%0A=secret", "é".repeat(100).replace('é', "%C3%A9"));
-    let error = rules.resolve(&put(&target, &[]).into_parts().0).expect_err("limited");
+    let target = format!(
+        "/public/a?{}%0A=secret",
+        "é".repeat(100).replace('é', "%C3%A9")
+    );
+    let error = rules
+        .resolve(&put(&target, &[]).into_parts().0)
+        .expect_err("limited");
     let text = error.to_string();
     assert!(text.contains(&format!("{:?}", "é".repeat(64))), "{text}");
     assert!(!text.contains("secret") && !text.contains('\n'), "{text}");

@@ -29,7 +29,9 @@ fn data(text: &'static str) -> Step {
 }
 
 fn put(body: Script) -> Request<Script> {
-    Request::put("/orders?b=2&a=1").body(body).expect("a request")
+    Request::put("/orders?b=2&a=1")
+        .body(body)
+        .expect("a request")
 }
 
 async fn sent(layer: &SigningLayer, request: Request<Script>) -> Result<Sent, Error> {
@@ -46,12 +48,17 @@ fn request_of(sent: &Sent) -> Parts {
 
 /// What a verifier of ours says of a request that was sent.
 async fn judge(service: &str, request: Sent) -> Result<Verified, RejectionKind> {
-    let settings =
-        VerifySettings::new(service, "us-east-1").expect("a scope").with_unsigned_payload(true);
+    let settings = VerifySettings::new(service, "us-east-1")
+        .expect("a scope")
+        .with_unsigned_payload(true);
     let keys = StaticKeys::new([credentials()]).expect("valid");
     let layer = VerifyLayer::new(keys, settings).with_clock(Clock::manual(now()));
     let inner = service_fn(async |request: Request<VerifiedBody<SignedBody<Script>>>| {
-        let verified = request.extensions().get::<Verified>().expect("a proof").clone();
+        let verified = request
+            .extensions()
+            .get::<Verified>()
+            .expect("a proof")
+            .clone();
         let mut response = Response::new(http_body_util::Empty::<Bytes>::new());
         response.extensions_mut().insert(verified);
         Ok::<_, Infallible>(response)
@@ -66,13 +73,25 @@ async fn judge(service: &str, request: Sent) -> Result<Verified, RejectionKind> 
 #[tokio::test]
 async fn an_unsigned_body_streams_as_it_is() {
     let trailers = HeaderMap::from_iter([(http::header::ETAG, "1".parse().expect("a value"))]);
-    let body = Script::new([data("a"), Step::Yield, data("bc"), Step::Trailers(trailers.clone())]);
+    let body = Script::new([
+        data("a"),
+        Step::Yield,
+        data("bc"),
+        Step::Trailers(trailers.clone()),
+    ]);
     let polls = body.polls.clone();
     // The limit is for what is buffered.
-    let layer = layer(origin().with_payload(PayloadMode::Unsigned).with_body_limit(1));
+    let layer = layer(
+        origin()
+            .with_payload(PayloadMode::Unsigned)
+            .with_body_limit(1),
+    );
     let sent = sent(&layer, put(body)).await.expect("sent");
     assert_eq!(polls.load(Ordering::SeqCst), 0, "nothing is read ahead");
-    assert_eq!(header(sent.headers(), "x-amz-content-sha256"), "UNSIGNED-PAYLOAD");
+    assert_eq!(
+        header(sent.headers(), "x-amz-content-sha256"),
+        "UNSIGNED-PAYLOAD"
+    );
     assert!(!sent.headers().contains_key("content-length"));
     assert_eq!(sent.body().size_hint().exact(), None);
 
@@ -89,13 +108,24 @@ async fn an_unsigned_body_streams_as_it_is() {
 async fn a_service_that_takes_none_but_unsigned_bodies_gets_those() {
     let url = "https://svc-0a1b.7d67968.vpc-lattice-svcs.us-west-2.on.aws";
     let layer = layer(Origin::infer(url).expect("an origin"));
-    let sent = sent(&layer, put(Script::new([data("abc")]))).await.expect("sent");
-    assert_eq!(header(sent.headers(), "x-amz-content-sha256"), "UNSIGNED-PAYLOAD");
+    let sent = sent(&layer, put(Script::new([data("abc")])))
+        .await
+        .expect("sent");
+    assert_eq!(
+        header(sent.headers(), "x-amz-content-sha256"),
+        "UNSIGNED-PAYLOAD"
+    );
     let request = request_of(&sent);
     let settings = VerifySettings::new("vpc-lattice-svcs", "us-west-2").expect("a scope");
     let verifier = Verifier::new(settings);
-    let claim = verifier.claim(&request, now()).expect("unsigned, and accepted so");
-    assert!(verifier.verify(claim, &credentials(), &PayloadHash::EMPTY).is_ok());
+    let claim = verifier
+        .claim(&request, now())
+        .expect("unsigned, and accepted so");
+    assert!(
+        verifier
+            .verify(claim, &credentials(), &PayloadHash::EMPTY)
+            .is_ok()
+    );
     let scope = "/20150830/us-west-2/vpc-lattice-svcs/aws4_request";
     assert!(header(sent.headers(), "authorization").contains(scope));
 }
@@ -110,15 +140,21 @@ async fn a_length_that_is_known_goes_ahead() {
         ("PUT", None, Some("7")),
     ] {
         let body = Script::new([data("abc")]);
-        let body = announced
-            .map_or(Script::new([]), |length| body.with_size(SizeHint::with_exact(length)));
+        let body = announced.map_or(Script::new([]), |length| {
+            body.with_size(SizeHint::with_exact(length))
+        });
         let mut request = put(body);
         *request.method_mut() = method.parse().expect("a method");
         if announced.is_none() {
-            request.headers_mut().insert("content-length", "7".parse().expect("a value"));
+            request
+                .headers_mut()
+                .insert("content-length", "7".parse().expect("a value"));
         }
         let sent = sent(&layer, request).await.expect("sent");
-        let sent = sent.headers().get("content-length").map(|value| value.to_str().expect("ASCII"));
+        let sent = sent
+            .headers()
+            .get("content-length")
+            .map(|value| value.to_str().expect("ASCII"));
         assert_eq!(sent, length, "{method} {announced:?}");
     }
 }
@@ -130,7 +166,11 @@ async fn what_is_signed_of_a_streaming_body_is_what_is_verified() {
         (PayloadMode::Unsigned, "", PayloadKind::Unsigned),
         (PayloadMode::Unsigned, &*hash, PayloadKind::Unsigned),
         (PayloadMode::Trust, &*hash, PayloadKind::Signed),
-        (PayloadMode::Trust, "UNSIGNED-PAYLOAD", PayloadKind::Unsigned),
+        (
+            PayloadMode::Trust,
+            "UNSIGNED-PAYLOAD",
+            PayloadKind::Unsigned,
+        ),
         (PayloadMode::Buffer, "UNSIGNED-PAYLOAD", PayloadKind::Signed),
     ] {
         for service in ["execute-api", "s3"] {
@@ -145,7 +185,11 @@ async fn what_is_signed_of_a_streaming_body_is_what_is_verified() {
             let layer = layer(Direct::new(settings).with_payload(mode));
             let sent = sent(&layer, request).await;
             let verified = judge(service, sent.expect("sent")).await;
-            assert_eq!(verified.map(|by| by.payload()), Ok(kind), "{mode:?} {given} {service}");
+            assert_eq!(
+                verified.map(|by| by.payload()),
+                Ok(kind),
+                "{mode:?} {given} {service}"
+            );
         }
     }
 }
@@ -156,10 +200,15 @@ async fn a_trusted_hash_is_not_compared_here() {
     let layer = layer(origin().with_payload(PayloadMode::Trust));
     let mut request = put(Script::new([data("another")]));
     let hash = PayloadHash::of(b"abc").to_string();
-    request.headers_mut().insert("x-amz-content-sha256", hash.parse().expect("a value"));
+    request
+        .headers_mut()
+        .insert("x-amz-content-sha256", hash.parse().expect("a value"));
     let sent = sent(&layer, request).await.expect("sent");
     assert_eq!(header(sent.headers(), "x-amz-content-sha256"), hash);
-    assert_eq!(judge("execute-api", sent).await.err(), Some(RejectionKind::PayloadMismatch));
+    assert_eq!(
+        judge("execute-api", sent).await.err(),
+        Some(RejectionKind::PayloadMismatch)
+    );
 }
 
 #[tokio::test]
@@ -172,15 +221,23 @@ async fn without_a_hash_there_is_nothing_to_trust() {
         (vec!["abc"], ErrorKind::Request),
         (vec!["unsigned-payload"], ErrorKind::Request),
         (vec![&*hash, &*hash], ErrorKind::Request),
-        (vec!["STREAMING-UNSIGNED-PAYLOAD-TRAILER"], ErrorKind::Request),
+        (
+            vec!["STREAMING-UNSIGNED-PAYLOAD-TRAILER"],
+            ErrorKind::Request,
+        ),
     ] {
         let mut request = put(Script::new([data("abc")]));
         for value in &values {
-            request.headers_mut().append("x-amz-content-sha256", value.parse().expect("a value"));
+            request
+                .headers_mut()
+                .append("x-amz-content-sha256", value.parse().expect("a value"));
         }
         let error = sent(&layer, request).await.expect_err("refused");
         assert_eq!(error.kind(), kind, "{values:?}");
-        assert!(error.to_string().contains("x-amz-content-sha256"), "{error}");
+        assert!(
+            error.to_string().contains("x-amz-content-sha256"),
+            "{error}"
+        );
     }
 }
 
@@ -194,7 +251,9 @@ async fn a_closure_chooses_by_the_head_as_the_client_sent_it() {
     for (authorization, unsigned) in [(false, false), (true, true)] {
         let mut request = put(Script::new([data("abc")]));
         if authorization {
-            request.headers_mut().insert("authorization", "Bearer x".parse().expect("a value"));
+            request
+                .headers_mut()
+                .insert("authorization", "Bearer x".parse().expect("a value"));
         }
         let sent = sent(&layer, request).await.expect("sent");
         let value = header(sent.headers(), "x-amz-content-sha256");
@@ -216,20 +275,32 @@ async fn a_signature_in_the_query_is_verified() {
             let mut request = put(Script::new([data("abc")]));
             let url = format!("https://{HOST}/orders?b=2&a=1+1&X-Amz-Signature=old&x-amz-date=old");
             *request.uri_mut() = url.parse().expect("a URI");
-            request.headers_mut().insert("x-amz-meta-a", "1".parse().expect("a value"));
+            request
+                .headers_mut()
+                .insert("x-amz-meta-a", "1".parse().expect("a value"));
             let sent = sent(&layer(target), request).await.expect("sent");
             assert!(!sent.headers().contains_key("authorization"));
             let query = sent.uri().query().expect("a query");
-            assert!(query.starts_with("b=2&a=1%201&X-Amz-Algorithm=AWS4-HMAC-SHA256&"), "{query}");
+            assert!(
+                query.starts_with("b=2&a=1%201&X-Amz-Algorithm=AWS4-HMAC-SHA256&"),
+                "{query}"
+            );
             // S3 looks for the hash in a header, which then has to be signed.
             let hash = sent.headers().get("x-amz-content-sha256");
             let in_header = service == "s3" && mode == PayloadMode::Buffer;
             assert_eq!(hash.is_some(), in_header, "{service} {mode:?}");
-            let hash = if in_header { "x-amz-content-sha256%3B" } else { "" };
+            let hash = if in_header {
+                "x-amz-content-sha256%3B"
+            } else {
+                ""
+            };
             let names = format!("&X-Amz-SignedHeaders=host%3B{hash}x-amz-meta-a&");
             assert!(query.contains(&names), "{query}");
             let says_unsigned = query.contains("&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&");
-            assert_eq!(says_unsigned, service != "s3" && mode == PayloadMode::Unsigned);
+            assert_eq!(
+                says_unsigned,
+                service != "s3" && mode == PayloadMode::Unsigned
+            );
             let verified = judge(service, sent).await.expect("accepted");
             assert!(verified.is_presigned());
             assert_eq!(verified.payload(), kind);
@@ -241,16 +312,28 @@ async fn a_signature_in_the_query_is_verified() {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains(shown), "{error}");
     }
-    assert!(origin().with_query_signature(Duration::from_secs(604_800)).is_ok());
+    assert!(
+        origin()
+            .with_query_signature(Duration::from_secs(604_800))
+            .is_ok()
+    );
 }
 
 #[test]
 fn a_head_that_is_full_cannot_be_presigned() {
-    let mut head = Request::get("https://h/").body(()).expect("a request").into_parts().0;
+    let mut head = Request::get("https://h/")
+        .body(())
+        .expect("a request")
+        .into_parts()
+        .0;
     while head.headers.try_reserve(1).is_ok() && head.headers.len() < 24_576 {
         let name = format!("x-{}", head.headers.len()).parse().expect("a name");
         let appended: http::HeaderName = name;
-        if head.headers.try_append(appended, http::HeaderValue::from_static("")).is_err() {
+        if head
+            .headers
+            .try_append(appended, http::HeaderValue::from_static(""))
+            .is_err()
+        {
             break;
         }
     }
@@ -290,7 +373,10 @@ mod chunked {
     }
 
     fn hex(text: &[u8]) -> String {
-        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(text)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     fn decode(head: &HeaderMap, mut body: &[u8]) -> Vec<Vec<u8>> {
@@ -298,11 +384,17 @@ mod chunked {
         let key = generate_signing_key(&secret, now(), "us-east-1", "s3");
         let payload = header(head, "x-amz-content-sha256");
         let signed = payload.starts_with("STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
-        let mut previous =
-            header(head, "authorization").rsplit('=').next().expect("one").to_owned();
+        let mut previous = header(head, "authorization")
+            .rsplit('=')
+            .next()
+            .expect("one")
+            .to_owned();
         let mut chunks = Vec::new();
         loop {
-            let end = body.windows(2).position(|at| at == b"\r\n").expect("a line");
+            let end = body
+                .windows(2)
+                .position(|at| at == b"\r\n")
+                .expect("a line");
             let line = std::str::from_utf8(&body[..end]).expect("ASCII");
             let (len, signature) = match signed {
                 true => line.split_once(";chunk-signature=").expect("a signature"),
@@ -317,7 +409,10 @@ mod chunked {
                 hex(data),
             );
             if signed {
-                assert_eq!(signature, calculate_signature(key.as_ref(), to_sign.as_bytes()));
+                assert_eq!(
+                    signature,
+                    calculate_signature(key.as_ref(), to_sign.as_bytes())
+                );
                 previous = signature.to_owned();
             }
             body = &body[end + 2 + len..];
@@ -354,10 +449,15 @@ mod chunked {
         let sent_by = async |mode, own: Option<&'static str>| {
             let mut request = request(len, [Step::Data(bytes(len))]);
             if let Some(own) = own {
-                request.headers_mut().insert(own, "AAAAAA==".parse().expect("a value"));
+                request
+                    .headers_mut()
+                    .insert(own, "AAAAAA==".parse().expect("a value"));
             }
             let target = Direct::new(common::settings("s3")).with_payload(mode);
-            sent(&layer(target), request).await.expect("sent").into_parts()
+            sent(&layer(target), request)
+                .await
+                .expect("sent")
+                .into_parts()
         };
         for checksum in [
             Checksum::Crc32,
@@ -374,7 +474,11 @@ mod chunked {
                     Some("x-amz-checksum-type"),
                     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
                 ),
-                (chunked, Some("x-amz-checksum-crc32"), "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+                (
+                    chunked,
+                    Some("x-amz-checksum-crc32"),
+                    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+                ),
                 (
                     PayloadMode::UnsignedTrailer(checksum),
                     None,
@@ -393,7 +497,9 @@ mod chunked {
                 assert_eq!(trailer.is_some(), has_trailer, "{mode:?} {own:?}");
                 let signed = header(&head.headers, "authorization").contains(";x-amz-trailer,");
                 assert_eq!(signed, has_trailer);
-                let announced = header(&head.headers, "content-length").parse().expect("a number");
+                let announced = header(&head.headers, "content-length")
+                    .parse()
+                    .expect("a number");
                 assert_eq!(body.size_hint().exact(), Some(announced));
                 let encoded = body.collect().await.expect("a body").to_bytes();
                 assert_eq!(encoded.len() as u64, announced);
@@ -416,7 +522,9 @@ mod chunked {
                 ("x-amz-decoded-content-length", "1"),
                 ("content-encoding", "aws-chunked"),
             ] {
-                request.headers_mut().insert(name, value.parse().expect("a value"));
+                request
+                    .headers_mut()
+                    .insert(name, value.parse().expect("a value"));
             }
             request
         };
@@ -424,23 +532,39 @@ mod chunked {
         let trust = || s3().with_payload(PayloadMode::Trust);
         let api = || Direct::new(common::settings("execute-api")).with_payload(PayloadMode::Trust);
         let (unsigned, crc) = ("STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-checksum-crc32");
-        let passed = sent(&layer(trust()), framed(unsigned, crc)).await.expect("sent");
+        let passed = sent(&layer(trust()), framed(unsigned, crc))
+            .await
+            .expect("sent");
         assert_eq!(header(passed.headers(), "x-amz-content-sha256"), unsigned);
         assert_eq!(header(passed.headers(), "x-amz-trailer"), crc);
         assert_eq!(header(passed.headers(), "content-length"), "5");
         let names = "x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length;x-amz-trailer,";
         assert!(header(passed.headers(), "authorization").contains(names));
-        let body = passed.into_body().collect().await.expect("a body").to_bytes();
+        let body = passed
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes();
         assert_eq!(body, "5\r\nab");
 
         let signed = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
-        let presigned = || trust().with_query_signature(Duration::from_secs(60)).expect("in range");
+        let presigned = || {
+            trust()
+                .with_query_signature(Duration::from_secs(60))
+                .expect("in range")
+        };
         for (target, payload, trailer, kind) in [
             (trust(), signed, crc, ErrorKind::Request),
             (trust(), unsigned, "x-amz-meta-a", ErrorKind::Request),
             (trust(), "UNSIGNED-PAYLOAD", crc, ErrorKind::UnsupportedBody),
             (s3(), unsigned, crc, ErrorKind::UnsupportedBody),
-            (s3().with_payload(PayloadMode::Unsigned), unsigned, crc, ErrorKind::UnsupportedBody),
+            (
+                s3().with_payload(PayloadMode::Unsigned),
+                unsigned,
+                crc,
+                ErrorKind::UnsupportedBody,
+            ),
             (
                 s3().with_payload(PayloadMode::Chunked(size())),
                 unsigned,
@@ -451,13 +575,18 @@ mod chunked {
             (presigned(), unsigned, crc, ErrorKind::Config),
         ] {
             let shown = format!("{target:?} {payload} {trailer}");
-            let error = sent(&layer(target), framed(payload, trailer)).await.expect_err(&shown);
+            let error = sent(&layer(target), framed(payload, trailer))
+                .await
+                .expect_err(&shown);
             assert_eq!(error.kind(), kind, "{shown}: {error}");
         }
     }
 
     fn bytes(len: usize) -> Bytes {
-        (0..len).map(|at| (at % 251) as u8).collect::<Vec<_>>().into()
+        (0..len)
+            .map(|at| (at % 251) as u8)
+            .collect::<Vec<_>>()
+            .into()
     }
 
     #[tokio::test]
@@ -473,15 +602,21 @@ mod chunked {
                 let (head, body) = sent.into_parts();
                 let hash = header(&head.headers, "x-amz-content-sha256");
                 assert_eq!(hash, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
-                assert_eq!(header(&head.headers, "x-amz-decoded-content-length"), len.to_string());
+                assert_eq!(
+                    header(&head.headers, "x-amz-decoded-content-length"),
+                    len.to_string()
+                );
                 assert_eq!(header(&head.headers, "content-encoding"), "aws-chunked");
-                let announced = header(&head.headers, "content-length").parse().expect("a number");
+                let announced = header(&head.headers, "content-length")
+                    .parse()
+                    .expect("a number");
                 assert_eq!(body.size_hint().exact(), Some(announced));
                 let encoded = body.collect().await.expect("a body").to_bytes();
                 assert_eq!(encoded.len() as u64, announced, "{len} by {piece}");
                 let chunks = decode(&head.headers, &encoded);
-                let (last, whole) =
-                    chunks.split_last().map_or((0, &[][..]), |(last, whole)| (last.len(), whole));
+                let (last, whole) = chunks
+                    .split_last()
+                    .map_or((0, &[][..]), |(last, whole)| (last.len(), whole));
                 assert!(last <= SIZE && whole.iter().all(|chunk| chunk.len() == SIZE));
                 assert!(chunks.concat() == all, "{len} by {piece}");
             }
@@ -509,7 +644,9 @@ mod chunked {
             (3, vec![data("ab"), data("cd")]),
             (2, vec![]),
         ] {
-            let sent = sent(&layer(s3()), request(announced, steps)).await.expect("sent");
+            let sent = sent(&layer(s3()), request(announced, steps))
+                .await
+                .expect("sent");
             let announced = sent.body().size_hint().exact().expect("exact");
             let mut body = sent.into_body();
             let mut read = 0;
@@ -530,7 +667,9 @@ mod chunked {
         let hash = header(empty.headers(), "x-amz-content-sha256");
         assert_eq!(hash, PayloadHash::EMPTY.to_string());
         assert!(!empty.headers().contains_key("content-encoding"));
-        let error = sent(&layer(s3()), request(0, [data("a")])).await.expect_err("not empty");
+        let error = sent(&layer(s3()), request(0, [data("a")]))
+            .await
+            .expect_err("not empty");
         assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
         // Not every body says in advance that it is empty.
         let unknown = request(0, [Step::Yield]).map(|body| body.with_size(SizeHint::default()));
@@ -541,16 +680,31 @@ mod chunked {
     #[tokio::test]
     async fn codings_are_joined_and_a_length_may_stand_in_the_head() {
         let mut request = request(0, [data("abc")]).map(|body| body.with_size(SizeHint::default()));
-        request.headers_mut().insert("content-encoding", "gzip".parse().expect("a value"));
-        let error =
-            sent(&layer(s3()), put(Script::new([data("abc")]))).await.expect_err("relative");
+        request
+            .headers_mut()
+            .insert("content-encoding", "gzip".parse().expect("a value"));
+        let error = sent(&layer(s3()), put(Script::new([data("abc")])))
+            .await
+            .expect_err("relative");
         assert_eq!(error.kind(), ErrorKind::Request);
-        request.headers_mut().append("content-encoding", "".parse().expect("a value"));
-        request.headers_mut().insert("trailer", "x-checksum".parse().expect("a value"));
-        request.headers_mut().insert("content-length", "3".parse().expect("a value"));
+        request
+            .headers_mut()
+            .append("content-encoding", "".parse().expect("a value"));
+        request
+            .headers_mut()
+            .insert("trailer", "x-checksum".parse().expect("a value"));
+        request
+            .headers_mut()
+            .insert("content-length", "3".parse().expect("a value"));
         let sent = sent(&layer(s3()), request).await.expect("sent");
-        assert_eq!(header(sent.headers(), "content-encoding"), "aws-chunked,gzip");
-        assert!(!sent.headers().contains_key("trailer"), "there will be none");
+        assert_eq!(
+            header(sent.headers(), "content-encoding"),
+            "aws-chunked,gzip"
+        );
+        assert!(
+            !sent.headers().contains_key("trailer"),
+            "there will be none"
+        );
         let (head, body) = sent.into_parts();
         let encoded = body.collect().await.expect("a body").to_bytes();
         assert_eq!(decode(&head.headers, &encoded), [b"abc"]);
@@ -560,17 +714,31 @@ mod chunked {
     async fn above_the_limit_a_body_goes_in_chunks_by_itself_where_it_can() {
         let api = || Direct::new(common::settings("execute-api"));
         let s3 = || Direct::new(common::settings("s3"));
-        let query = s3().with_query_signature(Duration::from_secs(60)).expect("in range");
+        let query = s3()
+            .with_query_signature(Duration::from_secs(60))
+            .expect("in range");
         let unknown = |body: Script| body.with_size(SizeHint::default());
         for (target, request, chunks) in [
             (s3(), request(3, [data("abc")]), Ok(false)),
             (s3(), request(4, [data("abcd")]), Ok(true)),
             (s3(), request(0, []), Ok(false)),
             (s3(), request(0, [data("abc")]).map(unknown), Ok(false)),
-            (s3(), request(0, [data("abcd")]).map(unknown), Err(ErrorKind::BodyTooLarge)),
+            (
+                s3(),
+                request(0, [data("abcd")]).map(unknown),
+                Err(ErrorKind::BodyTooLarge),
+            ),
             (api(), request(3, [data("abc")]), Ok(false)),
-            (api(), request(4, [data("abcd")]), Err(ErrorKind::BodyTooLarge)),
-            (query, request(4, [data("abcd")]), Err(ErrorKind::BodyTooLarge)),
+            (
+                api(),
+                request(4, [data("abcd")]),
+                Err(ErrorKind::BodyTooLarge),
+            ),
+            (
+                query,
+                request(4, [data("abcd")]),
+                Err(ErrorKind::BodyTooLarge),
+            ),
         ] {
             let target = target.with_payload(PayloadMode::Auto).with_body_limit(3);
             let shown = format!("{target:?} {request:?}");
@@ -587,7 +755,10 @@ mod chunked {
         let size = ChunkSize::default();
         let chunked = PayloadMode::Chunked(size);
         let unknown = || request(0, [data("abc")]).map(|body| body.with_size(SizeHint::default()));
-        let query = || s3().with_query_signature(Duration::from_secs(60)).expect("in range");
+        let query = || {
+            s3().with_query_signature(Duration::from_secs(60))
+                .expect("in range")
+        };
         let api = Direct::new(common::settings("execute-api")).with_payload(chunked);
         for (target, request, kind) in [
             (s3(), unknown(), ErrorKind::LengthRequired),

@@ -73,7 +73,12 @@ impl Server {
         let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
         let layer = VerifyLayer::new(keys, settings.with_unsigned_payload(true));
         let layer = layer.with_clock(clock.clone());
-        Self { layer, clock, asked: Arc::default(), bodies: Arc::default() }
+        Self {
+            layer,
+            clock,
+            asked: Arc::default(),
+            bodies: Arc::default(),
+        }
     }
 
     fn client<B>(
@@ -96,7 +101,11 @@ impl Server {
                 server.asked.fetch_add(1, Ordering::SeqCst);
                 let (head, body) = request.into_parts();
                 let body = body.collect().await?.to_bytes();
-                server.bodies.lock().expect("not poisoned").push(body.clone());
+                server
+                    .bodies
+                    .lock()
+                    .expect("not poisoned")
+                    .push(body.clone());
                 let handler = service_fn(async |_: Request<VerifiedBody<Full<Bytes>>>| {
                     Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("accepted")))
                 });
@@ -121,7 +130,10 @@ async fn a_clock_that_is_wrong_is_put_right_once() {
         let server = Server::at(time);
         let client = layer().layer(server.client());
         for asked in [2, 1, 1] {
-            let answer = client.clone().oneshot(request(method.clone(), "body")).await;
+            let answer = client
+                .clone()
+                .oneshot(request(method.clone(), "body"))
+                .await;
             assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
             assert_eq!(server.asked(), asked);
         }
@@ -139,7 +151,10 @@ async fn requests_at_once_put_it_right_together() {
         assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
     }
     assert!(server.asked() <= 100);
-    let answer = client.oneshot(request(Method::PUT, "body")).await.expect("an answer");
+    let answer = client
+        .oneshot(request(Method::PUT, "body"))
+        .await
+        .expect("an answer");
     assert_eq!((answer.status(), server.asked()), (StatusCode::OK, 1));
 }
 
@@ -156,15 +171,40 @@ async fn what_cannot_be_mended_reaches_the_caller() {
     let day = Duration::from_secs(24 * 3600);
     let streamed = origin().with_payload(PayloadMode::Unsigned);
     for (name, server, layer, asked) in [
-        ("switched off", Server::at(now() + HOUR), layer().with_recovery(false), 1),
+        (
+            "switched off",
+            Server::at(now() + HOUR),
+            layer().with_recovery(false),
+            1,
+        ),
         ("off by two days", Server::at(now() + 2 * day), layer(), 1),
-        ("a body that streams", Server::at(now() + HOUR), common::layer(streamed), 1),
+        (
+            "a body that streams",
+            Server::at(now() + HOUR),
+            common::layer(streamed),
+            1,
+        ),
     ] {
         let client = layer.layer(server.client());
-        let answer = client.oneshot(request(Method::POST, "body")).await.expect("an answer");
-        assert_eq!((answer.status(), server.asked()), (StatusCode::FORBIDDEN, asked), "{name}");
-        let body = answer.into_body().collect().await.expect("a body").to_bytes();
-        assert!(body.starts_with(b"{\"__type\":\"InvalidSignatureException\""), "{name}: {body:?}");
+        let answer = client
+            .oneshot(request(Method::POST, "body"))
+            .await
+            .expect("an answer");
+        assert_eq!(
+            (answer.status(), server.asked()),
+            (StatusCode::FORBIDDEN, asked),
+            "{name}"
+        );
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes();
+        assert!(
+            body.starts_with(b"{\"__type\":\"InvalidSignatureException\""),
+            "{name}: {body:?}"
+        );
     }
 }
 
@@ -172,7 +212,10 @@ async fn what_cannot_be_mended_reaches_the_caller() {
 async fn an_empty_body_that_streams_is_sent_again() {
     let server = Server::at(now() + HOUR);
     let client = common::layer(origin().with_payload(PayloadMode::Unsigned)).layer(server.client());
-    let answer = client.oneshot(request(Method::GET, "")).await.expect("an answer");
+    let answer = client
+        .oneshot(request(Method::GET, ""))
+        .await
+        .expect("an answer");
     assert_eq!((answer.status(), server.asked()), (StatusCode::OK, 2));
 }
 
@@ -180,12 +223,19 @@ async fn an_empty_body_that_streams_is_sent_again() {
 async fn a_body_in_a_file_is_sent_again_as_it_was() {
     let directory = std::env::temp_dir();
     let spool = Spool::new(directory).expect("a directory");
-    let origin = origin().with_payload(PayloadMode::Spool).with_spool(spool).with_body_limit(1000);
+    let origin = origin()
+        .with_payload(PayloadMode::Spool)
+        .with_spool(spool)
+        .with_body_limit(1000);
     let server = Server::at(now() + HOUR);
     let client = common::layer(origin).layer(server.client());
     let bytes: Vec<u8> = (0..600_000_u32).map(|i| (i % 251) as u8).collect();
-    let pieces = bytes.chunks(7001).map(|piece| Step::Data(Bytes::copy_from_slice(piece)));
-    let request = Request::put("/key").body(Script::new(pieces)).expect("a request");
+    let pieces = bytes
+        .chunks(7001)
+        .map(|piece| Step::Data(Bytes::copy_from_slice(piece)));
+    let request = Request::put("/key")
+        .body(Script::new(pieces))
+        .expect("a request");
     let answer = client.oneshot(request).await.expect("an answer");
     assert_eq!((answer.status(), server.asked()), (StatusCode::OK, 2));
     let bodies = server.bodies.lock().expect("not poisoned");
@@ -195,9 +245,14 @@ async fn a_body_in_a_file_is_sent_again_as_it_was() {
 #[tokio::test]
 async fn a_signature_in_the_query_is_made_anew() {
     let server = Server::at(now() + HOUR);
-    let origin = origin().with_query_signature(Duration::from_secs(60)).expect("in range");
+    let origin = origin()
+        .with_query_signature(Duration::from_secs(60))
+        .expect("in range");
     let client = common::layer(origin).layer(server.client());
-    let answer = client.oneshot(request(Method::GET, "")).await.expect("an answer");
+    let answer = client
+        .oneshot(request(Method::GET, ""))
+        .await
+        .expect("an answer");
     assert_eq!((answer.status(), server.asked()), (StatusCode::OK, 2));
 }
 
@@ -215,7 +270,11 @@ fn answers(
             date: header(request.headers(), "x-amz-date").to_owned(),
             authorization: header(request.headers(), "authorization").to_owned(),
         });
-        let answer = answers.lock().expect("not poisoned").pop_front().expect("an answer is left");
+        let answer = answers
+            .lock()
+            .expect("not poisoned")
+            .pop_front()
+            .expect("an answer is left");
         std::future::ready(Ok::<_, Infallible>(answer.map(Full::from)))
     });
     (BoxCloneService::new(client), sent)
@@ -228,8 +287,14 @@ struct Sent {
 
 fn refusal(status: u16, text: &'static str) -> Response<&'static str> {
     let mut response = Response::new(text);
-    let code = if text == SKEWED { "InvalidSignatureException" } else { "ExpiredTokenException" };
-    response.headers_mut().insert("x-amzn-errortype", code.parse().expect("a value"));
+    let code = if text == SKEWED {
+        "InvalidSignatureException"
+    } else {
+        "ExpiredTokenException"
+    };
+    response
+        .headers_mut()
+        .insert("x-amzn-errortype", code.parse().expect("a value"));
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response
 }
@@ -248,13 +313,22 @@ async fn the_time_is_learned_from_the_date_of_an_answer_that_no_cache_has_kept()
         let mut skewed = refusal(403, SKEWED);
         for (name, value) in [("date", date), ("age", age)] {
             if let Some(value) = value {
-                skewed.headers_mut().insert(name, value.parse().expect("a value"));
+                skewed
+                    .headers_mut()
+                    .insert(name, value.parse().expect("a value"));
             }
         }
         let (client, sent) = answers([skewed, Response::new("")]);
-        let answer = layer().layer(client).oneshot(request(Method::GET, "")).await;
-        let sent: Vec<_> =
-            sent.lock().expect("not poisoned").iter().map(|sent| sent.date.clone()).collect();
+        let answer = layer()
+            .layer(client)
+            .oneshot(request(Method::GET, ""))
+            .await;
+        let sent: Vec<_> = sent
+            .lock()
+            .expect("not poisoned")
+            .iter()
+            .map(|sent| sent.date.clone())
+            .collect();
         match sent_again {
             true => assert_eq!(sent, ["20150830T123600Z", "20150830T133600Z"]),
             false => assert_eq!(sent, ["20150830T123600Z"], "{date:?} {age:?}"),
@@ -275,7 +349,10 @@ async fn an_applications_own_trouble_is_no_reason_to_send_again() {
             relayed.headers_mut().remove("x-amzn-errortype");
         }
         let (client, sent) = answers([relayed, Response::new("")]);
-        let answer = layer().layer(client).oneshot(request(Method::POST, "body")).await;
+        let answer = layer()
+            .layer(client)
+            .oneshot(request(Method::POST, "body"))
+            .await;
         assert_eq!(answer.expect("an answer").status().is_success(), !passed_on);
         assert_eq!(sent.lock().expect("not poisoned").len(), tries);
     }
@@ -290,8 +367,17 @@ async fn no_request_is_sent_a_third_time() {
         skewed
     };
     let (client, sent) = answers([skewed(), skewed()]);
-    let answer = layer().layer(client).oneshot(request(Method::POST, "body")).await;
-    let body = answer.expect("an answer").into_body().collect().await.expect("a body").to_bytes();
+    let answer = layer()
+        .layer(client)
+        .oneshot(request(Method::POST, "body"))
+        .await;
+    let body = answer
+        .expect("an answer")
+        .into_body()
+        .collect()
+        .await
+        .expect("a body")
+        .to_bytes();
     assert_eq!(body, SKEWED);
     assert_eq!(sent.lock().expect("not poisoned").len(), 2);
 }
@@ -308,7 +394,12 @@ struct Rotating {
 
 impl Rotating {
     fn new(clock: &Clock, lifetime: Option<Duration>) -> Self {
-        Self { clock: clock.clone(), given: Arc::default(), lifetime, until: now() + 1000 * HOUR }
+        Self {
+            clock: clock.clone(),
+            given: Arc::default(),
+            lifetime,
+            until: now() + 1000 * HOUR,
+        }
     }
 }
 
@@ -324,12 +415,20 @@ impl ProvideCredentials for Rotating {
             let now = self.clock.now();
             if now >= self.until {
                 let down = "the provider is down";
-                return Err(tower_sigv4::credentials::CredentialsError::provider_error(down));
+                return Err(tower_sigv4::credentials::CredentialsError::provider_error(
+                    down,
+                ));
             }
             let number = self.given.fetch_add(1, Ordering::SeqCst);
             let expiry = self.lifetime.map(|lifetime| now + lifetime);
             let token = Some("token".to_owned());
-            Ok(Credentials::new(format!("ASIA{number}"), "secret", token, expiry, "test"))
+            Ok(Credentials::new(
+                format!("ASIA{number}"),
+                "secret",
+                token,
+                expiry,
+                "test",
+            ))
         })
     }
 }
@@ -344,8 +443,13 @@ async fn credentials_that_an_origin_calls_expired_are_replaced_and_the_request_s
         let given = provider.given.clone();
         let layer = SigningLayer::new(provider, origin()).with_clock(clock.clone());
         let ok = || Response::new("");
-        let (client, sent) =
-            answers([ok(), refusal(400, EXPIRED), ok(), ok(), refusal(403, EXPIRED)]);
+        let (client, sent) = answers([
+            ok(),
+            refusal(400, EXPIRED),
+            ok(),
+            ok(),
+            refusal(403, EXPIRED),
+        ]);
         let client = layer.layer(client);
         let mut statuses = Vec::new();
         for _ in 0..4 {
@@ -360,7 +464,9 @@ async fn credentials_that_an_origin_calls_expired_are_replaced_and_the_request_s
         assert_eq!(statuses, [200, 200, 200, 403]);
         assert_eq!(given.load(Ordering::SeqCst), 2);
         let sent = sent.lock().expect("not poisoned");
-        let keys = sent.iter().map(|sent| sent.authorization.contains("Credential=ASIA1/"));
+        let keys = sent
+            .iter()
+            .map(|sent| sent.authorization.contains("Credential=ASIA1/"));
         assert_eq!(keys.collect::<Vec<_>>(), [false, false, true, true, true]);
     }
 }
@@ -380,7 +486,9 @@ async fn credentials_from_before_a_clock_was_put_back_are_replaced_too() {
         clock.set(now() - HOUR);
     }
     let sent = sent.lock().expect("not poisoned");
-    let keys = sent.iter().map(|sent| sent.authorization.contains("Credential=ASIA1/"));
+    let keys = sent
+        .iter()
+        .map(|sent| sent.authorization.contains("Credential=ASIA1/"));
     assert_eq!(keys.collect::<Vec<_>>(), [false, false, true]);
 }
 
@@ -405,7 +513,11 @@ async fn many_requests_with_expired_credentials_ask_the_provider_once() {
         }
     });
     let client = layer.layer(client);
-    client.clone().oneshot(request(Method::GET, "")).await.expect("an answer");
+    client
+        .clone()
+        .oneshot(request(Method::GET, ""))
+        .await
+        .expect("an answer");
     clock.advance(Duration::from_secs(10));
     let all = (0..100).map(|_| client.clone().oneshot(request(Method::GET, "")));
     for answer in futures_of(all).await {
@@ -422,15 +534,25 @@ async fn credentials_rotate_under_load() {
     let given = provider.given.clone();
     let layer = SigningLayer::new(provider, origin()).with_clock(clock.clone());
     let server = clock.clone();
-    let client = layer.layer(service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
-        let authorization = header(request.headers(), "authorization");
-        let (_, rest) = authorization.split_once("ASIA").expect("a temporary key");
-        let number: u32 = rest.split('/').next().expect("one").parse().expect("a number");
-        // Each is fetched when the one before has five minutes left at most.
-        let age = server.now().duration_since(now()).expect("later");
-        assert!(age <= HOUR * (number + 1), "key {number} has expired after {age:?}");
-        std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
-    }));
+    let client = layer.layer(service_fn(
+        move |request: Request<SignedBody<Full<Bytes>>>| {
+            let authorization = header(request.headers(), "authorization");
+            let (_, rest) = authorization.split_once("ASIA").expect("a temporary key");
+            let number: u32 = rest
+                .split('/')
+                .next()
+                .expect("one")
+                .parse()
+                .expect("a number");
+            // Each is fetched when the one before has five minutes left at most.
+            let age = server.now().duration_since(now()).expect("later");
+            assert!(
+                age <= HOUR * (number + 1),
+                "key {number} has expired after {age:?}"
+            );
+            std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        },
+    ));
     let mut requests = 0;
     for _ in 0..500 {
         let all = (0..20).map(|_| client.clone().oneshot(request(Method::GET, "")));
@@ -479,29 +601,48 @@ async fn an_origin_changes_its_own_clock_alone() {
     let given = provider.given.clone();
     let rules = |head: &http::request::Parts| {
         let host = head.headers["host"].to_str().expect("a host");
-        Ok(api(&format!("https://{host}.execute-api.us-east-1.amazonaws.com")).into())
+        Ok(api(&format!(
+            "https://{host}.execute-api.us-east-1.amazonaws.com"
+        ))
+        .into())
     };
     let layer = SigningLayer::new(provider, rules).with_clock(clock);
     let sent = Arc::new(Mutex::new(Vec::new()));
     let kept = sent.clone();
-    let client = layer.layer(service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
-        let date = header(request.headers(), "x-amz-date").to_owned();
-        let lies = request.uri().host().expect("a host").starts_with("liar");
-        let is_wrong = lies && date != "20150830T143600Z";
-        kept.lock().expect("not poisoned").push(date);
-        let mut response = if is_wrong { refusal(403, SKEWED) } else { Response::new("") };
-        response.headers_mut().insert("date", self::date(now() + 2 * HOUR));
-        std::future::ready(Ok::<_, Infallible>(response.map(Full::<Bytes>::from)))
-    }));
+    let client = layer.layer(service_fn(
+        move |request: Request<SignedBody<Full<Bytes>>>| {
+            let date = header(request.headers(), "x-amz-date").to_owned();
+            let lies = request.uri().host().expect("a host").starts_with("liar");
+            let is_wrong = lies && date != "20150830T143600Z";
+            kept.lock().expect("not poisoned").push(date);
+            let mut response = if is_wrong {
+                refusal(403, SKEWED)
+            } else {
+                Response::new("")
+            };
+            response
+                .headers_mut()
+                .insert("date", self::date(now() + 2 * HOUR));
+            std::future::ready(Ok::<_, Infallible>(response.map(Full::<Bytes>::from)))
+        },
+    ));
     for host in ["liar", "honest", "liar", "honest"] {
         let request = Request::get("/").header("host", host).body(Full::default());
         let response = client.clone().oneshot(request.expect("a request")).await;
-        assert_eq!(response.expect("a response").status(), StatusCode::OK, "{host}");
+        assert_eq!(
+            response.expect("a response").status(),
+            StatusCode::OK,
+            "{host}"
+        );
     }
     let sent = sent.lock().expect("not poisoned");
     let (right, wrong) = ("20150830T123600Z", "20150830T143600Z");
     assert_eq!(*sent, [right, wrong, right, wrong, right]);
-    assert_eq!(given.load(Ordering::SeqCst), 1, "the credentials are valid by the machine's clock");
+    assert_eq!(
+        given.load(Ordering::SeqCst),
+        1,
+        "the credentials are valid by the machine's clock"
+    );
 }
 
 #[tokio::test]
@@ -532,7 +673,11 @@ async fn an_origin_that_has_just_accepted_is_trusted_for_a_minute() {
 async fn to_send_again_the_service_is_made_ready_again() {
     let server = Server::at(now() + HOUR);
     let service = layer().layer(ConcurrencyLimit::new(server.client(), 1));
-    let answer = service.clone().oneshot(request(Method::GET, "")).await.expect("an answer");
+    let answer = service
+        .clone()
+        .oneshot(request(Method::GET, ""))
+        .await
+        .expect("an answer");
     assert_eq!((answer.status(), server.asked()), (StatusCode::OK, 2));
 
     // Dropped at whichever poll, it leaves no permit behind.
@@ -559,7 +704,10 @@ async fn to_send_again_the_service_is_made_ready_again() {
         }
         drop(future);
         let ready = std::pin::pin!(ServiceExt::<Request<Full<Bytes>>>::ready(&mut service));
-        assert!(common::poll_once(&mut { ready }).await.is_some(), "after {polls} polls");
+        assert!(
+            common::poll_once(&mut { ready }).await.is_some(),
+            "after {polls} polls"
+        );
     }
 }
 
@@ -585,6 +733,12 @@ async fn settings_for_other_services_are_mended_alike() {
             }
         }
     });
-    let answer = common::layer(origin).layer(dated).oneshot(request(Method::PUT, "body")).await;
-    assert_eq!((answer.expect("an answer").status(), server.asked()), (StatusCode::OK, 2));
+    let answer = common::layer(origin)
+        .layer(dated)
+        .oneshot(request(Method::PUT, "body"))
+        .await;
+    assert_eq!(
+        (answer.expect("an answer").status(), server.asked()),
+        (StatusCode::OK, 2)
+    );
 }

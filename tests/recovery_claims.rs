@@ -110,7 +110,10 @@ fn code(rng: &mut Rng) -> String {
 }
 
 fn message(rng: &mut Rng) -> String {
-    let before = pick(rng, &["", "", "", " ", "Value '", "Unknown key: ", "\u{a0}", "("]);
+    let before = pick(
+        rng,
+        &["", "", "", " ", "Value '", "Unknown key: ", "\u{a0}", "("],
+    );
     format!("{before}{}", pick(rng, &PHRASES))
 }
 
@@ -121,11 +124,18 @@ impl Claim {
             3..6 => Body::xml(rng),
             6 => {
                 let quoted = format!("{}: {}", code(rng), message(rng));
-                let form = pick(rng, &["{}", "<html><body>{}</body></html>", "\"{}\"", "[\"{}\"]"]);
+                let form = pick(
+                    rng,
+                    &["{}", "<html><body>{}</body></html>", "\"{}\"", "[\"{}\"]"],
+                );
                 Body::Other(form.replace("{}", &quoted))
             }
             _ => {
-                let whole = if rng.bool() { Body::json(rng) } else { Body::xml(rng) };
+                let whole = if rng.bool() {
+                    Body::json(rng)
+                } else {
+                    Body::xml(rng)
+                };
                 Body::broken(rng, &whole.text())
             }
         };
@@ -133,11 +143,23 @@ impl Claim {
         Self {
             status: pick(
                 rng,
-                &[200, 204, 304, 400, 400, 400, 400, 401, 403, 403, 403, 404, 429, 500, 503],
+                &[
+                    200, 204, 304, 400, 400, 400, 400, 401, 403, 403, 403, 404, 429, 500, 503,
+                ],
             ),
             header: (0..count).map(|_| pick(rng, &CODES)).collect(),
             body,
-            date: pick(rng, &[None, Some(0), Some(3600), Some(-7200), Some(72_000), Some(-90_000)]),
+            date: pick(
+                rng,
+                &[
+                    None,
+                    Some(0),
+                    Some(3600),
+                    Some(-7200),
+                    Some(72_000),
+                    Some(-90_000),
+                ],
+            ),
             age: rng.u8(..4) == 0,
         }
     }
@@ -178,12 +200,22 @@ impl Claim {
                 Body::Xml(path.to_vec(), named)
             }
         };
-        Self { status: pick(rng, &[400, 403]), header, body, date: Some(3600), age: false }
+        Self {
+            status: pick(rng, &[400, 403]),
+            header,
+            body,
+            date: Some(3600),
+            age: false,
+        }
     }
 
     /// A complaint with one or two things changed, or of another service.
     fn near(rng: &mut Rng, service: &str) -> Self {
-        let of = if rng.u8(..4) == 0 { pick(rng, &SERVICES) } else { service };
+        let of = if rng.u8(..4) == 0 {
+            pick(rng, &SERVICES)
+        } else {
+            service
+        };
         let mut claim = Self::exact(rng, of);
         for _ in 0..rng.usize(1..3) {
             let other = Self::random(rng);
@@ -232,7 +264,11 @@ impl Claim {
                 };
                 let mut codes = of(&["__type", "code", "Code"]);
                 codes.extend(self.header.iter().map(|code| (*code).to_owned()));
-                (Protocol::Json, codes, of(&["message", "Message", "errorMessage"]))
+                (
+                    Protocol::Json,
+                    codes,
+                    of(&["message", "Message", "errorMessage"]),
+                )
             }
             Body::Xml(path, elements) => {
                 let protocol = match (&path[..], service) {
@@ -258,7 +294,9 @@ impl Claim {
         };
         // Only JSON has namespaces.
         let bare = |code: &String| match protocol {
-            Protocol::Json => code.trim_start_matches("com.amazon.coral.service#").to_owned(),
+            Protocol::Json => code
+                .trim_start_matches("com.amazon.coral.service#")
+                .to_owned(),
             _ => code.clone(),
         };
         let codes: Vec<_> = codes.iter().map(bare).collect();
@@ -273,7 +311,11 @@ impl Claim {
     fn time(&self, now: SystemTime) -> Option<SystemTime> {
         let offset = self.date?;
         let distance = Duration::from_secs(offset.unsigned_abs());
-        Some(if offset < 0 { now - distance } else { now + distance })
+        Some(if offset < 0 {
+            now - distance
+        } else {
+            now + distance
+        })
     }
 
     fn response(&self, time: SystemTime) -> Response<Bytes> {
@@ -296,8 +338,15 @@ impl Claim {
 impl Body {
     fn broken(rng: &mut Rng, whole: &str) -> Self {
         let cut = rng.usize(..whole.len());
-        let cut = (0..=cut).rev().find(|at| whole.is_char_boundary(*at)).expect("the start");
-        let broken = [whole[..cut].to_owned(), format!("x{whole}"), format!("{whole}{whole}")];
+        let cut = (0..=cut)
+            .rev()
+            .find(|at| whole.is_char_boundary(*at))
+            .expect("the start");
+        let broken = [
+            whole[..cut].to_owned(),
+            format!("x{whole}"),
+            format!("{whole}{whole}"),
+        ];
         Self::Other(broken[rng.usize(..3)].clone())
     }
 
@@ -318,9 +367,15 @@ impl Body {
         let mut elements = Vec::new();
         for _ in 0..rng.usize(..5) {
             elements.push(if rng.bool() {
-                (pick(rng, &["Code", "Code", "Code", "code", "Type"]), code(rng))
+                (
+                    pick(rng, &["Code", "Code", "Code", "code", "Type"]),
+                    code(rng),
+                )
             } else {
-                (pick(rng, &["Message", "Message", "Message", "Resource"]), message(rng))
+                (
+                    pick(rng, &["Message", "Message", "Message", "Resource"]),
+                    message(rng),
+                )
             });
         }
         Self::Xml(path.to_vec(), elements)
@@ -329,14 +384,25 @@ impl Body {
     fn text(&self) -> String {
         match self {
             Self::Json(members) => {
-                let members: Vec<_> =
-                    members.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(name, value)| format!("\"{name}\":\"{value}\""))
+                    .collect();
                 format!("{{{}}}", members.join(","))
             }
             Self::Xml(path, elements) => {
-                let open = path.iter().map(|name| format!("<{name}>")).collect::<String>();
-                let inner = elements.iter().map(|(name, text)| format!("<{name}>{text}</{name}>"));
-                let close = path.iter().rev().map(|name| format!("</{name}>")).collect::<String>();
+                let open = path
+                    .iter()
+                    .map(|name| format!("<{name}>"))
+                    .collect::<String>();
+                let inner = elements
+                    .iter()
+                    .map(|(name, text)| format!("<{name}>{text}</{name}>"));
+                let close = path
+                    .iter()
+                    .rev()
+                    .map(|name| format!("</{name}>"))
+                    .collect::<String>();
                 format!("{open}{}{close}", inner.collect::<String>())
             }
             Self::Other(text) => text.clone(),
@@ -379,7 +445,9 @@ async fn a_response_without_the_exact_pair_changes_nothing() {
         // The origin's acceptance is not relied upon for longer than a minute.
         world.clock.advance(Duration::from_secs(rng.u64(..90)));
         let time = world.clock.now();
-        let exchange = world.send(origin, request(), &|_| claim.response(time)).await;
+        let exchange = world
+            .send(origin, request(), &|_| claim.response(time))
+            .await;
         let sent = (exchange.dates(), exchange.keys());
         let service = SERVICES[origin];
         let expected = stamp(time);
@@ -393,7 +461,10 @@ async fn a_response_without_the_exact_pair_changes_nothing() {
         assert_eq!(world.provider.asked(), 1, "{count}: {service} {claim:?}");
         last = Some((service, claim));
     }
-    assert!(near > 1_000, "only {near} were left out, so few of the others come near");
+    assert!(
+        near > 1_000,
+        "only {near} were left out, so few of the others come near"
+    );
 }
 
 /// The same pieces, where they are a complaint, and the origin stands by it.
@@ -414,7 +485,11 @@ async fn the_exact_pair_changes_what_is_sent_to_its_origin_alone() {
         let right = claim.time(time).expect("it has a date");
         let complains = |received: &Received| {
             let is_right = received.date == stamp(right);
-            if is_right { response(200, right, "") } else { claim.response(time) }
+            if is_right {
+                response(200, right, "")
+            } else {
+                claim.response(time)
+            }
         };
         let exchange = world.send(liar, request(), &complains).await;
         match exchange.received.len() {
@@ -430,10 +505,15 @@ async fn the_exact_pair_changes_what_is_sent_to_its_origin_alone() {
             more => panic!("sent {more} times: {claim:?}"),
         }
         for origin in (0..SERVICES.len()).filter(|origin| *origin != liar) {
-            let exchange = world.send(origin, request(), &|_| response(200, time, "")).await;
+            let exchange = world
+                .send(origin, request(), &|_| response(200, time, ""))
+                .await;
             let sent = (exchange.dates(), exchange.keys());
             assert_eq!(sent, (vec![&*stamp(time)], vec!["KEY0"]), "{claim:?}");
         }
     }
-    assert!(corrected > 100 && asked > 100, "{corrected} corrected, {asked} asked");
+    assert!(
+        corrected > 100 && asked > 100,
+        "{corrected} corrected, {asked} asked"
+    );
 }

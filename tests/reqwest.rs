@@ -81,7 +81,11 @@ async fn verifier(service: &str) -> (SocketAddr, Heads) {
 }
 
 fn request<B>(method: Method, target: &str, body: B) -> Request<B> {
-    Request::builder().method(method).uri(target).body(body).expect("a request")
+    Request::builder()
+        .method(method)
+        .uri(target)
+        .body(body)
+        .expect("a request")
 }
 
 /// Paths and queries that arrive as they are signed; the others are not sent.
@@ -136,17 +140,34 @@ async fn each_target_arrives_as_it_was_signed_or_is_not_sent() {
         for &(service, target) in table {
             let (address, heads) = verifier(service).await;
             let origin = origin(address, service);
-            let signed = send(&layer(origin.clone()), get(target)).await.expect(target);
+            let signed = send(&layer(origin.clone()), get(target))
+                .await
+                .expect(target);
             let result = client(origin).oneshot(get(target)).await;
-            let arrived = heads.lock().expect("not poisoned").pop().map(|head| head.uri);
+            let arrived = heads
+                .lock()
+                .expect("not poisoned")
+                .pop()
+                .map(|head| head.uri);
             if goes {
                 assert_eq!(result.expect(target).status(), 200, "{service} {target}");
                 let arrived = arrived.expect(target);
-                assert_eq!(arrived.path_and_query(), signed.uri().path_and_query(), "{service}");
+                assert_eq!(
+                    arrived.path_and_query(),
+                    signed.uri().path_and_query(),
+                    "{service}"
+                );
             } else {
                 let error = own(result.expect_err(target));
-                assert_eq!((error.kind(), arrived), (ErrorKind::Request, None), "{target}");
-                assert!(!error.to_string().contains("'a'"), "a value is shown: {error}");
+                assert_eq!(
+                    (error.kind(), arrived),
+                    (ErrorKind::Request, None),
+                    "{target}"
+                );
+                assert!(
+                    !error.to_string().contains("'a'"),
+                    "a value is shown: {error}"
+                );
             }
         }
     }
@@ -156,9 +177,15 @@ async fn each_target_arrives_as_it_was_signed_or_is_not_sent() {
 async fn what_reqwest_would_encode_goes_in_the_canonical_form() {
     let (address, heads) = verifier("s3").await;
     let target = origin(address, "s3").with_wire_form(WireForm::Canonical);
-    let answer = client(target).oneshot(get("/?prefix='a'")).await.expect("sent");
+    let answer = client(target)
+        .oneshot(get("/?prefix='a'"))
+        .await
+        .expect("sent");
     assert_eq!(answer.status(), 200);
-    assert_eq!(heads.lock().expect("not poisoned")[0].uri, "/?prefix=%27a%27");
+    assert_eq!(
+        heads.lock().expect("not poisoned")[0].uri,
+        "/?prefix=%27a%27"
+    );
 }
 
 /// What goes over the wire until it ends so; it is answered with `answer`.
@@ -182,8 +209,20 @@ async fn each_head_goes_as_it_was_signed() {
     let nothing = || Script::new([]);
     let in_chunks = PayloadMode::Chunked(ChunkSize::default());
     for (method, mode, body, framing, end) in [
-        (Method::GET, PayloadMode::Buffer, nothing(), None, "\r\n\r\n"),
-        (Method::POST, PayloadMode::Buffer, nothing(), Some("content-length: 0"), "\r\n\r\n"),
+        (
+            Method::GET,
+            PayloadMode::Buffer,
+            nothing(),
+            None,
+            "\r\n\r\n",
+        ),
+        (
+            Method::POST,
+            PayloadMode::Buffer,
+            nothing(),
+            Some("content-length: 0"),
+            "\r\n\r\n",
+        ),
         (
             Method::POST,
             PayloadMode::Buffer,
@@ -191,7 +230,13 @@ async fn each_head_goes_as_it_was_signed() {
             Some("content-length: 4"),
             "\r\n\r\nbody",
         ),
-        (Method::PUT, PayloadMode::Unsigned, known(), Some("content-length: 4"), "\r\n\r\nbody"),
+        (
+            Method::PUT,
+            PayloadMode::Unsigned,
+            known(),
+            Some("content-length: 4"),
+            "\r\n\r\nbody",
+        ),
         (
             Method::PUT,
             PayloadMode::Unsigned,
@@ -199,11 +244,19 @@ async fn each_head_goes_as_it_was_signed() {
             Some("transfer-encoding: chunked"),
             "\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
         ),
-        (Method::PUT, in_chunks, known(), Some("content-length: 176"), "\r\n\r\n"),
+        (
+            Method::PUT,
+            in_chunks,
+            known(),
+            Some("content-length: 176"),
+            "\r\n\r\n",
+        ),
     ] {
         let (listener, address) = listen().await;
         let layer = layer(origin(address, "s3").with_payload(mode));
-        let sent = layer.layer(service()).oneshot(request(method.clone(), "/key?b&a", body));
+        let sent = layer
+            .layer(service())
+            .oneshot(request(method.clone(), "/key?b&a", body));
         let (answer, text) = tokio::join!(sent, wire(&listener, end, "HTTP/1.1 204 \r\n\r\n"));
         assert_eq!(answer.expect("an answer").status(), StatusCode::NO_CONTENT);
         let head = text.split_once("\r\n\r\n").expect("a head").0;
@@ -214,7 +267,10 @@ async fn each_head_goes_as_it_was_signed() {
             line.starts_with("content-length") || line.starts_with("transfer-encoding")
         };
         assert_eq!(lines.iter().find(is_framing).copied(), framing, "{head}");
-        let mut names: Vec<_> = lines.iter().filter_map(|line| line.split(':').next()).collect();
+        let mut names: Vec<_> = lines
+            .iter()
+            .filter_map(|line| line.split(':').next())
+            .collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), lines.len(), "a header is there twice: {head}");
@@ -224,17 +280,27 @@ async fn each_head_goes_as_it_was_signed() {
 #[tokio::test]
 async fn trailers_go_both_ways() {
     let (listener, address) = listen().await;
-    let trailers = [("x-sent".parse().expect("a name"), "1".parse().expect("a value"))];
+    let trailers = [(
+        "x-sent".parse().expect("a name"),
+        "1".parse().expect("a value"),
+    )];
     let trailers = Step::Trailers(trailers.into_iter().collect());
     let body = Script::new([Step::Data("body".into()), trailers]);
     let mut request = request(Method::PUT, "/key", body);
-    request.headers_mut().insert("trailer", "x-sent".parse().expect("a value"));
+    request
+        .headers_mut()
+        .insert("trailer", "x-sent".parse().expect("a value"));
     let target = origin(address, "s3").with_payload(PayloadMode::Unsigned);
     let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-back\r\n\r\n\
         2\r\nok\r\n0\r\nx-back: 2\r\n\r\n";
     let sent = client(target).oneshot(request);
     let (answer, _) = tokio::join!(sent, wire(&listener, "\r\n0\r\nx-sent: 1\r\n\r\n", answer));
-    let body = answer.expect("an answer").into_body().collect().await.expect("a body");
+    let body = answer
+        .expect("an answer")
+        .into_body()
+        .collect()
+        .await
+        .expect("a body");
     assert_eq!(body.trailers().expect("trailers")["x-back"], "2");
     assert_eq!(body.to_bytes(), "ok");
 }
@@ -250,7 +316,9 @@ impl Body for Pieces {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|piece| Some(Ok(Frame::data(piece?))))
+        self.0
+            .poll_recv(cx)
+            .map(|piece| Some(Ok(Frame::data(piece?))))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -266,7 +334,10 @@ async fn each_piece_of_a_body_goes_and_comes_back_before_all_are_there() {
     for (mode, size) in [
         (PayloadMode::Unsigned, SizeHint::default()),
         (PayloadMode::Unsigned, SizeHint::with_exact(len)),
-        (PayloadMode::Chunked(ChunkSize::default()), SizeHint::with_exact(len)),
+        (
+            PayloadMode::Chunked(ChunkSize::default()),
+            SizeHint::with_exact(len),
+        ),
     ] {
         let (address, heads) = verifier("s3").await;
         let (sender, receiver) = mpsc::channel(1);
@@ -274,7 +345,11 @@ async fn each_piece_of_a_body_goes_and_comes_back_before_all_are_there() {
         let known = size.exact().is_some();
         let request = request(Method::PUT, "/key", Pieces(receiver, size));
         let target = origin(address, "s3").with_payload(mode);
-        let mut body = client(target).oneshot(request).await.expect("an answer").into_body();
+        let mut body = client(target)
+            .oneshot(request)
+            .await
+            .expect("an answer")
+            .into_body();
         let mut read = 0;
         for at in 1..PIECES {
             // One ahead, since a chunk ends with the beginning of the next.
@@ -288,7 +363,11 @@ async fn each_piece_of_a_body_goes_and_comes_back_before_all_are_there() {
         read += body.collect().await.expect("sound").to_bytes().len();
         assert_eq!(read as u64, len, "{mode:?}");
         let headers = &heads.lock().expect("not poisoned")[0].headers;
-        assert_eq!(headers.contains_key("transfer-encoding"), !known, "{mode:?}");
+        assert_eq!(
+            headers.contains_key("transfer-encoding"),
+            !known,
+            "{mode:?}"
+        );
     }
 }
 
@@ -320,11 +399,23 @@ async fn a_refusal_is_diagnosed() {
     let layer = SigningLayer::new(wrong, origin(address, "execute-api"))
         .with_clock(Clock::manual(now()))
         .with_diagnosis(true);
-    let answer = layer.layer(service()).oneshot(get("/orders?id=1")).await.expect("an answer");
+    let answer = layer
+        .layer(service())
+        .oneshot(get("/orders?id=1"))
+        .await
+        .expect("an answer");
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     let diagnosis = answer.extensions().get::<Diagnosis>().expect("a diagnosis");
     assert_eq!(diagnosis.cause(), Cause::WrongSecret);
-    assert!(!answer.into_body().collect().await.expect("a body").to_bytes().is_empty());
+    assert!(
+        !answer
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -353,8 +444,16 @@ async fn a_dropped_future_leaves_neither_body_nor_connection() {
 async fn an_error_does_not_show_a_presigned_url() {
     let address = listen().await.1;
     let target = origin(address, "s3").with_query_signature(Duration::from_secs(60));
-    let error = client(target.expect("in range")).oneshot(get("/key")).await.expect_err("closed");
-    assert!(error.downcast_ref::<reqwest::Error>().expect("reqwest's").is_connect());
+    let error = client(target.expect("in range"))
+        .oneshot(get("/key"))
+        .await
+        .expect_err("closed");
+    assert!(
+        error
+            .downcast_ref::<reqwest::Error>()
+            .expect("reqwest's")
+            .is_connect()
+    );
     let mut next = Some(&*error as &dyn std::error::Error);
     while let Some(error) = next {
         assert!(!format!("{error} {error:?}").contains("X-Amz"), "{error:?}");
@@ -365,15 +464,24 @@ async fn an_error_does_not_show_a_presigned_url() {
 #[tokio::test]
 async fn a_signed_host_may_differ_from_the_urls_over_http1_alone() {
     let (address, heads) = verifier("execute-api").await;
-    let target = origin(address, "execute-api").with_signed_host(HOST).expect("a host");
-    let error = own(client(target.clone()).oneshot(get("/")).await.expect_err("not agreed"));
+    let target = origin(address, "execute-api")
+        .with_signed_host(HOST)
+        .expect("a host");
+    let error = own(client(target.clone())
+        .oneshot(get("/"))
+        .await
+        .expect_err("not agreed"));
     assert_eq!(error.kind(), ErrorKind::Request);
     assert!(
         error.to_string().contains(HOST) && error.to_string().contains("http1_only"),
         "{error}"
     );
     let service = ReqwestService::http1_only(Client::builder().no_proxy()).expect("built");
-    let answer = layer(target).layer(service).oneshot(get("/")).await.expect("an answer");
+    let answer = layer(target)
+        .layer(service)
+        .oneshot(get("/"))
+        .await
+        .expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(heads.lock().expect("not poisoned")[0].headers["host"], HOST);
 }

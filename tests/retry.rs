@@ -61,9 +61,15 @@ fn client(policy: RetryPolicy, answers: &[Answer]) -> (Client, Tries) {
     let answers = Arc::new(Mutex::new(answers.iter().cloned().collect::<VecDeque<_>>()));
     let origin = service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
         let of = |name| header(request.headers(), name).to_owned();
-        seen.lock().expect("not poisoned").push((of("x-amz-date"), of("authorization")));
+        seen.lock()
+            .expect("not poisoned")
+            .push((of("x-amz-date"), of("authorization")));
         clock.advance(Duration::from_secs(1));
-        let answer = answers.lock().expect("not poisoned").pop_front().expect("one more");
+        let answer = answers
+            .lock()
+            .expect("not poisoned")
+            .pop_front()
+            .expect("one more");
         let mut response = Response::new(Empty::<Bytes>::new());
         std::future::ready(match answer {
             Fails => Err(BoxError::from("connection reset")),
@@ -84,22 +90,38 @@ fn client(policy: RetryPolicy, answers: &[Answer]) -> (Client, Tries) {
         })
     });
     let client = RetryLayer::new(policy).layer(layer.layer(origin));
-    (BoxCloneService::new(client.map_response(|response| response.status())), tries)
+    (
+        BoxCloneService::new(client.map_response(|response| response.status())),
+        tries,
+    )
 }
 
 fn request(method: Method) -> Request<Full<Bytes>> {
     let body = Full::from("body");
-    Request::builder().method(method).uri("/orders").body(body).expect("a request")
+    Request::builder()
+        .method(method)
+        .uri("/orders")
+        .body(body)
+        .expect("a request")
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_try_has_a_date_and_a_signature_of_its_own() {
     let began = Instant::now();
     let (client, tries) = client(RetryPolicy::new(), &[Status(503), Status(500), Status(200)]);
-    assert_eq!(client.oneshot(request(Method::PUT)).await.expect("an answer"), StatusCode::OK);
+    assert_eq!(
+        client
+            .oneshot(request(Method::PUT))
+            .await
+            .expect("an answer"),
+        StatusCode::OK
+    );
     let tries = tries.lock().expect("not poisoned");
     let dates: Vec<_> = tries.iter().map(|(date, _)| &**date).collect();
-    assert_eq!(dates, ["20150830T123600Z", "20150830T123601Z", "20150830T123602Z"]);
+    assert_eq!(
+        dates,
+        ["20150830T123600Z", "20150830T123601Z", "20150830T123602Z"]
+    );
     assert!(tries[0].1 != tries[1].1 && tries[1].1 != tries[2].1);
     // 100 ms and 200 ms, and up to as much again.
     let took = began.elapsed().as_millis();
@@ -140,8 +162,10 @@ async fn what_is_sent_again_does_no_harm() {
         let policy = RetryPolicy::new().with_all_methods(true);
         let (all, tries) = client(policy, &[first.clone(), Status(200)]);
         drop(all.oneshot(request(method.clone())).await);
-        let fails =
-            matches!(first, Fails | Status(500 | 502..=504) | After(500, _) | Code(503 | 504, _));
+        let fails = matches!(
+            first,
+            Fails | Status(500 | 502..=504) | After(500, _) | Code(503 | 504, _)
+        );
         let sent = if fails { 2 } else { sent };
         assert_eq!(tries.lock().expect("not poisoned").len(), sent, "{method}");
     }
@@ -184,10 +208,16 @@ async fn a_throttling_code_allows_a_post_to_be_retried_after_503() {
         "ServiceUnavailable|ThrottlingException",
         "\u{e9}",
     ];
-    let expected = throttled.map(|code| (code, 2)).into_iter().chain(others.map(|code| (code, 1)));
+    let expected = throttled
+        .map(|code| (code, 2))
+        .into_iter()
+        .chain(others.map(|code| (code, 1)));
     for (code, sent) in expected {
         let (client, tries) = client(RetryPolicy::new(), &[Code(503, code), Status(200)]);
-        client.oneshot(request(Method::POST)).await.expect("a response");
+        client
+            .oneshot(request(Method::POST))
+            .await
+            .expect("a response");
         assert_eq!(tries.lock().expect("not poisoned").len(), sent, "{code}");
     }
 }
@@ -199,19 +229,32 @@ async fn the_longest_pauses_do_not_panic() {
     for (first, longest, after, pause) in [
         (second, Duration::MAX, "18446744073709551615", DAYS_30),
         (second, Duration::MAX, "9223372036854775807", DAYS_30),
-        (second, Duration::MAX, "Fri, 31 Dec 9999 23:59:59 GMT", DAYS_30),
+        (
+            second,
+            Duration::MAX,
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+            DAYS_30,
+        ),
         (second, DAYS_30, "18446744073709551615", Duration::ZERO),
         (second, Duration::MAX, "18446744073709551616", second),
         (Duration::MAX, Duration::MAX, "1", DAYS_30),
     ] {
-        let policy = RetryPolicy::new().with_pauses(first, longest).expect("sound");
+        let policy = RetryPolicy::new()
+            .with_pauses(first, longest)
+            .expect("sound");
         let began = Instant::now();
         let (client, tries) = client(policy, &[After(503, after), Status(200)]);
-        client.oneshot(request(Method::GET)).await.expect("a response");
+        client
+            .oneshot(request(Method::GET))
+            .await
+            .expect("a response");
         let sent = if pause.is_zero() { 1 } else { 2 };
         assert_eq!(tries.lock().expect("not poisoned").len(), sent, "{after}");
         let took = began.elapsed();
-        assert!((pause..=pause + 2 * second).contains(&took), "{after}: {took:?}");
+        assert!(
+            (pause..=pause + 2 * second).contains(&took),
+            "{after}: {took:?}"
+        );
     }
 }
 
@@ -243,7 +286,10 @@ async fn an_origins_own_pause_is_kept_to() {
     ] {
         let began = Instant::now();
         let (client, _) = client(RetryPolicy::new(), &[After(503, after), Status(200)]);
-        let status = client.oneshot(request(Method::POST)).await.expect("an answer");
+        let status = client
+            .oneshot(request(Method::POST))
+            .await
+            .expect("an answer");
         let took = began.elapsed().as_millis();
         assert_eq!(status, answered, "{after}");
         assert!((least..=most).contains(&took), "{after}: {took} ms");
@@ -254,29 +300,47 @@ async fn an_origins_own_pause_is_kept_to() {
 fn httpdate(after: Duration) -> &'static str {
     use aws_smithy_types::date_time::{DateTime, Format};
     let time = DateTime::from(std::time::SystemTime::now() + after);
-    time.fmt(Format::HttpDate).expect("a year of four digits").leak()
+    time.fmt(Format::HttpDate)
+        .expect("a year of four digits")
+        .leak()
 }
 
 #[tokio::test(start_paused = true)]
 async fn clones_share_a_budget() {
     let budget = TpsBudget::new(Duration::from_secs(10), 0, 0.5);
-    let policy = RetryPolicy::new().with_budget(Arc::new(budget)).with_attempts(100);
+    let policy = RetryPolicy::new()
+        .with_budget(Arc::new(budget))
+        .with_attempts(100);
     let mut answers = vec![Status(200); 6];
     answers.extend(vec![Status(503); 100]);
     let (client, tries) = client(policy, &answers);
     for _ in 0..6 {
-        client.clone().oneshot(request(Method::GET)).await.expect("an answer");
+        client
+            .clone()
+            .oneshot(request(Method::GET))
+            .await
+            .expect("an answer");
     }
     for _ in 0..2 {
-        client.clone().oneshot(request(Method::GET)).await.expect("an answer");
+        client
+            .clone()
+            .oneshot(request(Method::GET))
+            .await
+            .expect("an answer");
     }
-    assert_eq!(tries.lock().expect("not poisoned").len(), 6 + 2 + 3, "half of six");
+    assert_eq!(
+        tries.lock().expect("not poisoned").len(),
+        6 + 2 + 3,
+        "half of six"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_signed_is_not_tried_again() {
     let (client, tries) = client(RetryPolicy::new().with_all_methods(true), &[]);
-    let request = Request::get("/%zz").body(Full::default()).expect("a request");
+    let request = Request::get("/%zz")
+        .body(Full::default())
+        .expect("a request");
     let error = common::own(client.oneshot(request).await.expect_err("no path"));
     assert_eq!(error.kind(), ErrorKind::Request);
     assert!(tries.lock().expect("not poisoned").is_empty());
@@ -286,9 +350,16 @@ async fn what_cannot_be_signed_is_not_tried_again() {
 fn pauses_have_to_make_sense() {
     let second = Duration::from_secs(1);
     for (first, longest) in [(second, Duration::ZERO), (second * 2, second)] {
-        let error = RetryPolicy::new().with_pauses(first, longest).expect_err("wrong");
+        let error = RetryPolicy::new()
+            .with_pauses(first, longest)
+            .expect_err("wrong");
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains(&format!("{first:?} to {longest:?}")), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("{first:?} to {longest:?}")),
+            "{error}"
+        );
     }
     assert!(RetryPolicy::new().with_pauses(second, second).is_ok());
     fn is<T: Send + Sync + Clone + std::fmt::Debug>() {}
@@ -304,8 +375,10 @@ mod example;
 #[tokio::test]
 async fn the_example_gets_its_answer_at_the_second_try() {
     let keys = StaticKeys::new([common::credentials()]).expect("valid");
-    let verify =
-        VerifyLayer::new(keys, VerifySettings::new("execute-api", "us-east-1").expect("one"));
+    let verify = VerifyLayer::new(
+        keys,
+        VerifySettings::new("execute-api", "us-east-1").expect("one"),
+    );
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = tries.clone();
     let app = Router::new()
@@ -318,10 +391,13 @@ async fn the_example_gets_its_answer_at_the_second_try() {
     let address = listener.local_addr().expect("bound");
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
     let settings = common::settings("execute-api");
-    let target = Direct::new(settings).with_hosts(["127.0.0.1"]).expect("a host");
+    let target = Direct::new(settings)
+        .with_hosts(["127.0.0.1"])
+        .expect("a host");
     let signing = SigningLayer::new(common::credentials(), target);
-    let (status, body) =
-        example::send(&format!("http://{address}/orders?a=1+1"), signing).await.expect("an answer");
+    let (status, body) = example::send(&format!("http://{address}/orders?a=1+1"), signing)
+        .await
+        .expect("an answer");
     assert_eq!((status, &*body), (StatusCode::OK, &b"accepted"[..]));
     assert_eq!(tries.load(Ordering::SeqCst), 2);
     server.abort();

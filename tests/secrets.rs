@@ -29,7 +29,9 @@ async fn debug_shows_no_secret() {
     let identity = Identity::new(credentials()).expect("valid");
     let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
     let signer = Signer::new();
-    let explanation = signer.explain(&get("https://h/").into_parts().0, &params).expect("signed");
+    let explanation = signer
+        .explain(&get("https://h/").into_parts().0, &params)
+        .expect("signed");
     let text = String::from_utf8(explanation.canonical_request.clone()).expect("UTF-8");
     assert!(text.contains(TOKEN), "the token is signed: {text}");
 
@@ -79,9 +81,12 @@ fn show_what_verifies(settings: &SigningSettings, verify: VerifySettings) {
     let verifier = Verifier::new(verify.clone().with_explain(true));
     let claim = || verifier.claim(&head, now()).expect("in order");
     let other = Credentials::new("AKIDEXAMPLE", "x", Some(TOKEN.to_owned()), None, "test");
-    let refused =
-        verifier.verify(claim(), &other, &PayloadHash::EMPTY).expect_err("another secret");
-    let accepted = verifier.verify(claim(), &credentials(), &PayloadHash::EMPTY).expect("right");
+    let refused = verifier
+        .verify(claim(), &other, &PayloadHash::EMPTY)
+        .expect_err("another secret");
+    let accepted = verifier
+        .verify(claim(), &credentials(), &PayloadHash::EMPTY)
+        .expect("right");
     let keys = StaticKeys::new([credentials()]).expect("valid");
     assert!(format!("{keys:?}").contains("AKIDEXAMPLE"), "{keys:?}");
     let layer = VerifyLayer::new(keys.clone(), verify);
@@ -98,7 +103,10 @@ fn show_what_verifies(settings: &SigningSettings, verify: VerifySettings) {
     ] {
         assert!(!shown.is_empty() && !shown.contains("hunter2"), "{shown}");
         let signature = head.headers["authorization"].to_str().expect("ASCII");
-        assert!(!shown.contains(&signature[signature.len() - 64..]), "{shown}");
+        assert!(
+            !shown.contains(&signature[signature.len() - 64..]),
+            "{shown}"
+        );
     }
 }
 

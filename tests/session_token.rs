@@ -31,7 +31,11 @@ fn layer(target: impl tower_sigv4::origin::ResolveOrigin + 'static) -> SigningLa
 }
 
 fn head(url: &str) -> Parts {
-    Request::get(url).body(()).expect("a request").into_parts().0
+    Request::get(url)
+        .body(())
+        .expect("a request")
+        .into_parts()
+        .0
 }
 
 #[tokio::test]
@@ -45,7 +49,9 @@ async fn the_token_of_an_s3_express_session_goes_into_its_own_header() {
     ] {
         let mut request = get(&url);
         for name in ["x-amz-security-token", "x-amz-s3session-token"] {
-            request.headers_mut().insert(name, HeaderValue::from_static("of the client"));
+            request
+                .headers_mut()
+                .insert(name, HeaderValue::from_static("of the client"));
         }
         let sent = common::send(&layer, request).await.expect("sent");
         let headers = sent.headers();
@@ -54,24 +60,42 @@ async fn the_token_of_an_s3_express_session_goes_into_its_own_header() {
         assert_eq!(header(headers, "x-amz-s3session-token"), TOKEN);
         assert!(headers["x-amz-s3session-token"].is_sensitive());
         let names = "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-s3session-token,";
-        assert!(header(headers, "authorization").contains(names), "{headers:?}");
+        assert!(
+            header(headers, "authorization").contains(names),
+            "{headers:?}"
+        );
         assert!(!format!("{headers:?}").contains(TOKEN));
     }
 }
 
 #[tokio::test]
 async fn it_goes_into_its_own_parameter_of_a_presigned_url() {
-    let target = Direct::new(settings("s3express")).with_query_signature(HOUR).expect("in range");
+    let target = Direct::new(settings("s3express"))
+        .with_query_signature(HOUR)
+        .expect("in range");
     let url = format!("https://{ZONAL}/key?X-Amz-S3session-Token=old&x-amz-security-token=old");
     let mut request = get(&url);
-    request.headers_mut().insert("x-amz-s3session-token", HeaderValue::from_static("old"));
+    request
+        .headers_mut()
+        .insert("x-amz-s3session-token", HeaderValue::from_static("old"));
     let sent = common::send(&layer(target), request).await.expect("sent");
     let query = sent.uri().query().expect("a query");
-    assert!(query.contains("&X-Amz-S3session-Token=AgAAAAAAAAT0KEN%2F%2B%3D%3D&"), "{query}");
-    assert!(!query.contains("Security-Token") && !query.contains("old"), "{query}");
+    assert!(
+        query.contains("&X-Amz-S3session-Token=AgAAAAAAAAT0KEN%2F%2B%3D%3D&"),
+        "{query}"
+    );
+    assert!(
+        !query.contains("Security-Token") && !query.contains("old"),
+        "{query}"
+    );
     assert!(!sent.headers().contains_key("x-amz-s3session-token"));
     // It is signed: the signature comes after it.
-    assert!(query.rsplit('&').next().is_some_and(|last| last.starts_with("X-Amz-Signature=")));
+    assert!(
+        query
+            .rsplit('&')
+            .next()
+            .is_some_and(|last| last.starts_with("X-Amz-Signature="))
+    );
 }
 
 /// `CreateSession` itself, and the Regional endpoint, take the credentials of a role.
@@ -80,14 +104,30 @@ async fn other_credentials_keep_their_header_by_a_setting_or_by_the_host() {
     let iam = settings("s3express").with_session_token(SessionToken::Signed);
     let control = "https://s3express-control.us-east-1.amazonaws.com/bucket";
     for (layer, url) in [
-        (layer(Direct::new(iam)), &*format!("https://{ZONAL}/?session")),
+        (
+            layer(Direct::new(iam)),
+            &*format!("https://{ZONAL}/?session"),
+        ),
         (layer(Direct::infer()), control),
-        (layer(Direct::infer()), "https://S3Express-Control-fips.us-east-1.amazonaws.com/b"),
-        (layer(Direct::new(settings("s3"))), "https://bucket.s3.us-east-1.amazonaws.com/key"),
+        (
+            layer(Direct::infer()),
+            "https://S3Express-Control-fips.us-east-1.amazonaws.com/b",
+        ),
+        (
+            layer(Direct::new(settings("s3"))),
+            "https://bucket.s3.us-east-1.amazonaws.com/key",
+        ),
     ] {
         let sent = common::send(&layer, get(url)).await.expect("sent");
-        assert_eq!(header(sent.headers(), "x-amz-security-token"), TOKEN, "{url}");
-        assert!(!sent.headers().contains_key("x-amz-s3session-token"), "{url}");
+        assert_eq!(
+            header(sent.headers(), "x-amz-security-token"),
+            TOKEN,
+            "{url}"
+        );
+        assert!(
+            !sent.headers().contains_key("x-amz-s3session-token"),
+            "{url}"
+        );
     }
 }
 
@@ -103,9 +143,10 @@ async fn the_verifier_accepts_the_token_in_header_and_query_and_none_that_is_ano
         .and_then(|settings| settings.add_service("s3express"))
         .expect("services that are verified alike");
     for (held, accepted) in [(TOKEN, true), ("another", false), ("", false)] {
-        for verify in
-            [both.clone(), VerifySettings::new("s3express", "us-east-1").expect("a scope")]
-        {
+        for verify in [
+            both.clone(),
+            VerifySettings::new("s3express", "us-east-1").expect("a scope"),
+        ] {
             let keys = StaticKeys::new([own(held)]).expect("a key");
             let verify = VerifyLayer::new(keys, verify).with_clock(Clock::manual(now()));
             let direct = || Direct::new(settings("s3express"));
@@ -124,7 +165,9 @@ async fn the_verifier_accepts_the_token_in_header_and_query_and_none_that_is_ano
 fn no_setting_of_the_verifier_leaves_a_token_unsigned() {
     for name in ["x-amz-security-token", "x-amz-s3session-token"] {
         let settings = VerifySettings::new("s3express", "us-east-1").expect("a scope");
-        let error = settings.add_unsigned_header(name.parse().expect("a name")).expect_err(name);
+        let error = settings
+            .add_unsigned_header(name.parse().expect("a name"))
+            .expect_err(name);
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains(name), "{error}");
     }
@@ -138,12 +181,17 @@ fn the_doctor_sees_the_token_and_shows_none() {
     let url = format!("https://{ZONAL}/key");
     let (mut signed, mut presigned) = (head(&url), head(&url));
     Signer::new().sign(&mut signed, &params).expect("signed");
-    Signer::new().presign(&mut presigned, &params, HOUR).expect("presigned");
+    Signer::new()
+        .presign(&mut presigned, &params, HOUR)
+        .expect("presigned");
     for head in [signed, presigned] {
         let sent = SignedRequest::read(&head, None).expect("a signature");
         let text = sent.canonical_request();
         assert!(text.to_lowercase().contains("s3session-token"), "{text}");
-        assert!(!text.contains("T0KEN") && text.contains("[redacted]"), "{text}");
+        assert!(
+            !text.contains("T0KEN") && text.contains("[redacted]"),
+            "{text}"
+        );
     }
 }
 
@@ -195,15 +243,24 @@ fn a_presigned_url_that_outlives_its_credentials_is_an_error_unless_allowed() {
         let shown = format!("{expires_in:?} {seconds} {expiry:?}");
         match (presigned(expires_in, seconds, expiry, now()), expected) {
             (Ok(query), Some(expected)) => {
-                assert!(query.contains(&format!("X-Amz-Expires={expected}&")), "{shown}: {query}");
+                assert!(
+                    query.contains(&format!("X-Amz-Expires={expected}&")),
+                    "{shown}: {query}"
+                );
             }
             (Err(error), None) => {
                 assert_eq!(error.kind(), ErrorKind::Credentials, "{shown}");
                 assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
                 let text = error.to_string();
                 let left = expires_in.unwrap_or_default();
-                assert!(text.contains(&format!("{seconds} seconds")), "{shown}: {text}");
-                assert!(text.contains(&format!("expire in {left};")), "{shown}: {text}");
+                assert!(
+                    text.contains(&format!("{seconds} seconds")),
+                    "{shown}: {text}"
+                );
+                assert!(
+                    text.contains(&format!("expire in {left};")),
+                    "{shown}: {text}"
+                );
                 assert!(text.contains("PresignExpiry::Shorten"), "{shown}: {text}");
                 assert!(!text.contains("T0KEN"), "{text}");
             }
@@ -224,12 +281,24 @@ fn the_whole_second_of_signing_counts() {
 
 #[tokio::test]
 async fn a_layer_that_signs_in_the_query_sends_no_url_that_outlives_its_credentials() {
-    let target = || Direct::new(settings("s3")).with_query_signature(HOUR).expect("in range");
+    let target = || {
+        Direct::new(settings("s3"))
+            .with_query_signature(HOUR)
+            .expect("in range")
+    };
     let url = "https://bucket.s3.us-east-1.amazonaws.com/key";
     for (expires_in, target, expected) in [
         (Some(1800), target(), None),
-        (Some(1800), target().with_presign_expiry(PresignExpiry::Shorten), Some(1800)),
-        (Some(1800), target().with_presign_expiry(PresignExpiry::Ignore), Some(3600)),
+        (
+            Some(1800),
+            target().with_presign_expiry(PresignExpiry::Shorten),
+            Some(1800),
+        ),
+        (
+            Some(1800),
+            target().with_presign_expiry(PresignExpiry::Ignore),
+            Some(3600),
+        ),
         (Some(3600), target(), Some(3600)),
         (None, target(), Some(3600)),
     ] {
@@ -239,7 +308,10 @@ async fn a_layer_that_signs_in_the_query_sends_no_url_that_outlives_its_credenti
         match (result, expected) {
             (Ok(sent), Some(expected)) => {
                 let query = sent.uri().query().expect("a query");
-                assert!(query.contains(&format!("X-Amz-Expires={expected}&")), "{query}");
+                assert!(
+                    query.contains(&format!("X-Amz-Expires={expected}&")),
+                    "{query}"
+                );
             }
             (Err(error), None) => assert_eq!(error.kind(), ErrorKind::Credentials, "{error}"),
             (result, _) => panic!("{expires_in:?}: {result:?}"),

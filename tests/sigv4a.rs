@@ -29,12 +29,16 @@ fn settings(service: &str) -> SigningSettings {
 }
 
 fn direct(service: &str) -> Direct {
-    Direct::new(settings(service)).with_hosts(["h.example.com"]).expect("a host")
+    Direct::new(settings(service))
+        .with_hosts(["h.example.com"])
+        .expect("a host")
 }
 
 fn request() -> Request<Full<Bytes>> {
     let body = Full::from("abcd");
-    Request::put("https://h.example.com/a?b=1").body(body).expect("a request")
+    Request::put("https://h.example.com/a?b=1")
+        .body(body)
+        .expect("a request")
 }
 
 /// What a verifier says of a request that was sent.
@@ -47,7 +51,11 @@ async fn judge(service: &str, region: &str, sent: common::Sent) -> Result<Verifi
         .with_clock(Clock::manual(now()));
     let inner = service_fn(async |request: Request<VerifiedBody<_>>| {
         let mut response = Response::new(Full::<Bytes>::default());
-        let verified = request.extensions().get::<Verified>().expect("a proof").clone();
+        let verified = request
+            .extensions()
+            .get::<Verified>()
+            .expect("a proof")
+            .clone();
         let body = request.into_body().collect().await.expect("right");
         assert_eq!(body.to_bytes(), "abcd");
         response.extensions_mut().insert(verified);
@@ -73,14 +81,24 @@ async fn the_settings_alone_choose_the_algorithm() {
         ] {
             let mut target = direct(service);
             if query {
-                target = target.with_query_signature(Duration::from_secs(60)).expect("in range");
+                target = target
+                    .with_query_signature(Duration::from_secs(60))
+                    .expect("in range");
             }
-            let sent = common::send(&layer(target), request()).await.expect("signed");
+            let sent = common::send(&layer(target), request())
+                .await
+                .expect("signed");
             let parameters = sent.uri().query().expect("a query");
             let scope = format!("AKIDEXAMPLE/20150830/{service}/aws4_request");
             if query {
-                assert!(parameters.contains("X-Amz-Region-Set=us-east-1%2Ceu-%2A"), "{parameters}");
-                assert!(parameters.contains(&scope.replace('/', "%2F")), "{parameters}");
+                assert!(
+                    parameters.contains("X-Amz-Region-Set=us-east-1%2Ceu-%2A"),
+                    "{parameters}"
+                );
+                assert!(
+                    parameters.contains(&scope.replace('/', "%2F")),
+                    "{parameters}"
+                );
                 assert!(!sent.headers().contains_key("x-amz-region-set"));
             } else {
                 assert_eq!(parameters, "b=1");
@@ -103,7 +121,9 @@ async fn the_settings_alone_choose_the_algorithm() {
 #[tokio::test]
 async fn a_host_of_several_regions_tells_so() {
     let uri = "https://abc.mrap.accesspoint.s3-global.amazonaws.com/key";
-    let sent = common::send(&layer(Direct::infer()), common::get(uri)).await.expect("signed");
+    let sent = common::send(&layer(Direct::infer()), common::get(uri))
+        .await
+        .expect("signed");
     assert_eq!(header(sent.headers(), "x-amz-region-set"), "*");
     let start = "AWS4-ECDSA-P256-SHA256 Credential=AKIDEXAMPLE/20150830/s3/aws4_request, ";
     assert!(header(sent.headers(), "authorization").starts_with(start));
@@ -115,7 +135,10 @@ fn in_version_4_the_policy_decides_whether_a_region_set_is_signed() {
     let identity = Identity::new(credentials()).expect("valid");
     let settings = SigningSettings::new("execute-api", "us-east-1").expect("a scope");
     for (signed, names) in [
-        (true, "host;x-amz-content-sha256;x-amz-date;x-amz-region-set"),
+        (
+            true,
+            "host;x-amz-content-sha256;x-amz-date;x-amz-region-set",
+        ),
         (false, "host;x-amz-content-sha256;x-amz-date"),
     ] {
         let policy = move |name: &HeaderName| signed && name.as_str() == "x-amz-region-set";
@@ -123,7 +146,8 @@ fn in_version_4_the_policy_decides_whether_a_region_set_is_signed() {
         let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
         let request = common::get("https://h.example.com/");
         let (mut head, _) = request.into_parts();
-        head.headers.insert("x-amz-region-set", HeaderValue::from_static("*"));
+        head.headers
+            .insert("x-amz-region-set", HeaderValue::from_static("*"));
         Signer::new().sign(&mut head, &params).expect("signed");
         assert_eq!(header(&head.headers, "x-amz-region-set"), "*");
         let names = format!(" SignedHeaders={names}, ");
@@ -135,7 +159,9 @@ fn in_version_4_the_policy_decides_whether_a_region_set_is_signed() {
 async fn a_region_set_that_was_there_is_replaced() {
     let mut before = request();
     for value in ["ap-south-1", "*"] {
-        before.headers_mut().append("x-amz-region-set", HeaderValue::from_static(value));
+        before
+            .headers_mut()
+            .append("x-amz-region-set", HeaderValue::from_static(value));
     }
     let identity = Identity::new(credentials()).expect("valid");
     // A policy that would leave it unsigned, too.
@@ -149,18 +175,39 @@ async fn a_region_set_that_was_there_is_replaced() {
             true => {
                 let expires = Duration::from_secs(60);
                 signer.presign(&mut head, &params, expires).expect("signed");
-                signer.presign(&mut head, &params, expires).expect("signed anew");
-                assert_eq!(head.uri.query().expect("one").matches("-Region-Set=").count(), 1);
+                signer
+                    .presign(&mut head, &params, expires)
+                    .expect("signed anew");
+                assert_eq!(
+                    head.uri
+                        .query()
+                        .expect("one")
+                        .matches("-Region-Set=")
+                        .count(),
+                    1
+                );
             }
         }
         let values: Vec<_> = head.headers.get_all("x-amz-region-set").iter().collect();
-        assert_eq!(values, if query { vec![] } else { vec!["us-east-1,eu-*"] });
+        assert_eq!(
+            values,
+            if query {
+                vec![]
+            } else {
+                vec!["us-east-1,eu-*"]
+            }
+        );
         let verifier = Verifier::new(
-            VerifySettings::new("execute-api", "eu-west-1").expect("a scope").with_sigv4a(true),
+            VerifySettings::new("execute-api", "eu-west-1")
+                .expect("a scope")
+                .with_sigv4a(true),
         );
         let claim = verifier.claim(&head, now()).expect("in order");
         let accepted = verifier.verify(claim, &credentials(), &PayloadHash::of(b"abcd"));
-        assert_eq!(accepted.expect("right").to_verified().region(), "us-east-1,eu-*");
+        assert_eq!(
+            accepted.expect("right").to_verified().region(),
+            "us-east-1,eu-*"
+        );
     }
 }
 
@@ -168,18 +215,36 @@ async fn a_region_set_that_was_there_is_replaced() {
 #[tokio::test]
 async fn chunks_are_not_signed_for_several_regions() {
     let size = ChunkSize::default();
-    for mode in [PayloadMode::Chunked(size), PayloadMode::ChunkedTrailer(size, Checksum::Crc32)] {
+    for mode in [
+        PayloadMode::Chunked(size),
+        PayloadMode::ChunkedTrailer(size, Checksum::Crc32),
+    ] {
         let target = direct("s3").with_payload(mode);
-        let error = common::send(&layer(target), request()).await.expect_err("refused");
+        let error = common::send(&layer(target), request())
+            .await
+            .expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains(r#""us-east-1,eu-*"; choose another"#), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains(r#""us-east-1,eu-*"; choose another"#),
+            "{error}"
+        );
     }
-    let auto = |limit| direct("s3").with_payload(PayloadMode::Auto).with_body_limit(limit);
-    let sent = common::send(&layer(auto(4)), request()).await.expect("buffered");
+    let auto = |limit| {
+        direct("s3")
+            .with_payload(PayloadMode::Auto)
+            .with_body_limit(limit)
+    };
+    let sent = common::send(&layer(auto(4)), request())
+        .await
+        .expect("buffered");
     let hash = PayloadHash::of(b"abcd").to_string();
     assert_eq!(header(sent.headers(), "x-amz-content-sha256"), hash);
     assert!(judge("s3", "us-east-1", sent).await.is_ok());
-    let error = common::send(&layer(auto(3)), request()).await.expect_err("too large");
+    let error = common::send(&layer(auto(3)), request())
+        .await
+        .expect_err("too large");
     assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
 }
 
@@ -187,7 +252,10 @@ async fn chunks_are_not_signed_for_several_regions() {
 async fn bodies_that_no_signature_covers_stream_for_several_regions() {
     for (mode, payload) in [
         (PayloadMode::Unsigned, "UNSIGNED-PAYLOAD"),
-        (PayloadMode::UnsignedTrailer(Checksum::Crc32), "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        (
+            PayloadMode::UnsignedTrailer(Checksum::Crc32),
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        ),
     ] {
         let target = direct("s3").with_payload(mode);
         let sent = common::send(&layer(target), request()).await.expect("sent");
@@ -213,10 +281,17 @@ fn no_number_of_headers_makes_it_panic() {
     let identity = Identity::new(common::with_token(Some("token".to_owned()))).expect("valid");
     let settings = settings("s3");
     let params = SigningParams::new(&settings, &identity, Payload::Unsigned, now());
-    let (mut head, ()) = Request::get("https://h/").body(()).expect("a request").into_parts();
+    let (mut head, ()) = Request::get("https://h/")
+        .body(())
+        .expect("a request")
+        .into_parts();
     let name = |n: usize| HeaderName::try_from(format!("x-{n}")).expect("a name");
     let most = (0..)
-        .find(|&n| head.headers.try_insert(name(n), HeaderValue::from_static("1")).is_err())
+        .find(|&n| {
+            head.headers
+                .try_insert(name(n), HeaderValue::from_static("1"))
+                .is_err()
+        })
         .expect("there is an end");
     let [mut signed, mut refused] = [0; 2];
     for n in 0..10 {

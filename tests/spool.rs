@@ -32,7 +32,10 @@ fn spooling(directory: &Directory) -> SigningLayer {
 }
 
 fn bytes(len: usize) -> Bytes {
-    (0..len).map(|at| (at % 251) as u8).collect::<Vec<_>>().into()
+    (0..len)
+        .map(|at| (at % 251) as u8)
+        .collect::<Vec<_>>()
+        .into()
 }
 
 fn pieces(all: &Bytes, piece: usize) -> Vec<Step> {
@@ -44,7 +47,9 @@ fn pieces(all: &Bytes, piece: usize) -> Vec<Step> {
 }
 
 fn put(body: Script) -> Request<Script> {
-    Request::put(format!("https://{HOST}/key")).body(body).expect("a request")
+    Request::put(format!("https://{HOST}/key"))
+        .body(body)
+        .expect("a request")
 }
 
 type Sent = Request<SignedBody<Script>>;
@@ -68,7 +73,11 @@ async fn a_body_too_large_for_memory_goes_by_a_file_that_has_no_name() {
     ] {
         let all = bytes(len);
         for known in [true, false] {
-            let size = if known { SizeHint::with_exact(len as u64) } else { SizeHint::default() };
+            let size = if known {
+                SizeHint::with_exact(len as u64)
+            } else {
+                SizeHint::default()
+            };
             let body = Script::new(pieces(&all, piece)).with_size(size);
             let sent = sent(&layer, body).await.expect("sent");
             let spooled = if len > HELD { open_files() } else { 0 };
@@ -102,7 +111,10 @@ async fn trailers_follow_a_body_from_its_file() {
     let all = bytes(2 * HELD);
     let body = Script::new([Step::Data(all.clone()), Step::Trailers(trailers.clone())])
         .with_size(SizeHint::default());
-    let body = sent(&spooling(&directory), body).await.expect("sent").into_body();
+    let body = sent(&spooling(&directory), body)
+        .await
+        .expect("sent")
+        .into_body();
     let collected = body.collect().await.expect("a body");
     assert_eq!(collected.trailers(), Some(&trailers));
     assert!(collected.to_bytes() == all);
@@ -130,7 +142,11 @@ async fn wherever_a_request_is_dropped_nothing_is_left() {
             }
         }
         drop(future);
-        assert!(directory.is_clear().await, "after {polls} polls: {:?}", directory.files());
+        assert!(
+            directory.is_clear().await,
+            "after {polls} polls: {:?}",
+            directory.files()
+        );
         if ended {
             break;
         }
@@ -158,13 +174,20 @@ fn a_file_is_closed_on_a_blocking_thread() {
     let directory = Directory::new();
     let layer = spooling(&directory);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_time().max_blocking_threads(1).build().expect("a runtime");
+    let runtime = runtime
+        .enable_time()
+        .max_blocking_threads(1)
+        .build()
+        .expect("a runtime");
     let sending = || sent(&layer, Script::new(pieces(&bytes(2 * HELD), 1000)));
     runtime.block_on(async {
         let body = sending().await.expect("sent").into_body();
         let mut written = Box::pin(sending());
         while directory.files().1 == 1 {
-            assert!(poll_once(&mut written).await.is_none(), "it has a file by then");
+            assert!(
+                poll_once(&mut written).await.is_none(),
+                "it has a file by then"
+            );
             tokio::task::spawn_blocking(|| ()).await.expect("run"); // after the write
         }
         // As long as the one blocking thread is busy, nothing is closed.
@@ -228,7 +251,15 @@ async fn the_spool_has_a_limit_of_its_own() {
             (30_001, SizeHint::default(), too_large),
             (HELD, exact(HELD), Ok(false)),
             // In chunks a body may have any size.
-            (30_001, exact(30_001), if mode == PayloadMode::Auto { Ok(true) } else { too_large }),
+            (
+                30_001,
+                exact(30_001),
+                if mode == PayloadMode::Auto {
+                    Ok(true)
+                } else {
+                    too_large
+                },
+            ),
         ] {
             assert_eq!(kind(mode, len, size).await, expected, "{mode:?} {len}");
         }
@@ -243,7 +274,9 @@ async fn the_spool_has_a_limit_of_its_own() {
     drop(sent_by_api);
 
     let none = Direct::new(common::settings("s3")).with_payload(PayloadMode::Spool);
-    let error = sent(&layer(none), Script::new([])).await.expect_err("no spool");
+    let error = sent(&layer(none), Script::new([]))
+        .await
+        .expect_err("no spool");
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("with_spool"), "{error}");
 }
@@ -252,7 +285,10 @@ async fn the_spool_has_a_limit_of_its_own() {
 fn a_directory_that_cannot_be_used_is_a_configuration_error() {
     let error = Spool::new("/nonexistent/spool").expect_err("not there");
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("\"/nonexistent/spool\""), "{error}");
+    assert!(
+        error.to_string().contains("\"/nonexistent/spool\""),
+        "{error}"
+    );
 }
 
 /// A disk that is full, as far as the process can tell: the system lets it write no file larger than
@@ -268,11 +304,20 @@ fn a_full_disk_is_told_and_nothing_is_left() {
     let output = Command::new("sh")
         .args(["-c", limited, "sh", LARGEST_FILE])
         .arg(test)
-        .args(["--exact", "a_file_that_may_not_grow", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "a_file_that_may_not_grow",
+            "--ignored",
+            "--nocapture",
+        ])
         .output()
         .expect("run");
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{told}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(told.contains("1 passed"), "{told}");
 }
 
@@ -285,7 +330,9 @@ async fn a_file_that_may_not_grow() {
     drop(sent(&layer, small).await.expect("small enough"));
     for len in [200_000, 3_000_000] {
         let large = Script::new(pieces(&bytes(len), 10_000));
-        let error = sent(&layer, large).await.expect_err("too large for the disk");
+        let error = sent(&layer, large)
+            .await
+            .expect_err("too large for the disk");
         assert_eq!(error.kind(), ErrorKind::Spool, "{error}");
         assert_eq!(error.status(), 507);
         let source = std::error::Error::source(&error).expect("the system's error");

@@ -30,8 +30,13 @@ const KEYS: [(&str, &str); 5] = [
     ("()!*'", "()!*'"),
     ("a&b=c?d#e", "a&b=c%3Fd%23e"),
 ];
-const CHECKSUMS: [Checksum; 5] =
-    [Checksum::Crc32, Checksum::Crc32C, Checksum::Crc64Nvme, Checksum::Sha1, Checksum::Sha256];
+const CHECKSUMS: [Checksum; 5] = [
+    Checksum::Crc32,
+    Checksum::Crc32C,
+    Checksum::Crc64Nvme,
+    Checksum::Sha1,
+    Checksum::Sha256,
+];
 const CHUNK: usize = 8 * 1024;
 const SECRET: &str = "testing";
 
@@ -54,7 +59,10 @@ fn modes() -> Vec<(String, PayloadMode)> {
             format!("chunked-trailer-{name}"),
             PayloadMode::ChunkedTrailer(chunk(), checksum),
         ));
-        modes.push((format!("unsigned-trailer-{name}"), PayloadMode::UnsignedTrailer(checksum)));
+        modes.push((
+            format!("unsigned-trailer-{name}"),
+            PayloadMode::UnsignedTrailer(checksum),
+        ));
     }
     modes
 }
@@ -69,7 +77,12 @@ fn settings() -> SigningSettings {
 
 fn direct() -> Direct {
     let url = env::var("SWIFT_URL").expect("SWIFT_URL is not set: run scripts/interop");
-    let host = url.parse::<Uri>().expect("a URL").host().expect("a host").to_owned();
+    let host = url
+        .parse::<Uri>()
+        .expect("a URL")
+        .host()
+        .expect("a host")
+        .to_owned();
     Direct::new(settings()).with_hosts([host]).expect("a host")
 }
 
@@ -112,7 +125,10 @@ impl Bucket {
     }
 
     fn with(&self, secret: &str, target: Direct) -> Self {
-        Self { layer: SigningLayer::new(credentials(secret), target), ..self.clone() }
+        Self {
+            layer: SigningLayer::new(credentials(secret), target),
+            ..self.clone()
+        }
     }
 
     fn in_mode(&self, mode: PayloadMode) -> Self {
@@ -142,10 +158,18 @@ impl Bucket {
         body: impl Into<Bytes>,
     ) -> (StatusCode, Bytes) {
         let send = service_fn(|request: Request<SignedBody<Full<Bytes>>>| {
-            self.http.request(request.map(|body| body.map_err(Into::into).boxed()))
+            self.http
+                .request(request.map(|body| body.map_err(Into::into).boxed()))
         });
         let request = self.request(method, target, body);
-        answer(self.layer.layer(send).oneshot(request).await.expect("an answer")).await
+        answer(
+            self.layer
+                .layer(send)
+                .oneshot(request)
+                .await
+                .expect("an answer"),
+        )
+        .await
     }
 
     /// What would be sent.
@@ -156,16 +180,31 @@ impl Bucket {
             *kept.lock().expect("not poisoned") = Some(request);
             std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
         });
-        self.layer.layer(keep).oneshot(request).await.expect("signed");
+        self.layer
+            .layer(keep)
+            .oneshot(request)
+            .await
+            .expect("signed");
         let kept = kept.into_inner().expect("not poisoned");
         let (head, body) = kept.expect("sent").into_parts();
-        (head, body.collect().await.expect("a body").to_bytes().into())
+        (
+            head,
+            body.collect().await.expect("a body").to_bytes().into(),
+        )
     }
 
     /// Sends a request as it is.
     async fn send_as_it_is(&self, head: Parts, body: impl Into<Bytes>) -> (StatusCode, Bytes) {
-        let body = Full::new(body.into()).map_err(|never| match never {}).boxed();
-        answer(self.http.request(Request::from_parts(head, body)).await.expect("an answer")).await
+        let body = Full::new(body.into())
+            .map_err(|never| match never {})
+            .boxed();
+        answer(
+            self.http
+                .request(Request::from_parts(head, body))
+                .await
+                .expect("an answer"),
+        )
+        .await
     }
 
     /// What stands in the elements of a listing.
@@ -182,7 +221,10 @@ impl Bucket {
 
 async fn answer<B: Body<Error: Debug>>(response: Response<B>) -> (StatusCode, Bytes) {
     let (head, body) = response.into_parts();
-    (head.status, body.collect().await.expect("a body").to_bytes())
+    (
+        head.status,
+        body.collect().await.expect("a body").to_bytes(),
+    )
 }
 
 /// What stands in the elements of a name, decoded.
@@ -191,7 +233,10 @@ fn texts(xml: &[u8], name: &str) -> Vec<String> {
     let element = format!("<{name}>");
     let texts = xml.split(&element).skip(1).map(|rest| {
         let text = rest.split('<').next().expect("one at least");
-        percent_decode_str(text).decode_utf8().expect("UTF-8").into_owned()
+        percent_decode_str(text)
+            .decode_utf8()
+            .expect("UTF-8")
+            .into_owned()
     });
     texts.collect()
 }
@@ -214,7 +259,10 @@ async fn objects_are_kept_as_they_were_put_in_every_mode_and_under_every_key() {
         expected.sort_unstable();
         assert_eq!(bucket.keys().await, expected, "{name}");
         for (key, target) in KEYS {
-            let deleted = bucket.send(Method::DELETE, &format!("/{target}"), "").await.0;
+            let deleted = bucket
+                .send(Method::DELETE, &format!("/{target}"), "")
+                .await
+                .0;
             assert_eq!(deleted, StatusCode::NO_CONTENT, "{name} {key}");
         }
         assert!(bucket.keys().await.is_empty(), "{name}");
@@ -229,10 +277,14 @@ async fn an_upload_in_parts_becomes_one_object_or_none() {
     for (name, mode) in modes() {
         let parts = bucket.in_mode(mode);
         let create = async || {
-            let (status, created) =
-                bucket.send(Method::POST, &format!("{object}?uploads"), "").await;
+            let (status, created) = bucket
+                .send(Method::POST, &format!("{object}?uploads"), "")
+                .await;
             assert_eq!(status, StatusCode::OK, "{name}: {created:?}");
-            format!("{object}?uploadId={}", texts(&created, "UploadId").remove(0))
+            format!(
+                "{object}?uploadId={}",
+                texts(&created, "UploadId").remove(0)
+            )
         };
         let upload = create().await;
         let bodies = [bytes(2 * CHUNK + 5), bytes(1)];
@@ -251,13 +303,21 @@ async fn an_upload_in_parts_becomes_one_object_or_none() {
         let got = bucket.send(Method::GET, object, "").await;
         assert!(got == (StatusCode::OK, bodies.concat().into()), "{name}");
         assert_eq!(bucket.keys().await, ["a b+c"], "{name}");
-        assert_eq!(bucket.send(Method::DELETE, object, "").await.0, StatusCode::NO_CONTENT);
+        assert_eq!(
+            bucket.send(Method::DELETE, object, "").await.0,
+            StatusCode::NO_CONTENT
+        );
 
         let upload = create().await;
-        let part = parts.send(Method::PUT, &format!("{upload}&partNumber=1"), bytes(10)).await;
+        let part = parts
+            .send(Method::PUT, &format!("{upload}&partNumber=1"), bytes(10))
+            .await;
         assert_eq!(part.0, StatusCode::OK, "{name}: {part:?}");
         assert_eq!(bucket.list("?uploads", "Key").await, ["a b+c"], "{name}");
-        assert_eq!(bucket.send(Method::DELETE, &upload, "").await.0, StatusCode::NO_CONTENT);
+        assert_eq!(
+            bucket.send(Method::DELETE, &upload, "").await.0,
+            StatusCode::NO_CONTENT
+        );
         assert!(bucket.list("?uploads", "Key").await.is_empty(), "{name}");
         assert!(bucket.keys().await.is_empty(), "{name}");
     }
@@ -272,7 +332,9 @@ async fn presigned_urls_are_taken_until_they_are_changed() {
     let hour = Duration::from_secs(3600);
     let presigned = |method: Method, target: &str| {
         // What a browser is given: the URL alone.
-        let head = Request::builder().method(method).uri(format!("{}/{target}", bucket.url));
+        let head = Request::builder()
+            .method(method)
+            .uri(format!("{}/{target}", bucket.url));
         let (mut head, ()) = head.body(()).expect("a request").into_parts();
         let now = std::time::SystemTime::now();
         let params = SigningParams::new(&settings, &identity, Payload::Unsigned, now);
@@ -285,14 +347,20 @@ async fn presigned_urls_are_taken_until_they_are_changed() {
         bucket.with(SECRET, target.with_query_signature(hour).expect("a time"))
     });
     for (layer, (key, target)) in modes.iter().flat_map(|layer| KEYS.map(|key| (layer, key))) {
-        let put = bucket.send_as_it_is(presigned(Method::PUT, target), key).await;
+        let put = bucket
+            .send_as_it_is(presigned(Method::PUT, target), key)
+            .await;
         assert_eq!(put.0, StatusCode::OK, "{key}: {put:?}");
         let got = layer.send(Method::GET, &format!("/{target}"), "").await;
         assert_eq!(got, (StatusCode::OK, key.into()), "{key}");
 
-        let put = layer.send(Method::PUT, &format!("/{target}?x=a%2Bb"), bytes(100_000)).await;
+        let put = layer
+            .send(Method::PUT, &format!("/{target}?x=a%2Bb"), bytes(100_000))
+            .await;
         assert_eq!(put.0, StatusCode::OK, "{key}: {put:?}");
-        let got = bucket.send_as_it_is(presigned(Method::GET, target), "").await;
+        let got = bucket
+            .send_as_it_is(presigned(Method::GET, target), "")
+            .await;
         assert!(got == (StatusCode::OK, bytes(100_000)), "{key}");
 
         let head = presigned(Method::DELETE, target);
@@ -302,7 +370,11 @@ async fn presigned_urls_are_taken_until_they_are_changed() {
         for uri in [uri.replace("Expires=3600", "Expires=3601"), other] {
             let mut head = head.clone();
             head.uri = Uri::try_from(uri).expect("a URI");
-            assert_refused(bucket.send_as_it_is(head, "").await, "SignatureDoesNotMatch", key);
+            assert_refused(
+                bucket.send_as_it_is(head, "").await,
+                "SignatureDoesNotMatch",
+                key,
+            );
         }
         let deleted = bucket.send_as_it_is(head, "").await;
         assert_eq!(deleted.0, StatusCode::NO_CONTENT, "{key}: {deleted:?}");
@@ -323,7 +395,11 @@ async fn nothing_is_taken_that_is_signed_with_another_secret() {
         let other = bucket.with("other", target(mode));
         for method in [Method::PUT, Method::GET, Method::DELETE] {
             let body = bytes(if method == Method::PUT { 3 * CHUNK } else { 0 });
-            assert_refused(other.send(method, "/key", body).await, "SignatureDoesNotMatch", &name);
+            assert_refused(
+                other.send(method, "/key", body).await,
+                "SignatureDoesNotMatch",
+                &name,
+            );
         }
     }
     assert!(bucket.keys().await.is_empty());
@@ -338,7 +414,10 @@ async fn verified(head: Parts, body: Vec<u8>) -> Result<(), Kind> {
         Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
     });
     let request = Request::from_parts(head, Full::from(body));
-    let Ok(response) = VerifyLayer::new(keys, settings).layer(taken).oneshot(request).await;
+    let Ok(response) = VerifyLayer::new(keys, settings)
+        .layer(taken)
+        .oneshot(request)
+        .await;
     response.extensions().get().copied().map_or(Ok(()), Err)
 }
 
@@ -368,18 +447,95 @@ async fn a_body_that_was_changed_on_the_way_is_refused_by_swift_and_by_our_verif
     let rows = [
         ("a buffered body", buffer, flip, "", 100, hash),
         ("the first chunk", chunked, flip, "\r\n", 100, signature),
-        ("the last chunk of data", chunked, flip, "\r\n5;chunk-signature=", 64 + 2, signature),
-        ("the signature of a chunk", chunked, digit, "2000;chunk-signature=", 0, signature),
-        ("the signature of the final chunk", chunked, digit, FINAL, 0, signature),
-        ("a final chunk that is cut off", chunked, cut, FINAL, 0, incomplete),
-        ("the chunk before a trailer", trailer, flip, "\r\n", 100, signature),
-        ("the final chunk before a trailer", trailer, digit, FINAL, 0, signature),
+        (
+            "the last chunk of data",
+            chunked,
+            flip,
+            "\r\n5;chunk-signature=",
+            64 + 2,
+            signature,
+        ),
+        (
+            "the signature of a chunk",
+            chunked,
+            digit,
+            "2000;chunk-signature=",
+            0,
+            signature,
+        ),
+        (
+            "the signature of the final chunk",
+            chunked,
+            digit,
+            FINAL,
+            0,
+            signature,
+        ),
+        (
+            "a final chunk that is cut off",
+            chunked,
+            cut,
+            FINAL,
+            0,
+            incomplete,
+        ),
+        (
+            "the chunk before a trailer",
+            trailer,
+            flip,
+            "\r\n",
+            100,
+            signature,
+        ),
+        (
+            "the final chunk before a trailer",
+            trailer,
+            digit,
+            FINAL,
+            0,
+            signature,
+        ),
         ("a checksum", trailer, digit, SUM, 0, signature),
-        ("the signature of a trailer", trailer, digit, SIGNATURE, 0, signature),
-        ("a trailer that is cut off", trailer, end, "\r\n0;", 16 + 64, incomplete),
-        ("the chunk before an unsigned trailer", unsigned, flip, "\r\n", 100, checksum),
-        ("a checksum that is not signed", unsigned, digit, SUM, 0, checksum),
-        ("an unsigned trailer that is cut off", unsigned, end, "\r\n0\r\n", 0, no_trailer),
+        (
+            "the signature of a trailer",
+            trailer,
+            digit,
+            SIGNATURE,
+            0,
+            signature,
+        ),
+        (
+            "a trailer that is cut off",
+            trailer,
+            end,
+            "\r\n0;",
+            16 + 64,
+            incomplete,
+        ),
+        (
+            "the chunk before an unsigned trailer",
+            unsigned,
+            flip,
+            "\r\n",
+            100,
+            checksum,
+        ),
+        (
+            "a checksum that is not signed",
+            unsigned,
+            digit,
+            SUM,
+            0,
+            checksum,
+        ),
+        (
+            "an unsigned trailer that is cut off",
+            unsigned,
+            end,
+            "\r\n0\r\n",
+            0,
+            no_trailer,
+        ),
     ];
     let bucket = Bucket::create("changed").await;
     for (name, mode, change, text, behind, (code, kind)) in rows {
@@ -388,12 +544,19 @@ async fn a_body_that_was_changed_on_the_way_is_refused_by_swift_and_by_our_verif
         let sent = bucket.send_as_it_is(head.clone(), body.clone()).await;
         assert_eq!(sent.0, StatusCode::OK, "{name}: {sent:?}");
         assert_eq!(verified(head.clone(), body.clone()).await, Ok(()), "{name}");
-        assert_eq!(bucket.send(Method::DELETE, "/k", "").await.0, StatusCode::NO_CONTENT);
+        assert_eq!(
+            bucket.send(Method::DELETE, "/k", "").await.0,
+            StatusCode::NO_CONTENT
+        );
 
         let found = (0..body.len()).find(|&at| body[at..].starts_with(text.as_bytes()));
         change(&mut body, found.expect(name) + text.len() + behind);
         head.headers.insert("content-length", body.len().into()); // which is not signed
-        assert_eq!(verified(head.clone(), body.clone()).await, Err(kind), "{name}");
+        assert_eq!(
+            verified(head.clone(), body.clone()).await,
+            Err(kind),
+            "{name}"
+        );
         assert_refused(bucket.send_as_it_is(head, body).await, code, name);
         assert!(bucket.keys().await.is_empty(), "{name}");
     }

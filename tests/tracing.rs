@@ -40,25 +40,48 @@ async fn events_show_no_secret() {
     refused(&log).await;
     drop(guard);
     let log = log.0.lock().expect("not poisoned").clone();
-    assert!(log.contains("request signed") && log.contains(HOST), "{log}");
-    for field in ["method=GET", "service=\"execute-api\"", "payload=\"hash\"", "body_len=12"] {
+    assert!(
+        log.contains("request signed") && log.contains(HOST),
+        "{log}"
+    );
+    for field in [
+        "method=GET",
+        "service=\"execute-api\"",
+        "payload=\"hash\"",
+        "body_len=12",
+    ] {
         assert!(log.contains(field), "{field}: {log}");
     }
-    assert!(log.contains("request refused") && log.contains("SignatureMismatch"), "{log}");
-    assert!(!log.contains("hunter2") && !log.contains("Signature="), "{log}");
+    assert!(
+        log.contains("request refused") && log.contains("SignatureMismatch"),
+        "{log}"
+    );
+    assert!(
+        !log.contains("hunter2") && !log.contains("Signature="),
+        "{log}"
+    );
 }
 
 /// Has requests refused by their origin, which is logged once a minute for each cause.
 async fn refused(log: &Log) {
     let layer = common::layer(api(&format!("https://{HOST}"))).with_diagnosis(true);
-    let logged = || log.0.lock().expect("not poisoned").matches("refused by its origin").count();
+    let logged = || {
+        log.0
+            .lock()
+            .expect("not poisoned")
+            .matches("refused by its origin")
+            .count()
+    };
     let refuse = async |text: &'static str| {
         let client = service_fn(async |_: Request<SignedBody<Full<bytes::Bytes>>>| {
             let mut response = Response::new(Full::<bytes::Bytes>::from(text));
             *response.status_mut() = http::StatusCode::FORBIDDEN;
             Ok::<_, Infallible>(response)
         });
-        let answer = layer.layer(client).oneshot(get("/hunter2?token=hunter2")).await;
+        let answer = layer
+            .layer(client)
+            .oneshot(get("/hunter2?token=hunter2"))
+            .await;
         answer.expect("an answer");
     };
     const NO_ROUTE: &str = r#"{"message":"Missing Authentication Token"}"#;
@@ -72,13 +95,22 @@ async fn refused(log: &Log) {
     refuse(NO_ROUTE).await;
     assert_eq!(logged(), 3);
     let log = log.0.lock().expect("not poisoned").clone();
-    assert!(log.contains("cause=route-missing") && log.contains("unlogged=2"), "{log}");
+    assert!(
+        log.contains("cause=route-missing") && log.contains("unlogged=2"),
+        "{log}"
+    );
 }
 
 /// Refuses a request, since its key has another secret by now.
 async fn verify(request: common::Sent) {
     let token = Some("hunter2-token".to_owned());
-    let key = Credentials::new(credentials().access_key_id(), "hunter2-new", token, None, "test");
+    let key = Credentials::new(
+        credentials().access_key_id(),
+        "hunter2-new",
+        token,
+        None,
+        "test",
+    );
     let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
     let layer = VerifyLayer::new(StaticKeys::new([key]).expect("valid"), settings);
     let inner = service_fn(async |_: Request<VerifiedBody<_>>| {

@@ -38,7 +38,10 @@ const HANDSHAKE: [(&str, &str); 7] = [
 /// The head of a request, as an origin reads it from the wire.
 fn parse(text: &str) -> Parts {
     let mut lines = text.trim_end().lines();
-    let target = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a request line");
+    let target = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .expect("a request line");
     let mut request = Request::get(target);
     for line in lines {
         let (name, value) = line.split_once(": ").expect("a header");
@@ -68,8 +71,15 @@ async fn origin(settings: VerifySettings, key: Credentials) -> SocketAddr {
         }
         let verifier = Verifier::new(settings);
         let claim = verifier.claim(&head, now()).expect("sound");
-        let accepted = verifier.verify(claim, &key, &PayloadHash::EMPTY).expect("signed");
-        assert!(accepted.to_verified().signed_headers().all(|name| !name.contains("websocket")));
+        let accepted = verifier
+            .verify(claim, &key, &PayloadHash::EMPTY)
+            .expect("signed");
+        assert!(
+            accepted
+                .to_verified()
+                .signed_headers()
+                .all(|name| !name.contains("websocket"))
+        );
         let answer = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
             upgrade: websocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         stream.write_all(answer).await.expect("written");
@@ -83,8 +93,9 @@ async fn origin(settings: VerifySettings, key: Credentials) -> SocketAddr {
 async fn speaks_over(origin: Origin, credentials: Credentials) {
     let client: Client<_, SignedBody<Empty<Bytes>>> =
         Client::builder(TokioExecutor::new()).build_http();
-    let client =
-        SigningLayer::new(credentials, origin).with_clock(Clock::manual(now())).layer(client);
+    let client = SigningLayer::new(credentials, origin)
+        .with_clock(Clock::manual(now()))
+        .layer(client);
     let mut request = Request::get("/mqtt?b=2&a=1");
     for (name, value) in HANDSHAKE {
         request = request.header(name, value);
@@ -111,11 +122,15 @@ async fn a_websocket_is_opened_with_a_signature_in_either_place() {
         let verify = VerifySettings::new(service, "us-east-1").expect("a scope");
         let address = origin(verify.with_session_token(token), credentials.clone()).await;
         let settings = SigningSettings::new(service, "us-east-1").expect("a scope");
-        let mut origin =
-            Origin::new(&format!("http://{address}"), settings.with_session_token(token))
-                .expect("an origin");
+        let mut origin = Origin::new(
+            &format!("http://{address}"),
+            settings.with_session_token(token),
+        )
+        .expect("an origin");
         if in_query {
-            origin = origin.with_query_signature(Duration::from_secs(300)).expect("in range");
+            origin = origin
+                .with_query_signature(Duration::from_secs(300))
+                .expect("in range");
         }
         speaks_over(origin, credentials).await;
     }
@@ -127,16 +142,24 @@ async fn no_other_upgrade_goes_on() {
     let changes: [(&str, bool, Change); 10] = [
         ("as it is", true, |_| {}),
         ("another protocol", false, |request| {
-            request.headers_mut().insert("upgrade", "h2c".parse().expect("a value"));
+            request
+                .headers_mut()
+                .insert("upgrade", "h2c".parse().expect("a value"));
         }),
         ("two protocols", false, |request| {
-            request.headers_mut().append("upgrade", "h2c".parse().expect("a value"));
+            request
+                .headers_mut()
+                .append("upgrade", "h2c".parse().expect("a value"));
         }),
         ("two protocols in a line", false, |request| {
-            request.headers_mut().insert("upgrade", "websocket, h2c".parse().expect("a value"));
+            request
+                .headers_mut()
+                .insert("upgrade", "websocket, h2c".parse().expect("a value"));
         }),
         ("not named by connection", false, |request| {
-            request.headers_mut().insert("connection", "keep-alive".parse().expect("a value"));
+            request
+                .headers_mut()
+                .insert("connection", "keep-alive".parse().expect("a value"));
         }),
         ("without a key", false, |request| {
             request.headers_mut().remove("sec-websocket-key");
@@ -145,16 +168,24 @@ async fn no_other_upgrade_goes_on() {
             request.headers_mut().insert("content-length", 0.into());
         }),
         ("with chunks", false, |request| {
-            request.headers_mut().insert("transfer-encoding", "chunked".parse().expect("a value"));
+            request
+                .headers_mut()
+                .insert("transfer-encoding", "chunked".parse().expect("a value"));
         }),
-        ("another method", false, |request| *request.method_mut() = http::Method::POST),
-        ("over HTTP/2", false, |request| *request.version_mut() = Version::HTTP_2),
+        ("another method", false, |request| {
+            *request.method_mut() = http::Method::POST
+        }),
+        ("over HTTP/2", false, |request| {
+            *request.version_mut() = Version::HTTP_2
+        }),
     ];
     let layer = common::layer(common::api(&format!("https://{}", common::HOST)));
     for (name, goes, change) in changes {
         let mut request = common::get("/");
         for (name, value) in HANDSHAKE {
-            request.headers_mut().insert(name, value.parse().expect("a value"));
+            request
+                .headers_mut()
+                .insert(name, value.parse().expect("a value"));
         }
         change(&mut request);
         let sent = common::send(&layer, request).await.expect("sent");

@@ -44,7 +44,10 @@ struct Version {
     verify: fn(&str) -> VerifySettings,
 }
 
-const V4: Version = Version { sign: common::settings, verify: verify_settings };
+const V4: Version = Version {
+    sign: common::settings,
+    verify: verify_settings,
+};
 
 #[cfg(feature = "sigv4a")]
 const V4A: Version = Version {
@@ -71,26 +74,37 @@ async fn send(version: Version, rounds: usize) {
     let mut sent = 0;
     while sent < rounds {
         let service = ["execute-api", "s3", "lambda", "s3express"][rng.usize(..4)];
-        let form = if service.starts_with("s3") { PathForm::Once } else { PathForm::TwiceFolded };
+        let form = if service.starts_with("s3") {
+            PathForm::Once
+        } else {
+            PathForm::TwiceFolded
+        };
         let Ok(uri) = Uri::try_from(random::uri(&mut rng, form)) else {
             continue;
         };
         let now = UNIX_EPOCH + Duration::from_secs(rng.u64(..18_000_000_000));
-        let token: Option<String> =
-            rng.bool().then(|| (0..rng.usize(1..600)).map(|_| rng.alphanumeric()).collect());
+        let token: Option<String> = rng
+            .bool()
+            .then(|| (0..rng.usize(1..600)).map(|_| rng.alphanumeric()).collect());
         let host = uri.host().expect("a host").to_owned();
         let mut request = Request::builder().method(random_method(&mut rng)).uri(uri);
         for (name, value) in random::headers(&mut rng) {
             request = request.header(name, value);
         }
         let body: Vec<u8> = (0..rng.usize(..200)).map(|_| rng.u8(..)).collect();
-        let request = request.body(Full::new(Bytes::from(body))).expect("a request");
+        let request = request
+            .body(Full::new(Bytes::from(body)))
+            .expect("a request");
         let shown = format!("{service} {request:?}");
 
         let key = common::with_token(token.clone());
-        let mut target = Direct::new((version.sign)(service)).with_hosts([host]).expect("a host");
+        let mut target = Direct::new((version.sign)(service))
+            .with_hosts([host])
+            .expect("a host");
         if rng.u8(..4) == 0 {
-            target = target.with_query_signature(Duration::from_secs(60)).expect("in range");
+            target = target
+                .with_query_signature(Duration::from_secs(60))
+                .expect("in range");
         }
         let signing = SigningLayer::new(key, target).with_clock(Clock::manual(now));
         let verify = verify_layer((version.verify)(service), token, now);
@@ -123,12 +137,18 @@ async fn what_aws_sigv4_signs_is_accepted() {
     while signed < ROUNDS {
         let s3 = rng.bool();
         let service = if s3 { "s3" } else { "execute-api" };
-        let form = if s3 { PathForm::Once } else { PathForm::TwiceFolded };
+        let form = if s3 {
+            PathForm::Once
+        } else {
+            PathForm::TwiceFolded
+        };
         let text = random::uri(&mut rng, form);
         let Ok(uri) = Uri::try_from(&*text) else {
             continue;
         };
-        if percent_decode_str(uri.query().unwrap_or_default()).decode_utf8().is_err()
+        if percent_decode_str(uri.query().unwrap_or_default())
+            .decode_utf8()
+            .is_err()
             || !has_whole_escapes(&text)
         {
             continue;
@@ -137,8 +157,9 @@ async fn what_aws_sigv4_signs_is_accepted() {
         let body: Vec<u8> = (0..rng.usize(..200)).map(|_| rng.u8(..)).collect();
         let headers = random::headers(&mut rng);
         let method = random_method(&mut rng);
-        let token: Option<String> =
-            rng.bool().then(|| (0..rng.usize(1..600)).map(|_| rng.alphanumeric()).collect());
+        let token: Option<String> = rng
+            .bool()
+            .then(|| (0..rng.usize(1..600)).map(|_| rng.alphanumeric()).collect());
 
         let mut settings = Aws::default();
         settings.uri_path_normalization_mode = UriPathNormalizationMode::from(!s3);
@@ -165,16 +186,24 @@ async fn what_aws_sigv4_signs_is_accepted() {
             headers.iter().map(|(name, value)| (*name, &**value)),
             SignableBody::Bytes(&body),
         );
-        let (instructions, _) =
-            sign(signable.expect("signable"), &params).expect("signed").into_parts();
+        let (instructions, _) = sign(signable.expect("signable"), &params)
+            .expect("signed")
+            .into_parts();
         let mut request = Request::builder().method(method).uri(&*text);
         for (name, value) in &headers {
             request = request.header(*name, &**value);
         }
         let mut request = request.body(()).expect("a request");
         instructions.apply_to_request_http1x(&mut request);
-        let host = request.uri().authority().expect("absolute").as_str().to_owned();
-        let host = host.strip_suffix(default_port(request.uri())).unwrap_or(&host);
+        let host = request
+            .uri()
+            .authority()
+            .expect("absolute")
+            .as_str()
+            .to_owned();
+        let host = host
+            .strip_suffix(default_port(request.uri()))
+            .unwrap_or(&host);
         if !request.headers().contains_key(header::HOST) {
             let host = HeaderValue::from_str(host).expect("a value");
             request.headers_mut().insert(header::HOST, host);
@@ -192,7 +221,11 @@ async fn what_aws_sigv4_signs_is_accepted() {
 }
 
 fn default_port(uri: &Uri) -> &'static str {
-    if uri.scheme_str() == Some("http") { ":80" } else { ":443" }
+    if uri.scheme_str() == Some("http") {
+        ":80"
+    } else {
+        ":443"
+    }
 }
 
 /// A signed request, and where one byte of it is changed.
@@ -230,7 +263,11 @@ fn change(version: Version, rounds: usize, places: &[Place]) {
             .with_signed_headers(AllExcept::default());
         let mut request = Request::builder()
             .method(random_method(&mut rng))
-            .uri(format!("/a{}/b:c/%C3%A9?q={}&r=x%20y&s", rng.u32(..), rng.u32(..)))
+            .uri(format!(
+                "/a{}/b:c/%C3%A9?q={}&r=x%20y&s",
+                rng.u32(..),
+                rng.u32(..)
+            ))
             .header("host", "api.example.com")
             .header("x-amz-meta-a", format!("v {}", rng.u32(..)));
         if rng.bool() {
@@ -240,7 +277,10 @@ fn change(version: Version, rounds: usize, places: &[Place]) {
         let body: Vec<u8> = (0..rng.usize(1..50)).map(|_| rng.u8(..)).collect();
         let payload = PayloadHash::of(&body);
         signer
-            .sign(&mut head, &SigningParams::new(&settings, &identity, payload, now))
+            .sign(
+                &mut head,
+                &SigningParams::new(&settings, &identity, payload, now),
+            )
             .expect("signed");
         let mut received = Received { head, body };
         let verifier = &verifiers[s3];
@@ -252,16 +292,25 @@ fn change(version: Version, rounds: usize, places: &[Place]) {
             continue; // what comes out is no request, or no other one
         }
         let judged = verify(verifier, &received, now);
-        assert!(judged.is_err(), "{place}: {before:?} became {:?}", received.head);
+        assert!(
+            judged.is_err(),
+            "{place}: {before:?} became {:?}",
+            received.head
+        );
         refused[place] += 1;
         changed += 1;
     }
-    assert!(refused.iter().all(|count| *count > rounds / 50), "{refused:?}");
+    assert!(
+        refused.iter().all(|count| *count > rounds / 50),
+        "{refused:?}"
+    );
 }
 
 fn verify(verifier: &Verifier, received: &Received, now: SystemTime) -> Result<(), Rejection> {
     let claim = verifier.claim(&received.head, now)?;
-    verifier.verify(claim, &credentials(), &PayloadHash::of(&received.body)).map(drop)
+    verifier
+        .verify(claim, &credentials(), &PayloadHash::of(&received.body))
+        .map(drop)
 }
 
 type Place = fn(&mut Received, &mut Rng) -> bool;
@@ -270,17 +319,22 @@ type Place = fn(&mut Received, &mut Rng) -> bool;
 const PLACES: [Place; 10] = [
     |received, rng| {
         let method = flip(received.head.method.as_str(), rng);
-        method.and_then(|method| Method::from_bytes(&method).ok()).is_some_and(|method| {
-            received.head.method = method;
-            true
-        })
+        method
+            .and_then(|method| Method::from_bytes(&method).ok())
+            .is_some_and(|method| {
+                received.head.method = method;
+                true
+            })
     },
     |received, rng| {
         let (path, query) = target(received);
         let Some(flipped) = flip(&path, rng).and_then(text) else {
             return false;
         };
-        let s3 = received.head.headers["authorization"].to_str().expect("ASCII").contains("/s3/");
+        let s3 = received.head.headers["authorization"]
+            .to_str()
+            .expect("ASCII")
+            .contains("/s3/");
         // To the S3 family a path is what it decodes to, slash by slash.
         let same = s3
             && percent_decode_str(&flipped).eq(percent_decode_str(&path))
@@ -294,11 +348,17 @@ const PLACES: [Place; 10] = [
         };
         // A query is the set of what its pairs decode to.
         let pairs = |query: &str| {
-            let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-                let pair = pair.replace('+', "%20");
-                let (key, value) = pair.split_once('=').unwrap_or((&pair, ""));
-                (percent_decode_str(key).collect(), percent_decode_str(value).collect())
-            });
+            let pairs = query
+                .split('&')
+                .filter(|pair| !pair.is_empty())
+                .map(|pair| {
+                    let pair = pair.replace('+', "%20");
+                    let (key, value) = pair.split_once('=').unwrap_or((&pair, ""));
+                    (
+                        percent_decode_str(key).collect(),
+                        percent_decode_str(value).collect(),
+                    )
+                });
             let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = pairs.collect();
             pairs.sort();
             pairs
@@ -325,7 +385,11 @@ fn text(bytes: Vec<u8>) -> Option<String> {
 fn flip(text: &str, rng: &mut Rng) -> Option<Vec<u8>> {
     let mut bytes = text.as_bytes().to_vec();
     let at = rng.usize(..bytes.len());
-    bytes[at] ^= if rng.bool() { 1 << rng.u8(..8) } else { rng.u8(1..) };
+    bytes[at] ^= if rng.bool() {
+        1 << rng.u8(..8)
+    } else {
+        rng.u8(1..)
+    };
     Some(bytes)
 }
 
@@ -349,13 +413,19 @@ fn target_is(received: &Received, path: &str, query: &str) -> bool {
 }
 
 fn flip_header(received: &mut Received, name: &'static str, rng: &mut Rng) -> bool {
-    let before = received.head.headers[name].to_str().expect("ASCII").to_owned();
+    let before = received.head.headers[name]
+        .to_str()
+        .expect("ASCII")
+        .to_owned();
     let Some(flipped) = flip(&before, rng) else {
         return false;
     };
     let words = |value: &[u8]| -> Vec<Vec<u8>> {
         let words = value.split(|byte| matches!(byte, b' ' | b'\t'));
-        words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
+        words
+            .filter(|word| !word.is_empty())
+            .map(<[u8]>::to_vec)
+            .collect()
     };
     if words(&flipped) == words(before.as_bytes()) {
         return false; // white space is all one
@@ -363,19 +433,32 @@ fn flip_header(received: &mut Received, name: &'static str, rng: &mut Rng) -> bo
     let Ok(value) = HeaderValue::from_bytes(&flipped) else {
         return false;
     };
-    received.head.headers.insert(HeaderName::from_static(name), value);
+    received
+        .head
+        .headers
+        .insert(HeaderName::from_static(name), value);
     true
 }
 
 /// Flips a byte of a field of the authorization.
 fn flip_field(received: &mut Received, field: &str, rng: &mut Rng) -> bool {
-    let value = received.head.headers["authorization"].to_str().expect("ASCII").to_owned();
+    let value = received.head.headers["authorization"]
+        .to_str()
+        .expect("ASCII")
+        .to_owned();
     let start = value.find(field).expect("a field") + field.len();
-    let end = value[start..].find(',').map_or(value.len(), |len| start + len);
+    let end = value[start..]
+        .find(',')
+        .map_or(value.len(), |len| start + len);
     let Some(flipped) = flip(&value[start..end], rng) else {
         return false;
     };
-    let value = [&value.as_bytes()[..start], &flipped, &value.as_bytes()[end..]].concat();
+    let value = [
+        &value.as_bytes()[..start],
+        &flipped,
+        &value.as_bytes()[end..],
+    ]
+    .concat();
     let Ok(value) = HeaderValue::from_bytes(&value) else {
         return false;
     };

@@ -51,7 +51,9 @@ async fn answer(layer: &VerifyLayer, head: Parts) -> (StatusCode, Head, String) 
 type Head = http::response::Parts;
 
 fn head(target: &str) -> Parts {
-    let request = Request::get(target).header("host", "api.example.com").body(());
+    let request = Request::get(target)
+        .header("host", "api.example.com")
+        .body(());
     request.expect("a request").into_parts().0
 }
 
@@ -69,10 +71,26 @@ fn changed(service: &str) -> Parts {
 #[tokio::test]
 async fn json_has_a_message_and_the_code_in_a_header() {
     for (change, status, code) in [
-        ((|_| {}) as fn(&mut Parts), 403, "MissingAuthenticationTokenException"),
-        (|head| put(head, "authorization", "Bearer x"), 403, "IncompleteSignatureException"),
-        (|head| *head = signed_then(head, "/a?b"), 403, "InvalidSignatureException"),
-        (|head| *head = signed_then(head, "/a//b"), 400, "BadRequestException"),
+        (
+            (|_| {}) as fn(&mut Parts),
+            403,
+            "MissingAuthenticationTokenException",
+        ),
+        (
+            |head| put(head, "authorization", "Bearer x"),
+            403,
+            "IncompleteSignatureException",
+        ),
+        (
+            |head| *head = signed_then(head, "/a?b"),
+            403,
+            "InvalidSignatureException",
+        ),
+        (
+            |head| *head = signed_then(head, "/a//b"),
+            400,
+            "BadRequestException",
+        ),
         (
             |head| {
                 *head = signed_then(head, "/a");
@@ -88,13 +106,24 @@ async fn json_has_a_message_and_the_code_in_a_header() {
         change(&mut request);
         let (told, response, body) = answer(&layer("execute-api", false), request).await;
         assert_eq!(
-            (told.as_u16(), common::header(&response.headers, "x-amzn-errortype")),
+            (
+                told.as_u16(),
+                common::header(&response.headers, "x-amzn-errortype")
+            ),
             (status, code)
         );
-        assert_eq!(common::header(&response.headers, "content-type"), "application/json");
+        assert_eq!(
+            common::header(&response.headers, "content-type"),
+            "application/json"
+        );
         let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!(json["__type"], code);
-        assert!(json["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
+        assert!(
+            json["message"]
+                .as_str()
+                .is_some_and(|message| !message.is_empty()),
+            "{body}"
+        );
     }
 }
 
@@ -118,7 +147,11 @@ async fn a_signature_out_of_its_window_is_told_with_both_times() {
             "not yet current: 20150830T123600Z is still later than 20150830T123559Z (20150830T123059Z + 5 min.)",
         ),
     ] {
-        let time = if late > 0 { now() + seconds(late) } else { now() - seconds(late) };
+        let time = if late > 0 {
+            now() + seconds(late)
+        } else {
+            now() - seconds(late)
+        };
         let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
         let settings = settings.with_clock_window(seconds(window));
         let layer = VerifyLayer::new(keys(), settings).with_clock(Clock::manual(time));
@@ -149,9 +182,24 @@ async fn xml_has_code_and_message() {
     for (target, authorization, status, code) in [
         ("/a", None, 403, "AccessDenied"),
         ("/a", Some("Bearer x"), 400, "InvalidArgument"),
-        ("/a", Some("AWS4-HMAC-SHA256 x"), 400, "AuthorizationHeaderMalformed"),
-        ("/a?X-Amz-Signature=x", None, 400, "AuthorizationQueryParametersError"),
-        ("/a?X-Amz-Signature=x", Some("Bearer x"), 400, "InvalidArgument"),
+        (
+            "/a",
+            Some("AWS4-HMAC-SHA256 x"),
+            400,
+            "AuthorizationHeaderMalformed",
+        ),
+        (
+            "/a?X-Amz-Signature=x",
+            None,
+            400,
+            "AuthorizationQueryParametersError",
+        ),
+        (
+            "/a?X-Amz-Signature=x",
+            Some("Bearer x"),
+            400,
+            "InvalidArgument",
+        ),
     ] {
         let mut request = head(target);
         if let Some(value) = authorization {
@@ -159,10 +207,16 @@ async fn xml_has_code_and_message() {
         }
         let (told, response, body) = answer(&layer("s3", false), request).await;
         assert_eq!(told.as_u16(), status, "{body}");
-        assert_eq!(common::header(&response.headers, "content-type"), "application/xml");
+        assert_eq!(
+            common::header(&response.headers, "content-type"),
+            "application/xml"
+        );
         assert!(!response.headers.contains_key("x-amzn-errortype"));
         let start = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>";
-        assert!(body.starts_with(&format!("{start}{code}</Code><Message>")), "{body}");
+        assert!(
+            body.starts_with(&format!("{start}{code}</Code><Message>")),
+            "{body}"
+        );
         assert!(body.ends_with("</Message></Error>"), "{body}");
     }
     let xml = layer("execute-api", false).with_error_format(ErrorFormat::Xml);
@@ -175,7 +229,10 @@ async fn what_differs_is_told_only_where_it_is_wanted() {
     for service in ["execute-api", "s3"] {
         let mut request = changed(service);
         let (_, _, plain) = answer(&layer(service, false), request.clone()).await;
-        assert!(!plain.contains("/a") && !plain.contains("us-east-1"), "{plain}");
+        assert!(
+            !plain.contains("/a") && !plain.contains("us-east-1"),
+            "{plain}"
+        );
 
         let (_, _, told) = answer(&layer(service, true), request.clone()).await;
         let wanted = match service {
@@ -196,7 +253,10 @@ async fn what_differs_is_told_only_where_it_is_wanted() {
         let (_, _, plain) = answer(&layer(service, false), request.clone()).await;
         assert!(!plain.contains("x-amz-acl"), "{plain}");
         let (_, _, told) = answer(&layer(service, true), request).await;
-        assert!(told.contains("x-amz-acl is present and not signed"), "{told}");
+        assert!(
+            told.contains("x-amz-acl is present and not signed"),
+            "{told}"
+        );
     }
 }
 
@@ -206,7 +266,11 @@ async fn the_callers_words_are_cut_short_and_cannot_break_the_answer() {
     for service in ["execute-api", "s3"] {
         let mut request = signed(head("/a"), b"");
         let value = common::header(&request.headers, "authorization").replace("us-east-1", &far);
-        put(&mut request, "authorization", &value.replace("execute-api", service));
+        put(
+            &mut request,
+            "authorization",
+            &value.replace("execute-api", service),
+        );
         let (_, _, body) = answer(&layer(service, true), request).await;
         assert!(body.contains("aaaa") && body.len() < 500, "{body}");
     }
@@ -232,9 +296,15 @@ async fn an_answer_holds_no_secret_and_no_signature() {
         let settings = common::settings(service);
         let identity = Identity::new(temporary()).expect("valid");
         let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
-        let given = right.headers["authorization"].to_str().expect("ASCII").to_owned();
+        let given = right.headers["authorization"]
+            .to_str()
+            .expect("ASCII")
+            .to_owned();
         Signer::new().sign(&mut right, &params).expect("signed");
-        let expected = right.headers["authorization"].to_str().expect("ASCII").to_owned();
+        let expected = right.headers["authorization"]
+            .to_str()
+            .expect("ASCII")
+            .to_owned();
         let signature = |value: &str| value.rsplit_once('=').expect("a field").1.to_owned();
 
         for explain in [false, true] {
@@ -243,7 +313,11 @@ async fn an_answer_holds_no_secret_and_no_signature() {
             assert!(!body.contains(own.secret_access_key()), "{body}");
             assert!(!body.contains(&signature(&expected)), "{body}");
             assert!(!body.contains(&signature(&given)), "{body}");
-            assert_eq!(body.contains("x-amz-security-token:[redacted]"), explain, "{body}");
+            assert_eq!(
+                body.contains("x-amz-security-token:[redacted]"),
+                explain,
+                "{body}"
+            );
         }
     }
 }
@@ -251,9 +325,10 @@ async fn an_answer_holds_no_secret_and_no_signature() {
 #[tokio::test]
 async fn a_lookup_that_fails_is_the_servers_fault_and_told_without_its_reason() {
     let broken = async |_: String| Err(io::Error::other("hunter2 is the password"));
-    for (service, code) in
-        [("execute-api", "ServiceUnavailableException"), ("s3", "ServiceUnavailable")]
-    {
+    for (service, code) in [
+        ("execute-api", "ServiceUnavailableException"),
+        ("s3", "ServiceUnavailable"),
+    ] {
         let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
         let layer =
             VerifyLayer::new(broken, settings.with_explain(true)).with_clock(Clock::manual(now()));
@@ -265,6 +340,9 @@ async fn a_lookup_that_fails_is_the_servers_fault_and_told_without_its_reason() 
         let (status, response, body) = answer(&layer, head).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(!body.contains("hunter2"), "{body}");
-        assert!(format!("{:?}{body}", response.headers).contains(code), "{body}");
+        assert!(
+            format!("{:?}{body}", response.headers).contains(code),
+            "{body}"
+        );
     }
 }

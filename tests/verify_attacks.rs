@@ -100,7 +100,13 @@ fn header() -> Draft {
             ("x-amz-target", "Orders.Put".to_owned()),
             ("user-agent", "test".to_owned()),
         ],
-        signed: vec!["content-type", "host", "x-amz-content-sha256", "x-amz-date", "x-amz-target"],
+        signed: vec![
+            "content-type",
+            "host",
+            "x-amz-content-sha256",
+            "x-amz-date",
+            "x-amz-target",
+        ],
         body,
         payload: hash,
         id: ID,
@@ -124,7 +130,9 @@ fn unhashed() -> Draft {
 fn temporary() -> Draft {
     let mut draft = header();
     draft.id = TEMPORARY;
-    draft.headers.push(("x-amz-security-token", TOKEN.to_owned()));
+    draft
+        .headers
+        .push(("x-amz-security-token", TOKEN.to_owned()));
     draft.signed.insert(4, "x-amz-security-token");
     draft
 }
@@ -145,12 +153,17 @@ fn presigned() -> Draft {
 fn presigned_temporary() -> Draft {
     let mut draft = presigned();
     draft.id = TEMPORARY;
-    draft.query.push(pair("X-Amz-Security-Token", &percent_encoded(TOKEN)));
+    draft
+        .query
+        .push(pair("X-Amz-Security-Token", &percent_encoded(TOKEN)));
     draft
 }
 
 fn percent_encoded(token: &str) -> String {
-    token.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
+    token
+        .replace('+', "%2B")
+        .replace('/', "%2F")
+        .replace('=', "%3D")
 }
 
 fn s3() -> Draft {
@@ -243,24 +256,41 @@ impl Draft {
             self.query.push(pair("X-Amz-Algorithm", self.algorithm));
             self.query.push(pair("X-Amz-Credential", &credential));
             self.query.push(pair("X-Amz-Date", &self.date));
-            self.query.push(pair("X-Amz-SignedHeaders", &signed.replace(';', "%3B")));
+            self.query
+                .push(pair("X-Amz-SignedHeaders", &signed.replace(';', "%3B")));
         }
         let joined = |pairs: &[(String, String)]| {
-            let pairs: Vec<_> =
-                pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let pairs: Vec<_> = pairs
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             pairs.join("&")
         };
         let query = joined(&self.query);
         self.query.sort();
-        let mut canonical = format!("{}\n{}\n{}\n", self.method, self.target, joined(&self.query));
+        let mut canonical = format!(
+            "{}\n{}\n{}\n",
+            self.method,
+            self.target,
+            joined(&self.query)
+        );
         for name in &self.signed {
-            let values: Vec<_> = self.headers.iter().filter(|(found, _)| found == name).collect();
+            let values: Vec<_> = self
+                .headers
+                .iter()
+                .filter(|(found, _)| found == name)
+                .collect();
             let values: Vec<_> = values.iter().map(|(_, value)| value.as_str()).collect();
             canonical += &format!("{name}:{}\n", values.join(","));
         }
         canonical += &format!("\n{signed}\n{}", self.payload);
-        let to_sign =
-            format!("{}\n{}\n{}\n{}", self.algorithm, self.date, self.scope, hash(&canonical));
+        let to_sign = format!(
+            "{}\n{}\n{}\n{}",
+            self.algorithm,
+            self.date,
+            self.scope,
+            hash(&canonical)
+        );
         let signature = match self.version {
             Version::V4 => {
                 let parts: Vec<_> = self.scope.split('/').collect();
@@ -276,16 +306,22 @@ impl Draft {
             request = request.header(*name, value);
         }
         if self.presigned {
-            request = request.uri(format!("{}?{query}&X-Amz-Signature={signature}", self.target));
+            request = request.uri(format!(
+                "{}?{query}&X-Amz-Signature={signature}",
+                self.target
+            ));
         } else {
             let value = format!(
                 "{} Credential={}/{}, SignedHeaders={signed}, Signature={signature}",
                 self.algorithm, self.id, self.scope,
             );
-            request =
-                request.uri(format!("{}?{query}", self.target)).header("authorization", value);
+            request = request
+                .uri(format!("{}?{query}", self.target))
+                .header("authorization", value);
         }
-        request.body(Bytes::from_static(self.body.as_bytes())).expect("a request")
+        request
+            .body(Bytes::from_static(self.body.as_bytes()))
+            .expect("a request")
     }
 }
 
@@ -294,25 +330,40 @@ fn pair(name: &str, value: &str) -> (String, String) {
 }
 
 fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// What a verifier says of a request: why it is refused, or whom it is by.
 async fn judge(layer: &VerifyLayer, request: Request<Bytes>) -> Result<String, Kind> {
     let inner = service_fn(async |request: Request<VerifiedBody<Full<Bytes>>>| {
-        let id = request.extensions().get::<Verified>().map(|by| by.access_key_id().to_owned());
+        let id = request
+            .extensions()
+            .get::<Verified>()
+            .map(|by| by.access_key_id().to_owned());
         let body = Full::new(Bytes::from(id.expect("a proof")));
         Ok::<_, Infallible>(Response::new(body))
     });
     let Ok(response) = layer.layer(inner).oneshot(request.map(Full::new)).await;
     match response.extensions().get::<Kind>().copied() {
         Some(kind) => {
-            assert!(response.status().is_client_error(), "{kind:?}: {}", response.status());
+            assert!(
+                response.status().is_client_error(),
+                "{kind:?}: {}",
+                response.status()
+            );
             Err(kind)
         }
         None => {
             use http_body_util::BodyExt;
-            let body = response.into_body().collect().await.expect("a body").to_bytes();
+            let body = response
+                .into_body()
+                .collect()
+                .await
+                .expect("a body")
+                .to_bytes();
             Ok(String::from_utf8_lossy(&body).into_owned())
         }
     }
@@ -332,7 +383,14 @@ fn layer_in(version: Version, service: &str) -> VerifyLayer {
 }
 
 fn layer_for(draft: &Draft) -> VerifyLayer {
-    layer_in(draft.version, if draft.scope.contains("/s3/") { "s3" } else { "execute-api" })
+    layer_in(
+        draft.version,
+        if draft.scope.contains("/s3/") {
+            "s3"
+        } else {
+            "execute-api"
+        },
+    )
 }
 
 type Base = fn() -> Draft;
@@ -354,7 +412,11 @@ async fn the_requests_that_are_changed_are_valid() {
         for &version in VERSIONS {
             let draft = version.of(base());
             let layer = layer_for(&draft);
-            assert_eq!(judge(&layer, draft.sign()).await, Ok(id.to_owned()), "{version:?}");
+            assert_eq!(
+                judge(&layer, draft.sign()).await,
+                Ok(id.to_owned()),
+                "{version:?}"
+            );
         }
     }
 }
@@ -364,11 +426,23 @@ async fn the_requests_that_are_changed_are_valid() {
 async fn requests_within_the_rules_are_accepted() {
     type Change = fn(&mut Draft);
     let rows: &[(&str, Base, Change)] = &[
-        ("as many signed names as the maximum", header, |d| d.sign_headers(1024)),
-        ("as many signed names as the maximum, query", presigned, |d| d.sign_headers(1024)),
-        ("as many parameters as the maximum", header, |d| d.add_parameters(4096)),
-        ("as many parameters as the maximum, query", presigned, |d| d.add_parameters(4096)),
-        ("x_amz_acl is signed", s3, |d| d.sign_header("x_amz_acl", "private")),
+        ("as many signed names as the maximum", header, |d| {
+            d.sign_headers(1024)
+        }),
+        (
+            "as many signed names as the maximum, query",
+            presigned,
+            |d| d.sign_headers(1024),
+        ),
+        ("as many parameters as the maximum", header, |d| {
+            d.add_parameters(4096)
+        }),
+        ("as many parameters as the maximum, query", presigned, |d| {
+            d.add_parameters(4096)
+        }),
+        ("x_amz_acl is signed", s3, |d| {
+            d.sign_header("x_amz_acl", "private")
+        }),
         ("x_amz_acl and x-amz-acl are signed", s3, |d| {
             d.sign_header("x_amz_acl", "private");
             d.sign_header("x-amz-acl", "private");
@@ -381,18 +455,35 @@ async fn requests_within_the_rules_are_accepted() {
         ("date unsigned beside x-amz-date", header, |d| {
             d.headers.push(("date", "tomorrow".to_owned()));
         }),
-        ("date beside X-Amz-Date", presigned, |d| d.sign_header("date", "tomorrow")),
+        ("date beside X-Amz-Date", presigned, |d| {
+            d.sign_header("date", "tomorrow")
+        }),
         ("a presigned download", presigned_s3, |_| {}),
-        ("a presigned download that states its payload", presigned_s3, |d| {
-            d.query.push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
+        (
+            "a presigned download that states its payload",
+            presigned_s3,
+            |d| {
+                d.query
+                    .push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
+            },
+        ),
+        (
+            "a presigned download that states its payload, header",
+            presigned_s3,
+            |d| {
+                d.sign_header("x-amz-content-sha256", "UNSIGNED-PAYLOAD");
+            },
+        ),
+        (
+            "a presigned download that states its length",
+            presigned_s3,
+            |d| {
+                d.headers.push(("content-length", "0".to_owned()));
+            },
+        ),
+        ("a presigned PUT without a body", presigned_s3, |d| {
+            d.method = "PUT"
         }),
-        ("a presigned download that states its payload, header", presigned_s3, |d| {
-            d.sign_header("x-amz-content-sha256", "UNSIGNED-PAYLOAD");
-        }),
-        ("a presigned download that states its length", presigned_s3, |d| {
-            d.headers.push(("content-length", "0".to_owned()));
-        }),
-        ("a presigned PUT without a body", presigned_s3, |d| d.method = "PUT"),
         ("a presigned upload with a hash", presigned_s3, |d| {
             d.method = "PUT";
             d.body = "x";
@@ -403,9 +494,13 @@ async fn requests_within_the_rules_are_accepted() {
         ("user_agent beside user-agent, both unsigned", header, |d| {
             d.headers.push(("user_agent", "test".to_owned()));
         }),
-        ("a name with an underscore beside signed names", tenant, |d| {
-            d.headers.push(("x_tenants", "2".to_owned()));
-        }),
+        (
+            "a name with an underscore beside signed names",
+            tenant,
+            |d| {
+                d.headers.push(("x_tenants", "2".to_owned()));
+            },
+        ),
         ("content-length and its framing are unsigned", header, |d| {
             d.headers.push(("content-length", "8".to_owned()));
         }),
@@ -431,53 +526,115 @@ async fn requests_within_the_rules_are_accepted() {
 async fn what_is_signed_against_the_rules_is_refused() {
     type Change = fn(&mut Draft);
     let rows: &[(&str, Kind, Base, Change)] = &[
-        ("host is not signed", Kind::HeaderNotSigned, header, |d| d.leave_unsigned("host")),
-        ("host is not signed, query", Kind::HeaderNotSigned, presigned, |d| {
-            d.signed = vec!["x-a"];
-            d.headers.push(("x-a", "1".to_owned()));
+        ("host is not signed", Kind::HeaderNotSigned, header, |d| {
+            d.leave_unsigned("host")
         }),
-        ("x-amz-date is not signed", Kind::HeaderNotSigned, header, |d| {
-            d.leave_unsigned("x-amz-date");
+        (
+            "host is not signed, query",
+            Kind::HeaderNotSigned,
+            presigned,
+            |d| {
+                d.signed = vec!["x-a"];
+                d.headers.push(("x-a", "1".to_owned()));
+            },
+        ),
+        (
+            "x-amz-date is not signed",
+            Kind::HeaderNotSigned,
+            header,
+            |d| {
+                d.leave_unsigned("x-amz-date");
+            },
+        ),
+        (
+            "content-type is not signed",
+            Kind::HeaderNotSigned,
+            header,
+            |d| {
+                d.leave_unsigned("content-type");
+            },
+        ),
+        (
+            "x-amz-target is not signed",
+            Kind::HeaderNotSigned,
+            header,
+            |d| {
+                d.leave_unsigned("x-amz-target");
+            },
+        ),
+        (
+            "the hash is not signed",
+            Kind::HeaderNotSigned,
+            header,
+            |d| {
+                d.leave_unsigned("x-amz-content-sha256");
+            },
+        ),
+        (
+            "the hash is not signed and picks the mode",
+            Kind::HeaderNotSigned,
+            header,
+            |d| {
+                d.leave_unsigned("x-amz-content-sha256");
+                *d.header("x-amz-content-sha256") = "UNSIGNED-PAYLOAD".to_owned();
+            },
+        ),
+        (
+            "the token is not signed",
+            Kind::HeaderNotSigned,
+            temporary,
+            |d| {
+                d.leave_unsigned("x-amz-security-token");
+            },
+        ),
+        ("no x-amz-date", Kind::Date, header, |d| {
+            d.drop_header("x-amz-date")
         }),
-        ("content-type is not signed", Kind::HeaderNotSigned, header, |d| {
-            d.leave_unsigned("content-type");
-        }),
-        ("x-amz-target is not signed", Kind::HeaderNotSigned, header, |d| {
-            d.leave_unsigned("x-amz-target");
-        }),
-        ("the hash is not signed", Kind::HeaderNotSigned, header, |d| {
-            d.leave_unsigned("x-amz-content-sha256");
-        }),
-        ("the hash is not signed and picks the mode", Kind::HeaderNotSigned, header, |d| {
-            d.leave_unsigned("x-amz-content-sha256");
-            *d.header("x-amz-content-sha256") = "UNSIGNED-PAYLOAD".to_owned();
-        }),
-        ("the token is not signed", Kind::HeaderNotSigned, temporary, |d| {
-            d.leave_unsigned("x-amz-security-token");
-        }),
-        ("no x-amz-date", Kind::Date, header, |d| d.drop_header("x-amz-date")),
         ("date in its stead, in its form", Kind::Date, dated, |d| {
             *d.header("date") = "20150830T123600Z".to_owned();
         }),
-        ("date in its stead, in an obsolete form", Kind::Date, dated, |d| {
-            *d.header("date") = "Sunday, 30-Aug-15 12:36:00 GMT".to_owned();
+        (
+            "date in its stead, in an obsolete form",
+            Kind::Date,
+            dated,
+            |d| {
+                *d.header("date") = "Sunday, 30-Aug-15 12:36:00 GMT".to_owned();
+            },
+        ),
+        (
+            "date in its stead, on another day of the week",
+            Kind::Date,
+            dated,
+            |d| {
+                *d.header("date") = "Mon, 30 Aug 2015 12:36:00 GMT".to_owned();
+            },
+        ),
+        ("date in its stead, not signed", Kind::Date, dated, |d| {
+            d.leave_unsigned("date")
         }),
-        ("date in its stead, on another day of the week", Kind::Date, dated, |d| {
-            *d.header("date") = "Mon, 30 Aug 2015 12:36:00 GMT".to_owned();
-        }),
-        ("date in its stead, not signed", Kind::Date, dated, |d| d.leave_unsigned("date")),
         ("date in its stead, twice", Kind::Malformed, dated, |d| {
-            d.headers.push(("date", "Sun, 30 Aug 2015 12:36:00 GMT".to_owned()));
+            d.headers
+                .push(("date", "Sun, 30 Aug 2015 12:36:00 GMT".to_owned()));
         }),
-        ("date in its stead, of another day", Kind::Scope, dated, |d| {
-            *d.header("date") = "Mon, 31 Aug 2015 12:36:00 GMT".to_owned();
-        }),
+        (
+            "date in its stead, of another day",
+            Kind::Scope,
+            dated,
+            |d| {
+                *d.header("date") = "Mon, 31 Aug 2015 12:36:00 GMT".to_owned();
+            },
+        ),
         ("date in its stead, too old", Kind::Expired, dated, |d| {
             *d.header("date") = "Sun, 30 Aug 2015 12:30:59 GMT".to_owned();
         }),
-        ("date in its stead, from the future", Kind::NotYetValid, dated, |d| {
-            *d.header("date") = "Sun, 30 Aug 2015 12:41:01 GMT".to_owned();
-        }),
+        (
+            "date in its stead, from the future",
+            Kind::NotYetValid,
+            dated,
+            |d| {
+                *d.header("date") = "Sun, 30 Aug 2015 12:41:01 GMT".to_owned();
+            },
+        ),
         (
             "date in its stead, not that of the string to sign",
             Kind::SignatureMismatch,
@@ -486,55 +643,122 @@ async fn what_is_signed_against_the_rules_is_refused() {
                 *d.header("date") = "Sun, 30 Aug 2015 12:36:01 GMT".to_owned();
             },
         ),
-        ("date beside an x-amz-date that is no time", Kind::Date, dated, |d| {
-            d.sign_header("x-amz-date", "now");
+        (
+            "date beside an x-amz-date that is no time",
+            Kind::Date,
+            dated,
+            |d| {
+                d.sign_header("x-amz-date", "now");
+            },
+        ),
+        (
+            "date beside an x-amz-date that is too old",
+            Kind::Expired,
+            dated,
+            |d| {
+                d.sign_header("x-amz-date", "20150830T123059Z");
+            },
+        ),
+        (
+            "date in the place of X-Amz-Date",
+            Kind::Date,
+            presigned,
+            |d| {
+                d.date.clear();
+                d.sign_header("date", "Sun, 30 Aug 2015 12:36:00 GMT");
+            },
+        ),
+        ("x-amz-date is no time", Kind::Date, header, |d| {
+            d.date("20150830T123660Z")
         }),
-        ("date beside an x-amz-date that is too old", Kind::Expired, dated, |d| {
-            d.sign_header("x-amz-date", "20150830T123059Z");
-        }),
-        ("date in the place of X-Amz-Date", Kind::Date, presigned, |d| {
-            d.date.clear();
-            d.sign_header("date", "Sun, 30 Aug 2015 12:36:00 GMT");
-        }),
-        ("x-amz-date is no time", Kind::Date, header, |d| d.date("20150830T123660Z")),
         ("x-amz-date is of another form", Kind::Date, header, |d| {
             d.date("Sun, 30 Aug 2015 12:36:00 GMT");
         }),
-        ("too old", Kind::Expired, header, |d| d.date("20150830T123059Z")),
+        ("too old", Kind::Expired, header, |d| {
+            d.date("20150830T123059Z")
+        }),
         ("too old by years", Kind::Expired, header, |d| {
             d.date("20140830T123600Z");
             d.scope = d.scope.replace("2015", "2014");
         }),
-        ("from the future", Kind::NotYetValid, header, |d| d.date("20150830T124101Z")),
-        ("too old, S3", Kind::Expired, s3, |d| d.date("20150830T122059Z")),
-        ("from the future, S3", Kind::NotYetValid, s3, |d| d.date("20150830T125101Z")),
-        ("a presigned URL has expired", Kind::Expired, presigned, |d| d.date("20150830T113559Z")),
-        ("a presigned URL from the future", Kind::NotYetValid, presigned, |d| {
-            d.date("20150830T124101Z");
+        ("from the future", Kind::NotYetValid, header, |d| {
+            d.date("20150830T124101Z")
         }),
+        ("too old, S3", Kind::Expired, s3, |d| {
+            d.date("20150830T122059Z")
+        }),
+        ("from the future, S3", Kind::NotYetValid, s3, |d| {
+            d.date("20150830T125101Z")
+        }),
+        (
+            "a presigned URL has expired",
+            Kind::Expired,
+            presigned,
+            |d| d.date("20150830T113559Z"),
+        ),
+        (
+            "a presigned URL from the future",
+            Kind::NotYetValid,
+            presigned,
+            |d| {
+                d.date("20150830T124101Z");
+            },
+        ),
         ("no X-Amz-Expires", Kind::Malformed, presigned, |d| {
             d.query.retain(|(name, _)| name != "X-Amz-Expires");
         }),
-        ("X-Amz-Expires is negative", Kind::Malformed, presigned, |d| d.query[2].1 = "-1".into()),
-        ("X-Amz-Expires is zero", Kind::Malformed, presigned, |d| d.query[2].1 = "0".into()),
-        ("X-Amz-Expires is over a week", Kind::Malformed, presigned, |d| {
-            d.query[2].1 = "604801".into();
+        (
+            "X-Amz-Expires is negative",
+            Kind::Malformed,
+            presigned,
+            |d| d.query[2].1 = "-1".into(),
+        ),
+        ("X-Amz-Expires is zero", Kind::Malformed, presigned, |d| {
+            d.query[2].1 = "0".into()
         }),
-        ("X-Amz-Expires wraps round", Kind::Malformed, presigned, |d| {
-            d.query[2].1 = "18446744073709551617".into();
-        }),
-        ("X-Amz-Expires is repeated", Kind::Malformed, presigned, |d| {
-            d.query.push(pair("X-Amz-Expires", "604800"));
-        }),
-        ("X-Amz-Expires in another case as well", Kind::Malformed, presigned, |d| {
-            d.query.push(pair("x-amz-expires", "604800"));
-        }),
+        (
+            "X-Amz-Expires is over a week",
+            Kind::Malformed,
+            presigned,
+            |d| {
+                d.query[2].1 = "604801".into();
+            },
+        ),
+        (
+            "X-Amz-Expires wraps round",
+            Kind::Malformed,
+            presigned,
+            |d| {
+                d.query[2].1 = "18446744073709551617".into();
+            },
+        ),
+        (
+            "X-Amz-Expires is repeated",
+            Kind::Malformed,
+            presigned,
+            |d| {
+                d.query.push(pair("X-Amz-Expires", "604800"));
+            },
+        ),
+        (
+            "X-Amz-Expires in another case as well",
+            Kind::Malformed,
+            presigned,
+            |d| {
+                d.query.push(pair("x-amz-expires", "604800"));
+            },
+        ),
         ("the scope's day is another", Kind::Scope, header, |d| {
             d.scope = d.scope.replace("20150830", "20150829");
         }),
-        ("the scope's day is another, query", Kind::Scope, presigned, |d| {
-            d.scope = d.scope.replace("20150830", "20150831");
-        }),
+        (
+            "the scope's day is another, query",
+            Kind::Scope,
+            presigned,
+            |d| {
+                d.scope = d.scope.replace("20150830", "20150831");
+            },
+        ),
         ("another region", Kind::Scope, header, |d| {
             d.scope = d.scope.replace("us-east-1", "us-east-2");
         }),
@@ -550,18 +774,38 @@ async fn what_is_signed_against_the_rules_is_refused() {
         ("no terminator", Kind::Malformed, header, |d| {
             d.scope = d.scope.replace("/aws4_request", "");
         }),
-        ("another algorithm", Kind::UnsupportedAlgorithm, header, |d| {
-            d.algorithm = "AWS4-ECDSA-P384-SHA384";
-        }),
-        ("another algorithm, query", Kind::UnsupportedAlgorithm, presigned, |d| {
-            d.algorithm = "AWS4-HMAC-SHA1";
-        }),
+        (
+            "another algorithm",
+            Kind::UnsupportedAlgorithm,
+            header,
+            |d| {
+                d.algorithm = "AWS4-ECDSA-P384-SHA384";
+            },
+        ),
+        (
+            "another algorithm, query",
+            Kind::UnsupportedAlgorithm,
+            presigned,
+            |d| {
+                d.algorithm = "AWS4-HMAC-SHA1";
+            },
+        ),
         ("no access key id", Kind::Malformed, header, |d| d.id = ""),
-        ("an unknown access key id", Kind::UnknownKey, header, |d| d.id = "AKIDOTHER"),
-        ("the id in another case", Kind::UnknownKey, header, |d| d.id = "akidexample"),
-        ("another secret", Kind::SignatureMismatch, header, |d| d.secret = "another"),
-        ("no secret", Kind::SignatureMismatch, header, |d| d.secret = ""),
-        ("no token", Kind::SessionToken, temporary, |d| d.drop_header("x-amz-security-token")),
+        ("an unknown access key id", Kind::UnknownKey, header, |d| {
+            d.id = "AKIDOTHER"
+        }),
+        ("the id in another case", Kind::UnknownKey, header, |d| {
+            d.id = "akidexample"
+        }),
+        ("another secret", Kind::SignatureMismatch, header, |d| {
+            d.secret = "another"
+        }),
+        ("no secret", Kind::SignatureMismatch, header, |d| {
+            d.secret = ""
+        }),
+        ("no token", Kind::SessionToken, temporary, |d| {
+            d.drop_header("x-amz-security-token")
+        }),
         ("another token", Kind::SessionToken, temporary, |d| {
             *d.header("x-amz-security-token") = TOKEN.replace('Z', "z");
         }),
@@ -571,36 +815,78 @@ async fn what_is_signed_against_the_rules_is_refused() {
         ("an empty token", Kind::SessionToken, temporary, |d| {
             d.header("x-amz-security-token").clear();
         }),
-        ("a token for a key that has none", Kind::SessionToken, temporary, |d| d.id = ID),
-        ("no token, query", Kind::SessionToken, presigned_temporary, |d| {
-            d.query.retain(|(name, _)| name != "X-Amz-Security-Token");
-        }),
-        ("another token, query", Kind::SessionToken, presigned_temporary, |d| {
-            d.query[3].1.push('a');
-        }),
-        ("another token of its length, query", Kind::SessionToken, presigned_temporary, |d| {
-            d.query[3].1 = d.query[3].1.replace('Z', "z");
-        }),
-        ("a token with another end, query", Kind::SessionToken, presigned_temporary, |d| {
-            d.query[3].1 = d.query[3].1.replace("j%3D", "k%3D");
-        }),
-        ("the first 64 bytes of a token, query", Kind::SessionToken, presigned_temporary, |d| {
-            d.query[3].1 = percent_encoded(&TOKEN[..64]);
-        }),
-        ("a token cut short, query", Kind::SessionToken, presigned_temporary, |d| {
-            d.query[3].1 = d.query[3].1.replace("%3D", "");
-        }),
-        ("the token in a header of a presigned URL", Kind::Malformed, presigned_temporary, |d| {
-            d.query.retain(|(name, _)| name != "X-Amz-Security-Token");
-            d.headers.push(("x-amz-security-token", TOKEN.to_owned()));
-            d.signed.push("x-amz-security-token");
-        }),
+        (
+            "a token for a key that has none",
+            Kind::SessionToken,
+            temporary,
+            |d| d.id = ID,
+        ),
+        (
+            "no token, query",
+            Kind::SessionToken,
+            presigned_temporary,
+            |d| {
+                d.query.retain(|(name, _)| name != "X-Amz-Security-Token");
+            },
+        ),
+        (
+            "another token, query",
+            Kind::SessionToken,
+            presigned_temporary,
+            |d| {
+                d.query[3].1.push('a');
+            },
+        ),
+        (
+            "another token of its length, query",
+            Kind::SessionToken,
+            presigned_temporary,
+            |d| {
+                d.query[3].1 = d.query[3].1.replace('Z', "z");
+            },
+        ),
+        (
+            "a token with another end, query",
+            Kind::SessionToken,
+            presigned_temporary,
+            |d| {
+                d.query[3].1 = d.query[3].1.replace("j%3D", "k%3D");
+            },
+        ),
+        (
+            "the first 64 bytes of a token, query",
+            Kind::SessionToken,
+            presigned_temporary,
+            |d| {
+                d.query[3].1 = percent_encoded(&TOKEN[..64]);
+            },
+        ),
+        (
+            "a token cut short, query",
+            Kind::SessionToken,
+            presigned_temporary,
+            |d| {
+                d.query[3].1 = d.query[3].1.replace("%3D", "");
+            },
+        ),
+        (
+            "the token in a header of a presigned URL",
+            Kind::Malformed,
+            presigned_temporary,
+            |d| {
+                d.query.retain(|(name, _)| name != "X-Amz-Security-Token");
+                d.headers.push(("x-amz-security-token", TOKEN.to_owned()));
+                d.signed.push("x-amz-security-token");
+            },
+        ),
         ("two dates", Kind::Malformed, presigned, |d| {
-            d.headers.push(("x-amz-date", "20150830T123600Z".to_owned()));
+            d.headers
+                .push(("x-amz-date", "20150830T123600Z".to_owned()));
             d.signed.push("x-amz-date");
         }),
         ("two values of x-amz-date", Kind::Malformed, header, |d| {
-            d.headers.push(("x-amz-date", "20150830T123600Z".to_owned()));
+            d.headers
+                .push(("x-amz-date", "20150830T123600Z".to_owned()));
         }),
         ("two values of host", Kind::Malformed, header, |d| {
             d.headers.push(("host", "api.example.com".to_owned()));
@@ -608,41 +894,88 @@ async fn what_is_signed_against_the_rules_is_refused() {
         ("two hashes", Kind::Malformed, header, |d| {
             d.headers.push(("x-amz-content-sha256", EMPTY.to_owned()));
         }),
-        ("two hashes, header and query", Kind::Malformed, presigned, |d| {
-            d.query.push(pair("X-Amz-Content-Sha256", EMPTY));
-            d.headers.push(("x-amz-content-sha256", EMPTY.to_owned()));
-            d.signed.push("x-amz-content-sha256");
+        (
+            "two hashes, header and query",
+            Kind::Malformed,
+            presigned,
+            |d| {
+                d.query.push(pair("X-Amz-Content-Sha256", EMPTY));
+                d.headers.push(("x-amz-content-sha256", EMPTY.to_owned()));
+                d.signed.push("x-amz-content-sha256");
+            },
+        ),
+        (
+            "two tokens, query",
+            Kind::Malformed,
+            presigned_temporary,
+            |d| {
+                d.query.push(pair("X-Amz-S3session-Token", "x"));
+            },
+        ),
+        ("no hash, S3", Kind::PayloadHash, s3, |d| {
+            d.drop_header("x-amz-content-sha256")
         }),
-        ("two tokens, query", Kind::Malformed, presigned_temporary, |d| {
-            d.query.push(pair("X-Amz-S3session-Token", "x"));
+        ("the hash is malformed", Kind::PayloadHash, header, |d| {
+            payload(d, "abc")
         }),
-        ("no hash, S3", Kind::PayloadHash, s3, |d| d.drop_header("x-amz-content-sha256")),
-        ("the hash is malformed", Kind::PayloadHash, header, |d| payload(d, "abc")),
         ("the hash is upper-case", Kind::PayloadHash, header, |d| {
             let upper = d.payload.to_ascii_uppercase();
             payload(d, &upper);
         }),
-        ("the hash is empty", Kind::PayloadHash, header, |d| payload(d, "")),
-        ("the hash is another body's", Kind::PayloadMismatch, header, |d| payload(d, EMPTY)),
-        ("the hash is another body's, S3", Kind::PayloadMismatch, s3, |d| payload(d, EMPTY)),
-        ("an unsigned payload", Kind::PayloadKind, header, |d| payload(d, "UNSIGNED-PAYLOAD")),
-        ("an unsigned payload, query", Kind::PayloadKind, presigned, |d| {
-            d.query.push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
-            d.payload = "UNSIGNED-PAYLOAD".to_owned();
+        ("the hash is empty", Kind::PayloadHash, header, |d| {
+            payload(d, "")
         }),
-        ("an unsigned payload, S3", Kind::PayloadKind, s3, |d| payload(d, "UNSIGNED-PAYLOAD")),
-        ("an unsigned payload without a body, S3", Kind::PayloadKind, s3, |d| {
-            payload(d, "UNSIGNED-PAYLOAD");
-            d.body = "";
+        (
+            "the hash is another body's",
+            Kind::PayloadMismatch,
+            header,
+            |d| payload(d, EMPTY),
+        ),
+        (
+            "the hash is another body's, S3",
+            Kind::PayloadMismatch,
+            s3,
+            |d| payload(d, EMPTY),
+        ),
+        ("an unsigned payload", Kind::PayloadKind, header, |d| {
+            payload(d, "UNSIGNED-PAYLOAD")
         }),
+        (
+            "an unsigned payload, query",
+            Kind::PayloadKind,
+            presigned,
+            |d| {
+                d.query
+                    .push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
+                d.payload = "UNSIGNED-PAYLOAD".to_owned();
+            },
+        ),
+        ("an unsigned payload, S3", Kind::PayloadKind, s3, |d| {
+            payload(d, "UNSIGNED-PAYLOAD")
+        }),
+        (
+            "an unsigned payload without a body, S3",
+            Kind::PayloadKind,
+            s3,
+            |d| {
+                payload(d, "UNSIGNED-PAYLOAD");
+                d.body = "";
+            },
+        ),
         ("a presigned upload", Kind::PayloadKind, presigned_s3, |d| {
             d.method = "PUT";
             d.body = "x";
         }),
-        ("a presigned upload that states its payload", Kind::PayloadKind, presigned_s3, |d| {
-            d.query.push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
-            d.body = "x";
-        }),
+        (
+            "a presigned upload that states its payload",
+            Kind::PayloadKind,
+            presigned_s3,
+            |d| {
+                d.query
+                    .push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
+                d.body = "x";
+            },
+        ),
         (
             "a presigned upload that states its payload, header",
             Kind::PayloadKind,
@@ -652,77 +985,185 @@ async fn what_is_signed_against_the_rules_is_refused() {
                 d.body = "x";
             },
         ),
-        ("a presigned upload in unsigned chunks", Kind::PayloadKind, presigned_s3, |d| {
-            d.sign_header("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
-            d.payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER".to_owned();
+        (
+            "a presigned upload in unsigned chunks",
+            Kind::PayloadKind,
+            presigned_s3,
+            |d| {
+                d.sign_header("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+                d.payload = "STREAMING-UNSIGNED-PAYLOAD-TRAILER".to_owned();
+            },
+        ),
+        (
+            "a presigned upload that is announced",
+            Kind::PayloadKind,
+            presigned_s3,
+            |d| {
+                d.headers.push(("content-length", "1".to_owned()));
+            },
+        ),
+        (
+            "a presigned upload of two lengths",
+            Kind::PayloadKind,
+            presigned_s3,
+            |d| {
+                d.headers.push(("content-length", "0".to_owned()));
+                d.headers.push(("content-length", "1".to_owned()));
+            },
+        ),
+        (
+            "a presigned upload of unknown length",
+            Kind::PayloadKind,
+            presigned_s3,
+            |d| {
+                d.headers.push(("transfer-encoding", "chunked".to_owned()));
+            },
+        ),
+        (
+            "an unsigned payload in lower case",
+            Kind::PayloadHash,
+            header,
+            |d| {
+                payload(d, "unsigned-payload");
+            },
+        ),
+        (
+            "a payload signed in chunks, off S3",
+            Kind::PayloadKind,
+            header,
+            |d| {
+                payload(d, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+            },
+        ),
+        (
+            "chunks without the length of what is in them",
+            Kind::PayloadHash,
+            s3,
+            |d| {
+                payload(d, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
+            },
+        ),
+        (
+            "unsigned chunks with a trailer",
+            Kind::PayloadKind,
+            s3,
+            |d| {
+                payload(d, "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+            },
+        ),
+        ("signed names are unsorted", Kind::Malformed, header, |d| {
+            d.signed.reverse()
         }),
-        ("a presigned upload that is announced", Kind::PayloadKind, presigned_s3, |d| {
-            d.headers.push(("content-length", "1".to_owned()));
+        ("a signed name is repeated", Kind::Malformed, header, |d| {
+            d.signed.insert(1, "host")
         }),
-        ("a presigned upload of two lengths", Kind::PayloadKind, presigned_s3, |d| {
-            d.headers.push(("content-length", "0".to_owned()));
-            d.headers.push(("content-length", "1".to_owned()));
+        (
+            "a signed name is in upper case",
+            Kind::Malformed,
+            header,
+            |d| d.signed[1] = "Host",
+        ),
+        ("a signed name is empty", Kind::Malformed, header, |d| {
+            d.signed.insert(0, "")
         }),
-        ("a presigned upload of unknown length", Kind::PayloadKind, presigned_s3, |d| {
-            d.headers.push(("transfer-encoding", "chunked".to_owned()));
-        }),
-        ("an unsigned payload in lower case", Kind::PayloadHash, header, |d| {
-            payload(d, "unsigned-payload");
-        }),
-        ("a payload signed in chunks, off S3", Kind::PayloadKind, header, |d| {
-            payload(d, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
-        }),
-        ("chunks without the length of what is in them", Kind::PayloadHash, s3, |d| {
-            payload(d, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
-        }),
-        ("unsigned chunks with a trailer", Kind::PayloadKind, s3, |d| {
-            payload(d, "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
-        }),
-        ("signed names are unsorted", Kind::Malformed, header, |d| d.signed.reverse()),
-        ("a signed name is repeated", Kind::Malformed, header, |d| d.signed.insert(1, "host")),
-        ("a signed name is in upper case", Kind::Malformed, header, |d| d.signed[1] = "Host"),
-        ("a signed name is empty", Kind::Malformed, header, |d| d.signed.insert(0, "")),
-        ("more signed names than the maximum", Kind::Malformed, header, |d| d.sign_headers(1025)),
-        ("more signed names than the maximum, query", Kind::Malformed, presigned, |d| {
-            d.sign_headers(1025);
-        }),
-        ("more parameters than the maximum", Kind::Target, header, |d| d.add_parameters(4097)),
-        ("more parameters than the maximum, query", Kind::Target, presigned, |d| {
-            d.add_parameters(4097);
-        }),
+        (
+            "more signed names than the maximum",
+            Kind::Malformed,
+            header,
+            |d| d.sign_headers(1025),
+        ),
+        (
+            "more signed names than the maximum, query",
+            Kind::Malformed,
+            presigned,
+            |d| {
+                d.sign_headers(1025);
+            },
+        ),
+        (
+            "more parameters than the maximum",
+            Kind::Target,
+            header,
+            |d| d.add_parameters(4097),
+        ),
+        (
+            "more parameters than the maximum, query",
+            Kind::Target,
+            presigned,
+            |d| {
+                d.add_parameters(4097);
+            },
+        ),
         ("x_amz_acl is not signed", Kind::HeaderNotSigned, s3, |d| {
             d.headers.push(("x_amz_acl", "public-read".to_owned()));
         }),
-        ("content_type is signed and content-type is not", Kind::HeaderNotSigned, header, |d| {
-            d.leave_unsigned("content-type");
-            d.sign_header("content_type", "application/json");
+        (
+            "content_type is signed and content-type is not",
+            Kind::HeaderNotSigned,
+            header,
+            |d| {
+                d.leave_unsigned("content-type");
+                d.sign_header("content_type", "application/json");
+            },
+        ),
+        (
+            "x_amz_date in the place of x-amz-date",
+            Kind::Date,
+            header,
+            |d| {
+                d.drop_header("x-amz-date");
+                d.sign_header("x_amz_date", "20150830T123600Z");
+            },
+        ),
+        (
+            "x_amz_date is signed and x-amz-date is not",
+            Kind::HeaderNotSigned,
+            header,
+            |d| {
+                d.leave_unsigned("x-amz-date");
+                d.sign_header("x_amz_date", "20150830T123600Z");
+            },
+        ),
+        (
+            "a signed header is not there",
+            Kind::SignedHeaderMissing,
+            header,
+            |d| {
+                d.signed.push("x-other");
+            },
+        ),
+        ("the path folds", Kind::Target, header, |d| {
+            d.target = "/prod/../orders".to_owned()
         }),
-        ("x_amz_date in the place of x-amz-date", Kind::Date, header, |d| {
-            d.drop_header("x-amz-date");
-            d.sign_header("x_amz_date", "20150830T123600Z");
-        }),
-        ("x_amz_date is signed and x-amz-date is not", Kind::HeaderNotSigned, header, |d| {
-            d.leave_unsigned("x-amz-date");
-            d.sign_header("x_amz_date", "20150830T123600Z");
-        }),
-        ("a signed header is not there", Kind::SignedHeaderMissing, header, |d| {
-            d.signed.push("x-other");
-        }),
-        ("the path folds", Kind::Target, header, |d| d.target = "/prod/../orders".to_owned()),
         ("the path has an empty segment", Kind::Target, header, |d| {
             d.target = "/prod//orders".to_owned();
         }),
         ("the path has an escaped slash, S3", Kind::Target, s3, |d| {
             d.target = "/prod%2Forders".to_owned();
         }),
-        ("the path has an escaped dot segment, S3", Kind::Target, s3, |d| {
-            d.target = "/prod/%2E%2E/orders".to_owned();
+        (
+            "the path has an escaped dot segment, S3",
+            Kind::Target,
+            s3,
+            |d| {
+                d.target = "/prod/%2E%2E/orders".to_owned();
+            },
+        ),
+        (
+            "connection would remove what is signed",
+            Kind::Target,
+            header,
+            |d| {
+                d.headers
+                    .push(("connection", "close, X-Amz-Target".to_owned()));
+            },
+        ),
+        ("the path has a broken escape", Kind::Target, header, |d| {
+            d.target = "/a%zz".to_owned()
         }),
-        ("connection would remove what is signed", Kind::Target, header, |d| {
-            d.headers.push(("connection", "close, X-Amz-Target".to_owned()));
+        ("the query has a broken escape", Kind::Target, header, |d| {
+            d.query[0].1 = "%4".to_owned()
         }),
-        ("the path has a broken escape", Kind::Target, header, |d| d.target = "/a%zz".to_owned()),
-        ("the query has a broken escape", Kind::Target, header, |d| d.query[0].1 = "%4".to_owned()),
     ];
     let mut failed = Vec::new();
     for (name, kind, base, change) in rows {
@@ -750,184 +1191,460 @@ fn payload(draft: &mut Draft, text: &str) {
 async fn what_is_changed_on_the_way_is_refused() {
     type Change = fn(&mut Request<Bytes>);
     let rows: &[(&str, Kind, Base, Change)] = &[
-        ("another method", Kind::SignatureMismatch, header, |r| *r.method_mut() = Method::PUT),
-        ("another method, query", Kind::SignatureMismatch, presigned, |r| {
-            *r.method_mut() = Method::DELETE;
+        ("another method", Kind::SignatureMismatch, header, |r| {
+            *r.method_mut() = Method::PUT
         }),
-        ("another path", Kind::SignatureMismatch, header, |r| edit(r, "/orders", "/admin")),
-        ("another path, query", Kind::SignatureMismatch, presigned, |r| {
-            edit(r, "/orders", "/admin");
+        (
+            "another method, query",
+            Kind::SignatureMismatch,
+            presigned,
+            |r| {
+                *r.method_mut() = Method::DELETE;
+            },
+        ),
+        ("another path", Kind::SignatureMismatch, header, |r| {
+            edit(r, "/orders", "/admin")
         }),
+        (
+            "another path, query",
+            Kind::SignatureMismatch,
+            presigned,
+            |r| {
+                edit(r, "/orders", "/admin");
+            },
+        ),
         ("a path that folds to it", Kind::Target, header, |r| {
             edit(r, "/orders", "/admin/../orders");
         }),
-        ("an escaped letter in the path", Kind::SignatureMismatch, header, |r| {
-            edit(r, "/orders", "/%6Frders");
-        }),
+        (
+            "an escaped letter in the path",
+            Kind::SignatureMismatch,
+            header,
+            |r| {
+                edit(r, "/orders", "/%6Frders");
+            },
+        ),
         ("an escaped slash in the path, S3", Kind::Target, s3, |r| {
             edit(r, "/prod/orders", "/prod%2forders");
         }),
-        ("another value in the query", Kind::SignatureMismatch, header, |r| edit(r, "a=1", "a=2")),
-        ("another parameter", Kind::SignatureMismatch, header, |r| edit(r, "a=1", "a=1&c=")),
-        ("a parameter less", Kind::SignatureMismatch, header, |r| edit(r, "a=1&", "")),
-        ("another parameter, query", Kind::SignatureMismatch, presigned, |r| {
-            edit(r, "a=1", "a=1&acl=");
+        (
+            "another value in the query",
+            Kind::SignatureMismatch,
+            header,
+            |r| edit(r, "a=1", "a=2"),
+        ),
+        ("another parameter", Kind::SignatureMismatch, header, |r| {
+            edit(r, "a=1", "a=1&c=")
         }),
-        ("another host", Kind::SignatureMismatch, header, |r| set(r, "host", "evil.example.com")),
-        ("another host, query", Kind::SignatureMismatch, presigned, |r| {
-            set(r, "host", "evil.example.com");
+        ("a parameter less", Kind::SignatureMismatch, header, |r| {
+            edit(r, "a=1&", "")
         }),
-        ("another host in the request line", Kind::Target, header, |r| {
-            let uri = format!("http://evil.example.com{}", r.uri());
-            *r.uri_mut() = Uri::try_from(uri).expect("a URI");
+        (
+            "another parameter, query",
+            Kind::SignatureMismatch,
+            presigned,
+            |r| {
+                edit(r, "a=1", "a=1&acl=");
+            },
+        ),
+        ("another host", Kind::SignatureMismatch, header, |r| {
+            set(r, "host", "evil.example.com")
         }),
-        ("user information in the request line", Kind::Target, header, |r| {
-            let uri = format!("http://admin@api.example.com{}", r.uri());
-            *r.uri_mut() = Uri::try_from(uri).expect("a URI");
+        (
+            "another host, query",
+            Kind::SignatureMismatch,
+            presigned,
+            |r| {
+                set(r, "host", "evil.example.com");
+            },
+        ),
+        (
+            "another host in the request line",
+            Kind::Target,
+            header,
+            |r| {
+                let uri = format!("http://evil.example.com{}", r.uri());
+                *r.uri_mut() = Uri::try_from(uri).expect("a URI");
+            },
+        ),
+        (
+            "user information in the request line",
+            Kind::Target,
+            header,
+            |r| {
+                let uri = format!("http://admin@api.example.com{}", r.uri());
+                *r.uri_mut() = Uri::try_from(uri).expect("a URI");
+            },
+        ),
+        (
+            "a connection option that is signed",
+            Kind::Target,
+            header,
+            |r| {
+                add(r, "connection", "x-amz-target");
+            },
+        ),
+        (
+            "a connection option with a parameter",
+            Kind::Target,
+            header,
+            |r| {
+                add(r, "connection", "close, X-Amz-Target;a=b");
+            },
+        ),
+        ("no host", Kind::SignedHeaderMissing, header, |r| {
+            remove(r, "host")
         }),
-        ("a connection option that is signed", Kind::Target, header, |r| {
-            add(r, "connection", "x-amz-target");
-        }),
-        ("a connection option with a parameter", Kind::Target, header, |r| {
-            add(r, "connection", "close, X-Amz-Target;a=b");
-        }),
-        ("no host", Kind::SignedHeaderMissing, header, |r| remove(r, "host")),
-        ("another content-type", Kind::SignatureMismatch, header, |r| {
-            set(r, "content-type", "text/xml");
-        }),
-        ("another value of a signed header", Kind::SignatureMismatch, header, |r| {
-            set(r, "x-amz-target", "Orders.Delete");
-        }),
-        ("one value more of a signed header", Kind::SignatureMismatch, header, |r| {
-            add(r, "x-amz-target", "Orders.Delete");
-        }),
-        ("a signed header less", Kind::SignedHeaderMissing, header, |r| remove(r, "x-amz-target")),
+        (
+            "another content-type",
+            Kind::SignatureMismatch,
+            header,
+            |r| {
+                set(r, "content-type", "text/xml");
+            },
+        ),
+        (
+            "another value of a signed header",
+            Kind::SignatureMismatch,
+            header,
+            |r| {
+                set(r, "x-amz-target", "Orders.Delete");
+            },
+        ),
+        (
+            "one value more of a signed header",
+            Kind::SignatureMismatch,
+            header,
+            |r| {
+                add(r, "x-amz-target", "Orders.Delete");
+            },
+        ),
+        (
+            "a signed header less",
+            Kind::SignedHeaderMissing,
+            header,
+            |r| remove(r, "x-amz-target"),
+        ),
         ("x-amz-copy-source", Kind::HeaderNotSigned, header, |r| {
             add(r, "x-amz-copy-source", "/other/secret");
         }),
-        ("x-amz-copy-source, query", Kind::HeaderNotSigned, presigned, |r| {
-            add(r, "x-amz-copy-source", "/other/secret");
+        (
+            "x-amz-copy-source, query",
+            Kind::HeaderNotSigned,
+            presigned,
+            |r| {
+                add(r, "x-amz-copy-source", "/other/secret");
+            },
+        ),
+        ("x-amz-acl, S3", Kind::HeaderNotSigned, s3, |r| {
+            add(r, "x-amz-acl", "public-read")
         }),
-        ("x-amz-acl, S3", Kind::HeaderNotSigned, s3, |r| add(r, "x-amz-acl", "public-read")),
-        ("x_amz_acl, S3", Kind::HeaderNotSigned, s3, |r| add(r, "x_amz_acl", "public-read")),
-        ("x-amz_acl, S3", Kind::HeaderNotSigned, s3, |r| add(r, "x-amz_acl", "public-read")),
-        ("x_amz-acl, S3", Kind::HeaderNotSigned, s3, |r| add(r, "x_amz-acl", "public-read")),
-        ("x.amz.acl, S3", Kind::HeaderNotSigned, s3, |r| add(r, "x.amz.acl", "public-read")),
-        ("x_amz_copy_source, query", Kind::HeaderNotSigned, presigned, |r| {
-            add(r, "x_amz_copy_source", "/other/secret");
+        ("x_amz_acl, S3", Kind::HeaderNotSigned, s3, |r| {
+            add(r, "x_amz_acl", "public-read")
         }),
-        ("x_amz_date beside x-amz-date", Kind::HeaderNotSigned, header, |r| {
-            add(r, "x_amz_date", "20150831T123600Z");
+        ("x-amz_acl, S3", Kind::HeaderNotSigned, s3, |r| {
+            add(r, "x-amz_acl", "public-read")
         }),
+        ("x_amz-acl, S3", Kind::HeaderNotSigned, s3, |r| {
+            add(r, "x_amz-acl", "public-read")
+        }),
+        ("x.amz.acl, S3", Kind::HeaderNotSigned, s3, |r| {
+            add(r, "x.amz.acl", "public-read")
+        }),
+        (
+            "x_amz_copy_source, query",
+            Kind::HeaderNotSigned,
+            presigned,
+            |r| {
+                add(r, "x_amz_copy_source", "/other/secret");
+            },
+        ),
+        (
+            "x_amz_date beside x-amz-date",
+            Kind::HeaderNotSigned,
+            header,
+            |r| {
+                add(r, "x_amz_date", "20150831T123600Z");
+            },
+        ),
         ("x-amz-security_token", Kind::HeaderNotSigned, header, |r| {
             add(r, "x-amz-security_token", TOKEN);
         }),
-        ("x_amz_target beside x-amz-target", Kind::HeaderNotSigned, header, |r| {
-            add(r, "x_amz_target", "Orders.Delete");
+        (
+            "x_amz_target beside x-amz-target",
+            Kind::HeaderNotSigned,
+            header,
+            |r| {
+                add(r, "x_amz_target", "Orders.Delete");
+            },
+        ),
+        (
+            "content_type beside content-type",
+            Kind::HeaderNotSigned,
+            header,
+            |r| {
+                add(r, "content_type", "text/html");
+            },
+        ),
+        (
+            "content_type that was not there, query",
+            Kind::HeaderNotSigned,
+            presigned,
+            |r| {
+                add(r, "content_type", "text/html");
+            },
+        ),
+        ("content_length", Kind::HeaderNotSigned, header, |r| {
+            add(r, "content_length", "0")
         }),
-        ("content_type beside content-type", Kind::HeaderNotSigned, header, |r| {
-            add(r, "content_type", "text/html");
-        }),
-        ("content_type that was not there, query", Kind::HeaderNotSigned, presigned, |r| {
-            add(r, "content_type", "text/html");
-        }),
-        ("content_length", Kind::HeaderNotSigned, header, |r| add(r, "content_length", "0")),
         ("transfer_encoding", Kind::HeaderNotSigned, header, |r| {
             add(r, "transfer_encoding", "chunked");
         }),
-        ("x_tenant beside x-tenant", Kind::HeaderNotSigned, tenant, |r| add(r, "x_tenant", "2")),
-        ("x.tenant beside x-tenant", Kind::HeaderNotSigned, tenant, |r| add(r, "x.tenant", "2")),
-        ("x-tenant beside x_tenant", Kind::HeaderNotSigned, underscored, |r| {
-            add(r, "x-tenant", "2");
-        }),
-        ("content-type that was not there", Kind::HeaderNotSigned, presigned, |r| {
-            add(r, "content-type", "text/html");
-        }),
-        ("a hash that was not there", Kind::HeaderNotSigned, unhashed, |r| {
-            add(r, "x-amz-content-sha256", "UNSIGNED-PAYLOAD");
-        }),
+        (
+            "x_tenant beside x-tenant",
+            Kind::HeaderNotSigned,
+            tenant,
+            |r| add(r, "x_tenant", "2"),
+        ),
+        (
+            "x.tenant beside x-tenant",
+            Kind::HeaderNotSigned,
+            tenant,
+            |r| add(r, "x.tenant", "2"),
+        ),
+        (
+            "x-tenant beside x_tenant",
+            Kind::HeaderNotSigned,
+            underscored,
+            |r| {
+                add(r, "x-tenant", "2");
+            },
+        ),
+        (
+            "content-type that was not there",
+            Kind::HeaderNotSigned,
+            presigned,
+            |r| {
+                add(r, "content-type", "text/html");
+            },
+        ),
+        (
+            "a hash that was not there",
+            Kind::HeaderNotSigned,
+            unhashed,
+            |r| {
+                add(r, "x-amz-content-sha256", "UNSIGNED-PAYLOAD");
+            },
+        ),
         ("a later date", Kind::SignatureMismatch, header, |r| {
             set(r, "x-amz-date", "20150830T123601Z");
         }),
-        ("a later date, query", Kind::SignatureMismatch, presigned, |r| {
-            edit(r, "T123600Z", "T123601Z");
-        }),
+        (
+            "a later date, query",
+            Kind::SignatureMismatch,
+            presigned,
+            |r| {
+                edit(r, "T123600Z", "T123601Z");
+            },
+        ),
         ("no date", Kind::Date, header, |r| remove(r, "x-amz-date")),
-        ("a longer expiry", Kind::SignatureMismatch, presigned, |r| edit(r, "=3600", "=36000")),
-        ("another body", Kind::PayloadMismatch, header, |r| body(r, r#"{"id":8}"#)),
-        ("another body, S3", Kind::PayloadMismatch, s3, |r| body(r, r#"{"id":8}"#)),
-        ("another body, no hash in the head", Kind::SignatureMismatch, unhashed, |r| {
-            body(r, r#"{"id":8}"#);
+        ("a longer expiry", Kind::SignatureMismatch, presigned, |r| {
+            edit(r, "=3600", "=36000")
         }),
-        ("a longer body", Kind::PayloadMismatch, header, |r| body(r, r#"{"id":7} "#)),
+        ("another body", Kind::PayloadMismatch, header, |r| {
+            body(r, r#"{"id":8}"#)
+        }),
+        ("another body, S3", Kind::PayloadMismatch, s3, |r| {
+            body(r, r#"{"id":8}"#)
+        }),
+        (
+            "another body, no hash in the head",
+            Kind::SignatureMismatch,
+            unhashed,
+            |r| {
+                body(r, r#"{"id":8}"#);
+            },
+        ),
+        ("a longer body", Kind::PayloadMismatch, header, |r| {
+            body(r, r#"{"id":7} "#)
+        }),
         ("no body", Kind::PayloadMismatch, header, |r| body(r, "")),
-        ("a body that was not there", Kind::SignatureMismatch, presigned, |r| body(r, "x")),
-        ("a body that was not there, S3", Kind::PayloadKind, presigned_s3, |r| body(r, "x")),
+        (
+            "a body that was not there",
+            Kind::SignatureMismatch,
+            presigned,
+            |r| body(r, "x"),
+        ),
+        (
+            "a body that was not there, S3",
+            Kind::PayloadKind,
+            presigned_s3,
+            |r| body(r, "x"),
+        ),
         ("a later date header", Kind::SignatureMismatch, dated, |r| {
             set(r, "date", "Sun, 30 Aug 2015 12:36:01 GMT");
         }),
-        ("an x-amz-date beside date", Kind::HeaderNotSigned, dated, |r| {
-            add(r, "x-amz-date", "20150830T123600Z");
+        (
+            "an x-amz-date beside date",
+            Kind::HeaderNotSigned,
+            dated,
+            |r| {
+                add(r, "x-amz-date", "20150830T123600Z");
+            },
+        ),
+        (
+            "another body and its hash",
+            Kind::SignatureMismatch,
+            header,
+            |r| {
+                body(r, "x");
+                set(r, "x-amz-content-sha256", &hash("x"));
+            },
+        ),
+        (
+            "a hash turned into UNSIGNED-PAYLOAD",
+            Kind::PayloadKind,
+            header,
+            |r| {
+                set(r, "x-amz-content-sha256", "UNSIGNED-PAYLOAD");
+            },
+        ),
+        (
+            "a hash turned into unsigned chunks",
+            Kind::PayloadKind,
+            header,
+            |r| {
+                set(
+                    r,
+                    "x-amz-content-sha256",
+                    "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+                );
+            },
+        ),
+        ("another token", Kind::SessionToken, temporary, |r| {
+            set(r, "x-amz-security-token", "x")
         }),
-        ("another body and its hash", Kind::SignatureMismatch, header, |r| {
-            body(r, "x");
-            set(r, "x-amz-content-sha256", &hash("x"));
+        ("no token", Kind::SignedHeaderMissing, temporary, |r| {
+            remove(r, "x-amz-security-token")
         }),
-        ("a hash turned into UNSIGNED-PAYLOAD", Kind::PayloadKind, header, |r| {
-            set(r, "x-amz-content-sha256", "UNSIGNED-PAYLOAD");
+        (
+            "a token that was not there",
+            Kind::HeaderNotSigned,
+            header,
+            |r| {
+                add(r, "x-amz-security-token", TOKEN);
+            },
+        ),
+        (
+            "no authorization",
+            Kind::MissingAuthentication,
+            header,
+            |r| remove(r, "authorization"),
+        ),
+        (
+            "an empty authorization",
+            Kind::UnsupportedAlgorithm,
+            header,
+            |r| {
+                set(r, "authorization", "");
+            },
+        ),
+        ("Bearer", Kind::UnsupportedAlgorithm, header, |r| {
+            set(r, "authorization", "Bearer x")
         }),
-        ("a hash turned into unsigned chunks", Kind::PayloadKind, header, |r| {
-            set(r, "x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
-        }),
-        ("another token", Kind::SessionToken, temporary, |r| set(r, "x-amz-security-token", "x")),
-        ("no token", Kind::SignedHeaderMissing, temporary, |r| remove(r, "x-amz-security-token")),
-        ("a token that was not there", Kind::HeaderNotSigned, header, |r| {
-            add(r, "x-amz-security-token", TOKEN);
-        }),
-        ("no authorization", Kind::MissingAuthentication, header, |r| remove(r, "authorization")),
-        ("an empty authorization", Kind::UnsupportedAlgorithm, header, |r| {
-            set(r, "authorization", "");
-        }),
-        ("Bearer", Kind::UnsupportedAlgorithm, header, |r| set(r, "authorization", "Bearer x")),
         ("AWS's version 2", Kind::UnsupportedAlgorithm, header, |r| {
-            set(r, "authorization", "AWS AKIDEXAMPLE:frJIUN8DYpKDtOLCwo//yllqDzg=");
+            set(
+                r,
+                "authorization",
+                "AWS AKIDEXAMPLE:frJIUN8DYpKDtOLCwo//yllqDzg=",
+            );
         }),
-        ("the scheme in lower case", Kind::UnsupportedAlgorithm, header, |r| {
-            replace(r, "AWS4-", "aws4-");
-        }),
-        ("an authorization more, after", Kind::SeveralAuthentications, header, |r| {
-            add(r, "authorization", "Bearer x");
-        }),
-        ("an authorization more, before", Kind::SeveralAuthentications, header, |r| {
-            let ours = r.headers_mut().remove("authorization").expect("signed");
-            add(r, "authorization", "Bearer x");
-            r.headers_mut().append("authorization", ours);
-        }),
-        ("the authorization twice", Kind::SeveralAuthentications, header, |r| {
-            let ours = r.headers()["authorization"].clone();
-            r.headers_mut().append("authorization", ours);
-        }),
-        ("a header beside a query", Kind::SeveralAuthentications, presigned, |r| {
-            add(r, "authorization", "AWS4-HMAC-SHA256");
-        }),
-        ("a query beside a header", Kind::SeveralAuthentications, header, |r| {
-            edit(r, "a=1", "a=1&X-Amz-Credential=x");
-        }),
-        ("a query beside a header, lower case", Kind::SeveralAuthentications, header, |r| {
-            edit(r, "a=1", "a=1&x-amz-signature=x");
-        }),
-        ("a query beside a header, escaped", Kind::SeveralAuthentications, header, |r| {
-            edit(r, "a=1", "a=1&X%2dAmz-Algorithm=x");
-        }),
+        (
+            "the scheme in lower case",
+            Kind::UnsupportedAlgorithm,
+            header,
+            |r| {
+                replace(r, "AWS4-", "aws4-");
+            },
+        ),
+        (
+            "an authorization more, after",
+            Kind::SeveralAuthentications,
+            header,
+            |r| {
+                add(r, "authorization", "Bearer x");
+            },
+        ),
+        (
+            "an authorization more, before",
+            Kind::SeveralAuthentications,
+            header,
+            |r| {
+                let ours = r.headers_mut().remove("authorization").expect("signed");
+                add(r, "authorization", "Bearer x");
+                r.headers_mut().append("authorization", ours);
+            },
+        ),
+        (
+            "the authorization twice",
+            Kind::SeveralAuthentications,
+            header,
+            |r| {
+                let ours = r.headers()["authorization"].clone();
+                r.headers_mut().append("authorization", ours);
+            },
+        ),
+        (
+            "a header beside a query",
+            Kind::SeveralAuthentications,
+            presigned,
+            |r| {
+                add(r, "authorization", "AWS4-HMAC-SHA256");
+            },
+        ),
+        (
+            "a query beside a header",
+            Kind::SeveralAuthentications,
+            header,
+            |r| {
+                edit(r, "a=1", "a=1&X-Amz-Credential=x");
+            },
+        ),
+        (
+            "a query beside a header, lower case",
+            Kind::SeveralAuthentications,
+            header,
+            |r| {
+                edit(r, "a=1", "a=1&x-amz-signature=x");
+            },
+        ),
+        (
+            "a query beside a header, escaped",
+            Kind::SeveralAuthentications,
+            header,
+            |r| {
+                edit(r, "a=1", "a=1&X%2dAmz-Algorithm=x");
+            },
+        ),
         ("a parameter repeated", Kind::Malformed, presigned, |r| {
             edit(r, "a=1", "a=1&X-Amz-Credential=AKIDOTHER");
         }),
-        ("a parameter repeated in another case", Kind::Malformed, presigned, |r| {
-            edit(r, "a=1", "a=1&x-amz-credential=AKIDOTHER");
-        }),
-        ("a parameter in another case", Kind::Malformed, presigned, |r| {
-            edit(r, "X-Amz-Date", "x-amz-date");
-        }),
+        (
+            "a parameter repeated in another case",
+            Kind::Malformed,
+            presigned,
+            |r| {
+                edit(r, "a=1", "a=1&x-amz-credential=AKIDOTHER");
+            },
+        ),
+        (
+            "a parameter in another case",
+            Kind::Malformed,
+            presigned,
+            |r| {
+                edit(r, "X-Amz-Date", "x-amz-date");
+            },
+        ),
         ("a parameter escaped", Kind::Malformed, presigned, |r| {
             edit(r, "X-Amz-Date", "X-Amz-D%61te");
         }),
@@ -935,38 +1652,72 @@ async fn what_is_changed_on_the_way_is_refused() {
             let uri = format!("{}&X-Amz-Signature={EMPTY}", r.uri());
             *r.uri_mut() = Uri::try_from(uri).expect("a URI");
         }),
-        ("no signature", Kind::Malformed, presigned, |r| edit(r, "X-Amz-Signature", "x")),
+        ("no signature", Kind::Malformed, presigned, |r| {
+            edit(r, "X-Amz-Signature", "x")
+        }),
         ("another region", Kind::Scope, header, |r| {
             match r.headers().contains_key("x-amz-region-set") {
                 true => set(r, "x-amz-region-set", "us-west-2"),
                 false => replace(r, "us-east-1", "us-west-2"),
             }
         }),
-        ("another id", Kind::UnknownKey, header, |r| replace(r, ID, "AKIDOTHER")),
-        ("another id with the same secret", Kind::SessionToken, header, |r| {
-            replace(r, ID, TEMPORARY);
+        ("another id", Kind::UnknownKey, header, |r| {
+            replace(r, ID, "AKIDOTHER")
         }),
+        (
+            "another id with the same secret",
+            Kind::SessionToken,
+            header,
+            |r| {
+                replace(r, ID, TEMPORARY);
+            },
+        ),
         ("a signed name less", Kind::HeaderNotSigned, header, |r| {
             replace(r, ";x-amz-target", "");
         }),
         ("a signed name more", Kind::SignatureMismatch, header, |r| {
             replace(r, "host;", "host;user-agent;");
         }),
-        ("the signature in upper case", Kind::Malformed, header, |r| {
-            let value = r.headers()["authorization"].to_str().expect("ASCII").to_owned();
-            let (rest, signature) = value.rsplit_once('=').expect("a field");
-            set(r, "authorization", &format!("{rest}={}", signature.to_ascii_uppercase()));
-        }),
+        (
+            "the signature in upper case",
+            Kind::Malformed,
+            header,
+            |r| {
+                let value = r.headers()["authorization"]
+                    .to_str()
+                    .expect("ASCII")
+                    .to_owned();
+                let (rest, signature) = value.rsplit_once('=').expect("a field");
+                set(
+                    r,
+                    "authorization",
+                    &format!("{rest}={}", signature.to_ascii_uppercase()),
+                );
+            },
+        ),
         ("the signature cut short", Kind::Malformed, header, |r| {
-            let value = r.headers()["authorization"].to_str().expect("ASCII").to_owned();
+            let value = r.headers()["authorization"]
+                .to_str()
+                .expect("ASCII")
+                .to_owned();
             set(r, "authorization", &value[..value.len() - 1]);
         }),
         ("an empty signature", Kind::Malformed, header, |r| {
-            let value = r.headers()["authorization"].to_str().expect("ASCII").to_owned();
-            set(r, "authorization", value.trim_end_matches(|digit| digit != '='));
+            let value = r.headers()["authorization"]
+                .to_str()
+                .expect("ASCII")
+                .to_owned();
+            set(
+                r,
+                "authorization",
+                value.trim_end_matches(|digit| digit != '='),
+            );
         }),
         ("another signature", Kind::SignatureMismatch, header, |r| {
-            let mut value = r.headers()["authorization"].to_str().expect("ASCII").to_owned();
+            let mut value = r.headers()["authorization"]
+                .to_str()
+                .expect("ASCII")
+                .to_owned();
             let last = if value.pop() == Some('0') { '1' } else { '0' };
             value.push(last);
             set(r, "authorization", &value);
@@ -999,7 +1750,10 @@ fn edit(request: &mut Request<Bytes>, from: &str, to: &str) {
 }
 
 fn replace(request: &mut Request<Bytes>, from: &str, to: &str) {
-    let value = request.headers()["authorization"].to_str().expect("ASCII").to_owned();
+    let value = request.headers()["authorization"]
+        .to_str()
+        .expect("ASCII")
+        .to_owned();
     assert!(value.contains(from), "{value} has no {from}");
     set(request, "authorization", &value.replacen(from, to, 1));
 }
@@ -1034,7 +1788,11 @@ async fn the_ends_of_each_window_are_within_it() {
     ] {
         let mut draft = base();
         draft.date(date);
-        assert_eq!(judge(&layer(service), draft.sign()).await, Ok(ID.to_owned()), "{date}");
+        assert_eq!(
+            judge(&layer(service), draft.sign()).await,
+            Ok(ID.to_owned()),
+            "{date}"
+        );
     }
     let clock = Clock::manual(now());
     let layer = layer("execute-api").with_clock(clock.clone());
@@ -1058,7 +1816,10 @@ async fn a_changed_secret_takes_effect_at_once() {
         *secret.lock().expect("not poisoned") = current;
         for _ in 0..2 {
             assert_eq!(judge(&layer, with(current)).await, Ok(ID.to_owned()));
-            assert_eq!(judge(&layer, with(other)).await, Err(Kind::SignatureMismatch));
+            assert_eq!(
+                judge(&layer, with(other)).await,
+                Err(Kind::SignatureMismatch)
+            );
         }
     }
 }
@@ -1073,22 +1834,31 @@ async fn the_token_of_an_s3_express_session_is_compared() {
     };
     let renamed = |mut draft: Draft, token: &str| {
         draft.drop_header("x-amz-security-token");
-        draft.headers.push(("x-amz-s3session-token", token.to_owned()));
+        draft
+            .headers
+            .push(("x-amz-s3session-token", token.to_owned()));
         draft.signed.insert(3, "x-amz-s3session-token");
         draft.signed.sort_unstable();
         draft
     };
     let layer = layer("s3express");
-    assert_eq!(judge(&layer, express().sign()).await, Ok(TEMPORARY.to_owned()));
+    assert_eq!(
+        judge(&layer, express().sign()).await,
+        Ok(TEMPORARY.to_owned())
+    );
     let accepted = judge(&layer, renamed(express(), TOKEN).sign()).await;
     assert_eq!(accepted, Ok(TEMPORARY.to_owned()));
     let another = judge(&layer, renamed(express(), "another").sign()).await;
     assert_eq!(another, Err(Kind::SessionToken));
     let mut needless = renamed(express(), TOKEN);
     needless.id = ID;
-    assert_eq!(judge(&layer, needless.sign()).await, Err(Kind::SessionToken));
+    assert_eq!(
+        judge(&layer, needless.sign()).await,
+        Err(Kind::SessionToken)
+    );
     let mut both = renamed(express(), TOKEN);
-    both.headers.push(("x-amz-security-token", TOKEN.to_owned()));
+    both.headers
+        .push(("x-amz-security-token", TOKEN.to_owned()));
     both.signed.push("x-amz-security-token");
     both.signed.sort_unstable();
     assert_eq!(judge(&layer, both.sign()).await, Err(Kind::Malformed));
@@ -1145,11 +1915,17 @@ async fn presigned_uploads_are_a_setting_of_their_own() {
     upload.method = "PUT";
     upload.body = "x";
     let mut elsewhere = presigned();
-    elsewhere.query.push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
+    elsewhere
+        .query
+        .push(pair("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD"));
     elsewhere.payload = "UNSIGNED-PAYLOAD".to_owned();
     elsewhere.body = "x";
     for draft in [upload, presigned_s3(), elsewhere] {
-        let layer = uploads(if draft.scope.contains("/s3/") { "s3" } else { "execute-api" });
+        let layer = uploads(if draft.scope.contains("/s3/") {
+            "s3"
+        } else {
+            "execute-api"
+        });
         assert_eq!(judge(&layer, draft.sign()).await, Ok(ID.to_owned()));
     }
     let mut in_header = s3();
@@ -1160,7 +1936,10 @@ async fn presigned_uploads_are_a_setting_of_their_own() {
     payload(&mut chunks, "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
     chunks.sign_header("x-amz-trailer", "x-amz-checksum-crc32");
     for draft in [in_header, in_header_without_body, chunks] {
-        assert_eq!(judge(&uploads("s3"), draft.sign()).await, Err(Kind::PayloadKind));
+        assert_eq!(
+            judge(&uploads("s3"), draft.sign()).await,
+            Err(Kind::PayloadKind)
+        );
     }
 }
 
@@ -1183,7 +1962,11 @@ async fn version_4a_is_refused_unless_it_is_asked_for() {
     let judged = judge(&layer("service"), request.clone()).await;
     assert_eq!(judged, Err(Kind::UnsupportedAlgorithm));
     let mut malformed = request.clone();
-    set(&mut malformed, "authorization", "AWS4-ECDSA-P256-SHA256 Credential=");
+    set(
+        &mut malformed,
+        "authorization",
+        "AWS4-ECDSA-P256-SHA256 Credential=",
+    );
     let judged = judge(&layer("service"), malformed).await;
     assert_eq!(judged, Err(Kind::UnsupportedAlgorithm));
     #[cfg(feature = "sigv4a")]

@@ -29,7 +29,9 @@ type Accepted = Request<VerifiedBody<Script>>;
 fn verify_layer(service: &str, check: BodyCheck) -> VerifyLayer {
     let keys = StaticKeys::new([credentials()]).expect("valid");
     let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
-    VerifyLayer::new(keys, settings).with_clock(Clock::manual(now())).with_body_check(check)
+    VerifyLayer::new(keys, settings)
+        .with_clock(Clock::manual(now()))
+        .with_body_check(check)
 }
 
 fn collected() -> VerifyLayer {
@@ -61,7 +63,10 @@ async fn signed_as(mode: PayloadMode, len: usize) -> (Parts, Vec<u8>) {
         .expect("a request");
     let sent = common::send(&layer(target), request).await.expect("sent");
     let (head, body) = sent.into_parts();
-    (head, body.collect().await.expect("a body").to_bytes().to_vec())
+    (
+        head,
+        body.collect().await.expect("a body").to_bytes().to_vec(),
+    )
 }
 
 /// The body in pieces, as a connection may bring them.
@@ -126,7 +131,11 @@ async fn the_payload_is_handed_on_without_its_frames() {
 fn lines(body: &[u8]) -> Vec<usize> {
     let mut starts = vec![0];
     while let Some(&start) = starts.last() {
-        let end = start + body[start..].iter().position(|&byte| byte == b'\n').expect("a line");
+        let end = start
+            + body[start..]
+                .iter()
+                .position(|&byte| byte == b'\n')
+                .expect("a line");
         let line = String::from_utf8_lossy(&body[start..end]).into_owned();
         let len =
             usize::from_str_radix(line.split([';', '\r']).next().expect("one"), 16).expect("hex");
@@ -142,22 +151,36 @@ fn lines(body: &[u8]) -> Vec<usize> {
 async fn what_is_changed_in_the_chunks_is_refused() {
     type Change = fn(&mut Vec<u8>, &[usize]);
     let rows: &[(&str, Kind, Change)] = &[
-        ("a byte of the first chunk", Kind::PayloadMismatch, |body, _| body[100] ^= 1),
-        ("a byte of the last chunk of data", Kind::PayloadMismatch, |body, at| {
-            body[at[3] - 3] ^= 1;
-        }),
+        (
+            "a byte of the first chunk",
+            Kind::PayloadMismatch,
+            |body, _| body[100] ^= 1,
+        ),
+        (
+            "a byte of the last chunk of data",
+            Kind::PayloadMismatch,
+            |body, at| {
+                body[at[3] - 3] ^= 1;
+            },
+        ),
         ("a signature", Kind::PayloadMismatch, |body, at| {
             let digit = &mut body[at[1] + 40];
             *digit = if *digit == b'0' { b'1' } else { b'0' };
         }),
-        ("the signature of the last chunk", Kind::PayloadMismatch, |body, at| {
-            let digit = &mut body[at[3] + 40];
-            *digit = if *digit == b'0' { b'1' } else { b'0' };
-        }),
+        (
+            "the signature of the last chunk",
+            Kind::PayloadMismatch,
+            |body, at| {
+                let digit = &mut body[at[3] + 40];
+                *digit = if *digit == b'0' { b'1' } else { b'0' };
+            },
+        ),
         ("a signature in upper case", Kind::BodyRead, |body, at| {
             body[at[0]..at[0] + 84].make_ascii_uppercase();
         }),
-        ("no signature", Kind::BodyRead, |body, at| drop(body.drain(at[0] + 4..at[0] + 20))),
+        ("no signature", Kind::BodyRead, |body, at| {
+            drop(body.drain(at[0] + 4..at[0] + 20))
+        }),
         ("two chunks swapped", Kind::PayloadMismatch, |body, at| {
             let first = body[at[0]..at[1]].to_vec();
             let second = body[at[1]..at[2]].to_vec();
@@ -167,33 +190,63 @@ async fn what_is_changed_in_the_chunks_is_refused() {
             let first = body[at[0]..at[1]].to_vec();
             body.splice(at[1]..at[2], first);
         }),
-        ("a chunk less", Kind::PayloadMismatch, |body, at| drop(body.drain(at[0]..at[1]))),
+        ("a chunk less", Kind::PayloadMismatch, |body, at| {
+            drop(body.drain(at[0]..at[1]))
+        }),
         ("a chunk more", Kind::BodyRead, |body, at| {
             let first = body[at[0]..at[1]].to_vec();
             body.splice(at[3]..at[3], first);
         }),
-        ("no last chunk", Kind::BodyRead, |body, at| body.truncate(at[3])),
-        ("no line break at the end", Kind::BodyRead, |body, _| body.truncate(body.len() - 2)),
-        ("half a line break at the end", Kind::BodyRead, |body, _| body.truncate(body.len() - 1)),
+        ("no last chunk", Kind::BodyRead, |body, at| {
+            body.truncate(at[3])
+        }),
+        ("no line break at the end", Kind::BodyRead, |body, _| {
+            body.truncate(body.len() - 2)
+        }),
+        ("half a line break at the end", Kind::BodyRead, |body, _| {
+            body.truncate(body.len() - 1)
+        }),
         ("another end", Kind::BodyRead, |body, _| {
             let end = body.len();
             body[end - 1] = b' ';
         }),
-        ("something after the end", Kind::BodyRead, |body, _| body.push(b'x')),
-        ("a trailer", Kind::BodyRead, |body, _| body.extend(b"x-amz-checksum-crc32:x\r\n\r\n")),
-        ("cut off in a line", Kind::BodyRead, |body, at| body.truncate(at[1] + 10)),
-        ("cut off in a chunk", Kind::BodyRead, |body, at| body.truncate(at[2] - 10)),
+        ("something after the end", Kind::BodyRead, |body, _| {
+            body.push(b'x')
+        }),
+        ("a trailer", Kind::BodyRead, |body, _| {
+            body.extend(b"x-amz-checksum-crc32:x\r\n\r\n")
+        }),
+        ("cut off in a line", Kind::BodyRead, |body, at| {
+            body.truncate(at[1] + 10)
+        }),
+        ("cut off in a chunk", Kind::BodyRead, |body, at| {
+            body.truncate(at[2] - 10)
+        }),
         ("nothing", Kind::BodyRead, |body, _| body.clear()),
-        ("a chunk said to be larger", Kind::PayloadMismatch, |body, at| body[at[0]] = b'3'),
-        ("chunks said to hold more", Kind::BodyRead, |body, at| body[at[0]] = b'9'),
-        ("a chunk said to be smaller", Kind::PayloadMismatch, |body, at| body[at[0]] = b'1'),
+        (
+            "a chunk said to be larger",
+            Kind::PayloadMismatch,
+            |body, at| body[at[0]] = b'3',
+        ),
+        ("chunks said to hold more", Kind::BodyRead, |body, at| {
+            body[at[0]] = b'9'
+        }),
+        (
+            "a chunk said to be smaller",
+            Kind::PayloadMismatch,
+            |body, at| body[at[0]] = b'1',
+        ),
         ("a chunk said to be huge", Kind::BodyTooLarge, |body, at| {
             body.splice(at[0]..at[0] + 4, *b"ffffffff");
         }),
         ("a line without an end", Kind::BodyRead, |body, at| {
             body.splice(at[0]..at[0], [b'0'; 500]);
         }),
-        ("the payload without its frames", Kind::BodyRead, |body, _| *body = bytes(3 * SIZE)),
+        (
+            "the payload without its frames",
+            Kind::BodyRead,
+            |body, _| *body = bytes(3 * SIZE),
+        ),
     ];
     let mut rng = Rng::with_seed(2);
     for (name, kind, change) in rows {
@@ -208,8 +261,10 @@ async fn what_is_changed_in_the_chunks_is_refused() {
             assert_eq!(judged.err(), Some(*kind), "{name}");
 
             let request = Request::from_parts(head.clone(), script());
-            let mut body =
-                accepted(&streamed(), request).await.expect("its head is right").into_body();
+            let mut body = accepted(&streamed(), request)
+                .await
+                .expect("its head is right")
+                .into_body();
             let mut read = Vec::new();
             let error = loop {
                 assert!(!body.is_end_stream(), "{name}");
@@ -220,7 +275,11 @@ async fn what_is_changed_in_the_chunks_is_refused() {
             };
             assert!(read.len() < len && bytes(len).starts_with(&read), "{name}");
             let error = error.downcast::<tower_sigv4::Error>().expect("ours");
-            let kinds = [ErrorKind::PayloadMismatch, ErrorKind::BodyRead, ErrorKind::BodyTooLarge];
+            let kinds = [
+                ErrorKind::PayloadMismatch,
+                ErrorKind::BodyRead,
+                ErrorKind::BodyTooLarge,
+            ];
             assert!(kinds.contains(&error.kind()), "{name}: {error}");
             assert!(body.frame().await.is_none() && body.is_end_stream());
         }
@@ -250,8 +309,15 @@ async fn no_more_than_16_mib_of_one_chunk_are_held() {
         body.splice(..4, size.bytes());
         let script = Script::new(pieces(&body, 1000, &mut Rng::with_seed(3)));
         let request = accepted(&streamed(), Request::from_parts(head, script)).await;
-        let read = request.expect("its head is right").into_body().collect().await;
-        let error = read.expect_err(size).downcast::<tower_sigv4::Error>().expect("ours");
+        let read = request
+            .expect("its head is right")
+            .into_body()
+            .collect()
+            .await;
+        let error = read
+            .expect_err(size)
+            .downcast::<tower_sigv4::Error>()
+            .expect("ours");
         assert_eq!(error.kind(), kind, "{size}: {error}");
     }
 }
@@ -274,12 +340,22 @@ async fn a_trailer_is_verified_before_the_last_bytes_are_handed_on() {
             .with_body_check(check)
     };
     let collected = || layer(BodyCheck::Collected { limit: 100_000 });
-    for checksum in
-        [Checksum::Crc32, Checksum::Crc32C, Checksum::Crc64Nvme, Checksum::Sha1, Checksum::Sha256]
-    {
+    for checksum in [
+        Checksum::Crc32,
+        Checksum::Crc32C,
+        Checksum::Crc64Nvme,
+        Checksum::Sha1,
+        Checksum::Sha256,
+    ] {
         for (mode, kind) in [
-            (PayloadMode::ChunkedTrailer(size(), checksum), PayloadKind::Signed),
-            (PayloadMode::UnsignedTrailer(checksum), PayloadKind::Unsigned),
+            (
+                PayloadMode::ChunkedTrailer(size(), checksum),
+                PayloadKind::Signed,
+            ),
+            (
+                PayloadMode::UnsignedTrailer(checksum),
+                PayloadKind::Unsigned,
+            ),
         ] {
             let (head, body) = signed_as(mode, len).await;
             for check in [BodyCheck::Collected { limit: 100_000 }, BodyCheck::Streamed] {
@@ -310,8 +386,10 @@ async fn a_trailer_is_verified_before_the_last_bytes_are_handed_on() {
                 assert!(judged.is_err(), "{shown:?}");
                 let layer = layer.with_body_check(BodyCheck::Streamed);
                 let request = Request::from_parts(head.clone(), script());
-                let mut body =
-                    accepted(&layer, request).await.expect("its head is right").into_body();
+                let mut body = accepted(&layer, request)
+                    .await
+                    .expect("its head is right")
+                    .into_body();
                 let mut read = 0;
                 while let Some(Ok(frame)) = body.frame().await {
                     read += frame.into_data().expect("data").len();
@@ -325,7 +403,11 @@ async fn a_trailer_is_verified_before_the_last_bytes_are_handed_on() {
             let judged = accepted(&collected(), Request::from_parts(head.clone(), script)).await;
             assert_eq!(judged.err(), Some(Kind::PayloadMismatch), "{mode:?}");
             let last = *lines(&body).last().expect("one");
-            let line = last + body[last..].iter().position(|&byte| byte == b'\n').expect("a line");
+            let line = last
+                + body[last..]
+                    .iter()
+                    .position(|&byte| byte == b'\n')
+                    .expect("a line");
             let without = [&body[..=line], b"\r\n"].concat();
             let cuts = [1, 2, 3, 30].map(|cut| body[..body.len() - cut].to_vec());
             for cut in cuts.into_iter().chain([without]) {
@@ -346,26 +428,56 @@ async fn a_trailer_has_to_be_announced_signed_and_allowed() {
     let rows: &[(&str, PayloadMode, Option<Kind>, Change)] = &[
         ("as it is", signed, None, |_| {}),
         ("unsigned chunks", unsigned, Some(Kind::PayloadKind), |_| {}),
-        ("no trailer named", signed, Some(Kind::SignedHeaderMissing), |headers| {
-            headers.remove("x-amz-trailer");
-        }),
-        ("another trailer", signed, Some(Kind::SignatureMismatch), |headers| {
-            headers.insert("x-amz-trailer", "x-amz-checksum-sha1".parse().expect("a value"));
-        }),
+        (
+            "no trailer named",
+            signed,
+            Some(Kind::SignedHeaderMissing),
+            |headers| {
+                headers.remove("x-amz-trailer");
+            },
+        ),
+        (
+            "another trailer",
+            signed,
+            Some(Kind::SignatureMismatch),
+            |headers| {
+                headers.insert(
+                    "x-amz-trailer",
+                    "x-amz-checksum-sha1".parse().expect("a value"),
+                );
+            },
+        ),
         ("no checksum", signed, Some(Kind::PayloadKind), |headers| {
             headers.insert("x-amz-trailer", "x-amz-meta-a".parse().expect("a value"));
         }),
         ("two trailers", signed, Some(Kind::Malformed), |headers| {
-            headers.append("x-amz-trailer", "x-amz-checksum-sha1".parse().expect("a value"));
+            headers.append(
+                "x-amz-trailer",
+                "x-amz-checksum-sha1".parse().expect("a value"),
+            );
         }),
-        ("said to be without", signed, Some(Kind::PayloadKind), |headers| {
-            let other = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD".parse().expect("a value");
-            headers.insert("x-amz-content-sha256", other);
-        }),
-        ("said to be unsigned", signed, Some(Kind::PayloadKind), |headers| {
-            let other = "STREAMING-UNSIGNED-PAYLOAD-TRAILER".parse().expect("a value");
-            headers.insert("x-amz-content-sha256", other);
-        }),
+        (
+            "said to be without",
+            signed,
+            Some(Kind::PayloadKind),
+            |headers| {
+                let other = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+                    .parse()
+                    .expect("a value");
+                headers.insert("x-amz-content-sha256", other);
+            },
+        ),
+        (
+            "said to be unsigned",
+            signed,
+            Some(Kind::PayloadKind),
+            |headers| {
+                let other = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+                    .parse()
+                    .expect("a value");
+                headers.insert("x-amz-content-sha256", other);
+            },
+        ),
     ];
     for (name, mode, kind, change) in rows {
         let (mut head, body) = signed_as(*mode, 10).await;
@@ -375,14 +487,19 @@ async fn a_trailer_has_to_be_announced_signed_and_allowed() {
         assert_eq!(judged.err(), *kind, "{name}");
     }
     // Bodies without the trailer that their head announces, and with one that it does not.
-    for (mode, other) in
-        [(signed, PayloadMode::Chunked(size())), (PayloadMode::Chunked(size()), signed)]
-    {
+    for (mode, other) in [
+        (signed, PayloadMode::Chunked(size())),
+        (PayloadMode::Chunked(size()), signed),
+    ] {
         let (head, _) = signed_as(mode, 10).await;
         let (_, body) = signed_as(other, 10).await;
         let script = Script::new([Step::Data(body.into())]);
         let judged = accepted(&collected(), Request::from_parts(head, script)).await;
-        assert_eq!(judged.err(), Some(Kind::PayloadMismatch), "the seed is another's");
+        assert_eq!(
+            judged.err(),
+            Some(Kind::PayloadMismatch),
+            "the seed is another's"
+        );
     }
 }
 
@@ -406,8 +523,10 @@ fn empty() -> (Parts, String) {
     let body = aws::SignableBody::Precomputed(payload.to_owned());
     let request = aws::SignableRequest::new("PUT", &uri, given, body).expect("a request");
     let (signed, seed) = aws::sign(request, &params).expect("signed").into_parts();
-    let added: Vec<_> =
-        signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let added: Vec<_> = signed
+        .headers()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     headers.extend(added.iter().map(|(name, value)| (&**name, value.clone())));
     let mut request = Request::put(uri);
     for (name, value) in headers {
@@ -438,15 +557,28 @@ async fn chunks_that_hold_nothing_are_verified_before_they_are_handed_on() {
         accepted(layer, Request::from_parts(head.clone(), script)).await
     };
     for layer in [collected(), streamed()] {
-        let body_in = judge(&layer, body.clone()).await.expect("accepted").into_body();
+        let body_in = judge(&layer, body.clone())
+            .await
+            .expect("accepted")
+            .into_body();
         assert_eq!(body_in.collect().await.expect("nothing").to_bytes(), "");
         for (changed, kind) in [
-            (format!("0;chunk-signature={}\r\n\r\n", "0".repeat(64)), Kind::PayloadMismatch),
+            (
+                format!("0;chunk-signature={}\r\n\r\n", "0".repeat(64)),
+                Kind::PayloadMismatch,
+            ),
             (String::new(), Kind::BodyRead),
             (format!("{body}x"), Kind::BodyRead),
-            (format!("1;chunk-signature={}\r\na\r\n", "0".repeat(64)), Kind::BodyRead),
+            (
+                format!("1;chunk-signature={}\r\na\r\n", "0".repeat(64)),
+                Kind::BodyRead,
+            ),
         ] {
-            assert_eq!(judge(&layer, changed.clone()).await.err(), Some(kind), "{changed:?}");
+            assert_eq!(
+                judge(&layer, changed.clone()).await.err(),
+                Some(kind),
+                "{changed:?}"
+            );
         }
     }
 }
@@ -458,7 +590,9 @@ async fn a_head_of_chunks_has_to_be_complete() {
         let mut head = head.clone();
         change(&mut head.headers);
         let script = Script::new([Step::Data(body.clone().into())]);
-        accepted(layer, Request::from_parts(head, script)).await.err()
+        accepted(layer, Request::from_parts(head, script))
+            .await
+            .err()
     };
     assert_eq!(judge(&collected(), |_| {}).await, None);
     for (kind, change) in [
@@ -470,13 +604,18 @@ async fn a_head_of_chunks_has_to_be_complete() {
             headers.insert("x-amz-decoded-content-length", 11.into());
         }),
         (Kind::PayloadHash, |headers| {
-            headers.insert("x-amz-decoded-content-length", "+10".parse().expect("a value"));
+            headers.insert(
+                "x-amz-decoded-content-length",
+                "+10".parse().expect("a value"),
+            );
         }),
         (Kind::Malformed, |headers| {
             headers.append("x-amz-decoded-content-length", 10.into());
         }),
         (Kind::PayloadKind, |headers| {
-            let other = "STREAMING-UNSIGNED-PAYLOAD-TRAILER".parse().expect("a value");
+            let other = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+                .parse()
+                .expect("a value");
             headers.insert("x-amz-content-sha256", other);
         }),
         (Kind::SignatureMismatch, |headers| {

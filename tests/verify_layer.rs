@@ -53,7 +53,9 @@ fn streamed() -> VerifyLayer {
 }
 
 fn head() -> Parts {
-    let request = Request::post("/orders").header("host", "api.example.com").body(());
+    let request = Request::post("/orders")
+        .header("host", "api.example.com")
+        .body(());
     request.expect("a request").into_parts().0
 }
 
@@ -107,7 +109,10 @@ async fn readiness_and_errors_are_the_inner_services_own() {
     let (request, answer) = handle.next_request().await.expect("called");
     let verified = request.extensions().get::<Verified>().expect("a proof");
     assert_eq!(verified.access_key_id(), "AKIDEXAMPLE");
-    assert!(service.poll_ready().is_pending(), "the clone has to be made ready anew");
+    assert!(
+        service.poll_ready().is_pending(),
+        "the clone has to be made ready anew"
+    );
     answer.send_error("no disk");
     let error = response.await.expect("not cancelled").expect_err("failed");
     assert_eq!(error.to_string(), "no disk");
@@ -116,16 +121,23 @@ async fn readiness_and_errors_are_the_inner_services_own() {
 #[tokio::test]
 async fn the_proof_says_what_was_signed() {
     let mut head = head();
-    head.headers.insert("content-type", "text/plain".parse().expect("a value"));
+    head.headers
+        .insert("content-type", "text/plain".parse().expect("a value"));
     let request = Request::from_parts(signed(head, b"body"), Script::new([data("body")]));
     let accepted = accepted(&layer(), request).await.expect("accepted");
     let verified = accepted.extensions().get::<Verified>().expect("a proof");
-    assert_eq!((verified.region(), verified.service()), ("us-east-1", "execute-api"));
+    assert_eq!(
+        (verified.region(), verified.service()),
+        ("us-east-1", "execute-api")
+    );
     assert_eq!(verified.signed_at(), now());
     assert_eq!(verified.payload(), PayloadKind::Signed);
     assert!(!verified.is_presigned());
     let names: Vec<_> = verified.signed_headers().collect();
-    assert_eq!(names, ["content-type", "host", "x-amz-content-sha256", "x-amz-date"]);
+    assert_eq!(
+        names,
+        ["content-type", "host", "x-amz-content-sha256", "x-amz-date"]
+    );
 }
 
 /// Each way in which a request can be refused after its head was found to be in order.
@@ -136,11 +148,23 @@ fn refusals() -> Vec<(VerifyLayer, Request<Script>, Kind)> {
     let broken = async |_: String| Err(io::Error::other("no database"));
     let expired = async |id: String| {
         let secret = credentials().secret_access_key().to_owned();
-        Ok::<_, Infallible>(Some(Credentials::new(id, secret, None, Some(now()), "test")))
+        Ok::<_, Infallible>(Some(Credentials::new(
+            id,
+            secret,
+            None,
+            Some(now()),
+            "test",
+        )))
     };
     let of_another = async |_: String| {
         let secret = credentials().secret_access_key().to_owned();
-        Ok::<_, Infallible>(Some(Credentials::new("akidexample", secret, None, None, "test")))
+        Ok::<_, Infallible>(Some(Credentials::new(
+            "akidexample",
+            secret,
+            None,
+            None,
+            "test",
+        )))
     };
     let empty =
         async |id: String| Ok::<_, Infallible>(Some(Credentials::new(id, "", None, None, "test")));
@@ -153,12 +177,32 @@ fn refusals() -> Vec<(VerifyLayer, Request<Script>, Kind)> {
         (with_keys(empty), post("", []), Kind::LookupFuture),
         (small(), sized(SizeHint::with_exact(4)), Kind::BodyTooLarge),
         (small(), sized(SizeHint::with_exact(3)), Kind::BodyRead),
-        (small(), post("abcd", [data("ab"), Step::Yield, data("cd")]), Kind::BodyTooLarge),
-        (small(), post("ab", [data("ab"), Step::Yield, Step::Fail]), Kind::BodyRead),
-        (small(), post("ab", [data("a"), Step::Yield, data("c")]), Kind::PayloadMismatch),
-        (small(), unhashed("ab", [data("a"), Step::Yield, data("c")]), Kind::SignatureMismatch),
+        (
+            small(),
+            post("abcd", [data("ab"), Step::Yield, data("cd")]),
+            Kind::BodyTooLarge,
+        ),
+        (
+            small(),
+            post("ab", [data("ab"), Step::Yield, Step::Fail]),
+            Kind::BodyRead,
+        ),
+        (
+            small(),
+            post("ab", [data("a"), Step::Yield, data("c")]),
+            Kind::PayloadMismatch,
+        ),
+        (
+            small(),
+            unhashed("ab", [data("a"), Step::Yield, data("c")]),
+            Kind::SignatureMismatch,
+        ),
         (streamed(), unhashed("ab", [data("ab")]), Kind::PayloadHash),
-        (with_keys(expired), unhashed("ab", [data("ab"), Step::Hang]), Kind::ExpiredKey),
+        (
+            with_keys(expired),
+            unhashed("ab", [data("ab"), Step::Hang]),
+            Kind::ExpiredKey,
+        ),
     ]
 }
 
@@ -194,7 +238,11 @@ async fn dropped_in_any_state_it_leaves_no_permit_behind() {
     for (layer, request, state) in [
         (layer(), unsigned(), "refused"),
         (with_keys(hangs), post("", []), "looking up the key"),
-        (layer(), post("a", [data("a"), Step::Hang]), "collecting the body"),
+        (
+            layer(),
+            post("a", [data("a"), Step::Hang]),
+            "collecting the body",
+        ),
         (layer(), post("a", [data("a")]), "calling the inner service"),
     ] {
         let (inner, mut handle) = mock::pair::<Accepted, Answer>();
@@ -205,7 +253,10 @@ async fn dropped_in_any_state_it_leaves_no_permit_behind() {
         if state != "refused" {
             assert!(poll_once(&mut response).await.is_none(), "{state}");
         }
-        assert!(format!("{response:?}").contains(state), "{response:?} is not {state}");
+        assert!(
+            format!("{response:?}").contains(state),
+            "{response:?} is not {state}"
+        );
         drop(response);
         assert!(is_ready(&mut service), "{state}");
     }
@@ -227,31 +278,51 @@ async fn keys_are_looked_up_by_id_once_for_each_request_that_could_be_right() {
     assert!(accepted(&layer, unhashed("a", [data("a")])).await.is_ok());
     assert_eq!(asked.load(Ordering::SeqCst), 2);
     let mut stale = post("", []);
-    stale.headers_mut().insert("x-amz-date", "20140830T123600Z".parse().expect("a value"));
+    stale
+        .headers_mut()
+        .insert("x-amz-date", "20140830T123600Z".parse().expect("a value"));
     assert!(accepted(&layer, stale).await.is_err());
-    assert_eq!(asked.load(Ordering::SeqCst), 2, "what is refused anyway costs no lookup");
+    assert_eq!(
+        asked.load(Ordering::SeqCst),
+        2,
+        "what is refused anyway costs no lookup"
+    );
 }
 
 /// A stranger who knows no key can send these.
 #[tokio::test]
 async fn heads_over_a_maximum_cost_no_lookup() {
-    let layer = with_keys(async |_: String| -> Result<Option<Credentials>, Infallible> {
-        panic!("the key is looked up")
-    });
+    let layer = with_keys(
+        async |_: String| -> Result<Option<Credentials>, Infallible> {
+            panic!("the key is looked up")
+        },
+    );
     let names: Vec<_> = (0..20_000).map(|number| format!("x-{number:05}")).collect();
     let mut many_names = post("", []);
     for name in &names {
         let name = HeaderName::try_from(name).expect("a name");
-        many_names.headers_mut().insert(name, "1".parse().expect("a value"));
+        many_names
+            .headers_mut()
+            .insert(name, "1".parse().expect("a value"));
     }
-    let value = many_names.headers()["authorization"].to_str().expect("ASCII");
+    let value = many_names.headers()["authorization"]
+        .to_str()
+        .expect("ASCII");
     let value = value.replace("x-amz-date,", &format!("x-amz-date;{},", names.join(";")));
-    let value = value.replace("host;x-amz-content-sha256;x-amz-date;x-00000", "host;x-00000");
-    many_names.headers_mut().insert("authorization", value.parse().expect("a value"));
+    let value = value.replace(
+        "host;x-amz-content-sha256;x-amz-date;x-00000",
+        "host;x-00000",
+    );
+    many_names
+        .headers_mut()
+        .insert("authorization", value.parse().expect("a value"));
     let mut many_parameters = post("", []);
     let target = format!("/orders?{}", "x&".repeat(32_000));
     *many_parameters.uri_mut() = target.parse().expect("a URI");
-    for (request, kind) in [(many_names, Kind::Malformed), (many_parameters, Kind::Target)] {
+    for (request, kind) in [
+        (many_names, Kind::Malformed),
+        (many_parameters, Kind::Target),
+    ] {
         assert_eq!(accepted(&layer, request).await.err(), Some(kind));
     }
 }
@@ -283,16 +354,25 @@ fn no_key_is_held_for_who_was_never_accepted() {
     for (key, is_right, held) in [(other, false, 0), (credentials(), true, 1)] {
         let (accepted, shown) = verify(&key);
         assert_eq!(accepted, is_right);
-        assert!(shown.contains(&format!("KeyCache {{ keys: {held}, ..")), "{shown}");
+        assert!(
+            shown.contains(&format!("KeyCache {{ keys: {held}, ..")),
+            "{shown}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_refusal_comes_before_a_body_is_read() {
     let mut request = post("a", [data("a"), Step::Hang]);
-    request.headers_mut().insert("x-amz-content-sha256", hash_of_b().parse().expect("a value"));
+    request.headers_mut().insert(
+        "x-amz-content-sha256",
+        hash_of_b().parse().expect("a value"),
+    );
     let polls = request.body().polls.clone();
-    assert_eq!(accepted(&layer(), request).await.err(), Some(Kind::SignatureMismatch));
+    assert_eq!(
+        accepted(&layer(), request).await.err(),
+        Some(Kind::SignatureMismatch)
+    );
     assert_eq!(polls.load(Ordering::SeqCst), 0);
 }
 
@@ -302,13 +382,20 @@ fn hash_of_b() -> String {
 
 #[tokio::test]
 async fn a_collected_body_arrives_whole_and_without_trailers() {
-    let trailers =
-        || Step::Trailers(HeaderMap::from_iter([(http::header::ETAG, "1".parse().unwrap())]));
+    let trailers = || {
+        Step::Trailers(HeaderMap::from_iter([(
+            http::header::ETAG,
+            "1".parse().unwrap(),
+        )]))
+    };
     for request in [
         post("abc", [data("a"), Step::Yield, data("bc"), trailers()]),
         unhashed("abc", [data("a"), Step::Yield, data("bc"), trailers()]),
     ] {
-        let body = accepted(&layer(), request).await.expect("accepted").into_body();
+        let body = accepted(&layer(), request)
+            .await
+            .expect("accepted")
+            .into_body();
         assert_eq!(body.size_hint().exact(), Some(3));
         let collected = body.collect().await.expect("a body");
         assert!(collected.trailers().is_none());
@@ -319,10 +406,20 @@ async fn a_collected_body_arrives_whole_and_without_trailers() {
 #[tokio::test]
 async fn a_streamed_body_is_a_frame_behind_until_it_is_known_to_be_right() {
     let trailers = Step::Trailers(HeaderMap::new());
-    let steps = [data("a"), data(""), data("b"), Step::Yield, data("c"), trailers];
+    let steps = [
+        data("a"),
+        data(""),
+        data("b"),
+        Step::Yield,
+        data("c"),
+        trailers,
+    ];
     let request = post("abc", steps);
     let polls = request.body().polls.clone();
-    let mut body = accepted(&streamed(), request).await.expect("accepted").into_body();
+    let mut body = accepted(&streamed(), request)
+        .await
+        .expect("accepted")
+        .into_body();
     assert_eq!(polls.load(Ordering::SeqCst), 0, "nothing is read ahead");
     let mut next = async || {
         let frame = body.frame().await?.expect("a frame");
@@ -344,13 +441,20 @@ async fn a_body_that_was_taken_away_is_missed_before_the_inner_service_is_called
     ] {
         let mut request = post("abc", []).map(|body| body.with_size(size));
         if let Some(length) = length {
-            request.headers_mut().insert("content-length", length.into());
+            request
+                .headers_mut()
+                .insert("content-length", length.into());
         }
         match accepted(&streamed(), request).await {
             Err(kind) => assert!(known && kind == Kind::PayloadMismatch, "{kind:?}"),
             Ok(request) => {
                 assert!(!known);
-                let error = request.into_body().frame().await.expect("no end").expect_err("wrong");
+                let error = request
+                    .into_body()
+                    .frame()
+                    .await
+                    .expect("no end")
+                    .expect_err("wrong");
                 let error = error.downcast::<tower_sigv4::Error>().expect("ours");
                 assert_eq!(error.kind(), ErrorKind::PayloadMismatch);
             }
@@ -369,11 +473,16 @@ async fn a_streamed_body_that_is_wrong_never_ends_well() {
         (vec![data("abx"), Step::Trailers(HeaderMap::new())], ""),
     ] {
         // A client that counts bytes by an announced length sees the error in the end's stead.
-        let length: usize =
-            steps.iter().map(|step| if let Step::Data(d) = step { d.len() } else { 0 }).sum();
+        let length: usize = steps
+            .iter()
+            .map(|step| if let Step::Data(d) = step { d.len() } else { 0 })
+            .sum();
         let request =
             post("abc", steps).map(|body| body.with_size(SizeHint::with_exact(length as u64)));
-        let mut body = accepted(&streamed(), request).await.expect("accepted").into_body();
+        let mut body = accepted(&streamed(), request)
+            .await
+            .expect("accepted")
+            .into_body();
         let mut read = Vec::new();
         let error = loop {
             assert!(!body.is_end_stream());
@@ -389,7 +498,10 @@ async fn a_streamed_body_that_is_wrong_never_ends_well() {
         assert!(body.frame().await.is_none() && body.is_end_stream());
     }
     let request = post("abc", [data("a"), data("b"), Step::Fail]);
-    let body = accepted(&streamed(), request).await.expect("accepted").into_body();
+    let body = accepted(&streamed(), request)
+        .await
+        .expect("accepted")
+        .into_body();
     let error = body.collect().await.expect_err("cut off");
     assert!(error.downcast_ref::<io::Error>().is_some(), "{error}");
 }
@@ -397,8 +509,15 @@ async fn a_streamed_body_that_is_wrong_never_ends_well() {
 /// Most GETs have none, and not every body says in advance that it is empty.
 #[tokio::test]
 async fn a_body_that_is_empty_needs_no_hash_to_stream() {
-    for steps in [vec![], vec![data(""), Step::Yield], vec![Step::Trailers(HeaderMap::new())]] {
-        let body = accepted(&streamed(), unhashed("", steps)).await.expect("accepted").into_body();
+    for steps in [
+        vec![],
+        vec![data(""), Step::Yield],
+        vec![Step::Trailers(HeaderMap::new())],
+    ] {
+        let body = accepted(&streamed(), unhashed("", steps))
+            .await
+            .expect("accepted")
+            .into_body();
         assert!(body.is_end_stream());
     }
     let refused = accepted(&streamed(), unhashed("", [Step::Yield, data("a")])).await;
@@ -426,7 +545,10 @@ async fn an_answer_carries_the_cause_of_the_refusal() {
     ] {
         let inner = service_fn(async |_: Accepted| Ok::<_, Infallible>(Answer::default()));
         let Ok(response) = layer.layer(inner).oneshot(request).await;
-        let rejection = response.extensions().get::<Arc<Rejection>>().expect("a rejection");
+        let rejection = response
+            .extensions()
+            .get::<Arc<Rejection>>()
+            .expect("a rejection");
         assert_eq!(response.extensions().get(), Some(&rejection.kind()));
         let mut causes = vec![];
         let mut next = std::error::Error::source(&**rejection);
@@ -450,7 +572,11 @@ async fn an_unsigned_payload_streams_as_it_is_where_it_is_allowed() {
     let params = common::aws_params(&identity, "execute-api", now(), settings);
     let mut request = Request::post("http://api.example.com/orders")
         .header("host", "api.example.com")
-        .body(Script::new([data("any"), Step::Trailers(HeaderMap::new()), Step::Hang]))
+        .body(Script::new([
+            data("any"),
+            Step::Trailers(HeaderMap::new()),
+            Step::Hang,
+        ]))
         .expect("a request");
     let signable = aws_sigv4::http_request::SignableRequest::new(
         "POST",
@@ -459,7 +585,11 @@ async fn an_unsigned_payload_streams_as_it_is_where_it_is_allowed() {
         aws_sigv4::http_request::SignableBody::UnsignedPayload,
     );
     let signed = aws_sigv4::http_request::sign(signable.expect("signable"), &params);
-    signed.expect("signed").into_parts().0.apply_to_request_http1x(&mut request);
+    signed
+        .expect("signed")
+        .into_parts()
+        .0
+        .apply_to_request_http1x(&mut request);
 
     let accepted = accepted(&layer, request).await.expect("accepted");
     let verified = accepted.extensions().get::<Verified>().expect("a proof");
@@ -467,7 +597,13 @@ async fn an_unsigned_payload_streams_as_it_is_where_it_is_allowed() {
     let mut body = accepted.into_body();
     let frame = body.frame().await.expect("a frame").expect("data");
     assert_eq!(frame.into_data().expect("data"), "any");
-    assert!(body.frame().await.expect("a frame").expect("trailers").is_trailers());
+    assert!(
+        body.frame()
+            .await
+            .expect("a frame")
+            .expect("trailers")
+            .is_trailers()
+    );
 }
 
 fn s3_layer() -> VerifyLayer {
@@ -482,7 +618,9 @@ fn presigned_s3() -> Parts {
     let settings = common::settings("s3");
     let params = SigningParams::new(&settings, &identity, Payload::Unsigned, now());
     let mut head = head();
-    Signer::new().presign(&mut head, &params, Duration::from_secs(60)).expect("presigned");
+    Signer::new()
+        .presign(&mut head, &params, Duration::from_secs(60))
+        .expect("presigned");
     head
 }
 
@@ -498,9 +636,21 @@ async fn presigned_requests_pass_once_it_is_known_that_they_have_no_body() {
             (vec![Step::Trailers(trailers.clone())], None, Ok(())),
             (vec![], Some(SizeHint::with_exact(0)), Ok(())),
             (vec![data("x")], None, Err(Kind::PayloadKind)),
-            (vec![data(""), Step::Yield, data("x"), Step::Hang], None, Err(Kind::PayloadKind)),
-            (vec![data("x")], Some(SizeHint::with_exact(0)), Err(Kind::PayloadKind)),
-            (vec![Step::Hang], Some(SizeHint::with_exact(1)), Err(Kind::PayloadKind)),
+            (
+                vec![data(""), Step::Yield, data("x"), Step::Hang],
+                None,
+                Err(Kind::PayloadKind),
+            ),
+            (
+                vec![data("x")],
+                Some(SizeHint::with_exact(0)),
+                Err(Kind::PayloadKind),
+            ),
+            (
+                vec![Step::Hang],
+                Some(SizeHint::with_exact(1)),
+                Err(Kind::PayloadKind),
+            ),
             (vec![Step::Yield, Step::Fail], None, Err(Kind::BodyRead)),
         ] {
             let shown = format!("{check:?} {steps:?} {size:?}");
@@ -528,7 +678,9 @@ fn a_verifier_accepts_presigned_requests_without_a_body() {
     let head = presigned_s3();
     let verify = |payload| {
         let claim = verifier.claim(&head, now())?;
-        verifier.verify(claim, &credentials(), &payload).map(|accepted| accepted.to_verified())
+        verifier
+            .verify(claim, &credentials(), &payload)
+            .map(|accepted| accepted.to_verified())
     };
     let verified = verify(PayloadHash::EMPTY).expect("accepted");
     assert!(verified.is_presigned() && verified.payload() == PayloadKind::Unsigned);
@@ -540,18 +692,36 @@ fn a_verifier_accepts_presigned_requests_without_a_body() {
 async fn anonymous_requests_pass_without_proof_where_they_are_allowed() {
     let layer = layer().with_anonymous(true);
     let mut request = unsigned();
-    let other = accepted(&self::layer(), post("", [])).await.expect("accepted");
-    let proof = other.extensions().get::<Verified>().expect("a proof").clone();
+    let other = accepted(&self::layer(), post("", []))
+        .await
+        .expect("accepted");
+    let proof = other
+        .extensions()
+        .get::<Verified>()
+        .expect("a proof")
+        .clone();
     request.extensions_mut().insert(proof);
     let accepted_request = accepted(&layer, request).await.expect("passed");
-    assert!(accepted_request.extensions().get::<Verified>().is_none(), "another layer's proof");
-    let body = accepted_request.into_body().collect().await.expect("a body");
+    assert!(
+        accepted_request.extensions().get::<Verified>().is_none(),
+        "another layer's proof"
+    );
+    let body = accepted_request
+        .into_body()
+        .collect()
+        .await
+        .expect("a body");
     assert_eq!(body.to_bytes(), "body");
 
     for (name, value) in [("authorization", "Bearer x"), ("authorization", "")] {
         let mut request = unsigned();
-        request.headers_mut().insert(name, value.parse().expect("a value"));
-        assert_eq!(accepted(&layer, request).await.err(), Some(Kind::UnsupportedAlgorithm));
+        request
+            .headers_mut()
+            .insert(name, value.parse().expect("a value"));
+        assert_eq!(
+            accepted(&layer, request).await.err(),
+            Some(Kind::UnsupportedAlgorithm)
+        );
     }
     let mut request = unsigned();
     *request.uri_mut() = "/?X-Amz-Credential=x".parse().expect("a URI");
@@ -570,8 +740,14 @@ async fn a_path_of_another_spelling_is_replaced_where_that_is_wanted() {
     };
     assert_eq!(accepted(&layer(), request).await.err(), Some(Kind::Target));
     let rewriting = layer().with_path_rewrite(true);
-    let accepted = accepted(&rewriting, request_again()).await.expect("accepted");
-    assert_eq!(accepted.uri(), "/orders", "the inner service sees what was signed");
+    let accepted = accepted(&rewriting, request_again())
+        .await
+        .expect("accepted");
+    assert_eq!(
+        accepted.uri(),
+        "/orders",
+        "the inner service sees what was signed"
+    );
 }
 
 /// HTTP/2 has `:authority`, which arrives in the URI.
@@ -580,9 +756,18 @@ async fn a_request_over_http2_has_its_host_in_the_uri() {
     for (uri, refused) in [
         ("https://api.example.com/orders", None),
         ("https://api.example.com:443/orders", None),
-        ("https://API.example.com/orders", Some(Kind::SignatureMismatch)),
-        ("https://api.example.com:8443/orders", Some(Kind::SignatureMismatch)),
-        ("https://evil.example.com/orders", Some(Kind::SignatureMismatch)),
+        (
+            "https://API.example.com/orders",
+            Some(Kind::SignatureMismatch),
+        ),
+        (
+            "https://api.example.com:8443/orders",
+            Some(Kind::SignatureMismatch),
+        ),
+        (
+            "https://evil.example.com/orders",
+            Some(Kind::SignatureMismatch),
+        ),
     ] {
         let mut request = post("", []);
         request.headers_mut().remove("host");
@@ -599,7 +784,10 @@ async fn a_request_over_http2_has_its_host_in_the_uri() {
         ("https://api.example.com/orders", None),
         ("https://api.example.com:443/orders", None),
         ("https://evil.example.com/orders", Some(Kind::Target)),
-        ("https://api.example.com@evil.example.com/orders", Some(Kind::Target)),
+        (
+            "https://api.example.com@evil.example.com/orders",
+            Some(Kind::Target),
+        ),
     ] {
         let mut request = post("", []);
         *request.uri_mut() = uri.parse().expect("a URI");
@@ -615,22 +803,44 @@ async fn split_cookies_are_joined_before_verification() {
         (Version::HTTP_2, &["a=1", "b=2; c=3"], Ok(())),
         (Version::HTTP_2, &["a=1", "b=2", "c=3"], Ok(())),
         (Version::HTTP_3, &["a=1", "b=2", "c=3"], Ok(())),
-        (Version::HTTP_2, &["b=2", "a=1", "c=3"], Err(Kind::SignatureMismatch)),
-        (Version::HTTP_2, &["a=1", "b=2"], Err(Kind::SignatureMismatch)),
-        (Version::HTTP_2, &["a=1", "b=2", "c=3", "admin=1"], Err(Kind::SignatureMismatch)),
-        (Version::HTTP_2, &["a=1", "", "b=2; c=3"], Err(Kind::SignatureMismatch)),
+        (
+            Version::HTTP_2,
+            &["b=2", "a=1", "c=3"],
+            Err(Kind::SignatureMismatch),
+        ),
+        (
+            Version::HTTP_2,
+            &["a=1", "b=2"],
+            Err(Kind::SignatureMismatch),
+        ),
+        (
+            Version::HTTP_2,
+            &["a=1", "b=2", "c=3", "admin=1"],
+            Err(Kind::SignatureMismatch),
+        ),
+        (
+            Version::HTTP_2,
+            &["a=1", "", "b=2; c=3"],
+            Err(Kind::SignatureMismatch),
+        ),
         // HTTP/1.1 does not split it (RFC 6265, section 5.4).
-        (Version::HTTP_11, &["a=1", "b=2", "c=3"], Err(Kind::SignatureMismatch)),
+        (
+            Version::HTTP_11,
+            &["a=1", "b=2", "c=3"],
+            Err(Kind::SignatureMismatch),
+        ),
     ] {
         let mut head = head();
-        head.headers.insert("cookie", "a=1; b=2; c=3".parse().expect("a value"));
+        head.headers
+            .insert("cookie", "a=1; b=2; c=3".parse().expect("a value"));
         let identity = Identity::new(credentials()).expect("valid");
         let settings = common::settings("execute-api").with_signed_headers(AllExcept::default());
         let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
         Signer::new().sign(&mut head, &params).expect("signed");
         head.headers.remove("cookie");
         for line in lines {
-            head.headers.append("cookie", line.parse().expect("a value"));
+            head.headers
+                .append("cookie", line.parse().expect("a value"));
         }
         head.version = version;
         let request = Request::from_parts(head, Script::new([]));
@@ -647,18 +857,31 @@ async fn split_cookies_are_joined_before_verification() {
 #[tokio::test]
 async fn it_fits_into_a_router() {
     let app: Router = Router::new()
-        .route("/orders", any(async |body: Bytes| format!("{} bytes", body.len())))
+        .route(
+            "/orders",
+            any(async |body: Bytes| format!("{} bytes", body.len())),
+        )
         .layer(layer());
     let (head, _) = post("hello", []).into_parts();
     let request = Request::from_parts(head, axum::body::Body::from("hello"));
     let response = app.clone().oneshot(request).await.expect("an answer");
-    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .expect("a body")
+        .to_bytes();
     assert_eq!(body, "5 bytes");
 
-    let request = Request::post("/orders").body(axum::body::Body::empty()).expect("a request");
+    let request = Request::post("/orders")
+        .body(axum::body::Body::empty())
+        .expect("a request");
     let response = app.oneshot(request).await.expect("an answer");
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
-    assert_eq!(response.extensions().get(), Some(&Kind::MissingAuthentication));
+    assert_eq!(
+        response.extensions().get(),
+        Some(&Kind::MissingAuthentication)
+    );
 }
 
 #[test]
@@ -675,7 +898,10 @@ fn keys_and_settings_that_contradict_themselves_are_refused() {
     let signed = settings().add_unsigned_header(HeaderName::from_static("x-amz-date"));
     for (error, told) in [
         (twice.unwrap_err(), "two keys with the id \"AKIDEXAMPLE\""),
-        (other_rules.unwrap_err(), "\"s3\" has other rules than \"execute-api\""),
+        (
+            other_rules.unwrap_err(),
+            "\"s3\" has other rules than \"execute-api\"",
+        ),
         (signed.unwrap_err(), "x-amz-date is a part of the signature"),
     ] {
         assert_eq!(error.kind(), ErrorKind::Config);
@@ -686,8 +912,14 @@ fn keys_and_settings_that_contradict_themselves_are_refused() {
 /// The one who asks it for a lookup polls it, even where it was at hand.
 #[tokio::test]
 async fn a_lookup_that_is_at_hand_can_be_awaited() {
-    let found = StaticKeys::new([credentials()]).expect("valid").lookup("AKIDEXAMPLE").await;
-    assert_eq!(found.expect("found").expect("a key").access_key_id(), "AKIDEXAMPLE");
+    let found = StaticKeys::new([credentials()])
+        .expect("valid")
+        .lookup("AKIDEXAMPLE")
+        .await;
+    assert_eq!(
+        found.expect("found").expect("a key").access_key_id(),
+        "AKIDEXAMPLE"
+    );
 }
 
 #[test]

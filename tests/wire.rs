@@ -15,7 +15,11 @@ const PATHS: &[(&str, &str, &str)] = &[
     ("/a-b_c.d~e", "/a-b_c.d~e", "/a-b_c.d~e"),
     // Legal bytes are the caller's; the signature covers them encoded once more.
     ("/v1/items:batch", "/v1/items:batch", "/v1/items%3Abatch"),
-    ("/v1/items%3Abatch", "/v1/items%3Abatch", "/v1/items%253Abatch"),
+    (
+        "/v1/items%3Abatch",
+        "/v1/items%3Abatch",
+        "/v1/items%253Abatch",
+    ),
     ("/@me", "/@me", "/%40me"),
     ("/a,b;c=d", "/a,b;c=d", "/a%2Cb%3Bc%3Dd"),
     ("/(a)!*'$&", "/(a)!*'$&", "/%28a%29%21%2A%27%24%26"),
@@ -104,7 +108,11 @@ const QUERIES: &[(&str, &str, &str)] = &[
     ("%61=1", "%61=1", "a=1"),
     ("a=/b", "a=/b", "a=%2Fb"),
     ("a=?", "a=?", "a=%3F"),
-    ("a=:@!$'()*,;", "a=:@!$'()*,;", "a=%3A%40%21%24%27%28%29%2A%2C%3B"),
+    (
+        "a=:@!$'()*,;",
+        "a=:@!$'()*,;",
+        "a=%3A%40%21%24%27%28%29%2A%2C%3B",
+    ),
     ("a=%26", "a=%26", "a=%26"),
     ("a=%3D", "a=%3D", "a=%3D"),
     ("a=%FF", "a=%FF", "a=%FF"),
@@ -132,7 +140,11 @@ async fn wire(origin: Origin, service: &str, target: &str) -> (String, String, S
     let canonical = String::from_utf8(explanation.canonical_request).expect("UTF-8");
     let mut lines = canonical.lines().skip(1).map(str::to_owned);
     let target = parts.uri.path_and_query().expect("a target").to_string();
-    (target, lines.next().expect("a path"), lines.next().expect("a query"))
+    (
+        target,
+        lines.next().expect("a path"),
+        lines.next().expect("a query"),
+    )
 }
 
 #[tokio::test]
@@ -141,7 +153,11 @@ async fn each_path_is_sent_and_signed_as_the_tables_say() {
     for (service, table) in [("execute-api", PATHS), ("s3", S3_PATHS)] {
         for &(path, expected, signed) in table {
             let (target, canonical, _) = wire(origin(service), service, path).await;
-            assert_eq!((&*target, &*canonical), (expected, signed), "{service} {path}");
+            assert_eq!(
+                (&*target, &*canonical),
+                (expected, signed),
+                "{service} {path}"
+            );
         }
     }
 }
@@ -153,7 +169,11 @@ async fn each_query_is_sent_and_signed_as_the_table_says() {
             let (target, _, canonical) =
                 wire(origin(service), service, &format!("/?{query}")).await;
             let expected = format!("/?{expected}");
-            assert_eq!((&*target, &*canonical), (&*expected, signed), "{service} {query}");
+            assert_eq!(
+                (&*target, &*canonical),
+                (&*expected, signed),
+                "{service} {query}"
+            );
         }
     }
 }
@@ -175,15 +195,25 @@ async fn the_canonical_wire_form_sends_what_it_signs() {
 #[tokio::test]
 async fn what_is_ambiguous_or_no_resource_is_refused() {
     for target in ["/%", "/a%2", "/a%zz", "/%%20", "/?a=%", "/?a=%2", "/?%g1=a"] {
-        let error = send(&layer(origin("execute-api")), get(target)).await.expect_err(target);
+        let error = send(&layer(origin("execute-api")), get(target))
+            .await
+            .expect_err(target);
         assert_eq!(error.kind(), ErrorKind::Request, "{target}");
         assert_eq!(error.status(), 400);
         assert!(error.to_string().contains("%25"), "{error}");
     }
-    for (method, target) in [("OPTIONS", "*"), ("CONNECT", "example.com:443"), ("CONNECT", "/")] {
-        let request = Request::builder().method(method).uri(target).body(Full::default());
-        let error =
-            send(&layer(origin("s3")), request.expect("a request")).await.expect_err(method);
+    for (method, target) in [
+        ("OPTIONS", "*"),
+        ("CONNECT", "example.com:443"),
+        ("CONNECT", "/"),
+    ] {
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
+            .body(Full::default());
+        let error = send(&layer(origin("s3")), request.expect("a request"))
+            .await
+            .expect_err(method);
         assert_eq!(error.kind(), ErrorKind::Request, "{method} {target}");
     }
 }
@@ -203,7 +233,11 @@ async fn what_is_sent_needs_no_more_repair() {
         (0..rng.usize(..12)).for_each(|_| target.push_str(pieces[rng.usize(..pieces.len())]));
         target.push('?');
         for _ in 0..rng.usize(..12) {
-            let pieces = if rng.bool() { &pieces[..] } else { &query_pieces[..] };
+            let pieces = if rng.bool() {
+                &pieces[..]
+            } else {
+                &query_pieces[..]
+            };
             target.push_str(pieces[rng.usize(..pieces.len())]);
         }
         if target.parse::<http::Uri>().is_err() {
@@ -216,7 +250,11 @@ async fn what_is_sent_needs_no_more_repair() {
                 let second = wire(origin, service, &first.0).await;
                 assert_eq!(first, second, "{service} {form:?} {target}");
                 let legal = |byte: u8| byte.is_ascii_graphic() && !b"\"<>[]\\^`{|}".contains(&byte);
-                assert!(first.0.bytes().all(legal), "{service} {form:?} {target}: {}", first.0);
+                assert!(
+                    first.0.bytes().all(legal),
+                    "{service} {form:?} {target}: {}",
+                    first.0
+                );
             }
         }
     }

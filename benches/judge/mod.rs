@@ -42,7 +42,10 @@ impl Judge {
     ) -> Self {
         let secret = KSecretKey::from_str(credentials.secret_access_key()).expect("40 bytes");
         let key = secret.to_ksigning(utc(time).date_naive(), region, service);
-        let key = GetSigningKeyResponse::builder().signing_key(key).build().expect("complete");
+        let key = GetSigningKeyResponse::builder()
+            .signing_key(key)
+            .build()
+            .expect("complete");
         Self {
             credentials: credentials.clone(),
             key,
@@ -53,7 +56,10 @@ impl Judge {
                 &["content-type"],
                 &["x-amz-"],
             ),
-            options: SignatureOptions { s3: service == "s3", url_encode_form: false },
+            options: SignatureOptions {
+                s3: service == "s3",
+                url_encode_form: false,
+            },
         }
     }
 
@@ -100,6 +106,9 @@ impl Service<GetSigningKeyRequest> for &Judge {
 }
 
 fn utc(time: SystemTime) -> DateTime<Utc> {
-    let seconds = time.duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let seconds = time
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs();
     DateTime::from_timestamp_secs(seconds as i64).expect("before 9999")
 }

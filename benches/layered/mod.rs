@@ -35,14 +35,23 @@ pub(crate) type Make = Box<dyn Fn() -> Incoming + Sync>;
 
 /// Under its name each request, and the service it goes through.
 pub(crate) fn cases() -> impl Iterator<Item = (String, Make, Signing<Sink>)> {
-    let requests = [("GET", Method::GET, GET, 0), ("POST 1 KiB", Method::POST, POST, 1 << 10)];
-    requests.into_iter().flat_map(|(name, method, target, len)| {
-        [("no token", 0), ("token", TOKEN_LEN)].map(|(token, token_len)| {
-            let method = method.clone();
-            let make: Make = Box::new(move || incoming(&method, target, len, HEADERS[0].1));
-            (format!("{name}, {token}"), make, signing(one_origin(), token_len))
+    let requests = [
+        ("GET", Method::GET, GET, 0),
+        ("POST 1 KiB", Method::POST, POST, 1 << 10),
+    ];
+    requests
+        .into_iter()
+        .flat_map(|(name, method, target, len)| {
+            [("no token", 0), ("token", TOKEN_LEN)].map(|(token, token_len)| {
+                let method = method.clone();
+                let make: Make = Box::new(move || incoming(&method, target, len, HEADERS[0].1));
+                (
+                    format!("{name}, {token}"),
+                    make,
+                    signing(one_origin(), token_len),
+                )
+            })
         })
-    })
 }
 
 /// So many requests, each to an origin of its own, in 30 regions of 3 services; and what signs them.
@@ -78,7 +87,9 @@ fn signing(target: impl ResolveOrigin + 'static, token_len: usize) -> Signing<Si
     // The load runs in a runtime of its own, since the benchmark may run in one.
     let cache = layer.credentials().clone();
     let load = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
         runtime.expect("a runtime").block_on(cache.ready())
     };
     let loaded = std::thread::spawn(load).join().expect("no panic");
@@ -87,7 +98,10 @@ fn signing(target: impl ResolveOrigin + 'static, token_len: usize) -> Signing<Si
 }
 
 fn incoming(method: &Method, target: &str, len: usize, host: &str) -> Incoming {
-    let mut request = Request::builder().method(method).uri(target).header("host", host);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header("host", host);
     for (name, value) in &HEADERS[1..] {
         request = request.header(*name, *value);
     }
@@ -113,7 +127,9 @@ pub(crate) fn contenders(make: &Make, mut signing: Signing<Sink>) -> Vec<Contend
     let (alone, signed) = (make(), make());
     assert_eq!(answer(&mut signing, make()), StatusCode::OK);
     vec![
-        contender("the service alone", move || answer(&mut Sink, alone.clone())),
+        contender("the service alone", move || {
+            answer(&mut Sink, alone.clone())
+        }),
         contender("tower-sigv4", move || answer(&mut signing, signed.clone())),
     ]
 }

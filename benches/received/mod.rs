@@ -58,12 +58,31 @@ pub(crate) fn cases() -> impl Iterator<Item = (&'static str, Received)> {
         ("GET, no token", Method::GET, GET, 0, 0, false),
         ("GET, token", Method::GET, GET, 0, TOKEN_LEN, false),
         ("GET, presigned", Method::GET, GET, 0, 0, true),
-        ("GET, presigned, token", Method::GET, GET, 0, TOKEN_LEN, true),
-        ("POST 1 KiB, no token", Method::POST, POST, 1 << 10, 0, false),
+        (
+            "GET, presigned, token",
+            Method::GET,
+            GET,
+            0,
+            TOKEN_LEN,
+            true,
+        ),
+        (
+            "POST 1 KiB, no token",
+            Method::POST,
+            POST,
+            1 << 10,
+            0,
+            false,
+        ),
     ];
-    requests.into_iter().map(|(name, method, target, len, token_len, presigned)| {
-        (name, Received::new(&method, target, len, token_len, presigned))
-    })
+    requests
+        .into_iter()
+        .map(|(name, method, target, len, token_len, presigned)| {
+            (
+                name,
+                Received::new(&method, target, len, token_len, presigned),
+            )
+        })
 }
 
 /// The one that is refused: the first of them.
@@ -83,17 +102,29 @@ pub(crate) struct Received {
 
 impl Received {
     fn new(method: &Method, target: &str, len: usize, token_len: usize, presigned: bool) -> Self {
-        let mut request = Request::builder().method(method).uri(format!("{ORIGIN}{target}"));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{ORIGIN}{target}"));
         for (name, value) in HEADERS {
             // Who presigns leaves x-amz-user-agent unsigned, which a strict verifier refuses.
-            let name =
-                if presigned { name.replace("user-agent", "meta-agent") } else { name.into() };
+            let name = if presigned {
+                name.replace("user-agent", "meta-agent")
+            } else {
+                name.into()
+            };
             request = request.header(name, value);
         }
-        let mut request = request.body(Bytes::from(body(len))).expect("a legal request");
+        let mut request = request
+            .body(Bytes::from(body(len)))
+            .expect("a legal request");
         let time = UNIX_EPOCH + Duration::from_secs(TIME);
-        let credentials =
-            Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, token(token_len), None, "bench");
+        let credentials = Credentials::new(
+            ACCESS_KEY_ID,
+            SECRET_ACCESS_KEY,
+            token(token_len),
+            None,
+            "bench",
+        );
         match presigned {
             true => presign(&mut request, &credentials, time),
             false => request = sign(request, &credentials, time),
@@ -118,13 +149,22 @@ impl Received {
         request: &Request<Bytes>,
         then: impl FnOnce(Accepted<'_>) -> T,
     ) -> Result<T, Rejection> {
-        verify(&self.verifier, request.clone(), &self.credentials, self.now, then)
+        verify(
+            &self.verifier,
+            request.clone(),
+            &self.credentials,
+            self.now,
+            then,
+        )
     }
 
     /// Panics unless both accept it, and neither with another body; scratchstack nothing presigned.
     fn assert_agreement(&self) {
         assert!(self.accepted(&self.request, |_| ()).is_ok());
-        assert_eq!(self.judge.verify(self.request.clone(), self.now).is_ok(), !self.presigned);
+        assert_eq!(
+            self.judge.verify(self.request.clone(), self.now).is_ok(),
+            !self.presigned
+        );
         let other = self.request.clone().map(|_| Bytes::from_static(b"another"));
         assert!(self.accepted(&other, |_| ()).is_err());
         assert!(self.judge.verify(other, self.now).is_err());
@@ -151,13 +191,18 @@ impl Received {
     pub(crate) fn refusals(&self) -> Vec<Contender<'_>> {
         use RejectionKind as Kind;
         let mut forged = self.request.clone();
-        let authorization = forged.headers_mut().get_mut(header::AUTHORIZATION).expect("signed");
+        let authorization = forged
+            .headers_mut()
+            .get_mut(header::AUTHORIZATION)
+            .expect("signed");
         let text = authorization.to_str().expect("ASCII");
         let (rest, last) = text.split_at(text.len() - 1);
         let other = if last == "0" { "1" } else { "0" };
         *authorization = HeaderValue::try_from(format!("{rest}{other}")).expect("legal");
         let mut added = self.request.clone();
-        added.headers_mut().insert("x-amz-meta-a", HeaderValue::from_static("1"));
+        added
+            .headers_mut()
+            .insert("x-amz-meta-a", HeaderValue::from_static("1"));
         let body = self.request.clone().map(|_| Bytes::from_static(b"another"));
         let stranger = Verifier::new(self.verifier.settings().clone());
         let late = self.now + Duration::from_secs(3600);
@@ -173,8 +218,20 @@ impl Received {
         vec![
             contender("clone of the request", || self.request.clone()),
             contender("accepted", || self.accepted(&self.request, |_| ())),
-            refusal("wrong signature", None, forged.clone(), self.now, Kind::SignatureMismatch),
-            refusal("header not signed", None, added, self.now, Kind::HeaderNotSigned),
+            refusal(
+                "wrong signature",
+                None,
+                forged.clone(),
+                self.now,
+                Kind::SignatureMismatch,
+            ),
+            refusal(
+                "header not signed",
+                None,
+                added,
+                self.now,
+                Kind::HeaderNotSigned,
+            ),
             refusal("expired", None, self.request.clone(), late, Kind::Expired),
             refusal("another body", None, body, self.now, Kind::PayloadMismatch),
             // Of a caller who was never accepted no key is held, so that it is derived each time.
@@ -198,7 +255,9 @@ fn verify<T>(
 ) -> Result<T, Rejection> {
     let (head, body) = request.into_parts();
     let claim = verifier.claim(&head, now)?;
-    verifier.verify(claim, credentials, &PayloadHash::of(&body)).map(then)
+    verifier
+        .verify(claim, credentials, &PayloadHash::of(&body))
+        .map(then)
 }
 
 fn sign(request: Request<Bytes>, credentials: &Credentials, time: SystemTime) -> Request<Bytes> {

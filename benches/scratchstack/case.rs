@@ -137,7 +137,9 @@ impl Case {
     pub(crate) fn ours_by(&self, verifier: &Verifier) -> Result<(), RejectionKind> {
         let (head, body) = self.request.clone().into_parts();
         let verdict = verifier.claim(&head, self.now).and_then(|claim| {
-            verifier.verify(claim, &self.credentials, &PayloadHash::of(&body)).map(|_| ())
+            verifier
+                .verify(claim, &self.credentials, &PayloadHash::of(&body))
+                .map(|_| ())
         });
         verdict.map_err(|rejection| rejection.kind())
     }
@@ -154,7 +156,12 @@ impl Case {
 
     #[track_caller]
     pub(crate) fn both_accept(&self) {
-        assert_eq!((self.ours(), self.theirs()), (Ok(()), Ok(())), "{:#?}", self.request);
+        assert_eq!(
+            (self.ours(), self.theirs()),
+            (Ok(()), Ok(())),
+            "{:#?}",
+            self.request
+        );
     }
 
     #[track_caller]

@@ -16,7 +16,9 @@ use crate::case::{Case, ID, SECRET};
 #[test]
 fn escaped_dots_are_refused_where_a_path_is_decoded() {
     for uri in ["/a/%2e%2e/b", "/a/%2e/b", "/a/.%2E"] {
-        Case::new("s3", uri).signed().only_theirs_accepts(RejectionKind::Target);
+        Case::new("s3", uri)
+            .signed()
+            .only_theirs_accepts(RejectionKind::Target);
         let mut case = Case::new("execute-api", uri);
         case.form = Some(PathForm::OnceFolded);
         case.signed().both_refuse(RejectionKind::Target);
@@ -27,19 +29,25 @@ fn escaped_dots_are_refused_where_a_path_is_decoded() {
 #[test]
 fn a_path_that_folds_is_refused() {
     for uri in ["/a/../b", "/a/./b", "/a//b", "/a/..", "//"] {
-        Case::new("execute-api", uri).signed().only_theirs_accepts(RejectionKind::Target);
+        Case::new("execute-api", uri)
+            .signed()
+            .only_theirs_accepts(RejectionKind::Target);
     }
     // scratchstack takes no path above the root, and leaves out the slash that a dot segment at the end
     // stands for (RFC 3986, section 5.2.4).
     for uri in ["/..", "/../a", "/a/.", "/a/b/.."] {
-        Case::new("execute-api", uri).signed().both_refuse(RejectionKind::Target);
+        Case::new("execute-api", uri)
+            .signed()
+            .both_refuse(RejectionKind::Target);
     }
 }
 
 /// S3 takes a `%2F` for a slash, and a router may not. scratchstack takes it for no slash.
 #[test]
 fn an_escaped_slash_is_refused_for_s3() {
-    Case::new("s3", "/a%2Fb").signed().both_refuse(RejectionKind::Target);
+    Case::new("s3", "/a%2Fb")
+        .signed()
+        .both_refuse(RejectionKind::Target);
     let empty = PayloadHash::EMPTY;
     let text = format!(
         "GET\n/a%2Fb\n\nhost:example.com\nx-amz-content-sha256:{empty}\n\
@@ -56,14 +64,21 @@ fn an_escaped_slash_is_refused_for_s3() {
 #[test]
 fn an_escape_that_is_not_whole_is_refused() {
     for uri in ["/%zz", "/a%", "/a%4", "/?a=%zz", "/?a=%", "/?a=%4"] {
-        Case::new("execute-api", uri).signed().both_refuse(RejectionKind::Target);
+        Case::new("execute-api", uri)
+            .signed()
+            .both_refuse(RejectionKind::Target);
     }
 }
 
 /// scratchstack takes the first of two.
 #[test]
 fn what_is_given_twice_is_refused() {
-    for name in ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"] {
+    for name in [
+        "authorization",
+        "x-amz-content-sha256",
+        "x-amz-date",
+        "x-amz-security-token",
+    ] {
         let mut case = Case::new("execute-api", "/");
         case.credentials = Credentials::new(ID, SECRET, Some("token".to_owned()), None, "test");
         let mut case = case.signed();
@@ -90,17 +105,23 @@ fn plain() -> Case {
 /// two fields, skips what is empty and knows no field as unknown.
 #[test]
 fn an_authorization_is_read_strictly() {
-    plain().signed_by_hand(PLAIN, "host;x-amz-date").both_accept();
+    plain()
+        .signed_by_hand(PLAIN, "host;x-amz-date")
+        .both_accept();
     for names in [
         "x-amz-date;host",
         "host, SignedHeaders=host;x-amz-date",
         "host;x-amz-date,",
         "host;x-amz-date, Unknown=1",
     ] {
-        plain().signed_by_hand(PLAIN, names).only_theirs_accepts(RejectionKind::Malformed);
+        plain()
+            .signed_by_hand(PLAIN, names)
+            .only_theirs_accepts(RejectionKind::Malformed);
     }
     let twice = PLAIN.replace("host;x", "host;host;x");
-    plain().signed_by_hand(&twice, "host;host;x-amz-date").both_refuse(RejectionKind::Malformed);
+    plain()
+        .signed_by_hand(&twice, "host;host;x-amz-date")
+        .both_refuse(RejectionKind::Malformed);
 }
 
 /// scratchstack leaves a header that is signed and not present out of the canonical request.
@@ -115,7 +136,9 @@ fn a_header_signed_and_not_present_is_refused() {
 /// HTTP/2 has `:authority` instead of a host, which is no header by the time a request is a `Request`.
 #[test]
 fn an_authority_signed_as_a_header_is_no_host() {
-    let text = PLAIN.replace("host:example.com\n", "").replace("host;", ":authority;");
+    let text = PLAIN
+        .replace("host:example.com\n", "")
+        .replace("host;", ":authority;");
     plain()
         .signed_by_hand(&text, ":authority;x-amz-date")
         .only_theirs_accepts(RejectionKind::HeaderNotSigned);
@@ -133,14 +156,19 @@ fn a_host_other_than_the_request_lines_is_refused() {
 /// knows more forms of ISO 8601.
 #[test]
 fn the_time_is_that_of_x_amz_date_in_one_form() {
-    let text =
-        PLAIN.replace("host:example.com\nx-amz-date:", "date:").replace("host;x-amz-date", "");
+    let text = PLAIN
+        .replace("host:example.com\nx-amz-date:", "date:")
+        .replace("host;x-amz-date", "");
     let text = text.replace("Z\n\n", "Z\nhost:example.com\n\ndate;host");
     Case::new("execute-api", "/")
         .with("date", b"20150830T123600Z")
         .signed_by_hand(&text, "date;host")
         .only_theirs_accepts(RejectionKind::Date);
-    for time in ["2015-08-30T12:36:00Z", "20150830T123600.000Z", "20150830T143600+0200"] {
+    for time in [
+        "2015-08-30T12:36:00Z",
+        "20150830T123600.000Z",
+        "20150830T143600+0200",
+    ] {
         let text = PLAIN.replace("20150830T123600Z", time);
         Case::new("execute-api", "/")
             .with("x-amz-date", time.as_bytes())
@@ -168,7 +196,10 @@ fn a_hash_other_than_the_bodys_is_refused() {
     for (value, kind) in [
         (&*hash, RejectionKind::SignatureMismatch),
         ("UNSIGNED-PAYLOAD", RejectionKind::PayloadKind),
-        ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", RejectionKind::PayloadKind),
+        (
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+            RejectionKind::PayloadKind,
+        ),
         ("x", RejectionKind::PayloadHash),
     ] {
         let text = format!(

@@ -10,15 +10,23 @@ use tower_sigv4::sigv4::PathForm;
 use crate::case::{Case, ID};
 
 pub(crate) fn random_case(rng: &mut Rng) -> Option<Case> {
-    let methods = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "PURGE", "m-search"];
+    let methods = [
+        "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "PURGE", "m-search",
+    ];
     let services = ["execute-api", "s3", "sqs"];
     let mut case = Case::new(services[rng.usize(..services.len())], "/");
     // OnceFolded is scratchstack's form of all but S3.
     case.form = (case.service == "sqs").then_some(PathForm::OnceFolded);
-    let origins = ["", "http://example.com", "https://EXAMPLE.com:8443", "https://[::1]"];
+    let origins = [
+        "",
+        "http://example.com",
+        "https://EXAMPLE.com:8443",
+        "https://[::1]",
+    ];
     let origin = origins[rng.usize(..origins.len())];
-    let uri: Uri =
-        format!("{origin}{}{}", random_path(rng, &case), random_query(rng)).parse().ok()?;
+    let uri: Uri = format!("{origin}{}{}", random_path(rng, &case), random_query(rng))
+        .parse()
+        .ok()?;
     let request = &mut case.request;
     if let Some(authority) = uri.authority() {
         request.headers_mut().remove(header::HOST);
@@ -33,7 +41,9 @@ pub(crate) fn random_case(rng: &mut Rng) -> Option<Case> {
     *request.body_mut() = (0..rng.usize(..200)).map(|_| rng.u8(..)).collect();
     random_headers(rng, request.headers_mut());
     let secret: String = (0..40).map(|_| rng.alphanumeric()).collect();
-    let token = rng.bool().then(|| random_text(rng, &["a", "Z", "9", "/", "+", "="], 600) + "T");
+    let token = rng
+        .bool()
+        .then(|| random_text(rng, &["a", "Z", "9", "/", "+", "="], 600) + "T");
     case.credentials = Credentials::new(ID, secret, token, None, "test");
     // 2000 to 2100; scratchstack's clock window is 15 minutes, this crate's 5 but for S3.
     case.time = UNIX_EPOCH + Duration::from_millis(rng.u64(946_684_800_000..4_102_444_800_000));
@@ -44,7 +54,9 @@ pub(crate) fn random_case(rng: &mut Rng) -> Option<Case> {
 }
 
 fn random_text(rng: &mut Rng, pieces: &[&str], most: usize) -> String {
-    (0..rng.usize(..=most)).map(|_| pieces[rng.usize(..pieces.len())]).collect()
+    (0..rng.usize(..=most))
+        .map(|_| pieces[rng.usize(..pieces.len())])
+        .collect()
 }
 
 fn random_path(rng: &mut Rng, case: &Case) -> String {
@@ -54,7 +66,9 @@ fn random_path(rng: &mut Rng, case: &Case) -> String {
     ];
     let once = case.service == "s3" || case.form.is_some();
     if once {
-        pieces.extend(["%3A", "%20", "%C3%A9", "%c3%a9", "%2B", "%25", "%41", "%7e", "%FF", "%26"]);
+        pieces.extend([
+            "%3A", "%20", "%C3%A9", "%c3%a9", "%2B", "%25", "%41", "%7e", "%FF", "%26",
+        ]);
     }
     if case.form.is_some() {
         pieces.extend(["%2F", "%2f"]);
@@ -174,7 +188,11 @@ impl Change {
     pub(crate) fn make(self, case: &mut Case, rng: &mut Rng) {
         match self {
             Self::Method => {
-                let other = if *case.request.method() == Method::GET { "POST" } else { "GET" };
+                let other = if *case.request.method() == Method::GET {
+                    "POST"
+                } else {
+                    "GET"
+                };
                 *case.request.method_mut() = other.parse().expect("a method");
             }
             Self::PathByte | Self::QueryByte => {
@@ -206,7 +224,10 @@ impl Change {
                 case.headers().insert("x-amz-meta-unsigned", value);
             }
             Self::Signature => {
-                let value = case.headers().get_mut(header::AUTHORIZATION).expect("signed");
+                let value = case
+                    .headers()
+                    .get_mut(header::AUTHORIZATION)
+                    .expect("signed");
                 let mut bytes = value.as_bytes().to_vec();
                 let at = bytes.len() - 1 - rng.usize(..64);
                 bytes[at] = if bytes[at] == b'f' { b'0' } else { b'f' };
@@ -224,7 +245,11 @@ impl Change {
             }
             Self::Clock => {
                 let off = Duration::from_secs(rng.u64(902..1_000_000));
-                case.now = if rng.bool() { case.time + off } else { case.time - off };
+                case.now = if rng.bool() {
+                    case.time + off
+                } else {
+                    case.time - off
+                };
             }
         }
     }

@@ -24,7 +24,9 @@ fn escapes_in_a_path_are_encoded_again() {
 /// In a path `+` stands for itself. scratchstack takes it for a space there, too.
 #[test]
 fn a_plus_in_a_path_is_no_space() {
-    Case::new("execute-api", "/a+b").signed().only_ours_accepts();
+    Case::new("execute-api", "/a+b")
+        .signed()
+        .only_ours_accepts();
     Case::new("s3", "/a+b").signed().only_ours_accepts();
     Case::new("s3", "/a%20b").signed().both_accept();
     // So that it takes one path for another.
@@ -37,17 +39,28 @@ fn a_plus_in_a_path_is_no_space() {
 /// the end of a name is a `=`, greater than digits, `-`, `.` and `%`.
 #[test]
 fn parameters_are_sorted_by_name() {
-    for uri in ["/?a=1&a1=1", "/?a=1&a-=1", "/?a=1&a.=1", "/?a=1&a%20=1", "/?=1&1=1"] {
+    for uri in [
+        "/?a=1&a1=1",
+        "/?a=1&a-=1",
+        "/?a=1&a.=1",
+        "/?a=1&a%20=1",
+        "/?=1&1=1",
+    ] {
         Case::new("execute-api", uri).signed().only_ours_accepts();
     }
-    Case::new("execute-api", "/?a=1&ab=1&a~=1&a_=1").signed().both_accept();
+    Case::new("execute-api", "/?a=1&ab=1&a~=1&a_=1")
+        .signed()
+        .both_accept();
 }
 
 /// A tab is white space as a space is (RFC 9110, section 5.6.3). scratchstack leaves it.
 #[test]
 fn tabs_are_white_space() {
     for value in [&b"a\tb"[..], b"a \t b", b"\ta", b"a\t"] {
-        Case::new("execute-api", "/").with("x-amz-meta-a", value).signed().only_ours_accepts();
+        Case::new("execute-api", "/")
+            .with("x-amz-meta-a", value)
+            .signed()
+            .only_ours_accepts();
     }
 }
 
@@ -55,16 +68,19 @@ fn tabs_are_white_space() {
 /// each: it finds one part where it wants five, whatever the credential.
 #[test]
 fn presigned_urls_are_refused_by_scratchstack() {
-    for credential in
-        ["AKIDEXAMPLE/20150830/us-east-1/execute-api/aws4_request", "a%2Fb%2Fc%2Fd%2Fe"]
-    {
+    for credential in [
+        "AKIDEXAMPLE/20150830/us-east-1/execute-api/aws4_request",
+        "a%2Fb%2Fc%2Fd%2Fe",
+    ] {
         let uri = format!(
             "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={credential}\
              &X-Amz-Date=20150830T123600Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host\
              &X-Amz-Signature={}",
             "0".repeat(64),
         );
-        let refusal = Case::new("execute-api", &uri).theirs().expect_err("refused");
+        let refusal = Case::new("execute-api", &uri)
+            .theirs()
+            .expect_err("refused");
         assert!(refusal.starts_with("Credential must have exactly 5 slash-delimited elements"));
     }
 }
@@ -103,7 +119,9 @@ fn a_secret_may_have_any_length() {
 fn a_token_may_be_left_unsigned_for_aws_iot() {
     let mut case = Case::new("execute-api", "/");
     case.credentials = Credentials::new(ID, SECRET, Some("token".to_owned()), None, "test");
-    let signing = case.signing_settings().with_session_token(SessionToken::Unsigned);
+    let signing = case
+        .signing_settings()
+        .with_session_token(SessionToken::Unsigned);
     let case = case.signed_by(&signing);
     let settings = case.settings().with_session_token(SessionToken::Unsigned);
     assert_eq!(case.ours_by(&Verifier::new(settings)), Ok(()));

@@ -54,13 +54,15 @@ pub(crate) fn cases() -> impl Iterator<Item = (String, Work)> {
         ("POST 1 KiB", Method::POST, POST, 1 << 10),
         ("PUT 1 MiB", Method::PUT, PUT, 1 << 20),
     ];
-    requests.into_iter().flat_map(|(name, method, target, len)| {
-        [("no token", 0), ("token", TOKEN_LEN)].map(|(token, token_len)| {
-            let work = Work::new(&method, target, len, token_len);
-            work.assert_agreement();
-            (format!("{name}, {token}"), work)
+    requests
+        .into_iter()
+        .flat_map(|(name, method, target, len)| {
+            [("no token", 0), ("token", TOKEN_LEN)].map(|(token, token_len)| {
+                let work = Work::new(&method, target, len, token_len);
+                work.assert_agreement();
+                (format!("{name}, {token}"), work)
+            })
         })
-    })
 }
 
 /// One request to sign, and what each contender signs it with.
@@ -80,14 +82,21 @@ pub(crate) struct Work {
 
 impl Work {
     fn new(method: &Method, target: &str, len: usize, token_len: usize) -> Self {
-        let mut request = Request::builder().method(method).uri(format!("{ORIGIN}{target}"));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{ORIGIN}{target}"));
         for (name, value) in HEADERS {
             request = request.header(name, value);
         }
         let (parts, ()) = request.body(()).expect("a legal request").into_parts();
         let token = token(token_len);
-        let credentials =
-            Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, token.clone(), None, "bench");
+        let credentials = Credentials::new(
+            ACCESS_KEY_ID,
+            SECRET_ACCESS_KEY,
+            token.clone(),
+            None,
+            "bench",
+        );
         let mut aws_settings = aws::SigningSettings::default();
         aws_settings.percent_encoding_mode = PercentEncodingMode::Double;
         aws_settings.uri_path_normalization_mode = UriPathNormalizationMode::Enabled;
@@ -158,7 +167,8 @@ impl Work {
         parts.headers.insert("x-amz-content-sha256", hash);
         let credential = Some(&self.reqsign_credential);
         let signing =
-            self.reqsign.sign_request(&self.reqsign_context, &mut parts, credential, None);
+            self.reqsign
+                .sign_request(&self.reqsign_context, &mut parts, credential, None);
         match pin!(signing).poll(&mut task::Context::from_waker(Waker::noop())) {
             Poll::Ready(signed) => signed.expect("signed"),
             Poll::Pending => unreachable!("it has nothing to wait for"),
@@ -170,9 +180,15 @@ impl Work {
     fn assert_agreement(&self) {
         let ours = self.ours(&self.settings, self.time);
         let aws = self.aws();
-        assert_eq!(ours.headers[header::AUTHORIZATION], aws.headers()[header::AUTHORIZATION]);
+        assert_eq!(
+            ours.headers[header::AUTHORIZATION],
+            aws.headers()[header::AUTHORIZATION]
+        );
 
-        let all = self.settings.clone().with_signed_headers(|_: &HeaderName| true);
+        let all = self
+            .settings
+            .clone()
+            .with_signed_headers(|_: &HeaderName| true);
         let before = self.ours(&all, SystemTime::now());
         let reqsign = &self.reqsign().headers[header::AUTHORIZATION];
         let after = self.ours(&all, SystemTime::now());

@@ -29,5 +29,8 @@ async fn chain() -> DefaultCredentialsChain {
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
     let config = ProviderConfig::default().with_http_client(http);
-    DefaultCredentialsChain::builder().configure(config).build().await
+    DefaultCredentialsChain::builder()
+        .configure(config)
+        .build()
+        .await
 }

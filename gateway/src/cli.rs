@@ -29,11 +29,22 @@ Usage: sigv4-gateway [--listen ADDRESS]                  demonstration, nothing 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     Print(&'static str),
-    Demo { listen: Option<SocketAddr> },
-    Forward { file: String, listen: Option<SocketAddr> },
-    Check { file: String },
-    Explain { file: String },
-    Init { file: String },
+    Demo {
+        listen: Option<SocketAddr>,
+    },
+    Forward {
+        file: String,
+        listen: Option<SocketAddr>,
+    },
+    Check {
+        file: String,
+    },
+    Explain {
+        file: String,
+    },
+    Init {
+        file: String,
+    },
     PrintSchema,
 }
 
@@ -50,7 +61,9 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
             Arg::Long("config") => file = Some(parser.value()?.string()?),
             Arg::Long("check") => check = true,
             Arg::Long("explain") => {
-                return Ok(Command::Explain { file: parser.value()?.string()? });
+                return Ok(Command::Explain {
+                    file: parser.value()?.string()?,
+                });
             }
             Arg::Long("init") => {
                 // A value is optional, and an option is none.
@@ -68,7 +81,10 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
             Arg::Long("listen") => listen = Some(parser.value()?.parse()?),
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(HELP)),
             Arg::Short('V') | Arg::Long("version") => {
-                return Ok(Command::Print(concat!("sigv4-gateway ", env!("CARGO_PKG_VERSION"))));
+                return Ok(Command::Print(concat!(
+                    "sigv4-gateway ",
+                    env!("CARGO_PKG_VERSION")
+                )));
             }
             other => return Err(other.unexpected()),
         }
@@ -94,10 +110,18 @@ mod tests {
         let parse = |arguments: &[&str]| {
             parse_from(Parser::from_args(arguments), Some("b.toml".to_owned()))
         };
-        let forward = |file: &str| Command::Forward { file: file.to_owned(), listen: None };
+        let forward = |file: &str| Command::Forward {
+            file: file.to_owned(),
+            listen: None,
+        };
         assert_eq!(parse(&[]).unwrap(), forward("b.toml"));
         assert_eq!(parse(&["--config", "a.toml"]).unwrap(), forward("a.toml"));
-        assert_eq!(parse(&["--check"]).unwrap(), Command::Check { file: "b.toml".to_owned() });
+        assert_eq!(
+            parse(&["--check"]).unwrap(),
+            Command::Check {
+                file: "b.toml".to_owned()
+            }
+        );
     }
 
     #[test]
@@ -107,11 +131,32 @@ mod tests {
         for (arguments, command) in [
             (&[][..], Command::Demo { listen: None }),
             (&["--listen", "127.0.0.1:0"], Command::Demo { listen }),
-            (&["--config", "a.toml"], Command::Forward { file: file.clone(), listen: None }),
+            (
+                &["--config", "a.toml"],
+                Command::Forward {
+                    file: file.clone(),
+                    listen: None,
+                },
+            ),
             (&["--config=a.toml", "--check"], Command::Check { file }),
-            (&["--explain", "-"], Command::Explain { file: "-".to_owned() }),
-            (&["--init"], Command::Init { file: "gateway.toml".to_owned() }),
-            (&["--init", "-"], Command::Init { file: "-".to_owned() }),
+            (
+                &["--explain", "-"],
+                Command::Explain {
+                    file: "-".to_owned(),
+                },
+            ),
+            (
+                &["--init"],
+                Command::Init {
+                    file: "gateway.toml".to_owned(),
+                },
+            ),
+            (
+                &["--init", "-"],
+                Command::Init {
+                    file: "-".to_owned(),
+                },
+            ),
             (&["--print-schema"], Command::PrintSchema),
             (&["-h"], Command::Print(HELP)),
         ] {

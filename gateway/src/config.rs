@@ -79,7 +79,10 @@ impl Config {
             let built = origin.build(text, &bodies, None)?;
             origin.http2(text)?;
             warnings.extend(origin.warnings(text, &built));
-            if origins.insert(origin.name.get_ref().as_str(), built).is_some() {
+            if origins
+                .insert(origin.name.get_ref().as_str(), built)
+                .is_some()
+            {
                 let message = format!("a second origin is named {:?}", origin.name.get_ref());
                 return Err(ConfigError::new(text, Some(origin.name.span()), message));
             }
@@ -89,8 +92,10 @@ impl Config {
         for route in &file.route {
             let section = file.origin_of(route).ok_or_else(|| {
                 let known: Vec<_> = origins.keys().collect();
-                let message =
-                    format!("no origin is named {:?}, only {known:?}", route.origin.get_ref());
+                let message = format!(
+                    "no origin is named {:?}, only {known:?}",
+                    route.origin.get_ref()
+                );
                 ConfigError::new(text, Some(route.origin.span()), message)
             })?;
             let origin = section.build(text, &bodies, Some(route))?;
@@ -106,7 +111,11 @@ impl Config {
         }
         Ok(Self {
             server: file.server.build(text)?,
-            admin: file.admin.as_ref().map(|admin| admin.build(text)).transpose()?,
+            admin: file
+                .admin
+                .as_ref()
+                .map(|admin| admin.build(text))
+                .transpose()?,
             log: file.log.build(text)?,
             names: names.into_values().collect(),
             signs,
@@ -195,7 +204,11 @@ fn without_value(message: &str) -> String {
         return message.to_owned();
     }
     // Names in what is expected are quoted, too; they come last.
-    let before = message.split(['"', '`']).next().unwrap_or_default().trim_end();
+    let before = message
+        .split(['"', '`'])
+        .next()
+        .unwrap_or_default()
+        .trim_end();
     match message.rsplit_once(", expected ") {
         Some((_, expected)) => format!("{before}, expected {expected}"),
         None => before.to_owned(),
@@ -262,7 +275,9 @@ struct File {
 
 impl File {
     fn origin_of(&self, route: &RouteSection) -> Option<&OriginSection> {
-        self.origin.iter().find(|origin| origin.name.get_ref() == route.origin.get_ref())
+        self.origin
+            .iter()
+            .find(|origin| origin.name.get_ref() == route.origin.get_ref())
     }
 
     fn guard(
@@ -276,13 +291,20 @@ impl File {
             return match asked.find(|verify| *verify.get_ref()) {
                 Some(verify) => {
                     let message = "verify needs to know who may call; add a section [verify]";
-                    Err(ConfigError::new(text, Some(verify.span()), message.to_owned()))
+                    Err(ConfigError::new(
+                        text,
+                        Some(verify.span()),
+                        message.to_owned(),
+                    ))
                 }
                 None => Ok(None),
             };
         };
         for route in self.route.iter().filter(|route| route.is_verified()) {
-            if self.origin_of(route).is_some_and(|origin| !origin.signs_always()) {
+            if self
+                .origin_of(route)
+                .is_some_and(|origin| !origin.signs_always())
+            {
                 let message = "the caller's signature would go on to this origin, which could use \
                                it here; give the origin signing = \"always\", or the route \
                                verify = false";

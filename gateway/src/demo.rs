@@ -41,10 +41,12 @@ pub(crate) async fn start_origin() -> Result<SocketAddr, BoxError> {
         .layer(DefaultBodyLimit::disable()) // the layer below has one
         .layer(VerifyLayer::new(StaticKeys::new([key])?, settings))
         // Whatever name a client knows it by, API Gateway verifies for its own.
-        .layer(map_request(move |mut request: Request<axum::body::Body>| {
-            request.headers_mut().insert(header::HOST, own_host.clone());
-            std::future::ready(request)
-        }));
+        .layer(map_request(
+            move |mut request: Request<axum::body::Body>| {
+                request.headers_mut().insert(header::HOST, own_host.clone());
+                std::future::ready(request)
+            },
+        ));
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(address)
 }
@@ -122,7 +124,12 @@ pub(crate) fn welcome(
 }
 
 async fn handle(Extension(caller): Extension<Verified>, parts: Parts, body: Bytes) -> Response {
-    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     let seen = json!({
         "message": "the signature is right",
         "access key id": caller.access_key_id(),

@@ -36,8 +36,10 @@ struct Texts {
 impl Explained {
     pub(crate) fn read(saved: &str) -> Result<Self, String> {
         let exchange = Exchange::read(saved)?;
-        let sent =
-            exchange.request.as_ref().map(|(head, payload)| SignedRequest::read(head, *payload));
+        let sent = exchange
+            .request
+            .as_ref()
+            .map(|(head, payload)| SignedRequest::read(head, *payload));
         let read = sent.as_ref().and_then(|sent| sent.as_ref().ok());
         let signed = read.map(|sent| Texts {
             canonical_request: sent.canonical_request(),
@@ -55,8 +57,9 @@ impl Explained {
                 derived: None,
             });
         }
-        let (status, headers) =
-            exchange.answer.unwrap_or((StatusCode::FORBIDDEN, HeaderMap::new()));
+        let (status, headers) = exchange
+            .answer
+            .unwrap_or((StatusCode::FORBIDDEN, HeaderMap::new()));
         let body = exchange.body.as_bytes();
         let refusal = Rejection::read(status, &headers, &body[..body.len().min(LONGEST_ANSWER)]);
         let diagnosis = diagnose(&refusal, read).ok_or_else(|| {
@@ -78,7 +81,12 @@ impl Explained {
             canonical_request,
             string_to_sign: refusal.string_to_sign().map(str::to_owned),
         });
-        Ok(Self { diagnosis: Some(diagnosis), note, signed, derived })
+        Ok(Self {
+            diagnosis: Some(diagnosis),
+            note,
+            signed,
+            derived,
+        })
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -110,7 +118,9 @@ impl Explained {
         let [signed, derived] = [signed, derived].map(|it| it.canonical_request.as_str());
         let (signed, derived): (Vec<_>, Vec<_>) =
             (signed.lines().collect(), derived.lines().collect());
-        let compared = TextDiff::configure().timeout(PATIENCE).diff_slices(&signed, &derived);
+        let compared = TextDiff::configure()
+            .timeout(PATIENCE)
+            .diff_slices(&signed, &derived);
         let line = |change: similar::Change<&str>| {
             let tag = match change.tag() {
                 ChangeTag::Equal => "same",
@@ -134,10 +144,18 @@ impl fmt::Display for Explained {
             }
             for difference in diagnosis.differences() {
                 let (part, signed) = (&difference.part, &difference.signed);
-                write!(f, "\n{part}\n  signed   {signed}\n  derived  {}\n", difference.derived)?;
+                write!(
+                    f,
+                    "\n{part}\n  signed   {signed}\n  derived  {}\n",
+                    difference.derived
+                )?;
             }
         } else if let (Some(note), Some(signed)) = (&self.note, &self.signed) {
-            writeln!(f, "{note}\n\nCanonical request\n{}", signed.canonical_request)?;
+            writeln!(
+                f,
+                "{note}\n\nCanonical request\n{}",
+                signed.canonical_request
+            )?;
             if let Some(string_to_sign) = &signed.string_to_sign {
                 writeln!(f, "\nString to sign\n{string_to_sign}")?;
             }
@@ -171,7 +189,10 @@ mod tests {
         let verbose =
             format!("{progress}\n{VERBOSE}{progress}{BODY}\n* Connection #0 left intact\n");
         let told = explain(&verbose).expect("explained");
-        assert!(told.starts_with("cause  host-changed\nwhy    the host was changed"), "{told}");
+        assert!(
+            told.starts_with("cause  host-changed\nwhy    the host was changed"),
+            "{told}"
+        );
         assert!(
             told.contains("\nhost\n  signed   \"h.example.com\"\n  derived  \"api.example.com\"\n")
         );
@@ -179,14 +200,22 @@ mod tests {
 
         let head =
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/2 403 \r\ncontent-type: application/json\r\n\r\n";
-        for saved in [BODY.to_owned(), head.to_owned() + BODY, head.replace('\r', "") + BODY] {
+        for saved in [
+            BODY.to_owned(),
+            head.to_owned() + BODY,
+            head.replace('\r', "") + BODY,
+        ] {
             let told = explain(&saved).expect("explained");
             assert!(told.starts_with("cause  mismatch\n"), "{told}");
             assert!(told.contains("for host \"api.example.com\""), "{told}");
             assert!(told.contains("curl -v"), "{told}");
         }
         let head = "HTTP/1.1 400 Bad Request\nx-amzn-errortype: ExpiredTokenException\n";
-        assert!(explain(head).expect("explained").starts_with("cause  token-expired\n"));
+        assert!(
+            explain(head)
+                .expect("explained")
+                .starts_with("cause  token-expired\n")
+        );
     }
 
     /// Signed for this day, for no one, with a token and a body.
@@ -198,7 +227,10 @@ mod tests {
     /// The same request raw and as a command, each with the answer behind it.
     fn requests(answer: &str) -> [String; 4] {
         let raw = format!("POST /orders?a=1 HTTP/1.1\r\n{HEAD}content-length: 4\r\n\r\n{{\n}}\n");
-        let fields: String = HEAD.lines().map(|line| format!(" \\\n -H '{line}'")).collect();
+        let fields: String = HEAD
+            .lines()
+            .map(|line| format!(" \\\n -H '{line}'"))
+            .collect();
         let command =
             format!("curl https://h.example.com/orders?a=1{fields} --data-binary '{{\n}}\n'");
         [
@@ -212,17 +244,31 @@ mod tests {
     #[test]
     fn a_request_and_its_answer_are_held_against_each_other() {
         let head = "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\n\r\n";
-        for saved in requests(BODY).into_iter().chain(requests(&(head.to_owned() + BODY))) {
+        for saved in requests(BODY)
+            .into_iter()
+            .chain(requests(&(head.to_owned() + BODY)))
+        {
             let explained = Explained::read(&saved).expect("explained");
             let json = explained.json();
             assert_eq!(json["note"], Value::Null, "{saved}");
-            let signed = json["signed"]["canonical_request"].as_str().expect("a text");
+            let signed = json["signed"]["canonical_request"]
+                .as_str()
+                .expect("a text");
             let hash = PayloadHash::of(b"{\n}\n").to_string();
-            assert!(signed.starts_with("POST\n/orders\na=1\nhost:h.example.com\n"), "{signed}");
-            assert!(signed.contains("x-amz-security-token:[redacted]\n"), "{signed}");
+            assert!(
+                signed.starts_with("POST\n/orders\na=1\nhost:h.example.com\n"),
+                "{signed}"
+            );
+            assert!(
+                signed.contains("x-amz-security-token:[redacted]\n"),
+                "{signed}"
+            );
             assert!(signed.ends_with(&hash), "{signed}");
             let to_sign = json["signed"]["string_to_sign"].as_str().expect("a text");
-            assert!(to_sign.starts_with("AWS4-HMAC-SHA256\n20150830T123600Z\n"), "{to_sign}");
+            assert!(
+                to_sign.starts_with("AWS4-HMAC-SHA256\n20150830T123600Z\n"),
+                "{to_sign}"
+            );
             let lines = json["lines"].as_array().expect("a list");
             for line in [("signed", "POST"), ("derived", "GET"), ("same", "/orders")] {
                 assert!(lines.contains(&json!(line)), "{line:?} in {lines:?}");
@@ -237,8 +283,14 @@ mod tests {
         for saved in requests("") {
             let told = explain(&saved).expect("explained");
             assert!(told.contains("There is no answer"), "{told}");
-            assert!(told.contains("\nPOST\n/orders\na=1\nhost:h.example.com\n"), "{told}");
-            assert!(told.contains("\nString to sign\nAWS4-HMAC-SHA256\n"), "{told}");
+            assert!(
+                told.contains("\nPOST\n/orders\na=1\nhost:h.example.com\n"),
+                "{told}"
+            );
+            assert!(
+                told.contains("\nString to sign\nAWS4-HMAC-SHA256\n"),
+                "{told}"
+            );
             assert!(!told.contains("T0KEN"), "{told}");
         }
         let error = explain("curl http://h/").expect_err("no signature");
@@ -250,8 +302,13 @@ mod tests {
         let body = BODY.replace("x-amz-date:", "x-amz-security-token:T0KEN\\nx-amz-date:");
         for saved in requests(&body) {
             let json = Explained::read(&saved).expect("explained").json();
-            let derived = json["derived"]["canonical_request"].as_str().expect("a text");
-            assert!(derived.contains("x-amz-security-token:[redacted]\n"), "{derived}");
+            let derived = json["derived"]["canonical_request"]
+                .as_str()
+                .expect("a text");
+            assert!(
+                derived.contains("x-amz-security-token:[redacted]\n"),
+                "{derived}"
+            );
             assert!(!json.to_string().contains("T0KEN"), "{json}");
         }
     }
@@ -262,17 +319,29 @@ mod tests {
             {\"message\":\"Missing Authentication Token\"}\n";
         let told = explain(unsigned).expect("explained");
         assert!(told.contains("cause  not-signed\n"), "{told}");
-        assert!(told.contains("since the request carries no signature"), "{told}");
+        assert!(
+            told.contains("since the request carries no signature"),
+            "{told}"
+        );
     }
 
     #[test]
     fn what_cannot_be_read_is_an_error() {
         for (saved, told) in [
             ("", "of status 403 Forbidden, does not speak of a signature"),
-            ("HTTP/1.1 200 OK\r\n\r\nfine", "of status 200 OK, does not speak"),
+            (
+                "HTTP/1.1 200 OK\r\n\r\nfine",
+                "of status 200 OK, does not speak",
+            ),
             ("HTTP/1.1 nothing\r\n\r\n", "the answer's head"),
-            ("> GET / HTTP/1.1\n> a b\n>\n< HTTP/1.1 403 x\n<\n{}", "the request's head"),
-            ("> GET {} HTTP/1.1\n>\n< HTTP/1.1 403 x\n<\n{}", "the request's head"),
+            (
+                "> GET / HTTP/1.1\n> a b\n>\n< HTTP/1.1 403 x\n<\n{}",
+                "the request's head",
+            ),
+            (
+                "> GET {} HTTP/1.1\n>\n< HTTP/1.1 403 x\n<\n{}",
+                "the request's head",
+            ),
             ("HTTP/", "the answer's head"),
             ("HTTP/1.1 403", "of status 403 Forbidden, does not speak"),
         ] {

@@ -29,7 +29,12 @@ impl Gateway {
         let stack = stack::whole(&config, client.clone(), &metrics);
         let log = Log::new(config.log());
         let now = ArcSwap::from_pointee(Now { config, stack });
-        Ok(Arc::new(Self { log, metrics, client, now }))
+        Ok(Arc::new(Self {
+            log,
+            metrics,
+            client,
+            now,
+        }))
     }
 
     pub(crate) fn log(&self) -> &Log {

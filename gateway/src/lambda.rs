@@ -30,8 +30,14 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 /// What Lambda takes of an answer (AWS Lambda Developer Guide, "Lambda quotas").
 const LONGEST: usize = 6 * 1024 * 1024;
 /// HTTP APIs hand on a path decoded; in one of a function URL, which stays as it was sent, there are none of these.
-const NOT_IN_PATHS: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`');
+const NOT_IN_PATHS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`');
 
 /// Whether it was Lambda that started this process.
 pub(crate) fn is_here() -> bool {
@@ -74,8 +80,16 @@ fn request(event: ApiGatewayV2httpRequest) -> Result<Request<Body>, Refused> {
         let body = encodings::Body::from_maybe_encoded(event.is_base64_encoded, &body);
         Bytes::copy_from_slice(&body)
     });
-    let unfit = |_| (StatusCode::BAD_REQUEST, "the event is not a request of HTTP");
-    let request = Request::builder().method(http.method).uri(target).body(Body::from(body));
+    let unfit = |_| {
+        (
+            StatusCode::BAD_REQUEST,
+            "the event is not a request of HTTP",
+        )
+    };
+    let request = Request::builder()
+        .method(http.method)
+        .uri(target)
+        .body(Body::from(body));
     let mut request = request.map_err(unfit)?;
     *request.headers_mut() = event.headers;
     if let Some(cookies) = event.cookies.filter(|cookies| !cookies.is_empty()) {
@@ -90,7 +104,9 @@ fn request(event: ApiGatewayV2httpRequest) -> Result<Request<Body>, Refused> {
     }
     if let Some(client) = http.source_ip.and_then(|ip| ip.parse().ok()) {
         forget(client, request.headers_mut());
-        request.extensions_mut().insert(ClientAddr::new(client).with_scheme(Scheme::HTTPS));
+        request
+            .extensions_mut()
+            .insert(ClientAddr::new(client).with_scheme(Scheme::HTTPS));
     }
     Ok(request)
 }
@@ -103,7 +119,9 @@ fn opens_websocket(headers: &HeaderMap) -> bool {
 /// Who is in front has told of its client already, which the signing layer does again.
 fn forget(client: IpAddr, headers: &mut HeaderMap) {
     headers.remove(FORWARDED_PROTO);
-    let told = headers.get(FORWARDED_FOR).and_then(|told| told.to_str().ok());
+    let told = headers
+        .get(FORWARDED_FOR)
+        .and_then(|told| told.to_str().ok());
     let (before, last) = told.map_or(("", ""), |told| told.rsplit_once(',').unwrap_or(("", told)));
     if last.trim().parse() == Ok(client) {
         match HeaderValue::from_str(before) {
@@ -117,7 +135,9 @@ fn forget(client: IpAddr, headers: &mut HeaderMap) {
 async fn carried(answer: Response) -> ApiGatewayV2httpResponse {
     match encoded(answer).await {
         Ok(encoded) => encoded,
-        Err(why) => encoded(proxy::message(StatusCode::BAD_GATEWAY, why)).await.unwrap_or_default(),
+        Err(why) => encoded(proxy::message(StatusCode::BAD_GATEWAY, why))
+            .await
+            .unwrap_or_default(),
     }
 }
 
@@ -125,13 +145,16 @@ async fn carried(answer: Response) -> ApiGatewayV2httpResponse {
 async fn encoded(answer: Response) -> Result<ApiGatewayV2httpResponse, &'static str> {
     const TOO_LONG: &str = "the answer is longer than the 6 MB that Lambda carries";
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, LONGEST).collect().await.map_err(|error| {
-        tracing::error!("an answer was not passed on: {}", proxy::chain(&*error));
-        match error.is::<LengthLimitError>() {
-            true => TOO_LONG,
-            false => "the origin's answer broke off",
-        }
-    })?;
+    let body = Limited::new(body, LONGEST)
+        .collect()
+        .await
+        .map_err(|error| {
+            tracing::error!("an answer was not passed on: {}", proxy::chain(&*error));
+            match error.is::<LengthLimitError>() {
+                true => TOO_LONG,
+                false => "the origin's answer broke off",
+            }
+        })?;
     let body = body.to_bytes();
     let mut encoded = ApiGatewayV2httpResponse::default();
     encoded.status_code = head.status.as_u16().into();
@@ -145,8 +168,9 @@ async fn encoded(answer: Response) -> Result<ApiGatewayV2httpResponse, &'static 
     });
     for name in head.headers.keys() {
         let values = head.headers.get_all(name).iter();
-        let values: Vec<_> =
-            values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+        let values: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect();
         if name == header::SET_COOKIE {
             encoded.cookies = values;
         } else if let Ok(value) = HeaderValue::try_from(values.join(", ")) {

@@ -79,7 +79,9 @@ pub fn main() -> ExitCode {
 ///
 /// What `--check` says of it.
 pub fn check(text: &str) -> Result<(), String> {
-    Config::parse(text).map(drop).map_err(|error| error.to_string())
+    Config::parse(text)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// Why a saved answer refused a signature, as `--explain` says it and as the workbench of the status page does.
@@ -146,8 +148,14 @@ async fn run(command: Command) -> Result<(), BoxError> {
                     "admin http://{address}/ shows the status page, and answers /healthz, /readyz and /metrics"
                 ));
             }
-            let scheme = if settings.tls.is_some() { "https" } else { "http" };
-            tell(format_args!("gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it"));
+            let scheme = if settings.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            tell(format_args!(
+                "gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it"
+            ));
             gateway.log().start()?;
             let _written = gateway.log().write_aside();
             reload::warn(&gateway.now().config, &file);

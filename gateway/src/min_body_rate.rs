@@ -48,7 +48,13 @@ pub(crate) struct Paced {
 impl Paced {
     pub(crate) fn new(body: Body, pace: Pace) -> Self {
         let body = Box::pin(TimeoutBody::new(pace.timeout, body));
-        Self { body, pace, bytes: 0, waited: Duration::ZERO, waits_since: None }
+        Self {
+            body,
+            pace,
+            bytes: 0,
+            waited: Duration::ZERO,
+            waits_since: None,
+        }
     }
 }
 
@@ -99,17 +105,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_drips_is_refused_and_one_that_flows_is_not() {
-        let pace = Pace { timeout: Duration::from_secs(30), rate: 500 };
+        let pace = Pace {
+            timeout: Duration::from_secs(30),
+            rate: 500,
+        };
         for (piece, whole) in [(1, false), (14_000, false), (15_000, true)] {
             let pieces = stream::unfold(0, move |count| async move {
                 time::sleep(Duration::from_secs(29)).await;
                 (count < 100).then(|| (Ok::<_, Infallible>(vec![7; piece]), count + 1))
             });
             let start = Instant::now();
-            let body = Paced::new(Body::from_stream(Box::pin(pieces)), pace).collect().await;
+            let body = Paced::new(Body::from_stream(Box::pin(pieces)), pace)
+                .collect()
+                .await;
             assert_eq!(body.is_ok(), whole, "{piece}");
-            assert!(whole || start.elapsed() < Duration::from_secs(60), "{piece}");
-            assert!(whole || body.is_err_and(|error| error.is::<TooSlow>()), "{piece}");
+            assert!(
+                whole || start.elapsed() < Duration::from_secs(60),
+                "{piece}"
+            );
+            assert!(
+                whole || body.is_err_and(|error| error.is::<TooSlow>()),
+                "{piece}"
+            );
         }
     }
 }

@@ -70,7 +70,10 @@ pub(crate) fn verified(response: http::Response<ResponseBody<Body>>) -> Response
 pub(crate) fn for_client(response: http::Response<ResponseBody<Incoming>>) -> Response {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if switches && !tunnel::is_open(&response) {
-        return message(StatusCode::BAD_GATEWAY, "the origin switched protocols unasked");
+        return message(
+            StatusCode::BAD_GATEWAY,
+            "the origin switched protocols unasked",
+        );
     }
     if let Some(diagnosis) = response.extensions().get::<Diagnosis>()
         && is_of_the_gateway(diagnosis)
@@ -104,7 +107,10 @@ fn is_of_the_gateway(diagnosis: &Diagnosis) -> bool {
 /// The head of an answer, with the length that its body has.
 pub(crate) fn without_body(mut answer: Response) -> Response {
     if let Some(length @ 1..) = answer.body().size_hint().exact() {
-        answer.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
+        answer
+            .headers_mut()
+            .entry(header::CONTENT_LENGTH)
+            .or_insert(length.into());
     }
     answer.map(|_| Body::empty())
 }
@@ -126,9 +132,14 @@ pub(crate) fn answer(error: BoxError) -> Response {
         None => None,
     };
     if let Some((status, wait)) = wait {
-        let mut response = message(status, "there are too many requests on this route; try later");
+        let mut response = message(
+            status,
+            "there are too many requests on this route; try later",
+        );
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.max(1).into());
         return response;
     }
     // One of a body that streams is what the exchange with the origin failed for.
@@ -140,10 +151,14 @@ pub(crate) fn answer(error: BoxError) -> Response {
         (None, None) if is_of_body(&*error) => {
             (StatusCode::BAD_REQUEST, BodyFailed::TEXT.to_owned())
         }
-        (None, None) if timed_out(&*error) => {
-            (StatusCode::GATEWAY_TIMEOUT, "the origin did not answer in time".to_owned())
-        }
-        (None, None) => (StatusCode::BAD_GATEWAY, "the origin could not be reached".to_owned()),
+        (None, None) if timed_out(&*error) => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "the origin did not answer in time".to_owned(),
+        ),
+        (None, None) => (
+            StatusCode::BAD_GATEWAY,
+            "the origin could not be reached".to_owned(),
+        ),
     };
     let mut response = message(status, &told);
     if status.is_server_error() {
@@ -176,7 +191,10 @@ fn caused_by<E: Error + 'static>(error: &(dyn Error + 'static), is: impl Fn(&E) 
 
 /// An error and its causes on one line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes(error)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -229,8 +247,15 @@ mod tests {
             .header("content-length", "4")
             .body(Body::new(Stops));
         let request = request.expect("a request");
-        let response = Gateway::new(config).expect("a gateway").service().oneshot(request).await;
-        assert_eq!(response.expect("an answer").status(), StatusCode::REQUEST_TIMEOUT);
+        let response = Gateway::new(config)
+            .expect("a gateway")
+            .service()
+            .oneshot(request)
+            .await;
+        assert_eq!(
+            response.expect("an answer").status(),
+            StatusCode::REQUEST_TIMEOUT
+        );
 
         // The same where the body streams, so that the client to the origin meets the error.
         let streamed = TimeoutBody::new(Duration::from_secs(30), Stops)
@@ -251,7 +276,9 @@ mod tests {
                [[verify.key]]\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n";
         let config = Config::parse(&config).expect("sound");
         let key = aws_credential_types::Credentials::new("AKID", "secret", None, None, "test");
-        let head = Request::post("http://h/").header("content-length", "4").body(());
+        let head = Request::post("http://h/")
+            .header("content-length", "4")
+            .body(());
         let head = head.expect("a request");
         let (mut head, ()) = head.into_parts();
         let settings = tower_sigv4::SigningSettings::new("execute-api", "us-east-1");
@@ -260,16 +287,27 @@ mod tests {
         let now = std::time::SystemTime::now();
         let settings = settings.expect("a scope");
         let params = SigningParams::new(&settings, &identity, payload, now);
-        tower_sigv4::sigv4::Signer::new().sign(&mut head, &params).expect("signed");
+        tower_sigv4::sigv4::Signer::new()
+            .sign(&mut head, &params)
+            .expect("signed");
         let request = Request::from_parts(head, Body::new(Stops));
-        let response = Gateway::new(config).expect("a gateway").service().oneshot(request).await;
-        assert_eq!(response.expect("an answer").status(), StatusCode::REQUEST_TIMEOUT);
+        let response = Gateway::new(config)
+            .expect("a gateway")
+            .service()
+            .oneshot(request)
+            .await;
+        assert_eq!(
+            response.expect("an answer").status(),
+            StatusCode::REQUEST_TIMEOUT
+        );
     }
 
     #[tokio::test]
     async fn an_origin_that_is_too_slow_is_a_gateway_timeout() {
-        let timeouts: [BoxError; 2] =
-            [Elapsed::new().into(), io::Error::from(io::ErrorKind::TimedOut).into()];
+        let timeouts: [BoxError; 2] = [
+            Elapsed::new().into(),
+            io::Error::from(io::ErrorKind::TimedOut).into(),
+        ];
         for error in timeouts {
             assert_eq!(answer(error).status(), StatusCode::GATEWAY_TIMEOUT);
         }

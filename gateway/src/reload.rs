@@ -27,7 +27,11 @@ fn read(file: &str) -> Result<Vec<u8>, BoxError> {
 
 fn parse(file: &str, bytes: &[u8]) -> Result<Config, BoxError> {
     let text = str::from_utf8(bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = bytes[..error.valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
         format!("{file}:{line}: this is not UTF-8; save the file as such")
     })?;
     Ok(Config::parse(text).map_err(|error| error.in_file(file))?)
@@ -53,7 +57,10 @@ impl Seen {
     }
 
     fn with(file: Result<Vec<u8>, String>, keys: Option<&str>) -> Self {
-        Self { file, keys: keys.and_then(|keys| fs::read(keys).ok()) }
+        Self {
+            file,
+            keys: keys.and_then(|keys| fs::read(keys).ok()),
+        }
     }
 }
 
@@ -77,7 +84,11 @@ impl Followed {
     /// Has the gateway go on with what the file says, if that is sound. What is not is told once, and the last
     /// configuration stays.
     pub(crate) async fn follow(self, gateway: Arc<Gateway>) {
-        let Self { file, seen, mut hangup } = self;
+        let Self {
+            file,
+            seen,
+            mut hangup,
+        } = self;
         let started = gateway.now().config.sections().clone();
         let (mut tried, mut last) = (seen.clone(), seen);
         loop {

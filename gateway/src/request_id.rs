@@ -21,7 +21,9 @@ impl MakeRequestId for RandomId {
     fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).ok().map(RequestId::new)
+        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text))
+            .ok()
+            .map(RequestId::new)
     }
 }
 
@@ -34,7 +36,10 @@ pub(crate) struct Ids {
 
 impl Ids {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self { request: only(headers, &REQUEST_ID).cloned(), parent: parent(headers).cloned() }
+        Self {
+            request: only(headers, &REQUEST_ID).cloned(),
+            parent: parent(headers).cloned(),
+        }
     }
 
     pub(crate) fn request(&self) -> Option<&str> {
@@ -53,9 +58,11 @@ pub(crate) fn cleaned<B>(mut request: Request<B>) -> Request<B> {
     let is_traced = parent(headers).is_some();
     let has_id = only(headers, &REQUEST_ID).is_some_and(is_fit);
     // A state says more of a parent, which there has to be.
-    for (name, is_sound) in
-        [(REQUEST_ID, has_id), (TRACEPARENT, is_traced), (TRACESTATE, is_traced)]
-    {
+    for (name, is_sound) in [
+        (REQUEST_ID, has_id),
+        (TRACEPARENT, is_traced),
+        (TRACESTATE, is_traced),
+    ] {
         if !is_sound && request.headers().contains_key(&name) && !is_signed(&request, &name) {
             request.headers_mut().remove(name);
         }
@@ -80,7 +87,9 @@ fn parent(headers: &HeaderMap) -> Option<&HeaderValue> {
     let mut parts = value.as_bytes().splitn(5, |byte| *byte == b'-');
     let mut hex = |length| {
         let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        parts.next().filter(|part| part.len() == length && part.iter().all(is_hex))
+        parts
+            .next()
+            .filter(|part| part.len() == length && part.iter().all(is_hex))
     };
     let (version, trace, parent, _flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2)?);
     let is_zero = |part: &[u8]| part.iter().all(|byte| *byte == b'0');
@@ -90,11 +99,17 @@ fn parent(headers: &HeaderMap) -> Option<&HeaderValue> {
 
 /// Whether a signature of the caller's, in header or query, names a header.
 fn is_signed<B>(request: &Request<B>, name: &HeaderName) -> bool {
-    let among =
-        |names: &str| names.split(';').any(|signed| signed.eq_ignore_ascii_case(name.as_str()));
+    let among = |names: &str| {
+        names
+            .split(';')
+            .any(|signed| signed.eq_ignore_ascii_case(name.as_str()))
+    };
     let mut authorizations = request.headers().get_all(header::AUTHORIZATION).iter();
     let in_header = authorizations.any(|value| {
-        let names = value.to_str().ok().and_then(|text| text.split_once("SignedHeaders="));
+        let names = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once("SignedHeaders="));
         names.is_some_and(|(_, rest)| among(rest.split([',', ' ']).next().unwrap_or_default()))
     });
     let query = request.uri().query().unwrap_or_default();
@@ -117,7 +132,11 @@ mod tests {
         }
         let request = cleaned(request.body(()).expect("a request"));
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+        request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .collect()
     }
 
     #[test]
@@ -134,7 +153,10 @@ mod tests {
             (&TRACE.replacen("00", "ff", 1), false),
             (&TRACE.replacen("00", "0", 1), false),
             (&TRACE.to_uppercase(), false),
-            (&TRACE.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)), false),
+            (
+                &TRACE.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)),
+                false,
+            ),
             (&TRACE.replace("b7ad6b7169203331", &"0".repeat(16)), false),
             (&TRACE.replace("b7ad", "b7a"), false),
             (&TRACE.replace("b7ad", "b7ag"), false),
@@ -144,12 +166,19 @@ mod tests {
             ("", false),
             ("é", false),
         ] {
-            let headers = [("traceparent", parent), ("tracestate", "a=1"), ("tracestate", "b=2")];
+            let headers = [
+                ("traceparent", parent),
+                ("tracestate", "a=1"),
+                ("tracestate", "b=2"),
+            ];
             let left = left("/", &headers);
             let expected = if sound { headers.len() } else { 0 };
             assert_eq!(left.len(), expected, "{parent}: {left:?}");
         }
-        assert_eq!(left("/", &[("traceparent", TRACE), ("traceparent", TRACE)]), []);
+        assert_eq!(
+            left("/", &[("traceparent", TRACE), ("traceparent", TRACE)]),
+            []
+        );
         assert_eq!(left("/", &[("tracestate", "a=1")]), []);
         assert_eq!(left("/", &[("x-amzn-trace-id", "Root=1-a-b")]).len(), 1);
     }
@@ -170,9 +199,16 @@ mod tests {
             ("a,b", false),
             ("é", false),
         ] {
-            assert_eq!(left("/", &[("x-request-id", id)]).len(), usize::from(fit), "{id}");
+            assert_eq!(
+                left("/", &[("x-request-id", id)]).len(),
+                usize::from(fit),
+                "{id}"
+            );
         }
-        assert_eq!(left("/", &[("x-request-id", "a"), ("x-request-id", "b")]), []);
+        assert_eq!(
+            left("/", &[("x-request-id", "a"), ("x-request-id", "b")]),
+            []
+        );
     }
 
     #[test]
@@ -184,10 +220,17 @@ mod tests {
             ("/", signed, &["traceparent"]),
             ("/", &signed.replace(", ", ","), &["traceparent"]),
             ("/", &signed.replace("traceparent", "x-traceparent"), &[]),
-            ("/?X-Amz-SignedHeaders=host%3Bx-request-id", "", &["x-request-id"]),
+            (
+                "/?X-Amz-SignedHeaders=host%3Bx-request-id",
+                "",
+                &["x-request-id"],
+            ),
             ("/?x=host%3Bx-request-id", "", &[]),
         ] {
-            let left = left(target, &[&bad[..], &[("authorization", authorization)]].concat());
+            let left = left(
+                target,
+                &[&bad[..], &[("authorization", authorization)]].concat(),
+            );
             let mut left: Vec<_> = left.iter().map(|(name, _)| &**name).collect();
             left.retain(|name| *name != "authorization");
             assert_eq!(left, stays, "{target} {authorization}");

@@ -37,18 +37,27 @@ pub(crate) const LONGEST_HEAD: usize = 64 * 1024;
 
 /// Hands on a request that can be read in one way only.
 pub(crate) fn check<B>(request: Request<B>) -> Result<Request<B>, Refused> {
-    let fields =
-        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let fields = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
     if target + fields.sum::<usize>() > LONGEST_HEAD {
         return Err(Refused::TooLong);
     }
     if request.method() == Method::CONNECT {
-        return Err(Refused::Ambiguous("CONNECT asks for a proxy, and this is none"));
+        return Err(Refused::Ambiguous(
+            "CONNECT asks for a proxy, and this is none",
+        ));
     }
     // RFC 9110, section 9.3.8: the answer would show what is added here, a session token among it.
     if request.method() == Method::TRACE {
-        return Err(Refused::Ambiguous("TRACE would show what the request is signed with"));
+        return Err(Refused::Ambiguous(
+            "TRACE would show what the request is signed with",
+        ));
     }
     framing(&request)?;
     host(&request)?;
@@ -85,7 +94,10 @@ fn host<B>(request: &Request<B>) -> Result<(), Refused> {
         (None, _) => None,
     };
     let mut named = [host.as_ref(), target].into_iter().flatten();
-    if named.clone().any(|authority| authority.as_str().contains('@')) {
+    if named
+        .clone()
+        .any(|authority| authority.as_str().contains('@'))
+    {
         return Err(Refused::Ambiguous("there is a user's name before the host"));
     }
     match (named.next(), named.next()) {

@@ -95,7 +95,14 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<(Server, SocketAddr), Bo
     let listener = TcpListener::bind(address).await.map_err(error)?;
     let address = listener.local_addr()?;
     let stopping = watch::Sender::new(false);
-    Ok((Server { listener, signals: Signals::new()?, stopping }, address))
+    Ok((
+        Server {
+            listener,
+            signals: Signals::new()?,
+            stopping,
+        },
+        address,
+    ))
 }
 
 /// Serves until told to stop. Requests in flight are finished then, and WebSockets, for as long as the grace
@@ -105,12 +112,20 @@ pub(crate) async fn serve(
     gateway: &Arc<Gateway>,
     settings: &config::Server,
 ) -> Result<(), BoxError> {
-    let Server { listener, mut signals, stopping } = server;
+    let Server {
+        listener,
+        mut signals,
+        stopping,
+    } = server;
     let (open, mut ended) = mpsc::channel(1);
     let (stop, stopped) = watch::channel(false);
     let count = Some(gateway.metrics().connections().clone());
     let tls = settings.tls.clone().map(tls::acceptor).transpose()?;
-    let front = Front { tls, count, ..Front::new(gateway.service(), settings, stopped) };
+    let front = Front {
+        tls,
+        count,
+        ..Front::new(gateway.service(), settings, stopped)
+    };
     // Whoever sends requests here has to notice first that they are to go elsewhere.
     let told = async {
         signals.stop().await;
@@ -191,7 +206,11 @@ impl<S: Entrance> Front<S> {
         loop {
             // Who finds no place waits in the system's queue, where it costs nothing.
             let arrived = async {
-                let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+                let place = places
+                    .clone()
+                    .acquire_owned()
+                    .await
+                    .map_err(io::Error::other)?;
                 io::Result::Ok((listener.accept().await?, place))
             };
             match arrived.await {
@@ -325,7 +344,10 @@ async fn until_idle<C: Future>(
 /// True where a client has left before its connection was accepted.
 fn is_the_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }
 
 /// The gateway as one client sees it: the signing layer learns who that is, for `x-forwarded-for`.
@@ -350,7 +372,9 @@ fn for_client(
         *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
         request.map(Body::new)
     };
-    ServiceBuilder::new().map_request(name_peer).service(service)
+    ServiceBuilder::new()
+        .map_request(name_peer)
+        .service(service)
 }
 
 /// Answers HEAD without a body (RFC 9110, section 9.3.2): hyper leaves one away on HTTP/1.1 alone.
@@ -368,7 +392,11 @@ where
         let answer = service.clone().oneshot(request);
         async move {
             let answer = answer.await?;
-            Ok(if is_head { proxy::without_body(answer) } else { answer })
+            Ok(if is_head {
+                proxy::without_body(answer)
+            } else {
+                answer
+            })
         }
     })
 }

@@ -129,8 +129,15 @@ impl Routes {
         let (cache, tls) = (config.cache(), config.server().tls.is_some());
         let routes = config.routes().iter().map(|route| {
             // Gateways with TLS and without may share a store, and tell the origin which they are.
-            let cache = route.cache.as_ref().map(|route| cache.layer(&format!("{tls} {route}")));
-            (route.way, metrics.meter(route), on_route(route, guard.clone(), cache, &signing))
+            let cache = route
+                .cache
+                .as_ref()
+                .map(|route| cache.layer(&format!("{tls} {route}")));
+            (
+                route.way,
+                metrics.meter(route),
+                on_route(route, guard.clone(), cache, &signing),
+            )
         });
         Arc::new(Self {
             rules: config.rules(),
@@ -168,7 +175,9 @@ impl Routes {
 fn preflighted(head: &http::request::Parts) -> Option<Method> {
     let method = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
     let is_preflight = head.method == Method::OPTIONS && head.headers.contains_key(header::ORIGIN);
-    Method::from_bytes(method.as_bytes()).ok().filter(|_| is_preflight)
+    Method::from_bytes(method.as_bytes())
+        .ok()
+        .filter(|_| is_preflight)
 }
 
 /// The part of the stack that a route has for itself.
@@ -187,7 +196,12 @@ fn on_route(
     }
     stack = guarded(guard, stack);
     if let Some(limit) = route.concurrency {
-        stack = boxed(ServiceBuilder::new().load_shed().concurrency_limit(limit).service(stack));
+        stack = boxed(
+            ServiceBuilder::new()
+                .load_shed()
+                .concurrency_limit(limit)
+                .service(stack),
+        );
     }
     if let Some(quota) = route.rate {
         let limiter = Arc::new(RateLimiter::direct(quota));
@@ -241,7 +255,11 @@ fn guarded(guard: Option<Guard>, inner: Stack) -> Stack {
     let checked = BoxCloneSyncService::new(checked);
     BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
         let (head, body) = request.into_parts();
-        let service = if guard.verifies(&head) { &checked } else { &inner };
+        let service = if guard.verifies(&head) {
+            &checked
+        } else {
+            &inner
+        };
         service.clone().oneshot(Request::from_parts(head, body))
     }))
 }

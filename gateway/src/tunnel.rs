@@ -34,7 +34,11 @@ pub(crate) struct Open {
 impl Open {
     /// A WebSocket ends that was idle for so long.
     pub(crate) fn new(ended: mpsc::Sender<()>, place: Place, idle: Duration) -> Self {
-        Self { _held: ended, connection: Arc::new((place, AtomicU64::new(0))), idle }
+        Self {
+            _held: ended,
+            connection: Arc::new((place, AtomicU64::new(0))),
+            idle,
+        }
     }
 
     pub(crate) fn wrote(&self, bytes: u64) {
@@ -60,10 +64,13 @@ struct Opened;
 impl Tunnel {
     /// The signing layer has left `upgrade` to those requests alone that open a WebSocket.
     pub(crate) fn asked_for<B>(request: &mut Request<B>) -> Option<Self> {
-        request.headers().contains_key(header::UPGRADE).then(|| Self {
-            client: upgrade::on(&mut *request),
-            open: request.extensions_mut().remove(),
-        })
+        request
+            .headers()
+            .contains_key(header::UPGRADE)
+            .then(|| Self {
+                client: upgrade::on(&mut *request),
+                open: request.extensions_mut().remove(),
+            })
     }
 
     /// Joins both connections once both are done with HTTP, if the origin has switched to a WebSocket.

@@ -60,7 +60,10 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { origin, source } = self;
         match source.is_connect() {
-            true => write!(f, "no connection to origin {origin}; check its url and that it is up"),
+            true => write!(
+                f,
+                "no connection to origin {origin}; check its url and that it is up"
+            ),
             false => write!(f, "the exchange with origin {origin} broke off"),
         }
     }
@@ -94,7 +97,9 @@ impl Error for BodyFailed {
 
 /// Whether there was no connection to the origin.
 pub(crate) fn is_unreached(error: &BoxError) -> bool {
-    error.downcast_ref::<Failed>().is_some_and(|failed| failed.source.is_connect())
+    error
+        .downcast_ref::<Failed>()
+        .is_some_and(|failed| failed.source.is_connect())
 }
 
 type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> TokioIo<Heard>>;
@@ -119,8 +124,11 @@ impl Client {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots())
             .with_no_client_auth();
-        let connector =
-            || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        let connector = || {
+            HttpsConnectorBuilder::new()
+                .with_tls_config(tls.clone())
+                .https_or_http()
+        };
         let window = buffer.max(DEFAULT_WINDOW);
         let mut pool = legacy::Client::builder(TokioExecutor::new());
         pool.timer(TokioTimer::new())
@@ -148,7 +156,9 @@ impl Client {
             && !request.body().is_end_stream()
         {
             let chunked = HeaderValue::from_static("chunked");
-            request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
+            request
+                .headers_mut()
+                .insert(header::TRANSFER_ENCODING, chunked);
         }
         let way: Option<Way> = request.extensions().get().copied();
         let http2 = way.is_some_and(|way| way.http2) && fits_http2(&request);
@@ -159,7 +169,11 @@ impl Client {
         let tunnel = Tunnel::asked_for(&mut request);
         let (waits, waiting) = watch::channel(false);
         let request = request.map(|body| Body::new(Watched { body, waits }));
-        let origin = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let origin = request
+            .uri()
+            .authority()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let pool = if http2 { &self.http2 } else { &self.http1 };
         let mut answer = tokio::select! {
             answer = pool.request(request) => answer.map_err(|source| Failed { origin, source })?,
@@ -185,17 +199,26 @@ pub(crate) fn framed(mut request: Request<Body>) -> Request<Body> {
         && !request.body().is_end_stream()
     {
         let chunked = HeaderValue::from_static("chunked");
-        request.headers_mut().insert(header::TRANSFER_ENCODING, chunked);
+        request
+            .headers_mut()
+            .insert(header::TRANSFER_ENCODING, chunked);
     }
     request
 }
 
 /// HTTP/2 has one name for the host connected to and the host signed for, and no `upgrade`.
 fn fits_http2<B>(request: &Request<B>) -> bool {
-    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str().as_bytes());
     request.uri().scheme() == Some(&Scheme::HTTPS)
         && !request.headers().contains_key(header::UPGRADE)
-        && request.headers().get(header::HOST).map(HeaderValue::as_bytes) == authority
+        && request
+            .headers()
+            .get(header::HOST)
+            .map(HeaderValue::as_bytes)
+            == authority
 }
 
 /// Ends once the origin's time is up.

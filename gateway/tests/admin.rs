@@ -26,15 +26,25 @@ fn with_admin(config: &str) -> String {
 }
 
 fn admin(gateway: &Gateway) -> SocketAddr {
-    gateway.word_after("admin http://").parse().expect("an address")
+    gateway
+        .word_after("admin http://")
+        .parse()
+        .expect("an address")
 }
 
 async fn ask(admin: SocketAddr, method: &str, target: &str, headers: &str, body: &str) -> Answer {
-    let host =
-        if headers.contains("host: ") { String::new() } else { format!("host: {admin}\r\n") };
+    let host = if headers.contains("host: ") {
+        String::new()
+    } else {
+        format!("host: {admin}\r\n")
+    };
     let length = body.len();
     let head = format!("{method} {target} HTTP/1.1\r\n{host}{headers}connection: close\r\n");
-    exchange(admin, &format!("{head}content-length: {length}\r\n\r\n{body}")).await
+    exchange(
+        admin,
+        &format!("{head}content-length: {length}\r\n\r\n{body}"),
+    )
+    .await
 }
 
 async fn metrics(admin: SocketAddr) -> String {
@@ -45,7 +55,11 @@ async fn call(gateway: &Gateway, method: &str, target: &str, body: &str) -> Answ
     let length = body.len();
     let head =
         format!("{method} {target} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n");
-    exchange(gateway.address, &format!("{head}content-length: {length}\r\n\r\n{body}")).await
+    exchange(
+        gateway.address,
+        &format!("{head}content-length: {length}\r\n\r\n{body}"),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -81,19 +95,55 @@ async fn only_its_own_names_and_no_pages_are_answered() {
         ("GET", "/healthz", "host: 10.1.2.3\r\n", "", 421),
         ("GET", "/healthz", "host: a\r\nhost: localhost\r\n", "", 421),
         // Reading is left to the browser, which keeps the answer from other pages.
-        ("GET", "/healthz", "origin: https://evil.example\r\n", "", 200),
-        ("POST", "/cache/clear", "origin: https://evil.example\r\n", "", 403),
+        (
+            "GET",
+            "/healthz",
+            "origin: https://evil.example\r\n",
+            "",
+            200,
+        ),
+        (
+            "POST",
+            "/cache/clear",
+            "origin: https://evil.example\r\n",
+            "",
+            403,
+        ),
         ("POST", "/cache/clear", "origin: null\r\n", "", 403),
-        ("POST", "/cache/clear", "sec-fetch-site: cross-site\r\n", "", 403),
-        ("POST", "/cache/clear", "sec-fetch-site: same-site\r\n", "", 403),
-        ("POST", "/nothing", "sec-fetch-site: cross-site\r\n", "", 403),
+        (
+            "POST",
+            "/cache/clear",
+            "sec-fetch-site: cross-site\r\n",
+            "",
+            403,
+        ),
+        (
+            "POST",
+            "/cache/clear",
+            "sec-fetch-site: same-site\r\n",
+            "",
+            403,
+        ),
+        (
+            "POST",
+            "/nothing",
+            "sec-fetch-site: cross-site\r\n",
+            "",
+            403,
+        ),
         ("POST", "/cache/clear", "", "", 204),
         ("POST", "/cache/purge", json, url, 204),
         ("POST", "/cache/purge", FORM, form, 204),
         ("POST", "/cache/purge", json, form, 400),
         ("POST", "/cache/purge", json, "{\"url\": \"/orders\"}", 400),
         ("POST", "/cache/purge", json, "{\"url\": \"ftp://h/\"}", 400),
-        ("POST", "/cache/purge", json, "{\"url\": \"http://a@h/\"}", 400),
+        (
+            "POST",
+            "/cache/purge",
+            json,
+            "{\"url\": \"http://a@h/\"}",
+            400,
+        ),
         ("POST", "/cache/purge", FORM, "url=http://h/?a=1&b=2", 400),
         ("POST", "/cache/purge", FORM, "", 400),
         ("POST", "/cache/purge", FORM, &long, 413),
@@ -103,8 +153,16 @@ async fn only_its_own_names_and_no_pages_are_answered() {
         ("GET", "/orders", "", "", 404),
     ] {
         let answer = ask(admin, method, target, headers, body).await;
-        assert_eq!(answer.status, status, "{method} {target} {headers}{}", answer.body);
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "{method} {target}");
+        assert_eq!(
+            answer.status, status,
+            "{method} {target} {headers}{}",
+            answer.body
+        );
+        assert_eq!(
+            answer.header("cache-control"),
+            Some("no-store"),
+            "{method} {target}"
+        );
     }
     for (method, target, allow) in [
         ("POST", "/healthz", "GET,HEAD"),
@@ -114,7 +172,11 @@ async fn only_its_own_names_and_no_pages_are_answered() {
         ("OPTIONS", "/cache/clear", "POST"),
     ] {
         let answer = ask(admin, method, target, "", "").await;
-        assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)), "{target}");
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, Some(allow)),
+            "{target}"
+        );
     }
     assert!(origin.seen().is_empty(), "nothing of it goes to origins");
 }
@@ -128,7 +190,10 @@ async fn readiness_tells_what_is_missing() {
     for reason in ["\"ready\":false", "no-such-name.invalid", "credentials"] {
         assert!(answer.body.contains(reason), "{}", answer.body);
     }
-    assert_eq!(ask(admin(&gateway), "GET", "/healthz", "", "").await.status, 200);
+    assert_eq!(
+        ask(admin(&gateway), "GET", "/healthz", "", "").await.status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -136,7 +201,9 @@ async fn a_client_that_sends_no_head_is_cut_off() {
     let config = config("http://127.0.0.1:1", "");
     let config = config.replacen("[server]", "[server]\nhead_timeout = \"100ms\"", 1);
     let gateway = Gateway::configured(&with_admin(&config));
-    let mut stream = TcpStream::connect(admin(&gateway)).await.expect("connected");
+    let mut stream = TcpStream::connect(admin(&gateway))
+        .await
+        .expect("connected");
     let end = time::timeout(Duration::from_secs(10), stream.read(&mut [0; 100])).await;
     assert_eq!(end.expect("in time").expect("an end"), 0);
 }
@@ -147,7 +214,11 @@ async fn what_is_purged_is_asked_for_again() {
     let config = config(&format!("http://{}", origin.address), "") + "cache = true\n";
     let gateway = Gateway::configured(&with_admin(&config));
     let admin = admin(&gateway);
-    let purge = ("/cache/purge", FORM, "url=https://API.example.com/orders?a=1%26b");
+    let purge = (
+        "/cache/purge",
+        FORM,
+        "url=https://API.example.com/orders?a=1%26b",
+    );
     let other = ("/cache/purge", FORM, "url=https://api.example.com/orders");
     for (forget, status) in [
         (None, "fwd=uri-miss; stored"),
@@ -172,13 +243,19 @@ async fn what_is_purged_is_asked_for_again() {
         format!("cache_requests_total{{{labels}outcome=\"uri-miss\",{route}}} 3"),
         format!("cache_stored_total{{{labels}{route}}} 3").replace(",}", "}"),
     ] {
-        assert!(text.contains(&format!("sigv4_gateway_{sample}\n")), "{sample} is not in {text}");
+        assert!(
+            text.contains(&format!("sigv4_gateway_{sample}\n")),
+            "{sample} is not in {text}"
+        );
     }
 }
 
 /// A gateway after requests of all kinds, and what its metrics say.
 async fn after_traffic() -> (Gateway, String) {
-    let (origin, refusing) = (TestOrigin::start(OK).await, TestOrigin::start(REFUSED).await);
+    let (origin, refusing) = (
+        TestOrigin::start(OK).await,
+        TestOrigin::start(REFUSED).await,
+    );
     let more = format!(
         "[[origin]]\nname = \"refusing\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
          region = \"eu-west-1\"\n[[route]]\npath = \"/refused\"\norigin = \"refusing\"\nverify = false\ncache = true\n\
@@ -192,14 +269,26 @@ async fn after_traffic() -> (Gateway, String) {
     );
     let gateway = Gateway::configured(&with_admin(&(config + &more)));
     for (method, body) in [("GET", ""), ("POST", "12345")] {
-        let request =
-            signed(method, "/orders/17", "api.example.com", body, ACCESS_KEY_ID, SECRET_ACCESS_KEY);
+        let request = signed(
+            method,
+            "/orders/17",
+            "api.example.com",
+            body,
+            ACCESS_KEY_ID,
+            SECRET_ACCESS_KEY,
+        );
         assert_eq!(exchange(gateway.address, &request).await.status, 200);
     }
     assert_eq!(call(&gateway, "GET", "/orders", "").await.status, 403);
     assert_eq!(call(&gateway, "GET", "/refused", "").await.status, 403);
-    assert_eq!(call(&gateway, "BREW", "/refused/by/path", "").await.status, 403);
-    assert_eq!(call(&gateway, "GET", "/nowhere/at/all", "").await.status, 403);
+    assert_eq!(
+        call(&gateway, "BREW", "/refused/by/path", "").await.status,
+        403
+    );
+    assert_eq!(
+        call(&gateway, "GET", "/nowhere/at/all", "").await.status,
+        403
+    );
     let text = metrics(admin(&gateway)).await;
     (gateway, text)
 }
@@ -222,7 +311,10 @@ async fn requests_are_counted_by_what_the_configuration_names() {
         format!("verify_rejections_total{{kind=\"missing-authentication\",{orders}}} 1"),
         format!("origin_refusals_total{{cause=\"route-missing\",{refused}}} 2"),
     ] {
-        assert!(text.contains(&format!("sigv4_gateway_{sample}\n")), "{sample} is not in {text}");
+        assert!(
+            text.contains(&format!("sigv4_gateway_{sample}\n")),
+            "{sample} is not in {text}"
+        );
     }
     for phase in ["buffering", "credentials", "signing", "origin"] {
         let labels = "origin=\"orders\",phase=";
@@ -231,16 +323,28 @@ async fn requests_are_counted_by_what_the_configuration_names() {
         );
         assert!(text.contains(&sample), "{sample} is not in {text}");
     }
-    let labels = text.lines().filter_map(|line| line.split(['{', '}']).nth(1));
+    let labels = text
+        .lines()
+        .filter_map(|line| line.split(['{', '}']).nth(1));
     let labels: Vec<_> = labels.filter(|labels| !labels.contains("le=")).collect();
     for unbounded in ["17", "by/path", "BREW", "nowhere"] {
-        assert_eq!(labels.iter().find(|labels| labels.contains(unbounded)), None);
+        assert_eq!(
+            labels.iter().find(|labels| labels.contains(unbounded)),
+            None
+        );
     }
-    let started = text.lines().find(|line| line.starts_with("process_start_time_seconds "));
+    let started = text
+        .lines()
+        .find(|line| line.starts_with("process_start_time_seconds "));
     assert!(started.is_some(), "{text}");
-    let _held = TcpStream::connect(gateway.address).await.expect("connected");
+    let _held = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
     let until = Instant::now() + Duration::from_secs(10);
-    while !metrics(admin(&gateway)).await.contains("\nsigv4_gateway_connections_open 1\n") {
+    while !metrics(admin(&gateway))
+        .await
+        .contains("\nsigv4_gateway_connections_open 1\n")
+    {
         assert!(Instant::now() < until, "{}", metrics(admin(&gateway)).await);
     }
 }
@@ -249,11 +353,25 @@ async fn requests_are_counted_by_what_the_configuration_names() {
 async fn no_answer_holds_a_secret() {
     let (gateway, text) = after_traffic().await;
     let mut said = text;
-    for target in ["/", "/healthz", "/readyz", "/metrics", "/log", "/nothing", "/cache/purge"] {
+    for target in [
+        "/",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/log",
+        "/nothing",
+        "/cache/purge",
+    ] {
         said += &ask(admin(&gateway), "GET", target, "", "").await.body;
     }
-    for secret in ["secret-of", "token-of", SECRET_ACCESS_KEY, ACCESS_KEY_ID, "AKID", "Signature="]
-    {
+    for secret in [
+        "secret-of",
+        "token-of",
+        SECRET_ACCESS_KEY,
+        ACCESS_KEY_ID,
+        "AKID",
+        "Signature=",
+    ] {
         assert!(!said.contains(secret), "{secret} in {said}");
     }
 }
@@ -266,7 +384,10 @@ async fn the_metrics_keep_the_rules_that_prometheus_has() {
     for line in text.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
             let (name, help) = help.split_once(' ').expect("a text");
-            assert!(!help.is_empty() && families.iter().all(|(seen, _)| *seen != name), "{line}");
+            assert!(
+                !help.is_empty() && families.iter().all(|(seen, _)| *seen != name),
+                "{line}"
+            );
             families.push((name, ""));
         } else if let Some(kind) = line.strip_prefix("# TYPE ") {
             let (name, kind) = kind.split_once(' ').expect("a type");
@@ -279,7 +400,10 @@ async fn the_metrics_keep_the_rules_that_prometheus_has() {
     }
     assert!(families.len() > 10, "{text}");
     for (name, kind) in families {
-        assert!(["counter", "gauge", "histogram"].contains(&kind), "{name} is a {kind:?}");
+        assert!(
+            ["counter", "gauge", "histogram"].contains(&kind),
+            "{name} is a {kind:?}"
+        );
         assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         assert!(name.bytes().all(allowed), "{name}");
@@ -312,7 +436,10 @@ async fn the_metrics_keep_the_rules_that_prometheus_has() {
             ];
             assert!(!bad.contains(&word), "{name}");
         }
-        if ["duration", "remaining", "time"].iter().any(|measure| name.contains(measure)) {
+        if ["duration", "remaining", "time"]
+            .iter()
+            .any(|measure| name.contains(measure))
+        {
             assert!(name.ends_with("_seconds"), "{name}");
         }
     }
@@ -328,9 +455,21 @@ fn check_sample(line: &str, (family, kind): (&str, &str)) {
         "histogram" => assert!(["_bucket", "_sum", "_count"].contains(&suffix), "{line}"),
         _ => assert_eq!(suffix, "", "{line}"),
     }
-    for (label, _) in labels.split("\",").filter_map(|label| label.split_once("=\"")) {
-        assert!(label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{line}");
-        assert_eq!(label == "le", suffix == "_bucket" && label == "le", "{line}");
+    for (label, _) in labels
+        .split("\",")
+        .filter_map(|label| label.split_once("=\""))
+    {
+        assert!(
+            label
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+            "{line}"
+        );
+        assert_eq!(
+            label == "le",
+            suffix == "_bucket" && label == "le",
+            "{line}"
+        );
         assert_ne!(label, "quantile", "{line}");
     }
 }
@@ -346,9 +485,14 @@ fn mistakes_in_the_section_are_told() {
     ] {
         let config = format!("{}[admin]\n{section}\n", config("http://127.0.0.1:1", ""));
         let file = support::TempFile::new(&config);
-        let output =
-            support::command().args(["--config", &file.path, "--check"]).output().expect("it runs");
+        let output = support::command()
+            .args(["--config", &file.path, "--check"])
+            .output()
+            .expect("it runs");
         let log = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && log.contains(told), "{section}: {log}");
+        assert!(
+            !output.status.success() && log.contains(told),
+            "{section}: {log}"
+        );
     }
 }

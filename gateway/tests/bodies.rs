@@ -44,8 +44,18 @@ async fn a_request_reaches_its_origin_with_the_body_it_has_in_every_mode() {
         ("chunked", &delete, 201, ""),
         ("chunked", &put, 201, "x-amz-decoded-content-length: 3"),
         ("chunked", &policy, 201, "content-length: 3"),
-        ("chunked-trailer", &put, 201, "x-amz-trailer: x-amz-checksum-crc32"),
-        ("unsigned-trailer", &put, 201, "x-amz-trailer: x-amz-checksum-crc32"),
+        (
+            "chunked-trailer",
+            &put,
+            201,
+            "x-amz-trailer: x-amz-checksum-crc32",
+        ),
+        (
+            "unsigned-trailer",
+            &put,
+            201,
+            "x-amz-trailer: x-amz-checksum-crc32",
+        ),
         ("unsigned-trailer", &policy, 201, "content-length: 3"),
         ("chunked", &upload, 411, ""),
         ("spool", &get, 201, ""),
@@ -73,7 +83,10 @@ async fn a_request_reaches_its_origin_with_the_body_it_has_in_every_mode() {
         for head in seen {
             assert!(head.contains(framing), "{mode} {request}: {head}");
             if framing.is_empty() {
-                assert!(!head.contains("transfer-encoding"), "{mode} {request}: {head}");
+                assert!(
+                    !head.contains("transfer-encoding"),
+                    "{mode} {request}: {head}"
+                );
             }
         }
     }
@@ -85,13 +98,18 @@ async fn a_body_streams_through_where_the_file_says_so() {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let more = "payload = \"unsigned\"\nbody_limit = \"1 B\"";
     let gateway = Gateway::configured(&config(&url, more));
-    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    let mut client = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
     let head = b"PUT /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 9\r\n\r\nfirst";
     client.write_all(head).await.expect("sent");
 
     let (mut origin, _) = listener.accept().await.expect("a connection");
     let seen = read_until(&mut origin, "first").await; // before the client has ended its body
-    assert!(seen.contains("\r\nx-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"), "{seen}");
+    assert!(
+        seen.contains("\r\nx-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"),
+        "{seen}"
+    );
     assert!(seen.contains("\r\ncontent-length: 9\r\n"), "{seen}");
     client.write_all(b"last").await.expect("sent");
     read_until(&mut origin, "last").await;
@@ -100,9 +118,14 @@ async fn a_body_streams_through_where_the_file_says_so() {
 #[tokio::test]
 async fn an_answer_streams_through() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let config = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
+    let config = config(
+        &format!("http://{}", listener.local_addr().expect("an address")),
+        "",
+    );
     let gateway = Gateway::configured(&config);
-    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    let mut client = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
     let request = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
     client.write_all(request).await.expect("sent");
 
@@ -111,7 +134,10 @@ async fn an_answer_streams_through() {
     let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n";
     origin.write_all(head).await.expect("sent");
     read_until(&mut client, "first").await; // before the origin has ended its answer
-    origin.write_all(b"4\r\nlast\r\n0\r\n\r\n").await.expect("sent");
+    origin
+        .write_all(b"4\r\nlast\r\n0\r\n\r\n")
+        .await
+        .expect("sent");
     read_until(&mut client, "last").await;
 }
 
@@ -134,7 +160,10 @@ async fn an_answer_with_two_framings_arrives_whole() {
 async fn a_body_that_is_cut_off_sends_nothing() {
     let connections = Arc::new(AtomicUsize::new(0));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let config = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
+    let config = config(
+        &format!("http://{}", listener.local_addr().expect("an address")),
+        "",
+    );
     let counted = connections.clone();
     tokio::spawn(async move {
         while listener.accept().await.is_ok() {
@@ -147,19 +176,29 @@ async fn a_body_that_is_cut_off_sends_nothing() {
         "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf",
         "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
     ] {
-        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+        let mut client = TcpStream::connect(gateway.address)
+            .await
+            .expect("connected");
         client.write_all(request.as_bytes()).await.expect("sent");
         client.shutdown().await.expect("cut off");
         let mut rest = String::new();
-        client.read_to_string(&mut rest).await.expect("an answer, or none");
-        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400"), "{rest}");
+        client
+            .read_to_string(&mut rest)
+            .await
+            .expect("an answer, or none");
+        assert!(
+            rest.is_empty() || rest.starts_with("HTTP/1.1 400"),
+            "{rest}"
+        );
     }
     assert_eq!(connections.load(Ordering::SeqCst), 0);
 }
 
 /// With the hash of its body in its head.
 fn signed_put(body: &str) -> String {
-    let head = http::Request::put("/orders").header("host", "api.example.com").body(());
+    let head = http::Request::put("/orders")
+        .header("host", "api.example.com")
+        .body(());
     let (mut head, ()) = head.expect("a request").into_parts();
     let settings = SigningSettings::new("execute-api", "us-east-1").expect("a scope");
     let identity = Credentials::new("AKIDALICE", "secret", None, None, "test");
@@ -167,8 +206,13 @@ fn signed_put(body: &str) -> String {
     let payload = PayloadHash::of(body.as_bytes());
     let params = SigningParams::new(&settings, &identity, payload, SystemTime::now());
     Signer::new().sign(&mut head, &params).expect("signed");
-    let fields = head.headers.iter().map(|(name, value)| (name, value.to_str().expect("ASCII")));
-    let fields: String = fields.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let fields = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name, value.to_str().expect("ASCII")));
+    let fields: String = fields
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
     let length = body.len();
     format!(
         "PUT /orders HTTP/1.1\r\n{fields}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
@@ -188,9 +232,17 @@ async fn a_body_that_streams_and_is_not_the_one_signed_is_told_to_the_client() {
     let signed = signed_put("abc");
     let answer = exchange(gateway.address, &signed).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let answer = exchange(gateway.address, &signed.replace("\r\n\r\nabc", "\r\n\r\nabd")).await;
+    let answer = exchange(
+        gateway.address,
+        &signed.replace("\r\n\r\nabc", "\r\n\r\nabd"),
+    )
+    .await;
     assert_eq!(answer.status, 400, "{}", answer.body);
-    assert!(answer.body.contains("is not the one that was signed"), "{}", answer.body);
+    assert!(
+        answer.body.contains("is not the one that was signed"),
+        "{}",
+        answer.body
+    );
     assert_eq!(origin.seen().len(), 1);
 }
 
@@ -200,7 +252,9 @@ async fn an_origin_that_stops_reading_is_not_waited_for() {
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let config = config(&url, "payload = \"unsigned\"") + "timeout = \"300ms\"\n";
     let gateway = Gateway::configured(&config);
-    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    let mut client = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
     let head =
         "PUT /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 1000000000\r\n\r\n";
     client.write_all(head.as_bytes()).await.expect("sent");
@@ -217,7 +271,9 @@ async fn an_origin_that_stops_reading_is_not_waited_for() {
     let answer = async {
         tokio::select! { answer = answer => answer, () = body => [0; 12] }
     };
-    let answer = tokio::time::timeout(Duration::from_secs(20), answer).await.expect("in time");
+    let answer = tokio::time::timeout(Duration::from_secs(20), answer)
+        .await
+        .expect("in time");
     assert_eq!(&answer, b"HTTP/1.1 504");
     drop(listener);
 }
@@ -235,7 +291,9 @@ async fn who_is_refused_before_the_end_of_a_body_can_go_on_or_is_told_to_leave()
         ("content-length: 102400\r\nexpect: 100-continue", b"", false),
         ("content-length: 1073741824", b"a", false),
     ] {
-        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+        let mut client = TcpStream::connect(gateway.address)
+            .await
+            .expect("connected");
         let head = format!("PUT /orders HTTP/1.1\r\nhost: api.example.com\r\n{framing}\r\n\r\n");
         client.write_all(head.as_bytes()).await.expect("sent");
         for piece in body.chunks(40 << 10) {
@@ -244,7 +302,11 @@ async fn who_is_refused_before_the_end_of_a_body_can_go_on_or_is_told_to_leave()
         }
         let answer = read_until(&mut client, "\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 413 "), "{framing}: {answer}");
-        assert_eq!(!answer.contains("connection: close\r\n"), stays, "{framing}: {answer}");
+        assert_eq!(
+            !answer.contains("connection: close\r\n"),
+            stays,
+            "{framing}: {answer}"
+        );
         if stays {
             let next = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
             client.write_all(next).await.expect("sent");

@@ -26,7 +26,10 @@ async fn a_containers_role_signs_with_its_token() {
     let gateway = Gateway::configured_with(
         &by_the_chain(&origin),
         &[
-            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("http://{}/role", container.address)),
+            (
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                &format!("http://{}/role", container.address),
+            ),
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("HOME", "/nonexistent"),
         ],
@@ -36,15 +39,25 @@ async fn a_containers_role_signs_with_its_token() {
     }
     for request in origin.seen() {
         assert!(request.contains("Credential=ASIACONTAINER/"), "{request}");
-        assert!(request.contains("x-amz-security-token: T0KEN\r\n"), "{request}");
+        assert!(
+            request.contains("x-amz-security-token: T0KEN\r\n"),
+            "{request}"
+        );
     }
-    assert_eq!((origin.seen().len(), container.seen().len()), (2, 1), "they are kept");
+    assert_eq!(
+        (origin.seen().len(), container.seen().len()),
+        (2, 1),
+        "they are kept"
+    );
 }
 
 #[tokio::test]
 async fn a_chain_that_finds_none_signs_nothing() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-    let variables = [("AWS_EC2_METADATA_DISABLED", "true"), ("HOME", "/nonexistent")];
+    let variables = [
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("HOME", "/nonexistent"),
+    ];
     let gateway = Gateway::configured_with(&by_the_chain(&origin), &variables);
     assert_eq!(exchange(gateway.address, REQUEST).await.status, 503);
     assert_eq!(origin.seen().len(), 0);

@@ -150,7 +150,9 @@ async fn origin(
             };
             let mut answer = answer.map(|_| Body::from(Bytes::from(vec![b'a'; ANSWER])));
             answer.headers_mut().remove("content-length");
-            answer.headers_mut().insert("connection", "close".parse().expect("a value"));
+            answer
+                .headers_mut()
+                .insert("connection", "close".parse().expect("a value"));
             answer
         }
     });
@@ -176,7 +178,12 @@ impl World {
         let back = Relay::start(move || origins).await;
         let (accepted, refused) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let authority = back.address.to_string();
-        tokio::spawn(origin(listener, authority, accepted.clone(), refused.clone()));
+        tokio::spawn(origin(
+            listener,
+            authority,
+            accepted.clone(),
+            refused.clone(),
+        ));
         let spool = TempDirectory::new(&format!("{mode}-{name}"));
         // A permit or room that were not given back would be missed at once.
         let gateway = Gateway::configured(&format!(
@@ -193,13 +200,26 @@ impl World {
         ));
         let to = gateway.address;
         let front = Relay::start(move || to).await;
-        let admin = gateway.word_after("admin http://").parse().expect("an address");
-        Self { gateway, admin, front, back, accepted, refused, spool }
+        let admin = gateway
+            .word_after("admin http://")
+            .parse()
+            .expect("an address");
+        Self {
+            gateway,
+            admin,
+            front,
+            back,
+            accepted,
+            refused,
+            spool,
+        }
     }
 
     /// What a client receives, up to the end or the break of its connection.
     async fn send(&self, request: &[u8]) -> Vec<u8> {
-        let mut stream = TcpStream::connect(self.front.address).await.expect("connected");
+        let mut stream = TcpStream::connect(self.front.address)
+            .await
+            .expect("connected");
         let (mut reads, mut writes) = stream.split();
         let mut answer = Vec::new();
         let sending = async {
@@ -219,7 +239,9 @@ impl World {
         let host = self.admin;
         let request = format!("GET /metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         let text = exchange(self.admin, &request).await.body;
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.expect(name).parse().expect("a number")
     }
 
@@ -235,7 +257,10 @@ impl World {
             if left == (0, 0, 0) {
                 return;
             }
-            assert!(since.elapsed() < Duration::from_secs(10), "{what}: {left:?} are left");
+            assert!(
+                since.elapsed() < Duration::from_secs(10),
+                "{what}: {left:?} are left"
+            );
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -253,9 +278,18 @@ impl World {
                 break answer;
             }
         };
-        assert!(is_accepted(&answer), "{what}: {} bytes, {}", answer.len(), text(&answer));
+        assert!(
+            is_accepted(&answer),
+            "{what}: {} bytes, {}",
+            answer.len(),
+            text(&answer)
+        );
         self.is_clear(what).await;
-        assert_eq!(self.refused.load(Ordering::SeqCst), 0, "{what}: by AWS's signer");
+        assert_eq!(
+            self.refused.load(Ordering::SeqCst),
+            0,
+            "{what}: by AWS's signer"
+        );
     }
 }
 
@@ -267,7 +301,12 @@ fn text(answer: &[u8]) -> String {
 fn is_accepted(answer: &[u8]) -> bool {
     answer.starts_with(b"HTTP/1.1 200 OK\r\n")
         && text(answer).contains(&format!("\r\ncontent-length: {ANSWER}\r\n"))
-        && answer.iter().rev().take_while(|byte| **byte == b'a').count() == ANSWER
+        && answer
+            .iter()
+            .rev()
+            .take_while(|byte| **byte == b'a')
+            .count()
+            == ANSWER
 }
 
 fn post() -> Vec<u8> {
@@ -284,12 +323,15 @@ fn post() -> Vec<u8> {
 fn breaks() -> impl Iterator<Item = Break> {
     let request = [0, 30, BODY / 2, post().len() - 1].map(|bytes| (true, bytes));
     let answer = [0, 10, 1000, ANSWER / 2].map(|bytes| (false, bytes));
-    request.into_iter().chain(answer).flat_map(|(is_request, bytes)| {
-        [End::Close, End::Reset, End::Half, End::Stall].map(|end| match is_request {
-            true => Break::Request(bytes, end),
-            false => Break::Answer(bytes, end),
+    request
+        .into_iter()
+        .chain(answer)
+        .flat_map(|(is_request, bytes)| {
+            [End::Close, End::Reset, End::Half, End::Stall].map(|end| match is_request {
+                true => Break::Request(bytes, end),
+                false => Break::Answer(bytes, end),
+            })
         })
-    })
 }
 
 async fn clients_break(mode: &str) {
@@ -301,7 +343,11 @@ async fn clients_break(mode: &str) {
         let answer = world.send(&post()).await;
         assert!(!is_accepted(&answer), "{what}");
         if matches!(breaks, Break::Request(1000.., End::Half)) {
-            assert!(answer.starts_with(b"HTTP/1.1 400 "), "{what}: {}", text(&answer));
+            assert!(
+                answer.starts_with(b"HTTP/1.1 400 "),
+                "{what}: {}",
+                text(&answer)
+            );
         }
         if matches!(breaks, Break::Request(..)) {
             assert_eq!(world.accepted.load(Ordering::SeqCst), accepted, "{what}");
@@ -319,7 +365,9 @@ async fn origins_break(mode: &str) {
         assert!(!is_accepted(&answer), "{what}");
         // An origin that sees no more than a part may say so itself.
         let text = text(&answer);
-        let is_told = ["400", "502", "504"].iter().any(|status| text[9..].starts_with(status));
+        let is_told = ["400", "502", "504"]
+            .iter()
+            .any(|status| text[9..].starts_with(status));
         let in_answer = matches!(breaks, Break::Answer(1000.., _));
         assert_eq!(is_told, !in_answer, "{what}: {text}");
         world.is_well(&what).await;

@@ -27,7 +27,10 @@ origin = "orders"
 /// The exit code and what `--check` prints.
 fn check(config: &str) -> (Option<i32>, String) {
     let file = TempFile::new(config);
-    let output = command().args(["--config", &file.path, "--check"]).output().expect("it runs");
+    let output = command()
+        .args(["--config", &file.path, "--check"])
+        .output()
+        .expect("it runs");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8(text).expect("UTF-8");
     (output.status.code(), text.replace(&file.path, "FILE"))
@@ -36,7 +39,10 @@ fn check(config: &str) -> (Option<i32>, String) {
 #[test]
 fn a_sound_file_passes() {
     let (code, text) = check(VALID);
-    assert_eq!((code, &*text), (Some(0), "FILE: 1 origin(s), 1 route(s), no errors\n"));
+    assert_eq!(
+        (code, &*text),
+        (Some(0), "FILE: 1 origin(s), 1 route(s), no errors\n")
+    );
     let (code, text) = check(
         "[[route]]\npath = \"/\"\norigin = \"a\"\n[[origin]]\nname = \"a\"\n\
         url = \"http://[::1]:1/\"\nservice = \"s3\"\nregion = \"r\"\n",
@@ -49,13 +55,23 @@ fn a_host_of_aws_tells_what_to_sign_for() {
     let told = "service = \"execute-api\"\nregion = \"us-east-1\"\n";
     assert!(VALID.contains(told));
     let neither = VALID.replace(told, "");
-    let url = neither.lines().find_map(|line| line.strip_prefix("url = \"")).expect("a url");
-    let host = url.trim_start_matches("https://").split('/').next().expect("a host");
+    let url = neither
+        .lines()
+        .find_map(|line| line.strip_prefix("url = \""))
+        .expect("a url");
+    let host = url
+        .trim_start_matches("https://")
+        .split('/')
+        .next()
+        .expect("a host");
     let on = |other: &str| check(&neither.replace(host, other));
     assert_eq!(on("abc123.execute-api.eu-west-1.amazonaws.com").0, Some(0));
     let (code, text) = on("api.example.com");
     assert_eq!(code, Some(1));
-    assert!(text.contains("FILE:9: host \"api.example.com\" is none of AWS"), "{text}");
+    assert!(
+        text.contains("FILE:9: host \"api.example.com\" is none of AWS"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -64,16 +80,34 @@ fn what_an_origin_is_likely_to_refuse_is_a_warning_with_its_line() {
         .replace("https://", "http://")
         .replace("region = \"us-east-1\"", "region = \"eu-west-1\"");
     let file = TempFile::new(&config);
-    let output = command().args(["--config", &file.path, "--check"]).output().expect("it runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8").replace(&file.path, "FILE");
+    let output = command()
+        .args(["--config", &file.path, "--check"])
+        .output()
+        .expect("it runs");
+    let text = |bytes| {
+        String::from_utf8(bytes)
+            .expect("UTF-8")
+            .replace(&file.path, "FILE")
+    };
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(text(output.stdout), "FILE: 1 origin(s), 1 route(s), no errors, 2 warning(s)\n");
+    assert_eq!(
+        text(output.stdout),
+        "FILE: 1 origin(s), 1 route(s), no errors, 2 warning(s)\n"
+    );
     let warnings = text(output.stderr);
     let warnings: Vec<_> = warnings.lines().collect();
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     for (warning, line, told) in [
-        (warnings[0], 9, "plain http to \"abc123.execute-api.us-east-1.amazonaws.com\""),
-        (warnings[1], 10, "requests are signed for \"execute-api\" in \"eu-west-1\", but"),
+        (
+            warnings[0],
+            9,
+            "plain http to \"abc123.execute-api.us-east-1.amazonaws.com\"",
+        ),
+        (
+            warnings[1],
+            10,
+            "requests are signed for \"execute-api\" in \"eu-west-1\", but",
+        ),
     ] {
         let start = format!("FILE:{line}: warning: origin \"orders\": {told}");
         assert!(warning.starts_with(&start), "{warning}");
@@ -110,28 +144,58 @@ fn a_warning_stands_where_its_value_does_and_does_not_keep_the_gateway_from_its_
 #[test]
 fn each_mistake_is_told_with_its_line_and_remedy() {
     for (from, to, line, told) in [
-        ("listen = \"127.0.0.1:0\"", "grace = \"soon\"", 2, "is no time"),
+        (
+            "listen = \"127.0.0.1:0\"",
+            "grace = \"soon\"",
+            2,
+            "is no time",
+        ),
         (
             "listen = \"127.0.0.1:0\"",
             "head_timeout = \"290000000000y\"",
             2,
             "\"290000000000y\" is too long; write \"3650days\" or less",
         ),
-        ("listen = \"127.0.0.1:0\"", "grace = \"999999999999y\"", 2, "is too long"),
-        ("listen = \"127.0.0.1:0\"", "grace = \"3651days\"", 2, "is too long"),
-        ("listen = \"127.0.0.1:0\"", "tls_key = \"a\"", 2, "go together"),
+        (
+            "listen = \"127.0.0.1:0\"",
+            "grace = \"999999999999y\"",
+            2,
+            "is too long",
+        ),
+        (
+            "listen = \"127.0.0.1:0\"",
+            "grace = \"3651days\"",
+            2,
+            "is too long",
+        ),
+        (
+            "listen = \"127.0.0.1:0\"",
+            "tls_key = \"a\"",
+            2,
+            "go together",
+        ),
         (
             "listen = \"127.0.0.1:0\"",
             "tls_key = \"\"\ntls_certificate = \"/-\"",
             3,
             "cannot read /-",
         ),
-        ("listen", "listn", 2, "unknown field `listn`, expected one of `listen`"),
+        (
+            "listen",
+            "listn",
+            2,
+            "unknown field `listn`, expected one of `listen`",
+        ),
         ("127.0.0.1:0", "8080", 2, "socket address"),
         ("[server]", "[sever]", 1, "unknown field `sever`"),
         ("\"static\"", "\"file\"", 4, "unknown variant, expected "),
         ("\"static\"", "\"env\"", 5, "need source = \"static\""),
-        ("access_key_id = \"AKID\"\n", "", 4, "need access_key_id and secret_access_key"),
+        (
+            "access_key_id = \"AKID\"\n",
+            "",
+            4,
+            "need access_key_id and secret_access_key",
+        ),
         ("AKID", "AKID ", 5, "stray space"),
         ("\"hunter2\"", "12345", 6, "in quotes"),
         ("\"static\"", "\"AKID:hunter2\"", 4, "unknown variant"),
@@ -144,7 +208,12 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         ("/prod", "/%zz", 9, "%25"),
         ("\"execute-api\"", "\"execute api\"", 10, "\"execute api\""),
         ("region = \"us-east-1\"\n", "", 10, "give both, or neither"),
-        ("service = \"execute-api\"\n", "", 10, "give both, or neither"),
+        (
+            "service = \"execute-api\"\n",
+            "",
+            10,
+            "give both, or neither",
+        ),
         ("region = \"us-east-1\"", "region = \"\"", 11, "region \"\""),
         (
             "region = \"us-east-1\"",
@@ -158,25 +227,90 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             12,
             "http2 needs an https:// url",
         ),
-        ("url = \"https", "http2 = true\nurl = \"http", 9, "http2 needs an https:// url"),
-        ("signing =", "forwarded = \"some\"\nsigning =", 12, "\"all\", \"none\" or a list of"),
-        ("signing =", "forwarded = [\"port\"]\nsigning =", 12, "\"for\", \"host\" and \"proto\""),
-        ("signing =", "forwarded = true\nsigning =", 12, "forwarded has to be"),
-        ("signing =", "session_token = \"t\"\nsigning =", 12, "`x-amz-security-token` or"),
-        ("[credentials]", "connections = 0\n[credentials]", 3, "connections is 0"),
-        ("[credentials]", "websocket_timeout = \"1\"\n[credentials]", 3, "is no time"),
-        ("no-override", "sometimes", 12, "expected one of `always`, `no-override`, `never`"),
+        (
+            "url = \"https",
+            "http2 = true\nurl = \"http",
+            9,
+            "http2 needs an https:// url",
+        ),
+        (
+            "signing =",
+            "forwarded = \"some\"\nsigning =",
+            12,
+            "\"all\", \"none\" or a list of",
+        ),
+        (
+            "signing =",
+            "forwarded = [\"port\"]\nsigning =",
+            12,
+            "\"for\", \"host\" and \"proto\"",
+        ),
+        (
+            "signing =",
+            "forwarded = true\nsigning =",
+            12,
+            "forwarded has to be",
+        ),
+        (
+            "signing =",
+            "session_token = \"t\"\nsigning =",
+            12,
+            "`x-amz-security-token` or",
+        ),
+        (
+            "[credentials]",
+            "connections = 0\n[credentials]",
+            3,
+            "connections is 0",
+        ),
+        (
+            "[credentials]",
+            "websocket_timeout = \"1\"\n[credentials]",
+            3,
+            "is no time",
+        ),
+        (
+            "no-override",
+            "sometimes",
+            12,
+            "expected one of `always`, `no-override`, `never`",
+        ),
         (
             "body_limit",
             "payload = \"stream\"\nbody_limit",
             13,
             "`chunked`, `chunked-trailer`, `unsigned-trailer`, `spool`, `auto`",
         ),
-        ("body_limit", "payload = \"chunked\"\nbody_limit", 10, "its family alone"),
-        ("body_limit", "payload = \"unsigned-trailer\"\nbody_limit", 10, "its family alone"),
-        ("body_limit", "checksum = \"crc32\"\nbody_limit", 13, "\"unsigned-trailer\" alone"),
-        ("body_limit", "payload = \"spool\"\nbody_limit", 13, "a spool_directory in [bodies]"),
-        ("body_limit", "spool_limit = \"1GiB\"\nbody_limit", 13, "a spool_directory in [bodies]"),
+        (
+            "body_limit",
+            "payload = \"chunked\"\nbody_limit",
+            10,
+            "its family alone",
+        ),
+        (
+            "body_limit",
+            "payload = \"unsigned-trailer\"\nbody_limit",
+            10,
+            "its family alone",
+        ),
+        (
+            "body_limit",
+            "checksum = \"crc32\"\nbody_limit",
+            13,
+            "\"unsigned-trailer\" alone",
+        ),
+        (
+            "body_limit",
+            "payload = \"spool\"\nbody_limit",
+            13,
+            "a spool_directory in [bodies]",
+        ),
+        (
+            "body_limit",
+            "spool_limit = \"1GiB\"\nbody_limit",
+            13,
+            "a spool_directory in [bodies]",
+        ),
         ("1MiB", "257MiB", 13, "256.0 MiB; raise memory in [bodies]"),
         (
             "[credentials]",
@@ -184,34 +318,79 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             4,
             "\"/nonexistent/spool\": No such file or directory",
         ),
-        ("[credentials]", "[bodies]\nmemory = \"much\"\n[credentials]", 4, "invalid value"),
-        ("[credentials]", "[cache]\nmemory = \"much\"\n[credentials]", 4, "invalid value"),
-        ("[credentials]", "[cache]\nsize = \"1MiB\"\n[credentials]", 4, "unknown field `size`"),
+        (
+            "[credentials]",
+            "[bodies]\nmemory = \"much\"\n[credentials]",
+            4,
+            "invalid value",
+        ),
+        (
+            "[credentials]",
+            "[cache]\nmemory = \"much\"\n[credentials]",
+            4,
+            "invalid value",
+        ),
+        (
+            "[credentials]",
+            "[cache]\nsize = \"1MiB\"\n[credentials]",
+            4,
+            "unknown field `size`",
+        ),
         (
             "[credentials]",
             "[cache]\nredis = \"http://h\"\n[credentials]",
             4,
             "redis is not the URL",
         ),
-        ("[credentials]", "[cache]\nprefix = \"a\"\n[credentials]", 4, "add redis"),
-        ("body_limit", "checksum = \"md5\"\nbody_limit", 13, "`crc64nvme`, `sha1`, `sha256`"),
+        (
+            "[credentials]",
+            "[cache]\nprefix = \"a\"\n[credentials]",
+            4,
+            "add redis",
+        ),
+        (
+            "body_limit",
+            "checksum = \"md5\"\nbody_limit",
+            13,
+            "`crc64nvme`, `sha1`, `sha256`",
+        ),
         ("1MiB", "1 potato", 13, ""),
         ("\"1MiB\"", "-1", 13, ""),
         ("\"1MiB\"", "\"hunter2\"", 13, "invalid value: string"),
         ("\"AKID\"", "12345", 5, "invalid type: integer, expected"),
-        ("\"/orders\"", "\"orders\"", 15, "path \"orders\" is not a path"),
+        (
+            "\"/orders\"",
+            "\"orders\"",
+            15,
+            "path \"orders\" is not a path",
+        ),
         ("\"GET\"", "\"G T\"", 16, "\"G T\" is not a method"),
         ("\"GET\"", "\"get\"", 16, "\"get\" is not a method"),
         ("[\"GET\"]", "[]", 15, "methods is empty"),
-        ("methods = [\"GET\"]", "host = \"a:80\"", 16, "without a port"),
-        ("origin = \"orders\"", "origin = \"order\"", 17, "only [\"orders\"]"),
+        (
+            "methods = [\"GET\"]",
+            "host = \"a:80\"",
+            16,
+            "without a port",
+        ),
+        (
+            "origin = \"orders\"",
+            "origin = \"order\"",
+            17,
+            "only [\"orders\"]",
+        ),
         (
             "origin = \"orders\"",
             "timeout = \"soon\"\norigin = \"orders\"",
             17,
             "\"soon\" is no time; write one such as \"30s\"",
         ),
-        ("origin = \"orders\"", "timeout = \"0s\"\norigin = \"orders\"", 17, "\"0s\" is no time"),
+        (
+            "origin = \"orders\"",
+            "timeout = \"0s\"\norigin = \"orders\"",
+            17,
+            "\"0s\" is no time",
+        ),
         (
             "origin = \"orders\"",
             "amz_headers = [\"x-amz-acl\", \"acl\"]\norigin = \"orders\"",
@@ -224,11 +403,36 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             17,
             "invalid type",
         ),
-        ("origin = \"orders\"", "attempts = 0\norigin = \"orders\"", 17, "attempts is 0"),
-        ("origin = \"orders\"", "concurrency = 0\norigin = \"orders\"", 17, "concurrency is 0"),
-        ("origin = \"orders\"", "concurrency = -1\norigin = \"orders\"", 17, "invalid value"),
-        ("origin = \"orders\"", "rate = \"100\"\norigin = \"orders\"", 17, "\"100/min\""),
-        ("origin = \"orders\"", "rate = \"0/s\"\norigin = \"orders\"", 17, "\"0/s\" is no rate"),
+        (
+            "origin = \"orders\"",
+            "attempts = 0\norigin = \"orders\"",
+            17,
+            "attempts is 0",
+        ),
+        (
+            "origin = \"orders\"",
+            "concurrency = 0\norigin = \"orders\"",
+            17,
+            "concurrency is 0",
+        ),
+        (
+            "origin = \"orders\"",
+            "concurrency = -1\norigin = \"orders\"",
+            17,
+            "invalid value",
+        ),
+        (
+            "origin = \"orders\"",
+            "rate = \"100\"\norigin = \"orders\"",
+            17,
+            "\"100/min\"",
+        ),
+        (
+            "origin = \"orders\"",
+            "rate = \"0/s\"\norigin = \"orders\"",
+            17,
+            "\"0/s\" is no rate",
+        ),
         (
             "origin = \"orders\"",
             "add_prefix = \"v1\"\norigin = \"orders\"",
@@ -281,18 +485,31 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         assert!(VALID.contains(from), "{from}");
         let (code, text) = check(&VALID.replacen(from, to, 1));
         assert_eq!(code, Some(1), "{to}: {text}");
-        assert!(text.starts_with(&format!("sigv4-gateway: FILE:{line}: ")), "{to}: {text}");
+        assert!(
+            text.starts_with(&format!("sigv4-gateway: FILE:{line}: ")),
+            "{to}: {text}"
+        );
         assert!(text.contains(told), "{to}: {text}");
-        assert!(!text.contains("hunter2") && !text.contains("12345"), "{to}: {text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("12345"),
+            "{to}: {text}"
+        );
     }
     let (_, text) = check("credentials = \"AKID:hunter2\"");
-    assert!(text.contains("FILE:1: invalid type: string, expected"), "{text}");
+    assert!(
+        text.contains("FILE:1: invalid type: string, expected"),
+        "{text}"
+    );
     assert!(!text.contains("hunter2"), "{text}");
     let twice = format!(
         "{VALID}[[origin]]\nname = \"orders\"\nurl = \"http://a\"\nservice = \"s3\"\n\
         region = \"r\"\n"
     );
-    assert!(check(&twice).1.contains("FILE:19: a second origin is named \"orders\""));
+    assert!(
+        check(&twice)
+            .1
+            .contains("FILE:19: a second origin is named \"orders\"")
+    );
     assert!(check("").1.contains("no [[route]]"));
 }
 
@@ -314,16 +531,51 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
     let verify = verify_section();
     assert_eq!(check(&verify).0, Some(0));
     for (from, to, line, told) in [
-        ("[verify]\nservice", "[verify]\nkeys = 1\nservice", 19, "unknown field `keys`"),
-        ("[verify]\nservice = \"execute-api\"\n", "[verify]\n", 18, "missing field `service`"),
+        (
+            "[verify]\nservice",
+            "[verify]\nkeys = 1\nservice",
+            19,
+            "unknown field `keys`",
+        ),
+        (
+            "[verify]\nservice = \"execute-api\"\n",
+            "[verify]\n",
+            18,
+            "missing field `service`",
+        ),
         ("us-east-1\"\nunsigned", "\"\nunsigned", 20, "region \"\""),
-        ("x-amz-cf-id", "x amz", 21, "\"x amz\" is not the name of a header"),
-        ("x-amz-cf-id", "x-amz-date", 21, "x-amz-date is a part of the signature"),
+        (
+            "x-amz-cf-id",
+            "x amz",
+            21,
+            "\"x amz\" is not the name of a header",
+        ),
+        (
+            "x-amz-cf-id",
+            "x-amz-date",
+            21,
+            "x-amz-date is a part of the signature",
+        ),
         ("X-Tenant", "", 22, "\"\" is not the name of a header"),
         ("AKIDBOB", "AKID BOB", 24, "stray space"),
-        (BOBS, "\"AKIDBOB\"\nsecret_access_key = \" hunter2\"", 24, "white space"),
-        (BOBS, "\"AKIDBOB\"\nsecret_access_key = 12345", 25, "in quotes"),
-        (KEY, &format!("{KEY}[[verify.key]]\n{KEY}"), 19, "two keys with the id \"AKIDBOB\""),
+        (
+            BOBS,
+            "\"AKIDBOB\"\nsecret_access_key = \" hunter2\"",
+            24,
+            "white space",
+        ),
+        (
+            BOBS,
+            "\"AKIDBOB\"\nsecret_access_key = 12345",
+            25,
+            "in quotes",
+        ),
+        (
+            KEY,
+            &format!("{KEY}[[verify.key]]\n{KEY}"),
+            19,
+            "two keys with the id \"AKIDBOB\"",
+        ),
         (&format!("[[verify.key]]\n{KEY}"), "", 19, "no one may call"),
         (
             &format!("[[verify.key]]\n{KEY}"),
@@ -331,15 +583,26 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
             23,
             "\"NO_SUCH_VARIABLE\": environment variable not found",
         ),
-        ("\"always\"", "\"no-override\"", 17, "give the origin signing = \"always\""),
+        (
+            "\"always\"",
+            "\"no-override\"",
+            17,
+            "give the origin signing = \"always\"",
+        ),
         ("\"always\"", "\"never\"", 17, "would go on to this origin"),
     ] {
         assert!(verify.contains(from), "{from}");
         let (code, text) = check(&verify.replacen(from, to, 1));
         assert_eq!(code, Some(1), "{to}: {text}");
-        assert!(text.starts_with(&format!("sigv4-gateway: FILE:{line}: ")), "{to}: {text}");
+        assert!(
+            text.starts_with(&format!("sigv4-gateway: FILE:{line}: ")),
+            "{to}: {text}"
+        );
         assert!(text.contains(told), "{to}: {text}");
-        assert!(!text.contains("hunter2") && !text.contains("12345"), "{to}: {text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("12345"),
+            "{to}: {text}"
+        );
     }
     let open = verify.replace("\"always\"", "\"never\"");
     let open = open.replace("path = \"/orders\"", "path = \"/orders\"\nverify = false");
@@ -347,7 +610,10 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
     let asked = VALID.replace("origin = \"orders\"", "verify = true\norigin = \"orders\"");
     let (code, text) = check(&asked);
     assert_eq!(code, Some(1));
-    assert!(text.contains("FILE:17: verify needs to know who may call"), "{text}");
+    assert!(
+        text.contains("FILE:17: verify needs to know who may call"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -365,15 +631,27 @@ fn a_file_of_keys_is_read_as_the_configuration_is() {
             1,
             "FILE:21: KEYS:2: the access key id",
         ),
-        (format!("[[key]]\n{}", KEY.replace("\"hunter2\"", "hunter2")), 1, "FILE:21: KEYS:3: "),
-        (format!("[[keys]]\n{KEY}"), 1, "KEYS:1: unknown field `keys`"),
+        (
+            format!("[[key]]\n{}", KEY.replace("\"hunter2\"", "hunter2")),
+            1,
+            "FILE:21: KEYS:3: ",
+        ),
+        (
+            format!("[[keys]]\n{KEY}"),
+            1,
+            "KEYS:1: unknown field `keys`",
+        ),
     ] {
         let keys_file = TempFile::new(&keys);
         let mut command = command();
-        command.args(["--config", &file.path, "--check"]).env("CALLERS", &keys_file.path);
+        command
+            .args(["--config", &file.path, "--check"])
+            .env("CALLERS", &keys_file.path);
         let output = command.output().expect("it runs");
         let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
-        let text = text.replace(&file.path, "FILE").replace(&keys_file.path, "KEYS");
+        let text = text
+            .replace(&file.path, "FILE")
+            .replace(&keys_file.path, "KEYS");
         assert_eq!(output.status.code(), Some(code), "{keys}: {text}");
         assert!(text.contains(told), "{keys}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
@@ -397,7 +675,10 @@ fn the_command_line_says_what_it_wants() {
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let output = command().args(["--listen", &address]).output().expect("it runs");
+    let output = command()
+        .args(["--listen", &address])
+        .output()
+        .expect("it runs");
     let text = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(1));
     assert!(

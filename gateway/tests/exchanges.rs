@@ -16,11 +16,23 @@ const NEVER: Duration = Duration::from_secs(20);
 
 /// Method, the origin's answer, and what of it is the client's.
 const WITHOUT_BODY: [(&str, &str, &str); 8] = [
-    ("HEAD", "200 OK\r\ncontent-length: 1000\r\n\r\n", "200 OK\r\ncontent-length: 1000\r\n"),
-    ("HEAD", "200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "200 OK\r\n"),
+    (
+        "HEAD",
+        "200 OK\r\ncontent-length: 1000\r\n\r\n",
+        "200 OK\r\ncontent-length: 1000\r\n",
+    ),
+    (
+        "HEAD",
+        "200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        "200 OK\r\n",
+    ),
     ("HEAD", "200 OK\r\n\r\n", "200 OK\r\n"),
     // RFC 9110, section 8.6: a 204 has no length.
-    ("GET", "204 No Content\r\ncontent-length: 5\r\n\r\n", "204 No Content\r\n"),
+    (
+        "GET",
+        "204 No Content\r\ncontent-length: 5\r\n\r\n",
+        "204 No Content\r\n",
+    ),
     ("GET", "204 No Content\r\n\r\n", "204 No Content\r\n"),
     (
         "GET",
@@ -48,7 +60,9 @@ async fn an_answer_without_a_body_leaves_both_connections_in_step() {
             &config(&format!("http://{}", origin.address), "")
                 .replace("\"GET\"", "\"GET\", \"HEAD\""),
         );
-        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+        let mut client = TcpStream::connect(gateway.address)
+            .await
+            .expect("connected");
         for close in ["", "connection: close\r\n"] {
             let request =
                 format!("{method} /orders HTTP/1.1\r\nhost: api.example.com\r\n{close}\r\n");
@@ -56,26 +70,53 @@ async fn an_answer_without_a_body_leaves_both_connections_in_step() {
             let mut head = String::new();
             while !head.ends_with("\r\n\r\n") {
                 head.push(
-                    timeout(NEVER, client.read_u8()).await.expect(answer).expect(answer) as char
+                    timeout(NEVER, client.read_u8())
+                        .await
+                        .expect(answer)
+                        .expect(answer) as char,
                 );
             }
             let mut lines: Vec<_> = head.lines().collect();
             lines.retain(|line| {
-                !["x-request-id", "date", "connection"].iter().any(|name| line.starts_with(name))
+                !["x-request-id", "date", "connection"]
+                    .iter()
+                    .any(|name| line.starts_with(name))
             });
-            assert_eq!(lines.join("\r\n"), format!("HTTP/1.1 {expected}"), "{method} {answer}");
+            assert_eq!(
+                lines.join("\r\n"),
+                format!("HTTP/1.1 {expected}"),
+                "{method} {answer}"
+            );
         }
-        assert_eq!(client.read(&mut [0]).await.expect("ended"), 0, "{method} {answer}");
+        assert_eq!(
+            client.read(&mut [0]).await.expect("ended"),
+            0,
+            "{method} {answer}"
+        );
         assert_eq!(origin.connections(), 1, "{method} {answer}");
 
         // The same where the client's end is HTTP/2.
-        let mut client = http2(TcpStream::connect(gateway.address).await.expect("connected")).await;
-        let request = http::Request::builder().method(method).uri("http://api.example.com/orders");
+        let mut client = http2(
+            TcpStream::connect(gateway.address)
+                .await
+                .expect("connected"),
+        )
+        .await;
+        let request = http::Request::builder()
+            .method(method)
+            .uri("http://api.example.com/orders");
         let request = request.body(axum::body::Body::empty()).expect("a request");
-        let answer = timeout(NEVER, client.send_request(request)).await.expect(answer);
+        let answer = timeout(NEVER, client.send_request(request))
+            .await
+            .expect(answer);
         let answer = answer.expect("an answer");
-        assert!(expected.starts_with(answer.status().as_str()), "{method} {expected}");
-        axum::body::to_bytes(axum::body::Body::new(answer.into_body()), 0).await.expect("no body");
+        assert!(
+            expected.starts_with(answer.status().as_str()),
+            "{method} {expected}"
+        );
+        axum::body::to_bytes(axum::body::Body::new(answer.into_body()), 0)
+            .await
+            .expect("no body");
     }
 }
 
@@ -87,20 +128,31 @@ async fn a_client_that_waits_for_100_is_told_to_go_on() {
             let origin = TestOrigin::start(answer.leak()).await;
             let url = format!("http://{}", origin.address);
             let gateway = Gateway::configured(&config(&url, &format!("payload = \"{mode}\"")));
-            let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+            let mut client = TcpStream::connect(gateway.address)
+                .await
+                .expect("connected");
             let head = "PUT /orders HTTP/1.1\r\nhost: api.example.com\r\nexpect: 100-continue\r\n\
                 content-length: 3\r\nconnection: close\r\n\r\n";
             client.write_all(head.as_bytes()).await.expect("sent");
             let mut go_on = [0; 25];
-            timeout(NEVER, client.read_exact(&mut go_on)).await.expect(mode).expect(mode);
+            timeout(NEVER, client.read_exact(&mut go_on))
+                .await
+                .expect(mode)
+                .expect(mode);
             assert_eq!(go_on, *b"HTTP/1.1 100 Continue\r\n\r\n");
             client.write_all(b"abc").await.expect("sent");
             let mut answer = String::new();
             let read = timeout(NEVER, client.read_to_string(&mut answer)).await;
             read.expect(mode).expect(mode);
-            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{mode}: {answer}");
+            assert!(
+                answer.starts_with("HTTP/1.1 200 OK\r\n"),
+                "{mode}: {answer}"
+            );
             let seen = origin.seen();
-            assert!(seen.len() == 1 && !seen[0].contains("\r\nexpect:"), "{mode}: {seen:?}");
+            assert!(
+                seen.len() == 1 && !seen[0].contains("\r\nexpect:"),
+                "{mode}: {seen:?}"
+            );
         }
     }
 }
@@ -118,11 +170,15 @@ async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
             drop(stream.write_all(answer.as_bytes()).await);
         }
     });
-    let gateway =
-        Gateway::configured(&config(&url, "payload = \"unsigned\"\nbody_limit = \"1MiB\""));
+    let gateway = Gateway::configured(&config(
+        &url,
+        "payload = \"unsigned\"\nbody_limit = \"1MiB\"",
+    ));
     for framing in ["content-length: 100000000", "transfer-encoding: chunked"] {
         for round in 0..20 {
-            let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+            let mut client = TcpStream::connect(gateway.address)
+                .await
+                .expect("connected");
             let head =
                 format!("PUT /orders HTTP/1.1\r\nhost: api.example.com\r\n{framing}\r\n\r\n");
             client.write_all(head.as_bytes()).await.expect("sent");
@@ -139,7 +195,10 @@ async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
             let ended = timeout(NEVER, client.read_to_end(&mut answer)).await;
             let answer = String::from_utf8_lossy(&answer);
             let row = format!("{framing} {round} {error:?} {ended:?}: {answer}");
-            assert!(answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("much"), "{row}");
+            assert!(
+                answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("much"),
+                "{row}"
+            );
         }
     }
 }
@@ -148,7 +207,9 @@ async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
 #[tokio::test]
 async fn who_still_sends_when_refused_is_not_reset() {
     let gateway = Gateway::configured(&config("http://127.0.0.1:1", ""));
-    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    let mut client = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
     let head = "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: x\r\n\r\n";
     client.write_all(head.as_bytes()).await.expect("sent");
     let mut answer = [0; 12];
@@ -158,5 +219,8 @@ async fn who_still_sends_when_refused_is_not_reset() {
         client.write_all(b"rest").await.expect("sent");
         tokio::time::sleep(Duration::from_millis(20)).await; // for a reset to come
     }
-    client.read_to_end(&mut Vec::new()).await.expect("the rest of the answer");
+    client
+        .read_to_end(&mut Vec::new())
+        .await
+        .expect("the rest of the answer");
 }

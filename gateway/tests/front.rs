@@ -44,7 +44,9 @@ fn certificate() -> (String, String) {
 /// Connects for who trusts this certificate alone.
 async fn tls(address: SocketAddr, pem: &str, alpn: &str) -> Option<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM")).expect("sound");
+    roots
+        .add(CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM"))
+        .expect("sound");
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
@@ -53,7 +55,10 @@ async fn tls(address: SocketAddr, pem: &str, alpn: &str) -> Option<TlsStream<Tcp
     config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
     let stream = TcpStream::connect(address).await.expect("connected");
     let name = ServerName::try_from("localhost").expect("a name");
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .ok()
 }
 
 #[tokio::test]
@@ -63,16 +68,26 @@ async fn trailers_go_both_ways_over_http2_without_tls() {
         &format!("http://{}", origin.address),
         "payload = \"unsigned\"",
     ));
-    let mut client = http2(TcpStream::connect(gateway.address).await.expect("connected")).await;
+    let mut client = http2(
+        TcpStream::connect(gateway.address)
+            .await
+            .expect("connected"),
+    )
+    .await;
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sent", HeaderValue::from_static("1"));
     let frames = [Frame::data(Bytes::from("abc")), Frame::trailers(trailers)];
     let frames = frames.map(Ok::<_, std::convert::Infallible>);
     let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
     let request = Request::post("http://api.example.com/orders").header("trailer", "x-sent");
-    let answer = client.send_request(request.body(body).expect("a request")).await;
+    let answer = client
+        .send_request(request.body(body).expect("a request"))
+        .await;
     let answer = answer.expect("an answer");
-    assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2));
+    assert_eq!(
+        (answer.status().as_u16(), answer.version()),
+        (200, Version::HTTP_2)
+    );
     for name in ["connection", "x-a", "keep-alive", "transfer-encoding"] {
         assert!(!answer.headers().contains_key(name), "{name}");
     }
@@ -81,14 +96,28 @@ async fn trailers_go_both_ways_over_http2_without_tls() {
     assert_eq!(body.to_bytes(), "ok");
 
     let request = Request::get("http://api.example.com/orders").body(Body::empty());
-    let answer = client.send_request(request.expect("a request")).await.expect("an answer");
+    let answer = client
+        .send_request(request.expect("a request"))
+        .await
+        .expect("an answer");
     assert_eq!(answer.status(), 200);
-    let [post, get] = &origin.seen()[..] else { panic!("not two: {:?}", origin.seen()) };
-    assert!(post.contains("\r\ntransfer-encoding: chunked\r\n"), "{post}");
+    let [post, get] = &origin.seen()[..] else {
+        panic!("not two: {:?}", origin.seen())
+    };
+    assert!(
+        post.contains("\r\ntransfer-encoding: chunked\r\n"),
+        "{post}"
+    );
     assert!(post.ends_with("\r\nx-sent: 1\r\n\r\n"), "{post}");
-    assert!(get.starts_with("GET / ") && !get.contains("chunked"), "{get}");
+    assert!(
+        get.starts_with("GET / ") && !get.contains("chunked"),
+        "{get}"
+    );
     for head in [post, get] {
-        assert!(head.contains("\r\nx-forwarded-host: api.example.com\r\n"), "{head}");
+        assert!(
+            head.contains("\r\nx-forwarded-host: api.example.com\r\n"),
+            "{head}"
+        );
     }
 }
 
@@ -97,11 +126,16 @@ async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let (first, first_key) = certificate();
     let (pem, key) = (TempFile::new(&first), TempFile::new(&first_key));
-    let files = format!("[server]\ntls_certificate = {:?}\ntls_key = {:?}", pem.path, key.path);
+    let files = format!(
+        "[server]\ntls_certificate = {:?}\ntls_key = {:?}",
+        pem.path, key.path
+    );
     let config = config(&format!("http://{}", origin.address), "");
     let config = TempFile::new(&config.replacen("[server]", &files, 1));
     let mut command = support::command();
-    command.args(["--config", &config.path]).stderr(Stdio::piped());
+    command
+        .args(["--config", &config.path])
+        .stderr(Stdio::piped());
     let mut gateway = Gateway::spawn(&mut command);
     let mut log = BufReader::new(gateway.stderr()).lines();
 
@@ -109,18 +143,32 @@ async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let mut client = http2(stream).await;
     let request = Request::get("https://api.example.com/orders").body(Body::empty());
-    let answer = client.send_request(request.expect("a request")).await.expect("an answer");
+    let answer = client
+        .send_request(request.expect("a request"))
+        .await
+        .expect("an answer");
     assert_eq!(answer.status(), 200);
-    assert!(origin.seen()[0].contains("\r\nx-forwarded-proto: https\r\n"), "{:?}", origin.seen());
-    let stream = tls(gateway.address, &first, "http/1.1").await.expect("trusted");
+    assert!(
+        origin.seen()[0].contains("\r\nx-forwarded-proto: https\r\n"),
+        "{:?}",
+        origin.seen()
+    );
+    let stream = tls(gateway.address, &first, "http/1.1")
+        .await
+        .expect("trusted");
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
 
     // A certificate without its key is told and changes nothing; with it, it is taken.
     let (second, second_key) = certificate();
     fs::write(&pem.path, &second).expect("written");
-    let (line, mut log) = task::spawn_blocking(|| (log.next(), log)).await.expect("read");
+    let (line, mut log) = task::spawn_blocking(|| (log.next(), log))
+        .await
+        .expect("read");
     let line = line.expect("a line").expect("UTF-8");
-    assert!(line.contains("the certificate stays the last one: "), "{line}");
+    assert!(
+        line.contains("the certificate stays the last one: "),
+        "{line}"
+    );
     assert!(!line.contains("BEGIN"), "{line}");
     assert!(tls(gateway.address, &first, "h2").await.is_some());
     assert!(tls(gateway.address, &second, "h2").await.is_none());
@@ -143,7 +191,12 @@ async fn a_request_over_http2_is_finished_at_the_end_and_no_other_is_taken() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let mut gateway = Gateway::configured(&config(&url, ""));
-    let mut client = http2(TcpStream::connect(gateway.address).await.expect("connected")).await;
+    let mut client = http2(
+        TcpStream::connect(gateway.address)
+            .await
+            .expect("connected"),
+    )
+    .await;
     let get = || Request::get("http://api.example.com/orders").body(Body::empty());
     let answer = tokio::spawn(client.send_request(get().expect("a request")));
     let (mut origin, _) = listener.accept().await.expect("a connection");
@@ -160,11 +213,21 @@ async fn a_request_over_http2_is_finished_at_the_end_and_no_other_is_taken() {
         }
     });
     let refused = async { while client.send_request(get().expect("a request")).await.is_ok() {} };
-    tokio::time::timeout(Duration::from_secs(20), refused).await.expect("in time");
+    tokio::time::timeout(Duration::from_secs(20), refused)
+        .await
+        .expect("in time");
     others.abort();
     origin.write_all(ok).await.expect("sent");
     let answer = answer.await.expect("no panic").expect("an answer");
-    assert_eq!(answer.into_body().collect().await.expect("whole").to_bytes(), "ok");
+    assert_eq!(
+        answer
+            .into_body()
+            .collect()
+            .await
+            .expect("whole")
+            .to_bytes(),
+        "ok"
+    );
     drop(client);
     assert!(gateway.wait().success());
 }
@@ -175,7 +238,9 @@ async fn who_finds_no_place_waits_for_one() {
     let config = config(&format!("http://{}", origin.address), "");
     let gateway = Gateway::configured(&config.replacen("[server]", "[server]\nconnections = 2", 1));
     let ask = async || {
-        let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+        let mut client = TcpStream::connect(gateway.address)
+            .await
+            .expect("connected");
         let request = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
         client.write_all(request).await.expect("sent");
         read_until(&mut client, "\r\n\r\nok").await;
@@ -186,5 +251,7 @@ async fn who_finds_no_place_waits_for_one() {
     let early = tokio::time::timeout(Duration::from_millis(200), &mut third).await;
     assert!(early.is_err());
     drop(first);
-    tokio::time::timeout(Duration::from_secs(20), third).await.expect("a place");
+    tokio::time::timeout(Duration::from_secs(20), third)
+        .await
+        .expect("a place");
 }

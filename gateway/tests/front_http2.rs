@@ -37,9 +37,17 @@ fn gateway(origin: SocketAddr) -> Gateway {
 
 /// A connection after the preface and empty settings.
 async fn connect(gateway: &Gateway) -> TcpStream {
-    let mut stream = TcpStream::connect(gateway.address).await.expect("connected");
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("sent");
-    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.expect("sent");
+    let mut stream = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .expect("sent");
+    stream
+        .write_all(&frame(SETTINGS, 0, 0, &[]))
+        .await
+        .expect("sent");
     stream
 }
 
@@ -58,13 +66,20 @@ fn block(fields: &[(&str, &str)]) -> Vec<u8> {
 /// The kind of the next frame, its stream and what it holds; nothing once the connection has ended.
 async fn next(stream: &mut TcpStream) -> Option<(u8, u32, Vec<u8>)> {
     let mut head = [0; 9];
-    timeout(NEVER, stream.read_exact(&mut head)).await.expect("it ends").ok()?;
+    timeout(NEVER, stream.read_exact(&mut head))
+        .await
+        .expect("it ends")
+        .ok()?;
     let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
     stream.read_exact(&mut payload).await.ok()?;
     if (head[3], head[4]) == (PING, 0) {
         drop(stream.write_all(&frame(PING, ACK, 0, &payload)).await);
     }
-    Some((head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
+    Some((
+        head[3],
+        u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
+        payload,
+    ))
 }
 
 /// The next answer's status, which has a number of its own in HPACK; none where stream or connection are reset.
@@ -73,7 +88,9 @@ async fn answer(stream: &mut TcpStream) -> Option<u16> {
         match next(stream).await? {
             (HEADERS, _, block) => {
                 let known = [(0x88, 200), (0x8c, 400), (0x8d, 404)];
-                let status = known.into_iter().find(|(number, _)| block.first() == Some(number));
+                let status = known
+                    .into_iter()
+                    .find(|(number, _)| block.first() == Some(number));
                 return Some(status.expect("one of these").1);
             }
             (RST_STREAM | GOAWAY, ..) => return None,
@@ -101,10 +118,25 @@ async fn a_head_is_read_in_one_way() {
     for (name, fields, body, end) in [
         ("as it should be", with(&[]), "", Some(200)),
         ("te", with(&[("te", "trailers")]), "", Some(200)),
-        ("the same host", with(&[("host", "api.example.com")]), "", Some(200)),
-        ("a length", post(&[("content-length", "3")]), "abc", Some(200)),
+        (
+            "the same host",
+            with(&[("host", "api.example.com")]),
+            "",
+            Some(200),
+        ),
+        (
+            "a length",
+            post(&[("content-length", "3")]),
+            "abc",
+            Some(200),
+        ),
         ("another host", with(&[("host", "x")]), "", Some(400)),
-        ("two hosts", with(&[("host", "api.example.com"), ("host", "x")]), "", Some(400)),
+        (
+            "two hosts",
+            with(&[("host", "api.example.com"), ("host", "x")]),
+            "",
+            Some(400),
+        ),
         ("a user", host("x@api.example.com"), "", Some(400)),
         ("a host with a path", host("api.example.com/x"), "", None),
         ("an empty host", host(""), "", None),
@@ -115,37 +147,89 @@ async fn a_head_is_read_in_one_way() {
         ("a space", path("/orders /x"), "", None),
         ("no slash", path("orders"), "", None),
         ("an empty path", path(""), "", None),
-        ("a second request", path("/orders HTTP/1.1\r\n\r\nGET /x"), "", None),
+        (
+            "a second request",
+            path("/orders HTTP/1.1\r\n\r\nGET /x"),
+            "",
+            None,
+        ),
         ("no path", vec![METHOD, SCHEME, HOST], "", None),
         ("no method", vec![SCHEME, HOST, PATH], "", None),
         ("two paths", with(&[PATH]), "", None),
         ("an unknown one", with(&[(":x", "1")]), "", None),
-        ("one too late", with(&[("x", "1"), (":path", "/x")]), "", None),
+        (
+            "one too late",
+            with(&[("x", "1"), (":path", "/x")]),
+            "",
+            None,
+        ),
         ("connection", with(&[("connection", "close")]), "", None),
         ("keep-alive", with(&[("keep-alive", "1")]), "", None),
         ("upgrade", with(&[("upgrade", "websocket")]), "", None),
-        ("chunks", post(&[("transfer-encoding", "chunked")]), "0\r\n\r\n", None),
+        (
+            "chunks",
+            post(&[("transfer-encoding", "chunked")]),
+            "0\r\n\r\n",
+            None,
+        ),
         ("another te", with(&[("te", "gzip")]), "", None),
         ("a capital", with(&[("X-a", "1")]), "", None),
         ("a line", with(&[("x-a", "1\r\nx-b: 2")]), "", None),
-        ("a length too long", post(&[("content-length", "4")]), "abc", None),
-        ("a length too short", post(&[("content-length", "2")]), "abc", None),
-        ("a length with a sign", post(&[("content-length", "+3")]), "abc", None),
-        ("two lengths", post(&[("content-length", "3"), ("content-length", "4")]), "abc", None),
-        ("TRACE", vec![(":method", "TRACE"), SCHEME, HOST, PATH], "", Some(400)),
-        ("CONNECT", vec![(":method", "CONNECT"), (":authority", "a:443")], "", Some(400)),
+        (
+            "a length too long",
+            post(&[("content-length", "4")]),
+            "abc",
+            None,
+        ),
+        (
+            "a length too short",
+            post(&[("content-length", "2")]),
+            "abc",
+            None,
+        ),
+        (
+            "a length with a sign",
+            post(&[("content-length", "+3")]),
+            "abc",
+            None,
+        ),
+        (
+            "two lengths",
+            post(&[("content-length", "3"), ("content-length", "4")]),
+            "abc",
+            None,
+        ),
+        (
+            "TRACE",
+            vec![(":method", "TRACE"), SCHEME, HOST, PATH],
+            "",
+            Some(400),
+        ),
+        (
+            "CONNECT",
+            vec![(":method", "CONNECT"), (":authority", "a:443")],
+            "",
+            Some(400),
+        ),
     ] {
         let before = origin.seen().len();
         let mut stream = connect(&gateway).await;
         let flags = END_HEADERS | if body.is_empty() { END_STREAM } else { 0 };
-        stream.write_all(&frame(HEADERS, flags, 1, &block(&fields))).await.expect("sent");
+        stream
+            .write_all(&frame(HEADERS, flags, 1, &block(&fields)))
+            .await
+            .expect("sent");
         if !body.is_empty() {
             let body = frame(DATA, END_STREAM, 1, body.as_bytes());
             stream.write_all(&body).await.expect("sent");
         }
         let got = answer(&mut stream).await;
         let seen = &origin.seen()[before..];
-        assert_eq!(seen.len(), usize::from(end == Some(200)), "{name}: {seen:?}");
+        assert_eq!(
+            seen.len(),
+            usize::from(end == Some(200)),
+            "{name}: {seen:?}"
+        );
         assert_eq!(got, end, "{name}");
     }
 }
@@ -154,13 +238,23 @@ async fn a_head_is_read_in_one_way() {
 #[tokio::test]
 async fn what_is_refused_has_no_body_for_head() {
     let gateway = gateway("127.0.0.1:1".parse().expect("an address"));
-    let stream = TcpStream::connect(gateway.address).await.expect("connected");
+    let stream = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
     let mut client = support::http2(stream).await;
     let request = Request::head("http://api.example.com/nowhere").body(Body::empty());
-    let answer = client.send_request(request.expect("a request")).await.expect("an answer");
+    let answer = client
+        .send_request(request.expect("a request"))
+        .await
+        .expect("an answer");
     assert_eq!(answer.status(), 404);
     assert!(answer.headers()["content-length"] != "0");
-    let body = answer.into_body().collect().await.expect("an end").to_bytes();
+    let body = answer
+        .into_body()
+        .collect()
+        .await
+        .expect("an end")
+        .to_bytes();
     assert!(body.is_empty(), "{body:?}");
 }
 
@@ -193,7 +287,12 @@ async fn a_head_without_end_is_not_read() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(origin.address);
     let mut stream = connect(&gateway).await;
-    let head = frame(HEADERS, END_STREAM, 1, &block(&[METHOD, SCHEME, HOST, PATH]));
+    let head = frame(
+        HEADERS,
+        END_STREAM,
+        1,
+        &block(&[METHOD, SCHEME, HOST, PATH]),
+    );
     stream.write_all(&head).await.expect("sent");
     let more = frame(CONTINUATION, 0, 1, &block(&[("x-a", "1")]).repeat(2000));
     let end = frame(CONTINUATION, END_HEADERS, 1, &block(&[("x-a", "1")]));
@@ -243,6 +342,9 @@ async fn who_opens_streams_to_reset_them_is_cut_off() {
             last = Some(payload[4..8].to_vec());
         }
     }
-    assert!(matches!(last.as_deref(), None | Some([0, 0, 0, 11])), "{last:?}"); // ENHANCE_YOUR_CALM
+    assert!(
+        matches!(last.as_deref(), None | Some([0, 0, 0, 11])),
+        "{last:?}"
+    ); // ENHANCE_YOUR_CALM
     assert!(origin.seen().len() < 1000, "{}", origin.seen().len());
 }

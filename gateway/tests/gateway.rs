@@ -15,11 +15,18 @@ use tokio::{
 #[tokio::test]
 async fn the_demonstration_shows_403_and_200() {
     let gateway = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
-    let origin: SocketAddr = gateway.word_after("origin  http://").parse().expect("an address");
+    let origin: SocketAddr = gateway
+        .word_after("origin  http://")
+        .parse()
+        .expect("an address");
 
     let direct = get(origin, "/prod/orders").await;
     assert_eq!(direct.status, 403);
-    assert!(direct.body.contains("Missing Authentication Token"), "{}", direct.body);
+    assert!(
+        direct.body.contains("Missing Authentication Token"),
+        "{}",
+        direct.body
+    );
 
     let forged = "GET /prod/orders HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\
         x-amz-date: 20150830T123600Z\r\nauthorization: AWS4-HMAC-SHA256 \
@@ -27,27 +34,53 @@ async fn the_demonstration_shows_403_and_200() {
         SignedHeaders=host;x-amz-date, Signature=SIGNATURE\r\n\r\n";
     let forged = exchange(origin, &forged.replace("SIGNATURE", &"0".repeat(64))).await;
     assert_eq!(forged.status, 403);
-    assert_eq!(forged.header("x-amzn-errortype"), Some("InvalidSignatureException"));
+    assert_eq!(
+        forged.header("x-amzn-errortype"),
+        Some("InvalidSignatureException")
+    );
 
-    let for_another_host =
-        support::signed("GET", "/prod/orders", "api.example.com", "", "AKIDEXAMPLE", SECRET);
+    let for_another_host = support::signed(
+        "GET",
+        "/prod/orders",
+        "api.example.com",
+        "",
+        "AKIDEXAMPLE",
+        SECRET,
+    );
     let for_another_host = exchange(origin, &for_another_host).await;
     assert_eq!(for_another_host.status, 403);
     let host = format!("GET\\n/prod/orders\\n\\nhost:{origin}\\n");
-    assert!(for_another_host.body.contains(&host), "{}", for_another_host.body);
+    assert!(
+        for_another_host.body.contains(&host),
+        "{}",
+        for_another_host.body
+    );
 
     for target in TARGETS {
         let through = get(gateway.address, target).await;
         assert_eq!(through.status, 200, "{target}: {}", through.body);
-        assert!(through.body.contains("the signature is right"), "{}", through.body);
+        assert!(
+            through.body.contains("the signature is right"),
+            "{}",
+            through.body
+        );
     }
     let post = "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
         transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     let post = exchange(gateway.address, post).await;
     assert_eq!(post.status, 200, "{}", post.body);
     assert!(post.body.contains(r#""body bytes":5"#), "{}", post.body);
-    assert!(post.body.contains(r#""x-forwarded-host":"api.example.com""#), "{}", post.body);
-    assert!(post.body.contains(r#""x-forwarded-for":"127.0.0.1""#), "{}", post.body);
+    assert!(
+        post.body
+            .contains(r#""x-forwarded-host":"api.example.com""#),
+        "{}",
+        post.body
+    );
+    assert!(
+        post.body.contains(r#""x-forwarded-for":"127.0.0.1""#),
+        "{}",
+        post.body
+    );
 }
 
 #[tokio::test]
@@ -62,16 +95,25 @@ async fn why_an_origin_refused_is_logged_and_the_client_learns_the_cause() {
         support::ACCESS_KEY_ID,
     ));
     let gateway = Gateway::spawn(
-        support::command().args(["--config", &file.path]).stderr(std::process::Stdio::piped()),
+        support::command()
+            .args(["--config", &file.path])
+            .stderr(std::process::Stdio::piped()),
     );
     for _ in 0..3 {
         let refused = get(gateway.address, "/orders?token=hunter2").await;
         assert_eq!(refused.status, 502);
-        assert!(refused.body.contains("signature (wrong-secret)"), "{}", refused.body);
+        assert!(
+            refused.body.contains("signature (wrong-secret)"),
+            "{}",
+            refused.body
+        );
     }
     let log = gateway.log();
     assert_eq!(log.matches("wrong-secret").count(), 1, "{log}");
-    assert!(log.contains("the secret access key is not that of the access key id"), "{log}");
+    assert!(
+        log.contains("the secret access key is not that of the access key id"),
+        "{log}"
+    );
     assert!(!log.contains("hunter2"), "{log}");
 }
 
@@ -88,8 +130,16 @@ async fn a_refusal_goes_on_where_it_is_not_of_the_gateways_signature() {
         content-type: application/json\r\ncontent-length: 107\r\n\r\n{\"Message\":\"User: \
         arn:aws:iam::123456789012:user/gateway is not authorized to perform: execute-api:Invoke\"}";
     for (answer, status, told) in [
-        (mismatch, 502, "the origin refused the gateway's signature ("),
-        (not_allowed, 403, "is not authorized to perform: execute-api:Invoke\"}"),
+        (
+            mismatch,
+            502,
+            "the origin refused the gateway's signature (",
+        ),
+        (
+            not_allowed,
+            403,
+            "is not authorized to perform: execute-api:Invoke\"}",
+        ),
     ] {
         let origin = TestOrigin::start(answer).await;
         let secret = "secret_access_key = \"secret\"";
@@ -100,14 +150,26 @@ async fn a_refusal_goes_on_where_it_is_not_of_the_gateways_signature() {
         let refused = exchange(gateway.address, request).await;
         assert_eq!(refused.status, status, "{}", refused.body);
         assert!(refused.body.contains(told), "{}", refused.body);
-        assert!(!refused.body.contains("token-of-the-gateway"), "{}", refused.body);
-        assert_eq!(origin.seen().len(), 1, "it was signed in the same way again");
+        assert!(
+            !refused.body.contains("token-of-the-gateway"),
+            "{}",
+            refused.body
+        );
+        assert_eq!(
+            origin.seen().len(),
+            1,
+            "it was signed in the same way again"
+        );
     }
 }
 
 const SECRET: &str = support::SECRET_ACCESS_KEY;
-const TARGETS: [&str; 4] =
-    ["/orders", "/v1/items:batch?b=2&a=1+1&c=%2f", "/a%2fb/(c)/../d//e", "/%C3%A9?%c3%a9"];
+const TARGETS: [&str; 4] = [
+    "/orders",
+    "/v1/items:batch?b=2&a=1+1&c=%2f",
+    "/a%2fb/(c)/../d//e",
+    "/%C3%A9?%c3%a9",
+];
 
 /// The demonstration verifies with the crate that signs; this origin does not.
 #[tokio::test]
@@ -124,7 +186,11 @@ async fn an_origin_that_is_not_ours_agrees() {
     ));
     for target in TARGETS {
         let answer = get(gateway.address, target).await;
-        assert_eq!((answer.status, &*answer.body), (200, "AWS's signer agrees"), "{target}");
+        assert_eq!(
+            (answer.status, &*answer.body),
+            (200, "AWS's signer agrees"),
+            "{target}"
+        );
     }
     let post = "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
         content-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
@@ -166,18 +232,34 @@ async fn callers_are_verified_where_the_file_says_so() {
         assert_eq!(answer.status, status, "{request}\n{}", answer.body);
     }
     // What another server might read as another path is no open one.
-    for path in ["..%2forders", "%2e%2e%2Forders", "..;/orders", "..%5corders", "%252e%252e/orders"]
-    {
+    for path in [
+        "..%2forders",
+        "%2e%2e%2Forders",
+        "..;/orders",
+        "..%5corders",
+        "%252e%252e/orders",
+    ] {
         let request =
             format!("GET /public/{path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
-        assert_eq!(exchange(gateway.address, &request).await.status, 403, "{path}");
+        assert_eq!(
+            exchange(gateway.address, &request).await.status,
+            403,
+            "{path}"
+        );
     }
     let seen = origin.seen();
     assert_eq!(seen.len(), 3);
-    assert!(seen[0].starts_with("GET /prod/1?a=1 HTTP/1.1\r\n"), "{}", seen[0]);
+    assert!(
+        seen[0].starts_with("GET /prod/1?a=1 HTTP/1.1\r\n"),
+        "{}",
+        seen[0]
+    );
     for head in &seen {
         assert_eq!(head.matches("authorization:").count(), 1);
-        assert!(head.contains("Credential=AKID/") && head.contains("/eu-west-1/"), "{head}");
+        assert!(
+            head.contains("Credential=AKID/") && head.contains("/eu-west-1/"),
+            "{head}"
+        );
         assert!(!head.contains("ALICE") && !head.contains("BOB"), "{head}");
     }
 }
@@ -200,13 +282,23 @@ async fn a_file_says_where_requests_go() {
     )
     .await;
     assert_eq!((answer.status, &*answer.body), (201, "ok"));
-    assert_eq!(answer.headers.iter().filter(|(name, _)| name == "x-a").count(), 2);
+    assert_eq!(
+        answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "x-a")
+            .count(),
+        2
+    );
     assert_eq!(answer.header("x-private"), None);
     assert_eq!(answer.header("keep-alive"), None);
 
     let seen = origin.seen();
     let head = seen.first().expect("one request");
-    assert!(head.starts_with("PUT /prod/1?b=2&a=1 HTTP/1.1\r\n"), "{head}");
+    assert!(
+        head.starts_with("PUT /prod/1?b=2&a=1 HTTP/1.1\r\n"),
+        "{head}"
+    );
     for line in [
         "host: api.internal:8443",
         "content-length: 5",
@@ -216,11 +308,20 @@ async fn a_file_says_where_requests_go() {
         "x-forwarded-proto: http",
         "x-amz-content-sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
     ] {
-        assert!(head.contains(&format!("\r\n{line}\r\n")), "{line} is not in {head}");
+        assert!(
+            head.contains(&format!("\r\n{line}\r\n")),
+            "{line} is not in {head}"
+        );
     }
-    assert!(head.contains("\r\nauthorization: AWS4-HMAC-SHA256 Credential=AKID/"), "{head}");
+    assert!(
+        head.contains("\r\nauthorization: AWS4-HMAC-SHA256 Credential=AKID/"),
+        "{head}"
+    );
     assert!(head.contains("/eu-west-1/execute-api/aws4_request, SignedHeaders=content-type;host;"));
-    assert!(!head.contains("transfer-encoding") && !head.contains("expect"), "{head}");
+    assert!(
+        !head.contains("transfer-encoding") && !head.contains("expect"),
+        "{head}"
+    );
 
     for (host, method, target, status) in [
         ("api.example.com", "GET", "/orders", 201),
@@ -233,9 +334,17 @@ async fn a_file_says_where_requests_go() {
         let request =
             format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         let answer = exchange(gateway.address, &request).await;
-        assert_eq!(answer.status, status, "{method} {host}{target}: {}", answer.body);
+        assert_eq!(
+            answer.status, status,
+            "{method} {host}{target}: {}",
+            answer.body
+        );
         if status >= 400 {
-            assert!(answer.body.starts_with(r#"{"message":""#), "{}", answer.body);
+            assert!(
+                answer.body.starts_with(r#"{"message":""#),
+                "{}",
+                answer.body
+            );
             assert_eq!(answer.header("content-type"), Some("application/json"));
         }
     }
@@ -257,8 +366,14 @@ async fn each_failure_has_its_status() {
             body.len()
         )
     };
-    assert_eq!(exchange(gateway.address, &post("0123456789")).await.status, 502);
-    assert_eq!(exchange(gateway.address, &post("0123456789a")).await.status, 413);
+    assert_eq!(
+        exchange(gateway.address, &post("0123456789")).await.status,
+        502
+    );
+    assert_eq!(
+        exchange(gateway.address, &post("0123456789a")).await.status,
+        413
+    );
 
     // No credentials in the environment: the request fails, and is not sent unsigned.
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
@@ -270,7 +385,10 @@ async fn each_failure_has_its_status() {
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert!(origin.seen().is_empty());
 
-    let keys = [("AWS_ACCESS_KEY_ID", "AKIDENV"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "AKIDENV"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ];
     let gateway = Gateway::configured_with(&text, &keys);
     assert_eq!(exchange(gateway.address, &post("")).await.status, 200);
     assert!(origin.seen()[0].contains("Credential=AKIDENV/"));
@@ -311,14 +429,19 @@ async fn an_origin_that_opens_no_websocket_answers_as_any_other() {
         upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     assert_eq!(exchange(gateway.address, request).await.status, 426);
     let seen = origin.seen();
-    assert!(seen.len() == 1 && seen[0].contains("\r\nupgrade: websocket\r\n"), "{seen:?}");
+    assert!(
+        seen.len() == 1 && seen[0].contains("\r\nupgrade: websocket\r\n"),
+        "{seen:?}"
+    );
 }
 
 #[cfg(unix)]
 #[tokio::test]
 async fn a_second_signal_ends_what_the_first_would_wait_for() {
     let mut gateway = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
-    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    let mut client = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
     begin(&mut client).await;
     gateway.terminate();
     while TcpStream::connect(gateway.address).await.is_ok() {
@@ -341,7 +464,9 @@ async fn begin(client: &mut TcpStream) {
 #[tokio::test]
 async fn sigterm_finishes_what_is_in_flight() {
     let mut gateway = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
-    let mut client = TcpStream::connect(gateway.address).await.expect("connected");
+    let mut client = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
     begin(&mut client).await;
     gateway.terminate();
     tokio::time::timeout(Duration::from_secs(20), async {

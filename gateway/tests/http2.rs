@@ -43,7 +43,12 @@ fn gateway(origin: &TlsOrigin, more: &str) -> Gateway {
 }
 
 async fn client(gateway: &Gateway) -> SendRequest<Body> {
-    http2(TcpStream::connect(gateway.address).await.expect("connected")).await
+    http2(
+        TcpStream::connect(gateway.address)
+            .await
+            .expect("connected"),
+    )
+    .await
 }
 
 fn get(path: &str) -> Request {
@@ -56,7 +61,9 @@ async fn tell(request: Request, next: Next) -> Response {
     let (version, headers) = (request.version(), request.headers());
     let told = format!("{version:?} host={}", headers.contains_key(header::HOST));
     let mut response = next.run(request).await;
-    response.headers_mut().insert("x-told", told.parse().expect("a value"));
+    response
+        .headers_mut()
+        .insert("x-told", told.parse().expect("a value"));
     response
 }
 
@@ -84,7 +91,11 @@ async fn signatures_hold_whichever_version_is_agreed_on() {
             format!("{method} /orders/a%2fb?b=2&a=1 HTTP/1.1\r\nhost: api.example.com\r\n{rest}");
         let answer = exchange(gateway.address, &request).await;
         let row = format!("{alpn:?} {more} {method} {rest}");
-        assert_eq!((answer.status, &*answer.body), (200, "AWS's signer agrees"), "{row}");
+        assert_eq!(
+            (answer.status, &*answer.body),
+            (200, "AWS's signer agrees"),
+            "{row}"
+        );
         assert_eq!(answer.header("x-told"), Some(told), "{row}");
     }
 }
@@ -93,7 +104,9 @@ async fn signatures_hold_whichever_version_is_agreed_on() {
 async fn echo(request: Request) -> Response {
     let te = request.headers().get(header::TE).cloned();
     let mut response = Response::new(request.into_body());
-    response.headers_mut().extend(te.map(|te| (HeaderName::from_static("x-te"), te)));
+    response
+        .headers_mut()
+        .extend(te.map(|te| (HeaderName::from_static("x-te"), te)));
     response
 }
 
@@ -108,10 +121,21 @@ async fn trailers_go_both_ways() {
     let body = StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>)));
     let mut request = get("/unary").map(|_| Body::new(body));
     *request.method_mut() = http::Method::POST;
-    request.headers_mut().insert("te", HeaderValue::from_static("trailers"));
-    request.headers_mut().insert("trailer", HeaderValue::from_static("grpc-status"));
-    let answer = client(&gateway).await.send_request(request).await.expect("an answer");
-    assert_eq!((answer.status(), answer.version()), (StatusCode::OK, Version::HTTP_2));
+    request
+        .headers_mut()
+        .insert("te", HeaderValue::from_static("trailers"));
+    request
+        .headers_mut()
+        .insert("trailer", HeaderValue::from_static("grpc-status"));
+    let answer = client(&gateway)
+        .await
+        .send_request(request)
+        .await
+        .expect("an answer");
+    assert_eq!(
+        (answer.status(), answer.version()),
+        (StatusCode::OK, Version::HTTP_2)
+    );
     assert_eq!(answer.headers()["x-te"], "trailers");
     let body = answer.into_body().collect().await.expect("whole");
     assert_eq!(body.trailers().expect("trailers")["grpc-status"], "0");
@@ -127,10 +151,12 @@ async fn no_side_sends_more_than_the_other_takes() {
     let gateway = gateway(&origin, STREAMED);
     let sent = Arc::new(AtomicUsize::new(0));
     let counted = sent.clone();
-    let pieces = stream::repeat(Bytes::from(vec![7; PIECE])).take(PIECES).map(move |piece| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        Ok::<_, Infallible>(piece)
-    });
+    let pieces = stream::repeat(Bytes::from(vec![7; PIECE]))
+        .take(PIECES)
+        .map(move |piece| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, Infallible>(piece)
+        });
     let mut request = get("/").map(|_| Body::from_stream(pieces));
     *request.method_mut() = http::Method::POST;
     let mut client = client(&gateway).await;
@@ -159,7 +185,13 @@ async fn an_origin_that_restarts_loses_no_request() {
         for round in 0..20 {
             let requests = (0..10).map(|_| {
                 let mut client = client.clone();
-                async move { client.send_request(get("/")).await.expect("an answer").status() }
+                async move {
+                    client
+                        .send_request(get("/"))
+                        .await
+                        .expect("an answer")
+                        .status()
+                }
             });
             if round % 5 == 2 {
                 origin.end_connections(how);
@@ -183,20 +215,38 @@ async fn an_origin_without_a_stream_to_spare_is_waited_for_as_long_as_any() {
     let gateway = gateway(&origin, "http2 = true");
     let client = client(&gateway).await;
     // Until the origin has said how many it takes, it may be sent more, and refuses them.
-    assert_eq!(client.clone().send_request(get("/")).await.expect("an answer").status(), 200);
+    assert_eq!(
+        client
+            .clone()
+            .send_request(get("/"))
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
     let paths = ["/hang", "/hang", "/hang"];
     let answers = paths.map(|path| {
         let mut client = client.clone();
         async move {
             let mut request = get(path).map(|_| Body::from("abc"));
             *request.method_mut() = http::Method::POST;
-            client.send_request(request).await.expect("an answer").status().as_u16()
+            client
+                .send_request(request)
+                .await
+                .expect("an answer")
+                .status()
+                .as_u16()
         }
     });
     let answers = tokio::time::timeout(Duration::from_secs(20), future::join_all(answers)).await;
     assert_eq!(answers.expect("in time"), [504; 3]);
     // What was given up leaves its stream to the next.
-    let status = client.clone().send_request(get("/")).await.expect("an answer").status();
+    let status = client
+        .clone()
+        .send_request(get("/"))
+        .await
+        .expect("an answer")
+        .status();
     assert_eq!(status, 200);
 }
 
@@ -210,8 +260,20 @@ async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
         let pieces = stream::repeat(Ok::<_, Infallible>(Bytes::from(vec![7; 64 * 1024])));
         let mut request = get("/").map(|_| Body::from_stream(pieces.take(1024)));
         *request.method_mut() = http::Method::POST;
-        let answer = client.clone().send_request(request).await.expect("an answer");
+        let answer = client
+            .clone()
+            .send_request(request)
+            .await
+            .expect("an answer");
         assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(answer.into_body().collect().await.expect("whole").to_bytes(), "much");
+        assert_eq!(
+            answer
+                .into_body()
+                .collect()
+                .await
+                .expect("whole")
+                .to_bytes(),
+            "much"
+        );
     }
 }

@@ -20,21 +20,36 @@ async fn a_trace_goes_on_and_what_is_none_does_not() {
     let parent = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01");
     let state = "tracestate: congo=t61rcWkgMzE,rojo=00f067aa0ba902b7";
     let amazon = "x-amzn-trace-id: Root=1-5e9f0c65-1de4d666d4dd26aced652b6c";
-    let headers =
-        [format!("{parent}\r\n{state}\r\n{amazon}\r\n"), format!("{parent}x\r\n{state}\r\n")];
+    let headers = [
+        format!("{parent}\r\n{state}\r\n{amazon}\r\n"),
+        format!("{parent}x\r\n{state}\r\n"),
+    ];
     for headers in &headers {
         assert_eq!(logged.ask("GET", "/orders", headers).await.status, 200);
     }
     assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
     let seen = origin.seen();
     for header in [&*parent, state, amazon] {
-        assert!(seen[0].contains(&format!("\r\n{header}\r\n")), "{}", seen[0]);
+        assert!(
+            seen[0].contains(&format!("\r\n{header}\r\n")),
+            "{}",
+            seen[0]
+        );
     }
     let signed = seen[0].split_once("SignedHeaders=").expect("signed").1;
-    assert!(!signed.split(',').next().expect("names").contains("trace"), "{signed}");
-    assert!(!seen[1].contains("\r\ntrace") && !seen[2].contains("\r\ntrace"), "{seen:?}");
-    let told: Vec<_> =
-        logged.accesses().iter().map(|event| event.get("trace_id").cloned()).collect();
+    assert!(
+        !signed.split(',').next().expect("names").contains("trace"),
+        "{signed}"
+    );
+    assert!(
+        !seen[1].contains("\r\ntrace") && !seen[2].contains("\r\ntrace"),
+        "{seen:?}"
+    );
+    let told: Vec<_> = logged
+        .accesses()
+        .iter()
+        .map(|event| event.get("trace_id").cloned())
+        .collect();
     assert_eq!(told, [Some(json!(TRACE)), None, None]);
 }
 
@@ -53,10 +68,16 @@ async fn the_id_is_the_callers_if_it_is_fit_and_the_same_everywhere() {
     ] {
         let answer = logged.ask("GET", "/orders", headers).await;
         let id = answer.header("x-request-id").expect("an id");
-        assert!(kept.map_or(id.len() == 36, |kept| id == kept), "{headers}: {id}");
+        assert!(
+            kept.map_or(id.len() == 36, |kept| id == kept),
+            "{headers}: {id}"
+        );
         let seen = origin.seen();
         let seen = seen.last().expect("a request");
-        assert!(seen.contains(&format!("\r\nx-request-id: {id}\r\n")), "{seen}");
+        assert!(
+            seen.contains(&format!("\r\nx-request-id: {id}\r\n")),
+            "{seen}"
+        );
         assert_eq!(seen.matches("x-request-id").count(), 1, "{seen}");
         assert_eq!(logged.events().last().expect("an event")["request_id"], id);
     }
@@ -72,10 +93,17 @@ async fn what_a_caller_has_signed_is_left_and_not_logged() {
     for location in [SignatureLocation::Headers, SignatureLocation::QueryParams] {
         let (request, _) = signed("/orders", &odd, location);
         let answer = exchange(logged.gateway.address, &request).await;
-        assert_eq!((answer.status, answer.header("x-request-id")), (200, Some("two words")));
+        assert_eq!(
+            (answer.status, answer.header("x-request-id")),
+            (200, Some("two words"))
+        );
     }
     for event in logged.events() {
-        assert_eq!((event.get("request_id"), event.get("trace_id")), (None, None), "{event:?}");
+        assert_eq!(
+            (event.get("request_id"), event.get("trace_id")),
+            (None, None),
+            "{event:?}"
+        );
         assert_eq!(event["access_key_id"], ACCESS_KEY_ID);
     }
 }

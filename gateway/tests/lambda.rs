@@ -46,7 +46,10 @@ fn start(api: SocketAddr, file: &str) -> Child {
         ("AWS_SESSION_TOKEN", "session/token"),
         ("SIGV4_GATEWAY_CONFIG", file),
     ];
-    command.envs(variables).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .envs(variables)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.spawn().expect("it starts")
 }
 
@@ -61,7 +64,11 @@ impl Function {
         let (runtime, api) = Runtime::start().await;
         let file = TempFile::new(config);
         let process = start(api, &file.path);
-        Self { process, runtime, _file: file }
+        Self {
+            process,
+            runtime,
+            _file: file,
+        }
     }
 
     async fn invoke(&mut self, event: Value) -> (String, Value) {
@@ -138,8 +145,12 @@ async fn answer(State(seen): State<Seen>, request: Request<Body>) -> impl IntoRe
             Body::new(StreamBody::new(frames)).into_response()
         }
         _ => {
-            let twice =
-                [("link", "</a>"), ("link", "</b>"), ("set-cookie", "a=1"), ("set-cookie", "b=2")];
+            let twice = [
+                ("link", "</a>"),
+                ("link", "</b>"),
+                ("set-cookie", "a=1"),
+                ("set-cookie", "b=2"),
+            ];
             (AppendHeaders(twice), "grün").into_response()
         }
     }
@@ -147,14 +158,22 @@ async fn answer(State(seen): State<Seen>, request: Request<Body>) -> impl IntoRe
 
 /// An origin that verifies what it is sent, and a function before it.
 async fn origin() -> (Function, Seen) {
-    let key =
-        Credentials::new("ASIAROLE", "secret", Some("session/token".to_owned()), None, "test");
+    let key = Credentials::new(
+        "ASIAROLE",
+        "secret",
+        Some("session/token".to_owned()),
+        None,
+        "test",
+    );
     let settings = VerifySettings::new("execute-api", "eu-west-1").expect("a scope");
     let seen = Seen::default();
     let origin = Router::new()
         .fallback(any(answer))
         .with_state(seen.clone())
-        .layer(VerifyLayer::new(StaticKeys::new([key]).expect("a key"), settings));
+        .layer(VerifyLayer::new(
+            StaticKeys::new([key]).expect("a key"),
+            settings,
+        ));
     let config = config(&format!("http://{}", serve(origin).await), "");
     let config = support::without_credentials(&config);
     (Function::start(&config).await, seen)
@@ -174,7 +193,9 @@ async fn an_event_is_signed_for_the_origin_and_forwarded_as_it_was_sent() {
     assert_eq!(answer["headers"]["link"], "</a>, </b>");
     assert_eq!(answer["cookies"], json!(["a=1", "b=2"]));
     let seen = seen.lock().expect("not poisoned");
-    let [(head, body)] = &seen[..] else { panic!("one request") };
+    let [(head, body)] = &seen[..] else {
+        panic!("one request")
+    };
     assert_eq!(head.uri, "/a%20b%2Fc/%C3%BC%20d?id=1&note=a%20b");
     assert_eq!(&body[..], b"\xff\0");
     for (name, value) in [
@@ -188,7 +209,11 @@ async fn an_event_is_signed_for_the_origin_and_forwarded_as_it_was_sent() {
     }
     let verified: &Verified = head.extensions.get().expect("verified");
     assert_eq!(verified.access_key_id(), "ASIAROLE");
-    assert!(verified.signed_headers().any(|name| name == "x-amz-security-token"));
+    assert!(
+        verified
+            .signed_headers()
+            .any(|name| name == "x-amz-security-token")
+    );
 }
 
 #[tokio::test]
@@ -204,7 +229,10 @@ async fn answers_are_carried_whole_or_not_at_all() {
     ] {
         let answer = function.answer(event("GET", path, "")).await;
         assert_eq!(answer["statusCode"], 502, "{path}");
-        assert!(answer["body"].as_str().expect("a text").contains(told), "{path}: {answer}");
+        assert!(
+            answer["body"].as_str().expect("a text").contains(told),
+            "{path}: {answer}"
+        );
     }
 }
 
@@ -228,7 +256,10 @@ async fn what_cannot_be_forwarded_has_an_answer() {
     // Of another kind, such as the console's test event: an error of the invocation, and the next one is served.
     let (end, _) = function.invoke(json!({ "key1": "value1" })).await;
     assert_eq!(end, "error");
-    assert_eq!(function.answer(event("GET", "/orders", "")).await["statusCode"], 200);
+    assert_eq!(
+        function.answer(event("GET", "/orders", "")).await["statusCode"],
+        200
+    );
 }
 
 #[tokio::test]
@@ -236,5 +267,8 @@ async fn a_function_without_a_configuration_says_which_variable_to_set() {
     let api = SocketAddr::from(([127, 0, 0, 1], 1));
     let Output { status, stderr, .. } = start(api, "").wait_with_output().expect("it ends");
     let log = String::from_utf8_lossy(&stderr);
-    assert!(!status.success() && log.contains("SIGV4_GATEWAY_CONFIG"), "{log}");
+    assert!(
+        !status.success() && log.contains("SIGV4_GATEWAY_CONFIG"),
+        "{log}"
+    );
 }

@@ -26,7 +26,10 @@ const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthen
 
 #[tokio::test]
 async fn each_request_is_a_line_of_json() {
-    let (origin, refusing) = (TestOrigin::start(CACHED).await, TestOrigin::start(REFUSED).await);
+    let (origin, refusing) = (
+        TestOrigin::start(CACHED).await,
+        TestOrigin::start(REFUSED).await,
+    );
     let config = verified(&config(&format!("http://{}", origin.address), ""))
         + &format!(
             "[[origin]]\nname = \"refusing\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
@@ -48,7 +51,11 @@ async fn each_request_is_a_line_of_json() {
         ("GET", "/gone", 502),
         ("GET", "/a\\b", 400),
     ] {
-        assert_eq!(logged.ask(method, target, "").await.status, status, "{target}");
+        assert_eq!(
+            logged.ask(method, target, "").await.status,
+            status,
+            "{target}"
+        );
     }
     let orders = ["api.example.com/orders", "orders"];
     let line = |method: &str, path: &str, status: u16, [route, origin]: [&str; 2], more: Value| {
@@ -70,8 +77,20 @@ async fn each_request_is_a_line_of_json() {
     };
     let cached = ["/cached", "orders"];
     let expected = [
-        line("GET", "/orders/17", 200, orders, json!({ "access_key_id": ACCESS_KEY_ID })),
-        line("POST", "/orders", 403, orders, json!({ "rejection": "missing-authentication" })),
+        line(
+            "GET",
+            "/orders/17",
+            200,
+            orders,
+            json!({ "access_key_id": ACCESS_KEY_ID }),
+        ),
+        line(
+            "POST",
+            "/orders",
+            403,
+            orders,
+            json!({ "rejection": "missing-authentication" }),
+        ),
         line(
             "GET",
             "/refused",
@@ -79,7 +98,13 @@ async fn each_request_is_a_line_of_json() {
             ["/refused", "refusing"],
             json!({ "refusal": "route-missing" }),
         ),
-        line("GET", "/cached", 200, cached, json!({ "cache": "uri-miss" })),
+        line(
+            "GET",
+            "/cached",
+            200,
+            cached,
+            json!({ "cache": "uri-miss" }),
+        ),
         line("GET", "/cached", 200, cached, json!({ "cache": "hit" })),
         line("GET", "/gone", 502, ["/gone", "gone"], json!({})),
         line("GET", "/a\\b", 400, ["none", "none"], json!({})),
@@ -87,23 +112,43 @@ async fn each_request_is_a_line_of_json() {
     assert_eq!(logged.accesses(), expected);
     let mut events = logged.events();
     events.retain(|event| event["target"] != "access");
-    let [refused, failed] = &events[..] else { panic!("{events:?}") };
-    assert_eq!((&refused["level"], &refused["cause"]), (&json!("WARN"), &json!("route-missing")));
+    let [refused, failed] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (&refused["level"], &refused["cause"]),
+        (&json!("WARN"), &json!("route-missing"))
+    );
     let said = failed["message"].as_str().expect("a text");
-    assert!(said.starts_with("502 Bad Gateway: no connection to origin 127.0.0.1:1; "), "{said}");
+    assert!(
+        said.starts_with("502 Bad Gateway: no connection to origin 127.0.0.1:1; "),
+        "{said}"
+    );
     let id = &failed["request_id"];
-    let same = logged.lines().iter().filter(|line| line.contains(&id.to_string())).count();
+    let same = logged
+        .lines()
+        .iter()
+        .filter(|line| line.contains(&id.to_string()))
+        .count();
     assert_eq!((&failed["level"], same), (&json!("ERROR"), 2));
 }
 
 #[tokio::test]
 async fn who_leaves_before_the_answer_is_logged_too() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let config = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
+    let config = config(
+        &format!("http://{}", listener.local_addr().expect("an address")),
+        "",
+    );
     let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
     assert_eq!(logged.ask("GET", "/nowhere", "").await.status, 404);
-    let mut client = TcpStream::connect(logged.gateway.address).await.expect("connected");
-    client.write_all(request("GET", "/orders", "").as_bytes()).await.expect("sent");
+    let mut client = TcpStream::connect(logged.gateway.address)
+        .await
+        .expect("connected");
+    client
+        .write_all(request("GET", "/orders", "").as_bytes())
+        .await
+        .expect("sent");
     let (mut origin, _) = listener.accept().await.expect("a connection");
     read_until(&mut origin, "\r\n\r\n").await;
     drop(client);
@@ -111,7 +156,12 @@ async fn who_leaves_before_the_answer_is_logged_too() {
     let told: Vec<_> = logged
         .accesses()
         .iter()
-        .map(|event| (event["http.response.status_code"].clone(), event["route"].clone()))
+        .map(|event| {
+            (
+                event["http.response.status_code"].clone(),
+                event["route"].clone(),
+            )
+        })
         .collect();
     let orders = json!("api.example.com/orders");
     assert_eq!(told, [(json!(404), json!("none")), (json!(499), orders)]);
@@ -138,7 +188,11 @@ async fn no_value_ends_its_line_or_its_quotes() {
             "x-request-id: \" level=ERROR\r\n",
         ),
         ("G'|ET", "/orders/\"}{\"a\":\"b", "traceparent: \"}\r\n"),
-        ("GET", "/orders/é\u{85}\u{9b}", "x-request-id: a\tb\r\nx-request-id: c\r\n"),
+        (
+            "GET",
+            "/orders/é\u{85}\u{9b}",
+            "x-request-id: a\tb\r\nx-request-id: c\r\n",
+        ),
         ("GET", &long, "user-agent: \"\r\n"),
     ];
     for format in ["text", "json"] {
@@ -155,7 +209,10 @@ async fn no_value_ends_its_line_or_its_quotes() {
             for line in logged.lines() {
                 let start =
                     "  INFO access: request client.address=127.0.0.1 http.request.method=\"G";
-                assert!(line.starts_with("20") && line[27..].starts_with(start), "{line}");
+                assert!(
+                    line.starts_with("20") && line[27..].starts_with(start),
+                    "{line}"
+                );
                 assert!(!line.contains(char::is_control), "{line:?}");
                 // Without what is quoted there is one status.
                 let bare = line.replace("\\\"", "");
@@ -206,7 +263,10 @@ async fn the_level_is_changed_by_the_admin_port() {
     assert_eq!(logged.events(), []);
 
     for (level, targets) in [
-        ("warn,tower_sigv4=debug\n", &["tower_sigv4::sign::trace"][..]),
+        (
+            "warn,tower_sigv4=debug\n",
+            &["tower_sigv4::sign::trace"][..],
+        ),
         ("info,access=info", &["access"]),
         ("error", &["sigv4_gateway::admin::log"]),
         ("off", &[]),
@@ -231,10 +291,15 @@ async fn no_line_holds_a_secret() {
     for format in ["text", "json"] {
         let section = format!("format = \"{format}\"\nlevel = \"trace\"\naccess = true");
         let logged = Logged::start(&with_log(&config, &section));
-        let mut secrets: Vec<_> =
-            ["secret-of", "token-of", SECRET_ACCESS_KEY, "Signature=", "hunter2"]
-                .map(str::to_owned)
-                .into();
+        let mut secrets: Vec<_> = [
+            "secret-of",
+            "token-of",
+            SECRET_ACCESS_KEY,
+            "Signature=",
+            "hunter2",
+        ]
+        .map(str::to_owned)
+        .into();
         for location in [header, query] {
             let (request, signature) = signed("/orders", &[], location);
             assert_eq!(exchange(logged.gateway.address, &request).await.status, 200);
@@ -245,13 +310,26 @@ async fn no_line_holds_a_secret() {
             secrets.push(signature);
         }
         for headers in ["authorization: Basic hunter2\r\n", "cookie: hunter2\r\n"] {
-            assert_eq!(logged.ask("GET", "/orders?key=hunter2", headers).await.status, 403);
+            assert_eq!(
+                logged
+                    .ask("GET", "/orders?key=hunter2", headers)
+                    .await
+                    .status,
+                403
+            );
         }
         // At "trace" the codec of HTTP/2 tells much of what it does.
-        let stream = TcpStream::connect(logged.gateway.address).await.expect("connected");
+        let stream = TcpStream::connect(logged.gateway.address)
+            .await
+            .expect("connected");
         let request = Request::get("http://api.example.com/orders?hunter2").header("a", "hunter2");
-        let request = request.header("authorization", "hunter2").body(Body::empty());
-        let answer = http2(stream).await.send_request(request.expect("a request")).await;
+        let request = request
+            .header("authorization", "hunter2")
+            .body(Body::empty());
+        let answer = http2(stream)
+            .await
+            .send_request(request.expect("a request"))
+            .await;
         assert_eq!(answer.expect("an answer").status(), 403);
         for seen in origin.seen() {
             let (_, signature) = seen.split_once("Signature=").expect("signed");
@@ -274,7 +352,11 @@ async fn requests_are_answered_where_no_one_reads_the_log() {
     let config = config(&format!("http://{}", origin.address), "");
     let file = TempFile::new(&with_log(&config, "access = true"));
     let mut command = support::command();
-    let mut gateway = Gateway::spawn(command.args(["--config", &file.path]).stderr(Stdio::piped()));
+    let mut gateway = Gateway::spawn(
+        command
+            .args(["--config", &file.path])
+            .stderr(Stdio::piped()),
+    );
     drop(gateway.stderr());
     for _ in 0..3 {
         let answer = exchange(gateway.address, &request("GET", "/orders", "")).await;
@@ -290,12 +372,20 @@ fn mistakes_in_the_section_are_told() {
             ":21: \"wran\" is not a level; write off, error, warn, info, debug or",
         ),
         ("level = \"info,\"", ":21: \"\" is not a level; "),
-        ("format = \"xml\"", ":21: unknown variant, expected `text` or `json`"),
-        ("access = \"yes\"", ":21: invalid type: string, expected a boolean"),
+        (
+            "format = \"xml\"",
+            ":21: unknown variant, expected `text` or `json`",
+        ),
+        (
+            "access = \"yes\"",
+            ":21: invalid type: string, expected a boolean",
+        ),
         ("file = \"a\"", "unknown field"),
     ] {
         let file = TempFile::new(&with_log(&config("http://127.0.0.1:1", ""), section));
-        let output = support::command().args(["--config", &file.path, "--check"]).output();
+        let output = support::command()
+            .args(["--config", &file.path, "--check"])
+            .output();
         let log = String::from_utf8(output.expect("it runs").stderr).expect("UTF-8");
         assert!(log.contains(told), "{section}: {log}");
     }
@@ -307,10 +397,16 @@ async fn a_log_that_no_one_reads_holds_up_nothing() {
     let config = config(&format!("http://{}", origin.address), "");
     let section = "level = \"trace\"\naccess = true\n[admin]\nlisten = \"127.0.0.1:0\"";
     let file = TempFile::new(&with_log(&config, section));
-    let mut gateway =
-        Gateway::spawn(support::command().args(["--config", &file.path]).stderr(Stdio::piped()));
+    let mut gateway = Gateway::spawn(
+        support::command()
+            .args(["--config", &file.path])
+            .stderr(Stdio::piped()),
+    );
     let unread = gateway.stderr();
-    let admin = gateway.word_after("admin http://").parse().expect("an address");
+    let admin = gateway
+        .word_after("admin http://")
+        .parse()
+        .expect("an address");
     let request = request("GET", "/orders", "");
     let lost = async {
         loop {
@@ -321,15 +417,22 @@ async fn a_log_that_no_one_reads_holds_up_nothing() {
             let told = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
             let metrics = exchange(admin, told).await.body;
             if !metrics.contains("\nsigv4_gateway_log_lines_lost_total 0\n") {
-                assert!(metrics.contains("\nsigv4_gateway_log_lines_lost_total "), "{metrics}");
+                assert!(
+                    metrics.contains("\nsigv4_gateway_log_lines_lost_total "),
+                    "{metrics}"
+                );
                 break;
             }
         }
     };
-    time::timeout(Duration::from_secs(60), lost).await.expect("answers");
+    time::timeout(Duration::from_secs(60), lost)
+        .await
+        .expect("answers");
     gateway.terminate();
     let ended = tokio::task::spawn_blocking(move || gateway.wait());
-    let status = time::timeout(Duration::from_secs(20), ended).await.expect("it ends");
+    let status = time::timeout(Duration::from_secs(20), ended)
+        .await
+        .expect("it ends");
     assert!(status.expect("no panic").success());
     drop(unread);
 }

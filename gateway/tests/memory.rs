@@ -37,7 +37,10 @@ const MIB: u64 = 1 << 20;
 /// Resident memory of the process, in bytes.
 fn resident(gateway: &Gateway) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", gateway.id())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .expect("a line");
     let kib = line.trim().strip_suffix(" kB").expect("in KiB");
     kib.parse::<u64>().expect("a number") * 1024
 }
@@ -74,14 +77,18 @@ async fn connect(address: SocketAddr, certificate: Option<&str>) -> Box<dyn Stre
         return Box::new(stream);
     };
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")).expect("sound");
+    roots
+        .add(CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM"))
+        .expect("sound");
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").expect("a name");
-    let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let connected = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await;
     Box::new(connected.expect("TLS"))
 }
 
@@ -96,7 +103,11 @@ impl Origin {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let origin = Self { address, requests: Arc::default(), sent: Arc::default() };
+        let origin = Self {
+            address,
+            requests: Arc::default(),
+            sent: Arc::default(),
+        };
         let (requests, sent) = (origin.requests.clone(), origin.sent.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -176,7 +187,10 @@ impl Client {
         let mut body = response.into_body();
         let mut read = 0;
         while let Some(frame) = body.frame().await {
-            read += frame.expect("whole").data_ref().map_or(0, axum::body::Bytes::len);
+            read += frame
+                .expect("whole")
+                .data_ref()
+                .map_or(0, axum::body::Bytes::len);
         }
         assert_eq!(read, size);
     }
@@ -197,16 +211,22 @@ async fn the_cache_stays_within_its_memory_whatever_it_stores() {
     }
     check("small responses among large ones");
     for number in 0..300 {
-        client.get(100_000, "max-age=1000", &number.to_string()).await;
+        client
+            .get(100_000, "max-age=1000", &number.to_string())
+            .await;
     }
     for number in 0..60 {
-        client.get(1_000_000, "max-age=1000", &number.to_string()).await;
+        client
+            .get(1_000_000, "max-age=1000", &number.to_string())
+            .await;
     }
     check("more large responses than there is memory for");
     let clients = (0..8).map(|of_client| async move {
         let mut client = Client::connect(gateway.address, None).await;
         for number in 0..800 {
-            client.get(1, "max-age=1000", &format!("{of_client}/{number}")).await;
+            client
+                .get(1, "max-age=1000", &format!("{of_client}/{number}"))
+                .await;
         }
     });
     join_all(clients).await;
@@ -254,8 +274,13 @@ async fn a_client_over_http2_that_reads_nothing_holds_at_most_8_mib() {
         let origin = Origin::start().await;
         let gateway = start(&config(&origin.url(), ""));
         let (_, idle) = warm(&gateway, None).await;
-        let mut stream = TcpStream::connect(gateway.address).await.expect("connected");
-        stream.write_all(&requests(200, window, 20_000_000)).await.expect("sent");
+        let mut stream = TcpStream::connect(gateway.address)
+            .await
+            .expect("connected");
+        stream
+            .write_all(&requests(200, window, 20_000_000))
+            .await
+            .expect("sent");
         let mut left = read;
         let mut buffer = vec![0; MIB as usize];
         while left > 0 {
@@ -291,8 +316,10 @@ async fn a_client_over_http1_that_reads_nothing_holds_at_most_256_kib() {
     let certificate = CertificateParams::new(["localhost".to_owned()]).expect("a name");
     let pem = certificate.self_signed(&key).expect("a certificate").pem();
     let files = [TempFile::new(&pem), TempFile::new(&key.serialize_pem())];
-    let tls =
-        format!("[server]\ntls_certificate = {:?}\ntls_key = {:?}", files[0].path, files[1].path);
+    let tls = format!(
+        "[server]\ntls_certificate = {:?}\ntls_key = {:?}",
+        files[0].path, files[1].path
+    );
     for (name, server, certificate) in [("plain", "[server]", None), ("TLS", &tls, Some(&*pem))] {
         let origin = Origin::start().await;
         let gateway = start(&config(&origin.url(), "").replacen("[server]", server, 1));
@@ -316,7 +343,10 @@ async fn memory_is_given_back_once_clients_have_left() {
     let since = Instant::now();
     while resident(&gateway) - idle.min(resident(&gateway)) > held / 4 {
         let left = resident(&gateway) - idle;
-        assert!(since.elapsed() < Duration::from_secs(60), "{left} bytes of {held}");
+        assert!(
+            since.elapsed() < Duration::from_secs(60),
+            "{left} bytes of {held}"
+        );
         time::sleep(Duration::from_millis(100)).await;
     }
 }

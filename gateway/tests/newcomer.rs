@@ -40,23 +40,45 @@ fn a_gateway_that_cannot_start_says_why_and_what_to_do() {
     let sound = TempFile::new(&config("http://127.0.0.1:1", ""));
     let directory = env!("CARGO_TARGET_TMPDIR");
     for (arguments, code, words) in [
-        (&["--config", "none.toml"][..], 1, &["cannot read none.toml: ", "--init"][..]),
-        (&["--config", directory], 1, &["cannot read ", "name the file in it"]),
-        (&["--config"], 2, &["missing argument for option '--config'", "--help"]),
+        (
+            &["--config", "none.toml"][..],
+            1,
+            &["cannot read none.toml: ", "--init"][..],
+        ),
+        (
+            &["--config", directory],
+            1,
+            &["cannot read ", "name the file in it"],
+        ),
+        (
+            &["--config"],
+            2,
+            &["missing argument for option '--config'", "--help"],
+        ),
         (&["--conf", "a"], 2, &["invalid option '--conf'", "--help"]),
         (&["gateway.toml"], 2, &["\"gateway.toml\"", "--help"]),
         (&["--check"], 2, &["--check needs --config FILE"]),
         (&["--listen", "8080"], 2, &["\"8080\"", "--help"]),
-        (&["--listen", &taken], 1, &["cannot listen on ", "choose another with --listen"]),
+        (
+            &["--listen", &taken],
+            1,
+            &["cannot listen on ", "choose another with --listen"],
+        ),
         (
             &["--config", &sound.path, "--listen", "192.0.2.1:8080"],
             1,
-            &["cannot listen on 192.0.2.1:8080: ", "choose another with --listen"],
+            &[
+                "cannot listen on 192.0.2.1:8080: ",
+                "choose another with --listen",
+            ],
         ),
     ] {
         let told = told(arguments, code);
         assert!(told.starts_with("sigv4-gateway: "), "{told}");
-        assert!(words.iter().all(|word| told.contains(word)), "{arguments:?}: {told}");
+        assert!(
+            words.iter().all(|word| told.contains(word)),
+            "{arguments:?}: {told}"
+        );
         assert_eq!(told.lines().count(), 1, "{told}");
     }
 }
@@ -67,14 +89,35 @@ fn a_file_that_is_wrong_is_told_with_line_and_remedy() {
     let with = |more: &str| sound.replacen("[server]", &format!("[server]\n{more}"), 1);
     let tls = "tls_certificate = \"none.pem\"\ntls_key = \"none.key\"";
     for (text, words) in [
-        (String::new().into_bytes(), &["no [[route]] leads anywhere; add one"][..]),
-        (b"[server]\nlisten = \"\xff\"\n".to_vec(), &[":2: this is not UTF-8; save"]),
+        (
+            String::new().into_bytes(),
+            &["no [[route]] leads anywhere; add one"][..],
+        ),
+        (
+            b"[server]\nlisten = \"\xff\"\n".to_vec(),
+            &[":2: this is not UTF-8; save"],
+        ),
         (with("listen 8080").into(), &[":2: "]),
-        (with("port = 8080").into(), &[":2: unknown field `port`, expected one of `listen`"]),
-        (with(tls).into(), &[":2: cannot read none.pem: ", "give the path of a PEM file"]),
-        (sound.replace("http://", "").into(), &[":9: ", "begin it with"]),
-        (sound.replace("service = \"execute-api\"", "").into(), &[":11: service and region go"]),
-        (sound.replace("origin = \"orders\"", "").into(), &["missing field `origin`"]),
+        (
+            with("port = 8080").into(),
+            &[":2: unknown field `port`, expected one of `listen`"],
+        ),
+        (
+            with(tls).into(),
+            &[":2: cannot read none.pem: ", "give the path of a PEM file"],
+        ),
+        (
+            sound.replace("http://", "").into(),
+            &[":9: ", "begin it with"],
+        ),
+        (
+            sound.replace("service = \"execute-api\"", "").into(),
+            &[":11: service and region go"],
+        ),
+        (
+            sound.replace("origin = \"orders\"", "").into(),
+            &["missing field `origin`"],
+        ),
     ] {
         let file = TempFile::new("");
         fs::write(&file.path, &text).expect("written");
@@ -101,13 +144,28 @@ async fn what_shows_at_the_first_request_is_logged_with_cause_and_remedy() {
     let nowhere = config("http://origin.invalid", "");
     let unnamed = without_credentials(&config("http://127.0.0.1:1", ""));
     for (config, status, words) in [
-        (nowhere, 502, &["no connection to origin origin.invalid; check its url", "dns"][..]),
+        (
+            nowhere,
+            502,
+            &[
+                "no connection to origin origin.invalid; check its url",
+                "dns",
+            ][..],
+        ),
         (unnamed, 503, &["AWS_ACCESS_KEY_ID"]),
-        (config("http://127.0.0.1:1", ""), 502, &["no connection to origin 127.0.0.1:1; check"]),
+        (
+            config("http://127.0.0.1:1", ""),
+            502,
+            &["no connection to origin 127.0.0.1:1; check"],
+        ),
     ] {
         let file = TempFile::new(&config);
         let mut command = command();
-        let gateway = Gateway::spawn(command.args(["--config", &file.path]).stderr(Stdio::piped()));
+        let gateway = Gateway::spawn(
+            command
+                .args(["--config", &file.path])
+                .stderr(Stdio::piped()),
+        );
         let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
         assert_eq!(exchange(gateway.address, request).await.status, status);
         let log = gateway.log();
@@ -120,10 +178,17 @@ async fn what_shows_at_the_first_request_is_logged_with_cause_and_remedy() {
 fn what_aws_is_likely_to_refuse_is_a_warning() {
     let host = "http://abc123.execute-api.us-east-1.amazonaws.com";
     let file = TempFile::new(&config(host, ""));
-    let output = command().args(["--config", &file.path, "--check"]).output().expect("it runs");
+    let output = command()
+        .args(["--config", &file.path, "--check"])
+        .output()
+        .expect("it runs");
     let told = String::from_utf8(output.stderr).expect("UTF-8");
-    for words in [":9: warning: ", "begin the URL with \"https://\"", ":10: warning: ", "us-east-1"]
-    {
+    for words in [
+        ":9: warning: ",
+        "begin the URL with \"https://\"",
+        ":10: warning: ",
+        "us-east-1",
+    ] {
         assert!(told.contains(words), "{told}");
     }
 }
@@ -139,15 +204,24 @@ fn no_one_has_to_read_what_it_prints() {
     };
     for argument in ["--print-schema", "--help"] {
         let output = unread().arg(argument).output().expect("it runs");
-        assert!(output.status.success() && output.stderr.is_empty(), "{argument}: {output:?}");
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{argument}: {output:?}"
+        );
     }
     // A warning is logged once it serves.
     let file = TempFile::new(&config("http://abc123.lambda-url.eu-west-1.on.aws", ""));
-    let mut gateway = unread().args(["--config", &file.path]).spawn().expect("it starts");
+    let mut gateway = unread()
+        .args(["--config", &file.path])
+        .spawn()
+        .expect("it starts");
     let mut line = String::new();
     let mut log = BufReader::new(gateway.stderr.take().expect("piped"));
     log.read_line(&mut line).expect("UTF-8");
     drop(gateway.kill());
     drop(gateway.wait());
-    assert!(line.contains("WARN") && line.contains("plain http"), "{line}");
+    assert!(
+        line.contains("WARN") && line.contains("plain http"),
+        "{line}"
+    );
 }

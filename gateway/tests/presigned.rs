@@ -21,9 +21,14 @@ fn presigned(method: &str, headers: &str, body: &str) -> String {
     let identity = Identity::new(credentials).expect("valid");
     let settings = SigningSettings::new("s3", "us-east-1").expect("a scope");
     let params = SigningParams::new(&settings, &identity, Payload::Unsigned, SystemTime::now());
-    let request = Request::builder().method(method).uri("/orders/1").header("host", HOST);
+    let request = Request::builder()
+        .method(method)
+        .uri("/orders/1")
+        .header("host", HOST);
     let (mut head, ()) = request.body(()).expect("a request").into_parts();
-    Signer::new().presign(&mut head, &params, Duration::from_secs(60)).expect("presigned");
+    Signer::new()
+        .presign(&mut head, &params, Duration::from_secs(60))
+        .expect("presigned");
     let target = &head.uri;
     format!(
         "{method} {target} HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n{headers}\r\n{body}"
@@ -36,7 +41,11 @@ async fn presigned_downloads_pass_and_presigned_uploads_have_a_setting() {
     let url = format!("http://{}", origin.address);
     let download = presigned("GET", "", "");
     let upload = presigned("PUT", "content-length: 6\r\n", "a file");
-    let chunked = presigned("PUT", "transfer-encoding: chunked\r\n", "6\r\na file\r\n0\r\n\r\n");
+    let chunked = presigned(
+        "PUT",
+        "transfer-encoding: chunked\r\n",
+        "6\r\na file\r\n0\r\n\r\n",
+    );
     for (setting, body, uploaded) in [
         ("", "collected", 400),
         ("", "streamed", 400),
@@ -53,7 +62,11 @@ async fn presigned_downloads_pass_and_presigned_uploads_have_a_setting() {
         let before = origin.seen().len();
         for (request, status) in [(&download, 200), (&upload, uploaded), (&chunked, uploaded)] {
             let response = exchange(gateway.address, request).await;
-            assert_eq!(response.status, status, "{setting}{request}\n{}", response.body);
+            assert_eq!(
+                response.status, status,
+                "{setting}{request}\n{}",
+                response.body
+            );
         }
         let passed = if uploaded == 200 { 3 } else { 1 };
         assert_eq!(origin.seen().len() - before, passed, "{setting}");

@@ -40,12 +40,16 @@ impl Running {
     fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
         let file = TempFile::new(config);
         let mut command = support::command();
-        command.args(["--config", &file.path]).envs(variables.iter().copied());
+        command
+            .args(["--config", &file.path])
+            .envs(variables.iter().copied());
         let mut gateway = Gateway::spawn(command.stderr(Stdio::piped()));
         let lines: Lines<BufReader<ChildStderr>> = BufReader::new(gateway.stderr()).lines();
         let (sender, log) = mpsc::channel();
         std::thread::spawn(move || {
-            lines.map_while(Result::ok).try_for_each(|line| sender.send(line))
+            lines
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
         });
         Self { gateway, file, log }
     }
@@ -56,7 +60,10 @@ impl Running {
 
     /// What the next line of its log says.
     fn line(&self) -> String {
-        let line = self.log.recv_timeout(Duration::from_secs(20)).expect("a line");
+        let line = self
+            .log
+            .recv_timeout(Duration::from_secs(20))
+            .expect("a line");
         let (_, said) = line.split_once(" sigv4_gateway::reload: ").expect(&line);
         said.replace(&self.file.path, "FILE")
     }
@@ -86,11 +93,23 @@ async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
     let origin = TestOrigin::start(ANSWER).await;
     let first = config(&format!("http://{}", origin.address), "");
     let running = Running::start(&first);
-    assert_eq!((running.status("/orders").await, running.status("/moved").await), (200, 404));
+    assert_eq!(
+        (
+            running.status("/orders").await,
+            running.status("/moved").await
+        ),
+        (200, 404)
+    );
 
     running.write(&moved(&first));
     assert_eq!(running.line(), "reloaded FILE");
-    assert_eq!((running.status("/orders").await, running.status("/moved").await), (404, 200));
+    assert_eq!(
+        (
+            running.status("/orders").await,
+            running.status("/moved").await
+        ),
+        (404, 200)
+    );
 
     running.write(&first.replace("origin = \"orders\"", "origin = \"others\""));
     let line = running.line();
@@ -101,17 +120,29 @@ async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
     );
     assert_eq!(running.status("/moved").await, 200);
     // It was told once, though the file has been looked at since.
-    assert!(running.log.recv_timeout(Duration::from_millis(2500)).is_err());
+    assert!(
+        running
+            .log
+            .recv_timeout(Duration::from_millis(2500))
+            .is_err()
+    );
 
     // A secret in the wrong place is not told.
     running.write(&first.replace("\"secret\"", "hunter2"));
     let line = running.line();
-    assert!(line.contains("stays the last one: FILE:6: ") && !line.contains("hunter2"), "{line}");
+    assert!(
+        line.contains("stays the last one: FILE:6: ") && !line.contains("hunter2"),
+        "{line}"
+    );
 
     // A file that is missing is about to come back, unless someone asks.
     fs::remove_file(&running.file.path).expect("removed");
     running.gateway.signal("HUP");
-    assert!(running.line().contains("stays the last one: cannot read FILE: "));
+    assert!(
+        running
+            .line()
+            .contains("stays the last one: cannot read FILE: ")
+    );
     assert_eq!(running.status("/moved").await, 200);
     running.take(&first);
     assert_eq!(running.status("/orders").await, 200);
@@ -135,7 +166,10 @@ fn a_file_that_is_still_written_is_not_taken() {
         }
         let early: Vec<_> = running.log.try_iter().collect();
         assert_eq!(running.line(), "reloaded FILE");
-        assert!(early.is_empty() || longest > Duration::from_millis(500), "{early:?}");
+        assert!(
+            early.is_empty() || longest > Duration::from_millis(500),
+            "{early:?}"
+        );
         early.is_empty()
     });
     assert!(is_taken_at_its_end);
@@ -182,9 +216,14 @@ async fn cached_answers_outlive_a_reload_unless_their_section_changes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_flight_is_finished_where_it_was_begun() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let first = config(&format!("http://{}", listener.local_addr().expect("an address")), "");
+    let first = config(
+        &format!("http://{}", listener.local_addr().expect("an address")),
+        "",
+    );
     let running = Running::start(&first);
-    let mut client = TcpStream::connect(running.gateway.address).await.expect("connected");
+    let mut client = TcpStream::connect(running.gateway.address)
+        .await
+        .expect("connected");
     let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
     client.write_all(request.as_bytes()).await.expect("sent");
     let (mut origin, _) = listener.accept().await.expect("a connection");
@@ -221,14 +260,25 @@ async fn the_level_is_changed_by_the_file() {
     assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
     logged.says(" INFO access: request ").await;
     // The file holds again, whatever was set since.
-    assert_eq!(logged.admin("PUT", "", "error,access=off").await.status, 204);
+    assert_eq!(
+        logged.admin("PUT", "", "error,access=off").await.status,
+        204
+    );
     take("format = \"json\"").await;
-    logged.says(": format in [log]: changes take a restart").await;
+    logged
+        .says(": format in [log]: changes take a restart")
+        .await;
     assert_eq!(logged.admin("GET", "", "").await.body, "access=off,info\n");
     take("format = \"json\"\nlevel = \"nothing\"").await;
     logged.says("stays the last one: ").await;
-    logged.says("\"nothing\" is not a level; write off, error, ").await;
-    assert!(logged.lines().iter().all(|line| line.starts_with("20")), "{:?}", logged.lines());
+    logged
+        .says("\"nothing\" is not a level; write off, error, ")
+        .await;
+    assert!(
+        logged.lines().iter().all(|line| line.starts_with("20")),
+        "{:?}",
+        logged.lines()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,12 +314,17 @@ async fn no_request_fails_while_files_come_and_go() {
 async fn a_file_that_no_one_writes_holds_up_no_stop() {
     let mut running = Running::start(&config("http://127.0.0.1:1", ""));
     fs::remove_file(&running.file.path).expect("removed");
-    let made = Command::new("mkfifo").arg(&running.file.path).status().expect("mkfifo runs");
+    let made = Command::new("mkfifo")
+        .arg(&running.file.path)
+        .status()
+        .expect("mkfifo runs");
     assert!(made.success());
     time::sleep(Duration::from_millis(2500)).await; // it is looked at each second
     running.gateway.terminate();
     let ended = tokio::task::spawn_blocking(move || running.gateway.wait());
-    let status = time::timeout(Duration::from_secs(20), ended).await.expect("it ends");
+    let status = time::timeout(Duration::from_secs(20), ended)
+        .await
+        .expect("it ends");
     assert!(status.expect("no panic").success());
 }
 
@@ -279,8 +334,16 @@ async fn a_file_that_cannot_be_read_is_told_once() {
     fs::remove_file(&running.file.path).expect("removed");
     fs::create_dir(&running.file.path).expect("made");
     let line = running.line();
-    assert!(line.contains("stays the last one: cannot read FILE: "), "{line}");
-    assert!(running.log.recv_timeout(Duration::from_millis(2500)).is_err());
+    assert!(
+        line.contains("stays the last one: cannot read FILE: "),
+        "{line}"
+    );
+    assert!(
+        running
+            .log
+            .recv_timeout(Duration::from_millis(2500))
+            .is_err()
+    );
     fs::remove_dir(&running.file.path).expect("removed");
 }
 
@@ -296,7 +359,9 @@ async fn a_caller_who_leaves_the_file_of_keys_is_refused_on_an_open_connection_t
     );
     let config = config(&format!("http://{}", origin.address), &verify);
     let running = Running::start_with(&config, &[("CALLERS", &keys.path)]);
-    let mut client = TcpStream::connect(running.gateway.address).await.expect("connected");
+    let mut client = TcpStream::connect(running.gateway.address)
+        .await
+        .expect("connected");
     let mut ask = async |id: &str| {
         let host = "api.example.com";
         let request = support::signed("GET", "/orders", host, "", id, SECRET_ACCESS_KEY);

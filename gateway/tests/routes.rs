@@ -29,8 +29,11 @@ fn gateway(origins: &[SocketAddr], routes: &str) -> Gateway {
 }
 
 fn request(method: &str, target: &str, headers: &str, body: &str) -> String {
-    let length =
-        if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    let length = if body.is_empty() {
+        String::new()
+    } else {
+        format!("content-length: {}\r\n", body.len())
+    };
     format!(
         "{method} {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{headers}{length}\r\n{body}"
     )
@@ -48,9 +51,12 @@ async fn several_origins_stand_under_one_prefix() {
          [[route]]\npath = \"/v1\"\nmethods = [\"POST\"]\nstrip_prefix = true\norigin = \"b\"\n\
          [[route]]\npath = \"/v1\"\norigin = \"a\"\n",
     );
-    for (method, headers) in
-        [("GET", ""), ("GET", "x-color: blue\r\n"), ("POST", ""), ("GET", "x-color: red\r\n")]
-    {
+    for (method, headers) in [
+        ("GET", ""),
+        ("GET", "x-color: blue\r\n"),
+        ("POST", ""),
+        ("GET", "x-color: red\r\n"),
+    ] {
         let answer = exchange(gateway.address, &request(method, "/v1/x", headers, "")).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
@@ -87,30 +93,49 @@ async fn a_route_has_limits_of_its_own() {
         let answer = exchange(gateway.address, &request("PUT", target, "", body)).await;
         assert_eq!(answer.status, status, "{target}: {}", answer.body);
         if status == 429 {
-            let wait: u64 =
-                answer.header("retry-after").expect("a pause").parse().expect("seconds");
+            let wait: u64 = answer
+                .header("retry-after")
+                .expect("a pause")
+                .parse()
+                .expect("seconds");
             assert!((1700..=1800).contains(&wait), "{wait}");
         }
     }
     assert_eq!(
-        exchange(gateway.address, &request("PUT", "/unsigned", "", "any")).await.status,
+        exchange(gateway.address, &request("PUT", "/unsigned", "", "any"))
+            .await
+            .status,
         200
     );
     let seen = origin.seen();
     let unsigned = seen.last().expect("sent");
-    assert!(unsigned.contains("x-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"), "{unsigned}");
+    assert!(
+        unsigned.contains("x-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"),
+        "{unsigned}"
+    );
 }
 
 #[tokio::test]
 async fn who_finds_too_many_on_their_way_is_told_to_come_back() {
     let (origin, mut held) = silent().await;
-    let gateway = gateway(&[origin], "[[route]]\npath = \"/\"\nconcurrency = 1\norigin = \"a\"\n");
-    let mut first = TcpStream::connect(gateway.address).await.expect("connected");
-    first.write_all(request("GET", "/", "", "").as_bytes()).await.expect("sent");
+    let gateway = gateway(
+        &[origin],
+        "[[route]]\npath = \"/\"\nconcurrency = 1\norigin = \"a\"\n",
+    );
+    let mut first = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
+    first
+        .write_all(request("GET", "/", "", "").as_bytes())
+        .await
+        .expect("sent");
     let mut upstream = held.recv().await.expect("it reached the origin");
 
     let answer = exchange(gateway.address, &request("GET", "/", "", "")).await;
-    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(
+        (answer.status, answer.header("retry-after")),
+        (503, Some("1"))
+    );
     upstream.write_all(OK.as_bytes()).await.expect("answered");
     read_until(&mut first, "ok").await;
     drop(upstream);
@@ -118,7 +143,12 @@ async fn who_finds_too_many_on_their_way_is_told_to_come_back() {
         let address = gateway.address;
         async move { exchange(address, &request("GET", "/", "", "")).await }
     });
-    held.recv().await.expect("a place is free").write_all(OK.as_bytes()).await.expect("answered");
+    held.recv()
+        .await
+        .expect("a place is free")
+        .write_all(OK.as_bytes())
+        .await
+        .expect("answered");
     assert_eq!(second.await.expect("not cancelled").status, 200);
 }
 
@@ -157,8 +187,16 @@ async fn requests_without_a_body_are_tried_again_signed_anew() {
     for (response, status, post) in [
         (BUSY, 503, 1),
         (replaced("content", "retry-after: 0\r\ncontent"), 503, 3),
-        (replaced("content", "x-amzn-errortype: SlowDown\r\ncontent"), 503, 3),
-        (replaced("503 Service Unavailable", "429 Too Many Requests"), 429, 3),
+        (
+            replaced("content", "x-amzn-errortype: SlowDown\r\ncontent"),
+            503,
+            3,
+        ),
+        (
+            replaced("503 Service Unavailable", "429 Too Many Requests"),
+            429,
+            3,
+        ),
     ] {
         let origin = TestOrigin::start(response).await;
         let routes = "[[route]]\npath = \"/\"\nattempts = 3\norigin = \"a\"\n";
@@ -167,7 +205,11 @@ async fn requests_without_a_body_are_tried_again_signed_anew() {
             let before = origin.seen().len();
             let answer = exchange(gateway.address, &request(method, "/", "", body)).await;
             assert_eq!((answer.status, &*answer.body), (status, "busy"));
-            assert_eq!(origin.seen().len() - before, tries, "{method} {body}: {response}");
+            assert_eq!(
+                origin.seen().len() - before,
+                tries,
+                "{method} {body}: {response}"
+            );
         }
     }
 }
@@ -185,7 +227,10 @@ async fn a_post_is_sent_once_when_the_integration_times_out() {
     for length in ["", "content-length: 0\r\n"] {
         let before = origin.seen().len();
         let answer = exchange(gateway.address, &request("POST", "/orders", length, "")).await;
-        assert_eq!((answer.status, &*answer.body), (503, r#"{"message":"Service Unavailable"}"#));
+        assert_eq!(
+            (answer.status, &*answer.body),
+            (503, r#"{"message":"Service Unavailable"}"#)
+        );
         assert_eq!(origin.seen().len() - before, 1, "{length}");
     }
 }
@@ -219,17 +264,28 @@ async fn pages_of_other_origins_may_ask_and_read_refusals() {
 
     let answer = exchange(gateway.address, &request("GET", "/open", page, "")).await;
     let allowed = answer.header("access-control-allow-origin");
-    assert_eq!((answer.status, allowed), (200, Some("https://app.example.com")));
+    assert_eq!(
+        (answer.status, allowed),
+        (200, Some("https://app.example.com"))
+    );
     let refused = exchange(gateway.address, &request("GET", "/closed", page, "")).await;
     let allowed = refused.header("access-control-allow-origin");
-    assert_eq!((refused.status, allowed), (403, Some("*")), "{}", refused.body);
+    assert_eq!(
+        (refused.status, allowed),
+        (403, Some("*")),
+        "{}",
+        refused.body
+    );
     // Another page is told nothing, and a method that no route takes has no preflight.
     let other = asks.replace("app.example.com", "evil.example.com");
     let preflight = exchange(gateway.address, &request("OPTIONS", "/open", &other, "")).await;
     assert_eq!(preflight.header("access-control-allow-origin"), None);
     let put = asks.replace("method: GET", "method: PUT");
     let preflight = exchange(gateway.address, &request("OPTIONS", "/open", &put, "")).await;
-    assert_eq!(preflight.status, 403, "who asks for what is not there has to say who it is");
+    assert_eq!(
+        preflight.status, 403,
+        "who asks for what is not there has to say who it is"
+    );
     assert_eq!(origin.seen().len(), 1);
 }
 
@@ -245,27 +301,50 @@ async fn the_route_says_who_may_read_and_not_its_origin() {
          [[route]]\npath = \"/\"\norigin = \"a\"\n",
     );
     for (path, page, allowed, credentials) in [
-        ("/named", "https://app.example.com", Some("https://app.example.com"), None),
+        (
+            "/named",
+            "https://app.example.com",
+            Some("https://app.example.com"),
+            None,
+        ),
         ("/named", "https://evil.example.com", None, None),
         ("/", "https://evil.example.com", Some("*"), Some("true")), // the origin's own business
     ] {
         let page = format!("origin: {page}\r\n");
         let answer = exchange(gateway.address, &request("GET", path, &page, "")).await;
-        assert_eq!(answer.header("access-control-allow-origin"), allowed, "{path} {page}");
-        assert_eq!(answer.header("access-control-allow-credentials"), credentials, "{path} {page}");
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            allowed,
+            "{path} {page}"
+        );
+        assert_eq!(
+            answer.header("access-control-allow-credentials"),
+            credentials,
+            "{path} {page}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_request_has_an_id_on_its_way_there_and_back() {
     let origin = TestOrigin::start(OK).await;
-    let gateway = gateway(&[origin.address], "[[route]]\npath = \"/\"\norigin = \"a\"\n");
-    let own = exchange(gateway.address, &request("GET", "/", "x-request-id: mine\r\n", "")).await;
+    let gateway = gateway(
+        &[origin.address],
+        "[[route]]\npath = \"/\"\norigin = \"a\"\n",
+    );
+    let own = exchange(
+        gateway.address,
+        &request("GET", "/", "x-request-id: mine\r\n", ""),
+    )
+    .await;
     assert_eq!(own.header("x-request-id"), Some("mine"));
     let new = exchange(gateway.address, &request("GET", "/", "", "")).await;
     let id = new.header("x-request-id").expect("an id").to_owned();
     let seen = origin.seen();
-    assert!(seen[0].contains("x-request-id: mine\r\n") && seen[1].contains(&id), "{seen:?}");
+    assert!(
+        seen[0].contains("x-request-id: mine\r\n") && seen[1].contains(&id),
+        "{seen:?}"
+    );
     assert_eq!(id.len(), 36, "{id}");
 }
 
@@ -278,7 +357,10 @@ async fn a_route_with_a_cache_asks_the_origin_once() {
     let gateway = gateway(&[origin.address], routes);
     for status in ["sigv4-gateway; fwd=uri-miss; stored", "sigv4-gateway; hit"] {
         let answer = exchange(gateway.address, &request("GET", "/", "", "")).await;
-        assert_eq!((answer.header("cache-status"), &*answer.body), (Some(status), "ok"));
+        assert_eq!(
+            (answer.header("cache-status"), &*answer.body),
+            (Some(status), "ok")
+        );
     }
     assert_eq!(origin.seen().len(), 1);
 }
@@ -299,7 +381,10 @@ async fn what_a_verified_caller_is_answered_is_not_shared() {
         let request = support::signed("GET", "/", "api.example.com", "", id, secret);
         let answer = exchange(gateway.address, &request).await;
         let told = answer.header("cache-status");
-        assert_eq!((answer.status, told), (200, Some("sigv4-gateway; fwd=uri-miss")));
+        assert_eq!(
+            (answer.status, told),
+            (200, Some("sigv4-gateway; fwd=uri-miss"))
+        );
     }
     assert_eq!(origin.seen().len(), 2);
 }

@@ -18,10 +18,17 @@ fn printed(arguments: &[&str]) -> String {
 fn faults(toml: &str) -> Option<String> {
     let schema = serde_json::from_str(&printed(&["--print-schema"])).expect("JSON");
     let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
-    compiler.add_resource("schema.json", schema).expect("a schema");
-    let index = compiler.compile("schema.json", &mut schemas).expect("sound");
+    compiler
+        .add_resource("schema.json", schema)
+        .expect("a schema");
+    let index = compiler
+        .compile("schema.json", &mut schemas)
+        .expect("sound");
     let value: Value = toml::from_str(toml).expect("TOML");
-    schemas.validate(&value, index).err().map(|error| format!("{error:#}"))
+    schemas
+        .validate(&value, index)
+        .err()
+        .map(|error| format!("{error:#}"))
 }
 
 /// The configurations of README and reference.
@@ -30,7 +37,9 @@ fn documented() -> [String; 2] {
         let path = format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"));
         let document = fs::read_to_string(path).expect("readable");
         let files: Vec<_> = document.split("```toml\n").skip(1).collect();
-        let [file] = files[..] else { panic!("{name} has {} files", files.len()) };
+        let [file] = files[..] else {
+            panic!("{name} has {} files", files.len())
+        };
         file.split("```").next().unwrap_or_default().to_owned()
     })
 }
@@ -43,11 +52,24 @@ fn what_the_gateway_reads_passes_and_what_it_does_not_fails() {
         assert_eq!(faults(toml), None, "{toml}");
     }
     for (right, sound_too) in [
-        ("name = \"orders\"", "name = \"orders\"\nforwarded = \"none\""),
-        ("name = \"orders\"", "name = \"orders\"\nforwarded = [\"for\", \"proto\"]"),
-        ("[[route]]", "[[route]]\namz_headers = [\"x-amz-meta-*\"]\nquery_parameters = []"),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nforwarded = \"none\"",
+        ),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nforwarded = [\"for\", \"proto\"]",
+        ),
+        (
+            "[[route]]",
+            "[[route]]\namz_headers = [\"x-amz-meta-*\"]\nquery_parameters = []",
+        ),
     ] {
-        assert_eq!(faults(&sound.replacen(right, sound_too, 1)), None, "{sound_too}");
+        assert_eq!(
+            faults(&sound.replacen(right, sound_too, 1)),
+            None,
+            "{sound_too}"
+        );
     }
     for (right, wrong) in [
         ("[server]", "[server]\nlisten_address = \"127.0.0.1:1\""),
@@ -57,13 +79,25 @@ fn what_the_gateway_reads_passes_and_what_it_does_not_fails() {
         ("\"chunked-trailer\"", "\"chunky\""),
         ("[server]", "[server]\nconnections = \"many\""),
         ("[server]", "[server]\nbody_rate = \"slow\""),
-        ("name = \"orders\"", "name = \"orders\"\nforwarded = \"some\""),
-        ("name = \"orders\"", "name = \"orders\"\nforwarded = [\"port\"]"),
-        ("name = \"orders\"", "name = \"orders\"\nsession_token = \"t\""),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nforwarded = \"some\"",
+        ),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nforwarded = [\"port\"]",
+        ),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nsession_token = \"t\"",
+        ),
         ("[[route]]", "[[route]]\namz_headers = \"x-amz-acl\""),
         ("[[route]]", "[[route]]\nquery_parameters = [1]"),
     ] {
-        assert!(faults(&sound.replacen(right, wrong, 1)).is_some(), "{wrong}");
+        assert!(
+            faults(&sound.replacen(right, wrong, 1)).is_some(),
+            "{wrong}"
+        );
     }
     let schema: Value = serde_json::from_str(&printed(&["--print-schema"])).expect("JSON");
     assert_eq!(schema["properties"]["origin"]["type"], json!("array"));
@@ -75,13 +109,25 @@ fn the_file_to_begin_with_is_sound_and_overwrites_nothing() {
     fs::remove_file(&free.path).expect("removed");
     assert!(printed(&["--init", &free.path]).contains("--check"));
     let told = printed(&["--config", &free.path, "--check"]);
-    assert_eq!(told, format!("{}: 1 origin(s), 1 route(s), no errors\n", free.path));
-    assert_eq!(fs::read_to_string(&free.path).expect("readable"), printed(&["--init", "-"]));
+    assert_eq!(
+        told,
+        format!("{}: 1 origin(s), 1 route(s), no errors\n", free.path)
+    );
+    assert_eq!(
+        fs::read_to_string(&free.path).expect("readable"),
+        printed(&["--init", "-"])
+    );
 
     fs::write(&free.path, "mine").expect("written");
-    let output = command().args(["--init", &free.path]).output().expect("it runs");
+    let output = command()
+        .args(["--init", &free.path])
+        .output()
+        .expect("it runs");
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(told.contains("exists and is left as it is; name another"), "{told}");
+    assert!(
+        told.contains("exists and is left as it is; name another"),
+        "{told}"
+    );
     assert_eq!(fs::read_to_string(&free.path).expect("readable"), "mine");
 }

@@ -37,7 +37,11 @@ async fn send(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("connected");
     drop(stream.write_all(bytes).await); // it may be refused before it is sent
     let mut answer = Vec::new();
-    drop(timeout(NEVER, stream.read_to_end(&mut answer)).await.expect("it ends"));
+    drop(
+        timeout(NEVER, stream.read_to_end(&mut answer))
+            .await
+            .expect("it ends"),
+    );
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -64,10 +68,20 @@ async fn each(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) 
             let answer = send(gateway.address, request(text).as_bytes()).await;
             assert_eq!(statuses(&answer), *answers, "{name}: {answer}");
             let seen = &origin.seen()[before..];
-            assert_eq!(seen.len(), usize::from(!forwarded.is_empty()), "{name}: {seen:?}");
+            assert_eq!(
+                seen.len(),
+                usize::from(!forwarded.is_empty()),
+                "{name}: {seen:?}"
+            );
             for head in seen {
-                assert!(head.lines().any(|line| line == *forwarded), "{name}: {head}");
-                assert!(head.contains(&format!("\r\nhost: {}\r\n", origin.address)), "{head}");
+                assert!(
+                    head.lines().any(|line| line == *forwarded),
+                    "{name}: {head}"
+                );
+                assert!(
+                    head.contains(&format!("\r\nhost: {}\r\n", origin.address)),
+                    "{head}"
+                );
                 check(name, head);
             }
         }
@@ -76,7 +90,12 @@ async fn each(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) 
 }
 
 const FRAMES: [Row; 28] = [
-    ("as it should be", "content-length: 3\r\n\r\nabc", &[200], "content-length: 3"),
+    (
+        "as it should be",
+        "content-length: 3\r\n\r\nabc",
+        &[200],
+        "content-length: 3",
+    ),
     (
         "in chunks",
         "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
@@ -96,19 +115,54 @@ const FRAMES: [Row; 28] = [
         &[200],
         "content-length: 3",
     ),
-    ("two lengths", "content-length: 3\r\ncontent-length: 4\r\n\r\nabcd", &[400], ""),
+    (
+        "two lengths",
+        "content-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
+        &[400],
+        "",
+    ),
     (
         "a length twice",
         "content-length: 3\r\ncontent-length: 3\r\n\r\nabc",
         &[200],
         "content-length: 3",
     ),
-    ("a list of lengths", "content-length: 3, 3\r\n\r\nabc", &[400], ""),
-    ("a length with a sign", "content-length: +3\r\n\r\nabc", &[400], ""),
-    ("a negative length", "content-length: -3\r\n\r\nabc", &[400], ""),
-    ("a length with a space", "content-length: 3 3\r\n\r\nabc", &[400], ""),
-    ("a length in hexadecimal", "content-length: 0x3\r\n\r\nabc", &[400], ""),
-    ("a length past 64 bits", "content-length: 18446744073709551619\r\n\r\nabc", &[400], ""),
+    (
+        "a list of lengths",
+        "content-length: 3, 3\r\n\r\nabc",
+        &[400],
+        "",
+    ),
+    (
+        "a length with a sign",
+        "content-length: +3\r\n\r\nabc",
+        &[400],
+        "",
+    ),
+    (
+        "a negative length",
+        "content-length: -3\r\n\r\nabc",
+        &[400],
+        "",
+    ),
+    (
+        "a length with a space",
+        "content-length: 3 3\r\n\r\nabc",
+        &[400],
+        "",
+    ),
+    (
+        "a length in hexadecimal",
+        "content-length: 0x3\r\n\r\nabc",
+        &[400],
+        "",
+    ),
+    (
+        "a length past 64 bits",
+        "content-length: 18446744073709551619\r\n\r\nabc",
+        &[400],
+        "",
+    ),
     ("no length", "content-length:\r\n\r\nabc", &[400], ""),
     (
         "two codings",
@@ -134,14 +188,54 @@ const FRAMES: [Row; 28] = [
         &[400],
         "",
     ),
-    ("gzip before chunked", "transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", &[400], ""),
-    ("xchunked", "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n", &[400], ""),
-    ("quoted", "transfer-encoding: \"chunked\"\r\n\r\n0\r\n\r\n", &[400], ""),
-    ("a vertical tab", "transfer-encoding: \x0bchunked\r\n\r\n0\r\n\r\n", &[400], ""),
-    ("a space before the colon", "transfer-encoding : chunked\r\n\r\n0\r\n\r\n", &[400], ""),
-    ("a folded line", "transfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n", &[400], ""),
-    ("a size that is none", "transfer-encoding: chunked\r\n\r\nx\r\nabc\r\n0\r\n\r\n", &[400], ""),
-    ("a size with a sign", "transfer-encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n", &[400], ""),
+    (
+        "gzip before chunked",
+        "transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "xchunked",
+        "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "quoted",
+        "transfer-encoding: \"chunked\"\r\n\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a vertical tab",
+        "transfer-encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a space before the colon",
+        "transfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a folded line",
+        "transfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a size that is none",
+        "transfer-encoding: chunked\r\n\r\nx\r\nabc\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a size with a sign",
+        "transfer-encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n",
+        &[400],
+        "",
+    ),
     (
         "a size past 64 bits",
         "transfer-encoding: chunked\r\n\r\n10000000000000003\r\nabc\r\n0\r\n\r\n",
@@ -174,29 +268,109 @@ async fn a_body_ends_in_one_place() {
 }
 
 const HEADS: [Row; 38] = [
-    ("as it should be", "GET /open HTTP/1.1\r\nhost: h\r\n\r\n", &[200], "GET /open HTTP/1.1"),
-    ("a bare line feed", "GET /open HTTP/1.1\nhost: h\n\n", &[200], "GET /open HTTP/1.1"),
-    ("a bare carriage return", "GET /open HTTP/1.1\r\nhost: h\rx-a: 1\r\n\r\n", &[400], ""),
+    (
+        "as it should be",
+        "GET /open HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[200],
+        "GET /open HTTP/1.1",
+    ),
+    (
+        "a bare line feed",
+        "GET /open HTTP/1.1\nhost: h\n\n",
+        &[200],
+        "GET /open HTTP/1.1",
+    ),
+    (
+        "a bare carriage return",
+        "GET /open HTTP/1.1\r\nhost: h\rx-a: 1\r\n\r\n",
+        &[400],
+        "",
+    ),
     (
         "a carriage return in a value",
         "GET /open HTTP/1.1\r\nhost: h\r\nx-a: 1\r2\r\n\r\n",
         &[400],
         "",
     ),
-    ("a zero byte in a value", "GET /open HTTP/1.1\r\nhost: h\r\nx-a: 1\0\r\n\r\n", &[400], ""),
-    ("a line without a colon", "GET /open HTTP/1.1\r\nhost: h\r\nx-a\r\n\r\n", &[400], ""),
-    ("a field without a name", "GET /open HTTP/1.1\r\nhost: h\r\n: 1\r\n\r\n", &[400], ""),
-    ("a space before the first field", "GET /open HTTP/1.1\r\n host: h\r\n\r\n", &[400], ""),
-    ("a version that is none", "GET /open HTTP/1.9\r\nhost: h\r\n\r\n", &[400], ""),
-    ("two spaces", "GET  /open HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
-    ("two hosts", "GET /open HTTP/1.1\r\nhost: h\r\nhost: h\r\n\r\n", &[400], ""),
+    (
+        "a zero byte in a value",
+        "GET /open HTTP/1.1\r\nhost: h\r\nx-a: 1\0\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a line without a colon",
+        "GET /open HTTP/1.1\r\nhost: h\r\nx-a\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a field without a name",
+        "GET /open HTTP/1.1\r\nhost: h\r\n: 1\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a space before the first field",
+        "GET /open HTTP/1.1\r\n host: h\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a version that is none",
+        "GET /open HTTP/1.9\r\nhost: h\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "two spaces",
+        "GET  /open HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "two hosts",
+        "GET /open HTTP/1.1\r\nhost: h\r\nhost: h\r\n\r\n",
+        &[400],
+        "",
+    ),
     ("no host", "GET /open HTTP/1.1\r\n\r\n", &[400], ""),
-    ("an empty host", "GET /open HTTP/1.1\r\nhost:\r\n\r\n", &[400], ""),
-    ("a host with a path", "GET /open HTTP/1.1\r\nhost: h/x\r\n\r\n", &[400], ""),
-    ("a host with a space", "GET /open HTTP/1.1\r\nhost: h x\r\n\r\n", &[400], ""),
-    ("a list of hosts", "GET /open HTTP/1.1\r\nhost: h, x\r\n\r\n", &[400], ""),
-    ("a host with a user", "GET /open HTTP/1.1\r\nhost: x@h\r\n\r\n", &[400], ""),
-    ("a host that is not served", "GET /open HTTP/1.1\r\nhost: x\r\n\r\n", &[403], ""),
+    (
+        "an empty host",
+        "GET /open HTTP/1.1\r\nhost:\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a host with a path",
+        "GET /open HTTP/1.1\r\nhost: h/x\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a host with a space",
+        "GET /open HTTP/1.1\r\nhost: h x\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a list of hosts",
+        "GET /open HTTP/1.1\r\nhost: h, x\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a host with a user",
+        "GET /open HTTP/1.1\r\nhost: x@h\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a host that is not served",
+        "GET /open HTTP/1.1\r\nhost: x\r\n\r\n",
+        &[403],
+        "",
+    ),
     (
         "the absolute form",
         "GET http://h/open HTTP/1.1\r\nhost: h\r\n\r\n",
@@ -209,11 +383,36 @@ const HEADS: [Row; 38] = [
         &[200],
         "x-forwarded-proto: http",
     ),
-    ("another host in the target", "GET http://x/open HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
-    ("a target elsewhere", "GET http://x/open HTTP/1.1\r\nhost: x\r\n\r\n", &[403], ""),
-    ("a target with a user", "GET http://x@h/open HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
-    ("CONNECT", "CONNECT h:443 HTTP/1.1\r\nhost: h:443\r\n\r\n", &[400], ""),
-    ("TRACE", "TRACE /open HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
+    (
+        "another host in the target",
+        "GET http://x/open HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "a target elsewhere",
+        "GET http://x/open HTTP/1.1\r\nhost: x\r\n\r\n",
+        &[403],
+        "",
+    ),
+    (
+        "a target with a user",
+        "GET http://x@h/open HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "CONNECT",
+        "CONNECT h:443 HTTP/1.1\r\nhost: h:443\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "TRACE",
+        "TRACE /open HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[400],
+        "",
+    ),
     (
         "an option that is the host",
         "GET /open HTTP/1.1\r\nhost: h\r\nconnection: host\r\n\r\n",
@@ -238,15 +437,60 @@ const HEADS: [Row; 38] = [
         &[200],
         "cookie: a=1",
     ),
-    ("a path that goes up", "GET /open/../closed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
-    ("encoded dots", "GET /open/%2e%2e/closed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
-    ("an encoded slash", "GET /open/..%2fclosed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
-    ("a parameter", "GET /open/..;/closed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
-    ("a backslash", "GET /open/..\\closed HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
-    ("an encoded backslash", "GET /open/..%5cclosed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
-    ("two slashes", "GET //closed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
-    ("a zero byte", "GET /open/%00 HTTP/1.1\r\nhost: h\r\n\r\n", &[400], ""),
-    ("encoded twice", "GET /open/%252e%252e/closed HTTP/1.1\r\nhost: h\r\n\r\n", &[403], ""),
+    (
+        "a path that goes up",
+        "GET /open/../closed HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[403],
+        "",
+    ),
+    (
+        "encoded dots",
+        "GET /open/%2e%2e/closed HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[403],
+        "",
+    ),
+    (
+        "an encoded slash",
+        "GET /open/..%2fclosed HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[403],
+        "",
+    ),
+    (
+        "a parameter",
+        "GET /open/..;/closed HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[403],
+        "",
+    ),
+    (
+        "a backslash",
+        "GET /open/..\\closed HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "an encoded backslash",
+        "GET /open/..%5cclosed HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[403],
+        "",
+    ),
+    (
+        "two slashes",
+        "GET //closed HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[403],
+        "",
+    ),
+    (
+        "a zero byte",
+        "GET /open/%00 HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[400],
+        "",
+    ),
+    (
+        "encoded twice",
+        "GET /open/%252e%252e/closed HTTP/1.1\r\nhost: h\r\n\r\n",
+        &[403],
+        "",
+    ),
 ];
 
 #[tokio::test]
@@ -260,19 +504,33 @@ async fn what_follows_an_ambiguous_request_is_not_read() {
     let gateway = gateway(origin.address);
     let next = "GET /open/smuggled HTTP/1.1\r\nhost: h\r\n\r\n";
     for (framing, answers) in [
-        ("content-length: 4\r\ncontent-length: 5\r\n\r\nabcd", &[400][..]),
+        (
+            "content-length: 4\r\ncontent-length: 5\r\n\r\nabcd",
+            &[400][..],
+        ),
         ("transfer-encoding: chunked\r\n\r\nx\r\n", &[400]),
         // RFC 9112, section 6.1: it may be answered, and then the connection has to be closed.
-        ("content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", &[200]),
-        ("content-length: 4\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", &[400]),
-        ("content-length: 4\r\ntransfer-encoding: identity\r\n\r\nabcd", &[400]),
+        (
+            "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            &[200],
+        ),
+        (
+            "content-length: 4\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            &[400],
+        ),
+        (
+            "content-length: 4\r\ntransfer-encoding: identity\r\n\r\nabcd",
+            &[400],
+        ),
         ("transfer-encoding: xchunked\r\n\r\n0\r\n\r\n", &[400]),
     ] {
         let request = format!("POST /open HTTP/1.1\r\nhost: h\r\n{framing}{next}");
         let answer = send(gateway.address, request.as_bytes()).await;
         assert_eq!(statuses(&answer), answers, "{framing}: {answer}");
     }
-    let [only] = &origin.seen()[..] else { panic!("not one: {:?}", origin.seen()) };
+    let [only] = &origin.seen()[..] else {
+        panic!("not one: {:?}", origin.seen())
+    };
     assert!(only.starts_with("POST /open HTTP/1.1"), "{only}");
 }
 
@@ -282,11 +540,27 @@ async fn a_head_has_its_bounds() {
     let gateway = gateway(origin.address);
     let line = "GET /open HTTP/1.1\r\nhost: h\r\n";
     for (name, request, status) in [
-        ("a long value", format!("{line}x-a: {}\r\n\r\n", "a".repeat(70_000)), 431),
-        ("a long name", format!("{line}{}: 1\r\n\r\n", "a".repeat(70_000)), 431),
+        (
+            "a long value",
+            format!("{line}x-a: {}\r\n\r\n", "a".repeat(70_000)),
+            431,
+        ),
+        (
+            "a long name",
+            format!("{line}{}: 1\r\n\r\n", "a".repeat(70_000)),
+            431,
+        ),
         ("no end", format!("{line}x-a: {}", "a".repeat(70_000)), 431),
-        ("many fields", format!("{line}{}\r\n", "x-a: 1\r\n".repeat(200)), 431),
-        ("a long target", format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "a".repeat(65_600)), 414),
+        (
+            "many fields",
+            format!("{line}{}\r\n", "x-a: 1\r\n".repeat(200)),
+            431,
+        ),
+        (
+            "a long target",
+            format!("GET /{} HTTP/1.1\r\nhost: h\r\n\r\n", "a".repeat(65_600)),
+            414,
+        ),
     ] {
         let answer = send(gateway.address, request.as_bytes()).await;
         assert_eq!(statuses(&answer), [status], "{name}: {answer}");
@@ -301,12 +575,28 @@ async fn who_is_slow_is_not_waited_for() {
     let rows = [
         ("nothing", "", &[][..]),
         ("half of a preface of HTTP/2", "PRI * HTTP/2.0\r\n", &[]),
-        ("a preface and no more", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[]),
+        (
+            "a preface and no more",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            &[],
+        ),
         ("half of a line", "GET /op", &[]),
         ("half of a head", "GET /open HTTP/1.1\r\nhost: h\r\n", &[]),
-        ("no second request", "GET /open HTTP/1.1\r\nhost: h\r\n\r\n", &[200]),
-        ("half of a second head", "GET /open HTTP/1.1\r\nhost: h\r\n\r\nGET /open", &[200]),
-        ("half of a body", "POST /open HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nab", &[408]),
+        (
+            "no second request",
+            "GET /open HTTP/1.1\r\nhost: h\r\n\r\n",
+            &[200],
+        ),
+        (
+            "half of a second head",
+            "GET /open HTTP/1.1\r\nhost: h\r\n\r\nGET /open",
+            &[200],
+        ),
+        (
+            "half of a body",
+            "POST /open HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nab",
+            &[408],
+        ),
         (
             "half of a chunk",
             "POST /open HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n4\r\nab",

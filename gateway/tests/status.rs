@@ -22,11 +22,18 @@ const TOKEN: &str = "token-of-the-caller";
 const HOSTILE: &str = "<script>alert(1)";
 
 async fn ask(admin: SocketAddr, head: &str, headers: &str, body: &str) -> Answer {
-    let host =
-        if headers.contains("host: ") { String::new() } else { format!("host: {admin}\r\n") };
+    let host = if headers.contains("host: ") {
+        String::new()
+    } else {
+        format!("host: {admin}\r\n")
+    };
     let length = body.len();
     let request = format!("{head} HTTP/1.1\r\n{host}{headers}connection: close\r\n");
-    exchange(admin, &format!("{request}content-length: {length}\r\n\r\n{body}")).await
+    exchange(
+        admin,
+        &format!("{request}content-length: {length}\r\n\r\n{body}"),
+    )
+    .await
 }
 
 /// A gateway whose callers are verified, with an origin that answers and one that is down.
@@ -47,7 +54,10 @@ async fn gateway(more: &str) -> (Gateway, SocketAddr) {
          session_token = \"{TOKEN}\"\n"
     );
     let gateway = Gateway::configured(&config);
-    let admin = gateway.word_after("admin http://").parse().expect("an address");
+    let admin = gateway
+        .word_after("admin http://")
+        .parse()
+        .expect("an address");
     (gateway, admin)
 }
 
@@ -65,7 +75,10 @@ impl Events {
         while let Some(line) = events.line().await.filter(|line| !line.is_empty()) {
             head += &(line.to_ascii_lowercase() + "\n");
         }
-        assert!(head.starts_with("http/1.0 200") || head.starts_with("http/1.1 200"), "{head}");
+        assert!(
+            head.starts_with("http/1.0 200") || head.starts_with("http/1.1 200"),
+            "{head}"
+        );
         for header in [
             "content-type: text/event-stream",
             "cache-control: no-store",
@@ -125,39 +138,87 @@ fn forged(target: &str, scope: &str) -> String {
 async fn the_page_is_of_its_own_files_alone() {
     let (_gateway, admin) = gateway("").await;
     let page = ask(admin, "GET /", "", "").await;
-    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
-    let files = ["/page.css", "/page.js", "/plot.js", "/workbench.js", "/icon.svg"];
-    let kinds = ["text/css", "text/javascript", "text/javascript", "text/javascript", "image/svg"];
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let files = [
+        "/page.css",
+        "/page.js",
+        "/plot.js",
+        "/workbench.js",
+        "/icon.svg",
+    ];
+    let kinds = [
+        "text/css",
+        "text/javascript",
+        "text/javascript",
+        "text/javascript",
+        "image/svg",
+    ];
     for (file, kind) in files.iter().zip(kinds) {
         let answer = ask(admin, &format!("GET {file}"), "", "").await;
-        assert!(answer.header("content-type").is_some_and(|it| it.starts_with(kind)), "{file}");
-        for unsafe_way in
-            ["innerHTML", "insertAdjacent", "document.write", "eval(", "setTimeout(\""]
-        {
+        assert!(
+            answer
+                .header("content-type")
+                .is_some_and(|it| it.starts_with(kind)),
+            "{file}"
+        );
+        for unsafe_way in [
+            "innerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval(",
+            "setTimeout(\"",
+        ] {
             assert!(!answer.body.contains(unsafe_way), "{unsafe_way} in {file}");
         }
         let others = answer.body.replace("http://www.w3.org/2000/svg", "");
         assert!(!others.contains("://"), "{file} names another host");
     }
     for (name, told) in [
-        ("content-security-policy", "default-src 'none'; script-src 'self'; style-src 'self'"),
+        (
+            "content-security-policy",
+            "default-src 'none'; script-src 'self'; style-src 'self'",
+        ),
         ("content-security-policy", "connect-src 'self'"),
         ("content-security-policy", "frame-ancestors 'none'"),
-        ("content-security-policy", "require-trusted-types-for 'script'"),
+        (
+            "content-security-policy",
+            "require-trusted-types-for 'script'",
+        ),
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
         ("cache-control", "no-store"),
     ] {
-        assert!(page.header(name).is_some_and(|value| value.contains(told)), "{name}: {told}");
+        assert!(
+            page.header(name).is_some_and(|value| value.contains(told)),
+            "{name}: {told}"
+        );
     }
-    assert!(!page.header("content-security-policy").is_some_and(|it| it.contains("unsafe")));
-    for inline in [" onclick=", " onsubmit=", " style=", "<style", "<script>", "://", "javascript:"]
-    {
+    assert!(
+        !page
+            .header("content-security-policy")
+            .is_some_and(|it| it.contains("unsafe"))
+    );
+    for inline in [
+        " onclick=",
+        " onsubmit=",
+        " style=",
+        "<style",
+        "<script>",
+        "://",
+        "javascript:",
+    ] {
         assert!(!page.body.contains(inline), "{inline} in the page");
     }
     for (named, _) in page.body.match_indices("=\"/") {
         let path = page.body[named + 2..].split('"').next().expect("a path");
-        assert_eq!(ask(admin, &format!("GET {path}"), "", "").await.status, 200, "{path}");
+        assert_eq!(
+            ask(admin, &format!("GET {path}"), "", "").await.status,
+            200,
+            "{path}"
+        );
     }
 }
 
@@ -167,13 +228,21 @@ async fn what_is_told_is_what_was_sent() {
     let mut events = Events::listen(admin).await;
     let (name, history) = events.next().await.expect("an event");
     assert!(name == "history" && history.is_array(), "{name} {history}");
-    let first = events.until("status", |status| !status["reasons"].is_null()).await;
+    let first = events
+        .until("status", |status| !status["reasons"].is_null())
+        .await;
     assert_eq!(first["reasons"], json!([]));
     assert_eq!(first["requests"], 0);
     assert_eq!(first["origins"][0]["last"], Value::Null, "not asked yet");
     for _ in 0..3 {
-        let request =
-            signed("GET", "/orders/17", "api.example.com", "", ACCESS_KEY_ID, SECRET_ACCESS_KEY);
+        let request = signed(
+            "GET",
+            "/orders/17",
+            "api.example.com",
+            "",
+            ACCESS_KEY_ID,
+            SECRET_ACCESS_KEY,
+        );
         assert_eq!(exchange(gateway.address, &request).await.status, 200);
     }
     let down = "GET /down HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
@@ -188,7 +257,10 @@ async fn what_is_told_is_what_was_sent() {
         hits += point[7].as_u64().expect("a number");
         if point[1].as_f64() > Some(0.0) {
             let times = [3, 4, 5].map(|column| point[column].as_f64().expect("a time"));
-            assert!(times[0] > 0.0 && times.is_sorted() && times[2] < 60.0, "{times:?}");
+            assert!(
+                times[0] > 0.0 && times.is_sorted() && times[2] < 60.0,
+                "{times:?}"
+            );
         }
         if status["requests"] == 4 {
             break status;
@@ -206,42 +278,83 @@ async fn what_is_told_is_what_was_sent() {
     let credentials = json!({ "needed": true, "error": null, "expires_in": null });
     assert_eq!(status["credentials"], credentials);
     let origins = status["origins"].as_array().expect("a list");
-    let of = |name: &str| origins.iter().find(|origin| origin["name"] == name).expect("named");
+    let of = |name: &str| {
+        origins
+            .iter()
+            .find(|origin| origin["name"] == name)
+            .expect("named")
+    };
     assert_eq!(of("orders")["last"]["status"], 200);
     assert_eq!(of("orders")["resolves"], true);
     assert_eq!(of("down")["last"]["error"], "no connection");
     let mut later = Events::listen(admin).await;
     let (_, history) = later.next().await.expect("an event");
     let points = history.as_array().expect("a list");
-    let seen = points.iter().filter(|point| point[1].as_f64() > Some(0.0)).count();
+    let seen = points
+        .iter()
+        .filter(|point| point[1].as_f64() > Some(0.0))
+        .count();
     assert!(seen > 0, "who comes later sees what was: {history}");
-    let _held = TcpStream::connect(gateway.address).await.expect("connected");
-    events.until("status", |status| status["connections"] == 1).await;
+    let _held = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
+    events
+        .until("status", |status| status["connections"] == 1)
+        .await;
 }
 
 #[tokio::test]
 async fn refusals_are_told_without_secrets_and_as_text() {
     let (gateway, admin) = gateway("").await;
     let mismatch = exchange(gateway.address, &forged("/orders?key=hunter2", REGION)).await;
-    assert!(mismatch.body.contains("hunter2"), "who called is told it: {}", mismatch.body);
-    assert_eq!(exchange(gateway.address, &forged("/orders", HOSTILE)).await.status, 403);
+    assert!(
+        mismatch.body.contains("hunter2"),
+        "who called is told it: {}",
+        mismatch.body
+    );
+    assert_eq!(
+        exchange(gateway.address, &forged("/orders", HOSTILE))
+            .await
+            .status,
+        403
+    );
     let mut events = Events::listen(admin).await;
-    let refused = events.until("refused", |refused| refused["callers"]["total"] == 2).await;
+    let refused = events
+        .until("refused", |refused| refused["callers"]["total"] == 2)
+        .await;
     let recent = refused["callers"]["recent"].as_array().expect("a list");
-    assert_eq!((&recent[0]["kind"], &recent[0]["number"]), (&json!("scope"), &json!(2)));
-    assert!(recent[0]["sentence"].as_str().is_some_and(|it| it.contains(HOSTILE)), "{refused}");
+    assert_eq!(
+        (&recent[0]["kind"], &recent[0]["number"]),
+        (&json!("scope"), &json!(2))
+    );
+    assert!(
+        recent[0]["sentence"]
+            .as_str()
+            .is_some_and(|it| it.contains(HOSTILE)),
+        "{refused}"
+    );
     assert_eq!(recent[1]["kind"], "signature-mismatch");
     assert_eq!(recent[1]["route"], "api.example.com/orders");
     let canonical = recent[1]["canonical"].as_str().expect("a text");
-    for line in
-        ["GET\n/orders\nkey=(7 bytes)\nhost:api.example.com\n", "x-amz-meta-note:(7 bytes)\n"]
-    {
+    for line in [
+        "GET\n/orders\nkey=(7 bytes)\nhost:api.example.com\n",
+        "x-amz-meta-note:(7 bytes)\n",
+    ] {
         assert!(canonical.contains(line), "{canonical}");
     }
     let string_to_sign = recent[1]["string_to_sign"].as_str().expect("a text");
-    assert!(string_to_sign.starts_with("AWS4-HMAC-SHA256\n"), "{string_to_sign}");
+    assert!(
+        string_to_sign.starts_with("AWS4-HMAC-SHA256\n"),
+        "{string_to_sign}"
+    );
     let told = refused.to_string();
-    for secret in [TOKEN, "hunter2", &"0".repeat(64), SECRET_ACCESS_KEY, "Credential="] {
+    for secret in [
+        TOKEN,
+        "hunter2",
+        &"0".repeat(64),
+        SECRET_ACCESS_KEY,
+        "Credential=",
+    ] {
         assert!(!told.contains(secret), "{secret} in {told}");
     }
 }
@@ -249,18 +362,35 @@ async fn refusals_are_told_without_secrets_and_as_text() {
 #[tokio::test]
 async fn what_an_origin_refused_is_told_part_by_part() {
     let demo = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
-    let admin = demo.word_after("status  http://").parse().expect("an address");
+    let admin = demo
+        .word_after("status  http://")
+        .parse()
+        .expect("an address");
     let origin = demo.word_after("origin  http://");
-    assert_eq!(support::get(demo.address, "/mistaken/orders?key=hunter2").await.status, 502);
+    assert_eq!(
+        support::get(demo.address, "/mistaken/orders?key=hunter2")
+            .await
+            .status,
+        502
+    );
     let mut events = Events::listen(admin).await;
-    let refused = events.until("refused", |refused| refused["origins"]["total"] == 1).await;
+    let refused = events
+        .until("refused", |refused| refused["origins"]["total"] == 1)
+        .await;
     let last = &refused["origins"]["recent"][0];
-    assert_eq!((&last["kind"], &last["origin"]), (&json!("host-changed"), &json!("mistaken")));
+    assert_eq!(
+        (&last["kind"], &last["origin"]),
+        (&json!("host-changed"), &json!("mistaken"))
+    );
     let host = json!({
         "part": "host", "signed": "\"api.example.com\"", "derived": format!("{origin:?}"),
     });
     assert_eq!(last["differences"], json!([host]));
-    assert!(last["remedy"].as_str().is_some_and(|remedy| remedy.starts_with("sign for the host")));
+    assert!(
+        last["remedy"]
+            .as_str()
+            .is_some_and(|remedy| remedy.starts_with("sign for the host"))
+    );
     assert!(!refused.to_string().contains("hunter2"), "{refused}");
 }
 
@@ -276,25 +406,51 @@ async fn the_workbench_explains_what_is_pasted() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let told: Value = serde_json::from_str(&answer.body).expect("JSON");
-    assert_eq!(told["diagnosis"]["cause"], "authorization-changed", "{told}");
+    assert_eq!(
+        told["diagnosis"]["cause"], "authorization-changed",
+        "{told}"
+    );
     assert!(
-        told["lines"].as_array().is_some_and(|it| it.contains(&json!(["derived", "/prod/orders"])))
+        told["lines"]
+            .as_array()
+            .is_some_and(|it| it.contains(&json!(["derived", "/prod/orders"])))
     );
     for secret in [TOKEN, &"0".repeat(64)] {
         assert!(!answer.body.contains(secret), "{secret} in {}", answer.body);
     }
     let answer = ask(admin, "POST /explain", "", &request).await;
     let told: Value = serde_json::from_str(&answer.body).expect("JSON");
-    let canonical = told["signed"]["canonical_request"].as_str().expect("a text");
-    assert!(canonical.contains("x-amz-security-token:[redacted]\n"), "{canonical}");
+    let canonical = told["signed"]["canonical_request"]
+        .as_str()
+        .expect("a text");
+    assert!(
+        canonical.contains("x-amz-security-token:[redacted]\n"),
+        "{canonical}"
+    );
 
     let long = "x".repeat(1024 * 1024 + 1);
     for (body, status, message) in [
-        ("", 400, "does not speak of a signature; give what curl -v prints"),
+        (
+            "",
+            400,
+            "does not speak of a signature; give what curl -v prints",
+        ),
         ("hello", 400, "does not speak of a signature"),
-        ("GET / HTTP/1.1\r\nhost: h\r\n\r\n", 400, "the request carries no signature"),
-        ("curl --aws-sigv4 aws:amz:us-east-1:s3 https://h/", 400, "give what curl -v prints"),
-        ("GET / HTTP/1.1\na b\n\n", 400, "the request's head: invalid header name"),
+        (
+            "GET / HTTP/1.1\r\nhost: h\r\n\r\n",
+            400,
+            "the request carries no signature",
+        ),
+        (
+            "curl --aws-sigv4 aws:amz:us-east-1:s3 https://h/",
+            400,
+            "give what curl -v prints",
+        ),
+        (
+            "GET / HTTP/1.1\na b\n\n",
+            400,
+            "the request's head: invalid header name",
+        ),
         (&long, 413, "longer than 1 MiB"),
         (&long[2..], 400, "does not speak of a signature"),
     ] {
@@ -302,7 +458,12 @@ async fn the_workbench_explains_what_is_pasted() {
         let start = &body[..body.len().min(40)];
         assert_eq!(answer.status, status, "{start}: {}", answer.body);
         let told: Value = serde_json::from_str(&answer.body).expect("JSON");
-        assert!(told["message"].as_str().is_some_and(|it| it.contains(message)), "{start}: {told}");
+        assert!(
+            told["message"]
+                .as_str()
+                .is_some_and(|it| it.contains(message)),
+            "{start}: {told}"
+        );
     }
 }
 
@@ -316,7 +477,11 @@ async fn other_pages_neither_listen_nor_ask() {
         ("POST /explain", other_port, 403),
         ("POST /explain", "origin: http://127.0.0.1:1\r\n", 403),
         ("POST /explain", "origin: null\r\n", 403),
-        ("POST /explain", "origin: https://evil.example\r\nsec-fetch-site: cross-site\r\n", 403),
+        (
+            "POST /explain",
+            "origin: https://evil.example\r\nsec-fetch-site: cross-site\r\n",
+            403,
+        ),
         ("POST /explain", "sec-fetch-site: cross-site\r\n", 403),
         ("POST /cache/clear", &own, 204),
         ("GET /events", "sec-fetch-site: cross-site\r\n", 403),
@@ -324,7 +489,11 @@ async fn other_pages_neither_listen_nor_ask() {
         ("GET /", "host: evil.example\r\n", 421),
         ("GET /page.js", "host: evil.example\r\n", 421),
         ("GET /events", "host: evil.example\r\n", 421),
-        ("POST /explain", "host: evil.example\r\norigin: http://evil.example\r\n", 421),
+        (
+            "POST /explain",
+            "host: evil.example\r\norigin: http://evil.example\r\n",
+            421,
+        ),
         ("GET /explain", "", 405),
         ("POST /events", "", 405),
     ] {
@@ -342,20 +511,29 @@ async fn no_more_than_some_pages_listen_at_once() {
     }
     let answer = ask(admin, "GET /events", "", "").await;
     assert_eq!(answer.status, 503);
-    assert!(answer.body.contains("too many open pages"), "{}", answer.body);
+    assert!(
+        answer.body.contains("too many open pages"),
+        "{}",
+        answer.body
+    );
     listening.truncate(15);
     let freed = async {
         loop {
             let mut stream = TcpStream::connect(admin).await.expect("connected");
             let request = format!("GET /events HTTP/1.1\r\nhost: {admin}\r\n\r\n");
             stream.write_all(request.as_bytes()).await.expect("sent");
-            if read_until(&mut stream, "\r\n").await.starts_with("HTTP/1.1 200") {
+            if read_until(&mut stream, "\r\n")
+                .await
+                .starts_with("HTTP/1.1 200")
+            {
                 break;
             }
             time::sleep(Duration::from_millis(50)).await;
         }
     };
-    time::timeout(Duration::from_secs(20), freed).await.expect("a place is free again");
+    time::timeout(Duration::from_secs(20), freed)
+        .await
+        .expect("a place is free again");
 }
 
 #[cfg(unix)]
@@ -363,9 +541,13 @@ async fn no_more_than_some_pages_listen_at_once() {
 async fn the_page_sees_the_gateway_stop_and_does_not_hold_it_up() {
     let (mut gateway, admin) = gateway("drain_delay = \"2s\"").await;
     let mut events = Events::listen(admin).await;
-    events.until("status", |status| status["stopping"] == false).await;
+    events
+        .until("status", |status| status["stopping"] == false)
+        .await;
     gateway.terminate();
-    events.until("status", |status| status["stopping"] == true).await;
+    events
+        .until("status", |status| status["stopping"] == true)
+        .await;
     while events.next().await.is_some() {}
     assert!(gateway.wait().success());
 }

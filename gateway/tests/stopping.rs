@@ -84,7 +84,9 @@ fn request(version: http::Version) -> Request<Body> {
 }
 
 async fn connect(gateway: SocketAddr) -> TcpStream {
-    TcpStream::connect(gateway).await.expect("it accepts connections")
+    TcpStream::connect(gateway)
+        .await
+        .expect("it accepts connections")
 }
 
 async fn keep_alive(gateway: SocketAddr, load: Load) {
@@ -140,7 +142,10 @@ async fn a_gateway_that_is_told_to_stop_answers_all_that_it_has_accepted() {
     let config = config.replacen("[server]", stops, 1) + "[admin]\nlisten = \"127.0.0.1:0\"\n";
     let mut gateway = Gateway::configured(&config);
     let address = gateway.address;
-    let admin = gateway.word_after("admin http://").parse().expect("an address");
+    let admin = gateway
+        .word_after("admin http://")
+        .parse()
+        .expect("an address");
     let load = Load::default();
     let mut clients = JoinSet::new();
     for _ in 0..4 {
@@ -159,17 +164,30 @@ async fn a_gateway_that_is_told_to_stop_answers_all_that_it_has_accepted() {
         }
     };
     assert_eq!(answer.status, 503);
-    assert!(answer.body.contains("the gateway is stopping"), "{}", answer.body);
+    assert!(
+        answer.body.contains("the gateway is stopping"),
+        "{}",
+        answer.body
+    );
     assert_eq!(ask(admin, "/healthz").await.status, 200);
     let before = load.answered.load(Ordering::SeqCst);
     // As long as a balancer takes to notice.
     time::sleep(Duration::from_millis(500)).await;
-    assert!(load.answered.load(Ordering::SeqCst) > before, "it has served on");
+    assert!(
+        load.answered.load(Ordering::SeqCst) > before,
+        "it has served on"
+    );
     load.ends.store(true, Ordering::SeqCst);
     clients.join_all().await;
-    assert!(told.elapsed() < Duration::from_secs(4), "all ended before the listener did");
+    assert!(
+        told.elapsed() < Duration::from_secs(4),
+        "all ended before the listener did"
+    );
     assert!(gateway.wait().success());
-    assert!(told.elapsed() < Duration::from_secs(20), "it has not waited for the grace to end");
+    assert!(
+        told.elapsed() < Duration::from_secs(20),
+        "it has not waited for the grace to end"
+    );
     assert!(TcpStream::connect(address).await.is_err(), "no one listens");
 }
 
@@ -186,7 +204,10 @@ async fn what_is_in_flight_when_the_listener_goes_is_answered() {
             let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
             stream.write_all(request.as_bytes()).await.expect("sent");
             let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.expect("an answer and an end");
+            stream
+                .read_to_string(&mut answer)
+                .await
+                .expect("an answer and an end");
             answer
         });
     }
@@ -198,9 +219,15 @@ async fn what_is_in_flight_when_the_listener_goes_is_answered() {
         time::sleep(Duration::from_millis(5)).await;
     }
     gateway.terminate();
-    assert_eq!(answer.await.expect("it runs").expect("an answer").status(), 200);
+    assert_eq!(
+        answer.await.expect("it runs").expect("an answer").status(),
+        200
+    );
     for answer in flights.join_all().await {
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer:?}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"),
+            "{answer:?}"
+        );
     }
     assert!(gateway.wait().success());
 }

@@ -23,7 +23,10 @@ const CLAIMS: &str = "x-forwarded-for: 198.51.100.1\r\nx-forwarded-host: claimed
 
 /// The lines of a head that speak of forwarding, sorted.
 fn forwarding(head: &str) -> Vec<&str> {
-    let mut lines: Vec<_> = head.split("\r\n").filter(|line| line.contains("forwarded")).collect();
+    let mut lines: Vec<_> = head
+        .split("\r\n")
+        .filter(|line| line.contains("forwarded"))
+        .collect();
     lines.sort_unstable();
     lines
 }
@@ -108,7 +111,11 @@ async fn a_limited_route_sends_no_copy_of_another_object() {
         assert!(answer.body.contains(named), "{limits}: {}", answer.body);
         assert!(!answer.body.contains("payroll"), "{}", answer.body);
         let seen = origin.seen();
-        assert_eq!(seen.len() - before, usize::from(status == 200), "{limits}: {seen:?}");
+        assert_eq!(
+            seen.len() - before,
+            usize::from(status == 200),
+            "{limits}: {seen:?}"
+        );
     }
     let gateway = Gateway::configured(&(config + limits));
     let answer = exchange(gateway.address, harmless).await;
@@ -120,9 +127,18 @@ async fn a_limited_route_sends_no_copy_of_another_object() {
 async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    for setting in ["payload = \"unsigned\"", "signing = \"never\"", "payload = \"buffer\""] {
+    for setting in [
+        "payload = \"unsigned\"",
+        "signing = \"never\"",
+        "payload = \"buffer\"",
+    ] {
         let gateway = Gateway::configured(&config(&url, setting));
-        let mut client = http2(TcpStream::connect(gateway.address).await.expect("connected")).await;
+        let mut client = http2(
+            TcpStream::connect(gateway.address)
+                .await
+                .expect("connected"),
+        )
+        .await;
         let frames = ["hello ", "world"].map(|text| {
             Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(text.as_bytes())))
         });
@@ -140,14 +156,22 @@ async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
             seen = origin => seen,
         };
         assert_eq!(answer.await.expect("an answer").status(), 200, "{setting}");
-        assert!(seen.starts_with("GET / ") && seen.contains("hello "), "{setting}: {seen}");
+        assert!(
+            seen.starts_with("GET / ") && seen.contains("hello "),
+            "{setting}: {seen}"
+        );
     }
 }
 
 #[tokio::test]
 async fn the_session_token_goes_into_the_header_of_the_section() {
     for (service, setting, sent, other) in [
-        ("s3express", "", "x-amz-security-token", "x-amz-s3session-token"),
+        (
+            "s3express",
+            "",
+            "x-amz-security-token",
+            "x-amz-s3session-token",
+        ),
         (
             "s3express",
             "session_token = \"x-amz-s3session-token\"",
@@ -171,7 +195,13 @@ async fn the_session_token_goes_into_the_header_of_the_section() {
             x-amz-s3session-token: claimed\r\nx-amz-security-token: claimed\r\n\r\n";
         assert_eq!(exchange(gateway.address, request).await.status, 200);
         let seen = origin.seen().pop().expect("a request");
-        assert!(seen.contains(&format!("\r\n{sent}: T0KEN\r\n")), "{service} {setting}: {seen}");
-        assert!(!seen.contains(other) && !seen.contains("claimed"), "{service} {setting}: {seen}");
+        assert!(
+            seen.contains(&format!("\r\n{sent}: T0KEN\r\n")),
+            "{service} {setting}: {seen}"
+        );
+        assert!(
+            !seen.contains(other) && !seen.contains("claimed"),
+            "{service} {setting}: {seen}"
+        );
     }
 }

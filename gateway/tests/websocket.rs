@@ -38,7 +38,9 @@ async fn origin() -> SocketAddr {
     let settings = VerifySettings::new("execute-api", "eu-west-1").expect("a scope");
     let key = Credentials::new("AKID", "secret", None, None, "test");
     let keys = StaticKeys::new([key]).expect("a key");
-    let router = Router::new().fallback(open).layer(VerifyLayer::new(keys, settings));
+    let router = Router::new()
+        .fallback(open)
+        .layer(VerifyLayer::new(keys, settings));
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }
@@ -54,7 +56,10 @@ async fn open(mut request: Request) -> Response {
         let mut socket = WebSocketStream::from_raw_socket(connection, Role::Server, None).await;
         while let Some(Ok(message)) = socket.next().await {
             if message == Message::text("bye") {
-                let frame = CloseFrame { code: CloseCode::Away, reason: "bye".into() };
+                let frame = CloseFrame {
+                    code: CloseCode::Away,
+                    reason: "bye".into(),
+                };
                 drop(socket.close(Some(frame)).await);
             } else if message.is_text() || message.is_binary() {
                 drop(socket.send(message).await);
@@ -72,7 +77,9 @@ async fn open(mut request: Request) -> Response {
 
 async fn connect(gateway: &Gateway) -> Result<Socket, Error> {
     let mut request = format!("ws://{}/orders", gateway.address).into_client_request()?;
-    request.headers_mut().insert(header::HOST, "api.example.com".parse().expect("a value"));
+    request
+        .headers_mut()
+        .insert(header::HOST, "api.example.com".parse().expect("a value"));
     Ok(connect_async(request).await?.0)
 }
 
@@ -86,7 +93,11 @@ async fn messages_go_both_ways_and_either_side_closes() {
     let gateway = Gateway::configured(&config(&url, ""));
     let mut socket = connect(&gateway).await.expect("opened");
     let large: Vec<u8> = (0..=255).cycle().take(4 << 20).collect();
-    for message in [Message::text("é"), Message::binary(vec![0, 255]), Message::binary(large)] {
+    for message in [
+        Message::text("é"),
+        Message::binary(vec![0, 255]),
+        Message::binary(large),
+    ] {
         socket.send(message.clone()).await.expect("sent");
         assert!(next(&mut socket).await == message);
     }
@@ -94,8 +105,13 @@ async fn messages_go_both_ways_and_either_side_closes() {
     assert_eq!(next(&mut socket).await, Message::Pong("p".into()));
 
     socket.send(Message::text("bye")).await.expect("sent");
-    let Message::Close(Some(frame)) = next(&mut socket).await else { panic!("not closed") };
-    assert_eq!((frame.code, frame.reason.as_str()), (CloseCode::Away, "bye"));
+    let Message::Close(Some(frame)) = next(&mut socket).await else {
+        panic!("not closed")
+    };
+    assert_eq!(
+        (frame.code, frame.reason.as_str()),
+        (CloseCode::Away, "bye")
+    );
     assert!(socket.next().await.is_none());
 
     let mut socket = connect(&gateway).await.expect("opened");
@@ -108,7 +124,9 @@ async fn messages_go_both_ways_and_either_side_closes() {
 async fn a_refused_handshake_is_answered_whole() {
     let url = format!("http://{}", origin().await);
     let gateway = Gateway::configured(&config(&url, "").replace("\"secret\"", "\"another\""));
-    let Err(Error::Http(response)) = connect(&gateway).await else { panic!("not refused") };
+    let Err(Error::Http(response)) = connect(&gateway).await else {
+        panic!("not refused")
+    };
     assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
     let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
     assert!(body.ends_with('}'), "{body}");
@@ -141,9 +159,14 @@ const SWITCHED: &str =
 async fn one_side_may_end_before_the_other() {
     let url = format!("http://{}", half_closing(SWITCHED).await);
     let gateway = Gateway::configured(&config(&url, ""));
-    let mut stream = TcpStream::connect(gateway.address).await.expect("connected");
+    let mut stream = TcpStream::connect(gateway.address)
+        .await
+        .expect("connected");
     // What comes with the handshake is the tunnel's already.
-    stream.write_all(format!("{HANDSHAKE}early ").as_bytes()).await.expect("sent");
+    stream
+        .write_all(format!("{HANDSHAKE}early ").as_bytes())
+        .await
+        .expect("sent");
     support::read_until(&mut stream, "\r\n\r\n").await;
     stream.write_all(b"late").await.expect("sent");
     stream.shutdown().await.expect("ended");
@@ -158,7 +181,10 @@ async fn another_protocol_than_was_asked_for_is_a_bad_gateway() {
     let url = format!("http://{}", half_closing(answer).await);
     let gateway = Gateway::configured(&config(&url, ""));
     let request = HANDSHAKE.replace("connection: upgrade", "connection: close, upgrade");
-    assert_eq!(support::exchange(gateway.address, &request).await.status, 502);
+    assert_eq!(
+        support::exchange(gateway.address, &request).await.status,
+        502
+    );
 }
 
 #[cfg(unix)]

@@ -94,9 +94,16 @@ impl BodyBudget {
     /// A body that is larger than all of it is refused as larger than its limit is.
     pub fn new(bytes: u64) -> Self {
         let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
-        let permits = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(most).min(most);
+        let permits = u32::try_from(bytes.div_ceil(Self::UNIT))
+            .unwrap_or(most)
+            .min(most);
         let room = Arc::new(Semaphore::new(permits as usize));
-        Self { room, permits, timeout: Self::TIMEOUT, queue: Arc::default() }
+        Self {
+            room,
+            permits,
+            timeout: Self::TIMEOUT,
+            queue: Arc::default(),
+        }
     }
 
     /// Sets how long a request waits for room, 5 s by default; with zero it does not wait. Then it is
@@ -125,7 +132,9 @@ impl BodyBudget {
     /// Room for so many bytes, in place of what the request has of this budget already.
     pub(crate) fn reserve(&self, bytes: u64, extensions: &mut Extensions) -> Room {
         let wanted = Self::permits_of(bytes);
-        let held = extensions.remove::<Weak<Reservation>>().and_then(|held| held.upgrade());
+        let held = extensions
+            .remove::<Weak<Reservation>>()
+            .and_then(|held| held.upgrade());
         let held = held.filter(|held| Arc::ptr_eq(held.permit.semaphore(), &self.room));
         let exhausted = move || {
             Error::new(
@@ -136,7 +145,12 @@ impl BodyBudget {
         let room = self.room.clone();
         let timeout = self.timeout;
         let queue = self.queue.clone();
-        let reservation = |permit, queue| Reservation { permit, held: None, queue, slow: None };
+        let reservation = |permit, queue| Reservation {
+            permit,
+            held: None,
+            queue,
+            slow: None,
+        };
         if let Some(held) = held {
             // Who has room never waits for more: two of them could wait for each other.
             let held_permits = u32::try_from(held.permits()).unwrap_or(u32::MAX);
@@ -145,7 +159,10 @@ impl BodyBudget {
                 Ok(permit) => permit,
                 Err(_) => return Room::Refused(exhausted()),
             };
-            return Room::Now(Reservation { held: Some(held), ..reservation(permit, queue) });
+            return Room::Now(Reservation {
+                held: Some(held),
+                ..reservation(permit, queue)
+            });
         }
         match room.clone().try_acquire_many_owned(wanted) {
             Ok(permit) => Room::Now(reservation(permit, queue)),
@@ -206,7 +223,9 @@ impl Reservation {
     /// Gives back all but what so many bytes need, of a body that has come.
     pub(crate) fn shrink(&mut self, bytes: u64) {
         self.slow = None; // it takes no other body's notification
-        let more = self.permits().saturating_sub(BodyBudget::permits_of(bytes) as usize);
+        let more = self
+            .permits()
+            .saturating_sub(BodyBudget::permits_of(bytes) as usize);
         drop(self.permit.split(more.min(self.permit.num_permits())));
     }
 

@@ -92,7 +92,11 @@ impl Chunks {
     fn end_chunk(&mut self) {
         let hash = mem::take(&mut self.hash).finalize().into();
         let signature = self.signer.as_mut().map(|signer| *signer.chunk(&hash));
-        let line = ChunkLine { len: self.frames.len(), signature }.write();
+        let line = ChunkLine {
+            len: self.frames.len(),
+            signature,
+        }
+        .write();
         if mem::replace(&mut self.started, true) {
             self.ready.push_back(Bytes::from_static(b"\r\n"));
         }
@@ -105,7 +109,10 @@ impl Chunks {
 impl Codec for Chunks {
     fn receive(&mut self, data: Bytes) -> Result<(), Error> {
         self.awaited = self.awaited.checked_sub(data.len() as u64).ok_or_else(|| {
-            Error::new(ErrorKind::BodyRead, "the request's body is longer than was announced")
+            Error::new(
+                ErrorKind::BodyRead,
+                "the request's body is longer than was announced",
+            )
         })?;
         self.take(data);
         Ok(())
@@ -125,8 +132,18 @@ impl Codec for Chunks {
         self.end_chunk();
         if let (Some(checksum), Some(sum)) = (self.framing.checksum(), self.sum.take()) {
             let value = &sum.finish();
-            let signature = self.signer.as_mut().map(|signer| *signer.trailer(checksum, value));
-            self.ready.push_back(Trailer { checksum, value, signature }.write());
+            let signature = self
+                .signer
+                .as_mut()
+                .map(|signer| *signer.trailer(checksum, value));
+            self.ready.push_back(
+                Trailer {
+                    checksum,
+                    value,
+                    signature,
+                }
+                .write(),
+            );
         }
         self.ready.push_back(Bytes::from_static(b"\r\n"));
         Ok(())

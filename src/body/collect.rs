@@ -78,12 +78,18 @@ where
         if least > limit {
             return Err(too_large(least, limit));
         }
-        Ok(Self { announced, ..Self::unknown(body, limit, too_large) })
+        Ok(Self {
+            announced,
+            ..Self::unknown(body, limit, too_large)
+        })
     }
 
     /// The same, but that nobody asks for the hash, where the bytes have been verified.
     pub(crate) fn unhashed(body: B, headers: &HeaderMap, limit: u64) -> Result<Self, Error> {
-        Ok(Self { hash: None, ..Self::new(body, headers, limit)? })
+        Ok(Self {
+            hash: None,
+            ..Self::new(body, headers, limit)?
+        })
     }
 
     /// As [`new`](Collect::new); of more than `held` bytes all go to a temporary file in this directory.
@@ -94,7 +100,10 @@ where
         directory: Arc<Path>,
         held: u64,
     ) -> Result<Self, Error> {
-        Ok(Self { spill: Some(Spill::new(directory, held)), ..Self::new(body, headers, limit)? })
+        Ok(Self {
+            spill: Some(Spill::new(directory, held)),
+            ..Self::new(body, headers, limit)?
+        })
     }
 
     /// Finds out whether a body of unknown length has any bytes, which is an error then.
@@ -151,7 +160,10 @@ where
 
     /// What it holds counts as this room, until the body has been sent or dropped.
     pub(crate) fn with_room(self, room: Reservation) -> Self {
-        Self { room: Some(room), ..self }
+        Self {
+            room: Some(room),
+            ..self
+        }
     }
 }
 
@@ -193,8 +205,11 @@ where
                 continue;
             };
             let frame = frame.map_err(|source| {
-                Error::new(ErrorKind::BodyRead, "the request's body ended before it was complete")
-                    .with_source(source)
+                Error::new(
+                    ErrorKind::BodyRead,
+                    "the request's body ended before it was complete",
+                )
+                .with_source(source)
             })?;
             match frame.into_data() {
                 Ok(data) => {
@@ -239,7 +254,14 @@ where
             room.shrink(if file.is_some() { Spill::PIECE } else { len });
             Arc::new(room)
         });
-        Poll::Ready(Ok((Collected { frames: mem::take(this.frames), file, room }, payload)))
+        Poll::Ready(Ok((
+            Collected {
+                frames: mem::take(this.frames),
+                file,
+                room,
+            },
+            payload,
+        )))
     }
 }
 
@@ -248,7 +270,12 @@ where
 pub(crate) fn announced(body: &impl Body, headers: &HeaderMap) -> Option<u64> {
     let header = || match headers.contains_key(header::TRANSFER_ENCODING) {
         true => None,
-        false => headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok(),
+        false => headers
+            .get(header::CONTENT_LENGTH)?
+            .to_str()
+            .ok()?
+            .parse()
+            .ok(),
     };
     body.size_hint().exact().or_else(header)
 }

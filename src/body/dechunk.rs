@@ -66,7 +66,11 @@ enum State {
 impl<B> Dechunk<B> {
     /// No signed chunk may be larger than `most` bytes, since it is held.
     pub(crate) fn new(body: B, expected: ExpectedChunks, most: u64) -> Self {
-        let ExpectedChunks { framing, signer, decoded } = expected;
+        let ExpectedChunks {
+            framing,
+            signer,
+            decoded,
+        } = expected;
         let chunks = Chunks {
             framing,
             signer,
@@ -104,7 +108,10 @@ impl Chunks {
             match &mut self.state {
                 State::Line => self.parse_line()?,
                 State::Data(line, rest) => {
-                    let len = self.input.len().min(usize::try_from(*rest).unwrap_or(usize::MAX));
+                    let len = self
+                        .input
+                        .len()
+                        .min(usize::try_from(*rest).unwrap_or(usize::MAX));
                     let data = self.input.split_to(len);
                     *rest -= len as u64;
                     let (line, ended) = (*line, *rest == 0);
@@ -151,7 +158,9 @@ impl Chunks {
     /// True when a whole line has been received behind what there is of one.
     fn has_line(&mut self) -> Result<bool, Error> {
         let end = memchr(b'\n', &self.input);
-        let part = self.input.split_to(end.map_or(self.input.len(), |end| end + 1));
+        let part = self
+            .input
+            .split_to(end.map_or(self.input.len(), |end| end + 1));
         self.line.extend_from_slice(&part);
         match self.line.len() > Self::LONGEST_LINE {
             true => Err(malformed("a line of the chunks is too long")),
@@ -180,7 +189,9 @@ impl Chunks {
             return Ok(());
         }
         if self.awaited > 0 {
-            return Err(malformed("the chunks hold less than x-amz-decoded-content-length"));
+            return Err(malformed(
+                "the chunks hold less than x-amz-decoded-content-length",
+            ));
         }
         self.end_chunk(&line)
     }
@@ -214,13 +225,18 @@ impl Chunks {
         let trailer = Trailer::parse(&text, checksum, self.framing.is_signed())
             .ok_or_else(|| malformed("the trailer is not the one that x-amz-trailer names"))?;
         if let Some(signer) = &mut self.signer
-            && !matches(signer.trailer(checksum, trailer.value), trailer.signature.as_ref())
+            && !matches(
+                signer.trailer(checksum, trailer.value),
+                trailer.signature.as_ref(),
+            )
         {
             return Err(mismatch("the signature of the trailer does not match"));
         }
         let sum = self.sum.take().map(Sum::finish).unwrap_or_default();
         if !encode::ct_eq(sum.as_bytes(), trailer.value.as_bytes()) {
-            return Err(mismatch("the checksum in the trailer is not that of the body"));
+            return Err(mismatch(
+                "the checksum in the trailer is not that of the body",
+            ));
         }
         self.state = State::Break { last: true };
         Ok(())

@@ -69,7 +69,11 @@ where
     C: Codec,
 {
     pub(super) fn with(body: B, codec: C) -> Self {
-        Self { body, codec: Box::new(codec), state: State::Receiving }
+        Self {
+            body,
+            codec: Box::new(codec),
+            state: State::Receiving,
+        }
     }
 
     pub(super) fn left(&self) -> u64 {

@@ -43,7 +43,10 @@ pub(crate) struct Held<E> {
 
 impl<E> Default for Held<E> {
     fn default() -> Self {
-        Self { frames: Frames::default(), error: None }
+        Self {
+            frames: Frames::default(),
+            error: None,
+        }
     }
 }
 
@@ -52,20 +55,29 @@ where
     R: Body,
 {
     pub(crate) fn whole(body: R) -> Self {
-        Self { first: None, rest: Rest::Whole { body } }
+        Self {
+            first: None,
+            rest: Rest::Whole { body },
+        }
     }
 
     /// A text in the place of a body.
     pub(crate) fn text(text: Bytes) -> Self {
         let mut held = Held::default();
         held.frames.push(text);
-        Self { first: Some(Box::new(held)), rest: Rest::None }
+        Self {
+            first: Some(Box::new(held)),
+            rest: Rest::None,
+        }
     }
 
     /// A body of which the beginning was read; all of it without a rest.
     pub(crate) fn resumed(first: Held<R::Error>, rest: Option<Pin<Box<R>>>) -> Self {
         let rest = rest.map_or(Rest::None, |body| Rest::Boxed { body });
-        Self { first: Some(Box::new(first)), rest }
+        Self {
+            first: Some(Box::new(first)),
+            rest,
+        }
     }
 
     /// The inner service's body itself, if nothing of it was read.
@@ -140,6 +152,8 @@ where
     R: Body,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody").field("size", &self.size_hint()).finish_non_exhaustive()
+        f.debug_struct("ResponseBody")
+            .field("size", &self.size_hint())
+            .finish_non_exhaustive()
     }
 }

@@ -142,7 +142,11 @@ impl Frames {
 
 impl<B> SignedBody<B> {
     pub(crate) fn collected(collected: Collected) -> Self {
-        let Collected { mut frames, file, room } = collected;
+        let Collected {
+            mut frames,
+            file,
+            room,
+        } = collected;
         let inner = match file {
             None => Inner::Collected { frames, room },
             Some((file, len)) => {
@@ -155,7 +159,9 @@ impl<B> SignedBody<B> {
 
     /// A body that streams as it comes, since the signature does not have to wait for it.
     pub(crate) fn streamed(body: B) -> Self {
-        Self { inner: Inner::Streamed { body } }
+        Self {
+            inner: Inner::Streamed { body },
+        }
     }
 
     /// A body that goes in chunks; `decoded` is its length in bytes.
@@ -167,7 +173,9 @@ impl<B> SignedBody<B> {
         decoded: u64,
     ) -> Self {
         let body = Chunked::new(body, framing, signer, size, decoded);
-        Self { inner: Inner::Chunked { body } }
+        Self {
+            inner: Inner::Chunked { body },
+        }
     }
 
     /// The same body, to be sent once more; `None` for one that streams and is not empty.
@@ -176,13 +184,17 @@ impl<B> SignedBody<B> {
         B: Body,
     {
         let inner = match &mut self.inner {
-            Inner::Collected { frames, room } => {
-                Inner::Collected { frames: frames.again(), room: room.clone() }
-            }
-            Inner::Spooled { body } => Inner::Spooled { body: body.again()? },
-            Inner::Streamed { body } if body.is_end_stream() => {
-                Inner::Collected { frames: Frames::default(), room: None }
-            }
+            Inner::Collected { frames, room } => Inner::Collected {
+                frames: frames.again(),
+                room: room.clone(),
+            },
+            Inner::Spooled { body } => Inner::Spooled {
+                body: body.again()?,
+            },
+            Inner::Streamed { body } if body.is_end_stream() => Inner::Collected {
+                frames: Frames::default(),
+                room: None,
+            },
             Inner::Streamed { .. } | Inner::Chunked { .. } => return None,
         };
         Some(Self { inner })
@@ -255,9 +267,10 @@ pub(crate) fn into_bytes(mut data: impl Buf) -> Bytes {
 impl<B> fmt::Debug for SignedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.inner {
-            Inner::Collected { frames, .. } => {
-                f.debug_struct("SignedBody").field("len", &frames.len).finish_non_exhaustive()
-            }
+            Inner::Collected { frames, .. } => f
+                .debug_struct("SignedBody")
+                .field("len", &frames.len)
+                .finish_non_exhaustive(),
             Inner::Spooled { .. } | Inner::Streamed { .. } | Inner::Chunked { .. } => {
                 f.debug_struct("SignedBody").finish_non_exhaustive()
             }

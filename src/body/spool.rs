@@ -45,7 +45,9 @@ impl SpoolFile {
     }
 
     fn get(&self) -> io::Result<&File> {
-        self.0.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.0
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -65,7 +67,11 @@ impl Spill {
 
     /// `held` is how many bytes are held in memory before the file is opened.
     pub(super) fn new(directory: Arc<Path>, held: u64) -> Self {
-        Self { directory, held, file: State::Unopened }
+        Self {
+            directory,
+            held,
+            file: State::Unopened,
+        }
     }
 
     /// Holds no more than so many bytes, and says how many.
@@ -98,7 +104,9 @@ impl Spill {
                 None => SpoolFile::create(&directory)?,
             };
             let mut writer = file.get()?;
-            frames.iter().try_for_each(|frame| writer.write_all(frame))?;
+            frames
+                .iter()
+                .try_for_each(|frame| writer.write_all(frame))?;
             drop(frames); // before the room that they take
             Ok((file, room))
         }));
@@ -114,7 +122,10 @@ impl Spill {
             let written = ready!(Pin::new(task).poll(cx)).unwrap_or_else(|_| Err(cancelled()));
             self.file = State::Unopened; // nor is a task polled again that has ended
             let (file, taken) = written.map_err(|error| {
-                failed("the request's body could not be written to a temporary file", error)
+                failed(
+                    "the request's body could not be written to a temporary file",
+                    error,
+                )
             })?;
             self.file = State::Idle(file);
             *room = taken.map(|mut room| {
@@ -163,7 +174,14 @@ impl Spooled {
         room: Option<Arc<Reservation>>,
     ) -> Self {
         let file = Arc::new(file);
-        Self { file, state: Reading::Idle, at: 0, left: len, trailers, room }
+        Self {
+            file,
+            state: Reading::Idle,
+            at: 0,
+            left: len,
+            trailers,
+            room,
+        }
     }
 
     /// The same once more, if nothing of it was read yet.

@@ -62,15 +62,25 @@ enum State {
 impl<B> VerifiedBody<B> {
     pub(crate) fn collected(mut collected: Collected) -> Self {
         drop(collected.frames.take_trailers());
-        Self { inner: Inner::Passed { body: SignedBody::collected(collected) } }
+        Self {
+            inner: Inner::Passed {
+                body: SignedBody::collected(collected),
+            },
+        }
     }
 
     pub(crate) fn unverified(body: B) -> Self {
-        Self { inner: Inner::Passed { body: SignedBody::streamed(body) } }
+        Self {
+            inner: Inner::Passed {
+                body: SignedBody::streamed(body),
+            },
+        }
     }
 
     pub(crate) fn chunked(body: Dechunk<B>) -> Self {
-        Self { inner: Inner::Chunked { body } }
+        Self {
+            inner: Inner::Chunked { body },
+        }
     }
 
     pub(crate) fn checked(body: B, signed: PayloadHash) -> Self
@@ -82,8 +92,15 @@ impl<B> VerifiedBody<B> {
             true => State::Right,
             false => State::Receiving,
         };
-        let check = Check { signed, hash: Sha256::new(), held: Bytes::new(), state };
-        Self { inner: Inner::Checked { body, check } }
+        let check = Check {
+            signed,
+            hash: Sha256::new(),
+            held: Bytes::new(),
+            state,
+        };
+        Self {
+            inner: Inner::Checked { body, check },
+        }
     }
 }
 
@@ -117,7 +134,9 @@ impl Check {
     }
 
     fn last(&mut self) -> Option<Frame<Bytes>> {
-        Some(mem::take(&mut self.held)).filter(|held| !held.is_empty()).map(Frame::data)
+        Some(mem::take(&mut self.held))
+            .filter(|held| !held.is_empty())
+            .map(Frame::data)
     }
 }
 

@@ -117,7 +117,9 @@ impl CredentialsCache {
         // A call that has begun since may have returned others already.
         self.shared.current.rcu(|current| {
             let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
-            current.clone().filter(|entry| entry.invalidations == invalidations)
+            current
+                .clone()
+                .filter(|entry| entry.invalidations == invalidations)
         });
     }
 
@@ -236,11 +238,17 @@ impl CredentialsCache {
             }
             let (sender, flight) = Flight::new(invalidations);
             let flight = Arc::new(flight);
-            let replaced = self.shared.flight.compare_and_swap(&found, Some(flight.clone()));
+            let replaced = self
+                .shared
+                .flight
+                .compare_and_swap(&found, Some(flight.clone()));
             if replaced.as_ref().map(Arc::as_ptr) != found.as_ref().map(Arc::as_ptr) {
                 continue; // another request has started one
             }
-            let guard = FlightGuard { shared: self.shared.clone(), flight: flight.clone() };
+            let guard = FlightGuard {
+                shared: self.shared.clone(),
+                flight: flight.clone(),
+            };
             runtime.spawn(self.clone().run(guard, sender, previous, enough));
             return Ok(Fetch::Flight(flight, limit));
         }
@@ -280,25 +288,27 @@ impl CredentialsCache {
 
     async fn call(&self, invalidations: u64) -> Outcome {
         let provider = &self.shared.provider;
-        let credentials = match time::timeout(self.load_timeout, provider.provide_credentials())
-            .await
-        {
-            Ok(Ok(credentials)) => credentials,
-            Ok(Err(error)) => {
-                return Err(Error::new(
-                    ErrorKind::Credentials,
-                    "the credentials provider failed, so the request was not signed",
-                )
-                .with_source(error));
-            }
-            Err(elapsed) => provider.fallback_on_interrupt().ok_or_else(|| {
-                Error::new(
-                    ErrorKind::CredentialsTimeout,
-                    format!("the credentials provider did not respond in {:?}", self.load_timeout),
-                )
-                .with_source(elapsed)
-            })?,
-        };
+        let credentials =
+            match time::timeout(self.load_timeout, provider.provide_credentials()).await {
+                Ok(Ok(credentials)) => credentials,
+                Ok(Err(error)) => {
+                    return Err(Error::new(
+                        ErrorKind::Credentials,
+                        "the credentials provider failed, so the request was not signed",
+                    )
+                    .with_source(error));
+                }
+                Err(elapsed) => provider.fallback_on_interrupt().ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::CredentialsTimeout,
+                        format!(
+                            "the credentials provider did not respond in {:?}",
+                            self.load_timeout
+                        ),
+                    )
+                    .with_source(elapsed)
+                })?,
+            };
         let now = self.clock.now();
         let known = self.shared.current.load_full();
         let window = self.refresh_window;
@@ -337,7 +347,9 @@ struct FlightGuard {
 
 impl Drop for FlightGuard {
     fn drop(&mut self) {
-        self.shared.flight.compare_and_swap(&Some(self.flight.clone()), None);
+        self.shared
+            .flight
+            .compare_and_swap(&Some(self.flight.clone()), None);
     }
 }
 

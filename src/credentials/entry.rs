@@ -60,13 +60,24 @@ impl Entry {
         };
         let identity = Identity::new(credentials)?;
         let (loaded_at, retry_at) = (now, None);
-        Ok(Self { identity, refresh_at, expires_at, loaded_at, retry_at, serial, invalidations })
+        Ok(Self {
+            identity,
+            refresh_at,
+            expires_at,
+            loaded_at,
+            retry_at,
+            serial,
+            invalidations,
+        })
     }
 
     /// Returns the same credentials, to be refreshed a little later.
     pub(super) fn postponed(&self, now: SystemTime) -> Self {
         let retry_at = now.checked_add(RETRY_AFTER.mul_f64(1.0 + fastrand::f64()));
-        Self { retry_at, ..self.clone() }
+        Self {
+            retry_at,
+            ..self.clone()
+        }
     }
 
     fn has(&self, other: &Credentials) -> bool {
@@ -106,12 +117,16 @@ impl Entry {
     ///
     /// A clock that was set back makes the age unknown: then the credentials count as old.
     pub(super) fn was_asked_just_now(&self, now: SystemTime) -> bool {
-        let is_new = now.duration_since(self.loaded_at).is_ok_and(|age| age < RETRY_AFTER);
+        let is_new = now
+            .duration_since(self.loaded_at)
+            .is_ok_and(|age| age < RETRY_AFTER);
         is_new || self.is_postponed(now)
     }
 
     fn is_postponed(&self, now: SystemTime) -> bool {
-        let left = self.retry_at.and_then(|retry| retry.duration_since(now).ok());
+        let left = self
+            .retry_at
+            .and_then(|retry| retry.duration_since(now).ok());
         left.is_some_and(|left| !left.is_zero() && left <= RETRY_AFTER * 2)
     }
 }
@@ -134,12 +149,19 @@ mod tests {
         for (lifetime, window) in [(3600, 300), (100, 50)] {
             let window = seconds(window);
             let refreshes: Vec<_> = (0..100)
-                .map(|_| entry(seconds(lifetime), seconds(300)).expect("valid").refresh_at)
+                .map(|_| {
+                    entry(seconds(lifetime), seconds(300))
+                        .expect("valid")
+                        .refresh_at
+                })
                 .map(|refresh| refresh.expect("it expires").duration_since(UNIX_EPOCH))
                 .map(|refresh| seconds(lifetime) - refresh.expect("after the epoch"))
                 .collect();
             let (earliest, latest) = (refreshes.iter().max(), refreshes.iter().min());
-            assert!(earliest <= Some(&window) && latest >= Some(&(window / 2)), "{refreshes:?}");
+            assert!(
+                earliest <= Some(&window) && latest >= Some(&(window / 2)),
+                "{refreshes:?}"
+            );
             assert!(earliest.zip(latest).is_some_and(|(earliest, latest)| {
                 *earliest - *latest > window / 8 // chance leaves this out once in 10^12 times
             }));
@@ -148,7 +170,9 @@ mod tests {
 
     #[test]
     fn expired_credentials_are_an_error() {
-        let error = entry(Duration::ZERO, Duration::from_secs(300)).err().expect("expired");
+        let error = entry(Duration::ZERO, Duration::from_secs(300))
+            .err()
+            .expect("expired");
         assert_eq!(error.kind(), ErrorKind::Credentials);
         assert!(error.to_string().contains("clock"), "{error}");
     }

@@ -92,7 +92,10 @@ mod tests {
             (&[][..], "AWS_ACCESS_KEY_ID"),
             (&[("AWS_SECRET_ACCESS_KEY", "secret")], "AWS_ACCESS_KEY_ID"),
             (&[("AWS_ACCESS_KEY_ID", "AKID")], "AWS_SECRET_ACCESS_KEY"),
-            (&[("AWS_ACCESS_KEY_ID", " "), ("AWS_SECRET_ACCESS_KEY", "s")], "AWS_ACCESS_KEY_ID"),
+            (
+                &[("AWS_ACCESS_KEY_ID", " "), ("AWS_SECRET_ACCESS_KEY", "s")],
+                "AWS_ACCESS_KEY_ID",
+            ),
         ] {
             let error = from(variables).expect_err(name);
             let source = error.source().expect("a cause").to_string();

@@ -22,7 +22,13 @@ pub(crate) struct Flight {
 impl Flight {
     pub(super) fn new(invalidations: u64) -> (watch::Sender<Option<Outcome>>, Self) {
         let (sender, outcome) = watch::channel(None);
-        (sender, Self { outcome, invalidations })
+        (
+            sender,
+            Self {
+                outcome,
+                invalidations,
+            },
+        )
     }
 
     /// Returns true if there is an outcome, or none will come: the task panicked, or its runtime ended.

@@ -263,6 +263,9 @@ mod tests {
         let names: BTreeSet<_> = Cause::ALL.iter().map(|cause| cause.name()).collect();
         assert_eq!(names.len(), Cause::ALL.len());
         let order = Cause::ALL.iter().map(|cause| *cause as usize);
-        assert!(order.eq(0..Cause::ALL.len()), "the order of the declaration, none left out");
+        assert!(
+            order.eq(0..Cause::ALL.len()),
+            "the order of the declaration, none left out"
+        );
     }
 }

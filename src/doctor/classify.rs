@@ -47,7 +47,10 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
     (
         Said::HeaderNotSigned,
         &[],
-        &["must be a 'SignedHeader'", "headers present in the request which were not signed"],
+        &[
+            "must be a 'SignedHeader'",
+            "headers present in the request which were not signed",
+        ],
     ),
     (
         Said::NotDated,
@@ -84,7 +87,11 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
     (Said::WrongToken, &["InvalidToken"], &[]),
     (
         Said::UnknownKey,
-        &["UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"],
+        &[
+            "UnrecognizedClientException",
+            "InvalidClientTokenId",
+            "InvalidAccessKeyId",
+        ],
         &[
             "The security token included in the request is invalid",
             "not able to validate the provided access credentials",
@@ -92,7 +99,10 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
     ),
     (
         Said::NotSigned,
-        &["MissingAuthenticationTokenException", "MissingAuthenticationToken"],
+        &[
+            "MissingAuthenticationTokenException",
+            "MissingAuthenticationToken",
+        ],
         &[
             "Missing Authentication Token",
             "Request is missing Authentication Token",
@@ -132,7 +142,11 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
     (Said::NotAllowed, &[], &["User: arn:"]),
     (Said::Forbidden, &["ForbiddenException"], &[]),
     (Said::Expired, &["RequestExpired"], &[]),
-    (Said::Denied, &["AccessDenied", "AccessDeniedException"], &[]),
+    (
+        Said::Denied,
+        &["AccessDenied", "AccessDeniedException"],
+        &[],
+    ),
 ];
 
 impl Said {
@@ -147,12 +161,15 @@ impl Said {
         {
             return Some(Self::Url);
         }
-        let by_words =
-            SAID.iter().find(|(.., words)| words.iter().any(|words| refusal.says(words)));
+        let by_words = SAID
+            .iter()
+            .find(|(.., words)| words.iter().any(|words| refusal.says(words)));
         let is_awss =
             refusal.is_awss || sent.is_some_and(|sent| !fronts_applications(&sent.service));
-        let by_code =
-            || SAID.iter().find(|(_, codes, _)| is_awss && codes.contains(&&*refusal.code));
+        let by_code = || {
+            SAID.iter()
+                .find(|(_, codes, _)| is_awss && codes.contains(&&*refusal.code))
+        };
         by_words.or_else(by_code).map(|(said, ..)| *said)
     }
 }

@@ -48,19 +48,33 @@ pub(super) fn compare(signed: &Texts<'_>, derived: &Texts<'_>, service: &str) ->
         let (ours, theirs) = (shown(signed.method), shown(derived.method));
         let sentence =
             format!("the method was changed on the way: signed {ours}, received {theirs}");
-        found.push(difference(Cause::MethodChanged, "method", ours, theirs, sentence));
+        found.push(difference(
+            Cause::MethodChanged,
+            "method",
+            ours,
+            theirs,
+            sentence,
+        ));
     }
     if signed.path != derived.path {
         found.push(path(signed.path, derived.path, service));
     }
     found.extend(query(signed.query, derived.query));
-    let headers = signed.headers.iter().filter_map(|(name, value)| header(name, value, derived));
+    let headers = signed
+        .headers
+        .iter()
+        .filter_map(|(name, value)| header(name, value, derived));
     found.extend(headers);
     if signed.payload != derived.payload && !signed.payload.is_empty() {
         found.push(payload(signed.payload, derived.payload));
     }
     // Where something signs again, the rest follows from that.
-    found.sort_by_key(|found| (found.cause != Cause::AuthorizationChanged, found.cause as usize));
+    found.sort_by_key(|found| {
+        (
+            found.cause != Cause::AuthorizationChanged,
+            found.cause as usize,
+        )
+    });
     found
 }
 
@@ -71,27 +85,58 @@ fn difference(
     derived: String,
     sentence: String,
 ) -> Difference {
-    Difference { cause, part: part.into(), signed, derived, sentence }
+    Difference {
+        cause,
+        part: part.into(),
+        signed,
+        derived,
+        sentence,
+    }
 }
 
 fn path(signed: &str, derived: &str, service: &str) -> Difference {
     let (ours, theirs) = (shown_path(signed), shown_path(derived));
     let (cause, what) = if decoded(signed) == derived {
-        (Cause::PathEncoding, "the path was encoded once less when the origin derived it")
+        (
+            Cause::PathEncoding,
+            "the path was encoded once less when the origin derived it",
+        )
     } else if decoded(derived) == signed {
-        (Cause::PathEncoding, "the path was encoded once more when the origin derived it")
+        (
+            Cause::PathEncoding,
+            "the path was encoded once more when the origin derived it",
+        )
     } else if wholly_decoded(signed) == wholly_decoded(derived) {
-        (Cause::PathEncoding, "the path was encoded in another way when the origin derived it")
+        (
+            Cause::PathEncoding,
+            "the path was encoded in another way when the origin derived it",
+        )
     } else if plus_decoded(signed) == plus_decoded(derived) {
-        (Cause::PathEncoding, "a plus of the path was taken for a space, or the other way round")
+        (
+            Cause::PathEncoding,
+            "a plus of the path was taken for a space, or the other way round",
+        )
     } else if fold(signed) == fold(derived) {
-        (Cause::PathChanged, "dot segments or doubled slashes of the path were folded on the way")
+        (
+            Cause::PathChanged,
+            "dot segments or doubled slashes of the path were folded on the way",
+        )
     } else if is_behind_a_segment(signed, derived) {
         let stage = service == "execute-api";
-        let cause = if stage { Cause::StageMissing } else { Cause::PathChanged };
-        (cause, "the origin has one segment in front of the path that was signed")
+        let cause = if stage {
+            Cause::StageMissing
+        } else {
+            Cause::PathChanged
+        };
+        (
+            cause,
+            "the origin has one segment in front of the path that was signed",
+        )
     } else if is_behind_a_segment(derived, signed) {
-        (Cause::PathChanged, "the first segment of the path was taken off on the way")
+        (
+            Cause::PathChanged,
+            "the first segment of the path was taken off on the way",
+        )
     } else {
         (Cause::PathChanged, "the path was changed on the way")
     };
@@ -101,7 +146,9 @@ fn path(signed: &str, derived: &str, service: &str) -> Difference {
 
 /// True if `long` is `path` with one segment in front of it.
 fn is_behind_a_segment(path: &str, long: &str) -> bool {
-    let rest = long.strip_prefix('/').and_then(|rest| Some(&rest[rest.find('/')?..]));
+    let rest = long
+        .strip_prefix('/')
+        .and_then(|rest| Some(&rest[rest.find('/')?..]));
     match rest {
         Some(rest) => rest == path,
         None => path == "/" && long.len() > 1,
@@ -115,7 +162,10 @@ fn query(signed: &str, derived: &str) -> Option<Difference> {
     let (ours, theirs) = (pairs(signed), pairs(derived));
     if ours.len().max(theirs.len()) > MOST_PAIRS {
         let sentence = "the query was changed on the way".to_owned();
-        let (own, others) = (format!("{} bytes", signed.len()), format!("{} bytes", derived.len()));
+        let (own, others) = (
+            format!("{} bytes", signed.len()),
+            format!("{} bytes", derived.len()),
+        );
         return (signed != derived)
             .then(|| difference(Cause::QueryChanged, "query", own, others, sentence));
     }
@@ -127,16 +177,24 @@ fn query(signed: &str, derived: &str) -> Option<Difference> {
     let sorted = |pairs: &[(&str, &str)]| {
         let mut pairs = pairs.to_vec();
         pairs.sort_unstable();
-        pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect::<Vec<_>>()
+        pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect::<Vec<_>>()
     };
     let plain = |pairs: &[(&str, &str)]| {
-        let mut pairs: Vec<_> =
-            pairs.iter().map(|(key, value)| (plus_decoded(key), plus_decoded(value))).collect();
+        let mut pairs: Vec<_> = pairs
+            .iter()
+            .map(|(key, value)| (plus_decoded(key), plus_decoded(value)))
+            .collect();
         pairs.sort_unstable();
         pairs
     };
     let (cause, sentence) = if sorted(&ours) == sorted(&theirs) {
-        (Cause::QueryOrder, "the parameters of the query were put into another order".to_owned())
+        (
+            Cause::QueryOrder,
+            "the parameters of the query were put into another order".to_owned(),
+        )
     } else if plain(&ours) == plain(&theirs) {
         let other = ours.iter().find(|pair| !theirs.contains(pair));
         let sentence = format!(
@@ -148,17 +206,28 @@ fn query(signed: &str, derived: &str) -> Option<Difference> {
         let lacks = |pairs: &[(&str, &str)], name: &str| !pairs.iter().any(|(key, _)| *key == name);
         let dropped = ours.iter().find(|(key, _)| lacks(&theirs, key));
         let added = theirs.iter().find(|(key, _)| lacks(&ours, key));
-        let other =
-            ours.iter().chain(&theirs).find(|pair| !ours.contains(pair) || !theirs.contains(pair));
+        let other = ours
+            .iter()
+            .chain(&theirs)
+            .find(|pair| !ours.contains(pair) || !theirs.contains(pair));
         let (pair, happened) = match (dropped, added, other) {
             (Some(pair), ..) => (Some(pair), "dropped"),
             (None, Some(pair), _) => (Some(pair), "added"),
             (None, None, other) => (other, "changed"),
         };
         let pair = pair.map_or_else(|| "a parameter".to_owned(), name);
-        (Cause::QueryChanged, format!("{pair} of the query was {happened} on the way"))
+        (
+            Cause::QueryChanged,
+            format!("{pair} of the query was {happened} on the way"),
+        )
     };
-    Some(difference(cause, "query", shown_ours, shown_theirs, sentence))
+    Some(difference(
+        cause,
+        "query",
+        shown_ours,
+        shown_theirs,
+        sentence,
+    ))
 }
 
 /// The pairs that were derived, with a token that was blotted out as it was signed.
@@ -168,7 +237,12 @@ fn unredacted<'a>(
 ) -> Vec<(&'a str, &'a str)> {
     let restore = |(key, value): (&'a str, &'a str)| {
         let signed = signed.iter().find(|(name, _)| *name == key);
-        (key, signed.filter(|_| value == REDACTED).map_or(value, |(_, value)| value))
+        (
+            key,
+            signed
+                .filter(|_| value == REDACTED)
+                .map_or(value, |(_, value)| value),
+        )
     };
     derived.into_iter().map(restore).collect()
 }
@@ -251,7 +325,11 @@ pub(super) fn shown(text: &str) -> String {
 /// A path, up to where a query would begin: a `?` that was encoded on the way makes one a part of it.
 pub(super) fn shown_path(path: &str) -> String {
     let lower = path.to_ascii_lowercase();
-    match ["?", "%3f", "%253f"].iter().filter_map(|mark| lower.find(mark)).min() {
+    match ["?", "%3f", "%253f"]
+        .iter()
+        .filter_map(|mark| lower.find(mark))
+        .min()
+    {
         Some(end) => format!("{} and {} bytes", shown(&path[..end]), path.len() - end),
         None => shown(path),
     }

@@ -24,7 +24,12 @@ pub struct Diagnosis {
 
 impl Diagnosis {
     fn new(cause: Cause, sentence: impl Into<String>) -> Self {
-        Self { cause, sentence: sentence.into(), differences: Vec::new(), clock_offset: None }
+        Self {
+            cause,
+            sentence: sentence.into(),
+            differences: Vec::new(),
+            clock_offset: None,
+        }
     }
 
     /// The cause; of several differences that of the first.
@@ -97,7 +102,11 @@ pub fn diagnose(refusal: &Rejection, sent: Option<&SignedRequest>) -> Option<Dia
              and its policy lets in no strangers",
         ),
         Said::NotSigned if fronts_routes => {
-            let cause = if sent.is_some() { Cause::RouteMissing } else { Cause::NotSigned };
+            let cause = if sent.is_some() {
+                Cause::RouteMissing
+            } else {
+                Cause::NotSigned
+            };
             new(
                 cause,
                 "no signature reached the origin, or it is API Gateway and has no route for this path and method \
@@ -108,9 +117,10 @@ pub fn diagnose(refusal: &Rejection, sent: Option<&SignedRequest>) -> Option<Dia
             Cause::NotSigned,
             "the request was signed, and its signature did not reach the origin",
         ),
-        Said::NotDated => {
-            new(Cause::HeaderDropped, "header x-amz-date was signed and did not reach the origin")
-        }
+        Said::NotDated => new(
+            Cause::HeaderDropped,
+            "header x-amz-date was signed and did not reach the origin",
+        ),
         Said::UnknownKey => {
             let lacks_token =
                 |sent: &SignedRequest| sent.access_key_id.starts_with("ASIA") && !sent.has_token;
@@ -125,9 +135,10 @@ pub fn diagnose(refusal: &Rejection, sent: Option<&SignedRequest>) -> Option<Dia
                 ),
             }
         }
-        Said::WrongToken => {
-            new(Cause::WrongToken, "the session token is not one of this access key")
-        }
+        Said::WrongToken => new(
+            Cause::WrongToken,
+            "the session token is not one of this access key",
+        ),
         Said::TokenExpired => new(Cause::TokenExpired, "the credentials have expired"),
         Said::HeaderNotSigned => Some(header_not_signed(refusal)),
         Said::Body => new(
@@ -178,10 +189,17 @@ fn mismatch(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
     {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
-    if refusal.access_key_id.as_ref().is_some_and(|id| *id != sent.access_key_id) {
+    if refusal
+        .access_key_id
+        .as_ref()
+        .is_some_and(|id| *id != sent.access_key_id)
+    {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
-    let (ours, theirs) = (sent.string_to_sign.as_deref(), refusal.string_to_sign.as_deref());
+    let (ours, theirs) = (
+        sent.string_to_sign.as_deref(),
+        refusal.string_to_sign.as_deref(),
+    );
     let lines = |text: Option<&str>| text.map(|text| text.trim_end().replace('\r', ""));
     if ours.is_some() && lines(ours) == lines(theirs) {
         return Diagnosis::new(
@@ -197,9 +215,14 @@ fn mismatch(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
     };
     if let Some(first) = differences.first() {
         let diagnosis = Diagnosis::new(first.cause, first.sentence.clone());
-        return Diagnosis { differences, ..diagnosis };
+        return Diagnosis {
+            differences,
+            ..diagnosis
+        };
     }
-    let scope = theirs.and_then(|text| text.split('\n').nth(2)).map(str::trim_end);
+    let scope = theirs
+        .and_then(|text| text.split('\n').nth(2))
+        .map(str::trim_end);
     if scope.is_some_and(|scope| scope != sent.scope()) {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
@@ -240,7 +263,9 @@ fn times(refusal: &Rejection, sent: Option<&SignedRequest>) -> Option<(i64, i64)
         let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         i64::try_from(since.as_secs()).ok()
     };
-    let signed = sent.map(|sent| sent.time).or_else(|| refusal.time_after(": "))?;
+    let signed = sent
+        .map(|sent| sent.time)
+        .or_else(|| refusal.time_after(": "))?;
     Some((seconds(signed)?, seconds(refusal.origin_time()?)?))
 }
 
@@ -256,7 +281,10 @@ fn clock_skew(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
         }
         None => "the origin's clock is too far from the time of signing".to_owned(),
     };
-    Diagnosis { clock_offset: offset, ..Diagnosis::new(Cause::ClockSkew, sentence) }
+    Diagnosis {
+        clock_offset: offset,
+        ..Diagnosis::new(Cause::ClockSkew, sentence)
+    }
 }
 
 fn url_expired(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
@@ -284,25 +312,48 @@ fn scope(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
     let of_region = of_region.iter().any(|words| refusal.says(words)) || refusal.region.is_some();
     // Where the answer leaves it open, the host may tell.
     let is_service = of_service
-        || !of_region && sent.zip(told).is_some_and(|(sent, told)| told.service() != sent.service);
+        || !of_region
+            && sent
+                .zip(told)
+                .is_some_and(|(sent, told)| told.service() != sent.service);
     let (cause, what, own, right) = if is_service {
         let said = refusal.quoted_after("correct service: ");
-        (Cause::WrongService, "service", own_service, said.or(told.map(SigningSettings::service)))
+        (
+            Cause::WrongService,
+            "service",
+            own_service,
+            said.or(told.map(SigningSettings::service)),
+        )
     } else {
-        let said = refusal.region.as_deref().or(refusal.quoted_after("expecting "));
-        (Cause::WrongRegion, "region", own_region, said.or(told.map(SigningSettings::region)))
+        let said = refusal
+            .region
+            .as_deref()
+            .or(refusal.quoted_after("expecting "));
+        (
+            Cause::WrongRegion,
+            "region",
+            own_region,
+            said.or(told.map(SigningSettings::region)),
+        )
     };
     // Where the origin goes by another name than its host tells, only that it is another one is known.
     let right = right.filter(|right| *right != own);
     let sentence = match (own, right) {
         (own, None) if !of_service && !of_region => {
-            let scope = if own.is_empty() { "a scope" } else { "a service, a region or a day" };
+            let scope = if own.is_empty() {
+                "a scope"
+            } else {
+                "a service, a region or a day"
+            };
             format!("the request was signed for {scope} that is not the origin's")
         }
         ("", None) => format!("the request was signed for a {what} that is not the origin's"),
         ("", Some(right)) => format!("the request was not signed for {what} {}", shown(right)),
         (own, None) => {
-            format!("the request was signed for {what} {}, not the origin's", shown(own))
+            format!(
+                "the request was signed for {what} {}, not the origin's",
+                shown(own)
+            )
         }
         (own, Some(right)) => {
             format!(
@@ -318,7 +369,10 @@ fn scope(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
 fn header_not_signed(refusal: &Rejection) -> Diagnosis {
     let sentence = match &refusal.headers_not_signed {
         Some(names) => {
-            format!("there are headers that the signature does not cover: {}", shown(names))
+            format!(
+                "there are headers that the signature does not cover: {}",
+                shown(names)
+            )
         }
         None => "there is a header that the signature does not cover, and has to".to_owned(),
     };

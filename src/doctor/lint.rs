@@ -135,7 +135,10 @@ pub struct Finding {
 
 impl Finding {
     fn new(rule: LintRule, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { rule, message: message.into() }
+        Self {
+            rule,
+            message: message.into(),
+        }
     }
 
     /// Which of the rules it is about.

@@ -78,7 +78,9 @@ impl Rejection {
             refusal.region = header("x-amz-bucket-region").map(str::to_owned);
         }
         let date = header(header::DATE.as_str());
-        refusal.time = refusal.time.or_else(|| DateTime::from_str(date?, Format::HttpDate).ok());
+        refusal.time = refusal
+            .time
+            .or_else(|| DateTime::from_str(date?, Format::HttpDate).ok());
         refusal.is_cached = headers.contains_key(header::AGE); // RFC 9111, section 5.1
         refusal.take_texts();
         refusal
@@ -122,8 +124,10 @@ impl Rejection {
         let inner = ["errors", "Error"].iter().find_map(|name| value.get(name));
         let inner = inner.map(|inner| inner.get(0).unwrap_or(inner));
         let string = |names: &[&str]| {
-            let found =
-                [Some(&value), inner].into_iter().flatten().find_map(|value| find(value, names));
+            let found = [Some(&value), inner]
+                .into_iter()
+                .flatten()
+                .find_map(|value| find(value, names));
             found.unwrap_or_default().to_owned()
         };
         self.is_awss = value.get("__type").is_some();
@@ -168,7 +172,8 @@ impl Rejection {
             "Code" if self.code.is_empty() => text.clone_into(&mut self.code),
             "Message" if self.message.is_empty() => text.clone_into(&mut self.message),
             "CanonicalRequest" => {
-                self.canonical_request.get_or_insert_with(|| text.trim_end().to_owned());
+                self.canonical_request
+                    .get_or_insert_with(|| text.trim_end().to_owned());
             }
             "StringToSign" => first(&mut self.string_to_sign),
             "AWSAccessKeyId" => first(&mut self.access_key_id),
@@ -198,7 +203,9 @@ impl Rejection {
 
     /// What time it was at the origin.
     pub(super) fn origin_time(&self) -> Option<SystemTime> {
-        let said = self.time_after("(").or_else(|| SystemTime::try_from(self.time?).ok());
+        let said = self
+            .time_after("(")
+            .or_else(|| SystemTime::try_from(self.time?).ok());
         said.filter(|_| !self.is_cached)
     }
 
@@ -224,7 +231,8 @@ impl Rejection {
 
 /// What stands before the closing quote.
 fn quoted(text: &str) -> Option<String> {
-    text.rsplit_once('\'').map(|(text, _)| text.trim_end().to_owned())
+    text.rsplit_once('\'')
+        .map(|(text, _)| text.trim_end().to_owned())
 }
 
 /// Returns the code without its namespace and without the address that some services append
@@ -238,7 +246,9 @@ pub(crate) fn bare(code: &str) -> &str {
 fn find<'a>(value: &'a Value, names: &[&str]) -> Option<&'a str> {
     let members = value.as_object()?;
     let member = |wanted: &&str| {
-        let (_, value) = members.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        let (_, value) = members
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
         value.as_str()
     };
     names.iter().find_map(member)

@@ -80,7 +80,9 @@ impl SignedRequest {
             Authorization::read(head, cfg!(feature = "sigv4a")).map_err(unreadable)?;
         let header = |name: HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);
         let presigned = authorization.presigned.as_ref();
-        let amz_date = presigned.map(|query| query.date.as_bytes()).or(header(X_AMZ_DATE));
+        let amz_date = presigned
+            .map(|query| query.date.as_bytes())
+            .or(header(X_AMZ_DATE));
         let time = match amz_date {
             Some(date) => Timestamp::parse(date),
             None if authorization.signed_headers.covers("date") => {
@@ -94,11 +96,15 @@ impl SignedRequest {
             )
         })?;
         let preset = preset(authorization.service);
-        let parameter = presigned.and_then(|query| query.content_sha256).map(str::as_bytes);
+        let parameter = presigned
+            .and_then(|query| query.content_sha256)
+            .map(str::as_bytes);
         let given = payload.as_ref().map(Payload::as_bytes);
         let default = (presigned.is_some() && preset.s3_family).then_some(Payload::Unsigned);
         let said = header(X_AMZ_CONTENT_SHA256).or(parameter).or(given);
-        let said = said.or(default.as_ref().map(Payload::as_bytes)).unwrap_or_default();
+        let said = said
+            .or(default.as_ref().map(Payload::as_bytes))
+            .unwrap_or_default();
 
         let (form, token) = (preset.path_form, preset.session_token);
         let request = authorization.canonical(head, form, token, said);
@@ -112,7 +118,11 @@ impl SignedRequest {
         let mut sent = Self::new(
             &canonical_request,
             authorization.algorithm(),
-            Scope { time: &time, region, service },
+            Scope {
+                time: &time,
+                region,
+                service,
+            },
             &authorization.access_key_id,
             has_token,
         );
@@ -138,7 +148,13 @@ impl SignedRequest {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (hash, scope_text) = (Sha256::digest(canonical_request).into(), scope.text());
         let mut string_to_sign = Vec::new();
-        write_string_to_sign(&mut string_to_sign, algorithm, scope.time, &scope_text, &hash);
+        write_string_to_sign(
+            &mut string_to_sign,
+            algorithm,
+            scope.time,
+            &scope_text,
+            &hash,
+        );
         Self {
             canonical_request: text(canonical_request),
             string_to_sign: Some(text(&string_to_sign)),
@@ -156,7 +172,10 @@ impl SignedRequest {
     /// True if the signature covers this header.
     pub(super) fn covers(&self, name: &HeaderName) -> bool {
         Texts::read(&self.canonical_request).is_some_and(|texts| {
-            texts.signed_headers.split(';').any(|signed| signed == name.as_str())
+            texts
+                .signed_headers
+                .split(';')
+                .any(|signed| signed == name.as_str())
         })
     }
 
@@ -192,6 +211,8 @@ fn unreadable(fault: ParseError) -> Error {
 
 impl fmt::Debug for SignedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignedRequest").field("scope", &self.scope).finish_non_exhaustive()
+        f.debug_struct("SignedRequest")
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }

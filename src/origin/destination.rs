@@ -62,6 +62,10 @@ pub struct Destination {
 
 impl From<Origin> for Destination {
     fn from(origin: Origin) -> Self {
-        Self { origin, strip: 0, prefix: None }
+        Self {
+            origin,
+            strip: 0,
+            prefix: None,
+        }
     }
 }

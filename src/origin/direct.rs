@@ -55,7 +55,10 @@ impl Direct {
     /// For a host that is not one of AWS, such as a custom domain or a server in a test, add
     /// [`with_hosts`](Direct::with_hosts).
     pub fn new(settings: SigningSettings) -> Self {
-        Self { options: Options::new(Some(settings), None), hosts: Arc::default() }
+        Self {
+            options: Options::new(Some(settings), None),
+            hosts: Arc::default(),
+        }
     }
 
     /// Signs each request for the service and region that its host names: for a client that calls several services
@@ -82,7 +85,10 @@ impl Direct {
     /// assert!(error.to_string().contains("sign it by `Direct::new`, with service and region"));
     /// ```
     pub fn infer() -> Self {
-        Self { options: Options::new(None, None), hosts: Arc::default() }
+        Self {
+            options: Options::new(None, None),
+            hosts: Arc::default(),
+        }
     }
 
     /// Sets the hosts that requests may be signed for, in the place of the hosts of AWS.
@@ -98,7 +104,9 @@ impl Direct {
     where
         H: AsRef<str>,
     {
-        let patterns = patterns.into_iter().map(|pattern| HostPattern::parse(pattern.as_ref()));
+        let patterns = patterns
+            .into_iter()
+            .map(|pattern| HostPattern::parse(pattern.as_ref()));
         let hosts: Vec<_> = patterns.collect::<Result<_, _>>()?;
         if hosts.is_empty() {
             return Err(Error::config(
@@ -168,12 +176,21 @@ impl ResolveOrigin for Direct {
                  https://",
             )
         };
-        let (scheme, host) = head.uri.scheme().zip(host_of(&head.uri)).ok_or_else(not_absolute)?;
+        let (scheme, host) = head
+            .uri
+            .scheme()
+            .zip(host_of(&head.uri))
+            .ok_or_else(not_absolute)?;
         let name = head.uri.host().unwrap_or_default();
         self.check_host(name)?;
         let settings = self.settings(name)?;
-        Origin::from_parts(scheme.clone(), host, "".into(), self.options.with_settings(settings))
-            .map(Destination::from)
-            .ok_or_else(not_absolute)
+        Origin::from_parts(
+            scheme.clone(),
+            host,
+            "".into(),
+            self.options.with_settings(settings),
+        )
+        .map(Destination::from)
+        .ok_or_else(not_absolute)
     }
 }

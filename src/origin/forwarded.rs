@@ -29,7 +29,10 @@ pub struct ClientAddr {
 impl ClientAddr {
     /// A client at this address.
     pub fn new(address: impl Into<IpAddr>) -> Self {
-        Self { address: address.into().to_canonical(), scheme: None }
+        Self {
+            address: address.into().to_canonical(),
+            scheme: None,
+        }
     }
 
     /// Sets the scheme of the connection: `https` if the server accepted it with TLS.
@@ -80,10 +83,18 @@ pub struct Forwarded {
 
 impl Forwarded {
     /// All three headers.
-    pub const ALL: Self = Self { address: true, host: true, proto: true };
+    pub const ALL: Self = Self {
+        address: true,
+        host: true,
+        proto: true,
+    };
 
     /// No forwarding headers, the client's own included.
-    pub const NONE: Self = Self { address: false, host: false, proto: false };
+    pub const NONE: Self = Self {
+        address: false,
+        host: false,
+        proto: false,
+    };
 
     /// Sets whether the origin receives `x-forwarded-for`.
     pub fn with_for(mut self, sent: bool) -> Self {
@@ -113,7 +124,9 @@ impl Forwarded {
             "forwarded" => true,
             name => {
                 let start = name.bytes().take(PREFIX.len());
-                start.map(|byte| if byte == b'_' { b'-' } else { byte }).eq(PREFIX.iter().copied())
+                start
+                    .map(|byte| if byte == b'_' { b'-' } else { byte })
+                    .eq(PREFIX.iter().copied())
             }
         }
     }
@@ -139,7 +152,9 @@ pub(super) fn append(
     if let Some(host) = host.filter(|_| selected.host) {
         append_to(headers, X_FORWARDED_HOST, host);
     }
-    let scheme = peer.and_then(|peer| peer.scheme.as_ref()).filter(|_| selected.proto);
+    let scheme = peer
+        .and_then(|peer| peer.scheme.as_ref())
+        .filter(|_| selected.proto);
     let proto = match scheme.map(Scheme::as_str) {
         Some("https") => HeaderValue::from_static("https"),
         Some("http") => HeaderValue::from_static("http"),

@@ -60,8 +60,12 @@ pub(super) fn remove_for_origin(
 pub(super) fn opens_websocket(parts: &Parts) -> bool {
     let headers = &parts.headers;
     let mut protocols = headers.get_all(header::UPGRADE).iter();
-    let websocket =
-        |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
+    let websocket = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"websocket")
+    };
     parts.method == Method::GET
         && parts.version == Version::HTTP_11
         && protocols.next().is_some_and(websocket)
@@ -80,7 +84,10 @@ pub(super) fn open_websocket(headers: &mut HeaderMap) {
 }
 
 fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
-    let takes_trailers = headers.get_all(header::TE).iter().any(|te| has_token(te, "trailers"));
+    let takes_trailers = headers
+        .get_all(header::TE)
+        .iter()
+        .any(|te| has_token(te, "trailers"));
     let named = connection_options(headers)
         .filter_map(|token| HeaderName::from_bytes(token).ok())
         .filter(|name| !is_end_to_end(name));
@@ -109,14 +116,19 @@ fn is_end_to_end(name: &HeaderName) -> bool {
     matches!(
         name,
         "authorization" | "cache-control" | "cookie" | "forwarded" | "host" | "range" | "via"
-    ) || ["content-", "x-amz-", "x-forwarded-"].iter().any(|prefix| name.starts_with(prefix))
+    ) || ["content-", "x-amz-", "x-forwarded-"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 /// Says of a body that it is framed as `aws-chunked`, around any coding that it has already, and that no
 /// trailers follow.
 pub(crate) fn add_aws_chunked(headers: &mut HeaderMap) {
     let chunked = [&b"aws-chunked"[..]].into_iter();
-    let codings = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    let codings = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .map(HeaderValue::as_bytes);
     let codings = codings.filter(|coding| !coding.is_empty());
     let codings = chunked.chain(codings).collect::<Vec<_>>().join(&b","[..]);
     if let Ok(codings) = HeaderValue::from_maybe_shared(Bytes::from(codings)) {
@@ -130,8 +142,9 @@ pub(crate) fn remove_aws_chunked(headers: &mut HeaderMap) {
     let codings = headers.get_all(header::CONTENT_ENCODING).iter();
     let codings = codings.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
     let codings = codings.map(<[u8]>::trim_ascii);
-    let others: Vec<_> =
-        codings.filter(|coding| !coding.eq_ignore_ascii_case(b"aws-chunked")).collect();
+    let others: Vec<_> = codings
+        .filter(|coding| !coding.eq_ignore_ascii_case(b"aws-chunked"))
+        .collect();
     match HeaderValue::from_maybe_shared(Bytes::from(others.join(&b","[..]))) {
         Ok(others) if !others.is_empty() => {
             drop(headers.insert(header::CONTENT_ENCODING, others));
@@ -199,7 +212,10 @@ fn has_token(value: &HeaderValue, token: &str) -> bool {
 /// The elements of a comma-separated list, without parameters.
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|&byte| byte == b',').map(|element| {
-        let end = element.iter().position(|&byte| byte == b';').unwrap_or(element.len());
+        let end = element
+            .iter()
+            .position(|&byte| byte == b';')
+            .unwrap_or(element.len());
         element[..end].trim_ascii()
     })
 }

@@ -22,7 +22,11 @@ impl HostPattern {
             )));
         }
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        Ok(if below.is_some() { Self::Suffix(format!(".{name}")) } else { Self::Exact(name) })
+        Ok(if below.is_some() {
+            Self::Suffix(format!(".{name}"))
+        } else {
+            Self::Exact(name)
+        })
     }
 
     /// Compares a host without its port. Case does not matter.

@@ -141,9 +141,9 @@ impl SigningSettings {
             Err(Unknown::Several(names)) => {
                 error(format!("is signed as {names}, by what is asked; {give}"))
             }
-            Err(Unknown::Region(service)) => {
-                error(format!("is of {service} and does not tell the region; {give}"))
-            }
+            Err(Unknown::Region(service)) => error(format!(
+                "is of {service} and does not tell the region; {give}"
+            )),
         }
     }
 }
@@ -204,7 +204,10 @@ impl<'a> Host<'a> {
         let elsewhere = ELSEWHERE
             .iter()
             .find(|(other, region)| *other == part && partition(region) == partition(named));
-        Ok(Self::Regional(service, elsewhere.map_or(named, |(_, region)| region)))
+        Ok(Self::Regional(
+            service,
+            elsewhere.map_or(named, |(_, region)| region),
+        ))
     }
 }
 
@@ -226,9 +229,13 @@ fn is_zonal(host: &str) -> bool {
 
 /// What tells regions of different partitions apart.
 fn partition(region: &str) -> &str {
-    const STARTS: [&str; 7] =
-        ["cn-", "eu-isoe-", "eusc-", "us-gov-", "us-iso-", "us-isob-", "us-isof-"];
-    STARTS.into_iter().find(|start| region.starts_with(start)).unwrap_or_default()
+    const STARTS: [&str; 7] = [
+        "cn-", "eu-isoe-", "eusc-", "us-gov-", "us-iso-", "us-isob-", "us-isof-",
+    ];
+    STARTS
+        .into_iter()
+        .find(|start| region.starts_with(start))
+        .unwrap_or_default()
 }
 
 /// Domains of AWS below which hosts are customers' own machines (Amazon EC2 User Guide, "EC2 instance hostnames and
@@ -280,7 +287,9 @@ fn find(
 
 /// True for what is written like a region: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
 fn is_region(label: &str) -> bool {
-    const AREAS: [&str; 11] = ["af", "ap", "ca", "cn", "eu", "eusc", "il", "me", "mx", "sa", "us"];
+    const AREAS: [&str; 11] = [
+        "af", "ap", "ca", "cn", "eu", "eusc", "il", "me", "mx", "sa", "us",
+    ];
     const DIRECTIONS: [&str; 9] = [
         "central",
         "east",

@@ -38,7 +38,11 @@ impl HeaderPattern {
                  \"x-amz-meta-*\""
             )));
         }
-        Ok(if prefix.is_some() { Self::Prefix(name.to_owned()) } else { Self::Exact(lower) })
+        Ok(if prefix.is_some() {
+            Self::Prefix(name.to_owned())
+        } else {
+            Self::Exact(lower)
+        })
     }
 
     fn matches(&self, name: &str) -> bool {
@@ -57,7 +61,9 @@ impl Limits {
     where
         N: AsRef<str>,
     {
-        let patterns = patterns.into_iter().map(|pattern| HeaderPattern::parse(pattern.as_ref()));
+        let patterns = patterns
+            .into_iter()
+            .map(|pattern| HeaderPattern::parse(pattern.as_ref()));
         self.headers = Some(patterns.collect::<Result<_, _>>()?);
         Ok(())
     }
@@ -72,7 +78,11 @@ impl Limits {
     /// Rejects a request that has a header or a parameter beyond the limits.
     pub(super) fn check(&self, head: &Parts) -> Result<(), Error> {
         if self.headers.is_some() {
-            for name in head.headers.keys().filter(|name| !is_of_client_signature(name)) {
+            for name in head
+                .headers
+                .keys()
+                .filter(|name| !is_of_client_signature(name))
+            {
                 self.check_header("header", name.as_str())?;
             }
         }
@@ -108,7 +118,10 @@ impl Limits {
 }
 
 fn not_let_through(what: &str, name: &str) -> Error {
-    let end = name.char_indices().nth(64).map_or(name.len(), |(end, _)| end);
+    let end = name
+        .char_indices()
+        .nth(64)
+        .map_or(name.len(), |(end, _)| end);
     Error::new(
         ErrorKind::Forbidden,
         format!(

@@ -98,7 +98,9 @@ impl Origin {
             return Err(error("is not absolute; begin it with \"https://\""));
         }
         let no_url = "is no URL; give one such as \"https://api.example.com\"";
-        let uri: Uri = url.parse().map_err(|source| error(no_url).with_source(source))?;
+        let uri: Uri = url
+            .parse()
+            .map_err(|source| error(no_url).with_source(source))?;
         let (Some(scheme), Some(_)) = (uri.scheme(), uri.authority()) else {
             return Err(error(no_url));
         };
@@ -127,7 +129,15 @@ impl Origin {
         let authority = Authority::try_from(host.as_bytes()).ok()?;
         let is_aws = is_aws_host(authority.host());
         let hash = hash_of(&host);
-        Some(Self(Arc::new(Inner { scheme, authority, host, is_aws, hash, prefix, options })))
+        Some(Self(Arc::new(Inner {
+            scheme,
+            authority,
+            host,
+            is_aws,
+            hash,
+            prefix,
+            options,
+        })))
     }
 
     /// Sets the `host` that is sent and signed, where it differs from the URL's: behind a tunnel, a
@@ -140,7 +150,10 @@ impl Origin {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a host, with a port or without.
     pub fn with_signed_host(mut self, host: &str) -> Result<Self, Error> {
-        let uri = Authority::try_from(host).map(Uri::from).ok().filter(|_| !host.contains('@'));
+        let uri = Authority::try_from(host)
+            .map(Uri::from)
+            .ok()
+            .filter(|_| !host.contains('@'));
         let value = uri.as_ref().and_then(host_of).filter(|value| value == host);
         let value = value.ok_or_else(|| {
             let shown = without_user_information(host);
@@ -205,7 +218,14 @@ impl Origin {
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { scheme, authority, host, prefix, options, .. } = &*self.0;
+        let Inner {
+            scheme,
+            authority,
+            host,
+            prefix,
+            options,
+            ..
+        } = &*self.0;
         f.debug_struct("Origin")
             .field("url", &format_args!("{scheme}://{authority}{prefix}"))
             .field("host", host)
@@ -230,7 +250,10 @@ mod tests {
     use super::*;
 
     fn origin(url: &str) -> Result<Origin, Error> {
-        Origin::new(url, SigningSettings::new("execute-api", "us-east-1").expect("valid"))
+        Origin::new(
+            url,
+            SigningSettings::new("execute-api", "us-east-1").expect("valid"),
+        )
     }
 
     #[test]
@@ -291,7 +314,10 @@ mod tests {
     #[test]
     fn the_signed_host_may_differ_from_the_one_connected_to() {
         let origin = origin("http://127.0.0.1:9000").expect("valid");
-        let tunnelled = origin.clone().with_signed_host("api.example.com:8443").expect("valid");
+        let tunnelled = origin
+            .clone()
+            .with_signed_host("api.example.com:8443")
+            .expect("valid");
         assert_eq!(tunnelled.host(), "api.example.com:8443");
         assert_eq!(tunnelled.authority().as_str(), "127.0.0.1:9000");
         for bad in [

@@ -172,7 +172,9 @@ fn no_spool() -> Error {
 
 /// True if the client has made a checksum, of which S3 takes but one.
 fn has_checksum(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| Checksum::from_header_name(name.as_str()).is_some())
+    headers
+        .keys()
+        .any(|name| Checksum::from_header_name(name.as_str()).is_some())
 }
 
 fn trusted(headers: &HeaderMap) -> Result<BodyPlan, Error> {

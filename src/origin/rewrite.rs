@@ -35,7 +35,9 @@ pub(crate) fn rewrite(
         let peer = parts.extensions.get::<ClientAddr>();
         forwarded::append(&mut parts.headers, selected, peer, reached);
     }
-    parts.headers.insert(header::HOST, origin.host_value().clone());
+    parts
+        .headers
+        .insert(header::HOST, origin.host_value().clone());
     parts.uri = uri;
     parts.version = Version::HTTP_11; // the client's own; the next connection has one of its own
     Ok(())
@@ -54,7 +56,10 @@ fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Err
         )));
     }
     let path = wire::path(path, origin.options())?;
-    let query = parts.uri.query().map(|query| wire::query(query, origin.options(), signs));
+    let query = parts
+        .uri
+        .query()
+        .map(|query| wire::query(query, origin.options(), signs));
     let query = query.transpose()?.filter(|query| !query.is_empty());
     let rest = strip_segments(&path, destination.strip);
     let added = destination.prefix.as_deref().unwrap_or_default();

@@ -60,12 +60,18 @@ impl OriginRules {
     /// Appends a rule: requests that it matches, and no earlier one, go to `origin`.
     pub fn add_rule(mut self, mut rule: Rule, origin: Origin) -> Self {
         if origin.options().settings.path_form().escaped_slash() == "/" {
-            let segments = rule.path.iter().flat_map(|segment| segment.split(|&byte| byte == b'/'));
+            let segments = rule
+                .path
+                .iter()
+                .flat_map(|segment| segment.split(|&byte| byte == b'/'));
             rule.path = segments.map(<[u8]>::to_vec).collect();
         }
         let destination = Destination {
             strip: if rule.strip { rule.path.len() } else { 0 },
-            prefix: rule.added.as_deref().map(|added| prefix(added, origin.options())),
+            prefix: rule
+                .added
+                .as_deref()
+                .map(|added| prefix(added, origin.options())),
             origin,
         };
         Arc::make_mut(&mut self.rules).push((rule, destination));
@@ -81,8 +87,11 @@ impl OriginRules {
     pub fn position(&self, head: &Parts) -> Result<usize, Error> {
         let path = encode::fold_escaped(head.uri.path());
         let host = host(head)?;
-        let first =
-            |path: &str| self.rules.iter().position(|(rule, _)| rule.matches(head, host, path));
+        let first = |path: &str| {
+            self.rules
+                .iter()
+                .position(|(rule, _)| rule.matches(head, host, path))
+        };
         if let Some(found) = first(&path) {
             let options = self.rules[found].1.origin.options();
             if options.settings.path_form().folds() {
@@ -91,7 +100,10 @@ impl OriginRules {
             // S3 folds nothing and takes `%2F` for a slash: what it reads has to lead here as well,
             // and so has what a server would read that does fold.
             let sent = wire::path(head.uri.path(), options)?;
-            if [&sent, &encode::fold_escaped(&sent)].iter().all(|path| first(path) == Some(found)) {
+            if [&sent, &encode::fold_escaped(&sent)]
+                .iter()
+                .all(|path| first(path) == Some(found))
+            {
                 return Ok(found);
             }
         }
@@ -148,7 +160,9 @@ impl Rule {
         let folded = encode::fold_escaped(prefix);
         let segments = folded.split('/').filter(|segment| !segment.is_empty());
         Ok(Self {
-            path: segments.map(|segment| percent_decode_str(segment).collect()).collect(),
+            path: segments
+                .map(|segment| percent_decode_str(segment).collect())
+                .collect(),
             ..Self::default()
         })
     }
@@ -263,7 +277,10 @@ impl Rule {
 
     fn matches(&self, head: &Parts, host: Option<&str>, path: &str) -> bool {
         let has = |(name, value): &(HeaderName, HeaderValue)| {
-            head.headers.get_all(name).iter().any(|found| found == value)
+            head.headers
+                .get_all(name)
+                .iter()
+                .any(|found| found == value)
         };
         (self.methods.is_empty() || self.methods.contains(&head.method))
             && self
@@ -293,7 +310,9 @@ fn host(head: &Parts) -> Result<Option<&str>, Error> {
             let mut values = head.headers.get_all(header::HOST).iter();
             let value = values.next();
             if values.next().is_some() {
-                return Err(Error::request("the request has more than one host header; send one"));
+                return Err(Error::request(
+                    "the request has more than one host header; send one",
+                ));
             }
             match value.map(|value| value.to_str()) {
                 Some(Err(_)) => return Err(Error::request("the host header is not ASCII")),
@@ -303,9 +322,9 @@ fn host(head: &Parts) -> Result<Option<&str>, Error> {
         }
     };
     match host {
-        Some(host) if !is_host(host) => {
-            Err(Error::request(format!("{host:?} is not a host; send a name or an address")))
-        }
+        Some(host) if !is_host(host) => Err(Error::request(format!(
+            "{host:?} is not a host; send a name or an address"
+        ))),
         host => Ok(host.map(|host| host.strip_suffix('.').unwrap_or(host))),
     }
 }

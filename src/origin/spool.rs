@@ -51,7 +51,10 @@ impl Spool {
                  and can be written to",
             ))
         })?;
-        Ok(Self { directory: directory.into(), limit: Self::LIMIT })
+        Ok(Self {
+            directory: directory.into(),
+            limit: Self::LIMIT,
+        })
     }
 
     /// Sets how many bytes a body may have; 5 GiB by default.

@@ -44,7 +44,9 @@ fn encode_path(path: &str, form: PathForm, preserve: bool) -> Cow<'_, str> {
     if encode::is_path_recoded(path, escaped_slash) {
         return Cow::Borrowed(path);
     }
-    Cow::Owned(written(path, |out| encode::recode_path(out, path, escaped_slash)))
+    Cow::Owned(written(path, |out| {
+        encode::recode_path(out, path, escaped_slash)
+    }))
 }
 
 /// The query as it goes over the wire, without credentials of a presigned URL if `signs`.
@@ -56,15 +58,18 @@ pub(crate) fn query<'a>(
     check_escapes("query", query)?;
     let query = match signs && query.split('&').any(is_credential) {
         true => {
-            let kept: Vec<_> = query.split('&').filter(|pair| !is_credential(pair)).collect();
+            let kept: Vec<_> = query
+                .split('&')
+                .filter(|pair| !is_credential(pair))
+                .collect();
             Cow::Owned(kept.join("&"))
         }
         false => Cow::Borrowed(query),
     };
     Ok(match (options.wire, query) {
-        (WireForm::Canonical, query) => {
-            Cow::Owned(written(&query, |out| canonical::write_query(out, &query, &[])))
-        }
+        (WireForm::Canonical, query) => Cow::Owned(written(&query, |out| {
+            canonical::write_query(out, &query, &[])
+        })),
         (WireForm::Preserve, Cow::Borrowed(query)) => repair_query(query),
         (WireForm::Preserve, Cow::Owned(query)) => Cow::Owned(repair_query(&query).into_owned()),
     })
@@ -80,7 +85,9 @@ fn repair_query(query: &str) -> Cow<'_, str> {
 
 /// True for a query that carries a signature.
 pub(crate) fn is_presigned(query: &str) -> bool {
-    query.split('&').any(|pair| credential_name(pair) == Some("X-Amz-Signature"))
+    query
+        .split('&')
+        .any(|pair| credential_name(pair) == Some("X-Amz-Signature"))
 }
 
 fn is_credential(pair: &str) -> bool {

@@ -83,7 +83,10 @@ where
 
 impl<S, B> Followup<S, B> {
     pub(super) fn none() -> Self {
-        Self { report: None, kept: None }
+        Self {
+            report: None,
+            kept: None,
+        }
     }
 
     pub(super) fn take<R>(&mut self, mut response: Response<R>) -> Answer<S, B, R>
@@ -157,7 +160,11 @@ impl<S, B> Kept<S, B> {
             None => (ALGORITHM, settings.region()),
         };
         let time = Timestamp::new(self.time).ok()?;
-        let scope = Scope { time: &time, region, service: settings.service() };
+        let scope = Scope {
+            time: &time,
+            region,
+            service: settings.service(),
+        };
         let id = identity.credentials().access_key_id();
         let has_token = identity.token().is_some();
         let canonical = self.canonical_request.as_deref().unwrap_or_default();
@@ -254,7 +261,11 @@ where
                     let renewed = ready!(renewal.as_mut().poll(cx));
                     let used = self.kept.entry.serial();
                     let is_other = renewed.is_ok_and(|entry| entry.serial() != used);
-                    if is_other { Verdict::SendAgain } else { Verdict::HandOn }
+                    if is_other {
+                        Verdict::SendAgain
+                    } else {
+                        Verdict::HandOn
+                    }
                 }
                 Verdict::HandOn | Verdict::SendAgain => return Poll::Ready(()),
             };
@@ -293,19 +304,35 @@ where
     ///
     /// A request that cannot be sent again teaches, too: the next one is corrected.
     fn judge(&self) -> Verdict {
-        let Kept { shared, origin, entry, offset, again, mark, .. } = &self.kept;
+        let Kept {
+            shared,
+            origin,
+            entry,
+            offset,
+            again,
+            mark,
+            ..
+        } = &self.kept;
         let Some((recovery, _)) = mark else {
             return Verdict::HandOn;
         };
         // The rest of a body may contradict its beginning.
         let is_whole = self.body.is_none() && self.held.error.is_none();
-        let remedy = if is_whole { self.kept.remedy(&self.head, &self.text) } else { None };
+        let remedy = if is_whole {
+            self.kept.remedy(&self.head, &self.text)
+        } else {
+            None
+        };
         match remedy {
             Some(Remedy::Clock(time)) => {
                 let right = Offset::between(self.received, time);
                 let is_worth_it =
                     right.is_some_and(|right| recovery.corrections.learn(origin, *offset, right));
-                if is_worth_it && again.is_some() { Verdict::SendAgain } else { Verdict::HandOn }
+                if is_worth_it && again.is_some() {
+                    Verdict::SendAgain
+                } else {
+                    Verdict::HandOn
+                }
             }
             Some(Remedy::Credentials) => {
                 let Ok(fetch) = shared.credentials.replace(entry) else {

@@ -18,12 +18,20 @@ pub(super) enum Planned<B> {
 }
 
 /// A body that is ready to be sent once the head is signed.
-#[expect(clippy::large_enum_variant, reason = "moved twice, and mostly of the larger kind")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved twice, and mostly of the larger kind"
+)]
 pub(super) enum Signable<B> {
     /// As it is, and what is signed of it.
     Whole(SignedBody<B>, Payload),
     /// In chunks, which are signed with what signs the head; `decoded` is its length in bytes.
-    Chunks { body: B, framing: Framing, size: ChunkSize, decoded: u64 },
+    Chunks {
+        body: B,
+        framing: Framing,
+        size: ChunkSize,
+        decoded: u64,
+    },
     /// In chunks of the client's own, which are not signed.
     Framed { body: B, framing: Framing },
 }
@@ -73,12 +81,22 @@ where
         BodyPlan::Chunk(size, framing) => match length {
             None => Planned::Collect(Collect::none(body, length_required)),
             Some(0) => Planned::Collect(Collect::new(body, headers, 0)?),
-            Some(decoded) => Planned::Ready(Signable::Chunks { body, framing, size, decoded }),
+            Some(decoded) => Planned::Ready(Signable::Chunks {
+                body,
+                framing,
+                size,
+                decoded,
+            }),
         },
         BodyPlan::ChunkLarge(size, spool) => match length {
             Some(decoded) if decoded > limit => {
                 let framing = Framing::Signed(None);
-                Planned::Ready(Signable::Chunks { body, framing, size, decoded })
+                Planned::Ready(Signable::Chunks {
+                    body,
+                    framing,
+                    size,
+                    decoded,
+                })
             }
             _ => Planned::Collect(collect(body, headers, limit, spool)?),
         },
@@ -95,9 +113,13 @@ where
     B: Body,
 {
     match spool {
-        Some(spool) => {
-            Collect::spooled(body, headers, spool.limit(), spool.directory().clone(), limit)
-        }
+        Some(spool) => Collect::spooled(
+            body,
+            headers,
+            spool.limit(),
+            spool.directory().clone(),
+            limit,
+        ),
         None => Collect::new(body, headers, limit),
     }
 }

@@ -102,9 +102,9 @@ impl Complaint {
             return false;
         }
         match error_type(&head.headers) {
-            Ok(Some(code)) => {
-                KNOWN.iter().any(|known| known.is_of(Protocol::Json) && known.codes.contains(&code))
-            }
+            Ok(Some(code)) => KNOWN
+                .iter()
+                .any(|known| known.is_of(Protocol::Json) && known.codes.contains(&code)),
             Ok(None) => !fronts_applications(service),
             Err(Ambiguous) => false,
         }
@@ -127,7 +127,10 @@ impl Complaint {
         let known = KNOWN.iter().chain(presigned).find(|known| {
             known.is_of(protocol)
                 && known.codes.contains(&&*error.code)
-                && known.messages.iter().any(|start| error.message.starts_with(start))
+                && known
+                    .messages
+                    .iter()
+                    .any(|start| error.message.starts_with(start))
         });
         known.map(|known| known.complaint)
     }

@@ -64,15 +64,20 @@ impl Offset {
             Ok(ahead) => (1, ahead.as_secs()),
             Err(behind) => (-1, behind.duration().as_secs()),
         };
-        let seconds = i64::try_from(distance).ok().filter(|_| distance <= MAX_OFFSET)?;
+        let seconds = i64::try_from(distance)
+            .ok()
+            .filter(|_| distance <= MAX_OFFSET)?;
         Some(Self(sign * seconds))
     }
 
     /// Returns the corrected time.
     pub(super) fn apply(self, now: SystemTime) -> SystemTime {
         let distance = Duration::from_secs(self.0.unsigned_abs());
-        let corrected =
-            if self.0 < 0 { now.checked_sub(distance) } else { now.checked_add(distance) };
+        let corrected = if self.0 < 0 {
+            now.checked_sub(distance)
+        } else {
+            now.checked_add(distance)
+        };
         corrected.unwrap_or(now)
     }
 
@@ -112,7 +117,10 @@ impl Corrections {
     /// Returns the corrections for the next request to this origin.
     pub(super) fn of(&self, origin: &Origin) -> Correction {
         let state = self.state(origin);
-        Correction { offset: state.offset(), suspect: state.suspect }
+        Correction {
+            offset: state.offset(),
+            suspect: state.suspect,
+        }
     }
 
     /// Learns from a rejected request, dated with the offset `used`, that another offset is right. Returns true if
@@ -196,7 +204,11 @@ mod tests {
 
     fn origin(number: usize) -> Origin {
         let url = format!("https://bucket{number}.s3.us-east-1.amazonaws.com");
-        Origin::new(&url, SigningSettings::new("s3", "us-east-1").expect("valid")).expect("valid")
+        Origin::new(
+            &url,
+            SigningSettings::new("s3", "us-east-1").expect("valid"),
+        )
+        .expect("valid")
     }
 
     #[test]
@@ -227,7 +239,11 @@ mod tests {
         assert!(corrections.0.load().is_empty());
         assert!(corrections.learn(&origin(0), NONE, HOUR));
         corrections.reject(&origin(0), NONE);
-        assert_eq!(corrections.of(&origin(0)).offset, HOUR, "the rejected request did not use it");
+        assert_eq!(
+            corrections.of(&origin(0)).offset,
+            HOUR,
+            "the rejected request did not use it"
+        );
         corrections.reject(&origin(0), HOUR);
         assert!(corrections.0.load().is_empty());
         corrections.suspect(&origin(0), 7);
@@ -245,7 +261,10 @@ mod tests {
         corrections.accept(&origin, HOUR);
         assert!(corrections.learn(&origin, HOUR, NONE));
         assert_eq!(corrections.of(&origin).offset, NONE);
-        assert!(!corrections.learn(&origin, NONE, HOUR), "it was not accepted");
+        assert!(
+            !corrections.learn(&origin, NONE, HOUR),
+            "it was not accepted"
+        );
         assert_eq!(corrections.of(&origin).offset, HOUR);
         assert!(corrections.learn(&origin, HOUR, NONE));
         corrections.accept(&origin, NONE);
@@ -266,7 +285,10 @@ mod tests {
             (SystemTime::UNIX_EPOCH, false),
         ] {
             let offset = Offset::between(now, right);
-            assert_eq!(offset.map(|offset| offset.apply(now)), believed.then_some(right));
+            assert_eq!(
+                offset.map(|offset| offset.apply(now)),
+                believed.then_some(right)
+            );
         }
     }
 }

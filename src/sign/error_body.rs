@@ -148,7 +148,9 @@ impl Protocol {
     }
 
     fn of_root(name: &str) -> Option<Self> {
-        [Self::S3, Self::Query, Self::Ec2].into_iter().find(|protocol| protocol.path()[0] == name)
+        [Self::S3, Self::Query, Self::Ec2]
+            .into_iter()
+            .find(|protocol| protocol.path()[0] == name)
     }
 }
 

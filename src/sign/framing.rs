@@ -37,7 +37,10 @@ where
             ),
         ));
     }
-    parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    parts.headers.insert(
+        header::TRANSFER_ENCODING,
+        HeaderValue::from_static("chunked"),
+    );
     Ok(())
 }
 

@@ -117,7 +117,9 @@ where
                     let response = ready!(response.poll(cx)).map_err(Into::into)?;
                     match followup.take(response) {
                         Answer::Done(response) => return Poll::Ready(Ok(response)),
-                        Answer::Rejected(answer) => State::Reading { answer: Some(answer) },
+                        Answer::Rejected(answer) => State::Reading {
+                            answer: Some(answer),
+                        },
                     }
                 }
                 StateProj::Reading { answer } => {
@@ -154,6 +156,8 @@ where
             State::Reading { .. } => "reading a refusal",
             State::Readying { .. } => "waiting to send again",
         };
-        f.debug_struct("ResponseFuture").field("state", &state).finish()
+        f.debug_struct("ResponseFuture")
+            .field("state", &state)
+            .finish()
     }
 }

@@ -31,8 +31,14 @@ impl Mark {
     pub(super) fn new(origin: &Origin, entry: &Entry, time: SystemTime) -> Self {
         // Spreads the serial number over all bits (Knuth, "The Art of Computer Programming", section 6.4).
         let hash = origin.host_hash() ^ entry.serial().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let second = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Self { hash, second: second as u32 } // it may wrap around
+        let second = time
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        Self {
+            hash,
+            second: second as u32,
+        } // it may wrap around
     }
 
     fn about(self) -> u64 {
@@ -68,6 +74,8 @@ impl Accepted {
 
 impl Default for Accepted {
     fn default() -> Self {
-        Self { places: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self {
+            places: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
     }
 }

@@ -103,7 +103,10 @@ impl Stopwatch {
             credentials: nothing,
             signing: nothing,
         };
-        Self { since: Instant::now(), report }
+        Self {
+            since: Instant::now(),
+            report,
+        }
     }
 
     fn lap(&mut self) -> Duration {

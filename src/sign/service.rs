@@ -112,13 +112,23 @@ where
     let Some(plan) = plan else {
         let request = Request::from_parts(parts, SignedBody::streamed(body));
         let followup = Followup::none();
-        return Ok(State::Calling { response: inner.call(request), followup });
+        return Ok(State::Calling {
+            response: inner.call(request),
+            followup,
+        });
     };
     let body = body_plan::carry_out(plan, body, options.body_limit, &parts.headers)?;
     let origin = destination.origin;
     let stopwatch = (shared.report || trace.is_on()).then(|| Stopwatch::start(origin.clone()));
     let shared = shared.clone();
-    let pending = Pending { inner, shared, parts, origin, stopwatch, is_again: false };
+    let pending = Pending {
+        inner,
+        shared,
+        parts,
+        origin,
+        stopwatch,
+        is_again: false,
+    };
     Ok(pending.start(body, trace))
 }
 
@@ -127,6 +137,8 @@ where
     S: fmt::Debug,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signing").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("Signing")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
     }
 }

@@ -62,8 +62,14 @@ impl<S> Pending<S> {
         R: Body,
     {
         match body.reserve(self.shared.budget.as_ref(), &mut self.parts.extensions) {
-            Ok(Reserved::Now(body)) => State::Collecting { pending: Some(self), body },
-            Ok(Reserved::Later(room, body)) => State::Waiting { pending: Some((self, body)), room },
+            Ok(Reserved::Now(body)) => State::Collecting {
+                pending: Some(self),
+                body,
+            },
+            Ok(Reserved::Later(room, body)) => State::Waiting {
+                pending: Some((self, body)),
+                room,
+            },
             Err(error) => State::Failed { error: Some(error) },
         }
     }
@@ -92,13 +98,22 @@ impl<S> Pending<S> {
             Some(entry) => return self.call(entry, body, now, correction.offset, trace),
             None => Box::pin(credentials.clone().load()),
         };
-        State::Loading { load, pending: Some((self, body)) }
+        State::Loading {
+            load,
+            pending: Some((self, body)),
+        }
     }
 
     /// Returns the corrections for the origin; none without recovery.
     fn correction(&self) -> Correction {
-        let recovery = self.shared.recovery.as_ref().filter(|_| self.origin.recovers());
-        recovery.map(|recovery| recovery.corrections.of(&self.origin)).unwrap_or_default()
+        let recovery = self
+            .shared
+            .recovery
+            .as_ref()
+            .filter(|_| self.origin.recovers());
+        recovery
+            .map(|recovery| recovery.corrections.of(&self.origin))
+            .unwrap_or_default()
     }
 
     /// Signs the request with loaded credentials and calls the inner service.
@@ -137,7 +152,11 @@ impl<S> Pending<S> {
         }
         let time = offset.apply(now);
         let said = body.said();
-        let recovery = self.shared.recovery.clone().filter(|_| self.origin.recovers());
+        let recovery = self
+            .shared
+            .recovery
+            .clone()
+            .filter(|_| self.origin.recovers());
         let mark = recovery.map(|recovery| (recovery, Mark::new(&self.origin, &entry, time)));
         let again = match &mark {
             Some((recovery, mark))
@@ -147,7 +166,11 @@ impl<S> Pending<S> {
             }
             _ => None,
         };
-        let mut text = self.shared.diagnoses.is_some().then(|| Vec::with_capacity(TEXT));
+        let mut text = self
+            .shared
+            .diagnoses
+            .is_some()
+            .then(|| Vec::with_capacity(TEXT));
         let (body, len) = match self.sign(&entry, time, body, text.as_mut()) {
             Ok(signed) => signed,
             Err(error) => return State::Failed { error: Some(error) },
@@ -168,7 +191,10 @@ impl<S> Pending<S> {
             again,
         });
         let request = Request::from_parts(self.parts, body);
-        State::Calling { response: self.inner.call(request), followup: Followup { report, kept } }
+        State::Calling {
+            response: self.inner.call(request),
+            followup: Followup { report, kept },
+        }
     }
 
     /// Returns a copy to sign and send once more. Its service is not ready yet.
@@ -181,7 +207,10 @@ impl<S> Pending<S> {
             shared: self.shared.clone(),
             parts: self.parts.clone(),
             origin: self.origin.clone(),
-            stopwatch: self.stopwatch.as_ref().map(|_| Stopwatch::start(self.origin.clone())),
+            stopwatch: self
+                .stopwatch
+                .as_ref()
+                .map(|_| Stopwatch::start(self.origin.clone())),
             is_again: true,
         }
     }
@@ -197,7 +226,12 @@ impl<S> Pending<S> {
     where
         B: Body,
     {
-        let Self { parts, origin, shared, .. } = self;
+        let Self {
+            parts,
+            origin,
+            shared,
+            ..
+        } = self;
         let (signer, options) = (&shared.signer, origin.options());
         let settings = &options.settings;
         let params =
@@ -216,16 +250,29 @@ impl<S> Pending<S> {
                 let len = body.len();
                 (body, len)
             }
-            Signable::Chunks { body, framing, size, decoded } => {
-                announce(parts, Some(framing.encoded_len(decoded, size).ok_or_else(too_long)?));
+            Signable::Chunks {
+                body,
+                framing,
+                size,
+                decoded,
+            } => {
+                announce(
+                    parts,
+                    Some(framing.encoded_len(decoded, size).ok_or_else(too_long)?),
+                );
                 add_aws_chunked(&mut parts.headers);
-                parts.headers.insert(X_AMZ_DECODED_CONTENT_LENGTH, decoded.into());
+                parts
+                    .headers
+                    .insert(X_AMZ_DECODED_CONTENT_LENGTH, decoded.into());
                 if let Some(checksum) = framing.checksum() {
                     let name = HeaderValue::from_static(checksum.header_name());
                     parts.headers.insert(X_AMZ_TRAILER, name);
                 }
                 let chunks = signer.sign_chunked(parts, &params(empty), framing, text.take())?;
-                (SignedBody::chunked(body, framing, chunks, size, decoded), Some(decoded))
+                (
+                    SignedBody::chunked(body, framing, chunks, size, decoded),
+                    Some(decoded),
+                )
             }
             Signable::Framed { body, framing } => {
                 announce(parts, body.size_hint().exact());
@@ -247,10 +294,16 @@ fn announce(parts: &mut Parts, length: Option<u64>) {
     {
         let mut digits = itoa::Buffer::new();
         let length = HeaderValue::from_str(digits.format(length));
-        parts.headers.insert(header::CONTENT_LENGTH, length.expect("digits may stand in a header"));
+        parts.headers.insert(
+            header::CONTENT_LENGTH,
+            length.expect("digits may stand in a header"),
+        );
     }
 }
 
 fn too_long() -> Error {
-    Error::new(ErrorKind::BodyTooLarge, "the body is too long to be sent in chunks")
+    Error::new(
+        ErrorKind::BodyTooLarge,
+        "the body is too long to be sent in chunks",
+    )
 }

@@ -47,13 +47,17 @@ impl Trace {
         self.0.record("payload", report.payload());
         self.0.record("body_len", report.body_len());
         self.0.record("buffering_us", micros(report.buffering()));
-        self.0.record("credentials_us", micros(report.credentials()));
+        self.0
+            .record("credentials_us", micros(report.credentials()));
         self.0.record("signing_us", micros(report.signing()));
         tracing::debug!("request signed");
     }
 
     pub(super) fn again(origin: &Origin) {
-        tracing::debug!(host = origin.host(), "rejected request is signed and sent again");
+        tracing::debug!(
+            host = origin.host(),
+            "rejected request is signed and sent again"
+        );
     }
 
     pub(super) fn failed(error: &Error) {
@@ -100,7 +104,10 @@ impl Diagnoses {
         use std::collections::hash_map::Entry;
         const PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
         let now = tokio::time::Instant::now();
-        let mut logged = self.logged.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut logged = self
+            .logged
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let unlogged = match logged.entry(diagnosis.cause()) {
             Entry::Vacant(entry) => {
                 entry.insert(Logged { at: now, since: 0 });

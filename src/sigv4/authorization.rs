@@ -125,14 +125,17 @@ impl<'a> Authorization<'a> {
 
     fn from_query(parameters: &Parameters<'a>, sigv4a: bool) -> Result<Self, ParseError> {
         let required = |name: &str| {
-            parameters
-                .get(name)
-                .ok_or(ParseError::Malformed("a parameter of the signature is missing"))
+            parameters.get(name).ok_or(ParseError::Malformed(
+                "a parameter of the signature is missing",
+            ))
         };
         let is_4a = is_4a(required("X-Amz-Algorithm")?, sigv4a)?;
         let expires = required("X-Amz-Expires")?;
         let seconds = match expires.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => expires.parse().ok().filter(|seconds| (1..=LONGEST).contains(seconds)),
+            true => expires
+                .parse()
+                .ok()
+                .filter(|seconds| (1..=LONGEST).contains(seconds)),
             false => None,
         };
         let session_token = match ["X-Amz-Security-Token", "X-Amz-S3session-Token"]
@@ -145,8 +148,9 @@ impl<'a> Authorization<'a> {
         };
         let presigned = Presigned {
             date: required("X-Amz-Date")?,
-            expires: seconds
-                .ok_or(ParseError::Malformed("X-Amz-Expires has to be 1 to 604800 seconds"))?,
+            expires: seconds.ok_or(ParseError::Malformed(
+                "X-Amz-Expires has to be 1 to 604800 seconds",
+            ))?,
             session_token,
             content_sha256: parameters.get("X-Amz-Content-Sha256"),
         };
@@ -181,10 +185,13 @@ impl<'a> Authorization<'a> {
             true => percent_decode_str(id).decode_utf8(),
             false => Ok(Cow::Borrowed(id)),
         };
-        let access_key_id = access_key_id
-            .ok()
-            .filter(|id| is_access_key_id(id))
-            .ok_or(ParseError::Malformed("Credential does not begin with an access key id"))?;
+        let access_key_id =
+            access_key_id
+                .ok()
+                .filter(|id| is_access_key_id(id))
+                .ok_or(ParseError::Malformed(
+                    "Credential does not begin with an access key id",
+                ))?;
         let signed_headers = SignedNames::read(signed_headers, escaped)?;
         let given = Given::read(is_4a, signature.as_bytes())?;
         Ok(Self {
@@ -242,14 +249,18 @@ impl<'a> Given<'a> {
     fn read(is_4a: bool, hex: &'a [u8]) -> Result<Self, ParseError> {
         match is_4a {
             #[cfg(feature = "sigv4a")]
-            true => v4a::read_signature(hex).map(Self::Ecdsa).ok_or(ParseError::Malformed(
-                "Signature has to be one of ECDSA, in DER and lower-case hex",
-            )),
+            true => v4a::read_signature(hex)
+                .map(Self::Ecdsa)
+                .ok_or(ParseError::Malformed(
+                    "Signature has to be one of ECDSA, in DER and lower-case hex",
+                )),
             #[cfg(not(feature = "sigv4a"))]
             true => Err(ParseError::Algorithm), // no settings accept it
             false => encode::read_hex(hex)
                 .map(Self::Hmac)
-                .ok_or(ParseError::Malformed("Signature has to be 64 digits of lower-case hex")),
+                .ok_or(ParseError::Malformed(
+                    "Signature has to be 64 digits of lower-case hex",
+                )),
         }
     }
 }
@@ -296,7 +307,9 @@ fn is_escape_of(bytes: &[u8], separator: u8) -> bool {
         b'/' => b"2f",
         _ => b"3b",
     };
-    bytes.get(1..3).is_some_and(|escape| escape.eq_ignore_ascii_case(digits))
+    bytes
+        .get(1..3)
+        .is_some_and(|escape| escape.eq_ignore_ascii_case(digits))
 }
 
 #[cfg(test)]

@@ -48,7 +48,10 @@ impl Framing {
             None => None,
         };
         let framings = [Some(Self::Signed(trailer)), trailer.map(Self::Unsigned)];
-        framings.into_iter().flatten().find(|framing| framing.payload().as_bytes() == payload)
+        framings
+            .into_iter()
+            .flatten()
+            .find(|framing| framing.payload().as_bytes() == payload)
     }
 
     pub(crate) fn is_signed(self) -> bool {
@@ -72,13 +75,19 @@ impl Framing {
             0 => 0,
             rest => chunk(rest),
         };
-        whole.checked_add(last)?.checked_add(self.line_len(0) + self.trailer_len() + 2)
+        whole
+            .checked_add(last)?
+            .checked_add(self.line_len(0) + self.trailer_len() + 2)
     }
 
     /// `10000;chunk-signature=ad80...\r\n`
     fn line_len(self, len: u64) -> u64 {
         let digits = u64::from(len.checked_ilog2().unwrap_or(0) / 4 + 1);
-        let signature = if self.is_signed() { EXTENSION.len() as u64 + 64 } else { 0 };
+        let signature = if self.is_signed() {
+            EXTENSION.len() as u64 + 64
+        } else {
+            0
+        };
         digits + signature + 2
     }
 
@@ -86,7 +95,11 @@ impl Framing {
         let Some(checksum) = self.checksum() else {
             return 0;
         };
-        let signature = if self.is_signed() { TRAILER_SIGNATURE.len() as u64 + 64 + 2 } else { 0 };
+        let signature = if self.is_signed() {
+            TRAILER_SIGNATURE.len() as u64 + 64 + 2
+        } else {
+            0
+        };
         checksum.header_name().len() as u64 + 1 + checksum.text_len() + 2 + signature
     }
 }
@@ -154,7 +167,11 @@ impl ChunkSigner {
             scope.put(line);
             scope.put(b"\n");
         }
-        Self { mac: key.mac(), scope, previous: seed }
+        Self {
+            mac: key.mac(),
+            scope,
+            previous: seed,
+        }
     }
 
     /// Signs what these hashes are of, and goes on from there.
@@ -230,7 +247,10 @@ impl ChunkLine {
         {
             return None;
         }
-        Some(Self { len: u64::from_str_radix(len, 16).ok()?, signature })
+        Some(Self {
+            len: u64::from_str_radix(len, 16).ok()?,
+            signature,
+        })
     }
 }
 
@@ -244,7 +264,9 @@ pub(crate) struct Trailer<'a> {
 
 impl<'a> Trailer<'a> {
     pub(crate) fn write(&self) -> Bytes {
-        let mut text = [self.checksum.header_name(), ":", self.value, "\r\n"].concat().into_bytes();
+        let mut text = [self.checksum.header_name(), ":", self.value, "\r\n"]
+            .concat()
+            .into_bytes();
         if let Some(signature) = &self.signature {
             text.put(TRAILER_SIGNATURE.as_bytes());
             text.put(signature);
@@ -264,8 +286,14 @@ impl<'a> Trailer<'a> {
             }
             false => (text, None),
         };
-        let value = line.strip_prefix(checksum.header_name())?.strip_prefix(':')?;
-        Some(Self { checksum, value, signature })
+        let value = line
+            .strip_prefix(checksum.header_name())?
+            .strip_prefix(':')?;
+        Some(Self {
+            checksum,
+            value,
+            signature,
+        })
     }
 }
 

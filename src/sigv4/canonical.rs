@@ -93,7 +93,10 @@ impl<'a> CanonicalRequest<'a> {
 
     /// The same without these parameters of the query, named as they are written.
     pub(crate) fn without(self, parameters: &'static [&'static str]) -> Self {
-        Self { left_out: parameters, ..self }
+        Self {
+            left_out: parameters,
+            ..self
+        }
     }
 
     /// Writes the whole canonical request.
@@ -148,7 +151,11 @@ impl<'a> CanonicalRequest<'a> {
 
     /// Writes the names of the headers covered, `;` between them.
     pub(crate) fn write_signed_headers(&self, sink: &mut impl Sink) {
-        let names = self.headers.iter().map(|(name, _)| name).filter(|name| !name.is_empty());
+        let names = self
+            .headers
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| !name.is_empty());
         for (i, name) in names.enumerate() {
             if i > 0 {
                 sink.put(b";");
@@ -165,7 +172,11 @@ fn write_value(sink: &mut impl Sink, value: &[u8]) {
     }
     let value = value.trim_ascii();
     // No early exit, so that this compiles to vector instructions; tokens are long.
-    if value.iter().fold(0, |found, &byte| found | u8::from(byte <= b' ')) == 0 {
+    if value
+        .iter()
+        .fold(0, |found, &byte| found | u8::from(byte <= b' '))
+        == 0
+    {
         return sink.put(value);
     }
     let next = value.get(1..).unwrap_or_default();
@@ -231,7 +242,9 @@ fn pairs(query: &[u8]) -> (Pairs<'_>, bool) {
     let (mut start, mut equals, mut at) = (0, None, 0);
     loop {
         // Most bytes are unreserved, and passed over in a loop that does nothing else.
-        let plain = query[at..].iter().position(|&byte| !encode::is_unreserved(byte));
+        let plain = query[at..]
+            .iter()
+            .position(|&byte| !encode::is_unreserved(byte));
         at = plain.map_or(query.len(), |plain| at + plain);
         match query.get(at) {
             Some(b'=') if equals.is_none() => equals = Some(at),

@@ -31,7 +31,13 @@ pub enum Checksum {
 }
 
 impl Checksum {
-    const ALL: [Self; 5] = [Self::Crc32, Self::Crc32C, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
+    const ALL: [Self; 5] = [
+        Self::Crc32,
+        Self::Crc32C,
+        Self::Crc64Nvme,
+        Self::Sha1,
+        Self::Sha256,
+    ];
 
     /// The name of the header or trailer that carries it.
     #[must_use]
@@ -48,7 +54,9 @@ impl Checksum {
     /// The checksum that a header or trailer of this name, in lower case, carries.
     #[must_use]
     pub fn from_header_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|checksum| checksum.header_name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|checksum| checksum.header_name() == name)
     }
 
     /// The checksum of a whole payload, in base64 as the header has it.
@@ -119,8 +127,14 @@ mod tests {
         for (checksum, expected) in [
             (Checksum::Crc32, 0xcbf4_3926_u32.to_be_bytes().to_vec()),
             (Checksum::Crc32C, 0xe306_9283_u32.to_be_bytes().to_vec()),
-            (Checksum::Crc64Nvme, 0xae8b_1486_0a79_9888_u64.to_be_bytes().to_vec()),
-            (Checksum::Sha1, base64::decode("98O8HYCOBHMq32eZZczDTKeuNEE=").expect("base64")),
+            (
+                Checksum::Crc64Nvme,
+                0xae8b_1486_0a79_9888_u64.to_be_bytes().to_vec(),
+            ),
+            (
+                Checksum::Sha1,
+                base64::decode("98O8HYCOBHMq32eZZczDTKeuNEE=").expect("base64"),
+            ),
             (
                 Checksum::Sha256,
                 base64::decode("FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=").expect("base64"),
@@ -134,10 +148,18 @@ mod tests {
                 sum.update(&[*byte]);
             }
             assert_eq!(sum.finish(), text);
-            assert_eq!(Checksum::from_header_name(checksum.header_name()), Some(checksum));
+            assert_eq!(
+                Checksum::from_header_name(checksum.header_name()),
+                Some(checksum)
+            );
         }
-        for other in ["", "x-amz-checksum-", "x-amz-checksum-md5", "X-Amz-Checksum-Crc32", "crc32"]
-        {
+        for other in [
+            "",
+            "x-amz-checksum-",
+            "x-amz-checksum-md5",
+            "X-Amz-Checksum-Crc32",
+            "crc32",
+        ] {
             assert_eq!(Checksum::from_header_name(other), None, "{other}");
         }
     }

@@ -17,7 +17,11 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
 fn join(headers: &mut HeaderMap) {
     let lines: Vec<_> = headers.get_all(header::COOKIE).iter().collect();
     let sensitive = lines.iter().any(|line| line.is_sensitive());
-    let joined = lines.iter().map(|line| line.as_bytes()).collect::<Vec<_>>().join(&b"; "[..]);
+    let joined = lines
+        .iter()
+        .map(|line| line.as_bytes())
+        .collect::<Vec<_>>()
+        .join(&b"; "[..]);
     if let Ok(mut line) = HeaderValue::from_maybe_shared(Bytes::from(joined)) {
         line.set_sensitive(sensitive);
         headers.insert(header::COOKIE, line);

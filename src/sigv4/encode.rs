@@ -9,7 +9,11 @@ use subtle::{Choice, ConstantTimeEq};
 use super::canonical::Sink;
 
 /// Everything but RFC 3986's unreserved characters (section 2.3).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The same for a whole path, whose slashes stay.
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
@@ -122,7 +126,8 @@ pub(crate) fn recode_path(sink: &mut impl Sink, path: &str, escaped_slash: &str)
 
 /// True if [`recode_path`] would write the same bytes.
 pub(crate) fn is_path_recoded(path: &str, escaped_slash: &str) -> bool {
-    path.split('/').all(|segment| is_recoded(segment.as_bytes(), escaped_slash))
+    path.split('/')
+        .all(|segment| is_recoded(segment.as_bytes(), escaped_slash))
 }
 
 /// As [`recode_path`], for a key or value of a query, where `+` is a space and no slash stays.
@@ -221,7 +226,11 @@ fn fold_by(path: &str, dots: fn(&str) -> Dots) -> Cow<'_, str> {
     let Some(relative) = path.strip_prefix('/') else {
         return Cow::Borrowed(if path.is_empty() { "/" } else { path });
     };
-    if !path.contains("//") && relative.split('/').all(|segment| dots(segment) == Dots::None) {
+    if !path.contains("//")
+        && relative
+            .split('/')
+            .all(|segment| dots(segment) == Dots::None)
+    {
         return Cow::Borrowed(path);
     }
     let mut out = String::with_capacity(path.len());
@@ -246,17 +255,24 @@ pub(crate) fn read_hex(text: &[u8]) -> Option<&[u8; 64]> {
     let text: &[u8; 64] = text.try_into().ok()?;
     // No early exit, so that this compiles to vector instructions.
     let is_hex = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
-    text.iter().fold(true, |all, digit| all & is_hex(digit)).then_some(text)
+    text.iter()
+        .fold(true, |all, digit| all & is_hex(digit))
+        .then_some(text)
 }
 
 /// Compares in constant time. subtle compares slices byte by byte, each behind a barrier to the optimizer;
 /// here there is one for each block of a hash.
 pub(crate) fn ct_eq(a: &[u8], b: &[u8]) -> bool {
     const BLOCK: usize = 64;
-    let difference =
-        |a: &[u8], b: &[u8]| a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
+    let difference = |a: &[u8], b: &[u8]| {
+        a.iter()
+            .zip(b)
+            .fold(0, |difference, (a, b)| difference | (a ^ b))
+    };
     let blocks = a.chunks(BLOCK).zip(b.chunks(BLOCK));
-    let equal = blocks.fold(Choice::from(1), |equal, (a, b)| equal & difference(a, b).ct_eq(&0));
+    let equal = blocks.fold(Choice::from(1), |equal, (a, b)| {
+        equal & difference(a, b).ct_eq(&0)
+    });
     a.len() == b.len() && equal.into()
 }
 
@@ -288,7 +304,11 @@ mod tests {
                 recode_path(&mut out, path, escaped_slash);
                 assert_eq!(String::from_utf8_lossy(&out), recoded, "{path}");
                 let same = recoded == path;
-                assert_eq!(is_path_recoded(path, escaped_slash), same, "{path} {escaped_slash}");
+                assert_eq!(
+                    is_path_recoded(path, escaped_slash),
+                    same,
+                    "{path} {escaped_slash}"
+                );
             }
         }
     }
@@ -336,7 +356,9 @@ mod tests {
         for yes in ["", "abc-._~", "%2F%20%FF", "%25"] {
             assert!(is_encoded_once(yes.as_bytes()), "{yes}");
         }
-        for no in ["%2f", "%41", "%7E", "a+b", "a b", "%", "%2", "%zz", "/", "é"] {
+        for no in [
+            "%2f", "%41", "%7E", "a+b", "a b", "%", "%2", "%zz", "/", "é",
+        ] {
             assert!(!is_encoded_once(no.as_bytes()), "{no}");
         }
     }

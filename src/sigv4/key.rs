@@ -40,11 +40,18 @@ pub(crate) trait Derive {
 impl Derive for Hmac<Sha256> {
     fn derive(credentials: &Credentials, scope: Scope<'_>) -> Self {
         let secret = credentials.secret_access_key();
-        let derived =
-            generate_signing_key(secret, scope.time.system_time(), scope.region, scope.service);
+        let derived = generate_signing_key(
+            secret,
+            scope.time.system_time(),
+            scope.region,
+            scope.service,
+        );
         // HMAC fills a key shorter than its block with zeros (RFC 2104, section 2).
         let mut block = Key::<Self>::default();
-        block.iter_mut().zip(derived.as_ref()).for_each(|(to, from)| *to = *from);
+        block
+            .iter_mut()
+            .zip(derived.as_ref())
+            .for_each(|(to, from)| *to = *from);
         let mac = Self::new(&block);
         block.as_mut_slice().zeroize();
         mac
@@ -74,7 +81,10 @@ impl<K> DerivedKey<K> {
     }
 
     fn is_by(&self, other: &Credentials) -> bool {
-        let (own, secret) = (self.credentials.secret_access_key(), other.secret_access_key());
+        let (own, secret) = (
+            self.credentials.secret_access_key(),
+            other.secret_access_key(),
+        );
         ptr::eq(own, secret)
             || self.credentials.access_key_id() == other.access_key_id()
                 && bool::from(own.as_bytes().ct_eq(secret.as_bytes()))
@@ -131,7 +141,11 @@ impl<K: Derive> KeyCache<K> {
 
     fn new(lists: usize, capacity: usize) -> Self {
         let lists = iter::repeat_with(ArcSwap::default).take(lists).collect();
-        Self { lists, capacity, hasher: RandomState::new() }
+        Self {
+            lists,
+            capacity,
+            hasher: RandomState::new(),
+        }
     }
 
     fn list(&self, credentials: &Credentials) -> &List<K> {
@@ -188,7 +202,9 @@ impl<K> KeyCache<K> {
 
 impl<K> fmt::Debug for KeyCache<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyCache").field("keys", &self.len()).finish_non_exhaustive()
+        f.debug_struct("KeyCache")
+            .field("keys", &self.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -204,7 +220,11 @@ mod tests {
     fn at(cache: &KeyCache, secret: &str, time: SystemTime, region: &str) -> *const SigningKey {
         let credentials = Credentials::new("AKID", secret, None, None, "test");
         let time = Timestamp::new(time).expect("in range");
-        let scope = Scope { time: &time, region, service: "s3" };
+        let scope = Scope {
+            time: &time,
+            region,
+            service: "s3",
+        };
         cache.with(&credentials, scope, |key| {
             let mut expected = Hmac::<Sha256>::new_from_slice(
                 generate_signing_key(secret, time.system_time(), region, "s3").as_ref(),
@@ -224,7 +244,15 @@ mod tests {
         let noon = UNIX_EPOCH + Duration::from_secs(12 * 3600);
         let key = at(&cache, "secret", noon, "us-east-1");
         assert_eq!(at(&cache, "secret", noon, "us-east-1"), key);
-        assert_eq!(at(&cache, "secret", noon + Duration::from_secs(3600), "us-east-1"), key);
+        assert_eq!(
+            at(
+                &cache,
+                "secret",
+                noon + Duration::from_secs(3600),
+                "us-east-1"
+            ),
+            key
+        );
         assert_ne!(at(&cache, "secret", noon, "us-west-2"), key);
         assert_eq!(cache.len(), 2);
     }
@@ -234,7 +262,11 @@ mod tests {
         let cache = <KeyCache>::for_signing();
         let credentials = Credentials::new("AKID", "secret", None, None, "test");
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
-        let scope = Scope { time: &time, region: "us-east-1", service: "s3" };
+        let scope = Scope {
+            time: &time,
+            region: "us-east-1",
+            service: "s3",
+        };
         cache.with(&credentials, scope, |_| ());
         let counted = allocation_counter::measure(|| {
             cache.with(&credentials, scope, |key| drop(key.mac()));
@@ -253,7 +285,12 @@ mod tests {
         assert_eq!(at(&cache, "secret", midnight - second, "us-east-1"), before);
         assert_eq!(at(&cache, "secret", midnight, "us-east-1"), after);
         // Two days later only the new key is left.
-        at(&cache, "secret", midnight + Duration::from_secs(48 * 3600), "us-east-1");
+        at(
+            &cache,
+            "secret",
+            midnight + Duration::from_secs(48 * 3600),
+            "us-east-1",
+        );
         assert_eq!(cache.len(), 1);
     }
 
@@ -282,7 +319,11 @@ mod tests {
         let cache = <KeyCache>::for_verifying();
         let credentials = Credentials::new("AKID", "secret", None, None, "test");
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
-        let scope = Scope { time: &time, region: "us-east-1", service: "s3" };
+        let scope = Scope {
+            time: &time,
+            region: "us-east-1",
+            service: "s3",
+        };
         for (accepted, held) in [(false, 0), (true, 1), (false, 1)] {
             cache.with_if(&credentials, scope, |_| accepted, |accepted| *accepted);
             assert_eq!(cache.len(), held);
@@ -293,13 +334,21 @@ mod tests {
     fn callers_are_spread_over_lists_and_found_again() {
         let cache = <KeyCache>::for_verifying();
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
-        let scope = Scope { time: &time, region: "us-east-1", service: "s3" };
+        let scope = Scope {
+            time: &time,
+            region: "us-east-1",
+            service: "s3",
+        };
         let number = if cfg!(miri) { 50 } else { 2000 }; // each derives a key
         let callers: Vec<_> = (0..number)
             .map(|n| Credentials::new(format!("AKID{n}"), "secret", None, None, "test"))
             .collect();
-        let ask =
-            || -> Vec<_> { callers.iter().map(|c| cache.with(c, scope, ptr::from_ref)).collect() };
+        let ask = || -> Vec<_> {
+            callers
+                .iter()
+                .map(|c| cache.with(c, scope, ptr::from_ref))
+                .collect()
+        };
         assert_eq!(ask(), ask());
         assert_eq!(cache.len(), number);
         assert!(cache.lists.iter().all(|list| list.load().len() < 32));

@@ -118,7 +118,11 @@ impl Signer {
         if let (SessionToken::Unsigned, Some(token)) =
             (params.settings.session_token(), params.identity.token())
         {
-            add(&mut query, params.settings.session_token().parameter(), token.as_bytes());
+            add(
+                &mut query,
+                params.settings.session_token().parameter(),
+                token.as_bytes(),
+            );
         }
         set_query(&mut signed, &query)?;
         *parts = signed;
@@ -165,11 +169,16 @@ impl Signer {
         add_host(&mut parts)?;
         let s3_family = preset(params.settings.service()).s3_family;
         if s3_family && params.payload != Payload::Unsigned {
-            parts.headers.insert(X_AMZ_CONTENT_SHA256, params.payload.header_value());
+            parts
+                .headers
+                .insert(X_AMZ_CONTENT_SHA256, params.payload.header_value());
         }
         let (time, date) = self.stamp(params.time)?;
         let (algorithm, credential) = self.with_any_key(params, &time, |key| {
-            (key.algorithm(), [key.access_key_id().as_bytes(), b"/", key.scope()].concat())
+            (
+                key.algorithm(),
+                [key.access_key_id().as_bytes(), b"/", key.scope()].concat(),
+            )
         });
         let mut names = Vec::new();
         canonical(&parts, params.settings, params.payload.as_bytes())
@@ -181,16 +190,28 @@ impl Signer {
         add(&mut query, "X-Amz-Algorithm", algorithm.as_bytes());
         add(&mut query, "X-Amz-Credential", &credential);
         add(&mut query, "X-Amz-Date", date.as_bytes());
-        add(&mut query, "X-Amz-Expires", itoa::Buffer::new().format(seconds).as_bytes());
+        add(
+            &mut query,
+            "X-Amz-Expires",
+            itoa::Buffer::new().format(seconds).as_bytes(),
+        );
         add(&mut query, "X-Amz-SignedHeaders", &names);
         if let Some(regions) = params.settings.region_set() {
             add(&mut query, "X-Amz-Region-Set", regions.as_bytes());
         }
         if !s3_family && params.payload == Payload::Unsigned {
-            add(&mut query, "X-Amz-Content-Sha256", params.payload.as_bytes());
+            add(
+                &mut query,
+                "X-Amz-Content-Sha256",
+                params.payload.as_bytes(),
+            );
         }
         let session_token = params.settings.session_token();
-        if let Some(token) = params.identity.token().filter(|_| session_token.is_signed()) {
+        if let Some(token) = params
+            .identity
+            .token()
+            .filter(|_| session_token.is_signed())
+        {
             add(&mut query, session_token.parameter(), token.as_bytes());
         }
         set_query(&mut parts, &query)?;
@@ -206,7 +227,10 @@ fn lifetime(params: &SigningParams<'_>, expires: Duration) -> Result<u64, Error>
     };
     // The URL is dated by the whole second.
     let signed = Timestamp::seconds_of(params.time)?;
-    let expiry = expiry.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let expiry = expiry
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let left = expiry.saturating_sub(signed);
     match params.presign_expiry {
         _ if seconds <= left => Ok(seconds),
@@ -243,8 +267,9 @@ fn add(query: &mut String, name: &str, value: &[u8]) {
 
 fn set_query(parts: &mut Parts, query: &str) -> Result<(), Error> {
     let mut uri = parts.uri.clone().into_parts();
-    uri.path_and_query =
-        Some(request_target::path_and_query([parts.uri.path(), "?", query].concat())?);
+    uri.path_and_query = Some(request_target::path_and_query(
+        [parts.uri.path(), "?", query].concat(),
+    )?);
     parts.uri = Uri::from_parts(uri).map_err(request_target::invalid)?;
     Ok(())
 }

@@ -44,10 +44,12 @@ impl RegionSet {
     /// True if the set names this region, or a beginning of it.
     #[must_use]
     pub fn contains(&self, region: &str) -> bool {
-        self.0.split(',').any(|named| match named.strip_suffix('*') {
-            Some(beginning) => region.starts_with(beginning),
-            None => named == region,
-        })
+        self.0
+            .split(',')
+            .any(|named| match named.strip_suffix('*') {
+                Some(beginning) => region.starts_with(beginning),
+                None => named == region,
+            })
     }
 
     pub(crate) fn into_text(self) -> Arc<str> {
@@ -90,7 +92,10 @@ mod tests {
             ("é", "é"),
         ] {
             let error = RegionSet::new(text).expect_err(text).to_string();
-            assert!(error.starts_with(&format!("{offending:?} is no region")), "{error}");
+            assert!(
+                error.starts_with(&format!("{offending:?} is no region")),
+                "{error}"
+            );
             assert!(error.contains(r#""us-*""#), "{error}");
         }
     }

@@ -59,8 +59,14 @@ impl Timestamp {
         let year = i32::from(number(0)?) * 100 + i32::from(number(2)?);
         let month = Month::try_from(number(4)?).ok()?;
         let date = Date::from_calendar_date(year, month, number(6)?).ok()?;
-        let time = date.with_hms(number(9)?, number(11)?, number(13)?).ok()?.assume_utc();
-        Some(Self { seconds: time.unix_timestamp().try_into().ok()?, text })
+        let time = date
+            .with_hms(number(9)?, number(11)?, number(13)?)
+            .ok()?
+            .assume_utc();
+        Some(Self {
+            seconds: time.unix_timestamp().try_into().ok()?,
+            text,
+        })
     }
 
     /// Reads an IMF-fixdate (RFC 9110, section 5.6.7) of the years 1970 to 9999, and no other form.
@@ -201,7 +207,10 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse_http_date(date.as_bytes()), None, "{date}");
         }
-        assert_eq!(Timestamp::parse_http_date(b"Sun, 30 Aug 2015 12:36:00 GM\xff"), None);
+        assert_eq!(
+            Timestamp::parse_http_date(b"Sun, 30 Aug 2015 12:36:00 GM\xff"),
+            None
+        );
     }
 
     #[test]

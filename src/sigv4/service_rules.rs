@@ -47,13 +47,31 @@ const S3: Preset = Preset {
 static PRESETS: [Preset; 6] = [
     S3,
     // Amazon S3 User Guide, "Authorizing Zonal endpoint API operations with CreateSession".
-    Preset { names: &["s3express"], session_token: SessionToken::S3Session, ..S3 },
+    Preset {
+        names: &["s3express"],
+        session_token: SessionToken::S3Session,
+        ..S3
+    },
     // AWS IoT Core Developer Guide, "MQTT over WebSocket": the token is added to the signed URL.
-    Preset { names: &["iotdevicegateway"], session_token: SessionToken::Unsigned, ..OTHERS },
+    Preset {
+        names: &["iotdevicegateway"],
+        session_token: SessionToken::Unsigned,
+        ..OTHERS
+    },
     // Amazon VPC Lattice User Guide, "SigV4 authenticated requests": payload signing is not supported.
-    Preset { names: &["vpc-lattice-svcs"], payload_header: true, unsigned_payload: true, ..OTHERS },
+    Preset {
+        names: &["vpc-lattice-svcs"],
+        payload_header: true,
+        unsigned_payload: true,
+        ..OTHERS
+    },
     // Amazon OpenSearch Service Developer Guide, on Serverless: "Signing HTTP requests with other clients".
-    Preset { names: &["aoss"], payload_header: true, unsigned_length: true, ..OTHERS },
+    Preset {
+        names: &["aoss"],
+        payload_header: true,
+        unsigned_length: true,
+        ..OTHERS
+    },
     OTHERS,
 ];
 
@@ -73,12 +91,18 @@ impl Preset {
 /// The rules for a signing name.
 pub(crate) fn preset(service: &str) -> &'static Preset {
     let [named @ .., others] = &PRESETS;
-    named.iter().find(|preset| preset.names.contains(&service)).unwrap_or(others)
+    named
+        .iter()
+        .find(|preset| preset.names.contains(&service))
+        .unwrap_or(others)
 }
 
 /// Returns true for a service that passes on the responses of a customer's application.
 pub(crate) fn fronts_applications(service: &str) -> bool {
-    matches!(service, "appsync" | "execute-api" | "lambda" | "vpc-lattice-svcs")
+    matches!(
+        service,
+        "appsync" | "execute-api" | "lambda" | "vpc-lattice-svcs"
+    )
 }
 
 #[cfg(test)]
@@ -86,14 +110,26 @@ mod tests {
     use super::*;
 
     fn row(preset: &Preset) -> String {
-        let names: Vec<_> = preset.names.iter().map(|name| format!("`{name}`")).collect();
-        let names = if names.is_empty() { "all others".to_owned() } else { names.join(", ") };
+        let names: Vec<_> = preset
+            .names
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let names = if names.is_empty() {
+            "all others".to_owned()
+        } else {
+            names.join(", ")
+        };
         let (encoded, folded) = match preset.path_form {
             PathForm::Once => ("once", "kept"),
             PathForm::TwiceFolded => ("twice", "folded"),
             other => panic!("no words for {other:?}"),
         };
-        let headers = match (preset.payload_header, preset.s3_family, preset.unsigned_length) {
+        let headers = match (
+            preset.payload_header,
+            preset.s3_family,
+            preset.unsigned_length,
+        ) {
             (true, true, false) => "`x-amz-content-sha256` required, `range` signed",
             (true, false, true) => "`x-amz-content-sha256` required, `content-length` not signed",
             (true, false, false) => "`x-amz-content-sha256` required",
@@ -122,7 +158,10 @@ mod tests {
         for preset in &PRESETS {
             assert!(documents.contains(&row(preset)), "{}", row(preset));
         }
-        let rows = documents.lines().filter(|line| line.ends_with(" minutes |")).count();
+        let rows = documents
+            .lines()
+            .filter(|line| line.ends_with(" minutes |"))
+            .count();
         assert_eq!(rows, PRESETS.len());
     }
 
@@ -132,7 +171,13 @@ mod tests {
         for (at, one) in PRESETS.iter().enumerate() {
             for (other_at, other) in PRESETS.iter().enumerate() {
                 let alike = at == other_at || (one.s3_family && other.s3_family);
-                assert_eq!(one.is_verified_as(other), alike, "{:?} {:?}", one.names, other.names);
+                assert_eq!(
+                    one.is_verified_as(other),
+                    alike,
+                    "{:?} {:?}",
+                    one.names,
+                    other.names
+                );
             }
         }
     }
@@ -144,7 +189,15 @@ mod tests {
                 assert!(std::ptr::eq(preset(name), preset_of), "{name}");
             }
         }
-        for name in ["execute-api", "es", "s3tables", "S3", "", "iot", "vpc-lattice"] {
+        for name in [
+            "execute-api",
+            "es",
+            "s3tables",
+            "S3",
+            "",
+            "iot",
+            "vpc-lattice",
+        ] {
             assert!(preset(name).names.is_empty(), "{name}");
         }
     }

@@ -300,7 +300,10 @@ mod tests {
     fn what_would_break_the_scope_is_refused() {
         for bad in ["", " ", "us east", "us/east", "a,b", "é", "a\n", "a=b"] {
             assert!(SigningSettings::new("s3", bad).is_err(), "region {bad:?}");
-            assert!(SigningSettings::new(bad, "us-east-1").is_err(), "service {bad:?}");
+            assert!(
+                SigningSettings::new(bad, "us-east-1").is_err(),
+                "service {bad:?}"
+            );
         }
     }
 

@@ -34,8 +34,10 @@ pub(crate) fn host_of(uri: &Uri) -> Option<HeaderValue> {
 pub(crate) fn host_text(uri: &Uri) -> Option<&str> {
     let authority = uri.authority()?;
     let host = authority.host();
-    let (_, host_and_port) =
-        authority.as_str().rsplit_once('@').unwrap_or(("", authority.as_str()));
+    let (_, host_and_port) = authority
+        .as_str()
+        .rsplit_once('@')
+        .unwrap_or(("", authority.as_str()));
     let port = match host_and_port.strip_prefix(host)? {
         "" | ":" => None,
         port => {
@@ -51,7 +53,11 @@ pub(crate) fn host_text(uri: &Uri) -> Option<&str> {
         Some(scheme) if *scheme == Scheme::HTTPS => Some(443),
         _ => None,
     };
-    let host = if port.is_none() || port == default { host } else { host_and_port };
+    let host = if port.is_none() || port == default {
+        host
+    } else {
+        host_and_port
+    };
     is_host(authority.host()).then_some(host)
 }
 
@@ -59,7 +65,9 @@ pub(crate) fn host_text(uri: &Uri) -> Option<&str> {
 pub(crate) fn is_host(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     match text.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
+        Some(rest) => rest
+            .strip_suffix(']')
+            .is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
         None => !text.is_empty() && !text.starts_with('.') && text.bytes().all(legal),
     }
 }
@@ -221,7 +229,9 @@ mod tests {
         let settings = SigningSettings::new("s3", "us-east-1").expect("a scope");
         let added = "host;x-amz-content-sha256;x-amz-date;x-amz-security-token";
         for (all, names) in [(true, format!("a;{added}")), (false, added.to_owned())] {
-            let settings = settings.clone().with_signed_headers(move |_: &HeaderName| all);
+            let settings = settings
+                .clone()
+                .with_signed_headers(move |_: &HeaderName| all);
             let params = SigningParams::new(
                 &settings,
                 &identity,

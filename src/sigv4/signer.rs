@@ -90,7 +90,13 @@ impl<'a> SigningParams<'a> {
         time: SystemTime,
     ) -> Self {
         let presign_expiry = PresignExpiry::default();
-        Self { settings, identity, payload: payload.into(), time, presign_expiry }
+        Self {
+            settings,
+            identity,
+            payload: payload.into(),
+            time,
+            presign_expiry,
+        }
     }
 
     /// Sets what happens when a presigned URL would outlive the credentials: an error by default.
@@ -135,7 +141,10 @@ impl Signer {
     #[must_use]
     pub fn new() -> Self {
         let epoch = Stamp::new(SystemTime::UNIX_EPOCH).expect("1970 is in range");
-        Self { keys: KeyCache::for_signing(), stamp: ArcSwap::from_pointee(epoch) }
+        Self {
+            keys: KeyCache::for_signing(),
+            stamp: ArcSwap::from_pointee(epoch),
+        }
     }
 
     /// Signs a request: adds `host` if it is missing, `x-amz-date`, `x-amz-content-sha256`,
@@ -161,7 +170,8 @@ impl Signer {
         kept: Option<&mut Vec<u8>>,
     ) -> Result<(), Error> {
         let payload = params.payload.as_bytes();
-        self.sign_payload(parts, params, payload, sent(params), kept).map(drop)
+        self.sign_payload(parts, params, payload, sent(params), kept)
+            .map(drop)
     }
 
     /// Signs the head of a request whose payload goes in chunks, whatever the parameters say of it, and
@@ -200,7 +210,10 @@ impl Signer {
         let hash = request.hash(kept);
         let (authorization, signature) = self.with_any_key(params, &time, |key| {
             let signature = key.sign(&time, &hash);
-            (signature::authorization(key, &request, &signature), signature)
+            (
+                signature::authorization(key, &request, &signature),
+                signature,
+            )
         });
         drop(request);
         parts.headers.insert(header::AUTHORIZATION, authorization);
@@ -291,7 +304,11 @@ impl Signer {
         #[cfg(feature = "sigv4a")]
         if params.settings.region_set().is_some() {
             let service = params.settings.service();
-            let scope = Scope { time, region: "", service };
+            let scope = Scope {
+                time,
+                region: "",
+                service,
+            };
             return f(&v4a::SigningKey::new(params.identity.credentials(), scope));
         }
         self.with_key(params, time, |key| f(key))
@@ -303,8 +320,11 @@ impl Signer {
         time: &Timestamp,
         f: impl FnOnce(&SigningKey) -> T,
     ) -> T {
-        let scope =
-            Scope { time, region: params.settings.region(), service: params.settings.service() };
+        let scope = Scope {
+            time,
+            region: params.settings.region(),
+            service: params.settings.service(),
+        };
         self.keys.with(params.identity.credentials(), scope, f)
     }
 }
@@ -364,12 +384,16 @@ fn replace(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Signer")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Explanation").field("signature", &self.signature).finish_non_exhaustive()
+        f.debug_struct("Explanation")
+            .field("signature", &self.signature)
+            .finish_non_exhaustive()
     }
 }

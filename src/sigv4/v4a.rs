@@ -22,7 +22,10 @@ pub(super) struct SigningKey<'a> {
 
 impl<'a> SigningKey<'a> {
     pub(super) fn new(credentials: &'a Credentials, scope: Scope<'_>) -> Self {
-        Self { credentials, scope: scope.text() }
+        Self {
+            credentials,
+            scope: scope.text(),
+        }
     }
 }
 
@@ -41,8 +44,16 @@ impl Sign for SigningKey<'_> {
 
     fn sign(&self, time: &Timestamp, canonical_request: &[u8; 32]) -> AnySignature {
         let mut text = Vec::new();
-        write_string_to_sign(&mut text, ALGORITHM_4A, time, &self.scope, canonical_request);
-        calculate_signature(private_key(self.credentials), &text).into_bytes().into()
+        write_string_to_sign(
+            &mut text,
+            ALGORITHM_4A,
+            time,
+            &self.scope,
+            canonical_request,
+        );
+        calculate_signature(private_key(self.credentials), &text)
+            .into_bytes()
+            .into()
     }
 }
 
@@ -55,7 +66,8 @@ fn private_key(credentials: &Credentials) -> impl AsRef<[u8]> {
 impl Derive for VerifyingKey {
     fn derive(credentials: &Credentials, _: Scope<'_>) -> Self {
         let key = ecdsa::SigningKey::from_slice(private_key(credentials).as_ref());
-        *key.expect("derived to be a private key of P-256").verifying_key()
+        *key.expect("derived to be a private key of P-256")
+            .verifying_key()
     }
 }
 
@@ -70,7 +82,13 @@ pub(crate) fn verify(
     given: &Signature,
 ) -> bool {
     let mut hash = Sha256::new();
-    write_string_to_sign(&mut hash, ALGORITHM_4A, time, key.scope(), canonical_request);
+    write_string_to_sign(
+        &mut hash,
+        ALGORITHM_4A,
+        time,
+        key.scope(),
+        canonical_request,
+    );
     key.key.verify_prehash(&hash.finalize(), given).is_ok()
 }
 
@@ -116,7 +134,11 @@ mod tests {
     }
 
     fn scope(time: &Timestamp) -> Scope<'_> {
-        Scope { time, region: "", service: "service" }
+        Scope {
+            time,
+            region: "",
+            service: "service",
+        }
     }
 
     fn hex(bytes: &[u8]) -> String {
@@ -141,14 +163,19 @@ mod tests {
         let key = SigningKey::new(&credentials, scope(&time));
         let cache = <KeyCache<VerifyingKey>>::for_verifying();
         let verifies = |given: &Signature| {
-            cache.with(&credentials, scope(&time), |key| verify(key, &time, &[7; 32], given))
+            cache.with(&credentials, scope(&time), |key| {
+                verify(key, &time, &[7; 32], given)
+            })
         };
         let signature = read_signature(&key.sign(&time, &[7; 32])).expect("in DER");
         let (r, s) = signature.split_scalars();
         let other = Signature::from_scalars(r, -s).expect("in range");
         assert_ne!(signature, other);
         for given in [signature, other] {
-            assert_eq!(read_signature(hex(given.to_der().as_bytes()).as_bytes()), Some(given));
+            assert_eq!(
+                read_signature(hex(given.to_der().as_bytes()).as_bytes()),
+                Some(given)
+            );
             assert!(verifies(&given));
         }
         for wrong in [
@@ -164,14 +191,18 @@ mod tests {
     #[test]
     fn a_public_key_is_held_for_one_id_and_one_secret() {
         let (time, cache) = (noon(), KeyCache::for_verifying());
-        for (id, secret) in
-            [("AKID", "secret"), ("AKID", "other"), ("AKIE", "secret"), ("AKID", "secret")]
-        {
+        for (id, secret) in [
+            ("AKID", "secret"),
+            ("AKID", "other"),
+            ("AKIE", "secret"),
+            ("AKID", "secret"),
+        ] {
             let credentials = credentials(id, secret);
             let key = SigningKey::new(&credentials, scope(&time)).sign(&time, &[0; 32]);
             let given = read_signature(&key).expect("in DER");
-            let verified =
-                cache.with(&credentials, scope(&time), |key| verify(key, &time, &[0; 32], &given));
+            let verified = cache.with(&credentials, scope(&time), |key| {
+                verify(key, &time, &[0; 32], &given)
+            });
             assert!(verified, "{id} {secret}");
         }
         let shown = cache.with(&example(), scope(&time), |key| format!("{key:?}"));

@@ -10,7 +10,10 @@ use crate::error::{Error, ErrorKind};
 /// True if a head announces a body.
 pub(super) fn is_announced(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length != "0")
+        || headers
+            .get_all(header::CONTENT_LENGTH)
+            .iter()
+            .any(|length| length != "0")
 }
 
 /// Rejects a presigned request with a body that its signature does not cover.
@@ -23,13 +26,19 @@ pub(super) fn presigned_upload() -> Rejection {
 
 /// The error of a body that has bytes although none were announced.
 pub(super) fn unannounced(_: u64, _: u64) -> Error {
-    Error::new(ErrorKind::BodyTooLarge, "the request has a body that it did not announce")
+    Error::new(
+        ErrorKind::BodyTooLarge,
+        "the request has a body that it did not announce",
+    )
 }
 
 /// The rejection for a body that could not be collected.
 pub(super) fn rejection(error: Error, check: BodyCheck) -> Rejection {
     // A chunk that is wrong fails the body that is collected.
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<Error>()).unwrap_or(&error);
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<Error>())
+        .unwrap_or(&error);
     let rejection = match (cause.kind(), check) {
         (ErrorKind::PayloadMismatch, _) => {
             Rejection::new(RejectionKind::PayloadMismatch, cause.to_string())

@@ -33,16 +33,18 @@ fn json_words(kind: RejectionKind, presigned: bool) -> Words {
     const INVALID: &str = "InvalidSignatureException";
     let forbidden = |code, message| (StatusCode::FORBIDDEN, code, message);
     match kind {
-        Kind::MissingAuthentication => {
-            forbidden("MissingAuthenticationTokenException", "Missing Authentication Token")
-        }
+        Kind::MissingAuthentication => forbidden(
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token",
+        ),
         Kind::SeveralAuthentications => {
             forbidden(INCOMPLETE, "The request has more than one authorization.")
         }
         Kind::UnsupportedAlgorithm => forbidden(INCOMPLETE, "Unsupported AWS algorithm."),
-        Kind::Malformed => {
-            forbidden(INCOMPLETE, "The request signature does not conform to AWS standards.")
-        }
+        Kind::Malformed => forbidden(
+            INCOMPLETE,
+            "The request signature does not conform to AWS standards.",
+        ),
         Kind::Date if presigned => {
             forbidden(INCOMPLETE, "A presigned URL requires a valid 'X-Amz-Date'.")
         }
@@ -50,9 +52,10 @@ fn json_words(kind: RejectionKind, presigned: bool) -> Words {
             INCOMPLETE,
             "Authorization requires a valid 'X-Amz-Date' or, without one, a valid 'Date' that is signed.",
         ),
-        Kind::Scope => {
-            forbidden(INVALID, "Credential should be scoped to a valid day, region and service.")
-        }
+        Kind::Scope => forbidden(
+            INVALID,
+            "Credential should be scoped to a valid day, region and service.",
+        ),
         Kind::Expired => forbidden(INVALID, "Signature expired."),
         Kind::NotYetValid => forbidden(INVALID, "Signature not yet current."),
         Kind::HeaderNotSigned => forbidden(
@@ -62,9 +65,10 @@ fn json_words(kind: RejectionKind, presigned: bool) -> Words {
         Kind::SignedHeaderMissing | Kind::PayloadMismatch | Kind::SignatureMismatch => {
             forbidden(INVALID, MISMATCH)
         }
-        Kind::PayloadHash | Kind::PayloadKind => {
-            forbidden(INVALID, "The 'X-Amz-Content-Sha256' is not one that is accepted here.")
-        }
+        Kind::PayloadHash | Kind::PayloadKind => forbidden(
+            INVALID,
+            "The 'X-Amz-Content-Sha256' is not one that is accepted here.",
+        ),
         Kind::UnknownKey | Kind::SessionToken => forbidden(
             "UnrecognizedClientException",
             "The security token included in the request is invalid.",
@@ -73,18 +77,26 @@ fn json_words(kind: RejectionKind, presigned: bool) -> Words {
             "ExpiredTokenException",
             "The security token included in the request is expired",
         ),
-        Kind::Target => (StatusCode::BAD_REQUEST, "BadRequestException", "Bad Request"),
-        Kind::BodyRead => {
-            (StatusCode::BAD_REQUEST, "BadRequestException", "The request body is not complete.")
-        }
+        Kind::Target => (
+            StatusCode::BAD_REQUEST,
+            "BadRequestException",
+            "Bad Request",
+        ),
+        Kind::BodyRead => (
+            StatusCode::BAD_REQUEST,
+            "BadRequestException",
+            "The request body is not complete.",
+        ),
         Kind::BodyTooLarge => (
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestEntityTooLargeException",
             "Request Entity Too Large",
         ),
-        Kind::LookupFuture | Kind::BudgetExhausted => {
-            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", "Service Unavailable")
-        }
+        Kind::LookupFuture | Kind::BudgetExhausted => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailableException",
+            "Service Unavailable",
+        ),
     }
 }
 
@@ -137,7 +149,10 @@ fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
             "InvalidRequest",
             "x-amz-content-sha256 is required, and has to be a valid sha256 value.",
         ),
-        Kind::PayloadKind => bad("InvalidRequest", "This kind of payload is not accepted here."),
+        Kind::PayloadKind => bad(
+            "InvalidRequest",
+            "This kind of payload is not accepted here.",
+        ),
         Kind::PayloadMismatch => bad(
             "XAmzContentSHA256Mismatch",
             "The provided 'x-amz-content-sha256' header does not match what was computed.",
@@ -146,26 +161,30 @@ fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
             "InvalidAccessKeyId",
             "The AWS Access Key Id you provided does not exist in our records.",
         ),
-        Kind::SessionToken => {
-            bad("InvalidToken", "The provided token is malformed or otherwise invalid.")
-        }
+        Kind::SessionToken => bad(
+            "InvalidToken",
+            "The provided token is malformed or otherwise invalid.",
+        ),
         Kind::ExpiredKey => bad("ExpiredToken", "The provided token has expired."),
         Kind::Target => bad("InvalidURI", "Couldn't parse the specified URI."),
         Kind::BodyRead => bad(
             "IncompleteBody",
             "You did not provide the number of bytes specified by the Content-Length HTTP header",
         ),
-        Kind::BodyTooLarge => {
-            bad("EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
-        }
+        Kind::BodyTooLarge => bad(
+            "EntityTooLarge",
+            "Your proposed upload exceeds the maximum allowed object size.",
+        ),
         Kind::LookupFuture => (
             StatusCode::SERVICE_UNAVAILABLE,
             "ServiceUnavailable",
             "Service is unable to handle request.",
         ),
-        Kind::BudgetExhausted => {
-            (StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.")
-        }
+        Kind::BudgetExhausted => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "SlowDown",
+            "Please reduce your request rate.",
+        ),
     }
 }
 
@@ -228,7 +247,10 @@ fn xml(rejection: &Rejection, code: &str, message: &str) -> String {
 /// The canonical request and the string to sign.
 fn texts(rejection: &Rejection) -> Option<(String, String)> {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    Some((text(rejection.canonical_request()?), text(rejection.string_to_sign()?)))
+    Some((
+        text(rejection.canonical_request()?),
+        text(rejection.string_to_sign()?),
+    ))
 }
 
 /// Character data (XML 1.0, sections 2.2 and 2.4). No library: those that do this much bring a parser along.
@@ -236,7 +258,9 @@ fn escape(text: &str) -> String {
     let is_none =
         |c: char| c < ' ' && !"\t\n\r".contains(c) || matches!(c, '\u{fffe}' | '\u{ffff}');
     let text = text.replace(is_none, "\u{fffd}");
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -261,45 +285,127 @@ mod tests {
                 DENIED,
                 None,
             ),
-            (Kind::SeveralAuthentications, (403, INCOMPLETE), (400, "InvalidArgument"), None),
-            (Kind::UnsupportedAlgorithm, (403, INCOMPLETE), (400, "InvalidArgument"), None),
+            (
+                Kind::SeveralAuthentications,
+                (403, INCOMPLETE),
+                (400, "InvalidArgument"),
+                None,
+            ),
+            (
+                Kind::UnsupportedAlgorithm,
+                (403, INCOMPLETE),
+                (400, "InvalidArgument"),
+                None,
+            ),
             (
                 Kind::Malformed,
                 (403, INCOMPLETE),
                 (400, "AuthorizationHeaderMalformed"),
                 Some(QUERY),
             ),
-            (Kind::Scope, (403, INVALID), (400, "AuthorizationHeaderMalformed"), Some(QUERY)),
+            (
+                Kind::Scope,
+                (403, INVALID),
+                (400, "AuthorizationHeaderMalformed"),
+                Some(QUERY),
+            ),
             (Kind::Date, (403, INCOMPLETE), DENIED, Some(QUERY)),
-            (Kind::Expired, (403, INVALID), (403, "RequestTimeTooSkewed"), Some(DENIED)),
-            (Kind::NotYetValid, (403, INVALID), (403, "RequestTimeTooSkewed"), Some(DENIED)),
-            (Kind::Target, (400, "BadRequestException"), (400, "InvalidURI"), None),
+            (
+                Kind::Expired,
+                (403, INVALID),
+                (403, "RequestTimeTooSkewed"),
+                Some(DENIED),
+            ),
+            (
+                Kind::NotYetValid,
+                (403, INVALID),
+                (403, "RequestTimeTooSkewed"),
+                Some(DENIED),
+            ),
+            (
+                Kind::Target,
+                (400, "BadRequestException"),
+                (400, "InvalidURI"),
+                None,
+            ),
             (Kind::HeaderNotSigned, (403, INVALID), DENIED, None),
-            (Kind::SignedHeaderMissing, (403, INVALID), (403, "SignatureDoesNotMatch"), None),
-            (Kind::PayloadHash, (403, INVALID), (400, "InvalidRequest"), None),
-            (Kind::PayloadKind, (403, INVALID), (400, "InvalidRequest"), None),
-            (Kind::PayloadMismatch, (403, INVALID), (400, "XAmzContentSHA256Mismatch"), None),
-            (Kind::UnknownKey, (403, UNKNOWN), (403, "InvalidAccessKeyId"), None),
+            (
+                Kind::SignedHeaderMissing,
+                (403, INVALID),
+                (403, "SignatureDoesNotMatch"),
+                None,
+            ),
+            (
+                Kind::PayloadHash,
+                (403, INVALID),
+                (400, "InvalidRequest"),
+                None,
+            ),
+            (
+                Kind::PayloadKind,
+                (403, INVALID),
+                (400, "InvalidRequest"),
+                None,
+            ),
+            (
+                Kind::PayloadMismatch,
+                (403, INVALID),
+                (400, "XAmzContentSHA256Mismatch"),
+                None,
+            ),
+            (
+                Kind::UnknownKey,
+                (403, UNKNOWN),
+                (403, "InvalidAccessKeyId"),
+                None,
+            ),
             (
                 Kind::LookupFuture,
                 (503, "ServiceUnavailableException"),
                 (503, "ServiceUnavailable"),
                 None,
             ),
-            (Kind::ExpiredKey, (403, "ExpiredTokenException"), (400, "ExpiredToken"), None),
-            (Kind::SessionToken, (403, UNKNOWN), (400, "InvalidToken"), None),
-            (Kind::SignatureMismatch, (403, INVALID), (403, "SignatureDoesNotMatch"), None),
+            (
+                Kind::ExpiredKey,
+                (403, "ExpiredTokenException"),
+                (400, "ExpiredToken"),
+                None,
+            ),
+            (
+                Kind::SessionToken,
+                (403, UNKNOWN),
+                (400, "InvalidToken"),
+                None,
+            ),
+            (
+                Kind::SignatureMismatch,
+                (403, INVALID),
+                (403, "SignatureDoesNotMatch"),
+                None,
+            ),
             (
                 Kind::BodyTooLarge,
                 (413, "RequestEntityTooLargeException"),
                 (400, "EntityTooLarge"),
                 None,
             ),
-            (Kind::BudgetExhausted, (503, "ServiceUnavailableException"), (503, "SlowDown"), None),
-            (Kind::BodyRead, (400, "BadRequestException"), (400, "IncompleteBody"), None),
+            (
+                Kind::BudgetExhausted,
+                (503, "ServiceUnavailableException"),
+                (503, "SlowDown"),
+                None,
+            ),
+            (
+                Kind::BodyRead,
+                (400, "BadRequestException"),
+                (400, "IncompleteBody"),
+                None,
+            ),
         ] {
             let (mut signed, ()) = Request::new(()).into_parts();
-            signed.headers.insert(header::AUTHORIZATION, HeaderValue::from_static(""));
+            signed
+                .headers
+                .insert(header::AUTHORIZATION, HeaderValue::from_static(""));
             let (query, ()) = Request::new(()).into_parts();
             for (head, format, (status, code)) in [
                 (&signed, ErrorFormat::Json, json),

@@ -106,9 +106,16 @@ where
     pub(super) fn new(inner: S, shared: Arc<Shared>, request: Request<B>) -> Self {
         let (mut head, body) = request.into_parts();
         request_checks::prepare(&mut head, &shared);
-        let pending = Pending { now: shared.clock.now(), inner, shared, head };
+        let pending = Pending {
+            now: shared.clock.now(),
+            inner,
+            shared,
+            head,
+        };
         let step = pending.start();
-        Self { state: pending.take(step, body) }
+        Self {
+            state: pending.take(step, body),
+        }
     }
 }
 
@@ -140,8 +147,11 @@ impl<S> Pending<S> {
         let verifier = &self.shared.verifier;
         let key = found
             .map_err(|source| {
-                Rejection::new(RejectionKind::LookupFuture, "the key could not be looked up")
-                    .with_source(source)
+                Rejection::new(
+                    RejectionKind::LookupFuture,
+                    "the key could not be looked up",
+                )
+                .with_source(source)
             })?
             .ok_or_else(|| {
                 Rejection::new(RejectionKind::UnknownKey, "there is no key with this id")
@@ -167,7 +177,9 @@ impl<S> Pending<S> {
                 return Ok(Step::Chunks(accepted.to_verified(), chunks));
             }
         };
-        let verified = verifier.verify_head(claim, &key, payload.as_bytes())?.to_verified();
+        let verified = verifier
+            .verify_head(claim, &key, payload.as_bytes())?
+            .to_verified();
         Ok(match (payload, check) {
             (Payload::Hash(hash), BodyCheck::Collected { limit }) => {
                 Step::Collect(limit, Awaited::Comparison(verified, hash))
@@ -184,7 +196,10 @@ impl<S> Pending<S> {
         B::Error: Into<BoxError>,
     {
         match step {
-            Ok(Step::LookUp(lookup)) => State::LookingUp { pending: Some((self, body)), lookup },
+            Ok(Step::LookUp(lookup)) => State::LookingUp {
+                pending: Some((self, body)),
+                lookup,
+            },
             Ok(Step::Pass(verified)) => self.call(verified, VerifiedBody::unverified(body)),
             // Who knows that there is nothing to read would not read up to the error.
             Ok(Step::Stream(_, hash))
@@ -253,10 +268,14 @@ impl<S> Pending<S> {
     {
         let budget = self.shared.budget.as_ref();
         match body.and_then(|body| body.reserve(budget, &mut self.head.extensions)) {
-            Ok(Reserved::Now(body)) => State::Collecting { pending: Some((self, awaited)), body },
-            Ok(Reserved::Later(room, body)) => {
-                State::Waiting { pending: Some((self, awaited, body)), room }
-            }
+            Ok(Reserved::Now(body)) => State::Collecting {
+                pending: Some((self, awaited)),
+                body,
+            },
+            Ok(Reserved::Later(room, body)) => State::Waiting {
+                pending: Some((self, awaited, body)),
+                room,
+            },
             Err(error) => self.refuse_body(error),
         }
     }
@@ -312,7 +331,9 @@ impl<S> Pending<S> {
             Some(verified) => drop(extensions.insert(verified)),
             None => drop(extensions.remove::<Verified>()),
         }
-        State::Calling { response: self.inner.call(Request::from_parts(self.head, body)) }
+        State::Calling {
+            response: self.inner.call(Request::from_parts(self.head, body)),
+        }
     }
 
     /// Drops the inner service and answers in its stead.
@@ -323,7 +344,9 @@ impl<S> Pending<S> {
             kind => tracing::debug!(?kind, %rejection, "request refused"),
         }
         let explain = self.shared.verifier.settings().explain;
-        State::Refused { answer: Some(answer(rejection, self.shared.format, explain)) }
+        State::Refused {
+            answer: Some(answer(rejection, self.shared.format, explain)),
+        }
     }
 
     fn refuse_body<B, F>(self, error: Error) -> State<S, B, F> {
@@ -361,7 +384,10 @@ where
                     match room {
                         Ok(room) => {
                             let body = body.with_room(room);
-                            State::Collecting { pending: Some((pending, awaited)), body }
+                            State::Collecting {
+                                pending: Some((pending, awaited)),
+                                body,
+                            }
                         }
                         Err(error) => pending.refuse_body(error),
                     }
@@ -393,6 +419,8 @@ where
             State::Collecting { .. } => "collecting the body",
             State::Calling { .. } => "calling the inner service",
         };
-        f.debug_struct("ResponseFuture").field("state", &state).finish()
+        f.debug_struct("ResponseFuture")
+            .field("state", &state)
+            .finish()
     }
 }

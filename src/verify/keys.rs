@@ -80,13 +80,17 @@ impl LookupFuture {
     pub fn new(
         found: impl Future<Output = Result<Option<Credentials>, BoxError>> + Send + 'static,
     ) -> Self {
-        Self { state: State::Later(Box::pin(found)) }
+        Self {
+            state: State::Later(Box::pin(found)),
+        }
     }
 
     /// An answer that is at hand.
     #[must_use]
     pub fn ready(found: Result<Option<Credentials>, BoxError>) -> Self {
-        Self { state: State::Ready(Some(found)) }
+        Self {
+            state: State::Ready(Some(found)),
+        }
     }
 
     /// The answer, or else the future of it.

@@ -103,7 +103,9 @@ pub enum BodyCheck {
 impl Default for BodyCheck {
     /// Collected, up to 16 MiB.
     fn default() -> Self {
-        Self::Collected { limit: 16 * 1024 * 1024 }
+        Self::Collected {
+            limit: 16 * 1024 * 1024,
+        }
     }
 }
 
@@ -116,7 +118,11 @@ impl VerifyLayer {
         Self {
             shared: Arc::new(Shared {
                 keys: Arc::new(keys),
-                format: if settings.s3_family { ErrorFormat::Xml } else { ErrorFormat::Json },
+                format: if settings.s3_family {
+                    ErrorFormat::Xml
+                } else {
+                    ErrorFormat::Json
+                },
                 verifier: Arc::new(Verifier::new(settings)),
                 clock: Clock::system(),
                 body: BodyCheck::default(),

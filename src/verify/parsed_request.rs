@@ -112,7 +112,15 @@ impl<'a> ParsedRequest<'a> {
         signed_headers::check(head, &authorization.signed_headers, settings)?;
         let payload = payload(head, &fields, &authorization, settings)?;
         let token = token(&fields, &authorization)?;
-        Ok(Self { head, authorization, region, time, payload, now, token })
+        Ok(Self {
+            head,
+            authorization,
+            region,
+            time,
+            payload,
+            now,
+            token,
+        })
     }
 
     /// The access key id that the request claims to be signed with.
@@ -123,8 +131,14 @@ impl<'a> ParsedRequest<'a> {
 
     /// What the key is derived for.
     pub(super) fn scope(&self) -> Scope<'_> {
-        let Authorization { region, service, .. } = self.authorization;
-        Scope { time: &self.time, region, service }
+        let Authorization {
+            region, service, ..
+        } = self.authorization;
+        Scope {
+            time: &self.time,
+            region,
+            service,
+        }
     }
 
     /// Holds a key to the claim: all that can be judged before the body is there.
@@ -140,7 +154,10 @@ impl<'a> ParsedRequest<'a> {
             return refuse(RejectionKind::ExpiredKey, "the key has expired");
         }
         if !self.has_token_of(key) {
-            return refuse(RejectionKind::SessionToken, "the session token is not that of the key");
+            return refuse(
+                RejectionKind::SessionToken,
+                "the session token is not that of the key",
+            );
         }
         Ok(())
     }
@@ -213,7 +230,10 @@ fn check_part(what: &str, claimed: &str, allowed: &[String]) -> Result<(), Rejec
     let allowed = allowed.join(" or ");
     Err(Rejection::new(
         RejectionKind::Scope,
-        format!("the credential is scoped to {what} {:?}, not to {allowed}", shown(claimed)),
+        format!(
+            "the credential is scoped to {what} {:?}, not to {allowed}",
+            shown(claimed)
+        ),
     ))
 }
 
@@ -224,7 +244,10 @@ fn payload(
     settings: &VerifySettings,
 ) -> Result<DeclaredPayload, Rejection> {
     let header = fields.content_sha256.map(HeaderValue::as_bytes);
-    let parameter = claimed.presigned.as_ref().and_then(|presigned| presigned.content_sha256);
+    let parameter = claimed
+        .presigned
+        .as_ref()
+        .and_then(|presigned| presigned.content_sha256);
     let declared = match (header, parameter) {
         (Some(_), Some(_)) => return Err(twice("x-amz-content-sha256")),
         (header, parameter) => header.or(parameter.map(str::as_bytes)),
@@ -317,7 +340,9 @@ fn token<'a>(fields: &Fields<'a>, claimed: &Authorization<'a>) -> Result<Token<'
 
 /// The caller's words, cut short.
 pub(super) fn shown(text: &str) -> &str {
-    text.char_indices().nth(64).map_or(text, |(end, _)| &text[..end])
+    text.char_indices()
+        .nth(64)
+        .map_or(text, |(end, _)| &text[..end])
 }
 
 pub(super) fn twice(name: &str) -> Rejection {

@@ -35,7 +35,11 @@ pub(super) fn check(
     let malformed = |detail| Rejection::new(RejectionKind::Malformed, detail);
     let text = text.ok_or_else(|| malformed("there is no x-amz-region-set of ASCII".into()))?;
     let regions = RegionSet::new(&text).map_err(|error| malformed(error.to_string()))?;
-    if settings.regions.iter().any(|region| regions.contains(region)) {
+    if settings
+        .regions
+        .iter()
+        .any(|region| regions.contains(region))
+    {
         return Ok(text);
     }
     let allowed = settings.regions.join(" or ");
@@ -49,5 +53,8 @@ pub(super) fn check(
 fn parameter(head: &Parts) -> Option<String> {
     let mut pairs = pairs(head.uri.query()?);
     let value = pairs.find_map(|pair| pair.strip_prefix("X-Amz-Region-Set="))?;
-    percent_decode_str(value).decode_utf8().ok().map(Cow::into_owned)
+    percent_decode_str(value)
+        .decode_utf8()
+        .ok()
+        .map(Cow::into_owned)
 }

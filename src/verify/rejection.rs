@@ -81,7 +81,13 @@ pub(super) struct Texts {
 
 impl Rejection {
     pub(super) fn new(kind: RejectionKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), presigned: false, texts: None, source: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            presigned: false,
+            texts: None,
+            source: None,
+        }
     }
 
     pub(super) fn with_texts(mut self, texts: Texts) -> Self {
@@ -191,14 +197,26 @@ mod tests {
                 "GET\n/\nX-Amz-Security-Token=a%2F&a=1\nhost:h",
                 "GET\n/\nX-Amz-Security-Token=[redacted]&a=1\nhost:h",
             ),
-            ("GET\n/\nX-Amz-Security-Token=a\nh", "GET\n/\nX-Amz-Security-Token=[redacted]\nh"),
+            (
+                "GET\n/\nX-Amz-Security-Token=a\nh",
+                "GET\n/\nX-Amz-Security-Token=[redacted]\nh",
+            ),
             (
                 "GET\n/\nA-X-Amz-Security-Token=1&X-Amz-Security-Token=a\nh",
                 "GET\n/\nA-X-Amz-Security-Token=1&X-Amz-Security-Token=[redacted]\nh",
             ),
-            ("GET\n/\n\nx-amz-s3session-token:token", "GET\n/\n\nx-amz-s3session-token:[redacted]"),
-            ("GET\n/\n\nx-amz-security-token", "GET\n/\n\nx-amz-security-token"),
-            ("GET\n/\n\nx-amz-security-token:", "GET\n/\n\nx-amz-security-token:[redacted]"),
+            (
+                "GET\n/\n\nx-amz-s3session-token:token",
+                "GET\n/\n\nx-amz-s3session-token:[redacted]",
+            ),
+            (
+                "GET\n/\n\nx-amz-security-token",
+                "GET\n/\n\nx-amz-security-token",
+            ),
+            (
+                "GET\n/\n\nx-amz-security-token:",
+                "GET\n/\n\nx-amz-security-token:[redacted]",
+            ),
             (
                 "GET\n/\nx-amz-security-token=a&X-Amz-Security-Token=b\nx-amz-security-token:c&d\n",
                 "GET\n/\nx-amz-security-token=[redacted]&X-Amz-Security-Token=[redacted]\n\

@@ -87,7 +87,10 @@ fn rewritten(uri: &Uri, form: PathForm) -> Option<Uri> {
 pub(super) fn check_target(head: &Parts, form: PathForm) -> Result<(), Rejection> {
     let target = |detail| Err(Rejection::new(RejectionKind::Target, detail));
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
-    if ![path, query].iter().all(|text| encode::has_whole_escapes(text.as_bytes())) {
+    if ![path, query]
+        .iter()
+        .all(|text| encode::has_whole_escapes(text.as_bytes()))
+    {
         return target("the path or the query holds a % without two hex digits");
     }
     if query.len() >= MAX_QUERY_PARAMETERS
@@ -106,7 +109,11 @@ pub(super) fn check_target(head: &Parts, form: PathForm) -> Result<(), Rejection
 
 /// True if no other path, differing in its segments, has the same canonical form.
 fn is_exact(path: &str, form: PathForm) -> bool {
-    let has = |escape: &[u8]| path.as_bytes().windows(3).any(|at| at.eq_ignore_ascii_case(escape));
+    let has = |escape: &[u8]| {
+        path.as_bytes()
+            .windows(3)
+            .any(|at| at.eq_ignore_ascii_case(escape))
+    };
     let folds = form.folds() && matches!(encode::fold(path), Cow::Owned(_));
     let decodes =
         !form.encodes_twice() && (has(b"%2e") || form.escaped_slash() == "/" && has(b"%2f"));
@@ -124,7 +131,10 @@ pub(super) fn check_host(uri: &Uri, host: Option<&HeaderValue>) -> Result<(), Re
     if !authority.contains('@') && (same(authority) || host_text(uri).is_some_and(same)) {
         return Ok(());
     }
-    Err(Rejection::new(RejectionKind::Target, "host and the request line name different hosts"))
+    Err(Rejection::new(
+        RejectionKind::Target,
+        "host and the request line name different hosts",
+    ))
 }
 
 #[cfg(test)]

@@ -78,6 +78,8 @@ where
     S: fmt::Debug,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verify").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("Verify")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
     }
 }

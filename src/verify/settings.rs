@@ -248,7 +248,10 @@ impl VerifySettings {
             X_AMZ_SECURITY_TOKEN,
             X_AMZ_S3SESSION_TOKEN,
         ];
-        if parts.iter().any(|part| is_same_variable(part.as_str(), name.as_str())) {
+        if parts
+            .iter()
+            .any(|part| is_same_variable(part.as_str(), name.as_str()))
+        {
             return Err(Error::config(format!(
                 "{name} is a part of the signature and cannot be left unsigned; name a header that \
                  a proxy adds, such as \"x-amz-cf-id\""

@@ -43,7 +43,10 @@ pub(super) fn check(
         let missing = names.iter().find(|name| !head.headers.contains_key(**name));
         return Err(Rejection::new(
             RejectionKind::SignedHeaderMissing,
-            format!("{:?} is signed and not present", shown(missing.unwrap_or(&""))),
+            format!(
+                "{:?} is signed and not present",
+                shown(missing.unwrap_or(&""))
+            ),
         ));
     }
     // A proxy behind here removes the headers that `connection` names (RFC 9110, section 7.6.1).

@@ -91,8 +91,11 @@ pub(super) fn check_window(
 
 /// Writes a time as AWS's responses do.
 fn stamp(since_epoch: Duration) -> String {
-    let text = UNIX_EPOCH.checked_add(since_epoch).and_then(|time| Timestamp::new(time).ok());
-    text.map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned()).unwrap_or_default()
+    let text = UNIX_EPOCH
+        .checked_add(since_epoch)
+        .and_then(|time| Timestamp::new(time).ok());
+    text.map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned())
+        .unwrap_or_default()
 }
 
 /// Writes a length of time as AWS's responses do.

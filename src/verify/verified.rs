@@ -55,7 +55,9 @@ impl Verified {
             },
             presigned: authorization.presigned.is_some(),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// The access key id of the caller.

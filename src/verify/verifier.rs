@@ -151,7 +151,11 @@ impl Verifier {
         framing: Framing,
         decoded: u64,
     ) -> Result<(Accepted<'a>, ExpectedChunks), Rejection> {
-        let seed = claim.authorization.hmac().copied().filter(|_| framing.is_signed());
+        let seed = claim
+            .authorization
+            .hmac()
+            .copied()
+            .filter(|_| framing.is_signed());
         if framing.is_signed() && seed.is_none() {
             return Err(Rejection::new(
                 RejectionKind::PayloadKind,
@@ -164,7 +168,14 @@ impl Verifier {
             let signer = |key: &SigningKey| ChunkSigner::new(key, &claim.time, seed);
             self.keys.with(key, claim.scope(), signer)
         });
-        Ok((accepted, ExpectedChunks { framing, signer, decoded }))
+        Ok((
+            accepted,
+            ExpectedChunks {
+                framing,
+                signer,
+                decoded,
+            },
+        ))
     }
 
     /// Verifies a claim by its head alone, whose canonical request ends with this payload: that a hash in
@@ -209,8 +220,10 @@ impl Verifier {
         if matches {
             return Ok(());
         }
-        let rejection =
-            Rejection::new(RejectionKind::SignatureMismatch, "the signature does not match");
+        let rejection = Rejection::new(
+            RejectionKind::SignatureMismatch,
+            "the signature does not match",
+        );
         if !self.settings.explain {
             return Err(rejection);
         }
@@ -218,7 +231,13 @@ impl Verifier {
         request.write(&mut texts.canonical_request);
         redact(&mut texts.canonical_request);
         let (algorithm, scope) = (claim.authorization.algorithm(), scope.text());
-        write_string_to_sign(&mut texts.string_to_sign, algorithm, &claim.time, &scope, &hash);
+        write_string_to_sign(
+            &mut texts.string_to_sign,
+            algorithm,
+            &claim.time,
+            &scope,
+            &hash,
+        );
         Err(rejection.with_texts(texts))
     }
 
@@ -228,7 +247,9 @@ impl Verifier {
         payload: &'a [u8],
     ) -> CanonicalRequest<'a> {
         let (form, token) = (self.settings.path_form, self.settings.session_token);
-        claim.authorization.canonical(claim.head, form, token, payload)
+        claim
+            .authorization
+            .canonical(claim.head, form, token, payload)
     }
 }
 

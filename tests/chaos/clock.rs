@@ -20,16 +20,26 @@ use super::common::{self, header, settings};
 const DAY: u64 = 24 * 3600;
 
 /// Seconds since the epoch at which a day begins: of a year, after and on a leap day, in 1970 and in 2106.
-const MIDNIGHTS: [u64; 6] =
-    [1_483_228_800, 1_456_704_000, 1_709_164_800, DAY, 1_440_979_200, 4_294_944_000];
+const MIDNIGHTS: [u64; 6] = [
+    1_483_228_800,
+    1_456_704_000,
+    1_709_164_800,
+    DAY,
+    1_440_979_200,
+    4_294_944_000,
+];
 
 /// Around those midnights, and back and forth between them.
 fn jumps() -> impl Iterator<Item = SystemTime> {
     let mut rng = Rng::with_seed(26);
-    let steps = MIDNIGHTS.into_iter().flat_map(|midnight| [midnight - 1, midnight, midnight - 1]);
+    let steps = MIDNIGHTS
+        .into_iter()
+        .flat_map(|midnight| [midnight - 1, midnight, midnight - 1]);
     let mut seconds: Vec<_> = steps.collect();
     seconds.extend((0..300).map(|_| MIDNIGHTS[rng.usize(..6)] + rng.u64(..5) - 2));
-    seconds.into_iter().map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds))
+    seconds
+        .into_iter()
+        .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 fn written(time: SystemTime) -> String {
@@ -39,7 +49,9 @@ fn written(time: SystemTime) -> String {
 
 async fn sent(layer: &SigningLayer) -> Parts {
     let request = Request::post("https://api.example.com/orders").body(Full::from("body"));
-    let sent = common::send(layer, request.expect("a request")).await.expect("sent");
+    let sent = common::send(layer, request.expect("a request"))
+        .await
+        .expect("sent");
     let (head, body) = sent.into_parts();
     assert_eq!(body.collect().await.expect("a body").to_bytes(), "body");
     head
@@ -50,7 +62,10 @@ fn by_aws(head: &Parts, time: SystemTime) -> String {
     let identity = Identity::new(common::credentials()).expect("valid");
     let settings = settings("execute-api");
     let params = SigningParams::new(&settings, &identity, PayloadHash::of(b"body"), time);
-    let text = Signer::new().explain(head, &params).expect("explained").string_to_sign;
+    let text = Signer::new()
+        .explain(head, &params)
+        .expect("explained")
+        .string_to_sign;
     let secret = common::credentials().secret_access_key().to_owned();
     let key = generate_signing_key(&secret, time, "us-east-1", "execute-api");
     calculate_signature(key, text.as_bytes())
@@ -75,9 +90,15 @@ async fn date_scope_and_key_are_of_the_same_day() {
         let date = written(time);
         assert_eq!(header(&head.headers, "x-amz-date"), date);
         let authorization = header(&head.headers, "authorization");
-        let scope = format!("AKIDEXAMPLE/{}/us-east-1/execute-api/aws4_request", &date[..8]);
+        let scope = format!(
+            "AKIDEXAMPLE/{}/us-east-1/execute-api/aws4_request",
+            &date[..8]
+        );
         assert!(authorization.contains(&scope), "{date}: {authorization}");
-        assert!(authorization.ends_with(&by_aws(&head, time)), "{date}: {authorization}");
+        assert!(
+            authorization.ends_with(&by_aws(&head, time)),
+            "{date}: {authorization}"
+        );
         for (ahead, clock, server) in &servers {
             clock.set(time);
             match u64::try_from(*ahead) {
@@ -85,8 +106,16 @@ async fn date_scope_and_key_are_of_the_same_day() {
                 Err(_) => clock.set(time - Duration::from_secs(ahead.unsigned_abs())),
             }
             let request = Request::from_parts(head.clone(), Full::<Bytes>::from("body"));
-            let expected = if *ahead == 400 { Err(RejectionKind::Expired) } else { Ok(()) };
-            assert_eq!(common::judge(server, request).await, expected, "{date} {ahead}");
+            let expected = if *ahead == 400 {
+                Err(RejectionKind::Expired)
+            } else {
+                Ok(())
+            };
+            assert_eq!(
+                common::judge(server, request).await,
+                expected,
+                "{date} {ahead}"
+            );
         }
     }
 }

@@ -92,7 +92,13 @@ impl ProvideCredentials for World {
             let mut expiries = self.expiries.lock().expect("not poisoned");
             expiries.push(now + Duration::from_secs(lifetime));
             let id = format!("AKID{}", expiries.len() - 1);
-            Ok(Credentials::new(id, "secret", None, expiries.last().copied(), "test"))
+            Ok(Credentials::new(
+                id,
+                "secret",
+                None,
+                expiries.last().copied(),
+                "test",
+            ))
         })
     }
 }
@@ -116,15 +122,22 @@ async fn requests_are_signed_by_a_valid_key_or_not_sent() {
             .expect("a host");
         let layer = SigningLayer::new(world.clone(), target).with_clock(world.clock.clone());
         let (seen, count) = (world.clone(), sent.clone());
-        let service = layer.layer(service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
-            let authorization = header(request.headers(), "authorization");
-            let (_, rest) = authorization.split_once("Credential=AKID").expect("signed");
-            let number: usize = rest.split('/').next().expect("one").parse().expect("a number");
-            let expiry = seen.expiries.lock().expect("not poisoned")[number];
-            assert!(seen.clock.now() < expiry, "{seed}: {number} has expired");
-            count.fetch_add(1, Ordering::SeqCst);
-            std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
-        }));
+        let service = layer.layer(service_fn(
+            move |request: Request<SignedBody<Full<Bytes>>>| {
+                let authorization = header(request.headers(), "authorization");
+                let (_, rest) = authorization.split_once("Credential=AKID").expect("signed");
+                let number: usize = rest
+                    .split('/')
+                    .next()
+                    .expect("one")
+                    .parse()
+                    .expect("a number");
+                let expiry = seen.expiries.lock().expect("not poisoned")[number];
+                assert!(seen.clock.now() < expiry, "{seed}: {number} has expired");
+                count.fetch_add(1, Ordering::SeqCst);
+                std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+            },
+        ));
         let send = || {
             world.now();
             let request = Request::get("https://api.example.com/").body(Full::default());
@@ -146,7 +159,9 @@ async fn requests_are_signed_by_a_valid_key_or_not_sent() {
             }
             outcomes
         };
-        for outcome in time::timeout(Duration::from_secs(11), outcomes).await.expect("no one hangs")
+        for outcome in time::timeout(Duration::from_secs(11), outcomes)
+            .await
+            .expect("no one hangs")
         {
             match outcome {
                 Ok(Ok(Ok(_)) | Err(_)) => {}
@@ -168,5 +183,8 @@ async fn requests_are_signed_by_a_valid_key_or_not_sent() {
         send().await.expect("signed");
     }
     let sent = sent.load(Ordering::SeqCst);
-    assert!(sent > 1000 && failed > 100 && panicked > 10, "{sent} {failed} {panicked}");
+    assert!(
+        sent > 1000 && failed > 100 && panicked > 10,
+        "{sent} {failed} {panicked}"
+    );
 }

@@ -15,9 +15,14 @@ pub struct Directory(PathBuf);
 impl Directory {
     pub fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name =
-            format!("tower-sigv4-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = fs::canonicalize(env::temp_dir()).expect("a directory").join(name);
+        let name = format!(
+            "tower-sigv4-{}-{}",
+            process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = fs::canonicalize(env::temp_dir())
+            .expect("a directory")
+            .join(name);
         fs::create_dir(&path).expect("made");
         Self(path)
     }

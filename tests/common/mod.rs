@@ -41,13 +41,25 @@ pub fn now() -> SystemTime {
 }
 
 pub fn credentials() -> Credentials {
-    Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", None, None, "test")
+    Credentials::new(
+        "AKIDEXAMPLE",
+        "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        None,
+        None,
+        "test",
+    )
 }
 
 /// The same with a session token.
 pub fn with_token(token: Option<String>) -> Credentials {
     let own = credentials();
-    Credentials::new(own.access_key_id(), own.secret_access_key(), token, None, "test")
+    Credentials::new(
+        own.access_key_id(),
+        own.secret_access_key(),
+        token,
+        None,
+        "test",
+    )
 }
 
 /// What AWS's signer is told to sign with.
@@ -95,7 +107,12 @@ pub async fn send_any<B>(
 where
     B: Body<Error: Into<BoxError>>,
 {
-    layer.layer(service_fn(echo)).oneshot(request).await.map(carried).map_err(own)
+    layer
+        .layer(service_fn(echo))
+        .oneshot(request)
+        .await
+        .map(carried)
+        .map_err(own)
 }
 
 /// Answers with what it was sent.
@@ -104,7 +121,11 @@ pub async fn echo<T>(request: T) -> Result<Response<Carry<T>>, Infallible> {
 }
 
 pub fn carried<T>(response: Response<ResponseBody<Carry<T>>>) -> T {
-    response.into_body().into_inner().expect("nothing was read").0
+    response
+        .into_body()
+        .into_inner()
+        .expect("nothing was read")
+        .0
 }
 
 /// A body without anything to read, and something else.
@@ -139,12 +160,17 @@ pub fn explain(sent: &Parts, settings: &SigningSettings, body: &[u8]) -> Explana
     let explanation = Signer::new().explain(sent, &params).expect("explained");
     let expected = format!("Signature={}", explanation.signature);
     let authorization = header(&sent.headers, "authorization");
-    assert!(authorization.ends_with(&expected), "{authorization} has not {expected}");
+    assert!(
+        authorization.ends_with(&expected),
+        "{authorization} has not {expected}"
+    );
     explanation
 }
 
 pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    let value = headers.get(name).unwrap_or_else(|| panic!("no header {name}"));
+    let value = headers
+        .get(name)
+        .unwrap_or_else(|| panic!("no header {name}"));
     value.to_str().expect("ASCII")
 }
 
@@ -181,7 +207,8 @@ where
 /// True if every `%` is followed by two hex digits.
 pub fn has_whole_escapes(text: &str) -> bool {
     text.split('%').skip(1).all(|rest| {
-        rest.get(..2).is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        rest.get(..2)
+            .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
     })
 }
 

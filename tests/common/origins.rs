@@ -34,7 +34,10 @@ pub struct Provider {
 
 impl Provider {
     pub fn without_token() -> Self {
-        Self { lacks_token: true, ..Self::default() }
+        Self {
+            lacks_token: true,
+            ..Self::default()
+        }
     }
 
     pub fn asked(&self) -> usize {
@@ -57,7 +60,13 @@ impl ProvideCredentials for Provider {
         } else {
             let expiry = now() + 365 * 24 * Duration::from_secs(3600);
             let token = (!self.lacks_token).then(|| "token".to_owned());
-            Ok(Credentials::new(format!("KEY{number}"), "secret", token, Some(expiry), "test"))
+            Ok(Credentials::new(
+                format!("KEY{number}"),
+                "secret",
+                token,
+                Some(expiry),
+                "test",
+            ))
         })
     }
 }
@@ -93,11 +102,17 @@ pub struct Exchange {
 
 impl Exchange {
     pub fn dates(&self) -> Vec<&str> {
-        self.received.iter().map(|received| &*received.date).collect()
+        self.received
+            .iter()
+            .map(|received| &*received.date)
+            .collect()
     }
 
     pub fn keys(&self) -> Vec<&str> {
-        self.received.iter().map(|received| &*received.key).collect()
+        self.received
+            .iter()
+            .map(|received| &*received.key)
+            .collect()
     }
 }
 
@@ -115,7 +130,11 @@ impl World {
         layer.credentials().ready().await.expect("loaded");
         // A provider that was asked a moment ago is not asked again.
         clock.advance(Duration::from_secs(60));
-        Self { clock, provider, layer }
+        Self {
+            clock,
+            provider,
+            layer,
+        }
     }
 
     pub async fn send(
@@ -124,14 +143,18 @@ impl World {
         mut request: Request<Script>,
         respond: &(dyn Fn(&Received) -> Response<Bytes> + Sync),
     ) -> Exchange {
-        request.headers_mut().insert("host", HeaderValue::from(origin));
+        request
+            .headers_mut()
+            .insert("host", HeaderValue::from(origin));
         let all = Mutex::new(Vec::new());
         let kept = &all;
         let service = service_fn(move |request: Request<SignedBody<Script>>| async move {
             let (head, body) = request.into_parts();
             body.collect().await?;
             let authorization = header(&head.headers, "authorization");
-            let (_, key) = authorization.split_once("Credential=").expect("a credential");
+            let (_, key) = authorization
+                .split_once("Credential=")
+                .expect("a credential");
             let received = Received {
                 uri: head.uri.to_string(),
                 date: header(&head.headers, "x-amz-date").to_owned(),
@@ -141,7 +164,12 @@ impl World {
             kept.lock().expect("not poisoned").push(received);
             Ok::<_, BoxError>(response.map(Full::new))
         });
-        let response = self.layer.layer(service).oneshot(request).await.expect("a response");
+        let response = self
+            .layer
+            .layer(service)
+            .oneshot(request)
+            .await
+            .expect("a response");
         let status = response.status();
         let body: Result<_, Infallible> = response.into_body().collect().await;
         let Ok(body) = body;
@@ -156,7 +184,9 @@ impl World {
 /// A time as in `x-amz-date`.
 pub fn stamp(time: SystemTime) -> String {
     let text = DateTime::from(time).fmt(Format::DateTime).expect("a date");
-    text.chars().filter(|character| !matches!(character, '-' | ':')).collect()
+    text.chars()
+        .filter(|character| !matches!(character, '-' | ':'))
+        .collect()
 }
 
 /// A time as in `date`.

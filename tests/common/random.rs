@@ -6,7 +6,14 @@ use tower_sigv4::sigv4::PathForm;
 /// A URI of pieces that are read in more than one way.
 pub fn uri(rng: &mut Rng, form: PathForm) -> String {
     let schemes = ["http", "https"];
-    let hosts = ["example.com", "EXAMPLE.com", "a.b-c.d", "127.0.0.1", "[::1]", "localhost"];
+    let hosts = [
+        "example.com",
+        "EXAMPLE.com",
+        "a.b-c.d",
+        "127.0.0.1",
+        "[::1]",
+        "localhost",
+    ];
     let ports = ["", "", "", ":80", ":443", ":8080", ":1"];
     let mut uri = format!(
         "{}://{}{}",
@@ -68,11 +75,23 @@ pub fn headers(rng: &mut Rng) -> Vec<(&'static str, String)> {
         "content-length",
         "te",
     ];
-    let words = ["a", "value", "\"q r\"", "1,2", "  ", " ", "   ", "text/plain;", "é"];
+    let words = [
+        "a",
+        "value",
+        "\"q r\"",
+        "1,2",
+        "  ",
+        " ",
+        "   ",
+        "text/plain;",
+        "é",
+    ];
     let mut headers: Vec<_> = (0..rng.usize(..24))
         .map(|_| {
             let name = names[rng.usize(..names.len())];
-            let value = (0..rng.usize(..6)).map(|_| words[rng.usize(..words.len())]).collect();
+            let value = (0..rng.usize(..6))
+                .map(|_| words[rng.usize(..words.len())])
+                .collect();
             (name, value)
         })
         .collect();

@@ -47,15 +47,26 @@ fn by_clock(time: SystemTime) -> impl Fn(&Received) -> Response<Bytes> + Sync {
     move |received| {
         let is_right =
             (stamp(time - 5 * minute)..=stamp(time + 5 * minute)).contains(&received.date);
-        if is_right { response(200, time, "") } else { response(403, time, SKEWED) }
+        if is_right {
+            response(200, time, "")
+        } else {
+            response(403, time, SKEWED)
+        }
     }
 }
 
 /// Row T1: a client has the phrase quoted by an honest origin.
 #[tokio::test(start_paused = true)]
 async fn a_quoted_query_changes_the_clock_of_no_origin() {
-    let es = Origin::new("https://search-a.us-east-1.es.amazonaws.com", settings("es"));
-    let world = World::new([es.expect("valid"), s3("a").with_payload(PayloadMode::Unsigned)]).await;
+    let es = Origin::new(
+        "https://search-a.us-east-1.es.amazonaws.com",
+        settings("es"),
+    );
+    let world = World::new([
+        es.expect("valid"),
+        s3("a").with_payload(PayloadMode::Unsigned),
+    ])
+    .await;
     let later = stamp(now() + 20 * HOUR);
     let quoted = format!("Signature expired: ({later}");
     let bodies = [
@@ -77,7 +88,11 @@ async fn a_quoted_query_changes_the_clock_of_no_origin() {
         assert_eq!(quoted.dates(), [stamp(time)], "{round}");
         assert_eq!(quoted.body, body);
         let upload = world.send(1, put(), &by_clock(time)).await;
-        assert_eq!((upload.status.as_u16(), upload.dates()), (200, vec![&*stamp(time)]), "{round}");
+        assert_eq!(
+            (upload.status.as_u16(), upload.dates()),
+            (200, vec![&*stamp(time)]),
+            "{round}"
+        );
     }
     assert_eq!(world.provider.asked(), 1);
 }
@@ -97,12 +112,17 @@ async fn a_streamed_request_is_rejected_and_the_next_one_is_accepted() {
             let mut world = World::new([s3("a").with_payload(mode)]).await;
             world.layer = world.layer.with_diagnosis(diagnosis);
             let time = world.clock.now() + HOUR;
-            for (round, (status, signed_at)) in
-                [(403, time - HOUR), (200, time), (200, time)].into_iter().enumerate()
+            for (round, (status, signed_at)) in [(403, time - HOUR), (200, time), (200, time)]
+                .into_iter()
+                .enumerate()
             {
                 let upload = world.send(0, put(), &by_clock(time)).await;
                 let expected = (status, vec![stamp(signed_at)]);
-                let dates = upload.dates().into_iter().map(str::to_owned).collect::<Vec<_>>();
+                let dates = upload
+                    .dates()
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>();
                 assert_eq!(
                     (upload.status.as_u16(), dates),
                     expected,
@@ -112,7 +132,11 @@ async fn a_streamed_request_is_rejected_and_the_next_one_is_accepted() {
 
             let expired = |received: &Received| {
                 let is_old = received.key == "KEY0";
-                if is_old { response(400, time, EXPIRED) } else { response(200, time, "") }
+                if is_old {
+                    response(400, time, EXPIRED)
+                } else {
+                    response(200, time, "")
+                }
             };
             for (status, key) in [(400, "KEY0"), (200, "KEY1"), (200, "KEY1")] {
                 let upload = world.send(0, put(), &expired).await;
@@ -137,10 +161,18 @@ async fn a_complaint_about_credentials_concerns_one_origin() {
     let accepts = |_: &Received| response(200, time, "");
     for round in 0..10 {
         let rejected = world.send(0, put(), &complains).await;
-        assert_eq!((rejected.status.as_u16(), rejected.keys()), (400, vec!["KEY0"]), "{round}");
+        assert_eq!(
+            (rejected.status.as_u16(), rejected.keys()),
+            (400, vec!["KEY0"]),
+            "{round}"
+        );
         assert_eq!(rejected.body, EXPIRED);
         let accepted = world.send(1, put(), &accepts).await;
-        assert_eq!((accepted.status.as_u16(), accepted.keys()), (200, vec!["KEY0"]), "{round}");
+        assert_eq!(
+            (accepted.status.as_u16(), accepted.keys()),
+            (200, vec!["KEY0"]),
+            "{round}"
+        );
         assert_eq!(world.provider.asked(), 2, "it is left alone for a while");
     }
 
@@ -148,10 +180,17 @@ async fn a_complaint_about_credentials_concerns_one_origin() {
     world.provider.set_down(false);
     world.clock.advance(Duration::from_secs(11));
     let rejects_old = |received: &Received| {
-        if received.key == "KEY0" { complains(received) } else { accepts(received) }
+        if received.key == "KEY0" {
+            complains(received)
+        } else {
+            accepts(received)
+        }
     };
     let accepted = world.send(0, put(), &rejects_old).await;
-    assert_eq!((accepted.status.as_u16(), accepted.keys()), (200, vec!["KEY2"]));
+    assert_eq!(
+        (accepted.status.as_u16(), accepted.keys()),
+        (200, vec!["KEY2"])
+    );
     assert_eq!(world.send(1, put(), &accepts).await.keys(), ["KEY2"]);
     assert_eq!(world.provider.asked(), 3);
 }
@@ -161,11 +200,22 @@ async fn a_complaint_about_credentials_concerns_one_origin() {
 async fn a_streamed_request_with_expired_credentials_has_the_provider_asked() {
     let world = World::new([s3("a").with_payload(PayloadMode::Unsigned), s3("b")]).await;
     let time = world.clock.now();
-    let rejected = world.send(0, put(), &|_| response(400, time, EXPIRED)).await;
-    assert_eq!((rejected.status.as_u16(), rejected.keys()), (400, vec!["KEY0"]));
+    let rejected = world
+        .send(0, put(), &|_| response(400, time, EXPIRED))
+        .await;
+    assert_eq!(
+        (rejected.status.as_u16(), rejected.keys()),
+        (400, vec!["KEY0"])
+    );
     tokio::task::yield_now().await;
     assert_eq!(world.provider.asked(), 2);
-    assert_eq!(world.send(1, put(), &|_| response(200, time, "")).await.keys(), ["KEY1"]);
+    assert_eq!(
+        world
+            .send(1, put(), &|_| response(200, time, ""))
+            .await
+            .keys(),
+        ["KEY1"]
+    );
 }
 
 /// A provider that has no others returns the same again.
@@ -178,8 +228,13 @@ async fn a_request_is_not_sent_again_with_the_credentials_that_were_rejected() {
     for _ in 0..3 {
         world.clock.advance(Duration::from_secs(60));
         let time = world.clock.now();
-        let rejected = world.send(0, put(), &|_| response(400, time, EXPIRED)).await;
-        assert_eq!((rejected.status.as_u16(), rejected.keys()), (400, vec!["KEY0"]));
+        let rejected = world
+            .send(0, put(), &|_| response(400, time, EXPIRED))
+            .await;
+        assert_eq!(
+            (rejected.status.as_u16(), rejected.keys()),
+            (400, vec!["KEY0"])
+        );
     }
 }
 
@@ -191,8 +246,13 @@ async fn credentials_without_a_token_do_not_expire() {
     world.layer = SigningLayer::new(cache, s3("a")).with_clock(world.clock.clone());
     for _ in 0..3 {
         let time = world.clock.now();
-        let rejected = world.send(0, put(), &|_| response(400, time, EXPIRED)).await;
-        assert_eq!((rejected.status.as_u16(), rejected.keys()), (400, vec!["KEY0"]));
+        let rejected = world
+            .send(0, put(), &|_| response(400, time, EXPIRED))
+            .await;
+        assert_eq!(
+            (rejected.status.as_u16(), rejected.keys()),
+            (400, vec!["KEY0"])
+        );
         world.clock.advance(Duration::from_secs(60));
     }
     assert_eq!(world.provider.asked(), 1);
@@ -209,13 +269,28 @@ async fn an_application_of_the_users_own_is_not_believed_unless_enabled() {
         }
     };
     const JSON: &str = r#"{"__type":"InvalidSignatureException","message":"Signature expired: 1"}"#;
-    for (service, body) in [("s3", SKEWED), ("s3", EXPIRED), ("orders", JSON), ("es", JSON)] {
+    for (service, body) in [
+        ("s3", SKEWED),
+        ("s3", EXPIRED),
+        ("orders", JSON),
+        ("es", JSON),
+    ] {
         for (origin, expected) in [
             (own(service, None), 1),
             (own(service, Some(false)), 1),
             (own(service, Some(true)), 2),
-            (own(service, None).with_signed_host("orders.on.aws.example.com").expect("valid"), 1),
-            (own(service, None).with_signed_host("a.us-east-1.amazonaws.com").expect("valid"), 2),
+            (
+                own(service, None)
+                    .with_signed_host("orders.on.aws.example.com")
+                    .expect("valid"),
+                1,
+            ),
+            (
+                own(service, None)
+                    .with_signed_host("a.us-east-1.amazonaws.com")
+                    .expect("valid"),
+                2,
+            ),
         ] {
             let world = World::new([origin]).await;
             let time = world.clock.now() + HOUR;
@@ -235,7 +310,9 @@ async fn an_application_of_the_users_own_is_not_believed_unless_enabled() {
     ] {
         let world = World::new([own(service, Some(true))]).await;
         let time = world.clock.now() + HOUR;
-        let exchange = world.send(0, put(), &|_| response(status, time, body)).await;
+        let exchange = world
+            .send(0, put(), &|_| response(status, time, body))
+            .await;
         assert_eq!(exchange.received.len(), 1, "{body}");
     }
 }
@@ -280,7 +357,11 @@ async fn an_offset_that_is_not_accepted_is_dropped() {
     let denied = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
     let denies = |received: &Received| {
         let is_first = received.date == stamp(time);
-        if is_first { response(403, time + HOUR, SKEWED) } else { response(403, time, denied) }
+        if is_first {
+            response(403, time + HOUR, SKEWED)
+        } else {
+            response(403, time, denied)
+        }
     };
     let exchange = world.send(0, put(), &denies).await;
     assert_eq!(exchange.dates(), [stamp(time), stamp(time + HOUR)]);
@@ -302,7 +383,10 @@ async fn an_accepted_offset_outlives_one_that_is_not() {
     let time = world.clock.now();
     let lies = |_: &Received| response(403, time + 5 * HOUR, SKEWED);
     let exchange = world.send(0, put(), &lies).await;
-    assert_eq!(exchange.dates(), [stamp(time + HOUR), stamp(time + 5 * HOUR)]);
+    assert_eq!(
+        exchange.dates(),
+        [stamp(time + HOUR), stamp(time + 5 * HOUR)]
+    );
     let exchange = world.send(0, put(), &|_| response(200, time, "")).await;
     assert_eq!(exchange.dates(), [stamp(time + HOUR)]);
 }
@@ -310,8 +394,16 @@ async fn an_accepted_offset_outlives_one_that_is_not() {
 /// One host at two schemes and three ports, and two hosts behind one address.
 #[tokio::test(start_paused = true)]
 async fn an_offset_belongs_to_scheme_address_and_signed_host() {
-    let origin = |url| Origin::new(url, settings("s3")).expect("valid").with_recovery(true);
-    let tunnel = |host| origin("https://127.0.0.1:9000").with_signed_host(host).expect("a host");
+    let origin = |url| {
+        Origin::new(url, settings("s3"))
+            .expect("valid")
+            .with_recovery(true)
+    };
+    let tunnel = |host| {
+        origin("https://127.0.0.1:9000")
+            .with_signed_host(host)
+            .expect("a host")
+    };
     let origins = [
         origin("https://a.example.com"),
         origin("http://a.example.com"),
@@ -343,7 +435,9 @@ async fn a_complaint_that_is_not_read_to_its_end_does_not_count() {
         let world = World::new([s3("a")]).await;
         let time = world.clock.now() + HOUR;
         let body = SKEWED.to_owned() + &" ".repeat(padding);
-        let exchange = world.send(0, put(), &|_| response(403, time, body.clone())).await;
+        let exchange = world
+            .send(0, put(), &|_| response(403, time, body.clone()))
+            .await;
         assert_eq!(exchange.received.len(), expected, "{padding}");
         assert_eq!(exchange.body, body);
     }

@@ -33,7 +33,10 @@ pub(super) fn state_regions(draft: &mut Draft) {
 }
 
 pub(super) fn signature(draft: &Draft, to_sign: &str) -> String {
-    calculate_signature(generate_signing_key(draft.id, draft.secret), to_sign.as_bytes())
+    calculate_signature(
+        generate_signing_key(draft.id, draft.secret),
+        to_sign.as_bytes(),
+    )
 }
 
 fn header() -> Draft {
@@ -71,7 +74,11 @@ async fn a_region_set_that_names_a_region_of_ours_is_accepted() {
                 false => regions(&mut draft, set),
             }
             let layer = layer_for(&draft);
-            assert_eq!(judge(&layer, draft.sign()).await, Ok(ID.to_owned()), "{set}");
+            assert_eq!(
+                judge(&layer, draft.sign()).await,
+                Ok(ID.to_owned()),
+                "{set}"
+            );
         }
     }
 }
@@ -80,51 +87,110 @@ async fn a_region_set_that_names_a_region_of_ours_is_accepted() {
 async fn region_sets_that_are_signed_against_the_rules_are_refused() {
     type Change = fn(&mut Draft);
     let rows: &[(&str, Kind, Base, Change)] = &[
-        ("no region set", Kind::Malformed, header, |d| d.drop_header("x-amz-region-set")),
-        ("no region set, query", Kind::Malformed, presigned, |d| drop_parameter(d)),
-        ("the region set is not signed", Kind::HeaderNotSigned, header, |d| {
-            d.leave_unsigned("x-amz-region-set");
+        ("no region set", Kind::Malformed, header, |d| {
+            d.drop_header("x-amz-region-set")
         }),
+        ("no region set, query", Kind::Malformed, presigned, |d| {
+            drop_parameter(d)
+        }),
+        (
+            "the region set is not signed",
+            Kind::HeaderNotSigned,
+            header,
+            |d| {
+                d.leave_unsigned("x-amz-region-set");
+            },
+        ),
         ("two region sets", Kind::Malformed, header, |d| {
             d.headers.push(("x-amz-region-set", "us-east-1".to_owned()));
         }),
         ("two region sets, query", Kind::Malformed, presigned, |d| {
             d.query.push(pair("X-Amz-Region-Set", "us-east-1"));
         }),
-        ("the region set in another case as well", Kind::Malformed, presigned, |d| {
-            d.query.push(pair("x-amz-region-set", "us-east-1"));
+        (
+            "the region set in another case as well",
+            Kind::Malformed,
+            presigned,
+            |d| {
+                d.query.push(pair("x-amz-region-set", "us-east-1"));
+            },
+        ),
+        (
+            "the region set in header and query",
+            Kind::Malformed,
+            presigned,
+            |d| {
+                d.headers.push(("x-amz-region-set", "us-east-1".to_owned()));
+                d.signed.push("x-amz-region-set");
+            },
+        ),
+        (
+            "the region set of a presigned URL in a header",
+            Kind::Malformed,
+            presigned,
+            |d| {
+                drop_parameter(d);
+                d.headers.push(("x-amz-region-set", "us-east-1".to_owned()));
+                d.signed.push("x-amz-region-set");
+            },
+        ),
+        (
+            "the region set of a header in the query",
+            Kind::SeveralAuthentications,
+            header,
+            |d| {
+                d.drop_header("x-amz-region-set");
+                d.query.push(pair("X-Amz-Region-Set", "us-east-1"));
+            },
+        ),
+        (
+            "white space in the region set",
+            Kind::Malformed,
+            header,
+            |d| {
+                regions(d, "us-east-1, us-west-2");
+            },
+        ),
+        ("an empty region", Kind::Malformed, header, |d| {
+            regions(d, "us-east-1,")
         }),
-        ("the region set in header and query", Kind::Malformed, presigned, |d| {
-            d.headers.push(("x-amz-region-set", "us-east-1".to_owned()));
-            d.signed.push("x-amz-region-set");
+        ("a star before the end", Kind::Malformed, header, |d| {
+            regions(d, "us-*-1")
         }),
-        ("the region set of a presigned URL in a header", Kind::Malformed, presigned, |d| {
-            drop_parameter(d);
-            d.headers.push(("x-amz-region-set", "us-east-1".to_owned()));
-            d.signed.push("x-amz-region-set");
-        }),
-        ("the region set of a header in the query", Kind::SeveralAuthentications, header, |d| {
-            d.drop_header("x-amz-region-set");
-            d.query.push(pair("X-Amz-Region-Set", "us-east-1"));
-        }),
-        ("white space in the region set", Kind::Malformed, header, |d| {
-            regions(d, "us-east-1, us-west-2");
-        }),
-        ("an empty region", Kind::Malformed, header, |d| regions(d, "us-east-1,")),
-        ("a star before the end", Kind::Malformed, header, |d| regions(d, "us-*-1")),
         ("two stars", Kind::Malformed, header, |d| regions(d, "**")),
-        ("bytes that are no text, query", Kind::Malformed, presigned, |d| regions(d, "%FF%2C%2A")),
-        ("other regions", Kind::Scope, header, |d| regions(d, "us-west-2,eu-*")),
-        ("other regions, query", Kind::Scope, presigned, |d| regions(d, "us-west-2%2Ceu-%2A")),
-        ("a longer name", Kind::Scope, header, |d| regions(d, "us-east-10")),
-        ("a shorter name", Kind::Scope, header, |d| regions(d, "us-east")),
-        ("another case", Kind::Scope, header, |d| regions(d, "US-EAST-1")),
-        ("a region in the scope as well", Kind::Malformed, header, |d| {
-            d.scope = d.scope.replace("/execute-api", "/us-east-1/execute-api");
+        (
+            "bytes that are no text, query",
+            Kind::Malformed,
+            presigned,
+            |d| regions(d, "%FF%2C%2A"),
+        ),
+        ("other regions", Kind::Scope, header, |d| {
+            regions(d, "us-west-2,eu-*")
         }),
+        ("other regions, query", Kind::Scope, presigned, |d| {
+            regions(d, "us-west-2%2Ceu-%2A")
+        }),
+        ("a longer name", Kind::Scope, header, |d| {
+            regions(d, "us-east-10")
+        }),
+        ("a shorter name", Kind::Scope, header, |d| {
+            regions(d, "us-east")
+        }),
+        ("another case", Kind::Scope, header, |d| {
+            regions(d, "US-EAST-1")
+        }),
+        (
+            "a region in the scope as well",
+            Kind::Malformed,
+            header,
+            |d| {
+                d.scope = d.scope.replace("/execute-api", "/us-east-1/execute-api");
+            },
+        ),
         ("signed chunks", Kind::PayloadKind, s3, |d| {
             payload(d, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD");
-            d.headers.push(("x-amz-decoded-content-length", "8".to_owned()));
+            d.headers
+                .push(("x-amz-decoded-content-length", "8".to_owned()));
             d.signed.insert(3, "x-amz-decoded-content-length");
             d.signed.sort_unstable();
         }),
@@ -156,33 +222,61 @@ async fn what_is_changed_of_it_on_the_way_is_refused() {
         ("a wider region set", Kind::SignatureMismatch, header, |r| {
             set(r, "x-amz-region-set", "*")
         }),
-        ("a wider region set, query", Kind::SignatureMismatch, presigned, |r| {
-            edit(r, "X-Amz-Region-Set=us-east-1", "X-Amz-Region-Set=%2A");
+        (
+            "a wider region set, query",
+            Kind::SignatureMismatch,
+            presigned,
+            |r| {
+                edit(r, "X-Amz-Region-Set=us-east-1", "X-Amz-Region-Set=%2A");
+            },
+        ),
+        ("a region more", Kind::Malformed, header, |r| {
+            add(r, "x-amz-region-set", "us-west-2")
         }),
-        ("a region more", Kind::Malformed, header, |r| add(r, "x-amz-region-set", "us-west-2")),
-        ("no region set", Kind::Malformed, header, |r| remove(r, "x-amz-region-set")),
+        ("no region set", Kind::Malformed, header, |r| {
+            remove(r, "x-amz-region-set")
+        }),
         ("the algorithm alone", Kind::Malformed, header, |r| {
             replace(r, "ECDSA-P256", "HMAC");
             replace(r, "20150830", "20150830/us-east-1");
         }),
-        ("the algorithm alone, query", Kind::Malformed, presigned, |r| {
-            edit(r, "ECDSA-P256", "HMAC");
-            edit(r, "%2F20150830", "%2F20150830%2Fus-east-1");
-        }),
+        (
+            "the algorithm alone, query",
+            Kind::Malformed,
+            presigned,
+            |r| {
+                edit(r, "ECDSA-P256", "HMAC");
+                edit(r, "%2F20150830", "%2F20150830%2Fus-east-1");
+            },
+        ),
         ("bytes behind the signature", Kind::Malformed, header, |r| {
-            let value = r.headers()["authorization"].to_str().expect("ASCII").to_owned();
+            let value = r.headers()["authorization"]
+                .to_str()
+                .expect("ASCII")
+                .to_owned();
             set(r, "authorization", &format!("{value}00"));
         }),
         ("a signature of HMAC", Kind::Malformed, header, |r| {
-            let value = r.headers()["authorization"].to_str().expect("ASCII").to_owned();
+            let value = r.headers()["authorization"]
+                .to_str()
+                .expect("ASCII")
+                .to_owned();
             let start = value.trim_end_matches(|digit| digit != '=');
             set(r, "authorization", &format!("{start}{EMPTY}"));
         }),
-        ("the least signature there is", Kind::SignatureMismatch, header, |r| {
-            let value = r.headers()["authorization"].to_str().expect("ASCII").to_owned();
-            let start = value.trim_end_matches(|digit| digit != '=');
-            set(r, "authorization", &format!("{start}3006020101020101"));
-        }),
+        (
+            "the least signature there is",
+            Kind::SignatureMismatch,
+            header,
+            |r| {
+                let value = r.headers()["authorization"]
+                    .to_str()
+                    .expect("ASCII")
+                    .to_owned();
+                let start = value.trim_end_matches(|digit| digit != '=');
+                set(r, "authorization", &format!("{start}3006020101020101"));
+            },
+        ),
     ];
     let mut failed = Vec::new();
     for (name, kind, base, change) in rows {
@@ -209,12 +303,22 @@ async fn a_changed_secret_takes_effect_at_once() {
     };
     let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
     let layer = VerifyLayer::new(keys, settings.with_sigv4a(true)).with_clock(Clock::manual(now()));
-    let with = |id, secret| Draft { id, secret, ..header() }.sign();
+    let with = |id, secret| {
+        Draft {
+            id,
+            secret,
+            ..header()
+        }
+        .sign()
+    };
     for (current, other) in [(SECRET, "new"), ("new", SECRET), (SECRET, "new")] {
         *secret.lock().expect("not poisoned") = current;
         for id in [ID, "AKIDOTHER", ID] {
             assert_eq!(judge(&layer, with(id, current)).await, Ok(id.to_owned()));
-            assert_eq!(judge(&layer, with(id, other)).await, Err(Kind::SignatureMismatch));
+            assert_eq!(
+                judge(&layer, with(id, other)).await,
+                Err(Kind::SignatureMismatch)
+            );
         }
     }
 }
@@ -223,13 +327,21 @@ async fn a_changed_secret_takes_effect_at_once() {
 #[tokio::test]
 async fn a_region_set_means_nothing_in_version_4() {
     for version in [Version::V4, Version::V4a] {
-        for (text, signed) in [("eu-west-1", true), ("no region", true), ("us-east-1", false)] {
+        for (text, signed) in [
+            ("eu-west-1", true),
+            ("no region", true),
+            ("us-east-1", false),
+        ] {
             let mut draft = super::header();
             draft.headers.push(("x-amz-region-set", text.to_owned()));
             if signed {
                 draft.signed.insert(4, "x-amz-region-set");
             }
-            let expected = if signed { Ok(ID.to_owned()) } else { Err(Kind::HeaderNotSigned) };
+            let expected = if signed {
+                Ok(ID.to_owned())
+            } else {
+                Err(Kind::HeaderNotSigned)
+            };
             let judged = judge(&layer_in(version, "execute-api"), draft.sign()).await;
             assert_eq!(judged, expected, "{text}");
         }
@@ -254,6 +366,10 @@ async fn the_ends_of_the_window_are_those_of_version_4() {
     ] {
         let mut draft = base();
         draft.date(date);
-        assert_eq!(judge(&layer_for(&draft), draft.sign()).await, expected, "{date}");
+        assert_eq!(
+            judge(&layer_for(&draft), draft.sign()).await,
+            expected,
+            "{date}"
+        );
     }
 }

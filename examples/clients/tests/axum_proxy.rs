@@ -29,12 +29,19 @@ impl Proxy {
         let mut process = command.spawn().expect("it starts");
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         let line = lines.next_line().await.expect("UTF-8").expect("a line");
-        let address = line.strip_prefix("listening on http://").expect("an address").parse();
-        Self { address: address.expect("an address"), _process: process }
+        let address = line
+            .strip_prefix("listening on http://")
+            .expect("an address")
+            .parse();
+        Self {
+            address: address.expect("an address"),
+            _process: process,
+        }
     }
 
     async fn post(&self, path: &str) -> (StatusCode, String) {
-        self.send(Request::post(self.uri(path)).body(Full::from("an order"))).await
+        self.send(Request::post(self.uri(path)).body(Full::from("an order")))
+            .await
     }
 
     fn uri(&self, path: &str) -> String {
@@ -46,9 +53,17 @@ impl Proxy {
         B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
     {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let response = client.request(request.expect("a request")).await.expect("an answer");
+        let response = client
+            .request(request.expect("a request"))
+            .await
+            .expect("an answer");
         let status = response.status();
-        let body = response.into_body().collect().await.expect("whole").to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .expect("whole")
+            .to_bytes();
         (status, String::from_utf8(body.into()).expect("UTF-8"))
     }
 }
@@ -59,12 +74,17 @@ async fn what_a_rule_matches_is_signed_and_forwarded() {
     let proxy = Proxy::start(&origin.url(), &CREDENTIALS).await;
     let answer = proxy.post("/orders?id=1").await;
     assert_eq!(answer, (StatusCode::OK, "an order".to_owned()));
-    let [seen] = &origin.seen()[..] else { panic!("one request") };
+    let [seen] = &origin.seen()[..] else {
+        panic!("one request")
+    };
     assert_eq!(seen.host, origin.address.to_string());
 
     let (status, body) = proxy.post("/customers").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    assert!(body.starts_with(r#"{"message":"no rule matches POST \"/customers\""#), "{body}");
+    assert!(
+        body.starts_with(r#"{"message":"no rule matches POST \"/customers\""#),
+        "{body}"
+    );
 
     // Only announced: a client in the midst of a body might see the connection end before the answer.
     let (_sending, body) = Channel::<Bytes>::new(1);
@@ -87,7 +107,9 @@ async fn without_credentials_the_answer_is_503() {
 async fn without_an_origin_the_answer_is_502() {
     // Bound and not listening, so that connections are refused and no one else gets the port.
     let socket = TcpSocket::new_v4().expect("a socket");
-    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    socket
+        .bind("127.0.0.1:0".parse().expect("an address"))
+        .expect("a port");
     let origin = format!("http://{}", socket.local_addr().expect("an address"));
     let proxy = Proxy::start(&origin, &CREDENTIALS).await;
     let (status, body) = proxy.post("/orders").await;

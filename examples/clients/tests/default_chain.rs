@@ -22,16 +22,30 @@ async fn signs_with(access_key_id: &str, variables: &[(&str, &str)]) {
     let origin = Origin::start(key, "execute-api").await;
     // Clients of TLS want certificates to trust, even where they connect without.
     let identity = Identity::new();
-    let mut environment = vec![("AWS_REGION", "us-east-1"), ("SSL_CERT_FILE", identity.ca_file())];
+    let mut environment = vec![
+        ("AWS_REGION", "us-east-1"),
+        ("SSL_CERT_FILE", identity.ca_file()),
+    ];
     environment.extend(variables);
     let arguments = [&*format!("{}/orders?id=1", origin.url()), "execute-api"];
-    let output = run(env!("CARGO_BIN_EXE_default_chain"), &arguments, &environment).await;
+    let output = run(
+        env!("CARGO_BIN_EXE_default_chain"),
+        &arguments,
+        &environment,
+    )
+    .await;
     assert_eq!(output.stdout, "200 OK\n\n", "{}", output.stderr);
 
-    let [seen] = &origin.seen()[..] else { panic!("one request") };
+    let [seen] = &origin.seen()[..] else {
+        panic!("one request")
+    };
     assert_eq!(seen.verified.access_key_id(), access_key_id);
     assert_eq!(seen.headers["x-amz-security-token"], TOKEN);
-    assert!(seen.verified.signed_headers().any(|name| name == "x-amz-security-token"));
+    assert!(
+        seen.verified
+            .signed_headers()
+            .any(|name| name == "x-amz-security-token")
+    );
 }
 
 /// Credentials as the endpoints of containers and instances give them.
@@ -69,10 +83,19 @@ async fn a_profile_in_a_file() {
 #[tokio::test]
 async fn a_web_identity_that_sts_takes() {
     async fn sts(request: Request) -> Response {
-        let body = request.into_body().collect().await.expect("a body").to_bytes();
+        let body = request
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes();
         let body = String::from_utf8_lossy(&body);
         let role = "RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Forders";
-        for expected in ["Action=AssumeRoleWithWebIdentity", role, "WebIdentityToken=a.web.token"] {
+        for expected in [
+            "Action=AssumeRoleWithWebIdentity",
+            role,
+            "WebIdentityToken=a.web.token",
+        ] {
             if !body.split('&').any(|found| found == expected) {
                 return (StatusCode::BAD_REQUEST, format!("no {expected} in {body}"))
                     .into_response();
@@ -88,12 +111,18 @@ async fn a_web_identity_that_sts_takes() {
         .into_response()
     }
 
-    let sts = format!("http://{}", serve(Router::new().fallback(any(sts)), None).await);
+    let sts = format!(
+        "http://{}",
+        serve(Router::new().fallback(any(sts)), None).await
+    );
     let token = temporary("a.web.token");
     signs_with(
         "ASIAWEB",
         &[
-            ("AWS_WEB_IDENTITY_TOKEN_FILE", token.path().to_str().expect("UTF-8")),
+            (
+                "AWS_WEB_IDENTITY_TOKEN_FILE",
+                token.path().to_str().expect("UTF-8"),
+            ),
             ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/orders"),
             ("AWS_ENDPOINT_URL_STS", &sts),
         ],
@@ -114,7 +143,10 @@ async fn the_endpoint_of_a_container() {
     signs_with(
         "ASIACONTAINER",
         &[
-            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("http://{container}/v1/credentials")),
+            (
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                &format!("http://{container}/v1/credentials"),
+            ),
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "of the task"),
         ],
     )
@@ -124,12 +156,18 @@ async fn the_endpoint_of_a_container() {
 #[tokio::test]
 async fn the_metadata_of_an_instance_in_version_2() {
     async fn session() -> impl IntoResponse {
-        ([("x-aws-ec2-metadata-token-ttl-seconds", "21600")], "of the session")
+        (
+            [("x-aws-ec2-metadata-token-ttl-seconds", "21600")],
+            "of the session",
+        )
     }
 
     /// Version 1 would be answered without a session, which is what version 2 is there to forbid.
     async fn metadata(request: Request) -> Response {
-        if request.headers().get("x-aws-ec2-metadata-token").is_none_or(|it| it != "of the session")
+        if request
+            .headers()
+            .get("x-aws-ec2-metadata-token")
+            .is_none_or(|it| it != "of the session")
         {
             return StatusCode::UNAUTHORIZED.into_response();
         }
@@ -142,9 +180,15 @@ async fn the_metadata_of_an_instance_in_version_2() {
         }
     }
 
-    let router = Router::new().route("/latest/api/token", put(session)).fallback(get(metadata));
+    let router = Router::new()
+        .route("/latest/api/token", put(session))
+        .fallback(get(metadata));
     let instance = format!("http://{}", serve(router, None).await);
-    signs_with("ASIAINSTANCE", &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &instance)]).await;
+    signs_with(
+        "ASIAINSTANCE",
+        &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &instance)],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -158,7 +202,16 @@ async fn without_credentials_nothing_is_sent() {
         ("SSL_CERT_FILE", identity.ca_file()),
     ];
     let arguments = [&*origin.url(), "execute-api"];
-    let output = run(env!("CARGO_BIN_EXE_default_chain"), &arguments, &environment).await;
-    assert!(!output.success && output.stderr.contains("Credentials"), "{}", output.stderr);
+    let output = run(
+        env!("CARGO_BIN_EXE_default_chain"),
+        &arguments,
+        &environment,
+    )
+    .await;
+    assert!(
+        !output.success && output.stderr.contains("Credentials"),
+        "{}",
+        output.stderr
+    );
     assert!(origin.seen().is_empty());
 }

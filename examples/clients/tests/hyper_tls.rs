@@ -22,10 +22,17 @@ async fn the_origin_chooses_the_version_and_verifies_either() {
     ] {
         let origin = Origin::with_tls(&identity, protocols).await;
         let output = post(&origin, &identity, None).await;
-        assert_eq!(output.stdout, format!("{version:?} 200 OK\nan order\n"), "{}", output.stderr);
+        assert_eq!(
+            output.stdout,
+            format!("{version:?} 200 OK\nan order\n"),
+            "{}",
+            output.stderr
+        );
         assert_eq!(output.stderr, "");
 
-        let [seen] = &origin.seen()[..] else { panic!("one request") };
+        let [seen] = &origin.seen()[..] else {
+            panic!("one request")
+        };
         assert_eq!(seen.version, version);
         assert_eq!(seen.host, format!("localhost:{}", origin.address.port()));
         assert!(seen.verified.signed_headers().any(|name| name == "host"));
@@ -37,13 +44,25 @@ async fn a_host_to_sign_for_that_is_not_the_one_in_the_url_takes_http_1() {
     let identity = Identity::new();
     let origin = Origin::with_tls(&identity, &["http/1.1"]).await;
     let output = post(&origin, &identity, Some("api.example.com")).await;
-    assert_eq!(output.stdout, "HTTP/1.1 200 OK\nan order\n", "{}", output.stderr);
+    assert_eq!(
+        output.stdout, "HTTP/1.1 200 OK\nan order\n",
+        "{}",
+        output.stderr
+    );
     assert_eq!(origin.seen()[0].host, "api.example.com");
 
     let origin = Origin::with_tls(&identity, &["h2", "http/1.1"]).await;
     let output = post(&origin, &identity, Some("api.example.com")).await;
-    assert!(output.stdout.starts_with("HTTP/2.0 400 Bad Request\n"), "{}", output.stdout);
-    assert!(output.stdout.contains("host and the request line name different hosts"));
+    assert!(
+        output.stdout.starts_with("HTTP/2.0 400 Bad Request\n"),
+        "{}",
+        output.stdout
+    );
+    assert!(
+        output
+            .stdout
+            .contains("host and the request line name different hosts")
+    );
     let warning = format!(
         "warning: signed host \"api.example.com\" is not \"localhost:{}\", which is connected to, and \
          HTTP/2 sends one name for both",
@@ -57,6 +76,10 @@ async fn a_host_to_sign_for_that_is_not_the_one_in_the_url_takes_http_1() {
 async fn the_certificate_has_to_be_of_the_authority_named() {
     let origin = Origin::with_tls(&Identity::new(), &["h2"]).await;
     let output = post(&origin, &Identity::new(), None).await;
-    assert!(!output.success && output.stderr.contains("Connect"), "{}", output.stderr);
+    assert!(
+        !output.success && output.stderr.contains("Connect"),
+        "{}",
+        output.stderr
+    );
     assert!(origin.seen().is_empty());
 }

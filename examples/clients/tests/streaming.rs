@@ -19,7 +19,9 @@ async fn frames_are_answered_one_by_one_and_trailers_follow() {
         output.stderr,
     );
 
-    let [seen] = &origin.seen()[..] else { panic!("one request") };
+    let [seen] = &origin.seen()[..] else {
+        panic!("one request")
+    };
     assert_eq!(seen.version, Version::HTTP_2);
     assert_eq!(seen.verified.payload(), PayloadKind::Unsigned);
     assert_eq!(seen.headers[TE], "trailers");

@@ -12,7 +12,9 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_tonic_client");
 
 async fn origin() -> Origin {
     let (reporter, health) = health_reporter();
-    reporter.set_service_status("orders", ServingStatus::Serving).await;
+    reporter
+        .set_service_status("orders", ServingStatus::Serving)
+        .await;
     let routes = Router::new().route_service("/grpc.health.v1.Health/{method}", health);
     Origin::with_routes(credentials(), "vpc-lattice-svcs", routes).await
 }
@@ -21,14 +23,24 @@ async fn origin() -> Origin {
 async fn calls_and_streams_are_signed() {
     let origin = origin().await;
     let output = run(PROGRAM, &[&origin.url(), "orders"], &CREDENTIALS).await;
-    assert_eq!(output.stdout, "check: SERVING\nwatch: SERVING\n", "{}", output.stderr);
+    assert_eq!(
+        output.stdout, "check: SERVING\nwatch: SERVING\n",
+        "{}",
+        output.stderr
+    );
 
-    let [check, watch] = &origin.seen()[..] else { panic!("two requests") };
+    let [check, watch] = &origin.seen()[..] else {
+        panic!("two requests")
+    };
     for seen in [check, watch] {
         assert_eq!(seen.version, Version::HTTP_2);
         assert_eq!(seen.headers["te"], "trailers");
         assert_eq!(seen.verified.payload(), PayloadKind::Unsigned);
-        assert!(seen.verified.signed_headers().any(|name| name == "content-type"));
+        assert!(
+            seen.verified
+                .signed_headers()
+                .any(|name| name == "content-type")
+        );
     }
 }
 

@@ -19,7 +19,11 @@ pub(super) const NAMES: [&str; 10] = [
 /// The place among the names, and whether the answer is to be stored.
 pub(super) fn of(answer: &HeaderMap) -> (Option<usize>, bool) {
     // Caches before this one, which are nearer to the origin, have added theirs before.
-    let own = answer.get_all("cache-status").iter().next_back().map(HeaderValue::to_str);
+    let own = answer
+        .get_all("cache-status")
+        .iter()
+        .next_back()
+        .map(HeaderValue::to_str);
     let Some(("sigv4-gateway", said)) = own.and_then(Result::ok).and_then(|it| it.split_once("; "))
     else {
         return (None, false);
@@ -45,11 +49,31 @@ mod tests {
     fn each_status_has_one_outcome() {
         for (said, expected, stored) in [
             ("sigv4-gateway; hit", Some("hit"), false),
-            ("sigv4-gateway; hit; ttl=-3; detail=stale-while-revalidate", Some("hit-stale"), false),
-            ("sigv4-gateway; fwd=stale; detail=stale-if-error", Some("hit-stale"), false),
-            ("sigv4-gateway; fwd=stale; fwd-status=304", Some("revalidated"), false),
-            ("sigv4-gateway; fwd=uri-miss; collapsed", Some("collapsed"), false),
-            ("sigv4-gateway; fwd=uri-miss; stored", Some("uri-miss"), true),
+            (
+                "sigv4-gateway; hit; ttl=-3; detail=stale-while-revalidate",
+                Some("hit-stale"),
+                false,
+            ),
+            (
+                "sigv4-gateway; fwd=stale; detail=stale-if-error",
+                Some("hit-stale"),
+                false,
+            ),
+            (
+                "sigv4-gateway; fwd=stale; fwd-status=304",
+                Some("revalidated"),
+                false,
+            ),
+            (
+                "sigv4-gateway; fwd=uri-miss; collapsed",
+                Some("collapsed"),
+                false,
+            ),
+            (
+                "sigv4-gateway; fwd=uri-miss; stored",
+                Some("uri-miss"),
+                true,
+            ),
             ("sigv4-gateway; fwd=vary-miss", Some("vary-miss"), false),
             ("sigv4-gateway; fwd=stale; stored", Some("stale"), true),
             ("sigv4-gateway; fwd=request", Some("request"), false),
@@ -59,10 +83,17 @@ mod tests {
             ("another; hit", None, false),
         ] {
             let mut headers = HeaderMap::new();
-            headers.append("cache-status", HeaderValue::from_static("another; fwd=miss"));
+            headers.append(
+                "cache-status",
+                HeaderValue::from_static("another; fwd=miss"),
+            );
             headers.append("cache-status", HeaderValue::from_static(said));
             let (outcome, is_stored) = of(&headers);
-            assert_eq!((outcome.map(|it| NAMES[it]), is_stored), (expected, stored), "{said}");
+            assert_eq!(
+                (outcome.map(|it| NAMES[it]), is_stored),
+                (expected, stored),
+                "{said}"
+            );
         }
         assert_eq!(of(&HeaderMap::new()), (None, false));
     }

@@ -90,7 +90,8 @@ impl Live {
             drop(points);
             let version = Some(metrics.refused().version());
             if version != told {
-                self.refused.send_replace(metrics.refused().json().to_string().into());
+                self.refused
+                    .send_replace(metrics.refused().json().to_string().into());
                 told = version;
             }
             before = totals;
@@ -100,8 +101,16 @@ impl Live {
     /// Resolvers and providers may take their time, and no snapshot waits for them.
     async fn check(self: Arc<Self>) {
         loop {
-            let found = if self.is_watched() { self.ready.clone().found().await } else { None };
-            let pause = if self.is_watched() && found.is_some() { CHECK } else { TICK };
+            let found = if self.is_watched() {
+                self.ready.clone().found().await
+            } else {
+                None
+            };
+            let pause = if self.is_watched() && found.is_some() {
+                CHECK
+            } else {
+                TICK
+            };
             self.found.send_replace(found);
             time::sleep(pause).await;
         }
@@ -114,8 +123,11 @@ impl Live {
         before: &Totals,
         elapsed: Duration,
     ) -> Value {
-        let (now, metrics, found) =
-            (self.gateway.now(), self.gateway.metrics(), self.found.borrow().clone());
+        let (now, metrics, found) = (
+            self.gateway.now(),
+            self.gateway.metrics(),
+            self.found.borrow().clone(),
+        );
         let (config, budget) = (&now.config, now.config.budget());
         let origins = config.names().iter().map(|name| {
             let mut names = found.iter().flat_map(|found| &found.names);
@@ -134,7 +146,9 @@ impl Live {
                 })),
             })
         });
-        let missing = found.as_ref().and_then(|found| found.credentials.as_deref());
+        let missing = found
+            .as_ref()
+            .and_then(|found| found.credentials.as_deref());
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "stopping": *self.ready.stopping.borrow(),
@@ -160,7 +174,12 @@ impl Live {
         };
         let status = WatchStream::from_changes(self.status.subscribe());
         let refused = WatchStream::new(self.refused.subscribe());
-        stream::once(Event::default().event("history").data(json!(points).to_string())).chain(
+        stream::once(
+            Event::default()
+                .event("history")
+                .data(json!(points).to_string()),
+        )
+        .chain(
             status
                 .map(|text| Event::default().event("status").data(text))
                 .merge(refused.map(|text| Event::default().event("refused").data(text))),
@@ -181,7 +200,9 @@ impl Live {
 }
 
 fn milliseconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64
 }
 
 fn credentials(needed: bool, missing: Option<&str>, expiry: Option<SystemTime>) -> Value {
@@ -197,7 +218,9 @@ mod tests {
     fn credentials_count_down_to_nothing() {
         let now = SystemTime::now();
         let left = |expiry| credentials(true, None, expiry)["expires_in"].clone();
-        let hour = left(Some(now + Duration::from_secs(3600))).as_u64().expect("a number");
+        let hour = left(Some(now + Duration::from_secs(3600)))
+            .as_u64()
+            .expect("a number");
         assert!((3500..=3600).contains(&hour), "{hour}");
         assert_eq!(left(Some(now - Duration::from_secs(1))), 0);
         assert_eq!(left(None), Value::Null);

@@ -30,7 +30,11 @@ impl Guard {
 
     fn is_own(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
-        match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        match host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+        {
             // Names alone can be made to lead elsewhere.
             Ok(ip) => self.address.ip().is_unspecified() || ip == self.address.ip(),
             Err(_) => host == "localhost" || self.hosts.contains(&host),
@@ -58,7 +62,10 @@ fn is_from_another_page(headers: &HeaderMap, named: &Authority) -> bool {
         Some(authority.eq_ignore_ascii_case(named.as_str()))
     };
     !headers.get_all("sec-fetch-site").iter().all(own_site)
-        || !headers.get_all(header::ORIGIN).iter().all(|origin| own_origin(origin) == Some(true))
+        || !headers
+            .get_all(header::ORIGIN)
+            .iter()
+            .all(|origin| own_origin(origin) == Some(true))
 }
 
 #[cfg(test)]
@@ -84,7 +91,10 @@ mod tests {
             ("[::1]:9090", "[::2]:9090", false),
         ] {
             let address = address.parse().expect("an address");
-            let guard = Guard { address, hosts: vec!["ops.example.com".to_owned()] };
+            let guard = Guard {
+                address,
+                hosts: vec!["ops.example.com".to_owned()],
+            };
             let request = Request::get("/healthz").header("host", host).body(());
             let checked = guard.check(&request.expect("a request"));
             assert_eq!(checked.is_ok(), own, "{host} at {address}");

@@ -27,7 +27,10 @@ impl Last {
             Err(error) if proxy::is_of_body(&**error) => return, // it says nothing of the origin
             Err(_) => BROKE_OFF,
         };
-        let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let second = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
         let last = second << 16 | u64::from(what);
         // One that says the same is left in the caches of the other processors.
         if self.0.load(Ordering::Relaxed) != last {
@@ -63,9 +66,15 @@ mod tests {
         last.note::<()>(&Err(Elapsed::new().into()));
         let (second, what) = last.read().expect("noted");
         assert_eq!(what, Err("did not answer in time"));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after it").as_secs();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("after it")
+            .as_secs();
         assert!(now - second < 60);
         last.note::<()>(&Err("reset".into()));
-        assert_eq!(last.read().map(|(_, what)| what), Some(Err("the exchange broke off")));
+        assert_eq!(
+            last.read().map(|(_, what)| what),
+            Some(Err("the exchange broke off"))
+        );
     }
 }

@@ -24,9 +24,12 @@ use super::{cache_status, last_response::Last, rejections::Refused};
 use crate::{BoxError, config::Route, log::Outcome};
 
 /// From what signing takes to what a slow origin does, in seconds.
-const BUCKETS: [f64; 14] =
-    [0.000_01, 0.000_1, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
-const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
+const BUCKETS: [f64; 14] = [
+    0.000_01, 0.000_1, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+];
+const METHODS: [&str; 8] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other",
+];
 /// For 100 to 599, and one for all that is none of these.
 const CODES: usize = 501;
 
@@ -71,7 +74,12 @@ impl Metrics {
             "process_start_time_seconds",
             "When the process started, since the epoch.",
         )?;
-        started.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+        started.set(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs_f64(),
+        );
         Ok(Self {
             requests: counters(
                 "requests_total",
@@ -88,13 +96,21 @@ impl Metrics {
                 "What a signed request waits for: its body, credentials, signing and the origin's head.",
                 &["phase"],
             )?,
-            hashed: counters("hashed_bytes_total", "Bytes of bodies whose hash is signed.", &[])?,
+            hashed: counters(
+                "hashed_bytes_total",
+                "Bytes of bodies whose hash is signed.",
+                &[],
+            )?,
             cache: counters(
                 "cache_requests_total",
                 "What the cache did: answered from what is stored, or why it forwarded.",
                 &["outcome"],
             )?,
-            stored: counters("cache_stored_total", "Answers that the cache began to store.", &[])?,
+            stored: counters(
+                "cache_stored_total",
+                "Answers that the cache began to store.",
+                &[],
+            )?,
             refusals: counters(
                 "origin_refusals_total",
                 "Signatures that the origin refused, by the doctor's cause.",
@@ -105,7 +121,11 @@ impl Metrics {
                 "Callers who were refused, by kind.",
                 &["kind"],
             )?,
-            connections: gauge(&registry, &named("connections_open"), "Connections of clients.")?,
+            connections: gauge(
+                &registry,
+                &named("connections_open"),
+                "Connections of clients.",
+            )?,
             budget_size: gauge(
                 &registry,
                 &named("body_budget_size_bytes"),
@@ -186,7 +206,8 @@ impl Metrics {
     ) -> prometheus::Result<String> {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.budget_size.set(bytes(budget.total()));
-        self.budget_used.set(bytes(budget.total().saturating_sub(budget.available())));
+        self.budget_used
+            .set(bytes(budget.total().saturating_sub(budget.available())));
         let mut families = self.registry.gather();
         let lines = IntCounter::new(
             named("log_lines_lost_total"),
@@ -252,18 +273,28 @@ impl Meter {
         self.duration.observe(took.as_secs_f64());
         if let Some(kind) = &outcome.rejection {
             let [route, origin] = &self.labels;
-            self.rejections.with_label_values(&[route, origin, kind]).inc();
+            self.rejections
+                .with_label_values(&[route, origin, kind])
+                .inc();
         }
         let method = METHODS.iter().position(|name| *name == method.as_str());
         let method = method.unwrap_or(METHODS.len() - 1);
         let code = outcome.code;
         let codes = self.by_method[method]
             .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(CODES).collect());
-        let slot = usize::from(code).checked_sub(100).unwrap_or(CODES).min(CODES - 1);
+        let slot = usize::from(code)
+            .checked_sub(100)
+            .unwrap_or(CODES)
+            .min(CODES - 1);
         let counter = codes[slot].get_or_init(|| {
-            let code = if slot == CODES - 1 { "other".to_owned() } else { code.to_string() };
+            let code = if slot == CODES - 1 {
+                "other".to_owned()
+            } else {
+                code.to_string()
+            };
             let [route, origin] = &self.labels;
-            self.requests.with_label_values(&[&**route, origin, METHODS[method], &code])
+            self.requests
+                .with_label_values(&[&**route, origin, METHODS[method], &code])
         });
         counter.inc();
     }
@@ -296,7 +327,9 @@ impl Meter {
         };
         if let Some(report) = response.extensions_mut().remove::<SigningReport>() {
             meter.buffering.observe(report.buffering().as_secs_f64());
-            meter.credentials.observe(report.credentials().as_secs_f64());
+            meter
+                .credentials
+                .observe(report.credentials().as_secs_f64());
             meter.signing.observe(report.signing().as_secs_f64());
             if matches!(report.payload(), "hash" | "signed-chunks") {
                 meter.hashed.inc_by(report.body_len().unwrap_or_default());
@@ -305,7 +338,10 @@ impl Meter {
         if let Some(diagnosis) = response.extensions().get::<Diagnosis>() {
             let [route, origin] = &meter.labels;
             let cause = diagnosis.cause().name();
-            meter.refusals.with_label_values(&[&**route, origin, cause]).inc();
+            meter
+                .refusals
+                .with_label_values(&[&**route, origin, cause])
+                .inc();
             meter.refused.origin(&meter.labels, diagnosis);
         }
     }
@@ -344,7 +380,10 @@ mod tests {
         let remaining = || {
             let text = metrics.text(&budget, &credentials, 0).expect("a text");
             let sample = "sigv4_gateway_credentials_remaining_seconds ";
-            let line = text.lines().find_map(|line| line.strip_prefix(sample)).map(str::parse);
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(sample))
+                .map(str::parse);
             line.map(|seconds: Result<f64, _>| seconds.expect("a number"))
         };
         assert_eq!(remaining(), None);
@@ -360,10 +399,15 @@ mod tests {
         let arrived = || Arrived::new(&mut Request::new(()));
         drop(arrived().on(meter.clone()));
         for code in [600, 999] {
-            let answer = Response::builder().status(code).body(()).expect("an answer");
+            let answer = Response::builder()
+                .status(code)
+                .body(())
+                .expect("an answer");
             arrived().on(meter.clone()).answered(&answer);
         }
-        let text = metrics.text(&BodyBudget::new(1024), &credentials, 0).expect("a text");
+        let text = metrics
+            .text(&BodyBudget::new(1024), &credentials, 0)
+            .expect("a text");
         for (code, count) in [("499", 1), ("other", 2)] {
             let labels = format!("code=\"{code}\",method=\"GET\",origin=\"o\",route=\"/\"");
             let sample = format!("sigv4_gateway_requests_total{{{labels}}} {count}\n");

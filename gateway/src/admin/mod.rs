@@ -75,17 +75,31 @@ pub(crate) async fn start(
     let error = |error| format!("cannot listen on {listen}: {error}; choose another under [admin]");
     let listener = TcpListener::bind(listen).await.map_err(error)?;
     let address = listener.local_addr()?;
-    let ready = Arc::new(Ready { gateway: gateway.clone(), stopping, found: Mutex::default() });
+    let ready = Arc::new(Ready {
+        gateway: gateway.clone(),
+        stopping,
+        found: Mutex::default(),
+    });
     let live = Live::start(gateway.clone(), ready.clone());
-    let admin = Admin { gateway: gateway.clone(), ready, live };
+    let admin = Admin {
+        gateway: gateway.clone(),
+        ready,
+        live,
+    };
     let guard = Guard { address, hosts };
     let pace = server.body_pace;
     let checked = move |request: Request<Body>| {
         let checked = guard.check(&request);
         let refused = |(status, text)| proxy::message(status, text);
-        future::ready(checked.map(|()| proxy::with_pace(request, pace)).map_err(refused))
+        future::ready(
+            checked
+                .map(|()| proxy::with_pace(request, pace))
+                .map_err(refused),
+        )
     };
-    let router = router(admin).layer(map_request(checked)).layer(map_response(unkept));
+    let router = router(admin)
+        .layer(map_request(checked))
+        .layer(map_response(unkept));
     tokio::spawn(serve::aside(listener, router, server));
     Ok(Some(address))
 }
@@ -95,7 +109,10 @@ fn router(admin: Admin) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route("/events", get(async |State(admin): State<Admin>| admin.live.answer()))
+        .route(
+            "/events",
+            get(async |State(admin): State<Admin>| admin.live.answer()),
+        )
         .route("/log", get(log::show).put(log::change))
         .route("/cache/purge", post(purge))
         .route("/cache/clear", post(clear))
@@ -109,8 +126,14 @@ fn router(admin: Admin) -> Router {
 async fn unkept(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        "cross-origin-resource-policy",
+        HeaderValue::from_static("same-origin"),
+    );
     response
 }
 
@@ -120,13 +143,21 @@ async fn readyz(State(admin): State<Admin>) -> Response {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (status, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
+    (
+        status,
+        Json(json!({ "ready": reasons.is_empty(), "reasons": reasons })),
+    )
+        .into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
     let (now, lost) = (admin.gateway.now(), admin.gateway.log().lost());
     let config = &now.config;
-    match admin.gateway.metrics().text(&config.budget(), &config.credentials(), lost) {
+    match admin
+        .gateway
+        .metrics()
+        .text(&config.budget(), &config.credentials(), lost)
+    {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => proxy::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
@@ -158,8 +189,13 @@ fn purged(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(String, String), (StatusCode, &'static str)> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind
+        .and_then(|kind| kind.split(';').next())
+        .unwrap_or_default()
+        .trim();
     let url = match kind {
         "application/json" => serde_json::from_slice(body).ok().map(|Purge { url }| url),
         "application/x-www-form-urlencoded" => {
@@ -180,7 +216,9 @@ fn purged(
     let parts = url.and_then(|url| {
         let url: Uri = url.parse().ok()?;
         let http = matches!(url.scheme_str(), Some("http" | "https"));
-        let authority = url.authority().filter(|it| http && !it.as_str().contains('@'))?;
+        let authority = url
+            .authority()
+            .filter(|it| http && !it.as_str().contains('@'))?;
         Some((authority.to_string(), url.path_and_query()?.to_string()))
     });
     parts.ok_or((StatusCode::BAD_REQUEST, message))

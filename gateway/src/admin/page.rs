@@ -11,11 +11,31 @@ use super::Admin;
 
 /// Each with its type.
 const FILES: [(&str, &str, &str); 6] = [
-    ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
-    ("/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
-    ("/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
-    ("/plot.js", "text/javascript; charset=utf-8", include_str!("page/plot.js")),
-    ("/workbench.js", "text/javascript; charset=utf-8", include_str!("page/workbench.js")),
+    (
+        "/",
+        "text/html; charset=utf-8",
+        include_str!("page/index.html"),
+    ),
+    (
+        "/page.css",
+        "text/css; charset=utf-8",
+        include_str!("page/page.css"),
+    ),
+    (
+        "/page.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/page.js"),
+    ),
+    (
+        "/plot.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/plot.js"),
+    ),
+    (
+        "/workbench.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/workbench.js"),
+    ),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
@@ -28,7 +48,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub(super) fn routes() -> Router<Admin> {
     FILES
         .iter()
-        .fold(Router::new(), |router, (path, kind, text)| router.route(path, file(kind, text)))
+        .fold(Router::new(), |router, (path, kind, text)| {
+            router.route(path, file(kind, text))
+        })
 }
 
 fn file(kind: &'static str, text: &'static str) -> MethodRouter<Admin> {

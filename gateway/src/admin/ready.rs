@@ -74,7 +74,10 @@ impl Ready {
         }
         let (credentials, names) = {
             let config = &self.gateway.now().config;
-            (config.signs().then(|| config.credentials()), config.names().to_vec())
+            (
+                config.signs().then(|| config.credentials()),
+                config.names().to_vec(),
+            )
         };
         let mut lookups = JoinSet::new();
         for name in names {
@@ -82,7 +85,11 @@ impl Ready {
         }
         let credentials = match &credentials {
             // Its source may hold what a provider said, which is for the log alone.
-            Some(credentials) => credentials.ready().await.err().map(|error| error.to_string()),
+            Some(credentials) => credentials
+                .ready()
+                .await
+                .err()
+                .map(|error| error.to_string()),
             None => None,
         };
         let mut names = lookups.join_all().await;

@@ -37,9 +37,16 @@ impl Refused {
         self.callers.add(|| {
             let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
             Entry {
-                canonical: rejection.canonical_request().map(|bytes| without_values(&text(bytes))),
+                canonical: rejection
+                    .canonical_request()
+                    .map(|bytes| without_values(&text(bytes))),
                 string_to_sign: rejection.string_to_sign().map(|bytes| short(&text(bytes))),
-                ..Entry::new(labels, kind, &rejection.to_string(), remedy(rejection.kind()))
+                ..Entry::new(
+                    labels,
+                    kind,
+                    &rejection.to_string(),
+                    remedy(rejection.kind()),
+                )
             }
         });
     }
@@ -83,7 +90,12 @@ impl Default for Recent {
     fn default() -> Self {
         let limiter = RateLimiter::direct(Quota::per_second(LOOKED_AT));
         let (total, version) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { total, version, limiter, kept: Mutex::default() }
+        Self {
+            total,
+            version,
+            limiter,
+            kept: Mutex::default(),
+        }
     }
 }
 
@@ -91,7 +103,10 @@ impl Recent {
     fn add(&self, refusal: impl FnOnce() -> Entry) {
         let number = self.total.fetch_add(1, Ordering::Relaxed) + 1;
         if self.limiter.check().is_ok() {
-            let refusal = Entry { number, ..refusal() };
+            let refusal = Entry {
+                number,
+                ..refusal()
+            };
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.truncate(KEPT - 1);
             kept.push_front(refusal);
@@ -135,7 +150,9 @@ impl Entry {
         sentence: &str,
         remedy: &'static str,
     ) -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Self {
             number: 0,
             at: since.as_millis() as u64,
@@ -164,8 +181,14 @@ fn cut(text: &str, longest: usize) -> String {
 
 /// A canonical request with the values alone that are never secret; of others the length.
 fn without_values(canonical: &str) -> String {
-    const OPEN: [&str; 6] =
-        ["host", "content-type", "content-length", "x-amz-date", "x-amz-content-sha256", "range"];
+    const OPEN: [&str; 6] = [
+        "host",
+        "content-type",
+        "content-length",
+        "x-amz-date",
+        "x-amz-content-sha256",
+        "range",
+    ];
     let hidden = |text: &str| format!("({} bytes)", text.len());
     let pair = |pair: &str| match pair.split_once('=') {
         Some((name, value)) if !value.is_empty() => format!("{name}={}", hidden(value)),
@@ -256,8 +279,14 @@ mod tests {
         assert_eq!(json["total"], 10_000);
         let kept = json["recent"].as_array().expect("a list");
         assert_eq!(kept.len(), KEPT);
-        assert!(kept[0]["number"].as_u64() > kept[1]["number"].as_u64(), "the newest first");
-        assert_eq!(kept[0]["sentence"].as_str().map(str::len), Some(LONGEST + 3));
+        assert!(
+            kept[0]["number"].as_u64() > kept[1]["number"].as_u64(),
+            "the newest first"
+        );
+        assert_eq!(
+            kept[0]["sentence"].as_str().map(str::len),
+            Some(LONGEST + 3)
+        );
     }
 
     #[test]

@@ -39,8 +39,17 @@ impl Arrived {
 
     /// On a route, whose counters are these.
     pub(crate) fn on(self, meter: Arc<Meter>) -> Running {
-        let outcome = Outcome { code: LEFT, cache: None, rejection: None, refusal: None };
-        Running { arrived: self, meter, outcome }
+        let outcome = Outcome {
+            code: LEFT,
+            cache: None,
+            rejection: None,
+            refusal: None,
+        };
+        Running {
+            arrived: self,
+            meter,
+            outcome,
+        }
     }
 }
 
@@ -55,9 +64,15 @@ impl Running {
         let (code, extensions) = (response.status(), response.extensions());
         if let Some(Failure(error)) = extensions.get() {
             let ids = &self.arrived.ids;
-            tracing::error!(request_id = ids.request(), trace_id = ids.trace(), "{code}: {error}");
+            tracing::error!(
+                request_id = ids.request(),
+                trace_id = ids.trace(),
+                "{code}: {error}"
+            );
         }
-        let rejection = extensions.get::<Arc<Rejection>>().map(|it| (kebab(it.kind()), it));
+        let rejection = extensions
+            .get::<Arc<Rejection>>()
+            .map(|it| (kebab(it.kind()), it));
         if let Some((kind, rejection)) = &rejection {
             self.meter.refused_caller(kind, rejection);
         }
@@ -65,14 +80,20 @@ impl Running {
             code: code.as_u16(),
             cache: self.meter.cache(response.headers()),
             rejection: rejection.map(|(kind, _)| kind),
-            refusal: extensions.get::<Diagnosis>().map(|diagnosis| diagnosis.cause().name()),
+            refusal: extensions
+                .get::<Diagnosis>()
+                .map(|diagnosis| diagnosis.cause().name()),
         };
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Self { arrived, meter, outcome } = self;
+        let Self {
+            arrived,
+            meter,
+            outcome,
+        } = self;
         let took = arrived.since.elapsed();
         meter.count(&arrived.method, outcome, took);
         if let Some(access) = &arrived.access {

@@ -46,7 +46,10 @@ impl Totals {
         });
         each(&metrics.phases, |metric| {
             if label(metric, "phase") == "origin" {
-                let sent = totals.sent.entry(label(metric, "origin").to_owned()).or_default();
+                let sent = totals
+                    .sent
+                    .entry(label(metric, "origin").to_owned())
+                    .or_default();
                 *sent += metric.get_histogram().get_sample_count();
             }
         });
@@ -60,8 +63,10 @@ impl Totals {
             let before = before.within.get(at).map_or(0, |(_, count)| *count);
             (*bound, count.saturating_sub(before))
         });
-        let (within, requests) =
-            (within.collect::<Vec<_>>(), self.requests.saturating_sub(before.requests));
+        let (within, requests) = (
+            within.collect::<Vec<_>>(),
+            self.requests.saturating_sub(before.requests),
+        );
         let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| quantile(&within, requests, share));
         Point(
             at,
@@ -85,7 +90,16 @@ impl Totals {
 /// One second: when it ended, in milliseconds since the epoch; requests and failed requests, a second; the times that
 /// half, 90 and 99 of 100 took no longer than, in seconds; what the cache was asked, and answered.
 #[derive(Clone, serde::Serialize)]
-pub(super) struct Point(u64, f64, f64, Option<f64>, Option<f64>, Option<f64>, u64, u64);
+pub(super) struct Point(
+    u64,
+    f64,
+    f64,
+    Option<f64>,
+    Option<f64>,
+    Option<f64>,
+    u64,
+    u64,
+);
 
 fn each(collector: &impl Collector, mut see: impl FnMut(&Metric)) {
     for family in collector.collect() {
@@ -132,9 +146,14 @@ mod tests {
     #[test]
     fn quantiles_lie_between_the_bounds_of_their_bucket() {
         let within = [(0.1, 50), (0.2, 90), (0.4, 90), (1.0, 99)];
-        for (share, time) in
-            [(0.5, 0.1), (0.25, 0.05), (0.7, 0.15), (0.9, 0.2), (0.95, 0.733_333), (0.999, 1.0)]
-        {
+        for (share, time) in [
+            (0.5, 0.1),
+            (0.25, 0.05),
+            (0.7, 0.15),
+            (0.9, 0.2),
+            (0.95, 0.733_333),
+            (0.999, 1.0),
+        ] {
             assert_eq!(quantile(&within, 100, share), Some(time), "{share}");
         }
         assert_eq!(quantile(&within, 0, 0.5), None);

@@ -61,7 +61,9 @@ impl Keeping {
         let unchanged = || self.shared.flights.changes(&self.key) == self.before.changes;
         let mut stored = unchanged();
         if stored {
-            self.shared.store.put(&self.key, entry.clone(), self.before.ticket.clone());
+            self.shared
+                .store
+                .put(&self.key, entry.clone(), self.before.ticket.clone());
             stored = unchanged();
             if !stored {
                 // It was changed just now, and removed before it was put.
@@ -91,7 +93,12 @@ pub(super) struct Tee {
 
 impl Tee {
     pub(super) fn new(inner: Body, keeping: Keeping) -> Self {
-        Self { inner, copy: Copying::default(), reserved: 0, keeping: Some(keeping) }
+        Self {
+            inner,
+            copy: Copying::default(),
+            reserved: 0,
+            keeping: Some(keeping),
+        }
     }
 
     /// Copies a piece of the body. Returns false if the response is too large to be stored.
@@ -128,7 +135,10 @@ impl http_body::Body for Tee {
         let Some(mut keeping) = self.keeping.take() else {
             return Poll::Ready(frame);
         };
-        match frame.as_ref().map(|frame| frame.as_ref().map(Frame::data_ref)) {
+        match frame
+            .as_ref()
+            .map(|frame| frame.as_ref().map(Frame::data_ref))
+        {
             Some(Ok(Some(data))) => {
                 if !self.copy(&mut keeping, data) {
                     self.copy = Copying::default();

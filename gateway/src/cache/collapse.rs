@@ -57,13 +57,21 @@ impl Flights {
         match self.flying().entry((key.clone(), route, variant)) {
             hash_map::Entry::Occupied(seat) => {
                 let (flight, outcome) = (seat.key().clone(), seat.get().clone());
-                Seat::Waiter(Wait { flights: self.clone(), flight, outcome })
+                Seat::Waiter(Wait {
+                    flights: self.clone(),
+                    flight,
+                    outcome,
+                })
             }
             hash_map::Entry::Vacant(free) => {
                 let (sender, receiver) = watch::channel(Outcome::Flying);
                 let flight = free.key().clone();
                 free.insert(receiver);
-                Seat::Leader(Lead { flights: self.clone(), flight, sender })
+                Seat::Leader(Lead {
+                    flights: self.clone(),
+                    flight,
+                    sender,
+                })
             }
         }
     }
@@ -91,7 +99,10 @@ impl Flights {
     /// Unless another is under way in its place.
     fn remove(&self, flight: &Flight, outcome: &watch::Receiver<Outcome>) {
         let mut flying = self.flying();
-        if flying.get(flight).is_some_and(|current| current.same_channel(outcome)) {
+        if flying
+            .get(flight)
+            .is_some_and(|current| current.same_channel(outcome))
+        {
             flying.remove(flight);
         }
     }
@@ -139,8 +150,12 @@ pub(super) struct Wait {
 impl Wait {
     /// None if the one that went to the origin is gone.
     pub(super) async fn outcome(mut self, until: Instant) -> Option<Outcome> {
-        let landed = self.outcome.wait_for(|outcome| !matches!(outcome, Outcome::Flying));
-        let landed = timeout_at(until, landed).await.map(|landed| landed.as_deref().cloned().ok());
+        let landed = self
+            .outcome
+            .wait_for(|outcome| !matches!(outcome, Outcome::Flying));
+        let landed = timeout_at(until, landed)
+            .await
+            .map(|landed| landed.as_deref().cloned().ok());
         landed.unwrap_or_else(|_| {
             // Whoever comes next need not wait as long.
             self.flights.remove(&self.flight, &self.outcome);

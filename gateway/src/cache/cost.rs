@@ -16,17 +16,27 @@ const SHARED: usize = 3 * size_of::<usize>();
 
 /// Size of an allocation with what the allocator adds: glibc's header, in steps of 16 bytes.
 pub(super) fn allocation(bytes: usize) -> usize {
-    if bytes == 0 { 0 } else { (bytes + 8).next_multiple_of(16).max(32) }
+    if bytes == 0 {
+        0
+    } else {
+        (bytes + 8).next_multiple_of(16).max(32)
+    }
 }
 
 /// Memory of a `Bytes` that owns so many.
 pub(super) fn bytes(len: usize) -> usize {
-    if len == 0 { 0 } else { allocation(len) + allocation(SHARED) }
+    if len == 0 {
+        0
+    } else {
+        allocation(len) + allocation(SHARED)
+    }
 }
 
 /// Memory of a map whose names and values own their bytes.
 pub(super) fn headers(map: &HeaderMap) -> usize {
-    let fields = map.iter().map(|(name, value)| bytes(name.as_str().len()) + bytes(value.len()));
+    let fields = map
+        .iter()
+        .map(|(name, value)| bytes(name.as_str().len()) + bytes(value.len()));
     // Three of four places in the index are used at most; repeated names stand in a list of their own.
     let index = (map.capacity() * 4 / 3).next_power_of_two() * size_of::<u32>();
     let repeated = (map.len() - map.keys_len()) * FIELD;

@@ -75,8 +75,10 @@ impl Entry {
     }
 
     pub(super) fn new(head: Head) -> Option<Self> {
-        let options =
-            CacheOptions { immutable_min_time_to_live: Duration::ZERO, ..CacheOptions::default() };
+        let options = CacheOptions {
+            immutable_min_time_to_live: Duration::ZERO,
+            ..CacheOptions::default()
+        };
         let mut request = Request::new(());
         if head.authorized {
             request.headers_mut().insert(header::AUTHORIZATION, WHOEVER);
@@ -85,7 +87,13 @@ impl Entry {
         let policy = CachePolicy::new_options(&request, &judged, head.at, options);
         let lifetime = policy.time_to_live(head.at);
         let fresh_until = head.at.checked_add(lifetime)?;
-        let entry = Self { head, body: Pieces::default(), policy, fresh_until, reserved: None };
+        let entry = Self {
+            head,
+            body: Pieces::default(),
+            policy,
+            fresh_until,
+            reserved: None,
+        };
         let useful = !lifetime.is_zero() || !entry.use_when_stale().is_zero();
         (useful && entry.policy.is_storable()).then_some(entry)
     }
@@ -129,7 +137,10 @@ impl Entry {
     /// Whether it may be served without asking the origin (section 4).
     pub(super) fn satisfies(&self, request: &request::Parts, now: SystemTime) -> bool {
         let judged = judged_request(request);
-        matches!(self.policy.before_request(&judged, now), BeforeRequest::Fresh(_))
+        matches!(
+            self.policy.before_request(&judged, now),
+            BeforeRequest::Fresh(_)
+        )
     }
 
     pub(super) fn is_stale(&self, now: SystemTime) -> bool {
@@ -138,7 +149,10 @@ impl Entry {
 
     /// How long it is of use from the time when it came.
     pub(super) fn lifetime(&self) -> Duration {
-        let fresh = self.fresh_until.duration_since(self.head.at).unwrap_or_default();
+        let fresh = self
+            .fresh_until
+            .duration_since(self.head.at)
+            .unwrap_or_default();
         fresh.saturating_add(self.use_when_stale())
     }
 
@@ -146,8 +160,13 @@ impl Entry {
     fn use_when_stale(&self) -> Duration {
         let directives = Directives::of(&self.head.headers);
         let windows = [WHILE_REVALIDATED, IF_ERROR].iter();
-        let window = windows.filter_map(|name| directives.seconds(name)).max().unwrap_or_default();
-        let validated = validators(&self.head.headers).next().map_or(Duration::ZERO, |_| DAY);
+        let window = windows
+            .filter_map(|name| directives.seconds(name))
+            .max()
+            .unwrap_or_default();
+        let validated = validators(&self.head.headers)
+            .next()
+            .map_or(Duration::ZERO, |_| DAY);
         Duration::from_secs(window).max(validated)
     }
 
@@ -170,11 +189,21 @@ impl Entry {
     /// 9111, section 4.2.4: `s-maxage` does as well) or the request.
     fn window(&self, name: &str, request: &request::Parts, now: SystemTime) -> Option<u64> {
         let directives = Directives::of(&self.head.headers);
-        let strict = ["must-revalidate", "proxy-revalidate", "no-cache", "s-maxage"];
+        let strict = [
+            "must-revalidate",
+            "proxy-revalidate",
+            "no-cache",
+            "s-maxage",
+        ];
         let asked = Directives::of(&request.headers);
-        let stale = now.duration_since(self.fresh_until).unwrap_or_default().as_secs();
+        let stale = now
+            .duration_since(self.fresh_until)
+            .unwrap_or_default()
+            .as_secs();
         let forbidden = strict.iter().any(|name| directives.has(name))
-            || ["no-cache", "max-age", "min-fresh"].iter().any(|name| asked.has(name))
+            || ["no-cache", "max-age", "min-fresh"]
+                .iter()
+                .any(|name| asked.has(name))
             || request.headers.contains_key(header::PRAGMA);
         (!forbidden && directives.seconds(name).is_some_and(|most| stale <= most)).then_some(stale)
     }
@@ -188,16 +217,20 @@ impl Entry {
         }
         request.headers.remove(header::IF_NONE_MATCH);
         request.headers.remove(header::IF_MODIFIED_SINCE);
-        request.headers.extend(own.map(|(name, value)| (name, value.clone())));
+        request
+            .headers
+            .extend(own.map(|(name, value)| (name, value.clone())));
         true
     }
 
     /// Whether a 304 is about this answer (section 4.3.4).
     pub(super) fn is_meant_by(&self, response: &Parts) -> bool {
         match response.headers.get(header::ETAG) {
-            Some(new) => {
-                self.head.headers.get(header::ETAG).is_some_and(|own| opaque(own) == opaque(new))
-            }
+            Some(new) => self
+                .head
+                .headers
+                .get(header::ETAG)
+                .is_some_and(|own| opaque(own) == opaque(new)),
             None => true,
         }
     }
@@ -221,7 +254,8 @@ impl Entry {
     pub(super) fn answer(&self, request: &request::Parts, now: SystemTime) -> Response {
         let (mut head, ()) = http::Response::new(()).into_parts();
         (head.status, head.headers) = (self.head.status, self.head.headers.clone());
-        head.headers.insert(header::AGE, self.policy.age(now).as_secs().into());
+        head.headers
+            .insert(header::AGE, self.policy.age(now).as_secs().into());
         answer(head, self.body.clone(), request)
     }
 }
@@ -236,7 +270,8 @@ pub(super) fn answer(mut head: Parts, body: Pieces, request: &request::Parts) ->
     if request.method == Method::HEAD {
         // RFC 9110, section 9.3.2: the length is that of the body which is not sent, and 204 has none (section 8.6).
         if head.status != StatusCode::NO_CONTENT {
-            head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+            head.headers
+                .insert(header::CONTENT_LENGTH, body.len().into());
         }
         return Response::from_parts(head, Body::empty());
     }
@@ -256,7 +291,9 @@ fn client_has(own: &HeaderMap, request: &HeaderMap) -> bool {
     }
     let modified = date(own, header::LAST_MODIFIED);
     let since = date(request, header::IF_MODIFIED_SINCE);
-    modified.zip(since).is_some_and(|(modified, since)| modified <= since)
+    modified
+        .zip(since)
+        .is_some_and(|(modified, since)| modified <= since)
 }
 
 /// An entity tag without the mark of a weak one.
@@ -266,14 +303,23 @@ fn opaque(tag: &HeaderValue) -> &[u8] {
 
 /// What says how the body is written, which a 304 has none of.
 fn is_of_body(name: &HeaderName) -> bool {
-    [header::CONTENT_LENGTH, header::CONTENT_ENCODING, header::CONTENT_RANGE, header::CONTENT_TYPE]
-        .contains(name)
+    [
+        header::CONTENT_LENGTH,
+        header::CONTENT_ENCODING,
+        header::CONTENT_RANGE,
+        header::CONTENT_TYPE,
+    ]
+    .contains(name)
 }
 
 fn validators(headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, &HeaderValue)> {
-    let pairs =
-        [(header::IF_NONE_MATCH, header::ETAG), (header::IF_MODIFIED_SINCE, header::LAST_MODIFIED)];
-    pairs.into_iter().filter_map(|(asked, own)| Some((asked, headers.get(own)?)))
+    let pairs = [
+        (header::IF_NONE_MATCH, header::ETAG),
+        (header::IF_MODIFIED_SINCE, header::LAST_MODIFIED),
+    ];
+    pairs
+        .into_iter()
+        .filter_map(|(asked, own)| Some((asked, headers.get(own)?)))
 }
 
 fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
@@ -285,7 +331,11 @@ fn judged_request(head: &request::Parts) -> Request<()> {
     let mut judged = Request::new(());
     let headers = judged.headers_mut();
     copy(&head.headers, headers, &[header::PRAGMA]);
-    headers.extend(Directives::of(&head.headers).to_value().map(|v| (header::CACHE_CONTROL, v)));
+    headers.extend(
+        Directives::of(&head.headers)
+            .to_value()
+            .map(|v| (header::CACHE_CONTROL, v)),
+    );
     if is_authorized(head) {
         headers.insert(header::AUTHORIZATION, WHOEVER);
     }
@@ -300,9 +350,19 @@ fn judged_response(head: &Head) -> http::Response<()> {
     copy(
         &head.headers,
         headers,
-        &[header::PRAGMA, header::EXPIRES, header::DATE, header::LAST_MODIFIED, header::ETAG],
+        &[
+            header::PRAGMA,
+            header::EXPIRES,
+            header::DATE,
+            header::LAST_MODIFIED,
+            header::ETAG,
+        ],
     );
-    headers.extend(Directives::of(&head.headers).to_value().map(|v| (header::CACHE_CONTROL, v)));
+    headers.extend(
+        Directives::of(&head.headers)
+            .to_value()
+            .map(|v| (header::CACHE_CONTROL, v)),
+    );
     // At most 2^31 (RFC 9111, section 1.2.2): the crate adds to it unchecked.
     headers.insert(header::AGE, head.age.min(1 << 31).into());
     judged
@@ -310,9 +370,12 @@ fn judged_response(head: &Head) -> http::Response<()> {
 
 /// The age of an answer when it came (RFC 9111, section 4.2.3).
 fn age(headers: &HeaderMap, now: SystemTime) -> u64 {
-    let told = headers.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
+    let told = headers
+        .get(header::AGE)
+        .and_then(|age| age.to_str().ok()?.parse().ok());
     let apparent = date(headers, header::DATE).and_then(|date| now.duration_since(date).ok());
-    told.unwrap_or(0).max(apparent.unwrap_or_default().as_secs())
+    told.unwrap_or(0)
+        .max(apparent.unwrap_or_default().as_secs())
 }
 
 /// A copy that owns its bytes, without what belonged to one request alone. hyper's values are slices of the

@@ -42,7 +42,10 @@ impl Key {
     /// What else an answer to an unsafe request is about, on the same host (RFC 9111, section 4.4).
     pub(super) fn related<'a>(&self, answer: &'a HeaderMap) -> impl Iterator<Item = Self> + 'a {
         let (host, target) = self.0.split_once(' ').unwrap_or_default();
-        let (host, base) = (host.to_owned(), Url::parse(&format!("http://{host}{target}")).ok());
+        let (host, base) = (
+            host.to_owned(),
+            Url::parse(&format!("http://{host}{target}")).ok(),
+        );
         let named = [header::LOCATION, header::CONTENT_LOCATION];
         named.into_iter().filter_map(move |name| {
             let (named, base) = (answer.get(name)?.to_str().ok()?, base.as_ref()?);
@@ -71,7 +74,12 @@ impl RouteId {
 pub(super) fn bypasses(head: &Parts) -> bool {
     // Parts of an answer are not stored (RFC 9111, section 3.3), and of these conditions only the origin
     // can be the judge (section 4.3.2).
-    let names = [header::RANGE, header::IF_RANGE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE];
+    let names = [
+        header::RANGE,
+        header::IF_RANGE,
+        header::IF_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+    ];
     // A presigned URL is another at each signing, and says who asks.
     let mut query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
     names.iter().any(|name| head.headers.contains_key(name))
@@ -97,13 +105,17 @@ impl Vary {
     pub(super) fn of(request: &HeaderMap, response: &HeaderMap) -> Option<Self> {
         // Origins write links and redirects by them and seldom say so: one client's are not for others.
         let always = ["forwarded", "x-forwarded-host", "x-forwarded-proto"];
-        let mut fields = always.map(|name| (name.to_owned(), digest(request, name))).to_vec();
+        let mut fields = always
+            .map(|name| (name.to_owned(), digest(request, name)))
+            .to_vec();
         for value in response.get_all(header::VARY) {
             let names = value.to_str().ok()?.split(',').map(str::trim);
             for name in names.filter(|name| !name.is_empty()) {
                 // `*` could be a header's name by its letters.
                 let unknown = |name: &HeaderName| name == "*" || name == "x-forwarded-for";
-                let name = HeaderName::try_from(name).ok().filter(|name| !unknown(name))?;
+                let name = HeaderName::try_from(name)
+                    .ok()
+                    .filter(|name| !unknown(name))?;
                 fields.push((name.as_str().to_owned(), digest(request, name.as_str())));
             }
         }
@@ -112,16 +124,27 @@ impl Vary {
 
     /// The same headers as another request has them.
     pub(super) fn in_request(&self, request: &HeaderMap) -> Self {
-        Self(self.0.iter().map(|(name, _)| (name.clone(), digest(request, name))).collect())
+        Self(
+            self.0
+                .iter()
+                .map(|(name, _)| (name.clone(), digest(request, name)))
+                .collect(),
+        )
     }
 
     pub(super) fn matches(&self, request: &HeaderMap) -> bool {
-        self.0.iter().all(|(name, values)| digest(request, name) == *values)
+        self.0
+            .iter()
+            .all(|(name, values)| digest(request, name) == *values)
     }
 
     /// Memory beyond the value itself.
     pub(super) fn size(&self) -> usize {
-        let names: usize = self.0.iter().map(|(name, _)| cost::allocation(name.capacity())).sum();
+        let names: usize = self
+            .0
+            .iter()
+            .map(|(name, _)| cost::allocation(name.capacity()))
+            .sum();
         cost::allocation(self.0.capacity() * size_of::<(String, [u8; 32])>()) + names
     }
 }
@@ -147,7 +170,10 @@ impl Directives {
             Err(_) => "no-store".to_owned(),
         });
         let split = |value: String| {
-            value.split(',').map(|directive| directive.trim().to_owned()).collect::<Vec<_>>()
+            value
+                .split(',')
+                .map(|directive| directive.trim().to_owned())
+                .collect::<Vec<_>>()
         };
         Self(values.flat_map(split).collect())
     }
@@ -165,7 +191,10 @@ impl Directives {
 
     /// Memory that http-cache-semantics takes for its own copy of them.
     pub(super) fn size(&self) -> usize {
-        self.0.iter().map(|directive| cost::directive(directive.len())).sum()
+        self.0
+            .iter()
+            .map(|directive| cost::directive(directive.len()))
+            .sum()
     }
 
     pub(super) fn seconds(&self, name: &str) -> Option<u64> {
@@ -175,8 +204,13 @@ impl Directives {
     /// As the crate reads them, which knows small letters alone. `max-stale` is left out: it would serve
     /// what the origin wants to be asked about (section 4.2.4), and need not be heeded.
     pub(super) fn to_value(&self) -> Option<HeaderValue> {
-        let wanted = self.0.iter().filter(|directive| !directive.starts_with("max-stale"));
+        let wanted = self
+            .0
+            .iter()
+            .filter(|directive| !directive.starts_with("max-stale"));
         let wanted: Vec<_> = wanted.map(String::as_str).collect();
-        HeaderValue::from_str(&wanted.join(", ")).ok().filter(|value| !value.is_empty())
+        HeaderValue::from_str(&wanted.join(", "))
+            .ok()
+            .filter(|value| !value.is_empty())
     }
 }

@@ -18,12 +18,18 @@ struct Inner {
 
 impl Limit {
     pub(super) fn new(bytes: u64) -> Self {
-        Self(Arc::new(Inner { limit: bytes, used: AtomicU64::new(0) }))
+        Self(Arc::new(Inner {
+            limit: bytes,
+            used: AtomicU64::new(0),
+        }))
     }
 
     /// Reserves so many bytes, unless that would exceed the limit.
     pub(super) fn reserve(&self, bytes: u64) -> Option<Reserved> {
-        let mut reserved = Reserved { limit: self.clone(), bytes: 0 };
+        let mut reserved = Reserved {
+            limit: self.clone(),
+            bytes: 0,
+        };
         reserved.resize(bytes).then_some(reserved)
     }
 

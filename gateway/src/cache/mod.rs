@@ -90,7 +90,14 @@ impl Shared {
 
     fn new(store: Arc<dyn Store>, limit: Limit, entry_limit: u64, clock: Clock) -> Self {
         let background = Arc::new(Semaphore::new(BACKGROUND));
-        Self { store, limit, flights: Flights::default(), background, entry_limit, clock }
+        Self {
+            store,
+            limit,
+            flights: Flights::default(),
+            background,
+            entry_limit,
+            clock,
+        }
     }
 
     /// Forgets the answers of all routes to this URL, given as the client's `host` and its path and query.
@@ -115,8 +122,15 @@ impl Shared {
         let changes = self.flights.changes(key);
         let Found { variants, ticket } = self.store.find(key).await;
         let matching = |entry: &&Arc<Entry>| entry.matches(route, headers);
-        let stored = variants.as_ref().and_then(|all| all.iter().find(matching)).cloned();
-        Look { variants, stored, before: Before { changes, ticket } }
+        let stored = variants
+            .as_ref()
+            .and_then(|all| all.iter().find(matching))
+            .cloned();
+        Look {
+            variants,
+            stored,
+            before: Before { changes, ticket },
+        }
     }
 
     fn now(&self) -> SystemTime {
@@ -128,7 +142,10 @@ impl Shared {
 
     /// The layer for a route, which its description tells from others.
     pub(crate) fn layer(&self, route: &str) -> CacheLayer {
-        CacheLayer { shared: self.clone(), route: RouteId::of(route) }
+        CacheLayer {
+            shared: self.clone(),
+            route: RouteId::of(route),
+        }
     }
 }
 

@@ -33,18 +33,29 @@ impl Pieces {
     /// Memory that it takes.
     pub(super) fn size(&self) -> usize {
         let list = cost::allocation(cost::COUNTS + size_of_val(&*self.0));
-        list + self.iter().map(|piece| cost::bytes(piece.len())).sum::<usize>()
+        list + self
+            .iter()
+            .map(|piece| cost::bytes(piece.len()))
+            .sum::<usize>()
     }
 
     pub(super) fn into_body(self) -> Body {
-        Body::new(Replay { left: self.len() as u64, pieces: self, next: 0 })
+        Body::new(Replay {
+            left: self.len() as u64,
+            pieces: self,
+            next: 0,
+        })
     }
 }
 
 /// Bytes that are kept as they are.
 impl From<Bytes> for Pieces {
     fn from(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::default() } else { Self([bytes].into()) }
+        if bytes.is_empty() {
+            Self::default()
+        } else {
+            Self([bytes].into())
+        }
     }
 }
 
@@ -124,8 +135,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_copy_is_what_was_copied_in_allocations_of_its_length() {
-        for (len, by) in [(0, 1), (1, 1), (PIECE, 1000), (PIECE + 1, PIECE), (3 * PIECE, 5 * PIECE)]
-        {
+        for (len, by) in [
+            (0, 1),
+            (1, 1),
+            (PIECE, 1000),
+            (PIECE + 1, PIECE),
+            (3 * PIECE, 5 * PIECE),
+        ] {
             let all: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
             let mut copying = Copying::default();
             for data in all.chunks(by) {
@@ -133,7 +149,10 @@ mod tests {
             }
             assert_eq!(copying.len(), len);
             let pieces = copying.finish();
-            assert_eq!((pieces.len(), pieces.iter().count()), (len, len.div_ceil(PIECE)));
+            assert_eq!(
+                (pieces.len(), pieces.iter().count()),
+                (len, len.div_ceil(PIECE))
+            );
             let body = pieces.into_body();
             assert_eq!(
                 (body.size_hint().exact(), body.is_end_stream()),

@@ -32,7 +32,9 @@ where
         stale: Arc<Entry>,
     ) -> Option<(Self, Parts)> {
         let Seat::Leader(lead) =
-            self.shared.flights.join(key, self.route, Some(stale.variant(&head.headers)))
+            self.shared
+                .flights
+                .join(key, self.route, Some(stale.variant(&head.headers)))
         else {
             return None;
         };
@@ -56,11 +58,16 @@ where
         let shared = self.shared.clone();
         let Look { stored, before, .. } = shared.look(&key, self.route, &head.headers).await;
         // Someone may have been at it between the look-up and now.
-        if let Some(fresh) = stored.as_ref().filter(|it| it.satisfies(&head, shared.now())) {
+        if let Some(fresh) = stored
+            .as_ref()
+            .filter(|it| it.satisfies(&head, shared.now()))
+        {
             return lead.end(Outcome::Stored(fresh.clone(), before.ticket));
         }
         let stored = Some(stored.unwrap_or(stale));
-        let answer = self.forward(key, head, stored, before, Some(lead), "").await;
+        let answer = self
+            .forward(key, head, stored, before, Some(lead), "")
+            .await;
         let mut left = shared.entry_limit;
         // By being read it is stored.
         let Ok(mut body) = answer.map(Response::into_body) else {

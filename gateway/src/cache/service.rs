@@ -35,7 +35,11 @@ pub(crate) struct Cache<S> {
 
 impl<S> Cache<S> {
     pub(super) fn new(inner: S, shared: Shared, route: RouteId) -> Self {
-        Self { inner, shared, route }
+        Self {
+            inner,
+            shared,
+            route,
+        }
     }
 }
 
@@ -58,7 +62,11 @@ where
         // The ready service goes along; a request that does not need it drops it.
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        let this = Cache { inner, shared: self.shared.clone(), route: self.route };
+        let this = Cache {
+            inner,
+            shared: self.shared.clone(),
+            route: self.route,
+        };
         Box::pin(this.run(request))
     }
 }
@@ -71,8 +79,16 @@ where
         let (head, body) = request.into_parts();
         if !is_cacheable(&head.method) {
             let key = Key::of(&head).filter(|_| !head.method.is_safe());
-            let mut unsure = Unsure { shared: self.shared.clone(), key };
-            let response = self.inner.ready().await?.call(Request::from_parts(head, body)).await?;
+            let mut unsure = Unsure {
+                shared: self.shared.clone(),
+                key,
+            };
+            let response = self
+                .inner
+                .ready()
+                .await?
+                .call(Request::from_parts(head, body))
+                .await?;
             let (key, status) = (unsure.key.take(), response.status());
             // RFC 9111, section 4.4
             if let Some(key) = key.filter(|_| status.is_success() || status.is_redirection()) {
@@ -88,7 +104,12 @@ where
         }
         let whole = body.is_end_stream() && !bypasses(&head);
         let Some(key) = Key::of(&head).filter(|_| whole) else {
-            let response = self.inner.ready().await?.call(Request::from_parts(head, body)).await?;
+            let response = self
+                .inner
+                .ready()
+                .await?
+                .call(Request::from_parts(head, body))
+                .await?;
             return Ok(told(response, "fwd=bypass"));
         };
         self.look_up(key, head).await
@@ -101,8 +122,11 @@ where
         let until = Instant::now() + PATIENCE;
         let (mut lead, mut variant) = (None, None);
         loop {
-            let Look { variants, stored, before } =
-                self.shared.look(&key, self.route, &head.headers).await;
+            let Look {
+                variants,
+                stored,
+                before,
+            } = self.shared.look(&key, self.route, &head.headers).await;
             let now = self.shared.now();
             let why = match &stored {
                 Some(entry) if entry.satisfies(&head, now) => {
@@ -113,7 +137,9 @@ where
                 None if variants.is_some() => "fwd=vary-miss",
                 None => "fwd=uri-miss",
             };
-            let stale = stored.as_ref().and_then(|it| it.stale_while_revalidated(&head, now));
+            let stale = stored
+                .as_ref()
+                .and_then(|it| it.stale_while_revalidated(&head, now));
             if let (Some(entry), Some(seconds), None) = (&stored, stale, &lead) {
                 let answer = entry.answer(&head, now);
                 let what = format!("hit; ttl=-{seconds}; detail=stale-while-revalidate");
@@ -133,7 +159,10 @@ where
                 return self.forward(key, head, stored, before, lead, why).await;
             }
             let alike = stored.as_ref().or_else(|| {
-                variants.iter().flat_map(|v| v.iter()).find(|entry| entry.is_of(self.route))
+                variants
+                    .iter()
+                    .flat_map(|v| v.iter())
+                    .find(|entry| entry.is_of(self.route))
             });
             variant = alike.map(|entry| entry.variant(&head.headers)).or(variant);
             match self.shared.flights.join(&key, self.route, variant.clone()) {
@@ -154,7 +183,9 @@ where
                                 let why = format!("{why}; collapsed");
                                 return Ok(told(entry.answer(&head, now), &why));
                             }
-                            return self.forward(key, head, Some(entry), before, None, why).await;
+                            return self
+                                .forward(key, head, Some(entry), before, None, why)
+                                .await;
                         }
                         Outcome::Stored(entry, _) => variant = Some(entry.variant(&head.headers)),
                         _ => return self.forward(key, head, stored, before, None, why).await,
@@ -182,7 +213,10 @@ where
             Ok(response) => matches!(response.status().as_u16(), 500 | 502 | 503 | 504),
             Err(_) => true,
         };
-        if let Some(entry) = stored.as_ref().filter(|entry| failed && entry.helps_out(&head, now)) {
+        if let Some(entry) = stored
+            .as_ref()
+            .filter(|entry| failed && entry.helps_out(&head, now))
+        {
             let why = format!("{why}; detail=stale-if-error");
             return Ok(told(entry.answer(&head, now), &why));
         }
@@ -228,15 +262,29 @@ where
             Body::new(Tee::new(body, keeping))
         };
         // The body is still to come: it is not stored after all if it breaks, grows too large or has trailers.
-        Ok(told(Response::from_parts(parts, body), &format!("{why}; stored")))
+        Ok(told(
+            Response::from_parts(parts, body),
+            &format!("{why}; stored"),
+        ))
     }
 
     fn keeping(&self, key: Key, before: Before, entry: Entry, lead: Option<Lead>) -> Keeping {
-        Keeping { shared: self.shared.clone(), key, before, entry, lead, reserved: None }
+        Keeping {
+            shared: self.shared.clone(),
+            key,
+            before,
+            entry,
+            lead,
+            reserved: None,
+        }
     }
 
     async fn send(&mut self, head: Parts) -> Result<Response, BoxError> {
-        self.inner.ready().await?.call(Request::from_parts(head, Body::empty())).await
+        self.inner
+            .ready()
+            .await?
+            .call(Request::from_parts(head, Body::empty()))
+            .await
     }
 }
 

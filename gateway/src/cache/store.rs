@@ -60,7 +60,10 @@ impl Memory {
             u32::try_from(cost::PLACE + key.size() + list + entries).unwrap_or(u32::MAX)
         };
         let free = |_, slot: Arc<Slot>, _| drop(slot.variants().take());
-        let cache = Cache::builder().max_capacity(bytes).weigher(weigh).eviction_listener(free);
+        let cache = Cache::builder()
+            .max_capacity(bytes)
+            .weigher(weigh)
+            .eviction_listener(free);
         Self(cache.build())
     }
 
@@ -71,7 +74,10 @@ impl Memory {
 
 impl Store for Memory {
     fn find<'a>(&'a self, key: &'a Key) -> Soon<'a, Found> {
-        let found = Found { variants: self.variants(key), ticket: Ticket::default() };
+        let found = Found {
+            variants: self.variants(key),
+            ticket: Ticket::default(),
+        };
         Box::pin(std::future::ready(found))
     }
 
@@ -80,7 +86,10 @@ impl Store for Memory {
             let found = found.and_then(|found| found.value().variants().clone());
             let others = found.iter().flat_map(|variants| variants.iter());
             let others = others.filter(|other| !entry.replaces(other)).cloned();
-            let variants = std::iter::once(entry.clone()).chain(others).take(VARIANTS).collect();
+            let variants = std::iter::once(entry.clone())
+                .chain(others)
+                .take(VARIANTS)
+                .collect();
             Op::Put(Arc::new(Slot(Mutex::new(Some(variants)))))
         });
         // Evicts now. Otherwise dozens of entries would be waiting for it, beyond the limit.

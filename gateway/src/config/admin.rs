@@ -39,7 +39,11 @@ impl AdminSection {
         }
         Ok(Admin {
             listen: self.listen.unwrap_or(Self::LISTEN),
-            hosts: self.hosts.iter().map(|host| host.get_ref().to_ascii_lowercase()).collect(),
+            hosts: self
+                .hosts
+                .iter()
+                .map(|host| host.get_ref().to_ascii_lowercase())
+                .collect(),
         })
     }
 }

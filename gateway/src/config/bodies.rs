@@ -28,7 +28,10 @@ pub(super) struct BodiesSection {
 
 impl Default for BodiesSection {
     fn default() -> Self {
-        Self { memory: ByteSize::mib(256), spool_directory: None }
+        Self {
+            memory: ByteSize::mib(256),
+            spool_directory: None,
+        }
     }
 }
 
@@ -38,7 +41,11 @@ impl BodiesSection {
         let spool =
             spool.map(|path| Spool::new(path.get_ref()).map_err(located(text, path.span())));
         let memory = self.memory;
-        Ok(Bodies { memory, budget: BodyBudget::new(memory.as_u64()), spool: spool.transpose()? })
+        Ok(Bodies {
+            memory,
+            budget: BodyBudget::new(memory.as_u64()),
+            spool: spool.transpose()?,
+        })
     }
 }
 
@@ -92,17 +99,23 @@ impl OriginSection {
     /// The largest body that is buffered, in bytes.
     pub(super) fn body_limit(&self, bodies: &Bodies, route: Option<&RouteSection>) -> u64 {
         let default = || Self::BODY_LIMIT.min(bodies.memory);
-        self.limit_of(route).map_or_else(default, |limit| *limit.get_ref()).as_u64()
+        self.limit_of(route)
+            .map_or_else(default, |limit| *limit.get_ref())
+            .as_u64()
     }
 
     /// A route's own limit, or else the origin's.
     fn limit_of<'a>(&'a self, route: Option<&'a RouteSection>) -> Option<&'a Spanned<ByteSize>> {
-        route.and_then(|route| route.body_limit.as_ref()).or(self.body_limit.as_ref())
+        route
+            .and_then(|route| route.body_limit.as_ref())
+            .or(self.body_limit.as_ref())
     }
 
     /// The same for the payload.
     fn payload_of<'a>(&'a self, route: Option<&'a RouteSection>) -> Option<&'a Spanned<Payload>> {
-        route.and_then(|route| route.payload.as_ref()).or(self.payload.as_ref())
+        route
+            .and_then(|route| route.payload.as_ref())
+            .or(self.payload.as_ref())
     }
 
     /// Gives the origin all that the section says of bodies.
@@ -114,11 +127,16 @@ impl OriginSection {
         bodies: &Bodies,
         route: Option<&RouteSection>,
     ) -> Result<Origin, ConfigError> {
-        let payload = self.payload_of(route).map(|payload| *payload.get_ref()).unwrap_or_default();
+        let payload = self
+            .payload_of(route)
+            .map(|payload| *payload.get_ref())
+            .unwrap_or_default();
         self.check_bodies(payload, s3_family, bodies, route)
             .map_err(|(span, message)| ConfigError::new(text, Some(span), message))?;
-        let checksum =
-            self.checksum.as_ref().map_or(Checksum::Crc32, |sum| (*sum.get_ref()).into());
+        let checksum = self
+            .checksum
+            .as_ref()
+            .map_or(Checksum::Crc32, |sum| (*sum.get_ref()).into());
         let size = ChunkSize::default();
         let mut origin = match payload {
             Payload::Buffer => origin,
@@ -149,16 +167,24 @@ impl OriginSection {
         let error = |span, message: &str| Err((span, message.to_owned()));
         if payload.is_in_chunks() && !s3_family {
             let message = "chunks are for service \"s3\" and its family alone";
-            let of_route = route.and_then(|route| route.payload.as_ref()).map(Spanned::span);
+            let of_route = route
+                .and_then(|route| route.payload.as_ref())
+                .map(Spanned::span);
             return error(of_route.unwrap_or(self.service_span()), message);
         }
         let own = route.is_none_or(|route| route.payload.is_none());
-        if let Some(sum) = self.checksum.as_ref().filter(|_| own && !payload.has_trailer()) {
+        if let Some(sum) = self
+            .checksum
+            .as_ref()
+            .filter(|_| own && !payload.has_trailer())
+        {
             let message =
                 "checksum is for payload \"chunked-trailer\" or \"unsigned-trailer\" alone";
             return error(sum.span(), message);
         }
-        if let Some(limit) = self.limit_of(route).filter(|&limit| *limit.get_ref() > bodies.memory)
+        if let Some(limit) = self
+            .limit_of(route)
+            .filter(|&limit| *limit.get_ref() > bodies.memory)
         {
             let message = format!(
                 "body_limit is more than all bodies together may hold, {}; raise memory in [bodies]",
@@ -168,11 +194,16 @@ impl OriginSection {
         }
         if bodies.spool.is_none() && payload == Payload::Spool {
             let message = "payload \"spool\" needs a spool_directory in [bodies]";
-            let payload = self.payload_of(route).map_or(self.name.span(), Spanned::span);
+            let payload = self
+                .payload_of(route)
+                .map_or(self.name.span(), Spanned::span);
             return error(payload, message);
         }
         if let Some(limit) = self.spool_limit.as_ref().filter(|_| bodies.spool.is_none()) {
-            return error(limit.span(), "spool_limit needs a spool_directory in [bodies]");
+            return error(
+                limit.span(),
+                "spool_limit needs a spool_directory in [bodies]",
+            );
         }
         Ok(())
     }

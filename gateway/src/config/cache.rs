@@ -42,7 +42,10 @@ impl CacheSection {
                 "prefix and timeout are for a cache in Redis; add redis, or leave them out";
             return error(alone.span(), message.to_owned());
         }
-        let memory = self.memory.as_ref().map_or(Self::MEMORY, |memory| *memory.get_ref());
+        let memory = self
+            .memory
+            .as_ref()
+            .map_or(Self::MEMORY, |memory| *memory.get_ref());
         let limit = self.entry_limit(Self::ENTRY_LIMIT.min(memory));
         if let Some(given) = self.entry_limit.as_ref().filter(|_| limit > memory) {
             let message = format!(
@@ -61,8 +64,15 @@ impl CacheSection {
             return Err(error(memory.span(), message));
         }
         let limit = self.entry_limit(Self::ENTRY_LIMIT).as_u64();
-        let prefix = self.prefix.as_ref().map_or(Self::PREFIX, |prefix| prefix.get_ref());
-        let timeout = self.timeout.as_ref().map(|timeout| duration(text, timeout)).transpose()?;
+        let prefix = self
+            .prefix
+            .as_ref()
+            .map_or(Self::PREFIX, |prefix| prefix.get_ref());
+        let timeout = self
+            .timeout
+            .as_ref()
+            .map(|timeout| duration(text, timeout))
+            .transpose()?;
         let timeout = timeout.unwrap_or(Self::TIMEOUT);
         Shared::in_redis(&redis.get_ref().0, prefix, timeout, limit).ok_or_else(|| {
             let message = "redis is not the URL of a Redis; write one such as \
@@ -72,6 +82,8 @@ impl CacheSection {
     }
 
     fn entry_limit(&self, default: ByteSize) -> ByteSize {
-        self.entry_limit.as_ref().map_or(default, |limit| *limit.get_ref())
+        self.entry_limit
+            .as_ref()
+            .map_or(default, |limit| *limit.get_ref())
     }
 }

@@ -32,11 +32,19 @@ impl CredentialsSection {
     pub(super) fn cache(&self, text: &str) -> Result<CredentialsCache, ConfigError> {
         let error =
             |span, message: &str| Err(ConfigError::new(text, Some(span), message.to_owned()));
-        let source = self.source.as_ref().map_or(Source::Env, |source| *source.get_ref());
+        let source = self
+            .source
+            .as_ref()
+            .map_or(Source::Env, |source| *source.get_ref());
         match (source, &self.access_key_id, &self.secret_access_key) {
             (Source::Static, Some(id), Some(secret)) => {
                 let token = self.session_token.as_ref().map(Spanned::get_ref);
-                Ok(CredentialsCache::new(credentials(text, id, secret.get_ref(), token)?))
+                Ok(CredentialsCache::new(credentials(
+                    text,
+                    id,
+                    secret.get_ref(),
+                    token,
+                )?))
             }
             (Source::Static, ..) => error(
                 self.source.as_ref().map(Spanned::span).unwrap_or_default(),
@@ -44,7 +52,10 @@ impl CredentialsSection {
             ),
             (source, id, secret) => {
                 let id = id.as_ref().map(Spanned::span);
-                let secret = secret.as_ref().or(self.session_token.as_ref()).map(Spanned::span);
+                let secret = secret
+                    .as_ref()
+                    .or(self.session_token.as_ref())
+                    .map(Spanned::span);
                 match id.or(secret) {
                     None if source == Source::Env => {
                         Ok(CredentialsCache::new(EnvironmentCredentials::new()))
@@ -77,7 +88,9 @@ pub(super) fn credentials(
 
 #[cfg(feature = "aws-config")]
 fn default_chain() -> Option<CredentialsCache> {
-    Some(CredentialsCache::new(crate::aws_credentials::DefaultChain::default()))
+    Some(CredentialsCache::new(
+        crate::aws_credentials::DefaultChain::default(),
+    ))
 }
 
 #[cfg(not(feature = "aws-config"))]

@@ -35,6 +35,10 @@ impl LogSection {
         let filter = crate::log::filter(level, self.access).map_err(|message| {
             ConfigError::new(text, self.level.as_ref().map(Spanned::span), message)
         })?;
-        Ok(Log { json: self.format == Format::Json, access: self.access, filter })
+        Ok(Log {
+            json: self.format == Format::Json,
+            access: self.access,
+            filter,
+        })
     }
 }

@@ -86,11 +86,13 @@ impl ForwardedHeaders {
             Self::Named(AllOrNone::None) => return Forwarded::NONE,
             Self::Listed(listed) => listed,
         };
-        listed.iter().fold(Forwarded::NONE, |selected, header| match header {
-            ForwardedHeader::For => selected.with_for(true),
-            ForwardedHeader::Host => selected.with_host(true),
-            ForwardedHeader::Proto => selected.with_proto(true),
-        })
+        listed
+            .iter()
+            .fold(Forwarded::NONE, |selected, header| match header {
+                ForwardedHeader::For => selected.with_for(true),
+                ForwardedHeader::Host => selected.with_host(true),
+                ForwardedHeader::Proto => selected.with_proto(true),
+            })
     }
 }
 
@@ -133,13 +135,20 @@ impl OriginSection {
         let [service, region, sign_host] =
             [service, region, sign_host].map(|it| it.as_ref().map(Spanned::get_ref));
         let scope = (service, region, sign_host);
-        format!("{:?}", (url.get_ref(), scope, signing, forwarded, session_token))
+        format!(
+            "{:?}",
+            (url.get_ref(), scope, signing, forwarded, session_token)
+        )
     }
 
     /// Where its requests are sent.
     pub(super) fn named(&self) -> Option<Named> {
         let url: Uri = self.url.get_ref().parse().ok()?;
-        let port = if url.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+        let port = if url.scheme() == Some(&Scheme::HTTPS) {
+            443
+        } else {
+            80
+        };
         Some(Named {
             origin: self.name.get_ref().clone(),
             host: url.host()?.trim_matches(['[', ']']).to_owned(),
@@ -164,7 +173,11 @@ impl OriginSection {
             (Some(alone), None) | (None, Some(alone)) => {
                 let message =
                     "service and region go together; give both, or neither where the host tells";
-                Err(ConfigError::new(text, Some(alone.span()), message.to_owned()))
+                Err(ConfigError::new(
+                    text,
+                    Some(alone.span()),
+                    message.to_owned(),
+                ))
             }
         }
     }
@@ -197,7 +210,11 @@ impl OriginSection {
         }
         let message = "http2 needs an https:// url and no sign_host: it is agreed on in TLS, and has one name \
                        for the host connected to and the host signed for; leave it out";
-        Err(ConfigError::new(text, Some(http2.span()), message.to_owned()))
+        Err(ConfigError::new(
+            text,
+            Some(http2.span()),
+            message.to_owned(),
+        ))
     }
 
     /// Where it is told what to sign for.
@@ -250,9 +267,10 @@ impl OriginSection {
         match rule {
             LintRule::Scope => self.service_span(),
             LintRule::DefaultPort => self.sign_host.as_ref().unwrap_or(&self.url).span(),
-            LintRule::UnsignedPayload | LintRule::HashedPayload => {
-                self.payload.as_ref().map_or_else(|| self.service_span(), Spanned::span)
-            }
+            LintRule::UnsignedPayload | LintRule::HashedPayload => self
+                .payload
+                .as_ref()
+                .map_or_else(|| self.service_span(), Spanned::span),
             _ => self.url.span(),
         }
     }

@@ -20,7 +20,9 @@ impl Config {
         }
         if bodies {
             self.budget = last.budget.clone();
-            self.verify = self.verify.map(|guard| guard.with_budget(last.budget.clone()));
+            self.verify = self
+                .verify
+                .map(|guard| guard.with_budget(last.budget.clone()));
         }
         self
     }
@@ -37,7 +39,9 @@ impl Config {
         };
         let (now, then) = (of(&self.sections), of(started));
         let names: BTreeSet<_> = now.keys().chain(then.keys()).collect();
-        let changed = names.into_iter().filter(|name| now.get(*name) != then.get(*name));
+        let changed = names
+            .into_iter()
+            .filter(|name| now.get(*name) != then.get(*name));
         // Those are asked for at each request.
         let fixed = changed.filter(|name| !["body_timeout", "body_rate"].contains(&name.as_str()));
         let mut fixed: Vec<_> = fixed.map(|name| format!("{name} in [server]")).collect();

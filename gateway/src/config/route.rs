@@ -107,7 +107,11 @@ impl RouteSection {
         if let Some(patterns) = &self.amz_headers {
             // One by one first, so that an error has the line of its pattern.
             for pattern in patterns {
-                drop(Rule::any().with_amz_headers([pattern.get_ref()]).map_err(at(pattern))?);
+                drop(
+                    Rule::any()
+                        .with_amz_headers([pattern.get_ref()])
+                        .map_err(at(pattern))?,
+                );
             }
             let patterns = patterns.iter().map(Spanned::get_ref);
             rule = rule.with_amz_headers(patterns).map_err(at(&self.path))?;
@@ -125,10 +129,13 @@ impl RouteSection {
         let method = |method: &Spanned<String>| {
             let name = method.get_ref();
             let upper_case = !name.bytes().any(|byte| byte.is_ascii_lowercase());
-            Method::from_bytes(name.as_bytes()).ok().filter(|_| upper_case).ok_or_else(|| {
-                let message = format!("{name:?} is not a method; write one such as \"GET\"");
-                ConfigError::new(text, Some(method.span()), message)
-            })
+            Method::from_bytes(name.as_bytes())
+                .ok()
+                .filter(|_| upper_case)
+                .ok_or_else(|| {
+                    let message = format!("{name:?} is not a method; write one such as \"GET\"");
+                    ConfigError::new(text, Some(method.span()), message)
+                })
         };
         let methods = methods.iter().map(method).collect::<Result<Vec<_>, _>>()?;
         if methods.is_empty() {
@@ -169,8 +176,10 @@ impl RouteSection {
         } = self;
         let methods = methods.as_ref();
         let methods = methods.map(|all| all.iter().map(Spanned::get_ref).collect::<Vec<_>>());
-        let headers: Vec<_> =
-            headers.iter().map(|(name, value)| (name.get_ref(), value.get_ref())).collect();
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.get_ref(), value.get_ref()))
+            .collect();
         let [host, prefix] = [host, add_prefix].map(|it| it.as_ref().map(Spanned::get_ref));
         let (origin, path) = (origin.description(), path.get_ref());
         // A response that was cached before a limit was set is not served behind it.
@@ -178,7 +187,19 @@ impl RouteSection {
         let amz_headers =
             amz_headers.map(|all| all.iter().map(Spanned::get_ref).collect::<Vec<_>>());
         let limits = (amz_headers, query_parameters);
-        format!("{:?}", (origin, path, host, methods, headers, strip_prefix, prefix, limits))
+        format!(
+            "{:?}",
+            (
+                origin,
+                path,
+                host,
+                methods,
+                headers,
+                strip_prefix,
+                prefix,
+                limits
+            )
+        )
     }
 
     pub(super) fn build(
@@ -187,17 +208,32 @@ impl RouteSection {
         origin: &OriginSection,
         http2: bool,
     ) -> Result<Route, ConfigError> {
-        let timeout = self.timeout.as_ref().map(|timeout| duration(text, timeout)).transpose()?;
+        let timeout = self
+            .timeout
+            .as_ref()
+            .map(|timeout| duration(text, timeout))
+            .transpose()?;
         let retry = |attempts: u32| RetryPolicy::new().with_attempts(attempts);
         let attempts = positive(text, "attempts", self.attempts.as_ref())?;
         let concurrency = positive(text, "concurrency", self.concurrency.as_ref())?;
         Ok(Route {
-            way: Way { timeout: timeout.unwrap_or(Self::TIMEOUT), http2 },
+            way: Way {
+                timeout: timeout.unwrap_or(Self::TIMEOUT),
+                http2,
+            },
             retry: attempts.map(retry),
             concurrency: concurrency.map(|limit| limit as usize), // of 32 bits at least
-            rate: self.rate.as_ref().map(|rate| quota(text, rate)).transpose()?,
+            rate: self
+                .rate
+                .as_ref()
+                .map(|rate| quota(text, rate))
+                .transpose()?,
             cache: self.cache.then(|| self.description(origin)),
-            cors: self.cors.as_ref().map(|cors| cors.build(text)).transpose()?,
+            cors: self
+                .cors
+                .as_ref()
+                .map(|cors| cors.build(text))
+                .transpose()?,
             label: self.label(),
             origin: origin.name.get_ref().clone(),
         })
@@ -224,7 +260,10 @@ impl CorsSection {
             }
         };
         let names = |names: &[Spanned<String>]| {
-            names.iter().map(|name| header_name(text, name)).collect::<Result<Vec<HeaderName>, _>>()
+            names
+                .iter()
+                .map(|name| header_name(text, name))
+                .collect::<Result<Vec<HeaderName>, _>>()
         };
         let mut layer = CorsLayer::new()
             .allow_origin(allowed)
@@ -254,15 +293,15 @@ fn page_origin(text: &str, origin: &Spanned<String>) -> Result<HeaderValue, Conf
     let is_bare = |uri: &http::Uri| {
         uri.scheme().is_some() && format!("{origin}/", origin = origin.get_ref()) == uri.to_string()
     };
-    uri.filter(is_bare).and_then(|_| HeaderValue::from_str(origin.get_ref()).ok()).ok_or_else(
-        || {
+    uri.filter(is_bare)
+        .and_then(|_| HeaderValue::from_str(origin.get_ref()).ok())
+        .ok_or_else(|| {
             let message = format!(
                 "{:?} is not the origin of a page; write one such as \"https://app.example.com\"",
                 origin.get_ref()
             );
             ConfigError::new(text, Some(origin.span()), message)
-        },
-    )
+        })
 }
 
 pub(super) fn positive(

@@ -81,7 +81,9 @@ impl ServerSection {
 
     pub(super) fn build(&self, text: &str) -> Result<Server, ConfigError> {
         let time = |value: &Option<Spanned<String>>, default| {
-            value.as_ref().map_or(Ok(default), |value| duration(text, value))
+            value
+                .as_ref()
+                .map_or(Ok(default), |value| duration(text, value))
         };
         let connections = positive(text, "connections", self.connections.as_ref())?;
         let streams = positive(text, "streams", self.streams.as_ref())?;
@@ -110,7 +112,10 @@ impl ServerSection {
         };
         let (least, most) = (ByteSize::b(ReadLimit::LEAST as u64), Self::LARGEST_BUFFER);
         if *given.get_ref() < least || *given.get_ref() > most {
-            let message = format!("origin_buffer is {}; give {least} to {most}", given.get_ref());
+            let message = format!(
+                "origin_buffer is {}; give {least} to {most}",
+                given.get_ref()
+            );
             return Err(ConfigError::new(text, Some(given.span()), message));
         }
         Ok(given.get_ref().as_u64() as u32) // at most 16 MiB
@@ -131,7 +136,11 @@ impl ServerSection {
             }
             (Some(alone), None) | (None, Some(alone)) => {
                 let message = "tls_certificate and tls_key go together; give both, or neither";
-                Err(ConfigError::new(text, Some(alone.span()), message.to_owned()))
+                Err(ConfigError::new(
+                    text,
+                    Some(alone.span()),
+                    message.to_owned(),
+                ))
             }
         }
     }

@@ -48,8 +48,10 @@ fn sound() -> [String; 2] {
     let readme = include_str!("../../../README.md");
     let (_, shown) = readme.split_once("```toml\n").expect("settings");
     let (shown, _) = shown.split_once("```").expect("an end");
-    let shown =
-        shown.replace("secret_access_key = \"...\"", &format!("secret_access_key = {SECRET:?}"));
+    let shown = shown.replace(
+        "secret_access_key = \"...\"",
+        &format!("secret_access_key = {SECRET:?}"),
+    );
     let shown = shown.replace("keys_file_env", "# keys_file_env"); // there is no such file
     [shown, include_str!("../gateway.toml").to_owned()]
 }
@@ -104,10 +106,16 @@ fn whatever_is_in_a_file_is_read_or_refused_and_no_secret_is_told() {
                 Err(error) => {
                     refused += 1;
                     assert!(!format!("{error} {error:?}").contains(SECRET), "{text}");
-                    assert!(error.line.is_none_or(|line| line <= lines.len()), "{error}\n{text}");
+                    assert!(
+                        error.line.is_none_or(|line| line <= lines.len()),
+                        "{error}\n{text}"
+                    );
                 }
             }
         }
     }
-    assert!(read > ROUNDS / 10 && refused > ROUNDS / 10, "{read} read, {refused} refused");
+    assert!(
+        read > ROUNDS / 10 && refused > ROUNDS / 10,
+        "{read} read, {refused} refused"
+    );
 }

@@ -26,7 +26,11 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(super) fn new(layer: VerifyLayer, rules: OriginRules, verified: Vec<bool>) -> Self {
-        Self { layer, rules, verified }
+        Self {
+            layer,
+            rules,
+            verified,
+        }
     }
 
     /// The same, with another's share of memory.
@@ -39,7 +43,10 @@ impl Guard {
     /// otherwise, where there is no route, and where an origin might read another path than the one
     /// that the route was chosen by.
     pub(crate) fn verifies(&self, head: &Parts) -> bool {
-        let open = self.rules.position(head).is_ok_and(|route| !self.verified[route]);
+        let open = self
+            .rules
+            .position(head)
+            .is_ok_and(|route| !self.verified[route]);
         !open || is_doubtful(head.uri.path())
     }
 }
@@ -47,7 +54,9 @@ impl Guard {
 /// True for a path that holds what some servers take for a slash, or decode twice, or cut off.
 fn is_doubtful(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
-    ["%2f", "%5c", "\\", "%25", ";", "%3b", "%00"].iter().any(|doubt| path.contains(doubt))
+    ["%2f", "%5c", "\\", "%25", ";", "%3b", "%00"]
+        .iter()
+        .any(|doubt| path.contains(doubt))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -122,7 +131,9 @@ impl VerifySection {
             settings = settings.with_required_headers(names.collect::<Result<Vec<_>, _>>()?);
         }
         for name in &self.unsigned_headers {
-            settings = settings.add_unsigned_header(header_name(text, name)?).map_err(at(name))?;
+            settings = settings
+                .add_unsigned_header(header_name(text, name)?)
+                .map_err(at(name))?;
         }
         let mut keys = credentials_of(text, &self.key)?;
         if let Some(variable) = &self.keys_file_env {
@@ -133,7 +144,11 @@ impl VerifySection {
         if keys.is_empty() {
             let message = "no one may call: add a [[verify.key]], or name in keys_file_env an \
                            environment variable that names a file of keys";
-            return Err(ConfigError::new(text, Some(self.service.span()), message.to_owned()));
+            return Err(ConfigError::new(
+                text,
+                Some(self.service.span()),
+                message.to_owned(),
+            ));
         }
         let keys = StaticKeys::new(keys).map_err(at_section)?;
         let check = match self.body {
@@ -158,7 +173,12 @@ fn keys_of(variable: &str) -> Result<Vec<Credentials>, String> {
 
 fn credentials_of(text: &str, keys: &[Key]) -> Result<Vec<Credentials>, ConfigError> {
     let credentials = keys.iter().map(|key| {
-        credentials(text, &key.access_key_id, &key.secret_access_key, key.session_token.as_ref())
+        credentials(
+            text,
+            &key.access_key_id,
+            &key.secret_access_key,
+            key.session_token.as_ref(),
+        )
     });
     credentials.collect()
 }

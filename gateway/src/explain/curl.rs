@@ -61,7 +61,9 @@ const SHORT_WITH_VALUE: &str = "cCDEKmoPQrtuUwxyYz";
 /// A command at the beginning, on one line, and what stands behind it.
 pub(super) fn command(saved: &str) -> Option<(String, &str)> {
     let saved = saved.strip_prefix("$ ").unwrap_or(saved);
-    saved.strip_prefix("curl").filter(|rest| rest.starts_with(char::is_whitespace))?;
+    saved
+        .strip_prefix("curl")
+        .filter(|rest| rest.starts_with(char::is_whitespace))?;
     let (mut command, mut quote, mut escaped) = (String::new(), None, false);
     for (at, letter) in saved.char_indices() {
         match (quote, letter) {
@@ -88,7 +90,7 @@ pub(super) fn command(saved: &str) -> Option<(String, &str)> {
 pub(super) fn request(command: &str) -> Result<(Parts, Option<Payload>), String> {
     if command.contains(" $'") {
         return Err(
-            "the curl command quotes by $'...', which is not read here; write '...'".to_owned()
+            "the curl command quotes by $'...', which is not read here; write '...'".to_owned(),
         );
     }
     let words = shlex::split(command).ok_or("the curl command ends within quotes")?;
@@ -205,7 +207,9 @@ impl Options {
             url.push_str(&data);
         }
         let url: Uri = url.parse().map_err(|_| error("its URL cannot be one"))?;
-        let authority = url.authority().ok_or_else(|| error("its URL has no host"))?;
+        let authority = url
+            .authority()
+            .ok_or_else(|| error("its URL has no host"))?;
         let host = match (url.scheme_str(), authority.port_u16()) {
             (Some("https"), Some(443)) | (Some("http"), Some(80)) => authority.host(),
             _ => authority.as_str().rsplit('@').next().unwrap_or_default(),
@@ -216,7 +220,9 @@ impl Options {
             None => Method::GET,
         };
         let method = match &self.method {
-            Some(method) => method.parse().map_err(|_| error("its method cannot be one"))?,
+            Some(method) => method
+                .parse()
+                .map_err(|_| error("its method cannot be one"))?,
             None => default,
         };
         let (mut head, ()) = Request::new(()).into_parts();
@@ -228,9 +234,13 @@ impl Options {
             head.headers.append(name, value);
         }
         head.headers.entry(header::HOST).or_insert(host);
-        let form = ("content-type", "application/x-www-form-urlencoded".to_owned());
-        let defaults =
-            [("accept", "*/*".to_owned())].into_iter().chain(self.body.as_ref().map(|_| form));
+        let form = (
+            "content-type",
+            "application/x-www-form-urlencoded".to_owned(),
+        );
+        let defaults = [("accept", "*/*".to_owned())]
+            .into_iter()
+            .chain(self.body.as_ref().map(|_| form));
         for (name, value) in self.own_headers.into_iter().chain(defaults) {
             let value = HeaderValue::try_from(value)
                 .map_err(|_| error("it has a header that cannot be one"))?;
@@ -252,9 +262,21 @@ mod tests {
     #[test]
     fn a_command_ends_with_its_line() {
         for (saved, first, rest) in [
-            ("curl http://h/\nHTTP/1.1 403", "curl http://h/", "\nHTTP/1.1 403"),
-            ("$ curl h \\\r\n -H 'a: b'\n{}", "curl h   -H 'a: b'", "\n{}"),
-            ("curl h -d '{\n}' -d \"\\\"\n\"\n{}", "curl h -d '{\n}' -d \"\\\"\n\"", "\n{}"),
+            (
+                "curl http://h/\nHTTP/1.1 403",
+                "curl http://h/",
+                "\nHTTP/1.1 403",
+            ),
+            (
+                "$ curl h \\\r\n -H 'a: b'\n{}",
+                "curl h   -H 'a: b'",
+                "\n{}",
+            ),
+            (
+                "curl h -d '{\n}' -d \"\\\"\n\"\n{}",
+                "curl h -d '{\n}' -d \"\\\"\n\"",
+                "\n{}",
+            ),
             ("curl h -d 'a\\'\n<x/>", "curl h -d 'a\\'", "\n<x/>"),
         ] {
             assert_eq!(command(saved), Some((first.to_owned(), rest)), "{saved}");
@@ -267,7 +289,12 @@ mod tests {
     #[test]
     fn the_request_is_the_one_that_curl_sends() {
         for (command, line, headers, known) in [
-            ("curl h:80/a?b=c#d", "GET http://h:80/a?b=c", "accept: */*|host: h", true),
+            (
+                "curl h:80/a?b=c#d",
+                "GET http://h:80/a?b=c",
+                "accept: */*|host: h",
+                true,
+            ),
             (
                 "curl -sSv 'https://u:p@h:8443'",
                 "GET https://u:p@h:8443/",
@@ -280,7 +307,12 @@ mod tests {
                 "accept: */*|content-type: application/x-www-form-urlencoded|host: x",
                 true,
             ),
-            ("curl -G h/?x -d y=1", "GET http://h/?x&y=1", "accept: */*|host: h", true),
+            (
+                "curl -G h/?x -d y=1",
+                "GET http://h/?x&y=1",
+                "accept: */*|host: h",
+                true,
+            ),
             (
                 "curl h --json {} -H 'accept: a' -H 'X-Empty;' -H 'content-type:'",
                 "POST http://h/",

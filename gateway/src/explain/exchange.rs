@@ -23,14 +23,25 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn read(saved: &str) -> Result<Self, String> {
         let saved = saved.trim_start_matches('\u{feff}').trim_start();
-        if saved.lines().any(|line| line.starts_with("< HTTP/") || is_request_line(line, "> ")) {
+        if saved
+            .lines()
+            .any(|line| line.starts_with("< HTTP/") || is_request_line(line, "> "))
+        {
             return Self::read_verbose(saved);
         }
         if let Some((command, rest)) = curl::command(saved) {
             let request = Some(curl::request(&command)?);
-            return Self { request, ..Self::default() }.with_answer(rest);
+            return Self {
+                request,
+                ..Self::default()
+            }
+            .with_answer(rest);
         }
-        if saved.lines().next().is_some_and(|line| is_request_line(line, "")) {
+        if saved
+            .lines()
+            .next()
+            .is_some_and(|line| is_request_line(line, ""))
+        {
             return Self::read_raw(saved);
         }
         Self::default().with_answer(saved)
@@ -62,7 +73,11 @@ impl Exchange {
         let body = length.and_then(|length| answer.split_at_checked(length));
         let (body, answer) = body.map_or((None, answer), |(body, answer)| (Some(body), answer));
         let payload = payload(&head, body.map(str::as_bytes));
-        Self { request: Some((head, payload)), ..Self::default() }.with_answer(answer)
+        Self {
+            request: Some((head, payload)),
+            ..Self::default()
+        }
+        .with_answer(answer)
     }
 
     /// Of `curl -v`: lines of the request's head begin with `> `, of the answer's with `< `.
@@ -73,7 +88,9 @@ impl Exchange {
             let text = line.trim_end_matches(['\r', '\n']);
             let head = |mark: &str| {
                 let bare = (text == mark.trim_end()).then_some("");
-                text.strip_prefix(mark).or(bare).map(|line| format!("{}\r\n", line.trim_end()))
+                text.strip_prefix(mark)
+                    .or(bare)
+                    .map(|line| format!("{}\r\n", line.trim_end()))
             };
             if let Some(line) = head("> ") {
                 request += &line;
@@ -86,7 +103,10 @@ impl Exchange {
                     last_answer = Some(std::mem::take(&mut answer));
                     body.clear();
                 }
-            } else if !["* ", "{ [", "} ["].iter().any(|mark| text.starts_with(mark)) {
+            } else if !["* ", "{ [", "} ["]
+                .iter()
+                .any(|mark| text.starts_with(mark))
+            {
                 body += line;
             }
         }
@@ -100,21 +120,34 @@ impl Exchange {
             (head, payload)
         });
         // What shows how far curl is may stand around the answer, or its body.
-        let from = if answer.is_none() { body.find("HTTP/") } else { None };
+        let from = if answer.is_none() {
+            body.find("HTTP/")
+        } else {
+            None
+        };
         if let Some(from) = from {
-            return Self { request, ..Self::default() }.with_answer(&body[from..]);
+            return Self {
+                request,
+                ..Self::default()
+            }
+            .with_answer(&body[from..]);
         }
         if let Some((start, end)) = body.find(['{', '<']).zip(body.rfind(['}', '>'])) {
             body = body.get(start..=end).unwrap_or_default().to_owned();
         }
-        Ok(Self { request, answer, body })
+        Ok(Self {
+            request,
+            answer,
+            body,
+        })
     }
 }
 
 /// True for a line such as `GET / HTTP/1.1` behind the mark.
 fn is_request_line(line: &str, mark: &str) -> bool {
-    let words =
-        line.strip_prefix(mark).map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let words = line
+        .strip_prefix(mark)
+        .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
     matches!(words.as_deref(), Some([_, _, version]) if version.starts_with("HTTP/"))
 }
 
@@ -122,7 +155,12 @@ fn is_request_line(line: &str, mark: &str) -> bool {
 fn split_head(text: &str) -> (&str, &str) {
     let blank = |at: usize| {
         let next = &text[at + 1..];
-        Some((at, ["\n", "\r\n"].iter().find_map(|line| next.strip_prefix(line))?))
+        Some((
+            at,
+            ["\n", "\r\n"]
+                .iter()
+                .find_map(|line| next.strip_prefix(line))?,
+        ))
     };
     let end = text.match_indices('\n').find_map(|(at, _)| blank(at));
     let (at, rest) = end.unwrap_or((text.len(), ""));
@@ -144,7 +182,9 @@ fn answer_head(head: &str) -> Result<(StatusCode, HeaderMap), String> {
     let head = with_version_1(head);
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut answer = httparse::Response::new(&mut headers);
-    answer.parse(head.as_bytes()).map_err(|error| format!("the answer's head: {error}"))?;
+    answer
+        .parse(head.as_bytes())
+        .map_err(|error| format!("the answer's head: {error}"))?;
     let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or("the answer has no status")?;
     Ok((status, header_map(answer.headers)?))
@@ -154,11 +194,17 @@ fn request_head(head: &str) -> Result<Parts, String> {
     let head = with_version_1(head);
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut request = httparse::Request::new(&mut headers);
-    request.parse(head.as_bytes()).map_err(|error| format!("the request's head: {error}"))?;
-    let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+    request
+        .parse(head.as_bytes())
+        .map_err(|error| format!("the request's head: {error}"))?;
+    let (method, target) = (
+        request.method.unwrap_or_default(),
+        request.path.unwrap_or_default(),
+    );
     let built = Request::builder().method(method).uri(target).body(());
-    let (mut parts, ()) =
-        built.map_err(|error| format!("the request's head: {error}"))?.into_parts();
+    let (mut parts, ()) = built
+        .map_err(|error| format!("the request's head: {error}"))?
+        .into_parts();
     parts.headers = header_map(request.headers)?;
     Ok(parts)
 }

@@ -36,7 +36,10 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn new(settings: &config::Log) -> Self {
         let (layer, filter) = reload::Layer::new(settings.filter.clone());
-        let (registry, lines) = (Registry::default().with(layer), fmt::layer().with_ansi(false));
+        let (registry, lines) = (
+            Registry::default().with(layer),
+            fmt::layer().with_ansi(false),
+        );
         let aside = Arc::<OnceLock<NonBlocking>>::default();
         let writer = aside.clone();
         let lines = lines.with_writer(move || Lines(writer.get().cloned()));
@@ -47,7 +50,11 @@ impl Log {
             }
             false => Dispatch::new(registry.with(lines)),
         };
-        Self { filter, dispatch, aside }
+        Self {
+            filter,
+            dispatch,
+            aside,
+        }
     }
 
     /// Has this process log here from now on, what panics say too.
@@ -60,7 +67,9 @@ impl Log {
     /// Has a thread write from now on, so that nothing else waits for who reads; what waits is written once the guard
     /// is dropped, if it is read within a second.
     pub(crate) fn write_aside(&self) -> WorkerGuard {
-        let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING);
+        let builder = NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(WAITING);
         let (lines, guard) = builder.finish(io::stderr());
         drop(self.aside.set(lines)); // it is called once
         guard
@@ -68,12 +77,16 @@ impl Log {
 
     /// How many lines no one has read in time.
     pub(crate) fn lost(&self) -> usize {
-        self.aside.get().map_or(0, |lines| lines.error_counter().dropped_lines())
+        self.aside
+            .get()
+            .map_or(0, |lines| lines.error_counter().dropped_lines())
     }
 
     /// What is logged, as [`filter`] reads it.
     pub(crate) fn filter(&self) -> String {
-        self.filter.with_current(ToString::to_string).unwrap_or_default()
+        self.filter
+            .with_current(ToString::to_string)
+            .unwrap_or_default()
     }
 
     pub(crate) fn set_filter(&self, filter: Targets) {
@@ -83,8 +96,14 @@ impl Log {
 
 /// Reads what is to be logged: a level for all, and others for what begins with a target.
 pub(crate) fn filter(text: &str, access: bool) -> Result<Targets, String> {
-    let of_access = if access { LevelFilter::INFO } else { LevelFilter::OFF };
-    let targets = Targets::new().with_default(LevelFilter::INFO).with_target("access", of_access);
+    let of_access = if access {
+        LevelFilter::INFO
+    } else {
+        LevelFilter::OFF
+    };
+    let targets = Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("access", of_access);
     text.split(',').map(str::trim).try_fold(targets, |targets, part| {
         let (target, level) = match part.split_once('=') {
             Some((target, level)) => (Some(target), level),
@@ -147,7 +166,10 @@ mod tests {
     fn an_event_is_one_line() {
         for (event, line) in [
             ("a b\n", "a b\n"),
-            ("a\nINFO b\r\tc\u{1b}[1m é\n", "a\\nINFO b\\r\\tc\\x1b[1m é\n"),
+            (
+                "a\nINFO b\r\tc\u{1b}[1m é\n",
+                "a\\nINFO b\\r\\tc\\x1b[1m é\n",
+            ),
             ("\n\n", "\\n\n"),
             ("a", "a"),
         ] {
@@ -160,17 +182,28 @@ mod tests {
         for (text, access, read) in [
             ("info", false, "access=off,info"),
             ("WARN", true, "access=info,warn"),
-            ("tower_sigv4::sign=debug", false, "tower_sigv4::sign=debug,access=off,info"),
+            (
+                "tower_sigv4::sign=debug",
+                false,
+                "tower_sigv4::sign=debug,access=off,info",
+            ),
             ("off, h2=trace ,error", false, "access=off,h2=trace,error"),
             ("warn,access=info", false, "access=info,warn"),
         ] {
-            assert_eq!(filter(text, access).expect(text).to_string(), read, "{text}");
+            assert_eq!(
+                filter(text, access).expect(text).to_string(),
+                read,
+                "{text}"
+            );
         }
-        for text in
-            ["", " ", "wran", "3", "info,", "=info", "a=", "a=b", "a=1", "a b=info", "[x]=info"]
-        {
+        for text in [
+            "", " ", "wran", "3", "info,", "=info", "a=", "a=b", "a=1", "a b=info", "[x]=info",
+        ] {
             let told = filter(text, true).expect_err(text);
-            assert!(told.contains("is not a level; write off, error,"), "{text}: {told}");
+            assert!(
+                told.contains("is not a level; write off, error,"),
+                "{text}: {told}"
+            );
         }
     }
 }

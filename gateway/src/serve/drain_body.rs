@@ -33,7 +33,12 @@ pub(super) fn read_on(service: impl Entrance) -> impl Entrance {
             // To read would ask for the body.
             let expects = request.headers().contains_key(header::EXPECT);
             let (back, mut rest) = oneshot::channel();
-            let request = request.map(|body| Body::new(Lent { body, back: Some(back) }));
+            let request = request.map(|body| {
+                Body::new(Lent {
+                    body,
+                    back: Some(back),
+                })
+            });
             let mut answer = service.oneshot(request).await?;
             // A body that is not given back is on its way to the origin, and may well end.
             let Ok(rest) = rest.try_recv() else {

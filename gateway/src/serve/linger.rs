@@ -31,7 +31,11 @@ pub(crate) struct Lingering {
 
 impl Lingering {
     pub(crate) fn new(stream: TcpStream, open: Open) -> Self {
-        Self { stream: Some(stream), open, patience: Patience::default() }
+        Self {
+            stream: Some(stream),
+            open,
+            patience: Patience::default(),
+        }
     }
 
     fn with<T>(
@@ -52,7 +56,10 @@ impl Lingering {
         let written = self.as_mut().with(|stream| write(stream, cx));
         match &written {
             Poll::Pending => {
-                return self.patience.poll_over(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+                return self
+                    .patience
+                    .poll_over(cx)
+                    .map(|()| Err(io::ErrorKind::TimedOut.into()));
             }
             Poll::Ready(Ok(count)) => {
                 let count = *count as u64;

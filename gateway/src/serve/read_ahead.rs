@@ -42,7 +42,10 @@ impl ReadAhead {
     /// For a connection whose responses may hold so many bytes beside their small reads.
     pub(super) fn shared(large: usize, bytes: usize) -> Self {
         let units = (bytes / UNIT).min(Semaphore::MAX_PERMITS);
-        Self { large, free: Arc::new(Semaphore::new(units)) }
+        Self {
+            large,
+            free: Arc::new(Semaphore::new(units)),
+        }
     }
 
     /// Reads a response from its origin as its client takes it.
@@ -54,7 +57,15 @@ impl ReadAhead {
             return response;
         }
         let ahead = self.clone();
-        response.map(|body| Body::new(Reading { body, limit, ahead, lease: None, given: 0 }))
+        response.map(|body| {
+            Body::new(Reading {
+                body,
+                limit,
+                ahead,
+                lease: None,
+                given: 0,
+            })
+        })
     }
 
     fn lease(&self) -> Option<OwnedSemaphorePermit> {
@@ -84,7 +95,11 @@ impl http_body::Body for Reading {
             self.lease = self.ahead.lease();
         }
         // Each time: the response before on the same connection may have ended only now.
-        self.limit.set(if self.lease.is_some() { self.ahead.large } else { ReadLimit::LEAST });
+        self.limit.set(if self.lease.is_some() {
+            self.ahead.large
+        } else {
+            ReadLimit::LEAST
+        });
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &frame {
             self.given += frame.data_ref().map_or(0, |data| data.len() as u64);

@@ -56,7 +56,9 @@ impl Patience {
     pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.since.get_or_insert_with(Instant::now);
         let until = since + STALLED.saturating_sub(self.spent);
-        let over = self.over.get_or_insert_with(|| Box::pin(time::sleep_until(until)));
+        let over = self
+            .over
+            .get_or_insert_with(|| Box::pin(time::sleep_until(until)));
         if over.deadline() != until {
             over.as_mut().reset(until);
         }
@@ -95,11 +97,20 @@ where
                 if stream.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(());
                 }
-                let seen = SEEN.with(|seen| seen.replace(Seen { taken: 0, ..seen.get() }));
+                let seen = SEEN.with(|seen| {
+                    seen.replace(Seen {
+                        taken: 0,
+                        ..seen.get()
+                    })
+                });
                 if seen.taken > 0 || !seen.waits {
                     patience.regain(seen.taken);
                 }
-                if seen.waits { patience.poll_over(cx) } else { Poll::Pending }
+                if seen.waits {
+                    patience.poll_over(cx)
+                } else {
+                    Poll::Pending
+                }
             })
             .await;
         }));
@@ -149,7 +160,10 @@ impl http_body::Body for Watched {
         let taken = mem::replace(&mut self.given, given);
         SEEN.with(|seen| {
             let taken = seen.get().taken + taken;
-            seen.set(Seen { taken, waits: given > 0 });
+            seen.set(Seen {
+                taken,
+                waits: given > 0,
+            });
         });
         frame
     }
@@ -193,7 +207,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_left_once_nothing_runs_and_little_is_taken() {
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+        let place = Arc::new(Semaphore::new(1))
+            .try_acquire_owned()
+            .expect("a place");
         let open = Open::new(mpsc::channel(1).0, (place, None), Duration::MAX);
         let streams = Streams::default();
         let mut left = pin!(streams.clone().left(open.clone()));
@@ -201,7 +217,11 @@ mod tests {
         assert!(time::timeout(10 * STALLED, &mut left).await.is_err());
         drop(running);
         for _ in 0..600 {
-            assert!(time::timeout(Duration::from_secs(1), &mut left).await.is_err());
+            assert!(
+                time::timeout(Duration::from_secs(1), &mut left)
+                    .await
+                    .is_err()
+            );
             open.wrote(520);
         }
         assert!(time::timeout(2 * STALLED, left).await.is_ok());

@@ -52,7 +52,9 @@ async fn connect() -> (Client, JoinHandle<()>, watch::Sender<()>) {
     });
     let (stop, stopped) = watch::channel(false);
     let front = Front::new(service, config.server(), stopped);
-    let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+    let place = Arc::new(Semaphore::new(1))
+        .try_acquire_owned()
+        .expect("a place");
     let open = Open::new(mpsc::channel(1).0, (place, None), Duration::MAX);
     let (ours, theirs) = duplex(1 << 16);
     let served = tokio::spawn(async move {
@@ -68,7 +70,10 @@ async fn connect() -> (Client, JoinHandle<()>, watch::Sender<()>) {
 
 async fn ask(client: &mut Client, path: &str) -> Incoming {
     let request = Request::get(format!("http://h{path}")).body(Full::default());
-    let answer = client.send_request(request.expect("a request")).await.expect("an answer");
+    let answer = client
+        .send_request(request.expect("a request"))
+        .await
+        .expect("an answer");
     answer.into_body()
 }
 
@@ -96,7 +101,10 @@ async fn a_stream_that_is_not_taken_is_reset_and_one_whose_origin_is_silent_live
     }
     assert!(!served.is_finished());
     drop(events);
-    timeout(Duration::from_secs(1), served).await.expect("no other request").expect("no panic");
+    timeout(Duration::from_secs(1), served)
+        .await
+        .expect("no other request")
+        .expect("no panic");
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,8 +114,19 @@ async fn who_takes_nothing_gives_up_its_place() {
         let (mut client, served, answers) = connect().await;
         let _untaken = ask(&mut client, path).await;
         timeout(HOUR, answers.closed()).await.expect("dropped");
-        assert!(start.elapsed() < Duration::from_secs(62), "{path}: {:?}", start.elapsed());
-        timeout(HOUR, served).await.expect("left").expect("no panic");
-        assert!(start.elapsed() < Duration::from_secs(200), "{path}: {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(62),
+            "{path}: {:?}",
+            start.elapsed()
+        );
+        timeout(HOUR, served)
+            .await
+            .expect("left")
+            .expect("no panic");
+        assert!(
+            start.elapsed() < Duration::from_secs(200),
+            "{path}: {:?}",
+            start.elapsed()
+        );
     }
 }

@@ -47,20 +47,30 @@ impl Files {
                 format!("cannot read {file}: {error}; give the path of a PEM file")
             })
         };
-        Ok(Pair { certificate: read(&self.certificate)?, key: read(&self.key)? })
+        Ok(Pair {
+            certificate: read(&self.certificate)?,
+            key: read(&self.key)?,
+        })
     }
 }
 
 impl Pair {
     fn parse(&self) -> Result<CertifiedKey, BoxError> {
         let chain = CertificateDer::pem_slice_iter(&self.certificate);
-        let chain = chain.collect::<Result<Vec<_>, _>>().ok().filter(|chain| !chain.is_empty());
+        let chain = chain
+            .collect::<Result<Vec<_>, _>>()
+            .ok()
+            .filter(|chain| !chain.is_empty());
         let chain = chain.ok_or("there is no certificate in tls_certificate, as PEM")?;
         // The error could quote the key.
         let key = PrivateKeyDer::from_pem_slice(&self.key);
         let key = key.map_err(|_| "there is no private key in tls_key, as PEM")?;
         // This refuses a key that is not the certificate's.
-        Ok(CertifiedKey::from_der(chain, key, &ring::default_provider())?)
+        Ok(CertifiedKey::from_der(
+            chain,
+            key,
+            &ring::default_provider(),
+        )?)
     }
 }
 
@@ -69,7 +79,12 @@ struct Current(RwLock<Arc<CertifiedKey>>);
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+        Some(
+            self.0
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        )
     }
 }
 

@@ -29,7 +29,10 @@ pub(crate) struct Heard {
 impl Heard {
     pub(crate) fn wrap(stream: TokioIo<TcpStream>) -> TokioIo<Self> {
         let (stream, limit) = (stream.into_inner(), ReadLimit::new());
-        TokioIo::new(Self { stream: stream.take(limit.get()), limit })
+        TokioIo::new(Self {
+            stream: stream.take(limit.get()),
+            limit,
+        })
     }
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
@@ -41,7 +44,10 @@ fn or_dropped(written: Poll<io::Result<usize>>, length: usize) -> Poll<io::Resul
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     match written {
         Poll::Ready(Err(error))
-            if matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset) =>
+            if matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset
+            ) =>
         {
             Poll::Ready(Ok(length))
         }

@@ -54,7 +54,9 @@ impl Runtime {
 
     pub(crate) async fn invoke(&mut self, event: Value) -> Answer {
         self.happen.send(event).await.expect("the function asks");
-        let answer = time::timeout(PATIENCE, self.answered.recv()).await.expect("it does not hang");
+        let answer = time::timeout(PATIENCE, self.answered.recv())
+            .await
+            .expect("it does not hang");
         answer.expect("it answers")
     }
 }
@@ -65,13 +67,19 @@ type Api = (Arc<Mutex<Receiver<Value>>>, Sender<Answer>);
 async fn next(State((events, _)): State<Api>) -> impl IntoResponse {
     let event = events.lock().await.recv().await.expect("the test goes on");
     // An event of another kind carries none.
-    let id = event["requestContext"]["requestId"].as_str().unwrap_or("of-the-runtime").to_owned();
+    let id = event["requestContext"]["requestId"]
+        .as_str()
+        .unwrap_or("of-the-runtime")
+        .to_owned();
     let function = "arn:aws:lambda:us-east-1:123456789012:function:orders".to_owned();
     let headers = [
         ("lambda-runtime-aws-request-id", id),
         ("lambda-runtime-deadline-ms", "4102444800000".to_owned()),
         ("lambda-runtime-invoked-function-arn", function),
-        ("lambda-runtime-trace-id", "Root=1-5e9f0c65-1de4d666d4dd26aced652b6c".to_owned()),
+        (
+            "lambda-runtime-trace-id",
+            "Root=1-5e9f0c65-1de4d666d4dd26aced652b6c".to_owned(),
+        ),
     ];
     (headers, Json(event))
 }
@@ -82,6 +90,9 @@ async fn end(
     answer: Bytes,
 ) -> StatusCode {
     let answer = serde_json::from_slice(&answer).expect("JSON");
-    answers.send((id, end, answer)).await.expect("the test goes on");
+    answers
+        .send((id, end, answer))
+        .await
+        .expect("the test goes on");
     StatusCode::ACCEPTED
 }

@@ -84,7 +84,13 @@ impl Ask {
             size = at * 311;
         }
         let number = soak.numbers.fetch_add(1, Ordering::Relaxed);
-        Self { number, method, route, at, size }
+        Self {
+            number,
+            method,
+            route,
+            at,
+            size,
+        }
     }
 
     fn body(&self) -> Bytes {
@@ -129,7 +135,11 @@ impl Ask {
 
     /// What is wrong with an answer, unless it is right or was shed.
     pub(crate) fn judge(&self, answer: &Answer) -> Result<Judged, String> {
-        let Answer { status, headers, body: got } = answer;
+        let Answer {
+            status,
+            headers,
+            body: got,
+        } = answer;
         match *status {
             StatusCode::SERVICE_UNAVAILABLE if headers.contains_key(header::RETRY_AFTER) => {
                 return Ok(Judged::Shed);
@@ -146,7 +156,9 @@ impl Ask {
             let said = said.to_str().unwrap_or_default();
             !said.contains("fwd=") || said.contains("collapsed") || said.contains("fwd-status=304")
         });
-        let length = headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok());
+        let length = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|it| it.to_str().ok());
         let expected = match self.method {
             Method::DELETE => *status == StatusCode::NO_CONTENT && got.is_empty(),
             Method::HEAD => {
@@ -157,11 +169,18 @@ impl Ask {
         };
         // What others have asked for is stored with their number.
         if expected && (stored || number(headers) == Some(self.number)) {
-            return Ok(if stored { Judged::Stored } else { Judged::Right });
+            return Ok(if stored {
+                Judged::Stored
+            } else {
+                Judged::Right
+            });
         }
         let said = String::from_utf8_lossy(&got[..got.len().min(200)]);
         let (method, route) = (&self.method, self.route.name);
-        Err(format!("{method} /{route}: {status}, a body of {} bytes: {said:?}", got.len()))
+        Err(format!(
+            "{method} /{route}: {status}, a body of {} bytes: {said:?}",
+            got.len()
+        ))
     }
 }
 
@@ -209,7 +228,10 @@ impl Sender {
             tasks.spawn(async { drop(connection.await) });
             Way::Http1(sender)
         };
-        Ok(Self { way, _connection: Arc::new(tasks) })
+        Ok(Self {
+            way,
+            _connection: Arc::new(tasks),
+        })
     }
 
     /// Another stream of the same connection, where there can be several.
@@ -217,7 +239,10 @@ impl Sender {
         let Way::Http2(sender) = &self.way else {
             return None;
         };
-        Some(Self { way: Way::Http2(sender.clone()), _connection: self._connection.clone() })
+        Some(Self {
+            way: Way::Http2(sender.clone()),
+            _connection: self._connection.clone(),
+        })
     }
 
     fn version(&self) -> Version {
@@ -239,10 +264,20 @@ impl Sender {
             Way::Http1(sender) => sender.send_request(request).await,
             Way::Http2(sender) => sender.send_request(request).await,
         };
-        let answer = answer.map_err(|error| Unanswered { begun: false, error })?;
+        let answer = answer.map_err(|error| Unanswered {
+            begun: false,
+            error,
+        })?;
         let (head, body) = answer.into_parts();
-        let body = body.collect().await.map_err(|error| Unanswered { begun: true, error })?;
-        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| Unanswered { begun: true, error })?;
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+        })
     }
 }
 
@@ -253,7 +288,9 @@ async fn asks(soak: Arc<Soak>, mut sender: Sender, anew: bool) {
         let ask = Ask::any(&soak);
         let mut request = ask.request(version, &soak);
         if anew {
-            request.headers_mut().insert(header::CONNECTION, "close".parse().expect("a value"));
+            request
+                .headers_mut()
+                .insert(header::CONNECTION, "close".parse().expect("a value"));
         }
         let answer = sender.exchange(request).await;
         let failed = answer.is_err();
@@ -272,7 +309,10 @@ async fn asks(soak: Arc<Soak>, mut sender: Sender, anew: bool) {
 pub(crate) async fn stays(soak: Arc<Soak>, version: Version, streams: usize) {
     while let Some(sender) = connected(&soak, version).await {
         let mut all = JoinSet::new();
-        for sender in std::iter::repeat_with(|| sender.another()).take(streams - 1).flatten() {
+        for sender in std::iter::repeat_with(|| sender.another())
+            .take(streams - 1)
+            .flatten()
+        {
             all.spawn(asks(soak.clone(), sender, false));
         }
         asks(soak.clone(), sender, false).await;
@@ -296,7 +336,11 @@ pub(crate) async fn breaks_off(soak: Arc<Soak>, version: Version) {
         let pause = Duration::from_millis(fastrand::u64(..60));
         let how = fastrand::u8(..4);
         if how == 0 {
-            drop(stream.write_all(b"POST /buffer/0/9 HTTP/1.1\r\nhost: api.exa").await);
+            drop(
+                stream
+                    .write_all(b"POST /buffer/0/9 HTTP/1.1\r\nhost: api.exa")
+                    .await,
+            );
             time::sleep(pause).await;
         } else if let Ok(mut sender) = Sender::new(stream, version).await {
             let ask = Ask::any(&soak);

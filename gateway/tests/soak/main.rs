@@ -99,7 +99,10 @@ impl Soak {
             Ok(judged) => {
                 counts.stored += usize::from(matches!(judged, Judged::Stored));
                 counts.bytes += answer.map_or(0, |answer| answer.body.len());
-                *counts.right.entry((ask.method.to_string(), ask.route.name)).or_default() += 1;
+                *counts
+                    .right
+                    .entry((ask.method.to_string(), ask.route.name))
+                    .or_default() += 1;
                 *counts.by_version.entry(format!("{version:?}")).or_default() += 1;
                 return false;
             }
@@ -114,7 +117,11 @@ impl Soak {
     /// There is no connection.
     fn is_turned_away(&self, error: &dyn fmt::Debug) {
         if !self.stopping.load(Ordering::SeqCst) {
-            *self.counts().wrong.entry(format!("no connection: {error:?}")).or_default() += 1;
+            *self
+                .counts()
+                .wrong
+                .entry(format!("no connection: {error:?}"))
+                .or_default() += 1;
         }
     }
 
@@ -131,7 +138,11 @@ impl Soak {
             clients.spawn(clients::comes_anew(self.clone()));
         }
         for number in 0..each {
-            let version = if number % 2 == 0 { Version::HTTP_11 } else { Version::HTTP_2 };
+            let version = if number % 2 == 0 {
+                Version::HTTP_11
+            } else {
+                Version::HTTP_2
+            };
             clients.spawn(clients::breaks_off(self.clone(), version));
         }
         clients
@@ -197,7 +208,11 @@ async fn nothing_is_wrong_grows_or_is_lost() {
     let stop = mem::take(&mut *soak.counts());
 
     let mut wrong = soak.origin.wrong();
-    for (when, counts) in [("", &counts), ("", &before_stop), (", after the stop", &stop)] {
+    for (when, counts) in [
+        ("", &counts),
+        ("", &before_stop),
+        (", after the stop", &stop),
+    ] {
         for (what, count) in &counts.wrong {
             *wrong.entry(format!("{what}{when}")).or_default() += count;
         }

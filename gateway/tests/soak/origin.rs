@@ -92,7 +92,12 @@ impl Origin {
     }
 
     fn is_wrong(&self, what: String) {
-        *self.wrong.lock().expect("not poisoned").entry(what).or_default() += 1;
+        *self
+            .wrong
+            .lock()
+            .expect("not poisoned")
+            .entry(what)
+            .or_default() += 1;
     }
 
     fn refuses<B>(&self, answer: HttpResponse<B>) -> HttpResponse<B> {
@@ -115,16 +120,27 @@ impl Origin {
         if let Some(number) = number(&head.headers) {
             self.seen.lock().expect("not poisoned").insert(number);
         }
-        let mut parts = head.uri.path().rsplit('/').map_while(|part| part.parse().ok());
+        let mut parts = head
+            .uri
+            .path()
+            .rsplit('/')
+            .map_while(|part| part.parse().ok());
         let (Some(size), Some(at)) = (parts.next(), parts.next()) else {
             self.is_wrong(format!("the origin was asked for {}", head.uri));
             return Ok(Response::default());
         };
-        let sent = sent.collect().await.map(Collected::to_bytes).unwrap_or_default();
+        let sent = sent
+            .collect()
+            .await
+            .map(Collected::to_bytes)
+            .unwrap_or_default();
         let is_upload = [Method::PUT, Method::POST].contains(&head.method);
         if is_upload && sent != body(at, size) || !is_upload && !sent.is_empty() {
             let of = sent.len();
-            self.is_wrong(format!("{} {} has a body of {of} bytes", head.method, head.uri));
+            self.is_wrong(format!(
+                "{} {} has a body of {of} bytes",
+                head.method, head.uri
+            ));
         }
         // Places are held for a while.
         time::sleep(Duration::from_millis(fastrand::u64(5..40))).await;
@@ -135,14 +151,22 @@ impl Origin {
         let tag = format!("\"{at}-{size}\"");
         if head.uri.path().starts_with("/cached") {
             let control = format!("public, max-age={}, stale-while-revalidate=1", at % 4);
-            answer = answer.header(header::CACHE_CONTROL, control).header(header::ETAG, &tag);
+            answer = answer
+                .header(header::CACHE_CONTROL, control)
+                .header(header::ETAG, &tag);
         }
         let answer = match head.method {
             Method::DELETE => answer.status(StatusCode::NO_CONTENT).body(Body::empty()),
-            _ if head.headers.get(header::IF_NONE_MATCH).is_some_and(|it| *it == *tag) => {
+            _ if head
+                .headers
+                .get(header::IF_NONE_MATCH)
+                .is_some_and(|it| *it == *tag) =>
+            {
                 answer.status(StatusCode::NOT_MODIFIED).body(Body::empty())
             }
-            Method::HEAD => answer.header(header::CONTENT_LENGTH, size).body(Body::empty()),
+            Method::HEAD => answer
+                .header(header::CONTENT_LENGTH, size)
+                .body(Body::empty()),
             Method::GET => answer.body(body(at, size).into()),
             _ => answer.body(sent.into()),
         };

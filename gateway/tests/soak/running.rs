@@ -55,14 +55,33 @@ impl Running {
         let keys = TempFile::new(&callers(0));
         let mut command = command();
         command.args(["--config", &config.path]);
-        command.env("CALLERS", &keys.path).env("SSL_CERT_FILE", &authorities.path);
+        command
+            .env("CALLERS", &keys.path)
+            .env("SSL_CERT_FILE", &authorities.path);
         // Of glibc's arenas, one for some threads each, every one takes minutes to come to its size.
         command.env("MALLOC_ARENA_MAX", "1");
         let mut gateway = Gateway::spawn(command.stderr(Stdio::piped()));
-        let (lines, log) = (BufReader::new(gateway.stderr()).lines(), Arc::<Log>::default());
+        let (lines, log) = (
+            BufReader::new(gateway.stderr()).lines(),
+            Arc::<Log>::default(),
+        );
         let reads = log.clone();
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| reads.hears(line)));
-        Self { gateway, origin, api, store, config, keys, log, spool, _authorities: authorities }
+        std::thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .for_each(|line| reads.hears(line))
+        });
+        Self {
+            gateway,
+            origin,
+            api,
+            store,
+            config,
+            keys,
+            log,
+            spool,
+            _authorities: authorities,
+        }
     }
 
     /// Has another configuration taken, with keys of this generation for callers and origins.
@@ -78,7 +97,8 @@ impl Running {
             time::sleep(Duration::from_millis(10)).await;
         }
         if self.log.reloaded.load(Ordering::SeqCst) == before {
-            self.log.complains(format!("configuration {round} was not taken"));
+            self.log
+                .complains(format!("configuration {round} was not taken"));
         }
     }
 
@@ -105,7 +125,13 @@ impl Log {
         if line.contains(" sigv4_gateway::reload: reloaded ") {
             self.reloaded.fetch_add(1, Ordering::SeqCst);
         }
-        let bad = ["panicked", "stays the last one", "cut off", "refused the", "cannot accept"];
+        let bad = [
+            "panicked",
+            "stays the last one",
+            "cut off",
+            "refused the",
+            "cannot accept",
+        ];
         if bad.iter().any(|bad| line.contains(bad)) {
             self.complains(line);
         }
@@ -122,7 +148,9 @@ impl Log {
 /// The file of the callers' keys: the newest, and those before it that may be in use still.
 fn callers(generation: u32) -> String {
     let valid = generation.saturating_sub(VALID - 1)..=generation;
-    valid.map(|generation| format!("[[key]]\n{}", lines(&key("CALLER", generation)))).collect()
+    valid
+        .map(|generation| format!("[[key]]\n{}", lines(&key("CALLER", generation))))
+        .collect()
 }
 
 fn lines(key: &aws_credential_types::Credentials) -> String {

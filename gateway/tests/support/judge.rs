@@ -52,13 +52,22 @@ fn verify(parts: &Parts, body: &[u8], authority: &str) -> Result<(), &'static st
     let authorization = text(&parts.headers, header::AUTHORIZATION.as_str()).ok_or("not signed")?;
     let field = |name: &str| {
         let fields = authorization.strip_prefix("AWS4-HMAC-SHA256 ")?.split(',');
-        fields.map(str::trim).find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
+        fields
+            .map(str::trim)
+            .find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
     };
     let signed_headers = field("SignedHeaders").ok_or("incomplete")?;
     let signature = field("Signature").ok_or("incomplete")?;
-    let time = text(&parts.headers, "x-amz-date").and_then(parse_time).ok_or("incomplete")?;
+    let time = text(&parts.headers, "x-amz-date")
+        .and_then(parse_time)
+        .ok_or("incomplete")?;
     let now = SystemTime::now();
-    if now.duration_since(time).or_else(|_| time.duration_since(now)).ok() > Some(CLOCK_WINDOW) {
+    if now
+        .duration_since(time)
+        .or_else(|_| time.duration_since(now))
+        .ok()
+        > Some(CLOCK_WINDOW)
+    {
         return Err("expired");
     }
     let derived =
@@ -69,7 +78,10 @@ fn verify(parts: &Parts, body: &[u8], authority: &str) -> Result<(), &'static st
         .and_then(|(_, rest)| rest.split_once(',')?.0.split_once('/'));
     let matches = scope.is_some()
         && scope == expected_scope
-        && derived.rsplit_once("Signature=").map(|(_, derived)| derived) == Some(signature)
+        && derived
+            .rsplit_once("Signature=")
+            .map(|(_, derived)| derived)
+            == Some(signature)
         && derived.contains(&format!("SignedHeaders={signed_headers},"));
     if matches { Ok(()) } else { Err("mismatch") }
 }
@@ -108,7 +120,10 @@ fn derive(
         .filter(|(name, _)| names.contains(&name.as_str()) && !ours.contains(&name.as_str()))
         .map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
         .collect::<Option<Vec<_>>>()?;
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
     let request = SignableRequest::new(
         parts.method.as_str(),
         format!("http://{authority}{target}"),
@@ -117,7 +132,10 @@ fn derive(
     )
     .ok()?;
     let (instructions, _) = sign(request, &params).ok()?.into_parts();
-    instructions.headers().find(|(name, _)| *name == "authorization").map(|(_, value)| value.into())
+    instructions
+        .headers()
+        .find(|(name, _)| *name == "authorization")
+        .map(|(_, value)| value.into())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -126,5 +144,10 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn parse_time(text: &str) -> Option<SystemTime> {
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-    Some(PrimitiveDateTime::parse(text, format).ok()?.assume_utc().into())
+    Some(
+        PrimitiveDateTime::parse(text, format)
+            .ok()?
+            .assume_utc()
+            .into(),
+    )
 }

@@ -35,9 +35,16 @@ impl Logged {
         let (config, log) = (TempFile::new(config), TempFile::new(""));
         let mut command = command();
         command.args(["--config", &config.path]);
-        let to = File::options().append(true).open(&log.path).expect("opened");
+        let to = File::options()
+            .append(true)
+            .open(&log.path)
+            .expect("opened");
         let gateway = Gateway::spawn(command.stderr(to));
-        Self { gateway, config, log }
+        Self {
+            gateway,
+            config,
+            log,
+        }
     }
 
     /// All of its lines, once no more are written.
@@ -71,7 +78,11 @@ impl Logged {
         let known = |mut event: Map<String, Value>| {
             let time = event.remove("timestamp").expect("a time").to_string();
             assert!(time.starts_with("\"20") && time.ends_with("Z\""), "{time}");
-            assert!(event.remove("duration_ms").is_some_and(|it| it.as_f64() > Some(0.0)));
+            assert!(
+                event
+                    .remove("duration_ms")
+                    .is_some_and(|it| it.as_f64() > Some(0.0))
+            );
             assert!(event.remove("request_id").is_some_and(|id| id.is_string()));
             event.into()
         };
@@ -92,9 +103,15 @@ impl Logged {
     }
 
     pub async fn admin(&self, method: &str, headers: &str, body: &str) -> Answer {
-        let admin: SocketAddr =
-            self.gateway.word_after("admin http://").parse().expect("an address");
-        let (length, host) = (body.len(), format!("host: {admin}\r\nconnection: close\r\n"));
+        let admin: SocketAddr = self
+            .gateway
+            .word_after("admin http://")
+            .parse()
+            .expect("an address");
+        let (length, host) = (
+            body.len(),
+            format!("host: {admin}\r\nconnection: close\r\n"),
+        );
         let head = format!("{method} /log HTTP/1.1\r\n{host}{headers}content-length: {length}");
         exchange(admin, &format!("{head}\r\n\r\n{body}")).await
     }
@@ -144,16 +161,27 @@ pub fn signed(
     let signable = SignableRequest::new("GET", &url, headers.iter().copied(), body);
     let output = sign(signable.expect("signable"), &params).expect("signed");
     let (instructions, signature) = output.into_parts();
-    let mut added: String =
-        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    added.extend(instructions.headers().map(|(name, value)| format!("{name}: {value}\r\n")));
+    let mut added: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    added.extend(
+        instructions
+            .headers()
+            .map(|(name, value)| format!("{name}: {value}\r\n")),
+    );
     let encode = |value: &str| {
         let encode = url::form_urlencoded::byte_serialize(value.as_bytes());
         encode.collect::<String>().replace('+', "%20")
     };
-    let query =
-        instructions.params().iter().map(|(name, value)| format!("{name}={}", encode(value)));
+    let query = instructions
+        .params()
+        .iter()
+        .map(|(name, value)| format!("{name}={}", encode(value)));
     let query = query.collect::<Vec<_>>().join("&");
     let mark = if query.is_empty() { "" } else { "?" };
-    (request("GET", &format!("{target}{mark}{query}"), &added), signature)
+    (
+        request("GET", &format!("{target}{mark}{query}"), &added),
+        signature,
+    )
 }

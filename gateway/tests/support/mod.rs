@@ -54,16 +54,26 @@ impl Gateway {
         let mut output = String::new();
         let address = loop {
             let start = output.len();
-            assert_ne!(lines.read_line(&mut output).expect("UTF-8"), 0, "it ended: {output}");
-            if let Some((_, rest)) =
-                output[start..].split_once("://").filter(|(first, _)| first.starts_with("gateway "))
+            assert_ne!(
+                lines.read_line(&mut output).expect("UTF-8"),
+                0,
+                "it ended: {output}"
+            );
+            if let Some((_, rest)) = output[start..]
+                .split_once("://")
+                .filter(|(first, _)| first.starts_with("gateway "))
             {
                 break rest.split_whitespace().next().expect("an address").parse();
             }
         };
         // Whatever else it prints is read, so that it never waits for a reader.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
-        Self { process, address: address.expect("an address"), output, file: None }
+        Self {
+            process,
+            address: address.expect("an address"),
+            output,
+            file: None,
+        }
     }
 
     pub fn configured(config: &str) -> Self {
@@ -147,8 +157,15 @@ impl Drop for Gateway {
 /// The gateway's program, in an environment without credentials.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sigv4-gateway"));
-    let own = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-    for name in own.into_iter().chain(["SIGV4_GATEWAY_CONFIG", "SSL_CERT_FILE"]) {
+    let own = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ];
+    for name in own
+        .into_iter()
+        .chain(["SIGV4_GATEWAY_CONFIG", "SSL_CERT_FILE"])
+    {
         command.env_remove(name);
     }
     command
@@ -167,7 +184,9 @@ impl TempFile {
         let name = format!("sigv4-gateway-{}-{number}.tmp", std::process::id());
         let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), &name].iter().collect();
         fs::write(&path, text).expect("written");
-        Self { path: path.to_str().expect("UTF-8").to_owned() }
+        Self {
+            path: path.to_str().expect("UTF-8").to_owned(),
+        }
     }
 }
 
@@ -188,7 +207,9 @@ impl TempDirectory {
         let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), &name].iter().collect();
         fs::create_dir(&path).expect("made");
         let path = fs::canonicalize(path).expect("a directory");
-        Self { path: path.to_str().expect("UTF-8").to_owned() }
+        Self {
+            path: path.to_str().expect("UTF-8").to_owned(),
+        }
     }
 }
 
@@ -250,8 +271,11 @@ pub fn signed(
         SignableBody::Bytes(body.as_bytes()),
     );
     let signed = sign(signable.expect("signable"), &params).expect("signed");
-    let added: String =
-        signed.output().headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let added: String = signed
+        .output()
+        .headers()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
     format!(
         "{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{added}\
          content-length: {}\r\n\r\n{body}",
@@ -262,7 +286,9 @@ pub fn signed(
 /// The same configuration with credentials from the environment.
 pub fn without_credentials(config: &str) -> String {
     let keys = ["source", "access_key_id", "secret_access_key"];
-    let kept = config.lines().filter(|line| !keys.iter().any(|key| line.starts_with(key)));
+    let kept = config
+        .lines()
+        .filter(|line| !keys.iter().any(|key| line.starts_with(key)));
     kept.collect::<Vec<_>>().join("\n")
 }
 
@@ -287,10 +313,15 @@ pub async fn exchange(address: SocketAddr, request: &str) -> Answer {
     let mut text = Vec::new();
     stream.read_to_end(&mut text).await.expect("an answer");
     let text = String::from_utf8(text).expect("UTF-8");
-    let text = text.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&text);
+    let text = text
+        .strip_prefix("HTTP/1.1 100 Continue\r\n\r\n")
+        .unwrap_or(&text);
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .expect("a status line");
     let field = |line: &str| {
         let (name, value) = line.split_once(": ").expect("a field");
         (name.to_ascii_lowercase(), value.to_owned())
@@ -349,7 +380,9 @@ async fn answer_all(mut stream: TcpStream, answer: &str, seen: Arc<Mutex<Vec<Str
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             continue;
         };
-        let length = head.split("\r\n").find_map(|line| line.strip_prefix("content-length: "));
+        let length = head
+            .split("\r\n")
+            .find_map(|line| line.strip_prefix("content-length: "));
         if body.len() < length.map_or(0, |length| length.parse().expect("a number")) {
             continue;
         }
@@ -357,8 +390,12 @@ async fn answer_all(mut stream: TcpStream, answer: &str, seen: Arc<Mutex<Vec<Str
             continue;
         }
         buffer.clear();
-        let end = body.rsplit_once("\r\n0\r\n").map_or("", |(_, trailers)| trailers.trim_start());
-        seen.lock().expect("not poisoned").push(format!("{head}\r\n{end}"));
+        let end = body
+            .rsplit_once("\r\n0\r\n")
+            .map_or("", |(_, trailers)| trailers.trim_start());
+        seen.lock()
+            .expect("not poisoned")
+            .push(format!("{head}\r\n{end}"));
         drop(stream.write_all(answer.as_bytes()).await);
     }
 }
@@ -366,7 +403,10 @@ async fn answer_all(mut stream: TcpStream, answer: &str, seen: Arc<Mutex<Vec<Str
 /// What is read up to a text, and maybe more.
 pub async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut seen = Vec::new();
-    while !seen.windows(end.len()).any(|window| window == end.as_bytes()) {
+    while !seen
+        .windows(end.len())
+        .any(|window| window == end.as_bytes())
+    {
         let mut buffer = [0; 1024];
         let count = stream.read(&mut buffer).await.expect("readable");
         assert!(count > 0, "ended before {end:?}");
@@ -379,8 +419,9 @@ pub async fn read_until(stream: &mut TcpStream, end: &str) -> String {
 pub async fn http2(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> http2::SendRequest<Body> {
-    let (client, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    let (client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .expect("HTTP/2");
     tokio::spawn(connection);
     client
 }

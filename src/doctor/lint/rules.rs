@@ -113,7 +113,10 @@ fn retries(settings: &SigningSettings, client: &HttpClient) -> Option<Finding> {
 fn scope(origin: &Origin) -> Option<Finding> {
     let settings = &origin.options().settings;
     let (service, region) = (settings.service(), settings.region());
-    let host = authority(origin)?.host().trim_end_matches('.').to_ascii_lowercase();
+    let host = authority(origin)?
+        .host()
+        .trim_end_matches('.')
+        .to_ascii_lowercase();
     let takes = match Host::read(&host) {
         Ok(Host::Regional(name, at)) if name != service || !is_valid_at(settings, &host, at) => {
             format!("{name:?} in {at:?}")
@@ -140,7 +143,9 @@ fn scope(origin: &Origin) -> Option<Finding> {
 fn is_valid_at(settings: &SigningSettings, host: &str, region: &str) -> bool {
     // A host of S3 without a region leads to buckets of all regions, each to be signed for its own.
     let global = settings.service() == "s3"
-        && host.split('.').all(|label| label.strip_prefix("s3-").unwrap_or(label) != region);
+        && host
+            .split('.')
+            .all(|label| label.strip_prefix("s3-").unwrap_or(label) != region);
     global || settings.covers(region)
 }
 

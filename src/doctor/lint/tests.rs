@@ -23,11 +23,15 @@ fn custom(settings: SigningSettings) -> Origin {
 }
 
 fn signed_host(url: &str, host: &str) -> Origin {
-    at(url, settings("execute-api")).with_signed_host(host).expect(host)
+    at(url, settings("execute-api"))
+        .with_signed_host(host)
+        .expect(host)
 }
 
 fn presigned(settings: SigningSettings) -> Origin {
-    custom(settings).with_query_signature(Duration::from_secs(60)).expect("valid")
+    custom(settings)
+        .with_query_signature(Duration::from_secs(60))
+        .expect("valid")
 }
 
 fn rules(origin: &Origin, client: &HttpClient) -> Vec<LintRule> {
@@ -47,7 +51,11 @@ fn what_the_client_does_is_found_and_what_goes_with_it_is_not() {
         (&same, new().with_retries(true), Some(LintRule::Retries)),
         (&same, new(), None),
     ] {
-        assert_eq!(rules(origin, &client), Vec::from_iter(rule), "{origin:?} {client:?}");
+        assert_eq!(
+            rules(origin, &client),
+            Vec::from_iter(rule),
+            "{origin:?} {client:?}"
+        );
     }
 }
 
@@ -55,40 +63,114 @@ fn what_the_client_does_is_found_and_what_goes_with_it_is_not() {
 fn urls_and_signed_hosts_are_judged_by_what_the_network_does_with_them() {
     let api = "abc.execute-api.us-east-1.amazonaws.com";
     for (origin, rule) in [
-        (at(&format!("http://{api}"), settings("execute-api")), Some(LintRule::PlainHttp)),
-        (signed_host(&format!("http://{api}"), "example.com"), Some(LintRule::PlainHttp)),
+        (
+            at(&format!("http://{api}"), settings("execute-api")),
+            Some(LintRule::PlainHttp),
+        ),
+        (
+            signed_host(&format!("http://{api}"), "example.com"),
+            Some(LintRule::PlainHttp),
+        ),
         (signed_host("http://127.0.0.1:9000", api), None),
         (at("http://[::1]:9000", settings("execute-api")), None),
         (at(&format!("https://{api}"), settings("execute-api")), None),
-        (signed_host("https://127.0.0.1", "a.com:443"), Some(LintRule::DefaultPort)),
-        (signed_host("http://127.0.0.1:9000", "a.com:80"), Some(LintRule::DefaultPort)),
-        (signed_host("http://127.0.0.1:9000", "a.com:443"), Some(LintRule::DefaultPort)),
+        (
+            signed_host("https://127.0.0.1", "a.com:443"),
+            Some(LintRule::DefaultPort),
+        ),
+        (
+            signed_host("http://127.0.0.1:9000", "a.com:80"),
+            Some(LintRule::DefaultPort),
+        ),
+        (
+            signed_host("http://127.0.0.1:9000", "a.com:443"),
+            Some(LintRule::DefaultPort),
+        ),
         (signed_host("https://127.0.0.1:9000", "a.com:9000"), None),
         (signed_host("http://127.0.0.1:443", "a.com:443"), None),
         (at("http://a.com:443", settings("execute-api")), None),
     ] {
-        assert_eq!(rules(&origin, &HttpClient::new()), Vec::from_iter(rule), "{origin:?}");
+        assert_eq!(
+            rules(&origin, &HttpClient::new()),
+            Vec::from_iter(rule),
+            "{origin:?}"
+        );
     }
 }
 
 #[test]
 fn a_scope_is_held_to_what_the_signed_host_tells() {
     for (host, service, region, takes) in [
-        ("abc.execute-api.us-east-1.amazonaws.com", "execute-api", "us-east-1", None),
-        ("ABC.execute-api.us-east-1.amazonaws.com:8443", "execute-api", "us-east-1", None),
+        (
+            "abc.execute-api.us-east-1.amazonaws.com",
+            "execute-api",
+            "us-east-1",
+            None,
+        ),
+        (
+            "ABC.execute-api.us-east-1.amazonaws.com:8443",
+            "execute-api",
+            "us-east-1",
+            None,
+        ),
         ("example.com", "execute-api", "eu-west-1", None),
         ("new.us-east-1.amazonaws.com", "new", "eu-west-1", None),
-        ("abc.us-east-1.es.amazonaws.com", "aoss", "us-east-1", Some(r#""es" in "us-east-1""#)),
-        ("b.s3.eu-west-1.amazonaws.com", "s3", "us-east-1", Some(r#""s3" in "eu-west-1""#)),
-        ("b.s3-eu-west-1.amazonaws.com", "s3", "us-east-1", Some(r#""s3" in "eu-west-1""#)),
+        (
+            "abc.us-east-1.es.amazonaws.com",
+            "aoss",
+            "us-east-1",
+            Some(r#""es" in "us-east-1""#),
+        ),
+        (
+            "b.s3.eu-west-1.amazonaws.com",
+            "s3",
+            "us-east-1",
+            Some(r#""s3" in "eu-west-1""#),
+        ),
+        (
+            "b.s3-eu-west-1.amazonaws.com",
+            "s3",
+            "us-east-1",
+            Some(r#""s3" in "eu-west-1""#),
+        ),
         ("b.s3.amazonaws.com", "s3", "eu-west-1", None),
-        ("b.s3.amazonaws.com", "s3tables", "us-east-1", Some(r#""s3" in "us-east-1""#)),
-        ("iam.amazonaws.com", "iam", "eu-west-1", Some(r#""iam" in "us-east-1""#)),
-        ("a1.iot.us-east-1.amazonaws.com", "iotdata", "us-east-1", None),
-        ("a1.iot.us-east-1.amazonaws.com", "iotdevicegateway", "us-east-1", None),
-        ("a1.iot.us-east-1.amazonaws.com", "iot", "us-east-1", Some("iotdata or iotdevicegateway")),
+        (
+            "b.s3.amazonaws.com",
+            "s3tables",
+            "us-east-1",
+            Some(r#""s3" in "us-east-1""#),
+        ),
+        (
+            "iam.amazonaws.com",
+            "iam",
+            "eu-west-1",
+            Some(r#""iam" in "us-east-1""#),
+        ),
+        (
+            "a1.iot.us-east-1.amazonaws.com",
+            "iotdata",
+            "us-east-1",
+            None,
+        ),
+        (
+            "a1.iot.us-east-1.amazonaws.com",
+            "iotdevicegateway",
+            "us-east-1",
+            None,
+        ),
+        (
+            "a1.iot.us-east-1.amazonaws.com",
+            "iot",
+            "us-east-1",
+            Some("iotdata or iotdevicegateway"),
+        ),
         ("b.s3-accelerate.amazonaws.com", "s3", "eu-west-1", None),
-        ("b.s3-accelerate.amazonaws.com", "s3express", "eu-west-1", Some(r#""s3""#)),
+        (
+            "b.s3-accelerate.amazonaws.com",
+            "s3express",
+            "eu-west-1",
+            Some(r#""s3""#),
+        ),
         (
             "a.endpoint.events.amazonaws.com",
             "events",
@@ -97,12 +179,21 @@ fn a_scope_is_held_to_what_the_signed_host_tells() {
         ),
     ] {
         let settings = SigningSettings::new(service, region).expect("valid");
-        let origin = at("https://127.0.0.1", settings).with_signed_host(host).expect(host);
+        let origin = at("https://127.0.0.1", settings)
+            .with_signed_host(host)
+            .expect(host);
         let found = lint(&origin, &HttpClient::new());
-        assert_eq!(found.len(), takes.iter().count(), "{host} {service} {region}: {found:?}");
+        assert_eq!(
+            found.len(),
+            takes.iter().count(),
+            "{host} {service} {region}: {found:?}"
+        );
         if let (Some(found), Some(takes)) = (found.first(), takes) {
             assert_eq!(found.rule(), LintRule::Scope);
-            assert!(found.to_string().contains(&format!(" takes {takes}")), "{found}");
+            assert!(
+                found.to_string().contains(&format!(" takes {takes}")),
+                "{found}"
+            );
         }
     }
 }
@@ -113,7 +204,12 @@ fn a_set_of_regions_contradicts_no_host_that_it_covers() {
     for (host, service, set, found) in [
         ("a.endpoint.events.amazonaws.com", "events", "us-*", false),
         ("a.endpoint.events.amazonaws.com", "s3", "us-*", true),
-        ("b.s3.eu-west-1.amazonaws.com", "s3", "us-east-1,eu-*", false),
+        (
+            "b.s3.eu-west-1.amazonaws.com",
+            "s3",
+            "us-east-1,eu-*",
+            false,
+        ),
         ("b.s3.eu-west-1.amazonaws.com", "s3", "us-east-1,us-*", true),
     ] {
         let set = crate::sigv4::RegionSet::new(set).expect("valid");
@@ -134,33 +230,79 @@ fn what_a_service_wants_otherwise_is_found() {
     let hashless = |service: &str| settings(service).with_payload_header(false);
     for (origin, rule) in [
         (presigned(iot()), None),
-        (presigned(iot().with_session_token(Signed)), Some(LintRule::SessionToken)),
-        (custom(iot().with_session_token(Signed)), Some(LintRule::SessionToken)),
-        (presigned(settings("s3").with_session_token(Unsigned)), Some(LintRule::SessionToken)),
-        (custom(settings("es").with_session_token(Unsigned)), Some(LintRule::SessionToken)),
+        (
+            presigned(iot().with_session_token(Signed)),
+            Some(LintRule::SessionToken),
+        ),
+        (
+            custom(iot().with_session_token(Signed)),
+            Some(LintRule::SessionToken),
+        ),
+        (
+            presigned(settings("s3").with_session_token(Unsigned)),
+            Some(LintRule::SessionToken),
+        ),
+        (
+            custom(settings("es").with_session_token(Unsigned)),
+            Some(LintRule::SessionToken),
+        ),
         (custom(settings("es").with_session_token(Signed)), None),
         (custom(settings("s3express")), None),
-        (custom(settings("s3express").with_session_token(Signed)), None),
-        (custom(settings("s3express").with_session_token(Unsigned)), Some(LintRule::SessionToken)),
-        (custom(settings("s3").with_session_token(S3Session)), Some(LintRule::SessionToken)),
+        (
+            custom(settings("s3express").with_session_token(Signed)),
+            None,
+        ),
+        (
+            custom(settings("s3express").with_session_token(Unsigned)),
+            Some(LintRule::SessionToken),
+        ),
+        (
+            custom(settings("s3").with_session_token(S3Session)),
+            Some(LintRule::SessionToken),
+        ),
         (custom(hashless("s3")), Some(LintRule::PayloadHeader)),
         (custom(hashless("aoss")), Some(LintRule::PayloadHeader)),
-        (custom(hashless("vpc-lattice-svcs")), Some(LintRule::PayloadHeader)),
+        (
+            custom(hashless("vpc-lattice-svcs")),
+            Some(LintRule::PayloadHeader),
+        ),
         (custom(hashless("es")), None),
         (presigned(hashless("s3")), None),
-        (custom(settings("s3").with_path_form(PathForm::Twice)), Some(LintRule::PathForm)),
-        (custom(settings("es").with_path_form(PathForm::Once)), Some(LintRule::PathForm)),
+        (
+            custom(settings("s3").with_path_form(PathForm::Twice)),
+            Some(LintRule::PathForm),
+        ),
+        (
+            custom(settings("es").with_path_form(PathForm::Once)),
+            Some(LintRule::PathForm),
+        ),
         (custom(settings("s3").with_path_form(PathForm::Once)), None),
         (
             custom(settings("aoss").with_signed_headers(AllExcept::default())),
             Some(LintRule::SignedHeaders),
         ),
-        (custom(settings("aoss").with_signed_headers(without_length)), None),
-        (custom(settings("es").with_signed_headers(AllExcept::default())), None),
-        (custom(settings("s3").with_signed_headers(only_mine)), Some(LintRule::SignedHeaders)),
-        (custom(settings("s3").with_signed_headers(AllExcept::default())), None),
+        (
+            custom(settings("aoss").with_signed_headers(without_length)),
+            None,
+        ),
+        (
+            custom(settings("es").with_signed_headers(AllExcept::default())),
+            None,
+        ),
+        (
+            custom(settings("s3").with_signed_headers(only_mine)),
+            Some(LintRule::SignedHeaders),
+        ),
+        (
+            custom(settings("s3").with_signed_headers(AllExcept::default())),
+            None,
+        ),
     ] {
-        assert_eq!(rules(&origin, &HttpClient::new()), Vec::from_iter(rule), "{origin:?}");
+        assert_eq!(
+            rules(&origin, &HttpClient::new()),
+            Vec::from_iter(rule),
+            "{origin:?}"
+        );
     }
 }
 
@@ -168,20 +310,40 @@ fn what_a_service_wants_otherwise_is_found() {
 fn payload_policies_are_asked_what_they_do() {
     let chunked = PayloadMode::Chunked(ChunkSize::default());
     for (service, mode, rule) in [
-        ("execute-api", PayloadMode::Unsigned, Some(LintRule::UnsignedPayload)),
+        (
+            "execute-api",
+            PayloadMode::Unsigned,
+            Some(LintRule::UnsignedPayload),
+        ),
         ("execute-api", PayloadMode::Buffer, None),
         ("execute-api", PayloadMode::Auto, None),
         ("execute-api", PayloadMode::Trust, None),
         ("execute-api", chunked, Some(LintRule::PayloadMode)),
-        ("execute-api", PayloadMode::Spool, Some(LintRule::PayloadMode)),
+        (
+            "execute-api",
+            PayloadMode::Spool,
+            Some(LintRule::PayloadMode),
+        ),
         ("s3", PayloadMode::Unsigned, None),
         ("s3", chunked, None),
         ("vpc-lattice-svcs", PayloadMode::Unsigned, None),
-        ("vpc-lattice-svcs", PayloadMode::Buffer, Some(LintRule::HashedPayload)),
-        ("vpc-lattice-svcs", PayloadMode::Auto, Some(LintRule::HashedPayload)),
+        (
+            "vpc-lattice-svcs",
+            PayloadMode::Buffer,
+            Some(LintRule::HashedPayload),
+        ),
+        (
+            "vpc-lattice-svcs",
+            PayloadMode::Auto,
+            Some(LintRule::HashedPayload),
+        ),
     ] {
         let origin = custom(settings(service)).with_payload(mode);
-        assert_eq!(rules(&origin, &HttpClient::new()), Vec::from_iter(rule), "{service} {mode:?}");
+        assert_eq!(
+            rules(&origin, &HttpClient::new()),
+            Vec::from_iter(rule),
+            "{service} {mode:?}"
+        );
     }
     let by_method = custom(settings("es")).with_payload(move |head: &Parts| match head.method {
         Method::PUT => chunked,
@@ -195,7 +357,10 @@ fn payload_policies_are_asked_what_they_do() {
 
 #[test]
 fn an_origin_that_signs_nothing_has_no_findings() {
-    let client = HttpClient::new().with_http2(true).with_redirects(true).with_retries(true);
+    let client = HttpClient::new()
+        .with_http2(true)
+        .with_redirects(true)
+        .with_retries(true);
     let origin = signed_host("http://iam.amazonaws.com", "a.com:80");
     assert_eq!(
         rules(&origin, &client),
@@ -207,24 +372,35 @@ fn an_origin_that_signs_nothing_has_no_findings() {
             LintRule::Retries,
         ]
     );
-    assert_eq!(lint(&origin.with_signing(SigningBehavior::Never), &client), []);
+    assert_eq!(
+        lint(&origin.with_signing(SigningBehavior::Never), &client),
+        []
+    );
 }
 
 #[test]
 fn findings_name_the_value_and_the_remedy() {
-    let client = HttpClient::new().with_http2(true).with_redirects(true).with_retries(true);
+    let client = HttpClient::new()
+        .with_http2(true)
+        .with_redirects(true)
+        .with_retries(true);
     let hashed = settings("vpc-lattice-svcs")
         .with_path_form(PathForm::Once)
         .with_session_token(SessionToken::Unsigned)
         .with_payload_header(false);
     let hashed = at("http://iam.amazonaws.com", hashed).with_payload(PayloadMode::Auto);
-    let hashed = hashed.with_signed_host("iam.amazonaws.com:80").expect("valid");
+    let hashed = hashed
+        .with_signed_host("iam.amazonaws.com:80")
+        .expect("valid");
     let found = lint(&hashed, &client);
     assert_eq!(found.len(), 10, "{found:?}");
     for finding in found {
         let text = finding.to_string();
         assert!(text.contains("; ") && !text.ends_with('.'), "{text}");
-        assert!(text.starts_with(|first: char| first.is_ascii_lowercase()), "{text}");
+        assert!(
+            text.starts_with(|first: char| first.is_ascii_lowercase()),
+            "{text}"
+        );
     }
 }
 

@@ -13,36 +13,72 @@ fn told(host: &str) -> String {
 #[test]
 fn hosts_of_customers_tell_what_stands_behind_them() {
     for (host, expected) in [
-        ("abc123.execute-api.us-east-1.amazonaws.com", "execute-api us-east-1"),
-        ("vpce-1a2b-3c4d.execute-api.us-east-1.vpce.amazonaws.com", "execute-api us-east-1"),
-        ("bucket.vpce-1a2b-3c4d.s3.us-east-1.vpce.amazonaws.com", "s3 us-east-1"),
+        (
+            "abc123.execute-api.us-east-1.amazonaws.com",
+            "execute-api us-east-1",
+        ),
+        (
+            "vpce-1a2b-3c4d.execute-api.us-east-1.vpce.amazonaws.com",
+            "execute-api us-east-1",
+        ),
+        (
+            "bucket.vpce-1a2b-3c4d.s3.us-east-1.vpce.amazonaws.com",
+            "s3 us-east-1",
+        ),
         ("abc.lambda-url.eu-west-1.on.aws", "lambda eu-west-1"),
-        ("svc-0a1b.7d67968.vpc-lattice-svcs.us-west-2.on.aws", "vpc-lattice-svcs us-west-2"),
+        (
+            "svc-0a1b.7d67968.vpc-lattice-svcs.us-west-2.on.aws",
+            "vpc-lattice-svcs us-west-2",
+        ),
         ("search-logs-x2.us-east-1.es.amazonaws.com", "es us-east-1"),
         ("abc123.us-east-1.aoss.amazonaws.com", "aoss us-east-1"),
-        ("abc.appsync-api.ap-southeast-2.amazonaws.com", "appsync ap-southeast-2"),
-        ("abc.appsync-realtime-api.ap-southeast-2.amazonaws.com", "appsync ap-southeast-2"),
-        ("aps-workspaces.eu-central-1.amazonaws.com", "aps eu-central-1"),
+        (
+            "abc.appsync-api.ap-southeast-2.amazonaws.com",
+            "appsync ap-southeast-2",
+        ),
+        (
+            "abc.appsync-realtime-api.ap-southeast-2.amazonaws.com",
+            "appsync ap-southeast-2",
+        ),
+        (
+            "aps-workspaces.eu-central-1.amazonaws.com",
+            "aps eu-central-1",
+        ),
         ("iot.us-east-1.amazonaws.com", "iot us-east-1"),
         ("data-ats.iot.us-east-1.amazonaws.com", "iotdata us-east-1"),
-        ("a1b2-ats.iot.us-east-1.amazonaws.com", "Several(\"iotdata or iotdevicegateway\")"),
+        (
+            "a1b2-ats.iot.us-east-1.amazonaws.com",
+            "Several(\"iotdata or iotdevicegateway\")",
+        ),
         ("bucket.s3.us-east-1.amazonaws.com", "s3 us-east-1"),
         ("my-bucket-1.s3.amazonaws.com", "s3 us-east-1"),
         ("a.b.c.s3-us-west-2.amazonaws.com", "s3 us-west-2"),
-        ("bucket.s3-fips.dualstack.us-gov-east-1.amazonaws.com", "s3 us-gov-east-1"),
-        ("name-123456789012.s3-accesspoint.eu-west-1.amazonaws.com", "s3 eu-west-1"),
+        (
+            "bucket.s3-fips.dualstack.us-gov-east-1.amazonaws.com",
+            "s3 us-gov-east-1",
+        ),
+        (
+            "name-123456789012.s3-accesspoint.eu-west-1.amazonaws.com",
+            "s3 eu-west-1",
+        ),
         (
             "bucket--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
             "s3express us-east-1",
         ),
-        ("s3express-control.us-east-1.amazonaws.com", "s3express us-east-1"),
+        (
+            "s3express-control.us-east-1.amazonaws.com",
+            "s3express us-east-1",
+        ),
         ("ec2.us-iso-east-1.c2s.ic.gov", "ec2 us-iso-east-1"),
         ("sqs.eusc-de-east-1.amazonaws.eu", "sqs eusc-de-east-1"),
         ("sts.amazonaws.com", "sts us-east-1"),
         ("iam.us-gov.amazonaws.com", "iam us-gov-west-1"),
         ("abc.mrap.accesspoint.s3-global.amazonaws.com", "s3 *"),
         ("bucket.s3-accelerate.amazonaws.com", "Region(\"s3\")"),
-        ("maps.geo.us-east-1.amazonaws.com", "Several(\"geo or geo-maps\")"),
+        (
+            "maps.geo.us-east-1.amazonaws.com",
+            "Several(\"geo or geo-maps\")",
+        ),
         ("nothing-of-this-name.us-east-1.amazonaws.com", "Service"),
         ("us-east-1.amazonaws.com", "Service"),
         ("on.aws", "NotAws"),
@@ -69,10 +105,22 @@ fn settings_say_what_to_set_where_a_host_does_not_tell() {
     let settings = SigningSettings::infer("Bucket.S3.Us-East-1.AmazonAws.Com").expect("any case");
     assert_eq!((settings.service(), settings.region()), ("s3", "us-east-1"));
     for (host, told) in [
-        ("api.example.com", "as no custom domain does; give service and region"),
-        ("new.us-east-1.amazonaws.com", "of no service that is known here"),
-        ("maps.geo.us-east-1.amazonaws.com", "signed as geo or geo-maps, by what is asked"),
-        ("bucket.s3-accelerate.amazonaws.com", "is of s3 and does not tell the region"),
+        (
+            "api.example.com",
+            "as no custom domain does; give service and region",
+        ),
+        (
+            "new.us-east-1.amazonaws.com",
+            "of no service that is known here",
+        ),
+        (
+            "maps.geo.us-east-1.amazonaws.com",
+            "signed as geo or geo-maps, by what is asked",
+        ),
+        (
+            "bucket.s3-accelerate.amazonaws.com",
+            "is of s3 and does not tell the region",
+        ),
     ] {
         let error = SigningSettings::infer(host).expect_err(host);
         assert_eq!(error.kind(), crate::ErrorKind::Config);
@@ -90,7 +138,10 @@ fn settings_say_what_to_set_where_a_host_does_not_tell() {
 #[test]
 fn the_tables_are_in_the_order_of_their_search() {
     for table in [OTHER, &MULTI_REGION] {
-        assert!(table.is_sorted_by(|(a, _), (b, _)| a.rsplit('.').lt(b.rsplit('.'))), "{table:?}");
+        assert!(
+            table.is_sorted_by(|(a, _), (b, _)| a.rsplit('.').lt(b.rsplit('.'))),
+            "{table:?}"
+        );
     }
     for table in [SAME, UNSIGNED_PAYLOAD] {
         assert!(table.is_sorted_by(|a, b| a < b), "{table:?}");

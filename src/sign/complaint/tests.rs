@@ -10,7 +10,9 @@ fn response(status: u16, headers: &[(&str, &[u8])]) -> Parts {
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     for (name, value) in headers {
         let name = name.parse::<http::HeaderName>().expect("a name");
-        response.headers_mut().append(name, HeaderValue::from_bytes(value).expect("a value"));
+        response
+            .headers_mut()
+            .append(name, HeaderValue::from_bytes(value).expect("a value"));
     }
     response.into_parts().0
 }
@@ -23,7 +25,12 @@ fn read(head: &Parts, body: &[u8], service: &str, is_presigned: bool) -> Option<
 
 fn read_row((service, status, code, body): Row<'_>, is_presigned: bool) -> Option<Complaint> {
     let code = code.map(|code| ("x-amzn-errortype", code.as_bytes()));
-    read(&response(status, code.as_slice()), body.as_bytes(), service, is_presigned)
+    read(
+        &response(status, code.as_slice()),
+        body.as_bytes(),
+        service,
+        is_presigned,
+    )
 }
 
 #[test]
@@ -85,7 +92,11 @@ fn complaints_of_aws_count() {
         assert_eq!(read_row(row, false), Some(complaint), "{row:?}");
         let (service, _, code, body) = row;
         for status in [200, 301, 401, 404, 409, 429, 500, 503] {
-            assert_eq!(read_row((service, status, code, body), false), None, "{status} {row:?}");
+            assert_eq!(
+                read_row((service, status, code, body), false),
+                None,
+                "{status} {row:?}"
+            );
         }
     }
 }
@@ -224,9 +235,18 @@ fn documents_that_could_be_read_in_two_ways_do_not_count() {
         ("<Code>ExpiredToken", "<Code>ExpiredToken&#0;"),
         ("<Code>ExpiredToken</Code>", "<x:Code>ExpiredToken</x:Code>"),
         ("<Code>ExpiredToken</Code>", "<code>ExpiredToken</code>"),
-        ("<Code>ExpiredToken</Code>", "<Details><Code>ExpiredToken</Code></Details>"),
-        ("<Code>ExpiredToken</Code>", "<![CDATA[<Code>ExpiredToken</Code>]]>"),
-        ("<Code>ExpiredToken</Code>", "<!--<Code>ExpiredToken</Code>-->"),
+        (
+            "<Code>ExpiredToken</Code>",
+            "<Details><Code>ExpiredToken</Code></Details>",
+        ),
+        (
+            "<Code>ExpiredToken</Code>",
+            "<![CDATA[<Code>ExpiredToken</Code>]]>",
+        ),
+        (
+            "<Code>ExpiredToken</Code>",
+            "<!--<Code>ExpiredToken</Code>-->",
+        ),
         ("<Message>", "<Message>No key:<b></b>"),
         ("<Message>", "<Message>No key</Message><Message>"),
         ("<Message>", "<Message><![CDATA[]]>"),
@@ -265,7 +285,10 @@ fn documents_that_could_be_read_in_two_ways_do_not_count() {
 #[test]
 fn agreeing_members_of_one_name_count() {
     let body = r#"{"__type":"a#ExpiredTokenException","__type":"ExpiredTokenException","message":"The security token included in the request is expired","Message":"The security token included in the request is expired"}"#;
-    assert_eq!(read_row(("kms", 400, None, body), false), Some(Complaint::Credentials));
+    assert_eq!(
+        read_row(("kms", 400, None, body), false),
+        Some(Complaint::Credentials)
+    );
 }
 
 #[test]
@@ -277,8 +300,14 @@ fn other_than_one_header_of_text_counts_for_nothing() {
     assert_eq!(complaint(&[header(code)]), Some(Complaint::Credentials));
     assert_eq!(complaint(&[]), None);
     assert_eq!(complaint(&[header(code), header(code)]), None);
-    assert_eq!(complaint(&[header(code), header(b"ValidationException")]), None);
-    assert_eq!(complaint(&[header(b"ValidationException"), header(code)]), None);
+    assert_eq!(
+        complaint(&[header(code), header(b"ValidationException")]),
+        None
+    );
+    assert_eq!(
+        complaint(&[header(b"ValidationException"), header(code)]),
+        None
+    );
     assert_eq!(complaint(&[header(b"ExpiredTokenException\xff")]), None);
     assert_eq!(complaint(&[("x-amzn-error-type", code)]), None);
     assert_eq!(complaint(&[("x-amzn-remapped-errortype", code)]), None);
@@ -303,12 +332,18 @@ fn deep_nesting_beside_the_pair_does_not_overflow() {
     let document = format!(
         "<Error>{deep}<Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
     );
-    assert_eq!(read(&head, document.as_bytes(), "s3", false), Some(Complaint::Credentials));
+    assert_eq!(
+        read(&head, document.as_bytes(), "s3", false),
+        Some(Complaint::Credentials)
+    );
     let deep = "[".repeat(30_000) + &"]".repeat(30_000);
     let object = format!(
         r#"{{"a":{deep},"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}}"#
     );
-    assert_eq!(read(&head, object.as_bytes(), "kms", false), Some(Complaint::Credentials));
+    assert_eq!(
+        read(&head, object.as_bytes(), "kms", false),
+        Some(Complaint::Credentials)
+    );
     let in_place = format!(
         r#"{{"__type":{deep},"message":"The security token included in the request is expired"}}"#
     );

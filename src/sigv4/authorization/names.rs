@@ -37,7 +37,8 @@ const CLASSES: [u8; 256] = {
 };
 
 fn classes(name: &str) -> u8 {
-    name.bytes().fold(PLAIN, |found, byte| found | CLASSES[usize::from(byte)])
+    name.bytes()
+        .fold(PLAIN, |found, byte| found | CLASSES[usize::from(byte)])
 }
 
 impl<'a> SignedNames<'a> {
@@ -56,12 +57,17 @@ impl<'a> SignedNames<'a> {
                 ));
             }
             if names.len() == MAX_SIGNED_HEADERS {
-                return Err(ParseError::Malformed("SignedHeaders holds more than 1024 names"));
+                return Err(ParseError::Malformed(
+                    "SignedHeaders holds more than 1024 names",
+                ));
             }
             names.push(name);
             last = name;
         }
-        Ok(Self { names, has_marks: found & MARK != 0 })
+        Ok(Self {
+            names,
+            has_marks: found & MARK != 0,
+        })
     }
 
     /// True if the signature covers the headers of this name.
@@ -81,12 +87,17 @@ impl<'a> SignedNames<'a> {
     /// As [`covers`](Self::covers) for a name in any case.
     pub(crate) fn covers_ignoring_case(&self, name: &[u8]) -> bool {
         let lower = |byte: &u8| byte.to_ascii_lowercase();
-        self.names.binary_search_by(|known| known.bytes().cmp(name.iter().map(lower))).is_ok()
+        self.names
+            .binary_search_by(|known| known.bytes().cmp(name.iter().map(lower)))
+            .is_ok()
     }
 
     /// Finds headers that are not covered and that a server may take for one that is.
     pub(crate) fn lookalikes(&self) -> Lookalikes<'_, 'a> {
-        Lookalikes { names: self, folded: None }
+        Lookalikes {
+            names: self,
+            folded: None,
+        }
     }
 }
 
@@ -123,7 +134,9 @@ impl Lookalikes<'_, '_> {
             folded.sort_unstable();
             folded
         });
-        folded.binary_search_by(|known| known.iter().copied().cmp(fold(name))).is_ok()
+        folded
+            .binary_search_by(|known| known.iter().copied().cmp(fold(name)))
+            .is_ok()
     }
 }
 
@@ -145,5 +158,6 @@ pub(crate) fn is_same_variable(a: &str, b: &str) -> bool {
 
 /// The name with each mark as `-`.
 fn fold(name: &str) -> impl Iterator<Item = u8> {
-    name.bytes().map(|byte| if is_mark(byte) { b'-' } else { byte })
+    name.bytes()
+        .map(|byte| if is_mark(byte) { b'-' } else { byte })
 }

@@ -55,7 +55,9 @@ fn position_of_key(key: &str) -> Option<usize> {
         len += 1;
     }
     let decoded = &decoded[..len];
-    PARAMETERS.into_iter().position(|name| name.as_bytes().eq_ignore_ascii_case(decoded))
+    PARAMETERS
+        .into_iter()
+        .position(|name| name.as_bytes().eq_ignore_ascii_case(decoded))
 }
 
 fn key(pair: &str) -> &str {
@@ -77,7 +79,9 @@ impl<'a> Parameters<'a> {
         let mut found = [None; PARAMETERS.len()];
         for pair in pairs(query) {
             let Some(at) = position(pair) else { continue };
-            let value = pair.strip_prefix(PARAMETERS[at]).and_then(|rest| rest.strip_prefix('='));
+            let value = pair
+                .strip_prefix(PARAMETERS[at])
+                .and_then(|rest| rest.strip_prefix('='));
             let (Some(value), slot @ None) = (value, &mut found[at]) else {
                 return Some(Err(ParseError::Malformed(
                     "a parameter of the signature is repeated, escaped or in another case",
@@ -89,7 +93,11 @@ impl<'a> Parameters<'a> {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&'a str> {
-        PARAMETERS.iter().zip(self.0).find(|(known, _)| **known == name)?.1
+        PARAMETERS
+            .iter()
+            .zip(self.0)
+            .find(|(known, _)| **known == name)?
+            .1
     }
 }
 
@@ -101,14 +109,35 @@ mod tests {
     fn parameter_names_are_recognized_in_any_case_and_encoding() {
         for name in PARAMETERS {
             let escaped: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
-            for pair in [name.to_owned(), name.to_lowercase(), name.to_uppercase(), escaped] {
+            for pair in [
+                name.to_owned(),
+                name.to_lowercase(),
+                name.to_uppercase(),
+                escaped,
+            ] {
                 assert_eq!(credential_name(&pair), Some(name), "{pair}");
-                assert_eq!(credential_name(&format!("{pair}=1=2")), Some(name), "{pair}");
+                assert_eq!(
+                    credential_name(&format!("{pair}=1=2")),
+                    Some(name),
+                    "{pair}"
+                );
                 assert_eq!(credential_name(&format!("{pair}s")), None, "{pair}s");
-                assert_eq!(credential_name(&pair[..pair.len() - 1]), None, "{pair} cut short");
+                assert_eq!(
+                    credential_name(&pair[..pair.len() - 1]),
+                    None,
+                    "{pair} cut short"
+                );
             }
         }
-        for pair in ["", "x", "%", "=X-Amz-Date", "a=X-Amz-Date", "X-Amz%252dDate", "X-Amz-Acl=1"] {
+        for pair in [
+            "",
+            "x",
+            "%",
+            "=X-Amz-Date",
+            "a=X-Amz-Date",
+            "X-Amz%252dDate",
+            "X-Amz-Acl=1",
+        ] {
             assert_eq!(credential_name(pair), None, "{pair}");
         }
     }
@@ -116,6 +145,9 @@ mod tests {
     #[test]
     fn the_bounds_on_names_are_those_of_the_list() {
         let lengths = || PARAMETERS.iter().map(|name| name.len());
-        assert_eq!((lengths().min(), lengths().max()), (Some(SHORTEST_NAME), Some(LONGEST_NAME)));
+        assert_eq!(
+            (lengths().min(), lengths().max()),
+            (Some(SHORTEST_NAME), Some(LONGEST_NAME))
+        );
     }
 }

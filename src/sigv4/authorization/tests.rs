@@ -10,7 +10,9 @@ fn header(value: &str) -> Result<(), ParseError> {
 }
 
 fn query(query: &str) -> Result<(), ParseError> {
-    let request = Request::get(format!("/?{query}")).body(()).expect("a request");
+    let request = Request::get(format!("/?{query}"))
+        .body(())
+        .expect("a request");
     Authorization::read(&request.into_parts().0, false).map(drop)
 }
 
@@ -47,19 +49,33 @@ fn a_header_is_taken_apart() {
 #[test]
 fn a_query_is_taken_apart() {
     let target = format!("/?{}", valid_query().replace("=AKID", "=a%3Ab"));
-    let (head, ()) = Request::get(target).body(()).expect("a request").into_parts();
+    let (head, ()) = Request::get(target)
+        .body(())
+        .expect("a request")
+        .into_parts();
     let read = Authorization::read(&head, false).expect("valid");
     assert_eq!(read.access_key_id, "a:b");
     assert_eq!((read.region, read.service), ("us-east-1", "service"));
     assert_eq!(&read.signed_headers[..], ["host", "x-a", "x-b"]);
     let presigned = read.presigned.expect("presigned");
-    assert_eq!((presigned.date, presigned.expires), ("20150830T123600Z", 60));
-    assert_eq!((presigned.session_token, presigned.content_sha256), (None, None));
+    assert_eq!(
+        (presigned.date, presigned.expires),
+        ("20150830T123600Z", 60)
+    );
+    assert_eq!(
+        (presigned.session_token, presigned.content_sha256),
+        (None, None)
+    );
 }
 
 #[test]
 fn white_space_and_order_of_fields_are_free() {
-    let (credential, rest) = valid().split_at(16).1.split_once(", ").map(own).expect("fields");
+    let (credential, rest) = valid()
+        .split_at(16)
+        .1
+        .split_once(", ")
+        .map(own)
+        .expect("fields");
     for value in [
         format!("AWS4-HMAC-SHA256{credential},{}", rest.replace(", ", ",")),
         format!("AWS4-HMAC-SHA256 {rest},\t{}", credential.trim()),
@@ -74,7 +90,12 @@ fn own((a, b): (&str, &str)) -> (String, String) {
 
 #[test]
 fn headers_that_are_not_one_authorization_are_refused() {
-    for other in ["", "Bearer abc", "AWS4-HMAC-SHA256,", "aws4-hmac-sha256 Credential=a"] {
+    for other in [
+        "",
+        "Bearer abc",
+        "AWS4-HMAC-SHA256,",
+        "aws4-hmac-sha256 Credential=a",
+    ] {
         assert_eq!(header(other), Err(ParseError::Algorithm), "{other}");
     }
     let ecdsa = valid().replace("HMAC", "ECDSA-P256");
@@ -104,9 +125,15 @@ fn headers_that_are_not_one_authorization_are_refused() {
         ("Signature=", "Signature"),
     ] {
         let value = valid().replacen(from, to, 1);
-        assert!(matches!(header(&value), Err(ParseError::Malformed(_))), "{value}");
+        assert!(
+            matches!(header(&value), Err(ParseError::Malformed(_))),
+            "{value}"
+        );
     }
-    assert!(matches!(header(&format!("{},", valid())), Err(ParseError::Malformed(_))));
+    assert!(matches!(
+        header(&format!("{},", valid())),
+        Err(ParseError::Malformed(_))
+    ));
 }
 
 #[test]
@@ -114,7 +141,11 @@ fn queries_that_are_not_one_authorization_are_refused() {
     assert_eq!(query(&valid_query()), Ok(()));
     assert_eq!(query("a=1&X-Amz-Acl=private"), Err(ParseError::Missing));
     let ecdsa = valid_query().replace("HMAC", "ECDSA-P256");
-    for other in [&*ecdsa, "AWSAccessKeyId=AKID&Signature=x&Expires=1", "a&AWS%41ccessKeyId=AKID"] {
+    for other in [
+        &*ecdsa,
+        "AWSAccessKeyId=AKID&Signature=x&Expires=1",
+        "a&AWS%41ccessKeyId=AKID",
+    ] {
         assert_eq!(query(other), Err(ParseError::Algorithm), "{other}");
     }
     for (from, to) in [
@@ -139,7 +170,10 @@ fn queries_that_are_not_one_authorization_are_refused() {
         ("X-Amz-Credential=AKID%2F", "X-Amz-Credential=AKID"),
     ] {
         let query_text = valid_query().replacen(from, to, 1);
-        assert!(matches!(query(&query_text), Err(ParseError::Malformed(_))), "{query_text}");
+        assert!(
+            matches!(query(&query_text), Err(ParseError::Malformed(_))),
+            "{query_text}"
+        );
     }
 }
 
@@ -163,7 +197,11 @@ fn two_authorizations_are_refused_wherever_they_stand() {
         ("/?x-amz-credential=a".to_owned(), &[valid()]),
         ("/?%58-Amz-Signature".to_owned(), &[valid()]),
     ] {
-        assert_eq!(several(target.clone(), headers), Err(ParseError::Several), "{target}");
+        assert_eq!(
+            several(target.clone(), headers),
+            Err(ParseError::Several),
+            "{target}"
+        );
     }
 }
 
@@ -171,9 +209,13 @@ fn two_authorizations_are_refused_wherever_they_stand() {
 #[test]
 fn version_4a_is_refused_where_it_is_not_accepted() {
     let ecdsa = "AWS4-ECDSA-P256-SHA256";
-    let value = valid().replace("AWS4-HMAC-SHA256", ecdsa).replace("/us-east-1", "");
+    let value = valid()
+        .replace("AWS4-HMAC-SHA256", ecdsa)
+        .replace("/us-east-1", "");
     assert_eq!(header(&value), Err(ParseError::Algorithm));
-    let parameters = valid_query().replace("AWS4-HMAC-SHA256", ecdsa).replace("%2Fus-east-1", "");
+    let parameters = valid_query()
+        .replace("AWS4-HMAC-SHA256", ecdsa)
+        .replace("%2Fus-east-1", "");
     assert_eq!(query(&parameters), Err(ParseError::Algorithm));
     assert_eq!(header(ecdsa), Err(ParseError::Algorithm));
 }
@@ -208,14 +250,30 @@ mod version_4a {
         let read = Authorization::read(&head, true)?;
         assert_eq!(read.algorithm(), "AWS4-ECDSA-P256-SHA256");
         assert!(read.hmac().is_none());
-        let Authorization { date, region, service, terminator, .. } = read;
+        let Authorization {
+            date,
+            region,
+            service,
+            terminator,
+            ..
+        } = read;
         assert_eq!((region, terminator), ("", "aws4_request"));
-        Ok((read.access_key_id.into_owned(), date.to_owned(), service.to_owned()))
+        Ok((
+            read.access_key_id.into_owned(),
+            date.to_owned(),
+            service.to_owned(),
+        ))
     }
 
     #[test]
     fn its_scope_has_no_region() {
-        let expected = || Ok(("AKID".to_owned(), "20150830".to_owned(), "service".to_owned()));
+        let expected = || {
+            Ok((
+                "AKID".to_owned(),
+                "20150830".to_owned(),
+                "service".to_owned(),
+            ))
+        };
         assert_eq!(read("/", Some(&valid())), expected());
         assert_eq!(read(&format!("/?{}", valid_query()), None), expected());
 
@@ -227,25 +285,42 @@ mod version_4a {
             super::valid().replace("HMAC", "ECDSA-P256"),
             super::valid().replace("/us-east-1", ""),
         ] {
-            assert!(matches!(read("/", Some(&value)), Err(ParseError::Malformed(_))), "{value}");
+            assert!(
+                matches!(read("/", Some(&value)), Err(ParseError::Malformed(_))),
+                "{value}"
+            );
         }
         let target = format!("/?{}", with_region(&valid_query()));
-        assert!(matches!(read(&target, None), Err(ParseError::Malformed(_))), "{target}");
+        assert!(
+            matches!(read(&target, None), Err(ParseError::Malformed(_))),
+            "{target}"
+        );
     }
 
     #[test]
     fn each_algorithm_has_signatures_of_its_own() {
         for value in [
-            valid().replace("ECDSA-P256", "HMAC").replace("20150830", "20150830/us-east-1"),
+            valid()
+                .replace("ECDSA-P256", "HMAC")
+                .replace("20150830", "20150830/us-east-1"),
             valid().replace(SIGNATURE, super::SIGNATURE),
         ] {
-            assert!(matches!(read("/", Some(&value)), Err(ParseError::Malformed(_))), "{value}");
+            assert!(
+                matches!(read("/", Some(&value)), Err(ParseError::Malformed(_))),
+                "{value}"
+            );
         }
-        for other in
-            ["AWS4-ECDSA-P256-SHA25", "AWS4-ECDSA-P256-SHA256-PAYLOAD", "aws4-ecdsa-p256-sha256"]
-        {
+        for other in [
+            "AWS4-ECDSA-P256-SHA25",
+            "AWS4-ECDSA-P256-SHA256-PAYLOAD",
+            "aws4-ecdsa-p256-sha256",
+        ] {
             let value = valid().replace("AWS4-ECDSA-P256-SHA256", other);
-            assert_eq!(read("/", Some(&value)), Err(ParseError::Algorithm), "{value}");
+            assert_eq!(
+                read("/", Some(&value)),
+                Err(ParseError::Algorithm),
+                "{value}"
+            );
         }
     }
 }

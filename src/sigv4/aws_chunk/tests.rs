@@ -34,7 +34,9 @@ fn sign_example(framing: Framing, seed: &str) -> ChunkSigner {
     let (mut head, ()) = head.body(()).expect("a request").into_parts();
     let time = UNIX_EPOCH + Duration::from_secs(1_369_353_600);
     let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, time);
-    let signer = Signer::new().sign_chunked(&mut head, &params, framing, None).expect("signed");
+    let signer = Signer::new()
+        .sign_chunked(&mut head, &params, framing, None)
+        .expect("signed");
     let authorization = head.headers["authorization"].to_str().expect("ASCII");
     assert!(authorization.ends_with(seed), "{authorization}");
     assert_eq!(head.headers["x-amz-content-sha256"], framing.payload());
@@ -45,8 +47,14 @@ fn sign_example(framing: Framing, seed: &str) -> ChunkSigner {
 fn sign_chunks(signer: &mut ChunkSigner, signatures: [&str; 3]) {
     for (len, signature) in [65536, 1024, 0].into_iter().zip(signatures) {
         let hash = Sha256::digest(vec![b'a'; len]).into();
-        let line = ChunkLine { len: len as u64, signature: Some(*signer.chunk(&hash)) };
-        assert_eq!(line.write(), format!("{len:x};chunk-signature={signature}\r\n"));
+        let line = ChunkLine {
+            len: len as u64,
+            signature: Some(*signer.chunk(&hash)),
+        };
+        assert_eq!(
+            line.write(),
+            format!("{len:x};chunk-signature={signature}\r\n")
+        );
     }
 }
 
@@ -64,7 +72,10 @@ fn the_example_of_chunks_is_signed_alike() {
             "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9",
         ],
     );
-    assert_eq!(framing.encoded_len(66_560, ChunkSize::default()), Some(66_824));
+    assert_eq!(
+        framing.encoded_len(66_560, ChunkSize::default()),
+        Some(66_824)
+    );
 }
 
 /// The example of "Including Trailing Headers".
@@ -83,7 +94,12 @@ fn the_example_of_a_trailer_is_signed_alike() {
     let value = &Checksum::Crc32C.of(&[b'a'; 66_560]);
     let signature = Some(*signer.trailer(Checksum::Crc32C, value));
     assert_eq!(
-        Trailer { checksum: Checksum::Crc32C, value, signature }.write(),
+        Trailer {
+            checksum: Checksum::Crc32C,
+            value,
+            signature
+        }
+        .write(),
         "x-amz-checksum-crc32c:sOO8/Q==\r\n\
          x-amz-trailer-signature:\
          d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435\r\n",
@@ -96,7 +112,12 @@ const SIGNATURE: &str = "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a654
 fn lines_are_read_strictly() {
     let signed = |len: &str| format!("{len};chunk-signature={SIGNATURE}\r\n");
     let unsigned = |len: &str| format!("{len}\r\n");
-    for (len, bytes) in [("0", 0), ("10000", 65536), ("4aF", 0x4af), ("ffffffff", 0xffff_ffff)] {
+    for (len, bytes) in [
+        ("0", 0),
+        ("10000", 65536),
+        ("4aF", 0x4af),
+        ("ffffffff", 0xffff_ffff),
+    ] {
         let line = ChunkLine::parse(signed(len).as_bytes(), true).expect("valid");
         let signature = line.signature.expect("there");
         assert_eq!((line.len, &signature[..]), (bytes, SIGNATURE.as_bytes()));
@@ -122,7 +143,10 @@ fn lines_are_read_strictly() {
             line("1").replace("\r\n", "\r\n\r\n"),
             "\r\n".to_owned(),
         ] {
-            assert!(ChunkLine::parse(bad.as_bytes(), is_signed).is_none(), "{bad:?}");
+            assert!(
+                ChunkLine::parse(bad.as_bytes(), is_signed).is_none(),
+                "{bad:?}"
+            );
         }
         assert!(ChunkLine::parse(line("1").as_bytes(), !is_signed).is_none());
     }
@@ -168,7 +192,10 @@ fn trailers_are_read_strictly() {
         format!("{signed}a:b\r\n"),
         unsigned.clone(),
     ] {
-        assert!(Trailer::parse(bad.as_bytes(), Checksum::Crc32, true).is_none(), "{bad:?}");
+        assert!(
+            Trailer::parse(bad.as_bytes(), Checksum::Crc32, true).is_none(),
+            "{bad:?}"
+        );
     }
 }
 
@@ -176,17 +203,29 @@ fn trailers_are_read_strictly() {
 fn a_framing_is_read_as_it_is_said() {
     for checksum in [None, Some(Checksum::Crc64Nvme)] {
         let name = checksum.map(|checksum| checksum.header_name().as_bytes());
-        let framings = [Some(Framing::Signed(checksum)), checksum.map(Framing::Unsigned)];
+        let framings = [
+            Some(Framing::Signed(checksum)),
+            checksum.map(Framing::Unsigned),
+        ];
         for framing in framings.into_iter().flatten() {
             let payload = framing.payload().as_bytes();
             assert_eq!(Framing::read(payload, name), Some(framing));
             let other = checksum.is_none().then_some(&b"x-amz-checksum-sha1"[..]);
-            assert_eq!(Framing::read(payload, other), None, "{framing:?} with {other:?}");
+            assert_eq!(
+                Framing::read(payload, other),
+                None,
+                "{framing:?} with {other:?}"
+            );
             assert_eq!(Framing::read(payload, Some(b"x-amz-checksum-md5")), None);
             assert_eq!(Framing::read(&payload.to_ascii_lowercase(), name), None);
         }
     }
-    for other in ["", "UNSIGNED-PAYLOAD", "STREAMING-", "STREAMING-UNSIGNED-PAYLOAD"] {
+    for other in [
+        "",
+        "UNSIGNED-PAYLOAD",
+        "STREAMING-",
+        "STREAMING-UNSIGNED-PAYLOAD",
+    ] {
         assert_eq!(Framing::read(other.as_bytes(), None), None, "{other}");
     }
 }
@@ -195,20 +234,32 @@ fn a_framing_is_read_as_it_is_said() {
 fn the_length_is_that_of_all_lines_and_bytes() {
     let size = ChunkSize::new(8192).expect("allowed");
     let checksum = Checksum::Sha1;
-    for framing in
-        [Framing::Signed(None), Framing::Signed(Some(checksum)), Framing::Unsigned(checksum)]
-    {
+    for framing in [
+        Framing::Signed(None),
+        Framing::Signed(Some(checksum)),
+        Framing::Unsigned(checksum),
+    ] {
         let signature = framing.is_signed().then_some([b'0'; 64]);
         let line = |len: u64| ChunkLine { len, signature }.write().len() as u64;
         let trailer = framing.checksum().map_or(0, |checksum| {
             let value = &checksum.of(b"");
-            Trailer { checksum, value, signature }.write().len() as u64
+            Trailer {
+                checksum,
+                value,
+                signature,
+            }
+            .write()
+            .len() as u64
         });
         for decoded in [0, 1, 15, 16, 8191, 8192, 8193, 3 * 8192, 16385] {
             let (whole, rest) = (decoded / 8192, decoded % 8192);
             let last = if rest > 0 { line(rest) + rest + 2 } else { 0 };
             let expected = whole * (line(8192) + 8192 + 2) + last + line(0) + trailer + 2;
-            assert_eq!(framing.encoded_len(decoded, size), Some(expected), "{framing:?} {decoded}");
+            assert_eq!(
+                framing.encoded_len(decoded, size),
+                Some(expected),
+                "{framing:?} {decoded}"
+            );
         }
         assert_eq!(framing.encoded_len(u64::MAX, size), None);
     }
@@ -216,8 +267,12 @@ fn the_length_is_that_of_all_lines_and_bytes() {
 
 #[test]
 fn a_chunk_has_8_kib_to_1_gib() {
-    for (bytes, is_one) in [(8_191, false), (8_192, true), (1 << 30, true), ((1 << 30) + 1, false)]
-    {
+    for (bytes, is_one) in [
+        (8_191, false),
+        (8_192, true),
+        (1 << 30, true),
+        ((1 << 30) + 1, false),
+    ] {
         let size = ChunkSize::new(bytes).map(ChunkSize::bytes);
         assert_eq!(size.ok(), is_one.then_some(bytes), "{bytes}");
     }

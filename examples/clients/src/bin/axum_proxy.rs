@@ -30,7 +30,9 @@ fn router(url: &str) -> Result<Router, Error> {
         .map_response(for_client)
         .layer(SigningLayer::new(EnvironmentCredentials::new(), rules))
         .service(Client::builder(TokioExecutor::new()).build_http());
-    Ok(Router::new().route("/health", get(async || "well")).fallback_service(proxy))
+    Ok(Router::new()
+        .route("/health", get(async || "well"))
+        .fallback_service(proxy))
 }
 
 /// An answer without what concerned the connection to the origin.
@@ -43,7 +45,10 @@ fn for_client<B>(mut response: Response<B>) -> Response<B> {
 async fn answer(error: BoxError) -> impl IntoResponse {
     let (status, message) = match error.downcast_ref::<Error>() {
         Some(error) => (error.status(), error.to_string()),
-        None => (StatusCode::BAD_GATEWAY, "the origin could not be reached".to_owned()),
+        None => (
+            StatusCode::BAD_GATEWAY,
+            "the origin could not be reached".to_owned(),
+        ),
     };
     (status, Json(json!({ "message": message })))
 }

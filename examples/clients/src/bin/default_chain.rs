@@ -28,9 +28,16 @@ async fn main() -> Result<(), BoxError> {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
-    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
-    let credentials = config.credentials_provider().ok_or("no credentials provider")?;
-    let region = config.region().ok_or("no region; set AWS_REGION, or one in the profile")?;
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .load()
+        .await;
+    let credentials = config
+        .credentials_provider()
+        .ok_or("no credentials provider")?;
+    let region = config
+        .region()
+        .ok_or("no region; set AWS_REGION, or one in the profile")?;
 
     let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
     let target = Direct::new(SigningSettings::new(service, region.as_ref())?).with_hosts([host])?;
@@ -43,7 +50,9 @@ async fn main() -> Result<(), BoxError> {
         .layer(SigningLayer::new(credentials, target))
         .service(Client::builder(TokioExecutor::new()).build(connector));
 
-    let response = client.oneshot(Request::get(url).body(Full::<Bytes>::default())?).await?;
+    let response = client
+        .oneshot(Request::get(url).body(Full::<Bytes>::default())?)
+        .await?;
     println!("{}", response.status());
     let body = response.into_body().collect().await?.to_bytes();
     println!("{}", String::from_utf8_lossy(&body));

@@ -30,20 +30,30 @@ async fn main() -> Result<(), BoxError> {
     let origin = Origin::new(url, SigningSettings::new("vpc-lattice-svcs", "us-east-1")?)?
         .with_payload(PayloadMode::Unsigned);
     // Without TLS no one tells that the origin speaks HTTP/2.
-    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
     let client = ServiceBuilder::new()
         .layer(SigningLayer::new(EnvironmentCredentials::new(), origin))
         .service(client);
 
     let (mut sending, body) = Channel::<Bytes>::new(1);
-    let request = Request::post("/conversation").header(TE, "trailers").body(body)?;
+    let request = Request::post("/conversation")
+        .header(TE, "trailers")
+        .body(body)?;
     let response = client.oneshot(request).await?; // the answer's head, before our body has begun
     println!("{:?} {}", response.version(), response.status());
     let mut answers = response.into_body();
     for word in words {
         sending.send_data(Bytes::from(word.clone())).await?;
-        let answer = answers.frame().await.ok_or("the origin ended the conversation")??;
-        println!("{}", String::from_utf8_lossy(&answer.into_data().unwrap_or_default()));
+        let answer = answers
+            .frame()
+            .await
+            .ok_or("the origin ended the conversation")??;
+        println!(
+            "{}",
+            String::from_utf8_lossy(&answer.into_data().unwrap_or_default())
+        );
     }
     let trailers = HeaderMap::from_iter([("words".parse()?, words.len().into())]);
     sending.send_trailers(trailers).await?;

@@ -29,10 +29,16 @@ async fn main() -> Result<(), BoxError> {
     // In the place of tonic's own `Channel`.
     let channel = ServiceBuilder::new()
         .layer(SigningLayer::new(EnvironmentCredentials::new(), origin))
-        .service(Client::builder(TokioExecutor::new()).http2_only(true).build_http());
+        .service(
+            Client::builder(TokioExecutor::new())
+                .http2_only(true)
+                .build_http(),
+        );
 
     let mut health = HealthClient::new(channel);
-    let request = HealthCheckRequest { service: service.clone() };
+    let request = HealthCheckRequest {
+        service: service.clone(),
+    };
     let checked = health.check(request.clone()).await?.into_inner();
     println!("check: {}", checked.status().as_str_name());
     let mut changes = health.watch(request).await?.into_inner();

@@ -44,8 +44,10 @@ use tower_sigv4::{
 };
 
 /// The environment of a client with credentials.
-pub const CREDENTIALS: [(&str, &str); 2] =
-    [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+pub const CREDENTIALS: [(&str, &str); 2] = [
+    ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "secret"),
+];
 
 pub fn credentials() -> Credentials {
     Credentials::new("AKIDEXAMPLE", "secret", None, None, "test")
@@ -64,7 +66,11 @@ pub struct Output {
 /// A program in an environment of these variables alone.
 pub fn command(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(variables.iter().copied()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .kill_on_drop(true);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -72,7 +78,10 @@ pub fn command(program: &str, arguments: &[&str], variables: &[(&str, &str)]) ->
 /// Runs a program to its end.
 pub async fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let output = command(program, arguments, variables).output();
-    let output = timeout(PATIENCE, output).await.expect("it ends").expect("it runs");
+    let output = timeout(PATIENCE, output)
+        .await
+        .expect("it ends")
+        .expect("it runs");
     Output {
         success: output.status.success(),
         stdout: String::from_utf8(output.stdout).expect("UTF-8"),
@@ -130,7 +139,10 @@ impl Origin {
             .fallback(any(echo))
             .layer(from_fn_with_state(Arc::clone(&seen), note))
             .layer(VerifyLayer::new(keys, settings.with_explain(true)));
-        Self { address: serve(router, tls).await, seen }
+        Self {
+            address: serve(router, tls).await,
+            seen,
+        }
     }
 
     pub fn url(&self) -> String {
@@ -162,14 +174,18 @@ async fn echo(request: Request) -> Body {
 
 /// Answers each frame as it comes, and trailers with trailers.
 async fn converse(request: Request) -> Body {
-    Body::new(request.into_body().map_frame(|frame| match frame.into_data() {
-        Ok(data) => Frame::data(Bytes::from([b"got ", &data[..]].concat())),
-        Err(frame) => {
-            let mut trailers = frame.into_trailers().expect("data or trailers");
-            trailers.insert("conversation", "over".parse().expect("a value"));
-            Frame::trailers(trailers)
-        }
-    }))
+    Body::new(
+        request
+            .into_body()
+            .map_frame(|frame| match frame.into_data() {
+                Ok(data) => Frame::data(Bytes::from([b"got ", &data[..]].concat())),
+                Err(frame) => {
+                    let mut trailers = frame.into_trailers().expect("data or trailers");
+                    trailers.insert("conversation", "over".parse().expect("a value"));
+                    Frame::trailers(trailers)
+                }
+            }),
+    )
 }
 
 /// Serves HTTP/1.1 and HTTP/2 on loopback for as long as the test runs.
@@ -195,7 +211,11 @@ pub async fn serve(router: Router, tls: Option<TlsAcceptor>) -> SocketAddr {
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
     let service = TowerToHyperService::new(router);
     let builder = auto::Builder::new(TokioExecutor::new());
-    drop(builder.serve_connection(TokioIo::new(stream), service).await);
+    drop(
+        builder
+            .serve_connection(TokioIo::new(stream), service)
+            .await,
+    );
 }
 
 /// A certificate for `localhost`, and the authority that signed it.
@@ -214,7 +234,11 @@ impl Identity {
         let key = KeyPair::generate().expect("a key");
         let leaf = CertificateParams::new(["localhost".to_owned()]).expect("a name");
         let certificate = leaf.signed_by(&key, &ca).expect("a certificate");
-        Self { certificate, key, ca_file: temporary(&ca.pem()) }
+        Self {
+            certificate,
+            key,
+            ca_file: temporary(&ca.pem()),
+        }
     }
 
     pub fn ca_file(&self) -> &str {
@@ -229,7 +253,10 @@ impl Identity {
             .with_no_client_auth()
             .with_single_cert(vec![self.certificate.der().clone()], key)
             .expect("a certificate");
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
         TlsAcceptor::from(Arc::new(config))
     }
 }

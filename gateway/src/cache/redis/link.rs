@@ -36,7 +36,12 @@ impl Link {
             drop(ring::default_provider().install_default());
         }
         let client = Client::open(url).ok()?;
-        Some(Self { client, timeout, connection: Default::default(), health: Default::default() })
+        Some(Self {
+            client,
+            timeout,
+            connection: Default::default(),
+            health: Default::default(),
+        })
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -67,7 +72,8 @@ impl Link {
                 None
             }
             Err(_) => {
-                self.failed(&format!("no answer within {:?}", self.timeout), true).await;
+                self.failed(&format!("no answer within {:?}", self.timeout), true)
+                    .await;
                 None
             }
         }
@@ -81,7 +87,10 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timeout))
             .set_response_timeout(Some(self.timeout));
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
         *held = Some(connection.clone());
         Ok(connection)
     }

@@ -79,11 +79,16 @@ impl Redis {
     /// None if the URL is none of a Redis.
     pub(super) fn new(url: &str, prefix: &str, timeout: Duration) -> Option<Self> {
         let link = Arc::new(Link::new(url, timeout)?);
-        Some(Self { link, names: Names(prefix.into()), writer: OnceLock::new() })
+        Some(Self {
+            link,
+            names: Names(prefix.into()),
+            writer: OnceLock::new(),
+        })
     }
 
     fn writer(&self) -> &Writer {
-        self.writer.get_or_init(|| Writer::start(self.link.clone(), self.names.clone()))
+        self.writer
+            .get_or_init(|| Writer::start(self.link.clone(), self.names.clone()))
     }
 }
 
@@ -97,7 +102,8 @@ impl Store for Redis {
             let answer = self.link.ask(async move |mut redis| {
                 let mut both = redis::pipe();
                 both.get(epoch).hgetall(name);
-                both.query_async::<(Option<Bytes>, HashMap<Bytes, Bytes>)>(&mut redis).await
+                both.query_async::<(Option<Bytes>, HashMap<Bytes, Bytes>)>(&mut redis)
+                    .await
             });
             match answer.await {
                 Some((epoch, fields)) => found(epoch.unwrap_or_default(), fields),
@@ -108,7 +114,11 @@ impl Store for Redis {
 
     fn put(&self, key: &Key, entry: Arc<Entry>, ticket: Ticket) {
         if let Some(token) = ticket.0 {
-            self.writer().put(Put { key: key.clone(), entry, token });
+            self.writer().put(Put {
+                key: key.clone(),
+                entry,
+                token,
+            });
         }
     }
 
@@ -130,10 +140,16 @@ pub(super) fn found(epoch: Bytes, mut fields: HashMap<Bytes, Bytes>) -> Found {
     }
     let generation = fields.remove(&b"g"[..]).unwrap_or_default();
     let now = SystemTime::now();
-    let variants = fields.values().filter_map(|bytes| stored::from_bytes(bytes, now));
+    let variants = fields
+        .values()
+        .filter_map(|bytes| stored::from_bytes(bytes, now));
     let mut variants: Vec<_> = variants.map(Arc::new).collect();
     variants.sort_by_key(|entry| std::cmp::Reverse(entry.head.at));
-    let token = Token { epoch, generation, at: Instant::now() };
+    let token = Token {
+        epoch,
+        generation,
+        at: Instant::now(),
+    };
     Found {
         variants: (!variants.is_empty()).then(|| variants.into()),
         ticket: Ticket(Some(Arc::new(token))),

@@ -48,13 +48,22 @@ pub(super) fn to_bytes(entry: &Entry) -> Option<Vec<u8>> {
         headers: fields
             .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_owned()))
             .collect(),
-        at: head.at.duration_since(UNIX_EPOCH).ok()?.as_millis().try_into().ok()?,
+        at: head
+            .at
+            .duration_since(UNIX_EPOCH)
+            .ok()?
+            .as_millis()
+            .try_into()
+            .ok()?,
         age: head.age,
         authorized: head.authorized,
         length: entry.body.len() as u64,
     };
     let mut bytes = postcard::to_extend(&stored, vec![VERSION]).ok()?;
-    entry.body.iter().for_each(|piece| bytes.extend_from_slice(piece));
+    entry
+        .body
+        .iter()
+        .for_each(|piece| bytes.extend_from_slice(piece));
     Some(bytes)
 }
 
@@ -69,7 +78,9 @@ pub(super) fn from_bytes(bytes: &Bytes, now: SystemTime) -> Option<Entry> {
     let mut headers = HeaderMap::new();
     for (name, value) in stored.headers {
         let name = HeaderName::try_from(name).ok()?;
-        headers.try_append(name, HeaderValue::try_from(value).ok()?).ok()?;
+        headers
+            .try_append(name, HeaderValue::try_from(value).ok()?)
+            .ok()?;
     }
     let head = Head {
         route: stored.route,

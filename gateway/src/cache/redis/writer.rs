@@ -179,7 +179,11 @@ impl Shared {
             let epoch = self.names.epoch();
             let set = self.link.ask(async move |mut redis| {
                 let new = fastrand::u64(..);
-                redis::cmd("SET").arg(epoch).arg(new).exec_async(&mut redis).await
+                redis::cmd("SET")
+                    .arg(epoch)
+                    .arg(new)
+                    .exec_async(&mut redis)
+                    .await
             });
             if set.await.is_none() {
                 return false;
@@ -191,14 +195,18 @@ impl Shared {
             drop(removals);
             self.done.send_replace(());
         }
-        for (key, number) in
-            keys.into_iter().filter(|(_, number)| all.is_none_or(|all| *number > all))
+        for (key, number) in keys
+            .into_iter()
+            .filter(|(_, number)| all.is_none_or(|all| *number > all))
         {
             let (name, epoch) = (self.names.of(&key), self.names.epoch());
             let removed = self.link.ask(async move |mut redis| {
                 let new = fastrand::u64(..);
                 let mut script = REMOVE.key(name);
-                script.key(epoch).arg(new).arg(2 * TICKET.as_millis() as u64);
+                script
+                    .key(epoch)
+                    .arg(new)
+                    .arg(2 * TICKET.as_millis() as u64);
                 script.invoke_async::<()>(&mut redis).await
             });
             if removed.await.is_none() {
@@ -226,8 +234,16 @@ impl Shared {
         let (name, epoch) = (self.names.of(&key), self.names.epoch());
         let stored = self.link.ask(async move |mut redis| {
             let mut script = PUT.key(name);
-            script.key(epoch).arg(&token.epoch[..]).arg(&token.generation[..]).arg(field);
-            script.arg(value).arg(keep).arg(VARIANTS + 2).arg(fastrand::u64(..));
+            script
+                .key(epoch)
+                .arg(&token.epoch[..])
+                .arg(&token.generation[..])
+                .arg(field);
+            script
+                .arg(value)
+                .arg(keep)
+                .arg(VARIANTS + 2)
+                .arg(fastrand::u64(..));
             script.invoke_async::<()>(&mut redis).await
         });
         stored.await;

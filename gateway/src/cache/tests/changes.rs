@@ -15,7 +15,10 @@ where
     F: Future<Output = Result<Response, BoxError>> + Send + 'static,
 {
     let shared = Shared::in_memory(1 << 20, 8);
-    (BoxCloneSyncService::new(shared.layer("").layer(service_fn(origin))), shared)
+    (
+        BoxCloneSyncService::new(shared.layer("").layer(service_fn(origin))),
+        shared,
+    )
 }
 
 async fn says(stack: &Stack, target: &str) -> String {
@@ -53,7 +56,10 @@ async fn a_change_goes_for_what_it_names_on_the_same_host() {
     }
     assert_eq!(hits, [false, false, false, true]);
     let mut head = http::HeaderMap::new();
-    head.insert("location", http::HeaderValue::from_static("http://elsewhere/a"));
+    head.insert(
+        "location",
+        http::HeaderValue::from_static("http://elsewhere/a"),
+    );
     assert_eq!(Key::new("h", "/").related(&head).count(), 0);
 }
 
@@ -84,7 +90,12 @@ async fn a_client_that_leaves_after_its_change_leaves_nothing_of_what_was_before
     let lines = "cache-control: max-age=60|location: /named";
     let origin = service_fn(async move |_| Ok(response(200, lines, Body::from("body"))));
     let clock = Clock::Steady(std::time::SystemTime::now(), time::Instant::now());
-    let shared = Shared::new(Arc::new(Slow(Memory::new(1 << 20))), Limit::new(1 << 20), 8, clock);
+    let shared = Shared::new(
+        Arc::new(Slow(Memory::new(1 << 20))),
+        Limit::new(1 << 20),
+        8,
+        clock,
+    );
     let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
     for target in ["/named", "/"] {
         says(&stack, target).await;
@@ -122,7 +133,12 @@ impl Store for Changing {
 async fn who_comes_after_a_change_through_another_gateway_is_not_handed_what_was_before() {
     for changes in [0, 1] {
         let changing = Changing::default();
-        let shared = Shared::new(Arc::new(changing.clone()), Limit::new(1 << 20), 8, Clock::Wall);
+        let shared = Shared::new(
+            Arc::new(changing.clone()),
+            Limit::new(1 << 20),
+            8,
+            Clock::Wall,
+        );
         let count = Arc::new(AtomicUsize::new(0));
         let seen = count.clone();
         let origin = service_fn(move |_: Request<Body>| {
@@ -164,7 +180,11 @@ async fn a_change_whose_answer_nobody_hears_counts() {
     let (stack, _) = cached(200, A);
     says(&stack, "/").await;
     let change = stack.clone().oneshot(request("PUT", "/", ""));
-    assert!(time::timeout(Duration::from_millis(50), change).await.is_err());
+    assert!(
+        time::timeout(Duration::from_millis(50), change)
+            .await
+            .is_err()
+    );
     assert_eq!(says(&stack, "/").await, "fwd=uri-miss; stored");
 }
 
@@ -221,7 +241,11 @@ async fn variants_of_a_cold_url_do_not_wait_for_each_other_in_a_row() {
     for one in all {
         one.await.expect("not cancelled");
     }
-    assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_millis(300),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -258,9 +282,20 @@ async fn memory_is_bounded() {
     let (head, _) = request("GET", "/", "").into_parts();
     let (answer, _) = response(200, A, Body::empty()).into_parts();
     for number in 0..1000 {
-        let entry = Entry::of(RouteId::of(""), &head, &answer, std::time::SystemTime::now());
-        let entry = entry.expect("it may be stored").with_body(Bytes::from(vec![0; 1000]).into());
-        memory.put(&Key::new("h", &format!("/{number}")), Arc::new(entry), Ticket::default());
+        let entry = Entry::of(
+            RouteId::of(""),
+            &head,
+            &answer,
+            std::time::SystemTime::now(),
+        );
+        let entry = entry
+            .expect("it may be stored")
+            .with_body(Bytes::from(vec![0; 1000]).into());
+        memory.put(
+            &Key::new("h", &format!("/{number}")),
+            Arc::new(entry),
+            Ticket::default(),
+        );
     }
     memory.0.run_pending_tasks();
     assert!(memory.0.weighted_size() <= limit && memory.0.entry_count() > 10);

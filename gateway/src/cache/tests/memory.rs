@@ -19,8 +19,11 @@ use crate::cache::{
 const HEADER: u64 = 16;
 
 fn entry(lines: &str, body: usize) -> Entry {
-    let (request, ()) =
-        Request::get("/").header("accept", "a").body(()).expect("valid").into_parts();
+    let (request, ()) = Request::get("/")
+        .header("accept", "a")
+        .body(())
+        .expect("valid")
+        .into_parts();
     let (parts, _) = response(200, lines, Body::empty()).into_parts();
     let entry = Entry::of(RouteId::of(""), &request, &parts, SystemTime::now()).expect("storable");
     let mut copying = Copying::default();
@@ -37,7 +40,9 @@ fn taken(work: impl FnOnce()) -> u64 {
 
 #[test]
 fn an_entry_is_counted_with_the_memory_that_it_takes() {
-    let many: String = (0..60).map(|number| format!("|x-header-{number}: value")).collect();
+    let many: String = (0..60)
+        .map(|number| format!("|x-header-{number}: value"))
+        .collect();
     let repeated = "|link: </style.css>; rel=preload".repeat(40);
     let directives: String = (0..100).map(|number| format!(", d{number}=1")).collect();
     let long = format!("{A}|x: {}", "x".repeat(30_000));
@@ -62,8 +67,14 @@ fn an_entry_is_counted_with_the_memory_that_it_takes() {
             counted = entry.size() as u64;
             std::mem::forget(entry);
         });
-        assert!(counted >= entry_taken, "{name}: takes {entry_taken}, counted {counted}");
-        assert!(counted <= 2 * entry_taken, "{name}: takes {entry_taken}, counted {counted}");
+        assert!(
+            counted >= entry_taken,
+            "{name}: takes {entry_taken}, counted {counted}"
+        );
+        assert!(
+            counted <= 2 * entry_taken,
+            "{name}: takes {entry_taken}, counted {counted}"
+        );
     }
 }
 
@@ -74,13 +85,20 @@ fn a_place_in_the_store_is_counted_with_the_memory_that_it_takes() {
     let entry = Arc::new(entry(A, 1));
     let all = taken(|| {
         for number in 0..ENTRIES {
-            memory.put(&Key::new("h", &format!("/{number:08}")), entry.clone(), Ticket::default());
+            memory.put(
+                &Key::new("h", &format!("/{number:08}")),
+                entry.clone(),
+                Ticket::default(),
+            );
         }
     });
     let list = cost::allocation(cost::COUNTS + size_of::<Arc<Entry>>());
     let counted = (cost::PLACE + Key::new("h", "/00000000").size() + list) as u64;
     let place = all / ENTRIES;
-    assert!(counted >= place && counted <= 2 * place, "takes {place}, counted {counted}");
+    assert!(
+        counted >= place && counted <= 2 * place,
+        "takes {place}, counted {counted}"
+    );
 }
 
 /// A value of a message that hyper has parsed is a slice of its read buffer.
@@ -102,7 +120,12 @@ async fn a_stored_response_holds_none_of_the_buffer_that_it_was_read_into() {
     let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
     send(&stack, request("GET", "/", "")).await;
     drop(stack);
-    let found = shared.store.find(&Key::new("h", "/")).await.variants.expect("stored");
+    let found = shared
+        .store
+        .find(&Key::new("h", "/"))
+        .await
+        .variants
+        .expect("stored");
     assert_eq!(found[0].head.headers["etag"], "\"tag\"");
     assert_eq!(found[0].body.iter().collect::<Vec<_>>(), ["body"]);
     assert!(buffer.is_unique());
@@ -115,7 +138,11 @@ async fn copies_in_progress_and_evicted_entries_that_are_read_count() {
     let origin = service_fn(async |_: Request<Body>| {
         let piece = || Ok::<_, BoxError>(Frame::data(Bytes::from(vec![1; LARGE / 2])));
         let pieces = [piece(), piece()];
-        Ok::<_, BoxError>(response(200, A, Body::new(StreamBody::new(tokio_stream::iter(pieces)))))
+        Ok::<_, BoxError>(response(
+            200,
+            A,
+            Body::new(StreamBody::new(tokio_stream::iter(pieces))),
+        ))
     });
     let shared = Shared::in_memory(2 * LARGE as u64 + 20_000, LARGE as u64);
     let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
@@ -123,7 +150,12 @@ async fn copies_in_progress_and_evicted_entries_that_are_read_count() {
     for number in 0..10 {
         let get = || request("GET", &format!("/{number}"), "");
         let mut first = stack.clone().oneshot(get()).await.expect("a response");
-        first.body_mut().frame().await.expect("a frame").expect("data");
+        first
+            .body_mut()
+            .frame()
+            .await
+            .expect("a frame")
+            .expect("data");
         if number % 2 == 0 {
             unread.push(first); // in the middle of its copy
         } else {
@@ -144,14 +176,25 @@ async fn copies_in_progress_and_evicted_entries_that_are_read_count() {
 #[tokio::test]
 async fn an_evicted_entry_gives_its_memory_back_at_once() {
     let origin = service_fn(async |_: Request<Body>| {
-        let pieces = [Ok::<_, BoxError>(Frame::data(Bytes::from(vec![1; 100_000])))];
-        Ok::<_, BoxError>(response(200, A, Body::new(StreamBody::new(tokio_stream::iter(pieces)))))
+        let pieces = [Ok::<_, BoxError>(Frame::data(Bytes::from(vec![
+            1;
+            100_000
+        ])))];
+        Ok::<_, BoxError>(response(
+            200,
+            A,
+            Body::new(StreamBody::new(tokio_stream::iter(pieces))),
+        ))
     });
     let shared = Shared::in_memory(1 << 20, 200_000);
     let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
     for number in 0..50 {
         send(&stack, request("GET", &format!("/{number}"), "")).await;
-        assert!(shared.limit.used() <= 1 << 20, "{number}: {}", shared.limit.used());
+        assert!(
+            shared.limit.used() <= 1 << 20,
+            "{number}: {}",
+            shared.limit.used()
+        );
     }
     shared.clear().await;
     assert_eq!(shared.limit.used(), 0);

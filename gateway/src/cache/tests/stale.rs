@@ -35,7 +35,11 @@ async fn a_stale_answer_is_not_served_where_that_is_forbidden() {
         send(&stack, request("GET", "/", "")).await;
         time::advance(Duration::from_secs(wait)).await;
         let (head, _) = send(&stack, request("GET", "/", line)).await;
-        assert!(told(&head).starts_with("fwd="), "{more} {line}: {}", told(&head));
+        assert!(
+            told(&head).starts_with("fwd="),
+            "{more} {line}: {}",
+            told(&head)
+        );
         assert_eq!(count.load(Ordering::SeqCst), 2);
     }
 }
@@ -59,9 +63,15 @@ async fn a_revalidation_of_an_origin_that_hangs_ends() {
     time::advance(Duration::from_secs(65)).await;
     send(&stack, request("GET", "/", "")).await;
     time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(shared.background.available_permits(), super::super::BACKGROUND - 1);
+    assert_eq!(
+        shared.background.available_permits(),
+        super::super::BACKGROUND - 1
+    );
     time::sleep(Duration::from_secs(61)).await;
-    assert_eq!(shared.background.available_permits(), super::super::BACKGROUND);
+    assert_eq!(
+        shared.background.available_permits(),
+        super::super::BACKGROUND
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +93,9 @@ async fn a_revalidation_does_not_hold_the_place_of_a_client_that_has_left() {
 #[tokio::test(start_paused = true)]
 async fn only_so_many_are_revalidated_in_the_background_at_once() {
     let (stack, _) = cached(200, SWR);
-    let targets: Vec<_> = (0..=super::super::BACKGROUND).map(|n| format!("/{n}")).collect();
+    let targets: Vec<_> = (0..=super::super::BACKGROUND)
+        .map(|n| format!("/{n}"))
+        .collect();
     for target in &targets {
         send(&stack, request("GET", target, "")).await;
         time::advance(Duration::from_millis(1)).await;
@@ -92,7 +104,12 @@ async fn only_so_many_are_revalidated_in_the_background_at_once() {
     for (number, target) in targets.iter().enumerate() {
         let (head, _) = send(&stack, request("GET", target, "")).await;
         let served = told(&head).ends_with("stale-while-revalidate");
-        assert_eq!(served, number < super::super::BACKGROUND, "{number}: {}", told(&head));
+        assert_eq!(
+            served,
+            number < super::super::BACKGROUND,
+            "{number}: {}",
+            told(&head)
+        );
     }
 }
 
@@ -112,7 +129,10 @@ async fn a_stale_answer_helps_out_where_the_origin_allows_it() {
     for (lines, helps) in [
         ("cache-control: max-age=60, stale-if-error=30", true),
         ("cache-control: max-age=60, stale-if-error=5", false),
-        ("cache-control: max-age=60, stale-if-error=30, must-revalidate", false),
+        (
+            "cache-control: max-age=60, stale-if-error=30, must-revalidate",
+            false,
+        ),
         (A, false),
     ] {
         let count = Arc::new(AtomicUsize::new(0));
