@@ -34,11 +34,9 @@
 mod options;
 mod destination;
 mod direct;
-mod endpoints;
 mod forwarded;
 mod headers;
 mod host;
-pub(crate) mod infer;
 mod limits;
 #[allow(clippy::module_inception)] // the file of the type `Origin`
 pub(crate) mod origin;

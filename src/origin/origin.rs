@@ -9,11 +9,11 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::{Forwarded, infer::is_aws_host, options::Options, wire};
+use super::{Forwarded, options::Options, wire};
 use crate::{
     SigningSettings,
     error::Error,
-    sigv4::{service_rules::preset, signed_headers::host_of},
+    sigv4::{infer::is_aws_host, service_rules::preset, signed_headers::host_of},
 };
 
 /// A server that verifies signatures: its URL, and how requests to it are signed.
