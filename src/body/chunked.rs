@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     sigv4::{
-        Checksum, ChunkSize, Sum,
+        Checksum, ChecksumHasher, ChunkSize,
         aws_chunk::{ChunkLine, ChunkSigner, Framing, Trailer},
     },
 };
@@ -24,7 +24,7 @@ pub(super) struct Chunks {
     /// Signs the chunks, if they are signed.
     signer: Option<ChunkSigner>,
     framing: Framing,
-    sum: Option<Sum>,
+    sum: Option<ChecksumHasher>,
     size: usize,
     /// The chunk that is being received, and its hash.
     frames: Frames,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::options::Options;
 use crate::{
     error::Error,
-    sigv4::{PathForm, authorization::credential_name, canonical, encode},
+    sigv4::{PathForm, authorization::signature_parameter, canonical, encode},
 };
 
 /// How path and query are sent. What is signed is what servers derive from either.
@@ -38,14 +38,14 @@ pub(crate) fn path<'a>(path: &'a str, options: &Options) -> Result<Cow<'a, str>,
 
 fn encode_path(path: &str, form: PathForm, preserve: bool) -> Cow<'_, str> {
     if preserve {
-        return encode::repair(path, encode::ILLEGAL_IN_PATH);
+        return encode::escape(path, encode::ILLEGAL_IN_PATH);
     }
     let escaped_slash = form.escaped_slash();
-    if encode::is_path_recoded(path, escaped_slash) {
+    if encode::is_path_reencoded(path, escaped_slash) {
         return Cow::Borrowed(path);
     }
     Cow::Owned(written(path, |out| {
-        encode::recode_path(out, path, escaped_slash)
+        encode::reencode_path(out, path, escaped_slash)
     }))
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn query<'a>(
 }
 
 fn repair_query(query: &str) -> Cow<'_, str> {
-    let query = encode::repair(query, encode::ILLEGAL_IN_QUERY);
+    let query = encode::escape(query, encode::ILLEGAL_IN_QUERY);
     match query.contains('+') {
         true => Cow::Owned(query.replace('+', "%20")),
         false => query,
@@ -87,11 +87,11 @@ fn repair_query(query: &str) -> Cow<'_, str> {
 pub(crate) fn is_presigned(query: &str) -> bool {
     query
         .split('&')
-        .any(|pair| credential_name(pair) == Some("X-Amz-Signature"))
+        .any(|pair| signature_parameter(pair) == Some("X-Amz-Signature"))
 }
 
 fn is_credential(pair: &str) -> bool {
-    credential_name(pair).is_some()
+    signature_parameter(pair).is_some()
 }
 
 fn check_escapes(what: &str, text: &str) -> Result<(), Error> {
