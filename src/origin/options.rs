@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use http::request::Parts;
 
@@ -87,6 +87,11 @@ impl<S> Options<S> {
 }
 
 impl Options {
+    /// Returns a path in the origin's wire form.
+    pub(super) fn wire_path<'a>(&self, path: &'a str) -> Result<Cow<'a, str>, Error> {
+        self.wire.path(path, self.settings.path_form())
+    }
+
     /// What is to be done with the body of a request.
     pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
         let mode = match &self.payload {

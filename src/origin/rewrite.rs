@@ -2,7 +2,7 @@
 
 use http::{Method, Uri, Version, header, request::Parts};
 
-use super::{ClientAddr, Destination, WireForm, forwarded, headers, wire};
+use super::{ClientAddr, Destination, WireForm, forwarded, headers};
 use crate::{
     error::Error,
     sigv4::{cookies::join_cookies, request_target, signed_headers::host_of},
@@ -55,11 +55,11 @@ fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Err
             parts.method,
         )));
     }
-    let path = wire::path(path, origin.options())?;
+    let path = origin.options().wire_path(path)?;
     let query = parts
         .uri
         .query()
-        .map(|query| wire::query(query, origin.options(), signs));
+        .map(|query| origin.options().wire.query(query, signs));
     let query = query.transpose()?.filter(|query| !query.is_empty());
     let rest = strip_segments(&path, destination.strip);
     let added = destination.prefix.as_deref().unwrap_or_default();
@@ -71,7 +71,7 @@ fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Err
     if origin.options().wire == WireForm::Canonical {
         // Prefixes stand as they were configured, maybe before this form was chosen.
         let end = target.len() - mark.len() - query.len();
-        let path = wire::path(&target[..end], origin.options())?;
+        let path = origin.options().wire_path(&target[..end])?;
         target = [&path, mark, query].concat();
     }
     let mut uri = http::uri::Parts::default();

@@ -3,9 +3,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{
-    Destination, ResolveOrigin, host::HostPattern, limits::Limits, options::Options, wire,
-};
+use super::{Destination, ResolveOrigin, host::HostPattern, limits::Limits, options::Options};
 use crate::{
     Origin,
     error::Error,
@@ -99,7 +97,7 @@ impl OriginRules {
             }
             // S3 folds nothing and takes `%2F` for a slash: what it reads has to lead here as well,
             // and so has what a server would read that does fold.
-            let sent = wire::path(head.uri.path(), options)?;
+            let sent = options.wire_path(head.uri.path())?;
             if [&sent, &encode::fold_escaped(&sent)]
                 .iter()
                 .all(|path| first(path) == Some(found))
@@ -350,6 +348,6 @@ fn check_path(what: &str, path: &str) -> Result<(), Error> {
 
 /// An added prefix as it is sent to this origin, without a slash at its end.
 fn prefix(added: &str, options: &Options) -> Arc<str> {
-    let path = wire::path(added, options).unwrap_or(added.into());
+    let path = options.wire_path(added).unwrap_or(added.into());
     path.trim_end_matches('/').into()
 }
