@@ -9,7 +9,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::{Forwarded, infer::is_aws_host, options::Options};
+use super::{ForwardedHeaders, infer::is_aws_host, options::Options};
 use crate::{
     SigningSettings,
     error::Error,
@@ -110,7 +110,7 @@ impl Origin {
         let host =
             host_of(&uri).ok_or_else(|| error("has no host, or a port outside 1 to 65535"))?;
         let settings = settings(uri.host().unwrap_or_default())?;
-        let forwarded = Forwarded::from(!preset(settings.service()).s3_family);
+        let forwarded = ForwardedHeaders::from(!preset(settings.service()).s3_family);
         let options = Options::new(settings, Some(forwarded));
         let path = options
             .wire_path(uri.path())

@@ -2,7 +2,7 @@
 
 use http::{Method, Uri, Version, header, request::Parts};
 
-use super::{ClientAddr, Destination, WireForm, forwarded, headers};
+use super::{ClientAddr, ResolvedOrigin, WireForm, forwarded, headers};
 use crate::{
     error::Error,
     sigv4::{cookies::join_cookies, request_target, signed_headers::host_of},
@@ -13,7 +13,7 @@ use crate::{
 /// `signs` tells whether it is signed afterwards; the client's own signature is kept if not.
 pub(crate) fn rewrite(
     parts: &mut Parts,
-    destination: &Destination,
+    destination: &ResolvedOrigin,
     signs: bool,
 ) -> Result<(), Error> {
     let origin = &destination.origin;
@@ -46,7 +46,7 @@ pub(crate) fn rewrite(
 /// Headers that rewriting and signing add at most, reserved at once.
 const ADDED: usize = 13;
 
-fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Error> {
+fn uri(parts: &Parts, destination: &ResolvedOrigin, signs: bool) -> Result<Uri, Error> {
     let origin = &destination.origin;
     let path = parts.uri.path();
     if parts.method == Method::CONNECT || !path.starts_with('/') {
