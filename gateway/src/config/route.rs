@@ -213,7 +213,7 @@ impl RouteSection {
             .as_ref()
             .map(|timeout| duration(text, timeout))
             .transpose()?;
-        let retry = |attempts: u32| RetryPolicy::new().with_attempts(attempts);
+        let retry = |attempts: u32| RetryPolicy::new().with_max_attempts(attempts);
         let attempts = positive(text, "attempts", self.attempts.as_ref())?;
         let concurrency = positive(text, "concurrency", self.concurrency.as_ref())?;
         Ok(Route {
