@@ -28,6 +28,7 @@ mod identity;
 pub(crate) mod key;
 mod payload;
 pub(crate) mod presign;
+pub(crate) mod redact;
 #[cfg(feature = "sigv4a")]
 mod region_set;
 pub(crate) mod request_target;

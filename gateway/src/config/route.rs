@@ -213,7 +213,7 @@ impl RouteSection {
             .as_ref()
             .map(|timeout| duration(text, timeout))
             .transpose()?;
-        let retry = |attempts: u32| RetryPolicy::new().with_attempts(attempts);
+        let retry = |attempts: u32| RetryPolicy::new().with_max_attempts(attempts);
         let max_attempts = positive(text, "max_attempts", self.max_attempts.as_ref())?;
         let max_concurrency = positive(text, "max_concurrency", self.max_concurrency.as_ref())?;
         Ok(Route {
