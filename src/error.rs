@@ -50,7 +50,7 @@ pub enum ErrorKind {
     /// not imply service and region, or it is a CONNECT.
     Request,
     /// The matching rule does not allow one of the request's headers or query parameters; see
-    /// [`Rule::with_amz_headers`](crate::origin::Rule::with_amz_headers).
+    /// [`OriginRule::with_amz_headers`](crate::origin::OriginRule::with_amz_headers).
     Forbidden,
     /// The framing of the request's body does not allow signing.
     UnsupportedBody,

@@ -77,8 +77,8 @@ fn what_the_gateway_reads_passes_and_what_it_does_not_fails() {
         ("name = \"orders\"", "name = \"orders\"\nregions = \"a\""),
         ("name = \"orders\"", ""),
         ("\"chunked-trailer\"", "\"chunky\""),
-        ("[server]", "[server]\nconnections = \"many\""),
-        ("[server]", "[server]\nbody_rate = \"slow\""),
+        ("[server]", "[server]\nmax_connections = \"many\""),
+        ("[server]", "[server]\nmin_body_rate = \"slow\""),
         (
             "name = \"orders\"",
             "name = \"orders\"\nforwarded = \"some\"",

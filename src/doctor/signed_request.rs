@@ -65,7 +65,7 @@ impl SignedRequest {
     ///     .body(())
     ///     .unwrap()
     ///     .into_parts();
-    /// let sent = SignedRequest::read(&head, None)?;
+    /// let sent = SignedRequest::from_parts(&head, None)?;
     /// assert_eq!(sent.scope(), "20150830/us-east-1/execute-api/aws4_request");
     /// assert!(sent.canonical_request().starts_with("GET\n/prod/orders\n\nhost:abc123."));
     /// # Ok::<(), tower_sigv4::Error>(())
@@ -75,7 +75,7 @@ impl SignedRequest {
     ///
     /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the head carries no signature, or none that can
     /// be read.
-    pub fn read(head: &Parts, payload: Option<Payload>) -> Result<Self, Error> {
+    pub fn from_parts(head: &Parts, payload: Option<Payload>) -> Result<Self, Error> {
         let authorization =
             Authorization::parse(head, cfg!(feature = "sigv4a")).map_err(unreadable)?;
         let header = |name: HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);

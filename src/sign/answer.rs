@@ -145,7 +145,7 @@ impl<S, B> Kept<S, B> {
     /// Returns the cause of a rejection, if rejections are diagnosed.
     fn diagnose(&self, head: &Parts, text: &[u8]) -> Option<Diagnosis> {
         let diagnoses = self.shared.diagnoses.as_ref()?;
-        let refusal = Rejection::read(head.status, &head.headers, text);
+        let refusal = Rejection::from_response(head.status, &head.headers, text);
         let diagnosis = diagnose(&refusal, Some(&self.sent()?))?;
         diagnoses.log(&diagnosis, &self.origin);
         Some(diagnosis)

@@ -31,6 +31,7 @@ pub(crate) mod key;
 mod params;
 mod payload;
 pub(crate) mod presign;
+pub(crate) mod redact;
 #[cfg(feature = "sigv4a")]
 mod region_set;
 pub(crate) mod request_target;

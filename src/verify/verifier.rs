@@ -5,8 +5,7 @@ use http::request::Parts;
 
 use super::{
     ParsedRequest, Rejection, RejectionKind, Verified, VerifySettings, body,
-    parsed_request::DeclaredPayload,
-    rejection::{Texts, redact},
+    parsed_request::DeclaredPayload, rejection::Texts,
 };
 #[cfg(feature = "sigv4a")]
 use crate::sigv4::v4a::{self, VerifyingKey};
@@ -16,6 +15,7 @@ use crate::sigv4::{
     aws_chunk::{ChunkSigner, ExpectedChunks, Framing},
     canonical::CanonicalRequest,
     key::{KeyCache, SigningKey},
+    redact::redact_session_token,
     signature::{self, write_string_to_sign},
 };
 
@@ -229,7 +229,7 @@ impl Verifier {
         }
         let mut texts = Texts::default();
         request.write(&mut texts.canonical_request);
-        redact(&mut texts.canonical_request);
+        redact_session_token(&mut texts.canonical_request);
         let (algorithm, scope) = (claim.authorization.algorithm(), scope.text());
         write_string_to_sign(
             &mut texts.string_to_sign,
