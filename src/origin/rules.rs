@@ -337,7 +337,7 @@ fn without_port(host: &str) -> &str {
 fn check_path(what: &str, path: &str) -> Result<(), Error> {
     let legal = path.starts_with('/')
         && !path.contains(['?', '#'])
-        && encode::has_whole_escapes(path.as_bytes());
+        && encode::has_valid_escapes(path.as_bytes());
     if legal {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use http::{Uri, header::AUTHORIZATION, request::Parts};
 
 use super::{
     Explanation, Payload, PresignExpiry, SessionToken, Signer, SigningParams,
-    authorization::{LONGEST, pairs, signature_parameter},
+    authorization::{MAX_EXPIRES, pairs, signature_parameter},
     encode, request_target,
     scope::Timestamp,
     service_rules::service_rules,
@@ -232,11 +232,11 @@ fn lifetime(params: &SigningParams<'_>, expires: Duration) -> Result<u64, Error>
 
 /// The whole seconds for which a presigned URL is valid.
 pub(crate) fn check_expiry(expires: Duration) -> Result<u64, Error> {
-    if (Duration::from_secs(1)..=Duration::from_secs(LONGEST)).contains(&expires) {
+    if (Duration::from_secs(1)..=Duration::from_secs(MAX_EXPIRES)).contains(&expires) {
         return Ok(expires.as_secs());
     }
     Err(Error::config(format!(
-        "a presigned URL cannot expire after {expires:?}; give 1 to {LONGEST} seconds"
+        "a presigned URL cannot expire after {expires:?}; give 1 to {MAX_EXPIRES} seconds"
     )))
 }
 
@@ -246,7 +246,7 @@ fn add(query: &mut String, name: &str, value: &[u8]) {
     }
     query.push_str(name);
     query.push('=');
-    query.extend(encode::encoded(value));
+    query.extend(encode::encode_query(value));
 }
 
 fn set_query(parts: &mut Parts, query: &str) -> Result<(), Error> {

@@ -93,7 +93,7 @@ pub(crate) fn verify(
 }
 
 /// Reads a signature in DER (RFC 3279, section 2.2.3), written in lower-case hex, and nothing else.
-pub(super) fn read_signature(hex: &[u8]) -> Option<Signature> {
+pub(super) fn parse_signature(hex: &[u8]) -> Option<Signature> {
     /// Tag and length, thrice, and two integers whose first bit is kept clear.
     const LONGEST: usize = 3 * 2 + 2 * 33;
     let digit = |digit: u8| match digit {
@@ -167,13 +167,13 @@ mod tests {
                 verify(key, &time, &[7; 32], given)
             })
         };
-        let signature = read_signature(&key.sign(&time, &[7; 32])).expect("in DER");
+        let signature = parse_signature(&key.sign(&time, &[7; 32])).expect("in DER");
         let (r, s) = signature.split_scalars();
         let other = Signature::from_scalars(r, -s).expect("in range");
         assert_ne!(signature, other);
         for given in [signature, other] {
             assert_eq!(
-                read_signature(hex(given.to_der().as_bytes()).as_bytes()),
+                parse_signature(hex(given.to_der().as_bytes()).as_bytes()),
                 Some(given)
             );
             assert!(verifies(&given));
@@ -199,7 +199,7 @@ mod tests {
         ] {
             let credentials = credentials(id, secret);
             let key = SigningKey::new(&credentials, scope(&time)).sign(&time, &[0; 32]);
-            let given = read_signature(&key).expect("in DER");
+            let given = parse_signature(&key).expect("in DER");
             let verified = cache.with(&credentials, scope(&time), |key| {
                 verify(key, &time, &[0; 32], &given)
             });
@@ -222,7 +222,7 @@ mod tests {
         let valid = der(r, s);
         assert_eq!(valid.len(), 144, "the longest there is");
         for good in [&valid, &der("01", "01"), &der(s, r)] {
-            let read = read_signature(good.as_bytes()).expect(good);
+            let read = parse_signature(good.as_bytes()).expect(good);
             assert_eq!(hex(read.to_der().as_bytes()), *good);
         }
         for bad in [
@@ -259,7 +259,7 @@ mod tests {
             der(&"7f".repeat(33), "01"),
             format!("{}020101", der("01", "01").replacen("3006", "3009", 1)),
         ] {
-            assert_eq!(read_signature(bad.as_bytes()), None, "{bad}");
+            assert_eq!(parse_signature(bad.as_bytes()), None, "{bad}");
         }
     }
 }
