@@ -101,7 +101,7 @@ impl Framing {
         } else {
             0
         };
-        checksum.header_name().len() as u64 + 1 + checksum.text_len() + 2 + signature
+        checksum.header_name().len() as u64 + 1 + checksum.base64_len() + 2 + signature
     }
 }
 
