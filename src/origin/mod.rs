@@ -32,11 +32,9 @@
 
 #[macro_use]
 mod options;
-mod endpoints;
 mod forwarded;
 mod headers;
 mod host;
-pub(crate) mod infer;
 mod limits;
 #[allow(clippy::module_inception)] // the file of the type `Origin`
 pub(crate) mod origin;

@@ -9,11 +9,11 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::{ForwardedHeaders, infer::is_aws_host, options::Options};
+use super::{ForwardedHeaders, options::Options};
 use crate::{
     SigningSettings,
     error::Error,
-    sigv4::{service_rules::preset, signed_headers::host_of},
+    sigv4::{infer::is_aws_host, service_rules::preset, signed_headers::host_of},
 };
 
 /// A server that verifies signatures: its URL, and how requests to it are signed.

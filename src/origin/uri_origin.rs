@@ -2,8 +2,12 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use super::{ResolveOrigin, ResolvedOrigin, host::HostPattern, infer, options::Options};
-use crate::{Origin, SigningSettings, error::Error, sigv4::signed_headers::host_of};
+use super::{ResolveOrigin, ResolvedOrigin, host::HostPattern, options::Options};
+use crate::{
+    Origin, SigningSettings,
+    error::Error,
+    sigv4::{infer, signed_headers::host_of},
+};
 
 /// Uses each request's own absolute URI as its origin: the target of a client.
 ///
