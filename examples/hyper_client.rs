@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_sigv4::{
-    BoxError, SigningLayer, SigningSettings, credentials::EnvironmentCredentials, origin::Direct,
+    BoxError, SigningLayer, SigningSettings, credentials::EnvironmentCredentials, origin::UriOrigin,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -27,7 +27,7 @@ async fn main() -> Result<(), BoxError> {
 
     // Each request goes to the host in its own URI, and is signed for it. No other host receives a signature.
     let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
-    let target = Direct::new(SigningSettings::new(service, region)?).with_hosts([host])?;
+    let target = UriOrigin::new(SigningSettings::new(service, region)?).with_hosts([host])?;
     let client = ServiceBuilder::new()
         .layer(SigningLayer::new(EnvironmentCredentials::new(), target))
         .service(Client::builder(TokioExecutor::new()).build_http());

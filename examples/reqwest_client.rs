@@ -14,8 +14,8 @@ use http::{Request, Uri};
 use http_body_util::Full;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_sigv4::{
-    BoxError, SigningLayer, SigningSettings, credentials::EnvironmentCredentials, origin::Direct,
-    reqwest::ReqwestService,
+    BoxError, SigningLayer, SigningSettings, credentials::EnvironmentCredentials,
+    origin::UriOrigin, reqwest::ReqwestService,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -27,7 +27,7 @@ async fn main() -> Result<(), BoxError> {
 
     // Each request goes to the host in its own URI, and is signed for it. No other host receives a signature.
     let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
-    let target = Direct::new(SigningSettings::new(service, region)?).with_hosts([host])?;
+    let target = UriOrigin::new(SigningSettings::new(service, region)?).with_hosts([host])?;
     let layer = SigningLayer::new(EnvironmentCredentials::new(), target);
     let response = send(layer, url).await?;
     println!("{}", response.status());

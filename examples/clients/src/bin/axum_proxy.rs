@@ -18,13 +18,13 @@ use tower::ServiceBuilder;
 use tower_sigv4::{
     BoxError, Error, Origin, SigningLayer, SigningSettings,
     credentials::EnvironmentCredentials,
-    origin::{OriginRules, Rule, remove_hop_by_hop},
+    origin::{OriginRule, OriginRules, remove_hop_by_hop},
 };
 
 fn router(url: &str) -> Result<Router, Error> {
     let origin = Origin::new(url, SigningSettings::new("execute-api", "us-east-1")?)?
         .with_body_limit(1024 * 1024);
-    let rules = OriginRules::new().add_rule(Rule::path("/orders")?, origin);
+    let rules = OriginRules::new().add_rule(OriginRule::path("/orders")?, origin);
     let proxy = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(answer)) // a router takes services that do not fail
         .map_response(for_client)

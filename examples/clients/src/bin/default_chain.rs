@@ -16,7 +16,7 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use rustls::crypto::ring;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_sigv4::{BoxError, SigningLayer, SigningSettings, origin::Direct};
+use tower_sigv4::{BoxError, SigningLayer, SigningSettings, origin::UriOrigin};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
@@ -40,7 +40,8 @@ async fn main() -> Result<(), BoxError> {
         .ok_or("no region; set AWS_REGION, or one in the profile")?;
 
     let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
-    let target = Direct::new(SigningSettings::new(service, region.as_ref())?).with_hosts([host])?;
+    let target =
+        UriOrigin::new(SigningSettings::new(service, region.as_ref())?).with_hosts([host])?;
     let connector = HttpsConnectorBuilder::new()
         .with_provider_and_native_roots(ring::default_provider())?
         .https_or_http()
