@@ -14,7 +14,7 @@ use super::{
     route::{duration, positive},
     schema::Size,
 };
-use crate::{min_body_rate::Pace, serve::tls::Files, upstream::ReadLimit};
+use crate::{listener::tls::Files, min_body_rate::Pace, upstream::ReadLimit};
 
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
@@ -131,7 +131,8 @@ impl ServerSection {
                 };
                 let at = Some(certificate.span());
                 let sound = files.check();
-                sound.map_err(|error| ConfigError::new(text, at, crate::proxy::chain(&*error)))?;
+                sound
+                    .map_err(|error| ConfigError::new(text, at, crate::response::chain(&*error)))?;
                 Ok(Some(files))
             }
             (Some(alone), None) | (None, Some(alone)) => {

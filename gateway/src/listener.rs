@@ -42,8 +42,8 @@ use tower_sigv4::origin::ClientAddr;
 
 use self::{linger::Lingering, read_ahead::ReadAhead, response_rate::Streams};
 use crate::{
-    BoxError, admin::Counted, config, gateway::Gateway, proxy, request_validation::LONGEST_HEAD,
-    tunnel::Open,
+    BoxError, config, gateway::Gateway, metrics::Counted, request_validation::LONGEST_HEAD,
+    response, tunnel::Open,
 };
 
 /// How often a client with HTTP/2 is asked whether it is still there.
@@ -393,7 +393,7 @@ where
         async move {
             let answer = answer.await?;
             Ok(if is_head {
-                proxy::without_body(answer)
+                response::without_body(answer)
             } else {
                 answer
             })
