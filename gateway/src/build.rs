@@ -9,7 +9,7 @@
 //! | route | chosen by the rules; then, where it asks for it: |
 //! | CORS | answers preflights; pages can read what is refused further in |
 //! | rate | 429 with `retry-after` |
-//! | concurrency | 503 with `retry-after` |
+//! | maximum concurrency | 503 with `retry-after` |
 //! | verification | who calls |
 //! | cache | answers from what is stored, where RFC 9111 allows it |
 //! | retry | requests without a body, each attempt with its own signature |
@@ -195,7 +195,7 @@ fn on_route(
         stack = boxed(cache.layer(stack));
     }
     stack = guarded(guard, stack);
-    if let Some(limit) = route.concurrency {
+    if let Some(limit) = route.max_concurrency {
         stack = boxed(
             ServiceBuilder::new()
                 .load_shed()

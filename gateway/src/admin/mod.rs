@@ -62,7 +62,10 @@ pub(crate) async fn start(
         };
         (settings.clone(), config.server().clone())
     };
-    let config::Admin { listen, hosts } = settings;
+    let config::Admin {
+        listen,
+        allowed_hosts,
+    } = settings;
     let error = |error| format!("cannot listen on {listen}: {error}; choose another under [admin]");
     let listener = TcpListener::bind(listen).await.map_err(error)?;
     let address = listener.local_addr()?;
@@ -77,7 +80,10 @@ pub(crate) async fn start(
         ready,
         live,
     };
-    let guard = Guard { address, hosts };
+    let guard = Guard {
+        address,
+        allowed_hosts,
+    };
     let pace = server.body_pace;
     let checked = move |request: Request<Body>| {
         let checked = guard.check(&request);
