@@ -71,6 +71,11 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
+// Each optional part uses some of what the others share.
+#![cfg_attr(
+    not(all(feature = "doctor", feature = "spool", feature = "verify")),
+    allow(dead_code, unreachable_pub, unused_imports)
+)]
 
 pub mod body;
 mod clock;
@@ -86,15 +91,19 @@ pub mod reqwest;
 pub mod retry;
 pub mod sign;
 pub mod sigv4;
+#[cfg(feature = "verify")]
+#[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
 pub mod verify;
 
+#[cfg(feature = "verify")]
+#[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
+pub use self::verify::{layer::VerifyLayer, service::Verify};
 pub use self::{
     clock::Clock,
     error::{BoxError, Error, ErrorKind},
     origin::origin::Origin,
     sign::{layer::SigningLayer, service::Signing},
     sigv4::settings::SigningSettings,
-    verify::{layer::VerifyLayer, service::Verify},
 };
 
 /// The README's example, compiled as a test.
