@@ -187,9 +187,9 @@ fn trusted(headers: &HeaderMap) -> Result<BodyPlan, Error> {
         values.next().filter(|_| values.next().is_none())
     };
     let plan = only(X_AMZ_CONTENT_SHA256).and_then(|value| {
-        match Framing::read(value, only(X_AMZ_TRAILER)) {
+        match Framing::parse(value, only(X_AMZ_TRAILER)) {
             Some(framing @ Framing::Unsigned(_)) => Some(BodyPlan::Framed(framing)),
-            _ => Payload::read(value).map(BodyPlan::Stream),
+            _ => Payload::parse(value).map(BodyPlan::Stream),
         }
     });
     plan.ok_or_else(|| {

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Origin,
     body::{Held, ResponseBody, into_bytes},
-    credentials::{Entry, Fetch, Load},
+    credentials::{CachedCredentials, Load, LoadFuture},
     doctor::{Diagnosis, Rejection, SignedRequest, diagnose},
     sigv4::{
         scope::{Scope, Timestamp},
@@ -50,7 +50,7 @@ pub(super) struct Followup<S, B> {
 pub(super) struct Kept<S, B> {
     pub(super) shared: Arc<Shared>,
     pub(super) origin: Origin,
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Arc<CachedCredentials>,
     /// Time of signing.
     pub(super) time: SystemTime,
     /// Correction of the clock at that time.
@@ -226,7 +226,7 @@ where
 enum Verdict {
     Unread,
     /// Waits for the provider, which may have other credentials.
-    Renewing(Load),
+    Renewing(LoadFuture),
     HandOn,
     SendAgain,
 }
@@ -338,7 +338,7 @@ where
                 let Ok(fetch) = shared.credentials.replace(entry) else {
                     return Verdict::HandOn;
                 };
-                if matches!(fetch, Fetch::Flight(..)) {
+                if matches!(fetch, Load::Pending(..)) {
                     recovery.corrections.suspect(origin, entry.serial());
                 }
                 if again.is_some() {

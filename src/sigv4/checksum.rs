@@ -104,23 +104,23 @@ impl Checksum {
         bytes.div_ceil(3) * 4
     }
 
-    pub(crate) fn start(self) -> Sum {
+    pub(crate) fn start(self) -> ChecksumHasher {
         match self {
             #[cfg(feature = "checksums")]
-            Self::Crc32 => Sum::Crc32(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
+            Self::Crc32 => ChecksumHasher::Crc32(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
             #[cfg(feature = "checksums")]
-            Self::Crc32C => Sum::Crc32(Crc::new(CrcAlgorithm::Crc32Iscsi)),
+            Self::Crc32C => ChecksumHasher::Crc32(Crc::new(CrcAlgorithm::Crc32Iscsi)),
             #[cfg(feature = "checksums")]
-            Self::Crc64Nvme => Sum::Crc64(Crc::new(CrcAlgorithm::Crc64Nvme)),
+            Self::Crc64Nvme => ChecksumHasher::Crc64(Crc::new(CrcAlgorithm::Crc64Nvme)),
             #[cfg(feature = "checksums")]
-            Self::Sha1 => Sum::Sha1(Sha1::new()),
-            Self::Sha256 => Sum::Sha256(Sha256::new()),
+            Self::Sha1 => ChecksumHasher::Sha1(Sha1::new()),
+            Self::Sha256 => ChecksumHasher::Sha256(Sha256::new()),
         }
     }
 }
 
 /// A checksum on the way.
-pub(crate) enum Sum {
+pub(crate) enum ChecksumHasher {
     #[cfg(feature = "checksums")]
     Crc32(Crc),
     #[cfg(feature = "checksums")]
@@ -130,7 +130,7 @@ pub(crate) enum Sum {
     Sha256(Sha256),
 }
 
-impl Sum {
+impl ChecksumHasher {
     pub(crate) fn update(&mut self, data: &[u8]) {
         match self {
             #[cfg(feature = "checksums")]
