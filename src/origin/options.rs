@@ -194,6 +194,8 @@ macro_rules! option_setters {
         /// Sets where bodies go that are too large for memory, with
         /// [`PayloadMode::Spool`](crate::origin::PayloadMode::Spool) or
         /// [`Auto`](crate::origin::PayloadMode::Auto).
+        #[cfg(feature = "spool")]
+        #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
         pub fn with_spool(mut self, spool: $crate::origin::Spool) -> Self {
             self.options_mut().spool = Some(spool);
             self

@@ -1,5 +1,7 @@
 use aws_smithy_types::base64;
+#[cfg(feature = "checksums")]
 use crc_fast::{CrcAlgorithm, Digest as Crc};
+#[cfg(feature = "checksums")]
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -19,22 +21,30 @@ use sha2::{Digest, Sha256};
 #[non_exhaustive]
 pub enum Checksum {
     /// CRC-32 of ISO 3309, as in gzip.
+    #[cfg(feature = "checksums")]
     Crc32,
     /// CRC-32C (Castagnoli), as in iSCSI.
+    #[cfg(feature = "checksums")]
     Crc32C,
     /// CRC-64/NVME.
+    #[cfg(feature = "checksums")]
     Crc64Nvme,
     /// SHA-1.
+    #[cfg(feature = "checksums")]
     Sha1,
     /// SHA-256.
     Sha256,
 }
 
 impl Checksum {
-    const ALL: [Self; 5] = [
+    const ALL: &[Self] = &[
+        #[cfg(feature = "checksums")]
         Self::Crc32,
+        #[cfg(feature = "checksums")]
         Self::Crc32C,
+        #[cfg(feature = "checksums")]
         Self::Crc64Nvme,
+        #[cfg(feature = "checksums")]
         Self::Sha1,
         Self::Sha256,
     ];
@@ -43,9 +53,13 @@ impl Checksum {
     #[must_use]
     pub fn header_name(self) -> &'static str {
         match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32 => "x-amz-checksum-crc32",
+            #[cfg(feature = "checksums")]
             Self::Crc32C => "x-amz-checksum-crc32c",
+            #[cfg(feature = "checksums")]
             Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            #[cfg(feature = "checksums")]
             Self::Sha1 => "x-amz-checksum-sha1",
             Self::Sha256 => "x-amz-checksum-sha256",
         }
@@ -55,8 +69,17 @@ impl Checksum {
     #[must_use]
     pub fn from_header_name(name: &str) -> Option<Self> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|checksum| checksum.header_name() == name)
+    }
+
+    /// Returns `true` if a header of this name, in lower case, contains a checksum that S3 supports, even if this
+    /// build does not.
+    pub(crate) fn is_header_name(name: &str) -> bool {
+        const SUFFIXES: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];
+        name.strip_prefix("x-amz-checksum-")
+            .is_some_and(|suffix| SUFFIXES.contains(&suffix))
     }
 
     /// Computes the checksum of a payload in base64, as the header contains it.
@@ -70,8 +93,11 @@ impl Checksum {
     /// Returns the length in base64.
     pub(crate) fn base64_len(self) -> u64 {
         let bytes: u64 = match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32 | Self::Crc32C => 4,
+            #[cfg(feature = "checksums")]
             Self::Crc64Nvme => 8,
+            #[cfg(feature = "checksums")]
             Self::Sha1 => 20,
             Self::Sha256 => 32,
         };
@@ -80,9 +106,13 @@ impl Checksum {
 
     pub(crate) fn start(self) -> ChecksumHasher {
         match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32 => ChecksumHasher::Crc32(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
+            #[cfg(feature = "checksums")]
             Self::Crc32C => ChecksumHasher::Crc32(Crc::new(CrcAlgorithm::Crc32Iscsi)),
+            #[cfg(feature = "checksums")]
             Self::Crc64Nvme => ChecksumHasher::Crc64(Crc::new(CrcAlgorithm::Crc64Nvme)),
+            #[cfg(feature = "checksums")]
             Self::Sha1 => ChecksumHasher::Sha1(Sha1::new()),
             Self::Sha256 => ChecksumHasher::Sha256(Sha256::new()),
         }
@@ -91,8 +121,11 @@ impl Checksum {
 
 /// An incremental [`Checksum`].
 pub(crate) enum ChecksumHasher {
+    #[cfg(feature = "checksums")]
     Crc32(Crc),
+    #[cfg(feature = "checksums")]
     Crc64(Crc),
+    #[cfg(feature = "checksums")]
     Sha1(Sha1),
     Sha256(Sha256),
 }
@@ -100,7 +133,9 @@ pub(crate) enum ChecksumHasher {
 impl ChecksumHasher {
     pub(crate) fn update(&mut self, data: &[u8]) {
         match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32(crc) | Self::Crc64(crc) => crc.update(data),
+            #[cfg(feature = "checksums")]
             Self::Sha1(hash) => hash.update(data),
             Self::Sha256(hash) => hash.update(data),
         }
@@ -109,15 +144,18 @@ impl ChecksumHasher {
     /// Returns the checksum in base64.
     pub(crate) fn finish(self) -> String {
         match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32(crc) => base64::encode(&crc.finalize().to_be_bytes()[4..]),
+            #[cfg(feature = "checksums")]
             Self::Crc64(crc) => base64::encode(crc.finalize().to_be_bytes()),
+            #[cfg(feature = "checksums")]
             Self::Sha1(hash) => base64::encode(hash.finalize()),
             Self::Sha256(hash) => base64::encode(hash.finalize()),
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "checksums"))]
 mod tests {
     use super::*;
 
@@ -152,6 +190,7 @@ mod tests {
                 Checksum::from_header_name(checksum.header_name()),
                 Some(checksum)
             );
+            assert!(Checksum::is_header_name(checksum.header_name()));
         }
         for other in [
             "",
@@ -161,6 +200,7 @@ mod tests {
             "crc32",
         ] {
             assert_eq!(Checksum::from_header_name(other), None, "{other}");
+            assert!(!Checksum::is_header_name(other), "{other}");
         }
     }
 }
