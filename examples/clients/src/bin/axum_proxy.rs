@@ -43,7 +43,7 @@ fn strip_connection_headers<B>(mut response: Response<B>) -> Response<B> {
 
 /// Errors of the layer have a status and a message for callers. Errors of the HTTP client do not.
 async fn error_response(error: BoxError) -> impl IntoResponse {
-    let (status, message) = match error.downcast_ref::<Error>() {
+    let (status, message) = match Error::find(&*error) {
         Some(error) => (error.status(), error.to_string()),
         None => (
             StatusCode::BAD_GATEWAY,
