@@ -3,7 +3,7 @@
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::headers::is_of_client_signature;
+use super::headers::is_client_signing_header;
 use crate::{
     error::{Error, ErrorKind},
     sigv4::authorization::credential_name,
@@ -81,7 +81,7 @@ impl Limits {
             for name in head
                 .headers
                 .keys()
-                .filter(|name| !is_of_client_signature(name))
+                .filter(|name| !is_client_signing_header(name))
             {
                 self.check_header("header", name.as_str())?;
             }

@@ -50,10 +50,10 @@ mod wire;
 
 pub use self::{
     forwarded::{ClientAddr, ForwardedHeaders},
-    headers::remove_hop_by_hop,
+    headers::{remove_hop_by_hop, remove_response_hop_by_hop},
     options::SigningBehavior,
     payload::{PayloadMode, PayloadPolicy},
-    resolve::{ResolveOrigin, ResolvedOrigin},
+    resolve::{ResolveOrigin, ResolvedOrigin, resolve_fn},
     rules::{OriginRule, OriginRules},
     spool::Spool,
     uri_origin::UriOrigin,
