@@ -133,9 +133,9 @@ async fn requests_without_a_client_address_keep_their_headers_and_receive_none()
         ("x-forwarded-for", "198.51.100.1"),
         ("x-forwarded-proto", "https"),
     ];
-    let request = request("http://api.example.com/", &earlier, None);
+    let forwarded = request("http://api.example.com/", &earlier, None);
     assert_eq!(
-        received(origin("execute-api"), request).await,
+        received(origin("execute-api"), forwarded).await,
         ["x-forwarded-for: 198.51.100.1", "x-forwarded-proto: https",],
     );
     for uri in [
