@@ -1,4 +1,4 @@
-//! A client that sends a failed request again, each time with a new date and signature:
+//! An HTTP client that retries failed requests, each attempt with its own date and signature:
 //!
 //! ```console
 //! AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... \

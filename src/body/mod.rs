@@ -12,8 +12,12 @@ mod frames;
 mod response;
 mod signed;
 mod spool;
+#[cfg(feature = "verify")]
 mod verified;
 
+#[cfg(feature = "verify")]
+#[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
+pub use self::verified::VerifiedBody;
 pub(crate) use self::{
     aws_chunked::AwsChunkedDecoder,
     budget::ReservationFuture,
@@ -25,5 +29,4 @@ pub use self::{
     budget::BodyBudget,
     response::ResponseBody,
     signed::{BoxedBody, SignedBody},
-    verified::VerifiedBody,
 };

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use super::headers::is_client_signing_header;
 use crate::{
     error::{Error, ErrorKind},
-    sigv4::authorization::credential_name,
+    sigv4::authorization::signature_parameter,
 };
 
 const PREFIX: &str = "x-amz-";
@@ -89,7 +89,7 @@ impl Limits {
         let query = head.uri.query().unwrap_or_default();
         // Some servers also separate parameters by semicolons.
         let pairs = query.split(['&', ';']).filter(|pair| !pair.is_empty());
-        for pair in pairs.filter(|pair| credential_name(pair).is_none()) {
+        for pair in pairs.filter(|pair| signature_parameter(pair).is_none()) {
             let key = pair.split_once('=').map_or(pair, |(key, _)| key);
             let name = percent_decode_str(key).decode_utf8_lossy();
             // S3 reads such a parameter as the header of that name.

@@ -32,11 +32,9 @@
 
 #[macro_use]
 mod options;
-mod endpoints;
 mod forwarded;
 mod headers;
 mod host;
-pub(crate) mod infer;
 mod limits;
 #[allow(clippy::module_inception)] // the file of the type `Origin`
 pub(crate) mod origin;
@@ -48,6 +46,11 @@ mod spool;
 mod uri_origin;
 mod wire;
 
+#[cfg(feature = "spool")]
+#[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
+pub use self::spool::Spool;
+#[cfg(not(feature = "spool"))]
+pub(crate) use self::spool::Spool;
 pub use self::{
     forwarded::{ClientAddr, ForwardedHeaders},
     headers::{remove_hop_by_hop, remove_response_hop_by_hop},
@@ -55,7 +58,6 @@ pub use self::{
     payload::{PayloadMode, PayloadPolicy},
     resolve::{ResolveOrigin, ResolvedOrigin, resolve_fn},
     rules::{OriginRule, OriginRules},
-    spool::Spool,
     uri_origin::UriOrigin,
     wire::WireForm,
 };

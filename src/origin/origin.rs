@@ -9,11 +9,11 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::{ForwardedHeaders, infer::is_aws_host, options::Options};
+use super::{ForwardedHeaders, options::Options};
 use crate::{
     SigningSettings,
     error::Error,
-    sigv4::{service_rules::preset, signed_headers::host_of},
+    sigv4::{infer::is_aws_host, service_rules::service_rules, signed_headers::host_header},
 };
 
 /// A server that verifies signatures: its URL, and how requests to it are signed.
@@ -108,10 +108,10 @@ impl Origin {
         if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
             return Err(error("is neither http nor https"));
         }
-        let host =
-            host_of(&uri).ok_or_else(|| error("has no host, or a port outside of 1 to 65535"))?;
+        let host = host_header(&uri)
+            .ok_or_else(|| error("has no host, or a port outside of 1 to 65535"))?;
         let settings = settings_for(uri.host().unwrap_or_default())?;
-        let forwarded = ForwardedHeaders::from(!preset(settings.service()).s3_family);
+        let forwarded = ForwardedHeaders::from(!service_rules(settings.service()).s3_family);
         let options = Options::new(settings, Some(forwarded));
         let path = options
             .wire_path(uri.path())
@@ -154,7 +154,10 @@ impl Origin {
             .map(Uri::from)
             .ok()
             .filter(|_| !host.contains('@'));
-        let value = uri.as_ref().and_then(host_of).filter(|value| value == host);
+        let value = uri
+            .as_ref()
+            .and_then(host_header)
+            .filter(|value| value == host);
         let value = value.ok_or_else(|| {
             let shown = without_user_information(host);
             Error::config(format!(

@@ -58,6 +58,8 @@ pub enum PayloadMode {
     UnsignedTrailer(Checksum),
     /// Collected and hashed before the request is sent, in a temporary file above the body limit. The
     /// origin needs a [`Spool`](super::Spool), which has a limit of its own.
+    #[cfg(feature = "spool")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
     Spool,
     /// Buffered up to the body limit. A larger body is sent in chunks of 64 KiB if the service is of the
     /// S3 family and the length is known. If not, it goes to a temporary file if the origin has a
@@ -141,6 +143,7 @@ impl PayloadMode {
     pub(super) fn plan(self, head: &Parts, spool: Option<&Spool>) -> Result<BodyPlan, Error> {
         Ok(match self {
             PayloadMode::Buffer => BodyPlan::Collect(None),
+            #[cfg(feature = "spool")]
             PayloadMode::Spool => BodyPlan::Collect(Some(spool.cloned().ok_or_else(no_spool)?)),
             PayloadMode::Unsigned => BodyPlan::Stream(Payload::Unsigned),
             PayloadMode::Trust => trusted(&head.headers)?,
@@ -166,6 +169,7 @@ impl fmt::Debug for SharedPolicy {
     }
 }
 
+#[cfg(feature = "spool")]
 fn no_spool() -> Error {
     Error::config("the payload mode needs a spool; set one by `with_spool`")
 }
@@ -174,7 +178,7 @@ fn no_spool() -> Error {
 fn has_checksum(headers: &HeaderMap) -> bool {
     headers
         .keys()
-        .any(|name| Checksum::from_header_name(name.as_str()).is_some())
+        .any(|name| Checksum::is_header_name(name.as_str()))
 }
 
 fn trusted(headers: &HeaderMap) -> Result<BodyPlan, Error> {
@@ -183,9 +187,9 @@ fn trusted(headers: &HeaderMap) -> Result<BodyPlan, Error> {
         values.next().filter(|_| values.next().is_none())
     };
     let plan = only(X_AMZ_CONTENT_SHA256).and_then(|value| {
-        match Framing::read(value, only(X_AMZ_TRAILER)) {
+        match Framing::parse(value, only(X_AMZ_TRAILER)) {
             Some(framing @ Framing::Unsigned(_)) => Some(BodyPlan::Framed(framing)),
-            _ => Payload::read(value).map(BodyPlan::Stream),
+            _ => Payload::parse(value).map(BodyPlan::Stream),
         }
     });
     plan.ok_or_else(|| {

@@ -5,7 +5,7 @@ use http::{Method, Uri, Version, header, request::Parts};
 use super::{ClientAddr, ResolvedOrigin, WireForm, forwarded, headers};
 use crate::{
     error::Error,
-    sigv4::{cookies::join_cookies, request_target, signed_headers::host_of},
+    sigv4::{cookies::join_cookies, request_target, signed_headers::host_header},
 };
 
 /// Rewrites a request's head for its origin.
@@ -31,7 +31,7 @@ pub(crate) fn rewrite(
         headers::insert_websocket_upgrade(&mut parts.headers);
     }
     if let (Some(selected), Some(client)) = (selected, parts.extensions.get::<ClientAddr>()) {
-        let client_host = host_of(&parts.uri).or(host);
+        let client_host = host_header(&parts.uri).or(host);
         forwarded::append(&mut parts.headers, selected, client, client_host);
     }
     parts

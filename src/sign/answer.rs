@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Origin,
     body::{BodyPrefix, ResponseBody, into_bytes},
-    credentials::{Entry, Fetch, Load},
+    credentials::{CachedCredentials, Load, LoadFuture},
     doctor::{Diagnosis, Rejection, SignedRequest, diagnose},
     sigv4::{
         scope::{Scope, Timestamp},
@@ -50,7 +50,7 @@ pub(super) struct Followup<S, B> {
 pub(super) struct Kept<S, B> {
     pub(super) shared: Arc<Shared>,
     pub(super) origin: Origin,
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Arc<CachedCredentials>,
     /// Time of signing.
     pub(super) time: SystemTime,
     /// Correction of the clock at that time.
@@ -145,7 +145,7 @@ impl<S, B> Kept<S, B> {
     /// Returns the cause of a rejection, if rejections are diagnosed.
     fn diagnose(&self, head: &Parts, text: &[u8]) -> Option<Diagnosis> {
         let diagnoses = self.shared.diagnoses.as_ref()?;
-        let refusal = Rejection::read(head.status, &head.headers, text);
+        let refusal = Rejection::from_response(head.status, &head.headers, text);
         let diagnosis = diagnose(&refusal, Some(&self.sent()?))?;
         diagnoses.log(&diagnosis, &self.origin);
         Some(diagnosis)
@@ -226,7 +226,7 @@ where
 enum Verdict {
     Unread,
     /// Waits for the provider, which may have other credentials.
-    Renewing(Load),
+    Renewing(LoadFuture),
     HandOn,
     SendAgain,
 }
@@ -338,7 +338,7 @@ where
                 let Ok(fetch) = shared.credentials.replace(entry) else {
                     return Verdict::HandOn;
                 };
-                if matches!(fetch, Fetch::Flight(..)) {
+                if matches!(fetch, Load::Pending(..)) {
                     recovery.corrections.suspect(origin, entry.serial());
                 }
                 if again.is_some() {

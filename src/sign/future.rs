@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     body::{Collect, ReservationFuture, ResponseBody, SignedBody},
-    credentials::Load,
+    credentials::LoadFuture,
     error::{BoxError, Error},
 };
 
@@ -50,7 +50,7 @@ pin_project! {
         Waiting { pending: Option<(Pending<S>, Collect<B>)>, room: ReservationFuture },
         Collecting { pending: Option<Pending<S>>, #[pin] body: Collect<B> },
         /// The cold way: no credentials at hand, or it is time to refresh them.
-        Loading { pending: Option<(Pending<S>, Signable<B>)>, load: Load },
+        Loading { pending: Option<(Pending<S>, Signable<B>)>, load: LoadFuture },
         Calling { #[pin] response: F, followup: Followup<S, B> },
         /// The origin has refused the request and may say why.
         Reading { answer: Option<Box<Reading<S, B, R>>> },

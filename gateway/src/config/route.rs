@@ -36,8 +36,8 @@ pub(super) struct RouteSection {
     #[schemars(with = "Option<Size>")]
     pub(super) body_limit: Option<Spanned<ByteSize>>,
     timeout: Option<Spanned<String>>,
-    attempts: Option<Spanned<u32>>,
-    concurrency: Option<Spanned<u32>>,
+    max_attempts: Option<Spanned<u32>>,
+    max_concurrency: Option<Spanned<u32>>,
     rate: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) cache: bool,
@@ -63,7 +63,7 @@ pub(crate) struct Route {
     pub(crate) way: Way,
     pub(crate) retry: Option<RetryPolicy>,
     /// How many requests may be on their way at once.
-    pub(crate) concurrency: Option<usize>,
+    pub(crate) max_concurrency: Option<usize>,
     pub(crate) rate: Option<Quota>,
     pub(crate) cors: Option<CorsLayer>,
     /// What tells the route from others, where answers are cached.
@@ -168,8 +168,8 @@ impl RouteSection {
             payload: _,
             body_limit: _,
             timeout: _,
-            attempts: _,
-            concurrency: _,
+            max_attempts: _,
+            max_concurrency: _,
             rate: _,
             cache: _,
             cors: _,
@@ -213,16 +213,16 @@ impl RouteSection {
             .as_ref()
             .map(|timeout| duration(text, timeout))
             .transpose()?;
-        let retry = |attempts: u32| RetryPolicy::new().with_attempts(attempts);
-        let attempts = positive(text, "attempts", self.attempts.as_ref())?;
-        let concurrency = positive(text, "concurrency", self.concurrency.as_ref())?;
+        let retry = |attempts: u32| RetryPolicy::new().with_max_attempts(attempts);
+        let max_attempts = positive(text, "max_attempts", self.max_attempts.as_ref())?;
+        let max_concurrency = positive(text, "max_concurrency", self.max_concurrency.as_ref())?;
         Ok(Route {
             way: Way {
                 timeout: timeout.unwrap_or(Self::TIMEOUT),
                 http2,
             },
-            retry: attempts.map(retry),
-            concurrency: concurrency.map(|limit| limit as usize), // of 32 bits at least
+            retry: max_attempts.map(retry),
+            max_concurrency: max_concurrency.map(|limit| limit as usize), // of 32 bits at least
             rate: self
                 .rate
                 .as_ref()

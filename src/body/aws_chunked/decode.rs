@@ -9,7 +9,7 @@ use crate::{
     body::frames::Frames,
     error::{Error, ErrorKind},
     sigv4::{
-        Checksum, Sum,
+        Checksum, ChecksumHasher,
         aws_chunk::{ChunkLine, ChunkSigner, ExpectedChunks, Framing, Trailer},
         encode,
         signature::Signature,
@@ -27,7 +27,7 @@ pub(crate) struct ChunkDecoder {
     framing: Framing,
     /// `None` if the chunks are not signed.
     signer: Option<ChunkSigner>,
-    sum: Option<Sum>,
+    sum: Option<ChecksumHasher>,
     /// Maximum size of a signed chunk, in bytes.
     max_chunk: u64,
     state: ParseState,
@@ -236,7 +236,11 @@ impl ChunkDecoder {
         {
             return Err(mismatch("the signature of the trailer does not match"));
         }
-        let sum = self.sum.take().map(Sum::finish).unwrap_or_default();
+        let sum = self
+            .sum
+            .take()
+            .map(ChecksumHasher::finish)
+            .unwrap_or_default();
         if !encode::ct_eq(sum.as_bytes(), trailer.value.as_bytes()) {
             return Err(mismatch(
                 "the checksum in the trailer does not match the body",
