@@ -18,7 +18,7 @@ use tower::ServiceBuilder;
 use tower_sigv4::{
     BoxError, Error, Origin, SigningLayer, SigningSettings,
     credentials::EnvironmentCredentials,
-    origin::{OriginRule, OriginRules, remove_hop_by_hop},
+    origin::{OriginRule, OriginRules, remove_response_hop_by_hop},
 };
 
 fn router(url: &str) -> Result<Router, Error> {
@@ -37,7 +37,7 @@ fn router(url: &str) -> Result<Router, Error> {
 
 /// Removes the headers that concern the connection to the origin.
 fn strip_connection_headers<B>(mut response: Response<B>) -> Response<B> {
-    remove_hop_by_hop(response.headers_mut());
+    remove_response_hop_by_hop(&mut response);
     response
 }
 
