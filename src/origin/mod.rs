@@ -53,10 +53,10 @@ pub use self::spool::Spool;
 pub(crate) use self::spool::Spool;
 pub use self::{
     forwarded::{ClientAddr, ForwardedHeaders},
-    headers::remove_hop_by_hop,
+    headers::{remove_hop_by_hop, remove_response_hop_by_hop},
     options::SigningBehavior,
     payload::{PayloadMode, PayloadPolicy},
-    resolve::{ResolveOrigin, ResolvedOrigin},
+    resolve::{ResolveOrigin, ResolvedOrigin, resolve_fn},
     rules::{OriginRule, OriginRules},
     uri_origin::UriOrigin,
     wire::WireForm,
