@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Origin,
-    body::{Held, ResponseBody, into_bytes},
+    body::{BodyPrefix, ResponseBody, into_bytes},
     credentials::{CachedCredentials, Load, LoadFuture},
     doctor::{Diagnosis, Rejection, SignedRequest, diagnose},
     sigv4::{
@@ -97,7 +97,7 @@ impl<S, B> Followup<S, B> {
             response.extensions_mut().insert(report);
         }
         let Some(kept) = self.kept.take() else {
-            return Answer::Done(response.map(ResponseBody::whole));
+            return Answer::Done(response.map(ResponseBody::new));
         };
         match response.status() {
             StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => kept.rejected(response),
@@ -105,7 +105,7 @@ impl<S, B> Followup<S, B> {
                 if status.as_u16() < 400 {
                     kept.accepted();
                 }
-                Answer::Done(response.map(ResponseBody::whole))
+                Answer::Done(response.map(ResponseBody::new))
             }
         }
     }
@@ -135,7 +135,7 @@ impl<S, B> Kept<S, B> {
         if may_complain || self.canonical_request.is_some() {
             return Answer::Rejected(Box::new(Reading::new(self, head, body)));
         }
-        Answer::Done(Response::from_parts(head, ResponseBody::whole(body)))
+        Answer::Done(Response::from_parts(head, ResponseBody::new(body)))
     }
 
     fn service(&self) -> &str {
@@ -211,7 +211,7 @@ where
     head: Parts,
     /// Time when the head came, by the layer's clock.
     received: SystemTime,
-    held: Held<R::Error>,
+    held: BodyPrefix<R::Error>,
     /// Beginning of the body, contiguous.
     text: Vec<u8>,
     /// Number of bytes read. A frame counts for 16 bytes at least, so that empty frames come to an end.
@@ -240,7 +240,7 @@ where
             received: kept.shared.credentials.now(),
             kept,
             head,
-            held: Held::default(),
+            held: BodyPrefix::default(),
             text: Vec::new(),
             read: 0,
             body: Some(Box::pin(body)),
@@ -366,7 +366,7 @@ where
         if let Some(diagnosis) = diagnosis {
             self.head.extensions.insert(diagnosis);
         }
-        let body = ResponseBody::resumed(self.held, self.body);
+        let body = ResponseBody::with_prefix(self.held, self.body);
         Outcome::HandOn(Response::from_parts(self.head, body))
     }
 }

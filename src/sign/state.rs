@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Origin,
-    body::{Collect, Reserved, SignedBody},
+    body::{Collect, ReservedCollect, SignedBody},
     credentials::{CachedCredentials, LoadFuture},
     error::{Error, ErrorKind},
     origin::add_aws_chunked,
@@ -62,11 +62,11 @@ impl<S> Pending<S> {
         R: Body,
     {
         match body.reserve(self.shared.budget.as_ref(), &mut self.parts.extensions) {
-            Ok(Reserved::Now(body)) => State::Collecting {
+            Ok(ReservedCollect::Ready(body)) => State::Collecting {
                 pending: Some(self),
                 body,
             },
-            Ok(Reserved::Later(room, body)) => State::Waiting {
+            Ok(ReservedCollect::Waiting(room, body)) => State::Waiting {
                 pending: Some((self, body)),
                 room,
             },
