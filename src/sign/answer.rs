@@ -335,14 +335,14 @@ where
                 }
             }
             Some(Remedy::Credentials) => {
-                let Ok(fetch) = shared.credentials.replace(entry) else {
+                let Ok(fetch) = shared.credentials.start_replacement(entry) else {
                     return Verdict::HandOn;
                 };
                 if matches!(fetch, Load::Pending(..)) {
                     recovery.corrections.suspect(origin, entry.serial());
                 }
                 if again.is_some() {
-                    Verdict::Renewing(Box::pin(fetch.outcome()))
+                    Verdict::Renewing(Box::pin(fetch.result()))
                 } else {
                     Verdict::HandOn
                 }

@@ -4,7 +4,10 @@ use tower_layer::Layer;
 
 use super::{recovery::Recovery, service::Signing, trace::Diagnoses};
 use crate::{
-    body::BodyBudget, clock::Clock, credentials::CredentialsCache, origin::ResolveOrigin,
+    body::BodyBudget,
+    clock::Clock,
+    credentials::{CredentialsCache, ProvideCredentials},
+    origin::ResolveOrigin,
     sigv4::Signer,
 };
 
@@ -74,12 +77,12 @@ impl SigningLayer {
     ///
     /// The services run in a tokio runtime with its timer enabled.
     pub fn new(
-        credentials: impl Into<CredentialsCache>,
+        credentials: impl ProvideCredentials + 'static,
         target: impl ResolveOrigin + 'static,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
-                credentials: credentials.into(),
+                credentials: CredentialsCache::new(credentials),
                 target: Arc::new(target),
                 signer: Arc::new(Signer::new()),
                 budget: None,
