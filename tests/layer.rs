@@ -185,7 +185,7 @@ fn the_public_types_can_be_sent_and_shared() {
 
     fn is_send<T: Send + std::fmt::Debug>() {}
     // A body that cannot be shared, as axum's, makes a future that can be sent.
-    is_send::<ResponseFuture<Mock, Script, http_body_util::Empty<Bytes>>>();
+    is_send::<ResponseFuture<Mock, MockFuture, Script, http_body_util::Empty<Bytes>>>();
     is_send::<SignedBody<std::cell::Cell<u8>>>();
 }
 

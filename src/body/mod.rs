@@ -23,5 +23,5 @@ pub(crate) use self::{
     collect::{Collect, Collected, Reserved, announced},
     dechunk::Dechunk,
     response::Held,
-    signed::into_bytes,
+    signed::{Frames, into_bytes},
 };

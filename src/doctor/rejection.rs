@@ -73,7 +73,7 @@ impl Rejection {
             code.clone_into(&mut refusal.code);
             refusal.is_awss = true;
         }
-        refusal.code = bare(&refusal.code).to_owned();
+        refusal.code = strip_namespace(&refusal.code).to_owned();
         if refusal.region.is_none() {
             refusal.region = header("x-amz-bucket-region").map(str::to_owned);
         }
@@ -237,7 +237,7 @@ fn quoted(text: &str) -> Option<String> {
 
 /// Returns the code without its namespace and without the address that some services append
 /// (Smithy, "AWS JSON 1.1 protocol", operation error serialization).
-pub(crate) fn bare(code: &str) -> &str {
+pub(crate) fn strip_namespace(code: &str) -> &str {
     let code = code.split([':', ';']).next().unwrap_or_default();
     code.rsplit('#').next().unwrap_or_default().trim()
 }
