@@ -21,6 +21,7 @@ use tower_test::mock;
 type Sent = Request<SignedBody<Script>>;
 type Answer = Response<http_body_util::Empty<Bytes>>;
 type Mock = mock::Mock<Request<SignedBody<Script>>, Answer>;
+type MockFuture = mock::future::ResponseFuture<Answer>;
 
 fn empty() -> Request<Script> {
     Request::new(Script::new([]))
