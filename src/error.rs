@@ -50,7 +50,7 @@ pub enum ErrorKind {
     /// what to sign for, a CONNECT.
     Request,
     /// The rule for the request does not let one of its headers or query parameters through; see
-    /// [`Rule::with_amz_headers`](crate::origin::Rule::with_amz_headers).
+    /// [`OriginRule::with_amz_headers`](crate::origin::OriginRule::with_amz_headers).
     Forbidden,
     /// The request's body is framed in a way that cannot be signed as it is.
     UnsupportedBody,

@@ -97,10 +97,15 @@ pub use self::{
     verify::{layer::VerifyLayer, service::Verify},
 };
 
-/// The README's examples, run as tests.
-#[cfg(doctest)]
+/// The README's example, compiled as a test.
+#[cfg(all(doctest, feature = "reqwest"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The examples of the page on the order of layers, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/layers.md")]
+struct Layers;
 
 /// The examples of the page on what a refusal means, run as tests.
 #[cfg(doctest)]

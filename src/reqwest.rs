@@ -58,12 +58,12 @@ use crate::{
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt};
 /// use tower_sigv4::{
-///     Error, ErrorKind, SigningLayer, credentials::Credentials, origin::Direct, reqwest::ReqwestService,
+///     Error, ErrorKind, SigningLayer, credentials::Credentials, origin::UriOrigin, reqwest::ReqwestService,
 /// };
 ///
 /// let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
 /// let client = ServiceBuilder::new()
-///     .layer(SigningLayer::new(credentials, Direct::infer()))
+///     .layer(SigningLayer::new(credentials, UriOrigin::infer()))
 ///     .service(ReqwestService::new(reqwest::Client::builder())?);
 ///
 /// // To S3 this is a key of its own, which reqwest would send as `/b`.

@@ -10,7 +10,7 @@ use http::{HeaderMap, Request, uri::Scheme};
 use http_body_util::Full;
 use tower_sigv4::{
     Origin,
-    origin::{ClientAddr, Direct, Forwarded, SigningBehavior},
+    origin::{ClientAddr, ForwardedHeaders, SigningBehavior, UriOrigin},
 };
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -171,12 +171,15 @@ async fn an_origin_receives_the_selected_headers_and_no_claim_about_the_others()
         "x-forwarded-proto: https, http",
     );
     for (forwarded, expected) in [
-        (Forwarded::NONE, &[][..]),
-        (Forwarded::from(false), &[]),
-        (Forwarded::NONE.with_for(true), &[address]),
-        (Forwarded::NONE.with_proto(true), &[proto]),
-        (Forwarded::ALL.with_host(false), &[address, proto]),
-        (Forwarded::ALL.with_for(false).with_proto(false), &[host]),
+        (ForwardedHeaders::NONE, &[][..]),
+        (ForwardedHeaders::from(false), &[]),
+        (ForwardedHeaders::NONE.with_for(true), &[address]),
+        (ForwardedHeaders::NONE.with_proto(true), &[proto]),
+        (ForwardedHeaders::ALL.with_host(false), &[address, proto]),
+        (
+            ForwardedHeaders::ALL.with_for(false).with_proto(false),
+            &[host],
+        ),
     ] {
         for behavior in [SigningBehavior::Always, SigningBehavior::Never] {
             let origin = origin("execute-api")
@@ -222,7 +225,7 @@ async fn origins_of_the_s3_family_receive_none_by_default() {
     }
 }
 
-/// The requests of `Direct` are the caller's own.
+/// The requests of `UriOrigin` are the caller's own.
 #[tokio::test]
 async fn a_direct_target_leaves_the_headers_as_they_are_by_default() {
     let peer = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
@@ -233,15 +236,15 @@ async fn a_direct_target_leaves_the_headers_as_they_are_by_default() {
     let url = format!("https://{HOST}/");
     for (target, expected) in [
         (
-            Direct::new(settings("s3")),
+            UriOrigin::new(settings("s3")),
             &[
                 "forwarded: for=192.0.2.7",
                 "x-forwarded-host: own.example.com",
             ][..],
         ),
-        (Direct::new(settings("s3")).with_forwarded(false), &[]),
+        (UriOrigin::new(settings("s3")).with_forwarded(false), &[]),
         (
-            Direct::new(settings("s3")).with_forwarded(Forwarded::NONE.with_for(true)),
+            UriOrigin::new(settings("s3")).with_forwarded(ForwardedHeaders::NONE.with_for(true)),
             &["x-forwarded-for: 192.0.2.1"],
         ),
     ] {

@@ -30,7 +30,7 @@ use tower::{
 use tower_sigv4::{
     BoxError, Clock, ErrorKind, SigningLayer, VerifyLayer,
     body::SignedBody,
-    origin::Direct,
+    origin::UriOrigin,
     retry::RetryPolicy,
     verify::{StaticKeys, VerifySettings},
 };
@@ -391,7 +391,7 @@ async fn the_example_gets_its_answer_at_the_second_try() {
     let address = listener.local_addr().expect("bound");
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
     let settings = common::settings("execute-api");
-    let target = Direct::new(settings)
+    let target = UriOrigin::new(settings)
         .with_hosts(["127.0.0.1"])
         .expect("a host");
     let signing = SigningLayer::new(common::credentials(), target);

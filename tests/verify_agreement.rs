@@ -18,7 +18,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, SigningLayer, SigningSettings, VerifyLayer,
     body::SignedBody,
-    origin::Direct,
+    origin::UriOrigin,
     sigv4::{AllExcept, Identity, PathForm, PayloadHash, Signer, SigningParams},
     verify::{Rejection, StaticKeys, Verifier, VerifySettings},
 };
@@ -98,7 +98,7 @@ async fn send(version: Version, rounds: usize) {
         let shown = format!("{service} {request:?}");
 
         let key = common::with_token(token.clone());
-        let mut target = Direct::new((version.sign)(service))
+        let mut target = UriOrigin::new((version.sign)(service))
             .with_hosts([host])
             .expect("a host");
         if rng.u8(..4) == 0 {

@@ -339,7 +339,7 @@ impl<'de> Deserialize<'de> for Secret {
 
 /// The library's errors name the value and the remedy; the line comes from here.
 fn located(text: &str, span: Range<usize>) -> impl FnOnce(tower_sigv4::Error) -> ConfigError {
-    move |error| ConfigError::new(text, Some(span), crate::proxy::chain(&error))
+    move |error| ConfigError::new(text, Some(span), crate::response::chain(&error))
 }
 
 fn header_name(text: &str, name: &Spanned<String>) -> Result<HeaderName, ConfigError> {

@@ -66,7 +66,7 @@ pub(crate) fn config(origin: SocketAddr) -> String {
          [[origin]]\n\
          name = \"mistaken\"\n\
          url = \"http://{origin}{STAGE}\"\n\
-         sign_host = \"api.example.com\"\n\
+         signed_host = \"api.example.com\"\n\
          service = \"{SERVICE}\"\n\
          region = \"{REGION}\"\n\
          [[route]]\n\

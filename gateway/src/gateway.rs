@@ -7,7 +7,9 @@ use axum::body::Body;
 use http::Request;
 use tower::{ServiceExt, service_fn};
 
-use crate::{BoxError, admin::Metrics, config::Config, log::Log, serve::Entrance, stack, upstream};
+use crate::{
+    BoxError, build, config::Config, listener::Entrance, log::Log, metrics::Metrics, upstream,
+};
 
 pub(crate) struct Gateway {
     log: Log,
@@ -19,14 +21,14 @@ pub(crate) struct Gateway {
 /// A configuration, and the way through the gateway that was made of it.
 pub(crate) struct Now {
     pub(crate) config: Config,
-    stack: stack::Whole,
+    stack: build::Whole,
 }
 
 impl Gateway {
     pub(crate) fn new(config: Config) -> Result<Arc<Self>, BoxError> {
         let metrics = Metrics::new()?;
         let client = Arc::new(upstream::Client::new(config.server().origin_buffer)?);
-        let stack = stack::whole(&config, client.clone(), &metrics);
+        let stack = build::whole(&config, client.clone(), &metrics);
         let log = Log::new(config.log());
         let now = ArcSwap::from_pointee(Now { config, stack });
         Ok(Arc::new(Self {
@@ -53,7 +55,7 @@ impl Gateway {
     /// Goes on with another configuration, from the next request on.
     pub(crate) fn replace(&self, config: Config) {
         let config = config.continuing(&self.now().config);
-        let stack = stack::whole(&config, self.client.clone(), &self.metrics);
+        let stack = build::whole(&config, self.client.clone(), &self.metrics);
         self.log.set_filter(config.log().filter.clone());
         self.now.store(Arc::new(Now { config, stack }));
     }

@@ -20,7 +20,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tower::{ServiceExt, service_fn};
 use tower_sigv4::origin::ClientAddr;
 
-use crate::{BoxError, config::Config, gateway::Gateway, proxy, reload};
+use crate::{BoxError, config::Config, gateway::Gateway, reload, response};
 
 pub(crate) const UNCONFIGURED: &str =
     "Lambda gives no arguments; set SIGV4_GATEWAY_CONFIG to the path of a configuration";
@@ -58,7 +58,7 @@ pub(crate) async fn serve(config: Config, file: &str) -> Result<(), BoxError> {
         async move {
             let Ok(answer) = match request(event.payload) {
                 Ok(request) => service.oneshot(request).await,
-                Err(refused) => Ok(proxy::message(refused.0, refused.1)),
+                Err(refused) => Ok(response::message(refused.0, refused.1)),
             };
             Ok::<_, Infallible>(carried(answer).await)
         }
@@ -135,7 +135,7 @@ fn forget(client: IpAddr, headers: &mut HeaderMap) {
 async fn carried(answer: Response) -> ApiGatewayV2httpResponse {
     match encoded(answer).await {
         Ok(encoded) => encoded,
-        Err(why) => encoded(proxy::message(StatusCode::BAD_GATEWAY, why))
+        Err(why) => encoded(response::message(StatusCode::BAD_GATEWAY, why))
             .await
             .unwrap_or_default(),
     }
@@ -149,7 +149,7 @@ async fn encoded(answer: Response) -> Result<ApiGatewayV2httpResponse, &'static 
         .collect()
         .await
         .map_err(|error| {
-            tracing::error!("an answer was not passed on: {}", proxy::chain(&*error));
+            tracing::error!("an answer was not passed on: {}", response::chain(&*error));
             match error.is::<LengthLimitError>() {
                 true => TOO_LONG,
                 false => "the origin's answer broke off",

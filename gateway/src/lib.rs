@@ -8,6 +8,7 @@
 mod admin;
 #[cfg(feature = "aws-config")]
 mod aws_credentials;
+mod build;
 mod cache;
 mod cli;
 mod config;
@@ -17,14 +18,15 @@ mod gateway;
 mod init;
 #[cfg(feature = "lambda")]
 mod lambda;
+mod listener;
 mod log;
+mod metrics;
 mod min_body_rate;
-mod proxy;
 mod reload;
 mod request_id;
+mod request_record;
 mod request_validation;
-mod serve;
-mod stack;
+mod response;
 mod tunnel;
 mod upstream;
 
@@ -42,8 +44,8 @@ use self::{
     cli::Command,
     config::Config,
     gateway::Gateway,
+    listener::{bind, serve},
     reload::{Followed, load},
-    serve::{bind, serve},
 };
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -67,7 +69,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sigv4-gateway: {}", proxy::chain(&*error));
+            eprintln!("sigv4-gateway: {}", response::chain(&*error));
             ExitCode::FAILURE
         }
     }

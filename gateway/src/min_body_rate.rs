@@ -30,7 +30,7 @@ pub(crate) struct TooSlow;
 
 impl fmt::Display for TooSlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the body comes below body_rate")
+        f.write_str("the body comes below min_body_rate")
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs, io::ErrorKind, mem, sync::Arc, time::Duration};
 
 use tokio::{task, time};
 
-use crate::{BoxError, config::Config, gateway::Gateway, proxy::chain};
+use crate::{BoxError, config::Config, gateway::Gateway, response::chain};
 
 /// How often the file is looked at: it is replaced on disks that tell no one, too.
 const POLL: Duration = Duration::from_secs(1);

@@ -50,7 +50,7 @@ pub(crate) fn check<B>(request: Request<B>) -> Result<Request<B>, Refused> {
     }
     if request.method() == Method::CONNECT {
         return Err(Refused::Ambiguous(
-            "CONNECT asks for a proxy, and this is none",
+            "CONNECT asks for a response, and this is none",
         ));
     }
     // RFC 9110, section 9.3.8: the answer would show what is added here, a session token among it.

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::io::InspectReader;
 
-use crate::admin::Counted;
+use crate::metrics::Counted;
 
 /// A place among the clients' connections, which are counted.
 pub(crate) type Place = (OwnedSemaphorePermit, Option<Counted>);

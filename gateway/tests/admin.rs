@@ -22,7 +22,7 @@ const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 
 /// The same configuration with an admin port.
 fn with_admin(config: &str) -> String {
-    format!("{config}\n[admin]\nlisten = \"127.0.0.1:0\"\nhosts = [\"Ops.internal\"]\n")
+    format!("{config}\n[admin]\nlisten = \"127.0.0.1:0\"\nallowed_hosts = [\"Ops.internal\"]\n")
 }
 
 fn admin(gateway: &Gateway) -> SocketAddr {
@@ -199,7 +199,7 @@ async fn readiness_tells_what_is_missing() {
 #[tokio::test]
 async fn a_client_that_sends_no_head_is_cut_off() {
     let config = config("http://127.0.0.1:1", "");
-    let config = config.replacen("[server]", "[server]\nhead_timeout = \"100ms\"", 1);
+    let config = config.replacen("[server]", "[server]\nheader_timeout = \"100ms\"", 1);
     let gateway = Gateway::configured(&with_admin(&config));
     let mut stream = TcpStream::connect(admin(&gateway))
         .await
@@ -479,8 +479,8 @@ fn check_sample(line: &str, (family, kind): (&str, &str)) {
 fn mistakes_in_the_section_are_told() {
     for (section, told) in [
         ("listen = \"localhost\"", ":20: invalid socket address"),
-        ("hosts = [\"a:80\"]", "is not the name of a host"),
-        ("hosts = [\"\"]", "is not the name of a host"),
+        ("allowed_hosts = [\"a:80\"]", "is not the name of a host"),
+        ("allowed_hosts = [\"\"]", "is not the name of a host"),
         ("port = 1", "unknown field"),
     ] {
         let config = format!("{}[admin]\n{section}\n", config("http://127.0.0.1:1", ""));

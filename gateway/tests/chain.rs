@@ -11,7 +11,7 @@ const REQUEST: &str = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnecti
 
 fn by_the_chain(origin: &TestOrigin) -> String {
     let config = without_credentials(&config(&format!("http://{}", origin.address), ""));
-    config.replace("[credentials]", "[credentials]\nsource = \"default\"")
+    config.replace("[credentials]", "[credentials]\nsource = \"aws\"")
 }
 
 #[tokio::test]

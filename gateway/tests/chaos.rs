@@ -193,7 +193,7 @@ impl World {
              [bodies]\nmemory = \"60KiB\"\nspool_directory = {:?}\n\
              [[origin]]\nname = \"a\"\nurl = \"http://{}\"\nservice = {SERVICE:?}\nregion = {REGION:?}\n\
              payload = {mode:?}\nbody_limit = \"{}\"\n\
-             [[route]]\npath = \"/\"\norigin = \"a\"\nconcurrency = 1\ntimeout = \"200ms\"\n",
+             [[route]]\npath = \"/\"\norigin = \"a\"\nmax_concurrency = 1\ntimeout = \"200ms\"\n",
             spool.path,
             back.address,
             if mode == "spool" { "10KiB" } else { "40KiB" },

@@ -116,7 +116,7 @@ fn what_an_origin_is_likely_to_refuse_is_a_warning_with_its_line() {
 
 #[test]
 fn the_longest_time_is_accepted() {
-    let longest = "listen = \"127.0.0.1:0\"\nhead_timeout = \"3650days\"";
+    let longest = "listen = \"127.0.0.1:0\"\nheader_timeout = \"3650days\"";
     let (code, text) = check(&VALID.replace("listen = \"127.0.0.1:0\"", longest));
     assert_eq!(code, Some(0), "{text}");
 }
@@ -125,7 +125,7 @@ fn the_longest_time_is_accepted() {
 fn a_warning_stands_where_its_value_does_and_does_not_keep_the_gateway_from_its_work() {
     for (from, to, line) in [
         ("signing =", "payload = \"unsigned\"\nsigning =", 12),
-        ("signing =", "sign_host = \"a.com:443\"\nsigning =", 12),
+        ("signing =", "signed_host = \"a.com:443\"\nsigning =", 12),
         ("\"execute-api\"", "\"vpc-lattice-svcs\"", 10),
     ] {
         let (code, text) = check(&VALID.replacen(from, to, 1));
@@ -146,25 +146,25 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
     for (from, to, line, told) in [
         (
             "listen = \"127.0.0.1:0\"",
-            "grace = \"soon\"",
+            "shutdown_grace = \"soon\"",
             2,
             "is no time",
         ),
         (
             "listen = \"127.0.0.1:0\"",
-            "head_timeout = \"290000000000y\"",
+            "header_timeout = \"290000000000y\"",
             2,
             "\"290000000000y\" is too long; write \"3650days\" or less",
         ),
         (
             "listen = \"127.0.0.1:0\"",
-            "grace = \"999999999999y\"",
+            "shutdown_grace = \"999999999999y\"",
             2,
             "is too long",
         ),
         (
             "listen = \"127.0.0.1:0\"",
-            "grace = \"3651days\"",
+            "shutdown_grace = \"3651days\"",
             2,
             "is too long",
         ),
@@ -217,13 +217,13 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         ("region = \"us-east-1\"", "region = \"\"", 11, "region \"\""),
         (
             "region = \"us-east-1\"",
-            "sign_host = \"a b\"\nregion = \"r\"",
+            "signed_host = \"a b\"\nregion = \"r\"",
             11,
             "signed host \"a b\"",
         ),
         (
             "signing =",
-            "http2 = true\nsign_host = \"h\"\nsigning =",
+            "http2 = true\nsigned_host = \"h\"\nsigning =",
             12,
             "http2 needs an https:// url",
         ),
@@ -259,9 +259,9 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         ),
         (
             "[credentials]",
-            "connections = 0\n[credentials]",
+            "max_connections = 0\n[credentials]",
             3,
-            "connections is 0",
+            "max_connections is 0",
         ),
         (
             "[credentials]",
@@ -405,19 +405,19 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         ),
         (
             "origin = \"orders\"",
-            "attempts = 0\norigin = \"orders\"",
+            "max_attempts = 0\norigin = \"orders\"",
             17,
-            "attempts is 0",
+            "max_attempts is 0",
         ),
         (
             "origin = \"orders\"",
-            "concurrency = 0\norigin = \"orders\"",
+            "max_concurrency = 0\norigin = \"orders\"",
             17,
-            "concurrency is 0",
+            "max_concurrency is 0",
         ),
         (
             "origin = \"orders\"",
-            "concurrency = -1\norigin = \"orders\"",
+            "max_concurrency = -1\norigin = \"orders\"",
             17,
             "invalid value",
         ),

@@ -236,7 +236,8 @@ async fn a_request_over_http2_is_finished_at_the_end_and_no_other_is_taken() {
 async fn who_finds_no_place_waits_for_one() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let config = config(&format!("http://{}", origin.address), "");
-    let gateway = Gateway::configured(&config.replacen("[server]", "[server]\nconnections = 2", 1));
+    let gateway =
+        Gateway::configured(&config.replacen("[server]", "[server]\nmax_connections = 2", 1));
     let ask = async || {
         let mut client = TcpStream::connect(gateway.address)
             .await

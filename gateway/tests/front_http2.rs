@@ -31,7 +31,7 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 fn gateway(origin: SocketAddr) -> Gateway {
-    let server = "[server]\nhead_timeout = \"500ms\"";
+    let server = "[server]\nheader_timeout = \"500ms\"";
     Gateway::configured(&config(&format!("http://{origin}"), "").replacen("[server]", server, 1))
 }
 

@@ -145,7 +145,7 @@ async fn a_refusal_goes_on_where_it_is_not_of_the_gateways_signature() {
         let secret = "secret_access_key = \"secret\"";
         let with_token = format!("{secret}\nsession_token = \"token-of-the-gateway\"");
         let config = config(&format!("http://{}", origin.address), "").replace(secret, &with_token);
-        let gateway = Gateway::configured(&(config + "attempts = 3\n"));
+        let gateway = Gateway::configured(&(config + "max_attempts = 3\n"));
         let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
         let refused = exchange(gateway.address, request).await;
         assert_eq!(refused.status, status, "{}", refused.body);
@@ -272,7 +272,7 @@ async fn a_file_says_where_requests_go() {
     )
     .await;
     let url = format!("http://{}/prod", origin.address);
-    let gateway = Gateway::configured(&config(&url, "sign_host = \"api.internal:8443\""));
+    let gateway = Gateway::configured(&config(&url, "signed_host = \"api.internal:8443\""));
 
     let answer = exchange(
         gateway.address,

@@ -38,7 +38,7 @@ fn gateway(origin: &TlsOrigin, more: &str) -> Gateway {
         .replace("\"AKID\"", &format!("{:?}", support::ACCESS_KEY_ID))
         .replace("\"secret\"", &format!("{:?}", support::SECRET_ACCESS_KEY))
         .replace("eu-west-1", support::REGION)
-        + "timeout = \"1s\"\nattempts = 3\n";
+        + "timeout = \"1s\"\nmax_attempts = 3\n";
     Gateway::configured_with(&config, &[("SSL_CERT_FILE", &origin.ca_file)])
 }
 

@@ -131,10 +131,10 @@ fn a_file_that_is_wrong_is_told_with_line_and_remedy() {
 #[test]
 fn a_gateway_without_the_chain_of_the_sdk_says_how_to_have_it() {
     let config = without_credentials(&config("http://127.0.0.1:1", ""));
-    let config = config.replace("[credentials]", "[credentials]\nsource = \"default\"");
+    let config = config.replace("[credentials]", "[credentials]\nsource = \"aws\"");
     let told = told(&["--config", &TempFile::new(&config).path], 1);
     assert!(
-        told.contains(":4: source = \"default\" needs a gateway that was built with"),
+        told.contains(":4: source = \"aws\" needs a gateway that was built with"),
         "{told}"
     );
 }

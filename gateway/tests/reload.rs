@@ -179,13 +179,13 @@ fn a_file_that_is_still_written_is_not_taken() {
 async fn what_takes_a_restart_is_named_until_it_is_undone() {
     let first = config("http://127.0.0.1:1", "");
     let running = Running::start(&first);
-    let more = "[server]\ngrace = \"5s\"\nbody_rate = \"1KB\"\nconnections = 7";
+    let more = "[server]\nshutdown_grace = \"5s\"\nmin_body_rate = \"1KB\"\nmax_connections = 7";
     let changed = first.replacen("[server]", more, 1);
     for config in [changed.clone(), moved(&changed)] {
         running.take(&config);
         assert_eq!(
             running.line(),
-            "FILE: connections in [server], grace in [server]: changes take a restart"
+            "FILE: max_connections in [server], shutdown_grace in [server]: changes take a restart"
         );
     }
     running.take(&first);

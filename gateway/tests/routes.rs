@@ -120,7 +120,7 @@ async fn who_finds_too_many_on_their_way_is_told_to_come_back() {
     let (origin, mut held) = silent().await;
     let gateway = gateway(
         &[origin],
-        "[[route]]\npath = \"/\"\nconcurrency = 1\norigin = \"a\"\n",
+        "[[route]]\npath = \"/\"\nmax_concurrency = 1\norigin = \"a\"\n",
     );
     let mut first = TcpStream::connect(gateway.address)
         .await
@@ -199,7 +199,7 @@ async fn requests_without_a_body_are_tried_again_signed_anew() {
         ),
     ] {
         let origin = TestOrigin::start(response).await;
-        let routes = "[[route]]\npath = \"/\"\nattempts = 3\norigin = \"a\"\n";
+        let routes = "[[route]]\npath = \"/\"\nmax_attempts = 3\norigin = \"a\"\n";
         let gateway = gateway(&[origin.address], routes);
         for (method, body, tries) in [("GET", "", 3), ("POST", "", post), ("POST", "body", 1)] {
             let before = origin.seen().len();
@@ -222,7 +222,7 @@ async fn a_post_is_sent_once_when_the_integration_times_out() {
          apigw-requestid: JKJaXmPLvHcESHA=\r\ncontent-length: 33\r\n\r\n{\"message\":\"Service Unavailable\"}",
     )
     .await;
-    let routes = "[[route]]\npath = \"/\"\nattempts = 3\norigin = \"a\"\n";
+    let routes = "[[route]]\npath = \"/\"\nmax_attempts = 3\norigin = \"a\"\n";
     let gateway = gateway(&[origin.address], routes);
     for length in ["", "content-length: 0\r\n"] {
         let before = origin.seen().len();
@@ -401,7 +401,7 @@ async fn recovery_is_a_setting_of_the_origin() {
         body.len(),
     );
     let rejection: &'static str = rejection.leak();
-    let aws = "sign_host = \"abc123.execute-api.eu-west-1.amazonaws.com\"\n";
+    let aws = "signed_host = \"abc123.execute-api.eu-west-1.amazonaws.com\"\n";
     for (settings, sent) in [
         (String::new(), 1),
         ("recovery = true\n".to_owned(), 2),

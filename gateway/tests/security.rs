@@ -21,7 +21,7 @@ const NEVER: Duration = Duration::from_secs(20);
 /// A gateway with an open route, and one for who has signed.
 fn gateway(origin: SocketAddr) -> Gateway {
     Gateway::configured(&format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nhead_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
+        "[server]\nlisten = \"127.0.0.1:0\"\nheader_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
          [credentials]\nsource = \"static\"\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n\
          [verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n\
          [[verify.key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"alices secret\"\n\

@@ -138,7 +138,7 @@ async fn ask(admin: SocketAddr, path: &str) -> Answer {
 async fn a_gateway_that_is_told_to_stop_answers_all_that_it_has_accepted() {
     let (origin, _) = slow_origin(Duration::from_millis(20)).await;
     let config = config(&format!("http://{origin}"), "");
-    let stops = "[server]\ndrain_delay = \"4s\"\ngrace = \"20s\"";
+    let stops = "[server]\ndrain_delay = \"4s\"\nshutdown_grace = \"20s\"";
     let config = config.replacen("[server]", stops, 1) + "[admin]\nlisten = \"127.0.0.1:0\"\n";
     let mut gateway = Gateway::configured(&config);
     let address = gateway.address;
@@ -186,7 +186,7 @@ async fn a_gateway_that_is_told_to_stop_answers_all_that_it_has_accepted() {
     assert!(gateway.wait().success());
     assert!(
         told.elapsed() < Duration::from_secs(20),
-        "it has not waited for the grace to end"
+        "shutdown waited for the whole grace period"
     );
     assert!(TcpStream::connect(address).await.is_err(), "no one listens");
 }

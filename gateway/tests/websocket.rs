@@ -191,7 +191,7 @@ async fn another_protocol_than_was_asked_for_is_a_bad_gateway() {
 #[tokio::test]
 async fn a_websocket_lives_on_for_the_grace_and_no_longer() {
     let url = format!("http://{}", origin().await);
-    let config = config(&url, "").replacen("[server]", "[server]\ngrace = \"500ms\"", 1);
+    let config = config(&url, "").replacen("[server]", "[server]\nshutdown_grace = \"500ms\"", 1);
     let mut gateway = Gateway::configured(&config);
     let mut socket = connect(&gateway).await.expect("opened");
     gateway.terminate();

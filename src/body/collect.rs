@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     budget::{BodyBudget, Reservation, Room, Waiting},
-    signed::{Frames, into_bytes},
+    frames::{Frames, into_bytes},
     spool::{Spill, SpoolFile},
 };
 use crate::{

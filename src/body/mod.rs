@@ -5,23 +5,22 @@
 //! ([`PayloadMode`](crate::origin::PayloadMode)). Its frames are kept as they came and not copied, but
 //! for those below 1 KiB that follow another, which are joined.
 
+mod aws_chunked;
 mod budget;
-mod chunked;
 mod collect;
-mod dechunk;
-mod recode;
+mod frames;
 mod response;
 mod signed;
 mod spool;
 mod verified;
 
-pub use self::{
-    budget::BodyBudget, response::ResponseBody, signed::SignedBody, verified::VerifiedBody,
-};
 pub(crate) use self::{
+    aws_chunked::Dechunk,
     budget::Waiting,
     collect::{Collect, Collected, Reserved, announced},
-    dechunk::Dechunk,
+    frames::{Frames, into_bytes},
     response::Held,
-    signed::{Frames, into_bytes},
+};
+pub use self::{
+    budget::BodyBudget, response::ResponseBody, signed::SignedBody, verified::VerifiedBody,
 };

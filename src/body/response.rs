@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::signed::{Frames, into_bytes};
+use super::frames::{Frames, into_bytes};
 
 pin_project! {
     /// Body of the answers of [`Signing`](crate::Signing) and [`Verify`](crate::Verify): the inner service's

@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use sha2::{Digest, Sha256};
 
-use super::{Dechunk, SignedBody, collect::Collected, recode::poll_data};
+use super::{SignedBody, aws_chunked::Dechunk, collect::Collected, frames::poll_data};
 use crate::{
     error::{BoxError, Error, ErrorKind},
     sigv4::PayloadHash,

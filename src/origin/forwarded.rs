@@ -65,23 +65,23 @@ impl ClientAddr {
 /// The layer signs none of them by default.
 ///
 /// ```
-/// use tower_sigv4::{Origin, SigningSettings, origin::Forwarded};
+/// use tower_sigv4::{Origin, SigningSettings, origin::ForwardedHeaders};
 ///
 /// // SeaweedFS derives the signed host from x-forwarded-host.
 /// let settings = SigningSettings::new("s3", "us-east-1")?;
 /// let origin = Origin::new("http://seaweedfs.internal:8333", settings)?
-///     .with_forwarded(Forwarded::ALL.with_host(false));
+///     .with_forwarded(ForwardedHeaders::ALL.with_host(false));
 /// # Ok::<(), tower_sigv4::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
-pub struct Forwarded {
+pub struct ForwardedHeaders {
     address: bool,
     host: bool,
     proto: bool,
 }
 
-impl Forwarded {
+impl ForwardedHeaders {
     /// All three headers.
     pub const ALL: Self = Self {
         address: true,
@@ -133,7 +133,7 @@ impl Forwarded {
 }
 
 /// Selects all headers, or none.
-impl From<bool> for Forwarded {
+impl From<bool> for ForwardedHeaders {
     fn from(sent: bool) -> Self {
         if sent { Self::ALL } else { Self::NONE }
     }
@@ -142,7 +142,7 @@ impl From<bool> for Forwarded {
 /// Appends the selected headers to those of earlier proxies.
 pub(super) fn append(
     headers: &mut HeaderMap,
-    selected: Forwarded,
+    selected: ForwardedHeaders,
     peer: Option<&ClientAddr>,
     host: Option<HeaderValue>,
 ) {

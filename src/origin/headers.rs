@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request::Parts};
 use smallvec::SmallVec;
 
-use super::{Forwarded, wire};
+use super::{ForwardedHeaders, wire};
 use crate::sigv4::signed_headers::{
     X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER,
 };
@@ -44,10 +44,10 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 pub(super) fn remove_for_origin(
     headers: &mut HeaderMap,
     signs: bool,
-    forwarded: Option<Forwarded>,
+    forwarded: Option<ForwardedHeaders>,
 ) {
     // Looked at once here, since most origins receive all of them.
-    let excluding = forwarded.filter(|selected| *selected != Forwarded::ALL);
+    let excluding = forwarded.filter(|selected| *selected != ForwardedHeaders::ALL);
     strip(headers, |name| {
         is_hop_by_hop(name)
             || (signs && is_signature(name))

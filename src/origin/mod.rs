@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`Origin`](crate::Origin) | every request goes to one origin |
 //! | [`OriginRules`] | a gateway: ordered rules on host, path, method and header |
-//! | [`Direct`] | a client: each request's own absolute URI is the origin, signed for one service or for the one that its host names; only hosts of AWS, or those that were given |
+//! | [`UriOrigin`] | a client: each request's own absolute URI is the origin, signed for one service or for the one that its host names; only hosts of AWS, or those that were given |
 //! | a closure, or your own [`ResolveOrigin`] | anything else |
 //!
 //! # What reaches the origin
@@ -32,31 +32,29 @@
 
 #[macro_use]
 mod options;
-mod destination;
-mod direct;
-mod endpoints;
 mod forwarded;
 mod headers;
 mod host;
-pub(crate) mod infer;
 mod limits;
 #[allow(clippy::module_inception)] // the file of the type `Origin`
 pub(crate) mod origin;
 mod payload;
+mod resolve;
 mod rewrite;
 mod rules;
 mod spool;
+mod uri_origin;
 mod wire;
 
 pub use self::{
-    destination::{Destination, ResolveOrigin},
-    direct::Direct,
-    forwarded::{ClientAddr, Forwarded},
+    forwarded::{ClientAddr, ForwardedHeaders},
     headers::remove_hop_by_hop,
     options::SigningBehavior,
     payload::{PayloadMode, PayloadPolicy},
-    rules::{OriginRules, Rule},
+    resolve::{ResolveOrigin, ResolvedOrigin},
+    rules::{OriginRule, OriginRules},
     spool::Spool,
+    uri_origin::UriOrigin,
     wire::WireForm,
 };
 pub(crate) use self::{

@@ -1,9 +1,9 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use http::request::Parts;
 
 use super::{
-    Forwarded, PayloadMode, PayloadPolicy, Spool, WireForm, headers,
+    ForwardedHeaders, PayloadMode, PayloadPolicy, Spool, WireForm, headers,
     payload::{BodyPlan, Policy},
 };
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) struct Options<S = SigningSettings> {
     pub(crate) body_limit: u64,
     pub(crate) spool: Option<Spool>,
     /// `None` leaves the headers of the request as they are.
-    pub(crate) forwarded: Option<Forwarded>,
+    pub(crate) forwarded: Option<ForwardedHeaders>,
     /// `None` to recover where the host is AWS's.
     pub(crate) recovery: Option<bool>,
 }
@@ -50,7 +50,7 @@ impl<S> Options<S> {
     /// 16 MiB.
     const BODY_LIMIT: u64 = 16 * 1024 * 1024;
 
-    pub(crate) fn new(settings: S, forwarded: Option<Forwarded>) -> Self {
+    pub(crate) fn new(settings: S, forwarded: Option<ForwardedHeaders>) -> Self {
         Self {
             settings,
             behavior: SigningBehavior::default(),
@@ -87,6 +87,11 @@ impl<S> Options<S> {
 }
 
 impl Options {
+    /// Returns a path in the origin's wire form.
+    pub(super) fn wire_path<'a>(&self, path: &'a str) -> Result<Cow<'a, str>, Error> {
+        self.wire.path(path, self.settings.path_form())
+    }
+
     /// What is to be done with the body of a request.
     pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
         let mode = match &self.payload {
@@ -130,7 +135,7 @@ impl Options {
     }
 }
 
-/// The setters that [`Origin`](super::Origin) and [`Direct`](super::Direct) share.
+/// The setters that [`Origin`](super::Origin) and [`UriOrigin`](super::UriOrigin) share.
 macro_rules! option_setters {
     () => {
         /// Sets which requests are signed: [`Always`](crate::origin::SigningBehavior::Always) by default.
@@ -213,13 +218,16 @@ macro_rules! option_setters {
             self
         }
 
-        /// Sets which forwarding headers the origin receives: a [`Forwarded`](crate::origin::Forwarded), or
+        /// Sets which forwarding headers the origin receives: a [`ForwardedHeaders`](crate::origin::ForwardedHeaders), or
         /// `true` for all and `false` for none.
         ///
         /// An [`Origin`](crate::Origin) of the S3 family receives none by default, since some servers of its
         /// protocol derive the signed host from `x-forwarded-host`. Other origins receive all. The requests of
-        /// [`Direct`](crate::origin::Direct) are the caller's own, so their headers stay as they are by default.
-        pub fn with_forwarded(mut self, forwarded: impl Into<$crate::origin::Forwarded>) -> Self {
+        /// [`UriOrigin`](crate::origin::UriOrigin) are the caller's own, so their headers stay as they are by default.
+        pub fn with_forwarded(
+            mut self,
+            forwarded: impl Into<$crate::origin::ForwardedHeaders>,
+        ) -> Self {
             self.options_mut().forwarded = Some(forwarded.into());
             self
         }

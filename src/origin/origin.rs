@@ -9,11 +9,11 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::{Forwarded, infer::is_aws_host, options::Options, wire};
+use super::{ForwardedHeaders, options::Options};
 use crate::{
     SigningSettings,
     error::Error,
-    sigv4::{service_rules::preset, signed_headers::host_of},
+    sigv4::{infer::is_aws_host, service_rules::preset, signed_headers::host_of},
 };
 
 /// A server that verifies signatures: its URL, and how requests to it are signed.
@@ -110,9 +110,10 @@ impl Origin {
         let host =
             host_of(&uri).ok_or_else(|| error("has no host, or a port outside 1 to 65535"))?;
         let settings = settings(uri.host().unwrap_or_default())?;
-        let forwarded = Forwarded::from(!preset(settings.service()).s3_family);
+        let forwarded = ForwardedHeaders::from(!preset(settings.service()).s3_family);
         let options = Options::new(settings, Some(forwarded));
-        let path = wire::path(uri.path(), &options)
+        let path = options
+            .wire_path(uri.path())
             .map_err(|source| error("has a path that cannot be sent").with_source(source))?;
         let prefix = path.trim_end_matches('/').into();
         Self::from_parts(scheme.clone(), host, prefix, options)

@@ -101,7 +101,7 @@ impl BodyPlan {
 /// ```
 ///
 /// Do not decide by the path, which is as the client wrote it: `/uploads/../orders` goes to `/orders`.
-/// Give such paths an [`Origin`](crate::Origin) and a [`Rule`](super::Rule) of their own, which sees
+/// Give such paths an [`Origin`](crate::Origin) and a [`OriginRule`](super::OriginRule) of their own, which sees
 /// through that.
 pub trait PayloadPolicy: Send + Sync {
     /// The mode for a request, of which this is the head as the client sent it.

@@ -2,7 +2,7 @@
 
 use http::{Method, Uri, Version, header, request::Parts};
 
-use super::{ClientAddr, Destination, WireForm, forwarded, headers, wire};
+use super::{ClientAddr, ResolvedOrigin, WireForm, forwarded, headers};
 use crate::{
     error::Error,
     sigv4::{cookies::join_cookies, request_target, signed_headers::host_of},
@@ -13,7 +13,7 @@ use crate::{
 /// `signs` tells whether it is signed afterwards; the client's own signature is kept if not.
 pub(crate) fn rewrite(
     parts: &mut Parts,
-    destination: &Destination,
+    destination: &ResolvedOrigin,
     signs: bool,
 ) -> Result<(), Error> {
     let origin = &destination.origin;
@@ -46,7 +46,7 @@ pub(crate) fn rewrite(
 /// Headers that rewriting and signing add at most, reserved at once.
 const ADDED: usize = 13;
 
-fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Error> {
+fn uri(parts: &Parts, destination: &ResolvedOrigin, signs: bool) -> Result<Uri, Error> {
     let origin = &destination.origin;
     let path = parts.uri.path();
     if parts.method == Method::CONNECT || !path.starts_with('/') {
@@ -55,11 +55,11 @@ fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Err
             parts.method,
         )));
     }
-    let path = wire::path(path, origin.options())?;
+    let path = origin.options().wire_path(path)?;
     let query = parts
         .uri
         .query()
-        .map(|query| wire::query(query, origin.options(), signs));
+        .map(|query| origin.options().wire.query(query, signs));
     let query = query.transpose()?.filter(|query| !query.is_empty());
     let rest = strip_segments(&path, destination.strip);
     let added = destination.prefix.as_deref().unwrap_or_default();
@@ -71,7 +71,7 @@ fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Err
     if origin.options().wire == WireForm::Canonical {
         // Prefixes stand as they were configured, maybe before this form was chosen.
         let end = target.len() - mark.len() - query.len();
-        let path = wire::path(&target[..end], origin.options())?;
+        let path = origin.options().wire_path(&target[..end])?;
         target = [&path, mark, query].concat();
     }
     let mut uri = http::uri::Parts::default();

@@ -3,9 +3,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{
-    Destination, ResolveOrigin, host::HostPattern, limits::Limits, options::Options, wire,
-};
+use super::{ResolveOrigin, ResolvedOrigin, host::HostPattern, limits::Limits, options::Options};
 use crate::{
     Origin,
     error::Error,
@@ -21,13 +19,13 @@ use crate::{
 /// use http::{Method, Request};
 /// use tower_sigv4::{
 ///     Origin, SigningSettings,
-///     origin::{OriginRules, ResolveOrigin, Rule},
+///     origin::{OriginRules, ResolveOrigin, OriginRule},
 /// };
 ///
 /// let settings = SigningSettings::new("execute-api", "us-east-1")?;
 /// let orders = Origin::new("https://abc123.execute-api.us-east-1.amazonaws.com/prod", settings)?;
 /// let rules = OriginRules::new().add_rule(
-///     Rule::path("/orders")?
+///     OriginRule::path("/orders")?
 ///         .with_host("*.example.com")?
 ///         .with_methods([Method::GET, Method::POST])
 ///         .strip_prefix(),
@@ -48,7 +46,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct OriginRules {
-    rules: Arc<Vec<(Rule, Destination)>>,
+    rules: Arc<Vec<(OriginRule, ResolvedOrigin)>>,
 }
 
 impl OriginRules {
@@ -58,7 +56,7 @@ impl OriginRules {
     }
 
     /// Appends a rule: requests that it matches, and no earlier one, go to `origin`.
-    pub fn add_rule(mut self, mut rule: Rule, origin: Origin) -> Self {
+    pub fn add_rule(mut self, mut rule: OriginRule, origin: Origin) -> Self {
         if origin.options().settings.path_form().escaped_slash() == "/" {
             let segments = rule
                 .path
@@ -66,7 +64,7 @@ impl OriginRules {
                 .flat_map(|segment| segment.split(|&byte| byte == b'/'));
             rule.path = segments.map(<[u8]>::to_vec).collect();
         }
-        let destination = Destination {
+        let destination = ResolvedOrigin {
             strip: if rule.strip { rule.path.len() } else { 0 },
             prefix: rule
                 .added
@@ -99,7 +97,7 @@ impl OriginRules {
             }
             // S3 folds nothing and takes `%2F` for a slash: what it reads has to lead here as well,
             // and so has what a server would read that does fold.
-            let sent = wire::path(head.uri.path(), options)?;
+            let sent = options.wire_path(head.uri.path())?;
             if [&sent, &encode::fold_escaped(&sent)]
                 .iter()
                 .all(|path| first(path) == Some(found))
@@ -116,7 +114,7 @@ impl OriginRules {
 }
 
 impl ResolveOrigin for OriginRules {
-    fn resolve(&self, head: &Parts) -> Result<Destination, Error> {
+    fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error> {
         let (rule, destination) = &self.rules[self.position(head)?];
         if let Some(limits) = &rule.limits {
             limits.check(head)?;
@@ -131,7 +129,7 @@ impl ResolveOrigin for OriginRules {
 /// `/public/../admin` is `/admin` to a rule, and so is `/public/%2e%2e/admin`.
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Rule {
+pub struct OriginRule {
     /// Decoded segments of the path prefix.
     path: Vec<Vec<u8>>,
     host: Option<HostPattern>,
@@ -142,7 +140,7 @@ pub struct Rule {
     limits: Option<Box<Limits>>,
 }
 
-impl Rule {
+impl OriginRule {
     /// Matches every request, until conditions are added.
     pub fn any() -> Self {
         Self::default()
@@ -224,12 +222,12 @@ impl Rule {
     /// use http::Request;
     /// use tower_sigv4::{
     ///     ErrorKind, Origin, SigningSettings,
-    ///     origin::{OriginRules, ResolveOrigin, Rule},
+    ///     origin::{OriginRules, ResolveOrigin, OriginRule},
     /// };
     ///
     /// let settings = SigningSettings::new("s3", "us-east-1")?;
     /// let bucket = Origin::new("https://files.s3.us-east-1.amazonaws.com", settings)?;
-    /// let rule = Rule::path("/public")?
+    /// let rule = OriginRule::path("/public")?
     ///     .with_amz_headers(["x-amz-meta-*", "x-amz-checksum-*", "x-amz-sdk-checksum-algorithm"])?
     ///     .with_query_parameters(["versionId"]);
     /// let rules = OriginRules::new().add_rule(rule, bucket);
@@ -350,6 +348,6 @@ fn check_path(what: &str, path: &str) -> Result<(), Error> {
 
 /// An added prefix as it is sent to this origin, without a slash at its end.
 fn prefix(added: &str, options: &Options) -> Arc<str> {
-    let path = wire::path(added, options).unwrap_or(added.into());
+    let path = options.wire_path(added).unwrap_or(added.into());
     path.trim_end_matches('/').into()
 }

@@ -21,7 +21,7 @@ use crate::error::Error;
 ///     SigningSettings::new("execute-api", "us-east-1")?,
 /// )?
 /// .with_payload(PayloadMode::Spool)
-/// .with_spool(Spool::new(std::env::temp_dir())?.with_limit(100 * 1024 * 1024))
+/// .with_spool(Spool::new(std::env::temp_dir())?.with_body_limit(100 * 1024 * 1024))
 /// .with_body_limit(1024 * 1024); // what is held in memory
 ///
 /// assert!(Spool::new("/nonexistent").is_err());
@@ -60,7 +60,7 @@ impl Spool {
     /// Sets how many bytes a body may have; 5 GiB by default.
     ///
     /// How many bodies there are at one time is not limited here: a concurrency limit outside is.
-    pub fn with_limit(mut self, bytes: u64) -> Self {
+    pub fn with_body_limit(mut self, bytes: u64) -> Self {
         self.limit = bytes;
         self
     }

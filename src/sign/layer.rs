@@ -56,7 +56,7 @@ impl SigningLayer {
     ///
     /// `credentials` is a provider, or a [`CredentialsCache`] with settings of its own. `resolver` is an
     /// [`Origin`](crate::Origin), [`OriginRules`](crate::origin::OriginRules),
-    /// [`Direct`](crate::origin::Direct) or a closure; see [`origin`](crate::origin).
+    /// [`UriOrigin`](crate::origin::UriOrigin) or a closure; see [`origin`](crate::origin).
     ///
     /// The services need a tokio runtime with its timer enabled.
     pub fn new(

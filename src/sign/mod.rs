@@ -24,7 +24,7 @@
 //! Put a layer that follows redirects outside, such as tower-http's `FollowRedirectLayer`. Inside, it would send the
 //! old signature to the new host. Outside, the layer signs the request again for the new host, and adds the session
 //! token. An [`Origin`](crate::Origin) and [`OriginRules`](crate::origin::OriginRules) send every request to their own
-//! origins, even after a redirect. [`Direct`](crate::origin::Direct) sends it to the host of the redirect, if it
+//! origins, even after a redirect. [`UriOrigin`](crate::origin::UriOrigin) sends it to the host of the redirect, if it
 //! allows that host or the host is one of AWS.
 
 mod body_plan;

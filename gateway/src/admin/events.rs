@@ -23,7 +23,7 @@ use super::{
     ready::{Found, Ready},
     sample::{Point, Totals},
 };
-use crate::{gateway::Gateway, proxy};
+use crate::{gateway::Gateway, response};
 
 const TICK: Duration = Duration::from_secs(1);
 /// How often names are resolved while someone looks.
@@ -189,7 +189,7 @@ impl Live {
     pub(super) fn answer(&self) -> Response {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             let message = "there are too many open pages that look at this gateway; close some";
-            return proxy::message(StatusCode::SERVICE_UNAVAILABLE, message);
+            return response::message(StatusCode::SERVICE_UNAVAILABLE, message);
         };
         let events = self.events().map(move |event| {
             let _held = &place; // until the page is gone

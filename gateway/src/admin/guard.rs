@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header, uri::Authority};
 pub(super) struct Guard {
     pub(super) address: SocketAddr,
     /// Further names that it is called by, in small letters.
-    pub(super) hosts: Vec<String>,
+    pub(super) allowed_hosts: Vec<String>,
 }
 
 impl Guard {
@@ -17,7 +17,8 @@ impl Guard {
         let named = named(request).filter(|named| self.is_own(named.host()));
         let Some(named) = named else {
             // A page whose own name was made to lead here (DNS rebinding) is of the same origin.
-            let message = "the admin port is not called so; add the name to hosts under [admin]";
+            let message =
+                "the admin port is not called so; add the name to allowed_hosts under [admin]";
             return Err((StatusCode::MISDIRECTED_REQUEST, message));
         };
         // Reading is left to the browser, which keeps it from other pages; but events have no end, and few places.
@@ -37,7 +38,7 @@ impl Guard {
         {
             // Names alone can be made to lead elsewhere.
             Ok(ip) => self.address.ip().is_unspecified() || ip == self.address.ip(),
-            Err(_) => host == "localhost" || self.hosts.contains(&host),
+            Err(_) => host == "localhost" || self.allowed_hosts.contains(&host),
         }
     }
 }
@@ -93,7 +94,7 @@ mod tests {
             let address = address.parse().expect("an address");
             let guard = Guard {
                 address,
-                hosts: vec!["ops.example.com".to_owned()],
+                allowed_hosts: vec!["ops.example.com".to_owned()],
             };
             let request = Request::get("/healthz").header("host", host).body(());
             let checked = guard.check(&request.expect("a request"));

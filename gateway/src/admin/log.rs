@@ -8,7 +8,7 @@ use axum::{
 use http::StatusCode;
 
 use super::Admin;
-use crate::{log, proxy};
+use crate::{log, response};
 
 pub(super) async fn show(State(admin): State<Admin>) -> String {
     admin.gateway.log().filter() + "\n"
@@ -24,6 +24,6 @@ pub(super) async fn change(State(admin): State<Admin>, level: Bytes) -> Response
             admin.gateway.log().set_filter(filter);
             StatusCode::NO_CONTENT.into_response()
         }
-        Err(told) => proxy::message(StatusCode::BAD_REQUEST, &told),
+        Err(told) => response::message(StatusCode::BAD_REQUEST, &told),
     }
 }

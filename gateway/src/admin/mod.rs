@@ -3,16 +3,11 @@
 //! It has a listener of its own, so that nothing of it can be reached by those who call origins, and answers
 //! until the process ends, so that readiness can be asked while the gateway stops.
 
-mod cache_status;
 mod events;
 mod guard;
-mod last_response;
 mod log;
-mod metrics;
 mod page;
 mod ready;
-mod rejections;
-mod request_record;
 mod sample;
 mod workbench;
 
@@ -35,13 +30,9 @@ use tokio::{
 };
 use url::form_urlencoded;
 
+pub(crate) use self::ready::Named;
 use self::{events::Live, guard::Guard, ready::Ready};
-pub(crate) use self::{
-    metrics::{Counted, Meter, Metrics},
-    ready::Named,
-    request_record::Arrived,
-};
-use crate::{BoxError, cache::Shared, config, gateway::Gateway, proxy, serve};
+use crate::{BoxError, cache::Shared, config, gateway::Gateway, listener, response};
 
 /// What the body of a request here may measure.
 const LONGEST_BODY: usize = 16 * 1024;
@@ -71,7 +62,10 @@ pub(crate) async fn start(
         };
         (settings.clone(), config.server().clone())
     };
-    let config::Admin { listen, hosts } = settings;
+    let config::Admin {
+        listen,
+        allowed_hosts,
+    } = settings;
     let error = |error| format!("cannot listen on {listen}: {error}; choose another under [admin]");
     let listener = TcpListener::bind(listen).await.map_err(error)?;
     let address = listener.local_addr()?;
@@ -86,21 +80,24 @@ pub(crate) async fn start(
         ready,
         live,
     };
-    let guard = Guard { address, hosts };
+    let guard = Guard {
+        address,
+        allowed_hosts,
+    };
     let pace = server.body_pace;
     let checked = move |request: Request<Body>| {
         let checked = guard.check(&request);
-        let refused = |(status, text)| proxy::message(status, text);
+        let refused = |(status, text)| response::message(status, text);
         future::ready(
             checked
-                .map(|()| proxy::with_pace(request, pace))
+                .map(|()| response::with_pace(request, pace))
                 .map_err(refused),
         )
     };
     let router = router(admin)
         .layer(map_request(checked))
         .layer(map_response(unkept));
-    tokio::spawn(serve::aside(listener, router, server));
+    tokio::spawn(listener::aside(listener, router, server));
     Ok(Some(address))
 }
 
@@ -159,7 +156,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         .text(&config.budget(), &config.credentials(), lost)
     {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(error) => proxy::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(error) => response::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 
@@ -174,7 +171,7 @@ async fn purge(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> R
             admin.cache().purge(&host, &target).await;
             StatusCode::NO_CONTENT.into_response()
         }
-        Err((status, text)) => proxy::message(status, text),
+        Err((status, text)) => response::message(status, text),
     }
 }
 

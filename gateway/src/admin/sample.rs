@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use prometheus::{core::Collector, proto::Metric};
 
-use super::metrics::Metrics;
+use crate::metrics::Metrics;
 
 /// What was counted up to some moment.
 #[derive(Default)]

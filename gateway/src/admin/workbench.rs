@@ -11,7 +11,7 @@ use http::StatusCode;
 use tokio::task;
 
 use super::Admin;
-use crate::{LONGEST, explain::Explained, proxy};
+use crate::{LONGEST, explain::Explained, response};
 
 pub(super) fn explain() -> MethodRouter<Admin> {
     post(explained).layer(DefaultBodyLimit::max(LONGEST as usize))
@@ -23,14 +23,14 @@ async fn explained(saved: Result<Bytes, BytesRejection>) -> Response {
         Ok(saved) => saved,
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             let message = "the text is longer than 1 MiB; what matters are the heads, and the answer's beginning";
-            return proxy::message(StatusCode::PAYLOAD_TOO_LARGE, message);
+            return response::message(StatusCode::PAYLOAD_TOO_LARGE, message);
         }
-        Err(error) => return proxy::message(error.status(), "the text did not arrive whole"),
+        Err(error) => return response::message(error.status(), "the text did not arrive whole"),
     };
     let read = move || Explained::read(&String::from_utf8_lossy(&saved));
     match task::spawn_blocking(read).await {
         Ok(Ok(explained)) => Json(explained.json()).into_response(),
-        Ok(Err(message)) => proxy::message(StatusCode::BAD_REQUEST, &message),
-        Err(_) => proxy::message(StatusCode::INTERNAL_SERVER_ERROR, "the text cannot be read"),
+        Ok(Err(message)) => response::message(StatusCode::BAD_REQUEST, &message),
+        Err(_) => response::message(StatusCode::INTERNAL_SERVER_ERROR, "the text cannot be read"),
     }
 }

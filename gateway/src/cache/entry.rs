@@ -15,7 +15,7 @@ use super::{
     memory::Reserved,
     pieces::Pieces,
 };
-use crate::proxy::remove_where;
+use crate::response::remove_where;
 
 const WHILE_REVALIDATED: &str = "stale-while-revalidate";
 const IF_ERROR: &str = "stale-if-error";

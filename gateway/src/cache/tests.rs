@@ -23,7 +23,7 @@ use tokio::time;
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 
 use super::Shared;
-use crate::{BoxError, stack::Stack};
+use crate::{BoxError, build::Stack};
 
 fn headers(builder: http::request::Builder, lines: &str) -> http::request::Builder {
     lines

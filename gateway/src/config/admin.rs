@@ -12,14 +12,14 @@ use super::{ConfigError, Spanned};
 pub(super) struct AdminSection {
     listen: Option<SocketAddr>,
     #[serde(default)]
-    hosts: Vec<Spanned<String>>,
+    allowed_hosts: Vec<Spanned<String>>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) listen: SocketAddr,
     /// Names that it may be called by, besides `localhost` and its address; in small letters.
-    pub(crate) hosts: Vec<String>,
+    pub(crate) allowed_hosts: Vec<String>,
 }
 
 impl AdminSection {
@@ -30,7 +30,11 @@ impl AdminSection {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
             !host.is_empty() && host.bytes().all(allowed)
         };
-        if let Some(host) = self.hosts.iter().find(|host| !is_name(host.get_ref())) {
+        if let Some(host) = self
+            .allowed_hosts
+            .iter()
+            .find(|host| !is_name(host.get_ref()))
+        {
             let message = format!(
                 "{:?} is not the name of a host; write one such as \"gateway.internal\", without a port",
                 host.get_ref()
@@ -39,8 +43,8 @@ impl AdminSection {
         }
         Ok(Admin {
             listen: self.listen.unwrap_or(Self::LISTEN),
-            hosts: self
-                .hosts
+            allowed_hosts: self
+                .allowed_hosts
                 .iter()
                 .map(|host| host.get_ref().to_ascii_lowercase())
                 .collect(),

@@ -25,7 +25,7 @@ pub(super) struct CredentialsSection {
 enum Source {
     Env,
     Static,
-    Default,
+    Aws,
 }
 
 impl CredentialsSection {
@@ -61,7 +61,7 @@ impl CredentialsSection {
                         Ok(CredentialsCache::new(EnvironmentCredentials::new()))
                     }
                     None => default_chain().ok_or_else(|| {
-                        let message = "source = \"default\" needs a gateway that was built with \
+                        let message = "source = \"aws\" needs a gateway that was built with \
                                        --features aws-config";
                         let span = self.source.as_ref().map(Spanned::span);
                         ConfigError::new(text, span, message.to_owned())

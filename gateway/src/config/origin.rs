@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tower_sigv4::{
     Origin, SigningSettings,
     doctor::{Finding, HttpClient, LintRule, lint},
-    origin::{Forwarded, SigningBehavior},
+    origin::{self, SigningBehavior},
     sigv4::{PathForm, SessionToken},
 };
 
@@ -29,7 +29,7 @@ pub(super) struct OriginSection {
     pub(super) url: Spanned<String>,
     service: Option<Spanned<String>>,
     region: Option<Spanned<String>>,
-    sign_host: Option<Spanned<String>>,
+    signed_host: Option<Spanned<String>>,
     #[serde(default)]
     signing: Signing,
     forwarded: Option<ForwardedHeaders>,
@@ -80,19 +80,20 @@ enum ForwardedHeader {
 }
 
 impl ForwardedHeaders {
-    fn selection(&self) -> Forwarded {
+    fn selection(&self) -> origin::ForwardedHeaders {
         let listed = match self {
-            Self::Named(AllOrNone::All) => return Forwarded::ALL,
-            Self::Named(AllOrNone::None) => return Forwarded::NONE,
+            Self::Named(AllOrNone::All) => return origin::ForwardedHeaders::ALL,
+            Self::Named(AllOrNone::None) => return origin::ForwardedHeaders::NONE,
             Self::Listed(listed) => listed,
         };
-        listed
-            .iter()
-            .fold(Forwarded::NONE, |selected, header| match header {
+        listed.iter().fold(
+            origin::ForwardedHeaders::NONE,
+            |selected, header| match header {
                 ForwardedHeader::For => selected.with_for(true),
                 ForwardedHeader::Host => selected.with_host(true),
                 ForwardedHeader::Proto => selected.with_proto(true),
-            })
+            },
+        )
     }
 }
 
@@ -120,7 +121,7 @@ impl OriginSection {
             url,
             service,
             region,
-            sign_host,
+            signed_host,
             signing,
             forwarded,
             session_token,
@@ -132,9 +133,9 @@ impl OriginSection {
             body_limit: _,
             spool_limit: _,
         } = self;
-        let [service, region, sign_host] =
-            [service, region, sign_host].map(|it| it.as_ref().map(Spanned::get_ref));
-        let scope = (service, region, sign_host);
+        let [service, region, signed_host] =
+            [service, region, signed_host].map(|it| it.as_ref().map(Spanned::get_ref));
+        let scope = (service, region, signed_host);
         format!(
             "{:?}",
             (url.get_ref(), scope, signing, forwarded, session_token)
@@ -205,10 +206,11 @@ impl OriginSection {
             return Ok(false);
         };
         let uri = self.url.get_ref().parse::<Uri>().ok();
-        if self.sign_host.is_none() && uri.is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS)) {
+        if self.signed_host.is_none() && uri.is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS))
+        {
             return Ok(true);
         }
-        let message = "http2 needs an https:// url and no sign_host: it is agreed on in TLS, and has one name \
+        let message = "http2 needs an https:// url and no signed_host: it is agreed on in TLS, and has one name \
                        for the host connected to and the host signed for; leave it out";
         Err(ConfigError::new(
             text,
@@ -245,7 +247,7 @@ impl OriginSection {
         if let Some(forwarded) = &self.forwarded {
             origin = origin.with_forwarded(forwarded.selection());
         }
-        if let Some(host) = &self.sign_host {
+        if let Some(host) = &self.signed_host {
             origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;
         }
         self.set_bodies(origin, s3_family, text, bodies, route)
@@ -266,7 +268,7 @@ impl OriginSection {
     fn span(&self, rule: LintRule) -> Range<usize> {
         match rule {
             LintRule::Scope => self.service_span(),
-            LintRule::DefaultPort => self.sign_host.as_ref().unwrap_or(&self.url).span(),
+            LintRule::DefaultPort => self.signed_host.as_ref().unwrap_or(&self.url).span(),
             LintRule::UnsignedPayload | LintRule::HashedPayload => self
                 .payload
                 .as_ref()

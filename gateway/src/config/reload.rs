@@ -43,7 +43,8 @@ impl Config {
             .into_iter()
             .filter(|name| now.get(*name) != then.get(*name));
         // Those are asked for at each request.
-        let fixed = changed.filter(|name| !["body_timeout", "body_rate"].contains(&name.as_str()));
+        let fixed =
+            changed.filter(|name| !["body_timeout", "min_body_rate"].contains(&name.as_str()));
         let mut fixed: Vec<_> = fixed.map(|name| format!("{name} in [server]")).collect();
         if self.sections.get("admin") != started.get("admin") {
             fixed.push("[admin]".to_owned());

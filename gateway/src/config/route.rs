@@ -9,7 +9,7 @@ use humantime::DurationError;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
-use tower_sigv4::{origin::Rule, retry::RetryPolicy};
+use tower_sigv4::{origin::OriginRule, retry::RetryPolicy};
 
 use super::{
     ConfigError, Spanned, bodies::Payload, header_name, located, origin::OriginSection,
@@ -36,8 +36,8 @@ pub(super) struct RouteSection {
     #[schemars(with = "Option<Size>")]
     pub(super) body_limit: Option<Spanned<ByteSize>>,
     timeout: Option<Spanned<String>>,
-    attempts: Option<Spanned<u32>>,
-    concurrency: Option<Spanned<u32>>,
+    max_attempts: Option<Spanned<u32>>,
+    max_concurrency: Option<Spanned<u32>>,
     rate: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) cache: bool,
@@ -63,7 +63,7 @@ pub(crate) struct Route {
     pub(crate) way: Way,
     pub(crate) retry: Option<RetryPolicy>,
     /// How many requests may be on their way at once.
-    pub(crate) concurrency: Option<usize>,
+    pub(crate) max_concurrency: Option<usize>,
     pub(crate) rate: Option<Quota>,
     pub(crate) cors: Option<CorsLayer>,
     /// What tells the route from others, where answers are cached.
@@ -81,9 +81,9 @@ impl RouteSection {
         self.verify.as_ref().is_none_or(|verify| *verify.get_ref())
     }
 
-    pub(super) fn rule(&self, text: &str) -> Result<Rule, ConfigError> {
+    pub(super) fn rule(&self, text: &str) -> Result<OriginRule, ConfigError> {
         let at = |span: &Spanned<String>| located(text, span.span());
-        let mut rule = Rule::path(self.path.get_ref()).map_err(at(&self.path))?;
+        let mut rule = OriginRule::path(self.path.get_ref()).map_err(at(&self.path))?;
         if let Some(host) = &self.host {
             rule = rule.with_host(host.get_ref()).map_err(at(host))?;
         }
@@ -108,7 +108,7 @@ impl RouteSection {
             // One by one first, so that an error has the line of its pattern.
             for pattern in patterns {
                 drop(
-                    Rule::any()
+                    OriginRule::any()
                         .with_amz_headers([pattern.get_ref()])
                         .map_err(at(pattern))?,
                 );
@@ -168,8 +168,8 @@ impl RouteSection {
             payload: _,
             body_limit: _,
             timeout: _,
-            attempts: _,
-            concurrency: _,
+            max_attempts: _,
+            max_concurrency: _,
             rate: _,
             cache: _,
             cors: _,
@@ -214,15 +214,15 @@ impl RouteSection {
             .map(|timeout| duration(text, timeout))
             .transpose()?;
         let retry = |attempts: u32| RetryPolicy::new().with_max_attempts(attempts);
-        let attempts = positive(text, "attempts", self.attempts.as_ref())?;
-        let concurrency = positive(text, "concurrency", self.concurrency.as_ref())?;
+        let max_attempts = positive(text, "max_attempts", self.max_attempts.as_ref())?;
+        let max_concurrency = positive(text, "max_concurrency", self.max_concurrency.as_ref())?;
         Ok(Route {
             way: Way {
                 timeout: timeout.unwrap_or(Self::TIMEOUT),
                 http2,
             },
-            retry: attempts.map(retry),
-            concurrency: concurrency.map(|limit| limit as usize), // of 32 bits at least
+            retry: max_attempts.map(retry),
+            max_concurrency: max_concurrency.map(|limit| limit as usize), // of 32 bits at least
             rate: self
                 .rate
                 .as_ref()

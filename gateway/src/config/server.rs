@@ -14,7 +14,7 @@ use super::{
     route::{duration, positive},
     schema::Size,
 };
-use crate::{min_body_rate::Pace, serve::tls::Files, upstream::ReadLimit};
+use crate::{listener::tls::Files, min_body_rate::Pace, upstream::ReadLimit};
 
 /// Where to listen if nothing else is said.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
@@ -24,14 +24,15 @@ pub(crate) const DEFAULT_LISTEN: SocketAddr =
 #[serde(deny_unknown_fields)]
 pub(super) struct ServerSection {
     listen: Option<SocketAddr>,
-    head_timeout: Option<Spanned<String>>,
+    header_timeout: Option<Spanned<String>>,
+    idle_timeout: Option<Spanned<String>>,
     body_timeout: Option<Spanned<String>>,
     #[schemars(with = "Option<Size>")]
-    body_rate: Option<ByteSize>,
+    min_body_rate: Option<ByteSize>,
     drain_delay: Option<Spanned<String>>,
-    grace: Option<Spanned<String>>,
+    shutdown_grace: Option<Spanned<String>>,
     websocket_timeout: Option<Spanned<String>>,
-    connections: Option<Spanned<u32>>,
+    max_connections: Option<Spanned<u32>>,
     streams: Option<Spanned<u32>>,
     #[schemars(with = "Option<Size>")]
     send_buffer: Option<ByteSize>,
@@ -44,18 +45,20 @@ pub(super) struct ServerSection {
 #[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
-    /// How long a client may take for the head of a request.
-    pub(crate) head_timeout: Duration,
+    /// Limits the time from the first byte of a request's head to its last.
+    pub(crate) header_timeout: Duration,
+    /// Limits the time between two requests on a connection.
+    pub(crate) idle_timeout: Duration,
     /// How slowly a client may send a body.
     pub(crate) body_pace: Pace,
     /// How long clients may still come once the gateway is told to stop.
     pub(crate) drain_delay: Duration,
     /// How long requests in flight may take once the gateway is told to stop.
-    pub(crate) grace: Duration,
+    pub(crate) shutdown_grace: Duration,
     /// How long a WebSocket may be idle.
     pub(crate) websocket_timeout: Duration,
     /// How many connections of clients there may be at once.
-    pub(crate) connections: usize,
+    pub(crate) max_connections: usize,
     /// Maximum number of requests at once on a client's connection with HTTP/2.
     pub(crate) streams: u32,
     /// Memory that the responses on one connection with HTTP/2 share for large reads, in bytes.
@@ -69,10 +72,10 @@ pub(crate) struct Server {
 impl ServerSection {
     const PATIENCE: Duration = Duration::from_secs(30);
     /// As Apache's `mod_reqtimeout` has it.
-    const BODY_RATE: ByteSize = ByteSize::b(500);
+    const MIN_BODY_RATE: ByteSize = ByteSize::b(500);
     /// As API Gateway has it.
     const WEBSOCKET_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-    const CONNECTIONS: u32 = 10_000;
+    const MAX_CONNECTIONS: u32 = 10_000;
     /// The least that RFC 9113, section 6.5.2, recommends.
     const STREAMS: u32 = 100;
     const SEND_BUFFER: ByteSize = ByteSize::mib(1);
@@ -85,20 +88,22 @@ impl ServerSection {
                 .as_ref()
                 .map_or(Ok(default), |value| duration(text, value))
         };
-        let connections = positive(text, "connections", self.connections.as_ref())?;
+        let max_connections = positive(text, "max_connections", self.max_connections.as_ref())?;
         let streams = positive(text, "streams", self.streams.as_ref())?;
+        let header_timeout = time(&self.header_timeout, Self::PATIENCE)?;
         let send_buffer = self.send_buffer.unwrap_or(Self::SEND_BUFFER).as_u64();
         Ok(Server {
             listen: self.listen.unwrap_or(DEFAULT_LISTEN),
-            head_timeout: time(&self.head_timeout, Self::PATIENCE)?,
+            header_timeout,
+            idle_timeout: time(&self.idle_timeout, header_timeout)?,
             body_pace: Pace {
                 timeout: time(&self.body_timeout, Self::PATIENCE)?,
-                rate: self.body_rate.unwrap_or(Self::BODY_RATE).as_u64(),
+                rate: self.min_body_rate.unwrap_or(Self::MIN_BODY_RATE).as_u64(),
             },
             drain_delay: time(&self.drain_delay, Duration::ZERO)?,
-            grace: time(&self.grace, Self::PATIENCE)?,
+            shutdown_grace: time(&self.shutdown_grace, Self::PATIENCE)?,
             websocket_timeout: time(&self.websocket_timeout, Self::WEBSOCKET_TIMEOUT)?,
-            connections: connections.unwrap_or(Self::CONNECTIONS) as usize, // of 32 bits at least
+            max_connections: max_connections.unwrap_or(Self::MAX_CONNECTIONS) as usize, // of 32 bits at least
             streams: streams.unwrap_or(Self::STREAMS),
             send_buffer: usize::try_from(send_buffer).unwrap_or(usize::MAX),
             origin_buffer: self.origin_buffer(text)?,
@@ -131,7 +136,8 @@ impl ServerSection {
                 };
                 let at = Some(certificate.span());
                 let sound = files.check();
-                sound.map_err(|error| ConfigError::new(text, at, crate::proxy::chain(&*error)))?;
+                sound
+                    .map_err(|error| ConfigError::new(text, at, crate::response::chain(&*error)))?;
                 Ok(Some(files))
             }
             (Some(alone), None) | (None, Some(alone)) => {

@@ -162,7 +162,7 @@ fn config(api: &TlsOrigin, store: &TlsOrigin, spool: &str, round: u32, generatio
     let key = lines(&key("ORIGIN", generation));
     // Less memory than all requests at a time may ask for.
     let mut text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"{}s\"\ngrace = \"20s\"\n\
+        "[server]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"{}s\"\nshutdown_grace = \"20s\"\n\
          [credentials]\nsource = \"static\"\n{key}\
          [bodies]\nmemory = \"12MiB\"\nspool_directory = {spool:?}\n\
          [cache]\nmemory = \"2MiB\"\n\
@@ -189,7 +189,7 @@ fn config(api: &TlsOrigin, store: &TlsOrigin, spool: &str, round: u32, generatio
         write!(
             text,
             "[[route]]\npath = \"/{}\"\norigin = {:?}\npayload = {:?}\nverify = {}\n\
-             concurrency = {CONCURRENCY}\ntimeout = \"{seconds}s\"\n{}\n",
+             max_concurrency = {CONCURRENCY}\ntimeout = \"{seconds}s\"\n{}\n",
             route.name, route.origin, route.payload, route.signed, route.more
         )
         .expect("written");

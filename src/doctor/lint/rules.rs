@@ -9,11 +9,12 @@ use http::{
 use super::{Finding, HttpClient, LintRule};
 use crate::{
     ErrorKind, Origin, SigningSettings,
-    origin::{
-        BodyPlan,
+    origin::BodyPlan,
+    sigv4::{
+        Payload, SessionToken,
         infer::{Host, Unknown, takes_unsigned},
+        service_rules::preset,
     },
-    sigv4::{Payload, SessionToken, service_rules::preset},
 };
 
 /// What all rules find. What is the same for several methods is one finding; uploads, for which policies

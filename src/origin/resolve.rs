@@ -6,18 +6,18 @@ use crate::{Origin, error::Error};
 
 /// Chooses the origin of a request.
 ///
-/// [`Origin`](crate::Origin), [`OriginRules`](super::OriginRules) and [`Direct`](super::Direct) do; so does a closure:
+/// [`Origin`](crate::Origin), [`OriginRules`](super::OriginRules) and [`UriOrigin`](super::UriOrigin) do; so does a closure:
 ///
 /// ```
 /// use http::{Request, request::Parts};
 /// use tower_sigv4::{
 ///     Error, ErrorKind, Origin, SigningSettings,
-///     origin::{Destination, ResolveOrigin},
+///     origin::{ResolvedOrigin, ResolveOrigin},
 /// };
 ///
 /// let blue = Origin::new("https://blue.example.com", SigningSettings::new("s3", "us-east-1")?)?;
 /// let target = move |head: &Parts| match head.headers.get("x-color") {
-///     Some(color) if color == "blue" => Ok(Destination::from(blue.clone())),
+///     Some(color) if color == "blue" => Ok(ResolvedOrigin::from(blue.clone())),
 ///     _ => Err(Error::no_match("no origin without the header x-color: blue")),
 /// };
 ///
@@ -31,20 +31,20 @@ pub trait ResolveOrigin: Send + Sync {
     /// # Errors
     ///
     /// If it has none, usually [`Error::no_match`]; nothing is sent then.
-    fn resolve(&self, head: &Parts) -> Result<Destination, Error>;
+    fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error>;
 }
 
 impl<F> ResolveOrigin for F
 where
-    F: Fn(&Parts) -> Result<Destination, Error> + Send + Sync,
+    F: Fn(&Parts) -> Result<ResolvedOrigin, Error> + Send + Sync,
 {
-    fn resolve(&self, head: &Parts) -> Result<Destination, Error> {
+    fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error> {
         self(head)
     }
 }
 
 impl ResolveOrigin for Origin {
-    fn resolve(&self, _: &Parts) -> Result<Destination, Error> {
+    fn resolve(&self, _: &Parts) -> Result<ResolvedOrigin, Error> {
         Ok(self.clone().into())
     }
 }
@@ -52,7 +52,7 @@ impl ResolveOrigin for Origin {
 /// An origin, and what becomes of the path on the way to it.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Destination {
+pub struct ResolvedOrigin {
     pub(crate) origin: Origin,
     /// Segments taken from the front of the path.
     pub(crate) strip: usize,
@@ -60,7 +60,7 @@ pub struct Destination {
     pub(crate) prefix: Option<Arc<str>>,
 }
 
-impl From<Origin> for Destination {
+impl From<Origin> for ResolvedOrigin {
     fn from(origin: Origin) -> Self {
         Self {
             origin,

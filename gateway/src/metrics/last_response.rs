@@ -8,7 +8,7 @@ use std::{
 use http::Response;
 use tower::timeout::error::Elapsed;
 
-use crate::{BoxError, proxy, upstream};
+use crate::{BoxError, response, upstream};
 
 const TIMED_OUT: u16 = 1;
 const UNREACHED: u16 = 2;
@@ -16,15 +16,15 @@ const BROKE_OFF: u16 = 3;
 
 /// In the lower 16 bits the status, or what went wrong in the place of one; above them the second.
 #[derive(Default)]
-pub(super) struct Last(AtomicU64);
+pub(crate) struct Last(AtomicU64);
 
 impl Last {
-    pub(super) fn note<B>(&self, answer: &Result<Response<B>, BoxError>) {
+    pub(crate) fn note<B>(&self, answer: &Result<Response<B>, BoxError>) {
         let what = match answer {
             Ok(answer) => answer.status().as_u16(),
             Err(error) if error.is::<Elapsed>() => TIMED_OUT,
             Err(error) if upstream::is_unreached(error) => UNREACHED,
-            Err(error) if proxy::is_of_body(&**error) => return, // it says nothing of the origin
+            Err(error) if response::is_of_body(&**error) => return, // it says nothing of the origin
             Err(_) => BROKE_OFF,
         };
         let second = SystemTime::now()
@@ -39,7 +39,7 @@ impl Last {
     }
 
     /// The second since the epoch, and what came; `None` if it was not asked yet.
-    pub(super) fn read(&self) -> Option<(u64, Result<u16, &'static str>)> {
+    pub(crate) fn read(&self) -> Option<(u64, Result<u16, &'static str>)> {
         let last = self.0.load(Ordering::Relaxed);
         let what = match (last & 0xffff) as u16 {
             0 => return None,

@@ -2,12 +2,12 @@
 
 use smallvec::SmallVec;
 
-use super::endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES, UNSIGNED_PAYLOAD};
-use crate::{
-    SigningSettings,
-    error::Error,
-    sigv4::{SessionToken, service_rules::preset},
+use super::{
+    SessionToken,
+    endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES, UNSIGNED_PAYLOAD},
+    service_rules::preset,
 };
+use crate::{SigningSettings, error::Error};
 
 /// Parts of hosts that botocore does not know by themselves, since they are a customer's own.
 const TENANTS: [(&str, &str); 19] = [
@@ -110,7 +110,7 @@ impl SigningSettings {
     }
 
     /// The same, with a remedy and a kind of error for who asks.
-    pub(super) fn of_host(
+    pub(crate) fn of_host(
         host: &str,
         give: &str,
         error: fn(String) -> Error,

@@ -9,7 +9,7 @@
 //! | route | chosen by the rules; then, where it asks for it: |
 //! | CORS | answers preflights; pages can read what is refused further in |
 //! | rate | 429 with `retry-after` |
-//! | concurrency | 503 with `retry-after` |
+//! | maximum concurrency | 503 with `retry-after` |
 //! | verification | who calls |
 //! | cache | answers from what is stored, where RFC 9111 allows it |
 //! | retry | requests without a body, each attempt with its own signature |
@@ -41,14 +41,14 @@ use tower_sigv4::{
 
 use crate::{
     BoxError,
-    admin::{Arrived, Meter, Metrics},
     cache::CacheLayer,
     config::{Config, Guard, Route},
     log,
+    metrics::{Meter, Metrics},
     min_body_rate::Pace,
-    proxy,
     request_id::{self, RandomId},
-    request_validation,
+    request_record::Arrived,
+    request_validation, response,
     upstream::{self, Way},
 };
 
@@ -61,7 +61,7 @@ pub(crate) fn whole(config: &Config, client: Arc<upstream::Client>, metrics: &Me
     let signing = ServiceBuilder::new()
         .map_response(|mut response| {
             Meter::signed(&mut response);
-            proxy::for_client(response)
+            response::for_client(response)
         })
         .map_request(upstream::framed)
         .layer(
@@ -105,7 +105,7 @@ pub(crate) fn whole(config: &Config, client: Arc<upstream::Client>, metrics: &Me
                     Ok(answer) => answer.await,
                     Err(refused) => Err(refused.into()),
                 };
-                let answer = answer.unwrap_or_else(proxy::answer);
+                let answer = answer.unwrap_or_else(response::answer);
                 running.answered(&answer);
                 Ok(answer)
             }
@@ -166,7 +166,7 @@ impl Routes {
             }
             Err(_) => (&self.unrouted, &self.nowhere),
         };
-        let request = proxy::with_pace(Request::from_parts(head, body), self.pace);
+        let request = response::with_pace(Request::from_parts(head, body), self.pace);
         (meter, service.clone().oneshot(request))
     }
 }
@@ -195,7 +195,7 @@ fn on_route(
         stack = boxed(cache.layer(stack));
     }
     stack = guarded(guard, stack);
-    if let Some(limit) = route.concurrency {
+    if let Some(limit) = route.max_concurrency {
         stack = boxed(
             ServiceBuilder::new()
                 .load_shed()
@@ -209,7 +209,7 @@ fn on_route(
             Ok(()) => Ok(request),
             Err(until) => {
                 let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
-                Err(BoxError::from(proxy::TooMany(wait)))
+                Err(BoxError::from(response::TooMany(wait)))
             }
         };
         stack = boxed(ServiceBuilder::new().filter(within).service(stack));
@@ -218,7 +218,7 @@ fn on_route(
         return stack;
     };
     let answered = stack.map_result(|result: Result<Response, BoxError>| {
-        Ok::<_, BoxError>(without_cors(result.unwrap_or_else(proxy::answer)))
+        Ok::<_, BoxError>(without_cors(result.unwrap_or_else(response::answer)))
     });
     boxed(cors.clone().layer(answered))
 }
@@ -226,7 +226,7 @@ fn on_route(
 /// Without what the origin says of CORS, which might let pages read that the route does not name.
 fn without_cors(mut response: Response) -> Response {
     let of_cors = |name: &HeaderName| name.as_str().starts_with("access-control-");
-    proxy::remove_where(response.headers_mut(), of_cors);
+    response::remove_where(response.headers_mut(), of_cors);
     response
 }
 
@@ -245,7 +245,7 @@ where
 fn guarded(guard: Option<Guard>, inner: Stack) -> Stack {
     let Some(guard) = guard else { return inner };
     let checked = ServiceBuilder::new()
-        .map_response(|response: http::Response<ResponseBody<Body>>| proxy::verified(response))
+        .map_response(|response: http::Response<ResponseBody<Body>>| response::verified(response))
         .layer(guard.layer.clone())
         .map_request(|request: Request<VerifiedBody<Body>>| {
             log::name_caller(request.extensions());

@@ -26,7 +26,7 @@ use crate::tunnel::Open;
 /// How long a client is waited for, beyond the time that it earns by each byte it takes.
 pub(crate) const STALLED: Duration = Duration::from_secs(60);
 
-/// So that 500 bytes are a second, as `body_rate` has it.
+/// So that 500 bytes are a second, as `min_body_rate` has it.
 const PER_BYTE: Duration = Duration::from_millis(2);
 
 fn earned(bytes: u64) -> Duration {

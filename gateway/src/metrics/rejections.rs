@@ -26,14 +26,14 @@ const LONGEST_CANONICAL: usize = 4000;
 const MOST_DIFFERENCES: usize = 10;
 
 #[derive(Default)]
-pub(super) struct Refused {
+pub(crate) struct Refused {
     callers: Recent,
     origins: Recent,
 }
 
 impl Refused {
     /// A caller was refused.
-    pub(super) fn caller(&self, labels: &[String; 2], kind: &str, rejection: &Rejection) {
+    pub(crate) fn caller(&self, labels: &[String; 2], kind: &str, rejection: &Rejection) {
         self.callers.add(|| {
             let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
             Entry {
@@ -52,7 +52,7 @@ impl Refused {
     }
 
     /// An origin has refused what the gateway has signed.
-    pub(super) fn origin(&self, labels: &[String; 2], diagnosis: &Diagnosis) {
+    pub(crate) fn origin(&self, labels: &[String; 2], diagnosis: &Diagnosis) {
         self.origins.add(|| {
             let differences = diagnosis.differences().iter().take(MOST_DIFFERENCES);
             let differences = differences.map(|difference| Differs {
@@ -69,11 +69,11 @@ impl Refused {
     }
 
     /// Grows once there is more to be told.
-    pub(super) fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.callers.version.load(Ordering::Acquire) + self.origins.version.load(Ordering::Acquire)
     }
 
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::json!({ "callers": self.callers.json(), "origins": self.origins.json() })
     }
 }

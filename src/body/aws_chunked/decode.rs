@@ -4,11 +4,9 @@ use bytes::Bytes;
 use memchr::{memchr, memchr_iter};
 use sha2::{Digest, Sha256};
 
-use super::{
-    recode::{Codec, Recode},
-    signed::Frames,
-};
+use super::codec::{Codec, Recode};
 use crate::{
+    body::frames::Frames,
     error::{Error, ErrorKind},
     sigv4::{
         Checksum, Sum,

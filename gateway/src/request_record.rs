@@ -9,11 +9,11 @@ use tower_sigv4::{
     verify::{Rejection, RejectionKind},
 };
 
-use super::Meter;
 use crate::{
     log::{Access, Outcome},
-    proxy::Failure,
+    metrics::Meter,
     request_id::Ids,
+    response::Failure,
 };
 
 /// The client left before there was an answer, as nginx has it.

@@ -2,13 +2,17 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use super::{Destination, ResolveOrigin, host::HostPattern, infer, options::Options};
-use crate::{Origin, SigningSettings, error::Error, sigv4::signed_headers::host_of};
+use super::{ResolveOrigin, ResolvedOrigin, host::HostPattern, options::Options};
+use crate::{
+    Origin, SigningSettings,
+    error::Error,
+    sigv4::{infer, signed_headers::host_of},
+};
 
 /// Uses each request's own absolute URI as its origin: the target of a client.
 ///
-/// It signs only for hosts that it was given by [`with_hosts`](Direct::with_hosts) or
-/// [`add_host`](Direct::add_host). If none were given, it signs only for hosts of AWS. A request to any other host
+/// It signs only for hosts that it was given by [`with_hosts`](UriOrigin::with_hosts) or
+/// [`add_host`](UriOrigin::add_host). If none were given, it signs only for hosts of AWS. A request to any other host
 /// is an error of kind [`Request`](crate::ErrorKind::Request), and nothing is sent.
 ///
 /// It adds no `x-forwarded-*` headers by default, and leaves those of a request as they are.
@@ -25,17 +29,17 @@ use crate::{Origin, SigningSettings, error::Error, sigv4::signed_headers::host_o
 ///
 /// ```
 /// use http::Request;
-/// use tower_sigv4::{ErrorKind, SigningSettings, origin::{Direct, ResolveOrigin}};
+/// use tower_sigv4::{ErrorKind, SigningSettings, origin::{UriOrigin, ResolveOrigin}};
 ///
 /// let head = |url: &str| Request::get(url).body(()).unwrap().into_parts().0;
 /// let settings = SigningSettings::new("s3", "us-east-1")?;
-/// let target = Direct::new(settings.clone());
+/// let target = UriOrigin::new(settings.clone());
 /// assert!(target.resolve(&head("https://bucket.s3.us-east-1.amazonaws.com/key")).is_ok());
 /// for url in ["/key", "https://files.example.com/key"] {
 ///     assert_eq!(target.resolve(&head(url)).unwrap_err().kind(), ErrorKind::Request);
 /// }
 ///
-/// let target = Direct::new(settings).with_hosts(["*.example.com", "127.0.0.1"])?;
+/// let target = UriOrigin::new(settings).with_hosts(["*.example.com", "127.0.0.1"])?;
 /// assert!(target.resolve(&head("https://files.example.com/key")).is_ok());
 /// assert!(target.resolve(&head("http://127.0.0.1:9000/key")).is_ok());
 /// assert!(target.resolve(&head("https://bucket.s3.us-east-1.amazonaws.com/key")).is_err());
@@ -43,17 +47,17 @@ use crate::{Origin, SigningSettings, error::Error, sigv4::signed_headers::host_o
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Direct {
+pub struct UriOrigin {
     options: Options<Option<SigningSettings>>,
     /// Empty for the hosts of AWS.
     hosts: Arc<Vec<HostPattern>>,
 }
 
-impl Direct {
+impl UriOrigin {
     /// Signs all requests for one service and region.
     ///
     /// For a host that is not one of AWS, such as a custom domain or a server in a test, add
-    /// [`with_hosts`](Direct::with_hosts).
+    /// [`with_hosts`](UriOrigin::with_hosts).
     pub fn new(settings: SigningSettings) -> Self {
         Self {
             options: Options::new(Some(settings), None),
@@ -66,14 +70,14 @@ impl Direct {
     ///
     /// Service and region are those of [`SigningSettings::infer`], with the service's own rules. What is set
     /// here holds for all services; a body goes as its service takes it unless
-    /// [`with_payload`](Direct::with_payload) says how. A host that does not tell, such as a custom domain, is
+    /// [`with_payload`](UriOrigin::with_payload) says how. A host that does not tell, such as a custom domain, is
     /// an error of kind [`Request`](crate::ErrorKind::Request), and nothing is sent.
     ///
     /// ```
     /// use http::Request;
-    /// use tower_sigv4::{ErrorKind, origin::{Direct, ResolveOrigin}};
+    /// use tower_sigv4::{ErrorKind, origin::{UriOrigin, ResolveOrigin}};
     ///
-    /// let target = Direct::infer();
+    /// let target = UriOrigin::infer();
     /// for url in ["https://sqs.eu-west-1.amazonaws.com/", "https://bucket.s3.us-east-1.amazonaws.com/key"] {
     ///     let (head, ()) = Request::get(url).body(()).unwrap().into_parts();
     ///     assert!(target.resolve(&head).is_ok());
@@ -82,7 +86,7 @@ impl Direct {
     /// let (head, ()) = Request::get("https://api.example.com/").body(()).unwrap().into_parts();
     /// let error = target.resolve(&head).unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Request);
-    /// assert!(error.to_string().contains("sign it by `Direct::new`, with service and region"));
+    /// assert!(error.to_string().contains("sign it by `UriOrigin::new`, with service and region"));
     /// ```
     pub fn infer() -> Self {
         Self {
@@ -93,8 +97,8 @@ impl Direct {
 
     /// Sets the hosts that requests may be signed for, in the place of the hosts of AWS.
     ///
-    /// A pattern is that of [`Rule::with_host`](super::Rule::with_host): `api.example.com`, or `*.example.com` for
-    /// all hosts below a name. Case and port do not matter. With [`infer`](Direct::infer) a host has to match and
+    /// A pattern is that of [`OriginRule::with_host`](super::OriginRule::with_host): `api.example.com`, or `*.example.com` for
+    /// all hosts below a name. Case and port do not matter. With [`infer`](UriOrigin::infer) a host has to match and
     /// to be one of AWS.
     ///
     /// # Errors
@@ -117,7 +121,7 @@ impl Direct {
         Ok(self)
     }
 
-    /// Adds a host, or a pattern, to those of [`with_hosts`](Direct::with_hosts).
+    /// Adds a host, or a pattern, to those of [`with_hosts`](UriOrigin::with_hosts).
     ///
     /// # Errors
     ///
@@ -139,7 +143,7 @@ impl Direct {
             Some(settings) => Ok(settings.clone()),
             None => SigningSettings::of_host(
                 host,
-                "sign it by `Direct::new`, with service and region",
+                "sign it by `UriOrigin::new`, with service and region",
                 Error::request,
             ),
         }
@@ -153,8 +157,8 @@ impl Direct {
         }
         if !self.hosts.is_empty() {
             return Err(Error::request(format!(
-                "host {host:?} is not one of those that `Direct` signs for; add it by \
-                 `Direct::add_host` if it may receive signed requests"
+                "host {host:?} is not one of those that `UriOrigin` signs for; add it by \
+                 `UriOrigin::add_host` if it may receive signed requests"
             )));
         }
         // Without settings the host has to name the service, which only hosts of AWS do.
@@ -162,14 +166,14 @@ impl Direct {
             return Ok(());
         }
         Err(Error::request(format!(
-            "host {host:?} is not one of AWS, so `Direct` signs for it only if it is named; give it to \
-             `Direct::with_hosts` if it may receive signed requests"
+            "host {host:?} is not one of AWS, so `UriOrigin` signs for it only if it is named; give it to \
+             `UriOrigin::with_hosts` if it may receive signed requests"
         )))
     }
 }
 
-impl ResolveOrigin for Direct {
-    fn resolve(&self, head: &Parts) -> Result<Destination, Error> {
+impl ResolveOrigin for UriOrigin {
+    fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error> {
         let not_absolute = || {
             Error::request(
                 "the request's URI is not absolute, so it names no origin; send one that begins with \
@@ -190,7 +194,7 @@ impl ResolveOrigin for Direct {
             "".into(),
             self.options.with_settings(settings),
         )
-        .map(Destination::from)
+        .map(ResolvedOrigin::from)
         .ok_or_else(not_absolute)
     }
 }

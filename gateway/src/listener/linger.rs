@@ -137,7 +137,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::serve::response_rate::STALLED;
+    use crate::listener::response_rate::STALLED;
 
     #[tokio::test]
     async fn a_client_that_takes_none_of_its_answer_gives_up_its_place() {

@@ -7,28 +7,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::signed::into_bytes;
-use crate::error::{BoxError, Error};
-
-/// The next bytes of a body. Trailers are its end: they are dropped.
-pub(super) fn poll_data<B>(
-    mut body: Pin<&mut B>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Bytes, BoxError>>>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    if body.is_end_stream() {
-        return Poll::Ready(None);
-    }
-    let frame = ready!(body.as_mut().poll_frame(cx));
-    Poll::Ready(match frame.map(|frame| frame.map(Frame::into_data)) {
-        Some(Ok(Ok(data))) => Some(Ok(into_bytes(data))),
-        Some(Err(error)) => Some(Err(error.into())),
-        None | Some(Ok(Err(_))) => None,
-    })
-}
+use crate::{
+    body::frames::poll_data,
+    error::{BoxError, Error},
+};
 
 /// Puts the bytes of a body into frames, or takes them out.
 pub(crate) trait Codec {
@@ -76,7 +58,7 @@ where
         }
     }
 
-    pub(super) fn left(&self) -> u64 {
+    pub(in crate::body) fn left(&self) -> u64 {
         self.codec.left()
     }
 }

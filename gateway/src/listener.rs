@@ -42,8 +42,8 @@ use tower_sigv4::origin::ClientAddr;
 
 use self::{linger::Lingering, read_ahead::ReadAhead, response_rate::Streams};
 use crate::{
-    BoxError, admin::Counted, config, gateway::Gateway, proxy, request_validation::LONGEST_HEAD,
-    tunnel::Open,
+    BoxError, config, gateway::Gateway, metrics::Counted, request_validation::LONGEST_HEAD,
+    response, tunnel::Open,
 };
 
 /// How often a client with HTTP/2 is asked whether it is still there.
@@ -136,12 +136,12 @@ pub(crate) async fn serve(
         }
     };
     tokio::select! {
-        () = front.accept_all(&listener, &open, settings, settings.connections) => {}
+        () = front.accept_all(&listener, &open, settings, settings.max_connections) => {}
         () = told => {}
     }
     drop((listener, open));
     stop.send_replace(true);
-    let grace = settings.grace;
+    let grace = settings.shutdown_grace;
     tokio::select! {
         _ = ended.recv() => {} // all that was open has been dropped
         () = time::sleep(grace) => tracing::warn!("requests were cut off after {grace:?}"),
@@ -164,7 +164,8 @@ struct Front<S> {
     service: S,
     http1: http1::Builder,
     tls: Option<TlsAcceptor>,
-    head_timeout: Duration,
+    header_timeout: Duration,
+    idle_timeout: Duration,
     streams: u32,
     send_buffer: usize,
     origin_buffer: usize,
@@ -179,13 +180,14 @@ impl<S: Entrance> Front<S> {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
-            .header_read_timeout(settings.head_timeout)
+            .header_read_timeout(settings.header_timeout)
             .max_buf_size(LONGEST_HEAD);
         Self {
             service,
             http1,
             tls: None,
-            head_timeout: settings.head_timeout,
+            header_timeout: settings.header_timeout,
+            idle_timeout: settings.idle_timeout,
             streams: settings.streams,
             send_buffer: settings.send_buffer,
             origin_buffer: settings.origin_buffer as usize,
@@ -232,7 +234,7 @@ impl<S: Entrance> Front<S> {
     async fn accept(mut self, stream: TcpStream, client: SocketAddr, open: Open) {
         drop(stream.set_nodelay(true));
         let Some(tls) = self.tls.take() else {
-            let Ok(Ok(http2)) = time::timeout(self.head_timeout, begins_http2(&stream)).await
+            let Ok(Ok(http2)) = time::timeout(self.header_timeout, begins_http2(&stream)).await
             else {
                 return;
             };
@@ -241,7 +243,7 @@ impl<S: Entrance> Front<S> {
         };
         let stream = Lingering::new(stream, open.clone());
         // In boxes, here and below: else each connection would hold room for what others need, as long as it lives.
-        let accepted = Box::pin(time::timeout(self.head_timeout, tls.accept(stream))).await;
+        let accepted = Box::pin(time::timeout(self.header_timeout, tls.accept(stream))).await;
         if let Ok(Ok(mut stream)) = accepted {
             stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -259,7 +261,8 @@ impl<S: Entrance> Front<S> {
     ) {
         let begun = Arc::new(AtomicU64::new(0));
         let io = TokioIo::new(stream);
-        let (idle, stopped) = (self.head_timeout, self.stopped);
+        let limits = (self.header_timeout, self.idle_timeout);
+        let stopped = self.stopped;
         if http2 {
             let streams = Streams::default();
             let service = for_client(client, scheme, open.clone(), begun.clone(), self.service);
@@ -278,7 +281,10 @@ impl<S: Entrance> Front<S> {
             let connection = http2.serve_connection(io, service);
             let graceful = http2::Connection::graceful_shutdown;
             let left = streams.left(open);
-            Box::pin(until_idle(connection, graceful, begun, idle, stopped, left)).await;
+            Box::pin(until_idle(
+                connection, graceful, begun, limits, stopped, left,
+            ))
+            .await;
         } else {
             let service = drain_body::read_on(self.service);
             let service = for_client(client, scheme, open, begun.clone(), service);
@@ -288,7 +294,10 @@ impl<S: Entrance> Front<S> {
             let connection = self.http1.serve_connection(io, service).with_upgrades();
             let graceful = http1::UpgradeableConnection::graceful_shutdown;
             let left = future::pending(); // the stream itself ends
-            Box::pin(until_idle(connection, graceful, begun, idle, stopped, left)).await;
+            Box::pin(until_idle(
+                connection, graceful, begun, limits, stopped, left,
+            ))
+            .await;
         }
     }
 }
@@ -316,7 +325,7 @@ async fn until_idle<C: Future>(
     connection: C,
     graceful: fn(Pin<&mut C>),
     begun: Arc<AtomicU64>,
-    idle: Duration,
+    (mut limit, idle_timeout): (Duration, Duration),
     mut stopped: watch::Receiver<bool>,
     left: impl Future<Output = ()>,
 ) {
@@ -326,13 +335,14 @@ async fn until_idle<C: Future>(
         tokio::select! {
             _ = connection.as_mut() => return,
             _ = stopped.wait_for(|stopped| *stopped) => break,
-            () = time::sleep(idle) => {}
+            () = time::sleep(limit) => {}
         }
         match begun.load(Ordering::Relaxed) {
             0 => return,
             now if now == before => break,
             now => before = now,
         }
+        limit = idle_timeout;
     }
     graceful(connection.as_mut());
     tokio::select! {
@@ -393,7 +403,7 @@ where
         async move {
             let answer = answer.await?;
             Ok(if is_head {
-                proxy::without_body(answer)
+                response::without_body(answer)
             } else {
                 answer
             })

@@ -3,11 +3,9 @@ use std::{collections::VecDeque, iter, mem};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{
-    recode::{Codec, Recode},
-    signed::Frames,
-};
+use super::codec::{Codec, Recode};
 use crate::{
+    body::frames::Frames,
     error::{Error, ErrorKind},
     sigv4::{
         Checksum, ChunkSize, Sum,
@@ -18,9 +16,9 @@ use crate::{
 /// A body in the frames of `aws-chunked`; it holds one chunk at a time.
 ///
 /// Its own trailers are dropped: a message with a length has none.
-pub(super) type Chunked<B> = Recode<B, Chunks>;
+pub(in crate::body) type Chunked<B> = Recode<B, Chunks>;
 
-pub(super) struct Chunks {
+pub(in crate::body) struct Chunks {
     /// Signs the chunks, if they are signed.
     signer: Option<ChunkSigner>,
     framing: Framing,
@@ -43,7 +41,7 @@ pub(super) struct Chunks {
 
 impl<B> Chunked<B> {
     /// `decoded` is the length of the body in bytes, which it is held to.
-    pub(super) fn new(
+    pub(in crate::body) fn new(
         body: B,
         framing: Framing,
         signer: Option<ChunkSigner>,

@@ -16,7 +16,7 @@ use rustls::{
 use tokio::{task, time};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{BoxError, proxy::chain};
+use crate::{BoxError, response::chain};
 
 /// How often the files are looked at: they are replaced on disks that tell no one, too.
 const POLL: Duration = Duration::from_secs(2);

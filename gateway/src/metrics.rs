@@ -3,6 +3,10 @@
 //! A route looks its counters up once, so that a request costs a few atomic additions. Labels hold what the
 //! configuration says and names of fixed sets, so that no client can make them grow.
 
+mod cache_status;
+mod last_response;
+mod rejections;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -20,7 +24,7 @@ use tower_sigv4::{
     verify::Rejection,
 };
 
-use super::{cache_status, last_response::Last, rejections::Refused};
+use self::{last_response::Last, rejections::Refused};
 use crate::{BoxError, config::Route, log::Outcome};
 
 /// From what signing takes to what a slow origin does, in seconds.
@@ -36,11 +40,11 @@ const CODES: usize = 501;
 /// All that is counted.
 pub(crate) struct Metrics {
     registry: Registry,
-    pub(super) requests: IntCounterVec,
-    pub(super) durations: HistogramVec,
-    pub(super) phases: HistogramVec,
+    pub(crate) requests: IntCounterVec,
+    pub(crate) durations: HistogramVec,
+    pub(crate) phases: HistogramVec,
     hashed: IntCounterVec,
-    pub(super) cache: IntCounterVec,
+    pub(crate) cache: IntCounterVec,
     stored: IntCounterVec,
     refusals: IntCounterVec,
     rejections: IntCounterVec,
@@ -147,12 +151,12 @@ impl Metrics {
     }
 
     /// How this origin answered last.
-    pub(super) fn last(&self, origin: &str) -> Arc<Last> {
+    pub(crate) fn last(&self, origin: &str) -> Arc<Last> {
         let mut lasts = self.lasts.lock().unwrap_or_else(PoisonError::into_inner);
         lasts.entry(origin.to_owned()).or_default().clone()
     }
 
-    pub(super) fn refused(&self) -> &Refused {
+    pub(crate) fn refused(&self) -> &Refused {
         &self.refused
     }
 
@@ -264,12 +268,12 @@ struct CacheMeter {
 
 impl Meter {
     /// The names of its route and its origin.
-    pub(super) fn labels(&self) -> &[String; 2] {
+    pub(crate) fn labels(&self) -> &[String; 2] {
         &self.labels
     }
 
     /// A request has come to its end.
-    pub(super) fn count(&self, method: &Method, outcome: &Outcome, took: Duration) {
+    pub(crate) fn count(&self, method: &Method, outcome: &Outcome, took: Duration) {
         self.duration.observe(took.as_secs_f64());
         if let Some(kind) = &outcome.rejection {
             let [route, origin] = &self.labels;
@@ -300,7 +304,7 @@ impl Meter {
     }
 
     /// What the cache did, where there is one.
-    pub(super) fn cache(&self, answer: &HeaderMap) -> Option<&'static str> {
+    pub(crate) fn cache(&self, answer: &HeaderMap) -> Option<&'static str> {
         let cache = self.cache.as_ref()?;
         let (outcome, stored) = cache_status::of(answer);
         cache.stored.inc_by(u64::from(stored));
@@ -310,7 +314,7 @@ impl Meter {
     }
 
     /// A caller was refused here.
-    pub(super) fn refused_caller(&self, kind: &str, rejection: &Rejection) {
+    pub(crate) fn refused_caller(&self, kind: &str, rejection: &Rejection) {
         self.refused.caller(&self.labels, kind, rejection);
     }
 
@@ -369,7 +373,7 @@ mod tests {
     use tower_sigv4::credentials::Credentials;
 
     use super::*;
-    use crate::admin::Arrived;
+    use crate::request_record::Arrived;
 
     #[tokio::test]
     async fn the_credentials_remaining_time_is_told_once_it_is_known() {
