@@ -40,7 +40,7 @@ use tower_service::Service;
 use crate::{
     body::into_bytes,
     error::{BoxError, Error},
-    sigv4::signed_headers::host_text,
+    sigv4::signed_headers::host_str,
 };
 
 /// Sends requests by a [`reqwest::Client`] that neither follows redirects nor retries.
@@ -220,7 +220,7 @@ impl fmt::Debug for ResponseFuture {
 /// A URI as a URL that says the same, byte for byte, to server and signature.
 fn url(uri: &Uri) -> Result<Url, Error> {
     let scheme = uri.scheme_str().unwrap_or_default();
-    let host = host_text(uri).unwrap_or_default();
+    let host = host_str(uri).unwrap_or_default();
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let url = Url::parse(&format!("{scheme}://{host}{target}")).map_err(|source| {
         Error::request(format!(

@@ -12,8 +12,12 @@ mod frames;
 mod response;
 mod signed;
 mod spool;
+#[cfg(feature = "verify")]
 mod verified;
 
+#[cfg(feature = "verify")]
+#[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
+pub use self::verified::VerifiedBody;
 pub(crate) use self::{
     aws_chunked::Dechunk,
     budget::Waiting,
@@ -21,6 +25,4 @@ pub(crate) use self::{
     frames::{Frames, into_bytes},
     response::Held,
 };
-pub use self::{
-    budget::BodyBudget, response::ResponseBody, signed::SignedBody, verified::VerifiedBody,
-};
+pub use self::{budget::BodyBudget, response::ResponseBody, signed::SignedBody};

@@ -40,8 +40,15 @@ enum State {
 pub(super) struct SpoolFile(Option<File>);
 
 impl SpoolFile {
+    #[cfg(feature = "spool")]
     fn create(directory: &Path) -> io::Result<Self> {
         tempfile::tempfile_in(directory).map(|file| Self(Some(file)))
+    }
+
+    /// Not reached: without the feature no origin has a `Spool`.
+    #[cfg(not(feature = "spool"))]
+    fn create(_: &Path) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn get(&self) -> io::Result<&File> {

@@ -8,9 +8,9 @@ use crate::{
     error::Error,
     sigv4::{
         Payload,
-        authorization::{Authorization, Given, ParseError},
+        authorization::{Authorization, ParseError, SignatureValue},
         scope::{Scope, Timestamp},
-        service_rules::preset,
+        service_rules::service_rules,
         signature::write_string_to_sign,
         signed_headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE},
     },
@@ -75,7 +75,7 @@ impl SignedRequest {
     /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the head has no signature or a malformed one.
     pub fn from_parts(head: &Parts, payload: Option<Payload>) -> Result<Self, Error> {
         let authorization =
-            Authorization::read(head, cfg!(feature = "sigv4a")).map_err(invalid_signature)?;
+            Authorization::parse(head, cfg!(feature = "sigv4a")).map_err(invalid_signature)?;
         let header = |name: HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);
         let presigned = authorization.presigned.as_ref();
         let amz_date = presigned
@@ -91,8 +91,8 @@ impl SignedRequest {
         .ok_or_else(|| {
             Error::request("the request has neither a valid x-amz-date nor a valid, signed date")
         })?;
-        let preset = preset(authorization.service);
-        let default = (presigned.is_some() && preset.s3_family).then_some(Payload::Unsigned);
+        let rules = service_rules(authorization.service);
+        let default = (presigned.is_some() && rules.s3_family).then_some(Payload::Unsigned);
         let signed_payload = header(X_AMZ_CONTENT_SHA256)
             .or(presigned
                 .and_then(|query| query.content_sha256)
@@ -103,7 +103,7 @@ impl SignedRequest {
 
         let mut canonical_request = Vec::new();
         authorization
-            .canonical(head, preset.path_form, preset.session_token, signed_payload)
+            .canonical(head, rules.path_form, rules.session_token, signed_payload)
             .write(&mut canonical_request);
         let is_token =
             |name: &str| matches!(name, "x-amz-security-token" | "x-amz-s3session-token");
@@ -124,10 +124,10 @@ impl SignedRequest {
             request.string_to_sign = None;
         }
         request.in_query = presigned.is_some();
-        request.signature = match authorization.given {
-            Given::Hmac(hex) => Some(String::from_utf8_lossy(hex).into_owned()),
+        request.signature = match authorization.signature {
+            SignatureValue::Hmac(hex) => Some(String::from_utf8_lossy(hex).into_owned()),
             #[cfg(feature = "sigv4a")]
-            Given::Ecdsa(_) => None, // differs for each signing
+            SignatureValue::Ecdsa(_) => None, // differs for each signing
         };
         Ok(request)
     }
@@ -196,8 +196,8 @@ impl SignedRequest {
 fn invalid_signature(error: ParseError) -> Error {
     Error::request(match error {
         ParseError::Missing => "the request carries no signature, in authorization or in its query",
-        ParseError::Several => "the request carries more than one authorization",
-        ParseError::Algorithm => {
+        ParseError::Multiple => "the request carries more than one authorization",
+        ParseError::UnsupportedAlgorithm => {
             "the request is signed with another algorithm than AWS4-HMAC-SHA256"
         }
         ParseError::Malformed(message) => message,

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use super::headers::is_of_client_signature;
 use crate::{
     error::{Error, ErrorKind},
-    sigv4::authorization::credential_name,
+    sigv4::authorization::signature_parameter,
 };
 
 const PREFIX: &str = "x-amz-";
@@ -89,7 +89,7 @@ impl Limits {
         let query = head.uri.query().unwrap_or_default();
         // Some servers take a semicolon for the separator that `&` is to S3.
         let pairs = query.split(['&', ';']).filter(|pair| !pair.is_empty());
-        for pair in pairs.filter(|pair| credential_name(pair).is_none()) {
+        for pair in pairs.filter(|pair| signature_parameter(pair).is_none()) {
             let key = pair.split_once('=').map_or(pair, |(key, _)| key);
             let key: Vec<u8> = percent_decode_str(key).collect();
             let key = String::from_utf8_lossy(&key);

@@ -46,6 +46,11 @@ mod spool;
 mod uri_origin;
 mod wire;
 
+#[cfg(feature = "spool")]
+#[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
+pub use self::spool::Spool;
+#[cfg(not(feature = "spool"))]
+pub(crate) use self::spool::Spool;
 pub use self::{
     forwarded::{ClientAddr, ForwardedHeaders},
     headers::remove_hop_by_hop,
@@ -53,7 +58,6 @@ pub use self::{
     payload::{PayloadMode, PayloadPolicy},
     resolve::{ResolveOrigin, ResolvedOrigin},
     rules::{OriginRule, OriginRules},
-    spool::Spool,
     uri_origin::UriOrigin,
     wire::WireForm,
 };

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     SigningSettings,
     error::{Error, ErrorKind},
-    sigv4::{PresignExpiry, service_rules::preset},
+    sigv4::{PresignExpiry, service_rules::service_rules},
 };
 
 /// What is done with requests to an origin, whichever way the origin was found.
@@ -96,7 +96,9 @@ impl Options {
     pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
         let mode = match &self.payload {
             Some(policy) => policy.mode(head),
-            None if preset(self.settings.service()).unsigned_payload => PayloadMode::Unsigned,
+            None if service_rules(self.settings.service()).requires_unsigned_payload => {
+                PayloadMode::Unsigned
+            }
             None => PayloadMode::default(),
         };
         let plan = mode.plan(head, self.spool.as_ref())?;
@@ -108,7 +110,7 @@ impl Options {
             ));
         }
         let service = self.settings.service();
-        let s3_family = preset(service).s3_family;
+        let s3_family = service_rules(service).s3_family;
         let regions = self.settings.region_set();
         let takes_chunks = s3_family && self.presigned.is_none() && regions.is_none();
         match plan {
@@ -192,6 +194,8 @@ macro_rules! option_setters {
         /// Sets where bodies go that are too large for memory, with
         /// [`PayloadMode::Spool`](crate::origin::PayloadMode::Spool) or
         /// [`Auto`](crate::origin::PayloadMode::Auto).
+        #[cfg(feature = "spool")]
+        #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
         pub fn with_spool(mut self, spool: $crate::origin::Spool) -> Self {
             self.options_mut().spool = Some(spool);
             self

@@ -13,7 +13,7 @@ use super::{ForwardedHeaders, options::Options};
 use crate::{
     SigningSettings,
     error::Error,
-    sigv4::{infer::is_aws_host, service_rules::preset, signed_headers::host_of},
+    sigv4::{infer::is_aws_host, service_rules::service_rules, signed_headers::host_header},
 };
 
 /// A server that verifies signatures: its URL, and how requests to it are signed.
@@ -108,9 +108,9 @@ impl Origin {
             return Err(error("is neither http nor https"));
         }
         let host =
-            host_of(&uri).ok_or_else(|| error("has no host, or a port outside 1 to 65535"))?;
+            host_header(&uri).ok_or_else(|| error("has no host, or a port outside 1 to 65535"))?;
         let settings = settings(uri.host().unwrap_or_default())?;
-        let forwarded = ForwardedHeaders::from(!preset(settings.service()).s3_family);
+        let forwarded = ForwardedHeaders::from(!service_rules(settings.service()).s3_family);
         let options = Options::new(settings, Some(forwarded));
         let path = options
             .wire_path(uri.path())
@@ -155,7 +155,10 @@ impl Origin {
             .map(Uri::from)
             .ok()
             .filter(|_| !host.contains('@'));
-        let value = uri.as_ref().and_then(host_of).filter(|value| value == host);
+        let value = uri
+            .as_ref()
+            .and_then(host_header)
+            .filter(|value| value == host);
         let value = value.ok_or_else(|| {
             let shown = without_user_information(host);
             Error::config(format!(

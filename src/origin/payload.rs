@@ -57,6 +57,8 @@ pub enum PayloadMode {
     UnsignedTrailer(Checksum),
     /// Collected and hashed before the request is sent, above the body's limit in a temporary file. The
     /// origin needs a [`Spool`](super::Spool) for it, whose own limit holds then.
+    #[cfg(feature = "spool")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
     Spool,
     /// Buffered up to the body's limit; above it in chunks of 64 KiB if the service is of the S3 family
     /// and the length is known, else in a temporary file if the origin has a [`Spool`](super::Spool), else
@@ -141,6 +143,7 @@ impl PayloadMode {
     pub(super) fn plan(self, head: &Parts, spool: Option<&Spool>) -> Result<BodyPlan, Error> {
         Ok(match self {
             PayloadMode::Buffer => BodyPlan::Collect(None),
+            #[cfg(feature = "spool")]
             PayloadMode::Spool => BodyPlan::Collect(Some(spool.cloned().ok_or_else(no_spool)?)),
             PayloadMode::Unsigned => BodyPlan::Stream(Payload::Unsigned),
             PayloadMode::Trust => trusted(&head.headers)?,
@@ -166,6 +169,7 @@ impl fmt::Debug for Policy {
     }
 }
 
+#[cfg(feature = "spool")]
 fn no_spool() -> Error {
     Error::config("there is no spool for bodies to go to; give the origin one by with_spool")
 }
@@ -174,7 +178,7 @@ fn no_spool() -> Error {
 fn has_checksum(headers: &HeaderMap) -> bool {
     headers
         .keys()
-        .any(|name| Checksum::from_header_name(name.as_str()).is_some())
+        .any(|name| Checksum::is_header_name(name.as_str()))
 }
 
 fn trusted(headers: &HeaderMap) -> Result<BodyPlan, Error> {
@@ -183,9 +187,9 @@ fn trusted(headers: &HeaderMap) -> Result<BodyPlan, Error> {
         values.next().filter(|_| values.next().is_none())
     };
     let plan = only(X_AMZ_CONTENT_SHA256).and_then(|value| {
-        match Framing::read(value, only(X_AMZ_TRAILER)) {
+        match Framing::parse(value, only(X_AMZ_TRAILER)) {
             Some(framing @ Framing::Unsigned(_)) => Some(BodyPlan::Framed(framing)),
-            _ => Payload::read(value).map(BodyPlan::Stream),
+            _ => Payload::parse(value).map(BodyPlan::Stream),
         }
     });
     plan.ok_or_else(|| {

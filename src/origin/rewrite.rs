@@ -5,7 +5,7 @@ use http::{Method, Uri, Version, header, request::Parts};
 use super::{ClientAddr, ResolvedOrigin, WireForm, forwarded, headers};
 use crate::{
     error::Error,
-    sigv4::{cookies::join_cookies, request_target, signed_headers::host_of},
+    sigv4::{cookies::join_cookies, request_target, signed_headers::host_header},
 };
 
 /// Rewrites a request's head for its destination.
@@ -31,7 +31,7 @@ pub(crate) fn rewrite(
         headers::open_websocket(&mut parts.headers);
     }
     if let Some(selected) = selected {
-        let reached = host_of(&parts.uri).or(host);
+        let reached = host_header(&parts.uri).or(host);
         let peer = parts.extensions.get::<ClientAddr>();
         forwarded::append(&mut parts.headers, selected, peer, reached);
     }

@@ -34,6 +34,7 @@ pub struct Spool {
     limit: u64,
 }
 
+#[cfg(feature = "spool")]
 impl Spool {
     /// 5 GiB: what S3 takes in one request, and more than any other service.
     const LIMIT: u64 = 5 * 1024 * 1024 * 1024;
@@ -64,7 +65,9 @@ impl Spool {
         self.limit = bytes;
         self
     }
+}
 
+impl Spool {
     pub(crate) fn directory(&self) -> &Arc<Path> {
         &self.directory
     }

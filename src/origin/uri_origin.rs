@@ -6,7 +6,7 @@ use super::{ResolveOrigin, ResolvedOrigin, host::HostPattern, options::Options};
 use crate::{
     Origin, SigningSettings,
     error::Error,
-    sigv4::{infer, signed_headers::host_of},
+    sigv4::{infer, signed_headers::host_header},
 };
 
 /// Uses each request's own absolute URI as its origin: the target of a client.
@@ -141,7 +141,7 @@ impl UriOrigin {
     fn settings(&self, host: &str) -> Result<SigningSettings, Error> {
         match &self.options.settings {
             Some(settings) => Ok(settings.clone()),
-            None => SigningSettings::of_host(
+            None => SigningSettings::infer_with(
                 host,
                 "sign it by `UriOrigin::new`, with service and region",
                 Error::request,
@@ -183,7 +183,7 @@ impl ResolveOrigin for UriOrigin {
         let (scheme, host) = head
             .uri
             .scheme()
-            .zip(host_of(&head.uri))
+            .zip(host_header(&head.uri))
             .ok_or_else(not_absolute)?;
         let name = head.uri.host().unwrap_or_default();
         self.check_host(name)?;

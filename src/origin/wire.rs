@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     error::Error,
-    sigv4::{PathForm, authorization::credential_name, canonical, encode},
+    sigv4::{PathForm, authorization::signature_parameter, canonical, encode},
 };
 
 /// Form in which path and query are sent. The signature covers what servers derive from either form.
@@ -53,7 +53,7 @@ impl WireForm {
             let write = |out: &mut _| canonical::write_query(out, query, &[]);
             return Cow::Owned(encoded_string(query.len(), write));
         }
-        let repaired = encode::repair(query, encode::ILLEGAL_IN_QUERY);
+        let repaired = encode::escape(query, encode::ILLEGAL_IN_QUERY);
         if repaired.contains('+') {
             Cow::Owned(repaired.replace('+', "%20"))
         } else {
@@ -64,13 +64,13 @@ impl WireForm {
 
 fn encode_path(path: &str, form: PathForm, preserve: bool) -> Cow<'_, str> {
     if preserve {
-        return encode::repair(path, encode::ILLEGAL_IN_PATH);
+        return encode::escape(path, encode::ILLEGAL_IN_PATH);
     }
     let escaped_slash = form.escaped_slash();
-    if encode::is_path_recoded(path, escaped_slash) {
+    if encode::is_path_reencoded(path, escaped_slash) {
         return Cow::Borrowed(path);
     }
-    let write = |out: &mut _| encode::recode_path(out, path, escaped_slash);
+    let write = |out: &mut _| encode::reencode_path(out, path, escaped_slash);
     Cow::Owned(encoded_string(path.len(), write))
 }
 
@@ -78,11 +78,11 @@ fn encode_path(path: &str, form: PathForm, preserve: bool) -> Cow<'_, str> {
 pub(crate) fn is_presigned(query: &str) -> bool {
     query
         .split('&')
-        .any(|pair| credential_name(pair) == Some("X-Amz-Signature"))
+        .any(|pair| signature_parameter(pair) == Some("X-Amz-Signature"))
 }
 
 fn is_presign_parameter(pair: &str) -> bool {
-    credential_name(pair).is_some()
+    signature_parameter(pair).is_some()
 }
 
 fn check_escapes(part: &str, value: &str) -> Result<(), Error> {

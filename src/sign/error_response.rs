@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     body::{Frames, Held, ResponseBody, into_bytes},
-    credentials::{Fetch, Load},
+    credentials::{Load, LoadFuture},
 };
 
 /// Limits for reading a rejection, whose code and message are at its beginning.
@@ -40,7 +40,7 @@ pub(super) struct ErrorResponse<T, R> {
     body: Option<Pin<Box<R>>>,
     timeout: Pin<Box<Sleep>>,
     /// `Some` while the provider is asked for other credentials.
-    renewal: Option<Load>,
+    renewal: Option<LoadFuture>,
 }
 
 /// Decision about a rejected request.
@@ -62,7 +62,7 @@ where
 /// Step that a remedy requires.
 enum Step {
     Retry,
-    RenewCredentials(Load),
+    RenewCredentials(LoadFuture),
     PassOn,
 }
 
@@ -174,7 +174,7 @@ where
                 let Ok(fetch) = config.credentials.replace(entry) else {
                     return Step::PassOn;
                 };
-                if matches!(fetch, Fetch::Flight(..)) {
+                if matches!(fetch, Load::Pending(..)) {
                     recovery.corrections.mark_expired(origin, entry.serial());
                 }
                 if retry.is_some() {

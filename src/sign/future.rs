@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     body::{Collect, Reserved, ResponseBody, SignedBody, Waiting},
-    credentials::{Entry, Load},
+    credentials::{CachedCredentials, LoadFuture},
     error::{BoxError, Error},
     origin::{self, BodyPlan, SigningBehavior},
 };
@@ -51,7 +51,7 @@ pin_project! {
         Reserving { pending: Option<(PendingRequest<S>, Collect<B>)>, reservation: Waiting },
         Collecting { pending: Option<PendingRequest<S>>, #[pin] body: Collect<B> },
         /// No valid credentials are cached.
-        Loading { pending: Option<(PendingRequest<S>, PreparedBody<B>)>, load: Load },
+        Loading { pending: Option<(PendingRequest<S>, PreparedBody<B>)>, load: LoadFuture },
         Calling { #[pin] response: F, on_response: OnResponse<Retry<S, B>> },
         /// The origin has rejected the request.
         Reading { response: Option<Box<ErrorResponse<Retry<S, B>, R>>> },
@@ -178,7 +178,7 @@ where
 /// Signs the request and calls the inner service.
 fn sign<S, B, R>(
     pending: PendingRequest<S>,
-    entry: Arc<Entry>,
+    entry: Arc<CachedCredentials>,
     body: PreparedBody<B>,
     time: (SystemTime, Offset),
     trace: &Trace,

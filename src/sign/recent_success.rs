@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::{Origin, credentials::Entry};
+use crate::{Origin, credentials::CachedCredentials};
 
 /// Seconds for which a success counts. Services accept a clock that is off by less, and a larger jump of the clock
 /// ends it.
@@ -28,7 +28,7 @@ pub(super) struct SuccessKey {
 }
 
 impl SuccessKey {
-    pub(super) fn new(origin: &Origin, entry: &Entry, time: SystemTime) -> Self {
+    pub(super) fn new(origin: &Origin, entry: &CachedCredentials, time: SystemTime) -> Self {
         // Spreads the serial number over all bits (Knuth, "The Art of Computer Programming", section 6.4).
         let hash = origin.host_hash() ^ entry.serial().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -47,7 +47,12 @@ impl RecentSuccesses {
     }
 
     /// Returns `true` if the origin cannot have a reason to reject this request for its clock or credentials.
-    pub(super) fn contains(&self, key: SuccessKey, entry: &Entry, now: SystemTime) -> bool {
+    pub(super) fn contains(
+        &self,
+        key: SuccessKey,
+        entry: &CachedCredentials,
+        now: SystemTime,
+    ) -> bool {
         let last = self.slot(key).load(Ordering::Relaxed);
         let age = u64::from(key.second).checked_sub(last & u64::from(u32::MAX));
         last & !u64::from(u32::MAX) == key.upper_half()

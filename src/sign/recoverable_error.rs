@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, header};
 use super::error_body::{ErrorBody, Protocol};
 use crate::{
     doctor::strip_namespace,
-    sigv4::service_rules::{fronts_applications, preset},
+    sigv4::service_rules::{fronts_applications, service_rules},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl KnownError {
 
 /// Returns the protocol of an error body in this form; `None` if the service does not use it.
 fn service_protocol(form: Protocol, service: &str) -> Option<Protocol> {
-    let is_s3 = preset(service).s3_family;
+    let is_s3 = service_rules(service).s3_family;
     match form {
         Protocol::S3 => is_s3.then_some(form),
         // S3 Control is signed as S3, and writes the errors of S3 in this form.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Origin,
-    credentials::Entry,
+    credentials::CachedCredentials,
     doctor::{Diagnosis, Rejection, SignedRequest, diagnose},
     sigv4::{
         scope::{Scope, Timestamp},
@@ -38,7 +38,7 @@ pub(super) struct OnResponse<T> {
 pub(super) struct SentRequest<T> {
     pub(super) config: Arc<SharedConfig>,
     pub(super) origin: Origin,
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Arc<CachedCredentials>,
     pub(super) signing_time: SystemTime,
     /// Correction of the clock that `signing_time` includes.
     pub(super) offset: Offset,

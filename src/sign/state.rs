@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Origin,
     body::SignedBody,
-    credentials::{Entry, Load},
+    credentials::{CachedCredentials, LoadFuture},
     error::{Error, ErrorKind},
     origin::add_aws_chunked,
     sigv4::{
@@ -74,11 +74,11 @@ impl<S> PendingRequest<S> {
         &self,
         now: SystemTime,
         correction: &Correction,
-    ) -> Result<Arc<Entry>, Load> {
+    ) -> Result<Arc<CachedCredentials>, LoadFuture> {
         let credentials = &self.config.credentials;
         match credentials.current(now) {
             Some(entry) if correction.expired == Some(entry.serial()) => {
-                Err(Box::pin(credentials.clone().renewed(entry)))
+                Err(Box::pin(credentials.clone().load_replacement(entry)))
             }
             Some(entry) => Ok(entry),
             None => Err(Box::pin(credentials.clone().load())),
@@ -88,7 +88,7 @@ impl<S> PendingRequest<S> {
     /// Signs the request, at the time `now` with the correction `offset`.
     pub(super) fn sign<B>(
         mut self,
-        entry: Arc<Entry>,
+        entry: Arc<CachedCredentials>,
         mut body: PreparedBody<B>,
         (now, offset): (SystemTime, Offset),
         trace: &Trace,
@@ -162,7 +162,7 @@ impl<S> PendingRequest<S> {
     /// Signs the head. Returns the body and its length in bytes, without the framing of chunks.
     fn sign_head<B>(
         &mut self,
-        entry: &Entry,
+        entry: &CachedCredentials,
         signing_time: SystemTime,
         body: PreparedBody<B>,
         canonical_request: Option<&mut Vec<u8>>,
@@ -181,10 +181,10 @@ impl<S> PendingRequest<S> {
             PreparedBody::Whole(body, payload) => {
                 set_content_length(parts, body.len());
                 match options.presigned {
-                    None => signer.sign_keeping(parts, &params(payload), canonical_request)?,
+                    None => signer.sign_capturing(parts, &params(payload), canonical_request)?,
                     Some(expires) => {
                         let params = params(payload).with_presign_expiry(options.presign_expiry);
-                        signer.presign_keeping(parts, &params, expires, canonical_request)?;
+                        signer.presign_capturing(parts, &params, expires, canonical_request)?;
                     }
                 }
                 let len = body.len();

@@ -5,17 +5,21 @@
 
 mod names;
 mod parameters;
+mod parse;
 
-use std::{borrow::Cow, iter};
+use std::borrow::Cow;
 
 use http::{HeaderName, header, request::Parts};
-use memchr::{memchr, memchr2_iter};
 use percent_encoding::percent_decode_str;
 
-use self::parameters::{Parameters, is_version_2};
 pub(crate) use self::{
-    names::{SignedNames, is_mark, is_same_variable},
-    parameters::credential_name,
+    names::{SignedHeaderNames, is_same_cgi_variable, reads_as_hyphen},
+    parameters::signature_parameter,
+    parse::{ParseError, pairs},
+};
+use self::{
+    parameters::{Parameters, is_version_2},
+    parse::{elements, split_once},
 };
 #[cfg(feature = "sigv4a")]
 use super::v4a;
@@ -35,14 +39,14 @@ pub(crate) struct Authorization<'a> {
     pub(crate) region: &'a str,
     pub(crate) service: &'a str,
     pub(crate) terminator: &'a str,
-    pub(crate) signed_headers: SignedNames<'a>,
-    pub(crate) given: Given<'a>,
+    pub(crate) signed_headers: SignedHeaderNames<'a>,
+    pub(crate) signature: SignatureValue<'a>,
     /// What the query says where the signature stands there.
     pub(crate) presigned: Option<Presigned<'a>>,
 }
 
 /// The signature, by the algorithm it is of.
-pub(crate) enum Given<'a> {
+pub(crate) enum SignatureValue<'a> {
     /// In lower-case hex.
     Hmac(&'a [u8; 64]),
     #[cfg(feature = "sigv4a")]
@@ -58,33 +62,18 @@ pub(crate) struct Presigned<'a> {
     pub(crate) content_sha256: Option<&'a str>,
 }
 
-/// Why there is no authorization to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ParseError {
-    /// The request carries none.
-    Missing,
-    /// It carries more than one.
-    Several,
-    /// It is of another scheme or algorithm.
-    Algorithm,
-    /// A part of it is missing, repeated or badly written.
-    Malformed(&'static str),
-}
-
 /// The longest that a presigned URL may be valid: a week, in seconds.
 pub(crate) const LONGEST: u64 = 7 * 24 * 60 * 60;
 
-/// Limits the names in `SignedHeaders`. S3 takes 2 KB of metadata and API Gateway 10,240 bytes of headers, so
-/// that no request to AWS needs as many.
-pub(crate) const MAX_SIGNED_HEADERS: usize = 1024;
-
 impl<'a> Authorization<'a> {
     /// Reads the one authorization that a request carries; one of version 4a if that is accepted.
-    pub(crate) fn read(head: &'a Parts, sigv4a: bool) -> Result<Self, ParseError> {
+    pub(crate) fn parse(head: &'a Parts, sigv4a: bool) -> Result<Self, ParseError> {
         let mut headers = head.headers.get_all(header::AUTHORIZATION).iter();
         let query = head.uri.query().unwrap_or_default();
-        match (headers.next(), headers.next(), Parameters::read(query)) {
-            (None, None, None) if pairs(query).any(is_version_2) => Err(ParseError::Algorithm),
+        match (headers.next(), headers.next(), Parameters::parse(query)) {
+            (None, None, None) if pairs(query).any(is_version_2) => {
+                Err(ParseError::UnsupportedAlgorithm)
+            }
             (None, None, None) => Err(ParseError::Missing),
             (None, None, Some(parameters)) => Self::from_query(&parameters?, sigv4a),
             (Some(value), None, None) => {
@@ -92,7 +81,7 @@ impl<'a> Authorization<'a> {
                 let text = text.map_err(|_| ParseError::Malformed("bytes that are no text"))?;
                 Self::from_header(text, sigv4a)
             }
-            _ => Err(ParseError::Several),
+            _ => Err(ParseError::Multiple),
         }
     }
 
@@ -192,8 +181,7 @@ impl<'a> Authorization<'a> {
                 .ok_or(ParseError::Malformed(
                     "Credential does not begin with an access key id",
                 ))?;
-        let signed_headers = SignedNames::read(signed_headers, escaped)?;
-        let given = Given::read(is_4a, signature.as_bytes())?;
+        let signed_headers = SignedHeaderNames::parse(signed_headers, escaped)?;
         Ok(Self {
             access_key_id,
             date,
@@ -201,7 +189,7 @@ impl<'a> Authorization<'a> {
             service,
             terminator,
             signed_headers,
-            given,
+            signature: SignatureValue::parse(is_4a, signature.as_bytes())?,
             presigned,
         })
     }
@@ -237,16 +225,16 @@ impl<'a> Authorization<'a> {
 
     /// The signature, if it is not of version 4a.
     pub(crate) fn hmac(&self) -> Option<&'a [u8; 64]> {
-        match self.given {
-            Given::Hmac(signature) => Some(signature),
+        match self.signature {
+            SignatureValue::Hmac(signature) => Some(signature),
             #[cfg(feature = "sigv4a")]
-            Given::Ecdsa(_) => None,
+            SignatureValue::Ecdsa(_) => None,
         }
     }
 }
 
-impl<'a> Given<'a> {
-    fn read(is_4a: bool, hex: &'a [u8]) -> Result<Self, ParseError> {
+impl<'a> SignatureValue<'a> {
+    fn parse(is_4a: bool, hex: &'a [u8]) -> Result<Self, ParseError> {
         match is_4a {
             #[cfg(feature = "sigv4a")]
             true => v4a::read_signature(hex)
@@ -255,8 +243,8 @@ impl<'a> Given<'a> {
                     "Signature has to be one of ECDSA, in DER and lower-case hex",
                 )),
             #[cfg(not(feature = "sigv4a"))]
-            true => Err(ParseError::Algorithm), // no settings accept it
-            false => encode::read_hex(hex)
+            true => Err(ParseError::UnsupportedAlgorithm), // no settings accept it
+            false => encode::parse_sha256_hex(hex)
                 .map(Self::Hmac)
                 .ok_or(ParseError::Malformed(
                     "Signature has to be 64 digits of lower-case hex",
@@ -270,46 +258,8 @@ fn is_4a(algorithm: &str, sigv4a: bool) -> Result<bool, ParseError> {
     match algorithm {
         ALGORITHM => Ok(false),
         ALGORITHM_4A if sigv4a => Ok(true),
-        _ => Err(ParseError::Algorithm),
+        _ => Err(ParseError::UnsupportedAlgorithm),
     }
-}
-
-fn split_once(text: &str, separator: u8) -> Option<(&str, &str)> {
-    let at = memchr(separator, text.as_bytes())?;
-    Some((&text[..at], &text[at + 1..]))
-}
-
-/// The pairs of a query.
-pub(crate) fn pairs(query: &str) -> impl Iterator<Item = &str> {
-    elements(query, b'&', false)
-}
-
-/// The elements of a list; in a query its separator may be escaped.
-fn elements(list: &str, separator: u8, escaped: bool) -> impl Iterator<Item = &str> {
-    let mut rest = Some(list);
-    iter::from_fn(move || {
-        let list = rest?;
-        let bytes = list.as_bytes();
-        let end = match escaped {
-            true => memchr2_iter(separator, b'%', bytes)
-                .find(|&at| bytes[at] == separator || is_escape_of(&bytes[at..], separator)),
-            false => memchr(separator, bytes),
-        };
-        let Some(end) = end else { return rest.take() };
-        let len = if bytes[end] == separator { 1 } else { 3 };
-        rest = Some(&list[end + len..]);
-        Some(&list[..end])
-    })
-}
-
-fn is_escape_of(bytes: &[u8], separator: u8) -> bool {
-    let digits = match separator {
-        b'/' => b"2f",
-        _ => b"3b",
-    };
-    bytes
-        .get(1..3)
-        .is_some_and(|escape| escape.eq_ignore_ascii_case(digits))
 }
 
 #[cfg(test)]

@@ -13,9 +13,10 @@ use super::{
     key::SigningKey,
     payload::EMPTY_HEX,
     scope::Timestamp,
-    signature::{MacSink, Signature},
+    signature::Signature,
+    sink::{MacSink, Sink},
 };
-use crate::{error::Error, sigv4::canonical::Sink};
+use crate::error::Error;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256-PAYLOAD";
 const TRAILER_ALGORITHM: &str = "AWS4-HMAC-SHA256-TRAILER";
@@ -33,7 +34,7 @@ pub(crate) enum Framing {
 
 impl Framing {
     /// The value of `x-amz-content-sha256`.
-    pub(crate) fn payload(self) -> &'static str {
+    pub(crate) fn content_sha256(self) -> &'static str {
         match self {
             Self::Signed(None) => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
             Self::Signed(Some(_)) => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
@@ -42,7 +43,7 @@ impl Framing {
     }
 
     /// Reads that value, and that of `x-amz-trailer`.
-    pub(crate) fn read(payload: &[u8], trailer: Option<&[u8]>) -> Option<Self> {
+    pub(crate) fn parse(payload: &[u8], trailer: Option<&[u8]>) -> Option<Self> {
         let trailer = match trailer {
             Some(name) => Some(Checksum::from_header_name(str::from_utf8(name).ok()?)?),
             None => None,
@@ -51,7 +52,7 @@ impl Framing {
         framings
             .into_iter()
             .flatten()
-            .find(|framing| framing.payload().as_bytes() == payload)
+            .find(|framing| framing.content_sha256().as_bytes() == payload)
     }
 
     pub(crate) fn is_signed(self) -> bool {
@@ -238,7 +239,7 @@ impl ChunkLine {
         let (len, signature) = match signed {
             true => {
                 let (len, signature) = line.split_once(EXTENSION)?;
-                (len, Some(*encode::read_hex(signature.as_bytes())?))
+                (len, Some(*encode::parse_sha256_hex(signature.as_bytes())?))
             }
             false => (line, None),
         };
@@ -282,7 +283,7 @@ impl<'a> Trailer<'a> {
             true => {
                 let (line, signature) = text.split_once("\r\n")?;
                 let signature = signature.strip_prefix(TRAILER_SIGNATURE)?;
-                (line, Some(*encode::read_hex(signature.as_bytes())?))
+                (line, Some(*encode::parse_sha256_hex(signature.as_bytes())?))
             }
             false => (text, None),
         };

@@ -8,24 +8,7 @@ use http::{HeaderName, request::Parts};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
-use super::{encode, settings::PathForm};
-
-/// Where a canonical form is written: into a hash, or into a buffer to be read.
-pub(crate) trait Sink {
-    fn put(&mut self, bytes: &[u8]);
-}
-
-impl Sink for Sha256 {
-    fn put(&mut self, bytes: &[u8]) {
-        self.update(bytes);
-    }
-}
-
-impl Sink for Vec<u8> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
-    }
-}
+use super::{encode, service_rules::PathForm, sink::Sink};
 
 /// Headers to sign in a usual request; more of them go to the heap.
 const INLINE_HEADERS: usize = 16;
@@ -106,7 +89,7 @@ impl<'a> CanonicalRequest<'a> {
         if self.form.encodes_twice() {
             encode::encode_path(sink, &self.path);
         } else {
-            encode::recode_path(sink, &self.path, self.form.escaped_slash());
+            encode::reencode_path(sink, &self.path, self.form.escaped_slash());
         }
         sink.put(b"\n");
         write_query(sink, self.query, self.left_out);
@@ -213,10 +196,10 @@ pub(crate) fn write_query(sink: &mut impl Sink, query: &str, left_out: &[&str]) 
     let ends: SmallVec<[(usize, usize); INLINE_PAIRS]> = raw
         .into_iter()
         .map(|(key, pair)| {
-            encode::recode_query(&mut arena, key);
+            encode::reencode_query(&mut arena, key);
             let key_end = arena.len();
             arena.push(b'=');
-            encode::recode_query(&mut arena, pair.get(key.len() + 1..).unwrap_or_default());
+            encode::reencode_query(&mut arena, pair.get(key.len() + 1..).unwrap_or_default());
             (key_end, arena.len())
         })
         .collect();

@@ -1,5 +1,7 @@
 use aws_smithy_types::base64;
+#[cfg(feature = "checksums")]
 use crc_fast::{CrcAlgorithm, Digest as Crc};
+#[cfg(feature = "checksums")]
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -19,22 +21,30 @@ use sha2::{Digest, Sha256};
 #[non_exhaustive]
 pub enum Checksum {
     /// CRC-32 of ISO 3309, as in gzip.
+    #[cfg(feature = "checksums")]
     Crc32,
     /// CRC-32C, Castagnoli's, as in iSCSI.
+    #[cfg(feature = "checksums")]
     Crc32C,
     /// CRC-64/NVME.
+    #[cfg(feature = "checksums")]
     Crc64Nvme,
     /// SHA-1.
+    #[cfg(feature = "checksums")]
     Sha1,
     /// SHA-256.
     Sha256,
 }
 
 impl Checksum {
-    const ALL: [Self; 5] = [
+    const ALL: &[Self] = &[
+        #[cfg(feature = "checksums")]
         Self::Crc32,
+        #[cfg(feature = "checksums")]
         Self::Crc32C,
+        #[cfg(feature = "checksums")]
         Self::Crc64Nvme,
+        #[cfg(feature = "checksums")]
         Self::Sha1,
         Self::Sha256,
     ];
@@ -43,9 +53,13 @@ impl Checksum {
     #[must_use]
     pub fn header_name(self) -> &'static str {
         match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32 => "x-amz-checksum-crc32",
+            #[cfg(feature = "checksums")]
             Self::Crc32C => "x-amz-checksum-crc32c",
+            #[cfg(feature = "checksums")]
             Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            #[cfg(feature = "checksums")]
             Self::Sha1 => "x-amz-checksum-sha1",
             Self::Sha256 => "x-amz-checksum-sha256",
         }
@@ -55,8 +69,17 @@ impl Checksum {
     #[must_use]
     pub fn from_header_name(name: &str) -> Option<Self> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|checksum| checksum.header_name() == name)
+    }
+
+    /// Returns `true` if a header of this name, in lower case, carries a checksum that S3 knows, whether or not
+    /// this build can compute it.
+    pub(crate) fn is_header_name(name: &str) -> bool {
+        const SUFFIXES: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];
+        name.strip_prefix("x-amz-checksum-")
+            .is_some_and(|suffix| SUFFIXES.contains(&suffix))
     }
 
     /// The checksum of a whole payload, in base64 as the header has it.
@@ -70,37 +93,49 @@ impl Checksum {
     /// How many characters of base64 it has.
     pub(crate) fn text_len(self) -> u64 {
         let bytes: u64 = match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32 | Self::Crc32C => 4,
+            #[cfg(feature = "checksums")]
             Self::Crc64Nvme => 8,
+            #[cfg(feature = "checksums")]
             Self::Sha1 => 20,
             Self::Sha256 => 32,
         };
         bytes.div_ceil(3) * 4
     }
 
-    pub(crate) fn start(self) -> Sum {
+    pub(crate) fn start(self) -> ChecksumHasher {
         match self {
-            Self::Crc32 => Sum::Crc32(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
-            Self::Crc32C => Sum::Crc32(Crc::new(CrcAlgorithm::Crc32Iscsi)),
-            Self::Crc64Nvme => Sum::Crc64(Crc::new(CrcAlgorithm::Crc64Nvme)),
-            Self::Sha1 => Sum::Sha1(Sha1::new()),
-            Self::Sha256 => Sum::Sha256(Sha256::new()),
+            #[cfg(feature = "checksums")]
+            Self::Crc32 => ChecksumHasher::Crc32(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
+            #[cfg(feature = "checksums")]
+            Self::Crc32C => ChecksumHasher::Crc32(Crc::new(CrcAlgorithm::Crc32Iscsi)),
+            #[cfg(feature = "checksums")]
+            Self::Crc64Nvme => ChecksumHasher::Crc64(Crc::new(CrcAlgorithm::Crc64Nvme)),
+            #[cfg(feature = "checksums")]
+            Self::Sha1 => ChecksumHasher::Sha1(Sha1::new()),
+            Self::Sha256 => ChecksumHasher::Sha256(Sha256::new()),
         }
     }
 }
 
 /// A checksum on the way.
-pub(crate) enum Sum {
+pub(crate) enum ChecksumHasher {
+    #[cfg(feature = "checksums")]
     Crc32(Crc),
+    #[cfg(feature = "checksums")]
     Crc64(Crc),
+    #[cfg(feature = "checksums")]
     Sha1(Sha1),
     Sha256(Sha256),
 }
 
-impl Sum {
+impl ChecksumHasher {
     pub(crate) fn update(&mut self, data: &[u8]) {
         match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32(crc) | Self::Crc64(crc) => crc.update(data),
+            #[cfg(feature = "checksums")]
             Self::Sha1(hash) => hash.update(data),
             Self::Sha256(hash) => hash.update(data),
         }
@@ -109,15 +144,18 @@ impl Sum {
     /// The checksum in base64.
     pub(crate) fn finish(self) -> String {
         match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32(crc) => base64::encode(&crc.finalize().to_be_bytes()[4..]),
+            #[cfg(feature = "checksums")]
             Self::Crc64(crc) => base64::encode(crc.finalize().to_be_bytes()),
+            #[cfg(feature = "checksums")]
             Self::Sha1(hash) => base64::encode(hash.finalize()),
             Self::Sha256(hash) => base64::encode(hash.finalize()),
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "checksums"))]
 mod tests {
     use super::*;
 
@@ -152,6 +190,7 @@ mod tests {
                 Checksum::from_header_name(checksum.header_name()),
                 Some(checksum)
             );
+            assert!(Checksum::is_header_name(checksum.header_name()));
         }
         for other in [
             "",
@@ -161,6 +200,7 @@ mod tests {
             "crc32",
         ] {
             assert_eq!(Checksum::from_header_name(other), None, "{other}");
+            assert!(!Checksum::is_header_name(other), "{other}");
         }
     }
 }

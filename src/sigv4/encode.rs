@@ -6,7 +6,7 @@ use memchr::memchr;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode, percent_encode};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::canonical::Sink;
+use super::sink::Sink;
 
 /// Everything but RFC 3986's unreserved characters (section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -115,7 +115,7 @@ pub(crate) fn encode_path(sink: &mut impl Sink, path: &str) {
 }
 
 /// Decodes a path and encodes it once, but for its slashes; `escaped_slash` is written for a `%2F`.
-pub(crate) fn recode_path(sink: &mut impl Sink, path: &str, escaped_slash: &str) {
+pub(crate) fn reencode_path(sink: &mut impl Sink, path: &str, escaped_slash: &str) {
     for (i, segment) in path.split('/').enumerate() {
         if i > 0 {
             sink.put(b"/");
@@ -124,14 +124,14 @@ pub(crate) fn recode_path(sink: &mut impl Sink, path: &str, escaped_slash: &str)
     }
 }
 
-/// True if [`recode_path`] would write the same bytes.
-pub(crate) fn is_path_recoded(path: &str, escaped_slash: &str) -> bool {
+/// True if [`reencode_path`] would write the same bytes.
+pub(crate) fn is_path_reencoded(path: &str, escaped_slash: &str) -> bool {
     path.split('/')
         .all(|segment| is_recoded(segment.as_bytes(), escaped_slash))
 }
 
-/// As [`recode_path`], for a key or value of a query, where `+` is a space and no slash stays.
-pub(crate) fn recode_query(sink: &mut impl Sink, bytes: &[u8]) {
+/// As [`reencode_path`], for a key or value of a query, where `+` is a space and no slash stays.
+pub(crate) fn reencode_query(sink: &mut impl Sink, bytes: &[u8]) {
     for (i, run) in bytes.split(|&byte| byte == b'+').enumerate() {
         if i > 0 {
             sink.put(b"%20");
@@ -166,7 +166,7 @@ fn encode_byte(sink: &mut impl Sink, byte: u8) {
 }
 
 /// Replaces the bytes of `set` by their escapes; borrows when there are none.
-pub(crate) fn repair<'a>(text: &'a str, set: &'static AsciiSet) -> Cow<'a, str> {
+pub(crate) fn escape<'a>(text: &'a str, set: &'static AsciiSet) -> Cow<'a, str> {
     percent_encode(text.as_bytes(), set).into()
 }
 
@@ -251,7 +251,7 @@ fn fold_by(path: &str, dots: fn(&str) -> Dots) -> Cow<'_, str> {
 }
 
 /// Reads the lower-case hex of a SHA-256, and nothing else.
-pub(crate) fn read_hex(text: &[u8]) -> Option<&[u8; 64]> {
+pub(crate) fn parse_sha256_hex(text: &[u8]) -> Option<&[u8; 64]> {
     let text: &[u8; 64] = text.try_into().ok()?;
     // No early exit, so that this compiles to vector instructions.
     let is_hex = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
@@ -301,11 +301,11 @@ mod tests {
         ] {
             for (escaped_slash, recoded) in [("%2F", kept), ("/", slash)] {
                 let mut out = Vec::new();
-                recode_path(&mut out, path, escaped_slash);
+                reencode_path(&mut out, path, escaped_slash);
                 assert_eq!(String::from_utf8_lossy(&out), recoded, "{path}");
                 let same = recoded == path;
                 assert_eq!(
-                    is_path_recoded(path, escaped_slash),
+                    is_path_reencoded(path, escaped_slash),
                     same,
                     "{path} {escaped_slash}"
                 );

@@ -28,6 +28,7 @@ mod endpoints;
 mod identity;
 pub(crate) mod infer;
 pub(crate) mod key;
+mod params;
 mod payload;
 pub(crate) mod presign;
 pub(crate) mod redact;
@@ -40,10 +41,11 @@ pub(crate) mod settings;
 pub(crate) mod signature;
 pub(crate) mod signed_headers;
 mod signer;
+mod sink;
 #[cfg(feature = "sigv4a")]
 pub(crate) mod v4a;
 
-pub(crate) use self::checksum::Sum;
+pub(crate) use self::checksum::ChecksumHasher;
 #[cfg(feature = "sigv4a")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
 pub use self::region_set::RegionSet;
@@ -51,9 +53,9 @@ pub use self::{
     aws_chunk::ChunkSize,
     checksum::Checksum,
     identity::Identity,
+    params::{PresignExpiry, SigningParams},
     payload::{Payload, PayloadHash},
-    presign::PresignExpiry,
-    settings::{PathForm, SessionToken},
+    service_rules::{PathForm, SessionToken},
     signed_headers::{AllExcept, AllowList, SignedHeaders},
-    signer::{Explanation, Signer, SigningParams},
+    signer::{Explanation, Signer},
 };

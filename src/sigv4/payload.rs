@@ -25,7 +25,7 @@ pub enum Payload {
 
 impl Payload {
     /// Reads the value of `x-amz-content-sha256`.
-    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         if text == UNSIGNED.as_bytes() {
             return Some(Self::Unsigned);
         }
@@ -98,7 +98,7 @@ impl PayloadHash {
 
     /// Reads 64 digits of lower-case hex, and nothing else.
     pub(crate) fn from_hex(text: &[u8]) -> Option<Self> {
-        encode::read_hex(text).map(|text| Self(Text::Computed(*text)))
+        encode::parse_sha256_hex(text).map(|text| Self(Text::Computed(*text)))
     }
 
     /// Compares in constant time.

@@ -5,11 +5,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::{Uri, header::AUTHORIZATION, request::Parts};
 
 use super::{
-    Explanation, Payload, SessionToken, Signer, SigningParams,
-    authorization::{LONGEST, credential_name, pairs},
+    Explanation, Payload, PresignExpiry, SessionToken, Signer, SigningParams,
+    authorization::{LONGEST, pairs, signature_parameter},
     encode, request_target,
     scope::Timestamp,
-    service_rules::preset,
+    service_rules::service_rules,
     signed_headers::{
         X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
         X_AMZ_SECURITY_TOKEN,
@@ -17,22 +17,6 @@ use super::{
     signer::{add_host, canonical},
 };
 use crate::error::{Error, ErrorKind};
-
-/// Handling of a presigned URL that would be valid for longer than the credentials that sign it.
-///
-/// A service rejects the URL once the credentials have expired, whatever `X-Amz-Expires` says (Amazon S3 User Guide,
-/// "Download and upload objects with presigned URLs"). Credentials without an expiry are not affected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PresignExpiry {
-    /// Fails with [`ErrorKind::Credentials`](crate::ErrorKind::Credentials).
-    #[default]
-    Reject,
-    /// Signs a URL that expires with the credentials. If they have expired already, it fails as with `Reject`.
-    Shorten,
-    /// Signs the URL as it was asked for.
-    Ignore,
-}
 
 impl Signer {
     /// Signs a request in its query, so that whoever has the URL can send it until it `expires`, from
@@ -96,11 +80,11 @@ impl Signer {
         params: &SigningParams<'_>,
         expires: Duration,
     ) -> Result<(), Error> {
-        self.presign_keeping(parts, params, expires, None)
+        self.presign_capturing(parts, params, expires, None)
     }
 
     /// As [`presign`](Signer::presign), and leaves the canonical request in `kept`.
-    pub(crate) fn presign_keeping(
+    pub(crate) fn presign_capturing(
         &self,
         parts: &mut Parts,
         params: &SigningParams<'_>,
@@ -167,7 +151,7 @@ impl Signer {
             parts.headers.remove(name);
         }
         add_host(&mut parts)?;
-        let s3_family = preset(params.settings.service()).s3_family;
+        let s3_family = service_rules(params.settings.service()).s3_family;
         if s3_family && params.payload != Payload::Unsigned {
             parts
                 .headers
@@ -185,7 +169,7 @@ impl Signer {
             .write_signed_headers(&mut names);
 
         let kept = pairs(parts.uri.query().unwrap_or_default())
-            .filter(|pair| !pair.is_empty() && credential_name(pair).is_none());
+            .filter(|pair| !pair.is_empty() && signature_parameter(pair).is_none());
         let mut query = kept.collect::<Vec<_>>().join("&");
         add(&mut query, "X-Amz-Algorithm", algorithm.as_bytes());
         add(&mut query, "X-Amz-Credential", &credential);

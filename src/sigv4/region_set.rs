@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use super::settings::is_scope_part;
+use super::scope::is_scope_part;
 use crate::error::Error;
 
 /// The regions that a signature for several is valid in: the value of `x-amz-region-set`.

@@ -123,6 +123,20 @@ impl Scope<'_> {
     }
 }
 
+pub(crate) fn check_scope_part(what: &str, value: &str, example: &str) -> Result<(), Error> {
+    if is_scope_part(value) {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "{what} {value:?} is not a part of a credential scope; give a name such as {example:?}"
+    )))
+}
+
+pub(super) fn is_scope_part(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !text.is_empty() && text.bytes().all(legal)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

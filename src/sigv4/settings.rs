@@ -5,7 +5,8 @@ use http::header;
 #[cfg(feature = "sigv4a")]
 use super::RegionSet;
 use super::{
-    service_rules::preset,
+    scope::check_scope_part,
+    service_rules::{PathForm, SessionToken, service_rules},
     signed_headers::{AllowList, SignedHeaders},
 };
 use crate::error::Error;
@@ -49,73 +50,6 @@ pub struct SigningSettings {
     session_token: SessionToken,
     payload_header: bool,
     signed_headers: Arc<dyn SignedHeaders>,
-}
-
-/// How a service derives the canonical path from the one it receives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PathForm {
-    /// The path is decoded and encoded once, but for its slashes; nothing is folded. The S3 family's
-    /// form: to S3 a path is a key, in which `%2F` is a slash.
-    Once,
-    /// Dot segments and empty segments are folded, then each segment is decoded and encoded once.
-    OnceFolded,
-    /// The path is encoded as received, its escapes too; nothing is folded.
-    Twice,
-    /// Dot segments and empty segments are folded and the path is encoded as received, its escapes
-    /// too. The form of all services but the S3 family.
-    TwiceFolded,
-}
-
-impl PathForm {
-    pub(crate) fn folds(self) -> bool {
-        matches!(self, Self::OnceFolded | Self::TwiceFolded)
-    }
-
-    /// What a `%2F` becomes where a path is decoded and encoded anew.
-    pub(crate) fn escaped_slash(self) -> &'static str {
-        match self {
-            Self::Once => "/",
-            Self::OnceFolded | Self::Twice | Self::TwiceFolded => "%2F",
-        }
-    }
-
-    pub(crate) fn encodes_twice(self) -> bool {
-        matches!(self, Self::Twice | Self::TwiceFolded)
-    }
-}
-
-/// The header that carries the session token, and whether the signature covers it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SessionToken {
-    /// The token is signed; what all services but a few want.
-    #[default]
-    Signed,
-    /// The token is added after signing; what AWS IoT wants.
-    Unsigned,
-    /// The token is signed, and goes into `x-amz-s3session-token` in the place of `x-amz-security-token`, or into
-    /// `X-Amz-S3session-Token` in a query: for credentials that `CreateSession` of S3 Express has returned.
-    ///
-    /// It is the default of the service `s3express`. Other temporary credentials, those of a role for example, need
-    /// [`Signed`](SessionToken::Signed) there: for `CreateSession` itself, `CopyObject` and `HeadBucket`, and
-    /// for the Regional endpoint (`s3express-control`), whose host [`infer`](crate::SigningSettings::infer)
-    /// recognizes. The Amazon S3 User Guide, "Authorizing Zonal endpoint API operations with CreateSession".
-    S3Session,
-}
-
-impl SessionToken {
-    /// The parameter of a presigned URL that carries the token.
-    pub(crate) fn parameter(self) -> &'static str {
-        match self {
-            Self::Signed | Self::Unsigned => "X-Amz-Security-Token",
-            Self::S3Session => "X-Amz-S3session-Token",
-        }
-    }
-
-    pub(crate) fn is_signed(self) -> bool {
-        self != Self::Unsigned
-    }
 }
 
 impl SigningSettings {
@@ -178,8 +112,8 @@ impl SigningSettings {
     }
 
     fn with_rules(service: &str, region: Arc<str>, multi_region: bool) -> Self {
-        let preset = preset(service);
-        let signed_headers = match preset.s3_family {
+        let rules = service_rules(service);
+        let signed_headers = match rules.s3_family {
             true => AllowList::default().add_header(header::RANGE),
             false => AllowList::default(),
         };
@@ -187,8 +121,8 @@ impl SigningSettings {
             service: service.into(),
             region,
             multi_region,
-            path_form: preset.path_form,
-            session_token: preset.session_token,
+            path_form: rules.path_form,
+            session_token: rules.session_token,
             payload_header: true,
             signed_headers: Arc::new(signed_headers),
         }
@@ -276,20 +210,6 @@ impl fmt::Debug for SigningSettings {
             .field("payload_header", &self.payload_header)
             .finish_non_exhaustive()
     }
-}
-
-pub(crate) fn check_scope_part(what: &str, value: &str, example: &str) -> Result<(), Error> {
-    if is_scope_part(value) {
-        return Ok(());
-    }
-    Err(Error::config(format!(
-        "{what} {value:?} is not a part of a credential scope; give a name such as {example:?}"
-    )))
-}
-
-pub(super) fn is_scope_part(text: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !text.is_empty() && text.bytes().all(legal)
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use http::HeaderValue;
 use smallvec::SmallVec;
 
 use super::{
-    canonical::{CanonicalRequest, Sink},
+    canonical::CanonicalRequest,
     encode,
     key::SigningKey,
     scope::Timestamp,
+    sink::{MacSink, Sink},
 };
 
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -53,15 +54,6 @@ impl Sign for SigningKey {
         sign(self, time, canonical_request).into()
     }
 }
-
-impl<M: Mac> Sink for MacSink<M> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-}
-
-/// A MAC as a place to write to.
-pub(super) struct MacSink<M>(pub(super) M);
 
 /// Writes the string to sign.
 pub(crate) fn write_string_to_sign(

@@ -26,12 +26,12 @@ pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-a
 
 /// The `host` that belongs to a URI: no user information, and no port that is its scheme's default
 /// (RFC 9110, section 7.2). `None` without a host, or with a port that is none.
-pub(crate) fn host_of(uri: &Uri) -> Option<HeaderValue> {
-    HeaderValue::from_str(host_text(uri)?).ok()
+pub(crate) fn host_header(uri: &Uri) -> Option<HeaderValue> {
+    HeaderValue::from_str(host_str(uri)?).ok()
 }
 
-/// The text of [`host_of`].
-pub(crate) fn host_text(uri: &Uri) -> Option<&str> {
+/// The text of [`host_header`].
+pub(crate) fn host_str(uri: &Uri) -> Option<&str> {
     let authority = uri.authority()?;
     let host = authority.host();
     let (_, host_and_port) = authority
@@ -218,7 +218,7 @@ mod tests {
             ("http://h:0/", None),
             ("/", None),
         ] {
-            assert_eq!(host_text(&uri.parse().expect(uri)), host, "{uri}");
+            assert_eq!(host_str(&uri.parse().expect(uri)), host, "{uri}");
         }
     }
 

@@ -7,16 +7,15 @@ use sha2::{Digest, Sha256};
 #[cfg(feature = "sigv4a")]
 use super::v4a;
 use super::{
-    Identity, Payload, SessionToken,
+    Payload, SessionToken, SigningParams,
     aws_chunk::{ChunkSigner, Framing},
     canonical::CanonicalRequest,
     key::{KeyCache, SigningKey},
-    presign::PresignExpiry,
     scope::{Scope, Timestamp},
     signature::{self, AnySignature, Sign},
     signed_headers::{
         X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
-        X_AMZ_SECURITY_TOKEN, host_of,
+        X_AMZ_SECURITY_TOKEN, host_header,
     },
 };
 use crate::{SigningSettings, error::Error};
@@ -62,49 +61,6 @@ use crate::{SigningSettings, error::Error};
 pub struct Signer {
     keys: KeyCache,
     stamp: ArcSwap<Stamp>,
-}
-
-/// What one signature is made of, besides the request's head.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct SigningParams<'a> {
-    /// Service, region and the rules of the service.
-    pub settings: &'a SigningSettings,
-    /// Who signs.
-    pub identity: &'a Identity,
-    /// What the signature says of the body.
-    pub payload: Payload,
-    /// The time of signing; a fraction of a second is cut off.
-    pub time: SystemTime,
-    /// What happens when a presigned URL would outlive the credentials.
-    pub presign_expiry: PresignExpiry,
-}
-
-impl<'a> SigningParams<'a> {
-    /// All that has to be given.
-    #[must_use]
-    pub fn new(
-        settings: &'a SigningSettings,
-        identity: &'a Identity,
-        payload: impl Into<Payload>,
-        time: SystemTime,
-    ) -> Self {
-        let presign_expiry = PresignExpiry::default();
-        Self {
-            settings,
-            identity,
-            payload: payload.into(),
-            time,
-            presign_expiry,
-        }
-    }
-
-    /// Sets what happens when a presigned URL would outlive the credentials: an error by default.
-    #[must_use]
-    pub fn with_presign_expiry(mut self, presign_expiry: PresignExpiry) -> Self {
-        self.presign_expiry = presign_expiry;
-        self
-    }
 }
 
 /// The texts from which a signature was made, for people to read.
@@ -159,11 +115,11 @@ impl Signer {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the time lies outside the years 1970 to
     /// 9999. The request is then not signed.
     pub fn sign(&self, parts: &mut Parts, params: &SigningParams<'_>) -> Result<(), Error> {
-        self.sign_keeping(parts, params, None)
+        self.sign_capturing(parts, params, None)
     }
 
     /// As [`sign`](Signer::sign), and leaves the canonical request in `kept`.
-    pub(crate) fn sign_keeping(
+    pub(crate) fn sign_capturing(
         &self,
         parts: &mut Parts,
         params: &SigningParams<'_>,
@@ -183,7 +139,7 @@ impl Signer {
         framing: Framing,
         kept: Option<&mut Vec<u8>>,
     ) -> Result<Option<ChunkSigner>, Error> {
-        let payload = framing.payload();
+        let payload = framing.content_sha256();
         let sent = HeaderValue::from_static(payload);
         let (time, seed) =
             self.sign_payload(parts, params, payload.as_bytes(), Some(sent), kept)?;
@@ -367,7 +323,7 @@ pub(super) fn add_host(parts: &mut Parts) -> Result<(), Error> {
         Error::request("the request has more headers than can be signed; send fewer")
     })?;
     if !parts.headers.contains_key(header::HOST) {
-        let host = host_of(&parts.uri).ok_or_else(|| {
+        let host = host_header(&parts.uri).ok_or_else(|| {
             Error::request("the request has neither a host header nor a host in its URI")
         })?;
         parts.headers.insert(header::HOST, host);

@@ -9,7 +9,7 @@ use crate::{
     body::frames::Frames,
     error::{Error, ErrorKind},
     sigv4::{
-        Checksum, Sum,
+        Checksum, ChecksumHasher,
         aws_chunk::{ChunkLine, ChunkSigner, ExpectedChunks, Framing, Trailer},
         encode,
         signature::Signature,
@@ -27,7 +27,7 @@ pub(crate) struct Chunks {
     framing: Framing,
     /// Verifies the chunks, if they are signed.
     signer: Option<ChunkSigner>,
-    sum: Option<Sum>,
+    sum: Option<ChecksumHasher>,
     /// The largest chunk that is held, in bytes.
     most: u64,
     state: State,
@@ -230,7 +230,11 @@ impl Chunks {
         {
             return Err(mismatch("the signature of the trailer does not match"));
         }
-        let sum = self.sum.take().map(Sum::finish).unwrap_or_default();
+        let sum = self
+            .sum
+            .take()
+            .map(ChecksumHasher::finish)
+            .unwrap_or_default();
         if !encode::ct_eq(sum.as_bytes(), trailer.value.as_bytes()) {
             return Err(mismatch(
                 "the checksum in the trailer is not that of the body",

@@ -8,7 +8,7 @@ use crate::{
     body::frames::Frames,
     error::{Error, ErrorKind},
     sigv4::{
-        Checksum, ChunkSize, Sum,
+        Checksum, ChecksumHasher, ChunkSize,
         aws_chunk::{ChunkLine, ChunkSigner, Framing, Trailer},
     },
 };
@@ -22,7 +22,7 @@ pub(in crate::body) struct Chunks {
     /// Signs the chunks, if they are signed.
     signer: Option<ChunkSigner>,
     framing: Framing,
-    sum: Option<Sum>,
+    sum: Option<ChecksumHasher>,
     size: usize,
     /// The chunk that is being received, and its hash.
     frames: Frames,

@@ -4,15 +4,19 @@ use std::ops::Deref;
 
 use smallvec::SmallVec;
 
-use super::{MAX_SIGNED_HEADERS, ParseError, elements};
+use super::parse::{ParseError, elements};
+
+/// Limits the names in `SignedHeaders`. S3 takes 2 KB of metadata and API Gateway 10,240 bytes of headers, so
+/// that no request to AWS needs as many.
+pub(super) const MAX_SIGNED_HEADERS: usize = 1024;
 
 /// Names in a usual request; more of them go to the heap, and are searched by halves.
 const INLINE: usize = 16;
 
 /// The names of the headers that a signature covers: without upper case, sorted, each once.
-pub(crate) struct SignedNames<'a> {
+pub(crate) struct SignedHeaderNames<'a> {
     names: SmallVec<[&'a str; INLINE]>,
-    /// True if a name has a [mark](is_mark).
+    /// True if a name has a [mark](reads_as_hyphen).
     has_marks: bool,
 }
 
@@ -41,11 +45,11 @@ fn classes(name: &str) -> u8 {
         .fold(PLAIN, |found, byte| found | CLASSES[usize::from(byte)])
 }
 
-impl<'a> SignedNames<'a> {
+impl<'a> SignedHeaderNames<'a> {
     /// Reads the list; in a query its separators may be escaped.
     ///
     /// A name that no header can have is found later: that header is missing.
-    pub(super) fn read(list: &'a str, escaped: bool) -> Result<Self, ParseError> {
+    pub(super) fn parse(list: &'a str, escaped: bool) -> Result<Self, ParseError> {
         let mut names = SmallVec::new();
         let mut found = PLAIN;
         let mut last = "";
@@ -101,7 +105,7 @@ impl<'a> SignedNames<'a> {
     }
 }
 
-impl<'a> Deref for SignedNames<'a> {
+impl<'a> Deref for SignedHeaderNames<'a> {
     type Target = [&'a str];
 
     fn deref(&self) -> &[&'a str] {
@@ -114,7 +118,7 @@ impl<'a> Deref for SignedNames<'a> {
 /// RFC 3875, section 4.1.18, writes `-` as `_`. Apache httpd before 2.4 did so with all that is no letter or
 /// digit, and PHP does so with dots.
 pub(crate) struct Lookalikes<'n, 'a> {
-    names: &'n SignedNames<'a>,
+    names: &'n SignedHeaderNames<'a>,
     /// The names as variables, sorted; made for the first header that needs them.
     folded: Option<Vec<Box<[u8]>>>,
 }
@@ -141,7 +145,7 @@ impl Lookalikes<'_, '_> {
 }
 
 /// True for a byte of a lower-case name that a server may read as `-`.
-pub(crate) fn is_mark(byte: u8) -> bool {
+pub(crate) fn reads_as_hyphen(byte: u8) -> bool {
     CLASSES[usize::from(byte)] == MARK
 }
 
@@ -152,12 +156,12 @@ fn has_marks(name: &str) -> bool {
 
 /// True if a server may read both lower-case names as one.
 #[inline]
-pub(crate) fn is_same_variable(a: &str, b: &str) -> bool {
+pub(crate) fn is_same_cgi_variable(a: &str, b: &str) -> bool {
     a.len() == b.len() && (a == b || fold(a).eq(fold(b)))
 }
 
 /// The name with each mark as `-`.
 fn fold(name: &str) -> impl Iterator<Item = u8> {
     name.bytes()
-        .map(|byte| if is_mark(byte) { b'-' } else { byte })
+        .map(|byte| if reads_as_hyphen(byte) { b'-' } else { byte })
 }

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::{ParseError, pairs, split_once};
+use super::parse::{ParseError, pairs, split_once};
 
 /// The parameters of a presigned URL, in the order in which they are looked for.
 const PARAMETERS: [&str; 10] = [
@@ -24,7 +24,7 @@ const LONGEST_NAME: usize = "X-Amz-S3session-Token".len();
 
 /// The parameter that a pair of a query is, in whatever case and however escaped it is written.
 #[inline]
-pub(crate) fn credential_name(pair: &str) -> Option<&'static str> {
+pub(crate) fn signature_parameter(pair: &str) -> Option<&'static str> {
     position(pair).map(|at| PARAMETERS[at])
 }
 
@@ -75,7 +75,7 @@ pub(super) struct Parameters<'a>([Option<&'a str>; PARAMETERS.len()]);
 
 impl<'a> Parameters<'a> {
     /// `None` without any of them.
-    pub(super) fn read(query: &'a str) -> Option<Result<Self, ParseError>> {
+    pub(super) fn parse(query: &'a str) -> Option<Result<Self, ParseError>> {
         let mut found = [None; PARAMETERS.len()];
         for pair in pairs(query) {
             let Some(at) = position(pair) else { continue };
@@ -115,15 +115,15 @@ mod tests {
                 name.to_uppercase(),
                 escaped,
             ] {
-                assert_eq!(credential_name(&pair), Some(name), "{pair}");
+                assert_eq!(signature_parameter(&pair), Some(name), "{pair}");
                 assert_eq!(
-                    credential_name(&format!("{pair}=1=2")),
+                    signature_parameter(&format!("{pair}=1=2")),
                     Some(name),
                     "{pair}"
                 );
-                assert_eq!(credential_name(&format!("{pair}s")), None, "{pair}s");
+                assert_eq!(signature_parameter(&format!("{pair}s")), None, "{pair}s");
                 assert_eq!(
-                    credential_name(&pair[..pair.len() - 1]),
+                    signature_parameter(&pair[..pair.len() - 1]),
                     None,
                     "{pair} cut short"
                 );
@@ -138,7 +138,7 @@ mod tests {
             "X-Amz%252dDate",
             "X-Amz-Acl=1",
         ] {
-            assert_eq!(credential_name(pair), None, "{pair}");
+            assert_eq!(signature_parameter(pair), None, "{pair}");
         }
     }
 

@@ -39,7 +39,10 @@ fn sign_example(framing: Framing, seed: &str) -> ChunkSigner {
         .expect("signed");
     let authorization = head.headers["authorization"].to_str().expect("ASCII");
     assert!(authorization.ends_with(seed), "{authorization}");
-    assert_eq!(head.headers["x-amz-content-sha256"], framing.payload());
+    assert_eq!(
+        head.headers["x-amz-content-sha256"],
+        framing.content_sha256()
+    );
     signer.expect("chunks are signed")
 }
 
@@ -208,16 +211,16 @@ fn a_framing_is_read_as_it_is_said() {
             checksum.map(Framing::Unsigned),
         ];
         for framing in framings.into_iter().flatten() {
-            let payload = framing.payload().as_bytes();
-            assert_eq!(Framing::read(payload, name), Some(framing));
+            let payload = framing.content_sha256().as_bytes();
+            assert_eq!(Framing::parse(payload, name), Some(framing));
             let other = checksum.is_none().then_some(&b"x-amz-checksum-sha1"[..]);
             assert_eq!(
-                Framing::read(payload, other),
+                Framing::parse(payload, other),
                 None,
                 "{framing:?} with {other:?}"
             );
-            assert_eq!(Framing::read(payload, Some(b"x-amz-checksum-md5")), None);
-            assert_eq!(Framing::read(&payload.to_ascii_lowercase(), name), None);
+            assert_eq!(Framing::parse(payload, Some(b"x-amz-checksum-md5")), None);
+            assert_eq!(Framing::parse(&payload.to_ascii_lowercase(), name), None);
         }
     }
     for other in [
@@ -226,7 +229,7 @@ fn a_framing_is_read_as_it_is_said() {
         "STREAMING-",
         "STREAMING-UNSIGNED-PAYLOAD",
     ] {
-        assert_eq!(Framing::read(other.as_bytes(), None), None, "{other}");
+        assert_eq!(Framing::parse(other.as_bytes(), None), None, "{other}");
     }
 }
 
