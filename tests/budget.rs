@@ -175,7 +175,7 @@ async fn a_slow_body_leaves_its_room_to_who_waits_and_to_no_one_else() {
         start.elapsed()
     );
     assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
-    assert!(error.to_string().contains("came slowly"), "{error}");
+    assert!(error.to_string().contains("arrived too slowly"), "{error}");
     for sent in [flows, slow, small] {
         sent.await.expect("no panic").expect("sent");
     }

@@ -1,3 +1,5 @@
+//! Frames of a body in memory, and reading them.
+
 use std::{
     collections::VecDeque,
     iter, mem,
@@ -11,24 +13,24 @@ use http_body::{Body, Frame};
 
 use crate::error::BoxError;
 
-/// A collected body: the frames as they came, small ones joined.
+/// Frames of a body as they arrived, small ones joined.
 #[derive(Default)]
 pub(crate) struct Frames {
-    /// The next frame, apart from the others, since most bodies have no second one.
+    /// The next frame, outside of the queue because most bodies have no second one.
     first: Bytes,
     rest: VecDeque<Bytes>,
     /// Small frames at the end, joined.
     small: BytesMut,
-    /// What is left, in bytes.
+    /// Number of bytes left.
     len: u64,
     trailers: Option<HeaderMap>,
 }
 
 impl Frames {
-    /// Frames below 1 KiB are copied together: kept apart, frames of one byte would take 50 times the
+    /// Frames below 1 KiB are joined: as frames of their own, single bytes would take 50 times the
     /// memory that the limit allows.
     const SMALL: usize = 1024;
-    /// What is joined ends at 64 KiB, so that growing it copies little.
+    /// Joined frames end at 64 KiB, so that growing the buffer copies little.
     const JOINED: usize = 64 * 1024;
 
     pub(crate) fn push(&mut self, data: Bytes) {
@@ -41,17 +43,17 @@ impl Frames {
         } else if data.len() < Self::SMALL {
             self.small.extend_from_slice(&data);
             if self.small.len() >= Self::JOINED {
-                self.end_small();
+                self.flush_small();
             }
         } else {
-            self.end_small();
+            self.flush_small();
             self.rest.push_back(data);
         }
     }
 
-    /// The same once more; the bytes are shared.
-    pub(super) fn again(&mut self) -> Self {
-        self.end_small();
+    /// Returns a second copy of the frames, which shares their bytes.
+    pub(super) fn share(&mut self) -> Self {
+        self.flush_small();
         Self {
             first: self.first.clone(),
             rest: self.rest.clone(),
@@ -61,21 +63,18 @@ impl Frames {
         }
     }
 
-    fn end_small(&mut self) {
+    fn flush_small(&mut self) {
         if !self.small.is_empty() {
             self.rest.push_back(mem::take(&mut self.small).freeze());
         }
     }
 
-    /// The data so far, without the trailers.
+    /// Removes the data and leaves the trailers.
     pub(super) fn take_data(&mut self) -> Vec<Bytes> {
-        let trailers = self.trailers.take();
-        let data = iter::from_fn(|| self.next()?.into_data().ok()).collect();
-        self.trailers = trailers;
-        data
+        iter::from_fn(|| self.next_data()).collect()
     }
 
-    /// A body may send trailers but once; of more the names are joined.
+    /// Adds trailers. A body sends them once; the names of a second block are added to the first.
     pub(crate) fn push_trailers(&mut self, trailers: HeaderMap) {
         match &mut self.trailers {
             Some(earlier) => earlier.extend(trailers),
@@ -99,18 +98,22 @@ impl Frames {
         self.len == 0 && self.trailers.is_none()
     }
 
-    pub(super) fn next(&mut self) -> Option<Frame<Bytes>> {
-        self.end_small();
+    pub(super) fn next_data(&mut self) -> Option<Bytes> {
+        self.flush_small();
         let data = mem::replace(&mut self.first, self.rest.pop_front().unwrap_or_default());
-        if data.is_empty() {
-            return self.trailers.take().map(Frame::trailers);
-        }
         self.len -= data.len() as u64;
-        Some(Frame::data(data))
+        Some(data).filter(|data| !data.is_empty())
+    }
+
+    pub(super) fn next_frame(&mut self) -> Option<Frame<Bytes>> {
+        match self.next_data() {
+            Some(data) => Some(Frame::data(data)),
+            None => self.trailers.take().map(Frame::trailers),
+        }
     }
 }
 
-/// The next bytes of a body. Trailers are its end: they are dropped.
+/// Reads the next bytes of a body. Trailers end it and are dropped.
 pub(super) fn poll_data<B>(
     mut body: Pin<&mut B>,
     cx: &mut Context<'_>,

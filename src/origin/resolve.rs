@@ -6,31 +6,14 @@ use crate::{Origin, error::Error};
 
 /// Chooses the origin of a request.
 ///
-/// [`Origin`](crate::Origin), [`OriginRules`](super::OriginRules) and [`UriOrigin`](super::UriOrigin) do; so does a closure:
-///
-/// ```
-/// use http::{Request, request::Parts};
-/// use tower_sigv4::{
-///     Error, ErrorKind, Origin, SigningSettings,
-///     origin::{ResolvedOrigin, ResolveOrigin},
-/// };
-///
-/// let blue = Origin::new("https://blue.example.com", SigningSettings::new("s3", "us-east-1")?)?;
-/// let target = move |head: &Parts| match head.headers.get("x-color") {
-///     Some(color) if color == "blue" => Ok(ResolvedOrigin::from(blue.clone())),
-///     _ => Err(Error::no_match("no origin without the header x-color: blue")),
-/// };
-///
-/// let (head, ()) = Request::get("/").body(()).unwrap().into_parts();
-/// assert_eq!(target.resolve(&head).unwrap_err().kind(), ErrorKind::NoMatch);
-/// # Ok::<(), Error>(())
-/// ```
+/// It is implemented by [`Origin`](crate::Origin), [`OriginRules`](super::OriginRules),
+/// [`UriOrigin`](super::UriOrigin) and closures; see [`resolve_fn`].
 pub trait ResolveOrigin: Send + Sync {
-    /// The destination of this request.
+    /// Returns the origin of a request.
     ///
     /// # Errors
     ///
-    /// If it has none, usually [`Error::no_match`]; nothing is sent then.
+    /// Returns an error if the request has no origin, usually [`Error::no_match`]. Then nothing is sent.
     fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error>;
 }
 
@@ -43,20 +26,48 @@ where
     }
 }
 
+/// Chooses the origin by a closure, whose argument needs no type annotation.
+///
+/// ```
+/// use http::Request;
+/// use tower_sigv4::{
+///     Error, ErrorKind, Origin, SigningSettings,
+///     origin::{ResolveOrigin, resolve_fn},
+/// };
+///
+/// let blue = Origin::new("https://blue.example.com", SigningSettings::new("s3", "us-east-1")?)?;
+/// let target = resolve_fn(move |head| match head.headers.get("x-color") {
+///     Some(color) if color == "blue" => Ok(blue.clone().into()),
+///     _ => Err(Error::no_match("no origin without the header x-color: blue")),
+/// });
+///
+/// let (head, ()) = Request::get("/").body(()).unwrap().into_parts();
+/// assert_eq!(target.resolve(&head).unwrap_err().kind(), ErrorKind::NoMatch);
+/// let (head, ()) = Request::get("/").header("x-color", "blue").body(()).unwrap().into_parts();
+/// assert!(target.resolve(&head).is_ok());
+/// # Ok::<(), Error>(())
+/// ```
+pub fn resolve_fn<F>(resolve: F) -> F
+where
+    F: Fn(&Parts) -> Result<ResolvedOrigin, Error> + Send + Sync,
+{
+    resolve
+}
+
 impl ResolveOrigin for Origin {
     fn resolve(&self, _: &Parts) -> Result<ResolvedOrigin, Error> {
         Ok(self.clone().into())
     }
 }
 
-/// An origin, and what becomes of the path on the way to it.
+/// The origin of a request, with the changes to its path.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ResolvedOrigin {
     pub(crate) origin: Origin,
-    /// Segments taken from the front of the path.
+    /// Number of segments to remove from the front of the path.
     pub(crate) strip: usize,
-    /// Goes between the origin's own path and the request's: empty, or as [`Origin::prefix`].
+    /// Path between the origin's own and the request's: empty, or as [`Origin::prefix`].
     pub(crate) prefix: Option<Arc<str>>,
 }
 

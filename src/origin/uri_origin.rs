@@ -9,23 +9,23 @@ use crate::{
     sigv4::{infer, signed_headers::host_header},
 };
 
-/// Uses each request's own absolute URI as its origin: the target of a client.
+/// Uses each request's own absolute URI as its origin, for a client.
 ///
-/// It signs only for hosts that it was given by [`with_hosts`](UriOrigin::with_hosts) or
-/// [`add_host`](UriOrigin::add_host). If none were given, it signs only for hosts of AWS. A request to any other host
-/// is an error of kind [`Request`](crate::ErrorKind::Request), and nothing is sent.
+/// It signs only for the hosts of [`with_hosts`](UriOrigin::with_hosts) and
+/// [`add_host`](UriOrigin::add_host), or for hosts of AWS if there are none. A request to any other host is
+/// an error of kind [`Request`](crate::ErrorKind::Request), and nothing is sent.
 ///
-/// It adds no `x-forwarded-*` headers by default, and leaves those of a request as they are.
+/// It adds no `x-forwarded-*` headers by default, and does not change those of a request.
 ///
 /// # Redirects
 ///
-/// A layer that follows redirects, such as tower-http's `FollowRedirectLayer`, sends a new request to the host that
-/// the response names. Outside the [`SigningLayer`](crate::SigningLayer) each of these requests is signed for its
-/// own host, which receives the session token with it. The list of hosts decides which hosts those can be. A
+/// A layer that follows redirects, such as tower-http's `FollowRedirectLayer`, sends a new request to the
+/// host that the response names. Outside of the [`SigningLayer`](crate::SigningLayer) each of these requests
+/// is signed for its own host, which receives the session token too. The list of hosts limits those hosts. A
 /// redirect to another host fails.
 ///
-/// A name of AWS says who runs the server, not whose code answers: an API Gateway or a Lambda function URL passes
-/// all headers on to its owner's code. Give the hosts if an origin might redirect to one of those.
+/// A host of AWS may run anyone's code: an API Gateway or a Lambda function URL forwards all headers to its
+/// owner's code. Set the hosts if an origin might redirect to one of those.
 ///
 /// ```
 /// use http::Request;
@@ -65,13 +65,13 @@ impl UriOrigin {
         }
     }
 
-    /// Signs each request for the service and region that its host names: for a client that calls several services
-    /// of AWS.
+    /// Signs each request for the service and region that its host names, for a client that calls several
+    /// services of AWS.
     ///
-    /// Service and region are those of [`SigningSettings::infer`], with the service's own rules. What is set
-    /// here holds for all services; a body goes as its service takes it unless
-    /// [`with_payload`](UriOrigin::with_payload) says how. A host that does not tell, such as a custom domain, is
-    /// an error of kind [`Request`](crate::ErrorKind::Request), and nothing is sent.
+    /// Service and region are those of [`SigningSettings::infer`], with the service's own rules. Settings
+    /// apply to all services. Bodies are sent in the service's default mode, unless
+    /// [`with_payload`](UriOrigin::with_payload) sets one. A request whose host does not name them, such as a
+    /// custom domain, is an error of kind [`Request`](crate::ErrorKind::Request), and nothing is sent.
     ///
     /// ```
     /// use http::Request;
@@ -95,11 +95,11 @@ impl UriOrigin {
         }
     }
 
-    /// Sets the hosts that requests may be signed for, in the place of the hosts of AWS.
+    /// Sets the hosts that requests may be signed for, in place of the hosts of AWS.
     ///
-    /// A pattern is that of [`OriginRule::with_host`](super::OriginRule::with_host): `api.example.com`, or `*.example.com` for
-    /// all hosts below a name. Case and port do not matter. With [`infer`](UriOrigin::infer) a host has to match and
-    /// to be one of AWS.
+    /// A pattern is that of [`OriginRule::with_host`](super::OriginRule::with_host): `api.example.com`, or
+    /// `*.example.com` for all hosts below a domain. Case and port are ignored. With
+    /// [`infer`](UriOrigin::infer) a host also has to name its service.
     ///
     /// # Errors
     ///
@@ -108,13 +108,13 @@ impl UriOrigin {
     where
         H: AsRef<str>,
     {
-        let patterns = patterns
+        let hosts = patterns
             .into_iter()
-            .map(|pattern| HostPattern::parse(pattern.as_ref()));
-        let hosts: Vec<_> = patterns.collect::<Result<_, _>>()?;
+            .map(|pattern| HostPattern::parse(pattern.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
         if hosts.is_empty() {
             return Err(Error::config(
-                "the list of hosts is empty; name the hosts that requests may be signed for",
+                "the list of hosts is empty; add the hosts that requests may be signed for",
             ));
         }
         self.hosts = Arc::new(hosts);
@@ -127,8 +127,8 @@ impl UriOrigin {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is neither.
     pub fn add_host(mut self, pattern: &str) -> Result<Self, Error> {
-        let pattern = HostPattern::parse(pattern)?;
-        Arc::make_mut(&mut self.hosts).push(pattern);
+        let host = HostPattern::parse(pattern)?;
+        Arc::make_mut(&mut self.hosts).push(host);
         Ok(self)
     }
 
@@ -149,7 +149,7 @@ impl UriOrigin {
         }
     }
 
-    /// Rejects a host that was not given, or that is not one of AWS if none were given.
+    /// Rejects a host that is not in the list, or not one of AWS if the list is empty.
     fn check_host(&self, host: &str) -> Result<(), Error> {
         let name = host.strip_suffix('.').unwrap_or(host);
         if self.hosts.iter().any(|pattern| pattern.matches(name)) {
@@ -157,17 +157,17 @@ impl UriOrigin {
         }
         if !self.hosts.is_empty() {
             return Err(Error::request(format!(
-                "host {host:?} is not one of those that `UriOrigin` signs for; add it by \
-                 `UriOrigin::add_host` if it may receive signed requests"
+                "host {host:?} is not in the list of hosts; add it by `UriOrigin::add_host` if it may \
+                 receive signed requests"
             )));
         }
-        // Without settings the host has to name the service, which only hosts of AWS do.
+        // Without settings the host has to name a service, which only hosts of AWS do.
         if self.options.settings.is_none() || infer::is_aws_host(host) {
             return Ok(());
         }
         Err(Error::request(format!(
-            "host {host:?} is not one of AWS, so `UriOrigin` signs for it only if it is named; give it to \
-             `UriOrigin::with_hosts` if it may receive signed requests"
+            "host {host:?} is not one of AWS; add it by `UriOrigin::with_hosts` if it may receive signed \
+             requests"
         )))
     }
 }
@@ -175,10 +175,7 @@ impl UriOrigin {
 impl ResolveOrigin for UriOrigin {
     fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error> {
         let not_absolute = || {
-            Error::request(
-                "the request's URI is not absolute, so it names no origin; send one that begins with \
-                 https://",
-            )
+            Error::request("the request's URI is not absolute; send one that begins with https://")
         };
         let (scheme, host) = head
             .uri

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http_body::Body;
 
 use crate::{
-    body::{Collect, SignedBody, announced},
+    body::{Collect, SignedBody, declared_len},
     error::{Error, ErrorKind},
     origin::{BodyPlan, Spool},
     sigv4::{ChunkSize, Payload, aws_chunk::Framing},
@@ -42,7 +42,7 @@ impl<B> PreparedBody<B> {
         B: Body,
     {
         match self {
-            Self::Whole(body, payload) => Some(Self::Whole(body.again()?, *payload)),
+            Self::Whole(body, payload) => Some(Self::Whole(body.try_clone()?, *payload)),
             Self::Chunked { .. } | Self::ClientChunks { .. } => None,
         }
     }
@@ -70,7 +70,7 @@ pub(super) fn apply<B>(
 where
     B: Body,
 {
-    let length = announced(&body, headers);
+    let length = declared_len(&body, headers);
     let chunked = |body, framing, size, decoded_len| {
         PlannedBody::Sign(PreparedBody::Chunked {
             body,
@@ -88,7 +88,7 @@ where
         }
         BodyPlan::Collect(spool) => PlannedBody::Collect(collect(body, headers, limit, spool)?),
         BodyPlan::Chunk(size, framing) => match length {
-            None => PlannedBody::Collect(Collect::none(body, length_required)),
+            None => PlannedBody::Collect(Collect::expect_empty(body, length_required)),
             Some(0) => PlannedBody::Collect(Collect::new(body, headers, 0)?),
             Some(decoded_len) => chunked(body, framing, size, decoded_len),
         },
@@ -111,7 +111,7 @@ where
     B: Body,
 {
     match spool {
-        Some(spool) => Collect::spooled(
+        Some(spool) => Collect::with_spool(
             body,
             headers,
             spool.limit(),

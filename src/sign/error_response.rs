@@ -16,7 +16,7 @@ use super::{
     trace::Trace,
 };
 use crate::{
-    body::{Frames, Held, ResponseBody, into_bytes},
+    body::{BodyPrefix, Frames, ResponseBody, into_bytes},
     credentials::{Load, LoadFuture},
 };
 
@@ -203,11 +203,11 @@ where
         if let Some(diagnosis) = diagnosis {
             self.head.extensions.insert(diagnosis);
         }
-        let held = Held {
+        let prefix = BodyPrefix {
             frames: self.frames,
             error,
         };
-        let body = ResponseBody::resumed(held, self.body);
+        let body = ResponseBody::with_prefix(prefix, self.body);
         AfterRejection::PassOn(Response::from_parts(self.head, body))
     }
 }

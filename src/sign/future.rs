@@ -24,7 +24,7 @@ use super::{
     trace::Trace,
 };
 use crate::{
-    body::{Collect, Reserved, ResponseBody, SignedBody, Waiting},
+    body::{Collect, ReservationFuture, ReservedCollect, ResponseBody, SignedBody},
     credentials::{CachedCredentials, LoadFuture},
     error::{BoxError, Error},
     origin::{self, BodyPlan, SigningBehavior},
@@ -48,7 +48,7 @@ pin_project! {
         /// The inner service is dropped already.
         Failed { error: Option<Error> },
         /// Waits until the budget has memory for the body.
-        Reserving { pending: Option<(PendingRequest<S>, Collect<B>)>, reservation: Waiting },
+        Reserving { pending: Option<(PendingRequest<S>, Collect<B>)>, reservation: ReservationFuture },
         Collecting { pending: Option<PendingRequest<S>>, #[pin] body: Collect<B> },
         /// No valid credentials are cached.
         Loading { pending: Option<(PendingRequest<S>, PreparedBody<B>)>, load: LoadFuture },
@@ -140,11 +140,11 @@ where
 {
     let budget = pending.config.body_budget.as_ref();
     Ok(match body.reserve(budget, &mut pending.parts.extensions)? {
-        Reserved::Now(body) => State::Collecting {
+        ReservedCollect::Ready(body) => State::Collecting {
             pending: Some(pending),
             body,
         },
-        Reserved::Later(reservation, body) => State::Reserving {
+        ReservedCollect::Waiting(reservation, body) => State::Reserving {
             pending: Some((pending, body)),
             reservation,
         },
@@ -226,7 +226,7 @@ where
                         let (request, body) = pending.take().expect("taken once");
                         State::Collecting {
                             pending: Some(request),
-                            body: body.with_room(reservation),
+                            body: body.with_reservation(reservation),
                         }
                     }
                     Err(error) => State::failed(error),
@@ -257,7 +257,7 @@ where
                     }
                     let sent = on_response.sent.take();
                     let Some(rejected) = sent.and_then(|sent| sent.receive(&response)) else {
-                        return Poll::Ready(Ok(response.map(ResponseBody::whole)));
+                        return Poll::Ready(Ok(response.map(ResponseBody::new)));
                     };
                     State::Reading {
                         response: Some(Box::new(ErrorResponse::new(rejected, response))),

@@ -12,58 +12,58 @@ use crate::{
     error::{BoxError, Error},
 };
 
-/// Puts the bytes of a body into frames, or takes them out.
+/// Encodes or decodes the bytes of a body.
 pub(crate) trait Codec {
-    /// Takes in bytes; called when there are none to be given out.
-    fn receive(&mut self, data: Bytes) -> Result<(), Error>;
+    /// Receives input. Called only when there is no output left.
+    fn push(&mut self, data: Bytes) -> Result<(), Error>;
 
-    /// The body has ended.
-    fn end(&mut self) -> Result<(), Error>;
+    /// Ends the input.
+    fn finish(&mut self) -> Result<(), Error>;
 
-    /// Gives out bytes, if there are any.
+    /// Returns the next output.
     fn next(&mut self) -> Option<Bytes>;
 
-    /// How many bytes are yet to be given out.
-    fn left(&self) -> u64;
+    /// Number of bytes that are still to be returned.
+    fn remaining(&self) -> u64;
 }
 
 pin_project! {
-    /// A body as a codec makes it anew. Its length is known; after an error it has ended.
-    pub(crate) struct Recode<B, C> {
+    /// A body that passes through a codec. Its length is known. An error ends it.
+    pub(crate) struct CodecBody<B, C> {
         #[pin]
         body: B,
-        // Apart, so that other bodies are not as large as this one.
+        // Boxed, so that other variants of a body are not as large as this one.
         codec: Box<C>,
-        state: State,
+        state: CodecState,
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum CodecState {
     Receiving,
-    /// All was received, and not yet given out.
-    Received,
+    /// The input has ended, and there may be output left.
+    Draining,
     Ended,
 }
 
-impl<B, C> Recode<B, C>
+impl<B, C> CodecBody<B, C>
 where
     C: Codec,
 {
-    pub(super) fn with(body: B, codec: C) -> Self {
+    pub(super) fn with_codec(body: B, codec: C) -> Self {
         Self {
             body,
             codec: Box::new(codec),
-            state: State::Receiving,
+            state: CodecState::Receiving,
         }
     }
 
-    pub(in crate::body) fn left(&self) -> u64 {
-        self.codec.left()
+    pub(in crate::body) fn remaining(&self) -> u64 {
+        self.codec.remaining()
     }
 }
 
-impl<B, C> Body for Recode<B, C>
+impl<B, C> Body for CodecBody<B, C>
 where
     B: Body,
     B::Error: Into<BoxError>,
@@ -77,23 +77,23 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
-        while *this.state != State::Ended {
+        while *this.state != CodecState::Ended {
             if let Some(data) = this.codec.next() {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
-            if *this.state == State::Received {
-                *this.state = State::Ended;
+            if *this.state == CodecState::Draining {
+                *this.state = CodecState::Ended;
                 break;
             }
-            let done = match ready!(poll_data(this.body.as_mut(), cx)) {
-                Some(data) => data.and_then(|data| Ok(this.codec.receive(data)?)),
+            let processed = match ready!(poll_data(this.body.as_mut(), cx)) {
+                Some(data) => data.and_then(|data| Ok(this.codec.push(data)?)),
                 None => {
-                    *this.state = State::Received;
-                    this.codec.end().map_err(BoxError::from)
+                    *this.state = CodecState::Draining;
+                    this.codec.finish().map_err(BoxError::from)
                 }
             };
-            if let Err(error) = done {
-                *this.state = State::Ended;
+            if let Err(error) = processed {
+                *this.state = CodecState::Ended;
                 return Poll::Ready(Some(Err(error)));
             }
         }
@@ -102,13 +102,13 @@ where
 
     fn is_end_stream(&self) -> bool {
         match self.state {
-            State::Receiving => false,
-            State::Received => self.codec.left() == 0,
-            State::Ended => true,
+            CodecState::Receiving => false,
+            CodecState::Draining => self.codec.remaining() == 0,
+            CodecState::Ended => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.codec.left())
+        SizeHint::with_exact(self.codec.remaining())
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use memchr::{memchr, memchr_iter};
 use sha2::{Digest, Sha256};
 
-use super::codec::{Codec, Recode};
+use super::codec::{Codec, CodecBody};
 use crate::{
     body::frames::Frames,
     error::{Error, ErrorKind},
@@ -16,185 +16,191 @@ use crate::{
     },
 };
 
-/// What is in the frames of `aws-chunked`, each chunk verified before it is handed out.
+/// The payload of an `aws-chunked` body. Each chunk is verified before it is returned.
 ///
-/// It is a chunk behind what was verified: the last one is handed out when the end is known to be right,
-/// so that a reader that stops at the announced length has seen it. Two chunks are held. Where chunks are
-/// not signed it is a frame behind, and holds that.
-pub(crate) type Dechunk<B> = Recode<B, Chunks>;
+/// It returns a chunk after the next one is verified, and the last one after the end is. So a reader that
+/// stops at the declared length has seen the whole check. Two chunks are buffered. Where chunks are not
+/// signed, one frame is buffered.
+pub(crate) type AwsChunkedDecoder<B> = CodecBody<B, ChunkDecoder>;
 
-pub(crate) struct Chunks {
+pub(crate) struct ChunkDecoder {
     framing: Framing,
-    /// Verifies the chunks, if they are signed.
+    /// `None` if the chunks are not signed.
     signer: Option<ChunkSigner>,
     sum: Option<ChecksumHasher>,
-    /// The largest chunk that is held, in bytes.
-    most: u64,
-    state: State,
+    /// Maximum size of a signed chunk, in bytes.
+    max_chunk: u64,
+    state: ParseState,
     /// The line, or the trailer, that is being received.
     line: Vec<u8>,
     /// The chunk that is being received, and its hash.
-    frames: Frames,
+    chunk: Frames,
     hash: Sha256,
-    /// The chunk before it, which is right.
-    held: Frames,
-    /// What was received and not looked at.
+    /// The verified chunk before it.
+    verified: Frames,
+    /// Input that is not yet parsed.
     input: Bytes,
-    /// Bytes of the payload that are yet to be received in chunks.
-    awaited: u64,
-    /// Bytes of the payload that are yet to be handed out.
-    left: u64,
+    /// Number of payload bytes that are still to be received.
+    expected: u64,
+    /// Number of payload bytes that are still to be returned.
+    remaining: u64,
     ready: VecDeque<Bytes>,
 }
 
-enum State {
+enum ParseState {
     Line,
-    /// The line of the chunk, and how many of its bytes are yet to come.
+    /// The line of the chunk, and the number of its bytes that are still to be received.
     Data(ChunkLine, u64),
     /// The lines after the last chunk.
     Trailer(Checksum),
-    /// The line break after a chunk; after the last one it is the end.
+    /// The line break after a chunk. The last one ends the body.
     Break {
         last: bool,
     },
-    /// Nothing more may come.
     End,
 }
 
-impl<B> Dechunk<B> {
-    /// No signed chunk may be larger than `most` bytes, since it is held.
-    pub(crate) fn new(body: B, expected: ExpectedChunks, most: u64) -> Self {
+impl<B> AwsChunkedDecoder<B> {
+    /// Rejects signed chunks of more than `max_chunk` bytes, since they are buffered.
+    pub(crate) fn new(body: B, expected: ExpectedChunks, max_chunk: u64) -> Self {
         let ExpectedChunks {
             framing,
             signer,
             decoded,
         } = expected;
-        let chunks = Chunks {
+        let codec = ChunkDecoder {
             framing,
             signer,
             sum: framing.checksum().map(Checksum::start),
-            most,
-            state: State::Line,
+            max_chunk,
+            state: ParseState::Line,
             line: Vec::new(),
-            frames: Frames::default(),
+            chunk: Frames::default(),
             hash: Sha256::new(),
-            held: Frames::default(),
+            verified: Frames::default(),
             input: Bytes::new(),
-            awaited: decoded,
-            left: decoded,
+            expected: decoded,
+            remaining: decoded,
             ready: VecDeque::new(),
         };
-        Self::with(body, chunks)
+        Self::with_codec(body, codec)
     }
 }
 
-fn malformed(what: &'static str) -> Error {
-    Error::new(ErrorKind::BodyRead, what)
+fn malformed(message: &'static str) -> Error {
+    Error::new(ErrorKind::BodyRead, message)
 }
 
-fn mismatch(what: &'static str) -> Error {
-    Error::new(ErrorKind::PayloadMismatch, what)
+fn mismatch(message: &'static str) -> Error {
+    Error::new(ErrorKind::PayloadMismatch, message)
 }
 
-impl Chunks {
-    /// Longer than any line of a chunk can be, and than any trailer.
-    const LONGEST_LINE: usize = 256;
+impl ChunkDecoder {
+    /// Longer than any valid chunk line or trailer.
+    const MAX_LINE: usize = 256;
 
-    /// Takes in what was received, as far as it goes.
+    /// Parses all of the input.
     fn parse(&mut self) -> Result<(), Error> {
         while !self.input.is_empty() {
             match &mut self.state {
-                State::Line => self.parse_line()?,
-                State::Data(line, rest) => {
+                ParseState::Line => self.parse_line()?,
+                ParseState::Data(line, rest) => {
                     let len = self
                         .input
                         .len()
                         .min(usize::try_from(*rest).unwrap_or(usize::MAX));
                     let data = self.input.split_to(len);
                     *rest -= len as u64;
-                    let (line, ended) = (*line, *rest == 0);
-                    self.take(data);
-                    if ended {
+                    let ended = (*rest == 0).then_some(*line);
+                    self.push_data(data);
+                    if let Some(line) = ended {
                         self.end_chunk(&line)?;
                     }
                 }
-                State::Trailer(checksum) => {
+                ParseState::Trailer(checksum) => {
                     let checksum = *checksum;
                     self.parse_trailer(checksum)?;
                 }
-                State::Break { last } => {
+                ParseState::Break { last } => {
                     let last = *last;
                     self.line.extend_from_slice(&self.input.split_to(1));
                     match &self.line[..] {
                         b"\r" => {}
                         b"\r\n" => {
                             self.line.clear();
-                            self.state = if last { State::End } else { State::Line };
+                            self.state = if last {
+                                ParseState::End
+                            } else {
+                                ParseState::Line
+                            };
                         }
-                        _ => return Err(malformed("a chunk is longer than its line says")),
+                        _ => return Err(malformed("a chunk is longer than its line declares")),
                     }
                 }
-                State::End => return Err(malformed("there is more after the last chunk")),
+                ParseState::End => return Err(malformed("there are bytes after the last chunk")),
             }
         }
         Ok(())
     }
 
-    /// Takes in bytes of a chunk.
-    fn take(&mut self, data: Bytes) {
+    /// Adds data to the chunk, or returns it a frame later if chunks are not signed.
+    fn push_data(&mut self, data: Bytes) {
         if let Some(sum) = &mut self.sum {
             sum.update(&data);
         }
         if self.signer.is_some() {
             self.hash.update(&data);
-            self.frames.push(data);
+            self.chunk.push(data);
         } else {
-            self.hold(data);
+            self.release();
+            self.verified.push(data);
         }
     }
 
-    /// True when a whole line has been received behind what there is of one.
-    fn has_line(&mut self) -> Result<bool, Error> {
+    /// Moves input to the line up to its end. Returns `true` when the line is complete.
+    fn read_line(&mut self) -> Result<bool, Error> {
         let end = memchr(b'\n', &self.input);
         let part = self
             .input
             .split_to(end.map_or(self.input.len(), |end| end + 1));
         self.line.extend_from_slice(&part);
-        match self.line.len() > Self::LONGEST_LINE {
-            true => Err(malformed("a line of the chunks is too long")),
-            false => Ok(end.is_some()),
+        if self.line.len() > Self::MAX_LINE {
+            return Err(malformed("a line between the chunks is too long"));
         }
+        Ok(end.is_some())
     }
 
     fn parse_line(&mut self) -> Result<(), Error> {
-        if !self.has_line()? {
+        if !self.read_line()? {
             return Ok(());
         }
         let line = ChunkLine::parse(&mem::take(&mut self.line), self.framing.is_signed())
             .ok_or_else(|| malformed("the line of a chunk is malformed"))?;
-        if line.len > self.most && self.framing.is_signed() {
+        if line.len > self.max_chunk && self.framing.is_signed() {
             return Err(Error::new(
                 ErrorKind::BodyTooLarge,
-                format!("a chunk has {} bytes, {} are allowed", line.len, self.most),
+                format!(
+                    "a chunk has {} bytes, more than the limit of {}; send smaller chunks",
+                    line.len, self.max_chunk
+                ),
             ));
         }
-        self.awaited = self
-            .awaited
-            .checked_sub(line.len)
-            .ok_or_else(|| malformed("the chunks hold more than x-amz-decoded-content-length"))?;
+        self.expected = self.expected.checked_sub(line.len).ok_or_else(|| {
+            malformed("the chunks have more bytes than x-amz-decoded-content-length")
+        })?;
         if line.len > 0 {
-            self.state = State::Data(line, line.len);
+            self.state = ParseState::Data(line, line.len);
             return Ok(());
         }
-        if self.awaited > 0 {
+        if self.expected > 0 {
             return Err(malformed(
-                "the chunks hold less than x-amz-decoded-content-length",
+                "the chunks have fewer bytes than x-amz-decoded-content-length",
             ));
         }
         self.end_chunk(&line)
     }
 
-    /// Verifies what was received of a chunk.
+    /// Verifies the chunk that was received.
     fn end_chunk(&mut self, line: &ChunkLine) -> Result<(), Error> {
         if let Some(signer) = &mut self.signer {
             let hash = mem::take(&mut self.hash).finalize().into();
@@ -203,24 +209,24 @@ impl Chunks {
             }
         }
         self.state = match (line.len, self.framing.checksum()) {
-            (0, Some(checksum)) => State::Trailer(checksum),
-            (len, _) => State::Break { last: len == 0 },
+            (0, Some(checksum)) => ParseState::Trailer(checksum),
+            (len, _) => ParseState::Break { last: len == 0 },
         };
-        if !self.frames.is_empty() {
+        if !self.chunk.is_empty() {
             self.release();
-            self.held = mem::take(&mut self.frames);
+            self.verified = mem::take(&mut self.chunk);
         }
         Ok(())
     }
 
-    /// Verifies what follows the last chunk, when all of it is there.
+    /// Verifies the trailer once it is complete.
     fn parse_trailer(&mut self, checksum: Checksum) -> Result<(), Error> {
-        let lines = if self.framing.is_signed() { 2 } else { 1 };
-        if !self.has_line()? || memchr_iter(b'\n', &self.line).count() < lines {
+        let line_count = if self.framing.is_signed() { 2 } else { 1 };
+        if !self.read_line()? || memchr_iter(b'\n', &self.line).count() < line_count {
             return Ok(());
         }
-        let text = mem::take(&mut self.line);
-        let trailer = Trailer::parse(&text, checksum, self.framing.is_signed())
+        let lines = mem::take(&mut self.line);
+        let trailer = Trailer::parse(&lines, checksum, self.framing.is_signed())
             .ok_or_else(|| malformed("the trailer is not the one that x-amz-trailer names"))?;
         if let Some(signer) = &mut self.signer
             && !matches(
@@ -237,34 +243,28 @@ impl Chunks {
             .unwrap_or_default();
         if !encode::ct_eq(sum.as_bytes(), trailer.value.as_bytes()) {
             return Err(mismatch(
-                "the checksum in the trailer is not that of the body",
+                "the checksum in the trailer does not match the body",
             ));
         }
-        self.state = State::Break { last: true };
+        self.state = ParseState::Break { last: true };
         Ok(())
     }
 
-    /// Keeps bytes back until more have come, or the end.
-    fn hold(&mut self, data: Bytes) {
-        self.release();
-        self.held.push(data);
-    }
-
-    /// Lets go of the chunk that is held.
+    /// Outputs the chunk before the current one.
     fn release(&mut self) {
-        let held = iter::from_fn(|| self.held.next()?.into_data().ok());
-        self.ready.extend(held);
+        self.ready
+            .extend(iter::from_fn(|| self.verified.next_data()));
     }
 }
 
-impl Codec for Chunks {
-    fn receive(&mut self, data: Bytes) -> Result<(), Error> {
+impl Codec for ChunkDecoder {
+    fn push(&mut self, data: Bytes) -> Result<(), Error> {
         self.input = data;
         self.parse()
     }
 
-    fn end(&mut self) -> Result<(), Error> {
-        if !matches!(self.state, State::End) {
+    fn finish(&mut self) -> Result<(), Error> {
+        if !matches!(self.state, ParseState::End) {
             return Err(malformed("the body ended before its last chunk"));
         }
         self.release();
@@ -273,16 +273,16 @@ impl Codec for Chunks {
 
     fn next(&mut self) -> Option<Bytes> {
         let data = self.ready.pop_front()?;
-        self.left -= data.len() as u64;
+        self.remaining -= data.len() as u64;
         Some(data)
     }
 
-    fn left(&self) -> u64 {
-        self.left
+    fn remaining(&self) -> u64 {
+        self.remaining
     }
 }
 
-/// Compares in constant time; what has no signature has none that matches.
-fn matches(own: &Signature, given: Option<&Signature>) -> bool {
-    given.is_some_and(|given| encode::ct_eq(own, given))
+/// Compares in constant time. A missing signature never matches.
+fn matches(expected: &Signature, received: Option<&Signature>) -> bool {
+    received.is_some_and(|received| encode::ct_eq(expected, received))
 }

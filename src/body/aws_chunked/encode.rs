@@ -3,7 +3,7 @@ use std::{collections::VecDeque, iter, mem};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::codec::{Codec, Recode};
+use super::codec::{Codec, CodecBody};
 use crate::{
     body::frames::Frames,
     error::{Error, ErrorKind},
@@ -13,34 +13,35 @@ use crate::{
     },
 };
 
-/// A body in the frames of `aws-chunked`; it holds one chunk at a time.
+/// A body in the frames of `aws-chunked`, which buffers one chunk at a time.
 ///
 /// Its own trailers are dropped: a message with a length has none.
-pub(in crate::body) type Chunked<B> = Recode<B, Chunks>;
+pub(in crate::body) type AwsChunkedEncoder<B> = CodecBody<B, ChunkEncoder>;
 
-pub(in crate::body) struct Chunks {
-    /// Signs the chunks, if they are signed.
+pub(in crate::body) struct ChunkEncoder {
+    /// `None` if the chunks are not signed.
     signer: Option<ChunkSigner>,
     framing: Framing,
     sum: Option<ChecksumHasher>,
+    /// Size of a chunk.
     size: usize,
     /// The chunk that is being received, and its hash.
-    frames: Frames,
+    chunk: Frames,
     hash: Sha256,
-    /// What was received beyond that chunk.
-    more: Bytes,
-    /// Bytes of the payload that are yet to be received.
-    awaited: u64,
-    /// Frames to be handed out.
+    /// Input beyond that chunk.
+    input: Bytes,
+    /// Number of payload bytes that are still to be received.
+    expected: u64,
+    /// Output.
     ready: VecDeque<Bytes>,
-    /// Bytes that are yet to be handed out.
-    left: u64,
+    /// Number of bytes that are still to be returned.
+    remaining: u64,
     /// The first chunk has no line break before it.
     started: bool,
 }
 
-impl<B> Chunked<B> {
-    /// `decoded` is the length of the body in bytes, which it is held to.
+impl<B> AwsChunkedEncoder<B> {
+    /// `decoded` is the length of the body in bytes; a body of another length fails.
     pub(in crate::body) fn new(
         body: B,
         framing: Framing,
@@ -48,117 +49,111 @@ impl<B> Chunked<B> {
         size: ChunkSize,
         decoded: u64,
     ) -> Self {
-        let chunks = Chunks {
+        let codec = ChunkEncoder {
             signer,
             framing,
             sum: framing.checksum().map(Checksum::start),
             size: size.bytes(),
-            frames: Frames::default(),
+            chunk: Frames::default(),
             hash: Sha256::new(),
-            more: Bytes::new(),
-            awaited: decoded,
+            input: Bytes::new(),
+            expected: decoded,
             ready: VecDeque::new(),
-            left: framing.encoded_len(decoded, size).unwrap_or(u64::MAX),
+            remaining: framing.encoded_len(decoded, size).unwrap_or(u64::MAX),
             started: false,
         };
-        Self::with(body, chunks)
+        Self::with_codec(body, codec)
     }
 }
 
-impl Chunks {
-    /// Takes in bytes up to the end of a chunk, and keeps the rest for the next one.
-    fn take(&mut self, mut data: Bytes) {
-        self.more = data.split_off(data.len().min(self.size - self.len()));
+impl ChunkEncoder {
+    /// Adds data up to the end of the chunk and stores the rest for the next one.
+    fn fill_chunk(&mut self, mut data: Bytes) {
+        self.input = data.split_off(data.len().min(self.size - self.chunk_len()));
         if self.signer.is_some() {
             self.hash.update(&data);
         }
         if let Some(sum) = &mut self.sum {
             sum.update(&data);
         }
-        self.frames.push(data);
-        if self.len() == self.size {
+        self.chunk.push(data);
+        if self.chunk_len() == self.size {
             self.end_chunk();
         }
     }
 
-    /// The bytes received of the chunk.
-    fn len(&self) -> usize {
-        self.frames.len() as usize // no more than its size
+    fn chunk_len(&self) -> usize {
+        self.chunk.len() as usize // at most the size of a chunk
     }
 
-    /// Makes a chunk of what was received.
+    /// Outputs the chunk that was received.
     fn end_chunk(&mut self) {
         let hash = mem::take(&mut self.hash).finalize().into();
-        let signature = self.signer.as_mut().map(|signer| *signer.chunk(&hash));
         let line = ChunkLine {
-            len: self.frames.len(),
-            signature,
-        }
-        .write();
+            len: self.chunk.len(),
+            signature: self.signer.as_mut().map(|signer| *signer.chunk(&hash)),
+        };
         if mem::replace(&mut self.started, true) {
             self.ready.push_back(Bytes::from_static(b"\r\n"));
         }
-        self.ready.push_back(line);
-        let frames = iter::from_fn(|| self.frames.next()?.into_data().ok());
-        self.ready.extend(frames);
+        self.ready.push_back(line.write());
+        self.ready.extend(iter::from_fn(|| self.chunk.next_data()));
     }
 }
 
-impl Codec for Chunks {
-    fn receive(&mut self, data: Bytes) -> Result<(), Error> {
-        self.awaited = self.awaited.checked_sub(data.len() as u64).ok_or_else(|| {
-            Error::new(
-                ErrorKind::BodyRead,
-                "the request's body is longer than was announced",
-            )
-        })?;
-        self.take(data);
+impl Codec for ChunkEncoder {
+    fn push(&mut self, data: Bytes) -> Result<(), Error> {
+        self.expected = self
+            .expected
+            .checked_sub(data.len() as u64)
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::BodyRead,
+                    "the request's body is longer than its declared length",
+                )
+            })?;
+        self.fill_chunk(data);
         Ok(())
     }
 
-    /// The last chunk is an empty one.
-    fn end(&mut self) -> Result<(), Error> {
-        if self.awaited > 0 {
+    /// Ends with an empty chunk.
+    fn finish(&mut self) -> Result<(), Error> {
+        if self.expected > 0 {
             return Err(Error::new(
                 ErrorKind::BodyRead,
-                format!("the request's body ended {} bytes too early", self.awaited),
+                format!("the request's body ended {} bytes too early", self.expected),
             ));
         }
-        if self.len() > 0 {
+        if self.chunk_len() > 0 {
             self.end_chunk();
         }
         self.end_chunk();
         if let (Some(checksum), Some(sum)) = (self.framing.checksum(), self.sum.take()) {
             let value = &sum.finish();
-            let signature = self
-                .signer
-                .as_mut()
-                .map(|signer| *signer.trailer(checksum, value));
-            self.ready.push_back(
-                Trailer {
-                    checksum,
-                    value,
-                    signature,
-                }
-                .write(),
-            );
+            let signer = self.signer.as_mut();
+            let trailer = Trailer {
+                checksum,
+                value,
+                signature: signer.map(|signer| *signer.trailer(checksum, value)),
+            };
+            self.ready.push_back(trailer.write());
         }
         self.ready.push_back(Bytes::from_static(b"\r\n"));
         Ok(())
     }
 
     fn next(&mut self) -> Option<Bytes> {
-        // One chunk after the other, so that no more than one is held.
-        while self.ready.is_empty() && !self.more.is_empty() {
-            let more = mem::take(&mut self.more);
-            self.take(more);
+        // The next chunk starts after the last one is sent, so that only one is buffered.
+        while self.ready.is_empty() && !self.input.is_empty() {
+            let input = mem::take(&mut self.input);
+            self.fill_chunk(input);
         }
         let data = self.ready.pop_front()?;
-        self.left -= data.len() as u64;
+        self.remaining -= data.len() as u64;
         Some(data)
     }
 
-    fn left(&self) -> u64 {
-        self.left
+    fn remaining(&self) -> u64 {
+        self.remaining
     }
 }

@@ -4,5 +4,5 @@ mod codec;
 mod decode;
 mod encode;
 
-pub(crate) use self::decode::Dechunk;
-pub(super) use self::encode::Chunked;
+pub(crate) use self::decode::AwsChunkedDecoder;
+pub(super) use self::encode::AwsChunkedEncoder;
