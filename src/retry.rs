@@ -19,8 +19,8 @@ use tower::{
 };
 
 use crate::{
-    doctor::strip_namespace,
     error::{BoxError, Error},
+    sigv4::error_code::strip_namespace,
 };
 
 /// A policy for `tower::retry::RetryLayer`, to be put outside of the [`SigningLayer`](crate::SigningLayer).
