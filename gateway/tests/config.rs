@@ -69,7 +69,7 @@ fn a_host_of_aws_tells_what_to_sign_for() {
     let (code, text) = on("api.example.com");
     assert_eq!(code, Some(1));
     assert!(
-        text.contains("FILE:9: host \"api.example.com\" is none of AWS"),
+        text.contains("FILE:9: host \"api.example.com\" is not an AWS endpoint"),
         "{text}"
     );
 }
