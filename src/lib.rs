@@ -118,11 +118,11 @@ pub use self::{
 struct Readme;
 
 /// The examples of the page on the order of layers, run as tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "verify"))]
 #[doc = include_str!("../docs/layers.md")]
 struct Layers;
 
 /// Runs the examples of the page on rejected signatures as tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "doctor"))]
 #[doc = include_str!("../docs/signature-does-not-match.md")]
 struct SignatureDoesNotMatch;

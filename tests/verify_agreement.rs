@@ -9,7 +9,7 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use bytes::Bytes;
-use common::{credentials, has_whole_escapes, judge, random};
+use common::{credentials, has_valid_escapes, judge, random};
 use fastrand::Rng;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
 use http_body_util::Full;
@@ -149,7 +149,7 @@ async fn what_aws_sigv4_signs_is_accepted() {
         if percent_decode_str(uri.query().unwrap_or_default())
             .decode_utf8()
             .is_err()
-            || !has_whole_escapes(&text)
+            || !has_valid_escapes(&text)
         {
             continue;
         }

@@ -349,7 +349,7 @@ fn without_port(host: &str) -> &str {
 fn check_path(name: &str, path: &str) -> Result<(), Error> {
     let is_valid = path.starts_with('/')
         && !path.contains(['?', '#'])
-        && encode::has_whole_escapes(path.as_bytes());
+        && encode::has_valid_escapes(path.as_bytes());
     if is_valid {
         return Ok(());
     }

@@ -86,7 +86,7 @@ fn is_presign_parameter(pair: &str) -> bool {
 }
 
 fn check_escapes(part: &str, value: &str) -> Result<(), Error> {
-    if encode::has_whole_escapes(value.as_bytes()) {
+    if encode::has_valid_escapes(value.as_bytes()) {
         return Ok(());
     }
     Err(Error::request(format!(

@@ -5,10 +5,10 @@ use crc_fast::{CrcAlgorithm, Digest as Crc};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// A checksum of the payload, which a trailer carries behind it.
+/// Checksum of a payload, sent in a trailer.
 ///
-/// Those of the Amazon S3 User Guide, "Checking object integrity in Amazon S3". Any but SHA-1 is a good
-/// choice; `Crc64Nvme` is what S3 itself keeps of each object, and the fastest.
+/// The algorithms are those of the Amazon S3 User Guide, "Checking object integrity in Amazon S3". Prefer
+/// `Crc64Nvme`: it is the fastest, and S3 stores it with each object. Avoid SHA-1.
 ///
 /// ```
 /// use tower_sigv4::sigv4::Checksum;
@@ -23,7 +23,7 @@ pub enum Checksum {
     /// CRC-32 of ISO 3309, as in gzip.
     #[cfg(feature = "checksums")]
     Crc32,
-    /// CRC-32C, Castagnoli's, as in iSCSI.
+    /// CRC-32C (Castagnoli), as in iSCSI.
     #[cfg(feature = "checksums")]
     Crc32C,
     /// CRC-64/NVME.
@@ -49,7 +49,7 @@ impl Checksum {
         Self::Sha256,
     ];
 
-    /// The name of the header or trailer that carries it.
+    /// Returns the name of its header or trailer.
     #[must_use]
     pub fn header_name(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl Checksum {
         }
     }
 
-    /// The checksum that a header or trailer of this name, in lower case, carries.
+    /// Returns the checksum of a header or trailer by its name in lower case.
     #[must_use]
     pub fn from_header_name(name: &str) -> Option<Self> {
         Self::ALL
@@ -74,15 +74,15 @@ impl Checksum {
             .find(|checksum| checksum.header_name() == name)
     }
 
-    /// Returns `true` if a header of this name, in lower case, carries a checksum that S3 knows, whether or not
-    /// this build can compute it.
+    /// Returns `true` if a header of this name, in lower case, contains a checksum that S3 supports, even if this
+    /// build does not.
     pub(crate) fn is_header_name(name: &str) -> bool {
         const SUFFIXES: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];
         name.strip_prefix("x-amz-checksum-")
             .is_some_and(|suffix| SUFFIXES.contains(&suffix))
     }
 
-    /// The checksum of a whole payload, in base64 as the header has it.
+    /// Computes the checksum of a payload in base64, as the header contains it.
     #[must_use]
     pub fn of(self, payload: &[u8]) -> String {
         let mut sum = self.start();
@@ -90,8 +90,8 @@ impl Checksum {
         sum.finish()
     }
 
-    /// How many characters of base64 it has.
-    pub(crate) fn text_len(self) -> u64 {
+    /// Returns the length in base64.
+    pub(crate) fn base64_len(self) -> u64 {
         let bytes: u64 = match self {
             #[cfg(feature = "checksums")]
             Self::Crc32 | Self::Crc32C => 4,
@@ -119,7 +119,7 @@ impl Checksum {
     }
 }
 
-/// A checksum on the way.
+/// An incremental [`Checksum`].
 pub(crate) enum ChecksumHasher {
     #[cfg(feature = "checksums")]
     Crc32(Crc),
@@ -141,7 +141,7 @@ impl ChecksumHasher {
         }
     }
 
-    /// The checksum in base64.
+    /// Returns the checksum in base64.
     pub(crate) fn finish(self) -> String {
         match self {
             #[cfg(feature = "checksums")]
@@ -160,8 +160,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_check_values_of_the_algorithms_are_met() {
-        // The value that each algorithm's catalogue entry gives for these digits.
+    fn checksums_match_the_check_values_of_their_algorithms() {
+        // The check value of each algorithm in the catalogue of CRC algorithms, or its hash of these digits.
         for (checksum, expected) in [
             (Checksum::Crc32, 0xcbf4_3926_u32.to_be_bytes().to_vec()),
             (Checksum::Crc32C, 0xe306_9283_u32.to_be_bytes().to_vec()),
@@ -180,7 +180,7 @@ mod tests {
         ] {
             let text = checksum.of(b"123456789");
             assert_eq!(text, base64::encode(expected), "{checksum:?}");
-            assert_eq!(text.len() as u64, checksum.text_len());
+            assert_eq!(text.len() as u64, checksum.base64_len());
             let mut sum = checksum.start();
             for byte in b"123456789" {
                 sum.update(&[*byte]);

@@ -1,22 +1,21 @@
-//! The protocol itself: pure and synchronous, no body, no runtime, no service.
+//! The protocol, without a body, a runtime or a service.
 //!
-//! A SigV4 failure means that three texts differ: what the client signed, what went over the wire,
-//! and what the server derived from it. So there is one canonical form here, written by one piece of
-//! code, and all that signs goes through it.
+//! A signature is invalid if the client, the wire and the server disagree on the canonical request. This module
+//! has one canonical form, and all signing and verifying uses it.
 //!
-//! Most users need [`SigningSettings`](crate::SigningSettings) alone, to tell an [`Origin`](crate::Origin) its service and
-//! region. [`Signer`] signs a request's head where no tower service fits.
+//! Most users need only [`SigningSettings`](crate::SigningSettings), which gives an [`Origin`](crate::Origin) its
+//! service and region. [`Signer`] signs a request's head where no tower service fits.
 //!
-//! | type | what for |
+//! | type | purpose |
 //! |---|---|
 //! | [`SigningSettings`](crate::SigningSettings) | service, region, and the service's rules |
-//! | [`AllowList`], [`AllExcept`], a closure | which headers are signed |
-//! | [`Signer`] | signing, and explaining a signature |
+//! | [`AllowList`], [`AllExcept`], a closure | the headers to sign |
+//! | [`Signer`] | signing, presigning, and explaining a signature |
 //! | [`PresignExpiry`] | presigned URLs that would outlive their credentials |
-//! | [`Identity`] | credentials, checked |
-//! | [`Payload`], [`PayloadHash`] | the body's part |
-//! | [`ChunkSize`], [`Checksum`] | bodies in chunks, and their trailers |
-//! | `RegionSet` | signatures for several regions; with the feature `sigv4a` |
+//! | [`Identity`] | validated credentials |
+//! | [`Payload`], [`PayloadHash`] | the body's part of the signature |
+//! | [`ChunkSize`], [`Checksum`] | chunked bodies and their trailers |
+//! | `RegionSet` | signatures for several regions; feature `sigv4a` |
 
 pub(crate) mod authorization;
 pub(crate) mod aws_chunk;

@@ -3,24 +3,24 @@ use std::time::SystemTime;
 use super::{Identity, Payload};
 use crate::SigningSettings;
 
-/// What one signature is made of, besides the request's head.
+/// Parameters of one signature.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SigningParams<'a> {
     /// Service, region and the rules of the service.
     pub settings: &'a SigningSettings,
-    /// Who signs.
+    /// The credentials that sign.
     pub identity: &'a Identity,
-    /// What the signature says of the body.
+    /// The payload that the signature declares.
     pub payload: Payload,
-    /// The time of signing; a fraction of a second is cut off.
+    /// The time of signing, truncated to seconds.
     pub time: SystemTime,
-    /// What happens when a presigned URL would outlive the credentials.
+    /// Handling of a presigned URL that would outlive the credentials.
     pub presign_expiry: PresignExpiry,
 }
 
 impl<'a> SigningParams<'a> {
-    /// All that has to be given.
+    /// Creates parameters with the default [`PresignExpiry`].
     #[must_use]
     pub fn new(
         settings: &'a SigningSettings,
@@ -28,17 +28,16 @@ impl<'a> SigningParams<'a> {
         payload: impl Into<Payload>,
         time: SystemTime,
     ) -> Self {
-        let presign_expiry = PresignExpiry::default();
         Self {
             settings,
             identity,
             payload: payload.into(),
             time,
-            presign_expiry,
+            presign_expiry: PresignExpiry::default(),
         }
     }
 
-    /// Sets what happens when a presigned URL would outlive the credentials: an error by default.
+    /// Sets the handling of a presigned URL that would outlive the credentials: an error by default.
     #[must_use]
     pub fn with_presign_expiry(mut self, presign_expiry: PresignExpiry) -> Self {
         self.presign_expiry = presign_expiry;
@@ -56,8 +55,8 @@ pub enum PresignExpiry {
     /// Fails with [`ErrorKind::Credentials`](crate::ErrorKind::Credentials).
     #[default]
     Reject,
-    /// Signs a URL that expires with the credentials. If they have expired already, it fails as with `Reject`.
+    /// Signs a URL that expires with the credentials. Expired credentials are an error, as with `Reject`.
     Shorten,
-    /// Signs the URL as it was asked for.
+    /// Signs the URL for the requested time.
     Ignore,
 }

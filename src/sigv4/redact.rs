@@ -1,6 +1,6 @@
-//! Canonical requests without their session token.
+//! Redaction of session tokens in canonical requests.
 
-/// Replaces the session token of a canonical request, in a header and in the query, by `[redacted]`.
+/// Replaces the session tokens in the headers and the query of a canonical request with `[redacted]`.
 pub(crate) fn redact_session_token(canonical_request: &mut Vec<u8>) {
     const NAMES: [&[u8]; 2] = [b"x-amz-security-token", b"x-amz-s3session-token"];
     let text = &canonical_request[..];

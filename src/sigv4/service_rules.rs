@@ -1,39 +1,38 @@
-//! What services do differently, in one table.
+//! A table of the rules in which services differ.
 
 use std::time::Duration;
 
-/// The rules of a service, as far as they are its own.
+/// Rules in which a service differs from others.
 pub(crate) struct ServiceRules {
-    /// Signing names; none stands for all others.
+    /// Signing names; empty for the rules of all other services.
     names: &'static [&'static str],
-    /// True for the services that speak the protocol of S3: a path is a key, bodies may come in chunks,
-    /// `range` is signed.
+    /// The service speaks the protocol of S3: a path is a key, bodies may be chunked, `range` is signed.
     pub(crate) s3_family: bool,
-    /// True for a service that refuses what comes without `x-amz-content-sha256`, but for presigned URLs.
+    /// The service requires `x-amz-content-sha256`, except in presigned requests.
     pub(crate) requires_payload_header: bool,
-    /// True for a service that refuses a signature over `content-length`.
+    /// The service rejects a signature that covers `content-length`.
     pub(crate) rejects_signed_length: bool,
     pub(crate) path_form: PathForm,
     pub(crate) session_token: SessionToken,
-    /// True for a service that takes no payload but `UNSIGNED-PAYLOAD`.
+    /// The service accepts only `UNSIGNED-PAYLOAD`.
     pub(crate) requires_unsigned_payload: bool,
-    /// How far the time of signing may lie from the server's.
+    /// Maximum difference between the time of signing and the server's.
     pub(crate) clock_window: Duration,
 }
 
-/// How a service derives the canonical path from the one it receives.
+/// Derivation of the canonical path from the path that a service receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PathForm {
-    /// The path is decoded and encoded once, but for its slashes; nothing is folded. The S3 family's
-    /// form: to S3 a path is a key, in which `%2F` is a slash.
+    /// The path is decoded and encoded once, except its slashes, and not folded. Used by the S3 family, where a
+    /// path is a key and `%2F` in it is a slash.
     Once,
-    /// Dot segments and empty segments are folded, then each segment is decoded and encoded once.
+    /// Dot segments and empty segments are removed, then each segment is decoded and encoded once.
     OnceFolded,
-    /// The path is encoded as received, its escapes too; nothing is folded.
+    /// The path is encoded as received, including its escapes, and not folded.
     Twice,
-    /// Dot segments and empty segments are folded and the path is encoded as received, its escapes
-    /// too. The form of all services but the S3 family.
+    /// Dot segments and empty segments are removed, then the path is encoded as received, including its escapes.
+    /// Used by all services except the S3 family.
     TwiceFolded,
 }
 
@@ -42,7 +41,7 @@ impl PathForm {
         matches!(self, Self::OnceFolded | Self::TwiceFolded)
     }
 
-    /// What a `%2F` becomes where a path is decoded and encoded anew.
+    /// Returns the canonical form of `%2F` in a path that is decoded and encoded.
     pub(crate) fn escaped_slash(self) -> &'static str {
         match self {
             Self::Once => "/",
@@ -55,27 +54,27 @@ impl PathForm {
     }
 }
 
-/// The header that carries the session token, and whether the signature covers it.
+/// Header of the session token, and whether the signature covers it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionToken {
-    /// The token is signed; what all services but a few want.
+    /// The token is signed. Used by most services.
     #[default]
     Signed,
-    /// The token is added after signing; what AWS IoT wants.
+    /// The token is added after signing. Used by AWS IoT.
     Unsigned,
-    /// The token is signed, and goes into `x-amz-s3session-token` in the place of `x-amz-security-token`, or into
-    /// `X-Amz-S3session-Token` in a query: for credentials that `CreateSession` of S3 Express has returned.
+    /// The token is signed, in `x-amz-s3session-token` rather than `x-amz-security-token`, or in
+    /// `X-Amz-S3session-Token` of a query: for credentials that `CreateSession` of S3 Express returned.
     ///
-    /// It is the default of the service `s3express`. Other temporary credentials, those of a role for example, need
+    /// It is the default of the service `s3express`. Other temporary credentials, such as those of a role, need
     /// [`Signed`](SessionToken::Signed) there: for `CreateSession` itself, `CopyObject` and `HeadBucket`, and
     /// for the Regional endpoint (`s3express-control`), whose host [`infer`](crate::SigningSettings::infer)
-    /// recognizes. The Amazon S3 User Guide, "Authorizing Zonal endpoint API operations with CreateSession".
+    /// recognizes. See the Amazon S3 User Guide, "Authorizing Zonal endpoint API operations with CreateSession".
     S3Session,
 }
 
 impl SessionToken {
-    /// The parameter of a presigned URL that carries the token.
+    /// Returns the parameter of a presigned URL that holds the token.
     pub(crate) fn parameter(self) -> &'static str {
         match self {
             Self::Signed | Self::Unsigned => "X-Amz-Security-Token",
@@ -141,7 +140,7 @@ static SERVICES: [ServiceRules; 6] = [
 ];
 
 impl ServiceRules {
-    /// True if a verifier can treat requests to both services alike. It accepts a token in either header.
+    /// Returns `true` if a verifier treats requests to both services alike. It accepts a token in either header.
     pub(crate) fn verifies_like(&self, other: &Self) -> bool {
         self.s3_family == other.s3_family
             && self.requires_payload_header == other.requires_payload_header
@@ -153,7 +152,7 @@ impl ServiceRules {
     }
 }
 
-/// The rules for a signing name.
+/// Returns the rules for a signing name.
 pub(crate) fn service_rules(service: &str) -> &'static ServiceRules {
     let [named @ .., others] = &SERVICES;
     named
@@ -162,7 +161,7 @@ pub(crate) fn service_rules(service: &str) -> &'static ServiceRules {
         .unwrap_or(others)
 }
 
-/// Returns true for a service that passes on the responses of a customer's application.
+/// Returns `true` for a service that forwards responses of a customer's application.
 pub(crate) fn fronts_applications(service: &str) -> bool {
     matches!(
         service,
@@ -184,7 +183,7 @@ mod tests {
         let (encoded, folded) = match rules.path_form {
             PathForm::Once => ("once", "kept"),
             PathForm::TwiceFolded => ("twice", "folded"),
-            other => panic!("no words for {other:?}"),
+            other => panic!("no description of {other:?}"),
         };
         let headers = match (
             rules.requires_payload_header,
@@ -195,7 +194,7 @@ mod tests {
             (true, false, true) => "`x-amz-content-sha256` required, `content-length` not signed",
             (true, false, false) => "`x-amz-content-sha256` required",
             (false, false, false) => "no rules",
-            other => panic!("no words for {other:?}"),
+            other => panic!("no description of {other:?}"),
         };
         let token = match rules.session_token {
             SessionToken::Signed => "signed",
@@ -214,12 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn the_documents_print_the_table() {
-        let documents = include_str!("settings.rs");
+    fn documentation_contains_the_table() {
+        let documentation = include_str!("settings.rs");
         for rules in &SERVICES {
-            assert!(documents.contains(&row(rules)), "{}", row(rules));
+            assert!(documentation.contains(&row(rules)), "{}", row(rules));
         }
-        let rows = documents
+        let rows = documentation
             .lines()
             .filter(|line| line.ends_with(" minutes |"))
             .count();
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn services_whose_requests_are_verified_alike_differ_in_the_header_of_the_token_alone() {
+    fn only_services_of_the_s3_family_verify_alike() {
         assert!(service_rules("s3").verifies_like(service_rules("s3express")));
         for (at, one) in SERVICES.iter().enumerate() {
             for (other_at, other) in SERVICES.iter().enumerate() {
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn each_name_has_its_rules_and_all_others_the_last_ones() {
+    fn unknown_services_have_the_default_rules() {
         for rules in &SERVICES {
             for name in rules.names {
                 assert!(std::ptr::eq(service_rules(name), rules), "{name}");

@@ -62,7 +62,7 @@ pub(super) fn decode(head: &mut Parts, decoded: u64) {
 /// written, so that it is refused.
 fn rewritten(uri: &Uri, form: PathForm) -> Option<Uri> {
     let path = uri.path();
-    if is_exact(path, form) || !encode::has_whole_escapes(path.as_bytes()) {
+    if is_exact(path, form) || !encode::has_valid_escapes(path.as_bytes()) {
         return None;
     }
     let path = match form.folds() {
@@ -89,7 +89,7 @@ pub(super) fn check_target(head: &Parts, form: PathForm) -> Result<(), Rejection
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
     if ![path, query]
         .iter()
-        .all(|text| encode::has_whole_escapes(text.as_bytes()))
+        .all(|text| encode::has_valid_escapes(text.as_bytes()))
     {
         return target("the path or the query holds a % without two hex digits");
     }

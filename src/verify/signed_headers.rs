@@ -31,7 +31,7 @@ pub(super) fn check(
             found += 1;
         } else if must_be_signed(name, settings) {
             return Err(not_signed(name, "is present and not signed"));
-        } else if lookalikes.has(name.as_str()) {
+        } else if lookalikes.contains(name.as_str()) {
             let detail = "is not signed, and a server may read it as a header that is";
             return Err(not_signed(name, detail));
         }

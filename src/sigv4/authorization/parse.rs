@@ -1,19 +1,19 @@
-//! Lists in a header or in a query, and the errors of reading them.
+//! Lists in a header or a query, and errors of parsing them.
 
 use std::iter;
 
 use memchr::{memchr, memchr2_iter};
 
-/// Why there is no authorization to be read.
+/// Error of parsing an authorization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParseError {
-    /// The request carries none.
+    /// The request has no authorization.
     Missing,
-    /// It carries more than one.
+    /// The request has more than one.
     Multiple,
-    /// It is of another scheme or algorithm.
+    /// The scheme or algorithm is not supported.
     UnsupportedAlgorithm,
-    /// A part of it is missing, repeated or badly written.
+    /// A part is missing, repeated or malformed.
     Malformed(&'static str),
 }
 
@@ -22,34 +22,32 @@ pub(super) fn split_once(text: &str, separator: u8) -> Option<(&str, &str)> {
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// The pairs of a query.
+/// Iterates over the pairs of a query.
 pub(crate) fn pairs(query: &str) -> impl Iterator<Item = &str> {
     elements(query, b'&', false)
 }
 
-/// The elements of a list; in a query its separator may be escaped.
+/// Iterates over the elements of a list. In a query the separator may be `escaped`.
 pub(super) fn elements(list: &str, separator: u8, escaped: bool) -> impl Iterator<Item = &str> {
     let mut rest = Some(list);
     iter::from_fn(move || {
-        let list = rest?;
-        let bytes = list.as_bytes();
-        let end = match escaped {
-            true => memchr2_iter(separator, b'%', bytes)
-                .find(|&at| bytes[at] == separator || is_escape_of(&bytes[at..], separator)),
-            false => memchr(separator, bytes),
+        let remaining = rest?;
+        let bytes = remaining.as_bytes();
+        let found = if escaped {
+            memchr2_iter(separator, b'%', bytes)
+                .find(|&at| bytes[at] == separator || is_escape_of(&bytes[at..], separator))
+        } else {
+            memchr(separator, bytes)
         };
-        let Some(end) = end else { return rest.take() };
+        let Some(end) = found else { return rest.take() };
         let len = if bytes[end] == separator { 1 } else { 3 };
-        rest = Some(&list[end + len..]);
-        Some(&list[..end])
+        rest = Some(&remaining[end + len..]);
+        Some(&remaining[..end])
     })
 }
 
 fn is_escape_of(bytes: &[u8], separator: u8) -> bool {
-    let digits = match separator {
-        b'/' => b"2f",
-        _ => b"3b",
-    };
+    let digits = if separator == b'/' { b"2f" } else { b"3b" };
     bytes
         .get(1..3)
         .is_some_and(|escape| escape.eq_ignore_ascii_case(digits))

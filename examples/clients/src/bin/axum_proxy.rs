@@ -18,7 +18,7 @@ use tower::ServiceBuilder;
 use tower_sigv4::{
     BoxError, Error, Origin, SigningLayer, SigningSettings,
     credentials::EnvironmentCredentials,
-    origin::{OriginRule, OriginRules, remove_hop_by_hop},
+    origin::{OriginRule, OriginRules, remove_response_hop_by_hop},
 };
 
 fn router(url: &str) -> Result<Router, Error> {
@@ -37,13 +37,13 @@ fn router(url: &str) -> Result<Router, Error> {
 
 /// Removes the headers that concern the connection to the origin.
 fn strip_connection_headers<B>(mut response: Response<B>) -> Response<B> {
-    remove_hop_by_hop(response.headers_mut());
+    remove_response_hop_by_hop(&mut response);
     response
 }
 
 /// Errors of the layer have a status and a message for callers. Errors of the HTTP client do not.
 async fn error_response(error: BoxError) -> impl IntoResponse {
-    let (status, message) = match error.downcast_ref::<Error>() {
+    let (status, message) = match Error::find(&*error) {
         Some(error) => (error.status(), error.to_string()),
         None => (
             StatusCode::BAD_GATEWAY,
