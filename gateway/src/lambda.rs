@@ -20,7 +20,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tower::{ServiceExt, service_fn};
 use tower_sigv4::origin::ClientAddr;
 
-use crate::{BoxError, config::Config, gateway::Gateway, reload, response};
+use crate::{BoxError, build::ActiveConfig, error::chain, gateway::Gateway, reload, response};
 
 pub(crate) const UNCONFIGURED: &str =
     "Lambda gives no arguments; set SIGV4_GATEWAY_CONFIG to the path of a configuration";
@@ -45,11 +45,11 @@ pub(crate) fn is_here() -> bool {
 }
 
 /// Answers events until Lambda ends the process.
-pub(crate) async fn serve(config: Config, file: &str) -> Result<(), BoxError> {
+pub(crate) async fn serve(config: ActiveConfig, file: &str) -> Result<(), BoxError> {
     let gateway = Gateway::new(config)?;
     gateway.log().start()?;
-    reload::warn(&gateway.now().config, file);
-    if gateway.now().config.admin().is_some() {
+    reload::log_warnings(&gateway.current().config, file);
+    if gateway.current().config.admin().is_some() {
         tracing::warn!("[admin] is left out: a Lambda function has no ports");
     }
     let service = gateway.service();
@@ -149,7 +149,7 @@ async fn encoded(answer: Response) -> Result<ApiGatewayV2httpResponse, &'static 
         .collect()
         .await
         .map_err(|error| {
-            tracing::error!("an answer was not passed on: {}", response::chain(&*error));
+            tracing::error!("an answer was not passed on: {}", chain(&*error));
             match error.is::<LengthLimitError>() {
                 true => TOO_LONG,
                 false => "the origin's answer broke off",

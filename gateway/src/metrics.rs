@@ -25,7 +25,7 @@ use tower_sigv4::{
 };
 
 use self::{last_response::Last, rejections::Refused};
-use crate::{BoxError, config::Route, log::Outcome};
+use crate::{BoxError, log::Outcome};
 
 /// From what signing takes to what a slow origin does, in seconds.
 const BUCKETS: [f64; 14] = [
@@ -166,8 +166,8 @@ impl Metrics {
     }
 
     /// The counters of a route.
-    pub(crate) fn meter(&self, route: &Route) -> Arc<Meter> {
-        Arc::new(self.labelled(&route.label, &route.origin, route.cache.is_some()))
+    pub(crate) fn meter(&self, route: &str, origin: &str, cached: bool) -> Arc<Meter> {
+        Arc::new(self.labelled(route, origin, cached))
     }
 
     /// Those of requests that no route takes.
@@ -348,22 +348,6 @@ impl Meter {
                 .inc();
             meter.refused.origin(&meter.labels, diagnosis);
         }
-    }
-}
-
-/// Counts a connection until it is dropped.
-pub(crate) struct Counted(IntGauge);
-
-impl Counted {
-    pub(crate) fn new(gauge: IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

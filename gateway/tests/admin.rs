@@ -479,8 +479,8 @@ fn check_sample(line: &str, (family, kind): (&str, &str)) {
 fn mistakes_in_the_section_are_told() {
     for (section, told) in [
         ("listen = \"localhost\"", ":20: invalid socket address"),
-        ("allowed_hosts = [\"a:80\"]", "is not the name of a host"),
-        ("allowed_hosts = [\"\"]", "is not the name of a host"),
+        ("allowed_hosts = [\"a:80\"]", "is not a host name"),
+        ("allowed_hosts = [\"\"]", "is not a host name"),
         ("port = 1", "unknown field"),
     ] {
         let config = format!("{}[admin]\n{section}\n", config("http://127.0.0.1:1", ""));

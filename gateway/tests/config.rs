@@ -148,7 +148,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "listen = \"127.0.0.1:0\"",
             "shutdown_grace = \"soon\"",
             2,
-            "is no time",
+            "is not a valid duration",
         ),
         (
             "listen = \"127.0.0.1:0\"",
@@ -207,13 +207,8 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         ("https://", "", 9, "is not absolute"),
         ("/prod", "/%zz", 9, "%25"),
         ("\"execute-api\"", "\"execute api\"", 10, "\"execute api\""),
-        ("region = \"us-east-1\"\n", "", 10, "give both, or neither"),
-        (
-            "service = \"execute-api\"\n",
-            "",
-            10,
-            "give both, or neither",
-        ),
+        ("region = \"us-east-1\"\n", "", 10, "set both"),
+        ("service = \"execute-api\"\n", "", 10, "set both"),
         ("region = \"us-east-1\"", "region = \"\"", 11, "region \"\""),
         (
             "region = \"us-east-1\"",
@@ -249,7 +244,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "signing =",
             "forwarded = true\nsigning =",
             12,
-            "forwarded has to be",
+            "forwarded must be",
         ),
         (
             "signing =",
@@ -267,7 +262,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "[credentials]",
             "websocket_timeout = \"1\"\n[credentials]",
             3,
-            "is no time",
+            "is not a valid duration",
         ),
         (
             "no-override",
@@ -285,19 +280,19 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "body_limit",
             "payload = \"chunked\"\nbody_limit",
             10,
-            "its family alone",
+            "its family accept chunked payloads",
         ),
         (
             "body_limit",
             "payload = \"unsigned-trailer\"\nbody_limit",
             10,
-            "its family alone",
+            "its family accept chunked payloads",
         ),
         (
             "body_limit",
             "checksum = \"crc32\"\nbody_limit",
             13,
-            "\"unsigned-trailer\" alone",
+            "or \"unsigned-trailer\"",
         ),
         (
             "body_limit",
@@ -377,19 +372,19 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "origin = \"orders\"",
             "origin = \"order\"",
             17,
-            "only [\"orders\"]",
+            "name one of [\"orders\"]",
         ),
         (
             "origin = \"orders\"",
             "timeout = \"soon\"\norigin = \"orders\"",
             17,
-            "\"soon\" is no time; write one such as \"30s\"",
+            "\"soon\" is not a valid duration; write one such as \"30s\"",
         ),
         (
             "origin = \"orders\"",
             "timeout = \"0s\"\norigin = \"orders\"",
             17,
-            "\"0s\" is no time",
+            "\"0s\" is not a valid duration",
         ),
         (
             "origin = \"orders\"",
@@ -431,7 +426,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "origin = \"orders\"",
             "rate = \"0/s\"\norigin = \"orders\"",
             17,
-            "\"0/s\" is no rate",
+            "\"0/s\" is not a valid rate",
         ),
         (
             "origin = \"orders\"",
@@ -443,13 +438,13 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "origin = \"orders\"",
             "headers = { \"a b\" = \"c\" }\norigin = \"orders\"",
             17,
-            "\"a b\" is not the name of a header",
+            "\"a b\" is not a valid header name",
         ),
         (
             "origin = \"orders\"",
             "payload = \"chunked\"\norigin = \"orders\"",
             17,
-            "its family alone",
+            "its family accept chunked payloads",
         ),
         (
             "origin = \"orders\"",
@@ -479,7 +474,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "origin = \"orders\"",
             "cors = { origins = [\"https://a.com\"], headers = [\"é\"] }\norigin = \"orders\"",
             17,
-            "is not the name of a header",
+            "is not a valid header name",
         ),
     ] {
         assert!(VALID.contains(from), "{from}");
@@ -508,7 +503,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
     assert!(
         check(&twice)
             .1
-            .contains("FILE:19: a second origin is named \"orders\"")
+            .contains("FILE:19: there is another origin \"orders\"")
     );
     assert!(check("").1.contains("no [[route]]"));
 }
@@ -548,7 +543,7 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
             "x-amz-cf-id",
             "x amz",
             21,
-            "\"x amz\" is not the name of a header",
+            "\"x amz\" is not a valid header name",
         ),
         (
             "x-amz-cf-id",
@@ -556,7 +551,7 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
             21,
             "x-amz-date is a part of the signature",
         ),
-        ("X-Tenant", "", 22, "\"\" is not the name of a header"),
+        ("X-Tenant", "", 22, "\"\" is not a valid header name"),
         ("AKIDBOB", "AKID BOB", 24, "stray space"),
         (
             BOBS,
@@ -576,7 +571,12 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
             19,
             "two keys with the id \"AKIDBOB\"",
         ),
-        (&format!("[[verify.key]]\n{KEY}"), "", 19, "no one may call"),
+        (
+            &format!("[[verify.key]]\n{KEY}"),
+            "",
+            19,
+            "there are no callers' keys",
+        ),
         (
             &format!("[[verify.key]]\n{KEY}"),
             "keys_file_env = \"NO_SUCH_VARIABLE\"\n",
@@ -587,9 +587,9 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
             "\"always\"",
             "\"no-override\"",
             17,
-            "give the origin signing = \"always\"",
+            "set signing = \"always\"",
         ),
-        ("\"always\"", "\"never\"", 17, "would go on to this origin"),
+        ("\"always\"", "\"never\"", 17, "this origin would receive"),
     ] {
         assert!(verify.contains(from), "{from}");
         let (code, text) = check(&verify.replacen(from, to, 1));
@@ -611,7 +611,7 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
     let (code, text) = check(&asked);
     assert_eq!(code, Some(1));
     assert!(
-        text.contains("FILE:17: verify needs to know who may call"),
+        text.contains("FILE:17: verify needs callers' keys"),
         "{text}"
     );
 }
@@ -625,7 +625,7 @@ fn a_file_of_keys_is_read_as_the_configuration_is() {
     for (keys, code, told) in [
         (format!("[[key]]\n{KEY}"), 0, "no errors"),
         (String::new(), 1, "KEYS:1: missing field `key`"),
-        ("key = []".to_owned(), 1, "no one may call"),
+        ("key = []".to_owned(), 1, "there are no callers' keys"),
         (
             format!("[[key]]\n{}", KEY.replace("BOB", " BOB")),
             1,

@@ -166,7 +166,7 @@ async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
         .expect("read");
     let line = line.expect("a line").expect("UTF-8");
     assert!(
-        line.contains("the certificate stays the last one: "),
+        line.contains("keeping the previous certificate: "),
         "{line}"
     );
     assert!(!line.contains("BEGIN"), "{line}");

@@ -48,7 +48,7 @@ fn a_gateway_that_cannot_start_says_why_and_what_to_do() {
         (
             &["--config", directory],
             1,
-            &["cannot read ", "name the file in it"],
+            &["cannot read ", "choose a file in this directory"],
         ),
         (
             &["--config"],
@@ -62,14 +62,14 @@ fn a_gateway_that_cannot_start_says_why_and_what_to_do() {
         (
             &["--listen", &taken],
             1,
-            &["cannot listen on ", "choose another with --listen"],
+            &["cannot listen on ", "choose another address with --listen"],
         ),
         (
             &["--config", &sound.path, "--listen", "192.0.2.1:8080"],
             1,
             &[
                 "cannot listen on 192.0.2.1:8080: ",
-                "choose another with --listen",
+                "choose another address with --listen",
             ],
         ),
     ] {
@@ -91,11 +91,11 @@ fn a_file_that_is_wrong_is_told_with_line_and_remedy() {
     for (text, words) in [
         (
             String::new().into_bytes(),
-            &["no [[route]] leads anywhere; add one"][..],
+            &["there is no [[route]]; add one"][..],
         ),
         (
             b"[server]\nlisten = \"\xff\"\n".to_vec(),
-            &[":2: this is not UTF-8; save"],
+            &[":2: invalid UTF-8; save"],
         ),
         (with("listen 8080").into(), &[":2: "]),
         (
@@ -104,7 +104,7 @@ fn a_file_that_is_wrong_is_told_with_line_and_remedy() {
         ),
         (
             with(tls).into(),
-            &[":2: cannot read none.pem: ", "give the path of a PEM file"],
+            &[":2: cannot read none.pem: ", "set the path of a PEM file"],
         ),
         (
             sound.replace("http://", "").into(),

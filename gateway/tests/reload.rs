@@ -115,8 +115,8 @@ async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
     let line = running.line();
     assert_eq!(
         line,
-        "the configuration stays the last one: FILE:18: no origin is named \
-         \"others\", only [\"orders\"]"
+        "keeping the previous configuration: FILE:18: there is no origin \
+         \"others\"; name one of [\"orders\"]"
     );
     assert_eq!(running.status("/moved").await, 200);
     // It was told once, though the file has been looked at since.
@@ -131,7 +131,7 @@ async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
     running.write(&first.replace("\"secret\"", "hunter2"));
     let line = running.line();
     assert!(
-        line.contains("stays the last one: FILE:6: ") && !line.contains("hunter2"),
+        line.contains("keeping the previous configuration: FILE:6: ") && !line.contains("hunter2"),
         "{line}"
     );
 
@@ -141,7 +141,7 @@ async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
     assert!(
         running
             .line()
-            .contains("stays the last one: cannot read FILE: ")
+            .contains("keeping the previous configuration: cannot read FILE: ")
     );
     assert_eq!(running.status("/moved").await, 200);
     running.take(&first);
@@ -185,7 +185,8 @@ async fn what_takes_a_restart_is_named_until_it_is_undone() {
         running.take(&config);
         assert_eq!(
             running.line(),
-            "FILE: max_connections in [server], shutdown_grace in [server]: changes take a restart"
+            "FILE: restart the gateway to apply the changes of max_connections in [server], \
+             shutdown_grace in [server]"
         );
     }
     running.take(&first);
@@ -266,11 +267,11 @@ async fn the_level_is_changed_by_the_file() {
     );
     take("format = \"json\"").await;
     logged
-        .says(": format in [log]: changes take a restart")
+        .says(": restart the gateway to apply the changes of format in [log]")
         .await;
     assert_eq!(logged.admin("GET", "", "").await.body, "access=off,info\n");
     take("format = \"json\"\nlevel = \"nothing\"").await;
-    logged.says("stays the last one: ").await;
+    logged.says("keeping the previous configuration: ").await;
     logged
         .says("\"nothing\" is not a level; write off, error, ")
         .await;
@@ -335,7 +336,7 @@ async fn a_file_that_cannot_be_read_is_told_once() {
     fs::create_dir(&running.file.path).expect("made");
     let line = running.line();
     assert!(
-        line.contains("stays the last one: cannot read FILE: "),
+        line.contains("keeping the previous configuration: cannot read FILE: "),
         "{line}"
     );
     assert!(

@@ -124,12 +124,12 @@ impl Live {
         elapsed: Duration,
     ) -> Value {
         let (now, metrics, found) = (
-            self.gateway.now(),
+            self.gateway.current(),
             self.gateway.metrics(),
             self.found.borrow().clone(),
         );
         let (config, budget) = (&now.config, now.config.budget());
-        let origins = config.names().iter().map(|name| {
+        let origins = config.origin_hosts().iter().map(|name| {
             let mut names = found.iter().flat_map(|found| &found.names);
             let resolves = names.find(|(known, _)| known.host == name.host);
             let last = metrics.last(&name.origin).read();

@@ -16,7 +16,7 @@ pub(super) async fn show(State(admin): State<Admin>) -> String {
 
 /// Takes what `level` under `[log]` may say.
 pub(super) async fn change(State(admin): State<Admin>, level: Bytes) -> Response {
-    let access = admin.gateway.now().config.log().access;
+    let access = admin.gateway.current().config.log().access;
     match log::filter(&String::from_utf8_lossy(&level), access) {
         Ok(filter) => {
             // Before it may be silent.

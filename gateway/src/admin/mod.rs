@@ -30,7 +30,6 @@ use tokio::{
 };
 use url::form_urlencoded;
 
-pub(crate) use self::ready::Named;
 use self::{events::Live, guard::Guard, ready::Ready};
 use crate::{BoxError, cache::Shared, config, gateway::Gateway, listener, response};
 
@@ -46,7 +45,7 @@ struct Admin {
 
 impl Admin {
     fn cache(&self) -> Shared {
-        self.gateway.now().config.cache()
+        self.gateway.current().config.cache()
     }
 }
 
@@ -56,7 +55,7 @@ pub(crate) async fn start(
     stopping: watch::Receiver<bool>,
 ) -> Result<Option<SocketAddr>, BoxError> {
     let (settings, server) = {
-        let config = &gateway.now().config;
+        let config = &gateway.current().config;
         let Some(settings) = config.admin() else {
             return Ok(None);
         };
@@ -84,20 +83,20 @@ pub(crate) async fn start(
         address,
         allowed_hosts,
     };
-    let pace = server.body_pace;
+    let body_limits = server.body_limits;
     let checked = move |request: Request<Body>| {
         let checked = guard.check(&request);
         let refused = |(status, text)| response::message(status, text);
         future::ready(
             checked
-                .map(|()| response::with_pace(request, pace))
+                .map(|()| body_limits.apply(request))
                 .map_err(refused),
         )
     };
     let router = router(admin)
         .layer(map_request(checked))
         .layer(map_response(unkept));
-    tokio::spawn(listener::aside(listener, router, server));
+    tokio::spawn(listener::serve_admin(listener, router, server));
     Ok(Some(address))
 }
 
@@ -148,7 +147,7 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    let (now, lost) = (admin.gateway.now(), admin.gateway.log().lost());
+    let (now, lost) = (admin.gateway.current(), admin.gateway.log().lost());
     let config = &now.config;
     match admin
         .gateway

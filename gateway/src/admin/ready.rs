@@ -9,19 +9,11 @@ use tokio::{
     time::{self, Instant},
 };
 
-use crate::gateway::Gateway;
+use crate::{config::OriginHost, gateway::Gateway};
 
 /// How long a finding holds, so that probes cost the resolver and the provider little.
 const HOLDS: Duration = Duration::from_secs(1);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// A name that requests are sent to.
-#[derive(Clone)]
-pub(crate) struct Named {
-    pub(crate) origin: String,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
 
 pub(super) struct Ready {
     pub(super) gateway: Arc<Gateway>,
@@ -35,14 +27,14 @@ pub(super) struct Found {
     /// Why requests cannot be signed.
     pub(super) credentials: Option<String>,
     /// Of each origin whether its name resolves.
-    pub(super) names: Vec<(Named, bool)>,
+    pub(super) names: Vec<(OriginHost, bool)>,
 }
 
 impl Found {
     /// Why requests cannot be signed and sent; empty if they can.
     pub(super) fn reasons(&self) -> Vec<String> {
         let unresolved = self.names.iter().filter(|(_, resolves)| !resolves);
-        let unresolved = unresolved.map(|(Named { origin, host, .. }, _)| {
+        let unresolved = unresolved.map(|(OriginHost { origin, host, .. }, _)| {
             format!("origin {origin:?}: the name {host:?} does not resolve")
         });
         self.credentials.iter().cloned().chain(unresolved).collect()
@@ -73,10 +65,10 @@ impl Ready {
             return found.clone();
         }
         let (credentials, names) = {
-            let config = &self.gateway.now().config;
+            let config = &self.gateway.current().config;
             (
                 config.signs().then(|| config.credentials()),
-                config.names().to_vec(),
+                config.origin_hosts().to_vec(),
             )
         };
         let mut lookups = JoinSet::new();
@@ -101,7 +93,7 @@ impl Ready {
 }
 
 /// The name, and whether it resolves.
-async fn looked_up(name: Named) -> (Named, bool) {
+async fn looked_up(name: OriginHost) -> (OriginHost, bool) {
     let addresses = net::lookup_host((&*name.host, name.port));
     let found = time::timeout(RESOLVE_TIMEOUT, addresses).await;
     let resolves = found.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()));

@@ -11,10 +11,10 @@ use http::StatusCode;
 use tokio::task;
 
 use super::Admin;
-use crate::{LONGEST, explain::Explained, response};
+use crate::{MAX_SAVED_LEN, explain::Explained, response};
 
 pub(super) fn explain() -> MethodRouter<Admin> {
-    post(explained).layer(DefaultBodyLimit::max(LONGEST as usize))
+    post(explained).layer(DefaultBodyLimit::max(MAX_SAVED_LEN as usize))
 }
 
 /// Nothing of the text is kept, nor logged.

@@ -22,7 +22,6 @@ use tracing_subscriber::{
 };
 
 pub(crate) use self::access::{Access, Outcome, name_caller};
-use crate::config;
 
 /// How many lines wait for who reads them.
 const WAITING: usize = 8192;
@@ -34,8 +33,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(settings: &config::Log) -> Self {
-        let (layer, filter) = reload::Layer::new(settings.filter.clone());
+    pub(crate) fn new(json: bool, targets: Targets) -> Self {
+        let (layer, filter) = reload::Layer::new(targets);
         let (registry, lines) = (
             Registry::default().with(layer),
             fmt::layer().with_ansi(false),
@@ -43,7 +42,7 @@ impl Log {
         let aside = Arc::<OnceLock<NonBlocking>>::default();
         let writer = aside.clone();
         let lines = lines.with_writer(move || Lines(writer.get().cloned()));
-        let dispatch = match settings.json {
+        let dispatch = match json {
             true => {
                 let lines = lines.json().flatten_event(true).with_span_list(false);
                 Dispatch::new(registry.with(lines))
