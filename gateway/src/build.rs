@@ -5,7 +5,6 @@ mod cache;
 mod credentials;
 mod origin;
 mod route;
-mod stack;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -15,7 +14,7 @@ use std::collections::BTreeMap;
 use tower_sigv4::{body::BodyBudget, credentials::CredentialsCache, origin::OriginRules};
 
 use self::bodies::BodyServices;
-pub(crate) use self::{route::Route, stack::stack, verify::CallerVerification};
+pub(crate) use self::{route::Route, verify::CallerVerification};
 use crate::{
     cache::Shared,
     config::{

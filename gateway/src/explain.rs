@@ -39,7 +39,7 @@ impl Explained {
         let sent = exchange
             .request
             .as_ref()
-            .map(|(head, payload)| SignedRequest::read(head, *payload));
+            .map(|(head, payload)| SignedRequest::from_parts(head, *payload));
         let read = sent.as_ref().and_then(|sent| sent.as_ref().ok());
         let signed = read.map(|sent| Texts {
             canonical_request: sent.canonical_request(),
@@ -61,7 +61,8 @@ impl Explained {
             .answer
             .unwrap_or((StatusCode::FORBIDDEN, HeaderMap::new()));
         let body = exchange.body.as_bytes();
-        let refusal = Rejection::read(status, &headers, &body[..body.len().min(LONGEST_ANSWER)]);
+        let refusal =
+            Rejection::from_response(status, &headers, &body[..body.len().min(LONGEST_ANSWER)]);
         let diagnosis = diagnose(&refusal, read).ok_or_else(|| {
             format!(
                 "the answer, of status {status}, does not speak of a signature; give what curl -v prints, or a \
@@ -99,7 +100,7 @@ impl Explained {
         let diagnosis = self.diagnosis.as_ref().map(|diagnosis| {
             json!({
                 "cause": diagnosis.cause().name(),
-                "sentence": diagnosis.sentence(),
+                "sentence": diagnosis.summary(),
                 "remedy": diagnosis.remedy(),
             })
         });
@@ -137,7 +138,7 @@ impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(diagnosis) = &self.diagnosis {
             let (cause, sentence, remedy) =
-                (diagnosis.cause(), diagnosis.sentence(), diagnosis.remedy());
+                (diagnosis.cause(), diagnosis.summary(), diagnosis.remedy());
             write!(f, "cause  {cause}\nwhy    {sentence}\nremedy {remedy}\n")?;
             if let Some(note) = &self.note {
                 writeln!(f, "\n{note}")?;

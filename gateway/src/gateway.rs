@@ -9,10 +9,11 @@ use tower::{ServiceExt, service_fn};
 
 use crate::{
     BoxError,
-    build::{ActiveConfig, stack},
+    build::ActiveConfig,
     log::Log,
     metrics::Metrics,
     service::{GatewayService, Respond},
+    stack::stack,
     upstream,
 };
 

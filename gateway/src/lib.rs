@@ -31,6 +31,7 @@ mod request_validation;
 mod response;
 mod routes;
 mod service;
+mod stack;
 mod tunnel;
 mod upstream;
 

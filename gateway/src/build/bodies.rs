@@ -43,7 +43,7 @@ impl BodyServices {
         if let Some(spool) = &self.spool {
             let spool = spool.clone();
             origin = origin.with_spool(match settings.spool_limit {
-                Some(limit) => spool.with_limit(limit),
+                Some(limit) => spool.with_body_limit(limit),
                 None => spool,
             });
         }

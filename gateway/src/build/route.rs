@@ -5,7 +5,7 @@ use std::time::Duration;
 use governor::Quota;
 use http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
-use tower_sigv4::{origin::Rule, retry::RetryPolicy};
+use tower_sigv4::{origin::OriginRule, retry::RetryPolicy};
 
 use crate::{
     config::{
@@ -46,7 +46,7 @@ impl Route {
                 timeout: timeout.unwrap_or(TIMEOUT),
                 http2: origin.http2()?,
             },
-            retry: max_attempts.map(|attempts| RetryPolicy::new().with_attempts(attempts)),
+            retry: max_attempts.map(|attempts| RetryPolicy::new().with_max_attempts(attempts)),
             max_concurrency: section.max_concurrency()?,
             rate: section.rate()?,
             cors: section.cors.as_ref().map(cors_layer).transpose()?,
@@ -57,8 +57,8 @@ impl Route {
     }
 }
 
-pub(super) fn rule(section: &RouteSection) -> Result<Rule, ConfigError> {
-    let mut rule = Rule::path(section.path.get_ref()).map_err(located(&section.path))?;
+pub(super) fn rule(section: &RouteSection) -> Result<OriginRule, ConfigError> {
+    let mut rule = OriginRule::path(section.path.get_ref()).map_err(located(&section.path))?;
     if let Some(host) = &section.host {
         rule = rule.with_host(host.get_ref()).map_err(located(host))?;
     }
@@ -81,7 +81,7 @@ pub(super) fn rule(section: &RouteSection) -> Result<Rule, ConfigError> {
         // Separately, so that an error has the line of its pattern.
         for pattern in patterns {
             drop(
-                Rule::any()
+                OriginRule::any()
                     .with_amz_headers([pattern.get_ref()])
                     .map_err(located(pattern))?,
             );

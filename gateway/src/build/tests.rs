@@ -43,19 +43,16 @@ const VALUES: [&str; 32] = [
     "[\"a\", \"\\t\"]",
 ];
 
-/// Returns the README's configuration, and that of `--init`.
+/// Returns the first configuration of the gateway's reference, and that of `--init`.
 fn valid_files() -> [String; 2] {
-    let readme = include_str!("../../../README.md");
-    let (_, from) = readme.split_once("```toml\n").expect("a TOML block");
+    let reference = include_str!("../../../docs/gateway.md");
+    let (_, from) = reference.split_once("```toml\n").expect("a TOML block");
     let (block, _) = from.split_once("```").expect("the end of the block");
     let shown = block.replace(
         "secret_access_key = \"...\"",
         &format!("secret_access_key = {SECRET:?}"),
     );
-    [
-        shown.replace("keys_file_env", "# keys_file_env"), // which names no file here
-        include_str!("../gateway.toml").to_owned(),
-    ]
+    [shown, include_str!("../gateway.toml").to_owned()]
 }
 
 /// Changes a random line, unless it contains the secret, which messages about another setting would show.

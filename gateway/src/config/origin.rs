@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use http::{Uri, uri::Scheme};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tower_sigv4::{doctor::LintRule, origin::Forwarded};
+use tower_sigv4::{doctor::LintRule, origin::ForwardedHeaders};
 
 use super::{
     bodies::{ChecksumName, Payload},
@@ -24,7 +24,7 @@ pub(crate) struct OriginSection {
     pub(crate) signed_host: Option<Spanned<String>>,
     #[serde(default)]
     pub(crate) signing: Signing,
-    pub(crate) forwarded: Option<ForwardedHeaders>,
+    pub(crate) forwarded: Option<ForwardedSelection>,
     pub(crate) session_token: Option<TokenHeader>,
     http2: Option<Spanned<bool>>,
     pub(crate) recovery: Option<bool>,
@@ -51,7 +51,7 @@ pub(crate) enum Signing {
     untagged,
     expecting = "forwarded must be \"all\", \"none\" or a list of \"for\", \"host\" and \"proto\""
 )]
-pub(crate) enum ForwardedHeaders {
+pub(crate) enum ForwardedSelection {
     Named(AllOrNone),
     Listed(Vec<ForwardedHeader>),
 }
@@ -71,16 +71,16 @@ pub(crate) enum ForwardedHeader {
     Proto,
 }
 
-impl ForwardedHeaders {
-    pub(crate) fn selection(&self) -> Forwarded {
+impl ForwardedSelection {
+    pub(crate) fn selection(&self) -> ForwardedHeaders {
         let listed = match self {
-            Self::Named(AllOrNone::All) => return Forwarded::ALL,
-            Self::Named(AllOrNone::None) => return Forwarded::NONE,
+            Self::Named(AllOrNone::All) => return ForwardedHeaders::ALL,
+            Self::Named(AllOrNone::None) => return ForwardedHeaders::NONE,
             Self::Listed(listed) => listed,
         };
         listed
             .iter()
-            .fold(Forwarded::NONE, |selected, header| match header {
+            .fold(ForwardedHeaders::NONE, |selected, header| match header {
                 ForwardedHeader::For => selected.with_for(true),
                 ForwardedHeader::Host => selected.with_host(true),
                 ForwardedHeader::Proto => selected.with_proto(true),

@@ -60,7 +60,7 @@ impl Refused {
                 signed: short(&difference.signed),
                 derived: short(&difference.derived),
             });
-            let (name, sentence) = (diagnosis.cause().name(), diagnosis.sentence());
+            let (name, sentence) = (diagnosis.cause().name(), diagnosis.summary());
             Entry {
                 differences: differences.collect(),
                 ..Entry::new(labels, name, sentence, diagnosis.remedy())

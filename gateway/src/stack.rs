@@ -26,8 +26,8 @@ use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_sigv4::{SigningLayer, body::SignedBody};
 
-use super::ActiveConfig;
 use crate::{
+    build::ActiveConfig,
     metrics::{Meter, Metrics},
     request_id::{self, RandomId},
     request_record::Arrived,
