@@ -47,7 +47,7 @@ use crate::{
     metrics::{Meter, Metrics},
     min_body_rate::Pace,
     request_id::{self, RandomId},
-    request_record::Arrived,
+    request_record::RequestStart,
     request_validation, response,
     upstream::{self, Way},
 };
@@ -60,7 +60,7 @@ pub(crate) type Whole = BoxCloneSyncService<Request<Body>, Response, Infallible>
 pub(crate) fn whole(config: &Config, client: Arc<upstream::Client>, metrics: &Metrics) -> Whole {
     let signing = ServiceBuilder::new()
         .map_response(|mut response| {
-            Meter::signed(&mut response);
+            Meter::record_signing(&mut response);
             response::for_client(response)
         })
         .map_request(upstream::framed)
@@ -76,7 +76,7 @@ pub(crate) fn whole(config: &Config, client: Arc<upstream::Client>, metrics: &Me
             async move {
                 let mut answer = answer.await;
                 if let Some(meter) = meter {
-                    meter.origin(begun.elapsed(), &answer);
+                    meter.record_origin_response(begun.elapsed(), &answer);
                     if let Ok(answer) = &mut answer {
                         answer.extensions_mut().insert(meter);
                     }
@@ -91,7 +91,7 @@ pub(crate) fn whole(config: &Config, client: Arc<upstream::Client>, metrics: &Me
         .layer(SetRequestIdLayer::x_request_id(RandomId))
         .layer(PropagateRequestIdLayer::x_request_id())
         .service_fn(move |mut request: Request<Body>| {
-            let arrived = Arrived::new(&mut request);
+            let arrived = RequestStart::new(&mut request);
             let (meter, answer) = match request_validation::check(request) {
                 Ok(request) => {
                     let (meter, answer) = routes.call(request);
@@ -99,14 +99,14 @@ pub(crate) fn whole(config: &Config, client: Arc<upstream::Client>, metrics: &Me
                 }
                 Err(refused) => (&routes.unrouted, Err(refused)),
             };
-            let running = arrived.on(meter.clone());
+            let record = arrived.with_meter(meter.clone());
             async move {
                 let answer = match answer {
                     Ok(answer) => answer.await,
                     Err(refused) => Err(refused.into()),
                 };
                 let answer = answer.unwrap_or_else(response::answer);
-                running.answered(&answer);
+                record.finish(&answer);
                 Ok(answer)
             }
         });
@@ -248,7 +248,7 @@ fn guarded(guard: Option<Guard>, inner: Stack) -> Stack {
         .map_response(|response: http::Response<ResponseBody<Body>>| response::verified(response))
         .layer(guard.layer.clone())
         .map_request(|request: Request<VerifiedBody<Body>>| {
-            log::name_caller(request.extensions());
+            log::record_caller(request.extensions());
             request.map(Body::new)
         })
         .service(inner.clone());

@@ -92,7 +92,7 @@ pub fn check(text: &str) -> Result<(), String> {
 ///
 /// What is missing from it, if it cannot be told.
 pub fn explain(saved: &str) -> Result<(String, serde_json::Value), String> {
-    explain::Explained::read(saved).map(|explained| (explained.to_string(), explained.json()))
+    explain::Explanation::parse(saved).map(|explained| (explained.to_string(), explained.to_json()))
 }
 
 /// Prints what may be of use to someone; that no one reads it is no reason to end.
@@ -131,15 +131,17 @@ async fn run(command: Command) -> Result<(), BoxError> {
                 }
             };
             read.map_err(|error| format!("cannot read {file}: {error}"))?;
-            let explained = explain::Explained::read(&String::from_utf8_lossy(&saved))?;
+            let explained = explain::Explanation::parse(&String::from_utf8_lossy(&saved))?;
             drop(write!(io::stdout(), "{explained}"));
         }
         #[cfg(feature = "lambda")]
-        Command::Forward { file, .. } if lambda::is_here() => {
+        Command::Forward { file, .. } if lambda::runs_in_lambda() => {
             lambda::serve(load(&file)?, &file).await?
         }
         #[cfg(feature = "lambda")]
-        Command::Demo { .. } if lambda::is_here() => return Err(lambda::UNCONFIGURED.into()),
+        Command::Demo { .. } if lambda::runs_in_lambda() => {
+            return Err(lambda::MISSING_CONFIG.into());
+        }
         Command::Forward { file, listen } => {
             let (followed, config) = Followed::open(file.clone())?;
             let settings = config.server().clone();
@@ -158,8 +160,8 @@ async fn run(command: Command) -> Result<(), BoxError> {
             tell(format_args!(
                 "gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it"
             ));
-            gateway.log().start()?;
-            let _written = gateway.log().write_aside();
+            gateway.log().install()?;
+            let _written = gateway.log().write_in_background();
             reload::warn(&gateway.now().config, &file);
             tokio::spawn(followed.follow(gateway.clone()));
             serve(server, &gateway, &settings).await?;
@@ -170,8 +172,8 @@ async fn run(command: Command) -> Result<(), BoxError> {
             let config =
                 Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
             let (settings, gateway) = (config.server().clone(), Gateway::new(config)?);
-            gateway.log().start()?;
-            let _written = gateway.log().write_aside();
+            gateway.log().install()?;
+            let _written = gateway.log().write_in_background();
             let admin = admin::start(&gateway, server.stopping()).await?;
             tell(demo::welcome(origin, address, admin));
             serve(server, &gateway, &settings).await?;
