@@ -32,7 +32,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, SigningLayer, SigningSettings, VerifyLayer,
     credentials::Credentials,
-    origin::{Direct, PayloadMode, Spool},
+    origin::{PayloadMode, Spool, UriOrigin},
     sigv4::{Checksum, ChunkSize},
     verify::{BodyCheck, RejectionKind, StaticKeys, VerifySettings},
 };
@@ -112,7 +112,7 @@ fn layer(mode: PayloadMode) -> SigningLayer {
     } else {
         LEN as u64
     };
-    let target = Direct::new(settings)
+    let target = UriOrigin::new(settings)
         .with_payload(mode)
         .with_body_limit(held)
         .with_spool(Spool::new(env::temp_dir()).expect("a directory"));

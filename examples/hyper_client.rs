@@ -1,11 +1,11 @@
-//! A signing HTTP client over hyper-util, with credentials from the environment:
+//! An HTTP client over hyper-util that signs its requests with credentials from the environment:
 //!
 //! ```console
 //! AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... \
 //!     cargo run --example hyper_client -- URL SERVICE REGION
 //! ```
 //!
-//! It speaks plain HTTP; for HTTPS give the client a connector of the crate `hyper-rustls`.
+//! It uses plain HTTP. For HTTPS, build the client with a connector of `hyper-rustls`.
 
 use std::env;
 
@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_sigv4::{
-    BoxError, SigningLayer, SigningSettings, credentials::EnvironmentCredentials, origin::Direct,
+    BoxError, SigningLayer, SigningSettings, credentials::EnvironmentCredentials, origin::UriOrigin,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,9 +25,9 @@ async fn main() -> Result<(), BoxError> {
         return Err("usage: hyper_client URL SERVICE REGION".into());
     };
 
-    // Each request goes to the host in its own URI, and is signed for it. No other host receives a signature.
+    // Requests are signed for the host in their URI. No other host receives a signature.
     let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
-    let target = Direct::new(SigningSettings::new(service, region)?).with_hosts([host])?;
+    let target = UriOrigin::new(SigningSettings::new(service, region)?).with_hosts([host])?;
     let client = ServiceBuilder::new()
         .layer(SigningLayer::new(EnvironmentCredentials::new(), target))
         .service(Client::builder(TokioExecutor::new()).build_http());

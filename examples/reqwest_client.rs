@@ -1,11 +1,11 @@
-//! A signing HTTP client over reqwest, with credentials from the environment:
+//! An HTTP client over reqwest that signs its requests with credentials from the environment:
 //!
 //! ```console
 //! AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... \
 //!     cargo run --features reqwest --example reqwest_client -- URL SERVICE REGION
 //! ```
 //!
-//! It speaks plain HTTP; for HTTPS depend on reqwest with its feature `rustls`.
+//! It uses plain HTTP. For HTTPS, enable reqwest's feature `rustls`.
 
 use std::env;
 
@@ -14,8 +14,8 @@ use http::{Request, Uri};
 use http_body_util::Full;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_sigv4::{
-    BoxError, SigningLayer, SigningSettings, credentials::EnvironmentCredentials, origin::Direct,
-    reqwest::ReqwestService,
+    BoxError, SigningLayer, SigningSettings, credentials::EnvironmentCredentials,
+    origin::UriOrigin, reqwest::ReqwestService,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,9 +25,9 @@ async fn main() -> Result<(), BoxError> {
         return Err("usage: reqwest_client URL SERVICE REGION".into());
     };
 
-    // Each request goes to the host in its own URI, and is signed for it. No other host receives a signature.
+    // Requests are signed for the host in their URI. No other host receives a signature.
     let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
-    let target = Direct::new(SigningSettings::new(service, region)?).with_hosts([host])?;
+    let target = UriOrigin::new(SigningSettings::new(service, region)?).with_hosts([host])?;
     let layer = SigningLayer::new(EnvironmentCredentials::new(), target);
     let response = send(layer, url).await?;
     println!("{}", response.status());
@@ -36,7 +36,7 @@ async fn main() -> Result<(), BoxError> {
 }
 
 pub(crate) async fn send(layer: SigningLayer, url: &str) -> Result<reqwest::Response, BoxError> {
-    // A builder, not a client: redirects and retries would go out with the old signature.
+    // The service builds the client, to disable redirects and retries: both would reuse the old signature.
     let builder = reqwest::Client::builder().user_agent("reqwest_client");
     let client = ServiceBuilder::new()
         .layer(layer)

@@ -1,4 +1,4 @@
-//! A client that sends a failed request again, each time with a new date and signature:
+//! An HTTP client that retries failed requests, each attempt with its own date and signature:
 //!
 //! ```console
 //! AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... \
@@ -11,8 +11,8 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer};
 use tower_sigv4::{
-    BoxError, SigningLayer, SigningSettings, credentials::EnvironmentCredentials, origin::Direct,
-    retry::RetryPolicy,
+    BoxError, SigningLayer, SigningSettings, credentials::EnvironmentCredentials,
+    origin::UriOrigin, retry::RetryPolicy,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -22,7 +22,7 @@ async fn main() -> Result<(), BoxError> {
         return Err("usage: retry_client URL SERVICE REGION".into());
     };
     let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
-    let target = Direct::new(SigningSettings::new(service, region)?).with_hosts([host])?;
+    let target = UriOrigin::new(SigningSettings::new(service, region)?).with_hosts([host])?;
     let signing = SigningLayer::new(EnvironmentCredentials::new(), target);
     let (status, body) = send(url, signing).await?;
     println!("{status}\n{}", String::from_utf8_lossy(&body));

@@ -1,4 +1,4 @@
-//! An axum server that answers only those who sign their requests:
+//! An axum server that accepts only signed requests:
 //!
 //! ```console
 //! cargo run --example verify_server -- 127.0.0.1:8080 execute-api
@@ -14,7 +14,7 @@ use tower_sigv4::{
     verify::{StaticKeys, Verified, VerifySettings},
 };
 
-/// Whoever signed the request. A handler that takes it cannot be reached without the layer.
+/// The caller who signed the request. A handler with this argument fails if the layer is missing.
 struct Caller(Verified);
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -30,7 +30,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Well-formed XML, since clients of S3 read no other answers.
+/// Responds with well-formed XML, because S3 clients parse nothing else.
 async fn hello(Caller(caller): Caller, body: Bytes) -> String {
     format!(
         "<p>{} sent {} bytes</p>",
@@ -47,7 +47,7 @@ async fn main() -> Result<(), BoxError> {
     };
     let key = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
     let settings = VerifySettings::new(service, "us-east-1")?
-        .with_unsigned_payload(true) // presigned URLs of S3 have no other
+        .with_unsigned_payload(true) // presigned URLs of S3 always have it
         .with_explain(true); // for development
     let layer = VerifyLayer::new(StaticKeys::new([key])?, settings);
 

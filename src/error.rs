@@ -1,4 +1,4 @@
-use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
+use std::{borrow::Cow, error::Error as StdError, fmt, io, iter, sync::Arc};
 
 use http::StatusCode;
 
@@ -7,21 +7,21 @@ use http::StatusCode;
 /// It is the same type as `tower::BoxError`.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a request was not signed, a body not right, or a configuration not accepted.
+/// An error of signing, of a body or of a configuration.
 ///
-/// [`kind`](Error::kind) says which of a few causes it was and [`status`](Error::status) which HTTP
-/// status a gateway should answer with. The message names the offending value and the remedy; it never
-/// holds a secret, a session token or a signature.
+/// [`kind`](Error::kind) returns one of a few causes and [`status`](Error::status) the HTTP status that a
+/// gateway should send. The message names the offending value and the remedy; it never contains a secret, a
+/// session token or a signature.
 ///
-/// [`Signing`](crate::Signing) fails with a [`BoxError`], since the inner service's errors pass
-/// through it unchanged; downcast to tell them apart:
+/// [`Signing`](crate::Signing) fails with a [`BoxError`], since errors of the inner service pass through it
+/// unchanged. [`Error::find`] tells them apart:
 ///
 /// ```
 /// use http::StatusCode;
 /// use tower_sigv4::{BoxError, Error, Origin, SigningSettings};
 ///
-/// fn answer(error: &BoxError) -> StatusCode {
-///     match error.downcast_ref::<Error>() {
+/// fn status(error: &BoxError) -> StatusCode {
+///     match Error::find(&**error) {
 ///         Some(error) => error.status(),
 ///         None => StatusCode::BAD_GATEWAY, // the inner service failed
 ///     }
@@ -29,7 +29,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// let settings = SigningSettings::new("s3", "us-east-1").unwrap();
 /// let error: BoxError = Origin::new("ftp://files.example.com", settings).unwrap_err().into();
-/// assert_eq!(answer(&error), StatusCode::INTERNAL_SERVER_ERROR);
+/// assert_eq!(status(&error), StatusCode::INTERNAL_SERVER_ERROR);
 /// ```
 #[derive(Clone)]
 pub struct Error {
@@ -38,37 +38,37 @@ pub struct Error {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// The causes an [`Error`] can have.
+/// Cause of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A builder was given a value it cannot accept.
+    /// A value passed to a builder is invalid.
     Config,
-    /// No rule sends this request to an origin.
+    /// No rule matches the request.
     NoMatch,
-    /// The request cannot be signed unambiguously: a broken percent escape, no host or one that does not tell
-    /// what to sign for, a CONNECT.
+    /// The request cannot be signed unambiguously: it has a malformed percent escape or no host, its host does
+    /// not imply service and region, or it is a CONNECT.
     Request,
-    /// The rule for the request does not let one of its headers or query parameters through; see
-    /// [`Rule::with_amz_headers`](crate::origin::Rule::with_amz_headers).
+    /// The matching rule does not allow one of the request's headers or query parameters; see
+    /// [`OriginRule::with_amz_headers`](crate::origin::OriginRule::with_amz_headers).
     Forbidden,
-    /// The request's body is framed in a way that cannot be signed as it is.
+    /// The framing of the request's body does not allow signing.
     UnsupportedBody,
-    /// The body's length is not known, and has to be.
+    /// The body's length is unknown and required.
     LengthRequired,
-    /// The body is larger than the origin's limit.
+    /// The body exceeds the origin's limit.
     BodyTooLarge,
-    /// The bodies in memory fill their [`BodyBudget`](crate::body::BodyBudget), and none made room in time.
+    /// The bodies in memory fill their [`BodyBudget`](crate::body::BodyBudget), and none was released in time.
     BudgetExhausted,
-    /// A temporary file failed: the disk is full, say.
+    /// Writing or reading a temporary file failed, because the disk is full for example.
     Spool,
     /// The body failed, or ended before its announced length.
     BodyRead,
-    /// The body is not the one that was signed.
+    /// The body differs from the one that was signed.
     PayloadMismatch,
-    /// No valid credentials could be had.
+    /// No valid credentials are available.
     Credentials,
-    /// The credentials provider did not answer in time.
+    /// The credentials provider timed out.
     CredentialsTimeout,
 }
 
@@ -94,25 +94,50 @@ impl Error {
         self
     }
 
-    /// An error of a [`ResolveOrigin`](crate::origin::ResolveOrigin) of your own: this request
-    /// belongs to no origin.
+    /// Creates the error of a [`ResolveOrigin`](crate::origin::ResolveOrigin) that finds no origin for a
+    /// request.
     ///
-    /// The message should name what was looked for.
+    /// The message should name the value that was looked up.
     pub fn no_match(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::NoMatch, message)
     }
 
-    /// Which of the causes it was.
+    /// Returns the first `Error` in a chain of [sources](StdError::source), starting with `error` itself.
+    ///
+    /// Clients and layers wrap errors, so that the one of this crate may be several levels down.
+    ///
+    /// ```
+    /// use std::io;
+    /// use tower_sigv4::{Error, ErrorKind};
+    ///
+    /// let wrapped = io::Error::other(io::Error::other(Error::no_match("no origin for api.example.com")));
+    /// let found = Error::find(&wrapped).map(Error::kind);
+    /// assert_eq!(found, Some(ErrorKind::NoMatch));
+    /// assert!(Error::find(&io::Error::other("connection reset")).is_none());
+    /// ```
+    #[must_use]
+    pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
+        // The source of an `io::Error` is that of the error inside it, which it skips.
+        iter::successors(Some(error), |&error| {
+            match error.downcast_ref::<io::Error>() {
+                Some(wrapper) => wrapper.get_ref().map(|inner| inner as _),
+                None => error.source(),
+            }
+        })
+        .find_map(|error| error.downcast_ref())
+    }
+
+    /// Returns the cause.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The status with which a gateway should answer its client.
+    /// Returns the HTTP status that a gateway should send to its client.
     ///
-    /// The codes are those of RFC 9110, section 15: 400, 403, 411, 413 and 415 for what the client sent, 404
-    /// where no origin matches, 503 and 504 for credentials, 503 for want of memory and 507 of disk (RFC 4918,
-    /// section 11.5), 500 for a configuration error.
+    /// The codes are those of RFC 9110, section 15: 400, 403, 411, 413 and 415 for an invalid request, 404 if no
+    /// origin matches, 503 and 504 if credentials are missing, 503 if memory is exhausted, 507 if the disk is
+    /// (RFC 4918, section 11.5), and 500 for an invalid configuration.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.kind {

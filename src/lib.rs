@@ -1,13 +1,12 @@
 //! Tower middleware that signs HTTP requests with AWS Signature Version 4.
 //!
-//! A client calls `api.example.com`. Behind it stands an API Gateway with `AWS_IAM`, a Lambda function
-//! URL or an S3 bucket, which verifies a signature made for its own host. Whatever the client signed,
-//! or did not, the answer is 403: *The request signature we calculated does not match the signature
-//! you provided*.
+//! Clients call `api.example.com`. Behind it stands an API Gateway with `AWS_IAM`, a Lambda function URL or an
+//! S3 bucket, which verifies a signature made for its own host. Without such a signature it responds with 403:
+//! *The request signature we calculated does not match the signature you provided*.
 //!
-//! [`SigningLayer`] wraps any tower service that sends requests. It rewrites each request for the
-//! [`Origin`] it really goes to, collects and hashes the body, and attaches the signature that this
-//! origin will derive from what it receives.
+//! [`SigningLayer`] wraps any tower service that sends requests. It rewrites each request for its [`Origin`],
+//! collects and hashes the body, and adds the signature that the origin derives from what it receives.
+//! [`VerifyLayer`] is the server's side: it accepts only requests that are signed with a known key.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -31,7 +30,7 @@
 //! let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
 //! let client = ServiceBuilder::new()
 //!     .layer(SigningLayer::new(credentials, origin))
-//!     .service(http_client); // hyper-util's client, for one
+//!     .service(http_client); // for example hyper-util's client
 //!
 //! let request = Request::get("https://api.example.com/orders?id=1").body(Full::default())?;
 //! let response = client.oneshot(request).await?;
@@ -40,37 +39,49 @@
 //! # }).unwrap();
 //! ```
 //!
-//! # What is where
+//! # Modules
 //!
-//! | module | what for |
+//! | module | content |
 //! |---|---|
-//! | [`origin`] | where requests go, and what is rewritten on the way |
-//! | [`credentials`] | where credentials come from, and the cache before it |
-//! | [`sign`] | the middleware's workings, and the order of layers |
-//! | [`verify`] | the server side: who may call, and what is refused |
-//! | [`body`] | the bodies of signed and verified requests |
-//! | [`doctor`] | why an origin refused a signature, or would |
+//! | [`origin`] | origins, rules that choose one, and the rewrite of requests |
+//! | [`credentials`] | providers of credentials, and the cache in front of them |
+//! | [`sign`] | the signing middleware, and the order of layers |
+//! | [`verify`] | the verifying middleware, its settings and rejections |
+//! | [`body`] | bodies of signed and verified requests |
+//! | [`doctor`] | diagnosis of rejected signatures, and warnings before the first request |
 //! | [`sigv4`] | the protocol, for use without a service |
-//! | `retry` | a policy for tower's retry layer: feature `retry` |
-//! | `reqwest` | reqwest as the client that sends what was signed: feature `reqwest` |
+//! | `retry` | a policy for tower's retry layer |
+//! | `reqwest` | reqwest as the client that sends signed requests |
 //!
 //! # Fail closed
 //!
-//! No request goes out unsigned because something was missing: without credentials, without an
-//! origin, over the body's limit or with a broken escape in its path it is an [`Error`], which says what to do
-//! and which status to answer. No secret is in an error, in a log or in the output of `Debug`.
+//! A request that cannot be signed is never sent unsigned. Missing credentials, a missing origin, a body over the
+//! limit or a malformed path is an [`Error`], with a remedy in its message and an HTTP status to respond with.
+//! Errors, logs and `Debug` contain no secret.
 //!
 //! # Features
 //!
-//! | feature | default | what it adds |
+//! | feature | default | adds |
 //! |---|---|---|
-//! | `reqwest` | no | the module `reqwest`: a client that sends what was signed, and follows no redirects |
-//! | `retry` | no | `retry::RetryPolicy`, for tower's retry layer around this one |
+//! | `checksums` | yes | CRC and SHA-1 [`Checksum`](sigv4::Checksum)s; SHA-256 is always there |
+//! | `doctor` | yes | the module [`doctor`], [diagnosis](SigningLayer::with_diagnosis), and [recovery](SigningLayer::with_recovery) from a wrong clock and expired credentials |
+//! | `reqwest` | no | the module `reqwest`: a client that sends requests as they were signed, and follows no redirects |
+//! | `retry` | no | `retry::RetryPolicy` for tower's retry layer |
 //! | `sigv4a` | no | SigV4a, signatures for several regions: `SigningSettings::multi_region`, `VerifySettings::with_sigv4a` |
-//! | `tracing` | no | a span for each signed request (debug), with what it took; events: a request signed, not sent, refused (debug), a failed refresh of credentials, a refusal's [cause](doctor) (warn) |
+//! | `spool` | yes | [`Spool`](origin::Spool): large bodies in temporary files |
+//! | `tracing` | no | a debug span for each signed request; debug events for requests signed, rejected or not sent; warnings for a failed refresh of credentials and for the [cause](doctor::Cause) of a rejection |
+//! | `verify` | yes | the module [`verify`] and [`VerifyLayer`] |
+//!
+//! Without default features the crate is the signing layer alone: 61 crates in place of 75, without `crc-fast`,
+//! `quick-xml`, `serde_json`, `sha1` and `tempfile`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
+// Each optional part uses some of what the others share.
+#![cfg_attr(
+    not(all(feature = "doctor", feature = "spool", feature = "verify")),
+    allow(dead_code, unreachable_pub, unused_imports)
+)]
 
 pub mod body;
 mod clock;
@@ -86,23 +97,32 @@ pub mod reqwest;
 pub mod retry;
 pub mod sign;
 pub mod sigv4;
+#[cfg(feature = "verify")]
+#[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
 pub mod verify;
 
+#[cfg(feature = "verify")]
+#[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
+pub use self::verify::{layer::VerifyLayer, service::Verify};
 pub use self::{
     clock::Clock,
     error::{BoxError, Error, ErrorKind},
     origin::origin::Origin,
     sign::{layer::SigningLayer, service::Signing},
     sigv4::settings::SigningSettings,
-    verify::{layer::VerifyLayer, service::Verify},
 };
 
-/// The README's examples, run as tests.
-#[cfg(doctest)]
+/// The README's example, compiled as a test.
+#[cfg(all(doctest, feature = "reqwest"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The examples of the page on what a refusal means, run as tests.
-#[cfg(doctest)]
+/// The examples of the page on the order of layers, run as tests.
+#[cfg(all(doctest, feature = "verify"))]
+#[doc = include_str!("../docs/layers.md")]
+struct Layers;
+
+/// Runs the examples of the page on rejected signatures as tests.
+#[cfg(all(doctest, feature = "doctor"))]
 #[doc = include_str!("../docs/signature-does-not-match.md")]
 struct SignatureDoesNotMatch;

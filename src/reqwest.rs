@@ -40,7 +40,7 @@ use tower_service::Service;
 use crate::{
     body::into_bytes,
     error::{BoxError, Error},
-    sigv4::signed_headers::host_text,
+    sigv4::signed_headers::host_str,
 };
 
 /// Sends requests by a [`reqwest::Client`] that neither follows redirects nor retries.
@@ -58,12 +58,12 @@ use crate::{
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt};
 /// use tower_sigv4::{
-///     Error, ErrorKind, SigningLayer, credentials::Credentials, origin::Direct, reqwest::ReqwestService,
+///     Error, ErrorKind, SigningLayer, credentials::Credentials, origin::UriOrigin, reqwest::ReqwestService,
 /// };
 ///
 /// let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
 /// let client = ServiceBuilder::new()
-///     .layer(SigningLayer::new(credentials, Direct::infer()))
+///     .layer(SigningLayer::new(credentials, UriOrigin::infer()))
 ///     .service(ReqwestService::new(reqwest::Client::builder())?);
 ///
 /// // To S3 this is a key of its own, which reqwest would send as `/b`.
@@ -220,7 +220,7 @@ impl fmt::Debug for ResponseFuture {
 /// A URI as a URL that says the same, byte for byte, to server and signature.
 fn url(uri: &Uri) -> Result<Url, Error> {
     let scheme = uri.scheme_str().unwrap_or_default();
-    let host = host_text(uri).unwrap_or_default();
+    let host = host_str(uri).unwrap_or_default();
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let url = Url::parse(&format!("{scheme}://{host}{target}")).map_err(|source| {
         Error::request(format!(

@@ -60,7 +60,7 @@ use crate::{
 /// let mut statuses = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK].into_iter();
 /// # let statuses = std::sync::Arc::new(std::sync::Mutex::new(statuses));
 /// let client = ServiceBuilder::new()
-///     .layer(RetryLayer::new(RetryPolicy::new().with_attempts(5)))
+///     .layer(RetryLayer::new(RetryPolicy::new().with_max_attempts(5)))
 ///     .layer(SigningLayer::new(credentials, origin))
 ///     .service_fn(|_: Request<SignedBody<Full<Bytes>>>| {
 /// #       let mut statuses = statuses.lock().unwrap();
@@ -114,7 +114,7 @@ impl RetryPolicy {
     }
 
     /// Sets how often a request is sent at most, the first time included.
-    pub fn with_attempts(mut self, attempts: u32) -> Self {
+    pub fn with_max_attempts(mut self, attempts: u32) -> Self {
         self.left = attempts.saturating_sub(1);
         self
     }
@@ -125,7 +125,7 @@ impl RetryPolicy {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the longest is shorter than the first, or zero.
-    pub fn with_pauses(mut self, first: Duration, longest: Duration) -> Result<Self, Error> {
+    pub fn with_backoff(mut self, first: Duration, longest: Duration) -> Result<Self, Error> {
         self.backoff = backoff(first, longest)?;
         self.longest = longest;
         Ok(self)

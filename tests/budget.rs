@@ -25,7 +25,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, Error, ErrorKind, SigningLayer, VerifyLayer,
     body::{BodyBudget, SignedBody, VerifiedBody},
-    origin::{Direct, PayloadMode, Spool},
+    origin::{PayloadMode, Spool, UriOrigin},
     verify::{RejectionKind, StaticKeys, VerifySettings},
 };
 
@@ -35,7 +35,7 @@ type Sent = Request<SignedBody<Script>>;
 type Sending = Pin<Box<dyn Future<Output = Result<Sent, Error>>>>;
 
 fn signing(budget: &BodyBudget) -> SigningLayer {
-    let target = Direct::new(common::settings("execute-api")).with_body_limit(20 * KIB);
+    let target = UriOrigin::new(common::settings("execute-api")).with_body_limit(20 * KIB);
     layer(target).with_body_budget(budget.clone())
 }
 
@@ -144,7 +144,7 @@ impl Body for Drip {
 #[tokio::test(start_paused = true)]
 async fn a_slow_body_leaves_its_room_to_who_waits_and_to_no_one_else() {
     let budget = BodyBudget::new(768 * KIB);
-    let target = Direct::new(common::settings("execute-api")).with_body_limit(256 * KIB);
+    let target = UriOrigin::new(common::settings("execute-api")).with_body_limit(256 * KIB);
     let layer = layer(target).with_body_budget(budget.clone());
     let put = |body: Drip| {
         let request = Request::put(format!("https://{HOST}/key"))
@@ -175,7 +175,7 @@ async fn a_slow_body_leaves_its_room_to_who_waits_and_to_no_one_else() {
         start.elapsed()
     );
     assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
-    assert!(error.to_string().contains("came slowly"), "{error}");
+    assert!(error.to_string().contains("arrived too slowly"), "{error}");
     for sent in [flows, slow, small] {
         sent.await.expect("no panic").expect("sent");
     }
@@ -185,7 +185,7 @@ async fn a_slow_body_leaves_its_room_to_who_waits_and_to_no_one_else() {
 #[tokio::test(start_paused = true)]
 async fn who_has_left_takes_no_room_from_a_slow_body() {
     let budget = BodyBudget::new(320 * KIB);
-    let target = Direct::new(common::settings("execute-api")).with_body_limit(256 * KIB);
+    let target = UriOrigin::new(common::settings("execute-api")).with_body_limit(256 * KIB);
     let layer = layer(target).with_body_budget(budget.clone());
     let put = |body: Drip| {
         let request = Request::put(format!("https://{HOST}/key"))
@@ -210,7 +210,7 @@ async fn who_has_left_takes_no_room_from_a_slow_body() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_body_alone_is_not_evicted_for_a_request_that_waited_long_ago() {
     let budget = BodyBudget::new(256 * KIB);
-    let target = Direct::new(common::settings("execute-api")).with_body_limit(256 * KIB);
+    let target = UriOrigin::new(common::settings("execute-api")).with_body_limit(256 * KIB);
     let layer = layer(target).with_body_budget(budget.clone());
     let put = |body: Drip| {
         let request = Request::put(format!("https://{HOST}/key"))
@@ -366,7 +366,7 @@ fn what_is_being_written_keeps_its_room() {
         let (resume, wait) = std::sync::mpsc::channel::<()>();
         let busy = tokio::task::spawn_blocking(move || wait.recv().is_err());
         let budget = BodyBudget::new(4096 * KIB);
-        let target = Direct::new(common::settings("execute-api"))
+        let target = UriOrigin::new(common::settings("execute-api"))
             .with_payload(PayloadMode::Spool)
             .with_spool(Spool::new(std::env::temp_dir()).expect("a directory"))
             .with_body_limit(3072 * KIB);
@@ -393,7 +393,7 @@ fn what_is_being_written_keeps_its_room() {
 async fn a_spooled_body_holds_no_more_than_is_in_memory() {
     let budget = BodyBudget::new(4096 * KIB);
     let spool = Spool::new(std::env::temp_dir()).expect("a directory");
-    let target = Direct::new(common::settings("execute-api"))
+    let target = UriOrigin::new(common::settings("execute-api"))
         .with_payload(PayloadMode::Spool)
         .with_spool(spool)
         .with_body_limit(3072 * KIB);

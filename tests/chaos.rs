@@ -36,7 +36,7 @@ use tower_sigv4::{
     BoxError, Clock, SigningLayer, VerifyLayer,
     body::{BodyBudget, SignedBody, VerifiedBody},
     credentials::ProvideCredentials,
-    origin::{Direct, PayloadMode},
+    origin::{PayloadMode, UriOrigin},
     sigv4::{Checksum, ChunkSize, PayloadHash},
     verify::{BodyCheck, RejectionKind, VerifySettings},
 };
@@ -90,7 +90,7 @@ impl World {
     fn new(mode: PayloadMode, in_query: bool, check: BodyCheck, ahead: Duration) -> Self {
         let budgets = [BodyBudget::new(BUDGET), BodyBudget::new(BUDGET)];
         let directory = Directory::new();
-        let mut target = Direct::new(settings("s3"))
+        let mut target = UriOrigin::new(settings("s3"))
             .with_payload(mode)
             .with_spool(directory.spool())
             .with_body_limit(if mode == PayloadMode::Buffer {
@@ -202,7 +202,7 @@ impl World {
     /// Takes all the room of a budget until it is dropped.
     async fn fill(&self, budget: &BodyBudget) -> impl Sized + use<> {
         let all = Script::new([Step::Hang]).with_size(SizeHint::with_exact(BUDGET));
-        let target = Direct::new(settings("s3"))
+        let target = UriOrigin::new(settings("s3"))
             .with_hosts(["h"])
             .expect("a host");
         let layer = common::layer(target).with_body_budget(budget.clone());

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{has_whole_escapes, judge, random};
+use common::{has_valid_escapes, judge, random};
 use fastrand::Rng;
 use http::{
     HeaderName, HeaderValue, Method, Request, Uri,
@@ -282,7 +282,7 @@ impl Case {
             (_, Some(_)) => self.query_form != PARAMS && !self.repeats_keys(),
             (false, None) => self.query_form != RAW,
             (true, None) if self.query_form == RAW => {
-                !query.contains('+') && !query.contains(":/") && has_whole_escapes(query)
+                !query.contains('+') && !query.contains(":/") && has_valid_escapes(query)
             }
             (true, None) => self.query_form == ENCODED,
         };
@@ -492,7 +492,7 @@ async fn random_requests_agree_with_botocore_and_are_accepted_until_they_are_cha
 
         let received = Received::new(&case, &theirs, &ours, &mut rng);
         let judged = received.judge(&case).await;
-        if !has_whole_escapes(case.path()) {
+        if !has_valid_escapes(case.path()) {
             assert_eq!(judged, Err(RejectionKind::Target), "{case:#?}");
             count("refused for a broken escape", true);
             continue;

@@ -354,7 +354,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
         let diagnosis = diagnosis.unwrap_or_else(|| panic!("{cause}: no diagnosis of {text}"));
         assert_eq!(diagnosis.cause(), cause, "{diagnosis}: {text}");
         assert!(
-            diagnosis.sentence().contains(said),
+            diagnosis.summary().contains(said),
             "{diagnosis} has not {said}"
         );
         let shown = format!("{diagnosis} {diagnosis:?}");
@@ -403,7 +403,8 @@ fn a_segment_in_front_is_a_stage_to_api_gateway_alone() {
         ("execute-api", Cause::StageMissing),
         ("es", Cause::PathChanged),
     ] {
-        let sent = SignedRequest::read(&signed(service, &credentials()), None).expect("signed");
+        let sent =
+            SignedRequest::from_parts(&signed(service, &credentials()), None).expect("signed");
         let body = format!(
             "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>GET\n/v1/prod/orders\na=1&amp;b=2\n\
              host:{HOST}\n\nhost;x-amz-content-sha256;x-amz-date;x-tenant\n\
@@ -427,7 +428,8 @@ async fn what_is_accepted_is_not_diagnosed() {
 /// What a hostile origin says cannot forge a log's line, and what was put into a path is not shown.
 #[test]
 fn what_is_said_of_an_answer_cannot_disturb_a_log() {
-    let sent = SignedRequest::read(&signed("execute-api", &credentials()), None).expect("signed");
+    let sent =
+        SignedRequest::from_parts(&signed("execute-api", &credentials()), None).expect("signed");
     let derived = |head: &str| {
         format!(
             "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{head}\nhost:{HOST}\n\nhost\n\
@@ -907,7 +909,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
     let mut diagnoses = Vec::new();
     for &(service, (status, header, body), cause, said) in rows {
         let head = signed(service, &credentials());
-        let sent = SignedRequest::read(&head, None).expect("signed");
+        let sent = SignedRequest::from_parts(&head, None).expect("signed");
         let (_, signature) = common::header(&head.headers, "authorization")
             .rsplit_once('=')
             .expect("one");
@@ -916,7 +918,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
         let diagnosis = diagnose(&refusal, Some(&sent)).unwrap_or_else(|| panic!("none of {body}"));
         assert_eq!(diagnosis.cause(), cause, "{diagnosis}: {body}");
         assert!(
-            diagnosis.sentence().contains(said),
+            diagnosis.summary().contains(said),
             "{diagnosis} has not {said}"
         );
         let shown = format!("{diagnosis} {diagnosis:?} {refusal:?} {sent:?}");
@@ -951,7 +953,7 @@ async fn the_page_has_each_cause_once_with_what_is_said_of_it_and_its_remedy() {
             .map(|line| line.strip_prefix("> ").unwrap_or(line));
         let sentence = sentence.collect::<Vec<_>>().join(" ");
         let said =
-            |diagnosis: &Diagnosis| diagnosis.cause() == cause && diagnosis.sentence() == sentence;
+            |diagnosis: &Diagnosis| diagnosis.cause() == cause && diagnosis.summary() == sentence;
         assert!(
             diagnoses.iter().any(said),
             "nothing is said of {cause} so: {sentence}"
@@ -1002,12 +1004,12 @@ fn a_plus_in_a_path_that_an_origin_takes_for_a_space_is_a_matter_of_encoding() {
     let body = format!(
         "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{derived}</CanonicalRequest></Error>",
     );
-    let sent = SignedRequest::read(&head, None).expect("signed");
+    let sent = SignedRequest::from_parts(&head, None).expect("signed");
     let diagnosis = diagnose(&refusal(403, None, &body), Some(&sent)).expect("one");
     assert_eq!(diagnosis.cause(), Cause::PathEncoding, "{diagnosis}");
     assert!(
         diagnosis
-            .sentence()
+            .summary()
             .starts_with("a plus of the path was taken for a space")
     );
 }
@@ -1020,7 +1022,7 @@ fn refusal(status: u16, header: Option<(&'static str, &'static str)>, body: &str
         )
     });
     let headers: HeaderMap = headers.into_iter().collect();
-    Rejection::read(
+    Rejection::from_response(
         StatusCode::from_u16(status).expect("a status"),
         &headers,
         body.as_bytes(),
@@ -1029,7 +1031,8 @@ fn refusal(status: u16, header: Option<(&'static str, &'static str)>, body: &str
 
 #[test]
 fn what_does_not_speak_of_signatures_is_no_matter_for_the_doctor() {
-    let sent = SignedRequest::read(&signed("execute-api", &credentials()), None).expect("signed");
+    let sent =
+        SignedRequest::from_parts(&signed("execute-api", &credentials()), None).expect("signed");
     for body in [
         "",
         "Forbidden",
@@ -1071,7 +1074,7 @@ fn what_does_not_speak_of_signatures_is_no_matter_for_the_doctor() {
 
 #[test]
 fn an_answer_out_of_a_cache_does_not_tell_the_time() {
-    let sent = SignedRequest::read(&signed("sqs", &credentials()), None).expect("signed");
+    let sent = SignedRequest::from_parts(&signed("sqs", &credentials()), None).expect("signed");
     let date = ("date", "Sun, 30 Aug 2015 12:50:00 GMT");
     for (age, offset) in [(None, Some(840)), (Some(("age", "10")), None)] {
         let headers: HeaderMap = [Some(date), age]
@@ -1085,7 +1088,7 @@ fn an_answer_out_of_a_cache_does_not_tell_the_time() {
             })
             .collect();
         let body = br#"{"__type":"RequestExpired"}"#;
-        let refusal = Rejection::read(StatusCode::FORBIDDEN, &headers, body);
+        let refusal = Rejection::from_response(StatusCode::FORBIDDEN, &headers, body);
         let diagnosis = diagnose(&refusal, Some(&sent)).expect("a skew");
         assert_eq!(
             (diagnosis.cause(), diagnosis.clock_offset()),
@@ -1096,7 +1099,7 @@ fn an_answer_out_of_a_cache_does_not_tell_the_time() {
 
 #[test]
 fn all_that_differs_is_listed() {
-    let sent = SignedRequest::read(
+    let sent = SignedRequest::from_parts(
         &signed("execute-api", &with_token(Some("hunter2".into()))),
         None,
     );
@@ -1156,7 +1159,7 @@ fn a_request_of_another_client_is_read_back() {
             .presign(&mut by_query, &params, expires)
             .expect("signed");
         for (head, explained) in [by_header, by_query].iter().zip(explained) {
-            let sent = SignedRequest::read(head, Some(Payload::Unsigned)).expect("signed");
+            let sent = SignedRequest::from_parts(head, Some(Payload::Unsigned)).expect("signed");
             assert_eq!(
                 sent.scope(),
                 format!("20150830/us-east-1/{service}/aws4_request")
@@ -1175,7 +1178,7 @@ fn a_request_of_another_client_is_read_back() {
     }
     let (head, ()) = Request::get("/").body(()).expect("a request").into_parts();
     assert!(
-        SignedRequest::read(&head, None)
+        SignedRequest::from_parts(&head, None)
             .unwrap_err()
             .to_string()
             .contains("carries no signature")

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -11,6 +11,7 @@ const DOCUMENTS: [&str; 11] = [
     "docs/benchmarks.md",
     "docs/deploy.md",
     "docs/gateway.md",
+    "docs/layers.md",
     "docs/testing.md",
     "docs/security.md",
     "docs/signature-does-not-match.md",

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, Version};
 use http_body_util::Full;
 use tower_sigv4::{
     ErrorKind, Origin, SigningSettings,
-    origin::{Direct, OriginRules, PayloadMode, Rule, SigningBehavior, WireForm},
+    origin::{OriginRule, OriginRules, PayloadMode, SigningBehavior, UriOrigin, WireForm},
 };
 
 fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
@@ -157,7 +157,7 @@ async fn a_target_that_is_too_long_is_refused() {
 #[tokio::test]
 async fn a_prefix_takes_the_wire_form_of_its_origin() {
     let origin = api(&format!("https://{HOST}/a:b")).with_wire_form(WireForm::Canonical);
-    let rule = Rule::any().add_prefix("/c:d").expect("a path");
+    let rule = OriginRule::any().add_prefix("/c:d").expect("a path");
     let layer = layer(OriginRules::new().add_rule(rule, origin));
     let sent = send(&layer, get("/e:f?g=h:i")).await.expect("sent");
     assert_eq!(
@@ -251,7 +251,7 @@ async fn the_behaviours_are_those_of_cloudfront() {
 
 #[tokio::test]
 async fn a_direct_target_that_infers_signs_for_what_each_host_tells() {
-    let layer = layer(Direct::infer());
+    let layer = layer(UriOrigin::infer());
     for (uri, service, region, path) in [
         (
             "https://bucket.s3.eu-west-1.amazonaws.com/a//b",
@@ -307,20 +307,20 @@ async fn a_direct_target_that_infers_leaves_the_payload_to_the_service_unless_to
         &*format!("https://{HOST}/"),
     );
     for (target, uri, expected) in [
-        (Direct::infer(), lattice, "UNSIGNED-PAYLOAD"),
-        (Direct::infer(), api, hash),
+        (UriOrigin::infer(), lattice, "UNSIGNED-PAYLOAD"),
+        (UriOrigin::infer(), api, hash),
         (
-            Direct::infer().with_body_limit(2),
+            UriOrigin::infer().with_body_limit(2),
             lattice,
             "UNSIGNED-PAYLOAD",
         ),
         (
-            Direct::infer().with_payload(PayloadMode::Buffer),
+            UriOrigin::infer().with_payload(PayloadMode::Buffer),
             lattice,
             hash,
         ),
         (
-            Direct::infer().with_payload(PayloadMode::Unsigned),
+            UriOrigin::infer().with_payload(PayloadMode::Unsigned),
             api,
             "UNSIGNED-PAYLOAD",
         ),
@@ -339,7 +339,7 @@ async fn a_direct_target_that_infers_leaves_the_payload_to_the_service_unless_to
 
 #[tokio::test]
 async fn a_host_that_does_not_tell_is_refused_with_the_remedy() {
-    let layer = layer(Direct::infer());
+    let layer = layer(UriOrigin::infer());
     for (host, reason) in [
         ("api.example.com", "as no custom domain does"),
         ("s3.us-east-1.amazonaws.com.evil.com", "is none of AWS"),
@@ -364,7 +364,7 @@ async fn a_host_that_does_not_tell_is_refused_with_the_remedy() {
         let error = error.to_string();
         assert!(error.starts_with(&format!("host {host:?} ")), "{error}");
         assert!(
-            error.contains(reason) && error.contains("; sign it by `Direct::new`"),
+            error.contains(reason) && error.contains("; sign it by `UriOrigin::new`"),
             "{error}"
         );
     }
@@ -393,7 +393,7 @@ async fn a_body_of_signed_chunks_is_not_signed_as_data() {
 /// Requests, and the path on which the first rule that matches them sends them, if one does.
 #[tokio::test]
 async fn the_first_rule_that_matches_names_the_origin() {
-    let rule = |path| Rule::path(path).expect(path);
+    let rule = |path| OriginRule::path(path).expect(path);
     let origin = |name: &str| api(&format!("https://{name}.example.com/stage"));
     let s3 = Origin::new("https://s3.example.com", settings("s3")).expect("an origin");
     let rules = OriginRules::new()
@@ -416,11 +416,13 @@ async fn the_first_rule_that_matches_names_the_origin() {
             origin("exact"),
         )
         .add_rule(
-            Rule::any().with_host("*.example.org").expect("a host"),
+            OriginRule::any()
+                .with_host("*.example.org")
+                .expect("a host"),
             origin("wildcard"),
         )
         .add_rule(
-            Rule::any()
+            OriginRule::any()
                 .add_header("x-color".parse().unwrap(), HeaderValue::from_static("blue"))
                 .add_header("x-size".parse().unwrap(), HeaderValue::from_static("big")),
             origin("headers"),
@@ -522,12 +524,12 @@ async fn no_spelling_of_an_s3_path_passes_by_an_earlier_rule() {
         Origin::new(&format!("https://{name}.example.com"), settings("s3")).expect("an origin")
     };
     let rules = OriginRules::new()
-        .add_rule(Rule::path("/secret").expect("a path"), s3("secret"))
+        .add_rule(OriginRule::path("/secret").expect("a path"), s3("secret"))
         .add_rule(
-            Rule::path("/a%2Fb").expect("a path").strip_prefix(),
+            OriginRule::path("/a%2Fb").expect("a path").strip_prefix(),
             s3("split"),
         )
-        .add_rule(Rule::any(), s3("public"));
+        .add_rule(OriginRule::any(), s3("public"));
     let layer = layer(rules);
     for (uri, expected) in [
         ("/secret/k", Some("https://secret.example.com/secret/k")),
@@ -566,14 +568,17 @@ async fn no_spelling_of_an_s3_path_passes_by_an_earlier_rule() {
 #[test]
 fn rules_that_cannot_match_are_refused() {
     for path in ["", "orders", "/%zz", "/a?b", "/a#b", "*"] {
-        assert_eq!(Rule::path(path).expect_err(path).kind(), ErrorKind::Config);
-        assert!(Rule::any().add_prefix(path).is_err(), "{path}");
+        assert_eq!(
+            OriginRule::path(path).expect_err(path).kind(),
+            ErrorKind::Config
+        );
+        assert!(OriginRule::any().add_prefix(path).is_err(), "{path}");
     }
     for host in [
         "", "*", "*.", "*.*.com", "a b", "http://a", "a:80", ".a", "a/b", "*a.com", "[]", "[a b]",
     ] {
         assert_eq!(
-            Rule::any().with_host(host).expect_err(host).kind(),
+            OriginRule::any().with_host(host).expect_err(host).kind(),
             ErrorKind::Config
         );
     }

@@ -1,4 +1,4 @@
-//! `x-forwarded-*` and `forwarded` on their way to the origin.
+//! The headers `x-forwarded-*` and `forwarded` that origins receive.
 
 mod common;
 
@@ -10,12 +10,12 @@ use http::{HeaderMap, Request, uri::Scheme};
 use http_body_util::Full;
 use tower_sigv4::{
     Origin,
-    origin::{ClientAddr, Direct, Forwarded, SigningBehavior},
+    origin::{ClientAddr, ForwardedHeaders, SigningBehavior, UriOrigin},
 };
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-/// What a client may claim, in every spelling that some server reads.
+/// Headers of a client, in every spelling that some server reads.
 const CLAIMS: [(&str, &str); 8] = [
     ("x-forwarded-for", "198.51.100.1"),
     ("x-forwarded-host", "claimed.example.com"),
@@ -34,20 +34,20 @@ fn origin(service: &str) -> Origin {
 fn request(
     uri: &str,
     headers: &[(&'static str, &str)],
-    peer: Option<ClientAddr>,
+    client: Option<ClientAddr>,
 ) -> Request<Full<Bytes>> {
     let mut request = Request::get(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let mut request = request.body(Full::default()).expect("a request");
-    if let Some(peer) = peer {
-        request.extensions_mut().insert(peer);
+    if let Some(client) = client {
+        request.extensions_mut().insert(client);
     }
     request
 }
 
-/// The forwarding headers that the origin receives, sorted by name.
+/// Returns the forwarding headers that the origin receives, sorted by name.
 async fn received(origin: Origin, request: Request<Full<Bytes>>) -> Vec<String> {
     let sent = send(&layer(origin), request).await.expect("sent");
     let mut lines = forwarding(sent.headers());
@@ -64,10 +64,10 @@ fn forwarding(headers: &HeaderMap) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_origin_receives_address_host_and_scheme_of_the_client() {
+async fn origins_receive_address_host_and_scheme_of_the_client() {
     let layer = layer(origin("execute-api"));
-    let peer = ClientAddr::new(CLIENT).with_scheme(Scheme::HTTPS);
-    let first = request("/", &[("host", "api.example.com")], Some(peer));
+    let client = ClientAddr::new(CLIENT).with_scheme(Scheme::HTTPS);
+    let first = request("/", &[("host", "api.example.com")], Some(client));
     let sent = send(&layer, first).await.expect("sent");
     assert_eq!(header(sent.headers(), "x-forwarded-for"), "192.0.2.1");
     assert_eq!(
@@ -83,8 +83,8 @@ async fn the_origin_receives_address_host_and_scheme_of_the_client() {
         ("x-forwarded-host", "spoofed"),
         ("x-forwarded-proto", "https"),
     ];
-    let peer = ClientAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST)).with_scheme(Scheme::HTTP);
-    let second = request("http://api.example.com/", &earlier, Some(peer));
+    let client = ClientAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST)).with_scheme(Scheme::HTTP);
+    let second = request("http://api.example.com/", &earlier, Some(client));
     let sent = send(&layer, second).await.expect("sent");
     assert_eq!(
         header(sent.headers(), "x-forwarded-for"),
@@ -98,12 +98,12 @@ async fn the_origin_receives_address_host_and_scheme_of_the_client() {
 }
 
 #[tokio::test]
-async fn the_scheme_is_that_of_the_connection_and_never_that_of_the_uri() {
+async fn the_scheme_comes_from_the_connection_and_not_from_the_uri() {
     let plain = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
     let tls = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTPS));
     let unknown = Some(ClientAddr::new(CLIENT));
     let other = Some(ClientAddr::new(CLIENT).with_scheme("ftp".parse().expect("a scheme")));
-    for (uri, peer, proto) in [
+    for (uri, client, proto) in [
         ("https://api.example.com/", &plain, Some("http")),
         ("http://api.example.com/", &tls, Some("https")),
         ("/", &plain, Some("http")),
@@ -114,7 +114,7 @@ async fn the_scheme_is_that_of_the_connection_and_never_that_of_the_uri() {
         ("http://api.example.com/", &None, None),
         ("/", &None, None),
     ] {
-        let request = request(uri, &[("host", "api.example.com")], peer.clone());
+        let request = request(uri, &[("host", "api.example.com")], client.clone());
         let sent = send(&layer(origin("execute-api")), request)
             .await
             .expect("sent");
@@ -122,30 +122,37 @@ async fn the_scheme_is_that_of_the_connection_and_never_that_of_the_uri() {
             .headers()
             .get("x-forwarded-proto")
             .map(|it| it.to_str().unwrap());
-        assert_eq!(sent_proto, proto, "{uri} {peer:?}");
+        assert_eq!(sent_proto, proto, "{uri} {client:?}");
     }
 }
 
-/// Without a `ClientAddr` the layer knows nothing of the connection, so a proxy in front keeps its word.
+/// Without a `ClientAddr` the request is a client's own, so its headers pass and none is added.
 #[tokio::test]
-async fn without_a_peer_the_headers_of_a_proxy_in_front_pass() {
+async fn requests_without_a_client_address_keep_their_headers_and_receive_none() {
     let earlier = [
         ("x-forwarded-for", "198.51.100.1"),
         ("x-forwarded-proto", "https"),
     ];
-    let request = request("http://api.example.com/", &earlier, None);
+    let forwarded = request("http://api.example.com/", &earlier, None);
     assert_eq!(
-        received(origin("execute-api"), request).await,
-        [
-            "x-forwarded-for: 198.51.100.1",
-            "x-forwarded-host: api.example.com",
-            "x-forwarded-proto: https",
-        ],
+        received(origin("execute-api"), forwarded).await,
+        ["x-forwarded-for: 198.51.100.1", "x-forwarded-proto: https",],
     );
+    for uri in [
+        "http://api.example.com/",
+        "https://api.example.com:8443/",
+        "/",
+    ] {
+        let own = request(uri, &[("host", "api.example.com")], None);
+        assert!(
+            received(origin("execute-api"), own).await.is_empty(),
+            "{uri}"
+        );
+    }
 }
 
 #[tokio::test]
-async fn the_host_is_that_of_an_absolute_uri_before_that_of_the_header() {
+async fn an_absolute_uri_overrides_the_host_header() {
     for (uri, expected) in [
         (
             "https://api.example.com/",
@@ -157,32 +164,39 @@ async fn the_host_is_that_of_an_absolute_uri_before_that_of_the_header() {
         ),
         ("/", "x-forwarded-host: header.example.com"),
     ] {
-        let request = request(uri, &[("host", "header.example.com")], None);
-        assert_eq!(received(origin("execute-api"), request).await, [expected]);
+        let client = Some(ClientAddr::new(CLIENT));
+        let request = request(uri, &[("host", "header.example.com")], client);
+        assert_eq!(
+            received(origin("execute-api"), request).await,
+            ["x-forwarded-for: 192.0.2.1", expected]
+        );
     }
 }
 
 #[tokio::test]
-async fn an_origin_receives_the_selected_headers_and_no_claim_about_the_others() {
-    let peer = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
+async fn headers_that_are_not_selected_are_removed() {
+    let client = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
     let (address, host, proto) = (
         "x-forwarded-for: 198.51.100.1, 192.0.2.1",
         "x-forwarded-host: claimed.example.com, api.example.com",
         "x-forwarded-proto: https, http",
     );
     for (forwarded, expected) in [
-        (Forwarded::NONE, &[][..]),
-        (Forwarded::from(false), &[]),
-        (Forwarded::NONE.with_for(true), &[address]),
-        (Forwarded::NONE.with_proto(true), &[proto]),
-        (Forwarded::ALL.with_host(false), &[address, proto]),
-        (Forwarded::ALL.with_for(false).with_proto(false), &[host]),
+        (ForwardedHeaders::NONE, &[][..]),
+        (ForwardedHeaders::from(false), &[]),
+        (ForwardedHeaders::NONE.with_for(true), &[address]),
+        (ForwardedHeaders::NONE.with_proto(true), &[proto]),
+        (ForwardedHeaders::ALL.with_host(false), &[address, proto]),
+        (
+            ForwardedHeaders::ALL.with_for(false).with_proto(false),
+            &[host],
+        ),
     ] {
         for behavior in [SigningBehavior::Always, SigningBehavior::Never] {
             let origin = origin("execute-api")
                 .with_forwarded(forwarded)
                 .with_signing(behavior);
-            let request = request("http://api.example.com/", &CLAIMS, peer.clone());
+            let request = request("http://api.example.com/", &CLAIMS, client.clone());
             assert_eq!(
                 received(origin, request).await,
                 expected,
@@ -193,7 +207,7 @@ async fn an_origin_receives_the_selected_headers_and_no_claim_about_the_others()
     let all = origin("s3").with_forwarded(true);
     let lines = received(
         all,
-        request("http://api.example.com/", &CLAIMS, peer.clone()),
+        request("http://api.example.com/", &CLAIMS, client.clone()),
     )
     .await;
     assert_eq!(lines.len(), CLAIMS.len(), "{lines:?}");
@@ -203,7 +217,7 @@ async fn an_origin_receives_the_selected_headers_and_no_claim_about_the_others()
 }
 
 #[tokio::test]
-async fn origins_of_the_s3_family_receive_none_by_default() {
+async fn origins_of_the_s3_family_receive_no_forwarding_headers_by_default() {
     for (service, count) in [
         ("s3", 0),
         ("s3express", 0),
@@ -212,8 +226,8 @@ async fn origins_of_the_s3_family_receive_none_by_default() {
         ("execute-api", 3),
         ("lambda", 3),
     ] {
-        let peer = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
-        let request = request("http://api.example.com/", &CLAIMS[..3], peer);
+        let client = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
+        let request = request("http://api.example.com/", &CLAIMS[..3], client);
         assert_eq!(
             received(origin(service), request).await.len(),
             count,
@@ -222,10 +236,9 @@ async fn origins_of_the_s3_family_receive_none_by_default() {
     }
 }
 
-/// The requests of `Direct` are the caller's own.
 #[tokio::test]
-async fn a_direct_target_leaves_the_headers_as_they_are_by_default() {
-    let peer = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
+async fn uri_origins_leave_forwarding_headers_unchanged_by_default() {
+    let client = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
     let own = [
         ("x-forwarded-host", "own.example.com"),
         ("forwarded", "for=192.0.2.7"),
@@ -233,19 +246,19 @@ async fn a_direct_target_leaves_the_headers_as_they_are_by_default() {
     let url = format!("https://{HOST}/");
     for (target, expected) in [
         (
-            Direct::new(settings("s3")),
+            UriOrigin::new(settings("s3")),
             &[
                 "forwarded: for=192.0.2.7",
                 "x-forwarded-host: own.example.com",
             ][..],
         ),
-        (Direct::new(settings("s3")).with_forwarded(false), &[]),
+        (UriOrigin::new(settings("s3")).with_forwarded(false), &[]),
         (
-            Direct::new(settings("s3")).with_forwarded(Forwarded::NONE.with_for(true)),
+            UriOrigin::new(settings("s3")).with_forwarded(ForwardedHeaders::NONE.with_for(true)),
             &["x-forwarded-for: 192.0.2.1"],
         ),
     ] {
-        let sent = send(&layer(target), request(&url, &own, peer.clone()))
+        let sent = send(&layer(target), request(&url, &own, client.clone()))
             .await
             .expect("sent");
         let mut lines = forwarding(sent.headers());

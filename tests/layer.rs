@@ -13,7 +13,7 @@ use tower_sigv4::{
     BoxError, ErrorKind, Origin, Signing, SigningLayer,
     body::SignedBody,
     credentials::{Credentials, CredentialsCache, CredentialsError, ProvideCredentials},
-    origin::{Direct, OriginRules},
+    origin::{OriginRules, UriOrigin},
     sign::ResponseFuture,
 };
 use tower_test::mock;
@@ -175,7 +175,7 @@ fn the_public_types_can_be_sent_and_shared() {
     is::<Signing<Mock>>();
     is::<Origin>();
     is::<OriginRules>();
-    is::<Direct>();
+    is::<UriOrigin>();
     is::<CredentialsCache>();
     is::<tower_sigv4::Clock>();
     is::<tower_sigv4::Error>();
@@ -206,18 +206,18 @@ fn failures() -> Vec<(SigningLayer, Request<Script>, ErrorKind)> {
         (layer(OriginRules::new()), empty(), ErrorKind::NoMatch),
         (layer(origin()), request("/%zz"), ErrorKind::Request),
         (
-            layer(Direct::new(common::settings("s3"))),
+            layer(UriOrigin::new(common::settings("s3"))),
             request("/"),
             ErrorKind::Request,
         ),
-        (layer(Direct::infer()), request("/"), ErrorKind::Request),
+        (layer(UriOrigin::infer()), request("/"), ErrorKind::Request),
         (
-            layer(Direct::infer()),
+            layer(UriOrigin::infer()),
             request("https://api.example.com/"),
             ErrorKind::Request,
         ),
         (
-            layer(Direct::new(common::settings("s3"))),
+            layer(UriOrigin::new(common::settings("s3"))),
             request("https://api.example.com/"),
             ErrorKind::Request,
         ),

@@ -8,7 +8,7 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use tower_sigv4::{
     ErrorKind, Origin,
-    origin::{OriginRules, ResolveOrigin, Rule, SigningBehavior},
+    origin::{OriginRule, OriginRules, ResolveOrigin, SigningBehavior},
 };
 
 const BUCKET: &str = "https://files.s3.us-east-1.amazonaws.com";
@@ -17,11 +17,11 @@ fn bucket() -> Origin {
     Origin::new(BUCKET, settings("s3")).expect("an origin")
 }
 
-fn public() -> Rule {
-    Rule::path("/public").expect("a path")
+fn public() -> OriginRule {
+    OriginRule::path("/public").expect("a path")
 }
 
-fn limited() -> Rule {
+fn limited() -> OriginRule {
     let headers = ["x-amz-meta-*", "X-Amz-Storage-Class"];
     public()
         .with_amz_headers(headers)
@@ -173,7 +173,7 @@ fn an_empty_list_lets_nothing_through() {
 async fn a_limit_rejects_and_does_not_pass_on_to_the_next_rule() {
     let rules = OriginRules::new()
         .add_rule(limited(), bucket())
-        .add_rule(Rule::any(), bucket());
+        .add_rule(OriginRule::any(), bucket());
     assert_eq!(
         rules
             .position(&put("/public/a?acl", &[]).into_parts().0)

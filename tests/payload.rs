@@ -13,7 +13,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, Error, ErrorKind, Origin, SigningLayer, VerifyLayer,
     body::{SignedBody, VerifiedBody},
-    origin::{Direct, PayloadMode},
+    origin::{PayloadMode, UriOrigin},
     sigv4::PayloadHash,
     verify::{PayloadKind, RejectionKind, StaticKeys, Verified, Verifier, VerifySettings},
 };
@@ -182,7 +182,7 @@ async fn what_is_signed_of_a_streaming_body_is_what_is_verified() {
             }
             // Where a hash need not be sent, its absence has to be.
             let settings = common::settings(service).with_payload_header(service == "s3");
-            let layer = layer(Direct::new(settings).with_payload(mode));
+            let layer = layer(UriOrigin::new(settings).with_payload(mode));
             let sent = sent(&layer, request).await;
             let verified = judge(service, sent.expect("sent")).await;
             assert_eq!(
@@ -268,7 +268,7 @@ async fn a_signature_in_the_query_is_verified() {
             (PayloadMode::Buffer, PayloadKind::Signed),
             (PayloadMode::Unsigned, PayloadKind::Unsigned),
         ] {
-            let target = Direct::new(common::settings(service))
+            let target = UriOrigin::new(common::settings(service))
                 .with_payload(mode)
                 .with_query_signature(Duration::from_secs(60))
                 .expect("in range");
@@ -361,8 +361,8 @@ mod chunked {
         ChunkSize::new(SIZE).expect("allowed")
     }
 
-    fn s3() -> Direct {
-        Direct::new(common::settings("s3")).with_payload(PayloadMode::Chunked(size()))
+    fn s3() -> UriOrigin {
+        UriOrigin::new(common::settings("s3")).with_payload(PayloadMode::Chunked(size()))
     }
 
     fn request(len: usize, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
@@ -453,7 +453,7 @@ mod chunked {
                     .headers_mut()
                     .insert(own, "AAAAAA==".parse().expect("a value"));
             }
-            let target = Direct::new(common::settings("s3")).with_payload(mode);
+            let target = UriOrigin::new(common::settings("s3")).with_payload(mode);
             sent(&layer(target), request)
                 .await
                 .expect("sent")
@@ -528,9 +528,10 @@ mod chunked {
             }
             request
         };
-        let s3 = || Direct::new(common::settings("s3"));
+        let s3 = || UriOrigin::new(common::settings("s3"));
         let trust = || s3().with_payload(PayloadMode::Trust);
-        let api = || Direct::new(common::settings("execute-api")).with_payload(PayloadMode::Trust);
+        let api =
+            || UriOrigin::new(common::settings("execute-api")).with_payload(PayloadMode::Trust);
         let (unsigned, crc) = ("STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-checksum-crc32");
         let passed = sent(&layer(trust()), framed(unsigned, crc))
             .await
@@ -712,8 +713,8 @@ mod chunked {
 
     #[tokio::test]
     async fn above_the_limit_a_body_goes_in_chunks_by_itself_where_it_can() {
-        let api = || Direct::new(common::settings("execute-api"));
-        let s3 = || Direct::new(common::settings("s3"));
+        let api = || UriOrigin::new(common::settings("execute-api"));
+        let s3 = || UriOrigin::new(common::settings("s3"));
         let query = s3()
             .with_query_signature(Duration::from_secs(60))
             .expect("in range");
@@ -759,7 +760,7 @@ mod chunked {
             s3().with_query_signature(Duration::from_secs(60))
                 .expect("in range")
         };
-        let api = Direct::new(common::settings("execute-api")).with_payload(chunked);
+        let api = UriOrigin::new(common::settings("execute-api")).with_payload(chunked);
         for (target, request, kind) in [
             (s3(), unknown(), ErrorKind::LengthRequired),
             (query(), request(1, [data("a")]), ErrorKind::Config),

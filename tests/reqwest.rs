@@ -32,7 +32,7 @@ use tower_sigv4::{
     Clock, ErrorKind, Origin, Signing, SigningLayer, VerifyLayer,
     credentials::Credentials,
     doctor::{Cause, Diagnosis},
-    origin::{Direct, PayloadMode, ResolveOrigin, WireForm},
+    origin::{PayloadMode, ResolveOrigin, UriOrigin, WireForm},
     reqwest::ReqwestService,
     sigv4::ChunkSize,
     verify::{BodyCheck, StaticKeys, Verified, VerifySettings},
@@ -509,7 +509,7 @@ async fn a_host_that_reqwest_would_change_is_refused() {
 #[tokio::test]
 async fn the_example_sends_what_a_verifier_accepts() {
     let (address, heads) = verifier("execute-api").await;
-    let target = Direct::new(settings("execute-api")).with_hosts(["127.0.0.1"]);
+    let target = UriOrigin::new(settings("execute-api")).with_hosts(["127.0.0.1"]);
     let layer = layer(target.expect("a host"));
     let response = example::send(layer, &format!("http://{address}/a:b?x=1+1")).await;
     assert_eq!(response.expect("an answer").status(), StatusCode::OK);

@@ -30,7 +30,7 @@ use tower::{
 use tower_sigv4::{
     BoxError, Clock, ErrorKind, SigningLayer, VerifyLayer,
     body::SignedBody,
-    origin::Direct,
+    origin::UriOrigin,
     retry::RetryPolicy,
     verify::{StaticKeys, VerifySettings},
 };
@@ -240,7 +240,7 @@ async fn the_longest_pauses_do_not_panic() {
         (Duration::MAX, Duration::MAX, "1", DAYS_30),
     ] {
         let policy = RetryPolicy::new()
-            .with_pauses(first, longest)
+            .with_backoff(first, longest)
             .expect("sound");
         let began = Instant::now();
         let (client, tries) = client(policy, &[After(503, after), Status(200)]);
@@ -261,7 +261,7 @@ async fn the_longest_pauses_do_not_panic() {
 #[tokio::test(start_paused = true)]
 async fn after_the_last_attempt_the_failure_goes_on() {
     for (attempts, sent) in [(0, 1), (1, 1), (2, 2), (4, 4)] {
-        let policy = RetryPolicy::new().with_attempts(attempts);
+        let policy = RetryPolicy::new().with_max_attempts(attempts);
         let (client, tries) = client(policy, &[Status(500), Fails, Status(503), Status(502)]);
         match client.oneshot(request(Method::GET)).await {
             Ok(status) => assert!(status.is_server_error()),
@@ -310,7 +310,7 @@ async fn clones_share_a_budget() {
     let budget = TpsBudget::new(Duration::from_secs(10), 0, 0.5);
     let policy = RetryPolicy::new()
         .with_budget(Arc::new(budget))
-        .with_attempts(100);
+        .with_max_attempts(100);
     let mut answers = vec![Status(200); 6];
     answers.extend(vec![Status(503); 100]);
     let (client, tries) = client(policy, &answers);
@@ -351,7 +351,7 @@ fn pauses_have_to_make_sense() {
     let second = Duration::from_secs(1);
     for (first, longest) in [(second, Duration::ZERO), (second * 2, second)] {
         let error = RetryPolicy::new()
-            .with_pauses(first, longest)
+            .with_backoff(first, longest)
             .expect_err("wrong");
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(
@@ -361,7 +361,7 @@ fn pauses_have_to_make_sense() {
             "{error}"
         );
     }
-    assert!(RetryPolicy::new().with_pauses(second, second).is_ok());
+    assert!(RetryPolicy::new().with_backoff(second, second).is_ok());
     fn is<T: Send + Sync + Clone + std::fmt::Debug>() {}
     is::<RetryPolicy>();
     fn is_budget<T: Budget>() {}
@@ -391,7 +391,7 @@ async fn the_example_gets_its_answer_at_the_second_try() {
     let address = listener.local_addr().expect("bound");
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
     let settings = common::settings("execute-api");
-    let target = Direct::new(settings)
+    let target = UriOrigin::new(settings)
         .with_hosts(["127.0.0.1"])
         .expect("a host");
     let signing = SigningLayer::new(common::credentials(), target);

@@ -10,7 +10,7 @@ use tower_sigv4::{
     Clock, ErrorKind, Origin, SigningLayer, SigningSettings, VerifyLayer,
     credentials::Credentials,
     doctor::SignedRequest,
-    origin::{Direct, SigningBehavior},
+    origin::{SigningBehavior, UriOrigin},
     sigv4::{Identity, Payload, PayloadHash, PresignExpiry, SessionToken, Signer, SigningParams},
     verify::{StaticKeys, VerifySettings},
 };
@@ -44,8 +44,8 @@ async fn the_token_of_an_s3_express_session_goes_into_its_own_header() {
     let origin = Origin::new(&format!("https://{ZONAL}"), settings("s3express"));
     for layer in [
         layer(origin.expect("an origin")),
-        layer(Direct::new(settings("s3express"))),
-        layer(Direct::infer()),
+        layer(UriOrigin::new(settings("s3express"))),
+        layer(UriOrigin::infer()),
     ] {
         let mut request = get(&url);
         for name in ["x-amz-security-token", "x-amz-s3session-token"] {
@@ -70,7 +70,7 @@ async fn the_token_of_an_s3_express_session_goes_into_its_own_header() {
 
 #[tokio::test]
 async fn it_goes_into_its_own_parameter_of_a_presigned_url() {
-    let target = Direct::new(settings("s3express"))
+    let target = UriOrigin::new(settings("s3express"))
         .with_query_signature(HOUR)
         .expect("in range");
     let url = format!("https://{ZONAL}/key?X-Amz-S3session-Token=old&x-amz-security-token=old");
@@ -105,16 +105,16 @@ async fn other_credentials_keep_their_header_by_a_setting_or_by_the_host() {
     let control = "https://s3express-control.us-east-1.amazonaws.com/bucket";
     for (layer, url) in [
         (
-            layer(Direct::new(iam)),
+            layer(UriOrigin::new(iam)),
             &*format!("https://{ZONAL}/?session"),
         ),
-        (layer(Direct::infer()), control),
+        (layer(UriOrigin::infer()), control),
         (
-            layer(Direct::infer()),
+            layer(UriOrigin::infer()),
             "https://S3Express-Control-fips.us-east-1.amazonaws.com/b",
         ),
         (
-            layer(Direct::new(settings("s3"))),
+            layer(UriOrigin::new(settings("s3"))),
             "https://bucket.s3.us-east-1.amazonaws.com/key",
         ),
     ] {
@@ -149,7 +149,7 @@ async fn the_verifier_accepts_the_token_in_header_and_query_and_none_that_is_ano
         ] {
             let keys = StaticKeys::new([own(held)]).expect("a key");
             let verify = VerifyLayer::new(keys, verify).with_clock(Clock::manual(now()));
-            let direct = || Direct::new(settings("s3express"));
+            let direct = || UriOrigin::new(settings("s3express"));
             let query = direct().with_query_signature(HOUR).expect("in range");
             for target in [direct(), query] {
                 let request = get(&format!("https://{ZONAL}/key"));
@@ -185,7 +185,7 @@ fn the_doctor_sees_the_token_and_shows_none() {
         .presign(&mut presigned, &params, HOUR)
         .expect("presigned");
     for head in [signed, presigned] {
-        let sent = SignedRequest::read(&head, None).expect("a signature");
+        let sent = SignedRequest::from_parts(&head, None).expect("a signature");
         let text = sent.canonical_request();
         assert!(text.to_lowercase().contains("s3session-token"), "{text}");
         assert!(
@@ -282,7 +282,7 @@ fn the_whole_second_of_signing_counts() {
 #[tokio::test]
 async fn a_layer_that_signs_in_the_query_sends_no_url_that_outlives_its_credentials() {
     let target = || {
-        Direct::new(settings("s3"))
+        UriOrigin::new(settings("s3"))
             .with_query_signature(HOUR)
             .expect("in range")
     };

@@ -13,7 +13,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, ErrorKind, SigningSettings, VerifyLayer,
     body::VerifiedBody,
-    origin::{Direct, PayloadMode},
+    origin::{PayloadMode, UriOrigin},
     sigv4::{
         Checksum, ChunkSize, Identity, Payload, PayloadHash, RegionSet, Signer, SigningParams,
     },
@@ -28,8 +28,8 @@ fn settings(service: &str) -> SigningSettings {
     SigningSettings::multi_region(service, regions("us-east-1,eu-*")).expect("a service")
 }
 
-fn direct(service: &str) -> Direct {
-    Direct::new(settings(service))
+fn direct(service: &str) -> UriOrigin {
+    UriOrigin::new(settings(service))
         .with_hosts(["h.example.com"])
         .expect("a host")
 }
@@ -121,7 +121,7 @@ async fn the_settings_alone_choose_the_algorithm() {
 #[tokio::test]
 async fn a_host_of_several_regions_tells_so() {
     let uri = "https://abc.mrap.accesspoint.s3-global.amazonaws.com/key";
-    let sent = common::send(&layer(Direct::infer()), common::get(uri))
+    let sent = common::send(&layer(UriOrigin::infer()), common::get(uri))
         .await
         .expect("signed");
     assert_eq!(header(sent.headers(), "x-amz-region-set"), "*");

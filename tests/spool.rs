@@ -13,7 +13,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Error, ErrorKind, SigningLayer,
     body::SignedBody,
-    origin::{Direct, PayloadMode, Spool},
+    origin::{PayloadMode, Spool, UriOrigin},
     sigv4::PayloadHash,
 };
 
@@ -24,7 +24,7 @@ fn open_files() -> usize {
 }
 
 fn spooling(directory: &Directory) -> SigningLayer {
-    let target = Direct::new(common::settings("execute-api"))
+    let target = UriOrigin::new(common::settings("execute-api"))
         .with_payload(PayloadMode::Spool)
         .with_spool(directory.spool())
         .with_body_limit(HELD as u64);
@@ -232,9 +232,9 @@ async fn a_body_that_fails_leaves_nothing() {
 async fn the_spool_has_a_limit_of_its_own() {
     let directory = Directory::new();
     let target = |mode| {
-        Direct::new(common::settings("s3"))
+        UriOrigin::new(common::settings("s3"))
             .with_payload(mode)
-            .with_spool(directory.spool().with_limit(30_000))
+            .with_spool(directory.spool().with_body_limit(30_000))
             .with_body_limit(HELD as u64)
     };
     let kind = async |mode, len: usize, size: SizeHint| {
@@ -264,7 +264,7 @@ async fn the_spool_has_a_limit_of_its_own() {
             assert_eq!(kind(mode, len, size).await, expected, "{mode:?} {len}");
         }
     }
-    let api = Direct::new(common::settings("execute-api"))
+    let api = UriOrigin::new(common::settings("execute-api"))
         .with_payload(PayloadMode::Auto)
         .with_spool(directory.spool())
         .with_body_limit(HELD as u64);
@@ -273,7 +273,7 @@ async fn the_spool_has_a_limit_of_its_own() {
     assert_eq!(directory.files().1, open_files());
     drop(sent_by_api);
 
-    let none = Direct::new(common::settings("s3")).with_payload(PayloadMode::Spool);
+    let none = UriOrigin::new(common::settings("s3")).with_payload(PayloadMode::Spool);
     let error = sent(&layer(none), Script::new([]))
         .await
         .expect_err("no spool");

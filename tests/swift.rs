@@ -17,7 +17,7 @@ use tower_sigv4::{
     BoxError, SigningLayer, SigningSettings, VerifyLayer,
     body::{SignedBody, VerifiedBody},
     credentials::Credentials,
-    origin::{Direct, PayloadMode, Spool},
+    origin::{PayloadMode, Spool, UriOrigin},
     sigv4::{Checksum, ChunkSize, Identity, Payload, PayloadHash, Signer, SigningParams},
     verify::{RejectionKind as Kind, StaticKeys, VerifySettings},
 };
@@ -75,7 +75,7 @@ fn settings() -> SigningSettings {
     SigningSettings::new("s3", "us-east-1").expect("a scope")
 }
 
-fn direct() -> Direct {
+fn direct() -> UriOrigin {
     let url = env::var("SWIFT_URL").expect("SWIFT_URL is not set: run scripts/interop");
     let host = url
         .parse::<Uri>()
@@ -83,10 +83,12 @@ fn direct() -> Direct {
         .host()
         .expect("a host")
         .to_owned();
-    Direct::new(settings()).with_hosts([host]).expect("a host")
+    UriOrigin::new(settings())
+        .with_hosts([host])
+        .expect("a host")
 }
 
-fn target(mode: PayloadMode) -> Direct {
+fn target(mode: PayloadMode) -> UriOrigin {
     let target = direct().with_payload(mode);
     match mode {
         PayloadMode::Spool => target
@@ -124,7 +126,7 @@ impl Bucket {
         bucket
     }
 
-    fn with(&self, secret: &str, target: Direct) -> Self {
+    fn with(&self, secret: &str, target: UriOrigin) -> Self {
         Self {
             layer: SigningLayer::new(credentials(secret), target),
             ..self.clone()

@@ -9,7 +9,7 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use bytes::Bytes;
-use common::{credentials, has_whole_escapes, judge, random};
+use common::{credentials, has_valid_escapes, judge, random};
 use fastrand::Rng;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
 use http_body_util::Full;
@@ -18,7 +18,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, SigningLayer, SigningSettings, VerifyLayer,
     body::SignedBody,
-    origin::Direct,
+    origin::UriOrigin,
     sigv4::{AllExcept, Identity, PathForm, PayloadHash, Signer, SigningParams},
     verify::{Rejection, StaticKeys, Verifier, VerifySettings},
 };
@@ -98,7 +98,7 @@ async fn send(version: Version, rounds: usize) {
         let shown = format!("{service} {request:?}");
 
         let key = common::with_token(token.clone());
-        let mut target = Direct::new((version.sign)(service))
+        let mut target = UriOrigin::new((version.sign)(service))
             .with_hosts([host])
             .expect("a host");
         if rng.u8(..4) == 0 {
@@ -149,7 +149,7 @@ async fn what_aws_sigv4_signs_is_accepted() {
         if percent_decode_str(uri.query().unwrap_or_default())
             .decode_utf8()
             .is_err()
-            || !has_whole_escapes(&text)
+            || !has_valid_escapes(&text)
         {
             continue;
         }

@@ -17,7 +17,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, ErrorKind, VerifyLayer,
     body::VerifiedBody,
-    origin::{Direct, PayloadMode},
+    origin::{PayloadMode, UriOrigin},
     sigv4::{Checksum, ChunkSize},
     verify::{BodyCheck, PayloadKind, RejectionKind as Kind, StaticKeys, Verified, VerifySettings},
 };
@@ -56,7 +56,7 @@ async fn signed(len: usize) -> (Parts, Vec<u8>) {
 }
 
 async fn signed_as(mode: PayloadMode, len: usize) -> (Parts, Vec<u8>) {
-    let target = Direct::new(common::settings("s3")).with_payload(mode);
+    let target = UriOrigin::new(common::settings("s3")).with_payload(mode);
     let request = Request::put(format!("https://{HOST}/key"))
         .header("content-encoding", "gzip")
         .body(Full::from(bytes(len)))

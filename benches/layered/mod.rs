@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 use tower_sigv4::{
     Clock, Origin, Signing, SigningLayer, SigningSettings,
     credentials::Credentials,
-    origin::{Direct, ResolveOrigin},
+    origin::{ResolveOrigin, UriOrigin},
 };
 use tower_sigv4_benches::{
     Contender, contender,
@@ -68,7 +68,7 @@ pub(crate) fn to_origins(count: usize) -> (Vec<Incoming>, Signing<Sink>) {
         *request.uri_mut() = format!("https://{host}{GET}").parse().expect("a legal URI");
         request
     });
-    (requests.collect(), signing(Direct::infer(), 0))
+    (requests.collect(), signing(UriOrigin::infer(), 0))
 }
 
 fn one_origin() -> Origin {

@@ -25,7 +25,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, VerifyLayer,
     body::VerifiedBody,
-    origin::{Direct, PayloadMode},
+    origin::{UriOrigin, PayloadMode},
     sigv4::{Checksum, ChunkSize},
     verify::{BodyCheck, PayloadKind, RejectionKind, StaticKeys, VerifySettings},
 };
@@ -79,7 +79,7 @@ fuzz_target!(|text: &[u8]| {
 
 /// A head, and the body that belongs to it.
 fn framed(mode: PayloadMode, payload: &[u8]) -> (Parts, Vec<u8>) {
-    let layer = layer(Direct::new(settings("s3")).with_payload(mode));
+    let layer = layer(UriOrigin::new(settings("s3")).with_payload(mode));
     let request = Request::put(format!("https://{HOST}/key"));
     let request = request.body(Full::from(payload.to_vec())).expect("a request");
     let (mut head, body) = send(&layer, request).expect("signed").into_parts();

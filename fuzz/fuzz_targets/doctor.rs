@@ -29,13 +29,13 @@ fuzz_target!(|text: &[u8]| {
     let (sent, body) = end.map_or((&text[..0], text), |end| (&text[..end], &text[end + 2..]));
     let sent = head(sent).and_then(|mut head| {
         head.headers.insert("x-amz-security-token", HeaderValue::from_static(TOKEN));
-        SignedRequest::read(&head, None).ok()
+        SignedRequest::from_parts(&head, None).ok()
     });
-    let refusal = Rejection::read(STATUSES[usize::from(first % 4)], &HeaderMap::new(), body);
+    let refusal = Rejection::from_response(STATUSES[usize::from(first % 4)], &HeaderMap::new(), body);
     for sent in [None, sent.as_ref()] {
         if let Some(diagnosis) = diagnose(&refusal, sent) {
-            assert!(!diagnosis.sentence().is_empty() && !diagnosis.remedy().is_empty());
-            let told = format!("{diagnosis:?} {}", diagnosis.sentence());
+            assert!(!diagnosis.summary().is_empty() && !diagnosis.remedy().is_empty());
+            let told = format!("{diagnosis:?} {}", diagnosis.summary());
             assert!(!told.contains(TOKEN), "{told}");
         }
     }

@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode_str;
 use tower_sigv4::{
     Origin, SigningLayer,
-    origin::{OriginRules, Rule},
+    origin::{OriginRules, OriginRule},
 };
 use tower_sigv4_fuzz::{HOST, head, layer, send, settings};
 
@@ -21,8 +21,8 @@ static RULES: LazyLock<OriginRules> = LazyLock::new(|| {
         Origin::new(&format!("https://{HOST}/{stage}"), settings(service)).expect("an origin")
     };
     SERVICES.iter().fold(OriginRules::new(), |rules, service| {
-        let path = |prefix: &str| Rule::path(&format!("/{service}{prefix}")).expect("a path");
-        let host = Rule::path("/a").and_then(|rule| rule.with_host("*.example.com"));
+        let path = |prefix: &str| OriginRule::path(&format!("/{service}{prefix}")).expect("a path");
+        let host = OriginRule::path("/a").and_then(|rule| rule.with_host("*.example.com"));
         rules
             .add_rule(path("/admin"), origin("admin", service))
             .add_rule(path("/public").strip_prefix(), origin("public", service))
@@ -38,8 +38,8 @@ static LAYER: LazyLock<SigningLayer> = LazyLock::new(|| layer(RULES.clone()));
 
 fuzz_target!(|text: &[u8]| {
     if let Ok(text) = str::from_utf8(text) {
-        let _ = Rule::path(text).map(|rule| rule.with_host(text).map(drop));
-        let _ = Rule::any().add_prefix(text);
+        let _ = OriginRule::path(text).map(|rule| rule.with_host(text).map(drop));
+        let _ = OriginRule::any().add_prefix(text);
         let _ = Origin::infer(text);
     }
     let Some(mut head) = head(text) else { return };

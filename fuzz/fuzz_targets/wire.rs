@@ -7,7 +7,7 @@ use http::{Request, Uri, request::Parts};
 use http_body_util::Full;
 use libfuzzer_sys::fuzz_target;
 use tower_sigv4::{
-    origin::{Direct, WireForm},
+    origin::{UriOrigin, WireForm},
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
 };
 use tower_sigv4_fuzz::{HOST, credentials, layer, now, send, settings};
@@ -21,7 +21,7 @@ fuzz_target!(|text: &[u8]| {
     }
     let sent = |uri: &Uri, form| {
         let request = Request::get(uri).body(Full::<Bytes>::default()).expect("a request");
-        let target = Direct::new(settings(service)).with_wire_form(form);
+        let target = UriOrigin::new(settings(service)).with_wire_form(form);
         send(&layer(target), request).map(|sent| sent.into_parts().0)
     };
     let (Ok(preserved), Ok(canonical)) =

@@ -56,7 +56,7 @@ impl Explanation {
         let request = exchange
             .request
             .as_ref()
-            .map(|(head, payload)| SignedRequest::read(head, *payload))
+            .map(|(head, payload)| SignedRequest::from_parts(head, *payload))
             .transpose();
         let signed_request = request.as_ref().ok().and_then(Option::as_ref);
         let signed = signed_request.map(|request| SigningStrings {
@@ -76,7 +76,8 @@ impl Explanation {
             .response
             .unwrap_or((StatusCode::FORBIDDEN, HeaderMap::new()));
         let body = exchange.body.as_bytes();
-        let rejection = Rejection::read(status, &headers, &body[..body.len().min(MAX_BODY_LEN)]);
+        let rejection =
+            Rejection::from_response(status, &headers, &body[..body.len().min(MAX_BODY_LEN)]);
         let diagnosis = diagnose(&rejection, signed_request).ok_or_else(|| {
             format!(
                 "the response, with status {status}, does not mention a signature; provide the output of curl -v, or \
@@ -106,7 +107,7 @@ impl Explanation {
         let diagnosis = self.diagnosis.as_ref().map(|diagnosis| {
             json!({
                 "cause": diagnosis.cause().name(),
-                "sentence": diagnosis.sentence(),
+                "sentence": diagnosis.summary(),
                 "remedy": diagnosis.remedy(),
             })
         });
@@ -142,7 +143,7 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(diagnosis) = &self.diagnosis {
             writeln!(f, "cause  {}", diagnosis.cause())?;
-            writeln!(f, "reason {}", diagnosis.sentence())?;
+            writeln!(f, "reason {}", diagnosis.summary())?;
             writeln!(f, "remedy {}", diagnosis.remedy())?;
             if let Some(note) = &self.note {
                 writeln!(f, "\n{note}")?;

@@ -31,24 +31,79 @@ fn faults(toml: &str) -> Option<String> {
         .map(|error| format!("{error:#}"))
 }
 
-/// The configurations of README and reference.
-fn documented() -> [String; 2] {
-    ["README.md", "docs/gateway.md"].map(|name| {
-        let path = format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"));
-        let document = fs::read_to_string(path).expect("readable");
-        let files: Vec<_> = document.split("```toml\n").skip(1).collect();
-        let [file] = files[..] else {
-            panic!("{name} has {} files", files.len())
-        };
-        file.split("```").next().unwrap_or_default().to_owned()
-    })
+/// The reference of all settings.
+fn reference() -> String {
+    let path = format!("{}/../docs/gateway.md", env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(path).expect("readable")
+}
+
+/// The small configuration at the top of the reference.
+fn documented() -> String {
+    let reference = reference();
+    let (_, file) = reference.split_once("```toml\n").expect("a file");
+    file.split("```").next().unwrap_or_default().to_owned()
+}
+
+/// The tables of the reference: the section's header in TOML, then keys with their default or an example.
+fn tables() -> Vec<(String, Vec<(String, String)>)> {
+    let reference = reference();
+    let sections = reference.split("\n### `[").skip(1).map(|section| {
+        let (name, rest) = section.split_once('`').expect("a heading in code");
+        let rows = rest.split("\n#").next().unwrap_or_default().lines();
+        let rows = rows.filter_map(|row| row.strip_prefix("| `")?.split_once("` | "));
+        let rows = rows.map(|(key, cells)| {
+            let value = cells.split('`').nth(1).expect("a default or an example");
+            (key.to_owned(), value.to_owned())
+        });
+        (format!("[{name}"), rows.collect())
+    });
+    sections.collect()
+}
+
+/// The keys that the schema has for a section.
+fn keys_of_schema(schema: &Value, header: &str) -> Vec<String> {
+    let mut at = schema;
+    for name in header.trim_matches(['[', ']']).split('.') {
+        at = &at["properties"][name];
+        at = at.get("items").unwrap_or(at);
+        at = at.get("anyOf").map_or(at, |any| &any[0]);
+        if let Some(pointer) = at.get("$ref").and_then(Value::as_str) {
+            let pointer = pointer.trim_start_matches('#');
+            at = schema.pointer(pointer).expect("defined");
+        }
+    }
+    let keys = at["properties"].as_object().expect("an object").iter();
+    let is_section = |value: &Value| {
+        let text = value.to_string();
+        text.contains("$ref") && (text.contains("Section\"") || text.contains("/Key\""))
+    };
+    keys.filter(|(_, value)| !is_section(value))
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+#[test]
+fn the_reference_lists_every_key_with_a_valid_value() {
+    let schema: Value = serde_json::from_str(&printed(&["--print-schema"])).expect("JSON");
+    let mut whole = String::new();
+    let tables = tables();
+    for (header, rows) in &tables {
+        let mut documented: Vec<_> = rows.iter().map(|(key, _)| key.clone()).collect();
+        documented.sort();
+        let mut keys = keys_of_schema(&schema, header);
+        keys.sort();
+        assert_eq!(documented, keys, "{header}");
+        let rows = rows.iter().map(|(key, value)| format!("{key} = {value}\n"));
+        whole += &format!("{header}\n{}", rows.collect::<String>());
+    }
+    assert_eq!(tables.len(), 11);
+    assert_eq!(faults(&whole), None, "{whole}");
 }
 
 #[test]
 fn what_the_gateway_reads_passes_and_what_it_does_not_fails() {
     let sound = support::config("http://127.0.0.1:1", "payload = \"chunked-trailer\"");
-    let [readme, reference] = documented();
-    for toml in [&*readme, &reference, &printed(&["--init", "-"]), &sound] {
+    for toml in [&*documented(), &printed(&["--init", "-"]), &sound] {
         assert_eq!(faults(toml), None, "{toml}");
     }
     for (right, sound_too) in [

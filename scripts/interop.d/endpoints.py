@@ -1,4 +1,4 @@
-"""Writes what botocore knows of hosts: `src/origin/endpoints.rs`, the names by which services are signed,
+"""Writes what botocore knows of hosts: `src/sigv4/endpoints.rs`, the names by which services are signed,
 and `tests/endpoints.txt`, the hosts that the inference is held to. With `--check` it compares instead.
 """
 
@@ -247,7 +247,7 @@ def hosts(rows):
 def main():
     rows = sorted(set(endpoints()))
     differs = False
-    for path, text in (("src/origin/endpoints.rs", table(rows)), ("tests/endpoints.txt", hosts(rows))):
+    for path, text in (("src/sigv4/endpoints.rs", table(rows)), ("tests/endpoints.txt", hosts(rows))):
         path = Path(path)
         if sys.argv[1:] != ["--check"]:
             path.write_text(text)

@@ -18,22 +18,24 @@ use tokio::{
 
 use crate::error::{Error, ErrorKind};
 
-/// How many bytes of bodies may be buffered at one time, by all services that share it.
+/// Limits the memory of all buffered bodies of the services that share it.
 ///
-/// Without one, each request may have as many bytes in memory as its own limit allows. A request takes all
-/// the room that its body can need before the first byte of it is read: what the body announces, or its
-/// limit if it announces nothing. So no two bodies can wait for each other in the middle; room goes to who
-/// has waited longest, however much is wanted. What was not needed is given back when the body is there, and
-/// the rest when the body has been sent or dropped.
+/// Without a budget each request may buffer as many bytes as its own limit allows. With one, a request
+/// reserves memory before the first byte of its body is read: the declared length, or its limit if no
+/// length is declared. So no two requests wait for each other with half of their bodies buffered. Requests
+/// acquire memory in the order in which they came. Memory that the body did not need is released when the
+/// body is complete, and the rest when the body has been sent or dropped.
 ///
-/// While a client sends, its room is taken, but no longer for little: as long as a request waits for room, a
-/// body of more than 64 KiB that comes too slowly to be there within a minute loses its own, the one that has
-/// been slow for longest first, and is refused as one that finds none is. As long as none waits, each may take
-/// its time; limit that outside of the layer. Give the budget a share of the memory. Bodies that stream are
-/// not counted; their modes say what they hold.
+/// A slow client could hold a reservation for long. So while a request waits, a body of more than 64 KiB
+/// that arrives too slowly to be complete within a minute is evicted. The body that has been slow for
+/// longest is evicted first, and its request is rejected as if the budget had been exhausted. While no
+/// request waits, nothing is evicted; limit the time of a request outside of the layer.
 ///
-/// A request that has come through a [`VerifyLayer`](crate::VerifyLayer) of the same budget has its room
-/// already, and keeps it on the way through a [`SigningLayer`](crate::SigningLayer).
+/// Give the budget a share of the memory. Bodies that stream are not counted; see
+/// [`PayloadMode`](crate::origin::PayloadMode) for the memory that they need.
+///
+/// A request that passed a [`VerifyLayer`](crate::VerifyLayer) of the same budget keeps its reservation in
+/// a [`SigningLayer`](crate::SigningLayer).
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,13 +47,13 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone)]
 #[must_use]
 pub struct BodyBudget {
-    room: Arc<Semaphore>,
+    semaphore: Arc<Semaphore>,
     permits: u32,
     timeout: Duration,
     queue: Arc<Queue>,
 }
 
-/// The requests that wait, as slow bodies see them.
+/// Number of waiting requests, and their signal to slow bodies.
 #[derive(Default)]
 struct Queue {
     waiting: AtomicUsize,
@@ -77,187 +79,199 @@ impl Drop for Waiter {
 }
 
 impl BodyBudget {
-    /// Bytes that are counted as one.
+    /// Number of bytes per permit.
     const UNIT: u64 = 1024;
     const TIMEOUT: Duration = Duration::from_secs(5);
     /// Interval at which a waiting request asks a slow body to release its memory.
-    const EVICTION: Duration = Duration::from_millis(20);
-    /// A body is slow that comes at a rate at which it would need longer.
-    const ARRIVAL: Duration = Duration::from_secs(60);
-    /// Before the rate counts.
-    const START: Duration = Duration::from_secs(1);
-    /// Bytes whose room is worth no call.
+    const EVICTION_INTERVAL: Duration = Duration::from_millis(20);
+    /// A body is slow if it would need more time than this at its rate.
+    const MAX_ARRIVAL: Duration = Duration::from_secs(60);
+    /// Time before the rate is measured.
+    const GRACE: Duration = Duration::from_secs(1);
+    /// Bodies of this size or less are not evicted.
     const SMALL: u64 = 64 * 1024;
 
-    /// A budget of so many bytes, counted in steps of 1 KiB.
+    /// Creates a budget of `bytes`, which is counted in units of 1 KiB.
     ///
-    /// A body that is larger than all of it is refused as larger than its limit is.
+    /// A body that is larger than the whole budget is rejected with
+    /// [`BodyTooLarge`](ErrorKind::BodyTooLarge).
     pub fn new(bytes: u64) -> Self {
-        let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
-        let permits = u32::try_from(bytes.div_ceil(Self::UNIT))
-            .unwrap_or(most)
-            .min(most);
-        let room = Arc::new(Semaphore::new(permits as usize));
+        let max = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
+        let permits = Self::permits_for(bytes).min(max);
         Self {
-            room,
+            semaphore: Arc::new(Semaphore::new(permits as usize)),
             permits,
             timeout: Self::TIMEOUT,
             queue: Arc::default(),
         }
     }
 
-    /// Sets how long a request waits for room, 5 s by default; with zero it does not wait. Then it is
-    /// refused with an error of kind [`BudgetExhausted`](ErrorKind::BudgetExhausted).
+    /// Sets how long a request waits for memory: 5 s by default, and zero to fail at once.
+    ///
+    /// A request that waits longer fails with [`BudgetExhausted`](ErrorKind::BudgetExhausted).
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How many bytes are free.
+    /// Returns the number of bytes that are free.
     #[must_use]
     pub fn available(&self) -> u64 {
-        self.room.available_permits() as u64 * Self::UNIT
+        self.semaphore.available_permits() as u64 * Self::UNIT
     }
 
-    /// How many bytes it has, free or not: what it was given, in whole KiB.
+    /// Returns the size of the budget in bytes, rounded up to whole KiB.
     #[must_use]
     pub fn total(&self) -> u64 {
         u64::from(self.permits) * Self::UNIT
     }
 
-    fn permits_of(bytes: u64) -> u32 {
+    fn permits_for(bytes: u64) -> u32 {
         u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(u32::MAX)
     }
 
-    /// Room for so many bytes, in place of what the request has of this budget already.
-    pub(crate) fn reserve(&self, bytes: u64, extensions: &mut Extensions) -> Room {
-        let wanted = Self::permits_of(bytes);
-        let held = extensions
-            .remove::<Weak<Reservation>>()
-            .and_then(|held| held.upgrade());
-        let held = held.filter(|held| Arc::ptr_eq(held.permit.semaphore(), &self.room));
+    /// Reserves `bytes` in place of an earlier reservation of the same request.
+    pub(crate) fn reserve(
+        &self,
+        bytes: u64,
+        extensions: &mut Extensions,
+    ) -> Result<Acquire, Error> {
+        let wanted = Self::permits_for(bytes);
+        let semaphore = self.semaphore.clone();
+        let timeout = self.timeout;
+        let queue = self.queue.clone();
         let exhausted = move || {
             Error::new(
                 ErrorKind::BudgetExhausted,
-                format!("there is no room for a body of {bytes} bytes now; try again later"),
+                format!(
+                    "the body budget has no memory for a body of {bytes} bytes now; try again later"
+                ),
             )
         };
-        let room = self.room.clone();
-        let timeout = self.timeout;
-        let queue = self.queue.clone();
-        let reservation = |permit, queue| Reservation {
-            permit,
-            held: None,
-            queue,
-            slow: None,
-        };
-        if let Some(held) = held {
-            // Who has room never waits for more: two of them could wait for each other.
-            let held_permits = u32::try_from(held.permits()).unwrap_or(u32::MAX);
-            let more = wanted.saturating_sub(held_permits);
-            let permit = match room.try_acquire_many_owned(more) {
-                Ok(permit) => permit,
-                Err(_) => return Room::Refused(exhausted()),
-            };
-            return Room::Now(Reservation {
-                held: Some(held),
-                ..reservation(permit, queue)
-            });
+        let earlier = extensions
+            .remove::<Weak<Reservation>>()
+            .and_then(|earlier| earlier.upgrade())
+            .filter(|earlier| Arc::ptr_eq(earlier.permit.semaphore(), &semaphore));
+        if let Some(earlier) = earlier {
+            // A request with a reservation never waits for more: two of them could wait for each other.
+            let held = u32::try_from(earlier.permits()).unwrap_or(u32::MAX);
+            let permit = semaphore
+                .try_acquire_many_owned(wanted.saturating_sub(held))
+                .map_err(|_| exhausted())?;
+            return Ok(Acquire::Ready(Reservation {
+                earlier: Some(earlier),
+                ..Reservation::new(permit, queue)
+            }));
         }
-        match room.clone().try_acquire_many_owned(wanted) {
-            Ok(permit) => Room::Now(reservation(permit, queue)),
-            Err(_) if timeout.is_zero() => Room::Refused(exhausted()),
-            Err(_) => Room::Later(Box::pin(async move {
+        match semaphore.clone().try_acquire_many_owned(wanted) {
+            Ok(permit) => Ok(Acquire::Ready(Reservation::new(permit, queue))),
+            Err(_) if timeout.is_zero() => Err(exhausted()),
+            Err(_) => Ok(Acquire::Waiting(Box::pin(async move {
                 let waiter = Waiter::new(queue.clone());
-                let permit = async {
-                    let mut permit = pin!(room.acquire_many_owned(wanted));
+                let acquire = async {
+                    let mut acquire = pin!(semaphore.acquire_many_owned(wanted));
                     loop {
                         queue.eviction.notify_one();
-                        if let Ok(permit) = time::timeout(Self::EVICTION, permit.as_mut()).await {
+                        let acquired = time::timeout(Self::EVICTION_INTERVAL, acquire.as_mut());
+                        if let Ok(permit) = acquired.await {
                             break permit;
                         }
                     }
                 };
-                let acquired = time::timeout(timeout, permit).await;
+                let acquired = time::timeout(timeout, acquire).await;
                 drop(waiter);
                 match acquired {
-                    Ok(Ok(permit)) => Ok(reservation(permit, queue)),
+                    Ok(Ok(permit)) => Ok(Reservation::new(permit, queue)),
                     _ => Err(exhausted()),
                 }
-            })),
+            }))),
         }
     }
 }
 
-/// Whether there is room for a body.
-pub(crate) enum Room {
-    Now(Reservation),
-    Later(Waiting),
-    Refused(Error),
+/// Result of a request for memory.
+pub(crate) enum Acquire {
+    Ready(Reservation),
+    Waiting(ReservationFuture),
 }
 
-pub(crate) type Waiting = Pin<Box<dyn Future<Output = Result<Reservation, Error>> + Send>>;
+pub(crate) type ReservationFuture =
+    Pin<Box<dyn Future<Output = Result<Reservation, Error>> + Send>>;
 
-/// Room that is taken until this is dropped.
+/// Memory of a budget, released on drop.
 pub(crate) struct Reservation {
     permit: OwnedSemaphorePermit,
-    /// What was taken before, for the same request.
-    held: Option<Arc<Reservation>>,
+    /// An earlier reservation of the same request.
+    earlier: Option<Arc<Reservation>>,
     queue: Arc<Queue>,
-    /// Since its client is waited for.
-    slow: Option<Slow>,
+    /// `Some` from the first time that the client is waited for.
+    pace: Option<Pace>,
 }
 
-struct Slow {
-    since: Instant,
-    /// Until when it is not.
-    due: Pin<Box<Sleep>>,
-    evicted: Option<Pin<Box<OwnedNotified>>>,
+/// Rate at which a body arrives.
+struct Pace {
+    started: Instant,
+    /// Fires when the body is slow.
+    slow: Pin<Box<Sleep>>,
+    eviction: Option<Pin<Box<OwnedNotified>>>,
 }
 
 impl Reservation {
+    fn new(permit: OwnedSemaphorePermit, queue: Arc<Queue>) -> Self {
+        Self {
+            permit,
+            earlier: None,
+            queue,
+            pace: None,
+        }
+    }
+
     fn permits(&self) -> usize {
-        self.permit.num_permits() + self.held.as_ref().map_or(0, |held| held.permits())
+        let earlier = self.earlier.as_ref();
+        self.permit.num_permits() + earlier.map_or(0, |earlier| earlier.permits())
     }
 
-    /// Gives back all but what so many bytes need, of a body that has come.
+    /// Releases all but the memory for a complete body of `bytes`.
     pub(crate) fn shrink(&mut self, bytes: u64) {
-        self.slow = None; // it takes no other body's notification
-        let more = self
-            .permits()
-            .saturating_sub(BodyBudget::permits_of(bytes) as usize);
-        drop(self.permit.split(more.min(self.permit.num_permits())));
+        self.pace = None; // it must not consume the notification for another body
+        let needed = BodyBudget::permits_for(bytes) as usize;
+        let excess = self.permits().saturating_sub(needed);
+        drop(self.permit.split(excess.min(self.permit.num_permits())));
     }
 
-    /// Ready once a body of which so many bytes have come is evicted: it is slow, and a request waits.
+    /// Ready when the body is evicted: it is slow, and a request waits. `len` is the number of bytes that
+    /// have arrived.
     pub(crate) fn poll_evicted(&mut self, cx: &mut Context<'_>, len: u64) -> Poll<Error> {
         let bytes = self.permits() as u64 * BodyBudget::UNIT;
         if bytes <= BodyBudget::SMALL {
             return Poll::Pending;
         }
-        let slow = self.slow.get_or_insert_with(|| Slow {
-            since: Instant::now(),
-            due: Box::pin(time::sleep(BodyBudget::START)),
-            evicted: None,
+        let pace = self.pace.get_or_insert_with(|| Pace {
+            started: Instant::now(),
+            slow: Box::pin(time::sleep(BodyBudget::GRACE)),
+            eviction: None,
         });
         loop {
-            ready!(slow.due.as_mut().poll(cx));
-            let earned = BodyBudget::ARRIVAL.mul_f64(len as f64 / bytes as f64);
-            let due = slow.since + BodyBudget::START + earned;
-            if due > Instant::now() {
-                slow.evicted = None;
-                slow.due.as_mut().reset(due);
+            ready!(pace.slow.as_mut().poll(cx));
+            let earned = BodyBudget::MAX_ARRIVAL.mul_f64(len as f64 / bytes as f64);
+            let slow_at = pace.started + BodyBudget::GRACE + earned;
+            if slow_at > Instant::now() {
+                pace.eviction = None;
+                pace.slow.as_mut().reset(slow_at);
                 continue;
             }
-            let evicted = || Box::pin(self.queue.eviction.clone().notified_owned());
-            ready!(slow.evicted.get_or_insert_with(evicted).as_mut().poll(cx));
-            slow.evicted = None;
+            let notified = || Box::pin(self.queue.eviction.clone().notified_owned());
+            let eviction = pace.eviction.get_or_insert_with(notified);
+            ready!(eviction.as_mut().poll(cx));
+            pace.eviction = None;
             // The memory of another body may have been enough meanwhile.
             let exhausted = self.permit.semaphore().available_permits() == 0;
             if exhausted && self.queue.waiting.load(Ordering::Relaxed) > 0 {
-                let message =
-                    "the body came slowly, and others waited for its room; try again later";
-                return Poll::Ready(Error::new(ErrorKind::BudgetExhausted, message));
+                return Poll::Ready(Error::new(
+                    ErrorKind::BudgetExhausted,
+                    "the body arrived too slowly while other requests waited for its memory; try \
+                     again later",
+                ));
             }
         }
     }

@@ -13,9 +13,9 @@ use pin_project_lite::pin_project;
 use sha2::{Digest, Sha256};
 
 use super::{
-    budget::{BodyBudget, Reservation, Room, Waiting},
-    signed::{Frames, into_bytes},
-    spool::{Spill, SpoolFile},
+    budget::{Acquire, BodyBudget, Reservation, ReservationFuture},
+    frames::{Frames, into_bytes},
+    spool::{SpoolFile, SpoolWriter},
 };
 use crate::{
     error::{BoxError, Error, ErrorKind},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 pin_project! {
-    /// Collects a body and hashes it as it comes.
+    /// Future that collects a body and hashes it as it arrives.
     pub(crate) struct Collect<B> {
         #[pin]
         body: B,
@@ -32,136 +32,135 @@ pin_project! {
         // Bytes received.
         len: u64,
         limit: u64,
-        announced: Option<u64>,
-        // What a body over the limit is, from its length and the limit.
-        over: fn(u64, u64) -> Error,
-        // Where it goes that is not to be held in memory.
-        spill: Option<Spill>,
-        room: Option<Reservation>,
+        declared: Option<u64>,
+        // Makes the error of a body over the limit from its length and the limit.
+        limit_error: fn(u64, u64) -> Error,
+        spool: Option<SpoolWriter>,
+        reservation: Option<Reservation>,
         ended: bool,
     }
 }
 
-/// A body that is there as a whole.
+/// A complete body.
 pub(crate) struct Collected {
     pub(super) frames: Frames,
-    /// Where the data are, if not in the frames; and how many bytes.
+    /// File that has the data in place of the frames, and its length in bytes.
     pub(super) file: Option<(SpoolFile, u64)>,
-    pub(super) room: Option<Arc<Reservation>>,
+    pub(super) reservation: Option<Arc<Reservation>>,
 }
 
 impl Collected {
-    /// Tells a layer of the same budget behind this one of the room that the body has, for as long as it
-    /// has it.
-    pub(crate) fn tell(&self, extensions: &mut Extensions) {
-        if let Some(room) = &self.room {
-            extensions.insert(Arc::downgrade(room));
+    /// Lets an inner layer of the same budget find the body's reservation, for as long as the body has it.
+    pub(crate) fn share_reservation(&self, extensions: &mut Extensions) {
+        if let Some(reservation) = &self.reservation {
+            extensions.insert(Arc::downgrade(reservation));
         }
     }
 }
 
-/// A body that has room in memory, or waits for it.
-pub(crate) enum Reserved<B> {
-    Now(Collect<B>),
-    Later(Waiting, Collect<B>),
+/// A body with a reservation, or one that waits for it.
+pub(crate) enum ReservedCollect<B> {
+    Ready(Collect<B>),
+    Waiting(ReservationFuture, Collect<B>),
 }
 
 impl<B> Collect<B>
 where
     B: Body,
 {
-    /// Fails at once if the body is known to be larger than `limit` bytes; of a body that does not tell its
-    /// length its head may.
+    /// Fails at once if the body or its headers declare more than `limit` bytes.
     pub(crate) fn new(body: B, headers: &HeaderMap, limit: u64) -> Result<Self, Error> {
-        let announced = announced(&body, headers);
-        let least = announced.unwrap_or(body.size_hint().lower());
-        if least > limit {
-            return Err(too_large(least, limit));
+        let declared = declared_len(&body, headers);
+        let lower = declared.unwrap_or(body.size_hint().lower());
+        if lower > limit {
+            return Err(too_large(lower, limit));
         }
         Ok(Self {
-            announced,
-            ..Self::unknown(body, limit, too_large)
+            declared,
+            ..Self::with_unknown_len(body, limit, too_large)
         })
     }
 
-    /// The same, but that nobody asks for the hash, where the bytes have been verified.
-    pub(crate) fn unhashed(body: B, headers: &HeaderMap, limit: u64) -> Result<Self, Error> {
+    /// As [`new`](Collect::new), for a body that is verified already.
+    pub(crate) fn without_hash(body: B, headers: &HeaderMap, limit: u64) -> Result<Self, Error> {
         Ok(Self {
             hash: None,
             ..Self::new(body, headers, limit)?
         })
     }
 
-    /// As [`new`](Collect::new); of more than `held` bytes all go to a temporary file in this directory.
-    pub(crate) fn spooled(
+    /// As [`new`](Collect::new). A body of more than `buffer_limit` bytes goes to a temporary file.
+    pub(crate) fn with_spool(
         body: B,
         headers: &HeaderMap,
         limit: u64,
         directory: Arc<Path>,
-        held: u64,
+        buffer_limit: u64,
     ) -> Result<Self, Error> {
         Ok(Self {
-            spill: Some(Spill::new(directory, held)),
+            spool: Some(SpoolWriter::new(directory, buffer_limit)),
             ..Self::new(body, headers, limit)?
         })
     }
 
-    /// Finds out whether a body of unknown length has any bytes, which is an error then.
-    pub(crate) fn none(body: B, error: fn(u64, u64) -> Error) -> Self {
-        Self::unknown(body, 0, error)
+    /// Fails if a body of unknown length has any bytes.
+    pub(crate) fn expect_empty(body: B, error: fn(u64, u64) -> Error) -> Self {
+        Self::with_unknown_len(body, 0, error)
     }
 
-    fn unknown(body: B, limit: u64, over: fn(u64, u64) -> Error) -> Self {
+    fn with_unknown_len(body: B, limit: u64, limit_error: fn(u64, u64) -> Error) -> Self {
         Self {
             body,
             frames: Frames::default(),
             hash: Some(Sha256::new()),
             len: 0,
             limit,
-            announced: None,
-            over,
-            spill: None,
-            room: None,
+            declared: None,
+            limit_error,
+            spool: None,
+            reservation: None,
             ended: false,
         }
     }
 
-    /// Takes room for all that it may come to hold, if room is limited.
+    /// Reserves the memory that the body may need.
     ///
-    /// Fails if there is less in the whole budget, or there is none and no time to wait.
+    /// Fails if the whole budget is smaller, or if it is exhausted and has no timeout.
     pub(crate) fn reserve(
         mut self,
         budget: Option<&BodyBudget>,
         extensions: &mut Extensions,
-    ) -> Result<Reserved<B>, Error> {
+    ) -> Result<ReservedCollect<B>, Error> {
         let Some(budget) = budget else {
-            return Ok(Reserved::Now(self));
+            return Ok(ReservedCollect::Ready(self));
         };
         let total = budget.total();
-        let held = match &mut self.spill {
-            Some(spill) => spill.hold(total),
+        let buffered = match &mut self.spool {
+            Some(spool) => spool.limit_buffer(total),
             None => {
                 self.limit = self.limit.min(total);
                 self.limit
             }
         };
-        let most = self.announced.map_or(held, |announced| announced.min(held));
-        if self.spill.is_none()
-            && let Some(announced) = self.announced.filter(|&announced| announced > most)
-        {
-            return Err(too_large(announced, most));
-        }
-        Ok(match budget.reserve(most, extensions) {
-            Room::Now(room) => Reserved::Now(self.with_room(room)),
-            Room::Later(room) => Reserved::Later(room, self),
-            Room::Refused(error) => return Err(error),
+        let wanted = match self.declared {
+            Some(declared) if declared > buffered && self.spool.is_none() => {
+                return Err(too_large(declared, buffered));
+            }
+            Some(declared) => declared.min(buffered),
+            None => buffered,
+        };
+        Ok(match budget.reserve(wanted, extensions)? {
+            Acquire::Ready(reservation) => {
+                ReservedCollect::Ready(self.with_reservation(reservation))
+            }
+            Acquire::Waiting(future) => ReservedCollect::Waiting(future, self),
         })
     }
 
-    /// What it holds counts as this room, until the body has been sent or dropped.
-    pub(crate) fn with_room(self, room: Reservation) -> Self {
+    /// Sets the reservation, which is released when the body has been sent or dropped.
+    pub(crate) fn with_reservation(self, reservation: Reservation) -> Self {
         Self {
-            room: Some(room),
+            reservation: Some(reservation),
             ..self
         }
     }
@@ -177,34 +176,35 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            if let Some(spill) = this.spill {
-                ready!(spill.poll_idle(cx, this.room))?;
+            if let Some(spool) = this.spool {
+                ready!(spool.poll_idle(cx, this.reservation))?;
             }
             if *this.ended {
                 break;
             }
-            let frame = match this.body.is_end_stream() {
-                true => None,
-                false => match this.body.as_mut().poll_frame(cx) {
-                    Poll::Ready(frame) => frame,
+            let polled = if this.body.is_end_stream() {
+                None
+            } else {
+                match this.body.as_mut().poll_frame(cx) {
+                    Poll::Ready(polled) => polled,
                     Poll::Pending => {
-                        let Some(room) = this.room else {
+                        let Some(reservation) = this.reservation else {
                             return Poll::Pending;
                         };
-                        return room.poll_evicted(cx, *this.len).map(Err);
+                        return reservation.poll_evicted(cx, *this.len).map(Err);
                     }
-                },
+                }
             };
-            let Some(frame) = frame else {
+            let Some(result) = polled else {
                 *this.ended = true;
-                if let Some(spill) = this.spill
-                    && spill.is_open()
+                if let Some(spool) = this.spool
+                    && spool.is_open()
                 {
-                    spill.write(this.frames.take_data(), this.room.take());
+                    spool.write(this.frames.take_data(), this.reservation.take());
                 }
                 continue;
             };
-            let frame = frame.map_err(|source| {
+            let frame = result.map_err(|source| {
                 Error::new(
                     ErrorKind::BodyRead,
                     "the request's body ended before it was complete",
@@ -212,78 +212,79 @@ where
                 .with_source(source)
             })?;
             match frame.into_data() {
-                Ok(data) => {
-                    let data = into_bytes(data);
+                Ok(buf) => {
+                    let data = into_bytes(buf);
                     *this.len = this.len.saturating_add(data.len() as u64);
                     if *this.len > *this.limit {
-                        return Poll::Ready(Err((this.over)(*this.len, *this.limit)));
+                        return Poll::Ready(Err((this.limit_error)(*this.len, *this.limit)));
                     }
-                    // It has room for what it announced, and no more.
-                    if let Some(announced) = this.announced.filter(|&most| *this.len > most) {
-                        return Poll::Ready(Err(not_as_announced(*this.len, announced)));
+                    // Only the declared length is reserved.
+                    if let Some(declared) = this.declared.filter(|&most| *this.len > most) {
+                        return Poll::Ready(Err(wrong_length(*this.len, declared)));
                     }
                     if let Some(hash) = this.hash {
                         hash.update(&data);
                     }
                     this.frames.push(data);
-                    if let Some(spill) = this.spill
-                        && spill.wants(this.frames.len())
+                    if let Some(spool) = this.spool
+                        && spool.needs_write(this.frames.len())
                     {
-                        spill.write(this.frames.take_data(), this.room.take());
+                        spool.write(this.frames.take_data(), this.reservation.take());
                     }
                 }
-                Err(frame) => {
-                    if let Ok(trailers) = frame.into_trailers() {
+                Err(other) => {
+                    if let Ok(trailers) = other.into_trailers() {
                         this.frames.push_trailers(trailers);
                     }
                 }
             }
         }
         let len = *this.len;
-        if let Some(announced) = this.announced.filter(|&announced| announced != len) {
-            return Poll::Ready(Err(not_as_announced(len, announced)));
+        if let Some(declared) = this.declared.filter(|&declared| declared != len) {
+            return Poll::Ready(Err(wrong_length(len, declared)));
         }
         let payload = match this.hash.take() {
             None => Payload::Unsigned,
             Some(_) if len == 0 => PayloadHash::EMPTY.into(),
             Some(hash) => PayloadHash::from_digest(hash.finalize().into()).into(),
         };
-        let file = this.spill.take().and_then(Spill::into_file);
-        let file = file.map(|file| (file, len));
-        let room = this.room.take().map(|mut room| {
-            room.shrink(if file.is_some() { Spill::PIECE } else { len });
-            Arc::new(room)
+        let file = this.spool.take().and_then(SpoolWriter::into_file);
+        let reservation = this.reservation.take().map(|mut reservation| {
+            reservation.shrink(if file.is_some() {
+                SpoolWriter::WRITE_SIZE
+            } else {
+                len
+            });
+            Arc::new(reservation)
         });
-        Poll::Ready(Ok((
-            Collected {
-                frames: mem::take(this.frames),
-                file,
-                room,
-            },
-            payload,
-        )))
+        let collected = Collected {
+            frames: mem::take(this.frames),
+            file: file.map(|file| (file, len)),
+            reservation,
+        };
+        Poll::Ready(Ok((collected, payload)))
     }
 }
 
-/// The length of a body in bytes, as it says itself or as its head says; chunks of HTTP/1.1 override what
-/// that says (RFC 9112, section 6.3).
-pub(crate) fn announced(body: &impl Body, headers: &HeaderMap) -> Option<u64> {
-    let header = || match headers.contains_key(header::TRANSFER_ENCODING) {
-        true => None,
-        false => headers
-            .get(header::CONTENT_LENGTH)?
-            .to_str()
-            .ok()?
-            .parse()
-            .ok(),
+/// Returns the length of a body in bytes, as the body or `content-length` declares it.
+///
+/// `transfer-encoding` overrides `content-length` (RFC 9112, section 6.3).
+pub(crate) fn declared_len(body: &impl Body, headers: &HeaderMap) -> Option<u64> {
+    let from_headers = || {
+        if headers.contains_key(header::TRANSFER_ENCODING) {
+            return None;
+        }
+        let value = headers.get(header::CONTENT_LENGTH)?;
+        value.to_str().ok()?.parse().ok()
     };
-    body.size_hint().exact().or_else(header)
+    body.size_hint().exact().or_else(from_headers)
 }
 
-fn not_as_announced(len: u64, announced: u64) -> Error {
-    let message = match len < announced {
-        true => format!("the request's body ended after {len} bytes of {announced} announced"),
-        false => format!("the request's body is longer than the {announced} bytes announced"),
+fn wrong_length(len: u64, declared: u64) -> Error {
+    let message = if len < declared {
+        format!("the request's body ended after {len} of {declared} declared bytes")
+    } else {
+        format!("the request's body is longer than the {declared} bytes declared")
     };
     Error::new(ErrorKind::BodyRead, message)
 }
@@ -291,6 +292,6 @@ fn not_as_announced(len: u64, announced: u64) -> Error {
 fn too_large(len: u64, limit: u64) -> Error {
     Error::new(
         ErrorKind::BodyTooLarge,
-        format!("the request's body has {len} bytes or more, {limit} are allowed"),
+        format!("the request's body has at least {len} bytes, but only {limit} are allowed"),
     )
 }

@@ -1,27 +1,32 @@
-//! The bodies of signed and of verified requests.
+//! Bodies of signed and of verified requests.
 //!
-//! A signature covers the hash of the body and stands in the head that goes before it, so a body is
-//! collected, and hashed as it comes, before the request is sent; unless it is to stream
-//! ([`PayloadMode`](crate::origin::PayloadMode)). Its frames are kept as they came and not copied, but
-//! for those below 1 KiB that follow another, which are joined.
+//! A signature covers the hash of the body, and the headers that carry it are sent first. So a body is
+//! collected and hashed before the request is sent, unless it streams
+//! ([`PayloadMode`](crate::origin::PayloadMode)). Frames are stored as they arrive and are not copied.
+//! Only frames below 1 KiB that follow another frame are joined.
 
+mod aws_chunked;
 mod budget;
-mod chunked;
 mod collect;
-mod dechunk;
-mod recode;
+mod frames;
 mod response;
 mod signed;
 mod spool;
+#[cfg(feature = "verify")]
 mod verified;
 
-pub use self::{
-    budget::BodyBudget, response::ResponseBody, signed::SignedBody, verified::VerifiedBody,
-};
+#[cfg(feature = "verify")]
+#[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
+pub use self::verified::VerifiedBody;
 pub(crate) use self::{
-    budget::Waiting,
-    collect::{Collect, Collected, Reserved, announced},
-    dechunk::Dechunk,
-    response::Held,
-    signed::into_bytes,
+    aws_chunked::AwsChunkedDecoder,
+    budget::ReservationFuture,
+    collect::{Collect, Collected, ReservedCollect, declared_len},
+    frames::into_bytes,
+    response::BodyPrefix,
+};
+pub use self::{
+    budget::BodyBudget,
+    response::ResponseBody,
+    signed::{BoxedBody, SignedBody},
 };

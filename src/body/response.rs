@@ -8,17 +8,18 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::signed::{Frames, into_bytes};
+use super::frames::{Frames, into_bytes};
 
 pin_project! {
-    /// Body of the answers of [`Signing`](crate::Signing) and [`Verify`](crate::Verify): the inner service's
-    /// from its first byte to its trailers, or that of a refusal.
+    /// Body of the responses of [`Signing`](crate::Signing) and [`Verify`](crate::Verify).
+    ///
+    /// It is the body of the inner service's response, or that of a rejection.
     pub struct ResponseBody<R>
     where
         R: Body,
     {
-        // What goes before the rest, of an answer that was looked into or is not the inner service's.
-        first: Option<Box<Held<R::Error>>>,
+        // `Some` if the layer has read the response or has made it.
+        prefix: Option<Box<BodyPrefix<R::Error>>>,
         #[pin]
         rest: Rest<R>,
     }
@@ -28,20 +29,20 @@ pin_project! {
     #[project = RestProj]
     enum Rest<R> {
         None,
-        Whole { #[pin] body: R },
-        /// The body was read before, so that it cannot be moved any more.
-        Boxed { body: Pin<Box<R>> },
+        Unread { #[pin] body: R },
+        /// Reading the prefix has pinned the body.
+        Pinned { body: Pin<Box<R>> },
     }
 }
 
-/// What was read of a body.
-pub(crate) struct Held<E> {
+/// Frames that were read from the beginning of a body.
+pub(crate) struct BodyPrefix<E> {
     pub(crate) frames: Frames,
-    /// How it ended, if it failed.
+    /// The error that ended the body.
     pub(crate) error: Option<E>,
 }
 
-impl<E> Default for Held<E> {
+impl<E> Default for BodyPrefix<E> {
     fn default() -> Self {
         Self {
             frames: Frames::default(),
@@ -54,37 +55,46 @@ impl<R> ResponseBody<R>
 where
     R: Body,
 {
-    pub(crate) fn whole(body: R) -> Self {
+    pub(crate) fn new(body: R) -> Self {
         Self {
-            first: None,
-            rest: Rest::Whole { body },
+            prefix: None,
+            rest: Rest::Unread { body },
         }
     }
 
-    /// A text in the place of a body.
-    pub(crate) fn text(text: Bytes) -> Self {
-        let mut held = Held::default();
-        held.frames.push(text);
+    /// A body of these bytes alone.
+    pub(crate) fn full(data: Bytes) -> Self {
+        let mut prefix = BodyPrefix::default();
+        prefix.frames.push(data);
+        Self::with_prefix(prefix, None)
+    }
+
+    /// Puts the frames that were read before the rest of the body.
+    pub(crate) fn with_prefix(prefix: BodyPrefix<R::Error>, rest: Option<Pin<Box<R>>>) -> Self {
         Self {
-            first: Some(Box::new(held)),
-            rest: Rest::None,
+            prefix: Some(Box::new(prefix)),
+            rest: rest.map_or(Rest::None, |body| Rest::Pinned { body }),
         }
     }
 
-    /// A body of which the beginning was read; all of it without a rest.
-    pub(crate) fn resumed(first: Held<R::Error>, rest: Option<Pin<Box<R>>>) -> Self {
-        let rest = rest.map_or(Rest::None, |body| Rest::Boxed { body });
-        Self {
-            first: Some(Box::new(first)),
-            rest,
-        }
-    }
-
-    /// The inner service's body itself, if nothing of it was read.
+    /// Returns the inner service's body, unless the layer has read from it or has made the response.
     pub fn into_inner(self) -> Option<R> {
-        match (self.first, self.rest) {
-            (None, Rest::Whole { body }) => Some(body),
+        match (self.prefix, self.rest) {
+            (None, Rest::Unread { body }) => Some(body),
             _ => None,
+        }
+    }
+}
+
+/// An empty body, which layers such as tower-http's `TimeoutLayer` create for their own responses.
+impl<R> Default for ResponseBody<R>
+where
+    R: Body,
+{
+    fn default() -> Self {
+        Self {
+            prefix: None,
+            rest: Rest::None,
         }
     }
 }
@@ -101,47 +111,50 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
         let this = self.project();
-        if let Some(held) = this.first {
-            if let Some(frame) = held.frames.next() {
+        if let Some(prefix) = this.prefix {
+            if let Some(frame) = prefix.frames.next_frame() {
                 return Poll::Ready(Some(Ok(frame)));
             }
-            let error = held.error.take();
-            *this.first = None;
+            let error = prefix.error.take();
+            *this.prefix = None;
             if let Some(error) = error {
                 return Poll::Ready(Some(Err(error)));
             }
         }
         let frame = match this.rest.project() {
             RestProj::None => return Poll::Ready(None),
-            RestProj::Whole { body } => ready!(body.poll_frame(cx)),
-            RestProj::Boxed { body } => ready!(body.as_mut().poll_frame(cx)),
+            RestProj::Unread { body } => ready!(body.poll_frame(cx)),
+            RestProj::Pinned { body } => ready!(body.as_mut().poll_frame(cx)),
         };
-        Poll::Ready(frame.map(|frame| Ok(frame?.map_data(into_bytes))))
+        Poll::Ready(frame.map(|result| Ok(result?.map_data(into_bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        let nothing_held = |held: &Held<_>| held.frames.is_empty() && held.error.is_none();
-        self.first.as_deref().is_none_or(nothing_held)
+        let is_consumed =
+            |prefix: &BodyPrefix<_>| prefix.frames.is_empty() && prefix.error.is_none();
+        self.prefix.as_deref().is_none_or(is_consumed)
             && match &self.rest {
                 Rest::None => true,
-                Rest::Whole { body } => body.is_end_stream(),
-                Rest::Boxed { body } => body.is_end_stream(),
+                Rest::Unread { body } => body.is_end_stream(),
+                Rest::Pinned { body } => body.is_end_stream(),
             }
     }
 
     fn size_hint(&self) -> SizeHint {
         let rest = match &self.rest {
             Rest::None => SizeHint::with_exact(0),
-            Rest::Whole { body } => body.size_hint(),
-            Rest::Boxed { body } => body.size_hint(),
+            Rest::Unread { body } => body.size_hint(),
+            Rest::Pinned { body } => body.size_hint(),
         };
-        let Some(held) = &self.first else { return rest };
+        let Some(prefix) = &self.prefix else {
+            return rest;
+        };
         let mut size = SizeHint::default();
-        size.set_lower(rest.lower() + held.frames.len());
-        // Who is told the length of a body sends no trailers, and takes what fails after it for whole.
-        let ends_plainly = held.error.is_none() && !held.frames.has_trailers();
-        if let Some(upper) = rest.upper().filter(|_| ends_plainly) {
-            size.set_upper(upper + held.frames.len());
+        size.set_lower(rest.lower() + prefix.frames.len());
+        // With an exact length a server sends no trailers, and an error after the last byte is lost.
+        let allows_upper = prefix.error.is_none() && !prefix.frames.has_trailers();
+        if let Some(upper) = rest.upper().filter(|_| allows_upper) {
+            size.set_upper(upper + prefix.frames.len());
         }
         size
     }

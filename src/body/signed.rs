@@ -1,17 +1,21 @@
 use std::{
-    collections::VecDeque,
-    fmt, iter, mem,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
-use http::HeaderMap;
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{budget::Reservation, chunked::Chunked, collect::Collected, spool::Spooled};
+use super::{
+    aws_chunked::AwsChunkedEncoder,
+    budget::Reservation,
+    collect::Collected,
+    frames::{Frames, into_bytes},
+    spool::SpooledBody,
+};
 use crate::{
     error::BoxError,
     sigv4::{
@@ -21,10 +25,14 @@ use crate::{
 };
 
 pin_project! {
-    /// The body that [`Signing`](crate::Signing) hands to the inner service.
+    /// Body of the requests that [`Signing`](crate::Signing) sends to the inner service.
     ///
-    /// The bytes that were hashed, with their exact length and the trailers that followed them, from
-    /// memory or from a temporary file; or the caller's body as it is, where it is not hashed here; or the same in signed chunks.
+    /// It is one of these:
+    ///
+    /// - the bytes that were hashed, in memory or in a temporary file, with their exact length and
+    ///   trailers
+    /// - the caller's body as it is, if it is not hashed
+    /// - the caller's body in chunks
     pub struct SignedBody<B> {
         #[pin]
         inner: Inner<B>,
@@ -34,137 +42,51 @@ pin_project! {
 pin_project! {
     #[project = InnerProj]
     enum Inner<B> {
-        Collected { frames: Frames, room: Option<Arc<Reservation>> },
-        Spooled { body: Spooled },
+        Collected { frames: Frames, reservation: Option<Arc<Reservation>> },
+        Spooled { body: SpooledBody },
         Streamed { #[pin] body: B },
-        Chunked { #[pin] body: Chunked<B> },
-    }
-}
-
-/// A collected body: the frames as they came, small ones joined.
-#[derive(Default)]
-pub(crate) struct Frames {
-    /// The next frame, apart from the others, since most bodies have no second one.
-    first: Bytes,
-    rest: VecDeque<Bytes>,
-    /// Small frames at the end, joined.
-    small: BytesMut,
-    /// What is left, in bytes.
-    len: u64,
-    trailers: Option<HeaderMap>,
-}
-
-impl Frames {
-    /// Frames below 1 KiB are copied together: kept apart, frames of one byte would take 50 times the
-    /// memory that the limit allows.
-    const SMALL: usize = 1024;
-    /// What is joined ends at 64 KiB, so that growing it copies little.
-    const JOINED: usize = 64 * 1024;
-
-    pub(crate) fn push(&mut self, data: Bytes) {
-        if data.is_empty() {
-            return;
-        }
-        self.len += data.len() as u64;
-        if self.first.is_empty() {
-            self.first = data;
-        } else if data.len() < Self::SMALL {
-            self.small.extend_from_slice(&data);
-            if self.small.len() >= Self::JOINED {
-                self.end_small();
-            }
-        } else {
-            self.end_small();
-            self.rest.push_back(data);
-        }
-    }
-
-    /// The same once more; the bytes are shared.
-    fn again(&mut self) -> Self {
-        self.end_small();
-        Self {
-            first: self.first.clone(),
-            rest: self.rest.clone(),
-            small: BytesMut::new(),
-            len: self.len,
-            trailers: self.trailers.clone(),
-        }
-    }
-
-    fn end_small(&mut self) {
-        if !self.small.is_empty() {
-            self.rest.push_back(mem::take(&mut self.small).freeze());
-        }
-    }
-
-    /// The data so far, without the trailers.
-    pub(super) fn take_data(&mut self) -> Vec<Bytes> {
-        let trailers = self.trailers.take();
-        let data = iter::from_fn(|| self.next()?.into_data().ok()).collect();
-        self.trailers = trailers;
-        data
-    }
-
-    /// A body may send trailers but once; of more the names are joined.
-    pub(crate) fn push_trailers(&mut self, trailers: HeaderMap) {
-        match &mut self.trailers {
-            Some(earlier) => earlier.extend(trailers),
-            None => self.trailers = Some(trailers),
-        }
-    }
-
-    pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take()
-    }
-
-    pub(crate) fn len(&self) -> u64 {
-        self.len
-    }
-
-    pub(super) fn has_trailers(&self) -> bool {
-        self.trailers.is_some()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0 && self.trailers.is_none()
-    }
-
-    pub(super) fn next(&mut self) -> Option<Frame<Bytes>> {
-        self.end_small();
-        let data = mem::replace(&mut self.first, self.rest.pop_front().unwrap_or_default());
-        if data.is_empty() {
-            return self.trailers.take().map(Frame::trailers);
-        }
-        self.len -= data.len() as u64;
-        Some(Frame::data(data))
+        Chunked { #[pin] body: AwsChunkedEncoder<B> },
     }
 }
 
 impl<B> SignedBody<B> {
+    /// Erases the type of the body, so that one client can send signed and unsigned requests.
+    ///
+    /// [`BoxedBody`] has an example.
+    pub fn boxed(self) -> BoxedBody
+    where
+        B: Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        BoxedBody(Box::pin(self))
+    }
+
     pub(crate) fn collected(collected: Collected) -> Self {
         let Collected {
             mut frames,
             file,
-            room,
+            reservation,
         } = collected;
         let inner = match file {
-            None => Inner::Collected { frames, room },
-            Some((file, len)) => {
-                let body = Spooled::new(file, len, frames.take_trailers(), room);
-                Inner::Spooled { body }
-            }
+            None => Inner::Collected {
+                frames,
+                reservation,
+            },
+            Some((file, len)) => Inner::Spooled {
+                body: SpooledBody::new(file, len, frames.take_trailers(), reservation),
+            },
         };
         Self { inner }
     }
 
-    /// A body that streams as it comes, since the signature does not have to wait for it.
+    /// Streams a body as it is.
     pub(crate) fn streamed(body: B) -> Self {
         Self {
             inner: Inner::Streamed { body },
         }
     }
 
-    /// A body that goes in chunks; `decoded` is its length in bytes.
+    /// Streams a body of `decoded` bytes in chunks.
     pub(crate) fn chunked(
         body: B,
         framing: Framing,
@@ -172,44 +94,48 @@ impl<B> SignedBody<B> {
         size: ChunkSize,
         decoded: u64,
     ) -> Self {
-        let body = Chunked::new(body, framing, signer, size, decoded);
         Self {
-            inner: Inner::Chunked { body },
+            inner: Inner::Chunked {
+                body: AwsChunkedEncoder::new(body, framing, signer, size, decoded),
+            },
         }
     }
 
-    /// The same body, to be sent once more; `None` for one that streams and is not empty.
-    pub(crate) fn again(&mut self) -> Option<Self>
+    /// Returns a second copy of the body; `None` for one that streams and is not empty.
+    pub(crate) fn try_clone(&mut self) -> Option<Self>
     where
         B: Body,
     {
         let inner = match &mut self.inner {
-            Inner::Collected { frames, room } => Inner::Collected {
-                frames: frames.again(),
-                room: room.clone(),
+            Inner::Collected {
+                frames,
+                reservation,
+            } => Inner::Collected {
+                frames: frames.share(),
+                reservation: reservation.clone(),
             },
             Inner::Spooled { body } => Inner::Spooled {
-                body: body.again()?,
+                body: body.try_clone()?,
             },
             Inner::Streamed { body } if body.is_end_stream() => Inner::Collected {
                 frames: Frames::default(),
-                room: None,
+                reservation: None,
             },
             Inner::Streamed { .. } | Inner::Chunked { .. } => return None,
         };
         Some(Self { inner })
     }
 
-    /// Its length in bytes, if it is known.
+    /// Returns the length in bytes, if it is known.
     pub(crate) fn len(&self) -> Option<u64>
     where
         B: Body,
     {
         match &self.inner {
-            Inner::Collected { frames, .. } => Some(frames.len),
-            Inner::Spooled { body } => Some(body.left()),
+            Inner::Collected { frames, .. } => Some(frames.len()),
+            Inner::Spooled { body } => Some(body.remaining()),
             Inner::Streamed { body } => body.size_hint().exact(),
-            Inner::Chunked { body } => Some(body.left()),
+            Inner::Chunked { body } => Some(body.remaining()),
         }
     }
 }
@@ -227,11 +153,11 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().inner.project() {
-            InnerProj::Collected { frames, .. } => Poll::Ready(frames.next().map(Ok)),
+            InnerProj::Collected { frames, .. } => Poll::Ready(frames.next_frame().map(Ok)),
             InnerProj::Spooled { body } => body.poll_frame(cx).map_err(Into::into),
             InnerProj::Streamed { body } => {
                 let frame = ready!(body.poll_frame(cx));
-                Poll::Ready(frame.map(|frame| match frame {
+                Poll::Ready(frame.map(|result| match result {
                     Ok(frame) => Ok(frame.map_data(into_bytes)),
                     Err(error) => Err(error.into()),
                 }))
@@ -251,17 +177,12 @@ where
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
-            Inner::Collected { frames, .. } => SizeHint::with_exact(frames.len),
-            Inner::Spooled { body } => SizeHint::with_exact(body.left()),
+            Inner::Collected { frames, .. } => SizeHint::with_exact(frames.len()),
+            Inner::Spooled { body } => SizeHint::with_exact(body.remaining()),
             Inner::Streamed { body } => body.size_hint(),
             Inner::Chunked { body } => body.size_hint(),
         }
     }
-}
-
-/// Copies nothing if the data are `Bytes` already.
-pub(crate) fn into_bytes(mut data: impl Buf) -> Bytes {
-    data.copy_to_bytes(data.remaining())
 }
 
 impl<B> fmt::Debug for SignedBody<B> {
@@ -269,11 +190,87 @@ impl<B> fmt::Debug for SignedBody<B> {
         match &self.inner {
             Inner::Collected { frames, .. } => f
                 .debug_struct("SignedBody")
-                .field("len", &frames.len)
+                .field("len", &frames.len())
                 .finish_non_exhaustive(),
             Inner::Spooled { .. } | Inner::Streamed { .. } | Inner::Chunked { .. } => {
                 f.debug_struct("SignedBody").finish_non_exhaustive()
             }
         }
+    }
+}
+
+/// A body of any type, for a client that sends signed and unsigned requests over one connection pool.
+///
+/// It is `Send` and not `Sync`, as axum's body is.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::{Empty, Full};
+/// use tower::{ServiceBuilder, ServiceExt};
+/// use tower_sigv4::{
+///     Origin, SigningLayer,
+///     body::{BoxedBody, SignedBody},
+///     credentials::Credentials,
+/// };
+///
+/// // The client's body type does not depend on the layer.
+/// let client = tower::service_fn(async |request: Request<BoxedBody>| {
+///     let signed = request.headers().contains_key("authorization");
+///     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(signed.to_string())))
+/// });
+///
+/// let origin = Origin::infer("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
+/// let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
+/// let signing = ServiceBuilder::new()
+///     .layer(SigningLayer::new(credentials, origin))
+///     .map_request(|request: Request<SignedBody<Full<Bytes>>>| request.map(SignedBody::boxed))
+///     .service(client);
+///
+/// let request = Request::post("/orders").body(Full::from("{}"))?;
+/// assert_eq!(signing.oneshot(request).await?.into_body(), Full::from("true"));
+///
+/// let request = Request::get("https://example.com/").body(BoxedBody::new(Empty::<Bytes>::new()))?;
+/// assert_eq!(client.oneshot(request).await?.into_body(), Full::from("false"));
+/// # Ok::<(), tower_sigv4::BoxError>(())
+/// # }).unwrap();
+/// ```
+pub struct BoxedBody(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>);
+
+impl BoxedBody {
+    /// Erases the type of a body.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        SignedBody::streamed(body).boxed()
+    }
+}
+
+impl Body for BoxedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.0.as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+impl fmt::Debug for BoxedBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoxedBody").finish_non_exhaustive()
     }
 }

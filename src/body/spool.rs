@@ -18,30 +18,37 @@ use tokio::{
 use super::budget::Reservation;
 use crate::error::{Error, ErrorKind};
 
-/// Where a body goes that grows too large to be held in memory: a temporary file, which has no name.
+/// Writes a body that is too large for memory to a temporary file without a name.
 ///
-/// The system frees the file with its handle, soon after the body or its future is dropped, or after the one
-/// write that was under way then. A write keeps its reservation until it ends.
-pub(super) struct Spill {
+/// The system frees the file when its handle is closed: soon after the body or its future is dropped, or
+/// after a write that was in progress. A write holds its reservation until it ends.
+pub(super) struct SpoolWriter {
     directory: Arc<Path>,
-    /// How many bytes are held before they are written.
-    held: u64,
-    file: State,
+    /// Number of bytes that are buffered before they are written.
+    buffer_limit: u64,
+    file: WriteState,
 }
 
-enum State {
+enum WriteState {
     Unopened,
     Idle(SpoolFile),
     Writing(JoinHandle<io::Result<(SpoolFile, Option<Reservation>)>>),
 }
 
-/// A temporary file that is closed on a blocking thread. To close it frees its blocks, which takes tens of
-/// milliseconds for a GiB.
+/// A temporary file that is closed on a blocking thread: freeing its blocks takes tens of milliseconds per
+/// GiB.
 pub(super) struct SpoolFile(Option<File>);
 
 impl SpoolFile {
+    #[cfg(feature = "spool")]
     fn create(directory: &Path) -> io::Result<Self> {
         tempfile::tempfile_in(directory).map(|file| Self(Some(file)))
+    }
+
+    /// Not reached: without the feature no origin has a `Spool`.
+    #[cfg(not(feature = "spool"))]
+    fn create(_: &Path) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn get(&self) -> io::Result<&File> {
@@ -53,7 +60,7 @@ impl SpoolFile {
 
 impl Drop for SpoolFile {
     fn drop(&mut self) {
-        // Without a runtime, or while it shuts down, the file is closed here.
+        // Without a runtime the file is closed here.
         if let Ok(runtime) = Handle::try_current() {
             let file = self.0.take();
             drop(runtime.spawn_blocking(move || drop(file)));
@@ -61,44 +68,44 @@ impl Drop for SpoolFile {
     }
 }
 
-impl Spill {
-    /// What is written at once, when the file is open.
-    pub(super) const PIECE: u64 = 1024 * 1024;
+impl SpoolWriter {
+    /// Number of bytes that are buffered per write once the file is open.
+    pub(super) const WRITE_SIZE: u64 = 1024 * 1024;
 
-    /// `held` is how many bytes are held in memory before the file is opened.
-    pub(super) fn new(directory: Arc<Path>, held: u64) -> Self {
+    /// Opens the file for bodies of more than `buffer_limit` bytes.
+    pub(super) fn new(directory: Arc<Path>, buffer_limit: u64) -> Self {
         Self {
             directory,
-            held,
-            file: State::Unopened,
+            buffer_limit,
+            file: WriteState::Unopened,
         }
     }
 
-    /// Holds no more than so many bytes, and says how many.
-    pub(super) fn hold(&mut self, most: u64) -> u64 {
-        self.held = self.held.min(most);
-        self.held
+    /// Lowers the buffer limit to at most `limit` bytes and returns it.
+    pub(super) fn limit_buffer(&mut self, limit: u64) -> u64 {
+        self.buffer_limit = self.buffer_limit.min(limit);
+        self.buffer_limit
     }
 
-    /// True if so many bytes are more than is to be held.
-    pub(super) fn wants(&self, bytes: u64) -> bool {
-        bytes > self.held
+    /// Returns `true` if `buffered` bytes have to be written.
+    pub(super) fn needs_write(&self, buffered: u64) -> bool {
+        buffered > self.buffer_limit
     }
 
     pub(super) fn is_open(&self) -> bool {
-        !matches!(self.file, State::Unopened)
+        !matches!(self.file, WriteState::Unopened)
     }
 
-    /// Starts to write; [`poll_idle`](Spill::poll_idle) has to be ready before and after it, and gives the
-    /// room back that the frames take.
-    pub(super) fn write(&mut self, frames: Vec<Bytes>, room: Option<Reservation>) {
-        let (directory, state) = (self.directory.clone(), State::Unopened);
-        let opened = match std::mem::replace(&mut self.file, state) {
-            State::Idle(file) => Some(file),
-            State::Unopened | State::Writing(_) => None,
+    /// Starts a write. [`poll_idle`](SpoolWriter::poll_idle) has to be ready before and after it, and
+    /// returns the reservation.
+    pub(super) fn write(&mut self, frames: Vec<Bytes>, reservation: Option<Reservation>) {
+        let directory = self.directory.clone();
+        let opened = match std::mem::replace(&mut self.file, WriteState::Unopened) {
+            WriteState::Idle(file) => Some(file),
+            WriteState::Unopened | WriteState::Writing(_) => None,
         };
-        self.held = self.held.min(Self::PIECE);
-        self.file = State::Writing(spawn_blocking(move || {
+        self.limit_buffer(Self::WRITE_SIZE);
+        self.file = WriteState::Writing(spawn_blocking(move || {
             let file = match opened {
                 Some(file) => file,
                 None => SpoolFile::create(&directory)?,
@@ -107,101 +114,100 @@ impl Spill {
             frames
                 .iter()
                 .try_for_each(|frame| writer.write_all(frame))?;
-            drop(frames); // before the room that they take
-            Ok((file, room))
+            drop(frames); // before their reservation
+            Ok((file, reservation))
         }));
     }
 
-    /// Ready when all is written; from then on there is less to be held.
+    /// Ready when all is written, with the reservation shrunk to the size of a write.
     pub(super) fn poll_idle(
         &mut self,
         cx: &mut Context<'_>,
-        room: &mut Option<Reservation>,
+        reservation: &mut Option<Reservation>,
     ) -> Poll<Result<(), Error>> {
-        if let State::Writing(task) = &mut self.file {
+        if let WriteState::Writing(task) = &mut self.file {
             let written = ready!(Pin::new(task).poll(cx)).unwrap_or_else(|_| Err(cancelled()));
-            self.file = State::Unopened; // nor is a task polled again that has ended
-            let (file, taken) = written.map_err(|error| {
-                failed(
+            self.file = WriteState::Unopened; // a task must not be polled after it has ended
+            let (file, mut returned) = written.map_err(|error| {
+                spool_error(
                     "the request's body could not be written to a temporary file",
                     error,
                 )
             })?;
-            self.file = State::Idle(file);
-            *room = taken.map(|mut room| {
-                room.shrink(Self::PIECE);
-                room
-            });
+            self.file = WriteState::Idle(file);
+            if let Some(released) = &mut returned {
+                released.shrink(Self::WRITE_SIZE);
+            }
+            *reservation = returned;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// The file, if it was opened.
+    /// Returns the file if it was opened.
     pub(super) fn into_file(self) -> Option<SpoolFile> {
         match self.file {
-            State::Idle(file) => Some(file),
-            State::Unopened | State::Writing(_) => None,
+            WriteState::Idle(file) => Some(file),
+            WriteState::Unopened | WriteState::Writing(_) => None,
         }
     }
 }
 
 /// A body in a temporary file.
-pub(super) struct Spooled {
-    /// Shared by those who read it, each at a place of its own.
+pub(super) struct SpooledBody {
+    /// Shared by copies of the body, which read at positions of their own.
     file: Arc<SpoolFile>,
-    state: Reading,
-    /// What was read, and what is left, in bytes.
-    at: u64,
-    left: u64,
+    state: ReadState,
+    position: u64,
+    /// Number of bytes left.
+    remaining: u64,
     trailers: Option<HeaderMap>,
-    /// Given back with the body.
-    room: Option<Arc<Reservation>>,
+    /// Released with the body.
+    reservation: Option<Arc<Reservation>>,
 }
 
-enum Reading {
+enum ReadState {
     Idle,
-    Busy(JoinHandle<io::Result<Bytes>>),
+    Reading(JoinHandle<io::Result<Bytes>>),
 }
 
-impl Spooled {
-    /// What is read at once.
-    const PIECE: u64 = 256 * 1024;
+impl SpooledBody {
+    /// Maximum size of a frame.
+    const READ_SIZE: u64 = 256 * 1024;
 
     pub(super) fn new(
         file: SpoolFile,
         len: u64,
         trailers: Option<HeaderMap>,
-        room: Option<Arc<Reservation>>,
+        reservation: Option<Arc<Reservation>>,
     ) -> Self {
-        let file = Arc::new(file);
         Self {
-            file,
-            state: Reading::Idle,
-            at: 0,
-            left: len,
+            file: Arc::new(file),
+            state: ReadState::Idle,
+            position: 0,
+            remaining: len,
             trailers,
-            room,
+            reservation,
         }
     }
 
-    /// The same once more, if nothing of it was read yet.
-    pub(super) fn again(&self) -> Option<Self> {
-        (self.at == 0 && matches!(self.state, Reading::Idle)).then(|| Self {
+    /// Returns a second copy of the body; `None` once reading has started.
+    pub(super) fn try_clone(&self) -> Option<Self> {
+        (self.position == 0 && matches!(self.state, ReadState::Idle)).then(|| Self {
             file: self.file.clone(),
-            state: Reading::Idle,
-            at: 0,
-            left: self.left,
+            state: ReadState::Idle,
+            position: 0,
+            remaining: self.remaining,
             trailers: self.trailers.clone(),
-            room: self.room.clone(),
+            reservation: self.reservation.clone(),
         })
     }
 
-    pub(super) fn left(&self) -> u64 {
-        self.left
+    pub(super) fn remaining(&self) -> u64 {
+        self.remaining
     }
 
     pub(super) fn is_end(&self) -> bool {
-        self.left == 0 && self.trailers.is_none()
+        self.remaining == 0 && self.trailers.is_none()
     }
 
     pub(super) fn poll_frame(
@@ -210,29 +216,33 @@ impl Spooled {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
             match &mut self.state {
-                Reading::Idle if self.left > 0 => {
-                    let len = self.left.min(Self::PIECE) as usize; // of 32 bits at least
-                    let (file, at) = (self.file.clone(), self.at);
-                    self.state = Reading::Busy(spawn_blocking(move || read(&file, at, len)));
+                ReadState::Idle if self.remaining > 0 => {
+                    let len = self.remaining.min(Self::READ_SIZE) as usize; // at least 32 bits
+                    let file = self.file.clone();
+                    let position = self.position;
+                    let task = spawn_blocking(move || read(&file, position, len));
+                    self.state = ReadState::Reading(task);
                 }
-                Reading::Busy(task) => {
+                ReadState::Reading(task) => {
                     let result = ready!(Pin::new(task).poll(cx));
-                    self.state = Reading::Idle;
+                    self.state = ReadState::Idle;
                     return Poll::Ready(Some(match result.unwrap_or_else(|_| Err(cancelled())) {
                         Ok(data) => {
-                            self.at += data.len() as u64;
-                            self.left -= data.len() as u64;
+                            self.position += data.len() as u64;
+                            self.remaining -= data.len() as u64;
                             Ok(Frame::data(data))
                         }
                         Err(error) => {
-                            (self.left, self.trailers) = (0, None);
-                            let what =
-                                "the request's body could not be read from its temporary file";
-                            Err(failed(what, error))
+                            self.remaining = 0;
+                            self.trailers = None;
+                            Err(spool_error(
+                                "the request's body could not be read from its temporary file",
+                                error,
+                            ))
                         }
                     }));
                 }
-                Reading::Idle => {
+                ReadState::Idle => {
                     let trailers = self.trailers.take();
                     return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
                 }
@@ -241,37 +251,37 @@ impl Spooled {
     }
 }
 
-/// Reads at a place of the file, whoever else reads it.
-fn read(file: &SpoolFile, at: u64, len: usize) -> io::Result<Bytes> {
+/// Reads at a position, without the file's own cursor.
+fn read(file: &SpoolFile, position: u64, len: usize) -> io::Result<Bytes> {
     let mut data = BytesMut::zeroed(len);
-    read_exact_at(file.get()?, &mut data, at)?;
+    read_exact_at(file.get()?, &mut data, position)?;
     Ok(data.freeze())
 }
 
 #[cfg(unix)]
-fn read_exact_at(file: &File, data: &mut [u8], at: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, data, at)
+fn read_exact_at(file: &File, data: &mut [u8], position: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, data, position)
 }
 
 #[cfg(windows)]
-fn read_exact_at(file: &File, mut data: &mut [u8], mut at: u64) -> io::Result<()> {
+fn read_exact_at(file: &File, mut data: &mut [u8], mut position: u64) -> io::Result<()> {
     while !data.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, data, at)? {
+        match std::os::windows::fs::FileExt::seek_read(file, data, position)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             read => {
                 data = &mut data[read..];
-                at += read as u64;
+                position += read as u64;
             }
         }
     }
     Ok(())
 }
 
-/// The runtime is shutting down.
+/// Error of a task that ended because the runtime is shutting down.
 fn cancelled() -> io::Error {
-    io::Error::other("the runtime ended the task")
+    io::Error::other("the runtime is shutting down")
 }
 
-fn failed(what: &'static str, error: io::Error) -> Error {
-    Error::new(ErrorKind::Spool, what).with_source(error)
+fn spool_error(message: &'static str, error: io::Error) -> Error {
+    Error::new(ErrorKind::Spool, message).with_source(error)
 }

@@ -9,24 +9,27 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use sha2::{Digest, Sha256};
 
-use super::{Dechunk, SignedBody, collect::Collected, recode::poll_data};
+use super::{SignedBody, aws_chunked::AwsChunkedDecoder, collect::Collected, frames::poll_data};
 use crate::{
     error::{BoxError, Error, ErrorKind},
     sigv4::PayloadHash,
 };
 
 pin_project! {
-    /// The body that [`Verify`](crate::Verify) hands to the inner service.
+    /// Body of the requests that [`Verify`](crate::Verify) passes to the inner service.
     ///
-    /// One that was collected and found to be the one signed; or one that is checked as it streams,
-    /// and ends in an error of kind [`PayloadMismatch`](ErrorKind::PayloadMismatch) if it is not; or
-    /// one that no signature covers.
+    /// It is one of these:
     ///
-    /// One that streams is a frame behind what was received: its last bytes are handed out when the
-    /// whole is known to be right. So a reader that stops at the announced length, as an HTTP client
-    /// does, has seen the check.
+    /// - a collected body that matches its signature
+    /// - a stream that is checked as it is read, and ends in an error of kind
+    ///   [`PayloadMismatch`](ErrorKind::PayloadMismatch) if it does not match
+    /// - a body that no signature covers
     ///
-    /// Trailers, which no signature covers, are dropped unless the body is not covered either.
+    /// A stream is a frame behind the connection: its last bytes are returned once the whole body is
+    /// verified. So a reader that stops at the declared length, as an HTTP client does, has seen the
+    /// check.
+    ///
+    /// No signature covers trailers. They are dropped, unless the body is not covered either.
     pub struct VerifiedBody<B> {
         #[pin]
         inner: Inner<B>,
@@ -36,26 +39,25 @@ pin_project! {
 pin_project! {
     #[project = InnerProj]
     enum Inner<B> {
-        /// Not to be checked any more, or not at all.
-        Passed { #[pin] body: SignedBody<B> },
-        Checked { #[pin] body: B, check: Check },
-        Chunked { #[pin] body: Dechunk<B> },
+        /// Already verified, or not covered by a signature.
+        Unchecked { #[pin] body: SignedBody<B> },
+        Checked { #[pin] body: B, check: PayloadCheck },
+        Chunked { #[pin] body: AwsChunkedDecoder<B> },
     }
 }
 
-struct Check {
+struct PayloadCheck {
     signed: PayloadHash,
     hash: Sha256,
     /// The last frame received.
-    held: Bytes,
-    state: State,
+    last: Bytes,
+    state: CheckState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum CheckState {
     Receiving,
-    /// All was received, and is right.
-    Right,
+    Verified,
     Failed,
 }
 
@@ -63,7 +65,7 @@ impl<B> VerifiedBody<B> {
     pub(crate) fn collected(mut collected: Collected) -> Self {
         drop(collected.frames.take_trailers());
         Self {
-            inner: Inner::Passed {
+            inner: Inner::Unchecked {
                 body: SignedBody::collected(collected),
             },
         }
@@ -71,13 +73,13 @@ impl<B> VerifiedBody<B> {
 
     pub(crate) fn unverified(body: B) -> Self {
         Self {
-            inner: Inner::Passed {
+            inner: Inner::Unchecked {
                 body: SignedBody::streamed(body),
             },
         }
     }
 
-    pub(crate) fn chunked(body: Dechunk<B>) -> Self {
+    pub(crate) fn chunked(body: AwsChunkedDecoder<B>) -> Self {
         Self {
             inner: Inner::Chunked { body },
         }
@@ -87,16 +89,17 @@ impl<B> VerifiedBody<B> {
     where
         B: Body,
     {
-        // Whoever asks whether there is a body is told that there is none.
-        let state = match body.is_end_stream() && signed.ct_eq(&PayloadHash::EMPTY) {
-            true => State::Right,
-            false => State::Receiving,
-        };
-        let check = Check {
+        // An empty body reports the end of the stream before it is read.
+        let is_verified = body.is_end_stream() && signed.ct_eq(&PayloadHash::EMPTY);
+        let check = PayloadCheck {
             signed,
             hash: Sha256::new(),
-            held: Bytes::new(),
-            state,
+            last: Bytes::new(),
+            state: if is_verified {
+                CheckState::Verified
+            } else {
+                CheckState::Receiving
+            },
         };
         Self {
             inner: Inner::Checked { body, check },
@@ -104,21 +107,21 @@ impl<B> VerifiedBody<B> {
     }
 }
 
-impl Check {
-    /// Takes in a frame, and gives out the one before it.
-    fn next(&mut self, data: Bytes) -> Option<Bytes> {
+impl PayloadCheck {
+    /// Hashes a frame and returns the one before it.
+    fn replace_last(&mut self, data: Bytes) -> Option<Bytes> {
         self.hash.update(&data);
         if data.is_empty() {
             return None;
         }
-        Some(mem::replace(&mut self.held, data)).filter(|held| !held.is_empty())
+        Some(mem::replace(&mut self.last, data)).filter(|previous| !previous.is_empty())
     }
 
-    /// Compares what was received with what was signed.
+    /// Compares the hash of the body with the signed one.
     fn finish(&mut self) -> Result<(), Error> {
         let hash = PayloadHash::from_digest(mem::take(&mut self.hash).finalize().into());
         if hash.ct_eq(&self.signed) {
-            self.state = State::Right;
+            self.state = CheckState::Verified;
             return Ok(());
         }
         self.fail();
@@ -129,14 +132,13 @@ impl Check {
     }
 
     fn fail(&mut self) {
-        self.state = State::Failed;
-        self.held = Bytes::new();
+        self.state = CheckState::Failed;
+        self.last = Bytes::new();
     }
 
-    fn last(&mut self) -> Option<Frame<Bytes>> {
-        Some(mem::take(&mut self.held))
-            .filter(|held| !held.is_empty())
-            .map(Frame::data)
+    fn take_last(&mut self) -> Option<Frame<Bytes>> {
+        let last = mem::take(&mut self.last);
+        (!last.is_empty()).then(|| Frame::data(last))
     }
 }
 
@@ -153,15 +155,15 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let (mut body, check) = match self.project().inner.project() {
-            InnerProj::Passed { body } => return body.poll_frame(cx),
+            InnerProj::Unchecked { body } => return body.poll_frame(cx),
             InnerProj::Chunked { body } => return body.poll_frame(cx),
             InnerProj::Checked { body, check } => (body, check),
         };
-        while check.state == State::Receiving {
+        while check.state == CheckState::Receiving {
             match ready!(poll_data(body.as_mut(), cx)) {
                 Some(Ok(data)) => {
-                    if let Some(data) = check.next(data) {
-                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    if let Some(previous) = check.replace_last(data) {
+                        return Poll::Ready(Some(Ok(Frame::data(previous))));
                     }
                 }
                 Some(Err(error)) => {
@@ -171,31 +173,30 @@ where
                 None => check.finish()?,
             }
         }
-        Poll::Ready(check.last().map(Ok))
+        Poll::Ready(check.take_last().map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
-            Inner::Passed { body } => body.is_end_stream(),
+            Inner::Unchecked { body } => body.is_end_stream(),
             Inner::Chunked { body } => body.is_end_stream(),
             Inner::Checked { check, .. } => match check.state {
-                State::Receiving => false, // the check is to come
-                State::Right => check.held.is_empty(),
-                State::Failed => true,
+                CheckState::Receiving => false,
+                CheckState::Verified => check.last.is_empty(),
+                CheckState::Failed => true,
             },
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (body, held) = match &self.inner {
-            Inner::Passed { body } => return body.size_hint(),
+        let (rest, last) = match &self.inner {
+            Inner::Unchecked { body } => return body.size_hint(),
             Inner::Chunked { body } => return body.size_hint(),
-            Inner::Checked { body, check } => (body, check.held.len() as u64),
+            Inner::Checked { body, check } => (body.size_hint(), check.last.len() as u64),
         };
-        let rest = body.size_hint();
         let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(held));
-        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(held)) {
+        hint.set_lower(rest.lower().saturating_add(last));
+        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(last)) {
             hint.set_upper(upper);
         }
         hint
@@ -205,7 +206,7 @@ where
 impl<B> fmt::Debug for VerifiedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.inner {
-            Inner::Passed { body } => f.debug_tuple("VerifiedBody").field(body).finish(),
+            Inner::Unchecked { body } => f.debug_tuple("VerifiedBody").field(body).finish(),
             Inner::Checked { .. } | Inner::Chunked { .. } => {
                 f.debug_struct("VerifiedBody").finish_non_exhaustive()
             }

@@ -12,7 +12,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use tokio::{runtime::Handle, sync::watch, time};
 
 use super::{
-    entry::Entry,
+    entry::CachedCredentials,
     flight::{Flight, Outcome},
 };
 use crate::{
@@ -52,16 +52,16 @@ pub struct CredentialsCache {
 
 struct Shared {
     provider: Box<dyn ProvideCredentials>,
-    current: ArcSwapOption<Entry>,
+    current: ArcSwapOption<CachedCredentials>,
     flight: ArcSwapOption<Flight>,
     /// Number of calls of `invalidate`.
     invalidations: AtomicU64,
 }
 
 /// Cached credentials, or a call of the provider that returns some.
-pub(crate) enum Fetch {
-    Ready(Arc<Entry>),
-    Flight(Arc<Flight>, Duration),
+pub(crate) enum Load {
+    Cached(Arc<CachedCredentials>),
+    Pending(Arc<Flight>, Duration),
 }
 
 impl CredentialsCache {
@@ -166,7 +166,7 @@ impl CredentialsCache {
     }
 
     /// Returns valid credentials if there are any, and starts to refresh them if that is due.
-    pub(crate) fn current(&self, now: SystemTime) -> Option<Arc<Entry>> {
+    pub(crate) fn current(&self, now: SystemTime) -> Option<Arc<CachedCredentials>> {
         let entry = self.cached(|entry| entry.is_valid(now))?;
         if entry.is_stale(now) {
             // Without a runtime nothing is refreshed; the credentials are valid.
@@ -177,29 +177,29 @@ impl CredentialsCache {
 
     /// Returns valid credentials, from the provider if there are none.
     pub(crate) async fn load(self) -> Outcome {
-        self.start(Entry::is_valid)?.outcome().await
+        self.start(CachedCredentials::is_valid)?.outcome().await
     }
 
     /// Starts to replace credentials that an origin calls expired. They stay in use until there are others.
     ///
     /// Returns cached ones if they are others already, or if the provider returned them or failed to replace them a
     /// moment ago: another call would have the same result.
-    pub(crate) fn replace(&self, used: &Entry) -> Result<Fetch, Error> {
+    pub(crate) fn replace(&self, used: &CachedCredentials) -> Result<Load, Error> {
         let used = used.serial();
-        let is_enough = move |entry: &Entry, now| {
+        let is_enough = move |entry: &CachedCredentials, now| {
             let is_other = entry.serial() != used && entry.is_valid(now);
             is_other || entry.was_asked_just_now(now)
         };
         let now = self.clock.now();
         match self.cached(|entry| is_enough(entry, now)) {
-            Some(entry) => Ok(Fetch::Ready(entry)),
+            Some(entry) => Ok(Load::Cached(entry)),
             None => self.start(is_enough),
         }
     }
 
     /// Waits for other credentials than these, which an origin calls expired; returns the ones in use if the
     /// provider has no others.
-    pub(crate) async fn renewed(self, used: Arc<Entry>) -> Outcome {
+    pub(crate) async fn load_replacement(self, used: Arc<CachedCredentials>) -> Outcome {
         let renewed = match self.replace(&used) {
             Ok(fetch) => fetch.outcome().await,
             Err(error) => Err(error),
@@ -208,10 +208,14 @@ impl CredentialsCache {
     }
 
     /// Returns the cached credentials if they were not invalidated and are `enough`.
-    fn cached(&self, enough: impl FnOnce(&Entry) -> bool) -> Option<Arc<Entry>> {
+    fn cached(
+        &self,
+        enough: impl FnOnce(&CachedCredentials) -> bool,
+    ) -> Option<Arc<CachedCredentials>> {
         let entry = self.shared.current.load();
         let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
-        let is_usable = |entry: &&Arc<Entry>| entry.invalidations == invalidations && enough(entry);
+        let is_usable =
+            |entry: &&Arc<CachedCredentials>| entry.invalidations == invalidations && enough(entry);
         entry.as_ref().filter(is_usable).cloned()
     }
 
@@ -219,8 +223,8 @@ impl CredentialsCache {
     /// `enough` by then.
     fn start(
         &self,
-        enough: impl Fn(&Entry, SystemTime) -> bool + Send + 'static,
-    ) -> Result<Fetch, Error> {
+        enough: impl Fn(&CachedCredentials, SystemTime) -> bool + Send + 'static,
+    ) -> Result<Load, Error> {
         let runtime = Handle::try_current().map_err(|source| {
             let message = "credentials are fetched in a tokio runtime, and none is running here";
             Error::new(ErrorKind::Credentials, message).with_source(source)
@@ -234,7 +238,7 @@ impl CredentialsCache {
             if let Some(flight) = &previous
                 && flight.invalidations == invalidations
             {
-                return Ok(Fetch::Flight(flight.clone(), limit));
+                return Ok(Load::Pending(flight.clone(), limit));
             }
             let (sender, flight) = Flight::new(invalidations);
             let flight = Arc::new(flight);
@@ -250,7 +254,7 @@ impl CredentialsCache {
                 flight: flight.clone(),
             };
             runtime.spawn(self.clone().run(guard, sender, previous, enough));
-            return Ok(Fetch::Flight(flight, limit));
+            return Ok(Load::Pending(flight, limit));
         }
     }
 
@@ -260,7 +264,7 @@ impl CredentialsCache {
         guard: FlightGuard,
         sender: watch::Sender<Option<Outcome>>,
         previous: Option<Arc<Flight>>,
-        enough: impl Fn(&Entry, SystemTime) -> bool,
+        enough: impl Fn(&CachedCredentials, SystemTime) -> bool,
     ) {
         if let Some(previous) = previous {
             drop(previous.outcome(self.load_timeout.saturating_mul(2)).await);
@@ -312,7 +316,8 @@ impl CredentialsCache {
         let now = self.clock.now();
         let known = self.shared.current.load_full();
         let window = self.refresh_window;
-        Entry::new(credentials, now, window, invalidations, known.as_deref()).map(Arc::new)
+        CachedCredentials::new(credentials, now, window, invalidations, known.as_deref())
+            .map(Arc::new)
     }
 
     /// Leaves the provider alone for a while, as long as there are valid credentials.
@@ -329,12 +334,12 @@ impl CredentialsCache {
     }
 }
 
-impl Fetch {
+impl Load {
     /// Waits for the credentials.
     pub(crate) async fn outcome(self) -> Outcome {
         match self {
-            Self::Ready(entry) => Ok(entry),
-            Self::Flight(flight, limit) => flight.outcome(limit).await,
+            Self::Cached(entry) => Ok(entry),
+            Self::Pending(flight, limit) => flight.outcome(limit).await,
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Credentials with their expiry, as a provider returned them.
 #[derive(Clone)]
-pub(crate) struct Entry {
+pub(crate) struct CachedCredentials {
     identity: Identity,
     /// When to ask for new ones; `None` for credentials that do not expire.
     refresh_at: Option<SystemTime>,
@@ -29,7 +29,7 @@ pub(crate) struct Entry {
     pub(super) invalidations: u64,
 }
 
-impl Entry {
+impl CachedCredentials {
     /// Creates an entry, with the serial number of the `known` one if the provider returned the same credentials.
     pub(super) fn new(
         credentials: Credentials,
@@ -137,10 +137,10 @@ mod tests {
 
     use super::*;
 
-    fn entry(lifetime: Duration, window: Duration) -> Result<Entry, Error> {
+    fn entry(lifetime: Duration, window: Duration) -> Result<CachedCredentials, Error> {
         let credentials =
             Credentials::new("AKID", "secret", None, Some(UNIX_EPOCH + lifetime), "test");
-        Entry::new(credentials, UNIX_EPOCH, window, 0, None)
+        CachedCredentials::new(credentials, UNIX_EPOCH, window, 0, None)
     }
 
     #[test]

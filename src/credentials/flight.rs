@@ -4,13 +4,13 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time};
 
-use super::entry::Entry;
+use super::entry::CachedCredentials;
 use crate::error::{Error, ErrorKind};
 
-pub(super) type Outcome = Result<Arc<Entry>, Error>;
+pub(super) type Outcome = Result<Arc<CachedCredentials>, Error>;
 
 /// Waits for credentials.
-pub(crate) type Load = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+pub(crate) type LoadFuture = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// A call of the provider that is under way in a task of its own.
 pub(crate) struct Flight {

@@ -18,4 +18,4 @@ pub use aws_credential_types::{
 };
 
 pub use self::{cache::CredentialsCache, environment::EnvironmentCredentials};
-pub(crate) use self::{cache::Fetch, entry::Entry, flight::Load};
+pub(crate) use self::{cache::Load, entry::CachedCredentials, flight::LoadFuture};

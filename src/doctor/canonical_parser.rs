@@ -1,6 +1,6 @@
 //! A canonical request, taken apart again.
 
-use crate::verify::redact;
+use crate::sigv4::redact::redact_session_token;
 
 /// What stands in a canonical request, line by line.
 #[derive(Debug, PartialEq)]
@@ -57,7 +57,7 @@ impl<'a> Texts<'a> {
 /// A canonical request that may be shown.
 pub(super) fn without_token(canonical_request: &str) -> String {
     let mut bytes = canonical_request.as_bytes().to_vec();
-    redact(&mut bytes);
+    redact_session_token(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

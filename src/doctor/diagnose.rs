@@ -12,7 +12,7 @@ use crate::SigningSettings;
 
 /// Why an origin refused a request, for people to read.
 ///
-/// `Display` writes [`sentence`](Diagnosis::sentence) and [`remedy`](Diagnosis::remedy). Neither holds a secret.
+/// `Display` writes [`summary`](Diagnosis::summary) and [`remedy`](Diagnosis::remedy). Neither holds a secret.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Diagnosis {
@@ -40,7 +40,7 @@ impl Diagnosis {
 
     /// What happened, in a clause without a full stop.
     #[must_use]
-    pub fn sentence(&self) -> &str {
+    pub fn summary(&self) -> &str {
         &self.sentence
     }
 

@@ -30,11 +30,11 @@
 //! // What API Gateway answered.
 //! let body = br#"{"message":"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'GET\n/prod/orders\n\nhost:abc123.execute-api.us-east-1.amazonaws.com\nx-amz-date:20150830T123600Z\n\nhost;x-amz-date\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'\n"}"#;
 //!
-//! let refusal = Rejection::read(StatusCode::FORBIDDEN, &HeaderMap::new(), body);
-//! let diagnosis = diagnose(&refusal, Some(&SignedRequest::read(&head, None)?)).expect("a matter of signatures");
+//! let refusal = Rejection::from_response(StatusCode::FORBIDDEN, &HeaderMap::new(), body);
+//! let diagnosis = diagnose(&refusal, Some(&SignedRequest::from_parts(&head, None)?)).expect("a matter of signatures");
 //! assert_eq!(diagnosis.cause(), Cause::HostChanged);
 //! assert_eq!(
-//!     diagnosis.sentence(),
+//!     diagnosis.summary(),
 //!     "the host was changed on the way: signed for \"api.example.com\", received for \
 //!      \"abc123.execute-api.us-east-1.amazonaws.com\"",
 //! );

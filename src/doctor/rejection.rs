@@ -20,7 +20,7 @@ use crate::sigv4::scope::Timestamp;
 /// use tower_sigv4::doctor::Rejection;
 ///
 /// let body = br#"{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"expired"}"#;
-/// let refusal = Rejection::read(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
+/// let refusal = Rejection::from_response(StatusCode::BAD_REQUEST, &HeaderMap::new(), body);
 /// assert_eq!(refusal.code(), Some("ExpiredTokenException"));
 /// ```
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub struct Rejection {
 impl Rejection {
     /// Reads an answer. Of a long body its beginning is enough, 64 KiB say.
     #[must_use]
-    pub fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub fn from_response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let body = String::from_utf8_lossy(body);
         let mut refusal = Self {
             status,

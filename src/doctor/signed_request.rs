@@ -8,9 +8,9 @@ use crate::{
     error::Error,
     sigv4::{
         Payload,
-        authorization::{Authorization, Given, ParseError},
+        authorization::{Authorization, ParseError, SignatureValue},
         scope::{Scope, Timestamp},
-        service_rules::preset,
+        service_rules::service_rules,
         signature::write_string_to_sign,
         signed_headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE},
     },
@@ -65,7 +65,7 @@ impl SignedRequest {
     ///     .body(())
     ///     .unwrap()
     ///     .into_parts();
-    /// let sent = SignedRequest::read(&head, None)?;
+    /// let sent = SignedRequest::from_parts(&head, None)?;
     /// assert_eq!(sent.scope(), "20150830/us-east-1/execute-api/aws4_request");
     /// assert!(sent.canonical_request().starts_with("GET\n/prod/orders\n\nhost:abc123."));
     /// # Ok::<(), tower_sigv4::Error>(())
@@ -75,9 +75,9 @@ impl SignedRequest {
     ///
     /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the head carries no signature, or none that can
     /// be read.
-    pub fn read(head: &Parts, payload: Option<Payload>) -> Result<Self, Error> {
+    pub fn from_parts(head: &Parts, payload: Option<Payload>) -> Result<Self, Error> {
         let authorization =
-            Authorization::read(head, cfg!(feature = "sigv4a")).map_err(unreadable)?;
+            Authorization::parse(head, cfg!(feature = "sigv4a")).map_err(unreadable)?;
         let header = |name: HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);
         let presigned = authorization.presigned.as_ref();
         let amz_date = presigned
@@ -95,18 +95,18 @@ impl SignedRequest {
                 "the request has neither a valid x-amz-date nor a valid date that is signed",
             )
         })?;
-        let preset = preset(authorization.service);
+        let rules = service_rules(authorization.service);
         let parameter = presigned
             .and_then(|query| query.content_sha256)
             .map(str::as_bytes);
         let given = payload.as_ref().map(Payload::as_bytes);
-        let default = (presigned.is_some() && preset.s3_family).then_some(Payload::Unsigned);
+        let default = (presigned.is_some() && rules.s3_family).then_some(Payload::Unsigned);
         let said = header(X_AMZ_CONTENT_SHA256).or(parameter).or(given);
         let said = said
             .or(default.as_ref().map(Payload::as_bytes))
             .unwrap_or_default();
 
-        let (form, token) = (preset.path_form, preset.session_token);
+        let (form, token) = (rules.path_form, rules.session_token);
         let request = authorization.canonical(head, form, token, said);
         let mut canonical_request = Vec::new();
         request.write(&mut canonical_request);
@@ -130,10 +130,10 @@ impl SignedRequest {
             sent.string_to_sign = None;
         }
         sent.in_query = presigned.is_some();
-        sent.signature = match authorization.given {
-            Given::Hmac(hex) => Some(String::from_utf8_lossy(hex).into_owned()),
+        sent.signature = match authorization.signature {
+            SignatureValue::Hmac(hex) => Some(String::from_utf8_lossy(hex).into_owned()),
             #[cfg(feature = "sigv4a")]
-            Given::Ecdsa(_) => None, // each signing makes another
+            SignatureValue::Ecdsa(_) => None, // each signing makes another
         };
         Ok(sent)
     }
@@ -203,8 +203,10 @@ fn unreadable(fault: ParseError) -> Error {
         ParseError::Missing => {
             "the request carries no signature, neither in authorization nor in its query"
         }
-        ParseError::Several => "the request carries more than one authorization",
-        ParseError::Algorithm => "the request is signed by another algorithm than AWS4-HMAC-SHA256",
+        ParseError::Multiple => "the request carries more than one authorization",
+        ParseError::UnsupportedAlgorithm => {
+            "the request is signed by another algorithm than AWS4-HMAC-SHA256"
+        }
         ParseError::Malformed(what) => what,
     })
 }

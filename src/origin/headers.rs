@@ -1,28 +1,38 @@
-//! What must not go on: headers of the connection, and those of an old signature.
+//! Headers that are not forwarded: those of the connection, and those of an old signature.
+
+use std::iter;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header,
+    request::Parts,
+};
 use smallvec::SmallVec;
 
-use super::{Forwarded, wire};
+use super::{ForwardedHeaders, wire};
 use crate::sigv4::signed_headers::{
     X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER,
 };
 
-/// True if the client signed this request itself, or authenticates in some other way.
+/// Returns `true` if the client signed this request, or authenticates in some other way.
 pub(crate) fn carries_signature(parts: &Parts) -> bool {
     parts.headers.contains_key(header::AUTHORIZATION)
         || parts.uri.query().is_some_and(wire::is_presigned)
 }
 
-/// Removes from a request or an answer what concerns its connection alone.
+/// Removes the hop-by-hop headers of a request or a response.
 ///
-/// These are the headers of RFC 9110, section 7.6.1, those that `connection` names, unless they belong
-/// to the message whatever it says (`host`, `authorization`, `cookie`, `cache-control`, `range`, `via`,
-/// `forwarded`, `content-*`, `x-amz-*`, `x-forwarded-*`), and `expect`, which was answered. `te: trailers` stays. A `content-length` beside a
-/// `transfer-encoding` goes, since that overrides it (RFC 9112, section 6.3).
+/// These are removed:
 ///
-/// The layer does so with requests; a gateway has to do it with answers.
+/// - the headers of RFC 9110, section 7.6.1
+/// - the headers that `connection` names, except those that belong to the message: `host`,
+///   `authorization`, `cookie`, `cache-control`, `range`, `via`, `forwarded`, `content-*`, `x-amz-*` and
+///   `x-forwarded-*`
+/// - `expect`, since the server has sent `100 Continue`
+/// - a `content-length` beside `transfer-encoding`, which overrides it (RFC 9112, section 6.3)
+///
+/// `te: trailers` stays. The layer removes the headers of requests. A proxy has to remove those of
+/// responses, with [`remove_response_hop_by_hop`] if it forwards WebSockets.
 ///
 /// ```
 /// use http::{HeaderMap, header};
@@ -36,28 +46,52 @@ pub(crate) fn carries_signature(parts: &Parts) -> bool {
 /// assert_eq!(headers.keys().collect::<Vec<_>>(), [header::ETAG]);
 /// ```
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    strip(headers, is_hop_by_hop);
+    remove_headers(headers, is_hop_by_hop);
 }
 
-/// Removes the headers that must not reach the origin: as [`remove_hop_by_hop`], those that `forwarded` excludes,
-/// and an old signature if the request is to be signed.
+/// Removes the hop-by-hop headers of a response, unless it is a `101 Switching Protocols`.
+///
+/// The `connection` and `upgrade` headers of a 101 are part of the handshake, for example of a WebSocket.
+/// Other responses are handled as by [`remove_hop_by_hop`].
+///
+/// ```
+/// use http::{Response, header};
+/// use tower_sigv4::origin::remove_response_hop_by_hop;
+///
+/// let response = |status: u16| Response::builder().status(status).header(header::CONNECTION, "upgrade");
+/// let mut switching = response(101).header(header::UPGRADE, "websocket").body(()).unwrap();
+/// remove_response_hop_by_hop(&mut switching);
+/// assert_eq!(switching.headers()[header::UPGRADE], "websocket");
+/// assert_eq!(switching.headers()[header::CONNECTION], "upgrade");
+///
+/// let mut ok = response(200).header(header::UPGRADE, "h2c").body(()).unwrap();
+/// remove_response_hop_by_hop(&mut ok);
+/// assert!(ok.headers().is_empty());
+/// ```
+pub fn remove_response_hop_by_hop<B>(response: &mut Response<B>) {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        remove_hop_by_hop(response.headers_mut());
+    }
+}
+
+/// Removes the headers that the origin must not receive: hop-by-hop headers, those that `forwarded` excludes,
+/// and an old signature if the layer signs.
 pub(super) fn remove_for_origin(
     headers: &mut HeaderMap,
     signs: bool,
-    forwarded: Option<Forwarded>,
+    forwarded: Option<ForwardedHeaders>,
 ) {
-    // Looked at once here, since most origins receive all of them.
-    let excluding = forwarded.filter(|selected| *selected != Forwarded::ALL);
-    strip(headers, |name| {
+    // Most origins receive all of them, so this is not checked for each header.
+    let excluding = forwarded.filter(|selected| *selected != ForwardedHeaders::ALL);
+    remove_headers(headers, |name| {
         is_hop_by_hop(name)
-            || (signs && is_signature(name))
+            || (signs && is_signature_header(name))
             || excluding.is_some_and(|selected| selected.removes(name))
     });
 }
 
-/// True for a request that opens a WebSocket (RFC 6455, section 4.1), and so makes something else of its
-/// connection.
-pub(super) fn opens_websocket(parts: &Parts) -> bool {
+/// Returns `true` for a request that opens a WebSocket (RFC 6455, section 4.1).
+pub(super) fn is_websocket_upgrade(parts: &Parts) -> bool {
     let headers = &parts.headers;
     let mut protocols = headers.get_all(header::UPGRADE).iter();
     let websocket = |value: &HeaderValue| {
@@ -77,40 +111,40 @@ pub(super) fn opens_websocket(parts: &Parts) -> bool {
             .any(|name| headers.contains_key(name))
 }
 
-/// Says that a request opens a WebSocket, on its next connection as on the one before.
-pub(super) fn open_websocket(headers: &mut HeaderMap) {
+/// Restores the hop-by-hop headers of a request that opens a WebSocket.
+pub(super) fn insert_websocket_upgrade(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-fn strip(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
-    let takes_trailers = headers
+fn remove_headers(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
+    let accepts_trailers = headers
         .get_all(header::TE)
         .iter()
         .any(|te| has_token(te, "trailers"));
     let named = connection_options(headers)
         .filter_map(|token| HeaderName::from_bytes(token).ok())
         .filter(|name| !is_end_to_end(name));
-    let listed = headers.keys().filter(|name| goes(name)).cloned();
-    let going: SmallVec<[HeaderName; 8]> = named.chain(listed).collect();
+    let listed = headers.keys().filter(|name| is_removed(name)).cloned();
+    let removed: SmallVec<[HeaderName; 8]> = named.chain(listed).collect();
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
     }
-    for name in going {
+    for name in removed {
         headers.remove(name);
     }
-    if takes_trailers {
+    if accepts_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
 }
 
-/// What `connection` names: who passes the message on takes it for the connection's.
+/// Returns the header names and options that `connection` lists.
 pub(crate) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(header::CONNECTION).iter().flat_map(tokens)
 }
 
-/// What no `connection` header can make a matter of the connection: RFC 9110, section 7.6.1, forbids to
-/// name there what every recipient is to see.
+/// Returns `true` for headers that `connection` must not name, since every recipient needs them (RFC 9110,
+/// section 7.6.1).
 fn is_end_to_end(name: &HeaderName) -> bool {
     let name = name.as_str();
     matches!(
@@ -121,40 +155,41 @@ fn is_end_to_end(name: &HeaderName) -> bool {
         .any(|prefix| name.starts_with(prefix))
 }
 
-/// Says of a body that it is framed as `aws-chunked`, around any coding that it has already, and that no
-/// trailers follow.
+/// Adds `aws-chunked` before the codings of a body, and removes `trailer`: no trailers follow.
 pub(crate) fn add_aws_chunked(headers: &mut HeaderMap) {
-    let chunked = [&b"aws-chunked"[..]].into_iter();
-    let codings = headers
+    let earlier = headers
         .get_all(header::CONTENT_ENCODING)
         .iter()
-        .map(HeaderValue::as_bytes);
-    let codings = codings.filter(|coding| !coding.is_empty());
-    let codings = chunked.chain(codings).collect::<Vec<_>>().join(&b","[..]);
-    if let Ok(codings) = HeaderValue::from_maybe_shared(Bytes::from(codings)) {
-        headers.insert(header::CONTENT_ENCODING, codings);
+        .map(HeaderValue::as_bytes)
+        .filter(|coding| !coding.is_empty());
+    let codings: Vec<_> = iter::once(&b"aws-chunked"[..]).chain(earlier).collect();
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(codings.join(&b","[..]))) {
+        headers.insert(header::CONTENT_ENCODING, value);
     }
     headers.remove(header::TRAILER);
 }
 
-/// Takes that back, and leaves the other codings.
+/// Removes `aws-chunked` from the codings of a body.
 pub(crate) fn remove_aws_chunked(headers: &mut HeaderMap) {
-    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let codings = codings.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    let codings = codings.map(<[u8]>::trim_ascii);
-    let others: Vec<_> = codings
+    let others: Vec<_> = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
         .filter(|coding| !coding.eq_ignore_ascii_case(b"aws-chunked"))
         .collect();
     match HeaderValue::from_maybe_shared(Bytes::from(others.join(&b","[..]))) {
-        Ok(others) if !others.is_empty() => {
-            drop(headers.insert(header::CONTENT_ENCODING, others));
+        Ok(value) if !value.is_empty() => {
+            headers.insert(header::CONTENT_ENCODING, value);
         }
-        _ => drop(headers.remove(header::CONTENT_ENCODING)),
+        _ => {
+            headers.remove(header::CONTENT_ENCODING);
+        }
     }
 }
 
-/// RFC 9110, section 7.6.1, with those that older software sends, and `expect`, which was answered
-/// when the body was read.
+/// Returns `true` for the headers of RFC 9110, section 7.6.1, for those of older software, and for
+/// `expect`, since the server has sent `100 Continue` when the body is read.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -171,13 +206,12 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// Returns true for a header of a client's own signature, or of the framing of its body. The layer replaces the
-/// signature, or leaves all of it to the origin.
-pub(super) fn is_of_client_signature(name: &HeaderName) -> bool {
-    is_signature(name) || *name == X_AMZ_DECODED_CONTENT_LENGTH || *name == X_AMZ_TRAILER
+/// Returns `true` for a header of the client's own signature or of its `aws-chunked` framing.
+pub(super) fn is_client_signing_header(name: &HeaderName) -> bool {
+    is_signature_header(name) || *name == X_AMZ_DECODED_CONTENT_LENGTH || *name == X_AMZ_TRAILER
 }
 
-fn is_signature(name: &HeaderName) -> bool {
+fn is_signature_header(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "authorization"
@@ -189,12 +223,11 @@ fn is_signature(name: &HeaderName) -> bool {
     )
 }
 
-/// True if the body is framed as `aws-chunked`: chunks with signatures of their own, which only the
-/// client's key explains.
+/// Returns `true` if the body is framed as `aws-chunked`.
 pub(crate) fn is_aws_chunked(headers: &HeaderMap) -> bool {
     let streaming = |value: &HeaderValue| {
-        let start = value.as_bytes().get(..b"streaming-".len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(b"streaming-"))
+        let prefix = value.as_bytes().get(..b"streaming-".len());
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"streaming-"))
     };
     headers.get_all(X_AMZ_CONTENT_SHA256).iter().any(streaming)
         || headers.contains_key(X_AMZ_DECODED_CONTENT_LENGTH)
@@ -206,10 +239,10 @@ pub(crate) fn is_aws_chunked(headers: &HeaderMap) -> bool {
 }
 
 fn has_token(value: &HeaderValue, token: &str) -> bool {
-    tokens(value).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
+    tokens(value).any(|candidate| candidate.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// The elements of a comma-separated list, without parameters.
+/// Returns the elements of a comma-separated list, without parameters.
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|&byte| byte == b',').map(|element| {
         let end = element

@@ -2,7 +2,7 @@
 
 use crate::{error::Error, sigv4::signed_headers::is_host};
 
-/// One host, or every host below a name.
+/// A host, or all hosts below a domain.
 #[derive(Clone, Debug)]
 pub(super) enum HostPattern {
     Exact(String),
@@ -11,21 +11,21 @@ pub(super) enum HostPattern {
 }
 
 impl HostPattern {
-    /// Parses `api.example.com`, or `*.example.com` for all hosts below a name.
+    /// Parses `api.example.com`, or `*.example.com` for all hosts below a domain.
     pub(super) fn parse(pattern: &str) -> Result<Self, Error> {
         let below = pattern.strip_prefix("*.");
         let name = below.unwrap_or(pattern);
         if !is_host(name) || (below.is_some() && name.starts_with('[')) {
             return Err(Error::config(format!(
-                "host {pattern:?} is not a host; give one without a port, such as \
-                 \"api.example.com\" or \"*.example.com\""
+                "invalid host {pattern:?}; use one without a port, such as \"api.example.com\" or \
+                 \"*.example.com\""
             )));
         }
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let lower = name.trim_end_matches('.').to_ascii_lowercase();
         Ok(if below.is_some() {
-            Self::Suffix(format!(".{name}"))
+            Self::Suffix(format!(".{lower}"))
         } else {
-            Self::Exact(name)
+            Self::Exact(lower)
         })
     }
 

@@ -1,17 +1,17 @@
-//! Limits on the parts of a request that S3 and other services take for instructions.
+//! Limits on the headers and parameters that tell S3 and other services what to do.
 
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::headers::is_of_client_signature;
+use super::headers::is_client_signing_header;
 use crate::{
     error::{Error, ErrorKind},
-    sigv4::authorization::credential_name,
+    sigv4::authorization::signature_parameter,
 };
 
 const PREFIX: &str = "x-amz-";
 
-/// The `x-amz-*` headers and query parameters that a rule lets through.
+/// The `x-amz-*` headers and query parameters that a rule allows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Limits {
     headers: Option<Vec<HeaderPattern>>,
@@ -34,7 +34,7 @@ impl HeaderPattern {
         let is_amazon = name.starts_with(PREFIX) && (prefix.is_some() || name != PREFIX);
         if !is_amazon || !name.bytes().all(legal) {
             return Err(Error::config(format!(
-                "{pattern:?} is not the name of an x-amz-* header; give one such as \"x-amz-acl\" or \
+                "{pattern:?} is not the name of an x-amz-* header; use one such as \"x-amz-acl\" or \
                  \"x-amz-meta-*\""
             )));
         }
@@ -61,10 +61,10 @@ impl Limits {
     where
         N: AsRef<str>,
     {
-        let patterns = patterns
+        let parsed = patterns
             .into_iter()
             .map(|pattern| HeaderPattern::parse(pattern.as_ref()));
-        self.headers = Some(patterns.collect::<Result<_, _>>()?);
+        self.headers = Some(parsed.collect::<Result<_, _>>()?);
         Ok(())
     }
 
@@ -81,43 +81,42 @@ impl Limits {
             for name in head
                 .headers
                 .keys()
-                .filter(|name| !is_of_client_signature(name))
+                .filter(|name| !is_client_signing_header(name))
             {
                 self.check_header("header", name.as_str())?;
             }
         }
         let query = head.uri.query().unwrap_or_default();
-        // Some servers take a semicolon for the separator that `&` is to S3.
+        // Some servers also separate parameters by semicolons.
         let pairs = query.split(['&', ';']).filter(|pair| !pair.is_empty());
-        for pair in pairs.filter(|pair| credential_name(pair).is_none()) {
+        for pair in pairs.filter(|pair| signature_parameter(pair).is_none()) {
             let key = pair.split_once('=').map_or(pair, |(key, _)| key);
-            let key: Vec<u8> = percent_decode_str(key).collect();
-            let key = String::from_utf8_lossy(&key);
-            // S3 takes such a parameter for the header of that name.
-            self.check_header("query parameter", &key)?;
-            let names = self.parameters.as_deref();
-            if names.is_some_and(|names| !names.iter().any(|name| *name == key)) {
-                return Err(not_let_through("query parameter", &key));
+            let name = percent_decode_str(key).decode_utf8_lossy();
+            // S3 reads such a parameter as the header of that name.
+            self.check_header("query parameter", &name)?;
+            let allowed = self.parameters.as_deref();
+            if allowed.is_some_and(|allowed| !allowed.iter().any(|parameter| *parameter == name)) {
+                return Err(forbidden("query parameter", &name));
             }
         }
         Ok(())
     }
 
-    /// Rejects a name that some server reads as that of an `x-amz-*` header outside the list.
-    fn check_header(&self, what: &str, name: &str) -> Result<(), Error> {
+    /// Rejects a name that some server reads as an `x-amz-*` header outside of the list.
+    fn check_header(&self, part: &str, name: &str) -> Result<(), Error> {
         let Some(patterns) = &self.headers else {
             return Ok(());
         };
         let canonical = name.trim().to_ascii_lowercase().replace('_', "-");
-        let is_listed = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
-        if canonical.starts_with(PREFIX) && !is_listed(&canonical) {
-            return Err(not_let_through(what, name));
+        let is_listed = patterns.iter().any(|pattern| pattern.matches(&canonical));
+        if canonical.starts_with(PREFIX) && !is_listed {
+            return Err(forbidden(part, name));
         }
         Ok(())
     }
 }
 
-fn not_let_through(what: &str, name: &str) -> Error {
+fn forbidden(part: &str, name: &str) -> Error {
     let end = name
         .char_indices()
         .nth(64)
@@ -125,7 +124,7 @@ fn not_let_through(what: &str, name: &str) -> Error {
     Error::new(
         ErrorKind::Forbidden,
         format!(
-            "the rule for this request does not let the {what} {:?} through; leave it out",
+            "the rule for this request does not allow the {part} {:?}; remove it",
             &name[..end],
         ),
     )
@@ -136,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_are_names_of_amazon_headers_and_prefixes_of_them() {
+    fn patterns_are_names_or_prefixes_of_amz_headers() {
         for good in ["x-amz-acl", "X-Amz-Acl", "x-amz-meta-*", "x-amz-*"] {
             assert!(HeaderPattern::parse(good).is_ok(), "{good}");
         }

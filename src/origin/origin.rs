@@ -9,11 +9,11 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::{Forwarded, infer::is_aws_host, options::Options, wire};
+use super::{ForwardedHeaders, options::Options};
 use crate::{
     SigningSettings,
     error::Error,
-    sigv4::{service_rules::preset, signed_headers::host_of},
+    sigv4::{infer::is_aws_host, service_rules::service_rules, signed_headers::host_header},
 };
 
 /// A server that verifies signatures: its URL, and how requests to it are signed.
@@ -39,9 +39,9 @@ struct Inner {
     scheme: Scheme,
     authority: Authority,
     host: HeaderValue,
-    /// True if the signed host is one of AWS.
+    /// `true` if the signed host is one of AWS.
     is_aws: bool,
-    /// Hash of the signed host, for tables that are read by each request.
+    /// Hash of the signed host, for tables that every request reads.
     hash: u64,
     /// Empty, or starting with a slash and not ending with one.
     prefix: Arc<str>,
@@ -49,20 +49,21 @@ struct Inner {
 }
 
 impl Origin {
-    /// An origin at a URL, such as `https://abc123.execute-api.us-east-1.amazonaws.com/prod`.
+    /// Creates an origin at a URL, such as `https://abc123.execute-api.us-east-1.amazonaws.com/prod`.
     ///
-    /// A path goes before the path of each request; it is where an API Gateway stage stands. User
-    /// information is dropped, and so is a port that is the scheme's default.
+    /// Its path, such as an API Gateway stage, is added before the path of each request. User information
+    /// is dropped, and so is the scheme's default port.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL is not an absolute `http` or
     /// `https` URL, or has a query or a fragment.
     pub fn new(url: &str, settings: SigningSettings) -> Result<Self, Error> {
-        Self::read(url, |_| Ok(settings))
+        Self::parse(url, |_| Ok(settings))
     }
 
-    /// An origin of AWS, whose host tells what to sign for: [`SigningSettings::infer`].
+    /// Creates an origin of AWS, with service and region inferred from its host by
+    /// [`SigningSettings::infer`].
     ///
     /// ```
     /// use tower_sigv4::Origin;
@@ -77,49 +78,50 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// Those of [`new`](Origin::new), and [`ErrorKind::Config`](crate::ErrorKind::Config) if the host does
-    /// not tell.
+    /// Those of [`new`](Origin::new), and [`ErrorKind::Config`](crate::ErrorKind::Config) if service and
+    /// region cannot be inferred.
     pub fn infer(url: &str) -> Result<Self, Error> {
-        Self::read(url, SigningSettings::infer)
+        Self::parse(url, SigningSettings::infer)
     }
 
-    fn read(
+    fn parse(
         url: &str,
-        settings: impl FnOnce(&str) -> Result<SigningSettings, Error>,
+        settings_for: impl FnOnce(&str) -> Result<SigningSettings, Error>,
     ) -> Result<Self, Error> {
         let error = |remedy: &str| {
             let shown = without_user_information(url);
             Error::config(format!("origin {shown:?} {remedy}"))
         };
         if url.contains(['?', '#']) {
-            return Err(error("has a query or a fragment; leave it out"));
+            return Err(error("has a query or a fragment; remove it"));
         }
         if !url.contains("://") {
             return Err(error("is not absolute; begin it with \"https://\""));
         }
-        let no_url = "is no URL; give one such as \"https://api.example.com\"";
+        let invalid_url = "is not a valid URL; use one such as \"https://api.example.com\"";
         let uri: Uri = url
             .parse()
-            .map_err(|source| error(no_url).with_source(source))?;
+            .map_err(|source| error(invalid_url).with_source(source))?;
         let (Some(scheme), Some(_)) = (uri.scheme(), uri.authority()) else {
-            return Err(error(no_url));
+            return Err(error(invalid_url));
         };
         if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
             return Err(error("is neither http nor https"));
         }
-        let host =
-            host_of(&uri).ok_or_else(|| error("has no host, or a port outside 1 to 65535"))?;
-        let settings = settings(uri.host().unwrap_or_default())?;
-        let forwarded = Forwarded::from(!preset(settings.service()).s3_family);
+        let host = host_header(&uri)
+            .ok_or_else(|| error("has no host, or a port outside of 1 to 65535"))?;
+        let settings = settings_for(uri.host().unwrap_or_default())?;
+        let forwarded = ForwardedHeaders::from(!service_rules(settings.service()).s3_family);
         let options = Options::new(settings, Some(forwarded));
-        let path = wire::path(uri.path(), &options)
+        let path = options
+            .wire_path(uri.path())
             .map_err(|source| error("has a path that cannot be sent").with_source(source))?;
         let prefix = path.trim_end_matches('/').into();
         Self::from_parts(scheme.clone(), host, prefix, options)
-            .ok_or_else(|| error("has a host that cannot be connected to"))
+            .ok_or_else(|| error("has an invalid host"))
     }
 
-    /// An origin whose authority is the host that requests to it name.
+    /// Creates an origin whose authority equals its `host` header.
     pub(crate) fn from_parts(
         scheme: Scheme,
         host: HeaderValue,
@@ -140,25 +142,26 @@ impl Origin {
         })))
     }
 
-    /// Sets the `host` that is sent and signed, where it differs from the URL's: behind a tunnel, a
-    /// VPC endpoint or in a test.
+    /// Sets a `host` that is sent and signed in place of the URL's: for a tunnel, a VPC endpoint or a test.
     ///
-    /// The connection still goes to the URL's host. On HTTP/2 there is one name for both, so connect
-    /// by HTTP/1 then.
+    /// The connection still goes to the URL's host. HTTP/2 has one name for both, so connect over HTTP/1.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a host, with a port or without.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a host with an optional port.
     pub fn with_signed_host(mut self, host: &str) -> Result<Self, Error> {
         let uri = Authority::try_from(host)
             .map(Uri::from)
             .ok()
             .filter(|_| !host.contains('@'));
-        let value = uri.as_ref().and_then(host_of).filter(|value| value == host);
+        let value = uri
+            .as_ref()
+            .and_then(host_header)
+            .filter(|value| value == host);
         let value = value.ok_or_else(|| {
             let shown = without_user_information(host);
             Error::config(format!(
-                "signed host {shown:?} is not a host; give one such as \"api.example.com\" or \
+                "invalid signed host {shown:?}; use one such as \"api.example.com\" or \
                  \"api.example.com:8443\""
             ))
         })?;
@@ -171,7 +174,7 @@ impl Origin {
 
     option_setters!();
 
-    /// The `host` that is sent and signed.
+    /// Returns the `host` that is sent and signed.
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.host.to_str().unwrap_or_default()
@@ -181,7 +184,7 @@ impl Origin {
         &self.0.options
     }
 
-    /// Returns true if requests may be corrected and sent again because of what the origin responds.
+    /// Returns `true` if requests may be corrected and sent again after a rejection.
     pub(crate) fn recovers(&self) -> bool {
         self.0.options.recovery.unwrap_or(self.0.is_aws)
     }
@@ -240,7 +243,7 @@ fn hash_of(host: &HeaderValue) -> u64 {
     hasher.finish()
 }
 
-/// A URL as an error may show it: what stands before an `@` may be a password.
+/// Removes user information, which may have a password, so that errors can show the URL.
 fn without_user_information(url: &str) -> &str {
     url.rsplit_once('@').map_or(url, |(_, rest)| rest)
 }
@@ -257,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_gives_authority_host_and_prefix() {
+    fn urls_are_split_into_authority_host_and_prefix() {
         for (url, authority, prefix) in [
             ("http://example.com", "example.com", ""),
             ("https://example.com/", "example.com", ""),
@@ -282,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_refused_without_showing_a_password() {
+    fn invalid_origins_are_rejected_without_their_password() {
         for url in [
             "",
             "example.com",
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signed_host_may_differ_from_the_one_connected_to() {
+    fn the_signed_host_may_differ_from_the_authority() {
         let origin = origin("http://127.0.0.1:9000").expect("valid");
         let tunnelled = origin
             .clone()

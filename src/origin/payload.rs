@@ -12,72 +12,75 @@ use crate::{
     },
 };
 
-/// How the body of a request is signed, and so how it goes to its origin.
+/// Mode in which the body of a request is signed and sent.
 ///
-/// | mode | memory | what the signature says of the body | when |
+/// | mode | memory | covered by the signature | use |
 /// |---|---|---|---|
-/// | [`Buffer`](PayloadMode::Buffer) | up to the body's limit | its hash | the default; every service takes it |
-/// | [`Unsigned`](PayloadMode::Unsigned) | none | nothing: `UNSIGNED-PAYLOAD` | large bodies for S3 over TLS; VPC Lattice takes no other |
-/// | [`Trust`](PayloadMode::Trust) | none | what the client says of it | clients that hash their bodies themselves |
-/// | [`Chunked`](PayloadMode::Chunked) | one chunk | the hash of each chunk, in a chain | large bodies for S3, also without TLS |
-/// | [`ChunkedTrailer`](PayloadMode::ChunkedTrailer) | one chunk | the same, and a checksum behind them | the same, where the checksum is to be kept with the object |
-/// | [`UnsignedTrailer`](PayloadMode::UnsignedTrailer) | one chunk | nothing; a checksum is behind it | large bodies for S3 over TLS, guarded against accidents |
-/// | [`Spool`](PayloadMode::Spool) | up to the body's limit, then 1 MiB and a file | its hash | large bodies for other services; clients that do not tell the length |
-/// | [`Auto`](PayloadMode::Auto) | up to the body's limit | its hash; above the limit, for S3, that of each chunk | bodies of any size |
+/// | [`Buffer`](PayloadMode::Buffer) | up to the body limit | the body's hash | the default; every service accepts it |
+/// | [`Unsigned`](PayloadMode::Unsigned) | none | nothing: `UNSIGNED-PAYLOAD` | large bodies for S3 over TLS; VPC Lattice, which accepts no other |
+/// | [`Trust`](PayloadMode::Trust) | none | the client's own hash | clients that hash their bodies |
+/// | [`Chunked`](PayloadMode::Chunked) | one chunk | the hash of each chunk | large bodies for S3, also without TLS |
+/// | [`ChunkedTrailer`](PayloadMode::ChunkedTrailer) | one chunk | the hash of each chunk, and a checksum in a trailer | the same, if S3 has to store the checksum |
+/// | [`UnsignedTrailer`](PayloadMode::UnsignedTrailer) | one chunk | nothing; a checksum follows in a trailer | large bodies for S3 over TLS, with a check for accidental changes |
+/// | [`Spool`](PayloadMode::Spool) | up to the body limit, then 1 MiB and a file | the body's hash | large bodies for other services, or of unknown length |
+/// | [`Auto`](PayloadMode::Auto) | up to the body limit | the body's hash; above the limit, for S3, the hash of each chunk | bodies of any size |
 ///
-/// A body that is not buffered streams as fast as the origin takes it; the origin's body limit is not
-/// for it. Its trailers go with it, but for those of one in chunks. Its length goes ahead if it is known;
-/// if it is not, an HTTP/1.1 client frames it with `transfer-encoding: chunked`, which S3 rejects. For GET and HEAD
-/// hyper's client does so only if the request has that header, and drops the body without it. So the layer
-/// restores the header of such a request, or fails with [`LengthRequired`](crate::ErrorKind::LengthRequired)
-/// before anything is sent if it had none. A body that is known to be empty is not concerned.
+/// A body that is not buffered streams as fast as the origin reads it, and has no limit. Its trailers are
+/// forwarded, unless it is sent in chunks. Its length is sent if it is known. If not, an HTTP/1.1 client
+/// frames it with `transfer-encoding: chunked`, which S3 rejects. For GET and HEAD hyper's client does so
+/// only if the request has that header, and drops the body otherwise. So the layer restores the header of
+/// such a request. If it had none, the request fails with
+/// [`LengthRequired`](crate::ErrorKind::LengthRequired) before anything is sent, unless the body is known
+/// to be empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PayloadMode {
     /// Collected and hashed before the request is sent.
     #[default]
     Buffer,
-    /// Streamed, and not covered by the signature: who can change it on the way goes unnoticed.
+    /// Streamed, and not covered by the signature: changes on the way are not detected.
     Unsigned,
     /// Streamed. The client's `x-amz-content-sha256`, a hash or `UNSIGNED-PAYLOAD`, is signed and sent.
-    /// Whether the body has this hash only the origin finds out. For the S3 family a body that is in the
-    /// frames of `STREAMING-UNSIGNED-PAYLOAD-TRAILER` passes too, frames and all.
+    /// Only the origin checks the body against it. For the S3 family a body in the frames of
+    /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER` is forwarded with its frames.
     Trust,
-    /// Streamed in the frames of `aws-chunked`, each chunk signed with the signature before it. For
-    /// `PutObject` and `UploadPart` of the S3 family; other requests, and other servers that speak its
-    /// protocol, may not take it. The body's length has to be known; one of no bytes goes as it is. Chunks
-    /// are not signed for several regions.
+    /// Streamed in the frames of `aws-chunked`. Each chunk's signature covers the one before it. For
+    /// `PutObject` and `UploadPart` of the S3 family; other requests, and other servers of its protocol,
+    /// may not accept it. The length of the body has to be known. An empty body is sent without chunks.
+    /// Chunks cannot be signed for several regions.
     Chunked(ChunkSize),
-    /// As [`Chunked`](PayloadMode::Chunked), with the body's checksum in a signed trailer. A request that
-    /// has a checksum in its head keeps that one, and goes without the trailer.
+    /// As [`Chunked`](PayloadMode::Chunked), with the body's checksum in a signed trailer. A request with
+    /// a checksum header is sent without the trailer.
     ChunkedTrailer(ChunkSize, Checksum),
     /// As [`ChunkedTrailer`](PayloadMode::ChunkedTrailer), in chunks of 64 KiB, with neither chunks nor
-    /// trailer signed: who can change the body on the way can change the checksum too. A request that has
-    /// a checksum in its head goes as with [`Unsigned`](PayloadMode::Unsigned).
+    /// trailer signed: an attacker who changes the body can change the checksum too. A request with a
+    /// checksum header is sent as with [`Unsigned`](PayloadMode::Unsigned).
     UnsignedTrailer(Checksum),
-    /// Collected and hashed before the request is sent, above the body's limit in a temporary file. The
-    /// origin needs a [`Spool`](super::Spool) for it, whose own limit holds then.
+    /// Collected and hashed before the request is sent, in a temporary file above the body limit. The
+    /// origin needs a [`Spool`](super::Spool), which has a limit of its own.
+    #[cfg(feature = "spool")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
     Spool,
-    /// Buffered up to the body's limit; above it in chunks of 64 KiB if the service is of the S3 family
-    /// and the length is known, else in a temporary file if the origin has a [`Spool`](super::Spool), else
-    /// refused as too large.
+    /// Buffered up to the body limit. A larger body is sent in chunks of 64 KiB if the service is of the
+    /// S3 family and the length is known. If not, it goes to a temporary file if the origin has a
+    /// [`Spool`](super::Spool), or is rejected as too large.
     Auto,
 }
 
-/// What is to be done with a body.
+/// Steps for a body, derived from its [`PayloadMode`].
 pub(crate) enum BodyPlan {
-    /// Up to the limit in memory; above it there is the spool, or it is refused.
+    /// Buffer it up to the limit, then spool it or reject it.
     Collect(Option<Spool>),
     Stream(Payload),
-    /// It is in frames already, and streams in them.
+    /// Stream the client's own frames.
     Framed(Framing),
     Chunk(ChunkSize, Framing),
-    /// In chunks if it is known to be larger than the limit, else collected.
+    /// Send it in chunks if it is known to be larger than the limit; otherwise collect it.
     ChunkLarge(ChunkSize, Option<Spool>),
 }
 
 impl BodyPlan {
-    /// Returns true for a body that is sent as it comes, framed by the client that sends it.
+    /// Returns `true` for a body that is sent as it arrives.
     pub(crate) fn streams(&self) -> bool {
         matches!(self, Self::Stream(_) | Self::Framed(_))
     }
@@ -85,7 +88,7 @@ impl BodyPlan {
 
 /// Decides how the body of a request is signed.
 ///
-/// A [`PayloadMode`] is a policy, for all requests the same. So is a closure:
+/// A [`PayloadMode`] is a policy that is the same for all requests. A closure decides per request:
 ///
 /// ```
 /// use http::{Method, Request, request::Parts};
@@ -100,11 +103,11 @@ impl BodyPlan {
 /// assert_eq!(PayloadMode::Trust.mode(&head), PayloadMode::Trust);
 /// ```
 ///
-/// Do not decide by the path, which is as the client wrote it: `/uploads/../orders` goes to `/orders`.
-/// Give such paths an [`Origin`](crate::Origin) and a [`Rule`](super::Rule) of their own, which sees
-/// through that.
+/// Do not decide by the path, which the client may have written as `/uploads/../orders` for `/orders`.
+/// Give such paths an [`Origin`](crate::Origin) and an [`OriginRule`](super::OriginRule) of their own,
+/// which matches the folded path.
 pub trait PayloadPolicy: Send + Sync {
-    /// The mode for a request, of which this is the head as the client sent it.
+    /// Returns the mode for a request, whose head is as the client sent it.
     fn mode(&self, head: &Parts) -> PayloadMode;
 }
 
@@ -123,11 +126,10 @@ where
     }
 }
 
-/// A policy, shared.
 #[derive(Clone)]
-pub(super) struct Policy(Arc<dyn PayloadPolicy>);
+pub(super) struct SharedPolicy(Arc<dyn PayloadPolicy>);
 
-impl Policy {
+impl SharedPolicy {
     pub(super) fn new(policy: impl PayloadPolicy + 'static) -> Self {
         Self(Arc::new(policy))
     }
@@ -141,6 +143,7 @@ impl PayloadMode {
     pub(super) fn plan(self, head: &Parts, spool: Option<&Spool>) -> Result<BodyPlan, Error> {
         Ok(match self {
             PayloadMode::Buffer => BodyPlan::Collect(None),
+            #[cfg(feature = "spool")]
             PayloadMode::Spool => BodyPlan::Collect(Some(spool.cloned().ok_or_else(no_spool)?)),
             PayloadMode::Unsigned => BodyPlan::Stream(Payload::Unsigned),
             PayloadMode::Trust => trusted(&head.headers)?,
@@ -160,21 +163,22 @@ impl PayloadMode {
     }
 }
 
-impl fmt::Debug for Policy {
+impl fmt::Debug for SharedPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy").finish_non_exhaustive()
+        f.debug_struct("SharedPolicy").finish_non_exhaustive()
     }
 }
 
+#[cfg(feature = "spool")]
 fn no_spool() -> Error {
-    Error::config("there is no spool for bodies to go to; give the origin one by with_spool")
+    Error::config("the payload mode needs a spool; set one by `with_spool`")
 }
 
-/// True if the client has made a checksum, of which S3 takes but one.
+/// Returns `true` if the client has sent a checksum. S3 accepts only one.
 fn has_checksum(headers: &HeaderMap) -> bool {
     headers
         .keys()
-        .any(|name| Checksum::from_header_name(name.as_str()).is_some())
+        .any(|name| Checksum::is_header_name(name.as_str()))
 }
 
 fn trusted(headers: &HeaderMap) -> Result<BodyPlan, Error> {
@@ -183,15 +187,15 @@ fn trusted(headers: &HeaderMap) -> Result<BodyPlan, Error> {
         values.next().filter(|_| values.next().is_none())
     };
     let plan = only(X_AMZ_CONTENT_SHA256).and_then(|value| {
-        match Framing::read(value, only(X_AMZ_TRAILER)) {
+        match Framing::parse(value, only(X_AMZ_TRAILER)) {
             Some(framing @ Framing::Unsigned(_)) => Some(BodyPlan::Framed(framing)),
-            _ => Payload::read(value).map(BodyPlan::Stream),
+            _ => Payload::parse(value).map(BodyPlan::Stream),
         }
     });
     plan.ok_or_else(|| {
         Error::request(
-            "the request has no x-amz-content-sha256 that could be trusted; send the SHA-256 of the \
-             body in lower-case hex, or UNSIGNED-PAYLOAD",
+            "the request has no valid x-amz-content-sha256; send the SHA-256 of the body in lower-case \
+             hex, or UNSIGNED-PAYLOAD",
         )
     })
 }

@@ -1,78 +1,76 @@
-//! The request as the origin is to receive it, but for body and signature.
+//! Rewrite of a request's head for its origin.
 
 use http::{Method, Uri, Version, header, request::Parts};
 
-use super::{ClientAddr, Destination, WireForm, forwarded, headers, wire};
+use super::{ClientAddr, ResolvedOrigin, WireForm, forwarded, headers};
 use crate::{
     error::Error,
-    sigv4::{cookies::join_cookies, request_target, signed_headers::host_of},
+    sigv4::{cookies::join_cookies, request_target, signed_headers::host_header},
 };
 
-/// Rewrites a request's head for its destination.
+/// Rewrites a request's head for its origin.
 ///
-/// `signs` tells whether it is signed afterwards; the client's own signature is kept if not.
+/// The client's own signature stays unless `signs`.
 pub(crate) fn rewrite(
     parts: &mut Parts,
-    destination: &Destination,
+    resolved: &ResolvedOrigin,
     signs: bool,
 ) -> Result<(), Error> {
-    let origin = &destination.origin;
-    let uri = uri(parts, destination, signs)?;
+    let origin = &resolved.origin;
+    let uri = uri(parts, resolved, signs)?;
     let host = parts.headers.remove(header::HOST);
-    let opens_websocket = headers::opens_websocket(parts);
+    let is_websocket_upgrade = headers::is_websocket_upgrade(parts);
     let selected = origin.options().forwarded;
     headers::remove_for_origin(&mut parts.headers, signs, selected);
     join_cookies(&mut parts.headers);
     parts
         .headers
-        .try_reserve(ADDED)
+        .try_reserve(MAX_ADDED_HEADERS)
         .map_err(|_| Error::request("the request has more headers than can be sent; send fewer"))?;
-    if opens_websocket {
-        headers::open_websocket(&mut parts.headers);
+    if is_websocket_upgrade {
+        headers::insert_websocket_upgrade(&mut parts.headers);
     }
-    if let Some(selected) = selected {
-        let reached = host_of(&parts.uri).or(host);
-        let peer = parts.extensions.get::<ClientAddr>();
-        forwarded::append(&mut parts.headers, selected, peer, reached);
+    if let (Some(selected), Some(client)) = (selected, parts.extensions.get::<ClientAddr>()) {
+        let client_host = host_header(&parts.uri).or(host);
+        forwarded::append(&mut parts.headers, selected, client, client_host);
     }
     parts
         .headers
         .insert(header::HOST, origin.host_value().clone());
     parts.uri = uri;
-    parts.version = Version::HTTP_11; // the client's own; the next connection has one of its own
+    parts.version = Version::HTTP_11; // each connection has its own version
     Ok(())
 }
 
-/// Headers that rewriting and signing add at most, reserved at once.
-const ADDED: usize = 13;
+/// Maximum number of headers that rewriting and signing add, reserved at once.
+const MAX_ADDED_HEADERS: usize = 13;
 
-fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Error> {
-    let origin = &destination.origin;
-    let path = parts.uri.path();
-    if parts.method == Method::CONNECT || !path.starts_with('/') {
+fn uri(parts: &Parts, resolved: &ResolvedOrigin, signs: bool) -> Result<Uri, Error> {
+    let origin = &resolved.origin;
+    let options = origin.options();
+    let client_path = parts.uri.path();
+    if parts.method == Method::CONNECT || !client_path.starts_with('/') {
         return Err(Error::request(format!(
-            "{} {path:?} asks for no resource, so there is nothing to sign; send a request with a path",
+            "{} {client_path:?} has no path to sign; send a request with a path",
             parts.method,
         )));
     }
-    let path = wire::path(path, origin.options())?;
-    let query = parts
-        .uri
-        .query()
-        .map(|query| wire::query(query, origin.options(), signs));
-    let query = query.transpose()?.filter(|query| !query.is_empty());
-    let rest = strip_segments(&path, destination.strip);
-    let added = destination.prefix.as_deref().unwrap_or_default();
-
-    let nothing = origin.prefix().is_empty() && added.is_empty() && rest.is_empty();
-    let root = if nothing { "/" } else { "" };
-    let (mark, query) = query.as_deref().map_or(("", ""), |query| ("?", query));
-    let mut target = [origin.prefix(), added, rest, root, mark, query].concat();
-    if origin.options().wire == WireForm::Canonical {
-        // Prefixes stand as they were configured, maybe before this form was chosen.
+    let path = options.wire_path(client_path)?;
+    let query = match parts.uri.query() {
+        Some(query) => options.wire.query(query, signs)?,
+        None => "".into(),
+    };
+    let mark = if query.is_empty() { "" } else { "?" };
+    let rest = strip_segments(&path, resolved.strip);
+    let added = resolved.prefix.as_deref().unwrap_or_default();
+    let is_root = origin.prefix().is_empty() && added.is_empty() && rest.is_empty();
+    let root = if is_root { "/" } else { "" };
+    let mut target = [origin.prefix(), added, rest, root, mark, &query].concat();
+    if options.wire == WireForm::Canonical {
+        // Prefixes may have been configured before this form was chosen.
         let end = target.len() - mark.len() - query.len();
-        let path = wire::path(&target[..end], origin.options())?;
-        target = [&path, mark, query].concat();
+        let canonical = options.wire_path(&target[..end])?;
+        target = [&canonical, mark, &query].concat();
     }
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(origin.scheme().clone());
@@ -81,7 +79,7 @@ fn uri(parts: &Parts, destination: &Destination, signs: bool) -> Result<Uri, Err
     Uri::from_parts(uri).map_err(request_target::invalid)
 }
 
-/// What is left of a path without its first `count` segments: empty, or starting with a slash.
+/// Removes the first `count` segments of a path. The rest is empty or starts with a slash.
 fn strip_segments(path: &str, count: usize) -> &str {
     match path.match_indices('/').nth(count) {
         Some((at, _)) => &path[at..],

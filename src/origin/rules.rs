@@ -3,31 +3,30 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{
-    Destination, ResolveOrigin, host::HostPattern, limits::Limits, options::Options, wire,
-};
+use super::{ResolveOrigin, ResolvedOrigin, host::HostPattern, limits::Limits, options::Options};
 use crate::{
     Origin,
     error::Error,
     sigv4::{encode, signed_headers::is_host},
 };
 
-/// Ordered rules: the first that matches a request names its origin.
+/// Ordered rules. The first that matches a request selects its origin.
 ///
-/// A request that none matches is an error of kind [`NoMatch`](crate::ErrorKind::NoMatch) and goes
-/// nowhere.
+/// A request that matches no rule is an error of kind [`NoMatch`](crate::ErrorKind::NoMatch), and nothing
+/// is sent. The error shows the path that the rules see. If a prefix is missing from it, an outer router
+/// has stripped the prefix already; see [`OriginRule::strip_prefix`].
 ///
 /// ```
 /// use http::{Method, Request};
 /// use tower_sigv4::{
 ///     Origin, SigningSettings,
-///     origin::{OriginRules, ResolveOrigin, Rule},
+///     origin::{OriginRules, ResolveOrigin, OriginRule},
 /// };
 ///
 /// let settings = SigningSettings::new("execute-api", "us-east-1")?;
 /// let orders = Origin::new("https://abc123.execute-api.us-east-1.amazonaws.com/prod", settings)?;
 /// let rules = OriginRules::new().add_rule(
-///     Rule::path("/orders")?
+///     OriginRule::path("/orders")?
 ///         .with_host("*.example.com")?
 ///         .with_methods([Method::GET, Method::POST])
 ///         .strip_prefix(),
@@ -48,17 +47,17 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct OriginRules {
-    rules: Arc<Vec<(Rule, Destination)>>,
+    rules: Arc<Vec<(OriginRule, ResolvedOrigin)>>,
 }
 
 impl OriginRules {
-    /// No rules yet: nothing matches.
+    /// Creates an empty list, which matches no request.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Appends a rule: requests that it matches, and no earlier one, go to `origin`.
-    pub fn add_rule(mut self, mut rule: Rule, origin: Origin) -> Self {
+    /// Appends a rule. Requests that match it and no earlier rule are sent to `origin`.
+    pub fn add_rule(mut self, mut rule: OriginRule, origin: Origin) -> Self {
         if origin.options().settings.path_form().escaped_slash() == "/" {
             let segments = rule
                 .path
@@ -66,45 +65,44 @@ impl OriginRules {
                 .flat_map(|segment| segment.split(|&byte| byte == b'/'));
             rule.path = segments.map(<[u8]>::to_vec).collect();
         }
-        let destination = Destination {
+        let prefix = rule.prefix.as_deref();
+        let resolved = ResolvedOrigin {
             strip: if rule.strip { rule.path.len() } else { 0 },
-            prefix: rule
-                .added
-                .as_deref()
-                .map(|added| prefix(added, origin.options())),
+            prefix: prefix.map(|prefix| wire_prefix(prefix, origin.options())),
             origin,
         };
-        Arc::make_mut(&mut self.rules).push((rule, destination));
+        Arc::make_mut(&mut self.rules).push((rule, resolved));
         self
     }
 
-    /// Which rule sends a request to its origin, counted from 0 in the order in which they were added:
-    /// for what a gateway does by route besides.
+    /// Returns the index of the rule that matches a request, in the order in which they were added.
+    ///
+    /// A gateway can use it for its own settings per route.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoMatch`](crate::ErrorKind::NoMatch) if none does.
+    /// [`ErrorKind::NoMatch`](crate::ErrorKind::NoMatch) if no rule matches.
     pub fn position(&self, head: &Parts) -> Result<usize, Error> {
         let path = encode::fold_escaped(head.uri.path());
         let host = host(head)?;
-        let first = |path: &str| {
+        let first_match = |path: &str| {
             self.rules
                 .iter()
                 .position(|(rule, _)| rule.matches(head, host, path))
         };
-        if let Some(found) = first(&path) {
-            let options = self.rules[found].1.origin.options();
+        if let Some(index) = first_match(&path) {
+            let options = self.rules[index].1.origin.options();
             if options.settings.path_form().folds() {
-                return Ok(found);
+                return Ok(index);
             }
-            // S3 folds nothing and takes `%2F` for a slash: what it reads has to lead here as well,
-            // and so has what a server would read that does fold.
-            let sent = wire::path(head.uri.path(), options)?;
+            // S3 does not fold paths, and reads `%2F` as a slash. So its reading of the path has to match
+            // the same rule, and so has the reading of a server that folds.
+            let sent = options.wire_path(head.uri.path())?;
             if [&sent, &encode::fold_escaped(&sent)]
                 .iter()
-                .all(|path| first(path) == Some(found))
+                .all(|reading| first_match(reading) == Some(index))
             {
-                return Ok(found);
+                return Ok(index);
             }
         }
         Err(Error::no_match(format!(
@@ -116,45 +114,48 @@ impl OriginRules {
 }
 
 impl ResolveOrigin for OriginRules {
-    fn resolve(&self, head: &Parts) -> Result<Destination, Error> {
-        let (rule, destination) = &self.rules[self.position(head)?];
+    fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error> {
+        let (rule, resolved) = &self.rules[self.position(head)?];
         if let Some(limits) = &rule.limits {
             limits.check(head)?;
         }
-        Ok(destination.clone())
+        Ok(resolved.clone())
     }
 }
 
-/// What a request must be like to match: all conditions at once.
+/// Conditions on a request, all of which have to match.
 ///
-/// Paths are compared segment by segment, decoded, after dot segments and empty segments are folded:
-/// `/public/../admin` is `/admin` to a rule, and so is `/public/%2e%2e/admin`.
+/// Paths are folded, decoded and compared segment by segment: a rule sees `/public/../admin` and
+/// `/public/%2e%2e/admin` as `/admin`.
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Rule {
+pub struct OriginRule {
     /// Decoded segments of the path prefix.
     path: Vec<Vec<u8>>,
     host: Option<HostPattern>,
     methods: Vec<Method>,
     headers: Vec<(HeaderName, HeaderValue)>,
     strip: bool,
-    added: Option<String>,
+    prefix: Option<String>,
     limits: Option<Box<Limits>>,
 }
 
-impl Rule {
-    /// Matches every request, until conditions are added.
+impl OriginRule {
+    /// Matches every request.
     pub fn any() -> Self {
         Self::default()
     }
 
-    /// Matches a path prefix, at a segment boundary: `/orders` matches `/orders` and `/orders/1`, not
+    /// Matches a path prefix of whole segments: `/orders` matches `/orders` and `/orders/1`, but not
     /// `/orders2`.
+    ///
+    /// The rule sees the path that the layer receives. axum's `nest_service("/orders", proxy)` removes
+    /// `/orders` from it, so use [`any`](OriginRule::any) there, or `route_service("/orders/{*rest}", proxy)`
+    /// with this rule.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it does not start with a slash, or cannot
-    /// be a path.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a path that starts with a slash.
     pub fn path(prefix: &str) -> Result<Self, Error> {
         check_path("path", prefix)?;
         let folded = encode::fold_escaped(prefix);
@@ -167,8 +168,9 @@ impl Rule {
         })
     }
 
-    /// Matches a host, `api.example.com`, or all below one, `*.example.com`. Case and port do not
-    /// matter.
+    /// Matches a host, `api.example.com`, or all hosts below a domain, `*.example.com`.
+    ///
+    /// Case and port are ignored.
     ///
     /// # Errors
     ///
@@ -184,52 +186,54 @@ impl Rule {
         self
     }
 
-    /// Matches requests that have this header with this value; called again, all of them.
+    /// Matches requests that have this header with this value. All added headers have to match.
     pub fn add_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// Takes the path prefix off before the request goes to its origin.
+    /// Removes the prefix of [`path`](OriginRule::path) before the request is sent to its origin.
+    ///
+    /// Do not use it below a router that strips the prefix itself, such as axum's `nest_service`.
     pub fn strip_prefix(mut self) -> Self {
         self.strip = true;
         self
     }
 
-    /// Puts a path between the origin's own and the request's.
+    /// Adds a path between the origin's own and the request's.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it does not start with a slash, or cannot
-    /// be a path.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not a path that starts with a slash.
     pub fn add_prefix(mut self, prefix: &str) -> Result<Self, Error> {
         check_path("added prefix", prefix)?;
-        self.added = Some(prefix.to_owned());
+        self.prefix = Some(prefix.to_owned());
         Ok(self)
     }
 
-    /// Limits the client's `x-amz-*` headers to these; without the limit all of them are signed and sent.
+    /// Allows only these `x-amz-*` headers of the client. Without this limit all of them are signed and
+    /// sent.
     ///
-    /// A rule looks at the path, but these headers tell S3 what to do: `x-amz-copy-source` names another object to
-    /// read, and `x-amz-acl` publishes one. A pattern is a name, or a prefix with a star: `x-amz-meta-*`. A request
-    /// with another such header is an error of kind [`Forbidden`](crate::ErrorKind::Forbidden), before anything
-    /// is sent. It makes no difference to the limit whether a name is written with `-` or `_`, or stands in the
-    /// query (`?x-amz-acl=public-read`).
+    /// A rule matches the path, but these headers tell S3 what to do: `x-amz-copy-source` names another
+    /// object to read, and `x-amz-acl` publishes one. A pattern is a name, or a prefix with a star:
+    /// `x-amz-meta-*`. A request with another such header is an error of kind
+    /// [`Forbidden`](crate::ErrorKind::Forbidden), and nothing is sent. The limit also applies to names with
+    /// `_` in place of `-`, and to query parameters (`?x-amz-acl=public-read`).
     ///
-    /// The headers of the client's own signature (`x-amz-date`, `x-amz-content-sha256`, the session token and their
-    /// like) and those of its framing (`x-amz-decoded-content-length`, `x-amz-trailer`) always pass: the layer
+    /// The headers of the client's own signature (`x-amz-date`, `x-amz-content-sha256`, the session token)
+    /// and of its framing (`x-amz-decoded-content-length`, `x-amz-trailer`) are always allowed: the layer
     /// replaces them if it signs.
     ///
     /// ```
     /// use http::Request;
     /// use tower_sigv4::{
     ///     ErrorKind, Origin, SigningSettings,
-    ///     origin::{OriginRules, ResolveOrigin, Rule},
+    ///     origin::{OriginRules, ResolveOrigin, OriginRule},
     /// };
     ///
     /// let settings = SigningSettings::new("s3", "us-east-1")?;
     /// let bucket = Origin::new("https://files.s3.us-east-1.amazonaws.com", settings)?;
-    /// let rule = Rule::path("/public")?
+    /// let rule = OriginRule::path("/public")?
     ///     .with_amz_headers(["x-amz-meta-*", "x-amz-checksum-*", "x-amz-sdk-checksum-algorithm"])?
     ///     .with_query_parameters(["versionId"]);
     /// let rules = OriginRules::new().add_rule(rule, bucket);
@@ -247,8 +251,8 @@ impl Rule {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a pattern that does not begin with `x-amz-`, or cannot
-    /// be the name of a header.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a pattern is not a header name that starts with
+    /// `x-amz-`.
     pub fn with_amz_headers<N>(
         mut self,
         patterns: impl IntoIterator<Item = N>,
@@ -260,13 +264,14 @@ impl Rule {
         Ok(self)
     }
 
-    /// Limits the parameters of the query to these; without the limit all of them are signed and sent.
+    /// Allows only these query parameters. Without this limit all of them are signed and sent.
     ///
-    /// To S3 a parameter such as `acl`, `policy`, `tagging` or `uploads` selects another operation on the same
-    /// path, and `versionId` another version of the object. A request with a parameter that is not listed is an
-    /// error of kind [`Forbidden`](crate::ErrorKind::Forbidden), before anything is sent. Names are compared
-    /// decoded, and case matters. A semicolon separates parameters too, since some servers read it so; send one
-    /// in a value as `%3B`. The parameters of a presigned URL always pass: the layer removes them if it signs.
+    /// In S3 a parameter such as `acl`, `policy`, `tagging` or `uploads` selects another operation on the
+    /// same path, and `versionId` another version of the object. A request with a parameter that is not
+    /// listed is an error of kind [`Forbidden`](crate::ErrorKind::Forbidden), and nothing is sent. Names are
+    /// compared decoded, and case matters. A semicolon also separates parameters, since some servers read it
+    /// so; send one in a value as `%3B`. The parameters of a presigned URL are always allowed: the layer
+    /// removes them if it signs.
     pub fn with_query_parameters<N>(mut self, names: impl IntoIterator<Item = N>) -> Self
     where
         N: Into<String>,
@@ -280,13 +285,13 @@ impl Rule {
             head.headers
                 .get_all(name)
                 .iter()
-                .any(|found| found == value)
+                .any(|received| received == value)
         };
         (self.methods.is_empty() || self.methods.contains(&head.method))
             && self
                 .host
                 .as_ref()
-                .is_none_or(|pattern| host.is_some_and(|host| pattern.matches(host)))
+                .is_none_or(|pattern| host.is_some_and(|name| pattern.matches(name)))
             && self.matches_path(path)
             && self.headers.iter().all(has)
     }
@@ -296,37 +301,41 @@ impl Rule {
         self.path.iter().all(|expected| {
             segments
                 .next()
-                .is_some_and(|found| percent_decode_str(found).eq(expected.iter().copied()))
+                .is_some_and(|segment| percent_decode_str(segment).eq(expected.iter().copied()))
         })
     }
 }
 
-/// The host a request names, without its port. An absolute URI goes before the header (RFC 9112,
+/// Returns the host of a request, without its port. An absolute URI overrides the header (RFC 9112,
 /// section 3.2.2).
 fn host(head: &Parts) -> Result<Option<&str>, Error> {
-    let host = match head.uri.host() {
+    let named = match head.uri.host() {
         Some(host) => Some(host),
-        None => {
-            let mut values = head.headers.get_all(header::HOST).iter();
-            let value = values.next();
-            if values.next().is_some() {
-                return Err(Error::request(
-                    "the request has more than one host header; send one",
-                ));
-            }
-            match value.map(|value| value.to_str()) {
-                Some(Err(_)) => return Err(Error::request("the host header is not ASCII")),
-                Some(Ok(host)) => Some(without_port(host)).filter(|host| !host.is_empty()),
-                None => None,
-            }
-        }
+        None => host_header(head)?,
     };
-    match host {
+    match named {
         Some(host) if !is_host(host) => Err(Error::request(format!(
-            "{host:?} is not a host; send a name or an address"
+            "invalid host {host:?}; send a name or an address"
         ))),
-        host => Ok(host.map(|host| host.strip_suffix('.').unwrap_or(host))),
+        Some(host) => Ok(Some(host.strip_suffix('.').unwrap_or(host))),
+        None => Ok(None),
     }
+}
+
+fn host_header(head: &Parts) -> Result<Option<&str>, Error> {
+    let mut values = head.headers.get_all(header::HOST).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Error::request(
+            "the request has more than one host header; send one",
+        ));
+    }
+    let host = value
+        .to_str()
+        .map_err(|_| Error::request("the host header is not ASCII"))?;
+    Ok(Some(without_port(host)).filter(|host| !host.is_empty()))
 }
 
 fn without_port(host: &str) -> &str {
@@ -336,20 +345,25 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-fn check_path(what: &str, path: &str) -> Result<(), Error> {
-    let legal = path.starts_with('/')
+fn check_path(name: &str, path: &str) -> Result<(), Error> {
+    let is_valid = path.starts_with('/')
         && !path.contains(['?', '#'])
-        && encode::has_whole_escapes(path.as_bytes());
+<<<<<<< HEAD
+        && encode::has_valid_escapes(path.as_bytes());
     if legal {
+=======
+        && encode::has_whole_escapes(path.as_bytes());
+    if is_valid {
+>>>>>>> wt-body
         return Ok(());
     }
     Err(Error::config(format!(
-        "{what} {path:?} is not a path; give one such as \"/orders\", with a literal % as %25"
+        "{name} {path:?} is not a path; use one such as \"/orders\", with a literal % as %25"
     )))
 }
 
-/// An added prefix as it is sent to this origin, without a slash at its end.
-fn prefix(added: &str, options: &Options) -> Arc<str> {
-    let path = wire::path(added, options).unwrap_or(added.into());
+/// Returns a prefix in the origin's wire form, without a slash at its end.
+fn wire_prefix(prefix: &str, options: &Options) -> Arc<str> {
+    let path = options.wire_path(prefix).unwrap_or(prefix.into());
     path.trim_end_matches('/').into()
 }

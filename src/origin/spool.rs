@@ -5,11 +5,11 @@ use std::{
 
 use crate::error::Error;
 
-/// Where bodies go that are to be hashed whole and are too large for memory: temporary files.
+/// Directory of temporary files for bodies that are too large for memory.
 ///
-/// A body that is larger than the origin's body limit is written to a file while it is hashed, and sent from
-/// there with its exact length. The file has no name from the start (`O_TMPFILE`, or unlinked at once), so
-/// that nothing is left of it when the request ends, in whatever way, or the process does.
+/// A body that is larger than the origin's body limit is written to a file while it is hashed, and sent
+/// from there with its exact length. The file never has a name (`O_TMPFILE`, or unlinked at once), so it
+/// disappears when the request or the process ends.
 ///
 /// Choose a directory on a disk, encrypted if bodies are secret: `/tmp` is often in memory.
 ///
@@ -21,8 +21,8 @@ use crate::error::Error;
 ///     SigningSettings::new("execute-api", "us-east-1")?,
 /// )?
 /// .with_payload(PayloadMode::Spool)
-/// .with_spool(Spool::new(std::env::temp_dir())?.with_limit(100 * 1024 * 1024))
-/// .with_body_limit(1024 * 1024); // what is held in memory
+/// .with_spool(Spool::new(std::env::temp_dir())?.with_body_limit(100 * 1024 * 1024))
+/// .with_body_limit(1024 * 1024); // in memory
 ///
 /// assert!(Spool::new("/nonexistent").is_err());
 /// # Ok::<(), tower_sigv4::Error>(())
@@ -34,37 +34,40 @@ pub struct Spool {
     limit: u64,
 }
 
+#[cfg(feature = "spool")]
 impl Spool {
-    /// 5 GiB: what S3 takes in one request, and more than any other service.
+    /// 5 GiB, the maximum of one S3 request; no other service accepts more.
     const LIMIT: u64 = 5 * 1024 * 1024 * 1024;
 
-    /// Files in this directory.
+    /// Creates files in this directory.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if no file can be made there, which is tried.
+    /// Creates a file to check the directory, and returns
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if that fails.
     pub fn new(directory: impl Into<PathBuf>) -> Result<Self, Error> {
-        let directory = directory.into();
-        tempfile::tempfile_in(&directory).map_err(|error| {
+        let path = directory.into();
+        tempfile::tempfile_in(&path).map_err(|error| {
             Error::config(format!(
-                "no temporary file can be made in {directory:?}: {error}; give a directory that exists \
-                 and can be written to",
+                "cannot create a temporary file in {path:?}: {error}; use a writable directory",
             ))
         })?;
         Ok(Self {
-            directory: directory.into(),
+            directory: path.into(),
             limit: Self::LIMIT,
         })
     }
 
-    /// Sets how many bytes a body may have; 5 GiB by default.
+    /// Sets the maximum size of a body in bytes; 5 GiB by default.
     ///
-    /// How many bodies there are at one time is not limited here: a concurrency limit outside is.
-    pub fn with_limit(mut self, bytes: u64) -> Self {
+    /// The number of bodies is not limited. Use a concurrency limit outside of the layer.
+    pub fn with_body_limit(mut self, bytes: u64) -> Self {
         self.limit = bytes;
         self
     }
+}
 
+impl Spool {
     pub(crate) fn directory(&self) -> &Arc<Path> {
         &self.directory
     }

@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     Origin,
-    body::{Held, ResponseBody, into_bytes},
-    credentials::{Entry, Fetch, Load},
+    body::{BodyPrefix, ResponseBody, into_bytes},
+    credentials::{CachedCredentials, Load, LoadFuture},
     doctor::{Diagnosis, Rejection, SignedRequest, diagnose},
     sigv4::{
         scope::{Scope, Timestamp},
@@ -50,7 +50,7 @@ pub(super) struct Followup<S, B> {
 pub(super) struct Kept<S, B> {
     pub(super) shared: Arc<Shared>,
     pub(super) origin: Origin,
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Arc<CachedCredentials>,
     /// Time of signing.
     pub(super) time: SystemTime,
     /// Correction of the clock at that time.
@@ -97,7 +97,7 @@ impl<S, B> Followup<S, B> {
             response.extensions_mut().insert(report);
         }
         let Some(kept) = self.kept.take() else {
-            return Answer::Done(response.map(ResponseBody::whole));
+            return Answer::Done(response.map(ResponseBody::new));
         };
         match response.status() {
             StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => kept.rejected(response),
@@ -105,7 +105,7 @@ impl<S, B> Followup<S, B> {
                 if status.as_u16() < 400 {
                     kept.accepted();
                 }
-                Answer::Done(response.map(ResponseBody::whole))
+                Answer::Done(response.map(ResponseBody::new))
             }
         }
     }
@@ -135,7 +135,7 @@ impl<S, B> Kept<S, B> {
         if may_complain || self.canonical_request.is_some() {
             return Answer::Rejected(Box::new(Reading::new(self, head, body)));
         }
-        Answer::Done(Response::from_parts(head, ResponseBody::whole(body)))
+        Answer::Done(Response::from_parts(head, ResponseBody::new(body)))
     }
 
     fn service(&self) -> &str {
@@ -145,7 +145,7 @@ impl<S, B> Kept<S, B> {
     /// Returns the cause of a rejection, if rejections are diagnosed.
     fn diagnose(&self, head: &Parts, text: &[u8]) -> Option<Diagnosis> {
         let diagnoses = self.shared.diagnoses.as_ref()?;
-        let refusal = Rejection::read(head.status, &head.headers, text);
+        let refusal = Rejection::from_response(head.status, &head.headers, text);
         let diagnosis = diagnose(&refusal, Some(&self.sent()?))?;
         diagnoses.log(&diagnosis, &self.origin);
         Some(diagnosis)
@@ -211,7 +211,7 @@ where
     head: Parts,
     /// Time when the head came, by the layer's clock.
     received: SystemTime,
-    held: Held<R::Error>,
+    held: BodyPrefix<R::Error>,
     /// Beginning of the body, contiguous.
     text: Vec<u8>,
     /// Number of bytes read. A frame counts for 16 bytes at least, so that empty frames come to an end.
@@ -226,7 +226,7 @@ where
 enum Verdict {
     Unread,
     /// Waits for the provider, which may have other credentials.
-    Renewing(Load),
+    Renewing(LoadFuture),
     HandOn,
     SendAgain,
 }
@@ -240,7 +240,7 @@ where
             received: kept.shared.credentials.now(),
             kept,
             head,
-            held: Held::default(),
+            held: BodyPrefix::default(),
             text: Vec::new(),
             read: 0,
             body: Some(Box::pin(body)),
@@ -338,7 +338,7 @@ where
                 let Ok(fetch) = shared.credentials.replace(entry) else {
                     return Verdict::HandOn;
                 };
-                if matches!(fetch, Fetch::Flight(..)) {
+                if matches!(fetch, Load::Pending(..)) {
                     recovery.corrections.suspect(origin, entry.serial());
                 }
                 if again.is_some() {
@@ -366,7 +366,7 @@ where
         if let Some(diagnosis) = diagnosis {
             self.head.extensions.insert(diagnosis);
         }
-        let body = ResponseBody::resumed(self.held, self.body);
+        let body = ResponseBody::with_prefix(self.held, self.body);
         Outcome::HandOn(Response::from_parts(self.head, body))
     }
 }

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http_body::Body;
 
 use crate::{
-    body::{Collect, SignedBody, announced},
+    body::{Collect, SignedBody, declared_len},
     error::{Error, ErrorKind},
     origin::{BodyPlan, Spool},
     sigv4::{ChunkSize, Payload, aws_chunk::Framing},
@@ -43,7 +43,7 @@ impl<B> Signable<B> {
         B: Body,
     {
         match self {
-            Self::Whole(body, payload) => Some(Self::Whole(body.again()?, *payload)),
+            Self::Whole(body, payload) => Some(Self::Whole(body.try_clone()?, *payload)),
             Self::Chunks { .. } | Self::Framed { .. } => None,
         }
     }
@@ -71,7 +71,7 @@ pub(super) fn carry_out<B>(
 where
     B: Body,
 {
-    let length = announced(&body, headers);
+    let length = declared_len(&body, headers);
     Ok(match plan {
         BodyPlan::Stream(payload) => {
             Planned::Ready(Signable::Whole(SignedBody::streamed(body), payload))
@@ -79,7 +79,7 @@ where
         BodyPlan::Framed(framing) => Planned::Ready(Signable::Framed { body, framing }),
         BodyPlan::Collect(spool) => Planned::Collect(collect(body, headers, limit, spool)?),
         BodyPlan::Chunk(size, framing) => match length {
-            None => Planned::Collect(Collect::none(body, length_required)),
+            None => Planned::Collect(Collect::expect_empty(body, length_required)),
             Some(0) => Planned::Collect(Collect::new(body, headers, 0)?),
             Some(decoded) => Planned::Ready(Signable::Chunks {
                 body,
@@ -113,7 +113,7 @@ where
     B: Body,
 {
     match spool {
-        Some(spool) => Collect::spooled(
+        Some(spool) => Collect::with_spool(
             body,
             headers,
             spool.limit(),

@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, header, response::Parts};
 use super::error_body::{ErrorBody, Protocol};
 use crate::{
     doctor::bare,
-    sigv4::service_rules::{fronts_applications, preset},
+    sigv4::service_rules::{fronts_applications, service_rules},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl Known {
 
 /// Returns the protocol whose errors a body has that is written in `form`; `None` if the service does not use it.
 fn spoken(form: Protocol, service: &str) -> Option<Protocol> {
-    let is_s3 = preset(service).s3_family;
+    let is_s3 = service_rules(service).s3_family;
     match form {
         Protocol::S3 => is_s3.then_some(form),
         // S3 Control is signed as S3, and writes the errors of S3 in this form.

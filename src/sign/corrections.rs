@@ -47,7 +47,7 @@ struct State {
     suspect: Option<u64>,
 }
 
-/// With [`Direct`](crate::origin::Direct) the callers choose the origins. The least recently changed correction is
+/// With [`UriOrigin`](crate::origin::UriOrigin) the callers choose the origins. The least recently changed correction is
 /// dropped first; its origin can ask for it again.
 const MAX_ORIGINS: usize = 256;
 

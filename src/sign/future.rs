@@ -17,8 +17,8 @@ use super::{
     trace::Trace,
 };
 use crate::{
-    body::{Collect, ResponseBody, SignedBody, Waiting},
-    credentials::Load,
+    body::{Collect, ReservationFuture, ResponseBody, SignedBody},
+    credentials::LoadFuture,
     error::{BoxError, Error},
 };
 
@@ -47,10 +47,10 @@ pin_project! {
         /// Refused; the inner service is gone already.
         Failed { error: Option<Error> },
         /// The bodies in memory leave no room for this one.
-        Waiting { pending: Option<(Pending<S>, Collect<B>)>, room: Waiting },
+        Waiting { pending: Option<(Pending<S>, Collect<B>)>, room: ReservationFuture },
         Collecting { pending: Option<Pending<S>>, #[pin] body: Collect<B> },
         /// The cold way: no credentials at hand, or it is time to refresh them.
-        Loading { pending: Option<(Pending<S>, Signable<B>)>, load: Load },
+        Loading { pending: Option<(Pending<S>, Signable<B>)>, load: LoadFuture },
         Calling { #[pin] response: F, followup: Followup<S, B> },
         /// The origin has refused the request and may say why.
         Reading { answer: Option<Box<Reading<S, B, R>>> },
@@ -94,7 +94,7 @@ where
                     Err(error) => State::Failed { error: Some(error) },
                     Ok(room) => {
                         let (pending, body) = pending.take().expect("taken once");
-                        let (pending, body) = (Some(pending), body.with_room(room));
+                        let (pending, body) = (Some(pending), body.with_reservation(room));
                         State::Collecting { pending, body }
                     }
                 },

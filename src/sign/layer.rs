@@ -70,7 +70,7 @@ impl SigningLayer {
     ///
     /// `credentials` is a provider, or a [`CredentialsCache`] with settings of its own. `target` is an
     /// [`Origin`](crate::Origin), [`OriginRules`](crate::origin::OriginRules),
-    /// [`Direct`](crate::origin::Direct) or a closure; see [`origin`](crate::origin).
+    /// [`UriOrigin`](crate::origin::UriOrigin) or a closure; see [`origin`](crate::origin).
     ///
     /// The services run in a tokio runtime with its timer enabled.
     pub fn new(

@@ -22,7 +22,7 @@
 //! A layer that follows redirects, such as tower-http's `FollowRedirectLayer`, goes outside as well: inside, it
 //! would send the old signature to the new host. Outside, the request to the new host is signed for it, and carries
 //! the session token. An [`Origin`](crate::Origin) and [`OriginRules`](crate::origin::OriginRules) send every request
-//! to an origin of theirs, wherever the redirect points. [`Direct`](crate::origin::Direct) sends it to the host of
+//! to an origin of theirs, wherever the redirect points. [`UriOrigin`](crate::origin::UriOrigin) sends it to the host of
 //! the redirect, and only if that is a host it was given or one of AWS.
 
 mod answer;

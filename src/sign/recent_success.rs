@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::{Origin, credentials::Entry};
+use crate::{Origin, credentials::CachedCredentials};
 
 /// Seconds for which an acceptance counts. Services accept a clock that is off by less, and one that jumps further
 /// ends it.
@@ -28,7 +28,7 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    pub(super) fn new(origin: &Origin, entry: &Entry, time: SystemTime) -> Self {
+    pub(super) fn new(origin: &Origin, entry: &CachedCredentials, time: SystemTime) -> Self {
         // Spreads the serial number over all bits (Knuth, "The Art of Computer Programming", section 6.4).
         let hash = origin.host_hash() ^ entry.serial().wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let second = time
@@ -52,7 +52,12 @@ impl Accepted {
     }
 
     /// Returns true if the origin cannot have a reason to reject this request for its clock or credentials.
-    pub(super) fn vouches_for(&self, mark: Mark, entry: &Entry, time: SystemTime) -> bool {
+    pub(super) fn vouches_for(
+        &self,
+        mark: Mark,
+        entry: &CachedCredentials,
+        time: SystemTime,
+    ) -> bool {
         let last = self.place(mark).load(Ordering::Relaxed);
         let age = u64::from(mark.second).checked_sub(last & u64::from(u32::MAX));
         last & !u64::from(u32::MAX) == mark.about()

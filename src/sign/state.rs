@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     Origin,
-    body::{Collect, Reserved, SignedBody},
-    credentials::{Entry, Load},
+    body::{Collect, ReservedCollect, SignedBody},
+    credentials::{CachedCredentials, LoadFuture},
     error::{Error, ErrorKind},
     origin::add_aws_chunked,
     sigv4::{
@@ -62,11 +62,11 @@ impl<S> Pending<S> {
         R: Body,
     {
         match body.reserve(self.shared.budget.as_ref(), &mut self.parts.extensions) {
-            Ok(Reserved::Now(body)) => State::Collecting {
+            Ok(ReservedCollect::Ready(body)) => State::Collecting {
                 pending: Some(self),
                 body,
             },
-            Ok(Reserved::Later(room, body)) => State::Waiting {
+            Ok(ReservedCollect::Waiting(room, body)) => State::Waiting {
                 pending: Some((self, body)),
                 room,
             },
@@ -91,9 +91,9 @@ impl<S> Pending<S> {
         let now = self.shared.credentials.now();
         let correction = self.correction();
         let credentials = &self.shared.credentials;
-        let load: Load = match credentials.current(now) {
+        let load: LoadFuture = match credentials.current(now) {
             Some(entry) if correction.suspect == Some(entry.serial()) => {
-                Box::pin(credentials.clone().renewed(entry))
+                Box::pin(credentials.clone().load_replacement(entry))
             }
             Some(entry) => return self.call(entry, body, now, correction.offset, trace),
             None => Box::pin(credentials.clone().load()),
@@ -119,7 +119,7 @@ impl<S> Pending<S> {
     /// Signs the request with loaded credentials and calls the inner service.
     pub(super) fn call_by<B, R>(
         self,
-        entry: Arc<Entry>,
+        entry: Arc<CachedCredentials>,
         body: Signable<B>,
         trace: &Trace,
     ) -> State<S, B, S::Future, R>
@@ -136,7 +136,7 @@ impl<S> Pending<S> {
     /// Signs the request and calls the inner service.
     fn call<B, R>(
         mut self,
-        entry: Arc<Entry>,
+        entry: Arc<CachedCredentials>,
         mut body: Signable<B>,
         now: SystemTime,
         offset: Offset,
@@ -218,7 +218,7 @@ impl<S> Pending<S> {
     /// Signs the head; returns the body and its length in bytes, without frames.
     fn sign<B>(
         &mut self,
-        entry: &Entry,
+        entry: &CachedCredentials,
         now: SystemTime,
         body: Signable<B>,
         mut text: Option<&mut Vec<u8>>,
@@ -241,10 +241,10 @@ impl<S> Pending<S> {
             Signable::Whole(body, payload) => {
                 announce(parts, body.len());
                 match options.presigned {
-                    None => signer.sign_keeping(parts, &params(payload), text)?,
+                    None => signer.sign_capturing(parts, &params(payload), text)?,
                     Some(expires) => {
                         let params = params(payload).with_presign_expiry(options.presign_expiry);
-                        signer.presign_keeping(parts, &params, expires, text)?;
+                        signer.presign_capturing(parts, &params, expires, text)?;
                     }
                 }
                 let len = body.len();

@@ -1,21 +1,25 @@
-//! What a request says of its own signature: in `authorization`, or in the query of a presigned URL.
+//! The signature that a request carries, in `authorization` or in the query of a presigned URL.
 //!
-//! The forms are those of the AWS IAM User Guide, "Elements of an AWS API request signature". They are
-//! read strictly: what two readers could take for two things is no authorization.
+//! The forms are those of the AWS IAM User Guide, "Elements of an AWS API request signature". Parsing is strict:
+//! ambiguous forms are errors.
 
 mod names;
 mod parameters;
+mod parse;
 
-use std::{borrow::Cow, iter};
+use std::borrow::Cow;
 
 use http::{HeaderName, header, request::Parts};
-use memchr::{memchr, memchr2_iter};
 use percent_encoding::percent_decode_str;
 
-use self::parameters::{Parameters, is_version_2};
 pub(crate) use self::{
-    names::{SignedNames, is_mark, is_same_variable},
-    parameters::credential_name,
+    names::{SignedHeaderNames, is_same_cgi_variable, reads_as_hyphen},
+    parameters::signature_parameter,
+    parse::{ParseError, pairs},
+};
+use self::{
+    parameters::{Parameters, is_version_2},
+    parse::{elements, split_once},
 };
 #[cfg(feature = "sigv4a")]
 use super::v4a;
@@ -27,29 +31,29 @@ use super::{
     signature::{ALGORITHM, ALGORITHM_4A},
 };
 
-/// What a request claims to be signed with, taken apart and not yet held to anything.
+/// A parsed signature with its parameters, not yet verified.
 pub(crate) struct Authorization<'a> {
     pub(crate) access_key_id: Cow<'a, str>,
     pub(crate) date: &'a str,
-    /// Empty in version 4a, whose scope has none.
+    /// Empty in SigV4a, whose scope has no region.
     pub(crate) region: &'a str,
     pub(crate) service: &'a str,
     pub(crate) terminator: &'a str,
-    pub(crate) signed_headers: SignedNames<'a>,
-    pub(crate) given: Given<'a>,
-    /// What the query says where the signature stands there.
+    pub(crate) signed_headers: SignedHeaderNames<'a>,
+    pub(crate) signature: SignatureValue<'a>,
+    /// Parameters that only a presigned URL has.
     pub(crate) presigned: Option<Presigned<'a>>,
 }
 
-/// The signature, by the algorithm it is of.
-pub(crate) enum Given<'a> {
+/// A signature by algorithm.
+pub(crate) enum SignatureValue<'a> {
     /// In lower-case hex.
     Hmac(&'a [u8; 64]),
     #[cfg(feature = "sigv4a")]
     Ecdsa(v4a::Signature),
 }
 
-/// The rest of a presigned URL's parameters, as they are written.
+/// Further parameters of a presigned URL, not decoded.
 pub(crate) struct Presigned<'a> {
     pub(crate) date: &'a str,
     /// In seconds, 1 to 604,800.
@@ -58,46 +62,31 @@ pub(crate) struct Presigned<'a> {
     pub(crate) content_sha256: Option<&'a str>,
 }
 
-/// Why there is no authorization to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ParseError {
-    /// The request carries none.
-    Missing,
-    /// It carries more than one.
-    Several,
-    /// It is of another scheme or algorithm.
-    Algorithm,
-    /// A part of it is missing, repeated or badly written.
-    Malformed(&'static str),
-}
-
-/// The longest that a presigned URL may be valid: a week, in seconds.
-pub(crate) const LONGEST: u64 = 7 * 24 * 60 * 60;
-
-/// Limits the names in `SignedHeaders`. S3 takes 2 KB of metadata and API Gateway 10,240 bytes of headers, so
-/// that no request to AWS needs as many.
-pub(crate) const MAX_SIGNED_HEADERS: usize = 1024;
+/// Maximum lifetime of a presigned URL in seconds: a week.
+pub(crate) const MAX_EXPIRES: u64 = 7 * 24 * 60 * 60;
 
 impl<'a> Authorization<'a> {
-    /// Reads the one authorization that a request carries; one of version 4a if that is accepted.
-    pub(crate) fn read(head: &'a Parts, sigv4a: bool) -> Result<Self, ParseError> {
+    /// Parses the authorization of a request; `sigv4a` accepts SigV4a as well.
+    pub(crate) fn parse(head: &'a Parts, sigv4a: bool) -> Result<Self, ParseError> {
         let mut headers = head.headers.get_all(header::AUTHORIZATION).iter();
         let query = head.uri.query().unwrap_or_default();
-        match (headers.next(), headers.next(), Parameters::read(query)) {
-            (None, None, None) if pairs(query).any(is_version_2) => Err(ParseError::Algorithm),
+        match (headers.next(), headers.next(), Parameters::parse(query)) {
+            (None, None, None) if pairs(query).any(is_version_2) => {
+                Err(ParseError::UnsupportedAlgorithm)
+            }
             (None, None, None) => Err(ParseError::Missing),
             (None, None, Some(parameters)) => Self::from_query(&parameters?, sigv4a),
             (Some(value), None, None) => {
-                let text = str::from_utf8(value.as_bytes());
-                let text = text.map_err(|_| ParseError::Malformed("bytes that are no text"))?;
-                Self::from_header(text, sigv4a)
+                let value = str::from_utf8(value.as_bytes())
+                    .map_err(|_| ParseError::Malformed("bytes that are no text"))?;
+                Self::from_header(value, sigv4a)
             }
-            _ => Err(ParseError::Several),
+            _ => Err(ParseError::Multiple),
         }
     }
 
-    fn from_header(text: &'a str, sigv4a: bool) -> Result<Self, ParseError> {
-        let (algorithm, fields) = split_once(text, b' ').unwrap_or((text, ""));
+    fn from_header(value: &'a str, sigv4a: bool) -> Result<Self, ParseError> {
+        let (algorithm, fields) = split_once(value, b' ').unwrap_or((value, ""));
         let is_4a = is_4a(algorithm, sigv4a)?;
         let [mut credential, mut signed_headers, mut signature] = [None; 3];
         for field in elements(fields, b',', false) {
@@ -131,13 +120,10 @@ impl<'a> Authorization<'a> {
         };
         let is_4a = is_4a(required("X-Amz-Algorithm")?, sigv4a)?;
         let expires = required("X-Amz-Expires")?;
-        let seconds = match expires.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => expires
-                .parse()
-                .ok()
-                .filter(|seconds| (1..=LONGEST).contains(seconds)),
-            false => None,
-        };
+        let seconds = Some(expires)
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|digits| digits.parse().ok())
+            .filter(|seconds| (1..=MAX_EXPIRES).contains(seconds));
         let session_token = match ["X-Amz-Security-Token", "X-Amz-S3session-Token"]
             .map(|name| parameters.get(name))
         {
@@ -173,47 +159,48 @@ impl<'a> Authorization<'a> {
         let escaped = presigned.is_some();
         let mut parts = elements(credential, b'/', escaped);
         let mut part = || parts.next().unwrap_or_default();
-        let (id, date) = (part(), part());
+        let id = part();
+        let date = part();
         let region = if is_4a { "" } else { part() };
-        let (service, terminator) = (part(), part());
+        let service = part();
+        let terminator = part();
         if terminator.is_empty() || parts.next().is_some() {
             return Err(ParseError::Malformed(
                 "Credential has to be ID/DATE/REGION/SERVICE/aws4_request, in version 4a without REGION",
             ));
         }
-        let access_key_id = match escaped {
-            true => percent_decode_str(id).decode_utf8(),
-            false => Ok(Cow::Borrowed(id)),
+        let decoded = if escaped {
+            percent_decode_str(id).decode_utf8().ok()
+        } else {
+            Some(Cow::Borrowed(id))
         };
         let access_key_id =
-            access_key_id
-                .ok()
+            decoded
                 .filter(|id| is_access_key_id(id))
                 .ok_or(ParseError::Malformed(
                     "Credential does not begin with an access key id",
                 ))?;
-        let signed_headers = SignedNames::read(signed_headers, escaped)?;
-        let given = Given::read(is_4a, signature.as_bytes())?;
         Ok(Self {
             access_key_id,
             date,
             region,
             service,
             terminator,
-            signed_headers,
-            given,
+            signed_headers: SignedHeaderNames::parse(signed_headers, escaped)?,
+            signature: SignatureValue::parse(is_4a, signature.as_bytes())?,
             presigned,
         })
     }
 
     pub(crate) fn algorithm(&self) -> &'static str {
-        match self.hmac() {
-            Some(_) => ALGORITHM,
-            None => ALGORITHM_4A,
+        if self.hmac().is_some() {
+            ALGORITHM
+        } else {
+            ALGORITHM_4A
         }
     }
 
-    /// The canonical request of the head that it was read from, as far as it says that it is covered.
+    /// Returns the canonical request of the head that this was parsed from, with the headers it covers.
     pub(crate) fn canonical<'b>(
         &self,
         head: &'b Parts,
@@ -235,81 +222,43 @@ impl<'a> Authorization<'a> {
         }
     }
 
-    /// The signature, if it is not of version 4a.
+    /// Returns the signature, except for SigV4a.
     pub(crate) fn hmac(&self) -> Option<&'a [u8; 64]> {
-        match self.given {
-            Given::Hmac(signature) => Some(signature),
+        match self.signature {
+            SignatureValue::Hmac(signature) => Some(signature),
             #[cfg(feature = "sigv4a")]
-            Given::Ecdsa(_) => None,
+            SignatureValue::Ecdsa(_) => None,
         }
     }
 }
 
-impl<'a> Given<'a> {
-    fn read(is_4a: bool, hex: &'a [u8]) -> Result<Self, ParseError> {
-        match is_4a {
-            #[cfg(feature = "sigv4a")]
-            true => v4a::read_signature(hex)
-                .map(Self::Ecdsa)
-                .ok_or(ParseError::Malformed(
-                    "Signature has to be one of ECDSA, in DER and lower-case hex",
-                )),
-            #[cfg(not(feature = "sigv4a"))]
-            true => Err(ParseError::Algorithm), // no settings accept it
-            false => encode::read_hex(hex)
+impl<'a> SignatureValue<'a> {
+    fn parse(is_4a: bool, hex: &'a [u8]) -> Result<Self, ParseError> {
+        if !is_4a {
+            return encode::parse_sha256_hex(hex)
                 .map(Self::Hmac)
                 .ok_or(ParseError::Malformed(
                     "Signature has to be 64 digits of lower-case hex",
-                )),
+                ));
         }
+        #[cfg(feature = "sigv4a")]
+        return v4a::parse_signature(hex)
+            .map(Self::Ecdsa)
+            .ok_or(ParseError::Malformed(
+                "Signature has to be one of ECDSA, in DER and lower-case hex",
+            ));
+        #[cfg(not(feature = "sigv4a"))]
+        Err(ParseError::UnsupportedAlgorithm) // no settings accept it
     }
 }
 
-/// Whether an algorithm is that of version 4a, if it is one that is accepted.
+/// Returns `true` for SigV4a, and an error if the algorithm is not accepted.
 fn is_4a(algorithm: &str, sigv4a: bool) -> Result<bool, ParseError> {
     match algorithm {
         ALGORITHM => Ok(false),
         ALGORITHM_4A if sigv4a => Ok(true),
-        _ => Err(ParseError::Algorithm),
+        _ => Err(ParseError::UnsupportedAlgorithm),
     }
-}
-
-fn split_once(text: &str, separator: u8) -> Option<(&str, &str)> {
-    let at = memchr(separator, text.as_bytes())?;
-    Some((&text[..at], &text[at + 1..]))
-}
-
-/// The pairs of a query.
-pub(crate) fn pairs(query: &str) -> impl Iterator<Item = &str> {
-    elements(query, b'&', false)
-}
-
-/// The elements of a list; in a query its separator may be escaped.
-fn elements(list: &str, separator: u8, escaped: bool) -> impl Iterator<Item = &str> {
-    let mut rest = Some(list);
-    iter::from_fn(move || {
-        let list = rest?;
-        let bytes = list.as_bytes();
-        let end = match escaped {
-            true => memchr2_iter(separator, b'%', bytes)
-                .find(|&at| bytes[at] == separator || is_escape_of(&bytes[at..], separator)),
-            false => memchr(separator, bytes),
-        };
-        let Some(end) = end else { return rest.take() };
-        let len = if bytes[end] == separator { 1 } else { 3 };
-        rest = Some(&list[end + len..]);
-        Some(&list[..end])
-    })
-}
-
-fn is_escape_of(bytes: &[u8], separator: u8) -> bool {
-    let digits = match separator {
-        b'/' => b"2f",
-        _ => b"3b",
-    };
-    bytes
-        .get(1..3)
-        .is_some_and(|escape| escape.eq_ignore_ascii_case(digits))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! `aws-chunked`: a payload in chunks, each signed with the signature of the one before it, and a checksum
-//! in a trailer behind them.
+//! `aws-chunked`: a chunked payload with an optional checksum in a trailer. The signature of each chunk covers that of
+//! the previous one.
 //!
-//! The Amazon S3 API Reference, "Signature Calculations for the Authorization Header: Transferring Payload
+//! See the Amazon S3 API Reference, "Signature Calculations for the Authorization Header: Transferring Payload
 //! in Multiple Chunks" and "Including Trailing Headers".
 
 use bytes::Bytes;
@@ -13,27 +13,28 @@ use super::{
     key::SigningKey,
     payload::EMPTY_HEX,
     scope::Timestamp,
-    signature::{MacSink, Signature},
+    signature::Signature,
+    sink::{MacSink, Sink},
 };
-use crate::{error::Error, sigv4::canonical::Sink};
+use crate::error::Error;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256-PAYLOAD";
 const TRAILER_ALGORITHM: &str = "AWS4-HMAC-SHA256-TRAILER";
 const EXTENSION: &str = ";chunk-signature=";
 const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature:";
 
-/// What is signed of a payload in chunks, and what follows them.
+/// Signed parts of a chunked payload, and its trailer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// Each chunk, and the checksum if there is one.
+    /// Each chunk and the optional checksum are signed.
     Signed(Option<Checksum>),
-    /// Nothing but the head.
+    /// Only the head is signed.
     Unsigned(Checksum),
 }
 
 impl Framing {
-    /// The value of `x-amz-content-sha256`.
-    pub(crate) fn payload(self) -> &'static str {
+    /// Returns the value of `x-amz-content-sha256`.
+    pub(crate) fn content_sha256(self) -> &'static str {
         match self {
             Self::Signed(None) => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
             Self::Signed(Some(_)) => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
@@ -41,24 +42,23 @@ impl Framing {
         }
     }
 
-    /// Reads that value, and that of `x-amz-trailer`.
-    pub(crate) fn read(payload: &[u8], trailer: Option<&[u8]>) -> Option<Self> {
-        let trailer = match trailer {
+    /// Parses the values of `x-amz-content-sha256` and `x-amz-trailer`.
+    pub(crate) fn parse(content_sha256: &[u8], trailer: Option<&[u8]>) -> Option<Self> {
+        let checksum = match trailer {
             Some(name) => Some(Checksum::from_header_name(str::from_utf8(name).ok()?)?),
             None => None,
         };
-        let framings = [Some(Self::Signed(trailer)), trailer.map(Self::Unsigned)];
-        framings
+        [Some(Self::Signed(checksum)), checksum.map(Self::Unsigned)]
             .into_iter()
             .flatten()
-            .find(|framing| framing.payload().as_bytes() == payload)
+            .find(|framing| framing.content_sha256().as_bytes() == content_sha256)
     }
 
     pub(crate) fn is_signed(self) -> bool {
         matches!(self, Self::Signed(_))
     }
 
-    /// What the trailer carries.
+    /// Returns the checksum in the trailer.
     pub(crate) fn checksum(self) -> Option<Checksum> {
         match self {
             Self::Signed(checksum) => checksum,
@@ -66,7 +66,7 @@ impl Framing {
         }
     }
 
-    /// The length of a payload in chunks: that of its bytes, of the frames around them and of the trailer.
+    /// Returns the length of a chunked payload, including its framing and trailer.
     pub(crate) fn encoded_len(self, decoded: u64, size: ChunkSize) -> Option<u64> {
         let size = size.0 as u64;
         let chunk = |len: u64| self.line_len(len) + len + 2;
@@ -80,7 +80,7 @@ impl Framing {
             .checked_add(self.line_len(0) + self.trailer_len() + 2)
     }
 
-    /// `10000;chunk-signature=ad80...\r\n`
+    /// Returns the length of a line such as `10000;chunk-signature=ad80...\r\n`.
     fn line_len(self, len: u64) -> u64 {
         let digits = u64::from(len.checked_ilog2().unwrap_or(0) / 4 + 1);
         let signature = if self.is_signed() {
@@ -100,11 +100,11 @@ impl Framing {
         } else {
             0
         };
-        checksum.header_name().len() as u64 + 1 + checksum.text_len() + 2 + signature
+        checksum.header_name().len() as u64 + 1 + checksum.base64_len() + 2 + signature
     }
 }
 
-/// How many bytes a chunk of `aws-chunked` holds.
+/// Number of bytes in a chunk of `aws-chunked`.
 ///
 /// ```
 /// use tower_sigv4::sigv4::ChunkSize;
@@ -117,28 +117,28 @@ impl Framing {
 pub struct ChunkSize(usize);
 
 impl ChunkSize {
-    /// S3's own least.
-    const LEAST: usize = 8 * 1024;
-    /// What a request holds in memory.
-    const MOST: usize = 1024 * 1024 * 1024;
+    /// Minimum of S3.
+    const MIN: usize = 8 * 1024;
+    /// Limits the memory per request.
+    const MAX: usize = 1024 * 1024 * 1024;
 
-    /// A size in bytes. Each request holds a chunk in memory, and each chunk costs a signature.
+    /// Creates a size in bytes. Each request buffers a chunk, and each chunk needs a signature.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) below 8 KiB, which S3 refuses, and above 1 GiB.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) below 8 KiB, which S3 rejects, and above 1 GiB.
     pub fn new(bytes: usize) -> Result<Self, Error> {
-        if (Self::LEAST..=Self::MOST).contains(&bytes) {
+        if (Self::MIN..=Self::MAX).contains(&bytes) {
             return Ok(Self(bytes));
         }
         Err(Error::config(format!(
             "a chunk cannot have {bytes} bytes; give {} to {}",
-            Self::LEAST,
-            Self::MOST,
+            Self::MIN,
+            Self::MAX,
         )))
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub fn bytes(self) -> usize {
         self.0
@@ -152,29 +152,24 @@ impl Default for ChunkSize {
     }
 }
 
-/// Signs chunk after chunk, beginning with the signature of the request's head.
+/// Signs consecutive chunks, starting with the signature of the request's head.
 pub(crate) struct ChunkSigner {
     mac: Hmac<Sha256>,
-    /// Time and scope, as each string to sign has them.
+    /// Time and scope, as lines of each string to sign.
     scope: Vec<u8>,
     previous: Signature,
 }
 
 impl ChunkSigner {
     pub(crate) fn new(key: &SigningKey, time: &Timestamp, seed: Signature) -> Self {
-        let mut scope = Vec::new();
-        for line in [time.as_bytes(), key.scope()] {
-            scope.put(line);
-            scope.put(b"\n");
-        }
         Self {
             mac: key.mac(),
-            scope,
+            scope: [time.as_bytes(), key.scope(), b""].join(&b'\n'),
             previous: seed,
         }
     }
 
-    /// Signs what these hashes are of, and goes on from there.
+    /// Signs hashes and the previous signature.
     fn sign(&mut self, algorithm: &str, hashes: &[&[u8]]) -> &Signature {
         let mut mac = MacSink(self.mac.clone());
         for part in [algorithm.as_bytes(), b"\n", &self.scope, &self.previous] {
@@ -188,13 +183,13 @@ impl ChunkSigner {
         &self.previous
     }
 
-    /// The signature of the next chunk, from the hash of its bytes.
+    /// Signs the next chunk by its hash.
     pub(crate) fn chunk(&mut self, hash: &[u8; 32]) -> &Signature {
-        // The first hash is that of the chunk's headers, of which there are none.
+        // The first hash is that of the chunk's headers, which do not exist.
         self.sign(ALGORITHM, &[EMPTY_HEX.as_bytes(), &encode::hex(hash)])
     }
 
-    /// The signature of the trailer, which follows the last chunk.
+    /// Signs the trailer, which follows the last chunk.
     pub(crate) fn trailer(&mut self, checksum: Checksum, value: &str) -> &Signature {
         let mut hash = Sha256::new();
         for part in [checksum.header_name(), ":", value, "\n"] {
@@ -204,19 +199,19 @@ impl ChunkSigner {
     }
 }
 
-/// What a payload in chunks is verified with.
+/// Expected form of a chunked payload, against which it is verified.
 pub(crate) struct ExpectedChunks {
     pub(crate) framing: Framing,
-    /// Verifies the chunks, if they are signed.
+    /// Signs the chunks again to verify them; `None` if they are not signed.
     pub(crate) signer: Option<ChunkSigner>,
-    /// How many bytes are in them.
+    /// Number of bytes in all chunks.
     pub(crate) decoded: u64,
 }
 
-/// What stands before the bytes of a chunk.
+/// The line before the bytes of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ChunkLine {
-    /// How many bytes there are.
+    /// Number of bytes.
     pub(crate) len: u64,
     pub(crate) signature: Option<Signature>,
 }
@@ -232,18 +227,18 @@ impl ChunkLine {
         line.into()
     }
 
-    /// Reads a line with its line break, and nothing else.
-    pub(crate) fn parse(line: &[u8], signed: bool) -> Option<Self> {
-        let line = str::from_utf8(line.strip_suffix(b"\r\n")?).ok()?;
-        let (len, signature) = match signed {
-            true => {
-                let (len, signature) = line.split_once(EXTENSION)?;
-                (len, Some(*encode::read_hex(signature.as_bytes())?))
-            }
-            false => (line, None),
+    /// Parses a line with its line break.
+    pub(crate) fn parse(bytes: &[u8], is_signed: bool) -> Option<Self> {
+        let line = str::from_utf8(bytes.strip_suffix(b"\r\n")?).ok()?;
+        let (len, signature) = if is_signed {
+            let (len, hex) = line.split_once(EXTENSION)?;
+            (len, Some(*encode::parse_sha256_hex(hex.as_bytes())?))
+        } else {
+            (line, None)
         };
-        let digits = if signed { 8 } else { 16 };
-        if !(1..=digits).contains(&len.len()) || !len.bytes().all(|digit| digit.is_ascii_hexdigit())
+        let max_digits = if is_signed { 8 } else { 16 };
+        if !(1..=max_digits).contains(&len.len())
+            || !len.bytes().all(|digit| digit.is_ascii_hexdigit())
         {
             return None;
         }
@@ -254,7 +249,7 @@ impl ChunkLine {
     }
 }
 
-/// What follows the last chunk, but for the line break at the end.
+/// The trailer after the last chunk, without the final line break.
 pub(crate) struct Trailer<'a> {
     pub(crate) checksum: Checksum,
     /// In base64.
@@ -275,16 +270,15 @@ impl<'a> Trailer<'a> {
         text.into()
     }
 
-    /// Reads the trailer of a checksum, its lines with their line breaks, and nothing else.
-    pub(crate) fn parse(text: &'a [u8], checksum: Checksum, signed: bool) -> Option<Self> {
-        let text = str::from_utf8(text.strip_suffix(b"\r\n")?).ok()?;
-        let (line, signature) = match signed {
-            true => {
-                let (line, signature) = text.split_once("\r\n")?;
-                let signature = signature.strip_prefix(TRAILER_SIGNATURE)?;
-                (line, Some(*encode::read_hex(signature.as_bytes())?))
-            }
-            false => (text, None),
+    /// Parses the trailer of a checksum with its line breaks.
+    pub(crate) fn parse(bytes: &'a [u8], checksum: Checksum, is_signed: bool) -> Option<Self> {
+        let text = str::from_utf8(bytes.strip_suffix(b"\r\n")?).ok()?;
+        let (line, signature) = if is_signed {
+            let (line, signature_line) = text.split_once("\r\n")?;
+            let hex = signature_line.strip_prefix(TRAILER_SIGNATURE)?;
+            (line, Some(*encode::parse_sha256_hex(hex.as_bytes())?))
+        } else {
+            (text, None)
         };
         let value = line
             .strip_prefix(checksum.header_name())?

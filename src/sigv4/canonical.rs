@@ -1,6 +1,6 @@
-//! The canonical request: the one text that is hashed to sign and hashed again to verify.
+//! The canonical request, which both signing and verifying hash.
 //!
-//! Its form is that of the AWS IAM User Guide, "Create a signed AWS API request", step 1.
+//! The form is that of the AWS IAM User Guide, "Create a signed AWS API request", step 1.
 
 use std::borrow::Cow;
 
@@ -8,49 +8,32 @@ use http::{HeaderName, request::Parts};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
-use super::{encode, settings::PathForm};
+use super::{encode, service_rules::PathForm, sink::Sink};
 
-/// Where a canonical form is written: into a hash, or into a buffer to be read.
-pub(crate) trait Sink {
-    fn put(&mut self, bytes: &[u8]);
-}
-
-impl Sink for Sha256 {
-    fn put(&mut self, bytes: &[u8]) {
-        self.update(bytes);
-    }
-}
-
-impl Sink for Vec<u8> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
-    }
-}
-
-/// Headers to sign in a usual request; more of them go to the heap.
+/// Signed headers of a usual request; more spill to the heap.
 const INLINE_HEADERS: usize = 16;
-/// Pairs in a usual query; more of them go to the heap.
+/// Pairs of a usual query; more spill to the heap.
 const INLINE_PAIRS: usize = 12;
 
 type Headers<'a> = SmallVec<[(&'a str, &'a [u8]); INLINE_HEADERS]>;
 
-/// A request, seen as what a signature covers.
+/// The parts of a request that a signature covers.
 pub(crate) struct CanonicalRequest<'a> {
     method: &'a str,
     path: Cow<'a, str>,
     form: PathForm,
     query: &'a str,
-    /// Parameters of the query that are left out.
-    left_out: &'static [&'static str],
-    /// Sorted by name; values of one name in arrival order, all but the first of them without it.
+    /// Parameters of the query that the signature does not cover.
+    excluded: &'static [&'static str],
+    /// Sorted by name. Values of one name are in order of arrival, and only the first has the name.
     headers: Headers<'a>,
-    /// Length of the names in SignedHeaders, in bytes.
+    /// Length of `SignedHeaders` in bytes.
     signed_headers_len: usize,
     payload: &'a [u8],
 }
 
 impl<'a> CanonicalRequest<'a> {
-    /// The form of a request of which the headers that `signed` accepts are covered.
+    /// Creates the canonical form of a request whose signature covers the headers that `signed` accepts.
     pub(crate) fn new(
         parts: &'a Parts,
         form: PathForm,
@@ -64,37 +47,39 @@ impl<'a> CanonicalRequest<'a> {
             }
         }
         headers.sort_by_key(|(name, _)| *name);
-        let mut last = "";
+        let mut previous = "";
         let mut names_len = 0;
         for (name, _) in &mut headers {
-            if *name == last {
+            if *name == previous {
                 *name = "";
             } else {
-                last = name;
+                previous = name;
                 names_len += name.len() + 1;
             }
         }
         let path = parts.uri.path();
         Self {
             method: parts.method.as_str(),
-            path: match form.folds() {
-                true => encode::fold(path),
-                false if path.is_empty() => Cow::Borrowed("/"),
-                false => Cow::Borrowed(path),
+            path: if form.folds() {
+                encode::fold(path)
+            } else if path.is_empty() {
+                Cow::Borrowed("/")
+            } else {
+                Cow::Borrowed(path)
             },
             form,
             query: parts.uri.query().unwrap_or_default(),
-            left_out: &[],
+            excluded: &[],
             headers,
             signed_headers_len: names_len.saturating_sub(1),
             payload,
         }
     }
 
-    /// The same without these parameters of the query, named as they are written.
+    /// Excludes parameters of the query by their exact names.
     pub(crate) fn without(self, parameters: &'static [&'static str]) -> Self {
         Self {
-            left_out: parameters,
+            excluded: parameters,
             ..self
         }
     }
@@ -106,10 +91,10 @@ impl<'a> CanonicalRequest<'a> {
         if self.form.encodes_twice() {
             encode::encode_path(sink, &self.path);
         } else {
-            encode::recode_path(sink, &self.path, self.form.escaped_slash());
+            encode::reencode_path(sink, &self.path, self.form.escaped_slash());
         }
         sink.put(b"\n");
-        write_query(sink, self.query, self.left_out);
+        write_query(sink, self.query, self.excluded);
         sink.put(b"\n");
         for (i, &(name, value)) in self.headers.iter().enumerate() {
             if name.is_empty() {
@@ -129,18 +114,18 @@ impl<'a> CanonicalRequest<'a> {
         sink.put(self.payload);
     }
 
-    /// The hash of it, and the text of it if that is to be kept.
-    pub(crate) fn hash(&self, kept: Option<&mut Vec<u8>>) -> [u8; 32] {
-        match kept {
+    /// Returns the SHA-256, and stores the canonical request in `capture`.
+    pub(crate) fn hash(&self, capture: Option<&mut Vec<u8>>) -> [u8; 32] {
+        match capture {
             None => {
                 let mut hash = Sha256::new();
                 self.write(&mut hash);
                 hash.finalize().into()
             }
-            Some(text) => {
-                text.clear();
-                self.write(text);
-                Sha256::digest(text).into()
+            Some(buffer) => {
+                buffer.clear();
+                self.write(buffer);
+                Sha256::digest(buffer).into()
             }
         }
     }
@@ -149,7 +134,7 @@ impl<'a> CanonicalRequest<'a> {
         self.signed_headers_len
     }
 
-    /// Writes the names of the headers covered, `;` between them.
+    /// Writes the names of the signed headers, separated by `;`.
     pub(crate) fn write_signed_headers(&self, sink: &mut impl Sink) {
         let names = self
             .headers
@@ -165,27 +150,25 @@ impl<'a> CanonicalRequest<'a> {
     }
 }
 
-/// Writes a header's value without the white space around it, runs inside it as one space.
-fn write_value(sink: &mut impl Sink, value: &[u8]) {
-    fn is_space(byte: u8) -> bool {
-        matches!(byte, b' ' | b'\t')
-    }
-    let value = value.trim_ascii();
+/// Writes a header's value without leading and trailing white space, and each run of it as one space.
+fn write_value(sink: &mut impl Sink, raw: &[u8]) {
+    let value = raw.trim_ascii();
     // No early exit, so that this compiles to vector instructions; tokens are long.
-    if value
+    let has_space = value
         .iter()
-        .fold(0, |found, &byte| found | u8::from(byte <= b' '))
-        == 0
-    {
+        .fold(false, |found, &byte| found | (byte <= b' '));
+    if !has_space {
         return sink.put(value);
     }
-    let next = value.get(1..).unwrap_or_default();
-    let run = value.iter().zip(next).fold(0, |found, (&byte, &next)| {
-        found
-            | u8::from(byte == b'\t')
-            | (u8::from(byte == b' ') & (u8::from(next == b' ') | u8::from(next == b'\t')))
-    });
-    if run == 0 {
+    let is_space = |byte: u8| byte == b' ' || byte == b'\t';
+    let following = value.get(1..).unwrap_or_default();
+    let has_run = value
+        .iter()
+        .zip(following)
+        .fold(false, |found, (&byte, &next)| {
+            found | (byte == b'\t') | ((byte == b' ') & is_space(next))
+        });
+    if !has_run {
         return sink.put(value);
     }
     let words = value.split(|&byte| is_space(byte));
@@ -197,14 +180,14 @@ fn write_value(sink: &mut impl Sink, value: &[u8]) {
     }
 }
 
-/// Writes a query decoded, encoded and sorted by key, then value, but for the keys in `left_out`.
-pub(crate) fn write_query(sink: &mut impl Sink, query: &str, left_out: &[&str]) {
+/// Writes a query decoded, encoded and sorted by key, then value, without the keys in `excluded`.
+pub(crate) fn write_query(sink: &mut impl Sink, query: &str, excluded: &[&str]) {
     if query.is_empty() {
         return;
     }
     let (mut raw, encoded_once) = pairs(query.as_bytes());
-    if !left_out.is_empty() {
-        raw.retain(|(key, _)| !left_out.iter().any(|name| name.as_bytes() == *key));
+    if !excluded.is_empty() {
+        raw.retain(|(key, _)| !excluded.iter().any(|name| name.as_bytes() == *key));
     }
     if encoded_once {
         return write_pairs(sink, &mut raw);
@@ -213,10 +196,10 @@ pub(crate) fn write_query(sink: &mut impl Sink, query: &str, left_out: &[&str]) 
     let ends: SmallVec<[(usize, usize); INLINE_PAIRS]> = raw
         .into_iter()
         .map(|(key, pair)| {
-            encode::recode_query(&mut arena, key);
+            encode::reencode_query(&mut arena, key);
             let key_end = arena.len();
             arena.push(b'=');
-            encode::recode_query(&mut arena, pair.get(key.len() + 1..).unwrap_or_default());
+            encode::reencode_query(&mut arena, pair.get(key.len() + 1..).unwrap_or_default());
             (key_end, arena.len())
         })
         .collect();
@@ -232,16 +215,18 @@ pub(crate) fn write_query(sink: &mut impl Sink, query: &str, left_out: &[&str]) 
     write_pairs(sink, &mut encoded);
 }
 
-/// Keys, and the whole pairs, which sort by their values where the keys are the same.
+/// Keys and whole pairs. Pairs with equal keys sort by value.
 type Pairs<'a> = SmallVec<[(&'a [u8], &'a [u8]); INLINE_PAIRS]>;
 
-/// The pairs of a query, and whether decoding and encoding them again would give the same bytes.
+/// Splits a query into pairs, and returns `true` if decoding and encoding leaves them unchanged.
 fn pairs(query: &[u8]) -> (Pairs<'_>, bool) {
     let mut pairs = Pairs::new();
     let mut encoded_once = true;
-    let (mut start, mut equals, mut at) = (0, None, 0);
+    let mut start = 0;
+    let mut equals = None;
+    let mut at = 0;
     loop {
-        // Most bytes are unreserved, and passed over in a loop that does nothing else.
+        // Most bytes are unreserved; a loop of its own skips them.
         let plain = query[at..]
             .iter()
             .position(|&byte| !encode::is_unreserved(byte));
@@ -256,7 +241,8 @@ fn pairs(query: &[u8]) -> (Pairs<'_>, bool) {
                 if end.is_none() {
                     return (pairs, encoded_once);
                 }
-                (start, equals) = (at + 1, None);
+                start = at + 1;
+                equals = None;
             }
             Some(_) => encoded_once = false,
         }
@@ -294,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_trimmed_and_their_white_space_collapsed() {
+    fn values_are_trimmed_and_white_space_is_collapsed() {
         for (raw, canonical) in [
             (&b""[..], &b""[..]),
             (b"  ", b""),
@@ -313,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_left_out_by_their_very_names() {
+    fn parameters_are_excluded_by_exact_name() {
         for (raw, canonical) in [
             ("a=1&S=2&b=3", "a=1&b=3"),
             ("S=1", ""),

@@ -1,12 +1,14 @@
 use aws_smithy_types::base64;
+#[cfg(feature = "checksums")]
 use crc_fast::{CrcAlgorithm, Digest as Crc};
+#[cfg(feature = "checksums")]
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// A checksum of the payload, which a trailer carries behind it.
+/// Checksum of a payload, sent in a trailer.
 ///
-/// Those of the Amazon S3 User Guide, "Checking object integrity in Amazon S3". Any but SHA-1 is a good
-/// choice; `Crc64Nvme` is what S3 itself keeps of each object, and the fastest.
+/// The algorithms are those of the Amazon S3 User Guide, "Checking object integrity in Amazon S3". Prefer
+/// `Crc64Nvme`: it is the fastest, and S3 stores it with each object. Avoid SHA-1.
 ///
 /// ```
 /// use tower_sigv4::sigv4::Checksum;
@@ -19,47 +21,68 @@ use sha2::{Digest, Sha256};
 #[non_exhaustive]
 pub enum Checksum {
     /// CRC-32 of ISO 3309, as in gzip.
+    #[cfg(feature = "checksums")]
     Crc32,
-    /// CRC-32C, Castagnoli's, as in iSCSI.
+    /// CRC-32C (Castagnoli), as in iSCSI.
+    #[cfg(feature = "checksums")]
     Crc32C,
     /// CRC-64/NVME.
+    #[cfg(feature = "checksums")]
     Crc64Nvme,
     /// SHA-1.
+    #[cfg(feature = "checksums")]
     Sha1,
     /// SHA-256.
     Sha256,
 }
 
 impl Checksum {
-    const ALL: [Self; 5] = [
+    const ALL: &[Self] = &[
+        #[cfg(feature = "checksums")]
         Self::Crc32,
+        #[cfg(feature = "checksums")]
         Self::Crc32C,
+        #[cfg(feature = "checksums")]
         Self::Crc64Nvme,
+        #[cfg(feature = "checksums")]
         Self::Sha1,
         Self::Sha256,
     ];
 
-    /// The name of the header or trailer that carries it.
+    /// Returns the name of its header or trailer.
     #[must_use]
     pub fn header_name(self) -> &'static str {
         match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32 => "x-amz-checksum-crc32",
+            #[cfg(feature = "checksums")]
             Self::Crc32C => "x-amz-checksum-crc32c",
+            #[cfg(feature = "checksums")]
             Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            #[cfg(feature = "checksums")]
             Self::Sha1 => "x-amz-checksum-sha1",
             Self::Sha256 => "x-amz-checksum-sha256",
         }
     }
 
-    /// The checksum that a header or trailer of this name, in lower case, carries.
+    /// Returns the checksum of a header or trailer by its name in lower case.
     #[must_use]
     pub fn from_header_name(name: &str) -> Option<Self> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|checksum| checksum.header_name() == name)
     }
 
-    /// The checksum of a whole payload, in base64 as the header has it.
+    /// Returns `true` if a header of this name, in lower case, contains a checksum that S3 supports, even if this
+    /// build does not.
+    pub(crate) fn is_header_name(name: &str) -> bool {
+        const SUFFIXES: [&str; 5] = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"];
+        name.strip_prefix("x-amz-checksum-")
+            .is_some_and(|suffix| SUFFIXES.contains(&suffix))
+    }
+
+    /// Computes the checksum of a payload in base64, as the header contains it.
     #[must_use]
     pub fn of(self, payload: &[u8]) -> String {
         let mut sum = self.start();
@@ -67,63 +90,78 @@ impl Checksum {
         sum.finish()
     }
 
-    /// How many characters of base64 it has.
-    pub(crate) fn text_len(self) -> u64 {
+    /// Returns the length in base64.
+    pub(crate) fn base64_len(self) -> u64 {
         let bytes: u64 = match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32 | Self::Crc32C => 4,
+            #[cfg(feature = "checksums")]
             Self::Crc64Nvme => 8,
+            #[cfg(feature = "checksums")]
             Self::Sha1 => 20,
             Self::Sha256 => 32,
         };
         bytes.div_ceil(3) * 4
     }
 
-    pub(crate) fn start(self) -> Sum {
+    pub(crate) fn start(self) -> ChecksumHasher {
         match self {
-            Self::Crc32 => Sum::Crc32(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
-            Self::Crc32C => Sum::Crc32(Crc::new(CrcAlgorithm::Crc32Iscsi)),
-            Self::Crc64Nvme => Sum::Crc64(Crc::new(CrcAlgorithm::Crc64Nvme)),
-            Self::Sha1 => Sum::Sha1(Sha1::new()),
-            Self::Sha256 => Sum::Sha256(Sha256::new()),
+            #[cfg(feature = "checksums")]
+            Self::Crc32 => ChecksumHasher::Crc32(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
+            #[cfg(feature = "checksums")]
+            Self::Crc32C => ChecksumHasher::Crc32(Crc::new(CrcAlgorithm::Crc32Iscsi)),
+            #[cfg(feature = "checksums")]
+            Self::Crc64Nvme => ChecksumHasher::Crc64(Crc::new(CrcAlgorithm::Crc64Nvme)),
+            #[cfg(feature = "checksums")]
+            Self::Sha1 => ChecksumHasher::Sha1(Sha1::new()),
+            Self::Sha256 => ChecksumHasher::Sha256(Sha256::new()),
         }
     }
 }
 
-/// A checksum on the way.
-pub(crate) enum Sum {
+/// An incremental [`Checksum`].
+pub(crate) enum ChecksumHasher {
+    #[cfg(feature = "checksums")]
     Crc32(Crc),
+    #[cfg(feature = "checksums")]
     Crc64(Crc),
+    #[cfg(feature = "checksums")]
     Sha1(Sha1),
     Sha256(Sha256),
 }
 
-impl Sum {
+impl ChecksumHasher {
     pub(crate) fn update(&mut self, data: &[u8]) {
         match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32(crc) | Self::Crc64(crc) => crc.update(data),
+            #[cfg(feature = "checksums")]
             Self::Sha1(hash) => hash.update(data),
             Self::Sha256(hash) => hash.update(data),
         }
     }
 
-    /// The checksum in base64.
+    /// Returns the checksum in base64.
     pub(crate) fn finish(self) -> String {
         match self {
+            #[cfg(feature = "checksums")]
             Self::Crc32(crc) => base64::encode(&crc.finalize().to_be_bytes()[4..]),
+            #[cfg(feature = "checksums")]
             Self::Crc64(crc) => base64::encode(crc.finalize().to_be_bytes()),
+            #[cfg(feature = "checksums")]
             Self::Sha1(hash) => base64::encode(hash.finalize()),
             Self::Sha256(hash) => base64::encode(hash.finalize()),
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "checksums"))]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_check_values_of_the_algorithms_are_met() {
-        // The value that each algorithm's catalogue entry gives for these digits.
+    fn checksums_match_the_check_values_of_their_algorithms() {
+        // The check value of each algorithm in the catalogue of CRC algorithms, or its hash of these digits.
         for (checksum, expected) in [
             (Checksum::Crc32, 0xcbf4_3926_u32.to_be_bytes().to_vec()),
             (Checksum::Crc32C, 0xe306_9283_u32.to_be_bytes().to_vec()),
@@ -142,7 +180,7 @@ mod tests {
         ] {
             let text = checksum.of(b"123456789");
             assert_eq!(text, base64::encode(expected), "{checksum:?}");
-            assert_eq!(text.len() as u64, checksum.text_len());
+            assert_eq!(text.len() as u64, checksum.base64_len());
             let mut sum = checksum.start();
             for byte in b"123456789" {
                 sum.update(&[*byte]);
@@ -152,6 +190,7 @@ mod tests {
                 Checksum::from_header_name(checksum.header_name()),
                 Some(checksum)
             );
+            assert!(Checksum::is_header_name(checksum.header_name()));
         }
         for other in [
             "",
@@ -161,6 +200,7 @@ mod tests {
             "crc32",
         ] {
             assert_eq!(Checksum::from_header_name(other), None, "{other}");
+            assert!(!Checksum::is_header_name(other), "{other}");
         }
     }
 }

@@ -3,22 +3,24 @@
 use std::borrow::Cow;
 
 use memchr::memchr;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode, percent_encode};
-use subtle::{Choice, ConstantTimeEq};
+use percent_encoding::{
+    AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode, percent_encode, percent_encode_byte,
+};
+use subtle::ConstantTimeEq;
 
-use super::canonical::Sink;
+use super::sink::Sink;
 
-/// Everything but RFC 3986's unreserved characters (section 2.3).
+/// All characters except the unreserved ones of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// The same for a whole path, whose slashes stay.
+/// The same for a whole path, without the slash.
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
-/// What no path may hold raw: not a `pchar`, not `/`, not `%` (RFC 3986, section 3.3).
+/// Characters that a path may not contain unescaped: no `pchar`, `/` or `%` (RFC 3986, section 3.3).
 pub(crate) const ILLEGAL_IN_PATH: &AsciiSet = &RESERVED_IN_PATH
     .remove(b'%')
     .remove(b'!')
@@ -35,11 +37,11 @@ pub(crate) const ILLEGAL_IN_PATH: &AsciiSet = &RESERVED_IN_PATH
     .remove(b':')
     .remove(b'@');
 
-/// What no query may hold raw (RFC 3986, section 3.4).
+/// Characters that a query may not contain unescaped (RFC 3986, section 3.4).
 pub(crate) const ILLEGAL_IN_QUERY: &AsciiSet = &ILLEGAL_IN_PATH.remove(b'?');
 
 pub(crate) fn is_unreserved(byte: u8) -> bool {
-    /// Looked up, since this is asked for each byte of a query.
+    /// A table, since this runs for each byte of a query.
     const TABLE: [bool; 256] = {
         let mut table = [false; 256];
         let mut byte = 0;
@@ -53,7 +55,7 @@ pub(crate) fn is_unreserved(byte: u8) -> bool {
     TABLE[usize::from(byte)]
 }
 
-/// True if bytes start with an escape that decoding and encoding again would not change.
+/// Returns `true` if bytes start with an escape that decoding and encoding again leaves unchanged.
 pub(crate) fn is_canonical_escape(bytes: &[u8]) -> bool {
     let [b'%', high, low, ..] = *bytes else {
         return false;
@@ -64,7 +66,7 @@ pub(crate) fn is_canonical_escape(bytes: &[u8]) -> bool {
     }
 }
 
-/// True if decoding and encoding again would give the same bytes.
+/// Returns `true` if decoding and encoding again leaves the bytes unchanged.
 pub(crate) fn is_encoded_once(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     loop {
@@ -85,8 +87,8 @@ fn upper_hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// True if every `%` is followed by two hex digits.
-pub(crate) fn has_whole_escapes(bytes: &[u8]) -> bool {
+/// Returns `true` if every `%` is followed by two hex digits.
+pub(crate) fn has_valid_escapes(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let Some(at) = memchr(b'%', rest) {
         match rest[at + 1..] {
@@ -99,12 +101,12 @@ pub(crate) fn has_whole_escapes(bytes: &[u8]) -> bool {
     true
 }
 
-/// Bytes as a query holds them.
-pub(crate) fn encoded(bytes: &[u8]) -> PercentEncode<'_> {
+/// Encodes a key or value of a query.
+pub(crate) fn encode_query(bytes: &[u8]) -> PercentEncode<'_> {
     percent_encode(bytes, RESERVED)
 }
 
-/// Encodes a path as it stands, `%` included, and keeps its slashes.
+/// Encodes a path, including each `%`, except its slashes.
 pub(crate) fn encode_path(sink: &mut impl Sink, path: &str) {
     if path.bytes().all(|byte| byte == b'/' || is_unreserved(byte)) {
         return sink.put(path.as_bytes());
@@ -114,63 +116,59 @@ pub(crate) fn encode_path(sink: &mut impl Sink, path: &str) {
     }
 }
 
-/// Decodes a path and encodes it once, but for its slashes; `escaped_slash` is written for a `%2F`.
-pub(crate) fn recode_path(sink: &mut impl Sink, path: &str, escaped_slash: &str) {
+/// Decodes and encodes a path except its slashes, and writes `escaped_slash` for each `%2F`.
+pub(crate) fn reencode_path(sink: &mut impl Sink, path: &str, escaped_slash: &str) {
     for (i, segment) in path.split('/').enumerate() {
         if i > 0 {
             sink.put(b"/");
         }
-        recode(sink, segment.as_bytes(), escaped_slash);
+        reencode(sink, segment.as_bytes(), escaped_slash);
     }
 }
 
-/// True if [`recode_path`] would write the same bytes.
-pub(crate) fn is_path_recoded(path: &str, escaped_slash: &str) -> bool {
+/// Returns `true` if [`reencode_path`] leaves the path unchanged.
+pub(crate) fn is_path_reencoded(path: &str, escaped_slash: &str) -> bool {
     path.split('/')
-        .all(|segment| is_recoded(segment.as_bytes(), escaped_slash))
+        .all(|segment| is_reencoded(segment.as_bytes(), escaped_slash))
 }
 
-/// As [`recode_path`], for a key or value of a query, where `+` is a space and no slash stays.
-pub(crate) fn recode_query(sink: &mut impl Sink, bytes: &[u8]) {
+/// Decodes and encodes a key or value of a query, where `+` is a space.
+pub(crate) fn reencode_query(sink: &mut impl Sink, bytes: &[u8]) {
     for (i, run) in bytes.split(|&byte| byte == b'+').enumerate() {
         if i > 0 {
             sink.put(b"%20");
         }
-        recode(sink, run, "%2F");
+        reencode(sink, run, "%2F");
     }
 }
 
-/// Decodes bytes and encodes them once. A `%` without two hex digits stands for itself.
-fn recode(sink: &mut impl Sink, bytes: &[u8], slash: &str) {
-    if is_recoded(bytes, slash) {
+/// A `%` without two hex digits is decoded as itself.
+fn reencode(sink: &mut impl Sink, bytes: &[u8], escaped_slash: &str) {
+    if is_reencoded(bytes, escaped_slash) {
         return sink.put(bytes);
     }
     for byte in percent_decode(bytes) {
-        match byte {
-            b'/' => sink.put(slash.as_bytes()),
-            byte => encode_byte(sink, byte),
+        if byte == b'/' {
+            sink.put(escaped_slash.as_bytes());
+        } else if is_unreserved(byte) {
+            sink.put(&[byte]);
+        } else {
+            sink.put(percent_encode_byte(byte).as_bytes());
         }
     }
 }
 
-fn is_recoded(bytes: &[u8], slash: &str) -> bool {
-    is_encoded_once(bytes) && (slash == "%2F" || !bytes.windows(3).any(|escape| escape == b"%2F"))
+fn is_reencoded(bytes: &[u8], escaped_slash: &str) -> bool {
+    is_encoded_once(bytes)
+        && (escaped_slash == "%2F" || !bytes.windows(3).any(|escape| escape == b"%2F"))
 }
 
-fn encode_byte(sink: &mut impl Sink, byte: u8) {
-    if is_unreserved(byte) {
-        sink.put(&[byte]);
-    } else {
-        sink.put(percent_encoding::percent_encode_byte(byte).as_bytes());
-    }
-}
-
-/// Replaces the bytes of `set` by their escapes; borrows when there are none.
-pub(crate) fn repair<'a>(text: &'a str, set: &'static AsciiSet) -> Cow<'a, str> {
+/// Replaces the bytes of `set` with their escapes; borrows if there are none.
+pub(crate) fn escape<'a>(text: &'a str, set: &'static AsciiSet) -> Cow<'a, str> {
     percent_encode(text.as_bytes(), set).into()
 }
 
-/// Whether a segment is a dot segment, and which.
+/// Kind of dot segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Dots {
     None,
@@ -186,7 +184,7 @@ fn dots(segment: &str) -> Dots {
     }
 }
 
-/// As [`dots`], also where the dots are written `%2e`.
+/// As [`dots`], and reads `%2e` as a dot.
 fn escaped_dots(segment: &str) -> Dots {
     let mut rest = segment;
     let mut count = 0;
@@ -209,34 +207,34 @@ fn escaped_dots(segment: &str) -> Dots {
 
 /// Removes dot segments (RFC 3986, section 5.2.4) and empty segments.
 pub(crate) fn fold(path: &str) -> Cow<'_, str> {
-    // Only what follows a slash can fold; most paths hold nothing of the kind.
-    let starts = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
-    if path.starts_with('/') && !path.as_bytes().windows(2).any(starts) {
+    // Most paths have no segment that is empty or starts with a dot.
+    let may_fold = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
+    if path.starts_with('/') && !path.as_bytes().windows(2).any(may_fold) {
         return Cow::Borrowed(path);
     }
     fold_by(path, dots)
 }
 
-/// As [`fold`], and takes `%2e` for the dot it stands for (RFC 3986, section 6.2.2.2).
+/// As [`fold`], and reads `%2e` as a dot (RFC 3986, section 6.2.2.2).
 pub(crate) fn fold_escaped(path: &str) -> Cow<'_, str> {
     fold_by(path, escaped_dots)
 }
 
-fn fold_by(path: &str, dots: fn(&str) -> Dots) -> Cow<'_, str> {
+fn fold_by(path: &str, kind: fn(&str) -> Dots) -> Cow<'_, str> {
     let Some(relative) = path.strip_prefix('/') else {
         return Cow::Borrowed(if path.is_empty() { "/" } else { path });
     };
     if !path.contains("//")
         && relative
             .split('/')
-            .all(|segment| dots(segment) == Dots::None)
+            .all(|segment| kind(segment) == Dots::None)
     {
         return Cow::Borrowed(path);
     }
     let mut out = String::with_capacity(path.len());
     let mut segments = relative.split('/').peekable();
     while let Some(segment) = segments.next() {
-        let dots = dots(segment);
+        let dots = kind(segment);
         if dots == Dots::Two {
             out.truncate(out.rfind('/').unwrap_or(0));
         }
@@ -244,39 +242,32 @@ fn fold_by(path: &str, dots: fn(&str) -> Dots) -> Cow<'_, str> {
             out.push('/');
             out.push_str(segment);
         } else if segments.peek().is_none() {
-            out.push('/'); // what ends in a dot segment or a slash names a directory
+            out.push('/'); // a path that ends in a dot segment or a slash names a directory
         }
     }
     Cow::Owned(out)
 }
 
-/// Reads the lower-case hex of a SHA-256, and nothing else.
-pub(crate) fn read_hex(text: &[u8]) -> Option<&[u8; 64]> {
-    let text: &[u8; 64] = text.try_into().ok()?;
+/// Parses a SHA-256 in lower-case hex.
+pub(crate) fn parse_sha256_hex(text: &[u8]) -> Option<&[u8; 64]> {
+    let digits: &[u8; 64] = text.try_into().ok()?;
     // No early exit, so that this compiles to vector instructions.
     let is_hex = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
-    text.iter()
+    digits
+        .iter()
         .fold(true, |all, digit| all & is_hex(digit))
-        .then_some(text)
+        .then_some(digits)
 }
 
-/// Compares in constant time. subtle compares slices byte by byte, each behind a barrier to the optimizer;
-/// here there is one for each block of a hash.
+/// Compares in constant time, except for the length.
+///
+/// `subtle` has an optimization barrier for each byte of a slice; here is one for the whole slice.
 pub(crate) fn ct_eq(a: &[u8], b: &[u8]) -> bool {
-    const BLOCK: usize = 64;
-    let difference = |a: &[u8], b: &[u8]| {
-        a.iter()
-            .zip(b)
-            .fold(0, |difference, (a, b)| difference | (a ^ b))
-    };
-    let blocks = a.chunks(BLOCK).zip(b.chunks(BLOCK));
-    let equal = blocks.fold(Choice::from(1), |equal, (a, b)| {
-        equal & difference(a, b).ct_eq(&0)
-    });
-    a.len() == b.len() && equal.into()
+    let difference = a.iter().zip(b).fold(0, |bits, (a, b)| bits | (a ^ b));
+    a.len() == b.len() && difference.ct_eq(&0).into()
 }
 
-/// Lower-case hex of a SHA-256.
+/// Formats a SHA-256 in lower-case hex.
 pub(crate) fn hex(digest: &[u8; 32]) -> [u8; 64] {
     let digit = |nibble: u8| nibble + if nibble > 9 { b'a' - 10 } else { b'0' };
     let mut out = [0; 64];
@@ -292,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_escaped_slash_is_written_as_it_is_wanted() {
+    fn escaped_slashes_are_kept_or_decoded() {
         for (path, kept, slash) in [
             ("/%2F", "/%2F", "//"),
             ("/%2f", "/%2F", "//"),
@@ -301,11 +292,11 @@ mod tests {
         ] {
             for (escaped_slash, recoded) in [("%2F", kept), ("/", slash)] {
                 let mut out = Vec::new();
-                recode_path(&mut out, path, escaped_slash);
+                reencode_path(&mut out, path, escaped_slash);
                 assert_eq!(String::from_utf8_lossy(&out), recoded, "{path}");
                 let same = recoded == path;
                 assert_eq!(
-                    is_path_recoded(path, escaped_slash),
+                    is_path_reencoded(path, escaped_slash),
                     same,
                     "{path} {escaped_slash}"
                 );
@@ -352,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn only_canonical_bytes_pass_the_fast_test() {
+    fn only_canonical_bytes_are_encoded_once() {
         for yes in ["", "abc-._~", "%2F%20%FF", "%25"] {
             assert!(is_encoded_once(yes.as_bytes()), "{yes}");
         }
@@ -364,17 +355,17 @@ mod tests {
     }
 
     #[test]
-    fn broken_escapes_are_seen() {
+    fn malformed_escapes_are_detected() {
         for yes in ["", "a", "%2f%2F", "100%25"] {
-            assert!(has_whole_escapes(yes.as_bytes()), "{yes}");
+            assert!(has_valid_escapes(yes.as_bytes()), "{yes}");
         }
         for no in ["%", "%2", "%2g", "a%", "%%20", "%25%"] {
-            assert!(!has_whole_escapes(no.as_bytes()), "{no}");
+            assert!(!has_valid_escapes(no.as_bytes()), "{no}");
         }
     }
 
     #[test]
-    fn equal_bytes_are_told_from_others() {
+    fn constant_time_comparison_detects_each_difference() {
         let text = [7; if cfg!(miri) { 67 } else { 131 }];
         for len in 0..text.len() {
             assert!(ct_eq(&text[..len], &text[..len]));

@@ -1,11 +1,11 @@
 use std::fmt;
 
 use aws_credential_types::Credentials;
-use http::HeaderValue;
+use http::{HeaderValue, header::InvalidHeaderValue};
 
 use crate::error::{Error, ErrorKind};
 
-/// Credentials that are known to fit into the headers of a signed request.
+/// Validated credentials, which fit into the headers of a signed request.
 ///
 /// ```
 /// use tower_sigv4::{credentials::Credentials, sigv4::Identity};
@@ -25,60 +25,63 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Checks credentials once, so that signing with them cannot fail.
+    /// Validates credentials once, so that signing with them cannot fail.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Credentials`] if the access key id or the session token holds what no header
-    /// may, or either key is empty; the message shows neither.
+    /// [`ErrorKind::Credentials`] if the access key ID or the session token contains a character that a header
+    /// does not allow, or if either key is empty. The message contains no credentials.
     pub fn new(credentials: Credentials) -> Result<Self, Error> {
         let error = |message: &'static str| Error::new(ErrorKind::Credentials, message);
         let id = credentials.access_key_id();
         if !is_access_key_id(id) {
             return Err(error(
-                "the access key id is empty or holds a character that no key id has; look for a \
-                 stray space, quote or line break where it is configured",
+                "the access key ID is empty or contains an invalid character; remove stray spaces, quotes and line \
+                 breaks from its configuration",
             ));
         }
         let secret = credentials.secret_access_key();
         if secret.is_empty() || secret.trim() != secret {
             return Err(error(
-                "the secret access key is empty, or has white space around it; look where it is \
-                 configured",
+                "the secret access key is empty or has white space around it; correct its configuration",
             ));
         }
-        let token = match credentials.session_token() {
-            None | Some("") => None,
-            Some(token) => {
-                let mut token = HeaderValue::try_from(token).map_err(|_| {
-                    error(
-                        "the session token holds a character that no header may; look for a stray \
-                         line break where it is configured",
-                    )
-                })?;
-                token.set_sensitive(true);
-                Some(token)
-            }
-        };
+        let token = credentials
+            .session_token()
+            .filter(|token| !token.is_empty())
+            .map(sensitive_header)
+            .transpose()
+            .map_err(|_| {
+                error(
+                    "the session token contains a character that a header does not allow; remove stray line breaks \
+                     from its configuration",
+                )
+            })?;
         Ok(Self { credentials, token })
     }
 
-    /// The credentials themselves.
+    /// Returns the credentials.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
-    /// The session token, marked sensitive.
+    /// Returns the session token, marked as sensitive.
     pub(crate) fn token(&self) -> Option<&HeaderValue> {
         self.token.as_ref()
     }
 }
 
-/// True for what can stand in a credential and be told from the rest of it.
-pub(super) fn is_access_key_id(text: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b',' | b'=');
-    !text.is_empty() && text.bytes().all(legal)
+fn sensitive_header(value: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut header = HeaderValue::try_from(value)?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// Returns `true` for a value that contains no separator of `Credential`.
+pub(super) fn is_access_key_id(value: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b',' | b'=');
+    !value.is_empty() && value.bytes().all(is_allowed)
 }
 
 impl fmt::Debug for Identity {

@@ -1,4 +1,4 @@
-//! Signing keys, and the cache that spares deriving them.
+//! Signing keys and their cache.
 
 use std::{
     fmt,
@@ -12,17 +12,16 @@ use aws_credential_types::Credentials;
 use aws_sigv4::sign::v4::generate_signing_key;
 use hmac::{Hmac, KeyInit, digest::Key};
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-use super::scope::Scope;
+use super::{encode, scope::Scope};
 
-/// A key that signs, keyed into its HMAC and ready to be cloned for each signature.
+/// A keyed HMAC, which is cloned for each signature.
 pub(crate) type SigningKey = DerivedKey<Hmac<Sha256>>;
 
-/// What is derived from a secret, and what from.
+/// A key derived from a secret, with its credentials and scope.
 pub(crate) struct DerivedKey<K> {
-    /// Kept alive, so that an equal pointer to the secret means equal credentials.
+    /// Owned, so that an equal pointer to the secret means equal credentials.
     credentials: Credentials,
     region: String,
     service: String,
@@ -32,7 +31,7 @@ pub(crate) struct DerivedKey<K> {
     pub(super) key: K,
 }
 
-/// A kind of key, and how it is derived.
+/// A key of one algorithm.
 pub(crate) trait Derive {
     fn derive(credentials: &Credentials, scope: Scope<'_>) -> Self;
 }
@@ -46,12 +45,9 @@ impl Derive for Hmac<Sha256> {
             scope.region,
             scope.service,
         );
-        // HMAC fills a key shorter than its block with zeros (RFC 2104, section 2).
+        // HMAC pads a key shorter than its block with zeros (RFC 2104, section 2).
         let mut block = Key::<Self>::default();
-        block
-            .iter_mut()
-            .zip(derived.as_ref())
-            .for_each(|(to, from)| *to = *from);
+        block[..derived.as_ref().len()].copy_from_slice(derived.as_ref());
         let mac = Self::new(&block);
         block.as_mut_slice().zeroize();
         mac
@@ -72,36 +68,34 @@ impl<K: Derive> DerivedKey<K> {
 }
 
 impl<K> DerivedKey<K> {
-    /// The secret is compared as well: who changes a secret and keeps its id gets another key.
+    /// Compares the secret too: a new secret with the same access key ID has another key.
     fn is_for(&self, credentials: &Credentials, scope: Scope<'_>) -> bool {
-        self.is_by(credentials)
+        self.belongs_to(credentials)
             && self.day == scope.day()
             && self.region == scope.region
             && self.service == scope.service
     }
 
-    fn is_by(&self, other: &Credentials) -> bool {
-        let (own, secret) = (
-            self.credentials.secret_access_key(),
-            other.secret_access_key(),
-        );
+    fn belongs_to(&self, other: &Credentials) -> bool {
+        let own = self.credentials.secret_access_key();
+        let secret = other.secret_access_key();
         ptr::eq(own, secret)
             || self.credentials.access_key_id() == other.access_key_id()
-                && bool::from(own.as_bytes().ct_eq(secret.as_bytes()))
+                && encode::ct_eq(own.as_bytes(), secret.as_bytes())
     }
 
     pub(crate) fn access_key_id(&self) -> &str {
         self.credentials.access_key_id()
     }
 
-    /// The credential scope.
+    /// Returns the credential scope.
     pub(crate) fn scope(&self) -> &[u8] {
         &self.scope
     }
 }
 
 impl SigningKey {
-    /// The HMAC, keyed.
+    /// Returns the keyed HMAC.
     pub(crate) fn mac(&self) -> Hmac<Sha256> {
         self.key.clone()
     }
@@ -113,28 +107,28 @@ impl<K> fmt::Debug for DerivedKey<K> {
     }
 }
 
-/// Keys derived so far, the latest first, in one list or in several.
+/// Cache of derived keys in one or more lists, newest first.
 ///
-/// Readers take no lock: they see a snapshot of a list, which a writer replaces as a whole. Writes
-/// are rare, one for each set of credentials, scope and day.
+/// Readers do not lock: they see a snapshot of a list, which a writer replaces. Writes are rare, one per credentials,
+/// scope and day.
 pub(crate) struct KeyCache<K = Hmac<Sha256>> {
     lists: Box<[List<K>]>,
-    /// Keys held at most in each list.
+    /// Maximum number of keys in each list.
     capacity: usize,
-    /// Spreads access key ids over the lists, in an order that no one can foresee.
+    /// Distributes access key IDs over the lists unpredictably.
     hasher: RandomState,
 }
 
 type List<K> = ArcSwap<Vec<Arc<DerivedKey<K>>>>;
 
 impl<K: Derive> KeyCache<K> {
-    /// For one who signs: one key for each region and service in use, doubled for a while at midnight
-    /// and when credentials change.
+    /// Creates a cache for a signer: one key per region and service, or two after midnight and after a change of
+    /// credentials.
     pub(crate) fn for_signing() -> Self {
         Self::new(1, 256)
     }
 
-    /// For one who verifies: one key for each caller, about 16,000 of them.
+    /// Creates a cache for a verifier: one key per caller, for about 16,000 callers.
     pub(crate) fn for_verifying() -> Self {
         Self::new(512, 32)
     }
@@ -158,7 +152,7 @@ impl<K: Derive> KeyCache<K> {
         }
     }
 
-    /// Hands `f` the key for these credentials and scope, deriving it if it is not held.
+    /// Calls `f` with the key for these credentials and scope, which is derived and cached if it is missing.
     pub(crate) fn with<T>(
         &self,
         credentials: &Credentials,
@@ -168,26 +162,29 @@ impl<K: Derive> KeyCache<K> {
         self.with_if(credentials, scope, f, |_| true)
     }
 
-    /// As [`with`](KeyCache::with), and holds a key it derives only if `keeps` says so of the result.
+    /// As [`with`](KeyCache::with), and caches a derived key only if `should_cache` accepts the result.
     pub(crate) fn with_if<T>(
         &self,
         credentials: &Credentials,
         scope: Scope<'_>,
         f: impl FnOnce(&DerivedKey<K>) -> T,
-        keeps: impl FnOnce(&T) -> bool,
+        should_cache: impl FnOnce(&T) -> bool,
     ) -> T {
         let list = self.list(credentials);
-        let held = list.load();
-        if let Some(key) = held.iter().find(|key| key.is_for(credentials, scope)) {
+        let cached = list.load();
+        if let Some(key) = cached.iter().find(|key| key.is_for(credentials, scope)) {
             return f(key);
         }
         let key = Arc::new(DerivedKey::derive(credentials, scope));
         let result = f(&key);
-        if keeps(&result) {
+        if should_cache(&result) {
             list.rcu(|keys| {
-                let kept = keys.iter().filter(|key| key.day + 1 >= scope.day());
-                let kept = kept.take(self.capacity - 1).cloned();
-                iter::once(key.clone()).chain(kept).collect::<Vec<_>>()
+                let recent = keys
+                    .iter()
+                    .filter(|key| key.day + 1 >= scope.day())
+                    .take(self.capacity - 1)
+                    .cloned();
+                iter::once(key.clone()).chain(recent).collect::<Vec<_>>()
             });
         }
         result
@@ -217,7 +214,7 @@ mod tests {
     use super::*;
     use crate::sigv4::scope::Timestamp;
 
-    fn at(cache: &KeyCache, secret: &str, time: SystemTime, region: &str) -> *const SigningKey {
+    fn key_at(cache: &KeyCache, secret: &str, time: SystemTime, region: &str) -> *const SigningKey {
         let credentials = Credentials::new("AKID", secret, None, None, "test");
         let time = Timestamp::new(time).expect("in range");
         let scope = Scope {
@@ -239,13 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_derived_once_for_its_day_and_scope() {
+    fn keys_are_derived_once_per_day_and_scope() {
         let cache = <KeyCache>::for_signing();
         let noon = UNIX_EPOCH + Duration::from_secs(12 * 3600);
-        let key = at(&cache, "secret", noon, "us-east-1");
-        assert_eq!(at(&cache, "secret", noon, "us-east-1"), key);
+        let key = key_at(&cache, "secret", noon, "us-east-1");
+        assert_eq!(key_at(&cache, "secret", noon, "us-east-1"), key);
         assert_eq!(
-            at(
+            key_at(
                 &cache,
                 "secret",
                 noon + Duration::from_secs(3600),
@@ -253,12 +250,12 @@ mod tests {
             ),
             key
         );
-        assert_ne!(at(&cache, "secret", noon, "us-west-2"), key);
+        assert_ne!(key_at(&cache, "secret", noon, "us-west-2"), key);
         assert_eq!(cache.len(), 2);
     }
 
     #[test]
-    fn a_key_at_hand_is_found_without_allocating() {
+    fn cached_keys_are_found_without_allocating() {
         let cache = <KeyCache>::for_signing();
         let credentials = Credentials::new("AKID", "secret", None, None, "test");
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
@@ -275,17 +272,20 @@ mod tests {
     }
 
     #[test]
-    fn both_days_are_kept_across_midnight() {
+    fn keys_of_both_days_are_cached_at_midnight() {
         let cache = <KeyCache>::for_signing();
         let midnight = UNIX_EPOCH + Duration::from_secs(365 * 24 * 3600);
         let second = Duration::from_secs(1);
-        let before = at(&cache, "secret", midnight - second, "us-east-1");
-        let after = at(&cache, "secret", midnight, "us-east-1");
+        let before = key_at(&cache, "secret", midnight - second, "us-east-1");
+        let after = key_at(&cache, "secret", midnight, "us-east-1");
         assert_ne!(before, after);
-        assert_eq!(at(&cache, "secret", midnight - second, "us-east-1"), before);
-        assert_eq!(at(&cache, "secret", midnight, "us-east-1"), after);
-        // Two days later only the new key is left.
-        at(
+        assert_eq!(
+            key_at(&cache, "secret", midnight - second, "us-east-1"),
+            before
+        );
+        assert_eq!(key_at(&cache, "secret", midnight, "us-east-1"), after);
+        // Two days later only the new key remains.
+        key_at(
             &cache,
             "secret",
             midnight + Duration::from_secs(48 * 3600),
@@ -295,27 +295,28 @@ mod tests {
     }
 
     #[test]
-    fn another_secret_under_the_same_id_has_another_key() {
+    fn new_secret_with_same_id_has_another_key() {
         let cache = <KeyCache>::for_signing();
         for secret in ["secret", "secreu", "secre", "secrets", "secret"] {
-            at(&cache, secret, UNIX_EPOCH, "us-east-1"); // compares the HMAC it is handed
+            key_at(&cache, secret, UNIX_EPOCH, "us-east-1"); // compares the HMAC
         }
     }
 
     #[test]
-    fn the_cache_is_bounded() {
-        let (cache, capacity) = match cfg!(miri) {
-            true => (KeyCache::new(1, 16), 16),
-            false => (KeyCache::for_signing(), 256),
+    fn cache_is_bounded() {
+        let (cache, capacity) = if cfg!(miri) {
+            (KeyCache::new(1, 16), 16)
+        } else {
+            (KeyCache::for_signing(), 256)
         };
         for region in 0..capacity * 2 {
-            at(&cache, "secret", UNIX_EPOCH, &region.to_string());
+            key_at(&cache, "secret", UNIX_EPOCH, &region.to_string());
         }
         assert_eq!(cache.len(), capacity);
     }
 
     #[test]
-    fn a_key_is_held_only_if_the_result_says_so() {
+    fn keys_are_cached_only_for_accepted_results() {
         let cache = <KeyCache>::for_verifying();
         let credentials = Credentials::new("AKID", "secret", None, None, "test");
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
@@ -324,14 +325,14 @@ mod tests {
             region: "us-east-1",
             service: "s3",
         };
-        for (accepted, held) in [(false, 0), (true, 1), (false, 1)] {
+        for (accepted, cached) in [(false, 0), (true, 1), (false, 1)] {
             cache.with_if(&credentials, scope, |_| accepted, |accepted| *accepted);
-            assert_eq!(cache.len(), held);
+            assert_eq!(cache.len(), cached);
         }
     }
 
     #[test]
-    fn callers_are_spread_over_lists_and_found_again() {
+    fn callers_are_distributed_over_lists() {
         let cache = <KeyCache>::for_verifying();
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
         let scope = Scope {
@@ -343,21 +344,21 @@ mod tests {
         let callers: Vec<_> = (0..number)
             .map(|n| Credentials::new(format!("AKID{n}"), "secret", None, None, "test"))
             .collect();
-        let ask = || -> Vec<_> {
+        let keys = || -> Vec<_> {
             callers
                 .iter()
                 .map(|c| cache.with(c, scope, ptr::from_ref))
                 .collect()
         };
-        assert_eq!(ask(), ask());
+        assert_eq!(keys(), keys());
         assert_eq!(cache.len(), number);
         assert!(cache.lists.iter().all(|list| list.load().len() < 32));
     }
 
     #[test]
-    fn nothing_of_a_key_is_printed() {
+    fn keys_are_redacted_in_debug_output() {
         let cache = <KeyCache>::for_signing();
-        at(&cache, "secret", UNIX_EPOCH, "us-east-1");
+        key_at(&cache, "secret", UNIX_EPOCH, "us-east-1");
         let key = cache.lists[0].load().first().cloned();
         assert_eq!(format!("{key:?}"), "Some([redacted])");
     }

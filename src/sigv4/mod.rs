@@ -1,22 +1,21 @@
-//! The protocol itself: pure and synchronous, no body, no runtime, no service.
+//! The protocol, without a body, a runtime or a service.
 //!
-//! A SigV4 failure means that three texts differ: what the client signed, what went over the wire,
-//! and what the server derived from it. So there is one canonical form here, written by one piece of
-//! code, and all that signs goes through it.
+//! A signature is invalid if the client, the wire and the server disagree on the canonical request. This module
+//! has one canonical form, and all signing and verifying uses it.
 //!
-//! Most users need [`SigningSettings`](crate::SigningSettings) alone, to tell an [`Origin`](crate::Origin) its service and
-//! region. [`Signer`] signs a request's head where no tower service fits.
+//! Most users need only [`SigningSettings`](crate::SigningSettings), which gives an [`Origin`](crate::Origin) its
+//! service and region. [`Signer`] signs a request's head where no tower service fits.
 //!
-//! | type | what for |
+//! | type | purpose |
 //! |---|---|
 //! | [`SigningSettings`](crate::SigningSettings) | service, region, and the service's rules |
-//! | [`AllowList`], [`AllExcept`], a closure | which headers are signed |
-//! | [`Signer`] | signing, and explaining a signature |
+//! | [`AllowList`], [`AllExcept`], a closure | the headers to sign |
+//! | [`Signer`] | signing, presigning, and explaining a signature |
 //! | [`PresignExpiry`] | presigned URLs that would outlive their credentials |
-//! | [`Identity`] | credentials, checked |
-//! | [`Payload`], [`PayloadHash`] | the body's part |
-//! | [`ChunkSize`], [`Checksum`] | bodies in chunks, and their trailers |
-//! | `RegionSet` | signatures for several regions; with the feature `sigv4a` |
+//! | [`Identity`] | validated credentials |
+//! | [`Payload`], [`PayloadHash`] | the body's part of the signature |
+//! | [`ChunkSize`], [`Checksum`] | chunked bodies and their trailers |
+//! | `RegionSet` | signatures for several regions; feature `sigv4a` |
 
 pub(crate) mod authorization;
 pub(crate) mod aws_chunk;
@@ -24,10 +23,14 @@ pub(crate) mod canonical;
 mod checksum;
 pub(crate) mod cookies;
 pub(crate) mod encode;
+mod endpoints;
 mod identity;
+pub(crate) mod infer;
 pub(crate) mod key;
+mod params;
 mod payload;
 pub(crate) mod presign;
+pub(crate) mod redact;
 #[cfg(feature = "sigv4a")]
 mod region_set;
 pub(crate) mod request_target;
@@ -37,10 +40,11 @@ pub(crate) mod settings;
 pub(crate) mod signature;
 pub(crate) mod signed_headers;
 mod signer;
+mod sink;
 #[cfg(feature = "sigv4a")]
 pub(crate) mod v4a;
 
-pub(crate) use self::checksum::Sum;
+pub(crate) use self::checksum::ChecksumHasher;
 #[cfg(feature = "sigv4a")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
 pub use self::region_set::RegionSet;
@@ -48,9 +52,9 @@ pub use self::{
     aws_chunk::ChunkSize,
     checksum::Checksum,
     identity::Identity,
+    params::{PresignExpiry, SigningParams},
     payload::{Payload, PayloadHash},
-    presign::PresignExpiry,
-    settings::{PathForm, SessionToken},
+    service_rules::{PathForm, SessionToken},
     signed_headers::{AllExcept, AllowList, SignedHeaders},
-    signer::{Explanation, Signer, SigningParams},
+    signer::{Explanation, Signer},
 };

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::encode;
 
-/// What a signature says of the payload.
+/// The payload that a signature declares.
 ///
 /// ```
 /// use tower_sigv4::sigv4::{Payload, PayloadHash};
@@ -16,16 +16,16 @@ use super::encode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Payload {
-    /// The signature covers it by its hash.
+    /// The signature covers the payload by its hash.
     Hash(PayloadHash),
-    /// The signature does not cover it: `UNSIGNED-PAYLOAD`. Amazon S3 takes this over TLS and in
-    /// presigned URLs, most other services do not.
+    /// The signature does not cover the payload: `UNSIGNED-PAYLOAD`. Amazon S3 accepts this over TLS and in presigned
+    /// URLs; most other services reject it.
     Unsigned,
 }
 
 impl Payload {
-    /// Reads the value of `x-amz-content-sha256`.
-    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+    /// Parses the value of `x-amz-content-sha256`.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         if text == UNSIGNED.as_bytes() {
             return Some(Self::Unsigned);
         }
@@ -39,7 +39,7 @@ impl Payload {
         }
     }
 
-    /// The value of `x-amz-content-sha256`.
+    /// Returns the value of `x-amz-content-sha256`.
     pub(crate) fn header_value(&self) -> HeaderValue {
         match self {
             Self::Hash(hash) => hash.header_value(),
@@ -60,7 +60,7 @@ impl fmt::Display for Payload {
     }
 }
 
-/// The SHA-256 of a payload, in lower-case hex.
+/// SHA-256 of a payload in lower-case hex.
 ///
 /// ```
 /// use tower_sigv4::sigv4::PayloadHash;
@@ -69,17 +69,17 @@ impl fmt::Display for Payload {
 /// assert!(PayloadHash::of(b"hello").to_string().starts_with("2cf24dba5fb0a30e"));
 /// ```
 #[derive(Clone, Copy)]
-pub struct PayloadHash(Text);
+pub struct PayloadHash(Hex);
 
 #[derive(Clone, Copy)]
-enum Text {
+enum Hex {
     Empty,
     Computed([u8; 64]),
 }
 
 impl PayloadHash {
-    /// The hash of a body without bytes.
-    pub const EMPTY: Self = Self(Text::Empty);
+    /// The hash of an empty payload.
+    pub const EMPTY: Self = Self(Hex::Empty);
 
     /// Hashes a whole payload.
     #[must_use]
@@ -90,15 +90,15 @@ impl PayloadHash {
         Self::from_digest(Sha256::digest(payload).into())
     }
 
-    /// The form of a SHA-256 computed elsewhere.
+    /// Converts a SHA-256 that was computed elsewhere.
     #[must_use]
     pub fn from_digest(digest: [u8; 32]) -> Self {
-        Self(Text::Computed(encode::hex(&digest)))
+        Self(Hex::Computed(encode::hex(&digest)))
     }
 
-    /// Reads 64 digits of lower-case hex, and nothing else.
+    /// Parses 64 digits of lower-case hex.
     pub(crate) fn from_hex(text: &[u8]) -> Option<Self> {
-        encode::read_hex(text).map(|text| Self(Text::Computed(*text)))
+        encode::parse_sha256_hex(text).map(|text| Self(Hex::Computed(*text)))
     }
 
     /// Compares in constant time.
@@ -108,17 +108,17 @@ impl PayloadHash {
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Text::Empty => EMPTY_HEX.as_bytes(),
-            Text::Computed(hex) => hex,
+            Hex::Empty => EMPTY_HEX.as_bytes(),
+            Hex::Computed(hex) => hex,
         }
     }
 
-    /// The value of `x-amz-content-sha256`.
+    /// Returns the value of `x-amz-content-sha256`.
     pub(crate) fn header_value(&self) -> HeaderValue {
         match &self.0 {
-            Text::Empty => const { HeaderValue::from_static(EMPTY_HEX) },
-            Text::Computed(hex) => {
-                HeaderValue::from_bytes(hex).expect("hex digits may stand in a header")
+            Hex::Empty => const { HeaderValue::from_static(EMPTY_HEX) },
+            Hex::Computed(hex) => {
+                HeaderValue::from_bytes(hex).expect("hex digits are valid in a header")
             }
         }
     }

@@ -5,46 +5,29 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::{Uri, header::AUTHORIZATION, request::Parts};
 
 use super::{
-    Explanation, Payload, SessionToken, Signer, SigningParams,
-    authorization::{LONGEST, credential_name, pairs},
+    Explanation, Payload, PresignExpiry, SessionToken, Signer, SigningParams,
+    authorization::{MAX_EXPIRES, pairs, signature_parameter},
     encode, request_target,
     scope::Timestamp,
-    service_rules::preset,
+    service_rules::service_rules,
     signed_headers::{
         X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
         X_AMZ_SECURITY_TOKEN,
     },
-    signer::{add_host, canonical},
+    signer::{add_host, canonicalize},
 };
 use crate::error::{Error, ErrorKind};
 
-/// Handling of a presigned URL that would be valid for longer than the credentials that sign it.
-///
-/// A service rejects the URL once the credentials have expired, whatever `X-Amz-Expires` says (Amazon S3 User Guide,
-/// "Download and upload objects with presigned URLs"). Credentials without an expiry are not affected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PresignExpiry {
-    /// Fails with [`ErrorKind::Credentials`](crate::ErrorKind::Credentials).
-    #[default]
-    Reject,
-    /// Signs a URL that expires with the credentials. If they have expired already, it fails as with `Reject`.
-    Shorten,
-    /// Signs the URL as it was asked for.
-    Ignore,
-}
-
 impl Signer {
-    /// Signs a request in its query, so that whoever has the URL can send it until it `expires`, from
-    /// 1 second to 604,800, counted from the time of signing; a fraction of a second is cut off.
+    /// Signs a request in its query. The URL is valid until it `expires`, 1 to 604,800 seconds after the time of
+    /// signing, truncated to seconds.
     ///
-    /// The parameters `X-Amz-*` of a presigned URL take the place of any that were there, and so do they
-    /// of the headers by which a request is signed. `host` is covered, and the other headers that the
-    /// settings sign, which have to be sent with the URL then, as they are. What is said of the payload is
-    /// what the service takes it for anyway: the S3 family for [unsigned](Payload::Unsigned), others for
-    /// what they receive. If it is something else it has to be told: to the S3 family a hash in the header
-    /// `x-amz-content-sha256`, which has to be sent with the URL too, to others in the parameter
-    /// `X-Amz-Content-Sha256`.
+    /// Existing `X-Amz-*` parameters and headers of a signature are replaced. The signature covers `host` and the
+    /// other headers that the settings sign; the client has to send those unchanged with the URL. The payload needs
+    /// no declaration if it is the one that the service assumes: [unsigned](Payload::Unsigned) for the S3 family,
+    /// the hash of the received body for others. Otherwise a hash for the S3 family goes into the header
+    /// `x-amz-content-sha256`, which the client has to send too, and an unsigned payload for others into the
+    /// parameter `X-Amz-Content-Sha256`.
     ///
     /// The form is that of the AWS IAM User Guide, "Create a signed AWS API request", "Query string
     /// parameters".
@@ -84,53 +67,44 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// Those of [`sign`](Signer::sign); [`ErrorKind::Config`](crate::ErrorKind::Config) as well if the
-    /// time is shorter than a second or longer than a week,
-    /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials) if the credentials expire earlier than the URL
-    /// and the [`PresignExpiry`] does not allow that, and
-    /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the URL becomes too long. The request is
-    /// then as it was.
+    /// Those of [`sign`](Signer::sign), [`ErrorKind::Config`](crate::ErrorKind::Config) if the time is shorter than a
+    /// second or longer than a week, [`ErrorKind::Credentials`](crate::ErrorKind::Credentials) if the credentials
+    /// expire before the URL and the [`PresignExpiry`] does not allow that, and
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the URL becomes too long. The request is unchanged then.
     pub fn presign(
         &self,
         parts: &mut Parts,
         params: &SigningParams<'_>,
         expires: Duration,
     ) -> Result<(), Error> {
-        self.presign_keeping(parts, params, expires, None)
+        self.presign_capturing(parts, params, expires, None)
     }
 
-    /// As [`presign`](Signer::presign), and leaves the canonical request in `kept`.
-    pub(crate) fn presign_keeping(
+    /// As [`presign`](Signer::presign), and stores the canonical request in `capture`.
+    pub(crate) fn presign_capturing(
         &self,
         parts: &mut Parts,
         params: &SigningParams<'_>,
         expires: Duration,
-        kept: Option<&mut Vec<u8>>,
+        capture: Option<&mut Vec<u8>>,
     ) -> Result<(), Error> {
-        let (mut signed, time) = self.with_parameters(parts, params, expires)?;
-        let request = canonical(&signed, params.settings, params.payload.as_bytes());
-        let hash = request.hash(kept);
-        drop(request);
+        let (mut signed, time) = self.add_parameters(parts, params, expires)?;
+        let hash = canonicalize(&signed, params.settings, params.payload.as_bytes()).hash(capture);
         let signature = self.with_any_key(params, &time, |key| key.sign(&time, &hash));
 
         let mut query = signed.uri.query().unwrap_or_default().to_owned();
-        add(&mut query, "X-Amz-Signature", &signature);
-        if let (SessionToken::Unsigned, Some(token)) =
-            (params.settings.session_token(), params.identity.token())
-        {
-            add(
-                &mut query,
-                params.settings.session_token().parameter(),
-                token.as_bytes(),
-            );
+        push_parameter(&mut query, "X-Amz-Signature", &signature);
+        let session_token = params.settings.session_token();
+        if let (SessionToken::Unsigned, Some(token)) = (session_token, params.identity.token()) {
+            push_parameter(&mut query, session_token.parameter(), token.as_bytes());
         }
         set_query(&mut signed, &query)?;
         *parts = signed;
         Ok(())
     }
 
-    /// The canonical request, the string to sign and the signature that [`presign`](Signer::presign)
-    /// arrives at for the same arguments.
+    /// Returns the canonical request, the string to sign and the signature of [`presign`](Signer::presign) with the
+    /// same arguments.
     ///
     /// # Errors
     ///
@@ -141,21 +115,19 @@ impl Signer {
         params: &SigningParams<'_>,
         expires: Duration,
     ) -> Result<Explanation, Error> {
-        let (parts, time) = self.with_parameters(parts, params, expires)?;
-        let mut canonical_request = Vec::new();
-        canonical(&parts, params.settings, params.payload.as_bytes()).write(&mut canonical_request);
-        Ok(self.explain_text(canonical_request, params, &time))
+        let (signed, time) = self.add_parameters(parts, params, expires)?;
+        Ok(self.explain_signed(&signed, params, &time))
     }
 
-    /// The request with all of its parameters but the signature.
-    fn with_parameters(
+    /// Returns the request with all parameters except the signature.
+    fn add_parameters(
         &self,
-        parts: &Parts,
+        unsigned: &Parts,
         params: &SigningParams<'_>,
         expires: Duration,
     ) -> Result<(Parts, Timestamp), Error> {
         let seconds = lifetime(params, expires)?;
-        let mut parts = parts.clone();
+        let mut parts = unsigned.clone();
         for name in [
             AUTHORIZATION,
             X_AMZ_DATE,
@@ -167,40 +139,39 @@ impl Signer {
             parts.headers.remove(name);
         }
         add_host(&mut parts)?;
-        let s3_family = preset(params.settings.service()).s3_family;
+        let s3_family = service_rules(params.settings.service()).s3_family;
         if s3_family && params.payload != Payload::Unsigned {
             parts
                 .headers
                 .insert(X_AMZ_CONTENT_SHA256, params.payload.header_value());
         }
-        let (time, date) = self.stamp(params.time)?;
+        let (time, date) = self.date_header(params.time)?;
         let (algorithm, credential) = self.with_any_key(params, &time, |key| {
-            (
-                key.algorithm(),
-                [key.access_key_id().as_bytes(), b"/", key.scope()].concat(),
-            )
+            let credential = [key.access_key_id().as_bytes(), b"/", key.scope()].concat();
+            (key.algorithm(), credential)
         });
-        let mut names = Vec::new();
-        canonical(&parts, params.settings, params.payload.as_bytes())
-            .write_signed_headers(&mut names);
+        let mut signed_headers = Vec::new();
+        canonicalize(&parts, params.settings, params.payload.as_bytes())
+            .write_signed_headers(&mut signed_headers);
 
-        let kept = pairs(parts.uri.query().unwrap_or_default())
-            .filter(|pair| !pair.is_empty() && credential_name(pair).is_none());
-        let mut query = kept.collect::<Vec<_>>().join("&");
-        add(&mut query, "X-Amz-Algorithm", algorithm.as_bytes());
-        add(&mut query, "X-Amz-Credential", &credential);
-        add(&mut query, "X-Amz-Date", date.as_bytes());
-        add(
+        let mut query = pairs(parts.uri.query().unwrap_or_default())
+            .filter(|pair| !pair.is_empty() && signature_parameter(pair).is_none())
+            .collect::<Vec<_>>()
+            .join("&");
+        push_parameter(&mut query, "X-Amz-Algorithm", algorithm.as_bytes());
+        push_parameter(&mut query, "X-Amz-Credential", &credential);
+        push_parameter(&mut query, "X-Amz-Date", date.as_bytes());
+        push_parameter(
             &mut query,
             "X-Amz-Expires",
             itoa::Buffer::new().format(seconds).as_bytes(),
         );
-        add(&mut query, "X-Amz-SignedHeaders", &names);
+        push_parameter(&mut query, "X-Amz-SignedHeaders", &signed_headers);
         if let Some(regions) = params.settings.region_set() {
-            add(&mut query, "X-Amz-Region-Set", regions.as_bytes());
+            push_parameter(&mut query, "X-Amz-Region-Set", regions.as_bytes());
         }
         if !s3_family && params.payload == Payload::Unsigned {
-            add(
+            push_parameter(
                 &mut query,
                 "X-Amz-Content-Sha256",
                 params.payload.as_bytes(),
@@ -212,26 +183,26 @@ impl Signer {
             .token()
             .filter(|_| session_token.is_signed())
         {
-            add(&mut query, session_token.parameter(), token.as_bytes());
+            push_parameter(&mut query, session_token.parameter(), token.as_bytes());
         }
         set_query(&mut parts, &query)?;
         Ok((parts, time))
     }
 }
 
-/// The seconds for which a presigned URL is valid, with the expiry of the credentials taken into account.
+/// Returns the lifetime of a presigned URL in seconds, limited by the expiry of the credentials.
 fn lifetime(params: &SigningParams<'_>, expires: Duration) -> Result<u64, Error> {
     let seconds = check_expiry(expires)?;
     let Some(expiry) = params.identity.credentials().expiry() else {
         return Ok(seconds);
     };
-    // The URL is dated by the whole second.
-    let signed = Timestamp::seconds_of(params.time)?;
-    let expiry = expiry
+    // The date of the URL is in whole seconds.
+    let signed_at = Timestamp::seconds_of(params.time)?;
+    let expires_at = expiry
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs();
-    let left = expiry.saturating_sub(signed);
+    let left = expires_at.saturating_sub(signed_at);
     match params.presign_expiry {
         _ if seconds <= left => Ok(seconds),
         PresignExpiry::Ignore => Ok(seconds),
@@ -240,29 +211,29 @@ fn lifetime(params: &SigningParams<'_>, expires: Duration) -> Result<u64, Error>
             ErrorKind::Credentials,
             format!(
                 "the presigned URL would be valid for {seconds} seconds, but the credentials expire in {left}; \
-                 ask for less, or allow it by `PresignExpiry::Shorten` or `PresignExpiry::Ignore`"
+                 request less, or allow it with `PresignExpiry::Shorten` or `PresignExpiry::Ignore`"
             ),
         )),
     }
 }
 
-/// The whole seconds for which a presigned URL is valid.
+/// Returns the lifetime of a presigned URL in seconds.
 pub(crate) fn check_expiry(expires: Duration) -> Result<u64, Error> {
-    if (Duration::from_secs(1)..=Duration::from_secs(LONGEST)).contains(&expires) {
+    if (Duration::from_secs(1)..=Duration::from_secs(MAX_EXPIRES)).contains(&expires) {
         return Ok(expires.as_secs());
     }
     Err(Error::config(format!(
-        "a presigned URL cannot expire after {expires:?}; give 1 to {LONGEST} seconds"
+        "a presigned URL cannot expire after {expires:?}; give 1 to {MAX_EXPIRES} seconds"
     )))
 }
 
-fn add(query: &mut String, name: &str, value: &[u8]) {
+fn push_parameter(query: &mut String, name: &str, value: &[u8]) {
     if !query.is_empty() {
         query.push('&');
     }
     query.push_str(name);
     query.push('=');
-    query.extend(encode::encoded(value));
+    query.extend(encode::encode_query(value));
 }
 
 fn set_query(parts: &mut Parts, query: &str) -> Result<(), Error> {

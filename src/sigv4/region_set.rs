@@ -1,12 +1,12 @@
 use std::{fmt, sync::Arc};
 
-use super::settings::is_scope_part;
+use super::scope::is_scope_part;
 use crate::error::Error;
 
-/// The regions that a signature for several is valid in: the value of `x-amz-region-set`.
+/// Regions in which a SigV4a signature is valid: the value of `x-amz-region-set`.
 ///
-/// It names them with commas between, no white space. A `*` ends what may be the beginning of many, and
-/// stands for all of them by itself. The AWS IAM User Guide, "Elements of an AWS API request signature".
+/// The names are separated by commas, without white space. A name that ends in `*` is a prefix, and `*` alone
+/// matches every region. See the AWS IAM User Guide, "Elements of an AWS API request signature".
 ///
 /// ```
 /// use tower_sigv4::sigv4::RegionSet;
@@ -25,34 +25,34 @@ use crate::error::Error;
 pub struct RegionSet(Arc<str>);
 
 impl RegionSet {
-    /// Reads a set such as `us-east-1,us-west-2`, `us-*` or `*`.
+    /// Parses a set such as `us-east-1,us-west-2`, `us-*` or `*`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if what stands between two commas is no region:
-    /// empty, or anything but letters, digits, `-`, `_`, `.` and one `*` at its end.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a name is empty or contains a character other than
+    /// letters, digits, `-`, `_`, `.` and one `*` at its end.
     pub fn new(text: &str) -> Result<Self, Error> {
         match text.split(',').find(|region| !is_region(region)) {
             None => Ok(Self(text.into())),
             Some(region) => Err(Error::config(format!(
-                "{region:?} is no region of a region set; give names or their beginnings, such as \
-                 \"us-east-1,us-west-2\", \"us-*\" or \"*\""
+                "region {region:?} is invalid; give names or prefixes, such as \"us-east-1,us-west-2\", \"us-*\" or \
+                 \"*\""
             ))),
         }
     }
 
-    /// True if the set names this region, or a beginning of it.
+    /// Returns `true` if the set contains this region, by name or by prefix.
     #[must_use]
     pub fn contains(&self, region: &str) -> bool {
         self.0
             .split(',')
             .any(|named| match named.strip_suffix('*') {
-                Some(beginning) => region.starts_with(beginning),
+                Some(prefix) => region.starts_with(prefix),
                 None => named == region,
             })
     }
 
-    pub(crate) fn into_text(self) -> Arc<str> {
+    pub(crate) fn into_inner(self) -> Arc<str> {
         self.0
     }
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_set_of_regions_is_refused() {
+    fn invalid_region_sets_are_rejected() {
         for (text, offending) in [
             ("", ""),
             (",", ""),
@@ -93,7 +93,7 @@ mod tests {
         ] {
             let error = RegionSet::new(text).expect_err(text).to_string();
             assert!(
-                error.starts_with(&format!("{offending:?} is no region")),
+                error.starts_with(&format!("region {offending:?} is invalid")),
                 "{error}"
             );
             assert!(error.contains(r#""us-*""#), "{error}");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_contains_what_it_names_and_what_it_begins() {
+    fn set_contains_names_and_prefixes() {
         for (set, region, contained) in [
             ("us-east-1", "us-east-1", true),
             ("us-east-1", "us-east-10", false),

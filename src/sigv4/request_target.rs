@@ -1,25 +1,26 @@
-//! Request targets that are put together anew.
+//! Construction of request targets.
 
 use http::uri::PathAndQuery;
 
 use crate::error::{BoxError, Error};
 
-/// What a `Uri` can hold beside a scheme and a host; `http` has not always checked that.
-const LONGEST: usize = 65_000;
+/// Maximum length of path and query that leaves space for scheme and host in a `Uri`. Not all versions of `http`
+/// check the length.
+const MAX_LEN: usize = 65_000;
 
-/// A path, and maybe a query, as a `Uri` takes it.
+/// Parses a path with an optional query.
 pub(crate) fn path_and_query(target: String) -> Result<PathAndQuery, Error> {
-    if target.len() > LONGEST {
+    if target.len() > MAX_LEN {
         return Err(Error::request(
-            "the request target is too long to be sent; shorten its path or query",
+            "the request target is too long; shorten its path or query",
         ));
     }
     PathAndQuery::try_from(target).map_err(invalid)
 }
 
-/// An error of `http` about what cannot be a URI.
+/// Wraps an error of `http` for an invalid URI.
 pub(crate) fn invalid(source: impl Into<BoxError>) -> Error {
-    Error::request("the request target cannot be sent").with_source(source)
+    Error::request("the request target is not a valid URI").with_source(source)
 }
 
 #[cfg(test)]
@@ -27,10 +28,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_has_65_000_bytes_at_most() {
-        let of = |len: usize| path_and_query(format!("/{}", "a".repeat(len - 1)));
-        assert!(of(LONGEST).is_ok());
-        let error = of(LONGEST + 1).expect_err("too long");
+    fn targets_have_at_most_65_000_bytes() {
+        let parse = |len: usize| path_and_query(format!("/{}", "a".repeat(len - 1)));
+        assert!(parse(MAX_LEN).is_ok());
+        let error = parse(MAX_LEN + 1).expect_err("too long");
         assert!(error.to_string().contains("shorten"), "{error}");
     }
 }

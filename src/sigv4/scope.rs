@@ -1,13 +1,16 @@
-//! The time and the credential scope of a signature.
+//! Time and credential scope of a signature.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    io::Write,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use aws_smithy_types::date_time::{DateTime, Format};
 use time::{Date, Month, OffsetDateTime};
 
 use crate::error::Error;
 
-/// A second in time, with the text SigV4 writes for it: `20150830T123600Z`.
+/// A time in whole seconds, with its form in SigV4: `20150830T123600Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timestamp {
     seconds: u64,
@@ -15,40 +18,39 @@ pub(crate) struct Timestamp {
 }
 
 impl Timestamp {
-    /// The whole seconds since 1970.
+    /// Returns the whole seconds since 1970.
     ///
-    /// Fails outside the years 1970 to 9999: the clock is wrong, and a scope has eight digits.
+    /// Fails outside the years 1970 to 9999: the date of a scope has eight digits.
     pub(crate) fn seconds_of(time: SystemTime) -> Result<u64, Error> {
         const YEAR_10000: u64 = 253_402_300_800;
         time.duration_since(UNIX_EPOCH)
             .map(|since| since.as_secs())
             .ok()
             .filter(|&seconds| seconds < YEAR_10000)
-            .ok_or_else(|| Error::config("the clock stands outside the years 1970 to 9999; set it"))
+            .ok_or_else(|| Error::config("the clock is outside the years 1970 to 9999; set it"))
     }
 
     pub(crate) fn new(time: SystemTime) -> Result<Self, Error> {
         let seconds = Self::seconds_of(time)?;
-        let time = OffsetDateTime::from(UNIX_EPOCH + Duration::from_secs(seconds));
-        let mut text = *b"00000000T000000Z";
-        let mut write = |at: usize, digits: usize, mut number: u32| {
-            for place in text[at..at + digits].iter_mut().rev() {
-                *place += (number % 10) as u8;
-                number /= 10;
-            }
-        };
-        write(0, 4, time.year().unsigned_abs());
-        write(4, 2, u8::from(time.month()).into());
-        write(6, 2, time.day().into());
-        write(9, 2, time.hour().into());
-        write(11, 2, time.minute().into());
-        write(13, 2, time.second().into());
+        let utc = OffsetDateTime::from(UNIX_EPOCH + Duration::from_secs(seconds));
+        let mut text = [0; 16];
+        write!(
+            &mut text[..],
+            "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
+            utc.year(),
+            u8::from(utc.month()),
+            utc.day(),
+            utc.hour(),
+            utc.minute(),
+            utc.second(),
+        )
+        .expect("years up to 9999 have four digits");
         Ok(Self { seconds, text })
     }
 
-    /// Reads the text of a time in the years 1970 to 9999, and nothing else.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let text: [u8; 16] = text.try_into().ok()?;
+    /// Parses the form of SigV4 in the years 1970 to 9999.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let text: [u8; 16] = bytes.try_into().ok()?;
         let number = |at: usize| match [text[at], text[at + 1]] {
             [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => Some((tens - b'0') * 10 + (ones - b'0')),
             _ => None,
@@ -69,11 +71,11 @@ impl Timestamp {
         })
     }
 
-    /// Reads an IMF-fixdate (RFC 9110, section 5.6.7) of the years 1970 to 9999, and no other form.
-    pub(crate) fn parse_http_date(text: &[u8]) -> Option<Self> {
-        let text = str::from_utf8(text).ok()?;
+    /// Parses an IMF-fixdate (RFC 9110, section 5.6.7) in the years 1970 to 9999.
+    pub(crate) fn parse_http_date(bytes: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(bytes).ok()?;
         let time = DateTime::from_str(text, Format::HttpDate).ok()?;
-        // The parser ignores the day's name, and takes white space and fractions of a second.
+        // The parser ignores the day's name, and accepts white space and fractions of a second.
         if time.fmt(Format::HttpDate).ok()? != text {
             return None;
         }
@@ -93,22 +95,22 @@ impl Timestamp {
     }
 }
 
-/// What a signing key is derived for.
+/// Time, region and service for which a signing key is derived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope<'a> {
     pub(crate) time: &'a Timestamp,
-    /// Empty in version 4a, whose scope has none.
+    /// Empty in SigV4a, whose scope has no region.
     pub(crate) region: &'a str,
     pub(crate) service: &'a str,
 }
 
 impl Scope<'_> {
-    /// The date of the scope: `20150830`.
+    /// Returns the date, such as `20150830`.
     pub(crate) fn date(&self) -> &[u8] {
         &self.time.text[..8]
     }
 
-    /// `20150830/us-east-1/service/aws4_request`, or `20150830/service/aws4_request`.
+    /// Returns `20150830/us-east-1/service/aws4_request`, or `20150830/service/aws4_request`.
     pub(crate) fn text(&self) -> Vec<u8> {
         let service = self.service.as_bytes();
         match self.region.as_bytes() {
@@ -117,10 +119,24 @@ impl Scope<'_> {
         }
     }
 
-    /// The days since 1970 of that date.
+    /// Returns the days from 1970 to the date.
     pub(crate) fn day(&self) -> u64 {
         self.time.seconds / (24 * 60 * 60)
     }
+}
+
+pub(crate) fn check_scope_part(name: &str, value: &str, example: &str) -> Result<(), Error> {
+    if is_scope_part(value) {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "{name} {value:?} is not a part of a credential scope; give a name such as {example:?}"
+    )))
+}
+
+pub(super) fn is_scope_part(value: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !value.is_empty() && value.bytes().all(is_allowed)
 }
 
 #[cfg(test)]
@@ -128,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_is_written_as_sigv4_wants_it() {
+    fn timestamps_are_formatted_and_parsed() {
         for (seconds, text) in [
             (0, "19700101T000000Z"),
             (1_440_938_160, "20150830T123600Z"),
@@ -146,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_not_read() {
+    fn invalid_timestamps_are_rejected() {
         for text in [
             "",
             "20150830T123600",
@@ -171,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn http_dates_are_read_in_one_form() {
+    fn only_imf_fixdates_are_parsed() {
         for (date, text) in [
             ("Thu, 01 Jan 1970 00:00:00 GMT", "19700101T000000Z"),
             ("Sun, 30 Aug 2015 12:36:00 GMT", "20150830T123600Z"),
@@ -214,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_cannot_be_right_is_an_error() {
+    fn times_out_of_range_are_errors() {
         for time in [
             UNIX_EPOCH - Duration::from_nanos(1),
             UNIX_EPOCH + Duration::from_secs(253_402_300_800),

@@ -1,103 +1,167 @@
-//! What services do differently, in one table.
+//! A table of the rules in which services differ.
 
 use std::time::Duration;
 
-use super::{PathForm, SessionToken};
-
-/// The rules of a service, as far as they are its own.
-pub(crate) struct Preset {
-    /// Signing names; none stands for all others.
+/// Rules in which a service differs from others.
+pub(crate) struct ServiceRules {
+    /// Signing names; empty for the rules of all other services.
     names: &'static [&'static str],
-    /// True for the services that speak the protocol of S3: a path is a key, bodies may come in chunks,
-    /// `range` is signed.
+    /// The service speaks the protocol of S3: a path is a key, bodies may be chunked, `range` is signed.
     pub(crate) s3_family: bool,
-    /// True for a service that refuses what comes without `x-amz-content-sha256`, but for presigned URLs.
-    pub(crate) payload_header: bool,
-    /// True for a service that refuses a signature over `content-length`.
-    pub(crate) unsigned_length: bool,
+    /// The service requires `x-amz-content-sha256`, except in presigned requests.
+    pub(crate) requires_payload_header: bool,
+    /// The service rejects a signature that covers `content-length`.
+    pub(crate) rejects_signed_length: bool,
     pub(crate) path_form: PathForm,
     pub(crate) session_token: SessionToken,
-    /// True for a service that takes no payload but `UNSIGNED-PAYLOAD`.
-    pub(crate) unsigned_payload: bool,
-    /// How far the time of signing may lie from the server's.
+    /// The service accepts only `UNSIGNED-PAYLOAD`.
+    pub(crate) requires_unsigned_payload: bool,
+    /// Maximum difference between the time of signing and the server's.
     pub(crate) clock_window: Duration,
 }
 
-const OTHERS: Preset = Preset {
+/// Derivation of the canonical path from the path that a service receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PathForm {
+    /// The path is decoded and encoded once, except its slashes, and not folded. Used by the S3 family, where a
+    /// path is a key and `%2F` in it is a slash.
+    Once,
+    /// Dot segments and empty segments are removed, then each segment is decoded and encoded once.
+    OnceFolded,
+    /// The path is encoded as received, including its escapes, and not folded.
+    Twice,
+    /// Dot segments and empty segments are removed, then the path is encoded as received, including its escapes.
+    /// Used by all services except the S3 family.
+    TwiceFolded,
+}
+
+impl PathForm {
+    pub(crate) fn folds(self) -> bool {
+        matches!(self, Self::OnceFolded | Self::TwiceFolded)
+    }
+
+    /// Returns the canonical form of `%2F` in a path that is decoded and encoded.
+    pub(crate) fn escaped_slash(self) -> &'static str {
+        match self {
+            Self::Once => "/",
+            Self::OnceFolded | Self::Twice | Self::TwiceFolded => "%2F",
+        }
+    }
+
+    pub(crate) fn encodes_twice(self) -> bool {
+        matches!(self, Self::Twice | Self::TwiceFolded)
+    }
+}
+
+/// Header of the session token, and whether the signature covers it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SessionToken {
+    /// The token is signed. Used by most services.
+    #[default]
+    Signed,
+    /// The token is added after signing. Used by AWS IoT.
+    Unsigned,
+    /// The token is signed, in `x-amz-s3session-token` rather than `x-amz-security-token`, or in
+    /// `X-Amz-S3session-Token` of a query: for credentials that `CreateSession` of S3 Express returned.
+    ///
+    /// It is the default of the service `s3express`. Other temporary credentials, such as those of a role, need
+    /// [`Signed`](SessionToken::Signed) there: for `CreateSession` itself, `CopyObject` and `HeadBucket`, and
+    /// for the Regional endpoint (`s3express-control`), whose host [`infer`](crate::SigningSettings::infer)
+    /// recognizes. See the Amazon S3 User Guide, "Authorizing Zonal endpoint API operations with CreateSession".
+    S3Session,
+}
+
+impl SessionToken {
+    /// Returns the parameter of a presigned URL that holds the token.
+    pub(crate) fn parameter(self) -> &'static str {
+        match self {
+            Self::Signed | Self::Unsigned => "X-Amz-Security-Token",
+            Self::S3Session => "X-Amz-S3session-Token",
+        }
+    }
+
+    pub(crate) fn is_signed(self) -> bool {
+        self != Self::Unsigned
+    }
+}
+
+const OTHERS: ServiceRules = ServiceRules {
     names: &[],
     s3_family: false,
-    payload_header: false,
-    unsigned_length: false,
+    requires_payload_header: false,
+    rejects_signed_length: false,
     path_form: PathForm::TwiceFolded,
     session_token: SessionToken::Signed,
-    unsigned_payload: false,
+    requires_unsigned_payload: false,
     clock_window: Duration::from_secs(5 * 60),
 };
 
 // Amazon S3 API Reference, "Authenticating Requests (AWS Signature Version 4)".
-const S3: Preset = Preset {
+const S3: ServiceRules = ServiceRules {
     names: &["s3", "s3-outposts", "s3-object-lambda"],
     s3_family: true,
-    payload_header: true,
+    requires_payload_header: true,
     path_form: PathForm::Once,
     clock_window: Duration::from_secs(15 * 60),
     ..OTHERS
 };
 
-static PRESETS: [Preset; 6] = [
+static SERVICES: [ServiceRules; 6] = [
     S3,
     // Amazon S3 User Guide, "Authorizing Zonal endpoint API operations with CreateSession".
-    Preset {
+    ServiceRules {
         names: &["s3express"],
         session_token: SessionToken::S3Session,
         ..S3
     },
     // AWS IoT Core Developer Guide, "MQTT over WebSocket": the token is added to the signed URL.
-    Preset {
+    ServiceRules {
         names: &["iotdevicegateway"],
         session_token: SessionToken::Unsigned,
         ..OTHERS
     },
     // Amazon VPC Lattice User Guide, "SigV4 authenticated requests": payload signing is not supported.
-    Preset {
+    ServiceRules {
         names: &["vpc-lattice-svcs"],
-        payload_header: true,
-        unsigned_payload: true,
+        requires_payload_header: true,
+        requires_unsigned_payload: true,
         ..OTHERS
     },
     // Amazon OpenSearch Service Developer Guide, on Serverless: "Signing HTTP requests with other clients".
-    Preset {
+    ServiceRules {
         names: &["aoss"],
-        payload_header: true,
-        unsigned_length: true,
+        requires_payload_header: true,
+        rejects_signed_length: true,
         ..OTHERS
     },
     OTHERS,
 ];
 
-impl Preset {
-    /// True if a verifier can treat requests to both services alike. It accepts a token in either header.
-    pub(crate) fn is_verified_as(&self, other: &Self) -> bool {
+impl ServiceRules {
+    /// Returns `true` if a verifier treats requests to both services alike. It accepts a token in either header.
+    pub(crate) fn verifies_like(&self, other: &Self) -> bool {
         self.s3_family == other.s3_family
-            && self.payload_header == other.payload_header
-            && self.unsigned_length == other.unsigned_length
+            && self.requires_payload_header == other.requires_payload_header
+            && self.rejects_signed_length == other.rejects_signed_length
             && self.path_form == other.path_form
             && self.session_token.is_signed() == other.session_token.is_signed()
-            && self.unsigned_payload == other.unsigned_payload
+            && self.requires_unsigned_payload == other.requires_unsigned_payload
             && self.clock_window == other.clock_window
     }
 }
 
-/// The rules for a signing name.
-pub(crate) fn preset(service: &str) -> &'static Preset {
-    let [named @ .., others] = &PRESETS;
+/// Returns the rules for a signing name.
+pub(crate) fn service_rules(service: &str) -> &'static ServiceRules {
+    let [named @ .., others] = &SERVICES;
     named
         .iter()
-        .find(|preset| preset.names.contains(&service))
+        .find(|rules| rules.names.contains(&service))
         .unwrap_or(others)
 }
 
-/// Returns true for a service that passes on the responses of a customer's application.
+/// Returns `true` for a service that forwards responses of a customer's application.
 pub(crate) fn fronts_applications(service: &str) -> bool {
     matches!(
         service,
@@ -109,70 +173,66 @@ pub(crate) fn fronts_applications(service: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn row(preset: &Preset) -> String {
-        let names: Vec<_> = preset
-            .names
-            .iter()
-            .map(|name| format!("`{name}`"))
-            .collect();
+    fn row(rules: &ServiceRules) -> String {
+        let names: Vec<_> = rules.names.iter().map(|name| format!("`{name}`")).collect();
         let names = if names.is_empty() {
             "all others".to_owned()
         } else {
             names.join(", ")
         };
-        let (encoded, folded) = match preset.path_form {
+        let (encoded, folded) = match rules.path_form {
             PathForm::Once => ("once", "kept"),
             PathForm::TwiceFolded => ("twice", "folded"),
-            other => panic!("no words for {other:?}"),
+            other => panic!("no description of {other:?}"),
         };
         let headers = match (
-            preset.payload_header,
-            preset.s3_family,
-            preset.unsigned_length,
+            rules.requires_payload_header,
+            rules.s3_family,
+            rules.rejects_signed_length,
         ) {
             (true, true, false) => "`x-amz-content-sha256` required, `range` signed",
             (true, false, true) => "`x-amz-content-sha256` required, `content-length` not signed",
             (true, false, false) => "`x-amz-content-sha256` required",
             (false, false, false) => "no rules",
-            other => panic!("no words for {other:?}"),
+            other => panic!("no description of {other:?}"),
         };
-        let token = match preset.session_token {
+        let token = match rules.session_token {
             SessionToken::Signed => "signed",
             SessionToken::Unsigned => "added after signing",
             SessionToken::S3Session => "signed, as `x-amz-s3session-token`",
         };
-        let payload = match (preset.unsigned_payload, preset.s3_family) {
+        let payload = match (rules.requires_unsigned_payload, rules.s3_family) {
             (true, _) => "none but `UNSIGNED-PAYLOAD`",
             (_, true) => "hash, chunks or `UNSIGNED-PAYLOAD`",
             (_, false) => "hash",
         };
-        let minutes = preset.clock_window.as_secs() / 60;
+        let minutes = rules.clock_window.as_secs() / 60;
         format!(
             "/// | {names} | {encoded} | {folded} | {headers} | {token} | {payload} | {minutes} minutes |\n"
         )
     }
 
     #[test]
-    fn the_documents_print_the_table() {
-        let documents = include_str!("settings.rs");
-        for preset in &PRESETS {
-            assert!(documents.contains(&row(preset)), "{}", row(preset));
+    fn documentation_contains_the_table() {
+        let documentation = include_str!("settings.rs");
+        for rules in &SERVICES {
+            assert!(documentation.contains(&row(rules)), "{}", row(rules));
         }
-        let rows = documents
+        let rows = documentation
             .lines()
             .filter(|line| line.ends_with(" minutes |"))
             .count();
-        assert_eq!(rows, PRESETS.len());
+        assert_eq!(rows, SERVICES.len());
     }
 
     #[test]
-    fn services_whose_requests_are_verified_alike_differ_in_the_header_of_the_token_alone() {
-        assert!(preset("s3").is_verified_as(preset("s3express")));
-        for (at, one) in PRESETS.iter().enumerate() {
-            for (other_at, other) in PRESETS.iter().enumerate() {
+    fn only_services_of_the_s3_family_verify_alike() {
+        assert!(service_rules("s3").verifies_like(service_rules("s3express")));
+        for (at, one) in SERVICES.iter().enumerate() {
+            for (other_at, other) in SERVICES.iter().enumerate() {
                 let alike = at == other_at || (one.s3_family && other.s3_family);
                 assert_eq!(
-                    one.is_verified_as(other),
+                    one.verifies_like(other),
                     alike,
                     "{:?} {:?}",
                     one.names,
@@ -183,10 +243,10 @@ mod tests {
     }
 
     #[test]
-    fn each_name_has_its_rules_and_all_others_the_last_ones() {
-        for preset_of in &PRESETS {
-            for name in preset_of.names {
-                assert!(std::ptr::eq(preset(name), preset_of), "{name}");
+    fn unknown_services_have_the_default_rules() {
+        for rules in &SERVICES {
+            for name in rules.names {
+                assert!(std::ptr::eq(service_rules(name), rules), "{name}");
             }
         }
         for name in [
@@ -198,7 +258,7 @@ mod tests {
             "iot",
             "vpc-lattice",
         ] {
-            assert!(preset(name).names.is_empty(), "{name}");
+            assert!(service_rules(name).names.is_empty(), "{name}");
         }
     }
 }

@@ -5,15 +5,16 @@ use http::header;
 #[cfg(feature = "sigv4a")]
 use super::RegionSet;
 use super::{
-    service_rules::preset,
+    scope::check_scope_part,
+    service_rules::{PathForm, SessionToken, service_rules},
     signed_headers::{AllowList, SignedHeaders},
 };
 use crate::error::Error;
 
-/// What a signature is made for and how it is formed: service, region and the service's own rules.
+/// Service, region and signing rules of an origin.
 ///
-/// [`new`](SigningSettings::new) takes the rules from the signing name; each can be set otherwise. They are
-/// those of the AWS IAM User Guide, "Create a signed AWS API request", and of the services' own guides:
+/// [`new`](SigningSettings::new) selects the rules by the signing name, and each can be changed. They are those of
+/// the AWS IAM User Guide, "Create a signed AWS API request", and of the services' own guides:
 ///
 /// | signing name | path encoded | dot segments and `//` | headers | session token | payload | clock window |
 /// |---|---|---|---|---|---|---|
@@ -24,8 +25,8 @@ use crate::error::Error;
 /// | `aoss` | twice | folded | `x-amz-content-sha256` required, `content-length` not signed | signed | hash | 5 minutes |
 /// | all others | twice | folded | no rules | signed | hash | 5 minutes |
 ///
-/// `x-amz-content-sha256` is sent to all, and `content-length` signed for none. The clock window is the servers', and the
-/// [verifier's](crate::verify::VerifySettings) here.
+/// `x-amz-content-sha256` is sent to all services, and `content-length` is never signed. The clock window is that of
+/// the servers, and of the [verifier](crate::verify::VerifySettings).
 ///
 /// ```
 /// use tower_sigv4::{SigningSettings, sigv4::PathForm};
@@ -42,7 +43,7 @@ use crate::error::Error;
 #[must_use]
 pub struct SigningSettings {
     service: Arc<str>,
-    /// Of several, the region set.
+    /// The region set if `multi_region`.
     region: Arc<str>,
     multi_region: bool,
     path_form: PathForm,
@@ -51,93 +52,26 @@ pub struct SigningSettings {
     signed_headers: Arc<dyn SignedHeaders>,
 }
 
-/// How a service derives the canonical path from the one it receives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PathForm {
-    /// The path is decoded and encoded once, but for its slashes; nothing is folded. The S3 family's
-    /// form: to S3 a path is a key, in which `%2F` is a slash.
-    Once,
-    /// Dot segments and empty segments are folded, then each segment is decoded and encoded once.
-    OnceFolded,
-    /// The path is encoded as received, its escapes too; nothing is folded.
-    Twice,
-    /// Dot segments and empty segments are folded and the path is encoded as received, its escapes
-    /// too. The form of all services but the S3 family.
-    TwiceFolded,
-}
-
-impl PathForm {
-    pub(crate) fn folds(self) -> bool {
-        matches!(self, Self::OnceFolded | Self::TwiceFolded)
-    }
-
-    /// What a `%2F` becomes where a path is decoded and encoded anew.
-    pub(crate) fn escaped_slash(self) -> &'static str {
-        match self {
-            Self::Once => "/",
-            Self::OnceFolded | Self::Twice | Self::TwiceFolded => "%2F",
-        }
-    }
-
-    pub(crate) fn encodes_twice(self) -> bool {
-        matches!(self, Self::Twice | Self::TwiceFolded)
-    }
-}
-
-/// The header that carries the session token, and whether the signature covers it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SessionToken {
-    /// The token is signed; what all services but a few want.
-    #[default]
-    Signed,
-    /// The token is added after signing; what AWS IoT wants.
-    Unsigned,
-    /// The token is signed, and goes into `x-amz-s3session-token` in the place of `x-amz-security-token`, or into
-    /// `X-Amz-S3session-Token` in a query: for credentials that `CreateSession` of S3 Express has returned.
-    ///
-    /// It is the default of the service `s3express`. Other temporary credentials, those of a role for example, need
-    /// [`Signed`](SessionToken::Signed) there: for `CreateSession` itself, `CopyObject` and `HeadBucket`, and
-    /// for the Regional endpoint (`s3express-control`), whose host [`infer`](crate::SigningSettings::infer)
-    /// recognizes. The Amazon S3 User Guide, "Authorizing Zonal endpoint API operations with CreateSession".
-    S3Session,
-}
-
-impl SessionToken {
-    /// The parameter of a presigned URL that carries the token.
-    pub(crate) fn parameter(self) -> &'static str {
-        match self {
-            Self::Signed | Self::Unsigned => "X-Amz-Security-Token",
-            Self::S3Session => "X-Amz-S3session-Token",
-        }
-    }
-
-    pub(crate) fn is_signed(self) -> bool {
-        self != Self::Unsigned
-    }
-}
-
 impl SigningSettings {
-    /// The rules for a signing name, such as `execute-api`, and a region, such as `us-east-1`.
+    /// Creates settings for a signing name, such as `execute-api`, and a region, such as `us-east-1`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if either is empty or holds anything but
-    /// letters, digits, `-`, `_` and `.`, since it would break the credential scope apart.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if either is empty or contains a character other than
+    /// letters, digits, `-`, `_` and `.`, which would make the credential scope ambiguous.
     pub fn new(service: &str, region: &str) -> Result<Self, Error> {
         check_scope_part("service", service, "execute-api")?;
         check_scope_part("region", region, "us-east-1")?;
         Ok(Self::with_rules(service, region.into(), false))
     }
 
-    /// The rules for a signing name and several regions: requests are signed by SigV4a
-    /// (`AWS4-ECDSA-P256-SHA256`), and each region of the set takes the signature.
+    /// Creates settings for a signing name and several regions: requests are signed with SigV4a
+    /// (`AWS4-ECDSA-P256-SHA256`), and each region of the set accepts the signature.
     ///
-    /// The hosts that want it are those of no region, such as S3's `*.accesspoint.s3-global.amazonaws.com`
-    /// and EventBridge's `*.endpoint.events.amazonaws.com`. A signature takes about 50 µs, fifty times as
-    /// long as one for a single region; bodies cannot be signed in chunks. The AWS IAM User Guide, "AWS
-    /// Signature Version 4 for API requests", "How AWS SigV4a works".
+    /// Hosts without a region require it, such as S3's `*.accesspoint.s3-global.amazonaws.com` and EventBridge's
+    /// `*.endpoint.events.amazonaws.com`. A signature takes about 50 µs, fifty times as long as one for a single
+    /// region; bodies cannot be signed in chunks. See the AWS IAM User Guide, "AWS Signature Version 4 for API
+    /// requests", "How AWS SigV4a works".
     ///
     /// ```
     /// use std::time::{Duration, UNIX_EPOCH};
@@ -168,77 +102,76 @@ impl SigningSettings {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the name cannot be a part of a credential
-    /// scope.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the name cannot be part of a credential scope.
     #[cfg(feature = "sigv4a")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
     pub fn multi_region(service: &str, regions: RegionSet) -> Result<Self, Error> {
         check_scope_part("service", service, "execute-api")?;
-        Ok(Self::with_rules(service, regions.into_text(), true))
+        Ok(Self::with_rules(service, regions.into_inner(), true))
     }
 
     fn with_rules(service: &str, region: Arc<str>, multi_region: bool) -> Self {
-        let preset = preset(service);
-        let signed_headers = match preset.s3_family {
-            true => AllowList::default().add_header(header::RANGE),
-            false => AllowList::default(),
-        };
+        let rules = service_rules(service);
+        let mut signed_headers = AllowList::default();
+        if rules.s3_family {
+            signed_headers = signed_headers.add_header(header::RANGE);
+        }
         Self {
             service: service.into(),
             region,
             multi_region,
-            path_form: preset.path_form,
-            session_token: preset.session_token,
+            path_form: rules.path_form,
+            session_token: rules.session_token,
             payload_header: true,
             signed_headers: Arc::new(signed_headers),
         }
     }
 
-    /// Sets how the canonical path is formed.
+    /// Sets the derivation of the canonical path.
     pub fn with_path_form(mut self, form: PathForm) -> Self {
         self.path_form = form;
         self
     }
 
-    /// Sets which header carries the session token, and whether it is signed.
+    /// Sets the header of the session token, and whether it is signed.
     pub fn with_session_token(mut self, token: SessionToken) -> Self {
         self.session_token = token;
         self
     }
 
-    /// Sets which headers are signed.
+    /// Sets the headers to sign.
     pub fn with_signed_headers(mut self, policy: impl SignedHeaders + 'static) -> Self {
         self.signed_headers = Arc::new(policy);
         self
     }
 
-    /// Sets whether `x-amz-content-sha256` is sent (it is by default).
+    /// Enables `x-amz-content-sha256` (on by default).
     ///
-    /// S3, OpenSearch Serverless and VPC Lattice require it and no service rejects it; the signature
-    /// covers the payload's hash either way.
-    pub fn with_payload_header(mut self, sent: bool) -> Self {
-        self.payload_header = sent;
+    /// S3, OpenSearch Serverless and VPC Lattice require it, and no service rejects it. The signature covers the
+    /// payload's hash either way.
+    pub fn with_payload_header(mut self, enabled: bool) -> Self {
+        self.payload_header = enabled;
         self
     }
 
-    /// The signing name.
+    /// Returns the signing name.
     #[must_use]
     pub fn service(&self) -> &str {
         &self.service
     }
 
-    /// The region; of several the region set, such as `us-east-1,eu-*`.
+    /// Returns the region or the region set, such as `us-east-1,eu-*`.
     #[must_use]
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// The region set, if it is signed for several.
+    /// Returns the region set of SigV4a.
     pub(crate) fn region_set(&self) -> Option<&str> {
         self.multi_region.then_some(&*self.region)
     }
 
-    /// True if signatures are valid in this region, by its name or by a set that covers it.
+    /// Returns `true` if signatures are valid in this region.
     pub(crate) fn covers(&self, region: &str) -> bool {
         #[cfg(feature = "sigv4a")]
         if let Some(set) = self.region_set() {
@@ -247,7 +180,7 @@ impl SigningSettings {
         self.region() == region
     }
 
-    /// How the canonical path is formed.
+    /// Returns the derivation of the canonical path.
     #[must_use]
     pub fn path_form(&self) -> PathForm {
         self.path_form
@@ -278,26 +211,12 @@ impl fmt::Debug for SigningSettings {
     }
 }
 
-pub(crate) fn check_scope_part(what: &str, value: &str, example: &str) -> Result<(), Error> {
-    if is_scope_part(value) {
-        return Ok(());
-    }
-    Err(Error::config(format!(
-        "{what} {value:?} is not a part of a credential scope; give a name such as {example:?}"
-    )))
-}
-
-pub(super) fn is_scope_part(text: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !text.is_empty() && text.bytes().all(legal)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_would_break_the_scope_is_refused() {
+    fn invalid_scope_parts_are_rejected() {
         for bad in ["", " ", "us east", "us/east", "a,b", "é", "a\n", "a=b"] {
             assert!(SigningSettings::new("s3", bad).is_err(), "region {bad:?}");
             assert!(
@@ -308,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_s3_family_encodes_once_and_signs_range() {
+    fn s3_family_encodes_once_and_signs_range() {
         for service in ["s3", "s3express", "s3-outposts", "s3-object-lambda"] {
             let settings = SigningSettings::new(service, "us-east-1").expect("valid");
             assert_eq!(settings.path_form(), PathForm::Once);

@@ -1,4 +1,4 @@
-//! From the hash of a canonical request to the value of `authorization`.
+//! Signatures of canonical requests, and the value of `authorization`.
 //!
 //! The AWS IAM User Guide, "Create a signed AWS API request", steps 2 to 6.
 
@@ -8,23 +8,24 @@ use http::HeaderValue;
 use smallvec::SmallVec;
 
 use super::{
-    canonical::{CanonicalRequest, Sink},
+    canonical::CanonicalRequest,
     encode,
     key::SigningKey,
     scope::Timestamp,
+    sink::{MacSink, Sink},
 };
 
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// The algorithm of version 4a.
+/// The algorithm of SigV4a.
 pub(crate) const ALGORITHM_4A: &str = "AWS4-ECDSA-P256-SHA256";
 
-/// The lower-case hex of a signature.
+/// A signature of [`ALGORITHM`] in lower-case hex.
 pub(crate) type Signature = [u8; 64];
 
-/// The same by any algorithm.
+/// A signature of any algorithm in lower-case hex.
 pub(crate) type AnySignature = SmallVec<[u8; 64]>;
 
-/// A key that signs, by its algorithm, and what a request says of it.
+/// A key of any algorithm, with the parameters that a request names.
 pub(crate) trait Sign {
     fn algorithm(&self) -> &'static str;
 
@@ -54,15 +55,6 @@ impl Sign for SigningKey {
     }
 }
 
-impl<M: Mac> Sink for MacSink<M> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-}
-
-/// A MAC as a place to write to.
-pub(super) struct MacSink<M>(pub(super) M);
-
 /// Writes the string to sign.
 pub(crate) fn write_string_to_sign(
     sink: &mut impl Sink,
@@ -87,45 +79,46 @@ pub(crate) fn sign(key: &SigningKey, time: &Timestamp, canonical_request: &[u8; 
     encode::hex(&mac.0.finalize().into_bytes().into())
 }
 
-/// True if `given` is the signature of the hash of a canonical request; compared in constant time.
+/// Returns `true` if `received` is the signature of the hash of a canonical request. Compares in constant time.
 pub(crate) fn verify(
     key: &SigningKey,
     time: &Timestamp,
     canonical_request: &[u8; 32],
-    given: &Signature,
+    received: &Signature,
 ) -> bool {
-    encode::ct_eq(&sign(key, time, canonical_request), given)
+    encode::ct_eq(&sign(key, time, canonical_request), received)
 }
 
-/// The value of `authorization`, marked sensitive.
+/// Returns the value of `authorization`, marked as sensitive.
 pub(crate) fn authorization(
     key: &dyn Sign,
     request: &CanonicalRequest<'_>,
     signature: &[u8],
 ) -> HeaderValue {
-    // The capacity is exact: a vector that is full becomes `Bytes` without another allocation.
-    let head = [
+    const SIGNED_HEADERS: &[u8] = b", SignedHeaders=";
+    const SIGNATURE: &[u8] = b", Signature=";
+    // The capacity is exact, since only a full vector becomes `Bytes` without another allocation.
+    let start = [
         key.algorithm().as_bytes(),
         b" Credential=",
         key.access_key_id().as_bytes(),
         b"/",
         key.scope(),
     ];
-    let [names, end] = [&b", SignedHeaders="[..], b", Signature="];
-    let len = head.iter().map(|piece| piece.len()).sum::<usize>()
-        + names.len()
+    let len = start.iter().map(|part| part.len()).sum::<usize>()
+        + SIGNED_HEADERS.len()
         + request.signed_headers_len()
-        + end.len()
+        + SIGNATURE.len()
         + signature.len();
     let mut text = Vec::with_capacity(len);
-    head.iter().for_each(|piece| text.extend_from_slice(piece));
-    text.extend_from_slice(names);
+    start.iter().for_each(|part| text.put(part));
+    text.put(SIGNED_HEADERS);
     request.write_signed_headers(&mut text);
-    text.extend_from_slice(end);
-    text.extend_from_slice(signature);
+    text.put(SIGNATURE);
+    text.put(signature);
     debug_assert_eq!(text.len(), len);
     let mut value = HeaderValue::from_maybe_shared(Bytes::from(text))
-        .expect("key id, scope and header names were checked to be visible ASCII");
+        .expect("access key ID, scope and header names are visible ASCII");
     value.set_sensitive(true);
     value
 }

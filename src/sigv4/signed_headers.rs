@@ -1,4 +1,4 @@
-//! Which headers a signature covers.
+//! Headers that a signature covers.
 
 use std::net::Ipv6Addr;
 
@@ -24,14 +24,14 @@ pub(crate) const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trai
 /// `x-amz-security-token`
 pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
-/// The `host` that belongs to a URI: no user information, and no port that is its scheme's default
-/// (RFC 9110, section 7.2). `None` without a host, or with a port that is none.
-pub(crate) fn host_of(uri: &Uri) -> Option<HeaderValue> {
-    HeaderValue::from_str(host_text(uri)?).ok()
+/// Returns the `host` header for a URI, without user information and without the default port of the scheme
+/// (RFC 9110, section 7.2), or `None` if the host or the port is missing or invalid.
+pub(crate) fn host_header(uri: &Uri) -> Option<HeaderValue> {
+    HeaderValue::from_str(host_str(uri)?).ok()
 }
 
-/// The text of [`host_of`].
-pub(crate) fn host_text(uri: &Uri) -> Option<&str> {
+/// As [`host_header`], as a string.
+pub(crate) fn host_str(uri: &Uri) -> Option<&str> {
     let authority = uri.authority()?;
     let host = authority.host();
     let (_, host_and_port) = authority
@@ -40,43 +40,39 @@ pub(crate) fn host_text(uri: &Uri) -> Option<&str> {
         .unwrap_or(("", authority.as_str()));
     let port = match host_and_port.strip_prefix(host)? {
         "" | ":" => None,
-        port => {
-            let digits = port.strip_prefix(':')?;
+        suffix => {
+            let digits = suffix.strip_prefix(':')?;
             if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 return None;
             }
             Some(digits.parse::<u16>().ok().filter(|&port| port != 0)?)
         }
     };
-    let default = match uri.scheme() {
+    let default_port = match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP => Some(80),
         Some(scheme) if *scheme == Scheme::HTTPS => Some(443),
         _ => None,
     };
-    let host = if port.is_none() || port == default {
-        host
-    } else {
-        host_and_port
-    };
-    is_host(authority.host()).then_some(host)
+    let needs_port = port.is_some() && port != default_port;
+    is_host(host).then_some(if needs_port { host_and_port } else { host })
 }
 
-/// True for a name or an address, in brackets if it is one of IPv6, without a port.
+/// Returns `true` for a host name, an IPv4 address or an IPv6 address in brackets, without a port.
 pub(crate) fn is_host(text: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     match text.strip_prefix('[') {
         Some(rest) => rest
             .strip_suffix(']')
             .is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
-        None => !text.is_empty() && !text.starts_with('.') && text.bytes().all(legal),
+        None => !text.is_empty() && !text.starts_with('.') && text.bytes().all(is_allowed),
     }
 }
 
-/// Decides which of a request's headers the signature covers.
+/// Selects the headers that a signature covers.
 ///
-/// Whatever the policy says, `host` and the headers that signing itself adds (`x-amz-date`,
-/// `x-amz-content-sha256`, `x-amz-region-set`, `x-amz-security-token`, `x-amz-s3session-token`) are covered and
-/// `authorization` is not. A closure is a policy:
+/// Independent of the policy, the signature covers `host` and the headers that signing adds (`x-amz-date`,
+/// `x-amz-content-sha256`, `x-amz-region-set`, `x-amz-security-token`, `x-amz-s3session-token`), and does not cover
+/// `authorization`. A closure is a policy:
 ///
 /// ```
 /// use http::HeaderName;
@@ -85,13 +81,13 @@ pub(crate) fn is_host(text: &str) -> bool {
 /// let closure = |name: &HeaderName| name.as_str().starts_with("x-");
 /// assert!(closure.is_signed(&HeaderName::from_static("x-tenant")));
 ///
-/// // The default list signs no x-tenant, and what a proxy may change it leaves alone.
+/// // The default list contains neither x-tenant nor headers that a proxy may change.
 /// let list = AllowList::default();
 /// assert!(!list.is_signed(&HeaderName::from_static("x-tenant")));
 /// assert!(!list.is_signed(&http::header::USER_AGENT));
 /// ```
 pub trait SignedHeaders: Send + Sync {
-    /// True if the signature is to cover the headers of this name.
+    /// Returns `true` if the signature covers the headers of this name.
     fn is_signed(&self, name: &HeaderName) -> bool;
 }
 
@@ -104,12 +100,12 @@ where
     }
 }
 
-/// Signs the headers that give a request its meaning to AWS, and those added to the list.
+/// Signs the headers that AWS services interpret, and those added to the list.
 ///
-/// The list holds `content-type`, `content-md5` and every `x-amz-*`; for the S3 family `range` as
-/// well. All that a proxy between signer and verifier may touch (`user-agent`, `te`, `traceparent`,
-/// `x-forwarded-for`, `content-length`) stays out, as AWS advises in the IAM User Guide, "Create a
-/// signed AWS API request": sign `host`, `x-amz-*` and, if present, `content-type`.
+/// The list contains `content-type`, `content-md5` and every `x-amz-*`, and `range` for the S3 family. It does not
+/// contain headers that a proxy between signer and verifier may change (`user-agent`, `te`, `traceparent`,
+/// `x-forwarded-for`, `content-length`), as AWS advises in the IAM User Guide, "Create a signed AWS API request":
+/// sign `host`, `x-amz-*` and, if present, `content-type`.
 ///
 /// ```
 /// use http::HeaderName;
@@ -126,7 +122,7 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    /// Adds a header to those signed.
+    /// Adds a header to sign.
     pub fn add_header(mut self, name: HeaderName) -> Self {
         self.added.push(name);
         self
@@ -142,11 +138,10 @@ impl SignedHeaders for AllowList {
     }
 }
 
-/// Signs every header but those listed.
+/// Signs every header except those on the list.
 ///
-/// By default these are the ones that the AWS SDK for Rust leaves unsigned: `authorization`,
-/// `user-agent`, `x-amzn-trace-id` and `transfer-encoding`. Prefer [`AllowList`]: with this policy any
-/// proxy that touches a header breaks the signature.
+/// The default list is that of the AWS SDK for Rust: `authorization`, `user-agent`, `x-amzn-trace-id` and
+/// `transfer-encoding`. Prefer [`AllowList`]: with this policy any proxy that changes a header breaks the signature.
 ///
 /// ```
 /// use http::header;
@@ -164,7 +159,7 @@ pub struct AllExcept {
 }
 
 impl AllExcept {
-    /// Adds a header to those left unsigned.
+    /// Adds a header that is not signed.
     pub fn add_header(mut self, name: HeaderName) -> Self {
         self.unsigned.push(name);
         self
@@ -204,7 +199,7 @@ mod tests {
     };
 
     #[test]
-    fn the_default_port_is_that_of_the_scheme() {
+    fn default_port_depends_on_the_scheme() {
         for (uri, host) in [
             ("http://h:80/", Some("h")),
             ("http://h:443/", Some("h:443")),
@@ -218,12 +213,12 @@ mod tests {
             ("http://h:0/", None),
             ("/", None),
         ] {
-            assert_eq!(host_text(&uri.parse().expect(uri)), host, "{uri}");
+            assert_eq!(host_str(&uri.parse().expect(uri)), host, "{uri}");
         }
     }
 
     #[test]
-    fn no_policy_decides_over_what_signing_adds() {
+    fn policies_do_not_affect_headers_that_signing_adds() {
         let credentials = Credentials::new("AKID", "secret", Some("token".into()), None, "test");
         let identity = Identity::new(credentials).expect("valid");
         let settings = SigningSettings::new("s3", "us-east-1").expect("a scope");
@@ -245,7 +240,7 @@ mod tests {
             let first = head.headers[header::AUTHORIZATION].clone();
             let names = format!(", SignedHeaders={names}, ");
             assert!(first.to_str().expect("ASCII").contains(&names), "{first:?}");
-            // What is signed anew is signed alike.
+            // Signing twice gives the same signature.
             signer.sign(&mut head, &params).expect("signed");
             assert_eq!(head.headers[header::AUTHORIZATION], first);
         }

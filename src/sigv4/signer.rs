@@ -7,26 +7,25 @@ use sha2::{Digest, Sha256};
 #[cfg(feature = "sigv4a")]
 use super::v4a;
 use super::{
-    Identity, Payload, SessionToken,
+    Payload, SessionToken, SigningParams,
     aws_chunk::{ChunkSigner, Framing},
     canonical::CanonicalRequest,
     key::{KeyCache, SigningKey},
-    presign::PresignExpiry,
     scope::{Scope, Timestamp},
     signature::{self, AnySignature, Sign},
     signed_headers::{
         X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
-        X_AMZ_SECURITY_TOKEN, host_of,
+        X_AMZ_SECURITY_TOKEN, host_header,
     },
 };
 use crate::{SigningSettings, error::Error};
 
-/// Signs the head of a request: SigV4 without a service, a body or a runtime.
+/// Signs the head of a request, without a service, a body or a runtime.
 ///
-/// [`SigningLayer`](crate::SigningLayer) does this and all that goes with it; use a `Signer` where no
-/// tower service fits. It caches the signing keys it derives, so keep it and share it.
+/// Use a `Signer` where [`SigningLayer`](crate::SigningLayer) does not fit. It caches signing keys, so create one and
+/// share it.
 ///
-/// What is signed is the request as it stands: its URI has to be the one that goes over the wire.
+/// The signature covers the request as it is, so its URI has to be the one that goes over the wire.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -61,60 +60,17 @@ use crate::{SigningSettings, error::Error};
 /// ```
 pub struct Signer {
     keys: KeyCache,
-    stamp: ArcSwap<Stamp>,
+    date: ArcSwap<DateHeader>,
 }
 
-/// What one signature is made of, besides the request's head.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct SigningParams<'a> {
-    /// Service, region and the rules of the service.
-    pub settings: &'a SigningSettings,
-    /// Who signs.
-    pub identity: &'a Identity,
-    /// What the signature says of the body.
-    pub payload: Payload,
-    /// The time of signing; a fraction of a second is cut off.
-    pub time: SystemTime,
-    /// What happens when a presigned URL would outlive the credentials.
-    pub presign_expiry: PresignExpiry,
-}
-
-impl<'a> SigningParams<'a> {
-    /// All that has to be given.
-    #[must_use]
-    pub fn new(
-        settings: &'a SigningSettings,
-        identity: &'a Identity,
-        payload: impl Into<Payload>,
-        time: SystemTime,
-    ) -> Self {
-        let presign_expiry = PresignExpiry::default();
-        Self {
-            settings,
-            identity,
-            payload: payload.into(),
-            time,
-            presign_expiry,
-        }
-    }
-
-    /// Sets what happens when a presigned URL would outlive the credentials: an error by default.
-    #[must_use]
-    pub fn with_presign_expiry(mut self, presign_expiry: PresignExpiry) -> Self {
-        self.presign_expiry = presign_expiry;
-        self
-    }
-}
-
-/// The texts from which a signature was made, for people to read.
+/// The intermediate results of a signature, for debugging.
 ///
-/// The canonical request holds the session token where the token is signed, so it is a secret as
-/// long as the token is valid: `Debug` shows the signature alone.
+/// The canonical request contains the session token if the token is signed, so it is a secret as long as the token
+/// is valid. `Debug` shows only the signature.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The canonical request. Header values are bytes, so it need not be UTF-8.
+    /// The canonical request. It may not be UTF-8, since header values are bytes.
     pub canonical_request: Vec<u8>,
     /// The string to sign.
     pub string_to_sign: String,
@@ -122,75 +78,78 @@ pub struct Explanation {
     pub signature: String,
 }
 
-/// The text of a second and its header, made once for the second.
-struct Stamp {
+/// The value of `x-amz-date`, shared by all requests of one second.
+struct DateHeader {
     time: Timestamp,
     value: HeaderValue,
 }
 
-impl Stamp {
+impl DateHeader {
     fn new(time: SystemTime) -> Result<Self, Error> {
-        let time = Timestamp::new(time)?;
-        let value = HeaderValue::from_bytes(time.as_bytes()).expect("digits, T and Z");
-        Ok(Self { time, value })
+        let timestamp = Timestamp::new(time)?;
+        let value = HeaderValue::from_bytes(timestamp.as_bytes()).expect("digits, T and Z");
+        Ok(Self {
+            time: timestamp,
+            value,
+        })
     }
 }
 
 impl Signer {
-    /// A signer that holds no keys yet.
+    /// Creates a signer with an empty key cache.
     #[must_use]
     pub fn new() -> Self {
-        let epoch = Stamp::new(SystemTime::UNIX_EPOCH).expect("1970 is in range");
+        let epoch = DateHeader::new(SystemTime::UNIX_EPOCH).expect("1970 is in range");
         Self {
             keys: KeyCache::for_signing(),
-            stamp: ArcSwap::from_pointee(epoch),
+            date: ArcSwap::from_pointee(epoch),
         }
     }
 
-    /// Signs a request: adds `host` if it is missing, `x-amz-date`, `x-amz-content-sha256`,
-    /// `x-amz-security-token` and `authorization`, each in place of any that were there; for several
-    /// regions `x-amz-region-set` as well. With [`SessionToken::S3Session`] the token goes into
-    /// `x-amz-s3session-token`.
+    /// Signs a request: adds `host` if it is missing, and sets `x-amz-date`, `x-amz-content-sha256`,
+    /// `x-amz-security-token` and `authorization`, and for several regions `x-amz-region-set`. With
+    /// [`SessionToken::S3Session`] the token goes into `x-amz-s3session-token`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the request has neither a `host` header
-    /// nor a host in its URI, or has more headers than a `HeaderMap` can hold;
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the time lies outside the years 1970 to
-    /// 9999. The request is then not signed.
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the request has neither a `host` header nor a host in its
+    /// URI, or has more headers than a `HeaderMap` can hold;
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the time is outside the years 1970 to 9999. The request is
+    /// not signed then.
     pub fn sign(&self, parts: &mut Parts, params: &SigningParams<'_>) -> Result<(), Error> {
-        self.sign_keeping(parts, params, None)
+        self.sign_capturing(parts, params, None)
     }
 
-    /// As [`sign`](Signer::sign), and leaves the canonical request in `kept`.
-    pub(crate) fn sign_keeping(
+    /// As [`sign`](Signer::sign), and stores the canonical request in `capture`.
+    pub(crate) fn sign_capturing(
         &self,
         parts: &mut Parts,
         params: &SigningParams<'_>,
-        kept: Option<&mut Vec<u8>>,
+        capture: Option<&mut Vec<u8>>,
     ) -> Result<(), Error> {
         let payload = params.payload.as_bytes();
-        self.sign_payload(parts, params, payload, sent(params), kept)
+        self.sign_payload(parts, params, payload, payload_header(params), capture)
             .map(drop)
     }
 
-    /// Signs the head of a request whose payload goes in chunks, whatever the parameters say of it, and
-    /// returns what signs the chunks if they are signed.
+    /// Signs the head of a request with a chunked payload, and returns the signer of its chunks if they are signed.
+    ///
+    /// The payload of the parameters is ignored.
     pub(crate) fn sign_chunked(
         &self,
         parts: &mut Parts,
         params: &SigningParams<'_>,
         framing: Framing,
-        kept: Option<&mut Vec<u8>>,
+        capture: Option<&mut Vec<u8>>,
     ) -> Result<Option<ChunkSigner>, Error> {
-        let payload = framing.payload();
-        let sent = HeaderValue::from_static(payload);
-        let (time, seed) =
-            self.sign_payload(parts, params, payload.as_bytes(), Some(sent), kept)?;
+        let payload = framing.content_sha256();
+        let header = HeaderValue::from_static(payload);
+        let (time, signature) =
+            self.sign_payload(parts, params, payload.as_bytes(), Some(header), capture)?;
         if !framing.is_signed() {
             return Ok(None);
         }
-        let seed = seed[..]
+        let seed = signature[..]
             .try_into()
             .map_err(|_| Error::config("chunks cannot be signed for several regions"))?;
         let signer = |key: &SigningKey| ChunkSigner::new(key, &time, seed);
@@ -202,12 +161,12 @@ impl Signer {
         parts: &mut Parts,
         params: &SigningParams<'_>,
         payload: &[u8],
-        sent: Option<HeaderValue>,
-        kept: Option<&mut Vec<u8>>,
+        payload_header: Option<HeaderValue>,
+        capture: Option<&mut Vec<u8>>,
     ) -> Result<(Timestamp, AnySignature), Error> {
-        let time = self.add_headers(parts, params, sent)?;
-        let request = canonical(parts, params.settings, payload);
-        let hash = request.hash(kept);
+        let time = self.add_headers(parts, params, payload_header)?;
+        let request = canonicalize(parts, params.settings, payload);
+        let hash = request.hash(capture);
         let (authorization, signature) = self.with_any_key(params, &time, |key| {
             let signature = key.sign(&time, &hash);
             (
@@ -220,32 +179,38 @@ impl Signer {
         Ok((time, signature))
     }
 
-    /// The canonical request, the string to sign and the signature that
-    /// [`sign`](Signer::sign) arrives at for the same arguments.
+    /// Returns the canonical request, the string to sign and the signature of [`sign`](Signer::sign) with the same
+    /// arguments.
     ///
     /// # Errors
     ///
     /// Those of [`sign`](Signer::sign).
     pub fn explain(&self, parts: &Parts, params: &SigningParams<'_>) -> Result<Explanation, Error> {
-        let mut parts = parts.clone();
-        let time = self.add_headers(&mut parts, params, sent(params))?;
-        let mut canonical_request = Vec::new();
-        canonical(&parts, params.settings, params.payload.as_bytes()).write(&mut canonical_request);
-        Ok(self.explain_text(canonical_request, params, &time))
+        let mut signed = parts.clone();
+        let time = self.add_headers(&mut signed, params, payload_header(params))?;
+        Ok(self.explain_signed(&signed, params, &time))
     }
 
-    /// The rest of an explanation, from its canonical request.
-    pub(super) fn explain_text(
+    /// Explains a request that has all headers or parameters except the signature.
+    pub(super) fn explain_signed(
         &self,
-        canonical_request: Vec<u8>,
+        parts: &Parts,
         params: &SigningParams<'_>,
         time: &Timestamp,
     ) -> Explanation {
+        let mut canonical_request = Vec::new();
+        canonicalize(parts, params.settings, params.payload.as_bytes())
+            .write(&mut canonical_request);
         let hash = Sha256::digest(&canonical_request).into();
         let mut string_to_sign = Vec::new();
         let signature = self.with_any_key(params, time, |key| {
-            let (algorithm, scope) = (key.algorithm(), key.scope());
-            signature::write_string_to_sign(&mut string_to_sign, algorithm, time, scope, &hash);
+            signature::write_string_to_sign(
+                &mut string_to_sign,
+                key.algorithm(),
+                time,
+                key.scope(),
+                &hash,
+            );
             key.sign(time, &hash)
         });
         Explanation {
@@ -255,46 +220,46 @@ impl Signer {
         }
     }
 
-    /// Adds the headers that the signature covers.
+    /// Adds the headers of a signature, except `authorization`.
     fn add_headers(
         &self,
         parts: &mut Parts,
         params: &SigningParams<'_>,
-        sent: Option<HeaderValue>,
+        payload_header: Option<HeaderValue>,
     ) -> Result<Timestamp, Error> {
         add_host(parts)?;
         let headers = &mut parts.headers;
-        let (time, date) = self.stamp(params.time)?;
-        // In their order, so that there is less to sort.
-        replace(headers, X_AMZ_CONTENT_SHA256, sent);
+        let (time, date) = self.date_header(params.time)?;
+        // In alphabetical order, which makes sorting faster.
+        set_or_remove(headers, X_AMZ_CONTENT_SHA256, payload_header);
         headers.insert(X_AMZ_DATE, date);
         if let Some(regions) = params.settings.region_set() {
-            let regions = HeaderValue::from_str(regions).expect("letters, digits and a few marks");
-            headers.insert(X_AMZ_REGION_SET, regions);
+            let value = HeaderValue::from_str(regions).expect("letters, digits and a few marks");
+            headers.insert(X_AMZ_REGION_SET, value);
         }
         let mut name = X_AMZ_SECURITY_TOKEN;
         if params.settings.session_token() == SessionToken::S3Session {
             headers.remove(name);
             name = X_AMZ_S3SESSION_TOKEN;
         }
-        replace(headers, name, params.identity.token().cloned());
+        set_or_remove(headers, name, params.identity.token().cloned());
         Ok(time)
     }
 
-    /// The second and its header value, both made once for all requests of that second.
-    pub(super) fn stamp(&self, time: SystemTime) -> Result<(Timestamp, HeaderValue), Error> {
+    /// Returns the time and the value of `x-amz-date`, which are cached for one second.
+    pub(super) fn date_header(&self, time: SystemTime) -> Result<(Timestamp, HeaderValue), Error> {
         let seconds = Timestamp::seconds_of(time)?;
-        let stamp = self.stamp.load();
-        if stamp.time.seconds() == seconds {
-            return Ok((stamp.time, stamp.value.clone()));
+        let cached = self.date.load();
+        if cached.time.seconds() == seconds {
+            return Ok((cached.time, cached.value.clone()));
         }
-        let stamp = Stamp::new(time)?;
-        let made = (stamp.time, stamp.value.clone());
-        self.stamp.store(Arc::new(stamp));
-        Ok(made)
+        let new = DateHeader::new(time)?;
+        let result = (new.time, new.value.clone());
+        self.date.store(Arc::new(new));
+        Ok(result)
     }
 
-    /// Hands `f` the key of the algorithm by which these settings sign.
+    /// Calls `f` with the key for these parameters, of either algorithm.
     pub(super) fn with_any_key<T>(
         &self,
         params: &SigningParams<'_>,
@@ -303,11 +268,10 @@ impl Signer {
     ) -> T {
         #[cfg(feature = "sigv4a")]
         if params.settings.region_set().is_some() {
-            let service = params.settings.service();
             let scope = Scope {
                 time,
                 region: "",
-                service,
+                service: params.settings.service(),
             };
             return f(&v4a::SigningKey::new(params.identity.credentials(), scope));
         }
@@ -335,14 +299,13 @@ impl Default for Signer {
     }
 }
 
-/// What is said of the payload in `x-amz-content-sha256`: a server hashes what it receives, unless it is
-/// told not to.
-fn sent(params: &SigningParams<'_>) -> Option<HeaderValue> {
-    let sent = params.settings.payload_header() || params.payload == Payload::Unsigned;
-    sent.then(|| params.payload.header_value())
+/// Returns the value of `x-amz-content-sha256`. An unsigned payload needs it, since a server hashes the body otherwise.
+fn payload_header(params: &SigningParams<'_>) -> Option<HeaderValue> {
+    let is_sent = params.settings.payload_header() || params.payload == Payload::Unsigned;
+    is_sent.then(|| params.payload.header_value())
 }
 
-pub(super) fn canonical<'a>(
+pub(super) fn canonicalize<'a>(
     parts: &'a Parts,
     settings: &'a SigningSettings,
     payload: &'a [u8],
@@ -358,16 +321,14 @@ pub(super) fn canonical<'a>(
     CanonicalRequest::new(parts, settings.path_form(), signed, payload)
 }
 
-/// Gives a request a `host`, that of its URI, if it has none.
-///
-/// Makes room for the headers of a signature, too.
+/// Adds a missing `host` header from the URI, and reserves capacity for the headers of a signature.
 pub(super) fn add_host(parts: &mut Parts) -> Result<(), Error> {
     const ADDED: usize = 6;
     parts.headers.try_reserve(ADDED).map_err(|_| {
         Error::request("the request has more headers than can be signed; send fewer")
     })?;
     if !parts.headers.contains_key(header::HOST) {
-        let host = host_of(&parts.uri).ok_or_else(|| {
+        let host = host_header(&parts.uri).ok_or_else(|| {
             Error::request("the request has neither a host header nor a host in its URI")
         })?;
         parts.headers.insert(header::HOST, host);
@@ -375,7 +336,7 @@ pub(super) fn add_host(parts: &mut Parts) -> Result<(), Error> {
     Ok(())
 }
 
-fn replace(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+fn set_or_remove(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
     match value {
         Some(value) => drop(headers.insert(name, value)),
         None => drop(headers.remove(name)),

@@ -1,6 +1,6 @@
-//! Version 4a: signatures of ECDSA over P-256, which several regions take.
+//! SigV4a: signatures by ECDSA over P-256, which are valid in several regions.
 //!
-//! The AWS IAM User Guide, "AWS Signature Version 4 for API requests", "How AWS SigV4a works".
+//! See the AWS IAM User Guide, "AWS Signature Version 4 for API requests", "How AWS SigV4a works".
 
 use aws_credential_types::Credentials;
 use aws_sigv4::sign::v4a::{calculate_signature, generate_signing_key};
@@ -14,7 +14,7 @@ use super::{
     signature::{ALGORITHM_4A, AnySignature, Sign, write_string_to_sign},
 };
 
-/// What signs. The private key is derived for each signature and not kept: that takes 0.3 µs of 50.
+/// Credentials and scope of a signature. Each signature derives the private key, which takes 0.3 of 50 µs.
 pub(super) struct SigningKey<'a> {
     credentials: &'a Credentials,
     scope: Vec<u8>,
@@ -61,25 +61,22 @@ fn private_key(credentials: &Credentials) -> impl AsRef<[u8]> {
     generate_signing_key(credentials.access_key_id(), credentials.secret_access_key())
 }
 
-/// The public key takes 45 µs to derive and a signature 144 to verify, so it is kept for those who are
-/// known.
+/// Deriving the public key takes 45 µs and verifying a signature 144 µs, so the key is cached for known callers.
 impl Derive for VerifyingKey {
     fn derive(credentials: &Credentials, _: Scope<'_>) -> Self {
         let key = ecdsa::SigningKey::from_slice(private_key(credentials).as_ref());
-        *key.expect("derived to be a private key of P-256")
-            .verifying_key()
+        *key.expect("private key of P-256").verifying_key()
     }
 }
 
-/// True if `given` is a signature of the hash of a canonical request.
+/// Returns `true` if `received` is a signature of the hash of a canonical request.
 ///
-/// Which of the two `s` it has does not matter: AWS signs with either, and no one here takes a
-/// signature for the name of a request.
+/// Both values of `s` are valid: AWS signs with either, and no code here identifies a request by its signature.
 pub(crate) fn verify(
     key: &DerivedKey<VerifyingKey>,
     time: &Timestamp,
     canonical_request: &[u8; 32],
-    given: &Signature,
+    received: &Signature,
 ) -> bool {
     let mut hash = Sha256::new();
     write_string_to_sign(
@@ -89,14 +86,14 @@ pub(crate) fn verify(
         key.scope(),
         canonical_request,
     );
-    key.key.verify_prehash(&hash.finalize(), given).is_ok()
+    key.key.verify_prehash(&hash.finalize(), received).is_ok()
 }
 
-/// Reads a signature in DER (RFC 3279, section 2.2.3), written in lower-case hex, and nothing else.
-pub(super) fn read_signature(hex: &[u8]) -> Option<Signature> {
-    /// Tag and length, thrice, and two integers whose first bit is kept clear.
-    const LONGEST: usize = 3 * 2 + 2 * 33;
-    let digit = |digit: u8| match digit {
+/// Parses a signature in DER (RFC 3279, section 2.2.3) in lower-case hex.
+pub(super) fn parse_signature(hex: &[u8]) -> Option<Signature> {
+    /// Tag and length three times, and two integers whose first bit is clear.
+    const MAX_LEN: usize = 3 * 2 + 2 * 33;
+    let value = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
@@ -104,10 +101,10 @@ pub(super) fn read_signature(hex: &[u8]) -> Option<Signature> {
     let (pairs, []) = hex.as_chunks() else {
         return None;
     };
-    let mut der = [0; LONGEST];
-    let der = der.get_mut(..pairs.len())?;
+    let mut buffer = [0; MAX_LEN];
+    let der = buffer.get_mut(..pairs.len())?;
     for (byte, &[high, low]) in der.iter_mut().zip(pairs) {
-        *byte = digit(high)? << 4 | digit(low)?;
+        *byte = value(high)? << 4 | value(low)?;
     }
     Signature::from_der(der).ok()
 }
@@ -147,7 +144,7 @@ mod tests {
 
     /// `public-key.json` of AWS's suite.
     #[test]
-    fn the_public_key_is_that_of_the_suite() {
+    fn public_key_matches_the_suite() {
         let key = VerifyingKey::derive(&example(), scope(&noon()));
         assert_eq!(
             hex(key.to_sec1_point(false).as_bytes()),
@@ -156,7 +153,7 @@ mod tests {
         );
     }
 
-    /// AWS signs without choosing the lower `s`, so that half of what it sends has the higher one.
+    /// AWS does not normalize `s`, so that half of its signatures have the higher one.
     #[test]
     fn either_s_of_a_signature_is_accepted() {
         let (time, credentials) = (noon(), example());
@@ -167,13 +164,13 @@ mod tests {
                 verify(key, &time, &[7; 32], given)
             })
         };
-        let signature = read_signature(&key.sign(&time, &[7; 32])).expect("in DER");
+        let signature = parse_signature(&key.sign(&time, &[7; 32])).expect("in DER");
         let (r, s) = signature.split_scalars();
         let other = Signature::from_scalars(r, -s).expect("in range");
         assert_ne!(signature, other);
         for given in [signature, other] {
             assert_eq!(
-                read_signature(hex(given.to_der().as_bytes()).as_bytes()),
+                parse_signature(hex(given.to_der().as_bytes()).as_bytes()),
                 Some(given)
             );
             assert!(verifies(&given));
@@ -187,9 +184,9 @@ mod tests {
         }
     }
 
-    /// A key of HMAC depends on the secret alone, this one on the id as well.
+    /// An HMAC key depends only on the secret, this one also on the access key ID.
     #[test]
-    fn a_public_key_is_held_for_one_id_and_one_secret() {
+    fn public_keys_are_cached_by_id_and_secret() {
         let (time, cache) = (noon(), KeyCache::for_verifying());
         for (id, secret) in [
             ("AKID", "secret"),
@@ -199,7 +196,7 @@ mod tests {
         ] {
             let credentials = credentials(id, secret);
             let key = SigningKey::new(&credentials, scope(&time)).sign(&time, &[0; 32]);
-            let given = read_signature(&key).expect("in DER");
+            let given = parse_signature(&key).expect("in DER");
             let verified = cache.with(&credentials, scope(&time), |key| {
                 verify(key, &time, &[0; 32], &given)
             });
@@ -210,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_are_read_strictly() {
+    fn signatures_are_parsed_strictly() {
         let r = "00fddaaf816a31e30d04973875b13bc27b98da10907a3a1872fd5819a221334abc";
         let s = "00de2ee81d83b54f31efc82834de07e6cd4d5c6f25bfa08e0f29a15bb0977c343e";
         let order = "00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
@@ -220,9 +217,9 @@ mod tests {
             format!("30{:02x}{both}", both.len() / 2)
         };
         let valid = der(r, s);
-        assert_eq!(valid.len(), 144, "the longest there is");
+        assert_eq!(valid.len(), 144, "maximum length");
         for good in [&valid, &der("01", "01"), &der(s, r)] {
-            let read = read_signature(good.as_bytes()).expect(good);
+            let read = parse_signature(good.as_bytes()).expect(good);
             assert_eq!(hex(read.to_der().as_bytes()), *good);
         }
         for bad in [
@@ -259,7 +256,7 @@ mod tests {
             der(&"7f".repeat(33), "01"),
             format!("{}020101", der("01", "01").replacen("3006", "3009", 1)),
         ] {
-            assert_eq!(read_signature(bad.as_bytes()), None, "{bad}");
+            assert_eq!(parse_signature(bad.as_bytes()), None, "{bad}");
         }
     }
 }

@@ -24,7 +24,10 @@ use super::{
     verifier::{check_payload, mismatch},
 };
 use crate::{
-    body::{Collect, Collected, Dechunk, Reserved, ResponseBody, VerifiedBody, Waiting, announced},
+    body::{
+        AwsChunkedDecoder, Collect, Collected, ReservationFuture, ReservedCollect, ResponseBody,
+        VerifiedBody, declared_len,
+    },
     error::{BoxError, Error, ErrorKind},
     sigv4::{Payload, PayloadHash, aws_chunk::ExpectedChunks},
 };
@@ -51,7 +54,7 @@ pin_project! {
         /// The bodies in memory leave no room for this one.
         Waiting {
             pending: Option<(Pending<S>, Awaited, Collect<VerifiedBody<B>>)>,
-            room: Waiting,
+            room: ReservationFuture,
         },
         Collecting { pending: Option<(Pending<S>, Awaited)>, #[pin] body: Collect<VerifiedBody<B>> },
         Calling { #[pin] response: F },
@@ -203,7 +206,7 @@ impl<S> Pending<S> {
             Ok(Step::Pass(verified)) => self.call(verified, VerifiedBody::unverified(body)),
             // Who knows that there is nothing to read would not read up to the error.
             Ok(Step::Stream(_, hash))
-                if announced(&body, &self.head.headers) == Some(0)
+                if declared_len(&body, &self.head.headers) == Some(0)
                     && !hash.ct_eq(&PayloadHash::EMPTY) =>
             {
                 self.refuse(mismatch())
@@ -221,7 +224,7 @@ impl<S> Pending<S> {
             }
             Ok(Step::NoBody(verified)) => State::Collecting {
                 pending: Some((self, Awaited::End(verified))),
-                body: Collect::none(VerifiedBody::unverified(body), body::unannounced),
+                body: Collect::expect_empty(VerifiedBody::unverified(body), body::unannounced),
             },
             Ok(Step::Chunks(verified, chunks)) => self.dechunk(verified, chunks, body),
             Err(rejection) => self.refuse(rejection),
@@ -246,12 +249,12 @@ impl<S> Pending<S> {
             // Chunks without a byte in them would not be read to their end, either.
             (BodyCheck::Streamed, 0) => LARGEST_CHUNK,
             (BodyCheck::Streamed, _) => {
-                let body = Dechunk::new(body, chunks, LARGEST_CHUNK);
+                let body = AwsChunkedDecoder::new(body, chunks, LARGEST_CHUNK);
                 return self.call(Some(verified), VerifiedBody::chunked(body));
             }
         };
-        let body = VerifiedBody::chunked(Dechunk::new(body, chunks, limit));
-        let body = Collect::unhashed(body, &self.head.headers, limit);
+        let body = VerifiedBody::chunked(AwsChunkedDecoder::new(body, chunks, limit));
+        let body = Collect::without_hash(body, &self.head.headers, limit);
         self.collect(Awaited::Chunks(verified), body)
     }
 
@@ -268,11 +271,11 @@ impl<S> Pending<S> {
     {
         let budget = self.shared.budget.as_ref();
         match body.and_then(|body| body.reserve(budget, &mut self.head.extensions)) {
-            Ok(Reserved::Now(body)) => State::Collecting {
+            Ok(ReservedCollect::Ready(body)) => State::Collecting {
                 pending: Some((self, awaited)),
                 body,
             },
-            Ok(Reserved::Later(room, body)) => State::Waiting {
+            Ok(ReservedCollect::Waiting(room, body)) => State::Waiting {
                 pending: Some((self, awaited, body)),
                 room,
             },
@@ -314,7 +317,7 @@ impl<S> Pending<S> {
         };
         match verified {
             Ok(verified) => {
-                collected.tell(&mut self.head.extensions);
+                collected.share_reservation(&mut self.head.extensions);
                 self.call(Some(verified), VerifiedBody::collected(collected))
             }
             Err(rejection) => self.refuse(rejection),
@@ -370,7 +373,7 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Refused { answer } => {
                     let answer = answer.take().expect("polled after completion");
-                    return Poll::Ready(Ok(answer.map(ResponseBody::text)));
+                    return Poll::Ready(Ok(answer.map(ResponseBody::full)));
                 }
                 StateProj::LookingUp { pending, lookup } => {
                     let found = ready!(Pin::new(lookup).poll(cx));
@@ -383,7 +386,7 @@ where
                     let (pending, awaited, body) = pending.take().expect("taken once");
                     match room {
                         Ok(room) => {
-                            let body = body.with_room(room);
+                            let body = body.with_reservation(room);
                             State::Collecting {
                                 pending: Some((pending, awaited)),
                                 body,
@@ -399,7 +402,7 @@ where
                 }
                 StateProj::Calling { response } => {
                     let response = ready!(response.poll(cx))?;
-                    return Poll::Ready(Ok(response.map(ResponseBody::whole)));
+                    return Poll::Ready(Ok(response.map(ResponseBody::new)));
                 }
             };
             state.set(next);

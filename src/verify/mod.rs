@@ -73,7 +73,6 @@ mod signing_time;
 mod verified;
 mod verifier;
 
-pub(crate) use self::rejection::redact;
 pub use self::{
     error_response::ErrorFormat,
     future::ResponseFuture,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::sigv4::{
     Payload,
-    authorization::{Authorization, Given, ParseError},
+    authorization::{Authorization, ParseError, SignatureValue},
     aws_chunk::Framing,
     encode,
     scope::{Scope, Timestamp},
@@ -94,16 +94,18 @@ impl<'a> ParsedRequest<'a> {
         settings: &VerifySettings,
         now: SystemTime,
     ) -> Result<Self, Rejection> {
-        let authorization = Authorization::read(head, settings.sigv4a).map_err(of_fault)?;
+        let authorization = Authorization::parse(head, settings.sigv4a).map_err(of_fault)?;
         let fields = Fields::read(&head.headers)?;
         check_scope(&authorization, settings)?;
-        let region = match authorization.given {
-            Given::Hmac(_) => {
+        let region = match authorization.signature {
+            SignatureValue::Hmac(_) => {
                 check_part("region", authorization.region, &settings.regions)?;
                 Cow::Borrowed(authorization.region)
             }
             #[cfg(feature = "sigv4a")]
-            Given::Ecdsa(_) => Cow::Owned(region_set::check(head, &authorization, settings)?),
+            SignatureValue::Ecdsa(_) => {
+                Cow::Owned(region_set::check(head, &authorization, settings)?)
+            }
         };
         let time = signing_time::read(head, fields.date, &authorization)?;
         signing_time::check_window(&authorization, &time, settings.clock_window, now)?;
@@ -201,11 +203,11 @@ fn of_fault(fault: ParseError) -> Rejection {
             RejectionKind::MissingAuthentication,
             "there is neither an authorization header nor a presigned query",
         ),
-        ParseError::Several => Rejection::new(
+        ParseError::Multiple => Rejection::new(
             RejectionKind::SeveralAuthentications,
             "there is more than one authorization, in headers or in the query",
         ),
-        ParseError::Algorithm => Rejection::new(
+        ParseError::UnsupportedAlgorithm => Rejection::new(
             RejectionKind::UnsupportedAlgorithm,
             "the authorization is of no algorithm that is accepted here",
         ),
@@ -257,7 +259,7 @@ fn payload(
             let takes_chunks = settings.s3_family && claimed.presigned.is_none();
             return chunks(text, fields, settings.unsigned_payload, takes_chunks);
         }
-        Some(text) => Payload::read(text).ok_or_else(|| {
+        Some(text) => Payload::parse(text).ok_or_else(|| {
             Rejection::new(
                 RejectionKind::PayloadHash,
                 "x-amz-content-sha256 is neither 64 digits of lower-case hex nor a word it may be",
@@ -299,7 +301,7 @@ fn chunks(
     takes_chunks: bool,
 ) -> Result<DeclaredPayload, Rejection> {
     let trailer = fields.trailer.map(HeaderValue::as_bytes);
-    let framing = Framing::read(payload, trailer).filter(|_| takes_chunks).ok_or_else(|| {
+    let framing = Framing::parse(payload, trailer).filter(|_| takes_chunks).ok_or_else(|| {
         Rejection::new(
             RejectionKind::PayloadKind,
             "this kind of payload in chunks (aws-chunked) is not accepted here, or x-amz-trailer does not \

@@ -130,35 +130,6 @@ impl Rejection {
     }
 }
 
-/// Blots out the session token of a canonical request, wherever it may stand in a header or in the query.
-pub(crate) fn redact(canonical_request: &mut Vec<u8>) {
-    const NAMES: [&[u8]; 2] = [b"x-amz-security-token", b"x-amz-s3session-token"];
-    let text = &canonical_request[..];
-    let (mut redacted, mut at) = (Vec::with_capacity(text.len()), 0);
-    while at < text.len() {
-        let rest = &text[at..];
-        let begins = at == 0 || b"\n&".contains(&text[at - 1]);
-        let name = NAMES.iter().find(|name| {
-            begins && rest.len() > name.len() && rest[..name.len()].eq_ignore_ascii_case(name)
-        });
-        let ends: &[u8] = match name.map(|name| rest[name.len()]) {
-            Some(b':') => b"\n",
-            Some(b'=') => b"&\n",
-            _ => {
-                redacted.push(rest[0]);
-                at += 1;
-                continue;
-            }
-        };
-        let value = name.map_or(0, |name| name.len()) + 1;
-        redacted.extend_from_slice(&rest[..value]);
-        redacted.extend_from_slice(b"[redacted]");
-        let len = rest[value..].iter().position(|byte| ends.contains(byte));
-        at += len.map_or(rest.len(), |len| value + len);
-    }
-    *canonical_request = redacted;
-}
-
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)
@@ -178,54 +149,5 @@ impl fmt::Debug for Rejection {
 impl StdError for Rejection {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_token_is_blotted_out() {
-        for (text, redacted) in [
-            ("GET\n/\n\nhost:h\n", "GET\n/\n\nhost:h\n"),
-            (
-                "GET\n/\n\nx-amz-security-token:to\tken\n\nhost",
-                "GET\n/\n\nx-amz-security-token:[redacted]\n\nhost",
-            ),
-            (
-                "GET\n/\nX-Amz-Security-Token=a%2F&a=1\nhost:h",
-                "GET\n/\nX-Amz-Security-Token=[redacted]&a=1\nhost:h",
-            ),
-            (
-                "GET\n/\nX-Amz-Security-Token=a\nh",
-                "GET\n/\nX-Amz-Security-Token=[redacted]\nh",
-            ),
-            (
-                "GET\n/\nA-X-Amz-Security-Token=1&X-Amz-Security-Token=a\nh",
-                "GET\n/\nA-X-Amz-Security-Token=1&X-Amz-Security-Token=[redacted]\nh",
-            ),
-            (
-                "GET\n/\n\nx-amz-s3session-token:token",
-                "GET\n/\n\nx-amz-s3session-token:[redacted]",
-            ),
-            (
-                "GET\n/\n\nx-amz-security-token",
-                "GET\n/\n\nx-amz-security-token",
-            ),
-            (
-                "GET\n/\n\nx-amz-security-token:",
-                "GET\n/\n\nx-amz-security-token:[redacted]",
-            ),
-            (
-                "GET\n/\nx-amz-security-token=a&X-Amz-Security-Token=b\nx-amz-security-token:c&d\n",
-                "GET\n/\nx-amz-security-token=[redacted]&X-Amz-Security-Token=[redacted]\n\
-                 x-amz-security-token:[redacted]\n",
-            ),
-        ] {
-            let mut bytes = text.as_bytes().to_vec();
-            redact(&mut bytes);
-            assert_eq!(String::from_utf8_lossy(&bytes), redacted);
-        }
     }
 }

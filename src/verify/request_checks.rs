@@ -14,7 +14,7 @@ use crate::{
         encode, request_target,
         signed_headers::{
             X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_SDK_CHECKSUM_ALGORITHM,
-            X_AMZ_TRAILER, host_of, host_text,
+            X_AMZ_TRAILER, host_header, host_str,
         },
     },
 };
@@ -28,7 +28,7 @@ const MAX_QUERY_PARAMETERS: usize = 4096;
 /// that was signed if the layer is set to.
 pub(super) fn prepare(head: &mut Parts, shared: &Shared) {
     if !head.headers.contains_key(header::HOST)
-        && let Some(host) = host_of(&head.uri)
+        && let Some(host) = host_header(&head.uri)
         && head.headers.try_reserve(1).is_ok()
     {
         head.headers.insert(header::HOST, host);
@@ -62,14 +62,14 @@ pub(super) fn decode(head: &mut Parts, decoded: u64) {
 /// written, so that it is refused.
 fn rewritten(uri: &Uri, form: PathForm) -> Option<Uri> {
     let path = uri.path();
-    if is_exact(path, form) || !encode::has_whole_escapes(path.as_bytes()) {
+    if is_exact(path, form) || !encode::has_valid_escapes(path.as_bytes()) {
         return None;
     }
     let path = match form.folds() {
         true => encode::fold(path),
         false => {
             let mut recoded = Vec::new();
-            encode::recode_path(&mut recoded, path, form.escaped_slash());
+            encode::reencode_path(&mut recoded, path, form.escaped_slash());
             Cow::Owned(String::from_utf8(recoded).ok()?)
         }
     };
@@ -89,7 +89,7 @@ pub(super) fn check_target(head: &Parts, form: PathForm) -> Result<(), Rejection
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
     if ![path, query]
         .iter()
-        .all(|text| encode::has_whole_escapes(text.as_bytes()))
+        .all(|text| encode::has_valid_escapes(text.as_bytes()))
     {
         return target("the path or the query holds a % without two hex digits");
     }
@@ -128,7 +128,7 @@ pub(super) fn check_host(uri: &Uri, host: Option<&HeaderValue>) -> Result<(), Re
     };
     let same = |text: &str| host.as_bytes().eq_ignore_ascii_case(text.as_bytes());
     let authority = authority.as_str();
-    if !authority.contains('@') && (same(authority) || host_text(uri).is_some_and(same)) {
+    if !authority.contains('@') && (same(authority) || host_str(uri).is_some_and(same)) {
         return Ok(());
     }
     Err(Rejection::new(

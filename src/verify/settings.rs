@@ -6,9 +6,9 @@ use crate::{
     error::Error,
     sigv4::{
         PathForm, SessionToken,
-        authorization::is_same_variable,
-        service_rules::preset,
-        settings::check_scope_part,
+        authorization::is_same_cgi_variable,
+        scope::check_scope_part,
+        service_rules::service_rules,
         signed_headers::{
             X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
             X_AMZ_SECURITY_TOKEN,
@@ -85,16 +85,16 @@ impl VerifySettings {
     pub fn new(service: &str, region: &str) -> Result<Self, Error> {
         check_scope_part("service", service, "execute-api")?;
         check_scope_part("region", region, "us-east-1")?;
-        let preset = preset(service);
+        let rules = service_rules(service);
         Ok(Self {
             services: vec![service.to_owned()],
             regions: vec![region.to_owned()],
             sigv4a: false,
-            s3_family: preset.s3_family,
-            path_form: preset.path_form,
-            session_token: preset.session_token,
-            clock_window: preset.clock_window,
-            unsigned_payload: preset.unsigned_payload,
+            s3_family: rules.s3_family,
+            path_form: rules.path_form,
+            session_token: rules.session_token,
+            clock_window: rules.clock_window,
+            unsigned_payload: rules.requires_unsigned_payload,
             presigned_uploads: false,
             required_headers: vec![header::CONTENT_TYPE],
             unsigned_headers: Vec::new(),
@@ -111,7 +111,7 @@ impl VerifySettings {
     /// ([`SigningSettings`](crate::SigningSettings)).
     pub fn add_service(mut self, service: &str) -> Result<Self, Error> {
         check_scope_part("service", service, "execute-api")?;
-        if !preset(service).is_verified_as(preset(&self.services[0])) {
+        if !service_rules(service).verifies_like(service_rules(&self.services[0])) {
             return Err(Error::config(format!(
                 "service {service:?} has other rules than {:?}; give it a VerifyLayer of its own",
                 self.services[0],
@@ -250,7 +250,7 @@ impl VerifySettings {
         ];
         if parts
             .iter()
-            .any(|part| is_same_variable(part.as_str(), name.as_str()))
+            .any(|part| is_same_cgi_variable(part.as_str(), name.as_str()))
         {
             return Err(Error::config(format!(
                 "{name} is a part of the signature and cannot be left unsigned; name a header that \

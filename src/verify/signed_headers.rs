@@ -7,7 +7,7 @@ use crate::{
     origin::connection_options,
     sigv4::{
         SessionToken,
-        authorization::{SignedNames, is_mark, is_same_variable},
+        authorization::{SignedHeaderNames, is_same_cgi_variable, reads_as_hyphen},
         signed_headers::X_AMZ_SECURITY_TOKEN,
     },
 };
@@ -15,7 +15,7 @@ use crate::{
 /// Checks that all headers that must be signed are signed, and that all signed headers are present.
 pub(super) fn check(
     head: &Parts,
-    names: &SignedNames<'_>,
+    names: &SignedHeaderNames<'_>,
     settings: &VerifySettings,
 ) -> Result<(), Rejection> {
     if names.len() > head.headers.keys_len() {
@@ -31,7 +31,7 @@ pub(super) fn check(
             found += 1;
         } else if must_be_signed(name, settings) {
             return Err(not_signed(name, "is present and not signed"));
-        } else if lookalikes.has(name.as_str()) {
+        } else if lookalikes.contains(name.as_str()) {
             let detail = "is not signed, and a server may read it as a header that is";
             return Err(not_signed(name, detail));
         }
@@ -73,7 +73,7 @@ fn must_be_signed(name: &HeaderName, settings: &VerifySettings) -> bool {
     }
     let text = name.as_str();
     // The length tells most names apart.
-    let is_required = |required: &HeaderName| is_same_variable(required.as_str(), text);
+    let is_required = |required: &HeaderName| is_same_cgi_variable(required.as_str(), text);
     is_amz(text) && !settings.unsigned_headers.contains(name)
         || settings.required_headers.iter().any(is_required)
         || imitates_framing(text)
@@ -81,7 +81,7 @@ fn must_be_signed(name: &HeaderName, settings: &VerifySettings) -> bool {
 
 /// True for `x-amz-*`, and for names that a server may read as such.
 fn is_amz(name: &str) -> bool {
-    let is_hyphen = |byte: u8| byte == b'-' || is_mark(byte);
+    let is_hyphen = |byte: u8| byte == b'-' || reads_as_hyphen(byte);
     match *name.as_bytes() {
         [b'x', first, b'a', b'm', b'z', second, ..] => is_hyphen(first) && is_hyphen(second),
         _ => false,
@@ -93,5 +93,5 @@ fn is_amz(name: &str) -> bool {
 fn imitates_framing(name: &str) -> bool {
     ["content-length", "transfer-encoding"]
         .into_iter()
-        .any(|framing| is_same_variable(framing, name) && framing != name)
+        .any(|framing| is_same_cgi_variable(framing, name) && framing != name)
 }

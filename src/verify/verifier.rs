@@ -5,17 +5,17 @@ use http::request::Parts;
 
 use super::{
     ParsedRequest, Rejection, RejectionKind, Verified, VerifySettings, body,
-    parsed_request::DeclaredPayload,
-    rejection::{Texts, redact},
+    parsed_request::DeclaredPayload, rejection::Texts,
 };
 #[cfg(feature = "sigv4a")]
 use crate::sigv4::v4a::{self, VerifyingKey};
 use crate::sigv4::{
     Payload, PayloadHash,
-    authorization::Given,
+    authorization::SignatureValue,
     aws_chunk::{ChunkSigner, ExpectedChunks, Framing},
     canonical::CanonicalRequest,
     key::{KeyCache, SigningKey},
+    redact::redact_session_token,
     signature::{self, write_string_to_sign},
 };
 
@@ -162,7 +162,7 @@ impl Verifier {
                 "chunks that are signed for several regions are not accepted",
             ));
         }
-        let accepted = self.verify_head(claim, key, framing.payload().as_bytes())?;
+        let accepted = self.verify_head(claim, key, framing.content_sha256().as_bytes())?;
         let claim = &accepted.claim;
         let signer = seed.map(|seed| {
             let signer = |key: &SigningKey| ChunkSigner::new(key, &claim.time, seed);
@@ -202,15 +202,15 @@ impl Verifier {
         let scope = claim.scope();
         // A key is held only for one who has shown to have its secret, so that no one else can fill
         // the cache.
-        let matches = match &claim.authorization.given {
-            Given::Hmac(given) => self.keys.with_if(
+        let matches = match &claim.authorization.signature {
+            SignatureValue::Hmac(given) => self.keys.with_if(
                 key,
                 scope,
                 |key| signature::verify(key, &claim.time, &hash, given),
                 |matches| *matches,
             ),
             #[cfg(feature = "sigv4a")]
-            Given::Ecdsa(given) => self.public_keys.with_if(
+            SignatureValue::Ecdsa(given) => self.public_keys.with_if(
                 key,
                 scope,
                 |key| v4a::verify(key, &claim.time, &hash, given),
@@ -229,7 +229,7 @@ impl Verifier {
         }
         let mut texts = Texts::default();
         request.write(&mut texts.canonical_request);
-        redact(&mut texts.canonical_request);
+        redact_session_token(&mut texts.canonical_request);
         let (algorithm, scope) = (claim.authorization.algorithm(), scope.text());
         write_string_to_sign(
             &mut texts.string_to_sign,

@@ -10,7 +10,7 @@ use http::{Request, request::Parts};
 use http_body_util::{BodyExt, Full};
 use tower_sigv4::{
     Clock, SigningLayer, VerifyLayer,
-    origin::Direct,
+    origin::UriOrigin,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
     verify::{RejectionKind, StaticKeys, VerifySettings},
 };
@@ -74,7 +74,7 @@ fn by_aws(head: &Parts, time: SystemTime) -> String {
 #[tokio::test]
 async fn date_scope_and_key_are_of_the_same_day() {
     let clock = Clock::manual(UNIX_EPOCH);
-    let target = Direct::new(settings("execute-api")).with_hosts(["api.example.com"]);
+    let target = UriOrigin::new(settings("execute-api")).with_hosts(["api.example.com"]);
     let layer = common::layer(target.expect("a host")).with_clock(clock.clone());
     let verifier = |clock| {
         let keys = StaticKeys::new([common::credentials()]).expect("valid");

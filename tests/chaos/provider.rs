@@ -21,7 +21,7 @@ use tower_sigv4::{
     Clock, ErrorKind, SigningLayer,
     body::SignedBody,
     credentials::{Credentials, CredentialsError, ProvideCredentials},
-    origin::Direct,
+    origin::UriOrigin,
 };
 
 use super::common::{self, header, now, own};
@@ -117,7 +117,7 @@ async fn requests_are_signed_by_a_valid_key_or_not_sent() {
             is_sound: Arc::default(),
             expiries: Arc::default(),
         };
-        let target = Direct::new(common::settings("execute-api"))
+        let target = UriOrigin::new(common::settings("execute-api"))
             .with_hosts(["api.example.com"])
             .expect("a host");
         let layer = SigningLayer::new(world.clone(), target).with_clock(world.clock.clone());

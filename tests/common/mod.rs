@@ -205,7 +205,7 @@ where
 }
 
 /// True if every `%` is followed by two hex digits.
-pub fn has_whole_escapes(text: &str) -> bool {
+pub fn has_valid_escapes(text: &str) -> bool {
     text.split('%').skip(1).all(|rest| {
         rest.get(..2)
             .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))

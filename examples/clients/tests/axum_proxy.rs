@@ -1,4 +1,4 @@
-//! The errors of the layer as a router's answers.
+//! Errors of the layer become responses of a router.
 
 mod support;
 
@@ -16,7 +16,7 @@ use tokio::{
     process::Child,
 };
 
-/// The example as a process; ended with the test.
+/// The example as a process, which ends with the test.
 struct Proxy {
     address: SocketAddr,
     _process: Child,
@@ -26,7 +26,7 @@ impl Proxy {
     async fn start(origin: &str, variables: &[(&str, &str)]) -> Self {
         let arguments = ["127.0.0.1:0", origin];
         let mut command = command(env!("CARGO_BIN_EXE_axum_proxy"), &arguments, variables);
-        let mut process = command.spawn().expect("it starts");
+        let mut process = command.spawn().expect("process starts");
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         let line = lines.next_line().await.expect("UTF-8").expect("a line");
         let address = line
@@ -56,24 +56,24 @@ impl Proxy {
         let response = client
             .request(request.expect("a request"))
             .await
-            .expect("an answer");
+            .expect("a response");
         let status = response.status();
         let body = response
             .into_body()
             .collect()
             .await
-            .expect("whole")
+            .expect("a complete body")
             .to_bytes();
         (status, String::from_utf8(body.into()).expect("UTF-8"))
     }
 }
 
 #[tokio::test]
-async fn what_a_rule_matches_is_signed_and_forwarded() {
+async fn matching_requests_are_signed_and_forwarded() {
     let origin = Origin::start(credentials(), "execute-api").await;
     let proxy = Proxy::start(&origin.url(), &CREDENTIALS).await;
-    let answer = proxy.post("/orders?id=1").await;
-    assert_eq!(answer, (StatusCode::OK, "an order".to_owned()));
+    let response = proxy.post("/orders?id=1").await;
+    assert_eq!(response, (StatusCode::OK, "an order".to_owned()));
     let [seen] = &origin.seen()[..] else {
         panic!("one request")
     };
@@ -86,8 +86,8 @@ async fn what_a_rule_matches_is_signed_and_forwarded() {
         "{body}"
     );
 
-    // Only announced: a client in the midst of a body might see the connection end before the answer.
-    let (_sending, body) = Channel::<Bytes>::new(1);
+    // Only the length is sent: a client that still sends a body might see the connection close before the response.
+    let (_sender, body) = Channel::<Bytes>::new(1);
     let request = Request::post(proxy.uri("/orders")).header(CONTENT_LENGTH, 1024 * 1024 + 1);
     let (status, body) = proxy.send(request.body(body)).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{body}");
@@ -95,7 +95,7 @@ async fn what_a_rule_matches_is_signed_and_forwarded() {
 }
 
 #[tokio::test]
-async fn without_credentials_the_answer_is_503() {
+async fn missing_credentials_become_503() {
     let origin = Origin::start(credentials(), "execute-api").await;
     let proxy = Proxy::start(&origin.url(), &[]).await;
     let (status, body) = proxy.post("/orders").await;
@@ -104,8 +104,8 @@ async fn without_credentials_the_answer_is_503() {
 }
 
 #[tokio::test]
-async fn without_an_origin_the_answer_is_502() {
-    // Bound and not listening, so that connections are refused and no one else gets the port.
+async fn unreachable_origin_becomes_502() {
+    // Bound but not listening: connections are refused, and no other process gets the port.
     let socket = TcpSocket::new_v4().expect("a socket");
     socket
         .bind("127.0.0.1:0".parse().expect("an address"))

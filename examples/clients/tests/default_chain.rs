@@ -1,4 +1,4 @@
-//! The places where the default chain finds credentials, each in a process with an environment of its own.
+//! The sources of the default credential chain, each in a process with its own environment.
 
 mod support;
 
@@ -16,11 +16,11 @@ use tower_sigv4::credentials::Credentials;
 
 const TOKEN: &str = "session/token+with=signs";
 
-/// Signs a request with what is found in this environment; the origin accepts this key alone, with `TOKEN`.
+/// Runs the example in this environment, with an origin that accepts only this key with `TOKEN`.
 async fn signs_with(access_key_id: &str, variables: &[(&str, &str)]) {
     let key = Credentials::new(access_key_id, "found", Some(TOKEN.to_owned()), None, "test");
     let origin = Origin::start(key, "execute-api").await;
-    // Clients of TLS want certificates to trust, even where they connect without.
+    // The TLS client requires trusted certificates even for plain HTTP.
     let identity = Identity::new();
     let mut environment = vec![
         ("AWS_REGION", "us-east-1"),
@@ -48,8 +48,8 @@ async fn signs_with(access_key_id: &str, variables: &[(&str, &str)]) {
     );
 }
 
-/// Credentials as the endpoints of containers and instances give them.
-fn found(access_key_id: &str) -> Json<Value> {
+/// Credentials as the endpoints of containers and instances return them.
+fn credentials_document(access_key_id: &str) -> Json<Value> {
     Json(json!({
         "Code": "Success",
         "Type": "AWS-HMAC",
@@ -62,7 +62,7 @@ fn found(access_key_id: &str) -> Json<Value> {
 }
 
 #[tokio::test]
-async fn a_profile_in_a_file() {
+async fn profile_in_a_file() {
     let config = temporary("[profile orders]\nregion = us-east-1\n");
     let credentials = temporary(&format!(
         "[orders]\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = found\n\
@@ -81,7 +81,7 @@ async fn a_profile_in_a_file() {
 }
 
 #[tokio::test]
-async fn a_web_identity_that_sts_takes() {
+async fn web_identity_by_sts() {
     async fn sts(request: Request) -> Response {
         let body = request
             .into_body()
@@ -96,7 +96,7 @@ async fn a_web_identity_that_sts_takes() {
             role,
             "WebIdentityToken=a.web.token",
         ] {
-            if !body.split('&').any(|found| found == expected) {
+            if !body.split('&').any(|parameter| parameter == expected) {
                 return (StatusCode::BAD_REQUEST, format!("no {expected} in {body}"))
                     .into_response();
             }
@@ -131,10 +131,12 @@ async fn a_web_identity_that_sts_takes() {
 }
 
 #[tokio::test]
-async fn the_endpoint_of_a_container() {
+async fn container_endpoint() {
     async fn endpoint(request: Request) -> Response {
         match request.headers().get("authorization") {
-            Some(secret) if secret == "of the task" => found("ASIACONTAINER").into_response(),
+            Some(secret) if secret == "of the task" => {
+                credentials_document("ASIACONTAINER").into_response()
+            }
             _ => StatusCode::FORBIDDEN.into_response(),
         }
     }
@@ -154,7 +156,7 @@ async fn the_endpoint_of_a_container() {
 }
 
 #[tokio::test]
-async fn the_metadata_of_an_instance_in_version_2() {
+async fn instance_metadata_version_2() {
     async fn session() -> impl IntoResponse {
         (
             [("x-aws-ec2-metadata-token-ttl-seconds", "21600")],
@@ -162,7 +164,7 @@ async fn the_metadata_of_an_instance_in_version_2() {
         )
     }
 
-    /// Version 1 would be answered without a session, which is what version 2 is there to forbid.
+    /// Version 2 rejects requests without a session, which version 1 accepts.
     async fn metadata(request: Request) -> Response {
         if request
             .headers()
@@ -174,7 +176,7 @@ async fn the_metadata_of_an_instance_in_version_2() {
         match request.uri().path() {
             "/latest/meta-data/iam/security-credentials/" => "orders".into_response(),
             "/latest/meta-data/iam/security-credentials/orders" => {
-                found("ASIAINSTANCE").into_response()
+                credentials_document("ASIAINSTANCE").into_response()
             }
             _ => StatusCode::NOT_FOUND.into_response(),
         }

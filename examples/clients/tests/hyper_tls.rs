@@ -1,4 +1,4 @@
-//! hyper-util over TLS, by HTTP/2 and by HTTP/1.1.
+//! hyper-util over TLS, with HTTP/2 and HTTP/1.1.
 
 mod support;
 
@@ -13,7 +13,7 @@ async fn post(origin: &Origin, identity: &Identity, signed_host: Option<&str>) -
 }
 
 #[tokio::test]
-async fn the_origin_chooses_the_version_and_verifies_either() {
+async fn origin_chooses_the_version_and_verifies_both() {
     let identity = Identity::new();
     for (protocols, version) in [
         (&["h2", "http/1.1"][..], Version::HTTP_2),
@@ -40,7 +40,7 @@ async fn the_origin_chooses_the_version_and_verifies_either() {
 }
 
 #[tokio::test]
-async fn a_host_to_sign_for_that_is_not_the_one_in_the_url_takes_http_1() {
+async fn signed_host_that_differs_from_the_url_requires_http_1() {
     let identity = Identity::new();
     let origin = Origin::with_tls(&identity, &["http/1.1"]).await;
     let output = post(&origin, &identity, Some("api.example.com")).await;
@@ -73,7 +73,7 @@ async fn a_host_to_sign_for_that_is_not_the_one_in_the_url_takes_http_1() {
 }
 
 #[tokio::test]
-async fn the_certificate_has_to_be_of_the_authority_named() {
+async fn certificate_of_another_authority_is_rejected() {
     let origin = Origin::with_tls(&Identity::new(), &["h2"]).await;
     let output = post(&origin, &Identity::new(), None).await;
     assert!(

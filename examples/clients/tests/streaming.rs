@@ -1,4 +1,4 @@
-//! A request whose body is written while its answer is read.
+//! A request whose body is sent while its response is received.
 
 mod support;
 
@@ -7,7 +7,7 @@ use support::{CREDENTIALS, Origin, credentials, run};
 use tower_sigv4::verify::PayloadKind;
 
 #[tokio::test]
-async fn frames_are_answered_one_by_one_and_trailers_follow() {
+async fn frames_are_echoed_one_by_one_and_trailers_follow() {
     let origin = Origin::start(credentials(), "vpc-lattice-svcs").await;
     let arguments = [&*origin.url(), "one", "two", "three"];
     let output = run(env!("CARGO_BIN_EXE_streaming"), &arguments, &CREDENTIALS).await;

@@ -1,4 +1,4 @@
-//! A generated gRPC client, and its server behind the layer that verifies.
+//! A generated gRPC client, and a server behind `VerifyLayer`.
 
 mod support;
 
@@ -45,13 +45,13 @@ async fn calls_and_streams_are_signed() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_an_error_that_says_so() {
+async fn rejections_are_errors_with_their_reason() {
     let origin = origin().await;
     let mut wrong = CREDENTIALS;
     wrong[1].1 = "another secret";
     for (service, variables, reason) in [
         ("customers", &CREDENTIALS[..], "NotFound"), // in a trailer, by the service
-        ("orders", &wrong[..], "403 Forbidden"),     // JSON, which tonic takes for a message
+        ("orders", &wrong[..], "403 Forbidden"),     // JSON, which tonic reads as a message
         ("orders", &[], "the credentials provider failed"),
     ] {
         let output = run(PROGRAM, &[&origin.url(), service], variables).await;

@@ -150,7 +150,7 @@ impl OriginSection {
         };
         if let Some(mut spool) = bodies.spool.clone() {
             if let Some(limit) = &self.spool_limit {
-                spool = spool.with_limit(limit.get_ref().as_u64());
+                spool = spool.with_body_limit(limit.get_ref().as_u64());
             }
             origin = origin.with_spool(spool);
         }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tower_sigv4::{
     Origin, SigningSettings,
     doctor::{Finding, HttpClient, LintRule, lint},
-    origin::{Forwarded, SigningBehavior},
+    origin::{self, SigningBehavior},
     sigv4::{PathForm, SessionToken},
 };
 
@@ -80,19 +80,20 @@ enum ForwardedHeader {
 }
 
 impl ForwardedHeaders {
-    fn selection(&self) -> Forwarded {
+    fn selection(&self) -> origin::ForwardedHeaders {
         let listed = match self {
-            Self::Named(AllOrNone::All) => return Forwarded::ALL,
-            Self::Named(AllOrNone::None) => return Forwarded::NONE,
+            Self::Named(AllOrNone::All) => return origin::ForwardedHeaders::ALL,
+            Self::Named(AllOrNone::None) => return origin::ForwardedHeaders::NONE,
             Self::Listed(listed) => listed,
         };
-        listed
-            .iter()
-            .fold(Forwarded::NONE, |selected, header| match header {
+        listed.iter().fold(
+            origin::ForwardedHeaders::NONE,
+            |selected, header| match header {
                 ForwardedHeader::For => selected.with_for(true),
                 ForwardedHeader::Host => selected.with_host(true),
                 ForwardedHeader::Proto => selected.with_proto(true),
-            })
+            },
+        )
     }
 }
 

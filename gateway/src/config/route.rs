@@ -9,7 +9,7 @@ use humantime::DurationError;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
-use tower_sigv4::{origin::Rule, retry::RetryPolicy};
+use tower_sigv4::{origin::OriginRule, retry::RetryPolicy};
 
 use super::{
     ConfigError, Spanned, bodies::Payload, header_name, located, origin::OriginSection,
@@ -81,9 +81,9 @@ impl RouteSection {
         self.verify.as_ref().is_none_or(|verify| *verify.get_ref())
     }
 
-    pub(super) fn rule(&self, text: &str) -> Result<Rule, ConfigError> {
+    pub(super) fn rule(&self, text: &str) -> Result<OriginRule, ConfigError> {
         let at = |span: &Spanned<String>| located(text, span.span());
-        let mut rule = Rule::path(self.path.get_ref()).map_err(at(&self.path))?;
+        let mut rule = OriginRule::path(self.path.get_ref()).map_err(at(&self.path))?;
         if let Some(host) = &self.host {
             rule = rule.with_host(host.get_ref()).map_err(at(host))?;
         }
@@ -108,7 +108,7 @@ impl RouteSection {
             // One by one first, so that an error has the line of its pattern.
             for pattern in patterns {
                 drop(
-                    Rule::any()
+                    OriginRule::any()
                         .with_amz_headers([pattern.get_ref()])
                         .map_err(at(pattern))?,
                 );
@@ -213,7 +213,7 @@ impl RouteSection {
             .as_ref()
             .map(|timeout| duration(text, timeout))
             .transpose()?;
-        let retry = |attempts: u32| RetryPolicy::new().with_attempts(attempts);
+        let retry = |attempts: u32| RetryPolicy::new().with_max_attempts(attempts);
         let max_attempts = positive(text, "max_attempts", self.max_attempts.as_ref())?;
         let max_concurrency = positive(text, "max_concurrency", self.max_concurrency.as_ref())?;
         Ok(Route {

@@ -43,16 +43,15 @@ const VALUES: [&str; 32] = [
     "[\"a\", \"\\t\"]",
 ];
 
-/// What the README shows, all of it, and what `--init` writes.
+/// The first configuration in the gateway's reference, and the one that `--init` writes.
 fn sound() -> [String; 2] {
-    let readme = include_str!("../../../README.md");
-    let (_, shown) = readme.split_once("```toml\n").expect("settings");
+    let reference = include_str!("../../../docs/gateway.md");
+    let (_, shown) = reference.split_once("```toml\n").expect("settings");
     let (shown, _) = shown.split_once("```").expect("an end");
     let shown = shown.replace(
         "secret_access_key = \"...\"",
         &format!("secret_access_key = {SECRET:?}"),
     );
-    let shown = shown.replace("keys_file_env", "# keys_file_env"); // there is no such file
     [shown, include_str!("../gateway.toml").to_owned()]
 }
 

@@ -59,7 +59,7 @@ impl RecentRejections {
             let cause = diagnosis.cause().name();
             Entry {
                 differences: differences.map(shortened).collect(),
-                ..Entry::new(labels, cause, diagnosis.sentence(), diagnosis.remedy())
+                ..Entry::new(labels, cause, diagnosis.summary(), diagnosis.remedy())
             }
         });
     }

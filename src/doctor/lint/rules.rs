@@ -9,11 +9,12 @@ use http::{
 use super::{Finding, HttpClient, LintRule};
 use crate::{
     ErrorKind, Origin, SigningSettings,
-    origin::{
-        BodyPlan,
-        infer::{Host, Unknown, takes_unsigned},
+    origin::BodyPlan,
+    sigv4::{
+        Payload, SessionToken,
+        infer::{AwsHost, InferError, accepts_unsigned_payload},
+        service_rules::service_rules,
     },
-    sigv4::{Payload, SessionToken, service_rules::preset},
 };
 
 /// What all rules find. What is the same for several methods is one finding; uploads, for which policies
@@ -57,7 +58,10 @@ fn http2(origin: &Origin, client: &HttpClient) -> Option<Finding> {
 
 fn plain_http(origin: &Origin) -> Option<Finding> {
     let host = origin.authority().host();
-    let aws = !matches!(Host::read(&host.to_ascii_lowercase()), Err(Unknown::NotAws));
+    let aws = !matches!(
+        AwsHost::parse(&host.to_ascii_lowercase()),
+        Err(InferError::NotAws)
+    );
     (aws && *origin.scheme() == Scheme::HTTP).then(|| {
         Finding::new(
             LintRule::PlainHttp,
@@ -104,7 +108,7 @@ fn retries(settings: &SigningSettings, client: &HttpClient) -> Option<Finding> {
                 "requests are sent again inside of signing, with the date and the signature of the first \
                  try, which {:?} refuses once they are {} minutes old; put the retry layer outside",
                 settings.service(),
-                preset(settings.service()).clock_window.as_secs() / 60,
+                service_rules(settings.service()).clock_window.as_secs() / 60,
             ),
         )
     })
@@ -117,17 +121,19 @@ fn scope(origin: &Origin) -> Option<Finding> {
         .host()
         .trim_end_matches('.')
         .to_ascii_lowercase();
-    let takes = match Host::read(&host) {
-        Ok(Host::Regional(name, at)) if name != service || !is_valid_at(settings, &host, at) => {
+    let takes = match AwsHost::parse(&host) {
+        Ok(AwsHost::Regional(name, at)) if name != service || !is_valid_at(settings, &host, at) => {
             format!("{name:?} in {at:?}")
         }
-        Ok(Host::MultiRegion(name)) if name != service || settings.region_set().is_none() => {
+        Ok(AwsHost::MultiRegion(name)) if name != service || settings.region_set().is_none() => {
             format!("{name:?} in several regions (SigningSettings::multi_region, feature `sigv4a`)")
         }
-        Err(Unknown::Several(names)) if names.split(" or ").all(|name| name != service) => {
+        Err(InferError::MultipleServices(names))
+            if names.split(" or ").all(|name| name != service) =>
+        {
             names.to_owned()
         }
-        Err(Unknown::Region(name)) if name != service => format!("{name:?}"),
+        Err(InferError::UnknownRegion(name)) if name != service => format!("{name:?}"),
         _ => return None,
     };
     Some(Finding::new(
@@ -151,7 +157,7 @@ fn is_valid_at(settings: &SigningSettings, host: &str, region: &str) -> bool {
 
 fn session_token(settings: &SigningSettings) -> Option<Finding> {
     let (service, signed) = (settings.service(), settings.session_token());
-    let message = match (preset(service).session_token, signed) {
+    let message = match (service_rules(service).session_token, signed) {
         (SessionToken::Signed | SessionToken::S3Session, SessionToken::Unsigned) => format!(
             "the session token is added after signing, but service {service:?} takes none that is not \
              signed; leave SessionToken::Unsigned out"
@@ -173,7 +179,7 @@ fn payload_header(origin: &Origin) -> Option<Finding> {
     let options = origin.options();
     let service = options.settings.service();
     let missing = !options.settings.payload_header() && options.presigned.is_none();
-    (missing && preset(service).payload_header).then(|| {
+    (missing && service_rules(service).requires_payload_header).then(|| {
         Finding::new(
             LintRule::PayloadHeader,
             format!(
@@ -186,7 +192,7 @@ fn payload_header(origin: &Origin) -> Option<Finding> {
 
 fn path_form(settings: &SigningSettings) -> Option<Finding> {
     let (service, form) = (settings.service(), settings.path_form());
-    let own = preset(service).path_form;
+    let own = service_rules(service).path_form;
     (form != own).then(|| {
         Finding::new(
             LintRule::PathForm,
@@ -202,13 +208,13 @@ fn signed_headers(settings: &SigningSettings) -> Option<Finding> {
     // The one whose meaning is worst if someone adds it on the way.
     const X_AMZ_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
     let (service, policy) = (settings.service(), settings.signed_headers());
-    let preset = preset(service);
-    let message = if preset.unsigned_length && policy.is_signed(&CONTENT_LENGTH) {
+    let rules = service_rules(service);
+    let message = if rules.rejects_signed_length && policy.is_signed(&CONTENT_LENGTH) {
         format!(
             "content-length is signed, but service {service:?} derives the signature without it; take it \
              out of the signed headers, as AllowList does"
         )
-    } else if preset.s3_family && !policy.is_signed(&X_AMZ_COPY_SOURCE) {
+    } else if rules.s3_family && !policy.is_signed(&X_AMZ_COPY_SOURCE) {
         format!(
             "{X_AMZ_COPY_SOURCE} is not signed, but service {service:?} refuses requests with an x-amz-* \
              that is not; add x-amz-* to the signed headers, as AllowList does"
@@ -228,14 +234,16 @@ fn payload(origin: &Origin, method: Method) -> Option<Finding> {
         Err(error) if error.kind() == ErrorKind::Config => {
             (LintRule::PayloadMode, error.to_string())
         }
-        Ok(BodyPlan::Stream(Payload::Unsigned)) if !takes_unsigned(service) => (
+        Ok(BodyPlan::Stream(Payload::Unsigned)) if !accepts_unsigned_payload(service) => (
             LintRule::UnsignedPayload,
             format!(
                 "the payload is UNSIGNED-PAYLOAD, but service {service:?} derives the signature from the \
                  hash of what it receives; choose the payload mode Buffer, or Spool for large bodies"
             ),
         ),
-        Ok(BodyPlan::Collect(_) | BodyPlan::ChunkLarge(..)) if preset(service).unsigned_payload => {
+        Ok(BodyPlan::Collect(_) | BodyPlan::ChunkLarge(..))
+            if service_rules(service).requires_unsigned_payload =>
+        {
             (
                 LintRule::HashedPayload,
                 format!(

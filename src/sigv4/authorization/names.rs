@@ -1,27 +1,32 @@
-//! The names of `SignedHeaders`.
+//! The names in `SignedHeaders`.
 
 use std::ops::Deref;
 
 use smallvec::SmallVec;
 
-use super::{MAX_SIGNED_HEADERS, ParseError, elements};
+use super::parse::{ParseError, elements};
 
-/// Names in a usual request; more of them go to the heap, and are searched by halves.
+/// Maximum number of names in `SignedHeaders`. S3 accepts 2 KB of metadata and API Gateway 10,240 bytes of
+/// headers, so that no request to AWS needs as many.
+pub(super) const MAX_SIGNED_HEADERS: usize = 1024;
+
+/// Names of a usual request; more spill to the heap, where a binary search finds them.
 const INLINE: usize = 16;
 
-/// The names of the headers that a signature covers: without upper case, sorted, each once.
-pub(crate) struct SignedNames<'a> {
+/// Names of the headers that a signature covers: in lower case, sorted, without duplicates.
+pub(crate) struct SignedHeaderNames<'a> {
     names: SmallVec<[&'a str; INLINE]>,
-    /// True if a name has a [mark](is_mark).
+    /// `true` if a server may read a byte of a name [as a hyphen](reads_as_hyphen).
     has_marks: bool,
 }
 
-/// What a byte means in a name.
+/// A lower-case letter, a digit or a hyphen.
 const PLAIN: u8 = 0;
+/// A byte that a server may read as a hyphen.
 const MARK: u8 = 1;
 const UPPER: u8 = 2;
 
-/// The meaning of each byte; names are judged byte by byte for each request.
+/// Class of each byte; a table, since each byte of each name is looked up.
 const CLASSES: [u8; 256] = {
     let mut classes = [MARK; 256];
     let mut byte = 0;
@@ -41,17 +46,17 @@ fn classes(name: &str) -> u8 {
         .fold(PLAIN, |found, byte| found | CLASSES[usize::from(byte)])
 }
 
-impl<'a> SignedNames<'a> {
-    /// Reads the list; in a query its separators may be escaped.
+impl<'a> SignedHeaderNames<'a> {
+    /// Parses the list. In a query the separators may be `escaped`.
     ///
-    /// A name that no header can have is found later: that header is missing.
-    pub(super) fn read(list: &'a str, escaped: bool) -> Result<Self, ParseError> {
+    /// Names that no header can have pass; they fail later, since that header is missing.
+    pub(super) fn parse(list: &'a str, escaped: bool) -> Result<Self, ParseError> {
         let mut names = SmallVec::new();
         let mut found = PLAIN;
-        let mut last = "";
+        let mut previous = "";
         for name in elements(list, b';', escaped) {
             found |= classes(name);
-            if name <= last || found & UPPER != 0 {
+            if name <= previous || found & UPPER != 0 {
                 return Err(ParseError::Malformed(
                     "SignedHeaders has to hold names in lower case, sorted, each once",
                 ));
@@ -62,7 +67,7 @@ impl<'a> SignedNames<'a> {
                 ));
             }
             names.push(name);
-            last = name;
+            previous = name;
         }
         Ok(Self {
             names,
@@ -70,21 +75,21 @@ impl<'a> SignedNames<'a> {
         })
     }
 
-    /// True if the signature covers the headers of this name.
+    /// Returns `true` if the signature covers the headers of this name.
     #[inline]
     pub(crate) fn covers(&self, name: &str) -> bool {
         if self.names.spilled() {
-            return self.finds(name);
+            return self.search(name);
         }
         self.names.contains(&name)
     }
 
     #[inline(never)]
-    fn finds(&self, name: &str) -> bool {
+    fn search(&self, name: &str) -> bool {
         self.names.binary_search(&name).is_ok()
     }
 
-    /// As [`covers`](Self::covers) for a name in any case.
+    /// As [`covers`](Self::covers), ignoring case.
     pub(crate) fn covers_ignoring_case(&self, name: &[u8]) -> bool {
         let lower = |byte: &u8| byte.to_ascii_lowercase();
         self.names
@@ -92,7 +97,7 @@ impl<'a> SignedNames<'a> {
             .is_ok()
     }
 
-    /// Finds headers that are not covered and that a server may take for one that is.
+    /// Returns a check for unsigned headers that a server may confuse with a signed one.
     pub(crate) fn lookalikes(&self) -> Lookalikes<'_, 'a> {
         Lookalikes {
             names: self,
@@ -101,7 +106,7 @@ impl<'a> SignedNames<'a> {
     }
 }
 
-impl<'a> Deref for SignedNames<'a> {
+impl<'a> Deref for SignedHeaderNames<'a> {
     type Target = [&'a str];
 
     fn deref(&self) -> &[&'a str] {
@@ -109,26 +114,26 @@ impl<'a> Deref for SignedNames<'a> {
     }
 }
 
-/// Compares header names as CGI and WSGI do, where names become the names of variables.
+/// Compares header names as CGI and WSGI do, which turn them into names of variables.
 ///
-/// RFC 3875, section 4.1.18, writes `-` as `_`. Apache httpd before 2.4 did so with all that is no letter or
-/// digit, and PHP does so with dots.
+/// RFC 3875, section 4.1.18, replaces `-` with `_`. Apache httpd before 2.4 replaced every byte except letters and
+/// digits, and PHP replaces dots.
 pub(crate) struct Lookalikes<'n, 'a> {
-    names: &'n SignedNames<'a>,
-    /// The names as variables, sorted; made for the first header that needs them.
+    names: &'n SignedHeaderNames<'a>,
+    /// Names of variables, sorted; computed for the first header that needs them.
     folded: Option<Vec<Box<[u8]>>>,
 }
 
 impl Lookalikes<'_, '_> {
-    /// True if a header that is not covered is read as one that is.
+    /// Returns `true` if a server may confuse an unsigned header with a signed one.
     #[inline]
-    pub(crate) fn has(&mut self, name: &str) -> bool {
-        // Other letters, digits or hyphens make another variable.
-        (self.names.has_marks || has_marks(name)) && self.finds(name)
+    pub(crate) fn contains(&mut self, name: &str) -> bool {
+        // Without marks, different names are different variables.
+        (self.names.has_marks || has_marks(name)) && self.search(name)
     }
 
     #[inline(never)]
-    fn finds(&mut self, name: &str) -> bool {
+    fn search(&mut self, name: &str) -> bool {
         let folded = self.folded.get_or_insert_with(|| {
             let mut folded: Vec<_> = self.names.iter().map(|name| fold(name).collect()).collect();
             folded.sort_unstable();
@@ -140,24 +145,24 @@ impl Lookalikes<'_, '_> {
     }
 }
 
-/// True for a byte of a lower-case name that a server may read as `-`.
-pub(crate) fn is_mark(byte: u8) -> bool {
+/// Returns `true` for a byte of a lower-case name that a server may read as `-`.
+pub(crate) fn reads_as_hyphen(byte: u8) -> bool {
     CLASSES[usize::from(byte)] == MARK
 }
 
-/// True if a lower-case name has a byte that a server may read as `-`.
+/// Returns `true` if a lower-case name has a byte that a server may read as `-`.
 fn has_marks(name: &str) -> bool {
     classes(name) & MARK != 0
 }
 
-/// True if a server may read both lower-case names as one.
+/// Returns `true` if a server may read both lower-case names as one variable.
 #[inline]
-pub(crate) fn is_same_variable(a: &str, b: &str) -> bool {
+pub(crate) fn is_same_cgi_variable(a: &str, b: &str) -> bool {
     a.len() == b.len() && (a == b || fold(a).eq(fold(b)))
 }
 
-/// The name with each mark as `-`.
+/// Replaces each mark with `-`.
 fn fold(name: &str) -> impl Iterator<Item = u8> {
     name.bytes()
-        .map(|byte| if is_mark(byte) { b'-' } else { byte })
+        .map(|byte| if reads_as_hyphen(byte) { b'-' } else { byte })
 }

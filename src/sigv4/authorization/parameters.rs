@@ -2,9 +2,9 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::{ParseError, pairs, split_once};
+use super::parse::{ParseError, pairs, split_once};
 
-/// The parameters of a presigned URL, in the order in which they are looked for.
+/// Parameters of a presigned URL.
 const PARAMETERS: [&str; 10] = [
     "X-Amz-Algorithm",
     "X-Amz-Content-Sha256",
@@ -18,20 +18,18 @@ const PARAMETERS: [&str; 10] = [
     "X-Amz-SignedHeaders",
 ];
 
-/// The length of the shortest of [`PARAMETERS`], and of the longest.
 const SHORTEST_NAME: usize = "X-Amz-Date".len();
 const LONGEST_NAME: usize = "X-Amz-S3session-Token".len();
 
-/// The parameter that a pair of a query is, in whatever case and however escaped it is written.
+/// Returns the name of the parameter in a pair of a query, in any case and encoding.
 #[inline]
-pub(crate) fn credential_name(pair: &str) -> Option<&'static str> {
+pub(crate) fn signature_parameter(pair: &str) -> Option<&'static str> {
     position(pair).map(|at| PARAMETERS[at])
 }
 
-/// The position in [`PARAMETERS`] of the parameter that a pair is.
+/// Returns the position in [`PARAMETERS`].
 ///
-/// Queries may hold thousands of pairs: most are passed over by their first byte, and no key is decoded
-/// twice.
+/// Queries may have thousands of pairs: the first byte skips most of them, and no key is decoded twice.
 #[inline]
 fn position(pair: &str) -> Option<usize> {
     match pair.as_bytes().first() {
@@ -42,7 +40,7 @@ fn position(pair: &str) -> Option<usize> {
 
 fn position_of_key(key: &str) -> Option<usize> {
     if key.len() < SHORTEST_NAME {
-        return None; // no escape makes it longer
+        return None; // decoding does not make it longer
     }
     let exact = PARAMETERS.into_iter().position(|name| name == key);
     if exact.is_some() {
@@ -64,18 +62,18 @@ fn key(pair: &str) -> &str {
     split_once(pair, b'=').map_or(pair, |(key, _)| key)
 }
 
-/// True for the parameter by which a URL presigned in version 2 names its key.
+/// Returns `true` for the parameter that holds the access key ID of Signature Version 2.
 pub(super) fn is_version_2(pair: &str) -> bool {
     matches!(pair.as_bytes().first(), Some(b'A' | b'%'))
         && percent_decode_str(key(pair)).eq(*b"AWSAccessKeyId")
 }
 
-/// The values of [`PARAMETERS`], as they are written.
+/// Values of [`PARAMETERS`], not decoded.
 pub(super) struct Parameters<'a>([Option<&'a str>; PARAMETERS.len()]);
 
 impl<'a> Parameters<'a> {
-    /// `None` without any of them.
-    pub(super) fn read(query: &'a str) -> Option<Result<Self, ParseError>> {
+    /// Returns `None` if the query has none of the parameters.
+    pub(super) fn parse(query: &'a str) -> Option<Result<Self, ParseError>> {
         let mut found = [None; PARAMETERS.len()];
         for pair in pairs(query) {
             let Some(at) = position(pair) else { continue };
@@ -115,15 +113,15 @@ mod tests {
                 name.to_uppercase(),
                 escaped,
             ] {
-                assert_eq!(credential_name(&pair), Some(name), "{pair}");
+                assert_eq!(signature_parameter(&pair), Some(name), "{pair}");
                 assert_eq!(
-                    credential_name(&format!("{pair}=1=2")),
+                    signature_parameter(&format!("{pair}=1=2")),
                     Some(name),
                     "{pair}"
                 );
-                assert_eq!(credential_name(&format!("{pair}s")), None, "{pair}s");
+                assert_eq!(signature_parameter(&format!("{pair}s")), None, "{pair}s");
                 assert_eq!(
-                    credential_name(&pair[..pair.len() - 1]),
+                    signature_parameter(&pair[..pair.len() - 1]),
                     None,
                     "{pair} cut short"
                 );
@@ -138,12 +136,12 @@ mod tests {
             "X-Amz%252dDate",
             "X-Amz-Acl=1",
         ] {
-            assert_eq!(credential_name(pair), None, "{pair}");
+            assert_eq!(signature_parameter(pair), None, "{pair}");
         }
     }
 
     #[test]
-    fn the_bounds_on_names_are_those_of_the_list() {
+    fn bounds_on_name_lengths_match_the_list() {
         let lengths = || PARAMETERS.iter().map(|name| name.len());
         assert_eq!(
             (lengths().min(), lengths().max()),

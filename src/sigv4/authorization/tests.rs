@@ -6,14 +6,14 @@ const SIGNATURE: &str = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1
 
 fn header(value: &str) -> Result<(), ParseError> {
     let request = Request::get("/?a=1").header(header::AUTHORIZATION, value);
-    Authorization::read(&request.body(()).expect("a request").into_parts().0, false).map(drop)
+    Authorization::parse(&request.body(()).expect("a request").into_parts().0, false).map(drop)
 }
 
 fn query(query: &str) -> Result<(), ParseError> {
     let request = Request::get(format!("/?{query}"))
         .body(())
         .expect("a request");
-    Authorization::read(&request.into_parts().0, false).map(drop)
+    Authorization::parse(&request.into_parts().0, false).map(drop)
 }
 
 fn valid() -> String {
@@ -32,32 +32,37 @@ fn valid_query() -> String {
 }
 
 #[test]
-fn a_header_is_taken_apart() {
+fn header_is_parsed() {
     let request = Request::get("/").header(header::AUTHORIZATION, valid());
     let (head, ()) = request.body(()).expect("a request").into_parts();
-    let read = Authorization::read(&head, false).expect("valid");
-    assert_eq!(read.access_key_id, "AKID");
+    let parsed = Authorization::parse(&head, false).expect("valid");
+    assert_eq!(parsed.access_key_id, "AKID");
     assert_eq!(
-        (read.date, read.region, read.service, read.terminator),
+        (
+            parsed.date,
+            parsed.region,
+            parsed.service,
+            parsed.terminator
+        ),
         ("20150830", "us-east-1", "service", "aws4_request"),
     );
-    assert_eq!(&read.signed_headers[..], ["host", "x-amz-date"]);
-    assert_eq!(&read.hmac().expect("of HMAC")[..], SIGNATURE.as_bytes());
-    assert!(read.presigned.is_none());
+    assert_eq!(&parsed.signed_headers[..], ["host", "x-amz-date"]);
+    assert_eq!(&parsed.hmac().expect("of HMAC")[..], SIGNATURE.as_bytes());
+    assert!(parsed.presigned.is_none());
 }
 
 #[test]
-fn a_query_is_taken_apart() {
+fn query_is_parsed() {
     let target = format!("/?{}", valid_query().replace("=AKID", "=a%3Ab"));
     let (head, ()) = Request::get(target)
         .body(())
         .expect("a request")
         .into_parts();
-    let read = Authorization::read(&head, false).expect("valid");
-    assert_eq!(read.access_key_id, "a:b");
-    assert_eq!((read.region, read.service), ("us-east-1", "service"));
-    assert_eq!(&read.signed_headers[..], ["host", "x-a", "x-b"]);
-    let presigned = read.presigned.expect("presigned");
+    let parsed = Authorization::parse(&head, false).expect("valid");
+    assert_eq!(parsed.access_key_id, "a:b");
+    assert_eq!((parsed.region, parsed.service), ("us-east-1", "service"));
+    assert_eq!(&parsed.signed_headers[..], ["host", "x-a", "x-b"]);
+    let presigned = parsed.presigned.expect("presigned");
     assert_eq!(
         (presigned.date, presigned.expires),
         ("20150830T123600Z", 60)
@@ -69,7 +74,7 @@ fn a_query_is_taken_apart() {
 }
 
 #[test]
-fn white_space_and_order_of_fields_are_free() {
+fn fields_allow_any_order_and_white_space() {
     let (credential, rest) = valid()
         .split_at(16)
         .1
@@ -89,17 +94,21 @@ fn own((a, b): (&str, &str)) -> (String, String) {
 }
 
 #[test]
-fn headers_that_are_not_one_authorization_are_refused() {
+fn invalid_authorization_headers_are_rejected() {
     for other in [
         "",
         "Bearer abc",
         "AWS4-HMAC-SHA256,",
         "aws4-hmac-sha256 Credential=a",
     ] {
-        assert_eq!(header(other), Err(ParseError::Algorithm), "{other}");
+        assert_eq!(
+            header(other),
+            Err(ParseError::UnsupportedAlgorithm),
+            "{other}"
+        );
     }
     let ecdsa = valid().replace("HMAC", "ECDSA-P256");
-    assert_eq!(header(&ecdsa), Err(ParseError::Algorithm));
+    assert_eq!(header(&ecdsa), Err(ParseError::UnsupportedAlgorithm));
     for (from, to) in [
         ("Credential=", "credential="),
         ("Credential=AKID", "Credential="),
@@ -137,7 +146,7 @@ fn headers_that_are_not_one_authorization_are_refused() {
 }
 
 #[test]
-fn queries_that_are_not_one_authorization_are_refused() {
+fn invalid_presigned_queries_are_rejected() {
     assert_eq!(query(&valid_query()), Ok(()));
     assert_eq!(query("a=1&X-Amz-Acl=private"), Err(ParseError::Missing));
     let ecdsa = valid_query().replace("HMAC", "ECDSA-P256");
@@ -146,7 +155,11 @@ fn queries_that_are_not_one_authorization_are_refused() {
         "AWSAccessKeyId=AKID&Signature=x&Expires=1",
         "a&AWS%41ccessKeyId=AKID",
     ] {
-        assert_eq!(query(other), Err(ParseError::Algorithm), "{other}");
+        assert_eq!(
+            query(other),
+            Err(ParseError::UnsupportedAlgorithm),
+            "{other}"
+        );
     }
     for (from, to) in [
         ("X-Amz-Expires=60", "X-Amz-Expires="),
@@ -169,23 +182,23 @@ fn queries_that_are_not_one_authorization_are_refused() {
         ("X-Amz-Credential=AKID", "X-Amz-Credential=%FF"),
         ("X-Amz-Credential=AKID%2F", "X-Amz-Credential=AKID"),
     ] {
-        let query_text = valid_query().replacen(from, to, 1);
+        let value = valid_query().replacen(from, to, 1);
         assert!(
-            matches!(query(&query_text), Err(ParseError::Malformed(_))),
-            "{query_text}"
+            matches!(query(&value), Err(ParseError::Malformed(_))),
+            "{value}"
         );
     }
 }
 
 #[test]
-fn two_authorizations_are_refused_wherever_they_stand() {
-    let several = |target: String, headers: &[String]| {
+fn several_authorizations_are_rejected() {
+    let parse_all = |target: String, headers: &[String]| {
         let mut request = Request::get(target);
         for value in headers {
             request = request.header(header::AUTHORIZATION, value);
         }
         let (head, ()) = request.body(()).expect("a request").into_parts();
-        Authorization::read(&head, false).map(drop)
+        Authorization::parse(&head, false).map(drop)
     };
     let bearer = "Bearer x".to_owned();
     for (target, headers) in [
@@ -198,30 +211,30 @@ fn two_authorizations_are_refused_wherever_they_stand() {
         ("/?%58-Amz-Signature".to_owned(), &[valid()]),
     ] {
         assert_eq!(
-            several(target.clone(), headers),
-            Err(ParseError::Several),
+            parse_all(target.clone(), headers),
+            Err(ParseError::Multiple),
             "{target}"
         );
     }
 }
 
-/// Without the feature it could not be verified, with it the verifier has to be asked to.
+/// Without the feature it cannot be verified; with it, the verifier has to enable it.
 #[test]
-fn version_4a_is_refused_where_it_is_not_accepted() {
+fn sigv4a_is_rejected_unless_accepted() {
     let ecdsa = "AWS4-ECDSA-P256-SHA256";
     let value = valid()
         .replace("AWS4-HMAC-SHA256", ecdsa)
         .replace("/us-east-1", "");
-    assert_eq!(header(&value), Err(ParseError::Algorithm));
+    assert_eq!(header(&value), Err(ParseError::UnsupportedAlgorithm));
     let parameters = valid_query()
         .replace("AWS4-HMAC-SHA256", ecdsa)
         .replace("%2Fus-east-1", "");
-    assert_eq!(query(&parameters), Err(ParseError::Algorithm));
-    assert_eq!(header(ecdsa), Err(ParseError::Algorithm));
+    assert_eq!(query(&parameters), Err(ParseError::UnsupportedAlgorithm));
+    assert_eq!(header(ecdsa), Err(ParseError::UnsupportedAlgorithm));
 }
 
 #[cfg(feature = "sigv4a")]
-mod version_4a {
+mod sigv4a {
     use super::*;
 
     const SIGNATURE: &str = "3046022100fddaaf816a31e30d04973875b13bc27b98da10907a3a1872fd5819a221334ab\
@@ -241,32 +254,32 @@ mod version_4a {
             .replace(super::SIGNATURE, SIGNATURE)
     }
 
-    fn read(target: &str, value: Option<&str>) -> Result<(String, String, String), ParseError> {
+    fn parse(target: &str, value: Option<&str>) -> Result<(String, String, String), ParseError> {
         let mut request = Request::get(target);
         if let Some(value) = value {
             request = request.header(header::AUTHORIZATION, value);
         }
         let (head, ()) = request.body(()).expect("a request").into_parts();
-        let read = Authorization::read(&head, true)?;
-        assert_eq!(read.algorithm(), "AWS4-ECDSA-P256-SHA256");
-        assert!(read.hmac().is_none());
+        let parsed = Authorization::parse(&head, true)?;
+        assert_eq!(parsed.algorithm(), "AWS4-ECDSA-P256-SHA256");
+        assert!(parsed.hmac().is_none());
         let Authorization {
             date,
             region,
             service,
             terminator,
             ..
-        } = read;
+        } = parsed;
         assert_eq!((region, terminator), ("", "aws4_request"));
         Ok((
-            read.access_key_id.into_owned(),
+            parsed.access_key_id.into_owned(),
             date.to_owned(),
             service.to_owned(),
         ))
     }
 
     #[test]
-    fn its_scope_has_no_region() {
+    fn scope_has_no_region() {
         let expected = || {
             Ok((
                 "AKID".to_owned(),
@@ -274,8 +287,8 @@ mod version_4a {
                 "service".to_owned(),
             ))
         };
-        assert_eq!(read("/", Some(&valid())), expected());
-        assert_eq!(read(&format!("/?{}", valid_query()), None), expected());
+        assert_eq!(parse("/", Some(&valid())), expected());
+        assert_eq!(parse(&format!("/?{}", valid_query()), None), expected());
 
         let with_region = |text: &str| text.replace("20150830", "20150830/us-east-1");
         for value in [
@@ -286,19 +299,19 @@ mod version_4a {
             super::valid().replace("/us-east-1", ""),
         ] {
             assert!(
-                matches!(read("/", Some(&value)), Err(ParseError::Malformed(_))),
+                matches!(parse("/", Some(&value)), Err(ParseError::Malformed(_))),
                 "{value}"
             );
         }
         let target = format!("/?{}", with_region(&valid_query()));
         assert!(
-            matches!(read(&target, None), Err(ParseError::Malformed(_))),
+            matches!(parse(&target, None), Err(ParseError::Malformed(_))),
             "{target}"
         );
     }
 
     #[test]
-    fn each_algorithm_has_signatures_of_its_own() {
+    fn signature_format_depends_on_the_algorithm() {
         for value in [
             valid()
                 .replace("ECDSA-P256", "HMAC")
@@ -306,7 +319,7 @@ mod version_4a {
             valid().replace(SIGNATURE, super::SIGNATURE),
         ] {
             assert!(
-                matches!(read("/", Some(&value)), Err(ParseError::Malformed(_))),
+                matches!(parse("/", Some(&value)), Err(ParseError::Malformed(_))),
                 "{value}"
             );
         }
@@ -317,8 +330,8 @@ mod version_4a {
         ] {
             let value = valid().replace("AWS4-ECDSA-P256-SHA256", other);
             assert_eq!(
-                read("/", Some(&value)),
-                Err(ParseError::Algorithm),
+                parse("/", Some(&value)),
+                Err(ParseError::UnsupportedAlgorithm),
                 "{value}"
             );
         }

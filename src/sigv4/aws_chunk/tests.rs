@@ -39,7 +39,10 @@ fn sign_example(framing: Framing, seed: &str) -> ChunkSigner {
         .expect("signed");
     let authorization = head.headers["authorization"].to_str().expect("ASCII");
     assert!(authorization.ends_with(seed), "{authorization}");
-    assert_eq!(head.headers["x-amz-content-sha256"], framing.payload());
+    assert_eq!(
+        head.headers["x-amz-content-sha256"],
+        framing.content_sha256()
+    );
     signer.expect("chunks are signed")
 }
 
@@ -60,7 +63,7 @@ fn sign_chunks(signer: &mut ChunkSigner, signatures: [&str; 3]) {
 
 /// The example of "Transferring Payload in Multiple Chunks".
 #[test]
-fn the_example_of_chunks_is_signed_alike() {
+fn chunks_of_the_reference_have_the_same_signatures() {
     let framing = Framing::Signed(None);
     let seed = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9";
     let mut signer = sign_example(framing, seed);
@@ -80,7 +83,7 @@ fn the_example_of_chunks_is_signed_alike() {
 
 /// The example of "Including Trailing Headers".
 #[test]
-fn the_example_of_a_trailer_is_signed_alike() {
+fn trailer_of_the_reference_has_the_same_signature() {
     let seed = "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e";
     let mut signer = sign_example(Framing::Signed(Some(Checksum::Crc32C)), seed);
     sign_chunks(
@@ -109,7 +112,7 @@ fn the_example_of_a_trailer_is_signed_alike() {
 const SIGNATURE: &str = "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648";
 
 #[test]
-fn lines_are_read_strictly() {
+fn chunk_lines_are_parsed_strictly() {
     let signed = |len: &str| format!("{len};chunk-signature={SIGNATURE}\r\n");
     let unsigned = |len: &str| format!("{len}\r\n");
     for (len, bytes) in [
@@ -163,7 +166,7 @@ fn lines_are_read_strictly() {
 }
 
 #[test]
-fn trailers_are_read_strictly() {
+fn trailers_are_parsed_strictly() {
     let unsigned = "x-amz-checksum-crc32:y/Q5Jg==\r\n".to_owned();
     let signed = format!("{unsigned}x-amz-trailer-signature:{SIGNATURE}\r\n");
     for (text, is_signed) in [(&signed, true), (&unsigned, false)] {
@@ -200,7 +203,7 @@ fn trailers_are_read_strictly() {
 }
 
 #[test]
-fn a_framing_is_read_as_it_is_said() {
+fn framing_matches_its_headers() {
     for checksum in [None, Some(Checksum::Crc64Nvme)] {
         let name = checksum.map(|checksum| checksum.header_name().as_bytes());
         let framings = [
@@ -208,16 +211,16 @@ fn a_framing_is_read_as_it_is_said() {
             checksum.map(Framing::Unsigned),
         ];
         for framing in framings.into_iter().flatten() {
-            let payload = framing.payload().as_bytes();
-            assert_eq!(Framing::read(payload, name), Some(framing));
+            let payload = framing.content_sha256().as_bytes();
+            assert_eq!(Framing::parse(payload, name), Some(framing));
             let other = checksum.is_none().then_some(&b"x-amz-checksum-sha1"[..]);
             assert_eq!(
-                Framing::read(payload, other),
+                Framing::parse(payload, other),
                 None,
                 "{framing:?} with {other:?}"
             );
-            assert_eq!(Framing::read(payload, Some(b"x-amz-checksum-md5")), None);
-            assert_eq!(Framing::read(&payload.to_ascii_lowercase(), name), None);
+            assert_eq!(Framing::parse(payload, Some(b"x-amz-checksum-md5")), None);
+            assert_eq!(Framing::parse(&payload.to_ascii_lowercase(), name), None);
         }
     }
     for other in [
@@ -226,12 +229,12 @@ fn a_framing_is_read_as_it_is_said() {
         "STREAMING-",
         "STREAMING-UNSIGNED-PAYLOAD",
     ] {
-        assert_eq!(Framing::read(other.as_bytes(), None), None, "{other}");
+        assert_eq!(Framing::parse(other.as_bytes(), None), None, "{other}");
     }
 }
 
 #[test]
-fn the_length_is_that_of_all_lines_and_bytes() {
+fn encoded_length_includes_all_lines() {
     let size = ChunkSize::new(8192).expect("allowed");
     let checksum = Checksum::Sha1;
     for framing in [
@@ -266,7 +269,7 @@ fn the_length_is_that_of_all_lines_and_bytes() {
 }
 
 #[test]
-fn a_chunk_has_8_kib_to_1_gib() {
+fn chunks_have_8_kib_to_1_gib() {
     for (bytes, is_one) in [
         (8_191, false),
         (8_192, true),

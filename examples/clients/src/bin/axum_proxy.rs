@@ -1,11 +1,11 @@
-//! An axum router that signs what it forwards, with its errors as answers:
+//! An axum router that signs the requests it forwards, and maps errors to responses:
 //!
 //! ```console
 //! AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... \
 //!     cargo run -p tower-sigv4-clients --bin axum_proxy -- 127.0.0.1:8080 http://127.0.0.1:8081
 //! ```
 //!
-//! `gateway` is the same with time-outs, TLS and a configuration.
+//! The package `tower-sigv4-gateway` adds timeouts, TLS and a configuration file.
 
 use std::env;
 
@@ -18,32 +18,32 @@ use tower::ServiceBuilder;
 use tower_sigv4::{
     BoxError, Error, Origin, SigningLayer, SigningSettings,
     credentials::EnvironmentCredentials,
-    origin::{OriginRules, Rule, remove_hop_by_hop},
+    origin::{OriginRule, OriginRules, remove_response_hop_by_hop},
 };
 
 fn router(url: &str) -> Result<Router, Error> {
     let origin = Origin::new(url, SigningSettings::new("execute-api", "us-east-1")?)?
         .with_body_limit(1024 * 1024);
-    let rules = OriginRules::new().add_rule(Rule::path("/orders")?, origin);
+    let rules = OriginRules::new().add_rule(OriginRule::path("/orders")?, origin);
     let proxy = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(answer)) // a router takes services that do not fail
-        .map_response(for_client)
+        .layer(HandleErrorLayer::new(error_response)) // axum requires infallible services
+        .map_response(strip_connection_headers)
         .layer(SigningLayer::new(EnvironmentCredentials::new(), rules))
         .service(Client::builder(TokioExecutor::new()).build_http());
     Ok(Router::new()
-        .route("/health", get(async || "well"))
+        .route("/health", get(async || "ok"))
         .fallback_service(proxy))
 }
 
-/// An answer without what concerned the connection to the origin.
-fn for_client<B>(mut response: Response<B>) -> Response<B> {
-    remove_hop_by_hop(response.headers_mut());
+/// Removes the headers that concern the connection to the origin.
+fn strip_connection_headers<B>(mut response: Response<B>) -> Response<B> {
+    remove_response_hop_by_hop(&mut response);
     response
 }
 
-/// An error of the layer knows its status; what the client in it says is not for callers.
-async fn answer(error: BoxError) -> impl IntoResponse {
-    let (status, message) = match error.downcast_ref::<Error>() {
+/// Errors of the layer have a status and a message for callers. Errors of the HTTP client do not.
+async fn error_response(error: BoxError) -> impl IntoResponse {
+    let (status, message) = match Error::find(&*error) {
         Some(error) => (error.status(), error.to_string()),
         None => (
             StatusCode::BAD_GATEWAY,

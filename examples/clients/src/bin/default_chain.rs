@@ -1,5 +1,5 @@
-//! Credentials as the AWS SDK finds them, by the default chain of `aws-config`: the environment, profiles,
-//! web identity (EKS), containers (ECS, EKS) and instances (EC2):
+//! Credentials from the default chain of `aws-config`: environment, profiles, web identity (EKS), containers
+//! (ECS, EKS) and instances (EC2):
 //!
 //! ```console
 //! cargo run -p tower-sigv4-clients --bin default_chain -- https://bucket.s3.us-east-1.amazonaws.com/key s3
@@ -16,7 +16,7 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use rustls::crypto::ring;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_sigv4::{BoxError, SigningLayer, SigningSettings, origin::Direct};
+use tower_sigv4::{BoxError, SigningLayer, SigningSettings, origin::UriOrigin};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
@@ -24,12 +24,12 @@ async fn main() -> Result<(), BoxError> {
     let [url, service] = &arguments[..] else {
         return Err("usage: default_chain URL SERVICE".into());
     };
-    // The SDK's own client would be built on aws-lc.
-    let http = aws_smithy_http_client::Builder::new()
+    // ring instead of the SDK's default, aws-lc, which takes minutes to build.
+    let http_client = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
     let config = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
+        .http_client(http_client)
         .load()
         .await;
     let credentials = config
@@ -37,10 +37,11 @@ async fn main() -> Result<(), BoxError> {
         .ok_or("no credentials provider")?;
     let region = config
         .region()
-        .ok_or("no region; set AWS_REGION, or one in the profile")?;
+        .ok_or("no region; set AWS_REGION or the region of the profile")?;
 
     let host = url.parse::<Uri>()?.host().unwrap_or_default().to_owned();
-    let target = Direct::new(SigningSettings::new(service, region.as_ref())?).with_hosts([host])?;
+    let target =
+        UriOrigin::new(SigningSettings::new(service, region.as_ref())?).with_hosts([host])?;
     let connector = HttpsConnectorBuilder::new()
         .with_provider_and_native_roots(ring::default_provider())?
         .https_or_http()

@@ -1,12 +1,12 @@
-//! HTTPS by HTTP/2 or HTTP/1.1, whichever the origin takes, with an authority of your own for its certificate:
+//! HTTPS over HTTP/2 or HTTP/1.1, as the origin chooses, with a certificate authority of your own:
 //!
 //! ```console
 //! AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... \
 //!     cargo run -p tower-sigv4-clients --bin hyper_tls -- ORIGIN CA_FILE BODY [SIGNED_HOST]
 //! ```
 //!
-//! `SIGNED_HOST` is for an origin that is reached by another name, as by a tunnel or a VPC endpoint. It takes
-//! HTTP/1.1, as the lint says.
+//! `SIGNED_HOST` is for an origin that is reached under another name, such as a tunnel or a VPC endpoint. It
+//! requires HTTP/1.1, as the lint warns.
 
 use std::{env, sync::Arc};
 
@@ -33,7 +33,7 @@ async fn main() -> Result<(), BoxError> {
     let [url, ca_file, body, signed_host @ ..] = &arguments[..] else {
         return Err("usage: hyper_tls ORIGIN CA_FILE BODY [SIGNED_HOST]".into());
     };
-    // `Origin::infer` takes both from the host, where it is one of AWS.
+    // For an AWS host, `Origin::infer` infers both.
     let mut origin = Origin::new(url, SigningSettings::new("execute-api", "us-east-1")?)?;
     if let Some(host) = signed_host.first() {
         origin = origin.with_signed_host(host)?;
@@ -53,7 +53,7 @@ async fn main() -> Result<(), BoxError> {
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_only()
-        .enable_all_versions() // offered to the origin, which chooses
+        .enable_all_versions() // the origin chooses
         .build();
     let client = ServiceBuilder::new()
         .layer(SigningLayer::new(EnvironmentCredentials::new(), origin))

@@ -1,13 +1,13 @@
-//! A conversation in one request, as gRPC has it: each frame goes when the one before was answered, trailers
-//! follow on both sides, and nothing is buffered.
+//! Bidirectional streaming in one request, as in gRPC: each frame is sent after the response to the one before,
+//! both sides send trailers, and nothing is buffered.
 //!
 //! ```console
 //! AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... \
 //!     cargo run -p tower-sigv4-clients --bin streaming -- http://127.0.0.1:8081 one two three
 //! ```
 //!
-//! A body that is still being written when its head is signed cannot be covered by the signature. The origin has
-//! to take `UNSIGNED-PAYLOAD`: S3 and VPC Lattice do, and so does a `VerifyLayer` that is told to.
+//! A signature cannot cover a body that is still being written. The origin must accept `UNSIGNED-PAYLOAD`: S3 and
+//! VPC Lattice do, and so does a `VerifyLayer` that allows it.
 
 use std::env;
 
@@ -29,7 +29,7 @@ async fn main() -> Result<(), BoxError> {
     };
     let origin = Origin::new(url, SigningSettings::new("vpc-lattice-svcs", "us-east-1")?)?
         .with_payload(PayloadMode::Unsigned);
-    // Without TLS no one tells that the origin speaks HTTP/2.
+    // Without TLS the version is not negotiated.
     let client = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http();
@@ -37,28 +37,28 @@ async fn main() -> Result<(), BoxError> {
         .layer(SigningLayer::new(EnvironmentCredentials::new(), origin))
         .service(client);
 
-    let (mut sending, body) = Channel::<Bytes>::new(1);
+    let (mut sender, body) = Channel::<Bytes>::new(1);
     let request = Request::post("/conversation")
         .header(TE, "trailers")
         .body(body)?;
-    let response = client.oneshot(request).await?; // the answer's head, before our body has begun
+    let response = client.oneshot(request).await?; // the head arrives before the body is sent
     println!("{:?} {}", response.version(), response.status());
-    let mut answers = response.into_body();
+    let mut response_body = response.into_body();
     for word in words {
-        sending.send_data(Bytes::from(word.clone())).await?;
-        let answer = answers
+        sender.send_data(Bytes::from(word.clone())).await?;
+        let frame = response_body
             .frame()
             .await
             .ok_or("the origin ended the conversation")??;
         println!(
             "{}",
-            String::from_utf8_lossy(&answer.into_data().unwrap_or_default())
+            String::from_utf8_lossy(&frame.into_data().unwrap_or_default())
         );
     }
     let trailers = HeaderMap::from_iter([("words".parse()?, words.len().into())]);
-    sending.send_trailers(trailers).await?;
-    drop(sending);
-    let trailers = answers.collect().await?.trailers().cloned();
-    println!("trailers: {:?}", trailers.unwrap_or_default());
+    sender.send_trailers(trailers).await?;
+    drop(sender);
+    let received = response_body.collect().await?.trailers().cloned();
+    println!("trailers: {:?}", received.unwrap_or_default());
     Ok(())
 }

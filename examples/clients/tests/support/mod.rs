@@ -1,5 +1,5 @@
-//! The examples as processes, and an origin that verifies what they send.
-#![allow(dead_code, unreachable_pub)] // each test uses a part of it
+//! Runs the examples as processes, against an origin that verifies their requests.
+#![allow(dead_code, unreachable_pub)] // each test uses some of it
 
 use std::{
     io::Write,
@@ -43,7 +43,7 @@ use tower_sigv4::{
     verify::{StaticKeys, Verified, VerifySettings},
 };
 
-/// The environment of a client with credentials.
+/// Environment variables with credentials.
 pub const CREDENTIALS: [(&str, &str); 2] = [
     ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
@@ -53,17 +53,17 @@ pub fn credentials() -> Credentials {
     Credentials::new("AKIDEXAMPLE", "secret", None, None, "test")
 }
 
-/// After that a program hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum run time of an example.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What an example has printed.
+/// Exit status and output of an example.
 pub struct Output {
     pub success: bool,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// A program in an environment of these variables alone.
+/// A command whose environment has only these variables.
 pub fn command(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
     command
@@ -78,10 +78,10 @@ pub fn command(program: &str, arguments: &[&str], variables: &[(&str, &str)]) ->
 /// Runs a program to its end.
 pub async fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let output = command(program, arguments, variables).output();
-    let output = timeout(PATIENCE, output)
+    let output = timeout(TIMEOUT, output)
         .await
-        .expect("it ends")
-        .expect("it runs");
+        .expect("program ends in time")
+        .expect("program starts");
     Output {
         success: output.status.success(),
         stdout: String::from_utf8(output.stdout).expect("UTF-8"),
@@ -95,7 +95,7 @@ pub fn temporary(text: &str) -> NamedTempFile {
     file
 }
 
-/// A request that was accepted.
+/// An accepted request.
 pub struct Seen {
     pub version: Version,
     pub host: String,
@@ -103,7 +103,7 @@ pub struct Seen {
     pub verified: Verified,
 }
 
-/// An origin that accepts what is signed with one key, and answers with the body that it is sent.
+/// An origin that accepts requests signed with one key, and echoes their bodies.
 pub struct Origin {
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -114,13 +114,13 @@ impl Origin {
         Self::serve(key, service, None, Router::new()).await
     }
 
-    /// One that speaks TLS, and these protocols in it.
+    /// Starts an origin with TLS that negotiates these protocols.
     pub async fn with_tls(identity: &Identity, protocols: &[&str]) -> Self {
         let tls = identity.acceptor(protocols);
         Self::serve(credentials(), "execute-api", Some(tls), Router::new()).await
     }
 
-    /// One that has routes of its own besides.
+    /// Starts an origin with additional routes.
     pub async fn with_routes(key: Credentials, service: &str, routes: Router) -> Self {
         Self::serve(key, service, None, routes).await
     }
@@ -135,9 +135,9 @@ impl Origin {
         let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
         let seen = Arc::default();
         let router = routes
-            .route("/conversation", post(converse))
+            .route("/conversation", post(echo_frames))
             .fallback(any(echo))
-            .layer(from_fn_with_state(Arc::clone(&seen), note))
+            .layer(from_fn_with_state(Arc::clone(&seen), record))
             .layer(VerifyLayer::new(keys, settings.with_explain(true)));
         Self {
             address: serve(router, tls).await,
@@ -149,13 +149,17 @@ impl Origin {
         format!("http://{}", self.address)
     }
 
-    /// What was accepted since it was last asked.
+    /// Returns the requests accepted since the last call.
     pub fn seen(&self) -> Vec<Seen> {
         std::mem::take(&mut *self.seen.lock().expect("not poisoned"))
     }
 }
 
-async fn note(State(seen): State<Arc<Mutex<Vec<Seen>>>>, request: Request, next: Next) -> Response {
+async fn record(
+    State(seen): State<Arc<Mutex<Vec<Seen>>>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (uri, headers) = (request.uri(), request.headers());
     let host = uri.authority().map(|host| host.as_str().to_owned());
     let header = || headers["host"].to_str().expect("ASCII").to_owned();
@@ -172,8 +176,8 @@ async fn echo(request: Request) -> Body {
     request.into_body()
 }
 
-/// Answers each frame as it comes, and trailers with trailers.
-async fn converse(request: Request) -> Body {
+/// Echoes each frame as it arrives, and trailers with trailers.
+async fn echo_frames(request: Request) -> Body {
     Body::new(
         request
             .into_body()
@@ -188,7 +192,7 @@ async fn converse(request: Request) -> Body {
     )
 }
 
-/// Serves HTTP/1.1 and HTTP/2 on loopback for as long as the test runs.
+/// Serves HTTP/1.1 and HTTP/2 on loopback until the test ends.
 pub async fn serve(router: Router, tls: Option<TlsAcceptor>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -197,10 +201,10 @@ pub async fn serve(router: Router, tls: Option<TlsAcceptor>) -> SocketAddr {
             let (router, tls) = (router.clone(), tls.clone());
             tokio::spawn(async move {
                 let Some(tls) = tls else {
-                    return connection(stream, router).await;
+                    return serve_connection(stream, router).await;
                 };
                 if let Ok(stream) = tls.accept(stream).await {
-                    connection(stream, router).await;
+                    serve_connection(stream, router).await;
                 }
             });
         }
@@ -208,7 +212,10 @@ pub async fn serve(router: Router, tls: Option<TlsAcceptor>) -> SocketAddr {
     address
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+) {
     let service = TowerToHyperService::new(router);
     let builder = auto::Builder::new(TokioExecutor::new());
     drop(

@@ -2,40 +2,44 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use super::{Destination, ResolveOrigin, host::HostPattern, infer, options::Options};
-use crate::{Origin, SigningSettings, error::Error, sigv4::signed_headers::host_of};
+use super::{ResolveOrigin, ResolvedOrigin, host::HostPattern, options::Options};
+use crate::{
+    Origin, SigningSettings,
+    error::Error,
+    sigv4::{infer, signed_headers::host_header},
+};
 
-/// Uses each request's own absolute URI as its origin: the target of a client.
+/// Uses each request's own absolute URI as its origin, for a client.
 ///
-/// It signs only for hosts that it was given by [`with_hosts`](Direct::with_hosts) or
-/// [`add_host`](Direct::add_host). If none were given, it signs only for hosts of AWS. A request to any other host
-/// is an error of kind [`Request`](crate::ErrorKind::Request), and nothing is sent.
+/// It signs only for the hosts of [`with_hosts`](UriOrigin::with_hosts) and
+/// [`add_host`](UriOrigin::add_host), or for hosts of AWS if there are none. A request to any other host is
+/// an error of kind [`Request`](crate::ErrorKind::Request), and nothing is sent.
 ///
-/// It adds no `x-forwarded-*` headers by default, and leaves those of a request as they are.
+/// It adds no `x-forwarded-*` headers by default, and does not change those of a request.
 ///
 /// # Redirects
 ///
-/// A layer that follows redirects, such as tower-http's `FollowRedirectLayer`, sends a new request to the host that
-/// the response names. Outside the [`SigningLayer`](crate::SigningLayer) each of these requests is signed for its
-/// own host, which receives the session token with it. The list of hosts decides which hosts those can be. A
+/// A layer that follows redirects, such as tower-http's `FollowRedirectLayer`, sends a new request to the
+/// host that the response names. Outside of the [`SigningLayer`](crate::SigningLayer) each of these requests
+/// is signed for its own host, which receives the session token too. The list of hosts limits those hosts. A
 /// redirect to another host fails.
 ///
-/// A name of AWS says who runs the server, not whose code answers: an API Gateway or a Lambda function URL passes
-/// all headers on to its owner's code. Give the hosts if an origin might redirect to one of those.
+/// A host of AWS may run anyone's code: an API Gateway or a Lambda function URL forwards all headers to its
+/// owner's code. Set the hosts if an origin might redirect to one of those.
 ///
 /// ```
 /// use http::Request;
-/// use tower_sigv4::{ErrorKind, SigningSettings, origin::{Direct, ResolveOrigin}};
+/// use tower_sigv4::{ErrorKind, SigningSettings, origin::{UriOrigin, ResolveOrigin}};
 ///
 /// let head = |url: &str| Request::get(url).body(()).unwrap().into_parts().0;
 /// let settings = SigningSettings::new("s3", "us-east-1")?;
-/// let target = Direct::new(settings.clone());
+/// let target = UriOrigin::new(settings.clone());
 /// assert!(target.resolve(&head("https://bucket.s3.us-east-1.amazonaws.com/key")).is_ok());
 /// for url in ["/key", "https://files.example.com/key"] {
 ///     assert_eq!(target.resolve(&head(url)).unwrap_err().kind(), ErrorKind::Request);
 /// }
 ///
-/// let target = Direct::new(settings).with_hosts(["*.example.com", "127.0.0.1"])?;
+/// let target = UriOrigin::new(settings).with_hosts(["*.example.com", "127.0.0.1"])?;
 /// assert!(target.resolve(&head("https://files.example.com/key")).is_ok());
 /// assert!(target.resolve(&head("http://127.0.0.1:9000/key")).is_ok());
 /// assert!(target.resolve(&head("https://bucket.s3.us-east-1.amazonaws.com/key")).is_err());
@@ -43,17 +47,17 @@ use crate::{Origin, SigningSettings, error::Error, sigv4::signed_headers::host_o
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Direct {
+pub struct UriOrigin {
     options: Options<Option<SigningSettings>>,
     /// Empty for the hosts of AWS.
     hosts: Arc<Vec<HostPattern>>,
 }
 
-impl Direct {
+impl UriOrigin {
     /// Signs all requests for one service and region.
     ///
     /// For a host that is not one of AWS, such as a custom domain or a server in a test, add
-    /// [`with_hosts`](Direct::with_hosts).
+    /// [`with_hosts`](UriOrigin::with_hosts).
     pub fn new(settings: SigningSettings) -> Self {
         Self {
             options: Options::new(Some(settings), None),
@@ -61,19 +65,19 @@ impl Direct {
         }
     }
 
-    /// Signs each request for the service and region that its host names: for a client that calls several services
-    /// of AWS.
+    /// Signs each request for the service and region that its host names, for a client that calls several
+    /// services of AWS.
     ///
-    /// Service and region are those of [`SigningSettings::infer`], with the service's own rules. What is set
-    /// here holds for all services; a body goes as its service takes it unless
-    /// [`with_payload`](Direct::with_payload) says how. A host that does not tell, such as a custom domain, is
-    /// an error of kind [`Request`](crate::ErrorKind::Request), and nothing is sent.
+    /// Service and region are those of [`SigningSettings::infer`], with the service's own rules. Settings
+    /// apply to all services. Bodies are sent in the service's default mode, unless
+    /// [`with_payload`](UriOrigin::with_payload) sets one. A request whose host does not name them, such as a
+    /// custom domain, is an error of kind [`Request`](crate::ErrorKind::Request), and nothing is sent.
     ///
     /// ```
     /// use http::Request;
-    /// use tower_sigv4::{ErrorKind, origin::{Direct, ResolveOrigin}};
+    /// use tower_sigv4::{ErrorKind, origin::{UriOrigin, ResolveOrigin}};
     ///
-    /// let target = Direct::infer();
+    /// let target = UriOrigin::infer();
     /// for url in ["https://sqs.eu-west-1.amazonaws.com/", "https://bucket.s3.us-east-1.amazonaws.com/key"] {
     ///     let (head, ()) = Request::get(url).body(()).unwrap().into_parts();
     ///     assert!(target.resolve(&head).is_ok());
@@ -82,7 +86,7 @@ impl Direct {
     /// let (head, ()) = Request::get("https://api.example.com/").body(()).unwrap().into_parts();
     /// let error = target.resolve(&head).unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::Request);
-    /// assert!(error.to_string().contains("sign it by `Direct::new`, with service and region"));
+    /// assert!(error.to_string().contains("sign it by `UriOrigin::new`, with service and region"));
     /// ```
     pub fn infer() -> Self {
         Self {
@@ -91,11 +95,11 @@ impl Direct {
         }
     }
 
-    /// Sets the hosts that requests may be signed for, in the place of the hosts of AWS.
+    /// Sets the hosts that requests may be signed for, in place of the hosts of AWS.
     ///
-    /// A pattern is that of [`Rule::with_host`](super::Rule::with_host): `api.example.com`, or `*.example.com` for
-    /// all hosts below a name. Case and port do not matter. With [`infer`](Direct::infer) a host has to match and
-    /// to be one of AWS.
+    /// A pattern is that of [`OriginRule::with_host`](super::OriginRule::with_host): `api.example.com`, or
+    /// `*.example.com` for all hosts below a domain. Case and port are ignored. With
+    /// [`infer`](UriOrigin::infer) a host also has to name its service.
     ///
     /// # Errors
     ///
@@ -104,27 +108,27 @@ impl Direct {
     where
         H: AsRef<str>,
     {
-        let patterns = patterns
+        let hosts = patterns
             .into_iter()
-            .map(|pattern| HostPattern::parse(pattern.as_ref()));
-        let hosts: Vec<_> = patterns.collect::<Result<_, _>>()?;
+            .map(|pattern| HostPattern::parse(pattern.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
         if hosts.is_empty() {
             return Err(Error::config(
-                "the list of hosts is empty; name the hosts that requests may be signed for",
+                "the list of hosts is empty; add the hosts that requests may be signed for",
             ));
         }
         self.hosts = Arc::new(hosts);
         Ok(self)
     }
 
-    /// Adds a host, or a pattern, to those of [`with_hosts`](Direct::with_hosts).
+    /// Adds a host, or a pattern, to those of [`with_hosts`](UriOrigin::with_hosts).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is neither.
     pub fn add_host(mut self, pattern: &str) -> Result<Self, Error> {
-        let pattern = HostPattern::parse(pattern)?;
-        Arc::make_mut(&mut self.hosts).push(pattern);
+        let host = HostPattern::parse(pattern)?;
+        Arc::make_mut(&mut self.hosts).push(host);
         Ok(self)
     }
 
@@ -137,15 +141,15 @@ impl Direct {
     fn settings(&self, host: &str) -> Result<SigningSettings, Error> {
         match &self.options.settings {
             Some(settings) => Ok(settings.clone()),
-            None => SigningSettings::of_host(
+            None => SigningSettings::infer_with(
                 host,
-                "sign it by `Direct::new`, with service and region",
+                "sign it by `UriOrigin::new`, with service and region",
                 Error::request,
             ),
         }
     }
 
-    /// Rejects a host that was not given, or that is not one of AWS if none were given.
+    /// Rejects a host that is not in the list, or not one of AWS if the list is empty.
     fn check_host(&self, host: &str) -> Result<(), Error> {
         let name = host.strip_suffix('.').unwrap_or(host);
         if self.hosts.iter().any(|pattern| pattern.matches(name)) {
@@ -153,33 +157,30 @@ impl Direct {
         }
         if !self.hosts.is_empty() {
             return Err(Error::request(format!(
-                "host {host:?} is not one of those that `Direct` signs for; add it by \
-                 `Direct::add_host` if it may receive signed requests"
+                "host {host:?} is not in the list of hosts; add it by `UriOrigin::add_host` if it may \
+                 receive signed requests"
             )));
         }
-        // Without settings the host has to name the service, which only hosts of AWS do.
+        // Without settings the host has to name a service, which only hosts of AWS do.
         if self.options.settings.is_none() || infer::is_aws_host(host) {
             return Ok(());
         }
         Err(Error::request(format!(
-            "host {host:?} is not one of AWS, so `Direct` signs for it only if it is named; give it to \
-             `Direct::with_hosts` if it may receive signed requests"
+            "host {host:?} is not one of AWS; add it by `UriOrigin::with_hosts` if it may receive signed \
+             requests"
         )))
     }
 }
 
-impl ResolveOrigin for Direct {
-    fn resolve(&self, head: &Parts) -> Result<Destination, Error> {
+impl ResolveOrigin for UriOrigin {
+    fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error> {
         let not_absolute = || {
-            Error::request(
-                "the request's URI is not absolute, so it names no origin; send one that begins with \
-                 https://",
-            )
+            Error::request("the request's URI is not absolute; send one that begins with https://")
         };
         let (scheme, host) = head
             .uri
             .scheme()
-            .zip(host_of(&head.uri))
+            .zip(host_header(&head.uri))
             .ok_or_else(not_absolute)?;
         let name = head.uri.host().unwrap_or_default();
         self.check_host(name)?;
@@ -190,7 +191,7 @@ impl ResolveOrigin for Direct {
             "".into(),
             self.options.with_settings(settings),
         )
-        .map(Destination::from)
+        .map(ResolvedOrigin::from)
         .ok_or_else(not_absolute)
     }
 }

@@ -2,12 +2,12 @@
 
 use smallvec::SmallVec;
 
-use super::endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES, UNSIGNED_PAYLOAD};
-use crate::{
-    SigningSettings,
-    error::Error,
-    sigv4::{SessionToken, service_rules::preset},
+use super::{
+    SessionToken,
+    endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES, UNSIGNED_PAYLOAD},
+    service_rules::service_rules,
 };
+use crate::{SigningSettings, error::Error};
 
 /// Parts of hosts that botocore does not know by themselves, since they are a customer's own.
 const TENANTS: [(&str, &str); 19] = [
@@ -60,19 +60,19 @@ const ON_AWS: (&str, &str) = ("on.aws", "us-east-1");
 
 /// What a host tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Host<'a> {
+pub(crate) enum AwsHost<'a> {
     Regional(&'static str, &'a str),
     MultiRegion(&'static str),
 }
 
 /// Why it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unknown {
+pub(crate) enum InferError {
     NotAws,
-    Service,
+    UnknownService,
     /// There are several, by what is asked.
-    Several(&'static str),
-    Region(&'static str),
+    MultipleServices(&'static str),
+    UnknownRegion(&'static str),
 }
 
 impl SigningSettings {
@@ -106,18 +106,18 @@ impl SigningSettings {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a host that is none of AWS, a custom domain above
     /// all, or does not tell both; [`new`](SigningSettings::new) takes them from you.
     pub fn infer(host: &str) -> Result<Self, Error> {
-        Self::of_host(host, "give service and region", Error::config)
+        Self::infer_with(host, "give service and region", Error::config)
     }
 
     /// The same, with a remedy and a kind of error for who asks.
-    pub(super) fn of_host(
+    pub(crate) fn infer_with(
         host: &str,
         give: &str,
         error: fn(String) -> Error,
     ) -> Result<Self, Error> {
         let error = |what: String| Err(error(format!("host {host:?} {what}")));
-        match Host::read(&host.to_ascii_lowercase()) {
-            Ok(Host::Regional(service, region)) => {
+        match AwsHost::parse(&host.to_ascii_lowercase()) {
+            Ok(AwsHost::Regional(service, region)) => {
                 let settings = Self::new(service, region)?;
                 Ok(if service == "s3express" && !is_zonal(host) {
                     settings.with_session_token(SessionToken::Signed)
@@ -126,34 +126,36 @@ impl SigningSettings {
                 })
             }
             #[cfg(feature = "sigv4a")]
-            Ok(Host::MultiRegion(service)) => {
+            Ok(AwsHost::MultiRegion(service)) => {
                 Self::multi_region(service, crate::sigv4::RegionSet::new("*")?)
             }
             #[cfg(not(feature = "sigv4a"))]
-            Ok(Host::MultiRegion(service)) => error(format!(
+            Ok(AwsHost::MultiRegion(service)) => error(format!(
                 "stands for several regions of {service}, which takes SigV4a; switch the feature `sigv4a` on"
             )),
-            Err(Unknown::NotAws) => error(format!(
+            Err(InferError::NotAws) => error(format!(
                 "is none of AWS, so that it does not tell what to sign for, as no custom domain does; {give} \
                  of what is behind it"
             )),
-            Err(Unknown::Service) => error(format!("is of no service that is known here; {give}")),
-            Err(Unknown::Several(names)) => {
+            Err(InferError::UnknownService) => {
+                error(format!("is of no service that is known here; {give}"))
+            }
+            Err(InferError::MultipleServices(names)) => {
                 error(format!("is signed as {names}, by what is asked; {give}"))
             }
-            Err(Unknown::Region(service)) => error(format!(
+            Err(InferError::UnknownRegion(service)) => error(format!(
                 "is of {service} and does not tell the region; {give}"
             )),
         }
     }
 }
 
-impl<'a> Host<'a> {
+impl<'a> AwsHost<'a> {
     /// Reads a host in lower case, without a port. Nothing is allocated.
-    pub(crate) fn read(host: &'a str) -> Result<Self, Unknown> {
-        let (rest, home) = split_suffix(host).ok_or(Unknown::NotAws)?;
+    pub(crate) fn parse(host: &'a str) -> Result<Self, InferError> {
+        let (rest, home) = split_suffix(host).ok_or(InferError::NotAws)?;
         if rest.split('.').any(str::is_empty) {
-            return Err(Unknown::NotAws);
+            return Err(InferError::NotAws);
         }
         // From the last one on. What stands before these is a tenant's, such as a bucket's name with dots.
         let mut labels: SmallVec<[&str; 12]> = rest.rsplit('.').take(12).collect();
@@ -182,23 +184,23 @@ impl<'a> Host<'a> {
         if let Some((_, service)) = find(&MULTI_REGION, &labels) {
             return Ok(Self::MultiRegion(service));
         }
-        let last = labels.first().ok_or(Unknown::Service)?;
+        let last = labels.first().ok_or(InferError::UnknownService)?;
         let (part, service) = TENANTS
             .into_iter()
             .find(|(part, _)| part == last)
             .or_else(|| find(OTHER, &labels))
             .or_else(|| SAME.binary_search(last).ok().map(|at| (SAME[at], SAME[at])))
-            .ok_or(Unknown::Service)?;
+            .ok_or(InferError::UnknownService)?;
         // Of an account's own host for devices: by HTTP and by MQTT over WebSocket.
         let service = match service {
             "iot" if labels.len() > 1 => "iotdata or iotdevicegateway",
             service => service,
         };
         if service.contains(' ') {
-            return Err(Unknown::Several(service));
+            return Err(InferError::MultipleServices(service));
         }
         if region.is_none() && part == "s3-accelerate" {
-            return Err(Unknown::Region(service));
+            return Err(InferError::UnknownRegion(service));
         }
         let named = region.unwrap_or(home);
         let elsewhere = ELSEWHERE
@@ -212,9 +214,11 @@ impl<'a> Host<'a> {
 }
 
 /// True for a service that takes `UNSIGNED-PAYLOAD`, for one of its operations at least.
-pub(crate) fn takes_unsigned(service: &str) -> bool {
-    let preset = preset(service);
-    preset.s3_family || preset.unsigned_payload || UNSIGNED_PAYLOAD.binary_search(&service).is_ok()
+pub(crate) fn accepts_unsigned_payload(service: &str) -> bool {
+    let rules = service_rules(service);
+    rules.s3_family
+        || rules.requires_unsigned_payload
+        || UNSIGNED_PAYLOAD.binary_search(&service).is_ok()
 }
 
 /// Returns true for a Zonal endpoint of S3 Express, such as `s3express-use1-az4`, which takes tokens of sessions. The

@@ -1,4 +1,4 @@
-//! The hosts that `Direct` signs for.
+//! The hosts that `UriOrigin` signs for.
 
 mod common;
 
@@ -13,14 +13,14 @@ use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_sigv4::{
     BoxError, Clock, ErrorKind, SigningLayer,
     body::SignedBody,
-    origin::{Direct, Rule},
+    origin::{OriginRule, UriOrigin},
 };
 
 #[tokio::test]
 async fn a_direct_target_signs_for_the_host_of_each_request() {
-    let aws = layer(Direct::new(settings("s3")));
+    let aws = layer(UriOrigin::new(settings("s3")));
     let hosts = ["example.com", "[::1]", "bucket.s3.us-east-1.amazonaws.com"];
-    let given = Direct::new(settings("s3"))
+    let given = UriOrigin::new(settings("s3"))
         .with_hosts(hosts)
         .expect("hosts");
     let given = layer(given);
@@ -58,7 +58,7 @@ async fn a_direct_target_signs_for_the_host_of_each_request() {
 
 #[tokio::test]
 async fn without_a_list_only_hosts_of_aws_receive_a_signature() {
-    let layer = layer(Direct::new(settings("s3")));
+    let layer = layer(UriOrigin::new(settings("s3")));
     for (host, signed) in [
         ("bucket.s3.us-east-1.amazonaws.com", true),
         ("BUCKET.S3.us-east-1.AmazonAWS.com", true),
@@ -83,7 +83,7 @@ async fn without_a_list_only_hosts_of_aws_receive_a_signature() {
             let text = error.to_string();
             assert!(text.contains(&format!("host {host:?}")), "{text}");
             assert!(
-                text.contains("`Direct::with_hosts`") && !text.contains("pass"),
+                text.contains("`UriOrigin::with_hosts`") && !text.contains("pass"),
                 "{text}"
             );
         }
@@ -92,7 +92,7 @@ async fn without_a_list_only_hosts_of_aws_receive_a_signature() {
 
 #[tokio::test]
 async fn with_a_list_no_other_host_receives_a_signature() {
-    let target = Direct::new(settings("s3"))
+    let target = UriOrigin::new(settings("s3"))
         .with_hosts(["*.example.com"])
         .expect("a host");
     let layer = layer(target.add_host("files.internal").expect("a host"));
@@ -114,7 +114,7 @@ async fn with_a_list_no_other_host_receives_a_signature() {
             assert_eq!(error.kind(), ErrorKind::Request, "{host}");
             let text = error.to_string();
             assert!(
-                text.contains(host) && text.contains("`Direct::add_host`"),
+                text.contains(host) && text.contains("`UriOrigin::add_host`"),
                 "{text}"
             );
         }
@@ -123,7 +123,7 @@ async fn with_a_list_no_other_host_receives_a_signature() {
 
 #[tokio::test]
 async fn a_target_that_infers_takes_a_list_too() {
-    let target = Direct::infer()
+    let target = UriOrigin::infer()
         .add_host("sqs.eu-west-1.amazonaws.com")
         .expect("a host");
     let layer = layer(target);
@@ -137,10 +137,17 @@ async fn a_target_that_infers_takes_a_list_too() {
         "https://example.com/",
     ] {
         let error = send(&layer, get(url)).await.expect_err(url);
-        assert!(error.to_string().contains("`Direct::add_host`"), "{error}");
+        assert!(
+            error.to_string().contains("`UriOrigin::add_host`"),
+            "{error}"
+        );
     }
     // A host that is on the list still has to name its service.
-    let custom = common::layer(Direct::infer().with_hosts(["example.com"]).expect("a host"));
+    let custom = common::layer(
+        UriOrigin::infer()
+            .with_hosts(["example.com"])
+            .expect("a host"),
+    );
     let error = send(&custom, get("https://example.com/"))
         .await
         .expect_err("no service");
@@ -163,14 +170,14 @@ fn the_patterns_are_those_of_a_rule() {
         ".a",
         "user@a",
     ] {
-        let direct = Direct::infer();
+        let direct = UriOrigin::infer();
         let errors = [
             direct
                 .clone()
                 .with_hosts(["example.com", pattern])
                 .expect_err(pattern),
             direct.add_host(pattern).expect_err(pattern),
-            Rule::any().with_host(pattern).expect_err(pattern),
+            OriginRule::any().with_host(pattern).expect_err(pattern),
         ];
         for error in errors {
             assert_eq!(error.kind(), ErrorKind::Config, "{pattern:?}");
@@ -180,7 +187,7 @@ fn the_patterns_are_those_of_a_rule() {
             );
         }
     }
-    let error = Direct::infer().with_hosts([""; 0]).expect_err("empty");
+    let error = UriOrigin::infer().with_hosts([""; 0]).expect_err("empty");
     assert_eq!(error.kind(), ErrorKind::Config);
 }
 
@@ -206,7 +213,7 @@ async fn follow(to: &'static str) -> (Result<StatusCode, BoxError>, Vec<(Uri, He
         async { Ok::<_, BoxError>(response) }
     });
     let credentials = common::with_token(Some("T0KEN".to_owned()));
-    let signing = SigningLayer::new(credentials, Direct::new(settings("s3")))
+    let signing = SigningLayer::new(credentials, UriOrigin::new(settings("s3")))
         .with_clock(Clock::manual(common::now()));
     let client = ServiceBuilder::new()
         .layer(FollowRedirectLayer::new())

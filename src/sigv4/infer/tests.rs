@@ -3,9 +3,9 @@ use allocation_counter::measure;
 use super::*;
 
 fn told(host: &str) -> String {
-    match Host::read(host) {
-        Ok(Host::Regional(service, region)) => format!("{service} {region}"),
-        Ok(Host::MultiRegion(service)) => format!("{service} *"),
+    match AwsHost::parse(host) {
+        Ok(AwsHost::Regional(service, region)) => format!("{service} {region}"),
+        Ok(AwsHost::MultiRegion(service)) => format!("{service} *"),
         Err(unknown) => format!("{unknown:?}"),
     }
 }
@@ -48,7 +48,7 @@ fn hosts_of_customers_tell_what_stands_behind_them() {
         ("data-ats.iot.us-east-1.amazonaws.com", "iotdata us-east-1"),
         (
             "a1b2-ats.iot.us-east-1.amazonaws.com",
-            "Several(\"iotdata or iotdevicegateway\")",
+            "MultipleServices(\"iotdata or iotdevicegateway\")",
         ),
         ("bucket.s3.us-east-1.amazonaws.com", "s3 us-east-1"),
         ("my-bucket-1.s3.amazonaws.com", "s3 us-east-1"),
@@ -74,13 +74,19 @@ fn hosts_of_customers_tell_what_stands_behind_them() {
         ("sts.amazonaws.com", "sts us-east-1"),
         ("iam.us-gov.amazonaws.com", "iam us-gov-west-1"),
         ("abc.mrap.accesspoint.s3-global.amazonaws.com", "s3 *"),
-        ("bucket.s3-accelerate.amazonaws.com", "Region(\"s3\")"),
+        (
+            "bucket.s3-accelerate.amazonaws.com",
+            "UnknownRegion(\"s3\")",
+        ),
         (
             "maps.geo.us-east-1.amazonaws.com",
-            "Several(\"geo or geo-maps\")",
+            "MultipleServices(\"geo or geo-maps\")",
         ),
-        ("nothing-of-this-name.us-east-1.amazonaws.com", "Service"),
-        ("us-east-1.amazonaws.com", "Service"),
+        (
+            "nothing-of-this-name.us-east-1.amazonaws.com",
+            "UnknownService",
+        ),
+        ("us-east-1.amazonaws.com", "UnknownService"),
         ("on.aws", "NotAws"),
         ("amazonaws.com", "NotAws"),
         (".amazonaws.com", "NotAws"),
@@ -94,7 +100,7 @@ fn hosts_of_customers_tell_what_stands_behind_them() {
         ("s3.us-east-1.amazonaws.com.", "NotAws"),
         ("s3.us-east-1.amazonaws.com:443", "NotAws"),
         ("s3..us-east-1.amazonaws.com", "NotAws"),
-        ("S3.us-east-1.amazonaws.com", "Service"),
+        ("S3.us-east-1.amazonaws.com", "UnknownService"),
     ] {
         assert_eq!(told(host), expected, "{host}");
     }
@@ -156,7 +162,7 @@ fn a_host_is_read_without_allocating() {
         "nothing-of-this-name.us-east-1.amazonaws.com",
         "api.example.com",
     ] {
-        let counted = measure(|| _ = std::hint::black_box(Host::read(host)));
+        let counted = measure(|| _ = std::hint::black_box(AwsHost::parse(host)));
         assert_eq!(counted.count_total, 0, "{host}");
     }
 }
@@ -164,10 +170,10 @@ fn a_host_is_read_without_allocating() {
 #[test]
 fn services_that_take_an_unsigned_payload_are_known() {
     for service in ["s3", "s3express", "vpc-lattice-svcs", "ebs", "lex", "omics"] {
-        assert!(takes_unsigned(service), "{service}");
+        assert!(accepts_unsigned_payload(service), "{service}");
     }
     for service in ["execute-api", "es", "dynamodb", "lambda", "S3", ""] {
-        assert!(!takes_unsigned(service), "{service}");
+        assert!(!accepts_unsigned_payload(service), "{service}");
     }
 }
 

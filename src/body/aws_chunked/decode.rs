@@ -1,0 +1,288 @@
+use std::{collections::VecDeque, iter, mem};
+
+use bytes::Bytes;
+use memchr::{memchr, memchr_iter};
+use sha2::{Digest, Sha256};
+
+use super::codec::{Codec, CodecBody};
+use crate::{
+    body::frames::Frames,
+    error::{Error, ErrorKind},
+    sigv4::{
+        Checksum, ChecksumHasher,
+        aws_chunk::{ChunkLine, ChunkSigner, ExpectedChunks, Framing, Trailer},
+        encode,
+        signature::Signature,
+    },
+};
+
+/// The payload of an `aws-chunked` body. Each chunk is verified before it is returned.
+///
+/// It returns a chunk after the next one is verified, and the last one after the end is. So a reader that
+/// stops at the declared length has seen the whole check. Two chunks are buffered. Where chunks are not
+/// signed, one frame is buffered.
+pub(crate) type AwsChunkedDecoder<B> = CodecBody<B, ChunkDecoder>;
+
+pub(crate) struct ChunkDecoder {
+    framing: Framing,
+    /// `None` if the chunks are not signed.
+    signer: Option<ChunkSigner>,
+    sum: Option<ChecksumHasher>,
+    /// Maximum size of a signed chunk, in bytes.
+    max_chunk: u64,
+    state: ParseState,
+    /// The line, or the trailer, that is being received.
+    line: Vec<u8>,
+    /// The chunk that is being received, and its hash.
+    chunk: Frames,
+    hash: Sha256,
+    /// The verified chunk before it.
+    verified: Frames,
+    /// Input that is not yet parsed.
+    input: Bytes,
+    /// Number of payload bytes that are still to be received.
+    expected: u64,
+    /// Number of payload bytes that are still to be returned.
+    remaining: u64,
+    ready: VecDeque<Bytes>,
+}
+
+enum ParseState {
+    Line,
+    /// The line of the chunk, and the number of its bytes that are still to be received.
+    Data(ChunkLine, u64),
+    /// The lines after the last chunk.
+    Trailer(Checksum),
+    /// The line break after a chunk. The last one ends the body.
+    Break {
+        last: bool,
+    },
+    End,
+}
+
+impl<B> AwsChunkedDecoder<B> {
+    /// Rejects signed chunks of more than `max_chunk` bytes, since they are buffered.
+    pub(crate) fn new(body: B, expected: ExpectedChunks, max_chunk: u64) -> Self {
+        let ExpectedChunks {
+            framing,
+            signer,
+            decoded,
+        } = expected;
+        let codec = ChunkDecoder {
+            framing,
+            signer,
+            sum: framing.checksum().map(Checksum::start),
+            max_chunk,
+            state: ParseState::Line,
+            line: Vec::new(),
+            chunk: Frames::default(),
+            hash: Sha256::new(),
+            verified: Frames::default(),
+            input: Bytes::new(),
+            expected: decoded,
+            remaining: decoded,
+            ready: VecDeque::new(),
+        };
+        Self::with_codec(body, codec)
+    }
+}
+
+fn malformed(message: &'static str) -> Error {
+    Error::new(ErrorKind::BodyRead, message)
+}
+
+fn mismatch(message: &'static str) -> Error {
+    Error::new(ErrorKind::PayloadMismatch, message)
+}
+
+impl ChunkDecoder {
+    /// Longer than any valid chunk line or trailer.
+    const MAX_LINE: usize = 256;
+
+    /// Parses all of the input.
+    fn parse(&mut self) -> Result<(), Error> {
+        while !self.input.is_empty() {
+            match &mut self.state {
+                ParseState::Line => self.parse_line()?,
+                ParseState::Data(line, rest) => {
+                    let len = self
+                        .input
+                        .len()
+                        .min(usize::try_from(*rest).unwrap_or(usize::MAX));
+                    let data = self.input.split_to(len);
+                    *rest -= len as u64;
+                    let ended = (*rest == 0).then_some(*line);
+                    self.push_data(data);
+                    if let Some(line) = ended {
+                        self.end_chunk(&line)?;
+                    }
+                }
+                ParseState::Trailer(checksum) => {
+                    let checksum = *checksum;
+                    self.parse_trailer(checksum)?;
+                }
+                ParseState::Break { last } => {
+                    let last = *last;
+                    self.line.extend_from_slice(&self.input.split_to(1));
+                    match &self.line[..] {
+                        b"\r" => {}
+                        b"\r\n" => {
+                            self.line.clear();
+                            self.state = if last {
+                                ParseState::End
+                            } else {
+                                ParseState::Line
+                            };
+                        }
+                        _ => return Err(malformed("a chunk is longer than its line declares")),
+                    }
+                }
+                ParseState::End => return Err(malformed("there are bytes after the last chunk")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds data to the chunk, or returns it a frame later if chunks are not signed.
+    fn push_data(&mut self, data: Bytes) {
+        if let Some(sum) = &mut self.sum {
+            sum.update(&data);
+        }
+        if self.signer.is_some() {
+            self.hash.update(&data);
+            self.chunk.push(data);
+        } else {
+            self.release();
+            self.verified.push(data);
+        }
+    }
+
+    /// Moves input to the line up to its end. Returns `true` when the line is complete.
+    fn read_line(&mut self) -> Result<bool, Error> {
+        let end = memchr(b'\n', &self.input);
+        let part = self
+            .input
+            .split_to(end.map_or(self.input.len(), |end| end + 1));
+        self.line.extend_from_slice(&part);
+        if self.line.len() > Self::MAX_LINE {
+            return Err(malformed("a line between the chunks is too long"));
+        }
+        Ok(end.is_some())
+    }
+
+    fn parse_line(&mut self) -> Result<(), Error> {
+        if !self.read_line()? {
+            return Ok(());
+        }
+        let line = ChunkLine::parse(&mem::take(&mut self.line), self.framing.is_signed())
+            .ok_or_else(|| malformed("the line of a chunk is malformed"))?;
+        if line.len > self.max_chunk && self.framing.is_signed() {
+            return Err(Error::new(
+                ErrorKind::BodyTooLarge,
+                format!(
+                    "a chunk has {} bytes, more than the limit of {}; send smaller chunks",
+                    line.len, self.max_chunk
+                ),
+            ));
+        }
+        self.expected = self.expected.checked_sub(line.len).ok_or_else(|| {
+            malformed("the chunks have more bytes than x-amz-decoded-content-length")
+        })?;
+        if line.len > 0 {
+            self.state = ParseState::Data(line, line.len);
+            return Ok(());
+        }
+        if self.expected > 0 {
+            return Err(malformed(
+                "the chunks have fewer bytes than x-amz-decoded-content-length",
+            ));
+        }
+        self.end_chunk(&line)
+    }
+
+    /// Verifies the chunk that was received.
+    fn end_chunk(&mut self, line: &ChunkLine) -> Result<(), Error> {
+        if let Some(signer) = &mut self.signer {
+            let hash = mem::take(&mut self.hash).finalize().into();
+            if !matches(signer.chunk(&hash), line.signature.as_ref()) {
+                return Err(mismatch("the signature of a chunk does not match"));
+            }
+        }
+        self.state = match (line.len, self.framing.checksum()) {
+            (0, Some(checksum)) => ParseState::Trailer(checksum),
+            (len, _) => ParseState::Break { last: len == 0 },
+        };
+        if !self.chunk.is_empty() {
+            self.release();
+            self.verified = mem::take(&mut self.chunk);
+        }
+        Ok(())
+    }
+
+    /// Verifies the trailer once it is complete.
+    fn parse_trailer(&mut self, checksum: Checksum) -> Result<(), Error> {
+        let line_count = if self.framing.is_signed() { 2 } else { 1 };
+        if !self.read_line()? || memchr_iter(b'\n', &self.line).count() < line_count {
+            return Ok(());
+        }
+        let lines = mem::take(&mut self.line);
+        let trailer = Trailer::parse(&lines, checksum, self.framing.is_signed())
+            .ok_or_else(|| malformed("the trailer is not the one that x-amz-trailer names"))?;
+        if let Some(signer) = &mut self.signer
+            && !matches(
+                signer.trailer(checksum, trailer.value),
+                trailer.signature.as_ref(),
+            )
+        {
+            return Err(mismatch("the signature of the trailer does not match"));
+        }
+        let sum = self
+            .sum
+            .take()
+            .map(ChecksumHasher::finish)
+            .unwrap_or_default();
+        if !encode::ct_eq(sum.as_bytes(), trailer.value.as_bytes()) {
+            return Err(mismatch(
+                "the checksum in the trailer does not match the body",
+            ));
+        }
+        self.state = ParseState::Break { last: true };
+        Ok(())
+    }
+
+    /// Outputs the chunk before the current one.
+    fn release(&mut self) {
+        self.ready
+            .extend(iter::from_fn(|| self.verified.next_data()));
+    }
+}
+
+impl Codec for ChunkDecoder {
+    fn push(&mut self, data: Bytes) -> Result<(), Error> {
+        self.input = data;
+        self.parse()
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        if !matches!(self.state, ParseState::End) {
+            return Err(malformed("the body ended before its last chunk"));
+        }
+        self.release();
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<Bytes> {
+        let data = self.ready.pop_front()?;
+        self.remaining -= data.len() as u64;
+        Some(data)
+    }
+
+    fn remaining(&self) -> u64 {
+        self.remaining
+    }
+}
+
+/// Compares in constant time. A missing signature never matches.
+fn matches(expected: &Signature, received: Option<&Signature>) -> bool {
+    received.is_some_and(|received| encode::ct_eq(expected, received))
+}
