@@ -348,13 +348,8 @@ fn without_port(host: &str) -> &str {
 fn check_path(name: &str, path: &str) -> Result<(), Error> {
     let is_valid = path.starts_with('/')
         && !path.contains(['?', '#'])
-<<<<<<< HEAD
         && encode::has_valid_escapes(path.as_bytes());
-    if legal {
-=======
-        && encode::has_whole_escapes(path.as_bytes());
     if is_valid {
->>>>>>> wt-body
         return Ok(());
     }
     Err(Error::config(format!(
