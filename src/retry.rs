@@ -19,7 +19,7 @@ use tower::{
 };
 
 use crate::{
-    doctor::bare,
+    doctor::strip_namespace,
     error::{BoxError, Error},
 };
 
@@ -246,7 +246,7 @@ const THROTTLING_CODES: [&str; 14] = [
 fn error_code(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all("x-amzn-errortype").iter();
     let value = values.next().filter(|_| values.next().is_none())?;
-    value.to_str().ok().map(bare)
+    value.to_str().ok().map(strip_namespace)
 }
 
 /// Returns the time that an origin asks the client to wait, given in seconds or as a date.

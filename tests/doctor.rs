@@ -166,7 +166,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
         (
             changed(|head, _| target(head, "/a%20b?x=1%2B1&y=2")),
             Cause::PathChanged,
-            "the first segment of the path was taken off",
+            "the first segment of the path was removed",
         ),
         (
             changed(|head, _| target(head, "/other?x=1%2B1&y=2")),
@@ -176,17 +176,17 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
         (
             changed(|head, _| target(head, "/prod/a%20b?x=1%252B1&y=2")),
             Cause::QueryEncoding,
-            "parameter \"x\" first",
+            "first in parameter \"x\"",
         ),
         (
             changed(|head, _| target(head, "/prod/a%20b?x=1+1&y=2")),
             Cause::QueryEncoding,
-            "parameter \"x\" first",
+            "first in parameter \"x\"",
         ),
         (
             changed(|head, _| target(head, "/prod/a%20b?x=1%2B1")),
             Cause::QueryChanged,
-            "parameter \"y\" of the query was dropped",
+            "parameter \"y\" of the query was removed",
         ),
         (
             changed(|head, _| target(head, "/prod/a%20b?x=1%2B1&y=2&z=3")),
@@ -201,7 +201,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
         (
             changed(|head, _| drop(head.headers.remove("content-type"))),
             Cause::HeaderDropped,
-            "header content-type was signed and did not reach",
+            "header content-type was signed but did not reach",
         ),
         (
             changed(|head, _| set(head, "content-type", "text/plain")),
@@ -212,7 +212,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
         (
             changed(|head, _| set(head, "x-amz-cf-id", "abc")),
             Cause::HeaderNotSigned,
-            "a header that the signature does not cover",
+            "the signature does not cover a header that has to be signed",
         ),
         (
             changed(|_, body| body.push(b'!')),
@@ -225,7 +225,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
                 ..changed(|_, body| body.push(b'!'))
             },
             Cause::BodyChanged,
-            "the body was changed on the way: hash \"44136fa355b3678a",
+            "the body was changed on the way: signed hash \"44136fa355b3678a",
         ),
         (
             Way {
@@ -249,12 +249,12 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
                 head.headers.append("authorization", value);
             }),
             Cause::AuthorizationChanged,
-            "or another one is beside it",
+            "or the request has a second one",
         ),
         (
             changed(|head, _| set(head, "authorization", "AWS4-HMAC-SHA256 hunter2")),
             Cause::AuthorizationChanged,
-            "did not arrive in the form",
+            "did not arrive as it was sent",
         ),
         (
             changed(|head, _| drop(head.headers.remove("authorization"))),
@@ -305,12 +305,12 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
         (
             at(verifies("es", "us-east-1")),
             Cause::WrongService,
-            "signed for service \"execute-api\", not the origin's",
+            "signed for service \"execute-api\", not for the origin's",
         ),
         (
             with(&key(&id, "another", None)),
             Cause::WrongSecret,
-            "to the letter",
+            "exactly what was signed",
         ),
         (
             Way {
@@ -318,7 +318,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
                 ..with(&key("ASIAEXAMPLE", "another", Some("hunter2")))
             },
             Cause::WrongSecret,
-            "to the letter",
+            "exactly what was signed",
         ),
         (
             with(&key("AKIDOTHER", "another", None)),
@@ -342,7 +342,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
                 ..with(&asia)
             },
             Cause::WrongToken,
-            "not one of this access key",
+            "does not belong to this access key",
         ),
         (with(&expired), Cause::TokenExpired, "have expired"),
     ];
@@ -513,7 +513,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"errors":[{"message":"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\nThe Canonical String for this request should have been\n'GET\n/prod/orders\na=1&b=2\nhost:abc123.execute-api.us-east-1.amazonaws.com\nx-amz-content-sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\nx-amz-date:20150830T123600Z\nx-tenant:\n\nhost;x-amz-content-sha256;x-amz-date;x-tenant\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'\n","code":"InvalidSignature"}]}"#,
             ),
             Cause::HeaderDropped,
-            "header x-tenant was signed and did not reach",
+            "header x-tenant was signed but did not reach",
         ),
         (
             "execute-api",
@@ -523,7 +523,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"message":"The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'GET\n/prod/orders\nb=2&a=1\nhost:abc123.execute-api.us-east-1.amazonaws.com\nx-amz-content-sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\nx-amz-date:20150830T123600Z\nx-tenant:hunter3\n\nhost;x-amz-content-sha256;x-amz-date;x-tenant\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'"}"#,
             ),
             Cause::QueryOrder,
-            "put into another order",
+            "reordered on the way",
         ),
         (
             "execute-api",
@@ -553,7 +553,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 "<Error><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match the signature you provided. Check your key and signing method.</Message><StringToSign>AWS4-HMAC-SHA256</StringToSign><SignatureProvided>5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31</SignatureProvided></Error>",
             ),
             Cause::AuthorizationChanged,
-            "something signs again",
+            "another component signs again",
         ),
         (
             "dynamodb",
@@ -563,7 +563,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"__type":"com.amazon.coral.service#InvalidSignatureException","message":"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."}"#,
             ),
             Cause::Mismatch,
-            "does not say what it derived",
+            "does not show what it derived",
         ),
         (
             "eks",
@@ -673,7 +673,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 "<Error><Code>InvalidToken</Code><Message>The provided token is malformed or otherwise invalid.</Message><Token-0>hunter2</Token-0></Error>",
             ),
             Cause::WrongToken,
-            "not one of this access key",
+            "does not belong to this access key",
         ),
         (
             "execute-api",
@@ -713,7 +713,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}"#,
             ),
             Cause::NotAllowed,
-            "if it saw a signature at all",
+            "may not have received a signature",
         ),
         (
             "execute-api",
@@ -723,7 +723,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"Message":"User: arn:aws:iam::123456789012:user/a is not authorized to perform: execute-api:Invoke on resource: arn:aws:execute-api:us-east-1:********9012:abc123/prod/GET/orders"}"#,
             ),
             Cause::NotAllowed,
-            "a policy does not allow this",
+            "a policy does not allow the request",
         ),
         (
             "bedrock-runtime",
@@ -733,7 +733,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"message":"Credential should be scoped to correct service: 'bedrock'. "}"#,
             ),
             Cause::WrongService,
-            "signed for service \"bedrock-runtime\", and the origin is of \"bedrock\"",
+            "signed for service \"bedrock-runtime\", but the origin expects \"bedrock\"",
         ),
         (
             "es",
@@ -743,7 +743,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"message":"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '20150831' != '20150830', from '20150830T123600Z'."}"#,
             ),
             Cause::WrongRegion,
-            "another day than that of its x-amz-date",
+            "the day in the credential scope is not that of x-amz-date",
         ),
         (
             "execute-api",
@@ -753,7 +753,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"Message":"User: anonymous is not authorized to perform: execute-api:Invoke on resource: arn:aws:execute-api:us-east-1:********9012:abc123/prod/GET/orders"}"#,
             ),
             Cause::NotSigned,
-            "takes the caller for anonymous",
+            "treats the caller as anonymous",
         ),
         (
             "execute-api",
@@ -763,7 +763,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"message":"Credential should be scoped to a valid region. "}"#,
             ),
             Cause::WrongRegion,
-            "signed for region \"us-east-1\", not the origin's",
+            "signed for region \"us-east-1\", not for the origin's",
         ),
         (
             "sts",
@@ -783,7 +783,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 "<Error><Code>AuthorizationHeaderMalformed</Code><Message>The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'</Message><Region>eu-west-1</Region></Error>",
             ),
             Cause::WrongRegion,
-            "signed for region \"us-east-1\", and the origin is of \"eu-west-1\"",
+            "signed for region \"us-east-1\", but the origin expects \"eu-west-1\"",
         ),
         (
             "s3",
@@ -793,7 +793,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 "<Error><Code>AccessDenied</Code><Message>There were headers present in the request which were not signed</Message><HeadersNotSigned>x-amz-cf-id</HeadersNotSigned></Error>",
             ),
             Cause::HeaderNotSigned,
-            "does not cover: \"x-amz-cf-id\"",
+            "does not cover these headers: \"x-amz-cf-id\"",
         ),
         (
             "s3",
@@ -803,7 +803,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 "<Error><Code>XAmzContentSHA256Mismatch</Code><Message>The provided 'x-amz-content-sha256' header does not match what was computed.</Message></Error>",
             ),
             Cause::BodyChanged,
-            "of another hash",
+            "its hash is not the signed one",
         ),
         (
             "s3",
@@ -823,7 +823,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"message":"'hunter2' not a valid key=value pair (missing equal-sign) in Authorization header: 'Bearer hunter2'."}"#,
             ),
             Cause::AuthorizationChanged,
-            "did not arrive in the form",
+            "did not arrive as it was sent",
         ),
         (
             "ec2",
@@ -833,7 +833,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 "<Response><Errors><Error><Code>RequestExpired</Code><Message>Request has expired.</Message></Error></Errors></Response>",
             ),
             Cause::ClockSkew,
-            "too far from the time of signing",
+            "too far from the signing time",
         ),
         (
             "s3",
@@ -843,7 +843,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
             ),
             Cause::NotAllowed,
-            "if it saw a signature at all",
+            "may not have received a signature",
         ),
         (
             "s3",
@@ -853,7 +853,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 "<Error><Code>AccessDenied</Code><Message>AWS authentication requires a valid Date or x-amz-date header</Message></Error>",
             ),
             Cause::HeaderDropped,
-            "header x-amz-date was signed",
+            "header x-amz-date was signed but did not",
         ),
         (
             "s3",
@@ -863,7 +863,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 "<Error><Code>SignatureDoesNotMatch</Code><AWSAccessKeyId>AKIDOTHER</AWSAccessKeyId></Error>",
             ),
             Cause::AuthorizationChanged,
-            "something signs again",
+            "another component signs again",
         ),
         (
             "appsync",
@@ -883,7 +883,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"Message":"User: anonymous is not authorized to perform: es:ESHttpGet"}"#,
             ),
             Cause::NotSigned,
-            "takes the caller for anonymous",
+            "treats the caller as anonymous",
         ),
         (
             "es",
@@ -893,7 +893,7 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
                 r#"{"message":"Credential should be scoped to a valid day, region and service."}"#,
             ),
             Cause::WrongService,
-            "the origin is of \"execute-api\"",
+            "the origin expects \"execute-api\"",
         ),
         (
             "s3",
@@ -1010,7 +1010,7 @@ fn a_plus_in_a_path_that_an_origin_takes_for_a_space_is_a_matter_of_encoding() {
     assert!(
         diagnosis
             .summary()
-            .starts_with("a plus of the path was taken for a space")
+            .starts_with("a plus in the path was read as a space")
     );
 }
 

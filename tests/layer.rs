@@ -21,6 +21,7 @@ use tower_test::mock;
 type Sent = Request<SignedBody<Script>>;
 type Answer = Response<http_body_util::Empty<Bytes>>;
 type Mock = mock::Mock<Request<SignedBody<Script>>, Answer>;
+type MockFuture = mock::future::ResponseFuture<Answer>;
 
 fn empty() -> Request<Script> {
     Request::new(Script::new([]))
@@ -185,7 +186,7 @@ fn the_public_types_can_be_sent_and_shared() {
 
     fn is_send<T: Send + std::fmt::Debug>() {}
     // A body that cannot be shared, as axum's, makes a future that can be sent.
-    is_send::<ResponseFuture<Mock, Script, http_body_util::Empty<Bytes>>>();
+    is_send::<ResponseFuture<Mock, MockFuture, Script, http_body_util::Empty<Bytes>>>();
     is_send::<SignedBody<std::cell::Cell<u8>>>();
 }
 

@@ -69,7 +69,7 @@ async fn refused(log: &Log) {
         log.0
             .lock()
             .expect("not poisoned")
-            .matches("refused by its origin")
+            .matches("rejected by its origin")
             .count()
     };
     let refuse = async |text: &'static str| {

@@ -95,16 +95,14 @@ pub fn check(text: &str) -> Result<(), String> {
 ///
 /// Returns what is missing in the response.
 pub fn explain(saved: &str) -> Result<(String, serde_json::Value), String> {
-    explain::Explained::read(saved).map(|explained| (explained.to_string(), explained.json()))
+    explain::Explanation::parse(saved)
+        .map(|explanation| (explanation.to_string(), explanation.to_json()))
 }
 
 /// Prints a line. A closed standard output is not an error.
 fn print(text: impl Display) {
     drop(writeln!(io::stdout(), "{text}"));
 }
-
-/// Maximum number of bytes that `--explain` reads.
-const MAX_SAVED_LEN: u64 = 1024 * 1024;
 
 async fn run(command: Command) -> Result<(), BoxError> {
     match command {
@@ -114,11 +112,13 @@ async fn run(command: Command) -> Result<(), BoxError> {
         Command::Check { file } => check_file(&file)?,
         Command::Explain { file } => explain_file(&file)?,
         #[cfg(feature = "lambda")]
-        Command::Forward { file, .. } if lambda::is_here() => {
+        Command::Forward { file, .. } if lambda::runs_in_lambda() => {
             lambda::serve(load(&file)?, &file).await?;
         }
         #[cfg(feature = "lambda")]
-        Command::Demo { .. } if lambda::is_here() => return Err(lambda::UNCONFIGURED.into()),
+        Command::Demo { .. } if lambda::runs_in_lambda() => {
+            return Err(lambda::MISSING_CONFIG.into());
+        }
         Command::Forward { file, listen } => forward(file, listen).await?,
         Command::Demo { listen } => demonstrate(listen).await?,
     }
@@ -145,13 +145,15 @@ fn check_file(file: &str) -> Result<(), BoxError> {
 fn explain_file(file: &str) -> Result<(), BoxError> {
     let mut saved = Vec::new();
     let read = if file == "-" {
-        io::stdin().take(MAX_SAVED_LEN).read_to_end(&mut saved)
+        io::stdin()
+            .take(explain::MAX_SAVED_LEN)
+            .read_to_end(&mut saved)
     } else {
-        File::open(file).and_then(|file| file.take(MAX_SAVED_LEN).read_to_end(&mut saved))
+        File::open(file).and_then(|file| file.take(explain::MAX_SAVED_LEN).read_to_end(&mut saved))
     };
     read.map_err(|error| format!("cannot read {file}: {error}"))?;
-    let explained = explain::Explained::read(&String::from_utf8_lossy(&saved))?;
-    drop(write!(io::stdout(), "{explained}"));
+    let explanation = explain::Explanation::parse(&String::from_utf8_lossy(&saved))?;
+    drop(write!(io::stdout(), "{explanation}"));
     Ok(())
 }
 
@@ -174,8 +176,8 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     print(format_args!(
         "gateway {scheme}://{address} signs requests as configured in {file}; press Ctrl-C to stop"
     ));
-    gateway.log().start()?;
-    let _flush_log = gateway.log().write_aside();
+    gateway.log().install()?;
+    let _flush_log = gateway.log().write_in_background();
     reload::log_warnings(&gateway.current().config, &file);
     tokio::spawn(watched.watch(gateway.clone()));
     let connections = gateway.metrics().connections().clone();
@@ -190,8 +192,8 @@ async fn demonstrate(listen: Option<SocketAddr>) -> Result<(), BoxError> {
         ActiveConfig::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
     let settings = config.server().clone();
     let gateway = Gateway::new(config)?;
-    gateway.log().start()?;
-    let _flush_log = gateway.log().write_aside();
+    gateway.log().install()?;
+    let _flush_log = gateway.log().write_in_background();
     let admin = admin::start(&gateway, server.stopping()).await?;
     print(demo::welcome(origin, address, admin));
     let connections = gateway.metrics().connections().clone();

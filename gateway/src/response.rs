@@ -43,7 +43,7 @@ impl Error for RateLimited {}
 
 /// Extension of a response: an error that is logged, and that the client does not see.
 #[derive(Clone)]
-pub(crate) struct Failure(pub(crate) String);
+pub(crate) struct LoggedError(pub(crate) String);
 
 /// `retry-after` of a route that has its maximum of concurrent requests.
 const OVERLOADED_RETRY: Duration = Duration::from_secs(1);
@@ -135,7 +135,9 @@ pub(crate) fn from_error(error: BoxError) -> Response {
     let (status, text) = status_and_text(&*error);
     let mut response = message(status, &text);
     if status.is_server_error() {
-        response.extensions_mut().insert(Failure(chain(&*error)));
+        response
+            .extensions_mut()
+            .insert(LoggedError(chain(&*error)));
     }
     response
 }
@@ -161,7 +163,7 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
     if let Some(invalid) = error.downcast_ref::<InvalidHead>() {
         return (invalid.status(), chain(error));
     }
-    let (status, text) = if is_of_body(error) {
+    let (status, text) = if is_body_error(error) {
         (StatusCode::BAD_REQUEST, BodyFailed::MESSAGE)
     } else if is_timeout(error) {
         (
@@ -183,7 +185,7 @@ fn is_slow_body(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Returns `true` if the client's body failed while it was streamed.
-pub(crate) fn is_of_body(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn is_body_error(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| cause.is::<BodyFailed>())
 }
 

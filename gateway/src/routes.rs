@@ -184,7 +184,7 @@ fn verified(verification: Option<CallerVerification>, inner: RouteService) -> Ro
         })
         .layer(verification.layer.clone())
         .map_request(|request: Request<VerifiedBody<Body>>| {
-            log::name_caller(request.extensions());
+            log::record_caller(request.extensions());
             request.map(Body::new)
         })
         .service(inner.clone());

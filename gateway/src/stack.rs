@@ -30,7 +30,7 @@ use crate::{
     build::ActiveConfig,
     metrics::{Meter, Metrics},
     request_id::{self, RandomId},
-    request_record::Arrived,
+    request_record::RequestStart,
     request_validation, response,
     routes::Routes,
     service::{GatewayService, RouteService},
@@ -48,7 +48,7 @@ pub(crate) fn stack(
         .layer(SetRequestIdLayer::x_request_id(RandomId))
         .layer(PropagateRequestIdLayer::x_request_id())
         .service_fn(move |mut request: Request<Body>| {
-            let record = Arrived::new(&mut request);
+            let start = RequestStart::new(&mut request);
             let (meter, routed) = match request_validation::check(request) {
                 Ok(valid) => {
                     let (meter, response) = routes.call(valid);
@@ -56,14 +56,14 @@ pub(crate) fn stack(
                 }
                 Err(invalid) => (routes.unrouted(), Err(invalid)),
             };
-            let record = record.on(meter.clone());
+            let record = start.with_meter(meter.clone());
             async move {
                 let result = match routed {
                     Ok(response) => response.await,
                     Err(invalid) => Err(invalid.into()),
                 };
                 let response = result.unwrap_or_else(response::from_error);
-                record.answered(&response);
+                record.finish(&response);
                 Ok(response)
             }
         });
@@ -78,19 +78,19 @@ fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService
         .with_report(true);
     let service = ServiceBuilder::new()
         .map_response(|mut response| {
-            Meter::signed(&mut response);
+            Meter::record_signing(&mut response);
             response::from_origin(response)
         })
         .map_request(upstream::mark_chunked)
         .layer(layer)
         .service_fn(move |request: Request<SignedBody<Body>>| {
             let meter: Option<Arc<Meter>> = request.extensions().get().cloned();
-            let start = Instant::now();
+            let sent_at = Instant::now();
             let sent = client.clone().send(request);
             async move {
                 let mut result = sent.await;
                 if let Some(meter) = meter {
-                    meter.origin(start.elapsed(), &result);
+                    meter.record_origin_response(sent_at.elapsed(), &result);
                     if let Ok(response) = &mut result {
                         response.extensions_mut().insert(meter);
                     }

@@ -309,7 +309,7 @@ async fn requests_are_counted_by_what_the_configuration_names() {
         "body_budget_used_bytes 0".to_owned(),
         "body_budget_size_bytes 268435456".to_owned(),
         format!("verify_rejections_total{{kind=\"missing-authentication\",{orders}}} 1"),
-        format!("origin_refusals_total{{cause=\"route-missing\",{refused}}} 2"),
+        format!("origin_rejections_total{{cause=\"route-missing\",{refused}}} 2"),
     ] {
         assert!(
             text.contains(&format!("sigv4_gateway_{sample}\n")),

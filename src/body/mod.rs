@@ -22,7 +22,7 @@ pub(crate) use self::{
     aws_chunked::AwsChunkedDecoder,
     budget::ReservationFuture,
     collect::{Collect, Collected, ReservedCollect, declared_len},
-    frames::into_bytes,
+    frames::{Frames, into_bytes},
     response::BodyPrefix,
 };
 pub use self::{

@@ -1,10 +1,10 @@
-//! A canonical request, taken apart again.
+//! Parser for canonical requests.
 
 use crate::sigv4::redact::redact_session_token;
 
-/// What stands in a canonical request, line by line.
+/// Parts of a canonical request.
 #[derive(Debug, PartialEq)]
-pub(super) struct Texts<'a> {
+pub(super) struct CanonicalParts<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) query: &'a str,
@@ -14,9 +14,9 @@ pub(super) struct Texts<'a> {
     pub(super) payload: &'a str,
 }
 
-impl<'a> Texts<'a> {
-    pub(super) fn read(text: &'a str) -> Option<Self> {
-        let lines: Vec<_> = text
+impl<'a> CanonicalParts<'a> {
+    pub(super) fn parse(canonical_request: &'a str) -> Option<Self> {
+        let lines: Vec<_> = canonical_request
             .split('\n')
             .map(|line| line.trim_end_matches('\r'))
             .collect();
@@ -32,37 +32,36 @@ impl<'a> Texts<'a> {
         else {
             return None;
         };
-        let headers = headers
-            .iter()
-            .filter_map(|line| line.split_once(':'))
-            .collect();
         Some(Self {
             method,
             path,
             query,
-            headers,
+            headers: headers
+                .iter()
+                .filter_map(|line| line.split_once(':'))
+                .collect(),
             signed_headers,
             payload,
         })
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers
-            .iter()
+        let mut headers = self.headers.iter();
+        headers
             .find(|(known, _)| *known == name)
             .map(|(_, value)| *value)
     }
 }
 
-/// A canonical request that may be shown.
-pub(super) fn without_token(canonical_request: &str) -> String {
+/// Returns a canonical request without its session token.
+pub(super) fn redacted(canonical_request: &str) -> String {
     let mut bytes = canonical_request.as_bytes().to_vec();
     redact_session_token(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The parameters of a canonical query.
-pub(super) fn pairs(query: &str) -> Vec<(&str, &str)> {
+/// Returns the parameters of a canonical query.
+pub(super) fn query_pairs(query: &str) -> Vec<(&str, &str)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -74,35 +73,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_canonical_request_falls_into_its_parts() {
+    fn canonical_requests_are_parsed() {
         let text = "GET\n/\na=1\nhost:h\nx-amz-date:d:1\n\nhost;x-amz-date\nabc";
-        let texts = Texts::read(text).expect("whole");
-        assert_eq!(texts.headers, [("host", "h"), ("x-amz-date", "d:1")]);
+        let parts = CanonicalParts::parse(text).expect("valid");
+        assert_eq!(parts.headers, [("host", "h"), ("x-amz-date", "d:1")]);
         assert_eq!(
-            (texts.header("x-amz-date"), texts.header("x")),
+            (parts.header("x-amz-date"), parts.header("x")),
             (Some("d:1"), None)
         );
         assert_eq!(
-            (texts.signed_headers, texts.payload),
+            (parts.signed_headers, parts.payload),
             ("host;x-amz-date", "abc")
         );
-        assert_eq!(Texts::read(&text.replace('\n', "\r\n")), Texts::read(text));
-        for broken in [
+        let with_crlf = text.replace('\n', "\r\n");
+        assert_eq!(
+            CanonicalParts::parse(&with_crlf),
+            CanonicalParts::parse(text)
+        );
+        for malformed in [
             "",
             "GET\n/\n\nhost:h",
             "GET\n/\n\nhost:h\nhost\nabc",
             "\n\n",
         ] {
-            assert_eq!(Texts::read(broken), None, "{broken:?}");
+            assert_eq!(CanonicalParts::parse(malformed), None, "{malformed:?}");
         }
     }
 
     #[test]
-    fn a_query_falls_into_its_pairs() {
+    fn queries_are_split_into_pairs() {
         assert_eq!(
-            pairs("a=1&b&=&c=d=e"),
+            query_pairs("a=1&b&=&c=d=e"),
             [("a", "1"), ("b", ""), ("", ""), ("c", "d=e")]
         );
-        assert!(pairs("").is_empty());
+        assert!(query_pairs("").is_empty());
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// Why an origin refused a request.
+/// Cause of a rejected signature.
 ///
 /// `Display` writes the [name](Cause::name).
 ///
@@ -13,64 +13,64 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The origin received another host than was signed.
+    /// The origin received another host than the signed one.
     HostChanged,
-    /// The origin received another method than was signed.
+    /// The origin received another method than the signed one.
     MethodChanged,
-    /// The path was encoded once more or once less by the time the origin derived it.
+    /// The origin derived a path with other percent-encoding than the signed one.
     PathEncoding,
-    /// The path that was signed lacks the stage in front of it, or names none that there is.
+    /// The signed path lacks the stage of the API, or names one that does not exist.
     StageMissing,
     /// The path was changed in another way.
     PathChanged,
-    /// The parameters of the query stand in another order.
+    /// The query parameters were reordered.
     QueryOrder,
-    /// The parameters of the query are encoded in another way.
+    /// The query has other percent-encoding than the signed one.
     QueryEncoding,
-    /// The query has more parameters, or fewer, or other values.
+    /// A query parameter was added, removed or changed.
     QueryChanged,
-    /// A header that was signed did not arrive.
+    /// A signed header did not reach the origin.
     HeaderDropped,
-    /// A header that was signed arrived with another value.
+    /// A signed header reached the origin with another value.
     HeaderChanged,
-    /// A header that has to be signed was added behind the signer.
+    /// A header that has to be signed was added after signing.
     HeaderNotSigned,
-    /// The origin received another body than was signed.
+    /// The origin received another body than the signed one.
     BodyChanged,
-    /// The origin takes no signature that says this of the payload.
+    /// The origin does not accept this kind of payload, such as `UNSIGNED-PAYLOAD`.
     PayloadKind,
-    /// The signature came in front of the signed headers in another form, or there are two.
+    /// The signature or its list of signed headers was changed, or the request has two signatures.
     AuthorizationChanged,
     /// The request arrived without a signature.
     NotSigned,
-    /// There is no such route or method; API Gateway answers that as if a signature were missing.
+    /// The API has no such route or method; API Gateway responds as if the signature were missing.
     RouteMissing,
-    /// The clocks of signer and origin differ too much.
+    /// The signing time is too far from the origin's clock.
     ClockSkew,
-    /// The presigned URL has expired, or is not yet valid.
+    /// The presigned URL has expired or is not yet valid.
     UrlExpired,
     /// The request was signed for another region or day.
     WrongRegion,
     /// The request was signed for another service.
     WrongService,
-    /// Both sides derived the same texts, so that the secret is not that of the access key id.
+    /// Both sides derived the same string to sign, so the secret key does not belong to the access key ID.
     WrongSecret,
-    /// The origin knows no such access key id.
+    /// The origin does not know the access key ID.
     UnknownKey,
-    /// The key is a temporary one, and its session token is missing.
+    /// The credentials are temporary, and their session token is missing.
     TokenMissing,
-    /// The session token is not that of the key.
+    /// The session token does not belong to the access key.
     WrongToken,
     /// The credentials have expired.
     TokenExpired,
-    /// A policy does not allow the request, to a caller that is known or to one that is not.
+    /// A policy does not allow the request.
     NotAllowed,
-    /// The signature does not match, and the origin does not say what it derived.
+    /// The signature does not match, and the origin does not show what it derived.
     Mismatch,
 }
 
 impl Cause {
-    /// All of them.
+    /// All causes.
     pub const ALL: &'static [Self] = &[
         Self::HostChanged,
         Self::MethodChanged,
@@ -101,145 +101,143 @@ impl Cause {
         Self::Mismatch,
     ];
 
-    /// The name, as a metric's label would have it: `host-changed`.
+    /// Returns the name, for example as a metric's label: `host-changed`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.words().0
+        self.name_and_remedy().0
     }
 
-    /// What to do about it.
+    /// Returns the remedy.
     #[must_use]
     pub fn remedy(self) -> &'static str {
-        self.words().1
+        self.name_and_remedy().1
     }
 
-    /// The name and the remedy.
-    fn words(self) -> (&'static str, &'static str) {
+    fn name_and_remedy(self) -> (&'static str, &'static str) {
         match self {
             Self::HostChanged => (
                 "host-changed",
-                "sign for the host that the origin sees: give Origin its own URL, or set with_signed_host; \
-                 let nothing behind the signer rewrite the host",
+                "sign for the host that the origin sees: use its own URL in Origin or with_signed_host, and let no \
+                 proxy rewrite the host",
             ),
             Self::MethodChanged => (
                 "method-changed",
-                "let nothing behind the signer change the method, or sign behind it",
+                "do not change the method after signing, or sign after the change",
             ),
             Self::PathEncoding => (
                 "path-encoding",
-                "let nothing behind the signer decode or encode the path, and send S3 a plus as %2B; if it is \
-                 neither, the service forms it in another way: set SigningSettings::with_path_form",
+                "do not decode or encode the path after signing, and send a plus to S3 as %2B; if the service encodes \
+                 paths in another way, set SigningSettings::with_path_form",
             ),
             Self::StageMissing => (
                 "stage-missing",
-                "put the stage into the origin's URL, as in https://abc123.execute-api.us-east-1.amazonaws.com/prod; \
-                 behind a custom domain leave it out. If the stage is there, look for an API key that the method \
-                 asks for, for a web ACL, for a private API that is called by another name, and for an endpoint \
-                 that is disabled",
+                "add the stage to the origin's URL, as in https://abc123.execute-api.us-east-1.amazonaws.com/prod, or \
+                 remove it behind a custom domain; if the stage is right, check for a required API key, a web ACL, a \
+                 private API that is called by another name, and a disabled endpoint",
             ),
             Self::PathChanged => (
                 "path-changed",
-                "let nothing behind the signer rewrite the path: put prefixes into the origin's URL or the rule",
+                "do not rewrite the path after signing: put prefixes into the origin's URL or the rule",
             ),
             Self::QueryOrder => (
                 "query-order",
-                "let nothing behind the signer sort the query, or send it sorted: WireForm::Canonical",
+                "do not sort the query after signing, or send it sorted with WireForm::Canonical",
             ),
             Self::QueryEncoding => (
                 "query-encoding",
-                "let nothing behind the signer decode or encode the query, or send it in the form it arrives \
-                 in: WireForm::Canonical",
+                "do not decode or encode the query after signing, or send its canonical form with WireForm::Canonical",
             ),
             Self::QueryChanged => (
                 "query-changed",
-                "let nothing behind the signer add or drop parameters, or sign behind it",
+                "do not add or remove query parameters after signing, or sign after the change",
             ),
             Self::HeaderDropped => (
                 "header-dropped",
-                "let every proxy behind the signer pass it on, or do not sign it: SigningSettings::with_signed_headers",
+                "make every proxy pass the header on, or leave it unsigned with SigningSettings::with_signed_headers",
             ),
             Self::HeaderChanged => (
                 "header-changed",
-                "let nothing behind the signer change it, or do not sign it: SigningSettings::with_signed_headers",
+                "do not change the header after signing, or leave it unsigned with \
+                 SigningSettings::with_signed_headers",
             ),
             Self::HeaderNotSigned => (
                 "header-not-signed",
-                "let nothing behind the signer add it: the origin takes no x-amz-* header that is not signed",
+                "do not add the header after signing: the origin accepts no unsigned x-amz-* header",
             ),
             Self::BodyChanged => (
                 "body-changed",
-                "let nothing behind the signer change the body (compression, another charset, a rewritten \
-                 document), or sign behind it",
+                "do not change the body after signing (compression, charset, JSON serialized again), or sign after the \
+                 change",
             ),
             Self::PayloadKind => (
                 "payload-kind",
-                "have the payload hashed and its hash sent: PayloadMode::Buffer, with_payload_header(true); \
-                 VPC Lattice alone wants PayloadMode::Unsigned",
+                "sign and send the payload's hash with PayloadMode::Buffer and with_payload_header(true); VPC Lattice \
+                 alone requires PayloadMode::Unsigned",
             ),
             Self::AuthorizationChanged => (
                 "authorization-changed",
-                "let nothing behind the signer touch authorization or sign again: sign once, and last",
+                "do not change authorization or sign again after the layer: sign once, and last",
             ),
             Self::NotSigned => (
                 "not-signed",
-                "let every proxy behind the signer pass authorization on, or presign; if nothing signs, put \
-                 SigningLayer before the client, with SigningBehavior::Always",
+                "make every proxy pass authorization on, or presign; if no component signs, add SigningLayer with \
+                 SigningBehavior::Always",
             ),
             Self::RouteMissing => (
                 "route-missing",
-                "compare method and path with the routes that are deployed, the stage in front of them included; \
-                 behind a custom domain the path begins with its mapping and has no stage",
+                "compare method and path, including the stage, with the deployed routes; behind a custom domain the path \
+                 starts with its mapping and has no stage",
             ),
             Self::ClockSkew => (
                 "clock-skew",
-                "set this machine's clock (NTP); if it is right, the request was sent long after it was \
-                 signed: put retries and queues outside the signer",
+                "synchronize this machine's clock (NTP); if it is right, the request waited after signing: put retries \
+                 and queues outside the signer",
             ),
             Self::UrlExpired => (
                 "url-expired",
-                "presign for longer, up to 604,800 seconds, or anew for each use, and set this machine's clock",
+                "presign for longer, up to 604,800 seconds, or for each use, and synchronize this machine's clock",
             ),
             Self::WrongRegion => (
                 "wrong-region",
-                "sign for the region of the endpoint, which Origin::infer takes from its host; if it is the day, \
-                 date the scope and x-amz-date by one and the same time",
+                "sign for the region of the endpoint, which Origin::infer reads from the host; if the day is wrong, use \
+                 the same time for the scope and x-amz-date",
             ),
             Self::WrongService => (
                 "wrong-service",
-                "sign for the name of the service, which Origin::infer takes from its host",
+                "sign for the signing name of the service, which Origin::infer reads from the host",
             ),
             Self::WrongSecret => (
                 "wrong-secret",
-                "take access key id and secret access key from one and the same place; look for a cut-off or \
-                 doubled character and for a variable that another one overrides",
+                "use an access key ID and a secret access key of the same pair; look for a truncated or doubled \
+                 character and for an environment variable that overrides another source",
             ),
             Self::UnknownKey => (
                 "unknown-key",
-                "look which account and partition the access key is of, and whether it is active; a temporary \
-                 one needs its session token",
+                "check the account and partition of the access key and that it is active; a temporary key needs its \
+                 session token",
             ),
             Self::TokenMissing => (
                 "token-missing",
-                "give the credentials their session token: with the access key ids that begin with ASIA comes one",
+                "set AWS_SESSION_TOKEN too: access key IDs starting with ASIA are temporary",
             ),
             Self::WrongToken => (
                 "wrong-token",
-                "take key and session token from one and the same answer of the provider, whole",
+                "use the key and the complete session token of the same response of the provider",
             ),
             Self::TokenExpired => (
                 "token-expired",
-                "give SigningLayer a provider that refreshes, not credentials that were fetched once; \
-                 CredentialsCache::invalidate fetches new ones",
+                "give SigningLayer a provider that refreshes credentials, or load new ones with \
+                 CredentialsCache::invalidate",
             ),
             Self::NotAllowed => (
                 "not-allowed",
-                "allow the action in the policies of the caller and of the resource; if they do, see whether \
+                "allow the action in the policies of the caller and of the resource; if they allow it, check that \
                  authorization reaches the origin",
             ),
             Self::Mismatch => (
                 "mismatch",
-                "look for a proxy behind the signer that changes host, path, query, signed headers or body, then \
-                 at the secret; to see where it differs, send the same request to a VerifyLayer of your own, with \
+                "look for a proxy that changes host, path, query, signed headers or body, then check the secret; to see \
+                 the difference, send the same request to a VerifyLayer of your own with \
                  VerifySettings::with_explain(true)",
             ),
         }
@@ -259,13 +257,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cause_is_listed_once_under_a_name_of_its_own() {
+    fn all_causes_are_listed_in_order_with_unique_names() {
         let names: BTreeSet<_> = Cause::ALL.iter().map(|cause| cause.name()).collect();
         assert_eq!(names.len(), Cause::ALL.len());
         let order = Cause::ALL.iter().map(|cause| *cause as usize);
         assert!(
             order.eq(0..Cause::ALL.len()),
-            "the order of the declaration, none left out"
+            "the order of the declaration, without gaps"
         );
     }
 }

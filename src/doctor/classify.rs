@@ -1,20 +1,20 @@
-//! What a refusal says, by its code and its words.
+//! Classification of a rejection by its error code and message.
 
 use super::{Rejection, SignedRequest};
 use crate::sigv4::service_rules::fronts_applications;
 
-/// What an origin complains of.
+/// Reason that a rejection states.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Said {
+pub(super) enum RejectionClass {
     Mismatch,
     Clock,
-    /// A presigned URL's time.
-    Url,
-    /// The time of signing, the URL or the credentials: whichever can expire.
+    /// The time of a presigned URL.
+    PresignedUrl,
+    /// The signing time, the URL or the credentials.
     Expired,
     Scope,
     NotSigned,
-    NotDated,
+    DateMissing,
     UnknownKey,
     WrongToken,
     TokenExpired,
@@ -22,22 +22,22 @@ pub(super) enum Said {
     Body,
     PayloadKind,
     Authorization,
-    /// API Gateway's refusal without a reason.
+    /// API Gateway's rejection without a reason.
     Forbidden,
-    /// A policy's, to a caller that is known.
+    /// A policy rejects a known caller.
     NotAllowed,
-    /// The same, to whomever.
+    /// A policy rejects a known or unknown caller.
     Denied,
 }
 
-/// Codes, and words of messages. Words go first, since one code stands for several complaints; so do the rows
-/// further up.
+/// Classes with their error codes and parts of their messages. Messages are compared first, since one code stands for
+/// several classes. The first matching row counts.
 ///
 /// The AWS IAM User Guide, "Troubleshoot Signature Version 4 requests" and "Common errors"; the Amazon S3 API
 /// Reference, "Error responses"; AWS re:Post, "How do I troubleshoot HTTP 403 errors from API Gateway?".
-const SAID: [(Said, &[&str], &[&str]); 16] = [
+const RULES: [(RejectionClass, &[&str], &[&str]); 16] = [
     (
-        Said::Body,
+        RejectionClass::Body,
         &["XAmzContentSHA256Mismatch", "BadDigest"],
         &[
             "the body's hash is not that in x-amz-content-sha256",
@@ -45,7 +45,7 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
         ],
     ),
     (
-        Said::HeaderNotSigned,
+        RejectionClass::HeaderNotSigned,
         &[],
         &[
             "must be a 'SignedHeader'",
@@ -53,7 +53,7 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
         ],
     ),
     (
-        Said::NotDated,
+        RejectionClass::DateMissing,
         &[],
         &[
             "Authorization requires a valid 'X-Amz-Date'",
@@ -62,7 +62,7 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
         ],
     ),
     (
-        Said::Scope,
+        RejectionClass::Scope,
         &[],
         &[
             "Credential should be scoped to",
@@ -75,18 +75,18 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
         ],
     ),
     (
-        Said::Clock,
+        RejectionClass::Clock,
         &["RequestTimeTooSkewed", "RequestInTheFuture"],
         &["Signature expired: ", "Signature not yet current: "],
     ),
     (
-        Said::TokenExpired,
+        RejectionClass::TokenExpired,
         &["ExpiredToken", "ExpiredTokenException"],
         &["The security token included in the request is expired"],
     ),
-    (Said::WrongToken, &["InvalidToken"], &[]),
+    (RejectionClass::WrongToken, &["InvalidToken"], &[]),
     (
-        Said::UnknownKey,
+        RejectionClass::UnknownKey,
         &[
             "UnrecognizedClientException",
             "InvalidClientTokenId",
@@ -98,7 +98,7 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
         ],
     ),
     (
-        Said::NotSigned,
+        RejectionClass::NotSigned,
         &[
             "MissingAuthenticationTokenException",
             "MissingAuthenticationToken",
@@ -111,7 +111,7 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
         ],
     ),
     (
-        Said::PayloadKind,
+        RejectionClass::PayloadKind,
         &[],
         &[
             "x-amz-content-sha256",
@@ -121,7 +121,7 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
         ],
     ),
     (
-        Said::Authorization,
+        RejectionClass::Authorization,
         &[
             "IncompleteSignature",
             "IncompleteSignatureException",
@@ -135,41 +135,42 @@ const SAID: [(Said, &[&str], &[&str]); 16] = [
         ],
     ),
     (
-        Said::Mismatch,
+        RejectionClass::Mismatch,
         &["SignatureDoesNotMatch", "InvalidSignatureException"],
         &["The request signature we calculated does not match the signature you provided"],
     ),
-    (Said::NotAllowed, &[], &["User: arn:"]),
-    (Said::Forbidden, &["ForbiddenException"], &[]),
-    (Said::Expired, &["RequestExpired"], &[]),
+    (RejectionClass::NotAllowed, &[], &["User: arn:"]),
+    (RejectionClass::Forbidden, &["ForbiddenException"], &[]),
+    (RejectionClass::Expired, &["RequestExpired"], &[]),
     (
-        Said::Denied,
+        RejectionClass::Denied,
         &["AccessDenied", "AccessDeniedException"],
         &[],
     ),
 ];
 
-impl Said {
-    /// `None` if the refusal does not speak of signatures.
-    pub(super) fn read(refusal: &Rejection, sent: Option<&SignedRequest>) -> Option<Self> {
-        // Where the texts stand, what they are cannot be mistaken.
-        if refusal.canonical_request.is_some() {
+impl RejectionClass {
+    /// Returns `None` if the rejection does not concern the signature.
+    pub(super) fn classify(rejection: &Rejection, request: Option<&SignedRequest>) -> Option<Self> {
+        // A canonical request makes a mismatch certain.
+        if rejection.canonical_request.is_some() {
             return Some(Self::Mismatch);
         }
-        if refusal.code == "AccessDenied"
-            && ["Request has expired", "Request is not yet valid"].contains(&&*refusal.message)
+        if rejection.code == "AccessDenied"
+            && ["Request has expired", "Request is not yet valid"].contains(&&*rejection.message)
         {
-            return Some(Self::Url);
+            return Some(Self::PresignedUrl);
         }
-        let by_words = SAID
+        let by_message = RULES
             .iter()
-            .find(|(.., words)| words.iter().any(|words| refusal.says(words)));
-        let is_awss =
-            refusal.is_awss || sent.is_some_and(|sent| !fronts_applications(&sent.service));
+            .find(|(.., messages)| messages.iter().any(|part| rejection.message_contains(part)));
+        let has_aws_code = rejection.has_aws_code
+            || request.is_some_and(|request| !fronts_applications(&request.service));
         let by_code = || {
-            SAID.iter()
-                .find(|(_, codes, _)| is_awss && codes.contains(&&*refusal.code))
+            RULES
+                .iter()
+                .find(|(_, codes, _)| has_aws_code && codes.contains(&&*rejection.code))
         };
-        by_words.or_else(by_code).map(|(said, ..)| *said)
+        by_message.or_else(by_code).map(|(class, ..)| *class)
     }
 }

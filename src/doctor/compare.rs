@@ -1,4 +1,4 @@
-//! Two canonical requests, line by line.
+//! Comparison of two canonical requests.
 
 use std::borrow::Cow;
 
@@ -6,146 +6,132 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     Cause,
-    canonical_parser::{Texts, pairs},
+    canonical_parser::{CanonicalParts, query_pairs},
 };
 use crate::sigv4::encode::fold;
 
-/// A part of the canonical request in which signer and origin differ.
+/// Part of the canonical request in which signer and origin differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
-    /// What it amounts to.
+    /// Cause that the difference indicates.
     pub cause: Cause,
-    /// Which part: `host`, `path`, `query`, `header content-type`, `payload`.
+    /// Name of the part: `host`, `path`, `query`, `header content-type`, `payload`.
     pub part: String,
-    /// As it was signed, for people to read; of values that may be secret the length alone.
+    /// Signed value, for people to read. It is only a length if the value may be secret.
     pub signed: String,
-    /// As the origin derived it.
+    /// Value that the origin derived.
     pub derived: String,
-    /// What happened, in a clause.
-    pub(super) sentence: String,
+    pub(super) summary: String,
 }
 
-/// What the token of a session reads where a verifier does not show it.
+/// Replacement of a session token by a verifier.
 const REDACTED: &str = "[redacted]";
-const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// All differences, the most telling first.
-pub(super) fn compare(signed: &Texts<'_>, derived: &Texts<'_>, service: &str) -> Vec<Difference> {
-    let mut found = Vec::new();
+/// Returns all differences, the most likely cause first.
+pub(super) fn compare(
+    signed: &CanonicalParts<'_>,
+    derived: &CanonicalParts<'_>,
+    service: &str,
+) -> Vec<Difference> {
+    let mut differences = Vec::new();
     if signed.signed_headers != derived.signed_headers {
-        let (ours, theirs) = (shown(signed.signed_headers), shown(derived.signed_headers));
-        let sentence = "the list of signed headers was changed on the way".to_owned();
-        found.push(difference(
-            Cause::AuthorizationChanged,
-            "signed headers",
-            ours,
-            theirs,
-            sentence,
-        ));
+        differences.push(Difference {
+            cause: Cause::AuthorizationChanged,
+            part: "signed headers".to_owned(),
+            signed: quoted(signed.signed_headers),
+            derived: quoted(derived.signed_headers),
+            summary: "the list of signed headers was changed on the way".to_owned(),
+        });
     }
     if signed.method != derived.method {
-        let (ours, theirs) = (shown(signed.method), shown(derived.method));
-        let sentence =
-            format!("the method was changed on the way: signed {ours}, received {theirs}");
-        found.push(difference(
-            Cause::MethodChanged,
-            "method",
-            ours,
-            theirs,
-            sentence,
-        ));
+        let ours = quoted(signed.method);
+        let theirs = quoted(derived.method);
+        differences.push(Difference {
+            cause: Cause::MethodChanged,
+            part: "method".to_owned(),
+            summary: format!("the method was changed on the way: signed {ours}, received {theirs}"),
+            signed: ours,
+            derived: theirs,
+        });
     }
     if signed.path != derived.path {
-        found.push(path(signed.path, derived.path, service));
+        differences.push(path(signed.path, derived.path, service));
     }
-    found.extend(query(signed.query, derived.query));
-    let headers = signed
-        .headers
-        .iter()
-        .filter_map(|(name, value)| header(name, value, derived));
-    found.extend(headers);
+    differences.extend(query(signed.query, derived.query));
+    let headers = signed.headers.iter();
+    differences.extend(headers.filter_map(|(name, value)| header(name, value, derived)));
     if signed.payload != derived.payload && !signed.payload.is_empty() {
-        found.push(payload(signed.payload, derived.payload));
+        differences.push(payload(signed.payload, derived.payload));
     }
-    // Where something signs again, the rest follows from that.
-    found.sort_by_key(|found| {
+    // A second signature explains the other differences.
+    differences.sort_by_key(|difference| {
         (
-            found.cause != Cause::AuthorizationChanged,
-            found.cause as usize,
+            difference.cause != Cause::AuthorizationChanged,
+            difference.cause as usize,
         )
     });
-    found
-}
-
-fn difference(
-    cause: Cause,
-    part: impl Into<String>,
-    signed: String,
-    derived: String,
-    sentence: String,
-) -> Difference {
-    Difference {
-        cause,
-        part: part.into(),
-        signed,
-        derived,
-        sentence,
-    }
+    differences
 }
 
 fn path(signed: &str, derived: &str, service: &str) -> Difference {
-    let (ours, theirs) = (shown_path(signed), shown_path(derived));
-    let (cause, what) = if decoded(signed) == derived {
+    let (cause, happened) = if decoded(signed) == derived {
         (
             Cause::PathEncoding,
-            "the path was encoded once less when the origin derived it",
+            "the origin derived a path that is encoded once less",
         )
     } else if decoded(derived) == signed {
         (
             Cause::PathEncoding,
-            "the path was encoded once more when the origin derived it",
+            "the origin derived a path that is encoded once more",
         )
-    } else if wholly_decoded(signed) == wholly_decoded(derived) {
+    } else if fully_decoded(signed) == fully_decoded(derived) {
         (
             Cause::PathEncoding,
-            "the path was encoded in another way when the origin derived it",
+            "the origin derived a path that is encoded differently",
         )
     } else if plus_decoded(signed) == plus_decoded(derived) {
         (
             Cause::PathEncoding,
-            "a plus of the path was taken for a space, or the other way round",
+            "a plus in the path was read as a space, or the reverse",
         )
     } else if fold(signed) == fold(derived) {
         (
             Cause::PathChanged,
-            "dot segments or doubled slashes of the path were folded on the way",
+            "dot segments or double slashes of the path were removed on the way",
         )
-    } else if is_behind_a_segment(signed, derived) {
-        let stage = service == "execute-api";
-        let cause = if stage {
+    } else if has_extra_segment(derived, signed) {
+        let cause = if service == "execute-api" {
             Cause::StageMissing
         } else {
             Cause::PathChanged
         };
         (
             cause,
-            "the origin has one segment in front of the path that was signed",
+            "the origin has one more segment in front of the signed path",
         )
-    } else if is_behind_a_segment(derived, signed) {
+    } else if has_extra_segment(signed, derived) {
         (
             Cause::PathChanged,
-            "the first segment of the path was taken off on the way",
+            "the first segment of the path was removed on the way",
         )
     } else {
         (Cause::PathChanged, "the path was changed on the way")
     };
-    let sentence = format!("{what}: signed {ours}, derived {theirs}");
-    difference(cause, "path", ours, theirs, sentence)
+    let ours = quoted_path(signed);
+    let theirs = quoted_path(derived);
+    Difference {
+        cause,
+        part: "path".to_owned(),
+        summary: format!("{happened}: signed {ours}, derived {theirs}"),
+        signed: ours,
+        derived: theirs,
+    }
 }
 
-/// True if `long` is `path` with one segment in front of it.
-fn is_behind_a_segment(path: &str, long: &str) -> bool {
+/// Returns `true` if `long` is `path` with one more segment in front.
+fn has_extra_segment(long: &str, path: &str) -> bool {
     let rest = long
         .strip_prefix('/')
         .and_then(|rest| Some(&rest[rest.find('/')?..]));
@@ -155,144 +141,164 @@ fn is_behind_a_segment(path: &str, long: &str) -> bool {
     }
 }
 
-/// More parameters than this are not compared one by one: an answer could have many thousands.
-const MOST_PAIRS: usize = 500;
+/// Maximum number of parameters that are compared one by one, since a response may contain many thousands.
+const MAX_PAIRS: usize = 500;
 
 fn query(signed: &str, derived: &str) -> Option<Difference> {
-    let (ours, theirs) = (pairs(signed), pairs(derived));
-    if ours.len().max(theirs.len()) > MOST_PAIRS {
-        let sentence = "the query was changed on the way".to_owned();
-        let (own, others) = (
-            format!("{} bytes", signed.len()),
-            format!("{} bytes", derived.len()),
-        );
-        return (signed != derived)
-            .then(|| difference(Cause::QueryChanged, "query", own, others, sentence));
+    let ours = query_pairs(signed);
+    let raw_theirs = query_pairs(derived);
+    if ours.len().max(raw_theirs.len()) > MAX_PAIRS {
+        return (signed != derived).then(|| Difference {
+            cause: Cause::QueryChanged,
+            part: "query".to_owned(),
+            signed: format!("{} bytes", signed.len()),
+            derived: format!("{} bytes", derived.len()),
+            summary: "the query was changed on the way".to_owned(),
+        });
     }
-    let theirs = unredacted(theirs, &ours);
+    let theirs = restore_tokens(raw_theirs, &ours);
     if ours == theirs {
         return None;
     }
-    let (shown_ours, shown_theirs) = (lengths(&ours), lengths(&theirs));
-    let sorted = |pairs: &[(&str, &str)]| {
-        let mut pairs = pairs.to_vec();
-        pairs.sort_unstable();
-        pairs
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect::<Vec<_>>()
-    };
-    let plain = |pairs: &[(&str, &str)]| {
-        let mut pairs: Vec<_> = pairs
-            .iter()
-            .map(|(key, value)| (plus_decoded(key), plus_decoded(value)))
-            .collect();
-        pairs.sort_unstable();
-        pairs
-    };
-    let (cause, sentence) = if sorted(&ours) == sorted(&theirs) {
+    let (cause, summary) = if sorted(&ours) == sorted(&theirs) {
         (
             Cause::QueryOrder,
-            "the parameters of the query were put into another order".to_owned(),
+            "the query parameters were reordered on the way".to_owned(),
         )
-    } else if plain(&ours) == plain(&theirs) {
+    } else if sorted_and_decoded(&ours) == sorted_and_decoded(&theirs) {
         let other = ours.iter().find(|pair| !theirs.contains(pair));
-        let sentence = format!(
-            "the query was encoded in another way, {} first",
-            other.map_or_else(String::new, name)
-        );
-        (Cause::QueryEncoding, sentence)
+        let first = other.map_or_else(String::new, parameter_name);
+        (
+            Cause::QueryEncoding,
+            format!("the query was encoded differently, first in {first}"),
+        )
     } else {
         let lacks = |pairs: &[(&str, &str)], name: &str| !pairs.iter().any(|(key, _)| *key == name);
-        let dropped = ours.iter().find(|(key, _)| lacks(&theirs, key));
+        let removed = ours.iter().find(|(key, _)| lacks(&theirs, key));
         let added = theirs.iter().find(|(key, _)| lacks(&ours, key));
         let other = ours
             .iter()
             .chain(&theirs)
             .find(|pair| !ours.contains(pair) || !theirs.contains(pair));
-        let (pair, happened) = match (dropped, added, other) {
-            (Some(pair), ..) => (Some(pair), "dropped"),
-            (None, Some(pair), _) => (Some(pair), "added"),
-            (None, None, other) => (other, "changed"),
+        let (pair, happened) = match (removed, added) {
+            (Some(pair), _) => (Some(pair), "removed"),
+            (None, Some(pair)) => (Some(pair), "added"),
+            (None, None) => (other, "changed"),
         };
-        let pair = pair.map_or_else(|| "a parameter".to_owned(), name);
+        let name = pair.map_or_else(|| "a parameter".to_owned(), parameter_name);
         (
             Cause::QueryChanged,
-            format!("{pair} of the query was {happened} on the way"),
+            format!("{name} of the query was {happened} on the way"),
         )
     };
-    Some(difference(
+    Some(Difference {
         cause,
-        "query",
-        shown_ours,
-        shown_theirs,
-        sentence,
-    ))
+        part: "query".to_owned(),
+        signed: value_lengths(&ours),
+        derived: value_lengths(&theirs),
+        summary,
+    })
 }
 
-/// The pairs that were derived, with a token that was blotted out as it was signed.
-fn unredacted<'a>(
+fn sorted<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut sorted = pairs.to_vec();
+    sorted.sort_unstable();
+    sorted
+}
+
+fn sorted_and_decoded(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut decoded: Vec<_> = pairs
+        .iter()
+        .map(|(key, value)| (plus_decoded(key), plus_decoded(value)))
+        .collect();
+    decoded.sort_unstable();
+    decoded
+}
+
+/// Replaces redacted values of the derived query by the signed ones.
+fn restore_tokens<'a>(
     derived: Vec<(&'a str, &'a str)>,
     signed: &[(&str, &'a str)],
 ) -> Vec<(&'a str, &'a str)> {
     let restore = |(key, value): (&'a str, &'a str)| {
-        let signed = signed.iter().find(|(name, _)| *name == key);
-        (
-            key,
-            signed
-                .filter(|_| value == REDACTED)
-                .map_or(value, |(_, value)| value),
-        )
+        let ours = signed.iter().find(|(name, _)| *name == key);
+        match ours {
+            Some((_, signed_value)) if value == REDACTED => (key, *signed_value),
+            _ => (key, value),
+        }
     };
     derived.into_iter().map(restore).collect()
 }
 
-fn header(name: &str, signed: &str, derived: &Texts<'_>) -> Option<Difference> {
+fn header(name: &str, signed: &str, derived: &CanonicalParts<'_>) -> Option<Difference> {
     let received = derived.header(name).unwrap_or_default();
     if received == signed || (is_token(name) && received == REDACTED) {
         return None;
     }
-    let (ours, theirs) = (value(name, signed), value(name, received));
-    let (cause, part, sentence) = if name == "host" {
-        let sentence =
-            format!("the host was changed on the way: signed for {ours}, received for {theirs}");
-        (Cause::HostChanged, name.to_owned(), sentence)
+    let ours = header_value(name, signed);
+    let theirs = header_value(name, received);
+    let (cause, summary) = if name == "host" {
+        (
+            Cause::HostChanged,
+            format!("the host was changed on the way: signed for {ours}, received for {theirs}"),
+        )
     } else if received.is_empty() {
-        let sentence = format!("header {name} was signed and did not reach the origin");
-        (Cause::HeaderDropped, format!("header {name}"), sentence)
+        (
+            Cause::HeaderDropped,
+            format!("header {name} was signed but did not reach the origin"),
+        )
     } else {
-        let sentence =
-            format!("header {name} was changed on the way: signed as {ours}, received as {theirs}");
-        (Cause::HeaderChanged, format!("header {name}"), sentence)
+        (
+            Cause::HeaderChanged,
+            format!("header {name} was changed on the way: signed as {ours}, received as {theirs}"),
+        )
     };
-    Some(difference(cause, part, ours, theirs, sentence))
+    let part = if name == "host" {
+        name.to_owned()
+    } else {
+        format!("header {name}")
+    };
+    Some(Difference {
+        cause,
+        part,
+        signed: ours,
+        derived: theirs,
+        summary,
+    })
 }
 
 fn payload(signed: &str, derived: &str) -> Difference {
-    let (ours, theirs) = (shown(signed), shown(derived));
+    let ours = quoted(signed);
+    let theirs = quoted(derived);
     let is_hash = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let (cause, sentence) = match (is_hash(signed), is_hash(derived)) {
-        (true, true) if derived == EMPTY => (
+    let (cause, summary) = if !is_hash(signed) || !is_hash(derived) {
+        (
+            Cause::PayloadKind,
+            format!("the payload was signed as {ours}, but the origin derived {theirs}"),
+        )
+    } else if derived == EMPTY_HASH {
+        (
             Cause::BodyChanged,
             "the body was lost on the way: the origin received none".to_owned(),
-        ),
-        (true, true) if signed == EMPTY => {
-            let what = "a body was signed as empty, and the origin received one";
-            (Cause::BodyChanged, what.to_owned())
-        }
-        (true, true) => {
-            let what = format!(
-                "the body was changed on the way: hash {ours} was signed, {theirs} received"
-            );
-            (Cause::BodyChanged, what)
-        }
-        _ => {
-            let what =
-                format!("the payload was signed as {ours}, and the origin takes it for {theirs}");
-            (Cause::PayloadKind, what)
-        }
+        )
+    } else if signed == EMPTY_HASH {
+        (
+            Cause::BodyChanged,
+            "the body was signed as empty, but the origin received one".to_owned(),
+        )
+    } else {
+        (
+            Cause::BodyChanged,
+            format!("the body was changed on the way: signed hash {ours}, received hash {theirs}"),
+        )
     };
-    difference(cause, "payload", ours, theirs, sentence)
+    Difference {
+        cause,
+        part: "payload".to_owned(),
+        signed: ours,
+        derived: theirs,
+        summary,
+    }
 }
 
 fn is_token(name: &str) -> bool {
@@ -303,41 +309,41 @@ fn decoded(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 
-/// Decoded until nothing is left to be, or four times: what encodes more often is no accident.
-fn wholly_decoded(text: &str) -> String {
+/// Decodes four times, since more encodings are not accidental.
+fn fully_decoded(text: &str) -> String {
     (0..4).fold(text.to_owned(), |text, _| decoded(&text).into_owned())
 }
 
-/// The same with a plus, which many servers decode in a query and some in a path, for the space it is to them.
+/// Also decodes a plus as a space, as many servers do in a query and some in a path.
 fn plus_decoded(text: &str) -> String {
-    wholly_decoded(text).replace('+', " ")
+    fully_decoded(text).replace('+', " ")
 }
 
-/// A text in quotes, with what could disturb a log escaped, and cut short.
-pub(super) fn shown(text: &str) -> String {
-    const LONGEST: usize = 200;
-    match text.char_indices().nth(LONGEST) {
+/// Quotes and truncates a string, and escapes control characters, which could forge lines of a log.
+pub(super) fn quoted(text: &str) -> String {
+    const MAX_CHARS: usize = 200;
+    match text.char_indices().nth(MAX_CHARS) {
         None => format!("{text:?}"),
         Some((end, _)) => format!("{:?}...", &text[..end]),
     }
 }
 
-/// A path, up to where a query would begin: a `?` that was encoded on the way makes one a part of it.
-pub(super) fn shown_path(path: &str) -> String {
+/// Quotes a path up to an encoded `?`, after which it may contain the query.
+pub(super) fn quoted_path(path: &str) -> String {
     let lower = path.to_ascii_lowercase();
     match ["?", "%3f", "%253f"]
         .iter()
         .filter_map(|mark| lower.find(mark))
         .min()
     {
-        Some(end) => format!("{} and {} bytes", shown(&path[..end]), path.len() - end),
-        None => shown(path),
+        Some(end) => format!("{} and {} bytes", quoted(&path[..end]), path.len() - end),
+        None => quoted(path),
     }
 }
 
-/// A header's value, if it is one that never holds a secret.
-fn value(name: &str, text: &str) -> String {
-    let is_open = matches!(
+/// Quotes the value of a header that never contains a secret. Other values become their length.
+fn header_value(name: &str, text: &str) -> String {
+    let is_public = matches!(
         name,
         "host"
             | "content-type"
@@ -359,24 +365,28 @@ fn value(name: &str, text: &str) -> String {
     );
     match text {
         "" => "nothing".to_owned(),
-        text if is_open => shown(text),
+        text if is_public => quoted(text),
         text => format!("{} bytes", text.len()),
     }
 }
 
-/// A parameter by its name, unless that is all it has: then it may be a secret.
-fn name((key, value): &(&str, &str)) -> String {
-    match value.is_empty() {
-        true => format!("a parameter without a value, of {} bytes,", key.len()),
-        false => format!("parameter {}", shown(key)),
+/// Names a parameter. A parameter without a value may be a secret, so it becomes its length.
+fn parameter_name((key, value): &(&str, &str)) -> String {
+    if value.is_empty() {
+        format!("a parameter of {} bytes without a value", key.len())
+    } else {
+        format!("parameter {}", quoted(key))
     }
 }
 
-/// The parameters, of each value the length.
-fn lengths(pairs: &[(&str, &str)]) -> String {
-    let pair = |(key, value): &(&str, &str)| match value.is_empty() {
-        true => format!("({} bytes)", key.len()),
-        false => format!("{key}=({} bytes)", value.len()),
-    };
-    shown(&pairs.iter().map(pair).collect::<Vec<_>>().join("&"))
+/// Returns the parameters with the lengths of their values.
+fn value_lengths(pairs: &[(&str, &str)]) -> String {
+    let lengths = pairs.iter().map(|(key, value)| {
+        if value.is_empty() {
+            format!("({} bytes)", key.len())
+        } else {
+            format!("{key}=({} bytes)", value.len())
+        }
+    });
+    quoted(&lengths.collect::<Vec<_>>().join("&"))
 }

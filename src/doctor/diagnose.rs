@@ -4,61 +4,63 @@ use http::HeaderName;
 
 use super::{
     Cause, Difference, Rejection, SignedRequest,
-    canonical_parser::Texts,
-    classify::Said,
-    compare::{compare, shown, shown_path},
+    canonical_parser::CanonicalParts,
+    classify::RejectionClass,
+    compare::{compare, quoted, quoted_path},
 };
 use crate::SigningSettings;
 
-/// Why an origin refused a request, for people to read.
+/// Reason for which an origin rejected a request.
 ///
-/// `Display` writes [`summary`](Diagnosis::summary) and [`remedy`](Diagnosis::remedy). Neither holds a secret.
+/// `Display` writes [`summary`](Diagnosis::summary) and [`remedy`](Diagnosis::remedy). Neither contains a secret.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Diagnosis {
     cause: Cause,
-    sentence: String,
+    summary: String,
     differences: Vec<Difference>,
     clock_offset: Option<i64>,
 }
 
 impl Diagnosis {
-    fn new(cause: Cause, sentence: impl Into<String>) -> Self {
+    fn new(cause: Cause, summary: impl Into<String>) -> Self {
         Self {
             cause,
-            sentence: sentence.into(),
+            summary: summary.into(),
             differences: Vec::new(),
             clock_offset: None,
         }
     }
 
-    /// The cause; of several differences that of the first.
+    /// Returns the cause. If there are several differences, it is that of the first one.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.cause
     }
 
-    /// What happened, in a clause without a full stop.
+    /// Returns a clause without a full stop about what happened.
     #[must_use]
     pub fn summary(&self) -> &str {
-        &self.sentence
+        &self.summary
     }
 
-    /// What to do about it: [`Cause::remedy`].
+    /// Returns the remedy: [`Cause::remedy`].
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         self.cause.remedy()
     }
 
-    /// All in which the canonical request of signer and origin differ, the most telling first; empty where
-    /// one of the two is not known.
+    /// Returns all differences between the canonical requests of signer and origin, the most likely cause first.
+    ///
+    /// It is empty if one of the canonical requests is unknown.
     #[must_use]
     pub fn differences(&self) -> &[Difference] {
         &self.differences
     }
 
-    /// The seconds by which the origin's clock was ahead of the time of signing, for
-    /// [`Cause::ClockSkew`] and where it is known; negative if behind.
+    /// Returns by how many seconds the origin's clock was ahead of the signing time; negative if it was behind.
+    ///
+    /// It is `Some` only for [`Cause::ClockSkew`] with a known time.
     #[must_use]
     pub fn clock_offset(&self) -> Option<i64> {
         self.clock_offset
@@ -67,154 +69,155 @@ impl Diagnosis {
 
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.sentence, self.remedy())
+        write!(f, "{}; {}", self.summary, self.remedy())
     }
 }
 
-/// Names the cause of a refusal; `None` if it does not speak of signatures.
+/// Finds the cause of a rejection. Returns `None` if it does not concern the signature.
 ///
-/// Without `sent`, that is from the answer alone, most causes can still be told, but not where a signature
-/// does not match. The [module's documentation](super) has an example.
+/// Without the `request` most causes can be found in the response, except those of a signature that does not match.
+/// The [module's documentation](super) has an example.
 #[must_use]
-pub fn diagnose(refusal: &Rejection, sent: Option<&SignedRequest>) -> Option<Diagnosis> {
-    let new = |cause, sentence: &str| Some(Diagnosis::new(cause, sentence));
-    let fronts_routes = sent.is_none_or(|sent| sent.service == "execute-api");
-    let (in_query, has_token) = sent.map_or((true, false), |sent| (sent.in_query, sent.has_token));
-    match Said::read(refusal, sent)? {
-        Said::Mismatch => Some(mismatch(refusal, sent)),
-        Said::Clock if sent.is_some() && in_query && refusal.says("expired") => {
-            Some(url_expired(refusal, sent))
+pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Option<Diagnosis> {
+    let fronts_routes = request.is_none_or(|request| request.service == "execute-api");
+    let in_query = request.is_none_or(|request| request.in_query);
+    let has_token = request.is_some_and(|request| request.has_token);
+    let (cause, summary) = match RejectionClass::classify(rejection, request)? {
+        RejectionClass::Mismatch => return Some(mismatch(rejection, request)),
+        RejectionClass::Clock
+            if request.is_some() && in_query && rejection.message_contains("expired") =>
+        {
+            return Some(url_expired(rejection, request));
         }
-        Said::Clock => Some(clock_skew(refusal, sent)),
-        Said::Url => Some(url_expired(refusal, sent)),
-        Said::Expired if in_query => Some(url_expired(refusal, sent)),
-        // EC2 and its like say the same of the time of signing and of the credentials.
-        Said::Expired => match times(refusal, sent) {
+        RejectionClass::Clock => return Some(clock_skew(rejection, request)),
+        RejectionClass::PresignedUrl => return Some(url_expired(rejection, request)),
+        RejectionClass::Expired if in_query => return Some(url_expired(rejection, request)),
+        // EC2 and similar services use one error for the signing time and for credentials.
+        RejectionClass::Expired => match times(rejection, request) {
             Some((signed, theirs)) if has_token && signed.abs_diff(theirs) < 300 => {
-                new(Cause::TokenExpired, "the credentials have expired")
+                (Cause::TokenExpired, "the credentials have expired")
             }
-            _ => Some(clock_skew(refusal, sent)),
+            _ => return Some(clock_skew(rejection, request)),
         },
-        Said::Scope => Some(scope(refusal, sent)),
-        Said::NotSigned if refusal.says("nonymous") => new(
+        RejectionClass::Scope => return Some(scope(rejection, request)),
+        RejectionClass::NotSigned if rejection.message_contains("nonymous") => (
             Cause::NotSigned,
-            "the origin takes the caller for anonymous: no signature reached it, or this route verifies none, \
-             and its policy lets in no strangers",
+            "the origin treats the caller as anonymous: no signature reached it or this route verifies none, \
+             and its policy denies anonymous callers",
         ),
-        Said::NotSigned if fronts_routes => {
-            let cause = if sent.is_some() {
+        RejectionClass::NotSigned if fronts_routes => (
+            if request.is_some() {
                 Cause::RouteMissing
             } else {
                 Cause::NotSigned
-            };
-            new(
-                cause,
-                "no signature reached the origin, or it is API Gateway and has no route for this path and method \
-                 in this stage: it answers both alike",
+            },
+            "no signature reached the origin, or API Gateway has no route for this path and method in this \
+             stage: its response is the same",
+        ),
+        RejectionClass::NotSigned => (
+            Cause::NotSigned,
+            "the request was signed, but its signature did not reach the origin",
+        ),
+        RejectionClass::DateMissing => (
+            Cause::HeaderDropped,
+            "header x-amz-date was signed but did not reach the origin",
+        ),
+        RejectionClass::UnknownKey
+            if request.is_some_and(|request| {
+                request.access_key_id.starts_with("ASIA") && !request.has_token
+            }) =>
+        {
+            (
+                Cause::TokenMissing,
+                "the access key ID belongs to temporary credentials, but no session token was sent",
             )
         }
-        Said::NotSigned => new(
-            Cause::NotSigned,
-            "the request was signed, and its signature did not reach the origin",
+        RejectionClass::UnknownKey => (
+            Cause::UnknownKey,
+            "the origin does not know the access key, or not with this session token",
         ),
-        Said::NotDated => new(
-            Cause::HeaderDropped,
-            "header x-amz-date was signed and did not reach the origin",
-        ),
-        Said::UnknownKey => {
-            let lacks_token =
-                |sent: &SignedRequest| sent.access_key_id.starts_with("ASIA") && !sent.has_token;
-            match sent.is_some_and(lacks_token) {
-                true => new(
-                    Cause::TokenMissing,
-                    "the access key id is that of temporary credentials, and no session token was sent",
-                ),
-                false => new(
-                    Cause::UnknownKey,
-                    "the origin does not know the access key, or not with this token",
-                ),
-            }
-        }
-        Said::WrongToken => new(
+        RejectionClass::WrongToken => (
             Cause::WrongToken,
-            "the session token is not one of this access key",
+            "the session token does not belong to this access key",
         ),
-        Said::TokenExpired => new(Cause::TokenExpired, "the credentials have expired"),
-        Said::HeaderNotSigned => Some(header_not_signed(refusal)),
-        Said::Body => new(
+        RejectionClass::TokenExpired => (Cause::TokenExpired, "the credentials have expired"),
+        RejectionClass::HeaderNotSigned => return Some(header_not_signed(rejection)),
+        RejectionClass::Body => (
             Cause::BodyChanged,
-            "the body was changed on the way: the origin received one of another hash than was signed",
+            "the body was changed on the way: its hash is not the signed one",
         ),
-        Said::PayloadKind => new(
+        RejectionClass::PayloadKind => (
             Cause::PayloadKind,
-            "the origin does not take what the signature says of the payload in x-amz-content-sha256",
+            "the origin does not accept this kind of payload in x-amz-content-sha256",
         ),
-        Said::Authorization => new(
+        RejectionClass::Authorization => (
             Cause::AuthorizationChanged,
-            "the signature did not arrive in the form in which it was sent, or another one is beside it",
+            "the signature did not arrive as it was sent, or the request has a second one",
         ),
-        Said::Forbidden if fronts_routes => new(
+        RejectionClass::Forbidden if fronts_routes => (
             Cause::StageMissing,
-            "API Gateway says no more than that it forbids the request, as it does where the path does not begin \
-             with a stage of the API",
+            "API Gateway forbids the request without a reason, as it does if the path does not begin with a \
+             stage of the API",
         ),
-        Said::NotAllowed => new(
+        RejectionClass::NotAllowed => (
             Cause::NotAllowed,
-            "the origin knows the caller by the signature, and a policy does not allow this",
+            "the origin knows the caller by the signature, but a policy does not allow the request",
         ),
-        Said::Forbidden | Said::Denied => new(
+        RejectionClass::Forbidden | RejectionClass::Denied => (
             Cause::NotAllowed,
-            "the origin does not allow this to the caller that it saw, if it saw a signature at all",
+            "the origin does not allow the request, and may not have received a signature",
         ),
-    }
+    };
+    Some(Diagnosis::new(cause, summary))
 }
 
 const SIGNED_AGAIN: &str =
-    "the origin received another signature than was sent: something signs again";
+    "the origin received another signature than the one sent: another component signs again";
 
-fn mismatch(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
-    let absent = refusal.quoted_before(" is signed and not present");
-    if let Some(name) = absent.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-        && sent.is_none_or(|sent| sent.covers(&name))
+fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
+    let missing = rejection.quoted_before(" is signed and not present");
+    if let Some(name) = missing.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+        && request.is_none_or(|request| request.covers(&name))
     {
-        let sentence = format!("header {name} was signed and did not reach the origin");
-        return Diagnosis::new(Cause::HeaderDropped, sentence);
+        let summary = format!("header {name} was signed but did not reach the origin");
+        return Diagnosis::new(Cause::HeaderDropped, summary);
     }
-    let derived = refusal.canonical_request.as_deref().and_then(Texts::read);
-    let Some(sent) = sent else {
-        return Diagnosis::new(Cause::Mismatch, seen(derived.as_ref()));
+    let derived = rejection
+        .canonical_request
+        .as_deref()
+        .and_then(CanonicalParts::parse);
+    let Some(request) = request else {
+        return Diagnosis::new(Cause::Mismatch, derived_summary(derived.as_ref()));
     };
-    if let (Some(given), Some(own)) = (&refusal.signature_provided, &sent.signature)
-        && given != own
+    if let (Some(received), Some(sent)) = (&rejection.signature_provided, &request.signature)
+        && received != sent
     {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
-    if refusal
+    if rejection
         .access_key_id
         .as_ref()
-        .is_some_and(|id| *id != sent.access_key_id)
+        .is_some_and(|id| *id != request.access_key_id)
     {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
-    let (ours, theirs) = (
-        sent.string_to_sign.as_deref(),
-        refusal.string_to_sign.as_deref(),
-    );
-    let lines = |text: Option<&str>| text.map(|text| text.trim_end().replace('\r', ""));
-    if ours.is_some() && lines(ours) == lines(theirs) {
+    let ours = request.string_to_sign.as_deref();
+    let theirs = rejection.string_to_sign.as_deref();
+    let normalized = |text: Option<&str>| text.map(|text| text.trim_end().replace('\r', ""));
+    if ours.is_some() && normalized(ours) == normalized(theirs) {
         return Diagnosis::new(
             Cause::WrongSecret,
-            "the origin derived what was signed, to the letter, so the secret access key is not that of the \
-             access key id, if nothing has changed the signature itself",
+            "the origin derived exactly what was signed, so the secret access key does not belong to the \
+             access key ID, unless the signature itself was changed",
         );
     }
-    let own = Texts::read(&sent.canonical_request);
-    let differences = match (&own, &derived) {
-        (Some(own), Some(derived)) => compare(own, derived, &sent.service),
+    let signed = CanonicalParts::parse(&request.canonical_request);
+    let differences = match (&signed, &derived) {
+        (Some(signed), Some(derived)) => compare(signed, derived, &request.service),
         _ => Vec::new(),
     };
     if let Some(first) = differences.first() {
-        let diagnosis = Diagnosis::new(first.cause, first.sentence.clone());
+        let diagnosis = Diagnosis::new(first.cause, first.summary.clone());
         return Diagnosis {
             differences,
             ..diagnosis
@@ -223,158 +226,155 @@ fn mismatch(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
     let scope = theirs
         .and_then(|text| text.split('\n').nth(2))
         .map(str::trim_end);
-    if scope.is_some_and(|scope| scope != sent.scope()) {
+    if scope.is_some_and(|scope| scope != request.scope()) {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
-    if derived.is_some() && sent.has_token && ours.is_some() && theirs.is_some() {
-        // A verifier may blot the token out, and then the hash alone tells.
-        let sentence = "the session token was changed on the way";
-        return Diagnosis::new(Cause::HeaderChanged, sentence);
+    if derived.is_some() && request.has_token && ours.is_some() && theirs.is_some() {
+        // A verifier may redact the token, so that only the hash differs.
+        let summary = "the session token was changed on the way";
+        return Diagnosis::new(Cause::HeaderChanged, summary);
     }
     if derived.is_some() && ours.is_none() {
-        // All that is known agrees.
-        let sentence = "the origin derived the head that was sent, so it is the body, or the secret access key";
-        return Diagnosis::new(Cause::Mismatch, sentence);
+        let summary =
+            "the origin derived the same head, so the body or the secret access key is wrong";
+        return Diagnosis::new(Cause::Mismatch, summary);
     }
-    Diagnosis::new(Cause::Mismatch, seen(None))
+    Diagnosis::new(Cause::Mismatch, derived_summary(None))
 }
 
-/// What the origin says that it received.
-fn seen(derived: Option<&Texts<'_>>) -> String {
+/// Describes the canonical request of the origin.
+fn derived_summary(derived: Option<&CanonicalParts<'_>>) -> String {
     match derived {
-        Some(texts) => format!(
-            "the signature does not match what the origin derived: {} {} for host {}, signed headers {}, \
-             payload {}",
-            shown(texts.method),
-            shown_path(texts.path),
-            shown(texts.header("host").unwrap_or_default()),
-            shown(texts.signed_headers),
-            shown(texts.payload),
+        Some(parts) => format!(
+            "the signature does not match the request that the origin received: {} {} for host {}, signed \
+             headers {}, payload {}",
+            quoted(parts.method),
+            quoted_path(parts.path),
+            quoted(parts.header("host").unwrap_or_default()),
+            quoted(parts.signed_headers),
+            quoted(parts.payload),
         ),
         None => {
-            "the signature does not match, and the origin does not say what it derived".to_owned()
+            "the signature does not match, and the origin does not show what it derived".to_owned()
         }
     }
 }
 
-/// The time of signing, and the origin's.
-fn times(refusal: &Rejection, sent: Option<&SignedRequest>) -> Option<(i64, i64)> {
+/// Returns the signing time and the origin's time, in seconds.
+fn times(rejection: &Rejection, request: Option<&SignedRequest>) -> Option<(i64, i64)> {
     let seconds = |time: SystemTime| {
-        let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        i64::try_from(since.as_secs()).ok()
+        let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        i64::try_from(since_epoch.as_secs()).ok()
     };
-    let signed = sent
-        .map(|sent| sent.time)
-        .or_else(|| refusal.time_after(": "))?;
-    Some((seconds(signed)?, seconds(refusal.origin_time()?)?))
+    let signed = request
+        .map(|request| request.time)
+        .or_else(|| rejection.time_after(": "))?;
+    Some((seconds(signed)?, seconds(rejection.origin_time()?)?))
 }
 
-fn clock_skew(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
-    let offset = times(refusal, sent).map(|(signed, theirs)| theirs - signed);
-    let sentence = match offset {
-        Some(offset @ 0..) => {
-            format!("the origin's clock was {offset} s ahead of the time of signing")
+fn clock_skew(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
+    let offset = times(rejection, request).map(|(signed, theirs)| theirs - signed);
+    let summary = match offset {
+        Some(ahead @ 0..) => {
+            format!("the origin's clock was {ahead} s ahead of the signing time")
         }
-        Some(offset) => {
-            let behind = offset.unsigned_abs();
-            format!("the origin's clock was {behind} s behind the time of signing")
+        Some(behind) => {
+            let seconds = behind.unsigned_abs();
+            format!("the origin's clock was {seconds} s behind the signing time")
         }
-        None => "the origin's clock is too far from the time of signing".to_owned(),
+        None => "the origin's clock is too far from the signing time".to_owned(),
     };
     Diagnosis {
         clock_offset: offset,
-        ..Diagnosis::new(Cause::ClockSkew, sentence)
+        ..Diagnosis::new(Cause::ClockSkew, summary)
     }
 }
 
-fn url_expired(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
-    let age = times(refusal, sent).map(|(signed, theirs)| theirs - signed);
-    let sentence = match age {
-        Some(age @ 0..) => format!("the presigned URL was {age} s old, and has expired"),
-        Some(_) => "the presigned URL is not valid yet".to_owned(),
-        None => "the presigned URL has expired, or is not valid yet".to_owned(),
+fn url_expired(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
+    let age = times(rejection, request).map(|(signed, theirs)| theirs - signed);
+    let summary = match age {
+        Some(age @ 0..) => format!("the presigned URL was {age} s old and has expired"),
+        Some(_) => "the presigned URL is not yet valid".to_owned(),
+        None => "the presigned URL has expired or is not yet valid".to_owned(),
     };
-    Diagnosis::new(Cause::UrlExpired, sentence)
+    Diagnosis::new(Cause::UrlExpired, summary)
 }
 
-fn scope(refusal: &Rejection, sent: Option<&SignedRequest>) -> Diagnosis {
-    if refusal.says("Date in Credential scope") || refusal.says("not scoped to the day") {
-        let sentence = "the request was signed for another day than that of its x-amz-date";
-        return Diagnosis::new(Cause::WrongRegion, sentence);
+fn scope(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
+    let contains = |parts: &[&str]| parts.iter().any(|part| rejection.message_contains(part));
+    if contains(&["Date in Credential scope", "not scoped to the day"]) {
+        let summary = "the day in the credential scope is not that of x-amz-date";
+        return Diagnosis::new(Cause::WrongRegion, summary);
     }
-    let host = sent.and_then(|sent| Texts::read(&sent.canonical_request)?.header("host"));
-    let told = host.and_then(|host| SigningSettings::infer(host.split(':').next()?).ok());
-    let told = told.as_ref();
-    let (own_service, own_region) = sent.map_or(("", ""), |sent| (&*sent.service, &*sent.region));
-    let of_service = ["to correct service", "to service", "incorrect service"];
-    let of_service = of_service.iter().any(|words| refusal.says(words));
-    let of_region = ["valid region", "valid Region", "to region", "expecting '"];
-    let of_region = of_region.iter().any(|words| refusal.says(words)) || refusal.region.is_some();
-    // Where the answer leaves it open, the host may tell.
-    let is_service = of_service
-        || !of_region
-            && sent
-                .zip(told)
-                .is_some_and(|(sent, told)| told.service() != sent.service);
-    let (cause, what, own, right) = if is_service {
-        let said = refusal.quoted_after("correct service: ");
+    let host = request
+        .and_then(|request| CanonicalParts::parse(&request.canonical_request)?.header("host"));
+    let inferred = host.and_then(|host| SigningSettings::infer(host.split(':').next()?).ok());
+    let (signed_service, signed_region) =
+        request.map_or(("", ""), |request| (&*request.service, &*request.region));
+    let names_service = contains(&["to correct service", "to service", "incorrect service"]);
+    let names_region = contains(&["valid region", "valid Region", "to region", "expecting '"])
+        || rejection.region.is_some();
+    // If the response names neither, the host may show which one is wrong.
+    let is_service = names_service
+        || !names_region
+            && request
+                .zip(inferred.as_ref())
+                .is_some_and(|(request, inferred)| inferred.service() != request.service);
+    let (cause, kind, signed, expected) = if is_service {
         (
             Cause::WrongService,
             "service",
-            own_service,
-            said.or(told.map(SigningSettings::service)),
+            signed_service,
+            rejection
+                .quoted_after("correct service: ")
+                .or(inferred.as_ref().map(SigningSettings::service)),
         )
     } else {
-        let said = refusal
-            .region
-            .as_deref()
-            .or(refusal.quoted_after("expecting "));
         (
             Cause::WrongRegion,
             "region",
-            own_region,
-            said.or(told.map(SigningSettings::region)),
+            signed_region,
+            rejection
+                .region
+                .as_deref()
+                .or(rejection.quoted_after("expecting "))
+                .or(inferred.as_ref().map(SigningSettings::region)),
         )
     };
-    // Where the origin goes by another name than its host tells, only that it is another one is known.
-    let right = right.filter(|right| *right != own);
-    let sentence = match (own, right) {
-        (own, None) if !of_service && !of_region => {
-            let scope = if own.is_empty() {
-                "a scope"
+    // If the host suggests the signed name, the expected one is unknown.
+    let summary = match (signed, expected.filter(|expected| *expected != signed)) {
+        (_, None) if !names_service && !names_region => {
+            let part = if signed.is_empty() {
+                "scope"
             } else {
-                "a service, a region or a day"
+                "service, region or day"
             };
-            format!("the request was signed for {scope} that is not the origin's")
+            format!("the request was signed for another {part} than the origin's")
         }
-        ("", None) => format!("the request was signed for a {what} that is not the origin's"),
-        ("", Some(right)) => format!("the request was not signed for {what} {}", shown(right)),
-        (own, None) => {
-            format!(
-                "the request was signed for {what} {}, not the origin's",
-                shown(own)
-            )
+        ("", None) => format!("the request was signed for another {kind} than the origin's"),
+        ("", Some(expected)) => {
+            format!("the request was not signed for {kind} {}", quoted(expected))
         }
-        (own, Some(right)) => {
-            format!(
-                "the request was signed for {what} {}, and the origin is of {}",
-                shown(own),
-                shown(right)
-            )
-        }
+        (signed, None) => format!(
+            "the request was signed for {kind} {}, not for the origin's",
+            quoted(signed)
+        ),
+        (signed, Some(expected)) => format!(
+            "the request was signed for {kind} {}, but the origin expects {}",
+            quoted(signed),
+            quoted(expected)
+        ),
     };
-    Diagnosis::new(cause, sentence)
+    Diagnosis::new(cause, summary)
 }
 
-fn header_not_signed(refusal: &Rejection) -> Diagnosis {
-    let sentence = match &refusal.headers_not_signed {
-        Some(names) => {
-            format!(
-                "there are headers that the signature does not cover: {}",
-                shown(names)
-            )
-        }
-        None => "there is a header that the signature does not cover, and has to".to_owned(),
+fn header_not_signed(rejection: &Rejection) -> Diagnosis {
+    let summary = match &rejection.headers_not_signed {
+        Some(names) => format!(
+            "the signature does not cover these headers: {}",
+            quoted(names)
+        ),
+        None => "the signature does not cover a header that has to be signed".to_owned(),
     };
-    Diagnosis::new(Cause::HeaderNotSigned, sentence)
+    Diagnosis::new(Cause::HeaderNotSigned, summary)
 }

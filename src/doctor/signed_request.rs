@@ -3,7 +3,7 @@ use std::{fmt, time::SystemTime};
 use http::{HeaderName, HeaderValue, header::DATE, request::Parts};
 use sha2::{Digest, Sha256};
 
-use super::canonical_parser::{Texts, without_token};
+use super::canonical_parser::{CanonicalParts, redacted};
 use crate::{
     error::Error,
     sigv4::{
@@ -16,17 +16,16 @@ use crate::{
     },
 };
 
-/// A request as it was signed, to be held against an origin's [`Rejection`](super::Rejection).
+/// A signed request, to be compared with an origin's [`Rejection`](super::Rejection).
 ///
-/// Whichever client has signed it: it is read back from the request's head. The
-/// [`SigningLayer`](crate::SigningLayer) keeps it by itself, with
-/// [`with_diagnosis`](crate::SigningLayer::with_diagnosis).
+/// It is read from the request's head, so any client may have signed it.
+/// [`SigningLayer::with_diagnosis`](crate::SigningLayer::with_diagnosis) creates it for its own requests.
 ///
-/// It holds the session token where that is signed; `Debug` shows the scope alone.
+/// It contains the session token if that is signed. `Debug` shows only the scope.
 #[derive(Clone)]
 pub struct SignedRequest {
     pub(super) canonical_request: String,
-    /// None where it is not known what the signature says of the payload.
+    /// `None` if the signed payload is unknown.
     pub(super) string_to_sign: Option<String>,
     scope: String,
     /// Empty in version 4a.
@@ -35,18 +34,18 @@ pub struct SignedRequest {
     pub(super) time: SystemTime,
     pub(super) access_key_id: String,
     pub(super) has_token: bool,
-    /// True if the signature stands in the query.
+    /// `true` if the signature is in the query.
     pub(crate) in_query: bool,
-    /// Lower-case hex, where it is known.
+    /// Lower-case hex, if known.
     pub(super) signature: Option<String>,
 }
 
 impl SignedRequest {
-    /// Reads the head of a request as it was sent, signed.
+    /// Reads the head of a signed request.
     ///
-    /// The path is taken for what [`SigningSettings`](crate::SigningSettings) says of the service. `payload` is
-    /// what was signed of the body; it need be given only where the head has no `x-amz-content-sha256`, and
-    /// without it a changed body goes unnoticed.
+    /// The path is encoded as [`SigningSettings`](crate::SigningSettings) does for the service. `payload` is the
+    /// signed payload, for a head without `x-amz-content-sha256`. If both are missing, a changed body is not
+    /// detected.
     ///
     /// ```
     /// use http::Request;
@@ -65,19 +64,18 @@ impl SignedRequest {
     ///     .body(())
     ///     .unwrap()
     ///     .into_parts();
-    /// let sent = SignedRequest::from_parts(&head, None)?;
-    /// assert_eq!(sent.scope(), "20150830/us-east-1/execute-api/aws4_request");
-    /// assert!(sent.canonical_request().starts_with("GET\n/prod/orders\n\nhost:abc123."));
+    /// let request = SignedRequest::from_parts(&head, None)?;
+    /// assert_eq!(request.scope(), "20150830/us-east-1/execute-api/aws4_request");
+    /// assert!(request.canonical_request().starts_with("GET\n/prod/orders\n\nhost:abc123."));
     /// # Ok::<(), tower_sigv4::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the head carries no signature, or none that can
-    /// be read.
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request) if the head has no signature or a malformed one.
     pub fn from_parts(head: &Parts, payload: Option<Payload>) -> Result<Self, Error> {
         let authorization =
-            Authorization::parse(head, cfg!(feature = "sigv4a")).map_err(unreadable)?;
+            Authorization::parse(head, cfg!(feature = "sigv4a")).map_err(invalid_signature)?;
         let header = |name: HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);
         let presigned = authorization.presigned.as_ref();
         let amz_date = presigned
@@ -89,53 +87,49 @@ impl SignedRequest {
                 header(DATE).and_then(Timestamp::parse_http_date)
             }
             None => None,
-        };
-        let time = time.ok_or_else(|| {
-            Error::request(
-                "the request has neither a valid x-amz-date nor a valid date that is signed",
-            )
+        }
+        .ok_or_else(|| {
+            Error::request("the request has neither a valid x-amz-date nor a valid, signed date")
         })?;
         let rules = service_rules(authorization.service);
-        let parameter = presigned
-            .and_then(|query| query.content_sha256)
-            .map(str::as_bytes);
-        let given = payload.as_ref().map(Payload::as_bytes);
         let default = (presigned.is_some() && rules.s3_family).then_some(Payload::Unsigned);
-        let said = header(X_AMZ_CONTENT_SHA256).or(parameter).or(given);
-        let said = said
+        let signed_payload = header(X_AMZ_CONTENT_SHA256)
+            .or(presigned
+                .and_then(|query| query.content_sha256)
+                .map(str::as_bytes))
+            .or(payload.as_ref().map(Payload::as_bytes))
             .or(default.as_ref().map(Payload::as_bytes))
             .unwrap_or_default();
 
-        let (form, token) = (rules.path_form, rules.session_token);
-        let request = authorization.canonical(head, form, token, said);
         let mut canonical_request = Vec::new();
-        request.write(&mut canonical_request);
-        let (region, service) = (authorization.region, authorization.service);
+        authorization
+            .canonical(head, rules.path_form, rules.session_token, signed_payload)
+            .write(&mut canonical_request);
         let is_token =
             |name: &str| matches!(name, "x-amz-security-token" | "x-amz-s3session-token");
         let has_token = presigned.is_some_and(|query| query.session_token.is_some())
             || head.headers.keys().any(|name| is_token(name.as_str()));
-        let mut sent = Self::new(
+        let mut request = Self::new(
             &canonical_request,
             authorization.algorithm(),
             Scope {
                 time: &time,
-                region,
-                service,
+                region: authorization.region,
+                service: authorization.service,
             },
             &authorization.access_key_id,
             has_token,
         );
-        if said.is_empty() {
-            sent.string_to_sign = None;
+        if signed_payload.is_empty() {
+            request.string_to_sign = None;
         }
-        sent.in_query = presigned.is_some();
-        sent.signature = match authorization.signature {
+        request.in_query = presigned.is_some();
+        request.signature = match authorization.signature {
             SignatureValue::Hmac(hex) => Some(String::from_utf8_lossy(hex).into_owned()),
             #[cfg(feature = "sigv4a")]
-            SignatureValue::Ecdsa(_) => None, // each signing makes another
+            SignatureValue::Ecdsa(_) => None, // differs for each signing
         };
-        Ok(sent)
+        Ok(request)
     }
 
     pub(crate) fn new(
@@ -146,7 +140,8 @@ impl SignedRequest {
         has_token: bool,
     ) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (hash, scope_text) = (Sha256::digest(canonical_request).into(), scope.text());
+        let hash = Sha256::digest(canonical_request).into();
+        let scope_text = scope.text();
         let mut string_to_sign = Vec::new();
         write_string_to_sign(
             &mut string_to_sign,
@@ -169,45 +164,43 @@ impl SignedRequest {
         }
     }
 
-    /// True if the signature covers this header.
+    /// Returns `true` if the signature covers this header.
     pub(super) fn covers(&self, name: &HeaderName) -> bool {
-        Texts::read(&self.canonical_request).is_some_and(|texts| {
-            texts
+        CanonicalParts::parse(&self.canonical_request).is_some_and(|parts| {
+            parts
                 .signed_headers
                 .split(';')
                 .any(|signed| signed == name.as_str())
         })
     }
 
-    /// The canonical request that was signed, the session token blotted out.
+    /// Returns the signed canonical request, without the session token.
     #[must_use]
     pub fn canonical_request(&self) -> String {
-        without_token(&self.canonical_request)
+        redacted(&self.canonical_request)
     }
 
-    /// The string that was signed; `None` where it is not known what the signature says of the payload.
+    /// Returns the string to sign, or `None` if the signed payload is unknown.
     #[must_use]
     pub fn string_to_sign(&self) -> Option<&str> {
         self.string_to_sign.as_deref()
     }
 
-    /// The credential scope that it was signed for.
+    /// Returns the credential scope.
     #[must_use]
     pub fn scope(&self) -> &str {
         &self.scope
     }
 }
 
-fn unreadable(fault: ParseError) -> Error {
-    Error::request(match fault {
-        ParseError::Missing => {
-            "the request carries no signature, neither in authorization nor in its query"
-        }
+fn invalid_signature(error: ParseError) -> Error {
+    Error::request(match error {
+        ParseError::Missing => "the request carries no signature, in authorization or in its query",
         ParseError::Multiple => "the request carries more than one authorization",
         ParseError::UnsupportedAlgorithm => {
-            "the request is signed by another algorithm than AWS4-HMAC-SHA256"
+            "the request is signed with another algorithm than AWS4-HMAC-SHA256"
         }
-        ParseError::Malformed(what) => what,
+        ParseError::Malformed(message) => message,
     })
 }
 

@@ -1,4 +1,4 @@
-//! From what is to be done with a body to the first step of it.
+//! First step of signing a body, from the plan for it.
 
 use http::HeaderMap;
 use http_body::Body;
@@ -10,11 +10,10 @@ use crate::{
     sigv4::{ChunkSize, Payload, aws_chunk::Framing},
 };
 
-/// A body on its way to be signed.
-pub(super) enum Planned<B> {
-    /// It has to be there as a whole first.
+/// A body with its next step.
+pub(super) enum PlannedBody<B> {
     Collect(Collect<B>),
-    Ready(Signable<B>),
+    Sign(PreparedBody<B>),
 }
 
 /// A body that is ready to be sent once the head is signed.
@@ -22,38 +21,38 @@ pub(super) enum Planned<B> {
     clippy::large_enum_variant,
     reason = "moved twice, and mostly of the larger kind"
 )]
-pub(super) enum Signable<B> {
-    /// As it is, and what is signed of it.
+pub(super) enum PreparedBody<B> {
+    /// Sent as it is; the payload is signed.
     Whole(SignedBody<B>, Payload),
-    /// In chunks, which are signed with what signs the head; `decoded` is its length in bytes.
-    Chunks {
+    /// Sent in chunks that are signed together with the head; `decoded_len` is the length in bytes.
+    Chunked {
         body: B,
         framing: Framing,
         size: ChunkSize,
-        decoded: u64,
+        decoded_len: u64,
     },
-    /// In chunks of the client's own, which are not signed.
-    Framed { body: B, framing: Framing },
+    /// In chunks of the client, which are not signed.
+    ClientChunks { body: B, framing: Framing },
 }
 
-impl<B> Signable<B> {
-    /// The same, to be sent once more, if the body is at hand as a whole.
-    pub(super) fn again(&mut self) -> Option<Self>
+impl<B> PreparedBody<B> {
+    /// Returns a copy, unless the body streams.
+    pub(super) fn try_clone(&mut self) -> Option<Self>
     where
         B: Body,
     {
         match self {
             Self::Whole(body, payload) => Some(Self::Whole(body.try_clone()?, *payload)),
-            Self::Chunks { .. } | Self::Framed { .. } => None,
+            Self::Chunked { .. } | Self::ClientChunks { .. } => None,
         }
     }
 
-    /// What the signature says of it, in a word for reports.
-    pub(super) fn said(&self) -> &'static str {
+    /// Returns the kind of payload for [`SigningReport::payload`](super::SigningReport::payload).
+    pub(super) fn payload_kind(&self) -> &'static str {
         match self {
             Self::Whole(_, Payload::Hash(_)) => "hash",
             Self::Whole(_, Payload::Unsigned) => "unsigned",
-            Self::Chunks { framing, .. } | Self::Framed { framing, .. } => match framing {
+            Self::Chunked { framing, .. } | Self::ClientChunks { framing, .. } => match framing {
                 Framing::Signed(_) => "signed-chunks",
                 Framing::Unsigned(_) => "unsigned-chunks",
             },
@@ -61,44 +60,43 @@ impl<B> Signable<B> {
     }
 }
 
-/// Takes a plan for a body as far as it goes without reading it.
-pub(super) fn carry_out<B>(
+/// Applies a plan without reading the body.
+pub(super) fn apply<B>(
     plan: BodyPlan,
     body: B,
     limit: u64,
     headers: &HeaderMap,
-) -> Result<Planned<B>, Error>
+) -> Result<PlannedBody<B>, Error>
 where
     B: Body,
 {
     let length = declared_len(&body, headers);
+    let chunked = |body, framing, size, decoded_len| {
+        PlannedBody::Sign(PreparedBody::Chunked {
+            body,
+            framing,
+            size,
+            decoded_len,
+        })
+    };
     Ok(match plan {
         BodyPlan::Stream(payload) => {
-            Planned::Ready(Signable::Whole(SignedBody::streamed(body), payload))
+            PlannedBody::Sign(PreparedBody::Whole(SignedBody::streamed(body), payload))
         }
-        BodyPlan::Framed(framing) => Planned::Ready(Signable::Framed { body, framing }),
-        BodyPlan::Collect(spool) => Planned::Collect(collect(body, headers, limit, spool)?),
+        BodyPlan::Framed(framing) => {
+            PlannedBody::Sign(PreparedBody::ClientChunks { body, framing })
+        }
+        BodyPlan::Collect(spool) => PlannedBody::Collect(collect(body, headers, limit, spool)?),
         BodyPlan::Chunk(size, framing) => match length {
-            None => Planned::Collect(Collect::expect_empty(body, length_required)),
-            Some(0) => Planned::Collect(Collect::new(body, headers, 0)?),
-            Some(decoded) => Planned::Ready(Signable::Chunks {
-                body,
-                framing,
-                size,
-                decoded,
-            }),
+            None => PlannedBody::Collect(Collect::expect_empty(body, length_required)),
+            Some(0) => PlannedBody::Collect(Collect::new(body, headers, 0)?),
+            Some(decoded_len) => chunked(body, framing, size, decoded_len),
         },
         BodyPlan::ChunkLarge(size, spool) => match length {
-            Some(decoded) if decoded > limit => {
-                let framing = Framing::Signed(None);
-                Planned::Ready(Signable::Chunks {
-                    body,
-                    framing,
-                    size,
-                    decoded,
-                })
+            Some(decoded_len) if decoded_len > limit => {
+                chunked(body, Framing::Signed(None), size, decoded_len)
             }
-            _ => Planned::Collect(collect(body, headers, limit, spool)?),
+            _ => PlannedBody::Collect(collect(body, headers, limit, spool)?),
         },
     })
 }
@@ -127,6 +125,6 @@ where
 fn length_required(_: u64, _: u64) -> Error {
     Error::new(
         ErrorKind::LengthRequired,
-        "the body's length is not known and has to be, to send it in chunks; send a content-length",
+        "a body sent in chunks needs a known length; send a content-length",
     )
 }

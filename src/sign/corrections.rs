@@ -1,7 +1,7 @@
-//! Corrections that origins have asked for: of the clock, and of credentials that they call expired.
+//! Corrections that origins have asked for: of the clock, and of expired credentials.
 //!
-//! An origin's response is a claim. So a correction applies to the origin that asked for it and to no other, and
-//! one of the clock is dropped unless the origin accepts a request that uses it.
+//! An origin's response is a claim. So a correction applies only to the origin that asked for it, and a correction of
+//! the clock is dropped unless the origin accepts a request that uses it.
 
 use std::{
     sync::Arc,
@@ -21,37 +21,37 @@ pub(super) struct Offset(i64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Correction {
     pub(super) offset: Offset,
-    /// Serial number of the credentials that the origin called expired.
-    pub(super) suspect: Option<u64>,
+    /// Serial number of the credentials that have expired, according to the origin.
+    pub(super) expired: Option<u64>,
 }
 
 /// The corrections of all origins that have any, at most [`MAX_ORIGINS`]; the last one changed last.
 #[derive(Default)]
-pub(super) struct Corrections(ArcSwap<Vec<Entry>>);
+pub(super) struct Corrections(ArcSwap<Vec<OriginEntry>>);
 
-/// Corrections of one origin. A search among a few is as fast as hashing the name, and needs no allocation.
+/// Corrections of one origin. Comparing a few names is as fast as hashing one, and needs no allocation.
 #[derive(Clone)]
-struct Entry {
+struct OriginEntry {
     scheme: Scheme,
     authority: Arc<str>,
-    /// The signed host: one proxy may lead to several origins.
+    /// Signed host, since one proxy may lead to several origins.
     host: Arc<str>,
-    state: State,
+    state: OriginState,
 }
 
 #[derive(Clone, Copy, Default)]
-struct State {
+struct OriginState {
     accepted: Offset,
-    /// An offset that no accepted request has used yet.
+    /// Offset that no accepted request has used yet.
     provisional: Option<Offset>,
-    suspect: Option<u64>,
+    expired: Option<u64>,
 }
 
 /// With [`UriOrigin`](crate::origin::UriOrigin) the callers choose the origins. The least recently changed correction is
 /// dropped first; its origin can ask for it again.
 const MAX_ORIGINS: usize = 256;
 
-/// Largest offset that is believed: no clock is off by more than a day by accident.
+/// Largest offset that is accepted: no clock is off by more than a day by accident.
 const MAX_OFFSET: u64 = 24 * 60 * 60;
 
 /// Smaller differences are not the reason for a rejection, since each service accepts 5 minutes at least.
@@ -86,27 +86,27 @@ impl Offset {
     }
 }
 
-impl State {
+impl OriginState {
     fn offset(&self) -> Offset {
         self.provisional.unwrap_or(self.accepted)
     }
 
     fn is_empty(&self) -> bool {
-        self.accepted == Offset::default() && self.provisional.is_none() && self.suspect.is_none()
+        self.accepted == Offset::default() && self.provisional.is_none() && self.expired.is_none()
     }
 }
 
-impl Entry {
+impl OriginEntry {
     fn new(origin: &Origin) -> Self {
         Self {
             scheme: origin.scheme().clone(),
             authority: origin.authority().as_str().into(),
             host: origin.host().into(),
-            state: State::default(),
+            state: OriginState::default(),
         }
     }
 
-    fn is_of(&self, origin: &Origin) -> bool {
+    fn belongs_to(&self, origin: &Origin) -> bool {
         *self.authority == *origin.authority().as_str()
             && self.scheme == *origin.scheme()
             && *self.host == *origin.host()
@@ -115,46 +115,46 @@ impl Entry {
 
 impl Corrections {
     /// Returns the corrections for the next request to this origin.
-    pub(super) fn of(&self, origin: &Origin) -> Correction {
+    pub(super) fn get(&self, origin: &Origin) -> Correction {
         let state = self.state(origin);
         Correction {
             offset: state.offset(),
-            suspect: state.suspect,
+            expired: state.expired,
         }
     }
 
-    /// Learns from a rejected request, dated with the offset `used`, that another offset is right. Returns true if
-    /// the request is worth sending again.
+    /// Learns the `right` offset from a rejected request that used another one. Returns `true` if the request is
+    /// worth sending again.
     pub(super) fn learn(&self, origin: &Origin, used: Offset, right: Offset) -> bool {
-        let mut is_worth_it = true;
+        let mut is_worth_retrying = true;
         self.update(origin, |state| {
-            is_worth_it = true;
+            is_worth_retrying = true;
             if state.offset() != used {
-                // Another request has changed it meanwhile.
+                // Another request has changed the offset.
             } else if state.provisional.take().is_some() {
-                is_worth_it = false;
+                is_worth_retrying = false;
             } else if !right.is_near(used) {
                 state.provisional = Some(right);
             }
         });
-        is_worth_it
+        is_worth_retrying
     }
 
-    /// Keeps the offset that an accepted request was dated with, and clears the mark of its credentials.
+    /// Keeps the offset of an accepted request, and clears the mark of expired credentials.
     pub(super) fn accept(&self, origin: &Origin, used: Offset) {
         let state = self.state(origin);
-        if state.provisional == Some(used) || state.suspect.is_some() {
+        if state.provisional == Some(used) || state.expired.is_some() {
             self.update(origin, |state| {
                 if state.provisional == Some(used) {
                     state.accepted = used;
                     state.provisional = None;
                 }
-                state.suspect = None;
+                state.expired = None;
             });
         }
     }
 
-    /// Drops the offset that a rejected request was dated with, unless a request was accepted with it before.
+    /// Drops the offset of a rejected request, unless the origin has accepted a request with it before.
     pub(super) fn reject(&self, origin: &Origin, used: Offset) {
         if self.state(origin).provisional == Some(used) {
             self.update(origin, |state| {
@@ -163,24 +163,24 @@ impl Corrections {
         }
     }
 
-    /// Marks credentials, by their serial number, that this origin calls expired.
-    pub(super) fn suspect(&self, origin: &Origin, serial: u64) {
-        self.update(origin, |state| state.suspect = Some(serial));
+    /// Marks the credentials with this serial number as expired for the origin.
+    pub(super) fn mark_expired(&self, origin: &Origin, serial: u64) {
+        self.update(origin, |state| state.expired = Some(serial));
     }
 
-    fn state(&self, origin: &Origin) -> State {
+    fn state(&self, origin: &Origin) -> OriginState {
         let entries = self.0.load();
-        let entry = entries.iter().find(|entry| entry.is_of(origin));
+        let entry = entries.iter().find(|entry| entry.belongs_to(origin));
         entry.map(|entry| entry.state).unwrap_or_default()
     }
 
-    fn update(&self, origin: &Origin, mut change: impl FnMut(&mut State)) {
+    fn update(&self, origin: &Origin, mut change: impl FnMut(&mut OriginState)) {
         self.0.rcu(|entries| {
             let mut entries = Vec::clone(entries);
-            let known = entries.iter().position(|entry| entry.is_of(origin));
+            let known = entries.iter().position(|entry| entry.belongs_to(origin));
             let mut entry = match known {
                 Some(index) => entries.remove(index),
-                None => Entry::new(origin),
+                None => OriginEntry::new(origin),
             };
             change(&mut entry.state);
             if !entry.state.is_empty() {
@@ -217,21 +217,21 @@ mod tests {
         for number in 0..MAX_ORIGINS {
             assert!(corrections.learn(&origin(number), NONE, HOUR));
         }
-        corrections.accept(&origin(0), HOUR); // so that the next one is the oldest
+        corrections.accept(&origin(0), HOUR); // now origin 1 is the oldest
         assert!(corrections.learn(&origin(MAX_ORIGINS), NONE, HOUR));
         assert_eq!(corrections.0.load().len(), MAX_ORIGINS);
-        assert_eq!(corrections.of(&origin(1)), Correction::default());
+        assert_eq!(corrections.get(&origin(1)), Correction::default());
         for number in (0..=MAX_ORIGINS).filter(|number| *number != 1) {
-            assert_eq!(corrections.of(&origin(number)).offset, HOUR, "{number}");
+            assert_eq!(corrections.get(&origin(number)).offset, HOUR, "{number}");
         }
         for number in 0..10_000 {
-            corrections.suspect(&origin(number), 7);
+            corrections.mark_expired(&origin(number), 7);
         }
         assert_eq!(corrections.0.load().len(), MAX_ORIGINS);
     }
 
     #[test]
-    fn an_origin_without_corrections_takes_no_memory() {
+    fn origins_without_corrections_use_no_memory() {
         let corrections = Corrections::default();
         corrections.accept(&origin(0), NONE);
         corrections.reject(&origin(0), NONE);
@@ -240,19 +240,19 @@ mod tests {
         assert!(corrections.learn(&origin(0), NONE, HOUR));
         corrections.reject(&origin(0), NONE);
         assert_eq!(
-            corrections.of(&origin(0)).offset,
+            corrections.get(&origin(0)).offset,
             HOUR,
             "the rejected request did not use it"
         );
         corrections.reject(&origin(0), HOUR);
         assert!(corrections.0.load().is_empty());
-        corrections.suspect(&origin(0), 7);
-        assert_eq!(corrections.of(&origin(0)).suspect, Some(7));
+        corrections.mark_expired(&origin(0), 7);
+        assert_eq!(corrections.get(&origin(0)).expired, Some(7));
         corrections.accept(&origin(0), NONE);
         assert!(corrections.0.load().is_empty());
     }
 
-    /// The machine's clock was wrong, and is put right.
+    /// The machine's clock was wrong and is corrected.
     #[test]
     fn an_accepted_offset_is_replaced_once_another_one_is_accepted() {
         let corrections = Corrections::default();
@@ -260,23 +260,23 @@ mod tests {
         assert!(corrections.learn(&origin, NONE, HOUR));
         corrections.accept(&origin, HOUR);
         assert!(corrections.learn(&origin, HOUR, NONE));
-        assert_eq!(corrections.of(&origin).offset, NONE);
+        assert_eq!(corrections.get(&origin).offset, NONE);
         assert!(
             !corrections.learn(&origin, NONE, HOUR),
-            "it was not accepted"
+            "no request with it was accepted"
         );
-        assert_eq!(corrections.of(&origin).offset, HOUR);
+        assert_eq!(corrections.get(&origin).offset, HOUR);
         assert!(corrections.learn(&origin, HOUR, NONE));
         corrections.accept(&origin, NONE);
         assert!(corrections.0.load().is_empty());
     }
 
     #[test]
-    fn offsets_of_more_than_a_day_are_not_believed() {
+    fn offsets_of_more_than_a_day_are_ignored() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_938_160);
         let day = Duration::from_secs(MAX_OFFSET);
         let second = Duration::from_secs(1);
-        for (right, believed) in [
+        for (right, is_accepted) in [
             (now, true),
             (now + day, true),
             (now - day, true),
@@ -287,7 +287,7 @@ mod tests {
             let offset = Offset::between(now, right);
             assert_eq!(
                 offset.map(|offset| offset.apply(now)),
-                believed.then_some(right)
+                is_accepted.then_some(right)
             );
         }
     }

@@ -1,13 +1,13 @@
-//! Code and message of an error, read from the one place where a service of AWS writes them.
+//! Code and message of an error, from the only place where a service of AWS puts them.
 
 use std::fmt;
 
 use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
 use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::doctor::bare;
+use crate::doctor::strip_namespace;
 
-/// Protocols in which services of AWS write errors.
+/// Error formats of AWS services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// Code in `x-amzn-errortype`, or in `__type` or `code` of the top-level JSON object.
@@ -28,7 +28,7 @@ pub(super) struct ErrorBody {
 }
 
 impl ErrorBody {
-    /// Reads a whole body. Returns `None` if it is no error, or if two codes or two messages in it differ.
+    /// Reads a whole body. Returns `None` for other documents, and if two codes or two messages differ.
     ///
     /// `header` is the code in `x-amzn-errortype`.
     pub(super) fn read(header: Option<&str>, body: &str) -> Option<Self> {
@@ -41,19 +41,23 @@ impl ErrorBody {
 
     fn from_json(header: Option<&str>, body: &str) -> Option<Self> {
         let members: Members = serde_json::from_str(body).ok()?;
-        let mut codes = members.codes.iter().map(|code| bare(code)).chain(header);
+        let mut codes = members
+            .codes
+            .iter()
+            .map(|code| strip_namespace(code))
+            .chain(header);
         let code = codes.next()?;
         let (message, messages) = members.messages.split_first()?;
-        let agree =
+        let are_equal =
             codes.all(|other| other == code) && messages.iter().all(|other| other == message);
-        agree.then(|| Self {
+        are_equal.then(|| Self {
             protocol: Protocol::Json,
             code: code.to_owned(),
             message: message.clone(),
         })
     }
 
-    /// The services write neither comments nor CDATA nor a DTD. A document that has one is not theirs.
+    /// Rejects documents with comments, CDATA or a DTD, which the services never use.
     fn from_xml(body: &str) -> Option<Self> {
         let mut reader = Reader::from_str(body);
         reader.config_mut().expand_empty_elements = true;
@@ -75,7 +79,7 @@ impl ErrorBody {
     }
 }
 
-/// Strings of a top-level JSON object, each under every name that a service uses for it.
+/// Codes and messages of a top-level JSON object, under all names that services use.
 ///
 /// A `serde_json::Map` keeps only the last of two members with one name, and other parsers the first.
 #[derive(Default)]
@@ -96,7 +100,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
     type Value = Members;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an error of AWS")
+        f.write_str("an AWS error")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
@@ -124,7 +128,7 @@ struct Document {
     /// Number of open elements that lead to the code, from the root on.
     on_path: usize,
     /// Largest value of `on_path` so far.
-    entered: usize,
+    max_on_path: usize,
     code: Option<String>,
     message: Option<String>,
     open: Option<Field>,
@@ -147,7 +151,7 @@ impl Protocol {
         }
     }
 
-    fn of_root(name: &str) -> Option<Self> {
+    fn from_root(name: &str) -> Option<Self> {
         [Self::S3, Self::Query, Self::Ec2]
             .into_iter()
             .find(|protocol| protocol.path()[0] == name)
@@ -161,16 +165,16 @@ impl Document {
         }
         let protocol = match self.protocol {
             Some(protocol) => protocol,
-            None => *self.protocol.insert(Protocol::of_root(name)?),
+            None => *self.protocol.insert(Protocol::from_root(name)?),
         };
         if self.depth == self.on_path {
             let path = protocol.path();
             if path.get(self.on_path) == Some(&name) {
-                if self.entered > self.on_path {
+                if self.max_on_path > self.on_path {
                     return None; // a second error
                 }
                 self.on_path += 1;
-                self.entered = self.on_path;
+                self.max_on_path = self.on_path;
             } else if self.on_path == path.len() {
                 let (field, place) = match name {
                     "Code" => (Field::Code, &mut self.code),
@@ -201,8 +205,8 @@ impl Document {
             Some(Field::Code) => &mut self.code,
             Some(Field::Message) => &mut self.message,
             None => {
-                let may_stand_here = self.depth > 0 || text.trim_ascii().is_empty();
-                return may_stand_here.then_some(());
+                let is_allowed = self.depth > 0 || text.trim_ascii().is_empty();
+                return is_allowed.then_some(());
             }
         };
         place.get_or_insert_default().push_str(text);

@@ -5,16 +5,15 @@ use http_body::Body;
 
 use crate::error::{Error, ErrorKind};
 
-/// Returns true if the request frames its body with `transfer-encoding`, which concerns its connection alone and is
-/// removed when the head is rewritten.
+/// Returns `true` if the request has a `transfer-encoding`, which rewriting the head removes.
 pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-/// Makes sure that an HTTP/1.1 client sends a body that streams.
+/// Makes an HTTP/1.1 client send a body that streams.
 ///
 /// For a GET or HEAD with a body of unknown length, hyper's client sends `transfer-encoding: chunked` only if the
-/// header is there already. Without it, it sends the head alone and drops the body. So the header is restored if the
+/// header is present. Without it, the client sends the head alone and drops the body. So the header is restored if the
 /// request had it, and the request is an error if not. HTTP/2 clients of hyper remove the header.
 pub(super) fn frame<B>(parts: &mut Parts, body: &B, chunked: bool) -> Result<(), Error>
 where
@@ -31,7 +30,7 @@ where
         return Err(Error::new(
             ErrorKind::LengthRequired,
             format!(
-                "the length of the body is not known, and HTTP/1.1 clients send {} without such a body; send a \
+                "the length of the body is unknown, and HTTP/1.1 clients send {} without such a body; send a \
                  content-length or transfer-encoding: chunked, or choose a payload mode that buffers",
                 parts.method,
             ),
@@ -44,7 +43,7 @@ where
     Ok(())
 }
 
-/// Returns true for one length in digits: a client ignores any other value.
+/// Returns `true` for one length in digits, since clients ignore any other value.
 fn has_length(headers: &HeaderMap) -> bool {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let is_number = |value: &HeaderValue| {

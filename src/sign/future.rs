@@ -2,7 +2,9 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
+    time::SystemTime,
 };
 
 use http::{Request, Response};
@@ -11,65 +13,190 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    answer::{Answer, Followup, Outcome, Reading},
-    body_plan::Signable,
-    state::Pending,
+    body_plan::{self, PlannedBody, PreparedBody},
+    corrections::Offset,
+    error_response::{AfterRejection, ErrorResponse},
+    framing,
+    report::Stopwatch,
+    sent_request::OnResponse,
+    shared::SharedConfig,
+    state::{PendingRequest, Retry},
     trace::Trace,
 };
 use crate::{
-    body::{Collect, ReservationFuture, ResponseBody, SignedBody},
-    credentials::LoadFuture,
+    body::{Collect, ReservationFuture, ReservedCollect, ResponseBody, SignedBody},
+    credentials::{CachedCredentials, LoadFuture},
     error::{BoxError, Error},
+    origin::{self, BodyPlan, SigningBehavior},
 };
 
 pin_project! {
     /// Response future of [`Signing`](crate::Signing).
     ///
-    /// Dropped at any point it leaves nothing behind, and nothing was sent unless the inner service
-    /// was called.
-    pub struct ResponseFuture<S, B, R>
-    where
-        S: Service<Request<SignedBody<B>>>,
-        R: Body,
-    {
+    /// `S` is the inner service, `F` its future, `B` the body of the request and `R` that of the response. If it is
+    /// dropped, no task, file or memory is left behind, and nothing was sent unless the inner service was called.
+    pub struct ResponseFuture<S, F, B, R> {
         #[pin]
-        state: State<S, B, S::Future, R>,
+        state: State<S, F, B, R>,
         trace: Trace,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    pub(super) enum State<S, B, F, R>
-    where
-        R: Body,
-    {
-        /// Refused; the inner service is gone already.
+    enum State<S, F, B, R> {
+        /// The inner service is dropped already.
         Failed { error: Option<Error> },
-        /// The bodies in memory leave no room for this one.
-        Waiting { pending: Option<(Pending<S>, Collect<B>)>, room: ReservationFuture },
-        Collecting { pending: Option<Pending<S>>, #[pin] body: Collect<B> },
-        /// The cold way: no credentials at hand, or it is time to refresh them.
-        Loading { pending: Option<(Pending<S>, Signable<B>)>, load: LoadFuture },
-        Calling { #[pin] response: F, followup: Followup<S, B> },
-        /// The origin has refused the request and may say why.
-        Reading { answer: Option<Box<Reading<S, B, R>>> },
-        /// What it complained of was mended, and the inner service is made ready once more.
-        Readying { again: Option<Box<(Pending<S>, Signable<B>)>> },
+        /// Waits until the budget has memory for the body.
+        Reserving { pending: Option<(PendingRequest<S>, Collect<B>)>, reservation: ReservationFuture },
+        Collecting { pending: Option<PendingRequest<S>>, #[pin] body: Collect<B> },
+        /// No valid credentials are cached.
+        Loading { pending: Option<(PendingRequest<S>, PreparedBody<B>)>, load: LoadFuture },
+        Calling { #[pin] response: F, on_response: OnResponse<Retry<S, B>> },
+        /// The origin has rejected the request.
+        Reading { response: Option<Box<ErrorResponse<Retry<S, B>, R>>> },
+        /// Waits until the inner service is ready for the retry.
+        Retrying { retry: Option<Retry<S, B>> },
     }
 }
 
-impl<S, B, R> ResponseFuture<S, B, R>
+impl<S, F, B, R> State<S, F, B, R> {
+    fn failed(error: Error) -> Self {
+        Self::Failed { error: Some(error) }
+    }
+}
+
+impl<S, B, R> ResponseFuture<S, S::Future, B, R>
 where
-    S: Service<Request<SignedBody<B>>>,
-    R: Body,
+    S: Service<Request<SignedBody<B>>> + Clone,
+    B: Body,
 {
-    pub(super) fn new(state: State<S, B, S::Future, R>, trace: Trace) -> Self {
+    pub(super) fn new(inner: S, config: &Arc<SharedConfig>, request: Request<B>) -> Self {
+        let trace = Trace::new(request.method());
+        let entered = trace.enter();
+        let state = start(inner, config, request, &trace).unwrap_or_else(State::failed);
+        drop(entered);
         Self { state, trace }
     }
 }
 
-impl<S, B, R> Future for ResponseFuture<S, B, R>
+/// Rewrites the head, and does all that is possible without waiting.
+fn start<S, B, R>(
+    mut inner: S,
+    config: &Arc<SharedConfig>,
+    request: Request<B>,
+    trace: &Trace,
+) -> Result<State<S, S::Future, B, R>, Error>
+where
+    S: Service<Request<SignedBody<B>>> + Clone,
+    B: Body,
+{
+    let (mut parts, body) = request.into_parts();
+    let destination = config.resolver.resolve(&parts)?;
+    let options = destination.origin.options();
+    let signs = match options.behavior {
+        SigningBehavior::Always => true,
+        SigningBehavior::NoOverride => !origin::carries_signature(&parts),
+        SigningBehavior::Never => false,
+    };
+    let plan = signs.then(|| options.body_plan(&parts)).transpose()?;
+    let streams = plan.as_ref().is_none_or(BodyPlan::streams);
+    let is_chunked = streams && framing::is_chunked(&parts.headers);
+    origin::rewrite(&mut parts, &destination, signs)?;
+    if streams {
+        framing::frame(&mut parts, &body, is_chunked)?;
+    }
+    let Some(plan) = plan else {
+        let unsigned = Request::from_parts(parts, SignedBody::streamed(body));
+        return Ok(State::Calling {
+            response: inner.call(unsigned),
+            on_response: OnResponse::nothing(),
+        });
+    };
+    let body = body_plan::apply(plan, body, options.body_limit, &parts.headers)?;
+    let origin = destination.origin;
+    let stopwatch = (config.report || trace.is_on()).then(|| Stopwatch::start(origin.clone()));
+    let pending = PendingRequest {
+        inner,
+        config: config.clone(),
+        parts,
+        origin,
+        stopwatch,
+        is_retry: false,
+    };
+    match body {
+        PlannedBody::Collect(body) => collect(pending, body),
+        PlannedBody::Sign(body) => Ok(sign_or_load(pending, body, trace)),
+    }
+}
+
+/// Collects a body, once the budget has memory for it.
+fn collect<S, F, B, R>(
+    mut pending: PendingRequest<S>,
+    body: Collect<B>,
+) -> Result<State<S, F, B, R>, Error>
+where
+    B: Body,
+{
+    let budget = pending.config.body_budget.as_ref();
+    Ok(match body.reserve(budget, &mut pending.parts.extensions)? {
+        ReservedCollect::Ready(body) => State::Collecting {
+            pending: Some(pending),
+            body,
+        },
+        ReservedCollect::Waiting(reservation, body) => State::Reserving {
+            pending: Some((pending, body)),
+            reservation,
+        },
+    })
+}
+
+/// Signs at once with cached credentials, or loads some first.
+fn sign_or_load<S, B, R>(
+    mut pending: PendingRequest<S>,
+    body: PreparedBody<B>,
+    trace: &Trace,
+) -> State<S, S::Future, B, R>
+where
+    S: Service<Request<SignedBody<B>>> + Clone,
+    B: Body,
+{
+    if let Some(stopwatch) = &mut pending.stopwatch {
+        stopwatch.buffered();
+    }
+    let now = pending.now();
+    let correction = pending.correction();
+    match pending.credentials(now, &correction) {
+        Ok(entry) => sign(pending, entry, body, (now, correction.offset), trace),
+        Err(load) => State::Loading {
+            pending: Some((pending, body)),
+            load,
+        },
+    }
+}
+
+/// Signs the request and calls the inner service.
+fn sign<S, B, R>(
+    pending: PendingRequest<S>,
+    entry: Arc<CachedCredentials>,
+    body: PreparedBody<B>,
+    time: (SystemTime, Offset),
+    trace: &Trace,
+) -> State<S, S::Future, B, R>
+where
+    S: Service<Request<SignedBody<B>>> + Clone,
+    B: Body,
+{
+    match pending.sign(entry, body, time, trace) {
+        Ok(mut signed) => State::Calling {
+            response: signed.inner.call(signed.request),
+            on_response: signed.on_response,
+        },
+        Err(error) => State::failed(error),
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, S::Future, B, R>
 where
     S: Service<Request<SignedBody<B>>, Response = Response<R>> + Clone,
     S::Error: Into<BoxError>,
@@ -81,7 +208,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (mut state, trace) = (this.state, &*this.trace);
+        let mut state = this.state;
+        let trace = &*this.trace;
         let _entered = trace.enter();
         loop {
             let next = match state.as_mut().project() {
@@ -90,50 +218,64 @@ where
                     Trace::failed(&error);
                     return Poll::Ready(Err(error.into()));
                 }
-                StateProj::Waiting { pending, room } => match ready!(room.as_mut().poll(cx)) {
-                    Err(error) => State::Failed { error: Some(error) },
-                    Ok(room) => {
-                        let (pending, body) = pending.take().expect("taken once");
-                        let (pending, body) = (Some(pending), body.with_reservation(room));
-                        State::Collecting { pending, body }
+                StateProj::Reserving {
+                    pending,
+                    reservation,
+                } => match ready!(reservation.as_mut().poll(cx)) {
+                    Ok(reservation) => {
+                        let (request, body) = pending.take().expect("taken once");
+                        State::Collecting {
+                            pending: Some(request),
+                            body: body.with_reservation(reservation),
+                        }
                     }
+                    Err(error) => State::failed(error),
                 },
                 StateProj::Collecting { pending, body } => match ready!(body.poll(cx)) {
-                    Err(error) => State::Failed { error: Some(error) },
                     Ok((collected, payload)) => {
-                        let ready = pending.take().expect("taken once");
+                        let request = pending.take().expect("taken once");
                         let body = SignedBody::collected(collected);
-                        ready.sign_or_load(Signable::Whole(body, payload), trace)
+                        sign_or_load(request, PreparedBody::Whole(body, payload), trace)
                     }
+                    Err(error) => State::failed(error),
                 },
                 StateProj::Loading { pending, load } => match ready!(load.as_mut().poll(cx)) {
-                    Err(error) => State::Failed { error: Some(error) },
                     Ok(entry) => {
-                        let (ready, body) = pending.take().expect("taken once");
-                        ready.call_by(entry, body, trace)
+                        let (request, body) = pending.take().expect("taken once");
+                        let time = (request.now(), request.correction().offset);
+                        sign(request, entry, body, time, trace)
                     }
+                    Err(error) => State::failed(error),
                 },
-                StateProj::Calling { response, followup } => {
-                    let response = ready!(response.poll(cx)).map_err(Into::into)?;
-                    match followup.take(response) {
-                        Answer::Done(response) => return Poll::Ready(Ok(response)),
-                        Answer::Rejected(answer) => State::Reading {
-                            answer: Some(answer),
-                        },
+                StateProj::Calling {
+                    response,
+                    on_response,
+                } => {
+                    let mut response = ready!(response.poll(cx)).map_err(Into::into)?;
+                    if let Some(report) = on_response.report.take() {
+                        response.extensions_mut().insert(report);
+                    }
+                    let sent = on_response.sent.take();
+                    let Some(rejected) = sent.and_then(|sent| sent.receive(&response)) else {
+                        return Poll::Ready(Ok(response.map(ResponseBody::new)));
+                    };
+                    State::Reading {
+                        response: Some(Box::new(ErrorResponse::new(rejected, response))),
                     }
                 }
-                StateProj::Reading { answer } => {
-                    ready!(answer.as_mut().expect("taken once").poll(cx));
-                    match answer.take().expect("taken once").finish() {
-                        Outcome::HandOn(response) => return Poll::Ready(Ok(response)),
-                        Outcome::SendAgain(again) => State::Readying { again: Some(again) },
+                StateProj::Reading { response } => {
+                    let reading = response.as_mut().expect("taken once");
+                    let decision = ready!(reading.poll(cx));
+                    match response.take().expect("taken once").finish(decision) {
+                        AfterRejection::PassOn(response) => return Poll::Ready(Ok(response)),
+                        AfterRejection::Retry(retry) => State::Retrying { retry: Some(retry) },
                     }
                 }
-                StateProj::Readying { again } => {
-                    let (waiting, _) = &mut **again.as_mut().expect("taken once");
-                    ready!(waiting.inner.poll_ready(cx)).map_err(Into::into)?;
-                    let (ready, body) = *again.take().expect("taken once");
-                    ready.sign_or_load(body, trace)
+                StateProj::Retrying { retry } => {
+                    let (pending, _) = &mut **retry.as_mut().expect("taken once");
+                    ready!(pending.inner.poll_ready(cx)).map_err(Into::into)?;
+                    let (request, body) = *retry.take().expect("taken once");
+                    sign_or_load(request, body, trace)
                 }
             };
             state.set(next);
@@ -141,20 +283,16 @@ where
     }
 }
 
-impl<S, B, R> fmt::Debug for ResponseFuture<S, B, R>
-where
-    S: Service<Request<SignedBody<B>>>,
-    R: Body,
-{
+impl<S, F, B, R> fmt::Debug for ResponseFuture<S, F, B, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Failed { .. } => "failed",
-            State::Waiting { .. } => "waiting for room",
+            State::Reserving { .. } => "waiting for memory",
             State::Collecting { .. } => "collecting the body",
             State::Loading { .. } => "loading credentials",
             State::Calling { .. } => "calling the inner service",
-            State::Reading { .. } => "reading a refusal",
-            State::Readying { .. } => "waiting to send again",
+            State::Reading { .. } => "reading a rejection",
+            State::Retrying { .. } => "waiting to send again",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{recovery::Recovery, service::Signing, trace::Diagnoses};
+use super::{service::Signing, shared::SharedConfig};
 use crate::{
     body::BodyBudget, clock::Clock, credentials::CredentialsCache, origin::ResolveOrigin,
     sigv4::Signer,
@@ -29,7 +29,7 @@ use crate::{
 /// let client = ServiceBuilder::new()
 ///     .layer(SigningLayer::new(credentials, origin))
 ///     .service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
-///         // An HTTP client in earnest; what it receives is ready to be sent.
+///         // In place of an HTTP client, which would send the signed request.
 ///         let uri = "https://abc123.execute-api.us-east-1.amazonaws.com/prod/orders?id=1";
 ///         assert_eq!(request.uri(), uri);
 ///         assert_eq!(
@@ -48,69 +48,55 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct SigningLayer {
-    shared: Arc<Shared>,
-}
-
-/// What all services of a layer use.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) credentials: CredentialsCache,
-    pub(super) target: Arc<dyn ResolveOrigin>,
-    pub(super) signer: Arc<Signer>,
-    pub(super) budget: Option<BodyBudget>,
-    /// There if refusals are to be diagnosed.
-    pub(super) diagnoses: Option<Arc<Diagnoses>>,
-    pub(super) report: bool,
-    /// `None` if the layer does not recover from rejections.
-    pub(super) recovery: Option<Arc<Recovery>>,
+    config: Arc<SharedConfig>,
 }
 
 impl SigningLayer {
-    /// Signs with these credentials, for this target.
+    /// Signs requests with these credentials, for the origins of the resolver.
     ///
-    /// `credentials` is a provider, or a [`CredentialsCache`] with settings of its own. `target` is an
+    /// `credentials` is a provider, or a [`CredentialsCache`] with settings of its own. `resolver` is an
     /// [`Origin`](crate::Origin), [`OriginRules`](crate::origin::OriginRules),
     /// [`UriOrigin`](crate::origin::UriOrigin) or a closure; see [`origin`](crate::origin).
     ///
-    /// The services run in a tokio runtime with its timer enabled.
+    /// The services need a tokio runtime with its timer enabled.
     pub fn new(
         credentials: impl Into<CredentialsCache>,
-        target: impl ResolveOrigin + 'static,
+        resolver: impl ResolveOrigin + 'static,
     ) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            config: Arc::new(SharedConfig {
                 credentials: credentials.into(),
-                target: Arc::new(target),
+                resolver: Arc::new(resolver),
                 signer: Arc::new(Signer::new()),
-                budget: None,
-                diagnoses: None,
+                body_budget: None,
+                diagnosis_log: None,
                 report: false,
                 recovery: Some(Arc::default()),
             }),
         }
     }
 
-    /// Sets the clock by which requests are dated and credentials expire; tests freeze it.
+    /// Sets the clock for the signing time and the expiry of credentials.
     ///
-    /// By default that is the clock of the [`CredentialsCache`].
+    /// The default is the clock of the [`CredentialsCache`].
     pub fn with_clock(mut self, clock: Clock) -> Self {
-        let shared = Arc::make_mut(&mut self.shared);
-        shared.credentials = shared.credentials.clone().with_clock(clock);
+        let config = self.config_mut();
+        config.credentials = config.credentials.clone().with_clock(clock);
         self
     }
 
-    /// Sets the memory that buffered bodies share, with other layers too; there is none by default.
+    /// Limits the memory of buffered bodies, by a budget that layers can share (no limit by default).
     pub fn with_body_budget(mut self, budget: BodyBudget) -> Self {
-        Arc::make_mut(&mut self.shared).budget = Some(budget);
+        self.config_mut().body_budget = Some(budget);
         self
     }
 
-    /// Sets whether it is found out why an origin refused a request (it is not by default).
+    /// Enables or disables the diagnosis of rejected signatures (disabled by default).
     ///
-    /// Of an answer with status 400 or 403 the first 64 KiB are read then, for 2 seconds at most. If it
-    /// speaks of the signature, a [`Diagnosis`](crate::doctor::Diagnosis) is put into its extensions and, with
-    /// the feature `tracing`, logged, each cause once a minute; the answer goes on whole. What was signed is
-    /// kept for that until the answer is there: one allocation a request.
+    /// The layer then reads up to 64 KiB of a response with status 400 or 403, for up to 2 seconds. If the
+    /// response concerns the signature, a [`Diagnosis`](crate::doctor::Diagnosis) is put into its extensions. With
+    /// the feature `tracing` it is logged, each cause once a minute. The response is passed on whole. Each request
+    /// costs one allocation, which holds the canonical request until the response arrives.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -143,48 +129,51 @@ impl SigningLayer {
     /// # }).unwrap();
     /// ```
     pub fn with_diagnosis(mut self, diagnosis: bool) -> Self {
-        Arc::make_mut(&mut self.shared).diagnoses = diagnosis.then(Arc::default);
+        self.config_mut().diagnosis_log = diagnosis.then(Arc::default);
         self
     }
 
     /// Enables or disables recovery from a wrong clock and from expired credentials (enabled by default).
     ///
-    /// An origin's response is a claim. So a rejection, of status 400 or 403, counts only if it has the error
-    /// code of the service in the place where the service puts it, together with the beginning of the message
-    /// that belongs to the code, in a body of at most 64 KiB, and only from an origin that
-    /// [recovers](crate::Origin::with_recovery): by default a host of AWS.
+    /// An origin's response is a claim, so the layer acts only on a rejection with status 400 or 403 that has the
+    /// error code of the service in the place where the service puts it, together with the beginning of the
+    /// message that belongs to the code, in a body of at most 64 KiB. The origin has to
+    /// [recover](crate::Origin::with_recovery), which is the default for hosts of AWS.
     ///
-    /// - If the time of signing is wrong, the difference is learned from the response's `date`, unless it is more
-    ///   than a day or a cache has stored the response (`age`, RFC 9111, section 5.1). It applies to this
-    ///   origin alone, and only as long as the origin accepts what is dated by it.
-    /// - If the credentials, which have a session token, have expired, the provider is asked, unless it was asked
-    ///   within 5 seconds. Requests to other origins go on with the credentials meanwhile. If the provider has no
-    ///   others, the caller gets the origin's response.
+    /// - If the signing time is wrong, the layer learns the difference from the response's `date`, unless it is more
+    ///   than a day or a cache has stored the response (`age`, RFC 9111, section 5.1). The correction applies to
+    ///   this origin alone, and only as long as the origin accepts requests with it.
+    /// - If credentials with a session token have expired, the layer asks the provider, unless it did so within
+    ///   the last 5 seconds. Requests to other origins continue to use the credentials meanwhile. If the provider
+    ///   has no other credentials, the caller receives the origin's response.
     ///
     /// Then the request is signed and sent once more, whatever its method, since a rejected signature has no
-    /// effect. It is not sent a third time, nor a second time if its body streams: only a body that is empty,
-    /// collected or in a temporary file can be sent again. A streamed request is rejected, and the next one is
-    /// right.
+    /// effect. Only a body that is empty, collected or in a temporary file can be sent again. A request whose body
+    /// streams is rejected, and the next one is right.
     ///
-    /// For that a rejection is read as for a [diagnosis](SigningLayer::with_diagnosis), and a copy of head and
-    /// body, which shares their bytes, is kept until the response comes, unless the origin has accepted these
-    /// credentials within the last minute and they are valid for longer than the widest clock window, 15
+    /// The layer reads rejections as for a [diagnosis](SigningLayer::with_diagnosis). It stores a copy of head and
+    /// body, which shares their bytes, until the response arrives. It needs no copy if the origin has accepted
+    /// these credentials within the last minute and they are valid for longer than the widest clock window, 15
     /// minutes.
     pub fn with_recovery(mut self, recovery: bool) -> Self {
-        Arc::make_mut(&mut self.shared).recovery = recovery.then(Arc::default);
+        self.config_mut().recovery = recovery.then(Arc::default);
         self
     }
 
-    /// Sets whether each answer to a signed request has a [`SigningReport`](crate::sign::SigningReport) in its
-    /// extensions (it has not by default).
+    /// Enables or disables a [`SigningReport`](crate::sign::SigningReport) in the extensions of each response to a
+    /// signed request (disabled by default).
     pub fn with_report(mut self, report: bool) -> Self {
-        Arc::make_mut(&mut self.shared).report = report;
+        self.config_mut().report = report;
         self
     }
 
-    /// The credentials in use, to [`invalidate`](CredentialsCache::invalidate) them.
+    /// Returns the cache of credentials, for example to [`invalidate`](CredentialsCache::invalidate) them.
     pub fn credentials(&self) -> &CredentialsCache {
-        &self.shared.credentials
+        &self.config.credentials
+    }
+
+    fn config_mut(&mut self) -> &mut SharedConfig {
+        Arc::make_mut(&mut self.config)
     }
 }
 
@@ -192,14 +181,14 @@ impl<S> Layer<S> for SigningLayer {
     type Service = Signing<S>;
 
     fn layer(&self, inner: S) -> Signing<S> {
-        Signing::new(inner, self.shared.clone())
+        Signing::new(inner, self.config.clone())
     }
 }
 
 impl fmt::Debug for SigningLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningLayer")
-            .field("credentials", &self.shared.credentials)
+            .field("credentials", &self.config.credentials)
             .finish_non_exhaustive()
     }
 }

@@ -1,42 +1,46 @@
-//! The middleware: [`SigningLayer`](crate::SigningLayer) and the [`Signing`](crate::Signing) service it makes.
+//! The middleware: [`SigningLayer`](crate::SigningLayer) and its service [`Signing`](crate::Signing).
 //!
-//! # The way of a request
+//! # Processing of a request
 //!
-//! The target names the origin; the head is rewritten for it; the body is collected and hashed, unless
-//! it is to stream ([`PayloadMode`](crate::origin::PayloadMode)); the credentials are taken from the
-//! cache; the head is signed; the inner service is called. Nothing that fails on the way sends anything;
-//! a body that fails while it streams ends in an error, short of the length that was announced.
+//! 1. The layer resolves the origin and rewrites the head for it.
+//! 2. It collects and hashes the body, unless the [`PayloadMode`](crate::origin::PayloadMode) streams it.
+//! 3. It signs the head with cached credentials.
+//! 4. It calls the inner service.
 //!
-//! # The way of an answer
+//! Nothing is sent after an error. If a body fails while it streams, it ends in an error before the announced length.
 //!
-//! An answer passes as it is. Where [diagnoses](crate::SigningLayer::with_diagnosis) are wanted, the beginning
-//! of a 400 or 403 is read first, and the answer goes on whole with a [`Diagnosis`](crate::doctor::Diagnosis) in
-//! its extensions; where [reports](crate::SigningLayer::with_report) are, each has a [`SigningReport`].
+//! # Processing of a response
+//!
+//! A response passes unchanged. [Diagnosis](crate::SigningLayer::with_diagnosis) reads the beginning of a 400 or 403
+//! first, and passes the response on whole with a [`Diagnosis`](crate::doctor::Diagnosis) in its extensions.
+//! [Reports](crate::SigningLayer::with_report) put a [`SigningReport`] into the extensions of each response.
 //!
 //! # Order of layers
 //!
-//! Layers that repeat requests or answer them go outside, so that each attempt has a date and a signature of its own
-//! and a cache hit costs no signature: retry, cache, timeout. Limits go outside too: while a slow client's body is
-//! collected, the inner service is held ready.
+//! Put retries, caches and timeouts outside: then each attempt has a date and a signature of its own, and a cache hit
+//! costs no signature. Put limits outside, too: the layer holds the inner service ready while it collects the body of
+//! a slow client.
 //!
-//! A layer that follows redirects, such as tower-http's `FollowRedirectLayer`, goes outside as well: inside, it
-//! would send the old signature to the new host. Outside, the request to the new host is signed for it, and carries
-//! the session token. An [`Origin`](crate::Origin) and [`OriginRules`](crate::origin::OriginRules) send every request
-//! to an origin of theirs, wherever the redirect points. [`UriOrigin`](crate::origin::UriOrigin) sends it to the host of
-//! the redirect, and only if that is a host it was given or one of AWS.
+//! Put a layer that follows redirects outside, such as tower-http's `FollowRedirectLayer`. Inside, it would send the
+//! old signature to the new host. Outside, the layer signs the request again for the new host, and adds the session
+//! token. An [`Origin`](crate::Origin) and [`OriginRules`](crate::origin::OriginRules) send every request to their own
+//! origins, even after a redirect. [`UriOrigin`](crate::origin::UriOrigin) sends it to the host of the redirect, if it
+//! allows that host or the host is one of AWS.
 
-mod answer;
 mod body_plan;
-mod complaint;
 mod corrections;
 mod error_body;
+mod error_response;
 mod framing;
 mod future;
 pub(crate) mod layer;
 mod recent_success;
+mod recoverable_error;
 mod recovery;
 mod report;
+mod sent_request;
 pub(crate) mod service;
+mod shared;
 mod state;
 mod trace;
 

@@ -1,4 +1,4 @@
-//! Origins that accepted a request within the last minute: the next one need not be kept to be sent again.
+//! Origins that accepted a request within the last minute, so that the next one needs no copy for a retry.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,80 +7,76 @@ use std::{
 
 use crate::{Origin, credentials::CachedCredentials};
 
-/// Seconds for which an acceptance counts. Services accept a clock that is off by less, and one that jumps further
+/// Seconds for which a success counts. Services accept a clock that is off by less, and a larger jump of the clock
 /// ends it.
-const RECENT: u64 = 60;
+const MAX_AGE: u64 = 60;
 /// Widest clock window of a service. It rejects a clock that is off by more before it looks at the credentials.
-const WINDOW: Duration = Duration::from_secs(15 * 60);
+const MAX_WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// A few origins, each with the credentials that it accepted and the time. On a hash collision entries overwrite each
 /// other; the only cost is an extra clone of the request.
-pub(super) struct Accepted {
+pub(super) struct RecentSuccesses {
     /// Hash of origin and credentials in the upper half, the second in the lower.
-    places: [AtomicU64; 64],
+    slots: [AtomicU64; 64],
 }
 
-/// Destination, credentials and time of a request.
+/// Origin, credentials and time of a request.
 #[derive(Clone, Copy)]
-pub(super) struct Mark {
+pub(super) struct SuccessKey {
     hash: u64,
     second: u32,
 }
 
-impl Mark {
+impl SuccessKey {
     pub(super) fn new(origin: &Origin, entry: &CachedCredentials, time: SystemTime) -> Self {
         // Spreads the serial number over all bits (Knuth, "The Art of Computer Programming", section 6.4).
         let hash = origin.host_hash() ^ entry.serial().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let second = time
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        Self {
-            hash,
-            second: second as u32,
-        } // it may wrap around
+        let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let second = since_epoch.as_secs() as u32; // it may wrap around
+        Self { hash, second }
     }
 
-    fn about(self) -> u64 {
+    fn upper_half(self) -> u64 {
         self.hash & !u64::from(u32::MAX)
     }
 }
 
-impl Accepted {
-    fn place(&self, mark: Mark) -> &AtomicU64 {
-        &self.places[(mark.hash % self.places.len() as u64) as usize]
+impl RecentSuccesses {
+    fn slot(&self, key: SuccessKey) -> &AtomicU64 {
+        &self.slots[(key.hash % self.slots.len() as u64) as usize]
     }
 
-    /// Returns true if the origin cannot have a reason to reject this request for its clock or credentials.
-    pub(super) fn vouches_for(
+    /// Returns `true` if the origin cannot have a reason to reject this request for its clock or credentials.
+    pub(super) fn contains(
         &self,
-        mark: Mark,
+        key: SuccessKey,
         entry: &CachedCredentials,
-        time: SystemTime,
+        now: SystemTime,
     ) -> bool {
-        let last = self.place(mark).load(Ordering::Relaxed);
-        let age = u64::from(mark.second).checked_sub(last & u64::from(u32::MAX));
-        last & !u64::from(u32::MAX) == mark.about()
-            && age.is_some_and(|age| age < RECENT)
-            && entry.outlives(time, WINDOW)
+        let last = self.slot(key).load(Ordering::Relaxed);
+        let age = u64::from(key.second).checked_sub(last & u64::from(u32::MAX));
+        last & !u64::from(u32::MAX) == key.upper_half()
+            && age.is_some_and(|age| age < MAX_AGE)
+            && entry.outlives(now, MAX_WINDOW)
     }
 
-    pub(super) fn accept(&self, mark: Mark) {
-        let (place, last) = (self.place(mark), mark.about() | u64::from(mark.second));
-        if place.load(Ordering::Relaxed) != last {
-            place.store(last, Ordering::Relaxed);
+    pub(super) fn insert(&self, key: SuccessKey) {
+        let slot = self.slot(key);
+        let new = key.upper_half() | u64::from(key.second);
+        if slot.load(Ordering::Relaxed) != new {
+            slot.store(new, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn refuse(&self, mark: Mark) {
-        self.place(mark).store(0, Ordering::Relaxed);
+    pub(super) fn remove(&self, key: SuccessKey) {
+        self.slot(key).store(0, Ordering::Relaxed);
     }
 }
 
-impl Default for Accepted {
+impl Default for RecentSuccesses {
     fn default() -> Self {
         Self {
-            places: std::array::from_fn(|_| AtomicU64::new(0)),
+            slots: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 }

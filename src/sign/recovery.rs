@@ -1,10 +1,9 @@
-//! Memory of a layer about its origins.
+//! State of a layer for the recovery from a wrong clock and from expired credentials.
 
-use super::{corrections::Corrections, recent_success::Accepted};
+use super::{corrections::Corrections, recent_success::RecentSuccesses};
 
-/// State for the recovery from a wrong clock and from expired credentials.
 #[derive(Default)]
 pub(super) struct Recovery {
-    pub(super) accepted: Accepted,
+    pub(super) successes: RecentSuccesses,
     pub(super) corrections: Corrections,
 }

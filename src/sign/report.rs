@@ -4,10 +4,10 @@ use tokio::time::Instant;
 
 use crate::Origin;
 
-/// What signing a request took, in the extensions of its response: what metrics can be built on.
+/// Durations and details of signing a request, in the extensions of its response; a source for metrics.
 ///
-/// There with [`SigningLayer::with_report`](crate::SigningLayer::with_report), where the request was signed and
-/// its origin has answered. It holds no secret.
+/// Enabled by [`SigningLayer::with_report`](crate::SigningLayer::with_report). Only responses to signed requests have
+/// one. It contains no secret.
 #[derive(Clone)]
 #[must_use]
 pub struct SigningReport {
@@ -20,51 +20,51 @@ pub struct SigningReport {
 }
 
 impl SigningReport {
-    /// The host that was signed for.
+    /// Returns the signed host.
     #[must_use]
     pub fn host(&self) -> &str {
         self.origin.host()
     }
 
-    /// The signing name of the service.
+    /// Returns the signing name of the service.
     #[must_use]
     pub fn service(&self) -> &str {
         self.origin.options().settings.service()
     }
 
-    /// The region; of several the region set.
+    /// Returns the region, or the region set of a signature for several regions.
     #[must_use]
     pub fn region(&self) -> &str {
         self.origin.options().settings.region()
     }
 
-    /// What the signature says of the payload: `hash`, `unsigned`, `signed-chunks` or `unsigned-chunks`.
+    /// Returns the kind of payload: `hash`, `unsigned`, `signed-chunks` or `unsigned-chunks`.
     #[must_use]
     pub fn payload(&self) -> &'static str {
         self.payload
     }
 
-    /// The body's length in bytes, without frames of `aws-chunked`; `None` where a body streams that does not
-    /// tell it.
+    /// Returns the body's length in bytes, without `aws-chunked` framing; `None` if a body streams and its length
+    /// is unknown.
     #[must_use]
     pub fn body_len(&self) -> Option<u64> {
         self.body_len
     }
 
-    /// How long the body was waited for and hashed, room in a [`BodyBudget`](crate::body::BodyBudget) included;
-    /// almost nothing where it streams.
+    /// Returns the time for receiving and hashing the body, including the wait for memory of a
+    /// [`BodyBudget`](crate::body::BodyBudget). It is almost zero if the body streams.
     #[must_use]
     pub fn buffering(&self) -> Duration {
         self.buffering
     }
 
-    /// How long the credentials were waited for; almost nothing while they are at hand.
+    /// Returns the wait for credentials, which is almost zero if they are cached.
     #[must_use]
     pub fn credentials(&self) -> Duration {
         self.credentials
     }
 
-    /// How long it took to sign the head.
+    /// Returns the time for signing the head.
     #[must_use]
     pub fn signing(&self) -> Duration {
         self.signing
@@ -86,7 +86,7 @@ impl fmt::Debug for SigningReport {
     }
 }
 
-/// A report that is being written.
+/// Measures the durations for a report.
 pub(super) struct Stopwatch {
     since: Instant,
     report: SigningReport,
@@ -94,14 +94,13 @@ pub(super) struct Stopwatch {
 
 impl Stopwatch {
     pub(super) fn start(origin: Origin) -> Self {
-        let nothing = Duration::ZERO;
         let report = SigningReport {
             origin,
             payload: "",
             body_len: None,
-            buffering: nothing,
-            credentials: nothing,
-            signing: nothing,
+            buffering: Duration::ZERO,
+            credentials: Duration::ZERO,
+            signing: Duration::ZERO,
         };
         Self {
             since: Instant::now(),

@@ -4,21 +4,20 @@ use std::{sync::Arc, time::SystemTime};
 
 use http::{HeaderValue, Method, Request, header, request::Parts};
 use http_body::Body;
-use tower_service::Service;
 
 use super::{
-    answer::{Followup, Kept},
-    body_plan::{Planned, Signable},
+    body_plan::PreparedBody,
     corrections::{Correction, Offset},
-    future::State,
-    layer::Shared,
-    recent_success::Mark,
+    recent_success::SuccessKey,
+    recovery::Recovery,
     report::Stopwatch,
+    sent_request::{OnResponse, SentRequest},
+    shared::SharedConfig,
     trace::Trace,
 };
 use crate::{
     Origin,
-    body::{Collect, ReservedCollect, SignedBody},
+    body::SignedBody,
     credentials::{CachedCredentials, LoadFuture},
     error::{Error, ErrorKind},
     origin::add_aws_chunked,
@@ -28,276 +27,211 @@ use crate::{
     },
 };
 
-/// A request on its way, and the service that is ready for it.
-pub(super) struct Pending<S> {
+/// Capacity for a usual canonical request, in bytes.
+const CANONICAL_REQUEST_CAPACITY: usize = 1024;
+
+/// A request on its way, with the service that is ready for it.
+pub(super) struct PendingRequest<S> {
     pub(super) inner: S,
-    pub(super) shared: Arc<Shared>,
+    pub(super) config: Arc<SharedConfig>,
     pub(super) parts: Parts,
     pub(super) origin: Origin,
     /// `None` unless there is a report or a trace.
     pub(super) stopwatch: Option<Stopwatch>,
-    /// True if it has been sent once already.
-    pub(super) is_again: bool,
+    pub(super) is_retry: bool,
 }
 
-impl<S> Pending<S> {
-    /// Processes the body as far as possible without waiting.
-    pub(super) fn start<B, R>(self, body: Planned<B>, trace: &Trace) -> State<S, B, S::Future, R>
-    where
-        S: Service<Request<SignedBody<B>>> + Clone,
-        B: Body,
-        R: Body,
-    {
-        match body {
-            Planned::Collect(body) => self.collect(body),
-            Planned::Ready(body) => self.sign_or_load(body, trace),
-        }
+/// A request to sign and send again. Most requests have none, so boxing it makes them smaller.
+pub(super) type Retry<S, B> = Box<(PendingRequest<S>, PreparedBody<B>)>;
+
+/// A signed request, and the service to call with it.
+pub(super) struct Signed<S, B> {
+    pub(super) inner: S,
+    pub(super) request: Request<SignedBody<B>>,
+    pub(super) on_response: OnResponse<Retry<S, B>>,
+}
+
+impl<S> PendingRequest<S> {
+    pub(super) fn now(&self) -> SystemTime {
+        self.config.credentials.now()
     }
 
-    /// Collects a body, once the budget has memory for it.
-    fn collect<B, R>(mut self, body: Collect<B>) -> State<S, B, S::Future, R>
-    where
-        S: Service<Request<SignedBody<B>>> + Clone,
-        B: Body,
-        R: Body,
-    {
-        match body.reserve(self.shared.budget.as_ref(), &mut self.parts.extensions) {
-            Ok(ReservedCollect::Ready(body)) => State::Collecting {
-                pending: Some(self),
-                body,
-            },
-            Ok(ReservedCollect::Waiting(room, body)) => State::Waiting {
-                pending: Some((self, body)),
-                room,
-            },
-            Err(error) => State::Failed { error: Some(error) },
-        }
+    fn recovery(&self) -> Option<&Arc<Recovery>> {
+        let recovery = self.config.recovery.as_ref();
+        recovery.filter(|_| self.origin.recovers())
     }
 
-    /// Signs at once if valid credentials are cached and the origin does not call them expired.
-    pub(super) fn sign_or_load<B, R>(
-        mut self,
-        body: Signable<B>,
-        trace: &Trace,
-    ) -> State<S, B, S::Future, R>
-    where
-        S: Service<Request<SignedBody<B>>> + Clone,
-        B: Body,
-        R: Body,
-    {
-        if let Some(stopwatch) = &mut self.stopwatch {
-            stopwatch.buffered();
-        }
-        let now = self.shared.credentials.now();
-        let correction = self.correction();
-        let credentials = &self.shared.credentials;
-        let load: LoadFuture = match credentials.current(now) {
-            Some(entry) if correction.suspect == Some(entry.serial()) => {
-                Box::pin(credentials.clone().load_replacement(entry))
-            }
-            Some(entry) => return self.call(entry, body, now, correction.offset, trace),
-            None => Box::pin(credentials.clone().load()),
-        };
-        State::Loading {
-            load,
-            pending: Some((self, body)),
-        }
-    }
-
-    /// Returns the corrections for the origin; none without recovery.
-    fn correction(&self) -> Correction {
-        let recovery = self
-            .shared
-            .recovery
-            .as_ref()
-            .filter(|_| self.origin.recovers());
-        recovery
-            .map(|recovery| recovery.corrections.of(&self.origin))
+    /// Returns the corrections for the origin; the default without recovery.
+    pub(super) fn correction(&self) -> Correction {
+        self.recovery()
+            .map(|recovery| recovery.corrections.get(&self.origin))
             .unwrap_or_default()
     }
 
-    /// Signs the request with loaded credentials and calls the inner service.
-    pub(super) fn call_by<B, R>(
-        self,
-        entry: Arc<CachedCredentials>,
-        body: Signable<B>,
-        trace: &Trace,
-    ) -> State<S, B, S::Future, R>
-    where
-        S: Service<Request<SignedBody<B>>> + Clone,
-        B: Body,
-        R: Body,
-    {
-        let now = self.shared.credentials.now();
-        let offset = self.correction().offset;
-        self.call(entry, body, now, offset, trace)
+    /// Returns cached credentials that are valid and that the origin has not called expired, else starts to
+    /// load some.
+    pub(super) fn credentials(
+        &self,
+        now: SystemTime,
+        correction: &Correction,
+    ) -> Result<Arc<CachedCredentials>, LoadFuture> {
+        let credentials = &self.config.credentials;
+        match credentials.current(now) {
+            Some(entry) if correction.expired == Some(entry.serial()) => {
+                Err(Box::pin(credentials.clone().load_replacement(entry)))
+            }
+            Some(entry) => Ok(entry),
+            None => Err(Box::pin(credentials.clone().load())),
+        }
     }
 
-    /// Signs the request and calls the inner service.
-    fn call<B, R>(
+    /// Signs the request, at the time `now` with the correction `offset`.
+    pub(super) fn sign<B>(
         mut self,
         entry: Arc<CachedCredentials>,
-        mut body: Signable<B>,
-        now: SystemTime,
-        offset: Offset,
+        mut body: PreparedBody<B>,
+        (now, offset): (SystemTime, Offset),
         trace: &Trace,
-    ) -> State<S, B, S::Future, R>
+    ) -> Result<Signed<S, B>, Error>
     where
-        S: Service<Request<SignedBody<B>>> + Clone,
+        S: Clone,
         B: Body,
-        R: Body,
     {
         if let Some(stopwatch) = &mut self.stopwatch {
             stopwatch.loaded();
         }
-        let time = offset.apply(now);
-        let said = body.said();
-        let recovery = self
-            .shared
-            .recovery
-            .clone()
-            .filter(|_| self.origin.recovers());
-        let mark = recovery.map(|recovery| (recovery, Mark::new(&self.origin, &entry, time)));
-        let again = match &mark {
-            Some((recovery, mark))
-                if !self.is_again && !recovery.accepted.vouches_for(*mark, &entry, now) =>
+        let signing_time = offset.apply(now);
+        let payload_kind = body.payload_kind();
+        let recovery = self.recovery().cloned().map(|recovery| {
+            let key = SuccessKey::new(&self.origin, &entry, signing_time);
+            (recovery, key)
+        });
+        let retry = match &recovery {
+            Some((recovery, key))
+                if !self.is_retry && !recovery.successes.contains(*key, &entry, now) =>
             {
-                body.again().map(|body| Box::new((self.again(), body)))
+                body.try_clone()
+                    .map(|body| Box::new((self.clone_for_retry(), body)))
             }
             _ => None,
         };
-        let mut text = self
-            .shared
-            .diagnoses
+        let mut canonical_request = self
+            .config
+            .diagnosis_log
             .is_some()
-            .then(|| Vec::with_capacity(TEXT));
-        let (body, len) = match self.sign(&entry, time, body, text.as_mut()) {
-            Ok(signed) => signed,
-            Err(error) => return State::Failed { error: Some(error) },
-        };
-        let mut report = None;
-        if let Some(mut stopwatch) = self.stopwatch {
-            trace.signed(stopwatch.signed(said, len));
-            report = self.shared.report.then(|| stopwatch.into_report());
-        }
-        let kept = (mark.is_some() || text.is_some()).then(|| Kept {
-            shared: self.shared,
+            .then(|| Vec::with_capacity(CANONICAL_REQUEST_CAPACITY));
+        let (signed_body, body_len) =
+            self.sign_head(&entry, signing_time, body, canonical_request.as_mut())?;
+        let report = self.stopwatch.and_then(|mut stopwatch| {
+            trace.signed(stopwatch.signed(payload_kind, body_len));
+            self.config.report.then(|| stopwatch.into_report())
+        });
+        let sent = (recovery.is_some() || canonical_request.is_some()).then(|| SentRequest {
+            config: self.config,
             origin: self.origin,
             entry,
-            time,
+            signing_time,
             offset,
-            mark,
-            canonical_request: text,
-            again,
+            recovery,
+            canonical_request,
+            retry,
         });
-        let request = Request::from_parts(self.parts, body);
-        State::Calling {
-            response: self.inner.call(request),
-            followup: Followup { report, kept },
-        }
+        Ok(Signed {
+            inner: self.inner,
+            request: Request::from_parts(self.parts, signed_body),
+            on_response: OnResponse { report, sent },
+        })
     }
 
-    /// Returns a copy to sign and send once more. Its service is not ready yet.
-    fn again(&self) -> Self
+    /// Returns a copy to sign and send again. Its service is not ready yet.
+    fn clone_for_retry(&self) -> Self
     where
         S: Clone,
     {
+        let stopwatch = self.stopwatch.as_ref();
         Self {
             inner: self.inner.clone(),
-            shared: self.shared.clone(),
+            config: self.config.clone(),
             parts: self.parts.clone(),
             origin: self.origin.clone(),
-            stopwatch: self
-                .stopwatch
-                .as_ref()
-                .map(|_| Stopwatch::start(self.origin.clone())),
-            is_again: true,
+            stopwatch: stopwatch.map(|_| Stopwatch::start(self.origin.clone())),
+            is_retry: true,
         }
     }
 
-    /// Signs the head; returns the body and its length in bytes, without frames.
-    fn sign<B>(
+    /// Signs the head. Returns the body and its length in bytes, without the framing of chunks.
+    fn sign_head<B>(
         &mut self,
         entry: &CachedCredentials,
-        now: SystemTime,
-        body: Signable<B>,
-        mut text: Option<&mut Vec<u8>>,
+        signing_time: SystemTime,
+        body: PreparedBody<B>,
+        canonical_request: Option<&mut Vec<u8>>,
     ) -> Result<(SignedBody<B>, Option<u64>), Error>
     where
         B: Body,
     {
-        let Self {
-            parts,
-            origin,
-            shared,
-            ..
-        } = self;
-        let (signer, options) = (&shared.signer, origin.options());
-        let settings = &options.settings;
-        let params =
-            |payload: Payload| SigningParams::new(settings, entry.identity(), payload, now);
+        let parts = &mut self.parts;
+        let signer = &self.config.signer;
+        let options = self.origin.options();
+        let params = |payload: Payload| {
+            SigningParams::new(&options.settings, entry.identity(), payload, signing_time)
+        };
         let empty = Payload::from(PayloadHash::EMPTY);
         Ok(match body {
-            Signable::Whole(body, payload) => {
-                announce(parts, body.len());
+            PreparedBody::Whole(body, payload) => {
+                set_content_length(parts, body.len());
                 match options.presigned {
-                    None => signer.sign_capturing(parts, &params(payload), text)?,
+                    None => signer.sign_capturing(parts, &params(payload), canonical_request)?,
                     Some(expires) => {
                         let params = params(payload).with_presign_expiry(options.presign_expiry);
-                        signer.presign_capturing(parts, &params, expires, text)?;
+                        signer.presign_capturing(parts, &params, expires, canonical_request)?;
                     }
                 }
                 let len = body.len();
                 (body, len)
             }
-            Signable::Chunks {
+            PreparedBody::Chunked {
                 body,
                 framing,
                 size,
-                decoded,
+                decoded_len,
             } => {
-                announce(
-                    parts,
-                    Some(framing.encoded_len(decoded, size).ok_or_else(too_long)?),
-                );
+                let encoded_len = framing
+                    .encoded_len(decoded_len, size)
+                    .ok_or_else(too_long)?;
+                set_content_length(parts, Some(encoded_len));
                 add_aws_chunked(&mut parts.headers);
                 parts
                     .headers
-                    .insert(X_AMZ_DECODED_CONTENT_LENGTH, decoded.into());
+                    .insert(X_AMZ_DECODED_CONTENT_LENGTH, decoded_len.into());
                 if let Some(checksum) = framing.checksum() {
                     let name = HeaderValue::from_static(checksum.header_name());
                     parts.headers.insert(X_AMZ_TRAILER, name);
                 }
-                let chunks = signer.sign_chunked(parts, &params(empty), framing, text.take())?;
-                (
-                    SignedBody::chunked(body, framing, chunks, size, decoded),
-                    Some(decoded),
-                )
+                let chunks =
+                    signer.sign_chunked(parts, &params(empty), framing, canonical_request)?;
+                let body = SignedBody::chunked(body, framing, chunks, size, decoded_len);
+                (body, Some(decoded_len))
             }
-            Signable::Framed { body, framing } => {
-                announce(parts, body.size_hint().exact());
-                signer.sign_chunked(parts, &params(empty), framing, text.take())?;
+            PreparedBody::ClientChunks { body, framing } => {
+                set_content_length(parts, body.size_hint().exact());
+                signer.sign_chunked(parts, &params(empty), framing, canonical_request)?;
                 (SignedBody::streamed(body), None)
             }
         })
     }
 }
 
-/// Capacity for a usual canonical request, in bytes.
-const TEXT: usize = 1024;
-
 /// Sets the body's length in bytes, if it is known.
-fn announce(parts: &mut Parts, length: Option<u64>) {
+fn set_content_length(parts: &mut Parts, length: Option<u64>) {
     let has_content = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
     if let Some(length) = length
         && (length > 0 || has_content || parts.headers.contains_key(header::CONTENT_LENGTH))
     {
         let mut digits = itoa::Buffer::new();
-        let length = HeaderValue::from_str(digits.format(length));
-        parts.headers.insert(
-            header::CONTENT_LENGTH,
-            length.expect("digits may stand in a header"),
-        );
+        // `HeaderValue::from` would allocate twice.
+        let value = HeaderValue::from_str(digits.format(length)).expect("digits are valid");
+        parts.headers.insert(header::CONTENT_LENGTH, value);
     }
 }
 

@@ -1,11 +1,11 @@
-//! Spans and events, with the feature `tracing`; nothing without.
+//! Spans and events of the feature `tracing`; without it they do nothing.
 
 use http::Method;
 
 use super::SigningReport;
 use crate::{Origin, doctor::Diagnosis, error::Error};
 
-/// The span of one request, from its first step to its answer; what the inner service logs is in it.
+/// Span of one request, until its response arrives; it includes events of the inner service.
 #[cfg(feature = "tracing")]
 pub(super) struct Trace(tracing::Span);
 
@@ -53,10 +53,10 @@ impl Trace {
         tracing::debug!("request signed");
     }
 
-    pub(super) fn again(origin: &Origin) {
+    pub(super) fn retried(origin: &Origin) {
         tracing::debug!(
             host = origin.host(),
-            "rejected request is signed and sent again"
+            "signing and sending the rejected request again"
         );
     }
 
@@ -79,26 +79,26 @@ impl Trace {
 
     pub(super) fn signed(&self, _: &SigningReport) {}
 
-    pub(super) fn again(_: &Origin) {}
+    pub(super) fn retried(_: &Origin) {}
 
     pub(super) fn failed(_: &Error) {}
 }
 
-/// Logs what was diagnosed, each cause once a minute.
+/// Logs diagnoses, each cause once a minute.
 #[derive(Default)]
-pub(super) struct Diagnoses {
+pub(super) struct DiagnosisLog {
     #[cfg(feature = "tracing")]
     logged: std::sync::Mutex<std::collections::HashMap<crate::doctor::Cause, Logged>>,
 }
 
-/// When a cause was logged, and how often it came since.
 #[cfg(feature = "tracing")]
 struct Logged {
     at: tokio::time::Instant,
-    since: u64,
+    /// Number of diagnoses since then, which were not logged.
+    unlogged: u64,
 }
 
-impl Diagnoses {
+impl DiagnosisLog {
     #[cfg(feature = "tracing")]
     pub(super) fn log(&self, diagnosis: &Diagnosis, origin: &Origin) {
         use std::collections::hash_map::Entry;
@@ -110,18 +110,28 @@ impl Diagnoses {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let unlogged = match logged.entry(diagnosis.cause()) {
             Entry::Vacant(entry) => {
-                entry.insert(Logged { at: now, since: 0 });
+                entry.insert(Logged {
+                    at: now,
+                    unlogged: 0,
+                });
                 0
             }
             Entry::Occupied(mut entry) if now - entry.get().at < PAUSE => {
-                entry.get_mut().since += 1;
+                entry.get_mut().unlogged += 1;
                 return;
             }
-            Entry::Occupied(mut entry) => entry.insert(Logged { at: now, since: 0 }).since,
+            Entry::Occupied(mut entry) => {
+                entry
+                    .insert(Logged {
+                        at: now,
+                        unlogged: 0,
+                    })
+                    .unlogged
+            }
         };
         drop(logged);
         let cause = diagnosis.cause();
-        tracing::warn!(%cause, host = origin.host(), unlogged, %diagnosis, "request refused by its origin");
+        tracing::warn!(%cause, host = origin.host(), unlogged, %diagnosis, "request rejected by its origin");
     }
 
     #[cfg(not(feature = "tracing"))]

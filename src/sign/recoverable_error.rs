@@ -1,4 +1,4 @@
-//! Complaints of an origin that a client can remedy by itself: its clock is wrong, or its credentials have expired.
+//! Errors of an origin from which a client recovers by itself: a wrong clock, and expired credentials.
 //!
 //! A response may quote the client, pass on the response of another service, or lie. So only the service's own
 //! error code counts, in the place where the service puts it, together with the beginning of the message that
@@ -7,30 +7,30 @@
 use std::time::SystemTime;
 
 use aws_smithy_types::date_time::{DateTime, Format};
-use http::{HeaderMap, StatusCode, header, response::Parts};
+use http::{HeaderMap, StatusCode, header};
 
 use super::error_body::{ErrorBody, Protocol};
 use crate::{
-    doctor::bare,
+    doctor::strip_namespace,
     sigv4::service_rules::{fronts_applications, service_rules},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Complaint {
-    /// The time of signing is too far from the origin's time.
+pub(super) enum RecoverableError {
+    /// The signing time is too far from the origin's time.
     Clock,
     /// The credentials have expired.
     Credentials,
-    /// The time of signing or the credentials: the service says the same of both.
+    /// The service uses the same error for both.
     ClockOrCredentials,
 }
 
-struct Known {
+struct KnownError {
     protocols: &'static [Protocol],
     codes: &'static [&'static str],
     /// Beginnings of the message.
     messages: &'static [&'static str],
-    complaint: Complaint,
+    error: RecoverableError,
 }
 
 /// Amazon S3 API Reference, "Error responses"; Amazon EC2 API Reference, "Error codes"; IAM User Guide,
@@ -38,79 +38,79 @@ struct Known {
 ///
 /// Codes that also stand for other causes are left out, such as `AuthFailure`, by which EC2 rejects requests from
 /// the future and unknown keys alike.
-const KNOWN: [Known; 7] = [
-    Known {
+const KNOWN: [KnownError; 7] = [
+    KnownError {
         protocols: &[Protocol::Json, Protocol::Query],
         codes: &["InvalidSignatureException"],
         messages: &["Signature expired: ", "Signature not yet current: "],
-        complaint: Complaint::Clock,
+        error: RecoverableError::Clock,
     },
-    Known {
+    KnownError {
         protocols: &[Protocol::Query],
         codes: &["SignatureDoesNotMatch"],
         messages: &["Signature expired: ", "Signature not yet current: "],
-        complaint: Complaint::Clock,
+        error: RecoverableError::Clock,
     },
-    Known {
+    KnownError {
         protocols: &[Protocol::S3],
         codes: &["RequestTimeTooSkewed"],
         messages: &["The difference between the request time and the "],
-        complaint: Complaint::Clock,
+        error: RecoverableError::Clock,
     },
-    Known {
+    KnownError {
         protocols: &[Protocol::Ec2],
         codes: &["RequestExpired"],
         messages: &["Request has expired"],
-        complaint: Complaint::ClockOrCredentials,
+        error: RecoverableError::ClockOrCredentials,
     },
-    Known {
+    KnownError {
         protocols: &[Protocol::Json, Protocol::Query],
         codes: &["ExpiredToken", "ExpiredTokenException"],
         messages: &["The security token included in the request is expired"],
-        complaint: Complaint::Credentials,
+        error: RecoverableError::Credentials,
     },
-    Known {
+    KnownError {
         protocols: &[Protocol::S3],
         codes: &["ExpiredToken"],
         messages: &[
             "The provided token has expired",
             "The security token included in the request is expired",
         ],
-        complaint: Complaint::Credentials,
+        error: RecoverableError::Credentials,
     },
-    Known {
+    KnownError {
         protocols: &[Protocol::S3],
         codes: &["TokenRefreshRequired"],
         messages: &["The provided token must be refreshed"],
-        complaint: Complaint::Credentials,
+        error: RecoverableError::Credentials,
     },
 ];
 
 /// A presigned URL that has expired or is not yet valid: Amazon S3 API Reference, "Error responses". S3 uses the
 /// code for missing permissions, too.
-const PRESIGNED: Known = Known {
+const PRESIGNED: KnownError = KnownError {
     protocols: &[Protocol::S3],
     codes: &["AccessDenied"],
     messages: &["Request has expired", "Request is not yet valid"],
-    complaint: Complaint::Clock,
+    error: RecoverableError::Clock,
 };
 
-impl Complaint {
-    /// Returns true if the body may hold a complaint, so that it has to be read.
-    pub(super) fn is_possible(head: &Parts, service: &str) -> bool {
-        if !matches!(head.status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN) {
+impl RecoverableError {
+    /// Returns `true` if the body of a response with this head may contain such an error.
+    pub(super) fn is_possible(status: StatusCode, headers: &HeaderMap, service: &str) -> bool {
+        if !matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN) {
             return false;
         }
-        match error_type(&head.headers) {
+        match error_type(headers) {
             Ok(Some(code)) => KNOWN
                 .iter()
-                .any(|known| known.is_of(Protocol::Json) && known.codes.contains(&code)),
+                .any(|known| known.has_protocol(Protocol::Json) && known.codes.contains(&code)),
             Ok(None) => !fronts_applications(service),
             Err(Ambiguous) => false,
         }
     }
 
-    /// Reads the whole body of a response in which a complaint [is possible](Complaint::is_possible).
+    /// Reads the whole body of a response in which such an error [is possible](RecoverableError::is_possible).
     ///
     /// `is_presigned` is true if the signature is in the query.
     pub(super) fn read(
@@ -122,28 +122,28 @@ impl Complaint {
         let code = error_type(headers).ok()?;
         let body = std::str::from_utf8(body).ok()?;
         let error = ErrorBody::read(code, body)?;
-        let protocol = spoken(error.protocol, service)?;
+        let protocol = service_protocol(error.protocol, service)?;
         let presigned = is_presigned.then_some(&PRESIGNED);
         let known = KNOWN.iter().chain(presigned).find(|known| {
-            known.is_of(protocol)
+            known.has_protocol(protocol)
                 && known.codes.contains(&&*error.code)
                 && known
                     .messages
                     .iter()
                     .any(|start| error.message.starts_with(start))
         });
-        known.map(|known| known.complaint)
+        known.map(|known| known.error)
     }
 }
 
-impl Known {
-    fn is_of(&self, protocol: Protocol) -> bool {
+impl KnownError {
+    fn has_protocol(&self, protocol: Protocol) -> bool {
         self.protocols.contains(&protocol)
     }
 }
 
-/// Returns the protocol whose errors a body has that is written in `form`; `None` if the service does not use it.
-fn spoken(form: Protocol, service: &str) -> Option<Protocol> {
+/// Returns the protocol of an error body in this form; `None` if the service does not use it.
+fn service_protocol(form: Protocol, service: &str) -> Option<Protocol> {
     let is_s3 = service_rules(service).s3_family;
     match form {
         Protocol::S3 => is_s3.then_some(form),
@@ -154,7 +154,7 @@ fn spoken(form: Protocol, service: &str) -> Option<Protocol> {
     }
 }
 
-/// The header is there more than once, or is not text.
+/// The header appears more than once or is not text.
 #[derive(Debug, PartialEq)]
 struct Ambiguous;
 
@@ -165,7 +165,7 @@ fn error_type(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
         return Ok(None);
     };
     match (value.to_str(), values.next()) {
-        (Ok(code), None) => Ok(Some(bare(code))),
+        (Ok(code), None) => Ok(Some(strip_namespace(code))),
         _ => Err(Ambiguous),
     }
 }

@@ -1,4 +1,4 @@
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, response::Parts};
 
 use super::*;
 
@@ -17,13 +17,16 @@ fn response(status: u16, headers: &[(&str, &[u8])]) -> Parts {
     response.into_parts().0
 }
 
-/// Returns what the layer makes of a response that it has read to its end.
-fn read(head: &Parts, body: &[u8], service: &str, is_presigned: bool) -> Option<Complaint> {
-    let is_possible = Complaint::is_possible(head, service);
-    is_possible.then(|| Complaint::read(&head.headers, body, service, is_presigned))?
+/// Classifies a response that was read to its end.
+fn read(head: &Parts, body: &[u8], service: &str, is_presigned: bool) -> Option<RecoverableError> {
+    let is_possible = RecoverableError::is_possible(head.status, &head.headers, service);
+    is_possible.then(|| RecoverableError::read(&head.headers, body, service, is_presigned))?
 }
 
-fn read_row((service, status, code, body): Row<'_>, is_presigned: bool) -> Option<Complaint> {
+fn read_row(
+    (service, status, code, body): Row<'_>,
+    is_presigned: bool,
+) -> Option<RecoverableError> {
     let code = code.map(|code| ("x-amzn-errortype", code.as_bytes()));
     read(
         &response(status, code.as_slice()),
@@ -34,10 +37,10 @@ fn read_row((service, status, code, body): Row<'_>, is_presigned: bool) -> Optio
 }
 
 #[test]
-fn complaints_of_aws_count() {
-    use Complaint::{Clock, ClockOrCredentials, Credentials};
+fn errors_of_aws_are_recognized() {
+    use RecoverableError::{Clock, ClockOrCredentials, Credentials};
     #[rustfmt::skip]
-    let rows: [(Row<'_>, Complaint); 34] = [
+    let rows: [(Row<'_>, RecoverableError); 34] = [
         // JSON 1.0 and 1.1: the code is in the body.
         (("dynamodb", 400, None, r#"{"__type":"com.amazon.coral.service#InvalidSignatureException","message":"Signature expired: 20160610T180547Z is now earlier than 20160610T180612Z (20160610T181112Z - 5 min.)"}"#), Clock),
         // awslabs/amazon-kinesis-producer#222, s12v/awsbeats#48.
@@ -61,7 +64,7 @@ fn complaints_of_aws_count() {
         // Header and body agree.
         (("dynamodb", 400, Some("ExpiredTokenException"), r#"{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"The security token included in the request is expired"}"#), Credentials),
         (("polly", 403, None, r#"{"code":"ExpiredTokenException","errorMessage":"The security token included in the request is expired"}"#), Credentials),
-        // Services in front of a customer's application: by the header only. mhart/aws4#118,
+        // Services in front of a customer's application: only the header counts. mhart/aws4#118,
         // PolymerAWS/polymeraws#17, aws-amplify/amplify-js#6181.
         (("execute-api", 403, Some("InvalidSignatureException"), r#"{"message":"Signature expired: 20201027T123008Z is now earlier than 20201027T125507Z (20201027T130007Z - 5 min.)"}"#), Clock),
         (("execute-api", 403, Some("ExpiredTokenException"), r#"{"message":"The security token included in the request is expired"}"#), Credentials),
@@ -75,11 +78,11 @@ fn complaints_of_aws_count() {
         (("sns", 403, None, "<ErrorResponse><Error><Message>The security token included in the request is expired</Message><Code>ExpiredToken</Code></Error></ErrorResponse>"), Credentials),
         // Route 53, hashicorp/terraform#9571.
         (("route53", 403, None, "<?xml version=\"1.0\"?>\n<ErrorResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><Error><Type>Sender</Type><Code>SignatureDoesNotMatch</Code><Message>Signature expired: 20161201T170030Z is now earlier than 20161201T170230Z</Message></Error></ErrorResponse>"), Clock),
-        // EC2 says the same of both, hellofresh/eks-rolling-update#103, aws/aws-sdk-java#1443.
+        // EC2 uses the same error for both, hellofresh/eks-rolling-update#103, aws/aws-sdk-java#1443.
         (("ec2", 400, None, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>RequestExpired</Code><Message>Request has expired.</Message></Error></Errors><RequestID>213aa903</RequestID></Response>"), ClockOrCredentials),
         // S3. aws/aws-sdk-php#612, romange/helio#15.
         (("s3", 403, None, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is too large.</Message><RequestTime>20150604T232559Z</RequestTime><ServerTime>2015-06-04T22:26:16Z</ServerTime><MaxAllowedSkewMilliseconds>900000</MaxAllowedSkewMilliseconds></Error>"), Clock),
-        // Of servers that speak S3's protocol, cloud-annotations/cloud-annotations#83.
+        // Other servers with S3's protocol, cloud-annotations/cloud-annotations#83.
         (("s3", 403, None, "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the server&apos;s time is too large.</Message></Error>"), Clock),
         (("s3", 400, None, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message><Token-0>TOKEN</Token-0><RequestId>1</RequestId><HostId>2</HostId></Error>"), Credentials),
         (("s3express", 403, None, "<Error><Code>ExpiredToken</Code><Message>The security token included in the request is expired</Message></Error>"), Credentials),
@@ -88,8 +91,8 @@ fn complaints_of_aws_count() {
         // S3 Control (boto/botocore, `S3_CONTROL` of `parsers.py`): the errors of S3 in an element of their own.
         (("s3", 400, None, r#"<ErrorResponse xmlns="http://awss3control.amazonaws.com/doc/2018-08-20/"><Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error><RequestId>1</RequestId></ErrorResponse>"#), Credentials),
     ];
-    for (row, complaint) in rows {
-        assert_eq!(read_row(row, false), Some(complaint), "{row:?}");
+    for (row, expected) in rows {
+        assert_eq!(read_row(row, false), Some(expected), "{row:?}");
         let (service, _, code, body) = row;
         for status in [200, 301, 401, 404, 409, 429, 500, 503] {
             assert_eq!(
@@ -103,7 +106,7 @@ fn complaints_of_aws_count() {
 
 /// The message has the code `AccessDenied`, as missing permissions have. minio/minio#2638.
 #[test]
-fn a_presigned_url_that_has_expired_counts() {
+fn expired_presigned_urls_are_recognized() {
     for message in ["Request has expired", "Request is not yet valid"] {
         for body in [
             format!(
@@ -114,7 +117,11 @@ fn a_presigned_url_that_has_expired_counts() {
             ),
         ] {
             let row = |service| (service, 403, None, &*body);
-            assert_eq!(read_row(row("s3"), true), Some(Complaint::Clock), "{body}");
+            assert_eq!(
+                read_row(row("s3"), true),
+                Some(RecoverableError::Clock),
+                "{body}"
+            );
             assert_eq!(read_row(row("s3"), false), None, "{body}");
             assert_eq!(read_row(row("sts"), true), None, "{body}");
         }
@@ -129,10 +136,10 @@ fn a_presigned_url_that_has_expired_counts() {
 }
 
 #[test]
-fn look_alikes_do_not_count() {
+fn similar_errors_are_ignored() {
     #[rustfmt::skip]
     let rows: [Row<'_>; 62] = [
-        // A value of the client in another error's message: of a query, a header, a path, a member.
+        // Another error whose message quotes a query, header, path or member of the client.
         ("es", 400, None, r#"{"error":{"root_cause":[{"type":"illegal_argument_exception","reason":"request [/] contains unrecognized parameter: [Signature expired: (20261129T040000Z]"}],"type":"illegal_argument_exception"},"status":400}"#),
         ("dynamodb", 400, None, r#"{"__type":"com.amazon.coral.validate#ValidationException","message":"1 validation error detected: Value 'Signature expired: (20261129T040000Z' at 'tableName' failed to satisfy constraint"}"#),
         ("dynamodb", 400, None, r#"{"__type":"com.amazon.coral.validate#ValidationException","message":"Signature expired: 20261129T040000Z"}"#),
@@ -146,7 +153,7 @@ fn look_alikes_do_not_count() {
         // The canonical request in the message has the client's query.
         ("execute-api", 403, Some("InvalidSignatureException"), r#"{"message":"The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'GET\n/\nSignature expired: 20261129T040000Z=\n'"}"#),
         ("sts", 403, None, "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match. Signature expired: 1</Message></Error></ErrorResponse>"),
-        // The right code with a message that is not about the signature.
+        // The right code with another message.
         ("dynamodb", 400, None, r#"{"__type":"InvalidSignatureException","message":"Credential should be scoped to a valid region."}"#),
         ("kms", 400, None, r#"{"__type":"ExpiredTokenException","message":"signature expired: 1"}"#),
         ("kms", 400, None, r#"{"__type":"ExpiredTokenException","message":"Error: The security token included in the request is expired"}"#),
@@ -154,7 +161,7 @@ fn look_alikes_do_not_count() {
         ("kms", 400, None, r#"{"__type":"ExpiredTokenException"}"#),
         ("s3", 403, None, "<Error><Code>RequestTimeTooSkewed</Code><Message>Access Denied</Message></Error>"),
         ("s3", 403, None, "<Error><Code>RequestTimeTooSkewed</Code></Error>"),
-        // STS of the web identity's token, not of the caller's. aws/aws-sdk-java-v2#5709,
+        // Errors of STS about the web identity's token, not about the caller's. aws/aws-sdk-java-v2#5709,
         // mozilla-iam/mozilla-aws-cli#146.
         ("sts", 400, None, "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredTokenException</Code><Message>Token expired: current date/time 1731098245 must be before the expiration date/time 1731095240</Message></Error></ErrorResponse>"),
         ("sts", 400, None, "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredTokenException</Code><Message>Token too old: 441398</Message></Error></ErrorResponse>"),
@@ -214,9 +221,9 @@ fn look_alikes_do_not_count() {
     }
 }
 
-/// Each differs in one thing from a document that counts.
+/// Each document has one change from a valid one.
 #[test]
-fn documents_that_could_be_read_in_two_ways_do_not_count() {
+fn ambiguous_documents_are_ignored() {
     let right = "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>";
     let is_read = |document: &str| read_row(("s3", 400, None, document), false).is_some();
     assert!(is_read(right));
@@ -274,47 +281,50 @@ fn documents_that_could_be_read_in_two_ways_do_not_count() {
         assert_ne!(document, right);
         assert!(!is_read(&document), "{document}");
     }
-    let in_two = "<ErrorResponse><Error><Code>ExpiredToken</Code></Error><Error><Message>The provided token has \
+    let two_errors = "<ErrorResponse><Error><Code>ExpiredToken</Code></Error><Error><Message>The provided token has \
                   expired.</Message></Error></ErrorResponse>";
-    assert!(!is_read(in_two));
+    assert!(!is_read(two_errors));
     for length in 0..right.len() {
         assert!(!is_read(&right[..length]), "{length}");
     }
 }
 
 #[test]
-fn agreeing_members_of_one_name_count() {
+fn repeated_members_count_if_they_are_equal() {
     let body = r#"{"__type":"a#ExpiredTokenException","__type":"ExpiredTokenException","message":"The security token included in the request is expired","Message":"The security token included in the request is expired"}"#;
     assert_eq!(
         read_row(("kms", 400, None, body), false),
-        Some(Complaint::Credentials)
+        Some(RecoverableError::Credentials)
     );
 }
 
 #[test]
-fn other_than_one_header_of_text_counts_for_nothing() {
+fn ambiguous_error_type_headers_are_ignored() {
     let body = br#"{"message":"The security token included in the request is expired"}"#;
     let code: &[u8] = b"ExpiredTokenException";
     let header = |value| ("x-amzn-errortype", value);
-    let complaint = |headers: &[_]| read(&response(403, headers), body, "execute-api", false);
-    assert_eq!(complaint(&[header(code)]), Some(Complaint::Credentials));
-    assert_eq!(complaint(&[]), None);
-    assert_eq!(complaint(&[header(code), header(code)]), None);
+    let classify = |headers: &[_]| read(&response(403, headers), body, "execute-api", false);
     assert_eq!(
-        complaint(&[header(code), header(b"ValidationException")]),
+        classify(&[header(code)]),
+        Some(RecoverableError::Credentials)
+    );
+    assert_eq!(classify(&[]), None);
+    assert_eq!(classify(&[header(code), header(code)]), None);
+    assert_eq!(
+        classify(&[header(code), header(b"ValidationException")]),
         None
     );
     assert_eq!(
-        complaint(&[header(b"ValidationException"), header(code)]),
+        classify(&[header(b"ValidationException"), header(code)]),
         None
     );
-    assert_eq!(complaint(&[header(b"ExpiredTokenException\xff")]), None);
-    assert_eq!(complaint(&[("x-amzn-error-type", code)]), None);
-    assert_eq!(complaint(&[("x-amzn-remapped-errortype", code)]), None);
+    assert_eq!(classify(&[header(b"ExpiredTokenException\xff")]), None);
+    assert_eq!(classify(&[("x-amzn-error-type", code)]), None);
+    assert_eq!(classify(&[("x-amzn-remapped-errortype", code)]), None);
 }
 
 #[test]
-fn bytes_that_are_not_utf_8_count_for_nothing() {
+fn bodies_that_are_not_utf_8_are_ignored() {
     let body = r#"{"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}"#;
     let head = response(400, &[]);
     assert!(read(&head, body.as_bytes(), "kms", false).is_some());
@@ -326,7 +336,7 @@ fn bytes_that_are_not_utf_8_count_for_nothing() {
 }
 
 #[test]
-fn deep_nesting_beside_the_pair_does_not_overflow() {
+fn deep_nesting_does_not_overflow_the_stack() {
     let head = response(400, &[]);
     let deep = "<a>".repeat(9_000) + &"</a>".repeat(9_000);
     let document = format!(
@@ -334,7 +344,7 @@ fn deep_nesting_beside_the_pair_does_not_overflow() {
     );
     assert_eq!(
         read(&head, document.as_bytes(), "s3", false),
-        Some(Complaint::Credentials)
+        Some(RecoverableError::Credentials)
     );
     let deep = "[".repeat(30_000) + &"]".repeat(30_000);
     let object = format!(
@@ -342,7 +352,7 @@ fn deep_nesting_beside_the_pair_does_not_overflow() {
     );
     assert_eq!(
         read(&head, object.as_bytes(), "kms", false),
-        Some(Complaint::Credentials)
+        Some(RecoverableError::Credentials)
     );
     let in_place = format!(
         r#"{{"__type":{deep},"message":"The security token included in the request is expired"}}"#
@@ -351,7 +361,7 @@ fn deep_nesting_beside_the_pair_does_not_overflow() {
 }
 
 #[test]
-fn the_origins_time_is_that_of_one_date_and_of_no_stored_response() {
+fn origin_time_needs_one_date_and_an_uncached_response() {
     let date: &[u8] = b"Sun, 30 Aug 2015 13:36:00 GMT";
     let time = |headers: &[_]| origin_time(&response(403, headers).headers);
     let expected = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_440_941_760);

@@ -1,0 +1,213 @@
+//! Response to a rejected request, whose beginning is read before it is passed on whole.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::{Duration, SystemTime},
+};
+
+use http::{Response, response::Parts};
+use http_body::Body;
+use tokio::time::{Sleep, sleep};
+
+use super::{
+    corrections::Offset,
+    sent_request::{Remedy, SentRequest},
+    trace::Trace,
+};
+use crate::{
+    body::{BodyPrefix, Frames, ResponseBody, into_bytes},
+    credentials::{Load, LoadFuture},
+};
+
+/// Limits for reading a rejection, whose code and message are at its beginning.
+const MAX_BYTES: usize = 64 * 1024;
+const MAX_WAIT: Duration = Duration::from_secs(2);
+/// Number of bytes that a shorter frame counts for, so that empty frames reach the limit, too.
+const MIN_FRAME: usize = 16;
+
+pub(super) struct ErrorResponse<T, R> {
+    request: SentRequest<T>,
+    head: Parts,
+    /// Time when the head arrived, by the layer's clock.
+    received_at: SystemTime,
+    frames: Frames,
+    /// Beginning of the body, contiguous.
+    text: Vec<u8>,
+    /// Number of bytes read; a frame counts for [`MIN_FRAME`] at least.
+    read: usize,
+    /// `None` after its end.
+    body: Option<Pin<Box<R>>>,
+    timeout: Pin<Box<Sleep>>,
+    /// `Some` while the provider is asked for other credentials.
+    renewal: Option<LoadFuture>,
+}
+
+/// Decision about a rejected request.
+pub(super) enum Decision<T, E> {
+    Retry(T),
+    /// With the error of the body.
+    PassOn(Option<E>),
+}
+
+/// Consequence of a decision.
+pub(super) enum AfterRejection<T, R>
+where
+    R: Body,
+{
+    Retry(T),
+    PassOn(Response<ResponseBody<R>>),
+}
+
+/// Step that a remedy requires.
+enum Step {
+    Retry,
+    RenewCredentials(LoadFuture),
+    PassOn,
+}
+
+impl<T, R> ErrorResponse<T, R>
+where
+    R: Body,
+{
+    pub(super) fn new(request: SentRequest<T>, response: Response<R>) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            received_at: request.config.credentials.now(),
+            request,
+            head,
+            frames: Frames::default(),
+            text: Vec::new(),
+            read: 0,
+            body: Some(Box::pin(body)),
+            timeout: Box::pin(sleep(MAX_WAIT)),
+            renewal: None,
+        }
+    }
+
+    /// Reads the rejection and applies its remedy.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Decision<T, R::Error>> {
+        let renewal = match &mut self.renewal {
+            Some(renewal) => renewal,
+            None => {
+                let read = ready!(self.poll_body(cx));
+                match self.apply_remedy(read.is_ok()) {
+                    Step::Retry => return Poll::Ready(self.retry()),
+                    Step::RenewCredentials(load) => self.renewal.insert(load),
+                    Step::PassOn => return Poll::Ready(Decision::PassOn(read.err())),
+                }
+            }
+        };
+        let renewed = ready!(renewal.as_mut().poll(cx));
+        let used = self.request.entry.serial();
+        Poll::Ready(if renewed.is_ok_and(|entry| entry.serial() != used) {
+            self.retry()
+        } else {
+            Decision::PassOn(None)
+        })
+    }
+
+    fn retry(&mut self) -> Decision<T, R::Error> {
+        let retry = self.request.retry.take();
+        retry.map_or(Decision::PassOn(None), Decision::Retry)
+    }
+
+    /// Reads to the end, the maximum size or the timeout.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), R::Error>> {
+        while let Some(body) = self.body.as_mut().filter(|_| self.read < MAX_BYTES) {
+            match body.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.map_data(into_bytes).into_data() {
+                    Ok(data) => {
+                        let left = MAX_BYTES - self.read;
+                        self.text.extend_from_slice(&data[..data.len().min(left)]);
+                        self.read += data.len().max(MIN_FRAME);
+                        self.frames.push(data);
+                    }
+                    Err(frame) => {
+                        if let Ok(trailers) = frame.into_trailers() {
+                            self.frames.push_trailers(trailers);
+                        }
+                    }
+                },
+                Poll::Ready(Some(Err(error))) => {
+                    self.body = None;
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Ready(None) => self.body = None,
+                Poll::Pending => return self.timeout.as_mut().poll(cx).map(Ok),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Corrects the clock, or starts to renew the credentials, if the origin rejects them.
+    ///
+    /// A request that cannot be sent again has an effect, too: the next one is corrected.
+    fn apply_remedy(&self, is_read: bool) -> Step {
+        let SentRequest {
+            config,
+            origin,
+            entry,
+            offset,
+            retry,
+            ..
+        } = &self.request;
+        let Some((recovery, _)) = &self.request.recovery else {
+            return Step::PassOn;
+        };
+        // The rest of a body may contradict its beginning.
+        let remedy = if is_read && self.body.is_none() {
+            self.request.remedy(&self.head, &self.text)
+        } else {
+            None
+        };
+        match remedy {
+            Some(Remedy::Clock(time)) => {
+                let right = Offset::between(self.received_at, time);
+                if right.is_some_and(|right| recovery.corrections.learn(origin, *offset, right)) {
+                    Step::Retry
+                } else {
+                    Step::PassOn
+                }
+            }
+            Some(Remedy::NewCredentials) => {
+                let Ok(fetch) = config.credentials.replace(entry) else {
+                    return Step::PassOn;
+                };
+                if matches!(fetch, Load::Pending(..)) {
+                    recovery.corrections.mark_expired(origin, entry.serial());
+                }
+                if retry.is_some() {
+                    Step::RenewCredentials(Box::pin(fetch.outcome()))
+                } else {
+                    Step::PassOn
+                }
+            }
+            None => {
+                recovery.corrections.reject(origin, *offset);
+                Step::PassOn
+            }
+        }
+    }
+
+    /// Returns the response with its diagnosis, or the request to send again.
+    pub(super) fn finish(mut self, decision: Decision<T, R::Error>) -> AfterRejection<T, R> {
+        let diagnosis = self.request.diagnose(&self.head, &self.text);
+        let error = match decision {
+            Decision::Retry(retry) => {
+                Trace::retried(&self.request.origin);
+                return AfterRejection::Retry(retry);
+            }
+            Decision::PassOn(error) => error,
+        };
+        if let Some(diagnosis) = diagnosis {
+            self.head.extensions.insert(diagnosis);
+        }
+        let prefix = BodyPrefix {
+            frames: self.frames,
+            error,
+        };
+        let body = ResponseBody::with_prefix(prefix, self.body);
+        AfterRejection::PassOn(Response::from_parts(self.head, body))
+    }
+}

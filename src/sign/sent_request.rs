@@ -1,0 +1,163 @@
+//! A request that was sent, until its response arrives.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{Response, StatusCode, response::Parts};
+
+use super::{
+    corrections::Offset,
+    recent_success::SuccessKey,
+    recoverable_error::{RecoverableError, origin_time},
+    recovery::Recovery,
+    report::SigningReport,
+    shared::SharedConfig,
+};
+use crate::{
+    Origin,
+    credentials::CachedCredentials,
+    doctor::{Diagnosis, Rejection, SignedRequest, diagnose},
+    sigv4::{
+        scope::{Scope, Timestamp},
+        signature::{ALGORITHM, ALGORITHM_4A},
+    },
+};
+
+/// Smallest clock window of a service: a smaller difference does not make a request expire.
+const MIN_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// Work to do when the response arrives.
+pub(super) struct OnResponse<T> {
+    pub(super) report: Option<SigningReport>,
+    pub(super) sent: Option<SentRequest<T>>,
+}
+
+/// A signed request; `T` is its copy to send again.
+pub(super) struct SentRequest<T> {
+    pub(super) config: Arc<SharedConfig>,
+    pub(super) origin: Origin,
+    pub(super) entry: Arc<CachedCredentials>,
+    pub(super) signing_time: SystemTime,
+    /// Correction of the clock that `signing_time` includes.
+    pub(super) offset: Offset,
+    /// `None` if the origin does not recover.
+    pub(super) recovery: Option<(Arc<Recovery>, SuccessKey)>,
+    /// `None` unless rejections are diagnosed.
+    pub(super) canonical_request: Option<Vec<u8>>,
+    /// `None` if the request cannot be sent again.
+    pub(super) retry: Option<T>,
+}
+
+/// Change that makes an origin accept a rejected request.
+pub(super) enum Remedy {
+    /// Signing by the origin's time.
+    Clock(SystemTime),
+    NewCredentials,
+}
+
+impl<T> OnResponse<T> {
+    pub(super) fn nothing() -> Self {
+        Self {
+            report: None,
+            sent: None,
+        }
+    }
+}
+
+impl<T> SentRequest<T> {
+    /// Records the origin's decision. Returns the request if the body of the response has to be read.
+    pub(super) fn receive<R>(self, response: &Response<R>) -> Option<Self> {
+        match response.status() {
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => self.rejected(response),
+            status => {
+                if status.as_u16() < 400 {
+                    self.accepted();
+                }
+                None
+            }
+        }
+    }
+
+    fn accepted(&self) {
+        if let Some((recovery, key)) = &self.recovery {
+            recovery.successes.insert(*key);
+            recovery.corrections.accept(&self.origin, self.offset);
+        }
+    }
+
+    fn rejected<R>(self, response: &Response<R>) -> Option<Self> {
+        let mut may_be_recoverable = false;
+        if let Some((recovery, key)) = &self.recovery {
+            recovery.successes.remove(*key);
+            may_be_recoverable = RecoverableError::is_possible(
+                response.status(),
+                response.headers(),
+                self.service(),
+            );
+            if !may_be_recoverable {
+                recovery.corrections.reject(&self.origin, self.offset);
+            }
+        }
+        (may_be_recoverable || self.canonical_request.is_some()).then_some(self)
+    }
+
+    fn service(&self) -> &str {
+        self.origin.options().settings.service()
+    }
+
+    /// Returns the cause of a rejection, if rejections are diagnosed.
+    pub(super) fn diagnose(&self, head: &Parts, body: &[u8]) -> Option<Diagnosis> {
+        let log = self.config.diagnosis_log.as_ref()?;
+        let rejection = Rejection::from_response(head.status, &head.headers, body);
+        let diagnosis = diagnose(&rejection, Some(&self.signed_request()?))?;
+        log.log(&diagnosis, &self.origin);
+        Some(diagnosis)
+    }
+
+    fn signed_request(&self) -> Option<SignedRequest> {
+        let options = self.origin.options();
+        let identity = self.entry.identity();
+        let settings = &options.settings;
+        let (algorithm, region) = match settings.region_set() {
+            Some(_) => (ALGORITHM_4A, ""),
+            None => (ALGORITHM, settings.region()),
+        };
+        let time = Timestamp::new(self.signing_time).ok()?;
+        let scope = Scope {
+            time: &time,
+            region,
+            service: settings.service(),
+        };
+        let id = identity.credentials().access_key_id();
+        let has_token = identity.token().is_some();
+        let canonical = self.canonical_request.as_deref().unwrap_or_default();
+        let mut signed = SignedRequest::new(canonical, algorithm, scope, id, has_token);
+        signed.in_query = options.presigned.is_some();
+        Some(signed)
+    }
+
+    /// Returns the remedy for a rejection, from its whole body.
+    pub(super) fn remedy(&self, head: &Parts, body: &[u8]) -> Option<Remedy> {
+        let is_presigned = self.origin.options().presigned.is_some();
+        let error = RecoverableError::read(&head.headers, body, self.service(), is_presigned)?;
+        let time = origin_time(&head.headers);
+        let is_time_right = || {
+            let difference = time.map(|time| time.duration_since(self.signing_time));
+            difference
+                .is_some_and(|ahead| ahead.unwrap_or_else(|behind| behind.duration()) < MIN_WINDOW)
+        };
+        // Credentials without a token do not expire.
+        let has_token = self.entry.identity().token().is_some();
+        match error {
+            RecoverableError::Credentials => has_token.then_some(Remedy::NewCredentials),
+            RecoverableError::ClockOrCredentials if has_token && is_time_right() => {
+                Some(Remedy::NewCredentials)
+            }
+            RecoverableError::Clock | RecoverableError::ClockOrCredentials => {
+                time.map(Remedy::Clock)
+            }
+        }
+    }
+}

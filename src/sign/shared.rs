@@ -1,0 +1,21 @@
+//! Configuration and caches that all services of a layer share.
+
+use std::sync::Arc;
+
+use super::{recovery::Recovery, trace::DiagnosisLog};
+use crate::{
+    body::BodyBudget, credentials::CredentialsCache, origin::ResolveOrigin, sigv4::Signer,
+};
+
+#[derive(Clone)]
+pub(super) struct SharedConfig {
+    pub(super) credentials: CredentialsCache,
+    pub(super) resolver: Arc<dyn ResolveOrigin>,
+    pub(super) signer: Arc<Signer>,
+    pub(super) body_budget: Option<BodyBudget>,
+    /// `None` unless rejections are diagnosed.
+    pub(super) diagnosis_log: Option<Arc<DiagnosisLog>>,
+    pub(super) report: bool,
+    /// `None` if the layer does not recover from rejections.
+    pub(super) recovery: Option<Arc<Recovery>>,
+}
