@@ -152,7 +152,7 @@ async fn a_target_that_infers_takes_a_list_too() {
         .await
         .expect_err("no service");
     assert!(
-        error.to_string().contains("does not tell what to sign for"),
+        error.to_string().contains("is not an AWS endpoint"),
         "{error}"
     );
 }

@@ -4,7 +4,10 @@ use tower_layer::Layer;
 
 use super::{service::Signing, shared::SharedConfig};
 use crate::{
-    body::BodyBudget, clock::Clock, credentials::CredentialsCache, origin::ResolveOrigin,
+    body::BodyBudget,
+    clock::Clock,
+    credentials::{CredentialsCache, ProvideCredentials},
+    origin::ResolveOrigin,
     sigv4::Signer,
 };
 
@@ -60,12 +63,12 @@ impl SigningLayer {
     ///
     /// The services need a tokio runtime with its timer enabled.
     pub fn new(
-        credentials: impl Into<CredentialsCache>,
+        credentials: impl ProvideCredentials + 'static,
         resolver: impl ResolveOrigin + 'static,
     ) -> Self {
         Self {
             config: Arc::new(SharedConfig {
-                credentials: credentials.into(),
+                credentials: CredentialsCache::new(credentials),
                 resolver: Arc::new(resolver),
                 signer: Arc::new(Signer::new()),
                 body_budget: None,
