@@ -1,5 +1,5 @@
-"""Signs what tests/differential.rs asks for with botocore, whose clock is set, and verifies signatures of SigV4a:
-reads a request as a line of JSON, answers with what came of it as another."""
+"""Signs requests of tests/differential.rs with botocore, whose clock it sets, and verifies signatures of SigV4a.
+Reads each request as a line of JSON, and writes the result as a line of JSON."""
 
 import datetime
 import functools
@@ -42,7 +42,7 @@ def sign(asked):
     try:
         signer.add_auth(request)
     except (AwsCrtError, ValueError) as error:
-        return {"refused": str(error)}
+        return {"error": str(error)}
     return {"url": request.prepare().url, "headers": request.headers.items(), **stages}
 
 
