@@ -30,7 +30,7 @@ fn inferred(host: &str) -> Result<(String, String), String> {
         Ok(settings) => Ok((settings.service().to_owned(), settings.region().to_owned())),
         Err(error) => {
             let error = error.to_string();
-            match error.strip_suffix(", which takes SigV4a; switch the feature `sigv4a` on") {
+            match error.strip_suffix(" and requires SigV4a; enable the feature `sigv4a`") {
                 Some(several) if !cfg!(feature = "sigv4a") => {
                     let service = several.rsplit(' ').next().expect("a name");
                     Ok((service.to_owned(), "*".to_owned()))

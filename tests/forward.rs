@@ -341,21 +341,24 @@ async fn inferring_uri_origins_use_the_default_payload_mode_of_each_service() {
 async fn hosts_without_a_service_are_rejected_with_the_remedy() {
     let layer = layer(UriOrigin::infer());
     for (host, reason) in [
-        ("api.example.com", "as no custom domain does"),
-        ("s3.us-east-1.amazonaws.com.evil.com", "is none of AWS"),
-        ("127.0.0.1", "is none of AWS"),
-        ("[::1]", "is none of AWS"),
+        ("api.example.com", "is not an AWS endpoint"),
+        (
+            "s3.us-east-1.amazonaws.com.evil.com",
+            "is not an AWS endpoint",
+        ),
+        ("127.0.0.1", "is not an AWS endpoint"),
+        ("[::1]", "is not an AWS endpoint"),
         (
             "new.us-east-1.amazonaws.com",
-            "is of no service that is known here",
+            "belongs to an unknown service",
         ),
         (
             "maps.geo.us-east-1.amazonaws.com",
-            "is signed as geo or geo-maps, by what is asked",
+            "is signed as geo or geo-maps, depending on the operation",
         ),
         (
             "bucket.s3-accelerate.amazonaws.com",
-            "is of s3 and does not tell the region",
+            "belongs to s3 and has no region",
         ),
     ] {
         let error = send(&layer, get(&format!("https://user:pass@{host}:443/"))).await;

@@ -152,7 +152,7 @@ async fn inferring_origins_accept_a_list_of_hosts() {
         .await
         .expect_err("no service");
     assert!(
-        error.to_string().contains("does not tell what to sign for"),
+        error.to_string().contains("is not an AWS endpoint"),
         "{error}"
     );
 }

@@ -72,7 +72,7 @@ impl Origin {
     /// assert_eq!(origin.host(), "abc123.execute-api.us-east-1.amazonaws.com");
     ///
     /// let error = Origin::infer("https://api.example.com/prod").unwrap_err();
-    /// assert!(error.to_string().contains("give service and region"));
+    /// assert!(error.to_string().contains("set service and region"));
     /// # Ok::<(), tower_sigv4::Error>(())
     /// ```
     ///
