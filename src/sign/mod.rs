@@ -29,6 +29,7 @@
 
 mod body_plan;
 mod corrections;
+#[cfg(feature = "doctor")]
 mod error_body;
 mod error_layer;
 mod error_response;
@@ -36,6 +37,7 @@ mod framing;
 mod future;
 pub(crate) mod layer;
 mod recent_success;
+#[cfg(feature = "doctor")]
 mod recoverable_error;
 mod recovery;
 mod report;
