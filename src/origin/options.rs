@@ -130,7 +130,7 @@ impl Options {
                     self.settings.region(),
                 )))
             }
-            plan => Ok(plan),
+            supported => Ok(supported),
         }
     }
 }
