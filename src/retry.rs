@@ -19,8 +19,8 @@ use tower::{
 };
 
 use crate::{
-    doctor::strip_namespace,
     error::{BoxError, Error},
+    sigv4::error_code::strip_namespace,
 };
 
 /// Policy for `tower::retry::RetryLayer` outside of the [`SigningLayer`](crate::SigningLayer).

@@ -65,7 +65,10 @@ fn service_and_region_are_inferred_for_aws_hosts() {
         .next()
         .expect("a host");
     let check_host = |other: &str| check(&inferred.replace(host, other));
-    assert_eq!(check_host("abc123.execute-api.eu-west-1.amazonaws.com").0, Some(0));
+    assert_eq!(
+        check_host("abc123.execute-api.eu-west-1.amazonaws.com").0,
+        Some(0)
+    );
     let (code, text) = check_host("api.example.com");
     assert_eq!(code, Some(1));
     assert!(

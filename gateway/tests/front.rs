@@ -212,7 +212,13 @@ async fn shutdown_finishes_http2_requests_and_accepts_no_more() {
             origin.write_all(ok).await.expect("sent");
         }
     });
-    let rejected = async { while client.send_request(get().expect("valid request")).await.is_ok() {} };
+    let rejected = async {
+        while client
+            .send_request(get().expect("valid request"))
+            .await
+            .is_ok()
+        {}
+    };
     tokio::time::timeout(Duration::from_secs(20), rejected)
         .await
         .expect("in time");

@@ -174,7 +174,12 @@ async fn ambiguous_heads_are_rejected() {
         ),
         ("te other than trailers", with(&[("te", "gzip")]), "", None),
         ("an upper-case name", with(&[("X-a", "1")]), "", None),
-        ("a line break in a value", with(&[("x-a", "1\r\nx-b: 2")]), "", None),
+        (
+            "a line break in a value",
+            with(&[("x-a", "1\r\nx-b: 2")]),
+            "",
+            None,
+        ),
         (
             "a length too long",
             post(&[("content-length", "4")]),

@@ -84,7 +84,8 @@ async fn signatures_are_valid_with_each_http_version() {
         (&BOTH[1..], "http2 = true", "POST", post, first),
         (&[], "http2 = true", "GET", close, first),
     ] {
-        let router = |authority| judge::router(authority).layer(middleware::from_fn(report_received));
+        let router =
+            |authority| judge::router(authority).layer(middleware::from_fn(report_received));
         let origin = TlsOrigin::start(router, alpn, None).await;
         let gateway = gateway(&origin, more);
         let request =
@@ -238,7 +239,8 @@ async fn requests_wait_for_a_free_stream_until_the_timeout() {
                 .as_u16()
         }
     });
-    let responses = tokio::time::timeout(Duration::from_secs(20), future::join_all(responses)).await;
+    let responses =
+        tokio::time::timeout(Duration::from_secs(20), future::join_all(responses)).await;
     assert_eq!(responses.expect("in time"), [504; 3]);
     // A request that timed out has released its stream.
     let status = client

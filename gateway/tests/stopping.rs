@@ -188,7 +188,10 @@ async fn shutdown_finishes_all_accepted_requests() {
         stopped.elapsed() < Duration::from_secs(20),
         "shutdown waited for the whole grace period"
     );
-    assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "the listener is closed"
+    );
 }
 
 /// Requests with the origin get their response, and then connections end.
@@ -215,12 +218,19 @@ async fn requests_in_flight_finish_without_drain_delay() {
     let response = tokio::spawn(http2.send_request(request(http::Version::HTTP_2)));
     let until = Instant::now() + Duration::from_secs(20);
     while received.load(Ordering::SeqCst) < 33 {
-        assert!(Instant::now() < until, "not all requests reached the origin");
+        assert!(
+            Instant::now() < until,
+            "not all requests reached the origin"
+        );
         time::sleep(Duration::from_millis(5)).await;
     }
     gateway.terminate();
     assert_eq!(
-        response.await.expect("no panic").expect("a response").status(),
+        response
+            .await
+            .expect("no panic")
+            .expect("a response")
+            .status(),
         200
     );
     for response in requests.join_all().await {

@@ -74,7 +74,7 @@ impl SigningLayer {
                 body_budget: None,
                 diagnosis_log: None,
                 report: false,
-                recovery: Some(Arc::default()),
+                recovery: cfg!(feature = "doctor").then(Arc::default),
             }),
         }
     }
@@ -131,6 +131,8 @@ impl SigningLayer {
     /// # Ok::<(), tower_sigv4::BoxError>(())
     /// # }).unwrap();
     /// ```
+    #[cfg(feature = "doctor")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
     pub fn with_diagnosis(mut self, diagnosis: bool) -> Self {
         self.config_mut().diagnosis_log = diagnosis.then(Arc::default);
         self
@@ -158,6 +160,8 @@ impl SigningLayer {
     /// body, which shares their bytes, until the response arrives. It needs no copy if the origin has accepted
     /// these credentials within the last minute and they are valid for longer than the widest clock window, 15
     /// minutes.
+    #[cfg(feature = "doctor")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
     pub fn with_recovery(mut self, recovery: bool) -> Self {
         self.config_mut().recovery = recovery.then(Arc::default);
         self
