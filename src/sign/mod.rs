@@ -31,6 +31,7 @@ mod body_plan;
 mod corrections;
 #[cfg(feature = "doctor")]
 mod error_body;
+mod error_layer;
 mod error_response;
 mod framing;
 mod future;
@@ -46,4 +47,8 @@ mod shared;
 mod state;
 mod trace;
 
-pub use self::{future::ResponseFuture, report::SigningReport};
+pub use self::{
+    error_layer::{ErrorResponseFuture, ErrorResponseLayer, ErrorResponses},
+    future::ResponseFuture,
+    report::SigningReport,
+};
