@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 from botocore.utils import percent_encode_sequence
 
 ALGORITHM = "AWS4-ECDSA-P256-SHA256"
-# P-256: the field, the order, the base point (NIST SP 800-186), and what stands before a point in DER.
+# P-256: field, order and base point (NIST SP 800-186), and the prefix of a point in DER.
 P = 2**256 - 2**224 + 2**192 + 2**96 - 1
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 G = (
@@ -57,7 +57,7 @@ def set_clocks(seconds):
 
 
 def keep_stages(signer):
-    """What the signer's methods will have returned; awscrt's are in C and cannot be watched."""
+    """Records the results of the signer's methods, except for awscrt, which is in C."""
     stages = {}
 
     def keep(name, method):
@@ -84,7 +84,7 @@ def unsigned(asked):
         elif pairs:
             url += "?" + percent_encode_sequence(pairs)
     body = bytes.fromhex(asked["body"])
-    # A presigner would put a body into the query.
+    # A presigner adds a body to the query.
     data = body if asked["expires"] is None else b""
     request = AWSRequest(asked["method"], url, data=data, params=params)
     for name, value in asked["headers"]:
@@ -97,7 +97,7 @@ def unsigned(asked):
 
 
 def verify(asked):
-    """What SigV4a signs for a request, as botocore derives it in Python: what SigV4 does, and a region set in
+    """Derives what SigV4a signs with the Python code of botocore: the same as SigV4, and a region set in
     a header or in the query. And whether this is what was signed."""
     name = asked["class"].removeprefix("Crt").replace("Asym", "")
     credentials = Credentials(asked["id"], asked["secret"], asked["token"])
@@ -116,7 +116,7 @@ def verify(asked):
 
 @functools.cache
 def public_key(id, secret):
-    """Derived as the AWS IAM User Guide says in "Create a signed AWS API request", by NIST SP 800-108 in counter
+    """Derives a key as in the AWS IAM User Guide, "Create a signed AWS API request", by NIST SP 800-108 in counter
     mode; awscrt derives it as well and does not show it."""
     key = b"AWS4A" + secret.encode()
     for counter in range(1, 255):
@@ -129,7 +129,7 @@ def public_key(id, secret):
 
 
 def multiply(factor):
-    """A multiple of the base point of P-256."""
+    """Returns a multiple of the base point of P-256."""
     product, power = None, G
     while factor:
         if factor & 1:
@@ -148,5 +148,5 @@ def add(one, other):
 
 for line in sys.stdin.buffer:
     asked = json.loads(line)
-    answer = verify(asked) if "signature" in asked else sign(asked)
-    print(json.dumps(answer), flush=True)
+    response = verify(asked) if "signature" in asked else sign(asked)
+    print(json.dumps(response), flush=True)

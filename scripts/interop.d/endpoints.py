@@ -1,5 +1,5 @@
-"""Writes what botocore knows of hosts: `src/sigv4/endpoints.rs`, the names by which services are signed,
-and `tests/endpoints.txt`, the hosts that the inference is held to. With `--check` it compares instead.
+"""Generates `src/sigv4/endpoints.rs`, the signing names of hosts, and `tests/endpoints.txt`, the expected results of the
+inference, from botocore. With `--check` it compares the files instead.
 """
 
 import itertools
@@ -35,7 +35,7 @@ def arn(service, resource, region="{region}"):
     return f"arn:{{partition}}:{service}:{region}:{ACCOUNT}:{resource}"
 
 
-# What has to be given for the hosts that name a tenant.
+# Parameters for hosts that contain the name of a resource.
 TENANTS = {
     "cloudfront-keyvaluestore": [{"KvsARN": arn("cloudfront", "key-value-store/id", "")}],
     "dynamodb": [{"AccountId": ACCOUNT, "AccountIdEndpointMode": "preferred"}],
@@ -72,7 +72,7 @@ def partition(letter):
 
 
 def calls(service, model):
-    """What distinguishes the operations of a service: what each puts before the host, and tells the rules."""
+    """Returns the differences between operations of a service: host prefixes and parameters of endpoint rules."""
     seen = set()
     for operation in model["operations"].values():
         prefix = operation.get("endpoint", {}).get("hostPrefix", "")
@@ -84,7 +84,7 @@ def calls(service, model):
 
 
 def endpoints():
-    """Each host with its letter of a region, and the name and region it is signed for."""
+    """Yields each host with its letter of a region, signing name and signing region."""
     for service in LOADER.list_available_services("service-2"):
         model = LOADER.load_service_model(service, "service-2")
         metadata = model["metadata"]
@@ -122,14 +122,14 @@ def signed(metadata, endpoint, region, dual, fips):
         except botocore.exceptions.EndpointVariantError:
             legacy = {}  # the rules know more of the partition
         return name, legacy.get("credentialScope", {}).get("region", region)
-    # Where both are offered botocore takes SigV4 unless awscrt is there.
+    # If both are offered, botocore selects SigV4 unless awscrt is installed.
     scheme = next((s for s in schemes if s["name"] != "sigv4a"), schemes[0])
     name = scheme.get("signingName", name)
     return name, scheme.get("signingRegion", region) if scheme["name"] != "sigv4a" else "*"
 
 
 def unsigned():
-    """The signing names of services that take a body without its hash, for an operation at least."""
+    """Returns signing names of services that accept an unsigned body for at least one operation."""
     for service in LOADER.list_available_services("service-2"):
         model = LOADER.load_service_model(service, "service-2")
         metadata = model["metadata"]
@@ -139,7 +139,7 @@ def unsigned():
 
 
 def label(host, letter):
-    """The part of a host that names its service: no region, no partition, no mark of FIPS or dual-stack."""
+    """Returns the labels of a host that name its service, without region, partition, FIPS and dual-stack."""
     outputs = partition(letter)
     for suffix in (outputs["dnsSuffix"], outputs["dualStackDnsSuffix"], "on.aws"):
         if host.endswith("." + suffix):
@@ -159,7 +159,7 @@ def rust(text, columns=96):
 
 
 def table(rows):
-    # A host of a tenant is another's name with labels before it, and has its rule in infer.rs.
+    # A host of a resource has additional labels, for which infer.rs has rules.
     known = {}
     elsewhere = set()
     tenants = re.compile(r"tenant|bucket|name-|123456789012|abc123|(^|\.)space\.|use1-az4|op-0|mrap")
@@ -169,13 +169,13 @@ def table(rows):
             continue
         known.setdefault(part, set()).add(name)
         home = REGIONS[letter] if regional else partition(letter)["implicitGlobalRegion"]
-        # The hosts without a region of us-gov are those of aws, but for the ones that say so.
+        # Hosts of us-gov without a region are those of aws, except for explicit ones.
         if region not in (home, "*") and region not in host and (regional or letter != "g"):
             elsewhere.add((part, region))
-    # The order in which they are searched: from the last label on.
+    # In the order of the search: from the last label.
     parts = sorted(known, key=lambda part: part.split(".")[::-1])
     same = " ".join(f'"{part}",' for part in parts if known[part] == {part})
-    # Where the path tells apart who is asked, the host says both.
+    # A host with several signing names, which depend on the path, lists them.
     other = [
         f'    ("{part}", "{" or ".join(sorted(known[part]))}"),'
         for part in parts
@@ -223,7 +223,7 @@ def table(rows):
 
 
 def hosts(rows):
-    """One line for the hosts that differ in their region alone."""
+    """Returns one line for hosts that only differ in the region."""
     lines = {}
     for host, letter, name, region in rows:
         outputs, own = partition(letter), REGIONS[letter]
