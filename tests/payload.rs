@@ -119,7 +119,7 @@ async fn a_service_that_takes_none_but_unsigned_bodies_gets_those() {
     let settings = VerifySettings::new("vpc-lattice-svcs", "us-west-2").expect("a scope");
     let verifier = Verifier::new(settings);
     let claim = verifier
-        .claim(&request, now())
+        .parse(&request, now())
         .expect("unsigned, and accepted so");
     assert!(
         verifier

@@ -79,7 +79,7 @@ fn show_what_verifies(settings: &SigningSettings, verify: VerifySettings) {
     Signer::new().sign(&mut head, &params).expect("signed");
 
     let verifier = Verifier::new(verify.clone().with_explain(true));
-    let claim = || verifier.claim(&head, now()).expect("in order");
+    let claim = || verifier.parse(&head, now()).expect("in order");
     let other = Credentials::new("AKIDEXAMPLE", "x", Some(TOKEN.to_owned()), None, "test");
     let refused = verifier
         .verify(claim(), &other, &PayloadHash::EMPTY)

@@ -202,7 +202,7 @@ async fn a_region_set_that_was_there_is_replaced() {
                 .expect("a scope")
                 .with_sigv4a(true),
         );
-        let claim = verifier.claim(&head, now()).expect("in order");
+        let claim = verifier.parse(&head, now()).expect("in order");
         let accepted = verifier.verify(claim, &credentials(), &PayloadHash::of(b"abcd"));
         assert_eq!(
             accepted.expect("right").to_verified().region(),

@@ -84,14 +84,14 @@ fn what_is_given_twice_is_refused() {
         let mut case = case.signed();
         case.headers().append(name, HeaderValue::from_static("x"));
         match name {
-            "authorization" => case.only_theirs_accepts(RejectionKind::SeveralAuthentications),
+            "authorization" => case.only_theirs_accepts(RejectionKind::MultipleAuthentications),
             _ => case.both_refuse(RejectionKind::Malformed), // they are signed
         }
     }
     let query = "/?X-Amz-Expires=60";
     Case::new("execute-api", query)
         .signed()
-        .only_theirs_accepts(RejectionKind::SeveralAuthentications);
+        .only_theirs_accepts(RejectionKind::MultipleAuthentications);
 }
 
 /// The canonical request of a plain request.

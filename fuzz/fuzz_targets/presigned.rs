@@ -26,7 +26,7 @@ fn head(query: &str) -> Option<Parts> {
 }
 
 fn judge(verifier: &Verifier, head: &Parts, payload: PayloadHash) -> Result<(), RejectionKind> {
-    let claim = verifier.claim(head, now()).map_err(|rejection| rejection.kind())?;
+    let claim = verifier.parse(head, now()).map_err(|rejection| rejection.kind())?;
     let accepted = verifier.verify(claim, &credentials(), &payload);
     accepted
         .map(|accepted| assert!(accepted.to_verified().is_presigned()))

@@ -15,13 +15,13 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    BodyCheck, LookupFuture, ParsedRequest, Rejection, RejectionKind, Verified, body,
-    error_response::answer,
-    keys::Found,
-    layer::Shared,
+    BodyCheck, LookupFuture, ParsedRequest, Rejection, RejectionKind, Verified,
+    body_check::{payload_mismatch, presigned_upload, undeclared_body},
+    error_response::error_response,
+    keys::LookupResult,
+    layer_config::LayerConfig,
     parsed_request::DeclaredPayload,
     request_checks,
-    verifier::{check_payload, mismatch},
 };
 use crate::{
     body::{
@@ -35,7 +35,7 @@ use crate::{
 pin_project! {
     /// Response future of [`Verify`](crate::Verify).
     ///
-    /// Dropped at any point it leaves nothing behind.
+    /// It leaves nothing behind if dropped.
     pub struct ResponseFuture<S, B>
     where
         S: Service<Request<VerifiedBody<B>>>,
@@ -48,56 +48,59 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S, B, F> {
-        /// The inner service is gone already.
-        Refused { answer: Option<Response<Bytes>> },
+        // The inner service is dropped already.
+        Rejected { response: Option<Response<Bytes>> },
         LookingUp { pending: Option<(Pending<S>, B)>, lookup: LookupFuture },
-        /// The bodies in memory leave no room for this one.
-        Waiting {
-            pending: Option<(Pending<S>, Awaited, Collect<VerifiedBody<B>>)>,
-            room: ReservationFuture,
+        // The bodies in memory fill their budget.
+        Reserving {
+            pending: Option<(Pending<S>, AfterCollect, Collect<VerifiedBody<B>>)>,
+            reservation: ReservationFuture,
         },
-        Collecting { pending: Option<(Pending<S>, Awaited)>, #[pin] body: Collect<VerifiedBody<B>> },
+        Collecting {
+            pending: Option<(Pending<S>, AfterCollect)>,
+            #[pin] body: Collect<VerifiedBody<B>>,
+        },
         Calling { #[pin] response: F },
     }
 }
 
-/// The largest chunk that is held while a body streams, in bytes. The SDKs' have 64 KiB, or 1 MiB.
-const LARGEST_CHUNK: u64 = 16 * 1024 * 1024;
+/// Maximum size of a chunk in a streamed body, in bytes. The SDKs send chunks of 64 KiB or 1 MiB.
+const MAX_CHUNK_SIZE: u64 = 16 * 1024 * 1024;
 
-/// A request on its way, and the service that is ready to take it.
+/// A request in progress and the ready service for it.
 struct Pending<S> {
     inner: S,
-    shared: Arc<Shared>,
+    config: Arc<LayerConfig>,
     head: Parts,
-    /// When the request came; it does not age while its key is looked up and its body is read.
+    /// Arrival time. The request does not expire during the key lookup or while its body is read.
     now: SystemTime,
 }
 
-/// What is to be done next with a request.
+/// Next step for a request.
 enum Step {
-    /// The key has to be waited for.
     LookUp(LookupFuture),
-    /// Nothing vouches for the body: the request is anonymous, or its signature does not cover it.
-    Pass(Option<Verified>),
-    /// The signature is right; the body is checked by whoever reads it.
+    /// No signature covers the body. Without a `Verified` the request is anonymous.
+    PassThrough(Option<Verified>),
+    /// The signature is verified; the inner service checks the body as it reads it.
     Stream(Verified, PayloadHash),
-    Collect(u64, Awaited),
-    /// The head's signature is right, and there is to be no body.
-    NoBody(Verified),
-    /// The head's signature is right; the chunks are verified with this, and hold so many bytes.
-    Chunks(Verified, ExpectedChunks),
+    /// Collect a body of at most so many bytes.
+    Collect(u64, AfterCollect),
+    /// The signature is verified; the request must have no body.
+    ExpectEmpty(Verified),
+    /// The signature of the headers is verified; the chunks follow.
+    Decode(Verified, ExpectedChunks),
 }
 
-/// What the hash of a collected body is awaited for.
-enum Awaited {
-    /// The signature is right, and this is the hash it covers.
-    Comparison(Verified, PayloadHash),
-    /// The signature covers the hash, which is not in the head.
-    Signature(Credentials),
-    /// For nothing: each chunk was right by itself.
-    Chunks(Verified),
-    /// The end of a body that is to have no bytes.
-    End(Verified),
+/// Check that follows when the body is collected.
+enum AfterCollect {
+    /// The signature is verified; compare the signed hash.
+    CompareHash(Verified, PayloadHash),
+    /// The headers have no hash; verify the signature.
+    VerifySignature(Credentials),
+    /// Each chunk is verified already.
+    Decoded(Verified),
+    /// The body must be empty.
+    Empty(Verified),
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -106,93 +109,100 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn new(inner: S, shared: Arc<Shared>, request: Request<B>) -> Self {
+    pub(super) fn new(inner: S, config: Arc<LayerConfig>, request: Request<B>) -> Self {
         let (mut head, body) = request.into_parts();
-        request_checks::prepare(&mut head, &shared);
+        let rewrite_form = config
+            .rewrites_path
+            .then(|| config.verifier.settings().path_form);
+        request_checks::restore_signed_form(&mut head, rewrite_form);
         let pending = Pending {
-            now: shared.clock.now(),
+            now: config.clock.now(),
             inner,
-            shared,
+            config,
             head,
         };
         let step = pending.start();
         Self {
-            state: pending.take(step, body),
+            state: pending.advance(step, body),
         }
     }
 }
 
 impl<S> Pending<S> {
-    /// Does all that can be done without waiting.
+    /// Verifies the request, unless the key lookup has to wait.
     fn start(&self) -> Result<Step, Rejection> {
-        let claim = match self.shared.verifier.claim(&self.head, self.now) {
+        let request = match self.config.verifier.parse(&self.head, self.now) {
             Err(rejection)
-                if self.shared.anonymous
+                if self.config.allows_anonymous
                     && rejection.kind() == RejectionKind::MissingAuthentication =>
             {
-                return Ok(Step::Pass(None));
+                return Ok(Step::PassThrough(None));
             }
-            claim => claim?,
+            parsed => parsed?,
         };
-        match self.shared.keys.lookup(claim.access_key_id()).now() {
-            Ok(found) => self.verify(claim, found),
+        match self
+            .config
+            .keys
+            .lookup(request.access_key_id())
+            .into_ready()
+        {
+            Ok(key) => self.verify(request, key),
             Err(lookup) => Ok(Step::LookUp(lookup)),
         }
     }
 
-    /// Goes on where the key had to be waited for.
-    fn found(&self, found: Found) -> Result<Step, Rejection> {
-        self.verify(self.shared.verifier.claim(&self.head, self.now)?, found)
+    /// Verifies the request after a lookup that had to wait.
+    fn resume(&self, key: LookupResult) -> Result<Step, Rejection> {
+        let request = self.config.verifier.parse(&self.head, self.now)?;
+        self.verify(request, key)
     }
 
-    /// Verifies the head, if its signature needs no body to be verified.
-    fn verify(&self, claim: ParsedRequest<'_>, found: Found) -> Result<Step, Rejection> {
-        let verifier = &self.shared.verifier;
-        let key = found
+    /// Verifies the signature, unless the body has to be collected first.
+    fn verify(&self, request: ParsedRequest<'_>, key: LookupResult) -> Result<Step, Rejection> {
+        let verifier = &self.config.verifier;
+        let check = self.config.body_check;
+        let key = key
             .map_err(|source| {
-                Rejection::new(
-                    RejectionKind::LookupFuture,
-                    "the key could not be looked up",
-                )
-                .with_source(source)
+                Rejection::new(RejectionKind::LookupFailed, "the key lookup failed")
+                    .with_source(source)
             })?
             .ok_or_else(|| {
                 Rejection::new(RejectionKind::UnknownKey, "there is no key with this id")
             })?;
-        let check = self.shared.body;
-        let payload = match claim.payload {
-            DeclaredPayload::Payload(payload) => payload,
-            DeclaredPayload::Nothing => {
-                claim.check_key(&key)?; // before a body is read for nothing
+        match request.payload {
+            DeclaredPayload::Payload(payload) => {
+                let verified = verifier
+                    .verify_head(request, &key, payload.as_bytes())?
+                    .to_verified();
+                Ok(match (payload, check) {
+                    (Payload::Hash(hash), BodyCheck::Collected { limit }) => {
+                        Step::Collect(limit, AfterCollect::CompareHash(verified, hash))
+                    }
+                    (Payload::Hash(hash), BodyCheck::Streamed) => Step::Stream(verified, hash),
+                    (Payload::Unsigned, _) => Step::PassThrough(Some(verified)),
+                })
+            }
+            DeclaredPayload::Undeclared => {
+                request.check_key(&key)?; // before the body is read
                 let limit = match check {
                     BodyCheck::Collected { limit } => limit,
-                    BodyCheck::Streamed => 0, // one that turns out to be empty needs no hash
+                    BodyCheck::Streamed => 0, // an empty body needs no hash
                 };
-                return Ok(Step::Collect(limit, Awaited::Signature(key)));
+                Ok(Step::Collect(limit, AfterCollect::VerifySignature(key)))
             }
             DeclaredPayload::NoBody => {
-                let payload = Payload::Unsigned.as_bytes();
-                let verified = verifier.verify_head(claim, &key, payload)?.to_verified();
-                return Ok(Step::NoBody(verified));
+                let verified = verifier.verify_head(request, &key, Payload::Unsigned.as_bytes())?;
+                Ok(Step::ExpectEmpty(verified.to_verified()))
             }
-            DeclaredPayload::Chunks(framing, decoded) => {
-                let (accepted, chunks) = verifier.verify_chunked(claim, &key, framing, decoded)?;
-                return Ok(Step::Chunks(accepted.to_verified(), chunks));
+            DeclaredPayload::Chunks(framing, decoded_length) => {
+                let (verified, chunks) =
+                    verifier.verify_chunked(request, &key, framing, decoded_length)?;
+                Ok(Step::Decode(verified.to_verified(), chunks))
             }
-        };
-        let verified = verifier
-            .verify_head(claim, &key, payload.as_bytes())?
-            .to_verified();
-        Ok(match (payload, check) {
-            (Payload::Hash(hash), BodyCheck::Collected { limit }) => {
-                Step::Collect(limit, Awaited::Comparison(verified, hash))
-            }
-            (Payload::Hash(hash), BodyCheck::Streamed) => Step::Stream(verified, hash),
-            (Payload::Unsigned, _) => Step::Pass(Some(verified)),
-        })
+        }
     }
 
-    fn take<B>(self, step: Result<Step, Rejection>, body: B) -> State<S, B, S::Future>
+    fn advance<B>(self, step: Result<Step, Rejection>, body: B) -> State<S, B, S::Future>
     where
         S: Service<Request<VerifiedBody<B>>>,
         B: Body,
@@ -203,36 +213,36 @@ impl<S> Pending<S> {
                 pending: Some((self, body)),
                 lookup,
             },
-            Ok(Step::Pass(verified)) => self.call(verified, VerifiedBody::unverified(body)),
-            // Who knows that there is nothing to read would not read up to the error.
+            Ok(Step::PassThrough(verified)) => self.call(verified, VerifiedBody::unverified(body)),
+            // A service that expects an empty body would not read up to the error.
             Ok(Step::Stream(_, hash))
                 if declared_len(&body, &self.head.headers) == Some(0)
                     && !hash.ct_eq(&PayloadHash::EMPTY) =>
             {
-                self.refuse(mismatch())
+                self.reject(payload_mismatch())
             }
             Ok(Step::Stream(verified, hash)) => {
                 self.call(Some(verified), VerifiedBody::checked(body, hash))
             }
-            Ok(Step::Collect(limit, awaited)) => {
-                let body = VerifiedBody::unverified(body);
-                let body = Collect::new(body, &self.head.headers, limit);
-                self.collect(awaited, body)
+            Ok(Step::Collect(limit, after)) => {
+                let collect =
+                    Collect::new(VerifiedBody::unverified(body), &self.head.headers, limit);
+                self.collect(after, collect)
             }
-            Ok(Step::NoBody(_)) if body.size_hint().lower() > 0 => {
-                self.refuse(body::presigned_upload())
+            Ok(Step::ExpectEmpty(_)) if body.size_hint().lower() > 0 => {
+                self.reject(presigned_upload())
             }
-            Ok(Step::NoBody(verified)) => State::Collecting {
-                pending: Some((self, Awaited::End(verified))),
-                body: Collect::expect_empty(VerifiedBody::unverified(body), body::unannounced),
+            Ok(Step::ExpectEmpty(verified)) => State::Collecting {
+                pending: Some((self, AfterCollect::Empty(verified))),
+                body: Collect::expect_empty(VerifiedBody::unverified(body), undeclared_body),
             },
-            Ok(Step::Chunks(verified, chunks)) => self.dechunk(verified, chunks, body),
-            Err(rejection) => self.refuse(rejection),
+            Ok(Step::Decode(verified, chunks)) => self.decode(verified, chunks, body),
+            Err(rejection) => self.reject(rejection),
         }
     }
 
-    /// Takes the chunks for what is in them.
-    fn dechunk<B>(
+    /// Decodes an `aws-chunked` body.
+    fn decode<B>(
         mut self,
         verified: Verified,
         chunks: ExpectedChunks,
@@ -243,94 +253,102 @@ impl<S> Pending<S> {
         B: Body,
         B::Error: Into<BoxError>,
     {
-        request_checks::decode(&mut self.head, chunks.decoded);
-        let limit = match (self.shared.body, chunks.decoded) {
-            (BodyCheck::Collected { limit }, _) => limit,
-            // Chunks without a byte in them would not be read to their end, either.
-            (BodyCheck::Streamed, 0) => LARGEST_CHUNK,
-            (BodyCheck::Streamed, _) => {
-                let body = AwsChunkedDecoder::new(body, chunks, LARGEST_CHUNK);
-                return self.call(Some(verified), VerifiedBody::chunked(body));
+        request_checks::remove_framing(&mut self.head, chunks.decoded);
+        let limit = match self.config.body_check {
+            BodyCheck::Collected { limit } => limit,
+            // A service that expects an empty body would not read up to the error.
+            BodyCheck::Streamed if chunks.decoded == 0 => MAX_CHUNK_SIZE,
+            BodyCheck::Streamed => {
+                let decoder = AwsChunkedDecoder::new(body, chunks, MAX_CHUNK_SIZE);
+                return self.call(Some(verified), VerifiedBody::chunked(decoder));
             }
         };
-        let body = VerifiedBody::chunked(AwsChunkedDecoder::new(body, chunks, limit));
-        let body = Collect::without_hash(body, &self.head.headers, limit);
-        self.collect(Awaited::Chunks(verified), body)
+        let decoded = VerifiedBody::chunked(AwsChunkedDecoder::new(body, chunks, limit));
+        let collect = Collect::without_hash(decoded, &self.head.headers, limit);
+        self.collect(AfterCollect::Decoded(verified), collect)
     }
 
-    /// Collects a body when there is room for it.
+    /// Collects a body once its memory is reserved.
     fn collect<B>(
         mut self,
-        awaited: Awaited,
-        body: Result<Collect<VerifiedBody<B>>, Error>,
+        after: AfterCollect,
+        collect: Result<Collect<VerifiedBody<B>>, Error>,
     ) -> State<S, B, S::Future>
     where
         S: Service<Request<VerifiedBody<B>>>,
         B: Body,
         B::Error: Into<BoxError>,
     {
-        let budget = self.shared.budget.as_ref();
-        match body.and_then(|body| body.reserve(budget, &mut self.head.extensions)) {
+        let budget = self.config.budget.as_ref();
+        match collect.and_then(|collect| collect.reserve(budget, &mut self.head.extensions)) {
             Ok(ReservedCollect::Ready(body)) => State::Collecting {
-                pending: Some((self, awaited)),
+                pending: Some((self, after)),
                 body,
             },
-            Ok(ReservedCollect::Waiting(room, body)) => State::Waiting {
-                pending: Some((self, awaited, body)),
-                room,
+            Ok(ReservedCollect::Waiting(reservation, body)) => State::Reserving {
+                pending: Some((self, after, body)),
+                reservation,
             },
-            Err(error) => self.refuse_body(error),
+            Err(error) => self.reject_body(error),
         }
     }
 
-    /// Goes on when the whole body is there.
-    fn collected<B>(
+    /// Checks a collected body and calls the inner service.
+    fn finish<B>(
         mut self,
-        awaited: Awaited,
-        collected: Result<(Collected, Payload), Error>,
+        after: AfterCollect,
+        result: Result<(Collected, Payload), Error>,
     ) -> State<S, B, S::Future>
     where
         S: Service<Request<VerifiedBody<B>>>,
     {
-        let (collected, payload) = match collected {
-            Ok(collected) => collected,
+        let (collected, payload) = match result {
+            Ok(complete) => complete,
             Err(error)
-                if matches!(awaited, Awaited::End(_))
+                if matches!(after, AfterCollect::Empty(_))
                     && error.kind() == ErrorKind::BodyTooLarge =>
             {
-                return self.refuse(body::presigned_upload().with_source(error));
+                return self.reject(presigned_upload().with_source(error));
             }
-            Err(error) => return self.refuse_body(error),
+            Err(error) => return self.reject_body(error),
         };
-        let verified = match (awaited, payload) {
-            (Awaited::Chunks(verified) | Awaited::End(verified), _) => Ok(verified),
-            (Awaited::Comparison(verified, signed), Payload::Hash(hash)) => {
-                check_payload(&signed, &hash).map(|()| verified)
+        let verified = match (after, payload) {
+            (AfterCollect::Decoded(verified) | AfterCollect::Empty(verified), _) => Ok(verified),
+            (AfterCollect::CompareHash(verified, signed), Payload::Hash(hash))
+                if signed.ct_eq(&hash) =>
+            {
+                Ok(verified)
             }
-            (Awaited::Signature(key), Payload::Hash(hash)) => {
-                let verifier = &self.shared.verifier;
-                let claim = verifier.claim(&self.head, self.now);
-                let accepted = claim.and_then(|claim| verifier.verify(claim, &key, &hash));
-                accepted.map(|accepted| accepted.to_verified())
+            (AfterCollect::CompareHash(..), _)
+            | (AfterCollect::VerifySignature(_), Payload::Unsigned) => Err(payload_mismatch()),
+            (AfterCollect::VerifySignature(key), Payload::Hash(hash)) => {
+                let verifier = &self.config.verifier;
+                verifier
+                    .parse(&self.head, self.now)
+                    .and_then(|request| verifier.verify(request, &key, &hash))
+                    .map(|verified| verified.to_verified())
             }
-            (_, Payload::Unsigned) => Err(mismatch()),
         };
         match verified {
             Ok(verified) => {
                 collected.share_reservation(&mut self.head.extensions);
                 self.call(Some(verified), VerifiedBody::collected(collected))
             }
-            Err(rejection) => self.refuse(rejection),
+            Err(rejection) => self.reject(rejection),
         }
     }
 
-    fn call<B>(mut self, proof: Option<Verified>, body: VerifiedBody<B>) -> State<S, B, S::Future>
+    fn call<B>(
+        mut self,
+        verified: Option<Verified>,
+        body: VerifiedBody<B>,
+    ) -> State<S, B, S::Future>
     where
         S: Service<Request<VerifiedBody<B>>>,
     {
-        // Another layer's proof is none of ours.
+        // Replaces the proof of an outer layer, whose settings may differ.
         let extensions = &mut self.head.extensions;
-        match proof {
+        match verified {
             Some(verified) => drop(extensions.insert(verified)),
             None => drop(extensions.remove::<Verified>()),
         }
@@ -339,22 +357,22 @@ impl<S> Pending<S> {
         }
     }
 
-    /// Drops the inner service and answers in its stead.
-    fn refuse<B, F>(self, rejection: Rejection) -> State<S, B, F> {
+    /// Drops the inner service and prepares the error response.
+    fn reject<B, F>(self, rejection: Rejection) -> State<S, B, F> {
         #[cfg(feature = "tracing")]
         match rejection.kind() {
-            RejectionKind::LookupFuture => tracing::warn!(%rejection, "request refused"),
-            kind => tracing::debug!(?kind, %rejection, "request refused"),
+            RejectionKind::LookupFailed => tracing::warn!(%rejection, "request rejected"),
+            kind => tracing::debug!(?kind, %rejection, "request rejected"),
         }
-        let explain = self.shared.verifier.settings().explain;
-        State::Refused {
-            answer: Some(answer(rejection, self.shared.format, explain)),
+        let explain = self.config.verifier.settings().explain;
+        State::Rejected {
+            response: Some(error_response(rejection, self.config.error_format, explain)),
         }
     }
 
-    fn refuse_body<B, F>(self, error: Error) -> State<S, B, F> {
-        let rejection = body::rejection(error, self.shared.body);
-        self.refuse(rejection)
+    fn reject_body<B, F>(self, error: Error) -> State<S, B, F> {
+        let rejection = self.config.body_check.rejection(error);
+        self.reject(rejection)
     }
 }
 
@@ -371,34 +389,34 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProj::Refused { answer } => {
-                    let answer = answer.take().expect("polled after completion");
-                    return Poll::Ready(Ok(answer.map(ResponseBody::full)));
+                StateProj::Rejected { response } => {
+                    let response = response.take().expect("polled after completion");
+                    return Poll::Ready(Ok(response.map(ResponseBody::full)));
                 }
                 StateProj::LookingUp { pending, lookup } => {
-                    let found = ready!(Pin::new(lookup).poll(cx));
+                    let key = ready!(Pin::new(lookup).poll(cx));
                     let (pending, body) = pending.take().expect("taken once");
-                    let step = pending.found(found);
-                    pending.take(step, body)
+                    let step = pending.resume(key);
+                    pending.advance(step, body)
                 }
-                StateProj::Waiting { pending, room } => {
-                    let room = ready!(room.as_mut().poll(cx));
-                    let (pending, awaited, body) = pending.take().expect("taken once");
-                    match room {
-                        Ok(room) => {
-                            let body = body.with_reservation(room);
-                            State::Collecting {
-                                pending: Some((pending, awaited)),
-                                body,
-                            }
-                        }
-                        Err(error) => pending.refuse_body(error),
+                StateProj::Reserving {
+                    pending,
+                    reservation,
+                } => {
+                    let result = ready!(reservation.as_mut().poll(cx));
+                    let (pending, after, body) = pending.take().expect("taken once");
+                    match result {
+                        Ok(reservation) => State::Collecting {
+                            pending: Some((pending, after)),
+                            body: body.with_reservation(reservation),
+                        },
+                        Err(error) => pending.reject_body(error),
                     }
                 }
                 StateProj::Collecting { pending, body } => {
-                    let collected = ready!(body.poll(cx));
-                    let (pending, awaited) = pending.take().expect("taken once");
-                    pending.collected(awaited, collected)
+                    let result = ready!(body.poll(cx));
+                    let (pending, after) = pending.take().expect("taken once");
+                    pending.finish(after, result)
                 }
                 StateProj::Calling { response } => {
                     let response = ready!(response.poll(cx))?;
@@ -416,9 +434,9 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Refused { .. } => "refused",
+            State::Rejected { .. } => "rejected",
             State::LookingUp { .. } => "looking up the key",
-            State::Waiting { .. } => "waiting for room",
+            State::Reserving { .. } => "reserving memory",
             State::Collecting { .. } => "collecting the body",
             State::Calling { .. } => "calling the inner service",
         };

@@ -215,7 +215,7 @@ fn remedy(kind: RejectionKind) -> &'static str {
     use RejectionKind as Kind;
     let cause = match kind {
         Kind::MissingAuthentication => Cause::NotSigned,
-        Kind::SeveralAuthentications | Kind::UnsupportedAlgorithm | Kind::Malformed => {
+        Kind::MultipleAuthentications | Kind::UnsupportedAlgorithm | Kind::Malformed => {
             Cause::AuthorizationChanged
         }
         Kind::Scope => {
@@ -250,7 +250,7 @@ fn remedy(kind: RejectionKind) -> &'static str {
             return "paste what the caller sent, and was answered, into the workbench; with explain = true under \
                     [verify] the answer says what was derived";
         }
-        Kind::LookupFuture => return "see the gateway's log",
+        Kind::LookupFailed => return "see the gateway's log",
         Kind::BodyTooLarge => return "send less, or raise body_limit of the origin or the route",
         Kind::BudgetExhausted => return "come back later, or raise memory under [bodies]",
         Kind::BodyRead => return "send the whole body; the connection may have broken off",
