@@ -1,4 +1,9 @@
-use std::{io, pin::Pin, sync::Arc};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    sync::Arc,
+};
 
 use http::{Extensions, response};
 use reqwest::{Request, Response, ResponseBuilderExt, Url};
@@ -6,7 +11,7 @@ use reqwest_middleware::{ClientWithMiddleware, Error, Middleware, Next, Result};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{RequestedVersion, ReqwestService};
+use super::service::ReqwestService;
 use crate::{
     Signing, SigningLayer,
     error::{self, BoxError},
@@ -26,7 +31,7 @@ use crate::{
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// use std::{collections::HashMap, convert::Infallible};
+/// use std::collections::HashMap;
 /// use tower_sigv4::{
 ///     BoxError, ErrorKind, SigningLayer,
 ///     credentials::Credentials,
@@ -77,14 +82,12 @@ impl SigningMiddleware {
     ) -> Result<Response> {
         let url = request.url().clone();
         let mut signable = http::Request::<reqwest::Body>::try_from(request)?;
-        let version = RequestedVersion(signable.version());
+        let version = signable.version();
         signable.extensions_mut().extend(extensions);
-        signable.extensions_mut().insert(version);
-        std::future::poll_fn(|cx| {
-            Service::<http::Request<reqwest::Body>>::poll_ready(&mut signing, cx)
-        })
-        .await
-        .map_err(error)?;
+        signable.extensions_mut().insert(version); // `Signing` resets that of the request
+        poll_fn(|cx| Service::<http::Request<reqwest::Body>>::poll_ready(&mut signing, cx))
+            .await
+            .map_err(error)?;
         let mut response = signing.call(signable).await.map_err(error)?;
         response.extensions_mut().extend(url_extensions(url));
         Ok(response.map(reqwest::Body::wrap).into())

@@ -72,6 +72,7 @@ pub(crate) mod service;
 mod settings;
 mod signed_headers;
 mod signing_time;
+mod state;
 mod verified;
 mod verifier;
 

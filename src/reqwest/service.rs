@@ -1,39 +1,3 @@
-//! reqwest as the HTTP client behind [`SigningLayer`](crate::SigningLayer): feature `reqwest`.
-//!
-//! [`ReqwestService`] is a tower service. With the feature `reqwest-middleware`, `SigningMiddleware` signs what
-//! reqwest's own methods send: `client.post(url).json(&order).send().await`.
-//!
-//! # Redirects and retries
-//!
-//! A signature is valid for one request. A client that follows a redirect sends the old signature, and the session
-//! token with it, to another host; one that retries sends it until it has expired. A finished [`reqwest::Client`]
-//! does not reveal its policies, so `ReqwestService` builds the client from a [`ClientBuilder`] and keeps all other
-//! settings. Redirects are returned as responses; put a retry layer outside of signing.
-//!
-//! # URLs
-//!
-//! A server derives the signature from the request it receives, but reqwest parses URLs as browsers do: it folds
-//! `..` and encodes characters that RFC 3986 allows. If the URL would differ from the signed one, nothing is sent,
-//! and the error is of kind [`Request`](crate::ErrorKind::Request). This affects dot segments in a key of S3, which
-//! no setting changes, and `'` in a query, which [`WireForm::Canonical`](crate::origin::WireForm::Canonical)
-//! encodes.
-//!
-//! HTTP/2 has a single field for the signed host and the host of the connection. So
-//! [`new`](ReqwestService::new) requires them to be equal, and [`http1_only`](ReqwestService::http1_only) does not.
-//!
-//! # Bodies and headers
-//!
-//! Bodies stream in both directions, trailers included, with `content-length` if the length is known. Headers that
-//! reqwest adds itself (default headers, cookies, `accept-encoding`) are not signed, so do not add `x-amz-*` there.
-//!
-//! # TLS
-//!
-//! This feature enables no TLS: depend on reqwest with a feature such as `rustls`. With `rustls-no-provider`,
-//! install a crypto provider before building a client; reqwest panics without one.
-
-#[cfg(feature = "reqwest-middleware")]
-mod middleware;
-
 use std::{
     fmt,
     future::Future,
@@ -49,9 +13,6 @@ use pin_project_lite::pin_project;
 use reqwest::{Client, ClientBuilder, Url, redirect, retry};
 use tower_service::Service;
 
-#[cfg(feature = "reqwest-middleware")]
-#[cfg_attr(docsrs, doc(cfg(feature = "reqwest-middleware")))]
-pub use self::middleware::SigningMiddleware;
 use crate::{
     body::into_bytes,
     error::{BoxError, Error},
@@ -64,8 +25,9 @@ use crate::{
 /// presigned URL is a secret.
 ///
 /// To send a request that reqwest has built, convert it with `http::Request::<reqwest::Body>::try_from(request)`.
-/// Its timeout applies. Its HTTP version does not: [`Signing`](crate::Signing) resets it, so set the version on the
-/// `ClientBuilder`. `reqwest::Response::from(response.map(reqwest::Body::wrap))` converts the response.
+/// Its timeout applies. [`Signing`](crate::Signing) resets its HTTP version; to require one, insert an
+/// [`http::Version`] into the extensions. `reqwest::Response::from(response.map(reqwest::Body::wrap))` converts the
+/// response.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -93,7 +55,7 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct ReqwestService {
-    client: Client,
+    pub(super) client: Client,
     http1_only: bool,
 }
 
@@ -161,23 +123,19 @@ impl ReqwestService {
                 url.authority(),
             )));
         }
-        let version = request.extensions().get::<RequestedVersion>().copied();
+        let version = request.extensions().get::<Version>().copied();
         // This conversion keeps the extensions, which hold reqwest's timeout of the request.
         let mut converted = reqwest::Request::try_from(
             request.map(|body| reqwest::Body::wrap(SyncBody(Mutex::new(Box::pin(body))))),
         )
         .map_err(|source| Error::request("reqwest cannot send this request").with_source(source))?;
         *converted.url_mut() = url;
-        if let Some(RequestedVersion(version)) = version {
+        if let Some(version) = version {
             *converted.version_mut() = version;
         }
         Ok(converted)
     }
 }
-
-/// HTTP version that the caller of reqwest requested, which [`Signing`](crate::Signing) resets.
-#[derive(Clone, Copy)]
-struct RequestedVersion(Version);
 
 impl<B> Service<Request<B>> for ReqwestService
 where
