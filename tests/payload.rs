@@ -38,7 +38,7 @@ async fn sent(layer: &SigningLayer, request: Request<Script>) -> Result<Sent, Er
     send_any(layer, request).await
 }
 
-fn request_of(sent: &Sent) -> Parts {
+fn head_of(sent: &Sent) -> Parts {
     let mut request = Request::builder().method(sent.method()).uri(sent.uri());
     for (name, value) in sent.headers() {
         request = request.header(name, value);
@@ -46,8 +46,8 @@ fn request_of(sent: &Sent) -> Parts {
     request.body(()).expect("a request").into_parts().0
 }
 
-/// What a verifier of ours says of a request that was sent.
-async fn judge(service: &str, request: Sent) -> Result<Verified, RejectionKind> {
+/// Verifies a request that was sent.
+async fn verify(service: &str, request: Sent) -> Result<Verified, RejectionKind> {
     let settings = VerifySettings::new(service, "us-east-1")
         .expect("a scope")
         .with_unsigned_payload(true);
@@ -71,7 +71,7 @@ async fn judge(service: &str, request: Sent) -> Result<Verified, RejectionKind> 
 }
 
 #[tokio::test]
-async fn an_unsigned_body_streams_as_it_is() {
+async fn unsigned_bodies_stream_unchanged() {
     let trailers = HeaderMap::from_iter([(http::header::ETAG, "1".parse().expect("a value"))]);
     let body = Script::new([
         data("a"),
@@ -80,7 +80,7 @@ async fn an_unsigned_body_streams_as_it_is() {
         Step::Trailers(trailers.clone()),
     ]);
     let polls = body.polls.clone();
-    // The limit is for what is buffered.
+    // The limit applies only to buffered bodies.
     let layer = layer(
         origin()
             .with_payload(PayloadMode::Unsigned)
@@ -98,14 +98,14 @@ async fn an_unsigned_body_streams_as_it_is() {
     let mut body = sent.into_body();
     let frame = body.frame().await.expect("a frame").expect("data");
     assert_eq!(frame.into_data().expect("data"), "a");
-    assert_eq!(polls.load(Ordering::SeqCst), 1, "nor while it is read");
+    assert_eq!(polls.load(Ordering::SeqCst), 1, "one frame per read");
     let rest = body.collect().await.expect("the rest");
     assert_eq!(rest.trailers(), Some(&trailers));
     assert_eq!(rest.to_bytes(), "bc");
 }
 
 #[tokio::test]
-async fn a_service_that_takes_none_but_unsigned_bodies_gets_those() {
+async fn vpc_lattice_receives_unsigned_bodies() {
     let url = "https://svc-0a1b.7d67968.vpc-lattice-svcs.us-west-2.on.aws";
     let layer = layer(Origin::infer(url).expect("an origin"));
     let sent = sent(&layer, put(Script::new([data("abc")])))
@@ -115,12 +115,10 @@ async fn a_service_that_takes_none_but_unsigned_bodies_gets_those() {
         header(sent.headers(), "x-amz-content-sha256"),
         "UNSIGNED-PAYLOAD"
     );
-    let request = request_of(&sent);
+    let request = head_of(&sent);
     let settings = VerifySettings::new("vpc-lattice-svcs", "us-west-2").expect("a scope");
     let verifier = Verifier::new(settings);
-    let claim = verifier
-        .parse(&request, now())
-        .expect("unsigned, and accepted so");
+    let claim = verifier.parse(&request, now()).expect("valid claim");
     assert!(
         verifier
             .verify(claim, &credentials(), &PayloadHash::EMPTY)
@@ -131,21 +129,21 @@ async fn a_service_that_takes_none_but_unsigned_bodies_gets_those() {
 }
 
 #[tokio::test]
-async fn a_length_that_is_known_goes_ahead() {
+async fn known_lengths_are_sent() {
     let layer = layer(origin().with_payload(PayloadMode::Unsigned));
-    for (method, announced, length) in [
+    for (method, declared, length) in [
         ("PUT", Some(3), Some("3")),
         ("PUT", Some(0), Some("0")),
         ("GET", Some(0), None),
         ("PUT", None, Some("7")),
     ] {
         let body = Script::new([data("abc")]);
-        let body = announced.map_or(Script::new([]), |length| {
+        let body = declared.map_or(Script::new([]), |length| {
             body.with_size(SizeHint::with_exact(length))
         });
         let mut request = put(body);
         *request.method_mut() = method.parse().expect("a method");
-        if announced.is_none() {
+        if declared.is_none() {
             request
                 .headers_mut()
                 .insert("content-length", "7".parse().expect("a value"));
@@ -155,14 +153,14 @@ async fn a_length_that_is_known_goes_ahead() {
             .headers()
             .get("content-length")
             .map(|value| value.to_str().expect("ASCII"));
-        assert_eq!(sent, length, "{method} {announced:?}");
+        assert_eq!(sent, length, "{method} {declared:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_signed_of_a_streaming_body_is_what_is_verified() {
+async fn signed_payloads_of_streams_pass_verification() {
     let hash = PayloadHash::of(b"abc").to_string();
-    for (mode, given, kind) in [
+    for (mode, hash_header, kind) in [
         (PayloadMode::Unsigned, "", PayloadKind::Unsigned),
         (PayloadMode::Unsigned, &*hash, PayloadKind::Unsigned),
         (PayloadMode::Trust, &*hash, PayloadKind::Signed),
@@ -176,27 +174,29 @@ async fn what_is_signed_of_a_streaming_body_is_what_is_verified() {
         for service in ["execute-api", "s3"] {
             let mut request = put(Script::new([data("a"), Step::Yield, data("bc")]));
             *request.uri_mut() = format!("https://{HOST}/orders").parse().expect("a URI");
-            if !given.is_empty() {
-                let given = given.parse().expect("a value");
-                request.headers_mut().insert("x-amz-content-sha256", given);
+            if !hash_header.is_empty() {
+                let hash_header = hash_header.parse().expect("a value");
+                request
+                    .headers_mut()
+                    .insert("x-amz-content-sha256", hash_header);
             }
-            // Where a hash need not be sent, its absence has to be.
+            // `UNSIGNED-PAYLOAD` has to be sent even if hashes are not.
             let settings = common::settings(service).with_payload_header(service == "s3");
             let layer = layer(UriOrigin::new(settings).with_payload(mode));
             let sent = sent(&layer, request).await;
-            let verified = judge(service, sent.expect("sent")).await;
+            let verified = verify(service, sent.expect("sent")).await;
             assert_eq!(
                 verified.map(|by| by.payload()),
                 Ok(kind),
-                "{mode:?} {given} {service}"
+                "{mode:?} {hash_header} {service}"
             );
         }
     }
 }
 
-/// The origin finds out whether a trusted hash is the body's.
+/// Only the origin compares a trusted hash with the body.
 #[tokio::test]
-async fn a_trusted_hash_is_not_compared_here() {
+async fn trusted_hashes_are_not_checked() {
     let layer = layer(origin().with_payload(PayloadMode::Trust));
     let mut request = put(Script::new([data("another")]));
     let hash = PayloadHash::of(b"abc").to_string();
@@ -206,13 +206,13 @@ async fn a_trusted_hash_is_not_compared_here() {
     let sent = sent(&layer, request).await.expect("sent");
     assert_eq!(header(sent.headers(), "x-amz-content-sha256"), hash);
     assert_eq!(
-        judge("execute-api", sent).await.err(),
+        verify("execute-api", sent).await.err(),
         Some(RejectionKind::PayloadMismatch)
     );
 }
 
 #[tokio::test]
-async fn without_a_hash_there_is_nothing_to_trust() {
+async fn requests_without_a_valid_hash_are_rejected() {
     let layer = layer(origin().with_payload(PayloadMode::Trust));
     let hash = PayloadHash::of(b"abc").to_string();
     for (values, kind) in [
@@ -232,7 +232,7 @@ async fn without_a_hash_there_is_nothing_to_trust() {
                 .headers_mut()
                 .append("x-amz-content-sha256", value.parse().expect("a value"));
         }
-        let error = sent(&layer, request).await.expect_err("refused");
+        let error = sent(&layer, request).await.expect_err("rejected");
         assert_eq!(error.kind(), kind, "{values:?}");
         assert!(
             error.to_string().contains("x-amz-content-sha256"),
@@ -242,10 +242,13 @@ async fn without_a_hash_there_is_nothing_to_trust() {
 }
 
 #[tokio::test]
-async fn a_closure_chooses_by_the_head_as_the_client_sent_it() {
-    let policy = |head: &Parts| match head.headers.contains_key("authorization") {
-        true => PayloadMode::Unsigned,
-        false => PayloadMode::Buffer,
+async fn closures_see_the_head_as_the_client_sent_it() {
+    let policy = |head: &Parts| {
+        if head.headers.contains_key("authorization") {
+            PayloadMode::Unsigned
+        } else {
+            PayloadMode::Buffer
+        }
     };
     let layer = layer(origin().with_payload(policy));
     for (authorization, unsigned) in [(false, false), (true, true)] {
@@ -262,7 +265,7 @@ async fn a_closure_chooses_by_the_head_as_the_client_sent_it() {
 }
 
 #[tokio::test]
-async fn a_signature_in_the_query_is_verified() {
+async fn query_signatures_pass_verification() {
     for service in ["execute-api", "s3"] {
         for (mode, kind) in [
             (PayloadMode::Buffer, PayloadKind::Signed),
@@ -285,7 +288,7 @@ async fn a_signature_in_the_query_is_verified() {
                 query.starts_with("b=2&a=1%201&X-Amz-Algorithm=AWS4-HMAC-SHA256&"),
                 "{query}"
             );
-            // S3 looks for the hash in a header, which then has to be signed.
+            // S3 reads the hash from a header, which has to be signed.
             let hash = sent.headers().get("x-amz-content-sha256");
             let in_header = service == "s3" && mode == PayloadMode::Buffer;
             assert_eq!(hash.is_some(), in_header, "{service} {mode:?}");
@@ -296,19 +299,21 @@ async fn a_signature_in_the_query_is_verified() {
             };
             let names = format!("&X-Amz-SignedHeaders=host%3B{hash}x-amz-meta-a&");
             assert!(query.contains(&names), "{query}");
-            let says_unsigned = query.contains("&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&");
+            let has_unsigned_hash = query.contains("&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&");
             assert_eq!(
-                says_unsigned,
+                has_unsigned_hash,
                 service != "s3" && mode == PayloadMode::Unsigned
             );
-            let verified = judge(service, sent).await.expect("accepted");
+            let verified = verify(service, sent).await.expect("accepted");
             assert!(verified.is_presigned());
             assert_eq!(verified.payload(), kind);
         }
     }
     for (expires, shown) in [(0, "0ns"), (999, "999ms"), (604_800_001, "604800.001s")] {
         let expires = Duration::from_millis(expires);
-        let error = origin().with_query_signature(expires).expect_err("refused");
+        let error = origin()
+            .with_query_signature(expires)
+            .expect_err("rejected");
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains(shown), "{error}");
     }
@@ -320,7 +325,7 @@ async fn a_signature_in_the_query_is_verified() {
 }
 
 #[test]
-fn a_head_that_is_full_cannot_be_presigned() {
+fn requests_with_the_maximum_of_headers_cannot_be_presigned() {
     let mut head = Request::get("https://h/")
         .body(())
         .expect("a request")
@@ -344,10 +349,10 @@ fn a_head_that_is_full_cannot_be_presigned() {
     let hour = Duration::from_secs(3600);
     let error = tower_sigv4::sigv4::Signer::new().presign(&mut head, &params, hour);
     assert_eq!(error.expect_err("too many").kind(), ErrorKind::Request);
-    assert!(head.uri.query().is_none(), "the request is as it was");
+    assert!(head.uri.query().is_none(), "the request is unchanged");
 }
 
-/// What a server makes of a body in chunks: its bytes, if each signature follows from the one before.
+/// Bodies in chunks, decoded as a server does: each signature has to follow from the one before.
 mod chunked {
     use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
     use sha2::{Digest, Sha256};
@@ -372,8 +377,8 @@ mod chunked {
         request
     }
 
-    fn hex(text: &[u8]) -> String {
-        Sha256::digest(text)
+    fn hex_hash(data: &[u8]) -> String {
+        Sha256::digest(data)
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect()
@@ -396,17 +401,18 @@ mod chunked {
                 .position(|at| at == b"\r\n")
                 .expect("a line");
             let line = std::str::from_utf8(&body[..end]).expect("ASCII");
-            let (len, signature) = match signed {
-                true => line.split_once(";chunk-signature=").expect("a signature"),
-                false => (line, ""),
+            let (len, signature) = if signed {
+                line.split_once(";chunk-signature=").expect("a signature")
+            } else {
+                (line, "")
             };
             let len = usize::from_str_radix(len, 16).expect("hex");
             let data = &body[end + 2..end + 2 + len];
             let to_sign = format!(
                 "AWS4-HMAC-SHA256-PAYLOAD\n20150830T123600Z\n20150830/us-east-1/s3/aws4_request\n\
                  {previous}\n{}\n{}",
-                hex(b""),
-                hex(data),
+                hex_hash(b""),
+                hex_hash(data),
             );
             if signed {
                 assert_eq!(
@@ -433,7 +439,7 @@ mod chunked {
                 let to_sign = format!(
                     "AWS4-HMAC-SHA256-TRAILER\n20150830T123600Z\n\
                      20150830/us-east-1/s3/aws4_request\n{previous}\n{}",
-                    hex(format!("{trailer}\n").as_bytes()),
+                    hex_hash(format!("{trailer}\n").as_bytes()),
                 );
                 let signature = calculate_signature(key.as_ref(), to_sign.as_bytes());
                 end.extend(["x-amz-trailer-signature:", &signature, "\r\n"]);
@@ -444,7 +450,7 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn a_checksum_follows_in_a_trailer_unless_the_head_has_one() {
+    async fn checksums_are_sent_in_a_trailer_unless_a_header_has_one() {
         let len = 2 * SIZE + 5;
         let sent_by = async |mode, own: Option<&'static str>| {
             let mut request = request(len, [Step::Data(bytes(len))]);
@@ -497,12 +503,12 @@ mod chunked {
                 assert_eq!(trailer.is_some(), has_trailer, "{mode:?} {own:?}");
                 let signed = header(&head.headers, "authorization").contains(";x-amz-trailer,");
                 assert_eq!(signed, has_trailer);
-                let announced = header(&head.headers, "content-length")
+                let declared = header(&head.headers, "content-length")
                     .parse()
                     .expect("a number");
-                assert_eq!(body.size_hint().exact(), Some(announced));
+                assert_eq!(body.size_hint().exact(), Some(declared));
                 let encoded = body.collect().await.expect("a body").to_bytes();
-                assert_eq!(encoded.len() as u64, announced);
+                assert_eq!(encoded.len() as u64, declared);
                 let whole = match payload {
                     "UNSIGNED-PAYLOAD" => encoded.to_vec(),
                     _ => decode(&head.headers, &encoded).concat(),
@@ -513,7 +519,7 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn chunks_that_are_not_signed_may_pass_in_the_clients_frames() {
+    async fn unsigned_chunks_pass_in_the_clients_frames() {
         let framed = |payload: &'static str, trailer: &'static str| {
             let mut request = request(5, [data("5\r\nab")]);
             for (name, value) in [
@@ -591,13 +597,16 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn a_body_goes_in_chunks_however_it_comes() {
+    async fn chunks_do_not_depend_on_the_frames_of_the_body() {
         for len in [1, SIZE - 1, SIZE, SIZE + 1, 2 * SIZE, 5 * SIZE + 17] {
-            for piece in [1, 100, SIZE - 1, SIZE, SIZE + 1, 3 * SIZE + 5] {
+            for frame_len in [1, 100, SIZE - 1, SIZE, SIZE + 1, 3 * SIZE + 5] {
                 let all = bytes(len);
-                let steps = (0..len)
-                    .step_by(piece)
-                    .flat_map(|at| [Step::Data(all.slice(at..len.min(at + piece))), Step::Yield]);
+                let steps = (0..len).step_by(frame_len).flat_map(|at| {
+                    [
+                        Step::Data(all.slice(at..len.min(at + frame_len))),
+                        Step::Yield,
+                    ]
+                });
                 let request = request(len, steps.collect::<Vec<_>>());
                 let sent = sent(&layer(s3()), request).await.expect("sent");
                 let (head, body) = sent.into_parts();
@@ -608,24 +617,24 @@ mod chunked {
                     len.to_string()
                 );
                 assert_eq!(header(&head.headers, "content-encoding"), "aws-chunked");
-                let announced = header(&head.headers, "content-length")
+                let declared = header(&head.headers, "content-length")
                     .parse()
                     .expect("a number");
-                assert_eq!(body.size_hint().exact(), Some(announced));
+                assert_eq!(body.size_hint().exact(), Some(declared));
                 let encoded = body.collect().await.expect("a body").to_bytes();
-                assert_eq!(encoded.len() as u64, announced, "{len} by {piece}");
+                assert_eq!(encoded.len() as u64, declared, "{len} by {frame_len}");
                 let chunks = decode(&head.headers, &encoded);
                 let (last, whole) = chunks
                     .split_last()
                     .map_or((0, &[][..]), |(last, whole)| (last.len(), whole));
                 assert!(last <= SIZE && whole.iter().all(|chunk| chunk.len() == SIZE));
-                assert!(chunks.concat() == all, "{len} by {piece}");
+                assert!(chunks.concat() == all, "{len} by {frame_len}");
             }
         }
     }
 
     #[tokio::test]
-    async fn no_more_than_a_chunk_is_read_ahead() {
+    async fn at_most_one_chunk_is_read_ahead() {
         let steps = [Step::Data(bytes(SIZE)), Step::Data(bytes(SIZE))];
         let request = request(2 * SIZE, steps);
         let polls = request.body().polls.clone();
@@ -638,17 +647,17 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn a_body_that_is_not_as_long_as_announced_does_not_end() {
-        for (announced, steps) in [
+    async fn bodies_of_a_wrong_length_fail() {
+        for (declared, steps) in [
             (3, vec![data("ab")]),
             (3, vec![data("ab"), Step::Fail]),
             (3, vec![data("ab"), data("cd")]),
             (2, vec![]),
         ] {
-            let sent = sent(&layer(s3()), request(announced, steps))
+            let sent = sent(&layer(s3()), request(declared, steps))
                 .await
                 .expect("sent");
-            let announced = sent.body().size_hint().exact().expect("exact");
+            let declared = sent.body().size_hint().exact().expect("exact");
             let mut body = sent.into_body();
             let mut read = 0;
             let error = loop {
@@ -657,13 +666,13 @@ mod chunked {
                     Err(error) => break error,
                 }
             };
-            assert!(read < announced, "{error}");
+            assert!(read < declared, "{error}");
             assert!(body.frame().await.is_none());
         }
     }
 
     #[tokio::test]
-    async fn a_body_of_no_bytes_goes_as_it_is() {
+    async fn empty_bodies_are_sent_without_chunks() {
         let empty = sent(&layer(s3()), request(0, [])).await.expect("sent");
         let hash = header(empty.headers(), "x-amz-content-sha256");
         assert_eq!(hash, PayloadHash::EMPTY.to_string());
@@ -672,14 +681,14 @@ mod chunked {
             .await
             .expect_err("not empty");
         assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
-        // Not every body says in advance that it is empty.
+        // Some bodies do not report in advance that they are empty.
         let unknown = request(0, [Step::Yield]).map(|body| body.with_size(SizeHint::default()));
         let empty = sent(&layer(s3()), unknown).await.expect("sent");
         assert_eq!(header(empty.headers(), "x-amz-content-sha256"), hash);
     }
 
     #[tokio::test]
-    async fn codings_are_joined_and_a_length_may_stand_in_the_head() {
+    async fn codings_are_joined_and_the_length_may_come_from_a_header() {
         let mut request = request(0, [data("abc")]).map(|body| body.with_size(SizeHint::default()));
         request
             .headers_mut()
@@ -704,7 +713,7 @@ mod chunked {
         );
         assert!(
             !sent.headers().contains_key("trailer"),
-            "there will be none"
+            "no trailers are sent"
         );
         let (head, body) = sent.into_parts();
         let encoded = body.collect().await.expect("a body").to_bytes();
@@ -712,7 +721,7 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn above_the_limit_a_body_goes_in_chunks_by_itself_where_it_can() {
+    async fn auto_sends_large_bodies_in_chunks_if_possible() {
         let api = || UriOrigin::new(common::settings("execute-api"));
         let s3 = || UriOrigin::new(common::settings("s3"));
         let query = s3()
@@ -752,7 +761,7 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn what_cannot_go_in_chunks_is_refused() {
+    async fn requests_that_cannot_be_chunked_are_rejected() {
         let size = ChunkSize::default();
         let chunked = PayloadMode::Chunked(size);
         let unknown = || request(0, [data("abc")]).map(|body| body.with_size(SizeHint::default()));
@@ -766,7 +775,7 @@ mod chunked {
             (query(), request(1, [data("a")]), ErrorKind::Config),
             (api, request(1, [data("a")]), ErrorKind::Config),
         ] {
-            let error = sent(&layer(target), request).await.expect_err("refused");
+            let error = sent(&layer(target), request).await.expect_err("rejected");
             assert_eq!(error.kind(), kind, "{error}");
         }
     }

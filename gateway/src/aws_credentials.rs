@@ -1,4 +1,4 @@
-//! Credentials as AWS's SDK finds them, profiles and the roles of pods, tasks and instances: the feature `aws-config`.
+//! Credentials of AWS's SDK: profiles and the roles of pods, tasks and instances; feature `aws-config`.
 
 use aws_config::{
     default_provider::credentials::DefaultCredentialsChain, provider_config::ProviderConfig,
@@ -7,8 +7,7 @@ use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
-/// The SDK's default chain, which is made when it is asked for the first time: a configuration that is only checked
-/// needs none.
+/// The SDK's default chain, created on first use: `--check` does not need it.
 #[derive(Debug, Default)]
 pub(crate) struct DefaultChain(OnceCell<DefaultCredentialsChain>);
 
@@ -18,13 +17,17 @@ impl ProvideCredentials for DefaultChain {
         Self: 'a,
     {
         future::ProvideCredentials::new(async {
-            self.0.get_or_init(chain).await.provide_credentials().await
+            self.0
+                .get_or_init(build_chain)
+                .await
+                .provide_credentials()
+                .await
         })
     }
 }
 
-async fn chain() -> DefaultCredentialsChain {
-    // The SDK's own client would be built on aws-lc.
+async fn build_chain() -> DefaultCredentialsChain {
+    // The SDK's default client needs aws-lc.
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();

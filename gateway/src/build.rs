@@ -1,302 +1,161 @@
-//! The stack of layers between a client and the origins, in one place and in order.
-//!
-//! | from the outside in | |
-//! |---|---|
-//! | ids | `x-request-id`, the caller's or a new one, on the way there and back; a trace context if it is sound |
-//! | metrics, access log | of the route; errors become answers: the client learns what it can mend, the log the rest |
-//! | strictness | 400 for heads that two servers could read in two ways |
-//! | body time-out | between two pieces of the caller's body, and a rate for the whole |
-//! | route | chosen by the rules; then, where it asks for it: |
-//! | CORS | answers preflights; pages can read what is refused further in |
-//! | rate | 429 with `retry-after` |
-//! | maximum concurrency | 503 with `retry-after` |
-//! | verification | who calls |
-//! | cache | answers from what is stored, where RFC 9111 allows it |
-//! | retry | requests without a body, each attempt with its own signature |
-//! | signing | and recovery of clock and credentials, diagnosis of refusals |
-//! | time-out | of the origin |
-//! | client | connections to the origins |
+//! Builds the services of a configuration.
 
-use std::{convert::Infallible, sync::Arc};
+mod bodies;
+mod cache;
+mod credentials;
+mod origin;
+mod route;
+#[cfg(test)]
+mod tests;
+mod verify;
 
-use axum::{body::Body, response::Response};
-use governor::{RateLimiter, clock::Clock};
-use http::{HeaderName, Method, Request, header};
-use http_body::Body as _;
-use tokio::time::Instant;
-use tower::{
-    Layer, ServiceBuilder, ServiceExt,
-    retry::{Policy, RetryLayer},
-    service_fn,
-    util::{BoxCloneSyncService, Oneshot},
-};
-use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_sigv4::{
-    SigningLayer,
-    body::{ResponseBody, SignedBody, VerifiedBody},
-    doctor::Diagnosis,
-    origin::OriginRules,
-    retry::RetryPolicy,
-};
+use std::collections::BTreeMap;
 
+use tower_sigv4::{body::BodyBudget, credentials::CredentialsCache, origin::OriginRules};
+
+use self::bodies::BodyServices;
+pub(crate) use self::{route::Route, verify::CallerVerification};
 use crate::{
-    BoxError,
-    cache::CacheLayer,
-    config::{Config, Guard, Route},
-    log,
-    metrics::{Meter, Metrics},
-    min_body_rate::Pace,
-    request_id::{self, RandomId},
-    request_record::Arrived,
-    request_validation, response,
-    upstream::{self, Way},
+    cache::Shared,
+    config::{
+        Admin, BodySettings, ConfigError, ConfigFile, Log, OriginHost, RouteSection, Server,
+        VerifySection,
+    },
+    error::chain,
+    listener::tls,
 };
 
-pub(crate) type Stack = BoxCloneSyncService<Request<Body>, Response, BoxError>;
-/// One that has an answer to everything.
-pub(crate) type Whole = BoxCloneSyncService<Request<Body>, Response, Infallible>;
-
-/// Everything that goes through the gateway.
-pub(crate) fn whole(config: &Config, client: Arc<upstream::Client>, metrics: &Metrics) -> Whole {
-    let signing = ServiceBuilder::new()
-        .map_response(|mut response| {
-            Meter::signed(&mut response);
-            response::for_client(response)
-        })
-        .map_request(upstream::framed)
-        .layer(
-            SigningLayer::new(config.credentials(), config.rules())
-                .with_body_budget(config.budget())
-                .with_diagnosis(true)
-                .with_report(true),
-        )
-        .service_fn(move |request: Request<SignedBody<Body>>| {
-            let meter: Option<Arc<Meter>> = request.extensions().get().cloned();
-            let (begun, answer) = (Instant::now(), client.clone().send(request));
-            async move {
-                let mut answer = answer.await;
-                if let Some(meter) = meter {
-                    meter.origin(begun.elapsed(), &answer);
-                    if let Ok(answer) = &mut answer {
-                        answer.extensions_mut().insert(meter);
-                    }
-                }
-                answer
-            }
-        });
-    let signing = BoxCloneSyncService::new(signing);
-    let routes = Routes::new(config, metrics, BoxCloneSyncService::new(signing));
-    let stack = ServiceBuilder::new()
-        .map_request(request_id::cleaned)
-        .layer(SetRequestIdLayer::x_request_id(RandomId))
-        .layer(PropagateRequestIdLayer::x_request_id())
-        .service_fn(move |mut request: Request<Body>| {
-            let arrived = Arrived::new(&mut request);
-            let (meter, answer) = match request_validation::check(request) {
-                Ok(request) => {
-                    let (meter, answer) = routes.call(request);
-                    (meter, Ok(answer))
-                }
-                Err(refused) => (&routes.unrouted, Err(refused)),
-            };
-            let running = arrived.on(meter.clone());
-            async move {
-                let answer = match answer {
-                    Ok(answer) => answer.await,
-                    Err(refused) => Err(refused.into()),
-                };
-                let answer = answer.unwrap_or_else(response::answer);
-                running.answered(&answer);
-                Ok(answer)
-            }
-        });
-    BoxCloneSyncService::new(stack)
+/// A valid configuration: its settings, and the services that are built from it.
+pub(crate) struct ActiveConfig {
+    pub(crate) server: Server,
+    pub(crate) admin: Option<Admin>,
+    pub(crate) log: Log,
+    /// Hosts that requests are sent to, sorted by the name of their origin.
+    pub(crate) origin_hosts: Vec<OriginHost>,
+    /// `true` if some requests are signed.
+    pub(crate) signs: bool,
+    pub(crate) credentials: CredentialsCache,
+    pub(crate) rules: OriginRules,
+    pub(crate) verification: Option<CallerVerification>,
+    /// Path of the file with more callers' keys.
+    pub(crate) keys_file: Option<String>,
+    /// Memory that all bodies share.
+    pub(crate) budget: BodyBudget,
+    /// Number of origins in the file.
+    pub(crate) origins: usize,
+    /// Routes in the order of the rules.
+    pub(crate) routes: Vec<Route>,
+    /// Cache of the routes that have one.
+    pub(crate) cache: Shared,
+    /// Settings that are valid, but likely to be rejected by an origin.
+    pub(crate) warnings: Vec<ConfigError>,
+    /// The parsed file, to compare it with another.
+    pub(crate) sections: toml::Table,
 }
 
-/// The routes, in the order of the rules.
-struct Routes {
-    rules: OriginRules,
-    routes: Vec<(Way, Arc<Meter>, Stack)>,
-    /// Answers 404, after it was asked who calls.
-    nowhere: Stack,
-    unrouted: Arc<Meter>,
-    pace: Pace,
-}
+impl ActiveConfig {
+    /// Parses TOML and builds the services, so that all mistakes are found before the first request.
+    pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
+        ConfigFile::parse(text)
+            .and_then(|file| Self::build(&file, text))
+            .map_err(|error| error.with_line(text))
+    }
 
-impl Routes {
-    fn new(config: &Config, metrics: &Metrics, signing: Stack) -> Arc<Self> {
-        let guard = config.guard();
-        let (cache, tls) = (config.cache(), config.server().tls.is_some());
-        let routes = config.routes().iter().map(|route| {
-            // Gateways with TLS and without may share a store, and tell the origin which they are.
-            let cache = route
-                .cache
-                .as_ref()
-                .map(|route| cache.layer(&format!("{tls} {route}")));
-            (
-                route.way,
-                metrics.meter(route),
-                on_route(route, guard.clone(), cache, &signing),
-            )
-        });
-        Arc::new(Self {
-            rules: config.rules(),
-            routes: routes.collect(),
-            nowhere: guarded(guard, signing),
-            unrouted: metrics.unrouted(),
-            pace: config.server().body_pace,
+    fn build(file: &ConfigFile, text: &str) -> Result<Self, ConfigError> {
+        let credentials = credentials::build(file.credentials.check()?);
+        let bodies = BodyServices::build(&file.bodies)?;
+        let mut warnings = Vec::new();
+        for section in &file.origin {
+            let origin = origin::build(section, None, &file.bodies, &bodies)?;
+            section.http2()?;
+            warnings.extend(origin::warnings(section, &origin));
+        }
+        file.check_origin_names()?;
+        let mut rules = OriginRules::new();
+        let mut routes = Vec::new();
+        let mut used_origins = BTreeMap::new();
+        for section in &file.route {
+            let origin = file.origin_of(section)?;
+            let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
+            rules = rules.add_rule(route::rule(section)?, built);
+            routes.push(Route::build(section, origin)?);
+            used_origins.insert(origin.name.get_ref(), origin);
+        }
+        if file.route.is_empty() {
+            return Err(ConfigError::new(
+                "there is no [[route]]; add one with path and origin",
+            ));
+        }
+        let server = file.server.check()?;
+        if let (Some(files), Some(path)) = (&server.tls, &file.server.tls_certificate) {
+            tls::check(files).map_err(|error| path.error(chain(&*error)))?;
+        }
+        Ok(Self {
+            server,
+            admin: file.admin.as_ref().map(|admin| admin.check()).transpose()?,
+            log: file.log.check()?,
+            origin_hosts: used_origins
+                .values()
+                .filter_map(|origin| origin.host())
+                .collect(),
+            signs: used_origins.values().any(|origin| origin.signs()),
+            credentials,
+            verification: verification(file, &rules, &bodies.budget)?,
+            keys_file: file.verify.as_ref().and_then(VerifySection::keys_file),
+            budget: bodies.budget,
+            rules,
+            origins: file.origin.len(),
+            routes,
+            cache: cache::build(&file.cache)?,
+            warnings: warnings
+                .into_iter()
+                .map(|warning| warning.with_line(text))
+                .collect(),
+            sections: toml::from_str(text).unwrap_or_default(), // it was parsed above
         })
     }
 
-    fn call(&self, request: Request<Body>) -> (&Arc<Meter>, Oneshot<Stack, Request<Body>>) {
-        let (mut head, body) = request.into_parts();
-        let found = match preflighted(&head) {
-            None => self.rules.position(&head),
-            Some(method) => {
-                let mut asked = head.clone();
-                asked.method = method;
-                self.rules.position(&asked)
-            }
-        };
-        let (meter, service) = match found.map(|route| &self.routes[route]) {
-            Ok((way, meter, service)) => {
-                head.extensions.insert(*way);
-                head.extensions.insert(meter.clone());
-                (meter, service)
-            }
-            Err(_) => (&self.unrouted, &self.nowhere),
-        };
-        let request = response::with_pace(Request::from_parts(head, body), self.pace);
-        (meter, service.clone().oneshot(request))
+    /// Keeps the credentials, cached responses and memory budget of the last configuration if their sections are
+    /// unchanged.
+    pub(crate) fn continuing(mut self, last: &Self) -> Self {
+        let is_unchanged = |section| self.sections.get(section) == last.sections.get(section);
+        let [cache, credentials, bodies] = ["cache", "credentials", "bodies"].map(is_unchanged);
+        if cache && credentials {
+            self.cache = last.cache.clone();
+        }
+        if credentials {
+            self.credentials = last.credentials.clone();
+        }
+        if bodies {
+            self.budget = last.budget.clone();
+            self.verification = self
+                .verification
+                .map(|verification| verification.with_budget(last.budget.clone()));
+        }
+        self
     }
 }
 
-/// The method that a page is about to ask for, of a preflight (the Fetch Standard, "CORS-preflight request").
-fn preflighted(head: &http::request::Parts) -> Option<Method> {
-    let method = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
-    let is_preflight = head.method == Method::OPTIONS && head.headers.contains_key(header::ORIGIN);
-    Method::from_bytes(method.as_bytes())
-        .ok()
-        .filter(|_| is_preflight)
-}
-
-/// The part of the stack that a route has for itself.
-fn on_route(
-    route: &Route,
-    guard: Option<Guard>,
-    cache: Option<CacheLayer>,
-    signing: &Stack,
-) -> Stack {
-    let mut stack = signing.clone();
-    if let Some(policy) = &route.retry {
-        stack = boxed(RetryLayer::new(WithoutBody(policy.clone())).layer(stack));
-    }
-    if let Some(cache) = cache {
-        stack = boxed(cache.layer(stack));
-    }
-    stack = guarded(guard, stack);
-    if let Some(limit) = route.max_concurrency {
-        stack = boxed(
-            ServiceBuilder::new()
-                .load_shed()
-                .concurrency_limit(limit)
-                .service(stack),
-        );
-    }
-    if let Some(quota) = route.rate {
-        let limiter = Arc::new(RateLimiter::direct(quota));
-        let within = move |request: Request<Body>| match limiter.check() {
-            Ok(()) => Ok(request),
-            Err(until) => {
-                let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
-                Err(BoxError::from(response::TooMany(wait)))
-            }
-        };
-        stack = boxed(ServiceBuilder::new().filter(within).service(stack));
-    }
-    let Some(cors) = &route.cors else {
-        return stack;
+fn verification(
+    file: &ConfigFile,
+    rules: &OriginRules,
+    budget: &BodyBudget,
+) -> Result<Option<CallerVerification>, ConfigError> {
+    file.check_verification()?;
+    let Some(section) = &file.verify else {
+        return Ok(None);
     };
-    let answered = stack.map_result(|result: Result<Response, BoxError>| {
-        Ok::<_, BoxError>(without_cors(result.unwrap_or_else(response::answer)))
-    });
-    boxed(cors.clone().layer(answered))
-}
-
-/// Without what the origin says of CORS, which might let pages read that the route does not name.
-fn without_cors(mut response: Response) -> Response {
-    let of_cors = |name: &HeaderName| name.as_str().starts_with("access-control-");
-    response::remove_where(response.headers_mut(), of_cors);
-    response
-}
-
-fn boxed<S>(service: S) -> Stack
-where
-    S: tower::Service<Request<Body>, Response = Response, Error: Into<BoxError>, Future: Send>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-{
-    BoxCloneSyncService::new(service.map_err(Into::into))
-}
-
-/// Verifies who calls, on the routes where that is asked.
-fn guarded(guard: Option<Guard>, inner: Stack) -> Stack {
-    let Some(guard) = guard else { return inner };
-    let checked = ServiceBuilder::new()
-        .map_response(|response: http::Response<ResponseBody<Body>>| response::verified(response))
-        .layer(guard.layer.clone())
-        .map_request(|request: Request<VerifiedBody<Body>>| {
-            log::name_caller(request.extensions());
-            request.map(Body::new)
-        })
-        .service(inner.clone());
-    let checked = BoxCloneSyncService::new(checked);
-    BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
-        let (head, body) = request.into_parts();
-        let service = if guard.verifies(&head) {
-            &checked
-        } else {
-            &inner
-        };
-        service.clone().oneshot(Request::from_parts(head, body))
-    }))
-}
-
-/// Limits a policy to requests without a body, since a body is consumed by the first attempt. A POST without a body
-/// follows the same rules as any other POST.
-#[derive(Clone)]
-struct WithoutBody(RetryPolicy);
-
-impl Policy<Request<Body>, Response, BoxError> for WithoutBody {
-    type Future = <RetryPolicy as Policy<Request<()>, Response, BoxError>>::Future;
-
-    fn retry(
-        &mut self,
-        request: &mut Request<Body>,
-        result: &mut Result<Response, BoxError>,
-    ) -> Option<Self::Future> {
-        // It would be signed in the same way.
-        let refused = |answer: &Response| answer.extensions().get::<Diagnosis>().is_some();
-        if result.as_ref().is_ok_and(refused) {
-            return None;
-        }
-        let mut head = Request::new(());
-        head.method_mut().clone_from(request.method());
-        self.0.retry(&mut head, result)
+    // The limits of the route and its origin apply as well, once the caller is known.
+    let mut limit = 0;
+    for route in &file.route {
+        let settings = BodySettings::new(&file.bodies, file.origin_of(route)?, Some(route));
+        limit = limit.max(settings.limit);
     }
-
-    fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
-        if !request.body().is_end_stream() {
-            return None;
-        }
-        let mut again = Request::new(Body::empty());
-        again.method_mut().clone_from(request.method());
-        again.uri_mut().clone_from(request.uri());
-        *again.version_mut() = request.version();
-        again.headers_mut().clone_from(request.headers());
-        again.extensions_mut().clone_from(request.extensions());
-        Some(again)
-    }
+    let layer = verify::layer(section, limit)?.with_body_budget(budget.clone());
+    let verified = file.route.iter().map(RouteSection::is_verified).collect();
+    Ok(Some(CallerVerification::new(
+        layer,
+        rules.clone(),
+        verified,
+    )))
 }

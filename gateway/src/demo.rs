@@ -1,4 +1,4 @@
-//! The demonstration: an origin that verifies signatures as API Gateway does.
+//! Demonstration: an origin that verifies signatures like API Gateway.
 
 use std::{
     env,
@@ -29,7 +29,7 @@ const REGION: &str = "us-east-1";
 const SERVICE: &str = "execute-api";
 const STAGE: &str = "/prod";
 
-/// Starts the origin on a free port.
+/// Starts the origin on a free port, and returns its address.
 pub(crate) async fn start_origin() -> Result<SocketAddr, BoxError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
@@ -38,9 +38,9 @@ pub(crate) async fn start_origin() -> Result<SocketAddr, BoxError> {
     let settings = VerifySettings::new(SERVICE, REGION)?.with_explain(true);
     let router = Router::new()
         .fallback(handle)
-        .layer(DefaultBodyLimit::disable()) // the layer below has one
+        .layer(DefaultBodyLimit::disable()) // the next layer has a limit
         .layer(VerifyLayer::new(StaticKeys::new([key])?, settings))
-        // Whatever name a client knows it by, API Gateway verifies for its own.
+        // API Gateway verifies for its own name, not for a custom domain's.
         .layer(map_request(
             move |mut request: Request<axum::body::Body>| {
                 request.headers_mut().insert(header::HOST, own_host.clone());
@@ -51,7 +51,7 @@ pub(crate) async fn start_origin() -> Result<SocketAddr, BoxError> {
     Ok(address)
 }
 
-/// The configuration of a gateway before this origin, as it could stand in a file.
+/// Returns the configuration file of a gateway for this origin.
 pub(crate) fn config(origin: SocketAddr) -> String {
     format!(
         "[credentials]\n\
@@ -80,34 +80,32 @@ pub(crate) fn config(origin: SocketAddr) -> String {
     )
 }
 
-/// What to try.
+/// Returns the text with commands to try.
 pub(crate) fn welcome(
     origin: SocketAddr,
     gateway: SocketAddr,
     admin: Option<SocketAddr>,
 ) -> String {
     let status = admin.map_or_else(String::new, |admin| {
-        format!(
-            "status  http://{admin}/ shows how the gateway does, and why signatures are refused\n"
-        )
+        format!("status  http://{admin}/ shows the gateway's state and rejected signatures\n")
     });
     let program = env::current_exe().unwrap_or_else(|_| "sigv4-gateway".into());
     let program = program.display();
     format!(
-        "origin  http://{origin}{STAGE} verifies SigV4, as API Gateway does\n\
+        "origin  http://{origin}{STAGE} verifies SigV4 like API Gateway\n\
          {status}\
          gateway http://{gateway} signs for it\n\
          \n\
-         Try, in another terminal:\n\
+         Try in another terminal:\n\
          \n\
-         # the origin itself, not signed: 403\n\
+         # the origin itself, unsigned: 403\n\
          curl -i http://{origin}{STAGE}/orders\n\
          \n\
          # the origin itself, signed for another host, as clients of a custom domain do: 403\n\
          curl -i -H 'host: api.example.com' --aws-sigv4 aws:amz:{REGION}:{SERVICE} \\\n  \
          --user {ACCESS_KEY_ID}:{SECRET_ACCESS_KEY} http://{origin}{STAGE}/orders\n\
          \n\
-         # why that is: the doctor compares what was signed with what the origin derived\n\
+         # the reason: the doctor compares the signed request with the one that the origin derived\n\
          curl -v -H 'host: api.example.com' --aws-sigv4 aws:amz:{REGION}:{SERVICE} \\\n  \
          --user {ACCESS_KEY_ID}:{SECRET_ACCESS_KEY} http://{origin}{STAGE}/orders 2>&1 |\n  \
          {program} --explain -\n\
@@ -116,10 +114,10 @@ pub(crate) fn welcome(
          curl -i http://{gateway}/orders\n\
          curl -i 'http://{gateway}/v1/items:batch?b=2&a=1+1' -d 'any body'\n\
          \n\
-         # the gateway signs for the wrong host: 502, and the status page says why\n\
+         # the gateway signs for the wrong host: 502, and the status page shows the reason\n\
          curl -i http://{gateway}/mistaken/orders\n\
          \n\
-         Ctrl-C ends it."
+         Press Ctrl-C to stop."
     )
 }
 
@@ -131,7 +129,7 @@ async fn handle(Extension(caller): Extension<Verified>, parts: Parts, body: Byte
             .and_then(|value| value.to_str().ok())
     };
     let seen = json!({
-        "message": "the signature is right",
+        "message": "the signature is valid",
         "access key id": caller.access_key_id(),
         "method": parts.method.as_str(),
         "path": parts.uri.path(),

@@ -1,4 +1,4 @@
-//! The gateway that runs, and what stays while one configuration takes the place of another.
+//! The running gateway, whose configuration can be replaced.
 
 use std::sync::Arc;
 
@@ -8,34 +8,39 @@ use http::Request;
 use tower::{ServiceExt, service_fn};
 
 use crate::{
-    BoxError, build, config::Config, listener::Entrance, log::Log, metrics::Metrics, upstream,
+    BoxError,
+    build::ActiveConfig,
+    log::Log,
+    metrics::Metrics,
+    service::{GatewayService, Respond},
+    stack::stack,
+    upstream,
 };
 
 pub(crate) struct Gateway {
     log: Log,
     metrics: Metrics,
     client: Arc<upstream::Client>,
-    now: ArcSwap<Now>,
+    current: ArcSwap<Current>,
 }
 
-/// A configuration, and the way through the gateway that was made of it.
-pub(crate) struct Now {
-    pub(crate) config: Config,
-    stack: build::Whole,
+/// A configuration and the stack that is built from it.
+pub(crate) struct Current {
+    pub(crate) config: ActiveConfig,
+    stack: GatewayService,
 }
 
 impl Gateway {
-    pub(crate) fn new(config: Config) -> Result<Arc<Self>, BoxError> {
+    pub(crate) fn new(config: ActiveConfig) -> Result<Arc<Self>, BoxError> {
         let metrics = Metrics::new()?;
-        let client = Arc::new(upstream::Client::new(config.server().origin_buffer)?);
-        let stack = build::whole(&config, client.clone(), &metrics);
-        let log = Log::new(config.log());
-        let now = ArcSwap::from_pointee(Now { config, stack });
+        let client = Arc::new(upstream::Client::new(config.server.origin_buffer)?);
+        let stack = stack(&config, client.clone(), &metrics);
+        let log = Log::new(config.log.json, config.log.filter.clone());
         Ok(Arc::new(Self {
             log,
             metrics,
             client,
-            now,
+            current: ArcSwap::from_pointee(Current { config, stack }),
         }))
     }
 
@@ -47,23 +52,25 @@ impl Gateway {
         &self.metrics
     }
 
-    /// What it does at this moment; to be held for a short time.
-    pub(crate) fn now(&self) -> Guard<Arc<Now>> {
-        self.now.load()
+    /// Returns the current configuration. Hold it only briefly.
+    pub(crate) fn current(&self) -> Guard<Arc<Current>> {
+        self.current.load()
     }
 
-    /// Goes on with another configuration, from the next request on.
-    pub(crate) fn replace(&self, config: Config) {
-        let config = config.continuing(&self.now().config);
-        let stack = build::whole(&config, self.client.clone(), &self.metrics);
-        self.log.set_filter(config.log().filter.clone());
-        self.now.store(Arc::new(Now { config, stack }));
+    /// Replaces the configuration for all further requests.
+    pub(crate) fn replace(&self, config: ActiveConfig) {
+        let continued = config.continuing(&self.current().config);
+        let stack = stack(&continued, self.client.clone(), &self.metrics);
+        self.log.set_filter(continued.log.filter.clone());
+        self.current.store(Arc::new(Current {
+            config: continued,
+            stack,
+        }));
     }
 
-    /// The way through it, as the configuration has it when a request comes: one in flight is finished as it was
-    /// begun.
-    pub(crate) fn service(self: &Arc<Self>) -> impl Entrance {
+    /// Returns a service that calls the current stack. A request ends with the stack that it began with.
+    pub(crate) fn service(self: &Arc<Self>) -> impl Respond {
         let gateway = self.clone();
-        service_fn(move |request: Request<Body>| gateway.now().stack.clone().oneshot(request))
+        service_fn(move |request: Request<Body>| gateway.current().stack.clone().oneshot(request))
     }
 }

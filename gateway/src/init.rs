@@ -1,30 +1,30 @@
-//! A configuration to begin with.
+//! Writes a commented configuration.
 
 use std::{
     fs::File,
     io::{self, ErrorKind, Write},
 };
 
-use crate::{BoxError, tell};
+use crate::{BoxError, print};
 
-const BEGINNING: &str = include_str!("gateway.toml");
+const TEMPLATE: &str = include_str!("gateway.toml");
 
-/// Writes it to a file that is not there yet, or prints it.
+/// Writes the configuration to a new file; `-` prints it.
 pub(crate) fn write(file: &str) -> Result<(), BoxError> {
     if file == "-" {
-        drop(write!(io::stdout(), "{BEGINNING}"));
+        drop(write!(io::stdout(), "{TEMPLATE}"));
         return Ok(());
     }
     let mut created = File::create_new(file).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
-            format!("{file} exists and is left as it is; name another with --init FILE")
+            format!("{file} exists and was not changed; choose another with --init FILE")
         }
         _ => format!("cannot write {file}: {error}"),
     })?;
     created
-        .write_all(BEGINNING.as_bytes())
+        .write_all(TEMPLATE.as_bytes())
         .map_err(|error| format!("cannot write {file}: {error}"))?;
-    tell(format_args!(
+    print(format_args!(
         "wrote {file}. Set url and region in it, then\n  \
          sigv4-gateway --config {file} --check\n  \
          sigv4-gateway --config {file}"

@@ -1,7 +1,6 @@
-//! The gateway as a Lambda function, behind a function URL or an HTTP API: the feature `lambda`.
+//! Runs the gateway as a Lambda function behind a function URL or an HTTP API (feature `lambda`).
 //!
-//! `lambda_http` would fold paths, keep one of several headers of a name, and decode bodies as text: none of it is
-//! for a gateway to do, so events become requests, and answers events, here.
+//! Converts events itself, because `lambda_http` normalizes paths, drops repeated headers and decodes bodies as text.
 
 use std::{convert::Infallible, env, net::IpAddr};
 
@@ -20,17 +19,17 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tower::{ServiceExt, service_fn};
 use tower_sigv4::origin::ClientAddr;
 
-use crate::{BoxError, config::Config, gateway::Gateway, reload, response};
+use crate::{BoxError, build::ActiveConfig, error::chain, gateway::Gateway, reload, response};
 
-pub(crate) const UNCONFIGURED: &str =
-    "Lambda gives no arguments; set SIGV4_GATEWAY_CONFIG to the path of a configuration";
+pub(crate) const MISSING_CONFIG: &str =
+    "Lambda passes no arguments; set SIGV4_GATEWAY_CONFIG to the path of a configuration";
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// What Lambda takes of an answer (AWS Lambda Developer Guide, "Lambda quotas").
-const LONGEST: usize = 6 * 1024 * 1024;
-/// HTTP APIs hand on a path decoded; in one of a function URL, which stays as it was sent, there are none of these.
-const NOT_IN_PATHS: &AsciiSet = &CONTROLS
+/// Largest response (AWS Lambda Developer Guide, "Lambda quotas").
+const MAX_RESPONSE_LEN: usize = 6 * 1024 * 1024;
+/// HTTP APIs decode the path, so these are encoded again. Function URLs pass the original path, which has none of them.
+const ENCODED_IN_PATHS: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
     .add(b'#')
@@ -39,74 +38,67 @@ const NOT_IN_PATHS: &AsciiSet = &CONTROLS
     .add(b'?')
     .add(b'`');
 
-/// Whether it was Lambda that started this process.
-pub(crate) fn is_here() -> bool {
+pub(crate) fn runs_in_lambda() -> bool {
     env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
 }
 
-/// Answers events until Lambda ends the process.
-pub(crate) async fn serve(config: Config, file: &str) -> Result<(), BoxError> {
+/// Handles events until Lambda ends the process.
+pub(crate) async fn serve(config: ActiveConfig, file: &str) -> Result<(), BoxError> {
     let gateway = Gateway::new(config)?;
-    gateway.log().start()?;
-    reload::warn(&gateway.now().config, file);
-    if gateway.now().config.admin().is_some() {
-        tracing::warn!("[admin] is left out: a Lambda function has no ports");
+    gateway.log().install()?;
+    reload::log_warnings(&gateway.current().config, file);
+    if gateway.current().config.admin.is_some() {
+        tracing::warn!("[admin] is ignored: a Lambda function has no ports");
     }
     let service = gateway.service();
-    let answered = service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| {
+    let handler = service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| {
         let service = service.clone();
         async move {
-            let Ok(answer) = match request(event.payload) {
+            let Ok(response) = match request(event.payload) {
                 Ok(request) => service.oneshot(request).await,
-                Err(refused) => Ok(response::message(refused.0, refused.1)),
+                Err((status, message)) => Ok(response::message(status, message)),
             };
-            Ok::<_, Infallible>(carried(answer).await)
+            Ok::<_, Infallible>(encode_or_explain(response).await)
         }
     });
-    lambda_runtime::run_concurrent(answered).await
+    lambda_runtime::run_concurrent(handler).await
 }
 
-type Refused = (StatusCode, &'static str);
-
-/// The request that an event tells of.
-fn request(event: ApiGatewayV2httpRequest) -> Result<Request<Body>, Refused> {
+/// Converts an event to a request.
+fn request(event: ApiGatewayV2httpRequest) -> Result<Request<Body>, (StatusCode, &'static str)> {
+    const INVALID_EVENT: (StatusCode, &str) = (
+        StatusCode::BAD_REQUEST,
+        "the event is not a valid HTTP request",
+    );
+    const WEBSOCKET: (StatusCode, &str) = (
+        StatusCode::NOT_IMPLEMENTED,
+        "Lambda functions do not support WebSockets; run the gateway as a server",
+    );
     let http = event.request_context.http;
     let path = event.raw_path.unwrap_or_default();
-    let mut target = utf8_percent_encode(&path, NOT_IN_PATHS).to_string();
+    let mut target = utf8_percent_encode(&path, ENCODED_IN_PATHS).to_string();
     if let Some(query) = event.raw_query_string.filter(|query| !query.is_empty()) {
         target = target + "?" + &query;
     }
-    let body = event.body.map_or(Bytes::new(), |body| {
-        let body = encodings::Body::from_maybe_encoded(event.is_base64_encoded, &body);
-        Bytes::copy_from_slice(&body)
-    });
-    let unfit = |_| {
-        (
-            StatusCode::BAD_REQUEST,
-            "the event is not a request of HTTP",
-        )
-    };
-    let request = Request::builder()
+    let body = event.body.unwrap_or_default();
+    let body = encodings::Body::from_maybe_encoded(event.is_base64_encoded, &body);
+    let mut request = Request::builder()
         .method(http.method)
         .uri(target)
-        .body(Body::from(body));
-    let mut request = request.map_err(unfit)?;
+        .body(Body::from(Bytes::copy_from_slice(&body)))
+        .map_err(|_| INVALID_EVENT)?;
     *request.headers_mut() = event.headers;
     if let Some(cookies) = event.cookies.filter(|cookies| !cookies.is_empty()) {
-        let cookies =
-            HeaderValue::try_from(cookies.join("; ")).map_err(|error| unfit(error.into()))?;
-        request.headers_mut().insert(header::COOKIE, cookies);
+        let cookie = HeaderValue::try_from(cookies.join("; ")).map_err(|_| INVALID_EVENT)?;
+        request.headers_mut().insert(header::COOKIE, cookie);
     }
     if opens_websocket(request.headers()) {
-        let message =
-            "a Lambda function has no connection for a WebSocket; run the gateway as a server";
-        return Err((StatusCode::NOT_IMPLEMENTED, message));
+        return Err(WEBSOCKET);
     }
     if let Some(client) = http.source_ip.and_then(|ip| ip.parse().ok()) {
-        forget(client, request.headers_mut());
-        request
-            .extensions_mut()
-            .insert(ClientAddr::new(client).with_scheme(Scheme::HTTPS));
+        remove_forwarded_client(client, request.headers_mut());
+        let client = ClientAddr::new(client).with_scheme(Scheme::HTTPS);
+        request.extensions_mut().insert(client);
     }
     Ok(request)
 }
@@ -116,59 +108,62 @@ fn opens_websocket(headers: &HeaderMap) -> bool {
     headers.get_all(header::UPGRADE).iter().any(websocket)
 }
 
-/// Who is in front has told of its client already, which the signing layer does again.
-fn forget(client: IpAddr, headers: &mut HeaderMap) {
+/// Removes what AWS's front end added about its client, because the signing layer adds it again.
+fn remove_forwarded_client(client: IpAddr, headers: &mut HeaderMap) {
     headers.remove(FORWARDED_PROTO);
-    let told = headers
+    let forwarded = headers
         .get(FORWARDED_FOR)
-        .and_then(|told| told.to_str().ok());
-    let (before, last) = told.map_or(("", ""), |told| told.rsplit_once(',').unwrap_or(("", told)));
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let (rest, last) = forwarded.rsplit_once(',').unwrap_or(("", forwarded));
     if last.trim().parse() == Ok(client) {
-        match HeaderValue::from_str(before) {
-            Ok(before) if !before.is_empty() => headers.insert(FORWARDED_FOR, before),
+        match HeaderValue::from_str(rest) {
+            Ok(rest) if !rest.is_empty() => headers.insert(FORWARDED_FOR, rest),
             _ => headers.remove(FORWARDED_FOR),
         };
     }
 }
 
-/// An answer as Lambda carries it, or why it cannot.
-async fn carried(answer: Response) -> ApiGatewayV2httpResponse {
-    match encoded(answer).await {
+/// Encodes the response, or an error response if Lambda cannot carry it.
+async fn encode_or_explain(response: Response) -> ApiGatewayV2httpResponse {
+    match encode(response).await {
         Ok(encoded) => encoded,
-        Err(why) => encoded(response::message(StatusCode::BAD_GATEWAY, why))
+        Err(message) => encode(response::message(StatusCode::BAD_GATEWAY, message))
             .await
             .unwrap_or_default(),
     }
 }
 
-/// All of it, as a text if it is one and else in Base64.
-async fn encoded(answer: Response) -> Result<ApiGatewayV2httpResponse, &'static str> {
-    const TOO_LONG: &str = "the answer is longer than the 6 MB that Lambda carries";
-    let (head, body) = answer.into_parts();
-    let body = Limited::new(body, LONGEST)
+/// Reads the whole response. The body becomes a string if it is UTF-8, and Base64 otherwise.
+async fn encode(response: Response) -> Result<ApiGatewayV2httpResponse, &'static str> {
+    const TOO_LONG: &str = "the response exceeds Lambda's limit of 6 MB";
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, MAX_RESPONSE_LEN)
         .collect()
         .await
         .map_err(|error| {
-            tracing::error!("an answer was not passed on: {}", response::chain(&*error));
-            match error.is::<LengthLimitError>() {
-                true => TOO_LONG,
-                false => "the origin's answer broke off",
+            tracing::error!("cannot forward a response: {}", chain(&*error));
+            if error.is::<LengthLimitError>() {
+                TOO_LONG
+            } else {
+                "the origin's response is incomplete"
             }
         })?;
-    let body = body.to_bytes();
     let mut encoded = ApiGatewayV2httpResponse::default();
     encoded.status_code = head.status.as_u16().into();
-    encoded.body = Some(match String::from_utf8(body.into()) {
+    encoded.body = Some(match String::from_utf8(body.to_bytes().into()) {
         Ok(text) => encodings::Body::Text(text),
-        Err(error) if error.as_bytes().len() > LONGEST / 4 * 3 => return Err(TOO_LONG),
+        Err(error) if error.as_bytes().len() > MAX_RESPONSE_LEN / 4 * 3 => return Err(TOO_LONG),
         Err(error) => {
             encoded.is_base64_encoded = true;
             encodings::Body::Binary(error.into_bytes())
         }
     });
     for name in head.headers.keys() {
-        let values = head.headers.get_all(name).iter();
-        let values: Vec<_> = values
+        let values: Vec<_> = head
+            .headers
+            .get_all(name)
+            .iter()
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             .collect();
         if name == header::SET_COOKIE {

@@ -1,7 +1,7 @@
 //! A gateway that signs requests for AWS origins.
 //!
-//! Without arguments it is a demonstration: it starts an origin of its own that verifies signatures,
-//! and signs for it. With `--config FILE` it forwards in earnest.
+//! Without arguments it runs a demonstration: an origin that verifies signatures, and a gateway that signs for it.
+//! With `--config FILE` it forwards requests as the file configures.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
@@ -9,10 +9,13 @@ mod admin;
 #[cfg(feature = "aws-config")]
 mod aws_credentials;
 mod build;
+#[path = "../../crates/http-cache-layer/src/mod.rs"]
 mod cache;
 mod cli;
 mod config;
+mod connection;
 mod demo;
+mod error;
 mod explain;
 mod gateway;
 mod init;
@@ -27,30 +30,31 @@ mod request_id;
 mod request_record;
 mod request_validation;
 mod response;
+mod routes;
+mod service;
+mod stack;
 mod tunnel;
 mod upstream;
 
 use std::{
-    error::Error,
     fmt::Display,
     fs::File,
     io::{self, Read, Write},
+    net::SocketAddr,
     process::ExitCode,
 };
 
 use tokio::runtime::Runtime;
 
 use self::{
+    build::ActiveConfig,
     cli::Command,
-    config::Config,
+    error::{BoxError, chain},
     gateway::Gateway,
-    listener::{bind, serve},
-    reload::{Followed, load},
+    reload::{WatchedFile, load},
 };
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
-/// Does what the command line says.
+/// Runs the command line's command.
 #[must_use]
 pub fn main() -> ExitCode {
     let command = match cli::parse() {
@@ -60,122 +64,139 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let ended = Runtime::new().map_err(Into::into).and_then(|runtime| {
-        let ended = runtime.block_on(run(command));
-        // A disk or a resolver that never answers holds a thread of the runtime; it would be waited for.
+    let result = Runtime::new().map_err(Into::into).and_then(|runtime| {
+        let result = runtime.block_on(run(command));
+        // Dropping the runtime would wait for a blocked disk or resolver.
         runtime.shutdown_background();
-        ended
+        result
     });
-    match ended {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sigv4-gateway: {}", response::chain(&*error));
+            eprintln!("sigv4-gateway: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Whether a configuration is sound, and what is wrong with it if not.
+/// Checks a configuration.
 ///
 /// # Errors
 ///
-/// What `--check` says of it.
+/// Returns the message that `--check` prints.
 pub fn check(text: &str) -> Result<(), String> {
-    Config::parse(text)
+    ActiveConfig::parse(text)
         .map(drop)
         .map_err(|error| error.to_string())
 }
 
-/// Why a saved answer refused a signature, as `--explain` says it and as the workbench of the status page does.
+/// Explains a rejected signature from a saved response, as text for `--explain` and as JSON for the status page.
 ///
 /// # Errors
 ///
-/// What is missing from it, if it cannot be told.
+/// Returns what is missing in the response.
 pub fn explain(saved: &str) -> Result<(String, serde_json::Value), String> {
-    explain::Explained::read(saved).map(|explained| (explained.to_string(), explained.json()))
+    explain::Explanation::parse(saved)
+        .map(|explanation| (explanation.to_string(), explanation.to_json()))
 }
 
-/// Prints what may be of use to someone; that no one reads it is no reason to end.
-fn tell(text: impl Display) {
+/// Prints a line. A closed standard output is not an error.
+fn print(text: impl Display) {
     drop(writeln!(io::stdout(), "{text}"));
 }
 
-/// How much of a saved exchange is read, in bytes.
-const LONGEST: u64 = 1024 * 1024;
-
 async fn run(command: Command) -> Result<(), BoxError> {
     match command {
-        Command::Print(text) => tell(text),
-        Command::PrintSchema => tell(config::schema()),
+        Command::Print(text) => print(text),
+        Command::PrintSchema => print(config::schema()),
         Command::Init { file } => init::write(&file)?,
-        Command::Check { file } => {
-            let config = load(&file)?;
-            for warning in config.warnings() {
-                eprintln!("{}", warning.clone().in_file(&file));
-            }
-            let (origins, routes) = (config.origins(), config.routes().len());
-            let warnings = match config.warnings().len() {
-                0 => String::new(),
-                warnings => format!(", {warnings} warning(s)"),
-            };
-            tell(format_args!(
-                "{file}: {origins} origin(s), {routes} route(s), no errors{warnings}"
-            ));
-        }
-        Command::Explain { file } => {
-            let mut saved = Vec::new();
-            let read = match &*file {
-                "-" => io::stdin().take(LONGEST).read_to_end(&mut saved),
-                path => {
-                    File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut saved))
-                }
-            };
-            read.map_err(|error| format!("cannot read {file}: {error}"))?;
-            let explained = explain::Explained::read(&String::from_utf8_lossy(&saved))?;
-            drop(write!(io::stdout(), "{explained}"));
+        Command::Check { file } => check_file(&file)?,
+        Command::Explain { file } => explain_file(&file)?,
+        #[cfg(feature = "lambda")]
+        Command::Forward { file, .. } if lambda::runs_in_lambda() => {
+            lambda::serve(load(&file)?, &file).await?;
         }
         #[cfg(feature = "lambda")]
-        Command::Forward { file, .. } if lambda::is_here() => {
-            lambda::serve(load(&file)?, &file).await?
+        Command::Demo { .. } if lambda::runs_in_lambda() => {
+            return Err(lambda::MISSING_CONFIG.into());
         }
-        #[cfg(feature = "lambda")]
-        Command::Demo { .. } if lambda::is_here() => return Err(lambda::UNCONFIGURED.into()),
-        Command::Forward { file, listen } => {
-            let (followed, config) = Followed::open(file.clone())?;
-            let settings = config.server().clone();
-            let (server, address) = bind(listen.unwrap_or(settings.listen)).await?;
-            let gateway = Gateway::new(config)?;
-            if let Some(address) = admin::start(&gateway, server.stopping()).await? {
-                tell(format_args!(
-                    "admin http://{address}/ shows the status page, and answers /healthz, /readyz and /metrics"
-                ));
-            }
-            let scheme = if settings.tls.is_some() {
-                "https"
-            } else {
-                "http"
-            };
-            tell(format_args!(
-                "gateway {scheme}://{address} signs as {file} says; Ctrl-C ends it"
-            ));
-            gateway.log().start()?;
-            let _written = gateway.log().write_aside();
-            reload::warn(&gateway.now().config, &file);
-            tokio::spawn(followed.follow(gateway.clone()));
-            serve(server, &gateway, &settings).await?;
-        }
-        Command::Demo { listen } => {
-            let (server, address) = bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
-            let origin = demo::start_origin().await?;
-            let config =
-                Config::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
-            let (settings, gateway) = (config.server().clone(), Gateway::new(config)?);
-            gateway.log().start()?;
-            let _written = gateway.log().write_aside();
-            let admin = admin::start(&gateway, server.stopping()).await?;
-            tell(demo::welcome(origin, address, admin));
-            serve(server, &gateway, &settings).await?;
-        }
+        Command::Forward { file, listen } => forward(file, listen).await?,
+        Command::Demo { listen } => demonstrate(listen).await?,
     }
     Ok(())
+}
+
+fn check_file(file: &str) -> Result<(), BoxError> {
+    let config = load(file)?;
+    for warning in &config.warnings {
+        eprintln!("{}", warning.clone().in_file(file));
+    }
+    let origins = config.origins;
+    let routes = config.routes.len();
+    let warnings = match config.warnings.len() {
+        0 => String::new(),
+        count => format!(", {count} warning(s)"),
+    };
+    print(format_args!(
+        "{file}: {origins} origin(s), {routes} route(s), no errors{warnings}"
+    ));
+    Ok(())
+}
+
+fn explain_file(file: &str) -> Result<(), BoxError> {
+    let mut saved = Vec::new();
+    let read = if file == "-" {
+        io::stdin()
+            .take(explain::MAX_SAVED_LEN)
+            .read_to_end(&mut saved)
+    } else {
+        File::open(file).and_then(|file| file.take(explain::MAX_SAVED_LEN).read_to_end(&mut saved))
+    };
+    read.map_err(|error| format!("cannot read {file}: {error}"))?;
+    let explanation = explain::Explanation::parse(&String::from_utf8_lossy(&saved))?;
+    drop(write!(io::stdout(), "{explanation}"));
+    Ok(())
+}
+
+/// Forwards requests until a signal stops the process.
+async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxError> {
+    let (watched, config) = WatchedFile::open(file.clone())?;
+    let settings = config.server.clone();
+    let (server, address) = listener::bind(listen.unwrap_or(settings.listen)).await?;
+    let gateway = Gateway::new(config)?;
+    if let Some(address) = admin::start(&gateway, server.stopping()).await? {
+        print(format_args!(
+            "admin http://{address}/ serves the status page, /healthz, /readyz and /metrics"
+        ));
+    }
+    let scheme = if settings.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    print(format_args!(
+        "gateway {scheme}://{address} signs requests as configured in {file}; press Ctrl-C to stop"
+    ));
+    gateway.log().install()?;
+    let _flush_log = gateway.log().write_in_background();
+    reload::log_warnings(&gateway.current().config, &file);
+    tokio::spawn(watched.watch(gateway.clone()));
+    let connections = gateway.metrics().connections().clone();
+    listener::serve(server, gateway.service(), connections, &settings).await
+}
+
+/// Runs the demonstration until a signal stops the process.
+async fn demonstrate(listen: Option<SocketAddr>) -> Result<(), BoxError> {
+    let (server, address) = listener::bind(listen.unwrap_or(config::DEFAULT_LISTEN)).await?;
+    let origin = demo::start_origin().await?;
+    let config =
+        ActiveConfig::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
+    let settings = config.server.clone();
+    let gateway = Gateway::new(config)?;
+    gateway.log().install()?;
+    let _flush_log = gateway.log().write_in_background();
+    let admin = admin::start(&gateway, server.stopping()).await?;
+    print(demo::welcome(origin, address, admin));
+    let connections = gateway.metrics().connections().clone();
+    listener::serve(server, gateway.service(), connections, &settings).await
 }

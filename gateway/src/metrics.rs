@@ -1,7 +1,7 @@
-//! What is counted, for Prometheus.
+//! Prometheus metrics.
 //!
-//! A route looks its counters up once, so that a request costs a few atomic additions. Labels hold what the
-//! configuration says and names of fixed sets, so that no client can make them grow.
+//! Each route looks up its counters once, so a request costs a few atomic additions. Label values come from the
+//! configuration or from fixed sets: no client can add one.
 
 mod cache_status;
 mod last_response;
@@ -24,20 +24,19 @@ use tower_sigv4::{
     verify::Rejection,
 };
 
-use self::{last_response::Last, rejections::Refused};
-use crate::{BoxError, config::Route, log::Outcome};
+use self::{last_response::LastResponse, rejections::RecentRejections};
+use crate::{BoxError, log::RequestSummary};
 
-/// From what signing takes to what a slow origin does, in seconds.
+/// Seconds, from the cost of signing to that of a slow origin.
 const BUCKETS: [f64; 14] = [
     0.000_01, 0.000_1, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
 ];
 const METHODS: [&str; 8] = [
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other",
 ];
-/// For 100 to 599, and one for all that is none of these.
+/// Status codes 100 to 599, and one slot for all others.
 const CODES: usize = 501;
 
-/// All that is counted.
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) requests: IntCounterVec,
@@ -46,15 +45,15 @@ pub(crate) struct Metrics {
     hashed: IntCounterVec,
     pub(crate) cache: IntCounterVec,
     stored: IntCounterVec,
-    refusals: IntCounterVec,
+    origin_rejections: IntCounterVec,
     rejections: IntCounterVec,
     connections: IntGauge,
     budget_size: IntGauge,
     budget_used: IntGauge,
-    remaining: Gauge,
-    /// By the origin's name.
-    lasts: Mutex<BTreeMap<String, Arc<Last>>>,
-    refused: Arc<Refused>,
+    credentials_remaining: Gauge,
+    /// By name of the origin.
+    last_responses: Mutex<BTreeMap<String, Arc<LastResponse>>>,
+    recent_rejections: Arc<RecentRejections>,
 }
 
 impl Metrics {
@@ -62,13 +61,13 @@ impl Metrics {
         let registry = Registry::new();
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let labels = [&["route", "origin"], labels].concat();
-            let counters = IntCounterVec::new(Opts::new(named(name), help), &labels)?;
+            let counters = IntCounterVec::new(Opts::new(prefixed(name), help), &labels)?;
             registry.register(Box::new(counters.clone()))?;
             prometheus::Result::Ok(counters)
         };
         let histograms = |name: &str, help: &str, labels: &[&str]| {
             let labels = [&["route", "origin"], labels].concat();
-            let options = HistogramOpts::new(named(name), help).buckets(BUCKETS.to_vec());
+            let options = HistogramOpts::new(prefixed(name), help).buckets(BUCKETS.to_vec());
             let histograms = HistogramVec::new(options, &labels)?;
             registry.register(Box::new(histograms.clone()))?;
             prometheus::Result::Ok(histograms)
@@ -76,7 +75,7 @@ impl Metrics {
         let started: Gauge = gauge(
             &registry,
             "process_start_time_seconds",
-            "When the process started, since the epoch.",
+            "Start time of the process, in seconds since the epoch.",
         )?;
         started.set(
             SystemTime::now()
@@ -87,90 +86,87 @@ impl Metrics {
         Ok(Self {
             requests: counters(
                 "requests_total",
-                "Requests answered; code 499 where the client left before.",
+                "Finished requests; code 499 if the client disconnected first.",
                 &["method", "code"],
             )?,
             durations: histograms(
                 "request_duration_seconds",
-                "From a request's head to that of its answer.",
+                "Time from request head to response head.",
                 &[],
             )?,
             phases: histograms(
                 "phase_duration_seconds",
-                "What a signed request waits for: its body, credentials, signing and the origin's head.",
+                "Time a signed request spends buffering its body, getting credentials, signing, and waiting for the origin's response head.",
                 &["phase"],
             )?,
-            hashed: counters(
-                "hashed_bytes_total",
-                "Bytes of bodies whose hash is signed.",
-                &[],
-            )?,
+            hashed: counters("hashed_bytes_total", "Body bytes hashed for signing.", &[])?,
             cache: counters(
                 "cache_requests_total",
-                "What the cache did: answered from what is stored, or why it forwarded.",
+                "Cache lookups, by result: the kind of hit, or the reason to forward.",
                 &["outcome"],
             )?,
             stored: counters(
                 "cache_stored_total",
-                "Answers that the cache began to store.",
+                "Responses that the cache began to store.",
                 &[],
             )?,
-            refusals: counters(
-                "origin_refusals_total",
-                "Signatures that the origin refused, by the doctor's cause.",
+            origin_rejections: counters(
+                "origin_rejections_total",
+                "Signatures rejected by the origin, by cause.",
                 &["cause"],
             )?,
             rejections: counters(
                 "verify_rejections_total",
-                "Callers who were refused, by kind.",
+                "Rejected callers, by kind.",
                 &["kind"],
             )?,
             connections: gauge(
                 &registry,
-                &named("connections_open"),
-                "Connections of clients.",
+                &prefixed("connections_open"),
+                "Open client connections.",
             )?,
             budget_size: gauge(
                 &registry,
-                &named("body_budget_size_bytes"),
-                "What all bodies in memory may measure.",
+                &prefixed("body_budget_size_bytes"),
+                "Memory limit for bodies.",
             )?,
             budget_used: gauge(
                 &registry,
-                &named("body_budget_used_bytes"),
-                "What is reserved for bodies in memory.",
+                &prefixed("body_budget_used_bytes"),
+                "Memory reserved for bodies.",
             )?,
-            remaining: Gauge::new(
-                named("credentials_remaining_seconds"),
-                "Until the credentials at hand expire; absent where they do not.",
+            credentials_remaining: Gauge::new(
+                prefixed("credentials_remaining_seconds"),
+                "Time until the current credentials expire; absent if they do not.",
             )?,
-            lasts: Mutex::default(),
-            refused: Arc::default(),
+            last_responses: Mutex::default(),
+            recent_rejections: Arc::default(),
             registry,
         })
     }
 
-    /// How this origin answered last.
-    pub(crate) fn last(&self, origin: &str) -> Arc<Last> {
-        let mut lasts = self.lasts.lock().unwrap_or_else(PoisonError::into_inner);
-        lasts.entry(origin.to_owned()).or_default().clone()
+    pub(crate) fn last_response(&self, origin: &str) -> Arc<LastResponse> {
+        let mut responses = self
+            .last_responses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        responses.entry(origin.to_owned()).or_default().clone()
     }
 
-    pub(crate) fn refused(&self) -> &Refused {
-        &self.refused
+    pub(crate) fn recent_rejections(&self) -> &RecentRejections {
+        &self.recent_rejections
     }
 
-    /// Connections of clients, for as long as they last.
+    /// Number of open client connections.
     pub(crate) fn connections(&self) -> &IntGauge {
         &self.connections
     }
 
-    /// The counters of a route.
-    pub(crate) fn meter(&self, route: &Route) -> Arc<Meter> {
-        Arc::new(self.labelled(&route.label, &route.origin, route.cache.is_some()))
+    pub(crate) fn meter(&self, route: &str, origin: &str, cached: bool) -> Arc<Meter> {
+        Arc::new(self.labelled(route, origin, cached))
     }
 
-    /// Those of requests that no route takes.
+    /// Counters of requests without a route.
     pub(crate) fn unrouted(&self) -> Arc<Meter> {
         Arc::new(self.labelled("none", "none", false))
     }
@@ -179,14 +175,14 @@ impl Metrics {
         let labels = [route, origin];
         let phase = |phase| self.phases.with_label_values(&[route, origin, phase]);
         let cache = || CacheMeter {
-            outcomes: cache_status::NAMES
+            results: cache_status::NAMES
                 .map(|name| self.cache.with_label_values(&[route, origin, name])),
             stored: self.stored.with_label_values(&labels),
         };
         Meter {
             labels: labels.map(str::to_owned),
             requests: self.requests.clone(),
-            by_method: Default::default(),
+            by_method_and_code: Default::default(),
             duration: self.durations.with_label_values(&labels),
             buffering: phase("buffering"),
             credentials: phase("credentials"),
@@ -194,19 +190,19 @@ impl Metrics {
             origin: phase("origin"),
             hashed: self.hashed.with_label_values(&labels),
             cache: cached.then(cache),
-            refusals: self.refusals.clone(),
+            origin_rejections: self.origin_rejections.clone(),
             rejections: self.rejections.clone(),
-            last: self.last(origin),
-            refused: self.refused.clone(),
+            last_response: self.last_response(origin),
+            recent_rejections: self.recent_rejections.clone(),
         }
     }
 
-    /// In Prometheus's text format, with what a configuration holds at this moment.
-    pub(crate) fn text(
+    /// Encodes all metrics in Prometheus's text format, after updating those that are read on demand.
+    pub(crate) fn encode(
         &self,
         budget: &BodyBudget,
         credentials: &CredentialsCache,
-        lost: usize,
+        dropped_log_lines: usize,
     ) -> prometheus::Result<String> {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.budget_size.set(bytes(budget.total()));
@@ -214,21 +210,21 @@ impl Metrics {
             .set(bytes(budget.total().saturating_sub(budget.available())));
         let mut families = self.registry.gather();
         let lines = IntCounter::new(
-            named("log_lines_lost_total"),
-            "Lines of the log that no one has read in time.",
+            prefixed("log_lines_dropped_total"),
+            "Log lines dropped because standard error was blocked.",
         )?;
-        lines.inc_by(lost as u64);
+        lines.inc_by(dropped_log_lines as u64);
         families.extend(lines.collect());
         if let Some(expiry) = credentials.expiry() {
             let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
-            self.remaining.set(left.as_secs_f64());
-            families.extend(self.remaining.collect());
+            self.credentials_remaining.set(left.as_secs_f64());
+            families.extend(self.credentials_remaining.collect());
         }
         TextEncoder::new().encode_to_string(&families)
     }
 }
 
-fn named(name: &str) -> String {
+fn prefixed(name: &str) -> String {
     format!("sigv4_gateway_{name}")
 }
 
@@ -242,12 +238,12 @@ fn gauge<P: Atomic + 'static>(
     Ok(gauge)
 }
 
-/// The counters of one route; in the extensions of its requests, and of the origin's answers to them.
+/// Counters of one route; an extension of its requests and of the origin's responses.
 pub(crate) struct Meter {
     labels: [String; 2],
     requests: IntCounterVec,
-    /// By status, once there was one.
-    by_method: [OnceLock<Box<[OnceLock<IntCounter>]>>; METHODS.len()],
+    /// By method, then by status; filled on first use.
+    by_method_and_code: [OnceLock<Box<[OnceLock<IntCounter>]>>; METHODS.len()],
     duration: Histogram,
     buffering: Histogram,
     credentials: Histogram,
@@ -255,77 +251,84 @@ pub(crate) struct Meter {
     origin: Histogram,
     hashed: IntCounter,
     cache: Option<CacheMeter>,
-    refusals: IntCounterVec,
+    origin_rejections: IntCounterVec,
     rejections: IntCounterVec,
-    last: Arc<Last>,
-    refused: Arc<Refused>,
+    last_response: Arc<LastResponse>,
+    recent_rejections: Arc<RecentRejections>,
 }
 
 struct CacheMeter {
-    outcomes: [IntCounter; cache_status::NAMES.len()],
+    results: [IntCounter; cache_status::NAMES.len()],
     stored: IntCounter,
 }
 
 impl Meter {
-    /// The names of its route and its origin.
+    /// Names of the route and of its origin.
     pub(crate) fn labels(&self) -> &[String; 2] {
         &self.labels
     }
 
-    /// A request has come to its end.
-    pub(crate) fn count(&self, method: &Method, outcome: &Outcome, took: Duration) {
-        self.duration.observe(took.as_secs_f64());
-        if let Some(kind) = &outcome.rejection {
-            let [route, origin] = &self.labels;
+    pub(crate) fn record_request(
+        &self,
+        method: &Method,
+        summary: &RequestSummary,
+        duration: Duration,
+    ) {
+        self.duration.observe(duration.as_secs_f64());
+        let [route, origin] = &self.labels;
+        if let Some(kind) = &summary.rejection {
             self.rejections
                 .with_label_values(&[route, origin, kind])
                 .inc();
         }
-        let method = METHODS.iter().position(|name| *name == method.as_str());
-        let method = method.unwrap_or(METHODS.len() - 1);
-        let code = outcome.code;
-        let codes = self.by_method[method]
+        let method = METHODS
+            .iter()
+            .position(|name| *name == method.as_str())
+            .unwrap_or(METHODS.len() - 1);
+        let counters = self.by_method_and_code[method]
             .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(CODES).collect());
-        let slot = usize::from(code)
+        let slot = usize::from(summary.code)
             .checked_sub(100)
             .unwrap_or(CODES)
             .min(CODES - 1);
-        let counter = codes[slot].get_or_init(|| {
+        let counter = counters[slot].get_or_init(|| {
             let code = if slot == CODES - 1 {
                 "other".to_owned()
             } else {
-                code.to_string()
+                summary.code.to_string()
             };
-            let [route, origin] = &self.labels;
             self.requests
                 .with_label_values(&[&**route, origin, METHODS[method], &code])
         });
         counter.inc();
     }
 
-    /// What the cache did, where there is one.
-    pub(crate) fn cache(&self, answer: &HeaderMap) -> Option<&'static str> {
+    /// Returns the name of the cache's result, or `None` for a route without cache.
+    pub(crate) fn record_cache_status(&self, response: &HeaderMap) -> Option<&'static str> {
         let cache = self.cache.as_ref()?;
-        let (outcome, stored) = cache_status::of(answer);
+        let (result, stored) = cache_status::parse(response);
         cache.stored.inc_by(u64::from(stored));
-        let outcome = outcome?;
-        cache.outcomes[outcome].inc();
-        Some(cache_status::NAMES[outcome])
+        let index = result?;
+        cache.results[index].inc();
+        Some(cache_status::NAMES[index])
     }
 
-    /// A caller was refused here.
-    pub(crate) fn refused_caller(&self, kind: &str, rejection: &Rejection) {
-        self.refused.caller(&self.labels, kind, rejection);
+    pub(crate) fn record_rejection(&self, kind: &str, rejection: &Rejection) {
+        self.recent_rejections
+            .add_caller(&self.labels, kind, rejection);
     }
 
-    /// The origin has answered, or failed to.
-    pub(crate) fn origin<B>(&self, duration: Duration, answer: &Result<Response<B>, BoxError>) {
+    pub(crate) fn record_origin_response<B>(
+        &self,
+        duration: Duration,
+        response: &Result<Response<B>, BoxError>,
+    ) {
         self.origin.observe(duration.as_secs_f64());
-        self.last.note(answer);
+        self.last_response.record(response);
     }
 
-    /// Counts what signing took, and what the origin said of the signature.
-    pub(crate) fn signed<B>(response: &mut Response<B>) {
+    /// Records the durations of signing, and the diagnosis if the origin rejected the signature.
+    pub(crate) fn record_signing<B>(response: &mut Response<B>) {
         let Some(meter) = response.extensions_mut().remove::<Arc<Self>>() else {
             return;
         };
@@ -343,27 +346,11 @@ impl Meter {
             let [route, origin] = &meter.labels;
             let cause = diagnosis.cause().name();
             meter
-                .refusals
+                .origin_rejections
                 .with_label_values(&[&**route, origin, cause])
                 .inc();
-            meter.refused.origin(&meter.labels, diagnosis);
+            meter.recent_rejections.add_origin(&meter.labels, diagnosis);
         }
-    }
-}
-
-/// Counts a connection until it is dropped.
-pub(crate) struct Counted(IntGauge);
-
-impl Counted {
-    pub(crate) fn new(gauge: IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 
@@ -373,16 +360,19 @@ mod tests {
     use tower_sigv4::credentials::Credentials;
 
     use super::*;
-    use crate::request_record::Arrived;
+    use crate::request_record::RequestStart;
 
     #[tokio::test]
-    async fn the_credentials_remaining_time_is_told_once_it_is_known() {
+    async fn remaining_lifetime_of_credentials_is_reported_once_known() {
         let expiry = SystemTime::now() + Duration::from_secs(3600);
         let credentials = Credentials::new("AKID", "secret", None, Some(expiry), "test");
         let credentials = CredentialsCache::new(credentials);
-        let (metrics, budget) = (Metrics::new().expect("sound"), BodyBudget::new(1024));
+        let metrics = Metrics::new().expect("valid metrics");
+        let budget = BodyBudget::new(1024);
         let remaining = || {
-            let text = metrics.text(&budget, &credentials, 0).expect("a text");
+            let text = metrics
+                .encode(&budget, &credentials, 0)
+                .expect("valid metrics");
             let sample = "sigv4_gateway_credentials_remaining_seconds ";
             let line = text
                 .lines()
@@ -391,31 +381,30 @@ mod tests {
             line.map(|seconds: Result<f64, _>| seconds.expect("a number"))
         };
         assert_eq!(remaining(), None);
-        credentials.ready().await.expect("at hand");
+        credentials.ready().await.expect("static credentials");
         assert!(remaining().is_some_and(|left| left > 3500.0 && left <= 3600.0));
     }
 
     #[tokio::test]
-    async fn a_request_whose_client_leaves_is_counted_and_odd_codes_are_one() {
+    async fn disconnected_clients_are_counted_and_unknown_codes_share_a_label() {
         let credentials = CredentialsCache::new(Credentials::new("AKID", "s", None, None, "test"));
-        let metrics = Metrics::new().expect("sound");
+        let metrics = Metrics::new().expect("valid metrics");
         let meter = Arc::new(metrics.labelled("/", "o", false));
-        let arrived = || Arrived::new(&mut Request::new(()));
-        drop(arrived().on(meter.clone()));
+        let start = || RequestStart::new(&mut Request::new(()));
+        drop(start().with_meter(meter.clone()));
         for code in [600, 999] {
-            let answer = Response::builder()
-                .status(code)
-                .body(())
-                .expect("an answer");
-            arrived().on(meter.clone()).answered(&answer);
+            let response = Response::builder().status(code).body(());
+            start()
+                .with_meter(meter.clone())
+                .finish(&response.expect("valid response"));
         }
         let text = metrics
-            .text(&BodyBudget::new(1024), &credentials, 0)
-            .expect("a text");
+            .encode(&BodyBudget::new(1024), &credentials, 0)
+            .expect("valid metrics");
         for (code, count) in [("499", 1), ("other", 2)] {
             let labels = format!("code=\"{code}\",method=\"GET\",origin=\"o\",route=\"/\"");
             let sample = format!("sigv4_gateway_requests_total{{{labels}}} {count}\n");
-            assert!(text.contains(&sample), "{sample} is not in {text}");
+            assert!(text.contains(&sample), "{sample} missing in {text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Request bodies that have to come at some rate: one byte just before each time-out would hold memory for days.
+//! Minimum rate of request bodies: a byte just before each timeout would occupy memory for days.
 
 use std::{
     error::Error,
@@ -9,56 +9,70 @@ use std::{
 };
 
 use axum::body::{Body, Bytes};
-use http_body::{Frame, SizeHint};
+use http::Request;
+use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 use tower_http::timeout::TimeoutBody;
 
 use crate::BoxError;
 
-/// What clients are held to.
+/// Limits of request bodies.
 #[derive(Clone, Copy)]
-pub(crate) struct Pace {
-    /// From one piece to the next, and before the rate counts.
+pub(crate) struct BodyLimits {
+    /// Maximum time between two chunks, and the time before the rate counts.
     pub(crate) timeout: Duration,
-    /// In bytes per second, on average.
-    pub(crate) rate: u64,
+    /// Minimum average rate, in bytes per second.
+    pub(crate) min_rate: u64,
 }
 
-/// A body came below its rate.
-#[derive(Debug)]
-pub(crate) struct TooSlow;
-
-impl fmt::Display for TooSlow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the body comes below min_body_rate")
+impl BodyLimits {
+    /// Limits the body of a request.
+    pub(crate) fn apply(self, request: Request<Body>) -> Request<Body> {
+        request.map(|body| {
+            // `TimeoutBody` does not report that it is empty.
+            if body.is_end_stream() {
+                Body::empty()
+            } else {
+                Body::new(RateLimitedBody::new(body, self))
+            }
+        })
     }
 }
 
-impl Error for TooSlow {}
+/// The body arrives below its minimum rate.
+#[derive(Debug)]
+pub(crate) struct SlowBody;
 
-pub(crate) struct Paced {
-    body: Pin<Box<TimeoutBody<Body>>>,
-    pace: Pace,
-    bytes: u64,
-    /// How long the client was waited for. The time that an origin takes does not count.
-    waited: Duration,
-    waits_since: Option<Instant>,
+impl fmt::Display for SlowBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body arrives below min_body_rate")
+    }
 }
 
-impl Paced {
-    pub(crate) fn new(body: Body, pace: Pace) -> Self {
-        let body = Box::pin(TimeoutBody::new(pace.timeout, body));
+impl Error for SlowBody {}
+
+struct RateLimitedBody {
+    body: Pin<Box<TimeoutBody<Body>>>,
+    limits: BodyLimits,
+    bytes: u64,
+    /// Total time of waiting for the client. The time of the origin does not count.
+    waited: Duration,
+    waiting_since: Option<Instant>,
+}
+
+impl RateLimitedBody {
+    fn new(body: Body, limits: BodyLimits) -> Self {
         Self {
-            body,
-            pace,
+            body: Box::pin(TimeoutBody::new(limits.timeout, body)),
+            limits,
             bytes: 0,
             waited: Duration::ZERO,
-            waits_since: None,
+            waiting_since: None,
         }
     }
 }
 
-impl http_body::Body for Paced {
+impl http_body::Body for RateLimitedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -66,19 +80,19 @@ impl http_body::Body for Paced {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = self.body.as_mut().poll_frame(cx);
-        if frame.is_pending() {
-            self.waits_since.get_or_insert_with(Instant::now);
+        let polled = self.body.as_mut().poll_frame(cx);
+        if polled.is_pending() {
+            self.waiting_since.get_or_insert_with(Instant::now);
         }
-        let frame = ready!(frame);
-        if let Some(since) = self.waits_since.take() {
+        let frame = ready!(polled);
+        if let Some(since) = self.waiting_since.take() {
             self.waited += since.elapsed();
         }
         if let Some(Ok(frame)) = &frame {
             self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-            let due = self.waited.as_secs().saturating_mul(self.pace.rate);
-            if self.waited > self.pace.timeout && self.bytes < due {
-                return Poll::Ready(Some(Err(TooSlow.into())));
+            let due = self.waited.as_secs().saturating_mul(self.limits.min_rate);
+            if self.waited > self.limits.timeout && self.bytes < due {
+                return Poll::Ready(Some(Err(SlowBody.into())));
             }
         }
         Poll::Ready(frame)
@@ -104,28 +118,28 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_drips_is_refused_and_one_that_flows_is_not() {
-        let pace = Pace {
+    async fn slow_bodies_are_rejected() {
+        let limits = BodyLimits {
             timeout: Duration::from_secs(30),
-            rate: 500,
+            min_rate: 500,
         };
-        for (piece, whole) in [(1, false), (14_000, false), (15_000, true)] {
-            let pieces = stream::unfold(0, move |count| async move {
+        for (size, is_complete) in [(1, false), (14_000, false), (15_000, true)] {
+            let chunks = stream::unfold(0, move |count| async move {
                 time::sleep(Duration::from_secs(29)).await;
-                (count < 100).then(|| (Ok::<_, Infallible>(vec![7; piece]), count + 1))
+                (count < 100).then(|| (Ok::<_, Infallible>(vec![7; size]), count + 1))
             });
             let start = Instant::now();
-            let body = Paced::new(Body::from_stream(Box::pin(pieces)), pace)
+            let body = RateLimitedBody::new(Body::from_stream(Box::pin(chunks)), limits)
                 .collect()
                 .await;
-            assert_eq!(body.is_ok(), whole, "{piece}");
+            assert_eq!(body.is_ok(), is_complete, "{size}");
             assert!(
-                whole || start.elapsed() < Duration::from_secs(60),
-                "{piece}"
+                is_complete || start.elapsed() < Duration::from_secs(60),
+                "{size}"
             );
             assert!(
-                whole || body.is_err_and(|error| error.is::<TooSlow>()),
-                "{piece}"
+                is_complete || body.is_err_and(|error| error.is::<SlowBody>()),
+                "{size}"
             );
         }
     }

@@ -1,137 +1,145 @@
-//! A configuration that is read anew when its file changes, and on SIGHUP.
+//! Reloads the configuration when its file changes, and on SIGHUP.
 
 use std::{fs, io::ErrorKind, mem, sync::Arc, time::Duration};
 
 use tokio::{task, time};
 
-use crate::{BoxError, config::Config, gateway::Gateway, response::chain};
+use crate::{BoxError, build::ActiveConfig, config::needs_restart, error::chain, gateway::Gateway};
 
-/// How often the file is looked at: it is replaced on disks that tell no one, too.
-const POLL: Duration = Duration::from_secs(1);
+/// Interval at which the file is read: some file systems do not report changes.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Reads a configuration.
-pub(crate) fn load(file: &str) -> Result<Config, BoxError> {
+/// Reads and parses a configuration.
+pub(crate) fn load(file: &str) -> Result<ActiveConfig, BoxError> {
     parse(file, &read(file)?)
 }
 
 fn read(file: &str) -> Result<Vec<u8>, BoxError> {
     fs::read(file).map_err(|error| {
         let remedy = match error.kind() {
-            ErrorKind::NotFound => "; name one that is there, or write one with --init",
-            ErrorKind::IsADirectory => "; name the file in it",
+            ErrorKind::NotFound => "; choose an existing file, or create one with --init",
+            ErrorKind::IsADirectory => "; choose a file in this directory",
             _ => "",
         };
         format!("cannot read {file}: {error}{remedy}").into()
     })
 }
 
-fn parse(file: &str, bytes: &[u8]) -> Result<Config, BoxError> {
+fn parse(file: &str, bytes: &[u8]) -> Result<ActiveConfig, BoxError> {
     let text = str::from_utf8(bytes).map_err(|error| {
         let line = bytes[..error.valid_up_to()]
             .iter()
             .filter(|byte| **byte == b'\n')
             .count()
             + 1;
-        format!("{file}:{line}: this is not UTF-8; save the file as such")
+        format!("{file}:{line}: invalid UTF-8; save the file as UTF-8")
     })?;
-    Ok(Config::parse(text).map_err(|error| error.in_file(file))?)
+    Ok(ActiveConfig::parse(text).map_err(|error| error.in_file(file))?)
 }
 
-/// Logs what origins are likely to refuse.
-pub(crate) fn warn(config: &Config, file: &str) {
-    for warning in config.warnings() {
+/// Logs settings that origins are likely to reject.
+pub(crate) fn log_warnings(config: &ActiveConfig, file: &str) {
+    for warning in &config.warnings {
         tracing::warn!("{}", warning.clone().in_file(file));
     }
 }
 
-/// What is there of a configuration: the file, or why it cannot be read, and the callers' keys that it names.
+/// Contents of the configuration file, or the error of reading it, and of the file of callers' keys.
 #[derive(Clone, PartialEq)]
-struct Seen {
+struct Snapshot {
     file: Result<Vec<u8>, String>,
     keys: Option<Vec<u8>>,
 }
 
-impl Seen {
-    fn of(file: &str, keys: Option<&str>) -> Self {
-        Self::with(read(file).map_err(|error| error.to_string()), keys)
+impl Snapshot {
+    fn read(file: &str, keys: Option<&str>) -> Self {
+        Self::new(read(file).map_err(|error| error.to_string()), keys)
     }
 
-    fn with(file: Result<Vec<u8>, String>, keys: Option<&str>) -> Self {
+    fn new(file: Result<Vec<u8>, String>, keys: Option<&str>) -> Self {
         Self {
             file,
-            keys: keys.and_then(|keys| fs::read(keys).ok()),
+            keys: keys.and_then(|path| fs::read(path).ok()),
         }
     }
 }
 
-/// A file, and what was there when it was read last.
-pub(crate) struct Followed {
+/// A configuration file that is watched for changes.
+pub(crate) struct WatchedFile {
     file: String,
-    seen: Seen,
+    snapshot: Snapshot,
     hangup: Hangup,
 }
 
-impl Followed {
-    /// SIGHUP is caught from now on.
-    pub(crate) fn open(file: String) -> Result<(Self, Config), BoxError> {
+impl WatchedFile {
+    /// Reads the file. SIGHUP is caught from now on.
+    pub(crate) fn open(file: String) -> Result<(Self, ActiveConfig), BoxError> {
         let hangup = Hangup::new()?;
         let bytes = read(&file)?;
         let config = parse(&file, &bytes)?;
-        let seen = Seen::with(Ok(bytes), config.keys_file());
-        Ok((Self { file, seen, hangup }, config))
+        let snapshot = Snapshot::new(Ok(bytes), config.keys_file.as_deref());
+        let watched = Self {
+            file,
+            snapshot,
+            hangup,
+        };
+        Ok((watched, config))
     }
 
-    /// Has the gateway go on with what the file says, if that is sound. What is not is told once, and the last
-    /// configuration stays.
-    pub(crate) async fn follow(self, gateway: Arc<Gateway>) {
+    /// Replaces the gateway's configuration when the file changes. An invalid one is logged once, and the previous one
+    /// stays.
+    pub(crate) async fn watch(self, gateway: Arc<Gateway>) {
         let Self {
             file,
-            seen,
+            snapshot,
             mut hangup,
         } = self;
-        let started = gateway.now().config.sections().clone();
-        let (mut tried, mut last) = (seen.clone(), seen);
+        let started = gateway.current().config.sections.clone();
+        let mut loaded = snapshot.clone();
+        let mut last = snapshot;
         loop {
-            let asked = tokio::select! {
-                () = time::sleep(POLL) => false,
+            let is_forced = tokio::select! {
+                () = time::sleep(POLL_INTERVAL) => false,
                 () = hangup.next() => true,
             };
             let path = file.clone();
-            let keys = gateway.now().config.keys_file().map(str::to_owned);
-            let seen = task::spawn_blocking(move || Seen::of(&path, keys.as_deref()));
-            let Ok(seen) = seen.await else { continue };
-            // Who writes it may be in the middle: half a file may be sound, with half the routes, and one that is
-            // missing is about to be replaced.
-            let settled = mem::replace(&mut last, seen.clone()) == seen;
-            if !asked && (seen == tried || !settled) {
+            let keys = gateway.current().config.keys_file.clone();
+            let read = task::spawn_blocking(move || Snapshot::read(&path, keys.as_deref()));
+            let Ok(snapshot) = read.await else { continue };
+            // Half a file may be valid, with half the routes, and a missing file is about to be replaced: so wait until
+            // the file is the same twice.
+            let is_settled = mem::replace(&mut last, snapshot.clone()) == snapshot;
+            if !is_forced && (snapshot == loaded || !is_settled) {
                 continue;
             }
-            tried.clone_from(&seen);
+            loaded.clone_from(&snapshot);
             let path = file.clone();
-            // It may name other files, which are read.
-            let read = task::spawn_blocking(move || parse(&path, &seen.file?)).await;
-            match read.unwrap_or_else(|panic| Err(panic.into())) {
+            // Blocking, since it may read further files.
+            let parsed = task::spawn_blocking(move || parse(&path, &snapshot.file?)).await;
+            match parsed.unwrap_or_else(|panic| Err(panic.into())) {
                 Ok(config) => {
                     gateway.replace(config);
-                    tracing::info!("reloaded {file}");
-                    warn(&gateway.now().config, &file);
-                    let restart = gateway.now().config.needs_restart(&started);
-                    if !restart.is_empty() {
-                        let names = restart.join(", ");
-                        tracing::warn!("{file}: {names}: changes take a restart");
-                    }
+                    log_reload(&gateway.current().config, &file, &started);
                 }
-                Err(error) => stays(&*error),
+                Err(error) => {
+                    tracing::error!("keeping the previous configuration: {}", chain(&*error));
+                }
             }
         }
     }
 }
 
-fn stays(error: &(dyn std::error::Error + 'static)) {
-    tracing::error!("the configuration stays the last one: {}", chain(error));
+fn log_reload(config: &ActiveConfig, file: &str, started: &toml::Table) {
+    tracing::info!("reloaded {file}");
+    log_warnings(config, file);
+    let settings = needs_restart(&config.sections, started);
+    if !settings.is_empty() {
+        let names = settings.join(", ");
+        tracing::warn!("{file}: restart the gateway to apply the changes of {names}");
+    }
 }
 
-/// SIGHUP, where there is such a thing.
+/// SIGHUP, on Unix.
 struct Hangup {
     #[cfg(unix)]
     signal: tokio::signal::unix::Signal,

@@ -1,7 +1,7 @@
-//! What names a request to all who take part in it: `x-request-id`, and W3C's trace context.
+//! `x-request-id`, and W3C's trace context.
 //!
-//! A trace that comes goes on as it is, and none is begun: who begins one decides for all that follow whether
-//! it is recorded, and this gateway records nothing. The request's id joins logs, and is always there.
+//! A trace context is forwarded unchanged, and none is created: its creator decides for all others whether the trace
+//! is recorded, and this gateway records none. Every request has an ID, which connects the logs.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use tower_http::request_id::{MakeRequestId, RequestId};
@@ -10,24 +10,24 @@ use url::form_urlencoded;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-/// What an id of the caller's may measure; it ends in logs.
-const LONGEST: usize = 128;
+/// Maximum length of a caller's ID, which is logged.
+const MAX_ID_LEN: usize = 128;
 
-/// Ids that differ; nothing rests on their being hard to guess, so that the kernel is not asked for each.
+/// Creates unique IDs. They need not be hard to guess, so there is no system call for each.
 #[derive(Clone)]
 pub(crate) struct RandomId;
 
 impl MakeRequestId for RandomId {
     fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
-        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        HeaderValue::from_str(id.hyphenated().encode_lower(&mut text))
+        let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
+        HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer))
             .ok()
             .map(RequestId::new)
     }
 }
 
-/// The ids of a request.
+/// IDs of a request, for the logs.
 #[derive(Default)]
 pub(crate) struct Ids {
     request: Option<HeaderValue>,
@@ -37,13 +37,17 @@ pub(crate) struct Ids {
 impl Ids {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self {
-            request: only(headers, &REQUEST_ID).cloned(),
+            request: single(headers, &REQUEST_ID).cloned(),
             parent: parent(headers).cloned(),
         }
     }
 
     pub(crate) fn request(&self) -> Option<&str> {
-        self.request.as_ref().filter(|id| is_fit(id))?.to_str().ok()
+        self.request
+            .as_ref()
+            .filter(|id| is_loggable(id))?
+            .to_str()
+            .ok()
     }
 
     pub(crate) fn trace(&self) -> Option<&str> {
@@ -51,55 +55,58 @@ impl Ids {
     }
 }
 
-/// Without an id that is not fit for logs, and a trace context that is none. What the caller has signed stays,
-/// since its signature would be wrong without; it is not logged.
-pub(crate) fn cleaned<B>(mut request: Request<B>) -> Request<B> {
+/// Removes an ID that is not fit for logs, and an invalid trace context. Signed headers stay, since the caller's
+/// signature covers them; they are not logged.
+pub(crate) fn remove_invalid<B>(mut request: Request<B>) -> Request<B> {
     let headers = request.headers();
     let is_traced = parent(headers).is_some();
-    let has_id = only(headers, &REQUEST_ID).is_some_and(is_fit);
-    // A state says more of a parent, which there has to be.
-    for (name, is_sound) in [
+    let has_id = single(headers, &REQUEST_ID).is_some_and(is_loggable);
+    // `tracestate` is meaningless without `traceparent`.
+    for (name, is_valid) in [
         (REQUEST_ID, has_id),
         (TRACEPARENT, is_traced),
         (TRACESTATE, is_traced),
     ] {
-        if !is_sound && request.headers().contains_key(&name) && !is_signed(&request, &name) {
+        if !is_valid && request.headers().contains_key(&name) && !is_signed(&request, &name) {
             request.headers_mut().remove(name);
         }
     }
     request
 }
 
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-fn is_fit(id: &HeaderValue) -> bool {
+fn is_loggable(id: &HeaderValue) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:/+=@".contains(byte);
-    (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(allowed)
+    (1..=MAX_ID_LEN).contains(&id.len()) && id.as_bytes().iter().all(allowed)
 }
 
-/// A sound `traceparent` (W3C Trace Context, section 3.2.2): `00-{trace}-{parent}-{flags}`, or a later version
-/// that begins so.
+/// Returns a valid `traceparent` (W3C Trace Context, section 3.2.2): `00-{trace}-{parent}-{flags}`, or a later version
+/// with more fields.
 fn parent(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let value = only(headers, &TRACEPARENT)?;
+    let value = single(headers, &TRACEPARENT)?;
     let mut parts = value.as_bytes().splitn(5, |byte| *byte == b'-');
-    let mut hex = |length| {
+    let mut hex = |len| {
         let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         parts
             .next()
-            .filter(|part| part.len() == length && part.iter().all(is_hex))
+            .filter(|part| part.len() == len && part.iter().all(is_hex))
     };
-    let (version, trace, parent, _flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2)?);
+    let version = hex(2)?;
+    let trace = hex(32)?;
+    let parent = hex(16)?;
+    let _flags = hex(2)?;
     let is_zero = |part: &[u8]| part.iter().all(|byte| *byte == b'0');
     let is_known = version != b"ff" && (version != b"00" || parts.next().is_none());
     (is_known && !is_zero(trace) && !is_zero(parent)).then_some(value)
 }
 
-/// Whether a signature of the caller's, in header or query, names a header.
+/// Returns `true` if the caller's signature, in the header or the query, covers a header.
 fn is_signed<B>(request: &Request<B>, name: &HeaderName) -> bool {
-    let among = |names: &str| {
+    let contains = |names: &str| {
         names
             .split(';')
             .any(|signed| signed.eq_ignore_ascii_case(name.as_str()))
@@ -110,12 +117,12 @@ fn is_signed<B>(request: &Request<B>, name: &HeaderName) -> bool {
             .to_str()
             .ok()
             .and_then(|text| text.split_once("SignedHeaders="));
-        names.is_some_and(|(_, rest)| among(rest.split([',', ' ']).next().unwrap_or_default()))
+        names.is_some_and(|(_, rest)| contains(rest.split([',', ' ']).next().unwrap_or_default()))
     });
     let query = request.uri().query().unwrap_or_default();
     in_header
         || form_urlencoded::parse(query.as_bytes())
-            .any(|(key, names)| key == "X-Amz-SignedHeaders" && among(&names))
+            .any(|(key, names)| key == "X-Amz-SignedHeaders" && contains(&names))
 }
 
 #[cfg(test)]
@@ -124,15 +131,15 @@ mod tests {
 
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    fn left(target: &str, headers: &[(&str, &str)]) -> Vec<(String, String)> {
+    fn remaining(target: &str, headers: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut request = Request::get(target);
         for (name, value) in headers {
             let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
             request = request.header(*name, value);
         }
-        let request = cleaned(request.body(()).expect("a request"));
+        let cleaned = remove_invalid(request.body(()).expect("valid request"));
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        request
+        cleaned
             .headers()
             .iter()
             .map(|(name, value)| (name.to_string(), text(value)))
@@ -140,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_context_goes_on_if_it_is_one() {
+    fn valid_trace_contexts_are_forwarded() {
         let later = TRACE.replacen("00", "cc", 1);
-        for (parent, sound) in [
+        for (parent, is_valid) in [
             (TRACE, true),
             (&TRACE.replace("-01", "-ff"), true),
             (&later, true),
-            (&format!("{later}-what-is-to-come"), true),
-            (&format!("{later}what-is-to-come"), false),
+            (&format!("{later}-future-field"), true),
+            (&format!("{later}future-field"), false),
             (&format!("{TRACE}-more"), false),
             (&format!("{TRACE}-"), false),
             (&TRACE.replacen("00", "ff", 1), false),
@@ -171,22 +178,25 @@ mod tests {
                 ("tracestate", "a=1"),
                 ("tracestate", "b=2"),
             ];
-            let left = left("/", &headers);
-            let expected = if sound { headers.len() } else { 0 };
-            assert_eq!(left.len(), expected, "{parent}: {left:?}");
+            let remaining = remaining("/", &headers);
+            let expected = if is_valid { headers.len() } else { 0 };
+            assert_eq!(remaining.len(), expected, "{parent}: {remaining:?}");
         }
         assert_eq!(
-            left("/", &[("traceparent", TRACE), ("traceparent", TRACE)]),
+            remaining("/", &[("traceparent", TRACE), ("traceparent", TRACE)]),
             []
         );
-        assert_eq!(left("/", &[("tracestate", "a=1")]), []);
-        assert_eq!(left("/", &[("x-amzn-trace-id", "Root=1-a-b")]).len(), 1);
+        assert_eq!(remaining("/", &[("tracestate", "a=1")]), []);
+        assert_eq!(
+            remaining("/", &[("x-amzn-trace-id", "Root=1-a-b")]).len(),
+            1
+        );
     }
 
     #[test]
-    fn an_id_goes_on_if_it_is_fit_for_logs() {
-        let longest = "a".repeat(LONGEST);
-        for (id, fit) in [
+    fn loggable_ids_are_forwarded() {
+        let longest = "a".repeat(MAX_ID_LEN);
+        for (id, is_valid) in [
             ("mine", true),
             ("0af7-16cd.43_dd~8:4/48+eb=@", true),
             (&longest, true),
@@ -200,22 +210,22 @@ mod tests {
             ("é", false),
         ] {
             assert_eq!(
-                left("/", &[("x-request-id", id)]).len(),
-                usize::from(fit),
+                remaining("/", &[("x-request-id", id)]).len(),
+                usize::from(is_valid),
                 "{id}"
             );
         }
         assert_eq!(
-            left("/", &[("x-request-id", "a"), ("x-request-id", "b")]),
+            remaining("/", &[("x-request-id", "a"), ("x-request-id", "b")]),
             []
         );
     }
 
     #[test]
-    fn what_the_caller_has_signed_stays() {
+    fn signed_headers_are_kept() {
         let bad = [("x-request-id", "a b"), ("traceparent", "00")];
         let signed = "AWS4-HMAC-SHA256 Credential=A/b, SignedHeaders=host;traceparent, Signature=c";
-        for (target, authorization, stays) in [
+        for (target, authorization, kept) in [
             ("/", "", &[][..]),
             ("/", signed, &["traceparent"]),
             ("/", &signed.replace(", ", ","), &["traceparent"]),
@@ -227,13 +237,13 @@ mod tests {
             ),
             ("/?x=host%3Bx-request-id", "", &[]),
         ] {
-            let left = left(
+            let remaining = remaining(
                 target,
                 &[&bad[..], &[("authorization", authorization)]].concat(),
             );
-            let mut left: Vec<_> = left.iter().map(|(name, _)| &**name).collect();
-            left.retain(|name| *name != "authorization");
-            assert_eq!(left, stays, "{target} {authorization}");
+            let mut names: Vec<_> = remaining.iter().map(|(name, _)| &**name).collect();
+            names.retain(|name| *name != "authorization");
+            assert_eq!(names, kept, "{target} {authorization}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A request on its way: it is counted and logged at its end.
+//! Counts and logs each request at its end, also if the client disconnects first.
 
 use std::sync::Arc;
 
@@ -10,99 +10,95 @@ use tower_sigv4::{
 };
 
 use crate::{
-    log::{Access, Outcome},
+    log::{AccessRecord, RequestSummary},
     metrics::Meter,
     request_id::Ids,
-    response::Failure,
+    response::LoggedError,
 };
 
-/// The client left before there was an answer, as nginx has it.
-const LEFT: u16 = 499;
+/// nginx's code for a client that closed its connection before the response.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// A request that has come, whose route is not known yet.
-pub(crate) struct Arrived {
-    since: Instant,
+/// A received request whose route is not known yet.
+pub(crate) struct RequestStart {
+    received: Instant,
     method: Method,
     ids: Ids,
-    access: Option<Box<Access>>,
+    access: Option<Box<AccessRecord>>,
 }
 
-impl Arrived {
+impl RequestStart {
     pub(crate) fn new<B>(request: &mut Request<B>) -> Self {
         Self {
-            since: Instant::now(),
+            received: Instant::now(),
             method: request.method().clone(),
             ids: Ids::of(request.headers()),
-            access: Access::of(request),
+            access: AccessRecord::new(request),
         }
     }
 
-    /// On a route, whose counters are these.
-    pub(crate) fn on(self, meter: Arc<Meter>) -> Running {
-        let outcome = Outcome {
-            code: LEFT,
+    pub(crate) fn with_meter(self, meter: Arc<Meter>) -> RequestRecord {
+        let summary = RequestSummary {
+            code: CLIENT_CLOSED_REQUEST,
             cache: None,
             rejection: None,
-            refusal: None,
+            origin_rejection: None,
         };
-        Running {
-            arrived: self,
+        RequestRecord {
+            start: self,
             meter,
-            outcome,
+            summary,
         }
     }
 }
 
-pub(crate) struct Running {
-    arrived: Arrived,
+/// A request in progress. Dropping it counts and logs the request.
+pub(crate) struct RequestRecord {
+    start: RequestStart,
     meter: Arc<Meter>,
-    outcome: Outcome,
+    summary: RequestSummary,
 }
 
-impl Running {
-    pub(crate) fn answered<B>(mut self, response: &Response<B>) {
-        let (code, extensions) = (response.status(), response.extensions());
-        if let Some(Failure(error)) = extensions.get() {
-            let ids = &self.arrived.ids;
+impl RequestRecord {
+    pub(crate) fn finish<B>(mut self, response: &Response<B>) {
+        let code = response.status();
+        let extensions = response.extensions();
+        if let Some(LoggedError(error)) = extensions.get() {
+            let ids = &self.start.ids;
             tracing::error!(
                 request_id = ids.request(),
                 trace_id = ids.trace(),
                 "{code}: {error}"
             );
         }
-        let rejection = extensions
-            .get::<Arc<Rejection>>()
-            .map(|it| (kebab(it.kind()), it));
-        if let Some((kind, rejection)) = &rejection {
-            self.meter.refused_caller(kind, rejection);
-        }
-        self.outcome = Outcome {
+        let rejection = extensions.get::<Arc<Rejection>>().map(|rejection| {
+            let kind = kebab(rejection.kind());
+            self.meter.record_rejection(&kind, rejection);
+            kind
+        });
+        let diagnosis = extensions.get::<Diagnosis>();
+        self.summary = RequestSummary {
             code: code.as_u16(),
-            cache: self.meter.cache(response.headers()),
-            rejection: rejection.map(|(kind, _)| kind),
-            refusal: extensions
-                .get::<Diagnosis>()
-                .map(|diagnosis| diagnosis.cause().name()),
+            cache: self.meter.record_cache_status(response.headers()),
+            rejection,
+            origin_rejection: diagnosis.map(|diagnosis| diagnosis.cause().name()),
         };
     }
 }
 
-impl Drop for Running {
+impl Drop for RequestRecord {
     fn drop(&mut self) {
-        let Self {
-            arrived,
-            meter,
-            outcome,
-        } = self;
-        let took = arrived.since.elapsed();
-        meter.count(&arrived.method, outcome, took);
-        if let Some(access) = &arrived.access {
-            access.log(&arrived.ids, meter.labels(), took, outcome);
+        let duration = self.start.received.elapsed();
+        let summary = &self.summary;
+        self.meter
+            .record_request(&self.start.method, summary, duration);
+        if let Some(access) = &self.start.access {
+            access.log(&self.start.ids, self.meter.labels(), duration, summary);
         }
     }
 }
 
-/// `SignatureMismatch` as `signature-mismatch`, the manner of the doctor's causes.
+/// Writes `SignatureMismatch` as `signature-mismatch`, like the names of the doctor's causes.
 fn kebab(kind: RejectionKind) -> String {
     let mut name = String::new();
     for letter in format!("{kind:?}").chars() {

@@ -1,42 +1,44 @@
-//! Heads that hyper lets pass and two servers could read in two ways, and methods that are not for a gateway which
-//! signs: they are refused.
+//! Rejects heads that hyper accepts and two servers could read differently, and methods that a signing gateway must
+//! not forward.
 
 use std::{error::Error, fmt};
 
-use http::{HeaderValue, Method, Request, StatusCode, Version, header, uri::Authority};
+use http::{Method, Request, StatusCode, Version, header, uri::Authority};
 
-/// Why a head is refused.
+/// Reason for which a head is rejected.
 #[derive(Debug)]
-pub(crate) enum Refused {
-    TooLong,
+pub(crate) enum InvalidHead {
+    TooLarge,
     Ambiguous(&'static str),
 }
 
-impl Refused {
+impl InvalidHead {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::TooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Ambiguous(_) => StatusCode::BAD_REQUEST,
         }
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for InvalidHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong => f.write_str("the head is longer than 64 KiB"),
-            Self::Ambiguous(why) => f.write_str(why),
+            Self::TooLarge => {
+                f.write_str("the request head exceeds 64 KiB; send fewer or shorter headers")
+            }
+            Self::Ambiguous(reason) => f.write_str(reason),
         }
     }
 }
 
-impl Error for Refused {}
+impl Error for InvalidHead {}
 
-/// What a head may measure, in bytes. hyper ends at about that, by how its reads fall: this is where it is.
-pub(crate) const LONGEST_HEAD: usize = 64 * 1024;
+/// Maximum size of a head, in bytes. hyper's own limit depends on how its reads are split.
+pub(crate) const MAX_HEAD_LEN: usize = 64 * 1024;
 
-/// Hands on a request that can be read in one way only.
-pub(crate) fn check<B>(request: Request<B>) -> Result<Request<B>, Refused> {
+/// Returns the request if it is unambiguous.
+pub(crate) fn check<B>(request: Request<B>) -> Result<Request<B>, InvalidHead> {
     let fields = request
         .headers()
         .iter()
@@ -45,64 +47,66 @@ pub(crate) fn check<B>(request: Request<B>) -> Result<Request<B>, Refused> {
         .uri()
         .path_and_query()
         .map_or(0, |target| target.as_str().len());
-    if target + fields.sum::<usize>() > LONGEST_HEAD {
-        return Err(Refused::TooLong);
+    if target + fields.sum::<usize>() > MAX_HEAD_LEN {
+        return Err(InvalidHead::TooLarge);
     }
     if request.method() == Method::CONNECT {
-        return Err(Refused::Ambiguous(
+        return Err(InvalidHead::Ambiguous(
             "CONNECT asks for a response, and this is none",
         ));
     }
-    // RFC 9110, section 9.3.8: the answer would show what is added here, a session token among it.
+    // RFC 9110, section 9.3.8: the response would reveal added headers, such as the session token.
     if request.method() == Method::TRACE {
-        return Err(Refused::Ambiguous(
-            "TRACE would show what the request is signed with",
+        return Err(InvalidHead::Ambiguous(
+            "TRACE is not supported: it would reveal the request's signature",
         ));
     }
-    framing(&request)?;
-    host(&request)?;
+    check_framing(&request)?;
+    check_host(&request)?;
     let path = request.uri().path();
     if path.contains('\\') || path.contains("%00") {
-        return Err(Refused::Ambiguous(
-            "the path has a backslash or a zero byte, which servers read differently",
+        return Err(InvalidHead::Ambiguous(
+            "the path contains a backslash or a zero byte, which servers read differently",
         ));
     }
     Ok(request)
 }
 
-/// RFC 9112, section 6.1: hyper looks at the last coding of each line, and drops a length beside it.
-fn framing<B>(request: &Request<B>) -> Result<(), Refused> {
+/// RFC 9112, section 6.1. hyper reads only the last coding of each line, and drops `content-length` beside it.
+fn check_framing<B>(request: &Request<B>) -> Result<(), InvalidHead> {
     let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => Ok(()),
         (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Refused::Ambiguous("transfer-encoding is not chunked alone")),
+        _ => Err(InvalidHead::Ambiguous(
+            "transfer-encoding must be chunked and nothing else",
+        )),
     }
 }
 
-/// RFC 9112, section 3.2, and RFC 9113, section 8.3.1: one host, and that of the target if it has one.
-fn host<B>(request: &Request<B>) -> Result<(), Refused> {
-    let parse = |value: &HeaderValue| Authority::try_from(value.as_bytes()).ok();
+/// RFC 9112, section 3.2, and RFC 9113, section 8.3.1: one host, equal to that of an absolute target.
+fn check_host<B>(request: &Request<B>) -> Result<(), InvalidHead> {
+    let error = |message| Err(InvalidHead::Ambiguous(message));
     let target = request.uri().authority();
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (_, Some(_)) => return Err(Refused::Ambiguous("there is more than one host")),
-        (Some(host), None) => Some(parse(host).ok_or(Refused::Ambiguous("host is not a host"))?),
+    let mut values = request.headers().get_all(header::HOST).iter();
+    let host = match (values.next(), values.next()) {
+        (_, Some(_)) => return error("there is more than one host header"),
+        (Some(value), None) => match Authority::try_from(value.as_bytes()) {
+            Ok(authority) => Some(authority),
+            Err(_) => return error("the host header is not a valid host"),
+        },
         (None, _) if request.version() == Version::HTTP_11 => {
-            return Err(Refused::Ambiguous("there is no host"));
+            return error("the host header is missing");
         }
         (None, _) => None,
     };
-    let mut named = [host.as_ref(), target].into_iter().flatten();
-    if named
-        .clone()
-        .any(|authority| authority.as_str().contains('@'))
-    {
-        return Err(Refused::Ambiguous("there is a user's name before the host"));
+    let has_user = |authority: &Authority| authority.as_str().contains('@');
+    if host.as_ref().is_some_and(has_user) || target.is_some_and(has_user) {
+        return error("the host contains user information");
     }
-    match (named.next(), named.next()) {
-        (Some(host), Some(target)) if host != target => {
-            Err(Refused::Ambiguous("host is not that of the target"))
+    match (host, target) {
+        (Some(host), Some(target)) if host != *target => {
+            error("the host header differs from the host of the request target")
         }
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! What answers and errors become on the way back to the client.
+//! Responses to clients: from origins, from the verification of callers, and from errors.
 
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::json;
@@ -22,188 +22,177 @@ use tower_sigv4::{
 
 use crate::{
     BoxError,
-    min_body_rate::{Pace, Paced, TooSlow},
-    request_validation::Refused,
+    error::{causes, chain},
+    min_body_rate::SlowBody,
+    request_validation::InvalidHead,
     tunnel,
     upstream::BodyFailed,
 };
 
-/// A route's rate is used up, for so long.
+/// A route's rate limit is reached, for this duration.
 #[derive(Debug)]
-pub(crate) struct TooMany(pub(crate) Duration);
+pub(crate) struct RateLimited(pub(crate) Duration);
 
-impl fmt::Display for TooMany {
+impl fmt::Display for RateLimited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there are too many requests on this route")
+        f.write_str("too many requests on this route")
     }
 }
 
-impl Error for TooMany {}
+impl Error for RateLimited {}
 
-/// In the extensions of an answer: what went wrong, which the log is told and the client is not.
+/// Extension of a response: an error that is logged, and that the client does not see.
 #[derive(Clone)]
-pub(crate) struct Failure(pub(crate) String);
+pub(crate) struct LoggedError(pub(crate) String);
 
-/// When to come back where too many requests are on their way at once.
-const SHED: Duration = Duration::from_secs(1);
-const TOO_SLOW: &str = "the request's body came too slowly";
+/// `retry-after` of a route that has its maximum of concurrent requests.
+const OVERLOADED_RETRY: Duration = Duration::from_secs(1);
+const SLOW_BODY: &str = "the request body arrived too slowly; send it faster";
 
-/// A body with a time-out does not tell that it is empty, so one that is gets none.
-pub(crate) fn with_pace(request: Request<Body>, pace: Pace) -> Request<Body> {
-    request.map(|body| match body.is_end_stream() {
-        true => Body::empty(),
-        false => Body::new(Paced::new(body, pace)),
-    })
-}
-
-/// The answer on a route that verifies: the origin's, or a refusal.
-pub(crate) fn verified(response: http::Response<ResponseBody<Body>>) -> Response {
+/// Returns the response of a route that verifies callers: the inner one, or a rejection.
+pub(crate) fn from_verification(response: http::Response<ResponseBody<Body>>) -> Response {
     match response.extensions().get::<Arc<Rejection>>() {
-        Some(rejection) if came_slowly(&**rejection) => {
-            message(StatusCode::REQUEST_TIMEOUT, TOO_SLOW)
+        Some(rejection) if is_slow_body(&**rejection) => {
+            message(StatusCode::REQUEST_TIMEOUT, SLOW_BODY)
         }
         _ => response.map(Body::new),
     }
 }
 
-/// The answer as it concerns the client: without what concerns the connection to the origin.
-pub(crate) fn for_client(response: http::Response<ResponseBody<Incoming>>) -> Response {
-    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if switches && !tunnel::is_open(&response) {
+/// Returns an origin's response without what concerns only the connection to the origin, and hides rejections of the
+/// gateway's own signature.
+pub(crate) fn from_origin(response: http::Response<ResponseBody<Incoming>>) -> Response {
+    let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if is_switch && !tunnel::is_open(&response) {
         return message(
             StatusCode::BAD_GATEWAY,
-            "the origin switched protocols unasked",
+            "the origin switched protocols without being asked",
         );
     }
     if let Some(diagnosis) = response.extensions().get::<Diagnosis>()
-        && is_of_the_gateway(diagnosis)
+        && concerns_gateway(diagnosis)
     {
         let cause = diagnosis.cause();
-        let text = format!(
-            "the origin refused the gateway's signature ({cause}); the gateway's log has more"
-        );
-        let mut refused = message(StatusCode::BAD_GATEWAY, &text);
-        refused.extensions_mut().insert(diagnosis.clone());
-        return refused;
+        let text =
+            format!("the origin rejected the gateway's signature ({cause}); see the gateway's log");
+        let mut rejection = message(StatusCode::BAD_GATEWAY, &text);
+        rejection.extensions_mut().insert(diagnosis.clone());
+        return rejection;
     }
-    let mut response = response.map(Body::new);
-    remove_hop_by_hop(response.headers_mut());
-    if switches {
-        tunnel::announce(response.headers_mut());
+    let mut forwarded = response.map(Body::new);
+    remove_hop_by_hop(forwarded.headers_mut());
+    if is_switch {
+        tunnel::add_upgrade_headers(forwarded.headers_mut());
     }
-    response
+    forwarded
 }
 
-/// Whether it is the gateway whom the origin refused, in words that may quote the gateway's own session token.
-fn is_of_the_gateway(diagnosis: &Diagnosis) -> bool {
+/// Returns `true` if the origin rejected the gateway. Its message may quote the gateway's session token.
+fn concerns_gateway(diagnosis: &Diagnosis) -> bool {
     match diagnosis.cause() {
         Cause::NotAllowed | Cause::RouteMissing => false,
-        // Of the hash that a client has sent and the gateway trusts.
+        // Without differences, the hash is one that the client sent and the gateway trusts.
         Cause::BodyChanged | Cause::PayloadKind => !diagnosis.differences().is_empty(),
         _ => true,
     }
 }
 
-/// The head of an answer, with the length that its body has.
-pub(crate) fn without_body(mut answer: Response) -> Response {
-    if let Some(length @ 1..) = answer.body().size_hint().exact() {
-        answer
+/// Removes the body of a response to HEAD, and keeps its length.
+pub(crate) fn without_body(mut response: Response) -> Response {
+    if let Some(length @ 1..) = response.body().size_hint().exact() {
+        response
             .headers_mut()
             .entry(header::CONTENT_LENGTH)
             .or_insert(length.into());
     }
-    answer.map(|_| Body::empty())
+    response.map(|_| Body::empty())
 }
 
-/// Without the headers of these names.
-pub(crate) fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<_> = headers.keys().filter(|name| goes(name)).cloned().collect();
+/// Removes the headers whose names match.
+pub(crate) fn remove_where(headers: &mut HeaderMap, matches: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<_> = headers
+        .keys()
+        .filter(|name| matches(name))
+        .cloned()
+        .collect();
     for name in names {
         headers.remove(name);
     }
 }
 
-/// An error as an answer: the client learns what it can mend, the log the rest.
-pub(crate) fn answer(error: BoxError) -> Response {
-    let text = chain(&*error);
-    let wait = match error.downcast_ref() {
-        Some(TooMany(wait)) => Some((StatusCode::TOO_MANY_REQUESTS, *wait)),
-        None if error.is::<Overloaded>() => Some((StatusCode::SERVICE_UNAVAILABLE, SHED)),
+/// Returns the response to a failed request: the client learns what it can fix, the log the rest.
+pub(crate) fn from_error(error: BoxError) -> Response {
+    let retry = match error.downcast_ref() {
+        Some(RateLimited(wait)) => Some((StatusCode::TOO_MANY_REQUESTS, *wait)),
+        None if error.is::<Overloaded>() => {
+            Some((StatusCode::SERVICE_UNAVAILABLE, OVERLOADED_RETRY))
+        }
         None => None,
     };
-    if let Some((status, wait)) = wait {
-        let mut response = message(
-            status,
-            "there are too many requests on this route; try later",
-        );
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.max(1).into());
-        return response;
+    if let Some((status, wait)) = retry {
+        return retry_later(status, wait);
     }
-    // One of a body that streams is what the exchange with the origin failed for.
-    let own = causes(&*error).find_map(|cause| cause.downcast_ref::<tower_sigv4::Error>());
-    let (status, told) = match (own, error.downcast_ref::<Refused>()) {
-        _ if came_slowly(&*error) => (StatusCode::REQUEST_TIMEOUT, TOO_SLOW.to_owned()),
-        (Some(own), _) => (own.status(), own.to_string()),
-        (None, Some(refused)) => (refused.status(), text.clone()),
-        (None, None) if is_of_body(&*error) => {
-            (StatusCode::BAD_REQUEST, BodyFailed::TEXT.to_owned())
-        }
-        (None, None) if timed_out(&*error) => (
-            StatusCode::GATEWAY_TIMEOUT,
-            "the origin did not answer in time".to_owned(),
-        ),
-        (None, None) => (
-            StatusCode::BAD_GATEWAY,
-            "the origin could not be reached".to_owned(),
-        ),
-    };
-    let mut response = message(status, &told);
+    let (status, text) = status_and_text(&*error);
+    let mut response = message(status, &text);
     if status.is_server_error() {
-        response.extensions_mut().insert(Failure(text));
+        response
+            .extensions_mut()
+            .insert(LoggedError(chain(&*error)));
     }
     response
+}
+
+fn retry_later(status: StatusCode, wait: Duration) -> Response {
+    let mut response = message(status, "too many requests on this route; try again later");
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, seconds.max(1).into());
+    response
+}
+
+fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
+    if is_slow_body(error) {
+        return (StatusCode::REQUEST_TIMEOUT, SLOW_BODY.to_owned());
+    }
+    // An error of a streaming body is a cause of the failed exchange with the origin.
+    let signing = causes(error).find_map(|cause| cause.downcast_ref::<tower_sigv4::Error>());
+    if let Some(signing) = signing {
+        return (signing.status(), signing.to_string());
+    }
+    if let Some(invalid) = error.downcast_ref::<InvalidHead>() {
+        return (invalid.status(), chain(error));
+    }
+    let (status, text) = if is_body_error(error) {
+        (StatusCode::BAD_REQUEST, BodyFailed::MESSAGE)
+    } else if is_timeout(error) {
+        (
+            StatusCode::GATEWAY_TIMEOUT,
+            "the origin did not respond in time",
+        )
+    } else {
+        (StatusCode::BAD_GATEWAY, "the origin could not be reached")
+    };
+    (status, text.to_owned())
 }
 
 pub(crate) fn message(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "message": text }))).into_response()
 }
 
-fn came_slowly(error: &(dyn Error + 'static)) -> bool {
-    caused_by::<TimeoutError>(error, |_| true) || caused_by::<TooSlow>(error, |_| true)
+fn is_slow_body(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| cause.is::<TimeoutError>() || cause.is::<SlowBody>())
 }
 
-/// Whether it was the client who broke off, while its body streamed.
-pub(crate) fn is_of_body(error: &(dyn Error + 'static)) -> bool {
-    caused_by::<BodyFailed>(error, |_| true)
+/// Returns `true` if the client's body failed while it was streamed.
+pub(crate) fn is_body_error(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| cause.is::<BodyFailed>())
 }
 
-fn timed_out(error: &(dyn Error + 'static)) -> bool {
-    caused_by::<Elapsed>(error, |_| true)
-        || caused_by::<io::Error>(error, |error| error.kind() == io::ErrorKind::TimedOut)
-}
-
-fn caused_by<E: Error + 'static>(error: &(dyn Error + 'static), is: impl Fn(&E) -> bool) -> bool {
-    causes(error).any(|error| error.downcast_ref().is_some_and(&is))
-}
-
-/// An error and its causes on one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    let is_io_timeout = |cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut;
     causes(error)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}
-
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let error = next?;
-        next = error.source();
-        Some(error)
-    })
+        .any(|cause| cause.is::<Elapsed>() || cause.downcast_ref().is_some_and(is_io_timeout))
 }
 
 #[cfg(test)]
@@ -214,6 +203,7 @@ mod tests {
     };
 
     use axum::body::Bytes;
+    use http::Request;
     use http_body::Frame;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
@@ -221,12 +211,12 @@ mod tests {
     use tower_sigv4::sigv4::SigningParams;
 
     use super::*;
-    use crate::{config::Config, gateway::Gateway};
+    use crate::{build::ActiveConfig, gateway::Gateway};
 
-    /// A body that never comes.
-    struct Stops;
+    /// A body that stalls before its first frame.
+    struct StalledBody;
 
-    impl http_body::Body for Stops {
+    impl http_body::Body for StalledBody {
         type Data = Bytes;
         type Error = io::Error;
 
@@ -239,47 +229,54 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_stops_in_its_body_is_told_so() {
-        let address = "127.0.0.1:1".parse().expect("an address");
-        let config = Config::parse(&crate::demo::config(address)).expect("sound");
+    async fn stalled_bodies_get_request_timeout() {
+        let address = "127.0.0.1:1".parse().expect("valid address");
+        let config =
+            ActiveConfig::parse(&crate::demo::config(address)).expect("valid configuration");
         let request = Request::post("/")
             .header("host", "h")
             .header("content-length", "4")
-            .body(Body::new(Stops));
-        let request = request.expect("a request");
+            .body(Body::new(StalledBody));
+        let request = request.expect("valid request");
         let response = Gateway::new(config)
             .expect("a gateway")
             .service()
             .oneshot(request)
             .await;
         assert_eq!(
-            response.expect("an answer").status(),
+            response.expect("a response").status(),
             StatusCode::REQUEST_TIMEOUT
         );
 
-        // The same where the body streams, so that the client to the origin meets the error.
-        let streamed = TimeoutBody::new(Duration::from_secs(30), Stops)
+        // A streamed body reports the error to the client of the origin.
+        let streamed = TimeoutBody::new(Duration::from_secs(30), StalledBody)
             .collect()
             .await
             .expect_err("timed out");
         let error = axum::Error::new(streamed);
-        assert_eq!(answer(error.into()).status(), StatusCode::REQUEST_TIMEOUT);
-        let error = axum::Error::new(TooSlow);
-        assert_eq!(answer(error.into()).status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(
+            from_error(error.into()).status(),
+            StatusCode::REQUEST_TIMEOUT
+        );
+        let error = axum::Error::new(SlowBody);
+        assert_eq!(
+            from_error(error.into()).status(),
+            StatusCode::REQUEST_TIMEOUT
+        );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_that_is_to_be_verified_is_told_so_too() {
-        let address = "127.0.0.1:1".parse().expect("an address");
+    async fn stalled_bodies_of_verified_routes_get_request_timeout() {
+        let address = "127.0.0.1:1".parse().expect("valid address");
         let config = crate::demo::config(address)
             + "[verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n\
                [[verify.key]]\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n";
-        let config = Config::parse(&config).expect("sound");
+        let config = ActiveConfig::parse(&config).expect("valid configuration");
         let key = aws_credential_types::Credentials::new("AKID", "secret", None, None, "test");
         let head = Request::post("http://h/")
             .header("content-length", "4")
             .body(());
-        let head = head.expect("a request");
+        let head = head.expect("valid request");
         let (mut head, ()) = head.into_parts();
         let settings = tower_sigv4::SigningSettings::new("execute-api", "us-east-1");
         let identity = tower_sigv4::sigv4::Identity::new(key).expect("valid");
@@ -290,27 +287,27 @@ mod tests {
         tower_sigv4::sigv4::Signer::new()
             .sign(&mut head, &params)
             .expect("signed");
-        let request = Request::from_parts(head, Body::new(Stops));
+        let request = Request::from_parts(head, Body::new(StalledBody));
         let response = Gateway::new(config)
             .expect("a gateway")
             .service()
             .oneshot(request)
             .await;
         assert_eq!(
-            response.expect("an answer").status(),
+            response.expect("a response").status(),
             StatusCode::REQUEST_TIMEOUT
         );
     }
 
     #[tokio::test]
-    async fn an_origin_that_is_too_slow_is_a_gateway_timeout() {
+    async fn slow_origins_get_gateway_timeout() {
         let timeouts: [BoxError; 2] = [
             Elapsed::new().into(),
             io::Error::from(io::ErrorKind::TimedOut).into(),
         ];
         for error in timeouts {
-            assert_eq!(answer(error).status(), StatusCode::GATEWAY_TIMEOUT);
+            assert_eq!(from_error(error).status(), StatusCode::GATEWAY_TIMEOUT);
         }
-        assert_eq!(answer("reset".into()).status(), StatusCode::BAD_GATEWAY);
+        assert_eq!(from_error("reset".into()).status(), StatusCode::BAD_GATEWAY);
     }
 }

@@ -1,114 +1,79 @@
-//! Connections that have become WebSockets: bytes go both ways until both sides have ended.
+//! WebSockets: copies bytes both ways until both sides have ended.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::upgrade::{self, OnUpgrade};
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io,
-    sync::{OwnedSemaphorePermit, mpsc, watch},
-    time,
-};
+use tokio::{io, sync::watch, time};
 use tokio_util::io::InspectReader;
 
-use crate::metrics::Counted;
+use crate::connection::ClientConnection;
 
-/// A place among the clients' connections, which are counted.
-pub(crate) type Place = (OwnedSemaphorePermit, Option<Counted>);
-
-/// In the extensions of requests: held by whatever is under way, and waited for at the end.
-#[derive(Clone)]
-pub(crate) struct Open {
-    _held: mpsc::Sender<()>,
-    connection: Arc<(Place, AtomicU64)>,
-    idle: Duration,
-}
-
-impl Open {
-    /// A WebSocket ends that was idle for so long.
-    pub(crate) fn new(ended: mpsc::Sender<()>, place: Place, idle: Duration) -> Self {
-        Self {
-            _held: ended,
-            connection: Arc::new((place, AtomicU64::new(0))),
-            idle,
-        }
-    }
-
-    pub(crate) fn wrote(&self, bytes: u64) {
-        self.connection.1.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// How many bytes the client was sent.
-    pub(crate) fn written(&self) -> u64 {
-        self.connection.1.load(Ordering::Relaxed)
-    }
-}
-
-/// The client's connection, of a request that opens a WebSocket.
+/// The client's side of a requested WebSocket.
 pub(crate) struct Tunnel {
     client: OnUpgrade,
-    open: Option<Open>,
+    connection: Option<ClientConnection>,
 }
 
-/// In the extensions of an answer: its connection is tunnelled.
+/// Extension of a response: its connection is a tunnel.
 #[derive(Clone)]
 struct Opened;
 
 impl Tunnel {
-    /// The signing layer has left `upgrade` to those requests alone that open a WebSocket.
-    pub(crate) fn asked_for<B>(request: &mut Request<B>) -> Option<Self> {
+    /// Returns the tunnel that a request asks for. The signing layer leaves `upgrade` only to requests for a WebSocket.
+    pub(crate) fn requested<B>(request: &mut Request<B>) -> Option<Self> {
         request
             .headers()
             .contains_key(header::UPGRADE)
             .then(|| Self {
                 client: upgrade::on(&mut *request),
-                open: request.extensions_mut().remove(),
+                connection: request.extensions_mut().remove(),
             })
     }
 
-    /// Joins both connections once both are done with HTTP, if the origin has switched to a WebSocket.
-    pub(crate) fn open<B>(self, answer: &mut Response<B>) {
-        let websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
-        if answer.status() != StatusCode::SWITCHING_PROTOCOLS
-            || !answer.headers().get(header::UPGRADE).is_some_and(websocket)
+    /// Joins both connections once HTTP has ended on both, if the origin has switched to a WebSocket.
+    pub(crate) fn open<B>(self, response: &mut Response<B>) {
+        let is_websocket =
+            |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
+        let upgrade = response.headers().get(header::UPGRADE);
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS
+            || !upgrade.is_some_and(is_websocket)
         {
             return;
         }
-        let origin = upgrade::on(&mut *answer);
-        answer.extensions_mut().insert(Opened);
-        tokio::spawn(async move {
-            let Self { client, open } = self;
-            let Ok((client, origin)) = tokio::try_join!(client, origin) else {
-                return;
-            };
-            let (moves, mut moved) = watch::channel(());
-            let tell = |_: &[u8]| moves.send_replace(());
-            let mut client = InspectReader::new(TokioIo::new(client), tell);
-            let mut origin = InspectReader::new(TokioIo::new(origin), tell);
-            let idle = open.as_ref().map_or(Duration::MAX, |open| open.idle);
-            let idle = async { while time::timeout(idle, moved.changed()).await.is_ok() {} };
-            // Where one side breaks, both connections end here.
-            tokio::select! {
-                _ = io::copy_bidirectional(&mut client, &mut origin) => {}
-                () = idle => {}
-            }
-        });
+        let origin = upgrade::on(&mut *response);
+        response.extensions_mut().insert(Opened);
+        tokio::spawn(self.copy(origin));
+    }
+
+    async fn copy(self, origin: OnUpgrade) {
+        let Ok((client, origin)) = tokio::try_join!(self.client, origin) else {
+            return;
+        };
+        let (activity, mut active) = watch::channel(());
+        let report = |_: &[u8]| activity.send_replace(());
+        let mut client = InspectReader::new(TokioIo::new(client), report);
+        let mut origin = InspectReader::new(TokioIo::new(origin), report);
+        let timeout = self
+            .connection
+            .as_ref()
+            .map_or(Duration::MAX, ClientConnection::websocket_timeout);
+        let idle = async { while time::timeout(timeout, active.changed()).await.is_ok() {} };
+        // If one side breaks, both connections end here.
+        tokio::select! {
+            _ = io::copy_bidirectional(&mut client, &mut origin) => {}
+            () = idle => {}
+        }
     }
 }
 
-pub(crate) fn is_open<B>(answer: &Response<B>) -> bool {
-    answer.extensions().get::<Opened>().is_some()
+pub(crate) fn is_open<B>(response: &Response<B>) -> bool {
+    response.extensions().get::<Opened>().is_some()
 }
 
-/// Says of an answer that its connection is a WebSocket's from here on.
-pub(crate) fn announce(headers: &mut HeaderMap) {
+/// Announces to the client that its connection becomes a WebSocket.
+pub(crate) fn add_upgrade_headers(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }

@@ -1,20 +1,15 @@
-//! The way to the origins: connections, and how long an answer may take.
+//! Sends requests to the origins.
 
+mod body;
 mod early_response;
+mod error;
 mod read_limit;
 
-use std::{
-    error::Error,
-    fmt, future,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{future, sync::Arc, time::Duration};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use http::{HeaderValue, Request, Response, Version, header, uri::Scheme};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -26,100 +21,49 @@ use tokio::{net::TcpStream, sync::watch, time};
 use tower::{timeout::error::Elapsed, util::MapResponse};
 use tower_sigv4::body::SignedBody;
 
-use self::early_response::Heard;
-pub(crate) use self::read_limit::ReadLimit;
+use self::{body::ObservedBody, early_response::EarlyResponseStream, error::UpstreamError};
+pub(crate) use self::{
+    error::{BodyFailed, is_unreached},
+    read_limit::ReadLimit,
+};
 use crate::{BoxError, tunnel::Tunnel};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often an origin with HTTP/2 that owes an answer is asked whether it is still there: all requests go by
-/// that one connection.
-const PING: Duration = Duration::from_secs(30);
+/// Interval of HTTP/2 pings while a response is due: all requests share that one connection.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// RFC 9113, section 6.9.1.
-const LARGEST_WINDOW: u32 = (1 << 31) - 1;
+const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// RFC 9113, section 6.9.2.
 const DEFAULT_WINDOW: u32 = (1 << 16) - 1;
 
-/// How a route's origin is spoken to; in the extensions of its requests.
+/// Extension of a request: settings of its route's origin.
 #[derive(Clone, Copy)]
-pub(crate) struct Way {
-    /// How long it may take to go on: to take more of the request, or to begin its answer.
+pub(crate) struct UpstreamSettings {
+    /// Maximum time for the origin to accept more of the request, or to begin its response.
     pub(crate) timeout: Duration,
-    /// Whether by HTTP/2, where it agrees to that.
+    /// Enables HTTP/2, if the origin negotiates it.
     pub(crate) http2: bool,
 }
 
-/// What went wrong on the way to an origin, and to which.
-#[derive(Debug)]
-struct Failed {
-    origin: String,
-    source: legacy::Error,
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, source } = self;
-        match source.is_connect() {
-            true => write!(
-                f,
-                "no connection to origin {origin}; check its url and that it is up"
-            ),
-            false => write!(f, "the exchange with origin {origin} broke off"),
-        }
-    }
-}
-
-impl Error for Failed {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
-    }
-}
-
-/// A client's body that broke off while it streamed to the origin, or was not the one signed.
-#[derive(Debug)]
-pub(crate) struct BodyFailed(BoxError);
-
-impl BodyFailed {
-    pub(crate) const TEXT: &str = "the request's body ended before it was complete";
-}
-
-impl fmt::Display for BodyFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::TEXT)
-    }
-}
-
-impl Error for BodyFailed {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
-    }
-}
-
-/// Whether there was no connection to the origin.
-pub(crate) fn is_unreached(error: &BoxError) -> bool {
-    error
-        .downcast_ref::<Failed>()
-        .is_some_and(|failed| failed.source.is_connect())
-}
-
-type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> TokioIo<Heard>>;
+type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> TokioIo<EarlyResponseStream>>;
 type Pool = legacy::Client<HttpsConnector<Connector>, Body>;
 
 /// Connections to origins, pooled per origin.
 pub(crate) struct Client {
     http1: Pool,
-    /// HTTP/2 where the origin agrees to it.
+    /// HTTP/2 with the origins that negotiate it.
     http2: Pool,
 }
 
 impl Client {
-    /// `buffer` is how much of a response is read ahead of its client, at least.
+    /// Creates a client that may read `buffer` bytes of a response before its client does.
     pub(crate) fn new(buffer: u32) -> Result<Self, BoxError> {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let http = Connector::new(http, Heard::wrap);
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let http = Connector::new(tcp, EarlyResponseStream::wrap);
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots())
@@ -134,10 +78,10 @@ impl Client {
         pool.timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_interval(PING_INTERVAL)
             .http2_initial_stream_window_size(window)
-            // All clients share it: some that read nothing must not hold up the others.
-            .http2_initial_connection_window_size(LARGEST_WINDOW)
+            // All clients share it: those that do not read must not block the others.
+            .http2_initial_connection_window_size(MAX_WINDOW)
             .http2_max_send_buf_size(window as usize);
         Ok(Self {
             http1: pool.build(connector().enable_http1().wrap_connector(http.clone())),
@@ -145,65 +89,67 @@ impl Client {
         })
     }
 
-    /// Sends a request. The origin's time does not run while the client is waited for, since a body that is
-    /// passed on unsigned may stream for long.
+    /// Sends a request. The origin's timeout does not run while the client sends its body, since an unsigned body may
+    /// stream for long.
     pub(crate) async fn send(
         self: Arc<Self>,
         mut request: Request<SignedBody<Body>>,
     ) -> Result<Response<Incoming>, BoxError> {
-        // A client of hyper's leaves a body away that nothing in the head speaks of.
+        // hyper's client drops a body that the head does not announce.
         if !request.headers().contains_key(header::CONTENT_LENGTH)
             && !request.body().is_end_stream()
         {
-            let chunked = HeaderValue::from_static("chunked");
-            request
-                .headers_mut()
-                .insert(header::TRANSFER_ENCODING, chunked);
+            insert_chunked(&mut request);
         }
-        let way: Option<Way> = request.extensions().get().copied();
-        let http2 = way.is_some_and(|way| way.http2) && fits_http2(&request);
+        let settings: Option<UpstreamSettings> = request.extensions().get().copied();
+        let http2 = settings.is_some_and(|settings| settings.http2) && fits_http2(&request);
         if http2 {
-            // The target names it; nginx, for one, refuses to be told twice. On HTTP/1.1 hyper puts it back.
+            // The target names it; nginx, for one, rejects a second name. For HTTP/1.1 hyper adds it again.
             request.headers_mut().remove(header::HOST);
         }
-        let tunnel = Tunnel::asked_for(&mut request);
-        let (waits, waiting) = watch::channel(false);
-        let request = request.map(|body| Body::new(Watched { body, waits }));
+        let tunnel = Tunnel::requested(&mut request);
         let origin = request
             .uri()
             .authority()
             .map(ToString::to_string)
             .unwrap_or_default();
+        let (observed, waits_for_client) = ObservedBody::observe(request);
         let pool = if http2 { &self.http2 } else { &self.http1 };
-        let mut answer = tokio::select! {
-            answer = pool.request(request) => answer.map_err(|source| Failed { origin, source })?,
-            () = too_late(way, waiting) => return Err(Elapsed::new().into()),
+        let mut response = tokio::select! {
+            result = pool.request(observed) => {
+                result.map_err(|source| UpstreamError { origin, source })?
+            }
+            () = origin_timeout(settings, waits_for_client) => return Err(Elapsed::new().into()),
         };
-        if answer.version() == Version::HTTP_2
-            && let Some(limit) = answer.extensions_mut().remove::<ReadLimit>()
+        if response.version() == Version::HTTP_2
+            && let Some(limit) = response.extensions_mut().remove::<ReadLimit>()
         {
-            limit.set(usize::MAX); // its streams have windows instead
+            limit.set(usize::MAX); // HTTP/2 streams have windows instead
         }
         if let Some(tunnel) = tunnel {
-            tunnel.open(&mut answer);
+            tunnel.open(&mut response);
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
 /// Marks a body of unknown length as chunked before the request is signed: over HTTP/2 clients send such a body
 /// without a header, and the signing layer rejects a GET whose body the client to the origin would drop.
-pub(crate) fn framed(mut request: Request<Body>) -> Request<Body> {
+pub(crate) fn mark_chunked(mut request: Request<Body>) -> Request<Body> {
     if !request.headers().contains_key(header::CONTENT_LENGTH)
         && request.body().size_hint().exact().is_none()
         && !request.body().is_end_stream()
     {
-        let chunked = HeaderValue::from_static("chunked");
-        request
-            .headers_mut()
-            .insert(header::TRANSFER_ENCODING, chunked);
+        insert_chunked(&mut request);
     }
     request
+}
+
+fn insert_chunked<B>(request: &mut Request<B>) {
+    request.headers_mut().insert(
+        header::TRANSFER_ENCODING,
+        HeaderValue::from_static("chunked"),
+    );
 }
 
 /// HTTP/2 has one name for the host connected to and the host signed for, and no `upgrade`.
@@ -221,54 +167,32 @@ fn fits_http2<B>(request: &Request<B>) -> bool {
             == authority
 }
 
-/// Ends once the origin's time is up.
-async fn too_late(way: Option<Way>, mut waiting: watch::Receiver<bool>) {
-    let Some(Way { timeout, .. }) = way else {
-        return future::pending().await; // no route, so nothing was sent
+/// Completes at the origin's timeout, which is suspended while the client sends its body.
+async fn origin_timeout(
+    settings: Option<UpstreamSettings>,
+    mut waits_for_client: watch::Receiver<bool>,
+) {
+    let Some(UpstreamSettings { timeout, .. }) = settings else {
+        return future::pending().await; // without a route nothing is sent
     };
     loop {
-        let waits = *waiting.borrow_and_update();
-        match waits {
-            true if waiting.changed().await.is_ok() => {}
-            true => return time::sleep(timeout).await,
-            false => match time::timeout(timeout, waiting.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return time::sleep(timeout).await, // it has the whole request
-                Err(_) => return,
-            },
+        // The sender is dropped with the body, once the origin has the whole request.
+        let is_waiting = *waits_for_client.borrow_and_update();
+        if is_waiting {
+            if waits_for_client.changed().await.is_err() {
+                return time::sleep(timeout).await;
+            }
+            continue;
+        }
+        match time::timeout(timeout, waits_for_client.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return time::sleep(timeout).await,
+            Err(_) => return,
         }
     }
 }
 
-/// A body that tells, each time it is asked for more, whether the client is waited for.
-struct Watched {
-    body: SignedBody<Body>,
-    waits: watch::Sender<bool>,
-}
-
-impl http_body::Body for Watched {
-    type Data = Bytes;
-    type Error = BodyFailed;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = pin!(&mut self.body).poll_frame(cx);
-        self.waits.send_replace(frame.is_pending());
-        frame.map_err(BodyFailed)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// The certificates this machine trusts, or those of `SSL_CERT_FILE`; Mozilla's if there are none.
+/// Returns the certificates that the system trusts, or those of `SSL_CERT_FILE`; Mozilla's if there are none.
 fn roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -309,7 +309,7 @@ async fn requests_are_counted_by_what_the_configuration_names() {
         "body_budget_used_bytes 0".to_owned(),
         "body_budget_size_bytes 268435456".to_owned(),
         format!("verify_rejections_total{{kind=\"missing-authentication\",{orders}}} 1"),
-        format!("origin_refusals_total{{cause=\"route-missing\",{refused}}} 2"),
+        format!("origin_rejections_total{{cause=\"route-missing\",{refused}}} 2"),
     ] {
         assert!(
             text.contains(&format!("sigv4_gateway_{sample}\n")),
@@ -479,8 +479,8 @@ fn check_sample(line: &str, (family, kind): (&str, &str)) {
 fn mistakes_in_the_section_are_told() {
     for (section, told) in [
         ("listen = \"localhost\"", ":20: invalid socket address"),
-        ("allowed_hosts = [\"a:80\"]", "is not the name of a host"),
-        ("allowed_hosts = [\"\"]", "is not the name of a host"),
+        ("allowed_hosts = [\"a:80\"]", "is not a host name"),
+        ("allowed_hosts = [\"\"]", "is not a host name"),
         ("port = 1", "unknown field"),
     ] {
         let config = format!("{}[admin]\n{section}\n", config("http://127.0.0.1:1", ""));

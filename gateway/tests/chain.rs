@@ -1,4 +1,4 @@
-//! Credentials by the default chain of AWS's SDK: the feature `aws-config`.
+//! Credentials of the default chain of AWS's SDK; feature `aws-config`.
 
 #![cfg(feature = "aws-config")]
 
@@ -9,13 +9,13 @@ use support::{Gateway, TestOrigin, config, exchange, without_credentials};
 
 const REQUEST: &str = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
 
-fn by_the_chain(origin: &TestOrigin) -> String {
+fn chain_config(origin: &TestOrigin) -> String {
     let config = without_credentials(&config(&format!("http://{}", origin.address), ""));
     config.replace("[credentials]", "[credentials]\nsource = \"aws\"")
 }
 
 #[tokio::test]
-async fn a_containers_role_signs_with_its_token() {
+async fn container_role_signs_with_its_token() {
     let container = TestOrigin::start(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 125\r\n\r\n\
          {\"AccessKeyId\":\"ASIACONTAINER\",\"SecretAccessKey\":\"hunter2\",\"Token\":\"T0KEN\",\
@@ -24,7 +24,7 @@ async fn a_containers_role_signs_with_its_token() {
     .await;
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let gateway = Gateway::configured_with(
-        &by_the_chain(&origin),
+        &chain_config(&origin),
         &[
             (
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -47,18 +47,18 @@ async fn a_containers_role_signs_with_its_token() {
     assert_eq!(
         (origin.seen().len(), container.seen().len()),
         (2, 1),
-        "they are kept"
+        "the credentials are cached"
     );
 }
 
 #[tokio::test]
-async fn a_chain_that_finds_none_signs_nothing() {
+async fn missing_credentials_sign_nothing() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let variables = [
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("HOME", "/nonexistent"),
     ];
-    let gateway = Gateway::configured_with(&by_the_chain(&origin), &variables);
+    let gateway = Gateway::configured_with(&chain_config(&origin), &variables);
     assert_eq!(exchange(gateway.address, REQUEST).await.status, 503);
     assert_eq!(origin.seen().len(), 0);
 }

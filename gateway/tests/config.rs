@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, and what its author is told.
+//! Errors and warnings of configurations.
 
 #[allow(dead_code)]
 mod support;
@@ -24,20 +24,20 @@ methods = ["GET"]
 origin = "orders"
 "#;
 
-/// The exit code and what `--check` prints.
+/// Returns the exit code and the output of `--check`.
 fn check(config: &str) -> (Option<i32>, String) {
     let file = TempFile::new(config);
     let output = command()
         .args(["--config", &file.path, "--check"])
         .output()
-        .expect("it runs");
+        .expect("output");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8(text).expect("UTF-8");
     (output.status.code(), text.replace(&file.path, "FILE"))
 }
 
 #[test]
-fn a_sound_file_passes() {
+fn valid_file_passes_check() {
     let (code, text) = check(VALID);
     assert_eq!(
         (code, &*text),
@@ -51,11 +51,11 @@ fn a_sound_file_passes() {
 }
 
 #[test]
-fn a_host_of_aws_tells_what_to_sign_for() {
-    let told = "service = \"execute-api\"\nregion = \"us-east-1\"\n";
-    assert!(VALID.contains(told));
-    let neither = VALID.replace(told, "");
-    let url = neither
+fn service_and_region_are_inferred_for_aws_hosts() {
+    let scope = "service = \"execute-api\"\nregion = \"us-east-1\"\n";
+    assert!(VALID.contains(scope));
+    let inferred = VALID.replace(scope, "");
+    let url = inferred
         .lines()
         .find_map(|line| line.strip_prefix("url = \""))
         .expect("a url");
@@ -64,18 +64,21 @@ fn a_host_of_aws_tells_what_to_sign_for() {
         .split('/')
         .next()
         .expect("a host");
-    let on = |other: &str| check(&neither.replace(host, other));
-    assert_eq!(on("abc123.execute-api.eu-west-1.amazonaws.com").0, Some(0));
-    let (code, text) = on("api.example.com");
+    let check_host = |other: &str| check(&inferred.replace(host, other));
+    assert_eq!(
+        check_host("abc123.execute-api.eu-west-1.amazonaws.com").0,
+        Some(0)
+    );
+    let (code, text) = check_host("api.example.com");
     assert_eq!(code, Some(1));
     assert!(
-        text.contains("FILE:9: host \"api.example.com\" is none of AWS"),
+        text.contains("FILE:9: host \"api.example.com\" is not an AWS endpoint"),
         "{text}"
     );
 }
 
 #[test]
-fn what_an_origin_is_likely_to_refuse_is_a_warning_with_its_line() {
+fn likely_rejections_are_warnings_with_lines() {
     let config = VALID
         .replace("https://", "http://")
         .replace("region = \"us-east-1\"", "region = \"eu-west-1\"");
@@ -83,7 +86,7 @@ fn what_an_origin_is_likely_to_refuse_is_a_warning_with_its_line() {
     let output = command()
         .args(["--config", &file.path, "--check"])
         .output()
-        .expect("it runs");
+        .expect("output");
     let text = |bytes| {
         String::from_utf8(bytes)
             .expect("UTF-8")
@@ -97,7 +100,7 @@ fn what_an_origin_is_likely_to_refuse_is_a_warning_with_its_line() {
     let warnings = text(output.stderr);
     let warnings: Vec<_> = warnings.lines().collect();
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    for (warning, line, told) in [
+    for (warning, line, expected) in [
         (
             warnings[0],
             9,
@@ -109,20 +112,20 @@ fn what_an_origin_is_likely_to_refuse_is_a_warning_with_its_line() {
             "requests are signed for \"execute-api\" in \"eu-west-1\", but",
         ),
     ] {
-        let start = format!("FILE:{line}: warning: origin \"orders\": {told}");
+        let start = format!("FILE:{line}: warning: origin \"orders\": {expected}");
         assert!(warning.starts_with(&start), "{warning}");
     }
 }
 
 #[test]
-fn the_longest_time_is_accepted() {
+fn longest_duration_is_accepted() {
     let longest = "listen = \"127.0.0.1:0\"\nheader_timeout = \"3650days\"";
     let (code, text) = check(&VALID.replace("listen = \"127.0.0.1:0\"", longest));
     assert_eq!(code, Some(0), "{text}");
 }
 
 #[test]
-fn a_warning_stands_where_its_value_does_and_does_not_keep_the_gateway_from_its_work() {
+fn warnings_have_the_line_of_their_value_and_do_not_prevent_the_start() {
     for (from, to, line) in [
         ("signing =", "payload = \"unsigned\"\nsigning =", 12),
         ("signing =", "signed_host = \"a.com:443\"\nsigning =", 12),
@@ -142,13 +145,13 @@ fn a_warning_stands_where_its_value_does_and_does_not_keep_the_gateway_from_its_
 }
 
 #[test]
-fn each_mistake_is_told_with_its_line_and_remedy() {
-    for (from, to, line, told) in [
+fn mistakes_are_reported_with_line_and_remedy() {
+    for (from, to, line, expected) in [
         (
             "listen = \"127.0.0.1:0\"",
             "shutdown_grace = \"soon\"",
             2,
-            "is no time",
+            "is not a valid duration",
         ),
         (
             "listen = \"127.0.0.1:0\"",
@@ -207,13 +210,8 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
         ("https://", "", 9, "is not absolute"),
         ("/prod", "/%zz", 9, "%25"),
         ("\"execute-api\"", "\"execute api\"", 10, "\"execute api\""),
-        ("region = \"us-east-1\"\n", "", 10, "give both, or neither"),
-        (
-            "service = \"execute-api\"\n",
-            "",
-            10,
-            "give both, or neither",
-        ),
+        ("region = \"us-east-1\"\n", "", 10, "set both"),
+        ("service = \"execute-api\"\n", "", 10, "set both"),
         ("region = \"us-east-1\"", "region = \"\"", 11, "region \"\""),
         (
             "region = \"us-east-1\"",
@@ -249,7 +247,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "signing =",
             "forwarded = true\nsigning =",
             12,
-            "forwarded has to be",
+            "forwarded must be",
         ),
         (
             "signing =",
@@ -267,7 +265,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "[credentials]",
             "websocket_timeout = \"1\"\n[credentials]",
             3,
-            "is no time",
+            "is not a valid duration",
         ),
         (
             "no-override",
@@ -285,19 +283,19 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "body_limit",
             "payload = \"chunked\"\nbody_limit",
             10,
-            "its family alone",
+            "its family accept chunked payloads",
         ),
         (
             "body_limit",
             "payload = \"unsigned-trailer\"\nbody_limit",
             10,
-            "its family alone",
+            "its family accept chunked payloads",
         ),
         (
             "body_limit",
             "checksum = \"crc32\"\nbody_limit",
             13,
-            "\"unsigned-trailer\" alone",
+            "or \"unsigned-trailer\"",
         ),
         (
             "body_limit",
@@ -377,19 +375,19 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "origin = \"orders\"",
             "origin = \"order\"",
             17,
-            "only [\"orders\"]",
+            "name one of [\"orders\"]",
         ),
         (
             "origin = \"orders\"",
             "timeout = \"soon\"\norigin = \"orders\"",
             17,
-            "\"soon\" is no time; write one such as \"30s\"",
+            "\"soon\" is not a valid duration; write one such as \"30s\"",
         ),
         (
             "origin = \"orders\"",
             "timeout = \"0s\"\norigin = \"orders\"",
             17,
-            "\"0s\" is no time",
+            "\"0s\" is not a valid duration",
         ),
         (
             "origin = \"orders\"",
@@ -431,7 +429,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "origin = \"orders\"",
             "rate = \"0/s\"\norigin = \"orders\"",
             17,
-            "\"0/s\" is no rate",
+            "\"0/s\" is not a valid rate",
         ),
         (
             "origin = \"orders\"",
@@ -443,13 +441,13 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "origin = \"orders\"",
             "headers = { \"a b\" = \"c\" }\norigin = \"orders\"",
             17,
-            "\"a b\" is not the name of a header",
+            "\"a b\" is not a valid header name",
         ),
         (
             "origin = \"orders\"",
             "payload = \"chunked\"\norigin = \"orders\"",
             17,
-            "its family alone",
+            "its family accept chunked payloads",
         ),
         (
             "origin = \"orders\"",
@@ -479,7 +477,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             "origin = \"orders\"",
             "cors = { origins = [\"https://a.com\"], headers = [\"é\"] }\norigin = \"orders\"",
             17,
-            "is not the name of a header",
+            "is not a valid header name",
         ),
     ] {
         assert!(VALID.contains(from), "{from}");
@@ -489,7 +487,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
             text.starts_with(&format!("sigv4-gateway: FILE:{line}: ")),
             "{to}: {text}"
         );
-        assert!(text.contains(told), "{to}: {text}");
+        assert!(text.contains(expected), "{to}: {text}");
         assert!(
             !text.contains("hunter2") && !text.contains("12345"),
             "{to}: {text}"
@@ -508,7 +506,7 @@ fn each_mistake_is_told_with_its_line_and_remedy() {
     assert!(
         check(&twice)
             .1
-            .contains("FILE:19: a second origin is named \"orders\"")
+            .contains("FILE:19: there is another origin \"orders\"")
     );
     assert!(check("").1.contains("no [[route]]"));
 }
@@ -525,12 +523,12 @@ fn verify_section() -> String {
 const BOBS: &str = "\"AKIDBOB\"\nsecret_access_key = \"hunter2\"";
 const KEY: &str = "access_key_id = \"AKIDBOB\"\nsecret_access_key = \"hunter2\"\n";
 
-/// `VALID` is 17 lines long, `[verify]` begins at 18.
+/// `VALID` has 17 lines, so `[verify]` is on line 18.
 #[test]
-fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
+fn mistakes_in_verify_are_reported_with_line_and_remedy() {
     let verify = verify_section();
     assert_eq!(check(&verify).0, Some(0));
-    for (from, to, line, told) in [
+    for (from, to, line, expected) in [
         (
             "[verify]\nservice",
             "[verify]\nkeys = 1\nservice",
@@ -548,7 +546,7 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
             "x-amz-cf-id",
             "x amz",
             21,
-            "\"x amz\" is not the name of a header",
+            "\"x amz\" is not a valid header name",
         ),
         (
             "x-amz-cf-id",
@@ -556,7 +554,7 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
             21,
             "x-amz-date is a part of the signature",
         ),
-        ("X-Tenant", "", 22, "\"\" is not the name of a header"),
+        ("X-Tenant", "", 22, "\"\" is not a valid header name"),
         ("AKIDBOB", "AKID BOB", 24, "stray space"),
         (
             BOBS,
@@ -576,7 +574,12 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
             19,
             "two keys with the id \"AKIDBOB\"",
         ),
-        (&format!("[[verify.key]]\n{KEY}"), "", 19, "no one may call"),
+        (
+            &format!("[[verify.key]]\n{KEY}"),
+            "",
+            19,
+            "there are no callers' keys",
+        ),
         (
             &format!("[[verify.key]]\n{KEY}"),
             "keys_file_env = \"NO_SUCH_VARIABLE\"\n",
@@ -587,9 +590,9 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
             "\"always\"",
             "\"no-override\"",
             17,
-            "give the origin signing = \"always\"",
+            "set signing = \"always\"",
         ),
-        ("\"always\"", "\"never\"", 17, "would go on to this origin"),
+        ("\"always\"", "\"never\"", 17, "this origin would receive"),
     ] {
         assert!(verify.contains(from), "{from}");
         let (code, text) = check(&verify.replacen(from, to, 1));
@@ -598,7 +601,7 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
             text.starts_with(&format!("sigv4-gateway: FILE:{line}: ")),
             "{to}: {text}"
         );
-        assert!(text.contains(told), "{to}: {text}");
+        assert!(text.contains(expected), "{to}: {text}");
         assert!(
             !text.contains("hunter2") && !text.contains("12345"),
             "{to}: {text}"
@@ -607,29 +610,29 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
     let open = verify.replace("\"always\"", "\"never\"");
     let open = open.replace("path = \"/orders\"", "path = \"/orders\"\nverify = false");
     assert_eq!(check(&open).0, Some(0));
-    let asked = VALID.replace("origin = \"orders\"", "verify = true\norigin = \"orders\"");
-    let (code, text) = check(&asked);
+    let unverifiable = VALID.replace("origin = \"orders\"", "verify = true\norigin = \"orders\"");
+    let (code, text) = check(&unverifiable);
     assert_eq!(code, Some(1));
     assert!(
-        text.contains("FILE:17: verify needs to know who may call"),
+        text.contains("FILE:17: verify needs callers' keys"),
         "{text}"
     );
 }
 
 #[test]
-fn a_file_of_keys_is_read_as_the_configuration_is() {
+fn keys_file_is_checked_like_the_configuration() {
     let valid = VALID.replace("no-override", "always");
     let config =
         format!("{valid}[verify]\nservice = \"s3\"\nregion = \"r\"\nkeys_file_env = \"CALLERS\"\n");
     let file = TempFile::new(&config);
-    for (keys, code, told) in [
+    for (keys, code, expected) in [
         (format!("[[key]]\n{KEY}"), 0, "no errors"),
         (String::new(), 1, "KEYS:1: missing field `key`"),
-        ("key = []".to_owned(), 1, "no one may call"),
+        ("key = []".to_owned(), 1, "there are no callers' keys"),
         (
             format!("[[key]]\n{}", KEY.replace("BOB", " BOB")),
             1,
-            "FILE:21: KEYS:2: the access key id",
+            "FILE:21: KEYS:2: the access key ID",
         ),
         (
             format!("[[key]]\n{}", KEY.replace("\"hunter2\"", "hunter2")),
@@ -647,20 +650,20 @@ fn a_file_of_keys_is_read_as_the_configuration_is() {
         command
             .args(["--config", &file.path, "--check"])
             .env("CALLERS", &keys_file.path);
-        let output = command.output().expect("it runs");
+        let output = command.output().expect("output");
         let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
         let text = text
             .replace(&file.path, "FILE")
             .replace(&keys_file.path, "KEYS");
         assert_eq!(output.status.code(), Some(code), "{keys}: {text}");
-        assert!(text.contains(told), "{keys}: {text}");
+        assert!(text.contains(expected), "{keys}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
 }
 
 #[test]
-fn the_command_line_says_what_it_wants() {
-    for (arguments, code, told) in [
+fn command_line_errors_are_reported() {
+    for (arguments, code, expected) in [
         (&["--help"][..], 0, "Usage"),
         (&["--version"], 0, env!("CARGO_PKG_VERSION")),
         (&["--check"], 2, "--check needs --config"),
@@ -668,17 +671,17 @@ fn the_command_line_says_what_it_wants() {
         (&["--unknown"], 2, "--unknown"),
         (&["--config", "no/such/file"], 1, "cannot read no/such/file"),
     ] {
-        let output = command().args(arguments).output().expect("it runs");
+        let output = command().args(arguments).output().expect("output");
         let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
-        assert!(text.contains(told), "{arguments:?}: {text}");
+        assert!(text.contains(expected), "{arguments:?}: {text}");
     }
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = taken.local_addr().expect("an address").to_string();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("valid address").to_string();
     let output = command()
         .args(["--listen", &address])
         .output()
-        .expect("it runs");
+        .expect("output");
     let text = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(1));
     assert!(

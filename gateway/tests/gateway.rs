@@ -60,7 +60,7 @@ async fn the_demonstration_shows_403_and_200() {
         let through = get(gateway.address, target).await;
         assert_eq!(through.status, 200, "{target}: {}", through.body);
         assert!(
-            through.body.contains("the signature is right"),
+            through.body.contains("the signature is valid"),
             "{}",
             through.body
         );
@@ -133,7 +133,7 @@ async fn a_refusal_goes_on_where_it_is_not_of_the_gateways_signature() {
         (
             mismatch,
             502,
-            "the origin refused the gateway's signature (",
+            "the origin rejected the gateway's signature (",
         ),
         (
             not_allowed,

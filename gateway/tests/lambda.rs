@@ -223,9 +223,9 @@ async fn answers_are_carried_whole_or_not_at_all() {
     assert_eq!(answer["body"], "//4=");
     assert_eq!(answer["isBase64Encoded"], true);
     for (path, told) in [
-        ("/orders/long", "longer than the 6 MB"),
-        ("/orders/long/bytes", "longer than the 6 MB"),
-        ("/orders/broken", "broke off"),
+        ("/orders/long", "limit of 6 MB"),
+        ("/orders/long/bytes", "limit of 6 MB"),
+        ("/orders/broken", "is incomplete"),
     ] {
         let answer = function.answer(event("GET", path, "")).await;
         assert_eq!(answer["statusCode"], 502, "{path}");

@@ -96,7 +96,7 @@ async fn each_request_is_a_line_of_json() {
             "/refused",
             403,
             ["/refused", "refusing"],
-            json!({ "refusal": "route-missing" }),
+            json!({ "origin_rejection": "route-missing" }),
         ),
         line(
             "GET",
@@ -416,9 +416,9 @@ async fn a_log_that_no_one_reads_holds_up_nothing() {
             }
             let told = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
             let metrics = exchange(admin, told).await.body;
-            if !metrics.contains("\nsigv4_gateway_log_lines_lost_total 0\n") {
+            if !metrics.contains("\nsigv4_gateway_log_lines_dropped_total 0\n") {
                 assert!(
-                    metrics.contains("\nsigv4_gateway_log_lines_lost_total "),
+                    metrics.contains("\nsigv4_gateway_log_lines_dropped_total "),
                     "{metrics}"
                 );
                 break;

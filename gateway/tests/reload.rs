@@ -1,4 +1,4 @@
-//! A configuration that changes while the gateway runs.
+//! Reloads of a changed configuration.
 #![cfg(unix)]
 
 #[allow(dead_code)]
@@ -23,16 +23,16 @@ use tokio::{
     time,
 };
 
-const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const RESPONSE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// A gateway, its file and what it logs.
-struct Running {
+/// A gateway with its file and its log.
+struct RunningGateway {
     gateway: Gateway,
     file: TempFile,
     log: mpsc::Receiver<String>,
 }
 
-impl Running {
+impl RunningGateway {
     fn start(config: &str) -> Self {
         Self::start_with(config, &[])
     }
@@ -58,21 +58,21 @@ impl Running {
         fs::write(&self.file.path, config).expect("written");
     }
 
-    /// What the next line of its log says.
-    fn line(&self) -> String {
+    /// Returns the next message of its log.
+    fn next_message(&self) -> String {
         let line = self
             .log
             .recv_timeout(Duration::from_secs(20))
             .expect("a line");
-        let (_, said) = line.split_once(" sigv4_gateway::reload: ").expect(&line);
-        said.replace(&self.file.path, "FILE")
+        let (_, message) = line.split_once(" sigv4_gateway::reload: ").expect(&line);
+        message.replace(&self.file.path, "FILE")
     }
 
-    /// Writes a configuration and has it taken at once.
-    fn take(&self, config: &str) {
+    /// Writes a configuration and reloads it at once.
+    fn reload(&self, config: &str) {
         self.write(config);
         self.gateway.signal("HUP");
-        assert_eq!(self.line(), "reloaded FILE");
+        assert_eq!(self.next_message(), "reloaded FILE");
     }
 
     async fn status(&self, path: &str) -> u16 {
@@ -89,10 +89,10 @@ fn moved(config: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
-    let origin = TestOrigin::start(ANSWER).await;
+async fn valid_changes_are_loaded_and_invalid_ones_are_not() {
+    let origin = TestOrigin::start(RESPONSE).await;
     let first = config(&format!("http://{}", origin.address), "");
-    let running = Running::start(&first);
+    let running = RunningGateway::start(&first);
     assert_eq!(
         (
             running.status("/orders").await,
@@ -102,7 +102,7 @@ async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
     );
 
     running.write(&moved(&first));
-    assert_eq!(running.line(), "reloaded FILE");
+    assert_eq!(running.next_message(), "reloaded FILE");
     assert_eq!(
         (
             running.status("/orders").await,
@@ -112,14 +112,14 @@ async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
     );
 
     running.write(&first.replace("origin = \"orders\"", "origin = \"others\""));
-    let line = running.line();
+    let line = running.next_message();
     assert_eq!(
         line,
-        "the configuration stays the last one: FILE:18: no origin is named \
-         \"others\", only [\"orders\"]"
+        "keeping the previous configuration: FILE:18: there is no origin \
+         \"others\"; name one of [\"orders\"]"
     );
     assert_eq!(running.status("/moved").await, 200);
-    // It was told once, though the file has been looked at since.
+    // The error is logged once, though the file has been read since.
     assert!(
         running
             .log
@@ -127,35 +127,35 @@ async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
             .is_err()
     );
 
-    // A secret in the wrong place is not told.
+    // A misplaced secret is not logged.
     running.write(&first.replace("\"secret\"", "hunter2"));
-    let line = running.line();
+    let line = running.next_message();
     assert!(
-        line.contains("stays the last one: FILE:6: ") && !line.contains("hunter2"),
+        line.contains("keeping the previous configuration: FILE:6: ") && !line.contains("hunter2"),
         "{line}"
     );
 
-    // A file that is missing is about to come back, unless someone asks.
+    // A missing file is ignored until SIGHUP.
     fs::remove_file(&running.file.path).expect("removed");
     running.gateway.signal("HUP");
     assert!(
         running
-            .line()
-            .contains("stays the last one: cannot read FILE: ")
+            .next_message()
+            .contains("keeping the previous configuration: cannot read FILE: ")
     );
     assert_eq!(running.status("/moved").await, 200);
-    running.take(&first);
+    running.reload(&first);
     assert_eq!(running.status("/orders").await, 200);
 }
 
-/// Each of its lengths is sound, and none but the last is meant.
+/// Each prefix is valid, but only the last one is complete.
 #[test]
-fn a_file_that_is_still_written_is_not_taken() {
+fn file_is_not_loaded_while_it_is_written() {
     let first = config("http://127.0.0.1:1", "");
-    let running = Running::start(&first);
+    let running = RunningGateway::start(&first);
     let mut text = first;
-    // Another time where the machine had other things to do than to write.
-    let is_taken_at_its_end = (0..10).any(|_| {
+    // Repeats if the machine was too busy to write in time.
+    let is_loaded_at_the_end = (0..10).any(|_| {
         let (began, mut last, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
         while began.elapsed() < Duration::from_millis(3500) {
             text.push_str("# more\n");
@@ -165,62 +165,63 @@ fn a_file_that_is_still_written_is_not_taken() {
             std::thread::sleep(Duration::from_millis(50));
         }
         let early: Vec<_> = running.log.try_iter().collect();
-        assert_eq!(running.line(), "reloaded FILE");
+        assert_eq!(running.next_message(), "reloaded FILE");
         assert!(
             early.is_empty() || longest > Duration::from_millis(500),
             "{early:?}"
         );
         early.is_empty()
     });
-    assert!(is_taken_at_its_end);
+    assert!(is_loaded_at_the_end);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_takes_a_restart_is_named_until_it_is_undone() {
+async fn settings_that_need_a_restart_are_logged() {
     let first = config("http://127.0.0.1:1", "");
-    let running = Running::start(&first);
+    let running = RunningGateway::start(&first);
     let more = "[server]\nshutdown_grace = \"5s\"\nmin_body_rate = \"1KB\"\nmax_connections = 7";
     let changed = first.replacen("[server]", more, 1);
     for config in [changed.clone(), moved(&changed)] {
-        running.take(&config);
+        running.reload(&config);
         assert_eq!(
-            running.line(),
-            "FILE: max_connections in [server], shutdown_grace in [server]: changes take a restart"
+            running.next_message(),
+            "FILE: restart the gateway to apply the changes of max_connections in [server], \
+             shutdown_grace in [server]"
         );
     }
-    running.take(&first);
-    running.take(&first);
+    running.reload(&first);
+    running.reload(&first);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cached_answers_outlive_a_reload_unless_their_section_changes() {
+async fn cached_responses_survive_a_reload_unless_their_section_changes() {
     let origin = TestOrigin::start(
         "HTTP/1.1 200 OK\r\ncache-control: max-age=600, public\r\ncontent-length: 2\r\n\r\nok",
     )
     .await;
     let url = format!("http://{}", origin.address);
     let first = config(&url, "") + "cache = true\n";
-    let running = Running::start(&first);
+    let running = RunningGateway::start(&first);
     assert_eq!(running.status("/orders").await, 200);
     let another = "[[route]]\npath = \"/b\"\norigin = \"orders\"\n";
-    running.take(&format!("{first}{another}"));
+    running.reload(&format!("{first}{another}"));
     assert_eq!(running.status("/orders").await, 200);
     assert_eq!(origin.seen().len(), 1);
     assert_eq!(running.status("/b").await, 200);
     assert_eq!(origin.connections(), 1, "connections stay open");
-    running.take(&format!("{first}[cache]\nmemory = \"2MiB\"\n"));
+    running.reload(&format!("{first}[cache]\nmemory = \"2MiB\"\n"));
     assert_eq!(running.status("/orders").await, 200);
     assert_eq!(origin.seen().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_in_flight_is_finished_where_it_was_begun() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+async fn requests_in_flight_keep_their_configuration() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let first = config(
-        &format!("http://{}", listener.local_addr().expect("an address")),
+        &format!("http://{}", listener.local_addr().expect("valid address")),
         "",
     );
-    let running = Running::start(&first);
+    let running = RunningGateway::start(&first);
     let mut client = TcpStream::connect(running.gateway.address)
         .await
         .expect("connected");
@@ -228,49 +229,49 @@ async fn a_request_in_flight_is_finished_where_it_was_begun() {
     client.write_all(request.as_bytes()).await.expect("sent");
     let (mut origin, _) = listener.accept().await.expect("a connection");
     read_until(&mut origin, "\r\n\r\n").await;
-    running.take(&moved(&first));
-    origin.write_all(ANSWER.as_bytes()).await.expect("sent");
+    running.reload(&moved(&first));
+    origin.write_all(RESPONSE.as_bytes()).await.expect("sent");
     read_until(&mut client, "\r\n\r\nok").await;
-    // The next one on the same connection goes the new way.
+    // The next request on the same connection has the new configuration.
     client.write_all(request.as_bytes()).await.expect("sent");
-    let answer = read_until(&mut client, "\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    let response = read_until(&mut client, "\r\n\r\n").await;
+    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
 }
 
 #[tokio::test]
-async fn the_level_is_changed_by_the_file() {
-    let origin = TestOrigin::start(ANSWER).await;
+async fn log_level_follows_the_file() {
+    let origin = TestOrigin::start(RESPONSE).await;
     let config = config(&format!("http://{}", origin.address), "");
     let admin = "[admin]\nlisten = \"127.0.0.1:0\"";
     let logged = Logged::start(&with_log(&config, &format!("level = \"error\"\n{admin}")));
-    let take = async |section: &str| {
-        let said = logged.lines().len();
+    let reload = async |section: &str| {
+        let before = logged.lines().len();
         let section = format!("{section}\n{admin}");
         fs::write(&logged.config.path, with_log(&config, &section)).expect("written");
         logged.gateway.signal("HUP");
         let until = Instant::now() + Duration::from_secs(20);
-        while logged.lines().len() == said {
+        while logged.lines().len() == before {
             assert!(Instant::now() < until, "{:?}", logged.lines());
             time::sleep(Duration::from_millis(20)).await;
         }
     };
     assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
     assert_eq!(logged.lines(), [""; 0]);
-    take("access = true").await;
+    reload("access = true").await;
     assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
     logged.says(" INFO access: request ").await;
-    // The file holds again, whatever was set since.
+    // A reload also replaces a level that was set by the admin port.
     assert_eq!(
         logged.admin("PUT", "", "error,access=off").await.status,
         204
     );
-    take("format = \"json\"").await;
+    reload("format = \"json\"").await;
     logged
-        .says(": format in [log]: changes take a restart")
+        .says(": restart the gateway to apply the changes of format in [log]")
         .await;
     assert_eq!(logged.admin("GET", "", "").await.body, "access=off,info\n");
-    take("format = \"json\"\nlevel = \"nothing\"").await;
-    logged.says("stays the last one: ").await;
+    reload("format = \"json\"\nlevel = \"nothing\"").await;
+    logged.says("keeping the previous configuration: ").await;
     logged
         .says("\"nothing\" is not a level; write off, error, ")
         .await;
@@ -282,10 +283,10 @@ async fn the_level_is_changed_by_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_fails_while_files_come_and_go() {
-    let origin = TestOrigin::start(ANSWER).await;
+async fn reloads_fail_no_request() {
+    let origin = TestOrigin::start(RESPONSE).await;
     let first = config(&format!("http://{}", origin.address), "");
-    let running = Running::start(&first);
+    let running = RunningGateway::start(&first);
     let address = running.gateway.address;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let clients: Vec<_> = (0..4)
@@ -302,7 +303,7 @@ async fn no_request_fails_while_files_come_and_go() {
         })
         .collect();
     for round in 1..30 {
-        running.take(&format!("{first}timeout = \"{round}m\"\n"));
+        running.reload(&format!("{first}timeout = \"{round}m\"\n"));
     }
     stop.send_replace(true);
     for client in clients {
@@ -311,31 +312,31 @@ async fn no_request_fails_while_files_come_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_no_one_writes_holds_up_no_stop() {
-    let mut running = Running::start(&config("http://127.0.0.1:1", ""));
+async fn blocked_file_does_not_delay_shutdown() {
+    let mut running = RunningGateway::start(&config("http://127.0.0.1:1", ""));
     fs::remove_file(&running.file.path).expect("removed");
     let made = Command::new("mkfifo")
         .arg(&running.file.path)
         .status()
         .expect("mkfifo runs");
     assert!(made.success());
-    time::sleep(Duration::from_millis(2500)).await; // it is looked at each second
+    time::sleep(Duration::from_millis(2500)).await; // longer than the polling interval
     running.gateway.terminate();
     let ended = tokio::task::spawn_blocking(move || running.gateway.wait());
     let status = time::timeout(Duration::from_secs(20), ended)
         .await
-        .expect("it ends");
+        .expect("an exit in time");
     assert!(status.expect("no panic").success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_cannot_be_read_is_told_once() {
-    let running = Running::start(&config("http://127.0.0.1:1", ""));
+async fn unreadable_file_is_logged_once() {
+    let running = RunningGateway::start(&config("http://127.0.0.1:1", ""));
     fs::remove_file(&running.file.path).expect("removed");
     fs::create_dir(&running.file.path).expect("made");
-    let line = running.line();
+    let line = running.next_message();
     assert!(
-        line.contains("stays the last one: cannot read FILE: "),
+        line.contains("keeping the previous configuration: cannot read FILE: "),
         "{line}"
     );
     assert!(
@@ -348,8 +349,8 @@ async fn a_file_that_cannot_be_read_is_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_who_leaves_the_file_of_keys_is_refused_on_an_open_connection_too() {
-    let origin = TestOrigin::start(ANSWER).await;
+async fn removed_keys_are_rejected_on_open_connections() {
+    let origin = TestOrigin::start(RESPONSE).await;
     let key = |id: &str| {
         format!("[[key]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n")
     };
@@ -358,21 +359,21 @@ async fn a_caller_who_leaves_the_file_of_keys_is_refused_on_an_open_connection_t
         "[verify]\nservice = \"{SERVICE}\"\nregion = \"{REGION}\"\nkeys_file_env = \"CALLERS\"\n"
     );
     let config = config(&format!("http://{}", origin.address), &verify);
-    let running = Running::start_with(&config, &[("CALLERS", &keys.path)]);
+    let running = RunningGateway::start_with(&config, &[("CALLERS", &keys.path)]);
     let mut client = TcpStream::connect(running.gateway.address)
         .await
         .expect("connected");
-    let mut ask = async |id: &str| {
+    let mut status = async |id: &str| {
         let host = "api.example.com";
         let request = support::signed("GET", "/orders", host, "", id, SECRET_ACCESS_KEY);
         let request = request.replace("connection: close\r\n", "");
         client.write_all(request.as_bytes()).await.expect("sent");
-        let answer = read_until(&mut client, "\r\n\r\n").await;
-        answer.split(' ').nth(1).map(str::to_owned)
+        let response = read_until(&mut client, "\r\n\r\n").await;
+        response.split(' ').nth(1).map(str::to_owned)
     };
-    assert_eq!(ask("AKIDLEAVES").await.as_deref(), Some("200"));
+    assert_eq!(status("AKIDLEAVES").await.as_deref(), Some("200"));
     fs::write(&keys.path, key("AKIDSTAYS")).expect("written");
-    assert_eq!(running.line(), "reloaded FILE");
-    assert_eq!(ask("AKIDSTAYS").await.as_deref(), Some("200"));
-    assert_eq!(ask("AKIDLEAVES").await.as_deref(), Some("403"));
+    assert_eq!(running.next_message(), "reloaded FILE");
+    assert_eq!(status("AKIDSTAYS").await.as_deref(), Some("200"));
+    assert_eq!(status("AKIDLEAVES").await.as_deref(), Some("403"));
 }

@@ -233,7 +233,11 @@ async fn what_is_told_is_what_was_sent() {
         .await;
     assert_eq!(first["reasons"], json!([]));
     assert_eq!(first["requests"], 0);
-    assert_eq!(first["origins"][0]["last"], Value::Null, "not asked yet");
+    assert_eq!(
+        first["origins"][0]["last_response"],
+        Value::Null,
+        "no requests yet"
+    );
     for _ in 0..3 {
         let request = signed(
             "GET",
@@ -272,7 +276,7 @@ async fn what_is_told_is_what_was_sent() {
         "{answered} {failed}"
     );
     assert_eq!((asked, hits), (3, 2));
-    assert_eq!(status["cached"], true);
+    assert_eq!(status["has_cache"], true);
     assert_eq!(status["stopping"], false);
     assert_eq!(status["bodies"], json!({ "size": 268_435_456, "used": 0 }));
     let credentials = json!({ "needed": true, "error": null, "expires_in": null });
@@ -284,9 +288,9 @@ async fn what_is_told_is_what_was_sent() {
             .find(|origin| origin["name"] == name)
             .expect("named")
     };
-    assert_eq!(of("orders")["last"]["status"], 200);
+    assert_eq!(of("orders")["last_response"]["status"], 200);
     assert_eq!(of("orders")["resolves"], true);
-    assert_eq!(of("down")["last"]["error"], "no connection");
+    assert_eq!(of("down")["last_response"]["error"], "no connection");
     let mut later = Events::listen(admin).await;
     let (_, history) = later.next().await.expect("an event");
     let points = history.as_array().expect("a list");
@@ -319,10 +323,12 @@ async fn refusals_are_told_without_secrets_and_as_text() {
         403
     );
     let mut events = Events::listen(admin).await;
-    let refused = events
-        .until("refused", |refused| refused["callers"]["total"] == 2)
+    let rejections = events
+        .until("rejections", |rejections| {
+            rejections["callers"]["total"] == 2
+        })
         .await;
-    let recent = refused["callers"]["recent"].as_array().expect("a list");
+    let recent = rejections["callers"]["recent"].as_array().expect("a list");
     assert_eq!(
         (&recent[0]["kind"], &recent[0]["number"]),
         (&json!("scope"), &json!(2))
@@ -331,7 +337,7 @@ async fn refusals_are_told_without_secrets_and_as_text() {
         recent[0]["sentence"]
             .as_str()
             .is_some_and(|it| it.contains(HOSTILE)),
-        "{refused}"
+        "{rejections}"
     );
     assert_eq!(recent[1]["kind"], "signature-mismatch");
     assert_eq!(recent[1]["route"], "api.example.com/orders");
@@ -347,7 +353,7 @@ async fn refusals_are_told_without_secrets_and_as_text() {
         string_to_sign.starts_with("AWS4-HMAC-SHA256\n"),
         "{string_to_sign}"
     );
-    let told = refused.to_string();
+    let told = rejections.to_string();
     for secret in [
         TOKEN,
         "hunter2",
@@ -374,10 +380,12 @@ async fn what_an_origin_refused_is_told_part_by_part() {
         502
     );
     let mut events = Events::listen(admin).await;
-    let refused = events
-        .until("refused", |refused| refused["origins"]["total"] == 1)
+    let rejections = events
+        .until("rejections", |rejections| {
+            rejections["origins"]["total"] == 1
+        })
         .await;
-    let last = &refused["origins"]["recent"][0];
+    let last = &rejections["origins"]["recent"][0];
     assert_eq!(
         (&last["kind"], &last["origin"]),
         (&json!("host-changed"), &json!("mistaken"))
@@ -391,7 +399,7 @@ async fn what_an_origin_refused_is_told_part_by_part() {
             .as_str()
             .is_some_and(|remedy| remedy.starts_with("sign for the host"))
     );
-    assert!(!refused.to_string().contains("hunter2"), "{refused}");
+    assert!(!rejections.to_string().contains("hunter2"), "{rejections}");
 }
 
 #[tokio::test]
@@ -433,9 +441,9 @@ async fn the_workbench_explains_what_is_pasted() {
         (
             "",
             400,
-            "does not speak of a signature; give what curl -v prints",
+            "does not mention a signature; provide the output of curl -v",
         ),
-        ("hello", 400, "does not speak of a signature"),
+        ("hello", 400, "does not mention a signature"),
         (
             "GET / HTTP/1.1\r\nhost: h\r\n\r\n",
             400,
@@ -444,7 +452,7 @@ async fn the_workbench_explains_what_is_pasted() {
         (
             "curl --aws-sigv4 aws:amz:us-east-1:s3 https://h/",
             400,
-            "give what curl -v prints",
+            "provide the output of curl -v",
         ),
         (
             "GET / HTTP/1.1\na b\n\n",
@@ -452,7 +460,7 @@ async fn the_workbench_explains_what_is_pasted() {
             "the request's head: invalid header name",
         ),
         (&long, 413, "longer than 1 MiB"),
-        (&long[2..], 400, "does not speak of a signature"),
+        (&long[2..], 400, "does not mention a signature"),
     ] {
         let answer = ask(admin, "POST /explain", "", body).await;
         let start = &body[..body.len().min(40)];
@@ -512,7 +520,7 @@ async fn no_more_than_some_pages_listen_at_once() {
     let answer = ask(admin, "GET /events", "", "").await;
     assert_eq!(answer.status, 503);
     assert!(
-        answer.body.contains("too many open pages"),
+        answer.body.contains("too many open status pages"),
         "{}",
         answer.body
     );

@@ -175,7 +175,7 @@ def wrong_secret(address, mode):
     for method, body in [("PUT", os.urandom(200_000)), ("GET", b""), ("DELETE", b"")]:
         status, said = Bucket(address, mode).send(method, "/key", body)
         # What Swift says of the gateway's signature is not for the client.
-        told = b"the origin refused the gateway's signature (" in said
+        told = b"the origin rejected the gateway's signature (" in said
         check(f"{mode}: {method}, wrong secret", (status, told), (502, True))
 
 

@@ -5,19 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use super::rejection::{Rejection, RejectionKind};
-
-/// Format of error responses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorFormat {
-    /// A JSON object with `message` and `__type`, and the code in `x-amzn-errortype` too.
-    ///
-    /// The SDKs read it for every service with a JSON protocol. For services with a query protocol, such as STS
-    /// and IAM, they read neither format.
-    Json,
-    /// An XML document `Error` with `Code` and `Message`, as of Amazon S3.
-    Xml,
-}
+use crate::error_format::{ErrorFormat, xml_text};
 
 /// Status, code and message of an error response.
 type ErrorTexts = (StatusCode, &'static str, &'static str);
@@ -195,7 +183,7 @@ pub(super) fn error_response(
 ) -> Response<Bytes> {
     let kind = rejection.kind();
     let (status, code, default_message) = match format {
-        ErrorFormat::Json => json_texts(kind, rejection.is_presigned()),
+        ErrorFormat::Json | ErrorFormat::Plain => json_texts(kind, rejection.is_presigned()),
         ErrorFormat::Xml => xml_texts(kind, rejection.is_presigned()),
     };
     let message = match (kind, format) {
@@ -209,14 +197,18 @@ pub(super) fn error_response(
         }
         _ => default_message.to_owned(),
     };
-    let (content_type, body) = match format {
-        ErrorFormat::Json => ("application/json", json_body(&rejection, code, message)),
-        ErrorFormat::Xml => ("application/xml", xml_body(&rejection, code, &message)),
+    let body = match format {
+        ErrorFormat::Json => json_body(&rejection, code, message),
+        ErrorFormat::Xml => xml_body(&rejection, code, &message),
+        ErrorFormat::Plain => message,
     };
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(format.content_type()),
+    );
     if format == ErrorFormat::Json {
         headers.insert("x-amzn-errortype", HeaderValue::from_static(code));
     }
@@ -238,7 +230,7 @@ fn json_body(rejection: &Rejection, code: &str, mut message: String) -> String {
 fn xml_body(rejection: &Rejection, code: &str, message: &str) -> String {
     let mut document = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
     let mut element = |name: &str, content: &str| {
-        document += &format!("<{name}>{}</{name}>", escape(content));
+        document += &format!("<{name}>{}</{name}>", xml_text(content));
     };
     element("Code", code);
     element("Message", message);
@@ -255,17 +247,6 @@ fn expected_strings(rejection: &Rejection) -> Option<(Cow<'_, str>, Cow<'_, str>
         String::from_utf8_lossy(rejection.canonical_request()?),
         String::from_utf8_lossy(rejection.string_to_sign()?),
     ))
-}
-
-/// Escapes character data (XML 1.0, sections 2.2 and 2.4). Libraries for it bring a parser along.
-fn escape(content: &str) -> String {
-    let is_forbidden =
-        |c: char| c < ' ' && !"\t\n\r".contains(c) || matches!(c, '\u{fffe}' | '\u{ffff}');
-    content
-        .replace(is_forbidden, "\u{fffd}")
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -3,10 +3,9 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use super::{
-    BodyCheck, ErrorFormat, KeyStore, Verifier, VerifySettings, layer_config::LayerConfig,
-    service::Verify,
+    BodyCheck, KeyStore, Verifier, VerifySettings, layer_config::LayerConfig, service::Verify,
 };
-use crate::{body::BodyBudget, clock::Clock};
+use crate::{ErrorFormat, body::BodyBudget, clock::Clock};
 
 /// Layer that applies [`Verify`]: rejects requests without a valid signature.
 ///

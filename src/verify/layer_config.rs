@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use super::{BodyCheck, ErrorFormat, KeyStore, Verifier};
-use crate::{body::BodyBudget, clock::Clock};
+use super::{BodyCheck, KeyStore, Verifier};
+use crate::{ErrorFormat, body::BodyBudget, clock::Clock};
 
 /// Configuration that all services of a layer share.
 #[derive(Clone)]

@@ -78,7 +78,6 @@ mod verifier;
 
 pub use self::{
     body_check::BodyCheck,
-    error_response::ErrorFormat,
     future::ResponseFuture,
     keys::{KeyStore, LookupFuture, StaticKeys},
     parsed_request::ParsedRequest,

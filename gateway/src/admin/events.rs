@@ -1,4 +1,4 @@
-//! What the status page is told as it happens: `GET /events`.
+//! Live data of the status page: `GET /events`, as server-sent events.
 
 use std::{
     collections::VecDeque,
@@ -20,98 +20,100 @@ use tokio::{
 use tokio_stream::{self as stream, Stream, StreamExt, wrappers::WatchStream};
 
 use super::{
-    ready::{Found, Ready},
+    ready::{Readiness, ReadinessReport},
     sample::{Point, Totals},
 };
 use crate::{gateway::Gateway, response};
 
-const TICK: Duration = Duration::from_secs(1);
-/// How often names are resolved while someone looks.
-const CHECK: Duration = Duration::from_secs(5);
-/// How many seconds the plots show.
-const POINTS: usize = 120;
-/// How many pages may look at once.
-const PLACES: usize = 16;
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval at which names are resolved while a page is open.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Seconds shown by the plots.
+const MAX_POINTS: usize = 120;
+const MAX_PAGES: usize = 16;
 
-/// What is told, made once for all who look.
-pub(super) struct Live {
+/// Data produced once and shared by all open pages.
+pub(super) struct LiveStatus {
     gateway: Arc<Gateway>,
-    ready: Arc<Ready>,
+    readiness: Arc<Readiness>,
     points: Mutex<VecDeque<Point>>,
-    /// A snapshot each second, if anyone looks.
-    status: watch::Sender<Arc<str>>,
-    refused: watch::Sender<Arc<str>>,
-    /// What was found last, if anyone looks.
-    found: watch::Sender<Option<Arc<Found>>>,
-    places: Arc<Semaphore>,
+    /// One snapshot each second while a page is open.
+    snapshots: watch::Sender<Arc<str>>,
+    rejections: watch::Sender<Arc<str>>,
+    /// Latest check while a page is open.
+    report: watch::Sender<Option<Arc<ReadinessReport>>>,
+    pages: Arc<Semaphore>,
 }
 
-impl Live {
-    /// Begins to count; to be called in a runtime.
-    pub(super) fn start(gateway: Arc<Gateway>, ready: Arc<Ready>) -> Arc<Self> {
-        let refused = gateway.metrics().refused().json().to_string().into();
+impl LiveStatus {
+    /// Starts sampling. Panics outside of a Tokio runtime.
+    pub(super) fn start(gateway: Arc<Gateway>, readiness: Arc<Readiness>) -> Arc<Self> {
+        let rejections = gateway.metrics().recent_rejections().to_json().to_string();
         let live = Arc::new(Self {
             gateway,
-            ready,
+            readiness,
             points: Mutex::default(),
-            status: watch::Sender::new("".into()),
-            refused: watch::Sender::new(refused),
-            found: watch::Sender::new(None),
-            places: Arc::new(Semaphore::new(PLACES)),
+            snapshots: watch::Sender::new("".into()),
+            rejections: watch::Sender::new(rejections.into()),
+            report: watch::Sender::new(None),
+            pages: Arc::new(Semaphore::new(MAX_PAGES)),
         });
-        tokio::spawn(live.clone().count());
+        tokio::spawn(live.clone().sample());
         tokio::spawn(live.clone().check());
         live
     }
 
     fn is_watched(&self) -> bool {
-        self.status.receiver_count() > 0
+        self.snapshots.receiver_count() > 0
     }
 
-    async fn count(self: Arc<Self>) {
+    async fn sample(self: Arc<Self>) {
         let metrics = self.gateway.metrics();
-        let (mut before, mut since) = (Totals::of(metrics), Instant::now());
-        let mut told = None;
-        let mut ticks = time::interval(TICK);
+        let rejections = metrics.recent_rejections();
+        let mut before = Totals::read(metrics);
+        let mut sampled = Instant::now();
+        let mut sent_version = None;
+        let mut ticks = time::interval(SAMPLE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ticks.tick().await; // the first is at once
+        ticks.tick().await; // the first tick is immediate
         loop {
             ticks.tick().await;
-            let (totals, elapsed) = (Totals::of(metrics), since.elapsed());
-            since = Instant::now();
-            let point = totals.since(&before, milliseconds(SystemTime::now()), elapsed);
+            let totals = Totals::read(metrics);
+            let elapsed = sampled.elapsed();
+            sampled = Instant::now();
+            let point = totals.point_since(&before, unix_millis(SystemTime::now()), elapsed);
             if self.is_watched() {
-                let status = self.snapshot(&point, &totals, &before, elapsed).to_string();
-                self.status.send_replace(status.into());
+                let snapshot = self.snapshot(&point, &totals, &before, elapsed);
+                self.snapshots.send_replace(snapshot.to_string().into());
             }
             let mut points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
-            points.truncate(POINTS - 1);
+            points.truncate(MAX_POINTS - 1);
             points.push_front(point);
             drop(points);
-            let version = Some(metrics.refused().version());
-            if version != told {
-                self.refused
-                    .send_replace(metrics.refused().json().to_string().into());
-                told = version;
+            let version = Some(rejections.version());
+            if version != sent_version {
+                self.rejections
+                    .send_replace(rejections.to_json().to_string().into());
+                sent_version = version;
             }
             before = totals;
         }
     }
 
-    /// Resolvers and providers may take their time, and no snapshot waits for them.
+    /// Runs apart from [`sample`](Self::sample), because resolvers and credential providers may be slow.
     async fn check(self: Arc<Self>) {
         loop {
-            let found = if self.is_watched() {
-                self.ready.clone().found().await
+            let report = if self.is_watched() {
+                self.readiness.clone().report().await
             } else {
                 None
             };
-            let pause = if self.is_watched() && found.is_some() {
-                CHECK
+            let pause = if report.is_some() && self.is_watched() {
+                CHECK_INTERVAL
             } else {
-                TICK
+                SAMPLE_INTERVAL
             };
-            self.found.send_replace(found);
+            self.report.send_replace(report);
             time::sleep(pause).await;
         }
     }
@@ -123,36 +125,36 @@ impl Live {
         before: &Totals,
         elapsed: Duration,
     ) -> Value {
-        let (now, metrics, found) = (
-            self.gateway.now(),
-            self.gateway.metrics(),
-            self.found.borrow().clone(),
-        );
-        let (config, budget) = (&now.config, now.config.budget());
-        let origins = config.names().iter().map(|name| {
-            let mut names = found.iter().flat_map(|found| &found.names);
-            let resolves = names.find(|(known, _)| known.host == name.host);
-            let last = metrics.last(&name.origin).read();
+        let now = self.gateway.current();
+        let config = &now.config;
+        let budget = &config.budget;
+        let metrics = self.gateway.metrics();
+        let latest = self.report.borrow().clone();
+        let origins = config.origin_hosts.iter().map(|name| {
+            let mut checked = latest.iter().flat_map(|report| &report.names);
+            let resolves = checked
+                .find_map(|(known, resolves)| (known.host == name.host).then_some(*resolves));
+            let last_response = metrics.last_response(&name.origin).get();
             json!({
                 "name": name.origin,
                 "host": name.host,
                 "port": name.port,
-                "resolves": resolves.map(|(_, resolves)| *resolves),
-                "rate": totals.sent(&name.origin, before, elapsed),
-                "last": last.map(|(second, what)| json!({
+                "resolves": resolves,
+                "rate": totals.origin_rate(&name.origin, before, elapsed),
+                "last_response": last_response.map(|(second, result)| json!({
                     "at": second * 1000,
-                    "status": what.ok(),
-                    "error": what.err(),
+                    "status": result.ok(),
+                    "error": result.err(),
                 })),
             })
         });
-        let missing = found
+        let credentials_error = latest
             .as_ref()
-            .and_then(|found| found.credentials.as_deref());
+            .and_then(|report| report.credentials_error.as_deref());
         json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "stopping": *self.ready.stopping.borrow(),
-            "reasons": found.as_ref().map(|found| found.reasons()),
+            "stopping": *self.readiness.stopping.borrow(),
+            "reasons": latest.as_ref().map(|report| report.reasons()),
             "point": point,
             "requests": totals.requests,
             "connections": metrics.connections().get(),
@@ -160,54 +162,55 @@ impl Live {
                 "size": budget.total(),
                 "used": budget.total().saturating_sub(budget.available()),
             },
-            "cached": config.routes().iter().any(|route| route.cache.is_some()),
-            "credentials": credentials(config.signs(), missing, config.credentials().expiry()),
+            "has_cache": config.routes.iter().any(|route| route.cache.is_some()),
+            "credentials": credentials(
+                config.signs,
+                credentials_error,
+                config.credentials.expiry(),
+            ),
             "origins": origins.collect::<Vec<_>>(),
         })
     }
 
-    /// The seconds before, and then each as it passes. A page that reads slowly misses some.
+    /// Sends the recorded points, then each new snapshot. A slow page misses some.
     fn events(&self) -> impl Stream<Item = Event> + use<> {
         let points: Vec<_> = {
             let points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
             points.iter().rev().cloned().collect()
         };
-        let status = WatchStream::from_changes(self.status.subscribe());
-        let refused = WatchStream::new(self.refused.subscribe());
-        stream::once(
-            Event::default()
-                .event("history")
-                .data(json!(points).to_string()),
-        )
-        .chain(
-            status
-                .map(|text| Event::default().event("status").data(text))
-                .merge(refused.map(|text| Event::default().event("refused").data(text))),
+        let event = |name, data: &str| Event::default().event(name).data(data);
+        let history = stream::once(event("history", &json!(points).to_string()));
+        let snapshots = WatchStream::from_changes(self.snapshots.subscribe());
+        let rejections = WatchStream::new(self.rejections.subscribe());
+        history.chain(
+            snapshots
+                .map(move |data| event("status", &data))
+                .merge(rejections.map(move |data| event("rejections", &data))),
         )
     }
 
-    pub(super) fn answer(&self) -> Response {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
-            let message = "there are too many open pages that look at this gateway; close some";
+    pub(super) fn respond(&self) -> Response {
+        let Ok(permit) = self.pages.clone().try_acquire_owned() else {
+            let message = "too many open status pages; close some";
             return response::message(StatusCode::SERVICE_UNAVAILABLE, message);
         };
         let events = self.events().map(move |event| {
-            let _held = &place; // until the page is gone
+            let _held = &permit; // released when the page disconnects
             Ok::<_, Infallible>(event)
         });
         Sse::new(events).into_response()
     }
 }
 
-fn milliseconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis() as u64
+fn unix_millis(time: SystemTime) -> u64 {
+    let elapsed = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    elapsed.as_millis() as u64
 }
 
-fn credentials(needed: bool, missing: Option<&str>, expiry: Option<SystemTime>) -> Value {
-    let left = expiry.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
-    json!({ "needed": needed, "error": missing, "expires_in": left.map(|left| left.as_secs()) })
+fn credentials(needed: bool, error: Option<&str>, expiry: Option<SystemTime>) -> Value {
+    let now = SystemTime::now();
+    let seconds = expiry.map(|at| at.duration_since(now).unwrap_or_default().as_secs());
+    json!({ "needed": needed, "error": error, "expires_in": seconds })
 }
 
 #[cfg(test)]
@@ -215,14 +218,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_count_down_to_nothing() {
+    fn expired_credentials_have_zero_seconds_left() {
         let now = SystemTime::now();
-        let left = |expiry| credentials(true, None, expiry)["expires_in"].clone();
-        let hour = left(Some(now + Duration::from_secs(3600)))
+        let expires_in = |expiry| credentials(true, None, expiry)["expires_in"].clone();
+        let hour = expires_in(Some(now + Duration::from_secs(3600)))
             .as_u64()
             .expect("a number");
         assert!((3500..=3600).contains(&hour), "{hour}");
-        assert_eq!(left(Some(now - Duration::from_secs(1))), 0);
-        assert_eq!(left(None), Value::Null);
+        assert_eq!(expires_in(Some(now - Duration::from_secs(1))), 0);
+        assert_eq!(expires_in(None), Value::Null);
     }
 }

@@ -1,50 +1,47 @@
-//! Who may ask the admin port: of the pages of a browser its own alone.
+//! Rejects requests that foreign web pages send to the admin port through a local browser.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header, uri::Authority};
 
-/// Keeps pages out that a browser on this machine shows.
 #[derive(Clone)]
 pub(super) struct Guard {
     pub(super) address: SocketAddr,
-    /// Further names that it is called by, in small letters.
+    /// Additional host names, in lower case.
     pub(super) allowed_hosts: Vec<String>,
 }
 
 impl Guard {
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), (StatusCode, &'static str)> {
-        let named = named(request).filter(|named| self.is_own(named.host()));
-        let Some(named) = named else {
-            // A page whose own name was made to lead here (DNS rebinding) is of the same origin.
-            let message =
-                "the admin port is not called so; add the name to allowed_hosts under [admin]";
+        let Some(host) = requested_host(request).filter(|host| self.allows(host.host())) else {
+            // After DNS rebinding a foreign page has the same origin as this port.
+            let message = "unknown Host header; add it to allowed_hosts in [admin]";
             return Err((StatusCode::MISDIRECTED_REQUEST, message));
         };
-        // Reading is left to the browser, which keeps it from other pages; but events have no end, and few places.
-        let matters = !request.method().is_safe() || request.uri().path() == "/events";
-        if matters && is_from_another_page(request.headers(), &named) {
-            return Err((StatusCode::FORBIDDEN, "other pages may not do this"));
+        // Browsers keep foreign pages from reading responses. Event streams are endless and few, so these are checked.
+        let is_protected = !request.method().is_safe() || request.uri().path() == "/events";
+        if is_protected && is_cross_origin(request.headers(), &host) {
+            return Err((
+                StatusCode::FORBIDDEN,
+                "cross-origin requests are not allowed",
+            ));
         }
         Ok(())
     }
 
-    fn is_own(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
-        match host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<IpAddr>()
-        {
-            // Names alone can be made to lead elsewhere.
+    fn allows(&self, host: &str) -> bool {
+        let name = host.to_ascii_lowercase();
+        let address = name.trim_start_matches('[').trim_end_matches(']');
+        match address.parse::<IpAddr>() {
+            // DNS rebinding needs a name.
             Ok(ip) => self.address.ip().is_unspecified() || ip == self.address.ip(),
-            Err(_) => host == "localhost" || self.allowed_hosts.contains(&host),
+            Err(_) => name == "localhost" || self.allowed_hosts.contains(&name),
         }
     }
 }
 
-/// The host that is asked, with its port.
-fn named<B>(request: &Request<B>) -> Option<Authority> {
+/// Returns host and port, or `None` if they are missing or ambiguous.
+fn requested_host<B>(request: &Request<B>) -> Option<Authority> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let authority = match (request.uri().authority(), hosts.next(), hosts.next()) {
         (Some(authority), None, _) => authority.clone(),
@@ -55,18 +52,15 @@ fn named<B>(request: &Request<B>) -> Option<Authority> {
     (!authority.as_str().contains('@')).then_some(authority)
 }
 
-/// Browsers send at least one of these with what a page sends, and programs none. Another port is another page.
-fn is_from_another_page(headers: &HeaderMap, named: &Authority) -> bool {
-    let own_site = |site: &HeaderValue| site == "none" || site == "same-origin";
-    let own_origin = |origin: &HeaderValue| {
-        let (_, authority) = origin.to_str().ok()?.split_once("://")?;
-        Some(authority.eq_ignore_ascii_case(named.as_str()))
+/// Browsers send at least one of these headers, other programs neither. Another port is another origin.
+fn is_cross_origin(headers: &HeaderMap, host: &Authority) -> bool {
+    let is_same_site = |site: &HeaderValue| site == "none" || site == "same-origin";
+    let is_same_origin = |origin: &HeaderValue| {
+        let authority = origin.to_str().ok().and_then(|it| it.split_once("://"));
+        authority.is_some_and(|(_, it)| it.eq_ignore_ascii_case(host.as_str()))
     };
-    !headers.get_all("sec-fetch-site").iter().all(own_site)
-        || !headers
-            .get_all(header::ORIGIN)
-            .iter()
-            .all(|origin| own_origin(origin) == Some(true))
+    !headers.get_all("sec-fetch-site").iter().all(is_same_site)
+        || !headers.get_all(header::ORIGIN).iter().all(is_same_origin)
 }
 
 #[cfg(test)]
@@ -74,8 +68,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_its_own_names_are_answered() {
-        for (address, host, own) in [
+    fn unknown_hosts_are_rejected() {
+        for (address, host, allowed) in [
             ("127.0.0.1:9090", "127.0.0.1:9090", true),
             ("127.0.0.1:9090", "127.0.0.1", true),
             ("127.0.0.1:9090", "LocalHost:80", true),
@@ -91,14 +85,14 @@ mod tests {
             ("[::1]:9090", "[::1]:9090", true),
             ("[::1]:9090", "[::2]:9090", false),
         ] {
-            let address = address.parse().expect("an address");
+            let address = address.parse().expect("valid address");
             let guard = Guard {
                 address,
                 allowed_hosts: vec!["ops.example.com".to_owned()],
             };
             let request = Request::get("/healthz").header("host", host).body(());
-            let checked = guard.check(&request.expect("a request"));
-            assert_eq!(checked.is_ok(), own, "{host} at {address}");
+            let checked = guard.check(&request.expect("valid request"));
+            assert_eq!(checked.is_ok(), allowed, "{host} at {address}");
         }
     }
 }

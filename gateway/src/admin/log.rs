@@ -1,4 +1,4 @@
-//! What is logged, asked and changed while the gateway runs; until the configuration is read anew.
+//! Reads and changes the log filter at run time, until the next reload of the configuration.
 
 use axum::{
     body::Bytes,
@@ -14,16 +14,16 @@ pub(super) async fn show(State(admin): State<Admin>) -> String {
     admin.gateway.log().filter() + "\n"
 }
 
-/// Takes what `level` under `[log]` may say.
+/// Accepts the same values as `level` under `[log]`.
 pub(super) async fn change(State(admin): State<Admin>, level: Bytes) -> Response {
-    let access = admin.gateway.now().config.log().access;
+    let access = admin.gateway.current().config.log.access;
     match log::filter(&String::from_utf8_lossy(&level), access) {
         Ok(filter) => {
-            // Before it may be silent.
-            tracing::info!("the log is set to {filter}");
+            // First, because the new filter may silence it.
+            tracing::info!("log filter set to {filter}");
             admin.gateway.log().set_filter(filter);
             StatusCode::NO_CONTENT.into_response()
         }
-        Err(told) => response::message(StatusCode::BAD_REQUEST, &told),
+        Err(message) => response::message(StatusCode::BAD_REQUEST, &message),
     }
 }

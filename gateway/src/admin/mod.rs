@@ -1,7 +1,7 @@
-//! The admin port: health, readiness, metrics, the status page, the cache's purge, and what is logged.
+//! Admin port: health, readiness, metrics, status page, cache purge and log filter.
 //!
-//! It has a listener of its own, so that nothing of it can be reached by those who call origins, and answers
-//! until the process ends, so that readiness can be asked while the gateway stops.
+//! Its own listener keeps it out of reach of the gateway's callers. It serves until the process ends, so that probes
+//! see the gateway stopping.
 
 mod events;
 mod guard;
@@ -30,74 +30,72 @@ use tokio::{
 };
 use url::form_urlencoded;
 
-pub(crate) use self::ready::Named;
-use self::{events::Live, guard::Guard, ready::Ready};
+use self::{events::LiveStatus, guard::Guard, ready::Readiness};
 use crate::{BoxError, cache::Shared, config, gateway::Gateway, listener, response};
 
-/// What the body of a request here may measure.
-const LONGEST_BODY: usize = 16 * 1024;
+const MAX_BODY_LEN: usize = 16 * 1024;
 
 #[derive(Clone)]
 struct Admin {
     gateway: Arc<Gateway>,
-    ready: Arc<Ready>,
-    live: Arc<Live>,
+    readiness: Arc<Readiness>,
+    live: Arc<LiveStatus>,
 }
 
 impl Admin {
     fn cache(&self) -> Shared {
-        self.gateway.now().config.cache()
+        self.gateway.current().config.cache.clone()
     }
 }
 
-/// Starts the port, if there is to be one.
+/// Starts the port if the configuration has one, and returns its address.
 pub(crate) async fn start(
     gateway: &Arc<Gateway>,
     stopping: watch::Receiver<bool>,
 ) -> Result<Option<SocketAddr>, BoxError> {
     let (settings, server) = {
-        let config = &gateway.now().config;
-        let Some(settings) = config.admin() else {
+        let config = &gateway.current().config;
+        let Some(settings) = &config.admin else {
             return Ok(None);
         };
-        (settings.clone(), config.server().clone())
+        (settings.clone(), config.server.clone())
     };
     let config::Admin {
         listen,
         allowed_hosts,
     } = settings;
-    let error = |error| format!("cannot listen on {listen}: {error}; choose another under [admin]");
-    let listener = TcpListener::bind(listen).await.map_err(error)?;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        format!("cannot listen on {listen}: {error}; choose another address under [admin]")
+    })?;
     let address = listener.local_addr()?;
-    let ready = Arc::new(Ready {
+    let readiness = Arc::new(Readiness {
         gateway: gateway.clone(),
         stopping,
-        found: Mutex::default(),
+        latest: Mutex::default(),
     });
-    let live = Live::start(gateway.clone(), ready.clone());
+    let live = LiveStatus::start(gateway.clone(), readiness.clone());
     let admin = Admin {
         gateway: gateway.clone(),
-        ready,
+        readiness,
         live,
     };
     let guard = Guard {
         address,
         allowed_hosts,
     };
-    let pace = server.body_pace;
-    let checked = move |request: Request<Body>| {
+    let body_limits = server.body_limits;
+    let check = move |request: Request<Body>| {
         let checked = guard.check(&request);
-        let refused = |(status, text)| response::message(status, text);
         future::ready(
             checked
-                .map(|()| response::with_pace(request, pace))
-                .map_err(refused),
+                .map(|()| body_limits.apply(request))
+                .map_err(|(status, message)| response::message(status, message)),
         )
     };
     let router = router(admin)
-        .layer(map_request(checked))
-        .layer(map_response(unkept));
-    tokio::spawn(listener::aside(listener, router, server));
+        .layer(map_request(check))
+        .layer(map_response(add_headers));
+    tokio::spawn(listener::serve_admin(listener, router, server));
     Ok(Some(address))
 }
 
@@ -106,21 +104,18 @@ fn router(admin: Admin) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route(
-            "/events",
-            get(async |State(admin): State<Admin>| admin.live.answer()),
-        )
+        .route("/events", get(live_events))
         .route("/log", get(log::show).put(log::change))
         .route("/cache/purge", post(purge))
         .route("/cache/clear", post(clear))
-        .route("/explain", workbench::explain())
+        .route("/explain", workbench::route())
         .merge(page::routes())
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
         .with_state(admin)
 }
 
-/// Answers are of the moment, not to be taken for another type, and for no other page.
-async fn unkept(mut response: Response) -> Response {
+/// Prevents caching, content sniffing, and loading by pages of other origins.
+async fn add_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
@@ -135,29 +130,29 @@ async fn unkept(mut response: Response) -> Response {
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
-    let reasons = admin.ready.reasons().await;
-    let status = match reasons.is_empty() {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
+    let reasons = admin.readiness.reasons().await;
+    let ready = reasons.is_empty();
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
     };
-    (
-        status,
-        Json(json!({ "ready": reasons.is_empty(), "reasons": reasons })),
-    )
-        .into_response()
+    (status, Json(json!({ "ready": ready, "reasons": reasons }))).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    let (now, lost) = (admin.gateway.now(), admin.gateway.log().lost());
+    let now = admin.gateway.current();
     let config = &now.config;
-    match admin
-        .gateway
-        .metrics()
-        .text(&config.budget(), &config.credentials(), lost)
-    {
+    let dropped = admin.gateway.log().dropped_lines();
+    let metrics = admin.gateway.metrics();
+    match metrics.encode(&config.budget, &config.credentials, dropped) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => response::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
+}
+
+async fn live_events(State(admin): State<Admin>) -> Response {
+    admin.live.respond()
 }
 
 async fn clear(State(admin): State<Admin>) -> StatusCode {
@@ -166,12 +161,12 @@ async fn clear(State(admin): State<Admin>) -> StatusCode {
 }
 
 async fn purge(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> Response {
-    match purged(&headers, &body) {
+    match purged_resource(&headers, &body) {
         Ok((host, target)) => {
             admin.cache().purge(&host, &target).await;
             StatusCode::NO_CONTENT.into_response()
         }
-        Err((status, text)) => response::message(status, text),
+        Err((status, message)) => response::message(status, message),
     }
 }
 
@@ -181,42 +176,41 @@ struct Purge {
     url: String,
 }
 
-/// Host, and path with query, of what is to be forgotten.
-fn purged(
+/// Parses host and request target of the resource to purge.
+fn purged_resource(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(String, String), (StatusCode, &'static str)> {
-    let kind = headers
+    const UNSUPPORTED: &str = "send JSON, {\"url\": \"...\"}, or a form, url=...";
+    const INVALID: &str = "send one absolute URL as clients request it, such as \
+                           https://api.example.com/orders?page=2; in a form encode & as %26";
+    let content_type = headers
         .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let kind = kind
-        .and_then(|kind| kind.split(';').next())
-        .unwrap_or_default()
-        .trim();
-    let url = match kind {
+        .and_then(|value| value.to_str().ok()?.split(';').next())
+        .unwrap_or_default();
+    let url = match content_type.trim() {
         "application/json" => serde_json::from_slice(body).ok().map(|Purge { url }| url),
         "application/x-www-form-urlencoded" => {
             let mut fields = form_urlencoded::parse(body);
-            // What follows an & that should have been encoded would be left out of the URL.
+            // A second field may be the rest of a URL whose & is not encoded.
             match (fields.next(), fields.next()) {
                 (Some((name, url)), None) if name == "url" => Some(url.into_owned()),
                 _ => None,
             }
         }
-        _ => {
-            let message = "send JSON, {\"url\": \"...\"}, or a form, url=...";
-            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
-        }
+        _ => return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED)),
     };
-    let message = "url alone is needed, such as https://api.example.com/orders?page=2, as clients ask \
-                   for it; in a form with & as %26";
-    let parts = url.and_then(|url| {
-        let url: Uri = url.parse().ok()?;
-        let http = matches!(url.scheme_str(), Some("http" | "https"));
-        let authority = url
-            .authority()
-            .filter(|it| http && !it.as_str().contains('@'))?;
-        Some((authority.to_string(), url.path_and_query()?.to_string()))
-    });
-    parts.ok_or((StatusCode::BAD_REQUEST, message))
+    url.as_deref()
+        .and_then(host_and_target)
+        .ok_or((StatusCode::BAD_REQUEST, INVALID))
+}
+
+fn host_and_target(url: &str) -> Option<(String, String)> {
+    let uri: Uri = url.parse().ok()?;
+    let authority = uri.authority()?;
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    if !is_http || authority.as_str().contains('@') {
+        return None;
+    }
+    Some((authority.to_string(), uri.path_and_query()?.to_string()))
 }

@@ -1,4 +1,4 @@
-//! The status page, in files that stand in the program.
+//! Static files of the status page, compiled into the program.
 
 use axum::{
     Router,
@@ -9,7 +9,7 @@ use http::header;
 
 use super::Admin;
 
-/// Each with its type.
+/// Path, content type and content of each file.
 const FILES: [(&str, &str, &str); 6] = [
     (
         "/",
@@ -39,8 +39,8 @@ const FILES: [(&str, &str, &str); 6] = [
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
-/// What the page may do: nothing but run its own files and ask its own port. It shows what callers send, so that
-/// no text may become a script (`trusted-types`), and it is shown in no other page.
+/// Lets the page load its own files and connect to its own port only. It shows data from callers, so no string can
+/// become a script (`trusted-types`), and no other page can embed it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
      trusted-types 'none'";

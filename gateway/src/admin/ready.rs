@@ -1,4 +1,4 @@
-//! Whether requests can be signed and sent.
+//! Readiness: checks that credentials are available and that the origins' names resolve.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,101 +9,96 @@ use tokio::{
     time::{self, Instant},
 };
 
-use crate::gateway::Gateway;
+use crate::{config::OriginHost, gateway::Gateway};
 
-/// How long a finding holds, so that probes cost the resolver and the provider little.
-const HOLDS: Duration = Duration::from_secs(1);
+/// Time for which a report is reused, so that probes put little load on the resolver and the provider.
+const REPORT_LIFETIME: Duration = Duration::from_secs(1);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A name that requests are sent to.
-#[derive(Clone)]
-pub(crate) struct Named {
-    pub(crate) origin: String,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
-pub(super) struct Ready {
+pub(super) struct Readiness {
     pub(super) gateway: Arc<Gateway>,
     pub(super) stopping: watch::Receiver<bool>,
-    pub(super) found: Mutex<Option<(Instant, Arc<Found>)>>,
+    pub(super) latest: Mutex<Option<(Instant, Arc<ReadinessReport>)>>,
 }
 
-/// What a check has found.
 #[derive(Default)]
-pub(super) struct Found {
-    /// Why requests cannot be signed.
-    pub(super) credentials: Option<String>,
-    /// Of each origin whether its name resolves.
-    pub(super) names: Vec<(Named, bool)>,
+pub(super) struct ReadinessReport {
+    pub(super) credentials_error: Option<String>,
+    /// `true` for each origin whose name resolves.
+    pub(super) names: Vec<(OriginHost, bool)>,
 }
 
-impl Found {
-    /// Why requests cannot be signed and sent; empty if they can.
+impl ReadinessReport {
+    /// Returns the reasons for which requests cannot be signed and sent.
     pub(super) fn reasons(&self) -> Vec<String> {
         let unresolved = self.names.iter().filter(|(_, resolves)| !resolves);
-        let unresolved = unresolved.map(|(Named { origin, host, .. }, _)| {
+        let errors = unresolved.map(|(OriginHost { origin, host, .. }, _)| {
             format!("origin {origin:?}: the name {host:?} does not resolve")
         });
-        self.credentials.iter().cloned().chain(unresolved).collect()
+        self.credentials_error
+            .iter()
+            .cloned()
+            .chain(errors)
+            .collect()
     }
 }
 
-impl Ready {
-    /// Why not; empty if it is.
+impl Readiness {
+    /// Returns no reason if the gateway is ready.
     pub(super) async fn reasons(self: Arc<Self>) -> Vec<String> {
         if *self.stopping.borrow() {
             return vec!["the gateway is stopping".to_owned()];
         }
-        match self.found().await {
-            Some(found) => found.reasons(),
+        match self.report().await {
+            Some(report) => report.reasons(),
             None => vec!["the check failed".to_owned()],
         }
     }
 
-    /// `None` if the check itself failed.
-    pub(super) async fn found(self: Arc<Self>) -> Option<Arc<Found>> {
-        // A probe that gives up does not cancel the check, so that the next one finds its result.
-        tokio::spawn(self.checked()).await.ok()
+    /// Returns `None` if the check itself failed.
+    pub(super) async fn report(self: Arc<Self>) -> Option<Arc<ReadinessReport>> {
+        // In a task, so that a cancelled probe leaves its result to the next one.
+        tokio::spawn(self.check()).await.ok()
     }
 
-    async fn checked(self: Arc<Self>) -> Arc<Found> {
-        let mut found = self.found.lock().await;
-        if let Some((_, found)) = found.as_ref().filter(|(since, _)| since.elapsed() < HOLDS) {
-            return found.clone();
+    async fn check(self: Arc<Self>) -> Arc<ReadinessReport> {
+        let mut latest = self.latest.lock().await;
+        if let Some((checked, report)) = &*latest
+            && checked.elapsed() < REPORT_LIFETIME
+        {
+            return report.clone();
         }
         let (credentials, names) = {
-            let config = &self.gateway.now().config;
-            (
-                config.signs().then(|| config.credentials()),
-                config.names().to_vec(),
-            )
+            let config = &self.gateway.current().config;
+            let credentials = config.signs.then(|| config.credentials.clone());
+            (credentials, config.origin_hosts.to_vec())
         };
         let mut lookups = JoinSet::new();
         for name in names {
-            lookups.spawn(looked_up(name));
+            lookups.spawn(resolve(name));
         }
-        let credentials = match &credentials {
-            // Its source may hold what a provider said, which is for the log alone.
-            Some(credentials) => credentials
-                .ready()
-                .await
-                .err()
-                .map(|error| error.to_string()),
+        let credentials_error = match &credentials {
+            // The error's source may quote the provider, so only the log shows it.
+            Some(provider) => provider.ready().await.err().map(|error| error.to_string()),
             None => None,
         };
-        let mut names = lookups.join_all().await;
-        names.sort_by(|(one, _), (other, _)| one.origin.cmp(&other.origin));
-        let checked = Arc::new(Found { credentials, names });
-        *found = Some((Instant::now(), checked.clone()));
-        checked
+        let mut resolved = lookups.join_all().await;
+        resolved.sort_by(|(one, _), (other, _)| one.origin.cmp(&other.origin));
+        let report = Arc::new(ReadinessReport {
+            credentials_error,
+            names: resolved,
+        });
+        *latest = Some((Instant::now(), report.clone()));
+        report
     }
 }
 
-/// The name, and whether it resolves.
-async fn looked_up(name: Named) -> (Named, bool) {
-    let addresses = net::lookup_host((&*name.host, name.port));
-    let found = time::timeout(RESOLVE_TIMEOUT, addresses).await;
-    let resolves = found.is_ok_and(|found| found.is_ok_and(|mut found| found.next().is_some()));
+/// Returns the name with `true` if it resolves.
+async fn resolve(name: OriginHost) -> (OriginHost, bool) {
+    let lookup = net::lookup_host((&*name.host, name.port));
+    let resolves = match time::timeout(RESOLVE_TIMEOUT, lookup).await {
+        Ok(Ok(mut addresses)) => addresses.next().is_some(),
+        _ => false,
+    };
     (name, resolves)
 }

@@ -1,94 +1,90 @@
-//! What the counters come to in each second.
+//! Per-second samples of the metrics, for the plots of the status page.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, iter, time::Duration};
 
 use prometheus::{core::Collector, proto::Metric};
 
 use crate::metrics::Metrics;
 
-/// What was counted up to some moment.
+/// Counter values at one moment.
 #[derive(Default)]
 pub(super) struct Totals {
     pub(super) requests: u64,
     failed: u64,
-    /// How many requests took no longer than this, in seconds.
-    within: Vec<(f64, u64)>,
-    cache_asked: u64,
-    cache_answered: u64,
-    /// Requests that went to each origin.
-    sent: BTreeMap<String, u64>,
+    /// Upper bound in seconds, and number of requests that took no longer.
+    buckets: Vec<(f64, u64)>,
+    cache_lookups: u64,
+    cache_hits: u64,
+    origin_requests: BTreeMap<String, u64>,
 }
 
 impl Totals {
-    pub(super) fn of(metrics: &Metrics) -> Self {
+    pub(super) fn read(metrics: &Metrics) -> Self {
         let mut totals = Self::default();
-        each(&metrics.durations, |metric| {
+        for_each(&metrics.durations, |metric| {
             let durations = metric.get_histogram();
             totals.requests += durations.get_sample_count();
             let buckets = durations.get_bucket();
-            totals.within.resize(buckets.len(), (0.0, 0));
-            for ((bound, count), bucket) in totals.within.iter_mut().zip(buckets) {
+            totals.buckets.resize(buckets.len(), (0.0, 0));
+            for ((bound, count), bucket) in totals.buckets.iter_mut().zip(buckets) {
                 *bound = bucket.upper_bound();
                 *count += bucket.cumulative_count();
             }
         });
-        each(&metrics.requests, |metric| {
+        for_each(&metrics.requests, |metric| {
             if label(metric, "code").starts_with('5') {
                 totals.failed += count(metric);
             }
         });
-        each(&metrics.cache, |metric| {
-            let answered = ["hit", "hit-stale", "revalidated", "collapsed"];
-            totals.cache_asked += count(metric);
-            if answered.contains(&label(metric, "outcome")) {
-                totals.cache_answered += count(metric);
+        for_each(&metrics.cache, |metric| {
+            let hits = ["hit", "hit-stale", "revalidated", "collapsed"];
+            totals.cache_lookups += count(metric);
+            if hits.contains(&label(metric, "outcome")) {
+                totals.cache_hits += count(metric);
             }
         });
-        each(&metrics.phases, |metric| {
+        for_each(&metrics.phases, |metric| {
             if label(metric, "phase") == "origin" {
-                let sent = totals
-                    .sent
-                    .entry(label(metric, "origin").to_owned())
-                    .or_default();
-                *sent += metric.get_histogram().get_sample_count();
+                let origin = label(metric, "origin").to_owned();
+                *totals.origin_requests.entry(origin).or_default() +=
+                    metric.get_histogram().get_sample_count();
             }
         });
         totals
     }
 
-    /// What came since.
-    pub(super) fn since(&self, before: &Self, at: u64, elapsed: Duration) -> Point {
-        let rate = |now: u64, before: u64| per_second(now.saturating_sub(before), elapsed);
-        let within = self.within.iter().enumerate().map(|(at, (bound, count))| {
-            let before = before.within.get(at).map_or(0, |(_, count)| *count);
-            (*bound, count.saturating_sub(before))
-        });
-        let (within, requests) = (
-            within.collect::<Vec<_>>(),
-            self.requests.saturating_sub(before.requests),
-        );
-        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| quantile(&within, requests, share));
+    /// Returns the changes since `before`; `at` is in milliseconds since the epoch.
+    pub(super) fn point_since(&self, before: &Self, at: u64, elapsed: Duration) -> Point {
+        let counts_before = before.buckets.iter().map(|(_, count)| *count);
+        let buckets: Vec<_> = self
+            .buckets
+            .iter()
+            .zip(counts_before.chain(iter::repeat(0)))
+            .map(|((bound, count), earlier)| (*bound, count.saturating_sub(earlier)))
+            .collect();
+        let requests = self.requests.saturating_sub(before.requests);
+        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| quantile(&buckets, requests, share));
         Point(
             at,
-            rate(self.requests, before.requests),
-            rate(self.failed, before.failed),
+            per_second(requests, elapsed),
+            per_second(self.failed.saturating_sub(before.failed), elapsed),
             p50,
             p90,
             p99,
-            self.cache_asked.saturating_sub(before.cache_asked),
-            self.cache_answered.saturating_sub(before.cache_answered),
+            self.cache_lookups.saturating_sub(before.cache_lookups),
+            self.cache_hits.saturating_sub(before.cache_hits),
         )
     }
 
-    /// How many requests a second went to an origin since.
-    pub(super) fn sent(&self, origin: &str, before: &Self, elapsed: Duration) -> f64 {
-        let sent = |totals: &Self| totals.sent.get(origin).copied().unwrap_or_default();
-        per_second(sent(self).saturating_sub(sent(before)), elapsed)
+    /// Returns the requests per second to an origin since `before`.
+    pub(super) fn origin_rate(&self, origin: &str, before: &Self, elapsed: Duration) -> f64 {
+        let requests = |totals: &Self| totals.origin_requests.get(origin).copied().unwrap_or(0);
+        per_second(requests(self).saturating_sub(requests(before)), elapsed)
     }
 }
 
-/// One second: when it ended, in milliseconds since the epoch; requests and failed requests, a second; the times that
-/// half, 90 and 99 of 100 took no longer than, in seconds; what the cache was asked, and answered.
+/// Sample of one second, an array in JSON: end in milliseconds since the epoch; requests and failed requests per
+/// second; response times in seconds at the quantiles 0.5, 0.9 and 0.99; cache lookups and cache hits.
 #[derive(Clone, serde::Serialize)]
 pub(super) struct Point(
     u64,
@@ -101,9 +97,9 @@ pub(super) struct Point(
     u64,
 );
 
-fn each(collector: &impl Collector, mut see: impl FnMut(&Metric)) {
+fn for_each(collector: &impl Collector, mut visit: impl FnMut(&Metric)) {
     for family in collector.collect() {
-        family.get_metric().iter().for_each(&mut see);
+        family.get_metric().iter().for_each(&mut visit);
     }
 }
 
@@ -121,22 +117,24 @@ fn per_second(count: u64, elapsed: Duration) -> f64 {
     (rate * 10.0).round() / 10.0
 }
 
-/// The time that a share of the requests took no longer than, as Prometheus estimates it: evenly spread in a bucket.
-fn quantile(within: &[(f64, u64)], requests: u64, share: f64) -> Option<f64> {
+/// Estimates a quantile as Prometheus does: times are evenly distributed within a bucket.
+fn quantile(buckets: &[(f64, u64)], requests: u64, share: f64) -> Option<f64> {
     if requests == 0 {
         return None;
     }
     let rank = share * requests as f64;
-    let (mut below, mut fewer) = (0.0, 0);
-    for (bound, count) in within {
+    let mut lower_bound = 0.0;
+    let mut lower_count = 0;
+    for (bound, count) in buckets {
         if *count as f64 >= rank {
-            let part = (rank - fewer as f64) / (count - fewer) as f64;
-            let time: f64 = below + (bound - below) * part;
-            return Some((time * 1e6).round() / 1e6);
+            let fraction = (rank - lower_count as f64) / (count - lower_count) as f64;
+            let seconds: f64 = lower_bound + (bound - lower_bound) * fraction;
+            return Some((seconds * 1e6).round() / 1e6);
         }
-        (below, fewer) = (*bound, *count);
+        lower_bound = *bound;
+        lower_count = *count;
     }
-    Some(below) // longer than the last bound
+    Some(lower_bound) // above the last bound
 }
 
 #[cfg(test)]
@@ -144,9 +142,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_lie_between_the_bounds_of_their_bucket() {
-        let within = [(0.1, 50), (0.2, 90), (0.4, 90), (1.0, 99)];
-        for (share, time) in [
+    fn quantiles_are_interpolated_within_their_bucket() {
+        let buckets = [(0.1, 50), (0.2, 90), (0.4, 90), (1.0, 99)];
+        for (share, seconds) in [
             (0.5, 0.1),
             (0.25, 0.05),
             (0.7, 0.15),
@@ -154,9 +152,9 @@ mod tests {
             (0.95, 0.733_333),
             (0.999, 1.0),
         ] {
-            assert_eq!(quantile(&within, 100, share), Some(time), "{share}");
+            assert_eq!(quantile(&buckets, 100, share), Some(seconds), "{share}");
         }
-        assert_eq!(quantile(&within, 0, 0.5), None);
+        assert_eq!(quantile(&buckets, 0, 0.5), None);
         assert_eq!(quantile(&[], 1, 0.5), Some(0.0));
     }
 }

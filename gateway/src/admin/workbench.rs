@@ -1,4 +1,4 @@
-//! What the status page's workbench asks: `POST /explain` with a saved exchange.
+//! Backend of the status page's workbench: `POST /explain` with a saved exchange.
 
 use axum::{
     Json,
@@ -11,26 +11,29 @@ use http::StatusCode;
 use tokio::task;
 
 use super::Admin;
-use crate::{LONGEST, explain::Explained, response};
+use crate::{
+    explain::{Explanation, MAX_SAVED_LEN},
+    response,
+};
 
-pub(super) fn explain() -> MethodRouter<Admin> {
-    post(explained).layer(DefaultBodyLimit::max(LONGEST as usize))
+pub(super) fn route() -> MethodRouter<Admin> {
+    post(explain).layer(DefaultBodyLimit::max(MAX_SAVED_LEN as usize))
 }
 
-/// Nothing of the text is kept, nor logged.
-async fn explained(saved: Result<Bytes, BytesRejection>) -> Response {
-    let saved = match saved {
+/// Neither stores nor logs the exchange.
+async fn explain(body: Result<Bytes, BytesRejection>) -> Response {
+    let saved = match body {
         Ok(saved) => saved,
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = "the text is longer than 1 MiB; what matters are the heads, and the answer's beginning";
+            let message = "the text is longer than 1 MiB; send the heads and the start of the response's body";
             return response::message(StatusCode::PAYLOAD_TOO_LARGE, message);
         }
-        Err(error) => return response::message(error.status(), "the text did not arrive whole"),
+        Err(error) => return response::message(error.status(), "the text is incomplete"),
     };
-    let read = move || Explained::read(&String::from_utf8_lossy(&saved));
-    match task::spawn_blocking(read).await {
-        Ok(Ok(explained)) => Json(explained.json()).into_response(),
+    let parse = move || Explanation::parse(&String::from_utf8_lossy(&saved));
+    match task::spawn_blocking(parse).await {
+        Ok(Ok(explanation)) => Json(explanation.to_json()).into_response(),
         Ok(Err(message)) => response::message(StatusCode::BAD_REQUEST, &message),
-        Err(_) => response::message(StatusCode::INTERNAL_SERVER_ERROR, "the text cannot be read"),
+        Err(_) => response::message(StatusCode::INTERNAL_SERVER_ERROR, "cannot parse the text"),
     }
 }

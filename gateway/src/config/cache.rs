@@ -1,4 +1,4 @@
-//! What the answers of origins may hold, and where they are kept: the section `[cache]`.
+//! The section `[cache]`.
 
 use std::time::Duration;
 
@@ -6,20 +6,36 @@ use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ConfigError, Secret, Spanned, route::duration, schema::Size};
-use crate::cache::Shared;
+use super::{
+    error::ConfigError,
+    value::{Secret, Size, Spanned, optional_duration},
+};
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct CacheSection {
+pub(crate) struct CacheSection {
     #[schemars(with = "Option<Size>")]
     memory: Option<Spanned<ByteSize>>,
     #[schemars(with = "Option<Size>")]
     entry_limit: Option<Spanned<ByteSize>>,
-    /// A URL, which may hold a password.
+    /// A URL, which may contain a password.
     redis: Option<Spanned<Secret>>,
     prefix: Option<Spanned<String>>,
     timeout: Option<Spanned<String>>,
+}
+
+/// Store of cached responses, with its limits in bytes.
+pub(crate) enum CacheStore<'a> {
+    Memory {
+        memory: u64,
+        entry_limit: u64,
+    },
+    Redis {
+        url: &'a Spanned<Secret>,
+        prefix: &'a str,
+        timeout: Duration,
+        entry_limit: u64,
+    },
 }
 
 impl CacheSection {
@@ -28,56 +44,50 @@ impl CacheSection {
     const PREFIX: &str = "sigv4-gateway";
     const TIMEOUT: Duration = Duration::from_millis(200);
 
-    pub(super) fn build(&self, text: &str) -> Result<Shared, ConfigError> {
+    pub(crate) fn check(&self) -> Result<CacheStore<'_>, ConfigError> {
         match &self.redis {
-            Some(redis) => self.in_redis(text, redis),
-            None => self.in_memory(text),
+            Some(url) => self.redis(url),
+            None => self.memory(),
         }
     }
 
-    fn in_memory(&self, text: &str) -> Result<Shared, ConfigError> {
-        let error = |span, message| Err(ConfigError::new(text, Some(span), message));
-        if let Some(alone) = self.prefix.as_ref().or(self.timeout.as_ref()) {
-            let message =
-                "prefix and timeout are for a cache in Redis; add redis, or leave them out";
-            return error(alone.span(), message.to_owned());
+    fn memory(&self) -> Result<CacheStore<'_>, ConfigError> {
+        if let Some(redis_only) = self.prefix.as_ref().or(self.timeout.as_ref()) {
+            return Err(
+                redis_only.error("prefix and timeout need redis; add redis, or remove them")
+            );
         }
         let memory = self
             .memory
             .as_ref()
             .map_or(Self::MEMORY, |memory| *memory.get_ref());
-        let limit = self.entry_limit(Self::ENTRY_LIMIT.min(memory));
-        if let Some(given) = self.entry_limit.as_ref().filter(|_| limit > memory) {
-            let message = format!(
-                "entry_limit is more than all answers together may hold, {memory}; raise memory"
-            );
-            return error(given.span(), message);
+        let entry_limit = self.entry_limit(Self::ENTRY_LIMIT.min(memory));
+        if let Some(limit) = self.entry_limit.as_ref().filter(|_| entry_limit > memory) {
+            return Err(limit.error(format!(
+                "entry_limit {entry_limit} exceeds the memory that all cached responses share, \
+                 {memory}; raise memory"
+            )));
         }
-        Ok(Shared::in_memory(memory.as_u64(), limit.as_u64()))
+        Ok(CacheStore::Memory {
+            memory: memory.as_u64(),
+            entry_limit: entry_limit.as_u64(),
+        })
     }
 
-    fn in_redis(&self, text: &str, redis: &Spanned<Secret>) -> Result<Shared, ConfigError> {
-        let error = |span, message: &str| ConfigError::new(text, Some(span), message.to_owned());
+    fn redis<'a>(&'a self, url: &'a Spanned<Secret>) -> Result<CacheStore<'a>, ConfigError> {
         if let Some(memory) = &self.memory {
-            let message = "with redis no answers are kept in memory; leave memory out, and give Redis \
-                           its own limit, maxmemory";
-            return Err(error(memory.span(), message));
+            return Err(memory.error(
+                "memory does not apply to a cache in Redis; remove it, and set maxmemory in Redis",
+            ));
         }
-        let limit = self.entry_limit(Self::ENTRY_LIMIT).as_u64();
-        let prefix = self
-            .prefix
-            .as_ref()
-            .map_or(Self::PREFIX, |prefix| prefix.get_ref());
-        let timeout = self
-            .timeout
-            .as_ref()
-            .map(|timeout| duration(text, timeout))
-            .transpose()?;
-        let timeout = timeout.unwrap_or(Self::TIMEOUT);
-        Shared::in_redis(&redis.get_ref().0, prefix, timeout, limit).ok_or_else(|| {
-            let message = "redis is not the URL of a Redis; write one such as \
-                           \"redis://:password@127.0.0.1:6379/0\", or rediss:// for TLS";
-            error(redis.span(), message)
+        Ok(CacheStore::Redis {
+            url,
+            prefix: self
+                .prefix
+                .as_ref()
+                .map_or(Self::PREFIX, |prefix| prefix.get_ref()),
+            timeout: optional_duration(&self.timeout)?.unwrap_or(Self::TIMEOUT),
+            entry_limit: self.entry_limit(Self::ENTRY_LIMIT).as_u64(),
         })
     }
 

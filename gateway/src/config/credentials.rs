@@ -1,26 +1,25 @@
-//! What the origins' requests are signed with: the section `[credentials]`.
+//! The section `[credentials]`.
 
 use aws_credential_types::Credentials;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tower_sigv4::{
-    credentials::{CredentialsCache, EnvironmentCredentials},
-    sigv4::Identity,
-};
+use tower_sigv4::sigv4::Identity;
 
-use super::{ConfigError, Secret, Spanned, located};
+use super::{
+    error::ConfigError,
+    value::{Secret, Spanned, located},
+};
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct CredentialsSection {
+pub(crate) struct CredentialsSection {
     source: Option<Spanned<Source>>,
     access_key_id: Option<Spanned<String>>,
     secret_access_key: Option<Spanned<Secret>>,
     session_token: Option<Spanned<Secret>>,
 }
 
-/// Where they come from.
-#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq)]
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
 #[serde(rename_all = "lowercase")]
 enum Source {
     Env,
@@ -28,72 +27,64 @@ enum Source {
     Aws,
 }
 
+/// Source of the credentials that requests are signed with.
+pub(crate) enum CredentialsSource {
+    Environment,
+    Static(Credentials),
+    /// The default chain of AWS's SDK.
+    #[cfg(feature = "aws-config")]
+    Aws,
+}
+
 impl CredentialsSection {
-    pub(super) fn cache(&self, text: &str) -> Result<CredentialsCache, ConfigError> {
-        let error =
-            |span, message: &str| Err(ConfigError::new(text, Some(span), message.to_owned()));
-        let source = self
-            .source
+    pub(crate) fn check(&self) -> Result<CredentialsSource, ConfigError> {
+        let key = self.access_key_id.as_ref().map(Spanned::span);
+        let secret = self
+            .secret_access_key
             .as_ref()
-            .map_or(Source::Env, |source| *source.get_ref());
-        match (source, &self.access_key_id, &self.secret_access_key) {
-            (Source::Static, Some(id), Some(secret)) => {
-                let token = self.session_token.as_ref().map(Spanned::get_ref);
-                Ok(CredentialsCache::new(credentials(
-                    text,
-                    id,
-                    secret.get_ref(),
-                    token,
-                )?))
-            }
-            (Source::Static, ..) => error(
+            .or(self.session_token.as_ref());
+        let own_key = key.or(secret.map(Spanned::span));
+        let source = self.source.as_ref();
+        match (
+            source.map_or(Source::Env, |source| *source.get_ref()),
+            own_key,
+        ) {
+            (Source::Static, _) => self.static_credentials(),
+            (_, Some(span)) => Err(ConfigError::at(
+                span,
+                "keys in the file need source = \"static\"",
+            )),
+            (Source::Env, None) => Ok(CredentialsSource::Environment),
+            #[cfg(feature = "aws-config")]
+            (Source::Aws, None) => Ok(CredentialsSource::Aws),
+            #[cfg(not(feature = "aws-config"))]
+            (Source::Aws, None) => Err(ConfigError::at(
+                source.map(Spanned::span).unwrap_or_default(),
+                "source = \"aws\" needs a gateway that was built with --features aws-config",
+            )),
+        }
+    }
+
+    fn static_credentials(&self) -> Result<CredentialsSource, ConfigError> {
+        let (Some(id), Some(secret)) = (&self.access_key_id, &self.secret_access_key) else {
+            return Err(ConfigError::at(
                 self.source.as_ref().map(Spanned::span).unwrap_or_default(),
                 "static credentials need access_key_id and secret_access_key",
-            ),
-            (source, id, secret) => {
-                let id = id.as_ref().map(Spanned::span);
-                let secret = secret
-                    .as_ref()
-                    .or(self.session_token.as_ref())
-                    .map(Spanned::span);
-                match id.or(secret) {
-                    None if source == Source::Env => {
-                        Ok(CredentialsCache::new(EnvironmentCredentials::new()))
-                    }
-                    None => default_chain().ok_or_else(|| {
-                        let message = "source = \"aws\" needs a gateway that was built with \
-                                       --features aws-config";
-                        let span = self.source.as_ref().map(Spanned::span);
-                        ConfigError::new(text, span, message.to_owned())
-                    }),
-                    Some(span) => error(span, "keys in the file need source = \"static\""),
-                }
-            }
-        }
+            ));
+        };
+        let token = self.session_token.as_ref().map(Spanned::get_ref);
+        credentials(id, secret.get_ref(), token).map(CredentialsSource::Static)
     }
 }
 
-/// Credentials that can sign; if they cannot, the error is at their id.
+/// Checks that the credentials can sign. An error points at the access key ID.
 pub(super) fn credentials(
-    text: &str,
     id: &Spanned<String>,
     secret: &Secret,
     token: Option<&Secret>,
 ) -> Result<Credentials, ConfigError> {
     let token = token.map(|token| token.0.clone());
     let credentials = Credentials::new(id.get_ref(), &*secret.0, token, None, "configuration");
-    let identity = Identity::new(credentials).map_err(located(text, id.span()))?;
+    let identity = Identity::new(credentials).map_err(located(id))?;
     Ok(identity.credentials().clone())
-}
-
-#[cfg(feature = "aws-config")]
-fn default_chain() -> Option<CredentialsCache> {
-    Some(CredentialsCache::new(
-        crate::aws_credentials::DefaultChain::default(),
-    ))
-}
-
-#[cfg(not(feature = "aws-config"))]
-fn default_chain() -> Option<CredentialsCache> {
-    None
 }

@@ -1,14 +1,15 @@
-//! What is logged, and how: the section `[log]`.
+//! The section `[log]`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tracing_subscriber::filter::Targets;
 
-use super::{ConfigError, Spanned};
+use super::{error::ConfigError, value::Spanned};
+use crate::log::filter;
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct LogSection {
+pub(crate) struct LogSection {
     format: Format,
     level: Option<Spanned<String>>,
     access: bool,
@@ -22,23 +23,24 @@ enum Format {
     Json,
 }
 
+/// Settings of the log.
 pub(crate) struct Log {
     pub(crate) json: bool,
-    /// Whether there is a line for each request.
+    /// Enables a line for each request.
     pub(crate) access: bool,
     pub(crate) filter: Targets,
 }
 
 impl LogSection {
-    pub(super) fn build(&self, text: &str) -> Result<Log, ConfigError> {
-        let level = self.level.as_ref().map_or("info", |level| level.get_ref());
-        let filter = crate::log::filter(level, self.access).map_err(|message| {
-            ConfigError::new(text, self.level.as_ref().map(Spanned::span), message)
-        })?;
+    pub(crate) fn check(&self) -> Result<Log, ConfigError> {
+        let filter = match &self.level {
+            Some(level) => filter(level.get_ref(), self.access).map_err(|text| level.error(text)),
+            None => filter("info", self.access).map_err(ConfigError::new),
+        };
         Ok(Log {
             json: self.format == Format::Json,
             access: self.access,
-            filter,
+            filter: filter?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Where requests go: the sections `[[origin]]`.
+//! The sections `[[origin]]`.
 
 use std::ops::Range;
 
@@ -6,116 +6,116 @@ use bytesize::ByteSize;
 use http::{Uri, uri::Scheme};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tower_sigv4::{
-    Origin, SigningSettings,
-    doctor::{Finding, HttpClient, LintRule, lint},
-    origin::{self, SigningBehavior},
-    sigv4::{PathForm, SessionToken},
-};
+use tower_sigv4::{doctor::LintRule, origin::ForwardedHeaders};
 
 use super::{
-    ConfigError, Spanned,
-    bodies::{Bodies, Payload, Sum},
-    located,
-    route::RouteSection,
-    schema::Size,
+    bodies::{ChecksumName, Payload},
+    error::ConfigError,
+    value::{Size, Spanned},
 };
-use crate::admin::Named;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct OriginSection {
-    pub(super) name: Spanned<String>,
-    pub(super) url: Spanned<String>,
-    service: Option<Spanned<String>>,
-    region: Option<Spanned<String>>,
-    signed_host: Option<Spanned<String>>,
+pub(crate) struct OriginSection {
+    pub(crate) name: Spanned<String>,
+    pub(crate) url: Spanned<String>,
+    pub(crate) service: Option<Spanned<String>>,
+    pub(crate) region: Option<Spanned<String>>,
+    pub(crate) signed_host: Option<Spanned<String>>,
     #[serde(default)]
-    signing: Signing,
-    forwarded: Option<ForwardedHeaders>,
-    session_token: Option<TokenHeader>,
+    pub(crate) signing: Signing,
+    pub(crate) forwarded: Option<ForwardedSelection>,
+    pub(crate) session_token: Option<TokenHeader>,
     http2: Option<Spanned<bool>>,
-    recovery: Option<bool>,
-    pub(super) payload: Option<Spanned<Payload>>,
-    pub(super) checksum: Option<Spanned<Sum>>,
+    pub(crate) recovery: Option<bool>,
+    pub(crate) payload: Option<Spanned<Payload>>,
+    pub(crate) checksum: Option<Spanned<ChecksumName>>,
     #[schemars(with = "Option<Size>")]
-    pub(super) body_limit: Option<Spanned<ByteSize>>,
+    pub(crate) body_limit: Option<Spanned<ByteSize>>,
     #[schemars(with = "Option<Size>")]
-    pub(super) spool_limit: Option<Spanned<ByteSize>>,
+    pub(crate) spool_limit: Option<Spanned<ByteSize>>,
 }
 
 #[derive(Deserialize, JsonSchema, Debug, Default, Clone, Copy, PartialEq)]
 #[serde(rename_all = "kebab-case")]
-enum Signing {
+pub(crate) enum Signing {
     #[default]
     Always,
     NoOverride,
     Never,
 }
 
-/// Which forwarding headers an origin receives.
+/// Forwarding headers that an origin receives.
 #[derive(Deserialize, JsonSchema, Debug, Clone, PartialEq)]
 #[serde(
     untagged,
-    expecting = "forwarded has to be \"all\", \"none\" or a list of \"for\", \"host\" and \"proto\""
+    expecting = "forwarded must be \"all\", \"none\" or a list of \"for\", \"host\" and \"proto\""
 )]
-enum ForwardedHeaders {
+pub(crate) enum ForwardedSelection {
     Named(AllOrNone),
     Listed(Vec<ForwardedHeader>),
 }
 
 #[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq)]
 #[serde(rename_all = "kebab-case")]
-enum AllOrNone {
+pub(crate) enum AllOrNone {
     All,
     None,
 }
 
 #[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq)]
 #[serde(rename_all = "kebab-case")]
-enum ForwardedHeader {
+pub(crate) enum ForwardedHeader {
     For,
     Host,
     Proto,
 }
 
-impl ForwardedHeaders {
-    fn selection(&self) -> origin::ForwardedHeaders {
+impl ForwardedSelection {
+    pub(crate) fn selection(&self) -> ForwardedHeaders {
         let listed = match self {
-            Self::Named(AllOrNone::All) => return origin::ForwardedHeaders::ALL,
-            Self::Named(AllOrNone::None) => return origin::ForwardedHeaders::NONE,
+            Self::Named(AllOrNone::All) => return ForwardedHeaders::ALL,
+            Self::Named(AllOrNone::None) => return ForwardedHeaders::NONE,
             Self::Listed(listed) => listed,
         };
-        listed.iter().fold(
-            origin::ForwardedHeaders::NONE,
-            |selected, header| match header {
+        listed
+            .iter()
+            .fold(ForwardedHeaders::NONE, |selected, header| match header {
                 ForwardedHeader::For => selected.with_for(true),
                 ForwardedHeader::Host => selected.with_host(true),
                 ForwardedHeader::Proto => selected.with_proto(true),
-            },
-        )
+            })
     }
 }
 
 /// The header that carries the session token of temporary credentials.
 #[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq)]
 #[serde(rename_all = "kebab-case")]
-enum TokenHeader {
+pub(crate) enum TokenHeader {
     XAmzSecurityToken,
     #[serde(rename = "x-amz-s3session-token")]
     XAmzS3SessionToken,
 }
 
+/// Host and port that an origin's requests are sent to.
+#[derive(Clone)]
+pub(crate) struct OriginHost {
+    /// The name of the origin.
+    pub(crate) origin: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
 impl OriginSection {
-    pub(super) fn signs_always(&self) -> bool {
+    pub(crate) fn signs_always(&self) -> bool {
         self.signing == Signing::Always
     }
 
-    pub(super) fn signs(&self) -> bool {
+    pub(crate) fn signs(&self) -> bool {
         self.signing != Signing::Never
     }
 
-    /// All that says where its requests go and what they are signed for; with every key named as well.
+    /// Describes where requests are sent and what they are signed for. Every key is named, so that none is forgotten.
     pub(super) fn description(&self) -> String {
         let Self {
             url,
@@ -142,130 +142,44 @@ impl OriginSection {
         )
     }
 
-    /// Where its requests are sent.
-    pub(super) fn named(&self) -> Option<Named> {
-        let url: Uri = self.url.get_ref().parse().ok()?;
-        let port = if url.scheme() == Some(&Scheme::HTTPS) {
-            443
-        } else {
-            80
-        };
-        Some(Named {
+    pub(crate) fn uri(&self) -> Option<Uri> {
+        self.url.get_ref().parse().ok()
+    }
+
+    pub(crate) fn host(&self) -> Option<OriginHost> {
+        let uri = self.uri()?;
+        let is_https = uri.scheme() == Some(&Scheme::HTTPS);
+        Some(OriginHost {
             origin: self.name.get_ref().clone(),
-            host: url.host()?.trim_matches(['[', ']']).to_owned(),
-            port: url.port_u16().unwrap_or(port),
+            host: uri.host()?.trim_matches(['[', ']']).to_owned(),
+            port: uri.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
         })
     }
 
-    /// What the section says of it, or else the host.
-    fn settings(&self, text: &str) -> Result<SigningSettings, ConfigError> {
-        let at = |span: &Spanned<String>| located(text, span.span());
-        match (&self.service, &self.region) {
-            (Some(service), Some(region)) => {
-                drop(SigningSettings::new(service.get_ref(), "any").map_err(at(service))?);
-                SigningSettings::new(service.get_ref(), region.get_ref()).map_err(at(region))
-            }
-            (None, None) => {
-                drop(Origin::infer(self.url.get_ref()).map_err(at(&self.url))?);
-                let uri = self.url.get_ref().parse::<Uri>().ok();
-                let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
-                SigningSettings::infer(host).map_err(at(&self.url))
-            }
-            (Some(alone), None) | (None, Some(alone)) => {
-                let message =
-                    "service and region go together; give both, or neither where the host tells";
-                Err(ConfigError::new(
-                    text,
-                    Some(alone.span()),
-                    message.to_owned(),
-                ))
-            }
-        }
-    }
-
-    /// The credentials of a gateway are those of a role or a user, unless the section says that they come from
-    /// `CreateSession`.
-    fn with_token_header(&self, settings: SigningSettings) -> SigningSettings {
-        match self.session_token {
-            Some(TokenHeader::XAmzS3SessionToken) => {
-                settings.with_session_token(SessionToken::S3Session)
-            }
-            Some(TokenHeader::XAmzSecurityToken) => {
-                settings.with_session_token(SessionToken::Signed)
-            }
-            None if settings.service() == "s3express" => {
-                settings.with_session_token(SessionToken::Signed)
-            }
-            None => settings,
-        }
-    }
-
-    /// Whether it may be spoken to with HTTP/2.
-    pub(super) fn http2(&self, text: &str) -> Result<bool, ConfigError> {
+    /// Returns `true` if connections may use HTTP/2.
+    pub(crate) fn http2(&self) -> Result<bool, ConfigError> {
         let Some(http2) = self.http2.as_ref().filter(|http2| *http2.get_ref()) else {
             return Ok(false);
         };
-        let uri = self.url.get_ref().parse::<Uri>().ok();
-        if self.signed_host.is_none() && uri.is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS))
-        {
+        let is_https = self
+            .uri()
+            .is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS));
+        if is_https && self.signed_host.is_none() {
             return Ok(true);
         }
-        let message = "http2 needs an https:// url and no signed_host: it is agreed on in TLS, and has one name \
-                       for the host connected to and the host signed for; leave it out";
-        Err(ConfigError::new(
-            text,
-            Some(http2.span()),
-            message.to_owned(),
+        Err(http2.error(
+            "http2 needs an https:// url, since TLS negotiates it, and no signed_host, since HTTP/2 has one name \
+             for the host connected to and the host signed for; remove http2",
         ))
     }
 
-    /// Where it is told what to sign for.
-    pub(super) fn service_span(&self) -> Range<usize> {
+    /// Position of the setting that names the service.
+    pub(crate) fn service_span(&self) -> Range<usize> {
         self.service.as_ref().unwrap_or(&self.url).span()
     }
 
-    /// The origin, for requests of a route if one is given.
-    pub(super) fn build(
-        &self,
-        text: &str,
-        bodies: &Bodies,
-        route: Option<&RouteSection>,
-    ) -> Result<Origin, ConfigError> {
-        let at = |span: &Spanned<String>| located(text, span.span());
-        let settings = self.with_token_header(self.settings(text)?);
-        let s3_family = settings.path_form() == PathForm::Once;
-        let mut origin = Origin::new(self.url.get_ref(), settings)
-            .map_err(at(&self.url))?
-            .with_signing(match self.signing {
-                Signing::Always => SigningBehavior::Always,
-                Signing::NoOverride => SigningBehavior::NoOverride,
-                Signing::Never => SigningBehavior::Never,
-            });
-        if let Some(enabled) = self.recovery {
-            origin = origin.with_recovery(enabled);
-        }
-        if let Some(forwarded) = &self.forwarded {
-            origin = origin.with_forwarded(forwarded.selection());
-        }
-        if let Some(host) = &self.signed_host {
-            origin = origin.with_signed_host(host.get_ref()).map_err(at(host))?;
-        }
-        self.set_bodies(origin, s3_family, text, bodies, route)
-    }
-
-    /// What the origin, as it was built, is likely to refuse.
-    pub(super) fn warnings(&self, text: &str, origin: &Origin) -> Vec<ConfigError> {
-        // As `origins::Client` is: where it may speak HTTP/2, there is one host.
-        let client = HttpClient::new();
-        let warning = |finding: &Finding| {
-            let message = format!("warning: origin {:?}: {finding}", self.name.get_ref());
-            ConfigError::new(text, Some(self.span(finding.rule())), message)
-        };
-        lint(origin, &client).iter().map(warning).collect()
-    }
-
-    /// Where that stands which a rule is about.
-    fn span(&self, rule: LintRule) -> Range<usize> {
+    /// Position of the setting that a lint rule is about.
+    pub(crate) fn rule_span(&self, rule: LintRule) -> Range<usize> {
         match rule {
             LintRule::Scope => self.service_span(),
             LintRule::DefaultPort => self.signed_host.as_ref().unwrap_or(&self.url).span(),

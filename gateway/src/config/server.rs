@@ -1,4 +1,4 @@
-//! Where clients arrive, and how long they may take: the section `[server]`.
+//! The section `[server]`.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -10,19 +10,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    ConfigError, Spanned,
-    route::{duration, positive},
-    schema::Size,
+    error::ConfigError,
+    value::{Size, Spanned, optional_duration, positive},
 };
-use crate::{listener::tls::Files, min_body_rate::Pace, upstream::ReadLimit};
+use crate::{min_body_rate::BodyLimits, upstream::ReadLimit};
 
-/// Where to listen if nothing else is said.
+/// Address that the gateway listens on by default.
 pub(crate) const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ServerSection {
+pub(crate) struct ServerSection {
     listen: Option<SocketAddr>,
     header_timeout: Option<Spanned<String>>,
     idle_timeout: Option<Spanned<String>>,
@@ -38,10 +37,11 @@ pub(super) struct ServerSection {
     send_buffer: Option<ByteSize>,
     #[schemars(with = "Option<Size>")]
     origin_buffer: Option<Spanned<ByteSize>>,
-    tls_certificate: Option<Spanned<String>>,
-    tls_key: Option<Spanned<String>>,
+    pub(crate) tls_certificate: Option<Spanned<String>>,
+    pub(crate) tls_key: Option<Spanned<String>>,
 }
 
+/// Settings of the listener.
 #[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
@@ -49,104 +49,94 @@ pub(crate) struct Server {
     pub(crate) header_timeout: Duration,
     /// Limits the time between two requests on a connection.
     pub(crate) idle_timeout: Duration,
-    /// How slowly a client may send a body.
-    pub(crate) body_pace: Pace,
-    /// How long clients may still come once the gateway is told to stop.
+    pub(crate) body_limits: BodyLimits,
+    /// Time from the signal to stop until connections are no longer accepted.
     pub(crate) drain_delay: Duration,
-    /// How long requests in flight may take once the gateway is told to stop.
+    /// Time that requests in flight have from then on.
     pub(crate) shutdown_grace: Duration,
-    /// How long a WebSocket may be idle.
+    /// Limits the time between two bytes of a WebSocket.
     pub(crate) websocket_timeout: Duration,
-    /// How many connections of clients there may be at once.
+    /// Maximum number of clients' connections.
     pub(crate) max_connections: usize,
-    /// Maximum number of requests at once on a client's connection with HTTP/2.
+    /// Maximum number of concurrent requests on an HTTP/2 connection.
     pub(crate) streams: u32,
-    /// Memory that the responses on one connection with HTTP/2 share for large reads, in bytes.
+    /// Memory that the responses on an HTTP/2 connection share for large reads, in bytes.
     pub(crate) send_buffer: usize,
-    /// How much of a response is read at once from its origin, in bytes.
+    /// Maximum size of one read of a response from its origin, in bytes.
     pub(crate) origin_buffer: u32,
-    /// Plain if there are none.
-    pub(crate) tls: Option<Files>,
+    /// Certificate and key; without them the listener speaks plain HTTP.
+    pub(crate) tls: Option<TlsFiles>,
+}
+
+/// Paths of a certificate chain and its key, in PEM.
+#[derive(Clone)]
+pub(crate) struct TlsFiles {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 impl ServerSection {
-    const PATIENCE: Duration = Duration::from_secs(30);
-    /// As Apache's `mod_reqtimeout` has it.
+    const TIMEOUT: Duration = Duration::from_secs(30);
+    /// Default of Apache's `mod_reqtimeout`.
     const MIN_BODY_RATE: ByteSize = ByteSize::b(500);
-    /// As API Gateway has it.
+    /// Default of API Gateway.
     const WEBSOCKET_TIMEOUT: Duration = Duration::from_secs(10 * 60);
     const MAX_CONNECTIONS: u32 = 10_000;
-    /// The least that RFC 9113, section 6.5.2, recommends.
+    /// Minimum that RFC 9113, section 6.5.2, recommends.
     const STREAMS: u32 = 100;
     const SEND_BUFFER: ByteSize = ByteSize::mib(1);
     const ORIGIN_BUFFER: ByteSize = ByteSize::kib(32);
-    const LARGEST_BUFFER: ByteSize = ByteSize::mib(16);
+    const MIN_ORIGIN_BUFFER: ByteSize = ByteSize::b(ReadLimit::MIN as u64);
+    const MAX_ORIGIN_BUFFER: ByteSize = ByteSize::mib(16);
 
-    pub(super) fn build(&self, text: &str) -> Result<Server, ConfigError> {
-        let time = |value: &Option<Spanned<String>>, default| {
-            value
-                .as_ref()
-                .map_or(Ok(default), |value| duration(text, value))
-        };
-        let max_connections = positive(text, "max_connections", self.max_connections.as_ref())?;
-        let streams = positive(text, "streams", self.streams.as_ref())?;
-        let header_timeout = time(&self.header_timeout, Self::PATIENCE)?;
+    pub(crate) fn check(&self) -> Result<Server, ConfigError> {
+        let timeout = |value, default| Ok(optional_duration(value)?.unwrap_or(default));
+        let max_connections = positive("max_connections", &self.max_connections)?;
+        let streams = positive("streams", &self.streams)?;
+        let header_timeout = timeout(&self.header_timeout, Self::TIMEOUT)?;
         let send_buffer = self.send_buffer.unwrap_or(Self::SEND_BUFFER).as_u64();
         Ok(Server {
             listen: self.listen.unwrap_or(DEFAULT_LISTEN),
             header_timeout,
-            idle_timeout: time(&self.idle_timeout, header_timeout)?,
-            body_pace: Pace {
-                timeout: time(&self.body_timeout, Self::PATIENCE)?,
-                rate: self.min_body_rate.unwrap_or(Self::MIN_BODY_RATE).as_u64(),
+            idle_timeout: timeout(&self.idle_timeout, header_timeout)?,
+            body_limits: BodyLimits {
+                timeout: timeout(&self.body_timeout, Self::TIMEOUT)?,
+                min_rate: self.min_body_rate.unwrap_or(Self::MIN_BODY_RATE).as_u64(),
             },
-            drain_delay: time(&self.drain_delay, Duration::ZERO)?,
-            shutdown_grace: time(&self.shutdown_grace, Self::PATIENCE)?,
-            websocket_timeout: time(&self.websocket_timeout, Self::WEBSOCKET_TIMEOUT)?,
-            max_connections: max_connections.unwrap_or(Self::MAX_CONNECTIONS) as usize, // of 32 bits at least
+            drain_delay: timeout(&self.drain_delay, Duration::ZERO)?,
+            shutdown_grace: timeout(&self.shutdown_grace, Self::TIMEOUT)?,
+            websocket_timeout: timeout(&self.websocket_timeout, Self::WEBSOCKET_TIMEOUT)?,
+            max_connections: max_connections.unwrap_or(Self::MAX_CONNECTIONS) as usize,
             streams: streams.unwrap_or(Self::STREAMS),
             send_buffer: usize::try_from(send_buffer).unwrap_or(usize::MAX),
-            origin_buffer: self.origin_buffer(text)?,
-            tls: self.tls(text)?,
+            origin_buffer: self.origin_buffer()?,
+            tls: self.tls()?,
         })
     }
 
-    fn origin_buffer(&self, text: &str) -> Result<u32, ConfigError> {
-        let Some(given) = &self.origin_buffer else {
-            return Ok(Self::ORIGIN_BUFFER.as_u64() as u32);
-        };
-        let (least, most) = (ByteSize::b(ReadLimit::LEAST as u64), Self::LARGEST_BUFFER);
-        if *given.get_ref() < least || *given.get_ref() > most {
-            let message = format!(
-                "origin_buffer is {}; give {least} to {most}",
-                given.get_ref()
-            );
-            return Err(ConfigError::new(text, Some(given.span()), message));
+    fn origin_buffer(&self) -> Result<u32, ConfigError> {
+        let (min, max) = (Self::MIN_ORIGIN_BUFFER, Self::MAX_ORIGIN_BUFFER);
+        match &self.origin_buffer {
+            None => Ok(Self::ORIGIN_BUFFER.as_u64() as u32),
+            Some(size) if (min..=max).contains(size.get_ref()) => {
+                Ok(size.get_ref().as_u64() as u32)
+            }
+            Some(size) => Err(size.error(format!(
+                "origin_buffer is {}; set it to a size from {min} to {max}",
+                size.get_ref()
+            ))),
         }
-        Ok(given.get_ref().as_u64() as u32) // at most 16 MiB
     }
 
-    fn tls(&self, text: &str) -> Result<Option<Files>, ConfigError> {
+    fn tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
         match (&self.tls_certificate, &self.tls_key) {
             (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => {
-                let files = Files {
-                    certificate: certificate.get_ref().clone(),
-                    key: key.get_ref().clone(),
-                };
-                let at = Some(certificate.span());
-                let sound = files.check();
-                sound
-                    .map_err(|error| ConfigError::new(text, at, crate::response::chain(&*error)))?;
-                Ok(Some(files))
-            }
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles {
+                certificate: certificate.get_ref().clone(),
+                key: key.get_ref().clone(),
+            })),
             (Some(alone), None) | (None, Some(alone)) => {
-                let message = "tls_certificate and tls_key go together; give both, or neither";
-                Err(ConfigError::new(
-                    text,
-                    Some(alone.span()),
-                    message.to_owned(),
-                ))
+                Err(alone.error("tls_certificate and tls_key go together; set both or neither"))
             }
         }
     }

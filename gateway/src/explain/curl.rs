@@ -1,71 +1,28 @@
-//! Commands of curl, read for the request that they send.
+//! Parses curl commands into the requests that they send.
 
 use std::ffi::OsString;
 
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
 use lexopt::{Arg, Parser, ValueExt};
-use tower_sigv4::sigv4::Payload;
+use tower_sigv4::sigv4::{Payload, PayloadHash};
 
-use super::exchange::payload;
+/// Long options with a value that does not change the request.
+const IGNORED_WITH_VALUE: &str = "cacert cert cert-type ciphers config connect-timeout connect-to cookie-jar \
+    dns-servers doh-url dump-header interface key key-type limit-rate local-port max-filesize max-redirs max-time \
+    netrc-file noproxy oauth2-bearer output output-dir pass proto proxy proxy-header proxy-user range \
+    request-target resolve retry retry-delay retry-max-time socks5 stderr tls-max trace trace-ascii unix-socket \
+    url-query user write-out";
+const IGNORED_SHORT_WITH_VALUE: &str = "cCDEKmoPQrtuUwxyYz";
 
-/// Long options that take a value, besides those that are looked at.
-const WITH_VALUE: &[&str] = &[
-    "cacert",
-    "cert",
-    "cert-type",
-    "ciphers",
-    "config",
-    "connect-timeout",
-    "connect-to",
-    "cookie-jar",
-    "dump-header",
-    "interface",
-    "key",
-    "key-type",
-    "limit-rate",
-    "max-filesize",
-    "max-redirs",
-    "max-time",
-    "netrc-file",
-    "oauth2-bearer",
-    "proto",
-    "request-target",
-    "socks5",
-    "unix-socket",
-    "url-query",
-    "doh-url",
-    "dns-servers",
-    "local-port",
-    "noproxy",
-    "output",
-    "output-dir",
-    "pass",
-    "proxy",
-    "proxy-header",
-    "proxy-user",
-    "range",
-    "resolve",
-    "retry",
-    "retry-delay",
-    "retry-max-time",
-    "stderr",
-    "tls-max",
-    "trace",
-    "trace-ascii",
-    "user",
-    "write-out",
-];
-/// The same of the short ones.
-const SHORT_WITH_VALUE: &str = "cCDEKmoPQrtuUwxyYz";
-
-/// A command at the beginning, on one line, and what stands behind it.
-pub(super) fn command(saved: &str) -> Option<(String, &str)> {
-    let saved = saved.strip_prefix("$ ").unwrap_or(saved);
-    saved
-        .strip_prefix("curl")
+/// Splits a leading command, joined into one line, from the text after it.
+pub(super) fn split_command(saved: &str) -> Option<(String, &str)> {
+    let text = saved.strip_prefix("$ ").unwrap_or(saved);
+    text.strip_prefix("curl")
         .filter(|rest| rest.starts_with(char::is_whitespace))?;
-    let (mut command, mut quote, mut escaped) = (String::new(), None, false);
-    for (at, letter) in saved.char_indices() {
+    let mut command = String::new();
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, letter) in text.char_indices() {
         match (quote, letter) {
             (None, '\r') => continue,
             (None, '\n') if escaped => {
@@ -74,9 +31,9 @@ pub(super) fn command(saved: &str) -> Option<(String, &str)> {
                 escaped = false;
                 continue;
             }
-            (None, '\n') => return Some((command, &saved[at..])),
+            (None, '\n') => return Some((command, &text[at..])),
             _ if escaped => escaped = false,
-            (Some(open), letter) if open == letter => quote = None,
+            (Some(open), _) if open == letter => quote = None,
             (None | Some('"'), '\\') => escaped = true,
             (None, '\'' | '"') => quote = Some(letter),
             _ => {}
@@ -86,16 +43,16 @@ pub(super) fn command(saved: &str) -> Option<(String, &str)> {
     Some((command, ""))
 }
 
-/// The request that a command sends, with what was signed of its body where that is known.
-pub(super) fn request(command: &str) -> Result<(Parts, Option<Payload>), String> {
+/// Returns the request with its payload, if the command contains the whole body.
+pub(super) fn parse(command: &str) -> Result<(Parts, Option<Payload>), String> {
     if command.contains(" $'") {
-        return Err(
-            "the curl command quotes by $'...', which is not read here; write '...'".to_owned(),
-        );
+        return Err("the curl command uses $'...' quotes; write '...'".to_owned());
     }
-    let words = shlex::split(command).ok_or("the curl command ends within quotes")?;
-    let options = Options::read(words).map_err(|error| format!("the curl command: {error}"))?;
-    options.request()
+    let words = shlex::split(command).ok_or("the curl command has an unclosed quote")?;
+    Options::parse(words)
+        .map_err(|error| error.to_string())
+        .and_then(Options::into_request)
+        .map_err(|error| format!("the curl command: {error}"))
 }
 
 #[derive(Default)]
@@ -103,89 +60,87 @@ struct Options {
     url: Option<String>,
     method: Option<String>,
     headers: Vec<(String, String)>,
-    /// What curl adds where no header of that name is given.
-    own_headers: Vec<(&'static str, String)>,
+    /// Headers that curl adds unless `headers` has the name.
+    default_headers: Vec<(&'static str, String)>,
     body: Option<String>,
-    /// Where it is in a file, say.
-    body_unknown: bool,
-    in_query: bool,
+    /// `true` if a part of the body is not in the command.
+    body_is_external: bool,
+    get: bool,
     head: bool,
 }
 
 impl Options {
-    fn read(words: Vec<String>) -> Result<Self, lexopt::Error> {
+    fn parse(words: Vec<String>) -> Result<Self, lexopt::Error> {
         let mut options = Self::default();
         let mut parser = Parser::from_iter(words.into_iter().map(OsString::from));
         while let Some(argument) = parser.next()? {
             match argument {
                 Arg::Long("url") => options.url = Some(parser.value()?.string()?),
                 Arg::Value(url) if options.url.is_none() => options.url = Some(url.string()?),
-                Arg::Value(_) => return Err("it names more than one URL".into()),
+                Arg::Value(_) => return Err("it has more than one URL".into()),
                 Arg::Long("aws-sigv4") => {
-                    let message = "curl signs as it runs (--aws-sigv4), so the signature is not in the command; \
-                                   give what curl -v prints";
+                    let message = "--aws-sigv4 signs while curl runs, so the command has no signature; provide the \
+                                   output of curl -v";
                     return Err(message.into());
                 }
                 Arg::Short('X') | Arg::Long("request") => {
                     options.method = Some(parser.value()?.string()?);
                 }
-                Arg::Short('H') | Arg::Long("header") => options.header(&parser.value()?.string()?),
+                Arg::Short('H') | Arg::Long("header") => {
+                    options.add_header(&parser.value()?.string()?);
+                }
                 Arg::Short('A') | Arg::Long("user-agent") => {
-                    options.own("user-agent", parser.value()?.string()?);
+                    options.add_default("user-agent", parser.value()?.string()?);
                 }
                 Arg::Short('e') | Arg::Long("referer") => {
-                    options.own("referer", parser.value()?.string()?);
+                    options.add_default("referer", parser.value()?.string()?);
                 }
                 Arg::Short('b') | Arg::Long("cookie") => {
-                    options.own("cookie", parser.value()?.string()?);
+                    options.add_default("cookie", parser.value()?.string()?);
                 }
                 Arg::Short('I') | Arg::Long("head") => options.head = true,
-                Arg::Short('G') | Arg::Long("get") => options.in_query = true,
+                Arg::Short('G') | Arg::Long("get") => options.get = true,
                 Arg::Short('d') | Arg::Long("data" | "data-ascii" | "data-binary") => {
-                    let data = parser.value()?.string()?;
-                    options.body_unknown |= data.starts_with('@');
-                    options.data(&data);
+                    options.add_data_or_file(&parser.value()?.string()?);
                 }
-                Arg::Long("data-raw") => options.data(&parser.value()?.string()?),
+                Arg::Long("data-raw") => options.add_data(&parser.value()?.string()?),
                 Arg::Long("json") => {
-                    let data = parser.value()?.string()?;
-                    options.body_unknown |= data.starts_with('@');
-                    options.data(&data);
-                    options.own("content-type", "application/json".to_owned());
-                    options.own("accept", "application/json".to_owned());
+                    options.add_data_or_file(&parser.value()?.string()?);
+                    options.add_default("content-type", "application/json".to_owned());
+                    options.add_default("accept", "application/json".to_owned());
                 }
                 Arg::Short('F' | 'T') | Arg::Long("form" | "upload-file" | "data-urlencode") => {
                     parser.value()?;
-                    options.data("");
-                    options.body_unknown = true;
+                    options.add_data("");
+                    options.body_is_external = true;
                 }
-                Arg::Long(name) if WITH_VALUE.contains(&name) => drop(parser.value()?),
-                Arg::Short(name) if SHORT_WITH_VALUE.contains(name) => drop(parser.value()?),
+                Arg::Long(name) if IGNORED_WITH_VALUE.split(' ').any(|known| known == name) => {
+                    parser.value()?;
+                }
+                Arg::Short(name) if IGNORED_SHORT_WITH_VALUE.contains(name) => {
+                    parser.value()?;
+                }
                 Arg::Long(_) | Arg::Short(_) => {}
             }
         }
         Ok(options)
     }
 
-    fn header(&mut self, field: &str) {
-        match field.split_once(':') {
-            Some((name, value)) if !value.trim().is_empty() => {
-                self.add(name, value.trim().to_owned())
-            }
-            Some(_) => {} // it takes one of curl's own away
-            None => self.add(field.trim_end_matches(';'), String::new()),
-        }
+    fn add_header(&mut self, field: &str) {
+        let (name, value) = match field.split_once(':') {
+            Some((_, value)) if value.trim().is_empty() => return, // removes a default header
+            Some((name, value)) => (name, value),
+            None => (field.trim_end_matches(';'), ""),
+        };
+        self.headers
+            .push((name.trim().to_owned(), value.trim().to_owned()));
     }
 
-    fn add(&mut self, name: &str, value: String) {
-        self.headers.push((name.trim().to_owned(), value));
+    fn add_default(&mut self, name: &'static str, value: String) {
+        self.default_headers.push((name, value));
     }
 
-    fn own(&mut self, name: &'static str, value: String) {
-        self.own_headers.push((name, value));
-    }
-
-    fn data(&mut self, data: &str) {
+    fn add_data(&mut self, data: &str) {
         match &mut self.body {
             Some(body) => {
                 body.push('&');
@@ -195,63 +150,61 @@ impl Options {
         }
     }
 
-    fn request(mut self) -> Result<(Parts, Option<Payload>), String> {
-        let error = |what: &str| format!("the curl command: {what}");
-        let mut url = self.url.take().ok_or_else(|| error("it names no URL"))?;
-        url.truncate(url.find('#').unwrap_or(url.len()));
-        if !url.contains("://") {
-            url.insert_str(0, "http://");
-        }
-        if let Some(data) = self.body.take_if(|_| self.in_query) {
-            url.push(if url.contains('?') { '&' } else { '?' });
-            url.push_str(&data);
-        }
-        let url: Uri = url.parse().map_err(|_| error("its URL cannot be one"))?;
-        let authority = url
-            .authority()
-            .ok_or_else(|| error("its URL has no host"))?;
-        let host = match (url.scheme_str(), authority.port_u16()) {
+    fn add_data_or_file(&mut self, data: &str) {
+        self.body_is_external |= data.starts_with('@');
+        self.add_data(data);
+    }
+
+    fn into_request(mut self) -> Result<(Parts, Option<Payload>), String> {
+        const INVALID_HEADER: &str = "a header is invalid";
+        let query = self.body.take_if(|_| self.get);
+        let uri = self.uri(query)?;
+        let authority = uri.authority().ok_or("its URL has no host")?;
+        let host = match (uri.scheme_str(), authority.port_u16()) {
             (Some("https"), Some(443)) | (Some("http"), Some(80)) => authority.host(),
             _ => authority.as_str().rsplit('@').next().unwrap_or_default(),
         };
-        let default = match &self.body {
-            _ if self.head => Method::HEAD,
-            Some(_) => Method::POST,
+        let host_header = HeaderValue::from_str(host).map_err(|_| "its host is invalid")?;
+        let method = match &self.method {
+            Some(method) => method.parse().map_err(|_| "its method is invalid")?,
+            None if self.head => Method::HEAD,
+            None if self.body.is_some() => Method::POST,
             None => Method::GET,
         };
-        let method = match &self.method {
-            Some(method) => method
-                .parse()
-                .map_err(|_| error("its method cannot be one"))?,
-            None => default,
-        };
         let (mut head, ()) = Request::new(()).into_parts();
-        let host = HeaderValue::from_str(host).map_err(|_| error("its host cannot be one"))?;
         for (name, value) in &self.headers {
-            let name = name.parse::<HeaderName>().ok();
-            let pair = name.zip(HeaderValue::from_str(value).ok());
-            let (name, value) = pair.ok_or_else(|| error("it has a header that cannot be one"))?;
-            head.headers.append(name, value);
+            let header: HeaderName = name.parse().map_err(|_| INVALID_HEADER)?;
+            let field = HeaderValue::from_str(value).map_err(|_| INVALID_HEADER)?;
+            head.headers.append(header, field);
         }
-        head.headers.entry(header::HOST).or_insert(host);
-        let form = (
-            "content-type",
-            "application/x-www-form-urlencoded".to_owned(),
-        );
-        let defaults = [("accept", "*/*".to_owned())]
-            .into_iter()
-            .chain(self.body.as_ref().map(|_| form));
-        for (name, value) in self.own_headers.into_iter().chain(defaults) {
-            let value = HeaderValue::try_from(value)
-                .map_err(|_| error("it has a header that cannot be one"))?;
-            head.headers.entry(name).or_insert(value);
+        head.headers.entry(header::HOST).or_insert(host_header);
+        self.add_default("accept", "*/*".to_owned());
+        if self.body.is_some() {
+            let form = "application/x-www-form-urlencoded";
+            self.add_default("content-type", form.to_owned());
         }
-        (head.method, head.uri) = (method, url);
-        let payload = match &self.body {
-            _ if self.body_unknown => None,
-            body => payload(&head, Some(body.as_deref().unwrap_or_default().as_bytes())),
-        };
-        Ok((head, payload))
+        for (name, value) in self.default_headers {
+            let field = HeaderValue::try_from(value).map_err(|_| INVALID_HEADER)?;
+            head.headers.entry(name).or_insert(field);
+        }
+        head.method = method;
+        head.uri = uri;
+        let body = self.body.unwrap_or_default();
+        let payload = Payload::Hash(PayloadHash::of(body.as_bytes()));
+        Ok((head, (!self.body_is_external).then_some(payload)))
+    }
+
+    fn uri(&self, query: Option<String>) -> Result<Uri, &'static str> {
+        let url = self.url.as_deref().ok_or("it has no URL")?;
+        let mut url = url.split('#').next().unwrap_or_default().to_owned();
+        if !url.contains("://") {
+            url.insert_str(0, "http://");
+        }
+        if let Some(query) = query {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(&query);
+        }
+        url.parse().map_err(|_| "its URL is invalid")
     }
 }
 
@@ -260,8 +213,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_ends_with_its_line() {
-        for (saved, first, rest) in [
+    fn commands_end_at_the_end_of_the_line() {
+        for (saved, command, rest) in [
             (
                 "curl http://h/\nHTTP/1.1 403",
                 "curl http://h/",
@@ -279,16 +232,20 @@ mod tests {
             ),
             ("curl h -d 'a\\'\n<x/>", "curl h -d 'a\\'", "\n<x/>"),
         ] {
-            assert_eq!(command(saved), Some((first.to_owned(), rest)), "{saved}");
+            assert_eq!(
+                split_command(saved),
+                Some((command.to_owned(), rest)),
+                "{saved}"
+            );
         }
         for saved in ["curly h", "curl", "wget h", "GET / HTTP/1.1"] {
-            assert_eq!(command(saved), None, "{saved}");
+            assert_eq!(split_command(saved), None, "{saved}");
         }
     }
 
     #[test]
-    fn the_request_is_the_one_that_curl_sends() {
-        for (command, line, headers, known) in [
+    fn requests_are_those_that_curl_sends() {
+        for (command, line, headers, has_payload) in [
             (
                 "curl h:80/a?b=c#d",
                 "GET http://h:80/a?b=c",
@@ -326,34 +283,37 @@ mod tests {
                 false,
             ),
         ] {
-            let (head, payload) = request(command).expect(command);
+            let (head, payload) = parse(command).expect(command);
             assert_eq!(format!("{} {}", head.method, head.uri), line, "{command}");
-            let text = |(name, value): (&HeaderName, &HeaderValue)| {
-                format!("{name}: {}", value.to_str().expect("a text"))
+            let field = |(name, value): (&HeaderName, &HeaderValue)| {
+                format!("{name}: {}", value.to_str().expect("ASCII value"))
             };
-            let mut found: Vec<_> = head.headers.iter().map(text).collect();
-            found.sort();
-            assert_eq!(found.join("|"), headers, "{command}");
-            assert_eq!(payload.is_some(), known, "{command}");
+            let mut lines: Vec<_> = head.headers.iter().map(field).collect();
+            lines.sort();
+            assert_eq!(lines.join("|"), headers, "{command}");
+            assert_eq!(payload.is_some(), has_payload, "{command}");
         }
     }
 
     #[test]
-    fn what_cannot_be_read_is_told() {
-        for (command, told) in [
-            ("curl", "it names no URL"),
+    fn unsupported_commands_are_rejected() {
+        for (command, message) in [
+            ("curl", "it has no URL"),
             ("curl -H", "missing argument"),
             ("curl a b", "more than one URL"),
-            ("curl 'a", "ends within quotes"),
-            ("curl --aws-sigv4 aws:amz h", "give what curl -v prints"),
+            ("curl 'a", "unclosed quote"),
+            (
+                "curl --aws-sigv4 aws:amz h",
+                "provide the output of curl -v",
+            ),
             ("curl h -d $'a'", "write '...'"),
             ("curl 'h/ x'", "its URL"),
             ("curl http://", "its URL"),
             ("curl h -X 'a b'", "its method"),
-            ("curl h -H 'a b: c'", "a header that cannot be one"),
+            ("curl h -H 'a b: c'", "a header is invalid"),
         ] {
-            let error = request(command).expect_err(command);
-            assert!(error.contains(told), "{command}: {error}");
+            let error = parse(command).expect_err(command);
+            assert!(error.contains(message), "{command}: {error}");
         }
     }
 }

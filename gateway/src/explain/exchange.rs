@@ -1,4 +1,6 @@
-//! Exchanges as they are saved: by curl, from a log, by hand.
+//! Parses saved exchanges: output of curl, raw HTTP, or a curl command.
+
+use std::mem;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header, request::Parts,
@@ -7,214 +9,222 @@ use tower_sigv4::sigv4::{Payload, PayloadHash};
 
 use super::curl;
 
-/// More headers than any server sends or takes.
-const HEADERS: usize = 256;
+/// More than servers send or accept.
+const MAX_HEADERS: usize = 256;
 
-/// The last exchange in a text, taken apart.
+/// The last exchange in a saved text.
 #[derive(Default)]
 pub(super) struct Exchange {
-    /// With what was signed of its body, where that can be known.
+    /// With the signed payload, if it can be derived.
     pub(super) request: Option<(Parts, Option<Payload>)>,
-    pub(super) answer: Option<(StatusCode, HeaderMap)>,
-    /// The answer's.
+    pub(super) response: Option<(StatusCode, HeaderMap)>,
+    /// Body of the response.
     pub(super) body: String,
 }
 
 impl Exchange {
-    pub(super) fn read(saved: &str) -> Result<Self, String> {
-        let saved = saved.trim_start_matches('\u{feff}').trim_start();
-        if saved
-            .lines()
-            .any(|line| line.starts_with("< HTTP/") || is_request_line(line, "> "))
-        {
-            return Self::read_verbose(saved);
+    pub(super) fn parse(saved: &str) -> Result<Self, String> {
+        let trimmed = saved.trim_start_matches('\u{feff}').trim_start();
+        let is_verbose = |line: &str| {
+            line.starts_with("< HTTP/") || line.strip_prefix("> ").is_some_and(is_request_line)
+        };
+        if trimmed.lines().any(is_verbose) {
+            Self::parse_verbose(trimmed)
+        } else if let Some((command, rest)) = curl::split_command(trimmed) {
+            Self::parse_response(Some(curl::parse(&command)?), rest)
+        } else if trimmed.lines().next().is_some_and(is_request_line) {
+            Self::parse_raw(trimmed)
+        } else {
+            Self::parse_response(None, trimmed)
         }
-        if let Some((command, rest)) = curl::command(saved) {
-            let request = Some(curl::request(&command)?);
-            return Self {
-                request,
-                ..Self::default()
-            }
-            .with_answer(rest);
-        }
-        if saved
-            .lines()
-            .next()
-            .is_some_and(|line| is_request_line(line, ""))
-        {
-            return Self::read_raw(saved);
-        }
-        Self::default().with_answer(saved)
     }
 
-    /// Answers before the last one (RFC 9110, section 15.2) stand in front of it.
-    fn with_answer(mut self, saved: &str) -> Result<Self, String> {
+    pub(super) fn has_response(&self) -> bool {
+        self.response.is_some() || !self.body.trim().is_empty()
+    }
+
+    /// Interim responses (RFC 9110, section 15.2) precede the final one.
+    fn parse_response(
+        request: Option<(Parts, Option<Payload>)>,
+        saved: &str,
+    ) -> Result<Self, String> {
+        let mut response = None;
         let mut rest = saved.trim_start();
         while rest.starts_with("HTTP/") {
             let (head, body) = split_head(rest);
-            self.answer = Some(answer_head(&format!("{}\r\n\r\n", head.trim_end()))?);
+            response = Some(response_head(&format!("{}\r\n\r\n", head.trim_end()))?);
             rest = body;
         }
-        rest.clone_into(&mut self.body);
-        Ok(self)
+        Ok(Self {
+            request,
+            response,
+            body: rest.to_owned(),
+        })
     }
 
-    /// A request, with its body if it is there, and maybe the answer behind it.
-    fn read_raw(saved: &str) -> Result<Self, String> {
-        let (head, rest) = split_head(saved);
-        let (head, answer) = match head.find("\nHTTP/") {
-            Some(at) => (&head[..at], &saved[at + 1..]),
-            None => (head, rest),
+    /// Parses a raw request with an optional body and an optional response.
+    fn parse_raw(saved: &str) -> Result<Self, String> {
+        let (text, rest) = split_head(saved);
+        let (head, rest) = match text.find("\nHTTP/") {
+            Some(at) => (&text[..at], &saved[at + 1..]),
+            None => (text, rest),
         };
         let lines: Vec<_> = head.lines().map(str::trim_end).collect();
         let head = request_head(&format!("{}\r\n\r\n", lines.join("\r\n")))?;
         let length = head.headers.get(header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        let body = length.and_then(|length| answer.split_at_checked(length));
-        let (body, answer) = body.map_or((None, answer), |(body, answer)| (Some(body), answer));
-        let payload = payload(&head, body.map(str::as_bytes));
-        Self {
-            request: Some((head, payload)),
-            ..Self::default()
-        }
-        .with_answer(answer)
+        let body = length
+            .and_then(|length| length.to_str().ok()?.parse().ok())
+            .and_then(|length| rest.split_at_checked(length));
+        let (payload, rest) = match body {
+            Some((body, rest)) => {
+                let hash = PayloadHash::of(body.as_bytes());
+                (Some(Payload::Hash(hash)), rest)
+            }
+            None => (payload_of_unknown_body(&head), rest),
+        };
+        Self::parse_response(Some((head, payload)), rest)
     }
 
-    /// Of `curl -v`: lines of the request's head begin with `> `, of the answer's with `< `.
-    fn read_verbose(saved: &str) -> Result<Self, String> {
-        let (mut last_request, mut last_answer, mut body) = (None, None, String::new());
-        let (mut request, mut answer) = (String::new(), String::new());
+    /// Parses the output of `curl -v`, which marks heads of requests with `> ` and of responses with `< `.
+    fn parse_verbose(saved: &str) -> Result<Self, String> {
+        let mut request = HeadLines::new("> ");
+        let mut response = HeadLines::new("< ");
+        let mut body = String::new();
         for line in saved.split_inclusive('\n') {
             let text = line.trim_end_matches(['\r', '\n']);
-            let head = |mark: &str| {
-                let bare = (text == mark.trim_end()).then_some("");
-                text.strip_prefix(mark)
-                    .or(bare)
-                    .map(|line| format!("{}\r\n", line.trim_end()))
-            };
-            if let Some(line) = head("> ") {
-                request += &line;
-                if line == "\r\n" {
-                    last_request = Some(std::mem::take(&mut request));
-                }
-            } else if let Some(line) = head("< ") {
-                answer += &line;
-                if line == "\r\n" {
-                    last_answer = Some(std::mem::take(&mut answer));
+            if request.push(text) {
+                continue;
+            }
+            if response.push(text) {
+                if response.unfinished.is_empty() {
                     body.clear();
                 }
-            } else if !["* ", "{ [", "} ["]
-                .iter()
-                .any(|mark| text.starts_with(mark))
-            {
+            } else if !["* ", "{ [", "} ["].iter().any(|it| text.starts_with(it)) {
                 body += line;
             }
         }
-        if last_request.is_none() && !request.is_empty() {
-            last_request = Some(request + "\r\n");
+        if request.last.is_none() && !request.unfinished.is_empty() {
+            request.last = Some(request.unfinished + "\r\n");
         }
-        let answer = last_answer.as_deref().map(answer_head).transpose()?;
-        let request = last_request.as_deref().map(request_head).transpose()?;
+        let response = response.last.as_deref().map(response_head).transpose()?;
+        let request = request.last.as_deref().map(request_head).transpose()?;
         let request = request.map(|head| {
-            let payload = payload(&head, None);
+            let payload = payload_of_unknown_body(&head);
             (head, payload)
         });
-        // What shows how far curl is may stand around the answer, or its body.
-        let from = if answer.is_none() {
-            body.find("HTTP/")
-        } else {
-            None
-        };
-        if let Some(from) = from {
-            return Self {
-                request,
-                ..Self::default()
-            }
-            .with_answer(&body[from..]);
+        // curl's progress meter may surround the response or its body.
+        if response.is_none()
+            && let Some(start) = body.find("HTTP/")
+        {
+            return Self::parse_response(request, &body[start..]);
         }
         if let Some((start, end)) = body.find(['{', '<']).zip(body.rfind(['}', '>'])) {
             body = body.get(start..=end).unwrap_or_default().to_owned();
         }
         Ok(Self {
             request,
-            answer,
+            response,
             body,
         })
     }
 }
 
-/// True for a line such as `GET / HTTP/1.1` behind the mark.
-fn is_request_line(line: &str, mark: &str) -> bool {
-    let words = line
-        .strip_prefix(mark)
-        .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
-    matches!(words.as_deref(), Some([_, _, version]) if version.starts_with("HTTP/"))
+/// Collects the lines of heads that start with a mark.
+struct HeadLines {
+    mark: &'static str,
+    unfinished: String,
+    last: Option<String>,
 }
 
-/// What stands before and behind the first empty line.
-fn split_head(text: &str) -> (&str, &str) {
-    let blank = |at: usize| {
-        let next = &text[at + 1..];
-        Some((
-            at,
-            ["\n", "\r\n"]
-                .iter()
-                .find_map(|line| next.strip_prefix(line))?,
-        ))
-    };
-    let end = text.match_indices('\n').find_map(|(at, _)| blank(at));
-    let (at, rest) = end.unwrap_or((text.len(), ""));
-    (&text[..at], rest)
-}
+impl HeadLines {
+    fn new(mark: &'static str) -> Self {
+        Self {
+            mark,
+            unfinished: String::new(),
+            last: None,
+        }
+    }
 
-/// What was signed of a body; what has no body, and is not known to have one, was signed as empty.
-pub(super) fn payload(head: &Parts, body: Option<&[u8]>) -> Option<Payload> {
-    let announced = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
-    let without = matches!(head.method, Method::GET | Method::HEAD)
-        && !announced.iter().any(|name| head.headers.contains_key(name));
-    match body {
-        Some(body) => Some(Payload::Hash(PayloadHash::of(body))),
-        None => without.then_some(Payload::Hash(PayloadHash::EMPTY)),
+    /// Returns `false` for a line without the mark.
+    fn push(&mut self, text: &str) -> bool {
+        let blank = (text == self.mark.trim_end()).then_some("");
+        let Some(line) = text.strip_prefix(self.mark).or(blank) else {
+            return false;
+        };
+        self.unfinished += line.trim_end();
+        self.unfinished += "\r\n";
+        if line.trim_end().is_empty() {
+            self.last = Some(mem::take(&mut self.unfinished));
+        }
+        true
     }
 }
 
-fn answer_head(head: &str) -> Result<(StatusCode, HeaderMap), String> {
-    let head = with_version_1(head);
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-    let mut answer = httparse::Response::new(&mut headers);
-    answer
-        .parse(head.as_bytes())
-        .map_err(|error| format!("the answer's head: {error}"))?;
-    let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok());
-    let status = status.ok_or("the answer has no status")?;
-    Ok((status, header_map(answer.headers)?))
+/// Returns `true` for a line such as `GET / HTTP/1.1`.
+fn is_request_line(line: &str) -> bool {
+    let mut words = line.split_ascii_whitespace();
+    words
+        .nth(2)
+        .is_some_and(|version| version.starts_with("HTTP/"))
+        && words.next().is_none()
+}
+
+/// Splits at the first empty line.
+fn split_head(text: &str) -> (&str, &str) {
+    let blank_line = text.match_indices('\n').find_map(|(at, _)| {
+        let next = &text[at + 1..];
+        let rest = next.strip_prefix("\r\n").or(next.strip_prefix('\n'))?;
+        Some((&text[..at], rest))
+    });
+    blank_line.unwrap_or((text, ""))
+}
+
+/// Returns the payload of an empty body if nothing in the head announces a body.
+fn payload_of_unknown_body(head: &Parts) -> Option<Payload> {
+    let announces_body = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
+        .iter()
+        .any(|name| head.headers.contains_key(name));
+    let is_empty = matches!(head.method, Method::GET | Method::HEAD) && !announces_body;
+    is_empty.then_some(Payload::Hash(PayloadHash::EMPTY))
+}
+
+fn response_head(head: &str) -> Result<(StatusCode, HeaderMap), String> {
+    let http1 = with_http1_version(head);
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    response
+        .parse(http1.as_bytes())
+        .map_err(|error| format!("the response's head: {error}"))?;
+    let status = response
+        .code
+        .and_then(|code| StatusCode::from_u16(code).ok());
+    let status = status.ok_or("the response has no valid status")?;
+    Ok((status, header_map(response.headers)?))
 }
 
 fn request_head(head: &str) -> Result<Parts, String> {
-    let head = with_version_1(head);
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let http1 = with_http1_version(head);
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     request
-        .parse(head.as_bytes())
+        .parse(http1.as_bytes())
         .map_err(|error| format!("the request's head: {error}"))?;
-    let (method, target) = (
-        request.method.unwrap_or_default(),
-        request.path.unwrap_or_default(),
-    );
-    let built = Request::builder().method(method).uri(target).body(());
-    let (mut parts, ()) = built
+    let (mut parts, ()) = Request::builder()
+        .method(request.method.unwrap_or_default())
+        .uri(request.path.unwrap_or_default())
+        .body(())
         .map_err(|error| format!("the request's head: {error}"))?
         .into_parts();
     parts.headers = header_map(request.headers)?;
     Ok(parts)
 }
 
-/// Heads of HTTP/2, as curl prints them, are those of HTTP/1.1 but for the version.
-fn with_version_1(head: &str) -> String {
+/// Replaces the version of HTTP/2 and HTTP/3 heads, which curl prints in the format of HTTP/1.1.
+fn with_http1_version(head: &str) -> String {
     let (first, rest) = head.split_once("\r\n").unwrap_or((head, ""));
     let words = first.split(' ').map(|word| match word {
         "HTTP/2" | "HTTP/3" => "HTTP/1.1",
-        word => word,
+        _ => word,
     });
     format!("{}\r\n{rest}", words.collect::<Vec<_>>().join(" "))
 }
@@ -226,7 +236,7 @@ fn header_map(headers: &[httparse::Header<'_>]) -> Result<HeaderMap, String> {
     };
     let pairs: Option<Vec<_>> = headers.iter().map(pair).collect();
     let mut map = HeaderMap::new();
-    for (name, value) in pairs.ok_or("a header that cannot be one")? {
+    for (name, value) in pairs.ok_or("a header is invalid")? {
         map.append(name, value);
     }
     Ok(map)

@@ -1,5 +1,5 @@
-//! Requests over HTTP/1 that are answered before their body has ended. Unless the rest is there already, hyper
-//! closes the connection then and does not say so: the client sends its next request there, and it is lost.
+//! Reads the rest of a request body if the response comes first. Otherwise hyper closes the HTTP/1 connection without
+//! announcing it, and the client loses the next request that it sends there.
 
 use std::{
     pin::Pin,
@@ -14,82 +14,82 @@ use http_body_util::BodyExt;
 use tokio::{sync::oneshot, time};
 use tower::{ServiceExt, service_fn};
 
-use super::Entrance;
+use crate::service::Respond;
 
-/// How much is read for the sake of the connection alone; Go's server reads as much.
-const MOST: u64 = 256 << 10;
-/// How long an answer waits for that.
-const LONGEST: Duration = Duration::from_secs(1);
+/// Maximum number of bytes that are drained, as in Go's server.
+const MAX_DRAINED: u64 = 256 << 10;
+/// Maximum delay of a response.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Reads what a service has left of a body, or says with the answer that the connection ends (RFC 9112,
+/// Drains the body that a service has not read, or announces in the response that the connection closes (RFC 9112,
 /// section 9.6).
-pub(super) fn read_on(service: impl Entrance) -> impl Entrance {
+pub(super) fn drain_bodies(service: impl Respond) -> impl Respond {
     service_fn(move |request: Request<Body>| {
         let service = service.clone();
         async move {
             if request.body().is_end_stream() {
                 return service.oneshot(request).await;
             }
-            // To read would ask for the body.
-            let expects = request.headers().contains_key(header::EXPECT);
-            let (back, mut rest) = oneshot::channel();
-            let request = request.map(|body| {
-                Body::new(Lent {
+            // Reading would send `100 Continue`.
+            let expects_continue = request.headers().contains_key(header::EXPECT);
+            let (unread, mut returned) = oneshot::channel();
+            let lent = request.map(|body| {
+                Body::new(LentBody {
                     body,
-                    back: Some(back),
+                    unread: Some(unread),
                 })
             });
-            let mut answer = service.oneshot(request).await?;
-            // A body that is not given back is on its way to the origin, and may well end.
-            let Ok(rest) = rest.try_recv() else {
-                return Ok(answer);
+            let mut response = service.oneshot(lent).await?;
+            // A body that is not returned is being sent to the origin, and may still end.
+            let Ok(rest) = returned.try_recv() else {
+                return Ok(response);
             };
-            let upgrades = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-            if !upgrades && (expects || !ends(rest).await) {
+            let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            if !is_switch && (expects_continue || !drain(rest).await) {
                 let close = HeaderValue::from_static("close");
-                answer.headers_mut().insert(header::CONNECTION, close);
+                response.headers_mut().insert(header::CONNECTION, close);
             }
-            Ok(answer)
+            Ok(response)
         }
     })
 }
 
-/// Whether a body comes to its end soon.
-async fn ends(mut body: Body) -> bool {
-    if body.size_hint().lower() > MOST {
+/// Returns `true` if the body has ended within the limits.
+async fn drain(mut body: Body) -> bool {
+    if body.size_hint().lower() > MAX_DRAINED {
         return false;
     }
     let read = async {
-        let mut left = MOST;
+        let mut remaining = MAX_DRAINED;
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else { return false };
-            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-            match left.checked_sub(length) {
-                Some(less) => left = less,
-                None => return false,
-            }
+            let len = frame.data_ref().map_or(0, |data| data.len() as u64);
+            let Some(rest) = remaining.checked_sub(len) else {
+                return false;
+            };
+            remaining = rest;
         }
         true
     };
-    time::timeout(LONGEST, read).await.unwrap_or(false)
+    time::timeout(DRAIN_TIMEOUT, read).await.unwrap_or(false)
 }
 
-/// A body that is given back if it is dropped before its end.
-struct Lent {
+/// A body that is returned if it is dropped before its end.
+struct LentBody {
     body: Body,
-    /// Until the end.
-    back: Option<oneshot::Sender<Body>>,
+    /// `None` from the end on.
+    unread: Option<oneshot::Sender<Body>>,
 }
 
-impl Drop for Lent {
+impl Drop for LentBody {
     fn drop(&mut self) {
-        if let Some(back) = self.back.take().filter(|_| !self.body.is_end_stream()) {
-            drop(back.send(std::mem::take(&mut self.body)));
+        if let Some(unread) = self.unread.take().filter(|_| !self.body.is_end_stream()) {
+            drop(unread.send(std::mem::take(&mut self.body)));
         }
     }
 }
 
-impl http_body::Body for Lent {
+impl http_body::Body for LentBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -99,7 +99,7 @@ impl http_body::Body for Lent {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(None) = frame {
-            self.back = None;
+            self.unread = None;
         }
         frame
     }

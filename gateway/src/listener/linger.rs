@@ -1,4 +1,4 @@
-//! Connections of clients that are read for a while after their end.
+//! A client's stream that is read for a while after its end.
 
 use std::{
     io::{self, IoSlice},
@@ -13,32 +13,32 @@ use tokio::{
     time,
 };
 
-use super::response_rate::Patience;
-use crate::tunnel::Open;
+use super::response_rate::StallTimer;
+use crate::connection::ClientConnection;
 
-/// How long a client may go on to send what nobody asks for.
+/// Time that a client has to stop sending.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// To close a connection with unread bytes resets it, and the client may lose the answer that it was refused
-/// with: so the rest of its body is read and dropped.
-pub(crate) struct Lingering {
-    /// Until it is dropped.
+/// Closing a connection with unread bytes resets it, and the client may lose the response: so the rest of the body is
+/// read and discarded.
+pub(super) struct LingeringStream {
+    /// `None` once it is dropped.
     stream: Option<TcpStream>,
-    open: Open,
-    /// With who takes its answer slowly, or none of it.
-    patience: Patience,
+    connection: ClientConnection,
+    /// Fails writes to a client that does not read its response.
+    stall_timer: StallTimer,
 }
 
-impl Lingering {
-    pub(crate) fn new(stream: TcpStream, open: Open) -> Self {
+impl LingeringStream {
+    pub(super) fn new(stream: TcpStream, connection: ClientConnection) -> Self {
         Self {
             stream: Some(stream),
-            open,
-            patience: Patience::default(),
+            connection,
+            stall_timer: StallTimer::default(),
         }
     }
 
-    fn with<T>(
+    fn poll_stream<T>(
         mut self: Pin<&mut Self>,
         poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
@@ -48,38 +48,34 @@ impl Lingering {
         }
     }
 
-    fn written(
+    fn poll_write_with(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let written = self.as_mut().with(|stream| write(stream, cx));
-        match &written {
-            Poll::Pending => {
-                return self
-                    .patience
-                    .poll_over(cx)
-                    .map(|()| Err(io::ErrorKind::TimedOut.into()));
+        match self.as_mut().poll_stream(|stream| write(stream, cx)) {
+            Poll::Pending => self
+                .stall_timer
+                .poll_stalled(cx)
+                .map(|()| Err(io::ErrorKind::TimedOut.into())),
+            Poll::Ready(Ok(len)) => {
+                self.stall_timer.progress(len as u64);
+                self.connection.add_written(len as u64);
+                Poll::Ready(Ok(len))
             }
-            Poll::Ready(Ok(count)) => {
-                let count = *count as u64;
-                self.patience.regain(count);
-                self.open.wrote(count);
-            }
-            Poll::Ready(Err(_)) => {}
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
         }
-        written
     }
 }
 
-impl Drop for Lingering {
+impl Drop for LingeringStream {
     fn drop(&mut self) {
         let Some(mut stream) = self.stream.take() else {
             return;
         };
-        let open = self.open.clone();
+        let connection = self.connection.clone();
         tokio::spawn(async move {
-            let _open = open;
+            let _open = connection;
             drop(stream.shutdown().await);
             let rest = async { tokio::io::copy(&mut stream, &mut tokio::io::sink()).await };
             drop(time::timeout(LINGER, rest).await);
@@ -87,27 +83,34 @@ impl Drop for Lingering {
     }
 }
 
-impl AsyncRead for Lingering {
+impl AsyncRead for LingeringStream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.with(|stream| stream.poll_read(cx, buffer))
+        let before = buffer.filled().len();
+        let read = self
+            .as_mut()
+            .poll_stream(|stream| stream.poll_read(cx, buffer));
+        if buffer.filled().len() > before {
+            self.connection.count_read();
+        }
+        read
     }
 }
 
-impl AsyncWrite for Lingering {
+impl AsyncWrite for LingeringStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.written(cx, |stream, cx| stream.poll_write(cx, bytes))
+        self.poll_write_with(cx, |stream, cx| stream.poll_write(cx, bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
-        true // as that of TCP is
+        true // as for `TcpStream`
     }
 
     fn poll_write_vectored(
@@ -115,15 +118,15 @@ impl AsyncWrite for Lingering {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.written(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
+        self.poll_write_with(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|stream| stream.poll_flush(cx))
+        self.poll_stream(|stream| stream.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.with(|stream| stream.poll_shutdown(cx))
+        self.poll_stream(|stream| stream.poll_shutdown(cx))
     }
 }
 
@@ -137,18 +140,18 @@ mod tests {
     };
 
     use super::*;
-    use crate::listener::response_rate::STALLED;
+    use crate::listener::response_rate::STALL_TIMEOUT;
 
     #[tokio::test]
-    async fn a_client_that_takes_none_of_its_answer_gives_up_its_place() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    async fn clients_that_do_not_read_release_their_permit() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let _client = TcpStream::connect(address).await.expect("connected");
         let (stream, _) = listener.accept().await.expect("accepted");
-        let places = Arc::new(Semaphore::new(1));
-        let place = places.clone().try_acquire_owned().expect("a place");
-        let open = Open::new(mpsc::channel(1).0, (place, None), Duration::MAX);
-        let mut stream = Lingering::new(stream, open);
+        let permits = Arc::new(Semaphore::new(1));
+        let permit = permits.clone().try_acquire_owned().expect("a free permit");
+        let connection = ClientConnection::new(permit, None, mpsc::channel(1).0, Duration::MAX);
+        let mut stream = LingeringStream::new(stream, connection);
         time::pause();
         let start = time::Instant::now();
         let error = loop {
@@ -157,8 +160,8 @@ mod tests {
             }
         };
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(start.elapsed() >= STALLED);
+        assert!(start.elapsed() >= STALL_TIMEOUT);
         drop(stream);
-        assert!(time::timeout(2 * LINGER, places.acquire()).await.is_ok());
+        assert!(time::timeout(2 * LINGER, permits.acquire()).await.is_ok());
     }
 }

@@ -1,7 +1,7 @@
-//! How much of a response is read from its origin before the client has taken what came before it.
+//! Limits how much of a response is read from its origin before the client has read the rest.
 //!
-//! For each response there are up to three pieces on the way, each as large as one read: one that the origin's
-//! connection holds ready, one that waits to be written, and one that is being written.
+//! A response has up to three chunks in memory, each as large as one read: one in the origin's connection, one that
+//! waits to be written, and one that is being written.
 
 use std::{
     pin::Pin,
@@ -18,72 +18,71 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::upstream::ReadLimit;
 
-/// What a response has to give before larger reads are worth it, in bytes.
-const START: u64 = 32 * 1024;
-/// Pieces on the way.
-const PIECES: usize = 3;
-/// Bytes that are counted as one.
+/// Size from which on large reads are worth their memory, in bytes.
+const LARGE_READS_FROM: u64 = 32 * 1024;
+/// Chunks of a response in memory.
+const CHUNKS: usize = 3;
+/// Bytes per permit.
 const UNIT: usize = 1024;
 
 /// Memory for large reads, shared by the responses on one connection of a client.
 #[derive(Clone)]
 pub(super) struct ReadAhead {
     /// Size of a large read.
-    large: usize,
-    free: Arc<Semaphore>,
+    read_size: usize,
+    memory: Arc<Semaphore>,
 }
 
 impl ReadAhead {
-    /// For a connection with one response at a time.
-    pub(super) fn single(large: usize) -> Self {
-        Self::shared(large, PIECES * large)
+    /// Creates the memory of a connection with one response at a time.
+    pub(super) fn single(read_size: usize) -> Self {
+        Self::shared(read_size, CHUNKS * read_size)
     }
 
-    /// For a connection whose responses may hold so many bytes beside their small reads.
-    pub(super) fn shared(large: usize, bytes: usize) -> Self {
+    /// Creates memory that concurrent responses share. Small reads do not count.
+    pub(super) fn shared(read_size: usize, bytes: usize) -> Self {
         let units = (bytes / UNIT).min(Semaphore::MAX_PERMITS);
         Self {
-            large,
-            free: Arc::new(Semaphore::new(units)),
+            read_size,
+            memory: Arc::new(Semaphore::new(units)),
         }
     }
 
-    /// Reads a response from its origin as its client takes it.
-    pub(super) fn of(&self, mut response: Response) -> Response {
+    /// Limits the reads of a response.
+    pub(super) fn apply(&self, mut response: Response) -> Response {
         let Some(limit) = response.extensions_mut().remove::<ReadLimit>() else {
             return response;
         };
         if response.body().is_end_stream() {
             return response;
         }
-        let ahead = self.clone();
         response.map(|body| {
-            Body::new(Reading {
+            Body::new(LimitedReadBody {
                 body,
                 limit,
-                ahead,
+                read_ahead: self.clone(),
                 lease: None,
-                given: 0,
+                bytes: 0,
             })
         })
     }
 
     fn lease(&self) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(PIECES * self.large / UNIT).ok()?;
-        self.free.clone().try_acquire_many_owned(units).ok()
+        let units = u32::try_from(CHUNKS * self.read_size / UNIT).ok()?;
+        self.memory.clone().try_acquire_many_owned(units).ok()
     }
 }
 
-struct Reading {
+struct LimitedReadBody {
     body: Body,
     limit: ReadLimit,
-    ahead: ReadAhead,
-    /// Held until the end of a body that is read in large pieces.
+    read_ahead: ReadAhead,
+    /// Held until the end of a body with large reads.
     lease: Option<OwnedSemaphorePermit>,
-    given: u64,
+    bytes: u64,
 }
 
-impl http_body::Body for Reading {
+impl http_body::Body for LimitedReadBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -91,18 +90,18 @@ impl http_body::Body for Reading {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.lease.is_none() && self.given >= START {
-            self.lease = self.ahead.lease();
+        if self.lease.is_none() && self.bytes >= LARGE_READS_FROM {
+            self.lease = self.read_ahead.lease();
         }
-        // Each time: the response before on the same connection may have ended only now.
+        // Each time: the previous response on the origin's connection may have just ended and reset the limit.
         self.limit.set(if self.lease.is_some() {
-            self.ahead.large
+            self.read_ahead.read_size
         } else {
-            ReadLimit::LEAST
+            ReadLimit::MIN
         });
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &frame {
-            self.given += frame.data_ref().map_or(0, |data| data.len() as u64);
+            self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
         frame
     }
@@ -116,9 +115,9 @@ impl http_body::Body for Reading {
     }
 }
 
-impl Drop for Reading {
+impl Drop for LimitedReadBody {
     fn drop(&mut self) {
-        self.limit.set(ReadLimit::LEAST);
+        self.limit.set(ReadLimit::MIN);
     }
 }
 
@@ -129,28 +128,28 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn responses_are_read_in_large_pieces_while_memory_lasts() {
-        let ahead = ReadAhead::shared(64 * 1024, 2 * PIECES * 64 * 1024);
+    async fn reads_are_large_while_memory_is_available() {
+        let read_ahead = ReadAhead::shared(64 * 1024, 2 * CHUNKS * 64 * 1024);
         let read = async || {
             let limit = ReadLimit::new();
-            let piece = Ok::<_, axum::Error>(Bytes::from(vec![1; START as usize]));
-            let pieces =
-                tokio_stream::iter([piece, Ok(Bytes::from_static(b"more")), Ok(Bytes::new())]);
-            let mut response = Response::new(Body::from_stream(pieces));
+            let chunk = Ok::<_, axum::Error>(Bytes::from(vec![1; LARGE_READS_FROM as usize]));
+            let chunks =
+                tokio_stream::iter([chunk, Ok(Bytes::from_static(b"more")), Ok(Bytes::new())]);
+            let mut response = Response::new(Body::from_stream(chunks));
             response.extensions_mut().insert(limit.clone());
-            let mut body = ahead.of(response).into_body();
+            let mut body = read_ahead.apply(response).into_body();
             for large in [false, true] {
                 body.frame().await.expect("a frame").expect("data");
-                assert!(large || limit.size() == ReadLimit::LEAST);
+                assert!(large || limit.size() == ReadLimit::MIN);
             }
             (body, limit)
         };
         let (first, second, third) = (read().await, read().await, read().await);
         assert_eq!([first.1.size(), second.1.size()], [64 * 1024; 2]);
-        assert_eq!(third.1.size(), ReadLimit::LEAST);
+        assert_eq!(third.1.size(), ReadLimit::MIN);
         let (mut body, limit) = third;
         drop(first.0);
-        assert_eq!(first.1.size(), ReadLimit::LEAST);
+        assert_eq!(first.1.size(), ReadLimit::MIN);
         body.frame().await.expect("a frame").expect("data");
         assert_eq!(limit.size(), 64 * 1024);
     }

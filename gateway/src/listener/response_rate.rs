@@ -1,5 +1,5 @@
-//! Answers, which clients have to take at some rate: who takes a byte a minute would hold a place for ever, and
-//! a connection to the origin.
+//! Minimum rate at which clients must read responses: reading a byte a minute would occupy a connection, and one to the
+//! origin, for ever.
 
 use std::{
     cell::Cell,
@@ -21,68 +21,68 @@ use tokio::{
     time::{self, Instant, Sleep},
 };
 
-use crate::tunnel::Open;
+use crate::connection::ClientConnection;
 
-/// How long a client is waited for, beyond the time that it earns by each byte it takes.
-pub(crate) const STALLED: Duration = Duration::from_secs(60);
+/// Maximum time of waiting for a client, beyond the time that it earns with each byte it reads.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// So that 500 bytes are a second, as `min_body_rate` has it.
-const PER_BYTE: Duration = Duration::from_millis(2);
+/// 500 bytes earn a second, like the default of `min_body_rate`.
+const EARNED_PER_BYTE: Duration = Duration::from_millis(2);
 
 fn earned(bytes: u64) -> Duration {
-    PER_BYTE.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX))
+    EARNED_PER_BYTE.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX))
 }
 
-/// How long a client was waited for, less what it has earned since.
+/// Time of waiting for a client, less the time that it has earned.
 #[derive(Default)]
-pub(crate) struct Patience {
-    spent: Duration,
-    since: Option<Instant>,
-    over: Option<Pin<Box<Sleep>>>,
+pub(super) struct StallTimer {
+    waited: Duration,
+    waiting_since: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patience {
-    /// The client has taken so many bytes, and is not waited for now.
-    pub(crate) fn regain(&mut self, bytes: u64) {
-        if let Some(since) = self.since.take() {
-            self.spent += since.elapsed();
+impl StallTimer {
+    /// Stops waiting, and credits the bytes that the client has read.
+    pub(super) fn progress(&mut self, bytes: u64) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += since.elapsed();
         }
-        if !self.spent.is_zero() {
-            self.spent = self.spent.saturating_sub(earned(bytes));
+        if !self.waited.is_zero() {
+            self.waited = self.waited.saturating_sub(earned(bytes));
         }
     }
 
-    /// Ready once the client was waited for too long; for when it is waited for.
-    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let until = since + STALLED.saturating_sub(self.spent);
-        let over = self
-            .over
-            .get_or_insert_with(|| Box::pin(time::sleep_until(until)));
-        if over.deadline() != until {
-            over.as_mut().reset(until);
+    /// Waits for the client. Ready at the timeout.
+    pub(super) fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let deadline = since + STALL_TIMEOUT.saturating_sub(self.waited);
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(time::sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
         }
-        over.as_mut().poll(cx)
+        sleep.as_mut().poll(cx)
     }
 }
 
-/// What a stream's task has seen of its client.
+/// Progress of a client on an HTTP/2 stream, which the body reports to the stream's task.
 #[derive(Clone, Copy, Default)]
-struct Seen {
-    /// Bytes taken that were not told of.
-    taken: u64,
-    /// Whether the client is waited for, and not the origin.
-    waits: bool,
+struct StreamProgress {
+    /// Bytes that were read since the last report.
+    read: u64,
+    /// `true` while the stream waits for the client, and not for the origin.
+    waits_for_client: bool,
 }
 
 task_local! {
-    static SEEN: Cell<Seen>;
+    static PROGRESS: Cell<StreamProgress>;
 }
 
-/// Runs the streams of one connection with HTTP/2, and resets those that their client does not take: pings are
-/// written all the while, so the connection does not tell.
+/// Runs the streams of one HTTP/2 connection, and resets those that their client does not read. The connection itself
+/// does not show this, since pings are written all the time.
 #[derive(Clone, Default)]
-pub(crate) struct Streams(watch::Sender<()>);
+pub(super) struct Streams(watch::Sender<()>);
 
 impl<F> Executor<F> for Streams
 where
@@ -90,24 +90,25 @@ where
 {
     fn execute(&self, stream: F) {
         let running = self.0.subscribe();
-        tokio::spawn(SEEN.scope(Cell::default(), async move {
+        tokio::spawn(PROGRESS.scope(Cell::default(), async move {
             let _running = running;
-            let (mut stream, mut patience) = (pin!(stream), Patience::default());
+            let mut stream = pin!(stream);
+            let mut stall_timer = StallTimer::default();
             future::poll_fn(|cx| {
                 if stream.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(());
                 }
-                let seen = SEEN.with(|seen| {
-                    seen.replace(Seen {
-                        taken: 0,
-                        ..seen.get()
+                let progress = PROGRESS.with(|progress| {
+                    progress.replace(StreamProgress {
+                        read: 0,
+                        ..progress.get()
                     })
                 });
-                if seen.taken > 0 || !seen.waits {
-                    patience.regain(seen.taken);
+                if progress.read > 0 || !progress.waits_for_client {
+                    stall_timer.progress(progress.read);
                 }
-                if seen.waits {
-                    patience.poll_over(cx)
+                if progress.waits_for_client {
+                    stall_timer.poll_stalled(cx)
                 } else {
                     Poll::Pending
                 }
@@ -118,33 +119,37 @@ where
 }
 
 impl Streams {
-    /// An answer that tells the task of its stream how it is taken.
-    pub(crate) fn watched(answer: Response) -> Response {
-        answer.map(|body| match body.is_end_stream() {
-            true => body,
-            false => Body::new(Watched { body, given: 0 }),
+    /// Makes a response report its progress to the task of its stream.
+    pub(super) fn observe(response: Response) -> Response {
+        response.map(|body| {
+            if body.is_end_stream() {
+                body
+            } else {
+                Body::new(ObservedBody { body, pending: 0 })
+            }
         })
     }
 
-    /// Ends once there is no stream any more and the client does not take what is left of the answers.
-    pub(crate) async fn left(self, open: Open) {
+    /// Completes once no stream is left and the client does not read the rest of the responses.
+    pub(super) async fn abandoned(self, connection: ClientConnection) {
         loop {
-            let (over, before) = (self.0.is_closed(), open.written());
-            time::sleep(STALLED).await;
-            if over && earned(open.written() - before) < STALLED {
+            let all_ended = self.0.is_closed();
+            let before = connection.written();
+            time::sleep(STALL_TIMEOUT).await;
+            if all_ended && earned(connection.written() - before) < STALL_TIMEOUT {
                 return;
             }
         }
     }
 }
 
-struct Watched {
+struct ObservedBody {
     body: Body,
-    /// The length of the last piece: who asks for another has taken it.
-    given: u64,
+    /// Length of the last chunk, which the client has read once the next one is polled.
+    pending: u64,
 }
 
-impl http_body::Body for Watched {
+impl http_body::Body for ObservedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -153,16 +158,15 @@ impl http_body::Body for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        let given = match &frame {
+        let len = match &frame {
             Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, |data| data.len() as u64),
             _ => 0,
         };
-        let taken = mem::replace(&mut self.given, given);
-        SEEN.with(|seen| {
-            let taken = seen.get().taken + taken;
-            seen.set(Seen {
-                taken,
-                waits: given > 0,
+        let read = mem::replace(&mut self.pending, len);
+        PROGRESS.with(|progress| {
+            progress.set(StreamProgress {
+                read: progress.get().read + read,
+                waits_for_client: len > 0,
             });
         });
         frame
@@ -186,44 +190,52 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_a_little_each_minute_is_not_waited_for() {
-        for (bytes, lasts) in [(0, false), (1, false), (20_000, false), (25_000, true)] {
-            let (start, mut patience) = (Instant::now(), Patience::default());
-            let over = async {
+    async fn clients_must_read_at_the_minimum_rate() {
+        for (bytes, is_enough) in [(0, false), (1, false), (20_000, false), (25_000, true)] {
+            let start = Instant::now();
+            let mut stall_timer = StallTimer::default();
+            let stalls = async {
                 for _ in 0..100 {
-                    let waited = future::poll_fn(|cx| patience.poll_over(cx));
-                    if time::timeout(Duration::from_secs(50), waited).await.is_ok() {
+                    let stalled = future::poll_fn(|cx| stall_timer.poll_stalled(cx));
+                    if time::timeout(Duration::from_secs(50), stalled)
+                        .await
+                        .is_ok()
+                    {
                         return true;
                     }
-                    patience.regain(bytes);
-                    time::sleep(Duration::from_secs(1000)).await; // for the origin
+                    stall_timer.progress(bytes);
+                    time::sleep(Duration::from_secs(1000)).await; // the origin's time
                 }
                 false
             };
-            assert_eq!(over.await, !lasts, "{bytes}");
-            assert!(start.elapsed() >= STALLED);
+            assert_eq!(stalls.await, !is_enough, "{bytes}");
+            assert!(start.elapsed() >= STALL_TIMEOUT);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_is_left_once_nothing_runs_and_little_is_taken() {
-        let place = Arc::new(Semaphore::new(1))
+    async fn connections_are_abandoned_without_streams_and_reads() {
+        let permit = Arc::new(Semaphore::new(1))
             .try_acquire_owned()
-            .expect("a place");
-        let open = Open::new(mpsc::channel(1).0, (place, None), Duration::MAX);
+            .expect("a free permit");
+        let connection = ClientConnection::new(permit, None, mpsc::channel(1).0, Duration::MAX);
         let streams = Streams::default();
-        let mut left = pin!(streams.clone().left(open.clone()));
+        let mut abandoned = pin!(streams.clone().abandoned(connection.clone()));
         let running = streams.0.subscribe();
-        assert!(time::timeout(10 * STALLED, &mut left).await.is_err());
+        assert!(
+            time::timeout(10 * STALL_TIMEOUT, &mut abandoned)
+                .await
+                .is_err()
+        );
         drop(running);
         for _ in 0..600 {
             assert!(
-                time::timeout(Duration::from_secs(1), &mut left)
+                time::timeout(Duration::from_secs(1), &mut abandoned)
                     .await
                     .is_err()
             );
-            open.wrote(520);
+            connection.add_written(520);
         }
-        assert!(time::timeout(2 * STALLED, left).await.is_ok());
+        assert!(time::timeout(2 * STALL_TIMEOUT, abandoned).await.is_ok());
     }
 }

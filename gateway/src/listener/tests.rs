@@ -1,101 +1,105 @@
-//! What becomes of clients over HTTP/2 that do not take their answers.
+//! HTTP/2 clients that do not read their responses.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use axum::body::Bytes;
+use axum::{
+    body::{Body, Bytes},
+    response::Response,
+};
 use futures_util::stream;
+use http::{Request, uri::Scheme};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http2 as client;
-use hyper_util::rt::TokioExecutor;
+use hyper::{body::Incoming, client::conn::http2 as client};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::duplex,
+    sync::{Semaphore, mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 use tower::service_fn;
 
-use super::*;
-use crate::config::Config;
+use super::acceptor::Acceptor;
+use crate::{build::ActiveConfig, connection::ClientConnection};
 
-/// What the client takes of a stream that it does not read.
+/// Bytes that the client accepts on a stream that it does not read.
 const WINDOW: u32 = 1000;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// What an origin answers: `/endless` has no end, `/short` is a little more than the window, of `/events` there is
-/// one each ten minutes.
-fn answered(path: &str, held: watch::Receiver<()>) -> Body {
-    let pieces = |every: Duration, size: usize| {
-        let pieces = stream::unfold(held, move |held| async move {
-            sleep(every).await;
-            Some((Ok::<_, Infallible>(vec![b'a'; size]), held))
+/// Returns the origin's response: `/endless` has no end, `/short` is one byte longer than the window, `/events` sends an
+/// event every ten minutes.
+fn response_body(path: &str, open: watch::Receiver<()>) -> Body {
+    let repeat = |interval: Duration, size: usize| {
+        let chunks = stream::unfold(open, move |open| async move {
+            sleep(interval).await;
+            Some((Ok::<_, Infallible>(vec![b'a'; size]), open))
         });
-        Body::from_stream(Box::pin(pieces))
+        Body::from_stream(Box::pin(chunks))
     };
     match path {
-        "/endless" => pieces(Duration::ZERO, 100),
-        "/events" => pieces(HOUR / 6, 10),
+        "/endless" => repeat(Duration::ZERO, 100),
+        "/events" => repeat(HOUR / 6, 10),
         _ => Body::from(vec![b'a'; WINDOW as usize + 1]),
     }
 }
 
 type Client = client::SendRequest<Full<Bytes>>;
 
-/// A client that answers pings, its connection, and what is closed while there are no answers.
+/// Returns a client that answers pings, its connection's task, and a sender that is closed while there are no responses.
 async fn connect() -> (Client, JoinHandle<()>, watch::Sender<()>) {
     let address = "127.0.0.1:1".parse().expect("an address");
-    let config = Config::parse(&crate::demo::config(address)).expect("sound");
-    let held = watch::Sender::new(());
-    let answers = held.clone();
+    let config = ActiveConfig::parse(&crate::demo::config(address)).expect("valid configuration");
+    let responses = watch::Sender::new(());
+    let open = responses.clone();
     let service = service_fn(move |request: Request<Body>| {
-        let body = answered(request.uri().path(), answers.subscribe());
+        let body = response_body(request.uri().path(), open.subscribe());
         async { Ok::<_, Infallible>(Response::new(body)) }
     });
     let (stop, stopped) = watch::channel(false);
-    let front = Front::new(service, config.server(), stopped);
-    let place = Arc::new(Semaphore::new(1))
+    let acceptor = Acceptor::new(service, &config.server, stopped);
+    let permit = Arc::new(Semaphore::new(1))
         .try_acquire_owned()
-        .expect("a place");
-    let open = Open::new(mpsc::channel(1).0, (place, None), Duration::MAX);
+        .expect("a free permit");
+    let connection = ClientConnection::new(permit, None, mpsc::channel(1).0, Duration::MAX);
     let (ours, theirs) = duplex(1 << 16);
     let served = tokio::spawn(async move {
         let _stop = stop;
-        front.serve(theirs, true, address, Scheme::HTTP, open).await;
+        acceptor
+            .serve(theirs, true, address, Scheme::HTTP, connection)
+            .await;
     });
     let mut client = client::Builder::new(TokioExecutor::new());
     client.initial_stream_window_size(WINDOW);
     let (client, connection) = client.handshake(TokioIo::new(ours)).await.expect("HTTP/2");
     tokio::spawn(connection);
-    (client, served, held)
+    (client, served, responses)
 }
 
-async fn ask(client: &mut Client, path: &str) -> Incoming {
+async fn get(client: &mut Client, path: &str) -> Incoming {
     let request = Request::get(format!("http://h{path}")).body(Full::default());
-    let answer = client
-        .send_request(request.expect("a request"))
-        .await
-        .expect("an answer");
-    answer.into_body()
+    let response = client.send_request(request.expect("valid request")).await;
+    response.expect("a response").into_body()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_is_not_taken_is_reset_and_one_whose_origin_is_silent_lives_on() {
+async fn unread_streams_are_reset_and_silent_origins_are_not() {
     let (mut client, served, _) = connect().await;
-    let mut events = ask(&mut client, "/events").await;
-    let endless = ask(&mut client, "/endless").await;
+    let mut events = get(&mut client, "/events").await;
+    let endless = get(&mut client, "/endless").await;
     sleep(Duration::from_secs(59)).await;
-    let mut taken = ask(&mut client, "/endless").await;
+    let mut slow = get(&mut client, "/endless").await;
     sleep(Duration::from_secs(2)).await;
     let error = endless.collect().await.expect_err("reset");
     assert!(format!("{error:?}").contains("CANCEL"), "{error:?}");
-    // Each window is a second and two of time.
+    // 1000 bytes, each window, earn two seconds.
     for _ in 0..100 {
         for _ in 0..10 {
-            taken.frame().await.expect("more").expect("sound");
+            slow.frame().await.expect("more").expect("valid frame");
         }
         sleep(Duration::from_millis(1900)).await;
     }
-    drop(taken);
-    // The connection takes no more requests by now, for want of them, and lives on as well.
+    drop(slow);
+    // By now the idle connection accepts no more requests, but stays open.
     for _ in 0..6 {
         events.frame().await.expect("an event").expect("sound");
     }
@@ -108,12 +112,12 @@ async fn a_stream_that_is_not_taken_is_reset_and_one_whose_origin_is_silent_live
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_takes_nothing_gives_up_its_place() {
+async fn unread_responses_close_the_connection() {
     for path in ["/endless", "/short"] {
         let start = Instant::now();
-        let (mut client, served, answers) = connect().await;
-        let _untaken = ask(&mut client, path).await;
-        timeout(HOUR, answers.closed()).await.expect("dropped");
+        let (mut client, served, responses) = connect().await;
+        let _unread = get(&mut client, path).await;
+        timeout(HOUR, responses.closed()).await.expect("dropped");
         assert!(
             start.elapsed() < Duration::from_secs(62),
             "{path}: {:?}",

@@ -1,4 +1,4 @@
-//! TLS in front: a certificate that is read anew when its files change.
+//! TLS, with a certificate that is reloaded when its files change.
 
 use std::{
     fs,
@@ -16,56 +16,45 @@ use rustls::{
 use tokio::{task, time};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{BoxError, response::chain};
+use crate::{BoxError, config::TlsFiles, error::chain};
 
-/// How often the files are looked at: they are replaced on disks that tell no one, too.
-const POLL: Duration = Duration::from_secs(2);
+/// Interval at which the files are read: some file systems do not report changes.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The two files, as PEM.
-#[derive(Clone)]
-pub(crate) struct Files {
-    pub(crate) certificate: String,
-    pub(crate) key: String,
-}
-
-/// What was read of them.
+/// Contents of both files.
 #[derive(PartialEq)]
-struct Pair {
+struct PemPair {
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
-impl Files {
-    /// Says what is wrong with them.
-    pub(crate) fn check(&self) -> Result<(), BoxError> {
-        self.read()?.parse().map(drop)
-    }
-
-    fn read(&self) -> Result<Pair, BoxError> {
-        let read = |file: &String| {
-            fs::read(file).map_err(|error| {
-                format!("cannot read {file}: {error}; give the path of a PEM file")
-            })
-        };
-        Ok(Pair {
-            certificate: read(&self.certificate)?,
-            key: read(&self.key)?,
-        })
-    }
+/// Reads the files, and returns an error if they cannot be used.
+pub(crate) fn check(files: &TlsFiles) -> Result<(), BoxError> {
+    PemPair::read(files)?.parse().map(drop)
 }
 
-impl Pair {
+impl PemPair {
+    fn read(files: &TlsFiles) -> Result<Self, BoxError> {
+        let read = |path: &str| {
+            fs::read(path)
+                .map_err(|error| format!("cannot read {path}: {error}; set the path of a PEM file"))
+        };
+        Ok(Self {
+            certificate: read(&files.certificate)?,
+            key: read(&files.key)?,
+        })
+    }
+
     fn parse(&self) -> Result<CertifiedKey, BoxError> {
-        let chain = CertificateDer::pem_slice_iter(&self.certificate);
-        let chain = chain
+        let chain = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<Vec<_>, _>>()
             .ok()
-            .filter(|chain| !chain.is_empty());
-        let chain = chain.ok_or("there is no certificate in tls_certificate, as PEM")?;
-        // The error could quote the key.
-        let key = PrivateKeyDer::from_pem_slice(&self.key);
-        let key = key.map_err(|_| "there is no private key in tls_key, as PEM")?;
-        // This refuses a key that is not the certificate's.
+            .filter(|chain| !chain.is_empty())
+            .ok_or("tls_certificate contains no PEM certificate; set the path of one")?;
+        // The original error could quote the key.
+        let key = PrivateKeyDer::from_pem_slice(&self.key)
+            .map_err(|_| "tls_key contains no PEM private key; set the path of one")?;
+        // Rejects a key that does not match the certificate.
         Ok(CertifiedKey::from_der(
             chain,
             key,
@@ -75,9 +64,9 @@ impl Pair {
 }
 
 #[derive(Debug)]
-struct Current(RwLock<Arc<CertifiedKey>>);
+struct CurrentKey(RwLock<Arc<CertifiedKey>>);
 
-impl ResolvesServerCert for Current {
+impl ResolvesServerCert for CurrentKey {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(
             self.0
@@ -88,10 +77,10 @@ impl ResolvesServerCert for Current {
     }
 }
 
-/// Accepts TLS, with HTTP/2 for who asks for it, as long as the files say with which certificate.
-pub(crate) fn acceptor(files: Files) -> Result<TlsAcceptor, BoxError> {
-    let pair = files.read()?;
-    let current = Arc::new(Current(RwLock::new(Arc::new(pair.parse()?))));
+/// Returns an acceptor that offers HTTP/2 and HTTP/1.1, and follows changes of the files.
+pub(super) fn acceptor(files: TlsFiles) -> Result<TlsAcceptor, BoxError> {
+    let pair = PemPair::read(&files)?;
+    let current = Arc::new(CurrentKey(RwLock::new(Arc::new(pair.parse()?))));
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
@@ -101,24 +90,24 @@ pub(crate) fn acceptor(files: Files) -> Result<TlsAcceptor, BoxError> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Takes what the files say, if it is sound. What is not is told once, and the last pair stays.
-async fn follow(files: Files, mut seen: Pair, current: Arc<Current>) {
+/// Replaces the key when the files change. Invalid files are logged once, and the last key stays.
+async fn follow(files: TlsFiles, mut last: PemPair, current: Arc<CurrentKey>) {
     loop {
-        time::sleep(POLL).await;
-        let files = files.clone();
-        // A file that is missing is about to be replaced.
-        let Ok(Ok(pair)) = task::spawn_blocking(move || files.read()).await else {
+        time::sleep(POLL_INTERVAL).await;
+        let paths = files.clone();
+        // A missing file is about to be replaced.
+        let Ok(Ok(pair)) = task::spawn_blocking(move || PemPair::read(&paths)).await else {
             continue;
         };
-        if pair == seen {
+        if pair == last {
             continue;
         }
         match pair.parse() {
             Ok(key) => *current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key),
             Err(error) => {
-                tracing::error!("the certificate stays the last one: {}", chain(&*error));
+                tracing::error!("keeping the previous certificate: {}", chain(&*error));
             }
         }
-        seen = pair;
+        last = pair;
     }
 }

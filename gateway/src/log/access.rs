@@ -1,4 +1,4 @@
-//! A line for each request, at its end.
+//! Access log: one line for each request, written at its end.
 
 use std::{
     net::IpAddr,
@@ -12,11 +12,11 @@ use tracing::{Level, field};
 
 use crate::request_id::Ids;
 
-/// What may be logged of a value that the client chose, in bytes.
-const LONGEST: usize = 1024;
+/// Longest logged prefix of a value that the client chose, in bytes.
+const MAX_VALUE_LEN: usize = 1024;
 
-/// What is logged of a request besides its answer.
-pub(crate) struct Access {
+/// Fields of a request that its log line needs.
+pub(crate) struct AccessRecord {
     client: Option<IpAddr>,
     method: Method,
     uri: Uri,
@@ -24,37 +24,37 @@ pub(crate) struct Access {
     caller: Arc<OnceLock<Verified>>,
 }
 
-/// What became of a request.
-pub(crate) struct Outcome {
+/// Result of a request, for the metrics and the access log.
+pub(crate) struct RequestSummary {
     pub(crate) code: u16,
-    /// What the cache did.
     pub(crate) cache: Option<&'static str>,
-    /// Why the caller was refused here.
+    /// Reason for which the gateway rejected the caller.
     pub(crate) rejection: Option<String>,
-    /// Why the origin refused the signature.
-    pub(crate) refusal: Option<&'static str>,
+    /// Reason for which the origin rejected the gateway's signature.
+    pub(crate) origin_rejection: Option<&'static str>,
 }
 
-/// In the extensions of a request: where to say who calls, once that is known.
+/// Request extension that carries the verified caller back to the access log.
 #[derive(Clone)]
-struct Caller(Arc<OnceLock<Verified>>);
+struct CallerSlot(Arc<OnceLock<Verified>>);
 
-/// Says to the access log who calls, if there is one.
-pub(crate) fn name_caller(extensions: &Extensions) {
-    if let (Some(Caller(caller)), Some(verified)) = (extensions.get(), extensions.get::<Verified>())
-    {
-        drop(caller.set(verified.clone())); // it is the same at each try
+/// Reports the verified caller to the access log, if there is one.
+pub(crate) fn record_caller(extensions: &Extensions) {
+    let slot = extensions.get::<CallerSlot>();
+    if let Some((CallerSlot(caller), verified)) = slot.zip(extensions.get::<Verified>()) {
+        drop(caller.set(verified.clone())); // retries set the same caller
     }
 }
 
-impl Access {
-    /// None where there is no access log, which costs no more than to ask.
-    pub(crate) fn of<B>(request: &mut Request<B>) -> Option<Box<Self>> {
+impl AccessRecord {
+    /// Returns `None` if the access log is off; this check is then the only cost.
+    pub(crate) fn new<B>(request: &mut Request<B>) -> Option<Box<Self>> {
         if !tracing::enabled!(target: "access", Level::INFO) {
             return None;
         }
         let caller = Arc::default();
-        request.extensions_mut().insert(Caller(Arc::clone(&caller)));
+        let slot = CallerSlot(Arc::clone(&caller));
+        request.extensions_mut().insert(slot);
         Some(Box::new(Self {
             client: request.extensions().get().map(ClientAddr::address),
             method: request.method().clone(),
@@ -64,35 +64,41 @@ impl Access {
         }))
     }
 
-    /// By the names that OpenTelemetry has for them, and of the metrics' labels. Of the target it is the path
-    /// alone: what a query holds may be a signature.
-    pub(crate) fn log(&self, ids: &Ids, labels: &[String; 2], took: Duration, outcome: &Outcome) {
-        let of_header = || Authority::try_from(self.host.as_ref()?.as_bytes()).ok();
-        let host = self.uri.authority().cloned().or_else(of_header);
+    /// Field names are OpenTelemetry's where it has one, and the metrics' labels. Queries are left out: they may hold
+    /// a signature.
+    pub(crate) fn log(
+        &self,
+        ids: &Ids,
+        labels: &[String; 2],
+        duration: Duration,
+        summary: &RequestSummary,
+    ) {
+        let host_header = || Authority::try_from(self.host.as_ref()?.as_bytes()).ok();
+        let authority = self.uri.authority().cloned().or_else(host_header);
         let [route, origin] = labels;
         tracing::info!(
             target: "access",
             {
                 client.address = self.client.map(field::display),
-                http.request.method = start(self.method.as_str()),
-                server.address = host.as_ref().map(|host| start(host.host())),
-                url.path = start(self.uri.path()),
-                http.response.status_code = outcome.code,
+                http.request.method = truncated(self.method.as_str()),
+                server.address = authority.as_ref().map(|it| truncated(it.host())),
+                url.path = truncated(self.uri.path()),
+                http.response.status_code = summary.code,
                 route = route.as_str(),
                 origin = origin.as_str(),
-                duration_ms = took.as_micros() as f64 / 1000.0,
+                duration_ms = duration.as_micros() as f64 / 1000.0,
                 request_id = ids.request(),
                 trace_id = ids.trace(),
                 access_key_id = self.caller.get().map(Verified::access_key_id),
-                cache = outcome.cache,
-                rejection = outcome.rejection.as_deref(),
-                refusal = outcome.refusal,
+                cache = summary.cache,
+                rejection = summary.rejection.as_deref(),
+                origin_rejection = summary.origin_rejection,
             },
             "request",
         );
     }
 }
 
-fn start(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LONGEST)]
+fn truncated(value: &str) -> &str {
+    &value[..value.floor_char_boundary(MAX_VALUE_LEN)]
 }

@@ -21,8 +21,7 @@ use tracing_subscriber::{
     reload,
 };
 
-pub(crate) use self::access::{Access, Outcome, name_caller};
-use crate::config;
+pub(crate) use self::access::{AccessRecord, RequestSummary, record_caller};
 
 /// How many lines wait for who reads them.
 const WAITING: usize = 8192;
@@ -34,8 +33,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(settings: &config::Log) -> Self {
-        let (layer, filter) = reload::Layer::new(settings.filter.clone());
+    pub(crate) fn new(json: bool, targets: Targets) -> Self {
+        let (layer, filter) = reload::Layer::new(targets);
         let (registry, lines) = (
             Registry::default().with(layer),
             fmt::layer().with_ansi(false),
@@ -43,7 +42,7 @@ impl Log {
         let aside = Arc::<OnceLock<NonBlocking>>::default();
         let writer = aside.clone();
         let lines = lines.with_writer(move || Lines(writer.get().cloned()));
-        let dispatch = match settings.json {
+        let dispatch = match json {
             true => {
                 let lines = lines.json().flatten_event(true).with_span_list(false);
                 Dispatch::new(registry.with(lines))
@@ -58,7 +57,7 @@ impl Log {
     }
 
     /// Has this process log here from now on, what panics say too.
-    pub(crate) fn start(&self) -> Result<(), SetGlobalDefaultError> {
+    pub(crate) fn install(&self) -> Result<(), SetGlobalDefaultError> {
         dispatcher::set_global_default(self.dispatch.clone())?;
         panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
         Ok(())
@@ -66,7 +65,7 @@ impl Log {
 
     /// Has a thread write from now on, so that nothing else waits for who reads; what waits is written once the guard
     /// is dropped, if it is read within a second.
-    pub(crate) fn write_aside(&self) -> WorkerGuard {
+    pub(crate) fn write_in_background(&self) -> WorkerGuard {
         let builder = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(WAITING);
@@ -76,7 +75,7 @@ impl Log {
     }
 
     /// How many lines no one has read in time.
-    pub(crate) fn lost(&self) -> usize {
+    pub(crate) fn dropped_lines(&self) -> usize {
         self.aside
             .get()
             .map_or(0, |lines| lines.error_counter().dropped_lines())

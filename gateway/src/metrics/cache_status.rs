@@ -1,8 +1,8 @@
-//! What the cache did, read from `cache-status` (RFC 9211).
+//! Result of a cache lookup, parsed from the `cache-status` header (RFC 9211).
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 
-/// `hit-stale` was answered by what is stale, `stale` by the origin's new answer in its place.
+/// `hit-stale` is a hit of a stale entry; `stale` is an entry replaced by the origin's new response.
 pub(super) const NAMES: [&str; 10] = [
     "hit",
     "hit-stale",
@@ -16,26 +16,25 @@ pub(super) const NAMES: [&str; 10] = [
     "bypass",
 ];
 
-/// The place among the names, and whether the answer is to be stored.
-pub(super) fn of(answer: &HeaderMap) -> (Option<usize>, bool) {
-    // Caches before this one, which are nearer to the origin, have added theirs before.
-    let own = answer
-        .get_all("cache-status")
-        .iter()
-        .next_back()
-        .map(HeaderValue::to_str);
-    let Some(("sigv4-gateway", said)) = own.and_then(Result::ok).and_then(|it| it.split_once("; "))
-    else {
+/// Returns the index of the result in [`NAMES`], and `true` if the response is being stored.
+pub(super) fn parse(response: &HeaderMap) -> (Option<usize>, bool) {
+    // Caches nearer to the origin have written their values before ours.
+    let last = response.get_all("cache-status").iter().next_back();
+    let own = last
+        .and_then(|value| value.to_str().ok()?.split_once("; "))
+        .filter(|(cache, _)| *cache == "sigv4-gateway");
+    let Some((_, parameters)) = own else {
         return (None, false);
     };
-    let (mut name, mut stored) = (None, false);
-    for part in said.split("; ") {
-        match part {
+    let mut name = None;
+    let mut stored = false;
+    for parameter in parameters.split("; ") {
+        match parameter {
             "stored" => stored = true,
-            "collapsed" => name = Some(part),
+            "collapsed" => name = Some(parameter),
             "fwd-status=304" => name = Some("revalidated"),
             "detail=stale-while-revalidate" | "detail=stale-if-error" => name = Some("hit-stale"),
-            _ => name = name.or(Some(part.strip_prefix("fwd=").unwrap_or(part))),
+            _ => name = name.or(Some(parameter.strip_prefix("fwd=").unwrap_or(parameter))),
         }
     }
     (NAMES.iter().position(|known| Some(*known) == name), stored)
@@ -43,11 +42,13 @@ pub(super) fn of(answer: &HeaderMap) -> (Option<usize>, bool) {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
-    fn each_status_has_one_outcome() {
-        for (said, expected, stored) in [
+    fn header_values_map_to_names() {
+        for (value, expected, stored) in [
             ("sigv4-gateway; hit", Some("hit"), false),
             (
                 "sigv4-gateway; hit; ttl=-3; detail=stale-while-revalidate",
@@ -87,14 +88,14 @@ mod tests {
                 "cache-status",
                 HeaderValue::from_static("another; fwd=miss"),
             );
-            headers.append("cache-status", HeaderValue::from_static(said));
-            let (outcome, is_stored) = of(&headers);
+            headers.append("cache-status", HeaderValue::from_static(value));
+            let (index, is_stored) = parse(&headers);
             assert_eq!(
-                (outcome.map(|it| NAMES[it]), is_stored),
+                (index.map(|it| NAMES[it]), is_stored),
                 (expected, stored),
-                "{said}"
+                "{value}"
             );
         }
-        assert_eq!(of(&HeaderMap::new()), (None, false));
+        assert_eq!(parse(&HeaderMap::new()), (None, false));
     }
 }

@@ -1,4 +1,4 @@
-//! How an origin answered last.
+//! Result of the last request to an origin.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -14,41 +14,41 @@ const TIMED_OUT: u16 = 1;
 const UNREACHED: u16 = 2;
 const BROKE_OFF: u16 = 3;
 
-/// In the lower 16 bits the status, or what went wrong in the place of one; above them the second.
+/// The lower 16 bits hold the status or one of the codes above; the upper bits hold the second since the epoch.
 #[derive(Default)]
-pub(crate) struct Last(AtomicU64);
+pub(crate) struct LastResponse(AtomicU64);
 
-impl Last {
-    pub(crate) fn note<B>(&self, answer: &Result<Response<B>, BoxError>) {
-        let what = match answer {
-            Ok(answer) => answer.status().as_u16(),
+impl LastResponse {
+    pub(crate) fn record<B>(&self, response: &Result<Response<B>, BoxError>) {
+        let code = match response {
+            Ok(response) => response.status().as_u16(),
             Err(error) if error.is::<Elapsed>() => TIMED_OUT,
             Err(error) if upstream::is_unreached(error) => UNREACHED,
-            Err(error) if response::is_of_body(&**error) => return, // it says nothing of the origin
+            Err(error) if response::is_body_error(&**error) => return, // the client's fault
             Err(_) => BROKE_OFF,
         };
         let second = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
-        let last = second << 16 | u64::from(what);
-        // One that says the same is left in the caches of the other processors.
-        if self.0.load(Ordering::Relaxed) != last {
-            self.0.store(last, Ordering::Relaxed);
+        let packed = second << 16 | u64::from(code);
+        // Storing an equal value would needlessly invalidate the cache line of the other processors.
+        if self.0.load(Ordering::Relaxed) != packed {
+            self.0.store(packed, Ordering::Relaxed);
         }
     }
 
-    /// The second since the epoch, and what came; `None` if it was not asked yet.
-    pub(crate) fn read(&self) -> Option<(u64, Result<u16, &'static str>)> {
-        let last = self.0.load(Ordering::Relaxed);
-        let what = match (last & 0xffff) as u16 {
+    /// Returns the second since the epoch with the status or the error; `None` before the first response.
+    pub(crate) fn get(&self) -> Option<(u64, Result<u16, &'static str>)> {
+        let packed = self.0.load(Ordering::Relaxed);
+        let result = match (packed & 0xffff) as u16 {
             0 => return None,
-            TIMED_OUT => Err("did not answer in time"),
+            TIMED_OUT => Err("timed out"),
             UNREACHED => Err("no connection"),
-            BROKE_OFF => Err("the exchange broke off"),
+            BROKE_OFF => Err("connection broken"),
             status => Ok(status),
         };
-        Some((last >> 16, what))
+        Some((packed >> 16, result))
     }
 }
 
@@ -57,24 +57,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_answer_is_kept() {
-        let last = Last::default();
-        assert_eq!(last.read(), None);
-        let answer = Response::builder().status(503).body(()).expect("an answer");
-        last.note(&Ok(answer));
-        assert_eq!(last.read().map(|(_, what)| what), Some(Ok(503)));
-        last.note::<()>(&Err(Elapsed::new().into()));
-        let (second, what) = last.read().expect("noted");
-        assert_eq!(what, Err("did not answer in time"));
+    fn latest_result_is_stored() {
+        let last = LastResponse::default();
+        assert_eq!(last.get(), None);
+        let response = Response::builder().status(503).body(());
+        last.record(&Ok(response.expect("valid response")));
+        assert_eq!(last.get().map(|(_, result)| result), Some(Ok(503)));
+        last.record::<()>(&Err(Elapsed::new().into()));
+        let (second, result) = last.get().expect("a result");
+        assert_eq!(result, Err("timed out"));
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .expect("after it")
+            .expect("time after the epoch")
             .as_secs();
         assert!(now - second < 60);
-        last.note::<()>(&Err("reset".into()));
+        last.record::<()>(&Err("reset".into()));
         assert_eq!(
-            last.read().map(|(_, what)| what),
-            Some(Err("the exchange broke off"))
+            last.get().map(|(_, result)| result),
+            Some(Err("connection broken"))
         );
     }
 }

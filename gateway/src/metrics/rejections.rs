@@ -1,4 +1,4 @@
-//! The last refusals, for the status page: of callers by the gateway, and of the gateway by origins.
+//! Recent rejections for the status page: callers rejected by the gateway, and signatures rejected by origins.
 
 use std::{
     collections::VecDeque,
@@ -13,68 +13,64 @@ use std::{
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::Serialize;
 use tower_sigv4::{
-    doctor::{Cause, Diagnosis},
+    doctor::{self, Cause, Diagnosis},
     verify::{Rejection, RejectionKind},
 };
 
-/// How many of each are kept, and how many a second are looked at: a flood costs no more than to be counted.
-const KEPT: usize = 20;
-const LOOKED_AT: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
-/// What one text may measure, in characters; most of a canonical request is told by its beginning.
-const LONGEST: usize = 600;
-const LONGEST_CANONICAL: usize = 4000;
-const MOST_DIFFERENCES: usize = 10;
+const MAX_ENTRIES: usize = 20;
+/// Rejections beyond this rate are only counted, which keeps a flood cheap.
+const MAX_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+/// Characters.
+const MAX_TEXT_LEN: usize = 600;
+/// Characters.
+const MAX_CANONICAL_LEN: usize = 4000;
+const MAX_DIFFERENCES: usize = 10;
 
 #[derive(Default)]
-pub(crate) struct Refused {
+pub(crate) struct RecentRejections {
     callers: Recent,
     origins: Recent,
 }
 
-impl Refused {
-    /// A caller was refused.
-    pub(crate) fn caller(&self, labels: &[String; 2], kind: &str, rejection: &Rejection) {
+impl RecentRejections {
+    /// Adds a caller that the gateway rejected.
+    pub(crate) fn add_caller(&self, labels: &[String; 2], kind: &str, rejection: &Rejection) {
         self.callers.add(|| {
-            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            let canonical = rejection.canonical_request().map(String::from_utf8_lossy);
+            let to_sign = rejection.string_to_sign().map(String::from_utf8_lossy);
+            let message = rejection.to_string();
             Entry {
-                canonical: rejection
-                    .canonical_request()
-                    .map(|bytes| without_values(&text(bytes))),
-                string_to_sign: rejection.string_to_sign().map(|bytes| short(&text(bytes))),
-                ..Entry::new(
-                    labels,
-                    kind,
-                    &rejection.to_string(),
-                    remedy(rejection.kind()),
-                )
+                canonical: canonical.map(|canonical| mask_values(&canonical)),
+                string_to_sign: to_sign.map(|to_sign| shorten(&to_sign)),
+                ..Entry::new(labels, kind, &message, remedy(rejection.kind()))
             }
         });
     }
 
-    /// An origin has refused what the gateway has signed.
-    pub(crate) fn origin(&self, labels: &[String; 2], diagnosis: &Diagnosis) {
+    /// Adds a signature of the gateway that an origin rejected.
+    pub(crate) fn add_origin(&self, labels: &[String; 2], diagnosis: &Diagnosis) {
         self.origins.add(|| {
-            let differences = diagnosis.differences().iter().take(MOST_DIFFERENCES);
-            let differences = differences.map(|difference| Differs {
-                part: short(&difference.part),
-                signed: short(&difference.signed),
-                derived: short(&difference.derived),
-            });
-            let (name, sentence) = (diagnosis.cause().name(), diagnosis.summary());
+            let shortened = |difference: &doctor::Difference| Difference {
+                part: shorten(&difference.part),
+                signed: shorten(&difference.signed),
+                derived: shorten(&difference.derived),
+            };
+            let differences = diagnosis.differences().iter().take(MAX_DIFFERENCES);
+            let cause = diagnosis.cause().name();
             Entry {
-                differences: differences.collect(),
-                ..Entry::new(labels, name, sentence, diagnosis.remedy())
+                differences: differences.map(shortened).collect(),
+                ..Entry::new(labels, cause, diagnosis.summary(), diagnosis.remedy())
             }
         });
     }
 
-    /// Grows once there is more to be told.
+    /// Grows with each rejection.
     pub(crate) fn version(&self) -> u64 {
         self.callers.version.load(Ordering::Acquire) + self.origins.version.load(Ordering::Acquire)
     }
 
-    pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "callers": self.callers.json(), "origins": self.origins.json() })
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "callers": self.callers.to_json(), "origins": self.origins.to_json() })
     }
 }
 
@@ -82,62 +78,57 @@ struct Recent {
     total: AtomicU64,
     version: AtomicU64,
     limiter: DefaultDirectRateLimiter,
-    /// The newest first.
-    kept: Mutex<VecDeque<Entry>>,
+    /// Newest first.
+    entries: Mutex<VecDeque<Entry>>,
 }
 
 impl Default for Recent {
     fn default() -> Self {
-        let limiter = RateLimiter::direct(Quota::per_second(LOOKED_AT));
-        let (total, version) = (AtomicU64::new(0), AtomicU64::new(0));
         Self {
-            total,
-            version,
-            limiter,
-            kept: Mutex::default(),
+            total: AtomicU64::new(0),
+            version: AtomicU64::new(0),
+            limiter: RateLimiter::direct(Quota::per_second(MAX_PER_SECOND)),
+            entries: Mutex::default(),
         }
     }
 }
 
 impl Recent {
-    fn add(&self, refusal: impl FnOnce() -> Entry) {
+    fn add(&self, entry: impl FnOnce() -> Entry) {
         let number = self.total.fetch_add(1, Ordering::Relaxed) + 1;
         if self.limiter.check().is_ok() {
-            let refusal = Entry {
-                number,
-                ..refusal()
-            };
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.truncate(KEPT - 1);
-            kept.push_front(refusal);
+            let numbered = Entry { number, ..entry() };
+            let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            entries.truncate(MAX_ENTRIES - 1);
+            entries.push_front(numbered);
         }
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    fn json(&self) -> serde_json::Value {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        serde_json::json!({ "total": self.total.load(Ordering::Relaxed), "recent": *kept })
+    fn to_json(&self) -> serde_json::Value {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        serde_json::json!({ "total": self.total.load(Ordering::Relaxed), "recent": *entries })
     }
 }
 
 #[derive(Serialize)]
 struct Entry {
     number: u64,
-    /// In milliseconds since the epoch.
+    /// Milliseconds since the epoch.
     at: u64,
     route: String,
     origin: String,
     kind: String,
     sentence: String,
     remedy: &'static str,
-    differences: Vec<Differs>,
-    /// As the gateway derived it, where `explain` is on.
+    differences: Vec<Difference>,
+    /// The gateway's canonical request, if `explain` is on.
     canonical: Option<String>,
     string_to_sign: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Differs {
+struct Difference {
     part: String,
     signed: String,
     derived: String,
@@ -156,10 +147,10 @@ impl Entry {
         Self {
             number: 0,
             at: since.as_millis() as u64,
-            route: short(route),
-            origin: short(origin),
+            route: shorten(route),
+            origin: shorten(origin),
             kind: kind.to_owned(),
-            sentence: short(sentence),
+            sentence: shorten(sentence),
             remedy,
             differences: Vec::new(),
             canonical: None,
@@ -168,20 +159,20 @@ impl Entry {
     }
 }
 
-fn short(text: &str) -> String {
-    cut(text, LONGEST)
+fn shorten(text: &str) -> String {
+    truncate(text, MAX_TEXT_LEN)
 }
 
-fn cut(text: &str, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
+fn truncate(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}...", &text[..end]),
     }
 }
 
-/// A canonical request with the values alone that are never secret; of others the length.
-fn without_values(canonical: &str) -> String {
-    const OPEN: [&str; 6] = [
+/// Replaces values that may be secret by their length.
+fn mask_values(canonical: &str) -> String {
+    const PUBLIC_HEADERS: [&str; 6] = [
         "host",
         "content-type",
         "content-length",
@@ -189,37 +180,38 @@ fn without_values(canonical: &str) -> String {
         "x-amz-content-sha256",
         "range",
     ];
-    let hidden = |text: &str| format!("({} bytes)", text.len());
-    let pair = |pair: &str| match pair.split_once('=') {
-        Some((name, value)) if !value.is_empty() => format!("{name}={}", hidden(value)),
-        _ => hidden(pair),
+    let mask = |value: &str| format!("({} bytes)", value.len());
+    let mask_pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) if !value.is_empty() => format!("{name}={}", mask(value)),
+        _ => mask(pair),
     };
     let mut in_headers = true;
     let line = |(number, line): (usize, &str)| match (number, line.split_once(':')) {
-        (2, _) if !line.is_empty() => line.split('&').map(pair).collect::<Vec<_>>().join("&"),
+        (2, _) if !line.is_empty() => line.split('&').map(mask_pair).collect::<Vec<_>>().join("&"),
         (3.., None) => {
             in_headers = false;
             line.to_owned()
         }
-        (3.., Some((name, value))) if in_headers && !OPEN.contains(&name) => {
-            format!("{name}:{}", hidden(value))
+        (3.., Some((name, value))) if in_headers && !PUBLIC_HEADERS.contains(&name) => {
+            format!("{name}:{}", mask(value))
         }
         _ => line.to_owned(),
     };
     let lines: Vec<_> = canonical.split('\n').enumerate().map(line).collect();
-    cut(&lines.join("\n"), LONGEST_CANONICAL)
+    truncate(&lines.join("\n"), MAX_CANONICAL_LEN)
 }
 
-/// What the caller, or whoever runs the gateway, can do about it.
+/// Returns advice for the caller or for the operator of the gateway.
 fn remedy(kind: RejectionKind) -> &'static str {
     use RejectionKind as Kind;
+
     let cause = match kind {
         Kind::MissingAuthentication => Cause::NotSigned,
         Kind::MultipleAuthentications | Kind::UnsupportedAlgorithm | Kind::Malformed => {
             Cause::AuthorizationChanged
         }
         Kind::Scope => {
-            return "sign for the service and the region that [verify] names, on the day of x-amz-date";
+            return "sign for the service and region in [verify], on the day of x-amz-date";
         }
         Kind::Date => {
             return "send x-amz-date in the form 20150830T123600Z, or a date such as Sun, 30 Aug 2015 12:36:00 GMT, \
@@ -227,32 +219,33 @@ fn remedy(kind: RejectionKind) -> &'static str {
         }
         Kind::Expired | Kind::NotYetValid => Cause::ClockSkew,
         Kind::Target => {
-            return "send a path that can be read in one way alone: no encoded slash, percent or backslash; and at most \
-                    4096 parameters in the query";
+            return "send an unambiguous path, without encoded slashes, percent signs or backslashes, and at most 4096 \
+                    query parameters";
         }
         Kind::HeaderNotSigned => {
-            return "sign it, or let nothing behind the signer add it; what something in front of the gateway adds \
-                    belongs into unsigned_headers under [verify]";
+            return "sign the header, or do not add it after signing; if a proxy in front of the gateway adds it, list it \
+                    in unsigned_headers under [verify]";
         }
         Kind::SignedHeaderMissing => Cause::HeaderDropped,
         Kind::PayloadHash => Cause::PayloadKind,
         Kind::PayloadKind => {
-            return "have the payload hashed and its hash sent; presigned_uploads and unsigned_payload under [verify] \
-                    accept other payloads";
+            return "sign and send the hash of the payload, or accept other payloads with presigned_uploads or \
+                    unsigned_payload under [verify]";
         }
         Kind::PayloadMismatch => Cause::BodyChanged,
         Kind::UnknownKey => {
-            return "have the caller use a key that [verify] names, or add theirs as a [[verify.key]]";
+            return "use a key listed in [verify], or add the caller's key as a [[verify.key]]";
         }
         Kind::ExpiredKey => Cause::TokenExpired,
         Kind::SessionToken => Cause::WrongToken,
         Kind::SignatureMismatch => {
-            return "paste what the caller sent, and was answered, into the workbench; with explain = true under \
-                    [verify] the answer says what was derived";
+            return "paste the caller's request and the response into the workbench; with explain = true under [verify] \
+                    the response includes the derived canonical request";
         }
-        Kind::LookupFailed => return "see the gateway's log",
-        Kind::BodyTooLarge => return "send less, or raise body_limit of the origin or the route",
-        Kind::BudgetExhausted => return "come back later, or raise memory under [bodies]",
+        Kind::BodyTooLarge => {
+            return "send a smaller body, or raise body_limit of the origin or the route";
+        }
+        Kind::BudgetExhausted => return "retry later, or raise memory under [bodies]",
         Kind::BodyRead => return "send the whole body; the connection may have broken off",
         _ => return "see the gateway's log",
     };
@@ -264,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_is_counted_and_no_more_than_a_few_are_kept() {
+    fn floods_are_counted_and_few_entries_are_stored() {
         let recent = Recent::default();
         let labels = ["/".to_owned(), "o".to_owned()];
         let mut made = 0;
@@ -275,31 +268,31 @@ mod tests {
             });
         }
         assert!((20..2_000).contains(&made), "{made}");
-        let json = recent.json();
+        let json = recent.to_json();
         assert_eq!(json["total"], 10_000);
-        let kept = json["recent"].as_array().expect("a list");
-        assert_eq!(kept.len(), KEPT);
+        let entries = json["recent"].as_array().expect("array");
+        assert_eq!(entries.len(), MAX_ENTRIES);
         assert!(
-            kept[0]["number"].as_u64() > kept[1]["number"].as_u64(),
-            "the newest first"
+            entries[0]["number"].as_u64() > entries[1]["number"].as_u64(),
+            "newest first"
         );
         assert_eq!(
-            kept[0]["sentence"].as_str().map(str::len),
-            Some(LONGEST + 3)
+            entries[0]["sentence"].as_str().map(str::len),
+            Some(MAX_TEXT_LEN + 3)
         );
     }
 
     #[test]
-    fn a_canonical_request_shows_no_value_that_may_be_secret() {
+    fn possibly_secret_values_are_masked() {
         let canonical = "GET\n/a:b\nX-Amz-Security-Token=T0KEN&a=secret&flag\nhost:h\nx-api-key:secret\n\
                          x-amz-security-token:T0KEN\n\nhost;x-api-key\nabc";
-        let shown = "GET\n/a:b\nX-Amz-Security-Token=(5 bytes)&a=(6 bytes)&(4 bytes)\nhost:h\n\
+        let masked = "GET\n/a:b\nX-Amz-Security-Token=(5 bytes)&a=(6 bytes)&(4 bytes)\nhost:h\n\
                      x-api-key:(6 bytes)\nx-amz-security-token:(5 bytes)\n\nhost;x-api-key\nabc";
-        assert_eq!(without_values(canonical), shown);
+        assert_eq!(mask_values(canonical), masked);
         assert_eq!(
-            without_values("GET\n/\n\nhost:h\n\nhost\nabc"),
+            mask_values("GET\n/\n\nhost:h\n\nhost\nabc"),
             "GET\n/\n\nhost:h\n\nhost\nabc"
         );
-        assert!(without_values(&"é\n".repeat(10_000)).len() < 3 * LONGEST_CANONICAL);
+        assert!(mask_values(&"é\n".repeat(10_000)).len() < 3 * MAX_CANONICAL_LEN);
     }
 }

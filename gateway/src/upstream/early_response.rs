@@ -1,4 +1,4 @@
-//! A connection whose answer is heard although the origin has stopped listening.
+//! Receives a response that an origin sends before it closes its side of a connection.
 
 use std::{
     io::{self, ErrorKind, IoSlice},
@@ -17,20 +17,20 @@ use tokio::{
 
 use super::read_limit::ReadLimit;
 
-/// An origin may answer and close before it has the whole body: 413, say. hyper gives the answer up where
-/// it fails to write, so writing does not fail: what the origin cannot take is dropped, until reading ends.
+/// An origin may respond, with 413 for example, and close before it has the whole body. hyper drops the response if a
+/// write fails, so writes succeed here: bytes that the origin does not accept are discarded until reading ends.
 ///
-/// Reads are limited by what the response's client takes.
-pub(crate) struct Heard {
+/// Limits how much of a response is read before its client reads it.
+pub(super) struct EarlyResponseStream {
     stream: Take<TcpStream>,
     limit: ReadLimit,
 }
 
-impl Heard {
-    pub(crate) fn wrap(stream: TokioIo<TcpStream>) -> TokioIo<Self> {
-        let (stream, limit) = (stream.into_inner(), ReadLimit::new());
+impl EarlyResponseStream {
+    pub(super) fn wrap(stream: TokioIo<TcpStream>) -> TokioIo<Self> {
+        let limit = ReadLimit::new();
         TokioIo::new(Self {
-            stream: stream.take(limit.get()),
+            stream: stream.into_inner().take(limit.get()),
             limit,
         })
     }
@@ -40,7 +40,7 @@ impl Heard {
     }
 }
 
-fn or_dropped(written: Poll<io::Result<usize>>, length: usize) -> Poll<io::Result<usize>> {
+fn or_discarded(written: Poll<io::Result<usize>>, length: usize) -> Poll<io::Result<usize>> {
     use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     match written {
         Poll::Ready(Err(error))
@@ -55,13 +55,13 @@ fn or_dropped(written: Poll<io::Result<usize>>, length: usize) -> Poll<io::Resul
     }
 }
 
-impl AsyncWrite for Heard {
+impl AsyncWrite for EarlyResponseStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        or_dropped(self.stream().poll_write(cx, bytes), bytes.len())
+        or_discarded(self.stream().poll_write(cx, bytes), bytes.len())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -74,7 +74,7 @@ impl AsyncWrite for Heard {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let length = slices.iter().map(|slice| slice.len()).sum();
-        or_dropped(self.stream().poll_write_vectored(cx, slices), length)
+        or_discarded(self.stream().poll_write_vectored(cx, slices), length)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -86,7 +86,7 @@ impl AsyncWrite for Heard {
     }
 }
 
-impl AsyncRead for Heard {
+impl AsyncRead for EarlyResponseStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -98,7 +98,7 @@ impl AsyncRead for Heard {
     }
 }
 
-impl Connection for Heard {
+impl Connection for EarlyResponseStream {
     fn connected(&self) -> Connected {
         self.stream.get_ref().connected().extra(self.limit.clone())
     }

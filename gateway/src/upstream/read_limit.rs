@@ -1,26 +1,26 @@
-//! Limits how much is read at once from an origin's connection.
+//! Size limit of one read from an origin's connection.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Shared by a connection and the response that is read from it, in whose extensions it is.
+/// Extension of a response, shared with the connection that it is read from.
 ///
-/// hyper reads ahead of the client, and doubles what it reads as long as its buffer comes to be full: three
-/// pieces of up to 408 KiB would be held for a client that reads nothing.
+/// hyper reads ahead of the client, and doubles its buffer each time it is full: for a client that does not read, it
+/// would buffer three chunks of up to 408 KiB.
 #[derive(Clone)]
 pub(crate) struct ReadLimit(Arc<AtomicUsize>);
 
 impl ReadLimit {
-    /// The least that hyper reads.
-    pub(crate) const LEAST: usize = 8 * 1024;
+    /// Size of hyper's smallest read.
+    pub(crate) const MIN: usize = 8 * 1024;
 
     pub(crate) fn new() -> Self {
-        Self(Arc::new(AtomicUsize::new(Self::LEAST)))
+        Self(Arc::new(AtomicUsize::new(Self::MIN)))
     }
 
-    /// Sets how large a buffer is filled.
+    /// Sets the size of a read.
     pub(crate) fn set(&self, bytes: usize) {
         self.0.store(bytes, Ordering::Relaxed);
     }
@@ -30,7 +30,7 @@ impl ReadLimit {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// One byte less, so that hyper takes its buffer as large enough.
+    /// One byte less, so that hyper's buffer is never full and does not grow.
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed).saturating_sub(1).max(1) as u64
     }

@@ -127,7 +127,7 @@ impl Log {
         }
         let bad = [
             "panicked",
-            "stays the last one",
+            "keeping the previous configuration",
             "cut off",
             "refused the",
             "cannot accept",

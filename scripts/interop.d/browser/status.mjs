@@ -1,5 +1,5 @@
-// The status page of the demonstration's gateway in Chromium, as eyes, keyboard and screen readers have it. Arguments:
-// the gateway's program and, optionally, a file for a picture of the page. Prints how many checks passed.
+// Checks the demo gateway's status page in Chromium, for sight, keyboard and screen readers. Arguments: the gateway's
+// program and, optionally, a file for a screenshot. Prints the number of passed checks.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,13 +11,13 @@ import { createInterface } from "node:readline";
 
 import { launch } from "./chromium.mjs";
 
-const [program, picture] = process.argv.slice(2);
+const [program, screenshot] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const PATIENCE = 15_000;
+const TIMEOUT = 15_000;
 let passed = 0;
 const check = (holds, name) => (assert.ok(holds, name), passed++);
 
-/** A gateway's process, and the addresses that it prints: by `gateway`, `origin`, `status` or `admin`. */
+/** Starts a gateway. Returns its process and the printed addresses: `gateway`, `origin`, `status` or `admin`. */
 async function start(...parameters) {
   const process = spawn(program, parameters, { stdio: ["ignore", "pipe", "inherit"] });
   const found = {};
@@ -34,38 +34,38 @@ async function stop({ process }) {
   if (process.exitCode === null) await once(process, "exit");
 }
 
-/** A page, what went wrong on it, and what it asked of others. */
+/** Opens a page, and records its errors and its requests to other hosts. */
 async function open(browser, url, options) {
   const page = await (await browser.newContext(options)).newPage();
-  page.setDefaultTimeout(PATIENCE);
-  const heard = { errors: [], strangers: [] };
-  page.on("console", (message) => message.type() === "error" && heard.errors.push(message.text()));
-  page.on("pageerror", (error) => heard.errors.push(String(error)));
+  page.setDefaultTimeout(TIMEOUT);
+  const seen = { errors: [], foreign: [] };
+  page.on("console", (message) => message.type() === "error" && seen.errors.push(message.text()));
+  page.on("pageerror", (error) => seen.errors.push(String(error)));
   page.on("request", (request) => {
-    if (new URL(request.url()).host !== new URL(url).host) heard.strangers.push(request.url());
+    if (new URL(request.url()).host !== new URL(url).host) seen.foreign.push(request.url());
   });
   await page.goto(url);
-  await says(page, "#state", "Ready");
-  return { page, heard };
+  await waitForText(page, "#state", "Ready");
+  return { page, seen };
 }
 
-const says = (page, selector, text) => page.locator(selector, { hasText: text }).first().waitFor();
+const waitForText = (page, selector, text) => page.locator(selector, { hasText: text }).first().waitFor();
 
-async function accessible(page, name) {
+async function checkAccessibility(page, name) {
   await page.evaluate(axe);
   const { violations, passes } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
-  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
-  assert.deepEqual(told, [], name);
+  const failures = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+  assert.deepEqual(failures, [], name);
   check(passes.length > 10, name);
 }
 
-/** Presses Tab until this element has the focus. */
+/** Presses Tab until the element has the focus. */
 async function tabTo(page, id) {
   for (let presses = 0; presses < 60; presses++) {
     if (await page.evaluate((id) => document.activeElement?.id === id, id)) return;
     await page.keyboard.press("Tab");
   }
-  assert.fail(`the keyboard does not come to ${id}`);
+  assert.fail(`Tab does not reach ${id}`);
 }
 
 const HOSTILE = "<img src=x onerror=window.ran=1><script>window.ran=1</script>";
@@ -78,74 +78,74 @@ Authorization: AWS4-HMAC-SHA256 Credential=AKID/20150830/us-east-1/execute-api/a
 Content-Length: 0
 `;
 const DERIVED = `POST\n/orders\na=1\nhost:abc.example.com\nx-amz-date:20150830T123600Z\nx-amz-meta-name:${HOSTILE}\nx-amz-security-token:T0KEN\n\nhost;x-amz-date;x-amz-meta-name;x-amz-security-token\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`;
-const ANSWER = JSON.stringify({
+const RESPONSE = JSON.stringify({
   message: `The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'${DERIVED}'\n`,
 });
 
-async function traffic(gateway) {
+async function sendTraffic(gateway) {
   for (let count = 0; count < 40; count++) await (await fetch(`${gateway}/orders`)).text();
   for (let count = 0; count < 3; count++) await (await fetch(`${gateway}/mistaken/orders`)).text();
 }
 
-async function shows({ page }, demo) {
-  const line = () => page.locator("#rate path.a").getAttribute("d");
-  const before = await line();
-  await traffic(demo.gateway);
+async function checkStatus({ page }, demo) {
+  const path = () => page.locator("#rate path.a").getAttribute("d");
+  const before = await path();
+  await sendTraffic(demo.gateway);
   await page.waitForFunction((before) => document.querySelector("#rate path.a").getAttribute("d") !== before, before);
-  await says(page, "#requests", "43");
-  check(/L/.test(await line()), "the plot has a line");
+  await waitForText(page, "#requests", "43");
+  check(/L/.test(await path()), "the plot has a line");
   check(/ms/.test(await page.locator("#times").textContent()), "times have a scale");
-  check(/now/.test(await page.locator("#times").getAttribute("aria-label")), "a plot is told in words");
-  await says(page, "#origin-rows tr", "answers");
+  check(/now/.test(await page.locator("#times").getAttribute("aria-label")), "a plot has a text alternative");
+  await waitForText(page, "#origin-rows tr", "responding");
   check(/resolves/.test(await page.locator("#origin-rows").textContent()), "names are resolved");
-  await says(page, "#credentials", "do not expire");
-  await says(page, "#refused-origins li", "host-changed");
-  const summary = page.locator("#refused-origins summary").first();
+  await waitForText(page, "#credentials", "do not expire");
+  await waitForText(page, "#rejections-origins li", "host-changed");
+  const summary = page.locator("#rejections-origins summary").first();
   await summary.focus();
   await page.keyboard.press("Enter");
-  const told = await page.locator("#refused-origins details[open]").textContent();
-  check(told.includes('- signed   "api.example.com"'), "what was signed");
-  check(told.includes(`+ derived  "${new URL(demo.origin).host}"`), "what was derived");
+  const details = await page.locator("#rejections-origins details[open]").textContent();
+  check(details.includes('- signed   "api.example.com"'), "signed host");
+  check(details.includes(`+ derived  "${new URL(demo.origin).host}"`), "derived host");
   await new Promise((then) => setTimeout(then, 2500));
-  check(await page.locator("#refused-origins details[open]").isVisible(), "what is open stays open");
+  check(await page.locator("#rejections-origins details[open]").isVisible(), "open details stay open");
 }
 
-async function explains({ page }) {
+async function checkWorkbench({ page }) {
   await page.locator("#workbench").scrollIntoViewIfNeeded();
   await tabTo(page, "request");
-  await page.keyboard.insertText("GET / HTTP/1.1\nHost: h\n\nno answer at all");
+  await page.keyboard.insertText("GET / HTTP/1.1\nHost: h\n\nno response");
   await page.keyboard.press("Tab");
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
-  await says(page, "#error", "does not speak of a signature");
-  check((await page.inputValue("#request")).includes("no answer at all"), "the text stays");
+  await waitForText(page, "#error", "does not mention a signature");
+  check((await page.inputValue("#request")).includes("no response"), "the text is kept after an error");
   await page.keyboard.press("Tab"); // to Clear
   await page.keyboard.press("Enter");
   check((await page.inputValue("#request")) === "", "the text is cleared");
   await page.keyboard.insertText(REQUEST);
   await page.keyboard.press("Tab");
-  await page.keyboard.insertText(ANSWER);
+  await page.keyboard.insertText(RESPONSE);
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
-  await says(page, "#result h3", "host-changed");
-  const told = await page.locator("#result").textContent();
+  await waitForText(page, "#result h3", "host-changed");
+  const result = await page.locator("#result").textContent();
   for (const text of ["- host:api.example.com", "+ host:abc.example.com", "x-amz-security-token:[redacted]", HOSTILE]) {
-    check(told.includes(text), text);
+    check(result.includes(text), text);
   }
-  for (const secret of ["T0KEN", "5fa00fa3"]) check(!told.includes(secret), secret);
-  check(await page.evaluate(() => document.activeElement.id === "result"), "the focus is at the result");
+  for (const secret of ["T0KEN", "5fa00fa3"]) check(!result.includes(secret), secret);
+  check(await page.evaluate(() => document.activeElement.id === "result"), "the result has the focus");
   const { ran, images } = await page.evaluate(() => ({ ran: window.ran, images: document.images.length }));
-  check(ran === undefined && images === 0, "what is pasted is text");
+  check(ran === undefined && images === 0, "pasted markup is shown as text");
 }
 
-async function fits({ page }, width, name) {
+async function checkWidth({ page }, width, name) {
   await page.setViewportSize({ width, height: 800 });
   const measures = await page.evaluate(() => document.documentElement.scrollWidth);
   check(measures <= width, `${name}: ${measures} of ${width} pixels`);
 }
 
-/** The page, once there was traffic for a while. */
-async function draw({ page }, { gateway }) {
+/** Takes the screenshot after a minute of traffic. */
+async function takeScreenshot({ page }, { gateway }) {
   const until = Date.now() + 60_000;
   while (Date.now() < until) {
     const wave = 40 + 30 * Math.sin(Date.now() / 7000);
@@ -153,11 +153,11 @@ async function draw({ page }, { gateway }) {
     await new Promise((then) => setTimeout(then, 5000 / wave));
   }
   await page.evaluate(() => (document.activeElement.blur(), scrollTo(0, 0)));
-  await page.screenshot({ path: picture });
+  await page.screenshot({ path: screenshot });
 }
 
-/** A gateway that ends, and comes back at the same port. */
-async function comesBack(browser, origin) {
+/** Restarts a gateway on the same port. */
+async function checkReconnect(browser, origin) {
   const folder = mkdtempSync(join(tmpdir(), "status-"));
   const file = join(folder, "gateway.toml");
   const config = (admin) => `
@@ -181,13 +181,13 @@ async function comesBack(browser, origin) {
   writeFileSync(file, config("127.0.0.1:0"));
   let gateway = await start("--config", file);
   try {
-    const { page, heard } = await open(browser, gateway.admin);
+    const { page, seen } = await open(browser, gateway.admin);
     await stop(gateway);
-    await says(page, "#state", "lost");
-    check(heard.strangers.length === 0, "it asks no one else");
+    await waitForText(page, "#state", "lost");
+    check(seen.foreign.length === 0, "no requests to other hosts");
     writeFileSync(file, config(new URL(gateway.admin).host));
     gateway = await start("--config", file);
-    await says(page, "#state", "Ready");
+    await waitForText(page, "#state", "Ready");
     passed++;
   } finally {
     await stop(gateway);
@@ -200,20 +200,20 @@ let browser;
 try {
   browser = await launch();
   const opened = await open(browser, demo.status, { viewport: { width: 1100, height: 1140 } });
-  const { page, heard } = opened;
-  await shows(opened, demo);
-  if (picture) await draw(opened, demo);
-  await explains(opened);
+  const { page, seen } = opened;
+  await checkStatus(opened, demo);
+  if (screenshot) await takeScreenshot(opened, demo);
+  await checkWorkbench(opened);
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     for (const width of [1100, 360]) {
-      await fits(opened, width, colorScheme);
-      await accessible(page, `${colorScheme}, ${width} pixels`);
+      await checkWidth(opened, width, colorScheme);
+      await checkAccessibility(page, `${colorScheme}, ${width} pixels`);
     }
   }
-  assert.deepEqual(heard, { errors: ["Failed to load resource: the server responded with a status of 400 (Bad Request)"], strangers: [] });
+  assert.deepEqual(seen, { errors: ["Failed to load resource: the server responded with a status of 400 (Bad Request)"], foreign: [] });
   passed++;
-  await comesBack(browser, demo.origin);
+  await checkReconnect(browser, demo.origin);
   console.log(passed);
 } finally {
   await browser?.close();

@@ -153,6 +153,7 @@ fn each_kind_has_its_status_and_code() {
             let expected = match format {
                 ErrorFormat::Json => format!("\"__type\":\"{code}\""),
                 ErrorFormat::Xml => format!("<Code>{code}</Code>"),
+                ErrorFormat::Plain => unreachable!("not in the table"),
             };
             assert!(body.contains(&expected), "{kind:?}: {body}");
             // Only the messages with both times are AWS's own.

@@ -1,13 +1,13 @@
-// Lines over the last two minutes, in an SVG that is there.
+// Line charts of the last two minutes.
 
 const SECONDS = 120;
 const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [480, 150, 48, 10, 20];
 
-/** A list of points [milliseconds, value or null], by the class of its line. */
+/** Draws into `svg`. `lines` maps a CSS class to points, each [milliseconds, value or null]. */
 export function plot(svg, lines, unit, label) {
   const all = Object.values(lines).flat();
   const now = Math.max(0, ...all.map(([at]) => at));
-  const top = rounded(Math.max(0, ...all.map(([, value]) => value ?? 0)));
+  const top = roundUp(Math.max(0, ...all.map(([, value]) => value ?? 0)));
   const x = (at) => WIDTH - ((now - at) / (SECONDS * 1000)) * (WIDTH - LEFT);
   const y = (value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM);
   const shapes = [];
@@ -22,7 +22,7 @@ export function plot(svg, lines, unit, label) {
     for (const [at, value] of points) {
       if (value !== null && x(at) >= LEFT) path += `${pen}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
       pen = value === null ? "M" : "L";
-      // A second alone is a dot.
+      // A point without neighbors becomes a dot.
       if (value !== null && path.endsWith(y(value).toFixed(1))) path += "h.5";
     }
     shapes.push(shape("path", { class: `series ${name}`, d: path || "M0 0" }));
@@ -31,16 +31,16 @@ export function plot(svg, lines, unit, label) {
   svg.setAttribute("aria-label", label);
 }
 
-/** The next of 1, 2 and 5, and their tenths and tenfolds. */
-function rounded(value) {
+/** Rounds up to 1, 2 or 5 times a power of ten. */
+function roundUp(value) {
   if (value <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value) ?? value;
 }
 
-function text(x, y, anchor, words) {
+function text(x, y, anchor, content) {
   const element = shape("text", { x, y, "text-anchor": anchor });
-  element.textContent = words;
+  element.textContent = content;
   return element;
 }
 

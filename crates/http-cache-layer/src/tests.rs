@@ -23,7 +23,7 @@ use tokio::time;
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 
 use super::Shared;
-use crate::{BoxError, build::Stack};
+use crate::{BoxError, service::RouteService as Stack};
 
 fn headers(builder: http::request::Builder, lines: &str) -> http::request::Builder {
     lines

@@ -82,7 +82,8 @@ async fn a_revalidation_does_not_hold_the_place_of_a_client_that_has_left() {
     time::advance(Duration::from_secs(65)).await;
     let places = Arc::new(Semaphore::new(1));
     let place = places.clone().try_acquire_owned().expect("a place");
-    let open = crate::tunnel::Open::new(mpsc::channel(1).0, (place, None), Duration::MAX);
+    let open =
+        crate::connection::ClientConnection::new(place, None, mpsc::channel(1).0, Duration::MAX);
     let mut request = request("GET", "/", "");
     request.extensions_mut().insert(open);
     assert_eq!(told(&send(&stack, request).await.0), SERVED);

@@ -1,13 +1,13 @@
-//! Configurations that someone got wrong: whatever is in a file, it is read or refused, and says nothing secret.
+//! Random changes of valid configurations: each is accepted or rejected, and no message contains a secret.
 
 use fastrand::Rng;
 
-use super::Config;
+use super::ActiveConfig;
 
 const ROUNDS: usize = 1_000;
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// Values that some setting takes and others do not, at the limits of each.
+/// Values at the limits of what settings accept.
 const VALUES: [&str; 32] = [
     "-1",
     "0",
@@ -43,19 +43,19 @@ const VALUES: [&str; 32] = [
     "[\"a\", \"\\t\"]",
 ];
 
-/// The first configuration in the gateway's reference, and the one that `--init` writes.
-fn sound() -> [String; 2] {
+/// Returns the first configuration of the gateway's reference, and that of `--init`.
+fn valid_files() -> [String; 2] {
     let reference = include_str!("../../../docs/gateway.md");
-    let (_, shown) = reference.split_once("```toml\n").expect("settings");
-    let (shown, _) = shown.split_once("```").expect("an end");
-    let shown = shown.replace(
+    let (_, from) = reference.split_once("```toml\n").expect("a TOML block");
+    let (block, _) = from.split_once("```").expect("the end of the block");
+    let shown = block.replace(
         "secret_access_key = \"...\"",
         &format!("secret_access_key = {SECRET:?}"),
     );
     [shown, include_str!("../gateway.toml").to_owned()]
 }
 
-/// Changes a line that holds no secret: one that does, moved to another setting, would be shown as its value.
+/// Changes a random line, unless it contains the secret, which messages about another setting would show.
 fn change(lines: &mut Vec<String>, rng: &mut Rng) {
     let at = rng.usize(..lines.len());
     if lines[at].contains(SECRET) {
@@ -87,23 +87,24 @@ fn change(lines: &mut Vec<String>, rng: &mut Rng) {
 }
 
 #[test]
-fn whatever_is_in_a_file_is_read_or_refused_and_no_secret_is_told() {
+fn changed_configurations_are_handled_and_secrets_are_hidden() {
     let mut rng = Rng::with_seed(0x5197_0009);
-    let (mut read, mut refused) = (0, 0);
-    for sound in sound() {
-        Config::parse(&sound).unwrap_or_else(|error| panic!("{error}"));
+    let mut accepted = 0;
+    let mut rejected = 0;
+    for valid in valid_files() {
+        ActiveConfig::parse(&valid).unwrap_or_else(|error| panic!("{error}"));
         for _ in 0..ROUNDS {
-            let mut lines: Vec<_> = sound.lines().map(str::to_owned).collect();
+            let mut lines: Vec<_> = valid.lines().map(str::to_owned).collect();
             (0..rng.usize(1..4)).for_each(|_| change(&mut lines, &mut rng));
             let text = lines.join("\n");
-            match Config::parse(&text) {
+            match ActiveConfig::parse(&text) {
                 Ok(config) => {
-                    read += 1;
-                    let shown = format!("{:?}", config.warnings());
+                    accepted += 1;
+                    let shown = format!("{:?}", config.warnings);
                     assert!(!shown.contains(SECRET), "{text}");
                 }
                 Err(error) => {
-                    refused += 1;
+                    rejected += 1;
                     assert!(!format!("{error} {error:?}").contains(SECRET), "{text}");
                     assert!(
                         error.line.is_none_or(|line| line <= lines.len()),
@@ -114,7 +115,7 @@ fn whatever_is_in_a_file_is_read_or_refused_and_no_secret_is_told() {
         }
     }
     assert!(
-        read > ROUNDS / 10 && refused > ROUNDS / 10,
-        "{read} read, {refused} refused"
+        accepted > ROUNDS / 10 && rejected > ROUNDS / 10,
+        "{accepted} accepted, {rejected} rejected"
     );
 }

@@ -14,7 +14,7 @@ use super::{
     entry::Entry,
     service::Cache,
 };
-use crate::{BoxError, tunnel::Open};
+use crate::{BoxError, connection::ClientConnection};
 
 /// How long the origin may take for all of its answer.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -51,7 +51,7 @@ where
 
     async fn revalidate(mut self, key: Key, mut head: Parts, stale: Arc<Entry>, lead: Lead) {
         // Its connection may end before this does, and its place be another's.
-        head.extensions.remove::<Open>();
+        head.extensions.remove::<ClientConnection>();
         // The client's own conditions are about what it has.
         head.headers.remove(header::IF_NONE_MATCH);
         head.headers.remove(header::IF_MODIFIED_SINCE);

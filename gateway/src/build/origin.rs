@@ -1,0 +1,94 @@
+//! Builds origins.
+
+use http::Uri;
+use tower_sigv4::{
+    Origin, SigningSettings,
+    doctor::{Finding, HttpClient, lint},
+    origin::SigningBehavior,
+    sigv4::{PathForm, SessionToken},
+};
+
+use super::bodies::BodyServices;
+use crate::config::{
+    BodiesSection, BodySettings, ConfigError, OriginSection, RouteSection, Signing, TokenHeader,
+    located,
+};
+
+/// Builds an origin, for the requests of a route if there is one.
+pub(super) fn build(
+    section: &OriginSection,
+    route: Option<&RouteSection>,
+    bodies: &BodiesSection,
+    services: &BodyServices,
+) -> Result<Origin, ConfigError> {
+    let settings = with_token_header(section, signing_settings(section)?);
+    let s3_family = settings.path_form() == PathForm::Once;
+    let mut origin = Origin::new(section.url.get_ref(), settings)
+        .map_err(located(&section.url))?
+        .with_signing(match section.signing {
+            Signing::Always => SigningBehavior::Always,
+            Signing::NoOverride => SigningBehavior::NoOverride,
+            Signing::Never => SigningBehavior::Never,
+        });
+    if let Some(enabled) = section.recovery {
+        origin = origin.with_recovery(enabled);
+    }
+    if let Some(forwarded) = &section.forwarded {
+        origin = origin.with_forwarded(forwarded.selection());
+    }
+    if let Some(host) = &section.signed_host {
+        origin = origin
+            .with_signed_host(host.get_ref())
+            .map_err(located(host))?;
+    }
+    let settings = BodySettings::new(bodies, section, route);
+    settings.check(bodies, s3_family)?;
+    Ok(services.configure(origin, &settings))
+}
+
+/// Returns the service and region of the section, or else those of the host.
+fn signing_settings(section: &OriginSection) -> Result<SigningSettings, ConfigError> {
+    let url = &section.url;
+    match (&section.service, &section.region) {
+        (Some(service), Some(region)) => {
+            // Separately, so that an error has the line of its value.
+            drop(SigningSettings::new(service.get_ref(), "any").map_err(located(service))?);
+            SigningSettings::new(service.get_ref(), region.get_ref()).map_err(located(region))
+        }
+        (None, None) => {
+            drop(Origin::infer(url.get_ref()).map_err(located(url))?);
+            let uri = section.uri();
+            let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+            SigningSettings::infer(host).map_err(located(url))
+        }
+        (Some(alone), None) | (None, Some(alone)) => {
+            Err(alone
+                .error("service and region go together; set both, or neither for a host of AWS"))
+        }
+    }
+}
+
+/// Signs with the credentials of a role or a user, unless the section says that they come from `CreateSession`.
+fn with_token_header(section: &OriginSection, settings: SigningSettings) -> SigningSettings {
+    let is_s3_express = settings.service() == "s3express";
+    match section.session_token {
+        Some(TokenHeader::XAmzS3SessionToken) => {
+            settings.with_session_token(SessionToken::S3Session)
+        }
+        Some(TokenHeader::XAmzSecurityToken) => settings.with_session_token(SessionToken::Signed),
+        None if is_s3_express => settings.with_session_token(SessionToken::Signed),
+        None => settings,
+    }
+}
+
+/// Lists settings that the origin is likely to reject.
+pub(super) fn warnings(section: &OriginSection, origin: &Origin) -> Vec<ConfigError> {
+    // The defaults describe `upstream::Client`: with HTTP/2, there is one host.
+    let client = HttpClient::new();
+    let name = section.name.get_ref();
+    let warning = |finding: &Finding| {
+        let message = format!("warning: origin {name:?}: {finding}");
+        ConfigError::at(section.rule_span(finding.rule()), message)
+    };
+    lint(origin, &client).iter().map(warning).collect()
+}

@@ -1,0 +1,131 @@
+//! Builds routes and their rules.
+
+use std::time::Duration;
+
+use governor::Quota;
+use http::{HeaderName, HeaderValue, Method};
+use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
+use tower_sigv4::{origin::OriginRule, retry::RetryPolicy};
+
+use crate::{
+    config::{
+        ConfigError, CorsSection, OriginSection, RouteSection, Spanned, duration, header_name,
+        located, page_origin,
+    },
+    upstream::UpstreamSettings,
+};
+
+/// Default timeout of an origin.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Layers of a route, besides signing.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) upstream: UpstreamSettings,
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) max_concurrency: Option<usize>,
+    pub(crate) rate: Option<Quota>,
+    pub(crate) cors: Option<CorsLayer>,
+    /// Description of the route, if its responses are cached.
+    pub(crate) cache: Option<String>,
+    /// Name in metrics, such as `api.example.com/orders`.
+    pub(crate) label: String,
+    /// The name of the origin.
+    pub(crate) origin: String,
+}
+
+impl Route {
+    pub(super) fn build(
+        section: &RouteSection,
+        origin: &OriginSection,
+    ) -> Result<Self, ConfigError> {
+        let timeout = section.timeout.as_ref().map(duration).transpose()?;
+        let max_attempts = section.max_attempts()?;
+        Ok(Self {
+            upstream: UpstreamSettings {
+                timeout: timeout.unwrap_or(TIMEOUT),
+                http2: origin.http2()?,
+            },
+            retry: max_attempts.map(|attempts| RetryPolicy::new().with_max_attempts(attempts)),
+            max_concurrency: section.max_concurrency()?,
+            rate: section.rate()?,
+            cors: section.cors.as_ref().map(cors_layer).transpose()?,
+            cache: section.cache.then(|| section.description(origin)),
+            label: section.label(),
+            origin: origin.name.get_ref().clone(),
+        })
+    }
+}
+
+pub(super) fn rule(section: &RouteSection) -> Result<OriginRule, ConfigError> {
+    let mut rule = OriginRule::path(section.path.get_ref()).map_err(located(&section.path))?;
+    if let Some(host) = &section.host {
+        rule = rule.with_host(host.get_ref()).map_err(located(host))?;
+    }
+    if let Some(methods) = section.methods()? {
+        rule = rule.with_methods(methods);
+    }
+    for (name, value) in &section.headers {
+        let expected = HeaderValue::from_str(value.get_ref()).map_err(|_| {
+            value.error("this is not a valid header value; remove control characters")
+        })?;
+        rule = rule.add_header(header_name(name)?, expected);
+    }
+    if section.strip_prefix {
+        rule = rule.strip_prefix();
+    }
+    if let Some(prefix) = &section.add_prefix {
+        rule = rule.add_prefix(prefix.get_ref()).map_err(located(prefix))?;
+    }
+    if let Some(patterns) = &section.amz_headers {
+        // Separately, so that an error has the line of its pattern.
+        for pattern in patterns {
+            drop(
+                OriginRule::any()
+                    .with_amz_headers([pattern.get_ref()])
+                    .map_err(located(pattern))?,
+            );
+        }
+        rule = rule
+            .with_amz_headers(patterns.iter().map(Spanned::get_ref))
+            .map_err(located(&section.path))?;
+    }
+    if let Some(names) = &section.query_parameters {
+        rule = rule.with_query_parameters(names);
+    }
+    Ok(rule)
+}
+
+/// Allows all methods: those that no route matches get 404.
+fn cors_layer(section: &CorsSection) -> Result<CorsLayer, ConfigError> {
+    section.check()?;
+    let origins = if section.wildcard().is_some() {
+        AllowOrigin::any()
+    } else {
+        let origins = section.origins.iter().map(page_origin);
+        AllowOrigin::list(origins.collect::<Result<Vec<_>, _>>()?)
+    };
+    let mut layer = CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers(header_names(&section.headers)?)
+        .allow_credentials(section.credentials);
+    if !section.expose.is_empty() {
+        layer = layer.expose_headers(ExposeHeaders::list(header_names(&section.expose)?));
+    }
+    if let Some(age) = &section.max_age {
+        layer = layer.max_age(duration(age)?);
+    }
+    Ok(layer)
+}
+
+fn header_names(names: &[Spanned<String>]) -> Result<Vec<HeaderName>, ConfigError> {
+    names.iter().map(header_name).collect()
+}

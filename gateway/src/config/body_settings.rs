@@ -1,0 +1,107 @@
+//! Settings of bodies, which a route and its origin share.
+
+use bytesize::ByteSize;
+use tower_sigv4::sigv4::Checksum;
+
+use super::{
+    bodies::{BodiesSection, Payload},
+    error::ConfigError,
+    origin::OriginSection,
+    route::RouteSection,
+    value::Spanned,
+};
+
+/// Settings of bodies, from a route and its origin.
+pub(crate) struct BodySettings<'a> {
+    pub(crate) payload: Payload,
+    pub(crate) checksum: Checksum,
+    /// Maximum size of a body in memory, in bytes.
+    pub(crate) limit: u64,
+    pub(crate) spool_limit: Option<u64>,
+    origin: &'a OriginSection,
+    route: Option<&'a RouteSection>,
+}
+
+impl<'a> BodySettings<'a> {
+    /// Default of `body_limit`, if `memory` is not smaller.
+    const BODY_LIMIT: ByteSize = ByteSize::mib(16);
+
+    pub(crate) fn new(
+        bodies: &BodiesSection,
+        origin: &'a OriginSection,
+        route: Option<&'a RouteSection>,
+    ) -> Self {
+        let limit = of_route(route, |route| &route.body_limit).or(origin.body_limit.as_ref());
+        let payload = of_route(route, |route| &route.payload).or(origin.payload.as_ref());
+        let default_limit = Self::BODY_LIMIT.min(bodies.memory);
+        Self {
+            payload: payload
+                .map(|payload| *payload.get_ref())
+                .unwrap_or_default(),
+            checksum: origin
+                .checksum
+                .as_ref()
+                .map_or(Checksum::Crc32, |name| (*name.get_ref()).into()),
+            limit: limit
+                .map_or(default_limit, |limit| *limit.get_ref())
+                .as_u64(),
+            spool_limit: origin
+                .spool_limit
+                .as_ref()
+                .map(|limit| limit.get_ref().as_u64()),
+            origin,
+            route,
+        }
+    }
+
+    /// Rejects settings that contradict each other, the service, or `[bodies]`.
+    pub(crate) fn check(&self, bodies: &BodiesSection, s3_family: bool) -> Result<(), ConfigError> {
+        let Self {
+            payload,
+            origin,
+            route,
+            ..
+        } = *self;
+        let route_payload = of_route(route, |route| &route.payload);
+        if payload.is_chunked() && !s3_family {
+            let span = route_payload.map_or_else(|| origin.service_span(), Spanned::span);
+            let message = "only service \"s3\" and its family accept chunked payloads; \
+                           choose another payload";
+            return Err(ConfigError::at(span, message));
+        }
+        if let Some(checksum) = &origin.checksum
+            && route_payload.is_none()
+            && !payload.has_trailer()
+        {
+            return Err(checksum
+                .error("checksum needs payload \"chunked-trailer\" or \"unsigned-trailer\""));
+        }
+        let limit = of_route(route, |route| &route.body_limit).or(origin.body_limit.as_ref());
+        if let Some(limit) = limit.filter(|limit| *limit.get_ref() > bodies.memory) {
+            return Err(limit.error(format!(
+                "body_limit {} exceeds the memory that all bodies share, {}; raise memory in [bodies]",
+                limit.get_ref(),
+                bodies.memory
+            )));
+        }
+        if bodies.spool_directory.is_some() {
+            return Ok(());
+        }
+        if payload == Payload::Spool {
+            let span = route_payload.or(origin.payload.as_ref()).map(Spanned::span);
+            let message = "payload \"spool\" needs a spool_directory in [bodies]";
+            return Err(ConfigError::at(span.unwrap_or(origin.name.span()), message));
+        }
+        if let Some(limit) = &origin.spool_limit {
+            return Err(limit.error("spool_limit needs a spool_directory in [bodies]"));
+        }
+        Ok(())
+    }
+}
+
+fn of_route<'a, T>(
+    route: Option<&'a RouteSection>,
+    setting: impl FnOnce(&'a RouteSection) -> &'a Option<T>,
+) -> Option<&'a T> {
+    route.and_then(|section| setting(section).as_ref())
+}

@@ -1,0 +1,83 @@
+//! Errors of the configuration file.
+
+use std::{error::Error, fmt, ops::Range};
+
+/// An error of the configuration file, or a warning, with its line.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfigError {
+    file: String,
+    span: Option<Range<usize>>,
+    pub(crate) line: Option<usize>,
+    message: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            file: "configuration".to_owned(),
+            span: None,
+            line: None,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self {
+            span: Some(span),
+            ..Self::new(message)
+        }
+    }
+
+    /// Converts an error of the TOML parser. Its own message would quote the line, and a secret in it.
+    pub(super) fn from_toml(error: &toml::de::Error) -> Self {
+        Self {
+            span: error.span(),
+            ..Self::new(without_value(error.message()))
+        }
+    }
+
+    /// Adds the line, which the position has in this text.
+    pub(crate) fn with_line(mut self, text: &str) -> Self {
+        let before = self.span.take().and_then(|span| text.get(..span.start));
+        if let Some(before) = before {
+            self.line = Some(before.matches('\n').count() + 1);
+        }
+        self
+    }
+
+    /// Adds the name of the file.
+    pub(crate) fn in_file(mut self, file: &str) -> Self {
+        file.clone_into(&mut self.file);
+        self
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl Error for ConfigError {}
+
+/// Removes the invalid value from a message of the TOML parser: it may be a misplaced secret.
+fn without_value(message: &str) -> String {
+    let kinds = ["invalid type: ", "invalid value: ", "unknown variant "];
+    if !kinds.iter().any(|kind| message.starts_with(kind)) {
+        return message.to_owned();
+    }
+    // The names of expected values are quoted, too; they come last.
+    let before = message
+        .split(['"', '`'])
+        .next()
+        .unwrap_or_default()
+        .trim_end();
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("{before}, expected {expected}"),
+        None => before.to_owned(),
+    }
+}

@@ -1,0 +1,35 @@
+//! Settings that cannot change while the gateway runs.
+
+use std::collections::BTreeSet;
+
+use toml::{Table, Value};
+
+/// Settings of `[server]` that are read again for each request.
+const LIVE: [&str; 2] = ["body_timeout", "min_body_rate"];
+
+/// Lists the settings that differ from those at the start and need a restart.
+pub(crate) fn needs_restart(current: &Table, started: &Table) -> Vec<String> {
+    let setting = |table: &Table, section: &str, key: &str| {
+        let settings = table.get(section).and_then(Value::as_table);
+        settings.and_then(|settings| settings.get(key)).cloned()
+    };
+    let differs =
+        |section: &str, key: &str| setting(current, section, key) != setting(started, section, key);
+    let keys = [current, started]
+        .into_iter()
+        .filter_map(|table| table.get("server").and_then(Value::as_table))
+        .flat_map(Table::keys)
+        .collect::<BTreeSet<_>>();
+    let mut settings: Vec<_> = keys
+        .into_iter()
+        .filter(|key| !LIVE.contains(&key.as_str()) && differs("server", key))
+        .map(|key| format!("{key} in [server]"))
+        .collect();
+    if current.get("admin") != started.get("admin") {
+        settings.push("[admin]".to_owned());
+    }
+    if differs("log", "format") {
+        settings.push("format in [log]".to_owned());
+    }
+    settings
+}

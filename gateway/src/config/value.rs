@@ -1,0 +1,132 @@
+//! Values in the file: with their position, and of types that TOML does not have.
+
+use std::{borrow::Cow, ops::Range, time::Duration};
+
+use http::HeaderName;
+use humantime::DurationError;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+
+use super::error::ConfigError;
+use crate::error::chain;
+
+/// A value and its position in the file. Unlike that of `toml`, it has a schema.
+#[derive(Deserialize, Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(transparent)]
+pub(crate) struct Spanned<T>(toml::Spanned<T>);
+
+impl<T> Spanned<T> {
+    pub(crate) fn get_ref(&self) -> &T {
+        self.0.get_ref()
+    }
+
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.0.span()
+    }
+
+    pub(crate) fn error(&self, message: impl Into<String>) -> ConfigError {
+        ConfigError::at(self.span(), message)
+    }
+}
+
+/// A value that no error message shows.
+pub(crate) struct Secret(pub(crate) String);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(secret) => Ok(Self(secret)),
+            _ => Err(de::Error::custom("a secret has to be a string, in quotes")),
+        }
+    }
+}
+
+/// Gives one type the schema of another.
+macro_rules! same_schema {
+    ([$($of:tt)*], $type:ty, $other:ty) => {
+        impl<$($of)*> JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                <$other>::schema_name()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                <$other>::json_schema(generator)
+            }
+        }
+    };
+}
+
+same_schema!([T: JsonSchema], Spanned<T>, T);
+same_schema!([], Secret, String);
+
+/// Schema of a number of bytes, which `bytesize` parses.
+pub(super) struct Size;
+
+impl JsonSchema for Size {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let pattern = r"^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgGtTpPeE][iI]?)?[bB]?\s*$";
+        json_schema!({ "type": ["string", "integer"], "pattern": pattern, "minimum": 0 })
+    }
+}
+
+/// Converts an error of the library, which names the value and the remedy.
+pub(crate) fn located<T>(value: &Spanned<T>) -> impl FnOnce(tower_sigv4::Error) -> ConfigError {
+    let span = value.span();
+    move |error| ConfigError::at(span, chain(&error))
+}
+
+pub(crate) fn header_name(name: &Spanned<String>) -> Result<HeaderName, ConfigError> {
+    HeaderName::try_from(name.get_ref())
+        .map_err(|_| name.error(format!("{:?} is not a valid header name", name.get_ref())))
+}
+
+/// Rejects 0.
+pub(super) fn positive(
+    key: &str,
+    number: &Option<Spanned<u32>>,
+) -> Result<Option<u32>, ConfigError> {
+    match number {
+        Some(zero) if *zero.get_ref() == 0 => Err(zero.error(format!(
+            "{key} is 0, so no request could pass; set it to at least 1"
+        ))),
+        number => Ok(number.as_ref().map(|number| *number.get_ref())),
+    }
+}
+
+/// Maximum duration in the file. hyper adds it to an `Instant`, which panics past its own maximum.
+const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// Parses a duration such as `30s`.
+pub(crate) fn duration(value: &Spanned<String>) -> Result<Duration, ConfigError> {
+    let written = value.get_ref();
+    let is_too_long = match humantime::parse_duration(written) {
+        Ok(duration) if duration.is_zero() => false,
+        Ok(duration) if duration <= MAX_DURATION => return Ok(duration),
+        Ok(_) | Err(DurationError::NumberOverflow) => true,
+        Err(_) => false,
+    };
+    Err(value.error(if is_too_long {
+        format!("{written:?} is too long; write \"3650days\" or less")
+    } else {
+        format!("{written:?} is not a valid duration; write one such as \"30s\"")
+    }))
+}
+
+/// Parses an optional duration.
+pub(super) fn optional_duration(
+    value: &Option<Spanned<String>>,
+) -> Result<Option<Duration>, ConfigError> {
+    value.as_ref().map(duration).transpose()
+}

@@ -1,0 +1,286 @@
+//! Accepts connections, and serves them with HTTP/1 or HTTP/2.
+
+use std::{
+    convert::Infallible,
+    future, io, mem,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{body::Body, response::Response};
+use http::{Method, Request, Uri, uri::Scheme};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use prometheus::IntGauge;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc, watch},
+    time,
+};
+use tokio_rustls::TlsAcceptor;
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_sigv4::origin::ClientAddr;
+
+use super::{
+    drain_body::drain_bodies, head_timer::HeadTimer, lifetime::Lifetime, linger::LingeringStream,
+    read_ahead::ReadAhead, response_rate::Streams,
+};
+use crate::{
+    config,
+    connection::{ClientConnection, ConnectionGauge},
+    request_validation::MAX_HEAD_LEN,
+    response,
+    service::Respond,
+};
+
+/// Interval of pings to clients with HTTP/2.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Maximum size of encrypted data that waits for the client, in bytes: one record.
+const TLS_BUFFER: usize = 16 * 1024;
+/// First delay before the rest of an HTTP/2 preface is looked for.
+const PEEK_DELAY: Duration = Duration::from_millis(1);
+/// Delay after a failed accept, for example if there are no free file descriptors.
+const ACCEPT_DELAY: Duration = Duration::from_millis(100);
+
+/// Accepts connections for a service.
+#[derive(Clone)]
+pub(super) struct Acceptor<S> {
+    service: S,
+    settings: Arc<config::Server>,
+    stopped: watch::Receiver<bool>,
+    tls: Option<TlsAcceptor>,
+    gauge: Option<IntGauge>,
+}
+
+impl<S: Respond> Acceptor<S> {
+    pub(super) fn new(
+        service: S,
+        settings: &config::Server,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            service,
+            settings: Arc::new(settings.clone()),
+            stopped,
+            tls: None,
+            gauge: None,
+        }
+    }
+
+    pub(super) fn with_tls(mut self, tls: Option<TlsAcceptor>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Counts open connections.
+    pub(super) fn with_gauge(mut self, gauge: IntGauge) -> Self {
+        self.gauge = Some(gauge);
+        self
+    }
+
+    /// Accepts connections without end, up to a maximum at once.
+    pub(super) async fn run(
+        &self,
+        listener: &TcpListener,
+        open: &mpsc::Sender<()>,
+        max_connections: usize,
+    ) {
+        let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
+        loop {
+            // Further clients wait in the kernel's queue, where they cost nothing.
+            let accepted = async {
+                let permit = permits.clone().acquire_owned().await;
+                let permit = permit.map_err(io::Error::other)?;
+                io::Result::Ok((listener.accept().await?, permit))
+            };
+            match accepted.await {
+                Ok(((stream, client), permit)) => {
+                    let connection = ClientConnection::new(
+                        permit,
+                        self.gauge.clone().map(ConnectionGauge::new),
+                        open.clone(),
+                        self.settings.websocket_timeout,
+                    );
+                    tokio::spawn(self.clone().accept(stream, client, connection));
+                }
+                Err(error) if is_client_error(&error) => {}
+                Err(error) => {
+                    tracing::error!("cannot accept a connection: {error}");
+                    time::sleep(ACCEPT_DELAY).await;
+                }
+            }
+        }
+    }
+
+    /// Chooses the protocol by ALPN, or by the client's first bytes.
+    async fn accept(mut self, stream: TcpStream, client: SocketAddr, connection: ClientConnection) {
+        drop(stream.set_nodelay(true));
+        let timeout = self.settings.header_timeout;
+        let Some(tls) = self.tls.take() else {
+            let Ok(Ok(is_http2)) = time::timeout(timeout, begins_http2(&stream)).await else {
+                return;
+            };
+            let stream = LingeringStream::new(stream, connection.clone());
+            return self
+                .serve(stream, is_http2, client, Scheme::HTTP, connection)
+                .await;
+        };
+        let stream = LingeringStream::new(stream, connection.clone());
+        // Boxed, here and below: otherwise the connection's task has the size of all of them as long as it lives.
+        let accepted = Box::pin(time::timeout(timeout, tls.accept(stream))).await;
+        if let Ok(Ok(mut tls_stream)) = accepted {
+            tls_stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+            let is_http2 = tls_stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            Box::pin(self.serve(tls_stream, is_http2, client, Scheme::HTTPS, connection)).await;
+        }
+    }
+
+    pub(super) async fn serve(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        is_http2: bool,
+        client: SocketAddr,
+        scheme: Scheme,
+        connection: ClientConnection,
+    ) {
+        let Self {
+            service, settings, ..
+        } = self;
+        let requests = Arc::new(AtomicU64::new(0));
+        let lifetime = Lifetime {
+            requests: requests.clone(),
+            header_timeout: settings.header_timeout,
+            idle_timeout: settings.idle_timeout,
+            stopped: self.stopped,
+        };
+        let io = TokioIo::new(stream);
+        let origin_buffer = settings.origin_buffer as usize;
+        if is_http2 {
+            let streams = Streams::default();
+            let read_ahead = ReadAhead::shared(origin_buffer, settings.send_buffer);
+            let service = for_client(client, scheme, connection.clone(), requests, service);
+            let service = without_head_bodies(service)
+                .map_response(move |response| Streams::observe(read_ahead.apply(response)));
+            let mut http2 = http2::Builder::new(streams.clone());
+            http2
+                .timer(TokioTimer::new())
+                .keep_alive_interval(PING_INTERVAL)
+                .max_concurrent_streams(settings.streams)
+                // One chunk at a time, of any size: small chunks may keep much larger buffers alive.
+                .max_send_buf_size(1)
+                .max_header_list_size(MAX_HEAD_LEN as u32);
+            let served = http2.serve_connection(io, TowerToHyperService::new(service));
+            let shutdown = http2::Connection::graceful_shutdown;
+            let abandoned = streams.abandoned(connection);
+            Box::pin(lifetime.serve(served, shutdown, abandoned)).await;
+        } else {
+            let read_ahead = ReadAhead::single(origin_buffer);
+            let service = drain_bodies(service);
+            let service = for_client(client, scheme, connection.clone(), requests, service)
+                .map_response(move |response| read_ahead.apply(response));
+            let mut http1 = http1::Builder::new();
+            http1
+                .timer(HeadTimer {
+                    connection,
+                    header_timeout: settings.header_timeout,
+                    idle_timeout: settings.idle_timeout,
+                })
+                .header_read_timeout(settings.header_timeout)
+                .max_buf_size(MAX_HEAD_LEN);
+            let served = http1
+                .serve_connection(io, TowerToHyperService::new(service))
+                .with_upgrades();
+            let shutdown = http1::UpgradeableConnection::graceful_shutdown;
+            let abandoned = future::pending(); // `LingeringStream` ends the stream itself
+            Box::pin(lifetime.serve(served, shutdown, abandoned)).await;
+        }
+    }
+}
+
+/// Returns `true` if a client begins with HTTP/2 (RFC 9113, section 3.4). Its bytes stay in the socket: hyper's buffers
+/// grow, and do not shrink, if a head arrives in parts.
+async fn begins_http2(stream: &TcpStream) -> io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+    let mut first = [0; PREFACE.len()];
+    // The socket does not report the next byte while one is unread, so the delay doubles.
+    let mut delay = PEEK_DELAY;
+    loop {
+        let len = stream.peek(&mut first).await?;
+        if len == PREFACE.len() || len == 0 || first[..len] != PREFACE[..len] {
+            return Ok(len == PREFACE.len() && first == PREFACE);
+        }
+        time::sleep(delay).await;
+        delay *= 2;
+    }
+}
+
+/// Returns `true` if a client has disconnected before its connection was accepted.
+fn is_client_error(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+/// Adds the client's address, for `x-forwarded-for`, and its connection to each request.
+fn for_client(
+    client: SocketAddr,
+    scheme: Scheme,
+    connection: ClientConnection,
+    requests: Arc<AtomicU64>,
+    service: impl Respond,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
+    let address = ClientAddr::new(client.ip()).with_scheme(scheme.clone());
+    let add_client = move |mut request: Request<Incoming>| {
+        requests.fetch_add(1, Ordering::Relaxed);
+        request.extensions_mut().insert(address.clone());
+        request.extensions_mut().insert(connection.clone());
+        let mut uri = mem::take(request.uri_mut()).into_parts();
+        // The connection decides the scheme, not the client.
+        uri.scheme = uri.scheme.map(|_| scheme.clone());
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+        request.map(Body::new)
+    };
+    ServiceBuilder::new()
+        .map_request(add_client)
+        .service(service)
+}
+
+/// Removes the bodies of responses to HEAD (RFC 9110, section 9.3.2): hyper does so on HTTP/1.1 only.
+fn without_head_bodies<S>(
+    service: S,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    service_fn(move |request: Request<Incoming>| {
+        let is_head = request.method() == Method::HEAD;
+        let called = service.clone().oneshot(request);
+        async move {
+            let response = called.await?;
+            Ok(if is_head {
+                response::without_body(response)
+            } else {
+                response
+            })
+        }
+    })
+}

@@ -1,0 +1,64 @@
+//! End of a connection: by its client, by the idle timeout, or as the gateway stops.
+
+use std::{
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::watch, time};
+
+/// Limits of a connection's lifetime.
+pub(super) struct Lifetime {
+    /// Number of requests that have begun.
+    pub(super) requests: Arc<AtomicU64>,
+    pub(super) header_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) stopped: watch::Receiver<bool>,
+}
+
+impl Lifetime {
+    /// Serves a connection until no request has begun for a while, or the gateway stops. Then requests in flight may
+    /// end, unless their client has abandoned them: hyper alone would wait for ever on HTTP/2.
+    pub(super) async fn serve<C: Future>(
+        self,
+        connection: C,
+        shutdown: fn(Pin<&mut C>),
+        abandoned: impl Future<Output = ()>,
+    ) {
+        let mut connection = pin!(connection);
+        let is_over = tokio::select! {
+            _ = connection.as_mut() => true,
+            is_over = self.expired() => is_over,
+        };
+        if is_over {
+            return;
+        }
+        shutdown(connection.as_mut());
+        tokio::select! {
+            _ = connection => {}
+            () = abandoned => {}
+        }
+    }
+
+    /// Waits for a timeout or the stop. Returns `true` if there was no request at all.
+    async fn expired(mut self) -> bool {
+        let mut before = 0;
+        let mut timeout = self.header_timeout;
+        loop {
+            tokio::select! {
+                _ = self.stopped.wait_for(|stopped| *stopped) => return false,
+                () = time::sleep(timeout) => {}
+            }
+            match self.requests.load(Ordering::Relaxed) {
+                0 => return true,
+                count if count == before => return false,
+                count => before = count,
+            }
+            timeout = self.idle_timeout;
+        }
+    }
+}

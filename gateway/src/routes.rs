@@ -1,0 +1,238 @@
+//! The routes and their layers.
+
+use std::sync::Arc;
+
+use axum::{body::Body, response::Response};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+};
+use http::{HeaderName, Method, Request, header, request::Parts};
+use http_body::Body as _;
+use tower::{
+    Layer, Service, ServiceBuilder, ServiceExt,
+    retry::{Policy, RetryLayer},
+    service_fn,
+    util::{BoxCloneSyncService, Oneshot},
+};
+use tower_sigv4::{
+    body::{ResponseBody, VerifiedBody},
+    doctor::Diagnosis,
+    origin::OriginRules,
+    retry::RetryPolicy,
+};
+
+use crate::{
+    BoxError,
+    build::{ActiveConfig, CallerVerification, Route},
+    cache::CacheLayer,
+    log,
+    metrics::{Meter, Metrics},
+    min_body_rate::BodyLimits,
+    response::{self, RateLimited},
+    service::RouteService,
+    upstream::UpstreamSettings,
+};
+
+/// The routes, in the order of the rules.
+pub(crate) struct Routes {
+    rules: OriginRules,
+    routes: Vec<(UpstreamSettings, Arc<Meter>, RouteService)>,
+    /// Verifies the caller and responds with 404.
+    no_route: RouteService,
+    unrouted: Arc<Meter>,
+    body_limits: BodyLimits,
+}
+
+impl Routes {
+    pub(crate) fn new(config: &ActiveConfig, metrics: &Metrics, signing: &RouteService) -> Self {
+        let verification = config.verification.clone();
+        let cache = config.cache.clone();
+        let has_tls = config.server.tls.is_some();
+        let routes = config.routes.iter().map(|route| {
+            // Gateways with and without TLS may share a store, and send the origin different `x-forwarded-proto`.
+            let cache_layer = route
+                .cache
+                .as_ref()
+                .map(|description| cache.layer(&format!("{has_tls} {description}")));
+            let meter = metrics.meter(&route.label, &route.origin, route.cache.is_some());
+            let service = route_service(route, verification.clone(), cache_layer, signing);
+            (route.upstream, meter, service)
+        });
+        Self {
+            rules: config.rules.clone(),
+            routes: routes.collect(),
+            no_route: verified(verification, signing.clone()),
+            unrouted: metrics.unrouted(),
+            body_limits: config.server.body_limits,
+        }
+    }
+
+    /// Counters of requests without a route.
+    pub(crate) fn unrouted(&self) -> &Arc<Meter> {
+        &self.unrouted
+    }
+
+    /// Calls the route of a request, and returns its counters.
+    pub(crate) fn call(
+        &self,
+        request: Request<Body>,
+    ) -> (&Arc<Meter>, Oneshot<RouteService, Request<Body>>) {
+        let (mut head, body) = request.into_parts();
+        let position = match preflight_method(&head) {
+            None => self.rules.position(&head),
+            Some(method) => {
+                let mut announced = head.clone();
+                announced.method = method;
+                self.rules.position(&announced)
+            }
+        };
+        let (meter, service) = match position.map(|position| &self.routes[position]) {
+            Ok((upstream, meter, service)) => {
+                head.extensions.insert(*upstream);
+                head.extensions.insert(meter.clone());
+                (meter, service)
+            }
+            Err(_) => (&self.unrouted, &self.no_route),
+        };
+        let limited = self.body_limits.apply(Request::from_parts(head, body));
+        (meter, service.clone().oneshot(limited))
+    }
+}
+
+/// Returns the method that a preflight announces (the Fetch Standard, "CORS-preflight request").
+fn preflight_method(head: &Parts) -> Option<Method> {
+    let method = head.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+    let is_preflight = head.method == Method::OPTIONS && head.headers.contains_key(header::ORIGIN);
+    Method::from_bytes(method.as_bytes())
+        .ok()
+        .filter(|_| is_preflight)
+}
+
+/// Adds the layers of a route to the service that all routes share.
+fn route_service(
+    route: &Route,
+    verification: Option<CallerVerification>,
+    cache: Option<CacheLayer>,
+    signing: &RouteService,
+) -> RouteService {
+    let mut service = signing.clone();
+    if let Some(policy) = &route.retry {
+        service = boxed(RetryLayer::new(RetryWithoutBody(policy.clone())).layer(service));
+    }
+    if let Some(layer) = cache {
+        service = boxed(layer.layer(service));
+    }
+    service = verified(verification, service);
+    if let Some(limit) = route.max_concurrency {
+        let limited = ServiceBuilder::new()
+            .load_shed()
+            .concurrency_limit(limit)
+            .service(service);
+        service = boxed(limited);
+    }
+    if let Some(quota) = route.rate {
+        service = rate_limited(quota, service);
+    }
+    let Some(cors) = &route.cors else {
+        return service;
+    };
+    let responding = service.map_result(|result: Result<Response, BoxError>| {
+        Ok::<_, BoxError>(without_cors(result.unwrap_or_else(response::from_error)))
+    });
+    boxed(cors.clone().layer(responding))
+}
+
+fn rate_limited(quota: Quota, service: RouteService) -> RouteService {
+    let limiter = Arc::new(RateLimiter::direct(quota));
+    let check = move |request: Request<Body>| match limiter.check() {
+        Ok(()) => Ok(request),
+        Err(until) => {
+            let wait = until.wait_time_from(DefaultClock::default().now());
+            Err(BoxError::from(RateLimited(wait)))
+        }
+    };
+    boxed(ServiceBuilder::new().filter(check).service(service))
+}
+
+/// Removes the origin's own CORS headers, which might let pages read that the route does not name.
+fn without_cors(mut response: Response) -> Response {
+    let is_cors = |name: &HeaderName| name.as_str().starts_with("access-control-");
+    response::remove_where(response.headers_mut(), is_cors);
+    response
+}
+
+fn boxed<S>(service: S) -> RouteService
+where
+    S: Service<Request<Body>, Response = Response, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    BoxCloneSyncService::new(service.map_err(Into::into))
+}
+
+/// Verifies the caller of the requests that need it.
+fn verified(verification: Option<CallerVerification>, inner: RouteService) -> RouteService {
+    let Some(verification) = verification else {
+        return inner;
+    };
+    let verifying = ServiceBuilder::new()
+        .map_response(|response: http::Response<ResponseBody<Body>>| {
+            response::from_verification(response)
+        })
+        .layer(verification.layer.clone())
+        .map_request(|request: Request<VerifiedBody<Body>>| {
+            log::record_caller(request.extensions());
+            request.map(Body::new)
+        })
+        .service(inner.clone());
+    let verifying = BoxCloneSyncService::new(verifying);
+    BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
+        let (head, body) = request.into_parts();
+        let service = if verification.verifies(&head) {
+            &verifying
+        } else {
+            &inner
+        };
+        service.clone().oneshot(Request::from_parts(head, body))
+    }))
+}
+
+/// Retries only requests without a body, since the first attempt consumes a body. A POST without one follows the rules
+/// of every other POST.
+#[derive(Clone)]
+struct RetryWithoutBody(RetryPolicy);
+
+impl Policy<Request<Body>, Response, BoxError> for RetryWithoutBody {
+    type Future = <RetryPolicy as Policy<Request<()>, Response, BoxError>>::Future;
+
+    fn retry(
+        &mut self,
+        request: &mut Request<Body>,
+        result: &mut Result<Response, BoxError>,
+    ) -> Option<Self::Future> {
+        // A rejected signature would be the same in the next attempt.
+        let is_rejection = |response: &Response| response.extensions().get::<Diagnosis>().is_some();
+        if result.as_ref().is_ok_and(is_rejection) {
+            return None;
+        }
+        let mut head = Request::new(());
+        head.method_mut().clone_from(request.method());
+        self.0.retry(&mut head, result)
+    }
+
+    fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
+        if !request.body().is_end_stream() {
+            return None;
+        }
+        let mut clone = Request::new(Body::empty());
+        clone.method_mut().clone_from(request.method());
+        clone.uri_mut().clone_from(request.uri());
+        *clone.version_mut() = request.version();
+        clone.headers_mut().clone_from(request.headers());
+        clone.extensions_mut().clone_from(request.extensions());
+        Some(clone)
+    }
+}

@@ -1,0 +1,102 @@
+//! The layers between a client and the origins, from the outside in.
+//!
+//! | layer | |
+//! |---|---|
+//! | request ID | `x-request-id`, the caller's or a new one, in request and response; a valid trace context |
+//! | metrics, access log | of the route; errors become responses: the client learns what it can fix, the log the rest |
+//! | request validation | 400 for heads that two servers could read differently |
+//! | body limits | between two chunks of the caller's body, and a minimum rate |
+//! | route | chosen by the rules; then, if the route has it: |
+//! | CORS | responds to preflights; pages can read the errors of inner layers |
+//! | rate | 429 with `retry-after` |
+//! | maximum concurrency | 503 with `retry-after` |
+//! | verification | of the caller |
+//! | cache | responds with stored responses, where RFC 9111 allows it |
+//! | retry | requests without a body, each attempt with its own signature |
+//! | signing | and recovery of clock and credentials, diagnosis of rejections |
+//! | timeout | of the origin |
+//! | client | connections to the origins |
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::Request;
+use tokio::time::Instant;
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_sigv4::{SigningLayer, body::SignedBody};
+
+use crate::{
+    build::ActiveConfig,
+    metrics::{Meter, Metrics},
+    request_id::{self, RandomId},
+    request_record::RequestStart,
+    request_validation, response,
+    routes::Routes,
+    service::{GatewayService, RouteService},
+    upstream,
+};
+
+pub(crate) fn stack(
+    config: &ActiveConfig,
+    client: Arc<upstream::Client>,
+    metrics: &Metrics,
+) -> GatewayService {
+    let routes = Arc::new(Routes::new(config, metrics, &signing(config, client)));
+    let service = ServiceBuilder::new()
+        .map_request(request_id::remove_invalid)
+        .layer(SetRequestIdLayer::x_request_id(RandomId))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .service_fn(move |mut request: Request<Body>| {
+            let start = RequestStart::new(&mut request);
+            let (meter, routed) = match request_validation::check(request) {
+                Ok(valid) => {
+                    let (meter, response) = routes.call(valid);
+                    (meter, Ok(response))
+                }
+                Err(invalid) => (routes.unrouted(), Err(invalid)),
+            };
+            let record = start.with_meter(meter.clone());
+            async move {
+                let result = match routed {
+                    Ok(response) => response.await,
+                    Err(invalid) => Err(invalid.into()),
+                };
+                let response = result.unwrap_or_else(response::from_error);
+                record.finish(&response);
+                Ok(response)
+            }
+        });
+    BoxCloneSyncService::new(service)
+}
+
+/// Signs requests and sends them.
+fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService {
+    let layer = SigningLayer::new(config.credentials.clone(), config.rules.clone())
+        .with_body_budget(config.budget.clone())
+        .with_diagnosis(true)
+        .with_report(true);
+    let service = ServiceBuilder::new()
+        .map_response(|mut response| {
+            Meter::record_signing(&mut response);
+            response::from_origin(response)
+        })
+        .map_request(upstream::mark_chunked)
+        .layer(layer)
+        .service_fn(move |request: Request<SignedBody<Body>>| {
+            let meter: Option<Arc<Meter>> = request.extensions().get().cloned();
+            let sent_at = Instant::now();
+            let sent = client.clone().send(request);
+            async move {
+                let mut result = sent.await;
+                if let Some(meter) = meter {
+                    meter.record_origin_response(sent_at.elapsed(), &result);
+                    if let Ok(response) = &mut result {
+                        response.extensions_mut().insert(meter);
+                    }
+                }
+                result
+            }
+        });
+    BoxCloneSyncService::new(service)
+}

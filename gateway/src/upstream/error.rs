@@ -1,0 +1,64 @@
+//! Errors of sending a request to an origin.
+
+use std::{error::Error, fmt};
+
+use hyper_util::client::legacy;
+
+use crate::BoxError;
+
+/// An error of hyper's client, with the origin.
+#[derive(Debug)]
+pub(super) struct UpstreamError {
+    pub(super) origin: String,
+    pub(super) source: legacy::Error,
+}
+
+impl fmt::Display for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, source } = self;
+        if source.is_connect() {
+            write!(
+                f,
+                "no connection to origin {origin}; check its url and that it is running"
+            )
+        } else {
+            write!(
+                f,
+                "the connection to origin {origin} broke during the exchange"
+            )
+        }
+    }
+}
+
+impl Error for UpstreamError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// The client's body failed while it was streamed to the origin, or was not the signed one.
+#[derive(Debug)]
+pub(crate) struct BodyFailed(pub(super) BoxError);
+
+impl BodyFailed {
+    pub(crate) const MESSAGE: &str = "the request body ended before it was complete";
+}
+
+impl fmt::Display for BodyFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::MESSAGE)
+    }
+}
+
+impl Error for BodyFailed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// Returns `true` if there was no connection to the origin.
+pub(crate) fn is_unreached(error: &BoxError) -> bool {
+    error
+        .downcast_ref::<UpstreamError>()
+        .is_some_and(|error| error.source.is_connect())
+}
