@@ -105,7 +105,7 @@ fn check_host<B>(request: &Request<B>) -> Result<(), InvalidHead> {
         return error("the host contains user information");
     }
     match (host, target) {
-        (Some(host), Some(target)) if host != *target => {
+        (Some(named), Some(authority)) if named != *authority => {
             error("the host header differs from the host of the request target")
         }
         _ => Ok(()),
