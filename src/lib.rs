@@ -86,6 +86,8 @@
 pub mod body;
 mod clock;
 pub mod credentials;
+#[cfg(feature = "doctor")]
+#[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
 pub mod doctor;
 mod error;
 pub mod origin;
@@ -107,9 +109,9 @@ pub use self::verify::{layer::VerifyLayer, service::Verify};
 pub use self::{
     clock::Clock,
     error::{BoxError, Error, ErrorKind},
-    origin::origin::Origin,
-    sign::{layer::SigningLayer, service::Signing},
-    sigv4::settings::SigningSettings,
+    origin::Origin,
+    sign::{Signing, SigningLayer},
+    sigv4::SigningSettings,
 };
 
 /// The README's example, compiled as a test.

@@ -72,7 +72,7 @@ fn service_and_region_are_inferred_for_aws_hosts() {
     let (code, text) = check_host("api.example.com");
     assert_eq!(code, Some(1));
     assert!(
-        text.contains("FILE:9: host \"api.example.com\" is none of AWS"),
+        text.contains("FILE:9: host \"api.example.com\" is not an AWS endpoint"),
         "{text}"
     );
 }

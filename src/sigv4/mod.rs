@@ -24,6 +24,7 @@ mod checksum;
 pub(crate) mod cookies;
 pub(crate) mod encode;
 mod endpoints;
+pub(crate) mod error_code;
 mod identity;
 pub(crate) mod infer;
 pub(crate) mod key;
@@ -55,6 +56,7 @@ pub use self::{
     params::{PresignExpiry, SigningParams},
     payload::{Payload, PayloadHash},
     service_rules::{PathForm, SessionToken},
+    settings::SigningSettings,
     signed_headers::{AllExcept, AllowList, SignedHeaders},
     signer::{Explanation, Signer},
 };
