@@ -52,7 +52,7 @@ pub(crate) fn check<B>(request: Request<B>) -> Result<Request<B>, InvalidHead> {
     }
     if request.method() == Method::CONNECT {
         return Err(InvalidHead::Ambiguous(
-            "CONNECT asks for a response, and this is none",
+            "CONNECT is not supported: this is not a forward proxy",
         ));
     }
     // RFC 9110, section 9.3.8: the response would reveal added headers, such as the session token.

@@ -192,7 +192,7 @@ async fn origin_timeout(
     }
 }
 
-/// Returns the certificates that the system trusts, or those of `SSL_CERT_FILE`; Mozilla's if there are none.
+/// Returns the certificates that the system trusts, or those of `SSL_CERT_FILE`; or else Mozilla's.
 fn roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

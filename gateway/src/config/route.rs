@@ -90,7 +90,7 @@ impl RouteSection {
         format!("{host}{}", self.path.get_ref())
     }
 
-    /// Describes the requests that match and where they are sent, to tell routes apart in the cache. Every key is
+    /// Describes the requests that match and where they are sent, to distinguish routes in the cache. Every key is
     /// named, so that none is forgotten.
     pub(crate) fn description(&self, origin: &OriginSection) -> String {
         let Self {
