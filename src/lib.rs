@@ -90,6 +90,7 @@ pub mod credentials;
 #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
 pub mod doctor;
 mod error;
+mod error_format;
 pub mod origin;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
@@ -109,6 +110,7 @@ pub use self::verify::{layer::VerifyLayer, service::Verify};
 pub use self::{
     clock::Clock,
     error::{BoxError, Error, ErrorKind},
+    error_format::ErrorFormat,
     origin::Origin,
     sign::{Signing, SigningLayer},
     sigv4::SigningSettings,

@@ -31,6 +31,7 @@ mod body_plan;
 mod corrections;
 #[cfg(feature = "doctor")]
 mod error_body;
+mod error_layer;
 mod error_response;
 mod framing;
 mod future;
@@ -47,5 +48,9 @@ mod state;
 mod trace;
 
 pub use self::{
-    future::ResponseFuture, layer::SigningLayer, report::SigningReport, service::Signing,
+    error_layer::{ErrorResponseFuture, ErrorResponseLayer, ErrorResponses},
+    future::ResponseFuture,
+    layer::SigningLayer,
+    report::SigningReport,
+    service::Signing,
 };
