@@ -9,8 +9,8 @@ use std::{
 };
 
 use support::{
-    ACCESS_KEY_ID, Answer, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, config,
-    exchange, get, signed, without_credentials,
+    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, TestResponse, config,
+    exchange, get, signed_request, without_credentials,
 };
 use tokio::{io::AsyncReadExt, net::TcpStream, time};
 
@@ -27,12 +27,18 @@ fn with_admin(config: &str) -> String {
 
 fn admin(gateway: &Gateway) -> SocketAddr {
     gateway
-        .word_after("admin http://")
+        .printed_after("admin http://")
         .parse()
         .expect("an address")
 }
 
-async fn ask(admin: SocketAddr, method: &str, target: &str, headers: &str, body: &str) -> Answer {
+async fn ask(
+    admin: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &str,
+    body: &str,
+) -> TestResponse {
     let host = if headers.contains("host: ") {
         String::new()
     } else {
@@ -51,7 +57,7 @@ async fn metrics(admin: SocketAddr) -> String {
     ask(admin, "GET", "/metrics", "", "").await.body
 }
 
-async fn call(gateway: &Gateway, method: &str, target: &str, body: &str) -> Answer {
+async fn call(gateway: &Gateway, method: &str, target: &str, body: &str) -> TestResponse {
     let length = body.len();
     let head =
         format!("{method} {target} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n");
@@ -65,8 +71,8 @@ async fn call(gateway: &Gateway, method: &str, target: &str, body: &str) -> Answ
 #[tokio::test]
 async fn there_is_no_admin_port_unless_it_is_asked_for() {
     let origin = TestOrigin::start(OK).await;
-    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
-    assert!(!gateway.prints("admin http"));
+    let gateway = Gateway::with_config(&config(&format!("http://{}", origin.address), ""));
+    assert!(!gateway.has_printed("admin http"));
     assert_eq!(get(gateway.address, "/metrics").await.status, 404);
 }
 
@@ -74,7 +80,7 @@ async fn there_is_no_admin_port_unless_it_is_asked_for() {
 async fn only_its_own_names_and_no_pages_are_answered() {
     let origin = TestOrigin::start(OK).await;
     let config = with_admin(&config(&format!("http://{}", origin.address), ""));
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let admin = admin(&gateway);
     let json = "content-type: application/json\r\n";
     let url = "{\"url\": \"http://api.example.com/orders?a=1&b\"}";
@@ -178,13 +184,16 @@ async fn only_its_own_names_and_no_pages_are_answered() {
             "{target}"
         );
     }
-    assert!(origin.seen().is_empty(), "nothing of it goes to origins");
+    assert!(
+        origin.requests().is_empty(),
+        "nothing of it goes to origins"
+    );
 }
 
 #[tokio::test]
 async fn readiness_tells_what_is_missing() {
     let config = config("http://no-such-name.invalid", "");
-    let gateway = Gateway::configured(&with_admin(&without_credentials(&config)));
+    let gateway = Gateway::with_config(&with_admin(&without_credentials(&config)));
     let answer = ask(admin(&gateway), "GET", "/readyz", "", "").await;
     assert_eq!(answer.status, 503, "{}", answer.body);
     for reason in ["\"ready\":false", "no-such-name.invalid", "credentials"] {
@@ -200,7 +209,7 @@ async fn readiness_tells_what_is_missing() {
 async fn a_client_that_sends_no_head_is_cut_off() {
     let config = config("http://127.0.0.1:1", "");
     let config = config.replacen("[server]", "[server]\nheader_timeout = \"100ms\"", 1);
-    let gateway = Gateway::configured(&with_admin(&config));
+    let gateway = Gateway::with_config(&with_admin(&config));
     let mut stream = TcpStream::connect(admin(&gateway))
         .await
         .expect("connected");
@@ -212,7 +221,7 @@ async fn a_client_that_sends_no_head_is_cut_off() {
 async fn what_is_purged_is_asked_for_again() {
     let origin = TestOrigin::start(CACHED).await;
     let config = config(&format!("http://{}", origin.address), "") + "cache = true\n";
-    let gateway = Gateway::configured(&with_admin(&config));
+    let gateway = Gateway::with_config(&with_admin(&config));
     let admin = admin(&gateway);
     let purge = (
         "/cache/purge",
@@ -267,9 +276,9 @@ async fn after_traffic() -> (Gateway, String) {
         "secret_access_key = \"secret\"",
         "secret_access_key = \"secret-of-the-gateway\"\nsession_token = \"token-of-the-gateway\"",
     );
-    let gateway = Gateway::configured(&with_admin(&(config + &more)));
+    let gateway = Gateway::with_config(&with_admin(&(config + &more)));
     for (method, body) in [("GET", ""), ("POST", "12345")] {
-        let request = signed(
+        let request = signed_request(
             method,
             "/orders/17",
             "api.example.com",
@@ -485,7 +494,7 @@ fn mistakes_in_the_section_are_told() {
     ] {
         let config = format!("{}[admin]\n{section}\n", config("http://127.0.0.1:1", ""));
         let file = support::TempFile::new(&config);
-        let output = support::command()
+        let output = support::gateway_command()
             .args(["--config", &file.path, "--check"])
             .output()
             .expect("it runs");

@@ -75,10 +75,10 @@ async fn a_request_reaches_its_origin_with_the_body_it_has_in_every_mode() {
             )
             .replace("\"execute-api\"", "\"s3\"")
             .replace("\"PUT\"", "\"PUT\", \"DELETE\"");
-        let gateway = Gateway::configured(&config);
+        let gateway = Gateway::with_config(&config);
         let answer = exchange(gateway.address, request).await;
         assert_eq!(answer.status, status, "{mode} {request}: {}", answer.body);
-        let seen = origin.seen();
+        let seen = origin.requests();
         assert_eq!(seen.len(), usize::from(status == 201), "{mode} {request}");
         for head in seen {
             assert!(head.contains(framing), "{mode} {request}: {head}");
@@ -97,7 +97,7 @@ async fn a_body_streams_through_where_the_file_says_so() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let more = "payload = \"unsigned\"\nbody_limit = \"1 B\"";
-    let gateway = Gateway::configured(&config(&url, more));
+    let gateway = Gateway::with_config(&config(&url, more));
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
@@ -122,7 +122,7 @@ async fn an_answer_streams_through() {
         &format!("http://{}", listener.local_addr().expect("an address")),
         "",
     );
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
@@ -149,7 +149,7 @@ async fn an_answer_with_two_framings_arrives_whole() {
          a\r\n0123456789\r\n0\r\n\r\n",
     )
     .await;
-    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
+    let gateway = Gateway::with_config(&config(&format!("http://{}", origin.address), ""));
     let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
     let answer = exchange(gateway.address, request).await;
     assert_eq!(answer.header("content-length"), None);
@@ -170,7 +170,7 @@ async fn a_body_that_is_cut_off_sends_nothing() {
             counted.fetch_add(1, Ordering::SeqCst);
         }
     });
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     for request in [
         "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 10\r\n\r\nhalf",
         "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf",
@@ -224,7 +224,7 @@ fn signed_put(body: &str) -> String {
 async fn a_body_that_streams_and_is_not_the_one_signed_is_told_to_the_client() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let url = format!("http://{}", origin.address);
-    let gateway = Gateway::configured(
+    let gateway = Gateway::with_config(
         &(config(&url, "payload = \"unsigned\"")
             + "[verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\nbody = \"streamed\"\n\
                [[verify.key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"secret\"\n"),
@@ -243,7 +243,7 @@ async fn a_body_that_streams_and_is_not_the_one_signed_is_told_to_the_client() {
         "{}",
         answer.body
     );
-    assert_eq!(origin.seen().len(), 1);
+    assert_eq!(origin.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn an_origin_that_stops_reading_is_not_waited_for() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let config = config(&url, "payload = \"unsigned\"") + "timeout = \"300ms\"\n";
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
@@ -282,7 +282,7 @@ async fn an_origin_that_stops_reading_is_not_waited_for() {
 async fn who_is_refused_before_the_end_of_a_body_can_go_on_or_is_told_to_leave() {
     let origin = TestOrigin::start("HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n").await;
     let url = format!("http://{}", origin.address);
-    let gateway = Gateway::configured(&config(&url, "body_limit = \"1 KiB\""));
+    let gateway = Gateway::with_config(&config(&url, "body_limit = \"1 KiB\""));
     let chunk = [&b"19000\r\n"[..], &[b'a'; 100 << 10], b"\r\n0\r\n\r\n"].concat();
     for (framing, body, stays) in [
         ("content-length: 102400", &[b'a'; 100 << 10][..], true),

@@ -19,7 +19,8 @@ use axum::{
     middleware::{Next, from_fn},
 };
 use support::{
-    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempDirectory, exchange, judge,
+    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempDirectory, aws_verifier,
+    exchange,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -37,7 +38,7 @@ const STALLED: Duration = Duration::from_millis(300);
 
 /// How a connection ends after so many bytes.
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum Fault {
     /// In both directions.
     Close,
     Reset,
@@ -51,8 +52,8 @@ enum End {
 #[derive(Clone, Copy, Debug)]
 enum Break {
     Nowhere,
-    Request(usize, End),
-    Answer(usize, End),
+    Request(usize, Fault),
+    Answer(usize, Fault),
 }
 
 /// Hands bytes on from one connection to another, up to where it is to break.
@@ -85,16 +86,16 @@ impl Relay {
 async fn relay(near: TcpStream, to: SocketAddr, breaks: Break) {
     let far = TcpStream::connect(to).await.expect("connected");
     let (there, back, end) = match breaks {
-        Break::Nowhere => (usize::MAX, usize::MAX, End::Close),
+        Break::Nowhere => (usize::MAX, usize::MAX, Fault::Close),
         Break::Request(bytes, end) => (bytes, usize::MAX, end),
         Break::Answer(bytes, end) => (usize::MAX, bytes, end),
     };
-    if let End::Reset = end {
+    if let Fault::Reset = end {
         near.set_zero_linger().expect("set");
         far.set_zero_linger().expect("set");
     }
     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-    let half = matches!(end, End::Half);
+    let half = matches!(end, Fault::Half);
     let request = pass(near_in, far_out, there, half);
     let answer = pass(far_in, near_out, back, half);
     let (mut request, mut answer) = (std::pin::pin!(request), std::pin::pin!(answer));
@@ -102,7 +103,7 @@ async fn relay(near: TcpStream, to: SocketAddr, breaks: Break) {
         broken = &mut request => broken || answer.await,
         broken = &mut answer => broken || request.await,
     };
-    if let (true, End::Stall) = (broken, end) {
+    if let (true, Fault::Stall) = (broken, end) {
         sleep(STALLED).await; // both connections are held
     }
 }
@@ -156,7 +157,7 @@ async fn origin(
             answer
         }
     });
-    let router: Router = judge::router(authority).layer(large);
+    let router: Router = aws_verifier::router(authority).layer(large);
     axum::serve(listener, router).await.expect("it serves");
 }
 
@@ -186,7 +187,7 @@ impl World {
         ));
         let spool = TempDirectory::new(&format!("{mode}-{name}"));
         // A permit or room that were not given back would be missed at once.
-        let gateway = Gateway::configured(&format!(
+        let gateway = Gateway::with_config(&format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [credentials]\nsource = \"static\"\naccess_key_id = {ACCESS_KEY_ID:?}\n\
              secret_access_key = {SECRET_ACCESS_KEY:?}\n\
@@ -201,7 +202,7 @@ impl World {
         let to = gateway.address;
         let front = Relay::start(move || to).await;
         let admin = gateway
-            .word_after("admin http://")
+            .printed_after("admin http://")
             .parse()
             .expect("an address");
         Self {
@@ -327,7 +328,7 @@ fn breaks() -> impl Iterator<Item = Break> {
         .into_iter()
         .chain(answer)
         .flat_map(|(is_request, bytes)| {
-            [End::Close, End::Reset, End::Half, End::Stall].map(|end| match is_request {
+            [Fault::Close, Fault::Reset, Fault::Half, Fault::Stall].map(|end| match is_request {
                 true => Break::Request(bytes, end),
                 false => Break::Answer(bytes, end),
             })
@@ -342,7 +343,7 @@ async fn clients_break(mode: &str) {
         world.front.set(breaks);
         let answer = world.send(&post()).await;
         assert!(!is_accepted(&answer), "{what}");
-        if matches!(breaks, Break::Request(1000.., End::Half)) {
+        if matches!(breaks, Break::Request(1000.., Fault::Half)) {
             assert!(
                 answer.starts_with(b"HTTP/1.1 400 "),
                 "{what}: {}",

@@ -3,7 +3,7 @@
 #[allow(dead_code)]
 mod support;
 
-use support::{Gateway, TempFile, command};
+use support::{Gateway, TempFile, gateway_command};
 
 const VALID: &str = r#"[server]
 listen = "127.0.0.1:0"
@@ -27,7 +27,7 @@ origin = "orders"
 /// The exit code and what `--check` prints.
 fn check(config: &str) -> (Option<i32>, String) {
     let file = TempFile::new(config);
-    let output = command()
+    let output = gateway_command()
         .args(["--config", &file.path, "--check"])
         .output()
         .expect("it runs");
@@ -80,7 +80,7 @@ fn what_an_origin_is_likely_to_refuse_is_a_warning_with_its_line() {
         .replace("https://", "http://")
         .replace("region = \"us-east-1\"", "region = \"eu-west-1\"");
     let file = TempFile::new(&config);
-    let output = command()
+    let output = gateway_command()
         .args(["--config", &file.path, "--check"])
         .output()
         .expect("it runs");
@@ -138,7 +138,7 @@ fn a_warning_stands_where_its_value_does_and_does_not_keep_the_gateway_from_its_
     }
     let (_, text) = check(&VALID.replace("no-override\"", "never\"\npayload = \"unsigned\""));
     assert!(text.ends_with("no errors\n"), "{text}");
-    drop(Gateway::configured(&VALID.replace("https://", "http://")));
+    drop(Gateway::with_config(&VALID.replace("https://", "http://")));
 }
 
 #[test]
@@ -643,7 +643,7 @@ fn a_file_of_keys_is_read_as_the_configuration_is() {
         ),
     ] {
         let keys_file = TempFile::new(&keys);
-        let mut command = command();
+        let mut command = gateway_command();
         command
             .args(["--config", &file.path, "--check"])
             .env("CALLERS", &keys_file.path);
@@ -668,14 +668,14 @@ fn the_command_line_says_what_it_wants() {
         (&["--unknown"], 2, "--unknown"),
         (&["--config", "no/such/file"], 1, "cannot read no/such/file"),
     ] {
-        let output = command().args(arguments).output().expect("it runs");
+        let output = gateway_command().args(arguments).output().expect("it runs");
         let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         assert!(text.contains(told), "{arguments:?}: {text}");
     }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let output = command()
+    let output = gateway_command()
         .args(["--listen", &address])
         .output()
         .expect("it runs");

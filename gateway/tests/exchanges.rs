@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Gateway, TestOrigin, config, http2, read_until};
+use support::{Gateway, TestOrigin, config, connect_http2, read_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -56,7 +56,7 @@ async fn an_answer_without_a_body_leaves_both_connections_in_step() {
     for (method, answer, expected) in WITHOUT_BODY {
         let answer: &str = format!("HTTP/1.1 {answer}").leak();
         let origin = TestOrigin::start(answer).await;
-        let gateway = Gateway::configured(
+        let gateway = Gateway::with_config(
             &config(&format!("http://{}", origin.address), "")
                 .replace("\"GET\"", "\"GET\", \"HEAD\""),
         );
@@ -96,7 +96,7 @@ async fn an_answer_without_a_body_leaves_both_connections_in_step() {
         assert_eq!(origin.connections(), 1, "{method} {answer}");
 
         // The same where the client's end is HTTP/2.
-        let mut client = http2(
+        let mut client = connect_http2(
             TcpStream::connect(gateway.address)
                 .await
                 .expect("connected"),
@@ -127,7 +127,7 @@ async fn a_client_that_waits_for_100_is_told_to_go_on() {
             let answer = format!("{origins}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
             let origin = TestOrigin::start(answer.leak()).await;
             let url = format!("http://{}", origin.address);
-            let gateway = Gateway::configured(&config(&url, &format!("payload = \"{mode}\"")));
+            let gateway = Gateway::with_config(&config(&url, &format!("payload = \"{mode}\"")));
             let mut client = TcpStream::connect(gateway.address)
                 .await
                 .expect("connected");
@@ -148,7 +148,7 @@ async fn a_client_that_waits_for_100_is_told_to_go_on() {
                 answer.starts_with("HTTP/1.1 200 OK\r\n"),
                 "{mode}: {answer}"
             );
-            let seen = origin.seen();
+            let seen = origin.requests();
             assert!(
                 seen.len() == 1 && !seen[0].contains("\r\nexpect:"),
                 "{mode}: {seen:?}"
@@ -170,7 +170,7 @@ async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
             drop(stream.write_all(answer.as_bytes()).await);
         }
     });
-    let gateway = Gateway::configured(&config(
+    let gateway = Gateway::with_config(&config(
         &url,
         "payload = \"unsigned\"\nbody_limit = \"1MiB\"",
     ));
@@ -206,7 +206,7 @@ async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
 /// What arrives at a closed connection resets it, and with it an answer on its way.
 #[tokio::test]
 async fn who_still_sends_when_refused_is_not_reset() {
-    let gateway = Gateway::configured(&config("http://127.0.0.1:1", ""));
+    let gateway = Gateway::with_config(&config("http://127.0.0.1:1", ""));
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");

@@ -22,7 +22,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use support::{Gateway, TempFile, TestOrigin, config, http2, read_until};
+use support::{Gateway, TempFile, TestOrigin, config, connect_http2, read_until};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -64,11 +64,11 @@ async fn tls(address: SocketAddr, pem: &str, alpn: &str) -> Option<TlsStream<Tcp
 #[tokio::test]
 async fn trailers_go_both_ways_over_http2_without_tls() {
     let origin = TestOrigin::start(WITH_TRAILERS).await;
-    let gateway = Gateway::configured(&config(
+    let gateway = Gateway::with_config(&config(
         &format!("http://{}", origin.address),
         "payload = \"unsigned\"",
     ));
-    let mut client = http2(
+    let mut client = connect_http2(
         TcpStream::connect(gateway.address)
             .await
             .expect("connected"),
@@ -101,8 +101,8 @@ async fn trailers_go_both_ways_over_http2_without_tls() {
         .await
         .expect("an answer");
     assert_eq!(answer.status(), 200);
-    let [post, get] = &origin.seen()[..] else {
-        panic!("not two: {:?}", origin.seen())
+    let [post, get] = &origin.requests()[..] else {
+        panic!("not two: {:?}", origin.requests())
     };
     assert!(
         post.contains("\r\ntransfer-encoding: chunked\r\n"),
@@ -132,7 +132,7 @@ async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
     );
     let config = config(&format!("http://{}", origin.address), "");
     let config = TempFile::new(&config.replacen("[server]", &files, 1));
-    let mut command = support::command();
+    let mut command = support::gateway_command();
     command
         .args(["--config", &config.path])
         .stderr(Stdio::piped());
@@ -141,7 +141,7 @@ async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
 
     let stream = tls(gateway.address, &first, "h2").await.expect("trusted");
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let mut client = http2(stream).await;
+    let mut client = connect_http2(stream).await;
     let request = Request::get("https://api.example.com/orders").body(Body::empty());
     let answer = client
         .send_request(request.expect("a request"))
@@ -149,9 +149,9 @@ async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
         .expect("an answer");
     assert_eq!(answer.status(), 200);
     assert!(
-        origin.seen()[0].contains("\r\nx-forwarded-proto: https\r\n"),
+        origin.requests()[0].contains("\r\nx-forwarded-proto: https\r\n"),
         "{:?}",
-        origin.seen()
+        origin.requests()
     );
     let stream = tls(gateway.address, &first, "http/1.1")
         .await
@@ -190,8 +190,8 @@ async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
 async fn a_request_over_http2_is_finished_at_the_end_and_no_other_is_taken() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let mut gateway = Gateway::configured(&config(&url, ""));
-    let mut client = http2(
+    let mut gateway = Gateway::with_config(&config(&url, ""));
+    let mut client = connect_http2(
         TcpStream::connect(gateway.address)
             .await
             .expect("connected"),
@@ -237,7 +237,7 @@ async fn who_finds_no_place_waits_for_one() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let config = config(&format!("http://{}", origin.address), "");
     let gateway =
-        Gateway::configured(&config.replacen("[server]", "[server]\nmax_connections = 2", 1));
+        Gateway::with_config(&config.replacen("[server]", "[server]\nmax_connections = 2", 1));
     let ask = async || {
         let mut client = TcpStream::connect(gateway.address)
             .await

@@ -32,7 +32,7 @@ const END_HEADERS: u8 = 4;
 
 fn gateway(origin: SocketAddr) -> Gateway {
     let server = "[server]\nheader_timeout = \"500ms\"";
-    Gateway::configured(&config(&format!("http://{origin}"), "").replacen("[server]", server, 1))
+    Gateway::with_config(&config(&format!("http://{origin}"), "").replacen("[server]", server, 1))
 }
 
 /// A connection after the preface and empty settings.
@@ -212,7 +212,7 @@ async fn a_head_is_read_in_one_way() {
             Some(400),
         ),
     ] {
-        let before = origin.seen().len();
+        let before = origin.requests().len();
         let mut stream = connect(&gateway).await;
         let flags = END_HEADERS | if body.is_empty() { END_STREAM } else { 0 };
         stream
@@ -224,7 +224,7 @@ async fn a_head_is_read_in_one_way() {
             stream.write_all(&body).await.expect("sent");
         }
         let got = answer(&mut stream).await;
-        let seen = &origin.seen()[before..];
+        let seen = &origin.requests()[before..];
         assert_eq!(
             seen.len(),
             usize::from(end == Some(200)),
@@ -241,7 +241,7 @@ async fn what_is_refused_has_no_body_for_head() {
     let stream = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
-    let mut client = support::http2(stream).await;
+    let mut client = support::connect_http2(stream).await;
     let request = Request::head("http://api.example.com/nowhere").body(Body::empty());
     let answer = client
         .send_request(request.expect("a request"))
@@ -279,7 +279,7 @@ async fn who_is_slow_is_not_waited_for() {
             assert_ne!(kind, RST_STREAM, "{name}");
         }
     }
-    assert_eq!(origin.seen().len(), 2);
+    assert_eq!(origin.requests().len(), 2);
 }
 
 #[tokio::test]
@@ -299,7 +299,7 @@ async fn a_head_without_end_is_not_read() {
     let frames = [more.repeat(300), end].concat();
     drop(stream.write_all(&frames).await); // it may be cut off before it is sent
     assert_eq!(answer(&mut stream).await, None);
-    assert!(origin.seen().is_empty());
+    assert!(origin.requests().is_empty());
 }
 
 #[tokio::test]
@@ -346,5 +346,9 @@ async fn who_opens_streams_to_reset_them_is_cut_off() {
         matches!(last.as_deref(), None | Some([0, 0, 0, 11])),
         "{last:?}"
     ); // ENHANCE_YOUR_CALM
-    assert!(origin.seen().len() < 1000, "{}", origin.seen().len());
+    assert!(
+        origin.requests().len() < 1000,
+        "{}",
+        origin.requests().len()
+    );
 }

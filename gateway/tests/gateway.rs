@@ -16,7 +16,7 @@ use tokio::{
 async fn the_demonstration_shows_403_and_200() {
     let gateway = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
     let origin: SocketAddr = gateway
-        .word_after("origin  http://")
+        .printed_after("origin  http://")
         .parse()
         .expect("an address");
 
@@ -39,7 +39,7 @@ async fn the_demonstration_shows_403_and_200() {
         Some("InvalidSignatureException")
     );
 
-    let for_another_host = support::signed(
+    let for_another_host = support::signed_request(
         "GET",
         "/prod/orders",
         "api.example.com",
@@ -86,7 +86,7 @@ async fn the_demonstration_shows_403_and_200() {
 #[tokio::test]
 async fn why_an_origin_refused_is_logged_and_the_client_learns_the_cause() {
     let demo = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
-    let origin = demo.word_after("origin  http://");
+    let origin = demo.printed_after("origin  http://");
     let file = TempFile::new(&format!(
         "[credentials]\nsource = \"static\"\naccess_key_id = \"{}\"\nsecret_access_key = \"hunter2\"\n\
          [[origin]]\nname = \"a\"\nurl = \"http://{origin}/prod\"\nservice = \"execute-api\"\n\
@@ -95,7 +95,7 @@ async fn why_an_origin_refused_is_logged_and_the_client_learns_the_cause() {
         support::ACCESS_KEY_ID,
     ));
     let gateway = Gateway::spawn(
-        support::command()
+        support::gateway_command()
             .args(["--config", &file.path])
             .stderr(std::process::Stdio::piped()),
     );
@@ -108,7 +108,7 @@ async fn why_an_origin_refused_is_logged_and_the_client_learns_the_cause() {
             refused.body
         );
     }
-    let log = gateway.log();
+    let log = gateway.stop_and_read_log();
     assert_eq!(log.matches("wrong-secret").count(), 1, "{log}");
     assert!(
         log.contains("the secret access key is not that of the access key id"),
@@ -145,7 +145,7 @@ async fn a_refusal_goes_on_where_it_is_not_of_the_gateways_signature() {
         let secret = "secret_access_key = \"secret\"";
         let with_token = format!("{secret}\nsession_token = \"token-of-the-gateway\"");
         let config = config(&format!("http://{}", origin.address), "").replace(secret, &with_token);
-        let gateway = Gateway::configured(&(config + "max_attempts = 3\n"));
+        let gateway = Gateway::with_config(&(config + "max_attempts = 3\n"));
         let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
         let refused = exchange(gateway.address, request).await;
         assert_eq!(refused.status, status, "{}", refused.body);
@@ -156,7 +156,7 @@ async fn a_refusal_goes_on_where_it_is_not_of_the_gateways_signature() {
             refused.body
         );
         assert_eq!(
-            origin.seen().len(),
+            origin.requests().len(),
             1,
             "it was signed in the same way again"
         );
@@ -174,10 +174,10 @@ const TARGETS: [&str; 4] = [
 /// The demonstration verifies with the crate that signs; this origin does not.
 #[tokio::test]
 async fn an_origin_that_is_not_ours_agrees() {
-    let origin = support::judge::start().await;
+    let origin = support::aws_verifier::start().await;
     let unsigned = get(origin, "/orders").await;
     assert_eq!((unsigned.status, &*unsigned.body), (403, "not signed"));
-    let gateway = Gateway::configured(&format!(
+    let gateway = Gateway::with_config(&format!(
         "[credentials]\nsource = \"static\"\naccess_key_id = \"{}\"\nsecret_access_key = \"{SECRET}\"\n\
          [[origin]]\nname = \"a\"\nurl = \"http://{origin}\"\nservice = \"execute-api\"\n\
          region = \"us-east-1\"\n[[route]]\npath = \"/\"\norigin = \"a\"\n\
@@ -210,9 +210,9 @@ async fn callers_are_verified_where_the_file_says_so() {
         "path = \"/public\"\nverify = false\norigin = \"orders\"\n[[route]]\npath = \"/orders\"",
     ) + "[verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\nkeys_file_env = \"BOBS_KEYS\"\n\
            [[verify.key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"alices secret\"\n";
-    let gateway = Gateway::configured_with(&config, &[("BOBS_KEYS", &keys.path)]);
+    let gateway = Gateway::with_config_and_env(&config, &[("BOBS_KEYS", &keys.path)]);
     let signed = |method, target, body, id, secret| {
-        support::signed(method, target, "api.example.com", body, id, secret)
+        support::signed_request(method, target, "api.example.com", body, id, secret)
     };
     for (request, status) in [
         (signed("GET", "/orders/1?a=1", "", "AKIDALICE", "alices secret"), 200),
@@ -247,7 +247,7 @@ async fn callers_are_verified_where_the_file_says_so() {
             "{path}"
         );
     }
-    let seen = origin.seen();
+    let seen = origin.requests();
     assert_eq!(seen.len(), 3);
     assert!(
         seen[0].starts_with("GET /prod/1?a=1 HTTP/1.1\r\n"),
@@ -272,7 +272,7 @@ async fn a_file_says_where_requests_go() {
     )
     .await;
     let url = format!("http://{}/prod", origin.address);
-    let gateway = Gateway::configured(&config(&url, "signed_host = \"api.internal:8443\""));
+    let gateway = Gateway::with_config(&config(&url, "signed_host = \"api.internal:8443\""));
 
     let answer = exchange(
         gateway.address,
@@ -293,7 +293,7 @@ async fn a_file_says_where_requests_go() {
     assert_eq!(answer.header("x-private"), None);
     assert_eq!(answer.header("keep-alive"), None);
 
-    let seen = origin.seen();
+    let seen = origin.requests();
     let head = seen.first().expect("one request");
     assert!(
         head.starts_with("PUT /prod/1?b=2&a=1 HTTP/1.1\r\n"),
@@ -348,7 +348,7 @@ async fn a_file_says_where_requests_go() {
             assert_eq!(answer.header("content-type"), Some("application/json"));
         }
     }
-    assert_eq!(origin.seen().len(), 2);
+    assert_eq!(origin.requests().len(), 2);
     assert_eq!(origin.connections(), 1, "connections are pooled");
 }
 
@@ -358,7 +358,7 @@ async fn each_failure_has_its_status() {
     let address = nobody.local_addr().expect("an address");
     drop(nobody);
     let config = config(&format!("http://{address}"), "body_limit = \"10 B\"");
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let post = |body: &str| {
         format!(
             "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
@@ -380,18 +380,18 @@ async fn each_failure_has_its_status() {
     let text = support::without_credentials(
         &config.replace(&address.to_string(), &origin.address.to_string()),
     );
-    let gateway = Gateway::configured(&text);
+    let gateway = Gateway::with_config(&text);
     let answer = exchange(gateway.address, &post("")).await;
     assert_eq!(answer.status, 503, "{}", answer.body);
-    assert!(origin.seen().is_empty());
+    assert!(origin.requests().is_empty());
 
     let keys = [
         ("AWS_ACCESS_KEY_ID", "AKIDENV"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
     ];
-    let gateway = Gateway::configured_with(&text, &keys);
+    let gateway = Gateway::with_config_and_env(&text, &keys);
     assert_eq!(exchange(gateway.address, &post("")).await.status, 200);
-    assert!(origin.seen()[0].contains("Credential=AKIDENV/"));
+    assert!(origin.requests()[0].contains("Credential=AKIDENV/"));
 }
 
 #[tokio::test]
@@ -399,12 +399,12 @@ async fn https_origins_are_verified() {
     let router = |_| Router::new().fallback(async || "over TLS");
     let tls = support::tls::TlsOrigin::start(router, &["http/1.1"], None).await;
     let config = config(&format!("https://{}", tls.authority), "");
-    let trusting = Gateway::configured_with(&config, &[("SSL_CERT_FILE", &tls.ca_file)]);
+    let trusting = Gateway::with_config_and_env(&config, &[("SSL_CERT_FILE", &tls.ca_file)]);
     let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
     let answer = exchange(trusting.address, request).await;
     assert_eq!((answer.status, &*answer.body), (200, "over TLS"));
 
-    let distrusting = Gateway::configured(&config);
+    let distrusting = Gateway::with_config(&config);
     let answer = exchange(distrusting.address, request).await;
     assert_eq!(answer.status, 502, "{}", answer.body);
 }
@@ -415,7 +415,7 @@ async fn an_origin_that_switches_protocols_unasked_is_a_bad_gateway() {
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
     )
     .await;
-    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
+    let gateway = Gateway::with_config(&config(&format!("http://{}", origin.address), ""));
     let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
     assert_eq!(exchange(gateway.address, request).await.status, 502);
 }
@@ -424,11 +424,11 @@ async fn an_origin_that_switches_protocols_unasked_is_a_bad_gateway() {
 async fn an_origin_that_opens_no_websocket_answers_as_any_other() {
     let origin =
         TestOrigin::start("HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n").await;
-    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
+    let gateway = Gateway::with_config(&config(&format!("http://{}", origin.address), ""));
     let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close, upgrade\r\n\
         upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     assert_eq!(exchange(gateway.address, request).await.status, 426);
-    let seen = origin.seen();
+    let seen = origin.requests();
     assert!(
         seen.len() == 1 && seen[0].contains("\r\nupgrade: websocket\r\n"),
         "{seen:?}"

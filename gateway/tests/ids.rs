@@ -7,7 +7,7 @@ use aws_sigv4::http_request::SignatureLocation;
 use serde_json::json;
 use support::{
     ACCESS_KEY_ID, TestOrigin, config, exchange,
-    logged::{Logged, OK, signed, verified, with_log},
+    logging::{LoggingGateway, OK, signed_request, with_log, with_verified_callers},
 };
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -16,7 +16,7 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 async fn a_trace_goes_on_and_what_is_none_does_not() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
-    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
     let parent = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01");
     let state = "tracestate: congo=t61rcWkgMzE,rojo=00f067aa0ba902b7";
     let amazon = "x-amzn-trace-id: Root=1-5e9f0c65-1de4d666d4dd26aced652b6c";
@@ -25,10 +25,10 @@ async fn a_trace_goes_on_and_what_is_none_does_not() {
         format!("{parent}x\r\n{state}\r\n"),
     ];
     for headers in &headers {
-        assert_eq!(logged.ask("GET", "/orders", headers).await.status, 200);
+        assert_eq!(logged.send("GET", "/orders", headers).await.status, 200);
     }
-    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
-    let seen = origin.seen();
+    assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
+    let seen = origin.requests();
     for header in [&*parent, state, amazon] {
         assert!(
             seen[0].contains(&format!("\r\n{header}\r\n")),
@@ -46,7 +46,7 @@ async fn a_trace_goes_on_and_what_is_none_does_not() {
         "{seen:?}"
     );
     let told: Vec<_> = logged
-        .accesses()
+        .access_events()
         .iter()
         .map(|event| event.get("trace_id").cloned())
         .collect();
@@ -57,7 +57,7 @@ async fn a_trace_goes_on_and_what_is_none_does_not() {
 async fn the_id_is_the_callers_if_it_is_fit_and_the_same_everywhere() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
-    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
     let long = "a".repeat(129);
     for (headers, kept) in [
         ("x-request-id: mine-17\r\n", Some("mine-17")),
@@ -66,13 +66,13 @@ async fn the_id_is_the_callers_if_it_is_fit_and_the_same_everywhere() {
         (&*format!("x-request-id: {long}\r\n"), None),
         ("x-request-id: one\r\nx-request-id: two\r\n", None),
     ] {
-        let answer = logged.ask("GET", "/orders", headers).await;
+        let answer = logged.send("GET", "/orders", headers).await;
         let id = answer.header("x-request-id").expect("an id");
         assert!(
             kept.map_or(id.len() == 36, |kept| id == kept),
             "{headers}: {id}"
         );
-        let seen = origin.seen();
+        let seen = origin.requests();
         let seen = seen.last().expect("a request");
         assert!(
             seen.contains(&format!("\r\nx-request-id: {id}\r\n")),
@@ -87,11 +87,11 @@ async fn the_id_is_the_callers_if_it_is_fit_and_the_same_everywhere() {
 #[tokio::test]
 async fn what_a_caller_has_signed_is_left_and_not_logged() {
     let origin = TestOrigin::start(OK).await;
-    let config = verified(&config(&format!("http://{}", origin.address), ""));
-    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    let config = with_verified_callers(&config(&format!("http://{}", origin.address), ""));
+    let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
     let odd = [("traceparent", "no-trace"), ("x-request-id", "two words")];
     for location in [SignatureLocation::Headers, SignatureLocation::QueryParams] {
-        let (request, _) = signed("/orders", &odd, location);
+        let (request, _) = signed_request("/orders", &odd, location);
         let answer = exchange(logged.gateway.address, &request).await;
         assert_eq!(
             (answer.status, answer.header("x-request-id")),

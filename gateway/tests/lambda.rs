@@ -35,7 +35,7 @@ use tower_sigv4::{
 
 /// The program in the environment that Lambda gives it.
 fn start(api: SocketAddr, file: &str) -> Child {
-    let mut command = support::command();
+    let mut command = support::gateway_command();
     let variables = [
         ("AWS_LAMBDA_RUNTIME_API", &*api.to_string()),
         ("AWS_LAMBDA_FUNCTION_NAME", "f"),

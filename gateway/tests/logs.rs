@@ -10,8 +10,9 @@ use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 use support::{
-    ACCESS_KEY_ID, Gateway, SECRET_ACCESS_KEY, TempFile, TestOrigin, config, exchange, http2,
-    logged::{Logged, OK, request, signed, verified, with_log},
+    ACCESS_KEY_ID, Gateway, SECRET_ACCESS_KEY, TempFile, TestOrigin, config, connect_http2,
+    exchange,
+    logging::{LoggingGateway, OK, request, signed_request, with_log, with_verified_callers},
     read_until,
 };
 use tokio::{
@@ -30,7 +31,7 @@ async fn each_request_is_a_line_of_json() {
         TestOrigin::start(CACHED).await,
         TestOrigin::start(REFUSED).await,
     );
-    let config = verified(&config(&format!("http://{}", origin.address), ""))
+    let config = with_verified_callers(&config(&format!("http://{}", origin.address), ""))
         + &format!(
             "[[origin]]\nname = \"refusing\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
              region = \"eu-west-1\"\n[[route]]\npath = \"/refused\"\norigin = \"refusing\"\n\
@@ -40,8 +41,8 @@ async fn each_request_is_a_line_of_json() {
              service = \"execute-api\"\nregion = \"eu-west-1\"\n",
             refusing.address
         );
-    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
-    let (request, _) = signed("/orders/17", &[], SignatureLocation::Headers);
+    let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    let (request, _) = signed_request("/orders/17", &[], SignatureLocation::Headers);
     assert_eq!(exchange(logged.gateway.address, &request).await.status, 200);
     for (method, target, status) in [
         ("POST", "/orders?password=hunter2", 403),
@@ -52,7 +53,7 @@ async fn each_request_is_a_line_of_json() {
         ("GET", "/a\\b", 400),
     ] {
         assert_eq!(
-            logged.ask(method, target, "").await.status,
+            logged.send(method, target, "").await.status,
             status,
             "{target}"
         );
@@ -109,7 +110,7 @@ async fn each_request_is_a_line_of_json() {
         line("GET", "/gone", 502, ["/gone", "gone"], json!({})),
         line("GET", "/a\\b", 400, ["none", "none"], json!({})),
     ];
-    assert_eq!(logged.accesses(), expected);
+    assert_eq!(logged.access_events(), expected);
     let mut events = logged.events();
     events.retain(|event| event["target"] != "access");
     let [refused, failed] = &events[..] else {
@@ -140,8 +141,8 @@ async fn who_leaves_before_the_answer_is_logged_too() {
         &format!("http://{}", listener.local_addr().expect("an address")),
         "",
     );
-    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
-    assert_eq!(logged.ask("GET", "/nowhere", "").await.status, 404);
+    let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    assert_eq!(logged.send("GET", "/nowhere", "").await.status, 404);
     let mut client = TcpStream::connect(logged.gateway.address)
         .await
         .expect("connected");
@@ -152,9 +153,9 @@ async fn who_leaves_before_the_answer_is_logged_too() {
     let (mut origin, _) = listener.accept().await.expect("a connection");
     read_until(&mut origin, "\r\n\r\n").await;
     drop(client);
-    logged.says("499").await;
+    logged.wait_for("499").await;
     let told: Vec<_> = logged
-        .accesses()
+        .access_events()
         .iter()
         .map(|event| {
             (
@@ -170,9 +171,9 @@ async fn who_leaves_before_the_answer_is_logged_too() {
 #[tokio::test]
 async fn nothing_of_a_request_is_logged_unless_that_is_asked() {
     let origin = TestOrigin::start(OK).await;
-    let logged = Logged::start(&config(&format!("http://{}", origin.address), ""));
-    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
-    assert_eq!(logged.ask("GET", "/nowhere", "").await.status, 404);
+    let logged = LoggingGateway::start(&config(&format!("http://{}", origin.address), ""));
+    assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
+    assert_eq!(logged.send("GET", "/nowhere", "").await.status, 404);
     assert_eq!(logged.lines(), [""; 0]);
 }
 
@@ -197,9 +198,9 @@ async fn no_value_ends_its_line_or_its_quotes() {
     ];
     for format in ["text", "json"] {
         let section = format!("format = \"{format}\"\naccess = true");
-        let logged = Logged::start(&with_log(&config, &section));
+        let logged = LoggingGateway::start(&with_log(&config, &section));
         for (method, target, headers) in odd {
-            logged.ask(method, target, headers).await;
+            logged.send(method, target, headers).await;
         }
         // A host that is none is not told.
         let host = "GET / HTTP/1.1\r\nhost: a\"b c\r\nconnection: close\r\n\r\n";
@@ -221,7 +222,7 @@ async fn no_value_ends_its_line_or_its_quotes() {
                 assert!(!bare.contains("level"), "{line}");
             }
         } else {
-            let told = logged.accesses();
+            let told = logged.access_events();
             assert_eq!(told[0]["url.path"], odd[0].1);
             assert_eq!(told[1]["http.request.method"], "G'|ET");
             assert_eq!(told[1]["url.path"], odd[1].1);
@@ -239,7 +240,7 @@ async fn the_level_is_changed_by_the_admin_port() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let section = "format = \"json\"\nlevel = \"warn\"\n[admin]\nlisten = \"127.0.0.1:0\"";
-    let logged = Logged::start(&with_log(&config, section));
+    let logged = LoggingGateway::start(&with_log(&config, section));
     assert_eq!(logged.admin("GET", "", "").await.body, "access=off,warn\n");
     let page = "origin: https://evil.example\r\n";
     for (headers, level, status) in [
@@ -259,7 +260,7 @@ async fn the_level_is_changed_by_the_admin_port() {
             answer.body
         );
     }
-    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
+    assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
     assert_eq!(logged.events(), []);
 
     for (level, targets) in [
@@ -273,7 +274,7 @@ async fn the_level_is_changed_by_the_admin_port() {
     ] {
         let before = logged.events().len();
         assert_eq!(logged.admin("PUT", "", level).await.status, 204);
-        assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
+        assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
         let told = logged.events().split_off(before);
         let told: Vec<_> = told.iter().map(|event| event["target"].clone()).collect();
         assert_eq!(told, targets, "{level}");
@@ -283,14 +284,14 @@ async fn the_level_is_changed_by_the_admin_port() {
 #[tokio::test]
 async fn no_line_holds_a_secret() {
     let origin = TestOrigin::start(OK).await;
-    let config = verified(&config(&format!("http://{}", origin.address), "")).replace(
+    let config = with_verified_callers(&config(&format!("http://{}", origin.address), "")).replace(
         "secret_access_key = \"secret\"",
         "secret_access_key = \"secret-of-the-gateway\"\nsession_token = \"token-of-the-gateway\"",
     );
     let (header, query) = (SignatureLocation::Headers, SignatureLocation::QueryParams);
     for format in ["text", "json"] {
         let section = format!("format = \"{format}\"\nlevel = \"trace\"\naccess = true");
-        let logged = Logged::start(&with_log(&config, &section));
+        let logged = LoggingGateway::start(&with_log(&config, &section));
         let mut secrets: Vec<_> = [
             "secret-of",
             "token-of",
@@ -301,10 +302,10 @@ async fn no_line_holds_a_secret() {
         .map(str::to_owned)
         .into();
         for location in [header, query] {
-            let (request, signature) = signed("/orders", &[], location);
+            let (request, signature) = signed_request("/orders", &[], location);
             assert_eq!(exchange(logged.gateway.address, &request).await.status, 200);
             secrets.push(signature);
-            let (request, signature) = signed("/orders", &[], location);
+            let (request, signature) = signed_request("/orders", &[], location);
             let wrong = request.replacen("GET", "PUT", 1);
             assert_eq!(exchange(logged.gateway.address, &wrong).await.status, 403);
             secrets.push(signature);
@@ -312,7 +313,7 @@ async fn no_line_holds_a_secret() {
         for headers in ["authorization: Basic hunter2\r\n", "cookie: hunter2\r\n"] {
             assert_eq!(
                 logged
-                    .ask("GET", "/orders?key=hunter2", headers)
+                    .send("GET", "/orders?key=hunter2", headers)
                     .await
                     .status,
                 403
@@ -326,12 +327,12 @@ async fn no_line_holds_a_secret() {
         let request = request
             .header("authorization", "hunter2")
             .body(Body::empty());
-        let answer = http2(stream)
+        let answer = connect_http2(stream)
             .await
             .send_request(request.expect("a request"))
             .await;
         assert_eq!(answer.expect("an answer").status(), 403);
-        for seen in origin.seen() {
+        for seen in origin.requests() {
             let (_, signature) = seen.split_once("Signature=").expect("signed");
             secrets.push(signature[..64].to_owned());
         }
@@ -351,7 +352,7 @@ async fn requests_are_answered_where_no_one_reads_the_log() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let file = TempFile::new(&with_log(&config, "access = true"));
-    let mut command = support::command();
+    let mut command = support::gateway_command();
     let mut gateway = Gateway::spawn(
         command
             .args(["--config", &file.path])
@@ -383,7 +384,7 @@ fn mistakes_in_the_section_are_told() {
         ("file = \"a\"", "unknown field"),
     ] {
         let file = TempFile::new(&with_log(&config("http://127.0.0.1:1", ""), section));
-        let output = support::command()
+        let output = support::gateway_command()
             .args(["--config", &file.path, "--check"])
             .output();
         let log = String::from_utf8(output.expect("it runs").stderr).expect("UTF-8");
@@ -398,13 +399,13 @@ async fn a_log_that_no_one_reads_holds_up_nothing() {
     let section = "level = \"trace\"\naccess = true\n[admin]\nlisten = \"127.0.0.1:0\"";
     let file = TempFile::new(&with_log(&config, section));
     let mut gateway = Gateway::spawn(
-        support::command()
+        support::gateway_command()
             .args(["--config", &file.path])
             .stderr(Stdio::piped()),
     );
     let unread = gateway.stderr();
     let admin = gateway
-        .word_after("admin http://")
+        .printed_after("admin http://")
         .parse()
         .expect("an address");
     let request = request("GET", "/orders", "");

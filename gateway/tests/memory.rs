@@ -53,7 +53,7 @@ fn holds_at_most(bytes: u64, gateway: &Gateway, idle: u64, what: &str) {
 
 /// A gateway whose allocator gives back at once what is free, so that only what is held is resident.
 fn start(config: &str) -> Gateway {
-    Gateway::configured_with(config, &[("_RJEM_MALLOC_CONF", "dirty_decay_ms:0")])
+    Gateway::with_config_and_env(config, &[("_RJEM_MALLOC_CONF", "dirty_decay_ms:0")])
 }
 
 /// A client, and what the process holds after some requests.
@@ -334,7 +334,7 @@ async fn a_client_over_http1_that_reads_nothing_holds_at_most_256_kib() {
 async fn memory_is_given_back_once_clients_have_left() {
     const CLIENTS: usize = 200;
     let origin = Origin::start().await;
-    let gateway = Gateway::configured(&config(&origin.url(), ""));
+    let gateway = Gateway::with_config(&config(&origin.url(), ""));
     let (_, idle) = warm(&gateway, None).await;
     let unread = unread(&gateway, None, CLIENTS).await;
     origin.is_stuck(20 + CLIENTS).await;

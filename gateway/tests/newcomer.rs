@@ -10,13 +10,13 @@ use std::{
     process::Stdio,
 };
 
-use support::{Gateway, TempFile, command, config, exchange, without_credentials};
+use support::{Gateway, TempFile, config, exchange, gateway_command, without_credentials};
 
 /// What it says of arguments that it cannot go on with.
 fn told(arguments: &[&str], code: i32) -> String {
     // To a file, so that one that goes on by mistake fails the test in time.
     let log = TempFile::new("");
-    let mut process = command()
+    let mut process = gateway_command()
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(File::create(&log.path).expect("created"))
@@ -160,7 +160,7 @@ async fn what_shows_at_the_first_request_is_logged_with_cause_and_remedy() {
         ),
     ] {
         let file = TempFile::new(&config);
-        let mut command = command();
+        let mut command = gateway_command();
         let gateway = Gateway::spawn(
             command
                 .args(["--config", &file.path])
@@ -168,7 +168,7 @@ async fn what_shows_at_the_first_request_is_logged_with_cause_and_remedy() {
         );
         let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
         assert_eq!(exchange(gateway.address, request).await.status, status);
-        let log = gateway.log();
+        let log = gateway.stop_and_read_log();
         assert!(words.iter().all(|word| log.contains(word)), "{log}");
     }
 }
@@ -178,7 +178,7 @@ async fn what_shows_at_the_first_request_is_logged_with_cause_and_remedy() {
 fn what_aws_is_likely_to_refuse_is_a_warning() {
     let host = "http://abc123.execute-api.us-east-1.amazonaws.com";
     let file = TempFile::new(&config(host, ""));
-    let output = command()
+    let output = gateway_command()
         .args(["--config", &file.path, "--check"])
         .output()
         .expect("it runs");
@@ -198,7 +198,7 @@ fn no_one_has_to_read_what_it_prints() {
     let unread = || {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
-        let mut command = command();
+        let mut command = gateway_command();
         command.stdout(writer).stderr(Stdio::piped());
         command
     };

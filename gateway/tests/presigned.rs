@@ -58,8 +58,8 @@ async fn presigned_downloads_pass_and_presigned_uploads_have_a_setting() {
             + setting
             + &format!("body = \"{body}\"\n")
             + "[[verify.key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"alices secret\"\n";
-        let gateway = Gateway::configured(&config);
-        let before = origin.seen().len();
+        let gateway = Gateway::with_config(&config);
+        let before = origin.requests().len();
         for (request, status) in [(&download, 200), (&upload, uploaded), (&chunked, uploaded)] {
             let response = exchange(gateway.address, request).await;
             assert_eq!(
@@ -69,6 +69,6 @@ async fn presigned_downloads_pass_and_presigned_uploads_have_a_setting() {
             );
         }
         let passed = if uploaded == 200 { 3 } else { 1 };
-        assert_eq!(origin.seen().len() - before, passed, "{setting}");
+        assert_eq!(origin.requests().len() - before, passed, "{setting}");
     }
 }

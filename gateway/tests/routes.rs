@@ -25,7 +25,7 @@ fn gateway(origins: &[SocketAddr], routes: &str) -> Gateway {
              region = \"us-east-1\"\n"
         );
     }
-    Gateway::configured(&(config + routes))
+    Gateway::with_config(&(config + routes))
 }
 
 fn request(method: &str, target: &str, headers: &str, body: &str) -> String {
@@ -62,7 +62,7 @@ async fn several_origins_stand_under_one_prefix() {
     }
     let lines = |origin: &TestOrigin| -> Vec<String> {
         origin
-            .seen()
+            .requests()
             .iter()
             .map(|head| head.lines().next().unwrap_or_default().to_owned())
             .collect()
@@ -107,7 +107,7 @@ async fn a_route_has_limits_of_its_own() {
             .status,
         200
     );
-    let seen = origin.seen();
+    let seen = origin.requests();
     let unsigned = seen.last().expect("sent");
     assert!(
         unsigned.contains("x-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"),
@@ -202,11 +202,11 @@ async fn requests_without_a_body_are_tried_again_signed_anew() {
         let routes = "[[route]]\npath = \"/\"\nmax_attempts = 3\norigin = \"a\"\n";
         let gateway = gateway(&[origin.address], routes);
         for (method, body, tries) in [("GET", "", 3), ("POST", "", post), ("POST", "body", 1)] {
-            let before = origin.seen().len();
+            let before = origin.requests().len();
             let answer = exchange(gateway.address, &request(method, "/", "", body)).await;
             assert_eq!((answer.status, &*answer.body), (status, "busy"));
             assert_eq!(
-                origin.seen().len() - before,
+                origin.requests().len() - before,
                 tries,
                 "{method} {body}: {response}"
             );
@@ -225,13 +225,13 @@ async fn a_post_is_sent_once_when_the_integration_times_out() {
     let routes = "[[route]]\npath = \"/\"\nmax_attempts = 3\norigin = \"a\"\n";
     let gateway = gateway(&[origin.address], routes);
     for length in ["", "content-length: 0\r\n"] {
-        let before = origin.seen().len();
+        let before = origin.requests().len();
         let answer = exchange(gateway.address, &request("POST", "/orders", length, "")).await;
         assert_eq!(
             (answer.status, &*answer.body),
             (503, r#"{"message":"Service Unavailable"}"#)
         );
-        assert_eq!(origin.seen().len() - before, 1, "{length}");
+        assert_eq!(origin.requests().len() - before, 1, "{length}");
     }
 }
 
@@ -260,7 +260,7 @@ async fn pages_of_other_origins_may_ask_and_read_refusals() {
     ] {
         assert_eq!(preflight.header(name), Some(value), "{name}");
     }
-    assert!(origin.seen().is_empty(), "a preflight is answered here");
+    assert!(origin.requests().is_empty(), "a preflight is answered here");
 
     let answer = exchange(gateway.address, &request("GET", "/open", page, "")).await;
     let allowed = answer.header("access-control-allow-origin");
@@ -286,7 +286,7 @@ async fn pages_of_other_origins_may_ask_and_read_refusals() {
         preflight.status, 403,
         "who asks for what is not there has to say who it is"
     );
-    assert_eq!(origin.seen().len(), 1);
+    assert_eq!(origin.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -340,7 +340,7 @@ async fn a_request_has_an_id_on_its_way_there_and_back() {
     assert_eq!(own.header("x-request-id"), Some("mine"));
     let new = exchange(gateway.address, &request("GET", "/", "", "")).await;
     let id = new.header("x-request-id").expect("an id").to_owned();
-    let seen = origin.seen();
+    let seen = origin.requests();
     assert!(
         seen[0].contains("x-request-id: mine\r\n") && seen[1].contains(&id),
         "{seen:?}"
@@ -362,7 +362,7 @@ async fn a_route_with_a_cache_asks_the_origin_once() {
             (Some(status), "ok")
         );
     }
-    assert_eq!(origin.seen().len(), 1);
+    assert_eq!(origin.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -378,7 +378,7 @@ async fn what_a_verified_caller_is_answered_is_not_shared() {
          [[verify.key]]\naccess_key_id = \"BOB\"\nsecret_access_key = \"bobs secret\"\n",
     );
     for (id, secret) in [("ALICE", "alices secret"), ("BOB", "bobs secret")] {
-        let request = support::signed("GET", "/", "api.example.com", "", id, secret);
+        let request = support::signed_request("GET", "/", "api.example.com", "", id, secret);
         let answer = exchange(gateway.address, &request).await;
         let told = answer.header("cache-status");
         assert_eq!(
@@ -386,7 +386,7 @@ async fn what_a_verified_caller_is_answered_is_not_shared() {
             (200, Some("sigv4-gateway; fwd=uri-miss"))
         );
     }
-    assert_eq!(origin.seen().len(), 2);
+    assert_eq!(origin.requests().len(), 2);
 }
 
 /// A rejection for the clock is believed from hosts of AWS, or where the origin's section says so.
@@ -410,10 +410,10 @@ async fn recovery_is_a_setting_of_the_origin() {
     ] {
         let origin = TestOrigin::start(rejection).await;
         let url = format!("http://{}", origin.address);
-        let gateway = Gateway::configured(&support::config(&url, &settings));
+        let gateway = Gateway::with_config(&support::config(&url, &settings));
         let request = "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
         let response = exchange(gateway.address, request).await;
         assert_eq!(response.status, 502, "{settings}: {}", response.body);
-        assert_eq!(origin.seen().len(), sent, "{settings}");
+        assert_eq!(origin.requests().len(), sent, "{settings}");
     }
 }

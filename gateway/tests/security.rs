@@ -20,7 +20,7 @@ const NEVER: Duration = Duration::from_secs(20);
 
 /// A gateway with an open route, and one for who has signed.
 fn gateway(origin: SocketAddr) -> Gateway {
-    Gateway::configured(&format!(
+    Gateway::with_config(&format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nheader_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
          [credentials]\nsource = \"static\"\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n\
          [verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n\
@@ -64,10 +64,10 @@ async fn each(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) 
     }
     future::join_all(asked.iter().map(async |(rows, gateway, origin)| {
         for (name, text, answers, forwarded) in *rows {
-            let before = origin.seen().len();
+            let before = origin.requests().len();
             let answer = send(gateway.address, request(text).as_bytes()).await;
             assert_eq!(statuses(&answer), *answers, "{name}: {answer}");
-            let seen = &origin.seen()[before..];
+            let seen = &origin.requests()[before..];
             assert_eq!(
                 seen.len(),
                 usize::from(!forwarded.is_empty()),
@@ -528,8 +528,8 @@ async fn what_follows_an_ambiguous_request_is_not_read() {
         let answer = send(gateway.address, request.as_bytes()).await;
         assert_eq!(statuses(&answer), answers, "{framing}: {answer}");
     }
-    let [only] = &origin.seen()[..] else {
-        panic!("not one: {:?}", origin.seen())
+    let [only] = &origin.requests()[..] else {
+        panic!("not one: {:?}", origin.requests())
     };
     assert!(only.starts_with("POST /open HTTP/1.1"), "{only}");
 }
@@ -565,7 +565,7 @@ async fn a_head_has_its_bounds() {
         let answer = send(gateway.address, request.as_bytes()).await;
         assert_eq!(statuses(&answer), [status], "{name}: {answer}");
     }
-    assert!(origin.seen().is_empty());
+    assert!(origin.requests().is_empty());
 }
 
 #[tokio::test]

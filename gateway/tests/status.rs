@@ -7,8 +7,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 use support::{
-    ACCESS_KEY_ID, Answer, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, config,
-    exchange, read_until, signed,
+    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, TestResponse, config,
+    exchange, read_until, signed_request,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -21,7 +21,7 @@ const OK: &str =
 const TOKEN: &str = "token-of-the-caller";
 const HOSTILE: &str = "<script>alert(1)";
 
-async fn ask(admin: SocketAddr, head: &str, headers: &str, body: &str) -> Answer {
+async fn ask(admin: SocketAddr, head: &str, headers: &str, body: &str) -> TestResponse {
     let host = if headers.contains("host: ") {
         String::new()
     } else {
@@ -53,9 +53,9 @@ async fn gateway(more: &str) -> (Gateway, SocketAddr) {
          [[verify.key]]\naccess_key_id = \"ASIATOKEN\"\nsecret_access_key = \"secret\"\n\
          session_token = \"{TOKEN}\"\n"
     );
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let admin = gateway
-        .word_after("admin http://")
+        .printed_after("admin http://")
         .parse()
         .expect("an address");
     (gateway, admin)
@@ -122,7 +122,7 @@ impl Events {
 
 /// A request with a session token and a signature that is none.
 fn forged(target: &str, scope: &str) -> String {
-    let dated = signed("GET", target, "api.example.com", "", "ASIATOKEN", "secret");
+    let dated = signed_request("GET", target, "api.example.com", "", "ASIATOKEN", "secret");
     let (_, date) = dated.split_once("x-amz-date: ").expect("dated");
     let (date, zeros) = (&date[..16], "0".repeat(64));
     format!(
@@ -239,7 +239,7 @@ async fn what_is_told_is_what_was_sent() {
         "no requests yet"
     );
     for _ in 0..3 {
-        let request = signed(
+        let request = signed_request(
             "GET",
             "/orders/17",
             "api.example.com",
@@ -369,10 +369,10 @@ async fn refusals_are_told_without_secrets_and_as_text() {
 async fn what_an_origin_refused_is_told_part_by_part() {
     let demo = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
     let admin = demo
-        .word_after("status  http://")
+        .printed_after("status  http://")
         .parse()
         .expect("an address");
-    let origin = demo.word_after("origin  http://");
+    let origin = demo.printed_after("origin  http://");
     assert_eq!(
         support::get(demo.address, "/mistaken/orders?key=hunter2")
             .await

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use support::{Gateway, TestOrigin, config, exchange, http2, read_until};
+use support::{Gateway, TestOrigin, config, connect_http2, exchange, read_until};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -73,14 +73,14 @@ async fn an_origin_receives_the_forwarding_headers_of_its_section() {
         let origin = TestOrigin::start(OK).await;
         let config = config(&format!("http://{}", origin.address), setting);
         let gateway =
-            Gateway::configured(&config.replace("\"execute-api\"", &format!("{service:?}")));
+            Gateway::with_config(&config.replace("\"execute-api\"", &format!("{service:?}")));
         for target in ["/orders", "https://api.example.com/orders"] {
             let request = format!(
                 "GET {target} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n{CLAIMS}\r\n"
             );
             let answer = exchange(gateway.address, &request).await;
             assert_eq!(answer.status, 200, "{service} {setting}: {}", answer.body);
-            let seen = origin.seen().pop().expect("a request");
+            let seen = origin.requests().pop().expect("a request");
             assert_eq!(forwarding(&seen), expected, "{service} {setting} {target}");
         }
     }
@@ -104,20 +104,20 @@ async fn a_limited_route_sends_no_copy_of_another_object() {
         ("query_parameters = []\n", 403, "acl"),
         ("amz_headers = []\n", 403, "x-amz-copy-source"),
     ] {
-        let before = origin.seen().len();
-        let gateway = Gateway::configured(&(config.clone() + limits));
+        let before = origin.requests().len();
+        let gateway = Gateway::with_config(&(config.clone() + limits));
         let answer = exchange(gateway.address, attack).await;
         assert_eq!(answer.status, status, "{limits}: {}", answer.body);
         assert!(answer.body.contains(named), "{limits}: {}", answer.body);
         assert!(!answer.body.contains("payroll"), "{}", answer.body);
-        let seen = origin.seen();
+        let seen = origin.requests();
         assert_eq!(
             seen.len() - before,
             usize::from(status == 200),
             "{limits}: {seen:?}"
         );
     }
-    let gateway = Gateway::configured(&(config + limits));
+    let gateway = Gateway::with_config(&(config + limits));
     let answer = exchange(gateway.address, harmless).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
@@ -132,8 +132,8 @@ async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
         "signing = \"never\"",
         "payload = \"buffer\"",
     ] {
-        let gateway = Gateway::configured(&config(&url, setting));
-        let mut client = http2(
+        let gateway = Gateway::with_config(&config(&url, setting));
+        let mut client = connect_http2(
             TcpStream::connect(gateway.address)
                 .await
                 .expect("connected"),
@@ -190,11 +190,11 @@ async fn the_session_token_goes_into_the_header_of_the_section() {
         let config = config(&format!("http://{}", origin.address), setting)
             .replace("\"execute-api\"", &format!("{service:?}"))
             .replace("[[origin]]", "session_token = \"T0KEN\"\n[[origin]]");
-        let gateway = Gateway::configured(&config);
+        let gateway = Gateway::with_config(&config);
         let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
             x-amz-s3session-token: claimed\r\nx-amz-security-token: claimed\r\n\r\n";
         assert_eq!(exchange(gateway.address, request).await.status, 200);
-        let seen = origin.seen().pop().expect("a request");
+        let seen = origin.requests().pop().expect("a request");
         assert!(
             seen.contains(&format!("\r\n{sent}: T0KEN\r\n")),
             "{service} {setting}: {seen}"

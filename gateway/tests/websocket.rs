@@ -90,7 +90,7 @@ async fn next(socket: &mut Socket) -> Message {
 #[tokio::test]
 async fn messages_go_both_ways_and_either_side_closes() {
     let url = format!("http://{}", origin().await);
-    let gateway = Gateway::configured(&config(&url, ""));
+    let gateway = Gateway::with_config(&config(&url, ""));
     let mut socket = connect(&gateway).await.expect("opened");
     let large: Vec<u8> = (0..=255).cycle().take(4 << 20).collect();
     for message in [
@@ -123,7 +123,7 @@ async fn messages_go_both_ways_and_either_side_closes() {
 #[tokio::test]
 async fn a_refused_handshake_is_answered_whole() {
     let url = format!("http://{}", origin().await);
-    let gateway = Gateway::configured(&config(&url, "").replace("\"secret\"", "\"another\""));
+    let gateway = Gateway::with_config(&config(&url, "").replace("\"secret\"", "\"another\""));
     let Err(Error::Http(response)) = connect(&gateway).await else {
         panic!("not refused")
     };
@@ -158,7 +158,7 @@ const SWITCHED: &str =
 #[tokio::test]
 async fn one_side_may_end_before_the_other() {
     let url = format!("http://{}", half_closing(SWITCHED).await);
-    let gateway = Gateway::configured(&config(&url, ""));
+    let gateway = Gateway::with_config(&config(&url, ""));
     let mut stream = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
@@ -179,7 +179,7 @@ async fn one_side_may_end_before_the_other() {
 async fn another_protocol_than_was_asked_for_is_a_bad_gateway() {
     let answer = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
     let url = format!("http://{}", half_closing(answer).await);
-    let gateway = Gateway::configured(&config(&url, ""));
+    let gateway = Gateway::with_config(&config(&url, ""));
     let request = HANDSHAKE.replace("connection: upgrade", "connection: close, upgrade");
     assert_eq!(
         support::exchange(gateway.address, &request).await.status,
@@ -192,7 +192,7 @@ async fn another_protocol_than_was_asked_for_is_a_bad_gateway() {
 async fn a_websocket_lives_on_for_the_grace_and_no_longer() {
     let url = format!("http://{}", origin().await);
     let config = config(&url, "").replacen("[server]", "[server]\nshutdown_grace = \"500ms\"", 1);
-    let mut gateway = Gateway::configured(&config);
+    let mut gateway = Gateway::with_config(&config);
     let mut socket = connect(&gateway).await.expect("opened");
     gateway.terminate();
     // One that comes as the listener goes may be lost, and is tried again after a second only.
@@ -210,7 +210,7 @@ async fn an_idle_websocket_ends_and_one_that_is_used_does_not() {
     let url = format!("http://{}", origin().await);
     let config =
         config(&url, "").replacen("[server]", "[server]\nwebsocket_timeout = \"500ms\"", 1);
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let mut used = connect(&gateway).await.expect("opened");
     let mut idle = connect(&gateway).await.expect("opened");
     let ended = tokio::time::timeout(Duration::from_secs(20), idle.next());

@@ -18,7 +18,7 @@ use crate::{
     CONCURRENCY, DRAIN,
     clients::ROUTES,
     origin::{Origin, VALID, key},
-    support::{Gateway, REGION, SERVICE, TempDirectory, TempFile, command, tls::TlsOrigin},
+    support::{Gateway, REGION, SERVICE, TempDirectory, TempFile, gateway_command, tls::TlsOrigin},
 };
 
 /// Longer than any request takes.
@@ -53,7 +53,7 @@ impl Running {
         let spool = TempDirectory::new("soak");
         let config = TempFile::new(&config(&api, &store, &spool.path, 0, 0));
         let keys = TempFile::new(&callers(0));
-        let mut command = command();
+        let mut command = gateway_command();
         command.args(["--config", &config.path]);
         command
             .env("CALLERS", &keys.path)
@@ -106,7 +106,7 @@ impl Running {
     pub(crate) async fn ended(&mut self) -> bool {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            if let Some(status) = self.gateway.has_ended() {
+            if let Some(status) = self.gateway.exit_status() {
                 return status.success();
             }
             time::sleep(Duration::from_millis(50)).await;

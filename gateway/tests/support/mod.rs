@@ -1,8 +1,8 @@
 //! A gateway process, origins, and a client that writes its own bytes.
 #![allow(unreachable_pub)]
 
-pub mod judge;
-pub mod logged;
+pub mod aws_verifier;
+pub mod logging;
 pub mod tls;
 
 use std::{
@@ -43,7 +43,7 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = command();
+        let mut command = gateway_command();
         command.args(arguments).envs(variables.iter().copied());
         Self::spawn(&mut command)
     }
@@ -76,11 +76,11 @@ impl Gateway {
         }
     }
 
-    pub fn configured(config: &str) -> Self {
-        Self::configured_with(config, &[])
+    pub fn with_config(config: &str) -> Self {
+        Self::with_config_and_env(config, &[])
     }
 
-    pub fn configured_with(config: &str, variables: &[(&str, &str)]) -> Self {
+    pub fn with_config_and_env(config: &str, variables: &[(&str, &str)]) -> Self {
         let file = TempFile::new(config);
         let mut gateway = Self::start(&["--config", &file.path], variables);
         gateway.file = Some(file);
@@ -93,7 +93,7 @@ impl Gateway {
     }
 
     /// What it has logged, once it has ended; its standard error has to be piped.
-    pub fn log(mut self) -> String {
+    pub fn stop_and_read_log(mut self) -> String {
         self.terminate();
         self.wait();
         let mut log = String::new();
@@ -103,11 +103,11 @@ impl Gateway {
     }
 
     /// Whether it has printed this before it was ready.
-    pub fn prints(&self, text: &str) -> bool {
+    pub fn has_printed(&self, text: &str) -> bool {
         self.output.contains(text)
     }
 
-    pub fn word_after(&self, text: &str) -> &str {
+    pub fn printed_after(&self, text: &str) -> &str {
         let (_, rest) = self.output.split_once(text).expect(text);
         rest.split([' ', '/', '\n']).next().expect("a word")
     }
@@ -142,7 +142,7 @@ impl Gateway {
         self.process.wait().expect("it ends")
     }
 
-    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().expect("it can be asked")
     }
 }
@@ -155,7 +155,7 @@ impl Drop for Gateway {
 }
 
 /// The gateway's program, in an environment without credentials.
-pub fn command() -> Command {
+pub fn gateway_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sigv4-gateway"));
     let own = [
         "AWS_ACCESS_KEY_ID",
@@ -245,7 +245,7 @@ origin = "orders"
 }
 
 /// A request signed by AWS's signer, for the hour that it is.
-pub fn signed(
+pub fn signed_request(
     method: &str,
     target: &str,
     host: &str,
@@ -293,13 +293,13 @@ pub fn without_credentials(config: &str) -> String {
 }
 
 /// An answer, taken apart.
-pub struct Answer {
+pub struct TestResponse {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
-impl Answer {
+impl TestResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(found, _)| found == name);
         found.map(|(_, value)| &**value)
@@ -307,7 +307,7 @@ impl Answer {
 }
 
 /// Sends these bytes and reads until the server ends the connection.
-pub async fn exchange(address: SocketAddr, request: &str) -> Answer {
+pub async fn exchange(address: SocketAddr, request: &str) -> TestResponse {
     let mut stream = TcpStream::connect(address).await.expect("connected");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut text = Vec::new();
@@ -326,14 +326,14 @@ pub async fn exchange(address: SocketAddr, request: &str) -> Answer {
         let (name, value) = line.split_once(": ").expect("a field");
         (name.to_ascii_lowercase(), value.to_owned())
     };
-    Answer {
+    TestResponse {
         status: status.parse().expect("a number"),
         headers: lines.map(field).collect(),
         body: body.to_owned(),
     }
 }
 
-pub async fn get(address: SocketAddr, target: &str) -> Answer {
+pub async fn get(address: SocketAddr, target: &str) -> TestResponse {
     let request = format!("GET {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
     exchange(address, &request).await
 }
@@ -364,7 +364,7 @@ impl TestOrigin {
     }
 
     /// The heads of the requests so far, each with its trailers.
-    pub fn seen(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         self.seen.lock().expect("not poisoned").clone()
     }
 
@@ -416,7 +416,7 @@ pub async fn read_until(stream: &mut TcpStream, end: &str) -> String {
 }
 
 /// A client's end of a connection with HTTP/2.
-pub async fn http2(
+pub async fn connect_http2(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> http2::SendRequest<Body> {
     let (client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))

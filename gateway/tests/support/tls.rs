@@ -29,13 +29,13 @@ pub struct TlsOrigin {
     pub authority: String,
     pub ca_file: String,
     connections: Arc<AtomicUsize>,
-    end: broadcast::Sender<End>,
+    end: broadcast::Sender<Close>,
     _file: TempFile,
 }
 
 /// How all connections end; new ones are accepted all the while.
 #[derive(Clone, Copy, PartialEq)]
-pub enum End {
+pub enum Close {
     /// After what is in flight, with a `GOAWAY` on HTTP/2.
     Graceful,
     Abrupt,
@@ -76,7 +76,7 @@ impl TlsOrigin {
                     let mut connection = pin!(connection);
                     tokio::select! {
                         _ = connection.as_mut() => return,
-                        how = end.recv() => if how != Ok(End::Graceful) { return },
+                        close = end.recv() => if close != Ok(Close::Graceful) { return },
                     }
                     connection.as_mut().graceful_shutdown();
                     drop(connection.await);
@@ -90,8 +90,8 @@ impl TlsOrigin {
         self.connections.load(Ordering::SeqCst)
     }
 
-    pub fn end_connections(&self, how: End) {
-        drop(self.end.send(how));
+    pub fn close_connections(&self, close: Close) {
+        drop(self.end.send(close));
     }
 }
 

@@ -15,7 +15,8 @@ use serde_json::{Map, Value};
 use tokio::time;
 
 use super::{
-    ACCESS_KEY_ID, Answer, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempFile, command, exchange,
+    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempFile, TestResponse, exchange,
+    gateway_command,
 };
 
 pub const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -24,16 +25,16 @@ const SETTLED: Duration = Duration::from_millis(200);
 const TOKEN: &str = "token-of-the-caller";
 
 /// A gateway that logs to a file.
-pub struct Logged {
+pub struct LoggingGateway {
     pub gateway: Gateway,
     pub config: TempFile,
     log: TempFile,
 }
 
-impl Logged {
+impl LoggingGateway {
     pub fn start(config: &str) -> Self {
         let (config, log) = (TempFile::new(config), TempFile::new(""));
-        let mut command = command();
+        let mut command = gateway_command();
         command.args(["--config", &config.path]);
         let to = File::options()
             .append(true)
@@ -72,7 +73,7 @@ impl Logged {
     }
 
     /// What is said of requests, without what no one can foresee.
-    pub fn accesses(&self) -> Vec<Value> {
+    pub fn access_events(&self) -> Vec<Value> {
         let mut events = self.events();
         events.retain(|event| event["target"] == "access");
         let known = |mut event: Map<String, Value>| {
@@ -90,7 +91,7 @@ impl Logged {
     }
 
     /// Waits until a line says this.
-    pub async fn says(&self, text: &str) {
+    pub async fn wait_for(&self, text: &str) {
         let until = Instant::now() + Duration::from_secs(20);
         while !self.read().contains(text) {
             assert!(Instant::now() < until, "no {text} in {}", self.read());
@@ -98,14 +99,14 @@ impl Logged {
         }
     }
 
-    pub async fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
+    pub async fn send(&self, method: &str, target: &str, headers: &str) -> TestResponse {
         exchange(self.gateway.address, &request(method, target, headers)).await
     }
 
-    pub async fn admin(&self, method: &str, headers: &str, body: &str) -> Answer {
+    pub async fn admin(&self, method: &str, headers: &str, body: &str) -> TestResponse {
         let admin: SocketAddr = self
             .gateway
-            .word_after("admin http://")
+            .printed_after("admin http://")
             .parse()
             .expect("an address");
         let (length, host) = (
@@ -128,7 +129,7 @@ pub fn with_log(config: &str, section: &str) -> String {
 }
 
 /// With callers that are verified, by a key with a token.
-pub fn verified(config: &str) -> String {
+pub fn with_verified_callers(config: &str) -> String {
     format!(
         "{config}\n[verify]\nservice = \"{SERVICE}\"\nregion = \"{REGION}\"\n[[verify.key]]\n\
          access_key_id = \"{ACCESS_KEY_ID}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n\
@@ -137,7 +138,7 @@ pub fn verified(config: &str) -> String {
 }
 
 /// A GET signed by AWS's signer, with a token, in the header or the query; and its signature.
-pub fn signed(
+pub fn signed_request(
     target: &str,
     headers: &[(&str, &str)],
     location: SignatureLocation,
