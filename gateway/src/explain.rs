@@ -110,7 +110,7 @@ impl Explanation {
         let diagnosis = self.diagnosis.as_ref().map(|diagnosis| {
             json!({
                 "cause": diagnosis.cause().name(),
-                "sentence": diagnosis.summary(),
+                "summary": diagnosis.summary(),
                 "remedy": diagnosis.remedy(),
             })
         });

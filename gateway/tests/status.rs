@@ -334,7 +334,7 @@ async fn refusals_are_told_without_secrets_and_as_text() {
         (&json!("scope"), &json!(2))
     );
     assert!(
-        recent[0]["sentence"]
+        recent[0]["summary"]
             .as_str()
             .is_some_and(|it| it.contains(HOSTILE)),
         "{rejections}"

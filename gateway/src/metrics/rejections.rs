@@ -119,7 +119,7 @@ struct Entry {
     route: String,
     origin: String,
     kind: String,
-    sentence: String,
+    summary: String,
     remedy: &'static str,
     differences: Vec<Difference>,
     /// The gateway's canonical request, if `explain` is on.
@@ -135,12 +135,7 @@ struct Difference {
 }
 
 impl Entry {
-    fn new(
-        [route, origin]: &[String; 2],
-        kind: &str,
-        sentence: &str,
-        remedy: &'static str,
-    ) -> Self {
+    fn new([route, origin]: &[String; 2], kind: &str, summary: &str, remedy: &'static str) -> Self {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -150,7 +145,7 @@ impl Entry {
             route: shorten(route),
             origin: shorten(origin),
             kind: kind.to_owned(),
-            sentence: shorten(sentence),
+            summary: shorten(summary),
             remedy,
             differences: Vec::new(),
             canonical: None,
@@ -277,7 +272,7 @@ mod tests {
             "newest first"
         );
         assert_eq!(
-            entries[0]["sentence"].as_str().map(str::len),
+            entries[0]["summary"].as_str().map(str::len),
             Some(MAX_TEXT_LEN + 3)
         );
     }
