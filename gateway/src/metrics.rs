@@ -51,15 +51,15 @@ impl Metrics {
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let counters = |name: &str, help: &str, labels: &[&str]| {
-            let labels = [&["route", "origin"], labels].concat();
-            let counters = IntCounterVec::new(Opts::new(prefixed(name), help), &labels)?;
+            let names = [&["route", "origin"], labels].concat();
+            let counters = IntCounterVec::new(Opts::new(prefixed(name), help), &names)?;
             registry.register(Box::new(counters.clone()))?;
             prometheus::Result::Ok(counters)
         };
         let histograms = |name: &str, help: &str, labels: &[&str]| {
-            let labels = [&["route", "origin"], labels].concat();
+            let names = [&["route", "origin"], labels].concat();
             let options = HistogramOpts::new(prefixed(name), help).buckets(BUCKETS.to_vec());
-            let histograms = HistogramVec::new(options, &labels)?;
+            let histograms = HistogramVec::new(options, &names)?;
             registry.register(Box::new(histograms.clone()))?;
             prometheus::Result::Ok(histograms)
         };

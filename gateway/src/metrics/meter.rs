@@ -62,11 +62,11 @@ impl Meter {
                 .with_label_values(&[route, origin, kind])
                 .inc();
         }
-        let method = METHODS
+        let index = METHODS
             .iter()
             .position(|name| *name == method.as_str())
             .unwrap_or(METHODS.len() - 1);
-        let counters = self.by_method_and_code[method]
+        let counters = self.by_method_and_code[index]
             .get_or_init(|| iter::repeat_with(OnceLock::new).take(CODES).collect());
         let slot = usize::from(summary.code)
             .checked_sub(100)
@@ -79,7 +79,7 @@ impl Meter {
                 summary.code.to_string()
             };
             self.requests
-                .with_label_values(&[&**route, origin, METHODS[method], &code])
+                .with_label_values(&[&**route, origin, METHODS[index], &code])
         });
         counter.inc();
     }

@@ -40,8 +40,8 @@ impl RecentRejections {
             let to_sign = rejection.string_to_sign().map(String::from_utf8_lossy);
             let message = rejection.to_string();
             Entry {
-                canonical: canonical.map(|canonical| mask_values(&canonical)),
-                string_to_sign: to_sign.map(|to_sign| shorten(&to_sign)),
+                canonical: canonical.as_deref().map(mask_values),
+                string_to_sign: to_sign.as_deref().map(shorten),
                 ..Entry::new(labels, kind, &message, remedy(rejection.kind()))
             }
         });
