@@ -7,25 +7,24 @@ use lexopt::{Arg, Parser, ValueExt};
 const HELP: &str = "\
 Signs HTTP requests with AWS Signature Version 4 and forwards them.
 
-Usage: sigv4-gateway [--listen ADDRESS]                  demonstration, nothing to set up
-       sigv4-gateway --config FILE [--listen ADDRESS]    forward as FILE says
+Usage: sigv4-gateway [--listen ADDRESS]                  run the demonstration
+       sigv4-gateway --config FILE [--listen ADDRESS]    forward requests
        sigv4-gateway --config FILE --check               check FILE and exit
-       sigv4-gateway --explain FILE                      say why a signature was refused
-       sigv4-gateway --init [FILE]                       write a configuration to begin with
+       sigv4-gateway --explain FILE                      explain a rejected signature
+       sigv4-gateway --init [FILE]                       write a commented configuration
        sigv4-gateway --print-schema                      print the configuration's JSON Schema
 
-  --config FILE     configuration, TOML; docs/gateway.md has it. Without it, the file that the
-                    variable SIGV4_GATEWAY_CONFIG names
+  --config FILE     configuration in TOML, documented in docs/gateway.md; default: the file named by the
+                    environment variable SIGV4_GATEWAY_CONFIG
   --check           check the configuration and exit
-  --explain FILE    an answer that refuses a signature, with its request if possible, as saved by
-                    curl -v ... >FILE 2>&1 or curl -i ... >FILE, or behind a raw request or a curl command;
-                    - reads standard input
-  --init [FILE]     a commented configuration, gateway.toml by default; - prints it
-  --print-schema    for editors that complete TOML
-  --listen ADDRESS  listen here, such as 127.0.0.1:8080; port 0 picks a free one
+  --explain FILE    response that rejects a signature, with its request if possible: the output of
+                    curl -v ... >FILE 2>&1 or curl -i ... >FILE, or a raw request or a curl command
+                    followed by the response; - reads standard input
+  --init [FILE]     file to write, default gateway.toml; - prints the configuration
+  --print-schema    schema for editors that complete TOML
+  --listen ADDRESS  address to listen on, such as 127.0.0.1:8080; port 0 chooses a free port
   --help, --version";
 
-/// What to do.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     Print(&'static str),
@@ -48,14 +47,15 @@ pub(crate) enum Command {
     PrintSchema,
 }
 
-/// Reads this process's arguments, and the variable that stands in for one.
+/// Parses the arguments of this process, and the environment variable that replaces `--config`.
 pub(crate) fn parse() -> Result<Command, lexopt::Error> {
     let file = env::var_os("SIGV4_GATEWAY_CONFIG").filter(|file| !file.is_empty());
     parse_from(Parser::from_env(), file.map(ValueExt::string).transpose()?)
 }
 
 fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, lexopt::Error> {
-    let (mut check, mut listen) = (false, None);
+    let mut check = false;
+    let mut listen = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("config") => file = Some(parser.value()?.string()?),
@@ -66,16 +66,16 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
                 });
             }
             Arg::Long("init") => {
-                // A value is optional, and an option is none.
-                let file = match parser.optional_value() {
-                    Some(file) => file.string()?,
+                // The value is optional; another option is not a value.
+                let target = match parser.optional_value() {
+                    Some(value) => value.string()?,
                     None => match parser.next()? {
                         None => "gateway.toml".to_owned(),
-                        Some(Arg::Value(file)) => file.string()?,
+                        Some(Arg::Value(value)) => value.string()?,
                         Some(other) => return Err(other.unexpected()),
                     },
                 };
-                return Ok(Command::Init { file });
+                return Ok(Command::Init { file: target });
             }
             Arg::Long("print-schema") => return Ok(Command::PrintSchema),
             Arg::Long("listen") => listen = Some(parser.value()?.parse()?),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_names_the_file_where_no_argument_does() {
+    fn environment_variable_replaces_config_argument() {
         let parse = |arguments: &[&str]| {
             parse_from(Parser::from_args(arguments), Some("b.toml".to_owned()))
         };
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn each_usage_is_understood() {
+    fn documented_usages_are_parsed() {
         let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let file = "a.toml".to_owned();
         for (arguments, command) in [

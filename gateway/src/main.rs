@@ -1,6 +1,6 @@
-//! The library's [`main`](sigv4_gateway::main).
+//! Runs the library's [`main`](sigv4_gateway::main).
 
-/// Gives freed memory back to the system within seconds, of all threads.
+/// Returns freed memory to the system within seconds, for all threads.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -15,7 +15,7 @@ fn by_the_chain(origin: &TestOrigin) -> String {
 }
 
 #[tokio::test]
-async fn a_containers_role_signs_with_its_token() {
+async fn container_role_signs_with_its_token() {
     let container = TestOrigin::start(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 125\r\n\r\n\
          {\"AccessKeyId\":\"ASIACONTAINER\",\"SecretAccessKey\":\"hunter2\",\"Token\":\"T0KEN\",\
@@ -52,7 +52,7 @@ async fn a_containers_role_signs_with_its_token() {
 }
 
 #[tokio::test]
-async fn a_chain_that_finds_none_signs_nothing() {
+async fn missing_credentials_sign_nothing() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let variables = [
         ("AWS_EC2_METADATA_DISABLED", "true"),

@@ -37,7 +37,7 @@ fn check(config: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_sound_file_passes() {
+fn valid_file_passes_check() {
     let (code, text) = check(VALID);
     assert_eq!(
         (code, &*text),
@@ -51,7 +51,7 @@ fn a_sound_file_passes() {
 }
 
 #[test]
-fn a_host_of_aws_tells_what_to_sign_for() {
+fn service_and_region_are_inferred_for_aws_hosts() {
     let told = "service = \"execute-api\"\nregion = \"us-east-1\"\n";
     assert!(VALID.contains(told));
     let neither = VALID.replace(told, "");
@@ -75,7 +75,7 @@ fn a_host_of_aws_tells_what_to_sign_for() {
 }
 
 #[test]
-fn what_an_origin_is_likely_to_refuse_is_a_warning_with_its_line() {
+fn likely_rejections_are_warnings_with_lines() {
     let config = VALID
         .replace("https://", "http://")
         .replace("region = \"us-east-1\"", "region = \"eu-west-1\"");
@@ -115,14 +115,14 @@ fn what_an_origin_is_likely_to_refuse_is_a_warning_with_its_line() {
 }
 
 #[test]
-fn the_longest_time_is_accepted() {
+fn longest_duration_is_accepted() {
     let longest = "listen = \"127.0.0.1:0\"\nheader_timeout = \"3650days\"";
     let (code, text) = check(&VALID.replace("listen = \"127.0.0.1:0\"", longest));
     assert_eq!(code, Some(0), "{text}");
 }
 
 #[test]
-fn a_warning_stands_where_its_value_does_and_does_not_keep_the_gateway_from_its_work() {
+fn warnings_have_the_line_of_their_value_and_do_not_prevent_the_start() {
     for (from, to, line) in [
         ("signing =", "payload = \"unsigned\"\nsigning =", 12),
         ("signing =", "signed_host = \"a.com:443\"\nsigning =", 12),
@@ -142,7 +142,7 @@ fn a_warning_stands_where_its_value_does_and_does_not_keep_the_gateway_from_its_
 }
 
 #[test]
-fn each_mistake_is_told_with_its_line_and_remedy() {
+fn mistakes_are_reported_with_line_and_remedy() {
     for (from, to, line, told) in [
         (
             "listen = \"127.0.0.1:0\"",
@@ -522,7 +522,7 @@ const KEY: &str = "access_key_id = \"AKIDBOB\"\nsecret_access_key = \"hunter2\"\
 
 /// `VALID` is 17 lines long, `[verify]` begins at 18.
 #[test]
-fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
+fn mistakes_in_verify_are_reported_with_line_and_remedy() {
     let verify = verify_section();
     assert_eq!(check(&verify).0, Some(0));
     for (from, to, line, told) in [
@@ -617,7 +617,7 @@ fn each_mistake_about_callers_is_told_with_its_line_and_remedy() {
 }
 
 #[test]
-fn a_file_of_keys_is_read_as_the_configuration_is() {
+fn keys_file_is_checked_like_the_configuration() {
     let valid = VALID.replace("no-override", "always");
     let config =
         format!("{valid}[verify]\nservice = \"s3\"\nregion = \"r\"\nkeys_file_env = \"CALLERS\"\n");
@@ -659,7 +659,7 @@ fn a_file_of_keys_is_read_as_the_configuration_is() {
 }
 
 #[test]
-fn the_command_line_says_what_it_wants() {
+fn command_line_errors_are_reported() {
     for (arguments, code, told) in [
         (&["--help"][..], 0, "Usage"),
         (&["--version"], 0, env!("CARGO_PKG_VERSION")),

@@ -62,7 +62,7 @@ async fn tls(address: SocketAddr, pem: &str, alpn: &str) -> Option<TlsStream<Tcp
 }
 
 #[tokio::test]
-async fn trailers_go_both_ways_over_http2_without_tls() {
+async fn trailers_are_forwarded_both_ways_over_plain_http2() {
     let origin = TestOrigin::start(WITH_TRAILERS).await;
     let gateway = Gateway::with_config(&config(
         &format!("http://{}", origin.address),
@@ -122,7 +122,7 @@ async fn trailers_go_both_ways_over_http2_without_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
+async fn tls_uses_the_current_certificate_files() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let (first, first_key) = certificate();
     let (pem, key) = (TempFile::new(&first), TempFile::new(&first_key));
@@ -187,7 +187,7 @@ async fn tls_is_spoken_with_the_certificate_that_the_files_hold() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_request_over_http2_is_finished_at_the_end_and_no_other_is_taken() {
+async fn shutdown_finishes_http2_requests_and_accepts_no_more() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let mut gateway = Gateway::with_config(&config(&url, ""));
@@ -233,7 +233,7 @@ async fn a_request_over_http2_is_finished_at_the_end_and_no_other_is_taken() {
 }
 
 #[tokio::test]
-async fn who_finds_no_place_waits_for_one() {
+async fn clients_beyond_max_connections_wait() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let config = config(&format!("http://{}", origin.address), "");
     let gateway =

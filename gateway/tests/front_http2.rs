@@ -105,7 +105,7 @@ const HOST: (&str, &str) = (":authority", "api.example.com");
 const PATH: (&str, &str) = (":path", "/orders");
 
 #[tokio::test]
-async fn a_head_is_read_in_one_way() {
+async fn ambiguous_heads_are_rejected() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(origin.address);
     let with =
@@ -236,7 +236,7 @@ async fn a_head_is_read_in_one_way() {
 
 /// hyper would send one, which its own client takes for a breach of the protocol.
 #[tokio::test]
-async fn what_is_refused_has_no_body_for_head() {
+async fn rejections_of_head_requests_have_no_body() {
     let gateway = gateway("127.0.0.1:1".parse().expect("an address"));
     let stream = TcpStream::connect(gateway.address)
         .await
@@ -259,7 +259,7 @@ async fn what_is_refused_has_no_body_for_head() {
 }
 
 #[tokio::test]
-async fn who_is_slow_is_not_waited_for() {
+async fn slow_clients_time_out() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(origin.address);
     let request = |stream| {
@@ -283,7 +283,7 @@ async fn who_is_slow_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_head_without_end_is_not_read() {
+async fn endless_heads_are_rejected() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(origin.address);
     let mut stream = connect(&gateway).await;
@@ -303,7 +303,7 @@ async fn a_head_without_end_is_not_read() {
 }
 
 #[tokio::test]
-async fn more_streams_than_a_connection_may_have_are_refused() {
+async fn streams_beyond_the_maximum_are_rejected() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(origin.address);
     let mut stream = connect(&gateway).await;
@@ -325,7 +325,7 @@ async fn more_streams_than_a_connection_may_have_are_refused() {
 }
 
 #[tokio::test]
-async fn who_opens_streams_to_reset_them_is_cut_off() {
+async fn rapid_resets_close_the_connection() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(origin.address);
     let mut stream = connect(&gateway).await;

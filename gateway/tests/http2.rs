@@ -68,7 +68,7 @@ async fn tell(request: Request, next: Next) -> Response {
 }
 
 #[tokio::test]
-async fn signatures_hold_whichever_version_is_agreed_on() {
+async fn signatures_are_valid_with_each_http_version() {
     let upgrade = "connection: upgrade, close\r\nupgrade: websocket\r\n\
         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let close = "connection: close\r\n\r\n";
@@ -112,7 +112,7 @@ async fn echo(request: Request) -> Response {
 
 /// As gRPC has it: what went wrong stands in the trailers, of which each side sends its own.
 #[tokio::test]
-async fn trailers_go_both_ways() {
+async fn trailers_are_forwarded_both_ways() {
     let origin = TlsOrigin::start(|_| Router::new().fallback(echo), &["h2"], None).await;
     let gateway = gateway(&origin, STREAMED);
     let mut trailers = HeaderMap::new();
@@ -144,7 +144,7 @@ async fn trailers_go_both_ways() {
 
 /// The client that does not read is felt where it sends: nothing between holds the whole.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_side_sends_more_than_the_other_takes() {
+async fn backpressure_reaches_both_sides() {
     const PIECE: usize = 64 * 1024;
     const PIECES: usize = 1024;
     let origin = TlsOrigin::start(|_| Router::new().fallback(echo), &["h2"], None).await;
@@ -176,7 +176,7 @@ async fn no_side_sends_more_than_the_other_takes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_that_restarts_loses_no_request() {
+async fn origin_restart_loses_no_request() {
     for close in [Close::Graceful, Close::Abrupt] {
         let router = |_| Router::new().fallback(async || "ok");
         let origin = TlsOrigin::start(router, &["h2"], None).await;
@@ -206,7 +206,7 @@ async fn an_origin_that_restarts_loses_no_request() {
 
 /// All requests go by one connection, and some may have to wait for others there.
 #[tokio::test]
-async fn an_origin_without_a_stream_to_spare_is_waited_for_as_long_as_any() {
+async fn requests_wait_for_a_free_stream_until_the_timeout() {
     let hang = async |request: Request| match request.uri().path() {
         "/hang" => std::future::pending().await,
         _ => "ok".into_response(),
@@ -251,7 +251,7 @@ async fn an_origin_without_a_stream_to_spare_is_waited_for_as_long_as_any() {
 }
 
 #[tokio::test]
-async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
+async fn early_responses_reach_the_client() {
     let refuse = async || (StatusCode::PAYLOAD_TOO_LARGE, "much");
     let origin = TlsOrigin::start(|_| Router::new().fallback(refuse), &["h2"], None).await;
     let gateway = gateway(&origin, STREAMED);

@@ -13,7 +13,7 @@ use support::{
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[tokio::test]
-async fn a_trace_goes_on_and_what_is_none_does_not() {
+async fn valid_trace_contexts_are_forwarded() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
@@ -54,7 +54,7 @@ async fn a_trace_goes_on_and_what_is_none_does_not() {
 }
 
 #[tokio::test]
-async fn the_id_is_the_callers_if_it_is_fit_and_the_same_everywhere() {
+async fn request_id_is_the_callers_and_the_same_everywhere() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
@@ -85,7 +85,7 @@ async fn the_id_is_the_callers_if_it_is_fit_and_the_same_everywhere() {
 
 /// Another value would make a good signature a bad one.
 #[tokio::test]
-async fn what_a_caller_has_signed_is_left_and_not_logged() {
+async fn signed_ids_are_forwarded_but_not_logged() {
     let origin = TestOrigin::start(OK).await;
     let config = with_verified_callers(&config(&format!("http://{}", origin.address), ""));
     let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));

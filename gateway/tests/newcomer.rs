@@ -34,7 +34,7 @@ fn told(arguments: &[&str], code: i32) -> String {
 }
 
 #[test]
-fn a_gateway_that_cannot_start_says_why_and_what_to_do() {
+fn startup_errors_name_cause_and_remedy() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = listener.local_addr().expect("an address").to_string();
     let sound = TempFile::new(&config("http://127.0.0.1:1", ""));
@@ -84,7 +84,7 @@ fn a_gateway_that_cannot_start_says_why_and_what_to_do() {
 }
 
 #[test]
-fn a_file_that_is_wrong_is_told_with_line_and_remedy() {
+fn invalid_files_are_reported_with_line_and_remedy() {
     let sound = config("http://127.0.0.1:1", "");
     let with = |more: &str| sound.replacen("[server]", &format!("[server]\n{more}"), 1);
     let tls = "tls_certificate = \"none.pem\"\ntls_key = \"none.key\"";
@@ -129,7 +129,7 @@ fn a_file_that_is_wrong_is_told_with_line_and_remedy() {
 
 #[cfg(not(feature = "aws-config"))]
 #[test]
-fn a_gateway_without_the_chain_of_the_sdk_says_how_to_have_it() {
+fn aws_source_without_its_feature_names_the_feature() {
     let config = without_credentials(&config("http://127.0.0.1:1", ""));
     let config = config.replace("[credentials]", "[credentials]\nsource = \"aws\"");
     let told = told(&["--config", &TempFile::new(&config).path], 1);
@@ -140,7 +140,7 @@ fn a_gateway_without_the_chain_of_the_sdk_says_how_to_have_it() {
 }
 
 #[tokio::test]
-async fn what_shows_at_the_first_request_is_logged_with_cause_and_remedy() {
+async fn errors_of_the_first_request_are_logged_with_cause_and_remedy() {
     let nowhere = config("http://origin.invalid", "");
     let unnamed = without_credentials(&config("http://127.0.0.1:1", ""));
     for (config, status, words) in [
@@ -175,7 +175,7 @@ async fn what_shows_at_the_first_request_is_logged_with_cause_and_remedy() {
 
 /// A wrong region, and plain http to AWS: it starts, since both may be meant.
 #[test]
-fn what_aws_is_likely_to_refuse_is_a_warning() {
+fn likely_aws_rejections_are_warnings() {
     let host = "http://abc123.execute-api.us-east-1.amazonaws.com";
     let file = TempFile::new(&config(host, ""));
     let output = gateway_command()
@@ -194,7 +194,7 @@ fn what_aws_is_likely_to_refuse_is_a_warning() {
 }
 
 #[test]
-fn no_one_has_to_read_what_it_prints() {
+fn closed_standard_output_is_not_an_error() {
     let unread = || {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

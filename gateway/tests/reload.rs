@@ -89,7 +89,7 @@ fn moved(config: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
+async fn valid_changes_are_loaded_and_invalid_ones_are_not() {
     let origin = TestOrigin::start(ANSWER).await;
     let first = config(&format!("http://{}", origin.address), "");
     let running = Running::start(&first);
@@ -150,7 +150,7 @@ async fn a_file_that_changes_is_taken_and_a_bad_one_is_not() {
 
 /// Each of its lengths is sound, and none but the last is meant.
 #[test]
-fn a_file_that_is_still_written_is_not_taken() {
+fn file_is_not_loaded_while_it_is_written() {
     let first = config("http://127.0.0.1:1", "");
     let running = Running::start(&first);
     let mut text = first;
@@ -176,7 +176,7 @@ fn a_file_that_is_still_written_is_not_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_takes_a_restart_is_named_until_it_is_undone() {
+async fn settings_that_need_a_restart_are_logged() {
     let first = config("http://127.0.0.1:1", "");
     let running = Running::start(&first);
     let more = "[server]\nshutdown_grace = \"5s\"\nmin_body_rate = \"1KB\"\nmax_connections = 7";
@@ -194,7 +194,7 @@ async fn what_takes_a_restart_is_named_until_it_is_undone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cached_answers_outlive_a_reload_unless_their_section_changes() {
+async fn cached_responses_survive_a_reload_unless_their_section_changes() {
     let origin = TestOrigin::start(
         "HTTP/1.1 200 OK\r\ncache-control: max-age=600, public\r\ncontent-length: 2\r\n\r\nok",
     )
@@ -215,7 +215,7 @@ async fn cached_answers_outlive_a_reload_unless_their_section_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_in_flight_is_finished_where_it_was_begun() {
+async fn requests_in_flight_keep_their_configuration() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let first = config(
         &format!("http://{}", listener.local_addr().expect("an address")),
@@ -239,7 +239,7 @@ async fn a_request_in_flight_is_finished_where_it_was_begun() {
 }
 
 #[tokio::test]
-async fn the_level_is_changed_by_the_file() {
+async fn log_level_follows_the_file() {
     let origin = TestOrigin::start(ANSWER).await;
     let config = config(&format!("http://{}", origin.address), "");
     let admin = "[admin]\nlisten = \"127.0.0.1:0\"";
@@ -285,7 +285,7 @@ async fn the_level_is_changed_by_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_fails_while_files_come_and_go() {
+async fn reloads_fail_no_request() {
     let origin = TestOrigin::start(ANSWER).await;
     let first = config(&format!("http://{}", origin.address), "");
     let running = Running::start(&first);
@@ -314,7 +314,7 @@ async fn no_request_fails_while_files_come_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_no_one_writes_holds_up_no_stop() {
+async fn blocked_file_does_not_delay_shutdown() {
     let mut running = Running::start(&config("http://127.0.0.1:1", ""));
     fs::remove_file(&running.file.path).expect("removed");
     let made = Command::new("mkfifo")
@@ -332,7 +332,7 @@ async fn a_file_that_no_one_writes_holds_up_no_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_cannot_be_read_is_told_once() {
+async fn unreadable_file_is_logged_once() {
     let running = Running::start(&config("http://127.0.0.1:1", ""));
     fs::remove_file(&running.file.path).expect("removed");
     fs::create_dir(&running.file.path).expect("made");
@@ -351,7 +351,7 @@ async fn a_file_that_cannot_be_read_is_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_who_leaves_the_file_of_keys_is_refused_on_an_open_connection_too() {
+async fn removed_keys_are_rejected_on_open_connections() {
     let origin = TestOrigin::start(ANSWER).await;
     let key = |id: &str| {
         format!("[[key]]\naccess_key_id = \"{id}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n")

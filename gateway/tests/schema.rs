@@ -101,7 +101,7 @@ fn the_reference_lists_every_key_with_a_valid_value() {
 }
 
 #[test]
-fn what_the_gateway_reads_passes_and_what_it_does_not_fails() {
+fn schema_accepts_and_rejects_what_the_gateway_does() {
     let sound = support::config("http://127.0.0.1:1", "payload = \"chunked-trailer\"");
     for toml in [&*documented(), &printed(&["--init", "-"]), &sound] {
         assert_eq!(faults(toml), None, "{toml}");
@@ -159,7 +159,7 @@ fn what_the_gateway_reads_passes_and_what_it_does_not_fails() {
 }
 
 #[test]
-fn the_file_to_begin_with_is_sound_and_overwrites_nothing() {
+fn init_writes_a_valid_file_and_overwrites_nothing() {
     let free = TempFile::new("");
     fs::remove_file(&free.path).expect("removed");
     assert!(printed(&["--init", &free.path]).contains("--check"));

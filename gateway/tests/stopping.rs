@@ -135,7 +135,7 @@ async fn ask(admin: SocketAddr, path: &str) -> TestResponse {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_is_told_to_stop_answers_all_that_it_has_accepted() {
+async fn shutdown_finishes_all_accepted_requests() {
     let (origin, _) = slow_origin(Duration::from_millis(20)).await;
     let config = config(&format!("http://{origin}"), "");
     let stops = "[server]\ndrain_delay = \"4s\"\nshutdown_grace = \"20s\"";
@@ -193,7 +193,7 @@ async fn a_gateway_that_is_told_to_stop_answers_all_that_it_has_accepted() {
 
 /// Without a delay: what is with the origin is answered all the same, and the connections then ended.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_flight_when_the_listener_goes_is_answered() {
+async fn requests_in_flight_finish_without_drain_delay() {
     let (origin, come) = slow_origin(Duration::from_secs(1)).await;
     let mut gateway = Gateway::with_config(&config(&format!("http://{origin}"), ""));
     let address = gateway.address;
