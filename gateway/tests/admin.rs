@@ -20,7 +20,7 @@ const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthen
     content-type: application/json\r\ncontent-length: 42\r\n\r\n{\"message\":\"Missing Authentication Token\"}";
 const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 
-/// The same configuration with an admin port.
+/// Adds an admin port to a configuration.
 fn with_admin(config: &str) -> String {
     format!("{config}\n[admin]\nlisten = \"127.0.0.1:0\"\nallowed_hosts = [\"Ops.internal\"]\n")
 }
@@ -69,7 +69,7 @@ async fn call(gateway: &Gateway, method: &str, target: &str, body: &str) -> Test
 }
 
 #[tokio::test]
-async fn there_is_no_admin_port_unless_it_is_asked_for() {
+async fn admin_port_is_off_by_default() {
     let origin = TestOrigin::start(OK).await;
     let gateway = Gateway::with_config(&config(&format!("http://{}", origin.address), ""));
     assert!(!gateway.has_printed("admin http"));
@@ -77,7 +77,7 @@ async fn there_is_no_admin_port_unless_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn only_its_own_names_and_no_pages_are_answered() {
+async fn foreign_hosts_and_pages_are_rejected() {
     let origin = TestOrigin::start(OK).await;
     let config = with_admin(&config(&format!("http://{}", origin.address), ""));
     let gateway = Gateway::with_config(&config);
@@ -93,14 +93,14 @@ async fn only_its_own_names_and_no_pages_are_answered() {
         ("GET", "/metrics", "", "", 200),
         ("GET", "/healthz", "host: localhost:1\r\n", "", 200),
         ("GET", "/healthz", "host: ops.internal\r\n", "", 200),
-        // Names that a page may have made to lead here.
+        // After DNS rebinding.
         ("GET", "/healthz", "host: evil.example\r\n", "", 421),
         ("GET", "/metrics", "host: evil.example\r\n", "", 421),
         ("GET", "/nothing", "host: evil.example\r\n", "", 421),
         ("POST", "/cache/clear", "host: evil.example\r\n", "", 421),
         ("GET", "/healthz", "host: 10.1.2.3\r\n", "", 421),
         ("GET", "/healthz", "host: a\r\nhost: localhost\r\n", "", 421),
-        // Reading is left to the browser, which keeps the answer from other pages.
+        // Browsers keep other pages from reading the response.
         (
             "GET",
             "/healthz",
@@ -158,14 +158,14 @@ async fn only_its_own_names_and_no_pages_are_answered() {
         ("GET", "/cache", "", "", 404),
         ("GET", "/orders", "", "", 404),
     ] {
-        let answer = ask(admin, method, target, headers, body).await;
+        let response = ask(admin, method, target, headers, body).await;
         assert_eq!(
-            answer.status, status,
+            response.status, status,
             "{method} {target} {headers}{}",
-            answer.body
+            response.body
         );
         assert_eq!(
-            answer.header("cache-control"),
+            response.header("cache-control"),
             Some("no-store"),
             "{method} {target}"
         );
@@ -177,9 +177,9 @@ async fn only_its_own_names_and_no_pages_are_answered() {
         ("GET", "/cache/purge", "POST"),
         ("OPTIONS", "/cache/clear", "POST"),
     ] {
-        let answer = ask(admin, method, target, "", "").await;
+        let response = ask(admin, method, target, "", "").await;
         assert_eq!(
-            (answer.status, answer.header("allow")),
+            (response.status, response.header("allow")),
             (405, Some(allow)),
             "{target}"
         );
@@ -191,13 +191,13 @@ async fn only_its_own_names_and_no_pages_are_answered() {
 }
 
 #[tokio::test]
-async fn readiness_tells_what_is_missing() {
+async fn readiness_lists_missing_credentials_and_names() {
     let config = config("http://no-such-name.invalid", "");
     let gateway = Gateway::with_config(&with_admin(&without_credentials(&config)));
-    let answer = ask(admin(&gateway), "GET", "/readyz", "", "").await;
-    assert_eq!(answer.status, 503, "{}", answer.body);
+    let response = ask(admin(&gateway), "GET", "/readyz", "", "").await;
+    assert_eq!(response.status, 503, "{}", response.body);
     for reason in ["\"ready\":false", "no-such-name.invalid", "credentials"] {
-        assert!(answer.body.contains(reason), "{}", answer.body);
+        assert!(response.body.contains(reason), "{}", response.body);
     }
     assert_eq!(
         ask(admin(&gateway), "GET", "/healthz", "", "").await.status,
@@ -206,7 +206,7 @@ async fn readiness_tells_what_is_missing() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_no_head_is_cut_off() {
+async fn client_without_request_is_disconnected() {
     let config = config("http://127.0.0.1:1", "");
     let config = config.replacen("[server]", "[server]\nheader_timeout = \"100ms\"", 1);
     let gateway = Gateway::with_config(&with_admin(&config));
@@ -214,11 +214,11 @@ async fn a_client_that_sends_no_head_is_cut_off() {
         .await
         .expect("connected");
     let end = time::timeout(Duration::from_secs(10), stream.read(&mut [0; 100])).await;
-    assert_eq!(end.expect("in time").expect("an end"), 0);
+    assert_eq!(end.expect("no timeout").expect("an end"), 0);
 }
 
 #[tokio::test]
-async fn what_is_purged_is_asked_for_again() {
+async fn purged_responses_are_fetched_again() {
     let origin = TestOrigin::start(CACHED).await;
     let config = config(&format!("http://{}", origin.address), "") + "cache = true\n";
     let gateway = Gateway::with_config(&with_admin(&config));
@@ -240,8 +240,8 @@ async fn what_is_purged_is_asked_for_again() {
         if let Some((target, headers, body)) = forget {
             assert_eq!(ask(admin, "POST", target, headers, body).await.status, 204);
         }
-        let answer = call(&gateway, "GET", "/orders?a=1&b", "").await;
-        let told = answer.header("cache-status").expect("told");
+        let response = call(&gateway, "GET", "/orders?a=1&b", "").await;
+        let told = response.header("cache-status").expect("told");
         assert_eq!(told, format!("sigv4-gateway; {status}"), "{forget:?}");
     }
     let text = metrics(admin).await;
@@ -254,12 +254,12 @@ async fn what_is_purged_is_asked_for_again() {
     ] {
         assert!(
             text.contains(&format!("sigv4_gateway_{sample}\n")),
-            "{sample} is not in {text}"
+            "{sample} missing in {text}"
         );
     }
 }
 
-/// A gateway after requests of all kinds, and what its metrics say.
+/// Returns a gateway after requests of all kinds, with its metrics.
 async fn after_traffic() -> (Gateway, String) {
     let (origin, refusing) = (
         TestOrigin::start(OK).await,
@@ -303,7 +303,7 @@ async fn after_traffic() -> (Gateway, String) {
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_what_the_configuration_names() {
+async fn metrics_labels_come_from_the_configuration() {
     let (gateway, text) = after_traffic().await;
     let orders = "origin=\"orders\",route=\"api.example.com/orders\"";
     let refused = "origin=\"refusing\",route=\"/refused\"";
@@ -322,7 +322,7 @@ async fn requests_are_counted_by_what_the_configuration_names() {
     ] {
         assert!(
             text.contains(&format!("sigv4_gateway_{sample}\n")),
-            "{sample} is not in {text}"
+            "{sample} missing in {text}"
         );
     }
     for phase in ["buffering", "credentials", "signing", "origin"] {
@@ -330,7 +330,7 @@ async fn requests_are_counted_by_what_the_configuration_names() {
         let sample = format!(
             "phase_duration_seconds_count{{{labels}\"{phase}\",route=\"api.example.com/orders\"}} 2"
         );
-        assert!(text.contains(&sample), "{sample} is not in {text}");
+        assert!(text.contains(&sample), "{sample} missing in {text}");
     }
     let labels = text
         .lines()
@@ -359,7 +359,7 @@ async fn requests_are_counted_by_what_the_configuration_names() {
 }
 
 #[tokio::test]
-async fn no_answer_holds_a_secret() {
+async fn admin_responses_contain_no_secret() {
     let (gateway, text) = after_traffic().await;
     let mut said = text;
     for target in [
@@ -385,14 +385,14 @@ async fn no_answer_holds_a_secret() {
     }
 }
 
-/// The rules of `promtool check metrics`, as far as they concern names, help and types.
+/// Checks the rules of `promtool check metrics` for names, help texts and types.
 #[tokio::test]
-async fn the_metrics_keep_the_rules_that_prometheus_has() {
+async fn metrics_follow_the_rules_of_prometheus() {
     let (_, text) = after_traffic().await;
     let mut families = Vec::<(&str, &str)>::new();
     for line in text.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
-            let (name, help) = help.split_once(' ').expect("a text");
+            let (name, help) = help.split_once(' ').expect("a string");
             assert!(
                 !help.is_empty() && families.iter().all(|(seen, _)| *seen != name),
                 "{line}"
@@ -483,9 +483,9 @@ fn check_sample(line: &str, (family, kind): (&str, &str)) {
     }
 }
 
-/// Clients behind a load balancer that probes as Kubernetes does, if more often.
+/// Simulates a load balancer that probes as Kubernetes does, but more often.
 #[test]
-fn mistakes_in_the_section_are_told() {
+fn invalid_sections_are_reported() {
     for (section, told) in [
         ("listen = \"localhost\"", ":20: invalid socket address"),
         ("allowed_hosts = [\"a:80\"]", "is not a host name"),
@@ -497,7 +497,7 @@ fn mistakes_in_the_section_are_told() {
         let output = support::gateway_command()
             .args(["--config", &file.path, "--check"])
             .output()
-            .expect("it runs");
+            .expect("output");
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(
             !output.status.success() && log.contains(told),

@@ -1,5 +1,5 @@
-//! Connections that break, on either side of the gateway, after each part of request and answer: what reaches the
-//! origin whole is signed, the client is told or cut off, and nothing is left behind.
+//! Connections that break on either side of the gateway, after each part of request and response. Complete requests
+//! reach the origin signed, clients get a response or are disconnected, and nothing is leaked.
 
 #[allow(dead_code)]
 mod support;
@@ -29,26 +29,26 @@ use tokio::{
 };
 use tower_sigv4::sigv4::PayloadHash;
 
-/// Of what is sent there, and of what comes back.
+/// Length of request bodies.
 const BODY: usize = 40_000;
 const ANSWER: usize = 400_000;
 
-/// Longer than an origin is waited for.
+/// Longer than the origin timeout.
 const STALLED: Duration = Duration::from_millis(300);
 
-/// How a connection ends after so many bytes.
+/// Fault of a connection after a number of bytes.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// In both directions.
+    /// Closes both directions.
     Close,
     Reset,
-    /// In the direction in which the bytes went; the other stays.
+    /// Closes the direction of the bytes and leaves the other open.
     Half,
-    /// Not at all, but nothing goes on for a while.
+    /// Pauses without closing.
     Stall,
 }
 
-/// Where a connection breaks.
+/// Place at which a connection breaks.
 #[derive(Clone, Copy, Debug)]
 enum Break {
     Nowhere,
@@ -56,14 +56,14 @@ enum Break {
     Answer(usize, Fault),
 }
 
-/// Hands bytes on from one connection to another, up to where it is to break.
+/// Forwards bytes between two connections up to the break.
 struct Relay {
     address: SocketAddr,
     breaks: Arc<Mutex<Break>>,
 }
 
 impl Relay {
-    /// Before who is asked for each connection.
+    /// Calls `to` for the target of each connection.
     async fn start(to: impl Fn() -> SocketAddr + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -97,18 +97,18 @@ async fn relay(near: TcpStream, to: SocketAddr, breaks: Break) {
     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
     let half = matches!(end, Fault::Half);
     let request = pass(near_in, far_out, there, half);
-    let answer = pass(far_in, near_out, back, half);
-    let (mut request, mut answer) = (std::pin::pin!(request), std::pin::pin!(answer));
+    let response = pass(far_in, near_out, back, half);
+    let (mut request, mut response) = (std::pin::pin!(request), std::pin::pin!(response));
     let broken = tokio::select! {
-        broken = &mut request => broken || answer.await,
-        broken = &mut answer => broken || request.await,
+        broken = &mut request => broken || response.await,
+        broken = &mut response => broken || request.await,
     };
     if let (true, Fault::Stall) = (broken, end) {
-        sleep(STALLED).await; // both connections are held
+        sleep(STALLED).await; // holds both connections
     }
 }
 
-/// True if there is more than so many bytes.
+/// Returns `true` if there are more bytes than the limit.
 async fn pass(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
@@ -133,7 +133,7 @@ async fn pass(
     false
 }
 
-/// AWS's signer judges what comes whole.
+/// Verifies complete requests with AWS's signer.
 async fn origin(
     listener: TcpListener,
     authority: String,
@@ -143,18 +143,18 @@ async fn origin(
     let large = from_fn(move |request, next: Next| {
         let (accepted, refused) = (accepted.clone(), refused.clone());
         async move {
-            let answer = next.run(request).await;
-            match answer.status().as_u16() {
+            let response = next.run(request).await;
+            match response.status().as_u16() {
                 200 => accepted.fetch_add(1, Ordering::SeqCst),
                 403 => refused.fetch_add(1, Ordering::SeqCst),
-                _ => 0, // not whole
+                _ => 0, // incomplete
             };
-            let mut answer = answer.map(|_| Body::from(Bytes::from(vec![b'a'; ANSWER])));
-            answer.headers_mut().remove("content-length");
-            answer
+            let mut response = response.map(|_| Body::from(Bytes::from(vec![b'a'; ANSWER])));
+            response.headers_mut().remove("content-length");
+            response
                 .headers_mut()
                 .insert("connection", "close".parse().expect("a value"));
-            answer
+            response
         }
     });
     let router: Router = aws_verifier::router(authority).layer(large);
@@ -164,7 +164,7 @@ async fn origin(
 struct World {
     gateway: Gateway,
     admin: SocketAddr,
-    /// Between client and gateway, and between gateway and origin.
+    /// Relays between client and gateway, and between gateway and origin.
     front: Relay,
     back: Relay,
     accepted: Arc<AtomicUsize>,
@@ -186,7 +186,7 @@ impl World {
             refused.clone(),
         ));
         let spool = TempDirectory::new(&format!("{mode}-{name}"));
-        // A permit or room that were not given back would be missed at once.
+        // A leaked permit or memory reservation would block the next request.
         let gateway = Gateway::with_config(&format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [credentials]\nsource = \"static\"\naccess_key_id = {ACCESS_KEY_ID:?}\n\
@@ -216,24 +216,24 @@ impl World {
         }
     }
 
-    /// What a client receives, up to the end or the break of its connection.
+    /// Returns the bytes that the client receives until its connection ends.
     async fn send(&self, request: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.front.address)
             .await
             .expect("connected");
         let (mut reads, mut writes) = stream.split();
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         let sending = async {
             drop(writes.write_all(request).await);
             std::future::pending::<()>().await;
         };
-        let reading = async { drop(reads.read_to_end(&mut answer).await) };
+        let reading = async { drop(reads.read_to_end(&mut response).await) };
         timeout(Duration::from_secs(20), async {
             tokio::select! { () = sending => {}, () = reading => {} }
         })
         .await
-        .expect("it does not hang");
-        answer
+        .expect("no timeout");
+        response
     }
 
     async fn metric(&self, name: &str) -> u64 {
@@ -246,7 +246,7 @@ impl World {
         line.expect(name).parse().expect("a number")
     }
 
-    /// All is given back shortly after a connection has broken.
+    /// Waits until everything is released after a break.
     async fn is_clear(&self, what: &str) {
         let since = Instant::now();
         loop {
@@ -266,24 +266,25 @@ impl World {
         }
     }
 
-    /// Soon a request is answered as if nothing had been.
+    /// Waits until a request succeeds again.
     async fn is_well(&self, what: &str) {
         self.front.set(Break::Nowhere);
         self.back.set(Break::Nowhere);
         self.is_clear(what).await;
         let since = Instant::now();
-        let answer = loop {
-            let answer = self.send(&post()).await;
-            // What broke may have been accepted just now.
-            if !answer.starts_with(b"HTTP/1.1 503 ") || since.elapsed() > Duration::from_secs(10) {
-                break answer;
+        let response = loop {
+            let response = self.send(&post()).await;
+            // The broken connection may have been accepted just now.
+            if !response.starts_with(b"HTTP/1.1 503 ") || since.elapsed() > Duration::from_secs(10)
+            {
+                break response;
             }
         };
         assert!(
-            is_accepted(&answer),
+            is_accepted(&response),
             "{what}: {} bytes, {}",
-            answer.len(),
-            text(&answer)
+            response.len(),
+            text(&response)
         );
         self.is_clear(what).await;
         assert_eq!(
@@ -294,15 +295,15 @@ impl World {
     }
 }
 
-fn text(answer: &[u8]) -> String {
-    String::from_utf8_lossy(&answer[..answer.len().min(300)]).into_owned()
+fn text(response: &[u8]) -> String {
+    String::from_utf8_lossy(&response[..response.len().min(300)]).into_owned()
 }
 
-/// By the origin, and told to the end.
-fn is_accepted(answer: &[u8]) -> bool {
-    answer.starts_with(b"HTTP/1.1 200 OK\r\n")
-        && text(answer).contains(&format!("\r\ncontent-length: {ANSWER}\r\n"))
-        && answer
+/// Returns `true` for a complete response from the origin.
+fn is_accepted(response: &[u8]) -> bool {
+    response.starts_with(b"HTTP/1.1 200 OK\r\n")
+        && text(response).contains(&format!("\r\ncontent-length: {ANSWER}\r\n"))
+        && response
             .iter()
             .rev()
             .take_while(|byte| **byte == b'a')
@@ -320,13 +321,13 @@ fn post() -> Vec<u8> {
     [head.into_bytes(), body].concat()
 }
 
-/// Before the first byte, in the head, in the body, before the last byte; the same of the answer.
+/// Breaks before the first byte, in the head, in the body and before the last byte, of request and response.
 fn breaks() -> impl Iterator<Item = Break> {
     let request = [0, 30, BODY / 2, post().len() - 1].map(|bytes| (true, bytes));
-    let answer = [0, 10, 1000, ANSWER / 2].map(|bytes| (false, bytes));
+    let response = [0, 10, 1000, ANSWER / 2].map(|bytes| (false, bytes));
     request
         .into_iter()
-        .chain(answer)
+        .chain(response)
         .flat_map(|(is_request, bytes)| {
             [Fault::Close, Fault::Reset, Fault::Half, Fault::Stall].map(|end| match is_request {
                 true => Break::Request(bytes, end),
@@ -341,13 +342,13 @@ async fn clients_break(mode: &str) {
         let accepted = world.accepted.load(Ordering::SeqCst);
         let what = format!("{mode}, client: {breaks:?}");
         world.front.set(breaks);
-        let answer = world.send(&post()).await;
-        assert!(!is_accepted(&answer), "{what}");
+        let response = world.send(&post()).await;
+        assert!(!is_accepted(&response), "{what}");
         if matches!(breaks, Break::Request(1000.., Fault::Half)) {
             assert!(
-                answer.starts_with(b"HTTP/1.1 400 "),
+                response.starts_with(b"HTTP/1.1 400 "),
                 "{what}: {}",
-                text(&answer)
+                text(&response)
             );
         }
         if matches!(breaks, Break::Request(..)) {
@@ -362,10 +363,10 @@ async fn origins_break(mode: &str) {
     for breaks in breaks() {
         let what = format!("{mode}, origin: {breaks:?}");
         world.back.set(breaks);
-        let answer = world.send(&post()).await;
-        assert!(!is_accepted(&answer), "{what}");
-        // An origin that sees no more than a part may say so itself.
-        let text = text(&answer);
+        let response = world.send(&post()).await;
+        assert!(!is_accepted(&response), "{what}");
+        // An origin that receives only a part may report it itself.
+        let text = text(&response);
         let is_told = ["400", "502", "504"]
             .iter()
             .any(|status| text[9..].starts_with(status));
@@ -381,7 +382,7 @@ async fn connections_break_anywhere_while_bodies_are_buffered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_break_anywhere_while_bodies_go_by_files() {
+async fn connections_break_anywhere_while_bodies_are_spooled() {
     tokio::join!(clients_break("spool"), origins_break("spool"));
 }
 

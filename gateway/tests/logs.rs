@@ -1,4 +1,4 @@
-//! What is logged: by format, by level, and a line for each request.
+//! Log formats, levels and the access log.
 
 #[allow(dead_code)]
 mod support;
@@ -26,7 +26,7 @@ const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthen
     content-type: application/json\r\ncontent-length: 42\r\n\r\n{\"message\":\"Missing Authentication Token\"}";
 
 #[tokio::test]
-async fn each_request_is_a_line_of_json() {
+async fn each_request_is_one_line_of_json() {
     let (origin, refusing) = (
         TestOrigin::start(CACHED).await,
         TestOrigin::start(REFUSED).await,
@@ -120,7 +120,7 @@ async fn each_request_is_a_line_of_json() {
         (&refused["level"], &refused["cause"]),
         (&json!("WARN"), &json!("route-missing"))
     );
-    let said = failed["message"].as_str().expect("a text");
+    let said = failed["message"].as_str().expect("a string");
     assert!(
         said.starts_with("502 Bad Gateway: no connection to origin 127.0.0.1:1; "),
         "{said}"
@@ -135,7 +135,7 @@ async fn each_request_is_a_line_of_json() {
 }
 
 #[tokio::test]
-async fn who_leaves_before_the_answer_is_logged_too() {
+async fn client_that_disconnects_early_is_logged() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let config = config(
         &format!("http://{}", listener.local_addr().expect("an address")),
@@ -169,7 +169,7 @@ async fn who_leaves_before_the_answer_is_logged_too() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_request_is_logged_unless_that_is_asked() {
+async fn requests_are_not_logged_by_default() {
     let origin = TestOrigin::start(OK).await;
     let logged = LoggingGateway::start(&config(&format!("http://{}", origin.address), ""));
     assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
@@ -178,7 +178,7 @@ async fn nothing_of_a_request_is_logged_unless_that_is_asked() {
 }
 
 #[tokio::test]
-async fn no_value_ends_its_line_or_its_quotes() {
+async fn values_cannot_break_out_of_their_line_or_quotes() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let long = format!("/orders/{}é", "a".repeat(1015));
@@ -202,7 +202,7 @@ async fn no_value_ends_its_line_or_its_quotes() {
         for (method, target, headers) in odd {
             logged.send(method, target, headers).await;
         }
-        // A host that is none is not told.
+        // An invalid host is not logged.
         let host = "GET / HTTP/1.1\r\nhost: a\"b c\r\nconnection: close\r\n\r\n";
         assert_eq!(exchange(logged.gateway.address, host).await.status, 400);
         assert_eq!(logged.lines().len(), odd.len() + 1, "{:?}", logged.lines());
@@ -215,7 +215,7 @@ async fn no_value_ends_its_line_or_its_quotes() {
                     "{line}"
                 );
                 assert!(!line.contains(char::is_control), "{line:?}");
-                // Without what is quoted there is one status.
+                // Outside of quotes there is one status.
                 let bare = line.replace("\\\"", "");
                 let bare: String = bare.split('"').step_by(2).collect();
                 assert_eq!(bare.matches("status_code=").count(), 1, "{line}");
@@ -227,8 +227,8 @@ async fn no_value_ends_its_line_or_its_quotes() {
             assert_eq!(told[1]["http.request.method"], "G'|ET");
             assert_eq!(told[1]["url.path"], odd[1].1);
             assert_eq!(told[2]["url.path"], odd[2].1);
-            // An é would be cut in the middle.
-            assert_eq!(told[3]["url.path"].as_str().expect("a text").len(), 1023);
+            // The limit would split the é.
+            assert_eq!(told[3]["url.path"].as_str().expect("a string").len(), 1023);
             assert_eq!(told[4].get("server.address"), None);
             assert!(told.iter().all(|event| event.get("trace_id").is_none()));
         }
@@ -236,7 +236,7 @@ async fn no_value_ends_its_line_or_its_quotes() {
 }
 
 #[tokio::test]
-async fn the_level_is_changed_by_the_admin_port() {
+async fn admin_port_changes_the_level() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let section = "format = \"json\"\nlevel = \"warn\"\n[admin]\nlisten = \"127.0.0.1:0\"";
@@ -251,13 +251,13 @@ async fn the_level_is_changed_by_the_admin_port() {
         (page, "debug", 403),
         ("host: evil.example\r\n", "debug", 421),
     ] {
-        let answer = logged.admin("PUT", headers, level).await;
-        assert_eq!(answer.status, status, "{level}: {}", answer.body);
+        let response = logged.admin("PUT", headers, level).await;
+        assert_eq!(response.status, status, "{level}: {}", response.body);
         assert_eq!(
             status == 400,
-            answer.body.contains("write off, error, warn"),
+            response.body.contains("write off, error, warn"),
             "{}",
-            answer.body
+            response.body
         );
     }
     assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
@@ -282,7 +282,7 @@ async fn the_level_is_changed_by_the_admin_port() {
 }
 
 #[tokio::test]
-async fn no_line_holds_a_secret() {
+async fn log_lines_contain_no_secret() {
     let origin = TestOrigin::start(OK).await;
     let config = with_verified_callers(&config(&format!("http://{}", origin.address), "")).replace(
         "secret_access_key = \"secret\"",
@@ -319,7 +319,7 @@ async fn no_line_holds_a_secret() {
                 403
             );
         }
-        // At "trace" the codec of HTTP/2 tells much of what it does.
+        // At "trace" the HTTP/2 codec logs many details.
         let stream = TcpStream::connect(logged.gateway.address)
             .await
             .expect("connected");
@@ -327,11 +327,11 @@ async fn no_line_holds_a_secret() {
         let request = request
             .header("authorization", "hunter2")
             .body(Body::empty());
-        let answer = connect_http2(stream)
+        let response = connect_http2(stream)
             .await
             .send_request(request.expect("a request"))
             .await;
-        assert_eq!(answer.expect("an answer").status(), 403);
+        assert_eq!(response.expect("a response").status(), 403);
         for seen in origin.requests() {
             let (_, signature) = seen.split_once("Signature=").expect("signed");
             secrets.push(signature[..64].to_owned());
@@ -346,9 +346,9 @@ async fn no_line_holds_a_secret() {
     }
 }
 
-/// Whoever collects the log may be restarted.
+/// The log collector may restart.
 #[tokio::test]
-async fn requests_are_answered_where_no_one_reads_the_log() {
+async fn requests_succeed_with_closed_standard_error() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let file = TempFile::new(&with_log(&config, "access = true"));
@@ -360,13 +360,13 @@ async fn requests_are_answered_where_no_one_reads_the_log() {
     );
     drop(gateway.stderr());
     for _ in 0..3 {
-        let answer = exchange(gateway.address, &request("GET", "/orders", "")).await;
-        assert_eq!(answer.status, 200);
+        let response = exchange(gateway.address, &request("GET", "/orders", "")).await;
+        assert_eq!(response.status, 200);
     }
 }
 
 #[test]
-fn mistakes_in_the_section_are_told() {
+fn invalid_sections_are_reported() {
     for (section, told) in [
         (
             "level = \"wran\"",
@@ -387,13 +387,13 @@ fn mistakes_in_the_section_are_told() {
         let output = support::gateway_command()
             .args(["--config", &file.path, "--check"])
             .output();
-        let log = String::from_utf8(output.expect("it runs").stderr).expect("UTF-8");
+        let log = String::from_utf8(output.expect("output").stderr).expect("UTF-8");
         assert!(log.contains(told), "{section}: {log}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_no_one_reads_holds_up_nothing() {
+async fn unread_log_does_not_block() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let section = "level = \"trace\"\naccess = true\n[admin]\nlisten = \"127.0.0.1:0\"";
@@ -411,7 +411,7 @@ async fn a_log_that_no_one_reads_holds_up_nothing() {
     let request = request("GET", "/orders", "");
     let lost = async {
         loop {
-            // Each logs some dozen lines, far more than a pipe holds.
+            // Each request logs some dozen lines; together they overflow the pipe.
             for _ in 0..50 {
                 assert_eq!(exchange(gateway.address, &request).await.status, 200);
             }
@@ -428,12 +428,12 @@ async fn a_log_that_no_one_reads_holds_up_nothing() {
     };
     time::timeout(Duration::from_secs(60), lost)
         .await
-        .expect("answers");
+        .expect("responses");
     gateway.terminate();
     let ended = tokio::task::spawn_blocking(move || gateway.wait());
     let status = time::timeout(Duration::from_secs(20), ended)
         .await
-        .expect("it ends");
+        .expect("exit status");
     assert!(status.expect("no panic").success());
     drop(unread);
 }

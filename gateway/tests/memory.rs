@@ -1,4 +1,4 @@
-//! Memory of the process, under clients that take what they can.
+//! Memory of the process under hostile clients.
 #![cfg(target_os = "linux")]
 
 #[allow(dead_code)]
@@ -34,9 +34,9 @@ use tokio_rustls::TlsConnector;
 
 const MIB: u64 = 1 << 20;
 
-/// Resident memory of the process, in bytes.
+/// Returns the resident memory of the process in bytes.
 fn resident(gateway: &Gateway) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", gateway.id())).expect("it runs");
+    let status = fs::read_to_string(format!("/proc/{}/status", gateway.id())).expect("output");
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))
@@ -45,18 +45,18 @@ fn resident(gateway: &Gateway) -> u64 {
     kib.parse::<u64>().expect("a number") * 1024
 }
 
-/// Fails if the process holds more than so many bytes beside what it held when it was idle.
+/// Fails if the process exceeds its idle memory by more than the limit.
 fn holds_at_most(bytes: u64, gateway: &Gateway, idle: u64, what: &str) {
     let held = resident(gateway).saturating_sub(idle);
     assert!(held <= bytes, "{what}: {held} bytes over {idle}");
 }
 
-/// A gateway whose allocator gives back at once what is free, so that only what is held is resident.
+/// Starts a gateway whose allocator returns free memory at once.
 fn start(config: &str) -> Gateway {
     Gateway::with_config_and_env(config, &[("_RJEM_MALLOC_CONF", "dirty_decay_ms:0")])
 }
 
-/// A client, and what the process holds after some requests.
+/// Returns a client, and the memory of the process after some requests.
 async fn warm(gateway: &Gateway, certificate: Option<&str>) -> (Client, u64) {
     let mut client = Client::connect(gateway.address, certificate).await;
     for number in 0..20 {
@@ -69,7 +69,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A connection, with TLS if there is a certificate to trust.
+/// Connects, with TLS if there is a certificate to trust.
 async fn connect(address: SocketAddr, certificate: Option<&str>) -> Box<dyn Stream> {
     let stream = TcpStream::connect(address).await.expect("connected");
     stream.set_nodelay(true).expect("set");
@@ -92,7 +92,7 @@ async fn connect(address: SocketAddr, certificate: Option<&str>) -> Box<dyn Stre
     Box::new(connected.expect("TLS"))
 }
 
-/// An origin whose responses are as the path says: `/orders/<size>/<cache-control>/...`.
+/// Origin whose responses depend on the path: `/orders/<size>/<cache-control>/...`.
 struct Origin {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
@@ -121,7 +121,7 @@ impl Origin {
         format!("http://{}", self.address)
     }
 
-    /// Waits until so many requests have come, and what is sent in response fills all buffers.
+    /// Waits until the requests have arrived and their responses fill all buffers.
     async fn is_stuck(&self, requests: usize) {
         let (mut before, mut same) = (0, 0);
         while self.requests.load(Ordering::SeqCst) < requests || same < 20 {
@@ -165,7 +165,7 @@ async fn respond(mut stream: TcpStream, requests: Arc<AtomicUsize>, sent: Arc<At
     }
 }
 
-/// A client with one connection, on which requests follow each other.
+/// Client with one connection for sequential requests.
 struct Client(http1::SendRequest<String>);
 
 impl Client {
@@ -188,7 +188,7 @@ impl Client {
         let mut read = 0;
         while let Some(frame) = body.frame().await {
             read += frame
-                .expect("whole")
+                .expect("valid JSON")
                 .data_ref()
                 .map_or(0, axum::body::Bytes::len);
         }
@@ -197,7 +197,7 @@ impl Client {
 }
 
 #[tokio::test]
-async fn the_cache_stays_within_its_memory_whatever_it_stores() {
+async fn cache_stays_within_its_memory_limit() {
     const MEMORY: u64 = 16 * MIB;
     let origin = Origin::start().await;
     let cache = format!("[cache]\nmemory = \"{MEMORY}B\"\n[[origin]]");
@@ -233,7 +233,7 @@ async fn the_cache_stays_within_its_memory_whatever_it_stores() {
     check("small responses alone");
 }
 
-/// Windows of HTTP/2 as large as they may be, and requests on so many streams.
+/// Returns HTTP/2 frames with maximal windows and a request on each stream.
 fn requests(streams: u32, window: u32, size: usize) -> Vec<u8> {
     const SETTINGS: u8 = 4;
     const WINDOW_UPDATE: u8 = 8;
@@ -264,7 +264,7 @@ fn requests(streams: u32, window: u32, size: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_client_over_http2_that_reads_nothing_holds_at_most_8_mib() {
+async fn http2_client_that_reads_nothing_holds_at_most_8_mib() {
     const LARGEST: u32 = (1 << 31) - 1;
     for (name, window, read) in [
         ("windows as large as they may be", LARGEST, 0),
@@ -310,7 +310,7 @@ async fn unread(
 }
 
 #[tokio::test]
-async fn a_client_over_http1_that_reads_nothing_holds_at_most_256_kib() {
+async fn http1_client_that_reads_nothing_holds_at_most_256_kib() {
     const CLIENTS: usize = 40;
     let key = KeyPair::generate().expect("a key");
     let certificate = CertificateParams::new(["localhost".to_owned()]).expect("a name");
@@ -331,7 +331,7 @@ async fn a_client_over_http1_that_reads_nothing_holds_at_most_256_kib() {
 }
 
 #[tokio::test]
-async fn memory_is_given_back_once_clients_have_left() {
+async fn memory_is_released_after_clients_disconnect() {
     const CLIENTS: usize = 200;
     let origin = Origin::start().await;
     let gateway = Gateway::with_config(&config(&origin.url(), ""));

@@ -15,7 +15,7 @@ use tower_sigv4::{
 
 const HOST: &str = "api.example.com";
 
-/// A request presigned for S3, with this body.
+/// Returns a request presigned for S3.
 fn presigned(method: &str, headers: &str, body: &str) -> String {
     let credentials = Credentials::new("AKIDALICE", "alices secret", None, None, "test");
     let identity = Identity::new(credentials).expect("valid");
@@ -36,7 +36,7 @@ fn presigned(method: &str, headers: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn presigned_downloads_pass_and_presigned_uploads_have_a_setting() {
+async fn presigned_downloads_pass_and_presigned_uploads_need_a_setting() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let url = format!("http://{}", origin.address);
     let download = presigned("GET", "", "");

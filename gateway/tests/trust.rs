@@ -1,4 +1,4 @@
-//! What clients claim in headers and parameters, and what reaches the origin of it.
+//! Clients' headers and parameters that must not reach the origin unchecked.
 
 #[allow(dead_code)]
 mod support;
@@ -21,7 +21,7 @@ const CLAIMS: &str = "x-forwarded-for: 198.51.100.1\r\nx-forwarded-host: claimed
     x-forwarded-proto: https\r\nx-forwarded-port: 443\r\nx_forwarded_host: claimed.example.com\r\n\
     forwarded: host=claimed.example.com\r\n";
 
-/// The lines of a head that speak of forwarding, sorted.
+/// Returns the forwarding headers of a head, sorted.
 fn forwarding(head: &str) -> Vec<&str> {
     let mut lines: Vec<_> = head
         .split("\r\n")
@@ -32,7 +32,7 @@ fn forwarding(head: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_origin_receives_the_forwarding_headers_of_its_section() {
+async fn origin_receives_the_configured_forwarding_headers() {
     let (address, host, proto) = (
         "x-forwarded-for: 198.51.100.1, 127.0.0.1",
         "x-forwarded-host: claimed.example.com, api.example.com",
@@ -78,17 +78,21 @@ async fn an_origin_receives_the_forwarding_headers_of_its_section() {
             let request = format!(
                 "GET {target} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n{CLAIMS}\r\n"
             );
-            let answer = exchange(gateway.address, &request).await;
-            assert_eq!(answer.status, 200, "{service} {setting}: {}", answer.body);
+            let response = exchange(gateway.address, &request).await;
+            assert_eq!(
+                response.status, 200,
+                "{service} {setting}: {}",
+                response.body
+            );
             let seen = origin.requests().pop().expect("a request");
             assert_eq!(forwarding(&seen), expected, "{service} {setting} {target}");
         }
     }
 }
 
-/// A route for `/public` would copy any object that the gateway's key may read, and publish it.
+/// Otherwise a route for `/public` could copy and publish any object that the gateway's key can read.
 #[tokio::test]
-async fn a_limited_route_sends_no_copy_of_another_object() {
+async fn limited_route_rejects_copy_headers() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "")
         .replace("\"execute-api\"", "\"s3\"")
@@ -106,10 +110,10 @@ async fn a_limited_route_sends_no_copy_of_another_object() {
     ] {
         let before = origin.requests().len();
         let gateway = Gateway::with_config(&(config.clone() + limits));
-        let answer = exchange(gateway.address, attack).await;
-        assert_eq!(answer.status, status, "{limits}: {}", answer.body);
-        assert!(answer.body.contains(named), "{limits}: {}", answer.body);
-        assert!(!answer.body.contains("payroll"), "{}", answer.body);
+        let response = exchange(gateway.address, attack).await;
+        assert_eq!(response.status, status, "{limits}: {}", response.body);
+        assert!(response.body.contains(named), "{limits}: {}", response.body);
+        assert!(!response.body.contains("payroll"), "{}", response.body);
         let seen = origin.requests();
         assert_eq!(
             seen.len() - before,
@@ -118,13 +122,13 @@ async fn a_limited_route_sends_no_copy_of_another_object() {
         );
     }
     let gateway = Gateway::with_config(&(config + limits));
-    let answer = exchange(gateway.address, harmless).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    let response = exchange(gateway.address, harmless).await;
+    assert_eq!(response.status, 200, "{}", response.body);
 }
 
-/// Over HTTP/2 no header tells that a body follows, and the client to the origin would drop it.
+/// In HTTP/2 no header announces a body, and the client to the origin would drop it.
 #[tokio::test]
-async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
+async fn get_body_of_unknown_length_over_http2_reaches_the_origin() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     for setting in [
@@ -144,7 +148,7 @@ async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
         });
         let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
         let request = Request::get("http://api.example.com/orders").body(body);
-        let mut answer = pin!(client.send_request(request.expect("a request")));
+        let mut response = pin!(client.send_request(request.expect("a request")));
         let origin = async {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             let seen = read_until(&mut stream, "world").await;
@@ -152,10 +156,14 @@ async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
             seen
         };
         let seen = tokio::select! {
-            early = &mut answer => panic!("{setting}: {early:?}"),
+            early = &mut response => panic!("{setting}: {early:?}"),
             seen = origin => seen,
         };
-        assert_eq!(answer.await.expect("an answer").status(), 200, "{setting}");
+        assert_eq!(
+            response.await.expect("a response").status(),
+            200,
+            "{setting}"
+        );
         assert!(
             seen.starts_with("GET / ") && seen.contains("hello "),
             "{setting}: {seen}"
@@ -164,7 +172,7 @@ async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
 }
 
 #[tokio::test]
-async fn the_session_token_goes_into_the_header_of_the_section() {
+async fn session_token_uses_the_configured_header() {
     for (service, setting, sent, other) in [
         (
             "s3express",

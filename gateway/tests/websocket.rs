@@ -1,4 +1,4 @@
-//! WebSockets through the gateway: signed handshakes, then bytes both ways.
+//! WebSockets: signed handshakes, then bytes in both directions.
 
 #[allow(dead_code)]
 mod support;
@@ -31,7 +31,7 @@ use tower_sigv4::{
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// An origin that opens a WebSocket to who has signed, and echoes. It closes it where it is told `bye`.
+/// Starts an origin that accepts signed handshakes, echoes messages, and closes after `bye`.
 async fn origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -88,7 +88,7 @@ async fn next(socket: &mut Socket) -> Message {
 }
 
 #[tokio::test]
-async fn messages_go_both_ways_and_either_side_closes() {
+async fn messages_flow_both_ways_and_either_side_can_close() {
     let url = format!("http://{}", origin().await);
     let gateway = Gateway::with_config(&config(&url, ""));
     let mut socket = connect(&gateway).await.expect("opened");
@@ -121,7 +121,7 @@ async fn messages_go_both_ways_and_either_side_closes() {
 }
 
 #[tokio::test]
-async fn a_refused_handshake_is_answered_whole() {
+async fn rejected_handshake_returns_the_whole_response() {
     let url = format!("http://{}", origin().await);
     let gateway = Gateway::with_config(&config(&url, "").replace("\"secret\"", "\"another\""));
     let Err(Error::Http(response)) = connect(&gateway).await else {
@@ -136,14 +136,14 @@ const HANDSHAKE: &str = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnec
     upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     sec-websocket-version: 13\r\n\r\n";
 
-/// An origin that answers a handshake so, and then what it has read to the end.
-async fn half_closing(answer: &'static str) -> SocketAddr {
+/// Starts an origin that sends this response to the handshake, and then echoes all bytes after the client closes.
+async fn half_closing(response: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             support::read_until(&mut stream, "\r\n\r\n").await;
-            drop(stream.write_all(answer.as_bytes()).await);
+            drop(stream.write_all(response.as_bytes()).await);
             let mut read = Vec::new();
             drop(stream.read_to_end(&mut read).await);
             drop(stream.write_all(&read).await);
@@ -156,13 +156,13 @@ const SWITCHED: &str =
     "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 
 #[tokio::test]
-async fn one_side_may_end_before_the_other() {
+async fn half_closed_tunnel_stays_open() {
     let url = format!("http://{}", half_closing(SWITCHED).await);
     let gateway = Gateway::with_config(&config(&url, ""));
     let mut stream = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
-    // What comes with the handshake is the tunnel's already.
+    // Bytes behind the handshake belong to the tunnel.
     stream
         .write_all(format!("{HANDSHAKE}early ").as_bytes())
         .await
@@ -170,15 +170,18 @@ async fn one_side_may_end_before_the_other() {
     support::read_until(&mut stream, "\r\n\r\n").await;
     stream.write_all(b"late").await.expect("sent");
     stream.shutdown().await.expect("ended");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
-    assert_eq!(answer, "early late");
+    let mut response = String::new();
+    stream
+        .read_to_string(&mut response)
+        .await
+        .expect("a response");
+    assert_eq!(response, "early late");
 }
 
 #[tokio::test]
-async fn another_protocol_than_was_asked_for_is_a_bad_gateway() {
-    let answer = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
-    let url = format!("http://{}", half_closing(answer).await);
+async fn switch_to_another_protocol_is_a_bad_gateway() {
+    let response = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    let url = format!("http://{}", half_closing(response).await);
     let gateway = Gateway::with_config(&config(&url, ""));
     let request = HANDSHAKE.replace("connection: upgrade", "connection: close, upgrade");
     assert_eq!(
@@ -189,24 +192,24 @@ async fn another_protocol_than_was_asked_for_is_a_bad_gateway() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_websocket_lives_on_for_the_grace_and_no_longer() {
+async fn websocket_ends_after_the_shutdown_grace() {
     let url = format!("http://{}", origin().await);
     let config = config(&url, "").replacen("[server]", "[server]\nshutdown_grace = \"500ms\"", 1);
     let mut gateway = Gateway::with_config(&config);
     let mut socket = connect(&gateway).await.expect("opened");
     gateway.terminate();
-    // One that comes as the listener goes may be lost, and is tried again after a second only.
+    // A connection during shutdown may be lost, and is retried only after a second.
     let connect = || TcpStream::connect(gateway.address);
     while let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(100), connect()).await {}
     socket.send(Message::text("still")).await.expect("sent");
     assert_eq!(next(&mut socket).await, Message::text("still"));
     let end = tokio::time::timeout(Duration::from_secs(20), socket.next()).await;
-    assert!(!matches!(end.expect("it ends"), Some(Ok(_))));
+    assert!(!matches!(end.expect("exit status"), Some(Ok(_))));
     assert!(gateway.wait().success());
 }
 
 #[tokio::test]
-async fn an_idle_websocket_ends_and_one_that_is_used_does_not() {
+async fn idle_websocket_times_out_and_active_one_does_not() {
     let url = format!("http://{}", origin().await);
     let config =
         config(&url, "").replacen("[server]", "[server]\nwebsocket_timeout = \"500ms\"", 1);
@@ -222,7 +225,7 @@ async fn an_idle_websocket_ends_and_one_that_is_used_does_not() {
         }
     };
     tokio::select! {
-        ended = ended => assert!(!matches!(ended.expect("it ends"), Some(Ok(_)))),
+        ended = ended => assert!(!matches!(ended.expect("exit status"), Some(Ok(_)))),
         () = messages => {}
     }
     used.send(Message::text("still")).await.expect("sent");

@@ -151,7 +151,7 @@ impl Soak {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: scripts/soak"]
-async fn nothing_is_wrong_grows_or_is_lost() {
+async fn soak_finds_no_errors_leaks_or_lost_requests() {
     let seconds = env::var("SOAK_SECONDS").map_or(600, |it| it.parse().expect("seconds"));
     let length = Duration::from_secs(seconds);
     let mut running = Running::start().await;

@@ -1,4 +1,4 @@
-//! A gateway that logs to a file, and callers with a token.
+//! Gateway that logs to a file, and callers with a session token.
 
 use std::{
     fs::{self, File},
@@ -20,11 +20,11 @@ use super::{
 };
 
 pub const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-/// The gateway has a thread that writes.
+/// The gateway writes its log in a thread.
 const SETTLED: Duration = Duration::from_millis(200);
 const TOKEN: &str = "token-of-the-caller";
 
-/// A gateway that logs to a file.
+/// Gateway that logs to a file.
 pub struct LoggingGateway {
     pub gateway: Gateway,
     pub config: TempFile,
@@ -48,7 +48,7 @@ impl LoggingGateway {
         }
     }
 
-    /// All of its lines, once no more are written.
+    /// Waits until the log is stable and returns its lines.
     pub fn lines(&self) -> Vec<String> {
         let (mut log, mut since) = (self.read(), Instant::now());
         while since.elapsed() < SETTLED {
@@ -66,13 +66,13 @@ impl LoggingGateway {
         fs::read_to_string(&self.log.path).expect("UTF-8")
     }
 
-    /// All of its lines, each of them JSON.
+    /// Parses each line as JSON.
     pub fn events(&self) -> Vec<Map<String, Value>> {
         let parse = |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
         self.lines().iter().map(parse).collect()
     }
 
-    /// What is said of requests, without what no one can foresee.
+    /// Returns the events of the access log without time, duration and request id.
     pub fn access_events(&self) -> Vec<Value> {
         let mut events = self.events();
         events.retain(|event| event["target"] == "access");
@@ -90,7 +90,7 @@ impl LoggingGateway {
         events.into_iter().map(known).collect()
     }
 
-    /// Waits until a line says this.
+    /// Waits until the log contains the text.
     pub async fn wait_for(&self, text: &str) {
         let until = Instant::now() + Duration::from_secs(20);
         while !self.read().contains(text) {
@@ -128,7 +128,7 @@ pub fn with_log(config: &str, section: &str) -> String {
     format!("{config}\n[log]\n{section}\n")
 }
 
-/// With callers that are verified, by a key with a token.
+/// Adds verification of callers, by a key with a session token.
 pub fn with_verified_callers(config: &str) -> String {
     format!(
         "{config}\n[verify]\nservice = \"{SERVICE}\"\nregion = \"{REGION}\"\n[[verify.key]]\n\
@@ -137,7 +137,7 @@ pub fn with_verified_callers(config: &str) -> String {
     )
 }
 
-/// A GET signed by AWS's signer, with a token, in the header or the query; and its signature.
+/// Returns a GET signed by AWS's signer with a session token, and its signature.
 pub fn signed_request(
     target: &str,
     headers: &[(&str, &str)],

@@ -1,4 +1,4 @@
-//! A gateway process, origins, and a client that writes its own bytes.
+//! Gateway process, origins, and a client that writes raw bytes.
 #![allow(unreachable_pub)]
 
 pub mod aws_verifier;
@@ -32,12 +32,12 @@ pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 pub const REGION: &str = "us-east-1";
 pub const SERVICE: &str = "execute-api";
 
-/// A running gateway; ended with the test.
+/// A running gateway, killed on drop.
 pub struct Gateway {
     process: Child,
     pub address: SocketAddr,
     output: String,
-    /// Kept as long as the process.
+    /// Deleted after the process ends.
     file: Option<TempFile>,
 }
 
@@ -49,7 +49,10 @@ impl Gateway {
     }
 
     pub fn spawn(command: &mut Command) -> Self {
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut process = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("process started");
         let mut lines = BufReader::new(process.stdout.take().expect("piped"));
         let mut output = String::new();
         let address = loop {
@@ -66,7 +69,7 @@ impl Gateway {
                 break rest.split_whitespace().next().expect("an address").parse();
             }
         };
-        // Whatever else it prints is read, so that it never waits for a reader.
+        // Drains the rest, so that the process never blocks on printing.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
         Self {
             process,
@@ -87,12 +90,12 @@ impl Gateway {
         gateway
     }
 
-    /// What it logs; its standard error has to be piped.
+    /// Returns the log. Standard error must be piped.
     pub fn stderr(&mut self) -> ChildStderr {
         self.process.stderr.take().expect("piped")
     }
 
-    /// What it has logged, once it has ended; its standard error has to be piped.
+    /// Stops the gateway and returns its log. Standard error must be piped.
     pub fn stop_and_read_log(mut self) -> String {
         self.terminate();
         self.wait();
@@ -102,7 +105,7 @@ impl Gateway {
         log
     }
 
-    /// Whether it has printed this before it was ready.
+    /// Returns `true` if the output until readiness contains the text.
     pub fn has_printed(&self, text: &str) -> bool {
         self.output.contains(text)
     }
@@ -123,7 +126,7 @@ impl Gateway {
         assert!(status.expect("kill runs").success());
     }
 
-    /// The files in a directory that it has open, with a name or without; none where that cannot be seen.
+    /// Counts open files in a directory, also deleted ones. Returns 0 without `/proc`.
     pub fn open_files(&self, directory: &str) -> usize {
         let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", self.process.id())) else {
             return 0;
@@ -139,11 +142,11 @@ impl Gateway {
     }
 
     pub fn wait(&mut self) -> ExitStatus {
-        self.process.wait().expect("it ends")
+        self.process.wait().expect("exit status")
     }
 
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
-        self.process.try_wait().expect("it can be asked")
+        self.process.try_wait().expect("exit status")
     }
 }
 
@@ -154,7 +157,7 @@ impl Drop for Gateway {
     }
 }
 
-/// The gateway's program, in an environment without credentials.
+/// Returns a command for the gateway's program, without credentials in its environment.
 pub fn gateway_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sigv4-gateway"));
     let own = [
@@ -171,7 +174,7 @@ pub fn gateway_command() -> Command {
     command
 }
 
-/// A file that goes with its owner.
+/// File deleted on drop.
 pub struct TempFile {
     pub path: String,
 }
@@ -180,7 +183,7 @@ impl TempFile {
     pub fn new(text: &str) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::SeqCst);
-        // No path begins with another, which tests replace.
+        // Tests replace paths, so none may be a prefix of another.
         let name = format!("sigv4-gateway-{}-{number}.tmp", std::process::id());
         let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), &name].iter().collect();
         fs::write(&path, text).expect("written");
@@ -196,7 +199,7 @@ impl Drop for TempFile {
     }
 }
 
-/// A directory that goes with its owner, empty.
+/// Directory deleted on drop, when it must be empty.
 pub struct TempDirectory {
     pub path: String,
 }
@@ -205,7 +208,7 @@ impl TempDirectory {
     pub fn new(name: &str) -> Self {
         let name = format!("sigv4-gateway-{}-{name}", std::process::id());
         let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), &name].iter().collect();
-        fs::create_dir(&path).expect("made");
+        fs::create_dir(&path).expect("directory created");
         let path = fs::canonicalize(path).expect("a directory");
         Self {
             path: path.to_str().expect("UTF-8").to_owned(),
@@ -219,7 +222,7 @@ impl Drop for TempDirectory {
     }
 }
 
-/// A configuration with one origin and one route.
+/// Returns a configuration with one origin and one route.
 pub fn config(url: &str, more: &str) -> String {
     format!(
         r#"[server]
@@ -244,7 +247,7 @@ origin = "orders"
     )
 }
 
-/// A request signed by AWS's signer, for the hour that it is.
+/// Returns a request signed by AWS's signer at the current time.
 pub fn signed_request(
     method: &str,
     target: &str,
@@ -283,7 +286,7 @@ pub fn signed_request(
     )
 }
 
-/// The same configuration with credentials from the environment.
+/// Removes the credentials, so that they come from the environment.
 pub fn without_credentials(config: &str) -> String {
     let keys = ["source", "access_key_id", "secret_access_key"];
     let kept = config
@@ -292,7 +295,7 @@ pub fn without_credentials(config: &str) -> String {
     kept.collect::<Vec<_>>().join("\n")
 }
 
-/// An answer, taken apart.
+/// A parsed response.
 pub struct TestResponse {
     pub status: u16,
     pub headers: Vec<(String, String)>,
@@ -306,12 +309,12 @@ impl TestResponse {
     }
 }
 
-/// Sends these bytes and reads until the server ends the connection.
+/// Sends the bytes and reads until the server closes the connection.
 pub async fn exchange(address: SocketAddr, request: &str) -> TestResponse {
     let mut stream = TcpStream::connect(address).await.expect("connected");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut text = Vec::new();
-    stream.read_to_end(&mut text).await.expect("an answer");
+    stream.read_to_end(&mut text).await.expect("a response");
     let text = String::from_utf8(text).expect("UTF-8");
     let text = text
         .strip_prefix("HTTP/1.1 100 Continue\r\n\r\n")
@@ -338,7 +341,7 @@ pub async fn get(address: SocketAddr, target: &str) -> TestResponse {
     exchange(address, &request).await
 }
 
-/// An origin that keeps what it receives and always answers the same.
+/// Origin that records requests and always sends the same response.
 pub struct TestOrigin {
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
@@ -346,7 +349,7 @@ pub struct TestOrigin {
 }
 
 impl TestOrigin {
-    pub async fn start(answer: &'static str) -> Self {
+    pub async fn start(response: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let origin = Self {
             address: listener.local_addr().expect("an address"),
@@ -357,13 +360,13 @@ impl TestOrigin {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(answer_all(stream, answer, seen.clone()));
+                tokio::spawn(answer_all(stream, response, seen.clone()));
             }
         });
         origin
     }
 
-    /// The heads of the requests so far, each with its trailers.
+    /// Returns the heads of the requests so far, with trailers.
     pub fn requests(&self) -> Vec<String> {
         self.seen.lock().expect("not poisoned").clone()
     }
@@ -373,7 +376,7 @@ impl TestOrigin {
     }
 }
 
-async fn answer_all(mut stream: TcpStream, answer: &str, seen: Arc<Mutex<Vec<String>>>) {
+async fn answer_all(mut stream: TcpStream, response: &str, seen: Arc<Mutex<Vec<String>>>) {
     let mut buffer = Vec::new();
     while let Ok(1..) = stream.read_buf(&mut buffer).await {
         let text = String::from_utf8_lossy(&buffer).into_owned();
@@ -396,11 +399,11 @@ async fn answer_all(mut stream: TcpStream, answer: &str, seen: Arc<Mutex<Vec<Str
         seen.lock()
             .expect("not poisoned")
             .push(format!("{head}\r\n{end}"));
-        drop(stream.write_all(answer.as_bytes()).await);
+        drop(stream.write_all(response.as_bytes()).await);
     }
 }
 
-/// What is read up to a text, and maybe more.
+/// Reads until `end` appears, possibly beyond it.
 pub async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut seen = Vec::new();
     while !seen
@@ -415,7 +418,7 @@ pub async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     String::from_utf8_lossy(&seen).into_owned()
 }
 
-/// A client's end of a connection with HTTP/2.
+/// Performs the HTTP/2 handshake of a client.
 pub async fn connect_http2(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> http2::SendRequest<Body> {

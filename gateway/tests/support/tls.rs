@@ -1,4 +1,4 @@
-//! Origins behind TLS, with HTTP/2 for who asks for it.
+//! Origins with TLS, and HTTP/2 by ALPN.
 
 use std::{
     pin::pin,
@@ -23,9 +23,9 @@ use tokio_rustls::{
 
 use super::TempFile;
 
-/// An origin whose certificate is signed by an authority of its own.
+/// Origin with a certificate from its own authority.
 pub struct TlsOrigin {
-    /// As in its URL.
+    /// Authority of its URL.
     pub authority: String,
     pub ca_file: String,
     connections: Arc<AtomicUsize>,
@@ -33,16 +33,16 @@ pub struct TlsOrigin {
     _file: TempFile,
 }
 
-/// How all connections end; new ones are accepted all the while.
+/// Kind of close of all connections. New ones are still accepted.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Close {
-    /// After what is in flight, with a `GOAWAY` on HTTP/2.
+    /// After the requests in flight, with `GOAWAY` in HTTP/2.
     Graceful,
     Abrupt,
 }
 
 impl TlsOrigin {
-    /// The router is made for the authority, which is known by then.
+    /// Passes the authority to `router`.
     pub async fn start(
         router: impl FnOnce(String) -> Router,
         alpn: &[&str],
@@ -95,7 +95,7 @@ impl TlsOrigin {
     }
 }
 
-/// With a certificate for `localhost`, and its authority's as PEM.
+/// Returns an acceptor with a certificate for `localhost`, and the authority's certificate as PEM.
 fn acceptor(alpn: &[&str]) -> (TlsAcceptor, String) {
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
