@@ -16,7 +16,7 @@ use tokio::{io::AsyncReadExt, net::TcpStream, time};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const CACHED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
-const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthenticationTokenException\r\n\
+const REJECTED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthenticationTokenException\r\n\
     content-type: application/json\r\ncontent-length: 42\r\n\r\n{\"message\":\"Missing Authentication Token\"}";
 const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 
@@ -32,7 +32,7 @@ fn admin(gateway: &Gateway) -> SocketAddr {
         .expect("an address")
 }
 
-async fn ask(
+async fn send_admin(
     admin: SocketAddr,
     method: &str,
     target: &str,
@@ -54,10 +54,10 @@ async fn ask(
 }
 
 async fn metrics(admin: SocketAddr) -> String {
-    ask(admin, "GET", "/metrics", "", "").await.body
+    send_admin(admin, "GET", "/metrics", "", "").await.body
 }
 
-async fn call(gateway: &Gateway, method: &str, target: &str, body: &str) -> TestResponse {
+async fn send(gateway: &Gateway, method: &str, target: &str, body: &str) -> TestResponse {
     let length = body.len();
     let head =
         format!("{method} {target} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n");
@@ -158,7 +158,7 @@ async fn foreign_hosts_and_pages_are_rejected() {
         ("GET", "/cache", "", "", 404),
         ("GET", "/orders", "", "", 404),
     ] {
-        let response = ask(admin, method, target, headers, body).await;
+        let response = send_admin(admin, method, target, headers, body).await;
         assert_eq!(
             response.status, status,
             "{method} {target} {headers}{}",
@@ -177,7 +177,7 @@ async fn foreign_hosts_and_pages_are_rejected() {
         ("GET", "/cache/purge", "POST"),
         ("OPTIONS", "/cache/clear", "POST"),
     ] {
-        let response = ask(admin, method, target, "", "").await;
+        let response = send_admin(admin, method, target, "", "").await;
         assert_eq!(
             (response.status, response.header("allow")),
             (405, Some(allow)),
@@ -186,7 +186,7 @@ async fn foreign_hosts_and_pages_are_rejected() {
     }
     assert!(
         origin.requests().is_empty(),
-        "nothing of it goes to origins"
+        "the admin port must not reach origins"
     );
 }
 
@@ -194,13 +194,15 @@ async fn foreign_hosts_and_pages_are_rejected() {
 async fn readiness_lists_missing_credentials_and_names() {
     let config = config("http://no-such-name.invalid", "");
     let gateway = Gateway::with_config(&with_admin(&without_credentials(&config)));
-    let response = ask(admin(&gateway), "GET", "/readyz", "", "").await;
+    let response = send_admin(admin(&gateway), "GET", "/readyz", "", "").await;
     assert_eq!(response.status, 503, "{}", response.body);
     for reason in ["\"ready\":false", "no-such-name.invalid", "credentials"] {
         assert!(response.body.contains(reason), "{}", response.body);
     }
     assert_eq!(
-        ask(admin(&gateway), "GET", "/healthz", "", "").await.status,
+        send_admin(admin(&gateway), "GET", "/healthz", "", "")
+            .await
+            .status,
         200
     );
 }
@@ -229,7 +231,7 @@ async fn purged_responses_are_fetched_again() {
         "url=https://API.example.com/orders?a=1%26b",
     );
     let other = ("/cache/purge", FORM, "url=https://api.example.com/orders");
-    for (forget, status) in [
+    for (purge_request, status) in [
         (None, "fwd=uri-miss; stored"),
         (None, "hit"),
         (Some(other), "hit"),
@@ -237,12 +239,21 @@ async fn purged_responses_are_fetched_again() {
         (None, "hit"),
         (Some(("/cache/clear", "", "")), "fwd=uri-miss; stored"),
     ] {
-        if let Some((target, headers, body)) = forget {
-            assert_eq!(ask(admin, "POST", target, headers, body).await.status, 204);
+        if let Some((target, headers, body)) = purge_request {
+            assert_eq!(
+                send_admin(admin, "POST", target, headers, body)
+                    .await
+                    .status,
+                204
+            );
         }
-        let response = call(&gateway, "GET", "/orders?a=1&b", "").await;
-        let told = response.header("cache-status").expect("told");
-        assert_eq!(told, format!("sigv4-gateway; {status}"), "{forget:?}");
+        let response = send(&gateway, "GET", "/orders?a=1&b", "").await;
+        let cache_status = response.header("cache-status").expect("a cache status");
+        assert_eq!(
+            cache_status,
+            format!("sigv4-gateway; {status}"),
+            "{purge_request:?}"
+        );
     }
     let text = metrics(admin).await;
     let labels = "origin=\"orders\",";
@@ -260,17 +271,17 @@ async fn purged_responses_are_fetched_again() {
 }
 
 /// Returns a gateway after requests of all kinds, with its metrics.
-async fn after_traffic() -> (Gateway, String) {
-    let (origin, refusing) = (
+async fn gateway_after_traffic() -> (Gateway, String) {
+    let (origin, rejecting) = (
         TestOrigin::start(OK).await,
-        TestOrigin::start(REFUSED).await,
+        TestOrigin::start(REJECTED).await,
     );
     let more = format!(
-        "[[origin]]\nname = \"refusing\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
-         region = \"eu-west-1\"\n[[route]]\npath = \"/refused\"\norigin = \"refusing\"\nverify = false\ncache = true\n\
+        "[[origin]]\nname = \"rejecting\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
+         region = \"eu-west-1\"\n[[route]]\npath = \"/rejected\"\norigin = \"rejecting\"\nverify = false\ncache = true\n\
          [verify]\nservice = \"{SERVICE}\"\nregion = \"{REGION}\"\n[[verify.key]]\n\
          access_key_id = \"{ACCESS_KEY_ID}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n",
-        refusing.address
+        rejecting.address
     );
     let config = config(&format!("http://{}", origin.address), "").replace(
         "secret_access_key = \"secret\"",
@@ -288,14 +299,14 @@ async fn after_traffic() -> (Gateway, String) {
         );
         assert_eq!(exchange(gateway.address, &request).await.status, 200);
     }
-    assert_eq!(call(&gateway, "GET", "/orders", "").await.status, 403);
-    assert_eq!(call(&gateway, "GET", "/refused", "").await.status, 403);
+    assert_eq!(send(&gateway, "GET", "/orders", "").await.status, 403);
+    assert_eq!(send(&gateway, "GET", "/rejected", "").await.status, 403);
     assert_eq!(
-        call(&gateway, "BREW", "/refused/by/path", "").await.status,
+        send(&gateway, "BREW", "/rejected/by/path", "").await.status,
         403
     );
     assert_eq!(
-        call(&gateway, "GET", "/nowhere/at/all", "").await.status,
+        send(&gateway, "GET", "/nowhere/at/all", "").await.status,
         403
     );
     let text = metrics(admin(&gateway)).await;
@@ -304,21 +315,21 @@ async fn after_traffic() -> (Gateway, String) {
 
 #[tokio::test]
 async fn metrics_labels_come_from_the_configuration() {
-    let (gateway, text) = after_traffic().await;
+    let (gateway, text) = gateway_after_traffic().await;
     let orders = "origin=\"orders\",route=\"api.example.com/orders\"";
-    let refused = "origin=\"refusing\",route=\"/refused\"";
+    let rejecting_origin = "origin=\"rejecting\",route=\"/rejected\"";
     for sample in [
         format!("requests_total{{code=\"200\",method=\"GET\",{orders}}} 1"),
         format!("requests_total{{code=\"200\",method=\"POST\",{orders}}} 1"),
         format!("requests_total{{code=\"403\",method=\"GET\",{orders}}} 1"),
-        format!("requests_total{{code=\"403\",method=\"other\",{refused}}} 1"),
+        format!("requests_total{{code=\"403\",method=\"other\",{rejecting_origin}}} 1"),
         "requests_total{code=\"403\",method=\"GET\",origin=\"none\",route=\"none\"} 1".to_owned(),
         format!("request_duration_seconds_count{{{orders}}} 3"),
         format!("hashed_bytes_total{{{orders}}} 5"),
         "body_budget_used_bytes 0".to_owned(),
         "body_budget_size_bytes 268435456".to_owned(),
         format!("verify_rejections_total{{kind=\"missing-authentication\",{orders}}} 1"),
-        format!("origin_rejections_total{{cause=\"route-missing\",{refused}}} 2"),
+        format!("origin_rejections_total{{cause=\"route-missing\",{rejecting_origin}}} 2"),
     ] {
         assert!(
             text.contains(&format!("sigv4_gateway_{sample}\n")),
@@ -360,8 +371,8 @@ async fn metrics_labels_come_from_the_configuration() {
 
 #[tokio::test]
 async fn admin_responses_contain_no_secret() {
-    let (gateway, text) = after_traffic().await;
-    let mut said = text;
+    let (gateway, text) = gateway_after_traffic().await;
+    let mut responses = text;
     for target in [
         "/",
         "/healthz",
@@ -371,7 +382,9 @@ async fn admin_responses_contain_no_secret() {
         "/nothing",
         "/cache/purge",
     ] {
-        said += &ask(admin(&gateway), "GET", target, "", "").await.body;
+        responses += &send_admin(admin(&gateway), "GET", target, "", "")
+            .await
+            .body;
     }
     for secret in [
         "secret-of",
@@ -381,14 +394,14 @@ async fn admin_responses_contain_no_secret() {
         "AKID",
         "Signature=",
     ] {
-        assert!(!said.contains(secret), "{secret} in {said}");
+        assert!(!responses.contains(secret), "{secret} in {responses}");
     }
 }
 
 /// Checks the rules of `promtool check metrics` for names, help texts and types.
 #[tokio::test]
 async fn metrics_follow_the_rules_of_prometheus() {
-    let (_, text) = after_traffic().await;
+    let (_, text) = gateway_after_traffic().await;
     let mut families = Vec::<(&str, &str)>::new();
     for line in text.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
@@ -486,7 +499,7 @@ fn check_sample(line: &str, (family, kind): (&str, &str)) {
 /// Simulates a load balancer that probes as Kubernetes does, but more often.
 #[test]
 fn invalid_sections_are_reported() {
-    for (section, told) in [
+    for (section, message) in [
         ("listen = \"localhost\"", ":20: invalid socket address"),
         ("allowed_hosts = [\"a:80\"]", "is not a host name"),
         ("allowed_hosts = [\"\"]", "is not a host name"),
@@ -500,7 +513,7 @@ fn invalid_sections_are_reported() {
             .expect("output");
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(
-            !output.status.success() && log.contains(told),
+            !output.status.success() && log.contains(message),
             "{section}: {log}"
         );
     }

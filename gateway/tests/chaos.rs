@@ -30,11 +30,11 @@ use tokio::{
 use tower_sigv4::sigv4::PayloadHash;
 
 /// Length of request bodies.
-const BODY: usize = 40_000;
-const ANSWER: usize = 400_000;
+const BODY_LEN: usize = 40_000;
+const RESPONSE_LEN: usize = 400_000;
 
 /// Longer than the origin timeout.
-const STALLED: Duration = Duration::from_millis(300);
+const STALL: Duration = Duration::from_millis(300);
 
 /// Fault of a connection after a number of bytes.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +51,9 @@ enum Fault {
 /// Place at which a connection breaks.
 #[derive(Clone, Copy, Debug)]
 enum Break {
-    Nowhere,
+    Never,
     Request(usize, Fault),
-    Answer(usize, Fault),
+    Response(usize, Fault),
 }
 
 /// Forwards bytes between two connections up to the break.
@@ -67,7 +67,7 @@ impl Relay {
     async fn start(to: impl Fn() -> SocketAddr + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let breaks = Arc::new(Mutex::new(Break::Nowhere));
+        let breaks = Arc::new(Mutex::new(Break::Never));
         let shared = breaks.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
@@ -86,9 +86,9 @@ impl Relay {
 async fn relay(near: TcpStream, to: SocketAddr, breaks: Break) {
     let far = TcpStream::connect(to).await.expect("connected");
     let (there, back, end) = match breaks {
-        Break::Nowhere => (usize::MAX, usize::MAX, Fault::Close),
+        Break::Never => (usize::MAX, usize::MAX, Fault::Close),
         Break::Request(bytes, end) => (bytes, usize::MAX, end),
-        Break::Answer(bytes, end) => (usize::MAX, bytes, end),
+        Break::Response(bytes, end) => (usize::MAX, bytes, end),
     };
     if let Fault::Reset = end {
         near.set_zero_linger().expect("set");
@@ -96,20 +96,20 @@ async fn relay(near: TcpStream, to: SocketAddr, breaks: Break) {
     }
     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
     let half = matches!(end, Fault::Half);
-    let request = pass(near_in, far_out, there, half);
-    let response = pass(far_in, near_out, back, half);
+    let request = forward(near_in, far_out, there, half);
+    let response = forward(far_in, near_out, back, half);
     let (mut request, mut response) = (std::pin::pin!(request), std::pin::pin!(response));
     let broken = tokio::select! {
         broken = &mut request => broken || response.await,
         broken = &mut response => broken || request.await,
     };
     if let (true, Fault::Stall) = (broken, end) {
-        sleep(STALLED).await; // holds both connections
+        sleep(STALL).await; // holds both connections
     }
 }
 
 /// Returns `true` if there are more bytes than the limit.
-async fn pass(
+async fn forward(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut left: usize,
@@ -138,18 +138,18 @@ async fn origin(
     listener: TcpListener,
     authority: String,
     accepted: Arc<AtomicUsize>,
-    refused: Arc<AtomicUsize>,
+    rejected: Arc<AtomicUsize>,
 ) {
     let large = from_fn(move |request, next: Next| {
-        let (accepted, refused) = (accepted.clone(), refused.clone());
+        let (accepted, rejected) = (accepted.clone(), rejected.clone());
         async move {
             let response = next.run(request).await;
             match response.status().as_u16() {
                 200 => accepted.fetch_add(1, Ordering::SeqCst),
-                403 => refused.fetch_add(1, Ordering::SeqCst),
+                403 => rejected.fetch_add(1, Ordering::SeqCst),
                 _ => 0, // incomplete
             };
-            let mut response = response.map(|_| Body::from(Bytes::from(vec![b'a'; ANSWER])));
+            let mut response = response.map(|_| Body::from(Bytes::from(vec![b'a'; RESPONSE_LEN])));
             response.headers_mut().remove("content-length");
             response
                 .headers_mut()
@@ -168,7 +168,7 @@ struct World {
     front: Relay,
     back: Relay,
     accepted: Arc<AtomicUsize>,
-    refused: Arc<AtomicUsize>,
+    rejected: Arc<AtomicUsize>,
     spool: TempDirectory,
 }
 
@@ -177,13 +177,13 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let origins = listener.local_addr().expect("an address");
         let back = Relay::start(move || origins).await;
-        let (accepted, refused) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+        let (accepted, rejected) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let authority = back.address.to_string();
         tokio::spawn(origin(
             listener,
             authority,
             accepted.clone(),
-            refused.clone(),
+            rejected.clone(),
         ));
         let spool = TempDirectory::new(&format!("{mode}-{name}"));
         // A leaked permit or memory reservation would block the next request.
@@ -211,7 +211,7 @@ impl World {
             front,
             back,
             accepted,
-            refused,
+            rejected,
             spool,
         }
     }
@@ -247,7 +247,7 @@ impl World {
     }
 
     /// Waits until everything is released after a break.
-    async fn is_clear(&self, what: &str) {
+    async fn wait_until_released(&self, what: &str) {
         let since = Instant::now();
         loop {
             let left = (
@@ -267,10 +267,10 @@ impl World {
     }
 
     /// Waits until a request succeeds again.
-    async fn is_well(&self, what: &str) {
-        self.front.set(Break::Nowhere);
-        self.back.set(Break::Nowhere);
-        self.is_clear(what).await;
+    async fn wait_until_healthy(&self, what: &str) {
+        self.front.set(Break::Never);
+        self.back.set(Break::Never);
+        self.wait_until_released(what).await;
         let since = Instant::now();
         let response = loop {
             let response = self.send(&post()).await;
@@ -286,9 +286,9 @@ impl World {
             response.len(),
             text(&response)
         );
-        self.is_clear(what).await;
+        self.wait_until_released(what).await;
         assert_eq!(
-            self.refused.load(Ordering::SeqCst),
+            self.rejected.load(Ordering::SeqCst),
             0,
             "{what}: by AWS's signer"
         );
@@ -302,20 +302,20 @@ fn text(response: &[u8]) -> String {
 /// Returns `true` for a complete response from the origin.
 fn is_accepted(response: &[u8]) -> bool {
     response.starts_with(b"HTTP/1.1 200 OK\r\n")
-        && text(response).contains(&format!("\r\ncontent-length: {ANSWER}\r\n"))
+        && text(response).contains(&format!("\r\ncontent-length: {RESPONSE_LEN}\r\n"))
         && response
             .iter()
             .rev()
             .take_while(|byte| **byte == b'a')
             .count()
-            == ANSWER
+            == RESPONSE_LEN
 }
 
 fn post() -> Vec<u8> {
-    let body = vec![b'b'; BODY];
+    let body = vec![b'b'; BODY_LEN];
     let head = format!(
         "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
-         x-amz-content-sha256: {}\r\ncontent-length: {BODY}\r\n\r\n",
+         x-amz-content-sha256: {}\r\ncontent-length: {BODY_LEN}\r\n\r\n",
         PayloadHash::of(&body)
     );
     [head.into_bytes(), body].concat()
@@ -323,20 +323,20 @@ fn post() -> Vec<u8> {
 
 /// Breaks before the first byte, in the head, in the body and before the last byte, of request and response.
 fn breaks() -> impl Iterator<Item = Break> {
-    let request = [0, 30, BODY / 2, post().len() - 1].map(|bytes| (true, bytes));
-    let response = [0, 10, 1000, ANSWER / 2].map(|bytes| (false, bytes));
+    let request = [0, 30, BODY_LEN / 2, post().len() - 1].map(|bytes| (true, bytes));
+    let response = [0, 10, 1000, RESPONSE_LEN / 2].map(|bytes| (false, bytes));
     request
         .into_iter()
         .chain(response)
         .flat_map(|(is_request, bytes)| {
             [Fault::Close, Fault::Reset, Fault::Half, Fault::Stall].map(|end| match is_request {
                 true => Break::Request(bytes, end),
-                false => Break::Answer(bytes, end),
+                false => Break::Response(bytes, end),
             })
         })
 }
 
-async fn clients_break(mode: &str) {
+async fn check_client_faults(mode: &str) {
     let world = World::new(mode, "clients").await;
     for breaks in breaks() {
         let accepted = world.accepted.load(Ordering::SeqCst);
@@ -354,11 +354,11 @@ async fn clients_break(mode: &str) {
         if matches!(breaks, Break::Request(..)) {
             assert_eq!(world.accepted.load(Ordering::SeqCst), accepted, "{what}");
         }
-        world.is_well(&what).await;
+        world.wait_until_healthy(&what).await;
     }
 }
 
-async fn origins_break(mode: &str) {
+async fn check_origin_faults(mode: &str) {
     let world = World::new(mode, "origins").await;
     for breaks in breaks() {
         let what = format!("{mode}, origin: {breaks:?}");
@@ -367,26 +367,26 @@ async fn origins_break(mode: &str) {
         assert!(!is_accepted(&response), "{what}");
         // An origin that receives only a part may report it itself.
         let text = text(&response);
-        let is_told = ["400", "502", "504"]
+        let is_reported = ["400", "502", "504"]
             .iter()
             .any(|status| text[9..].starts_with(status));
-        let in_answer = matches!(breaks, Break::Answer(1000.., _));
-        assert_eq!(is_told, !in_answer, "{what}: {text}");
-        world.is_well(&what).await;
+        let in_response = matches!(breaks, Break::Response(1000.., _));
+        assert_eq!(is_reported, !in_response, "{what}: {text}");
+        world.wait_until_healthy(&what).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_break_anywhere_while_bodies_are_buffered() {
-    tokio::join!(clients_break("buffer"), origins_break("buffer"));
+    tokio::join!(check_client_faults("buffer"), check_origin_faults("buffer"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_break_anywhere_while_bodies_are_spooled() {
-    tokio::join!(clients_break("spool"), origins_break("spool"));
+    tokio::join!(check_client_faults("spool"), check_origin_faults("spool"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_break_anywhere_while_bodies_stream() {
-    tokio::join!(clients_break("trust"), origins_break("trust"));
+    tokio::join!(check_client_faults("trust"), check_origin_faults("trust"));
 }

@@ -100,12 +100,12 @@ async fn origin_rejection_is_logged_and_its_cause_reported_to_the_client() {
             .stderr(std::process::Stdio::piped()),
     );
     for _ in 0..3 {
-        let refused = get(gateway.address, "/orders?token=hunter2").await;
-        assert_eq!(refused.status, 502);
+        let rejected = get(gateway.address, "/orders?token=hunter2").await;
+        assert_eq!(rejected.status, 502);
         assert!(
-            refused.body.contains("signature (wrong-secret)"),
+            rejected.body.contains("signature (wrong-secret)"),
             "{}",
-            refused.body
+            rejected.body
         );
     }
     let log = gateway.stop_and_read_log();
@@ -129,7 +129,7 @@ async fn rejections_unrelated_to_the_gateways_signature_are_forwarded() {
     let not_allowed = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: AccessDeniedException\r\n\
         content-type: application/json\r\ncontent-length: 107\r\n\r\n{\"Message\":\"User: \
         arn:aws:iam::123456789012:user/gateway is not authorized to perform: execute-api:Invoke\"}";
-    for (response, status, told) in [
+    for (response, status, message) in [
         (
             mismatch,
             502,
@@ -147,13 +147,13 @@ async fn rejections_unrelated_to_the_gateways_signature_are_forwarded() {
         let config = config(&format!("http://{}", origin.address), "").replace(secret, &with_token);
         let gateway = Gateway::with_config(&(config + "max_attempts = 3\n"));
         let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
-        let refused = exchange(gateway.address, request).await;
-        assert_eq!(refused.status, status, "{}", refused.body);
-        assert!(refused.body.contains(told), "{}", refused.body);
+        let rejected = exchange(gateway.address, request).await;
+        assert_eq!(rejected.status, status, "{}", rejected.body);
+        assert!(rejected.body.contains(message), "{}", rejected.body);
         assert!(
-            !refused.body.contains("token-of-the-gateway"),
+            !rejected.body.contains("token-of-the-gateway"),
             "{}",
-            refused.body
+            rejected.body
         );
         assert_eq!(
             origin.requests().len(),

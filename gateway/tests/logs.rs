@@ -27,26 +27,26 @@ const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthen
 
 #[tokio::test]
 async fn each_request_is_one_line_of_json() {
-    let (origin, refusing) = (
+    let (origin, rejecting) = (
         TestOrigin::start(CACHED).await,
         TestOrigin::start(REFUSED).await,
     );
     let config = with_verified_callers(&config(&format!("http://{}", origin.address), ""))
         + &format!(
-            "[[origin]]\nname = \"refusing\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
-             region = \"eu-west-1\"\n[[route]]\npath = \"/refused\"\norigin = \"refusing\"\n\
+            "[[origin]]\nname = \"rejecting\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
+             region = \"eu-west-1\"\n[[route]]\npath = \"/rejected\"\norigin = \"rejecting\"\n\
              verify = false\n[[route]]\npath = \"/cached\"\norigin = \"orders\"\nverify = false\n\
              cache = true\n[[route]]\npath = \"/gone\"\norigin = \"gone\"\nverify = false\n\
              [[origin]]\nname = \"gone\"\nurl = \"http://127.0.0.1:1\"\n\
              service = \"execute-api\"\nregion = \"eu-west-1\"\n",
-            refusing.address
+            rejecting.address
         );
     let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
     let (request, _) = signed_request("/orders/17", &[], SignatureLocation::Headers);
     assert_eq!(exchange(logged.gateway.address, &request).await.status, 200);
     for (method, target, status) in [
         ("POST", "/orders?password=hunter2", 403),
-        ("GET", "/refused", 403),
+        ("GET", "/rejected", 403),
         ("GET", "/cached", 200),
         ("GET", "/cached", 200),
         ("GET", "/gone", 502),
@@ -94,9 +94,9 @@ async fn each_request_is_one_line_of_json() {
         ),
         line(
             "GET",
-            "/refused",
+            "/rejected",
             403,
-            ["/refused", "refusing"],
+            ["/rejected", "rejecting"],
             json!({ "origin_rejection": "route-missing" }),
         ),
         line(
@@ -113,17 +113,17 @@ async fn each_request_is_one_line_of_json() {
     assert_eq!(logged.access_events(), expected);
     let mut events = logged.events();
     events.retain(|event| event["target"] != "access");
-    let [refused, failed] = &events[..] else {
+    let [rejected, failed] = &events[..] else {
         panic!("{events:?}")
     };
     assert_eq!(
-        (&refused["level"], &refused["cause"]),
+        (&rejected["level"], &rejected["cause"]),
         (&json!("WARN"), &json!("route-missing"))
     );
-    let said = failed["message"].as_str().expect("a string");
+    let message = failed["message"].as_str().expect("a string");
     assert!(
-        said.starts_with("502 Bad Gateway: no connection to origin 127.0.0.1:1; "),
-        "{said}"
+        message.starts_with("502 Bad Gateway: no connection to origin 127.0.0.1:1; "),
+        "{message}"
     );
     let id = &failed["request_id"];
     let same = logged
@@ -154,7 +154,7 @@ async fn client_that_disconnects_early_is_logged() {
     read_until(&mut origin, "\r\n\r\n").await;
     drop(client);
     logged.wait_for("499").await;
-    let told: Vec<_> = logged
+    let requests: Vec<_> = logged
         .access_events()
         .iter()
         .map(|event| {
@@ -165,7 +165,10 @@ async fn client_that_disconnects_early_is_logged() {
         })
         .collect();
     let orders = json!("api.example.com/orders");
-    assert_eq!(told, [(json!(404), json!("none")), (json!(499), orders)]);
+    assert_eq!(
+        requests,
+        [(json!(404), json!("none")), (json!(499), orders)]
+    );
 }
 
 #[tokio::test]
@@ -222,15 +225,18 @@ async fn values_cannot_break_out_of_their_line_or_quotes() {
                 assert!(!bare.contains("level"), "{line}");
             }
         } else {
-            let told = logged.access_events();
-            assert_eq!(told[0]["url.path"], odd[0].1);
-            assert_eq!(told[1]["http.request.method"], "G'|ET");
-            assert_eq!(told[1]["url.path"], odd[1].1);
-            assert_eq!(told[2]["url.path"], odd[2].1);
+            let events = logged.access_events();
+            assert_eq!(events[0]["url.path"], odd[0].1);
+            assert_eq!(events[1]["http.request.method"], "G'|ET");
+            assert_eq!(events[1]["url.path"], odd[1].1);
+            assert_eq!(events[2]["url.path"], odd[2].1);
             // The limit would split the é.
-            assert_eq!(told[3]["url.path"].as_str().expect("a string").len(), 1023);
-            assert_eq!(told[4].get("server.address"), None);
-            assert!(told.iter().all(|event| event.get("trace_id").is_none()));
+            assert_eq!(
+                events[3]["url.path"].as_str().expect("a string").len(),
+                1023
+            );
+            assert_eq!(events[4].get("server.address"), None);
+            assert!(events.iter().all(|event| event.get("trace_id").is_none()));
         }
     }
 }
@@ -275,9 +281,9 @@ async fn admin_port_changes_the_level() {
         let before = logged.events().len();
         assert_eq!(logged.admin("PUT", "", level).await.status, 204);
         assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
-        let told = logged.events().split_off(before);
-        let told: Vec<_> = told.iter().map(|event| event["target"].clone()).collect();
-        assert_eq!(told, targets, "{level}");
+        let events = logged.events().split_off(before);
+        let logged_targets: Vec<_> = events.iter().map(|event| event["target"].clone()).collect();
+        assert_eq!(logged_targets, targets, "{level}");
     }
 }
 
@@ -367,7 +373,7 @@ async fn requests_succeed_with_closed_standard_error() {
 
 #[test]
 fn invalid_sections_are_reported() {
-    for (section, told) in [
+    for (section, message) in [
         (
             "level = \"wran\"",
             ":21: \"wran\" is not a level; write off, error, warn, info, debug or",
@@ -388,7 +394,7 @@ fn invalid_sections_are_reported() {
             .args(["--config", &file.path, "--check"])
             .output();
         let log = String::from_utf8(output.expect("output").stderr).expect("UTF-8");
-        assert!(log.contains(told), "{section}: {log}");
+        assert!(log.contains(message), "{section}: {log}");
     }
 }
 
@@ -415,8 +421,9 @@ async fn unread_log_does_not_block() {
             for _ in 0..50 {
                 assert_eq!(exchange(gateway.address, &request).await.status, 200);
             }
-            let told = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-            let metrics = exchange(admin, told).await.body;
+            let metrics_request =
+                "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+            let metrics = exchange(admin, metrics_request).await.body;
             if !metrics.contains("\nsigv4_gateway_log_lines_dropped_total 0\n") {
                 assert!(
                     metrics.contains("\nsigv4_gateway_log_lines_dropped_total "),

@@ -271,13 +271,13 @@ async fn allowed_web_pages_can_call_and_read_rejections() {
         (response.status, allowed),
         (200, Some("https://app.example.com"))
     );
-    let refused = exchange(gateway.address, &request("GET", "/closed", page, "")).await;
-    let allowed = refused.header("access-control-allow-origin");
+    let rejected = exchange(gateway.address, &request("GET", "/closed", page, "")).await;
+    let allowed = rejected.header("access-control-allow-origin");
     assert_eq!(
-        (refused.status, allowed),
+        (rejected.status, allowed),
         (403, Some("*")),
         "{}",
-        refused.body
+        rejected.body
     );
     // Other pages get no CORS headers, and methods without a route no preflight.
     let other = asks.replace("app.example.com", "evil.example.com");
@@ -383,9 +383,9 @@ async fn responses_to_verified_callers_are_not_shared() {
     for (id, secret) in [("ALICE", "alices secret"), ("BOB", "bobs secret")] {
         let request = support::signed_request("GET", "/", "api.example.com", "", id, secret);
         let response = exchange(gateway.address, &request).await;
-        let told = response.header("cache-status");
+        let cache_status = response.header("cache-status");
         assert_eq!(
-            (response.status, told),
+            (response.status, cache_status),
             (200, Some("sigv4-gateway; fwd=uri-miss"))
         );
     }

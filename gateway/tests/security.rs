@@ -225,7 +225,7 @@ const FRAMES: [Row; 28] = [
         "",
     ),
     (
-        "a size that is none",
+        "an invalid size",
         "transfer-encoding: chunked\r\n\r\nx\r\nabc\r\n0\r\n\r\n",
         &[400],
         "",
@@ -317,7 +317,7 @@ const HEADS: [Row; 38] = [
         "",
     ),
     (
-        "a version that is none",
+        "an invalid version",
         "GET /open HTTP/1.9\r\nhost: h\r\n\r\n",
         &[400],
         "",
@@ -420,7 +420,7 @@ const HEADS: [Row; 38] = [
         "x-forwarded-host: h",
     ),
     (
-        "an option that tells who calls",
+        "an option with user name",
         "GET /open HTTP/1.1\r\nhost: h\r\nconnection: x-forwarded-for\r\n\r\n",
         &[200],
         "x-forwarded-for: 127.0.0.1",

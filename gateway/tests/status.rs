@@ -21,7 +21,7 @@ const OK: &str =
 const TOKEN: &str = "token-of-the-caller";
 const HOSTILE: &str = "<script>alert(1)";
 
-async fn ask(admin: SocketAddr, head: &str, headers: &str, body: &str) -> TestResponse {
+async fn send_admin(admin: SocketAddr, head: &str, headers: &str, body: &str) -> TestResponse {
     let host = if headers.contains("host: ") {
         String::new()
     } else {
@@ -105,16 +105,16 @@ impl Events {
             } else if let Some(data) = line.strip_prefix("data: ") {
                 return Some((name, serde_json::from_str(data).expect("valid JSON")));
             } else {
-                assert_eq!(line, "", "neither a name nor data");
+                assert_eq!(line, "", "expected a name or data");
             }
         }
     }
 
     async fn until(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let (event, told) = self.next().await.expect("an event");
-            if event == name && holds(&told) {
-                return told;
+            let (event, data) = self.next().await.expect("an event");
+            if event == name && holds(&data) {
+                return data;
             }
         }
     }
@@ -137,7 +137,7 @@ fn forged(target: &str, scope: &str) -> String {
 #[tokio::test]
 async fn page_loads_only_its_own_files() {
     let (_gateway, admin) = gateway("").await;
-    let page = ask(admin, "GET /", "", "").await;
+    let page = send_admin(admin, "GET /", "", "").await;
     assert_eq!(
         page.header("content-type"),
         Some("text/html; charset=utf-8")
@@ -157,7 +157,7 @@ async fn page_loads_only_its_own_files() {
         "image/svg",
     ];
     for (file, kind) in files.iter().zip(kinds) {
-        let response = ask(admin, &format!("GET {file}"), "", "").await;
+        let response = send_admin(admin, &format!("GET {file}"), "", "").await;
         assert!(
             response
                 .header("content-type")
@@ -179,7 +179,7 @@ async fn page_loads_only_its_own_files() {
         let others = response.body.replace("http://www.w3.org/2000/svg", "");
         assert!(!others.contains("://"), "{file} names another host");
     }
-    for (name, told) in [
+    for (name, part) in [
         (
             "content-security-policy",
             "default-src 'none'; script-src 'self'; style-src 'self'",
@@ -195,8 +195,8 @@ async fn page_loads_only_its_own_files() {
         ("cache-control", "no-store"),
     ] {
         assert!(
-            page.header(name).is_some_and(|value| value.contains(told)),
-            "{name}: {told}"
+            page.header(name).is_some_and(|value| value.contains(part)),
+            "{name}: {part}"
         );
     }
     assert!(
@@ -218,7 +218,9 @@ async fn page_loads_only_its_own_files() {
     for (named, _) in page.body.match_indices("=\"/") {
         let path = page.body[named + 2..].split('"').next().expect("a path");
         assert_eq!(
-            ask(admin, &format!("GET {path}"), "", "").await.status,
+            send_admin(admin, &format!("GET {path}"), "", "")
+                .await
+                .status,
             200,
             "{path}"
         );
@@ -254,13 +256,13 @@ async fn status_events_match_the_traffic() {
     }
     let down = "GET /down HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     assert_eq!(exchange(gateway.address, down).await.status, 502);
-    let (mut answered, mut failed, mut asked, mut hits) = (0.0, 0.0, 0, 0);
+    let (mut finished, mut failed, mut lookups, mut hits) = (0.0, 0.0, 0, 0);
     let status = loop {
         let status = events.until("status", |_| true).await;
         let point = &status["point"];
-        answered += point[1].as_f64().expect("a number");
+        finished += point[1].as_f64().expect("a number");
         failed += point[2].as_f64().expect("a number");
-        asked += point[6].as_u64().expect("a number");
+        lookups += point[6].as_u64().expect("a number");
         hits += point[7].as_u64().expect("a number");
         if point[1].as_f64() > Some(0.0) {
             let times = [3, 4, 5].map(|column| point[column].as_f64().expect("a time"));
@@ -275,10 +277,10 @@ async fn status_events_match_the_traffic() {
     };
     // On a busy machine an interval takes longer than a second.
     assert!(
-        answered > 1.0 && answered < 8.0 && failed > 0.2 && failed < 2.0,
-        "{answered} {failed}"
+        finished > 1.0 && finished < 8.0 && failed > 0.2 && failed < 2.0,
+        "{finished} {failed}"
     );
-    assert_eq!((asked, hits), (3, 2));
+    assert_eq!((lookups, hits), (3, 2));
     assert_eq!(status["has_cache"], true);
     assert_eq!(status["stopping"], false);
     assert_eq!(status["bodies"], json!({ "size": 268_435_456, "used": 0 }));
@@ -301,7 +303,7 @@ async fn status_events_match_the_traffic() {
         .iter()
         .filter(|point| point[1].as_f64() > Some(0.0))
         .count();
-    assert!(seen > 0, "who comes later sees what was: {history}");
+    assert!(seen > 0, "later pages receive the history: {history}");
     let _held = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
@@ -316,7 +318,7 @@ async fn rejected_callers_are_listed_without_secrets() {
     let mismatch = exchange(gateway.address, &forged("/orders?key=hunter2", REGION)).await;
     assert!(
         mismatch.body.contains("hunter2"),
-        "who called is told it: {}",
+        "the caller gets the details: {}",
         mismatch.body
     );
     assert_eq!(
@@ -358,7 +360,7 @@ async fn rejected_callers_are_listed_without_secrets() {
         string_to_sign.starts_with("AWS4-HMAC-SHA256\n"),
         "{string_to_sign}"
     );
-    let told = rejections.to_string();
+    let listed = rejections.to_string();
     for secret in [
         TOKEN,
         "hunter2",
@@ -366,7 +368,7 @@ async fn rejected_callers_are_listed_without_secrets() {
         SECRET_ACCESS_KEY,
         "Credential=",
     ] {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!listed.contains(secret), "{secret} in {listed}");
     }
 }
 
@@ -411,20 +413,20 @@ async fn origin_rejections_list_their_differences() {
 async fn workbench_explains_pasted_exchanges() {
     let (_gateway, admin) = gateway("").await;
     let request = forged("/orders", REGION);
-    let answered = "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\n\r\n\
+    let rejection = "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\n\r\n\
         {\"message\": \"The request signature we calculated does not match the signature you provided.\
         \\n\\nThe Canonical String for this request should have been\\n'GET\\n/prod/orders\\n\\nhost:h\\n\
         x-amz-security-token:token-of-the-caller\\n\\nhost;x-amz-security-token\\nabc'\"}";
-    let response = ask(admin, "POST /explain", "", &format!("{request}{answered}")).await;
+    let response = send_admin(admin, "POST /explain", "", &format!("{request}{rejection}")).await;
     assert_eq!(response.status, 200, "{}", response.body);
     assert_eq!(response.header("content-type"), Some("application/json"));
-    let told: Value = serde_json::from_str(&response.body).expect("JSON");
+    let explanation: Value = serde_json::from_str(&response.body).expect("JSON");
     assert_eq!(
-        told["diagnosis"]["cause"], "authorization-changed",
-        "{told}"
+        explanation["diagnosis"]["cause"], "authorization-changed",
+        "{explanation}"
     );
     assert!(
-        told["lines"]
+        explanation["lines"]
             .as_array()
             .is_some_and(|it| it.contains(&json!(["derived", "/prod/orders"])))
     );
@@ -435,9 +437,9 @@ async fn workbench_explains_pasted_exchanges() {
             response.body
         );
     }
-    let response = ask(admin, "POST /explain", "", &request).await;
-    let told: Value = serde_json::from_str(&response.body).expect("JSON");
-    let canonical = told["signed"]["canonical_request"]
+    let response = send_admin(admin, "POST /explain", "", &request).await;
+    let explanation: Value = serde_json::from_str(&response.body).expect("JSON");
+    let canonical = explanation["signed"]["canonical_request"]
         .as_str()
         .expect("a string");
     assert!(
@@ -471,15 +473,15 @@ async fn workbench_explains_pasted_exchanges() {
         (&long, 413, "longer than 1 MiB"),
         (&long[2..], 400, "does not mention a signature"),
     ] {
-        let response = ask(admin, "POST /explain", "", body).await;
+        let response = send_admin(admin, "POST /explain", "", body).await;
         let start = &body[..body.len().min(40)];
         assert_eq!(response.status, status, "{start}: {}", response.body);
-        let told: Value = serde_json::from_str(&response.body).expect("JSON");
+        let explanation: Value = serde_json::from_str(&response.body).expect("JSON");
         assert!(
-            told["message"]
+            explanation["message"]
                 .as_str()
                 .is_some_and(|it| it.contains(message)),
-            "{start}: {told}"
+            "{start}: {explanation}"
         );
     }
 }
@@ -514,7 +516,7 @@ async fn foreign_pages_cannot_use_the_admin_port() {
         ("GET /explain", "", 405),
         ("POST /events", "", 405),
     ] {
-        let response = ask(admin, head, headers, "").await;
+        let response = send_admin(admin, head, headers, "").await;
         assert_eq!(response.status, status, "{head} {headers}{}", response.body);
     }
 }
@@ -526,7 +528,7 @@ async fn number_of_open_pages_is_limited() {
     for _ in 0..16 {
         listening.push(Events::listen(admin).await);
     }
-    let response = ask(admin, "GET /events", "", "").await;
+    let response = send_admin(admin, "GET /events", "", "").await;
     assert_eq!(response.status, 503);
     assert!(
         response.body.contains("too many open status pages"),
@@ -550,7 +552,7 @@ async fn number_of_open_pages_is_limited() {
     };
     time::timeout(Duration::from_secs(20), freed)
         .await
-        .expect("a place is free again");
+        .expect("a free place");
 }
 
 #[cfg(unix)]

@@ -125,7 +125,7 @@ async fn rejected_handshake_returns_the_whole_response() {
     let url = format!("http://{}", origin().await);
     let gateway = Gateway::with_config(&config(&url, "").replace("\"secret\"", "\"another\""));
     let Err(Error::Http(response)) = connect(&gateway).await else {
-        panic!("not refused")
+        panic!("not rejected")
     };
     assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
     let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());

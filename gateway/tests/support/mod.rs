@@ -360,7 +360,7 @@ impl TestOrigin {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(answer_all(stream, response, seen.clone()));
+                tokio::spawn(respond_to_all(stream, response, seen.clone()));
             }
         });
         origin
@@ -376,7 +376,7 @@ impl TestOrigin {
     }
 }
 
-async fn answer_all(mut stream: TcpStream, response: &str, seen: Arc<Mutex<Vec<String>>>) {
+async fn respond_to_all(mut stream: TcpStream, response: &str, seen: Arc<Mutex<Vec<String>>>) {
     let mut buffer = Vec::new();
     while let Ok(1..) = stream.read_buf(&mut buffer).await {
         let text = String::from_utf8_lossy(&buffer).into_owned();
