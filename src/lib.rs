@@ -86,6 +86,8 @@
 pub mod body;
 mod clock;
 pub mod credentials;
+#[cfg(feature = "doctor")]
+#[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
 pub mod doctor;
 mod error;
 pub mod origin;

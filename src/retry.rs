@@ -1,4 +1,4 @@
-//! Retries of failed requests, outside of signing, so that each attempt has a date and a signature of its own.
+//! Retries of failed requests outside of signing, so that each attempt has its own date and signature.
 
 use std::{
     fmt,
@@ -19,31 +19,33 @@ use tower::{
 };
 
 use crate::{
-    doctor::strip_namespace,
     error::{BoxError, Error},
+    sigv4::error_code::strip_namespace,
 };
 
-/// A policy for `tower::retry::RetryLayer`, to be put outside of the [`SigningLayer`](crate::SigningLayer).
+/// Policy for `tower::retry::RetryLayer` outside of the [`SigningLayer`](crate::SigningLayer).
 ///
 /// | failure | requests that are retried |
 /// |---|---|
-/// | 429 | all: the origin did not carry them out |
+/// | 429 | all, since the origin did not execute them |
 /// | 503 with `retry-after` or a throttling code | all, for the same reason |
 /// | 500, 502, 503, 504, an error of the inner service | those whose method is idempotent (RFC 9110, section 9.2.2), or [all](RetryPolicy::with_all_methods) |
-/// | an error of this crate | none: the request would fail again |
+/// | an error of this crate | none, since the request would fail again |
 ///
-/// A 503 alone does not say that the request was not carried out. An HTTP API of API Gateway sends
-/// `{"message":"Service Unavailable"}` once its integration takes too long, while the integration goes on.
-/// Throttling codes are those of the AWS SDKs, such as `ThrottlingException`, in `x-amzn-errortype`. A code in the
-/// body is not read, because the policy takes responses with any body: a POST that S3 rejects with
-/// `<Code>SlowDown</Code>` is not retried.
+/// A plain 503 does not mean that the request was not executed. An HTTP API of API Gateway sends
+/// `{"message":"Service Unavailable"}` if its integration takes too long, while the integration continues.
+/// Throttling codes are those of the AWS SDKs, such as `ThrottlingException`, in `x-amzn-errortype`. The policy
+/// supports any response body and does not read it, so a POST that S3 rejects with `<Code>SlowDown</Code>` is not
+/// retried.
 ///
-/// The first pause is 100 ms and each further one twice as long. A random part of up to the same length is added,
-/// so that the clients of an origin do not return all at once. The policy waits as long as `retry-after` asks
-/// (RFC 9110, section 10.2.3). If that is more than the longest pause, 20 seconds, it returns the response
-/// instead. Clones share a budget: two retries for ten requests that succeed, and ten a second in any case.
+/// The backoff starts at 100 ms and doubles for each attempt, with a random addition of up to the same length. The
+/// policy waits as long as `retry-after` requires (RFC 9110, section 10.2.3), but returns the response if that is more
+/// than the maximum backoff of 20 seconds. Clones share a budget of two retries for ten successful requests, and at
+/// least ten retries per second.
 ///
-/// A request has to be cloned for that, so its body has to be: `http_body_util::Full`, not one that streams.
+/// The layer clones each request, so its body has to be `Clone`, such as `http_body_util::Full`. For a body that is
+/// not, such as `axum::body::Body` or `reqwest::Body`, collect it first:
+/// `Full::new(body.collect().await?.to_bytes())`.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
@@ -77,7 +79,7 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct RetryPolicy {
-    /// How often a request may still be sent.
+    /// Number of retries that are left.
     left: u32,
     backoff: ExponentialBackoff<Random>,
     longest: Duration,
@@ -85,7 +87,7 @@ pub struct RetryPolicy {
     all_methods: bool,
 }
 
-/// Another number for each clone, where tower's own generator would give all of them the same.
+/// Generator whose clones return different numbers, unlike those of tower's own generator.
 #[derive(Clone, Copy, Debug)]
 struct Random;
 
@@ -99,28 +101,27 @@ impl RetryPolicy {
     const ATTEMPTS: u32 = 3;
     const SHORTEST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(20);
-    /// Maximum pause. A timer that ends later could be past what an `Instant` holds.
+    /// Maximum backoff, since a later time may overflow an `Instant`.
     const MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-    /// Three attempts.
+    /// Creates a policy with three attempts.
     pub fn new() -> Self {
         Self {
             left: Self::ATTEMPTS - 1,
-            backoff: backoff(Self::SHORTEST, Self::LONGEST).expect("the shorter one is first"),
+            backoff: backoff(Self::SHORTEST, Self::LONGEST).expect("valid backoff"),
             longest: Self::LONGEST,
             budget: Arc::new(TpsBudget::default()),
             all_methods: false,
         }
     }
 
-    /// Sets how often a request is sent at most, the first time included.
+    /// Limits the number of attempts, including the first one.
     pub fn with_max_attempts(mut self, attempts: u32) -> Self {
         self.left = attempts.saturating_sub(1);
         self
     }
 
-    /// Sets the first pause and the longest, which an origin's `retry-after` may not exceed either. A pause is
-    /// never longer than 30 days.
+    /// Sets the first and the longest backoff. The longest also limits `retry-after`. No backoff exceeds 30 days.
     ///
     /// # Errors
     ///
@@ -131,26 +132,26 @@ impl RetryPolicy {
         Ok(self)
     }
 
-    /// Sets the budget that the policy's clones share, with other policies too.
+    /// Sets the budget. The policy's clones and other policies can share it.
     pub fn with_budget(mut self, budget: Arc<dyn Budget + Send + Sync>) -> Self {
         self.budget = budget;
         self
     }
 
-    /// Retries requests of any method (off by default). Use it for APIs that carry out two requests with the same
+    /// Retries requests of any method (disabled by default). Use it for APIs that execute two requests with the same
     /// content once, as many of AWS do by a token in the content.
     pub fn with_all_methods(mut self, all: bool) -> Self {
         self.all_methods = all;
         self
     }
 
-    /// Returns true if a request of this method may be carried out twice.
+    /// Returns `true` if a request with this method may be executed twice.
     fn may_repeat(&self, method: &Method) -> bool {
         self.all_methods || method.is_idempotent()
     }
 
-    /// Returns true if another attempt may help and does no harm.
-    fn helps<R>(&self, method: &Method, result: &Result<Response<R>, BoxError>) -> bool {
+    /// Returns `true` if another attempt may succeed and is harmless.
+    fn should_retry<R>(&self, method: &Method, result: &Result<Response<R>, BoxError>) -> bool {
         match result {
             Ok(response) => match response.status() {
                 StatusCode::TOO_MANY_REQUESTS => true,
@@ -177,7 +178,7 @@ where
         request: &mut Request<B>,
         result: &mut Result<Response<R>, BoxError>,
     ) -> Option<Sleep> {
-        if !self.helps(request.method(), result) {
+        if !self.should_retry(request.method(), result) {
             if result.is_ok() {
                 self.budget.deposit();
             }
@@ -189,12 +190,12 @@ where
             return None;
         }
         self.left -= 1;
-        let pause = self.backoff.next_backoff();
-        let requested = sleep(requested.min(Self::MAX));
-        Some(if requested.deadline() > pause.deadline() {
-            requested
+        let backoff = self.backoff.next_backoff();
+        let retry_after = sleep(requested.min(Self::MAX));
+        Some(if retry_after.deadline() > backoff.deadline() {
+            retry_after
         } else {
-            pause
+            backoff
         })
     }
 
@@ -207,17 +208,17 @@ fn backoff(first: Duration, longest: Duration) -> Result<ExponentialBackoff<Rand
     let maker = |first, longest| {
         ExponentialBackoffMaker::new(first, longest, 1.0, Random).map_err(|source| {
             Error::config(format!(
-                "pauses of {first:?} to {longest:?} cannot be; give the longest one last, and above zero"
+                "a backoff from {first:?} to {longest:?} is invalid; the longest has to be above zero and not below the first"
             ))
             .with_source(source)
         })
     };
     maker(first, longest)?;
-    let mut maker = maker(first.min(RetryPolicy::MAX), longest.min(RetryPolicy::MAX))?;
-    Ok(maker.make_backoff())
+    let mut limited = maker(first.min(RetryPolicy::MAX), longest.min(RetryPolicy::MAX))?;
+    Ok(limited.make_backoff())
 }
 
-/// Returns true if the origin says that it did not carry out the request.
+/// Returns `true` if the origin did not execute the request.
 fn is_throttled(headers: &HeaderMap) -> bool {
     headers.contains_key(header::RETRY_AFTER)
         || error_code(headers).is_some_and(|code| THROTTLING_CODES.contains(&code))
@@ -249,7 +250,7 @@ fn error_code(headers: &HeaderMap) -> Option<&str> {
     value.to_str().ok().map(strip_namespace)
 }
 
-/// Returns the time that an origin asks the client to wait, given in seconds or as a date.
+/// Returns the wait that an origin requires, in seconds or until a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     if let Ok(seconds) = value.parse() {

@@ -1,4 +1,4 @@
-//! The body of a signed request.
+//! Bodies of signed requests.
 
 mod common;
 
@@ -41,7 +41,7 @@ fn trailers() -> HeaderMap {
 }
 
 #[tokio::test]
-async fn an_empty_body_has_the_hash_of_nothing() {
+async fn empty_bodies_have_the_hash_of_an_empty_string() {
     for (method, length) in [
         ("GET", None),
         ("DELETE", None),
@@ -68,7 +68,7 @@ async fn an_empty_body_has_the_hash_of_nothing() {
 }
 
 #[tokio::test]
-async fn a_body_goes_out_with_its_exact_length() {
+async fn bodies_are_sent_with_their_exact_length() {
     let request = Request::post("/")
         .header("content-length", "999")
         .header("transfer-encoding", "chunked")
@@ -85,7 +85,7 @@ async fn a_body_goes_out_with_its_exact_length() {
 }
 
 #[tokio::test]
-async fn frames_are_kept_and_never_copied() {
+async fn frames_are_not_copied() {
     let frames: Vec<_> = [b'a', b'b', b'c']
         .map(|byte| Bytes::from(vec![byte; 1024]))
         .into();
@@ -115,9 +115,9 @@ async fn frames_are_kept_and_never_copied() {
     assert!(body.frame().await.is_none());
 }
 
-/// A client may send frames of one byte, each of which would hold more memory than it is counted for.
+/// A frame of one byte would use more memory than is counted for it.
 #[tokio::test]
-async fn small_frames_take_little_more_memory_than_their_bytes() {
+async fn small_frames_are_joined() {
     const COUNT: usize = 100_000;
     let bytes = Bytes::from_static(b"0123456789");
     let big = Bytes::from(vec![b'x'; 2048]);
@@ -132,8 +132,8 @@ async fn small_frames_take_little_more_memory_than_their_bytes() {
     let mut sent: Option<Request<SignedBody<Script>>> = None;
     let counted = allocation_counter::measure(|| {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        if let std::task::Poll::Ready(answer) = response.as_mut().poll(&mut cx) {
-            sent = Some(carried(answer.expect("sent")));
+        if let std::task::Poll::Ready(result) = response.as_mut().poll(&mut cx) {
+            sent = Some(carried(result.expect("sent")));
         }
     });
     assert!(
@@ -161,7 +161,7 @@ async fn trailers_follow_the_data() {
 }
 
 #[tokio::test]
-async fn a_body_known_to_be_too_large_is_not_read() {
+async fn bodies_of_a_too_large_declared_length_are_not_read() {
     let limited = || layer(origin().with_body_limit(10));
     let mut hint = SizeHint::new();
     hint.set_lower(11);
@@ -176,7 +176,7 @@ async fn a_body_known_to_be_too_large_is_not_read() {
     );
     assert_eq!(polls.load(Ordering::SeqCst), 0);
 
-    // A body in a wrapper may not tell; then the head does.
+    // A wrapped body may not know its length. Then `content-length` declares it.
     let script = Script::new([Step::Hang]).with_size(SizeHint::default());
     let polls = script.polls.clone();
     let mut request = post(script);
@@ -195,8 +195,8 @@ async fn a_body_known_to_be_too_large_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_body_is_held_to_the_length_in_its_head() {
-    for (announced, chunked, whole) in [
+async fn bodies_must_have_the_length_in_their_headers() {
+    for (declared, chunked, whole) in [
         ("3", false, true),
         ("2", false, false),
         ("4", false, false),
@@ -206,15 +206,15 @@ async fn a_body_is_held_to_the_length_in_its_head() {
         let mut request = post(body);
         request
             .headers_mut()
-            .insert("content-length", announced.parse().expect("a value"));
+            .insert("content-length", declared.parse().expect("a value"));
         if chunked {
-            // RFC 9112, section 6.3: chunks override the length.
+            // `transfer-encoding` overrides `content-length` (RFC 9112, section 6.3).
             request
                 .headers_mut()
                 .insert("transfer-encoding", "chunked".parse().expect("a value"));
         }
         let sent = sent(layer(origin()), request).await;
-        assert_eq!(sent.is_ok(), whole, "{announced} {chunked}");
+        assert_eq!(sent.is_ok(), whole, "{declared} {chunked}");
         match sent {
             Ok(sent) => assert_eq!(sent.headers()["content-length"], "3"),
             Err(error) => assert_eq!(error.kind(), ErrorKind::BodyRead),
@@ -223,7 +223,7 @@ async fn a_body_is_held_to_the_length_in_its_head() {
 }
 
 #[tokio::test]
-async fn a_body_that_fails_says_why() {
+async fn errors_of_a_body_name_their_source() {
     let script = Script::new([Step::Data("a".into()), Step::Fail]);
     let error = sent(layer(origin()), post(script))
         .await
@@ -245,7 +245,7 @@ async fn the_default_limit_is_16_mib() {
 }
 
 #[tokio::test]
-async fn what_is_not_signed_streams_through() {
+async fn unsigned_requests_stream() {
     let origin = origin()
         .with_signing(SigningBehavior::Never)
         .with_body_limit(1);
@@ -268,5 +268,5 @@ async fn what_is_not_signed_streams_through() {
     assert_eq!(data.into_data().expect("data"), "abc");
     let last = body.frame().await.expect("a frame").expect("no error");
     assert_eq!(last.into_trailers().expect("trailers"), trailers());
-    assert!(body.frame().await.expect("an answer").is_err());
+    assert!(body.frame().await.expect("a frame").is_err());
 }

@@ -1,4 +1,4 @@
-//! The memory that bodies share.
+//! Budgets of memory that bodies share.
 
 mod common;
 
@@ -51,13 +51,13 @@ fn send(layer: &SigningLayer, body: Script) -> Sending {
     Box::pin(async { sending.await.map(carried).map_err(own) })
 }
 
-fn of(kib: u64) -> Script {
+fn sized(kib: u64) -> Script {
     let len = usize::try_from(kib * KIB).expect("small");
     Script::new([Step::Yield, Step::Data(vec![b'a'; len].into())])
         .with_size(SizeHint::with_exact(kib * KIB))
 }
 
-/// A body that is announced and does not come.
+/// A body of a declared length that never arrives.
 fn hanging(kib: u64) -> Script {
     Script::new([Step::Hang]).with_size(SizeHint::with_exact(kib * KIB))
 }
@@ -67,7 +67,7 @@ fn unknown(body: Script) -> Script {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_waits_for_room_and_is_refused_if_none_comes() {
+async fn requests_wait_for_memory_until_the_timeout() {
     let budget = BodyBudget::new(10 * KIB);
     let layer = signing(&budget);
     let mut first = send(&layer, hanging(8));
@@ -75,16 +75,16 @@ async fn a_request_waits_for_room_and_is_refused_if_none_comes() {
     assert_eq!(budget.available(), 2 * KIB);
 
     let start = Instant::now();
-    let error = send(&layer, of(8)).await.expect_err("no room");
+    let error = send(&layer, sized(8)).await.expect_err("exhausted");
     assert_eq!(start.elapsed(), Duration::from_secs(5));
     assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
     assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
-    drop(send(&layer, of(2)).await.expect("there is room for that"));
+    drop(send(&layer, sized(2)).await.expect("memory is left"));
 
-    let mut second = send(&layer, of(8));
+    let mut second = send(&layer, sized(8));
     assert!(poll_once(&mut second).await.is_none());
     drop(first);
-    let sent = second.await.expect("there is room now");
+    let sent = second.await.expect("memory is released");
     assert_eq!(budget.available(), 2 * KIB, "until it has been sent");
     drop(sent.into_body().collect().await.expect("a body"));
     assert_eq!(budget.available(), 10 * KIB);
@@ -94,26 +94,26 @@ async fn a_request_waits_for_room_and_is_refused_if_none_comes() {
     let mut first = send(&layer, hanging(8));
     assert!(poll_once(&mut first).await.is_none());
     let start = Instant::now();
-    let error = send(&layer, of(8)).await.expect_err("no room");
+    let error = send(&layer, sized(8)).await.expect_err("exhausted");
     assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
-/// A body that has a piece each second; all in KiB.
+/// A body that yields a chunk each second. Sizes are in KiB.
 struct Drip {
-    piece: u64,
+    chunk: u64,
     left: u64,
     next: Pin<Box<Sleep>>,
 }
 
 impl Drip {
-    const EVERY: Duration = Duration::from_secs(1);
+    const INTERVAL: Duration = Duration::from_secs(1);
 
-    fn new(left: u64, piece: u64) -> Self {
+    fn new(left: u64, chunk: u64) -> Self {
         Self {
-            piece,
+            chunk,
             left,
-            next: Box::pin(tokio::time::sleep(Self::EVERY)),
+            next: Box::pin(tokio::time::sleep(Self::INTERVAL)),
         }
     }
 }
@@ -130,10 +130,10 @@ impl Body for Drip {
             return Poll::Ready(None);
         }
         ready!(self.next.as_mut().poll(cx));
-        self.next = Box::pin(tokio::time::sleep(Self::EVERY));
-        self.left -= self.piece;
-        let piece = usize::try_from(self.piece * KIB).expect("small");
-        Poll::Ready(Some(Ok(Frame::data(vec![b'a'; piece].into()))))
+        self.next = Box::pin(tokio::time::sleep(Self::INTERVAL));
+        self.left -= self.chunk;
+        let chunk = usize::try_from(self.chunk * KIB).expect("small");
+        Poll::Ready(Some(Ok(Frame::data(vec![b'a'; chunk].into()))))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -142,7 +142,7 @@ impl Body for Drip {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_body_leaves_its_room_to_who_waits_and_to_no_one_else() {
+async fn slow_bodies_are_evicted_only_while_a_request_waits() {
     let budget = BodyBudget::new(768 * KIB);
     let target = UriOrigin::new(common::settings("execute-api")).with_body_limit(256 * KIB);
     let layer = layer(target).with_body_budget(budget.clone());
@@ -159,16 +159,13 @@ async fn a_slow_body_leaves_its_room_to_who_waits_and_to_no_one_else() {
     assert_eq!(
         budget.available(),
         192 * KIB,
-        "no one waits, so each has its time"
+        "no request waits, so nothing is evicted"
     );
 
-    // Both are slow, the one with less for longer, and its room is enough.
+    // Both are slow. The slower one has been slow for longer, and its memory is enough.
     let start = Instant::now();
-    let flows = put(Drip::new(256, 32));
-    let error = slower
-        .await
-        .expect("no panic")
-        .expect_err("no room any more");
+    let fast = put(Drip::new(256, 32));
+    let error = slower.await.expect("no panic").expect_err("evicted");
     assert!(
         start.elapsed() < Duration::from_millis(100),
         "{:?}",
@@ -176,14 +173,14 @@ async fn a_slow_body_leaves_its_room_to_who_waits_and_to_no_one_else() {
     );
     assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
     assert!(error.to_string().contains("arrived too slowly"), "{error}");
-    for sent in [flows, slow, small] {
+    for sent in [fast, slow, small] {
         sent.await.expect("no panic").expect("sent");
     }
     assert_eq!(budget.available(), 768 * KIB);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_left_takes_no_room_from_a_slow_body() {
+async fn cancelled_waiters_evict_no_slow_body() {
     let budget = BodyBudget::new(320 * KIB);
     let target = UriOrigin::new(common::settings("execute-api")).with_body_limit(256 * KIB);
     let layer = layer(target).with_body_budget(budget.clone());
@@ -200,15 +197,15 @@ async fn who_has_left_takes_no_room_from_a_slow_body() {
     assert_eq!(
         budget.available(),
         0,
-        "it has called, and waits for more than there is"
+        "it waits for more memory than there is"
     );
     drop(impatient);
     let sent = slow.await.expect("no panic").map(carried).map_err(own);
-    drop(sent.expect("it has had its time"));
+    drop(sent.expect("not evicted"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_body_alone_is_not_evicted_for_a_request_that_waited_long_ago() {
+async fn past_waiters_evict_no_slow_body() {
     let budget = BodyBudget::new(256 * KIB);
     let target = UriOrigin::new(common::settings("execute-api")).with_body_limit(256 * KIB);
     let layer = layer(target).with_body_budget(budget.clone());
@@ -218,7 +215,7 @@ async fn a_slow_body_alone_is_not_evicted_for_a_request_that_waited_long_ago() {
             .expect("a request");
         layer.layer(service_fn(echo)).oneshot(request)
     };
-    // One moment of contention, which ends well.
+    // A moment of contention, in which no body is evicted.
     let quick = tokio::spawn(put(Drip::new(256, 128)));
     tokio::time::sleep(Duration::from_millis(100)).await;
     let waiting = tokio::spawn(put(Drip::new(64, 64)));
@@ -234,66 +231,66 @@ async fn a_slow_body_alone_is_not_evicted_for_a_request_that_waited_long_ago() {
     assert_eq!(budget.available(), 256 * KIB);
 
     let slow = put(Drip::new(256, 1)).await.map(carried).map_err(own);
-    drop(slow.expect("no request waits"));
+    drop(slow.expect("not evicted"));
     assert_eq!(budget.available(), 256 * KIB);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_body_is_not_overtaken_for_ever() {
+async fn small_bodies_do_not_overtake_a_waiting_large_one() {
     let budget = BodyBudget::new(10 * KIB);
     let layer = signing(&budget);
     let mut small = send(&layer, hanging(2));
     assert!(poll_once(&mut small).await.is_none());
-    let mut large = send(&layer, of(10));
+    let mut large = send(&layer, sized(10));
     assert!(poll_once(&mut large).await.is_none());
-    let mut late = send(&layer, of(2));
+    let mut late = send(&layer, sized(2));
     assert!(
         poll_once(&mut late).await.is_none(),
         "it came after the large one"
     );
     drop(small);
-    drop(large.await.expect("its turn"));
-    drop(late.await.expect("its turn"));
+    drop(large.await.expect("sent"));
+    drop(late.await.expect("sent"));
     assert_eq!(budget.available(), 10 * KIB);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_of_unknown_length_takes_its_limit_and_gives_back_what_it_has_not() {
+async fn bodies_of_unknown_length_reserve_their_limit_and_release_the_rest() {
     let budget = BodyBudget::new(30 * KIB);
     let layer = signing(&budget);
     let mut first = send(&layer, unknown(hanging(1)));
     assert!(poll_once(&mut first).await.is_none());
     assert_eq!(budget.available(), 10 * KIB);
     drop(first);
-    // Nor does it if its head tells.
+    // Its headers may declare the length.
     let echo = service_fn(echo);
     let mut request = put(unknown(hanging(1)));
     request
         .headers_mut()
         .insert("content-length", (3 * KIB).into());
-    let mut told = Box::pin(layer.layer(echo).oneshot(request));
-    assert!(poll_once(&mut told).await.is_none());
+    let mut declared = Box::pin(layer.layer(echo).oneshot(request));
+    assert!(poll_once(&mut declared).await.is_none());
     assert_eq!(budget.available(), 27 * KIB);
-    drop(told);
-    let sent = send(&layer, unknown(of(3))).await.expect("sent");
+    drop(declared);
+    let sent = send(&layer, unknown(sized(3))).await.expect("sent");
     assert_eq!(budget.available(), 27 * KIB);
     drop(sent);
     assert_eq!(budget.available(), 30 * KIB);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_larger_than_the_budget_is_too_large() {
+async fn bodies_larger_than_the_budget_are_rejected() {
     let budget = BodyBudget::new(4 * KIB);
     let layer = signing(&budget);
-    for body in [of(5), unknown(of(5))] {
+    for body in [sized(5), unknown(sized(5))] {
         let error = send(&layer, body).await.expect_err("too large");
         assert_eq!(error.kind(), ErrorKind::BodyTooLarge, "{error}");
         assert!(error.to_string().contains("4096 are allowed"), "{error}");
     }
-    for body in [of(4), unknown(of(4))] {
-        drop(send(&layer, body).await.expect("all of it"));
+    for body in [sized(4), unknown(sized(4))] {
+        drop(send(&layer, body).await.expect("sent"));
     }
-    // A body of no bytes needs no room.
+    // An empty body needs no memory.
     let mut all = send(&layer, hanging(4));
     assert!(poll_once(&mut all).await.is_none());
     let none = Script::new([]).with_size(SizeHint::with_exact(0));
@@ -301,48 +298,48 @@ async fn what_is_larger_than_the_budget_is_too_large() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn room_is_given_back_in_every_way_of_ending() {
+async fn memory_is_released_however_a_request_ends() {
     let budget = BodyBudget::new(10 * KIB);
     let layer = signing(&budget);
     for body in [
         Script::new([Step::Fail]).with_size(SizeHint::with_exact(KIB)),
         Script::new([Step::Data(Bytes::from_static(b"a"))]).with_size(SizeHint::with_exact(KIB)),
-        unknown(of(11)),
+        unknown(sized(11)),
     ] {
         send(&layer, body).await.expect_err("fails");
         assert_eq!(budget.available(), 10 * KIB);
     }
     for polls in 0..2 {
-        let mut sending = send(&layer, of(8));
+        let mut sending = send(&layer, sized(8));
         for _ in 0..polls {
             drop(poll_once(&mut sending).await);
         }
         drop(sending);
         assert_eq!(budget.available(), 10 * KIB, "dropped after {polls} polls");
     }
-    // One that waits, and whose turn comes as it is dropped.
+    // A waiting request that acquires memory as it is dropped.
     let mut first = send(&layer, hanging(8));
     assert!(poll_once(&mut first).await.is_none());
-    let mut second = send(&layer, of(8));
+    let mut second = send(&layer, sized(8));
     assert!(poll_once(&mut second).await.is_none());
     drop(first);
     drop(second);
     assert_eq!(budget.available(), 10 * KIB);
-    // The inner service fails, and has dropped the body.
+    // The inner service drops the body and fails.
     let fails = service_fn(async |request: Sent| {
         drop(request);
-        Err::<Response<Empty<Bytes>>, _>(tower_sigv4::BoxError::from("refused"))
+        Err::<Response<Empty<Bytes>>, _>(tower_sigv4::BoxError::from("failed"))
     });
     layer
         .layer(fails)
-        .oneshot(put(of(8)))
+        .oneshot(put(sized(8)))
         .await
         .expect_err("fails");
     assert_eq!(budget.available(), 10 * KIB);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_has_no_more_room_than_it_announced() {
+async fn bodies_longer_than_declared_are_rejected() {
     let budget = BodyBudget::new(10 * KIB);
     let layer = signing(&budget);
     let longer = Script::new([Step::Data(vec![b'a'; 8192].into()), Step::Hang]);
@@ -357,12 +354,12 @@ async fn a_body_has_no_more_room_than_it_announced() {
 }
 
 #[test]
-fn what_is_being_written_keeps_its_room() {
+fn a_pending_write_holds_its_reservation() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().max_blocking_threads(1).build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
-        // The one thread that writes is kept busy, as by a slow disk.
+        // Keeps the only blocking thread busy, as a slow disk would.
         let (resume, wait) = std::sync::mpsc::channel::<()>();
         let busy = tokio::task::spawn_blocking(move || wait.recv().is_err());
         let budget = BodyBudget::new(4096 * KIB);
@@ -371,17 +368,13 @@ fn what_is_being_written_keeps_its_room() {
             .with_spool(Spool::new(std::env::temp_dir()).expect("a directory"))
             .with_body_limit(3072 * KIB);
         let layer = layer(target).with_body_budget(budget.clone());
-        let mut sending = send(&layer, of(3073));
+        let mut sending = send(&layer, sized(3073));
         for _ in 0..3 {
             assert!(poll_once(&mut sending).await.is_none());
             assert_eq!(budget.available(), 1024 * KIB);
         }
         drop(sending);
-        assert_eq!(
-            budget.available(),
-            1024 * KIB,
-            "the write that was under way holds it"
-        );
+        assert_eq!(budget.available(), 1024 * KIB, "held by the pending write");
         drop(resume);
         assert!(busy.await.expect("run"));
         tokio::task::spawn_blocking(|| ()).await.expect("run"); // after the write
@@ -390,7 +383,7 @@ fn what_is_being_written_keeps_its_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spooled_body_holds_no_more_than_is_in_memory() {
+async fn spooled_bodies_reserve_only_their_buffer() {
     let budget = BodyBudget::new(4096 * KIB);
     let spool = Spool::new(std::env::temp_dir()).expect("a directory");
     let target = UriOrigin::new(common::settings("execute-api"))
@@ -398,12 +391,10 @@ async fn a_spooled_body_holds_no_more_than_is_in_memory() {
         .with_spool(spool)
         .with_body_limit(3072 * KIB);
     let layer = layer(target).with_body_budget(budget.clone());
-    let sent = send(&layer, of(8192))
-        .await
-        .expect("twice the budget, by its file");
+    let sent = send(&layer, sized(8192)).await.expect("spooled");
     assert_eq!(budget.available(), 3072 * KIB);
     drop(sent);
-    let sent = send(&layer, of(2048)).await.expect("in memory");
+    let sent = send(&layer, sized(2048)).await.expect("in memory");
     assert_eq!(budget.available(), 2048 * KIB);
     drop(sent);
     assert_eq!(budget.available(), 4096 * KIB);
@@ -417,7 +408,7 @@ fn verifying(budget: &BodyBudget) -> VerifyLayer {
         .with_body_budget(budget.clone())
 }
 
-/// A signed request whose body comes as it is told.
+/// Returns a request that is signed for `content` and sends `body`.
 fn signed(body: Script, content: &[u8]) -> Request<Script> {
     let (mut head, body) = put(body).into_parts();
     head.headers.insert("host", HOST.parse().expect("a value"));
@@ -425,7 +416,7 @@ fn signed(body: Script, content: &[u8]) -> Request<Script> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_verified_body_counts_once_on_its_way_through_both_layers() {
+async fn verified_bodies_are_counted_once_across_both_layers() {
     let budget = BodyBudget::new(16 * KIB);
     let content = vec![b'a'; 8192];
     let barrier = Arc::new(Barrier::new(2));
@@ -440,14 +431,14 @@ async fn a_verified_body_counts_once_on_its_way_through_both_layers() {
         let (gateway, seen, barrier) = (gateway.clone(), seen.clone(), barrier.clone());
         async move {
             barrier.wait().await;
-            assert_eq!(seen.available(), 0, "two bodies fill it, and want no more");
+            assert_eq!(seen.available(), 0, "two bodies use all of it");
             barrier.wait().await;
             Ok::<_, Infallible>(gateway.oneshot(request).await.expect("no deadlock"))
         }
     });
     let server = verifying(&budget).layer(gateway);
-    // Two at a time are between the layers; the others wait for them to be through both.
-    let requests = (0..4).map(|_| server.clone().oneshot(signed(of(8), &content)));
+    // Two requests at a time are between the layers. The others wait.
+    let requests = (0..4).map(|_| server.clone().oneshot(signed(sized(8), &content)));
     let tasks: Vec<_> = requests.map(tokio::spawn).collect();
     for task in tasks {
         let response = task.await.expect("run").expect("infallible");
@@ -464,7 +455,7 @@ async fn a_verified_body_counts_once_on_its_way_through_both_layers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_budgets_each_counts_for_itself() {
+async fn separate_budgets_count_separately() {
     let (outer, inner) = (BodyBudget::new(16 * KIB), BodyBudget::new(16 * KIB));
     let seen = inner.clone();
     let client = service_fn(move |request: Request<SignedBody<VerifiedBody<Script>>>| {
@@ -477,11 +468,11 @@ async fn of_two_budgets_each_counts_for_itself() {
         .map_err(|error| panic!("{error}"));
     let gateway = gateway.map_response(|response: Response<_>| response.map(Box::pin));
     let server = verifying(&outer).layer(gateway);
-    let response = server.oneshot(signed(of(8), &[b'a'; 8192])).await;
+    let response = server.oneshot(signed(sized(8), &[b'a'; 8192])).await;
     assert_eq!(
         response
             .map_err(|error: Infallible| error)
-            .expect("an answer")
+            .expect("a response")
             .status(),
         200
     );
@@ -489,7 +480,7 @@ async fn of_two_budgets_each_counts_for_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_is_kept_holds_no_room() {
+async fn request_heads_hold_no_memory() {
     let budget = BodyBudget::new(8 * KIB);
     let seen = budget.clone();
     let inner = service_fn(move |request: Request<VerifiedBody<Script>>| {
@@ -503,7 +494,7 @@ async fn a_head_that_is_kept_holds_no_room() {
             Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
         }
     });
-    let request = signed(of(8), &[b'a'; 8192]);
+    let request = signed(sized(8), &[b'a'; 8192]);
     let response = verifying(&budget)
         .layer(inner)
         .oneshot(request)
@@ -513,7 +504,7 @@ async fn a_head_that_is_kept_holds_no_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_verifier_without_room_asks_to_slow_down() {
+async fn an_exhausted_verifier_responds_with_503() {
     let budget = BodyBudget::new(8 * KIB);
     let empty = service_fn(async |_: Request<VerifiedBody<Script>>| {
         Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
@@ -521,20 +512,20 @@ async fn a_verifier_without_room_asks_to_slow_down() {
     let server = verifying(&budget).layer(empty);
     let mut first = Box::pin(server.clone().oneshot(signed(hanging(8), b"")));
     assert!(poll_once(&mut first).await.is_none());
-    let refused = server
+    let rejected = server
         .clone()
-        .oneshot(signed(of(1), b""))
+        .oneshot(signed(sized(1), b""))
         .await
         .expect("infallible");
-    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(rejected.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
-        refused.extensions().get(),
+        rejected.extensions().get(),
         Some(&RejectionKind::BudgetExhausted)
     );
     drop(first);
     assert_eq!(budget.available(), 8 * KIB);
     let mismatch = server
-        .oneshot(signed(of(1), b""))
+        .oneshot(signed(sized(1), b""))
         .await
         .expect("infallible");
     assert_eq!(
@@ -545,7 +536,7 @@ async fn a_verifier_without_room_asks_to_slow_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_bodies_of_all_sizes_all_get_their_turn() {
+async fn many_bodies_of_all_sizes_are_all_sent() {
     let budget = BodyBudget::new(20 * KIB).with_timeout(Duration::from_secs(3600));
     let layer = signing(&budget);
     let mut rng = Rng::with_seed(7);
@@ -553,9 +544,9 @@ async fn many_bodies_of_all_sizes_all_get_their_turn() {
         .map(|_| {
             let size = rng.u64(0..=20);
             let body = if rng.bool() {
-                of(size)
+                sized(size)
             } else {
-                unknown(of(size))
+                unknown(sized(size))
             };
             let (layer, budget, ends) = (layer.clone(), budget.clone(), rng.u8(0..3));
             let echo = service_fn(echo);
@@ -569,7 +560,7 @@ async fn many_bodies_of_all_sizes_all_get_their_turn() {
                     _ => Some(sending.await),
                 };
                 if let Some(sent) = sent {
-                    let body = carried(sent.expect("room")).into_body();
+                    let body = carried(sent.expect("sent")).into_body();
                     tokio::time::sleep(Duration::from_millis(size)).await;
                     assert_eq!(
                         body.collect().await.expect("a body").to_bytes().len() as u64,

@@ -1,4 +1,4 @@
-//! What the documents link to is there.
+//! Links of the documents.
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ const DOCUMENTS: [&str; 12] = [
     "docs/signature-does-not-match.md",
 ];
 
-/// Text and target of the links in a document that lead to other files of the repository.
+/// Returns text and target of the links in a document to other files of the repository.
 fn links(document: &str) -> Vec<(&str, &str)> {
     let ends = document.match_indices("](").filter_map(|(at, _)| {
         let text = document[..at].rsplit('[').next()?;
@@ -44,7 +44,7 @@ fn has_test(source: &str, name: &str) -> bool {
 }
 
 #[test]
-fn files_are_there_and_tests_are_in_them() {
+fn linked_files_and_tests_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut files, mut tests) = (0, 0);
     for name in DOCUMENTS {
@@ -54,7 +54,7 @@ fn files_are_there_and_tests_are_in_them() {
             let path = path.parent().expect("a folder").join(target);
             assert!(path.exists(), "{name}: {target}");
             files += 1;
-            // Code in the place of a file's name is a test's.
+            // A link text in backticks that is not the file name is the name of a test.
             let code = text
                 .strip_prefix('`')
                 .and_then(|text| text.strip_suffix('`'));

@@ -1,20 +1,20 @@
-//! Every host that botocore resolves tells what botocore signs for.
+//! Settings inferred from every host that botocore resolves.
 
 use std::collections::BTreeSet;
 
 use tower_sigv4::SigningSettings;
 
-/// The hosts, as scripts/endpoints has written them down: of all services, in nine regions of eight
-/// partitions, plain, FIPS and dual-stack.
+/// Hosts that scripts/endpoints has listed: of all services, in nine regions of eight partitions, plain,
+/// FIPS and dual-stack.
 const HOSTS: &str = include_str!("endpoints.txt");
 
-/// Why a host does not tell what botocore signs for, where that is known.
+/// Returns the reason for a known difference from botocore.
 fn exception(host: &str, signed: &str) -> Option<&'static str> {
     let starts = |names: &[&str]| names.iter().any(|name| host.starts_with(name));
     if host.contains(".s3-accelerate.") {
         Some("the bucket may be in any region")
     } else if starts(&["maps.geo", "places.geo", "routes.geo"]) {
-        Some("there are two versions of the service, told apart by the path")
+        Some("there are two versions of the service, distinguished by the path")
     } else if host.contains(".signin.") || host.starts_with("signin-fips.amazonaws-") {
         Some("the sign-in pages are on hosts of their own")
     } else if signed == "us-gov-west-1" && !host.contains("us-gov") {
@@ -24,13 +24,13 @@ fn exception(host: &str, signed: &str) -> Option<&'static str> {
     }
 }
 
-/// What a host tells; one of several regions takes SigV4a, which is a feature.
-fn told(host: &str) -> Result<(String, String), String> {
+/// Returns service and region of a host. Several regions need SigV4a, which is a feature.
+fn inferred(host: &str) -> Result<(String, String), String> {
     match SigningSettings::infer(host) {
         Ok(settings) => Ok((settings.service().to_owned(), settings.region().to_owned())),
         Err(error) => {
             let error = error.to_string();
-            match error.strip_suffix(", which takes SigV4a; switch the feature `sigv4a` on") {
+            match error.strip_suffix(" and requires SigV4a; enable the feature `sigv4a`") {
                 Some(several) if !cfg!(feature = "sigv4a") => {
                     let service = several.rsplit(' ').next().expect("a name");
                     Ok((service.to_owned(), "*".to_owned()))
@@ -42,7 +42,7 @@ fn told(host: &str) -> Result<(String, String), String> {
 }
 
 #[test]
-fn every_host_of_botocore_tells_what_botocore_signs_for() {
+fn inferred_settings_equal_those_of_botocore() {
     let mut regions = Vec::new();
     let (mut hosts, mut wrong, mut reasons) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for line in HOSTS.lines() {
@@ -64,7 +64,7 @@ fn every_host_of_botocore_tells_what_botocore_signs_for() {
                     });
                     let host = labels.collect::<Vec<_>>().join(".");
                     let signed = if signed == "R" { region } else { signed };
-                    let got = told(&host);
+                    let got = inferred(&host);
                     if got != Ok((service.to_owned(), signed.to_owned())) {
                         match exception(&host, signed) {
                             Some(reason) => reasons.insert(reason),

@@ -1,4 +1,4 @@
-//! The head of a request on its way to the origin: headers, Host, rules.
+//! Rewrite of request heads: headers, `host` and rules.
 
 mod common;
 
@@ -20,7 +20,7 @@ fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<Full<By
 }
 
 #[tokio::test]
-async fn uri_and_host_name_the_origin_and_its_stage() {
+async fn uri_and_host_are_those_of_the_origin() {
     let layer = layer(api(&format!("https://{HOST}/prod")));
     for uri in [
         "/orders?id=1",
@@ -44,7 +44,7 @@ async fn uri_and_host_name_the_origin_and_its_stage() {
 }
 
 #[tokio::test]
-async fn a_signed_host_of_its_own_goes_into_the_header_alone() {
+async fn a_signed_host_changes_only_the_header() {
     let origin = api("http://127.0.0.1:9000")
         .with_signed_host(HOST)
         .expect("a host");
@@ -55,7 +55,7 @@ async fn a_signed_host_of_its_own_goes_into_the_header_alone() {
 }
 
 #[tokio::test]
-async fn what_concerns_the_connection_alone_does_not_go_on() {
+async fn hop_by_hop_headers_are_removed() {
     let headers = [
         ("connection", "close, X-Private"),
         ("connection", "x-other"),
@@ -94,9 +94,9 @@ async fn what_concerns_the_connection_alone_does_not_go_on() {
     assert_eq!(header(sent.headers(), "te"), "trailers");
 }
 
-/// What belongs to the message stays with it, whatever a client says of its connection.
+/// End-to-end headers are forwarded even if a client lists them in `connection`.
 #[tokio::test]
-async fn connection_cannot_name_what_belongs_to_the_message() {
+async fn connection_cannot_remove_end_to_end_headers() {
     let headers = [
         (
             "connection",
@@ -119,7 +119,7 @@ async fn connection_cannot_name_what_belongs_to_the_message() {
 }
 
 #[tokio::test]
-async fn cookies_that_http2_has_split_are_joined() {
+async fn split_cookies_are_joined() {
     let cookies = [("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")];
     let layer = layer(api(&format!("https://{HOST}")));
     let sent = send(&layer, request("GET", "/", &cookies))
@@ -139,7 +139,7 @@ async fn cookies_that_http2_has_split_are_joined() {
 }
 
 #[tokio::test]
-async fn a_target_that_is_too_long_is_refused() {
+async fn too_long_targets_are_rejected() {
     let layer = layer(Origin::new(&format!("https://{HOST}"), settings("s3")).expect("an origin"));
     for target in [
         format!("/{}", "+".repeat(30_000)),
@@ -155,7 +155,7 @@ async fn a_target_that_is_too_long_is_refused() {
 }
 
 #[tokio::test]
-async fn a_prefix_takes_the_wire_form_of_its_origin() {
+async fn prefixes_are_sent_in_the_wire_form_of_their_origin() {
     let origin = api(&format!("https://{HOST}/a:b")).with_wire_form(WireForm::Canonical);
     let rule = OriginRule::any().add_prefix("/c:d").expect("a path");
     let layer = layer(OriginRules::new().add_rule(rule, origin));
@@ -167,7 +167,7 @@ async fn a_prefix_takes_the_wire_form_of_its_origin() {
 }
 
 #[tokio::test]
-async fn the_version_of_the_clients_connection_does_not_go_on() {
+async fn the_http_version_of_the_client_is_not_forwarded() {
     let mut request = get("https://api.example.com/");
     *request.version_mut() = Version::HTTP_2;
     let sent = send(&layer(api(&format!("https://{HOST}"))), request)
@@ -190,7 +190,7 @@ const PRESIGNED: &str = "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&x-amz-credential=c&a
     &X-Amz-Expires=60&X-Amz-SignedHeaders=host&X%2DAmz-Signature=s&X-Amz-Security-Token=t&b=2";
 
 #[tokio::test]
-async fn an_old_signature_is_replaced() {
+async fn old_signatures_are_replaced() {
     let layer = layer(api(&format!("https://{HOST}")));
     let sent = send(&layer, request("GET", PRESIGNED, &OLD_SIGNATURE))
         .await
@@ -215,7 +215,7 @@ async fn an_old_signature_is_replaced() {
 }
 
 #[tokio::test]
-async fn the_behaviours_are_those_of_cloudfront() {
+async fn signing_behaviors_are_those_of_cloudfront() {
     let origin = api(&format!("https://{HOST}/prod"));
     let no_override = layer(origin.clone().with_signing(SigningBehavior::NoOverride));
     let never = layer(origin.with_signing(SigningBehavior::Never));
@@ -250,7 +250,7 @@ async fn the_behaviours_are_those_of_cloudfront() {
 }
 
 #[tokio::test]
-async fn a_direct_target_that_infers_signs_for_what_each_host_tells() {
+async fn inferring_uri_origins_sign_for_the_service_of_each_host() {
     let layer = layer(UriOrigin::infer());
     for (uri, service, region, path) in [
         (
@@ -300,7 +300,7 @@ async fn a_direct_target_that_infers_signs_for_what_each_host_tells() {
 }
 
 #[tokio::test]
-async fn a_direct_target_that_infers_leaves_the_payload_to_the_service_unless_told() {
+async fn inferring_uri_origins_use_the_default_payload_mode_of_each_service() {
     let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     let (lattice, api) = (
         "https://svc-0a.7d67968.vpc-lattice-svcs.us-west-2.on.aws/",
@@ -338,24 +338,27 @@ async fn a_direct_target_that_infers_leaves_the_payload_to_the_service_unless_to
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_tell_is_refused_with_the_remedy() {
+async fn hosts_without_a_service_are_rejected_with_the_remedy() {
     let layer = layer(UriOrigin::infer());
     for (host, reason) in [
-        ("api.example.com", "as no custom domain does"),
-        ("s3.us-east-1.amazonaws.com.evil.com", "is none of AWS"),
-        ("127.0.0.1", "is none of AWS"),
-        ("[::1]", "is none of AWS"),
+        ("api.example.com", "is not an AWS endpoint"),
+        (
+            "s3.us-east-1.amazonaws.com.evil.com",
+            "is not an AWS endpoint",
+        ),
+        ("127.0.0.1", "is not an AWS endpoint"),
+        ("[::1]", "is not an AWS endpoint"),
         (
             "new.us-east-1.amazonaws.com",
-            "is of no service that is known here",
+            "belongs to an unknown service",
         ),
         (
             "maps.geo.us-east-1.amazonaws.com",
-            "is signed as geo or geo-maps, by what is asked",
+            "is signed as geo or geo-maps, depending on the operation",
         ),
         (
             "bucket.s3-accelerate.amazonaws.com",
-            "is of s3 and does not tell the region",
+            "belongs to s3 and has no region",
         ),
     ] {
         let error = send(&layer, get(&format!("https://user:pass@{host}:443/"))).await;
@@ -371,7 +374,7 @@ async fn a_host_that_does_not_tell_is_refused_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn a_body_of_signed_chunks_is_not_signed_as_data() {
+async fn signed_chunks_are_not_signed_as_data() {
     let origin = api(&format!("https://{HOST}"));
     for header in [
         ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
@@ -390,9 +393,9 @@ async fn a_body_of_signed_chunks_is_not_signed_as_data() {
     }
 }
 
-/// Requests, and the path on which the first rule that matches them sends them, if one does.
+/// Each request is listed with the path that the first matching rule sends.
 #[tokio::test]
-async fn the_first_rule_that_matches_names_the_origin() {
+async fn the_first_matching_rule_selects_the_origin() {
     let rule = |path| OriginRule::path(path).expect(path);
     let origin = |name: &str| api(&format!("https://{name}.example.com/stage"));
     let s3 = Origin::new("https://s3.example.com", settings("s3")).expect("an origin");
@@ -517,9 +520,9 @@ async fn the_first_rule_that_matches_names_the_origin() {
     }
 }
 
-/// What an S3 server reads, folded or not, decides which rule a request belongs to.
+/// A rule matches the path as an S3 server reads it, folded or not.
 #[tokio::test]
-async fn no_spelling_of_an_s3_path_passes_by_an_earlier_rule() {
+async fn no_spelling_of_an_s3_path_bypasses_an_earlier_rule() {
     let s3 = |name: &str| {
         Origin::new(&format!("https://{name}.example.com"), settings("s3")).expect("an origin")
     };
@@ -566,7 +569,7 @@ async fn no_spelling_of_an_s3_path_passes_by_an_earlier_rule() {
 }
 
 #[test]
-fn rules_that_cannot_match_are_refused() {
+fn rules_that_cannot_match_are_rejected() {
     for path in ["", "orders", "/%zz", "/a?b", "/a#b", "*"] {
         assert_eq!(
             OriginRule::path(path).expect_err(path).kind(),

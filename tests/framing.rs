@@ -1,4 +1,4 @@
-//! No byte of a body that streams is lost on its way through hyper's client.
+//! Streamed bodies arrive complete through hyper's client.
 
 mod common;
 
@@ -31,7 +31,7 @@ const HASH: &str = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2ef
 
 type Received = Arc<Mutex<Vec<(Method, Bytes)>>>;
 
-/// An origin that records the bodies it receives.
+/// Starts an origin that records the bodies it receives.
 async fn start() -> (SocketAddr, Received) {
     let received = Received::default();
     let record = received.clone();
@@ -49,14 +49,14 @@ async fn start() -> (SocketAddr, Received) {
     (address, received)
 }
 
-/// How the length of a body is known to the layer.
+/// Source of a body's length.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Length {
     Unknown,
     InHeader,
     InHint,
     Chunked,
-    /// A header that no client can use.
+    /// An invalid header.
     Broken(&'static str),
 }
 
@@ -93,7 +93,7 @@ fn client() -> Client<HttpConnector, SignedBody<Script>> {
 }
 
 #[tokio::test]
-async fn a_streamed_body_arrives_whole_or_nothing_is_sent() {
+async fn streamed_bodies_arrive_complete_or_are_not_sent() {
     let (address, received) = start().await;
     let origin = Origin::new(&format!("http://{address}"), settings("s3")).expect("an origin");
     let modes = [PayloadMode::Unsigned, PayloadMode::Trust].map(Some);
@@ -121,7 +121,7 @@ async fn a_streamed_body_arrives_whole_or_nothing_is_sent() {
                 let shown = format!("{mode:?} {method} {length:?}");
                 let mut request = request(address, &method, length, BODY);
                 if mode == Some(checksum) {
-                    // A checksum in the head makes the mode stream the body as it is.
+                    // With a checksum header the mode streams the body unchanged.
                     let value = HeaderValue::from_static("DUoRhQ==");
                     request.headers_mut().insert("x-amz-checksum-crc32", value);
                 }
@@ -154,7 +154,7 @@ async fn a_streamed_body_arrives_whole_or_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_known_to_be_empty_needs_no_length() {
+async fn empty_bodies_need_no_length() {
     let (address, received) = start().await;
     let origin = Origin::new(&format!("http://{address}"), settings("s3")).expect("an origin");
     let layer = common::layer(origin.with_payload(PayloadMode::Unsigned));
@@ -170,7 +170,7 @@ async fn a_body_that_is_known_to_be_empty_needs_no_length() {
 }
 
 #[tokio::test]
-async fn modes_that_do_not_stream_take_a_body_of_any_length() {
+async fn modes_that_do_not_stream_accept_any_length() {
     let (address, received) = start().await;
     let origin = Origin::new(&format!("http://{address}"), settings("s3")).expect("an origin");
     for (mode, length) in [

@@ -37,9 +37,9 @@ fn put(target: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
     request.body(Full::from("mine")).expect("a request")
 }
 
-/// A rule sees the path, and S3 does what the header and the subresource say.
+/// A rule matches the path, but the header and the subresource select the operation of S3.
 #[tokio::test]
-async fn a_rule_without_limits_signs_a_copy_of_another_object() {
+async fn rules_without_limits_sign_a_copy_of_another_object() {
     let attack = [
         ("x-amz-copy-source", "/payroll/2026.csv"),
         ("x-amz-acl", "public-read"),
@@ -72,7 +72,7 @@ async fn a_rule_without_limits_signs_a_copy_of_another_object() {
 }
 
 #[tokio::test]
-async fn names_are_compared_as_a_server_may_read_them() {
+async fn names_are_compared_as_servers_may_read_them() {
     let layer = layer(OriginRules::new().add_rule(limited(), bucket()));
     for (target, name, passes) in [
         ("/public/a", "x-amz-meta-a", true),
@@ -85,9 +85,9 @@ async fn names_are_compared_as_a_server_may_read_them() {
         ("/public/a", "x_amz_acl", false),
         ("/public/a", "x-amz_acl", false),
         ("/public/a", "x_amz-copy-source", false),
-        // Unlike a header of that spelling, these are not removed before signing.
+        // Unlike headers of that spelling, these are not removed before signing.
         ("/public/a", "x_amz_date", false),
-        // The client's own signature, which the layer replaces.
+        // The layer replaces the client's own signature.
         ("/public/a", "authorization", true),
         ("/public/a", "x-amz-date", true),
         ("/public/a", "x-amz-security-token", true),
@@ -129,9 +129,9 @@ async fn names_are_compared_as_a_server_may_read_them() {
     }
 }
 
-/// S3 takes `x-amz-*` in the query for the header of that name.
+/// S3 reads an `x-amz-*` parameter as the header of that name.
 #[tokio::test]
-async fn a_limit_on_headers_covers_parameters_of_their_names() {
+async fn header_limits_apply_to_parameters_of_the_same_name() {
     let rule = public()
         .with_amz_headers(["x-amz-meta-*"])
         .expect("a pattern");
@@ -156,7 +156,7 @@ async fn a_limit_on_headers_covers_parameters_of_their_names() {
 }
 
 #[test]
-fn an_empty_list_lets_nothing_through() {
+fn an_empty_list_allows_nothing() {
     let rule = public().with_amz_headers([""; 0]).expect("no pattern");
     let rules = OriginRules::new().add_rule(rule.with_query_parameters([""; 0]), bucket());
     let resolve = |request: Request<Full<Bytes>>| rules.resolve(&request.into_parts().0).is_ok();
@@ -168,9 +168,9 @@ fn an_empty_list_lets_nothing_through() {
     assert!(!resolve(put("/public/a", &[("x-amz-meta-a", "1")])));
 }
 
-/// The limit is not a condition: a later rule does not get the request.
+/// A limit is not a condition, so a later rule does not match the request.
 #[tokio::test]
-async fn a_limit_rejects_and_does_not_pass_on_to_the_next_rule() {
+async fn rejected_requests_do_not_reach_the_next_rule() {
     let rules = OriginRules::new()
         .add_rule(limited(), bucket())
         .add_rule(OriginRule::any(), bucket());
@@ -189,7 +189,7 @@ async fn a_limit_rejects_and_does_not_pass_on_to_the_next_rule() {
 }
 
 #[tokio::test]
-async fn a_limit_holds_for_requests_that_are_not_signed_here() {
+async fn limits_apply_to_requests_that_are_not_signed() {
     for behavior in [SigningBehavior::NoOverride, SigningBehavior::Never] {
         let origin = bucket().with_signing(behavior);
         let layer = layer(OriginRules::new().add_rule(limited(), origin));
@@ -211,7 +211,7 @@ async fn a_limit_holds_for_requests_that_are_not_signed_here() {
 }
 
 #[test]
-fn an_error_shows_no_more_than_the_beginning_of_a_name() {
+fn errors_show_only_the_beginning_of_a_name() {
     let rules = OriginRules::new().add_rule(limited(), bucket());
     let target = format!(
         "/public/a?{}%0A=secret",

@@ -38,7 +38,7 @@ async fn sent(layer: &SigningLayer, request: Request<Script>) -> Result<Sent, Er
     send_any(layer, request).await
 }
 
-fn request_of(sent: &Sent) -> Parts {
+fn head_of(sent: &Sent) -> Parts {
     let mut request = Request::builder().method(sent.method()).uri(sent.uri());
     for (name, value) in sent.headers() {
         request = request.header(name, value);
@@ -46,7 +46,7 @@ fn request_of(sent: &Sent) -> Parts {
     request.body(()).expect("a request").into_parts().0
 }
 
-/// What a verifier of ours says of a request that was sent.
+/// Verifies a request that was sent.
 async fn judge(service: &str, request: Sent) -> Result<Verified, RejectionKind> {
     let settings = VerifySettings::new(service, "us-east-1")
         .expect("a scope")
@@ -71,7 +71,7 @@ async fn judge(service: &str, request: Sent) -> Result<Verified, RejectionKind> 
 }
 
 #[tokio::test]
-async fn an_unsigned_body_streams_as_it_is() {
+async fn unsigned_bodies_stream_unchanged() {
     let trailers = HeaderMap::from_iter([(http::header::ETAG, "1".parse().expect("a value"))]);
     let body = Script::new([
         data("a"),
@@ -80,7 +80,7 @@ async fn an_unsigned_body_streams_as_it_is() {
         Step::Trailers(trailers.clone()),
     ]);
     let polls = body.polls.clone();
-    // The limit is for what is buffered.
+    // The limit applies only to buffered bodies.
     let layer = layer(
         origin()
             .with_payload(PayloadMode::Unsigned)
@@ -105,7 +105,7 @@ async fn an_unsigned_body_streams_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_service_that_takes_none_but_unsigned_bodies_gets_those() {
+async fn vpc_lattice_receives_unsigned_bodies() {
     let url = "https://svc-0a1b.7d67968.vpc-lattice-svcs.us-west-2.on.aws";
     let layer = layer(Origin::infer(url).expect("an origin"));
     let sent = sent(&layer, put(Script::new([data("abc")])))
@@ -115,7 +115,7 @@ async fn a_service_that_takes_none_but_unsigned_bodies_gets_those() {
         header(sent.headers(), "x-amz-content-sha256"),
         "UNSIGNED-PAYLOAD"
     );
-    let request = request_of(&sent);
+    let request = head_of(&sent);
     let settings = VerifySettings::new("vpc-lattice-svcs", "us-west-2").expect("a scope");
     let verifier = Verifier::new(settings);
     let claim = verifier
@@ -131,21 +131,21 @@ async fn a_service_that_takes_none_but_unsigned_bodies_gets_those() {
 }
 
 #[tokio::test]
-async fn a_length_that_is_known_goes_ahead() {
+async fn known_lengths_are_sent() {
     let layer = layer(origin().with_payload(PayloadMode::Unsigned));
-    for (method, announced, length) in [
+    for (method, declared, length) in [
         ("PUT", Some(3), Some("3")),
         ("PUT", Some(0), Some("0")),
         ("GET", Some(0), None),
         ("PUT", None, Some("7")),
     ] {
         let body = Script::new([data("abc")]);
-        let body = announced.map_or(Script::new([]), |length| {
+        let body = declared.map_or(Script::new([]), |length| {
             body.with_size(SizeHint::with_exact(length))
         });
         let mut request = put(body);
         *request.method_mut() = method.parse().expect("a method");
-        if announced.is_none() {
+        if declared.is_none() {
             request
                 .headers_mut()
                 .insert("content-length", "7".parse().expect("a value"));
@@ -155,14 +155,14 @@ async fn a_length_that_is_known_goes_ahead() {
             .headers()
             .get("content-length")
             .map(|value| value.to_str().expect("ASCII"));
-        assert_eq!(sent, length, "{method} {announced:?}");
+        assert_eq!(sent, length, "{method} {declared:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_signed_of_a_streaming_body_is_what_is_verified() {
+async fn signed_payloads_of_streams_pass_verification() {
     let hash = PayloadHash::of(b"abc").to_string();
-    for (mode, given, kind) in [
+    for (mode, hash_header, kind) in [
         (PayloadMode::Unsigned, "", PayloadKind::Unsigned),
         (PayloadMode::Unsigned, &*hash, PayloadKind::Unsigned),
         (PayloadMode::Trust, &*hash, PayloadKind::Signed),
@@ -176,11 +176,13 @@ async fn what_is_signed_of_a_streaming_body_is_what_is_verified() {
         for service in ["execute-api", "s3"] {
             let mut request = put(Script::new([data("a"), Step::Yield, data("bc")]));
             *request.uri_mut() = format!("https://{HOST}/orders").parse().expect("a URI");
-            if !given.is_empty() {
-                let given = given.parse().expect("a value");
-                request.headers_mut().insert("x-amz-content-sha256", given);
+            if !hash_header.is_empty() {
+                let hash_header = hash_header.parse().expect("a value");
+                request
+                    .headers_mut()
+                    .insert("x-amz-content-sha256", hash_header);
             }
-            // Where a hash need not be sent, its absence has to be.
+            // `UNSIGNED-PAYLOAD` has to be sent even if hashes are not.
             let settings = common::settings(service).with_payload_header(service == "s3");
             let layer = layer(UriOrigin::new(settings).with_payload(mode));
             let sent = sent(&layer, request).await;
@@ -188,15 +190,15 @@ async fn what_is_signed_of_a_streaming_body_is_what_is_verified() {
             assert_eq!(
                 verified.map(|by| by.payload()),
                 Ok(kind),
-                "{mode:?} {given} {service}"
+                "{mode:?} {hash_header} {service}"
             );
         }
     }
 }
 
-/// The origin finds out whether a trusted hash is the body's.
+/// Only the origin compares a trusted hash with the body.
 #[tokio::test]
-async fn a_trusted_hash_is_not_compared_here() {
+async fn trusted_hashes_are_not_checked() {
     let layer = layer(origin().with_payload(PayloadMode::Trust));
     let mut request = put(Script::new([data("another")]));
     let hash = PayloadHash::of(b"abc").to_string();
@@ -212,7 +214,7 @@ async fn a_trusted_hash_is_not_compared_here() {
 }
 
 #[tokio::test]
-async fn without_a_hash_there_is_nothing_to_trust() {
+async fn requests_without_a_valid_hash_are_rejected() {
     let layer = layer(origin().with_payload(PayloadMode::Trust));
     let hash = PayloadHash::of(b"abc").to_string();
     for (values, kind) in [
@@ -242,7 +244,7 @@ async fn without_a_hash_there_is_nothing_to_trust() {
 }
 
 #[tokio::test]
-async fn a_closure_chooses_by_the_head_as_the_client_sent_it() {
+async fn closures_see_the_head_as_the_client_sent_it() {
     let policy = |head: &Parts| match head.headers.contains_key("authorization") {
         true => PayloadMode::Unsigned,
         false => PayloadMode::Buffer,
@@ -262,7 +264,7 @@ async fn a_closure_chooses_by_the_head_as_the_client_sent_it() {
 }
 
 #[tokio::test]
-async fn a_signature_in_the_query_is_verified() {
+async fn query_signatures_pass_verification() {
     for service in ["execute-api", "s3"] {
         for (mode, kind) in [
             (PayloadMode::Buffer, PayloadKind::Signed),
@@ -285,7 +287,7 @@ async fn a_signature_in_the_query_is_verified() {
                 query.starts_with("b=2&a=1%201&X-Amz-Algorithm=AWS4-HMAC-SHA256&"),
                 "{query}"
             );
-            // S3 looks for the hash in a header, which then has to be signed.
+            // S3 reads the hash from a header, which has to be signed.
             let hash = sent.headers().get("x-amz-content-sha256");
             let in_header = service == "s3" && mode == PayloadMode::Buffer;
             assert_eq!(hash.is_some(), in_header, "{service} {mode:?}");
@@ -320,7 +322,7 @@ async fn a_signature_in_the_query_is_verified() {
 }
 
 #[test]
-fn a_head_that_is_full_cannot_be_presigned() {
+fn requests_with_the_maximum_of_headers_cannot_be_presigned() {
     let mut head = Request::get("https://h/")
         .body(())
         .expect("a request")
@@ -347,7 +349,7 @@ fn a_head_that_is_full_cannot_be_presigned() {
     assert!(head.uri.query().is_none(), "the request is as it was");
 }
 
-/// What a server makes of a body in chunks: its bytes, if each signature follows from the one before.
+/// Bodies in chunks, decoded as a server does: each signature has to follow from the one before.
 mod chunked {
     use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
     use sha2::{Digest, Sha256};
@@ -444,7 +446,7 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn a_checksum_follows_in_a_trailer_unless_the_head_has_one() {
+    async fn checksums_are_sent_in_a_trailer_unless_a_header_has_one() {
         let len = 2 * SIZE + 5;
         let sent_by = async |mode, own: Option<&'static str>| {
             let mut request = request(len, [Step::Data(bytes(len))]);
@@ -497,12 +499,12 @@ mod chunked {
                 assert_eq!(trailer.is_some(), has_trailer, "{mode:?} {own:?}");
                 let signed = header(&head.headers, "authorization").contains(";x-amz-trailer,");
                 assert_eq!(signed, has_trailer);
-                let announced = header(&head.headers, "content-length")
+                let declared = header(&head.headers, "content-length")
                     .parse()
                     .expect("a number");
-                assert_eq!(body.size_hint().exact(), Some(announced));
+                assert_eq!(body.size_hint().exact(), Some(declared));
                 let encoded = body.collect().await.expect("a body").to_bytes();
-                assert_eq!(encoded.len() as u64, announced);
+                assert_eq!(encoded.len() as u64, declared);
                 let whole = match payload {
                     "UNSIGNED-PAYLOAD" => encoded.to_vec(),
                     _ => decode(&head.headers, &encoded).concat(),
@@ -513,7 +515,7 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn chunks_that_are_not_signed_may_pass_in_the_clients_frames() {
+    async fn unsigned_chunks_pass_in_the_clients_frames() {
         let framed = |payload: &'static str, trailer: &'static str| {
             let mut request = request(5, [data("5\r\nab")]);
             for (name, value) in [
@@ -591,13 +593,16 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn a_body_goes_in_chunks_however_it_comes() {
+    async fn chunks_do_not_depend_on_the_frames_of_the_body() {
         for len in [1, SIZE - 1, SIZE, SIZE + 1, 2 * SIZE, 5 * SIZE + 17] {
-            for piece in [1, 100, SIZE - 1, SIZE, SIZE + 1, 3 * SIZE + 5] {
+            for frame_len in [1, 100, SIZE - 1, SIZE, SIZE + 1, 3 * SIZE + 5] {
                 let all = bytes(len);
-                let steps = (0..len)
-                    .step_by(piece)
-                    .flat_map(|at| [Step::Data(all.slice(at..len.min(at + piece))), Step::Yield]);
+                let steps = (0..len).step_by(frame_len).flat_map(|at| {
+                    [
+                        Step::Data(all.slice(at..len.min(at + frame_len))),
+                        Step::Yield,
+                    ]
+                });
                 let request = request(len, steps.collect::<Vec<_>>());
                 let sent = sent(&layer(s3()), request).await.expect("sent");
                 let (head, body) = sent.into_parts();
@@ -608,24 +613,24 @@ mod chunked {
                     len.to_string()
                 );
                 assert_eq!(header(&head.headers, "content-encoding"), "aws-chunked");
-                let announced = header(&head.headers, "content-length")
+                let declared = header(&head.headers, "content-length")
                     .parse()
                     .expect("a number");
-                assert_eq!(body.size_hint().exact(), Some(announced));
+                assert_eq!(body.size_hint().exact(), Some(declared));
                 let encoded = body.collect().await.expect("a body").to_bytes();
-                assert_eq!(encoded.len() as u64, announced, "{len} by {piece}");
+                assert_eq!(encoded.len() as u64, declared, "{len} by {frame_len}");
                 let chunks = decode(&head.headers, &encoded);
                 let (last, whole) = chunks
                     .split_last()
                     .map_or((0, &[][..]), |(last, whole)| (last.len(), whole));
                 assert!(last <= SIZE && whole.iter().all(|chunk| chunk.len() == SIZE));
-                assert!(chunks.concat() == all, "{len} by {piece}");
+                assert!(chunks.concat() == all, "{len} by {frame_len}");
             }
         }
     }
 
     #[tokio::test]
-    async fn no_more_than_a_chunk_is_read_ahead() {
+    async fn at_most_one_chunk_is_read_ahead() {
         let steps = [Step::Data(bytes(SIZE)), Step::Data(bytes(SIZE))];
         let request = request(2 * SIZE, steps);
         let polls = request.body().polls.clone();
@@ -638,17 +643,17 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn a_body_that_is_not_as_long_as_announced_does_not_end() {
-        for (announced, steps) in [
+    async fn bodies_of_a_wrong_length_fail() {
+        for (declared, steps) in [
             (3, vec![data("ab")]),
             (3, vec![data("ab"), Step::Fail]),
             (3, vec![data("ab"), data("cd")]),
             (2, vec![]),
         ] {
-            let sent = sent(&layer(s3()), request(announced, steps))
+            let sent = sent(&layer(s3()), request(declared, steps))
                 .await
                 .expect("sent");
-            let announced = sent.body().size_hint().exact().expect("exact");
+            let declared = sent.body().size_hint().exact().expect("exact");
             let mut body = sent.into_body();
             let mut read = 0;
             let error = loop {
@@ -657,13 +662,13 @@ mod chunked {
                     Err(error) => break error,
                 }
             };
-            assert!(read < announced, "{error}");
+            assert!(read < declared, "{error}");
             assert!(body.frame().await.is_none());
         }
     }
 
     #[tokio::test]
-    async fn a_body_of_no_bytes_goes_as_it_is() {
+    async fn empty_bodies_are_sent_without_chunks() {
         let empty = sent(&layer(s3()), request(0, [])).await.expect("sent");
         let hash = header(empty.headers(), "x-amz-content-sha256");
         assert_eq!(hash, PayloadHash::EMPTY.to_string());
@@ -672,14 +677,14 @@ mod chunked {
             .await
             .expect_err("not empty");
         assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
-        // Not every body says in advance that it is empty.
+        // Some bodies do not report in advance that they are empty.
         let unknown = request(0, [Step::Yield]).map(|body| body.with_size(SizeHint::default()));
         let empty = sent(&layer(s3()), unknown).await.expect("sent");
         assert_eq!(header(empty.headers(), "x-amz-content-sha256"), hash);
     }
 
     #[tokio::test]
-    async fn codings_are_joined_and_a_length_may_stand_in_the_head() {
+    async fn codings_are_joined_and_the_length_may_come_from_a_header() {
         let mut request = request(0, [data("abc")]).map(|body| body.with_size(SizeHint::default()));
         request
             .headers_mut()
@@ -712,7 +717,7 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn above_the_limit_a_body_goes_in_chunks_by_itself_where_it_can() {
+    async fn auto_sends_large_bodies_in_chunks_if_possible() {
         let api = || UriOrigin::new(common::settings("execute-api"));
         let s3 = || UriOrigin::new(common::settings("s3"));
         let query = s3()
@@ -752,7 +757,7 @@ mod chunked {
     }
 
     #[tokio::test]
-    async fn what_cannot_go_in_chunks_is_refused() {
+    async fn requests_that_cannot_be_chunked_are_rejected() {
         let size = ChunkSize::default();
         let chunked = PayloadMode::Chunked(size);
         let unknown = || request(0, [data("abc")]).map(|body| body.with_size(SizeHint::default()));

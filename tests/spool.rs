@@ -1,4 +1,4 @@
-//! Bodies in temporary files, of which nothing is left.
+//! Bodies in temporary files.
 
 mod common;
 
@@ -17,7 +17,7 @@ use tower_sigv4::{
     sigv4::PayloadHash,
 };
 
-const HELD: usize = 10_000;
+const BUFFERED: usize = 10_000;
 
 fn open_files() -> usize {
     usize::from(Path::new("/proc/self/fd").exists())
@@ -27,7 +27,7 @@ fn spooling(directory: &Directory) -> SigningLayer {
     let target = UriOrigin::new(common::settings("execute-api"))
         .with_payload(PayloadMode::Spool)
         .with_spool(directory.spool())
-        .with_body_limit(HELD as u64);
+        .with_body_limit(BUFFERED as u64);
     layer(target)
 }
 
@@ -38,11 +38,11 @@ fn bytes(len: usize) -> Bytes {
         .into()
 }
 
-fn pieces(all: &Bytes, piece: usize) -> Vec<Step> {
+fn chunks(all: &Bytes, chunk: usize) -> Vec<Step> {
     let len = all.len();
     (0..len)
-        .step_by(piece)
-        .flat_map(|at| [Step::Data(all.slice(at..len.min(at + piece))), Step::Yield])
+        .step_by(chunk)
+        .flat_map(|at| [Step::Data(all.slice(at..len.min(at + chunk))), Step::Yield])
         .collect()
 }
 
@@ -59,15 +59,15 @@ async fn sent(layer: &SigningLayer, body: Script) -> Result<Sent, Error> {
 }
 
 #[tokio::test]
-async fn a_body_too_large_for_memory_goes_by_a_file_that_has_no_name() {
+async fn large_bodies_are_sent_from_an_unnamed_file() {
     let directory = Directory::new();
     let layer = spooling(&directory);
-    for (len, piece) in [
+    for (len, chunk) in [
         (0, 1),
         (1, 1),
-        (HELD, 1000),
-        (HELD + 1, 1000),
-        (5 * HELD, 7),
+        (BUFFERED, 1000),
+        (BUFFERED + 1, 1000),
+        (5 * BUFFERED, 7),
         (3_000_000, 100_000),
         (3_000_000, 3_000_000),
     ] {
@@ -78,9 +78,9 @@ async fn a_body_too_large_for_memory_goes_by_a_file_that_has_no_name() {
             } else {
                 SizeHint::default()
             };
-            let body = Script::new(pieces(&all, piece)).with_size(size);
+            let body = Script::new(chunks(&all, chunk)).with_size(size);
             let sent = sent(&layer, body).await.expect("sent");
-            let spooled = if len > HELD { open_files() } else { 0 };
+            let spooled = if len > BUFFERED { open_files() } else { 0 };
             assert_eq!(directory.files(), (0, spooled), "{len}");
             let hash = header(sent.headers(), "x-amz-content-sha256");
             assert_eq!(hash, PayloadHash::of(&all).to_string());
@@ -96,7 +96,7 @@ async fn a_body_too_large_for_memory_goes_by_a_file_that_has_no_name() {
                 assert_eq!(body.size_hint().exact(), Some(left as u64));
                 assert_eq!(body.is_end_stream(), left == 0);
             }
-            assert!(read == all, "{len} by {piece}");
+            assert!(read == all, "{len} by {chunk}");
             drop(body);
             assert!(directory.is_clear().await, "{len}: {:?}", directory.files());
         }
@@ -104,11 +104,11 @@ async fn a_body_too_large_for_memory_goes_by_a_file_that_has_no_name() {
 }
 
 #[tokio::test]
-async fn trailers_follow_a_body_from_its_file() {
+async fn trailers_follow_a_spooled_body() {
     let directory = Directory::new();
     let mut trailers = HeaderMap::new();
     trailers.insert("x-checksum", "1".parse().expect("a value"));
-    let all = bytes(2 * HELD);
+    let all = bytes(2 * BUFFERED);
     let body = Script::new([Step::Data(all.clone()), Step::Trailers(trailers.clone())])
         .with_size(SizeHint::default());
     let body = sent(&spooling(&directory), body)
@@ -121,14 +121,14 @@ async fn trailers_follow_a_body_from_its_file() {
 }
 
 #[tokio::test]
-async fn wherever_a_request_is_dropped_nothing_is_left() {
+async fn dropped_requests_leave_no_files() {
     let directory = Directory::new();
     let layer = spooling(&directory);
-    let all = bytes(10 * HELD);
-    // As the body comes in, ...
+    let all = bytes(10 * BUFFERED);
+    // While the body is collected.
     let mut polls = 0;
     loop {
-        let body = Script::new(pieces(&all, HELD / 3));
+        let body = Script::new(chunks(&all, BUFFERED / 3));
         let echo = service_fn(echo);
         let mut future = Box::pin(layer.layer(echo).oneshot(put(body)));
         let mut ended = false;
@@ -153,24 +153,24 @@ async fn wherever_a_request_is_dropped_nothing_is_left() {
         polls += 1;
     }
     assert!(polls > 10);
-    // ... and as it goes out.
+    // While the body is sent.
     for frames in 0..3 {
-        let body = Script::new(pieces(&bytes(600_000), 50_000));
+        let body = Script::new(chunks(&bytes(600_000), 50_000));
         let mut body = sent(&layer, body).await.expect("sent").into_body();
         for _ in 0..frames {
             assert!(body.frame().await.expect("a frame").is_ok());
         }
         let mut next = body.frame();
-        drop(poll_once(&mut next).await); // it is being read, most of the time
+        drop(poll_once(&mut next).await); // usually starts a read
         drop(body);
         assert!(directory.is_clear().await);
     }
 }
 
-/// To close a large file takes tens of milliseconds, which would hold up all tasks of a worker thread.
+/// Closing a large file takes tens of milliseconds and would block all tasks of a worker thread.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_file_is_closed_on_a_blocking_thread() {
+fn files_are_closed_on_a_blocking_thread() {
     let directory = Directory::new();
     let layer = spooling(&directory);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -179,18 +179,18 @@ fn a_file_is_closed_on_a_blocking_thread() {
         .max_blocking_threads(1)
         .build()
         .expect("a runtime");
-    let sending = || sent(&layer, Script::new(pieces(&bytes(2 * HELD), 1000)));
+    let sending = || sent(&layer, Script::new(chunks(&bytes(2 * BUFFERED), 1000)));
     runtime.block_on(async {
         let body = sending().await.expect("sent").into_body();
         let mut written = Box::pin(sending());
         while directory.files().1 == 1 {
             assert!(
                 poll_once(&mut written).await.is_none(),
-                "it has a file by then"
+                "not before its file is open"
             );
             tokio::task::spawn_blocking(|| ()).await.expect("run"); // after the write
         }
-        // As long as the one blocking thread is busy, nothing is closed.
+        // No file is closed while the only blocking thread is busy.
         let (resume, wait) = std::sync::mpsc::channel::<()>();
         drop(tokio::task::spawn_blocking(move || wait.recv().is_err()));
         drop(body);
@@ -199,7 +199,7 @@ fn a_file_is_closed_on_a_blocking_thread() {
         drop(resume);
         assert!(directory.is_clear().await);
     });
-    // Without a runtime files are closed in place.
+    // Without a runtime files are closed at once.
     let [outside, orphan] = [(); 2].map(|()| runtime.block_on(sending()).expect("sent"));
     drop(outside);
     assert_eq!(directory.files(), (0, 1));
@@ -209,36 +209,36 @@ fn a_file_is_closed_on_a_blocking_thread() {
 }
 
 #[tokio::test]
-async fn a_body_that_fails_leaves_nothing() {
+async fn failed_bodies_leave_no_files() {
     let directory = Directory::new();
     let layer = spooling(&directory);
-    for (announced, end, kind) in [
+    for (declared, end, kind) in [
         (None, vec![Step::Fail], ErrorKind::BodyRead),
-        (Some(5 * HELD + 1), vec![], ErrorKind::BodyRead),
-        (Some(5 * HELD - 1), vec![], ErrorKind::BodyRead),
+        (Some(5 * BUFFERED + 1), vec![], ErrorKind::BodyRead),
+        (Some(5 * BUFFERED - 1), vec![], ErrorKind::BodyRead),
     ] {
-        let steps = pieces(&bytes(5 * HELD), 1000).into_iter().chain(end);
+        let steps = chunks(&bytes(5 * BUFFERED), 1000).into_iter().chain(end);
         let mut body = Script::new(steps.collect::<Vec<_>>()).with_size(SizeHint::default());
-        if let Some(announced) = announced {
-            body = body.with_size(SizeHint::with_exact(announced as u64));
+        if let Some(declared) = declared {
+            body = body.with_size(SizeHint::with_exact(declared as u64));
         }
-        let error = sent(&layer, body).await.expect_err("not whole");
+        let error = sent(&layer, body).await.expect_err("wrong length");
         assert_eq!(error.kind(), kind, "{error}");
         assert!(directory.is_clear().await);
     }
 }
 
 #[tokio::test]
-async fn the_spool_has_a_limit_of_its_own() {
+async fn spools_have_their_own_limit() {
     let directory = Directory::new();
     let target = |mode| {
         UriOrigin::new(common::settings("s3"))
             .with_payload(mode)
             .with_spool(directory.spool().with_body_limit(30_000))
-            .with_body_limit(HELD as u64)
+            .with_body_limit(BUFFERED as u64)
     };
     let kind = async |mode, len: usize, size: SizeHint| {
-        let body = Script::new(pieces(&bytes(len), 1000)).with_size(size);
+        let body = Script::new(chunks(&bytes(len), 1000)).with_size(size);
         let sent = sent(&layer(target(mode)), body).await;
         sent.map(|sent| header(sent.headers(), "x-amz-content-sha256").starts_with("STREAMING-"))
             .map_err(|error| error.kind())
@@ -249,8 +249,8 @@ async fn the_spool_has_a_limit_of_its_own() {
         for (len, size, expected) in [
             (30_000, SizeHint::default(), Ok(false)),
             (30_001, SizeHint::default(), too_large),
-            (HELD, exact(HELD), Ok(false)),
-            // In chunks a body may have any size.
+            (BUFFERED, exact(BUFFERED), Ok(false)),
+            // The limit does not apply to chunks.
             (
                 30_001,
                 exact(30_001),
@@ -267,8 +267,8 @@ async fn the_spool_has_a_limit_of_its_own() {
     let api = UriOrigin::new(common::settings("execute-api"))
         .with_payload(PayloadMode::Auto)
         .with_spool(directory.spool())
-        .with_body_limit(HELD as u64);
-    let body = Script::new(pieces(&bytes(20_000), 1000));
+        .with_body_limit(BUFFERED as u64);
+    let body = Script::new(chunks(&bytes(20_000), 1000));
     let sent_by_api = sent(&layer(api), body).await.expect("spooled");
     assert_eq!(directory.files().1, open_files());
     drop(sent_by_api);
@@ -282,8 +282,8 @@ async fn the_spool_has_a_limit_of_its_own() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_used_is_a_configuration_error() {
-    let error = Spool::new("/nonexistent/spool").expect_err("not there");
+fn unusable_directories_are_configuration_errors() {
+    let error = Spool::new("/nonexistent/spool").expect_err("missing");
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(
         error.to_string().contains("\"/nonexistent/spool\""),
@@ -291,14 +291,13 @@ fn a_directory_that_cannot_be_used_is_a_configuration_error() {
     );
 }
 
-/// A disk that is full, as far as the process can tell: the system lets it write no file larger than
-/// this.
+/// Maximum file size of the process, which stands in for a full disk.
 const LARGEST_FILE: &str = "64"; // blocks of 512 bytes, or of 1 KiB
 
-/// Run in a process of its own, since the limit is the process's.
+/// Runs in a process of its own, since the limit applies to the whole process.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_is_told_and_nothing_is_left() {
+fn full_disks_are_reported_and_leave_no_files() {
     let limited = "ulimit -f \"$1\" && trap '' XFSZ && shift && exec \"$@\"";
     let test = env::current_exe().expect("this program");
     let output = Command::new("sh")
@@ -306,30 +305,30 @@ fn a_full_disk_is_told_and_nothing_is_left() {
         .arg(test)
         .args([
             "--exact",
-            "a_file_that_may_not_grow",
+            "files_with_a_size_limit",
             "--ignored",
             "--nocapture",
         ])
         .output()
         .expect("run");
-    let told = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "{told}{}",
+        "{stdout}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(told.contains("1 passed"), "{told}");
+    assert!(stdout.contains("1 passed"), "{stdout}");
 }
 
 #[tokio::test]
-#[ignore = "needs a limit on files; a_full_disk_is_told_and_nothing_is_left runs it"]
-async fn a_file_that_may_not_grow() {
+#[ignore = "needs a limit on files; full_disks_are_reported_and_leave_no_files runs it"]
+async fn files_with_a_size_limit() {
     let directory = Directory::new();
     let layer = spooling(&directory);
-    let small = Script::new(pieces(&bytes(2 * HELD), 1000));
+    let small = Script::new(chunks(&bytes(2 * BUFFERED), 1000));
     drop(sent(&layer, small).await.expect("small enough"));
     for len in [200_000, 3_000_000] {
-        let large = Script::new(pieces(&bytes(len), 10_000));
+        let large = Script::new(chunks(&bytes(len), 10_000));
         let error = sent(&layer, large)
             .await
             .expect_err("too large for the disk");

@@ -1,4 +1,4 @@
-//! Requests that open a WebSocket, and what comes over the connection then.
+//! Requests that open a WebSocket, and the connection behind them.
 
 mod common;
 
@@ -35,7 +35,7 @@ const HANDSHAKE: [(&str, &str); 7] = [
     ("origin", "https://www.example.com"),
 ];
 
-/// The head of a request, as an origin reads it from the wire.
+/// Parses the head of a request, as an origin does.
 fn parse(text: &str) -> Parts {
     let mut lines = text.trim_end().lines();
     let target = lines
@@ -50,7 +50,7 @@ fn parse(text: &str) -> Parts {
     request.body(()).expect("a request").into_parts().0
 }
 
-/// An origin that switches protocols for who has signed, and echoes then.
+/// Starts an origin that switches protocols for a valid signature and then echoes.
 async fn origin(settings: VerifySettings, key: Credentials) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -80,9 +80,9 @@ async fn origin(settings: VerifySettings, key: Credentials) -> SocketAddr {
                 .signed_headers()
                 .all(|name| !name.contains("websocket"))
         );
-        let answer = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
+        let response = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
             upgrade: websocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-        stream.write_all(answer).await.expect("written");
+        stream.write_all(response).await.expect("written");
         let mut message = [0; 5];
         stream.read_exact(&mut message).await.expect("read");
         stream.write_all(&message).await.expect("written");
@@ -90,7 +90,7 @@ async fn origin(settings: VerifySettings, key: Credentials) -> SocketAddr {
     address
 }
 
-async fn speaks_over(origin: Origin, credentials: Credentials) {
+async fn echoes_over(origin: Origin, credentials: Credentials) {
     let client: Client<_, SignedBody<Empty<Bytes>>> =
         Client::builder(TokioExecutor::new()).build_http();
     let client = SigningLayer::new(credentials, origin)
@@ -101,7 +101,7 @@ async fn speaks_over(origin: Origin, credentials: Credentials) {
         request = request.header(name, value);
     }
     let request = request.body(Empty::new()).expect("a request");
-    let response = client.oneshot(request).await.expect("an answer");
+    let response = client.oneshot(request).await.expect("a response");
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     let mut connection = TokioIo::new(hyper::upgrade::on(response).await.expect("upgraded"));
     connection.write_all(b"hello").await.expect("written");
@@ -111,7 +111,7 @@ async fn speaks_over(origin: Origin, credentials: Credentials) {
 }
 
 #[tokio::test]
-async fn a_websocket_is_opened_with_a_signature_in_either_place() {
+async fn websockets_open_with_header_and_query_signatures() {
     for (service, token, in_query) in [
         ("execute-api", SessionToken::Signed, false),
         ("transcribe", SessionToken::Signed, true),
@@ -132,12 +132,12 @@ async fn a_websocket_is_opened_with_a_signature_in_either_place() {
                 .with_query_signature(Duration::from_secs(300))
                 .expect("in range");
         }
-        speaks_over(origin, credentials).await;
+        echoes_over(origin, credentials).await;
     }
 }
 
 #[tokio::test]
-async fn no_other_upgrade_goes_on() {
+async fn other_upgrades_are_not_forwarded() {
     type Change = fn(&mut Request<http_body_util::Full<Bytes>>);
     let changes: [(&str, bool, Change); 10] = [
         ("as it is", true, |_| {}),
@@ -180,7 +180,7 @@ async fn no_other_upgrade_goes_on() {
         }),
     ];
     let layer = common::layer(common::api(&format!("https://{}", common::HOST)));
-    for (name, goes, change) in changes {
+    for (name, forwarded, change) in changes {
         let mut request = common::get("/");
         for (name, value) in HANDSHAKE {
             request
@@ -190,7 +190,7 @@ async fn no_other_upgrade_goes_on() {
         change(&mut request);
         let sent = common::send(&layer, request).await.expect("sent");
         for hop in ["connection", "upgrade"] {
-            assert_eq!(sent.headers().contains_key(hop), goes, "{name}: {hop}");
+            assert_eq!(sent.headers().contains_key(hop), forwarded, "{name}: {hop}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What goes over the wire, and what is signed of it, side by side.
+//! Request lines as they are sent and as they are signed.
 
 mod common;
 
@@ -7,13 +7,13 @@ use http::Request;
 use http_body_util::Full;
 use tower_sigv4::{ErrorKind, Origin, origin::WireForm};
 
-/// Sent, as it goes over the wire, as it is signed; a path each.
+/// Paths: of the request, on the wire, and in the signature.
 const PATHS: &[(&str, &str, &str)] = &[
     ("/", "/", "/"),
     ("/a", "/a", "/a"),
     ("/a/", "/a/", "/a/"),
     ("/a-b_c.d~e", "/a-b_c.d~e", "/a-b_c.d~e"),
-    // Legal bytes are the caller's; the signature covers them encoded once more.
+    // Legal bytes stay unchanged; the signature covers them encoded once more.
     ("/v1/items:batch", "/v1/items:batch", "/v1/items%3Abatch"),
     (
         "/v1/items%3Abatch",
@@ -33,7 +33,7 @@ const PATHS: &[(&str, &str, &str)] = &[
     ("/%C3%A9", "/%C3%A9", "/%25C3%25A9"),
     ("/%ff", "/%ff", "/%25ff"),
     ("/100%25", "/100%25", "/100%2525"),
-    // Bytes that no URI may hold are encoded on the wire.
+    // Bytes that are not allowed in a URI are encoded on the wire.
     ("/é", "/%C3%A9", "/%25C3%25A9"),
     ("/ሴ", "/%E1%88%B4", "/%25E1%2588%25B4"),
     ("/{id}", "/%7Bid%7D", "/%257Bid%257D"),
@@ -42,7 +42,7 @@ const PATHS: &[(&str, &str, &str)] = &[
     ("/a[0]", "/a%5B0%5D", "/a%255B0%255D"),
     ("/a^b", "/a%5Eb", "/a%255Eb"),
     ("/a\\b", "/a%5Cb", "/a%255Cb"),
-    // Dot segments and empty segments are folded, written plainly or not.
+    // Dot segments and empty segments are folded, encoded or not.
     ("//", "/", "/"),
     ("/a//b", "/a/b", "/a/b"),
     ("/a/./b", "/a/b", "/a/b"),
@@ -59,7 +59,7 @@ const PATHS: &[(&str, &str, &str)] = &[
     ("/a/..;x/b", "/a/..;x/b", "/a/..%3Bx/b"),
 ];
 
-/// The same for S3: one encoding for wire and signature, nothing folded.
+/// Paths for S3: wire and signature have the same encoding, and nothing is folded.
 const S3_PATHS: &[(&str, &str, &str)] = &[
     ("/", "/", "/"),
     ("/key", "/key", "/key"),
@@ -88,7 +88,7 @@ const S3_PATHS: &[(&str, &str, &str)] = &[
     ("/a|b", "/a%7Cb", "/a%7Cb"),
 ];
 
-/// The same for queries, which all services take alike.
+/// Queries, which are the same for all services.
 const QUERIES: &[(&str, &str, &str)] = &[
     ("a=1", "a=1", "a=1"),
     ("a", "a", "a="),
@@ -132,7 +132,7 @@ fn origin(service: &str) -> Origin {
     Origin::new(&format!("https://{HOST}"), settings(service)).expect("an origin")
 }
 
-/// What is sent for `target`, and the canonical path and query behind its signature.
+/// Returns the target that is sent, with the canonical path and query of its signature.
 async fn wire(origin: Origin, service: &str, target: &str) -> (String, String, String) {
     let sent = send(&layer(origin), get(target)).await.expect(target);
     let (parts, _) = sent.into_parts();
@@ -148,7 +148,7 @@ async fn wire(origin: Origin, service: &str, target: &str) -> (String, String, S
 }
 
 #[tokio::test]
-async fn each_path_is_sent_and_signed_as_the_tables_say() {
+async fn paths_are_sent_and_signed_as_in_the_tables() {
     assert!(PATHS.len() + S3_PATHS.len() + QUERIES.len() >= 80);
     for (service, table) in [("execute-api", PATHS), ("s3", S3_PATHS)] {
         for &(path, expected, signed) in table {
@@ -163,7 +163,7 @@ async fn each_path_is_sent_and_signed_as_the_tables_say() {
 }
 
 #[tokio::test]
-async fn each_query_is_sent_and_signed_as_the_table_says() {
+async fn queries_are_sent_and_signed_as_in_the_table() {
     for service in ["execute-api", "s3"] {
         for &(query, expected, signed) in QUERIES {
             let (target, _, canonical) =
@@ -179,7 +179,7 @@ async fn each_query_is_sent_and_signed_as_the_table_says() {
 }
 
 #[tokio::test]
-async fn the_canonical_wire_form_sends_what_it_signs() {
+async fn the_canonical_wire_form_equals_the_signed_form() {
     for (target, expected) in [
         ("/v1/items:batch?b=%7e&a=+", "/v1/items%3Abatch?a=%20&b=~"),
         ("/%41//b/../c?&&x", "/A/c?x="),
@@ -193,7 +193,7 @@ async fn the_canonical_wire_form_sends_what_it_signs() {
 }
 
 #[tokio::test]
-async fn what_is_ambiguous_or_no_resource_is_refused() {
+async fn ambiguous_targets_are_rejected() {
     for target in ["/%", "/a%2", "/a%zz", "/%%20", "/?a=%", "/?a=%2", "/?%g1=a"] {
         let error = send(&layer(origin("execute-api")), get(target))
             .await
@@ -218,27 +218,27 @@ async fn what_is_ambiguous_or_no_resource_is_refused() {
     }
 }
 
-/// What one layer sends, a second one sends unchanged: a proxy that repairs the same way, or a server
-/// that folds and decodes, finds nothing left to do.
+/// A second layer sends the request of the first one unchanged, as does a proxy that repairs targets in the
+/// same way.
 #[tokio::test]
-async fn what_is_sent_needs_no_more_repair() {
+async fn rewriting_twice_changes_nothing() {
     let mut rng = fastrand::Rng::with_seed(0x5197_0005);
-    let pieces = [
+    let parts = [
         "a", "Z", "~", ".", "..", "/", "//", "%2e", "%2E", "%2F", "%2f", "%41", "%25", "%ff", "+",
         ":", "@", "(", "'", "*", ";", ",", "é", "ሴ", "{", "|", "^", "\\", "[", "%C3%A9", "!", "$",
     ];
     let query_pieces = ["?", "&", "=", "&&", "==", "%20", "%26", "%3D"];
     for _ in 0..1000 {
         let mut target = String::from("/");
-        (0..rng.usize(..12)).for_each(|_| target.push_str(pieces[rng.usize(..pieces.len())]));
+        (0..rng.usize(..12)).for_each(|_| target.push_str(parts[rng.usize(..parts.len())]));
         target.push('?');
         for _ in 0..rng.usize(..12) {
-            let pieces = if rng.bool() {
-                &pieces[..]
+            let parts = if rng.bool() {
+                &parts[..]
             } else {
                 &query_pieces[..]
             };
-            target.push_str(pieces[rng.usize(..pieces.len())]);
+            target.push_str(parts[rng.usize(..parts.len())]);
         }
         if target.parse::<http::Uri>().is_err() {
             continue;

@@ -27,22 +27,30 @@ use crate::{
 
 /// A valid configuration: its settings, and the services that are built from it.
 pub(crate) struct ActiveConfig {
-    server: Server,
-    admin: Option<Admin>,
-    log: Log,
-    origin_hosts: Vec<OriginHost>,
-    signs: bool,
-    credentials: CredentialsCache,
-    rules: OriginRules,
-    verification: Option<CallerVerification>,
-    keys_file: Option<String>,
-    budget: BodyBudget,
-    origins: usize,
-    routes: Vec<Route>,
-    cache: Shared,
-    warnings: Vec<ConfigError>,
+    pub(crate) server: Server,
+    pub(crate) admin: Option<Admin>,
+    pub(crate) log: Log,
+    /// Hosts that requests are sent to, sorted by the name of their origin.
+    pub(crate) origin_hosts: Vec<OriginHost>,
+    /// `true` if some requests are signed.
+    pub(crate) signs: bool,
+    pub(crate) credentials: CredentialsCache,
+    pub(crate) rules: OriginRules,
+    pub(crate) verification: Option<CallerVerification>,
+    /// Path of the file with more callers' keys.
+    pub(crate) keys_file: Option<String>,
+    /// Memory that all bodies share.
+    pub(crate) budget: BodyBudget,
+    /// Number of origins in the file.
+    pub(crate) origins: usize,
+    /// Routes in the order of the rules.
+    pub(crate) routes: Vec<Route>,
+    /// Cache of the routes that have one.
+    pub(crate) cache: Shared,
+    /// Settings that are valid, but likely to be rejected by an origin.
+    pub(crate) warnings: Vec<ConfigError>,
     /// The parsed file, to compare it with another.
-    sections: toml::Table,
+    pub(crate) sections: toml::Table,
 }
 
 impl ActiveConfig {
@@ -125,73 +133,6 @@ impl ActiveConfig {
                 .map(|verification| verification.with_budget(last.budget.clone()));
         }
         self
-    }
-
-    pub(crate) fn server(&self) -> &Server {
-        &self.server
-    }
-
-    pub(crate) fn admin(&self) -> Option<&Admin> {
-        self.admin.as_ref()
-    }
-
-    pub(crate) fn log(&self) -> &Log {
-        &self.log
-    }
-
-    /// Hosts that requests are sent to, sorted by the name of their origin.
-    pub(crate) fn origin_hosts(&self) -> &[OriginHost] {
-        &self.origin_hosts
-    }
-
-    /// Returns `true` if some requests are signed.
-    pub(crate) fn signs(&self) -> bool {
-        self.signs
-    }
-
-    pub(crate) fn credentials(&self) -> CredentialsCache {
-        self.credentials.clone()
-    }
-
-    pub(crate) fn rules(&self) -> OriginRules {
-        self.rules.clone()
-    }
-
-    /// Memory that all bodies share.
-    pub(crate) fn budget(&self) -> BodyBudget {
-        self.budget.clone()
-    }
-
-    pub(crate) fn verification(&self) -> Option<CallerVerification> {
-        self.verification.clone()
-    }
-
-    /// Path of the file with more callers' keys.
-    pub(crate) fn keys_file(&self) -> Option<&str> {
-        self.keys_file.as_deref()
-    }
-
-    pub(crate) fn origins(&self) -> usize {
-        self.origins
-    }
-
-    /// Routes in the order of the rules.
-    pub(crate) fn routes(&self) -> &[Route] {
-        &self.routes
-    }
-
-    /// Cache of the routes that have one.
-    pub(crate) fn cache(&self) -> Shared {
-        self.cache.clone()
-    }
-
-    /// Settings that are valid, but likely to be rejected by an origin.
-    pub(crate) fn warnings(&self) -> &[ConfigError] {
-        &self.warnings
-    }
-
-    pub(crate) fn sections(&self) -> &toml::Table {
-        &self.sections
     }
 }
 

@@ -33,9 +33,9 @@ pub(crate) struct Current {
 impl Gateway {
     pub(crate) fn new(config: ActiveConfig) -> Result<Arc<Self>, BoxError> {
         let metrics = Metrics::new()?;
-        let client = Arc::new(upstream::Client::new(config.server().origin_buffer)?);
+        let client = Arc::new(upstream::Client::new(config.server.origin_buffer)?);
         let stack = stack(&config, client.clone(), &metrics);
-        let log = Log::new(config.log().json, config.log().filter.clone());
+        let log = Log::new(config.log.json, config.log.filter.clone());
         Ok(Arc::new(Self {
             log,
             metrics,
@@ -61,7 +61,7 @@ impl Gateway {
     pub(crate) fn replace(&self, config: ActiveConfig) {
         let continued = config.continuing(&self.current().config);
         let stack = stack(&continued, self.client.clone(), &self.metrics);
-        self.log.set_filter(continued.log().filter.clone());
+        self.log.set_filter(continued.log.filter.clone());
         self.current.store(Arc::new(Current {
             config: continued,
             stack,

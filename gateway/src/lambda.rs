@@ -47,7 +47,7 @@ pub(crate) async fn serve(config: ActiveConfig, file: &str) -> Result<(), BoxErr
     let gateway = Gateway::new(config)?;
     gateway.log().install()?;
     reload::log_warnings(&gateway.current().config, file);
-    if gateway.current().config.admin().is_some() {
+    if gateway.current().config.admin.is_some() {
         tracing::warn!("[admin] is ignored: a Lambda function has no ports");
     }
     let service = gateway.service();

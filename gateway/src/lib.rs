@@ -9,6 +9,7 @@ mod admin;
 #[cfg(feature = "aws-config")]
 mod aws_credentials;
 mod build;
+#[path = "../../crates/http-cache-layer/src/mod.rs"]
 mod cache;
 mod cli;
 mod config;
@@ -127,12 +128,12 @@ async fn run(command: Command) -> Result<(), BoxError> {
 
 fn check_file(file: &str) -> Result<(), BoxError> {
     let config = load(file)?;
-    for warning in config.warnings() {
+    for warning in &config.warnings {
         eprintln!("{}", warning.clone().in_file(file));
     }
-    let origins = config.origins();
-    let routes = config.routes().len();
-    let warnings = match config.warnings().len() {
+    let origins = config.origins;
+    let routes = config.routes.len();
+    let warnings = match config.warnings.len() {
         0 => String::new(),
         count => format!(", {count} warning(s)"),
     };
@@ -160,7 +161,7 @@ fn explain_file(file: &str) -> Result<(), BoxError> {
 /// Forwards requests until a signal stops the process.
 async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxError> {
     let (watched, config) = WatchedFile::open(file.clone())?;
-    let settings = config.server().clone();
+    let settings = config.server.clone();
     let (server, address) = listener::bind(listen.unwrap_or(settings.listen)).await?;
     let gateway = Gateway::new(config)?;
     if let Some(address) = admin::start(&gateway, server.stopping()).await? {
@@ -190,7 +191,7 @@ async fn demonstrate(listen: Option<SocketAddr>) -> Result<(), BoxError> {
     let origin = demo::start_origin().await?;
     let config =
         ActiveConfig::parse(&demo::config(origin)).map_err(|error| error.in_file("demo"))?;
-    let settings = config.server().clone();
+    let settings = config.server.clone();
     let gateway = Gateway::new(config)?;
     gateway.log().install()?;
     let _flush_log = gateway.log().write_in_background();

@@ -39,7 +39,7 @@ fn parse(file: &str, bytes: &[u8]) -> Result<ActiveConfig, BoxError> {
 
 /// Logs settings that origins are likely to reject.
 pub(crate) fn log_warnings(config: &ActiveConfig, file: &str) {
-    for warning in config.warnings() {
+    for warning in &config.warnings {
         tracing::warn!("{}", warning.clone().in_file(file));
     }
 }
@@ -77,7 +77,7 @@ impl WatchedFile {
         let hangup = Hangup::new()?;
         let bytes = read(&file)?;
         let config = parse(&file, &bytes)?;
-        let snapshot = Snapshot::new(Ok(bytes), config.keys_file());
+        let snapshot = Snapshot::new(Ok(bytes), config.keys_file.as_deref());
         let watched = Self {
             file,
             snapshot,
@@ -94,7 +94,7 @@ impl WatchedFile {
             snapshot,
             mut hangup,
         } = self;
-        let started = gateway.current().config.sections().clone();
+        let started = gateway.current().config.sections.clone();
         let mut loaded = snapshot.clone();
         let mut last = snapshot;
         loop {
@@ -103,7 +103,7 @@ impl WatchedFile {
                 () = hangup.next() => true,
             };
             let path = file.clone();
-            let keys = gateway.current().config.keys_file().map(str::to_owned);
+            let keys = gateway.current().config.keys_file.clone();
             let read = task::spawn_blocking(move || Snapshot::read(&path, keys.as_deref()));
             let Ok(snapshot) = read.await else { continue };
             // Half a file may be valid, with half the routes, and a missing file is about to be replaced: so wait until
@@ -132,7 +132,7 @@ impl WatchedFile {
 fn log_reload(config: &ActiveConfig, file: &str, started: &toml::Table) {
     tracing::info!("reloaded {file}");
     log_warnings(config, file);
-    let settings = needs_restart(config.sections(), started);
+    let settings = needs_restart(&config.sections, started);
     if !settings.is_empty() {
         let names = settings.join(", ");
         tracing::warn!("{file}: restart the gateway to apply the changes of {names}");

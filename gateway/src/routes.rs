@@ -46,10 +46,10 @@ pub(crate) struct Routes {
 
 impl Routes {
     pub(crate) fn new(config: &ActiveConfig, metrics: &Metrics, signing: &RouteService) -> Self {
-        let verification = config.verification();
-        let cache = config.cache();
-        let has_tls = config.server().tls.is_some();
-        let routes = config.routes().iter().map(|route| {
+        let verification = config.verification.clone();
+        let cache = config.cache.clone();
+        let has_tls = config.server.tls.is_some();
+        let routes = config.routes.iter().map(|route| {
             // Gateways with and without TLS may share a store, and send the origin different `x-forwarded-proto`.
             let cache_layer = route
                 .cache
@@ -60,11 +60,11 @@ impl Routes {
             (route.upstream, meter, service)
         });
         Self {
-            rules: config.rules(),
+            rules: config.rules.clone(),
             routes: routes.collect(),
             no_route: verified(verification, signing.clone()),
             unrouted: metrics.unrouted(),
-            body_limits: config.server().body_limits,
+            body_limits: config.server.body_limits,
         }
     }
 

@@ -72,8 +72,8 @@ pub(crate) fn stack(
 
 /// Signs requests and sends them.
 fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService {
-    let layer = SigningLayer::new(config.credentials(), config.rules())
-        .with_body_budget(config.budget())
+    let layer = SigningLayer::new(config.credentials.clone(), config.rules.clone())
+        .with_body_budget(config.budget.clone())
         .with_diagnosis(true)
         .with_report(true);
     let service = ServiceBuilder::new()

@@ -1,4 +1,4 @@
-//! Credentials by the default chain of AWS's SDK: the feature `aws-config`.
+//! Credentials of the default chain of AWS's SDK; feature `aws-config`.
 
 #![cfg(feature = "aws-config")]
 
@@ -9,7 +9,7 @@ use support::{Gateway, TestOrigin, config, exchange, without_credentials};
 
 const REQUEST: &str = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
 
-fn by_the_chain(origin: &TestOrigin) -> String {
+fn chain_config(origin: &TestOrigin) -> String {
     let config = without_credentials(&config(&format!("http://{}", origin.address), ""));
     config.replace("[credentials]", "[credentials]\nsource = \"aws\"")
 }
@@ -24,7 +24,7 @@ async fn container_role_signs_with_its_token() {
     .await;
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let gateway = Gateway::with_config_and_env(
-        &by_the_chain(&origin),
+        &chain_config(&origin),
         &[
             (
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI",
@@ -47,7 +47,7 @@ async fn container_role_signs_with_its_token() {
     assert_eq!(
         (origin.requests().len(), container.requests().len()),
         (2, 1),
-        "they are kept"
+        "the credentials are cached"
     );
 }
 
@@ -58,7 +58,7 @@ async fn missing_credentials_sign_nothing() {
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("HOME", "/nonexistent"),
     ];
-    let gateway = Gateway::with_config_and_env(&by_the_chain(&origin), &variables);
+    let gateway = Gateway::with_config_and_env(&chain_config(&origin), &variables);
     assert_eq!(exchange(gateway.address, REQUEST).await.status, 503);
     assert_eq!(origin.requests().len(), 0);
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, and what its author is told.
+//! Errors and warnings of configurations.
 
 #[allow(dead_code)]
 mod support;
@@ -24,13 +24,13 @@ methods = ["GET"]
 origin = "orders"
 "#;
 
-/// The exit code and what `--check` prints.
+/// Returns the exit code and the output of `--check`.
 fn check(config: &str) -> (Option<i32>, String) {
     let file = TempFile::new(config);
     let output = gateway_command()
         .args(["--config", &file.path, "--check"])
         .output()
-        .expect("it runs");
+        .expect("output");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8(text).expect("UTF-8");
     (output.status.code(), text.replace(&file.path, "FILE"))
@@ -52,10 +52,10 @@ fn valid_file_passes_check() {
 
 #[test]
 fn service_and_region_are_inferred_for_aws_hosts() {
-    let told = "service = \"execute-api\"\nregion = \"us-east-1\"\n";
-    assert!(VALID.contains(told));
-    let neither = VALID.replace(told, "");
-    let url = neither
+    let scope = "service = \"execute-api\"\nregion = \"us-east-1\"\n";
+    assert!(VALID.contains(scope));
+    let inferred = VALID.replace(scope, "");
+    let url = inferred
         .lines()
         .find_map(|line| line.strip_prefix("url = \""))
         .expect("a url");
@@ -64,12 +64,15 @@ fn service_and_region_are_inferred_for_aws_hosts() {
         .split('/')
         .next()
         .expect("a host");
-    let on = |other: &str| check(&neither.replace(host, other));
-    assert_eq!(on("abc123.execute-api.eu-west-1.amazonaws.com").0, Some(0));
-    let (code, text) = on("api.example.com");
+    let check_host = |other: &str| check(&inferred.replace(host, other));
+    assert_eq!(
+        check_host("abc123.execute-api.eu-west-1.amazonaws.com").0,
+        Some(0)
+    );
+    let (code, text) = check_host("api.example.com");
     assert_eq!(code, Some(1));
     assert!(
-        text.contains("FILE:9: host \"api.example.com\" is none of AWS"),
+        text.contains("FILE:9: host \"api.example.com\" is not an AWS endpoint"),
         "{text}"
     );
 }
@@ -83,7 +86,7 @@ fn likely_rejections_are_warnings_with_lines() {
     let output = gateway_command()
         .args(["--config", &file.path, "--check"])
         .output()
-        .expect("it runs");
+        .expect("output");
     let text = |bytes| {
         String::from_utf8(bytes)
             .expect("UTF-8")
@@ -97,7 +100,7 @@ fn likely_rejections_are_warnings_with_lines() {
     let warnings = text(output.stderr);
     let warnings: Vec<_> = warnings.lines().collect();
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    for (warning, line, told) in [
+    for (warning, line, expected) in [
         (
             warnings[0],
             9,
@@ -109,7 +112,7 @@ fn likely_rejections_are_warnings_with_lines() {
             "requests are signed for \"execute-api\" in \"eu-west-1\", but",
         ),
     ] {
-        let start = format!("FILE:{line}: warning: origin \"orders\": {told}");
+        let start = format!("FILE:{line}: warning: origin \"orders\": {expected}");
         assert!(warning.starts_with(&start), "{warning}");
     }
 }
@@ -143,7 +146,7 @@ fn warnings_have_the_line_of_their_value_and_do_not_prevent_the_start() {
 
 #[test]
 fn mistakes_are_reported_with_line_and_remedy() {
-    for (from, to, line, told) in [
+    for (from, to, line, expected) in [
         (
             "listen = \"127.0.0.1:0\"",
             "shutdown_grace = \"soon\"",
@@ -484,7 +487,7 @@ fn mistakes_are_reported_with_line_and_remedy() {
             text.starts_with(&format!("sigv4-gateway: FILE:{line}: ")),
             "{to}: {text}"
         );
-        assert!(text.contains(told), "{to}: {text}");
+        assert!(text.contains(expected), "{to}: {text}");
         assert!(
             !text.contains("hunter2") && !text.contains("12345"),
             "{to}: {text}"
@@ -520,12 +523,12 @@ fn verify_section() -> String {
 const BOBS: &str = "\"AKIDBOB\"\nsecret_access_key = \"hunter2\"";
 const KEY: &str = "access_key_id = \"AKIDBOB\"\nsecret_access_key = \"hunter2\"\n";
 
-/// `VALID` is 17 lines long, `[verify]` begins at 18.
+/// `VALID` has 17 lines, so `[verify]` is on line 18.
 #[test]
 fn mistakes_in_verify_are_reported_with_line_and_remedy() {
     let verify = verify_section();
     assert_eq!(check(&verify).0, Some(0));
-    for (from, to, line, told) in [
+    for (from, to, line, expected) in [
         (
             "[verify]\nservice",
             "[verify]\nkeys = 1\nservice",
@@ -598,7 +601,7 @@ fn mistakes_in_verify_are_reported_with_line_and_remedy() {
             text.starts_with(&format!("sigv4-gateway: FILE:{line}: ")),
             "{to}: {text}"
         );
-        assert!(text.contains(told), "{to}: {text}");
+        assert!(text.contains(expected), "{to}: {text}");
         assert!(
             !text.contains("hunter2") && !text.contains("12345"),
             "{to}: {text}"
@@ -607,8 +610,8 @@ fn mistakes_in_verify_are_reported_with_line_and_remedy() {
     let open = verify.replace("\"always\"", "\"never\"");
     let open = open.replace("path = \"/orders\"", "path = \"/orders\"\nverify = false");
     assert_eq!(check(&open).0, Some(0));
-    let asked = VALID.replace("origin = \"orders\"", "verify = true\norigin = \"orders\"");
-    let (code, text) = check(&asked);
+    let unverifiable = VALID.replace("origin = \"orders\"", "verify = true\norigin = \"orders\"");
+    let (code, text) = check(&unverifiable);
     assert_eq!(code, Some(1));
     assert!(
         text.contains("FILE:17: verify needs callers' keys"),
@@ -622,14 +625,14 @@ fn keys_file_is_checked_like_the_configuration() {
     let config =
         format!("{valid}[verify]\nservice = \"s3\"\nregion = \"r\"\nkeys_file_env = \"CALLERS\"\n");
     let file = TempFile::new(&config);
-    for (keys, code, told) in [
+    for (keys, code, expected) in [
         (format!("[[key]]\n{KEY}"), 0, "no errors"),
         (String::new(), 1, "KEYS:1: missing field `key`"),
         ("key = []".to_owned(), 1, "there are no callers' keys"),
         (
             format!("[[key]]\n{}", KEY.replace("BOB", " BOB")),
             1,
-            "FILE:21: KEYS:2: the access key id",
+            "FILE:21: KEYS:2: the access key ID",
         ),
         (
             format!("[[key]]\n{}", KEY.replace("\"hunter2\"", "hunter2")),
@@ -647,20 +650,20 @@ fn keys_file_is_checked_like_the_configuration() {
         command
             .args(["--config", &file.path, "--check"])
             .env("CALLERS", &keys_file.path);
-        let output = command.output().expect("it runs");
+        let output = command.output().expect("output");
         let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
         let text = text
             .replace(&file.path, "FILE")
             .replace(&keys_file.path, "KEYS");
         assert_eq!(output.status.code(), Some(code), "{keys}: {text}");
-        assert!(text.contains(told), "{keys}: {text}");
+        assert!(text.contains(expected), "{keys}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
 }
 
 #[test]
 fn command_line_errors_are_reported() {
-    for (arguments, code, told) in [
+    for (arguments, code, expected) in [
         (&["--help"][..], 0, "Usage"),
         (&["--version"], 0, env!("CARGO_PKG_VERSION")),
         (&["--check"], 2, "--check needs --config"),
@@ -668,17 +671,17 @@ fn command_line_errors_are_reported() {
         (&["--unknown"], 2, "--unknown"),
         (&["--config", "no/such/file"], 1, "cannot read no/such/file"),
     ] {
-        let output = gateway_command().args(arguments).output().expect("it runs");
+        let output = gateway_command().args(arguments).output().expect("output");
         let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
-        assert!(text.contains(told), "{arguments:?}: {text}");
+        assert!(text.contains(expected), "{arguments:?}: {text}");
     }
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = taken.local_addr().expect("an address").to_string();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("valid address").to_string();
     let output = gateway_command()
         .args(["--listen", &address])
         .output()
-        .expect("it runs");
+        .expect("output");
     let text = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(1));
     assert!(

@@ -1,4 +1,4 @@
-//! HTTP/2 and TLS in front of the gateway.
+//! HTTP/2 and TLS between clients and the gateway.
 
 #[allow(dead_code)]
 mod support;
@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     process::Stdio,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::body::{Body, Bytes};
@@ -24,7 +24,7 @@ use rustls::{
 };
 use support::{Gateway, TempFile, TestOrigin, config, connect_http2, read_until};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task,
 };
@@ -41,7 +41,7 @@ fn certificate() -> (String, String) {
     (certificate.pem(), key.serialize_pem())
 }
 
-/// Connects for who trusts this certificate alone.
+/// Connects with this certificate as the only trusted one.
 async fn tls(address: SocketAddr, pem: &str, alpn: &str) -> Option<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots
@@ -80,29 +80,29 @@ async fn trailers_are_forwarded_both_ways_over_plain_http2() {
     let frames = frames.map(Ok::<_, std::convert::Infallible>);
     let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
     let request = Request::post("http://api.example.com/orders").header("trailer", "x-sent");
-    let answer = client
-        .send_request(request.body(body).expect("a request"))
+    let response = client
+        .send_request(request.body(body).expect("valid request"))
         .await;
-    let answer = answer.expect("an answer");
+    let response = response.expect("a response");
     assert_eq!(
-        (answer.status().as_u16(), answer.version()),
+        (response.status().as_u16(), response.version()),
         (200, Version::HTTP_2)
     );
     for name in ["connection", "x-a", "keep-alive", "transfer-encoding"] {
-        assert!(!answer.headers().contains_key(name), "{name}");
+        assert!(!response.headers().contains_key(name), "{name}");
     }
-    let body = answer.into_body().collect().await.expect("whole");
+    let body = response.into_body().collect().await.expect("complete body");
     assert_eq!(body.trailers().expect("trailers")["x-sum"], "2");
     assert_eq!(body.to_bytes(), "ok");
 
     let request = Request::get("http://api.example.com/orders").body(Body::empty());
-    let answer = client
-        .send_request(request.expect("a request"))
+    let response = client
+        .send_request(request.expect("valid request"))
         .await
-        .expect("an answer");
-    assert_eq!(answer.status(), 200);
+        .expect("a response");
+    assert_eq!(response.status(), 200);
     let [post, get] = &origin.requests()[..] else {
-        panic!("not two: {:?}", origin.requests())
+        panic!("not two requests: {:?}", origin.requests())
     };
     assert!(
         post.contains("\r\ntransfer-encoding: chunked\r\n"),
@@ -143,11 +143,11 @@ async fn tls_uses_the_current_certificate_files() {
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let mut client = connect_http2(stream).await;
     let request = Request::get("https://api.example.com/orders").body(Body::empty());
-    let answer = client
-        .send_request(request.expect("a request"))
+    let response = client
+        .send_request(request.expect("valid request"))
         .await
-        .expect("an answer");
-    assert_eq!(answer.status(), 200);
+        .expect("a response");
+    assert_eq!(response.status(), 200);
     assert!(
         origin.requests()[0].contains("\r\nx-forwarded-proto: https\r\n"),
         "{:?}",
@@ -158,7 +158,7 @@ async fn tls_uses_the_current_certificate_files() {
         .expect("trusted");
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
 
-    // A certificate without its key is told and changes nothing; with it, it is taken.
+    // A certificate without its key is logged and changes nothing; with its key it is loaded.
     let (second, second_key) = certificate();
     fs::write(&pem.path, &second).expect("written");
     let (line, mut log) = task::spawn_blocking(|| (log.next(), log))
@@ -177,19 +177,19 @@ async fn tls_uses_the_current_certificate_files() {
         while tls(gateway.address, &second, "h2").await.is_none() {}
     })
     .await
-    .expect("it is read anew");
+    .expect("the reloaded certificate");
 
-    // The connection that is open ends with the gateway.
+    // Open connections end with the gateway.
     gateway.terminate();
     assert!(gateway.wait().success());
-    assert!(log.next().is_none(), "it is told once");
+    assert!(log.next().is_none(), "the error is logged once");
 }
 
 #[cfg(unix)]
 #[tokio::test]
 async fn shutdown_finishes_http2_requests_and_accepts_no_more() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("valid address"));
     let mut gateway = Gateway::with_config(&config(&url, ""));
     let mut client = connect_http2(
         TcpStream::connect(gateway.address)
@@ -198,7 +198,7 @@ async fn shutdown_finishes_http2_requests_and_accepts_no_more() {
     )
     .await;
     let get = || Request::get("http://api.example.com/orders").body(Body::empty());
-    let answer = tokio::spawn(client.send_request(get().expect("a request")));
+    let response = tokio::spawn(client.send_request(get().expect("valid request")));
     let (mut origin, _) = listener.accept().await.expect("a connection");
     read_until(&mut origin, "\r\n\r\n").await;
     gateway.terminate();
@@ -212,19 +212,25 @@ async fn shutdown_finishes_http2_requests_and_accepts_no_more() {
             origin.write_all(ok).await.expect("sent");
         }
     });
-    let refused = async { while client.send_request(get().expect("a request")).await.is_ok() {} };
-    tokio::time::timeout(Duration::from_secs(20), refused)
+    let rejected = async {
+        while client
+            .send_request(get().expect("valid request"))
+            .await
+            .is_ok()
+        {}
+    };
+    tokio::time::timeout(Duration::from_secs(20), rejected)
         .await
         .expect("in time");
     others.abort();
     origin.write_all(ok).await.expect("sent");
-    let answer = answer.await.expect("no panic").expect("an answer");
+    let response = response.await.expect("no panic").expect("a response");
     assert_eq!(
-        answer
+        response
             .into_body()
             .collect()
             .await
-            .expect("whole")
+            .expect("complete body")
             .to_bytes(),
         "ok"
     );
@@ -238,7 +244,7 @@ async fn clients_beyond_max_connections_wait() {
     let config = config(&format!("http://{}", origin.address), "");
     let gateway =
         Gateway::with_config(&config.replacen("[server]", "[server]\nmax_connections = 2", 1));
-    let ask = async || {
+    let send = async || {
         let mut client = TcpStream::connect(gateway.address)
             .await
             .expect("connected");
@@ -247,12 +253,50 @@ async fn clients_beyond_max_connections_wait() {
         read_until(&mut client, "\r\n\r\nok").await;
         client
     };
-    let (first, _second) = (ask().await, ask().await);
-    let mut third = std::pin::pin!(ask());
+    let (first, _second) = (send().await, send().await);
+    let mut third = std::pin::pin!(send());
     let early = tokio::time::timeout(Duration::from_millis(200), &mut third).await;
     assert!(early.is_err());
     drop(first);
     tokio::time::timeout(Duration::from_secs(20), third)
         .await
-        .expect("a place");
+        .expect("a free connection");
+}
+
+#[tokio::test]
+async fn idle_timeout_and_header_timeout_are_separate() {
+    let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let config = config(&format!("http://{}", origin.address), "");
+    let server = "[server]\nheader_timeout = \"500ms\"\nidle_timeout = \"2s\"";
+    let gateway = Gateway::with_config(&config.replacen("[server]", server, 1));
+    let request = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
+    // Returns a connection after one request.
+    let connect = async || {
+        let mut client = TcpStream::connect(gateway.address)
+            .await
+            .expect("connected");
+        client.write_all(request).await.expect("sent");
+        read_until(&mut client, "\r\n\r\nok").await;
+        client
+    };
+    let closed_after = async |mut client: TcpStream| {
+        let start = Instant::now();
+        let mut rest = Vec::new();
+        drop(tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut rest)).await);
+        start.elapsed()
+    };
+    let idle = closed_after(connect().await).await;
+    assert!(
+        (Duration::from_millis(1900)..Duration::from_secs(10)).contains(&idle),
+        "{idle:?}"
+    );
+    let mut client = connect().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    client.write_all(&request[..7]).await.expect("sent");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    client.write_all(&request[7..]).await.expect("sent");
+    read_until(&mut client, "\r\n\r\nok").await;
+    client.write_all(&request[..7]).await.expect("sent");
+    let slow_head = closed_after(client).await;
+    assert!(slow_head < Duration::from_millis(1800), "{slow_head:?}");
 }

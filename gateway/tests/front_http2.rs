@@ -1,4 +1,4 @@
-//! What clients may do to the gateway over HTTP/2, as frames that no library would send.
+//! Attacks over HTTP/2, with frames that no library sends.
 
 #[allow(dead_code)]
 mod support;
@@ -35,7 +35,7 @@ fn gateway(origin: SocketAddr) -> Gateway {
     Gateway::with_config(&config(&format!("http://{origin}"), "").replacen("[server]", server, 1))
 }
 
-/// A connection after the preface and empty settings.
+/// Connects, and sends the preface and empty settings.
 async fn connect(gateway: &Gateway) -> TcpStream {
     let mut stream = TcpStream::connect(gateway.address)
         .await
@@ -63,8 +63,8 @@ fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     fields.iter().flat_map(field).collect()
 }
 
-/// The kind of the next frame, its stream and what it holds; nothing once the connection has ended.
-async fn next(stream: &mut TcpStream) -> Option<(u8, u32, Vec<u8>)> {
+/// Returns kind, stream and payload of the next frame; `None` once the connection has ended.
+async fn next_frame(stream: &mut TcpStream) -> Option<(u8, u32, Vec<u8>)> {
     let mut head = [0; 9];
     timeout(NEVER, stream.read_exact(&mut head))
         .await
@@ -82,16 +82,16 @@ async fn next(stream: &mut TcpStream) -> Option<(u8, u32, Vec<u8>)> {
     ))
 }
 
-/// The next answer's status, which has a number of its own in HPACK; none where stream or connection are reset.
-async fn answer(stream: &mut TcpStream) -> Option<u16> {
+/// Returns the next response's status, decoded from its HPACK index; `None` if stream or connection are reset.
+async fn response_status(stream: &mut TcpStream) -> Option<u16> {
     loop {
-        match next(stream).await? {
+        match next_frame(stream).await? {
             (HEADERS, _, block) => {
                 let known = [(0x88, 200), (0x8c, 400), (0x8d, 404)];
                 let status = known
                     .into_iter()
                     .find(|(number, _)| block.first() == Some(number));
-                return Some(status.expect("one of these").1);
+                return Some(status.expect("a known status").1);
             }
             (RST_STREAM | GOAWAY, ..) => return None,
             _ => {}
@@ -115,8 +115,8 @@ async fn ambiguous_heads_are_rejected() {
     let post = |more: &[(&'static str, &'static str)]| {
         [&[(":method", "POST"), SCHEME, HOST, PATH], more].concat()
     };
-    for (name, fields, body, end) in [
-        ("as it should be", with(&[]), "", Some(200)),
+    for (name, fields, body, expected) in [
+        ("a valid head", with(&[]), "", Some(200)),
         ("te", with(&[("te", "trailers")]), "", Some(200)),
         (
             "the same host",
@@ -143,7 +143,7 @@ async fn ambiguous_heads_are_rejected() {
         ("no host", vec![METHOD, SCHEME, PATH], "", Some(404)),
         ("a backslash", path("/orders\\.."), "", Some(400)),
         ("a zero byte", path("/orders/%00"), "", Some(400)),
-        ("up", path("/orders/../x"), "", Some(404)),
+        ("a parent path", path("/orders/../x"), "", Some(404)),
         ("a space", path("/orders /x"), "", None),
         ("no slash", path("orders"), "", None),
         ("an empty path", path(""), "", None),
@@ -156,9 +156,9 @@ async fn ambiguous_heads_are_rejected() {
         ("no path", vec![METHOD, SCHEME, HOST], "", None),
         ("no method", vec![SCHEME, HOST, PATH], "", None),
         ("two paths", with(&[PATH]), "", None),
-        ("an unknown one", with(&[(":x", "1")]), "", None),
+        ("an unknown pseudo-header", with(&[(":x", "1")]), "", None),
         (
-            "one too late",
+            "a pseudo-header after a header",
             with(&[("x", "1"), (":path", "/x")]),
             "",
             None,
@@ -172,9 +172,14 @@ async fn ambiguous_heads_are_rejected() {
             "0\r\n\r\n",
             None,
         ),
-        ("another te", with(&[("te", "gzip")]), "", None),
-        ("a capital", with(&[("X-a", "1")]), "", None),
-        ("a line", with(&[("x-a", "1\r\nx-b: 2")]), "", None),
+        ("te other than trailers", with(&[("te", "gzip")]), "", None),
+        ("an upper-case name", with(&[("X-a", "1")]), "", None),
+        (
+            "a line break in a value",
+            with(&[("x-a", "1\r\nx-b: 2")]),
+            "",
+            None,
+        ),
         (
             "a length too long",
             post(&[("content-length", "4")]),
@@ -223,33 +228,33 @@ async fn ambiguous_heads_are_rejected() {
             let body = frame(DATA, END_STREAM, 1, body.as_bytes());
             stream.write_all(&body).await.expect("sent");
         }
-        let got = answer(&mut stream).await;
+        let status = response_status(&mut stream).await;
         let seen = &origin.requests()[before..];
         assert_eq!(
             seen.len(),
-            usize::from(end == Some(200)),
+            usize::from(expected == Some(200)),
             "{name}: {seen:?}"
         );
-        assert_eq!(got, end, "{name}");
+        assert_eq!(status, expected, "{name}");
     }
 }
 
-/// hyper would send one, which its own client takes for a breach of the protocol.
+/// hyper would send a body, which its own client rejects as a protocol error.
 #[tokio::test]
 async fn rejections_of_head_requests_have_no_body() {
-    let gateway = gateway("127.0.0.1:1".parse().expect("an address"));
+    let gateway = gateway("127.0.0.1:1".parse().expect("valid address"));
     let stream = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
     let mut client = support::connect_http2(stream).await;
     let request = Request::head("http://api.example.com/nowhere").body(Body::empty());
-    let answer = client
-        .send_request(request.expect("a request"))
+    let response = client
+        .send_request(request.expect("valid request"))
         .await
-        .expect("an answer");
-    assert_eq!(answer.status(), 404);
-    assert!(answer.headers()["content-length"] != "0");
-    let body = answer
+        .expect("a response");
+    assert_eq!(response.status(), 404);
+    assert!(response.headers()["content-length"] != "0");
+    let body = response
         .into_body()
         .collect()
         .await
@@ -266,16 +271,16 @@ async fn slow_clients_time_out() {
         let fields = block(&[METHOD, SCHEME, HOST, PATH]);
         frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields)
     };
-    let half = |stream| frame(HEADERS, END_STREAM, stream, &block(&[METHOD]));
+    let partial = |stream| frame(HEADERS, END_STREAM, stream, &block(&[METHOD]));
     for (name, frames) in [
-        ("nothing", vec![]),
-        ("half of a head", half(1)),
+        ("no request", vec![]),
+        ("half of a head", partial(1)),
         ("no second request", request(1)),
-        ("half of a second head", [request(1), half(3)].concat()),
+        ("half of a second head", [request(1), partial(3)].concat()),
     ] {
         let mut stream = connect(&gateway).await;
         stream.write_all(&frames).await.expect(name);
-        while let Some((kind, ..)) = next(&mut stream).await {
+        while let Some((kind, ..)) = next_frame(&mut stream).await {
             assert_ne!(kind, RST_STREAM, "{name}");
         }
     }
@@ -297,8 +302,8 @@ async fn endless_heads_are_rejected() {
     let more = frame(CONTINUATION, 0, 1, &block(&[("x-a", "1")]).repeat(2000));
     let end = frame(CONTINUATION, END_HEADERS, 1, &block(&[("x-a", "1")]));
     let frames = [more.repeat(300), end].concat();
-    drop(stream.write_all(&frames).await); // it may be cut off before it is sent
-    assert_eq!(answer(&mut stream).await, None);
+    drop(stream.write_all(&frames).await); // the gateway may close the connection first
+    assert_eq!(response_status(&mut stream).await, None);
     assert!(origin.requests().is_empty());
 }
 
@@ -309,18 +314,18 @@ async fn streams_beyond_the_maximum_are_rejected() {
     let mut stream = connect(&gateway).await;
     let fields = block(&[(":method", "POST"), SCHEME, HOST, PATH]);
     for number in 0..200 {
-        // Its body never comes.
+        // Its body never arrives.
         let head = frame(HEADERS, END_HEADERS, 2 * number + 1, &fields);
         stream.write_all(&head).await.expect("sent");
     }
     for number in 100..200 {
-        let refused = loop {
-            let (kind, stream, error) = next(&mut stream).await.expect("a frame");
+        let rejected = loop {
+            let (kind, stream, error) = next_frame(&mut stream).await.expect("a frame");
             if kind == RST_STREAM {
                 break (stream, error);
             }
         };
-        assert_eq!(refused, (2 * number + 1, vec![0, 0, 0, 7])); // REFUSED_STREAM
+        assert_eq!(rejected, (2 * number + 1, vec![0, 0, 0, 7])); // REFUSED_STREAM
     }
 }
 
@@ -335,9 +340,9 @@ async fn rapid_resets_close_the_connection() {
         [head, frame(RST_STREAM, 0, number, &[0, 0, 0, 8])].concat()
     };
     let frames: Vec<u8> = (0..5000).flat_map(|number| pair(2 * number + 1)).collect();
-    drop(stream.write_all(&frames).await); // it may be cut off before it is sent
+    drop(stream.write_all(&frames).await); // the gateway may close the connection first
     let mut last = None;
-    while let Some((kind, _, payload)) = next(&mut stream).await {
+    while let Some((kind, _, payload)) = next_frame(&mut stream).await {
         if kind == GOAWAY {
             last = Some(payload[4..8].to_vec());
         }

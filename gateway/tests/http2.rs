@@ -32,7 +32,7 @@ use tokio::net::TcpStream;
 const BOTH: &[&str] = &["h2", "http/1.1"];
 const STREAMED: &str = "http2 = true\npayload = \"unsigned\"";
 
-/// A gateway before such an origin.
+/// Starts a gateway for this origin.
 fn gateway(origin: &TlsOrigin, more: &str) -> Gateway {
     let config = config(&format!("https://{}", origin.authority), more)
         .replace("\"AKID\"", &format!("{:?}", support::ACCESS_KEY_ID))
@@ -53,17 +53,17 @@ async fn client(gateway: &Gateway) -> SendRequest<Body> {
 
 fn get(path: &str) -> Request {
     let request = Request::get(format!("http://api.example.com/orders{path}"));
-    request.body(Body::empty()).expect("a request")
+    request.body(Body::empty()).expect("valid request")
 }
 
-/// Says what it was asked by.
-async fn tell(request: Request, next: Next) -> Response {
+/// Reports the request's version and host in `x-received`.
+async fn report_received(request: Request, next: Next) -> Response {
     let (version, headers) = (request.version(), request.headers());
-    let told = format!("{version:?} host={}", headers.contains_key(header::HOST));
+    let received = format!("{version:?} host={}", headers.contains_key(header::HOST));
     let mut response = next.run(request).await;
     response
         .headers_mut()
-        .insert("x-told", told.parse().expect("a value"));
+        .insert("x-received", received.parse().expect("a value"));
     response
 }
 
@@ -74,7 +74,7 @@ async fn signatures_are_valid_with_each_http_version() {
     let close = "connection: close\r\n\r\n";
     let post = "connection: close\r\ncontent-length: 3\r\n\r\nabc";
     let (first, second) = ("HTTP/1.1 host=true", "HTTP/2.0 host=false");
-    for (alpn, more, method, rest, told) in [
+    for (alpn, more, method, rest, received) in [
         (BOTH, "http2 = true", "GET", close, second),
         (BOTH, "http2 = true", "POST", post, second),
         (BOTH, "http2 = true", "GET", upgrade, first),
@@ -84,23 +84,24 @@ async fn signatures_are_valid_with_each_http_version() {
         (&BOTH[1..], "http2 = true", "POST", post, first),
         (&[], "http2 = true", "GET", close, first),
     ] {
-        let router = |authority| aws_verifier::router(authority).layer(middleware::from_fn(tell));
+        let router =
+            |authority| aws_verifier::router(authority).layer(middleware::from_fn(report_received));
         let origin = TlsOrigin::start(router, alpn, None).await;
         let gateway = gateway(&origin, more);
         let request =
             format!("{method} /orders/a%2fb?b=2&a=1 HTTP/1.1\r\nhost: api.example.com\r\n{rest}");
-        let answer = exchange(gateway.address, &request).await;
+        let response = exchange(gateway.address, &request).await;
         let row = format!("{alpn:?} {more} {method} {rest}");
         assert_eq!(
-            (answer.status, &*answer.body),
+            (response.status, &*response.body),
             (200, "AWS's signer agrees"),
             "{row}"
         );
-        assert_eq!(answer.header("x-told"), Some(told), "{row}");
+        assert_eq!(response.header("x-received"), Some(received), "{row}");
     }
 }
 
-/// Answers with what it got.
+/// Returns the request's body and `te`.
 async fn echo(request: Request) -> Response {
     let te = request.headers().get(header::TE).cloned();
     let mut response = Response::new(request.into_body());
@@ -110,7 +111,7 @@ async fn echo(request: Request) -> Response {
     response
 }
 
-/// As gRPC has it: what went wrong stands in the trailers, of which each side sends its own.
+/// gRPC sends the status in trailers, in both directions.
 #[tokio::test]
 async fn trailers_are_forwarded_both_ways() {
     let origin = TlsOrigin::start(|_| Router::new().fallback(echo), &["h2"], None).await;
@@ -127,57 +128,57 @@ async fn trailers_are_forwarded_both_ways() {
     request
         .headers_mut()
         .insert("trailer", HeaderValue::from_static("grpc-status"));
-    let answer = client(&gateway)
+    let response = client(&gateway)
         .await
         .send_request(request)
         .await
-        .expect("an answer");
+        .expect("a response");
     assert_eq!(
-        (answer.status(), answer.version()),
+        (response.status(), response.version()),
         (StatusCode::OK, Version::HTTP_2)
     );
-    assert_eq!(answer.headers()["x-te"], "trailers");
-    let body = answer.into_body().collect().await.expect("whole");
+    assert_eq!(response.headers()["x-te"], "trailers");
+    let body = response.into_body().collect().await.expect("complete body");
     assert_eq!(body.trailers().expect("trailers")["grpc-status"], "0");
     assert_eq!(body.to_bytes(), "abc");
 }
 
-/// The client that does not read is felt where it sends: nothing between holds the whole.
+/// A client that does not read is not sent more than the buffers hold, nor is the origin.
 #[tokio::test(flavor = "multi_thread")]
 async fn backpressure_reaches_both_sides() {
-    const PIECE: usize = 64 * 1024;
-    const PIECES: usize = 1024;
+    const CHUNK: usize = 64 * 1024;
+    const CHUNKS: usize = 1024;
     let origin = TlsOrigin::start(|_| Router::new().fallback(echo), &["h2"], None).await;
     let gateway = gateway(&origin, STREAMED);
     let sent = Arc::new(AtomicUsize::new(0));
     let counted = sent.clone();
-    let pieces = stream::repeat(Bytes::from(vec![7; PIECE]))
-        .take(PIECES)
-        .map(move |piece| {
+    let chunks = stream::repeat(Bytes::from(vec![7; CHUNK]))
+        .take(CHUNKS)
+        .map(move |chunk| {
             counted.fetch_add(1, Ordering::SeqCst);
-            Ok::<_, Infallible>(piece)
+            Ok::<_, Infallible>(chunk)
         });
-    let mut request = get("/").map(|_| Body::from_stream(pieces));
+    let mut request = get("/").map(|_| Body::from_stream(chunks));
     *request.method_mut() = http::Method::POST;
     let mut client = client(&gateway).await;
-    let answer = client.send_request(request).await.expect("an answer");
+    let response = client.send_request(request).await.expect("a response");
     let mut before = usize::MAX;
     while before != sent.load(Ordering::SeqCst) {
         before = sent.load(Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    assert!(before < PIECES / 2, "{before} of {PIECES}");
-    let mut body = answer.into_body();
-    let mut got = 0;
+    assert!(before < CHUNKS / 2, "{before} of {CHUNKS}");
+    let mut body = response.into_body();
+    let mut received = 0;
     while let Some(frame) = body.frame().await {
-        got += frame.expect("sound").data_ref().map_or(0, Bytes::len);
+        received += frame.expect("valid frame").data_ref().map_or(0, Bytes::len);
     }
-    assert_eq!(got, PIECES * PIECE);
+    assert_eq!(received, CHUNKS * CHUNK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn origin_restart_loses_no_request() {
-    for close in [Close::Graceful, Close::Abrupt] {
+    for end in [Close::Graceful, Close::Abrupt] {
         let router = |_| Router::new().fallback(async || "ok");
         let origin = TlsOrigin::start(router, &["h2"], None).await;
         let gateway = gateway(&origin, "http2 = true");
@@ -189,12 +190,12 @@ async fn origin_restart_loses_no_request() {
                     client
                         .send_request(get("/"))
                         .await
-                        .expect("an answer")
+                        .expect("a response")
                         .status()
                 }
             });
             if round % 5 == 2 {
-                origin.close_connections(close);
+                origin.close_connections(end);
             }
             let statuses = future::join_all(requests).await;
             assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
@@ -204,7 +205,7 @@ async fn origin_restart_loses_no_request() {
     }
 }
 
-/// All requests go by one connection, and some may have to wait for others there.
+/// All requests share one connection, where some wait for others.
 #[tokio::test]
 async fn requests_wait_for_a_free_stream_until_the_timeout() {
     let hang = async |request: Request| match request.uri().path() {
@@ -214,18 +215,18 @@ async fn requests_wait_for_a_free_stream_until_the_timeout() {
     let origin = TlsOrigin::start(|_| Router::new().fallback(hang), &["h2"], Some(1)).await;
     let gateway = gateway(&origin, "http2 = true");
     let client = client(&gateway).await;
-    // Until the origin has said how many it takes, it may be sent more, and refuses them.
+    // Before the origin's settings arrive it may receive, and reset, more streams.
     assert_eq!(
         client
             .clone()
             .send_request(get("/"))
             .await
-            .expect("an answer")
+            .expect("a response")
             .status(),
         200
     );
     let paths = ["/hang", "/hang", "/hang"];
-    let answers = paths.map(|path| {
+    let responses = paths.map(|path| {
         let mut client = client.clone();
         async move {
             let mut request = get(path).map(|_| Body::from("abc"));
@@ -233,47 +234,48 @@ async fn requests_wait_for_a_free_stream_until_the_timeout() {
             client
                 .send_request(request)
                 .await
-                .expect("an answer")
+                .expect("a response")
                 .status()
                 .as_u16()
         }
     });
-    let answers = tokio::time::timeout(Duration::from_secs(20), future::join_all(answers)).await;
-    assert_eq!(answers.expect("in time"), [504; 3]);
-    // What was given up leaves its stream to the next.
+    let responses =
+        tokio::time::timeout(Duration::from_secs(20), future::join_all(responses)).await;
+    assert_eq!(responses.expect("in time"), [504; 3]);
+    // A request that timed out has released its stream.
     let status = client
         .clone()
         .send_request(get("/"))
         .await
-        .expect("an answer")
+        .expect("a response")
         .status();
     assert_eq!(status, 200);
 }
 
 #[tokio::test]
 async fn early_responses_reach_the_client() {
-    let refuse = async || (StatusCode::PAYLOAD_TOO_LARGE, "much");
-    let origin = TlsOrigin::start(|_| Router::new().fallback(refuse), &["h2"], None).await;
+    let reject = async || (StatusCode::PAYLOAD_TOO_LARGE, "too large");
+    let origin = TlsOrigin::start(|_| Router::new().fallback(reject), &["h2"], None).await;
     let gateway = gateway(&origin, STREAMED);
     let client = client(&gateway).await;
     for _ in 0..20 {
-        let pieces = stream::repeat(Ok::<_, Infallible>(Bytes::from(vec![7; 64 * 1024])));
-        let mut request = get("/").map(|_| Body::from_stream(pieces.take(1024)));
+        let chunks = stream::repeat(Ok::<_, Infallible>(Bytes::from(vec![7; 64 * 1024])));
+        let mut request = get("/").map(|_| Body::from_stream(chunks.take(1024)));
         *request.method_mut() = http::Method::POST;
-        let answer = client
+        let response = client
             .clone()
             .send_request(request)
             .await
-            .expect("an answer");
-        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+            .expect("a response");
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(
-            answer
+            response
                 .into_body()
                 .collect()
                 .await
-                .expect("whole")
+                .expect("complete body")
                 .to_bytes(),
-            "much"
+            "too large"
         );
     }
 }

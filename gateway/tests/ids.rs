@@ -1,4 +1,4 @@
-//! What names a request: its id, and the trace that it is part of.
+//! Request IDs and trace contexts.
 
 #[allow(dead_code)]
 mod support;
@@ -45,12 +45,12 @@ async fn valid_trace_contexts_are_forwarded() {
         !seen[1].contains("\r\ntrace") && !seen[2].contains("\r\ntrace"),
         "{seen:?}"
     );
-    let told: Vec<_> = logged
+    let trace_ids: Vec<_> = logged
         .access_events()
         .iter()
         .map(|event| event.get("trace_id").cloned())
         .collect();
-    assert_eq!(told, [Some(json!(TRACE)), None, None]);
+    assert_eq!(trace_ids, [Some(json!(TRACE)), None, None]);
 }
 
 #[tokio::test]
@@ -59,21 +59,21 @@ async fn request_id_is_the_callers_and_the_same_everywhere() {
     let config = config(&format!("http://{}", origin.address), "");
     let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
     let long = "a".repeat(129);
-    for (headers, kept) in [
+    for (headers, expected) in [
         ("x-request-id: mine-17\r\n", Some("mine-17")),
         ("", None),
         ("x-request-id: two words\r\n", None),
         (&*format!("x-request-id: {long}\r\n"), None),
         ("x-request-id: one\r\nx-request-id: two\r\n", None),
     ] {
-        let answer = logged.send("GET", "/orders", headers).await;
-        let id = answer.header("x-request-id").expect("an id");
+        let response = logged.send("GET", "/orders", headers).await;
+        let id = response.header("x-request-id").expect("an id");
         assert!(
-            kept.map_or(id.len() == 36, |kept| id == kept),
+            expected.map_or(id.len() == 36, |expected| id == expected),
             "{headers}: {id}"
         );
         let seen = origin.requests();
-        let seen = seen.last().expect("a request");
+        let seen = seen.last().expect("valid request");
         assert!(
             seen.contains(&format!("\r\nx-request-id: {id}\r\n")),
             "{seen}"
@@ -83,18 +83,18 @@ async fn request_id_is_the_callers_and_the_same_everywhere() {
     }
 }
 
-/// Another value would make a good signature a bad one.
+/// Changing a signed header would invalidate the caller's signature.
 #[tokio::test]
 async fn signed_ids_are_forwarded_but_not_logged() {
     let origin = TestOrigin::start(OK).await;
     let config = with_verified_callers(&config(&format!("http://{}", origin.address), ""));
     let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
-    let odd = [("traceparent", "no-trace"), ("x-request-id", "two words")];
+    let invalid = [("traceparent", "no-trace"), ("x-request-id", "two words")];
     for location in [SignatureLocation::Headers, SignatureLocation::QueryParams] {
-        let (request, _) = signed_request("/orders", &odd, location);
-        let answer = exchange(logged.gateway.address, &request).await;
+        let (request, _) = signed_request("/orders", &invalid, location);
+        let response = exchange(logged.gateway.address, &request).await;
         assert_eq!(
-            (answer.status, answer.header("x-request-id")),
+            (response.status, response.header("x-request-id")),
             (200, Some("two words"))
         );
     }

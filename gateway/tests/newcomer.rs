@@ -1,4 +1,4 @@
-//! What can go wrong in the first minutes: each time the program says why, and what to do.
+//! Mistakes of the first minutes: each message names cause and remedy.
 
 #[allow(dead_code)]
 mod support;
@@ -12,32 +12,32 @@ use std::{
 
 use support::{Gateway, TempFile, config, exchange, gateway_command, without_credentials};
 
-/// What it says of arguments that it cannot go on with.
-fn told(arguments: &[&str], code: i32) -> String {
-    // To a file, so that one that goes on by mistake fails the test in time.
+/// Returns the error message for invalid arguments.
+fn error_of(arguments: &[&str], code: i32) -> String {
+    // Written to a file, so that a process that keeps running fails the test in time.
     let log = TempFile::new("");
     let mut process = gateway_command()
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(File::create(&log.path).expect("created"))
         .spawn()
-        .expect("it starts");
+        .expect("a process");
     let status = (0..400).find_map(|_| {
         std::thread::sleep(std::time::Duration::from_millis(50));
-        process.try_wait().expect("it is there")
+        process.try_wait().expect("a status")
     });
     drop(process.kill());
-    let told = fs::read_to_string(&log.path).expect("UTF-8");
-    let status = status.unwrap_or_else(|| panic!("{arguments:?} goes on: {told}"));
-    assert_eq!(status.code(), Some(code), "{arguments:?}: {told}");
-    told
+    let message = fs::read_to_string(&log.path).expect("UTF-8");
+    let status = status.unwrap_or_else(|| panic!("{arguments:?} keeps running: {message}"));
+    assert_eq!(status.code(), Some(code), "{arguments:?}: {message}");
+    message
 }
 
 #[test]
 fn startup_errors_name_cause_and_remedy() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let taken = listener.local_addr().expect("an address").to_string();
-    let sound = TempFile::new(&config("http://127.0.0.1:1", ""));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("valid address").to_string();
+    let valid = TempFile::new(&config("http://127.0.0.1:1", ""));
     let directory = env!("CARGO_TARGET_TMPDIR");
     for (arguments, code, words) in [
         (
@@ -60,12 +60,12 @@ fn startup_errors_name_cause_and_remedy() {
         (&["--check"], 2, &["--check needs --config FILE"]),
         (&["--listen", "8080"], 2, &["\"8080\"", "--help"]),
         (
-            &["--listen", &taken],
+            &["--listen", &address],
             1,
             &["cannot listen on ", "choose another address with --listen"],
         ),
         (
-            &["--config", &sound.path, "--listen", "192.0.2.1:8080"],
+            &["--config", &valid.path, "--listen", "192.0.2.1:8080"],
             1,
             &[
                 "cannot listen on 192.0.2.1:8080: ",
@@ -73,20 +73,20 @@ fn startup_errors_name_cause_and_remedy() {
             ],
         ),
     ] {
-        let told = told(arguments, code);
-        assert!(told.starts_with("sigv4-gateway: "), "{told}");
+        let message = error_of(arguments, code);
+        assert!(message.starts_with("sigv4-gateway: "), "{message}");
         assert!(
-            words.iter().all(|word| told.contains(word)),
-            "{arguments:?}: {told}"
+            words.iter().all(|word| message.contains(word)),
+            "{arguments:?}: {message}"
         );
-        assert_eq!(told.lines().count(), 1, "{told}");
+        assert_eq!(message.lines().count(), 1, "{message}");
     }
 }
 
 #[test]
 fn invalid_files_are_reported_with_line_and_remedy() {
-    let sound = config("http://127.0.0.1:1", "");
-    let with = |more: &str| sound.replacen("[server]", &format!("[server]\n{more}"), 1);
+    let valid = config("http://127.0.0.1:1", "");
+    let with = |more: &str| valid.replacen("[server]", &format!("[server]\n{more}"), 1);
     let tls = "tls_certificate = \"none.pem\"\ntls_key = \"none.key\"";
     for (text, words) in [
         (
@@ -107,23 +107,23 @@ fn invalid_files_are_reported_with_line_and_remedy() {
             &[":2: cannot read none.pem: ", "set the path of a PEM file"],
         ),
         (
-            sound.replace("http://", "").into(),
+            valid.replace("http://", "").into(),
             &[":9: ", "begin it with"],
         ),
         (
-            sound.replace("service = \"execute-api\"", "").into(),
+            valid.replace("service = \"execute-api\"", "").into(),
             &[":11: service and region go"],
         ),
         (
-            sound.replace("origin = \"orders\"", "").into(),
+            valid.replace("origin = \"orders\"", "").into(),
             &["missing field `origin`"],
         ),
     ] {
         let file = TempFile::new("");
         fs::write(&file.path, &text).expect("written");
-        let told = told(&["--config", &file.path], 1);
-        let found = words.iter().all(|word| told.contains(word));
-        assert!(found, "{}: {told}", String::from_utf8_lossy(&text));
+        let message = error_of(&["--config", &file.path], 1);
+        let found = words.iter().all(|word| message.contains(word));
+        assert!(found, "{}: {message}", String::from_utf8_lossy(&text));
     }
 }
 
@@ -132,27 +132,27 @@ fn invalid_files_are_reported_with_line_and_remedy() {
 fn aws_source_without_its_feature_names_the_feature() {
     let config = without_credentials(&config("http://127.0.0.1:1", ""));
     let config = config.replace("[credentials]", "[credentials]\nsource = \"aws\"");
-    let told = told(&["--config", &TempFile::new(&config).path], 1);
+    let message = error_of(&["--config", &TempFile::new(&config).path], 1);
     assert!(
-        told.contains(":4: source = \"aws\" needs a gateway that was built with"),
-        "{told}"
+        message.contains(":4: source = \"aws\" needs a gateway that was built with"),
+        "{message}"
     );
 }
 
 #[tokio::test]
 async fn errors_of_the_first_request_are_logged_with_cause_and_remedy() {
-    let nowhere = config("http://origin.invalid", "");
-    let unnamed = without_credentials(&config("http://127.0.0.1:1", ""));
+    let unresolvable = config("http://origin.invalid", "");
+    let unsigned = without_credentials(&config("http://127.0.0.1:1", ""));
     for (config, status, words) in [
         (
-            nowhere,
+            unresolvable,
             502,
             &[
                 "no connection to origin origin.invalid; check its url",
                 "dns",
             ][..],
         ),
-        (unnamed, 503, &["AWS_ACCESS_KEY_ID"]),
+        (unsigned, 503, &["AWS_ACCESS_KEY_ID"]),
         (
             config("http://127.0.0.1:1", ""),
             502,
@@ -173,7 +173,7 @@ async fn errors_of_the_first_request_are_logged_with_cause_and_remedy() {
     }
 }
 
-/// A wrong region, and plain http to AWS: it starts, since both may be meant.
+/// A wrong region and plain HTTP to AWS may be intended, so the gateway starts.
 #[test]
 fn likely_aws_rejections_are_warnings() {
     let host = "http://abc123.execute-api.us-east-1.amazonaws.com";
@@ -181,15 +181,15 @@ fn likely_aws_rejections_are_warnings() {
     let output = gateway_command()
         .args(["--config", &file.path, "--check"])
         .output()
-        .expect("it runs");
-    let told = String::from_utf8(output.stderr).expect("UTF-8");
+        .expect("output");
+    let message = String::from_utf8(output.stderr).expect("UTF-8");
     for words in [
         ":9: warning: ",
         "begin the URL with \"https://\"",
         ":10: warning: ",
         "us-east-1",
     ] {
-        assert!(told.contains(words), "{told}");
+        assert!(message.contains(words), "{message}");
     }
 }
 
@@ -203,18 +203,18 @@ fn closed_standard_output_is_not_an_error() {
         command
     };
     for argument in ["--print-schema", "--help"] {
-        let output = unread().arg(argument).output().expect("it runs");
+        let output = unread().arg(argument).output().expect("output");
         assert!(
             output.status.success() && output.stderr.is_empty(),
             "{argument}: {output:?}"
         );
     }
-    // A warning is logged once it serves.
+    // The warning shows that the gateway serves.
     let file = TempFile::new(&config("http://abc123.lambda-url.eu-west-1.on.aws", ""));
     let mut gateway = unread()
         .args(["--config", &file.path])
         .spawn()
-        .expect("it starts");
+        .expect("a process");
     let mut line = String::new();
     let mut log = BufReader::new(gateway.stderr.take().expect("piped"));
     log.read_line(&mut line).expect("UTF-8");

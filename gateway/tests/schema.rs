@@ -1,4 +1,4 @@
-//! The schema agrees with what the gateway reads; so does the file to begin with.
+//! The schema agrees with the gateway; so do the reference and the file of `--init`.
 
 #[allow(dead_code)]
 mod support;
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use support::{TempFile, gateway_command};
 
 fn printed(arguments: &[&str]) -> String {
-    let output = gateway_command().args(arguments).output().expect("it runs");
+    let output = gateway_command().args(arguments).output().expect("output");
     assert!(output.status.success(), "{arguments:?}");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// What the schema has against a configuration.
-fn faults(toml: &str) -> Option<String> {
+/// Returns the schema's error for a configuration.
+fn schema_error(toml: &str) -> Option<String> {
     let schema = serde_json::from_str(&printed(&["--print-schema"])).expect("JSON");
     let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
     compiler
@@ -23,7 +23,7 @@ fn faults(toml: &str) -> Option<String> {
         .expect("a schema");
     let index = compiler
         .compile("schema.json", &mut schemas)
-        .expect("sound");
+        .expect("valid schema");
     let value: Value = toml::from_str(toml).expect("TOML");
     schemas
         .validate(&value, index)
@@ -97,16 +97,16 @@ fn the_reference_lists_every_key_with_a_valid_value() {
         whole += &format!("{header}\n{}", rows.collect::<String>());
     }
     assert_eq!(tables.len(), 11);
-    assert_eq!(faults(&whole), None, "{whole}");
+    assert_eq!(schema_error(&whole), None, "{whole}");
 }
 
 #[test]
 fn schema_accepts_and_rejects_what_the_gateway_does() {
-    let sound = support::config("http://127.0.0.1:1", "payload = \"chunked-trailer\"");
-    for toml in [&*documented(), &printed(&["--init", "-"]), &sound] {
-        assert_eq!(faults(toml), None, "{toml}");
+    let valid = support::config("http://127.0.0.1:1", "payload = \"chunked-trailer\"");
+    for toml in [&*documented(), &printed(&["--init", "-"]), &valid] {
+        assert_eq!(schema_error(toml), None, "{toml}");
     }
-    for (right, sound_too) in [
+    for (right, replacement) in [
         (
             "name = \"orders\"",
             "name = \"orders\"\nforwarded = \"none\"",
@@ -121,9 +121,9 @@ fn schema_accepts_and_rejects_what_the_gateway_does() {
         ),
     ] {
         assert_eq!(
-            faults(&sound.replacen(right, sound_too, 1)),
+            schema_error(&valid.replacen(right, replacement, 1)),
             None,
-            "{sound_too}"
+            "{replacement}"
         );
     }
     for (right, wrong) in [
@@ -150,7 +150,7 @@ fn schema_accepts_and_rejects_what_the_gateway_does() {
         ("[[route]]", "[[route]]\nquery_parameters = [1]"),
     ] {
         assert!(
-            faults(&sound.replacen(right, wrong, 1)).is_some(),
+            schema_error(&valid.replacen(right, wrong, 1)).is_some(),
             "{wrong}"
         );
     }
@@ -163,9 +163,9 @@ fn init_writes_a_valid_file_and_overwrites_nothing() {
     let free = TempFile::new("");
     fs::remove_file(&free.path).expect("removed");
     assert!(printed(&["--init", &free.path]).contains("--check"));
-    let told = printed(&["--config", &free.path, "--check"]);
+    let output_text = printed(&["--config", &free.path, "--check"]);
     assert_eq!(
-        told,
+        output_text,
         format!("{}: 1 origin(s), 1 route(s), no errors\n", free.path)
     );
     assert_eq!(
@@ -177,12 +177,12 @@ fn init_writes_a_valid_file_and_overwrites_nothing() {
     let output = gateway_command()
         .args(["--init", &free.path])
         .output()
-        .expect("it runs");
+        .expect("output");
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).expect("UTF-8");
+    let output_text = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(
-        told.contains("exists and is left as it is; name another"),
-        "{told}"
+        output_text.contains("exists and was not changed; choose another"),
+        "{output_text}"
     );
     assert_eq!(fs::read_to_string(&free.path).expect("readable"), "mine");
 }

@@ -1,4 +1,4 @@
-//! SIGTERM under load: readiness goes first, and no request that was accepted is lost.
+//! SIGTERM under load: readiness ends first, and no accepted request is lost.
 #![cfg(unix)]
 
 #[allow(dead_code)]
@@ -26,12 +26,12 @@ use tokio::{
     time,
 };
 
-/// Answers after a while, so that requests are on their way at each moment; counts what has come.
+/// Starts an origin that responds after a pause, so that there are always requests in flight, and counts requests.
 async fn slow_origin(pause: Duration) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let come = Arc::<AtomicUsize>::default();
-    let count = come.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("valid address");
+    let received = Arc::<AtomicUsize>::default();
+    let count = received.clone();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let count = count.clone();
@@ -42,32 +42,32 @@ async fn slow_origin(pause: Duration) -> (SocketAddr, Arc<AtomicUsize>) {
                         head.clear();
                         count.fetch_add(1, Ordering::SeqCst);
                         time::sleep(pause).await;
-                        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-                        drop(stream.write_all(answer.as_bytes()).await);
+                        let response = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                        drop(stream.write_all(response.as_bytes()).await);
                     }
                 }
             });
         }
     });
-    (address, come)
+    (address, received)
 }
 
-/// What clients share.
+/// State that clients share.
 #[derive(Clone, Default)]
 struct Load {
-    /// A balancer would send no more.
-    ends: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
+    /// A load balancer would stop sending requests.
+    stopped: Arc<AtomicBool>,
+    responses: Arc<AtomicUsize>,
 }
 
 impl Load {
-    fn goes_on(&self) -> bool {
-        !self.ends.load(Ordering::SeqCst)
+    fn is_running(&self) -> bool {
+        !self.stopped.load(Ordering::SeqCst)
     }
 
-    fn check(&self, answer: (u16, &[u8])) {
-        assert_eq!(answer, (200, &b"ok"[..]));
-        self.answered.fetch_add(1, Ordering::SeqCst);
+    fn check(&self, response: (u16, &[u8])) {
+        assert_eq!(response, (200, &b"ok"[..]));
+        self.responses.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -80,35 +80,35 @@ fn request(version: http::Version) -> Request<Body> {
     if let Some(host) = host {
         request = request.header("host", host);
     }
-    request.body(Body::empty()).expect("a request")
+    request.body(Body::empty()).expect("valid request")
 }
 
 async fn connect(gateway: SocketAddr) -> TcpStream {
     TcpStream::connect(gateway)
         .await
-        .expect("it accepts connections")
+        .expect("an accepted connection")
 }
 
 async fn keep_alive(gateway: SocketAddr, load: Load) {
-    while load.goes_on() {
+    while load.is_running() {
         let stream = TokioIo::new(connect(gateway).await);
         let (mut sender, connection) = http1::handshake(stream).await.expect("HTTP/1.1");
         tokio::spawn(connection);
-        // A connection may be ended between two answers, and says so then.
-        while load.goes_on() && sender.ready().await.is_ok() {
-            let answer = sender.send_request(request(http::Version::HTTP_11)).await;
-            let (head, body) = answer.expect("an answer").into_parts();
-            let body = body.collect().await.expect("its body").to_bytes();
+        // The gateway may close a connection between two responses, and announces it.
+        while load.is_running() && sender.ready().await.is_ok() {
+            let response = sender.send_request(request(http::Version::HTTP_11)).await;
+            let (head, body) = response.expect("a response").into_parts();
+            let body = body.collect().await.expect("complete body").to_bytes();
             load.check((head.status.as_u16(), &body));
         }
     }
 }
 
-async fn anew(gateway: SocketAddr, load: Load) {
-    while load.goes_on() {
+async fn new_connections(gateway: SocketAddr, load: Load) {
+    while load.is_running() {
         let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
-        let answer = exchange(gateway, request).await;
-        load.check((answer.status, answer.body.as_bytes()));
+        let response = exchange(gateway, request).await;
+        load.check((response.status, response.body.as_bytes()));
     }
 }
 
@@ -118,10 +118,10 @@ async fn http2(gateway: SocketAddr, load: Load) {
     for _ in 0..8 {
         let (mut sender, load) = (sender.clone(), load.clone());
         streams.spawn(async move {
-            while load.goes_on() {
-                let answer = sender.send_request(request(http::Version::HTTP_2)).await;
-                let (head, body) = answer.expect("an answer").into_parts();
-                let body = body.collect().await.expect("its body").to_bytes();
+            while load.is_running() {
+                let response = sender.send_request(request(http::Version::HTTP_2)).await;
+                let (head, body) = response.expect("a response").into_parts();
+                let body = body.collect().await.expect("complete body").to_bytes();
                 load.check((head.status.as_u16(), &body));
             }
         });
@@ -129,7 +129,7 @@ async fn http2(gateway: SocketAddr, load: Load) {
     streams.join_all().await;
 }
 
-async fn ask(admin: SocketAddr, path: &str) -> TestResponse {
+async fn get_admin(admin: SocketAddr, path: &str) -> TestResponse {
     let request = format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
     exchange(admin, &request).await
 }
@@ -145,88 +145,98 @@ async fn shutdown_finishes_all_accepted_requests() {
     let admin = gateway
         .printed_after("admin http://")
         .parse()
-        .expect("an address");
+        .expect("valid address");
     let load = Load::default();
     let mut clients = JoinSet::new();
     for _ in 0..4 {
         clients.spawn(keep_alive(address, load.clone()));
-        clients.spawn(anew(address, load.clone()));
+        clients.spawn(new_connections(address, load.clone()));
         clients.spawn(http2(address, load.clone()));
     }
     time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(ask(admin, "/readyz").await.status, 200);
-    let told = Instant::now();
+    assert_eq!(get_admin(admin, "/readyz").await.status, 200);
+    let stopped = Instant::now();
     gateway.terminate();
-    let answer = loop {
-        let answer = ask(admin, "/readyz").await;
-        if answer.status != 200 {
-            break answer;
+    let response = loop {
+        let response = get_admin(admin, "/readyz").await;
+        if response.status != 200 {
+            break response;
         }
     };
-    assert_eq!(answer.status, 503);
+    assert_eq!(response.status, 503);
     assert!(
-        answer.body.contains("the gateway is stopping"),
+        response.body.contains("the gateway is stopping"),
         "{}",
-        answer.body
+        response.body
     );
-    assert_eq!(ask(admin, "/healthz").await.status, 200);
-    let before = load.answered.load(Ordering::SeqCst);
-    // As long as a balancer takes to notice.
+    assert_eq!(get_admin(admin, "/healthz").await.status, 200);
+    let before = load.responses.load(Ordering::SeqCst);
+    // A load balancer needs time to notice.
     time::sleep(Duration::from_millis(500)).await;
     assert!(
-        load.answered.load(Ordering::SeqCst) > before,
-        "it has served on"
+        load.responses.load(Ordering::SeqCst) > before,
+        "still serving"
     );
-    load.ends.store(true, Ordering::SeqCst);
+    load.stopped.store(true, Ordering::SeqCst);
     clients.join_all().await;
     assert!(
-        told.elapsed() < Duration::from_secs(4),
-        "all ended before the listener did"
+        stopped.elapsed() < Duration::from_secs(4),
+        "all clients ended before the listener"
     );
     assert!(gateway.wait().success());
     assert!(
-        told.elapsed() < Duration::from_secs(20),
+        stopped.elapsed() < Duration::from_secs(20),
         "shutdown waited for the whole grace period"
     );
-    assert!(TcpStream::connect(address).await.is_err(), "no one listens");
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "the listener is closed"
+    );
 }
 
-/// Without a delay: what is with the origin is answered all the same, and the connections then ended.
+/// Requests with the origin get their response, and then connections end.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_in_flight_finish_without_drain_delay() {
-    let (origin, come) = slow_origin(Duration::from_secs(1)).await;
+    let (origin, received) = slow_origin(Duration::from_secs(1)).await;
     let mut gateway = Gateway::with_config(&config(&format!("http://{origin}"), ""));
     let address = gateway.address;
-    let mut flights = JoinSet::new();
+    let mut requests = JoinSet::new();
     for _ in 0..32 {
         let mut stream = connect(address).await;
-        flights.spawn(async move {
+        requests.spawn(async move {
             let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
             stream.write_all(request.as_bytes()).await.expect("sent");
-            let mut answer = String::new();
+            let mut response = String::new();
             stream
-                .read_to_string(&mut answer)
+                .read_to_string(&mut response)
                 .await
-                .expect("an answer and an end");
-            answer
+                .expect("a complete response");
+            response
         });
     }
     let mut http2 = support::connect_http2(connect(address).await).await;
-    let answer = tokio::spawn(http2.send_request(request(http::Version::HTTP_2)));
+    let response = tokio::spawn(http2.send_request(request(http::Version::HTTP_2)));
     let until = Instant::now() + Duration::from_secs(20);
-    while come.load(Ordering::SeqCst) < 33 {
-        assert!(Instant::now() < until, "all reach the origin");
+    while received.load(Ordering::SeqCst) < 33 {
+        assert!(
+            Instant::now() < until,
+            "not all requests reached the origin"
+        );
         time::sleep(Duration::from_millis(5)).await;
     }
     gateway.terminate();
     assert_eq!(
-        answer.await.expect("it runs").expect("an answer").status(),
+        response
+            .await
+            .expect("no panic")
+            .expect("a response")
+            .status(),
         200
     );
-    for answer in flights.join_all().await {
+    for response in requests.join_all().await {
         assert!(
-            answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"),
-            "{answer:?}"
+            response.starts_with("HTTP/1.1 200") && response.ends_with("ok"),
+            "{response:?}"
         );
     }
     assert!(gateway.wait().success());

@@ -148,11 +148,10 @@ impl BodyBudget {
                 ),
             )
         };
-        let earlier = extensions
-            .remove::<Weak<Reservation>>()
-            .and_then(|earlier| earlier.upgrade())
-            .filter(|earlier| Arc::ptr_eq(earlier.permit.semaphore(), &semaphore));
-        if let Some(earlier) = earlier {
+        let shared = extensions.remove::<Weak<Reservation>>();
+        if let Some(earlier) = shared.and_then(|weak| weak.upgrade())
+            && Arc::ptr_eq(earlier.permit.semaphore(), &semaphore)
+        {
             // A request with a reservation never waits for more: two of them could wait for each other.
             let held = u32::try_from(earlier.permits()).unwrap_or(u32::MAX);
             let permit = semaphore
@@ -227,8 +226,8 @@ impl Reservation {
     }
 
     fn permits(&self) -> usize {
-        let earlier = self.earlier.as_ref();
-        self.permit.num_permits() + earlier.map_or(0, |earlier| earlier.permits())
+        let earlier = self.earlier.as_deref().map_or(0, Self::permits);
+        self.permit.num_permits() + earlier
     }
 
     /// Releases all but the memory for a complete body of `bytes`.

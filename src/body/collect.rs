@@ -128,10 +128,10 @@ where
     /// Fails if the whole budget is smaller, or if it is exhausted and has no timeout.
     pub(crate) fn reserve(
         mut self,
-        budget: Option<&BodyBudget>,
+        limited_by: Option<&BodyBudget>,
         extensions: &mut Extensions,
     ) -> Result<ReservedCollect<B>, Error> {
-        let Some(budget) = budget else {
+        let Some(budget) = limited_by else {
             return Ok(ReservedCollect::Ready(self));
         };
         let total = budget.total();
@@ -248,19 +248,19 @@ where
             Some(_) if len == 0 => PayloadHash::EMPTY.into(),
             Some(hash) => PayloadHash::from_digest(hash.finalize().into()).into(),
         };
-        let file = this.spool.take().and_then(SpoolWriter::into_file);
-        let reservation = this.reservation.take().map(|mut reservation| {
-            reservation.shrink(if file.is_some() {
-                SpoolWriter::WRITE_SIZE
-            } else {
-                len
-            });
-            Arc::new(reservation)
-        });
+        let spooled = this.spool.take().and_then(SpoolWriter::into_file);
+        let buffered = if spooled.is_some() {
+            SpoolWriter::WRITE_SIZE
+        } else {
+            len
+        };
+        if let Some(reservation) = this.reservation {
+            reservation.shrink(buffered);
+        }
         let collected = Collected {
             frames: mem::take(this.frames),
-            file: file.map(|file| (file, len)),
-            reservation,
+            file: spooled.map(|file| (file, len)),
+            reservation: this.reservation.take().map(Arc::new),
         };
         Poll::Ready(Ok((collected, payload)))
     }

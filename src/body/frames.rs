@@ -102,7 +102,7 @@ impl Frames {
         self.flush_small();
         let data = mem::replace(&mut self.first, self.rest.pop_front().unwrap_or_default());
         self.len -= data.len() as u64;
-        Some(data).filter(|data| !data.is_empty())
+        (!data.is_empty()).then_some(data)
     }
 
     pub(super) fn next_frame(&mut self) -> Option<Frame<Bytes>> {
@@ -125,8 +125,8 @@ where
     if body.is_end_stream() {
         return Poll::Ready(None);
     }
-    let frame = ready!(body.as_mut().poll_frame(cx));
-    Poll::Ready(match frame.map(|frame| frame.map(Frame::into_data)) {
+    let result = ready!(body.as_mut().poll_frame(cx));
+    Poll::Ready(match result.map(|frame| frame.map(Frame::into_data)) {
         Some(Ok(Ok(data))) => Some(Ok(into_bytes(data))),
         Some(Err(error)) => Some(Err(error.into())),
         None | Some(Ok(Err(_))) => None,

@@ -115,9 +115,9 @@ where
             if let Some(frame) = prefix.frames.next_frame() {
                 return Poll::Ready(Some(Ok(frame)));
             }
-            let error = prefix.error.take();
+            let failure = prefix.error.take();
             *this.prefix = None;
-            if let Some(error) = error {
+            if let Some(error) = failure {
                 return Poll::Ready(Some(Err(error)));
             }
         }

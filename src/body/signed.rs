@@ -64,10 +64,10 @@ impl<B> SignedBody<B> {
     pub(crate) fn collected(collected: Collected) -> Self {
         let Collected {
             mut frames,
-            file,
+            file: spooled,
             reservation,
         } = collected;
-        let inner = match file {
+        let inner = match spooled {
             None => Inner::Collected {
                 frames,
                 reservation,
@@ -156,8 +156,8 @@ where
             InnerProj::Collected { frames, .. } => Poll::Ready(frames.next_frame().map(Ok)),
             InnerProj::Spooled { body } => body.poll_frame(cx).map_err(Into::into),
             InnerProj::Streamed { body } => {
-                let frame = ready!(body.poll_frame(cx));
-                Poll::Ready(frame.map(|result| match result {
+                let polled = ready!(body.poll_frame(cx));
+                Poll::Ready(polled.map(|result| match result {
                     Ok(frame) => Ok(frame.map_data(into_bytes)),
                     Err(error) => Err(error.into()),
                 }))

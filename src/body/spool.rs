@@ -243,8 +243,7 @@ impl SpooledBody {
                     }));
                 }
                 ReadState::Idle => {
-                    let trailers = self.trailers.take();
-                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+                    return Poll::Ready(self.trailers.take().map(Frame::trailers).map(Ok));
                 }
             }
         }

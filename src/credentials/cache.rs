@@ -1,4 +1,5 @@
 use std::{
+    any::Any,
     fmt,
     sync::{
         Arc,
@@ -8,60 +9,82 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 use tokio::{runtime::Handle, sync::watch, time};
 
 use super::{
-    entry::CachedCredentials,
-    flight::{Flight, Outcome},
+    cached::CachedCredentials,
+    pending::{LoadResult, PendingLoad},
 };
 use crate::{
     clock::Clock,
     error::{Error, ErrorKind},
 };
 
-/// Keeps the credentials of a provider until shortly before they expire.
+/// Caches the credentials of a provider, and refreshes them before they expire.
 ///
-/// - Requests that need new credentials at the same time share one call of the provider. It runs in a
-///   task of its own: a request that is dropped meanwhile, by a timeout say, does not cancel it.
-/// - From [`refresh_window`](CredentialsCache::with_refresh_window) before the expiry on, the provider is
-///   asked in the background, at a random point so that a fleet does not ask at once. No request waits
-///   for that while its credentials are valid. If the provider fails, it is asked again after 5 to 10
-///   seconds.
-/// - An error is never kept: the requests that waited for it fail, and the next request asks again.
+/// - Concurrent requests share one call of the provider. The call runs in its own task, so that dropping a request,
+///   because of a timeout for example, does not cancel it.
+/// - The [`refresh_window`](CredentialsCache::with_refresh_window) starts before the expiry. At a random time in it,
+///   so that the machines of a fleet differ, a background task calls the provider. Requests do not wait while their
+///   credentials are valid. If the provider fails, the next call follows after 5 to 10 seconds.
+/// - Errors are not cached: the requests that waited fail, and the next request calls the provider.
 ///
-/// A clone shares the cache, so keep one to [`invalidate`](CredentialsCache::invalidate) it.
+/// Clones share the cache: store one to [`invalidate`](CredentialsCache::invalidate) it. The cache is a provider
+/// itself, so that other code can use the credentials of a [`SigningLayer`](crate::SigningLayer), to presign URLs for
+/// example:
 ///
 /// ```
-/// use std::time::Duration;
-/// use tower_sigv4::credentials::{CredentialsCache, EnvironmentCredentials};
+/// use std::time::{Duration, SystemTime};
+/// use http::Request;
+/// use tower_sigv4::{
+///     Origin, SigningLayer,
+///     credentials::{Credentials, CredentialsCache, ProvideCredentials},
+///     sigv4::{Identity, Payload, Signer, SigningParams},
+/// };
 ///
-/// let cache = CredentialsCache::new(EnvironmentCredentials::new())
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), tower_sigv4::BoxError> {
+/// # let provider = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
+/// let cache = CredentialsCache::new(provider)
 ///     .with_refresh_window(Duration::from_secs(120))
 ///     .with_load_timeout(Duration::from_secs(3));
-/// cache.invalidate(); // the next request asks the provider
+/// let bucket = Origin::infer("https://bucket.s3.eu-west-1.amazonaws.com")?;
+/// let layer = SigningLayer::new(cache.clone(), bucket);
+///
+/// let identity = Identity::new(cache.provide_credentials().await?)?;
+/// let settings = tower_sigv4::SigningSettings::new("s3", "eu-west-1")?;
+/// let params = SigningParams::new(&settings, &identity, Payload::Unsigned, SystemTime::now());
+/// let url = "https://bucket.s3.eu-west-1.amazonaws.com/report.pdf";
+/// let (mut head, ()) = Request::get(url).body(())?.into_parts();
+/// Signer::new().presign(&mut head, &params, Duration::from_secs(60))?;
+/// assert!(head.uri.query().unwrap().contains("X-Amz-Credential=AKIDEXAMPLE"));
+/// # let _ = layer;
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone)]
 #[must_use]
 pub struct CredentialsCache {
-    shared: Arc<Shared>,
+    state: Arc<CacheState>,
     clock: Clock,
     refresh_window: Duration,
     load_timeout: Duration,
 }
 
-struct Shared {
+/// State that clones of a cache share.
+struct CacheState {
     provider: Box<dyn ProvideCredentials>,
     current: ArcSwapOption<CachedCredentials>,
-    flight: ArcSwapOption<Flight>,
+    pending: ArcSwapOption<PendingLoad>,
     /// Number of calls of `invalidate`.
     invalidations: AtomicU64,
 }
 
-/// Cached credentials, or a call of the provider that returns some.
+/// Cached credentials, or a call of the provider with its timeout.
 pub(crate) enum Load {
     Cached(Arc<CachedCredentials>),
-    Pending(Arc<Flight>, Duration),
+    Pending(Arc<PendingLoad>, Duration),
 }
 
 impl CredentialsCache {
@@ -70,13 +93,18 @@ impl CredentialsCache {
     /// 5 seconds, the load timeout of the AWS SDK for Rust.
     const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// Creates a cache of a provider, which is asked when the first request comes.
+    /// Creates a cache, which calls the provider for the first request.
+    ///
+    /// If the provider is a `CredentialsCache`, the result shares that cache and its settings.
     pub fn new(provider: impl ProvideCredentials + 'static) -> Self {
+        if let Some(cache) = (&provider as &dyn Any).downcast_ref::<Self>() {
+            return cache.clone();
+        }
         Self {
-            shared: Arc::new(Shared {
+            state: Arc::new(CacheState {
                 provider: Box::new(provider),
                 current: ArcSwapOption::empty(),
-                flight: ArcSwapOption::empty(),
+                pending: ArcSwapOption::empty(),
                 invalidations: AtomicU64::new(0),
             }),
             clock: Clock::system(),
@@ -85,47 +113,47 @@ impl CredentialsCache {
         }
     }
 
-    /// Sets the clock by which credentials expire and a [`SigningLayer`](crate::SigningLayer) dates its
-    /// requests: the machine's by default.
+    /// Sets the clock for the expiry of credentials and for the requests of a [`SigningLayer`](crate::SigningLayer):
+    /// the system clock by default.
     ///
-    /// A layer's correction for the clock of one origin does not apply to credentials, since an origin must
-    /// not be able to make them look expired for others.
+    /// Corrections of a layer for the clock of one origin do not apply to credentials, so that an origin cannot make
+    /// them expire for others.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Sets the time before the expiry from which new credentials are fetched: 5 minutes by default, and
-    /// at most half the lifetime of the credentials.
+    /// Sets the time before the expiry at which refreshes start: 5 minutes by default, and at most half the lifetime
+    /// of the credentials.
     pub fn with_refresh_window(mut self, window: Duration) -> Self {
         self.refresh_window = window;
         self
     }
 
-    /// Limits the time that the provider may take: 5 seconds by default.
+    /// Sets the timeout for a call of the provider: 5 seconds by default.
     pub fn with_load_timeout(mut self, timeout: Duration) -> Self {
         self.load_timeout = timeout;
         self
     }
 
-    /// Forgets the credentials; the next request asks the provider.
+    /// Removes the credentials from the cache; the next request calls the provider.
     ///
-    /// The result of a call of the provider that is under way is not kept either. Requests that are being
-    /// signed meanwhile may still use the old credentials.
+    /// The result of a pending call is not cached either. Requests that are being signed may still use the old
+    /// credentials.
     pub fn invalidate(&self) {
-        self.shared.invalidations.fetch_add(1, Ordering::SeqCst);
-        // A call that has begun since may have returned others already.
-        self.shared.current.rcu(|current| {
-            let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
+        self.state.invalidations.fetch_add(1, Ordering::SeqCst);
+        // A call that started since then may have cached others already.
+        self.state.current.rcu(|current| {
+            let invalidations = self.state.invalidations.load(Ordering::SeqCst);
             current
                 .clone()
-                .filter(|entry| entry.invalidations == invalidations)
+                .filter(|cached| cached.invalidations == invalidations)
         });
     }
 
-    /// Returns the expiry of the cached credentials; `None` if they do not expire, or there are none.
+    /// Returns the expiry of the cached credentials, or `None` if they do not expire or the cache is empty.
     ///
-    /// It does not ask the provider: [`ready`](CredentialsCache::ready) does.
+    /// Does not call the provider, unlike [`ready`](CredentialsCache::ready).
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -143,16 +171,16 @@ impl CredentialsCache {
     /// ```
     #[must_use]
     pub fn expiry(&self) -> Option<SystemTime> {
-        self.cached(|_| true).and_then(|entry| entry.expires_at)
+        self.cached(|_| true)?.expires_at
     }
 
-    /// Waits until there are valid credentials: for a readiness probe, or before the first request.
+    /// Waits for valid credentials, for a readiness probe or before the first request.
     ///
-    /// It uses the clock of this handle and asks the provider exactly when a request would.
+    /// Calls the provider under the same conditions as a request.
     ///
     /// # Errors
     ///
-    /// Those that a request gets if the provider fails or does not respond in time.
+    /// [`ErrorKind::Credentials`] if the provider fails, and [`ErrorKind::CredentialsTimeout`] if it times out.
     pub async fn ready(&self) -> Result<(), Error> {
         match self.current(self.now()) {
             Some(_valid) => Ok(()),
@@ -165,133 +193,132 @@ impl CredentialsCache {
         self.clock.now()
     }
 
-    /// Returns valid credentials if there are any, and starts to refresh them if that is due.
+    /// Returns cached credentials if they are valid, and starts a refresh if it is due.
     pub(crate) fn current(&self, now: SystemTime) -> Option<Arc<CachedCredentials>> {
-        let entry = self.cached(|entry| entry.is_valid(now))?;
-        if entry.is_stale(now) {
-            // Without a runtime nothing is refreshed; the credentials are valid.
-            drop(self.start(|entry, now| entry.is_valid(now) && !entry.is_stale(now)));
+        let credentials = self.cached(|cached| cached.is_valid(now))?;
+        if credentials.is_stale(now) {
+            // Fails without a runtime; the credentials are valid.
+            drop(self.start(|cached, now| cached.is_valid(now) && !cached.is_stale(now)));
         }
-        Some(entry)
+        Some(credentials)
     }
 
-    /// Returns valid credentials, from the provider if there are none.
-    pub(crate) async fn load(self) -> Outcome {
-        self.start(CachedCredentials::is_valid)?.outcome().await
+    /// Returns valid credentials, from the provider if none are cached.
+    pub(crate) async fn load(self) -> LoadResult {
+        self.start(CachedCredentials::is_valid)?.result().await
     }
 
-    /// Starts to replace credentials that an origin calls expired. They stay in use until there are others.
+    /// Starts to replace credentials that an origin rejects as expired. They stay in use until there are others.
     ///
-    /// Returns cached ones if they are others already, or if the provider returned them or failed to replace them a
-    /// moment ago: another call would have the same result.
-    pub(crate) fn replace(&self, used: &CachedCredentials) -> Result<Load, Error> {
-        let used = used.serial();
-        let is_enough = move |entry: &CachedCredentials, now| {
-            let is_other = entry.serial() != used && entry.is_valid(now);
-            is_other || entry.was_asked_just_now(now)
+    /// Returns the cached credentials if they are others already. Also returns them if the provider returned them or
+    /// failed to replace them recently, since another call would have the same result.
+    pub(crate) fn start_replacement(&self, used: &CachedCredentials) -> Result<Load, Error> {
+        let used_serial = used.serial();
+        let is_enough = move |cached: &CachedCredentials, now| {
+            (cached.serial() != used_serial && cached.is_valid(now)) || cached.is_recent(now)
         };
         let now = self.clock.now();
-        match self.cached(|entry| is_enough(entry, now)) {
-            Some(entry) => Ok(Load::Cached(entry)),
+        match self.cached(|cached| is_enough(cached, now)) {
+            Some(credentials) => Ok(Load::Cached(credentials)),
             None => self.start(is_enough),
         }
     }
 
-    /// Waits for other credentials than these, which an origin calls expired; returns the ones in use if the
+    /// Waits for credentials other than these, which an origin rejects as expired. Returns the ones in use if the
     /// provider has no others.
-    pub(crate) async fn load_replacement(self, used: Arc<CachedCredentials>) -> Outcome {
-        let renewed = match self.replace(&used) {
-            Ok(fetch) => fetch.outcome().await,
+    pub(crate) async fn load_replacement(self, used: Arc<CachedCredentials>) -> LoadResult {
+        let replacement = match self.start_replacement(&used) {
+            Ok(load) => load.result().await,
             Err(error) => Err(error),
         };
-        renewed.or_else(|error| self.current(self.now()).ok_or(error))
+        replacement.or_else(|error| self.current(self.now()).ok_or(error))
     }
 
-    /// Returns the cached credentials if they were not invalidated and are `enough`.
+    /// Returns the cached credentials if they were not invalidated and `is_enough` accepts them.
     fn cached(
         &self,
-        enough: impl FnOnce(&CachedCredentials) -> bool,
+        is_enough: impl FnOnce(&CachedCredentials) -> bool,
     ) -> Option<Arc<CachedCredentials>> {
-        let entry = self.shared.current.load();
-        let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
-        let is_usable =
-            |entry: &&Arc<CachedCredentials>| entry.invalidations == invalidations && enough(entry);
-        entry.as_ref().filter(is_usable).cloned()
+        let current = self.state.current.load();
+        let invalidations = self.state.invalidations.load(Ordering::SeqCst);
+        current
+            .as_ref()
+            .filter(|cached| cached.invalidations == invalidations && is_enough(cached))
+            .cloned()
     }
 
-    /// Joins the flight that is under way, or starts one, which asks the provider unless the cached credentials are
-    /// `enough` by then.
+    /// Joins the pending load, or starts one, which calls the provider unless `is_enough` accepts the cached
+    /// credentials by then.
     fn start(
         &self,
-        enough: impl Fn(&CachedCredentials, SystemTime) -> bool + Send + 'static,
+        is_enough: impl Fn(&CachedCredentials, SystemTime) -> bool + Send + 'static,
     ) -> Result<Load, Error> {
         let runtime = Handle::try_current().map_err(|source| {
-            let message = "credentials are fetched in a tokio runtime, and none is running here";
+            let message = "credentials are loaded in a tokio runtime; run this in one";
             Error::new(ErrorKind::Credentials, message).with_source(source)
         })?;
-        // A flight may have to wait for the one before it.
+        // A load may have to wait for the previous one.
         let limit = self.load_timeout.saturating_mul(3);
         loop {
-            let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
-            let found = self.shared.flight.load_full();
-            let previous = found.clone().filter(|flight| !flight.has_ended());
-            if let Some(flight) = &previous
-                && flight.invalidations == invalidations
+            let invalidations = self.state.invalidations.load(Ordering::SeqCst);
+            let latest = self.state.pending.load_full();
+            let previous = latest.clone().filter(|load| !load.has_ended());
+            if let Some(load) = &previous
+                && load.invalidations == invalidations
             {
-                return Ok(Load::Pending(flight.clone(), limit));
+                return Ok(Load::Pending(load.clone(), limit));
             }
-            let (sender, flight) = Flight::new(invalidations);
-            let flight = Arc::new(flight);
+            let (sender, load) = PendingLoad::new(invalidations);
+            let load = Arc::new(load);
             let replaced = self
-                .shared
-                .flight
-                .compare_and_swap(&found, Some(flight.clone()));
-            if replaced.as_ref().map(Arc::as_ptr) != found.as_ref().map(Arc::as_ptr) {
-                continue; // another request has started one
+                .state
+                .pending
+                .compare_and_swap(&latest, Some(load.clone()));
+            if replaced.as_ref().map(Arc::as_ptr) != latest.as_ref().map(Arc::as_ptr) {
+                continue; // another request started a load
             }
-            let guard = FlightGuard {
-                shared: self.shared.clone(),
-                flight: flight.clone(),
+            let guard = PendingLoadGuard {
+                state: self.state.clone(),
+                load: load.clone(),
             };
-            runtime.spawn(self.clone().run(guard, sender, previous, enough));
-            return Ok(Load::Pending(flight, limit));
+            runtime.spawn(self.clone().run(guard, sender, previous, is_enough));
+            return Ok(Load::Pending(load, limit));
         }
     }
 
-    /// Asks the provider, if the flight before has not brought what is `enough`, and shares the outcome.
+    /// Calls the provider unless `is_enough` accepts the result of the previous load, and sends the result.
     async fn run(
         self,
-        guard: FlightGuard,
-        sender: watch::Sender<Option<Outcome>>,
-        previous: Option<Arc<Flight>>,
-        enough: impl Fn(&CachedCredentials, SystemTime) -> bool,
+        guard: PendingLoadGuard,
+        sender: watch::Sender<Option<LoadResult>>,
+        previous: Option<Arc<PendingLoad>>,
+        is_enough: impl Fn(&CachedCredentials, SystemTime) -> bool,
     ) {
-        if let Some(previous) = previous {
-            drop(previous.outcome(self.load_timeout.saturating_mul(2)).await);
+        if let Some(load) = previous {
+            drop(load.result(self.load_timeout.saturating_mul(2)).await);
         }
         let now = self.clock.now();
-        let outcome = match self.cached(|entry| enough(entry, now)) {
-            Some(entry) => Ok(entry),
-            None => self.ask().await,
+        let result = match self.cached(|cached| is_enough(cached, now)) {
+            Some(credentials) => Ok(credentials),
+            None => self.call_and_cache().await,
         };
-        drop(guard); // from here on requests find the outcome in `current`
-        sender.send_replace(Some(outcome));
+        drop(guard); // from here on requests find the result in `current`
+        sender.send_replace(Some(result));
     }
 
-    /// Asks the provider and caches the outcome.
-    async fn ask(&self) -> Outcome {
-        // Not those of the flight: the provider is asked for what is valid now.
-        let invalidations = self.shared.invalidations.load(Ordering::SeqCst);
-        let outcome = self.call(invalidations).await;
-        match &outcome {
-            Ok(entry) => self.shared.current.store(Some(entry.clone())),
+    async fn call_and_cache(&self) -> LoadResult {
+        // Read again, since the provider returns what is valid now.
+        let invalidations = self.state.invalidations.load(Ordering::SeqCst);
+        let result = self.call(invalidations).await;
+        match &result {
+            Ok(credentials) => self.state.current.store(Some(credentials.clone())),
             Err(error) => self.postpone(error),
         }
-        outcome
+        result
     }
 
-    async fn call(&self, invalidations: u64) -> Outcome {
-        let provider = &self.shared.provider;
+    async fn call(&self, invalidations: u64) -> LoadResult {
+        let provider = &self.state.provider;
         let credentials =
             match time::timeout(self.load_timeout, provider.provide_credentials()).await {
                 Ok(Ok(credentials)) => credentials,
@@ -314,56 +341,69 @@ impl CredentialsCache {
                 })?,
             };
         let now = self.clock.now();
-        let known = self.shared.current.load_full();
-        let window = self.refresh_window;
-        CachedCredentials::new(credentials, now, window, invalidations, known.as_deref())
-            .map(Arc::new)
+        let previous = self.state.current.load_full();
+        CachedCredentials::new(
+            credentials,
+            now,
+            self.refresh_window,
+            invalidations,
+            previous.as_deref(),
+        )
+        .map(Arc::new)
     }
 
-    /// Leaves the provider alone for a while, as long as there are valid credentials.
+    /// Postpones the next refresh while the cached credentials are valid.
     fn postpone(&self, _error: &Error) {
         let now = self.clock.now();
-        let current = self.cached(|entry| entry.is_valid(now));
-        if let Some(entry) = &current {
+        let current = self.cached(|cached| cached.is_valid(now));
+        if let Some(credentials) = &current {
             #[cfg(feature = "tracing")]
             tracing::warn!(error = %_error, "credentials were not refreshed, the old ones stay in use");
-            let postponed = Some(Arc::new(entry.postponed(now)));
-            // Unless they were invalidated meanwhile.
-            self.shared.current.compare_and_swap(&current, postponed);
+            let postponed = Some(Arc::new(credentials.postponed(now)));
+            // Has no effect if they were invalidated meanwhile.
+            self.state.current.compare_and_swap(&current, postponed);
         }
     }
 }
 
 impl Load {
     /// Waits for the credentials.
-    pub(crate) async fn outcome(self) -> Outcome {
+    pub(crate) async fn result(self) -> LoadResult {
         match self {
-            Self::Cached(entry) => Ok(entry),
-            Self::Pending(flight, limit) => flight.outcome(limit).await,
+            Self::Cached(credentials) => Ok(credentials),
+            Self::Pending(load, limit) => load.result(limit).await,
         }
     }
 }
 
-/// Removes the flight from the cache when it ends, even by a panic.
-struct FlightGuard {
-    shared: Arc<Shared>,
-    flight: Arc<Flight>,
+/// Removes a pending load from the cache when it ends or panics.
+struct PendingLoadGuard {
+    state: Arc<CacheState>,
+    load: Arc<PendingLoad>,
 }
 
-impl Drop for FlightGuard {
+impl Drop for PendingLoadGuard {
     fn drop(&mut self) {
-        self.shared
-            .flight
-            .compare_and_swap(&Some(self.flight.clone()), None);
+        self.state
+            .pending
+            .compare_and_swap(&Some(self.load.clone()), None);
     }
 }
 
-impl<P> From<P> for CredentialsCache
-where
-    P: ProvideCredentials + 'static,
-{
-    fn from(provider: P) -> Self {
-        Self::new(provider)
+impl ProvideCredentials for CredentialsCache {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let result = match self.current(self.now()) {
+                Some(credentials) => Ok(credentials),
+                None => self.clone().load().await,
+            };
+            result
+                .map(|cached| cached.identity().credentials().clone())
+                .map_err(CredentialsError::provider_error)
+        })
     }
 }
 

@@ -5,11 +5,11 @@ use aws_credential_types::{
     provider::{ProvideCredentials, error::CredentialsError, future},
 };
 
-/// Credentials in environment variables: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for
-/// temporary ones, `AWS_SESSION_TOKEN`.
+/// Provides the credentials in the environment variables `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for
+/// temporary credentials, `AWS_SESSION_TOKEN`.
 ///
-/// The names are those of the AWS SDKs and Tools Reference Guide, "AWS access keys". The variables are
-/// read anew each time the [`CredentialsCache`](super::CredentialsCache) asks.
+/// The names are those of the AWS SDKs and Tools Reference Guide, "AWS access keys". Each load reads the variables
+/// again.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -29,7 +29,7 @@ use aws_credential_types::{
 pub struct EnvironmentCredentials(());
 
 impl EnvironmentCredentials {
-    /// Reads nothing yet.
+    /// Creates the provider, which reads the variables when it is called.
     pub fn new() -> Self {
         Self(())
     }
@@ -45,16 +45,16 @@ impl ProvideCredentials for EnvironmentCredentials {
 }
 
 fn load(variable: impl Fn(&str) -> Option<String>) -> Result<Credentials, CredentialsError> {
-    let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+    let optional = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
     let required = |name: &str| {
-        set(name).ok_or_else(|| {
-            CredentialsError::not_loaded(format!("{name} is not set; export it, or use a profile"))
+        optional(name).ok_or_else(|| {
+            CredentialsError::not_loaded(format!("{name} is unset or blank; export it"))
         })
     };
     Ok(Credentials::new(
         required("AWS_ACCESS_KEY_ID")?,
         required("AWS_SECRET_ACCESS_KEY")?,
-        set("AWS_SESSION_TOKEN"),
+        optional("AWS_SESSION_TOKEN"),
         None,
         "environment",
     ))
@@ -66,28 +66,29 @@ mod tests {
 
     use super::*;
 
-    fn from(variables: &[(&str, &str)]) -> Result<Credentials, CredentialsError> {
+    fn load_from(variables: &[(&str, &str)]) -> Result<Credentials, CredentialsError> {
         load(|wanted| {
-            let found = variables.iter().find(|(name, _)| *name == wanted);
-            found.map(|(_, value)| (*value).to_owned())
+            let variable = variables.iter().find(|(name, _)| *name == wanted);
+            variable.map(|(_, value)| (*value).to_owned())
         })
     }
 
     #[test]
-    fn the_three_variables_are_read() {
+    fn all_three_variables_are_read() {
         let id = ("AWS_ACCESS_KEY_ID", "AKID");
         let secret = ("AWS_SECRET_ACCESS_KEY", "secret");
-        let credentials = from(&[id, secret]).expect("complete");
+        let credentials = load_from(&[id, secret]).expect("complete");
         assert_eq!(credentials.access_key_id(), "AKID");
         assert_eq!(credentials.secret_access_key(), "secret");
         assert_eq!(credentials.session_token(), None);
 
-        let credentials = from(&[id, secret, ("AWS_SESSION_TOKEN", "token")]).expect("complete");
+        let credentials =
+            load_from(&[id, secret, ("AWS_SESSION_TOKEN", "token")]).expect("complete");
         assert_eq!(credentials.session_token(), Some("token"));
     }
 
     #[test]
-    fn a_missing_or_blank_variable_is_named() {
+    fn error_names_the_missing_or_blank_variable() {
         for (variables, name) in [
             (&[][..], "AWS_ACCESS_KEY_ID"),
             (&[("AWS_SECRET_ACCESS_KEY", "secret")], "AWS_ACCESS_KEY_ID"),
@@ -97,7 +98,7 @@ mod tests {
                 "AWS_ACCESS_KEY_ID",
             ),
         ] {
-            let error = from(variables).expect_err(name);
+            let error = load_from(variables).expect_err(name);
             let source = error.source().expect("a cause").to_string();
             assert!(source.starts_with(name), "{source}");
         }

@@ -1,16 +1,15 @@
-//! Credentials: where they come from, and a cache that keeps them fresh.
+//! Credential providers, and a cache that refreshes their credentials.
 //!
-//! Anything that implements AWS's [`ProvideCredentials`] will do: [`Credentials`] themselves, which
-//! never change; [`EnvironmentCredentials`]; the default chain of the crate `aws-config`; or a
-//! provider of your own.
+//! A provider implements [`ProvideCredentials`] of the AWS SDK: static [`Credentials`], [`EnvironmentCredentials`], the
+//! default chain of the crate `aws-config`, or your own type.
 //!
-//! A [`SigningLayer`](crate::SigningLayer) puts a [`CredentialsCache`] before it, since asking a
-//! provider may mean a request to a metadata service. In the common case a request waits for nothing.
+//! A [`SigningLayer`](crate::SigningLayer) wraps its provider in a [`CredentialsCache`], since a provider may send
+//! requests to a metadata service. Usually no request waits for credentials.
 
 mod cache;
-mod entry;
+mod cached;
 mod environment;
-mod flight;
+mod pending;
 
 pub use aws_credential_types::{
     Credentials,
@@ -18,4 +17,4 @@ pub use aws_credential_types::{
 };
 
 pub use self::{cache::CredentialsCache, environment::EnvironmentCredentials};
-pub(crate) use self::{cache::Load, entry::CachedCredentials, flight::LoadFuture};
+pub(crate) use self::{cache::Load, cached::CachedCredentials, pending::LoadFuture};

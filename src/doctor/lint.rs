@@ -1,4 +1,4 @@
-//! What a configuration can be wrong about that each of its parts allows.
+//! Checks for settings that are valid one by one but that origins reject.
 
 mod rules;
 
@@ -6,12 +6,11 @@ use std::{borrow::Cow, fmt};
 
 use crate::{Origin, origin::SigningBehavior};
 
-/// What origins are likely to refuse, though their builders accept it, by AWS's own documents.
+/// Finds settings that origins are likely to reject, according to AWS's documentation.
 ///
-/// It is advice: a server of your own may take what AWS does not. An origin that signs nothing
-/// ([`SigningBehavior::Never`]) has no findings. The payload is judged by what is done with `GET /`,
-/// `POST /` and `PUT /`, without headers; a policy that decides otherwise for other requests is not
-/// seen through.
+/// Findings are advice: your own server may accept what AWS rejects. An origin that signs nothing
+/// ([`SigningBehavior::Never`]) has no findings. The payload mode is checked for `GET /`, `POST /` and `PUT /`
+/// without headers, so a policy that decides differently for other requests is not detected.
 ///
 /// ```
 /// use tower_sigv4::{
@@ -37,9 +36,9 @@ pub fn lint(origin: &Origin, client: &HttpClient) -> Vec<Finding> {
     rules::all(origin, client)
 }
 
-/// What cannot be seen from here of the HTTP client behind the layer.
+/// Properties of the HTTP client behind the layer.
 ///
-/// By default it speaks HTTP/1.1 alone, follows no redirects and does not retry, as hyper-util's does.
+/// By default it uses only HTTP/1.1, follows no redirects and does not retry, like the client of hyper-util.
 ///
 /// ```
 /// use tower_sigv4::{Origin, doctor::{HttpClient, LintRule, lint}};
@@ -61,72 +60,67 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// A client that does none of this.
+    /// Creates the default client.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets whether it may speak HTTP/2.
-    pub fn with_http2(mut self, spoken: bool) -> Self {
-        self.http2 = spoken;
+    /// Sets whether the client may use HTTP/2 (`false` by default).
+    pub fn with_http2(mut self, http2: bool) -> Self {
+        self.http2 = http2;
         self
     }
 
-    /// Sets whether it follows redirects by itself, as reqwest does by default.
-    pub fn with_redirects(mut self, followed: bool) -> Self {
-        self.redirects = followed;
+    /// Sets whether the client follows redirects (`false` by default), as reqwest does.
+    pub fn with_redirects(mut self, redirects: bool) -> Self {
+        self.redirects = redirects;
         self
     }
 
-    /// Sets whether requests are sent again inside of the layer, once they are signed.
-    pub fn with_retries(mut self, made: bool) -> Self {
-        self.retries = made;
+    /// Sets whether the client retries signed requests (`false` by default).
+    pub fn with_retries(mut self, retries: bool) -> Self {
+        self.retries = retries;
         self
     }
 }
 
-/// What [`lint`] looks for.
+/// Rule of [`lint`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LintRule {
-    /// The signed host differs from the one connected to, and the client speaks HTTP/2: it has one
-    /// name for both, `:authority`, so the origin sees another host than was signed (RFC 9113, section
-    /// 8.3.1).
+    /// The signed host is not the host of the URL, and the client uses HTTP/2, which sends only the host of the URL
+    /// (`:authority`; RFC 9113, section 8.3.1).
     Http2Host,
-    /// Plain http to a host of AWS: whoever reads the request can send it again, and has the session
-    /// token and the body.
+    /// Plain http to a host of AWS: an observer can read the session token and the body, and send the request again.
     PlainHttp,
-    /// The signed host has a port that is a default: clients and servers leave it out (RFC 9110,
-    /// section 7.2), so the host derived is another.
+    /// The signed host has a default port, which clients and servers omit (RFC 9110, section 7.2), so the origin
+    /// derives another host.
     DefaultPort,
-    /// The client follows redirects: the old signature, which is not valid there, goes to another
-    /// host, and the session token with it.
+    /// The client follows redirects, and sends the signature, which is invalid there, and the session token to
+    /// another host.
     Redirects,
-    /// Requests are sent again inside of signing: with the date and the signature of the first try,
-    /// until they are too old.
+    /// The client retries signed requests with the date and the signature of the first attempt, until they expire.
     Retries,
-    /// Service or region are not those that the signed host tells. What is given wins in signing.
+    /// Service or region are not those of the signed host.
     Scope,
-    /// The session token is signed where the service adds it after signing, or the other way round:
-    /// the texts that are signed differ.
+    /// The session token is signed although the service adds it after signing, or the reverse.
     SessionToken,
-    /// `x-amz-content-sha256` is switched off for a service that requires it in the head.
+    /// `x-amz-content-sha256` is disabled for a service that requires it.
     PayloadHeader,
-    /// The path is not encoded as the service encodes it: paths with escapes, `//` or dot segments are
-    /// refused.
+    /// The path is not encoded as the service encodes it, which rejects paths with escapes, `//` or dot segments.
     PathForm,
-    /// The policy of headers signs what the service wants unsigned, `content-length` for OpenSearch
-    /// Serverless, or leaves unsigned what it wants signed, `x-amz-*` for S3.
+    /// The policy of signed headers includes a header that has to be unsigned (`content-length` for OpenSearch
+    /// Serverless), or excludes one that has to be signed (`x-amz-*` for S3).
     SignedHeaders,
-    /// `UNSIGNED-PAYLOAD` for a service that hashes what it receives.
+    /// `UNSIGNED-PAYLOAD` for a service that requires the payload's hash.
     UnsignedPayload,
-    /// The payload's hash for a service that takes no payload but `UNSIGNED-PAYLOAD`.
+    /// The payload's hash for a service that requires `UNSIGNED-PAYLOAD`.
     HashedPayload,
-    /// A payload mode that cannot be carried out for this origin: each such request is an error.
+    /// A payload mode that is invalid for this origin, so that each such request is an error.
     PayloadMode,
 }
 
-/// Something that [`lint`] found; it prints as a sentence on what is wrong, why, and the remedy.
+/// Finding of [`lint`]. `Display` writes the problem, its reason and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     rule: LintRule,
@@ -141,7 +135,7 @@ impl Finding {
         }
     }
 
-    /// Which of the rules it is about.
+    /// Returns the rule.
     #[must_use]
     pub fn rule(&self) -> LintRule {
         self.rule

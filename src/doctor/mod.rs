@@ -53,7 +53,6 @@ mod lint;
 mod rejection;
 mod signed_request;
 
-pub(crate) use self::rejection::strip_namespace;
 pub use self::{
     cause::Cause,
     compare::Difference,

@@ -6,7 +6,7 @@ use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
 use serde_json::Value;
 
 use super::canonical_parser::redacted;
-use crate::sigv4::scope::Timestamp;
+use crate::sigv4::{error_code::strip_namespace, scope::Timestamp};
 
 /// Response by which an origin rejected a request, as far as it concerns the signature.
 ///
@@ -233,13 +233,6 @@ impl Rejection {
 fn before_quote(text: &str) -> Option<String> {
     text.rsplit_once('\'')
         .map(|(text, _)| text.trim_end().to_owned())
-}
-
-/// Removes the namespace of an error code, and the address that some services append
-/// (Smithy, "AWS JSON 1.1 protocol", operation error serialization).
-pub(crate) fn strip_namespace(code: &str) -> &str {
-    let code = code.split([':', ';']).next().unwrap_or_default();
-    code.rsplit('#').next().unwrap_or_default().trim()
 }
 
 /// Returns the string member with one of these names, ignoring case.

@@ -146,13 +146,12 @@ pub(crate) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &[
 /// Returns `true` for headers that `connection` must not name, since every recipient needs them (RFC 9110,
 /// section 7.6.1).
 fn is_end_to_end(name: &HeaderName) -> bool {
-    let name = name.as_str();
     matches!(
-        name,
+        name.as_str(),
         "authorization" | "cache-control" | "cookie" | "forwarded" | "host" | "range" | "via"
     ) || ["content-", "x-amz-", "x-forwarded-"]
         .iter()
-        .any(|prefix| name.starts_with(prefix))
+        .any(|prefix| name.as_str().starts_with(prefix))
 }
 
 /// Adds `aws-chunked` before the codings of a body, and removes `trailer`: no trailers follow.
@@ -225,11 +224,15 @@ fn is_signature_header(name: &HeaderName) -> bool {
 
 /// Returns `true` if the body is framed as `aws-chunked`.
 pub(crate) fn is_aws_chunked(headers: &HeaderMap) -> bool {
-    let streaming = |value: &HeaderValue| {
-        let prefix = value.as_bytes().get(..b"streaming-".len());
-        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"streaming-"))
+    const STREAMING: &[u8] = b"streaming-";
+    let is_streaming = |value: &HeaderValue| {
+        let prefix = value.as_bytes().get(..STREAMING.len());
+        prefix.is_some_and(|bytes| bytes.eq_ignore_ascii_case(STREAMING))
     };
-    headers.get_all(X_AMZ_CONTENT_SHA256).iter().any(streaming)
+    headers
+        .get_all(X_AMZ_CONTENT_SHA256)
+        .iter()
+        .any(is_streaming)
         || headers.contains_key(X_AMZ_DECODED_CONTENT_LENGTH)
         || headers.contains_key(X_AMZ_TRAILER)
         || headers

@@ -33,11 +33,11 @@ impl HostPattern {
     pub(super) fn matches(&self, host: &str) -> bool {
         match self {
             Self::Exact(name) => host.eq_ignore_ascii_case(name),
-            Self::Suffix(suffix) => {
-                let start = host.len().checked_sub(suffix.len());
-                let end = start.and_then(|start| host.get(start..));
-                end.is_some_and(|end| end.eq_ignore_ascii_case(suffix))
-            }
+            Self::Suffix(suffix) => host
+                .len()
+                .checked_sub(suffix.len())
+                .and_then(|start| host.get(start..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(suffix)),
         }
     }
 }

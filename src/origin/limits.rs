@@ -94,8 +94,9 @@ impl Limits {
             let name = percent_decode_str(key).decode_utf8_lossy();
             // S3 reads such a parameter as the header of that name.
             self.check_header("query parameter", &name)?;
-            let allowed = self.parameters.as_deref();
-            if allowed.is_some_and(|allowed| !allowed.iter().any(|parameter| *parameter == name)) {
+            if let Some(allowed) = &self.parameters
+                && !allowed.iter().any(|parameter| *parameter == name)
+            {
                 return Err(forbidden("query parameter", &name));
             }
         }

@@ -130,7 +130,7 @@ impl Options {
                     self.settings.region(),
                 )))
             }
-            plan => Ok(plan),
+            supported => Ok(supported),
         }
     }
 }
@@ -217,6 +217,8 @@ macro_rules! option_setters {
         /// By default it is enabled for hosts of AWS and disabled for others: your own application may
         /// process a request and then respond as AWS does. See
         /// [`SigningLayer::with_recovery`](crate::SigningLayer::with_recovery).
+        #[cfg(feature = "doctor")]
+        #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
         pub fn with_recovery(mut self, enabled: bool) -> Self {
             self.options_mut().recovery = Some(enabled);
             self

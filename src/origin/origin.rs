@@ -72,7 +72,7 @@ impl Origin {
     /// assert_eq!(origin.host(), "abc123.execute-api.us-east-1.amazonaws.com");
     ///
     /// let error = Origin::infer("https://api.example.com/prod").unwrap_err();
-    /// assert!(error.to_string().contains("give service and region"));
+    /// assert!(error.to_string().contains("set service and region"));
     /// # Ok::<(), tower_sigv4::Error>(())
     /// ```
     ///
@@ -157,14 +157,14 @@ impl Origin {
         let value = uri
             .as_ref()
             .and_then(host_header)
-            .filter(|value| value == host);
-        let value = value.ok_or_else(|| {
-            let shown = without_user_information(host);
-            Error::config(format!(
-                "invalid signed host {shown:?}; use one such as \"api.example.com\" or \
-                 \"api.example.com:8443\""
-            ))
-        })?;
+            .filter(|normalized| normalized == host)
+            .ok_or_else(|| {
+                let shown = without_user_information(host);
+                Error::config(format!(
+                    "invalid signed host {shown:?}; use one such as \"api.example.com\" or \
+                     \"api.example.com:8443\""
+                ))
+            })?;
         let inner = self.get_mut();
         inner.is_aws = uri.as_ref().and_then(Uri::host).is_some_and(is_aws_host);
         inner.hash = hash_of(&value);

@@ -149,8 +149,8 @@ impl PayloadMode {
             PayloadMode::Trust => trusted(&head.headers)?,
             PayloadMode::Chunked(size) => BodyPlan::Chunk(size, Framing::Signed(None)),
             PayloadMode::ChunkedTrailer(size, checksum) => {
-                let checksum = (!has_checksum(&head.headers)).then_some(checksum);
-                BodyPlan::Chunk(size, Framing::Signed(checksum))
+                let trailer = (!has_checksum(&head.headers)).then_some(checksum);
+                BodyPlan::Chunk(size, Framing::Signed(trailer))
             }
             PayloadMode::UnsignedTrailer(_) if has_checksum(&head.headers) => {
                 BodyPlan::Stream(Payload::Unsigned)

@@ -20,8 +20,8 @@ pub(crate) fn rewrite(
     let uri = uri(parts, resolved, signs)?;
     let host = parts.headers.remove(header::HOST);
     let is_websocket_upgrade = headers::is_websocket_upgrade(parts);
-    let selected = origin.options().forwarded;
-    headers::remove_for_origin(&mut parts.headers, signs, selected);
+    let forwarded = origin.options().forwarded;
+    headers::remove_for_origin(&mut parts.headers, signs, forwarded);
     join_cookies(&mut parts.headers);
     parts
         .headers
@@ -30,7 +30,7 @@ pub(crate) fn rewrite(
     if is_websocket_upgrade {
         headers::insert_websocket_upgrade(&mut parts.headers);
     }
-    if let (Some(selected), Some(client)) = (selected, parts.extensions.get::<ClientAddr>()) {
+    if let (Some(selected), Some(client)) = (forwarded, parts.extensions.get::<ClientAddr>()) {
         let client_host = host_header(&parts.uri).or(host);
         forwarded::append(&mut parts.headers, selected, client, client_host);
     }

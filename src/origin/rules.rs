@@ -65,10 +65,10 @@ impl OriginRules {
                 .flat_map(|segment| segment.split(|&byte| byte == b'/'));
             rule.path = segments.map(<[u8]>::to_vec).collect();
         }
-        let prefix = rule.prefix.as_deref();
+        let added = rule.prefix.as_deref();
         let resolved = ResolvedOrigin {
             strip: if rule.strip { rule.path.len() } else { 0 },
-            prefix: prefix.map(|prefix| wire_prefix(prefix, origin.options())),
+            prefix: added.map(|prefix| wire_prefix(prefix, origin.options())),
             origin,
         };
         Arc::make_mut(&mut self.rules).push((rule, resolved));
@@ -85,10 +85,10 @@ impl OriginRules {
     pub fn position(&self, head: &Parts) -> Result<usize, Error> {
         let path = encode::fold_escaped(head.uri.path());
         let host = host(head)?;
-        let first_match = |path: &str| {
+        let first_match = |reading: &str| {
             self.rules
                 .iter()
-                .position(|(rule, _)| rule.matches(head, host, path))
+                .position(|(rule, _)| rule.matches(head, host, reading))
         };
         if let Some(index) = first_match(&path) {
             let options = self.rules[index].1.origin.options();
@@ -334,8 +334,9 @@ fn host_header(head: &Parts) -> Result<Option<&str>, Error> {
     }
     let host = value
         .to_str()
+        .map(without_port)
         .map_err(|_| Error::request("the host header is not ASCII"))?;
-    Ok(Some(without_port(host)).filter(|host| !host.is_empty()))
+    Ok((!host.is_empty()).then_some(host))
 }
 
 fn without_port(host: &str) -> &str {

@@ -31,8 +31,8 @@ impl WireForm {
             Cow::Borrowed(path)
         };
         Ok(match folded {
-            Cow::Borrowed(path) => encode_path(path, form, preserve),
-            Cow::Owned(path) => Cow::Owned(encode_path(&path, form, preserve).into_owned()),
+            Cow::Borrowed(unchanged) => encode_path(unchanged, form, preserve),
+            Cow::Owned(changed) => Cow::Owned(encode_path(&changed, form, preserve).into_owned()),
         })
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use quick_xml::{escape::resolve_xml_entity, events::Event, reader::Reader};
 use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::doctor::strip_namespace;
+use crate::sigv4::error_code::strip_namespace;
 
 /// Error formats of AWS services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

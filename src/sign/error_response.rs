@@ -171,14 +171,14 @@ where
                 }
             }
             Some(Remedy::NewCredentials) => {
-                let Ok(fetch) = config.credentials.replace(entry) else {
+                let Ok(fetch) = config.credentials.start_replacement(entry) else {
                     return Step::PassOn;
                 };
                 if matches!(fetch, Load::Pending(..)) {
                     recovery.corrections.mark_expired(origin, entry.serial());
                 }
                 if retry.is_some() {
-                    Step::RenewCredentials(Box::pin(fetch.outcome()))
+                    Step::RenewCredentials(Box::pin(fetch.result()))
                 } else {
                     Step::PassOn
                 }

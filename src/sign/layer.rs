@@ -4,7 +4,10 @@ use tower_layer::Layer;
 
 use super::{service::Signing, shared::SharedConfig};
 use crate::{
-    body::BodyBudget, clock::Clock, credentials::CredentialsCache, origin::ResolveOrigin,
+    body::BodyBudget,
+    clock::Clock,
+    credentials::{CredentialsCache, ProvideCredentials},
+    origin::ResolveOrigin,
     sigv4::Signer,
 };
 
@@ -60,18 +63,18 @@ impl SigningLayer {
     ///
     /// The services need a tokio runtime with its timer enabled.
     pub fn new(
-        credentials: impl Into<CredentialsCache>,
+        credentials: impl ProvideCredentials + 'static,
         resolver: impl ResolveOrigin + 'static,
     ) -> Self {
         Self {
             config: Arc::new(SharedConfig {
-                credentials: credentials.into(),
+                credentials: CredentialsCache::new(credentials),
                 resolver: Arc::new(resolver),
                 signer: Arc::new(Signer::new()),
                 body_budget: None,
                 diagnosis_log: None,
                 report: false,
-                recovery: Some(Arc::default()),
+                recovery: cfg!(feature = "doctor").then(Arc::default),
             }),
         }
     }
@@ -128,6 +131,8 @@ impl SigningLayer {
     /// # Ok::<(), tower_sigv4::BoxError>(())
     /// # }).unwrap();
     /// ```
+    #[cfg(feature = "doctor")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
     pub fn with_diagnosis(mut self, diagnosis: bool) -> Self {
         self.config_mut().diagnosis_log = diagnosis.then(Arc::default);
         self
@@ -155,6 +160,8 @@ impl SigningLayer {
     /// body, which shares their bytes, until the response arrives. It needs no copy if the origin has accepted
     /// these credentials within the last minute and they are valid for longer than the widest clock window, 15
     /// minutes.
+    #[cfg(feature = "doctor")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
     pub fn with_recovery(mut self, recovery: bool) -> Self {
         self.config_mut().recovery = recovery.then(Arc::default);
         self

@@ -29,12 +29,14 @@
 
 mod body_plan;
 mod corrections;
+#[cfg(feature = "doctor")]
 mod error_body;
 mod error_response;
 mod framing;
 mod future;
 pub(crate) mod layer;
 mod recent_success;
+#[cfg(feature = "doctor")]
 mod recoverable_error;
 mod recovery;
 mod report;

@@ -10,9 +10,9 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use http::{HeaderMap, StatusCode, header};
 
 use super::error_body::{ErrorBody, Protocol};
-use crate::{
-    doctor::strip_namespace,
-    sigv4::service_rules::{fronts_applications, service_rules},
+use crate::sigv4::{
+    error_code::strip_namespace,
+    service_rules::{fronts_applications, service_rules},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

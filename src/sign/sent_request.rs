@@ -8,20 +8,19 @@ use std::{
 use http::{Response, StatusCode, response::Parts};
 
 use super::{
-    corrections::Offset,
-    recent_success::SuccessKey,
-    recoverable_error::{RecoverableError, origin_time},
-    recovery::Recovery,
-    report::SigningReport,
+    corrections::Offset, recent_success::SuccessKey, recovery::Recovery, report::SigningReport,
     shared::SharedConfig,
 };
-use crate::{
-    Origin,
-    credentials::CachedCredentials,
-    doctor::{Diagnosis, Rejection, SignedRequest, diagnose},
-    sigv4::{
-        scope::{Scope, Timestamp},
-        signature::{ALGORITHM, ALGORITHM_4A},
+use crate::{Origin, credentials::CachedCredentials};
+#[cfg(feature = "doctor")]
+use {
+    super::recoverable_error::{RecoverableError, origin_time},
+    crate::{
+        doctor::{Diagnosis, Rejection, SignedRequest, diagnose},
+        sigv4::{
+            scope::{Scope, Timestamp},
+            signature::{ALGORITHM, ALGORITHM_4A},
+        },
     },
 };
 
@@ -86,7 +85,10 @@ impl<T> SentRequest<T> {
             recovery.corrections.accept(&self.origin, self.offset);
         }
     }
+}
 
+#[cfg(feature = "doctor")]
+impl<T> SentRequest<T> {
     fn rejected<R>(self, response: &Response<R>) -> Option<Self> {
         let mut may_be_recoverable = false;
         if let Some((recovery, key)) = &self.recovery {
@@ -159,5 +161,21 @@ impl<T> SentRequest<T> {
                 time.map(Remedy::Clock)
             }
         }
+    }
+}
+
+/// Without the feature no layer recovers from rejections or diagnoses them.
+#[cfg(not(feature = "doctor"))]
+impl<T> SentRequest<T> {
+    fn rejected<R>(self, _: &Response<R>) -> Option<Self> {
+        None
+    }
+
+    pub(super) fn diagnose(&self, _: &Parts, _: &[u8]) -> Option<std::convert::Infallible> {
+        None
+    }
+
+    pub(super) fn remedy(&self, _: &Parts, _: &[u8]) -> Option<Remedy> {
+        None
     }
 }

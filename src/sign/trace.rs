@@ -3,7 +3,9 @@
 use http::Method;
 
 use super::SigningReport;
-use crate::{Origin, doctor::Diagnosis, error::Error};
+#[cfg(feature = "doctor")]
+use crate::doctor::Diagnosis;
+use crate::{Origin, error::Error};
 
 /// Span of one request, until its response arrives; it includes events of the inner service.
 #[cfg(feature = "tracing")]
@@ -88,7 +90,7 @@ impl Trace {
 #[derive(Default)]
 pub(super) struct DiagnosisLog {
     #[cfg(feature = "tracing")]
-    logged: std::sync::Mutex<std::collections::HashMap<crate::doctor::Cause, Logged>>,
+    logged: std::sync::Mutex<std::collections::HashMap<&'static str, Logged>>,
 }
 
 #[cfg(feature = "tracing")]
@@ -98,6 +100,7 @@ struct Logged {
     unlogged: u64,
 }
 
+#[cfg(feature = "doctor")]
 impl DiagnosisLog {
     #[cfg(feature = "tracing")]
     pub(super) fn log(&self, diagnosis: &Diagnosis, origin: &Origin) {
@@ -108,7 +111,7 @@ impl DiagnosisLog {
             .logged
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let unlogged = match logged.entry(diagnosis.cause()) {
+        let unlogged = match logged.entry(diagnosis.cause().name()) {
             Entry::Vacant(entry) => {
                 entry.insert(Logged {
                     at: now,

@@ -1,8 +1,8 @@
 //! Written by scripts/endpoints from botocore 1.44.5; do not edit.
 
-/// The parts of hosts that are signing names themselves.
+/// Labels of hosts that are signing names, sorted.
 #[rustfmt::skip]
-pub(super) const SAME: &[&str] = &[
+pub(super) const SAME_NAME: &[&str] = &[
     "access-analyzer", "account", "account-access", "acm", "acm-pca", "aco-automation",
     "agent-registry", "aiops", "airflow-serverless", "amplify", "amplifybackend",
     "amplifyuibuilder", "aoss", "apigateway", "app-integrations", "appconfig", "appfabric",
@@ -64,9 +64,9 @@ pub(super) const SAME: &[&str] = &[
     "workspaces-instances", "workspaces-web", "xray",
 ];
 
-/// The parts of hosts that have another signing name, or one of several, sorted from the last label on.
+/// Labels of hosts with another signing name, or with several, sorted from the last label.
 #[rustfmt::skip]
-pub(super) const OTHER: &[(&str, &str)] = &[
+pub(super) const RENAMED: &[(&str, &str)] = &[
     ("acm-acme", "acm"),
     ("agent-registry-control", "agent-registry"),
     ("agreement-marketplace", "aws-marketplace"),
@@ -209,9 +209,9 @@ pub(super) const OTHER: &[(&str, &str)] = &[
     ("workflows-omics", "omics"),
 ];
 
-/// The parts of hosts that are signed for this region of its partition, whatever region they name.
+/// Labels of hosts that are signed for a fixed region of the partition, with that region.
 #[rustfmt::skip]
-pub(super) const ELSEWHERE: &[(&str, &str)] = &[
+pub(super) const FIXED_REGIONS: &[(&str, &str)] = &[
     ("api.sustainability", "us-east-1"),
     ("billingconductor", "us-east-1"),
     ("chime", "us-east-1"),
@@ -224,7 +224,7 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("waf", "us-east-1"),
 ];
 
-/// What hosts end in, and the region that stands for the whole partition.
+/// Suffixes of partitions, with their default regions.
 #[rustfmt::skip]
 pub(super) const SUFFIXES: &[(&str, &str)] = &[
     ("amazonaws.com", "us-east-1"),
@@ -243,7 +243,7 @@ pub(super) const SUFFIXES: &[(&str, &str)] = &[
     ("sc2s.sgov.gov", "us-isob-east-1"),
 ];
 
-/// The signing names that take `UNSIGNED-PAYLOAD`, for one operation at least.
+/// Signing names that accept `UNSIGNED-PAYLOAD` for at least one operation.
 #[rustfmt::skip]
 pub(super) const UNSIGNED_PAYLOAD: &[&str] = &[
     "ebs", "lex", "mediastore", "omics", "s3",

@@ -1,16 +1,16 @@
-//! From a host of AWS to the name and the region that requests to it are signed for.
+//! Inference of signing name and region from a host of AWS.
 
 use smallvec::SmallVec;
 
 use super::{
     SessionToken,
-    endpoints::{ELSEWHERE, OTHER, SAME, SUFFIXES, UNSIGNED_PAYLOAD},
+    endpoints::{FIXED_REGIONS, RENAMED, SAME_NAME, SUFFIXES, UNSIGNED_PAYLOAD},
     service_rules::service_rules,
 };
 use crate::{SigningSettings, error::Error};
 
-/// Parts of hosts that botocore does not know by themselves, since they are a customer's own.
-const TENANTS: [(&str, &str); 19] = [
+/// Labels in hosts of customers' resources, which botocore does not list, with their signing names.
+const RESOURCES: [(&str, &str); 19] = [
     // Amazon S3 User Guide, "Configuring fast, secure file transfers using Transfer Acceleration", "Managing
     // access to shared datasets with access points", "Amazon S3 on Outposts", "Regional and Zonal endpoints".
     ("s3-accelerate", "s3"),
@@ -26,24 +26,24 @@ const TENANTS: [(&str, &str); 19] = [
     ("ddb", "dynamodb"),
     ("search-ddb", "dynamodb"),
     ("streams-ddb", "dynamodb"),
-    // Amazon Kinesis Data Streams, the same.
+    // The same for Amazon Kinesis Data Streams.
     ("control-kinesis", "kinesis"),
     ("control-kinesis-queues", "kinesis"),
     ("data-kinesis", "kinesis"),
     ("data-kinesis-queues", "kinesis"),
-    // Amazon OpenSearch Service Developer Guide, "Signing HTTP requests"; the region stands before it.
+    // Amazon OpenSearch Service Developer Guide, "Signing HTTP requests"; the region is the label before it.
     ("es", "es"),
     // Amazon API Gateway Developer Guide, "Invoke REST APIs".
     ("execute-api", "execute-api"),
     // AWS Lambda Developer Guide, "Invoking Lambda function URLs".
     ("lambda-url", "lambda"),
-    // OpenSearch Memory, by its space.
+    // OpenSearch Memory.
     ("osm", "osm"),
     // Amazon VPC Lattice User Guide, "SigV4 authenticated requests".
     ("vpc-lattice-svcs", "vpc-lattice-svcs"),
 ];
 
-/// Hosts of several regions, which take SigV4a; in the order of [`find`].
+/// Hosts of several regions, which require SigV4a, in the order of [`find`].
 const MULTI_REGION: [(&str, &str); 4] = [
     // Amazon CloudFront KeyValueStore API Reference.
     ("cloudfront-kvs", "cloudfront-keyvaluestore"),
@@ -55,33 +55,33 @@ const MULTI_REGION: [(&str, &str); 4] = [
     ("accesspoint.s3-global", "s3"),
 ];
 
-/// Where customers' own hosts end that have no suffix of a partition.
+/// The suffix of resources' hosts that have no suffix of a partition, and its default region.
 const ON_AWS: (&str, &str) = ("on.aws", "us-east-1");
 
-/// What a host tells.
+/// Signing name and region of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AwsHost<'a> {
     Regional(&'static str, &'a str),
     MultiRegion(&'static str),
 }
 
-/// Why it does not.
+/// Reason why a host implies no signing name or region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InferError {
     NotAws,
     UnknownService,
-    /// There are several, by what is asked.
+    /// The signing name depends on the operation.
     MultipleServices(&'static str),
     UnknownRegion(&'static str),
 }
 
 impl SigningSettings {
-    /// The rules for a host of AWS, from which signing name and region are told.
+    /// Creates settings from a host of AWS, which implies signing name and region.
     ///
-    /// Known are the endpoints of all services in all partitions, plain, FIPS and dual-stack, VPC endpoints,
-    /// and the hosts of customers' own resources: API Gateway, Lambda function URLs, S3 buckets and access
+    /// The table contains the endpoints of all services in all partitions (standard, FIPS and dual-stack), VPC
+    /// endpoints, and the hosts of customers' resources: API Gateway, Lambda function URLs, S3 buckets and access
     /// points, OpenSearch (managed and serverless), AppSync, VPC Lattice, Prometheus. The names are those of
-    /// botocore. A host that stands for several regions takes SigV4a, with the feature `sigv4a`.
+    /// botocore. A host of several regions requires SigV4a, feature `sigv4a`.
     ///
     /// ```
     /// use tower_sigv4::SigningSettings;
@@ -103,19 +103,19 @@ impl SigningSettings {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a host that is none of AWS, a custom domain above
-    /// all, or does not tell both; [`new`](SigningSettings::new) takes them from you.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the host is not an AWS endpoint, such as a custom domain, or
+    /// does not imply both; use [`new`](SigningSettings::new) then.
     pub fn infer(host: &str) -> Result<Self, Error> {
-        Self::infer_with(host, "give service and region", Error::config)
+        Self::infer_with(host, "set service and region", Error::config)
     }
 
-    /// The same, with a remedy and a kind of error for who asks.
+    /// As [`infer`](Self::infer), with the remedy and the kind of its errors.
     pub(crate) fn infer_with(
         host: &str,
-        give: &str,
-        error: fn(String) -> Error,
+        remedy: &str,
+        new_error: fn(String) -> Error,
     ) -> Result<Self, Error> {
-        let error = |what: String| Err(error(format!("host {host:?} {what}")));
+        let error = |problem: String| Err(new_error(format!("host {host:?} {problem}")));
         match AwsHost::parse(&host.to_ascii_lowercase()) {
             Ok(AwsHost::Regional(service, region)) => {
                 let settings = Self::new(service, region)?;
@@ -131,42 +131,38 @@ impl SigningSettings {
             }
             #[cfg(not(feature = "sigv4a"))]
             Ok(AwsHost::MultiRegion(service)) => error(format!(
-                "stands for several regions of {service}, which takes SigV4a; switch the feature `sigv4a` on"
+                "is that of several regions of {service} and requires SigV4a; enable the feature `sigv4a`"
             )),
-            Err(InferError::NotAws) => error(format!(
-                "is none of AWS, so that it does not tell what to sign for, as no custom domain does; {give} \
-                 of what is behind it"
-            )),
+            Err(InferError::NotAws) => error(format!("is not an AWS endpoint; {remedy}")),
             Err(InferError::UnknownService) => {
-                error(format!("is of no service that is known here; {give}"))
+                error(format!("belongs to an unknown service; {remedy}"))
             }
-            Err(InferError::MultipleServices(names)) => {
-                error(format!("is signed as {names}, by what is asked; {give}"))
-            }
-            Err(InferError::UnknownRegion(service)) => error(format!(
-                "is of {service} and does not tell the region; {give}"
+            Err(InferError::MultipleServices(names)) => error(format!(
+                "is signed as {names}, depending on the operation; {remedy}"
             )),
+            Err(InferError::UnknownRegion(service)) => {
+                error(format!("belongs to {service} and has no region; {remedy}"))
+            }
         }
     }
 }
 
 impl<'a> AwsHost<'a> {
-    /// Reads a host in lower case, without a port. Nothing is allocated.
+    /// Parses a host in lower case, without a port. Does not allocate.
     pub(crate) fn parse(host: &'a str) -> Result<Self, InferError> {
-        let (rest, home) = split_suffix(host).ok_or(InferError::NotAws)?;
+        let (rest, mut default_region) = split_suffix(host).ok_or(InferError::NotAws)?;
         if rest.split('.').any(str::is_empty) {
             return Err(InferError::NotAws);
         }
-        // From the last one on. What stands before these is a tenant's, such as a bucket's name with dots.
+        // From the last label. Labels before these are names of resources, such as a bucket's name with dots.
         let mut labels: SmallVec<[&str; 12]> = rest.rsplit('.').take(12).collect();
-        let mut home = home;
         let mut region = None;
         if let Some(at) = labels.iter().position(|label| is_region(label)) {
             region = Some(labels.remove(at));
         }
         labels.retain(|label| {
             if *label == "us-gov" {
-                home = "us-gov-west-1";
+                default_region = "us-gov-west-1";
             }
             !matches!(*label, "dualstack" | "fips" | "global" | "us-gov" | "vpce")
         });
@@ -174,9 +170,10 @@ impl<'a> AwsHost<'a> {
             *label = label.strip_suffix("-fips").unwrap_or(label);
         }
         if let Some(last) = labels.first_mut() {
-            // `s3-us-west-2`, as S3 wrote it once, and `s3express-use1-az4`.
-            if let Some(old) = last.strip_prefix("s3-").filter(|name| is_region(name)) {
-                (*last, region) = ("s3", Some(old));
+            // `s3-us-west-2`, the former form of S3, and `s3express-use1-az4`.
+            if let Some(name) = last.strip_prefix("s3-").filter(|name| is_region(name)) {
+                *last = "s3";
+                region = Some(name);
             } else if last.starts_with("s3express-") && *last != "s3express-control" {
                 *last = "s3express";
             }
@@ -185,16 +182,20 @@ impl<'a> AwsHost<'a> {
             return Ok(Self::MultiRegion(service));
         }
         let last = labels.first().ok_or(InferError::UnknownService)?;
-        let (part, service) = TENANTS
+        let (part, name) = RESOURCES
             .into_iter()
             .find(|(part, _)| part == last)
-            .or_else(|| find(OTHER, &labels))
-            .or_else(|| SAME.binary_search(last).ok().map(|at| (SAME[at], SAME[at])))
+            .or_else(|| find(RENAMED, &labels))
+            .or_else(|| {
+                let at = SAME_NAME.binary_search(last).ok()?;
+                Some((SAME_NAME[at], SAME_NAME[at]))
+            })
             .ok_or(InferError::UnknownService)?;
-        // Of an account's own host for devices: by HTTP and by MQTT over WebSocket.
-        let service = match service {
-            "iot" if labels.len() > 1 => "iotdata or iotdevicegateway",
-            service => service,
+        // An account's host for devices serves HTTP and MQTT over WebSocket, with different signing names.
+        let service = if name == "iot" && labels.len() > 1 {
+            "iotdata or iotdevicegateway"
+        } else {
+            name
         };
         if service.contains(' ') {
             return Err(InferError::MultipleServices(service));
@@ -202,18 +203,16 @@ impl<'a> AwsHost<'a> {
         if region.is_none() && part == "s3-accelerate" {
             return Err(InferError::UnknownRegion(service));
         }
-        let named = region.unwrap_or(home);
-        let elsewhere = ELSEWHERE
+        let host_region = region.unwrap_or(default_region);
+        let signing_region = FIXED_REGIONS
             .iter()
-            .find(|(other, region)| *other == part && partition(region) == partition(named));
-        Ok(Self::Regional(
-            service,
-            elsewhere.map_or(named, |(_, region)| region),
-        ))
+            .find(|(other, fixed)| *other == part && partition(fixed) == partition(host_region))
+            .map_or(host_region, |(_, fixed)| fixed);
+        Ok(Self::Regional(service, signing_region))
     }
 }
 
-/// True for a service that takes `UNSIGNED-PAYLOAD`, for one of its operations at least.
+/// Returns `true` for a service that accepts `UNSIGNED-PAYLOAD` for at least one operation.
 pub(crate) fn accepts_unsigned_payload(service: &str) -> bool {
     let rules = service_rules(service);
     rules.s3_family
@@ -221,44 +220,42 @@ pub(crate) fn accepts_unsigned_payload(service: &str) -> bool {
         || UNSIGNED_PAYLOAD.binary_search(&service).is_ok()
 }
 
-/// Returns true for a Zonal endpoint of S3 Express, such as `s3express-use1-az4`, which takes tokens of sessions. The
-/// Regional endpoint, `s3express-control`, takes IAM credentials alone (Amazon S3 User Guide, "Regional and Zonal
+/// Returns `true` for a Zonal endpoint of S3 Express, such as `s3express-use1-az4`, which requires session tokens. The
+/// Regional endpoint, `s3express-control`, requires IAM credentials (Amazon S3 User Guide, "Regional and Zonal
 /// endpoints for directory buckets").
 fn is_zonal(host: &str) -> bool {
-    host.split('.').any(|label| {
-        let label = label.to_ascii_lowercase();
-        label.starts_with("s3express-") && !label.starts_with("s3express-control")
-    })
+    host.to_ascii_lowercase()
+        .split('.')
+        .any(|label| label.starts_with("s3express-") && !label.starts_with("s3express-control"))
 }
 
-/// What tells regions of different partitions apart.
+/// Returns the prefix that all regions of the same partition share.
 fn partition(region: &str) -> &str {
-    const STARTS: [&str; 7] = [
+    const PREFIXES: [&str; 7] = [
         "cn-", "eu-isoe-", "eusc-", "us-gov-", "us-iso-", "us-isob-", "us-isof-",
     ];
-    STARTS
+    PREFIXES
         .into_iter()
-        .find(|start| region.starts_with(start))
+        .find(|prefix| region.starts_with(prefix))
         .unwrap_or_default()
 }
 
-/// Domains of AWS below which hosts are customers' own machines (Amazon EC2 User Guide, "EC2 instance hostnames and
+/// Domains of AWS whose hosts are customers' machines (Amazon EC2 User Guide, "EC2 instance hostnames and
 /// domains"; Elastic Load Balancing User Guide, "How Elastic Load Balancing works").
 const MACHINES: [&str; 3] = ["compute", "compute-1", "elb"];
 
-/// Returns true for a host under a domain name of AWS, whichever service it belongs to, unless it is a customer's
-/// own machine. It takes no port.
+/// Returns `true` for a host in a domain of AWS, of any service, except customers' machines. The host has no port.
 pub(crate) fn is_aws_host(host: &str) -> bool {
     let rest = SUFFIXES.iter().chain([&ON_AWS]).find_map(|(suffix, _)| {
         let at = host.len().checked_sub(suffix.len() + 1)?;
-        let end = host.get(at..)?.strip_prefix('.')?;
-        end.eq_ignore_ascii_case(suffix).then(|| &host[..at])
+        let domain = host.get(at..)?.strip_prefix('.')?;
+        domain.eq_ignore_ascii_case(suffix).then(|| &host[..at])
     });
     rest.is_some_and(|rest| !rest.is_empty() && !is_machine(rest))
 }
 
-/// Returns true for `NAME.REGION.elb`, `NAME.elb.REGION` and the like. The same word further left is a customer's
-/// name, such as that of a bucket.
+/// Returns `true` for names such as `NAME.REGION.elb` and `NAME.elb.REGION`. The same label further left is the name of
+/// a resource, such as a bucket.
 fn is_machine(rest: &str) -> bool {
     let is_domain = |label: &str| MACHINES.iter().any(|name| label.eq_ignore_ascii_case(name));
     let mut labels = rest.rsplit('.');
@@ -267,29 +264,31 @@ fn is_machine(rest: &str) -> bool {
         || (labels.next().is_some_and(is_domain) && is_region(&last.to_ascii_lowercase()))
 }
 
-/// What stands before the suffix of a partition, and the region that stands for that as a whole.
+/// Splits off the suffix of a partition, and returns the rest and the partition's default region.
 fn split_suffix(host: &str) -> Option<(&str, &'static str)> {
     SUFFIXES
         .iter()
         .chain([&ON_AWS])
-        .filter_map(|(suffix, home)| Some((host.strip_suffix(suffix)?.strip_suffix('.')?, *home)))
+        .filter_map(|(suffix, region)| {
+            Some((host.strip_suffix(suffix)?.strip_suffix('.')?, *region))
+        })
         .min_by_key(|(rest, _)| rest.len())
 }
 
-/// The entry whose labels are the last ones of a host, and the most of them. The host's come from the last
-/// one on, and so the table is sorted.
+/// Returns the entry that matches the most trailing labels of a host. The labels are in reverse order, by which the
+/// table is sorted.
 fn find(
     table: &[(&'static str, &'static str)],
     labels: &[&str],
 ) -> Option<(&'static str, &'static str)> {
-    (1..=labels.len()).rev().find_map(|most| {
-        let wanted = || labels[..most].iter().copied();
-        let found = table.binary_search_by(|(part, _)| part.rsplit('.').cmp(wanted()));
+    (1..=labels.len()).rev().find_map(|len| {
+        let suffix = || labels[..len].iter().copied();
+        let found = table.binary_search_by(|(part, _)| part.rsplit('.').cmp(suffix()));
         Some(table[found.ok()?])
     })
 }
 
-/// True for what is written like a region: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
+/// Returns `true` for a label in the form of a region: `us-east-1`, `us-gov-west-1`, `eusc-de-east-1`.
 fn is_region(label: &str) -> bool {
     const AREAS: [&str; 11] = [
         "af", "ap", "ca", "cn", "eu", "eusc", "il", "me", "mx", "sa", "us",

@@ -24,6 +24,7 @@ mod checksum;
 pub(crate) mod cookies;
 pub(crate) mod encode;
 mod endpoints;
+pub(crate) mod error_code;
 mod identity;
 pub(crate) mod infer;
 pub(crate) mod key;

@@ -64,8 +64,8 @@ async fn signed_host_that_differs_from_the_url_requires_http_1() {
             .contains("host and the request line name different hosts")
     );
     let warning = format!(
-        "warning: signed host \"api.example.com\" is not \"localhost:{}\", which is connected to, and \
-         HTTP/2 sends one name for both",
+        "warning: signed host \"api.example.com\" is not \"localhost:{}\", the host of the URL, but HTTP/2 \
+         sends only the latter",
         origin.address.port(),
     );
     assert!(output.stderr.starts_with(&warning), "{}", output.stderr);

@@ -127,10 +127,10 @@ impl LiveStatus {
     ) -> Value {
         let now = self.gateway.current();
         let config = &now.config;
-        let budget = config.budget();
+        let budget = &config.budget;
         let metrics = self.gateway.metrics();
         let latest = self.report.borrow().clone();
-        let origins = config.origin_hosts().iter().map(|name| {
+        let origins = config.origin_hosts.iter().map(|name| {
             let mut checked = latest.iter().flat_map(|report| &report.names);
             let resolves = checked
                 .find_map(|(known, resolves)| (known.host == name.host).then_some(*resolves));
@@ -162,11 +162,11 @@ impl LiveStatus {
                 "size": budget.total(),
                 "used": budget.total().saturating_sub(budget.available()),
             },
-            "has_cache": config.routes().iter().any(|route| route.cache.is_some()),
+            "has_cache": config.routes.iter().any(|route| route.cache.is_some()),
             "credentials": credentials(
-                config.signs(),
+                config.signs,
                 credentials_error,
-                config.credentials().expiry(),
+                config.credentials.expiry(),
             ),
             "origins": origins.collect::<Vec<_>>(),
         })

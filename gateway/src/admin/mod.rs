@@ -44,7 +44,7 @@ struct Admin {
 
 impl Admin {
     fn cache(&self) -> Shared {
-        self.gateway.current().config.cache()
+        self.gateway.current().config.cache.clone()
     }
 }
 
@@ -55,10 +55,10 @@ pub(crate) async fn start(
 ) -> Result<Option<SocketAddr>, BoxError> {
     let (settings, server) = {
         let config = &gateway.current().config;
-        let Some(settings) = config.admin() else {
+        let Some(settings) = &config.admin else {
             return Ok(None);
         };
-        (settings.clone(), config.server().clone())
+        (settings.clone(), config.server.clone())
     };
     let config::Admin {
         listen,
@@ -145,7 +145,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     let config = &now.config;
     let dropped = admin.gateway.log().dropped_lines();
     let metrics = admin.gateway.metrics();
-    match metrics.encode(&config.budget(), &config.credentials(), dropped) {
+    match metrics.encode(&config.budget, &config.credentials, dropped) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => response::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }

@@ -70,8 +70,8 @@ impl Readiness {
         }
         let (credentials, names) = {
             let config = &self.gateway.current().config;
-            let credentials = config.signs().then(|| config.credentials());
-            (credentials, config.origin_hosts().to_vec())
+            let credentials = config.signs.then(|| config.credentials.clone());
+            (credentials, config.origin_hosts.to_vec())
         };
         let mut lookups = JoinSet::new();
         for name in names {

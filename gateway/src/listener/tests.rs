@@ -56,7 +56,7 @@ async fn connect() -> (Client, JoinHandle<()>, watch::Sender<()>) {
         async { Ok::<_, Infallible>(Response::new(body)) }
     });
     let (stop, stopped) = watch::channel(false);
-    let acceptor = Acceptor::new(service, config.server(), stopped);
+    let acceptor = Acceptor::new(service, &config.server, stopped);
     let permit = Arc::new(Semaphore::new(1))
         .try_acquire_owned()
         .expect("a free permit");

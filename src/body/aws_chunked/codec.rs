@@ -86,7 +86,7 @@ where
                 break;
             }
             let processed = match ready!(poll_data(this.body.as_mut(), cx)) {
-                Some(data) => data.and_then(|data| Ok(this.codec.push(data)?)),
+                Some(result) => result.and_then(|data| Ok(this.codec.push(data)?)),
                 None => {
                     *this.state = CodecState::Draining;
                     this.codec.finish().map_err(BoxError::from)

@@ -47,6 +47,7 @@ pub(crate) struct ChunkDecoder {
     ready: VecDeque<Bytes>,
 }
 
+#[derive(Clone, Copy)]
 enum ParseState {
     Line,
     /// The line of the chunk, and the number of its bytes that are still to be received.
@@ -102,27 +103,21 @@ impl ChunkDecoder {
     /// Parses all of the input.
     fn parse(&mut self) -> Result<(), Error> {
         while !self.input.is_empty() {
-            match &mut self.state {
+            match self.state {
                 ParseState::Line => self.parse_line()?,
                 ParseState::Data(line, rest) => {
-                    let len = self
-                        .input
-                        .len()
-                        .min(usize::try_from(*rest).unwrap_or(usize::MAX));
-                    let data = self.input.split_to(len);
-                    *rest -= len as u64;
-                    let ended = (*rest == 0).then_some(*line);
+                    let max = usize::try_from(rest).unwrap_or(usize::MAX);
+                    let data = self.input.split_to(self.input.len().min(max));
+                    let missing = rest - data.len() as u64;
                     self.push_data(data);
-                    if let Some(line) = ended {
+                    if missing == 0 {
                         self.end_chunk(&line)?;
+                    } else {
+                        self.state = ParseState::Data(line, missing);
                     }
                 }
-                ParseState::Trailer(checksum) => {
-                    let checksum = *checksum;
-                    self.parse_trailer(checksum)?;
-                }
+                ParseState::Trailer(checksum) => self.parse_trailer(checksum)?,
                 ParseState::Break { last } => {
-                    let last = *last;
                     self.line.extend_from_slice(&self.input.split_to(1));
                     match &self.line[..] {
                         b"\r" => {}
@@ -160,9 +155,8 @@ impl ChunkDecoder {
     /// Moves input to the line up to its end. Returns `true` when the line is complete.
     fn read_line(&mut self) -> Result<bool, Error> {
         let end = memchr(b'\n', &self.input);
-        let part = self
-            .input
-            .split_to(end.map_or(self.input.len(), |end| end + 1));
+        let len = end.map_or(self.input.len(), |index| index + 1);
+        let part = self.input.split_to(len);
         self.line.extend_from_slice(&part);
         if self.line.len() > Self::MAX_LINE {
             return Err(malformed("a line between the chunks is too long"));
@@ -284,5 +278,5 @@ impl Codec for ChunkDecoder {
 
 /// Compares in constant time. A missing signature never matches.
 fn matches(expected: &Signature, received: Option<&Signature>) -> bool {
-    received.is_some_and(|received| encode::ct_eq(expected, received))
+    received.is_some_and(|signature| encode::ct_eq(expected, signature))
 }

@@ -130,11 +130,14 @@ impl Codec for ChunkEncoder {
         self.end_chunk();
         if let (Some(checksum), Some(sum)) = (self.framing.checksum(), self.sum.take()) {
             let value = &sum.finish();
-            let signer = self.signer.as_mut();
+            let signature = self
+                .signer
+                .as_mut()
+                .map(|signer| *signer.trailer(checksum, value));
             let trailer = Trailer {
                 checksum,
                 value,
-                signature: signer.map(|signer| *signer.trailer(checksum, value)),
+                signature,
             };
             self.ready.push_back(trailer.write());
         }

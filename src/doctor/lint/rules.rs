@@ -1,4 +1,4 @@
-//! The rules, each on its own.
+//! Rules of the lint.
 
 use http::{
     HeaderName, Method, Request,
@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// What all rules find. What is the same for several methods is one finding; uploads, for which policies
-/// make exceptions, come last.
+/// Returns the findings of all rules. Equal findings for several methods are one; uploads, for which policies make
+/// exceptions, come last.
 pub(super) fn all(origin: &Origin, client: &HttpClient) -> Vec<Finding> {
     let settings = &origin.options().settings;
     let methods = [Method::GET, Method::POST, Method::PUT];
@@ -48,8 +48,8 @@ fn http2(origin: &Origin, client: &HttpClient) -> Option<Finding> {
         Finding::new(
             LintRule::Http2Host,
             format!(
-                "signed host {signed:?} is not {:?}, which is connected to, and HTTP/2 sends one name for \
-                 both, so the origin sees a host that was not signed; have the client speak HTTP/1.1 alone",
+                "signed host {signed:?} is not {:?}, the host of the URL, but HTTP/2 sends only the latter, so \
+                 the origin receives a host that was not signed; use only HTTP/1.1 in the client",
                 connected.as_str(),
             ),
         )
@@ -58,16 +58,16 @@ fn http2(origin: &Origin, client: &HttpClient) -> Option<Finding> {
 
 fn plain_http(origin: &Origin) -> Option<Finding> {
     let host = origin.authority().host();
-    let aws = !matches!(
+    let is_aws = !matches!(
         AwsHost::parse(&host.to_ascii_lowercase()),
         Err(InferError::NotAws)
     );
-    (aws && *origin.scheme() == Scheme::HTTP).then(|| {
+    (is_aws && *origin.scheme() == Scheme::HTTP).then(|| {
         Finding::new(
             LintRule::PlainHttp,
             format!(
-                "plain http to {host:?}, a host of AWS, lets whoever reads it on the way have the session \
-                 token and send it again; begin the URL with \"https://\""
+                "plain http to {host:?}, a host of AWS, lets an observer read the session token and send the \
+                 request again; start the URL with \"https://\""
             ),
         )
     })
@@ -76,13 +76,13 @@ fn plain_http(origin: &Origin) -> Option<Finding> {
 fn default_port(origin: &Origin) -> Option<Finding> {
     let signed = authority(origin)?;
     let port = signed.port_u16().filter(|port| [80, 443].contains(port))?;
-    // The one connected to is given only where it is no default of the scheme.
+    // The URL's port is known only if it is not the default of the scheme.
     (origin.authority().port_u16() != Some(port)).then(|| {
         Finding::new(
             LintRule::DefaultPort,
             format!(
-                "signed host {:?} has a default port, which clients and servers leave out, so the origin \
-                 derives the signature from {:?}; leave the port out",
+                "signed host {:?} has a default port, which clients and servers omit, so the origin derives \
+                 the signature for {:?}; remove the port",
                 signed.as_str(),
                 signed.host(),
             ),
@@ -94,8 +94,8 @@ fn redirects(client: &HttpClient) -> Option<Finding> {
     client.redirects.then(|| {
         Finding::new(
             LintRule::Redirects,
-            "the HTTP client follows redirects, so a signature that is not valid there goes to another \
-             host, and the session token with it; switch that off, in reqwest by redirect::Policy::none()",
+            "the HTTP client follows redirects, and sends the signature, which is invalid there, and the \
+             session token to another host; disable redirects, in reqwest with redirect::Policy::none()",
         )
     })
 }
@@ -105,8 +105,8 @@ fn retries(settings: &SigningSettings, client: &HttpClient) -> Option<Finding> {
         Finding::new(
             LintRule::Retries,
             format!(
-                "requests are sent again inside of signing, with the date and the signature of the first \
-                 try, which {:?} refuses once they are {} minutes old; put the retry layer outside",
+                "the HTTP client retries with the date and the signature of the first attempt, which {:?} \
+                 rejects after {} minutes; put the retry layer outside of the signing layer",
                 settings.service(),
                 service_rules(settings.service()).clock_window.as_secs() / 60,
             ),
@@ -121,7 +121,7 @@ fn scope(origin: &Origin) -> Option<Finding> {
         .host()
         .trim_end_matches('.')
         .to_ascii_lowercase();
-    let takes = match AwsHost::parse(&host) {
+    let expected = match AwsHost::parse(&host) {
         Ok(AwsHost::Regional(name, at)) if name != service || !is_valid_at(settings, &host, at) => {
             format!("{name:?} in {at:?}")
         }
@@ -139,15 +139,15 @@ fn scope(origin: &Origin) -> Option<Finding> {
     Some(Finding::new(
         LintRule::Scope,
         format!(
-            "requests are signed for {service:?} in {region:?}, but host {host:?} takes {takes}, so they \
-             are refused for their scope; sign for what the host takes"
+            "requests are signed for {service:?} in {region:?}, but host {host:?} expects {expected}, so it \
+             rejects their scope; sign for the scope of the host"
         ),
     ))
 }
 
-/// True if what is signed is valid in the region that the host tells.
+/// Returns `true` if the settings cover the region of the host.
 fn is_valid_at(settings: &SigningSettings, host: &str, region: &str) -> bool {
-    // A host of S3 without a region leads to buckets of all regions, each to be signed for its own.
+    // A host of S3 without a region serves buckets of all regions, and each needs a signature for its own.
     let global = settings.service() == "s3"
         && host
             .split('.')
@@ -159,16 +159,16 @@ fn session_token(settings: &SigningSettings) -> Option<Finding> {
     let (service, signed) = (settings.service(), settings.session_token());
     let message = match (service_rules(service).session_token, signed) {
         (SessionToken::Signed | SessionToken::S3Session, SessionToken::Unsigned) => format!(
-            "the session token is added after signing, but service {service:?} takes none that is not \
-             signed; leave SessionToken::Unsigned out"
+            "the session token is added after signing, but service {service:?} accepts only a signed one; \
+             remove SessionToken::Unsigned"
         ),
         (SessionToken::Unsigned, SessionToken::Signed) => format!(
-            "the session token is signed, but service {service:?} derives the signature without it; leave \
-             SessionToken::Signed out"
+            "the session token is signed, but service {service:?} derives the signature without it; remove \
+             SessionToken::Signed"
         ),
         (SessionToken::Signed | SessionToken::Unsigned, SessionToken::S3Session) => format!(
-            "the session token goes into x-amz-s3session-token, but service {service:?} has no sessions of S3 \
-             Express; leave SessionToken::S3Session out"
+            "the session token is sent in x-amz-s3session-token, but service {service:?} has no sessions of S3 \
+             Express; remove SessionToken::S3Session"
         ),
         _ => return None,
     };
@@ -183,8 +183,8 @@ fn payload_header(origin: &Origin) -> Option<Finding> {
         Finding::new(
             LintRule::PayloadHeader,
             format!(
-                "x-amz-content-sha256 is not sent, but service {service:?} refuses requests without it; \
-                 leave with_payload_header out"
+                "x-amz-content-sha256 is not sent, but service {service:?} rejects requests without it; remove \
+                 with_payload_header"
             ),
         )
     })
@@ -197,27 +197,27 @@ fn path_form(settings: &SigningSettings) -> Option<Finding> {
         Finding::new(
             LintRule::PathForm,
             format!(
-                "path form {form:?} is not that of service {service:?}, which is {own:?}, so paths with \
-                 escapes, \"//\" or dot segments are refused; leave with_path_form out"
+                "path form {form:?} is not that of service {service:?}, which is {own:?}, so it rejects paths \
+                 with escapes, \"//\" or dot segments; remove with_path_form"
             ),
         )
     })
 }
 
 fn signed_headers(settings: &SigningSettings) -> Option<Finding> {
-    // The one whose meaning is worst if someone adds it on the way.
+    // The most dangerous header to leave unsigned.
     const X_AMZ_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
     let (service, policy) = (settings.service(), settings.signed_headers());
     let rules = service_rules(service);
     let message = if rules.rejects_signed_length && policy.is_signed(&CONTENT_LENGTH) {
         format!(
-            "content-length is signed, but service {service:?} derives the signature without it; take it \
-             out of the signed headers, as AllowList does"
+            "content-length is signed, but service {service:?} derives the signature without it; remove it \
+             from the signed headers, as AllowList does"
         )
     } else if rules.s3_family && !policy.is_signed(&X_AMZ_COPY_SOURCE) {
         format!(
-            "{X_AMZ_COPY_SOURCE} is not signed, but service {service:?} refuses requests with an x-amz-* \
-             that is not; add x-amz-* to the signed headers, as AllowList does"
+            "{X_AMZ_COPY_SOURCE} is not signed, but service {service:?} rejects requests with an unsigned \
+             x-amz-*; add x-amz-* to the signed headers, as AllowList does"
         )
     } else {
         return None;
@@ -247,7 +247,7 @@ fn payload(origin: &Origin, method: Method) -> Option<Finding> {
             (
                 LintRule::HashedPayload,
                 format!(
-                    "the payload is hashed, but service {service:?} takes none but UNSIGNED-PAYLOAD; choose the \
+                    "the payload is hashed, but service {service:?} accepts only UNSIGNED-PAYLOAD; choose the \
                  payload mode Unsigned"
                 ),
             )
@@ -257,7 +257,7 @@ fn payload(origin: &Origin, method: Method) -> Option<Finding> {
     Some(Finding::new(rule, message))
 }
 
-/// The signed host, taken apart.
+/// Returns the signed host.
 fn authority(origin: &Origin) -> Option<Authority> {
     Authority::try_from(origin.host()).ok()
 }

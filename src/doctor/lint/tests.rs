@@ -17,7 +17,7 @@ fn at(url: &str, settings: SigningSettings) -> Origin {
     Origin::new(url, settings).expect(url)
 }
 
-/// An origin whose host tells nothing.
+/// An origin whose host does not belong to AWS.
 fn custom(settings: SigningSettings) -> Origin {
     at("https://example.com", settings)
 }
@@ -39,7 +39,7 @@ fn rules(origin: &Origin, client: &HttpClient) -> Vec<LintRule> {
 }
 
 #[test]
-fn what_the_client_does_is_found_and_what_goes_with_it_is_not() {
+fn client_settings_are_checked_against_the_origin() {
     let same = custom(settings("execute-api"));
     let other = signed_host("https://127.0.0.1:9000", "api.example.com");
     let new = HttpClient::new;
@@ -60,7 +60,7 @@ fn what_the_client_does_is_found_and_what_goes_with_it_is_not() {
 }
 
 #[test]
-fn urls_and_signed_hosts_are_judged_by_what_the_network_does_with_them() {
+fn urls_and_signed_hosts_are_checked() {
     let api = "abc.execute-api.us-east-1.amazonaws.com";
     for (origin, rule) in [
         (
@@ -99,8 +99,8 @@ fn urls_and_signed_hosts_are_judged_by_what_the_network_does_with_them() {
 }
 
 #[test]
-fn a_scope_is_held_to_what_the_signed_host_tells() {
-    for (host, service, region, takes) in [
+fn scope_is_compared_with_the_signed_host() {
+    for (host, service, region, expected) in [
         (
             "abc.execute-api.us-east-1.amazonaws.com",
             "execute-api",
@@ -185,13 +185,13 @@ fn a_scope_is_held_to_what_the_signed_host_tells() {
         let found = lint(&origin, &HttpClient::new());
         assert_eq!(
             found.len(),
-            takes.iter().count(),
+            expected.iter().count(),
             "{host} {service} {region}: {found:?}"
         );
-        if let (Some(found), Some(takes)) = (found.first(), takes) {
+        if let (Some(found), Some(expected)) = (found.first(), expected) {
             assert_eq!(found.rule(), LintRule::Scope);
             assert!(
-                found.to_string().contains(&format!(" takes {takes}")),
+                found.to_string().contains(&format!(" expects {expected}")),
                 "{found}"
             );
         }
@@ -200,7 +200,7 @@ fn a_scope_is_held_to_what_the_signed_host_tells() {
 
 #[cfg(feature = "sigv4a")]
 #[test]
-fn a_set_of_regions_contradicts_no_host_that_it_covers() {
+fn region_set_may_cover_the_region_of_the_host() {
     for (host, service, set, found) in [
         ("a.endpoint.events.amazonaws.com", "events", "us-*", false),
         ("a.endpoint.events.amazonaws.com", "s3", "us-*", true),
@@ -221,7 +221,7 @@ fn a_set_of_regions_contradicts_no_host_that_it_covers() {
 }
 
 #[test]
-fn what_a_service_wants_otherwise_is_found() {
+fn settings_are_compared_with_the_service_rules() {
     use SessionToken::{S3Session, Signed, Unsigned};
 
     let iot = || settings("iotdevicegateway");
@@ -307,7 +307,7 @@ fn what_a_service_wants_otherwise_is_found() {
 }
 
 #[test]
-fn payload_policies_are_asked_what_they_do() {
+fn payload_policies_are_evaluated() {
     let chunked = PayloadMode::Chunked(ChunkSize::default());
     for (service, mode, rule) in [
         (
@@ -356,7 +356,7 @@ fn payload_policies_are_asked_what_they_do() {
 }
 
 #[test]
-fn an_origin_that_signs_nothing_has_no_findings() {
+fn origins_without_signing_have_no_findings() {
     let client = HttpClient::new()
         .with_http2(true)
         .with_redirects(true)
@@ -379,7 +379,7 @@ fn an_origin_that_signs_nothing_has_no_findings() {
 }
 
 #[test]
-fn findings_name_the_value_and_the_remedy() {
+fn findings_contain_the_value_and_the_remedy() {
     let client = HttpClient::new()
         .with_http2(true)
         .with_redirects(true)
@@ -405,7 +405,7 @@ fn findings_name_the_value_and_the_remedy() {
 }
 
 #[test]
-fn public_types_go_between_threads() {
+fn public_types_are_send_sync_clone_and_debug() {
     fn is<T: Send + Sync + Clone + fmt::Debug>() {}
     is::<HttpClient>();
     is::<Finding>();

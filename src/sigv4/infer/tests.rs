@@ -2,7 +2,7 @@ use allocation_counter::measure;
 
 use super::*;
 
-fn told(host: &str) -> String {
+fn infer(host: &str) -> String {
     match AwsHost::parse(host) {
         Ok(AwsHost::Regional(service, region)) => format!("{service} {region}"),
         Ok(AwsHost::MultiRegion(service)) => format!("{service} *"),
@@ -11,7 +11,7 @@ fn told(host: &str) -> String {
 }
 
 #[test]
-fn hosts_of_customers_tell_what_stands_behind_them() {
+fn hosts_imply_service_and_region() {
     for (host, expected) in [
         (
             "abc123.execute-api.us-east-1.amazonaws.com",
@@ -102,60 +102,61 @@ fn hosts_of_customers_tell_what_stands_behind_them() {
         ("s3..us-east-1.amazonaws.com", "NotAws"),
         ("S3.us-east-1.amazonaws.com", "UnknownService"),
     ] {
-        assert_eq!(told(host), expected, "{host}");
+        assert_eq!(infer(host), expected, "{host}");
     }
 }
 
 #[test]
-fn settings_say_what_to_set_where_a_host_does_not_tell() {
+fn ambiguous_hosts_are_errors_with_a_remedy() {
     let settings = SigningSettings::infer("Bucket.S3.Us-East-1.AmazonAws.Com").expect("any case");
     assert_eq!((settings.service(), settings.region()), ("s3", "us-east-1"));
-    for (host, told) in [
+    for (host, message) in [
         (
             "api.example.com",
-            "as no custom domain does; give service and region",
+            "is not an AWS endpoint; set service and region",
         ),
         (
             "new.us-east-1.amazonaws.com",
-            "of no service that is known here",
+            "belongs to an unknown service; set service and region",
         ),
         (
             "maps.geo.us-east-1.amazonaws.com",
-            "signed as geo or geo-maps, by what is asked",
+            "signed as geo or geo-maps, depending on the operation",
         ),
         (
             "bucket.s3-accelerate.amazonaws.com",
-            "is of s3 and does not tell the region",
+            "belongs to s3 and has no region",
         ),
     ] {
         let error = SigningSettings::infer(host).expect_err(host);
         assert_eq!(error.kind(), crate::ErrorKind::Config);
         assert!(error.to_string().contains(&format!("{host:?}")), "{error}");
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     }
     let global = SigningSettings::infer("abc.mrap.accesspoint.s3-global.amazonaws.com");
-    match cfg!(feature = "sigv4a") {
-        true => assert_eq!(global.expect("by SigV4a").region(), "*"),
-        false => assert!(global.expect_err("SigV4a").to_string().contains("`sigv4a`")),
+    if cfg!(feature = "sigv4a") {
+        assert_eq!(global.expect("SigV4a").region(), "*");
+    } else {
+        assert!(global.expect_err("SigV4a").to_string().contains("`sigv4a`"));
     }
 }
 
-/// What a binary search relies on, and what scripts/endpoints writes.
+/// Binary search requires the order in which scripts/endpoints writes the tables.
 #[test]
-fn the_tables_are_in_the_order_of_their_search() {
-    for table in [OTHER, &MULTI_REGION] {
+fn tables_are_sorted_for_binary_search() {
+    for table in [RENAMED, &MULTI_REGION] {
         assert!(
             table.is_sorted_by(|(a, _), (b, _)| a.rsplit('.').lt(b.rsplit('.'))),
             "{table:?}"
         );
     }
-    for table in [SAME, UNSIGNED_PAYLOAD] {
+    for table in [SAME_NAME, UNSIGNED_PAYLOAD] {
         assert!(table.is_sorted_by(|a, b| a < b), "{table:?}");
     }
 }
 
 #[test]
-fn a_host_is_read_without_allocating() {
+fn parsing_a_host_does_not_allocate() {
     for host in [
         "dynamodb.us-east-1.amazonaws.com",
         "a.b.c.d.e.f.g.h.i.j.k.l.m.n.s3.dualstack.us-east-1.amazonaws.com",
@@ -168,7 +169,7 @@ fn a_host_is_read_without_allocating() {
 }
 
 #[test]
-fn services_that_take_an_unsigned_payload_are_known() {
+fn services_that_accept_unsigned_payloads_are_known() {
     for service in ["s3", "s3express", "vpc-lattice-svcs", "ebs", "lex", "omics"] {
         assert!(accepts_unsigned_payload(service), "{service}");
     }
@@ -178,7 +179,7 @@ fn services_that_take_an_unsigned_payload_are_known() {
 }
 
 #[test]
-fn hosts_of_aws_are_recognized_by_their_domain() {
+fn aws_hosts_are_recognized_by_their_domain() {
     for host in [
         "abc123.execute-api.eu-west-1.amazonaws.com",
         "unknown-service.us-east-1.amazonaws.com",

@@ -1,0 +1,56 @@
+//! A call of a provider, shared by all requests that need its result.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time};
+
+use super::cached::CachedCredentials;
+use crate::error::{Error, ErrorKind};
+
+pub(super) type LoadResult = Result<Arc<CachedCredentials>, Error>;
+
+/// Waits for credentials.
+pub(crate) type LoadFuture = Pin<Box<dyn Future<Output = LoadResult> + Send>>;
+
+/// A call of the provider in a task of its own.
+pub(crate) struct PendingLoad {
+    result: watch::Receiver<Option<LoadResult>>,
+    /// Number of invalidations at the start of the call.
+    pub(super) invalidations: u64,
+}
+
+impl PendingLoad {
+    pub(super) fn new(invalidations: u64) -> (watch::Sender<Option<LoadResult>>, Self) {
+        let (sender, result) = watch::channel(None);
+        let load = Self {
+            result,
+            invalidations,
+        };
+        (sender, load)
+    }
+
+    /// Returns `true` if there is a result, or if the task panicked or its runtime was shut down.
+    pub(super) fn has_ended(&self) -> bool {
+        self.result.has_changed().is_err() || self.result.borrow().is_some()
+    }
+
+    /// Waits for the result up to `limit`, since the task may belong to another runtime, which may be blocked.
+    pub(super) async fn result(&self, limit: Duration) -> LoadResult {
+        let mut receiver = self.result.clone();
+        let result = match time::timeout(limit, receiver.wait_for(Option::is_some)).await {
+            Ok(Ok(result)) => result.clone(),
+            Ok(Err(_closed)) => None,
+            Err(elapsed) => {
+                let message = format!("the credentials provider did not respond in {limit:?}");
+                let error = Error::new(ErrorKind::CredentialsTimeout, message);
+                Some(Err(error.with_source(elapsed)))
+            }
+        };
+        result.unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorKind::Credentials,
+                "the credentials provider panicked or its runtime was shut down, so the request was not signed",
+            ))
+        })
+    }
+}
