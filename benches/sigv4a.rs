@@ -1,4 +1,4 @@
-//! The time that signatures for several regions take, to sign and to verify, beside those for one.
+//! Time to sign and verify for several regions and for one.
 //!
 //! ```text
 //! cargo bench -p tower-sigv4-benches --features sigv4a --bench sigv4a

@@ -90,6 +90,7 @@ pub mod credentials;
 #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
 pub mod doctor;
 mod error;
+mod error_format;
 pub mod origin;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
@@ -109,9 +110,10 @@ pub use self::verify::{layer::VerifyLayer, service::Verify};
 pub use self::{
     clock::Clock,
     error::{BoxError, Error, ErrorKind},
-    origin::origin::Origin,
-    sign::{layer::SigningLayer, service::Signing},
-    sigv4::settings::SigningSettings,
+    error_format::ErrorFormat,
+    origin::Origin,
+    sign::{Signing, SigningLayer},
+    sigv4::SigningSettings,
 };
 
 /// The README's example, compiled as a test.

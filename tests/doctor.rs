@@ -11,13 +11,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, reques
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
-    Clock, Origin, SigningLayer, SigningSettings, VerifyLayer,
+    Clock, ErrorFormat, Origin, SigningLayer, SigningSettings, VerifyLayer,
     body::{SignedBody, VerifiedBody},
     credentials::Credentials,
     doctor::{Cause, Diagnosis, Rejection, SignedRequest, diagnose},
     origin::PayloadMode,
     sigv4::{AllowList, Identity, Payload, PayloadHash, Signer, SigningParams},
-    verify::{ErrorFormat, StaticKeys, VerifySettings},
+    verify::{StaticKeys, VerifySettings},
 };
 
 /// A signing client, what happens behind it, and the origin that verifies.

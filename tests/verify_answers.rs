@@ -11,11 +11,11 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
-    Clock, VerifyLayer,
+    Clock, ErrorFormat, VerifyLayer,
     body::VerifiedBody,
     credentials::Credentials,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
-    verify::{ErrorFormat, StaticKeys, VerifySettings},
+    verify::{StaticKeys, VerifySettings},
 };
 
 const TOKEN: &str = "hunter2+token/x==";

@@ -99,6 +99,15 @@ where
     }
 }
 
+impl<R> From<Bytes> for ResponseBody<R>
+where
+    R: Body,
+{
+    fn from(data: Bytes) -> Self {
+        Self::full(data)
+    }
+}
+
 impl<R> Body for ResponseBody<R>
 where
     R: Body,

@@ -1,5 +1,7 @@
 use std::{
-    fmt, mem,
+    fmt,
+    future::poll_fn,
+    mem,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -46,6 +48,42 @@ impl<S> Signing<S> {
     /// Consumes `self`, returning the inner service.
     pub fn into_inner(self) -> S {
         self.inner
+    }
+
+    /// Waits until the inner service is ready, and sends a request.
+    ///
+    /// It does the same as `oneshot` of tower's `ServiceExt` on a clone. But if the inner service does not fit, the
+    /// compiler names the bound that is not met, here that the client does not accept a [`SignedBody`]:
+    ///
+    /// ```compile_fail,E0631
+    /// use http::{Request, Response};
+    /// use tower::{Layer, service_fn};
+    /// # use tower_sigv4::{BoxError, SigningLayer};
+    ///
+    /// # async fn send(layer: SigningLayer) -> Result<(), BoxError> {
+    /// let client = service_fn(async |_: Request<String>| Ok::<_, BoxError>(Response::new(String::new())));
+    /// layer.layer(client).send(Request::new(String::new())).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`](crate::Error), or the error of the inner service.
+    pub async fn send<B, R>(
+        &self,
+        request: Request<B>,
+    ) -> Result<Response<ResponseBody<R>>, BoxError>
+    where
+        S: Service<Request<SignedBody<B>>, Response = Response<R>> + Clone,
+        S::Error: Into<BoxError>,
+        B: Body,
+        B::Error: Into<BoxError>,
+        R: Body,
+    {
+        let mut service = self.clone();
+        poll_fn(|cx| service.poll_ready(cx)).await?;
+        service.call(request).await
     }
 }
 

@@ -7,18 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use super::{Rejection, RejectionKind};
-
-/// The shape of a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorFormat {
-    /// A JSON object with a `message`, and the code in `x-amzn-errortype` and in `__type`: what the SDKs
-    /// read for every service with a JSON protocol. Those of STS, IAM and others with a query protocol
-    /// read neither this nor the other.
-    Json,
-    /// An XML document `Error` with `Code` and `Message`: Amazon S3's.
-    Xml,
-}
+use crate::error_format::{ErrorFormat, xml_text};
 
 /// Status, code and message of a refusal.
 type Words = (StatusCode, &'static str, &'static str);
@@ -192,7 +181,7 @@ fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
 pub(super) fn answer(rejection: Rejection, format: ErrorFormat, explain: bool) -> Response<Bytes> {
     let (kind, presigned) = (rejection.kind(), rejection.is_presigned());
     let (status, code, words) = match format {
-        ErrorFormat::Json => json_words(kind, presigned),
+        ErrorFormat::Json | ErrorFormat::Plain => json_words(kind, presigned),
         ErrorFormat::Xml => xml_words(kind, presigned),
     };
     let message = match (kind, format) {
@@ -204,14 +193,18 @@ pub(super) fn answer(rejection: Rejection, format: ErrorFormat, explain: bool) -
         _ if explain && rejection.string_to_sign().is_none() => format!("{words} ({rejection})"),
         _ => words.to_owned(),
     };
-    let (content_type, body) = match format {
-        ErrorFormat::Json => ("application/json", json(&rejection, code, message)),
-        ErrorFormat::Xml => ("application/xml", xml(&rejection, code, &message)),
+    let body = match format {
+        ErrorFormat::Json => json(&rejection, code, message),
+        ErrorFormat::Xml => xml(&rejection, code, &message),
+        ErrorFormat::Plain => message,
     };
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(format.content_type()),
+    );
     if format == ErrorFormat::Json {
         headers.insert("x-amzn-errortype", HeaderValue::from_static(code));
     }
@@ -233,7 +226,7 @@ fn json(rejection: &Rejection, code: &str, mut message: String) -> String {
 fn xml(rejection: &Rejection, code: &str, message: &str) -> String {
     let mut document = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
     let mut element = |name: &str, text: &str| {
-        document += &format!("<{name}>{}</{name}>", escape(text));
+        document += &format!("<{name}>{}</{name}>", xml_text(text));
     };
     element("Code", code);
     element("Message", message);
@@ -251,16 +244,6 @@ fn texts(rejection: &Rejection) -> Option<(String, String)> {
         text(rejection.canonical_request()?),
         text(rejection.string_to_sign()?),
     ))
-}
-
-/// Character data (XML 1.0, sections 2.2 and 2.4). No library: those that do this much bring a parser along.
-fn escape(text: &str) -> String {
-    let is_none =
-        |c: char| c < ' ' && !"\t\n\r".contains(c) || matches!(c, '\u{fffe}' | '\u{ffff}');
-    let text = text.replace(is_none, "\u{fffd}");
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -419,6 +402,7 @@ mod tests {
                 let told = match format {
                     ErrorFormat::Json => format!("\"__type\":\"{code}\""),
                     ErrorFormat::Xml => format!("<Code>{code}</Code>"),
+                    ErrorFormat::Plain => unreachable!("not in the table"),
                 };
                 assert!(body.contains(&told), "{kind:?}: {body}");
                 // The two times are AWS's own words.

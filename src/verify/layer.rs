@@ -2,8 +2,8 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{ErrorFormat, KeyStore, Verifier, VerifySettings, service::Verify};
-use crate::{body::BodyBudget, clock::Clock};
+use super::{KeyStore, Verifier, VerifySettings, service::Verify};
+use crate::{ErrorFormat, body::BodyBudget, clock::Clock};
 
 /// Layer that applies [`Verify`]: refuses each request that is not signed by the holder of a key.
 ///

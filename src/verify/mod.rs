@@ -74,7 +74,6 @@ mod verified;
 mod verifier;
 
 pub use self::{
-    error_response::ErrorFormat,
     future::ResponseFuture,
     keys::{KeyStore, LookupFuture, StaticKeys},
     layer::BodyCheck,

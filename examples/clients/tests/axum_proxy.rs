@@ -82,7 +82,9 @@ async fn matching_requests_are_signed_and_forwarded() {
     let (status, body) = proxy.post("/customers").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(
-        body.starts_with(r#"{"message":"no rule matches POST \"/customers\""#),
+        body.starts_with(
+            r#"{"__type":"NotFoundException","message":"no rule matches POST \"/customers\""#
+        ),
         "{body}"
     );
 
@@ -114,5 +116,6 @@ async fn unreachable_origin_becomes_502() {
     let proxy = Proxy::start(&origin, &CREDENTIALS).await;
     let (status, body) = proxy.post("/orders").await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
-    assert_eq!(body, r#"{"message":"the origin could not be reached"}"#);
+    let expected = r#"{"__type":"BadGatewayException","message":"Bad Gateway"}"#;
+    assert_eq!(body, expected);
 }

@@ -9,16 +9,15 @@
 
 use std::env;
 
-use axum::{Json, Router, error_handling::HandleErrorLayer, response::IntoResponse, routing::get};
-use http::{Response, StatusCode};
+use axum::{Router, routing::get};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use serde_json::json;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tower_sigv4::{
-    BoxError, Error, Origin, SigningLayer, SigningSettings,
+    BoxError, Error, ErrorFormat, Origin, SigningLayer, SigningSettings,
     credentials::EnvironmentCredentials,
-    origin::{OriginRule, OriginRules, remove_response_hop_by_hop},
+    origin::{OriginRule, OriginRules},
+    sign::ErrorResponseLayer,
 };
 
 fn router(url: &str) -> Result<Router, Error> {
@@ -26,31 +25,12 @@ fn router(url: &str) -> Result<Router, Error> {
         .with_body_limit(1024 * 1024);
     let rules = OriginRules::new().add_rule(OriginRule::path("/orders")?, origin);
     let proxy = ServiceBuilder::new()
-        .layer(HandleErrorLayer::new(error_response)) // axum requires infallible services
-        .map_response(strip_connection_headers)
+        .layer(ErrorResponseLayer::new(ErrorFormat::Json)) // axum requires infallible services
         .layer(SigningLayer::new(EnvironmentCredentials::new(), rules))
         .service(Client::builder(TokioExecutor::new()).build_http());
     Ok(Router::new()
         .route("/health", get(async || "ok"))
         .fallback_service(proxy))
-}
-
-/// Removes the headers that concern the connection to the origin.
-fn strip_connection_headers<B>(mut response: Response<B>) -> Response<B> {
-    remove_response_hop_by_hop(&mut response);
-    response
-}
-
-/// Errors of the layer have a status and a message for callers. Errors of the HTTP client do not.
-async fn error_response(error: BoxError) -> impl IntoResponse {
-    let (status, message) = match Error::find(&*error) {
-        Some(error) => (error.status(), error.to_string()),
-        None => (
-            StatusCode::BAD_GATEWAY,
-            "the origin could not be reached".to_owned(),
-        ),
-    };
-    (status, Json(json!({ "message": message })))
 }
 
 #[tokio::main]

@@ -1,0 +1,92 @@
+//! Formats of error responses.
+
+use std::fmt::Write;
+
+/// Format of the error responses that [`VerifyLayer`](crate::VerifyLayer) and
+/// [`ErrorResponseLayer`](crate::sign::ErrorResponseLayer) create.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorFormat {
+    /// A JSON object with a `message`, and the error code in `x-amzn-errortype` and `__type`.
+    ///
+    /// SDKs read it for all services with a JSON protocol, but not for STS, IAM and other services with a query
+    /// protocol.
+    Json,
+    /// The XML document of Amazon S3: `Error` with `Code` and `Message`.
+    Xml,
+    /// The message as plain text.
+    Plain,
+}
+
+impl ErrorFormat {
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Xml => "application/xml",
+            Self::Plain => "text/plain; charset=utf-8",
+        }
+    }
+
+    /// Returns a body with this code and message.
+    pub(crate) fn body(self, code: &str, message: &str) -> String {
+        match self {
+            Self::Json => format!(
+                "{{\"__type\":{},\"message\":{}}}",
+                json_string(code),
+                json_string(message)
+            ),
+            Self::Xml => format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message></Error>",
+                xml_text(code),
+                xml_text(message)
+            ),
+            Self::Plain => message.to_owned(),
+        }
+    }
+}
+
+/// Writes a JSON string (RFC 8259, section 7), since `serde_json` is optional.
+fn json_string(text: &str) -> String {
+    let mut json = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => json.extend(['\\', character]),
+            control if control < ' ' => {
+                let _ = write!(json, "\\u{:04x}", u32::from(control));
+            }
+            other => json.push(other),
+        }
+    }
+    json.push('"');
+    json
+}
+
+/// Escapes character data (XML 1.0, sections 2.2 and 2.4).
+pub(crate) fn xml_text(text: &str) -> String {
+    let is_invalid =
+        |c: char| c < ' ' && !"\t\n\r".contains(c) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    text.replace(is_invalid, "\u{fffd}")
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_escaped() {
+        let message = "path \"/a\\b\" & <c>\n\u{1}é";
+        assert_eq!(
+            ErrorFormat::Json.body("Code", message),
+            r#"{"__type":"Code","message":"path \"/a\\b\" & <c>\u000a\u0001é"}"#,
+        );
+        assert!(
+            ErrorFormat::Xml.body("Code", message).ends_with(
+                "<Error><Code>Code</Code><Message>path \"/a\\b\" &amp; &lt;c&gt;\n\u{fffd}é</Message></Error>"
+            )
+        );
+        assert_eq!(ErrorFormat::Plain.body("Code", message), message);
+    }
+}

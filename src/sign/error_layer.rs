@@ -1,0 +1,237 @@
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    ErrorFormat,
+    error::{BoxError, Error},
+    origin::remove_response_hop_by_hop,
+};
+
+/// Layer that applies [`ErrorResponses`]: turns errors of a proxy into responses.
+///
+/// Put it outside of [`SigningLayer`](crate::SigningLayer) and of layers whose errors it should convert, such as a
+/// timeout. The service then never fails, as a router of axum requires:
+///
+/// ```
+/// use axum::Router;
+/// use tower::ServiceBuilder;
+/// use tower_sigv4::{
+///     ErrorFormat, Origin, SigningLayer, credentials::EnvironmentCredentials, sign::ErrorResponseLayer,
+/// };
+///
+/// # async fn http_client(
+/// #     _: http::Request<tower_sigv4::body::SignedBody<axum::body::Body>>,
+/// # ) -> Result<http::Response<axum::body::Body>, std::io::Error> {
+/// #     Ok(http::Response::default())
+/// # }
+/// let origin = Origin::infer("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
+/// let proxy = ServiceBuilder::new()
+///     .layer(ErrorResponseLayer::new(ErrorFormat::Json))
+///     .layer(SigningLayer::new(EnvironmentCredentials::new(), origin))
+///     .service_fn(http_client);
+/// let app: Router = Router::new().fallback_service(proxy);
+/// # Ok::<(), tower_sigv4::Error>(())
+/// ```
+///
+/// An [`Error`] becomes a response with its [`status`](Error::status), any other error a 502. The body contains the
+/// message of an error that the client can avoid (status 4xx), and only the status text for other errors. The
+/// response has the error in its extensions, as an `Arc<BoxError>`, for example for logs.
+///
+/// It also removes [hop-by-hop headers](remove_response_hop_by_hop) of all responses, except those of a 101, which
+/// opens a WebSocket.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct ErrorResponseLayer {
+    format: ErrorFormat,
+}
+
+impl ErrorResponseLayer {
+    /// Creates responses in this format.
+    pub fn new(format: ErrorFormat) -> Self {
+        Self { format }
+    }
+}
+
+impl<S> Layer<S> for ErrorResponseLayer {
+    type Service = ErrorResponses<S>;
+
+    fn layer(&self, inner: S) -> ErrorResponses<S> {
+        ErrorResponses {
+            inner,
+            format: self.format,
+            not_ready: None,
+        }
+    }
+}
+
+/// Middleware that turns errors of the inner service into responses.
+///
+/// The response's body is any type that can be created from [`Bytes`], such as
+/// [`ResponseBody`](crate::body::ResponseBody), the body of axum and `http_body_util::Full`.
+///
+/// Made by [`ErrorResponseLayer`], which has an example.
+#[must_use]
+pub struct ErrorResponses<S> {
+    inner: S,
+    format: ErrorFormat,
+    /// Error of `poll_ready`, for the next call.
+    not_ready: Option<BoxError>,
+}
+
+impl<S, B, R> Service<Request<B>> for ErrorResponses<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+    R: From<Bytes>,
+{
+    type Response = Response<R>;
+    type Error = Infallible;
+    type Future = ErrorResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.not_ready = ready!(self.inner.poll_ready(cx)).err().map(Into::into);
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let state = match self.not_ready.take() {
+            Some(error) => State::Failed { error: Some(error) },
+            None => State::Calling {
+                response: self.inner.call(request),
+            },
+        };
+        ErrorResponseFuture {
+            state,
+            format: self.format,
+        }
+    }
+}
+
+impl<S> Clone for ErrorResponses<S>
+where
+    S: Clone,
+{
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            format: self.format,
+            not_ready: None,
+        }
+    }
+}
+
+impl<S> fmt::Debug for ErrorResponses<S>
+where
+    S: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorResponses")
+            .field("inner", &self.inner)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// Response future of [`ErrorResponses`].
+    #[derive(Debug)]
+    pub struct ErrorResponseFuture<F> {
+        #[pin]
+        state: State<F>,
+        format: ErrorFormat,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    #[derive(Debug)]
+    enum State<F> {
+        Failed { error: Option<BoxError> },
+        Calling { #[pin] response: F },
+    }
+}
+
+impl<F, R, E> Future for ErrorResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    E: Into<BoxError>,
+    R: From<Bytes>,
+{
+    type Output = Result<Response<R>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = match this.state.project() {
+            StateProj::Failed { error } => Err(error.take().expect("polled after completion")),
+            StateProj::Calling { response } => ready!(response.poll(cx)).map_err(Into::into),
+        };
+        Poll::Ready(Ok(match result {
+            Ok(mut response) => {
+                remove_response_hop_by_hop(&mut response);
+                response
+            }
+            Err(error) => error_response(error, *this.format),
+        }))
+    }
+}
+
+fn error_response<R>(error: BoxError, format: ErrorFormat) -> Response<R>
+where
+    R: From<Bytes>,
+{
+    let own = Error::find(&*error);
+    let status = own.map_or(StatusCode::BAD_GATEWAY, Error::status);
+    let message = match own {
+        Some(own) if status.is_client_error() => own.to_string(),
+        _ => status.canonical_reason().unwrap_or_default().to_owned(),
+    };
+    let (json_code, xml_code) = codes(status);
+    let code = match format {
+        ErrorFormat::Json | ErrorFormat::Plain => json_code,
+        ErrorFormat::Xml => xml_code,
+    };
+    let body = Bytes::from(format.body(code, &message));
+    let mut response = Response::new(R::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(format.content_type()),
+    );
+    if format == ErrorFormat::Json {
+        headers.insert("x-amzn-errortype", HeaderValue::from_static(code));
+    }
+    response.extensions_mut().insert(Arc::new(error));
+    response
+}
+
+/// Returns the codes in JSON, as API Gateway names them, and in XML, as Amazon S3 names them.
+fn codes(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::BAD_REQUEST => ("BadRequestException", "InvalidRequest"),
+        StatusCode::FORBIDDEN => ("ForbiddenException", "AccessDenied"),
+        StatusCode::NOT_FOUND => ("NotFoundException", "NotFound"),
+        StatusCode::LENGTH_REQUIRED => ("LengthRequiredException", "MissingContentLength"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("RequestEntityTooLargeException", "EntityTooLarge"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            ("UnsupportedMediaTypeException", "UnsupportedMediaType")
+        }
+        StatusCode::BAD_GATEWAY => ("BadGatewayException", "BadGateway"),
+        StatusCode::SERVICE_UNAVAILABLE => ("ServiceUnavailableException", "ServiceUnavailable"),
+        StatusCode::GATEWAY_TIMEOUT => ("GatewayTimeoutException", "GatewayTimeout"),
+        StatusCode::INSUFFICIENT_STORAGE => ("InsufficientStorageException", "InsufficientStorage"),
+        _ => ("InternalServerErrorException", "InternalError"),
+    }
+}
