@@ -82,9 +82,13 @@ async fn every_payload_mode_sends_the_whole_body() {
             "{mode} {request}: {}",
             response.body
         );
-        let seen = origin.requests();
-        assert_eq!(seen.len(), usize::from(status == 201), "{mode} {request}");
-        for head in seen {
+        let received = origin.requests();
+        assert_eq!(
+            received.len(),
+            usize::from(status == 201),
+            "{mode} {request}"
+        );
+        for head in received {
             assert!(head.contains(framing), "{mode} {request}: {head}");
             if framing.is_empty() {
                 assert!(
@@ -109,12 +113,12 @@ async fn request_body_streams_if_configured() {
     client.write_all(head).await.expect("sent");
 
     let (mut origin, _) = listener.accept().await.expect("a connection");
-    let seen = read_until(&mut origin, "first").await; // before the client ends its body
+    let received = read_until(&mut origin, "first").await; // before the client ends its body
     assert!(
-        seen.contains("\r\nx-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"),
-        "{seen}"
+        received.contains("\r\nx-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"),
+        "{received}"
     );
-    assert!(seen.contains("\r\ncontent-length: 9\r\n"), "{seen}");
+    assert!(received.contains("\r\ncontent-length: 9\r\n"), "{received}");
     client.write_all(b"last").await.expect("sent");
     read_until(&mut origin, "last").await;
 }

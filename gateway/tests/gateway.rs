@@ -111,7 +111,7 @@ async fn origin_rejection_is_logged_and_its_cause_reported_to_the_client() {
     let log = gateway.stop_and_read_log();
     assert_eq!(log.matches("wrong-secret").count(), 1, "{log}");
     assert!(
-        log.contains("the secret access key is not that of the access key id"),
+        log.contains("the secret access key does not belong to the access key ID"),
         "{log}"
     );
     assert!(!log.contains("hunter2"), "{log}");
@@ -442,7 +442,7 @@ async fn second_signal_stops_at_once() {
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
-    begin(&mut client).await;
+    send_head(&mut client).await;
     gateway.terminate();
     while TcpStream::connect(gateway.address).await.is_ok() {
         tokio::task::yield_now().await;
@@ -453,7 +453,7 @@ async fn second_signal_stops_at_once() {
 
 /// Sends a head. The gateway's 100 Continue shows that it was read.
 #[cfg(unix)]
-async fn begin(client: &mut TcpStream) {
+async fn send_head(client: &mut TcpStream) {
     let head = b"POST /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 4\r\n\
         expect: 100-continue\r\n\r\n";
     client.write_all(head).await.expect("sent");
@@ -467,7 +467,7 @@ async fn sigterm_finishes_requests_in_flight() {
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
-    begin(&mut client).await;
+    send_head(&mut client).await;
     gateway.terminate();
     tokio::time::timeout(Duration::from_secs(20), async {
         while TcpStream::connect(gateway.address).await.is_ok() {

@@ -35,7 +35,7 @@ use tokio_rustls::TlsConnector;
 const MIB: u64 = 1 << 20;
 
 /// Returns the resident memory of the process in bytes.
-fn resident(gateway: &Gateway) -> u64 {
+fn resident_memory(gateway: &Gateway) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", gateway.id())).expect("output");
     let line = status
         .lines()
@@ -46,8 +46,8 @@ fn resident(gateway: &Gateway) -> u64 {
 }
 
 /// Fails if the process exceeds its idle memory by more than the limit.
-fn holds_at_most(bytes: u64, gateway: &Gateway, idle: u64, what: &str) {
-    let held = resident(gateway).saturating_sub(idle);
+fn assert_memory_growth(bytes: u64, gateway: &Gateway, idle: u64, what: &str) {
+    let held = resident_memory(gateway).saturating_sub(idle);
     assert!(held <= bytes, "{what}: {held} bytes over {idle}");
 }
 
@@ -57,12 +57,12 @@ fn start(config: &str) -> Gateway {
 }
 
 /// Returns a client, and the memory of the process after some requests.
-async fn warm(gateway: &Gateway, certificate: Option<&str>) -> (Client, u64) {
+async fn start_warm_client(gateway: &Gateway, certificate: Option<&str>) -> (Client, u64) {
     let mut client = Client::connect(gateway.address, certificate).await;
     for number in 0..20 {
         client.get(1_000_000, "no-store", &number.to_string()).await;
     }
-    (client, resident(gateway))
+    (client, resident_memory(gateway))
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -122,7 +122,7 @@ impl Origin {
     }
 
     /// Waits until the requests have arrived and their responses fill all buffers.
-    async fn is_stuck(&self, requests: usize) {
+    async fn wait_until_stuck(&self, requests: usize) {
         let (mut before, mut same) = (0, 0);
         while self.requests.load(Ordering::SeqCst) < requests || same < 20 {
             time::sleep(Duration::from_millis(25)).await;
@@ -203,8 +203,8 @@ async fn cache_stays_within_its_memory_limit() {
     let cache = format!("[cache]\nmemory = \"{MEMORY}B\"\n[[origin]]");
     let config = config(&origin.url(), "").replacen("[[origin]]", &cache, 1) + "cache = true\n";
     let gateway = start(&config);
-    let (mut client, idle) = warm(&gateway, None).await;
-    let check = |what| holds_at_most(MEMORY * 13 / 10, &gateway, idle, what);
+    let (mut client, idle) = start_warm_client(&gateway, None).await;
+    let check = |what| assert_memory_growth(MEMORY * 13 / 10, &gateway, idle, what);
     for number in 0..300 {
         client.get(1, "max-age=1000", &number.to_string()).await;
         client.get(400_000, "no-store", &number.to_string()).await;
@@ -273,7 +273,7 @@ async fn http2_client_that_reads_nothing_holds_at_most_8_mib() {
     ] {
         let origin = Origin::start().await;
         let gateway = start(&config(&origin.url(), ""));
-        let (_, idle) = warm(&gateway, None).await;
+        let (_, idle) = start_warm_client(&gateway, None).await;
         let mut stream = TcpStream::connect(gateway.address)
             .await
             .expect("connected");
@@ -286,12 +286,12 @@ async fn http2_client_that_reads_nothing_holds_at_most_8_mib() {
         while left > 0 {
             left -= stream.read(&mut buffer).await.expect("open").min(left);
         }
-        origin.is_stuck(20 + 100).await;
-        holds_at_most(8 * MIB, &gateway, idle, name);
+        origin.wait_until_stuck(20 + 100).await;
+        assert_memory_growth(8 * MIB, &gateway, idle, name);
     }
 }
 
-async fn unread(
+async fn check_unread_responses(
     gateway: &Gateway,
     certificate: Option<&str>,
     clients: usize,
@@ -323,10 +323,10 @@ async fn http1_client_that_reads_nothing_holds_at_most_256_kib() {
     for (name, server, certificate) in [("plain", "[server]", None), ("TLS", &tls, Some(&*pem))] {
         let origin = Origin::start().await;
         let gateway = start(&config(&origin.url(), "").replacen("[server]", server, 1));
-        let (_, idle) = warm(&gateway, certificate).await;
-        let _unread = unread(&gateway, certificate, CLIENTS).await;
-        origin.is_stuck(20 + CLIENTS).await;
-        holds_at_most(CLIENTS as u64 * 256 * 1024, &gateway, idle, name);
+        let (_, idle) = start_warm_client(&gateway, certificate).await;
+        let _unread = check_unread_responses(&gateway, certificate, CLIENTS).await;
+        origin.wait_until_stuck(20 + CLIENTS).await;
+        assert_memory_growth(CLIENTS as u64 * 256 * 1024, &gateway, idle, name);
     }
 }
 
@@ -335,14 +335,14 @@ async fn memory_is_released_after_clients_disconnect() {
     const CLIENTS: usize = 200;
     let origin = Origin::start().await;
     let gateway = Gateway::with_config(&config(&origin.url(), ""));
-    let (_, idle) = warm(&gateway, None).await;
-    let unread = unread(&gateway, None, CLIENTS).await;
-    origin.is_stuck(20 + CLIENTS).await;
-    let held = resident(&gateway) - idle;
+    let (_, idle) = start_warm_client(&gateway, None).await;
+    let unread = check_unread_responses(&gateway, None, CLIENTS).await;
+    origin.wait_until_stuck(20 + CLIENTS).await;
+    let held = resident_memory(&gateway) - idle;
     drop(unread);
     let since = Instant::now();
-    while resident(&gateway) - idle.min(resident(&gateway)) > held / 4 {
-        let left = resident(&gateway) - idle;
+    while resident_memory(&gateway) - idle.min(resident_memory(&gateway)) > held / 4 {
+        let left = resident_memory(&gateway) - idle;
         assert!(
             since.elapsed() < Duration::from_secs(60),
             "{left} bytes of {held}"

@@ -117,7 +117,7 @@ async fn routes_have_separate_limits() {
 
 #[tokio::test]
 async fn requests_above_max_concurrency_receive_503_with_retry_after() {
-    let (origin, mut held) = silent().await;
+    let (origin, mut held) = silent_origin().await;
     let gateway = gateway(
         &[origin],
         "[[route]]\npath = \"/\"\nmax_concurrency = 1\norigin = \"a\"\n",
@@ -154,7 +154,7 @@ async fn requests_above_max_concurrency_receive_503_with_retry_after() {
 
 #[tokio::test]
 async fn origin_timeout_is_504() {
-    let (origin, mut held) = silent().await;
+    let (origin, mut held) = silent_origin().await;
     let routes = "[[route]]\npath = \"/\"\ntimeout = \"50ms\"\norigin = \"a\"\n";
     let gateway = gateway(&[origin], routes);
     let response = exchange(gateway.address, &request("POST", "/", "", "body")).await;
@@ -163,7 +163,7 @@ async fn origin_timeout_is_504() {
 }
 
 /// Starts an origin that reads the head of each request and sends the connection to the channel.
-async fn silent() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<TcpStream>) {
+async fn silent_origin() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (send, held) = tokio::sync::mpsc::unbounded_channel();

@@ -55,7 +55,7 @@ type Row = (&'static str, &'static str, &'static [u16], &'static str);
 
 /// Sends each row to a gateway of its own until it closes the connection, and passes the response and the bytes that
 /// the origin received to `check`.
-async fn each(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) {
+async fn check_rows(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) {
     // Start all gateways first: it takes long, and silent clients are disconnected.
     let mut asked = Vec::new();
     for rows in rows.chunks(4) {
@@ -261,7 +261,7 @@ async fn ambiguous_body_framing_is_rejected() {
     // A smuggled request would get a response or reach the origin.
     let request =
         |rest: &str| format!("POST /open HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{rest}");
-    each(&FRAMES, request, |name, head| {
+    check_rows(&FRAMES, request, |name, head| {
         assert!(!head.contains("transfer-encoding"), "{name}: {head}");
     })
     .await;
@@ -495,7 +495,7 @@ const HEADS: [Row; 38] = [
 
 #[tokio::test]
 async fn ambiguous_heads_are_rejected() {
-    each(&HEADS, str::to_owned, |_, _| {}).await;
+    check_rows(&HEADS, str::to_owned, |_, _| {}).await;
 }
 
 #[tokio::test]

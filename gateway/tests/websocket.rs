@@ -32,20 +32,20 @@ use tower_sigv4::{
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Starts an origin that accepts signed handshakes, echoes messages, and closes after `bye`.
-async fn origin() -> SocketAddr {
+async fn echo_origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let settings = VerifySettings::new("execute-api", "eu-west-1").expect("a scope");
     let key = Credentials::new("AKID", "secret", None, None, "test");
     let keys = StaticKeys::new([key]).expect("a key");
     let router = Router::new()
-        .fallback(open)
+        .fallback(accept_handshake)
         .layer(VerifyLayer::new(keys, settings));
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }
 
-async fn open(mut request: Request) -> Response {
+async fn accept_handshake(mut request: Request) -> Response {
     let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY) else {
         return Response::new(Body::from("no WebSocket"));
     };
@@ -83,13 +83,13 @@ async fn connect(gateway: &Gateway) -> Result<Socket, Error> {
     Ok(connect_async(request).await?.0)
 }
 
-async fn next(socket: &mut Socket) -> Message {
+async fn next_message(socket: &mut Socket) -> Message {
     socket.next().await.expect("a message").expect("sound")
 }
 
 #[tokio::test]
 async fn messages_flow_both_ways_and_either_side_can_close() {
-    let url = format!("http://{}", origin().await);
+    let url = format!("http://{}", echo_origin().await);
     let gateway = Gateway::with_config(&config(&url, ""));
     let mut socket = connect(&gateway).await.expect("opened");
     let large: Vec<u8> = (0..=255).cycle().take(4 << 20).collect();
@@ -99,13 +99,13 @@ async fn messages_flow_both_ways_and_either_side_can_close() {
         Message::binary(large),
     ] {
         socket.send(message.clone()).await.expect("sent");
-        assert!(next(&mut socket).await == message);
+        assert!(next_message(&mut socket).await == message);
     }
     socket.send(Message::Ping("p".into())).await.expect("sent");
-    assert_eq!(next(&mut socket).await, Message::Pong("p".into()));
+    assert_eq!(next_message(&mut socket).await, Message::Pong("p".into()));
 
     socket.send(Message::text("bye")).await.expect("sent");
-    let Message::Close(Some(frame)) = next(&mut socket).await else {
+    let Message::Close(Some(frame)) = next_message(&mut socket).await else {
         panic!("not closed")
     };
     assert_eq!(
@@ -116,13 +116,13 @@ async fn messages_flow_both_ways_and_either_side_can_close() {
 
     let mut socket = connect(&gateway).await.expect("opened");
     socket.close(None).await.expect("sent");
-    assert_eq!(next(&mut socket).await, Message::Close(None));
+    assert_eq!(next_message(&mut socket).await, Message::Close(None));
     assert!(socket.next().await.is_none());
 }
 
 #[tokio::test]
 async fn rejected_handshake_returns_the_whole_response() {
-    let url = format!("http://{}", origin().await);
+    let url = format!("http://{}", echo_origin().await);
     let gateway = Gateway::with_config(&config(&url, "").replace("\"secret\"", "\"another\""));
     let Err(Error::Http(response)) = connect(&gateway).await else {
         panic!("not rejected")
@@ -137,7 +137,7 @@ const HANDSHAKE: &str = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnec
     sec-websocket-version: 13\r\n\r\n";
 
 /// Starts an origin that sends this response to the handshake, and then echoes all bytes after the client closes.
-async fn half_closing(response: &'static str) -> SocketAddr {
+async fn half_closing_origin(response: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
@@ -157,7 +157,7 @@ const SWITCHED: &str =
 
 #[tokio::test]
 async fn half_closed_tunnel_stays_open() {
-    let url = format!("http://{}", half_closing(SWITCHED).await);
+    let url = format!("http://{}", half_closing_origin(SWITCHED).await);
     let gateway = Gateway::with_config(&config(&url, ""));
     let mut stream = TcpStream::connect(gateway.address)
         .await
@@ -181,7 +181,7 @@ async fn half_closed_tunnel_stays_open() {
 #[tokio::test]
 async fn switch_to_another_protocol_is_a_bad_gateway() {
     let response = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
-    let url = format!("http://{}", half_closing(response).await);
+    let url = format!("http://{}", half_closing_origin(response).await);
     let gateway = Gateway::with_config(&config(&url, ""));
     let request = HANDSHAKE.replace("connection: upgrade", "connection: close, upgrade");
     assert_eq!(
@@ -193,7 +193,7 @@ async fn switch_to_another_protocol_is_a_bad_gateway() {
 #[cfg(unix)]
 #[tokio::test]
 async fn websocket_ends_after_the_shutdown_grace() {
-    let url = format!("http://{}", origin().await);
+    let url = format!("http://{}", echo_origin().await);
     let config = config(&url, "").replacen("[server]", "[server]\nshutdown_grace = \"500ms\"", 1);
     let mut gateway = Gateway::with_config(&config);
     let mut socket = connect(&gateway).await.expect("opened");
@@ -202,7 +202,7 @@ async fn websocket_ends_after_the_shutdown_grace() {
     let connect = || TcpStream::connect(gateway.address);
     while let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(100), connect()).await {}
     socket.send(Message::text("still")).await.expect("sent");
-    assert_eq!(next(&mut socket).await, Message::text("still"));
+    assert_eq!(next_message(&mut socket).await, Message::text("still"));
     let end = tokio::time::timeout(Duration::from_secs(20), socket.next()).await;
     assert!(!matches!(end.expect("exit status"), Some(Ok(_))));
     assert!(gateway.wait().success());
@@ -210,7 +210,7 @@ async fn websocket_ends_after_the_shutdown_grace() {
 
 #[tokio::test]
 async fn idle_websocket_times_out_and_active_one_does_not() {
-    let url = format!("http://{}", origin().await);
+    let url = format!("http://{}", echo_origin().await);
     let config =
         config(&url, "").replacen("[server]", "[server]\nwebsocket_timeout = \"500ms\"", 1);
     let gateway = Gateway::with_config(&config);
@@ -220,7 +220,7 @@ async fn idle_websocket_times_out_and_active_one_does_not() {
     let messages = async {
         loop {
             used.send(Message::text("still")).await.expect("sent");
-            assert_eq!(next(&mut used).await, Message::text("still"));
+            assert_eq!(next_message(&mut used).await, Message::text("still"));
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -229,5 +229,5 @@ async fn idle_websocket_times_out_and_active_one_does_not() {
         () = messages => {}
     }
     used.send(Message::text("still")).await.expect("sent");
-    assert_eq!(next(&mut used).await, Message::text("still"));
+    assert_eq!(next_message(&mut used).await, Message::text("still"));
 }

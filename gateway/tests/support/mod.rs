@@ -2,19 +2,16 @@
 #![allow(unreachable_pub)]
 
 pub mod aws_verifier;
+mod files;
 pub mod logging;
+mod origin;
 pub mod tls;
 
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::PathBuf,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
     time::SystemTime,
 };
 
@@ -24,7 +21,13 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
+};
+
+#[allow(unused_imports)] // each test uses some of them
+pub use self::{
+    files::{TempDirectory, TempFile},
+    origin::TestOrigin,
 };
 
 pub const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
@@ -174,54 +177,6 @@ pub fn gateway_command() -> Command {
     command
 }
 
-/// File deleted on drop.
-pub struct TempFile {
-    pub path: String,
-}
-
-impl TempFile {
-    pub fn new(text: &str) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::SeqCst);
-        // Tests replace paths, so none may be a prefix of another.
-        let name = format!("sigv4-gateway-{}-{number}.tmp", std::process::id());
-        let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), &name].iter().collect();
-        fs::write(&path, text).expect("written");
-        Self {
-            path: path.to_str().expect("UTF-8").to_owned(),
-        }
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.path));
-    }
-}
-
-/// Directory deleted on drop, when it must be empty.
-pub struct TempDirectory {
-    pub path: String,
-}
-
-impl TempDirectory {
-    pub fn new(name: &str) -> Self {
-        let name = format!("sigv4-gateway-{}-{name}", std::process::id());
-        let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), &name].iter().collect();
-        fs::create_dir(&path).expect("directory created");
-        let path = fs::canonicalize(path).expect("a directory");
-        Self {
-            path: path.to_str().expect("UTF-8").to_owned(),
-        }
-    }
-}
-
-impl Drop for TempDirectory {
-    fn drop(&mut self) {
-        fs::remove_dir(&self.path).expect("empty");
-    }
-}
-
 /// Returns a configuration with one origin and one route.
 pub fn config(url: &str, more: &str) -> String {
     format!(
@@ -339,68 +294,6 @@ pub async fn exchange(address: SocketAddr, request: &str) -> TestResponse {
 pub async fn get(address: SocketAddr, target: &str) -> TestResponse {
     let request = format!("GET {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
     exchange(address, &request).await
-}
-
-/// Origin that records requests and always sends the same response.
-pub struct TestOrigin {
-    pub address: SocketAddr,
-    seen: Arc<Mutex<Vec<String>>>,
-    connections: Arc<AtomicUsize>,
-}
-
-impl TestOrigin {
-    pub async fn start(response: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let origin = Self {
-            address: listener.local_addr().expect("an address"),
-            seen: Arc::default(),
-            connections: Arc::default(),
-        };
-        let (seen, connections) = (origin.seen.clone(), origin.connections.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(respond_to_all(stream, response, seen.clone()));
-            }
-        });
-        origin
-    }
-
-    /// Returns the heads of the requests so far, with trailers.
-    pub fn requests(&self) -> Vec<String> {
-        self.seen.lock().expect("not poisoned").clone()
-    }
-
-    pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
-    }
-}
-
-async fn respond_to_all(mut stream: TcpStream, response: &str, seen: Arc<Mutex<Vec<String>>>) {
-    let mut buffer = Vec::new();
-    while let Ok(1..) = stream.read_buf(&mut buffer).await {
-        let text = String::from_utf8_lossy(&buffer).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length = head
-            .split("\r\n")
-            .find_map(|line| line.strip_prefix("content-length: "));
-        if body.len() < length.map_or(0, |length| length.parse().expect("a number")) {
-            continue;
-        }
-        if head.contains("transfer-encoding: chunked") && !body.ends_with("\r\n\r\n") {
-            continue;
-        }
-        buffer.clear();
-        let end = body
-            .rsplit_once("\r\n0\r\n")
-            .map_or("", |(_, trailers)| trailers.trim_start());
-        seen.lock()
-            .expect("not poisoned")
-            .push(format!("{head}\r\n{end}"));
-        drop(stream.write_all(response.as_bytes()).await);
-    }
 }
 
 /// Reads until `end` appears, possibly beyond it.
