@@ -97,8 +97,8 @@ def unsigned(given):
 
 
 def verify(given):
-    """What SigV4a signs for a request, as botocore derives it in Python: what SigV4 does, and a region set in
-    a header or in the query. And whether this is what was signed."""
+    """Derives the strings of SigV4a with botocore's Python code: those of SigV4, and a region set in a header or in the
+    query. Also verifies the signature."""
     name = given["class"].removeprefix("Crt").replace("Asym", "")
     credentials = Credentials(given["id"], given["secret"], given["token"])
     signer = getattr(botocore.auth, name)(credentials, given["service"], given["region"])
@@ -116,8 +116,8 @@ def verify(given):
 
 @functools.cache
 def public_key(id, secret):
-    """Derived as the AWS IAM User Guide says in "Create a signed AWS API request", by NIST SP 800-108 in counter
-    mode; awscrt derives it as well and does not show it."""
+    """Derives the key by the AWS IAM User Guide, "Create a signed AWS API request" (NIST SP 800-108 in counter mode);
+    awscrt does not expose its own."""
     key = b"AWS4A" + secret.encode()
     for counter in range(1, 255):
         fixed = ALGORITHM.encode() + b"\0" + id.encode() + bytes([counter]) + b"\0\0\1\0"
@@ -129,7 +129,7 @@ def public_key(id, secret):
 
 
 def multiply(factor):
-    """A multiple of the base point of P-256."""
+    """Returns a multiple of the base point of P-256."""
     product, power = None, G
     while factor:
         if factor & 1:
