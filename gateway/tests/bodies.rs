@@ -188,7 +188,7 @@ async fn truncated_body_is_not_forwarded() {
             .await
             .expect("connected");
         client.write_all(request.as_bytes()).await.expect("sent");
-        client.shutdown().await.expect("cut off");
+        client.shutdown().await.expect("shutdown");
         let mut rest = String::new();
         client
             .read_to_string(&mut rest)

@@ -158,7 +158,9 @@ async fn origin(
         }
     });
     let router: Router = aws_verifier::router(authority).layer(large);
-    axum::serve(listener, router).await.expect("it serves");
+    axum::serve(listener, router)
+        .await
+        .expect("no server error");
 }
 
 struct World {
@@ -247,7 +249,7 @@ impl World {
     }
 
     /// Waits until everything is released after a break.
-    async fn wait_until_released(&self, what: &str) {
+    async fn wait_until_released(&self, context: &str) {
         let since = Instant::now();
         loop {
             let left = (
@@ -260,17 +262,17 @@ impl World {
             }
             assert!(
                 since.elapsed() < Duration::from_secs(10),
-                "{what}: {left:?} are left"
+                "{context}: {left:?} are left"
             );
             sleep(Duration::from_millis(10)).await;
         }
     }
 
     /// Waits until a request succeeds again.
-    async fn wait_until_healthy(&self, what: &str) {
+    async fn wait_until_healthy(&self, context: &str) {
         self.front.set(Break::Never);
         self.back.set(Break::Never);
-        self.wait_until_released(what).await;
+        self.wait_until_released(context).await;
         let since = Instant::now();
         let response = loop {
             let response = self.send(&post()).await;
@@ -282,15 +284,15 @@ impl World {
         };
         assert!(
             is_accepted(&response),
-            "{what}: {} bytes, {}",
+            "{context}: {} bytes, {}",
             response.len(),
             text(&response)
         );
-        self.wait_until_released(what).await;
+        self.wait_until_released(context).await;
         assert_eq!(
             self.rejected.load(Ordering::SeqCst),
             0,
-            "{what}: by AWS's signer"
+            "{context}: by AWS's signer"
         );
     }
 }
@@ -340,39 +342,39 @@ async fn check_client_faults(mode: &str) {
     let world = World::new(mode, "clients").await;
     for breaks in breaks() {
         let accepted = world.accepted.load(Ordering::SeqCst);
-        let what = format!("{mode}, client: {breaks:?}");
+        let context = format!("{mode}, client: {breaks:?}");
         world.front.set(breaks);
         let response = world.send(&post()).await;
-        assert!(!is_accepted(&response), "{what}");
+        assert!(!is_accepted(&response), "{context}");
         if matches!(breaks, Break::Request(1000.., Fault::Half)) {
             assert!(
                 response.starts_with(b"HTTP/1.1 400 "),
-                "{what}: {}",
+                "{context}: {}",
                 text(&response)
             );
         }
         if matches!(breaks, Break::Request(..)) {
-            assert_eq!(world.accepted.load(Ordering::SeqCst), accepted, "{what}");
+            assert_eq!(world.accepted.load(Ordering::SeqCst), accepted, "{context}");
         }
-        world.wait_until_healthy(&what).await;
+        world.wait_until_healthy(&context).await;
     }
 }
 
 async fn check_origin_faults(mode: &str) {
     let world = World::new(mode, "origins").await;
     for breaks in breaks() {
-        let what = format!("{mode}, origin: {breaks:?}");
+        let context = format!("{mode}, origin: {breaks:?}");
         world.back.set(breaks);
         let response = world.send(&post()).await;
-        assert!(!is_accepted(&response), "{what}");
+        assert!(!is_accepted(&response), "{context}");
         // An origin that receives only a part may report it itself.
         let text = text(&response);
         let is_reported = ["400", "502", "504"]
             .iter()
             .any(|status| text[9..].starts_with(status));
         let in_response = matches!(breaks, Break::Response(1000.., _));
-        assert_eq!(is_reported, !in_response, "{what}: {text}");
-        world.wait_until_healthy(&what).await;
+        assert_eq!(is_reported, !in_response, "{context}: {text}");
+        world.wait_until_healthy(&context).await;
     }
 }
 

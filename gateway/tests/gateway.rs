@@ -158,7 +158,7 @@ async fn rejections_unrelated_to_the_gateways_signature_are_forwarded() {
         assert_eq!(
             origin.requests().len(),
             1,
-            "it was signed in the same way again"
+            "rejections are not retried"
         );
     }
 }
@@ -475,7 +475,7 @@ async fn sigterm_finishes_requests_in_flight() {
         }
     })
     .await
-    .expect("it stops listening");
+    .expect("a closed listener");
     client.write_all(b"half").await.expect("sent");
     let mut response = String::new();
     client

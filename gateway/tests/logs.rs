@@ -185,7 +185,7 @@ async fn values_cannot_break_out_of_their_line_or_quotes() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let long = format!("/orders/{}é", "a".repeat(1015));
-    let odd = [
+    let hostile = [
         (
             "GET",
             "/orders/%0a%0d\"http.response.status_code=200",
@@ -202,13 +202,18 @@ async fn values_cannot_break_out_of_their_line_or_quotes() {
     for format in ["text", "json"] {
         let section = format!("format = \"{format}\"\naccess = true");
         let logged = LoggingGateway::start(&with_log(&config, &section));
-        for (method, target, headers) in odd {
+        for (method, target, headers) in hostile {
             logged.send(method, target, headers).await;
         }
         // An invalid host is not logged.
         let host = "GET / HTTP/1.1\r\nhost: a\"b c\r\nconnection: close\r\n\r\n";
         assert_eq!(exchange(logged.gateway.address, host).await.status, 400);
-        assert_eq!(logged.lines().len(), odd.len() + 1, "{:?}", logged.lines());
+        assert_eq!(
+            logged.lines().len(),
+            hostile.len() + 1,
+            "{:?}",
+            logged.lines()
+        );
         if format == "text" {
             for line in logged.lines() {
                 let start =
@@ -226,10 +231,10 @@ async fn values_cannot_break_out_of_their_line_or_quotes() {
             }
         } else {
             let events = logged.access_events();
-            assert_eq!(events[0]["url.path"], odd[0].1);
+            assert_eq!(events[0]["url.path"], hostile[0].1);
             assert_eq!(events[1]["http.request.method"], "G'|ET");
-            assert_eq!(events[1]["url.path"], odd[1].1);
-            assert_eq!(events[2]["url.path"], odd[2].1);
+            assert_eq!(events[1]["url.path"], hostile[1].1);
+            assert_eq!(events[2]["url.path"], hostile[2].1);
             // The limit would split the é.
             assert_eq!(
                 events[3]["url.path"].as_str().expect("a string").len(),

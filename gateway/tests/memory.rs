@@ -46,9 +46,9 @@ fn resident_memory(gateway: &Gateway) -> u64 {
 }
 
 /// Fails if the process exceeds its idle memory by more than the limit.
-fn assert_memory_growth(bytes: u64, gateway: &Gateway, idle: u64, what: &str) {
+fn assert_memory_growth(bytes: u64, gateway: &Gateway, idle: u64, context: &str) {
     let held = resident_memory(gateway).saturating_sub(idle);
-    assert!(held <= bytes, "{what}: {held} bytes over {idle}");
+    assert!(held <= bytes, "{context}: {held} bytes over {idle}");
 }
 
 /// Starts a gateway whose allocator returns free memory at once.
@@ -204,7 +204,7 @@ async fn cache_stays_within_its_memory_limit() {
     let config = config(&origin.url(), "").replacen("[[origin]]", &cache, 1) + "cache = true\n";
     let gateway = start(&config);
     let (mut client, idle) = start_warm_client(&gateway, None).await;
-    let check = |what| assert_memory_growth(MEMORY * 13 / 10, &gateway, idle, what);
+    let check = |context| assert_memory_growth(MEMORY * 13 / 10, &gateway, idle, context);
     for number in 0..300 {
         client.get(1, "max-age=1000", &number.to_string()).await;
         client.get(400_000, "no-store", &number.to_string()).await;
@@ -220,7 +220,7 @@ async fn cache_stays_within_its_memory_limit() {
             .get(1_000_000, "max-age=1000", &number.to_string())
             .await;
     }
-    check("more large responses than there is memory for");
+    check("large responses beyond the memory limit");
     let clients = (0..8).map(|of_client| async move {
         let mut client = Client::connect(gateway.address, None).await;
         for number in 0..800 {
@@ -267,8 +267,8 @@ fn requests(streams: u32, window: u32, size: usize) -> Vec<u8> {
 async fn http2_client_that_reads_nothing_holds_at_most_8_mib() {
     const LARGEST: u32 = (1 << 31) - 1;
     for (name, window, read) in [
-        ("windows as large as they may be", LARGEST, 0),
-        ("windows as they are at first", 65_535, 0),
+        ("maximal windows", LARGEST, 0),
+        ("default windows", 65_535, 0),
         ("large windows, and some read", LARGEST, 30_000_000),
     ] {
         let origin = Origin::start().await;

@@ -129,7 +129,7 @@ async fn requests_above_max_concurrency_receive_503_with_retry_after() {
         .write_all(request("GET", "/", "", "").as_bytes())
         .await
         .expect("sent");
-    let mut upstream = held.recv().await.expect("it reached the origin");
+    let mut upstream = held.recv().await.expect("a connection");
 
     let response = exchange(gateway.address, &request("GET", "/", "", "")).await;
     assert_eq!(
@@ -248,10 +248,14 @@ async fn allowed_web_pages_can_call_and_read_rejections() {
          [[verify.key]]\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n",
     );
     let page = "origin: https://app.example.com\r\n";
-    let asks = format!(
+    let preflight_headers = format!(
         "{page}access-control-request-method: GET\r\naccess-control-request-headers: authorization\r\n"
     );
-    let preflight = exchange(gateway.address, &request("OPTIONS", "/open", &asks, "")).await;
+    let preflight = exchange(
+        gateway.address,
+        &request("OPTIONS", "/open", &preflight_headers, ""),
+    )
+    .await;
     assert_eq!(preflight.status, 200);
     for (name, value) in [
         ("access-control-allow-origin", "https://app.example.com"),
@@ -280,14 +284,14 @@ async fn allowed_web_pages_can_call_and_read_rejections() {
         rejected.body
     );
     // Other pages get no CORS headers, and methods without a route no preflight.
-    let other = asks.replace("app.example.com", "evil.example.com");
+    let other = preflight_headers.replace("app.example.com", "evil.example.com");
     let preflight = exchange(gateway.address, &request("OPTIONS", "/open", &other, "")).await;
     assert_eq!(preflight.header("access-control-allow-origin"), None);
-    let put = asks.replace("method: GET", "method: PUT");
+    let put = preflight_headers.replace("method: GET", "method: PUT");
     let preflight = exchange(gateway.address, &request("OPTIONS", "/open", &put, "")).await;
     assert_eq!(
         preflight.status, 403,
-        "who asks for what is not there has to say who it is"
+        "requests without a route are verified too"
     );
     assert_eq!(origin.requests().len(), 1);
 }

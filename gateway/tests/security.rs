@@ -57,12 +57,12 @@ type Row = (&'static str, &'static str, &'static [u16], &'static str);
 /// the origin received to `check`.
 async fn check_rows(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) {
     // Start all gateways first: it takes long, and silent clients are disconnected.
-    let mut asked = Vec::new();
+    let mut started = Vec::new();
     for rows in rows.chunks(4) {
         let origin = TestOrigin::start(OK).await;
-        asked.push((rows, gateway(origin.address), origin));
+        started.push((rows, gateway(origin.address), origin));
     }
-    future::join_all(asked.iter().map(async |(rows, gateway, origin)| {
+    future::join_all(started.iter().map(async |(rows, gateway, origin)| {
         for (name, text, responses, forwarded) in *rows {
             let before = origin.requests().len();
             let response = send(gateway.address, request(text).as_bytes()).await;
@@ -91,7 +91,7 @@ async fn check_rows(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &
 
 const FRAMES: [Row; 28] = [
     (
-        "as it should be",
+        "a valid request",
         "content-length: 3\r\n\r\nabc",
         &[200],
         "content-length: 3",
@@ -269,7 +269,7 @@ async fn ambiguous_body_framing_is_rejected() {
 
 const HEADS: [Row; 38] = [
     (
-        "as it should be",
+        "a valid request",
         "GET /open HTTP/1.1\r\nhost: h\r\n\r\n",
         &[200],
         "GET /open HTTP/1.1",
@@ -366,7 +366,7 @@ const HEADS: [Row; 38] = [
         "",
     ),
     (
-        "a host that is not served",
+        "an unknown host",
         "GET /open HTTP/1.1\r\nhost: x\r\n\r\n",
         &[403],
         "",
@@ -378,7 +378,7 @@ const HEADS: [Row; 38] = [
         "GET /open HTTP/1.1",
     ),
     (
-        "a scheme that is not so",
+        "another scheme",
         "GET https://h/open HTTP/1.1\r\nhost: h\r\n\r\n",
         &[200],
         "x-forwarded-proto: http",
@@ -438,7 +438,7 @@ const HEADS: [Row; 38] = [
         "cookie: a=1",
     ),
     (
-        "a path that goes up",
+        "a path with ..",
         "GET /open/../closed HTTP/1.1\r\nhost: h\r\n\r\n",
         &[403],
         "",
@@ -575,11 +575,7 @@ async fn slow_clients_time_out() {
     let rows = [
         ("nothing", "", &[][..]),
         ("half of a preface of HTTP/2", "PRI * HTTP/2.0\r\n", &[]),
-        (
-            "a preface and no more",
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            &[],
-        ),
+        ("a preface only", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[]),
         ("half of a line", "GET /op", &[]),
         ("half of a head", "GET /open HTTP/1.1\r\nhost: h\r\n", &[]),
         (

@@ -204,7 +204,7 @@ pub(crate) struct Response {
 /// A request without a complete response.
 pub(crate) struct Failed {
     /// `true` if a part of the response arrived.
-    pub(crate) begun: bool,
+    pub(crate) started: bool,
     pub(crate) error: hyper::Error,
 }
 
@@ -268,14 +268,14 @@ impl Sender {
             SendRequest::Http2(sender) => sender.send_request(request).await,
         };
         let response = sent.map_err(|error| Failed {
-            begun: false,
+            started: false,
             error,
         })?;
         let (head, body) = response.into_parts();
-        let body = body
-            .collect()
-            .await
-            .map_err(|error| Failed { begun: true, error })?;
+        let body = body.collect().await.map_err(|error| Failed {
+            started: true,
+            error,
+        })?;
         Ok(Response {
             status: head.status,
             headers: head.headers,

@@ -82,16 +82,16 @@ impl Soak {
         let checked = match &result {
             Ok(response) => plan.check(response),
             // An idle connection may close just as a request is sent. Requests that reached an origin were accepted.
-            Err(Failed { begun, .. }) if stopping => {
-                if *begun || self.origin.has_received(plan.number) {
+            Err(Failed { started, .. }) if stopping => {
+                if *started || self.origin.has_received(plan.number) {
                     counts.lost += 1;
                 } else {
                     counts.not_accepted += 1;
                 }
                 return false;
             }
-            Err(Failed { begun, error }) => Err(format!(
-                "{version:?} {} /{}: no response, begun {begun}: {error}",
+            Err(Failed { started, error }) => Err(format!(
+                "{version:?} {} /{}: no response, started {started}: {error}",
                 plan.method, plan.route.name
             )),
         };
@@ -188,7 +188,7 @@ async fn soak_finds_no_errors_leaks_or_lost_requests() {
     }
     soak.ended.store(true, Ordering::SeqCst);
     clients.join_all().await;
-    let (counts, took) = (mem::take(&mut *soak.counts()), start.elapsed());
+    let (counts, duration) = (mem::take(&mut *soak.counts()), start.elapsed());
 
     // The gateway closes connections to origins after a minute of idleness.
     let until = Instant::now() + Duration::from_secs(150);
@@ -225,7 +225,7 @@ async fn soak_finds_no_errors_leaks_or_lost_requests() {
     }
     let admitted = ROUTES.len() * CONCURRENCY;
     let report = Report {
-        took,
+        duration,
         clients: admitted * OVERLOAD,
         admitted,
         reloaded,

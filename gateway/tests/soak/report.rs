@@ -12,7 +12,7 @@ use crate::{
 const MAX_GROWTH: f64 = 1.0;
 
 pub(crate) struct Report {
-    pub(crate) took: Duration,
+    pub(crate) duration: Duration,
     pub(crate) clients: usize,
     pub(crate) admitted: usize,
     pub(crate) reloaded: u32,
@@ -67,7 +67,7 @@ impl Report {
             .collect::<Vec<_>>();
         let halves = self.halves();
         for (name, figure) in [
-            ("seconds", format!("{:.0}", self.took.as_secs_f64())),
+            ("seconds", format!("{:.0}", self.duration.as_secs_f64())),
             (
                 "clients / admitted",
                 format!("{} / {}", self.clients, self.admitted),

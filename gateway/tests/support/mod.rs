@@ -244,10 +244,10 @@ pub fn signed_request(
 /// Removes the credentials, so that they come from the environment.
 pub fn without_credentials(config: &str) -> String {
     let keys = ["source", "access_key_id", "secret_access_key"];
-    let kept = config
+    let lines = config
         .lines()
         .filter(|line| !keys.iter().any(|key| line.starts_with(key)));
-    kept.collect::<Vec<_>>().join("\n")
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A parsed response.
