@@ -185,7 +185,7 @@ fn likely_aws_rejections_are_warnings() {
     let message = String::from_utf8(output.stderr).expect("UTF-8");
     for words in [
         ":9: warning: ",
-        "begin the URL with \"https://\"",
+        "start the URL with \"https://\"",
         ":10: warning: ",
         "us-east-1",
     ] {
