@@ -28,10 +28,10 @@ fn head(query: &str) -> Option<Parts> {
 }
 
 fn verify(verifier: &Verifier, head: &Parts, payload: PayloadHash) -> Result<(), RejectionKind> {
-    let claim = verifier
-        .claim(head, now())
+    let parsed = verifier
+        .parse(head, now())
         .map_err(|rejection| rejection.kind())?;
-    let accepted = verifier.verify(claim, &credentials(), &payload);
+    let accepted = verifier.verify(parsed, &credentials(), &payload);
     accepted
         .map(|accepted| assert!(accepted.to_verified().is_presigned()))
         .map_err(|rejection| rejection.kind())
