@@ -61,7 +61,7 @@ pub(crate) fn is_canonical_escape(bytes: &[u8]) -> bool {
         return false;
     };
     match (upper_hex(high), upper_hex(low)) {
-        (Some(high), Some(low)) => !is_unreserved(high << 4 | low),
+        (Some(upper), Some(lower)) => !is_unreserved(upper << 4 | lower),
         _ => false,
     }
 }
@@ -263,7 +263,7 @@ pub(crate) fn parse_sha256_hex(text: &[u8]) -> Option<&[u8; 64]> {
 ///
 /// `subtle` has an optimization barrier for each byte of a slice; here is one for the whole slice.
 pub(crate) fn ct_eq(a: &[u8], b: &[u8]) -> bool {
-    let difference = a.iter().zip(b).fold(0, |bits, (a, b)| bits | (a ^ b));
+    let difference = a.iter().zip(b).fold(0, |bits, (x, y)| bits | (x ^ y));
     a.len() == b.len() && difference.ct_eq(&0).into()
 }
 
