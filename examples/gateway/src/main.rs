@@ -106,7 +106,9 @@ async fn error_response(error: BoxError) -> Response {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     let arguments: Vec<_> = env::args().skip(1).collect();
     let [address, orders, catalog] = &arguments[..] else {
         return Err("usage: example_gateway ADDRESS ORDERS_URL CATALOG_URL".into());
@@ -121,5 +123,7 @@ async fn main() -> Result<(), BoxError> {
     };
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, app).with_graceful_shutdown(stop).await?)
+    Ok(axum::serve(listener, app)
+        .with_graceful_shutdown(stop)
+        .await?)
 }

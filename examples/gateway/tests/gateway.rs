@@ -25,7 +25,8 @@ struct Gateway {
 
 impl Gateway {
     async fn start(identity: &Identity, origins: [SocketAddr; 2]) -> Self {
-        let [orders, catalog] = origins.map(|origin| format!("https://localhost:{}", origin.port()));
+        let [orders, catalog] =
+            origins.map(|origin| format!("https://localhost:{}", origin.port()));
         let arguments = ["127.0.0.1:0", &*orders, &*catalog];
         let [id, secret] = CREDENTIALS;
         let variables = [
@@ -34,7 +35,11 @@ impl Gateway {
             ("CALLER_SECRET", "caller's secret"),
             ("SSL_CERT_FILE", identity.ca_file()),
         ];
-        let mut command = command(env!("CARGO_BIN_EXE_example_gateway"), &arguments, &variables);
+        let mut command = command(
+            env!("CARGO_BIN_EXE_example_gateway"),
+            &arguments,
+            &variables,
+        );
         let mut process = command.spawn().expect("process starts");
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         let line = lines.next_line().await.expect("UTF-8").expect("a line");
@@ -46,20 +51,23 @@ impl Gateway {
     }
 
     async fn get(&self, path: &str, signed_with: Option<&str>) -> (StatusCode, HeaderMap, String) {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let uri = format!("http://{}{path}", self.address);
-        let request = Request::get(uri).body(Body::empty()).expect("valid request");
+        let client = Client::builder(TokioExecutor::new());
+        let url = format!("http://{}", self.address);
+        let request = Request::get(format!("{url}{path}")).body(Body::empty());
+        let request = request.expect("valid request");
         let response = if let Some(secret) = signed_with {
             let caller = Credentials::new("CALLER", secret, None, None, "test");
             let settings = SigningSettings::new("execute-api", "us-east-1").expect("valid scope");
-            let origin = format!("http://{}", self.address);
-            let target = tower_sigv4::Origin::new(&origin, settings).expect("valid origin");
-            let signing = SigningLayer::new(caller, target).layer(client);
-            let response = signing.oneshot(request).await.expect("a response");
-            response.map(Body::new)
+            let origin = tower_sigv4::Origin::new(&url, settings).expect("valid origin");
+            let signing = SigningLayer::new(caller, origin).layer(client.build_http());
+            signing
+                .oneshot(request)
+                .await
+                .expect("a response")
+                .map(Body::new)
         } else {
-            let response = client.request(request).await.expect("a response");
-            response.map(Body::new)
+            let unsigned = client.build_http().request(request);
+            unsigned.await.expect("a response").map(Body::new)
         };
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.expect("complete body").to_bytes();
