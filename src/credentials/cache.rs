@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, sync::watch, time};
 
 use super::{
     cached::CachedCredentials,
-    pending::{LoadResult, PendingLoad},
+    pending::{Load, LoadResult, PendingLoad},
 };
 use crate::{
     clock::Clock,
@@ -79,12 +79,6 @@ struct CacheState {
     pending: ArcSwapOption<PendingLoad>,
     /// Number of calls of `invalidate`.
     invalidations: AtomicU64,
-}
-
-/// Cached credentials, or a call of the provider with its timeout.
-pub(crate) enum Load {
-    Cached(Arc<CachedCredentials>),
-    Pending(Arc<PendingLoad>, Duration),
 }
 
 impl CredentialsCache {
@@ -361,16 +355,6 @@ impl CredentialsCache {
             let postponed = Some(Arc::new(credentials.postponed(now)));
             // Has no effect if they were invalidated meanwhile.
             self.state.current.compare_and_swap(&current, postponed);
-        }
-    }
-}
-
-impl Load {
-    /// Waits for the credentials.
-    pub(crate) async fn result(self) -> LoadResult {
-        match self {
-            Self::Cached(credentials) => Ok(credentials),
-            Self::Pending(load, limit) => load.result(limit).await,
         }
     }
 }

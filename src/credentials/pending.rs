@@ -12,6 +12,22 @@ pub(super) type LoadResult = Result<Arc<CachedCredentials>, Error>;
 /// Waits for credentials.
 pub(crate) type LoadFuture = Pin<Box<dyn Future<Output = LoadResult> + Send>>;
 
+/// Cached credentials, or a call of the provider with its timeout.
+pub(crate) enum Load {
+    Cached(Arc<CachedCredentials>),
+    Pending(Arc<PendingLoad>, Duration),
+}
+
+impl Load {
+    /// Waits for the credentials.
+    pub(crate) async fn result(self) -> LoadResult {
+        match self {
+            Self::Cached(credentials) => Ok(credentials),
+            Self::Pending(load, limit) => load.result(limit).await,
+        }
+    }
+}
+
 /// A call of the provider in a task of its own.
 pub(crate) struct PendingLoad {
     result: watch::Receiver<Option<LoadResult>>,
