@@ -69,19 +69,15 @@ fn router(orders: &str, catalog: &str, caller_secret: &str) -> Result<Router, Bo
         .service(Client::builder(TokioExecutor::new()).build(connector));
 
     let caller = Credentials::new("CALLER", caller_secret, None, None, "example");
-    let verify = VerifyLayer::new(
-        StaticKeys::new([caller])?,
-        VerifySettings::new(SERVICE, REGION)?,
-    );
+    let settings = VerifySettings::new(SERVICE, REGION)?;
+    let verify = VerifyLayer::new(StaticKeys::new([caller])?, settings);
+    let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TOTAL_TIMEOUT);
     Ok(Router::new()
         .route("/health", any(async || "ok"))
         .route("/orders/{*path}", any_service(proxy.clone()).layer(verify))
         .route("/catalog/{*path}", any_service(proxy))
         .layer(CorsLayer::permissive())
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::GATEWAY_TIMEOUT,
-            TOTAL_TIMEOUT,
-        ))
+        .layer(timeout)
         .layer(TraceLayer::new_for_http()))
 }
 
