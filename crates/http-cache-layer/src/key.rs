@@ -49,10 +49,10 @@ impl Key {
         let names = [header::LOCATION, header::CONTENT_LOCATION];
         names.into_iter().filter_map(move |name| {
             let reference = response.get(name)?.to_str().ok()?;
-            let base = base.as_ref()?;
-            let url = base.join(reference).ok()?;
+            let own = base.as_ref()?;
+            let url = own.join(reference).ok()?;
             // The client's scheme is unknown here; one stored response too few does no harm.
-            let same_host = (url.host_str(), url.port()) == (base.host_str(), base.port());
+            let same_host = (url.host_str(), url.port()) == (own.host_str(), own.port());
             same_host.then(|| Self::new(&host, &url[Position::BeforePath..Position::AfterQuery]))
         })
     }

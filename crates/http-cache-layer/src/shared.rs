@@ -10,11 +10,10 @@ use http::HeaderMap;
 use tokio::sync::Semaphore;
 
 use crate::{
-    collapse::InFlight,
+    collapse::{InFlight, Snapshot},
     entry::Entry,
     key::{Key, Partition},
     limit::Limit,
-    pending::Snapshot,
     store::{Backend, Clock, Found, Store, StoreFuture, Variants},
 };
 
