@@ -146,7 +146,7 @@ impl Case {
     fn verify(&self) -> Result<(), RejectionKind> {
         let claim = self
             .verifier
-            .claim(&self.head, self.now)
+            .parse(&self.head, self.now)
             .map_err(|error| error.kind())?;
         let accepted = self
             .verifier

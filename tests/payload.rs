@@ -118,7 +118,7 @@ async fn vpc_lattice_receives_unsigned_bodies() {
     let request = head_of(&sent);
     let settings = VerifySettings::new("vpc-lattice-svcs", "us-west-2").expect("a scope");
     let verifier = Verifier::new(settings);
-    let claim = verifier.claim(&request, now()).expect("valid claim");
+    let claim = verifier.parse(&request, now()).expect("valid claim");
     assert!(
         verifier
             .verify(claim, &credentials(), &PayloadHash::EMPTY)

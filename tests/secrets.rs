@@ -82,7 +82,7 @@ fn assert_verifier_shows_no_secret(settings: &SigningSettings, verify: VerifySet
     Signer::new().sign(&mut head, &params).expect("signed");
 
     let verifier = Verifier::new(verify.clone().with_explain(true));
-    let claim = || verifier.claim(&head, now()).expect("in order");
+    let claim = || verifier.parse(&head, now()).expect("in order");
     let other = Credentials::new("AKIDEXAMPLE", "x", Some(TOKEN.to_owned()), None, "test");
     let rejected = verifier
         .verify(claim(), &other, &PayloadHash::EMPTY)

@@ -202,7 +202,7 @@ async fn existing_region_sets_are_replaced() {
                 .expect("a scope")
                 .with_sigv4a(true),
         );
-        let claim = verifier.claim(&head, now()).expect("in order");
+        let claim = verifier.parse(&head, now()).expect("in order");
         let accepted = verifier.verify(claim, &credentials(), &PayloadHash::of(b"abcd"));
         assert_eq!(
             accepted.expect("right").to_verified().region(),

@@ -38,7 +38,7 @@ use http::{HeaderValue, Method, Request, Uri, header};
 use tower_sigv4::{
     SigningSettings,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
-    verify::{Accepted, Rejection, RejectionKind, Verifier, VerifySettings},
+    verify::{VerifiedRequest, Rejection, RejectionKind, Verifier, VerifySettings},
 };
 use tower_sigv4_benches::{
     Contender, contender,
@@ -146,7 +146,7 @@ impl Received {
     fn accepted<T>(
         &self,
         request: &Request<Bytes>,
-        then: impl FnOnce(Accepted<'_>) -> T,
+        then: impl FnOnce(VerifiedRequest<'_>) -> T,
     ) -> Result<T, Rejection> {
         verify(
             &self.verifier,
@@ -251,10 +251,10 @@ fn verify<T>(
     request: Request<Bytes>,
     credentials: &Credentials,
     now: SystemTime,
-    then: impl FnOnce(Accepted<'_>) -> T,
+    then: impl FnOnce(VerifiedRequest<'_>) -> T,
 ) -> Result<T, Rejection> {
     let (head, body) = request.into_parts();
-    let claim = verifier.claim(&head, now)?;
+    let claim = verifier.parse(&head, now)?;
     verifier
         .verify(claim, credentials, &PayloadHash::of(&body))
         .map(then)

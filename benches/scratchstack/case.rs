@@ -136,7 +136,7 @@ impl Case {
 
     pub(crate) fn ours_by(&self, verifier: &Verifier) -> Result<(), RejectionKind> {
         let (head, body) = self.request.clone().into_parts();
-        let result = verifier.claim(&head, self.now).and_then(|claim| {
+        let result = verifier.parse(&head, self.now).and_then(|claim| {
             verifier
                 .verify(claim, &self.credentials, &PayloadHash::of(&body))
                 .map(|_| ())

@@ -84,14 +84,14 @@ fn duplicates_are_rejected() {
         let mut case = case.signed();
         case.headers().append(name, HeaderValue::from_static("x"));
         match name {
-            "authorization" => case.only_theirs_accepts(RejectionKind::SeveralAuthentications),
+            "authorization" => case.only_theirs_accepts(RejectionKind::MultipleAuthentications),
             _ => case.both_reject(RejectionKind::Malformed), // signed headers
         }
     }
     let query = "/?X-Amz-Expires=60";
     Case::new("execute-api", query)
         .signed()
-        .only_theirs_accepts(RejectionKind::SeveralAuthentications);
+        .only_theirs_accepts(RejectionKind::MultipleAuthentications);
 }
 
 /// Canonical request of [`plain`].

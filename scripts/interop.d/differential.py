@@ -42,7 +42,7 @@ def sign(given):
     try:
         signer.add_auth(request)
     except (AwsCrtError, ValueError) as error:
-        return {"refused": str(error)}
+        return {"error": str(error)}
     return {"url": request.prepare().url, "headers": request.headers.items(), **stages}
 
 

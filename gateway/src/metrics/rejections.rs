@@ -202,7 +202,7 @@ fn remedy(kind: RejectionKind) -> &'static str {
 
     let cause = match kind {
         Kind::MissingAuthentication => Cause::NotSigned,
-        Kind::SeveralAuthentications | Kind::UnsupportedAlgorithm | Kind::Malformed => {
+        Kind::MultipleAuthentications | Kind::UnsupportedAlgorithm | Kind::Malformed => {
             Cause::AuthorizationChanged
         }
         Kind::Scope => {
