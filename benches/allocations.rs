@@ -1,11 +1,11 @@
-//! How often signing a request allocates: this crate, aws-sigv4 and reqsign; and how often verifying
-//! one does: this crate and scratchstack-aws-signature.
+//! Allocations per signed request (this crate, aws-sigv4 and reqsign) and per verified request (this crate and
+//! scratchstack-aws-signature).
 //!
 //! ```text
 //! cargo bench -p tower-sigv4-benches --bench allocations
 //! ```
 //!
-//! Apart from the times, since counting needs an allocator that takes some of its own.
+//! A program of its own, since the counting allocator takes time.
 
 mod judge;
 mod layered;
@@ -33,13 +33,13 @@ fn main() {
         let counts = count(&format!("verify: {title}"), received.contenders());
         assert_eq!(
             counts[1], 0,
-            "to accept a request this crate need not allocate"
+            "this crate accepts a request without allocating"
         );
     }
-    count("verify: GET, refused", received::refused().refusals());
+    count("verify: GET, rejected", received::to_reject().rejections());
 }
 
-/// Prints how often each contender allocates, and what of that the first does not.
+/// Prints the allocations of each contender without those of the first.
 fn count(title: &str, contenders: Vec<Contender<'_>>) -> Vec<u64> {
     println!("\n{title:<34}{:>8}", "allocs");
     let mut base = None;

@@ -1,17 +1,15 @@
-//! The time and the memory that a body takes in each mode, against the hash alone, in one run.
+//! Time and memory per body in each mode, compared with the hash alone.
 //!
 //! ```text
 //! cargo bench -p tower-sigv4-benches --bench body
 //! ```
 //!
-//! One operation sends, or receives, a body of 8 MiB in frames of 64 KiB. The time to make the frames and
-//! to go through them is measured by itself and subtracted. They are slices of one allocation when time is
-//! measured, so that the hash reads what is in the cache, for every contender alike; where memory is
-//! measured each is an allocation of its own, as a connection makes them.
+//! One operation sends or receives a body of 8 MiB in frames of 64 KiB. The time to create the frames and to iterate
+//! over them is measured separately and subtracted. To measure time, they are slices of one allocation, so that each
+//! contender hashes cached data. To measure memory, each is an allocation of its own, as on a connection.
 //!
-//! What is to be hashed twice is not: a chunk's hash is all that is signed of it. So the hash of the body
-//! is the least that any mode but the unsigned ones can take. The files are in the directory for temporary
-//! files.
+//! No mode hashes data twice, since the signature of a chunk covers its hash. So the hash of the body is the lower bound
+//! for all modes except the unsigned ones. Spooled bodies are in the directory for temporary files.
 
 use std::{
     convert::Infallible,
@@ -51,7 +49,7 @@ const LEN: usize = 8 * 1024 * 1024;
 #[derive(Clone)]
 struct Frames {
     all: Bytes,
-    /// Each frame is copied.
+    /// Copies each frame.
     copied: bool,
 }
 
@@ -82,7 +80,7 @@ impl Body for Frames {
     }
 }
 
-/// Goes through a body as a connection does, and says how long it is.
+/// Reads a body as a connection does, and returns its length.
 async fn drain<B>(body: B) -> usize
 where
     B: Body<Data = Bytes>,
@@ -137,9 +135,9 @@ fn unsigned_trailer() -> PayloadMode {
     PayloadMode::UnsignedTrailer(Checksum::Crc64Nvme)
 }
 
-/// All that is done with these frames, by whom.
+/// Returns the contenders that send these frames.
 fn sending<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
-    let mut contenders = ground(runtime, frames);
+    let mut contenders = base(runtime, frames);
     for (name, mode) in [
         ("buffer", PayloadMode::Buffer),
         ("spool", PayloadMode::Spool),
@@ -164,8 +162,8 @@ fn sending<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
     contenders
 }
 
-/// What is subtracted, and what the others are compared with.
-fn ground<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
+/// Returns the contender that is subtracted, and the reference.
+fn base<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
     let (passed, hashed) = (frames.clone(), frames.clone());
     vec![
         contender("the frames alone", move || {
@@ -184,21 +182,21 @@ fn ground<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
     ]
 }
 
-/// A request as it is received, in this mode.
+/// Returns a received request of this mode.
 fn received(runtime: &Runtime, mode: PayloadMode, all: &Bytes) -> (Parts, Bytes) {
-    let kept = std::sync::Mutex::new(None);
-    let keep = service_fn(|request: Request<_>| {
-        *kept.lock().expect("not poisoned") = Some(request);
+    let received = std::sync::Mutex::new(None);
+    let receive = service_fn(|request: Request<_>| {
+        *received.lock().expect("not poisoned") = Some(request);
         std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
     });
     let request = put(Frames {
         all: all.clone(),
         copied: false,
     });
-    let sent = layer(mode).layer(keep).oneshot(request);
+    let sent = layer(mode).layer(receive).oneshot(request);
     runtime.block_on(sent).expect("sent");
-    let kept = kept.into_inner().expect("not poisoned");
-    let (head, body) = kept.expect("sent").into_parts();
+    let received = received.into_inner().expect("not poisoned");
+    let (head, body) = received.expect("sent").into_parts();
     (
         head,
         runtime.block_on(body.collect()).expect("a body").to_bytes(),
@@ -206,7 +204,7 @@ fn received(runtime: &Runtime, mode: PayloadMode, all: &Bytes) -> (Parts, Bytes)
 }
 
 fn receiving<'a>(runtime: &'a Runtime, all: &Bytes, copied: bool) -> Vec<Contender<'a>> {
-    let mut contenders = ground(
+    let mut contenders = base(
         runtime,
         &Frames {
             all: all.clone(),

@@ -1,7 +1,7 @@
-//! Times contenders against each other, in one process and in turns.
+//! Compares the times of contenders in one process.
 //!
-//! A machine's speed drifts by more than what is to be told apart. So each round times every
-//! contender once, and what is compared is what was timed in the same round.
+//! The speed of a machine changes by more than the differences of interest. So each round measures every contender
+//! once, and only times of the same round are compared.
 
 pub mod request;
 
@@ -10,16 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Rounds measured; each gives one sample of every contender.
+/// Number of rounds; each gives one sample per contender.
 const ROUNDS: usize = 60;
 
-/// What one contender's turn in a round takes, about.
+/// Approximate time of one contender in a round.
 const TURN: Duration = Duration::from_millis(5);
 
-/// A name, and the operation in a loop of so many iterations.
+/// A name, and a function that runs the operation a number of times.
 pub type Contender<'a> = (&'static str, Box<dyn FnMut(u32) + 'a>);
 
-/// Gives an operation a name. Its result is dropped within the time measured.
+/// Creates a contender. The measured time includes dropping the result.
 pub fn contender<'a, T>(name: &'static str, mut op: impl FnMut() -> T + 'a) -> Contender<'a> {
     let run = move |iterations| {
         for _ in 0..iterations {
@@ -29,35 +29,35 @@ pub fn contender<'a, T>(name: &'static str, mut op: impl FnMut() -> T + 'a) -> C
     (name, Box::new(run))
 }
 
-/// Times the contenders and prints a table of them.
+/// Measures contenders and prints a table.
 ///
-/// The first is the base: what all of them do, and what is subtracted from each before it is
-/// compared. The second is the one that the others are compared with; a ratio of 2 is half its speed.
+/// The first contender is the base, the work that all of them do, which is subtracted. The second is the reference; a
+/// ratio of 2 is half its speed.
 ///
-/// | column | what it holds |
+/// | column | content |
 /// |---|---|
-/// | median, min | ns for one operation, base included, over all rounds |
-/// | net | median of the rounds' differences to the base, in ns |
-/// | ratio | median of the rounds' ratios of net times |
+/// | median, min | ns per operation, including the base |
+/// | net | median difference to the base in ns |
+/// | ratio | median ratio of the net time to that of the reference |
 ///
 /// # Panics
 ///
-/// With fewer than two contenders.
+/// Panics with fewer than two contenders.
 pub fn compare(title: &str, contenders: Vec<Contender<'_>>) {
     table(title, None, contenders);
 }
 
-/// The same for operations on so many bytes, with a column of MiB/s from the net time.
+/// As [`compare`], for operations on a number of bytes, with a column of MiB/s from the net time.
 ///
 /// # Panics
 ///
-/// With fewer than two contenders.
+/// Panics with fewer than two contenders.
 pub fn compare_bytes(title: &str, bytes: usize, contenders: Vec<Contender<'_>>) {
     table(title, Some(bytes), contenders);
 }
 
 fn table(title: &str, bytes: Option<usize>, mut contenders: Vec<Contender<'_>>) {
-    assert!(contenders.len() >= 2, "a base and a contender at least");
+    assert!(contenders.len() >= 2, "at least a base and a contender");
     let iterations: Vec<u32> = contenders.iter_mut().map(calibrate).collect();
     let rounds: Vec<Vec<f64>> = (0..ROUNDS)
         .map(|_| {
@@ -89,7 +89,7 @@ fn table(title: &str, bytes: Option<usize>, mut contenders: Vec<Contender<'_>>) 
     }
 }
 
-/// Iterations that take one turn; also warms up.
+/// Returns the number of iterations that takes [`TURN`]. Also warms up.
 fn calibrate(contender: &mut Contender<'_>) -> u32 {
     let mut iterations = 1;
     loop {

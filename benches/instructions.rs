@@ -1,12 +1,12 @@
-//! The instructions that one operation takes, in the cases of the other benchmarks, for callgrind to count:
+//! Instructions per operation in the cases of the other benchmarks, counted by callgrind:
 //!
 //! ```text
 //! scripts/instructions
 //! ```
 //!
-//! Times tell a few per cent apart on a quiet machine alone; instructions are the same in each run, so that
-//! CI can hold them. Each turn is one call of [`measured`], which callgrind counts and dumps; whose turn it
-//! was is printed, in that order.
+//! Instruction counts are the same in each run, so that CI can check them; times differ by a few per cent unless the
+//! machine is idle. Callgrind counts and dumps each call of [`measured`], and the program prints the contender of each
+//! call in the same order.
 
 mod judge;
 mod layered;
@@ -17,11 +17,11 @@ use std::hint::black_box;
 
 use tower_sigv4_benches::Contender;
 
-/// Operations in a turn, and before it.
+/// Operations per measurement, and before it to warm up.
 const TURN: u32 = 10;
 
 fn main() {
-    // Those of 1 MiB would count SHA-256 alone.
+    // Bodies of 1 MiB would only measure SHA-256.
     for (title, work) in work::cases().take(4) {
         turns(&format!("sign {title}"), work.contenders());
     }
@@ -39,7 +39,7 @@ fn main() {
     for (title, received) in received::cases() {
         turns(&format!("verify {title}"), received.contenders());
     }
-    turns("verify GET, refused", received::refused().refusals());
+    turns("verify GET, rejected", received::to_reject().rejections());
 }
 
 fn turns(title: &str, contenders: Vec<Contender<'_>>) {
@@ -50,9 +50,9 @@ fn turns(title: &str, contenders: Vec<Contender<'_>>) {
     }
 }
 
-/// What is counted.
+/// Callgrind counts the instructions of this function.
 #[inline(never)]
 fn measured(run: &mut dyn FnMut(u32)) {
     run(TURN);
-    black_box(()); // or the call above would be a jump, and callgrind would not see this function end
+    black_box(()); // prevents a tail call, after which callgrind would miss the end of this function
 }

@@ -1,4 +1,4 @@
-//! What the whole layer adds to a service that does nothing: time, and how it scales with threads and origins.
+//! Time that the signing layer adds to a service that does nothing, and its scaling with threads and origins.
 //!
 //! ```text
 //! cargo bench -p tower-sigv4-benches --bench layer
@@ -14,13 +14,13 @@ use std::{
 };
 
 use http::StatusCode;
-use layered::{Incoming, Make, Sink, answer};
+use layered::{Incoming, Make, Sink, send};
 use tower_sigv4::Signing;
 use tower_sigv4_benches::{Contender, compare, contender};
 
 const ORIGINS: usize = 10_000;
 
-/// Rounds of one and of two threads; their median is told.
+/// Number of rounds with one and two threads; the result is the median.
 const ROUNDS: usize = 31;
 const TURN: Duration = Duration::from_millis(50);
 
@@ -39,7 +39,7 @@ fn main() {
         }
         let (one, signing_one) = layered::to_origins(1);
         let (many, signing_many) = layered::to_origins(ORIGINS);
-        let copies = vec![one[0].clone(); ORIGINS]; // as much memory is touched
+        let copies = vec![one[0].clone(); ORIGINS]; // touches the same amount of memory
         let contenders = vec![
             contender("the service alone", in_turn(&many, Sink)),
             in_turn_signed("one origin", &copies, signing_one),
@@ -51,7 +51,7 @@ fn main() {
     });
 }
 
-/// Gives the requests in an order that no cache of a processor foresees.
+/// Sends the requests in an order that the processor's caches do not predict.
 fn in_turn<S, B>(requests: &[Incoming], mut service: S) -> impl FnMut() -> StatusCode
 where
     S: tower::Service<Incoming, Response = http::Response<B>>,
@@ -59,8 +59,8 @@ where
 {
     let mut next = 0;
     move || {
-        next = (next + 7_919) % requests.len(); // a prime, so that all have their turn
-        answer(&mut service, requests[next].clone())
+        next = (next + 7_919) % requests.len(); // a prime, so that every request is sent
+        send(&mut service, requests[next].clone())
     }
 }
 
@@ -71,7 +71,7 @@ fn in_turn_signed<'a>(
 ) -> Contender<'a> {
     for request in requests {
         assert_eq!(
-            answer(&mut signing, request.clone()),
+            send(&mut signing, request.clone()),
             StatusCode::OK,
             "{}",
             request.uri()
@@ -80,7 +80,7 @@ fn in_turn_signed<'a>(
     contender(name, in_turn(requests, signing))
 }
 
-/// Prints how many times the requests of one thread two threads sign, each with its clone of the service.
+/// Prints the throughput of two threads relative to one, each with a clone of the service.
 fn threads(make: &Make, signing: &Signing<Sink>) {
     let ratios = (0..ROUNDS).map(|_| {
         let [one, two] = [1, 2].map(|threads| per_second(threads, make, signing));
@@ -103,7 +103,7 @@ fn per_second(threads: usize, make: &Make, signing: &Signing<Sink>) -> f64 {
             let (began, mut signed) = (Instant::now(), 0_u32);
             while began.elapsed() < TURN {
                 for _ in 0..64 {
-                    black_box(answer(&mut signing, request.clone()));
+                    black_box(send(&mut signing, request.clone()));
                 }
                 signed += 64;
             }

@@ -1,13 +1,12 @@
-//! The time to judge requests that are as large as a stranger can make them: many signed headers, and long
-//! queries. One operation verifies a head that was received; nothing is cloned.
+//! Time to verify requests of the maximum size that an unknown client can send: many signed headers, and long queries.
+//! One operation verifies a received head without cloning it.
 //!
-//! The first row is subtracted from the others, and the second is their baseline:
+//! The first row is subtracted from the others, and the second is the reference:
 //!
-//! - scratchstack-aws-signature, where it takes the request to its end; it consumes the request, so that its
-//!   row has a clone of it;
-//! - "searched from the start" searches a list of names for each header from its start, and "decoded ten times"
-//!   decodes the key of each parameter once for each of the ten that a presigned URL has. This crate did so
-//!   before it had limits.
+//! - scratchstack-aws-signature, where it verifies the whole request. It consumes the request, so that its row includes
+//!   a clone.
+//! - "linear search" searches a list of names for each header, and "decoded ten times" decodes the key of each parameter
+//!   once for each of the ten of a presigned URL. This crate did so before it had limits.
 //!
 //! ```text
 //! cargo bench -p tower-sigv4-benches --bench limits
@@ -36,13 +35,13 @@ use tower_sigv4_benches::{
     request::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, SERVICE, TIME},
 };
 
-/// The names that this crate accepts.
+/// Maximum number of names that this crate accepts.
 const MOST_NAMES: usize = 1024;
-/// The names that a stranger sends.
+/// Number of names in an attack.
 const MANY_NAMES: usize = 20_000;
-/// The parameters that this crate accepts.
+/// Maximum number of parameters that this crate accepts.
 const MOST_PARAMETERS: usize = 4096;
-/// The bytes of a query that `http` accepts, almost.
+/// Slightly less than the maximum length of a query in `http`.
 const LONGEST_QUERY: usize = 64_000;
 
 fn main() {
@@ -80,7 +79,7 @@ fn nothing() -> Contender<'static> {
     contender("nothing", || ())
 }
 
-/// `host`, the headers that signing adds, and as many of its own as make up `count`.
+/// Returns names that make `count` signed headers, together with `host` and those that signing adds.
 fn headers(count: usize) -> Vec<String> {
     let added = ["host", "x-amz-content-sha256", "x-amz-date"].len();
     (added..count)
@@ -88,7 +87,7 @@ fn headers(count: usize) -> Vec<String> {
         .collect()
 }
 
-/// A target with as many parameters as are accepted, in no order, whose values have to be encoded anew.
+/// Returns a target with the maximum number of parameters, unsorted, whose values have to be encoded.
 fn parameters() -> String {
     let len = LONGEST_QUERY / MOST_PARAMETERS;
     let pairs = (0..MOST_PARAMETERS).map(|number| {
@@ -98,11 +97,11 @@ fn parameters() -> String {
     format!("/?{}", pairs.collect::<Vec<_>>().join("&"))
 }
 
-/// A head that was received, and what each contender verifies it with.
+/// A received head, with the verifier of each contender.
 struct Case {
     request: Request<Bytes>,
     head: Parts,
-    /// The names that it says are signed.
+    /// Names in `SignedHeaders`.
     names: Vec<String>,
     credentials: Credentials,
     now: SystemTime,
@@ -111,8 +110,8 @@ struct Case {
 }
 
 impl Case {
-    /// Signs a request with these headers; panics unless this crate judges it like that.
-    fn new(added: Vec<String>, target: &str, judged: Result<(), RejectionKind>) -> Self {
+    /// Signs a request with these headers, and asserts the result of verification by this crate.
+    fn new(added: Vec<String>, target: &str, expected: Result<(), RejectionKind>) -> Self {
         let now = UNIX_EPOCH + Duration::from_secs(TIME);
         let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "bench");
         let request = Request::get(target)
@@ -140,14 +139,14 @@ impl Case {
             now,
             verifier: Verifier::new(VerifySettings::new(SERVICE, REGION).expect("legal names")),
         };
-        assert_eq!(case.verify(), judged);
+        assert_eq!(case.verify(), expected);
         case
     }
 
     fn verify(&self) -> Result<(), RejectionKind> {
         let claim = self
             .verifier
-            .claim(&self.head, self.now)
+            .parse(&self.head, self.now)
             .map_err(|error| error.kind())?;
         let accepted = self
             .verifier
@@ -170,7 +169,7 @@ impl Case {
     }
 
     fn searched(&self) -> Contender<'_> {
-        contender("searched from the start", || {
+        contender("linear search", || {
             let names = self.head.headers.keys();
             names
                 .filter(|name| self.names.iter().any(|known| known == name.as_str()))

@@ -1,21 +1,21 @@
-//! The request that is signed, and the one that is verified: the same one.
+//! The request that the benchmarks sign and verify.
 
 /// Signing name.
 pub const SERVICE: &str = "execute-api";
 /// Region of the credential scope.
 pub const REGION: &str = "us-east-1";
-/// Who signs.
+/// Access key ID.
 pub const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-/// The secret that goes with the id; scratchstack wants 40 bytes.
+/// Secret access key; scratchstack requires 40 bytes.
 pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-/// Length of a session token as STS issues them.
+/// Length of a session token of STS.
 pub const TOKEN_LEN: usize = 560;
 /// The time of signing, in seconds since 1970.
 pub const TIME: u64 = 1_714_564_800;
 
 /// Scheme and host.
 pub const ORIGIN: &str = "https://abc123.execute-api.us-east-1.amazonaws.com";
-/// What a browser sends through Amplify.
+/// Headers of a browser with Amplify.
 pub const HEADERS: [(&str, &str); 6] = [
     ("host", "abc123.execute-api.us-east-1.amazonaws.com"),
     ("accept", "application/json, text/plain, */*"),
@@ -27,21 +27,21 @@ pub const HEADERS: [(&str, &str); 6] = [
     ),
     ("x-amz-user-agent", "aws-amplify/6.0.27 api/1 framework/2"),
 ];
-/// Those of `HEADERS` that `AllowList` leaves unsigned.
+/// The `HEADERS` that `AllowList` does not sign.
 pub const UNSIGNED: [&str; 3] = ["accept", "accept-encoding", "user-agent"];
 
-/// A target with a query of four.
+/// A target with four parameters.
 pub const GET: &str = "/prod/orders?status=open&limit=50&since=2024-05-01T00%3A00%3A00Z&page=3";
-/// A target for a body.
+/// A target for a request with a body.
 pub const POST: &str = "/prod/orders";
 
-/// A session token of this length, or none.
+/// Returns a session token of this length, or `None` for 0.
 #[must_use]
 pub fn token(len: usize) -> Option<String> {
     (len > 0).then(|| "IQoJb3Jp".repeat(len / 8))
 }
 
-/// A body of this length.
+/// Returns a body of this length.
 #[must_use]
 pub fn body(len: usize) -> Vec<u8> {
     b"{\"id\":7}".repeat(len / 8)

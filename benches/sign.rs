@@ -1,4 +1,4 @@
-//! The time to sign a request: this crate, aws-sigv4 and reqsign, in one run.
+//! Time to sign a request: this crate, aws-sigv4 and reqsign.
 //!
 //! ```text
 //! cargo bench -p tower-sigv4-benches --bench sign

@@ -1,4 +1,4 @@
-//! The time that signatures for several regions take, to sign and to verify, beside those for one.
+//! Time to sign and verify for several regions and for one.
 //!
 //! ```text
 //! cargo bench -p tower-sigv4-benches --features sigv4a --bench sigv4a
@@ -48,7 +48,7 @@ fn main() {
     let (verifier, unknown) = (Verifier::new(settings.clone()), Verifier::new(settings));
     let (by_hmac, by_ecdsa) = (signed(&one), signed(&several));
     let accepts = |verifier: &Verifier, head: &Parts, key| {
-        let claim = verifier.claim(head, time).expect("in order");
+        let claim = verifier.parse(head, time).expect("in order");
         verifier.verify(claim, key, &PayloadHash::EMPTY).is_ok()
     };
     for head in [&by_hmac, &by_ecdsa] {

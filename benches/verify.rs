@@ -1,5 +1,4 @@
-//! The time to verify a request: this crate and scratchstack-aws-signature, in one run. Then the time
-//! that this crate takes to refuse one.
+//! Time to verify a request, with this crate and scratchstack-aws-signature, and time to reject one, with this crate.
 //!
 //! ```text
 //! cargo bench -p tower-sigv4-benches --bench verify
@@ -17,9 +16,9 @@ fn main() {
             compare(title, received.contenders());
         }
     }
-    let refused = received::refused();
-    let refusals = refused.refusals();
+    let request = received::to_reject();
+    let rejections = request.rejections();
     if measured {
-        compare("GET, refused", refusals);
+        compare("GET, rejected", rejections);
     }
 }

@@ -111,9 +111,9 @@ pub use self::{
     clock::Clock,
     error::{BoxError, Error, ErrorKind},
     error_format::ErrorFormat,
-    origin::origin::Origin,
-    sign::{layer::SigningLayer, service::Signing},
-    sigv4::settings::SigningSettings,
+    origin::Origin,
+    sign::{Signing, SigningLayer},
+    sigv4::SigningSettings,
 };
 
 /// The README's example, compiled as a test.

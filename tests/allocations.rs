@@ -1,4 +1,4 @@
-//! How often signing and verifying allocate. These numbers are promises of docs/benchmarks.md.
+//! Allocations of signing and verifying. docs/benchmarks.md states these numbers.
 
 mod common;
 
@@ -33,16 +33,16 @@ use tower_sigv4::{
 const SIGNER_GET: u64 = 3;
 const SIGNER_POST: u64 = 4;
 const LAYER_ADDS: u64 = 2;
-/// For the address in `x-forwarded-for`.
-const PEER_ADDS: u64 = 1;
-/// For what was signed, until the answer is there.
+/// The address in `x-forwarded-for`.
+const CLIENT_ADDR_ADDS: u64 = 1;
+/// The canonical request, until the response arrives.
 const DIAGNOSIS_ADDS: u64 = 1;
-/// For the extensions of the answer.
+/// The extensions of the response.
 const REPORT_ADDS: u64 = 3;
 
 type Body = Full<Bytes>;
 
-/// A request as a server hands it on: HTTP/1.1, and the host in a header.
+/// A request in the form that servers forward: a path, and the host in a header.
 fn get() -> Request<Body> {
     Request::get("/orders/42?b=2&a=1&page=3&filter=open")
         .header("host", HOST)
@@ -58,7 +58,7 @@ fn get() -> Request<Body> {
         .expect("a request")
 }
 
-fn by_peer() -> Request<Body> {
+fn with_client_addr() -> Request<Body> {
     let mut request = get();
     request
         .headers_mut()
@@ -80,7 +80,7 @@ fn with_token() -> Credentials {
 }
 
 #[test]
-fn the_verifier_accepts_without_allocating() {
+fn verifier_accepts_without_allocating() {
     let settings = settings("execute-api");
     let verifier = Verifier::new(VerifySettings::new("execute-api", "us-east-1").expect("a scope"));
     for key in [credentials(), with_token()] {
@@ -93,7 +93,7 @@ fn the_verifier_accepts_without_allocating() {
             let query = presigned(&head, &key);
             for (head, payload) in [(&head, payload), (&query, PayloadHash::EMPTY)] {
                 let verify = || {
-                    let claim = verifier.claim(head, now()).expect("in order");
+                    let claim = verifier.parse(head, now()).expect("in order");
                     let accepted = verifier.verify(claim, &key, &payload).expect("right");
                     drop(std::hint::black_box(accepted));
                 };
@@ -104,7 +104,7 @@ fn the_verifier_accepts_without_allocating() {
     }
 }
 
-/// A head as AWS's signer presigns it.
+/// Presigns a head with AWS's signer.
 fn presigned(head: &Parts, key: &Credentials) -> Parts {
     let mut settings = aws_sigv4::http_request::SigningSettings::default();
     settings.signature_location = aws_sigv4::http_request::SignatureLocation::QueryParams;
@@ -133,12 +133,12 @@ fn presigned(head: &Parts, key: &Credentials) -> Parts {
 }
 
 #[test]
-fn the_signer_allocates_as_often_as_promised() {
+fn signer_allocations_are_limited() {
     let settings = settings("execute-api");
     let signer = Signer::new();
     for credentials in [credentials(), with_token()] {
         let identity = Identity::new(credentials).expect("valid");
-        for (request, body, promised) in [
+        for (request, body, limit) in [
             (get(), &[][..], SIGNER_GET),
             (post(), &[b'a'; 1024][..], SIGNER_POST),
         ] {
@@ -152,11 +152,11 @@ fn the_signer_allocates_as_often_as_promised() {
                 signer.sign(parts, &params).expect("signed");
             };
             let (parts, _) = request.into_parts();
-            sign(&mut parts.clone()); // derives the key, and makes the texts of the second
+            sign(&mut parts.clone()); // derives the key, and formats the date
             let mut parts = parts.clone();
             let counted = measure(|| sign(&mut parts)).count_total;
             assert!(
-                counted <= promised,
+                counted <= limit,
                 "{} allocates {counted} times",
                 parts.method
             );
@@ -165,14 +165,18 @@ fn the_signer_allocates_as_often_as_promised() {
 }
 
 #[tokio::test]
-async fn the_layer_adds_as_few_as_promised() {
+async fn layer_allocations_are_limited() {
     let root = || layer(api(&format!("https://{HOST}")));
     let stage = || layer(api(&format!("https://{HOST}/prod")));
-    for (layer, request, promised) in [
+    for (layer, request, limit) in [
         (root(), get(), SIGNER_GET + LAYER_ADDS),
         (stage(), get(), SIGNER_GET + LAYER_ADDS),
         (stage(), post(), SIGNER_POST + LAYER_ADDS),
-        (stage(), by_peer(), SIGNER_GET + LAYER_ADDS + PEER_ADDS),
+        (
+            stage(),
+            with_client_addr(),
+            SIGNER_GET + LAYER_ADDS + CLIENT_ADDR_ADDS,
+        ),
         (
             stage().with_diagnosis(true),
             get(),
@@ -186,18 +190,18 @@ async fn the_layer_adds_as_few_as_promised() {
     ] {
         let counted = through_layer(layer, request).await;
         assert!(
-            counted <= promised,
-            "the layer allocates {counted} times of {promised}"
+            counted <= limit,
+            "the layer allocates {counted} times, limit {limit}"
         );
     }
 }
 
-/// The state of an origin is looked up for each request, and changed when its clock or credentials are corrected.
+/// Each request looks up the state of its origin, which changes when its clock or credentials are corrected.
 #[tokio::test(start_paused = true)]
-async fn a_learned_offset_adds_no_allocation() {
+async fn clock_correction_does_not_allocate() {
     let layer = layer(api(&format!("https://{HOST}")));
     let time = now() + Duration::from_secs(3600);
-    let by_clock = service_fn(async |request: Request<SignedBody<Body>>| {
+    let origin = service_fn(async |request: Request<SignedBody<Body>>| {
         let body = r#"{"message":"Signature expired: 1"}"#;
         let mut response = Response::new(Full::<Bytes>::default());
         if request.headers()["x-amz-date"] != *stamp(time) {
@@ -209,7 +213,7 @@ async fn a_learned_offset_adds_no_allocation() {
     });
     for _ in 0..2 {
         let response = layer
-            .layer(by_clock)
+            .layer(origin)
             .oneshot(get())
             .await
             .expect("a response");
@@ -222,7 +226,7 @@ async fn a_learned_offset_adds_no_allocation() {
     );
 }
 
-/// How often one request allocates on its way through the layer.
+/// Returns the allocations of one request through the layer.
 async fn through_layer(layer: SigningLayer, request: Request<Body>) -> u64 {
     let mut service: Signing<Sink> = layer.layer(Sink);
     service
@@ -241,13 +245,13 @@ async fn through_layer(layer: SigningLayer, request: Request<Body>) -> u64 {
         match response.as_mut().poll(&mut cx) {
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => panic!("{error}"),
-            Poll::Pending => panic!("nothing is awaited"),
+            Poll::Pending => panic!("the future does not wait"),
         }
     });
     counted.count_total
 }
 
-/// An inner service that allocates nothing.
+/// An inner service that does not allocate.
 #[derive(Clone, Debug)]
 struct Sink;
 

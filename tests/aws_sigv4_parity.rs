@@ -1,5 +1,5 @@
-//! Every release agrees with `aws_sigv4::http_request::sign`, stage by stage, except where that is
-//! wrong. Those inputs are listed at the end, each with its reason and a test.
+//! Comparison with `aws_sigv4::http_request::sign`, stage by stage. The end of the file lists the inputs for which
+//! aws-sigv4 is wrong, each with its reason and a test.
 
 mod common;
 
@@ -34,12 +34,12 @@ use tracing::{
 };
 
 const COMPARED: usize = 20_000;
-/// Each takes a hundred times as long.
+/// Fewer, since each takes a hundred times as long.
 #[cfg(feature = "sigv4a")]
 const COMPARED_4A: usize = 500;
 const SEED: u64 = 0x5197_0004;
 
-/// All that goes into one signature, in the terms of neither crate.
+/// Inputs of one signature.
 #[derive(Debug)]
 struct Case {
     method: &'static str,
@@ -51,10 +51,10 @@ struct Case {
     token: Option<String>,
     token_mode: SessionToken,
     payload_header: bool,
-    /// For how many seconds a signature in the query is valid; `None` for one in the header.
+    /// Lifetime of a signature in the query in seconds; `None` for one in the header.
     presigned: Option<u64>,
     time: SystemTime,
-    /// The region set, in version 4a.
+    /// Region set of SigV4a.
     #[cfg(feature = "sigv4a")]
     regions: Option<&'static str>,
 }
@@ -79,16 +79,16 @@ impl Default for Case {
     }
 }
 
-/// What a signer arrived at.
+/// Results of a signer.
 #[derive(Debug, PartialEq)]
-struct Outcome {
+struct Signed {
     canonical_request: String,
     signature: String,
     headers: Vec<(String, String)>,
 }
 
 #[test]
-fn random_requests_agree_at_every_stage() {
+fn random_requests_match_at_each_stage() {
     agree(COMPARED, random_case);
     writeln!(
         io::stdout(),
@@ -97,10 +97,10 @@ fn random_requests_agree_at_every_stage() {
     .expect("written");
 }
 
-/// Both draw the number of a signature from key and text (RFC 6979), so that the signatures agree as well.
+/// Both signers use deterministic nonces (RFC 6979), so that signatures are comparable.
 #[cfg(feature = "sigv4a")]
 #[test]
-fn random_requests_of_version_4a_agree_at_every_stage() {
+fn random_sigv4a_requests_match_at_each_stage() {
     let sets = [
         "us-east-1",
         "us-east-1,us-west-2",
@@ -112,7 +112,7 @@ fn random_requests_of_version_4a_agree_at_every_stage() {
         let mut case = random_case(rng);
         case.regions = Some(sets[rng.usize(..sets.len())]);
         if case.token_mode == SessionToken::S3Session {
-            // S3 Express has no version 4a, and aws-sigv4 signs one name and sends the other there.
+            // S3 Express does not support SigV4a, for which aws-sigv4 signs one name and sends the other.
             case.token_mode = SessionToken::Signed;
         }
         case
@@ -131,11 +131,11 @@ fn agree(count: usize, random_case: impl Fn(&mut Rng) -> Case) {
     while compared < count {
         let case = random_case(&mut rng);
         let Ok(uri) = case.uri.parse::<http::Uri>() else {
-            continue; // neither crate can be given it
+            continue; // not a valid URI
         };
         let query = percent_decode_str(uri.query().unwrap_or_default());
         if query.decode_utf8().is_err() {
-            continue; // `query_bytes_that_are_not_utf8_are_kept`
+            continue; // `non_utf8_queries_are_preserved`
         }
         let theirs = theirs(&case).expect("aws-sigv4 signs it");
         let (ours, explanation) = ours(&signer, &case);
@@ -145,7 +145,7 @@ fn agree(count: usize, random_case: impl Fn(&mut Rng) -> Case) {
         assert_eq!(
             hash,
             Some(&*rehashed),
-            "the string to sign holds the hash: {case:#?}"
+            "the string to sign contains the hash: {case:#?}"
         );
         compared += 1;
     }
@@ -176,7 +176,7 @@ fn settings(case: &Case) -> SigningSettings {
         .with_signed_headers(AllExcept::default())
 }
 
-fn ours(signer: &Signer, case: &Case) -> (Outcome, Explanation) {
+fn ours(signer: &Signer, case: &Case) -> (Signed, Explanation) {
     let credentials = Credentials::new("AKID", &*case.secret, case.token.clone(), None, "test");
     let identity = Identity::new(credentials).expect("valid");
     let settings = settings(case);
@@ -210,15 +210,15 @@ fn ours(signer: &Signer, case: &Case) -> (Outcome, Explanation) {
         .map(|(name, value)| (name.to_owned(), value.to_str().expect("ASCII").to_owned()))
         .collect();
     let canonical = String::from_utf8(explanation.canonical_request.clone()).expect("UTF-8");
-    let outcome = Outcome {
+    let signed = Signed {
         canonical_request: redact(&canonical),
         signature: explanation.signature.clone(),
         headers,
     };
-    (outcome, explanation)
+    (signed, explanation)
 }
 
-/// aws-sigv4 traces its canonical request with the token blotted out, unless it is that of S3 Express.
+/// aws-sigv4 redacts the token in the canonical request that it traces, except that of S3 Express.
 fn redact(canonical_request: &str) -> String {
     let redacted = canonical_request.split('\n').map(|line| {
         match line.strip_prefix("x-amz-security-token:") {
@@ -234,7 +234,7 @@ fn redact(canonical_request: &str) -> String {
     redacted.collect::<Vec<_>>().join("\n")
 }
 
-fn theirs(case: &Case) -> Result<Outcome, String> {
+fn theirs(case: &Case) -> Result<Signed, String> {
     let mut settings = aws_sigv4::http_request::SigningSettings::default();
     settings.percent_encoding_mode = match case.form {
         PathForm::Once | PathForm::OnceFolded => PercentEncodingMode::Single,
@@ -256,13 +256,14 @@ fn theirs(case: &Case) -> Result<Outcome, String> {
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(Duration::from_secs(expires));
     }
-    settings.payload_checksum_kind = match case.payload_header && case.presigned.is_none() {
-        true => PayloadChecksumKind::XAmzSha256,
-        false => PayloadChecksumKind::NoHeader,
+    settings.payload_checksum_kind = if case.payload_header && case.presigned.is_none() {
+        PayloadChecksumKind::XAmzSha256
+    } else {
+        PayloadChecksumKind::NoHeader
     };
     let credentials = Credentials::new("AKID", &*case.secret, case.token.clone(), None, "test");
     let identity = SmithyIdentity::new(credentials, None);
-    let params = theirs_for(case, &identity, settings);
+    let params = theirs_params(case, &identity, settings);
     let headers = case.headers.iter().map(|(name, value)| (*name, &**value));
     let request = SignableRequest::new(
         case.method,
@@ -281,14 +282,14 @@ fn theirs(case: &Case) -> Result<Outcome, String> {
         .collect();
     headers.sort();
     let canonical_request = trace.0.lock().expect("not poisoned").clone();
-    Ok(Outcome {
+    Ok(Signed {
         canonical_request,
         signature,
         headers,
     })
 }
 
-fn theirs_for<'a>(
+fn theirs_params<'a>(
     case: &Case,
     identity: &'a SmithyIdentity,
     settings: aws_sigv4::http_request::SigningSettings,
@@ -308,7 +309,7 @@ fn theirs_for<'a>(
     common::aws_params(identity, "service", case.time, settings)
 }
 
-/// Catches the canonical request that aws-sigv4 traces; it is not to be had otherwise.
+/// Captures the canonical request from a trace event, since aws-sigv4 has no other API for it.
 #[derive(Clone, Default)]
 struct Trace(Arc<Mutex<String>>);
 
@@ -322,15 +323,15 @@ impl Subscriber for Trace {
     fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn event(&self, event: &Event<'_>) {
-        event.record(&mut Catch(&self.0));
+        event.record(&mut CanonicalRequestVisitor(&self.0));
     }
     fn enter(&self, _: &span::Id) {}
     fn exit(&self, _: &span::Id) {}
 }
 
-struct Catch<'a>(&'a Mutex<String>);
+struct CanonicalRequestVisitor<'a>(&'a Mutex<String>);
 
-impl Visit for Catch<'_> {
+impl Visit for CanonicalRequestVisitor<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "canonical_request" {
             *self.0.lock().expect("not poisoned") = format!("{value:?}");
@@ -373,7 +374,7 @@ fn random_case(rng: &mut Rng) -> Case {
     }
 }
 
-// What follows are the inputs on which aws-sigv4 is wrong, or cannot be asked. ------------------------
+// Inputs that aws-sigv4 signs incorrectly or does not support.
 
 fn canonical(case: &Case) -> String {
     let (_, explanation) = ours(&Signer::new(), case);
@@ -381,15 +382,12 @@ fn canonical(case: &Case) -> String {
 }
 
 fn line(canonical_request: &str, number: usize) -> &str {
-    canonical_request
-        .lines()
-        .nth(number)
-        .expect("so many lines")
+    canonical_request.lines().nth(number).expect("line exists")
 }
 
-/// Servers decode a query as bytes. aws-sigv4 decodes it as UTF-8, and what is not becomes U+FFFD.
+/// Servers decode a query as bytes. aws-sigv4 decodes it as UTF-8, and replaces invalid sequences with U+FFFD.
 #[test]
-fn query_bytes_that_are_not_utf8_are_kept() {
+fn non_utf8_queries_are_preserved() {
     let case = Case {
         uri: "https://example.com/?a=%FF".to_owned(),
         ..Case::default()
@@ -399,7 +397,7 @@ fn query_bytes_that_are_not_utf8_are_kept() {
     assert_eq!(line(&theirs.canonical_request, 2), "a=%EF%BF%BD");
 }
 
-/// A verifier collapses tabs as it does spaces; aws-sigv4 collapses spaces alone.
+/// Verifiers collapse tabs and spaces; aws-sigv4 collapses only spaces.
 #[test]
 fn tabs_are_white_space() {
     let case = Case {
@@ -411,10 +409,9 @@ fn tabs_are_white_space() {
     assert!(theirs.canonical_request.contains("\nmy-header:a \t b\n"));
 }
 
-/// Header values are bytes (RFC 9110, section 5.5, obs-text). aws-sigv4 takes `&str`, so that it
-/// cannot be asked to sign what is not UTF-8.
+/// Header values are bytes (RFC 9110, section 5.5, obs-text). aws-sigv4 only accepts `&str`.
 #[test]
-fn header_bytes_beyond_ascii_are_signed_as_they_are() {
+fn non_ascii_headers_are_signed_unchanged() {
     let mut parts = parts(&Case::default());
     let value = HeaderValue::from_bytes(b"\xff\xfe").expect("legal");
     parts.headers.insert("my-header", value);
@@ -440,10 +437,10 @@ fn header_bytes_beyond_ascii_are_signed_as_they_are() {
     );
 }
 
-/// The S3 family decodes a path to a key and encodes that, but for its slashes. aws-sigv4 takes the path
-/// as it stands, so that it is right only if it stands encoded as S3 would.
+/// The S3 family decodes a path to a key and encodes it except its slashes. aws-sigv4 does not change the path, which
+/// is only correct for a canonical path.
 #[test]
-fn a_path_encoded_once_is_encoded_as_s3_does() {
+fn paths_are_encoded_as_s3_does() {
     let case = Case {
         uri: "https://example.com/a%2fb/(c)/%41+".to_owned(),
         form: PathForm::Once,
@@ -454,14 +451,14 @@ fn a_path_encoded_once_is_encoded_as_s3_does() {
     assert_eq!(line(&theirs.canonical_request, 1), "/a%2fb/(c)/%41+");
 }
 
-/// User information is no part of `host` (RFC 9110, section 7.2). aws-sigv4 signs it as one.
+/// User information is not part of `host` (RFC 9110, section 7.2). aws-sigv4 includes it.
 #[test]
-fn user_information_is_not_signed_as_host() {
-    hosts_differ("user:password@example.com:8443", "example.com:8443");
+fn user_information_is_not_part_of_host() {
+    assert_hosts_differ("user:password@example.com:8443", "example.com:8443");
 }
 
-/// Where aws-sigv4 signs an authority as it is, and this crate the host that is sent for it.
-fn hosts_differ(authority: &str, host: &str) {
+/// Asserts that aws-sigv4 signs the authority, and this crate the host.
+fn assert_hosts_differ(authority: &str, host: &str) {
     let case = Case {
         uri: format!("https://{authority}/"),
         ..Case::default()
@@ -475,21 +472,21 @@ fn hosts_differ(authority: &str, host: &str) {
     );
 }
 
-/// A port of no digits is none (RFC 3986, section 6.2.3). aws-sigv4 signs its colon.
+/// An empty port is the default port (RFC 3986, section 6.2.3). aws-sigv4 signs its colon.
 #[test]
-fn an_empty_port_is_not_signed() {
-    hosts_differ("example.com:", "example.com");
+fn empty_port_is_not_signed() {
+    assert_hosts_differ("example.com:", "example.com");
 }
 
-/// A port is a number, whatever zeros it begins with: that of the scheme is not sent. aws-sigv4 compares its text.
+/// A port may have leading zeros, and the default port is not sent. aws-sigv4 compares strings.
 #[test]
-fn the_default_port_is_not_signed_however_it_is_written() {
-    hosts_differ("example.com:0443", "example.com");
+fn default_port_with_leading_zeros_is_not_signed() {
+    assert_hosts_differ("example.com:0443", "example.com");
 }
 
-/// A token of no characters is no token. aws-sigv4 signs and sends an empty header.
+/// An empty token is ignored. aws-sigv4 signs and sends an empty header.
 #[test]
-fn an_empty_session_token_is_none() {
+fn empty_session_token_is_ignored() {
     let case = Case {
         token: Some(String::new()),
         ..Case::default()
@@ -499,9 +496,9 @@ fn an_empty_session_token_is_none() {
     assert!(theirs.canonical_request.contains("x-amz-security-token"));
 }
 
-/// Without a host there is nothing to sign for. aws-sigv4 panics.
+/// A request needs a host. aws-sigv4 panics.
 #[test]
-fn a_request_without_host_is_an_error() {
+fn missing_host_is_an_error() {
     let case = Case {
         uri: "/path".to_owned(),
         ..Case::default()

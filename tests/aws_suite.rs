@@ -1,5 +1,5 @@
-//! AWS's signing test suite, versions 4 and 4a, as it ships in the crate `aws-sigv4`: its requests signed, and
-//! its signed requests, in header and in query, verified.
+//! AWS's signing test suite for SigV4 and SigV4a, from the crate `aws-sigv4`. The tests sign its requests, and verify
+//! its requests with signatures in header and query.
 
 use std::{
     convert::Infallible,
@@ -27,9 +27,9 @@ use tower_sigv4::{
     verify::{RejectionKind, StaticKeys, Verified, VerifySettings},
 };
 
-/// Cases that only state their canonical path: they have no context and no signature to compare.
+/// Cases that only have a canonical path, without context and signature.
 const PATH_ONLY: [&str; 2] = ["double-encode-path", "double-url-encode"];
-const FEWEST_CASES: usize = 38;
+const MIN_CASES: usize = 38;
 
 /// A part of the suite.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,8 +72,8 @@ impl Version {
         }
     }
 
-    /// Holds our signature and that of the suite to the text they are of. One of version 4 is the only
-    /// one there is; those of 4a are verified with the key that the suite states.
+    /// Checks our signature and that of the suite. Signatures of SigV4 are equal; those of SigV4a are verified with the
+    /// public key of the suite.
     fn check_signatures(self, case: &Path, text: &str, ours: &str, theirs: &str) {
         match self {
             Self::V4 => {
@@ -99,7 +99,7 @@ impl Version {
     }
 }
 
-/// Whether a signature is one by `public-key.json`, found without any of the crate's code.
+/// Verifies a signature with `public-key.json`, without code of this crate.
 #[cfg(feature = "sigv4a")]
 fn is_signature(case: &Path, text: &str, signature: &str) -> bool {
     use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier};
@@ -122,7 +122,7 @@ fn is_signature(case: &Path, text: &str, signature: &str) -> bool {
 }
 
 #[test]
-fn every_case_of_the_suite_gives_the_three_texts_it_states() {
+fn signatures_match_the_suite() {
     let (mut checks, mut paths) = (0, 0);
     for &version in VERSIONS {
         for (case, name) in cases(version) {
@@ -136,7 +136,7 @@ fn every_case_of_the_suite_gives_the_three_texts_it_states() {
             }
         }
     }
-    // Written past the harness, which would swallow what a passing test prints.
+    // Bypasses the test harness, which hides the output of passing tests.
     let versions = VERSIONS.len();
     writeln!(
         io::stdout(),
@@ -144,14 +144,14 @@ fn every_case_of_the_suite_gives_the_three_texts_it_states() {
     )
     .expect("written");
     assert!(
-        checks >= 2 * FEWEST_CASES * versions,
-        "152 with both versions"
+        checks >= 2 * MIN_CASES * versions,
+        "expected 152 with both versions"
     );
     assert_eq!(paths, PATH_ONLY.len());
 }
 
 #[tokio::test]
-async fn every_signed_request_of_the_suite_is_accepted() {
+async fn signed_requests_of_the_suite_are_accepted() {
     let mut accepted = 0;
     let cases = VERSIONS
         .iter()
@@ -167,9 +167,9 @@ async fn every_signed_request_of_the_suite_is_accepted() {
             let context = Context::read(&case);
             let (head, body) = request(&read(&case, file));
             let request = Request::from_parts(head, Full::from(body.clone()));
-            let told = judge(version, &context, request.clone(), Duration::ZERO).await;
-            assert_eq!(told, Ok(presigned), "{name}/{file}");
-            // A week later it is too old in either place.
+            let result = judge(version, &context, request.clone(), Duration::ZERO).await;
+            assert_eq!(result, Ok(presigned), "{name}/{file}");
+            // A week later both have expired.
             let late = judge(
                 version,
                 &context,
@@ -193,10 +193,10 @@ async fn every_signed_request_of_the_suite_is_accepted() {
         "{accepted} signed requests of AWS's suite verified"
     )
     .expect("written");
-    assert!(accepted >= 2 * FEWEST_CASES * VERSIONS.len());
+    assert!(accepted >= 2 * MIN_CASES * VERSIONS.len());
 }
 
-/// Whether the request was presigned, or why it is refused.
+/// Returns `true` for a presigned request, or the kind of rejection.
 async fn judge(
     version: Version,
     context: &Context,
@@ -209,7 +209,7 @@ async fn judge(
         .with_path_form(context.path_form)
         .with_session_token(context.session_token);
     let layer = VerifyLayer::new(keys, version.accepted(settings))
-        .with_path_rewrite(true) // the cases of dot segments are received as they were signed
+        .with_path_rewrite(true) // some cases contain dot segments
         .with_clock(Clock::manual(context.time + later));
     let inner = service_fn(async |request: Request<VerifiedBody<Full<Bytes>>>| {
         let mut response = Response::new(Full::<Bytes>::default());
@@ -228,7 +228,7 @@ async fn judge(
     }
 }
 
-/// The folders of the suite, and their names.
+/// Returns the folders of the suite with their names.
 fn cases(version: Version) -> Vec<(PathBuf, String)> {
     let suite = suite().join(version.folder());
     let mut cases: Vec<_> = fs::read_dir(&suite)
@@ -244,7 +244,7 @@ fn cases(version: Version) -> Vec<(PathBuf, String)> {
         .collect();
     cases.sort();
     assert!(
-        cases.len() >= FEWEST_CASES,
+        cases.len() >= MIN_CASES,
         "only {} cases found in {}",
         cases.len(),
         suite.display(),
@@ -252,7 +252,7 @@ fn cases(version: Version) -> Vec<(PathBuf, String)> {
     cases
 }
 
-/// What a case says of its signature.
+/// Parameters of a case.
 struct Context {
     credentials: Credentials,
     service: String,
@@ -295,13 +295,15 @@ impl Context {
             service: text(&context["service"]),
             region: text(&context["region"]),
             time: time.into(),
-            path_form: match flag("normalize", true) {
-                true => PathForm::OnceFolded,
-                false => PathForm::Once,
+            path_form: if flag("normalize", true) {
+                PathForm::OnceFolded
+            } else {
+                PathForm::Once
             },
-            session_token: match flag("omit_session_token", false) {
-                true => SessionToken::Unsigned,
-                false => SessionToken::Signed,
+            session_token: if flag("omit_session_token", false) {
+                SessionToken::Unsigned
+            } else {
+                SessionToken::Signed
             },
             signs_body: flag("sign_body", true),
         }
@@ -409,7 +411,7 @@ fn check_presigned(version: Version, case: &Path, name: &str) {
     assert_eq!(signed.headers, expected.headers, "{name}");
 }
 
-/// API Gateway and Lambda encode the received path once more; these cases hold such paths.
+/// API Gateway and Lambda encode the received path again; these cases contain such paths.
 fn check_path(case: &Path, name: &str) {
     let settings = SigningSettings::new("execute-api", "us-east-1").expect("a scope");
     assert_eq!(settings.path_form(), PathForm::TwiceFolded);
@@ -451,10 +453,10 @@ fn request(text: &str) -> (Parts, String) {
             Some((name, value)) if !line.starts_with(' ') => {
                 headers.push((name.to_owned(), value.to_owned()));
             }
-            // A folded line goes on with the value of the line before it.
+            // A folded line continues the previous one.
             _ => headers
                 .last_mut()
-                .expect("a line to go on with")
+                .expect("a previous line")
                 .1
                 .push_str(line),
         }
@@ -482,8 +484,8 @@ fn read(case: &Path, file: &str) -> String {
 
 /// Returns the suite's folder in the source of `aws-sigv4`.
 ///
-/// Cargo reports all packages of a platform, and by default of every platform, so that it would have to download
-/// more than a build does. It stays online, because a build of one package downloads less than the workspace needs.
+/// `cargo metadata` needs all packages of the workspace, and by default of every platform. The filter avoids downloads
+/// that a build does not need. It is not offline, since a build of one package downloads less than the workspace.
 fn suite() -> PathBuf {
     let host = cargo(&["--version", "--verbose"]);
     let host = host

@@ -12,7 +12,9 @@ use http_body_util::{BodyExt, Full};
 use std::sync::atomic::Ordering;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
-    Error, ErrorKind, Origin, SigningLayer, body::SignedBody, origin::SigningBehavior,
+    Error, ErrorKind, Origin, SigningLayer,
+    body::{BoxedBody, SignedBody},
+    origin::SigningBehavior,
     sigv4::PayloadHash,
 };
 
@@ -158,6 +160,28 @@ async fn trailers_follow_the_data() {
     let collected = sent.into_body().collect().await.expect("a body");
     assert_eq!(collected.trailers(), Some(&trailers()));
     assert_eq!(collected.to_bytes(), "a");
+}
+
+#[tokio::test]
+async fn boxed_bodies_keep_their_length_and_trailers() {
+    fn is_client_body<B: Body + Send + Unpin + 'static>(body: B) -> B {
+        body
+    }
+    let script = Script::new([
+        Step::Data(Bytes::from_static(b"hello")),
+        Step::Trailers(trailers()),
+    ]);
+    let signed = sent(layer(origin()), post(script)).await.expect("sent");
+    let body = is_client_body(signed.into_body().boxed());
+    assert_eq!(body.size_hint().exact(), Some(5));
+    assert!(!body.is_end_stream());
+    let collected = body.collect().await.expect("a body");
+    assert_eq!(collected.trailers(), Some(&trailers()));
+    assert_eq!(collected.to_bytes(), "hello");
+
+    let mut failing = BoxedBody::new(Script::new([Step::Fail]));
+    assert!(failing.frame().await.expect("a frame").is_err());
+    assert!(BoxedBody::new(Full::<Bytes>::default()).is_end_stream());
 }
 
 #[tokio::test]

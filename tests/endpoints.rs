@@ -85,6 +85,6 @@ fn inferred_settings_equal_those_of_botocore() {
     assert_eq!(
         reasons.len(),
         4,
-        "an exception that is none any more: {reasons:?}"
+        "an exception no longer applies: {reasons:?}"
     );
 }

@@ -132,7 +132,7 @@ async fn split_cookies_are_joined() {
     request
         .headers_mut()
         .get_mut("cookie")
-        .expect("there")
+        .expect("a cookie")
         .set_sensitive(true);
     let sent = send(&layer, request).await.expect("sent");
     assert!(sent.headers()["cookie"].is_sensitive());

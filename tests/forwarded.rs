@@ -121,7 +121,7 @@ async fn the_scheme_comes_from_the_connection_and_not_from_the_uri() {
         let sent_proto = sent
             .headers()
             .get("x-forwarded-proto")
-            .map(|it| it.to_str().unwrap());
+            .map(|value| value.to_str().unwrap());
         assert_eq!(sent_proto, proto, "{uri} {client:?}");
     }
 }
@@ -212,7 +212,7 @@ async fn headers_that_are_not_selected_are_removed() {
     .await;
     assert_eq!(lines.len(), CLAIMS.len(), "{lines:?}");
     for line in [address, host, proto] {
-        assert!(lines.iter().any(|it| it == line), "{lines:?}");
+        assert!(lines.iter().any(|received| received == line), "{lines:?}");
     }
 }
 

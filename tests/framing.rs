@@ -64,7 +64,7 @@ fn request(address: SocketAddr, method: &Method, length: Length, body: &str) -> 
     let steps = body
         .as_bytes()
         .chunks(4)
-        .map(|piece| Step::Data(Bytes::copy_from_slice(piece)));
+        .map(|frame| Step::Data(Bytes::copy_from_slice(frame)));
     let mut script = Script::new(steps);
     if length == Length::InHint {
         script = script.with_size(SizeHint::with_exact(body.len() as u64));

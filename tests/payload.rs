@@ -47,7 +47,7 @@ fn head_of(sent: &Sent) -> Parts {
 }
 
 /// Verifies a request that was sent.
-async fn judge(service: &str, request: Sent) -> Result<Verified, RejectionKind> {
+async fn verify(service: &str, request: Sent) -> Result<Verified, RejectionKind> {
     let settings = VerifySettings::new(service, "us-east-1")
         .expect("a scope")
         .with_unsigned_payload(true);
@@ -98,7 +98,7 @@ async fn unsigned_bodies_stream_unchanged() {
     let mut body = sent.into_body();
     let frame = body.frame().await.expect("a frame").expect("data");
     assert_eq!(frame.into_data().expect("data"), "a");
-    assert_eq!(polls.load(Ordering::SeqCst), 1, "nor while it is read");
+    assert_eq!(polls.load(Ordering::SeqCst), 1, "one frame per read");
     let rest = body.collect().await.expect("the rest");
     assert_eq!(rest.trailers(), Some(&trailers));
     assert_eq!(rest.to_bytes(), "bc");
@@ -118,9 +118,7 @@ async fn vpc_lattice_receives_unsigned_bodies() {
     let request = head_of(&sent);
     let settings = VerifySettings::new("vpc-lattice-svcs", "us-west-2").expect("a scope");
     let verifier = Verifier::new(settings);
-    let claim = verifier
-        .claim(&request, now())
-        .expect("unsigned, and accepted so");
+    let claim = verifier.parse(&request, now()).expect("valid claim");
     assert!(
         verifier
             .verify(claim, &credentials(), &PayloadHash::EMPTY)
@@ -186,7 +184,7 @@ async fn signed_payloads_of_streams_pass_verification() {
             let settings = common::settings(service).with_payload_header(service == "s3");
             let layer = layer(UriOrigin::new(settings).with_payload(mode));
             let sent = sent(&layer, request).await;
-            let verified = judge(service, sent.expect("sent")).await;
+            let verified = verify(service, sent.expect("sent")).await;
             assert_eq!(
                 verified.map(|by| by.payload()),
                 Ok(kind),
@@ -208,7 +206,7 @@ async fn trusted_hashes_are_not_checked() {
     let sent = sent(&layer, request).await.expect("sent");
     assert_eq!(header(sent.headers(), "x-amz-content-sha256"), hash);
     assert_eq!(
-        judge("execute-api", sent).await.err(),
+        verify("execute-api", sent).await.err(),
         Some(RejectionKind::PayloadMismatch)
     );
 }
@@ -234,7 +232,7 @@ async fn requests_without_a_valid_hash_are_rejected() {
                 .headers_mut()
                 .append("x-amz-content-sha256", value.parse().expect("a value"));
         }
-        let error = sent(&layer, request).await.expect_err("refused");
+        let error = sent(&layer, request).await.expect_err("rejected");
         assert_eq!(error.kind(), kind, "{values:?}");
         assert!(
             error.to_string().contains("x-amz-content-sha256"),
@@ -245,9 +243,12 @@ async fn requests_without_a_valid_hash_are_rejected() {
 
 #[tokio::test]
 async fn closures_see_the_head_as_the_client_sent_it() {
-    let policy = |head: &Parts| match head.headers.contains_key("authorization") {
-        true => PayloadMode::Unsigned,
-        false => PayloadMode::Buffer,
+    let policy = |head: &Parts| {
+        if head.headers.contains_key("authorization") {
+            PayloadMode::Unsigned
+        } else {
+            PayloadMode::Buffer
+        }
     };
     let layer = layer(origin().with_payload(policy));
     for (authorization, unsigned) in [(false, false), (true, true)] {
@@ -298,19 +299,21 @@ async fn query_signatures_pass_verification() {
             };
             let names = format!("&X-Amz-SignedHeaders=host%3B{hash}x-amz-meta-a&");
             assert!(query.contains(&names), "{query}");
-            let says_unsigned = query.contains("&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&");
+            let has_unsigned_hash = query.contains("&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&");
             assert_eq!(
-                says_unsigned,
+                has_unsigned_hash,
                 service != "s3" && mode == PayloadMode::Unsigned
             );
-            let verified = judge(service, sent).await.expect("accepted");
+            let verified = verify(service, sent).await.expect("accepted");
             assert!(verified.is_presigned());
             assert_eq!(verified.payload(), kind);
         }
     }
     for (expires, shown) in [(0, "0ns"), (999, "999ms"), (604_800_001, "604800.001s")] {
         let expires = Duration::from_millis(expires);
-        let error = origin().with_query_signature(expires).expect_err("refused");
+        let error = origin()
+            .with_query_signature(expires)
+            .expect_err("rejected");
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains(shown), "{error}");
     }
@@ -346,7 +349,7 @@ fn requests_with_the_maximum_of_headers_cannot_be_presigned() {
     let hour = Duration::from_secs(3600);
     let error = tower_sigv4::sigv4::Signer::new().presign(&mut head, &params, hour);
     assert_eq!(error.expect_err("too many").kind(), ErrorKind::Request);
-    assert!(head.uri.query().is_none(), "the request is as it was");
+    assert!(head.uri.query().is_none(), "the request is unchanged");
 }
 
 /// Bodies in chunks, decoded as a server does: each signature has to follow from the one before.
@@ -374,8 +377,8 @@ mod chunked {
         request
     }
 
-    fn hex(text: &[u8]) -> String {
-        Sha256::digest(text)
+    fn hex_hash(data: &[u8]) -> String {
+        Sha256::digest(data)
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect()
@@ -398,17 +401,18 @@ mod chunked {
                 .position(|at| at == b"\r\n")
                 .expect("a line");
             let line = std::str::from_utf8(&body[..end]).expect("ASCII");
-            let (len, signature) = match signed {
-                true => line.split_once(";chunk-signature=").expect("a signature"),
-                false => (line, ""),
+            let (len, signature) = if signed {
+                line.split_once(";chunk-signature=").expect("a signature")
+            } else {
+                (line, "")
             };
             let len = usize::from_str_radix(len, 16).expect("hex");
             let data = &body[end + 2..end + 2 + len];
             let to_sign = format!(
                 "AWS4-HMAC-SHA256-PAYLOAD\n20150830T123600Z\n20150830/us-east-1/s3/aws4_request\n\
                  {previous}\n{}\n{}",
-                hex(b""),
-                hex(data),
+                hex_hash(b""),
+                hex_hash(data),
             );
             if signed {
                 assert_eq!(
@@ -435,7 +439,7 @@ mod chunked {
                 let to_sign = format!(
                     "AWS4-HMAC-SHA256-TRAILER\n20150830T123600Z\n\
                      20150830/us-east-1/s3/aws4_request\n{previous}\n{}",
-                    hex(format!("{trailer}\n").as_bytes()),
+                    hex_hash(format!("{trailer}\n").as_bytes()),
                 );
                 let signature = calculate_signature(key.as_ref(), to_sign.as_bytes());
                 end.extend(["x-amz-trailer-signature:", &signature, "\r\n"]);
@@ -709,7 +713,7 @@ mod chunked {
         );
         assert!(
             !sent.headers().contains_key("trailer"),
-            "there will be none"
+            "no trailers are sent"
         );
         let (head, body) = sent.into_parts();
         let encoded = body.collect().await.expect("a body").to_bytes();
@@ -771,7 +775,7 @@ mod chunked {
             (query(), request(1, [data("a")]), ErrorKind::Config),
             (api, request(1, [data("a")]), ErrorKind::Config),
         ] {
-            let error = sent(&layer(target), request).await.expect_err("refused");
+            let error = sent(&layer(target), request).await.expect_err("rejected");
             assert_eq!(error.kind(), kind, "{error}");
         }
     }

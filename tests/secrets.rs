@@ -24,7 +24,7 @@ fn layer() -> SigningLayer {
 }
 
 #[tokio::test]
-async fn debug_shows_no_secret() {
+async fn debug_output_contains_no_secret() {
     let settings = common::settings("execute-api");
     let identity = Identity::new(credentials()).expect("valid");
     let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
@@ -33,7 +33,10 @@ async fn debug_shows_no_secret() {
         .explain(&get("https://h/").into_parts().0, &params)
         .expect("signed");
     let text = String::from_utf8(explanation.canonical_request.clone()).expect("UTF-8");
-    assert!(text.contains(TOKEN), "the token is signed: {text}");
+    assert!(
+        text.contains(TOKEN),
+        "the signature covers the token: {text}"
+    );
 
     let layer = layer();
     let sent = common::send(&layer, get("/")).await.expect("sent");
@@ -58,30 +61,30 @@ async fn debug_shows_no_secret() {
 }
 
 #[test]
-fn debug_of_what_verifies_shows_no_secret() {
+fn debug_output_of_verifiers_contains_no_secret() {
     let verify = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
-    show_what_verifies(&common::settings("execute-api"), verify);
+    assert_verifier_shows_no_secret(&common::settings("execute-api"), verify);
 }
 
 #[cfg(feature = "sigv4a")]
 #[test]
-fn debug_of_what_verifies_version_4a_shows_no_secret() {
+fn debug_output_of_sigv4a_verifiers_contains_no_secret() {
     let regions = tower_sigv4::sigv4::RegionSet::new("us-*").expect("valid");
     let settings = SigningSettings::multi_region("execute-api", regions);
     let verify = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
-    show_what_verifies(&settings.expect("a service"), verify.with_sigv4a(true));
+    assert_verifier_shows_no_secret(&settings.expect("a service"), verify.with_sigv4a(true));
 }
 
-fn show_what_verifies(settings: &SigningSettings, verify: VerifySettings) {
+fn assert_verifier_shows_no_secret(settings: &SigningSettings, verify: VerifySettings) {
     let identity = Identity::new(credentials()).expect("valid");
     let params = SigningParams::new(settings, &identity, PayloadHash::EMPTY, now());
     let (mut head, _) = get("https://h/").into_parts();
     Signer::new().sign(&mut head, &params).expect("signed");
 
     let verifier = Verifier::new(verify.clone().with_explain(true));
-    let claim = || verifier.claim(&head, now()).expect("in order");
+    let claim = || verifier.parse(&head, now()).expect("in order");
     let other = Credentials::new("AKIDEXAMPLE", "x", Some(TOKEN.to_owned()), None, "test");
-    let refused = verifier
+    let rejected = verifier
         .verify(claim(), &other, &PayloadHash::EMPTY)
         .expect_err("another secret");
     let accepted = verifier
@@ -92,7 +95,7 @@ fn show_what_verifies(settings: &SigningSettings, verify: VerifySettings) {
     let layer = VerifyLayer::new(keys.clone(), verify);
     for shown in [
         format!("{:?}", claim()),
-        format!("{refused:?} {refused}"),
+        format!("{rejected:?} {rejected}"),
         format!("{accepted:?}"),
         format!("{:?}", accepted.to_verified()),
         format!("{verifier:?}"),
@@ -111,7 +114,7 @@ fn show_what_verifies(settings: &SigningSettings, verify: VerifySettings) {
 }
 
 #[tokio::test]
-async fn errors_show_no_secret() {
+async fn errors_contain_no_secret() {
     for (id, secret, token) in [
         ("AKID", "", TOKEN),
         ("AKID", "hunter2\n", TOKEN),

@@ -1,4 +1,4 @@
-//! Signatures for several regions, through the layers.
+//! Signatures for several regions through the layers.
 #![cfg(feature = "sigv4a")]
 
 mod common;
@@ -41,7 +41,7 @@ fn request() -> Request<Full<Bytes>> {
         .expect("a request")
 }
 
-/// What a verifier says of a request that was sent.
+/// Verifies a sent request.
 async fn judge(service: &str, region: &str, sent: common::Sent) -> Result<Verified, RejectionKind> {
     let settings = VerifySettings::new(service, region)
         .expect("a scope")
@@ -69,7 +69,7 @@ async fn judge(service: &str, region: &str, sent: common::Sent) -> Result<Verifi
 }
 
 #[tokio::test]
-async fn the_settings_alone_choose_the_algorithm() {
+async fn settings_select_the_algorithm() {
     for service in ["s3", "execute-api"] {
         for (query, region, accepted) in [
             (false, "us-east-1", true),
@@ -119,7 +119,7 @@ async fn the_settings_alone_choose_the_algorithm() {
 }
 
 #[tokio::test]
-async fn a_host_of_several_regions_tells_so() {
+async fn host_of_several_regions_implies_sigv4a() {
     let uri = "https://abc.mrap.accesspoint.s3-global.amazonaws.com/key";
     let sent = common::send(&layer(UriOrigin::infer()), common::get(uri))
         .await
@@ -129,9 +129,9 @@ async fn a_host_of_several_regions_tells_so() {
     assert!(header(sent.headers(), "authorization").starts_with(start));
 }
 
-/// Version 4 adds no such header: to it, it is one like any other.
+/// SigV4 does not add this header, and treats it like any other.
 #[test]
-fn in_version_4_the_policy_decides_whether_a_region_set_is_signed() {
+fn policy_decides_about_region_sets_in_sigv4() {
     let identity = Identity::new(credentials()).expect("valid");
     let settings = SigningSettings::new("execute-api", "us-east-1").expect("a scope");
     for (signed, names) in [
@@ -156,7 +156,7 @@ fn in_version_4_the_policy_decides_whether_a_region_set_is_signed() {
 }
 
 #[tokio::test]
-async fn a_region_set_that_was_there_is_replaced() {
+async fn existing_region_sets_are_replaced() {
     let mut before = request();
     for value in ["ap-south-1", "*"] {
         before
@@ -164,7 +164,7 @@ async fn a_region_set_that_was_there_is_replaced() {
             .append("x-amz-region-set", HeaderValue::from_static(value));
     }
     let identity = Identity::new(credentials()).expect("valid");
-    // A policy that would leave it unsigned, too.
+    // A policy that does not sign it.
     let settings = settings("execute-api").with_signed_headers(|_: &HeaderName| false);
     let params = SigningParams::new(&settings, &identity, PayloadHash::of(b"abcd"), now());
     for query in [false, true] {
@@ -177,7 +177,7 @@ async fn a_region_set_that_was_there_is_replaced() {
                 signer.presign(&mut head, &params, expires).expect("signed");
                 signer
                     .presign(&mut head, &params, expires)
-                    .expect("signed anew");
+                    .expect("signed again");
                 assert_eq!(
                     head.uri
                         .query()
@@ -202,7 +202,7 @@ async fn a_region_set_that_was_there_is_replaced() {
                 .expect("a scope")
                 .with_sigv4a(true),
         );
-        let claim = verifier.claim(&head, now()).expect("in order");
+        let claim = verifier.parse(&head, now()).expect("in order");
         let accepted = verifier.verify(claim, &credentials(), &PayloadHash::of(b"abcd"));
         assert_eq!(
             accepted.expect("right").to_verified().region(),
@@ -211,9 +211,9 @@ async fn a_region_set_that_was_there_is_replaced() {
     }
 }
 
-/// Their signatures would be a chain that starts with one of HMAC.
+/// Signatures of chunks form a chain that starts with an HMAC.
 #[tokio::test]
-async fn chunks_are_not_signed_for_several_regions() {
+async fn signed_chunks_do_not_support_several_regions() {
     let size = ChunkSize::default();
     for mode in [
         PayloadMode::Chunked(size),
@@ -222,7 +222,7 @@ async fn chunks_are_not_signed_for_several_regions() {
         let target = direct("s3").with_payload(mode);
         let error = common::send(&layer(target), request())
             .await
-            .expect_err("refused");
+            .expect_err("rejected");
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(
             error
@@ -249,7 +249,7 @@ async fn chunks_are_not_signed_for_several_regions() {
 }
 
 #[tokio::test]
-async fn bodies_that_no_signature_covers_stream_for_several_regions() {
+async fn unsigned_bodies_stream_for_several_regions() {
     for (mode, payload) in [
         (PayloadMode::Unsigned, "UNSIGNED-PAYLOAD"),
         (
@@ -266,7 +266,7 @@ async fn bodies_that_no_signature_covers_stream_for_several_regions() {
 }
 
 #[test]
-fn a_service_name_that_would_break_the_scope_is_refused() {
+fn invalid_service_names_are_rejected() {
     for bad in ["", " ", "a/b", "a,b", "*"] {
         let error = SigningSettings::multi_region(bad, regions("*")).expect_err(bad);
         assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
@@ -275,9 +275,9 @@ fn a_service_name_that_would_break_the_scope_is_refused() {
     assert!(SigningSettings::new("s3", "*").is_err());
 }
 
-/// `x-amz-region-set` comes on top of what version 4 adds.
+/// SigV4a adds `x-amz-region-set` to the headers of SigV4.
 #[test]
-fn no_number_of_headers_makes_it_panic() {
+fn maximum_number_of_headers_is_an_error() {
     let identity = Identity::new(common::with_token(Some("token".to_owned()))).expect("valid");
     let settings = settings("s3");
     let params = SigningParams::new(&settings, &identity, Payload::Unsigned, now());
@@ -293,18 +293,18 @@ fn no_number_of_headers_makes_it_panic() {
                 .is_err()
         })
         .expect("there is an end");
-    let [mut signed, mut refused] = [0; 2];
+    let [mut signed, mut rejected] = [0; 2];
     for n in 0..10 {
         match Signer::new().sign(&mut head.clone(), &params) {
             Ok(()) => signed += 1,
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Request);
-                refused += 1;
+                rejected += 1;
             }
         }
         head.headers.remove(name(n));
     }
-    assert_eq!((signed, refused), (4, 6), "{most}");
+    assert_eq!((signed, rejected), (4, 6), "{most}");
 }
 
 #[test]

@@ -53,7 +53,7 @@ async fn events_contain_no_secret() {
         assert!(log.contains(field), "{field}: {log}");
     }
     assert!(
-        log.contains("request refused") && log.contains("SignatureMismatch"),
+        log.contains("request rejected") && log.contains("SignatureMismatch"),
         "{log}"
     );
     assert!(

@@ -70,7 +70,7 @@ async fn origin(settings: VerifySettings, key: Credentials) -> SocketAddr {
             assert_eq!(header(&head.headers, name), value);
         }
         let verifier = Verifier::new(settings);
-        let claim = verifier.claim(&head, now()).expect("sound");
+        let claim = verifier.parse(&head, now()).expect("valid claim");
         let accepted = verifier
             .verify(claim, &key, &PayloadHash::EMPTY)
             .expect("signed");

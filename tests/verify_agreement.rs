@@ -307,7 +307,7 @@ fn change(version: Version, rounds: usize, places: &[Place]) {
 }
 
 fn verify(verifier: &Verifier, received: &Received, now: SystemTime) -> Result<(), Rejection> {
-    let claim = verifier.claim(&received.head, now)?;
+    let claim = verifier.parse(&received.head, now)?;
     verifier
         .verify(claim, &credentials(), &PayloadHash::of(&received.body))
         .map(drop)

@@ -1569,7 +1569,7 @@ async fn what_is_changed_on_the_way_is_refused() {
         ),
         (
             "an authorization more, after",
-            Kind::SeveralAuthentications,
+            Kind::MultipleAuthentications,
             header,
             |r| {
                 add(r, "authorization", "Bearer x");
@@ -1577,7 +1577,7 @@ async fn what_is_changed_on_the_way_is_refused() {
         ),
         (
             "an authorization more, before",
-            Kind::SeveralAuthentications,
+            Kind::MultipleAuthentications,
             header,
             |r| {
                 let ours = r.headers_mut().remove("authorization").expect("signed");
@@ -1587,7 +1587,7 @@ async fn what_is_changed_on_the_way_is_refused() {
         ),
         (
             "the authorization twice",
-            Kind::SeveralAuthentications,
+            Kind::MultipleAuthentications,
             header,
             |r| {
                 let ours = r.headers()["authorization"].clone();
@@ -1596,7 +1596,7 @@ async fn what_is_changed_on_the_way_is_refused() {
         ),
         (
             "a header beside a query",
-            Kind::SeveralAuthentications,
+            Kind::MultipleAuthentications,
             presigned,
             |r| {
                 add(r, "authorization", "AWS4-HMAC-SHA256");
@@ -1604,7 +1604,7 @@ async fn what_is_changed_on_the_way_is_refused() {
         ),
         (
             "a query beside a header",
-            Kind::SeveralAuthentications,
+            Kind::MultipleAuthentications,
             header,
             |r| {
                 edit(r, "a=1", "a=1&X-Amz-Credential=x");
@@ -1612,7 +1612,7 @@ async fn what_is_changed_on_the_way_is_refused() {
         ),
         (
             "a query beside a header, lower case",
-            Kind::SeveralAuthentications,
+            Kind::MultipleAuthentications,
             header,
             |r| {
                 edit(r, "a=1", "a=1&x-amz-signature=x");
@@ -1620,7 +1620,7 @@ async fn what_is_changed_on_the_way_is_refused() {
         ),
         (
             "a query beside a header, escaped",
-            Kind::SeveralAuthentications,
+            Kind::MultipleAuthentications,
             header,
             |r| {
                 edit(r, "a=1", "a=1&X%2dAmz-Algorithm=x");

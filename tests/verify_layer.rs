@@ -171,10 +171,10 @@ fn refusals() -> Vec<(VerifyLayer, Request<Script>, Kind)> {
     vec![
         (layer(), unsigned(), Kind::MissingAuthentication),
         (missing(), post("", []), Kind::UnknownKey),
-        (with_keys(broken), post("", []), Kind::LookupFuture),
+        (with_keys(broken), post("", []), Kind::LookupFailed),
         (with_keys(expired), post("", []), Kind::ExpiredKey),
-        (with_keys(of_another), post("", []), Kind::LookupFuture),
-        (with_keys(empty), post("", []), Kind::LookupFuture),
+        (with_keys(of_another), post("", []), Kind::LookupFailed),
+        (with_keys(empty), post("", []), Kind::LookupFailed),
         (small(), sized(SizeHint::with_exact(4)), Kind::BodyTooLarge),
         (small(), sized(SizeHint::with_exact(3)), Kind::BodyRead),
         (
@@ -346,7 +346,7 @@ async fn a_request_does_not_age_while_its_body_comes() {
 fn no_key_is_held_for_who_was_never_accepted() {
     let (head, verifier) = (signed(head(), b"a"), Verifier::new(settings()));
     let verify = |key: &Credentials| {
-        let claim = verifier.claim(&head, now()).expect("in order");
+        let claim = verifier.parse(&head, now()).expect("in order");
         let accepted = verifier.verify(claim, key, &PayloadHash::of(b"a"));
         (accepted.is_ok(), format!("{verifier:?}"))
     };
@@ -677,7 +677,7 @@ fn a_verifier_accepts_presigned_requests_without_a_body() {
     let verifier = Verifier::new(VerifySettings::new("s3", "us-east-1").expect("a scope"));
     let head = presigned_s3();
     let verify = |payload| {
-        let claim = verifier.claim(&head, now())?;
+        let claim = verifier.parse(&head, now())?;
         verifier
             .verify(claim, &credentials(), &payload)
             .map(|accepted| accepted.to_verified())

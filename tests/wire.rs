@@ -227,7 +227,7 @@ async fn rewriting_twice_changes_nothing() {
         "a", "Z", "~", ".", "..", "/", "//", "%2e", "%2E", "%2F", "%2f", "%41", "%25", "%ff", "+",
         ":", "@", "(", "'", "*", ";", ",", "é", "ሴ", "{", "|", "^", "\\", "[", "%C3%A9", "!", "$",
     ];
-    let query_pieces = ["?", "&", "=", "&&", "==", "%20", "%26", "%3D"];
+    let query_parts = ["?", "&", "=", "&&", "==", "%20", "%26", "%3D"];
     for _ in 0..1000 {
         let mut target = String::from("/");
         (0..rng.usize(..12)).for_each(|_| target.push_str(parts[rng.usize(..parts.len())]));
@@ -236,7 +236,7 @@ async fn rewriting_twice_changes_nothing() {
             let parts = if rng.bool() {
                 &parts[..]
             } else {
-                &query_pieces[..]
+                &query_parts[..]
             };
             target.push_str(parts[rng.usize(..parts.len())]);
         }

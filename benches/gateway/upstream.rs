@@ -1,5 +1,5 @@
-//! The origin behind every side of the gateway's benchmark: it reads the body and answers 1 KiB, to signed
-//! requests alone. Below `/verified/` it verifies the signature.
+//! The origin of the gateway's benchmark. It reads the body of signed requests and responds with 1 KiB. Below
+//! `/verified/` it verifies the signature.
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -15,15 +15,18 @@ use tower_sigv4::{
     verify::{StaticKeys, VerifySettings},
 };
 
-static ANSWER: [u8; 1024] = [b'.'; 1024];
+static BODY: [u8; 1024] = [b'.'; 1024];
 
-type Answer = Response<Full<Bytes>>;
+type TestResponse = Response<Full<Bytes>>;
 
-async fn answer<B: Body<Error: Into<BoxError>>>(request: Request<B>) -> Result<Answer, BoxError> {
-    let signed = request.headers().get(header::AUTHORIZATION);
-    let signed = signed.is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "));
-    let mut response = Response::new(Full::from(&ANSWER[..]));
-    if !signed {
+async fn respond<B: Body<Error: Into<BoxError>>>(
+    request: Request<B>,
+) -> Result<TestResponse, BoxError> {
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let is_signed =
+        authorization.is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "));
+    let mut response = Response::new(Full::from(&BODY[..]));
+    if !is_signed {
         *response.status_mut() = StatusCode::FORBIDDEN;
     }
     if request.uri().path() == "/cached" {
@@ -42,14 +45,14 @@ async fn main() -> Result<(), BoxError> {
     let key = Credentials::new("AKIDEXAMPLE", "secret", None, None, "benchmark");
     let settings = VerifySettings::new("execute-api", "us-east-1")?.with_explain(true);
     let layer = VerifyLayer::new(StaticKeys::new([key])?, settings);
-    let verified = layer.layer(service_fn(answer));
+    let verified = layer.layer(service_fn(respond));
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let verified = verified.clone();
         async move {
             let response = if request.uri().path().starts_with("/verified/") {
                 verified.oneshot(request).await?.map(BodyExt::boxed_unsync)
             } else {
-                answer(request).await?.map(BodyExt::boxed_unsync)
+                respond(request).await?.map(BodyExt::boxed_unsync)
             };
             Ok::<_, BoxError>(response)
         }

@@ -1,4 +1,4 @@
-//! scratchstack-aws-signature, asked for its verdict.
+//! Verification by scratchstack-aws-signature.
 
 use std::{
     future::{Ready, ready},
@@ -19,10 +19,10 @@ use scratchstack_aws_signature::{
 use tower_service::Service;
 use tower_sigv4::BoxError;
 
-/// One that knows one key, for one day, region and service.
+/// A verifier with one key for one day, region and service.
 ///
-/// It is held to the rules of `VerifySettings`: `content-type` and every `x-amz-*` must be signed where
-/// they are present. The key is derived beforehand.
+/// It has the rules of `VerifySettings`: `content-type` and every `x-amz-*` have to be signed if present. The key is
+/// derived in advance.
 pub(crate) struct Judge {
     credentials: Credentials,
     key: GetSigningKeyResponse,
@@ -33,7 +33,7 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// For the day of `time`. The secret has to have 40 bytes.
+    /// Creates a verifier for the day of `time`. The secret has to have 40 bytes.
     pub(crate) fn new(
         credentials: &Credentials,
         region: &'static str,
@@ -80,12 +80,12 @@ impl Judge {
         );
         match pin!(verifying).poll(&mut task::Context::from_waker(Waker::noop())) {
             Poll::Ready(verdict) => verdict,
-            Poll::Pending => unreachable!("it has nothing to wait for"),
+            Poll::Pending => unreachable!("the future does not wait"),
         }
     }
 }
 
-/// The lookup of the key. Whether the session token is the key's is for the lookup to tell.
+/// Looks up the key. The lookup also has to compare the session token.
 impl Service<GetSigningKeyRequest> for &Judge {
     type Response = GetSigningKeyResponse;
     type Error = BoxError;
@@ -95,12 +95,13 @@ impl Service<GetSigningKeyRequest> for &Judge {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, asked: GetSigningKeyRequest) -> Self::Future {
-        let known = asked.access_key() == self.credentials.access_key_id()
-            && asked.session_token() == self.credentials.session_token();
-        ready(match known {
-            true => Ok(self.key.clone()),
-            false => Err(SignatureError::InvalidClientTokenId("unknown".to_owned()).into()),
+    fn call(&mut self, request: GetSigningKeyRequest) -> Self::Future {
+        let is_known = request.access_key() == self.credentials.access_key_id()
+            && request.session_token() == self.credentials.session_token();
+        ready(if is_known {
+            Ok(self.key.clone())
+        } else {
+            Err(SignatureError::InvalidClientTokenId("unknown".to_owned()).into())
         })
     }
 }

@@ -1,7 +1,6 @@
-//! Requests through the whole layer to a service that does nothing, and to that service alone.
+//! Requests through the signing layer to a service that does nothing, and to that service alone.
 //!
-//! A request is as a server hands it on: the path alone, and the host in a header. One operation takes a clone of
-//! it to its answer.
+//! A request has the form that servers forward: a path, and the host in a header. One operation clones it and sends it.
 
 use std::{
     convert::Infallible,
@@ -30,10 +29,10 @@ use tower_sigv4_benches::{
 
 pub(crate) type Incoming = Request<Full<Bytes>>;
 
-/// Makes a request that shares no memory with another, as its clones do.
+/// Creates a request that shares no memory with others, unlike a clone.
 pub(crate) type Make = Box<dyn Fn() -> Incoming + Sync>;
 
-/// Under its name each request, and the service it goes through.
+/// Returns each request with its name and service.
 pub(crate) fn cases() -> impl Iterator<Item = (String, Make, Signing<Sink>)> {
     let requests = [
         ("GET", Method::GET, GET, 0),
@@ -54,7 +53,7 @@ pub(crate) fn cases() -> impl Iterator<Item = (String, Make, Signing<Sink>)> {
         })
 }
 
-/// So many requests, each to an origin of its own, in 30 regions of 3 services; and what signs them.
+/// Returns requests to different origins, in 30 regions of 3 services, and the service that signs them.
 #[allow(dead_code, reason = "not every benchmark has many origins")]
 pub(crate) fn to_origins(count: usize) -> (Vec<Incoming>, Signing<Sink>) {
     let requests = (0..count).map(|i| {
@@ -76,15 +75,15 @@ fn one_origin() -> Origin {
     Origin::new(ORIGIN, settings).expect("an origin")
 }
 
-/// Signs for this target, with credentials that are loaded already.
+/// Returns a signing service with loaded credentials.
 fn signing(target: impl ResolveOrigin + 'static, token_len: usize) -> Signing<Sink> {
     let now = UNIX_EPOCH + Duration::from_secs(TIME);
     let token = token(token_len);
-    // Of tokens it is told when they expire, or each request would be kept to be sent again.
+    // Without an expiry, the layer would clone each request with a token to send it again.
     let expiry = token.as_ref().map(|_| now + Duration::from_secs(60 * 60));
     let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, token, expiry, "bench");
     let layer = SigningLayer::new(credentials, target).with_clock(Clock::manual(now));
-    // The load runs in a runtime of its own, since the benchmark may run in one.
+    // The load needs its own runtime, since the benchmark may run in one.
     let cache = layer.credentials().clone();
     let load = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -108,8 +107,8 @@ fn incoming(method: &Method, target: &str, len: usize, host: &str) -> Incoming {
     request.body(body(len).into()).expect("a legal request")
 }
 
-/// The answer, which is there at once.
-pub(crate) fn answer<S, B>(service: &mut S, request: Incoming) -> StatusCode
+/// Returns the status of the response, which does not wait.
+pub(crate) fn send<S, B>(service: &mut S, request: Incoming) -> StatusCode
 where
     S: Service<Incoming, Response = Response<B>>,
     S::Error: std::fmt::Debug,
@@ -117,24 +116,22 @@ where
     let mut cx = Context::from_waker(Waker::noop());
     assert!(service.poll_ready(&mut cx).is_ready());
     match pin!(service.call(request)).poll(&mut cx) {
-        Poll::Ready(answer) => answer.expect("an answer").status(),
+        Poll::Ready(response) => response.expect("a response").status(),
         Poll::Pending => unreachable!("it has nothing to wait for"),
     }
 }
 
-/// The service alone, and through the layer.
+/// Returns the service alone, and through the layer.
 pub(crate) fn contenders(make: &Make, mut signing: Signing<Sink>) -> Vec<Contender<'static>> {
     let (alone, signed) = (make(), make());
-    assert_eq!(answer(&mut signing, make()), StatusCode::OK);
+    assert_eq!(send(&mut signing, make()), StatusCode::OK);
     vec![
-        contender("the service alone", move || {
-            answer(&mut Sink, alone.clone())
-        }),
-        contender("tower-sigv4", move || answer(&mut signing, signed.clone())),
+        contender("the service alone", move || send(&mut Sink, alone.clone())),
+        contender("tower-sigv4", move || send(&mut signing, signed.clone())),
     ]
 }
 
-/// Answers 200 to what is signed, and 401 to the rest.
+/// Responds with 200 to signed requests and with 401 to others.
 #[derive(Clone, Debug)]
 pub(crate) struct Sink;
 
@@ -148,10 +145,10 @@ impl<B> Service<Request<B>> for Sink {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let mut answer = Response::new(Empty::new());
+        let mut response = Response::new(Empty::new());
         if !request.headers().contains_key("authorization") {
-            *answer.status_mut() = StatusCode::UNAUTHORIZED;
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
         }
-        ready(Ok(answer))
+        ready(Ok(response))
     }
 }

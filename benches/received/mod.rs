@@ -1,28 +1,26 @@
-//! One signed request verified by this crate and by scratchstack-aws-signature.
+//! A signed request verified by this crate and scratchstack-aws-signature.
 //!
-//! One operation takes the head and the body of a received request to their acceptance. It clones the
-//! request, hashes the body, verifies, and drops the result.
+//! One operation clones the received request, hashes the body, verifies, and drops the result.
 //!
-//! No verifier needs the clone: this crate borrows the head, and scratchstack, which consumes the
-//! request, would be given the one that was received. But it can be consumed only once, so each
-//! operation makes one, this crate's as well, though it could do without. The clone and its drop are
-//! measured by themselves and subtracted where contenders are compared.
+//! A server needs no clone: this crate borrows the head, and scratchstack consumes the received request. But the
+//! benchmark can consume a request only once, so each operation of either contender clones it. The clone is measured
+//! separately and subtracted.
 //!
-//! What the contenders do differently, and in whose favour:
+//! Differences between the contenders:
 //!
-//! - Both demand that `content-type` and every `x-amz-*` are signed, compare the session token with
-//!   the key's, and compare the body with what was signed.
-//! - scratchstack is handed the key derived, ready in a lookup that waits for nothing: in its favour.
-//!   This crate finds the key in its own cache, by the hash of the id. It keeps the HMAC keyed, while
-//!   scratchstack keys it anew for each request; that is a part of its design and not taken out.
-//! - scratchstack does not compare the body's hash with `x-amz-content-sha256`; the canonical request
-//!   holds the hash of the body received, which comes to the same.
-//! - scratchstack hands back the caller as who was looked up, here no one, which costs nothing. What
-//!   this crate would tell a handler is made on demand: the row "with proof".
-//! - scratchstack refuses every presigned URL, since it looks for a `/` in the credential and has
-//!   escaped it before. Its time there is that to the refusal, with all but the HMAC done.
-//! - This crate knows the hash of a body without bytes; scratchstack computes it.
-//! - Each has a sha2 of its own, 0.11 and 0.10; both use the processor's SHA instructions.
+//! - Both require that `content-type` and every `x-amz-*` are signed, compare the session token with that of the key,
+//!   and compare the body with the signed hash.
+//! - scratchstack receives the derived key from a lookup that does not wait, which favors it. This crate finds the key
+//!   in its cache by the hash of the ID. It caches the keyed HMAC, while scratchstack keys it for each request, which
+//!   is part of its design and included.
+//! - scratchstack does not compare the hash of the body with `x-amz-content-sha256`; its canonical request contains the
+//!   hash of the received body, which has the same effect.
+//! - scratchstack returns the principal from the lookup, which is empty here and costs nothing. This crate creates its
+//!   proof for the handler on demand: the row "with proof".
+//! - scratchstack rejects every presigned URL, since it splits the credential at `/` after escaping it. Its time
+//!   includes all steps before the HMAC.
+//! - This crate has a constant for the hash of an empty body; scratchstack computes it.
+//! - They use sha2 0.11 and 0.10, both with the processor's SHA instructions.
 
 use std::{
     borrow::Cow,
@@ -40,7 +38,7 @@ use http::{HeaderValue, Method, Request, Uri, header};
 use tower_sigv4::{
     SigningSettings,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
-    verify::{Accepted, Rejection, RejectionKind, Verifier, VerifySettings},
+    verify::{VerifiedRequest, Rejection, RejectionKind, Verifier, VerifySettings},
 };
 use tower_sigv4_benches::{
     Contender, contender,
@@ -52,7 +50,7 @@ use tower_sigv4_benches::{
 
 use crate::judge::Judge;
 
-/// Each request under its name.
+/// Returns each request with its name.
 pub(crate) fn cases() -> impl Iterator<Item = (&'static str, Received)> {
     let requests = [
         ("GET, no token", Method::GET, GET, 0, 0, false),
@@ -85,12 +83,12 @@ pub(crate) fn cases() -> impl Iterator<Item = (&'static str, Received)> {
         })
 }
 
-/// The one that is refused: the first of them.
-pub(crate) fn refused() -> Received {
+/// Returns the first request, which is rejected after changes.
+pub(crate) fn to_reject() -> Received {
     Received::new(&Method::GET, GET, 0, 0, false)
 }
 
-/// A request as it was received, and what each contender verifies it with.
+/// A received request, with the verifier of each contender.
 pub(crate) struct Received {
     request: Request<Bytes>,
     presigned: bool,
@@ -106,7 +104,7 @@ impl Received {
             .method(method)
             .uri(format!("{ORIGIN}{target}"));
         for (name, value) in HEADERS {
-            // Who presigns leaves x-amz-user-agent unsigned, which a strict verifier refuses.
+            // Presigning does not sign x-amz-user-agent, so a strict verifier would reject it.
             let name = if presigned {
                 name.replace("user-agent", "meta-agent")
             } else {
@@ -125,11 +123,12 @@ impl Received {
             None,
             "bench",
         );
-        match presigned {
-            true => presign(&mut request, &credentials, time),
-            false => request = sign(request, &credentials, time),
+        if presigned {
+            presign(&mut request, &credentials, time);
+        } else {
+            request = sign(request, &credentials, time);
         }
-        // HTTP/1.1 leaves the origin to the host header.
+        // A request target of HTTP/1.1 has no authority.
         let target = request.uri().path_and_query().cloned().expect("a target");
         *request.uri_mut() = Uri::from(target);
         let received = Self {
@@ -147,7 +146,7 @@ impl Received {
     fn accepted<T>(
         &self,
         request: &Request<Bytes>,
-        then: impl FnOnce(Accepted<'_>) -> T,
+        then: impl FnOnce(VerifiedRequest<'_>) -> T,
     ) -> Result<T, Rejection> {
         verify(
             &self.verifier,
@@ -158,7 +157,7 @@ impl Received {
         )
     }
 
-    /// Panics unless both accept it, and neither with another body; scratchstack nothing presigned.
+    /// Asserts that both accept it and reject another body, except that scratchstack rejects presigned requests.
     fn assert_agreement(&self) {
         assert!(self.accepted(&self.request, |_| ()).is_ok());
         assert_eq!(
@@ -170,11 +169,12 @@ impl Received {
         assert!(self.judge.verify(other, self.now).is_err());
     }
 
-    /// The clone of the request, which all of them make, and then each of them.
+    /// Returns the clone of the request, which all contenders need, and the contenders.
     pub(crate) fn contenders(&self) -> Vec<Contender<'_>> {
-        let theirs = match self.presigned {
-            false => "scratchstack",
-            true => "scratchstack, refusing",
+        let theirs = if self.presigned {
+            "scratchstack, rejecting"
+        } else {
+            "scratchstack"
         };
         vec![
             contender("clone of the request", || self.request.clone()),
@@ -186,9 +186,9 @@ impl Received {
         ]
     }
 
-    /// The clone of the request, its acceptance, and what it takes this crate to refuse it with
-    /// something changed. The clone is that of the request accepted; a header more is not subtracted.
-    pub(crate) fn refusals(&self) -> Vec<Contender<'_>> {
+    /// Returns the clone of the request, its acceptance, and rejections of changed requests by this crate. The clone is
+    /// that of the accepted request, without an additional header.
+    pub(crate) fn rejections(&self) -> Vec<Contender<'_>> {
         use RejectionKind as Kind;
         let mut forged = self.request.clone();
         let authorization = forged
@@ -207,36 +207,36 @@ impl Received {
         let stranger = Verifier::new(self.verifier.settings().clone());
         let late = self.now + Duration::from_secs(3600);
 
-        let refusal = |name, verifier: Option<Verifier>, request: Request<Bytes>, now, kind| {
+        let rejection = |name, verifier: Option<Verifier>, request: Request<Bytes>, now, kind| {
             let op = move || {
                 let verifier = verifier.as_ref().unwrap_or(&self.verifier);
                 verify(verifier, request.clone(), &self.credentials, now, |_| ())
             };
-            assert_eq!(op().expect_err("refused").kind(), kind, "{name}");
+            assert_eq!(op().expect_err("rejected").kind(), kind, "{name}");
             contender(name, op)
         };
         vec![
             contender("clone of the request", || self.request.clone()),
             contender("accepted", || self.accepted(&self.request, |_| ())),
-            refusal(
+            rejection(
                 "wrong signature",
                 None,
                 forged.clone(),
                 self.now,
                 Kind::SignatureMismatch,
             ),
-            refusal(
+            rejection(
                 "header not signed",
                 None,
                 added,
                 self.now,
                 Kind::HeaderNotSigned,
             ),
-            refusal("expired", None, self.request.clone(), late, Kind::Expired),
-            refusal("another body", None, body, self.now, Kind::PayloadMismatch),
-            // Of a caller who was never accepted no key is held, so that it is derived each time.
-            refusal(
-                "wrong, key not held",
+            rejection("expired", None, self.request.clone(), late, Kind::Expired),
+            rejection("another body", None, body, self.now, Kind::PayloadMismatch),
+            // The key of a caller that was never accepted is not cached, so it is derived each time.
+            rejection(
+                "wrong, key not cached",
                 Some(stranger),
                 forged,
                 self.now,
@@ -251,10 +251,10 @@ fn verify<T>(
     request: Request<Bytes>,
     credentials: &Credentials,
     now: SystemTime,
-    then: impl FnOnce(Accepted<'_>) -> T,
+    then: impl FnOnce(VerifiedRequest<'_>) -> T,
 ) -> Result<T, Rejection> {
     let (head, body) = request.into_parts();
-    let claim = verifier.claim(&head, now)?;
+    let claim = verifier.parse(&head, now)?;
     verifier
         .verify(claim, credentials, &PayloadHash::of(&body))
         .map(then)
@@ -269,7 +269,7 @@ fn sign(request: Request<Bytes>, credentials: &Credentials, time: SystemTime) ->
     Request::from_parts(head, body)
 }
 
-/// By aws-sigv4, since this crate does not presign.
+/// Presigns with aws-sigv4, whose signatures this crate has to accept.
 fn presign(request: &mut Request<Bytes>, credentials: &Credentials, time: SystemTime) {
     let mut settings = aws::SigningSettings::default();
     settings.percent_encoding_mode = PercentEncodingMode::Double;

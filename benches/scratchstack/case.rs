@@ -1,4 +1,4 @@
-//! One request, and what each verifier says of it.
+//! A request, and its result with each verifier.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,10 +18,10 @@ pub(crate) const REGION: &str = "us-east-1";
 pub(crate) const ID: &str = "AKIDEXAMPLE";
 pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// Who signs what for which service, and how each verifies it.
+/// A request with the settings of signing and of each verifier.
 pub(crate) struct Case {
     pub(crate) service: &'static str,
-    /// `None` for the service's own.
+    /// `None` for the default of the service.
     pub(crate) form: Option<PathForm>,
     pub(crate) credentials: Credentials,
     pub(crate) time: SystemTime,
@@ -50,7 +50,7 @@ impl Case {
         }
     }
 
-    /// The header is signed.
+    /// Adds a header, which is signed.
     pub(crate) fn with(mut self, name: &'static str, value: &[u8]) -> Self {
         let value = HeaderValue::from_bytes(value).expect("legal");
         self.request.headers_mut().append(name, value);
@@ -69,9 +69,10 @@ impl Case {
             Some(form) => settings.with_path_form(form),
             None => settings,
         };
-        match self.every_header {
-            true => settings.with_signed_headers(AllExcept::default()),
-            false => settings,
+        if self.every_header {
+            settings.with_signed_headers(AllExcept::default())
+        } else {
+            settings
         }
     }
 
@@ -83,7 +84,7 @@ impl Case {
         }
     }
 
-    /// Signs it with this crate.
+    /// Signs the request with this crate.
     pub(crate) fn signed(self) -> Self {
         let settings = self.signing_settings();
         self.signed_by(&settings)
@@ -98,14 +99,13 @@ impl Case {
         self
     }
 
-    /// Signs a canonical request as it is given, the hash of the body in its end, and names these
-    /// headers as signed.
+    /// Signs the given canonical request followed by the hash of the body, with these names as `SignedHeaders`.
     pub(crate) fn signed_by_hand(self, canonical: &str, names: &str) -> Self {
         let canonical = format!("{canonical}\n{}", PayloadHash::of(self.request.body()));
         self.signed_by_hand_over(&canonical, names)
     }
 
-    /// The same for all of a canonical request.
+    /// As [`signed_by_hand`](Self::signed_by_hand), for a complete canonical request.
     pub(crate) fn signed_by_hand_over(mut self, canonical: &str, names: &str) -> Self {
         let hash = PayloadHash::of(canonical.as_bytes());
         let scope = format!("20150830/{REGION}/{}/aws4_request", self.service);
@@ -129,29 +129,29 @@ impl Case {
         Judge::new(&self.credentials, REGION, self.service, self.time)
     }
 
-    /// Why this crate refuses it, if it does.
+    /// Returns the result of this crate.
     pub(crate) fn ours(&self) -> Result<(), RejectionKind> {
         self.ours_by(&self.verifier())
     }
 
     pub(crate) fn ours_by(&self, verifier: &Verifier) -> Result<(), RejectionKind> {
         let (head, body) = self.request.clone().into_parts();
-        let verdict = verifier.claim(&head, self.now).and_then(|claim| {
+        let result = verifier.parse(&head, self.now).and_then(|claim| {
             verifier
                 .verify(claim, &self.credentials, &PayloadHash::of(&body))
                 .map(|_| ())
         });
-        verdict.map_err(|rejection| rejection.kind())
+        result.map_err(|rejection| rejection.kind())
     }
 
-    /// What scratchstack says of a refusal, if it does refuse.
+    /// Returns the result of scratchstack.
     pub(crate) fn theirs(&self) -> Result<(), String> {
         self.theirs_by(&self.judge())
     }
 
     pub(crate) fn theirs_by(&self, judge: &Judge) -> Result<(), String> {
-        let verdict = judge.verify(self.request.clone(), self.now);
-        verdict.map(|_| ()).map_err(|error| error.to_string())
+        let result = judge.verify(self.request.clone(), self.now);
+        result.map(|_| ()).map_err(|error| error.to_string())
     }
 
     #[track_caller]
@@ -176,7 +176,7 @@ impl Case {
     }
 
     #[track_caller]
-    pub(crate) fn both_refuse(&self, kind: RejectionKind) {
+    pub(crate) fn both_reject(&self, kind: RejectionKind) {
         assert_eq!(self.ours(), Err(kind));
         assert!(self.theirs().is_err());
     }

@@ -1,4 +1,4 @@
-//! What scratchstack accepts and this crate refuses by intent.
+//! Requests that scratchstack accepts and this crate rejects by design.
 
 use std::time::Duration;
 
@@ -11,43 +11,43 @@ use tower_sigv4::{
 
 use crate::case::{Case, ID, SECRET};
 
-/// Where a path is decoded, an escaped dot segment has the canonical form of the segment itself.
-/// scratchstack takes it as S3 does, and folds it elsewhere, so that it derives another path.
+/// In decoded paths, an escaped dot segment has the same canonical form as the segment itself. scratchstack accepts it
+/// for S3, and removes it elsewhere, which gives another path.
 #[test]
-fn escaped_dots_are_refused_where_a_path_is_decoded() {
+fn escaped_dots_are_rejected_in_decoded_paths() {
     for uri in ["/a/%2e%2e/b", "/a/%2e/b", "/a/.%2E"] {
         Case::new("s3", uri)
             .signed()
             .only_theirs_accepts(RejectionKind::Target);
         let mut case = Case::new("execute-api", uri);
         case.form = Some(PathForm::OnceFolded);
-        case.signed().both_refuse(RejectionKind::Target);
+        case.signed().both_reject(RejectionKind::Target);
     }
 }
 
 /// A router sees another path than the one that was signed.
 #[test]
-fn a_path_that_folds_is_refused() {
+fn paths_that_fold_are_rejected() {
     for uri in ["/a/../b", "/a/./b", "/a//b", "/a/..", "//"] {
         Case::new("execute-api", uri)
             .signed()
             .only_theirs_accepts(RejectionKind::Target);
     }
-    // scratchstack takes no path above the root, and leaves out the slash that a dot segment at the end
-    // stands for (RFC 3986, section 5.2.4).
+    // scratchstack rejects paths above the root, and omits the slash for a trailing dot segment (RFC 3986, section
+    // 5.2.4).
     for uri in ["/..", "/../a", "/a/.", "/a/b/.."] {
         Case::new("execute-api", uri)
             .signed()
-            .both_refuse(RejectionKind::Target);
+            .both_reject(RejectionKind::Target);
     }
 }
 
-/// S3 takes a `%2F` for a slash, and a router may not. scratchstack takes it for no slash.
+/// `%2F` is a slash for S3, but not for every router. scratchstack does not read it as a slash.
 #[test]
-fn an_escaped_slash_is_refused_for_s3() {
+fn escaped_slash_is_rejected_for_s3() {
     Case::new("s3", "/a%2Fb")
         .signed()
-        .both_refuse(RejectionKind::Target);
+        .both_reject(RejectionKind::Target);
     let empty = PayloadHash::EMPTY;
     let text = format!(
         "GET\n/a%2Fb\n\nhost:example.com\nx-amz-content-sha256:{empty}\n\
@@ -60,19 +60,19 @@ fn an_escaped_slash_is_refused_for_s3() {
         .only_theirs_accepts(RejectionKind::Target);
 }
 
-/// An escape without two digits has no meaning. Both say so; this crate signs it all the same.
+/// An escape without two digits is invalid. Both reject it, although the signer of this crate accepts it.
 #[test]
-fn an_escape_that_is_not_whole_is_refused() {
+fn malformed_escapes_are_rejected() {
     for uri in ["/%zz", "/a%", "/a%4", "/?a=%zz", "/?a=%", "/?a=%4"] {
         Case::new("execute-api", uri)
             .signed()
-            .both_refuse(RejectionKind::Target);
+            .both_reject(RejectionKind::Target);
     }
 }
 
-/// scratchstack takes the first of two.
+/// scratchstack uses the first of two values.
 #[test]
-fn what_is_given_twice_is_refused() {
+fn duplicates_are_rejected() {
     for name in [
         "authorization",
         "x-amz-content-sha256",
@@ -84,27 +84,27 @@ fn what_is_given_twice_is_refused() {
         let mut case = case.signed();
         case.headers().append(name, HeaderValue::from_static("x"));
         match name {
-            "authorization" => case.only_theirs_accepts(RejectionKind::SeveralAuthentications),
-            _ => case.both_refuse(RejectionKind::Malformed), // they are signed
+            "authorization" => case.only_theirs_accepts(RejectionKind::MultipleAuthentications),
+            _ => case.both_reject(RejectionKind::Malformed), // signed headers
         }
     }
     let query = "/?X-Amz-Expires=60";
     Case::new("execute-api", query)
         .signed()
-        .only_theirs_accepts(RejectionKind::SeveralAuthentications);
+        .only_theirs_accepts(RejectionKind::MultipleAuthentications);
 }
 
-/// The canonical request of a plain request.
+/// Canonical request of [`plain`].
 const PLAIN: &str = "GET\n/\n\nhost:example.com\nx-amz-date:20150830T123600Z\n\nhost;x-amz-date";
 
 fn plain() -> Case {
     Case::new("execute-api", "/").with("x-amz-date", b"20150830T123600Z")
 }
 
-/// Elements of the Authorization header in disorder: scratchstack sorts the names, takes the last of
-/// two fields, skips what is empty and knows no field as unknown.
+/// Malformed `Authorization` headers: scratchstack sorts the names, uses the last of two fields, and ignores empty and
+/// unknown fields.
 #[test]
-fn an_authorization_is_read_strictly() {
+fn authorization_is_parsed_strictly() {
     plain()
         .signed_by_hand(PLAIN, "host;x-amz-date")
         .both_accept();
@@ -121,21 +121,21 @@ fn an_authorization_is_read_strictly() {
     let twice = PLAIN.replace("host;x", "host;host;x");
     plain()
         .signed_by_hand(&twice, "host;host;x-amz-date")
-        .both_refuse(RejectionKind::Malformed);
+        .both_reject(RejectionKind::Malformed);
 }
 
-/// scratchstack leaves a header that is signed and not present out of the canonical request.
+/// scratchstack omits a signed header that is missing from the canonical request.
 #[test]
-fn a_header_signed_and_not_present_is_refused() {
+fn missing_signed_header_is_rejected() {
     let text = PLAIN.replace("host;", "host;range;");
     plain()
         .signed_by_hand(&text, "host;range;x-amz-date")
         .only_theirs_accepts(RejectionKind::SignedHeaderMissing);
 }
 
-/// HTTP/2 has `:authority` instead of a host, which is no header by the time a request is a `Request`.
+/// HTTP/2 has `:authority` instead of `host`. It is not a header of an `http::Request`.
 #[test]
-fn an_authority_signed_as_a_header_is_no_host() {
+fn signed_authority_does_not_replace_host() {
     let text = PLAIN
         .replace("host:example.com\n", "")
         .replace("host;", ":authority;");
@@ -144,18 +144,17 @@ fn an_authority_signed_as_a_header_is_no_host() {
         .only_theirs_accepts(RejectionKind::HeaderNotSigned);
 }
 
-/// Who routes by the request line's authority sees another host. scratchstack does not look there.
+/// A router may use the authority of the request line, which scratchstack ignores.
 #[test]
-fn a_host_other_than_the_request_lines_is_refused() {
+fn host_has_to_match_the_request_line() {
     let mut case = Case::new("execute-api", "/").signed();
     *case.request.uri_mut() = Uri::from_static("http://example.org/");
     case.only_theirs_accepts(RejectionKind::Target);
 }
 
-/// The time is `x-amz-date`'s, in its one form. scratchstack takes that of `date` if there is none, and
-/// knows more forms of ISO 8601.
+/// scratchstack falls back to `date`, and accepts more forms of ISO 8601.
 #[test]
-fn the_time_is_that_of_x_amz_date_in_one_form() {
+fn only_x_amz_date_in_basic_format_is_accepted() {
     let text = PLAIN
         .replace("host:example.com\nx-amz-date:", "date:")
         .replace("host;x-amz-date", "");
@@ -177,9 +176,9 @@ fn the_time_is_that_of_x_amz_date_in_one_form() {
     }
 }
 
-/// The window of scratchstack is S3's, 15 minutes, for every service.
+/// scratchstack has the clock window of S3, 15 minutes, for every service.
 #[test]
-fn the_clock_window_is_that_of_the_service() {
+fn clock_window_depends_on_the_service() {
     for seconds in [301, 900] {
         for (service, verdict) in [("s3", Ok(())), ("execute-api", Err(RejectionKind::Expired))] {
             let mut case = Case::new(service, "/").signed();
@@ -189,9 +188,9 @@ fn the_clock_window_is_that_of_the_service() {
     }
 }
 
-/// What `x-amz-content-sha256` says is what a handler may read. scratchstack does not look at it.
+/// A handler may rely on `x-amz-content-sha256`, which scratchstack ignores.
 #[test]
-fn a_hash_other_than_the_bodys_is_refused() {
+fn wrong_payload_hash_is_rejected() {
     let hash = PayloadHash::of(b"another").to_string();
     for (value, kind) in [
         (&*hash, RejectionKind::SignatureMismatch),
@@ -213,9 +212,9 @@ fn a_hash_other_than_the_bodys_is_refused() {
     }
 }
 
-/// S3 wants to be told the hash.
+/// S3 requires the hash.
 #[test]
-fn s3_without_a_hash_is_refused() {
+fn s3_requires_a_payload_hash() {
     let mut case = Case::new("s3", "/").with("x-amz-date", b"20150830T123600Z");
     case = case.signed_by_hand(PLAIN, "host;x-amz-date");
     case.only_theirs_accepts(RejectionKind::PayloadHash);

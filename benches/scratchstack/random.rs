@@ -1,4 +1,4 @@
-//! Random requests, and what is changed in them.
+//! Random requests and changes to them.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ pub(crate) fn random_case(rng: &mut Rng) -> Option<Case> {
     ];
     let services = ["execute-api", "s3", "sqs"];
     let mut case = Case::new(services[rng.usize(..services.len())], "/");
-    // OnceFolded is scratchstack's form of all but S3.
+    // scratchstack uses OnceFolded for all services except S3.
     case.form = (case.service == "sqs").then_some(PathForm::OnceFolded);
     let origins = [
         "",
@@ -45,7 +45,7 @@ pub(crate) fn random_case(rng: &mut Rng) -> Option<Case> {
         .bool()
         .then(|| random_text(rng, &["a", "Z", "9", "/", "+", "="], 600) + "T");
     case.credentials = Credentials::new(ID, secret, token, None, "test");
-    // 2000 to 2100; scratchstack's clock window is 15 minutes, this crate's 5 but for S3.
+    // The years 2000 to 2100. The clock window of scratchstack is 15 minutes, that of this crate 5 except for S3.
     case.time = UNIX_EPOCH + Duration::from_millis(rng.u64(946_684_800_000..4_102_444_800_000));
     case.now = case.time + Duration::from_secs(rng.u64(..600)) - Duration::from_secs(300);
     case.payload_header = case.service == "s3" || rng.bool();
@@ -80,7 +80,7 @@ fn random_path(rng: &mut Rng, case: &Case) -> String {
         match rng.u8(..6) {
             0 if case.service == "s3" => path.push_str(["", ".", ".."][rng.usize(..3)]),
             1 => path.push_str("..."),
-            2 if i == segments => {} // what ends in a slash
+            2 if i == segments => {} // a path that ends in a slash
             _ => path.push_str(
                 &(pieces[rng.usize(..pieces.len())].to_owned() + &random_text(rng, &pieces, 4)),
             ),
@@ -89,7 +89,7 @@ fn random_path(rng: &mut Rng, case: &Case) -> String {
     path
 }
 
-/// No key, encoded, is the beginning of another.
+/// Returns a query in which no encoded key is a prefix of another.
 fn random_query(rng: &mut Rng) -> String {
     let keys = [
         "a", "bb", "Z~", "%41x", "c%20d", "c+d", "%C3%A9", "%c3%a9", "é", "q/r", "q%2Fr", "q%2fr",
@@ -156,7 +156,7 @@ fn random_headers(rng: &mut Rng, headers: &mut HeaderMap) {
     }
 }
 
-/// One thing to change in a signed request.
+/// A change to a signed request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change {
     Method,
@@ -185,7 +185,7 @@ pub(crate) const CHANGES: [Change; 10] = [
 ];
 
 impl Change {
-    pub(crate) fn make(self, case: &mut Case, rng: &mut Rng) {
+    pub(crate) fn apply(self, case: &mut Case, rng: &mut Rng) {
         match self {
             Self::Method => {
                 let other = if *case.request.method() == Method::GET {
@@ -198,12 +198,12 @@ impl Change {
             Self::PathByte | Self::QueryByte => {
                 let uri = case.request.uri().to_string();
                 let (path, query) = uri.split_once('?').unwrap_or((&uri, ""));
-                // The path begins behind the authority.
+                // The path follows the authority.
                 let start = path.len() - case.request.uri().path().len();
                 let (origin, path) = path.split_at(start);
                 let changed = match self {
-                    Self::PathByte => format!("{origin}{}?{query}", other_byte(path, rng)),
-                    _ => format!("{origin}{path}?{}", other_byte(query, rng)),
+                    Self::PathByte => format!("{origin}{}?{query}", change_byte(path, rng)),
+                    _ => format!("{origin}{path}?{}", change_byte(query, rng)),
                 };
                 *case.request.uri_mut() = changed.parse().expect("a URI");
             }
@@ -255,8 +255,8 @@ impl Change {
     }
 }
 
-/// One letter or digit made another, in whatever case; one more if there is none.
-fn other_byte(text: &str, rng: &mut Rng) -> String {
+/// Replaces one letter or digit, ignoring case, or appends one.
+fn change_byte(text: &str, rng: &mut Rng) -> String {
     let places: Vec<usize> = text
         .bytes()
         .enumerate()

@@ -1,4 +1,4 @@
-//! The inputs on which scratchstack is wrong.
+//! Requests for which scratchstack deviates from the specification.
 
 use std::str::FromStr;
 
@@ -12,31 +12,31 @@ use tower_sigv4::{
 
 use crate::case::{Case, ID, SECRET};
 
-/// The services but S3 encode the path as it stands, its escapes as well (AWS IAM User Guide, "Create a
-/// signed AWS API request"). scratchstack decodes it and encodes it once.
+/// All services except S3 encode the path including its escapes (AWS IAM User Guide, "Create a signed AWS API
+/// request"). scratchstack decodes it and encodes it once.
 #[test]
-fn escapes_in_a_path_are_encoded_again() {
+fn escapes_in_paths_are_encoded_twice() {
     for uri in ["/a%20b", "/a%3Ab", "/a%2Fb", "/%41", "/%C3%A9"] {
         Case::new("execute-api", uri).signed().only_ours_accepts();
     }
 }
 
-/// In a path `+` stands for itself. scratchstack takes it for a space there, too.
+/// In a path, `+` is a literal plus. scratchstack reads it as a space.
 #[test]
-fn a_plus_in_a_path_is_no_space() {
+fn plus_in_a_path_is_literal() {
     Case::new("execute-api", "/a+b")
         .signed()
         .only_ours_accepts();
     Case::new("s3", "/a+b").signed().only_ours_accepts();
     Case::new("s3", "/a%20b").signed().both_accept();
-    // So that it takes one path for another.
+    // So it accepts another path.
     let mut case = Case::new("s3", "/a%20b").signed();
     *case.request.uri_mut() = Uri::from_static("/a+b");
     case.only_theirs_accepts(RejectionKind::SignatureMismatch);
 }
 
-/// Parameters are sorted by name, then by value. scratchstack sorts the texts `name=value`, in which
-/// the end of a name is a `=`, greater than digits, `-`, `.` and `%`.
+/// Parameters are sorted by name, then by value. scratchstack sorts strings `name=value`, where the `=` sorts after
+/// digits, `-`, `.` and `%`.
 #[test]
 fn parameters_are_sorted_by_name() {
     for uri in [
@@ -53,7 +53,7 @@ fn parameters_are_sorted_by_name() {
         .both_accept();
 }
 
-/// A tab is white space as a space is (RFC 9110, section 5.6.3). scratchstack leaves it.
+/// A tab is white space (RFC 9110, section 5.6.3). scratchstack does not replace it.
 #[test]
 fn tabs_are_white_space() {
     for value in [&b"a\tb"[..], b"a \t b", b"\ta", b"a\t"] {
@@ -64,10 +64,10 @@ fn tabs_are_white_space() {
     }
 }
 
-/// scratchstack takes the credential of a presigned URL apart where it has a `/`, after it has escaped
-/// each: it finds one part where it wants five, whatever the credential.
+/// scratchstack splits the credential of a presigned URL at `/` after escaping it, so that it finds one part instead
+/// of five.
 #[test]
-fn presigned_urls_are_refused_by_scratchstack() {
+fn scratchstack_rejects_presigned_urls() {
     for credential in [
         "AKIDEXAMPLE/20150830/us-east-1/execute-api/aws4_request",
         "a%2Fb%2Fc%2Fd%2Fe",
@@ -85,10 +85,10 @@ fn presigned_urls_are_refused_by_scratchstack() {
     }
 }
 
-/// scratchstack signs the hash of the body received, whatever `x-amz-content-sha256` says, so that
-/// nothing can be left unsigned.
+/// scratchstack ignores `x-amz-content-sha256` and uses the hash of the received body, so that a payload cannot be
+/// unsigned.
 #[test]
-fn an_unsigned_payload_can_be_allowed() {
+fn unsigned_payloads_can_be_allowed() {
     let text = "PUT\n/\n\nhost:example.com\nx-amz-content-sha256:UNSIGNED-PAYLOAD\n\
                 x-amz-date:20150830T123600Z\n\nhost;x-amz-content-sha256;x-amz-date";
     let mut case = Case::new("s3", "/")
@@ -103,9 +103,9 @@ fn an_unsigned_payload_can_be_allowed() {
     assert!(case.theirs().is_err());
 }
 
-/// A key of another length than 40 bytes is as good. scratchstack has no type for it.
+/// scratchstack only supports secrets of 40 bytes.
 #[test]
-fn a_secret_may_have_any_length() {
+fn secrets_can_have_any_length() {
     for secret in ["secret".to_owned(), "s".repeat(41)] {
         assert!(KSecretKey::<44>::from_str(&secret).is_err());
         let mut case = Case::new("execute-api", "/");
@@ -114,9 +114,9 @@ fn a_secret_may_have_any_length() {
     }
 }
 
-/// AWS IoT leaves the token unsigned. Where scratchstack demands every `x-amz-*`, it cannot spare one.
+/// AWS IoT does not sign the token. scratchstack cannot exempt one header if it requires every `x-amz-*`.
 #[test]
-fn a_token_may_be_left_unsigned_for_aws_iot() {
+fn aws_iot_allows_an_unsigned_token() {
     let mut case = Case::new("execute-api", "/");
     case.credentials = Credentials::new(ID, SECRET, Some("token".to_owned()), None, "test");
     let signing = case
@@ -128,9 +128,9 @@ fn a_token_may_be_left_unsigned_for_aws_iot() {
     assert!(case.theirs().is_err());
 }
 
-/// A service that encodes twice without folding, scratchstack does not know.
+/// scratchstack has no form that encodes twice and does not fold.
 #[test]
-fn a_path_may_be_left_unfolded() {
+fn unfolded_paths_are_supported() {
     for uri in ["/a//b", "/a/../b", "/a/./b"] {
         let mut case = Case::new("execute-api", uri);
         case.form = Some(PathForm::Twice);
@@ -138,9 +138,9 @@ fn a_path_may_be_left_unfolded() {
     }
 }
 
-/// `*` is the path of an `OPTIONS` to the server itself. scratchstack wants a slash first.
+/// `*` is the path of an `OPTIONS` request to the server. scratchstack requires a leading slash.
 #[test]
-fn an_asterisk_is_a_path() {
+fn asterisk_is_a_valid_path() {
     let mut case = Case::new("execute-api", "*");
     *case.request.method_mut() = Method::OPTIONS;
     case.signed().only_ours_accepts();

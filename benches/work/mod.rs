@@ -1,20 +1,19 @@
-//! One request signed by this crate, by aws-sigv4 and by reqsign.
+//! A request signed by this crate, aws-sigv4 and reqsign.
 //!
-//! One operation takes the head of an unsigned request and its body to the signed head. It clones the
-//! head, hashes the body, signs, and drops the result. The clone is measured by itself as well and
-//! subtracted where contenders are compared.
+//! One operation clones the head of an unsigned request, hashes the body, signs, and drops the result. The clone is
+//! measured separately and subtracted.
 //!
-//! What the contenders do differently, and in whose favour:
+//! Differences between the contenders:
 //!
-//! - This crate and aws-sigv4 are given the time; reqsign reads the clock, and cannot be given one.
-//! - This crate keeps the key it derived and the text of the second. The others derive and format
-//!   anew for each request; that is a part of their design and not taken out.
-//! - aws-sigv4's parameters hold the time and own their settings, so that they are built for each
-//!   request, and from a `Request` it needs a string of the URI; both are charged to it.
-//! - This crate and aws-sigv4 sign the same headers, `AllowList`'s, and arrive at the same
-//!   signature. reqsign signs all headers there are, three more here.
-//! - reqsign decodes the path and encodes it once and folds no dot segments. It hashes no body: the
-//!   hash is computed by its own function and handed over in `x-amz-content-sha256`.
+//! - This crate and aws-sigv4 receive the time; reqsign reads the clock.
+//! - This crate caches the derived key and the formatted date. The others derive and format for each request, which is
+//!   part of their design and included.
+//! - The parameters of aws-sigv4 contain the time and own their settings, so that each request builds them, and the URI
+//!   has to be a string. Both are included.
+//! - This crate and aws-sigv4 sign the headers of `AllowList` and compute the same signature. reqsign signs all
+//!   headers, three more here.
+//! - reqsign decodes and encodes the path once and does not remove dot segments. It does not hash bodies: its own
+//!   function computes the hash for `x-amz-content-sha256`.
 
 use std::{
     borrow::Cow,
@@ -47,7 +46,7 @@ use tower_sigv4_benches::{
 
 const PUT: &str = "/prod/orders/8a1f03/attachments/invoice-2024.pdf";
 
-/// Each request, with a token and without, under its name.
+/// Returns each request with its name, with and without a token.
 pub(crate) fn cases() -> impl Iterator<Item = (String, Work)> {
     let requests = [
         ("GET", Method::GET, GET, 0),
@@ -65,7 +64,7 @@ pub(crate) fn cases() -> impl Iterator<Item = (String, Work)> {
         })
 }
 
-/// One request to sign, and what each contender signs it with.
+/// A request to sign, with the settings of each contender.
 pub(crate) struct Work {
     parts: Parts,
     body: Vec<u8>,
@@ -171,12 +170,12 @@ impl Work {
                 .sign_request(&self.reqsign_context, &mut parts, credential, None);
         match pin!(signing).poll(&mut task::Context::from_waker(Waker::noop())) {
             Poll::Ready(signed) => signed.expect("signed"),
-            Poll::Pending => unreachable!("it has nothing to wait for"),
+            Poll::Pending => unreachable!("the future does not wait"),
         }
         parts
     }
 
-    /// Panics unless all do the same work: they arrive at the same value of `authorization`.
+    /// Asserts that all contenders compute the same value of `authorization`.
     fn assert_agreement(&self) {
         let ours = self.ours(&self.settings, self.time);
         let aws = self.aws();
@@ -196,7 +195,7 @@ impl Work {
         assert!(seconds.any(|ours| ours.headers[header::AUTHORIZATION] == *reqsign));
     }
 
-    /// The clone of the head, which all of them make, and then each of them.
+    /// Returns the clone of the head, which all contenders need, and the contenders.
     pub(crate) fn contenders(&self) -> Vec<Contender<'_>> {
         let mut contenders = vec![
             contender("clone of the head", || self.parts.clone()),

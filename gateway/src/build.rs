@@ -92,7 +92,7 @@ impl ActiveConfig {
         }
         Ok(Self {
             server,
-            admin: file.admin.as_ref().map(|admin| admin.check()).transpose()?,
+            admin: file.check_admin()?,
             log: file.log.check()?,
             origin_hosts: used_origins
                 .values()

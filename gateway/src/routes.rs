@@ -87,7 +87,7 @@ impl Routes {
                 self.rules.position(&announced)
             }
         };
-        let (meter, service) = match position.map(|position| &self.routes[position]) {
+        let (meter, service) = match position.map(|index| &self.routes[index]) {
             Ok((upstream, meter, service)) => {
                 head.extensions.insert(*upstream);
                 head.extensions.insert(meter.clone());
@@ -174,11 +174,11 @@ where
 }
 
 /// Verifies the caller of the requests that need it.
-fn verified(verification: Option<CallerVerification>, inner: RouteService) -> RouteService {
-    let Some(verification) = verification else {
+fn verified(settings: Option<CallerVerification>, inner: RouteService) -> RouteService {
+    let Some(verification) = settings else {
         return inner;
     };
-    let verifying = ServiceBuilder::new()
+    let layered = ServiceBuilder::new()
         .map_response(|response: http::Response<ResponseBody<Body>>| {
             response::from_verification(response)
         })
@@ -188,7 +188,7 @@ fn verified(verification: Option<CallerVerification>, inner: RouteService) -> Ro
             request.map(Body::new)
         })
         .service(inner.clone());
-    let verifying = BoxCloneSyncService::new(verifying);
+    let verifying = BoxCloneSyncService::new(layered);
     BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
         let (head, body) = request.into_parts();
         let service = if verification.verifies(&head) {

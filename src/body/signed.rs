@@ -207,7 +207,7 @@ impl<B> fmt::Debug for SignedBody<B> {
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// use bytes::Bytes;
 /// use http::{Request, Response};
-/// use http_body_util::{Empty, Full};
+/// use http_body_util::{BodyExt, Empty, Full};
 /// use tower::{ServiceBuilder, ServiceExt};
 /// use tower_sigv4::{
 ///     Origin, SigningLayer,
@@ -229,10 +229,12 @@ impl<B> fmt::Debug for SignedBody<B> {
 ///     .service(client);
 ///
 /// let request = Request::post("/orders").body(Full::from("{}"))?;
-/// assert_eq!(signing.oneshot(request).await?.into_body(), Full::from("true"));
+/// let body = signing.oneshot(request).await?.into_body();
+/// assert_eq!(body.collect().await?.to_bytes(), "true");
 ///
 /// let request = Request::get("https://example.com/").body(BoxedBody::new(Empty::<Bytes>::new()))?;
-/// assert_eq!(client.oneshot(request).await?.into_body(), Full::from("false"));
+/// let body = client.oneshot(request).await?.into_body();
+/// assert_eq!(body.collect().await?.to_bytes(), "false");
 /// # Ok::<(), tower_sigv4::BoxError>(())
 /// # }).unwrap();
 /// ```

@@ -37,7 +37,7 @@ mod headers;
 mod host;
 mod limits;
 #[allow(clippy::module_inception)] // the file of the type `Origin`
-pub(crate) mod origin;
+mod origin;
 mod payload;
 mod resolve;
 mod rewrite;
@@ -55,6 +55,7 @@ pub use self::{
     forwarded::{ClientAddr, ForwardedHeaders},
     headers::{remove_hop_by_hop, remove_response_hop_by_hop},
     options::SigningBehavior,
+    origin::Origin,
     payload::{PayloadMode, PayloadPolicy},
     resolve::{ResolveOrigin, ResolvedOrigin, resolve_fn},
     rules::{OriginRule, OriginRules},

@@ -35,14 +35,14 @@ mod error_layer;
 mod error_response;
 mod framing;
 mod future;
-pub(crate) mod layer;
+mod layer;
 mod recent_success;
 #[cfg(feature = "doctor")]
 mod recoverable_error;
 mod recovery;
 mod report;
 mod sent_request;
-pub(crate) mod service;
+mod service;
 mod shared;
 mod state;
 mod trace;
@@ -50,5 +50,7 @@ mod trace;
 pub use self::{
     error_layer::{ErrorResponseFuture, ErrorResponseLayer, ErrorResponses},
     future::ResponseFuture,
+    layer::SigningLayer,
     report::SigningReport,
+    service::Signing,
 };

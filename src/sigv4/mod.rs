@@ -56,6 +56,7 @@ pub use self::{
     params::{PresignExpiry, SigningParams},
     payload::{Payload, PayloadHash},
     service_rules::{PathForm, SessionToken},
+    settings::SigningSettings,
     signed_headers::{AllExcept, AllowList, SignedHeaders},
     signer::{Explanation, Signer},
 };

@@ -1,22 +1,20 @@
-//! A refusal as AWS would put it.
-
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use super::{Rejection, RejectionKind};
+use super::rejection::{Rejection, RejectionKind};
 use crate::error_format::{ErrorFormat, xml_text};
 
-/// Status, code and message of a refusal.
-type Words = (StatusCode, &'static str, &'static str);
+/// Status, code and message of an error response.
+type ErrorTexts = (StatusCode, &'static str, &'static str);
 
 const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. \
      Check your AWS Secret Access Key and signing method. Consult the service documentation for details.";
 
-/// As API Gateway answers, and in what it has no words for, as the AWS General Reference, "Common errors".
-fn json_words(kind: RejectionKind, presigned: bool) -> Words {
+/// Texts of API Gateway or, where it has none, of the AWS General Reference, "Common errors".
+fn json_texts(kind: RejectionKind, presigned: bool) -> ErrorTexts {
     use RejectionKind as Kind;
     const INCOMPLETE: &str = "IncompleteSignatureException";
     const INVALID: &str = "InvalidSignatureException";
@@ -26,7 +24,7 @@ fn json_words(kind: RejectionKind, presigned: bool) -> Words {
             "MissingAuthenticationTokenException",
             "Missing Authentication Token",
         ),
-        Kind::SeveralAuthentications => {
+        Kind::MultipleAuthentications => {
             forbidden(INCOMPLETE, "The request has more than one authorization.")
         }
         Kind::UnsupportedAlgorithm => forbidden(INCOMPLETE, "Unsupported AWS algorithm."),
@@ -81,7 +79,7 @@ fn json_words(kind: RejectionKind, presigned: bool) -> Words {
             "RequestEntityTooLargeException",
             "Request Entity Too Large",
         ),
-        Kind::LookupFuture | Kind::BudgetExhausted => (
+        Kind::LookupFailed | Kind::BudgetExhausted => (
             StatusCode::SERVICE_UNAVAILABLE,
             "ServiceUnavailableException",
             "Service Unavailable",
@@ -89,14 +87,14 @@ fn json_words(kind: RejectionKind, presigned: bool) -> Words {
     }
 }
 
-/// As in the Amazon S3 API Reference, "Error responses", "List of error codes".
-fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
+/// Texts of the Amazon S3 API Reference, "Error responses", "List of error codes".
+fn xml_texts(kind: RejectionKind, presigned: bool) -> ErrorTexts {
     use RejectionKind as Kind;
     let forbidden = |code, message| (StatusCode::FORBIDDEN, code, message);
     let bad = |code, message| (StatusCode::BAD_REQUEST, code, message);
     match kind {
         Kind::MissingAuthentication => forbidden("AccessDenied", "Access Denied"),
-        Kind::SeveralAuthentications => bad(
+        Kind::MultipleAuthentications => bad(
             "InvalidArgument",
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature \
              query string parameter or the Authorization header should be specified",
@@ -164,7 +162,7 @@ fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
             "EntityTooLarge",
             "Your proposed upload exceeds the maximum allowed object size.",
         ),
-        Kind::LookupFuture => (
+        Kind::LookupFailed => (
             StatusCode::SERVICE_UNAVAILABLE,
             "ServiceUnavailable",
             "Service is unable to handle request.",
@@ -177,25 +175,31 @@ fn xml_words(kind: RejectionKind, presigned: bool) -> Words {
     }
 }
 
-/// The answer to a request that is refused.
-pub(super) fn answer(rejection: Rejection, format: ErrorFormat, explain: bool) -> Response<Bytes> {
-    let (kind, presigned) = (rejection.kind(), rejection.is_presigned());
-    let (status, code, words) = match format {
-        ErrorFormat::Json | ErrorFormat::Plain => json_words(kind, presigned),
-        ErrorFormat::Xml => xml_words(kind, presigned),
+/// Builds the response to a rejected request.
+pub(super) fn error_response(
+    rejection: Rejection,
+    format: ErrorFormat,
+    explain: bool,
+) -> Response<Bytes> {
+    let kind = rejection.kind();
+    let (status, code, default_message) = match format {
+        ErrorFormat::Json | ErrorFormat::Plain => json_texts(kind, rejection.is_presigned()),
+        ErrorFormat::Xml => xml_texts(kind, rejection.is_presigned()),
     };
     let message = match (kind, format) {
-        // As AWS says it, both times with it, from which a client can learn the time.
+        // These messages are AWS's own; clients learn the server's time from them.
         (RejectionKind::Expired | RejectionKind::NotYetValid, ErrorFormat::Json) => {
             rejection.to_string()
         }
-        // Where the texts are shown, they say it all.
-        _ if explain && rejection.string_to_sign().is_none() => format!("{words} ({rejection})"),
-        _ => words.to_owned(),
+        // The expected strings, if present, explain more than the message of the rejection.
+        _ if explain && rejection.string_to_sign().is_none() => {
+            format!("{default_message} ({rejection})")
+        }
+        _ => default_message.to_owned(),
     };
     let body = match format {
-        ErrorFormat::Json => json(&rejection, code, message),
-        ErrorFormat::Xml => xml(&rejection, code, &message),
+        ErrorFormat::Json => json_body(&rejection, code, message),
+        ErrorFormat::Xml => xml_body(&rejection, code, &message),
         ErrorFormat::Plain => message,
     };
     let mut response = Response::new(body.into());
@@ -213,8 +217,8 @@ pub(super) fn answer(rejection: Rejection, format: ErrorFormat, explain: bool) -
     response
 }
 
-fn json(rejection: &Rejection, code: &str, mut message: String) -> String {
-    if let Some((canonical, to_sign)) = texts(rejection) {
+fn json_body(rejection: &Rejection, code: &str, mut message: String) -> String {
+    if let Some((canonical, to_sign)) = expected_strings(rejection) {
         message += &format!(
             "\n\nThe Canonical String for this request should have been\n'{canonical}'\n\n\
              The String-to-Sign should have been\n'{to_sign}'\n"
@@ -223,193 +227,27 @@ fn json(rejection: &Rejection, code: &str, mut message: String) -> String {
     json!({ "__type": code, "message": message }).to_string()
 }
 
-fn xml(rejection: &Rejection, code: &str, message: &str) -> String {
+fn xml_body(rejection: &Rejection, code: &str, message: &str) -> String {
     let mut document = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
-    let mut element = |name: &str, text: &str| {
-        document += &format!("<{name}>{}</{name}>", xml_text(text));
+    let mut element = |name: &str, content: &str| {
+        document += &format!("<{name}>{}</{name}>", xml_text(content));
     };
     element("Code", code);
     element("Message", message);
-    if let Some((canonical, to_sign)) = texts(rejection) {
+    if let Some((canonical, to_sign)) = expected_strings(rejection) {
         element("StringToSign", &to_sign);
         element("CanonicalRequest", &canonical);
     }
     document + "</Error>"
 }
 
-/// The canonical request and the string to sign.
-fn texts(rejection: &Rejection) -> Option<(String, String)> {
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+/// Returns the canonical request and the string to sign, if the rejection has them.
+fn expected_strings(rejection: &Rejection) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
     Some((
-        text(rejection.canonical_request()?),
-        text(rejection.string_to_sign()?),
+        String::from_utf8_lossy(rejection.canonical_request()?),
+        String::from_utf8_lossy(rejection.string_to_sign()?),
     ))
 }
 
 #[cfg(test)]
-mod tests {
-    use http::Request;
-
-    use super::*;
-
-    /// Status and code in JSON, then in XML, and in XML where a presigned URL has other ones.
-    #[test]
-    fn each_cause_has_its_status_and_code() {
-        use RejectionKind as Kind;
-        const INCOMPLETE: &str = "IncompleteSignatureException";
-        const INVALID: &str = "InvalidSignatureException";
-        const UNKNOWN: &str = "UnrecognizedClientException";
-        const QUERY: (u16, &str) = (400, "AuthorizationQueryParametersError");
-        const DENIED: (u16, &str) = (403, "AccessDenied");
-        for (kind, json, xml, presigned) in [
-            (
-                Kind::MissingAuthentication,
-                (403, "MissingAuthenticationTokenException"),
-                DENIED,
-                None,
-            ),
-            (
-                Kind::SeveralAuthentications,
-                (403, INCOMPLETE),
-                (400, "InvalidArgument"),
-                None,
-            ),
-            (
-                Kind::UnsupportedAlgorithm,
-                (403, INCOMPLETE),
-                (400, "InvalidArgument"),
-                None,
-            ),
-            (
-                Kind::Malformed,
-                (403, INCOMPLETE),
-                (400, "AuthorizationHeaderMalformed"),
-                Some(QUERY),
-            ),
-            (
-                Kind::Scope,
-                (403, INVALID),
-                (400, "AuthorizationHeaderMalformed"),
-                Some(QUERY),
-            ),
-            (Kind::Date, (403, INCOMPLETE), DENIED, Some(QUERY)),
-            (
-                Kind::Expired,
-                (403, INVALID),
-                (403, "RequestTimeTooSkewed"),
-                Some(DENIED),
-            ),
-            (
-                Kind::NotYetValid,
-                (403, INVALID),
-                (403, "RequestTimeTooSkewed"),
-                Some(DENIED),
-            ),
-            (
-                Kind::Target,
-                (400, "BadRequestException"),
-                (400, "InvalidURI"),
-                None,
-            ),
-            (Kind::HeaderNotSigned, (403, INVALID), DENIED, None),
-            (
-                Kind::SignedHeaderMissing,
-                (403, INVALID),
-                (403, "SignatureDoesNotMatch"),
-                None,
-            ),
-            (
-                Kind::PayloadHash,
-                (403, INVALID),
-                (400, "InvalidRequest"),
-                None,
-            ),
-            (
-                Kind::PayloadKind,
-                (403, INVALID),
-                (400, "InvalidRequest"),
-                None,
-            ),
-            (
-                Kind::PayloadMismatch,
-                (403, INVALID),
-                (400, "XAmzContentSHA256Mismatch"),
-                None,
-            ),
-            (
-                Kind::UnknownKey,
-                (403, UNKNOWN),
-                (403, "InvalidAccessKeyId"),
-                None,
-            ),
-            (
-                Kind::LookupFuture,
-                (503, "ServiceUnavailableException"),
-                (503, "ServiceUnavailable"),
-                None,
-            ),
-            (
-                Kind::ExpiredKey,
-                (403, "ExpiredTokenException"),
-                (400, "ExpiredToken"),
-                None,
-            ),
-            (
-                Kind::SessionToken,
-                (403, UNKNOWN),
-                (400, "InvalidToken"),
-                None,
-            ),
-            (
-                Kind::SignatureMismatch,
-                (403, INVALID),
-                (403, "SignatureDoesNotMatch"),
-                None,
-            ),
-            (
-                Kind::BodyTooLarge,
-                (413, "RequestEntityTooLargeException"),
-                (400, "EntityTooLarge"),
-                None,
-            ),
-            (
-                Kind::BudgetExhausted,
-                (503, "ServiceUnavailableException"),
-                (503, "SlowDown"),
-                None,
-            ),
-            (
-                Kind::BodyRead,
-                (400, "BadRequestException"),
-                (400, "IncompleteBody"),
-                None,
-            ),
-        ] {
-            let (mut signed, ()) = Request::new(()).into_parts();
-            signed
-                .headers
-                .insert(header::AUTHORIZATION, HeaderValue::from_static(""));
-            let (query, ()) = Request::new(()).into_parts();
-            for (head, format, (status, code)) in [
-                (&signed, ErrorFormat::Json, json),
-                (&query, ErrorFormat::Json, json),
-                (&signed, ErrorFormat::Xml, xml),
-                (&query, ErrorFormat::Xml, presigned.unwrap_or(xml)),
-            ] {
-                let answer = answer(Rejection::new(kind, "why").of_head(head), format, false);
-                assert_eq!(answer.status().as_u16(), status, "{kind:?} {format:?}");
-                let body = String::from_utf8_lossy(answer.body());
-                let told = match format {
-                    ErrorFormat::Json => format!("\"__type\":\"{code}\""),
-                    ErrorFormat::Xml => format!("<Code>{code}</Code>"),
-                    ErrorFormat::Plain => unreachable!("not in the table"),
-                };
-                assert!(body.contains(&told), "{kind:?}: {body}");
-                // The two times are AWS's own words.
-                let tells = matches!(kind, Kind::Expired | Kind::NotYetValid)
-                    && format == ErrorFormat::Json;
-                assert_eq!(body.contains("why"), tells, "{kind:?}: {body}");
-            }
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -15,39 +16,68 @@ use crate::{
 
 /// Looks up the key of a caller.
 ///
-/// [`StaticKeys`] hold theirs in memory. A closure is a lookup as well: it is given the access key id
-/// and returns a future of `Result<Option<Credentials>, E>`.
+/// [`StaticKeys`] holds keys in memory. A closure is a key store too: it takes the access key ID and returns a
+/// future of `Result<Option<Credentials>, E>`. So is an `Arc<dyn KeyStore>`.
 ///
-/// | answer | what the caller is told |
+/// | result | response |
 /// |---|---|
-/// | `Ok(Some(credentials))` | what the signature deserves |
-/// | `Ok(None)`: there is no such key | 403, [`RejectionKind::UnknownKey`](super::RejectionKind::UnknownKey) |
-/// | `Err(_)`: it cannot be told | 503, [`RejectionKind::LookupFuture`](super::RejectionKind::LookupFuture) |
+/// | `Ok(Some(credentials))` | depends on the signature |
+/// | `Ok(None)`: the key does not exist | 403, [`RejectionKind::UnknownKey`](super::RejectionKind::UnknownKey) |
+/// | `Err(_)`: the lookup failed | 503, [`RejectionKind::LookupFailed`](super::RejectionKind::LookupFailed) |
 ///
-/// The credentials hold the secret, the session token if the key is a temporary one, and the time at
-/// which they expire. They must be those of the id asked for, in the same case; an answer with another
-/// id counts as a failure.
+/// The credentials hold the secret, the session token of a temporary key, and the time at which they expire. They
+/// must have the requested ID, in the same case; any other ID counts as a failed lookup.
 ///
-/// It is asked for each request whose head is in order, before anything is known of its signature:
-/// what takes long should be cached, and bounded by a timeout.
+/// A closure that captures a database pool clones it for each lookup:
 ///
 /// ```
-/// use tower_sigv4::{credentials::Credentials, verify::KeyStore};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # use std::{collections::HashMap, io, sync::Arc};
+/// # #[derive(Clone)]
+/// # struct Pool(Arc<HashMap<String, String>>);
+/// # impl Pool {
+/// #     async fn secret_of(&self, id: &str) -> io::Result<Option<String>> {
+/// #         Ok(self.0.get(id).cloned())
+/// #     }
+/// # }
+/// use tower_sigv4::{BoxError, VerifyLayer, credentials::Credentials, verify::{KeyStore, VerifySettings}};
 ///
-/// async fn secret_of(id: &str) -> Result<Option<String>, std::io::Error> {
-///     # Ok((id == "AKIDEXAMPLE").then(|| "secret".to_owned()))
-/// }
-///
-/// let keys = async |id: String| {
-///     let secret = secret_of(&id).await?;
-///     Ok::<_, std::io::Error>(secret.map(|secret| Credentials::new(id, secret, None, None, "db")))
+/// # let pool = Pool(Arc::new([("AKIDEXAMPLE".to_owned(), "secret".to_owned())].into()));
+/// let keys = move |id: String| {
+///     let pool = pool.clone();
+///     async move {
+///         let secret = pool.secret_of(&id).await?;
+///         Ok::<_, BoxError>(secret.map(|secret| Credentials::new(id, secret, None, None, "database")))
+///     }
 /// };
-/// # fn check(_: impl KeyStore) {}
-/// check(keys);
+///
+/// let key = keys.lookup("AKIDEXAMPLE").await?.expect("a known key");
+/// assert_eq!(key.secret_access_key(), "secret");
+/// assert!(keys.lookup("AKIDOTHER").await?.is_none());
+///
+/// let layer = VerifyLayer::new(keys, VerifySettings::new("execute-api", "us-east-1")?);
+/// # Ok::<(), BoxError>(())
+/// # }).unwrap();
 /// ```
+///
+/// # Caching
+///
+/// The lookup runs for each well-formed request, before its signature is verified. Give a slow one a cache and a
+/// timeout. The IDs come from unauthenticated clients, who can send any number of different ones: **limit the
+/// number of entries in the cache**, those of unknown keys included, and let entries expire, so that a deleted key
+/// stops working.
 pub trait KeyStore: Send + Sync {
-    /// The key of this id, if there is one.
+    /// Returns the key with this ID, if it exists.
     fn lookup(&self, access_key_id: &str) -> LookupFuture;
+}
+
+impl<K> KeyStore for Arc<K>
+where
+    K: KeyStore + ?Sized,
+{
+    fn lookup(&self, access_key_id: &str) -> LookupFuture {
+        (**self).lookup(access_key_id)
+    }
 }
 
 impl<F, Fut, E> KeyStore for F
@@ -57,47 +87,46 @@ where
     E: Into<BoxError>,
 {
     fn lookup(&self, access_key_id: &str) -> LookupFuture {
-        let found = self(access_key_id.to_owned());
-        LookupFuture::new(async { found.await.map_err(Into::into) })
+        let lookup = self(access_key_id.to_owned());
+        LookupFuture::new(async { lookup.await.map_err(Into::into) })
     }
 }
 
-/// What a lookup comes to.
-pub(super) type Found = Result<Option<Credentials>, BoxError>;
+pub(super) type LookupResult = Result<Option<Credentials>, BoxError>;
 
-/// Future of a [`KeyStore`]; one that is ready costs no allocation.
+/// Future of a [`KeyStore`]. A ready one does not allocate.
 pub struct LookupFuture {
-    state: State,
+    inner: Inner,
 }
 
-enum State {
-    Ready(Option<Found>),
-    Later(Pin<Box<dyn Future<Output = Found> + Send>>),
+enum Inner {
+    Ready(Option<LookupResult>),
+    Boxed(Pin<Box<dyn Future<Output = LookupResult> + Send>>),
 }
 
 impl LookupFuture {
-    /// An answer that has to be waited for.
+    /// Boxes a lookup that has to wait.
     pub fn new(
-        found: impl Future<Output = Result<Option<Credentials>, BoxError>> + Send + 'static,
+        lookup: impl Future<Output = Result<Option<Credentials>, BoxError>> + Send + 'static,
     ) -> Self {
         Self {
-            state: State::Later(Box::pin(found)),
+            inner: Inner::Boxed(Box::pin(lookup)),
         }
     }
 
-    /// An answer that is at hand.
+    /// Creates a future that is ready with a result.
     #[must_use]
-    pub fn ready(found: Result<Option<Credentials>, BoxError>) -> Self {
+    pub fn ready(result: Result<Option<Credentials>, BoxError>) -> Self {
         Self {
-            state: State::Ready(Some(found)),
+            inner: Inner::Ready(Some(result)),
         }
     }
 
-    /// The answer, or else the future of it.
-    pub(super) fn now(self) -> Result<Found, Self> {
-        match self.state {
-            State::Ready(Some(found)) => Ok(found),
-            state => Err(Self { state }),
+    /// Returns the result of a ready lookup, or the future itself.
+    pub(super) fn into_ready(self) -> Result<LookupResult, Self> {
+        match self.inner {
+            Inner::Ready(Some(result)) => Ok(result),
+            inner => Err(Self { inner }),
         }
     }
 }
@@ -106,9 +135,9 @@ impl Future for LookupFuture {
     type Output = Result<Option<Credentials>, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.state {
-            State::Ready(found) => Poll::Ready(found.take().expect("polled after completion")),
-            State::Later(found) => found.as_mut().poll(cx),
+        match &mut self.inner {
+            Inner::Ready(result) => Poll::Ready(result.take().expect("polled after completion")),
+            Inner::Boxed(lookup) => lookup.as_mut().poll(cx),
         }
     }
 }
@@ -138,25 +167,25 @@ pub struct StaticKeys {
 }
 
 impl StaticKeys {
-    /// Holds these keys.
+    /// Creates a store of these keys.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials) if one of them could never sign a
-    /// request, [`ErrorKind::Config`](crate::ErrorKind::Config) if two have the same id.
+    /// [`ErrorKind::Credentials`](crate::ErrorKind::Credentials) if a key cannot sign requests,
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if two keys have the same ID.
     pub fn new(keys: impl IntoIterator<Item = Credentials>) -> Result<Self, Error> {
-        let mut held = HashMap::new();
-        for key in keys {
-            let key = Identity::new(key)?.credentials().clone();
+        let mut keys_by_id = HashMap::new();
+        for credentials in keys {
+            let key = Identity::new(credentials)?.credentials().clone();
             let id = key.access_key_id().to_owned();
-            if let Some(twice) = held.insert(id, key) {
+            if let Some(duplicate) = keys_by_id.insert(id, key) {
                 return Err(Error::config(format!(
-                    "there are two keys with the id {:?}; give each an id of its own",
-                    twice.access_key_id(),
+                    "two keys have the id {:?}; give each its own id",
+                    duplicate.access_key_id(),
                 )));
             }
         }
-        Ok(Self { keys: held })
+        Ok(Self { keys: keys_by_id })
     }
 }
 

@@ -2,10 +2,12 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{KeyStore, Verifier, VerifySettings, service::Verify};
+use super::{
+    BodyCheck, KeyStore, Verifier, VerifySettings, layer_config::LayerConfig, service::Verify,
+};
 use crate::{ErrorFormat, body::BodyBudget, clock::Clock};
 
-/// Layer that applies [`Verify`]: refuses each request that is not signed by the holder of a key.
+/// Layer that applies [`Verify`]: rejects requests without a valid signature.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -27,15 +29,15 @@ use crate::{ErrorFormat, body::BodyBudget, clock::Clock};
 /// let server = ServiceBuilder::new()
 ///     .layer(VerifyLayer::new(keys, VerifySettings::new("execute-api", "us-east-1")?))
 ///     .service_fn(async |request: Request<VerifiedBody<Full<Bytes>>>| {
-///         let caller = request.extensions().get::<Verified>().expect("put there by the layer");
+///         let caller = request.extensions().get::<Verified>().expect("inserted by the layer");
 ///         let hello = format!("hello {}", caller.access_key_id());
 ///         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(hello))))
 ///     });
 ///
 /// let request = Request::get("http://api.example.com/orders").body(Full::default())?;
-/// let refused = server.clone().oneshot(request.clone()).await?;
-/// assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-/// let kind = refused.extensions().get::<RejectionKind>();
+/// let rejected = server.clone().oneshot(request.clone()).await?;
+/// assert_eq!(rejected.status(), StatusCode::FORBIDDEN);
+/// let kind = rejected.extensions().get::<RejectionKind>();
 /// assert_eq!(kind, Some(&RejectionKind::MissingAuthentication));
 ///
 /// let (mut head, body) = request.into_parts();
@@ -50,139 +52,81 @@ use crate::{ErrorFormat, body::BodyBudget, clock::Clock};
 #[derive(Clone)]
 #[must_use]
 pub struct VerifyLayer {
-    shared: Arc<Shared>,
-}
-
-/// What all services of a layer use.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) keys: Arc<dyn KeyStore>,
-    pub(super) verifier: Arc<Verifier>,
-    pub(super) clock: Clock,
-    pub(super) body: BodyCheck,
-    pub(super) budget: Option<BodyBudget>,
-    pub(super) format: ErrorFormat,
-    pub(super) anonymous: bool,
-    pub(super) rewrites_path: bool,
-}
-
-/// When the body is compared with the hash that was signed.
-///
-/// | | memory | what the inner service sees of a wrong body | a hash in the head |
-/// |---|---|---|---|
-/// | [`Collected`](BodyCheck::Collected) | up to the limit for each request | nothing: it is not called | not needed |
-/// | [`Streamed`](BodyCheck::Streamed) | two frames | all but its end, then an error | needed |
-///
-/// Pick `Collected` unless bodies are too large for it. With `Streamed` whatever reads the body must
-/// take nothing it has read for true before the body has ended without an error: write to a file that
-/// is renamed in the end, say.
-///
-/// Where the head has no hash, the body has to be collected before the signature can be verified: any
-/// one who knows an access key id can have the limit's bytes held for each connection. Clients of the S3
-/// family always send the hash.
-///
-/// A body in chunks (`aws-chunked`, S3) is taken out of its frames. Streamed, it is handed on chunk by
-/// chunk, each when its signature and that of the next are right; two are held, of 16 MiB at most. Chunks
-/// that are not signed, but have their checksum in a trailer, are handed on as they come, but for the last
-/// bytes, which wait for the checksum.
-///
-/// Any other body that no signature covers, `UNSIGNED-PAYLOAD` or an anonymous request's, is neither
-/// collected nor limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BodyCheck {
-    /// Before the inner service is called.
-    Collected {
-        /// The largest body accepted, in bytes.
-        limit: u64,
-    },
-    /// While the inner service reads it.
-    Streamed,
-}
-
-impl Default for BodyCheck {
-    /// Collected, up to 16 MiB.
-    fn default() -> Self {
-        Self::Collected {
-            limit: 16 * 1024 * 1024,
-        }
-    }
+    config: Arc<LayerConfig>,
 }
 
 impl VerifyLayer {
-    /// Accepts what is signed with one of these keys and meets these settings.
+    /// Accepts requests that are signed with one of these keys and meet these settings.
     ///
-    /// `keys` are [`StaticKeys`](super::StaticKeys), a closure or a [`KeyStore`] of your own. Refusals
-    /// are XML for the S3 family, else JSON; see [`ErrorFormat`].
+    /// `keys` is a [`StaticKeys`](super::StaticKeys), a closure, or a [`KeyStore`] of your own. Error responses
+    /// are XML for the S3 family and JSON otherwise; see [`ErrorFormat`].
     pub fn new(keys: impl KeyStore + 'static, settings: VerifySettings) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            config: Arc::new(LayerConfig {
                 keys: Arc::new(keys),
-                format: if settings.s3_family {
+                error_format: if settings.s3_family {
                     ErrorFormat::Xml
                 } else {
                     ErrorFormat::Json
                 },
                 verifier: Arc::new(Verifier::new(settings)),
                 clock: Clock::system(),
-                body: BodyCheck::default(),
+                body_check: BodyCheck::default(),
                 budget: None,
-                anonymous: false,
+                allows_anonymous: false,
                 rewrites_path: false,
             }),
         }
     }
 
-    /// Sets when the body is checked.
+    /// Sets the time at which the body is checked.
     pub fn with_body_check(mut self, check: BodyCheck) -> Self {
-        self.shared_mut().body = check;
+        self.config_mut().body_check = check;
         self
     }
 
-    /// Sets the memory that collected bodies share, with other layers too; there is none by default.
+    /// Limits the memory of all collected bodies; other layers can share the budget (unlimited by default).
     ///
-    /// Where the head has no hash, room is taken before the signature is verified.
+    /// If the headers have no hash, memory is reserved before the signature is verified.
     pub fn with_body_budget(mut self, budget: BodyBudget) -> Self {
-        self.shared_mut().budget = Some(budget);
+        self.config_mut().budget = Some(budget);
         self
     }
 
-    /// Sets the shape of refusals.
+    /// Sets the format of error responses.
     pub fn with_error_format(mut self, format: ErrorFormat) -> Self {
-        self.shared_mut().format = format;
+        self.config_mut().error_format = format;
         self
     }
 
-    /// Sets whether requests without any authorization pass, without a [`Verified`](super::Verified)
-    /// (they do not by default).
+    /// Accepts requests without any authorization (off by default).
     ///
-    /// One that carries any is verified all the same, and refused if it is wrong. Of an anonymous request
-    /// nothing is checked: neither its path and host nor its headers and body.
-    pub fn with_anonymous(mut self, passes: bool) -> Self {
-        self.shared_mut().anonymous = passes;
+    /// They reach the inner service without a [`Verified`](super::Verified), and nothing else is checked:
+    /// neither path and host nor headers and body. A request with any authorization is still verified, and
+    /// rejected if it is invalid.
+    pub fn with_anonymous(mut self, accepted: bool) -> Self {
+        self.config_mut().allows_anonymous = accepted;
         self
     }
 
-    /// Sets whether a path that has the canonical form of another one is replaced by that, instead of
-    /// being refused (it is refused by default).
+    /// Replaces an ambiguous path by its canonical form; by default the request is rejected.
     ///
-    /// Off the S3 family, signatures do not tell `/a//b` and `/x/../a/b` from `/a/b`, and for S3
-    /// `/a%2Fb` is `/a/b`: who has a presigned URL for one may send it for the other. Replace the path
-    /// where nothing looked at it before this layer. In a router that has chosen its route already,
-    /// refuse it.
+    /// Outside the S3 family, `/a//b` and `/x/../a/b` have the same signature as `/a/b`; for S3, `/a%2Fb` has
+    /// that of `/a/b`. So a client with a presigned URL for one can send it for the other. Enable this only if
+    /// nothing reads the path before this layer; a router that has already matched its route does.
     pub fn with_path_rewrite(mut self, rewrites: bool) -> Self {
-        self.shared_mut().rewrites_path = rewrites;
+        self.config_mut().rewrites_path = rewrites;
         self
     }
 
-    /// Sets the clock that signing times are compared with; tests freeze it.
+    /// Sets the clock that signing times are compared with, for tests.
     pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.shared_mut().clock = clock;
+        self.config_mut().clock = clock;
         self
     }
 
-    fn shared_mut(&mut self) -> &mut Shared {
-        Arc::make_mut(&mut self.shared)
+    fn config_mut(&mut self) -> &mut LayerConfig {
+        Arc::make_mut(&mut self.config)
     }
 }
 
@@ -190,16 +134,16 @@ impl<S> Layer<S> for VerifyLayer {
     type Service = Verify<S>;
 
     fn layer(&self, inner: S) -> Verify<S> {
-        Verify::new(inner, self.shared.clone())
+        Verify::new(inner, self.config.clone())
     }
 }
 
 impl fmt::Debug for VerifyLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyLayer")
-            .field("verifier", &self.shared.verifier)
-            .field("clock", &self.shared.clock)
-            .field("body", &self.shared.body)
+            .field("verifier", &self.config.verifier)
+            .field("clock", &self.config.clock)
+            .field("body_check", &self.config.body_check)
             .finish_non_exhaustive()
     }
 }

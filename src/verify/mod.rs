@@ -1,66 +1,68 @@
-//! The strict server side: [`VerifyLayer`](crate::VerifyLayer) and what it is set up with.
+//! Verification of signed requests: [`VerifyLayer`](crate::VerifyLayer) and its settings.
 //!
-//! Requests are held to the same canonical form by which this crate signs. What is not provably right
-//! is refused.
+//! Requests must match the canonical form that this crate signs with. A request that is not provably valid is
+//! rejected.
 //!
-//! # The way of a request
+//! # Steps
 //!
-//! The head is read, and refused for all that can be told without a key; the key is looked up; the
-//! signature is verified; the body is compared with the hash that was signed; the inner service is
-//! called with a [`Verified`] in the request's extensions. What fails on the way drops the inner
-//! service and is answered as AWS would.
+//! 1. The headers are parsed and checked for everything that needs no key.
+//! 2. The key is looked up, and the signature is verified.
+//! 3. The body is compared with the signed hash.
+//! 4. The inner service is called, with a [`Verified`] in the request's extensions.
 //!
-//! # What is accepted
+//! A rejected request drops the inner service and gets an error response in AWS's format.
 //!
-//! The Authorization header and the presigned query, one of the two and once; see [`VerifySettings`]
-//! for what both have to meet, [`BodyCheck`] for when the body is checked, and [`RejectionKind`] for
-//! all that is refused. Any host that was signed is accepted: route by host in front.
+//! # Accepted requests
 //!
-//! # What the inner service receives
+//! The signature is in the `authorization` header or in a presigned query. [`VerifySettings`] lists the
+//! requirements, [`BodyCheck`] the checks of the body, and [`RejectionKind`] the reasons for a rejection. Any
+//! signed host is accepted: route by host in front of the layer.
 //!
-//! The request as it was received, with its body taken out of any `aws-chunked` frames, and with two
-//! changes to the head of a request over HTTP/2 or HTTP/3: a `host` header is added, and `cookie` lines
-//! are joined with `; ` into one (RFC 9113, section 8.2.3), as the client signed them.
+//! # Changes to the request
 //!
-//! # What a signature does not tell
+//! The inner service receives the request as the client sent it, with its body decoded from `aws-chunked`. The
+//! headers of HTTP/2 and HTTP/3 are restored as the client signed them: a `host` header is added, and `cookie`
+//! lines are joined with `; ` (RFC 9113, section 8.2.3).
 //!
-//! It covers method, path, query, the headers it names and, unless it says otherwise, the body. It
-//! does not cover other headers or trailers, and it does not keep a request from being sent again
-//! within the clock window. These are the same to it:
+//! # Limits of a signature
 //!
-//! - in a query, another order (of two parameters with one name, either may come first), `+` and `%20`,
-//!   `a` and `a=`, `&&` and `&`, a letter and its escape;
+//! A signature covers the method, the path, the query, the headers that it names and, unless it says otherwise,
+//! the body. It does not cover other headers or trailers, and it does not prevent a replay within the clock
+//! window. It does not distinguish these:
+//!
+//! - in a query, another order (of two parameters with one name, either may come first), `+` and `%20`, `a` and
+//!   `a=`, `&&` and `&`, a letter and its percent escape;
 //! - in a header, runs of white space, and `a,b` on one line or on two;
-//! - in a path of the S3 family, a letter and its escape.
+//! - in a path of the S3 family, a letter and its percent escape.
 //!
-//! # What AWS accepts and this does not
+//! # Requests that AWS accepts and this layer rejects
 //!
-//! A `content-type` that is not signed
-//! ([`with_required_headers`](VerifySettings::with_required_headers)), `aws-chunked` bodies that are
-//! not signed ([`with_unsigned_payload`](VerifySettings::with_unsigned_payload)), a `date` in the place of
-//! `x-amz-date` that is not signed or no IMF-fixdate (RFC 9110, section 5.6.7), paths that fold ([`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite)), and URLs presigned in version
-//! 2, as boto3 makes them for S3 unless told `signature_version="s3v4"`.
+//! - An unsigned `content-type`; see [`with_required_headers`](VerifySettings::with_required_headers).
+//! - Unsigned `aws-chunked` bodies; see [`with_unsigned_payload`](VerifySettings::with_unsigned_payload).
+//! - A `date` in place of `x-amz-date` that is unsigned or not an IMF-fixdate (RFC 9110, section 5.6.7).
+//! - Paths with dot segments or empty segments; see
+//!   [`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite).
+//! - URLs presigned in version 2; boto3 creates them for S3 unless `signature_version="s3v4"` is set.
+//! - The URLs without an expiry of AWS IoT.
+//! - Signed chunks of SigV4a. SigV4a itself is accepted with the feature `sigv4a` and
+//!   `VerifySettings::with_sigv4a`.
 //!
-//! The URLs without an expiry by which AWS IoT is reached are not known here either, nor are the signed
-//! chunks of SigV4a; SigV4a itself is accepted where the feature `sigv4a` is on and
-//! `VerifySettings::with_sigv4a` asks for it.
-//!
-//! A head is refused before its body is read. A client that goes on sending may see the connection
-//! reset before it has read the answer; `expect: 100-continue` spares it that.
+//! Most requests are rejected before their body is read. A client that keeps sending may see the connection reset
+//! before it reads the response; `expect: 100-continue` avoids that.
 //!
 //! # Order of layers
 //!
-//! Limits on connections, sizes and time go outside: a lookup and a body are waited for while the
-//! inner service is held ready. What relies on the caller's identity, such as a cache, goes inside, and
-//! so does what rewrites the path: in axum, apply this layer to the outer router and not to one that is
-//! nested, which sees no prefix. axum's `DefaultBodyLimit` is 2 MB; raise it if this layer's own limit is
-//! to count.
+//! Put limits on connections, sizes and time outside of this layer: the inner service stays ready during the key
+//! lookup and while the body is collected. Put everything that relies on the caller's identity, such as a cache,
+//! inside, as well as everything that rewrites the path. In axum, apply the layer to the outer router: a nested
+//! one sees the path without its prefix. axum's `DefaultBodyLimit` is 2 MB; raise it to the limit of this layer.
 
-mod body;
+mod body_check;
 mod error_response;
 mod future;
 mod keys;
 pub(crate) mod layer;
+mod layer_config;
 mod parsed_request;
 #[cfg(feature = "sigv4a")]
 mod region_set;
@@ -70,16 +72,17 @@ pub(crate) mod service;
 mod settings;
 mod signed_headers;
 mod signing_time;
+mod state;
 mod verified;
 mod verifier;
 
 pub use self::{
+    body_check::BodyCheck,
     future::ResponseFuture,
     keys::{KeyStore, LookupFuture, StaticKeys},
-    layer::BodyCheck,
     parsed_request::ParsedRequest,
     rejection::{Rejection, RejectionKind},
     settings::VerifySettings,
     verified::{PayloadKind, Verified},
-    verifier::{Accepted, Verifier},
+    verifier::{VerifiedRequest, Verifier},
 };

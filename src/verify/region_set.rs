@@ -1,56 +1,55 @@
-//! The region set of a request of version 4a.
-
 use std::borrow::Cow;
 
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::{
-    Rejection, RejectionKind, VerifySettings,
-    parsed_request::{shown, twice},
-};
+use super::{Rejection, RejectionKind, VerifySettings, rejection::truncated};
 use crate::sigv4::{
     RegionSet,
     authorization::{Authorization, pairs},
     signed_headers::X_AMZ_REGION_SET,
 };
 
-/// The region set that a request claims, held to the regions that are accepted.
+/// Reads the region set of a SigV4a request, which must contain an accepted region.
 ///
-/// It stands where the signature does. That a header is signed is checked for every `x-amz-*`.
-pub(super) fn check(
+/// It is in the headers or in the query, as the signature is. Another check rejects an unsigned `x-amz-*`
+/// header.
+pub(super) fn parse(
     head: &Parts,
-    claimed: &Authorization<'_>,
+    authorization: &Authorization<'_>,
     settings: &VerifySettings,
 ) -> Result<String, Rejection> {
     let mut headers = head.headers.get_all(X_AMZ_REGION_SET).iter();
-    let (header, second) = (headers.next(), headers.next());
-    let text = match (header, &claimed.presigned) {
-        _ if second.is_some() => return Err(twice("x-amz-region-set")),
-        (Some(_), Some(_)) => return Err(twice("x-amz-region-set")),
-        (Some(header), None) => header.to_str().ok().map(str::to_owned),
-        (None, Some(_)) => parameter(head),
+    let value = match (headers.next(), &authorization.presigned) {
+        (Some(header), None) if headers.next().is_none() => header.to_str().ok().map(str::to_owned),
+        (Some(_), _) => return Err(Rejection::duplicate("x-amz-region-set")),
+        (None, Some(_)) => query_parameter(head),
         (None, None) => None,
     };
-    let malformed = |detail| Rejection::new(RejectionKind::Malformed, detail);
-    let text = text.ok_or_else(|| malformed("there is no x-amz-region-set of ASCII".into()))?;
-    let regions = RegionSet::new(&text).map_err(|error| malformed(error.to_string()))?;
+    let malformed = |message| Rejection::new(RejectionKind::Malformed, message);
+    let region_set =
+        value.ok_or_else(|| malformed("x-amz-region-set is missing or not ASCII".into()))?;
+    let regions = RegionSet::new(&region_set).map_err(|error| malformed(error.to_string()))?;
     if settings
         .regions
         .iter()
         .any(|region| regions.contains(region))
     {
-        return Ok(text);
+        return Ok(region_set);
     }
-    let allowed = settings.regions.join(" or ");
     Err(Rejection::new(
         RejectionKind::Scope,
-        format!("x-amz-region-set is {:?}, without {allowed}", shown(&text)),
+        format!(
+            "x-amz-region-set is {:?}, without {}",
+            truncated(&region_set),
+            settings.regions.join(" or "),
+        ),
     ))
 }
 
-/// The parameter of a presigned URL; there is one at most, and written like that.
-fn parameter(head: &Parts) -> Option<String> {
+/// Decodes the parameter of a presigned URL. The authorization is parsed already, so that there is at most one,
+/// in this spelling.
+fn query_parameter(head: &Parts) -> Option<String> {
     let mut pairs = pairs(head.uri.query()?);
     let value = pairs.find_map(|pair| pair.strip_prefix("X-Amz-Region-Set="))?;
     percent_decode_str(value)

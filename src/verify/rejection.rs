@@ -4,94 +4,99 @@ use http::{header, request::Parts};
 
 use crate::error::BoxError;
 
-/// Why a request was refused.
+/// A rejected request: its kind, a message for logs, and the cause.
 ///
-/// [`Verify`](crate::Verify) puts its [`RejectionKind`] into the extensions of the answer, and an
-/// `Arc<Rejection>`, whose source is the cause where there is one: the error of a lookup or of a body. The
-/// text is for logs: it names what was wrong with the request, some of it in the caller's words, escaped; never
-/// a secret, a session token or a signature.
+/// [`Verify`](crate::Verify) puts the [`RejectionKind`] and an `Arc<Rejection>` into the extensions of its
+/// response. The source is the error of a key lookup or of a body, if there is one. The message describes the
+/// fault and may quote the request, escaped and truncated. It never contains a secret, a session token or a
+/// signature.
 pub struct Rejection {
     kind: RejectionKind,
-    detail: Cow<'static, str>,
+    message: Cow<'static, str>,
     presigned: bool,
-    texts: Option<Box<Texts>>,
+    expected: Option<Box<ExpectedStrings>>,
     source: Option<BoxError>,
 }
 
-/// The causes a [`Rejection`] can have.
+/// Cause of a [`Rejection`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// The request is anonymous: neither an `authorization` header nor a presigned query.
+    /// The request is anonymous: it has neither an `authorization` header nor a presigned query.
     MissingAuthentication,
-    /// It has two `authorization` headers, or one and parameters of a presigned query.
-    SeveralAuthentications,
-    /// It authenticates in another way than by `AWS4-HMAC-SHA256`, or `AWS4-ECDSA-P256-SHA256` where
-    /// that is accepted.
+    /// The request has two `authorization` headers, or one and a presigned query.
+    MultipleAuthentications,
+    /// The algorithm is neither `AWS4-HMAC-SHA256` nor, if accepted, `AWS4-ECDSA-P256-SHA256`.
     UnsupportedAlgorithm,
-    /// A part of the signature is missing, repeated or badly written.
+    /// A part of the authorization is missing, repeated or malformed.
     Malformed,
-    /// The credential scope has another service, region, day or end than allowed, or the region set
-    /// none of the regions.
+    /// The credential scope has the wrong service, region, day or terminator, or the region set contains no
+    /// accepted region.
     Scope,
-    /// There is no `x-amz-date` and no signed `date`, or it is not a time.
+    /// The signing time is malformed, or there is neither an `x-amz-date` nor a signed `date`.
     Date,
-    /// The request was signed too long ago, or the presigned URL has expired.
+    /// The signature is too old, or the presigned URL has expired.
     Expired,
-    /// The request was signed in the future.
+    /// The signing time is in the future.
     NotYetValid,
-    /// Two readers could take its path or its host for different ones, or its query has more parameters than
-    /// are [accepted](super::VerifySettings#limits).
+    /// The path or the host is ambiguous, or the query exceeds the
+    /// [limit](super::VerifySettings#limits) of parameters.
     Target,
     /// A header that must be signed is present and not signed.
     HeaderNotSigned,
-    /// A header that is signed is not present.
+    /// A signed header is not present.
     SignedHeaderMissing,
-    /// `x-amz-content-sha256` is missing where it is needed, or no hash.
+    /// `x-amz-content-sha256` is required and missing, or malformed.
     PayloadHash,
-    /// The kind of payload is not allowed: `UNSIGNED-PAYLOAD`, with a body in a presigned request, or chunks of `aws-chunked` that are not
-    /// signed, have a trailer that is no checksum or are not for the S3 family.
+    /// The kind of payload is not accepted: `UNSIGNED-PAYLOAD`, a presigned request with an unsigned body, or
+    /// `aws-chunked` chunks that are unsigned, have a trailer other than a checksum, or are sent to a service
+    /// outside the S3 family.
     PayloadKind,
-    /// The body is not the one that was signed.
+    /// The body differs from the one that was signed.
     PayloadMismatch,
-    /// There is no key with this access key id.
+    /// No key has this access key ID.
     UnknownKey,
-    /// It cannot be told whether there is one: the lookup failed.
-    LookupFuture,
+    /// The key lookup failed.
+    LookupFailed,
     /// The key has expired.
     ExpiredKey,
-    /// The session token is not the key's, or there should be none, or one.
+    /// The session token is wrong, missing or unexpected.
     SessionToken,
-    /// The signature is not that of this request with the caller's key.
+    /// The signature does not match the request and the caller's key.
     SignatureMismatch,
-    /// The body is larger than the limit.
+    /// The body exceeds the limit.
     BodyTooLarge,
     /// The bodies in memory fill their [`BodyBudget`](crate::body::BodyBudget).
     BudgetExhausted,
-    /// The body failed, or ended before its announced length.
+    /// The body failed, or ended before its declared length.
     BodyRead,
 }
 
-/// What the signature should have been made from.
+/// Strings that the signature should have been made from.
 #[derive(Default)]
-pub(super) struct Texts {
+pub(super) struct ExpectedStrings {
     pub(super) canonical_request: Vec<u8>,
     pub(super) string_to_sign: Vec<u8>,
 }
 
 impl Rejection {
-    pub(super) fn new(kind: RejectionKind, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn new(kind: RejectionKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
-            detail: detail.into(),
+            message: message.into(),
             presigned: false,
-            texts: None,
+            expected: None,
             source: None,
         }
     }
 
-    pub(super) fn with_texts(mut self, texts: Texts) -> Self {
-        self.texts = Some(Box::new(texts));
+    /// Rejects a part of the authorization that is present twice.
+    pub(super) fn duplicate(name: &str) -> Self {
+        Self::new(RejectionKind::Malformed, format!("{name} is given twice"))
+    }
+
+    pub(super) fn with_expected(mut self, expected: ExpectedStrings) -> Self {
+        self.expected = Some(Box::new(expected));
         self
     }
 
@@ -100,29 +105,34 @@ impl Rejection {
         self
     }
 
-    /// Notes whether the signature stands in the query, for which S3 has error codes of its own.
-    pub(super) fn of_head(mut self, head: &Parts) -> Self {
+    /// Records if the signature is in the query: S3 has error codes of its own for presigned requests.
+    pub(super) fn with_head(mut self, head: &Parts) -> Self {
         self.presigned = !head.headers.contains_key(header::AUTHORIZATION);
         self
     }
 
-    /// Which of the causes it was.
+    /// Returns the cause.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
 
-    /// The canonical request as the verifier derived it, the session token blotted out; there if the
-    /// signature does not match and [`explain`](super::VerifySettings::with_explain) is on.
+    /// Returns the canonical request that the verifier derived, with the session token redacted.
+    ///
+    /// Present if the signature does not match and [`explain`](super::VerifySettings::with_explain) is on.
     #[must_use]
     pub fn canonical_request(&self) -> Option<&[u8]> {
-        self.texts.as_ref().map(|texts| &*texts.canonical_request)
+        self.expected
+            .as_ref()
+            .map(|expected| &*expected.canonical_request)
     }
 
-    /// The string to sign as the verifier derived it; there if the canonical request is.
+    /// Returns the string to sign that the verifier derived; present if the canonical request is.
     #[must_use]
     pub fn string_to_sign(&self) -> Option<&[u8]> {
-        self.texts.as_ref().map(|texts| &*texts.string_to_sign)
+        self.expected
+            .as_ref()
+            .map(|expected| &*expected.string_to_sign)
     }
 
     pub(super) fn is_presigned(&self) -> bool {
@@ -130,9 +140,17 @@ impl Rejection {
     }
 }
 
+/// Truncates a value of the caller's for a message.
+pub(super) fn truncated(value: &str) -> &str {
+    value
+        .char_indices()
+        .nth(64)
+        .map_or(value, |(end, _)| &value[..end])
+}
+
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)
+        f.write_str(&self.message)
     }
 }
 
@@ -140,7 +158,7 @@ impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rejection")
             .field("kind", &self.kind)
-            .field("detail", &self.detail)
+            .field("message", &self.message)
             .field("source", &self.source)
             .finish_non_exhaustive()
     }

@@ -1,11 +1,9 @@
-//! A request's head: made ready to be verified, and held to what its signature covers.
-
 use std::borrow::Cow;
 
 use http::{HeaderValue, Uri, Version, header, request::Parts};
 use memchr::memchr_iter;
 
-use super::{Rejection, RejectionKind, layer::Shared};
+use super::{Rejection, RejectionKind};
 use crate::{
     origin::remove_aws_chunked,
     sigv4::{
@@ -19,96 +17,92 @@ use crate::{
     },
 };
 
-/// Limits the parameters of a query, which are sorted to verify a signature. Rack's limit is the same; those of
+/// Maximum number of query parameters, which are sorted to verify a signature. Rack has the same limit; those of
 /// Django and PHP are lower.
 const MAX_QUERY_PARAMETERS: usize = 4096;
 
-/// Undoes what HTTP/2 and HTTP/3 do to a head that was signed: adds the `host` that they send as
-/// `:authority` (RFC 9113, section 8.3.1), and joins split `cookie` lines. Replaces the path by the one
-/// that was signed if the layer is set to.
-pub(super) fn prepare(head: &mut Parts, shared: &Shared) {
+/// Restores a head as the client signed it.
+///
+/// Adds the `host` that HTTP/2 and HTTP/3 send as `:authority` (RFC 9113, section 8.3.1), and joins the `cookie`
+/// lines that they split. With a `rewrite_form`, replaces the path by its canonical form.
+pub(super) fn restore_signed_form(head: &mut Parts, rewrite_form: Option<PathForm>) {
     if !head.headers.contains_key(header::HOST)
         && let Some(host) = host_header(&head.uri)
         && head.headers.try_reserve(1).is_ok()
     {
         head.headers.insert(header::HOST, host);
     }
-    // HTTP/1.1 does not split cookies; there two lines are two values to a signature.
+    // HTTP/1.1 does not split cookies: two lines are two values, and signed as such.
     if head.version >= Version::HTTP_2 {
         join_cookies(&mut head.headers);
     }
-    if shared.rewrites_path
-        && let Some(uri) = rewritten(&head.uri, shared.verifier.settings().path_form)
+    if let Some(form) = rewrite_form
+        && let Some(uri) = canonical_uri(&head.uri, form)
     {
         head.uri = uri;
     }
 }
 
-/// Takes out of a head what it says of the frames around the payload, for one who is handed the payload
-/// alone; `decoded` is its length in bytes.
-pub(super) fn decode(head: &mut Parts, decoded: u64) {
+/// Removes the headers that describe `aws-chunked` framing, and sets `content-length` to the decoded length.
+pub(super) fn remove_framing(head: &mut Parts, decoded_length: u64) {
     let headers = &mut head.headers;
     remove_aws_chunked(headers);
     headers.remove(X_AMZ_CONTENT_SHA256);
     headers.remove(X_AMZ_DECODED_CONTENT_LENGTH);
     if headers.remove(X_AMZ_TRAILER).is_some() {
-        headers.remove(X_AMZ_SDK_CHECKSUM_ALGORITHM); // the one in the trailer, which S3 would look for
+        // It names the checksum in the removed trailer, which S3 would look for.
+        headers.remove(X_AMZ_SDK_CHECKSUM_ALGORITHM);
     }
     headers.remove(header::TRANSFER_ENCODING);
-    headers.insert(header::CONTENT_LENGTH, decoded.into());
+    headers.insert(header::CONTENT_LENGTH, decoded_length.into());
 }
 
-/// The URI with the path that was signed, if another one may be meant; `None` as well if it cannot be
-/// written, so that it is refused.
-fn rewritten(uri: &Uri, form: PathForm) -> Option<Uri> {
+/// Returns the URI with its path in canonical form, or `None` if the path is unambiguous or malformed.
+fn canonical_uri(uri: &Uri, form: PathForm) -> Option<Uri> {
     let path = uri.path();
-    if is_exact(path, form) || !encode::has_valid_escapes(path.as_bytes()) {
+    if is_unambiguous(path, form) || !encode::has_valid_escapes(path.as_bytes()) {
         return None;
     }
-    let path = match form.folds() {
-        true => encode::fold(path),
-        false => {
-            let mut recoded = Vec::new();
-            encode::reencode_path(&mut recoded, path, form.escaped_slash());
-            Cow::Owned(String::from_utf8(recoded).ok()?)
-        }
+    let canonical = if form.folds() {
+        encode::fold(path)
+    } else {
+        let mut reencoded = Vec::new();
+        encode::reencode_path(&mut reencoded, path, form.escaped_slash());
+        Cow::Owned(String::from_utf8(reencoded).ok()?)
     };
     let target = match uri.query() {
-        Some(query) => [&*path, "?", query].concat(),
-        None => path.into_owned(),
+        Some(query) => [&*canonical, "?", query].concat(),
+        None => canonical.into_owned(),
     };
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(request_target::path_and_query(target).ok()?);
     Uri::from_parts(parts).ok()
 }
 
-/// The path that was signed has to be the path that is received, segment by segment: a router would
-/// see another one otherwise.
+/// Rejects a path that has the canonical form of another one: a router would see a path that was not signed.
 pub(super) fn check_target(head: &Parts, form: PathForm) -> Result<(), Rejection> {
-    let target = |detail| Err(Rejection::new(RejectionKind::Target, detail));
-    let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
-    if ![path, query]
-        .iter()
-        .all(|text| encode::has_valid_escapes(text.as_bytes()))
-    {
-        return target("the path or the query holds a % without two hex digits");
+    let reject = |message| Err(Rejection::new(RejectionKind::Target, message));
+    let path = head.uri.path();
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    if !encode::has_valid_escapes(path.as_bytes()) || !encode::has_valid_escapes(query) {
+        return reject("the path or the query has a % without two hex digits");
     }
     if query.len() >= MAX_QUERY_PARAMETERS
-        && memchr_iter(b'&', query.as_bytes()).count() >= MAX_QUERY_PARAMETERS
+        && memchr_iter(b'&', query).count() >= MAX_QUERY_PARAMETERS
     {
-        return target("the query holds more than 4096 parameters");
+        return reject("the query has more than 4096 parameters");
     }
-    if !is_exact(path, form) {
-        return target(
-            "the path holds dot segments, empty segments, or a slash or a dot that is escaped, which \
-             the signature does not tell from what they stand for",
+    if !is_unambiguous(path, form) {
+        return reject(
+            "the path has dot segments, empty segments, or an escaped slash or dot; another path has \
+             the same signature",
         );
     }
     Ok(())
 }
 
-/// True if no other path, differing in its segments, has the same canonical form.
-fn is_exact(path: &str, form: PathForm) -> bool {
+/// Returns `true` if no path with other segments has the same canonical form.
+fn is_unambiguous(path: &str, form: PathForm) -> bool {
     let has = |escape: &[u8]| {
         path.as_bytes()
             .windows(3)
@@ -120,15 +114,15 @@ fn is_exact(path: &str, form: PathForm) -> bool {
     !folds && !decodes
 }
 
-/// Who routes by the request line's authority (RFC 9112, section 3.2.2) must see the host that was
-/// signed, and no user information, which no one signed.
+/// Rejects a request line with another host than the signed one, or with user information, which is never
+/// signed. Servers may route by the request line (RFC 9112, section 3.2.2).
 pub(super) fn check_host(uri: &Uri, host: Option<&HeaderValue>) -> Result<(), Rejection> {
     let (Some(host), Some(authority)) = (host, uri.authority()) else {
-        return Ok(()); // without one there is nothing to sign, which the names tell
+        return Ok(()); // the check of signed headers rejects a request without a host
     };
-    let same = |text: &str| host.as_bytes().eq_ignore_ascii_case(text.as_bytes());
+    let is_host = |name: &str| host.as_bytes().eq_ignore_ascii_case(name.as_bytes());
     let authority = authority.as_str();
-    if !authority.contains('@') && (same(authority) || host_str(uri).is_some_and(same)) {
+    if !authority.contains('@') && (is_host(authority) || host_str(uri).is_some_and(is_host)) {
         return Ok(());
     }
     Err(Rejection::new(
@@ -142,8 +136,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_replaced_by_those_that_were_signed() {
-        for (form, from, to) in [
+    fn ambiguous_paths_are_replaced_by_their_canonical_form() {
+        for (form, path, canonical) in [
             (PathForm::TwiceFolded, "/a/b", None),
             (PathForm::TwiceFolded, "/a%2Fb/%2e%2e", None),
             (PathForm::TwiceFolded, "/a//b?x=//", Some("/a/b?x=//")),
@@ -155,12 +149,12 @@ mod tests {
             (PathForm::Once, "/a%2fb%41", Some("/a/bA")),
             (PathForm::Once, "/a%2fb%zz", None),
         ] {
-            let uri = Uri::try_from(from).expect("a path");
-            let new = rewritten(&uri, form).map(|uri| uri.to_string());
-            assert_eq!(new.as_deref(), to, "{from}");
+            let uri = Uri::try_from(path).expect("a path");
+            let rewritten = canonical_uri(&uri, form).map(|uri| uri.to_string());
+            assert_eq!(rewritten.as_deref(), canonical, "{path}");
         }
         let uri = Uri::from_static("http://h:1//a");
-        let new = rewritten(&uri, PathForm::TwiceFolded).expect("replaced");
-        assert_eq!(new, "http://h:1/a");
+        let rewritten = canonical_uri(&uri, PathForm::TwiceFolded).expect("a canonical form");
+        assert_eq!(rewritten, "http://h:1/a");
     }
 }

@@ -8,42 +8,43 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseFuture, layer::Shared};
+use super::{ResponseFuture, layer_config::LayerConfig};
 use crate::{
     body::{ResponseBody, VerifiedBody},
     error::BoxError,
 };
 
-/// Middleware that refuses each request that is not signed by the holder of a key.
+/// Middleware that rejects requests without a valid signature.
 ///
-/// What it accepts reaches the inner service with a [`Verified`](super::Verified) in its extensions;
-/// what it refuses is answered by itself, with a [`RejectionKind`](super::RejectionKind) and an
-/// `Arc<`[`Rejection`](super::Rejection)`>` in the extensions of the answer. Its errors are the inner service's, so that it fits into a router.
+/// An accepted request reaches the inner service with a [`Verified`](super::Verified) in its extensions. A
+/// rejected one gets an error response with a [`RejectionKind`](super::RejectionKind) and an
+/// `Arc<`[`Rejection`](super::Rejection)`>` in its extensions. Errors are those of the inner service, so that
+/// `Verify` fits into a router.
 ///
-/// Made by [`VerifyLayer`](crate::VerifyLayer), which has an example.
+/// Created by [`VerifyLayer`](crate::VerifyLayer), which has an example.
 #[derive(Clone)]
 #[must_use]
 pub struct Verify<S> {
     inner: S,
-    shared: Arc<Shared>,
+    config: Arc<LayerConfig>,
 }
 
 impl<S> Verify<S> {
-    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+    pub(super) fn new(inner: S, config: Arc<LayerConfig>) -> Self {
+        Self { inner, config }
     }
 
-    /// The inner service.
+    /// Returns the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, to be changed.
+    /// Returns the inner service mutably.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The inner service alone.
+    /// Unwraps the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -65,11 +66,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that was polled ready goes with the request, the clone stays to be polled. On a
-        // refusal the ready one is dropped, and with it what it holds, such as a permit.
+        // Moves the ready service into the future and leaves the clone. A rejection drops the ready service,
+        // which releases a permit that it holds.
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        ResponseFuture::new(inner, self.shared.clone(), request)
+        ResponseFuture::new(inner, self.config.clone(), request)
     }
 }
 

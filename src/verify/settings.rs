@@ -16,9 +16,9 @@ use crate::{
     },
 };
 
-/// What a request must be like to be accepted.
+/// Requirements for accepted requests.
 ///
-/// [`new`](VerifySettings::new) takes the rules from the signing name. They are those of the AWS IAM
+/// [`new`](VerifySettings::new) derives the rules from the signing name. They are those of the AWS IAM
 /// User Guide, "Create a signed AWS API request", and of the Amazon S3 API Reference, "Authenticating
 /// Requests":
 ///
@@ -26,12 +26,12 @@ use crate::{
 /// |---|---|
 /// | `s3`, `s3express`, `s3-outposts`, `s3-object-lambda` | in `x-amz-content-sha256`, or that of each chunk; a presigned URL without one means `UNSIGNED-PAYLOAD` |
 /// | `vpc-lattice-svcs` | none: `UNSIGNED-PAYLOAD` is accepted |
-/// | all others | in `x-amz-content-sha256`, else of the body received |
+/// | all others | in `x-amz-content-sha256`, or else of the body received |
 ///
-/// The other rules are in the table of [`SigningSettings`](crate::SigningSettings). Whatever they are, these
-/// must be signed where they are present: `host`, every `x-amz-*`, and `content-type`.
-/// In these names every byte but a letter or a digit counts as `-`, since CGI and WSGI read `x_amz_acl` as
-/// `x-amz-acl` (RFC 3875, section 4.1.18); so it does in the names of all headers that are signed.
+/// The other rules are in the table of [`SigningSettings`](crate::SigningSettings). For every service these
+/// headers must be signed if they are present: `host`, every `x-amz-*`, and `content-type`.
+/// In the names of these and of all signed headers, any byte other than a letter or a digit counts as `-`, since
+/// CGI and WSGI read `x_amz_acl` as `x-amz-acl` (RFC 3875, section 4.1.18).
 ///
 /// `UNSIGNED-PAYLOAD` is accepted for VPC Lattice, and in presigned requests to the S3 family that have no
 /// body. Elsewhere it is rejected unless it is allowed:
@@ -43,8 +43,8 @@ use crate::{
 ///
 /// # Limits
 ///
-/// `SignedHeaders` holds 1,024 names at most, and a query 4,096 parameters. Requests beyond that are rejected
-/// before a key is looked up.
+/// `SignedHeaders` has at most 1,024 names, and a query 4,096 parameters. Requests over a limit are rejected
+/// before the key lookup.
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,8 +80,7 @@ impl VerifySettings {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if either cannot be a part of a credential
-    /// scope.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if either is not valid in a credential scope.
     pub fn new(service: &str, region: &str) -> Result<Self, Error> {
         check_scope_part("service", service, "execute-api")?;
         check_scope_part("region", region, "us-east-1")?;
@@ -106,14 +105,13 @@ impl VerifySettings {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it cannot be a part of a credential scope,
-    /// or if its rules are not those of the first service: a few have their own
-    /// ([`SigningSettings`](crate::SigningSettings)).
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not valid in a credential scope, or if its
+    /// rules differ from those of the first service; see [`SigningSettings`](crate::SigningSettings).
     pub fn add_service(mut self, service: &str) -> Result<Self, Error> {
         check_scope_part("service", service, "execute-api")?;
         if !service_rules(service).verifies_like(service_rules(&self.services[0])) {
             return Err(Error::config(format!(
-                "service {service:?} has other rules than {:?}; give it a VerifyLayer of its own",
+                "service {service:?} has other rules than {:?}; use a separate VerifyLayer for it",
                 self.services[0],
             )));
         }
@@ -125,20 +123,19 @@ impl VerifySettings {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it cannot be a part of a credential scope.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if it is not valid in a credential scope.
     pub fn add_region(mut self, region: &str) -> Result<Self, Error> {
         check_scope_part("region", region, "us-east-1")?;
         self.regions.push(region.to_owned());
         Ok(self)
     }
 
-    /// Sets whether signatures for several regions are accepted as well, SigV4a
-    /// (`AWS4-ECDSA-P256-SHA256`); they are not by default.
+    /// Accepts SigV4a signatures too, which are valid in several regions (`AWS4-ECDSA-P256-SHA256`; off by
+    /// default).
     ///
-    /// The region set that was signed has to contain one of the regions here, by its name or by a
-    /// beginning of it and `*`. Such a signature takes about 150 µs to verify, a hundred times as long as
-    /// one for a single region, and a wrong one takes 200: whoever knows an access key id can have that
-    /// done, so limit rates in front.
+    /// The signed region set must contain one of the accepted regions, by its name or by a prefix and `*`. A
+    /// valid signature takes about 150 µs to verify, a hundred times as long as one for a single region, and an
+    /// invalid one takes 200 µs. Anyone who knows an access key ID can cause this cost, so limit rates in front.
     ///
     /// ```
     /// use std::time::SystemTime;
@@ -158,12 +155,12 @@ impl VerifySettings {
     /// Signer::new().sign(&mut head, &SigningParams::new(&settings, &identity, payload, now))?;
     ///
     /// let settings = VerifySettings::new("execute-api", "us-east-1")?;
-    /// let refused = Verifier::new(settings.clone()).claim(&head, now).unwrap_err();
-    /// assert_eq!(refused.kind(), RejectionKind::UnsupportedAlgorithm);
+    /// let rejection = Verifier::new(settings.clone()).parse(&head, now).unwrap_err();
+    /// assert_eq!(rejection.kind(), RejectionKind::UnsupportedAlgorithm);
     ///
     /// let verifier = Verifier::new(settings.with_sigv4a(true));
-    /// let accepted = verifier.verify(verifier.claim(&head, now)?, &key, &payload)?;
-    /// assert_eq!(accepted.to_verified().region(), "us-*,eu-west-1");
+    /// let verified = verifier.verify(verifier.parse(&head, now)?, &key, &payload)?.to_verified();
+    /// assert_eq!(verified.region(), "us-*,eu-west-1");
     /// # Ok::<(), tower_sigv4::BoxError>(())
     /// ```
     #[cfg(feature = "sigv4a")]
@@ -173,100 +170,99 @@ impl VerifySettings {
         self
     }
 
-    /// Sets how the canonical path is formed.
+    /// Sets the form of the canonical path.
     pub fn with_path_form(mut self, form: PathForm) -> Self {
         self.path_form = form;
         self
     }
 
-    /// Sets whether the signature covers the session token. Where it does not, as with AWS IoT, the
-    /// token is compared all the same.
+    /// Sets the handling of session tokens. The token is compared even if the signature does not cover it, as
+    /// with AWS IoT.
     pub fn with_session_token(mut self, token: SessionToken) -> Self {
         self.session_token = token;
         self
     }
 
-    /// Sets how far the time of signing may lie from the clock, in the past and in the future.
+    /// Sets the maximum difference between the signing time and the clock, in the past and in the future.
     ///
-    /// A presigned URL says itself how long it is valid; the window is for its beginning alone.
+    /// A presigned URL has its own expiry; for it the window applies only to the start.
     pub fn with_clock_window(mut self, window: Duration) -> Self {
         self.clock_window = window;
         self
     }
 
-    /// Accepts another kind of payload; [`PayloadKind::Signed`] always is.
+    /// Accepts requests of [`PayloadKind::Unsigned`](super::PayloadKind::Unsigned) too.
     ///
-    /// Clients of S3 send [`PayloadKind::Unsigned`] in presigned URLs, and the SDKs in what they upload over
-    /// TLS: chunks that are not signed, with a checksum in a trailer. Where presigned URLs are all you mean to
-    /// accept, use [`with_presigned_uploads`](VerifySettings::with_presigned_uploads). Signed chunks (`aws-chunked`), with
-    /// and without a trailer, are accepted for the S3 family without being asked for.
+    /// Clients of S3 send them with presigned URLs, and the SDKs for uploads over TLS: unsigned chunks with a
+    /// checksum in a trailer. To accept presigned URLs only, use
+    /// [`with_presigned_uploads`](VerifySettings::with_presigned_uploads). Signed chunks (`aws-chunked`), with or
+    /// without a trailer, are always accepted for the S3 family.
     pub fn with_unsigned_payload(mut self, accepted: bool) -> Self {
         self.unsigned_payload = accepted;
         self
     }
 
-    /// Accepts presigned requests that have a body which their signature does not cover (off by default).
+    /// Accepts presigned requests with a body that their signature does not cover (off by default).
     ///
-    /// A URL presigned for S3 covers no body, since it is made before the body is known: with this, whoever has
-    /// the URL of a `PUT` may upload any body until the URL expires. Requests that carry `UNSIGNED-PAYLOAD` and
-    /// a signature in a header are still rejected. Presigned requests to the S3 family without a body need no
-    /// setting.
+    /// A URL presigned for S3 covers no body, since it is created before the body is known. With this setting,
+    /// anyone with the URL of a `PUT` can upload any body until the URL expires. Requests with
+    /// `UNSIGNED-PAYLOAD` and a signature in a header are still rejected. Presigned requests to the S3 family
+    /// without a body need no setting.
     ///
     /// A request has no body if it has neither a `transfer-encoding` nor a `content-length` other than 0, its
-    /// body announces no bytes, and none is read. The inner service is called after that is known.
+    /// body declares no bytes, and none arrive. The inner service is called after that is known.
     pub fn with_presigned_uploads(mut self, accepted: bool) -> Self {
         self.presigned_uploads = accepted;
         self
     }
 
-    /// Sets the headers that must be signed where they are present, besides `host` and every
-    /// `x-amz-*`; `content-type` is all there is by default.
+    /// Sets the headers that must be signed if they are present, besides `host` and every `x-amz-*`
+    /// (`content-type` by default).
     ///
-    /// The SDKs sign it. Two kinds of clients do not: curl, where it adds the header by itself (give it
-    /// by `-H` then), and browsers that send a file to a URL which was presigned without one. To accept
-    /// those, require nothing: `with_required_headers([])`; then the `content-type` may be anyone's.
+    /// The SDKs sign `content-type`. Two kinds of clients do not: curl, if it adds the header itself (pass it
+    /// with `-H` instead), and browsers that upload to a URL presigned without one. To accept those, pass `[]`;
+    /// then anyone may have set the `content-type`.
     pub fn with_required_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.required_headers = names.into_iter().collect();
         self
     }
 
-    /// Accepts an `x-amz-*` header that is not signed, since something between client and here adds it:
-    /// CloudFront's `x-amz-cf-id`, for one.
+    /// Accepts an unsigned `x-amz-*` header that a proxy adds, such as CloudFront's `x-amz-cf-id`.
     ///
-    /// What the inner service reads there anyone may have written.
+    /// Anyone may have written its value.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for the headers that a signature is made with:
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for the headers that a signature depends on:
     /// `x-amz-date`, `x-amz-content-sha256`, `x-amz-region-set`, `x-amz-security-token`,
     /// `x-amz-s3session-token`.
     pub fn add_unsigned_header(mut self, name: HeaderName) -> Result<Self, Error> {
-        let parts = [
+        let signature_headers = [
             X_AMZ_DATE,
             X_AMZ_CONTENT_SHA256,
             X_AMZ_REGION_SET,
             X_AMZ_SECURITY_TOKEN,
             X_AMZ_S3SESSION_TOKEN,
         ];
-        if parts
+        if signature_headers
             .iter()
-            .any(|part| is_same_cgi_variable(part.as_str(), name.as_str()))
+            .any(|header| is_same_cgi_variable(header.as_str(), name.as_str()))
         {
             return Err(Error::config(format!(
-                "{name} is a part of the signature and cannot be left unsigned; name a header that \
-                 a proxy adds, such as \"x-amz-cf-id\""
+                "{name} is a part of the signature and must be signed; name a header that a proxy \
+                 adds, such as \"x-amz-cf-id\""
             )));
         }
         self.unsigned_headers.push(name);
         Ok(self)
     }
 
-    /// Sets whether a refusal says what differs (it does not by default).
+    /// Adds the reason of a rejection to its response (off by default).
     ///
-    /// Then an answer has a sentence on what was wrong and, for a signature that does not match, the
-    /// canonical request and the string to sign, as AWS's answers do; the session token in them is
-    /// blotted out, and the signature that was expected is never shown. For clients in development:
-    /// who is refused learns which regions, services and headers would do.
+    /// The response contains the message of the [`Rejection`](super::Rejection) or, if the signature does not
+    /// match, the canonical request and the string to sign, as AWS's responses do. The session token is
+    /// redacted, and the expected signature is never shown. Intended for clients in development: a rejected
+    /// client learns the accepted regions, services and headers.
     pub fn with_explain(mut self, explain: bool) -> Self {
         self.explain = explain;
         self

@@ -1,8 +1,6 @@
-//! The headers that a signature covers, and those that it has to cover.
-
 use http::{HeaderName, header::HOST, request::Parts};
 
-use super::{Rejection, RejectionKind, VerifySettings, parsed_request::shown};
+use super::{Rejection, RejectionKind, VerifySettings, rejection::truncated};
 use crate::{
     origin::connection_options,
     sigv4::{
@@ -12,7 +10,7 @@ use crate::{
     },
 };
 
-/// Checks that all headers that must be signed are signed, and that all signed headers are present.
+/// Rejects a request with an unsigned header that must be signed, or without a header that is signed.
 pub(super) fn check(
     head: &Parts,
     names: &SignedHeaderNames<'_>,
@@ -32,8 +30,8 @@ pub(super) fn check(
         } else if must_be_signed(name, settings) {
             return Err(not_signed(name, "is present and not signed"));
         } else if lookalikes.contains(name.as_str()) {
-            let detail = "is not signed, and a server may read it as a header that is";
-            return Err(not_signed(name, detail));
+            let problem = "is not signed, and a server may read it as a header that is";
+            return Err(not_signed(name, problem));
         }
     }
     if !names.covers("host") {
@@ -45,41 +43,42 @@ pub(super) fn check(
             RejectionKind::SignedHeaderMissing,
             format!(
                 "{:?} is signed and not present",
-                shown(missing.unwrap_or(&""))
+                truncated(missing.unwrap_or(&""))
             ),
         ));
     }
-    // A proxy behind here removes the headers that `connection` names (RFC 9110, section 7.6.1).
+    // A proxy behind this server removes the headers that `connection` names (RFC 9110, section 7.6.1).
     if connection_options(&head.headers).any(|option| names.covers_ignoring_case(option)) {
         return Err(Rejection::new(
             RejectionKind::Target,
-            "connection names a header that is signed, so that it would be removed",
+            "connection names a signed header, which the next proxy would remove",
         ));
     }
     Ok(())
 }
 
 #[cold]
-fn not_signed(name: &HeaderName, detail: &str) -> Rejection {
-    let detail = format!("{} {detail}", shown(name.as_str()));
-    Rejection::new(RejectionKind::HeaderNotSigned, detail)
+fn not_signed(name: &HeaderName, problem: &str) -> Rejection {
+    Rejection::new(
+        RejectionKind::HeaderNotSigned,
+        format!("{} {problem}", truncated(name.as_str())),
+    )
 }
 
-/// True for a header that must be signed where it is present, and for one that a server may read as such a
+/// Returns `true` for a header that must be signed if present, and for one that a server may read as such a
 /// header: `x_amz_acl`, `content_type`.
 fn must_be_signed(name: &HeaderName, settings: &VerifySettings) -> bool {
     if *name == X_AMZ_SECURITY_TOKEN && settings.session_token == SessionToken::Unsigned {
         return false;
     }
     let text = name.as_str();
-    // The length tells most names apart.
     let is_required = |required: &HeaderName| is_same_cgi_variable(required.as_str(), text);
     is_amz(text) && !settings.unsigned_headers.contains(name)
         || settings.required_headers.iter().any(is_required)
         || imitates_framing(text)
 }
 
-/// True for `x-amz-*`, and for names that a server may read as such.
+/// Returns `true` for `x-amz-*`, and for names that a server may read as such.
 fn is_amz(name: &str) -> bool {
     let is_hyphen = |byte: u8| byte == b'-' || reads_as_hyphen(byte);
     match *name.as_bytes() {
@@ -88,8 +87,8 @@ fn is_amz(name: &str) -> bool {
     }
 }
 
-/// True for `content_length` and the like, by which a server may cut a body short that was verified whole. The
-/// headers themselves need no signature: the connection's framing follows them.
+/// Returns `true` for `content_length` and the like: a server that reads them as the real header may truncate a
+/// verified body. The real headers need no signature, since the connection's framing follows them.
 fn imitates_framing(name: &str) -> bool {
     ["content-length", "transfer-encoding"]
         .into_iter()

@@ -1,28 +1,26 @@
-//! The time of signing, and the clock window around it.
-
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, header, request::Parts};
 
-use super::{Rejection, RejectionKind, parsed_request::twice};
+use super::{Rejection, RejectionKind};
 use crate::sigv4::{authorization::Authorization, scope::Timestamp};
 
-/// Reads the time of signing, whose day has to be that of the scope.
+/// Reads the signing time, whose day must be that of the scope.
 ///
-/// It stands in `x-amz-date`, else in a signed `date` (AWS IAM User Guide, "Elements of an AWS API request
-/// signature"); in a presigned URL in `X-Amz-Date` alone.
-pub(super) fn read(
+/// It is in `x-amz-date`, or else in a signed `date` header (AWS IAM User Guide, "Elements of an AWS API request
+/// signature"). A presigned URL has it in `X-Amz-Date` only.
+pub(super) fn parse(
     head: &Parts,
     amz_date: Option<&HeaderValue>,
-    claimed: &Authorization<'_>,
+    authorization: &Authorization<'_>,
 ) -> Result<Timestamp, Rejection> {
-    let time = match (amz_date, &claimed.presigned) {
-        (Some(value), None) => amz_time(value.as_bytes())?,
-        (None, Some(presigned)) => amz_time(presigned.date.as_bytes())?,
-        (None, None) => date(head, claimed)?,
-        (Some(_), Some(_)) => return Err(twice("x-amz-date")),
+    let time = match (amz_date, &authorization.presigned) {
+        (Some(value), None) => parse_amz_date(value.as_bytes())?,
+        (None, Some(presigned)) => parse_amz_date(presigned.date.as_bytes())?,
+        (None, None) => parse_date_header(head, authorization)?,
+        (Some(_), Some(_)) => return Err(Rejection::duplicate("x-amz-date")),
     };
-    if claimed.date.as_bytes() != &time.as_bytes()[..8] {
+    if authorization.date.as_bytes() != &time.as_bytes()[..8] {
         return Err(Rejection::new(
             RejectionKind::Scope,
             "the credential is not scoped to the day of signing",
@@ -31,77 +29,91 @@ pub(super) fn read(
     Ok(time)
 }
 
-fn amz_time(text: &[u8]) -> Result<Timestamp, Rejection> {
-    let error = "x-amz-date is no time such as 20150830T123600Z";
-    Timestamp::parse(text).ok_or_else(|| Rejection::new(RejectionKind::Date, error))
+fn parse_amz_date(value: &[u8]) -> Result<Timestamp, Rejection> {
+    Timestamp::parse(value).ok_or_else(|| {
+        Rejection::new(
+            RejectionKind::Date,
+            "x-amz-date is not a time such as 20150830T123600Z",
+        )
+    })
 }
 
-/// Reads the `date` header, which anyone may have set if it is not signed.
-fn date(head: &Parts, claimed: &Authorization<'_>) -> Result<Timestamp, Rejection> {
-    let error = |detail| Err(Rejection::new(RejectionKind::Date, detail));
+/// Reads the `date` header. An unsigned one does not count, since anyone may have set it.
+fn parse_date_header(
+    head: &Parts,
+    authorization: &Authorization<'_>,
+) -> Result<Timestamp, Rejection> {
+    let invalid = |message| Rejection::new(RejectionKind::Date, message);
     let mut dates = head.headers.get_all(header::DATE).iter();
     let Some(date) = dates.next() else {
-        return error("there is neither an x-amz-date nor a date");
+        return Err(invalid("x-amz-date and date are missing"));
     };
-    if !claimed.signed_headers.covers("date") {
-        return error("there is no x-amz-date, and date is not signed");
+    if !authorization.signed_headers.covers("date") {
+        return Err(invalid("x-amz-date is missing, and date is not signed"));
     }
     if dates.next().is_some() {
-        return Err(twice("date"));
+        return Err(Rejection::duplicate("date"));
     }
-    match Timestamp::parse_http_date(date.as_bytes()) {
-        Some(time) => Ok(time),
-        None => error("date is no time such as Sun, 30 Aug 2015 12:36:00 GMT"),
-    }
+    Timestamp::parse_http_date(date.as_bytes())
+        .ok_or_else(|| invalid("date is not a time such as Sun, 30 Aug 2015 12:36:00 GMT"))
 }
 
-/// Checks that a request is neither too old nor signed in the future.
+/// Rejects a signature that is too old or from the future, with the messages of AWS.
 pub(super) fn check_window(
-    claimed: &Authorization<'_>,
+    authorization: &Authorization<'_>,
     time: &Timestamp,
     window: Duration,
     now: SystemTime,
 ) -> Result<(), Rejection> {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let signed = Duration::from_secs(time.seconds());
-    if signed > now.saturating_add(window) {
-        let (at, now, latest) = (stamp(signed), stamp(now), stamp(now.saturating_add(window)));
-        let window = length(window);
+    let latest = now.saturating_add(window);
+    if signed > latest {
         return Err(Rejection::new(
             RejectionKind::NotYetValid,
             format!(
-                "Signature not yet current: {at} is still later than {latest} ({now} + {window})"
+                "Signature not yet current: {} is still later than {} ({} + {})",
+                format_time(signed),
+                format_time(latest),
+                format_time(now),
+                format_duration(window),
             ),
         ));
     }
-    let valid = match &claimed.presigned {
+    let validity = match &authorization.presigned {
         Some(presigned) => Duration::from_secs(presigned.expires),
         None => window,
     };
-    if now > signed.saturating_add(valid) {
-        let (at, now, earliest) = (stamp(signed), stamp(now), stamp(now.saturating_sub(valid)));
-        let valid = length(valid);
+    if now > signed.saturating_add(validity) {
         return Err(Rejection::new(
             RejectionKind::Expired,
-            format!("Signature expired: {at} is now earlier than {earliest} ({now} - {valid})"),
+            format!(
+                "Signature expired: {} is now earlier than {} ({} - {})",
+                format_time(signed),
+                format_time(now.saturating_sub(validity)),
+                format_time(now),
+                format_duration(validity),
+            ),
         ));
     }
     Ok(())
 }
 
-/// Writes a time as AWS's responses do.
-fn stamp(since_epoch: Duration) -> String {
-    let text = UNIX_EPOCH
+/// Formats a time as in AWS's responses.
+fn format_time(since_epoch: Duration) -> String {
+    UNIX_EPOCH
         .checked_add(since_epoch)
-        .and_then(|time| Timestamp::new(time).ok());
-    text.map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned())
+        .and_then(|time| Timestamp::new(time).ok())
+        .map(|time| String::from_utf8_lossy(time.as_bytes()).into_owned())
         .unwrap_or_default()
 }
 
-/// Writes a length of time as AWS's responses do.
-fn length(time: Duration) -> String {
-    match time.as_secs() {
-        seconds if seconds % 60 == 0 => format!("{} min.", seconds / 60),
-        seconds => format!("{seconds} s"),
+/// Formats a duration as in AWS's responses.
+fn format_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds % 60 == 0 {
+        format!("{} min.", seconds / 60)
+    } else {
+        format!("{seconds} s")
     }
 }

@@ -4,8 +4,10 @@ use aws_credential_types::Credentials;
 use http::request::Parts;
 
 use super::{
-    ParsedRequest, Rejection, RejectionKind, Verified, VerifySettings, body,
-    parsed_request::DeclaredPayload, rejection::Texts,
+    ParsedRequest, Rejection, RejectionKind, Verified, VerifySettings,
+    body_check::{payload_mismatch, presigned_upload},
+    parsed_request::DeclaredPayload,
+    rejection::ExpectedStrings,
 };
 #[cfg(feature = "sigv4a")]
 use crate::sigv4::v4a::{self, VerifyingKey};
@@ -19,14 +21,14 @@ use crate::sigv4::{
     signature::{self, write_string_to_sign},
 };
 
-/// Verifies the head of a request: SigV4 without a service, a body or a runtime.
+/// Verifies the headers of a request, without a service, a body or a runtime.
 ///
-/// [`VerifyLayer`](crate::VerifyLayer) does this and all that goes with it; use a `Verifier` where no
-/// tower service fits. It caches the signing keys of those it has accepted, so keep it and share it.
+/// Use it where no tower service fits; [`VerifyLayer`](crate::VerifyLayer) does everything else too. It caches the
+/// signing keys of verified requests, so create it once and share it.
 ///
-/// The request is verified as it stands. Before that, give a request of HTTP/2 or HTTP/3 the `host` header
-/// of its URI if it has none, and join its `cookie` lines with `; ` if there are several (RFC 9113, section
-/// 8.2.3); [`VerifyLayer`](crate::VerifyLayer) does both.
+/// The request is verified as it is. Before that, add the `host` header of the URI to a request of HTTP/2 or
+/// HTTP/3 that has none, and join several `cookie` lines with `; ` (RFC 9113, section 8.2.3).
+/// [`VerifyLayer`](crate::VerifyLayer) does both.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -46,14 +48,14 @@ use crate::sigv4::{
 /// Signer::new().sign(&mut head, &SigningParams::new(&settings, &identity, payload, now))?;
 ///
 /// let verifier = Verifier::new(VerifySettings::new("execute-api", "us-east-1")?);
-/// let claim = verifier.claim(&head, now)?;
-/// assert_eq!(claim.access_key_id(), "AKIDEXAMPLE"); // whose key is to be looked up now
-/// let accepted = verifier.verify(claim, &key, &payload)?;
-/// assert_eq!(accepted.to_verified().region(), "us-east-1");
+/// let request = verifier.parse(&head, now)?;
+/// assert_eq!(request.access_key_id(), "AKIDEXAMPLE"); // look up its key now
+/// let verified = verifier.verify(request, &key, &payload)?.to_verified();
+/// assert_eq!(verified.region(), "us-east-1");
 ///
-/// let claim = verifier.claim(&head, now)?;
-/// let refused = verifier.verify(claim, &key, &PayloadHash::of(b"another body")).unwrap_err();
-/// assert_eq!(refused.kind(), RejectionKind::PayloadMismatch);
+/// let request = verifier.parse(&head, now)?;
+/// let rejection = verifier.verify(request, &key, &PayloadHash::of(b"another body")).unwrap_err();
+/// assert_eq!(rejection.kind(), RejectionKind::PayloadMismatch);
 /// # Ok::<(), tower_sigv4::BoxError>(())
 /// ```
 pub struct Verifier {
@@ -63,23 +65,23 @@ pub struct Verifier {
     public_keys: KeyCache<VerifyingKey>,
 }
 
-/// A claim that was found to be true.
+/// A request whose signature was verified.
 #[derive(Debug)]
 #[must_use]
-pub struct Accepted<'a> {
-    claim: ParsedRequest<'a>,
+pub struct VerifiedRequest<'a> {
+    request: ParsedRequest<'a>,
 }
 
-impl Accepted<'_> {
-    /// The proof, to be handed on.
+impl VerifiedRequest<'_> {
+    /// Returns a proof that owns its data.
     #[must_use]
     pub fn to_verified(&self) -> Verified {
-        Verified::new(&self.claim)
+        Verified::new(&self.request)
     }
 }
 
 impl Verifier {
-    /// A verifier that holds no keys yet.
+    /// Creates a verifier with an empty cache of signing keys.
     #[must_use]
     pub fn new(settings: VerifySettings) -> Self {
         Self {
@@ -90,68 +92,70 @@ impl Verifier {
         }
     }
 
-    /// The settings it verifies by.
+    /// Returns the settings.
     pub fn settings(&self) -> &VerifySettings {
         &self.settings
     }
 
-    /// Reads what a request says of its signature, and refuses what can be refused without the key.
+    /// Parses the authorization of a request and checks everything that needs no key.
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] of any kind but those that concern key, signature and body.
-    pub fn claim<'a>(
+    /// A [`Rejection`] of any kind that does not concern key, signature or body.
+    pub fn parse<'a>(
         &self,
         head: &'a Parts,
         now: SystemTime,
     ) -> Result<ParsedRequest<'a>, Rejection> {
-        ParsedRequest::read(head, &self.settings, now).map_err(|rejection| rejection.of_head(head))
+        ParsedRequest::parse(head, &self.settings, now)
+            .map_err(|rejection| rejection.with_head(head))
     }
 
-    /// Verifies a claim with the caller's key and the hash of the body received.
+    /// Verifies a parsed request with the caller's key and the hash of the body received.
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] if the key has expired or is another's, the session token is not the key's,
-    /// the signature does not match, or the body is not what was signed.
+    /// A [`Rejection`] if the key has expired or has another ID, the session token is not that of the key, the
+    /// signature does not match, or the body is not the signed one.
     pub fn verify<'a>(
         &self,
-        claim: ParsedRequest<'a>,
+        request: ParsedRequest<'a>,
         key: &Credentials,
         payload: &PayloadHash,
-    ) -> Result<Accepted<'a>, Rejection> {
-        let said = claim.payload;
-        let signed = match said {
+    ) -> Result<VerifiedRequest<'a>, Rejection> {
+        let declared = request.payload;
+        let signed = match declared {
             DeclaredPayload::Payload(signed) => signed,
-            DeclaredPayload::Nothing => Payload::Hash(*payload),
+            DeclaredPayload::Undeclared => Payload::Hash(*payload),
             DeclaredPayload::NoBody => Payload::Unsigned,
             DeclaredPayload::Chunks(..) => {
                 return Err(Rejection::new(
                     RejectionKind::PayloadKind,
-                    "a payload in chunks can be verified by a VerifyLayer alone",
+                    "only a VerifyLayer can verify an aws-chunked payload",
                 ));
             }
         };
-        let accepted = self.verify_head(claim, key, signed.as_bytes())?;
-        match said {
-            DeclaredPayload::Payload(Payload::Hash(signed)) => check_payload(&signed, payload)?,
-            DeclaredPayload::NoBody if !payload.ct_eq(&PayloadHash::EMPTY) => {
-                return Err(body::presigned_upload());
+        let verified = self.verify_head(request, key, signed.as_bytes())?;
+        match declared {
+            DeclaredPayload::Payload(Payload::Hash(signed)) if !signed.ct_eq(payload) => {
+                Err(payload_mismatch())
             }
-            _ => {}
+            DeclaredPayload::NoBody if !payload.ct_eq(&PayloadHash::EMPTY) => {
+                Err(presigned_upload())
+            }
+            _ => Ok(verified),
         }
-        Ok(accepted)
     }
 
-    /// Verifies the head of a request whose payload comes in chunks, and returns what verifies those.
+    /// Verifies a request with an `aws-chunked` payload, and returns the verifier of its chunks.
     pub(super) fn verify_chunked<'a>(
         &self,
-        claim: ParsedRequest<'a>,
+        request: ParsedRequest<'a>,
         key: &Credentials,
         framing: Framing,
         decoded: u64,
-    ) -> Result<(Accepted<'a>, ExpectedChunks), Rejection> {
-        let seed = claim
+    ) -> Result<(VerifiedRequest<'a>, ExpectedChunks), Rejection> {
+        let seed = request
             .authorization
             .hmac()
             .copied()
@@ -159,17 +163,17 @@ impl Verifier {
         if framing.is_signed() && seed.is_none() {
             return Err(Rejection::new(
                 RejectionKind::PayloadKind,
-                "chunks that are signed for several regions are not accepted",
+                "signed chunks of SigV4a are not accepted",
             ));
         }
-        let accepted = self.verify_head(claim, key, framing.content_sha256().as_bytes())?;
-        let claim = &accepted.claim;
+        let verified = self.verify_head(request, key, framing.content_sha256().as_bytes())?;
+        let request = &verified.request;
         let signer = seed.map(|seed| {
-            let signer = |key: &SigningKey| ChunkSigner::new(key, &claim.time, seed);
-            self.keys.with(key, claim.scope(), signer)
+            let signer = |key: &SigningKey| ChunkSigner::new(key, &request.time, seed);
+            self.keys.with(key, request.scope(), signer)
         });
         Ok((
-            accepted,
+            verified,
             ExpectedChunks {
                 framing,
                 signer,
@@ -178,42 +182,41 @@ impl Verifier {
         ))
     }
 
-    /// Verifies a claim by its head alone, whose canonical request ends with this payload: that a hash in
-    /// it is the body's is yet to be found.
+    /// Verifies the headers of a request; `payload` is the last line of its canonical request. The caller
+    /// compares the body.
     pub(super) fn verify_head<'a>(
         &self,
-        claim: ParsedRequest<'a>,
+        request: ParsedRequest<'a>,
         key: &Credentials,
         payload: &[u8],
-    ) -> Result<Accepted<'a>, Rejection> {
-        claim.check_key(key)?;
-        self.check_signature(&claim, key, payload)?;
-        Ok(Accepted { claim })
+    ) -> Result<VerifiedRequest<'a>, Rejection> {
+        request.check_key(key)?;
+        self.check_signature(&request, key, payload)?;
+        Ok(VerifiedRequest { request })
     }
 
     fn check_signature(
         &self,
-        claim: &ParsedRequest<'_>,
+        request: &ParsedRequest<'_>,
         key: &Credentials,
         payload: &[u8],
     ) -> Result<(), Rejection> {
-        let request = self.canonical(claim, payload);
-        let hash = request.hash(None);
-        let scope = claim.scope();
-        // A key is held only for one who has shown to have its secret, so that no one else can fill
-        // the cache.
-        let matches = match &claim.authorization.signature {
-            SignatureValue::Hmac(given) => self.keys.with_if(
+        let canonical_request = self.canonical_request(request, payload);
+        let hash = canonical_request.hash(None);
+        let scope = request.scope();
+        // Only the keys of valid signatures are cached, so that no one else can fill the cache.
+        let matches = match &request.authorization.signature {
+            SignatureValue::Hmac(signature) => self.keys.with_if(
                 key,
                 scope,
-                |key| signature::verify(key, &claim.time, &hash, given),
+                |key| signature::verify(key, &request.time, &hash, signature),
                 |matches| *matches,
             ),
             #[cfg(feature = "sigv4a")]
-            SignatureValue::Ecdsa(given) => self.public_keys.with_if(
+            SignatureValue::Ecdsa(signature) => self.public_keys.with_if(
                 key,
                 scope,
-                |key| v4a::verify(key, &claim.time, &hash, given),
+                |key| v4a::verify(key, &request.time, &hash, signature),
                 |matches| *matches,
             ),
         };
@@ -227,45 +230,31 @@ impl Verifier {
         if !self.settings.explain {
             return Err(rejection);
         }
-        let mut texts = Texts::default();
-        request.write(&mut texts.canonical_request);
-        redact_session_token(&mut texts.canonical_request);
-        let (algorithm, scope) = (claim.authorization.algorithm(), scope.text());
+        let mut expected = ExpectedStrings::default();
+        canonical_request.write(&mut expected.canonical_request);
+        redact_session_token(&mut expected.canonical_request);
         write_string_to_sign(
-            &mut texts.string_to_sign,
-            algorithm,
-            &claim.time,
-            &scope,
+            &mut expected.string_to_sign,
+            request.authorization.algorithm(),
+            &request.time,
+            &scope.text(),
             &hash,
         );
-        Err(rejection.with_texts(texts))
+        Err(rejection.with_expected(expected))
     }
 
-    fn canonical<'a>(
+    fn canonical_request<'a>(
         &self,
-        claim: &'a ParsedRequest<'_>,
+        request: &'a ParsedRequest<'_>,
         payload: &'a [u8],
     ) -> CanonicalRequest<'a> {
-        let (form, token) = (self.settings.path_form, self.settings.session_token);
-        claim
-            .authorization
-            .canonical(claim.head, form, token, payload)
+        request.authorization.canonical(
+            request.head,
+            self.settings.path_form,
+            self.settings.session_token,
+            payload,
+        )
     }
-}
-
-/// Compares the hash that was signed with that of the body received.
-pub(super) fn check_payload(signed: &PayloadHash, received: &PayloadHash) -> Result<(), Rejection> {
-    if signed.ct_eq(received) {
-        return Ok(());
-    }
-    Err(mismatch())
-}
-
-pub(super) fn mismatch() -> Rejection {
-    Rejection::new(
-        RejectionKind::PayloadMismatch,
-        "the body's hash is not that in x-amz-content-sha256",
-    )
 }
 
 impl fmt::Debug for Verifier {

@@ -31,7 +31,7 @@ impl Directory {
         Spool::new(&self.0).expect("a directory")
     }
 
-    /// The files in it that have a name, and those that this process has open.
+    /// Returns the number of files in the directory, and of its files that this process has open.
     pub fn files(&self) -> (usize, usize) {
         let named = fs::read_dir(&self.0).expect("a directory").count();
         let open = match fs::read_dir("/proc/self/fd") {
@@ -44,7 +44,7 @@ impl Directory {
         (named, open)
     }
 
-    /// Waits for the write or the read that was under way.
+    /// Waits for pending reads and writes, and returns `true` if no files are left.
     pub async fn is_clear(&self) -> bool {
         for _ in 0..1000 {
             if self.files() == (0, 0) {

@@ -1,5 +1,5 @@
-//! What the tests of the layer share.
-#![allow(dead_code, unreachable_pub)] // each test uses a part of it
+//! Helpers shared by tests.
+#![allow(dead_code, unreachable_pub)] // each test uses some of them
 
 pub mod directory;
 pub mod origins;
@@ -50,7 +50,7 @@ pub fn credentials() -> Credentials {
     )
 }
 
-/// The same with a session token.
+/// As [`credentials`], with a session token.
 pub fn with_token(token: Option<String>) -> Credentials {
     let own = credentials();
     Credentials::new(
@@ -62,7 +62,7 @@ pub fn with_token(token: Option<String>) -> Credentials {
     )
 }
 
-/// What AWS's signer is told to sign with.
+/// Parameters for AWS's signer.
 pub fn aws_params<'a>(
     identity: &'a SmithyIdentity,
     service: &'a str,
@@ -94,12 +94,12 @@ pub fn layer(target: impl ResolveOrigin + 'static) -> SigningLayer {
 
 pub type Sent = Request<SignedBody<Full<Bytes>>>;
 
-/// What the inner service receives when a request is sent through `layer`.
+/// Sends a request through `layer`, and returns the request that the inner service receives.
 pub async fn send(layer: &SigningLayer, request: Request<Full<Bytes>>) -> Result<Sent, Error> {
     send_any(layer, request).await
 }
 
-/// The same with any body.
+/// As [`send`], with any body.
 pub async fn send_any<B>(
     layer: &SigningLayer,
     request: Request<B>,
@@ -115,7 +115,7 @@ where
         .map_err(own)
 }
 
-/// Answers with what it was sent.
+/// Responds with the request it receives.
 pub async fn echo<T>(request: T) -> Result<Response<Carry<T>>, Infallible> {
     Ok(Response::new(Carry(request)))
 }
@@ -128,7 +128,7 @@ pub fn carried<T>(response: Response<ResponseBody<Carry<T>>>) -> T {
         .0
 }
 
-/// A body without anything to read, and something else.
+/// An empty body that carries a value.
 #[derive(Debug)]
 pub struct Carry<T>(pub T);
 
@@ -153,7 +153,7 @@ pub fn get(uri: &str) -> Request<Full<Bytes>> {
     Request::get(uri).body(Full::default()).expect("a request")
 }
 
-/// The texts behind the signature of a request that was sent.
+/// Explains the signature of a sent request.
 pub fn explain(sent: &Parts, settings: &SigningSettings, body: &[u8]) -> Explanation {
     let identity = Identity::new(credentials()).expect("valid");
     let params = SigningParams::new(settings, &identity, PayloadHash::of(body), now());
@@ -162,7 +162,7 @@ pub fn explain(sent: &Parts, settings: &SigningSettings, body: &[u8]) -> Explana
     let authorization = header(&sent.headers, "authorization");
     assert!(
         authorization.ends_with(&expected),
-        "{authorization} has not {expected}"
+        "{authorization} does not end with {expected}"
     );
     explanation
 }
@@ -182,7 +182,7 @@ pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     }
 }
 
-/// A request signed with `credentials` at `now`, for `execute-api`, of this body.
+/// Signs a request with `credentials` at `now` for `execute-api`, with this body.
 pub fn signed(mut head: Parts, body: &[u8]) -> Parts {
     let identity = Identity::new(credentials()).expect("valid");
     let settings = settings("execute-api");
@@ -191,7 +191,7 @@ pub fn signed(mut head: Parts, body: &[u8]) -> Parts {
     head
 }
 
-/// How a request is judged by the layer before a service.
+/// Sends a request through the layer, and returns its rejection.
 pub async fn judge<B>(layer: &VerifyLayer, request: Request<B>) -> Result<(), RejectionKind>
 where
     B: Body<Error: Into<BoxError>>,
@@ -204,7 +204,7 @@ where
     response.extensions().get().copied().map_or(Ok(()), Err)
 }
 
-/// True if every `%` is followed by two hex digits.
+/// Returns `true` if every `%` is followed by two hex digits.
 pub fn has_valid_escapes(text: &str) -> bool {
     text.split('%').skip(1).all(|rest| {
         rest.get(..2)
@@ -212,7 +212,7 @@ pub fn has_valid_escapes(text: &str) -> bool {
     })
 }
 
-/// A body that does what it is told, step by step.
+/// A body that follows a list of steps.
 #[derive(Debug)]
 pub struct Script {
     steps: VecDeque<Step>,
@@ -224,10 +224,10 @@ pub struct Script {
 pub enum Step {
     Data(Bytes),
     Trailers(HeaderMap),
-    /// Is not ready once, and wakes at once.
+    /// Returns `Pending` once and wakes immediately.
     Yield,
     Fail,
-    /// Is never ready again.
+    /// Returns `Pending` forever.
     Hang,
 }
 

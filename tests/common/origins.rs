@@ -1,4 +1,4 @@
-//! Several origins behind one layer, each of which responds as a test says.
+//! Several origins behind one layer, with responses that a test defines.
 
 use std::{
     convert::Infallible,
@@ -77,7 +77,7 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// A layer that serves some origins. A request names one by its number in `host`.
+/// A layer with several origins. The `host` of a request is the number of its origin.
 pub struct World {
     pub clock: Clock,
     pub provider: Provider,
@@ -96,7 +96,7 @@ pub struct Received {
 pub struct Exchange {
     pub status: StatusCode,
     pub body: Bytes,
-    /// Each request that was sent for it.
+    /// The requests that the origin received.
     pub received: Vec<Received>,
 }
 
@@ -117,7 +117,7 @@ impl Exchange {
 }
 
 impl World {
-    /// Credentials are loaded already.
+    /// Creates the layer and loads its credentials.
     pub async fn new(origins: impl IntoIterator<Item = Origin>) -> Self {
         let origins: Vec<_> = origins.into_iter().collect();
         let target = move |head: &Parts| {
@@ -128,7 +128,7 @@ impl World {
         let cache = CredentialsCache::new(provider.clone());
         let layer = SigningLayer::new(cache, target).with_clock(clock.clone());
         layer.credentials().ready().await.expect("loaded");
-        // A provider that was asked a moment ago is not asked again.
+        // A provider is not called again immediately.
         clock.advance(Duration::from_secs(60));
         Self {
             clock,
@@ -147,7 +147,7 @@ impl World {
             .headers_mut()
             .insert("host", HeaderValue::from(origin));
         let all = Mutex::new(Vec::new());
-        let kept = &all;
+        let received_requests = &all;
         let service = service_fn(move |request: Request<SignedBody<Script>>| async move {
             let (head, body) = request.into_parts();
             body.collect().await?;
@@ -161,7 +161,10 @@ impl World {
                 key: key.split('/').next().expect("a key").to_owned(),
             };
             let response = respond(&received);
-            kept.lock().expect("not poisoned").push(received);
+            received_requests
+                .lock()
+                .expect("not poisoned")
+                .push(received);
             Ok::<_, BoxError>(response.map(Full::new))
         });
         let response = self
@@ -181,7 +184,7 @@ impl World {
     }
 }
 
-/// A time as in `x-amz-date`.
+/// Formats a time as in `x-amz-date`.
 pub fn stamp(time: SystemTime) -> String {
     let text = DateTime::from(time).fmt(Format::DateTime).expect("a date");
     text.chars()
@@ -189,7 +192,7 @@ pub fn stamp(time: SystemTime) -> String {
         .collect()
 }
 
-/// A time as in `date`.
+/// Formats a time as in `date`.
 pub fn date(time: SystemTime) -> HeaderValue {
     let text = DateTime::from(time).fmt(Format::HttpDate).expect("a date");
     HeaderValue::try_from(text).expect("a value")

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use tower_sigv4::sigv4::PathForm;
 
-/// A URI of pieces that are read in more than one way.
+/// Returns a URI with parts that parsers may interpret differently.
 pub fn uri(rng: &mut Rng, form: PathForm) -> String {
     let schemes = ["http", "https"];
     let hosts = [
@@ -21,7 +21,7 @@ pub fn uri(rng: &mut Rng, form: PathForm) -> String {
         hosts[rng.usize(..hosts.len())],
         ports[rng.usize(..ports.len())],
     );
-    // Given a path encoded once, aws-sigv4 takes it as it stands: it must stand encoded once.
+    // For a path that is encoded once, aws-sigv4 requires the canonical encoding as its input.
     let pieces: &[&str] = match form {
         PathForm::Once | PathForm::OnceFolded => {
             &["a", "Z", "0", "~", "-", "_", "%3A", "%20", "%C3%A9", "%2B"]
@@ -56,7 +56,7 @@ pub fn uri(rng: &mut Rng, form: PathForm) -> String {
     uri
 }
 
-/// Headers, some of them several times.
+/// Returns headers, some of them repeated.
 pub fn headers(rng: &mut Rng) -> Vec<(&'static str, String)> {
     let names = [
         "accept",

@@ -136,7 +136,7 @@ async fn region_sets_that_are_signed_against_the_rules_are_refused() {
         ),
         (
             "the region set of a header in the query",
-            Kind::SeveralAuthentications,
+            Kind::MultipleAuthentications,
             header,
             |d| {
                 d.drop_header("x-amz-region-set");

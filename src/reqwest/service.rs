@@ -1,27 +1,3 @@
-//! reqwest as the HTTP client behind [`SigningLayer`](crate::SigningLayer): feature `reqwest`.
-//!
-//! # Why a builder
-//!
-//! A signature is good for one request. A client that follows a redirect sends the old one, and the session
-//! token with it, to another host; one that retries sends it until it is too old. A finished
-//! [`reqwest::Client`] does not tell what it does, so it is built here, from a [`ClientBuilder`] of which all
-//! other settings stay. Redirects come back as answers; a retry layer goes outside of signing.
-//!
-//! # What goes over the wire
-//!
-//! A server derives the signature from what it receives, but reqwest parses URLs as browsers do, which
-//! fold `..` and encode what RFC 3986 allows. What would go out other than it was signed is an error of kind
-//! [`Request`](crate::ErrorKind::Request), and nothing is sent: a dot segment in a key of S3, which no setting
-//! saves, and `'` in a query, which [`WireForm::Canonical`](crate::origin::WireForm::Canonical) does.
-//!
-//! HTTP/2 has one name for the host that is signed and the one connected to, and reqwest may speak it; so
-//! [`new`](ReqwestService::new) wants them to agree, and [`http1_only`](ReqwestService::http1_only) does not.
-//!
-//! Bodies stream both ways, trailers included, with `content-length` where the length is known. What the
-//! builder has reqwest add itself (default headers, cookies, `accept-encoding`) is not signed, so `x-amz-*`
-//! does not belong there. No TLS is chosen here: depend on reqwest with a feature that does, such as
-//! `rustls`.
-
 use std::{
     fmt,
     future::Future,
@@ -31,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, header, uri::PathAndQuery};
+use http::{Request, Response, Uri, Version, header, uri::PathAndQuery};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use reqwest::{Client, ClientBuilder, Url, redirect, retry};
@@ -43,13 +19,15 @@ use crate::{
     sigv4::signed_headers::host_str,
 };
 
-/// Sends requests by a [`reqwest::Client`] that neither follows redirects nor retries.
+/// Sends requests with a [`reqwest::Client`] that neither follows redirects nor retries.
 ///
-/// Its errors are [`Error`]s, if nothing was sent, or [`reqwest::Error`]s, without the URL: one that is
-/// presigned is a secret. Extensions of the request stay behind.
+/// If nothing was sent, the error is an [`Error`]; otherwise it is a [`reqwest::Error`] without its URL, since a
+/// presigned URL is a secret.
 ///
-/// A request that reqwest has built is sent too, as `http::Request::<reqwest::Body>::try_from(request)`, and an
-/// answer becomes reqwest's own by `reqwest::Response::from(answer.map(reqwest::Body::wrap))`.
+/// To send a request that reqwest has built, convert it with `http::Request::<reqwest::Body>::try_from(request)`.
+/// Its timeout applies. [`Signing`](crate::Signing) resets its HTTP version; to require one, insert an
+/// [`http::Version`] into the extensions. `reqwest::Response::from(response.map(reqwest::Body::wrap))` converts the
+/// response.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -66,7 +44,7 @@ use crate::{
 ///     .layer(SigningLayer::new(credentials, UriOrigin::infer()))
 ///     .service(ReqwestService::new(reqwest::Client::builder())?);
 ///
-/// // To S3 this is a key of its own, which reqwest would send as `/b`.
+/// // S3 treats this path as a key, but reqwest would send `/b`.
 /// let request = Request::get("https://bucket.s3.us-east-1.amazonaws.com/a/../b");
 /// let error = client.oneshot(request.body(Full::<Bytes>::default())?).await.unwrap_err();
 /// assert_eq!(error.downcast_ref().map(Error::kind), Some(ErrorKind::Request));
@@ -77,37 +55,49 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct ReqwestService {
-    client: Client,
+    pub(super) client: Client,
     http1_only: bool,
 }
 
 impl ReqwestService {
-    /// A client of these settings, but for redirects and retries, which it leaves alone.
+    /// Builds a client with these settings, but without redirects and retries.
     ///
-    /// It speaks the version of HTTP that reqwest agrees on with the server.
+    /// It uses the HTTP version that reqwest negotiates with the server.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if reqwest cannot build it.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if reqwest cannot build the client.
+    ///
+    /// # Panics
+    ///
+    /// reqwest panics if its feature `rustls-no-provider` is enabled and no crypto provider is installed. Call
+    /// `rustls::crypto::ring::default_provider().install_default()` or the like before.
     pub fn new(builder: ClientBuilder) -> Result<Self, Error> {
         let client = builder
             .redirect(redirect::Policy::none())
             .retry(retry::never())
-            .build();
-        let client = client.map_err(|source| {
-            Error::config("reqwest cannot build this client; see the source and change the builder")
+            .build()
+            .map_err(|source| {
+                Error::config(
+                    "reqwest cannot build this client; see the source and change the builder",
+                )
                 .with_source(source)
-        })?;
+            })?;
         Ok(Self {
             client,
             http1_only: false,
         })
     }
 
-    /// The same, speaking HTTP/1.1 alone, so that the signed host and the one connected to may differ: for an
-    /// [`Origin`](crate::Origin) with a [signed host](crate::Origin::with_signed_host).
+    /// As [`new`](ReqwestService::new), with HTTP/1.1 only, so that the signed host may differ from the host of the
+    /// connection. Use it for an [`Origin`](crate::Origin) with a
+    /// [signed host](crate::Origin::with_signed_host).
     ///
     /// # Errors
+    ///
+    /// As [`new`](ReqwestService::new).
+    ///
+    /// # Panics
     ///
     /// As [`new`](ReqwestService::new).
     pub fn http1_only(builder: ClientBuilder) -> Result<Self, Error> {
@@ -117,26 +107,32 @@ impl ReqwestService {
         })
     }
 
-    /// The request as reqwest takes it, if that is how it was signed.
+    /// Converts a request, if reqwest would send it as it was signed.
     fn convert<B>(&self, request: Request<B>) -> Result<reqwest::Request, Error>
     where
         B: Body<Error: Into<BoxError>> + Send + 'static,
     {
-        let (head, body) = request.into_parts();
-        let url = url(&head.uri)?;
-        if let Some(host) = head.headers.get(header::HOST)
+        let url = convert_uri(request.uri())?;
+        if let Some(host) = request.headers().get(header::HOST)
             && !self.http1_only
             && host != url.authority()
         {
             return Err(Error::request(format!(
-                "host {host:?} is signed, but over HTTP/2 reqwest would send {:?}, which is connected to; \
-                 build the client by `ReqwestService::http1_only`, or put the signed host into the URL",
+                "host {host:?} is signed, but over HTTP/2 reqwest would send the connection's host {:?}; \
+                 build the client with `ReqwestService::http1_only`, or put the signed host into the URL",
                 url.authority(),
             )));
         }
-        let mut converted = reqwest::Request::new(head.method, url);
-        *converted.headers_mut() = head.headers;
-        *converted.body_mut() = Some(reqwest::Body::wrap(SyncBody(Mutex::new(Box::pin(body)))));
+        let version = request.extensions().get::<Version>().copied();
+        // This conversion keeps the extensions, which hold reqwest's timeout of the request.
+        let mut converted = reqwest::Request::try_from(
+            request.map(|body| reqwest::Body::wrap(SyncBody(Mutex::new(Box::pin(body))))),
+        )
+        .map_err(|source| Error::request("reqwest cannot send this request").with_source(source))?;
+        *converted.url_mut() = url;
+        if let Some(version) = version {
+            *converted.version_mut() = version;
+        }
         Ok(converted)
     }
 }
@@ -158,7 +154,7 @@ where
             Ok(request) => State::Sending {
                 response: self.client.call(request),
             },
-            Err(error) => State::Refused { error: Some(error) },
+            Err(error) => State::Failed { error: Some(error) },
         };
         ResponseFuture { state }
     }
@@ -166,7 +162,7 @@ where
 
 impl fmt::Debug for ReqwestService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // reqwest prints default headers, which may hold a key.
+        // reqwest prints its default headers, which may contain an API key.
         f.debug_struct("ReqwestService")
             .field("http1_only", &self.http1_only)
             .finish_non_exhaustive()
@@ -184,7 +180,7 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State {
-        Refused { error: Option<Error> },
+        Failed { error: Option<Error> },
         Sending { #[pin] response: <Client as Service<reqwest::Request>>::Future },
     }
 }
@@ -194,7 +190,7 @@ impl Future for ResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match self.project().state.project() {
-            StateProj::Refused { error } => {
+            StateProj::Failed { error } => {
                 Err(error.take().expect("polled after completion").into())
             }
             StateProj::Sending { response } => match ready!(response.poll(cx)) {
@@ -208,7 +204,7 @@ impl Future for ResponseFuture {
 impl fmt::Debug for ResponseFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Refused { .. } => "refused",
+            State::Failed { .. } => "failed",
             State::Sending { .. } => "sending",
         };
         f.debug_struct("ResponseFuture")
@@ -217,43 +213,42 @@ impl fmt::Debug for ResponseFuture {
     }
 }
 
-/// A URI as a URL that says the same, byte for byte, to server and signature.
-fn url(uri: &Uri) -> Result<Url, Error> {
+/// Converts a URI to a URL with the same bytes on the wire.
+fn convert_uri(uri: &Uri) -> Result<Url, Error> {
     let scheme = uri.scheme_str().unwrap_or_default();
     let host = host_str(uri).unwrap_or_default();
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let url = Url::parse(&format!("{scheme}://{host}{target}")).map_err(|source| {
         Error::request(format!(
-            "reqwest cannot connect to host {host:?}; send an absolute URI, with a host's name or address"
+            "reqwest cannot connect to host {host:?}; use an absolute URI with a host name or address"
         ))
         .with_source(source)
     })?;
     if !url.authority().eq_ignore_ascii_case(host) {
         return Err(Error::request(format!(
-            "reqwest would connect to {:?} instead of host {host:?}; write the host so",
+            "reqwest would connect to {:?} instead of host {host:?}; write the host in that form",
             url.authority(),
         )));
     }
     if url.path() != uri.path() {
         return Err(Error::request(format!(
-            "reqwest would send the path {:?} as {:?}, which was not signed; send a path without \
-             dot segments, or by a client that leaves them, such as hyper-util's",
+            "reqwest would send the path {:?} as {:?}, which was not signed; remove the dot segments, or use \
+             a client that keeps them, such as hyper-util's",
             uri.path(),
             url.path(),
         )));
     }
     if url.query() != uri.query() {
-        // Not shown, since it may hold secrets.
+        // The message leaves out the query, which may contain secrets.
         return Err(Error::request(
-            "reqwest would encode bytes of the query, such as \"'\", that are sent as they are; set \
+            "reqwest would encode characters of the query, such as \"'\", after signing; set \
              `WireForm::Canonical`",
         ));
     }
     Ok(url)
 }
 
-/// A body that is `Sync`, as reqwest wants it and axum's is not. No one ever waits for the lock: who polls the
-/// body owns it.
+/// Makes a body `Sync`, as reqwest requires and axum's is not. The lock is never contended: the poller owns the body.
 struct SyncBody<B>(Mutex<Pin<Box<B>>>);
 
 impl<B> SyncBody<B> {
