@@ -14,7 +14,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// session token or a signature.
 ///
 /// [`Signing`](crate::Signing) fails with a [`BoxError`], since errors of the inner service pass through it
-/// unchanged. [`Error::find`] tells them apart:
+/// unchanged. [`Error::find`] distinguishes them:
 ///
 /// ```
 /// use http::StatusCode;

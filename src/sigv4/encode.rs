@@ -163,7 +163,7 @@ fn is_reencoded(bytes: &[u8], escaped_slash: &str) -> bool {
         && (escaped_slash == "%2F" || !bytes.windows(3).any(|escape| escape == b"%2F"))
 }
 
-/// Replaces the bytes of `set` with their escapes; borrows if there are none.
+/// Replaces the bytes of `set` with their escapes, or borrows.
 pub(crate) fn escape<'a>(text: &'a str, set: &'static AsciiSet) -> Cow<'a, str> {
     percent_encode(text.as_bytes(), set).into()
 }
