@@ -1,8 +1,8 @@
-//! botocore and this crate sign the same random requests and agree, stage by stage; what botocore has signed
-//! is accepted, and refused once it is changed. Where they differ is listed at the end.
+//! Comparison with botocore: both sign the same random requests and agree at each stage. The verifier accepts requests
+//! that botocore signed, and rejects them after a change. The end of the file lists the differences.
 //!
-//! `scripts/interop` runs these with a Python that has botocore, and `BOTOCORE_PYTHON` names it.
-//! `DIFFERENTIAL_SEED` repeats a run.
+//! `scripts/interop` runs these tests, and sets `BOTOCORE_PYTHON` to a Python that has botocore. `DIFFERENTIAL_SEED`
+//! repeats a run.
 
 mod common;
 
@@ -39,7 +39,7 @@ use tower_sigv4::{
 const REQUESTS: usize = 10_000;
 const ID: &str = "AKIDEXAMPLE";
 
-/// The signers of botocore, those in Python and those that are of awscrt, in C.
+/// Signers of botocore, in Python and in C (awscrt).
 const CLASSES: [&str; 8] = [
     "SigV4Auth",
     "S3SigV4Auth",
@@ -51,7 +51,7 @@ const CLASSES: [&str; 8] = [
     "CrtS3SigV4QueryAuth",
 ];
 
-/// Those of SigV4a, all of them of awscrt. Their signatures are random, and slow.
+/// Signers of SigV4a, all from awscrt. Their signatures are random and slow.
 const ASYMMETRIC: [&str; 4] = [
     "CrtSigV4AsymAuth",
     "CrtS3SigV4AsymAuth",
@@ -59,7 +59,7 @@ const ASYMMETRIC: [&str; 4] = [
     "CrtS3SigV4AsymQueryAuth",
 ];
 
-/// The headers that botocore leaves unsigned.
+/// Headers that botocore does not sign.
 const UNSIGNED_HEADERS: [&str; 14] = [
     "baggage",
     "connection",
@@ -77,19 +77,19 @@ const UNSIGNED_HEADERS: [&str; 14] = [
     "x-amzn-trace-id",
 ];
 
-/// How botocore is given a query: as it stands, encoded by its serializer, or as pairs that it encodes to
-/// sign and its HTTP client encodes, with `+` for a space, to send.
+/// Forms of a query for botocore: raw, encoded by its serializer, or as pairs. The signer encodes pairs, and the HTTP
+/// client encodes them again with `+` for a space.
 const QUERY_FORMS: [&str; 3] = [RAW, ENCODED, PARAMS];
 const RAW: &str = "raw";
 const ENCODED: &str = "encoded";
 const PARAMS: &str = "params";
 
-/// What is said of the payload: nothing or, for S3, what it needs; its hash; that it is not signed.
+/// Declarations of the payload: none except for S3, the hash in a header, or unsigned.
 const HASH: &str = "hash";
 const HASH_IN_HEADER: &str = "hash in a header";
 const UNSIGNED: &str = "unsigned";
 
-/// A request to be signed, and all that goes into its signature.
+/// A request with all inputs of its signature.
 #[derive(Debug)]
 struct Case {
     class: &'static str,
@@ -127,7 +127,7 @@ impl Default for Case {
     }
 }
 
-/// What botocore made of a request.
+/// A request that botocore signed.
 #[derive(Debug)]
 struct Theirs {
     url: String,
@@ -150,16 +150,16 @@ impl Theirs {
     }
 }
 
-/// The last thing in an authorization or a presigned URL.
+/// Returns the signature at the end of an authorization or a presigned URL.
 fn signature(text: &str) -> &str {
     text.rsplit_once("Signature=").expect("signed").1
 }
 
-/// The Python program; it ends when nothing more is asked.
+/// The Python program, which ends when its input is closed.
 struct Botocore {
     program: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Botocore {
@@ -176,35 +176,39 @@ impl Botocore {
                 .stdout(Stdio::piped())
                 .spawn()
                 .expect("started");
-        let to = program.stdin.take().expect("piped");
-        let from = BufReader::new(program.stdout.take().expect("piped"));
-        Self { program, to, from }
+        let stdin = program.stdin.take().expect("piped");
+        let stdout = BufReader::new(program.stdout.take().expect("piped"));
+        Self {
+            program,
+            stdin,
+            stdout,
+        }
     }
 
-    /// The request signed, or why botocore refuses to.
+    /// Signs a request with botocore, or returns its error.
     fn sign(&mut self, case: &Case) -> Result<Theirs, String> {
-        let mut answer = self.ask(&case.asked());
-        if let Some(refused) = answer["refused"].as_str() {
-            return Err(refused.to_owned());
+        let mut response = self.send(&case.to_json());
+        if let Some(error) = response["error"].as_str() {
+            return Err(error.to_owned());
         }
-        let mut stage = |name: &str| from_value(answer[name].take()).expect("a text or nothing");
+        let mut stage = |name: &str| from_value(response[name].take()).expect("a string or null");
         Ok(Theirs {
             canonical_request: stage("canonical_request"),
             string_to_sign: stage("string_to_sign"),
-            url: from_value(answer["url"].take()).expect("a text"),
-            headers: from_value(answer["headers"].take()).expect("pairs"),
+            url: from_value(response["url"].take()).expect("a string"),
+            headers: from_value(response["headers"].take()).expect("pairs"),
         })
     }
 
-    fn ask(&mut self, asked: &Value) -> Value {
-        writeln!(self.to, "{asked}").expect("asked");
+    fn send(&mut self, request: &Value) -> Value {
+        writeln!(self.stdin, "{request}").expect("sent");
         let mut line = String::new();
-        self.from.read_line(&mut line).expect("answered");
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {asked:#}"))
+        self.stdout.read_line(&mut line).expect("received");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {request:#}"))
     }
 
     fn end(mut self) {
-        drop(self.to);
+        drop(self.stdin);
         assert!(self.program.wait().expect("ended").success());
     }
 }
@@ -245,8 +249,8 @@ impl Case {
             .map_or("", |path| &target[authority + path..])
     }
 
-    /// The request as the Python program is told of it.
-    fn asked(&self) -> Value {
+    /// Returns the request for the Python program.
+    fn to_json(&self) -> Value {
         let (url, query) = self.uri.split_once('?').unwrap_or((&self.uri, ""));
         let hex: String = self.body.iter().map(|byte| format!("{byte:02x}")).collect();
         json!({
@@ -268,15 +272,16 @@ impl Case {
         })
     }
 
-    /// False for inputs that are signed in another way by this class of botocore's.
+    /// Returns `false` for inputs that this signer of botocore signs differently.
     fn is_signed_alike(&self) -> bool {
         let (path, query) = (self.path(), self.query());
         let looks_like_uri =
             path.contains(":/") || path.starts_with("//") && path.contains(['[', ']']);
         let is_crt = self.is_crt();
-        let keeps_path = match self.is_s3() {
-            true => !path.is_empty(),
-            false => !path.ends_with("/.") && !path.ends_with("/.."),
+        let keeps_path = if self.is_s3() {
+            !path.is_empty()
+        } else {
+            !path.ends_with("/.") && !path.ends_with("/..")
         } && !(is_crt && looks_like_uri);
         let keeps_query = match (is_crt, self.expires) {
             (_, Some(_)) => self.query_form != PARAMS && !self.repeats_keys(),
@@ -313,14 +318,13 @@ impl Case {
 
     #[cfg(feature = "sigv4a")]
     fn signing_settings(&self) -> SigningSettings {
-        match self.is_asymmetric() {
-            true => {
-                let regions = RegionSet::new(self.region).expect("regions");
-                SigningSettings::multi_region(self.service, regions)
-            }
-            false => SigningSettings::new(self.service, self.region),
-        }
-        .expect("a scope")
+        let settings = if self.is_asymmetric() {
+            let regions = RegionSet::new(self.region).expect("regions");
+            SigningSettings::multi_region(self.service, regions)
+        } else {
+            SigningSettings::new(self.service, self.region)
+        };
+        settings.expect("a scope")
     }
 
     #[cfg(feature = "sigv4a")]
@@ -334,7 +338,7 @@ impl Case {
         settings.with_sigv4a(self.is_asymmetric())
     }
 
-    /// The request as it was given, by this crate signed.
+    /// Signs the request with this crate.
     fn ours(&self, signer: &Signer) -> (Parts, Explanation) {
         let mut request = Request::builder().method(self.method).uri(&*self.uri);
         for (name, value) in &self.headers {
@@ -371,7 +375,7 @@ impl Case {
         (head, explanation.expect("explained"))
     }
 
-    /// Of the verifier, in seconds.
+    /// Returns the clock window of the verifier in seconds.
     fn clock_window(&self) -> u64 {
         if self.is_s3() { 15 * 60 } else { 5 * 60 }
     }
@@ -385,19 +389,20 @@ impl Case {
     }
 }
 
-/// Inputs of which the tests at the end tell are left out.
+/// Returns a random request, except those that the tests at the end list.
 fn random_case(rng: &mut Rng) -> Case {
     loop {
         let asymmetric = cfg!(feature = "sigv4a") && rng.u8(..32) == 0;
-        let (class, regions) = match asymmetric {
-            true => (
+        let (class, regions) = if asymmetric {
+            (
                 ASYMMETRIC[rng.usize(..4)],
                 ["us-east-1,eu-west-1", "eu-west-1,us-*", "*"],
-            ),
-            false => (
+            )
+        } else {
+            (
                 CLASSES[rng.usize(..8)],
                 ["us-east-1", "eu-west-1", "us-gov-west-1"],
-            ),
+            )
         };
         let is_presigned = class.ends_with("QueryAuth");
         let is_s3 = class.contains("S3");
@@ -431,7 +436,7 @@ fn random_case(rng: &mut Rng) -> Case {
             class,
             service: if is_s3 { "s3" } else { "execute-api" },
             region: regions[rng.usize(..3)],
-            // The Python program takes its time to derive a key of SigV4a.
+            // Few secrets, since the Python program derives keys of SigV4a slowly.
             secret: if asymmetric {
                 format!("secret{}", rng.u8(..16))
             } else {
@@ -462,7 +467,7 @@ fn text(rng: &mut Rng, longest: usize) -> String {
 
 #[tokio::test]
 #[ignore = "needs botocore; run scripts/interop"]
-async fn random_requests_agree_with_botocore_and_are_accepted_until_they_are_changed() {
+async fn random_requests_match_botocore_and_are_rejected_after_changes() {
     let seed = env::var("DIFFERENTIAL_SEED").ok();
     let seed = seed.map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("a number"));
     writeln!(io::stdout(), "DIFFERENTIAL_SEED={seed}").expect("written");
@@ -473,7 +478,7 @@ async fn random_requests_agree_with_botocore_and_are_accepted_until_they_are_cha
     let mut count = |kind, found: bool| *counts.entry(kind).or_insert(0) += usize::from(found);
     CLASSES
         .into_iter()
-        .chain(CHANGES.map(|(what, _)| what))
+        .chain(CHANGES.map(|(name, _)| name))
         .for_each(|kind| count(kind, false));
     if cfg!(feature = "sigv4a") {
         ASYMMETRIC.into_iter().for_each(|class| count(class, false));
@@ -484,33 +489,34 @@ async fn random_requests_agree_with_botocore_and_are_accepted_until_they_are_cha
             .sign(&case)
             .unwrap_or_else(|error| panic!("{error}: {case:#?}"));
         let (ours, explanation) = case.ours(&signer);
-        match case.is_asymmetric() {
-            true => botocore.verifies(&case, &ours, &explanation),
-            false => agrees(&case, &theirs, &ours, &explanation),
+        if case.is_asymmetric() {
+            botocore.assert_verifies(&case, &ours, &explanation);
+        } else {
+            assert_agrees(&case, &theirs, &ours, &explanation);
         }
         case.count(&mut count);
 
         let received = Received::new(&case, &theirs, &ours, &mut rng);
-        let judged = received.judge(&case).await;
+        let result = received.verify(&case).await;
         if !has_valid_escapes(case.path()) {
-            assert_eq!(judged, Err(RejectionKind::Target), "{case:#?}");
-            count("refused for a broken escape", true);
+            assert_eq!(result, Err(RejectionKind::Target), "{case:#?}");
+            count("rejected for a malformed escape", true);
             continue;
         }
-        assert_eq!(judged, Ok(()), "{case:#?}");
+        assert_eq!(result, Ok(()), "{case:#?}");
         count("accepted", true);
         let canonical = String::from_utf8_lossy(&explanation.canonical_request);
-        let (what, change) = CHANGES[rng.usize(..CHANGES.len())];
+        let (name, change) = CHANGES[rng.usize(..CHANGES.len())];
         let mut changed = received.clone();
         let Some(kind) = change(&mut changed, &case, &canonical, &mut rng) else {
             continue;
         };
         assert_eq!(
-            changed.judge(&case).await,
+            changed.verify(&case).await,
             Err(kind),
-            "{what}: {changed:#?} of {case:#?}"
+            "{name}: {changed:#?} of {case:#?}"
         );
-        count(what, true);
+        count(name, true);
     }
     botocore.end();
     for (kind, count) in counts {
@@ -519,8 +525,8 @@ async fn random_requests_agree_with_botocore_and_are_accepted_until_they_are_cha
     }
 }
 
-/// Both arrived at the same signature by the same stages.
-fn agrees(case: &Case, theirs: &Theirs, ours: &Parts, explanation: &Explanation) {
+/// Asserts that both computed the same signature by the same stages.
+fn assert_agrees(case: &Case, theirs: &Theirs, ours: &Parts, explanation: &Explanation) {
     let canonical = String::from_utf8_lossy(&explanation.canonical_request);
     if !case.is_crt() {
         assert_eq!(
@@ -543,8 +549,8 @@ fn agrees(case: &Case, theirs: &Theirs, ours: &Parts, explanation: &Explanation)
 }
 
 impl Botocore {
-    /// What it derives from a request that we have signed by SigV4a is what we signed.
-    fn verifies(&mut self, case: &Case, ours: &Parts, explanation: &Explanation) {
+    /// Asserts that it derives the same stages from a request that we signed with SigV4a, and accepts the signature.
+    fn assert_verifies(&mut self, case: &Case, ours: &Parts, explanation: &Explanation) {
         let uri = ours.uri.to_string();
         let authorization = ours.headers.get(AUTHORIZATION).map(|value| value.to_str());
         let signature = signature(authorization.unwrap_or(Ok(&uri)).expect("ASCII"));
@@ -564,7 +570,7 @@ impl Botocore {
                 )
             })
             .collect();
-        let mut asked = case.asked();
+        let mut request = case.to_json();
         for (name, value) in [
             ("url", json!(url)),
             ("query", json!(query)),
@@ -573,16 +579,16 @@ impl Botocore {
             ("payload", json!(HASH)),
             ("signature", json!(signature)),
         ] {
-            asked[name] = value;
+            request[name] = value;
         }
-        let answer = self.ask(&asked);
+        let response = self.send(&request);
         let canonical = String::from_utf8_lossy(&explanation.canonical_request);
-        assert_eq!(answer["canonical_request"], *canonical, "{case:#?}");
+        assert_eq!(response["canonical_request"], *canonical, "{case:#?}");
         assert_eq!(
-            answer["string_to_sign"], explanation.string_to_sign,
+            response["string_to_sign"], explanation.string_to_sign,
             "{case:#?}"
         );
-        assert_eq!(answer["valid"], true, "{signature}: {case:#?}");
+        assert_eq!(response["valid"], true, "{signature}: {case:#?}");
     }
 }
 
@@ -598,7 +604,7 @@ impl Case {
         let repeats = |name| names.iter().filter(|other| *other == name).count() > 1;
         let pairs = || query.split('&').filter(|pair| !pair.is_empty());
         let segment = |segment| path.split('/').skip(1).any(|other| other == segment);
-        let of_the_token = self.token.as_deref().unwrap_or_default();
+        let token = self.token.as_deref().unwrap_or_default();
         count(self.class, true);
         for (kind, found) in [
             ("path: dot segments", segment("..") || segment(".")),
@@ -618,7 +624,7 @@ impl Case {
                 "query: given as pairs",
                 self.query_form == PARAMS && !query.is_empty(),
             ),
-            ("query: a key that is repeated", self.repeats_keys()),
+            ("query: a repeated key", self.repeats_keys()),
             (
                 "query: an empty value",
                 pairs().any(|pair| pair.ends_with('=')),
@@ -646,13 +652,13 @@ impl Case {
             ("header: not ASCII", values().any(|value| !value.is_ascii())),
             ("header: host", names.iter().any(|name| name == "host")),
             (
-                "header: left unsigned",
+                "header: not signed",
                 names.iter().any(|name| UNSIGNED_HEADERS.contains(&&**name)),
             ),
-            ("session token", !of_the_token.is_empty()),
+            ("session token", !token.is_empty()),
             (
-                "session token to be escaped",
-                of_the_token.contains(['+', '/', '=']),
+                "session token with escapes",
+                token.contains(['+', '/', '=']),
             ),
             ("payload: hash", self.payload == HASH),
             ("payload: hash in a header", self.payload == HASH_IN_HEADER),
@@ -665,7 +671,7 @@ impl Case {
     }
 }
 
-/// A request as a server has it before it.
+/// A request that a server receives.
 #[derive(Clone, Debug)]
 struct Received {
     head: Parts,
@@ -674,7 +680,7 @@ struct Received {
 }
 
 impl Received {
-    /// What botocore signed, at a time when that is valid; an HTTP client adds the `host`.
+    /// Creates a request that botocore signed, received while it is valid, with the `host` of an HTTP client.
     fn new(case: &Case, theirs: &Theirs, ours: &Parts, rng: &mut Rng) -> Self {
         let uri: Uri = theirs.url.parse().expect("a URI");
         let target = uri.into_parts().path_and_query.expect("a target");
@@ -694,7 +700,7 @@ impl Received {
         }
     }
 
-    async fn judge(&self, case: &Case) -> Result<(), RejectionKind> {
+    async fn verify(&self, case: &Case) -> Result<(), RejectionKind> {
         let body = Full::new(Bytes::from(self.body.clone()));
         judge(
             &case.verify_layer(self.now),
@@ -708,7 +714,7 @@ impl Received {
         self.head.uri = format!("{path}{query}").parse().expect("a target");
     }
 
-    /// Changes the text that holds the signature; `/` stands as it does in there.
+    /// Edits the header or query that contains the signature. The second argument of `edit` is the form of `/` there.
     fn edit(&mut self, edit: impl Fn(&str, &str) -> String) {
         if let Some(value) = self.head.headers.get_mut(AUTHORIZATION) {
             let edited = edit(value.to_str().expect("ASCII"), "/");
@@ -721,8 +727,8 @@ impl Received {
     }
 }
 
-/// Changes a request and tells how it is refused then; `None` if it cannot be changed so. Given the canonical
-/// request, too.
+/// Changes a request, given its canonical request, and returns the expected rejection; `None` if the change does not
+/// apply.
 type Change = fn(&mut Received, &Case, &str, &mut Rng) -> Option<RejectionKind>;
 
 const CHANGES: [(&str, Change); 10] = [
@@ -763,17 +769,14 @@ const CHANGES: [(&str, Change); 10] = [
             _ => RejectionKind::SignatureMismatch,
         })
     }),
-    (
-        "changed: a header that is not signed",
-        |received, _, _, _| {
-            let value = HeaderValue::from_static("public-read");
-            received
-                .head
-                .headers
-                .insert(HeaderName::from_static("x-amz-acl"), value);
-            Some(RejectionKind::HeaderNotSigned)
-        },
-    ),
+    ("changed: an unsigned header", |received, _, _, _| {
+        let value = HeaderValue::from_static("public-read");
+        received
+            .head
+            .headers
+            .insert(HeaderName::from_static("x-amz-acl"), value);
+        Some(RejectionKind::HeaderNotSigned)
+    }),
     ("changed: body", |received, case, _, rng| {
         received
             .body
@@ -788,7 +791,7 @@ const CHANGES: [(&str, Change); 10] = [
         }
     }),
     ("changed: signature", |received, _, _, rng| {
-        let at = rng.usize(1..=56); // beyond, DER may be broken
+        let at = rng.usize(1..=56); // further left, DER may become invalid
         received.edit(|text, _| {
             let (before, after) = text.split_at(text.len() - at);
             let digit = if after.starts_with('0') { "1" } else { "0" };
@@ -797,7 +800,7 @@ const CHANGES: [(&str, Change); 10] = [
         Some(RejectionKind::SignatureMismatch)
     }),
     ("changed: scope", |received, case, _, rng| {
-        // SigV4a's has no region.
+        // The scope of SigV4a has no region.
         let parts = ["aws4_request", case.service, case.region];
         let part = parts[rng.usize(..if case.is_asymmetric() { 2 } else { 3 })];
         received.edit(|text, slash| {
@@ -827,26 +830,26 @@ const CHANGES: [(&str, Change); 10] = [
     }),
 ];
 
-// What follows are the inputs that botocore signs in another way, of which no random request is made. ------
+// Inputs that botocore signs differently. The random requests exclude them.
 
-/// A line of the canonical request, without the parameters of a presigned URL.
+/// Returns a line of the canonical request without the parameters of a presigned URL.
 fn line(canonical_request: &str, number: usize) -> String {
     let line = canonical_request
         .split('\n')
         .nth(number)
-        .expect("so many lines");
+        .expect("line exists");
     let pairs = line.split('&').filter(|pair| !pair.starts_with("X-Amz-"));
     pairs.collect::<Vec<_>>().join("&")
 }
 
 #[test]
 #[ignore = "needs botocore; run scripts/interop"]
-fn what_botocore_signs_in_another_way() {
+fn botocore_differences() {
     let (signature, s3, presigned) = ("SigV4Auth", "S3SigV4Auth", "SigV4QueryAuth");
     let mut botocore = Botocore::start();
-    for (why, class, target, number, theirs, ours) in [
+    for (reason, class, target, number, theirs, ours) in [
         (
-            "a query in a URL is taken for encoded",
+            "a query in a URL counts as encoded",
             signature,
             "/?a=+b",
             2,
@@ -854,7 +857,7 @@ fn what_botocore_signs_in_another_way() {
             "a=%20b",
         ),
         (
-            "a query in a URL is taken for encoded",
+            "a query in a URL counts as encoded",
             signature,
             "/?a=/",
             2,
@@ -862,7 +865,7 @@ fn what_botocore_signs_in_another_way() {
             "a=%2F",
         ),
         (
-            "a query in a URL is taken for encoded",
+            "a query in a URL counts as encoded",
             signature,
             "/?a=*",
             2,
@@ -870,7 +873,7 @@ fn what_botocore_signs_in_another_way() {
             "a=%2A",
         ),
         (
-            "a query in a URL is taken for encoded",
+            "a query in a URL counts as encoded",
             signature,
             "/?a=b=c",
             2,
@@ -878,7 +881,7 @@ fn what_botocore_signs_in_another_way() {
             "a=b%3Dc",
         ),
         (
-            "a query in a URL is taken for encoded",
+            "a query in a URL counts as encoded",
             signature,
             "/?a=%7e",
             2,
@@ -886,7 +889,7 @@ fn what_botocore_signs_in_another_way() {
             "a=~",
         ),
         (
-            "a query in a URL is taken for encoded",
+            "a query in a URL counts as encoded",
             signature,
             "/?a=%2f",
             2,
@@ -894,7 +897,7 @@ fn what_botocore_signs_in_another_way() {
             "a=%2F",
         ),
         (
-            "what is between two & is a pair",
+            "an empty string between two & is a pair",
             signature,
             "/?a&&b",
             2,
@@ -902,7 +905,7 @@ fn what_botocore_signs_in_another_way() {
             "a=&b=",
         ),
         (
-            "one pair of a key is kept",
+            "only one pair of a key remains",
             presigned,
             "/?a=2&a=1",
             2,
@@ -918,7 +921,7 @@ fn what_botocore_signs_in_another_way() {
             "a=%FF",
         ),
         (
-            "S3's path is taken for encoded",
+            "a path of S3 counts as encoded",
             s3,
             "/(a)!*'",
             1,
@@ -926,7 +929,7 @@ fn what_botocore_signs_in_another_way() {
             "/%28a%29%21%2A%27",
         ),
         (
-            "S3's path is taken for encoded",
+            "a path of S3 counts as encoded",
             s3,
             "/a+b",
             1,
@@ -934,7 +937,7 @@ fn what_botocore_signs_in_another_way() {
             "/a%2Bb",
         ),
         (
-            "S3's path is taken for encoded",
+            "a path of S3 counts as encoded",
             s3,
             "/a%2Fb",
             1,
@@ -942,16 +945,16 @@ fn what_botocore_signs_in_another_way() {
             "/a/b",
         ),
         (
-            "S3's path is taken for encoded",
+            "a path of S3 counts as encoded",
             s3,
             "/%41",
             1,
             "/%41",
             "/A",
         ),
-        ("S3's path is taken for encoded", s3, "", 1, "", "/"),
+        ("a path of S3 counts as encoded", s3, "", 1, "", "/"),
         (
-            "a last dot segment is no directory",
+            "a trailing dot segment does not give a slash",
             signature,
             "/a/b/..",
             1,
@@ -959,7 +962,7 @@ fn what_botocore_signs_in_another_way() {
             "/a/",
         ),
         (
-            "a last dot segment is no directory",
+            "a trailing dot segment does not give a slash",
             signature,
             "/a/.",
             1,
@@ -974,7 +977,7 @@ fn what_botocore_signs_in_another_way() {
             expires: (class == presigned).then_some(60),
             ..Case::default()
         };
-        botocore.differs(why, &case, number, theirs, ours);
+        botocore.assert_differs(reason, &case, number, theirs, ours);
     }
     let header = |name, value: &str| Case {
         headers: vec![(name, value.to_owned())],
@@ -984,12 +987,12 @@ fn what_botocore_signs_in_another_way() {
         method: "m-search",
         ..Case::default()
     };
-    botocore.differs("methods are upper-case", &case, 0, "M-SEARCH", "m-search");
+    botocore.assert_differs("methods are upper-case", &case, 0, "M-SEARCH", "m-search");
     let case = Case {
         uri: "https://EXAMPLE.com/".to_owned(),
         ..Case::default()
     };
-    botocore.differs(
+    botocore.assert_differs(
         "hosts are lower-case",
         &case,
         3,
@@ -997,42 +1000,43 @@ fn what_botocore_signs_in_another_way() {
         "host:EXAMPLE.com",
     );
     let case = header("accept", "a\u{a0}b");
-    botocore.differs(
-        "all of Unicode's spaces are",
+    botocore.assert_differs(
+        "all Unicode spaces are spaces",
         &case,
         3,
         "accept:a b",
         "accept:a\u{a0}b",
     );
     let (case, now) = (header("date", "x"), "date:Sun, 30 Aug 2015 12:36:00 -0000");
-    botocore.differs(
-        "date takes the place of x-amz-date",
-        &case,
-        3,
-        now,
-        "date:x",
-    );
+    botocore.assert_differs("date replaces x-amz-date", &case, 3, now, "date:x");
     botocore.end();
 }
 
 impl Botocore {
-    fn differs(&mut self, why: &str, case: &Case, number: usize, theirs: &str, ours: &str) {
+    fn assert_differs(
+        &mut self,
+        reason: &str,
+        case: &Case,
+        number: usize,
+        theirs: &str,
+        ours: &str,
+    ) {
         let signed = self
             .sign(case)
             .expect("signed")
             .canonical_request
-            .expect("kept");
-        assert_eq!(line(&signed, number), theirs, "{why}: {case:#?}");
+            .expect("traced");
+        assert_eq!(line(&signed, number), theirs, "{reason}: {case:#?}");
         let (_, explanation) = case.ours(&Signer::new());
         let signed = String::from_utf8(explanation.canonical_request).expect("UTF-8");
-        assert_eq!(line(&signed, number), ours, "{why}: {case:#?}");
+        assert_eq!(line(&signed, number), ours, "{reason}: {case:#?}");
     }
 }
 
-/// awscrt decodes a query to encode it anew, as servers do, and reads the path as a URI.
+/// awscrt decodes and encodes a query, as servers do, and parses the path as a URI.
 #[test]
 #[ignore = "needs botocore; run scripts/interop"]
-fn what_awscrt_signs_in_another_way() {
+fn awscrt_differences() {
     let mut botocore = Botocore::start();
     let mut signatures = |class, target: &str| {
         let uri = format!("https://example.com{target}");
@@ -1053,20 +1057,24 @@ fn what_awscrt_signs_in_another_way() {
         let (theirs, ours) = signatures(class, raw);
         assert_eq!(theirs, Ok(ours), "{raw}");
     }
-    for (why, raw, read_as) in [
+    for (reason, raw, parsed_as) in [
         ("a plus in a query is a plus", "/?a=+b", "/?a=%2Bb"),
-        ("a last dot segment is no directory", "/a/b/..", "/a"),
+        (
+            "a trailing dot segment does not give a slash",
+            "/a/b/..",
+            "/a",
+        ),
     ] {
         let (theirs, ours) = signatures(class, raw);
-        assert_eq!(theirs, Ok(signatures(class, read_as).1), "{why}");
-        assert_ne!(theirs, Ok(ours), "{why}");
+        assert_eq!(theirs, Ok(signatures(class, parsed_as).1), "{reason}");
+        assert_ne!(theirs, Ok(ours), "{reason}");
     }
-    for (class, refused) in [
+    for (class, invalid) in [
         (class, "/a:/b"),
         ("CrtSigV4QueryAuth", "//]"),
         (class, "/?a=%zz"),
     ] {
-        assert!(signatures(class, refused).0.is_err(), "{refused}");
+        assert!(signatures(class, invalid).0.is_err(), "{invalid}");
     }
     botocore.end();
 }

@@ -1,5 +1,5 @@
-//! A head that someone signed in `authorization`, or says so: it is refused or accepted, never a panic, and
-//! what is accepted was signed with the key. Version 4a is read, too.
+//! A head with an `authorization`, of SigV4 or SigV4a. The verifier never panics, and only accepts signatures of the
+//! key.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -23,24 +23,31 @@ fuzz_target!(|text: &[u8]| {
     let Some(head) = head(text) else { return };
     let key = credentials();
     for verifier in &*VERIFIERS {
-        let Ok(claim) = verifier.parse(&head, now()) else { continue };
-        assert!(!claim.access_key_id().is_empty());
-        let Ok(accepted) = verifier.verify(claim, &key, &PayloadHash::EMPTY) else { continue };
+        let Ok(parsed) = verifier.parse(&head, now()) else {
+            continue;
+        };
+        assert!(!parsed.access_key_id().is_empty());
+        let Ok(accepted) = verifier.verify(parsed, &key, &PayloadHash::EMPTY) else {
+            continue;
+        };
         assert_eq!(accepted.to_verified().access_key_id(), key.access_key_id());
-        // Of what is accepted each header that was signed is there, and who reads it back agrees.
+        // Each signed header of an accepted request is present.
         for name in accepted.to_verified().signed_headers() {
             assert!(head.headers.contains_key(name), "{name}");
         }
-        // To CGI a name is a variable, and no header that is not signed may be read as one that has to be.
+        // CGI converts names to variables, and no unsigned header may have the variable of a required or signed one.
         let variable = |name: &str| name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let verified = accepted.to_verified();
         let signed: Vec<_> = verified.signed_headers().map(variable).collect();
         let is_signed = |name: &str| verified.signed_headers().any(|signed| signed == name);
         for name in head.headers.keys().filter(|name| !is_signed(name.as_str())) {
             let variable = variable(name.as_str());
-            assert!(!variable.starts_with("x_amz_") && !signed.contains(&variable), "{name}");
+            assert!(
+                !variable.starts_with("x_amz_") && !signed.contains(&variable),
+                "{name}"
+            );
         }
-        SignedRequest::from_parts(&head, None).expect("what is accepted can be read");
+        SignedRequest::from_parts(&head, None).expect("accepted requests can be parsed");
     }
     let _ = SignedRequest::from_parts(&head, None);
 });

@@ -1,9 +1,9 @@
-//! `aws-chunked`: what is read does not depend on the pieces in which it comes, what is accepted is accepted anew
-//! once it is framed anew, and any payload is accepted in whichever chunks. Where no chunk is signed, a decoder of the
-//! whole body says what is right.
+//! `aws-chunked`: the result does not depend on the frames of the body, an accepted payload is accepted again after
+//! encoding it again, and any payload is accepted in chunks of any size. For unsigned chunks, the result is that of a
+//! decoder of the whole body.
 //!
-//! The first byte chooses how it is framed, the second how long the payload is said to be, the third where it is
-//! cut; the rest is the body or, for every other first byte, the payload.
+//! The first byte selects the framing, the second the declared length of the payload, and the third the size of the
+//! frames. The rest is the body or, for an odd first byte, the payload.
 #![no_main]
 
 use std::{
@@ -25,7 +25,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Clock, VerifyLayer,
     body::VerifiedBody,
-    origin::{UriOrigin, PayloadMode},
+    origin::{PayloadMode, UriOrigin},
     sigv4::{Checksum, ChunkSize},
     verify::{BodyCheck, PayloadKind, RejectionKind, StaticKeys, VerifySettings},
 };
@@ -34,8 +34,11 @@ use tower_sigv4_fuzz::{HOST, credentials, layer, now, run, send, settings};
 const LIMIT: usize = 1 << 10;
 
 static STREAMED: LazyLock<VerifyLayer> = LazyLock::new(|| verify_layer(BodyCheck::Streamed));
-static COLLECTED: LazyLock<VerifyLayer> =
-    LazyLock::new(|| verify_layer(BodyCheck::Collected { limit: LIMIT as u64 }));
+static COLLECTED: LazyLock<VerifyLayer> = LazyLock::new(|| {
+    verify_layer(BodyCheck::Collected {
+        limit: LIMIT as u64,
+    })
+});
 
 fn verify_layer(check: BodyCheck) -> VerifyLayer {
     let keys = StaticKeys::new([credentials()]).expect("valid");
@@ -46,7 +49,9 @@ fn verify_layer(check: BodyCheck) -> VerifyLayer {
 }
 
 fuzz_target!(|text: &[u8]| {
-    let [framing, len, cut, rest @ ..] = text else { return };
+    let [framing, len, cut, rest @ ..] = text else {
+        return;
+    };
     if rest.len() > LIMIT {
         return;
     }
@@ -58,33 +63,41 @@ fuzz_target!(|text: &[u8]| {
     let cut = usize::from(*cut).max(1);
     if framing % 2 == 0 {
         let (head, _) = framed(mode, &vec![0; usize::from(*len)]);
-        let judged = judge(&head, rest, cut);
+        let result = verify(&head, rest, cut);
         // Without a payload there are no chunks.
         if framing / 2 % 3 == 0 && *len > 0 {
-            let right = decoded(rest).filter(|payload| payload.len() == usize::from(*len));
-            assert_eq!(judged, right);
+            let expected = decoded(rest).filter(|payload| payload.len() == usize::from(*len));
+            assert_eq!(result, expected);
         }
-        if let Some(payload) = judged {
+        if let Some(payload) = result {
             let (head, body) = framed(mode, &payload);
-            assert_eq!(judge(&head, &body, cut).as_ref(), Some(&payload));
+            assert_eq!(verify(&head, &body, cut).as_ref(), Some(&payload));
         }
     } else if !rest.is_empty() {
         let (head, mut body) = framed(mode, rest);
         if framing / 2 % 3 == 0 {
-            body = in_chunks(rest, cut); // of any size, where nothing signs them
+            body = in_chunks(rest, cut); // unsigned chunks can have any size
         }
-        assert_eq!(judge(&head, &body, usize::from(*len).max(1)).as_deref(), Some(rest));
+        assert_eq!(
+            verify(&head, &body, usize::from(*len).max(1)).as_deref(),
+            Some(rest)
+        );
     }
 });
 
-/// A head, and the body that belongs to it.
+/// Signs a payload, and returns head and body.
 fn framed(mode: PayloadMode, payload: &[u8]) -> (Parts, Vec<u8>) {
     let layer = layer(UriOrigin::new(settings("s3")).with_payload(mode));
     let request = Request::put(format!("https://{HOST}/key"));
-    let request = request.body(Full::from(payload.to_vec())).expect("a request");
+    let request = request
+        .body(Full::from(payload.to_vec()))
+        .expect("a request");
     let (mut head, body) = send(&layer, request).expect("signed").into_parts();
-    head.headers.remove("content-length"); // the connection's matter
-    (head, run(body.collect()).expect("framed").to_bytes().to_vec())
+    head.headers.remove("content-length"); // set by the connection
+    (
+        head,
+        run(body.collect()).expect("framed").to_bytes().to_vec(),
+    )
 }
 
 fn in_chunks(payload: &[u8], size: usize) -> Vec<u8> {
@@ -105,7 +118,7 @@ fn trailer(payload: &[u8]) -> Vec<u8> {
     format!("x-amz-checksum-crc32:{sum}\r\n\r\n").into_bytes()
 }
 
-/// The payload of chunks that are not signed.
+/// Decodes unsigned chunks.
 fn decoded(mut body: &[u8]) -> Option<Vec<u8>> {
     let mut payload = Vec::new();
     loop {
@@ -124,43 +137,51 @@ fn decoded(mut body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The payload, if all agree that it is right: in one piece and in many, streamed and collected.
-fn judge(head: &Parts, body: &[u8], cut: usize) -> Option<Vec<u8>> {
-    let pieces = [vec![body], body.chunks(cut).collect()];
-    let [whole, in_pieces] = pieces.map(|pieces| {
+/// Returns the payload if it is valid. Asserts that the result is the same in one frame and in many, streamed and
+/// collected.
+fn verify(head: &Parts, body: &[u8], cut: usize) -> Option<Vec<u8>> {
+    let frames = [vec![body], body.chunks(cut).collect()];
+    let [whole, split] = frames.map(|frames| {
         [&STREAMED, &COLLECTED].map(|layer| {
-            let pieces = pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect();
-            read(layer, Request::from_parts(head.clone(), Pieces(pieces)))
+            let frames = frames
+                .iter()
+                .map(|frame| Bytes::copy_from_slice(frame))
+                .collect();
+            read(layer, Request::from_parts(head.clone(), Frames(frames)))
         })
     });
-    assert_eq!(whole, in_pieces);
+    assert_eq!(whole, split);
     let [streamed, collected] = whole;
     assert_eq!(streamed.as_ref().ok(), collected.as_ref().ok());
     collected.ok()
 }
 
-fn read(layer: &VerifyLayer, request: Request<Pieces>) -> Result<Vec<u8>, String> {
-    let kept = Arc::new(Mutex::new(None));
-    let keep = kept.clone();
-    let inner = service_fn(move |request: Request<VerifiedBody<Pieces>>| {
-        *keep.lock().expect("not poisoned") = Some(request.into_body());
+fn read(layer: &VerifyLayer, request: Request<Frames>) -> Result<Vec<u8>, String> {
+    let received = Arc::new(Mutex::new(None));
+    let sender = received.clone();
+    let inner = service_fn(move |request: Request<VerifiedBody<Frames>>| {
+        *sender.lock().expect("not poisoned") = Some(request.into_body());
         async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
     });
     run(async {
-        let Ok(answer) = layer.clone().layer(inner).oneshot(request).await;
-        if let Some(kind) = answer.extensions().get::<RejectionKind>() {
+        let Ok(response) = layer.clone().layer(inner).oneshot(request).await;
+        if let Some(kind) = response.extensions().get::<RejectionKind>() {
             return Err(format!("{kind:?}"));
         }
-        let body = kept.lock().expect("not poisoned").take().expect("called");
+        let body = received
+            .lock()
+            .expect("not poisoned")
+            .take()
+            .expect("called");
         let read = body.collect().await.map_err(|error| error.to_string())?;
         Ok(read.to_bytes().to_vec())
     })
 }
 
-/// A body as a connection brings it.
-struct Pieces(VecDeque<Bytes>);
+/// A body in frames.
+struct Frames(VecDeque<Bytes>);
 
-impl Body for Pieces {
+impl Body for Frames {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -168,6 +189,6 @@ impl Body for Pieces {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+        Poll::Ready(self.0.pop_front().map(|data| Ok(Frame::data(data))))
     }
 }

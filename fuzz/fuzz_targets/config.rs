@@ -1,4 +1,4 @@
-//! A file that someone got wrong: it is read or refused, with a reason.
+//! A configuration file, valid or not. An error has a message.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

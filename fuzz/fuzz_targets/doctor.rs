@@ -1,5 +1,5 @@
-//! A refusal, in JSON, XML or neither, beside what was sent; and an exchange as curl printed it. No panic, and the
-//! session token that was sent is in no diagnosis. The first byte chooses a status.
+//! A rejection in JSON, XML or another format with its request, and an exchange as printed by curl. The doctor never
+//! panics, and no diagnosis contains the session token. The first byte selects a status.
 #![no_main]
 
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -17,26 +17,33 @@ const STATUSES: [StatusCode; 4] = [
 ];
 
 fuzz_target!(|text: &[u8]| {
-    let Some((first, text)) = text.split_first() else { return };
+    let Some((first, text)) = text.split_first() else {
+        return;
+    };
     if let Ok(saved) = str::from_utf8(text)
-        && let Ok((told, json)) = explain(saved)
+        && let Ok((text, json)) = explain(saved)
     {
-        assert!(json["diagnosis"].is_object() || json["note"].is_string(), "{json}");
-        assert!(!told.is_empty());
+        assert!(
+            json["diagnosis"].is_object() || json["note"].is_string(),
+            "{json}"
+        );
+        assert!(!text.is_empty());
     }
-    // A head, a blank line, and the answer.
+    // A head, a blank line, and the body of the response.
     let end = text.windows(2).position(|pair| pair == b"\n\n");
     let (sent, body) = end.map_or((&text[..0], text), |end| (&text[..end], &text[end + 2..]));
     let sent = head(sent).and_then(|mut head| {
-        head.headers.insert("x-amz-security-token", HeaderValue::from_static(TOKEN));
+        head.headers
+            .insert("x-amz-security-token", HeaderValue::from_static(TOKEN));
         SignedRequest::from_parts(&head, None).ok()
     });
-    let refusal = Rejection::from_response(STATUSES[usize::from(first % 4)], &HeaderMap::new(), body);
+    let rejection =
+        Rejection::from_response(STATUSES[usize::from(first % 4)], &HeaderMap::new(), body);
     for sent in [None, sent.as_ref()] {
-        if let Some(diagnosis) = diagnose(&refusal, sent) {
+        if let Some(diagnosis) = diagnose(&rejection, sent) {
             assert!(!diagnosis.summary().is_empty() && !diagnosis.remedy().is_empty());
-            let told = format!("{diagnosis:?} {}", diagnosis.summary());
-            assert!(!told.contains(TOKEN), "{told}");
+            let output = format!("{diagnosis:?} {}", diagnosis.summary());
+            assert!(!output.contains(TOKEN), "{output}");
         }
     }
 });

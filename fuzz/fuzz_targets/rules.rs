@@ -1,4 +1,4 @@
-//! Which rule a request meets, and where it goes: never outside of the origin's prefix, as a server reads it.
+//! Matching of rules and rewriting of paths. No server reads a rewritten path as one outside of the origin's prefix.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use percent_encoding::percent_decode_str;
 use tower_sigv4::{
     Origin, SigningLayer,
-    origin::{OriginRules, OriginRule},
+    origin::{OriginRule, OriginRules},
 };
 use tower_sigv4_fuzz::{HOST, head, layer, send, settings};
 
@@ -27,7 +27,10 @@ static RULES: LazyLock<OriginRules> = LazyLock::new(|| {
             .add_rule(path("/admin"), origin("admin", service))
             .add_rule(path("/public").strip_prefix(), origin("public", service))
             .add_rule(
-                path("/v%31").strip_prefix().add_prefix("/b").expect("a path"),
+                path("/v%31")
+                    .strip_prefix()
+                    .add_prefix("/b")
+                    .expect("a path"),
                 origin("c", service),
             )
             .add_rule(host.expect("a host"), origin("host", service))
@@ -44,25 +47,34 @@ fuzz_target!(|text: &[u8]| {
     }
     let Some(mut head) = head(text) else { return };
     head.headers.remove("upgrade");
-    let Ok(position) = RULES.position(&head) else { return };
+    let Ok(position) = RULES.position(&head) else {
+        return;
+    };
     let prefix = ["/admin", "/public", "/c/b", "/host"][position % 4];
-    let Ok(sent) = send(&LAYER, Request::from_parts(head.clone(), Full::<Bytes>::default())) else {
+    let Ok(sent) = send(
+        &LAYER,
+        Request::from_parts(head.clone(), Full::<Bytes>::default()),
+    ) else {
         return;
     };
     let path = sent.uri().path();
     assert!(is_under(path, prefix), "{path} is not under {prefix}");
-    // S3 folds nothing: dots are a part of its keys.
+    // S3 does not fold paths: dots are part of its keys.
     if position < 4 {
         let folded = fold(path);
-        assert!(is_under(&folded, prefix), "{path} is read as {folded}, not under {prefix}");
+        assert!(
+            is_under(&folded, prefix),
+            "{path} folds to {folded}, not under {prefix}"
+        );
     }
 });
 
 fn is_under(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// A path as a server reads it that decodes before it folds (RFC 3986, section 5.2.4), segment by segment.
+/// Decodes each segment, then folds the path (RFC 3986, section 5.2.4).
 fn fold(path: &str) -> String {
     let mut folded: Vec<String> = Vec::new();
     for segment in path.split('/').skip(1) {

@@ -1,4 +1,4 @@
-//! What the targets share.
+//! Helpers shared by the targets.
 
 use std::{
     convert::Infallible,
@@ -27,7 +27,13 @@ pub fn now() -> SystemTime {
 /// The key of AWS's suite.
 #[must_use]
 pub fn credentials() -> Credentials {
-    Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", None, None, "fuzz")
+    Credentials::new(
+        "AKIDEXAMPLE",
+        "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        None,
+        None,
+        "fuzz",
+    )
 }
 
 #[must_use]
@@ -35,16 +41,21 @@ pub fn settings(service: &str) -> SigningSettings {
     SigningSettings::new(service, "us-east-1").expect("a scope")
 }
 
-/// Reads a head of a method and a target, and headers line by line, as AWS's suite writes them: with bytes
-/// that no connection would let through, since a library may be called with them. None if `http` takes it for
-/// none.
+/// Parses a head in the format of AWS's suite: a line of method and target, then lines of headers. Allows bytes that no
+/// connection accepts, since a caller of the library may pass them. Returns `None` if `http` rejects the head.
 #[must_use]
 pub fn head(text: &[u8]) -> Option<Parts> {
     let mut lines = text.split(|&byte| byte == b'\n');
     let mut first = lines.next()?.splitn(2, |&byte| byte == b' ');
     let (method, target) = (first.next()?, first.next()?);
     let target = target.strip_suffix(b" HTTP/1.1").unwrap_or(target);
-    let mut head = Request::builder().method(method).uri(target).body(()).ok()?.into_parts().0;
+    let mut head = Request::builder()
+        .method(method)
+        .uri(target)
+        .body(())
+        .ok()?
+        .into_parts()
+        .0;
     for line in lines.take_while(|line| !line.is_empty()) {
         let colon = line.iter().position(|&byte| byte == b':')?;
         let name = HeaderName::from_bytes(&line[..colon]).ok()?;
@@ -54,20 +65,24 @@ pub fn head(text: &[u8]) -> Option<Parts> {
     Some(head)
 }
 
-static RUNTIME: LazyLock<Runtime> =
-    LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime")
+});
 
-/// Runs what has nothing but its own parts to wait for.
+/// Runs a future that does not wait for I/O.
 pub fn run<F: Future>(future: F) -> F::Output {
     RUNTIME.block_on(future)
 }
 
-/// A layer that signs at the time of AWS's suite.
+/// Returns a layer that signs at the time of AWS's suite.
 pub fn layer(target: impl ResolveOrigin + 'static) -> SigningLayer {
     SigningLayer::new(credentials(), target).with_clock(Clock::manual(now()))
 }
 
-/// What goes to the origin.
+/// Sends a request through the layer, and returns the request that the origin receives.
 ///
 /// # Errors
 ///
@@ -75,18 +90,18 @@ pub fn layer(target: impl ResolveOrigin + 'static) -> SigningLayer {
 ///
 /// # Panics
 ///
-/// If the layer answers and has sent nothing.
+/// Panics if the layer responds without sending the request.
 pub fn send(
     layer: &SigningLayer,
     request: Request<Full<Bytes>>,
 ) -> Result<Request<SignedBody<Full<Bytes>>>, BoxError> {
     let sent = Arc::new(Mutex::new(None));
-    let keep = sent.clone();
+    let received = sent.clone();
     let origin = service_fn(move |request| {
-        *keep.lock().expect("not poisoned") = Some(request);
+        *received.lock().expect("not poisoned") = Some(request);
         async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
     });
     run(layer.layer(origin).oneshot(request))?;
     let sent = sent.lock().expect("not poisoned").take();
-    Ok(sent.expect("something was sent"))
+    Ok(sent.expect("sent"))
 }

@@ -90,8 +90,8 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
         }
     }
     match (file, check) {
-        (Some(file), true) => Ok(Command::Check { file }),
-        (Some(file), false) => Ok(Command::Forward { file, listen }),
+        (Some(path), true) => Ok(Command::Check { file: path }),
+        (Some(path), false) => Ok(Command::Forward { file: path, listen }),
         (None, false) => Ok(Command::Demo { listen }),
         (None, true) => Err("--check needs --config FILE".into()),
     }

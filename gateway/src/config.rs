@@ -64,14 +64,18 @@ impl ConfigFile {
         toml::from_str(text).map_err(|error| ConfigError::from_toml(&error))
     }
 
+    pub(crate) fn check_admin(&self) -> Result<Option<Admin>, ConfigError> {
+        self.admin.as_ref().map(AdminSection::check).transpose()
+    }
+
     /// Returns the origin that a route names.
     pub(crate) fn origin_of(&self, route: &RouteSection) -> Result<&OriginSection, ConfigError> {
         let name = route.origin.get_ref();
-        let origin = self
+        let named = self
             .origin
             .iter()
             .find(|origin| origin.name.get_ref() == name);
-        origin.ok_or_else(|| {
+        named.ok_or_else(|| {
             let known: Vec<_> = self
                 .origin
                 .iter()

@@ -86,11 +86,11 @@ pub(crate) fn welcome(
     gateway: SocketAddr,
     admin: Option<SocketAddr>,
 ) -> String {
-    let status = admin.map_or_else(String::new, |admin| {
-        format!("status  http://{admin}/ shows the gateway's state and rejected signatures\n")
+    let status = admin.map_or_else(String::new, |address| {
+        format!("status  http://{address}/ shows the gateway's state and rejected signatures\n")
     });
-    let program = env::current_exe().unwrap_or_else(|_| "sigv4-gateway".into());
-    let program = program.display();
+    let path = env::current_exe().unwrap_or_else(|_| "sigv4-gateway".into());
+    let program = path.display();
     format!(
         "origin  http://{origin}{STAGE} verifies SigV4 like API Gateway\n\
          {status}\

@@ -62,9 +62,9 @@ impl Explanation {
             .map(|(head, payload)| SignedRequest::from_parts(head, *payload))
             .transpose();
         let signed_request = request.as_ref().ok().and_then(Option::as_ref);
-        let signed = signed_request.map(|request| SigningStrings {
-            canonical_request: request.canonical_request(),
-            string_to_sign: request.string_to_sign().map(str::to_owned),
+        let signed = signed_request.map(|known| SigningStrings {
+            canonical_request: known.canonical_request(),
+            string_to_sign: known.string_to_sign().map(str::to_owned),
         });
         if exchange.request.is_some() && !has_response {
             request.map_err(|error| error.to_string())?;
@@ -110,7 +110,7 @@ impl Explanation {
         let diagnosis = self.diagnosis.as_ref().map(|diagnosis| {
             json!({
                 "cause": diagnosis.cause().name(),
-                "sentence": diagnosis.summary(),
+                "summary": diagnosis.summary(),
                 "remedy": diagnosis.remedy(),
             })
         });

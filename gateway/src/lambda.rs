@@ -52,13 +52,13 @@ pub(crate) async fn serve(config: ActiveConfig, file: &str) -> Result<(), BoxErr
     }
     let service = gateway.service();
     let handler = service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| {
-        let service = service.clone();
+        let called = service.clone();
         async move {
-            let Ok(response) = match request(event.payload) {
-                Ok(request) => service.oneshot(request).await,
+            let Ok(output) = match request(event.payload) {
+                Ok(request) => called.oneshot(request).await,
                 Err((status, message)) => Ok(response::message(status, message)),
             };
-            Ok::<_, Infallible>(encode_or_explain(response).await)
+            Ok::<_, Infallible>(encode_or_explain(output).await)
         }
     });
     lambda_runtime::run_concurrent(handler).await
@@ -80,8 +80,8 @@ fn request(event: ApiGatewayV2httpRequest) -> Result<Request<Body>, (StatusCode,
     if let Some(query) = event.raw_query_string.filter(|query| !query.is_empty()) {
         target = target + "?" + &query;
     }
-    let body = event.body.unwrap_or_default();
-    let body = encodings::Body::from_maybe_encoded(event.is_base64_encoded, &body);
+    let encoded = event.body.unwrap_or_default();
+    let body = encodings::Body::from_maybe_encoded(event.is_base64_encoded, &encoded);
     let mut request = Request::builder()
         .method(http.method)
         .uri(target)
@@ -97,8 +97,8 @@ fn request(event: ApiGatewayV2httpRequest) -> Result<Request<Body>, (StatusCode,
     }
     if let Some(client) = http.source_ip.and_then(|ip| ip.parse().ok()) {
         remove_forwarded_client(client, request.headers_mut());
-        let client = ClientAddr::new(client).with_scheme(Scheme::HTTPS);
-        request.extensions_mut().insert(client);
+        let address = ClientAddr::new(client).with_scheme(Scheme::HTTPS);
+        request.extensions_mut().insert(address);
     }
     Ok(request)
 }
@@ -118,7 +118,7 @@ fn remove_forwarded_client(client: IpAddr, headers: &mut HeaderMap) {
     let (rest, last) = forwarded.rsplit_once(',').unwrap_or(("", forwarded));
     if last.trim().parse() == Ok(client) {
         match HeaderValue::from_str(rest) {
-            Ok(rest) if !rest.is_empty() => headers.insert(FORWARDED_FOR, rest),
+            Ok(value) if !value.is_empty() => headers.insert(FORWARDED_FOR, value),
             _ => headers.remove(FORWARDED_FOR),
         };
     }
@@ -138,7 +138,7 @@ async fn encode_or_explain(response: Response) -> ApiGatewayV2httpResponse {
 async fn encode(response: Response) -> Result<ApiGatewayV2httpResponse, &'static str> {
     const TOO_LONG: &str = "the response exceeds Lambda's limit of 6 MB";
     let (head, body) = response.into_parts();
-    let body = Limited::new(body, MAX_RESPONSE_LEN)
+    let collected = Limited::new(body, MAX_RESPONSE_LEN)
         .collect()
         .await
         .map_err(|error| {
@@ -151,7 +151,7 @@ async fn encode(response: Response) -> Result<ApiGatewayV2httpResponse, &'static
         })?;
     let mut encoded = ApiGatewayV2httpResponse::default();
     encoded.status_code = head.status.as_u16().into();
-    encoded.body = Some(match String::from_utf8(body.to_bytes().into()) {
+    encoded.body = Some(match String::from_utf8(collected.to_bytes().into()) {
         Ok(text) => encodings::Body::Text(text),
         Err(error) if error.as_bytes().len() > MAX_RESPONSE_LEN / 4 * 3 => return Err(TOO_LONG),
         Err(error) => {

@@ -9,8 +9,6 @@ mod admin;
 #[cfg(feature = "aws-config")]
 mod aws_credentials;
 mod build;
-#[path = "../../crates/http-cache-layer/src/mod.rs"]
-mod cache;
 mod cli;
 mod config;
 mod connection;
@@ -150,7 +148,8 @@ fn explain_file(file: &str) -> Result<(), BoxError> {
             .take(explain::MAX_SAVED_LEN)
             .read_to_end(&mut saved)
     } else {
-        File::open(file).and_then(|file| file.take(explain::MAX_SAVED_LEN).read_to_end(&mut saved))
+        File::open(file)
+            .and_then(|opened| opened.take(explain::MAX_SAVED_LEN).read_to_end(&mut saved))
     };
     read.map_err(|error| format!("cannot read {file}: {error}"))?;
     let explanation = explain::Explanation::parse(&String::from_utf8_lossy(&saved))?;
@@ -164,9 +163,9 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     let settings = config.server.clone();
     let (server, address) = listener::bind(listen.unwrap_or(settings.listen)).await?;
     let gateway = Gateway::new(config)?;
-    if let Some(address) = admin::start(&gateway, server.stopping()).await? {
+    if let Some(admin) = admin::start(&gateway, server.stopping()).await? {
         print(format_args!(
-            "admin http://{address}/ serves the status page, /healthz, /readyz and /metrics"
+            "admin http://{admin}/ serves the status page, /healthz, /readyz and /metrics"
         ));
     }
     let scheme = if settings.tls.is_some() {

@@ -5,38 +5,29 @@
 
 mod cache_status;
 mod last_response;
+mod meter;
 mod rejections;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use http::{HeaderMap, Method, Response};
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
     core::{Atomic, Collector, GenericGauge},
 };
-use tower_sigv4::{
-    body::BodyBudget, credentials::CredentialsCache, doctor::Diagnosis, sign::SigningReport,
-    verify::Rejection,
-};
+use tower_sigv4::{body::BodyBudget, credentials::CredentialsCache};
 
-use self::{last_response::LastResponse, rejections::RecentRejections};
-use crate::{BoxError, log::RequestSummary};
+pub(crate) use self::meter::Meter;
+use self::{last_response::LastResponse, meter::CacheMeter, rejections::RecentRejections};
 
 /// Seconds, from the cost of signing to that of a slow origin.
 const BUCKETS: [f64; 14] = [
     0.000_01, 0.000_1, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
 ];
-const METHODS: [&str; 8] = [
-    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other",
-];
-/// Status codes 100 to 599, and one slot for all others.
-const CODES: usize = 501;
-
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) requests: IntCounterVec,
@@ -60,15 +51,15 @@ impl Metrics {
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let counters = |name: &str, help: &str, labels: &[&str]| {
-            let labels = [&["route", "origin"], labels].concat();
-            let counters = IntCounterVec::new(Opts::new(prefixed(name), help), &labels)?;
+            let names = [&["route", "origin"], labels].concat();
+            let counters = IntCounterVec::new(Opts::new(prefixed(name), help), &names)?;
             registry.register(Box::new(counters.clone()))?;
             prometheus::Result::Ok(counters)
         };
         let histograms = |name: &str, help: &str, labels: &[&str]| {
-            let labels = [&["route", "origin"], labels].concat();
+            let names = [&["route", "origin"], labels].concat();
             let options = HistogramOpts::new(prefixed(name), help).buckets(BUCKETS.to_vec());
-            let histograms = HistogramVec::new(options, &labels)?;
+            let histograms = HistogramVec::new(options, &names)?;
             registry.register(Box::new(histograms.clone()))?;
             prometheus::Result::Ok(histograms)
         };
@@ -163,15 +154,15 @@ impl Metrics {
     }
 
     pub(crate) fn meter(&self, route: &str, origin: &str, cached: bool) -> Arc<Meter> {
-        Arc::new(self.labelled(route, origin, cached))
+        Arc::new(self.new_meter(route, origin, cached))
     }
 
     /// Counters of requests without a route.
     pub(crate) fn unrouted(&self) -> Arc<Meter> {
-        Arc::new(self.labelled("none", "none", false))
+        Arc::new(self.new_meter("none", "none", false))
     }
 
-    fn labelled(&self, route: &str, origin: &str, cached: bool) -> Meter {
+    fn new_meter(&self, route: &str, origin: &str, cached: bool) -> Meter {
         let labels = [route, origin];
         let phase = |phase| self.phases.with_label_values(&[route, origin, phase]);
         let cache = || CacheMeter {
@@ -238,125 +229,11 @@ fn gauge<P: Atomic + 'static>(
     Ok(gauge)
 }
 
-/// Counters of one route; an extension of its requests and of the origin's responses.
-pub(crate) struct Meter {
-    labels: [String; 2],
-    requests: IntCounterVec,
-    /// By method, then by status; filled on first use.
-    by_method_and_code: [OnceLock<Box<[OnceLock<IntCounter>]>>; METHODS.len()],
-    duration: Histogram,
-    buffering: Histogram,
-    credentials: Histogram,
-    signing: Histogram,
-    origin: Histogram,
-    hashed: IntCounter,
-    cache: Option<CacheMeter>,
-    origin_rejections: IntCounterVec,
-    rejections: IntCounterVec,
-    last_response: Arc<LastResponse>,
-    recent_rejections: Arc<RecentRejections>,
-}
-
-struct CacheMeter {
-    results: [IntCounter; cache_status::NAMES.len()],
-    stored: IntCounter,
-}
-
-impl Meter {
-    /// Names of the route and of its origin.
-    pub(crate) fn labels(&self) -> &[String; 2] {
-        &self.labels
-    }
-
-    pub(crate) fn record_request(
-        &self,
-        method: &Method,
-        summary: &RequestSummary,
-        duration: Duration,
-    ) {
-        self.duration.observe(duration.as_secs_f64());
-        let [route, origin] = &self.labels;
-        if let Some(kind) = &summary.rejection {
-            self.rejections
-                .with_label_values(&[route, origin, kind])
-                .inc();
-        }
-        let method = METHODS
-            .iter()
-            .position(|name| *name == method.as_str())
-            .unwrap_or(METHODS.len() - 1);
-        let counters = self.by_method_and_code[method]
-            .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(CODES).collect());
-        let slot = usize::from(summary.code)
-            .checked_sub(100)
-            .unwrap_or(CODES)
-            .min(CODES - 1);
-        let counter = counters[slot].get_or_init(|| {
-            let code = if slot == CODES - 1 {
-                "other".to_owned()
-            } else {
-                summary.code.to_string()
-            };
-            self.requests
-                .with_label_values(&[&**route, origin, METHODS[method], &code])
-        });
-        counter.inc();
-    }
-
-    /// Returns the name of the cache's result, or `None` for a route without cache.
-    pub(crate) fn record_cache_status(&self, response: &HeaderMap) -> Option<&'static str> {
-        let cache = self.cache.as_ref()?;
-        let (result, stored) = cache_status::parse(response);
-        cache.stored.inc_by(u64::from(stored));
-        let index = result?;
-        cache.results[index].inc();
-        Some(cache_status::NAMES[index])
-    }
-
-    pub(crate) fn record_rejection(&self, kind: &str, rejection: &Rejection) {
-        self.recent_rejections
-            .add_caller(&self.labels, kind, rejection);
-    }
-
-    pub(crate) fn record_origin_response<B>(
-        &self,
-        duration: Duration,
-        response: &Result<Response<B>, BoxError>,
-    ) {
-        self.origin.observe(duration.as_secs_f64());
-        self.last_response.record(response);
-    }
-
-    /// Records the durations of signing, and the diagnosis if the origin rejected the signature.
-    pub(crate) fn record_signing<B>(response: &mut Response<B>) {
-        let Some(meter) = response.extensions_mut().remove::<Arc<Self>>() else {
-            return;
-        };
-        if let Some(report) = response.extensions_mut().remove::<SigningReport>() {
-            meter.buffering.observe(report.buffering().as_secs_f64());
-            meter
-                .credentials
-                .observe(report.credentials().as_secs_f64());
-            meter.signing.observe(report.signing().as_secs_f64());
-            if matches!(report.payload(), "hash" | "signed-chunks") {
-                meter.hashed.inc_by(report.body_len().unwrap_or_default());
-            }
-        }
-        if let Some(diagnosis) = response.extensions().get::<Diagnosis>() {
-            let [route, origin] = &meter.labels;
-            let cause = diagnosis.cause().name();
-            meter
-                .origin_rejections
-                .with_label_values(&[&**route, origin, cause])
-                .inc();
-            meter.recent_rejections.add_origin(&meter.labels, diagnosis);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use std::time::Duration;
+
+    use http::{Request, Response};
     use tower_sigv4::credentials::Credentials;
 
     use super::*;
@@ -389,7 +266,7 @@ mod tests {
     async fn disconnected_clients_are_counted_and_unknown_codes_share_a_label() {
         let credentials = CredentialsCache::new(Credentials::new("AKID", "s", None, None, "test"));
         let metrics = Metrics::new().expect("valid metrics");
-        let meter = Arc::new(metrics.labelled("/", "o", false));
+        let meter = Arc::new(metrics.new_meter("/", "o", false));
         let start = || RequestStart::new(&mut Request::new(()));
         drop(start().with_meter(meter.clone()));
         for code in [600, 999] {

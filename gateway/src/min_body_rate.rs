@@ -88,8 +88,8 @@ impl http_body::Body for RateLimitedBody {
         if let Some(since) = self.waiting_since.take() {
             self.waited += since.elapsed();
         }
-        if let Some(Ok(frame)) = &frame {
-            self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Some(Ok(chunk)) = &frame {
+            self.bytes += chunk.data_ref().map_or(0, |data| data.len() as u64);
             let due = self.waited.as_secs().saturating_mul(self.limits.min_rate);
             if self.waited > self.limits.timeout && self.bytes < due {
                 return Poll::Ready(Some(Err(SlowBody.into())));

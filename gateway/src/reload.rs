@@ -105,17 +105,17 @@ impl WatchedFile {
             let path = file.clone();
             let keys = gateway.current().config.keys_file.clone();
             let read = task::spawn_blocking(move || Snapshot::read(&path, keys.as_deref()));
-            let Ok(snapshot) = read.await else { continue };
+            let Ok(current) = read.await else { continue };
             // Half a file may be valid, with half the routes, and a missing file is about to be replaced: so wait until
             // the file is the same twice.
-            let is_settled = mem::replace(&mut last, snapshot.clone()) == snapshot;
-            if !is_forced && (snapshot == loaded || !is_settled) {
+            let is_settled = mem::replace(&mut last, current.clone()) == current;
+            if !is_forced && (current == loaded || !is_settled) {
                 continue;
             }
-            loaded.clone_from(&snapshot);
-            let path = file.clone();
+            loaded.clone_from(&current);
+            let name = file.clone();
             // Blocking, since it may read further files.
-            let parsed = task::spawn_blocking(move || parse(&path, &snapshot.file?)).await;
+            let parsed = task::spawn_blocking(move || parse(&name, &current.file?)).await;
             match parsed.unwrap_or_else(|panic| Err(panic.into())) {
                 Ok(config) => {
                     gateway.replace(config);

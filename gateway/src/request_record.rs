@@ -81,7 +81,7 @@ impl RequestRecord {
             code: code.as_u16(),
             cache: self.meter.record_cache_status(response.headers()),
             rejection,
-            origin_rejection: diagnosis.map(|diagnosis| diagnosis.cause().name()),
+            origin_rejection: diagnosis.map(|it| it.cause().name()),
         };
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn check<B>(request: Request<B>) -> Result<Request<B>, InvalidHead> {
     }
     if request.method() == Method::CONNECT {
         return Err(InvalidHead::Ambiguous(
-            "CONNECT asks for a response, and this is none",
+            "CONNECT is not supported: this is not a forward proxy",
         ));
     }
     // RFC 9110, section 9.3.8: the response would reveal added headers, such as the session token.
@@ -105,7 +105,7 @@ fn check_host<B>(request: &Request<B>) -> Result<(), InvalidHead> {
         return error("the host contains user information");
     }
     match (host, target) {
-        (Some(host), Some(target)) if host != *target => {
+        (Some(named), Some(authority)) if named != *authority => {
             error("the host header differs from the host of the request target")
         }
         _ => Ok(()),

@@ -156,8 +156,8 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
         return (StatusCode::REQUEST_TIMEOUT, SLOW_BODY.to_owned());
     }
     // An error of a streaming body is a cause of the failed exchange with the origin.
-    let signing = causes(error).find_map(|cause| cause.downcast_ref::<tower_sigv4::Error>());
-    if let Some(signing) = signing {
+    let mut own = causes(error).filter_map(|cause| cause.downcast_ref::<tower_sigv4::Error>());
+    if let Some(signing) = own.next() {
         return (signing.status(), signing.to_string());
     }
     if let Some(invalid) = error.downcast_ref::<InvalidHead>() {
@@ -186,7 +186,7 @@ fn is_slow_body(error: &(dyn Error + 'static)) -> bool {
 
 /// Returns `true` if the client's body failed while it was streamed.
 pub(crate) fn is_body_error(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(|cause| cause.is::<BodyFailed>())
+    causes(error).any(<dyn Error>::is::<BodyFailed>)
 }
 
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {

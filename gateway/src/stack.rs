@@ -89,10 +89,10 @@ fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService
             let sent = client.clone().send(request);
             async move {
                 let mut result = sent.await;
-                if let Some(meter) = meter {
-                    meter.record_origin_response(sent_at.elapsed(), &result);
+                if let Some(origin_meter) = meter {
+                    origin_meter.record_origin_response(sent_at.elapsed(), &result);
                     if let Ok(response) = &mut result {
-                        response.extensions_mut().insert(meter);
+                        response.extensions_mut().insert(origin_meter);
                     }
                 }
                 result

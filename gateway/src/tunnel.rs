@@ -48,13 +48,13 @@ impl Tunnel {
     }
 
     async fn copy(self, origin: OnUpgrade) {
-        let Ok((client, origin)) = tokio::try_join!(self.client, origin) else {
+        let Ok((client_io, origin_io)) = tokio::try_join!(self.client, origin) else {
             return;
         };
         let (activity, mut active) = watch::channel(());
         let report = |_: &[u8]| activity.send_replace(());
-        let mut client = InspectReader::new(TokioIo::new(client), report);
-        let mut origin = InspectReader::new(TokioIo::new(origin), report);
+        let mut client = InspectReader::new(TokioIo::new(client_io), report);
+        let mut server = InspectReader::new(TokioIo::new(origin_io), report);
         let timeout = self
             .connection
             .as_ref()
@@ -62,7 +62,7 @@ impl Tunnel {
         let idle = async { while time::timeout(timeout, active.changed()).await.is_ok() {} };
         // If one side breaks, both connections end here.
         tokio::select! {
-            _ = io::copy_bidirectional(&mut client, &mut origin) => {}
+            _ = io::copy_bidirectional(&mut client, &mut server) => {}
             () = idle => {}
         }
     }

@@ -102,7 +102,7 @@ impl Client {
             insert_chunked(&mut request);
         }
         let settings: Option<UpstreamSettings> = request.extensions().get().copied();
-        let http2 = settings.is_some_and(|settings| settings.http2) && fits_http2(&request);
+        let http2 = settings.is_some_and(|origin| origin.http2) && fits_http2(&request);
         if http2 {
             // The target names it; nginx, for one, rejects a second name. For HTTP/1.1 hyper adds it again.
             request.headers_mut().remove(header::HOST);
@@ -126,8 +126,8 @@ impl Client {
         {
             limit.set(usize::MAX); // HTTP/2 streams have windows instead
         }
-        if let Some(tunnel) = tunnel {
-            tunnel.open(&mut response);
+        if let Some(websocket) = tunnel {
+            websocket.open(&mut response);
         }
         Ok(response)
     }
@@ -192,7 +192,7 @@ async fn origin_timeout(
     }
 }
 
-/// Returns the certificates that the system trusts, or those of `SSL_CERT_FILE`; Mozilla's if there are none.
+/// Returns the certificates that the system trusts, or those of `SSL_CERT_FILE`; or else Mozilla's.
 fn roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -9,30 +9,36 @@ use std::{
 };
 
 use support::{
-    ACCESS_KEY_ID, Answer, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, config,
-    exchange, get, signed, without_credentials,
+    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, TestResponse, config,
+    exchange, get, signed_request, without_credentials,
 };
 use tokio::{io::AsyncReadExt, net::TcpStream, time};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const CACHED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
-const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthenticationTokenException\r\n\
+const REJECTED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthenticationTokenException\r\n\
     content-type: application/json\r\ncontent-length: 42\r\n\r\n{\"message\":\"Missing Authentication Token\"}";
 const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
 
-/// The same configuration with an admin port.
+/// Adds an admin port to a configuration.
 fn with_admin(config: &str) -> String {
     format!("{config}\n[admin]\nlisten = \"127.0.0.1:0\"\nallowed_hosts = [\"Ops.internal\"]\n")
 }
 
 fn admin(gateway: &Gateway) -> SocketAddr {
     gateway
-        .word_after("admin http://")
+        .printed_after("admin http://")
         .parse()
         .expect("an address")
 }
 
-async fn ask(admin: SocketAddr, method: &str, target: &str, headers: &str, body: &str) -> Answer {
+async fn send_admin(
+    admin: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &str,
+    body: &str,
+) -> TestResponse {
     let host = if headers.contains("host: ") {
         String::new()
     } else {
@@ -48,10 +54,10 @@ async fn ask(admin: SocketAddr, method: &str, target: &str, headers: &str, body:
 }
 
 async fn metrics(admin: SocketAddr) -> String {
-    ask(admin, "GET", "/metrics", "", "").await.body
+    send_admin(admin, "GET", "/metrics", "", "").await.body
 }
 
-async fn call(gateway: &Gateway, method: &str, target: &str, body: &str) -> Answer {
+async fn send(gateway: &Gateway, method: &str, target: &str, body: &str) -> TestResponse {
     let length = body.len();
     let head =
         format!("{method} {target} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n");
@@ -63,18 +69,18 @@ async fn call(gateway: &Gateway, method: &str, target: &str, body: &str) -> Answ
 }
 
 #[tokio::test]
-async fn there_is_no_admin_port_unless_it_is_asked_for() {
+async fn admin_port_is_off_by_default() {
     let origin = TestOrigin::start(OK).await;
-    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
-    assert!(!gateway.prints("admin http"));
+    let gateway = Gateway::with_config(&config(&format!("http://{}", origin.address), ""));
+    assert!(!gateway.has_printed("admin http"));
     assert_eq!(get(gateway.address, "/metrics").await.status, 404);
 }
 
 #[tokio::test]
-async fn only_its_own_names_and_no_pages_are_answered() {
+async fn foreign_hosts_and_pages_are_rejected() {
     let origin = TestOrigin::start(OK).await;
     let config = with_admin(&config(&format!("http://{}", origin.address), ""));
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let admin = admin(&gateway);
     let json = "content-type: application/json\r\n";
     let url = "{\"url\": \"http://api.example.com/orders?a=1&b\"}";
@@ -87,14 +93,14 @@ async fn only_its_own_names_and_no_pages_are_answered() {
         ("GET", "/metrics", "", "", 200),
         ("GET", "/healthz", "host: localhost:1\r\n", "", 200),
         ("GET", "/healthz", "host: ops.internal\r\n", "", 200),
-        // Names that a page may have made to lead here.
+        // After DNS rebinding.
         ("GET", "/healthz", "host: evil.example\r\n", "", 421),
         ("GET", "/metrics", "host: evil.example\r\n", "", 421),
         ("GET", "/nothing", "host: evil.example\r\n", "", 421),
         ("POST", "/cache/clear", "host: evil.example\r\n", "", 421),
         ("GET", "/healthz", "host: 10.1.2.3\r\n", "", 421),
         ("GET", "/healthz", "host: a\r\nhost: localhost\r\n", "", 421),
-        // Reading is left to the browser, which keeps the answer from other pages.
+        // Browsers keep other pages from reading the response.
         (
             "GET",
             "/healthz",
@@ -152,14 +158,14 @@ async fn only_its_own_names_and_no_pages_are_answered() {
         ("GET", "/cache", "", "", 404),
         ("GET", "/orders", "", "", 404),
     ] {
-        let answer = ask(admin, method, target, headers, body).await;
+        let response = send_admin(admin, method, target, headers, body).await;
         assert_eq!(
-            answer.status, status,
+            response.status, status,
             "{method} {target} {headers}{}",
-            answer.body
+            response.body
         );
         assert_eq!(
-            answer.header("cache-control"),
+            response.header("cache-control"),
             Some("no-store"),
             "{method} {target}"
         );
@@ -171,48 +177,53 @@ async fn only_its_own_names_and_no_pages_are_answered() {
         ("GET", "/cache/purge", "POST"),
         ("OPTIONS", "/cache/clear", "POST"),
     ] {
-        let answer = ask(admin, method, target, "", "").await;
+        let response = send_admin(admin, method, target, "", "").await;
         assert_eq!(
-            (answer.status, answer.header("allow")),
+            (response.status, response.header("allow")),
             (405, Some(allow)),
             "{target}"
         );
     }
-    assert!(origin.seen().is_empty(), "nothing of it goes to origins");
+    assert!(
+        origin.requests().is_empty(),
+        "the admin port must not reach origins"
+    );
 }
 
 #[tokio::test]
-async fn readiness_tells_what_is_missing() {
+async fn readiness_lists_missing_credentials_and_names() {
     let config = config("http://no-such-name.invalid", "");
-    let gateway = Gateway::configured(&with_admin(&without_credentials(&config)));
-    let answer = ask(admin(&gateway), "GET", "/readyz", "", "").await;
-    assert_eq!(answer.status, 503, "{}", answer.body);
+    let gateway = Gateway::with_config(&with_admin(&without_credentials(&config)));
+    let response = send_admin(admin(&gateway), "GET", "/readyz", "", "").await;
+    assert_eq!(response.status, 503, "{}", response.body);
     for reason in ["\"ready\":false", "no-such-name.invalid", "credentials"] {
-        assert!(answer.body.contains(reason), "{}", answer.body);
+        assert!(response.body.contains(reason), "{}", response.body);
     }
     assert_eq!(
-        ask(admin(&gateway), "GET", "/healthz", "", "").await.status,
+        send_admin(admin(&gateway), "GET", "/healthz", "", "")
+            .await
+            .status,
         200
     );
 }
 
 #[tokio::test]
-async fn a_client_that_sends_no_head_is_cut_off() {
+async fn client_without_request_is_disconnected() {
     let config = config("http://127.0.0.1:1", "");
     let config = config.replacen("[server]", "[server]\nheader_timeout = \"100ms\"", 1);
-    let gateway = Gateway::configured(&with_admin(&config));
+    let gateway = Gateway::with_config(&with_admin(&config));
     let mut stream = TcpStream::connect(admin(&gateway))
         .await
         .expect("connected");
     let end = time::timeout(Duration::from_secs(10), stream.read(&mut [0; 100])).await;
-    assert_eq!(end.expect("in time").expect("an end"), 0);
+    assert_eq!(end.expect("no timeout").expect("an end"), 0);
 }
 
 #[tokio::test]
-async fn what_is_purged_is_asked_for_again() {
+async fn purged_responses_are_fetched_again() {
     let origin = TestOrigin::start(CACHED).await;
     let config = config(&format!("http://{}", origin.address), "") + "cache = true\n";
-    let gateway = Gateway::configured(&with_admin(&config));
+    let gateway = Gateway::with_config(&with_admin(&config));
     let admin = admin(&gateway);
     let purge = (
         "/cache/purge",
@@ -220,7 +231,7 @@ async fn what_is_purged_is_asked_for_again() {
         "url=https://API.example.com/orders?a=1%26b",
     );
     let other = ("/cache/purge", FORM, "url=https://api.example.com/orders");
-    for (forget, status) in [
+    for (purge_request, status) in [
         (None, "fwd=uri-miss; stored"),
         (None, "hit"),
         (Some(other), "hit"),
@@ -228,12 +239,21 @@ async fn what_is_purged_is_asked_for_again() {
         (None, "hit"),
         (Some(("/cache/clear", "", "")), "fwd=uri-miss; stored"),
     ] {
-        if let Some((target, headers, body)) = forget {
-            assert_eq!(ask(admin, "POST", target, headers, body).await.status, 204);
+        if let Some((target, headers, body)) = purge_request {
+            assert_eq!(
+                send_admin(admin, "POST", target, headers, body)
+                    .await
+                    .status,
+                204
+            );
         }
-        let answer = call(&gateway, "GET", "/orders?a=1&b", "").await;
-        let told = answer.header("cache-status").expect("told");
-        assert_eq!(told, format!("sigv4-gateway; {status}"), "{forget:?}");
+        let response = send(&gateway, "GET", "/orders?a=1&b", "").await;
+        let cache_status = response.header("cache-status").expect("a cache status");
+        assert_eq!(
+            cache_status,
+            format!("sigv4-gateway; {status}"),
+            "{purge_request:?}"
+        );
     }
     let text = metrics(admin).await;
     let labels = "origin=\"orders\",";
@@ -245,31 +265,31 @@ async fn what_is_purged_is_asked_for_again() {
     ] {
         assert!(
             text.contains(&format!("sigv4_gateway_{sample}\n")),
-            "{sample} is not in {text}"
+            "{sample} missing in {text}"
         );
     }
 }
 
-/// A gateway after requests of all kinds, and what its metrics say.
-async fn after_traffic() -> (Gateway, String) {
-    let (origin, refusing) = (
+/// Returns a gateway after requests of all kinds, with its metrics.
+async fn gateway_after_traffic() -> (Gateway, String) {
+    let (origin, rejecting) = (
         TestOrigin::start(OK).await,
-        TestOrigin::start(REFUSED).await,
+        TestOrigin::start(REJECTED).await,
     );
     let more = format!(
-        "[[origin]]\nname = \"refusing\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
-         region = \"eu-west-1\"\n[[route]]\npath = \"/refused\"\norigin = \"refusing\"\nverify = false\ncache = true\n\
+        "[[origin]]\nname = \"rejecting\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
+         region = \"eu-west-1\"\n[[route]]\npath = \"/rejected\"\norigin = \"rejecting\"\nverify = false\ncache = true\n\
          [verify]\nservice = \"{SERVICE}\"\nregion = \"{REGION}\"\n[[verify.key]]\n\
          access_key_id = \"{ACCESS_KEY_ID}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n",
-        refusing.address
+        rejecting.address
     );
     let config = config(&format!("http://{}", origin.address), "").replace(
         "secret_access_key = \"secret\"",
         "secret_access_key = \"secret-of-the-gateway\"\nsession_token = \"token-of-the-gateway\"",
     );
-    let gateway = Gateway::configured(&with_admin(&(config + &more)));
+    let gateway = Gateway::with_config(&with_admin(&(config + &more)));
     for (method, body) in [("GET", ""), ("POST", "12345")] {
-        let request = signed(
+        let request = signed_request(
             method,
             "/orders/17",
             "api.example.com",
@@ -279,14 +299,14 @@ async fn after_traffic() -> (Gateway, String) {
         );
         assert_eq!(exchange(gateway.address, &request).await.status, 200);
     }
-    assert_eq!(call(&gateway, "GET", "/orders", "").await.status, 403);
-    assert_eq!(call(&gateway, "GET", "/refused", "").await.status, 403);
+    assert_eq!(send(&gateway, "GET", "/orders", "").await.status, 403);
+    assert_eq!(send(&gateway, "GET", "/rejected", "").await.status, 403);
     assert_eq!(
-        call(&gateway, "BREW", "/refused/by/path", "").await.status,
+        send(&gateway, "BREW", "/rejected/by/path", "").await.status,
         403
     );
     assert_eq!(
-        call(&gateway, "GET", "/nowhere/at/all", "").await.status,
+        send(&gateway, "GET", "/nowhere/at/all", "").await.status,
         403
     );
     let text = metrics(admin(&gateway)).await;
@@ -294,26 +314,26 @@ async fn after_traffic() -> (Gateway, String) {
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_what_the_configuration_names() {
-    let (gateway, text) = after_traffic().await;
+async fn metrics_labels_come_from_the_configuration() {
+    let (gateway, text) = gateway_after_traffic().await;
     let orders = "origin=\"orders\",route=\"api.example.com/orders\"";
-    let refused = "origin=\"refusing\",route=\"/refused\"";
+    let rejecting_origin = "origin=\"rejecting\",route=\"/rejected\"";
     for sample in [
         format!("requests_total{{code=\"200\",method=\"GET\",{orders}}} 1"),
         format!("requests_total{{code=\"200\",method=\"POST\",{orders}}} 1"),
         format!("requests_total{{code=\"403\",method=\"GET\",{orders}}} 1"),
-        format!("requests_total{{code=\"403\",method=\"other\",{refused}}} 1"),
+        format!("requests_total{{code=\"403\",method=\"other\",{rejecting_origin}}} 1"),
         "requests_total{code=\"403\",method=\"GET\",origin=\"none\",route=\"none\"} 1".to_owned(),
         format!("request_duration_seconds_count{{{orders}}} 3"),
         format!("hashed_bytes_total{{{orders}}} 5"),
         "body_budget_used_bytes 0".to_owned(),
         "body_budget_size_bytes 268435456".to_owned(),
         format!("verify_rejections_total{{kind=\"missing-authentication\",{orders}}} 1"),
-        format!("origin_rejections_total{{cause=\"route-missing\",{refused}}} 2"),
+        format!("origin_rejections_total{{cause=\"route-missing\",{rejecting_origin}}} 2"),
     ] {
         assert!(
             text.contains(&format!("sigv4_gateway_{sample}\n")),
-            "{sample} is not in {text}"
+            "{sample} missing in {text}"
         );
     }
     for phase in ["buffering", "credentials", "signing", "origin"] {
@@ -321,7 +341,7 @@ async fn requests_are_counted_by_what_the_configuration_names() {
         let sample = format!(
             "phase_duration_seconds_count{{{labels}\"{phase}\",route=\"api.example.com/orders\"}} 2"
         );
-        assert!(text.contains(&sample), "{sample} is not in {text}");
+        assert!(text.contains(&sample), "{sample} missing in {text}");
     }
     let labels = text
         .lines()
@@ -350,9 +370,9 @@ async fn requests_are_counted_by_what_the_configuration_names() {
 }
 
 #[tokio::test]
-async fn no_answer_holds_a_secret() {
-    let (gateway, text) = after_traffic().await;
-    let mut said = text;
+async fn admin_responses_contain_no_secret() {
+    let (gateway, text) = gateway_after_traffic().await;
+    let mut responses = text;
     for target in [
         "/",
         "/healthz",
@@ -362,7 +382,9 @@ async fn no_answer_holds_a_secret() {
         "/nothing",
         "/cache/purge",
     ] {
-        said += &ask(admin(&gateway), "GET", target, "", "").await.body;
+        responses += &send_admin(admin(&gateway), "GET", target, "", "")
+            .await
+            .body;
     }
     for secret in [
         "secret-of",
@@ -372,18 +394,18 @@ async fn no_answer_holds_a_secret() {
         "AKID",
         "Signature=",
     ] {
-        assert!(!said.contains(secret), "{secret} in {said}");
+        assert!(!responses.contains(secret), "{secret} in {responses}");
     }
 }
 
-/// The rules of `promtool check metrics`, as far as they concern names, help and types.
+/// Checks the rules of `promtool check metrics` for names, help texts and types.
 #[tokio::test]
-async fn the_metrics_keep_the_rules_that_prometheus_has() {
-    let (_, text) = after_traffic().await;
+async fn metrics_follow_the_rules_of_prometheus() {
+    let (_, text) = gateway_after_traffic().await;
     let mut families = Vec::<(&str, &str)>::new();
     for line in text.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
-            let (name, help) = help.split_once(' ').expect("a text");
+            let (name, help) = help.split_once(' ').expect("a string");
             assert!(
                 !help.is_empty() && families.iter().all(|(seen, _)| *seen != name),
                 "{line}"
@@ -474,10 +496,10 @@ fn check_sample(line: &str, (family, kind): (&str, &str)) {
     }
 }
 
-/// Clients behind a load balancer that probes as Kubernetes does, if more often.
+/// Simulates a load balancer that probes as Kubernetes does, but more often.
 #[test]
-fn mistakes_in_the_section_are_told() {
-    for (section, told) in [
+fn invalid_sections_are_reported() {
+    for (section, message) in [
         ("listen = \"localhost\"", ":20: invalid socket address"),
         ("allowed_hosts = [\"a:80\"]", "is not a host name"),
         ("allowed_hosts = [\"\"]", "is not a host name"),
@@ -485,13 +507,13 @@ fn mistakes_in_the_section_are_told() {
     ] {
         let config = format!("{}[admin]\n{section}\n", config("http://127.0.0.1:1", ""));
         let file = support::TempFile::new(&config);
-        let output = support::command()
+        let output = support::gateway_command()
             .args(["--config", &file.path, "--check"])
             .output()
-            .expect("it runs");
+            .expect("output");
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(
-            !output.status.success() && log.contains(told),
+            !output.status.success() && log.contains(message),
             "{section}: {log}"
         );
     }

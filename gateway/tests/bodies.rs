@@ -1,4 +1,4 @@
-//! Bodies on their way through the gateway, in both directions.
+//! Request and response bodies.
 
 #[allow(dead_code)]
 mod support;
@@ -23,7 +23,7 @@ use tower_sigv4::{
 };
 
 #[tokio::test]
-async fn a_request_reaches_its_origin_with_the_body_it_has_in_every_mode() {
+async fn every_payload_mode_sends_the_whole_body() {
     let close = "host: api.example.com\r\nconnection: close\r\n";
     let get = format!("GET /orders HTTP/1.1\r\n{close}\r\n");
     let delete = format!("DELETE /orders HTTP/1.1\r\n{close}\r\n");
@@ -75,12 +75,20 @@ async fn a_request_reaches_its_origin_with_the_body_it_has_in_every_mode() {
             )
             .replace("\"execute-api\"", "\"s3\"")
             .replace("\"PUT\"", "\"PUT\", \"DELETE\"");
-        let gateway = Gateway::configured(&config);
-        let answer = exchange(gateway.address, request).await;
-        assert_eq!(answer.status, status, "{mode} {request}: {}", answer.body);
-        let seen = origin.seen();
-        assert_eq!(seen.len(), usize::from(status == 201), "{mode} {request}");
-        for head in seen {
+        let gateway = Gateway::with_config(&config);
+        let response = exchange(gateway.address, request).await;
+        assert_eq!(
+            response.status, status,
+            "{mode} {request}: {}",
+            response.body
+        );
+        let received = origin.requests();
+        assert_eq!(
+            received.len(),
+            usize::from(status == 201),
+            "{mode} {request}"
+        );
+        for head in received {
             assert!(head.contains(framing), "{mode} {request}: {head}");
             if framing.is_empty() {
                 assert!(
@@ -93,11 +101,11 @@ async fn a_request_reaches_its_origin_with_the_body_it_has_in_every_mode() {
 }
 
 #[tokio::test]
-async fn a_body_streams_through_where_the_file_says_so() {
+async fn request_body_streams_if_configured() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let more = "payload = \"unsigned\"\nbody_limit = \"1 B\"";
-    let gateway = Gateway::configured(&config(&url, more));
+    let gateway = Gateway::with_config(&config(&url, more));
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
@@ -105,24 +113,24 @@ async fn a_body_streams_through_where_the_file_says_so() {
     client.write_all(head).await.expect("sent");
 
     let (mut origin, _) = listener.accept().await.expect("a connection");
-    let seen = read_until(&mut origin, "first").await; // before the client has ended its body
+    let received = read_until(&mut origin, "first").await; // before the client ends its body
     assert!(
-        seen.contains("\r\nx-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"),
-        "{seen}"
+        received.contains("\r\nx-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"),
+        "{received}"
     );
-    assert!(seen.contains("\r\ncontent-length: 9\r\n"), "{seen}");
+    assert!(received.contains("\r\ncontent-length: 9\r\n"), "{received}");
     client.write_all(b"last").await.expect("sent");
     read_until(&mut origin, "last").await;
 }
 
 #[tokio::test]
-async fn an_answer_streams_through() {
+async fn response_body_streams() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let config = config(
         &format!("http://{}", listener.local_addr().expect("an address")),
         "",
     );
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
@@ -133,7 +141,7 @@ async fn an_answer_streams_through() {
     read_until(&mut origin, "\r\n\r\n").await;
     let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n";
     origin.write_all(head).await.expect("sent");
-    read_until(&mut client, "first").await; // before the origin has ended its answer
+    read_until(&mut client, "first").await; // before the origin ends its response
     origin
         .write_all(b"4\r\nlast\r\n0\r\n\r\n")
         .await
@@ -141,23 +149,23 @@ async fn an_answer_streams_through() {
     read_until(&mut client, "last").await;
 }
 
-/// Chunks override a length (RFC 9112, section 6.3), which would cut the answer off.
+/// Chunks override the length (RFC 9112, section 6.3), which would truncate the response.
 #[tokio::test]
-async fn an_answer_with_two_framings_arrives_whole() {
+async fn response_with_length_and_chunks_arrives_whole() {
     let origin = TestOrigin::start(
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n\
          a\r\n0123456789\r\n0\r\n\r\n",
     )
     .await;
-    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
+    let gateway = Gateway::with_config(&config(&format!("http://{}", origin.address), ""));
     let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
-    let answer = exchange(gateway.address, request).await;
-    assert_eq!(answer.header("content-length"), None);
-    assert!(answer.body.contains("0123456789"), "{}", answer.body);
+    let response = exchange(gateway.address, request).await;
+    assert_eq!(response.header("content-length"), None);
+    assert!(response.body.contains("0123456789"), "{}", response.body);
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_off_sends_nothing() {
+async fn truncated_body_is_not_forwarded() {
     let connections = Arc::new(AtomicUsize::new(0));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let config = config(
@@ -170,7 +178,7 @@ async fn a_body_that_is_cut_off_sends_nothing() {
             counted.fetch_add(1, Ordering::SeqCst);
         }
     });
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     for request in [
         "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 10\r\n\r\nhalf",
         "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf",
@@ -180,12 +188,12 @@ async fn a_body_that_is_cut_off_sends_nothing() {
             .await
             .expect("connected");
         client.write_all(request.as_bytes()).await.expect("sent");
-        client.shutdown().await.expect("cut off");
+        client.shutdown().await.expect("shutdown");
         let mut rest = String::new();
         client
             .read_to_string(&mut rest)
             .await
-            .expect("an answer, or none");
+            .expect("a response or the end");
         assert!(
             rest.is_empty() || rest.starts_with("HTTP/1.1 400"),
             "{rest}"
@@ -194,7 +202,7 @@ async fn a_body_that_is_cut_off_sends_nothing() {
     assert_eq!(connections.load(Ordering::SeqCst), 0);
 }
 
-/// With the hash of its body in its head.
+/// Returns a PUT whose head contains the hash of its body.
 fn signed_put(body: &str) -> String {
     let head = http::Request::put("/orders")
         .header("host", "api.example.com")
@@ -219,39 +227,39 @@ fn signed_put(body: &str) -> String {
     )
 }
 
-/// The origin is not to blame, whatever the exchange with it comes to.
+/// The client gets the blame, no matter how the exchange with the origin ends.
 #[tokio::test]
-async fn a_body_that_streams_and_is_not_the_one_signed_is_told_to_the_client() {
+async fn streamed_body_with_wrong_hash_is_rejected() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let url = format!("http://{}", origin.address);
-    let gateway = Gateway::configured(
+    let gateway = Gateway::with_config(
         &(config(&url, "payload = \"unsigned\"")
             + "[verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\nbody = \"streamed\"\n\
                [[verify.key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"secret\"\n"),
     );
     let signed = signed_put("abc");
-    let answer = exchange(gateway.address, &signed).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let answer = exchange(
+    let response = exchange(gateway.address, &signed).await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    let response = exchange(
         gateway.address,
         &signed.replace("\r\n\r\nabc", "\r\n\r\nabd"),
     )
     .await;
-    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert_eq!(response.status, 400, "{}", response.body);
     assert!(
-        answer.body.contains("is not the one that was signed"),
+        response.body.contains("is not the one that was signed"),
         "{}",
-        answer.body
+        response.body
     );
-    assert_eq!(origin.seen().len(), 1);
+    assert_eq!(origin.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn an_origin_that_stops_reading_is_not_waited_for() {
+async fn origin_that_stops_reading_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let config = config(&url, "payload = \"unsigned\"") + "timeout = \"300ms\"\n";
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
@@ -259,30 +267,30 @@ async fn an_origin_that_stops_reading_is_not_waited_for() {
         "PUT /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: 1000000000\r\n\r\n";
     client.write_all(head.as_bytes()).await.expect("sent");
     let (mut reads, mut writes) = client.split();
-    let answer = async {
-        let mut answer = [0; 12];
-        reads.read_exact(&mut answer).await.expect("an answer");
-        answer
+    let response = async {
+        let mut response = [0; 12];
+        reads.read_exact(&mut response).await.expect("a response");
+        response
     };
     let body = async {
         while writes.write_all(&[7; 64 * 1024]).await.is_ok() {}
         std::future::pending().await
     };
-    let answer = async {
-        tokio::select! { answer = answer => answer, () = body => [0; 12] }
+    let response = async {
+        tokio::select! { response = response => response, () = body => [0; 12] }
     };
-    let answer = tokio::time::timeout(Duration::from_secs(20), answer)
+    let response = tokio::time::timeout(Duration::from_secs(20), response)
         .await
-        .expect("in time");
-    assert_eq!(&answer, b"HTTP/1.1 504");
+        .expect("no timeout");
+    assert_eq!(&response, b"HTTP/1.1 504");
     drop(listener);
 }
 
 #[tokio::test]
-async fn who_is_refused_before_the_end_of_a_body_can_go_on_or_is_told_to_leave() {
+async fn connection_continues_or_closes_after_early_rejection() {
     let origin = TestOrigin::start("HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n").await;
     let url = format!("http://{}", origin.address);
-    let gateway = Gateway::configured(&config(&url, "body_limit = \"1 KiB\""));
+    let gateway = Gateway::with_config(&config(&url, "body_limit = \"1 KiB\""));
     let chunk = [&b"19000\r\n"[..], &[b'a'; 100 << 10], b"\r\n0\r\n\r\n"].concat();
     for (framing, body, stays) in [
         ("content-length: 102400", &[b'a'; 100 << 10][..], true),
@@ -297,15 +305,18 @@ async fn who_is_refused_before_the_end_of_a_body_can_go_on_or_is_told_to_leave()
         let head = format!("PUT /orders HTTP/1.1\r\nhost: api.example.com\r\n{framing}\r\n\r\n");
         client.write_all(head.as_bytes()).await.expect("sent");
         for piece in body.chunks(40 << 10) {
-            tokio::time::sleep(Duration::from_millis(50)).await; // the refusal comes first
+            tokio::time::sleep(Duration::from_millis(50)).await; // the rejection comes first
             client.write_all(piece).await.expect("sent");
         }
-        let answer = read_until(&mut client, "\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 413 "), "{framing}: {answer}");
+        let response = read_until(&mut client, "\r\n\r\n").await;
+        assert!(
+            response.starts_with("HTTP/1.1 413 "),
+            "{framing}: {response}"
+        );
         assert_eq!(
-            !answer.contains("connection: close\r\n"),
+            !response.contains("connection: close\r\n"),
             stays,
-            "{framing}: {answer}"
+            "{framing}: {response}"
         );
         if stays {
             let next = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";

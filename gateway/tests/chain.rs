@@ -23,7 +23,7 @@ async fn container_role_signs_with_its_token() {
     )
     .await;
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-    let gateway = Gateway::configured_with(
+    let gateway = Gateway::with_config_and_env(
         &chain_config(&origin),
         &[
             (
@@ -37,7 +37,7 @@ async fn container_role_signs_with_its_token() {
     for _ in 0..2 {
         assert_eq!(exchange(gateway.address, REQUEST).await.status, 200);
     }
-    for request in origin.seen() {
+    for request in origin.requests() {
         assert!(request.contains("Credential=ASIACONTAINER/"), "{request}");
         assert!(
             request.contains("x-amz-security-token: T0KEN\r\n"),
@@ -45,7 +45,7 @@ async fn container_role_signs_with_its_token() {
         );
     }
     assert_eq!(
-        (origin.seen().len(), container.seen().len()),
+        (origin.requests().len(), container.requests().len()),
         (2, 1),
         "the credentials are cached"
     );
@@ -58,7 +58,7 @@ async fn missing_credentials_sign_nothing() {
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("HOME", "/nonexistent"),
     ];
-    let gateway = Gateway::configured_with(&chain_config(&origin), &variables);
+    let gateway = Gateway::with_config_and_env(&chain_config(&origin), &variables);
     assert_eq!(exchange(gateway.address, REQUEST).await.status, 503);
-    assert_eq!(origin.seen().len(), 0);
+    assert_eq!(origin.requests().len(), 0);
 }

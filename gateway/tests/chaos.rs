@@ -1,5 +1,5 @@
-//! Connections that break, on either side of the gateway, after each part of request and answer: what reaches the
-//! origin whole is signed, the client is told or cut off, and nothing is left behind.
+//! Connections that break on either side of the gateway, after each part of request and response. Complete requests
+//! reach the origin signed, clients get a response or are disconnected, and nothing is leaked.
 
 #[allow(dead_code)]
 mod support;
@@ -19,7 +19,8 @@ use axum::{
     middleware::{Next, from_fn},
 };
 use support::{
-    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempDirectory, exchange, judge,
+    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempDirectory, aws_verifier,
+    exchange,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -28,45 +29,45 @@ use tokio::{
 };
 use tower_sigv4::sigv4::PayloadHash;
 
-/// Of what is sent there, and of what comes back.
-const BODY: usize = 40_000;
-const ANSWER: usize = 400_000;
+/// Length of request bodies.
+const BODY_LEN: usize = 40_000;
+const RESPONSE_LEN: usize = 400_000;
 
-/// Longer than an origin is waited for.
-const STALLED: Duration = Duration::from_millis(300);
+/// Longer than the origin timeout.
+const STALL: Duration = Duration::from_millis(300);
 
-/// How a connection ends after so many bytes.
+/// Fault of a connection after a number of bytes.
 #[derive(Clone, Copy, Debug)]
-enum End {
-    /// In both directions.
+enum Fault {
+    /// Closes both directions.
     Close,
     Reset,
-    /// In the direction in which the bytes went; the other stays.
+    /// Closes the direction of the bytes and leaves the other open.
     Half,
-    /// Not at all, but nothing goes on for a while.
+    /// Pauses without closing.
     Stall,
 }
 
-/// Where a connection breaks.
+/// Place at which a connection breaks.
 #[derive(Clone, Copy, Debug)]
 enum Break {
-    Nowhere,
-    Request(usize, End),
-    Answer(usize, End),
+    Never,
+    Request(usize, Fault),
+    Response(usize, Fault),
 }
 
-/// Hands bytes on from one connection to another, up to where it is to break.
+/// Forwards bytes between two connections up to the break.
 struct Relay {
     address: SocketAddr,
     breaks: Arc<Mutex<Break>>,
 }
 
 impl Relay {
-    /// Before who is asked for each connection.
+    /// Calls `to` for the target of each connection.
     async fn start(to: impl Fn() -> SocketAddr + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let breaks = Arc::new(Mutex::new(Break::Nowhere));
+        let breaks = Arc::new(Mutex::new(Break::Never));
         let shared = breaks.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
@@ -85,30 +86,30 @@ impl Relay {
 async fn relay(near: TcpStream, to: SocketAddr, breaks: Break) {
     let far = TcpStream::connect(to).await.expect("connected");
     let (there, back, end) = match breaks {
-        Break::Nowhere => (usize::MAX, usize::MAX, End::Close),
+        Break::Never => (usize::MAX, usize::MAX, Fault::Close),
         Break::Request(bytes, end) => (bytes, usize::MAX, end),
-        Break::Answer(bytes, end) => (usize::MAX, bytes, end),
+        Break::Response(bytes, end) => (usize::MAX, bytes, end),
     };
-    if let End::Reset = end {
+    if let Fault::Reset = end {
         near.set_zero_linger().expect("set");
         far.set_zero_linger().expect("set");
     }
     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-    let half = matches!(end, End::Half);
-    let request = pass(near_in, far_out, there, half);
-    let answer = pass(far_in, near_out, back, half);
-    let (mut request, mut answer) = (std::pin::pin!(request), std::pin::pin!(answer));
+    let half = matches!(end, Fault::Half);
+    let request = forward(near_in, far_out, there, half);
+    let response = forward(far_in, near_out, back, half);
+    let (mut request, mut response) = (std::pin::pin!(request), std::pin::pin!(response));
     let broken = tokio::select! {
-        broken = &mut request => broken || answer.await,
-        broken = &mut answer => broken || request.await,
+        broken = &mut request => broken || response.await,
+        broken = &mut response => broken || request.await,
     };
-    if let (true, End::Stall) = (broken, end) {
-        sleep(STALLED).await; // both connections are held
+    if let (true, Fault::Stall) = (broken, end) {
+        sleep(STALL).await; // holds both connections
     }
 }
 
-/// True if there is more than so many bytes.
-async fn pass(
+/// Returns `true` if there are more bytes than the limit.
+async fn forward(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut left: usize,
@@ -132,42 +133,44 @@ async fn pass(
     false
 }
 
-/// AWS's signer judges what comes whole.
+/// Verifies complete requests with AWS's signer.
 async fn origin(
     listener: TcpListener,
     authority: String,
     accepted: Arc<AtomicUsize>,
-    refused: Arc<AtomicUsize>,
+    rejected: Arc<AtomicUsize>,
 ) {
     let large = from_fn(move |request, next: Next| {
-        let (accepted, refused) = (accepted.clone(), refused.clone());
+        let (accepted, rejected) = (accepted.clone(), rejected.clone());
         async move {
-            let answer = next.run(request).await;
-            match answer.status().as_u16() {
+            let response = next.run(request).await;
+            match response.status().as_u16() {
                 200 => accepted.fetch_add(1, Ordering::SeqCst),
-                403 => refused.fetch_add(1, Ordering::SeqCst),
-                _ => 0, // not whole
+                403 => rejected.fetch_add(1, Ordering::SeqCst),
+                _ => 0, // incomplete
             };
-            let mut answer = answer.map(|_| Body::from(Bytes::from(vec![b'a'; ANSWER])));
-            answer.headers_mut().remove("content-length");
-            answer
+            let mut response = response.map(|_| Body::from(Bytes::from(vec![b'a'; RESPONSE_LEN])));
+            response.headers_mut().remove("content-length");
+            response
                 .headers_mut()
                 .insert("connection", "close".parse().expect("a value"));
-            answer
+            response
         }
     });
-    let router: Router = judge::router(authority).layer(large);
-    axum::serve(listener, router).await.expect("it serves");
+    let router: Router = aws_verifier::router(authority).layer(large);
+    axum::serve(listener, router)
+        .await
+        .expect("no server error");
 }
 
 struct World {
     gateway: Gateway,
     admin: SocketAddr,
-    /// Between client and gateway, and between gateway and origin.
+    /// Relays between client and gateway, and between gateway and origin.
     front: Relay,
     back: Relay,
     accepted: Arc<AtomicUsize>,
-    refused: Arc<AtomicUsize>,
+    rejected: Arc<AtomicUsize>,
     spool: TempDirectory,
 }
 
@@ -176,17 +179,17 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let origins = listener.local_addr().expect("an address");
         let back = Relay::start(move || origins).await;
-        let (accepted, refused) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+        let (accepted, rejected) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let authority = back.address.to_string();
         tokio::spawn(origin(
             listener,
             authority,
             accepted.clone(),
-            refused.clone(),
+            rejected.clone(),
         ));
         let spool = TempDirectory::new(&format!("{mode}-{name}"));
-        // A permit or room that were not given back would be missed at once.
-        let gateway = Gateway::configured(&format!(
+        // A leaked permit or memory reservation would block the next request.
+        let gateway = Gateway::with_config(&format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [credentials]\nsource = \"static\"\naccess_key_id = {ACCESS_KEY_ID:?}\n\
              secret_access_key = {SECRET_ACCESS_KEY:?}\n\
@@ -201,7 +204,7 @@ impl World {
         let to = gateway.address;
         let front = Relay::start(move || to).await;
         let admin = gateway
-            .word_after("admin http://")
+            .printed_after("admin http://")
             .parse()
             .expect("an address");
         Self {
@@ -210,29 +213,29 @@ impl World {
             front,
             back,
             accepted,
-            refused,
+            rejected,
             spool,
         }
     }
 
-    /// What a client receives, up to the end or the break of its connection.
+    /// Returns the bytes that the client receives until its connection ends.
     async fn send(&self, request: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.front.address)
             .await
             .expect("connected");
         let (mut reads, mut writes) = stream.split();
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         let sending = async {
             drop(writes.write_all(request).await);
             std::future::pending::<()>().await;
         };
-        let reading = async { drop(reads.read_to_end(&mut answer).await) };
+        let reading = async { drop(reads.read_to_end(&mut response).await) };
         timeout(Duration::from_secs(20), async {
             tokio::select! { () = sending => {}, () = reading => {} }
         })
         .await
-        .expect("it does not hang");
-        answer
+        .expect("no timeout");
+        response
     }
 
     async fn metric(&self, name: &str) -> u64 {
@@ -245,8 +248,8 @@ impl World {
         line.expect(name).parse().expect("a number")
     }
 
-    /// All is given back shortly after a connection has broken.
-    async fn is_clear(&self, what: &str) {
+    /// Waits until everything is released after a break.
+    async fn wait_until_released(&self, context: &str) {
         let since = Instant::now();
         loop {
             let left = (
@@ -259,132 +262,133 @@ impl World {
             }
             assert!(
                 since.elapsed() < Duration::from_secs(10),
-                "{what}: {left:?} are left"
+                "{context}: {left:?} are left"
             );
             sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Soon a request is answered as if nothing had been.
-    async fn is_well(&self, what: &str) {
-        self.front.set(Break::Nowhere);
-        self.back.set(Break::Nowhere);
-        self.is_clear(what).await;
+    /// Waits until a request succeeds again.
+    async fn wait_until_healthy(&self, context: &str) {
+        self.front.set(Break::Never);
+        self.back.set(Break::Never);
+        self.wait_until_released(context).await;
         let since = Instant::now();
-        let answer = loop {
-            let answer = self.send(&post()).await;
-            // What broke may have been accepted just now.
-            if !answer.starts_with(b"HTTP/1.1 503 ") || since.elapsed() > Duration::from_secs(10) {
-                break answer;
+        let response = loop {
+            let response = self.send(&post()).await;
+            // The broken connection may have been accepted just now.
+            if !response.starts_with(b"HTTP/1.1 503 ") || since.elapsed() > Duration::from_secs(10)
+            {
+                break response;
             }
         };
         assert!(
-            is_accepted(&answer),
-            "{what}: {} bytes, {}",
-            answer.len(),
-            text(&answer)
+            is_accepted(&response),
+            "{context}: {} bytes, {}",
+            response.len(),
+            text(&response)
         );
-        self.is_clear(what).await;
+        self.wait_until_released(context).await;
         assert_eq!(
-            self.refused.load(Ordering::SeqCst),
+            self.rejected.load(Ordering::SeqCst),
             0,
-            "{what}: by AWS's signer"
+            "{context}: by AWS's signer"
         );
     }
 }
 
-fn text(answer: &[u8]) -> String {
-    String::from_utf8_lossy(&answer[..answer.len().min(300)]).into_owned()
+fn text(response: &[u8]) -> String {
+    String::from_utf8_lossy(&response[..response.len().min(300)]).into_owned()
 }
 
-/// By the origin, and told to the end.
-fn is_accepted(answer: &[u8]) -> bool {
-    answer.starts_with(b"HTTP/1.1 200 OK\r\n")
-        && text(answer).contains(&format!("\r\ncontent-length: {ANSWER}\r\n"))
-        && answer
+/// Returns `true` for a complete response from the origin.
+fn is_accepted(response: &[u8]) -> bool {
+    response.starts_with(b"HTTP/1.1 200 OK\r\n")
+        && text(response).contains(&format!("\r\ncontent-length: {RESPONSE_LEN}\r\n"))
+        && response
             .iter()
             .rev()
             .take_while(|byte| **byte == b'a')
             .count()
-            == ANSWER
+            == RESPONSE_LEN
 }
 
 fn post() -> Vec<u8> {
-    let body = vec![b'b'; BODY];
+    let body = vec![b'b'; BODY_LEN];
     let head = format!(
         "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
-         x-amz-content-sha256: {}\r\ncontent-length: {BODY}\r\n\r\n",
+         x-amz-content-sha256: {}\r\ncontent-length: {BODY_LEN}\r\n\r\n",
         PayloadHash::of(&body)
     );
     [head.into_bytes(), body].concat()
 }
 
-/// Before the first byte, in the head, in the body, before the last byte; the same of the answer.
+/// Breaks before the first byte, in the head, in the body and before the last byte, of request and response.
 fn breaks() -> impl Iterator<Item = Break> {
-    let request = [0, 30, BODY / 2, post().len() - 1].map(|bytes| (true, bytes));
-    let answer = [0, 10, 1000, ANSWER / 2].map(|bytes| (false, bytes));
+    let request = [0, 30, BODY_LEN / 2, post().len() - 1].map(|bytes| (true, bytes));
+    let response = [0, 10, 1000, RESPONSE_LEN / 2].map(|bytes| (false, bytes));
     request
         .into_iter()
-        .chain(answer)
+        .chain(response)
         .flat_map(|(is_request, bytes)| {
-            [End::Close, End::Reset, End::Half, End::Stall].map(|end| match is_request {
+            [Fault::Close, Fault::Reset, Fault::Half, Fault::Stall].map(|end| match is_request {
                 true => Break::Request(bytes, end),
-                false => Break::Answer(bytes, end),
+                false => Break::Response(bytes, end),
             })
         })
 }
 
-async fn clients_break(mode: &str) {
+async fn check_client_faults(mode: &str) {
     let world = World::new(mode, "clients").await;
     for breaks in breaks() {
         let accepted = world.accepted.load(Ordering::SeqCst);
-        let what = format!("{mode}, client: {breaks:?}");
+        let context = format!("{mode}, client: {breaks:?}");
         world.front.set(breaks);
-        let answer = world.send(&post()).await;
-        assert!(!is_accepted(&answer), "{what}");
-        if matches!(breaks, Break::Request(1000.., End::Half)) {
+        let response = world.send(&post()).await;
+        assert!(!is_accepted(&response), "{context}");
+        if matches!(breaks, Break::Request(1000.., Fault::Half)) {
             assert!(
-                answer.starts_with(b"HTTP/1.1 400 "),
-                "{what}: {}",
-                text(&answer)
+                response.starts_with(b"HTTP/1.1 400 "),
+                "{context}: {}",
+                text(&response)
             );
         }
         if matches!(breaks, Break::Request(..)) {
-            assert_eq!(world.accepted.load(Ordering::SeqCst), accepted, "{what}");
+            assert_eq!(world.accepted.load(Ordering::SeqCst), accepted, "{context}");
         }
-        world.is_well(&what).await;
+        world.wait_until_healthy(&context).await;
     }
 }
 
-async fn origins_break(mode: &str) {
+async fn check_origin_faults(mode: &str) {
     let world = World::new(mode, "origins").await;
     for breaks in breaks() {
-        let what = format!("{mode}, origin: {breaks:?}");
+        let context = format!("{mode}, origin: {breaks:?}");
         world.back.set(breaks);
-        let answer = world.send(&post()).await;
-        assert!(!is_accepted(&answer), "{what}");
-        // An origin that sees no more than a part may say so itself.
-        let text = text(&answer);
-        let is_told = ["400", "502", "504"]
+        let response = world.send(&post()).await;
+        assert!(!is_accepted(&response), "{context}");
+        // An origin that receives only a part may report it itself.
+        let text = text(&response);
+        let is_reported = ["400", "502", "504"]
             .iter()
             .any(|status| text[9..].starts_with(status));
-        let in_answer = matches!(breaks, Break::Answer(1000.., _));
-        assert_eq!(is_told, !in_answer, "{what}: {text}");
-        world.is_well(&what).await;
+        let in_response = matches!(breaks, Break::Response(1000.., _));
+        assert_eq!(is_reported, !in_response, "{context}: {text}");
+        world.wait_until_healthy(&context).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_break_anywhere_while_bodies_are_buffered() {
-    tokio::join!(clients_break("buffer"), origins_break("buffer"));
+    tokio::join!(check_client_faults("buffer"), check_origin_faults("buffer"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_break_anywhere_while_bodies_go_by_files() {
-    tokio::join!(clients_break("spool"), origins_break("spool"));
+async fn connections_break_anywhere_while_bodies_are_spooled() {
+    tokio::join!(check_client_faults("spool"), check_origin_faults("spool"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_break_anywhere_while_bodies_stream() {
-    tokio::join!(clients_break("trust"), origins_break("trust"));
+    tokio::join!(check_client_faults("trust"), check_origin_faults("trust"));
 }

@@ -3,7 +3,7 @@
 #[allow(dead_code)]
 mod support;
 
-use support::{Gateway, TempFile, command};
+use support::{Gateway, TempFile, gateway_command};
 
 const VALID: &str = r#"[server]
 listen = "127.0.0.1:0"
@@ -27,7 +27,7 @@ origin = "orders"
 /// Returns the exit code and the output of `--check`.
 fn check(config: &str) -> (Option<i32>, String) {
     let file = TempFile::new(config);
-    let output = command()
+    let output = gateway_command()
         .args(["--config", &file.path, "--check"])
         .output()
         .expect("output");
@@ -83,7 +83,7 @@ fn likely_rejections_are_warnings_with_lines() {
         .replace("https://", "http://")
         .replace("region = \"us-east-1\"", "region = \"eu-west-1\"");
     let file = TempFile::new(&config);
-    let output = command()
+    let output = gateway_command()
         .args(["--config", &file.path, "--check"])
         .output()
         .expect("output");
@@ -141,7 +141,7 @@ fn warnings_have_the_line_of_their_value_and_do_not_prevent_the_start() {
     }
     let (_, text) = check(&VALID.replace("no-override\"", "never\"\npayload = \"unsigned\""));
     assert!(text.ends_with("no errors\n"), "{text}");
-    drop(Gateway::configured(&VALID.replace("https://", "http://")));
+    drop(Gateway::with_config(&VALID.replace("https://", "http://")));
 }
 
 #[test]
@@ -646,7 +646,7 @@ fn keys_file_is_checked_like_the_configuration() {
         ),
     ] {
         let keys_file = TempFile::new(&keys);
-        let mut command = command();
+        let mut command = gateway_command();
         command
             .args(["--config", &file.path, "--check"])
             .env("CALLERS", &keys_file.path);
@@ -671,14 +671,14 @@ fn command_line_errors_are_reported() {
         (&["--unknown"], 2, "--unknown"),
         (&["--config", "no/such/file"], 1, "cannot read no/such/file"),
     ] {
-        let output = command().args(arguments).output().expect("output");
+        let output = gateway_command().args(arguments).output().expect("output");
         let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         assert!(text.contains(expected), "{arguments:?}: {text}");
     }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("valid address").to_string();
-    let output = command()
+    let output = gateway_command()
         .args(["--listen", &address])
         .output()
         .expect("output");

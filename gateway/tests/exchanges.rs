@@ -1,11 +1,11 @@
-//! Turns that an exchange may take besides request and answer, as bytes on both sides.
+//! Unusual exchanges, such as early or interim responses, as bytes on both sides.
 
 #[allow(dead_code)]
 mod support;
 
 use std::time::Duration;
 
-use support::{Gateway, TestOrigin, config, http2, read_until};
+use support::{Gateway, TestOrigin, config, connect_http2, read_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -14,7 +14,7 @@ use tokio::{
 
 const NEVER: Duration = Duration::from_secs(20);
 
-/// Method, the origin's answer, and what of it is the client's.
+/// Method, the origin's response, and the response to the client.
 const WITHOUT_BODY: [(&str, &str, &str); 8] = [
     (
         "HEAD",
@@ -52,11 +52,11 @@ const WITHOUT_BODY: [(&str, &str, &str); 8] = [
 ];
 
 #[tokio::test]
-async fn an_answer_without_a_body_leaves_both_connections_in_step() {
-    for (method, answer, expected) in WITHOUT_BODY {
-        let answer: &str = format!("HTTP/1.1 {answer}").leak();
-        let origin = TestOrigin::start(answer).await;
-        let gateway = Gateway::configured(
+async fn responses_without_body_keep_connections_in_sync() {
+    for (method, response, expected) in WITHOUT_BODY {
+        let response: &str = format!("HTTP/1.1 {response}").leak();
+        let origin = TestOrigin::start(response).await;
+        let gateway = Gateway::with_config(
             &config(&format!("http://{}", origin.address), "")
                 .replace("\"GET\"", "\"GET\", \"HEAD\""),
         );
@@ -72,8 +72,8 @@ async fn an_answer_without_a_body_leaves_both_connections_in_step() {
                 head.push(
                     timeout(NEVER, client.read_u8())
                         .await
-                        .expect(answer)
-                        .expect(answer) as char,
+                        .expect(response)
+                        .expect(response) as char,
                 );
             }
             let mut lines: Vec<_> = head.lines().collect();
@@ -85,18 +85,18 @@ async fn an_answer_without_a_body_leaves_both_connections_in_step() {
             assert_eq!(
                 lines.join("\r\n"),
                 format!("HTTP/1.1 {expected}"),
-                "{method} {answer}"
+                "{method} {response}"
             );
         }
         assert_eq!(
             client.read(&mut [0]).await.expect("ended"),
             0,
-            "{method} {answer}"
+            "{method} {response}"
         );
-        assert_eq!(origin.connections(), 1, "{method} {answer}");
+        assert_eq!(origin.connections(), 1, "{method} {response}");
 
-        // The same where the client's end is HTTP/2.
-        let mut client = http2(
+        // The same for a client with HTTP/2.
+        let mut client = connect_http2(
             TcpStream::connect(gateway.address)
                 .await
                 .expect("connected"),
@@ -106,28 +106,28 @@ async fn an_answer_without_a_body_leaves_both_connections_in_step() {
             .method(method)
             .uri("http://api.example.com/orders");
         let request = request.body(axum::body::Body::empty()).expect("a request");
-        let answer = timeout(NEVER, client.send_request(request))
+        let response = timeout(NEVER, client.send_request(request))
             .await
-            .expect(answer);
-        let answer = answer.expect("an answer");
+            .expect(response);
+        let response = response.expect("a response");
         assert!(
-            expected.starts_with(answer.status().as_str()),
+            expected.starts_with(response.status().as_str()),
             "{method} {expected}"
         );
-        axum::body::to_bytes(axum::body::Body::new(answer.into_body()), 0)
+        axum::body::to_bytes(axum::body::Body::new(response.into_body()), 0)
             .await
             .expect("no body");
     }
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_100_is_told_to_go_on() {
+async fn client_that_expects_100_continue_receives_it() {
     for mode in ["buffer", "unsigned"] {
         for origins in ["", "HTTP/1.1 100 Continue\r\n\r\n"] {
-            let answer = format!("{origins}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-            let origin = TestOrigin::start(answer.leak()).await;
+            let response = format!("{origins}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+            let origin = TestOrigin::start(response.leak()).await;
             let url = format!("http://{}", origin.address);
-            let gateway = Gateway::configured(&config(&url, &format!("payload = \"{mode}\"")));
+            let gateway = Gateway::with_config(&config(&url, &format!("payload = \"{mode}\"")));
             let mut client = TcpStream::connect(gateway.address)
                 .await
                 .expect("connected");
@@ -141,14 +141,14 @@ async fn a_client_that_waits_for_100_is_told_to_go_on() {
                 .expect(mode);
             assert_eq!(go_on, *b"HTTP/1.1 100 Continue\r\n\r\n");
             client.write_all(b"abc").await.expect("sent");
-            let mut answer = String::new();
-            let read = timeout(NEVER, client.read_to_string(&mut answer)).await;
+            let mut response = String::new();
+            let read = timeout(NEVER, client.read_to_string(&mut response)).await;
             read.expect(mode).expect(mode);
             assert!(
-                answer.starts_with("HTTP/1.1 200 OK\r\n"),
-                "{mode}: {answer}"
+                response.starts_with("HTTP/1.1 200 OK\r\n"),
+                "{mode}: {response}"
             );
-            let seen = origin.seen();
+            let seen = origin.requests();
             assert!(
                 seen.len() == 1 && !seen[0].contains("\r\nexpect:"),
                 "{mode}: {seen:?}"
@@ -157,20 +157,20 @@ async fn a_client_that_waits_for_100_is_told_to_go_on() {
     }
 }
 
-/// An origin that has no more to read answers and ends, while the client still sends.
+/// The origin responds and closes while the client still sends.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
+async fn early_response_reaches_the_client() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             read_until(&mut stream, "\r\n\r\n").await;
-            let answer = "HTTP/1.1 413 Content Too Large\r\ncontent-length: 4\r\n\
+            let response = "HTTP/1.1 413 Content Too Large\r\ncontent-length: 4\r\n\
                 connection: close\r\n\r\nmuch";
-            drop(stream.write_all(answer.as_bytes()).await);
+            drop(stream.write_all(response.as_bytes()).await);
         }
     });
-    let gateway = Gateway::configured(&config(
+    let gateway = Gateway::with_config(&config(
         &url,
         "payload = \"unsigned\"\nbody_limit = \"1MiB\"",
     ));
@@ -182,7 +182,7 @@ async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
             let head =
                 format!("PUT /orders HTTP/1.1\r\nhost: api.example.com\r\n{framing}\r\n\r\n");
             client.write_all(head.as_bytes()).await.expect("sent");
-            // It looks for an answer only where it can send no more, as simple clients do.
+            // Like simple clients, reads the response only after sending fails.
             let chunk = format!("10000\r\n{}\r\n", "7".repeat(0x10000));
             let mut error = None;
             for _ in 0..1000 {
@@ -191,36 +191,36 @@ async fn an_answer_before_the_end_of_the_request_reaches_the_client() {
                     break;
                 }
             }
-            let mut answer = Vec::new();
-            let ended = timeout(NEVER, client.read_to_end(&mut answer)).await;
-            let answer = String::from_utf8_lossy(&answer);
-            let row = format!("{framing} {round} {error:?} {ended:?}: {answer}");
+            let mut response = Vec::new();
+            let ended = timeout(NEVER, client.read_to_end(&mut response)).await;
+            let response = String::from_utf8_lossy(&response);
+            let row = format!("{framing} {round} {error:?} {ended:?}: {response}");
             assert!(
-                answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("much"),
+                response.starts_with("HTTP/1.1 413 ") && response.ends_with("much"),
                 "{row}"
             );
         }
     }
 }
 
-/// What arrives at a closed connection resets it, and with it an answer on its way.
+/// Bytes that arrive at a closed connection reset it, which would discard the response.
 #[tokio::test]
-async fn who_still_sends_when_refused_is_not_reset() {
-    let gateway = Gateway::configured(&config("http://127.0.0.1:1", ""));
+async fn client_that_still_sends_is_not_reset_after_rejection() {
+    let gateway = Gateway::with_config(&config("http://127.0.0.1:1", ""));
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
     let head = "POST /orders HTTP/1.1\r\nhost: api.example.com\r\ncontent-length: x\r\n\r\n";
     client.write_all(head.as_bytes()).await.expect("sent");
-    let mut answer = [0; 12];
-    client.read_exact(&mut answer).await.expect("an answer");
-    assert_eq!(&answer, b"HTTP/1.1 400");
+    let mut response = [0; 12];
+    client.read_exact(&mut response).await.expect("a response");
+    assert_eq!(&response, b"HTTP/1.1 400");
     for _ in 0..5 {
         client.write_all(b"rest").await.expect("sent");
-        tokio::time::sleep(Duration::from_millis(20)).await; // for a reset to come
+        tokio::time::sleep(Duration::from_millis(20)).await; // time for a reset
     }
     client
         .read_to_end(&mut Vec::new())
         .await
-        .expect("the rest of the answer");
+        .expect("the rest of the response");
 }

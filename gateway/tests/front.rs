@@ -22,7 +22,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use support::{Gateway, TempFile, TestOrigin, config, http2, read_until};
+use support::{Gateway, TempFile, TestOrigin, config, connect_http2, read_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -64,11 +64,11 @@ async fn tls(address: SocketAddr, pem: &str, alpn: &str) -> Option<TlsStream<Tcp
 #[tokio::test]
 async fn trailers_are_forwarded_both_ways_over_plain_http2() {
     let origin = TestOrigin::start(WITH_TRAILERS).await;
-    let gateway = Gateway::configured(&config(
+    let gateway = Gateway::with_config(&config(
         &format!("http://{}", origin.address),
         "payload = \"unsigned\"",
     ));
-    let mut client = http2(
+    let mut client = connect_http2(
         TcpStream::connect(gateway.address)
             .await
             .expect("connected"),
@@ -101,8 +101,8 @@ async fn trailers_are_forwarded_both_ways_over_plain_http2() {
         .await
         .expect("a response");
     assert_eq!(response.status(), 200);
-    let [post, get] = &origin.seen()[..] else {
-        panic!("not two requests: {:?}", origin.seen())
+    let [post, get] = &origin.requests()[..] else {
+        panic!("not two requests: {:?}", origin.requests())
     };
     assert!(
         post.contains("\r\ntransfer-encoding: chunked\r\n"),
@@ -132,7 +132,7 @@ async fn tls_uses_the_current_certificate_files() {
     );
     let config = config(&format!("http://{}", origin.address), "");
     let config = TempFile::new(&config.replacen("[server]", &files, 1));
-    let mut command = support::command();
+    let mut command = support::gateway_command();
     command
         .args(["--config", &config.path])
         .stderr(Stdio::piped());
@@ -141,7 +141,7 @@ async fn tls_uses_the_current_certificate_files() {
 
     let stream = tls(gateway.address, &first, "h2").await.expect("trusted");
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let mut client = http2(stream).await;
+    let mut client = connect_http2(stream).await;
     let request = Request::get("https://api.example.com/orders").body(Body::empty());
     let response = client
         .send_request(request.expect("valid request"))
@@ -149,9 +149,9 @@ async fn tls_uses_the_current_certificate_files() {
         .expect("a response");
     assert_eq!(response.status(), 200);
     assert!(
-        origin.seen()[0].contains("\r\nx-forwarded-proto: https\r\n"),
+        origin.requests()[0].contains("\r\nx-forwarded-proto: https\r\n"),
         "{:?}",
-        origin.seen()
+        origin.requests()
     );
     let stream = tls(gateway.address, &first, "http/1.1")
         .await
@@ -190,8 +190,8 @@ async fn tls_uses_the_current_certificate_files() {
 async fn shutdown_finishes_http2_requests_and_accepts_no_more() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("valid address"));
-    let mut gateway = Gateway::configured(&config(&url, ""));
-    let mut client = http2(
+    let mut gateway = Gateway::with_config(&config(&url, ""));
+    let mut client = connect_http2(
         TcpStream::connect(gateway.address)
             .await
             .expect("connected"),
@@ -243,7 +243,7 @@ async fn clients_beyond_max_connections_wait() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let config = config(&format!("http://{}", origin.address), "");
     let gateway =
-        Gateway::configured(&config.replacen("[server]", "[server]\nmax_connections = 2", 1));
+        Gateway::with_config(&config.replacen("[server]", "[server]\nmax_connections = 2", 1));
     let send = async || {
         let mut client = TcpStream::connect(gateway.address)
             .await
@@ -268,7 +268,7 @@ async fn idle_timeout_and_header_timeout_are_separate() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let config = config(&format!("http://{}", origin.address), "");
     let server = "[server]\nheader_timeout = \"500ms\"\nidle_timeout = \"2s\"";
-    let gateway = Gateway::configured(&config.replacen("[server]", server, 1));
+    let gateway = Gateway::with_config(&config.replacen("[server]", server, 1));
     let request = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
     // Returns a connection after one request.
     let connect = async || {

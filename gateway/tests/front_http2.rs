@@ -32,7 +32,7 @@ const END_HEADERS: u8 = 4;
 
 fn gateway(origin: SocketAddr) -> Gateway {
     let server = "[server]\nheader_timeout = \"500ms\"";
-    Gateway::configured(&config(&format!("http://{origin}"), "").replacen("[server]", server, 1))
+    Gateway::with_config(&config(&format!("http://{origin}"), "").replacen("[server]", server, 1))
 }
 
 /// Connects, and sends the preface and empty settings.
@@ -217,7 +217,7 @@ async fn ambiguous_heads_are_rejected() {
             Some(400),
         ),
     ] {
-        let before = origin.seen().len();
+        let before = origin.requests().len();
         let mut stream = connect(&gateway).await;
         let flags = END_HEADERS | if body.is_empty() { END_STREAM } else { 0 };
         stream
@@ -229,7 +229,7 @@ async fn ambiguous_heads_are_rejected() {
             stream.write_all(&body).await.expect("sent");
         }
         let status = response_status(&mut stream).await;
-        let seen = &origin.seen()[before..];
+        let seen = &origin.requests()[before..];
         assert_eq!(
             seen.len(),
             usize::from(expected == Some(200)),
@@ -246,7 +246,7 @@ async fn rejections_of_head_requests_have_no_body() {
     let stream = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
-    let mut client = support::http2(stream).await;
+    let mut client = support::connect_http2(stream).await;
     let request = Request::head("http://api.example.com/nowhere").body(Body::empty());
     let response = client
         .send_request(request.expect("valid request"))
@@ -284,7 +284,7 @@ async fn slow_clients_time_out() {
             assert_ne!(kind, RST_STREAM, "{name}");
         }
     }
-    assert_eq!(origin.seen().len(), 2);
+    assert_eq!(origin.requests().len(), 2);
 }
 
 #[tokio::test]
@@ -304,7 +304,7 @@ async fn endless_heads_are_rejected() {
     let frames = [more.repeat(300), end].concat();
     drop(stream.write_all(&frames).await); // the gateway may close the connection first
     assert_eq!(response_status(&mut stream).await, None);
-    assert!(origin.seen().is_empty());
+    assert!(origin.requests().is_empty());
 }
 
 #[tokio::test]
@@ -351,5 +351,9 @@ async fn rapid_resets_close_the_connection() {
         matches!(last.as_deref(), None | Some([0, 0, 0, 11])),
         "{last:?}"
     ); // ENHANCE_YOUR_CALM
-    assert!(origin.seen().len() < 1000, "{}", origin.seen().len());
+    assert!(
+        origin.requests().len() < 1000,
+        "{}",
+        origin.requests().len()
+    );
 }

@@ -1,4 +1,4 @@
-//! The gateway as its users run it: a process, driven over loopback.
+//! End-to-end tests of the gateway process over loopback.
 
 #[allow(dead_code)]
 mod support;
@@ -13,10 +13,10 @@ use tokio::{
 };
 
 #[tokio::test]
-async fn the_demonstration_shows_403_and_200() {
+async fn demo_shows_403_and_200() {
     let gateway = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
     let origin: SocketAddr = gateway
-        .word_after("origin  http://")
+        .printed_after("origin  http://")
         .parse()
         .expect("an address");
 
@@ -39,7 +39,7 @@ async fn the_demonstration_shows_403_and_200() {
         Some("InvalidSignatureException")
     );
 
-    let for_another_host = support::signed(
+    let for_another_host = support::signed_request(
         "GET",
         "/prod/orders",
         "api.example.com",
@@ -84,9 +84,9 @@ async fn the_demonstration_shows_403_and_200() {
 }
 
 #[tokio::test]
-async fn why_an_origin_refused_is_logged_and_the_client_learns_the_cause() {
+async fn origin_rejection_is_logged_and_its_cause_reported_to_the_client() {
     let demo = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
-    let origin = demo.word_after("origin  http://");
+    let origin = demo.printed_after("origin  http://");
     let file = TempFile::new(&format!(
         "[credentials]\nsource = \"static\"\naccess_key_id = \"{}\"\nsecret_access_key = \"hunter2\"\n\
          [[origin]]\nname = \"a\"\nurl = \"http://{origin}/prod\"\nservice = \"execute-api\"\n\
@@ -95,31 +95,31 @@ async fn why_an_origin_refused_is_logged_and_the_client_learns_the_cause() {
         support::ACCESS_KEY_ID,
     ));
     let gateway = Gateway::spawn(
-        support::command()
+        support::gateway_command()
             .args(["--config", &file.path])
             .stderr(std::process::Stdio::piped()),
     );
     for _ in 0..3 {
-        let refused = get(gateway.address, "/orders?token=hunter2").await;
-        assert_eq!(refused.status, 502);
+        let rejected = get(gateway.address, "/orders?token=hunter2").await;
+        assert_eq!(rejected.status, 502);
         assert!(
-            refused.body.contains("signature (wrong-secret)"),
+            rejected.body.contains("signature (wrong-secret)"),
             "{}",
-            refused.body
+            rejected.body
         );
     }
-    let log = gateway.log();
+    let log = gateway.stop_and_read_log();
     assert_eq!(log.matches("wrong-secret").count(), 1, "{log}");
     assert!(
-        log.contains("the secret access key is not that of the access key id"),
+        log.contains("the secret access key does not belong to the access key ID"),
         "{log}"
     );
     assert!(!log.contains("hunter2"), "{log}");
 }
 
-/// What an origin says of the gateway's signature quotes the gateway's session token.
+/// Origins quote the gateway's session token when they reject its signature.
 #[tokio::test]
-async fn a_refusal_goes_on_where_it_is_not_of_the_gateways_signature() {
+async fn rejections_unrelated_to_the_gateways_signature_are_forwarded() {
     let mismatch = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: InvalidSignatureException\r\n\
         content-type: application/json\r\ncontent-length: 360\r\n\r\n{\"message\":\"The request signature we \
         calculated does not match the signature you provided.\\n\\nThe Canonical String for this request should \
@@ -129,7 +129,7 @@ async fn a_refusal_goes_on_where_it_is_not_of_the_gateways_signature() {
     let not_allowed = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: AccessDeniedException\r\n\
         content-type: application/json\r\ncontent-length: 107\r\n\r\n{\"Message\":\"User: \
         arn:aws:iam::123456789012:user/gateway is not authorized to perform: execute-api:Invoke\"}";
-    for (answer, status, told) in [
+    for (response, status, message) in [
         (
             mismatch,
             502,
@@ -141,24 +141,24 @@ async fn a_refusal_goes_on_where_it_is_not_of_the_gateways_signature() {
             "is not authorized to perform: execute-api:Invoke\"}",
         ),
     ] {
-        let origin = TestOrigin::start(answer).await;
+        let origin = TestOrigin::start(response).await;
         let secret = "secret_access_key = \"secret\"";
         let with_token = format!("{secret}\nsession_token = \"token-of-the-gateway\"");
         let config = config(&format!("http://{}", origin.address), "").replace(secret, &with_token);
-        let gateway = Gateway::configured(&(config + "max_attempts = 3\n"));
+        let gateway = Gateway::with_config(&(config + "max_attempts = 3\n"));
         let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
-        let refused = exchange(gateway.address, request).await;
-        assert_eq!(refused.status, status, "{}", refused.body);
-        assert!(refused.body.contains(told), "{}", refused.body);
+        let rejected = exchange(gateway.address, request).await;
+        assert_eq!(rejected.status, status, "{}", rejected.body);
+        assert!(rejected.body.contains(message), "{}", rejected.body);
         assert!(
-            !refused.body.contains("token-of-the-gateway"),
+            !rejected.body.contains("token-of-the-gateway"),
             "{}",
-            refused.body
+            rejected.body
         );
         assert_eq!(
-            origin.seen().len(),
+            origin.requests().len(),
             1,
-            "it was signed in the same way again"
+            "rejections are not retried"
         );
     }
 }
@@ -171,13 +171,13 @@ const TARGETS: [&str; 4] = [
     "/%C3%A9?%c3%a9",
 ];
 
-/// The demonstration verifies with the crate that signs; this origin does not.
+/// The demo verifies with the crate that signs; this origin does not.
 #[tokio::test]
-async fn an_origin_that_is_not_ours_agrees() {
-    let origin = support::judge::start().await;
+async fn signatures_are_accepted_by_awss_signer() {
+    let origin = support::aws_verifier::start().await;
     let unsigned = get(origin, "/orders").await;
     assert_eq!((unsigned.status, &*unsigned.body), (403, "not signed"));
-    let gateway = Gateway::configured(&format!(
+    let gateway = Gateway::with_config(&format!(
         "[credentials]\nsource = \"static\"\naccess_key_id = \"{}\"\nsecret_access_key = \"{SECRET}\"\n\
          [[origin]]\nname = \"a\"\nurl = \"http://{origin}\"\nservice = \"execute-api\"\n\
          region = \"us-east-1\"\n[[route]]\npath = \"/\"\norigin = \"a\"\n\
@@ -185,9 +185,9 @@ async fn an_origin_that_is_not_ours_agrees() {
         support::ACCESS_KEY_ID,
     ));
     for target in TARGETS {
-        let answer = get(gateway.address, target).await;
+        let response = get(gateway.address, target).await;
         assert_eq!(
-            (answer.status, &*answer.body),
+            (response.status, &*response.body),
             (200, "AWS's signer agrees"),
             "{target}"
         );
@@ -199,7 +199,7 @@ async fn an_origin_that_is_not_ours_agrees() {
 }
 
 #[tokio::test]
-async fn callers_are_verified_where_the_file_says_so() {
+async fn callers_are_verified_if_configured() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let keys = TempFile::new(
         "[[key]]\naccess_key_id = \"AKIDBOB\"\nsecret_access_key = \"bobs secret\"\n",
@@ -210,9 +210,9 @@ async fn callers_are_verified_where_the_file_says_so() {
         "path = \"/public\"\nverify = false\norigin = \"orders\"\n[[route]]\npath = \"/orders\"",
     ) + "[verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\nkeys_file_env = \"BOBS_KEYS\"\n\
            [[verify.key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"alices secret\"\n";
-    let gateway = Gateway::configured_with(&config, &[("BOBS_KEYS", &keys.path)]);
+    let gateway = Gateway::with_config_and_env(&config, &[("BOBS_KEYS", &keys.path)]);
     let signed = |method, target, body, id, secret| {
-        support::signed(method, target, "api.example.com", body, id, secret)
+        support::signed_request(method, target, "api.example.com", body, id, secret)
     };
     for (request, status) in [
         (signed("GET", "/orders/1?a=1", "", "AKIDALICE", "alices secret"), 200),
@@ -228,10 +228,10 @@ async fn callers_are_verified_where_the_file_says_so() {
         ("GET /public/1 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n".to_owned(), 200),
         ("GET /public/../orders/1 HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n".to_owned(), 403),
     ] {
-        let answer = exchange(gateway.address, &request).await;
-        assert_eq!(answer.status, status, "{request}\n{}", answer.body);
+        let response = exchange(gateway.address, &request).await;
+        assert_eq!(response.status, status, "{request}\n{}", response.body);
     }
-    // What another server might read as another path is no open one.
+    // A path that another server might normalize differently is not open.
     for path in [
         "..%2forders",
         "%2e%2e%2Forders",
@@ -247,7 +247,7 @@ async fn callers_are_verified_where_the_file_says_so() {
             "{path}"
         );
     }
-    let seen = origin.seen();
+    let seen = origin.requests();
     assert_eq!(seen.len(), 3);
     assert!(
         seen[0].starts_with("GET /prod/1?a=1 HTTP/1.1\r\n"),
@@ -265,35 +265,35 @@ async fn callers_are_verified_where_the_file_says_so() {
 }
 
 #[tokio::test]
-async fn a_file_says_where_requests_go() {
+async fn requests_are_routed_by_the_configuration() {
     let origin = TestOrigin::start(
         "HTTP/1.1 201 Created\r\ncontent-length: 2\r\nx-a: 1\r\nx-a: 2\r\n\
         connection: keep-alive, x-private\r\nx-private: 1\r\nkeep-alive: timeout=5\r\n\r\nok",
     )
     .await;
     let url = format!("http://{}/prod", origin.address);
-    let gateway = Gateway::configured(&config(&url, "signed_host = \"api.internal:8443\""));
+    let gateway = Gateway::with_config(&config(&url, "signed_host = \"api.internal:8443\""));
 
-    let answer = exchange(
+    let response = exchange(
         gateway.address,
         "PUT /orders/1?b=2&a=1 HTTP/1.1\r\nhost: api.example.com:8080\r\nconnection: close\r\n\
          transfer-encoding: chunked\r\ncontent-type: text/plain\r\nauthorization: Bearer x\r\n\
          expect: 100-continue\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     )
     .await;
-    assert_eq!((answer.status, &*answer.body), (201, "ok"));
+    assert_eq!((response.status, &*response.body), (201, "ok"));
     assert_eq!(
-        answer
+        response
             .headers
             .iter()
             .filter(|(name, _)| name == "x-a")
             .count(),
         2
     );
-    assert_eq!(answer.header("x-private"), None);
-    assert_eq!(answer.header("keep-alive"), None);
+    assert_eq!(response.header("x-private"), None);
+    assert_eq!(response.header("keep-alive"), None);
 
-    let seen = origin.seen();
+    let seen = origin.requests();
     let head = seen.first().expect("one request");
     assert!(
         head.starts_with("PUT /prod/1?b=2&a=1 HTTP/1.1\r\n"),
@@ -333,22 +333,22 @@ async fn a_file_says_where_requests_go() {
     ] {
         let request =
             format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-        let answer = exchange(gateway.address, &request).await;
+        let response = exchange(gateway.address, &request).await;
         assert_eq!(
-            answer.status, status,
+            response.status, status,
             "{method} {host}{target}: {}",
-            answer.body
+            response.body
         );
         if status >= 400 {
             assert!(
-                answer.body.starts_with(r#"{"message":""#),
+                response.body.starts_with(r#"{"message":""#),
                 "{}",
-                answer.body
+                response.body
             );
-            assert_eq!(answer.header("content-type"), Some("application/json"));
+            assert_eq!(response.header("content-type"), Some("application/json"));
         }
     }
-    assert_eq!(origin.seen().len(), 2);
+    assert_eq!(origin.requests().len(), 2);
     assert_eq!(origin.connections(), 1, "connections are pooled");
 }
 
@@ -358,7 +358,7 @@ async fn each_failure_has_its_status() {
     let address = nobody.local_addr().expect("an address");
     drop(nobody);
     let config = config(&format!("http://{address}"), "body_limit = \"10 B\"");
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let post = |body: &str| {
         format!(
             "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
@@ -375,23 +375,23 @@ async fn each_failure_has_its_status() {
         413
     );
 
-    // No credentials in the environment: the request fails, and is not sent unsigned.
+    // Without credentials the request fails; it is not sent unsigned.
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let text = support::without_credentials(
         &config.replace(&address.to_string(), &origin.address.to_string()),
     );
-    let gateway = Gateway::configured(&text);
-    let answer = exchange(gateway.address, &post("")).await;
-    assert_eq!(answer.status, 503, "{}", answer.body);
-    assert!(origin.seen().is_empty());
+    let gateway = Gateway::with_config(&text);
+    let response = exchange(gateway.address, &post("")).await;
+    assert_eq!(response.status, 503, "{}", response.body);
+    assert!(origin.requests().is_empty());
 
     let keys = [
         ("AWS_ACCESS_KEY_ID", "AKIDENV"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
     ];
-    let gateway = Gateway::configured_with(&text, &keys);
+    let gateway = Gateway::with_config_and_env(&text, &keys);
     assert_eq!(exchange(gateway.address, &post("")).await.status, 200);
-    assert!(origin.seen()[0].contains("Credential=AKIDENV/"));
+    assert!(origin.requests()[0].contains("Credential=AKIDENV/"));
 }
 
 #[tokio::test]
@@ -399,36 +399,36 @@ async fn https_origins_are_verified() {
     let router = |_| Router::new().fallback(async || "over TLS");
     let tls = support::tls::TlsOrigin::start(router, &["http/1.1"], None).await;
     let config = config(&format!("https://{}", tls.authority), "");
-    let trusting = Gateway::configured_with(&config, &[("SSL_CERT_FILE", &tls.ca_file)]);
+    let trusting = Gateway::with_config_and_env(&config, &[("SSL_CERT_FILE", &tls.ca_file)]);
     let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
-    let answer = exchange(trusting.address, request).await;
-    assert_eq!((answer.status, &*answer.body), (200, "over TLS"));
+    let response = exchange(trusting.address, request).await;
+    assert_eq!((response.status, &*response.body), (200, "over TLS"));
 
-    let distrusting = Gateway::configured(&config);
-    let answer = exchange(distrusting.address, request).await;
-    assert_eq!(answer.status, 502, "{}", answer.body);
+    let distrusting = Gateway::with_config(&config);
+    let response = exchange(distrusting.address, request).await;
+    assert_eq!(response.status, 502, "{}", response.body);
 }
 
 #[tokio::test]
-async fn an_origin_that_switches_protocols_unasked_is_a_bad_gateway() {
+async fn unrequested_protocol_switch_is_a_bad_gateway() {
     let origin = TestOrigin::start(
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
     )
     .await;
-    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
+    let gateway = Gateway::with_config(&config(&format!("http://{}", origin.address), ""));
     let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
     assert_eq!(exchange(gateway.address, request).await.status, 502);
 }
 
 #[tokio::test]
-async fn an_origin_that_opens_no_websocket_answers_as_any_other() {
+async fn declined_websocket_response_is_forwarded() {
     let origin =
         TestOrigin::start("HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n").await;
-    let gateway = Gateway::configured(&config(&format!("http://{}", origin.address), ""));
+    let gateway = Gateway::with_config(&config(&format!("http://{}", origin.address), ""));
     let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close, upgrade\r\n\
         upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     assert_eq!(exchange(gateway.address, request).await.status, 426);
-    let seen = origin.seen();
+    let seen = origin.requests();
     assert!(
         seen.len() == 1 && seen[0].contains("\r\nupgrade: websocket\r\n"),
         "{seen:?}"
@@ -437,12 +437,12 @@ async fn an_origin_that_opens_no_websocket_answers_as_any_other() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_second_signal_ends_what_the_first_would_wait_for() {
+async fn second_signal_stops_at_once() {
     let mut gateway = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
-    begin(&mut client).await;
+    send_head(&mut client).await;
     gateway.terminate();
     while TcpStream::connect(gateway.address).await.is_ok() {
         tokio::task::yield_now().await;
@@ -451,9 +451,9 @@ async fn a_second_signal_ends_what_the_first_would_wait_for() {
     assert!(gateway.wait().success());
 }
 
-/// Sends a head. That the gateway asks for the body says that it has read it.
+/// Sends a head. The gateway's 100 Continue shows that it was read.
 #[cfg(unix)]
-async fn begin(client: &mut TcpStream) {
+async fn send_head(client: &mut TcpStream) {
     let head = b"POST /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 4\r\n\
         expect: 100-continue\r\n\r\n";
     client.write_all(head).await.expect("sent");
@@ -462,12 +462,12 @@ async fn begin(client: &mut TcpStream) {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn sigterm_finishes_what_is_in_flight() {
+async fn sigterm_finishes_requests_in_flight() {
     let mut gateway = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
     let mut client = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
-    begin(&mut client).await;
+    send_head(&mut client).await;
     gateway.terminate();
     tokio::time::timeout(Duration::from_secs(20), async {
         while TcpStream::connect(gateway.address).await.is_ok() {
@@ -475,10 +475,13 @@ async fn sigterm_finishes_what_is_in_flight() {
         }
     })
     .await
-    .expect("it stops listening");
+    .expect("a closed listener");
     client.write_all(b"half").await.expect("sent");
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).await.expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let mut response = String::new();
+    client
+        .read_to_string(&mut response)
+        .await
+        .expect("a response");
+    assert!(response.starts_with("HTTP/1.1 200 OK"), "{response}");
     assert!(gateway.wait().success());
 }

@@ -24,8 +24,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{body::Frame, client::conn::http2::SendRequest};
 use support::{
-    Gateway, config, exchange, http2, judge,
-    tls::{End, TlsOrigin},
+    Gateway, aws_verifier, config, connect_http2, exchange,
+    tls::{Close, TlsOrigin},
 };
 use tokio::net::TcpStream;
 
@@ -39,11 +39,11 @@ fn gateway(origin: &TlsOrigin, more: &str) -> Gateway {
         .replace("\"secret\"", &format!("{:?}", support::SECRET_ACCESS_KEY))
         .replace("eu-west-1", support::REGION)
         + "timeout = \"1s\"\nmax_attempts = 3\n";
-    Gateway::configured_with(&config, &[("SSL_CERT_FILE", &origin.ca_file)])
+    Gateway::with_config_and_env(&config, &[("SSL_CERT_FILE", &origin.ca_file)])
 }
 
 async fn client(gateway: &Gateway) -> SendRequest<Body> {
-    http2(
+    connect_http2(
         TcpStream::connect(gateway.address)
             .await
             .expect("connected"),
@@ -85,7 +85,7 @@ async fn signatures_are_valid_with_each_http_version() {
         (&[], "http2 = true", "GET", close, first),
     ] {
         let router =
-            |authority| judge::router(authority).layer(middleware::from_fn(report_received));
+            |authority| aws_verifier::router(authority).layer(middleware::from_fn(report_received));
         let origin = TlsOrigin::start(router, alpn, None).await;
         let gateway = gateway(&origin, more);
         let request =
@@ -178,7 +178,7 @@ async fn backpressure_reaches_both_sides() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn origin_restart_loses_no_request() {
-    for end in [End::Graceful, End::Abrupt] {
+    for end in [Close::Graceful, Close::Abrupt] {
         let router = |_| Router::new().fallback(async || "ok");
         let origin = TlsOrigin::start(router, &["h2"], None).await;
         let gateway = gateway(&origin, "http2 = true");
@@ -195,7 +195,7 @@ async fn origin_restart_loses_no_request() {
                 }
             });
             if round % 5 == 2 {
-                origin.end_connections(end);
+                origin.close_connections(end);
             }
             let statuses = future::join_all(requests).await;
             assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");

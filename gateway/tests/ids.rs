@@ -7,7 +7,7 @@ use aws_sigv4::http_request::SignatureLocation;
 use serde_json::json;
 use support::{
     ACCESS_KEY_ID, TestOrigin, config, exchange,
-    logged::{Logged, OK, signed, verified, with_log},
+    logging::{LoggingGateway, OK, signed_request, with_log, with_verified_callers},
 };
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -16,7 +16,7 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 async fn valid_trace_contexts_are_forwarded() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
-    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
     let parent = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01");
     let state = "tracestate: congo=t61rcWkgMzE,rojo=00f067aa0ba902b7";
     let amazon = "x-amzn-trace-id: Root=1-5e9f0c65-1de4d666d4dd26aced652b6c";
@@ -25,10 +25,10 @@ async fn valid_trace_contexts_are_forwarded() {
         format!("{parent}x\r\n{state}\r\n"),
     ];
     for headers in &headers {
-        assert_eq!(logged.ask("GET", "/orders", headers).await.status, 200);
+        assert_eq!(logged.send("GET", "/orders", headers).await.status, 200);
     }
-    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
-    let seen = origin.seen();
+    assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
+    let seen = origin.requests();
     for header in [&*parent, state, amazon] {
         assert!(
             seen[0].contains(&format!("\r\n{header}\r\n")),
@@ -46,7 +46,7 @@ async fn valid_trace_contexts_are_forwarded() {
         "{seen:?}"
     );
     let trace_ids: Vec<_> = logged
-        .accesses()
+        .access_events()
         .iter()
         .map(|event| event.get("trace_id").cloned())
         .collect();
@@ -57,7 +57,7 @@ async fn valid_trace_contexts_are_forwarded() {
 async fn request_id_is_the_callers_and_the_same_everywhere() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
-    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
     let long = "a".repeat(129);
     for (headers, expected) in [
         ("x-request-id: mine-17\r\n", Some("mine-17")),
@@ -66,13 +66,13 @@ async fn request_id_is_the_callers_and_the_same_everywhere() {
         (&*format!("x-request-id: {long}\r\n"), None),
         ("x-request-id: one\r\nx-request-id: two\r\n", None),
     ] {
-        let response = logged.ask("GET", "/orders", headers).await;
+        let response = logged.send("GET", "/orders", headers).await;
         let id = response.header("x-request-id").expect("an id");
         assert!(
             expected.map_or(id.len() == 36, |expected| id == expected),
             "{headers}: {id}"
         );
-        let seen = origin.seen();
+        let seen = origin.requests();
         let seen = seen.last().expect("valid request");
         assert!(
             seen.contains(&format!("\r\nx-request-id: {id}\r\n")),
@@ -87,11 +87,11 @@ async fn request_id_is_the_callers_and_the_same_everywhere() {
 #[tokio::test]
 async fn signed_ids_are_forwarded_but_not_logged() {
     let origin = TestOrigin::start(OK).await;
-    let config = verified(&config(&format!("http://{}", origin.address), ""));
-    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    let config = with_verified_callers(&config(&format!("http://{}", origin.address), ""));
+    let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
     let invalid = [("traceparent", "no-trace"), ("x-request-id", "two words")];
     for location in [SignatureLocation::Headers, SignatureLocation::QueryParams] {
-        let (request, _) = signed("/orders", &invalid, location);
+        let (request, _) = signed_request("/orders", &invalid, location);
         let response = exchange(logged.gateway.address, &request).await;
         assert_eq!(
             (response.status, response.header("x-request-id")),

@@ -1,4 +1,4 @@
-//! The gateway as Lambda runs it: a process that asks the Runtime API for events and tells it the answers.
+//! The gateway as a Lambda function: a process that polls the Runtime API for events.
 #![cfg(feature = "lambda")]
 
 mod runtime;
@@ -33,9 +33,9 @@ use tower_sigv4::{
     verify::{StaticKeys, Verified, VerifySettings},
 };
 
-/// The program in the environment that Lambda gives it.
+/// Starts the program with the environment of a Lambda function.
 fn start(api: SocketAddr, file: &str) -> Child {
-    let mut command = support::command();
+    let mut command = support::gateway_command();
     let variables = [
         ("AWS_LAMBDA_RUNTIME_API", &*api.to_string()),
         ("AWS_LAMBDA_FUNCTION_NAME", "f"),
@@ -50,7 +50,7 @@ fn start(api: SocketAddr, file: &str) -> Child {
         .envs(variables)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    command.spawn().expect("it starts")
+    command.spawn().expect("process started")
 }
 
 struct Function {
@@ -72,14 +72,14 @@ impl Function {
     }
 
     async fn invoke(&mut self, event: Value) -> (String, Value) {
-        let (_, end, answer) = self.runtime.invoke(event).await;
-        (end, answer)
+        let (_, end, response) = self.runtime.invoke(event).await;
+        (end, response)
     }
 
-    async fn answer(&mut self, event: Value) -> Value {
-        let (end, answer) = self.invoke(event).await;
-        assert_eq!(end, "response", "{answer}");
-        answer
+    async fn response(&mut self, event: Value) -> Value {
+        let (end, response) = self.invoke(event).await;
+        assert_eq!(end, "response", "{response}");
+        response
     }
 }
 
@@ -90,7 +90,7 @@ impl Drop for Function {
     }
 }
 
-/// An event as function URLs make it, payload version 2.0.
+/// Returns an event of a function URL, payload version 2.0.
 fn event(method: &str, path: &str, query: &str) -> Value {
     json!({
         "version": "2.0",
@@ -127,7 +127,7 @@ fn event(method: &str, path: &str, query: &str) -> Value {
 
 type Seen = Arc<Mutex<Vec<(Parts, Bytes)>>>;
 
-async fn answer(State(seen): State<Seen>, request: Request<Body>) -> impl IntoResponse {
+async fn handle(State(seen): State<Seen>, request: Request<Body>) -> impl IntoResponse {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let body = body.collect().await.expect("a body").to_bytes();
@@ -156,7 +156,7 @@ async fn answer(State(seen): State<Seen>, request: Request<Body>) -> impl IntoRe
     }
 }
 
-/// An origin that verifies what it is sent, and a function before it.
+/// Starts an origin that verifies signatures, and a function in front of it.
 async fn origin() -> (Function, Seen) {
     let key = Credentials::new(
         "ASIAROLE",
@@ -168,7 +168,7 @@ async fn origin() -> (Function, Seen) {
     let settings = VerifySettings::new("execute-api", "eu-west-1").expect("a scope");
     let seen = Seen::default();
     let origin = Router::new()
-        .fallback(any(answer))
+        .fallback(any(handle))
         .with_state(seen.clone())
         .layer(VerifyLayer::new(
             StaticKeys::new([key]).expect("a key"),
@@ -180,18 +180,18 @@ async fn origin() -> (Function, Seen) {
 }
 
 #[tokio::test]
-async fn an_event_is_signed_for_the_origin_and_forwarded_as_it_was_sent() {
+async fn event_is_signed_and_forwarded_unchanged() {
     let (mut function, seen) = origin().await;
-    let mut asked = event("POST", "/orders/a%20b%2Fc/%2e/ü d", "id=1&note=a%20b");
-    asked["body"] = json!("/wA="); // a byte that no text has, and a zero
-    asked["isBase64Encoded"] = json!(true);
-    asked["cookies"] = json!(["a=1", "b=2"]);
-    let answer = function.answer(asked).await;
-    assert_eq!(answer["statusCode"], 200, "{answer}");
-    assert_eq!(answer["body"], "grün");
-    assert_eq!(answer["isBase64Encoded"], false);
-    assert_eq!(answer["headers"]["link"], "</a>, </b>");
-    assert_eq!(answer["cookies"], json!(["a=1", "b=2"]));
+    let mut request = event("POST", "/orders/a%20b%2Fc/%2e/ü d", "id=1&note=a%20b");
+    request["body"] = json!("/wA="); // a byte that is not UTF-8, and a zero
+    request["isBase64Encoded"] = json!(true);
+    request["cookies"] = json!(["a=1", "b=2"]);
+    let response = function.response(request).await;
+    assert_eq!(response["statusCode"], 200, "{response}");
+    assert_eq!(response["body"], "grün");
+    assert_eq!(response["isBase64Encoded"], false);
+    assert_eq!(response["headers"]["link"], "</a>, </b>");
+    assert_eq!(response["cookies"], json!(["a=1", "b=2"]));
     let seen = seen.lock().expect("not poisoned");
     let [(head, body)] = &seen[..] else {
         panic!("one request")
@@ -217,27 +217,30 @@ async fn an_event_is_signed_for_the_origin_and_forwarded_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn answers_are_carried_whole_or_not_at_all() {
+async fn responses_are_returned_whole_or_as_errors() {
     let (mut function, _) = origin().await;
-    let answer = function.answer(event("GET", "/orders/bytes", "")).await;
-    assert_eq!(answer["body"], "//4=");
-    assert_eq!(answer["isBase64Encoded"], true);
-    for (path, told) in [
+    let response = function.response(event("GET", "/orders/bytes", "")).await;
+    assert_eq!(response["body"], "//4=");
+    assert_eq!(response["isBase64Encoded"], true);
+    for (path, message) in [
         ("/orders/long", "limit of 6 MB"),
         ("/orders/long/bytes", "limit of 6 MB"),
         ("/orders/broken", "is incomplete"),
     ] {
-        let answer = function.answer(event("GET", path, "")).await;
-        assert_eq!(answer["statusCode"], 502, "{path}");
+        let response = function.response(event("GET", path, "")).await;
+        assert_eq!(response["statusCode"], 502, "{path}");
         assert!(
-            answer["body"].as_str().expect("a text").contains(told),
-            "{path}: {answer}"
+            response["body"]
+                .as_str()
+                .expect("a string")
+                .contains(message),
+            "{path}: {response}"
         );
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_forwarded_has_an_answer() {
+async fn invalid_events_are_rejected() {
     let (mut function, seen) = origin().await;
     let mut websocket = event("GET", "/orders", "");
     websocket["headers"]["upgrade"] = json!("websocket");
@@ -250,22 +253,26 @@ async fn what_cannot_be_forwarded_has_an_answer() {
         (event("GET", "/orders", "a b"), 400),
     ] {
         let path = event["rawPath"].clone();
-        assert_eq!(function.answer(event).await["statusCode"], status, "{path}");
+        assert_eq!(
+            function.response(event).await["statusCode"],
+            status,
+            "{path}"
+        );
     }
     assert!(seen.lock().expect("not poisoned").is_empty());
-    // Of another kind, such as the console's test event: an error of the invocation, and the next one is served.
+    // Another kind of event, such as the console's test event, fails its invocation only.
     let (end, _) = function.invoke(json!({ "key1": "value1" })).await;
     assert_eq!(end, "error");
     assert_eq!(
-        function.answer(event("GET", "/orders", "")).await["statusCode"],
+        function.response(event("GET", "/orders", "")).await["statusCode"],
         200
     );
 }
 
 #[tokio::test]
-async fn a_function_without_a_configuration_says_which_variable_to_set() {
+async fn missing_configuration_names_the_variable() {
     let api = SocketAddr::from(([127, 0, 0, 1], 1));
-    let Output { status, stderr, .. } = start(api, "").wait_with_output().expect("it ends");
+    let Output { status, stderr, .. } = start(api, "").wait_with_output().expect("exit status");
     let log = String::from_utf8_lossy(&stderr);
     assert!(
         !status.success() && log.contains("SIGV4_GATEWAY_CONFIG"),

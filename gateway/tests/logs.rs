@@ -1,4 +1,4 @@
-//! What is logged: by format, by level, and a line for each request.
+//! Log formats, levels and the access log.
 
 #[allow(dead_code)]
 mod support;
@@ -10,8 +10,9 @@ use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 use support::{
-    ACCESS_KEY_ID, Gateway, SECRET_ACCESS_KEY, TempFile, TestOrigin, config, exchange, http2,
-    logged::{Logged, OK, request, signed, verified, with_log},
+    ACCESS_KEY_ID, Gateway, SECRET_ACCESS_KEY, TempFile, TestOrigin, config, connect_http2,
+    exchange,
+    logging::{LoggingGateway, OK, request, signed_request, with_log, with_verified_callers},
     read_until,
 };
 use tokio::{
@@ -25,34 +26,34 @@ const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthen
     content-type: application/json\r\ncontent-length: 42\r\n\r\n{\"message\":\"Missing Authentication Token\"}";
 
 #[tokio::test]
-async fn each_request_is_a_line_of_json() {
-    let (origin, refusing) = (
+async fn each_request_is_one_line_of_json() {
+    let (origin, rejecting) = (
         TestOrigin::start(CACHED).await,
         TestOrigin::start(REFUSED).await,
     );
-    let config = verified(&config(&format!("http://{}", origin.address), ""))
+    let config = with_verified_callers(&config(&format!("http://{}", origin.address), ""))
         + &format!(
-            "[[origin]]\nname = \"refusing\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
-             region = \"eu-west-1\"\n[[route]]\npath = \"/refused\"\norigin = \"refusing\"\n\
+            "[[origin]]\nname = \"rejecting\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
+             region = \"eu-west-1\"\n[[route]]\npath = \"/rejected\"\norigin = \"rejecting\"\n\
              verify = false\n[[route]]\npath = \"/cached\"\norigin = \"orders\"\nverify = false\n\
              cache = true\n[[route]]\npath = \"/gone\"\norigin = \"gone\"\nverify = false\n\
              [[origin]]\nname = \"gone\"\nurl = \"http://127.0.0.1:1\"\n\
              service = \"execute-api\"\nregion = \"eu-west-1\"\n",
-            refusing.address
+            rejecting.address
         );
-    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
-    let (request, _) = signed("/orders/17", &[], SignatureLocation::Headers);
+    let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    let (request, _) = signed_request("/orders/17", &[], SignatureLocation::Headers);
     assert_eq!(exchange(logged.gateway.address, &request).await.status, 200);
     for (method, target, status) in [
         ("POST", "/orders?password=hunter2", 403),
-        ("GET", "/refused", 403),
+        ("GET", "/rejected", 403),
         ("GET", "/cached", 200),
         ("GET", "/cached", 200),
         ("GET", "/gone", 502),
         ("GET", "/a\\b", 400),
     ] {
         assert_eq!(
-            logged.ask(method, target, "").await.status,
+            logged.send(method, target, "").await.status,
             status,
             "{target}"
         );
@@ -93,9 +94,9 @@ async fn each_request_is_a_line_of_json() {
         ),
         line(
             "GET",
-            "/refused",
+            "/rejected",
             403,
-            ["/refused", "refusing"],
+            ["/rejected", "rejecting"],
             json!({ "origin_rejection": "route-missing" }),
         ),
         line(
@@ -109,20 +110,20 @@ async fn each_request_is_a_line_of_json() {
         line("GET", "/gone", 502, ["/gone", "gone"], json!({})),
         line("GET", "/a\\b", 400, ["none", "none"], json!({})),
     ];
-    assert_eq!(logged.accesses(), expected);
+    assert_eq!(logged.access_events(), expected);
     let mut events = logged.events();
     events.retain(|event| event["target"] != "access");
-    let [refused, failed] = &events[..] else {
+    let [rejected, failed] = &events[..] else {
         panic!("{events:?}")
     };
     assert_eq!(
-        (&refused["level"], &refused["cause"]),
+        (&rejected["level"], &rejected["cause"]),
         (&json!("WARN"), &json!("route-missing"))
     );
-    let said = failed["message"].as_str().expect("a text");
+    let message = failed["message"].as_str().expect("a string");
     assert!(
-        said.starts_with("502 Bad Gateway: no connection to origin 127.0.0.1:1; "),
-        "{said}"
+        message.starts_with("502 Bad Gateway: no connection to origin 127.0.0.1:1; "),
+        "{message}"
     );
     let id = &failed["request_id"];
     let same = logged
@@ -134,14 +135,14 @@ async fn each_request_is_a_line_of_json() {
 }
 
 #[tokio::test]
-async fn who_leaves_before_the_answer_is_logged_too() {
+async fn client_that_disconnects_early_is_logged() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let config = config(
         &format!("http://{}", listener.local_addr().expect("an address")),
         "",
     );
-    let logged = Logged::start(&with_log(&config, "format = \"json\"\naccess = true"));
-    assert_eq!(logged.ask("GET", "/nowhere", "").await.status, 404);
+    let logged = LoggingGateway::start(&with_log(&config, "format = \"json\"\naccess = true"));
+    assert_eq!(logged.send("GET", "/nowhere", "").await.status, 404);
     let mut client = TcpStream::connect(logged.gateway.address)
         .await
         .expect("connected");
@@ -152,9 +153,9 @@ async fn who_leaves_before_the_answer_is_logged_too() {
     let (mut origin, _) = listener.accept().await.expect("a connection");
     read_until(&mut origin, "\r\n\r\n").await;
     drop(client);
-    logged.says("499").await;
-    let told: Vec<_> = logged
-        .accesses()
+    logged.wait_for("499").await;
+    let requests: Vec<_> = logged
+        .access_events()
         .iter()
         .map(|event| {
             (
@@ -164,24 +165,27 @@ async fn who_leaves_before_the_answer_is_logged_too() {
         })
         .collect();
     let orders = json!("api.example.com/orders");
-    assert_eq!(told, [(json!(404), json!("none")), (json!(499), orders)]);
+    assert_eq!(
+        requests,
+        [(json!(404), json!("none")), (json!(499), orders)]
+    );
 }
 
 #[tokio::test]
-async fn nothing_of_a_request_is_logged_unless_that_is_asked() {
+async fn requests_are_not_logged_by_default() {
     let origin = TestOrigin::start(OK).await;
-    let logged = Logged::start(&config(&format!("http://{}", origin.address), ""));
-    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
-    assert_eq!(logged.ask("GET", "/nowhere", "").await.status, 404);
+    let logged = LoggingGateway::start(&config(&format!("http://{}", origin.address), ""));
+    assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
+    assert_eq!(logged.send("GET", "/nowhere", "").await.status, 404);
     assert_eq!(logged.lines(), [""; 0]);
 }
 
 #[tokio::test]
-async fn no_value_ends_its_line_or_its_quotes() {
+async fn values_cannot_break_out_of_their_line_or_quotes() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let long = format!("/orders/{}é", "a".repeat(1015));
-    let odd = [
+    let hostile = [
         (
             "GET",
             "/orders/%0a%0d\"http.response.status_code=200",
@@ -197,14 +201,19 @@ async fn no_value_ends_its_line_or_its_quotes() {
     ];
     for format in ["text", "json"] {
         let section = format!("format = \"{format}\"\naccess = true");
-        let logged = Logged::start(&with_log(&config, &section));
-        for (method, target, headers) in odd {
-            logged.ask(method, target, headers).await;
+        let logged = LoggingGateway::start(&with_log(&config, &section));
+        for (method, target, headers) in hostile {
+            logged.send(method, target, headers).await;
         }
-        // A host that is none is not told.
+        // An invalid host is not logged.
         let host = "GET / HTTP/1.1\r\nhost: a\"b c\r\nconnection: close\r\n\r\n";
         assert_eq!(exchange(logged.gateway.address, host).await.status, 400);
-        assert_eq!(logged.lines().len(), odd.len() + 1, "{:?}", logged.lines());
+        assert_eq!(
+            logged.lines().len(),
+            hostile.len() + 1,
+            "{:?}",
+            logged.lines()
+        );
         if format == "text" {
             for line in logged.lines() {
                 let start =
@@ -214,32 +223,35 @@ async fn no_value_ends_its_line_or_its_quotes() {
                     "{line}"
                 );
                 assert!(!line.contains(char::is_control), "{line:?}");
-                // Without what is quoted there is one status.
+                // Outside of quotes there is one status.
                 let bare = line.replace("\\\"", "");
                 let bare: String = bare.split('"').step_by(2).collect();
                 assert_eq!(bare.matches("status_code=").count(), 1, "{line}");
                 assert!(!bare.contains("level"), "{line}");
             }
         } else {
-            let told = logged.accesses();
-            assert_eq!(told[0]["url.path"], odd[0].1);
-            assert_eq!(told[1]["http.request.method"], "G'|ET");
-            assert_eq!(told[1]["url.path"], odd[1].1);
-            assert_eq!(told[2]["url.path"], odd[2].1);
-            // An é would be cut in the middle.
-            assert_eq!(told[3]["url.path"].as_str().expect("a text").len(), 1023);
-            assert_eq!(told[4].get("server.address"), None);
-            assert!(told.iter().all(|event| event.get("trace_id").is_none()));
+            let events = logged.access_events();
+            assert_eq!(events[0]["url.path"], hostile[0].1);
+            assert_eq!(events[1]["http.request.method"], "G'|ET");
+            assert_eq!(events[1]["url.path"], hostile[1].1);
+            assert_eq!(events[2]["url.path"], hostile[2].1);
+            // The limit would split the é.
+            assert_eq!(
+                events[3]["url.path"].as_str().expect("a string").len(),
+                1023
+            );
+            assert_eq!(events[4].get("server.address"), None);
+            assert!(events.iter().all(|event| event.get("trace_id").is_none()));
         }
     }
 }
 
 #[tokio::test]
-async fn the_level_is_changed_by_the_admin_port() {
+async fn admin_port_changes_the_level() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let section = "format = \"json\"\nlevel = \"warn\"\n[admin]\nlisten = \"127.0.0.1:0\"";
-    let logged = Logged::start(&with_log(&config, section));
+    let logged = LoggingGateway::start(&with_log(&config, section));
     assert_eq!(logged.admin("GET", "", "").await.body, "access=off,warn\n");
     let page = "origin: https://evil.example\r\n";
     for (headers, level, status) in [
@@ -250,16 +262,16 @@ async fn the_level_is_changed_by_the_admin_port() {
         (page, "debug", 403),
         ("host: evil.example\r\n", "debug", 421),
     ] {
-        let answer = logged.admin("PUT", headers, level).await;
-        assert_eq!(answer.status, status, "{level}: {}", answer.body);
+        let response = logged.admin("PUT", headers, level).await;
+        assert_eq!(response.status, status, "{level}: {}", response.body);
         assert_eq!(
             status == 400,
-            answer.body.contains("write off, error, warn"),
+            response.body.contains("write off, error, warn"),
             "{}",
-            answer.body
+            response.body
         );
     }
-    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
+    assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
     assert_eq!(logged.events(), []);
 
     for (level, targets) in [
@@ -273,24 +285,24 @@ async fn the_level_is_changed_by_the_admin_port() {
     ] {
         let before = logged.events().len();
         assert_eq!(logged.admin("PUT", "", level).await.status, 204);
-        assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
-        let told = logged.events().split_off(before);
-        let told: Vec<_> = told.iter().map(|event| event["target"].clone()).collect();
-        assert_eq!(told, targets, "{level}");
+        assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
+        let events = logged.events().split_off(before);
+        let logged_targets: Vec<_> = events.iter().map(|event| event["target"].clone()).collect();
+        assert_eq!(logged_targets, targets, "{level}");
     }
 }
 
 #[tokio::test]
-async fn no_line_holds_a_secret() {
+async fn log_lines_contain_no_secret() {
     let origin = TestOrigin::start(OK).await;
-    let config = verified(&config(&format!("http://{}", origin.address), "")).replace(
+    let config = with_verified_callers(&config(&format!("http://{}", origin.address), "")).replace(
         "secret_access_key = \"secret\"",
         "secret_access_key = \"secret-of-the-gateway\"\nsession_token = \"token-of-the-gateway\"",
     );
     let (header, query) = (SignatureLocation::Headers, SignatureLocation::QueryParams);
     for format in ["text", "json"] {
         let section = format!("format = \"{format}\"\nlevel = \"trace\"\naccess = true");
-        let logged = Logged::start(&with_log(&config, &section));
+        let logged = LoggingGateway::start(&with_log(&config, &section));
         let mut secrets: Vec<_> = [
             "secret-of",
             "token-of",
@@ -301,10 +313,10 @@ async fn no_line_holds_a_secret() {
         .map(str::to_owned)
         .into();
         for location in [header, query] {
-            let (request, signature) = signed("/orders", &[], location);
+            let (request, signature) = signed_request("/orders", &[], location);
             assert_eq!(exchange(logged.gateway.address, &request).await.status, 200);
             secrets.push(signature);
-            let (request, signature) = signed("/orders", &[], location);
+            let (request, signature) = signed_request("/orders", &[], location);
             let wrong = request.replacen("GET", "PUT", 1);
             assert_eq!(exchange(logged.gateway.address, &wrong).await.status, 403);
             secrets.push(signature);
@@ -312,13 +324,13 @@ async fn no_line_holds_a_secret() {
         for headers in ["authorization: Basic hunter2\r\n", "cookie: hunter2\r\n"] {
             assert_eq!(
                 logged
-                    .ask("GET", "/orders?key=hunter2", headers)
+                    .send("GET", "/orders?key=hunter2", headers)
                     .await
                     .status,
                 403
             );
         }
-        // At "trace" the codec of HTTP/2 tells much of what it does.
+        // At "trace" the HTTP/2 codec logs many details.
         let stream = TcpStream::connect(logged.gateway.address)
             .await
             .expect("connected");
@@ -326,12 +338,12 @@ async fn no_line_holds_a_secret() {
         let request = request
             .header("authorization", "hunter2")
             .body(Body::empty());
-        let answer = http2(stream)
+        let response = connect_http2(stream)
             .await
             .send_request(request.expect("a request"))
             .await;
-        assert_eq!(answer.expect("an answer").status(), 403);
-        for seen in origin.seen() {
+        assert_eq!(response.expect("a response").status(), 403);
+        for seen in origin.requests() {
             let (_, signature) = seen.split_once("Signature=").expect("signed");
             secrets.push(signature[..64].to_owned());
         }
@@ -345,13 +357,13 @@ async fn no_line_holds_a_secret() {
     }
 }
 
-/// Whoever collects the log may be restarted.
+/// The log collector may restart.
 #[tokio::test]
-async fn requests_are_answered_where_no_one_reads_the_log() {
+async fn requests_succeed_with_closed_standard_error() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let file = TempFile::new(&with_log(&config, "access = true"));
-    let mut command = support::command();
+    let mut command = support::gateway_command();
     let mut gateway = Gateway::spawn(
         command
             .args(["--config", &file.path])
@@ -359,14 +371,14 @@ async fn requests_are_answered_where_no_one_reads_the_log() {
     );
     drop(gateway.stderr());
     for _ in 0..3 {
-        let answer = exchange(gateway.address, &request("GET", "/orders", "")).await;
-        assert_eq!(answer.status, 200);
+        let response = exchange(gateway.address, &request("GET", "/orders", "")).await;
+        assert_eq!(response.status, 200);
     }
 }
 
 #[test]
-fn mistakes_in_the_section_are_told() {
-    for (section, told) in [
+fn invalid_sections_are_reported() {
+    for (section, message) in [
         (
             "level = \"wran\"",
             ":21: \"wran\" is not a level; write off, error, warn, info, debug or",
@@ -383,39 +395,40 @@ fn mistakes_in_the_section_are_told() {
         ("file = \"a\"", "unknown field"),
     ] {
         let file = TempFile::new(&with_log(&config("http://127.0.0.1:1", ""), section));
-        let output = support::command()
+        let output = support::gateway_command()
             .args(["--config", &file.path, "--check"])
             .output();
-        let log = String::from_utf8(output.expect("it runs").stderr).expect("UTF-8");
-        assert!(log.contains(told), "{section}: {log}");
+        let log = String::from_utf8(output.expect("output").stderr).expect("UTF-8");
+        assert!(log.contains(message), "{section}: {log}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_no_one_reads_holds_up_nothing() {
+async fn unread_log_does_not_block() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "");
     let section = "level = \"trace\"\naccess = true\n[admin]\nlisten = \"127.0.0.1:0\"";
     let file = TempFile::new(&with_log(&config, section));
     let mut gateway = Gateway::spawn(
-        support::command()
+        support::gateway_command()
             .args(["--config", &file.path])
             .stderr(Stdio::piped()),
     );
     let unread = gateway.stderr();
     let admin = gateway
-        .word_after("admin http://")
+        .printed_after("admin http://")
         .parse()
         .expect("an address");
     let request = request("GET", "/orders", "");
     let lost = async {
         loop {
-            // Each logs some dozen lines, far more than a pipe holds.
+            // Each request logs some dozen lines; together they overflow the pipe.
             for _ in 0..50 {
                 assert_eq!(exchange(gateway.address, &request).await.status, 200);
             }
-            let told = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-            let metrics = exchange(admin, told).await.body;
+            let metrics_request =
+                "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+            let metrics = exchange(admin, metrics_request).await.body;
             if !metrics.contains("\nsigv4_gateway_log_lines_dropped_total 0\n") {
                 assert!(
                     metrics.contains("\nsigv4_gateway_log_lines_dropped_total "),
@@ -427,12 +440,12 @@ async fn a_log_that_no_one_reads_holds_up_nothing() {
     };
     time::timeout(Duration::from_secs(60), lost)
         .await
-        .expect("answers");
+        .expect("responses");
     gateway.terminate();
     let ended = tokio::task::spawn_blocking(move || gateway.wait());
     let status = time::timeout(Duration::from_secs(20), ended)
         .await
-        .expect("it ends");
+        .expect("exit status");
     assert!(status.expect("no panic").success());
     drop(unread);
 }

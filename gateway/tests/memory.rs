@@ -1,4 +1,4 @@
-//! Memory of the process, under clients that take what they can.
+//! Memory of the process under hostile clients.
 #![cfg(target_os = "linux")]
 
 #[allow(dead_code)]
@@ -34,9 +34,9 @@ use tokio_rustls::TlsConnector;
 
 const MIB: u64 = 1 << 20;
 
-/// Resident memory of the process, in bytes.
-fn resident(gateway: &Gateway) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", gateway.id())).expect("it runs");
+/// Returns the resident memory of the process in bytes.
+fn resident_memory(gateway: &Gateway) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", gateway.id())).expect("output");
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))
@@ -45,31 +45,31 @@ fn resident(gateway: &Gateway) -> u64 {
     kib.parse::<u64>().expect("a number") * 1024
 }
 
-/// Fails if the process holds more than so many bytes beside what it held when it was idle.
-fn holds_at_most(bytes: u64, gateway: &Gateway, idle: u64, what: &str) {
-    let held = resident(gateway).saturating_sub(idle);
-    assert!(held <= bytes, "{what}: {held} bytes over {idle}");
+/// Fails if the process exceeds its idle memory by more than the limit.
+fn assert_memory_growth(bytes: u64, gateway: &Gateway, idle: u64, context: &str) {
+    let held = resident_memory(gateway).saturating_sub(idle);
+    assert!(held <= bytes, "{context}: {held} bytes over {idle}");
 }
 
-/// A gateway whose allocator gives back at once what is free, so that only what is held is resident.
+/// Starts a gateway whose allocator returns free memory at once.
 fn start(config: &str) -> Gateway {
-    Gateway::configured_with(config, &[("_RJEM_MALLOC_CONF", "dirty_decay_ms:0")])
+    Gateway::with_config_and_env(config, &[("_RJEM_MALLOC_CONF", "dirty_decay_ms:0")])
 }
 
-/// A client, and what the process holds after some requests.
-async fn warm(gateway: &Gateway, certificate: Option<&str>) -> (Client, u64) {
+/// Returns a client, and the memory of the process after some requests.
+async fn start_warm_client(gateway: &Gateway, certificate: Option<&str>) -> (Client, u64) {
     let mut client = Client::connect(gateway.address, certificate).await;
     for number in 0..20 {
         client.get(1_000_000, "no-store", &number.to_string()).await;
     }
-    (client, resident(gateway))
+    (client, resident_memory(gateway))
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A connection, with TLS if there is a certificate to trust.
+/// Connects, with TLS if there is a certificate to trust.
 async fn connect(address: SocketAddr, certificate: Option<&str>) -> Box<dyn Stream> {
     let stream = TcpStream::connect(address).await.expect("connected");
     stream.set_nodelay(true).expect("set");
@@ -92,7 +92,7 @@ async fn connect(address: SocketAddr, certificate: Option<&str>) -> Box<dyn Stre
     Box::new(connected.expect("TLS"))
 }
 
-/// An origin whose responses are as the path says: `/orders/<size>/<cache-control>/...`.
+/// Origin whose responses depend on the path: `/orders/<size>/<cache-control>/...`.
 struct Origin {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
@@ -121,8 +121,8 @@ impl Origin {
         format!("http://{}", self.address)
     }
 
-    /// Waits until so many requests have come, and what is sent in response fills all buffers.
-    async fn is_stuck(&self, requests: usize) {
+    /// Waits until the requests have arrived and their responses fill all buffers.
+    async fn wait_until_stuck(&self, requests: usize) {
         let (mut before, mut same) = (0, 0);
         while self.requests.load(Ordering::SeqCst) < requests || same < 20 {
             time::sleep(Duration::from_millis(25)).await;
@@ -165,7 +165,7 @@ async fn respond(mut stream: TcpStream, requests: Arc<AtomicUsize>, sent: Arc<At
     }
 }
 
-/// A client with one connection, on which requests follow each other.
+/// Client with one connection for sequential requests.
 struct Client(http1::SendRequest<String>);
 
 impl Client {
@@ -188,7 +188,7 @@ impl Client {
         let mut read = 0;
         while let Some(frame) = body.frame().await {
             read += frame
-                .expect("whole")
+                .expect("valid JSON")
                 .data_ref()
                 .map_or(0, axum::body::Bytes::len);
         }
@@ -197,14 +197,14 @@ impl Client {
 }
 
 #[tokio::test]
-async fn the_cache_stays_within_its_memory_whatever_it_stores() {
+async fn cache_stays_within_its_memory_limit() {
     const MEMORY: u64 = 16 * MIB;
     let origin = Origin::start().await;
     let cache = format!("[cache]\nmemory = \"{MEMORY}B\"\n[[origin]]");
     let config = config(&origin.url(), "").replacen("[[origin]]", &cache, 1) + "cache = true\n";
     let gateway = start(&config);
-    let (mut client, idle) = warm(&gateway, None).await;
-    let check = |what| holds_at_most(MEMORY * 13 / 10, &gateway, idle, what);
+    let (mut client, idle) = start_warm_client(&gateway, None).await;
+    let check = |context| assert_memory_growth(MEMORY * 13 / 10, &gateway, idle, context);
     for number in 0..300 {
         client.get(1, "max-age=1000", &number.to_string()).await;
         client.get(400_000, "no-store", &number.to_string()).await;
@@ -220,7 +220,7 @@ async fn the_cache_stays_within_its_memory_whatever_it_stores() {
             .get(1_000_000, "max-age=1000", &number.to_string())
             .await;
     }
-    check("more large responses than there is memory for");
+    check("large responses beyond the memory limit");
     let clients = (0..8).map(|of_client| async move {
         let mut client = Client::connect(gateway.address, None).await;
         for number in 0..800 {
@@ -233,7 +233,7 @@ async fn the_cache_stays_within_its_memory_whatever_it_stores() {
     check("small responses alone");
 }
 
-/// Windows of HTTP/2 as large as they may be, and requests on so many streams.
+/// Returns HTTP/2 frames with maximal windows and a request on each stream.
 fn requests(streams: u32, window: u32, size: usize) -> Vec<u8> {
     const SETTINGS: u8 = 4;
     const WINDOW_UPDATE: u8 = 8;
@@ -264,16 +264,16 @@ fn requests(streams: u32, window: u32, size: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_client_over_http2_that_reads_nothing_holds_at_most_8_mib() {
+async fn http2_client_that_reads_nothing_holds_at_most_8_mib() {
     const LARGEST: u32 = (1 << 31) - 1;
     for (name, window, read) in [
-        ("windows as large as they may be", LARGEST, 0),
-        ("windows as they are at first", 65_535, 0),
+        ("maximal windows", LARGEST, 0),
+        ("default windows", 65_535, 0),
         ("large windows, and some read", LARGEST, 30_000_000),
     ] {
         let origin = Origin::start().await;
         let gateway = start(&config(&origin.url(), ""));
-        let (_, idle) = warm(&gateway, None).await;
+        let (_, idle) = start_warm_client(&gateway, None).await;
         let mut stream = TcpStream::connect(gateway.address)
             .await
             .expect("connected");
@@ -286,12 +286,12 @@ async fn a_client_over_http2_that_reads_nothing_holds_at_most_8_mib() {
         while left > 0 {
             left -= stream.read(&mut buffer).await.expect("open").min(left);
         }
-        origin.is_stuck(20 + 100).await;
-        holds_at_most(8 * MIB, &gateway, idle, name);
+        origin.wait_until_stuck(20 + 100).await;
+        assert_memory_growth(8 * MIB, &gateway, idle, name);
     }
 }
 
-async fn unread(
+async fn check_unread_responses(
     gateway: &Gateway,
     certificate: Option<&str>,
     clients: usize,
@@ -310,7 +310,7 @@ async fn unread(
 }
 
 #[tokio::test]
-async fn a_client_over_http1_that_reads_nothing_holds_at_most_256_kib() {
+async fn http1_client_that_reads_nothing_holds_at_most_256_kib() {
     const CLIENTS: usize = 40;
     let key = KeyPair::generate().expect("a key");
     let certificate = CertificateParams::new(["localhost".to_owned()]).expect("a name");
@@ -323,26 +323,26 @@ async fn a_client_over_http1_that_reads_nothing_holds_at_most_256_kib() {
     for (name, server, certificate) in [("plain", "[server]", None), ("TLS", &tls, Some(&*pem))] {
         let origin = Origin::start().await;
         let gateway = start(&config(&origin.url(), "").replacen("[server]", server, 1));
-        let (_, idle) = warm(&gateway, certificate).await;
-        let _unread = unread(&gateway, certificate, CLIENTS).await;
-        origin.is_stuck(20 + CLIENTS).await;
-        holds_at_most(CLIENTS as u64 * 256 * 1024, &gateway, idle, name);
+        let (_, idle) = start_warm_client(&gateway, certificate).await;
+        let _unread = check_unread_responses(&gateway, certificate, CLIENTS).await;
+        origin.wait_until_stuck(20 + CLIENTS).await;
+        assert_memory_growth(CLIENTS as u64 * 256 * 1024, &gateway, idle, name);
     }
 }
 
 #[tokio::test]
-async fn memory_is_given_back_once_clients_have_left() {
+async fn memory_is_released_after_clients_disconnect() {
     const CLIENTS: usize = 200;
     let origin = Origin::start().await;
-    let gateway = Gateway::configured(&config(&origin.url(), ""));
-    let (_, idle) = warm(&gateway, None).await;
-    let unread = unread(&gateway, None, CLIENTS).await;
-    origin.is_stuck(20 + CLIENTS).await;
-    let held = resident(&gateway) - idle;
+    let gateway = Gateway::with_config(&config(&origin.url(), ""));
+    let (_, idle) = start_warm_client(&gateway, None).await;
+    let unread = check_unread_responses(&gateway, None, CLIENTS).await;
+    origin.wait_until_stuck(20 + CLIENTS).await;
+    let held = resident_memory(&gateway) - idle;
     drop(unread);
     let since = Instant::now();
-    while resident(&gateway) - idle.min(resident(&gateway)) > held / 4 {
-        let left = resident(&gateway) - idle;
+    while resident_memory(&gateway) - idle.min(resident_memory(&gateway)) > held / 4 {
+        let left = resident_memory(&gateway) - idle;
         assert!(
             since.elapsed() < Duration::from_secs(60),
             "{left} bytes of {held}"

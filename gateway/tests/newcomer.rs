@@ -10,13 +10,13 @@ use std::{
     process::Stdio,
 };
 
-use support::{Gateway, TempFile, command, config, exchange, without_credentials};
+use support::{Gateway, TempFile, config, exchange, gateway_command, without_credentials};
 
 /// Returns the error message for invalid arguments.
 fn error_of(arguments: &[&str], code: i32) -> String {
     // Written to a file, so that a process that keeps running fails the test in time.
     let log = TempFile::new("");
-    let mut process = command()
+    let mut process = gateway_command()
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(File::create(&log.path).expect("created"))
@@ -160,7 +160,7 @@ async fn errors_of_the_first_request_are_logged_with_cause_and_remedy() {
         ),
     ] {
         let file = TempFile::new(&config);
-        let mut command = command();
+        let mut command = gateway_command();
         let gateway = Gateway::spawn(
             command
                 .args(["--config", &file.path])
@@ -168,7 +168,7 @@ async fn errors_of_the_first_request_are_logged_with_cause_and_remedy() {
         );
         let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
         assert_eq!(exchange(gateway.address, request).await.status, status);
-        let log = gateway.log();
+        let log = gateway.stop_and_read_log();
         assert!(words.iter().all(|word| log.contains(word)), "{log}");
     }
 }
@@ -178,14 +178,14 @@ async fn errors_of_the_first_request_are_logged_with_cause_and_remedy() {
 fn likely_aws_rejections_are_warnings() {
     let host = "http://abc123.execute-api.us-east-1.amazonaws.com";
     let file = TempFile::new(&config(host, ""));
-    let output = command()
+    let output = gateway_command()
         .args(["--config", &file.path, "--check"])
         .output()
         .expect("output");
     let message = String::from_utf8(output.stderr).expect("UTF-8");
     for words in [
         ":9: warning: ",
-        "begin the URL with \"https://\"",
+        "start the URL with \"https://\"",
         ":10: warning: ",
         "us-east-1",
     ] {
@@ -198,7 +198,7 @@ fn closed_standard_output_is_not_an_error() {
     let unread = || {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
-        let mut command = command();
+        let mut command = gateway_command();
         command.stdout(writer).stderr(Stdio::piped());
         command
     };

@@ -15,7 +15,7 @@ use tower_sigv4::{
 
 const HOST: &str = "api.example.com";
 
-/// A request presigned for S3, with this body.
+/// Returns a request presigned for S3.
 fn presigned(method: &str, headers: &str, body: &str) -> String {
     let credentials = Credentials::new("AKIDALICE", "alices secret", None, None, "test");
     let identity = Identity::new(credentials).expect("valid");
@@ -36,7 +36,7 @@ fn presigned(method: &str, headers: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn presigned_downloads_pass_and_presigned_uploads_have_a_setting() {
+async fn presigned_downloads_pass_and_presigned_uploads_need_a_setting() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let url = format!("http://{}", origin.address);
     let download = presigned("GET", "", "");
@@ -58,8 +58,8 @@ async fn presigned_downloads_pass_and_presigned_uploads_have_a_setting() {
             + setting
             + &format!("body = \"{body}\"\n")
             + "[[verify.key]]\naccess_key_id = \"AKIDALICE\"\nsecret_access_key = \"alices secret\"\n";
-        let gateway = Gateway::configured(&config);
-        let before = origin.seen().len();
+        let gateway = Gateway::with_config(&config);
+        let before = origin.requests().len();
         for (request, status) in [(&download, 200), (&upload, uploaded), (&chunked, uploaded)] {
             let response = exchange(gateway.address, request).await;
             assert_eq!(
@@ -69,6 +69,6 @@ async fn presigned_downloads_pass_and_presigned_uploads_have_a_setting() {
             );
         }
         let passed = if uploaded == 200 { 3 } else { 1 };
-        assert_eq!(origin.seen().len() - before, passed, "{setting}");
+        assert_eq!(origin.requests().len() - before, passed, "{setting}");
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use support::{
     Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempFile, TestOrigin, config, exchange,
-    logged::{Logged, with_log},
+    logging::{LoggingGateway, with_log},
     read_until,
 };
 use tokio::{
@@ -39,7 +39,7 @@ impl RunningGateway {
 
     fn start_with(config: &str, variables: &[(&str, &str)]) -> Self {
         let file = TempFile::new(config);
-        let mut command = support::command();
+        let mut command = support::gateway_command();
         command
             .args(["--config", &file.path])
             .envs(variables.iter().copied());
@@ -206,12 +206,12 @@ async fn cached_responses_survive_a_reload_unless_their_section_changes() {
     let another = "[[route]]\npath = \"/b\"\norigin = \"orders\"\n";
     running.reload(&format!("{first}{another}"));
     assert_eq!(running.status("/orders").await, 200);
-    assert_eq!(origin.seen().len(), 1);
+    assert_eq!(origin.requests().len(), 1);
     assert_eq!(running.status("/b").await, 200);
     assert_eq!(origin.connections(), 1, "connections stay open");
     running.reload(&format!("{first}[cache]\nmemory = \"2MiB\"\n"));
     assert_eq!(running.status("/orders").await, 200);
-    assert_eq!(origin.seen().len(), 3);
+    assert_eq!(origin.requests().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,7 +243,7 @@ async fn log_level_follows_the_file() {
     let origin = TestOrigin::start(RESPONSE).await;
     let config = config(&format!("http://{}", origin.address), "");
     let admin = "[admin]\nlisten = \"127.0.0.1:0\"";
-    let logged = Logged::start(&with_log(&config, &format!("level = \"error\"\n{admin}")));
+    let logged = LoggingGateway::start(&with_log(&config, &format!("level = \"error\"\n{admin}")));
     let reload = async |section: &str| {
         let before = logged.lines().len();
         let section = format!("{section}\n{admin}");
@@ -255,11 +255,11 @@ async fn log_level_follows_the_file() {
             time::sleep(Duration::from_millis(20)).await;
         }
     };
-    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
+    assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
     assert_eq!(logged.lines(), [""; 0]);
     reload("access = true").await;
-    assert_eq!(logged.ask("GET", "/orders", "").await.status, 200);
-    logged.says(" INFO access: request ").await;
+    assert_eq!(logged.send("GET", "/orders", "").await.status, 200);
+    logged.wait_for(" INFO access: request ").await;
     // A reload also replaces a level that was set by the admin port.
     assert_eq!(
         logged.admin("PUT", "", "error,access=off").await.status,
@@ -267,13 +267,15 @@ async fn log_level_follows_the_file() {
     );
     reload("format = \"json\"").await;
     logged
-        .says(": restart the gateway to apply the changes of format in [log]")
+        .wait_for(": restart the gateway to apply the changes of format in [log]")
         .await;
     assert_eq!(logged.admin("GET", "", "").await.body, "access=off,info\n");
     reload("format = \"json\"\nlevel = \"nothing\"").await;
-    logged.says("keeping the previous configuration: ").await;
     logged
-        .says("\"nothing\" is not a level; write off, error, ")
+        .wait_for("keeping the previous configuration: ")
+        .await;
+    logged
+        .wait_for("\"nothing\" is not a level; write off, error, ")
         .await;
     assert!(
         logged.lines().iter().all(|line| line.starts_with("20")),
@@ -365,7 +367,7 @@ async fn removed_keys_are_rejected_on_open_connections() {
         .expect("connected");
     let mut status = async |id: &str| {
         let host = "api.example.com";
-        let request = support::signed("GET", "/orders", host, "", id, SECRET_ACCESS_KEY);
+        let request = support::signed_request("GET", "/orders", host, "", id, SECRET_ACCESS_KEY);
         let request = request.replace("connection: close\r\n", "");
         client.write_all(request.as_bytes()).await.expect("sent");
         let response = read_until(&mut client, "\r\n\r\n").await;

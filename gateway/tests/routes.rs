@@ -1,4 +1,4 @@
-//! What a route does besides: limits, time-outs, retries, pages of other origins.
+//! Settings of routes: limits, timeouts, retries, CORS, cache.
 
 #[allow(dead_code)]
 mod support;
@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A gateway before these origins, named `a`, `b` and so on, with these routes.
+/// Starts a gateway for origins named `a`, `b` and so on.
 fn gateway(origins: &[SocketAddr], routes: &str) -> Gateway {
     let mut config = "[server]\nlisten = \"127.0.0.1:0\"\n[credentials]\nsource = \"static\"\n\
                       access_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n"
@@ -25,7 +25,7 @@ fn gateway(origins: &[SocketAddr], routes: &str) -> Gateway {
              region = \"us-east-1\"\n"
         );
     }
-    Gateway::configured(&(config + routes))
+    Gateway::with_config(&(config + routes))
 }
 
 fn request(method: &str, target: &str, headers: &str, body: &str) -> String {
@@ -43,7 +43,7 @@ const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 #[tokio::test]
-async fn several_origins_stand_under_one_prefix() {
+async fn several_origins_share_one_prefix() {
     let (a, b) = (TestOrigin::start(OK).await, TestOrigin::start(OK).await);
     let gateway = gateway(
         &[a.address, b.address],
@@ -57,12 +57,12 @@ async fn several_origins_stand_under_one_prefix() {
         ("POST", ""),
         ("GET", "x-color: red\r\n"),
     ] {
-        let answer = exchange(gateway.address, &request(method, "/v1/x", headers, "")).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
+        let response = exchange(gateway.address, &request(method, "/v1/x", headers, "")).await;
+        assert_eq!(response.status, 200, "{}", response.body);
     }
     let lines = |origin: &TestOrigin| -> Vec<String> {
         origin
-            .seen()
+            .requests()
             .iter()
             .map(|head| head.lines().next().unwrap_or_default().to_owned())
             .collect()
@@ -72,7 +72,7 @@ async fn several_origins_stand_under_one_prefix() {
 }
 
 #[tokio::test]
-async fn a_route_has_limits_of_its_own() {
+async fn routes_have_separate_limits() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(
         &[origin.address],
@@ -90,10 +90,10 @@ async fn a_route_has_limits_of_its_own() {
         ("/rare", "", 429),
         ("/", "", 200),
     ] {
-        let answer = exchange(gateway.address, &request("PUT", target, "", body)).await;
-        assert_eq!(answer.status, status, "{target}: {}", answer.body);
+        let response = exchange(gateway.address, &request("PUT", target, "", body)).await;
+        assert_eq!(response.status, status, "{target}: {}", response.body);
         if status == 429 {
-            let wait: u64 = answer
+            let wait: u64 = response
                 .header("retry-after")
                 .expect("a pause")
                 .parse()
@@ -107,7 +107,7 @@ async fn a_route_has_limits_of_its_own() {
             .status,
         200
     );
-    let seen = origin.seen();
+    let seen = origin.requests();
     let unsigned = seen.last().expect("sent");
     assert!(
         unsigned.contains("x-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"),
@@ -116,8 +116,8 @@ async fn a_route_has_limits_of_its_own() {
 }
 
 #[tokio::test]
-async fn who_finds_too_many_on_their_way_is_told_to_come_back() {
-    let (origin, mut held) = silent().await;
+async fn requests_above_max_concurrency_receive_503_with_retry_after() {
+    let (origin, mut held) = silent_origin().await;
     let gateway = gateway(
         &[origin],
         "[[route]]\npath = \"/\"\nmax_concurrency = 1\norigin = \"a\"\n",
@@ -129,14 +129,14 @@ async fn who_finds_too_many_on_their_way_is_told_to_come_back() {
         .write_all(request("GET", "/", "", "").as_bytes())
         .await
         .expect("sent");
-    let mut upstream = held.recv().await.expect("it reached the origin");
+    let mut upstream = held.recv().await.expect("a connection");
 
-    let answer = exchange(gateway.address, &request("GET", "/", "", "")).await;
+    let response = exchange(gateway.address, &request("GET", "/", "", "")).await;
     assert_eq!(
-        (answer.status, answer.header("retry-after")),
+        (response.status, response.header("retry-after")),
         (503, Some("1"))
     );
-    upstream.write_all(OK.as_bytes()).await.expect("answered");
+    upstream.write_all(OK.as_bytes()).await.expect("a response");
     read_until(&mut first, "ok").await;
     drop(upstream);
     let second = tokio::spawn({
@@ -148,22 +148,22 @@ async fn who_finds_too_many_on_their_way_is_told_to_come_back() {
         .expect("a place is free")
         .write_all(OK.as_bytes())
         .await
-        .expect("answered");
+        .expect("a response");
     assert_eq!(second.await.expect("not cancelled").status, 200);
 }
 
 #[tokio::test]
-async fn an_origin_that_does_not_answer_in_time_is_given_up() {
-    let (origin, mut held) = silent().await;
+async fn origin_timeout_is_504() {
+    let (origin, mut held) = silent_origin().await;
     let routes = "[[route]]\npath = \"/\"\ntimeout = \"50ms\"\norigin = \"a\"\n";
     let gateway = gateway(&[origin], routes);
-    let answer = exchange(gateway.address, &request("POST", "/", "", "body")).await;
-    assert_eq!(answer.status, 504, "{}", answer.body);
+    let response = exchange(gateway.address, &request("POST", "/", "", "body")).await;
+    assert_eq!(response.status, 504, "{}", response.body);
     assert!(held.recv().await.is_some());
 }
 
-/// An origin that reads the head of each request and hands its connection over.
-async fn silent() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<TcpStream>) {
+/// Starts an origin that reads the head of each request and sends the connection to the channel.
+async fn silent_origin() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (send, held) = tokio::sync::mpsc::unbounded_channel();
@@ -182,9 +182,9 @@ async fn silent() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<TcpStream
 }
 
 #[tokio::test]
-async fn requests_without_a_body_are_tried_again_signed_anew() {
+async fn requests_without_body_are_retried_with_new_signatures() {
     let replaced = |from, to| BUSY.replace(from, to).leak();
-    for (response, status, post) in [
+    for (origin_response, status, post) in [
         (BUSY, 503, 1),
         (replaced("content", "retry-after: 0\r\ncontent"), 503, 3),
         (
@@ -198,25 +198,25 @@ async fn requests_without_a_body_are_tried_again_signed_anew() {
             3,
         ),
     ] {
-        let origin = TestOrigin::start(response).await;
+        let origin = TestOrigin::start(origin_response).await;
         let routes = "[[route]]\npath = \"/\"\nmax_attempts = 3\norigin = \"a\"\n";
         let gateway = gateway(&[origin.address], routes);
         for (method, body, tries) in [("GET", "", 3), ("POST", "", post), ("POST", "body", 1)] {
-            let before = origin.seen().len();
-            let answer = exchange(gateway.address, &request(method, "/", "", body)).await;
-            assert_eq!((answer.status, &*answer.body), (status, "busy"));
+            let before = origin.requests().len();
+            let response = exchange(gateway.address, &request(method, "/", "", body)).await;
+            assert_eq!((response.status, &*response.body), (status, "busy"));
             assert_eq!(
-                origin.seen().len() - before,
+                origin.requests().len() - before,
                 tries,
-                "{method} {body}: {response}"
+                "{method} {body}: {origin_response}"
             );
         }
     }
 }
 
-/// An HTTP API of API Gateway sends this when its integration takes too long, and the integration goes on.
+/// API Gateway sends this response when an integration times out, although the integration continues.
 #[tokio::test]
-async fn a_post_is_sent_once_when_the_integration_times_out() {
+async fn post_is_not_retried_after_integration_timeout() {
     let origin = TestOrigin::start(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
          apigw-requestid: JKJaXmPLvHcESHA=\r\ncontent-length: 33\r\n\r\n{\"message\":\"Service Unavailable\"}",
@@ -225,18 +225,18 @@ async fn a_post_is_sent_once_when_the_integration_times_out() {
     let routes = "[[route]]\npath = \"/\"\nmax_attempts = 3\norigin = \"a\"\n";
     let gateway = gateway(&[origin.address], routes);
     for length in ["", "content-length: 0\r\n"] {
-        let before = origin.seen().len();
-        let answer = exchange(gateway.address, &request("POST", "/orders", length, "")).await;
+        let before = origin.requests().len();
+        let response = exchange(gateway.address, &request("POST", "/orders", length, "")).await;
         assert_eq!(
-            (answer.status, &*answer.body),
+            (response.status, &*response.body),
             (503, r#"{"message":"Service Unavailable"}"#)
         );
-        assert_eq!(origin.seen().len() - before, 1, "{length}");
+        assert_eq!(origin.requests().len() - before, 1, "{length}");
     }
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_may_ask_and_read_refusals() {
+async fn allowed_web_pages_can_call_and_read_rejections() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(
         &[origin.address],
@@ -248,10 +248,14 @@ async fn pages_of_other_origins_may_ask_and_read_refusals() {
          [[verify.key]]\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n",
     );
     let page = "origin: https://app.example.com\r\n";
-    let asks = format!(
+    let preflight_headers = format!(
         "{page}access-control-request-method: GET\r\naccess-control-request-headers: authorization\r\n"
     );
-    let preflight = exchange(gateway.address, &request("OPTIONS", "/open", &asks, "")).await;
+    let preflight = exchange(
+        gateway.address,
+        &request("OPTIONS", "/open", &preflight_headers, ""),
+    )
+    .await;
     assert_eq!(preflight.status, 200);
     for (name, value) in [
         ("access-control-allow-origin", "https://app.example.com"),
@@ -260,37 +264,40 @@ async fn pages_of_other_origins_may_ask_and_read_refusals() {
     ] {
         assert_eq!(preflight.header(name), Some(value), "{name}");
     }
-    assert!(origin.seen().is_empty(), "a preflight is answered here");
+    assert!(
+        origin.requests().is_empty(),
+        "a preflight is handled by the gateway"
+    );
 
-    let answer = exchange(gateway.address, &request("GET", "/open", page, "")).await;
-    let allowed = answer.header("access-control-allow-origin");
+    let response = exchange(gateway.address, &request("GET", "/open", page, "")).await;
+    let allowed = response.header("access-control-allow-origin");
     assert_eq!(
-        (answer.status, allowed),
+        (response.status, allowed),
         (200, Some("https://app.example.com"))
     );
-    let refused = exchange(gateway.address, &request("GET", "/closed", page, "")).await;
-    let allowed = refused.header("access-control-allow-origin");
+    let rejected = exchange(gateway.address, &request("GET", "/closed", page, "")).await;
+    let allowed = rejected.header("access-control-allow-origin");
     assert_eq!(
-        (refused.status, allowed),
+        (rejected.status, allowed),
         (403, Some("*")),
         "{}",
-        refused.body
+        rejected.body
     );
-    // Another page is told nothing, and a method that no route takes has no preflight.
-    let other = asks.replace("app.example.com", "evil.example.com");
+    // Other pages get no CORS headers, and methods without a route no preflight.
+    let other = preflight_headers.replace("app.example.com", "evil.example.com");
     let preflight = exchange(gateway.address, &request("OPTIONS", "/open", &other, "")).await;
     assert_eq!(preflight.header("access-control-allow-origin"), None);
-    let put = asks.replace("method: GET", "method: PUT");
+    let put = preflight_headers.replace("method: GET", "method: PUT");
     let preflight = exchange(gateway.address, &request("OPTIONS", "/open", &put, "")).await;
     assert_eq!(
         preflight.status, 403,
-        "who asks for what is not there has to say who it is"
+        "requests without a route are verified too"
     );
-    assert_eq!(origin.seen().len(), 1);
+    assert_eq!(origin.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn the_route_says_who_may_read_and_not_its_origin() {
+async fn cors_headers_come_from_the_route_not_the_origin() {
     const FOR_ALL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\naccess-control-allow-origin: *\r\n\
                            access-control-allow-credentials: true\r\n\r\nok";
     let origin = TestOrigin::start(FOR_ALL).await;
@@ -311,14 +318,14 @@ async fn the_route_says_who_may_read_and_not_its_origin() {
         ("/", "https://evil.example.com", Some("*"), Some("true")), // the origin's own business
     ] {
         let page = format!("origin: {page}\r\n");
-        let answer = exchange(gateway.address, &request("GET", path, &page, "")).await;
+        let response = exchange(gateway.address, &request("GET", path, &page, "")).await;
         assert_eq!(
-            answer.header("access-control-allow-origin"),
+            response.header("access-control-allow-origin"),
             allowed,
             "{path} {page}"
         );
         assert_eq!(
-            answer.header("access-control-allow-credentials"),
+            response.header("access-control-allow-credentials"),
             credentials,
             "{path} {page}"
         );
@@ -326,7 +333,7 @@ async fn the_route_says_who_may_read_and_not_its_origin() {
 }
 
 #[tokio::test]
-async fn a_request_has_an_id_on_its_way_there_and_back() {
+async fn request_id_reaches_origin_and_client() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(
         &[origin.address],
@@ -340,7 +347,7 @@ async fn a_request_has_an_id_on_its_way_there_and_back() {
     assert_eq!(own.header("x-request-id"), Some("mine"));
     let new = exchange(gateway.address, &request("GET", "/", "", "")).await;
     let id = new.header("x-request-id").expect("an id").to_owned();
-    let seen = origin.seen();
+    let seen = origin.requests();
     assert!(
         seen[0].contains("x-request-id: mine\r\n") && seen[1].contains(&id),
         "{seen:?}"
@@ -349,24 +356,24 @@ async fn a_request_has_an_id_on_its_way_there_and_back() {
 }
 
 #[tokio::test]
-async fn a_route_with_a_cache_asks_the_origin_once() {
+async fn cached_route_asks_the_origin_once() {
     const FRESH: &str =
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
     let origin = TestOrigin::start(FRESH).await;
     let routes = "[[route]]\npath = \"/\"\ncache = true\norigin = \"a\"\n";
     let gateway = gateway(&[origin.address], routes);
     for status in ["sigv4-gateway; fwd=uri-miss; stored", "sigv4-gateway; hit"] {
-        let answer = exchange(gateway.address, &request("GET", "/", "", "")).await;
+        let response = exchange(gateway.address, &request("GET", "/", "", "")).await;
         assert_eq!(
-            (answer.header("cache-status"), &*answer.body),
+            (response.header("cache-status"), &*response.body),
             (Some(status), "ok")
         );
     }
-    assert_eq!(origin.seen().len(), 1);
+    assert_eq!(origin.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn what_a_verified_caller_is_answered_is_not_shared() {
+async fn responses_to_verified_callers_are_not_shared() {
     const FRESH: &str =
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
     let origin = TestOrigin::start(FRESH).await;
@@ -378,20 +385,20 @@ async fn what_a_verified_caller_is_answered_is_not_shared() {
          [[verify.key]]\naccess_key_id = \"BOB\"\nsecret_access_key = \"bobs secret\"\n",
     );
     for (id, secret) in [("ALICE", "alices secret"), ("BOB", "bobs secret")] {
-        let request = support::signed("GET", "/", "api.example.com", "", id, secret);
-        let answer = exchange(gateway.address, &request).await;
-        let told = answer.header("cache-status");
+        let request = support::signed_request("GET", "/", "api.example.com", "", id, secret);
+        let response = exchange(gateway.address, &request).await;
+        let cache_status = response.header("cache-status");
         assert_eq!(
-            (answer.status, told),
+            (response.status, cache_status),
             (200, Some("sigv4-gateway; fwd=uri-miss"))
         );
     }
-    assert_eq!(origin.seen().len(), 2);
+    assert_eq!(origin.requests().len(), 2);
 }
 
-/// A rejection for the clock is believed from hosts of AWS, or where the origin's section says so.
+/// Clock rejections are trusted from AWS hosts, or if the origin's section enables it.
 #[tokio::test]
-async fn recovery_is_a_setting_of_the_origin() {
+async fn recovery_is_configured_per_origin() {
     let body =
         r#"{"message":"Signature expired: 20150830T123600Z is now earlier than 20150830T133100Z"}"#;
     let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
@@ -410,10 +417,10 @@ async fn recovery_is_a_setting_of_the_origin() {
     ] {
         let origin = TestOrigin::start(rejection).await;
         let url = format!("http://{}", origin.address);
-        let gateway = Gateway::configured(&support::config(&url, &settings));
+        let gateway = Gateway::with_config(&support::config(&url, &settings));
         let request = "POST /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
         let response = exchange(gateway.address, request).await;
         assert_eq!(response.status, 502, "{settings}: {}", response.body);
-        assert_eq!(origin.seen().len(), sent, "{settings}");
+        assert_eq!(origin.requests().len(), sent, "{settings}");
     }
 }

@@ -6,10 +6,10 @@ mod support;
 use std::fs;
 
 use serde_json::{Value, json};
-use support::{TempFile, command};
+use support::{TempFile, gateway_command};
 
 fn printed(arguments: &[&str]) -> String {
-    let output = command().args(arguments).output().expect("output");
+    let output = gateway_command().args(arguments).output().expect("output");
     assert!(output.status.success(), "{arguments:?}");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
@@ -174,7 +174,7 @@ fn init_writes_a_valid_file_and_overwrites_nothing() {
     );
 
     fs::write(&free.path, "mine").expect("written");
-    let output = command()
+    let output = gateway_command()
         .args(["--init", &free.path])
         .output()
         .expect("output");

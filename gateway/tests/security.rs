@@ -1,4 +1,4 @@
-//! Bytes on the wire that are meant to be read in two ways, and what becomes of them.
+//! Ambiguous and hostile requests, as bytes on the wire.
 
 #[allow(dead_code)]
 mod support;
@@ -15,12 +15,12 @@ use tokio::{
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-/// Longer than a test may take where the gateway waits for what never comes.
+/// Longer than any test may wait for the gateway.
 const NEVER: Duration = Duration::from_secs(20);
 
-/// A gateway with an open route, and one for who has signed.
+/// Starts a gateway with an open route and a verified one.
 fn gateway(origin: SocketAddr) -> Gateway {
-    Gateway::configured(&format!(
+    Gateway::with_config(&format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nheader_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
          [credentials]\nsource = \"static\"\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n\
          [verify]\nservice = \"execute-api\"\nregion = \"us-east-1\"\n\
@@ -32,42 +32,42 @@ fn gateway(origin: SocketAddr) -> Gateway {
     ))
 }
 
-/// All that comes back, until the gateway ends the connection.
+/// Returns all responses until the gateway closes the connection.
 async fn send(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("connected");
-    drop(stream.write_all(bytes).await); // it may be refused before it is sent
-    let mut answer = Vec::new();
+    drop(stream.write_all(bytes).await); // the gateway may close before all is sent
+    let mut response = Vec::new();
     drop(
-        timeout(NEVER, stream.read_to_end(&mut answer))
+        timeout(NEVER, stream.read_to_end(&mut response))
             .await
-            .expect("it ends"),
+            .expect("exit status"),
     );
-    String::from_utf8_lossy(&answer).into_owned()
+    String::from_utf8_lossy(&response).into_owned()
 }
 
-fn statuses(answers: &str) -> Vec<u16> {
-    let status = |answer: &str| answer.get(..3)?.parse().ok();
-    answers.split("HTTP/1.1 ").filter_map(status).collect()
+fn statuses(responses: &str) -> Vec<u16> {
+    let status = |response: &str| response.get(..3)?.parse().ok();
+    responses.split("HTTP/1.1 ").filter_map(status).collect()
 }
 
-/// Name, what is sent, the answers, and a line that the origin reads; nothing where it is to read nothing.
+/// Name, request, responses, and a line that the origin receives; empty if it must not receive the request.
 type Row = (&'static str, &'static str, &'static [u16], &'static str);
 
-/// Sends the rows as requests, some at a time, each of them to a gateway of its own: each is waited for until the
-/// gateway ends the connection. What the origin reads is for `check`.
-async fn each(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) {
-    // All are started before any is asked, since it takes long and a client that is silent meanwhile is cut off.
-    let mut asked = Vec::new();
+/// Sends each row to a gateway of its own until it closes the connection, and passes the response and the bytes that
+/// the origin received to `check`.
+async fn check_rows(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) {
+    // Start all gateways first: it takes long, and silent clients are disconnected.
+    let mut started = Vec::new();
     for rows in rows.chunks(4) {
         let origin = TestOrigin::start(OK).await;
-        asked.push((rows, gateway(origin.address), origin));
+        started.push((rows, gateway(origin.address), origin));
     }
-    future::join_all(asked.iter().map(async |(rows, gateway, origin)| {
-        for (name, text, answers, forwarded) in *rows {
-            let before = origin.seen().len();
-            let answer = send(gateway.address, request(text).as_bytes()).await;
-            assert_eq!(statuses(&answer), *answers, "{name}: {answer}");
-            let seen = &origin.seen()[before..];
+    future::join_all(started.iter().map(async |(rows, gateway, origin)| {
+        for (name, text, responses, forwarded) in *rows {
+            let before = origin.requests().len();
+            let response = send(gateway.address, request(text).as_bytes()).await;
+            assert_eq!(statuses(&response), *responses, "{name}: {response}");
+            let seen = &origin.requests()[before..];
             assert_eq!(
                 seen.len(),
                 usize::from(!forwarded.is_empty()),
@@ -91,7 +91,7 @@ async fn each(rows: &[Row], request: fn(&str) -> String, check: fn(&str, &str)) 
 
 const FRAMES: [Row; 28] = [
     (
-        "as it should be",
+        "a valid request",
         "content-length: 3\r\n\r\nabc",
         &[200],
         "content-length: 3",
@@ -102,7 +102,7 @@ const FRAMES: [Row; 28] = [
         &[200],
         "content-length: 3",
     ),
-    // RFC 9112, section 6.3: chunks override a length, which goes no further.
+    // RFC 9112, section 6.3: chunks override the length, which is not forwarded.
     (
         "length and chunks",
         "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
@@ -225,7 +225,7 @@ const FRAMES: [Row; 28] = [
         "",
     ),
     (
-        "a size that is none",
+        "an invalid size",
         "transfer-encoding: chunked\r\n\r\nx\r\nabc\r\n0\r\n\r\n",
         &[400],
         "",
@@ -257,11 +257,11 @@ const FRAMES: [Row; 28] = [
 ];
 
 #[tokio::test]
-async fn a_body_ends_in_one_place() {
-    // What is smuggled would be answered, or reach the origin.
+async fn ambiguous_body_framing_is_rejected() {
+    // A smuggled request would get a response or reach the origin.
     let request =
         |rest: &str| format!("POST /open HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{rest}");
-    each(&FRAMES, request, |name, head| {
+    check_rows(&FRAMES, request, |name, head| {
         assert!(!head.contains("transfer-encoding"), "{name}: {head}");
     })
     .await;
@@ -269,7 +269,7 @@ async fn a_body_ends_in_one_place() {
 
 const HEADS: [Row; 38] = [
     (
-        "as it should be",
+        "a valid request",
         "GET /open HTTP/1.1\r\nhost: h\r\n\r\n",
         &[200],
         "GET /open HTTP/1.1",
@@ -317,7 +317,7 @@ const HEADS: [Row; 38] = [
         "",
     ),
     (
-        "a version that is none",
+        "an invalid version",
         "GET /open HTTP/1.9\r\nhost: h\r\n\r\n",
         &[400],
         "",
@@ -366,7 +366,7 @@ const HEADS: [Row; 38] = [
         "",
     ),
     (
-        "a host that is not served",
+        "an unknown host",
         "GET /open HTTP/1.1\r\nhost: x\r\n\r\n",
         &[403],
         "",
@@ -378,7 +378,7 @@ const HEADS: [Row; 38] = [
         "GET /open HTTP/1.1",
     ),
     (
-        "a scheme that is not so",
+        "another scheme",
         "GET https://h/open HTTP/1.1\r\nhost: h\r\n\r\n",
         &[200],
         "x-forwarded-proto: http",
@@ -420,7 +420,7 @@ const HEADS: [Row; 38] = [
         "x-forwarded-host: h",
     ),
     (
-        "an option that tells who calls",
+        "an option with user name",
         "GET /open HTTP/1.1\r\nhost: h\r\nconnection: x-forwarded-for\r\n\r\n",
         &[200],
         "x-forwarded-for: 127.0.0.1",
@@ -438,7 +438,7 @@ const HEADS: [Row; 38] = [
         "cookie: a=1",
     ),
     (
-        "a path that goes up",
+        "a path with ..",
         "GET /open/../closed HTTP/1.1\r\nhost: h\r\n\r\n",
         &[403],
         "",
@@ -494,22 +494,22 @@ const HEADS: [Row; 38] = [
 ];
 
 #[tokio::test]
-async fn a_head_is_read_in_one_way() {
-    each(&HEADS, str::to_owned, |_, _| {}).await;
+async fn ambiguous_heads_are_rejected() {
+    check_rows(&HEADS, str::to_owned, |_, _| {}).await;
 }
 
 #[tokio::test]
-async fn what_follows_an_ambiguous_request_is_not_read() {
+async fn bytes_after_an_ambiguous_request_are_not_read() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(origin.address);
     let next = "GET /open/smuggled HTTP/1.1\r\nhost: h\r\n\r\n";
-    for (framing, answers) in [
+    for (framing, responses) in [
         (
             "content-length: 4\r\ncontent-length: 5\r\n\r\nabcd",
             &[400][..],
         ),
         ("transfer-encoding: chunked\r\n\r\nx\r\n", &[400]),
-        // RFC 9112, section 6.1: it may be answered, and then the connection has to be closed.
+        // RFC 9112, section 6.1: a response is allowed, but the connection must close.
         (
             "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
             &[200],
@@ -525,17 +525,17 @@ async fn what_follows_an_ambiguous_request_is_not_read() {
         ("transfer-encoding: xchunked\r\n\r\n0\r\n\r\n", &[400]),
     ] {
         let request = format!("POST /open HTTP/1.1\r\nhost: h\r\n{framing}{next}");
-        let answer = send(gateway.address, request.as_bytes()).await;
-        assert_eq!(statuses(&answer), answers, "{framing}: {answer}");
+        let response = send(gateway.address, request.as_bytes()).await;
+        assert_eq!(statuses(&response), responses, "{framing}: {response}");
     }
-    let [only] = &origin.seen()[..] else {
-        panic!("not one: {:?}", origin.seen())
+    let [only] = &origin.requests()[..] else {
+        panic!("not one: {:?}", origin.requests())
     };
     assert!(only.starts_with("POST /open HTTP/1.1"), "{only}");
 }
 
 #[tokio::test]
-async fn a_head_has_its_bounds() {
+async fn oversized_heads_are_rejected() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(origin.address);
     let line = "GET /open HTTP/1.1\r\nhost: h\r\n";
@@ -562,24 +562,20 @@ async fn a_head_has_its_bounds() {
             414,
         ),
     ] {
-        let answer = send(gateway.address, request.as_bytes()).await;
-        assert_eq!(statuses(&answer), [status], "{name}: {answer}");
+        let response = send(gateway.address, request.as_bytes()).await;
+        assert_eq!(statuses(&response), [status], "{name}: {response}");
     }
-    assert!(origin.seen().is_empty());
+    assert!(origin.requests().is_empty());
 }
 
 #[tokio::test]
-async fn who_is_slow_is_not_waited_for() {
+async fn slow_clients_time_out() {
     let origin = TestOrigin::start(OK).await;
     let gateway = gateway(origin.address);
     let rows = [
         ("nothing", "", &[][..]),
         ("half of a preface of HTTP/2", "PRI * HTTP/2.0\r\n", &[]),
-        (
-            "a preface and no more",
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            &[],
-        ),
+        ("a preface only", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[]),
         ("half of a line", "GET /op", &[]),
         ("half of a head", "GET /open HTTP/1.1\r\nhost: h\r\n", &[]),
         (
@@ -608,19 +604,19 @@ async fn who_is_slow_is_not_waited_for() {
             &[408],
         ),
     ];
-    future::join_all(rows.map(async |(name, request, answers)| {
+    future::join_all(rows.map(async |(name, request, responses)| {
         let start = Instant::now();
-        let answer = send(gateway.address, request.as_bytes()).await;
-        assert_eq!(statuses(&answer), answers, "{name}: {answer}");
+        let response = send(gateway.address, request.as_bytes()).await;
+        assert_eq!(statuses(&response), responses, "{name}: {response}");
         assert!(start.elapsed() < NEVER / 2, "{name}");
     }))
     .await;
 }
 
 #[tokio::test]
-async fn slow_uploads_do_not_keep_others_from_room() {
+async fn slow_uploads_do_not_block_other_bodies() {
     let origin = TestOrigin::start(OK).await;
-    // All else is as it is by default: together the uploads would hold more than there is.
+    // The other settings are the defaults: together the uploads need more memory than the limit.
     let gateway = gateway(origin.address);
     let address = gateway.address;
     let drips = |_| {
@@ -640,8 +636,8 @@ async fn slow_uploads_do_not_keep_others_from_room() {
     for _ in 0..3 {
         let request =
             b"POST /open HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\nconnection: close\r\n\r\nabc";
-        let answer = send(address, request).await;
-        assert_eq!(statuses(&answer), [200], "{answer}");
+        let response = send(address, request).await;
+        assert_eq!(statuses(&response), [200], "{response}");
     }
     assert!(slow.iter().all(|drips| !drips.is_finished()));
     slow.iter().for_each(JoinHandle::abort);

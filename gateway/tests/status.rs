@@ -1,4 +1,4 @@
-//! The status page and its workbench.
+//! Status page and signature workbench.
 
 #[allow(dead_code)]
 mod support;
@@ -7,8 +7,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 use support::{
-    ACCESS_KEY_ID, Answer, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, config,
-    exchange, read_until, signed,
+    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, TestResponse, config,
+    exchange, read_until, signed_request,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -21,7 +21,7 @@ const OK: &str =
 const TOKEN: &str = "token-of-the-caller";
 const HOSTILE: &str = "<script>alert(1)";
 
-async fn ask(admin: SocketAddr, head: &str, headers: &str, body: &str) -> Answer {
+async fn send_admin(admin: SocketAddr, head: &str, headers: &str, body: &str) -> TestResponse {
     let host = if headers.contains("host: ") {
         String::new()
     } else {
@@ -36,7 +36,7 @@ async fn ask(admin: SocketAddr, head: &str, headers: &str, body: &str) -> Answer
     .await
 }
 
-/// A gateway whose callers are verified, with an origin that answers and one that is down.
+/// Starts a gateway that verifies callers, with an origin that responds and one that is down.
 async fn gateway(more: &str) -> (Gateway, SocketAddr) {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "").replacen(
@@ -53,19 +53,19 @@ async fn gateway(more: &str) -> (Gateway, SocketAddr) {
          [[verify.key]]\naccess_key_id = \"ASIATOKEN\"\nsecret_access_key = \"secret\"\n\
          session_token = \"{TOKEN}\"\n"
     );
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let admin = gateway
-        .word_after("admin http://")
+        .printed_after("admin http://")
         .parse()
         .expect("an address");
     (gateway, admin)
 }
 
-/// What a page hears.
+/// Server-sent events of a page.
 struct Events(Lines<BufReader<TcpStream>>);
 
 impl Events {
-    /// In version 1.0, so that events come without chunks around them.
+    /// Uses HTTP/1.0, so that the events are not chunked.
     async fn listen(admin: SocketAddr) -> Self {
         let mut stream = TcpStream::connect(admin).await.expect("connected");
         let request = format!("GET /events HTTP/1.0\r\nhost: {admin}\r\n\r\n");
@@ -92,10 +92,10 @@ impl Events {
 
     async fn line(&mut self) -> Option<String> {
         let line = time::timeout(Duration::from_secs(20), self.0.next_line()).await;
-        line.expect("in time").expect("readable")
+        line.expect("no timeout").expect("readable")
     }
 
-    /// The next event and what it tells; `None` once there are no more.
+    /// Returns name and data of the next event; `None` at the end.
     async fn next(&mut self) -> Option<(String, Value)> {
         let mut name = String::new();
         loop {
@@ -103,27 +103,27 @@ impl Events {
             if let Some(event) = line.strip_prefix("event: ") {
                 event.clone_into(&mut name);
             } else if let Some(data) = line.strip_prefix("data: ") {
-                return Some((name, serde_json::from_str(data).expect("whole")));
+                return Some((name, serde_json::from_str(data).expect("valid JSON")));
             } else {
-                assert_eq!(line, "", "neither a name nor data");
+                assert_eq!(line, "", "expected a name or data");
             }
         }
     }
 
     async fn until(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let (event, told) = self.next().await.expect("one more");
-            if event == name && holds(&told) {
-                return told;
+            let (event, data) = self.next().await.expect("an event");
+            if event == name && holds(&data) {
+                return data;
             }
         }
     }
 }
 
-/// A request with a session token and a signature that is none.
+/// Returns a request with a session token and a wrong signature.
 fn forged(target: &str, scope: &str) -> String {
-    let dated = signed("GET", target, "api.example.com", "", "ASIATOKEN", "secret");
-    let (_, date) = dated.split_once("x-amz-date: ").expect("dated");
+    let dated = signed_request("GET", target, "api.example.com", "", "ASIATOKEN", "secret");
+    let (_, date) = dated.split_once("x-amz-date: ").expect("a date");
     let (date, zeros) = (&date[..16], "0".repeat(64));
     format!(
         "GET {target} HTTP/1.1\r\nhost: api.example.com\r\nx-amz-date: {date}\r\nconnection: close\r\n\
@@ -135,9 +135,9 @@ fn forged(target: &str, scope: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_page_is_of_its_own_files_alone() {
+async fn page_loads_only_its_own_files() {
     let (_gateway, admin) = gateway("").await;
-    let page = ask(admin, "GET /", "", "").await;
+    let page = send_admin(admin, "GET /", "", "").await;
     assert_eq!(
         page.header("content-type"),
         Some("text/html; charset=utf-8")
@@ -157,9 +157,9 @@ async fn the_page_is_of_its_own_files_alone() {
         "image/svg",
     ];
     for (file, kind) in files.iter().zip(kinds) {
-        let answer = ask(admin, &format!("GET {file}"), "", "").await;
+        let response = send_admin(admin, &format!("GET {file}"), "", "").await;
         assert!(
-            answer
+            response
                 .header("content-type")
                 .is_some_and(|it| it.starts_with(kind)),
             "{file}"
@@ -171,12 +171,15 @@ async fn the_page_is_of_its_own_files_alone() {
             "eval(",
             "setTimeout(\"",
         ] {
-            assert!(!answer.body.contains(unsafe_way), "{unsafe_way} in {file}");
+            assert!(
+                !response.body.contains(unsafe_way),
+                "{unsafe_way} in {file}"
+            );
         }
-        let others = answer.body.replace("http://www.w3.org/2000/svg", "");
+        let others = response.body.replace("http://www.w3.org/2000/svg", "");
         assert!(!others.contains("://"), "{file} names another host");
     }
-    for (name, told) in [
+    for (name, part) in [
         (
             "content-security-policy",
             "default-src 'none'; script-src 'self'; style-src 'self'",
@@ -192,8 +195,8 @@ async fn the_page_is_of_its_own_files_alone() {
         ("cache-control", "no-store"),
     ] {
         assert!(
-            page.header(name).is_some_and(|value| value.contains(told)),
-            "{name}: {told}"
+            page.header(name).is_some_and(|value| value.contains(part)),
+            "{name}: {part}"
         );
     }
     assert!(
@@ -215,7 +218,9 @@ async fn the_page_is_of_its_own_files_alone() {
     for (named, _) in page.body.match_indices("=\"/") {
         let path = page.body[named + 2..].split('"').next().expect("a path");
         assert_eq!(
-            ask(admin, &format!("GET {path}"), "", "").await.status,
+            send_admin(admin, &format!("GET {path}"), "", "")
+                .await
+                .status,
             200,
             "{path}"
         );
@@ -223,7 +228,7 @@ async fn the_page_is_of_its_own_files_alone() {
 }
 
 #[tokio::test]
-async fn what_is_told_is_what_was_sent() {
+async fn status_events_match_the_traffic() {
     let (gateway, admin) = gateway("").await;
     let mut events = Events::listen(admin).await;
     let (name, history) = events.next().await.expect("an event");
@@ -239,7 +244,7 @@ async fn what_is_told_is_what_was_sent() {
         "no requests yet"
     );
     for _ in 0..3 {
-        let request = signed(
+        let request = signed_request(
             "GET",
             "/orders/17",
             "api.example.com",
@@ -251,13 +256,13 @@ async fn what_is_told_is_what_was_sent() {
     }
     let down = "GET /down HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     assert_eq!(exchange(gateway.address, down).await.status, 502);
-    let (mut answered, mut failed, mut asked, mut hits) = (0.0, 0.0, 0, 0);
+    let (mut finished, mut failed, mut lookups, mut hits) = (0.0, 0.0, 0, 0);
     let status = loop {
         let status = events.until("status", |_| true).await;
         let point = &status["point"];
-        answered += point[1].as_f64().expect("a number");
+        finished += point[1].as_f64().expect("a number");
         failed += point[2].as_f64().expect("a number");
-        asked += point[6].as_u64().expect("a number");
+        lookups += point[6].as_u64().expect("a number");
         hits += point[7].as_u64().expect("a number");
         if point[1].as_f64() > Some(0.0) {
             let times = [3, 4, 5].map(|column| point[column].as_f64().expect("a time"));
@@ -270,35 +275,35 @@ async fn what_is_told_is_what_was_sent() {
             break status;
         }
     };
-    // On a busy machine a second takes longer.
+    // On a busy machine an interval takes longer than a second.
     assert!(
-        answered > 1.0 && answered < 8.0 && failed > 0.2 && failed < 2.0,
-        "{answered} {failed}"
+        finished > 1.0 && finished < 8.0 && failed > 0.2 && failed < 2.0,
+        "{finished} {failed}"
     );
-    assert_eq!((asked, hits), (3, 2));
+    assert_eq!((lookups, hits), (3, 2));
     assert_eq!(status["has_cache"], true);
     assert_eq!(status["stopping"], false);
     assert_eq!(status["bodies"], json!({ "size": 268_435_456, "used": 0 }));
     let credentials = json!({ "needed": true, "error": null, "expires_in": null });
     assert_eq!(status["credentials"], credentials);
-    let origins = status["origins"].as_array().expect("a list");
+    let origins = status["origins"].as_array().expect("an array");
     let of = |name: &str| {
         origins
             .iter()
             .find(|origin| origin["name"] == name)
-            .expect("named")
+            .expect("an origin")
     };
     assert_eq!(of("orders")["last_response"]["status"], 200);
     assert_eq!(of("orders")["resolves"], true);
     assert_eq!(of("down")["last_response"]["error"], "no connection");
     let mut later = Events::listen(admin).await;
     let (_, history) = later.next().await.expect("an event");
-    let points = history.as_array().expect("a list");
+    let points = history.as_array().expect("an array");
     let seen = points
         .iter()
         .filter(|point| point[1].as_f64() > Some(0.0))
         .count();
-    assert!(seen > 0, "who comes later sees what was: {history}");
+    assert!(seen > 0, "later pages receive the history: {history}");
     let _held = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
@@ -308,12 +313,12 @@ async fn what_is_told_is_what_was_sent() {
 }
 
 #[tokio::test]
-async fn refusals_are_told_without_secrets_and_as_text() {
+async fn rejected_callers_are_listed_without_secrets() {
     let (gateway, admin) = gateway("").await;
     let mismatch = exchange(gateway.address, &forged("/orders?key=hunter2", REGION)).await;
     assert!(
         mismatch.body.contains("hunter2"),
-        "who called is told it: {}",
+        "the caller gets the details: {}",
         mismatch.body
     );
     assert_eq!(
@@ -328,32 +333,34 @@ async fn refusals_are_told_without_secrets_and_as_text() {
             rejections["callers"]["total"] == 2
         })
         .await;
-    let recent = rejections["callers"]["recent"].as_array().expect("a list");
+    let recent = rejections["callers"]["recent"]
+        .as_array()
+        .expect("an array");
     assert_eq!(
         (&recent[0]["kind"], &recent[0]["number"]),
         (&json!("scope"), &json!(2))
     );
     assert!(
-        recent[0]["sentence"]
+        recent[0]["summary"]
             .as_str()
             .is_some_and(|it| it.contains(HOSTILE)),
         "{rejections}"
     );
     assert_eq!(recent[1]["kind"], "signature-mismatch");
     assert_eq!(recent[1]["route"], "api.example.com/orders");
-    let canonical = recent[1]["canonical"].as_str().expect("a text");
+    let canonical = recent[1]["canonical"].as_str().expect("a string");
     for line in [
         "GET\n/orders\nkey=(7 bytes)\nhost:api.example.com\n",
         "x-amz-meta-note:(7 bytes)\n",
     ] {
         assert!(canonical.contains(line), "{canonical}");
     }
-    let string_to_sign = recent[1]["string_to_sign"].as_str().expect("a text");
+    let string_to_sign = recent[1]["string_to_sign"].as_str().expect("a string");
     assert!(
         string_to_sign.starts_with("AWS4-HMAC-SHA256\n"),
         "{string_to_sign}"
     );
-    let told = rejections.to_string();
+    let listed = rejections.to_string();
     for secret in [
         TOKEN,
         "hunter2",
@@ -361,18 +368,18 @@ async fn refusals_are_told_without_secrets_and_as_text() {
         SECRET_ACCESS_KEY,
         "Credential=",
     ] {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!listed.contains(secret), "{secret} in {listed}");
     }
 }
 
 #[tokio::test]
-async fn what_an_origin_refused_is_told_part_by_part() {
+async fn origin_rejections_list_their_differences() {
     let demo = Gateway::start(&["--listen", "127.0.0.1:0"], &[]);
     let admin = demo
-        .word_after("status  http://")
+        .printed_after("status  http://")
         .parse()
         .expect("an address");
-    let origin = demo.word_after("origin  http://");
+    let origin = demo.printed_after("origin  http://");
     assert_eq!(
         support::get(demo.address, "/mistaken/orders?key=hunter2")
             .await
@@ -403,34 +410,38 @@ async fn what_an_origin_refused_is_told_part_by_part() {
 }
 
 #[tokio::test]
-async fn the_workbench_explains_what_is_pasted() {
+async fn workbench_explains_pasted_exchanges() {
     let (_gateway, admin) = gateway("").await;
     let request = forged("/orders", REGION);
-    let answered = "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\n\r\n\
+    let rejection = "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\n\r\n\
         {\"message\": \"The request signature we calculated does not match the signature you provided.\
         \\n\\nThe Canonical String for this request should have been\\n'GET\\n/prod/orders\\n\\nhost:h\\n\
         x-amz-security-token:token-of-the-caller\\n\\nhost;x-amz-security-token\\nabc'\"}";
-    let answer = ask(admin, "POST /explain", "", &format!("{request}{answered}")).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    let told: Value = serde_json::from_str(&answer.body).expect("JSON");
+    let response = send_admin(admin, "POST /explain", "", &format!("{request}{rejection}")).await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    let explanation: Value = serde_json::from_str(&response.body).expect("JSON");
     assert_eq!(
-        told["diagnosis"]["cause"], "authorization-changed",
-        "{told}"
+        explanation["diagnosis"]["cause"], "authorization-changed",
+        "{explanation}"
     );
     assert!(
-        told["lines"]
+        explanation["lines"]
             .as_array()
             .is_some_and(|it| it.contains(&json!(["derived", "/prod/orders"])))
     );
     for secret in [TOKEN, &"0".repeat(64)] {
-        assert!(!answer.body.contains(secret), "{secret} in {}", answer.body);
+        assert!(
+            !response.body.contains(secret),
+            "{secret} in {}",
+            response.body
+        );
     }
-    let answer = ask(admin, "POST /explain", "", &request).await;
-    let told: Value = serde_json::from_str(&answer.body).expect("JSON");
-    let canonical = told["signed"]["canonical_request"]
+    let response = send_admin(admin, "POST /explain", "", &request).await;
+    let explanation: Value = serde_json::from_str(&response.body).expect("JSON");
+    let canonical = explanation["signed"]["canonical_request"]
         .as_str()
-        .expect("a text");
+        .expect("a string");
     assert!(
         canonical.contains("x-amz-security-token:[redacted]\n"),
         "{canonical}"
@@ -462,21 +473,21 @@ async fn the_workbench_explains_what_is_pasted() {
         (&long, 413, "longer than 1 MiB"),
         (&long[2..], 400, "does not mention a signature"),
     ] {
-        let answer = ask(admin, "POST /explain", "", body).await;
+        let response = send_admin(admin, "POST /explain", "", body).await;
         let start = &body[..body.len().min(40)];
-        assert_eq!(answer.status, status, "{start}: {}", answer.body);
-        let told: Value = serde_json::from_str(&answer.body).expect("JSON");
+        assert_eq!(response.status, status, "{start}: {}", response.body);
+        let explanation: Value = serde_json::from_str(&response.body).expect("JSON");
         assert!(
-            told["message"]
+            explanation["message"]
                 .as_str()
                 .is_some_and(|it| it.contains(message)),
-            "{start}: {told}"
+            "{start}: {explanation}"
         );
     }
 }
 
 #[tokio::test]
-async fn other_pages_neither_listen_nor_ask() {
+async fn foreign_pages_cannot_use_the_admin_port() {
     let (_gateway, admin) = gateway("").await;
     let own = format!("origin: http://{admin}\r\nsec-fetch-site: same-origin\r\n");
     let other_port = "origin: http://127.0.0.1:1\r\nsec-fetch-site: same-site\r\n";
@@ -505,24 +516,24 @@ async fn other_pages_neither_listen_nor_ask() {
         ("GET /explain", "", 405),
         ("POST /events", "", 405),
     ] {
-        let answer = ask(admin, head, headers, "").await;
-        assert_eq!(answer.status, status, "{head} {headers}{}", answer.body);
+        let response = send_admin(admin, head, headers, "").await;
+        assert_eq!(response.status, status, "{head} {headers}{}", response.body);
     }
 }
 
 #[tokio::test]
-async fn no_more_than_some_pages_listen_at_once() {
+async fn number_of_open_pages_is_limited() {
     let (_gateway, admin) = gateway("").await;
     let mut listening = Vec::new();
     for _ in 0..16 {
         listening.push(Events::listen(admin).await);
     }
-    let answer = ask(admin, "GET /events", "", "").await;
-    assert_eq!(answer.status, 503);
+    let response = send_admin(admin, "GET /events", "", "").await;
+    assert_eq!(response.status, 503);
     assert!(
-        answer.body.contains("too many open status pages"),
+        response.body.contains("too many open status pages"),
         "{}",
-        answer.body
+        response.body
     );
     listening.truncate(15);
     let freed = async {
@@ -541,12 +552,12 @@ async fn no_more_than_some_pages_listen_at_once() {
     };
     time::timeout(Duration::from_secs(20), freed)
         .await
-        .expect("a place is free again");
+        .expect("a free place");
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_page_sees_the_gateway_stop_and_does_not_hold_it_up() {
+async fn page_sees_shutdown_without_delaying_it() {
     let (mut gateway, admin) = gateway("drain_delay = \"2s\"").await;
     let mut events = Events::listen(admin).await;
     events

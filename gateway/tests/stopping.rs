@@ -18,7 +18,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use support::{Answer, Gateway, config, exchange};
+use support::{Gateway, TestResponse, config, exchange};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -113,7 +113,7 @@ async fn new_connections(gateway: SocketAddr, load: Load) {
 }
 
 async fn http2(gateway: SocketAddr, load: Load) {
-    let sender = support::http2(connect(gateway).await).await;
+    let sender = support::connect_http2(connect(gateway).await).await;
     let mut streams = JoinSet::new();
     for _ in 0..8 {
         let (mut sender, load) = (sender.clone(), load.clone());
@@ -129,7 +129,7 @@ async fn http2(gateway: SocketAddr, load: Load) {
     streams.join_all().await;
 }
 
-async fn get_admin(admin: SocketAddr, path: &str) -> Answer {
+async fn get_admin(admin: SocketAddr, path: &str) -> TestResponse {
     let request = format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
     exchange(admin, &request).await
 }
@@ -140,10 +140,10 @@ async fn shutdown_finishes_all_accepted_requests() {
     let config = config(&format!("http://{origin}"), "");
     let stops = "[server]\ndrain_delay = \"4s\"\nshutdown_grace = \"20s\"";
     let config = config.replacen("[server]", stops, 1) + "[admin]\nlisten = \"127.0.0.1:0\"\n";
-    let mut gateway = Gateway::configured(&config);
+    let mut gateway = Gateway::with_config(&config);
     let address = gateway.address;
     let admin = gateway
-        .word_after("admin http://")
+        .printed_after("admin http://")
         .parse()
         .expect("valid address");
     let load = Load::default();
@@ -198,7 +198,7 @@ async fn shutdown_finishes_all_accepted_requests() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_in_flight_finish_without_drain_delay() {
     let (origin, received) = slow_origin(Duration::from_secs(1)).await;
-    let mut gateway = Gateway::configured(&config(&format!("http://{origin}"), ""));
+    let mut gateway = Gateway::with_config(&config(&format!("http://{origin}"), ""));
     let address = gateway.address;
     let mut requests = JoinSet::new();
     for _ in 0..32 {
@@ -214,7 +214,7 @@ async fn requests_in_flight_finish_without_drain_delay() {
             response
         });
     }
-    let mut http2 = support::http2(connect(address).await).await;
+    let mut http2 = support::connect_http2(connect(address).await).await;
     let response = tokio::spawn(http2.send_request(request(http::Version::HTTP_2)));
     let until = Instant::now() + Duration::from_secs(20);
     while received.load(Ordering::SeqCst) < 33 {

@@ -1,4 +1,4 @@
-//! What clients claim in headers and parameters, and what reaches the origin of it.
+//! Clients' headers and parameters that must not reach the origin unchecked.
 
 #[allow(dead_code)]
 mod support;
@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use support::{Gateway, TestOrigin, config, exchange, http2, read_until};
+use support::{Gateway, TestOrigin, config, connect_http2, exchange, read_until};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -21,7 +21,7 @@ const CLAIMS: &str = "x-forwarded-for: 198.51.100.1\r\nx-forwarded-host: claimed
     x-forwarded-proto: https\r\nx-forwarded-port: 443\r\nx_forwarded_host: claimed.example.com\r\n\
     forwarded: host=claimed.example.com\r\n";
 
-/// The lines of a head that speak of forwarding, sorted.
+/// Returns the forwarding headers of a head, sorted.
 fn forwarding(head: &str) -> Vec<&str> {
     let mut lines: Vec<_> = head
         .split("\r\n")
@@ -32,7 +32,7 @@ fn forwarding(head: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_origin_receives_the_forwarding_headers_of_its_section() {
+async fn origin_receives_the_configured_forwarding_headers() {
     let (address, host, proto) = (
         "x-forwarded-for: 198.51.100.1, 127.0.0.1",
         "x-forwarded-host: claimed.example.com, api.example.com",
@@ -73,22 +73,26 @@ async fn an_origin_receives_the_forwarding_headers_of_its_section() {
         let origin = TestOrigin::start(OK).await;
         let config = config(&format!("http://{}", origin.address), setting);
         let gateway =
-            Gateway::configured(&config.replace("\"execute-api\"", &format!("{service:?}")));
+            Gateway::with_config(&config.replace("\"execute-api\"", &format!("{service:?}")));
         for target in ["/orders", "https://api.example.com/orders"] {
             let request = format!(
                 "GET {target} HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n{CLAIMS}\r\n"
             );
-            let answer = exchange(gateway.address, &request).await;
-            assert_eq!(answer.status, 200, "{service} {setting}: {}", answer.body);
-            let seen = origin.seen().pop().expect("a request");
+            let response = exchange(gateway.address, &request).await;
+            assert_eq!(
+                response.status, 200,
+                "{service} {setting}: {}",
+                response.body
+            );
+            let seen = origin.requests().pop().expect("a request");
             assert_eq!(forwarding(&seen), expected, "{service} {setting} {target}");
         }
     }
 }
 
-/// A route for `/public` would copy any object that the gateway's key may read, and publish it.
+/// Otherwise a route for `/public` could copy and publish any object that the gateway's key can read.
 #[tokio::test]
-async fn a_limited_route_sends_no_copy_of_another_object() {
+async fn limited_route_rejects_copy_headers() {
     let origin = TestOrigin::start(OK).await;
     let config = config(&format!("http://{}", origin.address), "")
         .replace("\"execute-api\"", "\"s3\"")
@@ -104,27 +108,27 @@ async fn a_limited_route_sends_no_copy_of_another_object() {
         ("query_parameters = []\n", 403, "acl"),
         ("amz_headers = []\n", 403, "x-amz-copy-source"),
     ] {
-        let before = origin.seen().len();
-        let gateway = Gateway::configured(&(config.clone() + limits));
-        let answer = exchange(gateway.address, attack).await;
-        assert_eq!(answer.status, status, "{limits}: {}", answer.body);
-        assert!(answer.body.contains(named), "{limits}: {}", answer.body);
-        assert!(!answer.body.contains("payroll"), "{}", answer.body);
-        let seen = origin.seen();
+        let before = origin.requests().len();
+        let gateway = Gateway::with_config(&(config.clone() + limits));
+        let response = exchange(gateway.address, attack).await;
+        assert_eq!(response.status, status, "{limits}: {}", response.body);
+        assert!(response.body.contains(named), "{limits}: {}", response.body);
+        assert!(!response.body.contains("payroll"), "{}", response.body);
+        let seen = origin.requests();
         assert_eq!(
             seen.len() - before,
             usize::from(status == 200),
             "{limits}: {seen:?}"
         );
     }
-    let gateway = Gateway::configured(&(config + limits));
-    let answer = exchange(gateway.address, harmless).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    let gateway = Gateway::with_config(&(config + limits));
+    let response = exchange(gateway.address, harmless).await;
+    assert_eq!(response.status, 200, "{}", response.body);
 }
 
-/// Over HTTP/2 no header tells that a body follows, and the client to the origin would drop it.
+/// In HTTP/2 no header announces a body, and the client to the origin would drop it.
 #[tokio::test]
-async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
+async fn get_body_of_unknown_length_over_http2_reaches_the_origin() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     for setting in [
@@ -132,8 +136,8 @@ async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
         "signing = \"never\"",
         "payload = \"buffer\"",
     ] {
-        let gateway = Gateway::configured(&config(&url, setting));
-        let mut client = http2(
+        let gateway = Gateway::with_config(&config(&url, setting));
+        let mut client = connect_http2(
             TcpStream::connect(gateway.address)
                 .await
                 .expect("connected"),
@@ -144,7 +148,7 @@ async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
         });
         let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
         let request = Request::get("http://api.example.com/orders").body(body);
-        let mut answer = pin!(client.send_request(request.expect("a request")));
+        let mut response = pin!(client.send_request(request.expect("a request")));
         let origin = async {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             let seen = read_until(&mut stream, "world").await;
@@ -152,10 +156,14 @@ async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
             seen
         };
         let seen = tokio::select! {
-            early = &mut answer => panic!("{setting}: {early:?}"),
+            early = &mut response => panic!("{setting}: {early:?}"),
             seen = origin => seen,
         };
-        assert_eq!(answer.await.expect("an answer").status(), 200, "{setting}");
+        assert_eq!(
+            response.await.expect("a response").status(),
+            200,
+            "{setting}"
+        );
         assert!(
             seen.starts_with("GET / ") && seen.contains("hello "),
             "{setting}: {seen}"
@@ -164,7 +172,7 @@ async fn a_body_of_unknown_length_reaches_the_origin_with_a_get_over_http2() {
 }
 
 #[tokio::test]
-async fn the_session_token_goes_into_the_header_of_the_section() {
+async fn session_token_uses_the_configured_header() {
     for (service, setting, sent, other) in [
         (
             "s3express",
@@ -190,11 +198,11 @@ async fn the_session_token_goes_into_the_header_of_the_section() {
         let config = config(&format!("http://{}", origin.address), setting)
             .replace("\"execute-api\"", &format!("{service:?}"))
             .replace("[[origin]]", "session_token = \"T0KEN\"\n[[origin]]");
-        let gateway = Gateway::configured(&config);
+        let gateway = Gateway::with_config(&config);
         let request = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\
             x-amz-s3session-token: claimed\r\nx-amz-security-token: claimed\r\n\r\n";
         assert_eq!(exchange(gateway.address, request).await.status, 200);
-        let seen = origin.seen().pop().expect("a request");
+        let seen = origin.requests().pop().expect("a request");
         assert!(
             seen.contains(&format!("\r\n{sent}: T0KEN\r\n")),
             "{service} {setting}: {seen}"

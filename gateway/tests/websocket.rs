@@ -1,4 +1,4 @@
-//! WebSockets through the gateway: signed handshakes, then bytes both ways.
+//! WebSockets: signed handshakes, then bytes in both directions.
 
 #[allow(dead_code)]
 mod support;
@@ -31,21 +31,21 @@ use tower_sigv4::{
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// An origin that opens a WebSocket to who has signed, and echoes. It closes it where it is told `bye`.
-async fn origin() -> SocketAddr {
+/// Starts an origin that accepts signed handshakes, echoes messages, and closes after `bye`.
+async fn echo_origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let settings = VerifySettings::new("execute-api", "eu-west-1").expect("a scope");
     let key = Credentials::new("AKID", "secret", None, None, "test");
     let keys = StaticKeys::new([key]).expect("a key");
     let router = Router::new()
-        .fallback(open)
+        .fallback(accept_handshake)
         .layer(VerifyLayer::new(keys, settings));
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }
 
-async fn open(mut request: Request) -> Response {
+async fn accept_handshake(mut request: Request) -> Response {
     let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY) else {
         return Response::new(Body::from("no WebSocket"));
     };
@@ -83,14 +83,14 @@ async fn connect(gateway: &Gateway) -> Result<Socket, Error> {
     Ok(connect_async(request).await?.0)
 }
 
-async fn next(socket: &mut Socket) -> Message {
+async fn next_message(socket: &mut Socket) -> Message {
     socket.next().await.expect("a message").expect("sound")
 }
 
 #[tokio::test]
-async fn messages_go_both_ways_and_either_side_closes() {
-    let url = format!("http://{}", origin().await);
-    let gateway = Gateway::configured(&config(&url, ""));
+async fn messages_flow_both_ways_and_either_side_can_close() {
+    let url = format!("http://{}", echo_origin().await);
+    let gateway = Gateway::with_config(&config(&url, ""));
     let mut socket = connect(&gateway).await.expect("opened");
     let large: Vec<u8> = (0..=255).cycle().take(4 << 20).collect();
     for message in [
@@ -99,13 +99,13 @@ async fn messages_go_both_ways_and_either_side_closes() {
         Message::binary(large),
     ] {
         socket.send(message.clone()).await.expect("sent");
-        assert!(next(&mut socket).await == message);
+        assert!(next_message(&mut socket).await == message);
     }
     socket.send(Message::Ping("p".into())).await.expect("sent");
-    assert_eq!(next(&mut socket).await, Message::Pong("p".into()));
+    assert_eq!(next_message(&mut socket).await, Message::Pong("p".into()));
 
     socket.send(Message::text("bye")).await.expect("sent");
-    let Message::Close(Some(frame)) = next(&mut socket).await else {
+    let Message::Close(Some(frame)) = next_message(&mut socket).await else {
         panic!("not closed")
     };
     assert_eq!(
@@ -116,16 +116,16 @@ async fn messages_go_both_ways_and_either_side_closes() {
 
     let mut socket = connect(&gateway).await.expect("opened");
     socket.close(None).await.expect("sent");
-    assert_eq!(next(&mut socket).await, Message::Close(None));
+    assert_eq!(next_message(&mut socket).await, Message::Close(None));
     assert!(socket.next().await.is_none());
 }
 
 #[tokio::test]
-async fn a_refused_handshake_is_answered_whole() {
-    let url = format!("http://{}", origin().await);
-    let gateway = Gateway::configured(&config(&url, "").replace("\"secret\"", "\"another\""));
+async fn rejected_handshake_returns_the_whole_response() {
+    let url = format!("http://{}", echo_origin().await);
+    let gateway = Gateway::with_config(&config(&url, "").replace("\"secret\"", "\"another\""));
     let Err(Error::Http(response)) = connect(&gateway).await else {
-        panic!("not refused")
+        panic!("not rejected")
     };
     assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
     let body = String::from_utf8_lossy(response.body().as_deref().unwrap_or_default());
@@ -136,14 +136,14 @@ const HANDSHAKE: &str = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnec
     upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     sec-websocket-version: 13\r\n\r\n";
 
-/// An origin that answers a handshake so, and then what it has read to the end.
-async fn half_closing(answer: &'static str) -> SocketAddr {
+/// Starts an origin that sends this response to the handshake, and then echoes all bytes after the client closes.
+async fn half_closing_origin(response: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             support::read_until(&mut stream, "\r\n\r\n").await;
-            drop(stream.write_all(answer.as_bytes()).await);
+            drop(stream.write_all(response.as_bytes()).await);
             let mut read = Vec::new();
             drop(stream.read_to_end(&mut read).await);
             drop(stream.write_all(&read).await);
@@ -156,13 +156,13 @@ const SWITCHED: &str =
     "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 
 #[tokio::test]
-async fn one_side_may_end_before_the_other() {
-    let url = format!("http://{}", half_closing(SWITCHED).await);
-    let gateway = Gateway::configured(&config(&url, ""));
+async fn half_closed_tunnel_stays_open() {
+    let url = format!("http://{}", half_closing_origin(SWITCHED).await);
+    let gateway = Gateway::with_config(&config(&url, ""));
     let mut stream = TcpStream::connect(gateway.address)
         .await
         .expect("connected");
-    // What comes with the handshake is the tunnel's already.
+    // Bytes behind the handshake belong to the tunnel.
     stream
         .write_all(format!("{HANDSHAKE}early ").as_bytes())
         .await
@@ -170,16 +170,19 @@ async fn one_side_may_end_before_the_other() {
     support::read_until(&mut stream, "\r\n\r\n").await;
     stream.write_all(b"late").await.expect("sent");
     stream.shutdown().await.expect("ended");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
-    assert_eq!(answer, "early late");
+    let mut response = String::new();
+    stream
+        .read_to_string(&mut response)
+        .await
+        .expect("a response");
+    assert_eq!(response, "early late");
 }
 
 #[tokio::test]
-async fn another_protocol_than_was_asked_for_is_a_bad_gateway() {
-    let answer = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
-    let url = format!("http://{}", half_closing(answer).await);
-    let gateway = Gateway::configured(&config(&url, ""));
+async fn switch_to_another_protocol_is_a_bad_gateway() {
+    let response = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    let url = format!("http://{}", half_closing_origin(response).await);
+    let gateway = Gateway::with_config(&config(&url, ""));
     let request = HANDSHAKE.replace("connection: upgrade", "connection: close, upgrade");
     assert_eq!(
         support::exchange(gateway.address, &request).await.status,
@@ -189,42 +192,42 @@ async fn another_protocol_than_was_asked_for_is_a_bad_gateway() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_websocket_lives_on_for_the_grace_and_no_longer() {
-    let url = format!("http://{}", origin().await);
+async fn websocket_ends_after_the_shutdown_grace() {
+    let url = format!("http://{}", echo_origin().await);
     let config = config(&url, "").replacen("[server]", "[server]\nshutdown_grace = \"500ms\"", 1);
-    let mut gateway = Gateway::configured(&config);
+    let mut gateway = Gateway::with_config(&config);
     let mut socket = connect(&gateway).await.expect("opened");
     gateway.terminate();
-    // One that comes as the listener goes may be lost, and is tried again after a second only.
+    // A connection during shutdown may be lost, and is retried only after a second.
     let connect = || TcpStream::connect(gateway.address);
     while let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(100), connect()).await {}
     socket.send(Message::text("still")).await.expect("sent");
-    assert_eq!(next(&mut socket).await, Message::text("still"));
+    assert_eq!(next_message(&mut socket).await, Message::text("still"));
     let end = tokio::time::timeout(Duration::from_secs(20), socket.next()).await;
-    assert!(!matches!(end.expect("it ends"), Some(Ok(_))));
+    assert!(!matches!(end.expect("exit status"), Some(Ok(_))));
     assert!(gateway.wait().success());
 }
 
 #[tokio::test]
-async fn an_idle_websocket_ends_and_one_that_is_used_does_not() {
-    let url = format!("http://{}", origin().await);
+async fn idle_websocket_times_out_and_active_one_does_not() {
+    let url = format!("http://{}", echo_origin().await);
     let config =
         config(&url, "").replacen("[server]", "[server]\nwebsocket_timeout = \"500ms\"", 1);
-    let gateway = Gateway::configured(&config);
+    let gateway = Gateway::with_config(&config);
     let mut used = connect(&gateway).await.expect("opened");
     let mut idle = connect(&gateway).await.expect("opened");
     let ended = tokio::time::timeout(Duration::from_secs(20), idle.next());
     let messages = async {
         loop {
             used.send(Message::text("still")).await.expect("sent");
-            assert_eq!(next(&mut used).await, Message::text("still"));
+            assert_eq!(next_message(&mut used).await, Message::text("still"));
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::select! {
-        ended = ended => assert!(!matches!(ended.expect("it ends"), Some(Ok(_)))),
+        ended = ended => assert!(!matches!(ended.expect("exit status"), Some(Ok(_)))),
         () = messages => {}
     }
     used.send(Message::text("still")).await.expect("sent");
-    assert_eq!(next(&mut used).await, Message::text("still"));
+    assert_eq!(next_message(&mut used).await, Message::text("still"));
 }

@@ -1,5 +1,5 @@
-//! Corrections of the clock: whatever an origin responds, and however its responses interleave, the offset of a
-//! request is zero or one that this origin has accepted.
+//! Corrections of the clock: for all responses of an origin in any order, the offset of a request is zero or one that
+//! this origin accepted.
 
 mod schedules;
 
@@ -30,21 +30,21 @@ fn noon() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(12 * 60 * 60)
 }
 
-/// Hours by which a request is dated ahead of noon.
+/// Hours from noon to the date of a request.
 type Hours = u64;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Reply {
     Accept,
     Deny,
-    /// Complains of the clock, with a date so many hours after noon.
-    Complain(Hours),
+    /// Rejects the time, with a date this number of hours after noon.
+    RejectTime(Hours),
 }
 
 #[derive(Clone)]
 struct Client {
     layer: SigningLayer,
-    /// Offsets that origin `a` has accepted.
+    /// Offsets that origin `a` accepted.
     accepted: Arc<Mutex<Vec<Hours>>>,
 }
 
@@ -62,21 +62,25 @@ impl Client {
         let credentials = Credentials::new("AKID", "secret", None, None, "model");
         let layer = SigningLayer::new(credentials, target).with_clock(Clock::manual(noon()));
         block_on(layer.credentials().ready()).expect("loaded");
-        Self { layer, accepted: Arc::default() }
+        Self {
+            layer,
+            accepted: Arc::default(),
+        }
     }
 
-    /// Sends a request; returns the offset of each that was sent for it, and the status of the last one.
+    /// Sends a request, and returns the offset of each attempt with the last status.
     fn send(
         &self,
         path: &'static str,
         reply: impl Fn(Hours) -> Reply + Copy,
     ) -> (Vec<Hours>, StatusCode) {
         let sent = Mutex::new(Vec::new());
-        let (noted, accepted) = (&sent, &self.accepted);
+        let attempts = &sent;
+        let accepted = &self.accepted;
         let respond = move |request: Request<SignedBody<Full<Bytes>>>| {
             let date = request.headers()["x-amz-date"].to_str().expect("ASCII");
             let hours = date[9..11].parse::<Hours>().expect("an hour") - 12;
-            noted.lock().expect("not poisoned").push(hours);
+            attempts.lock().expect("not poisoned").push(hours);
             let reply = reply(hours);
             let (status, time, body) = match reply {
                 Reply::Accept => (StatusCode::OK, hours, ""),
@@ -85,7 +89,7 @@ impl Client {
                     hours,
                     "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
                 ),
-                Reply::Complain(hours) => (
+                Reply::RejectTime(hours) => (
                     StatusCode::FORBIDDEN,
                     hours,
                     "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request \
@@ -98,7 +102,11 @@ impl Client {
             let time = DateTime::from(noon() + HOUR * time as u32);
             let mut response = Response::new(Full::<Bytes>::from(body));
             *response.status_mut() = status;
-            let date = time.fmt(Format::HttpDate).expect("a date").parse().expect("a value");
+            let date = time
+                .fmt(Format::HttpDate)
+                .expect("a date")
+                .parse()
+                .expect("a value");
             response.headers_mut().insert("date", date);
             ready(Ok::<_, Infallible>(response))
         };
@@ -119,71 +127,100 @@ impl Client {
 }
 
 fn check(model: fn()) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     let runtime = runtime.expect("a runtime");
-    let _entered = runtime.enter(); // timeouts can be set, and never fire
+    let _entered = runtime.enter(); // timeouts need a runtime, and never fire
     schedules::check(model);
 }
 
-fn by_clock(right: Hours) -> impl Fn(Hours) -> Reply + Copy + Send {
-    move |hours| if hours == right { Reply::Accept } else { Reply::Complain(right) }
+fn require_offset(offset: Hours) -> impl Fn(Hours) -> Reply + Copy + Send {
+    move |hours| {
+        if hours == offset {
+            Reply::Accept
+        } else {
+            Reply::RejectTime(offset)
+        }
+    }
 }
 
 #[test]
-fn requests_at_once_are_all_corrected() {
+fn concurrent_requests_are_corrected() {
     check(|| {
         let client = Client::new();
-        let skewed = [(); 3].map(|()| client.start("/a", by_clock(1)));
-        let other = client.start("/b", by_clock(0));
+        let skewed = [(); 3].map(|()| client.start("/a", require_offset(1)));
+        let other = client.start("/b", require_offset(0));
         for thread in skewed {
             let (hours, status) = thread.join().expect("ended");
             assert_eq!(status, StatusCode::OK, "{hours:?}");
             assert!(hours == [0, 1] || hours == [1], "{hours:?}");
         }
         assert_eq!(other.join().expect("ended"), (vec![0], StatusCode::OK));
-        assert_eq!(client.send("/a", by_clock(1)), (vec![1], StatusCode::OK));
-        assert_eq!(client.send("/b", by_clock(0)), (vec![0], StatusCode::OK));
+        assert_eq!(
+            client.send("/a", require_offset(1)),
+            (vec![1], StatusCode::OK)
+        );
+        assert_eq!(
+            client.send("/b", require_offset(0)),
+            (vec![0], StatusCode::OK)
+        );
     });
 }
 
 #[test]
-fn only_accepted_offsets_stay_whatever_an_origin_responds() {
+fn only_accepted_offsets_remain() {
     check(|| {
         let client = Client::new();
         let random = |_| match thread_rng().gen_range(0..5) {
             0 => Reply::Accept,
             1 => Reply::Deny,
-            hours => Reply::Complain(hours - 1),
+            hours => Reply::RejectTime(hours - 1),
         };
-        let liars = [(); 3].map(|()| client.start("/a", random));
-        let other = client.start("/b", by_clock(0));
-        for thread in liars {
+        let first = [(); 3].map(|()| client.start("/a", random));
+        let other = client.start("/b", require_offset(0));
+        for thread in first {
             let (hours, _) = thread.join().expect("ended");
             assert!((1..=2).contains(&hours.len()), "{hours:?}");
         }
         assert_eq!(other.join().expect("ended"), (vec![0], StatusCode::OK));
-        // An offset that is still provisional does not outlast a denial.
+        // A rejection removes a provisional offset.
         client.send("/a", |_| Reply::Deny);
         let (hours, _) = client.send("/a", |_| Reply::Deny);
         let accepted = client.accepted.lock().expect("not poisoned").clone();
-        assert!(hours == [0] || accepted.contains(&hours[0]), "{hours:?} of {accepted:?}");
-        assert_eq!(client.send("/b", by_clock(0)), (vec![0], StatusCode::OK));
+        assert!(
+            hours == [0] || accepted.contains(&hours[0]),
+            "{hours:?} of {accepted:?}"
+        );
+        assert_eq!(
+            client.send("/b", require_offset(0)),
+            (vec![0], StatusCode::OK)
+        );
     });
 }
 
-/// No change of one origin is lost by a change of another.
+/// Concurrent corrections of two origins are both stored.
 #[test]
-fn origins_learn_at_once_without_touching_each_other() {
+fn origins_are_corrected_independently() {
     check(|| {
         let client = Client::new();
         let threads = [("/a", 1), ("/b", 2), ("/a", 1), ("/b", 2)]
-            .map(|(path, right)| (client.start(path, by_clock(right)), right));
-        for (thread, right) in threads {
+            .map(|(path, offset)| (client.start(path, require_offset(offset)), offset));
+        for (thread, offset) in threads {
             let (hours, status) = thread.join().expect("ended");
             assert_eq!(status, StatusCode::OK, "{hours:?}");
-            assert!(hours.iter().all(|hours| [0, right].contains(hours)), "{hours:?}");
+            assert!(
+                hours.iter().all(|hours| [0, offset].contains(hours)),
+                "{hours:?}"
+            );
         }
-        assert_eq!(client.send("/a", by_clock(1)), (vec![1], StatusCode::OK));
-        assert_eq!(client.send("/b", by_clock(2)), (vec![2], StatusCode::OK));
+        assert_eq!(
+            client.send("/a", require_offset(1)),
+            (vec![1], StatusCode::OK)
+        );
+        assert_eq!(
+            client.send("/b", require_offset(2)),
+            (vec![2], StatusCode::OK)
+        );
     });
 }

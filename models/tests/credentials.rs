@@ -1,4 +1,4 @@
-//! The credentials cache: one call of the provider at a time, in a task that no request owns.
+//! The credentials cache: one call of the provider at a time, in a task of its own.
 
 mod schedules;
 
@@ -41,7 +41,7 @@ fn noon() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(12 * 60 * 60)
 }
 
-/// Returns a key with the number of the generation at the time of the call.
+/// A provider whose keys have the number of the current generation.
 #[derive(Clone, Debug)]
 struct Provider(Arc<State>);
 
@@ -49,17 +49,17 @@ struct Provider(Arc<State>);
 struct State {
     generation: AtomicUsize,
     calls: AtomicUsize,
-    /// Number of calls that fail first.
+    /// Number of next calls that fail.
     failures: AtomicUsize,
-    /// Number of calls that panic first.
+    /// Number of next calls that panic.
     panics: AtomicUsize,
     is_called: AtomicBool,
-    /// A call waits while there is no permit.
+    /// Calls wait for a permit.
     gate: Semaphore,
-    /// Each call adds a permit when it begins, and one when it ends.
+    /// Each call adds a permit to `began` when it begins, and to `ended` when it ends.
     began: Semaphore,
     ended: Semaphore,
-    /// Origin `a` calls the keys below this number expired.
+    /// Origin `a` rejects keys below this number as expired.
     first_valid: AtomicUsize,
 }
 
@@ -93,7 +93,7 @@ impl ProvideCredentials for Provider {
             drop(state.gate.acquire().await.expect("open"));
             let is_left = |left: usize| left.checked_sub(1);
             if state.panics.try_update(SeqCst, SeqCst, is_left).is_ok() {
-                resume_unwind(Box::new("the provider panics")); // without a message for each schedule
+                resume_unwind(Box::new("the provider panics")); // prints no message
             }
             if state.failures.try_update(SeqCst, SeqCst, is_left).is_ok() {
                 return Err(CredentialsError::provider_error(io::Error::other("no")));
@@ -105,7 +105,7 @@ impl ProvideCredentials for Provider {
     }
 }
 
-/// A call that is under way: there is never another.
+/// A pending call. Asserts that there is only one.
 struct Call<'a>(&'a State);
 
 impl<'a> Call<'a> {
@@ -148,25 +148,37 @@ impl Client {
         };
         let clock = Clock::manual(noon());
         let layer = SigningLayer::new(cache.clone(), target).with_clock(clock.clone());
-        Self { provider, cache, clock, layer }
+        Self {
+            provider,
+            cache,
+            clock,
+            layer,
+        }
     }
 
-    /// A client that holds key 0 already, of which the provider has a newer one.
+    /// Creates a client with key 0, for which the provider has a newer one.
     fn with_key() -> Self {
         let client = Self::new();
-        assert_eq!(client.signs("a").expect("signed"), 0);
+        assert_eq!(client.sign("a").expect("signed"), 0);
         client.provider.0.generation.store(1, SeqCst);
         client.ended(1);
         client
     }
 
-    /// Sends a request; returns the number of the key that the response is for.
+    /// Sends a request, and returns the number of its key.
     async fn send(self, origin: &'static str) -> Signed {
         let first_valid = self.provider.0.first_valid.load(SeqCst);
         let respond = move |request: Request<SignedBody<Full<Bytes>>>| {
-            let value = request.headers()[header::AUTHORIZATION].to_str().expect("ASCII");
+            let value = request.headers()[header::AUTHORIZATION]
+                .to_str()
+                .expect("ASCII");
             let (_, id) = value.split_once("Credential=AKID").expect("an id");
-            let id = id.split('/').next().expect("an id").parse().expect("a number");
+            let id = id
+                .split('/')
+                .next()
+                .expect("an id")
+                .parse()
+                .expect("a number");
             let mut response = Response::new(Full::<Bytes>::default());
             if origin == "a" && id < first_valid {
                 let body = r#"{"message":"The security token included in the request is expired"}"#;
@@ -178,18 +190,24 @@ impl Client {
             response.extensions_mut().insert::<usize>(id);
             ready(Ok::<_, Infallible>(response))
         };
-        let request = Request::get(format!("/{origin}")).body(Full::default()).expect("a request");
-        let response = self.layer.layer(service_fn(respond)).oneshot(request).await?;
+        let request = Request::get(format!("/{origin}"))
+            .body(Full::default())
+            .expect("a request");
+        let response = self
+            .layer
+            .layer(service_fn(respond))
+            .oneshot(request)
+            .await?;
         Ok(*response.extensions().get().expect("an id"))
     }
 
-    fn signs(&self, origin: &'static str) -> Signed {
+    fn sign(&self, origin: &'static str) -> Signed {
         block_on(self.clone().send(origin))
     }
 
     fn start(&self, origin: &'static str) -> JoinHandle<Signed> {
         let client = self.clone();
-        thread::spawn(move || client.signs(origin))
+        thread::spawn(move || client.sign(origin))
     }
 
     fn calls(&self) -> usize {
@@ -204,26 +222,30 @@ impl Client {
         self.provider.0.gate.add_permits(1);
     }
 
-    /// Waits until the first call has begun.
+    /// Waits for the start of the first call.
     fn began(&self) {
         drop(block_on(self.provider.0.began.acquire()).expect("open"));
     }
 
-    /// Waits until that many calls have ended since the last time.
+    /// Waits for the end of this number of calls.
     fn ended(&self, calls: u32) {
-        block_on(self.provider.0.ended.acquire_many(calls)).expect("open").forget();
+        block_on(self.provider.0.ended.acquire_many(calls))
+            .expect("open")
+            .forget();
     }
 }
 
 fn check(model: fn()) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     let runtime = runtime.expect("a runtime");
-    let _entered = runtime.enter(); // timeouts can be set, and never fire
+    let _entered = runtime.enter(); // timeouts need a runtime, and never fire
     schedules::check(model);
 }
 
 #[test]
-fn requests_at_once_share_one_call() {
+fn concurrent_requests_share_one_call() {
     check(|| {
         let client = Client::new();
         let threads = [(); 3].map(|()| client.start("a"));
@@ -235,7 +257,7 @@ fn requests_at_once_share_one_call() {
 }
 
 #[test]
-fn a_call_outlives_the_request_that_started_it() {
+fn dropping_a_request_does_not_cancel_its_call() {
     check(|| {
         let client = Client::new();
         let dropped = client.clone();
@@ -264,34 +286,40 @@ fn a_call_outlives_the_request_that_started_it() {
 }
 
 #[test]
-fn an_error_reaches_the_requests_that_waited_and_no_later_one() {
+fn errors_reach_only_waiting_requests() {
     check(|| {
         let client = Client::new();
         client.provider.0.failures.store(1, SeqCst);
         let threads = [(); 3].map(|()| client.start("a"));
         let results = threads.map(|thread| thread.join().expect("ended"));
-        assert!(results.iter().any(Result::is_err), "one has started the call");
+        assert!(
+            results.iter().any(Result::is_err),
+            "one request started the call"
+        );
         let is_called_again = results.iter().any(Result::is_ok);
         assert_eq!(client.calls(), 1 + usize::from(is_called_again));
-        assert_eq!(client.signs("a").expect("signed"), 0);
+        assert_eq!(client.sign("a").expect("signed"), 0);
         assert_eq!(client.calls(), 2);
     });
 }
 
 #[test]
-fn a_panic_of_the_provider_is_an_error_for_the_requests_that_waited() {
+fn provider_panic_is_an_error_for_waiting_requests() {
     check(|| {
         let client = Client::new();
         client.provider.0.panics.store(1, SeqCst);
         let threads = [(); 3].map(|()| client.start("a"));
         let results = threads.map(|thread| thread.join().expect("ended"));
-        assert!(results.iter().any(Result::is_err), "one has started the call");
-        assert_eq!(client.signs("a").expect("signed"), 0);
+        assert!(
+            results.iter().any(Result::is_err),
+            "one has started the call"
+        );
+        assert_eq!(client.sign("a").expect("signed"), 0);
         assert_eq!(client.calls(), 2);
     });
 }
 
-/// If a request waited for the provider, nothing would open the gate.
+/// A request that waited for the provider would block forever.
 #[test]
 fn requests_with_valid_credentials_do_not_wait_for_a_refresh() {
     check(|| {
@@ -306,13 +334,13 @@ fn requests_with_valid_credentials_do_not_wait_for_a_refresh() {
         client.ended(1);
         assert_eq!(client.calls(), 2);
         client.clock.set(noon() + LIFETIME);
-        assert_eq!(client.signs("a").expect("signed"), 1);
+        assert_eq!(client.sign("a").expect("signed"), 1);
         assert_eq!(client.calls(), 2);
     });
 }
 
 #[test]
-fn expired_credentials_sign_nothing() {
+fn expired_credentials_are_not_used() {
     check(|| {
         let client = Client::with_key();
         client.clock.set(noon() + LIFETIME);
@@ -325,7 +353,7 @@ fn expired_credentials_sign_nothing() {
 }
 
 #[test]
-fn a_failed_refresh_fails_no_request_and_is_postponed() {
+fn failed_refresh_is_postponed() {
     check(|| {
         let client = Client::with_key();
         client.provider.0.failures.store(1, SeqCst);
@@ -335,41 +363,43 @@ fn a_failed_refresh_fails_no_request_and_is_postponed() {
             assert_eq!(thread.join().expect("ended").expect("signed"), 0);
         }
         client.ended(1);
-        assert_eq!(client.signs("a").expect("signed"), 0);
+        assert_eq!(client.sign("a").expect("signed"), 0);
         assert_eq!(client.calls(), 2);
     });
 }
 
 #[test]
-fn suspect_credentials_are_replaced_while_other_origins_use_them() {
+fn rejected_credentials_are_replaced_while_other_origins_use_them() {
     check(|| {
         let client = Client::with_key();
         client.provider.0.first_valid.store(1, SeqCst);
         client.clock.set(noon() + Duration::from_secs(10));
         client.close_gate();
-        let complaining = [(); 2].map(|()| client.start("a"));
+        let rejected = [(); 2].map(|()| client.start("a"));
         let others = [(); 2].map(|()| client.start("b"));
         for thread in others {
             assert_eq!(thread.join().expect("ended").expect("signed"), 0);
         }
         client.open_gate();
-        for thread in complaining {
+        for thread in rejected {
             assert_eq!(thread.join().expect("ended").expect("signed"), 1);
         }
-        assert_eq!(client.signs("b").expect("signed"), 1);
+        assert_eq!(client.sign("b").expect("signed"), 1);
         assert_eq!(client.calls(), 2);
     });
 }
 
-/// A refresh that is due may be the call that fails.
+/// The failing call may be a refresh that is due.
 #[test]
-fn the_origins_response_is_passed_on_if_the_provider_fails() {
+fn response_is_forwarded_if_the_provider_fails() {
     check(|| {
         let client = Client::with_key();
         client.provider.0.first_valid.store(1, SeqCst);
         client.provider.0.failures.store(1, SeqCst);
         let before_expiry = thread_rng().gen_range(1..=90);
-        client.clock.set(noon() + LIFETIME - Duration::from_secs(before_expiry));
+        client
+            .clock
+            .set(noon() + LIFETIME - Duration::from_secs(before_expiry));
         let threads = ["a", "a", "b"].map(|origin| client.start(origin));
         for thread in threads {
             assert_eq!(thread.join().expect("ended").expect("a response"), 0);
@@ -377,14 +407,14 @@ fn the_origins_response_is_passed_on_if_the_provider_fails() {
         client.ended(1);
         assert_eq!(client.calls(), 2);
         client.clock.advance(Duration::from_secs(11));
-        assert_eq!(client.signs("a").expect("signed"), 1);
+        assert_eq!(client.sign("a").expect("signed"), 1);
         assert_eq!(client.calls(), 3);
     });
 }
 
-/// The provider itself asserts that no two calls overlap.
+/// The provider asserts that calls do not overlap.
 #[test]
-fn invalidated_credentials_sign_no_request_that_begins_later() {
+fn invalidated_credentials_are_not_used_by_later_requests() {
     check(|| {
         let client = Client::new();
         let is_invalid = Arc::new(AtomicBool::new(false));
@@ -400,19 +430,21 @@ fn invalidated_credentials_sign_no_request_that_begins_later() {
             thread::spawn(move || {
                 thread::yield_now();
                 let is_later = is_invalid.load(SeqCst);
-                let key = client.signs("a").expect("signed");
-                assert!(key == 1 || !is_later, "signed by an invalidated key");
+                let key = client.sign("a").expect("signed");
+                assert!(key == 1 || !is_later, "signed with an invalidated key");
             })
         });
-        threads.into_iter().for_each(|thread| thread.join().expect("ended"));
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().expect("ended"));
         invalidates.join().expect("ended");
-        assert_eq!(client.signs("a").expect("signed"), 1);
+        assert_eq!(client.sign("a").expect("signed"), 1);
         assert!(client.calls() <= 2);
     });
 }
 
 #[test]
-fn the_result_of_a_call_from_before_an_invalidation_is_not_kept() {
+fn pending_result_is_not_cached_after_invalidation() {
     check(|| {
         let client = Client::new();
         client.close_gate();
@@ -426,7 +458,7 @@ fn the_result_of_a_call_from_before_an_invalidation_is_not_kept() {
             assert_eq!(thread.join().expect("ended").expect("signed"), 1);
         }
         assert_eq!(early.join().expect("ended").expect("signed"), 0);
-        assert_eq!(client.signs("a").expect("signed"), 1);
+        assert_eq!(client.sign("a").expect("signed"), 1);
         assert_eq!(client.calls(), 2);
     });
 }

@@ -1,4 +1,4 @@
-//! The cache of signing keys: whoever signs at the same time, no one signs with another's key.
+//! The cache of signing keys: concurrent signers never use the key of another.
 
 mod schedules;
 
@@ -22,13 +22,18 @@ fn sign(signer: &Signer, (secret, region, time): (&str, &str, SystemTime)) -> St
     let settings = SigningSettings::new("execute-api", region).expect("a scope");
     let identity = identity.expect("valid");
     let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, time);
-    let request = Request::get("http://api.example.com/").body(()).expect("a request");
+    let request = Request::get("http://api.example.com/")
+        .body(())
+        .expect("a request");
     let (mut head, ()) = request.into_parts();
     signer.sign(&mut head, &params).expect("signed");
-    head.headers[header::AUTHORIZATION].to_str().expect("ASCII").to_owned()
+    head.headers[header::AUTHORIZATION]
+        .to_str()
+        .expect("ASCII")
+        .to_owned()
 }
 
-/// Two secrets of one id, two regions, both sides of a midnight.
+/// Two secrets with one ID, two regions, and two days.
 fn cases() -> [(&'static str, &'static str, SystemTime); 4] {
     let day = UNIX_EPOCH + DAY;
     let before = day - Duration::from_secs(1);
@@ -50,11 +55,11 @@ fn model() {
         let alone = sign(&Signer::new(), case);
         assert_eq!(thread.join().expect("ended"), [alone.clone(), alone]);
     }
-    // What was inserted at the same time was not lost.
+    // No concurrent insertion was lost.
     assert!(format!("{signer:?}").contains("keys: 4"), "{signer:?}");
 }
 
 #[test]
-fn each_signs_with_its_own_key_and_none_is_lost() {
+fn concurrent_signers_use_their_own_keys() {
     schedules::check(model);
 }

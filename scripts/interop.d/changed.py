@@ -1,5 +1,5 @@
-"""Presigned URLs, and requests that were changed after botocore signed them, against two verify_server
-examples. Prints how many checks passed."""
+"""Presigned URLs, and requests changed after botocore signed them, against two verify_server examples. Prints the
+number of passed checks."""
 
 import time
 
@@ -60,9 +60,9 @@ def presigned_api(method, target, seconds):
     return request.url
 
 
-def changed_on_the_way():
+def changed_in_transit():
     body = b"any data"
-    for signer, base, refusal, of_body, of_header in [
+    for signer, base, rejection, body_rejection, header_rejection in [
         (SigV4Auth(CREDENTIALS, "execute-api", REGION), API, INVALID, INVALID, INVALID),
         (
             S3SigV4Auth(CREDENTIALS, "s3", REGION),
@@ -83,24 +83,24 @@ def changed_on_the_way():
         del framed["content-length"]
         for name, wanted, *sent in [
             ("unchanged", OK, url, "PUT", body, headers),
-            ("method", refusal, url, "POST", body, headers),
-            ("path", refusal, url.replace("/c", "/d"), "PUT", body, headers),
-            ("longer path", refusal, url.replace("/c", "/c/"), "PUT", body, headers),
-            ("query", refusal, url.replace("x=1", "x=2"), "PUT", body, headers),
-            ("longer query", refusal, url + "&z", "PUT", body, headers),
-            ("host", refusal, url, "PUT", body, {**headers, "host": "localhost"}),
-            ("added header", of_header, url, "PUT", body, {**headers, "x-amz-acl": "a"}),
-            ("header", refusal, url, "PUT", body, {**headers, "x-amz-meta-a": "c"}),
-            ("content type", refusal, url, "PUT", body, {**headers, "content-type": "a/b"}),
-            ("body", of_body, url, "PUT", b"any date", headers),
-            ("no body", of_body, url, "PUT", None, headers),
+            ("method", rejection, url, "POST", body, headers),
+            ("path", rejection, url.replace("/c", "/d"), "PUT", body, headers),
+            ("longer path", rejection, url.replace("/c", "/c/"), "PUT", body, headers),
+            ("query", rejection, url.replace("x=1", "x=2"), "PUT", body, headers),
+            ("longer query", rejection, url + "&z", "PUT", body, headers),
+            ("host", rejection, url, "PUT", body, {**headers, "host": "localhost"}),
+            ("added header", header_rejection, url, "PUT", body, {**headers, "x-amz-acl": "a"}),
+            ("header", rejection, url, "PUT", body, {**headers, "x-amz-meta-a": "c"}),
+            ("content type", rejection, url, "PUT", body, {**headers, "content-type": "a/b"}),
+            ("body", body_rejection, url, "PUT", b"any date", headers),
+            ("no body", body_rejection, url, "PUT", None, headers),
             ("same body in chunks", OK, url, "PUT", body, headers, True),
-            ("other body in chunks", of_body, url, "PUT", b"any date", headers, True),
-            ("chunks for a signed length", refusal, url, "PUT", body, framed, True),
+            ("other body in chunks", body_rejection, url, "PUT", b"any date", headers, True),
+            ("chunks for a signed length", rejection, url, "PUT", body, framed, True),
         ]:
             check(f"changed: {name}, {base}", fetch(*sent), wanted)
 
 
 presigned()
-changed_on_the_way()
+changed_in_transit()
 print(common.passed)

@@ -1,4 +1,4 @@
-"""boto3 and the aws CLI against two verify_server examples. Prints how many checks passed."""
+"""boto3 and the aws CLI against two verify_server examples. Prints the number of passed checks."""
 
 import os
 import re
@@ -26,13 +26,13 @@ def boto3_api():
         check(f"GET of {id}", outcome(api.get_connection, ConnectionId=id), OK)
     unrecognized = (403, "UnrecognizedClientException")
     wanted = [INVALID, unrecognized, unrecognized, INVALID]
-    for (name, changed), refusal in zip(WRONG_KEYS, wanted):
+    for (name, changed), rejection in zip(WRONG_KEYS, wanted):
         api = client("apigatewaymanagementapi", **changed)
         posted = outcome(api.post_to_connection, ConnectionId="id", Data=b"any data")
-        check(f"POST, {name}", posted, refusal)
+        check(f"POST, {name}", posted, rejection)
         # The server may close a connection on which it has rejected a body unread.
         api = client("apigatewaymanagementapi", **changed)
-        check(f"GET, {name}", outcome(api.get_connection, ConnectionId="id"), refusal)
+        check(f"GET, {name}", outcome(api.get_connection, ConnectionId="id"), rejection)
     for minutes in [-20, 20]:
         with skewed(minutes):
             got = outcome(client("apigatewaymanagementapi").get_connection, ConnectionId="id")
@@ -60,13 +60,13 @@ def boto3_s3():
         (400, "InvalidToken"),
         (400, "AuthorizationHeaderMalformed"),
     ]
-    for (name, changed), refusal in zip(WRONG_KEYS, wanted):
+    for (name, changed), rejection in zip(WRONG_KEYS, wanted):
         s3 = client("s3", **changed)
-        check(f"put, {name}", outcome(s3.put_object, Body=b"any data", **object), refusal)
-        # The server ends the connection of an upload that waits for leave to send its body.
+        check(f"put, {name}", outcome(s3.put_object, Body=b"any data", **object), rejection)
+        # The server closes the connection of an upload that expects 100 Continue.
         s3 = client("s3", **changed)
-        check(f"get, {name}", outcome(s3.get_object, **object), refusal)
-        head = (refusal[0], str(refusal[0]))  # no body, no code
+        check(f"get, {name}", outcome(s3.get_object, **object), rejection)
+        head = (rejection[0], str(rejection[0]))  # no body, no code
         check(f"head, {name}", outcome(s3.head_object, **object), head)
     for minutes in [-20, 20]:
         with skewed(minutes):
@@ -74,7 +74,7 @@ def boto3_s3():
             check(f"S3, {minutes} minutes", got, (403, "RequestTimeTooSkewed"))
     unsigned = client("s3", s3={"payload_signing_enabled": False})
     check("unsigned payload", outcome(unsigned.put_object, Body=b"any data", **object), OK)
-    # What boto3 sends to an https URL: a body in chunks with a checksum behind it, unless told not to.
+    # Over https boto3 sends chunks with a checksum in the trailer by default.
     for checksums in [None, "when_required"]:
         s3 = over_http(client("s3", S3.replace("http:", "https:"), checksums=checksums))
         got = outcome(s3.put_object, Body=b"any data", **object)
@@ -82,10 +82,10 @@ def boto3_s3():
 
 
 def aws(*arguments, secret="secret"):
-    """The exit code, the error code as the aws CLI prints it, and its output."""
+    """Returns the exit code, the printed error code, and the output."""
     with tempfile.TemporaryDirectory() as folder:
         config = os.path.join(folder, "config")
-        with open(config, "w") as file:  # what presign needs in us-east-1
+        with open(config, "w") as file:  # required by presign in us-east-1
             file.write("[default]\ns3 =\n  signature_version = s3v4\n")
         environment = dict(
             os.environ,
@@ -97,26 +97,26 @@ def aws(*arguments, secret="secret"):
         )
         command = [sys.executable, "-I", "-m", "awscli", *arguments]
         run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    common.said = run.stderr
+    common.message = run.stderr
     code = re.search(r"An error occurred \((\w+)\)", run.stderr)
     return run.returncode, code and code[1], run.stdout.strip()
 
 
 def aws_cli():
     with tempfile.TemporaryDirectory() as folder:
-        body, answer = os.path.join(folder, "body"), os.path.join(folder, "answer")
+        body, output = os.path.join(folder, "body"), os.path.join(folder, "output")
         with open(body, "wb") as file:
             file.write(os.urandom(100_000))
         post = ["apigatewaymanagementapi", "post-to-connection", "--connection-id", "a b/c+d="]
         post += ["--data", f"fileb://{body}", "--endpoint-url", API]
         object = ["--bucket", "bucket", "--key", KEYS[0], "--endpoint-url", S3]
         put = ["s3api", "put-object", "--body", body, *object]
-        get = ["s3api", "get-object", *object, answer]
+        get = ["s3api", "get-object", *object, output]
         for command, (_, code) in [(post, INVALID), (put, MISMATCH), (get, MISMATCH)]:
             check(f"aws {command[1]}", aws(*command)[:2], (0, None))
             wrong = aws(*command, secret="wrong")[:2]
             check(f"aws {command[1]}, wrong secret", wrong, (255, code))
-        with open(answer) as file:
+        with open(output) as file:
             check("aws get-object", file.read(), "<p>AKIDEXAMPLE sent 0 bytes</p>")
     presign = ["s3", "presign", f"s3://bucket/{KEYS[0]}", "--endpoint-url", S3]
     check("aws presign", fetch(aws(*presign)[2]), OK)

@@ -1,4 +1,4 @@
-"""What the other programs share. First arguments: the URLs of a server for execute-api and one for s3."""
+"""Helpers of the other programs. First arguments: the URLs of a server for execute-api and one for s3."""
 
 import datetime
 import http.client
@@ -13,7 +13,7 @@ import botocore.auth
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-# Nothing of this machine's own settings.
+# Ignore the machine's settings.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
 os.environ.update(
@@ -31,13 +31,13 @@ OK = (200, None)
 INVALID = (403, "InvalidSignatureException")
 MISMATCH = (403, "SignatureDoesNotMatch")
 passed = 0
-said = ""  # in the last answer
+message = ""  # of the last response
 
 
 def check(name, got, wanted):
     global passed
     if got != wanted:
-        sys.exit(f"{name}: {got}, not {wanted}: {said}")
+        sys.exit(f"{name}: {got}, not {wanted}: {message}")
     passed += 1
 
 
@@ -54,7 +54,7 @@ def client(service, url=None, signature_version=None, **changed):
 
 
 def over_http(client):
-    """A client of an https URL that sends the same over http."""
+    """Makes a client of an https URL send over http."""
 
     def change(request, **_):
         request.url = request.url.replace("https:", "http:")
@@ -64,20 +64,19 @@ def over_http(client):
 
 
 def outcome(call, **arguments):
-    """The status, and the error code as botocore reads it."""
-    global said
+    """Returns the status, and the error code as botocore parses it."""
+    global message
     try:
-        answer = call(**arguments)
+        response = call(**arguments)
     except ClientError as error:
-        answer = error.response
-    said = answer.get("Error", {}).get("Message")
-    return answer["ResponseMetadata"]["HTTPStatusCode"], answer.get("Error", {}).get("Code")
+        response = error.response
+    message = response.get("Error", {}).get("Message")
+    return response["ResponseMetadata"]["HTTPStatusCode"], response.get("Error", {}).get("Code")
 
 
 def fetch(url, method="GET", body=None, headers=(), chunked=False):
-    """The status of a request that is sent as it stands, and the error code or, for AccessDenied, which
-    says little, the beginning of the message."""
-    global said
+    """Sends a raw request. Returns the status, and the error code or, for AccessDenied, the start of the message."""
+    global message
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     target = url.split(parts.netloc, 1)[1]
@@ -85,18 +84,18 @@ def fetch(url, method="GET", body=None, headers=(), chunked=False):
     try:
         connection.request(method, target, body, dict(headers), encode_chunked=chunked)
     except (BrokenPipeError, ConnectionResetError):
-        pass  # refused by its head before all of the body was sent; the answer is there
-    answer = connection.getresponse()
-    said = answer.read().decode()
+        pass  # rejected before the whole body was sent; the response can be read
+    response = connection.getresponse()
+    message = response.read().decode()
     connection.close()
-    if answer.getheader("content-type") != "application/xml":
-        return answer.status, answer.getheader("x-amzn-errortype")
-    code, message = re.search("<Code>(.*)</Code><Message>([^<(]*)", said).groups()
-    return answer.status, message.strip() if code == "AccessDenied" else code
+    if response.getheader("content-type") != "application/xml":
+        return response.status, response.getheader("x-amzn-errortype")
+    code, text = re.search("<Code>(.*)</Code><Message>([^<(]*)", message).groups()
+    return response.status, text.strip() if code == "AccessDenied" else code
 
 
 def skewed(minutes):
-    """A clock that is wrong, for botocore alone."""
+    """Skews the clock of botocore only."""
     right = botocore.auth.get_current_datetime
     shift = datetime.timedelta(minutes=minutes)
     return mock.patch("botocore.auth.get_current_datetime", lambda *given: right(*given) + shift)

@@ -1,5 +1,5 @@
-"""Signs what tests/differential.rs asks for with botocore, whose clock is set, and verifies signatures of SigV4a:
-reads a request as a line of JSON, answers with what came of it as another."""
+"""Signs requests of tests/differential.rs with botocore at a given time, and verifies signatures of SigV4a. Reads each
+request as a line of JSON, and writes the result as a line of JSON."""
 
 import datetime
 import functools
@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 from botocore.utils import percent_encode_sequence
 
 ALGORITHM = "AWS4-ECDSA-P256-SHA256"
-# P-256: the field, the order, the base point (NIST SP 800-186), and what stands before a point in DER.
+# P-256: the field, the order, the base point (NIST SP 800-186), and the DER prefix of a point.
 P = 2**256 - 2**224 + 2**192 + 2**96 - 1
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 G = (
@@ -30,19 +30,19 @@ SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
 UNSIGNED = Config(s3={"payload_signing_enabled": False})
 
 
-def sign(asked):
-    set_clocks(asked["time"])
-    name = asked["class"]
+def sign(given):
+    set_clocks(given["time"])
+    name = given["class"]
     module = botocore.crt.auth if name.startswith("Crt") else botocore.auth
-    credentials = Credentials(asked["id"], asked["secret"], asked["token"])
-    expires = {} if asked["expires"] is None else {"expires": asked["expires"]}
-    signer = getattr(module, name)(credentials, asked["service"], asked["region"], **expires)
+    credentials = Credentials(given["id"], given["secret"], given["token"])
+    expires = {} if given["expires"] is None else {"expires": given["expires"]}
+    signer = getattr(module, name)(credentials, given["service"], given["region"], **expires)
     stages = keep_stages(signer)
-    request = unsigned(asked)
+    request = unsigned(given)
     try:
         signer.add_auth(request)
     except (AwsCrtError, ValueError) as error:
-        return {"refused": str(error)}
+        return {"error": str(error)}
     return {"url": request.prepare().url, "headers": request.headers.items(), **stages}
 
 
@@ -57,7 +57,7 @@ def set_clocks(seconds):
 
 
 def keep_stages(signer):
-    """What the signer's methods will have returned; awscrt's are in C and cannot be watched."""
+    """Records the results of the signer's methods; awscrt's are in C and cannot be wrapped."""
     stages = {}
 
     def keep(name, method):
@@ -73,51 +73,51 @@ def keep_stages(signer):
     return stages
 
 
-def unsigned(asked):
-    url, params, query = asked["url"], None, asked["query"]
-    if asked["query_form"] == "raw":
+def unsigned(given):
+    url, params, query = given["url"], None, given["query"]
+    if given["query_form"] == "raw":
         url += "?" + query if query else ""
     else:
         pairs = parse_qsl(query, keep_blank_values=True)
-        if asked["query_form"] == "params":
+        if given["query_form"] == "params":
             params = pairs
         elif pairs:
             url += "?" + percent_encode_sequence(pairs)
-    body = bytes.fromhex(asked["body"])
+    body = bytes.fromhex(given["body"])
     # A presigner would put a body into the query.
-    data = body if asked["expires"] is None else b""
-    request = AWSRequest(asked["method"], url, data=data, params=params)
-    for name, value in asked["headers"]:
-        request.headers[name] = value  # adds, and replaces nothing
-    if asked["payload"] == "hash in a header":
+    data = body if given["expires"] is None else b""
+    request = AWSRequest(given["method"], url, data=data, params=params)
+    for name, value in given["headers"]:
+        request.headers[name] = value  # appends
+    if given["payload"] == "hash in a header":
         request.headers["X-Amz-Content-SHA256"] = hashlib.sha256(body).hexdigest()
-    if asked["payload"] == "unsigned":
+    if given["payload"] == "unsigned":
         request.context.update(payload_signing_enabled=False, client_config=UNSIGNED)
     return request
 
 
-def verify(asked):
-    """What SigV4a signs for a request, as botocore derives it in Python: what SigV4 does, and a region set in
-    a header or in the query. And whether this is what was signed."""
-    name = asked["class"].removeprefix("Crt").replace("Asym", "")
-    credentials = Credentials(asked["id"], asked["secret"], asked["token"])
-    signer = getattr(botocore.auth, name)(credentials, asked["service"], asked["region"])
-    canonical_request = signer.canonical_request(unsigned(asked))
-    time = datetime.datetime.fromtimestamp(asked["time"], datetime.timezone.utc)
+def verify(given):
+    """Derives the strings of SigV4a with botocore's Python code: those of SigV4, and a region set in a header or in the
+    query. Also verifies the signature."""
+    name = given["class"].removeprefix("Crt").replace("Asym", "")
+    credentials = Credentials(given["id"], given["secret"], given["token"])
+    signer = getattr(botocore.auth, name)(credentials, given["service"], given["region"])
+    canonical_request = signer.canonical_request(unsigned(given))
+    time = datetime.datetime.fromtimestamp(given["time"], datetime.timezone.utc)
     time = time.strftime(botocore.auth.SIGV4_TIMESTAMP)
-    scope = f"{time[:8]}/{asked['service']}/aws4_request"
+    scope = f"{time[:8]}/{given['service']}/aws4_request"
     digest = hashlib.sha256(canonical_request.encode()).hexdigest()
     string_to_sign = "\n".join([ALGORITHM, time, scope, digest])
     digest = hashlib.sha256(string_to_sign.encode()).digest()
-    valid = public_key(asked["id"], asked["secret"]).verify(digest, bytes.fromhex(asked["signature"]))
+    valid = public_key(given["id"], given["secret"]).verify(digest, bytes.fromhex(given["signature"]))
     stages = {"canonical_request": canonical_request, "string_to_sign": string_to_sign}
     return {**stages, "valid": valid}
 
 
 @functools.cache
 def public_key(id, secret):
-    """Derived as the AWS IAM User Guide says in "Create a signed AWS API request", by NIST SP 800-108 in counter
-    mode; awscrt derives it as well and does not show it."""
+    """Derives the key by the AWS IAM User Guide, "Create a signed AWS API request" (NIST SP 800-108 in counter mode);
+    awscrt does not expose its own."""
     key = b"AWS4A" + secret.encode()
     for counter in range(1, 255):
         fixed = ALGORITHM.encode() + b"\0" + id.encode() + bytes([counter]) + b"\0\0\1\0"
@@ -129,7 +129,7 @@ def public_key(id, secret):
 
 
 def multiply(factor):
-    """A multiple of the base point of P-256."""
+    """Returns a multiple of the base point of P-256."""
     product, power = None, G
     while factor:
         if factor & 1:
@@ -147,6 +147,6 @@ def add(one, other):
 
 
 for line in sys.stdin.buffer:
-    asked = json.loads(line)
-    answer = verify(asked) if "signature" in asked else sign(asked)
-    print(json.dumps(answer), flush=True)
+    given = json.loads(line)
+    result = verify(given) if "signature" in given else sign(given)
+    print(json.dumps(result), flush=True)

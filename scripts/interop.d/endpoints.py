@@ -35,7 +35,7 @@ def arn(service, resource, region="{region}"):
     return f"arn:{{partition}}:{service}:{region}:{ACCOUNT}:{resource}"
 
 
-# What has to be given for the hosts that name a tenant.
+# Parameters for hosts that name a tenant.
 TENANTS = {
     "cloudfront-keyvaluestore": [{"KvsARN": arn("cloudfront", "key-value-store/id", "")}],
     "dynamodb": [{"AccountId": ACCOUNT, "AccountIdEndpointMode": "preferred"}],
@@ -72,7 +72,7 @@ def partition(letter):
 
 
 def calls(service, model):
-    """What distinguishes the operations of a service: what each puts before the host, and tells the rules."""
+    """Returns the distinct operations of a service: host prefix, and parameters of its endpoint rules."""
     seen = set()
     for operation in model["operations"].values():
         prefix = operation.get("endpoint", {}).get("hostPrefix", "")
@@ -84,7 +84,7 @@ def calls(service, model):
 
 
 def endpoints():
-    """Each host with its letter of a region, and the name and region it is signed for."""
+    """Yields each host with the letter of its region, and its signing name and region."""
     for service in LOADER.list_available_services("service-2"):
         model = LOADER.load_service_model(service, "service-2")
         metadata = model["metadata"]
@@ -107,7 +107,7 @@ def endpoints():
             except botocore.exceptions.EndpointProviderError:
                 continue  # there is no such endpoint
             if metadata["signatureVersion"] == "v2" and not endpoint.properties.get("authSchemes"):
-                continue  # SimpleDB, and what is left of Import/Export: version 2 is not ours
+                continue  # SimpleDB and Import/Export use signature version 2
             host = re.sub(r"\{\w+\}", "tenant", prefix) + endpoint.url.split("://")[1].split("/")[0]
             yield host, letter, *signed(metadata, endpoint, region, dual, fips)
 
@@ -120,16 +120,16 @@ def signed(metadata, endpoint, region, dual, fips):
             legacy = LEGACY.construct_endpoint(metadata["endpointPrefix"], region,
                                                use_dualstack_endpoint=dual, use_fips_endpoint=fips) or {}
         except botocore.exceptions.EndpointVariantError:
-            legacy = {}  # the rules know more of the partition
+            legacy = {}  # the rules have more data of the partition
         return name, legacy.get("credentialScope", {}).get("region", region)
-    # Where both are offered botocore takes SigV4 unless awscrt is there.
+    # If both are offered, botocore uses SigV4 unless awscrt is installed.
     scheme = next((s for s in schemes if s["name"] != "sigv4a"), schemes[0])
     name = scheme.get("signingName", name)
     return name, scheme.get("signingRegion", region) if scheme["name"] != "sigv4a" else "*"
 
 
 def unsigned():
-    """The signing names of services that take a body without its hash, for an operation at least."""
+    """Returns the signing names of services that accept an unsigned body for some operation."""
     for service in LOADER.list_available_services("service-2"):
         model = LOADER.load_service_model(service, "service-2")
         metadata = model["metadata"]
@@ -139,7 +139,7 @@ def unsigned():
 
 
 def label(host, letter):
-    """The part of a host that names its service: no region, no partition, no mark of FIPS or dual-stack."""
+    """Returns the service part of a host, without region, partition, FIPS and dual-stack."""
     outputs = partition(letter)
     for suffix in (outputs["dnsSuffix"], outputs["dualStackDnsSuffix"], "on.aws"):
         if host.endswith("." + suffix):
@@ -159,7 +159,7 @@ def rust(text, columns=96):
 
 
 def table(rows):
-    # A host of a tenant is another's name with labels before it, and has its rule in infer.rs.
+    # Hosts of tenants are other names with labels in front, and have rules in infer.rs.
     known = {}
     elsewhere = set()
     tenants = re.compile(r"tenant|bucket|name-|123456789012|abc123|(^|\.)space\.|use1-az4|op-0|mrap")
@@ -169,13 +169,13 @@ def table(rows):
             continue
         known.setdefault(part, set()).add(name)
         home = REGIONS[letter] if regional else partition(letter)["implicitGlobalRegion"]
-        # The hosts without a region of us-gov are those of aws, but for the ones that say so.
+        # us-gov hosts without a region equal those of aws, except for those that name it.
         if region not in (home, "*") and region not in host and (regional or letter != "g"):
             elsewhere.add((part, region))
-    # The order in which they are searched: from the last label on.
+    # Search order: from the last label.
     parts = sorted(known, key=lambda part: part.split(".")[::-1])
     same = " ".join(f'"{part}",' for part in parts if known[part] == {part})
-    # Where the path tells apart who is asked, the host says both.
+    # Services that share a host and differ by path.
     other = [
         f'    ("{part}", "{" or ".join(sorted(known[part]))}"),'
         for part in parts
@@ -223,7 +223,7 @@ def table(rows):
 
 
 def hosts(rows):
-    """One line for the hosts that differ in their region alone."""
+    """Returns one line for hosts that differ only in their region."""
     lines = {}
     for host, letter, name, region in rows:
         outputs, own = partition(letter), REGIONS[letter]

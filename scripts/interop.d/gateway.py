@@ -1,6 +1,6 @@
-"""Objects through the gateway to Swift, which verifies what the gateway signs, in every mode of payload. A
-client that signs nothing sends them; boto3, which goes to Swift itself, says what has arrived. Arguments: as
-for the others, with Swift for s3, and the gateway's program. Prints how many checks passed."""
+"""Objects through the gateway to Swift, which verifies the signatures, in every payload mode. An unsigned client sends
+them; boto3, connected to Swift directly, checks the result. Arguments: as for the others, with Swift for s3, and the
+gateway's program. Prints the number of passed checks."""
 
 import contextlib
 import hashlib
@@ -34,7 +34,7 @@ MIB = 1024 * 1024
 
 @contextlib.contextmanager
 def gateway(*modes, secret="testing"):
-    """A gateway with a path for each mode, and its process."""
+    """Starts a gateway with a path for each mode."""
     config = f"""
         [server]
         listen = "127.0.0.1:0"
@@ -71,26 +71,26 @@ def gateway(*modes, secret="testing"):
 
 
 class Bucket:
-    """A bucket as a mode of the gateway shows it, to a client that knows of no signatures."""
+    """A bucket behind a mode of the gateway, for an unsigned client."""
 
     def __init__(self, address, mode):
         self.address, self.mode, self.name = address, mode, f"gateway-{mode}"
 
     def send(self, method, target, body=b"", headers=()):
-        """The status, and the body of the answer."""
+        """Returns status and body of the response."""
         headers = dict(headers)
         if self.mode == "trust":
             headers["x-amz-content-sha256"] = hashlib.sha256(body).hexdigest()
         connection = HTTPConnection(self.address, timeout=60)
         connection.request(method, f"/{self.mode}/{self.name}{target}", body or None, headers)
-        answer = connection.getresponse()
-        read = answer.read()
+        response = connection.getresponse()
+        content = response.read()
         connection.close()
-        common.said = read[:1000]
-        return answer.status, read
+        common.message = content[:1000]
+        return response.status, content
 
     def texts(self, target, element):
-        """What stands in the elements of a listing."""
+        """Returns the texts of the elements of a listing."""
         status, body = self.send("GET", target)
         check(f"{self.mode}: list", status, 200)
         return texts(body, element)
@@ -108,15 +108,15 @@ def objects(address, mode):
     bucket = Bucket(address, mode)
     swift.create_bucket(Bucket=bucket.name)
     for key in KEYS:
-        # As little encoded as a URI may be, and as much.
+        # The shortest and the longest encoding.
         short, long = "/" + quote(key, safe="/+()!*':@&=~"), "/" + quote(key, safe="")
         for size in SIZES:
             name = f"{mode}, {key}, {size} bytes"
             body = os.urandom(size)
             check(f"put {name}", bucket.send("PUT", short, body, HEADERS)[0], 200)
-            kept = swift.get_object(Bucket=bucket.name, Key=key)
-            check(f"{name} arrive", kept["Body"].read() == body, True)
-            described = kept["ContentEncoding"], kept["Metadata"]
+            stored = swift.get_object(Bucket=bucket.name, Key=key)
+            check(f"{name} arrive", stored["Body"].read() == body, True)
+            described = stored["ContentEncoding"], stored["Metadata"]
             check(f"{name} are described", described, ("gzip", {"a": "b c"}))
             check(f"get {name}", bucket.send("GET", long) == (200, body), True)
         part = bucket.send("GET", short, headers={"range": "bytes=100-199"})
@@ -158,30 +158,30 @@ def parts(address, mode):
 
 
 def framed(address):
-    """boto3 as a client of the gateway: what it sends over TLS is in frames already, and not signed."""
+    """boto3 as a client of the gateway: over TLS it sends unsigned chunks with a trailer."""
     body, object = os.urandom(200_000), {"Bucket": "gateway-trust", "Key": "a b+c"}
     s3 = over_http(client("s3", f"https://{address}/trust"))
     check("framed by boto3", outcome(s3.put_object, Body=body, **object), OK)
     check("its payload", swift.get_object(**object)["Body"].read() == body, True)
 
 
-def of_unknown_length(address, mode):
+def unknown_length(address, mode):
     bucket, body = Bucket(address, mode), os.urandom(200_000)
     check(f"{mode}: no length", bucket.send("PUT", "/key", iter([body]))[0], 200)
-    check(f"{mode}: what had no length", bucket.send("GET", "/key") == (200, body), True)
+    check(f"{mode}: body without length", bucket.send("GET", "/key") == (200, body), True)
 
 
 def wrong_secret(address, mode):
     for method, body in [("PUT", os.urandom(200_000)), ("GET", b""), ("DELETE", b"")]:
-        status, said = Bucket(address, mode).send(method, "/key", body)
-        # What Swift says of the gateway's signature is not for the client.
-        told = b"the origin rejected the gateway's signature (" in said
-        check(f"{mode}: {method}, wrong secret", (status, told), (502, True))
+        status, content = Bucket(address, mode).send(method, "/key", body)
+        # Swift's own message is not forwarded to the client.
+        is_replaced = b"the origin rejected the gateway's signature (" in content
+        check(f"{mode}: {method}, wrong secret", (status, is_replaced), (502, True))
 
 
 def large(mode):
-    """An upload of 300 MiB, of which the gateway may hold 64 at no time."""
-    block, sent, got = os.urandom(MIB), hashlib.md5(), hashlib.md5()
+    """Uploads 300 MiB through a gateway whose memory must stay under 64 MiB."""
+    block, sent, received = os.urandom(MIB), hashlib.md5(), hashlib.md5()
 
     def blocks():
         for number in range(300):
@@ -193,15 +193,15 @@ def large(mode):
         connection = HTTPConnection(address, timeout=60)
         target = f"/{mode}/gateway-{mode}/large"
         connection.request("PUT", target, blocks(), {"content-length": str(300 * MIB)})
-        answer = connection.getresponse()
-        common.said = answer.read()
-        check(f"300 MiB, {mode}", answer.status, 200)
-        check("their ETag", answer.getheader("etag"), f'"{sent.hexdigest()}"')
+        response = connection.getresponse()
+        common.message = response.read()
+        check(f"300 MiB, {mode}", response.status, 200)
+        check("their ETag", response.getheader("etag"), f'"{sent.hexdigest()}"')
         connection.request("GET", target)
-        answer = connection.getresponse()
-        while read := answer.read(MIB):
-            got.update(read)
-        check(f"300 MiB read, {mode}", (answer.status, got.digest()), (200, sent.digest()))
+        response = connection.getresponse()
+        while data := response.read(MIB):
+            received.update(data)
+        check(f"300 MiB read, {mode}", (response.status, received.digest()), (200, sent.digest()))
         connection.close()
         with open(f"/proc/{process.pid}/status") as status:
             peak = int(re.search(r"VmHWM:\s*(\d+) kB", status.read())[1]) // 1024
@@ -216,7 +216,7 @@ with gateway(*MODES) as (address, _), gateway(*MODES, secret="wrong") as (wrong,
         parts(address, mode)
         wrong_secret(wrong, mode)
     for mode in ["buffer", "auto", "spool", "spool-soon"]:
-        of_unknown_length(address, mode)
+        unknown_length(address, mode)
     framed(address)
 for mode in ["chunked", "chunked-trailer-crc32c", "unsigned-trailer-crc64nvme", "spool"]:
     large(mode)

@@ -1,6 +1,6 @@
-"""Two gateways that share a cache in Redis: hits and invalidations across them, Redis gone and back, and then all
-that under load, while each gateway is replaced behind a balancer that asks for readiness. First argument: the
-gateway's program. Prints how many checks passed. Needs redis-server, which it installs on Debian."""
+"""Two gateways that share a cache in Redis: hits and invalidations across them, and an outage of Redis; then the same
+under load, while each gateway is replaced behind a balancer that probes readiness. First argument: the gateway's
+program. Prints the number of passed checks. Needs redis-server, which it installs on Debian."""
 
 import contextlib
 import http.client
@@ -18,7 +18,7 @@ import threading
 import time
 
 GATEWAY, PASSWORD = sys.argv[1], "not-to-be-logged"
-passed, asked = 0, 0
+passed, origin_requests = 0, 0
 
 
 def check(name, got, wanted):
@@ -30,8 +30,8 @@ def check(name, got, wanted):
 
 class Origin(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        global asked
-        asked += 1
+        global origin_requests
+        origin_requests += 1
         self.send_response(200)
         self.send_header("cache-control", "max-age=600")
         self.send_header("vary", "x-color")
@@ -46,12 +46,12 @@ class Origin(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def installed():
+def ensure_redis():
     if shutil.which("redis-server"):
         return
     if not shutil.which("apt-get") or os.getuid() != 0:
         sys.exit("scripts/interop needs redis-server")
-    # A service that Debian starts would be in the way. A policy that somebody has set is left: it is theirs, and a container's says the same.
+    # Keep Debian from starting its own service. An existing policy stays: containers usually have the same.
     policy = pathlib.Path("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
     if ours:
@@ -83,7 +83,7 @@ def start_redis(port):
 
 
 def start_gateway(origin, port, log):
-    """The process, and where it and its admin port listen."""
+    """Returns the process, its address, and the address of its admin port."""
     config = f"""
         [server]
         listen = "127.0.0.1:0"
@@ -126,14 +126,14 @@ def gateway(origin, port, log):
 
 
 class Balancer:
-    """Sends each request to the next of the gateways that say they are ready, as it last heard."""
+    """Sends each request to the next ready gateway."""
 
     def __init__(self, gateways):
         self.gateways, self.ready, self.turn = gateways, [], 0
-        self.ends, self.answers, self.wrong = threading.Event(), [], []
+        self.ended, self.statuses, self.wrong = threading.Event(), [], []
         self.probe()
         load = [threading.Thread(target=self.load, args=(client,)) for client in range(4)]
-        self.threads = [threading.Thread(target=self.probe_on), *load]
+        self.threads = [threading.Thread(target=self.keep_probing), *load]
         for thread in self.threads:
             thread.start()
 
@@ -148,38 +148,38 @@ class Balancer:
                 connection.close()
         self.ready = ready
 
-    def probe_on(self):
-        while not self.ends.wait(0.1):
+    def keep_probing(self):
+        while not self.ended.wait(0.1):
             self.probe()
 
     def load(self, client):
         number = 0
-        while not self.ends.is_set():
+        while not self.ended.is_set():
             number += 1
             target, ready = f"/fleet/{(client + number) % 50}", self.ready
             self.turn += 1
             try:
-                status, body, told = send(ready[self.turn % len(ready)], target)
+                status, body, cache_status = send(ready[self.turn % len(ready)], target)
             except (OSError, http.client.HTTPException, ZeroDivisionError) as error:
-                status, body, told = repr(error), b"", ""
-            self.answers.append(told)
+                status, body, cache_status = repr(error), b"", ""
+            self.statuses.append(cache_status)
             if (status, body) != (200, target.encode()):
                 self.wrong.append((target, status, body))
 
     def replace(self, number, started):
-        """How a gateway ends that is told to while it is under load. Another one has taken its place before."""
+        """Stops a gateway under load after its replacement is ready, and returns its exit code."""
         old = self.gateways[number]
         self.gateways = [*self.gateways, started]
         while started[1] not in self.ready:
             time.sleep(0.05)
         old[0].terminate()
         with old[0]:
-            ended = old[0].wait(timeout=30)
+            exit_code = old[0].wait(timeout=30)
         self.gateways = [gateway for gateway in self.gateways if gateway is not old]
-        return ended
+        return exit_code
 
     def end(self):
-        self.ends.set()
+        self.ended.set()
         for thread in self.threads:
             thread.join()
 
@@ -187,31 +187,31 @@ class Balancer:
 def send(address, target, method="GET", color="none"):
     connection = http.client.HTTPConnection(address, timeout=10)
     connection.request(method, target, headers={"host": "h", "x-color": color})
-    answer = connection.getresponse()
-    read = answer.read()
+    response = connection.getresponse()
+    body = response.read()
     connection.close()
-    told = answer.getheader("cache-status").removeprefix("sigv4-gateway; ")
-    return answer.status, read, told
+    cache_status = response.getheader("cache-status").removeprefix("sigv4-gateway; ")
+    return response.status, body, cache_status
 
 
-def ask(port, *words):
-    with socket.create_connection(("127.0.0.1", port)) as redis, redis.makefile("rb") as answers:
+def run_redis(port, *words):
+    with socket.create_connection(("127.0.0.1", port)) as redis, redis.makefile("rb") as replies:
         for command in (("AUTH", PASSWORD), words):
             line = f"*{len(command)}\r\n" + "".join(f"${len(w)}\r\n{w}\r\n" for w in command)
             redis.sendall(line.encode())
-            answer = answers.readline()
-    return answer[1:].decode().strip()
+            reply = replies.readline()
+    return reply[1:].decode().strip()
 
 
-def answered(told):
-    return 200, b"body", told
+def response(cache_status):
+    return 200, b"body", cache_status
 
 
-MISS, HIT = answered("fwd=uri-miss; stored"), answered("hit")
+MISS, HIT = response("fwd=uri-miss; stored"), response("hit")
 
 
 def until_hit(address, target, **more):
-    """Answers are written in the background."""
+    """Responses are stored in the background."""
     for _ in range(50):
         if (got := send(address, target, **more)) == HIT:
             break
@@ -219,7 +219,7 @@ def until_hit(address, target, **more):
     return got
 
 
-installed()
+ensure_redis()
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 origin, port = server.server_address[1], free_port()
@@ -233,29 +233,29 @@ try:
         check("first", send(one, "/x"), MISS)
         time.sleep(0.5)
         check("through the other", send(two, "/x"), HIT)
-        check("another variant", send(two, "/x", color="red"), answered("fwd=vary-miss; stored"))
+        check("another variant", send(two, "/x", color="red"), response("fwd=vary-miss; stored"))
         time.sleep(0.5)
         check("the variant through the other", send(one, "/x", color="red"), HIT)
-        check("asked", asked, 2)
-        check("a change", send(one, "/x", method="POST"), answered("fwd=method"))
+        check("requests at the origin", origin_requests, 2)
+        check("a change", send(one, "/x", method="POST"), response("fwd=method"))
         check("is seen by the other at once", send(two, "/x"), MISS)
         check("in all variants", send(two, "/x", color="red")[2].startswith("fwd="), True)
         check("stored again", until_hit(one, "/x"), HIT)
         for number in range(20):
             send(one, "/many", color=str(number))
             time.sleep(0.05)
-        kept = int(ask(port, "HLEN", "sigv4-gateway:url:h /many"))
-        check("few variants", 16 <= kept <= 18, True)
-        # All was cleared once, say, and what tells so is evicted.
-        ask(port, "DEL", "sigv4-gateway:epoch")
+        stored = int(run_redis(port, "HLEN", "sigv4-gateway:url:h /many"))
+        check("few variants", 16 <= stored <= 18, True)
+        # As if Redis had evicted the epoch.
+        run_redis(port, "DEL", "sigv4-gateway:epoch")
         check("without an epoch", send(two, "/x"), MISS)
         check("with a new one", until_hit(two, "/x"), HIT)
         redis.send_signal(signal.SIGSTOP)
-        check("a change that Redis does not hear of", send(one, "/x", method="POST")[0], 200)
+        check("a change while Redis is unreachable", send(one, "/x", method="POST")[0], 200)
         redis.send_signal(signal.SIGCONT)
-        check("is not answered from before it", send(one, "/x"), MISS)
+        check("no stale hit after it", send(one, "/x"), MISS)
         time.sleep(2.5)
-        check("and is made up for", ask(port, "HLEN", "sigv4-gateway:url:h /x"), "2")
+        check("and is repeated later", run_redis(port, "HLEN", "sigv4-gateway:url:h /x"), "2")
         redis.kill()
         redis.wait()
         begun = time.monotonic()
@@ -268,7 +268,7 @@ try:
         check("through the other once it is back", until_hit(two, "/x"), HIT)
         log.seek(0)
         lines = log.read()
-        check("it is told", 1 <= lines.count("what it holds is not used") <= 2, True)
+        check("logged", 1 <= lines.count("its responses are not used") <= 2, True)
         check("without the password", PASSWORD in lines, False)
     with tempfile.TemporaryFile("w+") as log:
         gateways = [start_gateway(origin, port, log) for _ in range(2)]
@@ -282,17 +282,17 @@ try:
             time.sleep(1.5)
             for _ in range(2):
                 gateways.append(start_gateway(origin, port, log))
-                check("a gateway ends well", fleet.replace(0, gateways[-1]), 0)
+                check("clean exit", fleet.replace(0, gateways[-1]), 0)
             time.sleep(0.5)
         finally:
             fleet.end()
             for process, *_ in gateways:
                 with process:
                     process.kill()
-        check("none lost, none wrong", fleet.wrong, [])
-        check("under load", len(fleet.answers) > 500, True)
-        check("hits, mostly", fleet.answers.count("hit") > len(fleet.answers) / 2, True)
-        check("hits at the end, by gateways that are new", fleet.answers[-50:].count("hit") > 25, True)
+        check("no lost or wrong response", fleet.wrong, [])
+        check("under load", len(fleet.statuses) > 500, True)
+        check("mostly hits", fleet.statuses.count("hit") > len(fleet.statuses) / 2, True)
+        check("hits at the end, by the new gateways", fleet.statuses[-50:].count("hit") > 25, True)
 finally:
     redis.kill()
     redis.wait()

@@ -1,6 +1,5 @@
-"""OpenStack Swift, which speaks S3 and verifies what it receives: one node of four processes, without
-memcached. Prints where it listens, and runs until SIGTERM or the end of its parent. Argument: a folder for
-its data."""
+"""Runs OpenStack Swift, which verifies S3 requests: one node of four processes, without memcached. Prints its address,
+and runs until SIGTERM or until its parent exits. Argument: a folder for its data."""
 
 import ctypes
 import errno
@@ -24,7 +23,7 @@ bind_ip = {address}
 bind_port = {port}
 workers = 0
 log_level = ERROR
-# On a busy machine too, a listing is to show what was just put.
+# Listings must show new objects also on a busy machine.
 conn_timeout = 10
 node_timeout = 60
 container_update_timeout = 60
@@ -47,12 +46,12 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent():
-    """Has Linux send SIGTERM when this process has lost its parent, however that ended."""
+    """Makes Linux send SIGTERM to this process when its parent ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port():
-    """A port, and a socket that keeps it from all but those that share it, as Swift's servers do."""
+    """Returns a port, and a socket that reserves it for servers with SO_REUSEPORT, such as Swift's."""
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     held.bind((ADDRESS, 0))
@@ -84,7 +83,7 @@ def start(folder, name, port):
     filters = "s3api tempauth slo" if name == "proxy" else ""
     with open(path, "w") as file:
         file.write(CONFIG.format(**locals(), address=ADDRESS))
-    # "-v" logs to stderr, too.
+    # "-v" logs to stderr.
     command = [sys.executable, "-I", "-Wignore", "-m", f"swift.{MODULES[name]}.server", path, "-v"]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
 
@@ -111,7 +110,7 @@ def main():
     processes = []
     try:
         for name, (port, _) in ports.items():
-            if name != "proxy":  # which finds the others by their rings
+            if name != "proxy":  # the proxy finds the others by their rings
                 write_ring(folder, name, port)
             processes.append(start(folder, name, port))
         for process, (port, _) in zip(processes, ports.values()):

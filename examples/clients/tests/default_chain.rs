@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get, put},
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use support::{Identity, Origin, run, serve, temporary};
@@ -166,11 +166,8 @@ async fn instance_metadata_version_2() {
 
     /// Version 2 rejects requests without a session, which version 1 accepts.
     async fn metadata(request: Request) -> Response {
-        if request
-            .headers()
-            .get("x-aws-ec2-metadata-token")
-            .is_none_or(|it| it != "of the session")
-        {
+        let session = request.headers().get("x-aws-ec2-metadata-token");
+        if session != Some(&HeaderValue::from_static("of the session")) {
             return StatusCode::UNAUTHORIZED.into_response();
         }
         match request.uri().path() {

@@ -17,7 +17,7 @@ pub(super) async fn show(State(admin): State<Admin>) -> String {
 /// Accepts the same values as `level` under `[log]`.
 pub(super) async fn change(State(admin): State<Admin>, level: Bytes) -> Response {
     let access = admin.gateway.current().config.log.access;
-    match log::filter(&String::from_utf8_lossy(&level), access) {
+    match log::parse_filter(&String::from_utf8_lossy(&level), access) {
         Ok(filter) => {
             // First, because the new filter may silence it.
             tracing::info!("log filter set to {filter}");

@@ -18,33 +18,32 @@ pub(super) struct BodyServices {
 
 impl BodyServices {
     pub(super) fn build(section: &BodiesSection) -> Result<Self, ConfigError> {
-        let spool = section.spool_directory.as_ref();
-        let spool = spool.map(|path| Spool::new(path.get_ref()).map_err(located(path)));
+        let directory = section.spool_directory.as_ref();
+        let spool = directory.map(|path| Spool::new(path.get_ref()).map_err(located(path)));
         Ok(Self {
             budget: BodyBudget::new(section.memory.as_u64()),
             spool: spool.transpose()?,
         })
     }
 
-    pub(super) fn configure(&self, origin: Origin, settings: &BodySettings<'_>) -> Origin {
+    pub(super) fn configure(&self, built: Origin, settings: &BodySettings<'_>) -> Origin {
         let (size, checksum) = (ChunkSize::default(), settings.checksum);
         let mut origin = match settings.payload {
-            Payload::Buffer => origin,
-            Payload::Unsigned => origin.with_payload(PayloadMode::Unsigned),
-            Payload::Trust => origin.with_payload(PayloadMode::Trust),
-            Payload::Spool => origin.with_payload(PayloadMode::Spool),
-            Payload::Auto => origin.with_payload(PayloadMode::Auto),
-            Payload::Chunked => for_uploads(origin, PayloadMode::Chunked(size)),
+            Payload::Buffer => built,
+            Payload::Unsigned => built.with_payload(PayloadMode::Unsigned),
+            Payload::Trust => built.with_payload(PayloadMode::Trust),
+            Payload::Spool => built.with_payload(PayloadMode::Spool),
+            Payload::Auto => built.with_payload(PayloadMode::Auto),
+            Payload::Chunked => for_uploads(built, PayloadMode::Chunked(size)),
             Payload::ChunkedTrailer => {
-                for_uploads(origin, PayloadMode::ChunkedTrailer(size, checksum))
+                for_uploads(built, PayloadMode::ChunkedTrailer(size, checksum))
             }
-            Payload::UnsignedTrailer => for_uploads(origin, PayloadMode::UnsignedTrailer(checksum)),
+            Payload::UnsignedTrailer => for_uploads(built, PayloadMode::UnsignedTrailer(checksum)),
         };
-        if let Some(spool) = &self.spool {
-            let spool = spool.clone();
+        if let Some(directory) = self.spool.clone() {
             origin = origin.with_spool(match settings.spool_limit {
-                Some(limit) => spool.with_body_limit(limit),
-                None => spool,
+                Some(limit) => directory.with_body_limit(limit),
+                None => directory,
             });
         }
         origin.with_body_limit(settings.limit)

@@ -41,9 +41,9 @@ pub(super) fn build(
             .with_signed_host(host.get_ref())
             .map_err(located(host))?;
     }
-    let settings = BodySettings::new(bodies, section, route);
-    settings.check(bodies, s3_family)?;
-    Ok(services.configure(origin, &settings))
+    let body_settings = BodySettings::new(bodies, section, route);
+    body_settings.check(bodies, s3_family)?;
+    Ok(services.configure(origin, &body_settings))
 }
 
 /// Returns the service and region of the section, or else those of the host.

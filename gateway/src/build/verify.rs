@@ -64,8 +64,8 @@ pub(super) fn layer(section: &VerifySection, body_limit: u64) -> Result<VerifyLa
         settings = settings.with_unsigned_payload(true);
     }
     if let Some(names) = &section.required_headers {
-        let names = names.iter().map(header_name);
-        settings = settings.with_required_headers(names.collect::<Result<Vec<_>, _>>()?);
+        let parsed: Result<Vec<_>, _> = names.iter().map(header_name).collect();
+        settings = settings.with_required_headers(parsed?);
     }
     for name in &section.unsigned_headers {
         settings = settings

@@ -31,24 +31,18 @@ impl<'a> BodySettings<'a> {
         origin: &'a OriginSection,
         route: Option<&'a RouteSection>,
     ) -> Self {
-        let limit = of_route(route, |route| &route.body_limit).or(origin.body_limit.as_ref());
-        let payload = of_route(route, |route| &route.payload).or(origin.payload.as_ref());
-        let default_limit = Self::BODY_LIMIT.min(bodies.memory);
+        let body_limit = limit_setting(origin, route);
+        let payload = route_setting(route, |section| &section.payload).or(origin.payload.as_ref());
         Self {
-            payload: payload
-                .map(|payload| *payload.get_ref())
-                .unwrap_or_default(),
+            payload: payload.map(Spanned::get).unwrap_or_default(),
             checksum: origin
                 .checksum
                 .as_ref()
-                .map_or(Checksum::Crc32, |name| (*name.get_ref()).into()),
-            limit: limit
-                .map_or(default_limit, |limit| *limit.get_ref())
+                .map_or(Checksum::Crc32, |name| name.get().into()),
+            limit: body_limit
+                .map_or(Self::BODY_LIMIT.min(bodies.memory), Spanned::get)
                 .as_u64(),
-            spool_limit: origin
-                .spool_limit
-                .as_ref()
-                .map(|limit| limit.get_ref().as_u64()),
+            spool_limit: origin.spool_limit.as_ref().map(|size| size.get().as_u64()),
             origin,
             route,
         }
@@ -62,7 +56,7 @@ impl<'a> BodySettings<'a> {
             route,
             ..
         } = *self;
-        let route_payload = of_route(route, |route| &route.payload);
+        let route_payload = route_setting(route, |section| &section.payload);
         if payload.is_chunked() && !s3_family {
             let span = route_payload.map_or_else(|| origin.service_span(), Spanned::span);
             let message = "only service \"s3\" and its family accept chunked payloads; \
@@ -76,11 +70,11 @@ impl<'a> BodySettings<'a> {
             return Err(checksum
                 .error("checksum needs payload \"chunked-trailer\" or \"unsigned-trailer\""));
         }
-        let limit = of_route(route, |route| &route.body_limit).or(origin.body_limit.as_ref());
-        if let Some(limit) = limit.filter(|limit| *limit.get_ref() > bodies.memory) {
-            return Err(limit.error(format!(
+        let body_limit = limit_setting(origin, route);
+        if let Some(excess) = body_limit.filter(|size| size.get() > bodies.memory) {
+            return Err(excess.error(format!(
                 "body_limit {} exceeds the memory that all bodies share, {}; raise memory in [bodies]",
-                limit.get_ref(),
+                excess.get(),
                 bodies.memory
             )));
         }
@@ -92,14 +86,21 @@ impl<'a> BodySettings<'a> {
             let message = "payload \"spool\" needs a spool_directory in [bodies]";
             return Err(ConfigError::at(span.unwrap_or(origin.name.span()), message));
         }
-        if let Some(limit) = &origin.spool_limit {
-            return Err(limit.error("spool_limit needs a spool_directory in [bodies]"));
+        if let Some(spool_limit) = &origin.spool_limit {
+            return Err(spool_limit.error("spool_limit needs a spool_directory in [bodies]"));
         }
         Ok(())
     }
 }
 
-fn of_route<'a, T>(
+fn limit_setting<'a>(
+    origin: &'a OriginSection,
+    route: Option<&'a RouteSection>,
+) -> Option<&'a Spanned<ByteSize>> {
+    route_setting(route, |section| &section.body_limit).or(origin.body_limit.as_ref())
+}
+
+fn route_setting<'a, T>(
     route: Option<&'a RouteSection>,
     setting: impl FnOnce(&'a RouteSection) -> &'a Option<T>,
 ) -> Option<&'a T> {

@@ -57,10 +57,7 @@ impl CacheSection {
                 redis_only.error("prefix and timeout need redis; add redis, or remove them")
             );
         }
-        let memory = self
-            .memory
-            .as_ref()
-            .map_or(Self::MEMORY, |memory| *memory.get_ref());
+        let memory = self.memory.as_ref().map_or(Self::MEMORY, Spanned::get);
         let entry_limit = self.entry_limit(Self::ENTRY_LIMIT.min(memory));
         if let Some(limit) = self.entry_limit.as_ref().filter(|_| entry_limit > memory) {
             return Err(limit.error(format!(

@@ -45,10 +45,7 @@ impl CredentialsSection {
             .or(self.session_token.as_ref());
         let own_key = key.or(secret.map(Spanned::span));
         let source = self.source.as_ref();
-        match (
-            source.map_or(Source::Env, |source| *source.get_ref()),
-            own_key,
-        ) {
+        match (source.map_or(Source::Env, Spanned::get), own_key) {
             (Source::Static, _) => self.static_credentials(),
             (_, Some(span)) => Err(ConfigError::at(
                 span,
@@ -81,9 +78,9 @@ impl CredentialsSection {
 pub(super) fn credentials(
     id: &Spanned<String>,
     secret: &Secret,
-    token: Option<&Secret>,
+    session_token: Option<&Secret>,
 ) -> Result<Credentials, ConfigError> {
-    let token = token.map(|token| token.0.clone());
+    let token = session_token.map(|value| value.0.clone());
     let credentials = Credentials::new(id.get_ref(), &*secret.0, token, None, "configuration");
     let identity = Identity::new(credentials).map_err(located(id))?;
     Ok(identity.credentials().clone())

@@ -39,8 +39,8 @@ impl ConfigError {
     /// Adds the line, which the position has in this text.
     pub(crate) fn with_line(mut self, text: &str) -> Self {
         let before = self.span.take().and_then(|span| text.get(..span.start));
-        if let Some(before) = before {
-            self.line = Some(before.matches('\n').count() + 1);
+        if let Some(preceding) = before {
+            self.line = Some(preceding.matches('\n').count() + 1);
         }
         self
     }

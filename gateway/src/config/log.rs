@@ -5,7 +5,7 @@ use serde::Deserialize;
 use tracing_subscriber::filter::Targets;
 
 use super::{error::ConfigError, value::Spanned};
-use crate::log::filter;
+use crate::log::parse_filter;
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -34,8 +34,10 @@ pub(crate) struct Log {
 impl LogSection {
     pub(crate) fn check(&self) -> Result<Log, ConfigError> {
         let filter = match &self.level {
-            Some(level) => filter(level.get_ref(), self.access).map_err(|text| level.error(text)),
-            None => filter("info", self.access).map_err(ConfigError::new),
+            Some(level) => {
+                parse_filter(level.get_ref(), self.access).map_err(|text| level.error(text))
+            }
+            None => parse_filter("info", self.access).map_err(ConfigError::new),
         };
         Ok(Log {
             json: self.format == Format::Json,

@@ -133,9 +133,8 @@ impl OriginSection {
             body_limit: _,
             spool_limit: _,
         } = self;
-        let [service, region, signed_host] =
-            [service, region, signed_host].map(|it| it.as_ref().map(Spanned::get_ref));
-        let scope = (service, region, signed_host);
+        let values = [service, region, signed_host].map(|it| it.as_ref().map(Spanned::get_ref));
+        let scope: (_, _, _) = values.into();
         format!(
             "{:?}",
             (url.get_ref(), scope, signing, forwarded, session_token)

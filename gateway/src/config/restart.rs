@@ -9,9 +9,8 @@ const LIVE: [&str; 2] = ["body_timeout", "min_body_rate"];
 
 /// Lists the settings that differ from those at the start and need a restart.
 pub(crate) fn needs_restart(current: &Table, started: &Table) -> Vec<String> {
-    let setting = |table: &Table, section: &str, key: &str| {
-        let settings = table.get(section).and_then(Value::as_table);
-        settings.and_then(|settings| settings.get(key)).cloned()
+    let setting = |table: &Table, section: &str, key: &str| -> Option<Value> {
+        table.get(section)?.as_table()?.get(key).cloned()
     };
     let differs =
         |section: &str, key: &str| setting(current, section, key) != setting(started, section, key);

@@ -77,7 +77,7 @@ impl RouteSection {
 
     pub(crate) fn max_concurrency(&self) -> Result<Option<usize>, ConfigError> {
         let limit = positive("max_concurrency", &self.max_concurrency)?;
-        Ok(limit.map(|limit| limit as usize)) // which has at least 32 bits
+        Ok(limit.map(|count| count as usize)) // which has at least 32 bits
     }
 
     pub(crate) fn rate(&self) -> Result<Option<Quota>, ConfigError> {
@@ -90,7 +90,7 @@ impl RouteSection {
         format!("{host}{}", self.path.get_ref())
     }
 
-    /// Describes the requests that match and where they are sent, to tell routes apart in the cache. Every key is
+    /// Describes the requests that match and where they are sent, to distinguish routes in the cache. Every key is
     /// named, so that none is forgotten.
     pub(crate) fn description(&self, origin: &OriginSection) -> String {
         let Self {
@@ -138,8 +138,7 @@ impl RouteSection {
 }
 
 fn values(list: &Option<Vec<Spanned<String>>>) -> Option<Vec<&String>> {
-    let list = list.as_ref()?;
-    Some(list.iter().map(Spanned::get_ref).collect())
+    Some(list.as_ref()?.iter().map(Spanned::get_ref).collect())
 }
 
 fn method(method: &Spanned<String>) -> Result<Method, ConfigError> {
@@ -158,8 +157,8 @@ fn method(method: &Spanned<String>) -> Result<Method, ConfigError> {
 /// Parses a rate such as `100/s` or `5/min`. Bursts may be as large as the count.
 fn quota(rate: &Spanned<String>) -> Result<Quota, ConfigError> {
     let parse = || {
-        let (count, unit) = rate.get_ref().split_once('/')?;
-        let count: NonZeroU32 = count.trim().parse().ok()?;
+        let (number, unit) = rate.get_ref().split_once('/')?;
+        let count: NonZeroU32 = number.trim().parse().ok()?;
         match unit.trim() {
             "s" => Some(Quota::per_second(count)),
             "min" => Some(Quota::per_minute(count)),

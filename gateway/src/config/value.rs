@@ -29,6 +29,12 @@ impl<T> Spanned<T> {
     }
 }
 
+impl<T: Copy> Spanned<T> {
+    pub(crate) fn get(&self) -> T {
+        *self.0.get_ref()
+    }
+}
+
 /// A value that no error message shows.
 pub(crate) struct Secret(pub(crate) String);
 
@@ -98,10 +104,10 @@ pub(super) fn positive(
     number: &Option<Spanned<u32>>,
 ) -> Result<Option<u32>, ConfigError> {
     match number {
-        Some(zero) if *zero.get_ref() == 0 => Err(zero.error(format!(
+        Some(zero) if zero.get() == 0 => Err(zero.error(format!(
             "{key} is 0, so no request could pass; set it to at least 1"
         ))),
-        number => Ok(number.as_ref().map(|number| *number.get_ref())),
+        positive => Ok(positive.as_ref().map(Spanned::get)),
     }
 }
 

@@ -195,14 +195,14 @@ impl Options {
     }
 
     fn uri(&self, query: Option<String>) -> Result<Uri, &'static str> {
-        let url = self.url.as_deref().ok_or("it has no URL")?;
-        let mut url = url.split('#').next().unwrap_or_default().to_owned();
+        let argument = self.url.as_deref().ok_or("it has no URL")?;
+        let mut url = argument.split('#').next().unwrap_or_default().to_owned();
         if !url.contains("://") {
             url.insert_str(0, "http://");
         }
-        if let Some(query) = query {
+        if let Some(pairs) = query {
             url.push(if url.contains('?') { '&' } else { '?' });
-            url.push_str(&query);
+            url.push_str(&pairs);
         }
         url.parse().map_err(|_| "its URL is invalid")
     }

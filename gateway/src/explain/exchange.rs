@@ -64,54 +64,61 @@ impl Exchange {
 
     /// Parses a raw request with an optional body and an optional response.
     fn parse_raw(saved: &str) -> Result<Self, String> {
-        let (text, rest) = split_head(saved);
-        let (head, rest) = match text.find("\nHTTP/") {
+        let (text, after_blank) = split_head(saved);
+        let (lines, rest) = match text.find("\nHTTP/") {
             Some(at) => (&text[..at], &saved[at + 1..]),
-            None => (text, rest),
+            None => (text, after_blank),
         };
-        let lines: Vec<_> = head.lines().map(str::trim_end).collect();
-        let head = request_head(&format!("{}\r\n\r\n", lines.join("\r\n")))?;
-        let length = head.headers.get(header::CONTENT_LENGTH);
-        let body = length
-            .and_then(|length| length.to_str().ok()?.parse().ok())
-            .and_then(|length| rest.split_at_checked(length));
-        let (payload, rest) = match body {
-            Some((body, rest)) => {
+        let trimmed: Vec<_> = lines.lines().map(str::trim_end).collect();
+        let head = request_head(&format!("{}\r\n\r\n", trimmed.join("\r\n")))?;
+        let split_body = || {
+            let length = head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+            rest.split_at_checked(length.parse().ok()?)
+        };
+        let (payload, response) = match split_body() {
+            Some((body, response)) => {
                 let hash = PayloadHash::of(body.as_bytes());
-                (Some(Payload::Hash(hash)), rest)
+                (Some(Payload::Hash(hash)), response)
             }
             None => (payload_of_unknown_body(&head), rest),
         };
-        Self::parse_response(Some((head, payload)), rest)
+        Self::parse_response(Some((head, payload)), response)
     }
 
     /// Parses the output of `curl -v`, which marks heads of requests with `> ` and of responses with `< `.
     fn parse_verbose(saved: &str) -> Result<Self, String> {
-        let mut request = HeadLines::new("> ");
-        let mut response = HeadLines::new("< ");
+        let mut request_lines = HeadLines::new("> ");
+        let mut response_lines = HeadLines::new("< ");
         let mut body = String::new();
         for line in saved.split_inclusive('\n') {
             let text = line.trim_end_matches(['\r', '\n']);
-            if request.push(text) {
+            if request_lines.push(text) {
                 continue;
             }
-            if response.push(text) {
-                if response.unfinished.is_empty() {
+            if response_lines.push(text) {
+                if response_lines.unfinished.is_empty() {
                     body.clear();
                 }
             } else if !["* ", "{ [", "} ["].iter().any(|it| text.starts_with(it)) {
                 body += line;
             }
         }
-        if request.last.is_none() && !request.unfinished.is_empty() {
-            request.last = Some(request.unfinished + "\r\n");
+        if request_lines.last.is_none() && !request_lines.unfinished.is_empty() {
+            request_lines.last = Some(request_lines.unfinished + "\r\n");
         }
-        let response = response.last.as_deref().map(response_head).transpose()?;
-        let request = request.last.as_deref().map(request_head).transpose()?;
-        let request = request.map(|head| {
-            let payload = payload_of_unknown_body(&head);
-            (head, payload)
-        });
+        let response = response_lines
+            .last
+            .as_deref()
+            .map(response_head)
+            .transpose()?;
+        let request = match request_lines.last {
+            Some(lines) => {
+                let head = request_head(&lines)?;
+                let payload = payload_of_unknown_body(&head);
+                Some((head, payload))
+            }
+            None => None,
+        };
         // curl's progress meter may surround the response or its body.
         if response.is_none()
             && let Some(start) = body.find("HTTP/")
@@ -197,8 +204,8 @@ fn response_head(head: &str) -> Result<(StatusCode, HeaderMap), String> {
         .map_err(|error| format!("the response's head: {error}"))?;
     let status = response
         .code
-        .and_then(|code| StatusCode::from_u16(code).ok());
-    let status = status.ok_or("the response has no valid status")?;
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .ok_or("the response has no valid status")?;
     Ok((status, header_map(response.headers)?))
 }
 

@@ -100,8 +100,8 @@ impl<S: Respond> Acceptor<S> {
         loop {
             // Further clients wait in the kernel's queue, where they cost nothing.
             let accepted = async {
-                let permit = permits.clone().acquire_owned().await;
-                let permit = permit.map_err(io::Error::other)?;
+                let acquired = permits.clone().acquire_owned().await;
+                let permit = acquired.map_err(io::Error::other)?;
                 io::Result::Ok((listener.accept().await?, permit))
             };
             match accepted.await {
@@ -124,19 +124,19 @@ impl<S: Respond> Acceptor<S> {
     }
 
     /// Chooses the protocol by ALPN, or by the client's first bytes.
-    async fn accept(mut self, stream: TcpStream, client: SocketAddr, connection: ClientConnection) {
-        drop(stream.set_nodelay(true));
+    async fn accept(mut self, tcp: TcpStream, client: SocketAddr, connection: ClientConnection) {
+        drop(tcp.set_nodelay(true));
         let timeout = self.settings.header_timeout;
         let Some(tls) = self.tls.take() else {
-            let Ok(Ok(is_http2)) = time::timeout(timeout, begins_http2(&stream)).await else {
+            let Ok(Ok(is_http2)) = time::timeout(timeout, begins_http2(&tcp)).await else {
                 return;
             };
-            let stream = LingeringStream::new(stream, connection.clone());
+            let stream = LingeringStream::new(tcp, connection.clone());
             return self
                 .serve(stream, is_http2, client, Scheme::HTTP, connection)
                 .await;
         };
-        let stream = LingeringStream::new(stream, connection.clone());
+        let stream = LingeringStream::new(tcp, connection.clone());
         // Boxed, here and below: otherwise the connection's task has the size of all of them as long as it lives.
         let accepted = Box::pin(time::timeout(timeout, tls.accept(stream))).await;
         if let Ok(Ok(mut tls_stream)) = accepted {
@@ -169,8 +169,8 @@ impl<S: Respond> Acceptor<S> {
         if is_http2 {
             let streams = Streams::default();
             let read_ahead = ReadAhead::shared(origin_buffer, settings.send_buffer);
-            let service = for_client(client, scheme, connection.clone(), requests, service);
-            let service = without_head_bodies(service)
+            let for_client = for_client(client, scheme, connection.clone(), requests, service);
+            let observed = without_head_bodies(for_client)
                 .map_response(move |response| Streams::observe(read_ahead.apply(response)));
             let mut http2 = http2::Builder::new(streams.clone());
             http2
@@ -180,14 +180,14 @@ impl<S: Respond> Acceptor<S> {
                 // One chunk at a time, of any size: small chunks may keep much larger buffers alive.
                 .max_send_buf_size(1)
                 .max_header_list_size(MAX_HEAD_LEN as u32);
-            let served = http2.serve_connection(io, TowerToHyperService::new(service));
+            let served = http2.serve_connection(io, TowerToHyperService::new(observed));
             let shutdown = http2::Connection::graceful_shutdown;
             let abandoned = streams.abandoned(connection);
             Box::pin(lifetime.serve(served, shutdown, abandoned)).await;
         } else {
             let read_ahead = ReadAhead::single(origin_buffer);
-            let service = drain_bodies(service);
-            let service = for_client(client, scheme, connection.clone(), requests, service)
+            let draining = drain_bodies(service);
+            let limited = for_client(client, scheme, connection.clone(), requests, draining)
                 .map_response(move |response| read_ahead.apply(response));
             let mut http1 = http1::Builder::new();
             http1
@@ -199,7 +199,7 @@ impl<S: Respond> Acceptor<S> {
                 .header_read_timeout(settings.header_timeout)
                 .max_buf_size(MAX_HEAD_LEN);
             let served = http1
-                .serve_connection(io, TowerToHyperService::new(service))
+                .serve_connection(io, TowerToHyperService::new(limited))
                 .with_upgrades();
             let shutdown = http1::UpgradeableConnection::graceful_shutdown;
             let abandoned = future::pending(); // `LingeringStream` ends the stream itself

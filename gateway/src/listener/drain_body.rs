@@ -25,10 +25,10 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// section 9.6).
 pub(super) fn drain_bodies(service: impl Respond) -> impl Respond {
     service_fn(move |request: Request<Body>| {
-        let service = service.clone();
+        let inner = service.clone();
         async move {
             if request.body().is_end_stream() {
-                return service.oneshot(request).await;
+                return inner.oneshot(request).await;
             }
             // Reading would send `100 Continue`.
             let expects_continue = request.headers().contains_key(header::EXPECT);
@@ -39,7 +39,7 @@ pub(super) fn drain_bodies(service: impl Respond) -> impl Respond {
                     unread: Some(unread),
                 })
             });
-            let mut response = service.oneshot(lent).await?;
+            let mut response = inner.oneshot(lent).await?;
             // A body that is not returned is being sent to the origin, and may still end.
             let Ok(rest) = returned.try_recv() else {
                 return Ok(response);
@@ -61,8 +61,8 @@ async fn drain(mut body: Body) -> bool {
     }
     let read = async {
         let mut remaining = MAX_DRAINED;
-        while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return false };
+        while let Some(result) = body.frame().await {
+            let Ok(frame) = result else { return false };
             let len = frame.data_ref().map_or(0, |data| data.len() as u64);
             let Some(rest) = remaining.checked_sub(len) else {
                 return false;

@@ -25,11 +25,11 @@ impl Lifetime {
     /// end, unless their client has abandoned them: hyper alone would wait for ever on HTTP/2.
     pub(super) async fn serve<C: Future>(
         self,
-        connection: C,
+        served: C,
         shutdown: fn(Pin<&mut C>),
         abandoned: impl Future<Output = ()>,
     ) {
-        let mut connection = pin!(connection);
+        let mut connection = pin!(served);
         let is_over = tokio::select! {
             _ = connection.as_mut() => true,
             is_over = self.expired() => is_over,

@@ -106,7 +106,7 @@ impl AsyncWrite for LingeringStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |stream, cx| stream.poll_write(cx, bytes))
+        self.poll_write_with(cx, |stream, context| stream.poll_write(context, bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -118,7 +118,9 @@ impl AsyncWrite for LingeringStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
+        self.poll_write_with(cx, |stream, context| {
+            stream.poll_write_vectored(context, slices)
+        })
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

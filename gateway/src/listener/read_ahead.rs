@@ -100,8 +100,8 @@ impl http_body::Body for LimitedReadBody {
             ReadLimit::MIN
         });
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame {
-            self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Poll::Ready(Some(Ok(chunk))) = &frame {
+            self.bytes += chunk.data_ref().map_or(0, |data| data.len() as u64);
         }
         frame
     }

@@ -88,11 +88,11 @@ impl<F> Executor<F> for Streams
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    fn execute(&self, stream: F) {
+    fn execute(&self, future: F) {
         let running = self.0.subscribe();
         tokio::spawn(PROGRESS.scope(Cell::default(), async move {
             let _running = running;
-            let mut stream = pin!(stream);
+            let mut stream = pin!(future);
             let mut stall_timer = StallTimer::default();
             future::poll_fn(|cx| {
                 if stream.as_mut().poll(cx).is_ready() {
@@ -159,7 +159,7 @@ impl http_body::Body for ObservedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         let len = match &frame {
-            Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, |data| data.len() as u64),
+            Poll::Ready(Some(Ok(chunk))) => chunk.data_ref().map_or(0, |data| data.len() as u64),
             _ => 0,
         };
         let read = mem::replace(&mut self.pending, len);

@@ -45,7 +45,7 @@ fn response_body(path: &str, open: watch::Receiver<()>) -> Body {
 
 type Client = client::SendRequest<Full<Bytes>>;
 
-/// Returns a client that answers pings, its connection's task, and a sender that is closed while there are no responses.
+/// Returns a client that responds to pings, its connection's task, and a sender that is closed while there are no responses.
 async fn connect() -> (Client, JoinHandle<()>, watch::Sender<()>) {
     let address = "127.0.0.1:1".parse().expect("an address");
     let config = ActiveConfig::parse(&crate::demo::config(address)).expect("valid configuration");

@@ -1,8 +1,10 @@
-//! The log, on standard error: a line for each event, as text or JSON.
+//! Log on standard error: one line for each event, as text or JSON.
 //!
-//! Who reads it may stop doing so, a terminal by Ctrl-S say. A gateway does not: some lines wait, others are lost.
+//! The reader of standard error may stall, for example a terminal after Ctrl-S. The gateway does not wait for it: it
+//! queues some lines and drops the rest.
 
 mod access;
+mod filter;
 
 use std::{
     borrow::Cow,
@@ -13,75 +15,68 @@ use std::{
 
 use tracing::dispatcher::{self, Dispatch, SetGlobalDefaultError};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{
-    Registry,
-    filter::{LevelFilter, Targets},
-    fmt,
-    layer::SubscriberExt,
-    reload,
+use tracing_subscriber::{Registry, filter::Targets, fmt, layer::SubscriberExt, reload};
+
+pub(crate) use self::{
+    access::{AccessRecord, RequestSummary, record_caller},
+    filter::parse_filter,
 };
 
-pub(crate) use self::access::{AccessRecord, RequestSummary, record_caller};
-
-/// How many lines wait for who reads them.
-const WAITING: usize = 8192;
+const MAX_QUEUED_LINES: usize = 8192;
 
 pub(crate) struct Log {
     filter: reload::Handle<Targets, Registry>,
     dispatch: Dispatch,
-    aside: Arc<OnceLock<NonBlocking>>,
+    background: Arc<OnceLock<NonBlocking>>,
 }
 
 impl Log {
     pub(crate) fn new(json: bool, targets: Targets) -> Self {
-        let (layer, filter) = reload::Layer::new(targets);
-        let (registry, lines) = (
-            Registry::default().with(layer),
-            fmt::layer().with_ansi(false),
-        );
-        let aside = Arc::<OnceLock<NonBlocking>>::default();
-        let writer = aside.clone();
-        let lines = lines.with_writer(move || Lines(writer.get().cloned()));
-        let dispatch = match json {
-            true => {
-                let lines = lines.json().flatten_event(true).with_span_list(false);
-                Dispatch::new(registry.with(lines))
-            }
-            false => Dispatch::new(registry.with(lines)),
+        let (filter_layer, filter) = reload::Layer::new(targets);
+        let registry = Registry::default().with(filter_layer);
+        let background = Arc::<OnceLock<NonBlocking>>::default();
+        let writer = background.clone();
+        let lines = fmt::layer()
+            .with_ansi(false)
+            .with_writer(move || LineWriter(writer.get().cloned()));
+        let dispatch = if json {
+            let json_lines = lines.json().flatten_event(true).with_span_list(false);
+            Dispatch::new(registry.with(json_lines))
+        } else {
+            Dispatch::new(registry.with(lines))
         };
         Self {
             filter,
             dispatch,
-            aside,
+            background,
         }
     }
 
-    /// Has this process log here from now on, what panics say too.
+    /// Makes this the log of the process, also for panics.
     pub(crate) fn install(&self) -> Result<(), SetGlobalDefaultError> {
         dispatcher::set_global_default(self.dispatch.clone())?;
         panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
         Ok(())
     }
 
-    /// Has a thread write from now on, so that nothing else waits for who reads; what waits is written once the guard
-    /// is dropped, if it is read within a second.
+    /// Moves writing to a thread, so that nothing else blocks. Dropping the guard writes the queued lines, for at most
+    /// a second.
     pub(crate) fn write_in_background(&self) -> WorkerGuard {
         let builder = NonBlockingBuilder::default()
             .lossy(true)
-            .buffered_lines_limit(WAITING);
-        let (lines, guard) = builder.finish(io::stderr());
-        drop(self.aside.set(lines)); // it is called once
+            .buffered_lines_limit(MAX_QUEUED_LINES);
+        let (writer, guard) = builder.finish(io::stderr());
+        drop(self.background.set(writer)); // called once
         guard
     }
 
-    /// How many lines no one has read in time.
     pub(crate) fn dropped_lines(&self) -> usize {
-        self.aside
+        self.background
             .get()
-            .map_or(0, |lines| lines.error_counter().dropped_lines())
+            .map_or(0, |writer| writer.error_counter().dropped_lines())
     }
 
-    /// What is logged, as [`filter`] reads it.
+    /// Returns the filter in the format of [`parse_filter`].
     pub(crate) fn filter(&self) -> String {
         self.filter
             .with_current(ToString::to_string)
@@ -89,52 +84,20 @@ impl Log {
     }
 
     pub(crate) fn set_filter(&self, filter: Targets) {
-        drop(self.filter.reload(filter)); // an error would say that there is no log any more
+        drop(self.filter.reload(filter)); // fails only without a subscriber
     }
 }
 
-/// Reads what is to be logged: a level for all, and others for what begins with a target.
-pub(crate) fn filter(text: &str, access: bool) -> Result<Targets, String> {
-    let of_access = if access {
-        LevelFilter::INFO
-    } else {
-        LevelFilter::OFF
-    };
-    let targets = Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_target("access", of_access);
-    text.split(',').map(str::trim).try_fold(targets, |targets, part| {
-        let (target, level) = match part.split_once('=') {
-            Some((target, level)) => (Some(target), level),
-            None => (None, part),
-        };
-        // An empty one would be read as "error", and "3" as "info".
-        let is_word = !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_alphabetic());
-        let level = level.parse::<LevelFilter>().ok().filter(|_| is_word);
-        let in_target = |byte: u8| byte.is_ascii_alphanumeric() || b"_:".contains(&byte);
-        match (target, level) {
-            (None, Some(level)) => Ok(targets.with_default(level)),
-            (Some(target), Some(level)) if !target.is_empty() && target.bytes().all(in_target) => {
-                Ok(targets.with_target(target, level))
-            }
-            _ => Err(format!(
-                "{part:?} is not a level; write off, error, warn, info, debug or trace, alone or for what \
-                 begins with a target, such as \"info,tower_sigv4=debug\""
-            )),
-        }
-    })
-}
+/// Writes each event as one line to the background thread, or directly to standard error.
+struct LineWriter(Option<NonBlocking>);
 
-/// Standard error, by a thread if there is one, where an event ends its line and nothing in it does.
-struct Lines(Option<NonBlocking>);
-
-impl Write for Lines {
-    /// Takes a whole event: it is never handed less.
+impl Write for LineWriter {
+    /// `tracing_subscriber` passes a whole event at once.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let line = one_line(event);
-        // Who reads it may be gone, which is no reason to stop.
+        // A closed standard error must not stop the gateway.
         drop(match &mut self.0 {
-            Some(aside) => aside.write_all(&line),
+            Some(background) => background.write_all(&line),
             None => io::stderr().write_all(&line),
         });
         Ok(event.len())
@@ -145,16 +108,22 @@ impl Write for Lines {
     }
 }
 
+/// Escapes control characters, which could forge lines or terminal commands.
 fn one_line(event: &[u8]) -> Cow<'_, [u8]> {
     let text = event.strip_suffix(b"\n").unwrap_or(event);
     if !text.iter().any(u8::is_ascii_control) {
         return event.into();
     }
-    let escaped = text.iter().flat_map(|byte| match byte.is_ascii_control() {
-        true => byte.escape_ascii().collect(),
-        false => vec![*byte],
-    });
-    escaped.chain([b'\n']).collect()
+    let mut line = Vec::with_capacity(event.len() + 16);
+    for byte in text {
+        if byte.is_ascii_control() {
+            line.extend(byte.escape_ascii());
+        } else {
+            line.push(*byte);
+        }
+    }
+    line.push(b'\n');
+    line.into()
 }
 
 #[cfg(test)]
@@ -162,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_one_line() {
+    fn events_become_single_lines() {
         for (event, line) in [
             ("a b\n", "a b\n"),
             (
@@ -173,36 +142,6 @@ mod tests {
             ("a", "a"),
         ] {
             assert_eq!(String::from_utf8_lossy(&one_line(event.as_bytes())), line);
-        }
-    }
-
-    #[test]
-    fn a_filter_is_levels_and_nothing_else() {
-        for (text, access, read) in [
-            ("info", false, "access=off,info"),
-            ("WARN", true, "access=info,warn"),
-            (
-                "tower_sigv4::sign=debug",
-                false,
-                "tower_sigv4::sign=debug,access=off,info",
-            ),
-            ("off, h2=trace ,error", false, "access=off,h2=trace,error"),
-            ("warn,access=info", false, "access=info,warn"),
-        ] {
-            assert_eq!(
-                filter(text, access).expect(text).to_string(),
-                read,
-                "{text}"
-            );
-        }
-        for text in [
-            "", " ", "wran", "3", "info,", "=info", "a=", "a=b", "a=1", "a b=info", "[x]=info",
-        ] {
-            let told = filter(text, true).expect_err(text);
-            assert!(
-                told.contains("is not a level; write off, error,"),
-                "{text}: {told}"
-            );
         }
     }
 }

@@ -19,8 +19,8 @@ const BROKE_OFF: u16 = 3;
 pub(crate) struct LastResponse(AtomicU64);
 
 impl LastResponse {
-    pub(crate) fn record<B>(&self, response: &Result<Response<B>, BoxError>) {
-        let code = match response {
+    pub(crate) fn record<B>(&self, result: &Result<Response<B>, BoxError>) {
+        let code = match result {
             Ok(response) => response.status().as_u16(),
             Err(error) if error.is::<Elapsed>() => TIMED_OUT,
             Err(error) if upstream::is_unreached(error) => UNREACHED,

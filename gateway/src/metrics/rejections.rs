@@ -40,8 +40,8 @@ impl RecentRejections {
             let to_sign = rejection.string_to_sign().map(String::from_utf8_lossy);
             let message = rejection.to_string();
             Entry {
-                canonical: canonical.map(|canonical| mask_values(&canonical)),
-                string_to_sign: to_sign.map(|to_sign| shorten(&to_sign)),
+                canonical: canonical.as_deref().map(mask_values),
+                string_to_sign: to_sign.as_deref().map(shorten),
                 ..Entry::new(labels, kind, &message, remedy(rejection.kind()))
             }
         });
@@ -119,7 +119,7 @@ struct Entry {
     route: String,
     origin: String,
     kind: String,
-    sentence: String,
+    summary: String,
     remedy: &'static str,
     differences: Vec<Difference>,
     /// The gateway's canonical request, if `explain` is on.
@@ -135,12 +135,7 @@ struct Difference {
 }
 
 impl Entry {
-    fn new(
-        [route, origin]: &[String; 2],
-        kind: &str,
-        sentence: &str,
-        remedy: &'static str,
-    ) -> Self {
+    fn new([route, origin]: &[String; 2], kind: &str, summary: &str, remedy: &'static str) -> Self {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -150,7 +145,7 @@ impl Entry {
             route: shorten(route),
             origin: shorten(origin),
             kind: kind.to_owned(),
-            sentence: shorten(sentence),
+            summary: shorten(summary),
             remedy,
             differences: Vec::new(),
             canonical: None,
@@ -277,7 +272,7 @@ mod tests {
             "newest first"
         );
         assert_eq!(
-            entries[0]["sentence"].as_str().map(str::len),
+            entries[0]["summary"].as_str().map(str::len),
             Some(MAX_TEXT_LEN + 3)
         );
     }

@@ -51,7 +51,7 @@ fn or_discarded(written: Poll<io::Result<usize>>, length: usize) -> Poll<io::Res
         {
             Poll::Ready(Ok(length))
         }
-        written => written,
+        other => other,
     }
 }
 

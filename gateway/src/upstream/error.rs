@@ -60,5 +60,5 @@ impl Error for BodyFailed {
 pub(crate) fn is_unreached(error: &BoxError) -> bool {
     error
         .downcast_ref::<UpstreamError>()
-        .is_some_and(|error| error.source.is_connect())
+        .is_some_and(|upstream| upstream.source.is_connect())
 }

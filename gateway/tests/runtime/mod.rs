@@ -1,4 +1,4 @@
-//! The Lambda Runtime API, by the AWS Lambda Developer Guide, "Using the Lambda runtime API".
+//! Lambda Runtime API (AWS Lambda Developer Guide, "Using the Lambda runtime API").
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,10 +20,9 @@ use tokio::{
     time,
 };
 
-/// After that the function hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Serves on loopback for as long as the test runs.
+/// Serves on loopback until the test ends.
 pub(crate) async fn serve(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -31,42 +30,48 @@ pub(crate) async fn serve(router: Router) -> SocketAddr {
     address
 }
 
-/// The id of an invocation, how it ended, and what was answered.
-pub(crate) type Answer = (String, String, Value);
+/// Id of an invocation, `response` or `error`, and the output.
+pub(crate) type Invocation = (String, String, Value);
 
 pub(crate) struct Runtime {
-    happen: Sender<Value>,
-    answered: Receiver<Answer>,
+    events_sender: Sender<Value>,
+    outputs: Receiver<Invocation>,
 }
 
 impl Runtime {
-    /// And where the function finds it: `AWS_LAMBDA_RUNTIME_API`.
+    /// Returns the runtime and its address for `AWS_LAMBDA_RUNTIME_API`.
     pub(crate) async fn start() -> (Self, SocketAddr) {
-        let (happen, events) = mpsc::channel(1);
-        let (answers, answered) = mpsc::channel(1);
+        let (events_sender, events) = mpsc::channel(1);
+        let (responses, outputs) = mpsc::channel(1);
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/{end}", post(end))
             .layer(DefaultBodyLimit::disable())
-            .with_state((Arc::new(Mutex::new(events)), answers));
-        (Self { happen, answered }, serve(router).await)
+            .with_state((Arc::new(Mutex::new(events)), responses));
+        (
+            Self {
+                events_sender,
+                outputs,
+            },
+            serve(router).await,
+        )
     }
 
-    pub(crate) async fn invoke(&mut self, event: Value) -> Answer {
-        self.happen.send(event).await.expect("the function asks");
-        let answer = time::timeout(PATIENCE, self.answered.recv())
+    pub(crate) async fn invoke(&mut self, event: Value) -> Invocation {
+        self.events_sender.send(event).await.expect("open channel");
+        let response = time::timeout(TIMEOUT, self.outputs.recv())
             .await
-            .expect("it does not hang");
-        answer.expect("it answers")
+            .expect("no timeout");
+        response.expect("an output")
     }
 }
 
-type Api = (Arc<Mutex<Receiver<Value>>>, Sender<Answer>);
+type Api = (Arc<Mutex<Receiver<Value>>>, Sender<Invocation>);
 
-/// Answers when there is an event.
+/// Responds once there is an event.
 async fn next(State((events, _)): State<Api>) -> impl IntoResponse {
-    let event = events.lock().await.recv().await.expect("the test goes on");
-    // An event of another kind carries none.
+    let event = events.lock().await.recv().await.expect("open channel");
+    // Other kinds of events have no id.
     let id = event["requestContext"]["requestId"]
         .as_str()
         .unwrap_or("of-the-runtime")
@@ -85,14 +90,14 @@ async fn next(State((events, _)): State<Api>) -> impl IntoResponse {
 }
 
 async fn end(
-    State((_, answers)): State<Api>,
+    State((_, responses)): State<Api>,
     Path((id, end)): Path<(String, String)>,
-    answer: Bytes,
+    response: Bytes,
 ) -> StatusCode {
-    let answer = serde_json::from_slice(&answer).expect("JSON");
-    answers
-        .send((id, end, answer))
+    let response = serde_json::from_slice(&response).expect("JSON");
+    responses
+        .send((id, end, response))
         .await
-        .expect("the test goes on");
+        .expect("open channel");
     StatusCode::ACCEPTED
 }

@@ -1,4 +1,4 @@
-//! Clients that ask for all sorts of things and know what has to come of each, and some that break off.
+//! Clients that send random requests and check the responses, and clients that abort.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ use tower_sigv4::{
 
 use crate::{
     Soak,
-    origin::{LARGEST, NUMBER, body, key, number},
+    origin::{MAX_BODY_LEN, NUMBER, body, key, number},
     support::{REGION, SERVICE},
 };
 
@@ -31,12 +31,12 @@ pub(crate) struct Route {
     pub(crate) name: &'static str,
     pub(crate) origin: &'static str,
     pub(crate) payload: &'static str,
-    /// Whether its callers are verified.
+    /// Enables verification of callers.
     pub(crate) signed: bool,
     pub(crate) more: &'static str,
 }
 
-/// Each way of a body, with callers who sign and who do not.
+/// Every payload mode, with signed and unsigned callers.
 #[rustfmt::skip]
 pub(crate) static ROUTES: [Route; 8] = [
     Route { name: "buffer", origin: "api", payload: "buffer", signed: true, more: "" },
@@ -49,8 +49,8 @@ pub(crate) static ROUTES: [Route; 8] = [
     Route { name: "auto", origin: "store", payload: "auto", signed: true, more: "body_limit = \"64KiB\"" },
 ];
 
-/// A request, and what it stands for.
-pub(crate) struct Ask {
+/// A planned request with its expected response.
+pub(crate) struct Plan {
     pub(crate) number: u64,
     pub(crate) method: Method,
     pub(crate) route: &'static Route,
@@ -58,8 +58,8 @@ pub(crate) struct Ask {
     size: usize,
 }
 
-impl Ask {
-    fn any(soak: &Soak) -> Self {
+impl Plan {
+    fn random(soak: &Soak) -> Self {
         let route = &ROUTES[fastrand::usize(..ROUTES.len())];
         let cached = route.name == "cached";
         let method = match fastrand::u8(..if cached { 40 } else { 10 }) {
@@ -69,17 +69,20 @@ impl Ask {
             4..6 => Method::POST,
             _ => Method::GET,
         };
-        let most = match fastrand::u8(..100) {
+        let max_size = match fastrand::u8(..100) {
             0..20 => 0,
             20..40 => 100,
             40..70 => 8 << 10,
             70..90 => 64 << 10,
             90..98 => 512 << 10,
-            _ => LARGEST,
+            _ => MAX_BODY_LEN,
         };
-        let (mut at, mut size) = (fastrand::usize(..LARGEST), fastrand::usize(..=most));
+        let (mut at, mut size) = (
+            fastrand::usize(..MAX_BODY_LEN),
+            fastrand::usize(..=max_size),
+        );
         if cached {
-            // The same again and again, and more than there is room for.
+            // Repeated resources that exceed the memory of the cache.
             at = fastrand::usize(..200);
             size = at * 311;
         }
@@ -115,103 +118,103 @@ impl Ask {
         }
         let (mut head, ()) = head.body(()).expect("a request").into_parts();
         if self.route.signed {
-            let caller = key("CALLER", soak.callers.load(Ordering::SeqCst));
+            let caller = key("CALLER", soak.caller_generation.load(Ordering::SeqCst));
             let settings = SigningSettings::new(SERVICE, REGION).expect("a scope");
             let identity = Identity::new(caller).expect("a key");
             let params = SigningParams::new(&settings, &identity, hash, SystemTime::now());
             Signer::new().sign(&mut head, &params).expect("signed");
         }
-        // S3 wants to know the length.
-        let tells = self.route.origin == "store" || fastrand::bool();
-        let body = match tells || body.is_empty() {
-            true => Body::from(body),
-            false => {
-                let pieces = body.chunks(32 << 10).map(|piece| Ok(body.slice_ref(piece)));
-                Body::from_stream(stream::iter(pieces.collect::<Vec<io::Result<_>>>()))
-            }
+        // S3 needs the length.
+        let has_length = self.route.origin == "store" || fastrand::bool();
+        let body = if has_length || body.is_empty() {
+            Body::from(body)
+        } else {
+            let chunks = body.chunks(32 << 10).map(|chunk| Ok(body.slice_ref(chunk)));
+            Body::from_stream(stream::iter(chunks.collect::<Vec<io::Result<_>>>()))
         };
         Request::from_parts(head, body)
     }
 
-    /// What is wrong with an answer, unless it is right or was shed.
-    pub(crate) fn judge(&self, answer: &Answer) -> Result<Judged, String> {
-        let Answer {
+    /// Returns an error for a wrong response.
+    pub(crate) fn check(&self, response: &Response) -> Result<Correct, String> {
+        let Response {
             status,
             headers,
-            body: got,
-        } = answer;
+            body: received,
+        } = response;
         match *status {
             StatusCode::SERVICE_UNAVAILABLE if headers.contains_key(header::RETRY_AFTER) => {
-                return Ok(Judged::Shed);
+                return Ok(Correct::Shed);
             }
-            StatusCode::SERVICE_UNAVAILABLE if got.ends_with(b"try again later\"}") => {
-                return Ok(Judged::Shed);
+            StatusCode::SERVICE_UNAVAILABLE if received.ends_with(b"try again later\"}") => {
+                return Ok(Correct::Shed);
             }
             StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => {
-                return Ok(Judged::TimedOut);
+                return Ok(Correct::TimedOut);
             }
             _ => {}
         }
-        let stored = headers.get("cache-status").is_some_and(|said| {
-            let said = said.to_str().unwrap_or_default();
-            !said.contains("fwd=") || said.contains("collapsed") || said.contains("fwd-status=304")
+        let cached = headers.get("cache-status").is_some_and(|value| {
+            let status = value.to_str().unwrap_or_default();
+            !status.contains("fwd=")
+                || status.contains("collapsed")
+                || status.contains("fwd-status=304")
         });
         let length = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|it| it.to_str().ok());
-        let expected = match self.method {
-            Method::DELETE => *status == StatusCode::NO_CONTENT && got.is_empty(),
+        let is_correct = match self.method {
+            Method::DELETE => *status == StatusCode::NO_CONTENT && received.is_empty(),
             Method::HEAD => {
                 let length = length.and_then(|length| length.parse().ok());
-                *status == StatusCode::OK && got.is_empty() && length == Some(self.size)
+                *status == StatusCode::OK && received.is_empty() && length == Some(self.size)
             }
-            _ => *status == StatusCode::OK && *got == body(self.at, self.size),
+            _ => *status == StatusCode::OK && *received == body(self.at, self.size),
         };
-        // What others have asked for is stored with their number.
-        if expected && (stored || number(headers) == Some(self.number)) {
-            return Ok(if stored {
-                Judged::Stored
+        // Cached responses carry the number of the request that stored them.
+        if is_correct && (cached || number(headers) == Some(self.number)) {
+            return Ok(if cached {
+                Correct::Cached
             } else {
-                Judged::Right
+                Correct::Fresh
             });
         }
-        let said = String::from_utf8_lossy(&got[..got.len().min(200)]);
+        let start = String::from_utf8_lossy(&received[..received.len().min(200)]);
         let (method, route) = (&self.method, self.route.name);
         Err(format!(
-            "{method} /{route}: {status}, a body of {} bytes: {said:?}",
-            got.len()
+            "{method} /{route}: {status}, a body of {} bytes: {start:?}",
+            received.len()
         ))
     }
 }
 
-pub(crate) enum Judged {
-    Right,
-    /// Right, out of the cache.
-    Stored,
+pub(crate) enum Correct {
+    Fresh,
+    Cached,
     Shed,
     TimedOut,
 }
 
-pub(crate) struct Answer {
+pub(crate) struct Response {
     status: StatusCode,
     headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-/// A request that has no whole answer.
-pub(crate) struct Unanswered {
-    /// There was a part of one.
-    pub(crate) begun: bool,
+/// A request without a complete response.
+pub(crate) struct Failed {
+    /// `true` if a part of the response arrived.
+    pub(crate) started: bool,
     pub(crate) error: hyper::Error,
 }
 
-/// One end of a connection, which ends with it.
+/// Client side of a connection, which closes on drop.
 struct Sender {
-    way: Way,
+    sender: SendRequest,
     _connection: Arc<JoinSet<()>>,
 }
 
-enum Way {
+enum SendRequest {
     Http1(http1::SendRequest<Body>),
     Http2(http2::SendRequest<Body>),
 }
@@ -219,61 +222,61 @@ enum Way {
 impl Sender {
     async fn new(stream: TcpStream, version: Version) -> hyper::Result<Self> {
         let (stream, mut tasks) = (TokioIo::new(stream), JoinSet::new());
-        let way = if version == Version::HTTP_2 {
+        let sender = if version == Version::HTTP_2 {
             let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
             tasks.spawn(async { drop(connection.await) });
-            Way::Http2(sender)
+            SendRequest::Http2(sender)
         } else {
             let (sender, connection) = http1::handshake(stream).await?;
             tasks.spawn(async { drop(connection.await) });
-            Way::Http1(sender)
+            SendRequest::Http1(sender)
         };
         Ok(Self {
-            way,
+            sender,
             _connection: Arc::new(tasks),
         })
     }
 
-    /// Another stream of the same connection, where there can be several.
-    fn another(&self) -> Option<Self> {
-        let Way::Http2(sender) = &self.way else {
+    /// Returns a handle for another stream of an HTTP/2 connection.
+    fn clone_stream(&self) -> Option<Self> {
+        let SendRequest::Http2(sender) = &self.sender else {
             return None;
         };
         Some(Self {
-            way: Way::Http2(sender.clone()),
+            sender: SendRequest::Http2(sender.clone()),
             _connection: self._connection.clone(),
         })
     }
 
     fn version(&self) -> Version {
-        match self.way {
-            Way::Http1(_) => Version::HTTP_11,
-            Way::Http2(_) => Version::HTTP_2,
+        match self.sender {
+            SendRequest::Http1(_) => Version::HTTP_11,
+            SendRequest::Http2(_) => Version::HTTP_2,
         }
     }
 
-    async fn is_ready(&mut self) -> bool {
-        match &mut self.way {
-            Way::Http1(sender) => sender.ready().await.is_ok(),
-            Way::Http2(sender) => sender.ready().await.is_ok(),
+    async fn ready(&mut self) -> bool {
+        match &mut self.sender {
+            SendRequest::Http1(sender) => sender.ready().await.is_ok(),
+            SendRequest::Http2(sender) => sender.ready().await.is_ok(),
         }
     }
 
-    async fn exchange(&mut self, request: Request<Body>) -> Result<Answer, Unanswered> {
-        let answer = match &mut self.way {
-            Way::Http1(sender) => sender.send_request(request).await,
-            Way::Http2(sender) => sender.send_request(request).await,
+    async fn exchange(&mut self, request: Request<Body>) -> Result<Response, Failed> {
+        let sent = match &mut self.sender {
+            SendRequest::Http1(sender) => sender.send_request(request).await,
+            SendRequest::Http2(sender) => sender.send_request(request).await,
         };
-        let answer = answer.map_err(|error| Unanswered {
-            begun: false,
+        let response = sent.map_err(|error| Failed {
+            started: false,
             error,
         })?;
-        let (head, body) = answer.into_parts();
-        let body = body
-            .collect()
-            .await
-            .map_err(|error| Unanswered { begun: true, error })?;
-        Ok(Answer {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map_err(|error| Failed {
+            started: true,
+            error,
+        })?;
+        Ok(Response {
             status: head.status,
             headers: head.headers,
             body: body.to_bytes(),
@@ -281,61 +284,61 @@ impl Sender {
     }
 }
 
-/// One request after another, as long as the connection lasts.
-async fn asks(soak: Arc<Soak>, mut sender: Sender, anew: bool) {
+/// Sends sequential requests until the connection closes.
+async fn send_requests(soak: Arc<Soak>, mut sender: Sender, close_after_one: bool) {
     let version = sender.version();
-    while soak.goes_on() && sender.is_ready().await {
-        let ask = Ask::any(&soak);
-        let mut request = ask.request(version, &soak);
-        if anew {
+    while soak.is_running() && sender.ready().await {
+        let plan = Plan::random(&soak);
+        let mut request = plan.request(version, &soak);
+        if close_after_one {
             request
                 .headers_mut()
                 .insert(header::CONNECTION, "close".parse().expect("a value"));
         }
-        let answer = sender.exchange(request).await;
-        let failed = answer.is_err();
-        let shed = soak.judge(&ask, version, answer);
+        let result = sender.exchange(request).await;
+        let failed = result.is_err();
+        let shed = soak.count(&plan, version, result);
         if shed {
-            // Sooner than it was told, but others are to be served meanwhile.
+            // Shorter than retry-after, but enough to let others pass.
             time::sleep(Duration::from_millis(fastrand::u64(50..150))).await;
         }
-        if failed || anew {
+        if failed || close_after_one {
             break;
         }
     }
 }
 
-/// A client that stays; with HTTP/2 there are so many streams at a time.
-pub(crate) async fn stays(soak: Arc<Soak>, version: Version, streams: usize) {
-    while let Some(sender) = connected(&soak, version).await {
+/// Keeps its connection, and uses this number of streams in HTTP/2.
+pub(crate) async fn run_persistent(soak: Arc<Soak>, version: Version, streams: usize) {
+    while let Some(sender) = connect(&soak, version).await {
         let mut all = JoinSet::new();
-        for sender in std::iter::repeat_with(|| sender.another())
+        for sender in std::iter::repeat_with(|| sender.clone_stream())
             .take(streams - 1)
             .flatten()
         {
-            all.spawn(asks(soak.clone(), sender, false));
+            all.spawn(send_requests(soak.clone(), sender, false));
         }
-        asks(soak.clone(), sender, false).await;
+        send_requests(soak.clone(), sender, false).await;
         all.join_all().await;
     }
 }
 
-/// A client with a new connection for each request.
-pub(crate) async fn comes_anew(soak: Arc<Soak>) {
-    while let Some(sender) = connected(&soak, Version::HTTP_11).await {
-        asks(soak.clone(), sender, true).await;
+/// Opens a connection for each request.
+pub(crate) async fn run_reconnecting(soak: Arc<Soak>) {
+    while let Some(sender) = connect(&soak, Version::HTTP_11).await {
+        send_requests(soak.clone(), sender, true).await;
     }
 }
 
-/// A client that breaks off: in a head, in a body, or before it has the answer.
-pub(crate) async fn breaks_off(soak: Arc<Soak>, version: Version) {
-    while soak.goes_on() {
+/// Disconnects in the head, in the body or before the response.
+pub(crate) async fn run_aborting(soak: Arc<Soak>, version: Version) {
+    while soak.is_running() {
         let Ok(mut stream) = TcpStream::connect(soak.address).await else {
             return;
         };
         let pause = Duration::from_millis(fastrand::u64(..60));
-        let how = fastrand::u8(..4);
-        if how == 0 {
+        let abort = fastrand::u8(..4);
+        if abort == 0 {
             drop(
                 stream
                     .write_all(b"POST /buffer/0/9 HTTP/1.1\r\nhost: api.exa")
@@ -343,36 +346,36 @@ pub(crate) async fn breaks_off(soak: Arc<Soak>, version: Version) {
             );
             time::sleep(pause).await;
         } else if let Ok(mut sender) = Sender::new(stream, version).await {
-            let ask = Ask::any(&soak);
-            let mut request = ask.request(version, &soak);
-            if how == 1 {
-                let half = ask.body().slice(..ask.body().len() / 2);
-                let broken = [Ok(half), Err(io::Error::other("the client has enough"))];
+            let plan = Plan::random(&soak);
+            let mut request = plan.request(version, &soak);
+            if abort == 1 {
+                let half = plan.body().slice(..plan.body().len() / 2);
+                let broken = [Ok(half), Err(io::Error::other("the client aborted"))];
                 *request.body_mut() = Body::from_stream(stream::iter(broken));
             }
             drop(time::timeout(pause, sender.exchange(request)).await);
         }
-        soak.broken_off.fetch_add(1, Ordering::Relaxed);
+        soak.aborted.fetch_add(1, Ordering::Relaxed);
         time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// A new connection, as long as there are any to be had.
-async fn connected(soak: &Soak, version: Version) -> Option<Sender> {
-    if !soak.goes_on() {
+/// Opens a connection; `None` at the end of the soak.
+async fn connect(soak: &Soak, version: Version) -> Option<Sender> {
+    if !soak.is_running() {
         return None;
     }
     let stream = match TcpStream::connect(soak.address).await {
         Ok(stream) => stream,
         Err(error) => {
-            soak.is_turned_away(&error);
+            soak.count_failed_connection(&error);
             return None;
         }
     };
     match Sender::new(stream, version).await {
         Ok(sender) => Some(sender),
         Err(error) => {
-            soak.is_turned_away(&error);
+            soak.count_failed_connection(&error);
             None
         }
     }

@@ -1,12 +1,12 @@
-//! Minutes of far more load than the gateway admits, while its configuration and all keys change: no answer is wrong,
-//! nothing grows, and a stop loses no request. `scripts/soak` runs it.
+//! Minutes of overload, while configuration and keys change: no response is wrong, memory does not grow, and shutdown
+//! loses no request. `scripts/soak` runs it.
 #![cfg(target_os = "linux")]
 
 mod clients;
-mod figures;
+mod gateway;
 mod origin;
 mod report;
-mod running;
+mod samples;
 #[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;
@@ -22,100 +22,102 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clients::{Answer, Ask, Judged, ROUTES, Unanswered};
-use figures::Sample;
+use clients::{Correct, Failed, Plan, ROUTES, Response};
+use gateway::SoakGateway;
 use http::Version;
 use origin::Origin;
 use report::Report;
-use running::Running;
+use samples::Sample;
 use tokio::{task::JoinSet, time};
 
-/// Requests that each route admits at a time, and how many clients there are for each of them.
+/// Concurrent requests that each route admits.
 const CONCURRENCY: usize = 3;
+/// Clients for each admitted request.
 const OVERLOAD: usize = 10;
 const STREAMS: usize = 8;
-const SAMPLED: Duration = Duration::from_millis(500);
-const RELOADED: Duration = Duration::from_secs(4);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
+const RELOAD_INTERVAL: Duration = Duration::from_secs(4);
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// What clients share.
+/// State shared by all clients.
 struct Soak {
     address: SocketAddr,
     origin: Arc<Origin>,
     numbers: AtomicU64,
-    /// The generation of the callers' keys.
-    callers: AtomicU32,
-    ends: AtomicBool,
+    /// Generation of the callers' keys.
+    caller_generation: AtomicU32,
+    ended: AtomicBool,
     stopping: AtomicBool,
     counts: Mutex<Counts>,
-    broken_off: AtomicUsize,
+    aborted: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Counts {
-    /// By method and route, and by version.
-    right: BTreeMap<(String, &'static str), usize>,
+    /// Correct responses by method and route.
+    correct: BTreeMap<(String, &'static str), usize>,
     by_version: BTreeMap<String, usize>,
     bytes: usize,
-    stored: usize,
+    cached: usize,
     shed: usize,
     timed_out: usize,
-    turned_away: usize,
+    not_accepted: usize,
     lost: usize,
     wrong: BTreeMap<String, usize>,
 }
 
 impl Soak {
-    fn goes_on(&self) -> bool {
-        !self.ends.load(Ordering::SeqCst)
+    fn is_running(&self) -> bool {
+        !self.ended.load(Ordering::SeqCst)
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().expect("not poisoned")
     }
 
-    /// Counts what came of a request; true if it was shed.
-    fn judge(&self, ask: &Ask, version: Version, answer: Result<Answer, Unanswered>) -> bool {
+    /// Counts the result of a request. Returns `true` if the gateway shed it.
+    fn count(&self, plan: &Plan, version: Version, result: Result<Response, Failed>) -> bool {
         let stopping = self.stopping.load(Ordering::SeqCst);
         let mut counts = self.counts();
-        let judged = match &answer {
-            Ok(answer) => ask.judge(answer),
-            // A connection that is idle may end just when a request is sent; what came to an origin was accepted.
-            Err(Unanswered { begun, .. }) if stopping => {
-                match *begun || self.origin.has_seen(ask.number) {
-                    true => counts.lost += 1,
-                    false => counts.turned_away += 1,
+        let checked = match &result {
+            Ok(response) => plan.check(response),
+            // An idle connection may close just as a request is sent. Requests that reached an origin were accepted.
+            Err(Failed { started, .. }) if stopping => {
+                if *started || self.origin.has_received(plan.number) {
+                    counts.lost += 1;
+                } else {
+                    counts.not_accepted += 1;
                 }
                 return false;
             }
-            Err(Unanswered { begun, error }) => Err(format!(
-                "{version:?} {} /{}: no answer, {begun}: {error}",
-                ask.method, ask.route.name
+            Err(Failed { started, error }) => Err(format!(
+                "{version:?} {} /{}: no response, started {started}: {error}",
+                plan.method, plan.route.name
             )),
         };
-        match judged {
-            Ok(Judged::Shed) => counts.shed += 1,
-            Ok(Judged::TimedOut) => counts.timed_out += 1,
-            Ok(judged) => {
-                counts.stored += usize::from(matches!(judged, Judged::Stored));
-                counts.bytes += answer.map_or(0, |answer| answer.body.len());
+        match checked {
+            Ok(Correct::Shed) => counts.shed += 1,
+            Ok(Correct::TimedOut) => counts.timed_out += 1,
+            Ok(correct) => {
+                counts.cached += usize::from(matches!(correct, Correct::Cached));
+                counts.bytes += result.map_or(0, |response| response.body.len());
                 *counts
-                    .right
-                    .entry((ask.method.to_string(), ask.route.name))
+                    .correct
+                    .entry((plan.method.to_string(), plan.route.name))
                     .or_default() += 1;
                 *counts.by_version.entry(format!("{version:?}")).or_default() += 1;
                 return false;
             }
-            Err(what) => {
-                *counts.wrong.entry(what).or_default() += 1;
+            Err(error) => {
+                *counts.wrong.entry(error).or_default() += 1;
                 return false;
             }
         }
         true
     }
 
-    /// There is no connection.
-    fn is_turned_away(&self, error: &dyn fmt::Debug) {
+    /// Connections may fail only during shutdown.
+    fn count_failed_connection(&self, error: &dyn fmt::Debug) {
         if !self.stopping.load(Ordering::SeqCst) {
             *self
                 .counts()
@@ -125,17 +127,21 @@ impl Soak {
         }
     }
 
-    /// All clients: ten for each request that is admitted.
+    /// Spawns all clients.
     fn clients(self: &Arc<Self>) -> JoinSet<()> {
         let (each, mut clients) = (ROUTES.len() * CONCURRENCY * OVERLOAD / 10, JoinSet::new());
         for _ in 0..4 * each {
-            clients.spawn(clients::stays(self.clone(), Version::HTTP_11, 1));
+            clients.spawn(clients::run_persistent(self.clone(), Version::HTTP_11, 1));
         }
         for _ in 0..4 * each / STREAMS {
-            clients.spawn(clients::stays(self.clone(), Version::HTTP_2, STREAMS));
+            clients.spawn(clients::run_persistent(
+                self.clone(),
+                Version::HTTP_2,
+                STREAMS,
+            ));
         }
         for _ in 0..each {
-            clients.spawn(clients::comes_anew(self.clone()));
+            clients.spawn(clients::run_reconnecting(self.clone()));
         }
         for number in 0..each {
             let version = if number % 2 == 0 {
@@ -143,7 +149,7 @@ impl Soak {
             } else {
                 Version::HTTP_2
             };
-            clients.spawn(clients::breaks_off(self.clone(), version));
+            clients.spawn(clients::run_aborting(self.clone(), version));
         }
         clients
     }
@@ -151,91 +157,91 @@ impl Soak {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: scripts/soak"]
-async fn nothing_is_wrong_grows_or_is_lost() {
+async fn soak_finds_no_errors_leaks_or_lost_requests() {
     let seconds = env::var("SOAK_SECONDS").map_or(600, |it| it.parse().expect("seconds"));
     let length = Duration::from_secs(seconds);
-    let mut running = Running::start().await;
+    let mut gateway = SoakGateway::start().await;
     let soak = Arc::new(Soak {
-        address: running.gateway.address,
-        origin: running.origin.clone(),
+        address: gateway.process.address,
+        origin: gateway.origin.clone(),
         numbers: AtomicU64::new(0),
-        callers: AtomicU32::new(0),
-        ends: AtomicBool::new(false),
+        caller_generation: AtomicU32::new(0),
+        ended: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         counts: Mutex::default(),
-        broken_off: AtomicUsize::new(0),
+        aborted: AtomicUsize::new(0),
     });
-    let (process, since) = (running.gateway.id(), Instant::now());
-    let idle = Sample::of(process, since);
+    let (process, start) = (gateway.process.id(), Instant::now());
+    let idle = Sample::take(process, start);
 
     let clients = soak.clients();
     let (mut samples, mut reloaded, mut rotated) = (Vec::new(), 0, 0);
-    while since.elapsed() < length {
-        time::sleep(SAMPLED).await;
-        samples.push(Sample::of(process, since));
-        if since.elapsed() > RELOADED * (reloaded + 1) {
+    while start.elapsed() < length {
+        time::sleep(SAMPLE_INTERVAL).await;
+        samples.push(Sample::take(process, start));
+        if start.elapsed() > RELOAD_INTERVAL * (reloaded + 1) {
             reloaded += 1;
             rotated += u32::from(reloaded % 2 == 0);
-            running.reload(reloaded, rotated).await;
-            soak.callers.store(rotated, Ordering::SeqCst);
+            gateway.reload(reloaded, rotated).await;
+            soak.caller_generation.store(rotated, Ordering::SeqCst);
         }
     }
-    soak.ends.store(true, Ordering::SeqCst);
+    soak.ended.store(true, Ordering::SeqCst);
     clients.join_all().await;
-    let (counts, took) = (mem::take(&mut *soak.counts()), since.elapsed());
+    let (counts, duration) = (mem::take(&mut *soak.counts()), start.elapsed());
 
-    // The gateway closes connections to origins that were idle for a minute.
+    // The gateway closes connections to origins after a minute of idleness.
     let until = Instant::now() + Duration::from_secs(150);
-    let mut after = Sample::of(process, since);
+    let mut after = Sample::take(process, start);
     while after.descriptors > idle.descriptors && Instant::now() < until {
         time::sleep(Duration::from_secs(1)).await;
-        after = Sample::of(process, since);
+        after = Sample::take(process, start);
     }
 
-    soak.ends.store(false, Ordering::SeqCst);
+    soak.ended.store(false, Ordering::SeqCst);
     let clients = soak.clients();
     time::sleep(Duration::from_secs(3)).await;
     let before_stop = mem::take(&mut *soak.counts());
     let stop = Instant::now();
-    running.gateway.terminate();
-    // As long as the listener stands, no one is turned away.
+    gateway.process.terminate();
+    // While the listener is open, no connection may fail.
     time::sleep(DRAIN / 2).await;
     soak.stopping.store(true, Ordering::SeqCst);
-    let ended = running.ended().await;
+    let exited_cleanly = gateway.exits_cleanly().await;
     let stopped = stop.elapsed();
-    soak.ends.store(true, Ordering::SeqCst);
+    soak.ended.store(true, Ordering::SeqCst);
     clients.join_all().await;
     let stop = mem::take(&mut *soak.counts());
 
     let mut wrong = soak.origin.wrong();
-    for (when, counts) in [
+    for (suffix, counts) in [
         ("", &counts),
         ("", &before_stop),
-        (", after the stop", &stop),
+        (", during shutdown", &stop),
     ] {
-        for (what, count) in &counts.wrong {
-            *wrong.entry(format!("{what}{when}")).or_default() += count;
+        for (error, count) in &counts.wrong {
+            *wrong.entry(format!("{error}{suffix}")).or_default() += count;
         }
     }
     let admitted = ROUTES.len() * CONCURRENCY;
     let report = Report {
-        took,
+        duration,
         clients: admitted * OVERLOAD,
         admitted,
         reloaded,
         rotated,
-        broken_off: soak.broken_off.load(Ordering::Relaxed),
+        aborted: soak.aborted.load(Ordering::Relaxed),
         counts,
         stop,
         stopped,
-        ended,
+        exited_cleanly,
         wrong,
-        complaints: running.complaints(),
+        complaints: gateway.complaints(),
         idle,
         samples,
         after,
     };
     report.print();
-    let fails = report.fails();
-    assert!(fails.is_empty(), "\n{}", fails.join("\n"));
+    let failures = report.failures();
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }

@@ -1,20 +1,17 @@
-//! A gateway process, origins, and a client that writes its own bytes.
+//! Gateway process, origins, and a client that writes raw bytes.
 #![allow(unreachable_pub)]
 
-pub mod judge;
-pub mod logged;
+pub mod aws_verifier;
+mod files;
+pub mod logging;
+mod origin;
 pub mod tls;
 
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::PathBuf,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
     time::SystemTime,
 };
 
@@ -24,7 +21,13 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
+};
+
+#[allow(unused_imports)] // each test uses some of them
+pub use self::{
+    files::{TempDirectory, TempFile},
+    origin::TestOrigin,
 };
 
 pub const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
@@ -32,24 +35,27 @@ pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 pub const REGION: &str = "us-east-1";
 pub const SERVICE: &str = "execute-api";
 
-/// A running gateway; ended with the test.
+/// A running gateway, killed on drop.
 pub struct Gateway {
     process: Child,
     pub address: SocketAddr,
     output: String,
-    /// Kept as long as the process.
+    /// Deleted after the process ends.
     file: Option<TempFile>,
 }
 
 impl Gateway {
     pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = command();
+        let mut command = gateway_command();
         command.args(arguments).envs(variables.iter().copied());
         Self::spawn(&mut command)
     }
 
     pub fn spawn(command: &mut Command) -> Self {
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut process = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("process started");
         let mut lines = BufReader::new(process.stdout.take().expect("piped"));
         let mut output = String::new();
         let address = loop {
@@ -66,7 +72,7 @@ impl Gateway {
                 break rest.split_whitespace().next().expect("an address").parse();
             }
         };
-        // Whatever else it prints is read, so that it never waits for a reader.
+        // Drains the rest, so that the process never blocks on printing.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
         Self {
             process,
@@ -76,24 +82,24 @@ impl Gateway {
         }
     }
 
-    pub fn configured(config: &str) -> Self {
-        Self::configured_with(config, &[])
+    pub fn with_config(config: &str) -> Self {
+        Self::with_config_and_env(config, &[])
     }
 
-    pub fn configured_with(config: &str, variables: &[(&str, &str)]) -> Self {
+    pub fn with_config_and_env(config: &str, variables: &[(&str, &str)]) -> Self {
         let file = TempFile::new(config);
         let mut gateway = Self::start(&["--config", &file.path], variables);
         gateway.file = Some(file);
         gateway
     }
 
-    /// What it logs; its standard error has to be piped.
+    /// Returns the log. Standard error must be piped.
     pub fn stderr(&mut self) -> ChildStderr {
         self.process.stderr.take().expect("piped")
     }
 
-    /// What it has logged, once it has ended; its standard error has to be piped.
-    pub fn log(mut self) -> String {
+    /// Stops the gateway and returns its log. Standard error must be piped.
+    pub fn stop_and_read_log(mut self) -> String {
         self.terminate();
         self.wait();
         let mut log = String::new();
@@ -102,12 +108,12 @@ impl Gateway {
         log
     }
 
-    /// Whether it has printed this before it was ready.
-    pub fn prints(&self, text: &str) -> bool {
+    /// Returns `true` if the output until readiness contains the text.
+    pub fn has_printed(&self, text: &str) -> bool {
         self.output.contains(text)
     }
 
-    pub fn word_after(&self, text: &str) -> &str {
+    pub fn printed_after(&self, text: &str) -> &str {
         let (_, rest) = self.output.split_once(text).expect(text);
         rest.split([' ', '/', '\n']).next().expect("a word")
     }
@@ -123,7 +129,7 @@ impl Gateway {
         assert!(status.expect("kill runs").success());
     }
 
-    /// The files in a directory that it has open, with a name or without; none where that cannot be seen.
+    /// Counts open files in a directory, also deleted ones. Returns 0 without `/proc`.
     pub fn open_files(&self, directory: &str) -> usize {
         let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", self.process.id())) else {
             return 0;
@@ -139,11 +145,11 @@ impl Gateway {
     }
 
     pub fn wait(&mut self) -> ExitStatus {
-        self.process.wait().expect("it ends")
+        self.process.wait().expect("exit status")
     }
 
-    pub fn has_ended(&mut self) -> Option<ExitStatus> {
-        self.process.try_wait().expect("it can be asked")
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().expect("exit status")
     }
 }
 
@@ -154,8 +160,8 @@ impl Drop for Gateway {
     }
 }
 
-/// The gateway's program, in an environment without credentials.
-pub fn command() -> Command {
+/// Returns a command for the gateway's program, without credentials in its environment.
+pub fn gateway_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sigv4-gateway"));
     let own = [
         "AWS_ACCESS_KEY_ID",
@@ -171,55 +177,7 @@ pub fn command() -> Command {
     command
 }
 
-/// A file that goes with its owner.
-pub struct TempFile {
-    pub path: String,
-}
-
-impl TempFile {
-    pub fn new(text: &str) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::SeqCst);
-        // No path begins with another, which tests replace.
-        let name = format!("sigv4-gateway-{}-{number}.tmp", std::process::id());
-        let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), &name].iter().collect();
-        fs::write(&path, text).expect("written");
-        Self {
-            path: path.to_str().expect("UTF-8").to_owned(),
-        }
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.path));
-    }
-}
-
-/// A directory that goes with its owner, empty.
-pub struct TempDirectory {
-    pub path: String,
-}
-
-impl TempDirectory {
-    pub fn new(name: &str) -> Self {
-        let name = format!("sigv4-gateway-{}-{name}", std::process::id());
-        let path: PathBuf = [env!("CARGO_TARGET_TMPDIR"), &name].iter().collect();
-        fs::create_dir(&path).expect("made");
-        let path = fs::canonicalize(path).expect("a directory");
-        Self {
-            path: path.to_str().expect("UTF-8").to_owned(),
-        }
-    }
-}
-
-impl Drop for TempDirectory {
-    fn drop(&mut self) {
-        fs::remove_dir(&self.path).expect("empty");
-    }
-}
-
-/// A configuration with one origin and one route.
+/// Returns a configuration with one origin and one route.
 pub fn config(url: &str, more: &str) -> String {
     format!(
         r#"[server]
@@ -244,8 +202,8 @@ origin = "orders"
     )
 }
 
-/// A request signed by AWS's signer, for the hour that it is.
-pub fn signed(
+/// Returns a request signed by AWS's signer at the current time.
+pub fn signed_request(
     method: &str,
     target: &str,
     host: &str,
@@ -283,35 +241,35 @@ pub fn signed(
     )
 }
 
-/// The same configuration with credentials from the environment.
+/// Removes the credentials, so that they come from the environment.
 pub fn without_credentials(config: &str) -> String {
     let keys = ["source", "access_key_id", "secret_access_key"];
-    let kept = config
+    let lines = config
         .lines()
         .filter(|line| !keys.iter().any(|key| line.starts_with(key)));
-    kept.collect::<Vec<_>>().join("\n")
+    lines.collect::<Vec<_>>().join("\n")
 }
 
-/// An answer, taken apart.
-pub struct Answer {
+/// A parsed response.
+pub struct TestResponse {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
-impl Answer {
+impl TestResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(found, _)| found == name);
         found.map(|(_, value)| &**value)
     }
 }
 
-/// Sends these bytes and reads until the server ends the connection.
-pub async fn exchange(address: SocketAddr, request: &str) -> Answer {
+/// Sends the bytes and reads until the server closes the connection.
+pub async fn exchange(address: SocketAddr, request: &str) -> TestResponse {
     let mut stream = TcpStream::connect(address).await.expect("connected");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut text = Vec::new();
-    stream.read_to_end(&mut text).await.expect("an answer");
+    stream.read_to_end(&mut text).await.expect("a response");
     let text = String::from_utf8(text).expect("UTF-8");
     let text = text
         .strip_prefix("HTTP/1.1 100 Continue\r\n\r\n")
@@ -326,81 +284,19 @@ pub async fn exchange(address: SocketAddr, request: &str) -> Answer {
         let (name, value) = line.split_once(": ").expect("a field");
         (name.to_ascii_lowercase(), value.to_owned())
     };
-    Answer {
+    TestResponse {
         status: status.parse().expect("a number"),
         headers: lines.map(field).collect(),
         body: body.to_owned(),
     }
 }
 
-pub async fn get(address: SocketAddr, target: &str) -> Answer {
+pub async fn get(address: SocketAddr, target: &str) -> TestResponse {
     let request = format!("GET {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
     exchange(address, &request).await
 }
 
-/// An origin that keeps what it receives and always answers the same.
-pub struct TestOrigin {
-    pub address: SocketAddr,
-    seen: Arc<Mutex<Vec<String>>>,
-    connections: Arc<AtomicUsize>,
-}
-
-impl TestOrigin {
-    pub async fn start(answer: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let origin = Self {
-            address: listener.local_addr().expect("an address"),
-            seen: Arc::default(),
-            connections: Arc::default(),
-        };
-        let (seen, connections) = (origin.seen.clone(), origin.connections.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(answer_all(stream, answer, seen.clone()));
-            }
-        });
-        origin
-    }
-
-    /// The heads of the requests so far, each with its trailers.
-    pub fn seen(&self) -> Vec<String> {
-        self.seen.lock().expect("not poisoned").clone()
-    }
-
-    pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
-    }
-}
-
-async fn answer_all(mut stream: TcpStream, answer: &str, seen: Arc<Mutex<Vec<String>>>) {
-    let mut buffer = Vec::new();
-    while let Ok(1..) = stream.read_buf(&mut buffer).await {
-        let text = String::from_utf8_lossy(&buffer).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length = head
-            .split("\r\n")
-            .find_map(|line| line.strip_prefix("content-length: "));
-        if body.len() < length.map_or(0, |length| length.parse().expect("a number")) {
-            continue;
-        }
-        if head.contains("transfer-encoding: chunked") && !body.ends_with("\r\n\r\n") {
-            continue;
-        }
-        buffer.clear();
-        let end = body
-            .rsplit_once("\r\n0\r\n")
-            .map_or("", |(_, trailers)| trailers.trim_start());
-        seen.lock()
-            .expect("not poisoned")
-            .push(format!("{head}\r\n{end}"));
-        drop(stream.write_all(answer.as_bytes()).await);
-    }
-}
-
-/// What is read up to a text, and maybe more.
+/// Reads until `end` appears, possibly beyond it.
 pub async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut seen = Vec::new();
     while !seen
@@ -415,8 +311,8 @@ pub async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     String::from_utf8_lossy(&seen).into_owned()
 }
 
-/// A client's end of a connection with HTTP/2.
-pub async fn http2(
+/// Performs the HTTP/2 handshake of a client.
+pub async fn connect_http2(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> http2::SendRequest<Body> {
     let (client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))

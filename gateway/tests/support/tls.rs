@@ -1,4 +1,4 @@
-//! Origins behind TLS, with HTTP/2 for who asks for it.
+//! Origins with TLS, and HTTP/2 by ALPN.
 
 use std::{
     pin::pin,
@@ -23,26 +23,26 @@ use tokio_rustls::{
 
 use super::TempFile;
 
-/// An origin whose certificate is signed by an authority of its own.
+/// Origin with a certificate from its own authority.
 pub struct TlsOrigin {
-    /// As in its URL.
+    /// Authority of its URL.
     pub authority: String,
     pub ca_file: String,
     connections: Arc<AtomicUsize>,
-    end: broadcast::Sender<End>,
+    end: broadcast::Sender<Close>,
     _file: TempFile,
 }
 
-/// How all connections end; new ones are accepted all the while.
+/// Kind of close of all connections. New ones are still accepted.
 #[derive(Clone, Copy, PartialEq)]
-pub enum End {
-    /// After what is in flight, with a `GOAWAY` on HTTP/2.
+pub enum Close {
+    /// After the requests in flight, with `GOAWAY` in HTTP/2.
     Graceful,
     Abrupt,
 }
 
 impl TlsOrigin {
-    /// The router is made for the authority, which is known by then.
+    /// Passes the authority to `router`.
     pub async fn start(
         router: impl FnOnce(String) -> Router,
         alpn: &[&str],
@@ -76,7 +76,7 @@ impl TlsOrigin {
                     let mut connection = pin!(connection);
                     tokio::select! {
                         _ = connection.as_mut() => return,
-                        how = end.recv() => if how != Ok(End::Graceful) { return },
+                        close = end.recv() => if close != Ok(Close::Graceful) { return },
                     }
                     connection.as_mut().graceful_shutdown();
                     drop(connection.await);
@@ -90,12 +90,12 @@ impl TlsOrigin {
         self.connections.load(Ordering::SeqCst)
     }
 
-    pub fn end_connections(&self, how: End) {
-        drop(self.end.send(how));
+    pub fn close_connections(&self, close: Close) {
+        drop(self.end.send(close));
     }
 }
 
-/// With a certificate for `localhost`, and its authority's as PEM.
+/// Returns an acceptor with a certificate for `localhost`, and the authority's certificate as PEM.
 fn acceptor(alpn: &[&str]) -> (TlsAcceptor, String) {
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,6 +1,6 @@
-//! How a model is tried: with schedules by chance, and with some that change threads at a few places only.
+//! Runs a model with random schedules, and with schedules that switch threads at a few points only.
 
-/// As many of either kind as `SCHEDULES` says, which is 5,000 if it says nothing.
+/// The environment variable `SCHEDULES` is the number of schedules of each kind (5,000 by default).
 pub(crate) fn check(model: fn()) {
     let schedules = std::env::var("SCHEDULES").ok();
     let schedules = schedules.map_or(5_000, |number| number.parse().expect("a number"));

@@ -1,5 +1,5 @@
-// Pages that call the gateway from another origin, in Chromium. Arguments: the address of verify_server, which
-// verifies what the gateway signs, and the gateway's program. Prints how many checks passed.
+// Web pages in Chromium that call the gateway from another origin. Arguments: the address of verify_server, which
+// verifies the gateway's signatures, and the gateway's program. Prints the number of passed checks.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,7 +13,7 @@ import { cases, keys } from "./cases.mjs";
 import { bundle, launch } from "./chromium.mjs";
 
 const [origin, program] = process.argv.slice(2);
-const MAY_CALL = "www.example.localhost"; // of the same site as the gateway, so that it may have cookies
+const MAY_CALL = "www.example.localhost"; // same site as the gateway, so it may send cookies
 const GATEWAY = "api.example.localhost";
 const STRANGER = "stranger.localhost";
 
@@ -24,17 +24,17 @@ async function listen(handler) {
 }
 
 const seen = [];
-/** The way to the origin: it notes what comes, and adds headers that the origin might. */
+/** Proxies to the origin: records requests, and adds headers that an origin might add. */
 function relay(incoming, outgoing) {
   const { method, url, rawHeaders, headers } = incoming;
   seen.push({ method, url, cookie: headers.cookie });
   const more = { "x-not-exposed": "1" };
   if (url.endsWith("/for-all")) Object.assign(more, { "access-control-allow-origin": "*" });
   if (url.startsWith("/session")) more["set-cookie"] = "session=1; path=/; httponly";
-  const passed = request(origin, { method, path: url, headers: rawHeaders }, (answer) => {
-    const status = url.endsWith("/missing") ? 404 : answer.statusCode;
-    outgoing.writeHead(status, { ...answer.headers, ...more });
-    answer.pipe(outgoing);
+  const passed = request(origin, { method, path: url, headers: rawHeaders }, (response) => {
+    const status = url.endsWith("/missing") ? 404 : response.statusCode;
+    outgoing.writeHead(status, { ...response.headers, ...more });
+    response.pipe(outgoing);
   });
   passed.on("error", () => outgoing.destroy());
   incoming.pipe(passed);
@@ -89,40 +89,40 @@ const route = (path, page, more = "", cors = "") => `
   ${cors}
 `;
 
-/** A page in the browser: what it calls comes to be known by the preflights and the words of the browser. */
+/** Opens a page, and records its preflights and the console. */
 async function open(browser, url) {
   const page = await (await browser.newContext()).newPage();
-  const heard = { preflights: 0, console: "" };
+  const recorded = { preflights: 0, console: "" };
   const devtools = await page.context().newCDPSession(page);
   await devtools.send("Network.enable");
-  devtools.on("Network.requestWillBeSent", ({ request }) => (heard.preflights += request.method === "OPTIONS"));
-  page.on("console", (message) => (heard.console += message.text()));
+  devtools.on("Network.requestWillBeSent", ({ request }) => (recorded.preflights += request.method === "OPTIONS"));
+  page.on("console", (message) => (recorded.console += message.text()));
   await page.goto(url);
-  return { page, heard };
+  return { page, recorded };
 }
 
-/** What came of a case, as far as the case says what is to come. */
-async function outcome({ page, heard }, gateway, wanted) {
-  Object.assign(heard, { preflights: 0, console: "" });
+/** Runs a case and returns its result. */
+async function outcome({ page, recorded }, gateway, wanted) {
+  Object.assign(recorded, { preflights: 0, console: "" });
   const before = seen.length;
-  const answer = await page.evaluate(([gateway, ask]) => call(gateway, ask), [gateway, wanted.ask]);
-  // The browser tells these on other ways than the answer.
-  const told = () => heard.preflights >= wanted.preflights && (!wanted.blocked || heard.console.includes("CORS"));
-  for (let tries = 0; !told() && tries < 100; tries++) await new Promise((then) => setTimeout(then, 50));
+  const response = await page.evaluate(([gateway, ask]) => call(gateway, ask), [gateway, wanted.ask]);
+  // Preflights and console messages may arrive after the response.
+  const isComplete = () => recorded.preflights >= wanted.preflights && (!wanted.blocked || recorded.console.includes("CORS"));
+  for (let tries = 0; !isComplete() && tries < 100; tries++) await new Promise((then) => setTimeout(then, 50));
   const reached = seen.slice(before);
-  const preflights = heard.preflights;
+  const preflights = recorded.preflights;
   const got = { preflights, reached: reached.map((request) => request.method), cookie: reached[0]?.cookie };
-  if (answer.error) {
-    const blocked = heard.console.includes(wanted.blocked) ? wanted.blocked : heard.console;
-    return { ...got, error: answer.error, blocked };
+  if (response.error) {
+    const blocked = recorded.console.includes(wanted.blocked) ? wanted.blocked : recorded.console;
+    return { ...got, error: response.error, blocked };
   }
-  const { status, text, headers } = answer;
+  const { status, text, headers } = response;
   const exposed = "x-request-id" in headers && !("x-not-exposed" in headers);
   const code = headers["x-amzn-errortype"];
   return { ...got, status, text, exposed, code };
 }
 
-function whole(row) {
+function expected(row) {
   const { ask, blocked, code, cookie, preflights = 1, status = 200 } = row;
   const { reached = status === 200 && !blocked ? 1 : 0 } = row;
   const common = { preflights, reached: Array(reached).fill(ask.method ?? "GET"), cookie };
@@ -153,7 +153,7 @@ try {
   const mayCall = await open(browser, at(MAY_CALL, pages));
   const stranger = await open(browser, at(STRANGER, pages));
   for (const row of cases) {
-    const wanted = whole(row);
+    const wanted = expected(row);
     const got = await outcome(row.stranger ? stranger : mayCall, address, { ...row, ...wanted });
     const { text, ...rest } = got;
     assert.deepEqual(rest, wanted, `${row.name}: ${JSON.stringify(got)}, not ${JSON.stringify(wanted)}`);

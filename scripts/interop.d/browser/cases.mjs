@@ -1,5 +1,5 @@
-// What pages ask, and what is to come of it. Where nothing else stands, the page is one that may call, the answer
-// can be read, the origin is reached by what is answered 200, and a preflight comes first.
+// Requests of web pages, with the expected results. By default the page is allowed to call and to read the response,
+// responses with status 200 come from the origin, and there is one preflight.
 const key = { accessKeyId: "AKIDPAGE", secretAccessKey: "page's secret" };
 const temporary = { accessKeyId: "ASIAPAGE", secretAccessKey: "another secret", sessionToken: "a/token+==" };
 const json = { "content-type": "application/json" };
@@ -39,7 +39,7 @@ const signed = [
   { name: "a presigned URL with a token", ask: { ...get, key: temporary, presign: true }, preflights: 0 },
 ];
 
-// The code of a refusal, which is a header, and of its message what tells it from others.
+// Code of a rejection, which is a header, and the distinctive part of its message.
 const MISSING = ["MissingAuthenticationTokenException", "Missing Authentication Token"];
 const MISMATCH = ["InvalidSignatureException", "does not match the signature you provided"];
 const NOT_SIGNED = ["InvalidSignatureException", "must be a 'SignedHeader'"];
@@ -48,10 +48,10 @@ const TOO_SOON = ["InvalidSignatureException", "Signature not yet current: "];
 const SCOPE = ["InvalidSignatureException", "Credential should be scoped to a valid day"];
 const UNKNOWN = ["UnrecognizedClientException", "The security token included in the request is invalid."];
 const header = { headers: { "x-amz-meta-a": "a" } };
-const refused = [
+const rejected = [
   ["not signed", { ...get, key: undefined }, MISSING, 0],
   ["a changed body", { ...post, signed: { body: '{"name":"e"}' } }, MISMATCH],
-  ["a body where none was signed", { ...post, signed: { body: undefined } }, MISMATCH],
+  ["an added body", { ...post, signed: { body: undefined } }, MISMATCH],
   ["a changed query", { ...get, query: { id: "1" }, signed: { query: { id: "2" } } }, MISMATCH],
   ["an added query", { ...get, query: { id: "1" }, signed: { query: {} } }, MISMATCH],
   ["a changed path", { ...get, signed: { path: "/signed/order" } }, MISMATCH],
@@ -75,7 +75,7 @@ const refused = [
   ["no token", { ...get, key: { ...temporary, sessionToken: undefined } }, UNKNOWN],
 ].map(([name, ask, [code, text], preflights = 1]) => ({ name, ask, status: 403, code, text, preflights }));
 
-// The browser says in its console why a page cannot read an answer.
+// The console shows the reason for which a page cannot read a response.
 const NO_ORIGIN = "No 'Access-Control-Allow-Origin' header is present";
 const NO_PREFLIGHT = `Response to preflight request doesn't pass access control check: ${NO_ORIGIN}`;
 const hidden = [
@@ -101,7 +101,7 @@ const hidden = [
     blocked: "Method PROPFIND is not allowed by Access-Control-Allow-Methods",
   },
   {
-    name: "cookies where there are none",
+    name: "cookies without permission",
     ask: { ...open, credentials: "include" },
     preflights: 0,
     reached: 1,
@@ -119,7 +119,7 @@ const others = [
   { name: "past the rate", ask: { path: "/rate" }, preflights: 0, status: 429 },
   { name: "an origin that is down", ask: { path: "/down" }, preflights: 0, status: 502 },
   { name: "an origin that lets all read", ask: { path: "/open/for-all" }, preflights: 0 },
-  { name: "what the origin calls its own", ask: { path: "/open/missing" }, preflights: 0, status: 404, reached: 1 },
+  { name: "the origin's own status", ask: { path: "/open/missing" }, preflights: 0, status: 404, reached: 1 },
   { name: "a cookie, given", ask: session, preflights: 0, cookie: undefined },
   { name: "a cookie, brought", ask: session, preflights: 0, cookie: "session=1" },
   { name: "a cookie, left at home", ask: { ...session, credentials: "omit" }, preflights: 0, cookie: undefined },
@@ -127,12 +127,12 @@ const others = [
   { name: "a cookie, for a stranger", ask: session, stranger: true, preflights: 0, reached: 1, blocked: NO_ORIGIN },
 ];
 
-const named = (what, cases) => cases.map((row) => ({ ...row, name: `${what}: ${row.name}` }));
+const named = (group, cases) => cases.map((row) => ({ ...row, name: `${group}: ${row.name}` }));
 export const keys = [key, temporary];
 export const cases = [
   ...named("anonymous", anonymous),
   ...named("signed", signed),
-  ...named("refused", refused),
+  ...named("rejected", rejected),
   ...named("hidden", hidden),
-  ...named("answered", others),
+  ...named("other", others),
 ];

@@ -1,9 +1,9 @@
-// What runs in the page: it signs as any page may, with what npm has, and calls with the browser's fetch.
+// Script of the page: signs with packages of npm, and calls with the browser's fetch.
 import { Sha256 } from "@aws-crypto/sha256-browser";
 import { HttpRequest } from "@smithy/protocol-http";
 import { SignatureV4 } from "@smithy/signature-v4";
 
-// encodeURIComponent leaves some that the canonical form does not.
+// The canonical form encodes more than encodeURIComponent.
 const escape = (text) =>
   encodeURIComponent(text).replace(/[!'()*]/g, (found) => "%" + found.charCodeAt().toString(16).toUpperCase());
 
@@ -13,8 +13,8 @@ function encoded(query) {
 }
 
 /**
- * Calls the gateway, and tells what the page can read of the answer. With a key the call is signed, as if it had
- * in it what `signed` says instead. `search` is the query as it is sent, where that is not plain.
+ * Calls the gateway, and returns the readable part of the response. With a key the call is signed, with the values of
+ * `signed` in place of those sent. `search` is a raw query.
  */
 window.call = async (gateway, { key, signed, region = "us-east-1", age = 0, presign, ...sent }) => {
   const { method = "GET", headers = {}, query = {}, body, credentials } = sent;
@@ -22,23 +22,23 @@ window.call = async (gateway, { key, signed, region = "us-east-1", age = 0, pres
   url.search = sent.search ?? encoded(query);
   let allHeaders = headers;
   if (key) {
-    const { host, ...claim } = { host: url.host, method, path: url.pathname, headers, query, body, ...signed };
-    const request = new HttpRequest({ ...claim, headers: { ...claim.headers, host } });
+    const { host, ...values } = { host: url.host, method, path: url.pathname, headers, query, body, ...signed };
+    const request = new HttpRequest({ ...values, headers: { ...values.headers, host } });
     const signer = new SignatureV4({ service: "execute-api", region, credentials: key, sha256: Sha256 });
     const signingDate = new Date(Date.now() - age * 1000);
     if (presign) {
       url.search = encoded((await signer.presign(request, { signingDate, expiresIn: 60 })).query);
     } else {
       allHeaders = { ...(await signer.sign(request, { signingDate })).headers, ...headers };
-      delete allHeaders.host; // which the browser sends of itself
+      delete allHeaders.host; // sent by the browser
     }
   }
   try {
-    // What is not to be stored asks for a preflight each time, too.
+    // Without caching, each call has its own preflight.
     const signal = AbortSignal.timeout(60_000);
     const options = { method, headers: allHeaders, body, credentials, cache: "no-store", signal };
-    const answer = await fetch(url, options);
-    return { status: answer.status, text: await answer.text(), headers: Object.fromEntries(answer.headers) };
+    const response = await fetch(url, options);
+    return { status: response.status, text: await response.text(), headers: Object.fromEntries(response.headers) };
   } catch (error) {
     return { error: String(error) };
   }

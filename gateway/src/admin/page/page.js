@@ -167,7 +167,7 @@ function rejectionItem(rejection) {
       " ",
       element("span", `${new Date(rejection.at).toLocaleString()}, route ${rejection.route}, origin ${rejection.origin}`, { class: "when" }),
     ]),
-    element("p", sentence(rejection.sentence)),
+    element("p", sentence(rejection.summary)),
     element("p", `Remedy: ${rejection.remedy}.`),
   ];
   const more = [];

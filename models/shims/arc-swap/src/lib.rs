@@ -1,4 +1,4 @@
-//! As much of arc-swap as the library uses, over a lock: another thread may go on before and after each step.
+//! The part of arc-swap that the library uses, implemented with a lock. Shuttle can switch threads around each step.
 
 use std::{
     ops::Deref,
@@ -7,19 +7,19 @@ use std::{
 
 use shuttle::thread::yield_now;
 
-/// What is held: an `Arc`, or maybe one.
+/// An `Arc` or an optional one.
 pub trait RefCnt: Clone {
-    fn is(&self, other: &Self) -> bool;
+    fn ptr_eq(&self, other: &Self) -> bool;
 }
 
 impl<T> RefCnt for Arc<T> {
-    fn is(&self, other: &Self) -> bool {
+    fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(self, other)
     }
 }
 
 impl<T> RefCnt for Option<Arc<T>> {
-    fn is(&self, other: &Self) -> bool {
+    fn ptr_eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (one, other) => one.is_none() && other.is_none(),
@@ -56,7 +56,7 @@ impl<T> ArcSwapAny<Option<Arc<T>>> {
 }
 
 impl<T: RefCnt> ArcSwapAny<T> {
-    /// One step: no other thread sees a part of it.
+    /// Runs an atomic step.
     fn step<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         yield_now();
         let result = f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
@@ -69,18 +69,18 @@ impl<T: RefCnt> ArcSwapAny<T> {
     }
 
     pub fn load_full(&self) -> T {
-        self.step(|held| held.clone())
+        self.step(|current_value| current_value.clone())
     }
 
     pub fn store(&self, new: T) {
-        self.step(|held| *held = new);
+        self.step(|current_value| *current_value = new);
     }
 
     pub fn compare_and_swap(&self, current: &T, new: T) -> Guard<T> {
-        self.step(|held| {
-            let previous = held.clone();
-            if held.is(current) {
-                *held = new;
+        self.step(|current_value| {
+            let previous = current_value.clone();
+            if current_value.ptr_eq(current) {
+                *current_value = new;
             }
             Guard(previous)
         })
@@ -88,10 +88,13 @@ impl<T: RefCnt> ArcSwapAny<T> {
 
     pub fn rcu<R: Into<T>>(&self, mut f: impl FnMut(&T) -> R) -> T {
         loop {
-            let held = self.load_full();
-            let new = f(&held).into();
-            if self.compare_and_swap(&held, new).is(&held) {
-                return held;
+            let current_value = self.load_full();
+            let new = f(&current_value).into();
+            if self
+                .compare_and_swap(&current_value, new)
+                .ptr_eq(&current_value)
+            {
+                return current_value;
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Tokio for shuttle: tasks are shuttle's, and another thread may go on before and after each step of a channel or
-//! lock. Timers need a runtime that is entered, and never fire.
+//! Tokio for shuttle: tasks are those of shuttle, which can switch threads around each step of a channel or lock. Timers
+//! need an entered runtime, and never fire.
 
 pub use real::{task, time};
 
@@ -23,24 +23,26 @@ pub mod runtime {
             real::runtime::Handle::try_current().map(|_| Self(()))
         }
 
-        /// As in tokio, a panic ends the task and nothing else.
+        /// As in tokio, a panic only ends its task.
         pub fn spawn<F>(&self, future: F)
         where
             F: Future<Output: Send> + Send + 'static,
         {
             let task = shuttle::future::spawn(async move {
                 let mut future = pin!(future);
-                poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-                    Ok(poll) => poll.map(drop),
-                    Err(_panic) => Poll::Ready(()),
-                })
+                poll_fn(
+                    |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+                        Ok(poll) => poll.map(drop),
+                        Err(_panic) => Poll::Ready(()),
+                    },
+                )
                 .await;
             });
-            // Shuttle drops a task that was detached when the model ends, and runs others to their end.
+            // Shuttle drops detached tasks at the end of the model, and completes others.
             mem::forget(task);
         }
 
-        /// No model uses files, so that this is never called.
+        /// Not called, since no model uses files.
         pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
         where
             F: FnOnce() -> R + Send + 'static,
@@ -93,7 +95,7 @@ pub mod sync {
                 self.0.has_changed()
             }
 
-            /// The value is locked until the reference is dropped, so nothing may yield meanwhile.
+            /// Callers must not yield while they hold the reference, which locks the value.
             pub fn borrow(&self) -> Ref<'_, T> {
                 yield_now();
                 self.0.borrow()

@@ -1,7 +1,7 @@
-//! An origin that is not ours: it derives each signature with AWS's own signer.
+//! Origin that verifies signatures with AWS's own signer.
 //!
-//! Where that signer is wrong, it refuses what is right: query bytes that are not UTF-8, and tabs and bytes
-//! beyond ASCII in a signed header.
+//! It has the bugs of that signer: it rejects query bytes that are not UTF-8, and tabs and non-ASCII bytes in signed
+//! headers.
 
 use std::{
     net::SocketAddr,
@@ -22,7 +22,7 @@ use super::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, SERVICE};
 
 const CLOCK_WINDOW: Duration = Duration::from_secs(5 * 60);
 
-/// Starts it on a free port. It answers 200 to what is signed for it, and otherwise 403.
+/// Starts on a free port. The status is 200 for valid signatures and 403 otherwise.
 pub async fn start() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -31,7 +31,7 @@ pub async fn start() -> SocketAddr {
     address
 }
 
-/// The same, for who listens by itself.
+/// Returns the same origin as a router.
 pub fn router(authority: String) -> Router {
     Router::new().fallback(handle).with_state(authority)
 }
@@ -47,7 +47,7 @@ async fn handle(
     }
 }
 
-/// Derives the signature that the request should have had here, at this origin's own host.
+/// Compares the signature with the one derived for this origin's host.
 fn verify(parts: &Parts, body: &[u8], authority: &str) -> Result<(), &'static str> {
     let authorization = text(&parts.headers, header::AUTHORIZATION.as_str()).ok_or("not signed")?;
     let field = |name: &str| {
@@ -86,7 +86,7 @@ fn verify(parts: &Parts, body: &[u8], authority: &str) -> Result<(), &'static st
     if matches { Ok(()) } else { Err("mismatch") }
 }
 
-/// The authorization header that AWS's signer makes of the request as it arrived.
+/// Returns the authorization header that AWS's signer derives for the received request.
 fn derive(
     parts: &Parts,
     body: &[u8],
@@ -112,7 +112,7 @@ fn derive(
         .build()
         .ok()?
         .into();
-    // Host, date and hash are left to the signer: it knows what they have to be.
+    // The signer adds host, date and hash itself.
     let ours = ["host", "x-amz-date", hash_header];
     let headers = parts
         .headers

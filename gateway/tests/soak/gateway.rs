@@ -1,4 +1,4 @@
-//! The gateway before its origins, and the changes of its configuration.
+//! Gateway with its origins, and reloads of its configuration.
 
 use std::{
     fmt::Write,
@@ -17,15 +17,15 @@ use tokio::time;
 use crate::{
     CONCURRENCY, DRAIN,
     clients::ROUTES,
-    origin::{Origin, VALID, key},
-    support::{Gateway, REGION, SERVICE, TempDirectory, TempFile, command, tls::TlsOrigin},
+    origin::{Origin, VALID_GENERATIONS, key},
+    support::{Gateway, REGION, SERVICE, TempDirectory, TempFile, gateway_command, tls::TlsOrigin},
 };
 
 /// Longer than any request takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(crate) struct Running {
-    pub(crate) gateway: Gateway,
+pub(crate) struct SoakGateway {
+    pub(crate) process: Gateway,
     pub(crate) origin: Arc<Origin>,
     api: TlsOrigin,
     store: TlsOrigin,
@@ -36,14 +36,14 @@ pub(crate) struct Running {
     _authorities: TempFile,
 }
 
-/// What the gateway says of itself.
+/// Relevant lines of the log.
 #[derive(Default)]
 struct Log {
     reloaded: AtomicUsize,
     complaints: Mutex<Vec<String>>,
 }
 
-impl Running {
+impl SoakGateway {
     pub(crate) async fn start() -> Self {
         let origin = Arc::<Origin>::default();
         let api = TlsOrigin::start(|_| origin.router(SERVICE), &["h2", "http/1.1"], None).await;
@@ -53,26 +53,26 @@ impl Running {
         let spool = TempDirectory::new("soak");
         let config = TempFile::new(&config(&api, &store, &spool.path, 0, 0));
         let keys = TempFile::new(&callers(0));
-        let mut command = command();
+        let mut command = gateway_command();
         command.args(["--config", &config.path]);
         command
             .env("CALLERS", &keys.path)
             .env("SSL_CERT_FILE", &authorities.path);
-        // Of glibc's arenas, one for some threads each, every one takes minutes to come to its size.
+        // Each of glibc's arenas takes minutes to reach its final size.
         command.env("MALLOC_ARENA_MAX", "1");
-        let mut gateway = Gateway::spawn(command.stderr(Stdio::piped()));
+        let mut process = Gateway::spawn(command.stderr(Stdio::piped()));
         let (lines, log) = (
-            BufReader::new(gateway.stderr()).lines(),
+            BufReader::new(process.stderr()).lines(),
             Arc::<Log>::default(),
         );
-        let reads = log.clone();
+        let reader = log.clone();
         std::thread::spawn(move || {
             lines
                 .map_while(Result::ok)
-                .for_each(|line| reads.hears(line))
+                .for_each(|line| reader.read(line))
         });
         Self {
-            gateway,
+            process,
             origin,
             api,
             store,
@@ -84,29 +84,29 @@ impl Running {
         }
     }
 
-    /// Has another configuration taken, with keys of this generation for callers and origins.
+    /// Reloads a changed configuration, with keys of the generation for callers and origins.
     pub(crate) async fn reload(&self, round: u32, generation: u32) {
         let before = self.log.reloaded.load(Ordering::SeqCst);
         self.origin.generation.store(generation, Ordering::SeqCst);
         let config = config(&self.api, &self.store, &self.spool.path, round, generation);
         fs::write(&self.keys.path, callers(generation)).expect("written");
         fs::write(&self.config.path, config).expect("written");
-        self.gateway.signal("HUP");
-        let until = Instant::now() + PATIENCE;
+        self.process.signal("HUP");
+        let until = Instant::now() + TIMEOUT;
         while self.log.reloaded.load(Ordering::SeqCst) == before && Instant::now() < until {
             time::sleep(Duration::from_millis(10)).await;
         }
         if self.log.reloaded.load(Ordering::SeqCst) == before {
             self.log
-                .complains(format!("configuration {round} was not taken"));
+                .complain(format!("configuration {round} was not loaded"));
         }
     }
 
-    /// Whether it ends, and well.
-    pub(crate) async fn ended(&mut self) -> bool {
-        let until = Instant::now() + PATIENCE;
+    /// Returns `true` if the gateway exits with success.
+    pub(crate) async fn exits_cleanly(&mut self) -> bool {
+        let until = Instant::now() + TIMEOUT;
         while Instant::now() < until {
-            if let Some(status) = self.gateway.has_ended() {
+            if let Some(status) = self.process.exit_status() {
                 return status.success();
             }
             time::sleep(Duration::from_millis(50)).await;
@@ -114,30 +114,30 @@ impl Running {
         false
     }
 
-    /// What the log says that it should not.
+    /// Returns unexpected lines of the log.
     pub(crate) fn complaints(&self) -> Vec<String> {
         self.log.complaints.lock().expect("not poisoned").clone()
     }
 }
 
 impl Log {
-    fn hears(&self, line: String) {
+    fn read(&self, line: String) {
         if line.contains(" sigv4_gateway::reload: reloaded ") {
             self.reloaded.fetch_add(1, Ordering::SeqCst);
         }
         let bad = [
             "panicked",
             "keeping the previous configuration",
-            "cut off",
-            "refused the",
+            "closed connections with requests in flight",
+            "rejected by its origin",
             "cannot accept",
         ];
         if bad.iter().any(|bad| line.contains(bad)) {
-            self.complains(line);
+            self.complain(line);
         }
     }
 
-    fn complains(&self, line: String) {
+    fn complain(&self, line: String) {
         let mut complaints = self.complaints.lock().expect("not poisoned");
         if complaints.len() < 20 {
             complaints.push(line);
@@ -145,22 +145,22 @@ impl Log {
     }
 }
 
-/// The file of the callers' keys: the newest, and those before it that may be in use still.
+/// Returns the file of callers' keys, with the previous generations that may still be in use.
 fn callers(generation: u32) -> String {
-    let valid = generation.saturating_sub(VALID - 1)..=generation;
+    let valid = generation.saturating_sub(VALID_GENERATIONS - 1)..=generation;
     valid
-        .map(|generation| format!("[[key]]\n{}", lines(&key("CALLER", generation))))
+        .map(|generation| format!("[[key]]\n{}", key_lines(&key("CALLER", generation))))
         .collect()
 }
 
-fn lines(key: &aws_credential_types::Credentials) -> String {
+fn key_lines(key: &aws_credential_types::Credentials) -> String {
     let (id, secret) = (key.access_key_id(), key.secret_access_key());
     format!("access_key_id = {id:?}\nsecret_access_key = {secret:?}\n")
 }
 
 fn config(api: &TlsOrigin, store: &TlsOrigin, spool: &str, round: u32, generation: u32) -> String {
-    let key = lines(&key("ORIGIN", generation));
-    // Less memory than all requests at a time may ask for.
+    let key = key_lines(&key("ORIGIN", generation));
+    // Less memory than all concurrent requests need.
     let mut text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\ndrain_delay = \"{}s\"\nshutdown_grace = \"20s\"\n\
          [credentials]\nsource = \"static\"\n{key}\

@@ -1,4 +1,4 @@
-//! A gateway that logs to a file, and callers with a token.
+//! Gateway that logs to a file, and callers with a session token.
 
 use std::{
     fs::{self, File},
@@ -15,25 +15,26 @@ use serde_json::{Map, Value};
 use tokio::time;
 
 use super::{
-    ACCESS_KEY_ID, Answer, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempFile, command, exchange,
+    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TempFile, TestResponse, exchange,
+    gateway_command,
 };
 
 pub const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-/// The gateway has a thread that writes.
+/// The gateway writes its log in a thread.
 const SETTLED: Duration = Duration::from_millis(200);
 const TOKEN: &str = "token-of-the-caller";
 
-/// A gateway that logs to a file.
-pub struct Logged {
+/// Gateway that logs to a file.
+pub struct LoggingGateway {
     pub gateway: Gateway,
     pub config: TempFile,
     log: TempFile,
 }
 
-impl Logged {
+impl LoggingGateway {
     pub fn start(config: &str) -> Self {
         let (config, log) = (TempFile::new(config), TempFile::new(""));
-        let mut command = command();
+        let mut command = gateway_command();
         command.args(["--config", &config.path]);
         let to = File::options()
             .append(true)
@@ -47,7 +48,7 @@ impl Logged {
         }
     }
 
-    /// All of its lines, once no more are written.
+    /// Waits until the log is stable and returns its lines.
     pub fn lines(&self) -> Vec<String> {
         let (mut log, mut since) = (self.read(), Instant::now());
         while since.elapsed() < SETTLED {
@@ -65,14 +66,14 @@ impl Logged {
         fs::read_to_string(&self.log.path).expect("UTF-8")
     }
 
-    /// All of its lines, each of them JSON.
+    /// Parses each line as JSON.
     pub fn events(&self) -> Vec<Map<String, Value>> {
         let parse = |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
         self.lines().iter().map(parse).collect()
     }
 
-    /// What is said of requests, without what no one can foresee.
-    pub fn accesses(&self) -> Vec<Value> {
+    /// Returns the events of the access log without time, duration and request id.
+    pub fn access_events(&self) -> Vec<Value> {
         let mut events = self.events();
         events.retain(|event| event["target"] == "access");
         let known = |mut event: Map<String, Value>| {
@@ -89,8 +90,8 @@ impl Logged {
         events.into_iter().map(known).collect()
     }
 
-    /// Waits until a line says this.
-    pub async fn says(&self, text: &str) {
+    /// Waits until the log contains the text.
+    pub async fn wait_for(&self, text: &str) {
         let until = Instant::now() + Duration::from_secs(20);
         while !self.read().contains(text) {
             assert!(Instant::now() < until, "no {text} in {}", self.read());
@@ -98,14 +99,14 @@ impl Logged {
         }
     }
 
-    pub async fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
+    pub async fn send(&self, method: &str, target: &str, headers: &str) -> TestResponse {
         exchange(self.gateway.address, &request(method, target, headers)).await
     }
 
-    pub async fn admin(&self, method: &str, headers: &str, body: &str) -> Answer {
+    pub async fn admin(&self, method: &str, headers: &str, body: &str) -> TestResponse {
         let admin: SocketAddr = self
             .gateway
-            .word_after("admin http://")
+            .printed_after("admin http://")
             .parse()
             .expect("an address");
         let (length, host) = (
@@ -127,8 +128,8 @@ pub fn with_log(config: &str, section: &str) -> String {
     format!("{config}\n[log]\n{section}\n")
 }
 
-/// With callers that are verified, by a key with a token.
-pub fn verified(config: &str) -> String {
+/// Adds verification of callers, by a key with a session token.
+pub fn with_verified_callers(config: &str) -> String {
     format!(
         "{config}\n[verify]\nservice = \"{SERVICE}\"\nregion = \"{REGION}\"\n[[verify.key]]\n\
          access_key_id = \"{ACCESS_KEY_ID}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n\
@@ -136,8 +137,8 @@ pub fn verified(config: &str) -> String {
     )
 }
 
-/// A GET signed by AWS's signer, with a token, in the header or the query; and its signature.
-pub fn signed(
+/// Returns a GET signed by AWS's signer with a session token, and its signature.
+pub fn signed_request(
     target: &str,
     headers: &[(&str, &str)],
     location: SignatureLocation,

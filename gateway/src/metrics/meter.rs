@@ -1,0 +1,136 @@
+//! Counters of one route.
+
+use std::{
+    iter,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use http::{HeaderMap, Method, Response};
+use prometheus::{Histogram, IntCounter, IntCounterVec};
+use tower_sigv4::{doctor::Diagnosis, sign::SigningReport, verify::Rejection};
+
+use super::{cache_status, last_response::LastResponse, rejections::RecentRejections};
+use crate::{BoxError, log::RequestSummary};
+
+const METHODS: [&str; 8] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other",
+];
+/// Status codes 100 to 599, and one slot for all others.
+const CODES: usize = 501;
+
+/// Counters of a route; an extension of its requests and of the origin's responses.
+pub(crate) struct Meter {
+    pub(super) labels: [String; 2],
+    pub(super) requests: IntCounterVec,
+    /// By method, then by status; filled on first use.
+    pub(super) by_method_and_code: [OnceLock<Box<[OnceLock<IntCounter>]>>; METHODS.len()],
+    pub(super) duration: Histogram,
+    pub(super) buffering: Histogram,
+    pub(super) credentials: Histogram,
+    pub(super) signing: Histogram,
+    pub(super) origin: Histogram,
+    pub(super) hashed: IntCounter,
+    pub(super) cache: Option<CacheMeter>,
+    pub(super) origin_rejections: IntCounterVec,
+    pub(super) rejections: IntCounterVec,
+    pub(super) last_response: Arc<LastResponse>,
+    pub(super) recent_rejections: Arc<RecentRejections>,
+}
+
+pub(super) struct CacheMeter {
+    pub(super) results: [IntCounter; cache_status::NAMES.len()],
+    pub(super) stored: IntCounter,
+}
+
+impl Meter {
+    /// Names of the route and of its origin.
+    pub(crate) fn labels(&self) -> &[String; 2] {
+        &self.labels
+    }
+
+    pub(crate) fn record_request(
+        &self,
+        method: &Method,
+        summary: &RequestSummary,
+        duration: Duration,
+    ) {
+        self.duration.observe(duration.as_secs_f64());
+        let [route, origin] = &self.labels;
+        if let Some(kind) = &summary.rejection {
+            self.rejections
+                .with_label_values(&[route, origin, kind])
+                .inc();
+        }
+        let index = METHODS
+            .iter()
+            .position(|name| *name == method.as_str())
+            .unwrap_or(METHODS.len() - 1);
+        let counters = self.by_method_and_code[index]
+            .get_or_init(|| iter::repeat_with(OnceLock::new).take(CODES).collect());
+        let slot = usize::from(summary.code)
+            .checked_sub(100)
+            .unwrap_or(CODES)
+            .min(CODES - 1);
+        let counter = counters[slot].get_or_init(|| {
+            let code = if slot == CODES - 1 {
+                "other".to_owned()
+            } else {
+                summary.code.to_string()
+            };
+            self.requests
+                .with_label_values(&[&**route, origin, METHODS[index], &code])
+        });
+        counter.inc();
+    }
+
+    /// Returns the name of the cache's result, or `None` for a route without cache.
+    pub(crate) fn record_cache_status(&self, response: &HeaderMap) -> Option<&'static str> {
+        let cache = self.cache.as_ref()?;
+        let (result, stored) = cache_status::parse(response);
+        cache.stored.inc_by(u64::from(stored));
+        let index = result?;
+        cache.results[index].inc();
+        Some(cache_status::NAMES[index])
+    }
+
+    pub(crate) fn record_rejection(&self, kind: &str, rejection: &Rejection) {
+        self.recent_rejections
+            .add_caller(&self.labels, kind, rejection);
+    }
+
+    pub(crate) fn record_origin_response<B>(
+        &self,
+        duration: Duration,
+        response: &Result<Response<B>, BoxError>,
+    ) {
+        self.origin.observe(duration.as_secs_f64());
+        self.last_response.record(response);
+    }
+
+    /// Records the durations of signing, and the diagnosis if the origin rejected the signature.
+    pub(crate) fn record_signing<B>(response: &mut Response<B>) {
+        let Some(meter) = response.extensions_mut().remove::<Arc<Self>>() else {
+            return;
+        };
+        if let Some(report) = response.extensions_mut().remove::<SigningReport>() {
+            meter.buffering.observe(report.buffering().as_secs_f64());
+            meter
+                .credentials
+                .observe(report.credentials().as_secs_f64());
+            meter.signing.observe(report.signing().as_secs_f64());
+            if matches!(report.payload(), "hash" | "signed-chunks") {
+                meter.hashed.inc_by(report.body_len().unwrap_or_default());
+            }
+        }
+        if let Some(diagnosis) = response.extensions().get::<Diagnosis>() {
+            let [route, origin] = &meter.labels;
+            let cause = diagnosis.cause().name();
+            meter
+                .origin_rejections
+                .with_label_values(&[&**route, origin, cause])
+                .inc();
+            meter.recent_rejections.add_origin(&meter.labels, diagnosis);
+        }
+    }
+}
