@@ -331,9 +331,12 @@ fn breaks() -> impl Iterator<Item = Break> {
         .into_iter()
         .chain(response)
         .flat_map(|(is_request, bytes)| {
-            [Fault::Close, Fault::Reset, Fault::Half, Fault::Stall].map(|end| match is_request {
-                true => Break::Request(bytes, end),
-                false => Break::Response(bytes, end),
+            [Fault::Close, Fault::Reset, Fault::Half, Fault::Stall].map(|fault| {
+                if is_request {
+                    Break::Request(bytes, fault)
+                } else {
+                    Break::Response(bytes, fault)
+                }
             })
         })
 }
