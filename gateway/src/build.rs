@@ -11,12 +11,12 @@ mod verify;
 
 use std::collections::BTreeMap;
 
+use http_cache_layer::CacheLayer;
 use tower_sigv4::{body::BodyBudget, credentials::CredentialsCache, origin::OriginRules};
 
 use self::bodies::BodyServices;
 pub(crate) use self::{route::Route, verify::CallerVerification};
 use crate::{
-    cache::Shared,
     config::{
         Admin, BodySettings, ConfigError, ConfigFile, Log, OriginHost, RouteSection, Server,
         VerifySection,
@@ -46,7 +46,7 @@ pub(crate) struct ActiveConfig {
     /// Routes in the order of the rules.
     pub(crate) routes: Vec<Route>,
     /// Cache of the routes that have one.
-    pub(crate) cache: Shared,
+    pub(crate) cache: CacheLayer,
     /// Settings that are valid, but likely to be rejected by an origin.
     pub(crate) warnings: Vec<ConfigError>,
     /// The parsed file, to compare it with another.

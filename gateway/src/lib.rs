@@ -9,8 +9,6 @@ mod admin;
 #[cfg(feature = "aws-config")]
 mod aws_credentials;
 mod build;
-#[path = "../../crates/http-cache-layer/src/mod.rs"]
-mod cache;
 mod cli;
 mod config;
 mod connection;

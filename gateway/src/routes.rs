@@ -9,6 +9,7 @@ use governor::{
 };
 use http::{HeaderName, Method, Request, header, request::Parts};
 use http_body::Body as _;
+use http_cache_layer::CacheLayer;
 use tower::{
     Layer, Service, ServiceBuilder, ServiceExt,
     retry::{Policy, RetryLayer},
@@ -25,7 +26,6 @@ use tower_sigv4::{
 use crate::{
     BoxError,
     build::{ActiveConfig, CallerVerification, Route},
-    cache::CacheLayer,
     log,
     metrics::{Meter, Metrics},
     min_body_rate::BodyLimits,
@@ -51,10 +51,11 @@ impl Routes {
         let has_tls = config.server.tls.is_some();
         let routes = config.routes.iter().map(|route| {
             // Gateways with and without TLS may share a store, and send the origin different `x-forwarded-proto`.
-            let cache_layer = route
-                .cache
-                .as_ref()
-                .map(|description| cache.layer(&format!("{has_tls} {description}")));
+            let cache_layer = route.cache.as_ref().map(|description| {
+                cache
+                    .clone()
+                    .with_partition(&format!("{has_tls} {description}"))
+            });
             let meter = metrics.meter(&route.label, &route.origin, route.cache.is_some());
             let service = route_service(route, verification.clone(), cache_layer, signing);
             (route.upstream, meter, service)
@@ -121,7 +122,8 @@ fn route_service(
         service = boxed(RetryLayer::new(RetryWithoutBody(policy.clone())).layer(service));
     }
     if let Some(layer) = cache {
-        service = boxed(layer.layer(service));
+        let cached = layer.layer(service);
+        service = boxed(cached.map_response(|response| response.map(Body::new)));
     }
     service = verified(verification, service);
     if let Some(limit) = route.max_concurrency {

@@ -1,4 +1,4 @@
-//! Requests for the same at the same time, of which one goes to the origin.
+//! Collapsing: of concurrent requests for the same response, one goes to the origin.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -14,61 +14,66 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{
-    Key,
+use crate::{
     entry::Entry,
-    key::{RouteId, Vary},
-    redis::Ticket,
+    key::{Key, Partition},
+    store::Ticket,
+    vary::Vary,
 };
 
-/// What became of the request that went to the origin.
+/// Result of the request that went to the origin.
 #[derive(Clone)]
-pub(super) enum Outcome {
-    Flying,
-    /// Its answer is stored, by what it found before.
+pub(crate) enum Outcome {
+    Pending,
+    /// The response is stored, with the ticket of its lookup.
     Stored(Arc<Entry>, Ticket),
-    /// Its answer is for that one alone, and so will be those to the others.
-    Alone,
+    /// The response is for one request only, and so will be the others'.
+    NotShared,
 }
 
-/// With the variant, once it is known what answers vary on: those who ask for different ones need not wait for
-/// each other.
-type Flight = (Key, RouteId, Option<Vary>);
+/// State of the cache at a lookup. A response that is older than a change is not stored.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    /// Number of changes in this process.
+    pub(crate) changes: u64,
+    /// State of a store that other processes change.
+    pub(crate) ticket: Ticket,
+}
 
-/// The requests on their way, and how often what they ask for was changed meanwhile.
+/// The variant is known once a response to the URL is: requests for different variants do not wait for each other.
+type Flight = (Key, Partition, Option<Vary>);
+
+/// Requests in flight, and counters of changes.
 #[derive(Clone, Default)]
-pub(super) struct Flights(Arc<Inner>);
+pub(crate) struct InFlight(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    flying: Mutex<HashMap<Flight, watch::Receiver<Outcome>>>,
-    // Keys share a counter by their hash: at worst an answer is not stored that could have been.
+    flights: Mutex<HashMap<Flight, watch::Receiver<Outcome>>>,
+    // Keys share a counter by their hash: the only cost is a response that is not stored.
     changes: [AtomicU64; 32],
     hasher: RandomState,
 }
 
-pub(super) enum Seat {
-    Leader(Lead),
-    Waiter(Wait),
+pub(crate) enum Role {
+    Leader(Leader),
+    Waiter(Waiter),
 }
 
-impl Flights {
-    pub(super) fn join(&self, key: &Key, route: RouteId, variant: Option<Vary>) -> Seat {
-        match self.flying().entry((key.clone(), route, variant)) {
-            hash_map::Entry::Occupied(seat) => {
-                let (flight, outcome) = (seat.key().clone(), seat.get().clone());
-                Seat::Waiter(Wait {
-                    flights: self.clone(),
-                    flight,
-                    outcome,
-                })
-            }
-            hash_map::Entry::Vacant(free) => {
-                let (sender, receiver) = watch::channel(Outcome::Flying);
-                let flight = free.key().clone();
-                free.insert(receiver);
-                Seat::Leader(Lead {
-                    flights: self.clone(),
+impl InFlight {
+    pub(crate) fn join(&self, key: &Key, partition: Partition, variant: Option<Vary>) -> Role {
+        match self.flights().entry((key.clone(), partition, variant)) {
+            hash_map::Entry::Occupied(occupied) => Role::Waiter(Waiter {
+                in_flight: self.clone(),
+                flight: occupied.key().clone(),
+                outcome: occupied.get().clone(),
+            }),
+            hash_map::Entry::Vacant(vacant) => {
+                let (sender, receiver) = watch::channel(Outcome::Pending);
+                let flight = vacant.key().clone();
+                vacant.insert(receiver);
+                Role::Leader(Leader {
+                    in_flight: self.clone(),
                     flight,
                     sender,
                 })
@@ -76,90 +81,85 @@ impl Flights {
         }
     }
 
-    /// How often what is under the key was changed: an answer that is older than a change is not stored.
-    pub(super) fn changes(&self, key: &Key) -> u64 {
+    /// Number of changes under a key. A response that is older than a change is not stored.
+    pub(crate) fn changes(&self, key: &Key) -> u64 {
         self.counter(key).load(Ordering::SeqCst)
     }
 
-    pub(super) fn changed(&self, key: &Key) {
+    pub(crate) fn record_change(&self, key: &Key) {
         self.counter(key).fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(super) fn all_changed(&self) {
+    pub(crate) fn record_change_of_all(&self) {
         for counter in &self.0.changes {
             counter.fetch_add(1, Ordering::SeqCst);
         }
     }
 
     fn counter(&self, key: &Key) -> &AtomicU64 {
-        let hash = self.0.hasher.hash_one(key) as usize; // any part of it will do
+        let hash = self.0.hasher.hash_one(key) as usize; // any of its bits will do
         &self.0.changes[hash % self.0.changes.len()]
     }
 
-    /// Unless another is under way in its place.
+    /// Removes a flight, unless another has replaced it.
     fn remove(&self, flight: &Flight, outcome: &watch::Receiver<Outcome>) {
-        let mut flying = self.flying();
-        if flying
-            .get(flight)
-            .is_some_and(|current| current.same_channel(outcome))
-        {
-            flying.remove(flight);
+        let mut flights = self.flights();
+        let current = flights.get(flight);
+        if current.is_some_and(|receiver| receiver.same_channel(outcome)) {
+            flights.remove(flight);
         }
     }
 
-    fn flying(&self) -> MutexGuard<'_, HashMap<Flight, watch::Receiver<Outcome>>> {
-        self.0.flying.lock().unwrap_or_else(PoisonError::into_inner)
+    fn flights(&self) -> MutexGuard<'_, HashMap<Flight, watch::Receiver<Outcome>>> {
+        self.0
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Held by the request that goes to the origin, and then by the body of its answer. Dropped without an
-/// outcome, another of those that wait takes the lead.
-pub(super) struct Lead {
-    flights: Flights,
+/// Held by the request that goes to the origin, then by its response's body. Dropped without an outcome, a waiter takes
+/// over.
+pub(crate) struct Leader {
+    in_flight: InFlight,
     flight: Flight,
     sender: watch::Sender<Outcome>,
 }
 
-impl Lead {
-    pub(super) fn end(self, outcome: Outcome) {
+impl Leader {
+    pub(crate) fn finish(self, outcome: Outcome) {
         self.sender.send_replace(outcome);
     }
 }
 
-/// Ends the flight of who has the lead.
-pub(super) fn land(lead: Option<Lead>, outcome: Outcome) {
-    if let Some(lead) = lead {
-        lead.end(outcome);
-    }
-}
-
-impl Drop for Lead {
+impl Drop for Leader {
     fn drop(&mut self) {
-        // Before the sender goes, so that who sees that finds the seat free.
-        self.flights.remove(&self.flight, &self.sender.subscribe());
+        // Before the sender is dropped, so that a waiter that notices can lead.
+        self.in_flight
+            .remove(&self.flight, &self.sender.subscribe());
     }
 }
 
-/// Held by a request that waits for another's answer.
-pub(super) struct Wait {
-    flights: Flights,
+/// Held by a request that waits for another's response.
+pub(crate) struct Waiter {
+    in_flight: InFlight,
     flight: Flight,
     outcome: watch::Receiver<Outcome>,
 }
 
-impl Wait {
-    /// None if the one that went to the origin is gone.
-    pub(super) async fn outcome(mut self, until: Instant) -> Option<Outcome> {
-        let landed = self
+impl Waiter {
+    /// Returns `None` if the leader is gone.
+    pub(crate) async fn outcome(mut self, deadline: Instant) -> Option<Outcome> {
+        let finished = self
             .outcome
-            .wait_for(|outcome| !matches!(outcome, Outcome::Flying));
-        let landed = timeout_at(until, landed)
+            .wait_for(|outcome| !matches!(outcome, Outcome::Pending));
+        let result = timeout_at(deadline, finished)
             .await
-            .map(|landed| landed.as_deref().cloned().ok());
-        landed.unwrap_or_else(|_| {
-            // Whoever comes next need not wait as long.
-            self.flights.remove(&self.flight, &self.outcome);
-            Some(Outcome::Alone)
+            .map(|outcome| outcome.as_deref().cloned().ok());
+        result.unwrap_or_else(|_| {
+            // Later requests need not wait as long.
+            self.in_flight.remove(&self.flight, &self.outcome);
+            Some(Outcome::NotShared)
         })
     }
 }

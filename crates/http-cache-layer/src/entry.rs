@@ -1,247 +1,252 @@
-//! A stored answer: whether it may be stored, for how long it is fresh, and what is made of it.
+//! Stored responses: storability, freshness, and the responses made from them.
 
 use std::time::{Duration, SystemTime};
 
-use axum::{body::Body, response::Response};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header, request,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request,
     response::Parts,
 };
-use http_cache_semantics::{BeforeRequest, CacheOptions, CachePolicy};
+use http_cache_semantics::{BeforeRequest, CachePolicy};
 
-use super::{
+use crate::{
+    conditional::{BODY_HEADERS, CONDITIONS, client_has, conditions, opaque_tag},
     cost,
-    key::{Directives, RouteId, Vary, is_authorized},
-    memory::Reserved,
-    pieces::Pieces,
+    directives::Directives,
+    key::Partition,
+    limit::Reservation,
+    policy,
+    stored_body::{Replay, StoredBody},
+    vary::Vary,
 };
-use crate::response::remove_where;
 
-const WHILE_REVALIDATED: &str = "stale-while-revalidate";
-const IF_ERROR: &str = "stale-if-error";
-/// How long an answer is kept for its validators alone.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Stands for what tells who asks.
-const WHOEVER: HeaderValue = HeaderValue::from_static("whoever");
+const STALE_WHILE_REVALIDATE: &str = "stale-while-revalidate";
+const STALE_IF_ERROR: &str = "stale-if-error";
+/// Time for which a response is stored for its validators alone.
+const VALIDATORS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The crate judges by few headers; those that are served stand beside, each as often as the origin sent it.
-pub(super) struct Entry {
-    pub(super) head: Head,
-    pub(super) body: Pieces,
+/// A stored response. http-cache-semantics sees few of its headers; all of them are served, each as often as the origin
+/// sent it.
+pub(crate) struct Entry {
+    pub(crate) head: StoredHead,
+    pub(crate) body: StoredBody,
     policy: CachePolicy,
     fresh_until: SystemTime,
-    /// The entry's share of the cache's memory; none for an entry that was read from Redis.
-    reserved: Option<Reserved>,
+    /// The entry's share of the memory limit; `None` for an entry that was read from Redis.
+    reservation: Option<Reservation>,
 }
 
-/// What an entry is made of, here or where it was read from a store.
+/// The parts of an entry from which the others follow.
 #[derive(Clone)]
-pub(super) struct Head {
-    pub(super) route: RouteId,
-    pub(super) vary: Vary,
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    /// When it came.
-    pub(super) at: SystemTime,
-    /// How many seconds old it was then.
-    pub(super) age: u64,
-    /// Whether the request told who asks.
-    pub(super) authorized: bool,
+pub(crate) struct StoredHead {
+    pub(crate) partition: Partition,
+    pub(crate) vary: Vary,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) received: SystemTime,
+    /// Age in seconds at the receipt.
+    pub(crate) age: u64,
+    /// The request had credentials.
+    pub(crate) authorized: bool,
 }
 
 impl Entry {
-    /// An answer whose body is to come; none if it is not to be stored (RFC 9111, section 3).
-    pub(super) fn of(
-        route: RouteId,
+    /// Returns an entry without its body, or `None` if the response must not be stored (RFC 9111, section 3).
+    pub(crate) fn from_response(
+        partition: Partition,
         request: &request::Parts,
         response: &Parts,
         now: SystemTime,
     ) -> Option<Self> {
-        let forbidden = Directives::of(&request.headers).has("no-store");
-        // A cookie is for the one who asked, whatever else is said (section 7.3).
+        let no_store = Directives::new(&request.headers).has("no-store");
+        // A cookie is for one client, whatever the directives are (section 7.3).
         let personal = response.headers.contains_key(header::SET_COOKIE);
-        if request.method != Method::GET || personal || forbidden {
+        if request.method != Method::GET || personal || no_store {
             return None;
         }
-        Self::new(Head {
-            route,
-            vary: Vary::of(&request.headers, &response.headers)?,
+        Self::new(StoredHead {
+            partition,
+            vary: Vary::new(&request.headers, &response.headers)?,
             status: response.status,
-            headers: owned(&response.headers),
-            at: now,
-            age: age(&response.headers, now),
-            authorized: is_authorized(request),
+            headers: owned_headers(&response.headers),
+            received: now,
+            age: policy::age(&response.headers, now),
+            authorized: policy::is_authorized(request),
         })
     }
 
-    pub(super) fn new(head: Head) -> Option<Self> {
-        let options = CacheOptions {
-            immutable_min_time_to_live: Duration::ZERO,
-            ..CacheOptions::default()
-        };
-        let mut request = Request::new(());
-        if head.authorized {
-            request.headers_mut().insert(header::AUTHORIZATION, WHOEVER);
-        }
-        let judged = judged_response(&head);
-        let policy = CachePolicy::new_options(&request, &judged, head.at, options);
-        let lifetime = policy.time_to_live(head.at);
-        let fresh_until = head.at.checked_add(lifetime)?;
+    pub(crate) fn new(head: StoredHead) -> Option<Self> {
+        let StoredHead {
+            authorized,
+            status,
+            age,
+            received,
+            ..
+        } = head;
+        let policy = policy::of_response(authorized, status, &head.headers, age, received);
+        let lifetime = policy.time_to_live(received);
         let entry = Self {
+            fresh_until: received.checked_add(lifetime)?,
             head,
-            body: Pieces::default(),
+            body: StoredBody::default(),
             policy,
-            fresh_until,
-            reserved: None,
+            reservation: None,
         };
-        let useful = !lifetime.is_zero() || !entry.use_when_stale().is_zero();
+        let useful = !lifetime.is_zero() || !entry.stale_lifetime().is_zero();
         (useful && entry.policy.is_storable()).then_some(entry)
     }
 
-    /// Adds the body, which has to own its bytes and no more.
-    pub(super) fn with_body(mut self, body: Pieces) -> Self {
+    /// Adds the body, which must own its bytes and no more.
+    pub(crate) fn with_body(mut self, body: StoredBody) -> Self {
         self.body = body;
         self
     }
 
-    /// Keeps the entry's share of the cache's memory until the last user of the entry drops it.
-    pub(super) fn with_reserved(mut self, reserved: Option<Reserved>) -> Self {
-        self.reserved = reserved;
+    /// Holds the entry's share of the memory limit until its last user drops it.
+    pub(crate) fn with_reservation(mut self, reservation: Option<Reservation>) -> Self {
+        self.reservation = reservation;
         self
     }
 
-    /// Memory that the entry takes, counted as the allocator does.
-    pub(super) fn size(&self) -> usize {
-        let own = cost::allocation(cost::COUNTS + size_of::<Self>());
-        let policy = cost::POLICY + Directives::of(&self.head.headers).size();
+    /// Memory of the entry, as the allocator counts it.
+    pub(crate) fn size(&self) -> usize {
+        let own = cost::allocation(cost::ARC_COUNTS + size_of::<Self>());
+        let policy = cost::POLICY + Directives::new(&self.head.headers).size();
         own + policy + cost::headers(&self.head.headers) + self.head.vary.size() + self.body.size()
     }
 
-    pub(super) fn matches(&self, route: RouteId, request: &HeaderMap) -> bool {
-        self.head.route == route && self.head.vary.matches(request)
+    pub(crate) fn matches(&self, partition: Partition, request: &HeaderMap) -> bool {
+        self.head.partition == partition && self.head.vary.matches(request)
     }
 
-    pub(super) fn is_of(&self, route: RouteId) -> bool {
-        self.head.route == route
+    pub(crate) fn is_in(&self, partition: Partition) -> bool {
+        self.head.partition == partition
     }
 
-    /// What the request has of the headers that this varies on.
-    pub(super) fn variant(&self, request: &HeaderMap) -> Vary {
-        self.head.vary.in_request(request)
+    /// Returns the variant that another request selects.
+    pub(crate) fn variant(&self, request: &HeaderMap) -> Vary {
+        self.head.vary.for_request(request)
     }
 
-    pub(super) fn replaces(&self, other: &Self) -> bool {
-        self.head.route == other.head.route && self.head.vary == other.head.vary
+    pub(crate) fn replaces(&self, other: &Self) -> bool {
+        self.head.partition == other.head.partition && self.head.vary == other.head.vary
     }
 
-    /// Whether it may be served without asking the origin (section 4).
-    pub(super) fn satisfies(&self, request: &request::Parts, now: SystemTime) -> bool {
-        let judged = judged_request(request);
+    /// Returns `true` if it may be served without asking the origin (section 4).
+    pub(crate) fn satisfies(&self, request: &request::Parts, now: SystemTime) -> bool {
+        let reduced = policy::reduced_request(request);
         matches!(
-            self.policy.before_request(&judged, now),
+            self.policy.before_request(&reduced, now),
             BeforeRequest::Fresh(_)
         )
     }
 
-    pub(super) fn is_stale(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_stale(&self, now: SystemTime) -> bool {
         self.policy.is_stale(now)
     }
 
-    /// How long it is of use from the time when it came.
-    pub(super) fn lifetime(&self) -> Duration {
+    /// Time for which it is of use after its receipt.
+    #[cfg(feature = "redis")]
+    pub(crate) fn lifetime(&self) -> Duration {
         let fresh = self
             .fresh_until
-            .duration_since(self.head.at)
+            .duration_since(self.head.received)
             .unwrap_or_default();
-        fresh.saturating_add(self.use_when_stale())
+        fresh.saturating_add(self.stale_lifetime())
     }
 
-    /// For as long as validators are worth keeping, or as the origin says.
-    fn use_when_stale(&self) -> Duration {
-        let directives = Directives::of(&self.head.headers);
-        let windows = [WHILE_REVALIDATED, IF_ERROR].iter();
-        let window = windows
+    /// Time for which it is of use while stale.
+    fn stale_lifetime(&self) -> Duration {
+        let directives = Directives::new(&self.head.headers);
+        let seconds = [STALE_WHILE_REVALIDATE, STALE_IF_ERROR]
+            .iter()
             .filter_map(|name| directives.seconds(name))
             .max()
             .unwrap_or_default();
-        let validated = validators(&self.head.headers)
-            .next()
-            .map_or(Duration::ZERO, |_| DAY);
-        Duration::from_secs(window).max(validated)
+        let served = Duration::from_secs(seconds);
+        if conditions(&self.head.headers).next().is_some() {
+            served.max(VALIDATORS_LIFETIME)
+        } else {
+            served
+        }
     }
 
-    /// Whether it may be served since the origin fails (RFC 5861, section 4).
-    pub(super) fn helps_out(&self, request: &request::Parts, now: SystemTime) -> bool {
-        self.window(IF_ERROR, request, now).is_some()
+    /// Returns `true` if it may be served because the origin fails (RFC 5861, section 4).
+    pub(crate) fn usable_on_error(&self, request: &request::Parts, now: SystemTime) -> bool {
+        self.stale_seconds(STALE_IF_ERROR, request, now).is_some()
     }
 
-    /// For how many seconds it is stale, if it may be served while the origin is asked (section 3).
-    pub(super) fn stale_while_revalidated(
+    /// Returns how many seconds it is stale, if it may be served during a revalidation (RFC 5861, section 3).
+    pub(crate) fn usable_while_revalidating(
         &self,
         request: &request::Parts,
         now: SystemTime,
     ) -> Option<u64> {
-        let most = self.window(WHILE_REVALIDATED, request, now);
-        most.filter(|_| request.method == Method::GET && self.is_stale(now))
+        if request.method == Method::GET && self.is_stale(now) {
+            self.stale_seconds(STALE_WHILE_REVALIDATE, request, now)
+        } else {
+            None
+        }
     }
 
-    /// For how many seconds it is stale, if that is in this window, and unless the origin forbids it (RFC
-    /// 9111, section 4.2.4: `s-maxage` does as well) or the request.
-    fn window(&self, name: &str, request: &request::Parts, now: SystemTime) -> Option<u64> {
-        let directives = Directives::of(&self.head.headers);
-        let strict = [
-            "must-revalidate",
-            "proxy-revalidate",
-            "no-cache",
-            "s-maxage",
-        ];
-        let asked = Directives::of(&request.headers);
+    /// Returns how many seconds it is stale, if this directive allows it, and neither the origin (RFC 9111, section
+    /// 4.2.4: `s-maxage` does too) nor the request forbids it.
+    fn stale_seconds(
+        &self,
+        directive: &str,
+        request: &request::Parts,
+        now: SystemTime,
+    ) -> Option<u64> {
+        let own = Directives::new(&self.head.headers);
+        let requested = Directives::new(&request.headers);
         let stale = now
             .duration_since(self.fresh_until)
             .unwrap_or_default()
             .as_secs();
-        let forbidden = strict.iter().any(|name| directives.has(name))
+        let forbidden = [
+            "must-revalidate",
+            "proxy-revalidate",
+            "no-cache",
+            "s-maxage",
+        ]
+        .iter()
+        .any(|name| own.has(name))
             || ["no-cache", "max-age", "min-fresh"]
                 .iter()
-                .any(|name| asked.has(name))
+                .any(|name| requested.has(name))
             || request.headers.contains_key(header::PRAGMA);
-        (!forbidden && directives.seconds(name).is_some_and(|most| stale <= most)).then_some(stale)
+        (!forbidden && own.seconds(directive).is_some_and(|limit| stale <= limit)).then_some(stale)
     }
 
-    /// Asks the origin whether it still holds (section 4.3.1), if it has what to ask by. The client's own
-    /// conditions are for [`answer`](Self::answer).
-    pub(super) fn ask(&self, request: &mut request::Parts) -> bool {
-        let mut own = validators(&self.head.headers).peekable();
+    /// Replaces the client's conditions with the entry's own (section 4.3.1). Returns `false`, and changes nothing, if
+    /// it has no validators.
+    pub(crate) fn make_conditional(&self, request: &mut request::Parts) -> bool {
+        let mut own = conditions(&self.head.headers).peekable();
         if own.peek().is_none() {
             return false;
         }
-        request.headers.remove(header::IF_NONE_MATCH);
-        request.headers.remove(header::IF_MODIFIED_SINCE);
+        for name in CONDITIONS {
+            request.headers.remove(name);
+        }
         request
             .headers
             .extend(own.map(|(name, value)| (name, value.clone())));
         true
     }
 
-    /// Whether a 304 is about this answer (section 4.3.4).
-    pub(super) fn is_meant_by(&self, response: &Parts) -> bool {
-        match response.headers.get(header::ETAG) {
-            Some(new) => self
-                .head
-                .headers
-                .get(header::ETAG)
-                .is_some_and(|own| opaque(own) == opaque(new)),
-            None => true,
-        }
+    /// Returns `true` if a 304 confirms this entry (section 4.3.4).
+    pub(crate) fn is_confirmed_by(&self, response: &Parts) -> bool {
+        let own = self.head.headers.get(header::ETAG).map(opaque_tag);
+        let confirmed = response.headers.get(header::ETAG).map(opaque_tag);
+        confirmed.is_none() || own == confirmed
     }
 
-    /// The head of this answer with what a 304 brings (section 3.2).
-    pub(super) fn updated_head(&self, response: &Parts) -> Parts {
-        let (mut head, ()) = http::Response::new(()).into_parts();
-        (head.status, head.headers) = (self.head.status, self.head.headers.clone());
-        // Where it has no date, it is as old as it looks (RFC 9110, section 6.6.1).
+    /// Returns the head, updated with the headers of a 304 (section 3.2).
+    pub(crate) fn updated_head(&self, response: &Parts) -> Parts {
+        let mut head = self.response_head();
+        // Without a date its age starts at the receipt (RFC 9110, section 6.6.1).
         head.headers.remove(header::DATE);
-        for name in response.headers.keys().filter(|name| !is_of_body(name)) {
+        let names = response.headers.keys();
+        for name in names.filter(|name| !BODY_HEADERS.contains(name)) {
             head.headers.remove(name);
             for value in response.headers.get_all(name) {
                 head.headers.append(name, value.clone());
@@ -250,152 +255,56 @@ impl Entry {
         head
     }
 
-    /// The answer to a request; 304 if the client has it (section 4.3.2).
-    pub(super) fn answer(&self, request: &request::Parts, now: SystemTime) -> Response {
-        let (mut head, ()) = http::Response::new(()).into_parts();
-        (head.status, head.headers) = (self.head.status, self.head.headers.clone());
+    /// Returns the response to a request.
+    pub(crate) fn respond(&self, request: &request::Parts, now: SystemTime) -> Response<Replay> {
+        let mut head = self.response_head();
         head.headers
             .insert(header::AGE, self.policy.age(now).as_secs().into());
-        answer(head, self.body.clone(), request)
+        respond(head, self.body.clone(), request)
+    }
+
+    fn response_head(&self) -> Parts {
+        let (mut head, ()) = Response::new(()).into_parts();
+        head.status = self.head.status;
+        head.headers = self.head.headers.clone();
+        head
     }
 }
 
-/// A whole answer to a request that may ask for less of it.
-pub(super) fn answer(mut head: Parts, body: Pieces, request: &request::Parts) -> Response {
+/// Returns the response to a request: a 304 if the client holds it (section 4.3.2), and no body for HEAD.
+pub(crate) fn respond(
+    mut head: Parts,
+    body: StoredBody,
+    request: &request::Parts,
+) -> Response<Replay> {
     if head.status == StatusCode::OK && client_has(&head.headers, &request.headers) {
         head.status = StatusCode::NOT_MODIFIED;
-        remove_where(&mut head.headers, is_of_body);
-        return Response::from_parts(head, Body::empty());
+        for name in BODY_HEADERS {
+            head.headers.remove(name);
+        }
+        return Response::from_parts(head, Replay::default());
     }
     if request.method == Method::HEAD {
-        // RFC 9110, section 9.3.2: the length is that of the body which is not sent, and 204 has none (section 8.6).
+        // RFC 9110, section 9.3.2: the length is that of the body for GET; a 204 has none (section 8.6).
         if head.status != StatusCode::NO_CONTENT {
             head.headers
                 .insert(header::CONTENT_LENGTH, body.len().into());
         }
-        return Response::from_parts(head, Body::empty());
+        return Response::from_parts(head, Replay::default());
     }
-    Response::from_parts(head, body.into_body())
+    Response::from_parts(head, body.into())
 }
 
-fn client_has(own: &HeaderMap, request: &HeaderMap) -> bool {
-    if request.contains_key(header::IF_NONE_MATCH) {
-        // RFC 9110, section 13.1.2: compared weakly, and the date does not count then.
-        let tags = request.get_all(header::IF_NONE_MATCH).iter();
-        let mut tags = tags.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-        let own = own.get(header::ETAG).map(opaque);
-        return tags.any(|tag| {
-            let tag = tag.trim_ascii();
-            tag == b"*" || Some(tag.strip_prefix(b"W/").unwrap_or(tag)) == own
-        });
-    }
-    let modified = date(own, header::LAST_MODIFIED);
-    let since = date(request, header::IF_MODIFIED_SINCE);
-    modified
-        .zip(since)
-        .is_some_and(|(modified, since)| modified <= since)
-}
-
-/// An entity tag without the mark of a weak one.
-fn opaque(tag: &HeaderValue) -> &[u8] {
-    tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes())
-}
-
-/// What says how the body is written, which a 304 has none of.
-fn is_of_body(name: &HeaderName) -> bool {
-    [
-        header::CONTENT_LENGTH,
-        header::CONTENT_ENCODING,
-        header::CONTENT_RANGE,
-        header::CONTENT_TYPE,
-    ]
-    .contains(name)
-}
-
-fn validators(headers: &HeaderMap) -> impl Iterator<Item = (HeaderName, &HeaderValue)> {
-    let pairs = [
-        (header::IF_NONE_MATCH, header::ETAG),
-        (header::IF_MODIFIED_SINCE, header::LAST_MODIFIED),
-    ];
-    pairs
-        .into_iter()
-        .filter_map(|(asked, own)| Some((asked, headers.get(own)?)))
-}
-
-fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
-}
-
-/// Of a request what the crate judges by. Host, path and `vary` were compared before.
-fn judged_request(head: &request::Parts) -> Request<()> {
-    let mut judged = Request::new(());
-    let headers = judged.headers_mut();
-    copy(&head.headers, headers, &[header::PRAGMA]);
-    headers.extend(
-        Directives::of(&head.headers)
-            .to_value()
-            .map(|v| (header::CACHE_CONTROL, v)),
-    );
-    if is_authorized(head) {
-        headers.insert(header::AUTHORIZATION, WHOEVER);
-    }
-    judged
-}
-
-/// The same of an answer.
-fn judged_response(head: &Head) -> http::Response<()> {
-    let mut judged = http::Response::new(());
-    *judged.status_mut() = head.status;
-    let headers = judged.headers_mut();
-    copy(
-        &head.headers,
-        headers,
-        &[
-            header::PRAGMA,
-            header::EXPIRES,
-            header::DATE,
-            header::LAST_MODIFIED,
-            header::ETAG,
-        ],
-    );
-    headers.extend(
-        Directives::of(&head.headers)
-            .to_value()
-            .map(|v| (header::CACHE_CONTROL, v)),
-    );
-    // At most 2^31 (RFC 9111, section 1.2.2): the crate adds to it unchecked.
-    headers.insert(header::AGE, head.age.min(1 << 31).into());
-    judged
-}
-
-/// The age of an answer when it came (RFC 9111, section 4.2.3).
-fn age(headers: &HeaderMap, now: SystemTime) -> u64 {
-    let told = headers
-        .get(header::AGE)
-        .and_then(|age| age.to_str().ok()?.parse().ok());
-    let apparent = date(headers, header::DATE).and_then(|date| now.duration_since(date).ok());
-    told.unwrap_or(0)
-        .max(apparent.unwrap_or_default().as_secs())
-}
-
-/// A copy that owns its bytes, without what belonged to one request alone. hyper's values are slices of the
-/// connection's read buffer, which has 8 to 408 KiB: to keep one value is to keep the buffer.
-fn owned(headers: &HeaderMap) -> HeaderMap {
-    let kept = |name: &HeaderName| name != "x-request-id" && name != header::AGE;
-    let kept = headers.iter().filter(|(name, _)| kept(name));
+/// Returns a copy that owns its bytes, without the headers of a single request. hyper's values are slices of the
+/// connection's read buffer, which has 8 to 408 KiB: a stored slice would hold the whole buffer.
+fn owned_headers(headers: &HeaderMap) -> HeaderMap {
+    let is_stored = |name: &HeaderName| name != "x-request-id" && name != header::AGE;
     let mut copy = HeaderMap::with_capacity(headers.keys_len());
-    for (name, value) in kept {
-        // What was a value before is one now.
+    for (name, value) in headers.iter().filter(|(name, _)| is_stored(name)) {
         if let Ok(mut owned) = HeaderValue::from_bytes(value.as_bytes()) {
             owned.set_sensitive(value.is_sensitive());
             copy.append(name.clone(), owned);
         }
     }
     copy
-}
-
-fn copy(from: &HeaderMap, to: &mut HeaderMap, names: &[HeaderName]) {
-    for name in names {
-        to.extend(from.get(name).map(|value| (name.clone(), value.clone())));
-    }
 }

@@ -1,84 +1,92 @@
-//! Stale answers that are served while the origin is asked (RFC 5861, section 3).
+//! Revalidation in the background, while the stale response is served (RFC 5861, section 3).
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
-use axum::{body::Body, response::Response};
-use http::{Request, header, request::Parts};
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use http_body::Body;
 use tokio::time::timeout;
-use tower::Service;
+use tower_service::Service;
 
-use super::{
-    Key, Look,
-    collapse::{Lead, Outcome, Seat},
+use crate::{
+    collapse::{Leader, Outcome, Role},
+    conditional::CONDITIONS,
     entry::Entry,
-    service::Cache,
+    forward::{Forwarder, Miss},
+    key::Key,
+    shared::Lookup,
+    status::ForwardReason,
 };
-use crate::{BoxError, connection::ClientConnection};
 
-/// How long the origin may take for all of its answer.
-const LONGEST: Duration = Duration::from_secs(60);
+/// Limits the whole response of the origin.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-impl<S> Cache<S>
+impl<S, B, R> Forwarder<S, B>
 where
-    S: Service<Request<Body>, Response = Response, Error = BoxError, Future: Send> + Send + 'static,
+    S: Service<Request<B>, Response = Response<R>, Error: Send, Future: Send> + Send + 'static,
+    B: Default + Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
 {
-    /// Sees to it that the origin is asked, by one at a time. Where too many are at it, what it takes comes
-    /// back, and the request goes itself.
-    pub(super) fn revalidate_soon(
+    /// Starts a revalidation, unless one is running. If too many are, returns the arguments: the request has to go to
+    /// the origin itself.
+    pub(crate) fn revalidate_in_background(
         self,
         key: &Key,
         head: Parts,
         stale: Arc<Entry>,
     ) -> Option<(Self, Parts)> {
-        let Seat::Leader(lead) =
-            self.shared
-                .flights
-                .join(key, self.route, Some(stale.variant(&head.headers)))
-        else {
+        let variant = Some(stale.variant(&head.headers));
+        let partition = self.settings.partition;
+        let Role::Leader(leader) = self.shared.in_flight.join(key, partition, variant) else {
             return None;
         };
         let Ok(permit) = self.shared.background.clone().try_acquire_owned() else {
             return Some((self, head));
         };
-        let revalidation = self.revalidate(key.clone(), head, stale, lead);
+        let revalidation = self.revalidate(key.clone(), head, stale, leader);
         tokio::spawn(async move {
-            drop(timeout(LONGEST, revalidation).await);
+            drop(timeout(TIMEOUT, revalidation).await);
             drop(permit);
         });
         None
     }
 
-    async fn revalidate(mut self, key: Key, mut head: Parts, stale: Arc<Entry>, lead: Lead) {
-        // Its connection may end before this does, and its place be another's.
-        head.extensions.remove::<ClientConnection>();
-        // The client's own conditions are about what it has.
-        head.headers.remove(header::IF_NONE_MATCH);
-        head.headers.remove(header::IF_MODIFIED_SINCE);
-        let shared = self.shared.clone();
-        let Look { stored, before, .. } = shared.look(&key, self.route, &head.headers).await;
-        // Someone may have been at it between the look-up and now.
-        if let Some(fresh) = stored
-            .as_ref()
-            .filter(|it| it.satisfies(&head, shared.now()))
-        {
-            return lead.end(Outcome::Stored(fresh.clone(), before.ticket));
+    async fn revalidate(mut self, key: Key, mut head: Parts, stale: Arc<Entry>, leader: Leader) {
+        (self.settings.detach)(&mut head);
+        // The client's conditions are about its own copy.
+        for name in CONDITIONS {
+            head.headers.remove(name);
         }
-        let stored = Some(stored.unwrap_or(stale));
-        let answer = self
-            .forward(key, head, stored, before, Some(lead), "")
-            .await;
-        let mut left = shared.entry_limit;
-        // By being read it is stored.
-        let Ok(mut body) = answer.map(Response::into_body) else {
+        let shared = self.shared.clone();
+        let partition = self.settings.partition;
+        let Lookup {
+            selected, snapshot, ..
+        } = shared.look_up(&key, partition, &head.headers).await;
+        // Another revalidation may have ended since the client's lookup.
+        if let Some(fresh) = selected
+            .as_ref()
+            .filter(|entry| entry.satisfies(&head, shared.now()))
+        {
+            return leader.finish(Outcome::Stored(fresh.clone(), snapshot.ticket));
+        }
+        let miss = Miss {
+            selected: Some(selected.unwrap_or(stale)),
+            snapshot,
+            leader: Some(leader),
+            reason: ForwardReason::Stale,
+        };
+        let Ok(response) = self.forward(key, head, miss).await else {
             return;
         };
-        while let Some(Ok(frame)) = body.frame().await {
+        let mut remaining = shared.entry_limit;
+        // Reading the body stores it.
+        let mut body = pin!(response.into_body());
+        while let Some(Ok(frame)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
             let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-            let Some(rest) = left.checked_sub(length) else {
+            let Some(rest) = remaining.checked_sub(length) else {
                 return;
             };
-            left = rest;
+            remaining = rest;
         }
     }
 }

@@ -1,311 +1,273 @@
-//! The way of a request: what is stored, or one of several to the origin.
+//! The service: lookup, and waiting for concurrent requests.
 
 use std::{
     mem,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use axum::{body::Body, response::Response};
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header, request::Parts};
-use http_body::Body as _;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, request::Parts};
+use http_body::Body;
 use tokio::time::Instant;
-use tower::{Service, ServiceExt};
+use tower_service::Service;
 
-use super::{
-    Key, Look, PATIENCE, Shared,
-    body::{Before, Keeping, Tee},
-    collapse::{Lead, Outcome, Seat, land},
-    entry::{self, Entry},
-    key::{Directives, RouteId, bypasses, is_cacheable},
-    pieces::Pieces,
+use crate::{
+    body::ResponseBody,
+    collapse::{Outcome, Role},
+    conditional::CONDITIONS,
+    directives::Directives,
+    forward::{Forwarder, Miss, stored_response, with_status},
+    future::ResponseFuture,
+    key::{Key, is_cacheable, needs_origin},
+    policy::Authorized,
+    settings::Settings,
+    shared::{Lookup, Shared},
+    status::{CacheStatus, ForwardReason},
+    stored_body::Replay,
 };
-use crate::BoxError;
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-
-/// Answers from what is stored where RFC 9111 allows it.
-#[derive(Clone)]
-pub(crate) struct Cache<S> {
+/// Responds with stored responses where RFC 9111 allows it, and stores those of the inner service.
+///
+/// The layer is [`CacheLayer`](crate::CacheLayer).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Cache<S> {
     inner: S,
-    pub(super) shared: Shared,
-    pub(super) route: RouteId,
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
 }
 
 impl<S> Cache<S> {
-    pub(super) fn new(inner: S, shared: Shared, route: RouteId) -> Self {
+    pub(crate) fn new(inner: S, shared: Arc<Shared>, settings: Arc<Settings>) -> Self {
         Self {
             inner,
             shared,
-            route,
+            settings,
         }
+    }
+
+    /// Returns the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
     }
 }
 
-impl<S> Service<Request<Body>> for Cache<S>
+impl<S, B, R> Service<Request<B>> for Cache<S>
 where
-    S: Service<Request<Body>, Response = Response, Error = BoxError, Future: Send>
+    S: Service<Request<B>, Response = Response<R>, Error: Send + 'static, Future: Send>
         + Clone
         + Send
         + 'static,
+    B: Body + Default + Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
 {
-    type Response = Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, BoxError>> + Send>>;
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<R, S::Error>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The ready service goes along; a request that does not need it drops it.
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The future takes the ready service, and drops it where it is not needed.
         let clone = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, clone);
-        let this = Cache {
-            inner,
-            shared: self.shared.clone(),
-            route: self.route,
-        };
-        Box::pin(this.run(request))
+        let ready = mem::replace(&mut self.inner, clone);
+        let forwarder = Forwarder::new(ready, self.shared.clone(), self.settings.clone());
+        ResponseFuture::new(forwarder.respond(request))
     }
 }
 
-impl<S> Cache<S>
+impl<S, B, R> Forwarder<S, B>
 where
-    S: Service<Request<Body>, Response = Response, Error = BoxError, Future: Send> + Send + 'static,
+    S: Service<Request<B>, Response = Response<R>, Error: Send + 'static, Future: Send>
+        + Send
+        + 'static,
+    B: Body + Default + Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
 {
-    async fn run(mut self, request: Request<Body>) -> Result<Response, BoxError> {
-        let (head, body) = request.into_parts();
-        if !is_cacheable(&head.method) {
-            let key = Key::of(&head).filter(|_| !head.method.is_safe());
-            let mut unsure = Unsure {
-                shared: self.shared.clone(),
-                key,
-            };
-            let response = self
-                .inner
-                .ready()
-                .await?
-                .call(Request::from_parts(head, body))
-                .await?;
-            let (key, status) = (unsure.key.take(), response.status());
-            // RFC 9111, section 4.4
-            if let Some(key) = key.filter(|_| status.is_success() || status.is_redirection()) {
-                let related: Vec<_> = key.related(response.headers()).collect();
-                // All begin before one is waited for: the client may leave meanwhile.
-                let keys = related.into_iter().chain([key]);
-                let removals: Vec<_> = keys.map(|key| self.shared.remove(key)).collect();
-                for removal in removals {
-                    removal.await;
-                }
-            }
-            return Ok(told(response, "fwd=method"));
+    async fn respond(mut self, request: Request<B>) -> Result<Response<ResponseBody<R>>, S::Error> {
+        if !is_cacheable(request.method()) {
+            return self.forward_method(request).await;
         }
-        let whole = body.is_end_stream() && !bypasses(&head);
-        let Some(key) = Key::of(&head).filter(|_| whole) else {
-            let response = self
-                .inner
-                .ready()
-                .await?
-                .call(Request::from_parts(head, body))
-                .await?;
-            return Ok(told(response, "fwd=bypass"));
+        let (mut head, body) = request.into_parts();
+        let bypasses =
+            !body.is_end_stream() || needs_origin(&head.headers) || (self.settings.bypass)(&head);
+        let Some(key) = Key::from_request(&head).filter(|_| !bypasses) else {
+            let unchanged = Request::from_parts(head, body);
+            return self.bypass(unchanged, ForwardReason::Bypass).await;
         };
+        if (self.settings.authorized)(&head) {
+            head.extensions.insert(Authorized);
+        }
         self.look_up(key, head).await
     }
 
-    async fn look_up(mut self, key: Key, mut head: Parts) -> Result<Response, BoxError> {
-        let conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE]
+    /// Forwards a request that is neither GET nor HEAD, and invalidates the responses that it changes (RFC 9111, section
+    /// 4.4).
+    async fn forward_method(
+        &mut self,
+        request: Request<B>,
+    ) -> Result<Response<ResponseBody<R>>, S::Error> {
+        if request.method().is_safe() {
+            return self.bypass(request, ForwardReason::Method).await;
+        }
+        let (head, body) = request.into_parts();
+        let mut change = PendingChange {
+            shared: self.shared.clone(),
+            key: Key::from_request(&head),
+        };
+        let unchanged = Request::from_parts(head, body);
+        let response = self.bypass(unchanged, ForwardReason::Method).await?;
+        let status = response.status();
+        let changed = change.key.take();
+        if let Some(key) = changed.filter(|_| status.is_success() || status.is_redirection()) {
+            let related: Vec<_> = key.related(response.headers()).collect();
+            // All removals start before the first await: the client may leave meanwhile.
+            let keys = related.into_iter().chain([key]);
+            let removals: Vec<_> = keys.map(|removed| self.shared.remove(removed)).collect();
+            for removal in removals {
+                removal.await;
+            }
+        }
+        Ok(response)
+    }
+
+    async fn look_up(
+        mut self,
+        key: Key,
+        mut head: Parts,
+    ) -> Result<Response<ResponseBody<R>>, S::Error> {
+        let Settings {
+            name,
+            partition,
+            wait_timeout,
+            ..
+        } = *self.settings;
+        let conditional = CONDITIONS
             .iter()
-            .any(|name| head.headers.contains_key(name));
-        let until = Instant::now() + PATIENCE;
-        let (mut lead, mut variant) = (None, None);
+            .any(|condition| head.headers.contains_key(condition));
+        let deadline = Instant::now() + wait_timeout;
+        let mut leader = None;
+        let mut variant = None;
         loop {
-            let Look {
+            let Lookup {
                 variants,
-                stored,
-                before,
-            } = self.shared.look(&key, self.route, &head.headers).await;
+                selected,
+                snapshot,
+            } = self.shared.look_up(&key, partition, &head.headers).await;
             let now = self.shared.now();
-            let why = match &stored {
+            let reason = match &selected {
                 Some(entry) if entry.satisfies(&head, now) => {
-                    return Ok(told(entry.answer(&head, now), "hit"));
+                    let response = entry.respond(&head, now);
+                    return Ok(stored_response(response, CacheStatus::Hit, name));
                 }
-                Some(entry) if entry.is_stale(now) => "fwd=stale",
-                Some(_) => "fwd=request",
-                None if variants.is_some() => "fwd=vary-miss",
-                None => "fwd=uri-miss",
+                Some(entry) if entry.is_stale(now) => ForwardReason::Stale,
+                Some(_) => ForwardReason::Request,
+                None if variants.is_some() => ForwardReason::VaryMiss,
+                None => ForwardReason::UriMiss,
             };
-            let stale = stored
-                .as_ref()
-                .and_then(|it| it.stale_while_revalidated(&head, now));
-            if let (Some(entry), Some(seconds), None) = (&stored, stale, &lead) {
-                let answer = entry.answer(&head, now);
-                let what = format!("hit; ttl=-{seconds}; detail=stale-while-revalidate");
-                match self.revalidate_soon(&key, head, entry.clone()) {
-                    None => return Ok(told(answer, &what)),
-                    Some((this, same)) => (self, head) = (this, same),
+            if leader.is_none()
+                && let Some(entry) = &selected
+                && let Some(seconds) = entry.usable_while_revalidating(&head, now)
+            {
+                let response = entry.respond(&head, now);
+                match self.revalidate_in_background(&key, head, entry.clone()) {
+                    None => {
+                        let status = CacheStatus::StaleWhileRevalidate(seconds);
+                        return Ok(stored_response(response, status, name));
+                    }
+                    Some((forwarder, unsent)) => {
+                        self = forwarder;
+                        head = unsent;
+                    }
                 }
             }
-            if Directives::of(&head.headers).has("only-if-cached") {
-                let mut response = Response::default(); // RFC 9111, section 5.2.1.7
+            if Directives::new(&head.headers).has("only-if-cached") {
+                let mut response = Response::new(Replay::default()); // RFC 9111, section 5.2.1.7
                 *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-                return Ok(told(response, why));
+                return Ok(stored_response(
+                    response,
+                    CacheStatus::Forwarded(reason),
+                    name,
+                ));
             }
-            // The answer to HEAD, or to a condition of the client's own, is of no use to others.
-            let alone = head.method == Method::HEAD || (conditional && stored.is_none());
-            if alone || lead.is_some() {
-                return self.forward(key, head, stored, before, lead, why).await;
-            }
-            let alike = stored.as_ref().or_else(|| {
+            // No other request can use the response to HEAD, or to a client's own condition.
+            let not_shared = head.method == Method::HEAD || (conditional && selected.is_none());
+            let similar = selected.as_ref().or_else(|| {
                 variants
                     .iter()
-                    .flat_map(|v| v.iter())
-                    .find(|entry| entry.is_of(self.route))
+                    .flat_map(|all| all.iter())
+                    .find(|entry| entry.is_in(partition))
             });
-            variant = alike.map(|entry| entry.variant(&head.headers)).or(variant);
-            match self.shared.flights.join(&key, self.route, variant.clone()) {
-                // Once more, since it may have been stored in between.
-                Seat::Leader(seat) => lead = Some(seat),
-                Seat::Waiter(wait) => {
-                    let Some(outcome) = wait.outcome(until).await else {
+            variant = similar
+                .map(|entry| entry.variant(&head.headers))
+                .or(variant);
+            let mut miss = Miss {
+                selected,
+                snapshot,
+                leader: leader.take(),
+                reason,
+            };
+            if not_shared || miss.leader.is_some() {
+                return self.forward(key, head, miss).await;
+            }
+            let role = self.shared.in_flight.join(&key, partition, variant.clone());
+            let waiter = match role {
+                // Looks up again: the response may have been stored since.
+                Role::Leader(lead) => {
+                    leader = Some(lead);
+                    continue;
+                }
+                Role::Waiter(waiter) => waiter,
+            };
+            match waiter.outcome(deadline).await {
+                None => continue,
+                Some(Outcome::Stored(entry, ticket)) if !ticket.differs(&miss.snapshot.ticket) => {
+                    if !entry.matches(partition, &head.headers) {
+                        variant = Some(entry.variant(&head.headers));
                         continue;
-                    };
-                    let now = self.shared.now();
-                    match outcome {
-                        // It began before a change that went through another gateway.
-                        Outcome::Stored(_, ticket) if ticket.differs(&before.ticket) => {
-                            return self.forward(key, head, stored, before, None, why).await;
-                        }
-                        Outcome::Stored(entry, _) if entry.matches(self.route, &head.headers) => {
-                            if entry.satisfies(&head, now) {
-                                let why = format!("{why}; collapsed");
-                                return Ok(told(entry.answer(&head, now), &why));
-                            }
-                            return self
-                                .forward(key, head, Some(entry), before, None, why)
-                                .await;
-                        }
-                        Outcome::Stored(entry, _) => variant = Some(entry.variant(&head.headers)),
-                        _ => return self.forward(key, head, stored, before, None, why).await,
                     }
+                    let arrival = self.shared.now();
+                    if entry.satisfies(&head, arrival) {
+                        let response = entry.respond(&head, arrival);
+                        return Ok(stored_response(
+                            response,
+                            CacheStatus::Collapsed(reason),
+                            name,
+                        ));
+                    }
+                    miss.selected = Some(entry);
                 }
+                // Not shared, or it began before a change by another process.
+                Some(_) => {}
             }
+            return self.forward(key, head, miss).await;
         }
     }
 
-    pub(super) async fn forward(
+    async fn bypass(
         &mut self,
-        key: Key,
-        head: Parts,
-        stored: Option<Arc<Entry>>,
-        before: Before,
-        lead: Option<Lead>,
-        why: &str,
-    ) -> Result<Response, BoxError> {
-        let mut asked = head.clone();
-        let stored = stored.filter(|_| head.method == Method::GET);
-        let asks = stored.as_ref().is_some_and(|entry| entry.ask(&mut asked));
-        let mut result = self.send(asked).await;
-        let now = self.shared.now();
-        let failed = match &result {
-            Ok(response) => matches!(response.status().as_u16(), 500 | 502 | 503 | 504),
-            Err(_) => true,
-        };
-        if let Some(entry) = stored
-            .as_ref()
-            .filter(|entry| failed && entry.helps_out(&head, now))
-        {
-            let why = format!("{why}; detail=stale-if-error");
-            return Ok(told(entry.answer(&head, now), &why));
-        }
-        if let (Some(entry), true) = (&stored, asks) {
-            let response = result?;
-            if response.status() != StatusCode::NOT_MODIFIED {
-                result = Ok(response);
-            } else {
-                let (new, _) = response.into_parts();
-                if entry.is_meant_by(&new) {
-                    let merged = entry.updated_head(&new);
-                    let fresh = Entry::of(self.route, &head, &merged, now);
-                    let why = format!("{why}; fwd-status=304");
-                    let body = entry.body.clone();
-                    match fresh {
-                        Some(entry) => {
-                            self.keeping(key, before, entry, lead).finish(body.clone());
-                        }
-                        None => {
-                            // Nothing has changed at the origin: what is on its way may be stored.
-                            self.shared.store.remove(key).await;
-                            land(lead, Outcome::Alone);
-                        }
-                    }
-                    return Ok(told(entry::answer(merged, body, &head), &why));
-                }
-                result = self.send(head.clone()).await;
-            }
-        }
-        let (parts, body) = result?.into_parts();
-        let limit = self.shared.entry_limit;
-        let fits = body.size_hint().lower() <= limit;
-        let entry = Entry::of(self.route, &head, &parts, self.shared.now()).filter(|_| fits);
-        let Some(entry) = entry else {
-            land(lead, Outcome::Alone);
-            return Ok(told(Response::from_parts(parts, body), why));
-        };
-        let keeping = self.keeping(key, before, entry, lead);
-        let body = if body.is_end_stream() {
-            keeping.finish(Pieces::default());
-            body
-        } else {
-            Body::new(Tee::new(body, keeping))
-        };
-        // The body is still to come: it is not stored after all if it breaks, grows too large or has trailers.
-        Ok(told(
-            Response::from_parts(parts, body),
-            &format!("{why}; stored"),
-        ))
-    }
-
-    fn keeping(&self, key: Key, before: Before, entry: Entry, lead: Option<Lead>) -> Keeping {
-        Keeping {
-            shared: self.shared.clone(),
-            key,
-            before,
-            entry,
-            lead,
-            reserved: None,
-        }
-    }
-
-    async fn send(&mut self, head: Parts) -> Result<Response, BoxError> {
-        self.inner
-            .ready()
-            .await?
-            .call(Request::from_parts(head, Body::empty()))
-            .await
+        request: Request<B>,
+        reason: ForwardReason,
+    ) -> Result<Response<ResponseBody<R>>, S::Error> {
+        let response = self.send(request).await?.map(ResponseBody::origin);
+        let status = CacheStatus::Forwarded(reason);
+        Ok(with_status(response, status, self.settings.name))
     }
 }
 
-/// A change that has no answer: the client has left, or the origin does not say. It may have been made.
-struct Unsure {
-    shared: Shared,
+/// A change whose outcome is unknown. If the client leaves or the origin fails, the change may still have been made.
+struct PendingChange {
+    shared: Arc<Shared>,
     key: Option<Key>,
 }
 
-impl Drop for Unsure {
+impl Drop for PendingChange {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
             drop(self.shared.remove(key));
         }
     }
-}
-
-/// Says what the cache did (RFC 9211).
-fn told(mut response: Response, what: &str) -> Response {
-    if let Ok(value) = HeaderValue::try_from(format!("sigv4-gateway; {what}")) {
-        response.headers_mut().append(CACHE_STATUS, value);
-    }
-    response
 }

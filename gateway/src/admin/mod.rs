@@ -22,6 +22,7 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
+use http_cache_layer::CacheLayer;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{
@@ -31,7 +32,7 @@ use tokio::{
 use url::form_urlencoded;
 
 use self::{events::LiveStatus, guard::Guard, ready::Readiness};
-use crate::{BoxError, cache::Shared, config, gateway::Gateway, listener, response};
+use crate::{BoxError, config, gateway::Gateway, listener, response};
 
 const MAX_BODY_LEN: usize = 16 * 1024;
 
@@ -43,7 +44,7 @@ struct Admin {
 }
 
 impl Admin {
-    fn cache(&self) -> Shared {
+    fn cache(&self) -> CacheLayer {
         self.gateway.current().config.cache.clone()
     }
 }

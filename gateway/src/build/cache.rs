@@ -1,26 +1,134 @@
 //! Builds the cache.
 
+use http::request::Parts;
+use http_cache_layer::{CacheLayer, MemoryStore, RedisStore};
+use tower_sigv4::verify::Verified;
+use url::form_urlencoded;
+
 use crate::{
-    cache::Shared,
     config::{CacheSection, CacheStore, ConfigError},
+    connection::ClientConnection,
 };
 
-pub(super) fn build(section: &CacheSection) -> Result<Shared, ConfigError> {
-    match section.check()? {
+pub(super) fn build(section: &CacheSection) -> Result<CacheLayer, ConfigError> {
+    let layer = match section.check()? {
         CacheStore::Memory {
             memory,
             entry_limit,
-        } => Ok(Shared::in_memory(memory, entry_limit)),
+        } => CacheLayer::new(MemoryStore::new(memory).with_entry_limit(entry_limit)),
         CacheStore::Redis {
             url,
             prefix,
             timeout,
             entry_limit,
-        } => Shared::in_redis(&url.get_ref().0, prefix, timeout, entry_limit).ok_or_else(|| {
-            url.error(
-                "redis is not the URL of a Redis server; write one such as \
-                 \"redis://:password@127.0.0.1:6379/0\", or rediss:// for TLS",
-            )
-        }),
+        } => {
+            let store = RedisStore::new(&url.get_ref().0).map_err(|_| {
+                url.error(
+                    "redis is not the URL of a Redis server; write one such as \
+                     \"redis://:password@127.0.0.1:6379/0\", or rediss:// for TLS",
+                )
+            })?;
+            let configured = store
+                .with_prefix(prefix)
+                .with_timeout(timeout)
+                .with_entry_limit(entry_limit);
+            CacheLayer::new(configured)
+        }
+    };
+    Ok(with_hooks(layer))
+}
+
+fn with_hooks(layer: CacheLayer) -> CacheLayer {
+    layer
+        .with_name("sigv4-gateway")
+        .with_bypass(is_presigned)
+        .with_authorized(|head| head.extensions.get::<Verified>().is_some())
+        .with_detach(|head| {
+            head.extensions.remove::<ClientConnection>();
+        })
+}
+
+/// Returns `true` for a presigned URL, which differs at each signing and identifies the caller.
+fn is_presigned(head: &Parts) -> bool {
+    let query = head.uri.query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes())
+        .any(|(name, _)| name.to_ascii_lowercase().starts_with("x-amz-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use axum::{
+        body::{Body, Bytes},
+        response::Response,
+    };
+    use http::Request;
+    use http_body_util::BodyExt;
+    use http_cache_layer::CacheStatus;
+    use tokio::{
+        sync::{Semaphore, mpsc},
+        time,
+    };
+    use tower::{BoxError, Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
+
+    use super::*;
+    use crate::service::RouteService;
+
+    fn cached(cache_control: &'static str) -> RouteService {
+        let origin = service_fn(move |_: Request<Body>| async move {
+            time::sleep(Duration::from_millis(100)).await;
+            let response = Response::builder().header("cache-control", cache_control);
+            response.body(Body::from("body")).map_err(BoxError::from)
+        });
+        let cache = with_hooks(CacheLayer::new(MemoryStore::new(1 << 20))).layer(origin);
+        BoxCloneSyncService::new(cache.map_response(|response| response.map(Body::new)))
+    }
+
+    fn get(target: &str) -> Request<Body> {
+        let request = Request::get(target).header("host", "h");
+        request.body(Body::empty()).expect("valid request")
+    }
+
+    /// Returns the status, and the header `cache-status`, after reading the body.
+    async fn send(service: &RouteService, request: Request<Body>) -> (CacheStatus, String) {
+        let response = service.clone().oneshot(request).await.expect("a response");
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.expect("complete body").to_bytes();
+        assert_eq!(bytes, Bytes::from("body"));
+        let header = head.headers["cache-status"].to_str().expect("ASCII");
+        let status = head.extensions.get().expect("a status");
+        (*status, header.to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn presigned_urls_are_never_cached() {
+        let service = cached("public, max-age=60");
+        for query in [
+            "X-Amz-Signature=a",
+            "a=1&x-amz-date=b",
+            "X%2DAmz-Date=b",
+            "%58-amz-signature=a",
+        ] {
+            for _ in 0..2 {
+                let (_, header) = send(&service, get(&format!("/a?{query}"))).await;
+                assert_eq!(header, "sigv4-gateway; fwd=bypass", "{query}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn revalidations_do_not_keep_the_client_connection_open() {
+        let service = cached("max-age=0, stale-while-revalidate=30");
+        send(&service, get("/")).await;
+        let connections = Arc::new(Semaphore::new(1));
+        let permit = connections.clone().try_acquire_owned().expect("a permit");
+        let connection = ClientConnection::new(permit, None, mpsc::channel(1).0, Duration::MAX);
+        let mut request = get("/");
+        request.extensions_mut().insert(connection);
+        let (status, _) = send(&service, request).await;
+        assert!(matches!(status, CacheStatus::StaleWhileRevalidate(_)));
+        time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(connections.available_permits(), 1);
     }
 }

@@ -1,58 +1,56 @@
-//! Changes of what is stored, and requests that wait for others.
+//! Invalidation, and requests that wait for others.
 
 use super::*;
-use crate::cache::{
-    Clock, Key,
+use crate::{
     entry::Entry,
-    memory::Limit,
-    redis::Ticket,
-    store::{Found, Memory, Soon, Store},
+    key::{Key, Partition},
+    limit::Limit,
+    store::{Backend, Clock, Found, MAX_VARIANTS, Memory, Store, StoreFuture, Ticket},
 };
 
-/// A stack whose origin does as it is told, and what it shares.
-fn shared<F>(origin: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static) -> (Stack, Shared)
+fn with_origin<F>(
+    origin: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
+) -> (Stack, CacheLayer)
 where
     F: Future<Output = Result<Response, BoxError>> + Send + 'static,
 {
-    let shared = Shared::in_memory(1 << 20, 8);
-    (
-        BoxCloneSyncService::new(shared.layer("").layer(service_fn(origin))),
-        shared,
-    )
+    let layer = layer(1 << 20, 8);
+    (stack(&layer, service_fn(origin)), layer)
 }
 
-async fn says(stack: &Stack, target: &str) -> String {
-    told(&send(stack, request("GET", target, "")).await.0).to_owned()
+async fn status_of(stack: &Stack, target: &str) -> String {
+    status(&send(stack, request("GET", target, "")).await.0).to_owned()
 }
 
 #[tokio::test]
-async fn purging_forgets_one_url_and_clearing_all() {
-    let (stack, shared) = shared(async |_| Ok(response(200, A, Body::from("body"))));
+async fn purge_removes_one_url_and_clear_all() {
+    let (stack, layer) = with_origin(async |_| Ok(response(200, A, Body::from("body"))));
     for target in ["/a?b", "/c"] {
-        says(&stack, target).await;
+        status_of(&stack, target).await;
     }
-    shared.purge("H", "/a?b").await;
-    assert_eq!(says(&stack, "/c").await, "hit");
-    assert_eq!(says(&stack, "/a?b").await, "fwd=uri-miss; stored");
-    shared.clear().await;
+    layer.purge("H", "/a?b").await;
+    assert_eq!(status_of(&stack, "/c").await, "hit");
+    assert_eq!(status_of(&stack, "/a?b").await, "fwd=uri-miss; stored");
+    layer.clear().await;
     for target in ["/a?b", "/c"] {
-        assert_eq!(says(&stack, target).await, "fwd=uri-miss; stored");
+        assert_eq!(status_of(&stack, target).await, "fwd=uri-miss; stored");
     }
 }
 
 #[tokio::test]
-async fn a_change_goes_for_what_it_names_on_the_same_host() {
+async fn changes_invalidate_related_urls_on_the_same_host() {
     let lines =
         "cache-control: max-age=60|location: http://h/named|content-location: ../other|x: y";
-    let (stack, _) = shared(move |_| async move { Ok(response(200, lines, Body::from("body"))) });
+    let (stack, _) =
+        with_origin(move |_| async move { Ok(response(200, lines, Body::from("body"))) });
     let targets = ["/named", "/other", "/d/e", "/d/f"];
     for target in targets {
-        says(&stack, target).await;
+        status_of(&stack, target).await;
     }
     send(&stack, request("POST", "/d/e", "")).await;
     let mut hits = Vec::new();
     for target in targets {
-        hits.push(says(&stack, target).await == "hit");
+        hits.push(status_of(&stack, target).await == "hit");
     }
     assert_eq!(hits, [false, false, false, true]);
     let mut head = http::HeaderMap::new();
@@ -63,11 +61,11 @@ async fn a_change_goes_for_what_it_names_on_the_same_host() {
     assert_eq!(Key::new("h", "/").related(&head).count(), 0);
 }
 
-/// A store that is slow to remove.
-struct Slow(Memory);
+/// A store whose removals take forever.
+struct SlowRemoval(Memory);
 
-impl Store for Slow {
-    fn find<'a>(&'a self, key: &'a Key) -> Soon<'a, Found> {
+impl Backend for SlowRemoval {
+    fn find<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Found> {
         self.0.find(key)
     }
 
@@ -75,70 +73,72 @@ impl Store for Slow {
         self.0.put(key, entry, ticket);
     }
 
-    fn remove(&self, key: Key) -> Soon<'_, ()> {
+    fn remove(&self, key: Key) -> StoreFuture<'_, ()> {
         drop(self.0.remove(key));
         Box::pin(std::future::pending())
     }
 
-    fn clear(&self) -> Soon<'_, ()> {
+    fn clear(&self) -> StoreFuture<'_, ()> {
         self.0.clear()
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_leaves_after_its_change_leaves_nothing_of_what_was_before() {
+async fn changes_invalidate_even_if_the_client_leaves() {
     let lines = "cache-control: max-age=60|location: /named";
     let origin = service_fn(async move |_| Ok(response(200, lines, Body::from("body"))));
-    let clock = Clock::Steady(std::time::SystemTime::now(), time::Instant::now());
-    let shared = Shared::new(
-        Arc::new(Slow(Memory::new(1 << 20))),
-        Limit::new(1 << 20),
-        8,
-        clock,
-    );
-    let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
+    let store = Store {
+        backend: Arc::new(SlowRemoval(Memory::new(1 << 20))),
+        limit: Limit::new(1 << 20),
+        entry_limit: 8,
+        clock: Clock::steady(),
+    };
+    let stack = stack(&CacheLayer::new(store).with_name(NAME), origin);
     for target in ["/named", "/"] {
-        says(&stack, target).await;
+        status_of(&stack, target).await;
     }
     let change = stack.clone().oneshot(request("POST", "/", ""));
     assert!(time::timeout(Duration::from_secs(1), change).await.is_err());
     for target in ["/named", "/"] {
-        assert_eq!(says(&stack, target).await, "fwd=uri-miss; stored");
+        assert_eq!(status_of(&stack, target).await, "fwd=uri-miss; stored");
     }
 }
 
-/// A store that holds nothing and that others change.
+/// An empty store that other processes change.
+#[cfg(feature = "redis")]
 #[derive(Clone, Default)]
 struct Changing(Arc<AtomicUsize>);
 
-impl Store for Changing {
-    fn find<'a>(&'a self, _: &'a Key) -> Soon<'a, Found> {
+#[cfg(feature = "redis")]
+impl Backend for Changing {
+    fn find<'a>(&'a self, _: &'a Key) -> StoreFuture<'a, Found> {
         let epoch = self.0.load(Ordering::SeqCst).to_string();
-        let found = crate::cache::redis::found(epoch.into(), Default::default());
+        let found = crate::store::found(epoch.into(), Default::default());
         Box::pin(std::future::ready(found))
     }
 
     fn put(&self, _: &Key, _: Arc<Entry>, _: Ticket) {}
 
-    fn remove(&self, _: Key) -> Soon<'_, ()> {
+    fn remove(&self, _: Key) -> StoreFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
 
-    fn clear(&self) -> Soon<'_, ()> {
+    fn clear(&self) -> StoreFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
 }
 
+#[cfg(feature = "redis")]
 #[tokio::test(start_paused = true)]
-async fn who_comes_after_a_change_through_another_gateway_is_not_handed_what_was_before() {
+async fn responses_older_than_a_change_by_another_process_are_not_shared() {
     for changes in [0, 1] {
         let changing = Changing::default();
-        let shared = Shared::new(
-            Arc::new(changing.clone()),
-            Limit::new(1 << 20),
-            8,
-            Clock::Wall,
-        );
+        let store = Store {
+            backend: Arc::new(changing.clone()),
+            limit: Limit::new(1 << 20),
+            entry_limit: 8,
+            clock: Clock::Wall,
+        };
         let count = Arc::new(AtomicUsize::new(0));
         let seen = count.clone();
         let origin = service_fn(move |_: Request<Body>| {
@@ -148,64 +148,65 @@ async fn who_comes_after_a_change_through_another_gateway_is_not_handed_what_was
                 Ok(response(200, A, Body::from("body")))
             }
         });
-        let stack: Stack = BoxCloneSyncService::new(shared.layer("").layer(origin));
+        let stack = stack(&CacheLayer::new(store).with_name(NAME), origin);
         let before = stack.clone();
-        let before = tokio::spawn(async move { says(&before, "/").await });
+        let before = tokio::spawn(async move { status_of(&before, "/").await });
         time::sleep(Duration::from_millis(10)).await;
         changing.0.fetch_add(changes, Ordering::SeqCst);
-        says(&stack, "/").await;
+        status_of(&stack, "/").await;
         before.await.expect("not cancelled");
         assert_eq!(count.load(Ordering::SeqCst), 1 + changes);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_304_without_a_date_makes_an_answer_young() {
+async fn a_304_without_a_date_makes_a_response_fresh() {
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     let lines: &'static str = format!("{TAG}|date: {date}").leak();
-    let (stack, _) = shared(async move |request: Request<Body>| {
-        Ok(match request.headers().contains_key("if-none-match") {
-            true => response(304, "", Body::empty()),
-            false => response(200, lines, Body::from("body")),
+    let (stack, _) = with_origin(async move |request: Request<Body>| {
+        Ok(if request.headers().contains_key("if-none-match") {
+            response(304, "", Body::empty())
+        } else {
+            response(200, lines, Body::from("body"))
         })
     });
-    says(&stack, "/").await;
+    status_of(&stack, "/").await;
     time::advance(Duration::from_secs(61)).await;
-    assert_eq!(says(&stack, "/").await, "fwd=stale; fwd-status=304");
-    assert_eq!(says(&stack, "/").await, "hit");
+    assert_eq!(status_of(&stack, "/").await, "fwd=stale; fwd-status=304");
+    assert_eq!(status_of(&stack, "/").await, "hit");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_whose_answer_nobody_hears_counts() {
+async fn changes_with_an_unread_response_invalidate() {
     let (stack, _) = cached(200, A);
-    says(&stack, "/").await;
+    status_of(&stack, "/").await;
     let change = stack.clone().oneshot(request("PUT", "/", ""));
     assert!(
         time::timeout(Duration::from_millis(50), change)
             .await
             .is_err()
     );
-    assert_eq!(says(&stack, "/").await, "fwd=uri-miss; stored");
+    assert_eq!(status_of(&stack, "/").await, "fwd=uri-miss; stored");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_older_than_a_change_is_not_stored() {
+async fn responses_older_than_a_change_are_not_stored() {
     let (stack, _) = cached(200, A);
     let changing = tokio::spawn(stack.clone().oneshot(request("PUT", "/", "")));
     time::sleep(Duration::from_millis(50)).await;
     let slow = stack.clone();
-    let slow = tokio::spawn(async move { says(&slow, "/").await });
+    let slow = tokio::spawn(async move { status_of(&slow, "/").await });
     assert!(changing.await.expect("not cancelled").is_ok());
     slow.await.expect("not cancelled");
-    assert_eq!(says(&stack, "/").await, "fwd=uri-miss; stored");
+    assert_eq!(status_of(&stack, "/").await, "fwd=uri-miss; stored");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_one_that_fails_goes_next_and_who_waits_long_goes_alone() {
+async fn waiters_take_over_after_leader_failure_or_timeout() {
     for (after, error, requests) in [(1, true, 2), (60, false, 2)] {
         let count = Arc::new(AtomicUsize::new(0));
         let seen = count.clone();
-        let (stack, _) = shared(move |_| {
+        let (stack, _) = with_origin(move |_| {
             let first = seen.fetch_add(1, Ordering::SeqCst) == 0;
             async move {
                 if first {
@@ -220,7 +221,7 @@ async fn who_waits_for_one_that_fails_goes_next_and_who_waits_long_goes_alone() 
         let leader = tokio::spawn(stack.clone().oneshot(request("GET", "/", "")));
         time::sleep(Duration::from_millis(10)).await;
         let start = time::Instant::now();
-        assert!(says(&stack, "/").await.starts_with("fwd=uri-miss"));
+        assert!(status_of(&stack, "/").await.starts_with("fwd=uri-miss"));
         assert!(start.elapsed() < Duration::from_secs(6));
         assert_eq!(count.load(Ordering::SeqCst), requests);
         leader.abort();
@@ -228,7 +229,7 @@ async fn who_waits_for_one_that_fails_goes_next_and_who_waits_long_goes_alone() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn variants_of_a_cold_url_do_not_wait_for_each_other_in_a_row() {
+async fn variants_of_a_new_url_do_not_wait_for_each_other() {
     let (stack, _) = cached(200, "cache-control: max-age=60|vary: a");
     let start = time::Instant::now();
     let all: Vec<_> = (0..10)
@@ -249,47 +250,50 @@ async fn variants_of_a_cold_url_do_not_wait_for_each_other_in_a_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_304_about_another_answer_is_not_believed() {
-    let (stack, _) = shared(async |request: Request<Body>| {
-        Ok(match request.headers().contains_key("if-none-match") {
-            true => response(304, "etag: \"other\"", Body::empty()),
-            false => response(200, TAG, Body::from("body")),
+async fn a_304_for_another_tag_is_ignored() {
+    let (stack, _) = with_origin(async |request: Request<Body>| {
+        Ok(if request.headers().contains_key("if-none-match") {
+            response(304, "etag: \"other\"", Body::empty())
+        } else {
+            response(200, TAG, Body::from("body"))
         })
     });
-    says(&stack, "/").await;
+    status_of(&stack, "/").await;
     time::advance(Duration::from_secs(61)).await;
     let (head, body) = send(&stack, request("GET", "/", "")).await;
-    assert_eq!((told(&head), &*body), ("fwd=stale; stored", "body"));
+    assert_eq!((status(&head), &*body), ("fwd=stale; stored", "body"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_variants_the_newest_are_kept() {
-    use crate::cache::store::VARIANTS;
+async fn only_the_newest_variants_are_stored() {
     let (stack, _) = cached(200, "cache-control: max-age=60|vary: a");
-    for number in 0..=VARIANTS {
+    for number in 0..=MAX_VARIANTS {
         send(&stack, request("GET", "/", &format!("a: {number}"))).await;
     }
-    for (number, expected) in [(1, "hit"), (VARIANTS, "hit"), (0, "fwd=vary-miss; stored")] {
+    for (number, expected) in [
+        (1, "hit"),
+        (MAX_VARIANTS, "hit"),
+        (0, "fwd=vary-miss; stored"),
+    ] {
         let (head, _) = send(&stack, request("GET", "/", &format!("a: {number}"))).await;
-        assert_eq!(told(&head), expected, "{number}");
+        assert_eq!(status(&head), expected, "{number}");
     }
 }
 
 #[tokio::test]
 async fn memory_is_bounded() {
-    use crate::cache::key::RouteId;
     let (memory, limit) = (Memory::new(100_000), 100_000);
     let (head, _) = request("GET", "/", "").into_parts();
-    let (answer, _) = response(200, A, Body::empty()).into_parts();
+    let (response, _) = response(200, A, Body::empty()).into_parts();
     for number in 0..1000 {
-        let entry = Entry::of(
-            RouteId::of(""),
+        let entry = Entry::from_response(
+            Partition::new(""),
             &head,
-            &answer,
+            &response,
             std::time::SystemTime::now(),
         );
         let entry = entry
-            .expect("it may be stored")
+            .expect("storable")
             .with_body(Bytes::from(vec![0; 1000]).into());
         memory.put(
             &Key::new("h", &format!("/{number}")),

@@ -120,6 +120,12 @@ impl Origin {
         Self::serve(credentials(), "execute-api", Some(tls), Router::new()).await
     }
 
+    /// Starts an origin with TLS and additional routes.
+    pub async fn with_tls_and_routes(identity: &Identity, routes: Router) -> Self {
+        let tls = identity.acceptor(&["h2", "http/1.1"]);
+        Self::serve(credentials(), "execute-api", Some(tls), routes).await
+    }
+
     /// Starts an origin with additional routes.
     pub async fn with_routes(key: Credentials, service: &str, routes: Router) -> Self {
         Self::serve(key, service, None, routes).await

@@ -1,7 +1,7 @@
-//! The limit on all that the cache holds.
+//! The limit on all memory of the cache.
 //!
-//! The store evicts by itself, but an evicted entry lives on while a client reads it, and a copy of a response
-//! takes memory before it is stored. Both count here, so that slow clients cannot add to the limit.
+//! A store evicts on its own, but an evicted entry lives on while a client reads it, and a copy of a response uses
+//! memory before it is stored. Both count here, so that slow clients cannot exceed the limit.
 
 use std::sync::{
     Arc,
@@ -9,50 +9,49 @@ use std::sync::{
 };
 
 #[derive(Clone)]
-pub(super) struct Limit(Arc<Inner>);
+pub(crate) struct Limit(Arc<Usage>);
 
-struct Inner {
+struct Usage {
     limit: u64,
     used: AtomicU64,
 }
 
 impl Limit {
-    pub(super) fn new(bytes: u64) -> Self {
-        Self(Arc::new(Inner {
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self(Arc::new(Usage {
             limit: bytes,
             used: AtomicU64::new(0),
         }))
     }
 
-    /// Reserves so many bytes, unless that would exceed the limit.
-    pub(super) fn reserve(&self, bytes: u64) -> Option<Reserved> {
-        let mut reserved = Reserved {
+    /// Returns `None` if the bytes would exceed the limit.
+    pub(crate) fn reserve(&self, bytes: u64) -> Option<Reservation> {
+        let mut reservation = Reservation {
             limit: self.clone(),
             bytes: 0,
         };
-        reserved.resize(bytes).then_some(reserved)
+        reservation.resize(bytes).then_some(reservation)
     }
 
     #[cfg(test)]
-    pub(super) fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         self.0.used.load(Ordering::Relaxed)
     }
 }
 
-/// A part of the limit, given back on drop.
-pub(super) struct Reserved {
+/// A part of the limit, released on drop.
+pub(crate) struct Reservation {
     limit: Limit,
     bytes: u64,
 }
 
-impl Reserved {
-    /// Reserves so many bytes in place of those before. Returns false, and changes nothing, if that would
-    /// exceed the limit.
-    pub(super) fn resize(&mut self, bytes: u64) -> bool {
-        let Inner { limit, used } = &*self.limit.0;
-        let resized = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            let used = (used - self.bytes).saturating_add(bytes);
-            (used <= *limit || bytes <= self.bytes).then_some(used)
+impl Reservation {
+    /// Changes the number of reserved bytes. Returns `false`, and changes nothing, if that would exceed the limit.
+    pub(crate) fn resize(&mut self, bytes: u64) -> bool {
+        let Usage { limit, used } = &*self.limit.0;
+        let resized = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
+            let total = (before - self.bytes).saturating_add(bytes);
+            (total <= *limit || bytes <= self.bytes).then_some(total)
         });
         if resized.is_ok() {
             self.bytes = bytes;
@@ -61,7 +60,7 @@ impl Reserved {
     }
 }
 
-impl Drop for Reserved {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.limit.0.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What is written, in the background and in order: what is removed before what is put.
+//! Writes in the background: removals before puts.
 
 use std::{
     collections::HashMap,
@@ -12,18 +12,26 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Names, TICKET, Token, link, link::Link, stored};
-use crate::cache::{Key, entry::Entry, store::VARIANTS};
+use super::{
+    TICKET_LIFETIME,
+    connection::{Connection, PAUSE},
+    encoding,
+};
+use crate::{
+    entry::Entry,
+    key::Key,
+    store::{MAX_VARIANTS, Token},
+};
 
-/// How many answers may wait; more are not stored.
-const QUEUE: usize = 64;
-/// How many URLs may wait for their removal while Redis is down; with more, all is removed.
-const REMOVALS: usize = 10_000;
-/// The longest that an answer is kept.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Maximum number of responses that wait; others are not stored.
+const MAX_PUTS: usize = 64;
+/// Maximum number of URLs that wait for their removal while Redis is down; with more, everything is removed.
+const MAX_REMOVALS: usize = 10_000;
+/// Maximum time for which a response is stored.
+const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// KEYS: the hash, the epoch. ARGV: the epoch and the generation that were found, the field, its value, how
-/// long to keep it in milliseconds, how many fields there may be, an epoch if there is none.
+/// KEYS: hash, epoch. ARGV: epoch and generation of the lookup, field, its value, its lifetime in milliseconds, maximum
+/// number of fields, new epoch if there is none.
 static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local hash, epoch = KEYS[1], redis.call('GET', KEYS[2]) or ''
@@ -48,8 +56,7 @@ static PUT: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: the hash, the epoch. ARGV: a new generation, or an epoch if there is none, how long to keep it in
-/// milliseconds.
+/// KEYS: hash, epoch. ARGV: new generation (also the epoch if there is none), its lifetime in milliseconds.
 static REMOVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('SET', KEYS[2], ARGV[1], 'NX')
@@ -59,6 +66,24 @@ static REMOVE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// Names of the keys in Redis.
+#[derive(Clone)]
+pub(super) struct Names(Arc<str>);
+
+impl Names {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self(prefix.into())
+    }
+
+    pub(super) fn epoch(&self) -> String {
+        format!("{}:epoch", self.0)
+    }
+
+    pub(super) fn hash(&self, key: &Key) -> String {
+        format!("{}:url:{}", self.0, key.as_str())
+    }
+}
+
 pub(super) struct Put {
     pub(super) key: Key,
     pub(super) entry: Arc<Entry>,
@@ -67,18 +92,18 @@ pub(super) struct Put {
 
 pub(super) struct Writer {
     queue: mpsc::Sender<Put>,
-    shared: Arc<Shared>,
+    work: Arc<Work>,
 }
 
-struct Shared {
-    link: Arc<Link>,
+struct Work {
+    connection: Arc<Connection>,
     names: Names,
     removals: Mutex<Removals>,
     added: Notify,
     done: watch::Sender<()>,
 }
 
-/// What is not removed yet. By its number a removal is told from a later one of the same.
+/// Removals that are not done. Their numbers distinguish repeated removals of a key.
 #[derive(Default)]
 struct Removals {
     last: u64,
@@ -87,73 +112,73 @@ struct Removals {
 }
 
 impl Writer {
-    pub(super) fn start(link: Arc<Link>, names: Names) -> Self {
-        let (queue, puts) = mpsc::channel(QUEUE);
-        let shared = Arc::new(Shared {
-            link,
+    pub(super) fn start(connection: Arc<Connection>, names: Names) -> Self {
+        let (queue, puts) = mpsc::channel(MAX_PUTS);
+        let work = Arc::new(Work {
+            connection,
             names,
             removals: Mutex::default(),
             added: Notify::new(),
             done: watch::Sender::default(),
         });
-        tokio::spawn(shared.clone().run(puts));
-        Self { queue, shared }
+        tokio::spawn(work.clone().run(puts));
+        Self { queue, work }
     }
 
-    /// Whether it is about to be removed, and not to be used any more.
-    pub(super) fn removes(&self, key: &Key) -> bool {
-        self.shared.removals().hold(Some(key))
+    /// Returns `true` if the key must not be used any more.
+    pub(super) fn is_removing(&self, key: &Key) -> bool {
+        self.work.removals().contains(Some(key))
     }
 
     pub(super) fn put(&self, put: Put) {
         drop(self.queue.try_send(put));
     }
 
-    /// Removes it, if not at once then as soon as Redis answers; who drops the future does not change that.
+    /// Removes a key as soon as Redis responds, even if the future is dropped.
     pub(super) fn remove(&self, key: Key) -> impl Future<Output = ()> + Send + use<> {
-        self.add(Some(key))
+        self.enqueue(Some(key))
     }
 
     pub(super) fn clear(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.add(None)
+        self.enqueue(None)
     }
 
-    fn add(&self, key: Option<Key>) -> impl Future<Output = ()> + Send + use<> {
+    fn enqueue(&self, key: Option<Key>) -> impl Future<Output = ()> + Send + use<> {
         {
-            let mut removals = self.shared.removals();
+            let mut removals = self.work.removals();
             removals.last += 1;
             let number = removals.last;
             match &key {
-                Some(key) if removals.keys.len() < REMOVALS => {
-                    removals.keys.insert(key.clone(), number);
+                Some(one) if removals.keys.len() < MAX_REMOVALS => {
+                    removals.keys.insert(one.clone(), number);
                 }
                 _ => removals.all = Some(number),
             }
         }
-        self.shared.added.notify_one();
-        let shared = self.shared.clone();
+        self.work.added.notify_one();
+        let work = self.work.clone();
         async move {
-            let mut done = shared.done.subscribe();
-            let removed = done.wait_for(|()| !shared.removals().hold(key.as_ref()));
-            drop(timeout(shared.link.timeout(), removed).await);
+            let mut done = work.done.subscribe();
+            let removed = done.wait_for(|()| !work.removals().contains(key.as_ref()));
+            drop(timeout(work.connection.timeout(), removed).await);
         }
     }
 }
 
 impl Removals {
-    fn hold(&self, key: Option<&Key>) -> bool {
-        self.all.is_some() || key.is_some_and(|key| self.keys.contains_key(key))
+    fn contains(&self, key: Option<&Key>) -> bool {
+        self.all.is_some() || key.is_some_and(|one| self.keys.contains_key(one))
     }
 }
 
-impl Shared {
+impl Work {
     async fn run(self: Arc<Self>, mut puts: mpsc::Receiver<Put>) {
         loop {
-            let put = tokio::select! {
+            let next = tokio::select! {
                 biased;
                 () = self.added.notified() => None,
-                put = puts.recv() => match put {
-                    Some(put) => Some(put),
+                received = puts.recv() => match received {
+                    Some(_) => received,
                     None => return,
                 },
             };
@@ -161,15 +186,15 @@ impl Shared {
                 if puts.is_closed() {
                     return;
                 }
-                sleep(link::REST).await;
+                sleep(PAUSE).await;
             }
-            if let Some(put) = put {
+            if let Some(put) = next {
                 self.put(put).await;
             }
         }
     }
 
-    /// Whether nothing is left to remove.
+    /// Returns `true` once nothing is left to remove.
     async fn remove(&self) -> bool {
         let (all, keys) = {
             let removals = self.removals();
@@ -177,11 +202,10 @@ impl Shared {
         };
         if let Some(number) = all {
             let epoch = self.names.epoch();
-            let set = self.link.ask(async move |mut redis| {
-                let new = fastrand::u64(..);
+            let set = self.connection.query(async move |mut redis| {
                 redis::cmd("SET")
                     .arg(epoch)
-                    .arg(new)
+                    .arg(fastrand::u64(..))
                     .exec_async(&mut redis)
                     .await
             });
@@ -190,24 +214,24 @@ impl Shared {
             }
             let mut removals = self.removals();
             removals.all = removals.all.filter(|later| *later != number);
-            // Those that came before have gone with the rest.
+            // Earlier removals are done too.
             removals.keys.retain(|_, later| *later > number);
             drop(removals);
             self.done.send_replace(());
         }
         for (key, number) in keys
             .into_iter()
-            .filter(|(_, number)| all.is_none_or(|all| *number > all))
+            .filter(|(_, number)| all.is_none_or(|last| *number > last))
         {
-            let (name, epoch) = (self.names.of(&key), self.names.epoch());
-            let removed = self.link.ask(async move |mut redis| {
-                let new = fastrand::u64(..);
-                let mut script = REMOVE.key(name);
-                script
+            let (hash, epoch) = (self.names.hash(&key), self.names.epoch());
+            let removed = self.connection.query(async move |mut redis| {
+                REMOVE
+                    .key(hash)
                     .key(epoch)
-                    .arg(new)
-                    .arg(2 * TICKET.as_millis() as u64);
-                script.invoke_async::<()>(&mut redis).await
+                    .arg(fastrand::u64(..))
+                    .arg(2 * TICKET_LIFETIME.as_millis() as u64)
+                    .invoke_async::<()>(&mut redis)
+                    .await
             });
             if removed.await.is_none() {
                 return false;
@@ -224,27 +248,26 @@ impl Shared {
 
     async fn put(&self, put: Put) {
         let Put { key, entry, token } = put;
-        let (Some(field), Some(value)) = (stored::field(&entry), stored::to_bytes(&entry)) else {
+        let (Some(field), Some(value)) = (encoding::field(&entry), encoding::encode(&entry)) else {
             return;
         };
-        if token.at.elapsed() > TICKET {
+        if token.created.elapsed() > TICKET_LIFETIME {
             return;
         }
-        let keep = entry.lifetime().min(LONGEST).as_millis() as u64;
-        let (name, epoch) = (self.names.of(&key), self.names.epoch());
-        let stored = self.link.ask(async move |mut redis| {
-            let mut script = PUT.key(name);
-            script
+        let lifetime = entry.lifetime().min(MAX_LIFETIME).as_millis() as u64;
+        let (hash, epoch) = (self.names.hash(&key), self.names.epoch());
+        let stored = self.connection.query(async move |mut redis| {
+            PUT.key(hash)
                 .key(epoch)
                 .arg(&token.epoch[..])
                 .arg(&token.generation[..])
-                .arg(field);
-            script
+                .arg(field)
                 .arg(value)
-                .arg(keep)
-                .arg(VARIANTS + 2)
-                .arg(fastrand::u64(..));
-            script.invoke_async::<()>(&mut redis).await
+                .arg(lifetime)
+                .arg(MAX_VARIANTS + 2)
+                .arg(fastrand::u64(..))
+                .invoke_async::<()>(&mut redis)
+                .await
         });
         stored.await;
     }

@@ -1,0 +1,95 @@
+//! Tower middleware that caches HTTP responses as a shared cache, in memory or in Redis.
+//!
+//! [`CacheLayer`] stores responses that their headers allow to be stored, and responds with them while they are fresh.
+//! It implements
+//! - RFC 9111: storability (section 3), keys and `vary` (4.1), freshness and age (4.2), revalidation (4.3), invalidation
+//!   by unsafe methods (4.4), and `cache-control` of both sides (5.2), without `max-stale`, which is optional;
+//! - RFC 5861: `stale-while-revalidate` and `stale-if-error`;
+//! - RFC 9211: the header `cache-status`; [`CacheStatus`] in the response's extensions says the same.
+//!
+//! Of concurrent requests for one response, one goes to the origin, and the others wait for it. The memory of a
+//! [`MemoryStore`] is limited with everything that a response uses: headers, bookkeeping, copies in progress, and evicted
+//! responses that clients still read.
+//!
+//! # Example
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Empty, Full};
+//! use http_cache_layer::{CacheLayer, CacheStatus, MemoryStore};
+//! use tower::{BoxError, ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let service = ServiceBuilder::new()
+//!     .layer(CacheLayer::new(MemoryStore::new(64 * 1024 * 1024)))
+//!     .service_fn(async |_: Request<Empty<Bytes>>| {
+//!         let response = Response::builder().header("cache-control", "max-age=60");
+//!         response.body(Full::<Bytes>::from("hello"))
+//!     });
+//! let request = || Request::get("http://example.com/").body(Empty::new());
+//! let first = service.clone().oneshot(request()?).await?;
+//! first.into_body().collect().await?; // a response is stored once its body is complete
+//! let second = service.oneshot(request()?).await?;
+//! assert_eq!(second.extensions().get(), Some(&CacheStatus::Hit));
+//! assert_eq!(second.headers()["cache-status"], "http-cache-layer; hit");
+//! assert_eq!(second.into_body().collect().await?.to_bytes(), "hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Order of layers
+//! From the outside in: tracing, timeouts and limits for clients; **authentication**, since a hit does not reach the
+//! layers below; **`CacheLayer`**; retries; **signing**, since a signature is valid for minutes and a response may be
+//! fresh for days; the client. Compression belongs above the cache, decompression below it.
+//!
+//! A request is cached under its host, path and query, and under the request headers in `vary`; `forwarded`,
+//! `x-forwarded-host` and `x-forwarded-proto` always count. The client's identity does not: responses to requests with
+//! `authorization` are shared only if the origin allows it (RFC 9111, section 3.5). See
+//! [`with_authorized`](CacheLayer::with_authorized) for clients that are authenticated in another way, and
+//! [`with_bypass`](CacheLayer::with_bypass) for URLs that contain credentials.
+//!
+//! # Features
+//! `redis` adds `RedisStore`, for responses that several processes share.
+
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
+mod body;
+mod collapse;
+mod conditional;
+mod cost;
+mod directives;
+mod entry;
+mod forward;
+mod future;
+mod key;
+mod layer;
+mod limit;
+mod pending;
+mod policy;
+mod revalidate;
+mod service;
+mod settings;
+mod shared;
+mod status;
+mod store;
+mod stored_body;
+#[cfg(test)]
+mod tests;
+mod vary;
+
+#[cfg(feature = "redis")]
+pub use self::store::{InvalidRedisUrl, RedisStore};
+pub use self::{
+    body::ResponseBody,
+    future::ResponseFuture,
+    layer::CacheLayer,
+    service::Cache,
+    status::{CacheStatus, ForwardReason},
+    store::{MemoryStore, Store},
+};
+
+/// Compiles the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
