@@ -1,4 +1,4 @@
-//! Signed requests that reqwest sends, before servers that verify them or read them byte by byte.
+//! Signed requests sent by reqwest to servers that verify them or compare them byte by byte.
 #![cfg(feature = "reqwest")]
 
 mod common;
@@ -38,7 +38,7 @@ use tower_sigv4::{
     verify::{BodyCheck, StaticKeys, Verified, VerifySettings},
 };
 
-/// The heads that were accepted, in order.
+/// Heads of the accepted requests, in order.
 type Heads = Arc<Mutex<Vec<Parts>>>;
 
 fn service() -> ReqwestService {
@@ -59,7 +59,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// A server that takes what is signed for `service`, and sends the body back as it comes.
+/// Starts a server that verifies requests for `service` and streams their body back.
 async fn verifier(service: &str) -> (SocketAddr, Heads) {
     let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
     let settings = settings.with_unsigned_payload(true).with_explain(true);
@@ -68,10 +68,10 @@ async fn verifier(service: &str) -> (SocketAddr, Heads) {
         .with_clock(Clock::manual(now()))
         .with_body_check(BodyCheck::Streamed);
     let heads = Heads::default();
-    let asked = heads.clone();
+    let accepted = heads.clone();
     let echo = async move |Extension(_): Extension<Verified>, request: AxumRequest| {
         let (head, body) = request.into_parts();
-        asked.lock().expect("not poisoned").push(head);
+        accepted.lock().expect("not poisoned").push(head);
         Response::new(body)
     };
     let (listener, address) = listen().await;
@@ -88,7 +88,7 @@ fn request<B>(method: Method, target: &str, body: B) -> Request<B> {
         .expect("a request")
 }
 
-/// Paths and queries that arrive as they are signed; the others are not sent.
+/// Paths and queries that arrive as signed; those in `REJECTED` are not sent.
 const SENT: &[(&str, &str)] = &[
     ("execute-api", "/"),
     ("execute-api", "/v1/items:batch"),
@@ -124,7 +124,7 @@ const SENT: &[(&str, &str)] = &[
     ("s3", "/.../..a/a../%252e%252e"),
     ("s3", "/?prefix=a/&list-type=2&&delimiter=%2f"),
 ];
-const REFUSED: &[(&str, &str)] = &[
+const REJECTED: &[(&str, &str)] = &[
     ("s3", "/a/../b"),
     ("s3", "/a/."),
     ("s3", "/.."),
@@ -135,8 +135,8 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn each_target_arrives_as_it_was_signed_or_is_not_sent() {
-    for (table, goes) in [(SENT, true), (REFUSED, false)] {
+async fn targets_arrive_as_signed_or_are_not_sent() {
+    for (table, is_sent) in [(SENT, true), (REJECTED, false)] {
         for &(service, target) in table {
             let (address, heads) = verifier(service).await;
             let origin = origin(address, service);
@@ -149,7 +149,7 @@ async fn each_target_arrives_as_it_was_signed_or_is_not_sent() {
                 .expect("not poisoned")
                 .pop()
                 .map(|head| head.uri);
-            if goes {
+            if is_sent {
                 assert_eq!(result.expect(target).status(), 200, "{service} {target}");
                 let arrived = arrived.expect(target);
                 assert_eq!(
@@ -166,7 +166,7 @@ async fn each_target_arrives_as_it_was_signed_or_is_not_sent() {
                 );
                 assert!(
                     !error.to_string().contains("'a'"),
-                    "a value is shown: {error}"
+                    "the message contains a value: {error}"
                 );
             }
         }
@@ -174,28 +174,31 @@ async fn each_target_arrives_as_it_was_signed_or_is_not_sent() {
 }
 
 #[tokio::test]
-async fn what_reqwest_would_encode_goes_in_the_canonical_form() {
+async fn canonical_wire_form_encodes_for_reqwest() {
     let (address, heads) = verifier("s3").await;
     let target = origin(address, "s3").with_wire_form(WireForm::Canonical);
-    let answer = client(target)
+    let response = client(target)
         .oneshot(get("/?prefix='a'"))
         .await
         .expect("sent");
-    assert_eq!(answer.status(), 200);
+    assert_eq!(response.status(), 200);
     assert_eq!(
         heads.lock().expect("not poisoned")[0].uri,
         "/?prefix=%27a%27"
     );
 }
 
-/// What goes over the wire until it ends so; it is answered with `answer`.
-async fn wire(listener: &TcpListener, end: &str, answer: &str) -> String {
+/// Reads a request up to `end`, sends `response`, and returns the request.
+async fn wire(listener: &TcpListener, end: &str, response: &str) -> String {
     let (mut stream, _) = listener.accept().await.expect("a connection");
     let mut read = Vec::new();
     while !read.ends_with(end.as_bytes()) {
         read.push(stream.read_u8().await.expect("more"));
     }
-    stream.write_all(answer.as_bytes()).await.expect("written");
+    stream
+        .write_all(response.as_bytes())
+        .await
+        .expect("written");
     String::from_utf8(read).expect("ASCII")
 }
 
@@ -204,7 +207,7 @@ fn data(text: &str) -> Script {
 }
 
 #[tokio::test]
-async fn each_head_goes_as_it_was_signed() {
+async fn headers_arrive_as_signed() {
     let known = || data("body").with_size(SizeHint::with_exact(4));
     let nothing = || Script::new([]);
     let in_chunks = PayloadMode::Chunked(ChunkSize::default());
@@ -257,8 +260,11 @@ async fn each_head_goes_as_it_was_signed() {
         let sent = layer
             .layer(service())
             .oneshot(request(method.clone(), "/key?b&a", body));
-        let (answer, text) = tokio::join!(sent, wire(&listener, end, "HTTP/1.1 204 \r\n\r\n"));
-        assert_eq!(answer.expect("an answer").status(), StatusCode::NO_CONTENT);
+        let (response, text) = tokio::join!(sent, wire(&listener, end, "HTTP/1.1 204 \r\n\r\n"));
+        assert_eq!(
+            response.expect("a response").status(),
+            StatusCode::NO_CONTENT
+        );
         let head = text.split_once("\r\n\r\n").expect("a head").0;
         let mut lines: Vec<_> = head.split("\r\n").collect();
         assert_eq!(lines.remove(0), format!("{method} /key?b&a HTTP/1.1"));
@@ -273,12 +279,12 @@ async fn each_head_goes_as_it_was_signed() {
             .collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), lines.len(), "a header is there twice: {head}");
+        assert_eq!(names.len(), lines.len(), "duplicate header: {head}");
     }
 }
 
 #[tokio::test]
-async fn trailers_go_both_ways() {
+async fn trailers_pass_in_both_directions() {
     let (listener, address) = listen().await;
     let trailers = [(
         "x-sent".parse().expect("a name"),
@@ -291,12 +297,15 @@ async fn trailers_go_both_ways() {
         .headers_mut()
         .insert("trailer", "x-sent".parse().expect("a value"));
     let target = origin(address, "s3").with_payload(PayloadMode::Unsigned);
-    let answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-back\r\n\r\n\
+    let response = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-back\r\n\r\n\
         2\r\nok\r\n0\r\nx-back: 2\r\n\r\n";
     let sent = client(target).oneshot(request);
-    let (answer, _) = tokio::join!(sent, wire(&listener, "\r\n0\r\nx-sent: 1\r\n\r\n", answer));
-    let body = answer
-        .expect("an answer")
+    let (response, _) = tokio::join!(
+        sent,
+        wire(&listener, "\r\n0\r\nx-sent: 1\r\n\r\n", response)
+    );
+    let body = response
+        .expect("a response")
         .into_body()
         .collect()
         .await
@@ -305,10 +314,10 @@ async fn trailers_go_both_ways() {
     assert_eq!(body.to_bytes(), "ok");
 }
 
-/// A body that comes piece by piece, as it is told.
-struct Pieces(mpsc::Receiver<Bytes>, SizeHint);
+/// A body of the frames that a channel delivers.
+struct ChannelBody(mpsc::Receiver<Bytes>, SizeHint);
 
-impl Body for Pieces {
+impl Body for ChannelBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -318,7 +327,7 @@ impl Body for Pieces {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0
             .poll_recv(cx)
-            .map(|piece| Some(Ok(Frame::data(piece?))))
+            .map(|frame_data| Some(Ok(Frame::data(frame_data?))))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -327,10 +336,10 @@ impl Body for Pieces {
 }
 
 #[tokio::test]
-async fn each_piece_of_a_body_goes_and_comes_back_before_all_are_there() {
-    const PIECES: usize = 64;
-    let piece = Bytes::from(vec![b'a'; 64 * 1024]);
-    let len = (PIECES * piece.len()) as u64;
+async fn bodies_stream_in_both_directions() {
+    const FRAMES: usize = 64;
+    let frame_data = Bytes::from(vec![b'a'; 64 * 1024]);
+    let len = (FRAMES * frame_data.len()) as u64;
     for (mode, size) in [
         (PayloadMode::Unsigned, SizeHint::default()),
         (PayloadMode::Unsigned, SizeHint::with_exact(len)),
@@ -341,20 +350,20 @@ async fn each_piece_of_a_body_goes_and_comes_back_before_all_are_there() {
     ] {
         let (address, heads) = verifier("s3").await;
         let (sender, receiver) = mpsc::channel(1);
-        sender.send(piece.clone()).await.expect("wanted");
+        sender.send(frame_data.clone()).await.expect("wanted");
         let known = size.exact().is_some();
-        let request = request(Method::PUT, "/key", Pieces(receiver, size));
+        let request = request(Method::PUT, "/key", ChannelBody(receiver, size));
         let target = origin(address, "s3").with_payload(mode);
         let mut body = client(target)
             .oneshot(request)
             .await
-            .expect("an answer")
+            .expect("a response")
             .into_body();
         let mut read = 0;
-        for at in 1..PIECES {
-            // One ahead, since a chunk ends with the beginning of the next.
-            sender.send(piece.clone()).await.expect("wanted");
-            while read < at * piece.len() {
+        for at in 1..FRAMES {
+            // One frame ahead, since a chunk ends with the start of the next one.
+            sender.send(frame_data.clone()).await.expect("wanted");
+            while read < at * frame_data.len() {
                 let frame = body.frame().await.expect("more").expect("sound");
                 read += frame.into_data().expect("data").len();
             }
@@ -372,7 +381,7 @@ async fn each_piece_of_a_body_goes_and_comes_back_before_all_are_there() {
 }
 
 #[tokio::test]
-async fn a_redirect_comes_back_and_is_not_followed() {
+async fn redirects_are_returned_and_not_followed() {
     let (elsewhere, heads) = verifier("execute-api").await;
     for status in [301, 302, 303, 307, 308] {
         for method in [Method::GET, Method::POST] {
@@ -380,35 +389,38 @@ async fn a_redirect_comes_back_and_is_not_followed() {
             let request = request(method, "/", Full::<Bytes>::default());
             let sent = client(origin(address, "execute-api")).oneshot(request);
             let location = format!("http://{elsewhere}/");
-            let answer = format!(
+            let response = format!(
                 "HTTP/1.1 {status} There\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
             );
-            let (answer, _) = tokio::join!(sent, wire(&listener, "\r\n\r\n", &answer));
-            let answer = answer.expect("an answer");
-            assert_eq!(answer.status().as_u16(), status);
-            assert_eq!(answer.headers()["location"], location);
+            let (response, _) = tokio::join!(sent, wire(&listener, "\r\n\r\n", &response));
+            let response = response.expect("a response");
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(response.headers()["location"], location);
         }
     }
     assert!(heads.lock().expect("not poisoned").is_empty());
 }
 
 #[tokio::test]
-async fn a_refusal_is_diagnosed() {
+async fn rejections_are_diagnosed() {
     let (address, _) = verifier("execute-api").await;
     let wrong = Credentials::new(credentials().access_key_id(), "wrong", None, None, "test");
     let layer = SigningLayer::new(wrong, origin(address, "execute-api"))
         .with_clock(Clock::manual(now()))
         .with_diagnosis(true);
-    let answer = layer
+    let response = layer
         .layer(service())
         .oneshot(get("/orders?id=1"))
         .await
-        .expect("an answer");
-    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    let diagnosis = answer.extensions().get::<Diagnosis>().expect("a diagnosis");
+        .expect("a response");
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let diagnosis = response
+        .extensions()
+        .get::<Diagnosis>()
+        .expect("a diagnosis");
     assert_eq!(diagnosis.cause(), Cause::WrongSecret);
     assert!(
-        !answer
+        !response
             .into_body()
             .collect()
             .await
@@ -419,7 +431,7 @@ async fn a_refusal_is_diagnosed() {
 }
 
 #[tokio::test]
-async fn a_dropped_future_leaves_neither_body_nor_connection() {
+async fn dropped_futures_drop_body_and_connection() {
     let (listener, address) = listen().await;
     let steps = [Step::Data("body".into()), Step::Hang];
     let body = Script::new(steps).with_size(SizeHint::with_exact(8));
@@ -432,7 +444,7 @@ async fn a_dropped_future_leaves_neither_body_nor_connection() {
         stream
     };
     let mut stream = tokio::select! {
-        answer = &mut sent => panic!("no one answered: {answer:?}"),
+        response = &mut sent => panic!("unexpected response: {response:?}"),
         stream = reads => stream,
     };
     drop(sent);
@@ -441,7 +453,7 @@ async fn a_dropped_future_leaves_neither_body_nor_connection() {
 }
 
 #[tokio::test]
-async fn an_error_does_not_show_a_presigned_url() {
+async fn errors_hide_presigned_urls() {
     let address = listen().await.1;
     let target = origin(address, "s3").with_query_signature(Duration::from_secs(60));
     let error = client(target.expect("in range"))
@@ -462,7 +474,7 @@ async fn an_error_does_not_show_a_presigned_url() {
 }
 
 #[tokio::test]
-async fn a_signed_host_may_differ_from_the_urls_over_http1_alone() {
+async fn signed_host_may_differ_from_the_url_only_over_http1() {
     let (address, heads) = verifier("execute-api").await;
     let target = origin(address, "execute-api")
         .with_signed_host(HOST)
@@ -477,17 +489,17 @@ async fn a_signed_host_may_differ_from_the_urls_over_http1_alone() {
         "{error}"
     );
     let service = ReqwestService::http1_only(Client::builder().no_proxy()).expect("built");
-    let answer = layer(target)
+    let response = layer(target)
         .layer(service)
         .oneshot(get("/"))
         .await
-        .expect("an answer");
-    assert_eq!(answer.status(), StatusCode::OK);
+        .expect("a response");
+    assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(heads.lock().expect("not poisoned")[0].headers["host"], HOST);
 }
 
 #[tokio::test]
-async fn a_host_that_reqwest_would_change_is_refused() {
+async fn hosts_that_reqwest_would_change_are_rejected() {
     for uri in [
         "/",
         "http://127.1/",
@@ -507,19 +519,19 @@ async fn a_host_that_reqwest_would_change_is_refused() {
 }
 
 #[tokio::test]
-async fn the_example_sends_what_a_verifier_accepts() {
+async fn requests_of_the_example_are_accepted() {
     let (address, heads) = verifier("execute-api").await;
     let target = UriOrigin::new(settings("execute-api")).with_hosts(["127.0.0.1"]);
     let layer = layer(target.expect("a host"));
     let response = example::send(layer, &format!("http://{address}/a:b?x=1+1")).await;
-    assert_eq!(response.expect("an answer").status(), StatusCode::OK);
+    assert_eq!(response.expect("a response").status(), StatusCode::OK);
     let heads = heads.lock().expect("not poisoned");
     assert_eq!(heads[0].uri, "/a:b?x=1%201");
     assert_eq!(heads[0].headers["user-agent"], "reqwest_client");
 }
 
 #[test]
-fn the_service_and_its_future_are_send_and_print() {
+fn service_and_future_are_send_and_debug() {
     fn is<T: Send + Sync + std::fmt::Debug>(_: T) {}
     fn is_clone<T: Clone>(value: T) -> T {
         value.clone()
@@ -530,4 +542,125 @@ fn the_service_and_its_future_are_send_and_print() {
     assert!(!format!("{service:?}").contains("hunter2"), "{service:?}");
     is(is_clone(service.clone()));
     is(service.oneshot(get("/")));
+}
+
+#[tokio::test]
+async fn timeouts_of_a_request_apply() {
+    let (listener, address) = listen().await;
+    let plain = Client::new();
+    let request = plain
+        .get(format!("http://{address}/"))
+        .timeout(Duration::from_millis(50))
+        .build()
+        .expect("a request");
+    let request = Request::<reqwest::Body>::try_from(request).expect("a request");
+    let error = client(origin(address, "execute-api"))
+        .oneshot(request)
+        .await
+        .expect_err("no response");
+    let error = error.downcast_ref::<reqwest::Error>().expect("reqwest's");
+    assert!(error.is_timeout(), "{error:?}");
+    drop(listener);
+}
+
+#[tokio::test]
+async fn requested_http_versions_are_not_ignored() {
+    let (address, heads) = verifier("execute-api").await;
+    let mut request = get("/");
+    // The server has HTTP/1.1 only.
+    request.extensions_mut().insert(http::Version::HTTP_2);
+    let sent = client(origin(address, "execute-api")).oneshot(request);
+    sent.await.expect_err("HTTP/2 is not available");
+    assert!(heads.lock().expect("not poisoned").is_empty());
+}
+
+#[cfg(feature = "reqwest-middleware")]
+mod middleware {
+    use std::collections::HashMap;
+
+    use reqwest_middleware::ClientWithMiddleware;
+    use tower_sigv4::{Error, reqwest::SigningMiddleware};
+
+    use super::*;
+
+    fn client(target: impl ResolveOrigin + 'static) -> ClientWithMiddleware {
+        SigningMiddleware::new(layer(target), service()).into_client()
+    }
+
+    fn uri_origin() -> UriOrigin {
+        UriOrigin::new(settings("execute-api"))
+            .with_hosts(["127.0.0.1"])
+            .expect("a host")
+    }
+
+    #[tokio::test]
+    async fn requests_of_its_builder_are_signed() {
+        let (address, heads) = verifier("execute-api").await;
+        let url = format!("http://{address}/orders?b=2&a=1");
+        let order = HashMap::from([("item", "book")]);
+        let target: Arc<dyn ResolveOrigin> = Arc::new(uri_origin());
+        let response = client(target)
+            .post(&url)
+            .json(&order)
+            .send()
+            .await
+            .expect("a response");
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.url().as_str(), url);
+        assert_eq!(response.text().await.expect("a body"), r#"{"item":"book"}"#);
+        let heads = heads.lock().expect("not poisoned");
+        assert_eq!(heads[0].headers["content-type"], "application/json");
+    }
+
+    #[tokio::test]
+    async fn redirects_are_not_followed() {
+        let (elsewhere, heads) = verifier("execute-api").await;
+        let (listener, address) = listen().await;
+        let client = client(uri_origin());
+        let sent = client.get(format!("http://{address}/")).send();
+        let redirect =
+            format!("HTTP/1.1 307 \r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
+        let (response, _) = tokio::join!(sent, wire(&listener, "\r\n\r\n", &redirect));
+        assert_eq!(response.expect("a response").status().as_u16(), 307);
+        assert!(heads.lock().expect("not poisoned").is_empty());
+    }
+
+    #[tokio::test]
+    async fn errors_are_found() {
+        let error = client(uri_origin())
+            .get("http://example.com/")
+            .send()
+            .await
+            .expect_err("another host");
+        assert_eq!(
+            Error::find(&error).map(Error::kind),
+            Some(ErrorKind::Request)
+        );
+        let address = listen().await.1;
+        let error = client(uri_origin())
+            .get(format!("http://{address}/"))
+            .send()
+            .await
+            .expect_err("closed");
+        assert!(error.is_connect(), "{error:?}");
+        assert!(error.url().is_none());
+    }
+
+    #[tokio::test]
+    async fn timeouts_and_versions_of_a_request_apply() {
+        let (listener, address) = listen().await;
+        let url = format!("http://{address}/");
+        let timeout = Duration::from_millis(50);
+        let sent = client(uri_origin()).get(&url).timeout(timeout).send();
+        assert!(sent.await.expect_err("no response").is_timeout());
+        drop(listener);
+
+        let (address, heads) = verifier("execute-api").await;
+        let url = format!("http://{address}/");
+        let request = client(uri_origin())
+            .get(&url)
+            .version(http::Version::HTTP_2);
+        request.send().await.expect_err("HTTP/2 is not available");
+        assert!(heads.lock().expect("not poisoned").is_empty());
+    }
 }

@@ -1,5 +1,5 @@
-//! What this crate signs, judged by OpenStack Swift, which speaks S3 and verifies each signature, those of
-//! chunks too. `scripts/interop` starts it and runs these tests.
+//! Signatures of this crate, verified by OpenStack Swift, which implements S3 and verifies chunk signatures too.
+//! `scripts/interop` starts it and runs these tests.
 
 use std::{convert::Infallible, env, fmt::Debug, sync::Mutex, time::Duration};
 
@@ -22,7 +22,7 @@ use tower_sigv4::{
     verify::{RejectionKind as Kind, StaticKeys, VerifySettings},
 };
 
-/// Keys of objects, and how a URI may name them.
+/// Object keys and their forms in a URI.
 const KEYS: [(&str, &str); 5] = [
     ("a b+c/é~//x", "a%20b+c/%C3%A9~//x"),
     ("p/50%.bin", "p/50%25.bin"),
@@ -44,7 +44,7 @@ fn chunk() -> ChunkSize {
     ChunkSize::new(CHUNK).expect("allowed")
 }
 
-/// The modes, each with a name for a bucket.
+/// Payload modes, each with a bucket name.
 fn modes() -> Vec<(String, PayloadMode)> {
     let mut modes = vec![
         ("buffer".to_owned(), PayloadMode::Buffer),
@@ -104,7 +104,7 @@ fn bytes(len: usize) -> Bytes {
 
 type HttpClient = Client<HttpConnector, BoxBody<Bytes, BoxError>>;
 
-/// A client of a bucket.
+/// A client of one bucket.
 #[derive(Clone)]
 struct Bucket {
     http: HttpClient,
@@ -113,7 +113,7 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// A bucket that is new.
+    /// Creates a bucket.
     async fn create(name: &str) -> Self {
         let swift = env::var("SWIFT_URL").expect("SWIFT_URL is not set: run scripts/interop");
         let bucket = Self {
@@ -152,7 +152,7 @@ impl Bucket {
             .expect("a request")
     }
 
-    /// Sends a request, signed on its way; `target` follows the name of the bucket.
+    /// Signs and sends a request; `target` follows the name of the bucket.
     async fn send(
         &self,
         method: Method,
@@ -174,7 +174,7 @@ impl Bucket {
         .await
     }
 
-    /// What would be sent.
+    /// Returns the signed request without sending it.
     async fn signed(&self, method: Method, target: &str, body: Bytes) -> (Parts, Vec<u8>) {
         let request = self.request(method, target, body);
         let kept = Mutex::new(None);
@@ -196,7 +196,7 @@ impl Bucket {
     }
 
     /// Sends a request as it is.
-    async fn send_as_it_is(&self, head: Parts, body: impl Into<Bytes>) -> (StatusCode, Bytes) {
+    async fn send_unchanged(&self, head: Parts, body: impl Into<Bytes>) -> (StatusCode, Bytes) {
         let body = Full::new(body.into())
             .map_err(|never| match never {})
             .boxed();
@@ -209,11 +209,11 @@ impl Bucket {
         .await
     }
 
-    /// What stands in the elements of a listing.
+    /// Returns the contents of an element of a listing.
     async fn list(&self, target: &str, element: &str) -> Vec<String> {
         let (status, list) = self.send(Method::GET, target, "").await;
         assert_eq!(status, StatusCode::OK, "{list:?}");
-        texts(&list, element)
+        element_contents(&list, element)
     }
 
     async fn keys(&self) -> Vec<String> {
@@ -229,23 +229,23 @@ async fn answer<B: Body<Error: Debug>>(response: Response<B>) -> (StatusCode, By
     )
 }
 
-/// What stands in the elements of a name, decoded.
-fn texts(xml: &[u8], name: &str) -> Vec<String> {
+/// Returns the decoded contents of all elements with this name.
+fn element_contents(xml: &[u8], name: &str) -> Vec<String> {
     let xml = str::from_utf8(xml).expect("UTF-8");
     let element = format!("<{name}>");
-    let texts = xml.split(&element).skip(1).map(|rest| {
+    let element_contents = xml.split(&element).skip(1).map(|rest| {
         let text = rest.split('<').next().expect("one at least");
         percent_decode_str(text)
             .decode_utf8()
             .expect("UTF-8")
             .into_owned()
     });
-    texts.collect()
+    element_contents.collect()
 }
 
 #[tokio::test]
 #[ignore = "needs Swift: run scripts/interop"]
-async fn objects_are_kept_as_they_were_put_in_every_mode_and_under_every_key() {
+async fn objects_are_stored_unchanged_in_every_mode_under_every_key() {
     for (name, mode) in modes() {
         let bucket = Bucket::create(&name).await.in_mode(mode);
         for (key, target) in KEYS {
@@ -273,7 +273,7 @@ async fn objects_are_kept_as_they_were_put_in_every_mode_and_under_every_key() {
 
 #[tokio::test]
 #[ignore = "needs Swift: run scripts/interop"]
-async fn an_upload_in_parts_becomes_one_object_or_none() {
+async fn multipart_uploads_become_one_object_or_none() {
     let bucket = Bucket::create("parts").await;
     let object = "/a%20b%2Bc";
     for (name, mode) in modes() {
@@ -285,7 +285,7 @@ async fn an_upload_in_parts_becomes_one_object_or_none() {
             assert_eq!(status, StatusCode::OK, "{name}: {created:?}");
             format!(
                 "{object}?uploadId={}",
-                texts(&created, "UploadId").remove(0)
+                element_contents(&created, "UploadId").remove(0)
             )
         };
         let upload = create().await;
@@ -327,13 +327,13 @@ async fn an_upload_in_parts_becomes_one_object_or_none() {
 
 #[tokio::test]
 #[ignore = "needs Swift: run scripts/interop"]
-async fn presigned_urls_are_taken_until_they_are_changed() {
+async fn presigned_urls_are_accepted_until_changed() {
     let bucket = Bucket::create("presigned").await;
     let (signer, settings) = (Signer::new(), settings());
     let identity = Identity::new(credentials(SECRET)).expect("valid");
     let hour = Duration::from_secs(3600);
     let presigned = |method: Method, target: &str| {
-        // What a browser is given: the URL alone.
+        // A browser has the URL only.
         let head = Request::builder()
             .method(method)
             .uri(format!("{}/{target}", bucket.url));
@@ -350,7 +350,7 @@ async fn presigned_urls_are_taken_until_they_are_changed() {
     });
     for (layer, (key, target)) in modes.iter().flat_map(|layer| KEYS.map(|key| (layer, key))) {
         let put = bucket
-            .send_as_it_is(presigned(Method::PUT, target), key)
+            .send_unchanged(presigned(Method::PUT, target), key)
             .await;
         assert_eq!(put.0, StatusCode::OK, "{key}: {put:?}");
         let got = layer.send(Method::GET, &format!("/{target}"), "").await;
@@ -361,7 +361,7 @@ async fn presigned_urls_are_taken_until_they_are_changed() {
             .await;
         assert_eq!(put.0, StatusCode::OK, "{key}: {put:?}");
         let got = bucket
-            .send_as_it_is(presigned(Method::GET, target), "")
+            .send_unchanged(presigned(Method::GET, target), "")
             .await;
         assert!(got == (StatusCode::OK, bytes(100_000)), "{key}");
 
@@ -373,12 +373,12 @@ async fn presigned_urls_are_taken_until_they_are_changed() {
             let mut head = head.clone();
             head.uri = Uri::try_from(uri).expect("a URI");
             assert_refused(
-                bucket.send_as_it_is(head, "").await,
+                bucket.send_unchanged(head, "").await,
                 "SignatureDoesNotMatch",
                 key,
             );
         }
-        let deleted = bucket.send_as_it_is(head, "").await;
+        let deleted = bucket.send_unchanged(head, "").await;
         assert_eq!(deleted.0, StatusCode::NO_CONTENT, "{key}: {deleted:?}");
     }
     assert!(bucket.keys().await.is_empty());
@@ -386,12 +386,12 @@ async fn presigned_urls_are_taken_until_they_are_changed() {
 
 fn assert_refused((status, said): (StatusCode, Bytes), code: &str, name: &str) {
     assert!(status.is_client_error(), "{name}: {status}");
-    assert_eq!(texts(&said, "Code"), [code], "{name}: {said:?}");
+    assert_eq!(element_contents(&said, "Code"), [code], "{name}: {said:?}");
 }
 
 #[tokio::test]
 #[ignore = "needs Swift: run scripts/interop"]
-async fn nothing_is_taken_that_is_signed_with_another_secret() {
+async fn requests_signed_with_another_secret_are_rejected() {
     let bucket = Bucket::create("secret").await;
     for (name, mode) in modes() {
         let other = bucket.with("other", target(mode));
@@ -407,7 +407,7 @@ async fn nothing_is_taken_that_is_signed_with_another_secret() {
     assert!(bucket.keys().await.is_empty());
 }
 
-/// What our verifier says of a request.
+/// Verifies a request with `VerifyLayer`.
 async fn verified(head: Parts, body: Vec<u8>) -> Result<(), Kind> {
     let keys = StaticKeys::new([credentials(SECRET)]).expect("valid");
     let settings = VerifySettings::new("s3", "us-east-1").expect("a scope");
@@ -425,11 +425,11 @@ async fn verified(head: Parts, body: Vec<u8>) -> Result<(), Kind> {
 
 #[tokio::test]
 #[ignore = "needs Swift: run scripts/interop"]
-async fn a_body_that_was_changed_on_the_way_is_refused_by_swift_and_by_our_verifier() {
+async fn bodies_changed_in_transit_are_rejected_by_swift_and_the_verifier() {
     const FINAL: &str = "\r\n0;chunk-signature=";
     const SUM: &str = "x-amz-checksum-crc32c:";
     const SIGNATURE: &str = "x-amz-trailer-signature:";
-    /// Changes a body at a place, which may be a digit of hex.
+    /// Changes a byte of a body, which may be a hex digit.
     type Change = fn(&mut Vec<u8>, usize);
     let flip: Change = |body, at| body[at] ^= 1;
     let digit: Change = |body, at| body[at] = if body[at] == b'0' { b'1' } else { b'0' };
@@ -445,7 +445,7 @@ async fn a_body_that_was_changed_on_the_way_is_refused_by_swift_and_by_our_verif
     let checksum = ("BadDigest", Kind::PayloadMismatch);
     let incomplete = ("IncompleteBody", Kind::BodyRead);
     let no_trailer = ("MalformedTrailerError", Kind::BodyRead);
-    // What is changed, how, and so many bytes behind the end of which text.
+    // Name, change, and its offset after the end of a string.
     let rows = [
         ("a buffered body", buffer, flip, "", 100, hash),
         ("the first chunk", chunked, flip, "\r\n", 100, signature),
@@ -543,7 +543,7 @@ async fn a_body_that_was_changed_on_the_way_is_refused_by_swift_and_by_our_verif
     for (name, mode, change, text, behind, (code, kind)) in rows {
         let body = bytes(2 * CHUNK + 5);
         let (mut head, mut body) = bucket.in_mode(mode).signed(Method::PUT, "/k", body).await;
-        let sent = bucket.send_as_it_is(head.clone(), body.clone()).await;
+        let sent = bucket.send_unchanged(head.clone(), body.clone()).await;
         assert_eq!(sent.0, StatusCode::OK, "{name}: {sent:?}");
         assert_eq!(verified(head.clone(), body.clone()).await, Ok(()), "{name}");
         assert_eq!(
@@ -553,13 +553,13 @@ async fn a_body_that_was_changed_on_the_way_is_refused_by_swift_and_by_our_verif
 
         let found = (0..body.len()).find(|&at| body[at..].starts_with(text.as_bytes()));
         change(&mut body, found.expect(name) + text.len() + behind);
-        head.headers.insert("content-length", body.len().into()); // which is not signed
+        head.headers.insert("content-length", body.len().into()); // unsigned
         assert_eq!(
             verified(head.clone(), body.clone()).await,
             Err(kind),
             "{name}"
         );
-        assert_refused(bucket.send_as_it_is(head, body).await, code, name);
+        assert_refused(bucket.send_unchanged(head, body).await, code, name);
         assert!(bucket.keys().await.is_empty(), "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is signed is accepted, whoever signed it, and what is changed by one byte is refused.
+//! Signatures of several signers are accepted, and requests with one changed byte are rejected.
 
 mod common;
 
@@ -24,7 +24,7 @@ use tower_sigv4::{
 };
 
 const ROUNDS: usize = 10_000;
-/// Each takes a hundred times as long.
+/// Fewer rounds, since each takes a hundred times as long.
 #[cfg(feature = "sigv4a")]
 const ROUNDS_4A: usize = 200;
 
@@ -37,7 +37,7 @@ fn verify_layer(settings: VerifySettings, token: Option<String>, now: SystemTime
     VerifyLayer::new(keys.expect("valid"), settings).with_clock(Clock::manual(now))
 }
 
-/// How requests are signed, and how they are verified.
+/// Version of the signatures, for signing and verifying.
 #[derive(Clone, Copy)]
 struct Version {
     sign: fn(&str) -> SigningSettings,
@@ -59,13 +59,13 @@ const V4A: Version = Version {
 };
 
 #[tokio::test]
-async fn what_the_signing_layer_sends_is_accepted() {
+async fn requests_of_the_signing_layer_are_accepted() {
     send(V4, ROUNDS).await;
 }
 
 #[cfg(feature = "sigv4a")]
 #[tokio::test]
-async fn what_the_signing_layer_sends_for_several_regions_is_accepted() {
+async fn multi_region_requests_of_the_signing_layer_are_accepted() {
     send(V4A, ROUNDS_4A).await;
 }
 
@@ -116,7 +116,7 @@ async fn send(version: Version, rounds: usize) {
                 assert_eq!(common::carried(judged), Ok(()), "{shown}");
                 sent += 1;
             }
-            // What cannot be signed unambiguously is not sent.
+            // Ambiguous requests are not sent.
             Err(error) => drop(common::own(error)),
         }
     }
@@ -126,11 +126,11 @@ fn random_method(rng: &mut Rng) -> &'static str {
     ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "PURGE"][rng.usize(..7)]
 }
 
-/// The inputs on which aws-sigv4 is wrong are listed in `aws_sigv4_parity.rs`; those that come up here,
-/// query bytes that are not UTF-8, are left out. So are broken escapes: it signs them, and what a server
-/// reads there no one knows.
+/// `aws_sigv4_parity.rs` lists the inputs on which aws-sigv4 is wrong; this test leaves out those that come up,
+/// query bytes that are not UTF-8. It also leaves out malformed escapes, which aws-sigv4 signs although servers
+/// read them differently.
 #[tokio::test]
-async fn what_aws_sigv4_signs_is_accepted() {
+async fn requests_signed_by_aws_sigv4_are_accepted() {
     let mut rng = Rng::with_seed(0x5197_0006);
     let mut signed = 0;
     let mut presigned = 0;
@@ -169,7 +169,7 @@ async fn what_aws_sigv4_signs_is_accepted() {
         if s3 || rng.bool() {
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         }
-        // Its presigned URLs leave out that a payload's hash was signed; S3 takes none for no hash.
+        // Its presigned URLs do not state that a hash was signed; for S3 that means an unsigned payload.
         let in_query = !s3 && rng.u8(..4) == 0;
         if in_query {
             settings.signature_location = SignatureLocation::QueryParams;
@@ -228,20 +228,20 @@ fn default_port(uri: &Uri) -> &'static str {
     }
 }
 
-/// A signed request, and where one byte of it is changed.
+/// Places of a signed request in which one byte is changed.
 struct Received {
     head: Parts,
     body: Vec<u8>,
 }
 
 #[test]
-fn one_byte_changed_is_refused() {
+fn one_changed_byte_is_rejected() {
     change(V4, ROUNDS, &PLACES);
 }
 
 #[cfg(feature = "sigv4a")]
 #[test]
-fn one_byte_changed_is_refused_in_version_4a() {
+fn one_changed_byte_is_rejected_in_version_4a() {
     let regions: Place = |received, rng| flip_header(received, "x-amz-region-set", rng);
     let places: Vec<_> = PLACES.into_iter().chain([regions]).collect();
     change(V4A, ROUNDS_4A, &places);
@@ -289,7 +289,7 @@ fn change(version: Version, rounds: usize, places: &[Place]) {
         let place = rng.usize(..places.len());
         let before = (received.head.clone(), received.body.clone());
         if !(places[place])(&mut received, &mut rng) {
-            continue; // what comes out is no request, or no other one
+            continue; // the result is not a request, or an equivalent one
         }
         let judged = verify(verifier, &received, now);
         assert!(
@@ -335,7 +335,7 @@ const PLACES: [Place; 10] = [
             .to_str()
             .expect("ASCII")
             .contains("/s3/");
-        // To the S3 family a path is what it decodes to, slash by slash.
+        // For the S3 family, paths are equal if their segments decode to the same bytes.
         let same = s3
             && percent_decode_str(&flipped).eq(percent_decode_str(&path))
             && flipped.matches('/').count() == path.matches('/').count();
@@ -346,7 +346,7 @@ const PLACES: [Place; 10] = [
         let Some(flipped) = flip(&query, rng).and_then(text) else {
             return false;
         };
-        // A query is the set of what its pairs decode to.
+        // Queries are equal if their sets of decoded pairs are.
         let pairs = |query: &str| {
             let pairs = query
                 .split('&')
@@ -403,7 +403,7 @@ fn set_target(received: &mut Received, path: &str, query: &str) -> bool {
         return false;
     };
     received.head.uri = uri;
-    // A `?` or `#` would end it early.
+    // A `?` or `#` would end the path.
     target_is(received, path, query)
 }
 
@@ -428,7 +428,7 @@ fn flip_header(received: &mut Received, name: &'static str, rng: &mut Rng) -> bo
             .collect()
     };
     if words(&flipped) == words(before.as_bytes()) {
-        return false; // white space is all one
+        return false; // runs of white space are equivalent
     }
     let Ok(value) = HeaderValue::from_bytes(&flipped) else {
         return false;
@@ -440,7 +440,7 @@ fn flip_header(received: &mut Received, name: &'static str, rng: &mut Rng) -> bo
     true
 }
 
-/// Flips a byte of a field of the authorization.
+/// Flips a byte in a field of the authorization.
 fn flip_field(received: &mut Received, field: &str, rng: &mut Rng) -> bool {
     let value = received.head.headers["authorization"]
         .to_str()

@@ -1,4 +1,4 @@
-//! What must be refused: each a valid request with one change, each with the kind it is refused for.
+//! Requests that must be rejected: valid requests with one change each, and the kind of each rejection.
 
 mod common;
 #[cfg(feature = "sigv4a")]
@@ -24,14 +24,14 @@ use tower_sigv4::{
 const ID: &str = "AKIDEXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const TEMPORARY: &str = "ASIAEXAMPLE";
-/// Longer than 64 bytes, which are compared at once.
+/// Longer than 64 bytes, the block size of the comparison.
 const TOKEN: &str =
     "IQoJb3Jp+Z2lu/X2VjEJr//////////wEaCXVzLWVhc3QtMSJHMEUCIQDQyv5kHg3r0Dq8cXo1n7wJb2Vj=";
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// A request that is about to be signed, with all that goes into a signature at hand.
+/// A request before signing, with every input of the signature.
 ///
-/// It signs by itself, plainly: its path and query stand in their canonical form.
+/// Its own simple signer expects path and query in canonical form.
 #[derive(Clone)]
 struct Draft {
     method: &'static str,
@@ -40,7 +40,7 @@ struct Draft {
     headers: Vec<(&'static str, String)>,
     signed: Vec<&'static str>,
     body: &'static str,
-    /// What the canonical request ends with.
+    /// Last line of the canonical request.
     payload: String,
     id: &'static str,
     secret: &'static str,
@@ -51,7 +51,7 @@ struct Draft {
     version: Version,
 }
 
-/// In version 4a the region of a draft's scope is its region set, and stands there alone.
+/// In version 4a the region of the draft is its region set, and is not in the scope.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Version {
     V4,
@@ -66,7 +66,7 @@ const VERSIONS: &[Version] = &[
 ];
 
 impl Version {
-    /// The same draft in this version.
+    /// Converts a draft to this version.
     fn of(self, draft: Draft) -> Draft {
         match self {
             Self::V4 => draft,
@@ -84,7 +84,7 @@ impl Version {
     }
 }
 
-/// Signed in the header.
+/// A request signed in the header.
 fn header() -> Draft {
     let body = r#"{"id":7}"#;
     let hash = hash(body);
@@ -119,14 +119,14 @@ fn header() -> Draft {
     }
 }
 
-/// The same without a hash of the body in the head.
+/// As [`header`], without a hash of the body in the headers.
 fn unhashed() -> Draft {
     let mut draft = header();
     draft.drop_header("x-amz-content-sha256");
     draft
 }
 
-/// The same by temporary credentials.
+/// As [`header`], with temporary credentials.
 fn temporary() -> Draft {
     let mut draft = header();
     draft.id = TEMPORARY;
@@ -137,7 +137,7 @@ fn temporary() -> Draft {
     draft
 }
 
-/// Signed in the query.
+/// A request signed in the query.
 fn presigned() -> Draft {
     let mut draft = header();
     draft.method = "GET";
@@ -172,7 +172,7 @@ fn s3() -> Draft {
     draft
 }
 
-/// Signed in the query as clients of S3 do: without a hash.
+/// A request signed in the query without a hash, as by clients of S3.
 fn presigned_s3() -> Draft {
     let mut draft = presigned();
     draft.scope = "20150830/us-east-1/s3/aws4_request".to_owned();
@@ -180,7 +180,7 @@ fn presigned_s3() -> Draft {
     draft
 }
 
-/// Dated by `date` alone.
+/// A request with `date` only.
 fn dated() -> Draft {
     let mut draft = header();
     draft.drop_header("x-amz-date");
@@ -188,14 +188,14 @@ fn dated() -> Draft {
     draft
 }
 
-/// With a header of its own that is signed, whose name has an underscore.
+/// A request with a signed header whose name has an underscore.
 fn underscored() -> Draft {
     let mut draft = header();
     draft.sign_header("x_tenant", "1");
     draft
 }
 
-/// With a header of its own that is signed.
+/// A request with an additional signed header.
 fn tenant() -> Draft {
     let mut draft = header();
     draft.sign_header("x-tenant", "1");
@@ -226,7 +226,7 @@ impl Draft {
         }
     }
 
-    /// Adds parameters to the query until it has `count`, those of a presigned URL included.
+    /// Adds query parameters until there are `count`, including those of a presigned URL.
     fn add_parameters(&mut self, count: usize) {
         let ours = if self.presigned { 5 } else { 0 };
         for number in self.query.len() + ours..count {
@@ -336,8 +336,8 @@ fn hash(text: &str) -> String {
         .collect()
 }
 
-/// What a verifier says of a request: why it is refused, or whom it is by.
-async fn judge(layer: &VerifyLayer, request: Request<Bytes>) -> Result<String, Kind> {
+/// Verifies a request and returns the access key ID or the kind of the rejection.
+async fn verify(layer: &VerifyLayer, request: Request<Bytes>) -> Result<String, Kind> {
     let inner = service_fn(async |request: Request<VerifiedBody<Full<Bytes>>>| {
         let id = request
             .extensions()
@@ -396,7 +396,7 @@ fn layer_for(draft: &Draft) -> VerifyLayer {
 type Base = fn() -> Draft;
 
 #[tokio::test]
-async fn the_requests_that_are_changed_are_valid() {
+async fn unchanged_requests_are_accepted() {
     for (base, id) in [
         (header as Base, ID),
         (unhashed, ID),
@@ -413,7 +413,7 @@ async fn the_requests_that_are_changed_are_valid() {
             let draft = version.of(base());
             let layer = layer_for(&draft);
             assert_eq!(
-                judge(&layer, draft.sign()).await,
+                verify(&layer, draft.sign()).await,
                 Ok(id.to_owned()),
                 "{version:?}"
             );
@@ -421,9 +421,9 @@ async fn the_requests_that_are_changed_are_valid() {
     }
 }
 
-/// One change before signing that keeps to the rules.
+/// Each row changes the request before signing, within the rules.
 #[tokio::test]
-async fn requests_within_the_rules_are_accepted() {
+async fn valid_requests_are_accepted() {
     type Change = fn(&mut Draft);
     let rows: &[(&str, Base, Change)] = &[
         ("as many signed names as the maximum", header, |d| {
@@ -511,7 +511,7 @@ async fn requests_within_the_rules_are_accepted() {
             let mut draft = version.of(base());
             change(&mut draft);
             let (layer, id) = (layer_for(&draft), draft.id);
-            let judged = judge(&layer, draft.sign()).await;
+            let judged = verify(&layer, draft.sign()).await;
             if judged != Ok(id.to_owned()) {
                 failed.push(format!("{version:?}, {name}: {judged:?}"));
             }
@@ -520,10 +520,10 @@ async fn requests_within_the_rules_are_accepted() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-/// One change before signing: by one who has a key, and means to get more out of it, or by a client
-/// that is wrong. The signature is right for what is sent, so that nothing but the rule refuses it.
+/// Each row changes the request before signing: the sender has a key and abuses it, or has a bug. The signature
+/// matches the request, so that only the rule rejects it.
 #[tokio::test]
-async fn what_is_signed_against_the_rules_is_refused() {
+async fn invalid_signed_requests_are_rejected() {
     type Change = fn(&mut Draft);
     let rows: &[(&str, Kind, Base, Change)] = &[
         ("host is not signed", Kind::HeaderNotSigned, header, |d| {
@@ -1171,7 +1171,7 @@ async fn what_is_signed_against_the_rules_is_refused() {
             let mut draft = version.of(base());
             change(&mut draft);
             let layer = layer_for(&draft);
-            let judged = judge(&layer, draft.sign()).await;
+            let judged = verify(&layer, draft.sign()).await;
             if judged != Err(*kind) {
                 failed.push(format!("{version:?}, {name}: {judged:?}, not {kind:?}"));
             }
@@ -1180,15 +1180,15 @@ async fn what_is_signed_against_the_rules_is_refused() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-/// Signs another payload than the body.
+/// Signs a payload that differs from the body.
 fn payload(draft: &mut Draft, text: &str) {
     *draft.header("x-amz-content-sha256") = text.to_owned();
     draft.payload = text.to_owned();
 }
 
-/// One change after signing: by one who has no key, between the client and the server.
+/// Each row changes the request after signing, as an attacker without a key can.
 #[tokio::test]
-async fn what_is_changed_on_the_way_is_refused() {
+async fn requests_changed_in_transit_are_rejected() {
     type Change = fn(&mut Request<Bytes>);
     let rows: &[(&str, Kind, Base, Change)] = &[
         ("another method", Kind::SignatureMismatch, header, |r| {
@@ -1734,7 +1734,7 @@ async fn what_is_changed_on_the_way_is_refused() {
             let layer = layer_for(&draft);
             let mut request = draft.sign();
             change(&mut request);
-            let judged = judge(&layer, request).await;
+            let judged = verify(&layer, request).await;
             if judged != Err(*kind) {
                 failed.push(format!("{version:?}, {name}: {judged:?}, not {kind:?}"));
             }
@@ -1777,7 +1777,7 @@ fn body(request: &mut Request<Bytes>, body: &'static str) {
 }
 
 #[tokio::test]
-async fn the_ends_of_each_window_are_within_it() {
+async fn clock_windows_include_their_ends() {
     for (service, base, date) in [
         ("execute-api", header as Base, "20150830T123100Z"),
         ("execute-api", header, "20150830T124100Z"),
@@ -1789,7 +1789,7 @@ async fn the_ends_of_each_window_are_within_it() {
         let mut draft = base();
         draft.date(date);
         assert_eq!(
-            judge(&layer(service), draft.sign()).await,
+            verify(&layer(service), draft.sign()).await,
             Ok(ID.to_owned()),
             "{date}"
         );
@@ -1797,12 +1797,12 @@ async fn the_ends_of_each_window_are_within_it() {
     let clock = Clock::manual(now());
     let layer = layer("execute-api").with_clock(clock.clone());
     clock.advance(Duration::from_secs(300) + Duration::from_nanos(1));
-    assert_eq!(judge(&layer, header().sign()).await, Err(Kind::Expired));
+    assert_eq!(verify(&layer, header().sign()).await, Err(Kind::Expired));
 }
 
-/// A key that is cached under the id of another secret would let the old secret in, or the new one out.
+/// A cache keyed by ID only would accept the old secret or reject the new one.
 #[tokio::test]
-async fn a_changed_secret_takes_effect_at_once() {
+async fn changed_secrets_take_effect_immediately() {
     let secret = std::sync::Arc::new(std::sync::Mutex::new(SECRET));
     let held = secret.clone();
     let keys = move |id: String| {
@@ -1815,18 +1815,18 @@ async fn a_changed_secret_takes_effect_at_once() {
     for (current, other) in [(SECRET, "new"), ("new", SECRET), (SECRET, "new")] {
         *secret.lock().expect("not poisoned") = current;
         for _ in 0..2 {
-            assert_eq!(judge(&layer, with(current)).await, Ok(ID.to_owned()));
+            assert_eq!(verify(&layer, with(current)).await, Ok(ID.to_owned()));
             assert_eq!(
-                judge(&layer, with(other)).await,
+                verify(&layer, with(other)).await,
                 Err(Kind::SignatureMismatch)
             );
         }
     }
 }
 
-/// S3 Express names the token of a session in another way.
+/// S3 Express has another name for session tokens.
 #[tokio::test]
-async fn the_token_of_an_s3_express_session_is_compared() {
+async fn s3_express_session_tokens_are_compared() {
     let express = || {
         let mut draft = temporary();
         draft.scope = "20150830/us-east-1/s3express/aws4_request".to_owned();
@@ -1843,17 +1843,17 @@ async fn the_token_of_an_s3_express_session_is_compared() {
     };
     let layer = layer("s3express");
     assert_eq!(
-        judge(&layer, express().sign()).await,
+        verify(&layer, express().sign()).await,
         Ok(TEMPORARY.to_owned())
     );
-    let accepted = judge(&layer, renamed(express(), TOKEN).sign()).await;
+    let accepted = verify(&layer, renamed(express(), TOKEN).sign()).await;
     assert_eq!(accepted, Ok(TEMPORARY.to_owned()));
-    let another = judge(&layer, renamed(express(), "another").sign()).await;
+    let another = verify(&layer, renamed(express(), "another").sign()).await;
     assert_eq!(another, Err(Kind::SessionToken));
     let mut needless = renamed(express(), TOKEN);
     needless.id = ID;
     assert_eq!(
-        judge(&layer, needless.sign()).await,
+        verify(&layer, needless.sign()).await,
         Err(Kind::SessionToken)
     );
     let mut both = renamed(express(), TOKEN);
@@ -1861,11 +1861,11 @@ async fn the_token_of_an_s3_express_session_is_compared() {
         .push(("x-amz-security-token", TOKEN.to_owned()));
     both.signed.push("x-amz-security-token");
     both.signed.sort_unstable();
-    assert_eq!(judge(&layer, both.sign()).await, Err(Kind::Malformed));
+    assert_eq!(verify(&layer, both.sign()).await, Err(Kind::Malformed));
 }
 
 #[tokio::test]
-async fn what_a_setting_allows_is_accepted() {
+async fn requests_allowed_by_a_setting_are_accepted() {
     let unsigned = |mut draft: Draft| {
         payload(&mut draft, "UNSIGNED-PAYLOAD");
         draft
@@ -1896,15 +1896,15 @@ async fn what_a_setting_allows_is_accepted() {
         unsigned_type.sign(),
         through_cloudfront,
     ] {
-        assert_eq!(judge(&layer, request).await, Ok(ID.to_owned()));
+        assert_eq!(verify(&layer, request).await, Ok(ID.to_owned()));
     }
     let mut request = header().sign();
     add(&mut request, "x-tenant", "1");
-    assert_eq!(judge(&layer, request).await, Err(Kind::HeaderNotSigned));
+    assert_eq!(verify(&layer, request).await, Err(Kind::HeaderNotSigned));
 }
 
 #[tokio::test]
-async fn presigned_uploads_are_a_setting_of_their_own() {
+async fn presigned_uploads_have_their_own_setting() {
     let uploads = |service| {
         let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
         let keys = StaticKeys::new([Credentials::new(ID, SECRET, None, None, "test")]);
@@ -1926,7 +1926,7 @@ async fn presigned_uploads_are_a_setting_of_their_own() {
         } else {
             "execute-api"
         });
-        assert_eq!(judge(&layer, draft.sign()).await, Ok(ID.to_owned()));
+        assert_eq!(verify(&layer, draft.sign()).await, Ok(ID.to_owned()));
     }
     let mut in_header = s3();
     payload(&mut in_header, "UNSIGNED-PAYLOAD");
@@ -1937,16 +1937,15 @@ async fn presigned_uploads_are_a_setting_of_their_own() {
     chunks.sign_header("x-amz-trailer", "x-amz-checksum-crc32");
     for draft in [in_header, in_header_without_body, chunks] {
         assert_eq!(
-            judge(&uploads("s3"), draft.sign()).await,
+            verify(&uploads("s3"), draft.sign()).await,
             Err(Kind::PayloadKind)
         );
     }
 }
 
-/// A request of AWS's suite, version 4a: without the feature it cannot be verified, with it the settings have
-/// to ask for it.
+/// A version 4a request of AWS's suite is rejected without the feature, and with it unless the settings accept it.
 #[tokio::test]
-async fn version_4a_is_refused_unless_it_is_asked_for() {
+async fn version_4a_is_rejected_unless_enabled() {
     let request = Request::get("/")
         .header("host", "example.amazonaws.com")
         .header("x-amz-date", "20150830T123600Z")
@@ -1959,7 +1958,7 @@ async fn version_4a_is_refused_unless_it_is_asked_for() {
              022100de2ee81d83b54f31efc82834de07e6cd4d5c6f25bfa08e0f29a15bb0977c343e",
         );
     let request = request.body(Bytes::new()).expect("a request");
-    let judged = judge(&layer("service"), request.clone()).await;
+    let judged = verify(&layer("service"), request.clone()).await;
     assert_eq!(judged, Err(Kind::UnsupportedAlgorithm));
     let mut malformed = request.clone();
     set(
@@ -1967,11 +1966,11 @@ async fn version_4a_is_refused_unless_it_is_asked_for() {
         "authorization",
         "AWS4-ECDSA-P256-SHA256 Credential=",
     );
-    let judged = judge(&layer("service"), malformed).await;
+    let judged = verify(&layer("service"), malformed).await;
     assert_eq!(judged, Err(Kind::UnsupportedAlgorithm));
     #[cfg(feature = "sigv4a")]
     {
-        let judged = judge(&layer_in(Version::V4a, "service"), request).await;
+        let judged = verify(&layer_in(Version::V4a, "service"), request).await;
         assert_eq!(judged, Ok(ID.to_owned()));
     }
 }

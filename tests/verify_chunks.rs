@@ -1,4 +1,4 @@
-//! Bodies in signed chunks, verified chunk by chunk.
+//! Verification of `aws-chunked` bodies, chunk by chunk.
 
 mod common;
 
@@ -50,7 +50,7 @@ fn size() -> ChunkSize {
     ChunkSize::new(SIZE).expect("allowed")
 }
 
-/// A head, and the body in chunks that belongs to it.
+/// Returns a signed head and its body in chunks.
 async fn signed(len: usize) -> (Parts, Vec<u8>) {
     signed_as(PayloadMode::Chunked(size()), len).await
 }
@@ -69,12 +69,12 @@ async fn signed_as(mode: PayloadMode, len: usize) -> (Parts, Vec<u8>) {
     )
 }
 
-/// The body in pieces, as a connection may bring them.
-fn pieces(body: &[u8], most: usize, rng: &mut Rng) -> Vec<Step> {
+/// Splits the body into frames of random length, as they may arrive.
+fn split_into_frames(body: &[u8], max_len: usize, rng: &mut Rng) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut rest = body;
     while !rest.is_empty() {
-        let (piece, more) = rest.split_at(rng.usize(1..=most).min(rest.len()));
+        let (piece, more) = rest.split_at(rng.usize(1..=max_len).min(rest.len()));
         steps.push(Step::Data(Bytes::copy_from_slice(piece)));
         if rng.bool() {
             steps.push(Step::Yield);
@@ -99,16 +99,16 @@ async fn accepted(layer: &VerifyLayer, request: Request<Script>) -> Result<Accep
 }
 
 #[tokio::test]
-async fn the_payload_is_handed_on_without_its_frames() {
+async fn payloads_arrive_decoded() {
     let mut rng = Rng::with_seed(1);
     for layer in [collected(), streamed()] {
         for len in [1, SIZE - 1, SIZE, SIZE + 1, 3 * SIZE, 5 * SIZE + 17] {
-            for most in [1, 3, 100, SIZE, 200_000] {
-                if most == 1 && len > SIZE {
+            for max_len in [1, 3, 100, SIZE, 200_000] {
+                if max_len == 1 && len > SIZE {
                     continue;
                 }
                 let (head, body) = signed(len).await;
-                let script = Script::new(pieces(&body, most, &mut rng));
+                let script = Script::new(split_into_frames(&body, max_len, &mut rng));
                 let accepted = accepted(&layer, Request::from_parts(head, script)).await;
                 let (head, body) = accepted.expect("accepted").into_parts();
                 let length = common::header(&head.headers, "content-length");
@@ -121,13 +121,13 @@ async fn the_payload_is_handed_on_without_its_frames() {
                 assert_eq!(verified.payload(), PayloadKind::Signed);
                 assert_eq!(body.size_hint().exact(), Some(len as u64));
                 let payload = body.collect().await.expect("right").to_bytes();
-                assert!(payload == bytes(len), "{len} by {most}");
+                assert!(payload == bytes(len), "{len} by {max_len}");
             }
         }
     }
 }
 
-/// Where the frames of the chunks begin: their lines, and the byte after their data.
+/// Returns the offsets of the chunk headers and of the bytes after the data.
 fn lines(body: &[u8]) -> Vec<usize> {
     let mut starts = vec![0];
     while let Some(&start) = starts.last() {
@@ -148,7 +148,7 @@ fn lines(body: &[u8]) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn what_is_changed_in_the_chunks_is_refused() {
+async fn changed_chunks_are_rejected() {
     type Change = fn(&mut Vec<u8>, &[usize]);
     let rows: &[(&str, Kind, Change)] = &[
         (
@@ -255,8 +255,8 @@ async fn what_is_changed_in_the_chunks_is_refused() {
         let starts = lines(&body);
         assert_eq!(starts.len(), 4);
         change(&mut body, &starts);
-        for most in [7, 100_000] {
-            let script = || Script::new(pieces(&body, most, &mut Rng::with_seed(3)));
+        for max_len in [7, 100_000] {
+            let script = || Script::new(split_into_frames(&body, max_len, &mut Rng::with_seed(3)));
             let judged = accepted(&collected(), Request::from_parts(head.clone(), script())).await;
             assert_eq!(judged.err(), Some(*kind), "{name}");
 
@@ -284,22 +284,22 @@ async fn what_is_changed_in_the_chunks_is_refused() {
             assert!(body.frame().await.is_none() && body.is_end_stream());
         }
     }
-    // One byte, anywhere.
+    // One byte at a random offset.
     for _ in 0..300 {
         let (head, mut body) = signed(SIZE + 5).await;
         let at = rng.usize(..body.len());
         body[at] ^= 1 << rng.u8(..8);
         let length = |digit: u8| digit.is_ascii_hexdigit();
-        let line = at < 4 && length(body[at]); // `A` for `a` is the same length
-        let script = Script::new(pieces(&body, 1000, &mut rng));
+        let line = at < 4 && length(body[at]); // `A` and `a` are the same digit
+        let script = Script::new(split_into_frames(&body, 1000, &mut rng));
         let judged = accepted(&collected(), Request::from_parts(head, script)).await;
         assert!(judged.is_err() || line, "byte {at}");
     }
 }
 
 #[tokio::test]
-async fn no_more_than_16_mib_of_one_chunk_are_held() {
-    // All are more than the body is to have; the first is too large by itself.
+async fn streamed_chunks_over_16_mib_are_rejected() {
+    // Together they exceed the length of the body; the first one alone exceeds the limit.
     for (size, kind) in [
         ("1000001", ErrorKind::BodyTooLarge),
         ("1000000", ErrorKind::BodyRead),
@@ -307,7 +307,7 @@ async fn no_more_than_16_mib_of_one_chunk_are_held() {
     ] {
         let (head, mut body) = signed(SIZE).await;
         body.splice(..4, size.bytes());
-        let script = Script::new(pieces(&body, 1000, &mut Rng::with_seed(3)));
+        let script = Script::new(split_into_frames(&body, 1000, &mut Rng::with_seed(3)));
         let request = accepted(&streamed(), Request::from_parts(head, script)).await;
         let read = request
             .expect("its head is right")
@@ -322,14 +322,14 @@ async fn no_more_than_16_mib_of_one_chunk_are_held() {
     }
 }
 
-/// The end of a body: its last line, the trailer and, if it is signed, the trailer's signature.
+/// Returns the end of a body: the last chunk header, the trailer and, if signed, its signature.
 fn end(body: &mut [u8]) -> &mut [u8] {
     let start = *lines(body).last().expect("one");
     &mut body[start..]
 }
 
 #[tokio::test]
-async fn a_trailer_is_verified_before_the_last_bytes_are_handed_on() {
+async fn trailers_are_verified_before_the_last_bytes_arrive() {
     let mut rng = Rng::with_seed(4);
     let len = 3 * SIZE + 17;
     let layer = |check| {
@@ -359,8 +359,8 @@ async fn a_trailer_is_verified_before_the_last_bytes_are_handed_on() {
         ] {
             let (head, body) = signed_as(mode, len).await;
             for check in [BodyCheck::Collected { limit: 100_000 }, BodyCheck::Streamed] {
-                for most in [7, 1000, 200_000] {
-                    let script = Script::new(pieces(&body, most, &mut rng));
+                for max_len in [7, 1000, 200_000] {
+                    let script = Script::new(split_into_frames(&body, max_len, &mut rng));
                     let layer = layer(check);
                     let request = Request::from_parts(head.clone(), script);
                     let accepted = accepted(&layer, request).await.expect("accepted");
@@ -370,17 +370,17 @@ async fn a_trailer_is_verified_before_the_last_bytes_are_handed_on() {
                     assert!(!head.headers.contains_key("x-amz-trailer"));
                     assert_eq!(body.size_hint().exact(), Some(len as u64));
                     let payload = body.collect().await.expect("right").to_bytes();
-                    assert!(payload == bytes(len), "{mode:?} by {most}");
+                    assert!(payload == bytes(len), "{mode:?} by {max_len}");
                 }
             }
-            // Any byte of the end, and any bit of it.
+            // Any bit of any byte of the end.
             for _ in 0..60 {
                 let mut body = body.clone();
                 let end = end(&mut body);
                 let at = rng.usize(..end.len());
                 end[at] ^= 1 << rng.u8(..8);
                 let shown = String::from_utf8_lossy(end).into_owned();
-                let script = || Script::new(pieces(&body, 1000, &mut Rng::with_seed(5)));
+                let script = || Script::new(split_into_frames(&body, 1000, &mut Rng::with_seed(5)));
                 let layer = collected();
                 let judged = accepted(&layer, Request::from_parts(head.clone(), script())).await;
                 assert!(judged.is_err(), "{shown:?}");
@@ -396,10 +396,10 @@ async fn a_trailer_is_verified_before_the_last_bytes_are_handed_on() {
                 }
                 assert!(read < len, "{shown:?}");
             }
-            // A byte of the data, which nothing but the checksum tells where chunks are not signed.
+            // A byte of the data; in unsigned chunks only the checksum reveals it.
             let mut changed = body.clone();
             changed[SIZE] ^= 1;
-            let script = Script::new(pieces(&changed, 1000, &mut rng));
+            let script = Script::new(split_into_frames(&changed, 1000, &mut rng));
             let judged = accepted(&collected(), Request::from_parts(head.clone(), script)).await;
             assert_eq!(judged.err(), Some(Kind::PayloadMismatch), "{mode:?}");
             let last = *lines(&body).last().expect("one");
@@ -411,7 +411,7 @@ async fn a_trailer_is_verified_before_the_last_bytes_are_handed_on() {
             let without = [&body[..=line], b"\r\n"].concat();
             let cuts = [1, 2, 3, 30].map(|cut| body[..body.len() - cut].to_vec());
             for cut in cuts.into_iter().chain([without]) {
-                let script = Script::new(pieces(&cut, 1000, &mut rng));
+                let script = Script::new(split_into_frames(&cut, 1000, &mut rng));
                 let request = Request::from_parts(head.clone(), script);
                 let judged = accepted(&collected(), request).await;
                 assert_eq!(judged.err(), Some(Kind::BodyRead), "{mode:?}");
@@ -421,7 +421,7 @@ async fn a_trailer_is_verified_before_the_last_bytes_are_handed_on() {
 }
 
 #[tokio::test]
-async fn a_trailer_has_to_be_announced_signed_and_allowed() {
+async fn trailers_must_be_declared_signed_and_allowed() {
     let signed = PayloadMode::ChunkedTrailer(size(), Checksum::Crc32);
     let unsigned = PayloadMode::UnsignedTrailer(Checksum::Crc32);
     type Change = fn(&mut HeaderMap);
@@ -486,7 +486,7 @@ async fn a_trailer_has_to_be_announced_signed_and_allowed() {
         let judged = accepted(&collected(), Request::from_parts(head, script)).await;
         assert_eq!(judged.err(), *kind, "{name}");
     }
-    // Bodies without the trailer that their head announces, and with one that it does not.
+    // Bodies without the declared trailer, and with an undeclared one.
     for (mode, other) in [
         (signed, PayloadMode::Chunked(size())),
         (PayloadMode::Chunked(size()), signed),
@@ -503,7 +503,7 @@ async fn a_trailer_has_to_be_announced_signed_and_allowed() {
     }
 }
 
-/// The head of a request whose chunks hold nothing, signed by AWS's signer, and its last chunk.
+/// Returns the head of a request with an empty chunked body, signed by AWS's signer, and its last chunk.
 fn empty() -> (Parts, String) {
     use aws_sigv4::http_request as aws;
     let payload = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
@@ -548,9 +548,9 @@ fn empty() -> (Parts, String) {
     (head, format!("0;chunk-signature={last}\r\n\r\n"))
 }
 
-/// A client that knows that there is nothing to read does not read, and would not see the error.
+/// A reader that expects an empty body does not poll it, and would miss the error.
 #[tokio::test]
-async fn chunks_that_hold_nothing_are_verified_before_they_are_handed_on() {
+async fn empty_chunked_bodies_are_verified_before_the_call() {
     let (head, body) = empty();
     let judge = async |layer: &VerifyLayer, body: String| {
         let script = Script::new([Step::Data(body.into())]).with_size(SizeHint::default());
@@ -584,7 +584,7 @@ async fn chunks_that_hold_nothing_are_verified_before_they_are_handed_on() {
 }
 
 #[tokio::test]
-async fn a_head_of_chunks_has_to_be_complete() {
+async fn headers_of_chunked_requests_must_be_complete() {
     let (head, body) = signed(10).await;
     let judge = async |layer: &VerifyLayer, change: fn(&mut HeaderMap)| {
         let mut head = head.clone();

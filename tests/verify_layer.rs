@@ -1,4 +1,4 @@
-//! The verifying service: readiness, permits, lookups, and what becomes of bodies.
+//! `Verify` as a tower service: readiness, permits, key lookups and bodies.
 
 mod common;
 
@@ -33,8 +33,8 @@ use tower_sigv4::{
 use tower_test::mock;
 
 type Accepted = Request<VerifiedBody<Script>>;
-type Answer = Response<Empty<Bytes>>;
-type Mock = mock::Mock<Accepted, Answer>;
+type MockResponse = Response<Empty<Bytes>>;
+type Mock = mock::Mock<Accepted, MockResponse>;
 
 fn settings() -> VerifySettings {
     VerifySettings::new("execute-api", "us-east-1").expect("a scope")
@@ -59,12 +59,12 @@ fn head() -> Parts {
     request.expect("a request").into_parts().0
 }
 
-/// A request signed for `body`, that sends these steps.
+/// Builds a request that is signed for `body` and sends these steps.
 fn post(body: &str, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
     Request::from_parts(signed(head(), body.as_bytes()), Script::new(steps))
 }
 
-/// The same without a hash in its head.
+/// As [`post`], without a hash in the headers.
 fn unhashed(body: &str, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
     let settings = common::settings("execute-api").with_payload_header(false);
     let identity = Identity::new(credentials()).expect("valid");
@@ -83,43 +83,47 @@ fn data(text: &'static str) -> Step {
     Step::Data(Bytes::from_static(text.as_bytes()))
 }
 
-/// What the inner service receives, or why the request is refused.
+/// Returns the request that the inner service receives, or the kind of the rejection.
 async fn accepted(layer: &VerifyLayer, request: Request<Script>) -> Result<Accepted, Kind> {
-    let kept = Arc::new(std::sync::Mutex::new(None));
-    let keep = kept.clone();
+    let received = Arc::new(std::sync::Mutex::new(None));
+    let slot = received.clone();
     let inner = service_fn(move |request: Accepted| {
-        *keep.lock().expect("not poisoned") = Some(request);
-        async { Ok::<_, Infallible>(Answer::default()) }
+        *slot.lock().expect("not poisoned") = Some(request);
+        async { Ok::<_, Infallible>(MockResponse::default()) }
     });
     let Ok(response) = layer.layer(inner).oneshot(request).await;
     match response.extensions().get().copied() {
         Some(kind) => Err(kind),
-        None => Ok(kept.lock().expect("not poisoned").take().expect("called")),
+        None => Ok(received
+            .lock()
+            .expect("not poisoned")
+            .take()
+            .expect("called")),
     }
 }
 
 #[tokio::test]
-async fn readiness_and_errors_are_the_inner_services_own() {
-    let (mut service, mut handle) = mock::spawn_layer::<Accepted, Answer, _>(layer());
+async fn readiness_and_errors_come_from_the_inner_service() {
+    let (mut service, mut handle) = mock::spawn_layer::<Accepted, MockResponse, _>(layer());
     handle.allow(0);
     assert!(service.poll_ready().is_pending());
     handle.allow(1);
     assert!(service.poll_ready().is_ready());
     let response = tokio::spawn(service.call(post("", [])));
-    let (request, answer) = handle.next_request().await.expect("called");
+    let (request, send_response) = handle.next_request().await.expect("called");
     let verified = request.extensions().get::<Verified>().expect("a proof");
     assert_eq!(verified.access_key_id(), "AKIDEXAMPLE");
     assert!(
         service.poll_ready().is_pending(),
-        "the clone has to be made ready anew"
+        "the clone has to be made ready again"
     );
-    answer.send_error("no disk");
+    send_response.send_error("no disk");
     let error = response.await.expect("not cancelled").expect_err("failed");
     assert_eq!(error.to_string(), "no disk");
 }
 
 #[tokio::test]
-async fn the_proof_says_what_was_signed() {
+async fn verified_describes_the_signed_request() {
     let mut head = head();
     head.headers
         .insert("content-type", "text/plain".parse().expect("a value"));
@@ -140,8 +144,8 @@ async fn the_proof_says_what_was_signed() {
     );
 }
 
-/// Each way in which a request can be refused after its head was found to be in order.
-fn refusals() -> Vec<(VerifyLayer, Request<Script>, Kind)> {
+/// Every rejection of a request with well-formed headers.
+fn rejections() -> Vec<(VerifyLayer, Request<Script>, Kind)> {
     let small = || layer().with_body_check(BodyCheck::Collected { limit: 3 });
     let sized = |size| post("ab", [data("ab")]).map(|body| body.with_size(size));
     let missing = || with_keys(StaticKeys::new([]).expect("none"));
@@ -207,14 +211,14 @@ fn refusals() -> Vec<(VerifyLayer, Request<Script>, Kind)> {
 }
 
 #[tokio::test]
-async fn what_is_refused_never_reaches_the_inner_service_and_leaves_no_permit_behind() {
-    for (layer, request, kind) in refusals() {
-        let (inner, mut handle) = mock::pair::<Accepted, Answer>();
+async fn rejected_requests_skip_the_inner_service_and_release_its_permit() {
+    for (layer, request, kind) in rejections() {
+        let (inner, mut handle) = mock::pair::<Accepted, MockResponse>();
         handle.allow(10);
         let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
         service.ready().await.expect("ready");
-        let answer = service.call(request).await.expect("an answer");
-        assert_eq!(answer.extensions().get(), Some(&kind));
+        let response = service.call(request).await.expect("a response");
+        assert_eq!(response.extensions().get(), Some(&kind));
         assert!(is_ready(&mut service), "{kind:?}");
         drop(service);
         assert!(handle.next_request().await.is_none(), "{kind:?}");
@@ -222,21 +226,21 @@ async fn what_is_refused_never_reaches_the_inner_service_and_leaves_no_permit_be
 }
 
 #[tokio::test]
-async fn a_refused_head_gives_its_permit_back_at_once() {
-    let (inner, mut handle) = mock::pair::<Accepted, Answer>();
+async fn rejected_headers_release_the_permit_immediately() {
+    let (inner, mut handle) = mock::pair::<Accepted, MockResponse>();
     handle.allow(10);
     let mut service = layer().layer(ConcurrencyLimit::new(inner, 1));
     service.ready().await.expect("ready");
-    let answer = service.call(unsigned());
+    let response = service.call(unsigned());
     assert!(is_ready(&mut service));
-    drop(answer);
+    drop(response);
 }
 
 #[tokio::test]
-async fn dropped_in_any_state_it_leaves_no_permit_behind() {
+async fn futures_dropped_in_any_state_release_the_permit() {
     let hangs = async |_: String| pending::<Result<_, Infallible>>().await;
     for (layer, request, state) in [
-        (layer(), unsigned(), "refused"),
+        (layer(), unsigned(), "rejected"),
         (with_keys(hangs), post("", []), "looking up the key"),
         (
             layer(),
@@ -245,12 +249,12 @@ async fn dropped_in_any_state_it_leaves_no_permit_behind() {
         ),
         (layer(), post("a", [data("a")]), "calling the inner service"),
     ] {
-        let (inner, mut handle) = mock::pair::<Accepted, Answer>();
+        let (inner, mut handle) = mock::pair::<Accepted, MockResponse>();
         handle.allow(10);
         let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
         service.ready().await.expect("ready");
         let mut response = Box::pin(service.call(request));
-        if state != "refused" {
+        if state != "rejected" {
             assert!(poll_once(&mut response).await.is_none(), "{state}");
         }
         assert!(
@@ -263,7 +267,7 @@ async fn dropped_in_any_state_it_leaves_no_permit_behind() {
 }
 
 #[tokio::test]
-async fn keys_are_looked_up_by_id_once_for_each_request_that_could_be_right() {
+async fn keys_are_looked_up_once_per_well_formed_request() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let layer = with_keys(move |id: String| {
@@ -289,9 +293,9 @@ async fn keys_are_looked_up_by_id_once_for_each_request_that_could_be_right() {
     );
 }
 
-/// A stranger who knows no key can send these.
+/// Unauthenticated clients can send these requests.
 #[tokio::test]
-async fn heads_over_a_maximum_cost_no_lookup() {
+async fn requests_over_a_limit_cause_no_lookup() {
     let layer = with_keys(
         async |_: String| -> Result<Option<Credentials>, Infallible> {
             panic!("the key is looked up")
@@ -327,23 +331,23 @@ async fn heads_over_a_maximum_cost_no_lookup() {
     }
 }
 
-/// The body is received for as long as its sender likes; what was valid when it began stays so.
+/// A client may send its body slowly; the signature stays valid once the request has arrived.
 #[tokio::test]
-async fn a_request_does_not_age_while_its_body_comes() {
+async fn requests_do_not_expire_while_their_body_arrives() {
     let clock = Clock::manual(now());
     let layer = layer().with_clock(clock.clone());
-    let inner = service_fn(async |_: Accepted| Ok::<_, Infallible>(Answer::default()));
+    let inner = service_fn(async |_: Accepted| Ok::<_, Infallible>(MockResponse::default()));
     let mut service = layer.layer(inner);
     let request = unhashed("ab", [data("a"), Step::Yield, data("b")]);
     let mut response = Box::pin(service.ready().await.expect("ready").call(request));
     assert!(poll_once(&mut response).await.is_none());
     clock.advance(Duration::from_secs(3600));
-    let response = response.await.expect("an answer");
+    let response = response.await.expect("a response");
     assert_eq!(response.extensions().get::<Kind>(), None);
 }
 
 #[test]
-fn no_key_is_held_for_who_was_never_accepted() {
+fn only_keys_of_verified_requests_are_cached() {
     let (head, verifier) = (signed(head(), b"a"), Verifier::new(settings()));
     let verify = |key: &Credentials| {
         let claim = verifier.parse(&head, now()).expect("in order");
@@ -362,7 +366,7 @@ fn no_key_is_held_for_who_was_never_accepted() {
 }
 
 #[tokio::test]
-async fn a_refusal_comes_before_a_body_is_read() {
+async fn invalid_signatures_are_rejected_before_the_body_is_read() {
     let mut request = post("a", [data("a"), Step::Hang]);
     request.headers_mut().insert(
         "x-amz-content-sha256",
@@ -381,7 +385,7 @@ fn hash_of_b() -> String {
 }
 
 #[tokio::test]
-async fn a_collected_body_arrives_whole_and_without_trailers() {
+async fn collected_bodies_arrive_complete_without_trailers() {
     let trailers = || {
         Step::Trailers(HeaderMap::from_iter([(
             http::header::ETAG,
@@ -404,7 +408,7 @@ async fn a_collected_body_arrives_whole_and_without_trailers() {
 }
 
 #[tokio::test]
-async fn a_streamed_body_is_a_frame_behind_until_it_is_known_to_be_right() {
+async fn streamed_bodies_are_one_frame_behind_until_verified() {
     let trailers = Step::Trailers(HeaderMap::new());
     let steps = [
         data("a"),
@@ -431,9 +435,9 @@ async fn a_streamed_body_is_a_frame_behind_until_it_is_known_to_be_right() {
     assert_eq!(next().await, None);
 }
 
-/// A client that knows that there is nothing to read does not read, and would not see the error.
+/// A reader that expects an empty body does not poll it, and would miss the error.
 #[tokio::test]
-async fn a_body_that_was_taken_away_is_missed_before_the_inner_service_is_called() {
+async fn removed_bodies_are_rejected_before_the_call() {
     for (size, length, known) in [
         (SizeHint::with_exact(0), None, true),
         (SizeHint::default(), Some(0), true),
@@ -463,7 +467,7 @@ async fn a_body_that_was_taken_away_is_missed_before_the_inner_service_is_called
 }
 
 #[tokio::test]
-async fn a_streamed_body_that_is_wrong_never_ends_well() {
+async fn changed_streamed_bodies_end_with_an_error() {
     for (steps, seen) in [
         (vec![data("a"), data("b"), data("x")], "ab"),
         (vec![data("a"), data("bc"), data("d")], "abc"),
@@ -472,7 +476,7 @@ async fn a_streamed_body_that_is_wrong_never_ends_well() {
         (vec![data("a"), data("b")], "a"),
         (vec![data("abx"), Step::Trailers(HeaderMap::new())], ""),
     ] {
-        // A client that counts bytes by an announced length sees the error in the end's stead.
+        // A client that counts bytes up to the declared length sees the error instead of the end.
         let length: usize = steps
             .iter()
             .map(|step| if let Step::Data(d) = step { d.len() } else { 0 })
@@ -506,9 +510,9 @@ async fn a_streamed_body_that_is_wrong_never_ends_well() {
     assert!(error.downcast_ref::<io::Error>().is_some(), "{error}");
 }
 
-/// Most GETs have none, and not every body says in advance that it is empty.
+/// Most GETs have no body, and not every empty body reports that in advance.
 #[tokio::test]
-async fn a_body_that_is_empty_needs_no_hash_to_stream() {
+async fn empty_streamed_bodies_need_no_hash() {
     for steps in [
         vec![],
         vec![data(""), Step::Yield],
@@ -524,26 +528,26 @@ async fn a_body_that_is_empty_needs_no_hash_to_stream() {
     assert_eq!(refused.err(), Some(Kind::PayloadHash));
 }
 
-/// A cache asks for that, and who might send the request again.
+/// Caches and retry layers ask for it.
 #[tokio::test]
-async fn a_body_that_is_known_to_be_empty_stays_so_where_bodies_stream() {
+async fn empty_streamed_bodies_are_reported_as_empty() {
     let inner = service_fn(async |request: Request<VerifiedBody<Empty<Bytes>>>| {
         assert!(request.body().is_end_stream());
-        Ok::<_, Infallible>(Answer::default())
+        Ok::<_, Infallible>(MockResponse::default())
     });
     let request = Request::from_parts(signed(head(), b""), Empty::new());
-    let Ok(answer) = streamed().layer(inner).oneshot(request).await;
-    assert_eq!(answer.status(), StatusCode::OK);
+    let Ok(response) = streamed().layer(inner).oneshot(request).await;
+    assert_eq!(response.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn an_answer_carries_the_cause_of_the_refusal() {
+async fn error_responses_carry_the_rejection_and_its_source() {
     let broken = async |_: String| Err::<Option<Credentials>, _>(io::Error::other("no database"));
     for (layer, request, cause) in [
         (with_keys(broken), post("", []), "no database"),
         (layer(), post("a", [Step::Fail]), "connection reset"),
     ] {
-        let inner = service_fn(async |_: Accepted| Ok::<_, Infallible>(Answer::default()));
+        let inner = service_fn(async |_: Accepted| Ok::<_, Infallible>(MockResponse::default()));
         let Ok(response) = layer.layer(inner).oneshot(request).await;
         let rejection = response
             .extensions()
@@ -561,11 +565,11 @@ async fn an_answer_carries_the_cause_of_the_refusal() {
 }
 
 #[tokio::test]
-async fn an_unsigned_payload_streams_as_it_is_where_it_is_allowed() {
+async fn allowed_unsigned_payloads_stream_unchanged() {
     let settings = settings().with_unsigned_payload(true);
     let layer = VerifyLayer::new(StaticKeys::new([credentials()]).expect("valid"), settings)
         .with_clock(Clock::manual(now()));
-    // Signed by AWS's signer, since ours always signs the payload.
+    // AWS's signer, since ours always signs the payload.
     let mut settings = aws_sigv4::http_request::SigningSettings::default();
     settings.payload_checksum_kind = aws_sigv4::http_request::PayloadChecksumKind::XAmzSha256;
     let identity = credentials().into();
@@ -612,7 +616,7 @@ fn s3_layer() -> VerifyLayer {
         .with_clock(Clock::manual(now()))
 }
 
-/// A head that is presigned for S3.
+/// Builds a head that is presigned for S3.
 fn presigned_s3() -> Parts {
     let identity = Identity::new(credentials()).expect("valid");
     let settings = common::settings("s3");
@@ -625,7 +629,7 @@ fn presigned_s3() -> Parts {
 }
 
 #[tokio::test]
-async fn presigned_requests_pass_once_it_is_known_that_they_have_no_body() {
+async fn presigned_requests_pass_once_their_body_is_known_to_be_empty() {
     let trailers = HeaderMap::from_iter([(http::header::ETAG, "1".parse().unwrap())]);
     for check in [BodyCheck::default(), BodyCheck::Streamed] {
         let layer = s3_layer().with_body_check(check);
@@ -689,7 +693,7 @@ fn a_verifier_accepts_presigned_requests_without_a_body() {
 }
 
 #[tokio::test]
-async fn anonymous_requests_pass_without_proof_where_they_are_allowed() {
+async fn allowed_anonymous_requests_pass_without_a_proof() {
     let layer = layer().with_anonymous(true);
     let mut request = unsigned();
     let other = accepted(&self::layer(), post("", []))
@@ -729,7 +733,7 @@ async fn anonymous_requests_pass_without_proof_where_they_are_allowed() {
 }
 
 #[tokio::test]
-async fn a_path_of_another_spelling_is_replaced_where_that_is_wanted() {
+async fn ambiguous_paths_are_rewritten_if_enabled() {
     let mut request = post("", []);
     *request.uri_mut() = "/x/..//orders".parse().expect("a URI");
     let request_again = || {
@@ -750,9 +754,9 @@ async fn a_path_of_another_spelling_is_replaced_where_that_is_wanted() {
     );
 }
 
-/// HTTP/2 has `:authority`, which arrives in the URI.
+/// The `:authority` of HTTP/2 arrives in the URI.
 #[tokio::test]
-async fn a_request_over_http2_has_its_host_in_the_uri() {
+async fn http2_requests_get_a_host_header() {
     for (uri, refused) in [
         ("https://api.example.com/orders", None),
         ("https://api.example.com:443/orders", None),
@@ -855,7 +859,7 @@ async fn split_cookies_are_joined_before_verification() {
 }
 
 #[tokio::test]
-async fn it_fits_into_a_router() {
+async fn axum_routers_accept_the_layer() {
     let app: Router = Router::new()
         .route(
             "/orders",
@@ -864,7 +868,7 @@ async fn it_fits_into_a_router() {
         .layer(layer());
     let (head, _) = post("hello", []).into_parts();
     let request = Request::from_parts(head, axum::body::Body::from("hello"));
-    let response = app.clone().oneshot(request).await.expect("an answer");
+    let response = app.clone().oneshot(request).await.expect("a response");
     let body = response
         .into_body()
         .collect()
@@ -876,7 +880,7 @@ async fn it_fits_into_a_router() {
     let request = Request::post("/orders")
         .body(axum::body::Body::empty())
         .expect("a request");
-    let response = app.oneshot(request).await.expect("an answer");
+    let response = app.oneshot(request).await.expect("a response");
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert_eq!(
         response.extensions().get(),
@@ -885,19 +889,19 @@ async fn it_fits_into_a_router() {
 }
 
 #[test]
-fn what_the_inner_service_has_beside_its_calls_can_be_reached() {
+fn inner_service_is_accessible() {
     let mut service = layer().layer(7);
     *service.get_mut() += 1;
     assert_eq!((*service.get_ref(), service.into_inner()), (8, 8));
 }
 
 #[test]
-fn keys_and_settings_that_contradict_themselves_are_refused() {
+fn contradicting_keys_and_settings_are_rejected() {
     let twice = StaticKeys::new([credentials(), credentials()]);
     let other_rules = settings().add_service("s3");
     let signed = settings().add_unsigned_header(HeaderName::from_static("x-amz-date"));
-    for (error, told) in [
-        (twice.unwrap_err(), "two keys with the id \"AKIDEXAMPLE\""),
+    for (error, message) in [
+        (twice.unwrap_err(), "two keys have the id \"AKIDEXAMPLE\""),
         (
             other_rules.unwrap_err(),
             "\"s3\" has other rules than \"execute-api\"",
@@ -905,25 +909,32 @@ fn keys_and_settings_that_contradict_themselves_are_refused() {
         (signed.unwrap_err(), "x-amz-date is a part of the signature"),
     ] {
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     }
 }
 
-/// The one who asks it for a lookup polls it, even where it was at hand.
 #[tokio::test]
-async fn a_lookup_that_is_at_hand_can_be_awaited() {
-    let found = StaticKeys::new([credentials()])
+async fn ready_lookups_can_be_awaited() {
+    let result = StaticKeys::new([credentials()])
         .expect("valid")
         .lookup("AKIDEXAMPLE")
         .await;
     assert_eq!(
-        found.expect("found").expect("a key").access_key_id(),
+        result.expect("no error").expect("a key").access_key_id(),
         "AKIDEXAMPLE"
     );
 }
 
+#[tokio::test]
+async fn shared_key_stores_are_accepted() {
+    let keys: Arc<dyn KeyStore> = Arc::new(StaticKeys::new([credentials()]).expect("valid"));
+    let request = accepted(&with_keys(keys.clone()), post("", [])).await;
+    request.expect("accepted");
+    assert!(keys.lookup("AKIDOTHER").await.expect("no error").is_none());
+}
+
 #[test]
-fn the_public_types_can_be_sent_and_shared() {
+fn public_types_are_send_and_sync() {
     fn is<T: Send + Sync + Clone + std::fmt::Debug>() {}
     is::<VerifyLayer>();
     is::<Verify<Mock>>();

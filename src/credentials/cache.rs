@@ -198,7 +198,7 @@ impl CredentialsCache {
         let credentials = self.cached(|cached| cached.is_valid(now))?;
         if credentials.is_stale(now) {
             // Fails without a runtime; the credentials are valid.
-            drop(self.start(|cached, now| cached.is_valid(now) && !cached.is_stale(now)));
+            drop(self.start(|cached, time| cached.is_valid(time) && !cached.is_stale(time)));
         }
         Some(credentials)
     }
@@ -269,7 +269,6 @@ impl CredentialsCache {
                 return Ok(Load::Pending(load.clone(), limit));
             }
             let (sender, load) = PendingLoad::new(invalidations);
-            let load = Arc::new(load);
             let replaced = self
                 .state
                 .pending

@@ -20,13 +20,13 @@ pub(crate) struct PendingLoad {
 }
 
 impl PendingLoad {
-    pub(super) fn new(invalidations: u64) -> (watch::Sender<Option<LoadResult>>, Self) {
+    pub(super) fn new(invalidations: u64) -> (watch::Sender<Option<LoadResult>>, Arc<Self>) {
         let (sender, result) = watch::channel(None);
         let load = Self {
             result,
             invalidations,
         };
-        (sender, load)
+        (sender, Arc::new(load))
     }
 
     /// Returns `true` if there is a result, or if the task panicked or its runtime was shut down.

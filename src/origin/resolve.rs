@@ -26,6 +26,15 @@ where
     }
 }
 
+impl<T> ResolveOrigin for Arc<T>
+where
+    T: ResolveOrigin + ?Sized,
+{
+    fn resolve(&self, head: &Parts) -> Result<ResolvedOrigin, Error> {
+        (**self).resolve(head)
+    }
+}
+
 /// Chooses the origin by a closure, whose argument needs no type annotation.
 ///
 /// ```

@@ -1,10 +1,10 @@
-//! What only requests of version 4a can have wrong.
+//! Faults that only requests of version 4a can have.
 
 use aws_sigv4::sign::v4a::{calculate_signature, generate_signing_key};
 
 use super::*;
 
-/// The same draft in version 4a.
+/// Converts a draft to version 4a.
 pub(super) fn draft(mut draft: Draft) -> Draft {
     draft.version = Version::V4a;
     draft.algorithm = "AWS4-ECDSA-P256-SHA256";
@@ -18,7 +18,7 @@ pub(super) fn draft(mut draft: Draft) -> Draft {
     draft
 }
 
-/// Takes the region out of the scope, and makes it the region set where there is one.
+/// Moves the region from the scope to the region set, if there is one.
 pub(super) fn state_regions(draft: &mut Draft) {
     let mut parts: Vec<_> = draft.scope.split('/').map(str::to_owned).collect();
     let regions = parts.remove(1);
@@ -57,7 +57,7 @@ fn regions(draft: &mut Draft, set: &str) {
 }
 
 #[tokio::test]
-async fn a_region_set_that_names_a_region_of_ours_is_accepted() {
+async fn region_sets_with_an_accepted_region_are_accepted() {
     for set in [
         "us-east-1",
         "*",
@@ -75,7 +75,7 @@ async fn a_region_set_that_names_a_region_of_ours_is_accepted() {
             }
             let layer = layer_for(&draft);
             assert_eq!(
-                judge(&layer, draft.sign()).await,
+                verify(&layer, draft.sign()).await,
                 Ok(ID.to_owned()),
                 "{set}"
             );
@@ -84,7 +84,7 @@ async fn a_region_set_that_names_a_region_of_ours_is_accepted() {
 }
 
 #[tokio::test]
-async fn region_sets_that_are_signed_against_the_rules_are_refused() {
+async fn invalid_region_sets_are_rejected() {
     type Change = fn(&mut Draft);
     let rows: &[(&str, Kind, Base, Change)] = &[
         ("no region set", Kind::Malformed, header, |d| {
@@ -203,7 +203,7 @@ async fn region_sets_that_are_signed_against_the_rules_are_refused() {
         let mut draft = base();
         change(&mut draft);
         let layer = layer_for(&draft);
-        let judged = judge(&layer, draft.sign()).await;
+        let judged = verify(&layer, draft.sign()).await;
         if judged != Err(*kind) {
             failed.push(format!("{name}: {judged:?}, not {kind:?}"));
         }
@@ -216,7 +216,7 @@ fn drop_parameter(draft: &mut Draft) {
 }
 
 #[tokio::test]
-async fn what_is_changed_of_it_on_the_way_is_refused() {
+async fn region_sets_changed_in_transit_are_rejected() {
     type Change = fn(&mut Request<Bytes>);
     let rows: &[(&str, Kind, Base, Change)] = &[
         ("a wider region set", Kind::SignatureMismatch, header, |r| {
@@ -284,7 +284,7 @@ async fn what_is_changed_of_it_on_the_way_is_refused() {
         let layer = layer_for(&draft);
         let mut request = draft.sign();
         change(&mut request);
-        let judged = judge(&layer, request).await;
+        let judged = verify(&layer, request).await;
         if judged != Err(*kind) {
             failed.push(format!("{name}: {judged:?}, not {kind:?}"));
         }
@@ -292,9 +292,9 @@ async fn what_is_changed_of_it_on_the_way_is_refused() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-/// The public key depends on the id as well; one that is held under another secret would let that in.
+/// A public key cached by ID only would accept the old secret.
 #[tokio::test]
-async fn a_changed_secret_takes_effect_at_once() {
+async fn changed_secrets_take_effect_immediately() {
     let secret = std::sync::Arc::new(std::sync::Mutex::new(SECRET));
     let held = secret.clone();
     let keys = move |id: String| {
@@ -314,18 +314,18 @@ async fn a_changed_secret_takes_effect_at_once() {
     for (current, other) in [(SECRET, "new"), ("new", SECRET), (SECRET, "new")] {
         *secret.lock().expect("not poisoned") = current;
         for id in [ID, "AKIDOTHER", ID] {
-            assert_eq!(judge(&layer, with(id, current)).await, Ok(id.to_owned()));
+            assert_eq!(verify(&layer, with(id, current)).await, Ok(id.to_owned()));
             assert_eq!(
-                judge(&layer, with(id, other)).await,
+                verify(&layer, with(id, other)).await,
                 Err(Kind::SignatureMismatch)
             );
         }
     }
 }
 
-/// One of version 4 may have the header, which means nothing there.
+/// Requests of version 4 may have the header.
 #[tokio::test]
-async fn a_region_set_means_nothing_in_version_4() {
+async fn region_sets_are_ignored_in_version_4() {
     for version in [Version::V4, Version::V4a] {
         for (text, signed) in [
             ("eu-west-1", true),
@@ -342,20 +342,20 @@ async fn a_region_set_means_nothing_in_version_4() {
             } else {
                 Err(Kind::HeaderNotSigned)
             };
-            let judged = judge(&layer_in(version, "execute-api"), draft.sign()).await;
+            let judged = verify(&layer_in(version, "execute-api"), draft.sign()).await;
             assert_eq!(judged, expected, "{text}");
         }
         let mut draft = super::header();
         draft.scope = draft.scope.replace("us-east-1", "us-west-2");
         draft.headers.push(("x-amz-region-set", "*".to_owned()));
         draft.signed.insert(4, "x-amz-region-set");
-        let judged = judge(&layer_in(version, "execute-api"), draft.sign()).await;
+        let judged = verify(&layer_in(version, "execute-api"), draft.sign()).await;
         assert_eq!(judged, Err(Kind::Scope));
     }
 }
 
 #[tokio::test]
-async fn the_ends_of_the_window_are_those_of_version_4() {
+async fn clock_windows_are_those_of_version_4() {
     for (base, date, expected) in [
         (header as Base, "20150830T123100Z", Ok(ID.to_owned())),
         (header, "20150830T124100Z", Ok(ID.to_owned())),
@@ -367,7 +367,7 @@ async fn the_ends_of_the_window_are_those_of_version_4() {
         let mut draft = base();
         draft.date(date);
         assert_eq!(
-            judge(&layer_for(&draft), draft.sign()).await,
+            verify(&layer_for(&draft), draft.sign()).await,
             expected,
             "{date}"
         );

@@ -43,9 +43,9 @@ impl Key {
         &self,
         response: &'a HeaderMap,
     ) -> impl Iterator<Item = Self> + use<'a> {
-        let (host, path_and_query) = self.0.split_once(' ').unwrap_or_default();
-        let host = host.to_owned();
-        let base = Url::parse(&format!("http://{host}{path_and_query}")).ok();
+        let (own_host, path_and_query) = self.0.split_once(' ').unwrap_or_default();
+        let base = Url::parse(&format!("http://{own_host}{path_and_query}")).ok();
+        let host = own_host.to_owned();
         let names = [header::LOCATION, header::CONTENT_LOCATION];
         names.into_iter().filter_map(move |name| {
             let reference = response.get(name)?.to_str().ok()?;

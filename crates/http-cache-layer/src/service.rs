@@ -198,7 +198,7 @@ where
             let similar = selected.as_ref().or_else(|| {
                 variants
                     .iter()
-                    .flat_map(|variants| variants.iter())
+                    .flat_map(|all| all.iter())
                     .find(|entry| entry.is_in(partition))
             });
             variant = similar

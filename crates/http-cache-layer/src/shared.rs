@@ -63,7 +63,7 @@ impl Shared {
     ) -> Lookup {
         let changes = self.in_flight.changes(key);
         let Found { variants, ticket } = self.backend.find(key).await;
-        let mut entries = variants.iter().flat_map(|variants| variants.iter());
+        let mut entries = variants.iter().flat_map(|all| all.iter());
         let selected = entries.find(|entry| entry.matches(partition, headers));
         Lookup {
             selected: selected.cloned(),

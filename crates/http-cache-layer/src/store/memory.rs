@@ -102,7 +102,7 @@ impl Backend for Memory {
 
     fn put(&self, key: &Key, entry: Arc<Entry>, _: Ticket) {
         self.0.entry_by_ref(key).and_compute_with(|found| {
-            let previous = found.and_then(|found| found.value().variants().clone());
+            let previous = found.and_then(|slot| slot.value().variants().clone());
             let others = previous
                 .iter()
                 .flat_map(|variants| variants.iter())

@@ -1,4 +1,4 @@
-//! What one who is refused is told.
+//! Responses to rejected requests.
 
 mod common;
 
@@ -34,17 +34,17 @@ fn layer(service: &str, explain: bool) -> VerifyLayer {
     VerifyLayer::new(keys(), settings.with_explain(explain)).with_clock(Clock::manual(now()))
 }
 
-async fn answer(layer: &VerifyLayer, head: Parts) -> (StatusCode, Head, String) {
+async fn reject(layer: &VerifyLayer, head: Parts) -> (StatusCode, Head, String) {
     let inner = service_fn(async |_: Request<VerifiedBody<Full<Bytes>>>| {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     });
     let request = Request::from_parts(head, Full::default());
     let Ok(response) = layer.layer(inner).oneshot(request).await;
     let (head, body) = response.into_parts();
-    let announced = body.size_hint().exact();
-    let text = body.collect().await.expect("a body").to_bytes();
-    assert_eq!(announced, Some(text.len() as u64));
-    let text = String::from_utf8(text.to_vec()).expect("UTF-8");
+    let declared = body.size_hint().exact();
+    let bytes = body.collect().await.expect("a body").to_bytes();
+    assert_eq!(declared, Some(bytes.len() as u64));
+    let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
     (head.status, head, text)
 }
 
@@ -57,8 +57,8 @@ fn head(target: &str) -> Parts {
     request.expect("a request").into_parts().0
 }
 
-/// A request by temporary credentials whose query was changed on the way.
-fn changed(service: &str) -> Parts {
+/// Builds a request that is signed with temporary credentials and has its query changed_in_transit in transit.
+fn changed_in_transit(service: &str) -> Parts {
     let identity = Identity::new(temporary()).expect("valid");
     let settings = common::settings(service);
     let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
@@ -69,7 +69,7 @@ fn changed(service: &str) -> Parts {
 }
 
 #[tokio::test]
-async fn json_has_a_message_and_the_code_in_a_header() {
+async fn json_responses_have_a_message_and_the_code_in_a_header() {
     for (change, status, code) in [
         (
             (|_| {}) as fn(&mut Parts),
@@ -82,18 +82,18 @@ async fn json_has_a_message_and_the_code_in_a_header() {
             "IncompleteSignatureException",
         ),
         (
-            |head| *head = signed_then(head, "/a?b"),
+            |head| *head = signed_then_sent_to(head, "/a?b"),
             403,
             "InvalidSignatureException",
         ),
         (
-            |head| *head = signed_then(head, "/a//b"),
+            |head| *head = signed_then_sent_to(head, "/a//b"),
             400,
             "BadRequestException",
         ),
         (
             |head| {
-                *head = signed_then(head, "/a");
+                *head = signed_then_sent_to(head, "/a");
                 let value = head.headers["authorization"].to_str().expect("ASCII");
                 let value = value.replace("AKIDEXAMPLE", "AKIDOTHER");
                 put(head, "authorization", &value);
@@ -104,10 +104,10 @@ async fn json_has_a_message_and_the_code_in_a_header() {
     ] {
         let mut request = head("/a");
         change(&mut request);
-        let (told, response, body) = answer(&layer("execute-api", false), request).await;
+        let (status_code, response, body) = reject(&layer("execute-api", false), request).await;
         assert_eq!(
             (
-                told.as_u16(),
+                status_code.as_u16(),
                 common::header(&response.headers, "x-amzn-errortype")
             ),
             (status, code)
@@ -127,9 +127,9 @@ async fn json_has_a_message_and_the_code_in_a_header() {
     }
 }
 
-/// A client learns the time from it.
+/// Clients learn the server's time from it.
 #[tokio::test]
-async fn a_signature_out_of_its_window_is_told_with_both_times() {
+async fn expired_and_future_signatures_are_reported_with_both_times() {
     for (window, late, words) in [
         (
             300,
@@ -155,7 +155,7 @@ async fn a_signature_out_of_its_window_is_told_with_both_times() {
         let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
         let settings = settings.with_clock_window(seconds(window));
         let layer = VerifyLayer::new(keys(), settings).with_clock(Clock::manual(time));
-        let (status, _, body) = answer(&layer, signed(head("/a"), b"")).await;
+        let (status, _, body) = reject(&layer, signed(head("/a"), b"")).await;
         assert_eq!(status, StatusCode::FORBIDDEN);
         let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!(json["message"], format!("Signature {words}"));
@@ -166,8 +166,8 @@ fn seconds(seconds: i64) -> Duration {
     Duration::from_secs(seconds.unsigned_abs())
 }
 
-/// Signed for `/a`, sent for another target.
-fn signed_then(head: &Parts, target: &str) -> Parts {
+/// Signs the head as it is and then changes the target.
+fn signed_then_sent_to(head: &Parts, target: &str) -> Parts {
     let mut head = signed(head.clone(), b"");
     head.uri = target.parse().expect("a URI");
     head
@@ -178,7 +178,7 @@ fn put(head: &mut Parts, name: &'static str, value: &str) {
 }
 
 #[tokio::test]
-async fn xml_has_code_and_message() {
+async fn xml_responses_have_a_code_and_a_message() {
     for (target, authorization, status, code) in [
         ("/a", None, 403, "AccessDenied"),
         ("/a", Some("Bearer x"), 400, "InvalidArgument"),
@@ -205,8 +205,8 @@ async fn xml_has_code_and_message() {
         if let Some(value) = authorization {
             put(&mut request, "authorization", value);
         }
-        let (told, response, body) = answer(&layer("s3", false), request).await;
-        assert_eq!(told.as_u16(), status, "{body}");
+        let (status_code, response, body) = reject(&layer("s3", false), request).await;
+        assert_eq!(status_code.as_u16(), status, "{body}");
         assert_eq!(
             common::header(&response.headers, "content-type"),
             "application/xml"
@@ -220,21 +220,21 @@ async fn xml_has_code_and_message() {
         assert!(body.ends_with("</Message></Error>"), "{body}");
     }
     let xml = layer("execute-api", false).with_error_format(ErrorFormat::Xml);
-    let (_, _, body) = answer(&xml, head("/")).await;
+    let (_, _, body) = reject(&xml, head("/")).await;
     assert!(body.contains("<Code>AccessDenied</Code>"), "{body}");
 }
 
 #[tokio::test]
-async fn what_differs_is_told_only_where_it_is_wanted() {
+async fn explanations_are_sent_only_if_enabled() {
     for service in ["execute-api", "s3"] {
-        let mut request = changed(service);
-        let (_, _, plain) = answer(&layer(service, false), request.clone()).await;
+        let mut request = changed_in_transit(service);
+        let (_, _, plain) = reject(&layer(service, false), request.clone()).await;
         assert!(
             !plain.contains("/a") && !plain.contains("us-east-1"),
             "{plain}"
         );
 
-        let (_, _, told) = answer(&layer(service, true), request.clone()).await;
+        let (_, _, explained) = reject(&layer(service, true), request.clone()).await;
         let wanted = match service {
             "s3" => [
                 "<CanonicalRequest>GET\n/a\nb=1&amp;c=2\nhost:api.example.com\n",
@@ -246,22 +246,22 @@ async fn what_differs_is_told_only_where_it_is_wanted() {
             ],
         };
         for text in wanted {
-            assert!(told.contains(text), "{text} is not in {told}");
+            assert!(explained.contains(text), "{text} is not in {explained}");
         }
 
         put(&mut request, "x-amz-acl", "public-read");
-        let (_, _, plain) = answer(&layer(service, false), request.clone()).await;
+        let (_, _, plain) = reject(&layer(service, false), request.clone()).await;
         assert!(!plain.contains("x-amz-acl"), "{plain}");
-        let (_, _, told) = answer(&layer(service, true), request).await;
+        let (_, _, explained) = reject(&layer(service, true), request).await;
         assert!(
-            told.contains("x-amz-acl is present and not signed"),
-            "{told}"
+            explained.contains("x-amz-acl is present and not signed"),
+            "{explained}"
         );
     }
 }
 
 #[tokio::test]
-async fn the_callers_words_are_cut_short_and_cannot_break_the_answer() {
+async fn quoted_request_values_are_truncated_and_escaped() {
     let far = "a".repeat(40_000);
     for service in ["execute-api", "s3"] {
         let mut request = signed(head("/a"), b"");
@@ -271,10 +271,10 @@ async fn the_callers_words_are_cut_short_and_cannot_break_the_answer() {
             "authorization",
             &value.replace("execute-api", service),
         );
-        let (_, _, body) = answer(&layer(service, true), request).await;
+        let (_, _, body) = reject(&layer(service, true), request).await;
         assert!(body.contains("aaaa") && body.len() < 500, "{body}");
     }
-    // U+FFFE may not stand in XML (section 2.2), and `<` not as it is.
+    // XML forbids U+FFFE (section 2.2) and requires an escape for `<`.
     let mut head = head("/a");
     let value = http::HeaderValue::from_bytes(b"<\xef\xbf\xbe&").expect("legal");
     head.headers.insert("x-amz-meta-a", value);
@@ -283,16 +283,16 @@ async fn the_callers_words_are_cut_short_and_cannot_break_the_answer() {
     let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
     Signer::new().sign(&mut head, &params).expect("signed");
     head.uri = "/b".parse().expect("a URI");
-    let (_, _, body) = answer(&layer("s3", true), head).await;
+    let (_, _, body) = reject(&layer("s3", true), head).await;
     assert!(body.contains("x-amz-meta-a:&lt;\u{fffd}&amp;\n"), "{body}");
 }
 
 #[tokio::test]
-async fn an_answer_holds_no_secret_and_no_signature() {
+async fn error_responses_contain_no_secret_and_no_signature() {
     let own = credentials();
     for service in ["execute-api", "s3"] {
-        // The signature that would have been right for what was received.
-        let mut right = changed(service);
+        // The valid signature for the request received.
+        let mut right = changed_in_transit(service);
         let settings = common::settings(service);
         let identity = Identity::new(temporary()).expect("valid");
         let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
@@ -308,7 +308,7 @@ async fn an_answer_holds_no_secret_and_no_signature() {
         let signature = |value: &str| value.rsplit_once('=').expect("a field").1.to_owned();
 
         for explain in [false, true] {
-            let (_, _, body) = answer(&layer(service, explain), changed(service)).await;
+            let (_, _, body) = reject(&layer(service, explain), changed_in_transit(service)).await;
             assert!(!body.contains("hunter2"), "{body}");
             assert!(!body.contains(own.secret_access_key()), "{body}");
             assert!(!body.contains(&signature(&expected)), "{body}");
@@ -323,7 +323,7 @@ async fn an_answer_holds_no_secret_and_no_signature() {
 }
 
 #[tokio::test]
-async fn a_lookup_that_fails_is_the_servers_fault_and_told_without_its_reason() {
+async fn failed_lookups_are_503_without_a_reason() {
     let broken = async |_: String| Err(io::Error::other("hunter2 is the password"));
     for (service, code) in [
         ("execute-api", "ServiceUnavailableException"),
@@ -337,7 +337,7 @@ async fn a_lookup_that_fails_is_the_servers_fault_and_told_without_its_reason() 
         let identity = Identity::new(credentials()).expect("valid");
         let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
         Signer::new().sign(&mut head, &params).expect("signed");
-        let (status, response, body) = answer(&layer, head).await;
+        let (status, response, body) = reject(&layer, head).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(!body.contains("hunter2"), "{body}");
         assert!(
