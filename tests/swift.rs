@@ -164,12 +164,12 @@ impl Bucket {
                 .request(request.map(|body| body.map_err(Into::into).boxed()))
         });
         let request = self.request(method, target, body);
-        answer(
+        read_response(
             self.layer
                 .layer(send)
                 .oneshot(request)
                 .await
-                .expect("an answer"),
+                .expect("a response"),
         )
         .await
     }
@@ -200,11 +200,11 @@ impl Bucket {
         let body = Full::new(body.into())
             .map_err(|never| match never {})
             .boxed();
-        answer(
+        read_response(
             self.http
                 .request(Request::from_parts(head, body))
                 .await
-                .expect("an answer"),
+                .expect("a response"),
         )
         .await
     }
@@ -221,7 +221,7 @@ impl Bucket {
     }
 }
 
-async fn answer<B: Body<Error: Debug>>(response: Response<B>) -> (StatusCode, Bytes) {
+async fn read_response<B: Body<Error: Debug>>(response: Response<B>) -> (StatusCode, Bytes) {
     let (head, body) = response.into_parts();
     (
         head.status,

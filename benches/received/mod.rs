@@ -38,7 +38,7 @@ use http::{HeaderValue, Method, Request, Uri, header};
 use tower_sigv4::{
     SigningSettings,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
-    verify::{VerifiedRequest, Rejection, RejectionKind, Verifier, VerifySettings},
+    verify::{Rejection, RejectionKind, VerifiedRequest, Verifier, VerifySettings},
 };
 use tower_sigv4_benches::{
     Contender, contender,

@@ -82,7 +82,7 @@ impl Entry {
             received,
             ..
         } = head;
-        let policy = policy::of_response(authorized, status, &head.headers, age, received);
+        let policy = policy::from_response(authorized, status, &head.headers, age, received);
         let lifetime = policy.time_to_live(received);
         let entry = Self {
             fresh_until: received.checked_add(lifetime)?,

@@ -23,7 +23,7 @@ pub(crate) fn is_authorized(head: &request::Parts) -> bool {
 }
 
 /// Returns the policy of a response that was received at this time, `age` seconds old.
-pub(crate) fn of_response(
+pub(crate) fn from_response(
     authorized: bool,
     status: StatusCode,
     headers: &HeaderMap,

@@ -7,7 +7,7 @@ use std::{
 
 use moka::{ops::compute::Op, sync::Cache};
 
-use super::{
+use super::backend::{
     Backend, Clock, DEFAULT_ENTRY_LIMIT, ENTRY_OVERHEAD, Found, MAX_VARIANTS, Store, StoreFuture,
     Ticket, Variants,
 };

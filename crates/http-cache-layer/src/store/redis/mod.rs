@@ -28,7 +28,7 @@ use self::{
     connection::Connection,
     writer::{Names, Put, Writer},
 };
-use super::{
+use super::backend::{
     Backend, Clock, DEFAULT_ENTRY_LIMIT, ENTRY_OVERHEAD, Found, Store, StoreFuture, Ticket, Token,
 };
 use crate::{entry::Entry, key::Key, limit::Limit};
@@ -122,9 +122,6 @@ impl Display for InvalidRedisUrl {
 }
 
 impl Error for InvalidRedisUrl {}
-
-/// Maximum age of a ticket. Traces of a removal last twice as long.
-const TICKET_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
 struct Redis {
     connection: Arc<Connection>,

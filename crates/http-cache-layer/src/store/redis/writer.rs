@@ -13,16 +13,17 @@ use tokio::{
 };
 
 use super::{
-    TICKET_LIFETIME,
     connection::{Connection, PAUSE},
     encoding,
 };
 use crate::{
     entry::Entry,
     key::Key,
-    store::{MAX_VARIANTS, Token},
+    store::backend::{MAX_VARIANTS, Token},
 };
 
+/// Maximum age of a ticket. Traces of a removal last twice as long.
+const TICKET_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// Maximum number of responses that wait; others are not stored.
 const MAX_PUTS: usize = 64;
 /// Maximum number of URLs that wait for their removal while Redis is down; with more, everything is removed.
