@@ -7,10 +7,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Source of the time by which requests are dated and credentials expire.
+/// Source of time for the date of requests and the expiry of credentials.
 ///
-/// [`Clock::system`] reads the machine's clock. [`Clock::manual`] stands still until it is set or
-/// advanced, so that a test sees the same signature each time; its clones share one time.
+/// [`Clock::system`] is the system clock. [`Clock::manual`] is stopped until it is set or advanced, so that signatures
+/// are reproducible in tests; its clones share one time.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -23,18 +23,18 @@ use std::{
 /// ```
 #[derive(Clone, Default)]
 pub struct Clock {
-    /// Nanoseconds since the epoch; `None` for the machine's clock.
+    /// Nanoseconds since the epoch; `None` for the system clock.
     manual: Option<Arc<AtomicU64>>,
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// Returns the system clock.
     #[must_use]
     pub fn system() -> Self {
         Self::default()
     }
 
-    /// A clock that stands at `now`; times before 1970 count as 1970, times after 2554 as 2554.
+    /// Creates a clock that is stopped at `now`. Times before 1970 count as 1970, times after 2554 as 2554.
     #[must_use]
     pub fn manual(now: SystemTime) -> Self {
         Self {
@@ -42,19 +42,19 @@ impl Clock {
         }
     }
 
-    /// Sets a manual clock and all its clones; the machine's clock is left alone.
+    /// Sets a manual clock and its clones. Has no effect on the system clock.
     pub fn set(&self, now: SystemTime) {
         if let Some(manual) = &self.manual {
             manual.store(to_nanos(now), Ordering::SeqCst);
         }
     }
 
-    /// Moves a manual clock and all its clones forward; the machine's clock is left alone.
+    /// Advances a manual clock and its clones. Has no effect on the system clock.
     pub fn advance(&self, by: Duration) {
-        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         if let Some(manual) = &self.manual {
             let _ = manual.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
-                Some(now.saturating_add(by))
+                Some(now.saturating_add(nanos))
             });
         }
     }

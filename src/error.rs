@@ -14,7 +14,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// session token or a signature.
 ///
 /// [`Signing`](crate::Signing) fails with a [`BoxError`], since errors of the inner service pass through it
-/// unchanged. [`Error::find`] tells them apart:
+/// unchanged. [`Error::find`] distinguishes them:
 ///
 /// ```
 /// use http::StatusCode;
@@ -118,13 +118,13 @@ impl Error {
     #[must_use]
     pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
         // The source of an `io::Error` is that of the error inside it, which it skips.
-        iter::successors(Some(error), |&error| {
-            match error.downcast_ref::<io::Error>() {
+        iter::successors(Some(error), |&outer| {
+            match outer.downcast_ref::<io::Error>() {
                 Some(wrapper) => wrapper.get_ref().map(|inner| inner as _),
-                None => error.source(),
+                None => outer.source(),
             }
         })
-        .find_map(|error| error.downcast_ref())
+        .find_map(|candidate| candidate.downcast_ref())
     }
 
     /// Returns the cause.

@@ -117,7 +117,7 @@ pub use self::{
 };
 
 /// The README's example, compiled as a test.
-#[cfg(all(doctest, feature = "reqwest"))]
+#[cfg(all(doctest, feature = "reqwest-middleware"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -205,8 +205,8 @@ where
 }
 
 fn backoff(first: Duration, longest: Duration) -> Result<ExponentialBackoff<Random>, Error> {
-    let maker = |first, longest| {
-        ExponentialBackoffMaker::new(first, longest, 1.0, Random).map_err(|source| {
+    let maker = |min, max| {
+        ExponentialBackoffMaker::new(min, max, 1.0, Random).map_err(|source| {
             Error::config(format!(
                 "a backoff from {first:?} to {longest:?} is invalid; the longest has to be above zero and not below the first"
             ))

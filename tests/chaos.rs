@@ -1,5 +1,4 @@
-//! What goes wrong around a request: nothing is sent that is not signed, or with another body, and nothing is left
-//! behind.
+//! Failures around a request: nothing is sent unsigned or with another body, and nothing is left behind.
 
 mod common;
 
@@ -41,52 +40,51 @@ use tower_sigv4::{
     verify::{BodyCheck, RejectionKind, VerifySettings},
 };
 
-const PIECE: usize = 11_000;
-const PIECES: usize = 3;
+const CHUNK: usize = 11_000;
+const CHUNKS: usize = 3;
 const BUDGET: u64 = 256 * 1024;
-/// Than `now`.
 const AN_HOUR_LATER: &str = "Sun, 30 Aug 2015 13:36:00 GMT";
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn body() -> Vec<u8> {
-    (0..PIECE * PIECES).map(|at| (at % 251) as u8).collect()
+    (0..CHUNK * CHUNKS).map(|at| (at % 251) as u8).collect()
 }
 
-/// The body in pieces; there is none at every other poll.
-fn pieces() -> impl Iterator<Item = Step> {
+/// The body in chunks, with a pending poll before each.
+fn chunks() -> impl Iterator<Item = Step> {
     let body = Bytes::from(body());
-    (0..PIECES).flat_map(move |at| {
+    (0..CHUNKS).flat_map(move |at| {
         [
             Step::Yield,
-            Step::Data(body.slice(at * PIECE..(at + 1) * PIECE)),
+            Step::Data(body.slice(at * CHUNK..(at + 1) * CHUNK)),
         ]
     })
 }
 
 fn request(steps: impl IntoIterator<Item = Step>) -> Request<Script> {
-    let size = SizeHint::with_exact((PIECE * PIECES) as u64);
+    let size = SizeHint::with_exact((CHUNK * CHUNKS) as u64);
     Request::put("https://bucket.s3.us-east-1.amazonaws.com/key?b=2&a=1")
         .header("x-amz-content-sha256", PayloadHash::of(&body()).to_string())
         .body(Script::new(steps).with_size(size))
         .expect("a request")
 }
 
-/// A client that signs, an origin that verifies, and all that their requests can hold.
+/// A signing client, a verifying origin, and the resources that requests use.
 struct World {
     client: SigningLayer,
     server: VerifyLayer,
     budgets: [BodyBudget; 2],
     directory: Directory,
-    /// The client may have one request on its way.
+    /// Allows one request at a time.
     permits: Arc<Semaphore>,
-    /// What was refused, and what was accepted.
+    /// Rejections (`Some`) and successes (`None`).
     verdicts: Arc<Mutex<Vec<Option<RejectionKind>>>>,
-    /// The step of the origin at which its connection breaks.
+    /// Step of the origin at which its connection fails.
     breaks_at: usize,
 }
 
 impl World {
-    /// The origin's clock is that much ahead.
+    /// Creates an origin whose clock is ahead by this duration.
     fn new(mode: PayloadMode, in_query: bool, check: BodyCheck, ahead: Duration) -> Self {
         let budgets = [BodyBudget::new(BUDGET), BodyBudget::new(BUDGET)];
         let directory = Directory::new();
@@ -126,14 +124,14 @@ impl World {
         }
     }
 
-    /// Sends a request of these steps, and reads the answer.
+    /// Sends a request with these steps, and reads the response.
     fn send(&self, steps: impl IntoIterator<Item = Step>) -> Sending {
         let connection = Hesitant {
             inner: self.origin(),
             hesitates: false,
         };
         let connection = ConcurrencyLimit::with_semaphore(connection, self.permits.clone());
-        // A cache of its own, so that credentials are loaded each time.
+        // A new cache, so that credentials are loaded each time.
         let client = self.client.clone();
         client.credentials().invalidate();
         let sending = client.layer(connection).oneshot(request(steps));
@@ -143,12 +141,12 @@ impl World {
         })
     }
 
-    /// Verifies, and echoes what was verified; waits before each step, and breaks at one of them.
+    /// Creates an origin that verifies a request and echoes its body. It waits before each step, and fails at one.
     fn origin(
         &self,
     ) -> impl Service<
         Request<SignedBody<Script>>,
-        Response = Response<AtTimes>,
+        Response = Response<PendingBetween>,
         Error = BoxError,
         Future: Send,
     > + Clone
@@ -174,7 +172,7 @@ impl World {
                         next().await?;
                         all.extend_from_slice(&frame?.into_data().expect("data"));
                     }
-                    // As HTTP holds a body to it.
+                    // An HTTP server enforces the length.
                     match length.is_none_or(|length| length == all.len().to_string()) {
                         true => Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(all))),
                         false => Err("cut off".into()),
@@ -184,22 +182,22 @@ impl World {
             let (server, verdicts) = (server.layer(handler), verdicts.clone());
             async move {
                 next().await?;
-                let answer = server.oneshot(request).await?;
-                let refusal = answer.extensions().get().copied();
-                verdicts.lock().expect("not poisoned").push(refusal);
+                let response = server.oneshot(request).await?;
+                let rejection = response.extensions().get().copied();
+                verdicts.lock().expect("not poisoned").push(rejection);
                 next().await?;
-                let mut answer = answer.map(AtTimes::new);
-                if refusal.is_some() {
-                    answer
+                let mut response = response.map(PendingBetween::new);
+                if rejection.is_some() {
+                    response
                         .headers_mut()
                         .insert("date", HeaderValue::from_static(AN_HOUR_LATER));
                 }
-                Ok(answer)
+                Ok(response)
             }
         })
     }
 
-    /// Takes all the room of a budget until it is dropped.
+    /// Reserves the whole budget until the guard is dropped.
     async fn fill(&self, budget: &BodyBudget) -> impl Sized + use<> {
         let all = Script::new([Step::Hang]).with_size(SizeHint::with_exact(BUDGET));
         let target = UriOrigin::new(settings("s3"))
@@ -213,7 +211,7 @@ impl World {
         hanging
     }
 
-    /// Panics if anything of a request is left.
+    /// Panics if a request has left anything behind.
     fn is_clear(&self, what: &str) {
         for budget in &self.budgets {
             assert_eq!(budget.available(), budget.total(), "{what}");
@@ -230,7 +228,7 @@ impl World {
 
 type Sending = Pin<Box<dyn Future<Output = Result<(StatusCode, Bytes), BoxError>>>>;
 
-/// Takes two polls for credentials.
+/// A provider that needs two polls.
 #[derive(Debug)]
 struct Slow;
 
@@ -247,7 +245,7 @@ impl ProvideCredentials for Slow {
     }
 }
 
-/// Is ready at every other question.
+/// A service that is ready at every other poll.
 #[derive(Clone)]
 struct Hesitant<S> {
     inner: S,
@@ -276,7 +274,7 @@ where
     }
 }
 
-/// Is ready once, and never again.
+/// A service that is ready only once.
 #[derive(Clone)]
 struct Once<S> {
     inner: S,
@@ -303,13 +301,13 @@ where
     }
 }
 
-/// A body of which there is something at every other poll.
-struct AtTimes {
+/// A body that is pending at every other poll.
+struct PendingBetween {
     body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
     waits: bool,
 }
 
-impl AtTimes {
+impl PendingBetween {
     fn new(body: impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static) -> Self {
         Self {
             body: Box::pin(body.map_err(Into::into)),
@@ -318,7 +316,7 @@ impl AtTimes {
     }
 }
 
-impl Body for AtTimes {
+impl Body for PendingBetween {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -335,7 +333,7 @@ impl Body for AtTimes {
     }
 }
 
-/// One thread for files, so that what is asked of it last is done last.
+/// Uses one thread for files, so that their operations stay in order.
 fn run(test: impl Future<Output = ()>) {
     let mut runtime = Builder::new_current_thread();
     let runtime = runtime
@@ -346,14 +344,14 @@ fn run(test: impl Future<Output = ()>) {
     runtime.expect("a runtime").block_on(test);
 }
 
-/// Lets the file that is being written or read be done with.
+/// Waits until file operations end.
 async fn settle() {
     task::spawn_blocking(|| ()).await.expect("run");
     task::yield_now().await;
 }
 
-/// Polls a request so many times, while bodies have no room at first; nothing is left of it, whether it ended or not.
-async fn polled(world: &World, polls: usize, mut sending: Sending) -> Option<Outcome> {
+/// Polls a request this number of times, with no free memory at first, and checks that nothing is left behind.
+async fn poll_times(world: &World, polls: usize, mut sending: Sending) -> Option<Outcome> {
     let [client, server] = &world.budgets;
     let mut others = (
         Some(world.fill(client).await),
@@ -374,7 +372,7 @@ async fn polled(world: &World, polls: usize, mut sending: Sending) -> Option<Out
     }
     drop((sending, others));
     settle().await;
-    // The load of credentials goes on when the request that started it is dropped.
+    // Loading of credentials continues after the request is dropped.
     for _ in 0..4 {
         task::yield_now().await;
     }
@@ -384,8 +382,8 @@ async fn polled(world: &World, polls: usize, mut sending: Sending) -> Option<Out
 
 type Outcome = Result<(StatusCode, Bytes), BoxError>;
 
-/// More than any request here takes.
-const ENOUGH: usize = 300;
+/// More polls than any request needs.
+const MAX_POLLS: usize = 300;
 
 fn modes() -> [PayloadMode; 8] {
     let size = ChunkSize::new(8 * 1024).expect("allowed");
@@ -418,21 +416,21 @@ fn worlds() -> impl Iterator<Item = (String, World)> {
 }
 
 #[test]
-fn dropped_at_any_poll_a_request_leaves_nothing_behind() {
+fn a_request_dropped_at_any_poll_leaves_nothing_behind() {
     run(async {
         for (name, world) in worlds() {
             let mut polls = 0;
             let outcome = loop {
-                if let Some(outcome) = polled(&world, polls, world.send(pieces())).await {
+                if let Some(outcome) = poll_times(&world, polls, world.send(chunks())).await {
                     break outcome;
                 }
-                // Whatever part of it was received, none that was whole was refused.
+                // An incomplete request may be rejected, but not a complete one.
                 assert!(
                     world.verdicts().iter().all(Option::is_none),
                     "{name}: {polls}"
                 );
                 polls += 1;
-                assert!(polls < ENOUGH, "{name}");
+                assert!(polls < MAX_POLLS, "{name}");
             };
             let (status, echoed) = outcome.expect(&name);
             assert_eq!(
@@ -448,16 +446,16 @@ fn dropped_at_any_poll_a_request_leaves_nothing_behind() {
 
 const CORRECTED: [Option<RejectionKind>; 2] = [Some(RejectionKind::Expired), None];
 
-/// The origin's clock differs, so that the request is refused, signed anew and sent again.
+/// The origin's clock differs, so the request is rejected, signed again and resent.
 #[test]
-fn dropped_at_any_poll_a_request_that_is_sent_twice_leaves_nothing_behind() {
+fn a_retried_request_dropped_at_any_poll_leaves_nothing_behind() {
     run(async {
         for mode in [PayloadMode::Buffer, PayloadMode::Spool] {
             for check in CHECKS {
                 let mut polls = 0;
                 let (world, outcome) = loop {
                     let world = World::new(mode, false, check, HOUR);
-                    if let Some(outcome) = polled(&world, polls, world.send(pieces())).await {
+                    if let Some(outcome) = poll_times(&world, polls, world.send(chunks())).await {
                         break (world, outcome);
                     }
                     let verdicts = world.verdicts();
@@ -466,9 +464,9 @@ fn dropped_at_any_poll_a_request_that_is_sent_twice_leaves_nothing_behind() {
                         "{mode:?} {polls}: {verdicts:?}"
                     );
                     polls += 1;
-                    assert!(polls < ENOUGH, "{mode:?} {check:?}");
+                    assert!(polls < MAX_POLLS, "{mode:?} {check:?}");
                 };
-                let (status, echoed) = outcome.expect("an answer");
+                let (status, echoed) = outcome.expect("a response");
                 assert_eq!(
                     (status, &*world.verdicts()),
                     (StatusCode::OK, &CORRECTED[..])
@@ -480,14 +478,14 @@ fn dropped_at_any_poll_a_request_that_is_sent_twice_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_body_that_breaks_off_reaches_no_one_whole() {
+fn a_truncated_body_is_never_received_as_complete() {
     run(async {
         for (name, world) in worlds() {
-            for good in 0..=2 * PIECES {
+            for good in 0..=2 * CHUNKS {
                 for end in [vec![Step::Fail], vec![]] {
-                    let ends_well = good == 2 * PIECES && end.is_empty();
-                    let steps = pieces().take(good).chain(end);
-                    let outcome = polled(&world, ENOUGH, world.send(steps))
+                    let ends_well = good == 2 * CHUNKS && end.is_empty();
+                    let steps = chunks().take(good).chain(end);
+                    let outcome = poll_times(&world, MAX_POLLS, world.send(steps))
                         .await
                         .expect(&name);
                     let accepted = outcome.is_ok_and(|(status, _)| status.is_success());
@@ -504,13 +502,13 @@ fn a_body_that_breaks_off_reaches_no_one_whole() {
 }
 
 #[test]
-fn a_connection_that_breaks_at_any_step_leaves_nothing_behind() {
+fn a_connection_that_fails_at_any_step_leaves_nothing_behind() {
     run(async {
         for (name, mut world) in worlds() {
             world.breaks_at = 0;
             loop {
-                let sending = world.send(pieces());
-                match polled(&world, ENOUGH, sending).await.expect(&name) {
+                let sending = world.send(chunks());
+                match poll_times(&world, MAX_POLLS, sending).await.expect(&name) {
                     Ok(_) => break,
                     Err(error) => assert_eq!(error.to_string(), "connection reset", "{name}"),
                 }
@@ -521,9 +519,9 @@ fn a_connection_that_breaks_at_any_step_leaves_nothing_behind() {
     });
 }
 
-/// Its second try finds no one ready, and a time-out ends it.
+/// The inner service is not ready for the retry, and a timeout ends it.
 #[test]
-fn who_waits_in_vain_to_send_again_gives_all_back() {
+fn a_retry_that_times_out_releases_everything() {
     run(async {
         let world = World::new(PayloadMode::Buffer, false, CHECKS[0], HOUR);
         let asked = Arc::new(AtomicUsize::new(0));
@@ -532,7 +530,7 @@ fn who_waits_in_vain_to_send_again_gives_all_back() {
             asked: asked.clone(),
         };
         let connection = ConcurrencyLimit::with_semaphore(connection, world.permits.clone());
-        let sending = world.client.layer(connection).oneshot(request(pieces()));
+        let sending = world.client.layer(connection).oneshot(request(chunks()));
         tokio::time::timeout(HOUR, sending)
             .await
             .expect_err("never ready again");

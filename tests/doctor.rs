@@ -1,5 +1,5 @@
-//! The doctor names the cause: of what a verifier answers to a request that was changed on its way, and of
-//! answers in the shapes that AWS documents.
+//! Diagnosis of rejections by a verifier, for requests that were changed on the way, and of the responses that AWS
+//! documents.
 
 mod common;
 
@@ -20,21 +20,21 @@ use tower_sigv4::{
     verify::{StaticKeys, VerifySettings},
 };
 
-/// A signing client, what happens behind it, and the origin that verifies.
-struct Way {
+/// A signing client, the changes on the way, and the verifying origin.
+struct Scenario {
     signs_with: Credentials,
     origin: Origin,
     verifies: VerifySettings,
     keys: Vec<Credentials>,
     format: Option<ErrorFormat>,
-    /// By how many seconds the origin's clock is ahead.
+    /// Seconds by which the origin's clock is ahead.
     ahead: i64,
     target: &'static str,
     change: fn(&mut Parts, &mut Vec<u8>),
 }
 
-fn way() -> Way {
-    Way {
+fn scenario() -> Scenario {
+    Scenario {
         signs_with: credentials(),
         origin: api(&format!("https://{HOST}")),
         verifies: verifies("execute-api", "us-east-1"),
@@ -60,8 +60,8 @@ fn target(head: &mut Parts, target: &'static str) {
     head.uri = target.parse().expect("a target");
 }
 
-impl Way {
-    /// The answer to a request with a body, sent this way.
+impl Scenario {
+    /// Sends a request with a body.
     async fn send(self) -> Response<Bytes> {
         let mut server =
             VerifyLayer::new(StaticKeys::new(self.keys).expect("valid"), self.verifies).with_clock(
@@ -81,13 +81,13 @@ impl Way {
             let server = server.clone();
             async move {
                 let (mut head, body) = request.into_parts();
-                // As HTTP/1.1 sends it.
+                // The target as in HTTP/1.1.
                 let target = head.uri.path_and_query().expect("a target").clone();
                 head.uri = target.into();
                 let mut body = body.collect().await.expect("a body").to_bytes().to_vec();
                 change(&mut head, &mut body);
-                let Ok(answer) = server.oneshot(Request::from_parts(head, body.into())).await;
-                Ok::<_, Infallible>(answer)
+                let Ok(response) = server.oneshot(Request::from_parts(head, body.into())).await;
+                Ok::<_, Infallible>(response)
             }
         });
         let client = SigningLayer::new(self.signs_with, self.origin)
@@ -102,24 +102,30 @@ impl Way {
         let (head, body) = client
             .oneshot(request)
             .await
-            .expect("an answer")
+            .expect("a response")
             .into_parts();
         Response::from_parts(head, body.collect().await.expect("a body").to_bytes())
     }
 }
 
 #[tokio::test]
-async fn a_verifiers_refusal_is_diagnosed() {
-    assert!(diagnoses_of_a_verifiers_refusals().await.len() > 30);
+async fn rejections_by_a_verifier_are_diagnosed() {
+    assert!(diagnoses_of_verifier_rejections().await.len() > 30);
 }
 
-/// Each change of a request on its way, the cause that is named, and what is said of it.
-async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
-    let changed = |change| Way { change, ..way() };
-    let at = |verifies| Way { verifies, ..way() };
-    let with = |key: &Credentials| Way {
+/// Returns the diagnoses for each change, and checks cause and summary.
+async fn diagnoses_of_verifier_rejections() -> Vec<Diagnosis> {
+    let changed = |change| Scenario {
+        change,
+        ..scenario()
+    };
+    let at = |verifies| Scenario {
+        verifies,
+        ..scenario()
+    };
+    let with = |key: &Credentials| Scenario {
         keys: vec![key.clone()],
-        ..way()
+        ..scenario()
     };
     let id = credentials().access_key_id().to_owned();
     let key = |id: &str, secret: &str, token: Option<&str>| {
@@ -134,7 +140,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
     let without_hash = settings("execute-api").with_payload_header(false);
     let without_hash = Origin::new(&format!("https://{HOST}"), without_hash).expect("an origin");
     let xml = Some(ErrorFormat::Xml);
-    let rows: Vec<(Way, Cause, &str)> = vec![
+    let rows: Vec<(Scenario, Cause, &str)> = vec![
         (
             changed(|head, _| set(head, "host", "api.example.com")),
             Cause::HostChanged,
@@ -151,7 +157,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             "encoded once more",
         ),
         (
-            Way {
+            Scenario {
                 target: "/prod/a%2520b",
                 ..changed(|head, _| target(head, "/prod/a%20b"))
             },
@@ -220,7 +226,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             "the body was changed",
         ),
         (
-            Way {
+            Scenario {
                 origin: without_hash.clone(),
                 ..changed(|_, body| body.push(b'!'))
             },
@@ -228,7 +234,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             "the body was changed on the way: signed hash \"44136fa355b3678a",
         ),
         (
-            Way {
+            Scenario {
                 origin: without_hash,
                 ..changed(|_, body| body.clear())
             },
@@ -236,9 +242,9 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             "the body was lost on the way",
         ),
         (
-            Way {
+            Scenario {
                 origin: api(&format!("https://{HOST}")).with_payload(PayloadMode::Unsigned),
-                ..way()
+                ..scenario()
             },
             Cause::PayloadKind,
             "x-amz-content-sha256",
@@ -262,7 +268,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             "no route for this path and method",
         ),
         (
-            Way {
+            Scenario {
                 origin: for_service("es"),
                 verifies: verifies("es", "us-east-1"),
                 ..changed(|head, _| drop(head.headers.remove("authorization")))
@@ -271,28 +277,28 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             "its signature did not reach",
         ),
         (
-            Way {
+            Scenario {
                 ahead: 421,
-                ..way()
+                ..scenario()
             },
             Cause::ClockSkew,
             "clock was 421 s ahead",
         ),
         (
-            Way {
+            Scenario {
                 ahead: -421,
-                ..way()
+                ..scenario()
             },
             Cause::ClockSkew,
             "clock was 421 s behind",
         ),
         (
-            Way {
+            Scenario {
                 origin: api(&format!("https://{HOST}"))
                     .with_query_signature(Duration::from_secs(60))
                     .expect("in range"),
                 ahead: 100,
-                ..way()
+                ..scenario()
             },
             Cause::UrlExpired,
             "was 100 s old",
@@ -313,7 +319,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             "exactly what was signed",
         ),
         (
-            Way {
+            Scenario {
                 signs_with: asia.clone(),
                 ..with(&key("ASIAEXAMPLE", "another", Some("hunter2")))
             },
@@ -326,7 +332,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             "does not know the access key",
         ),
         (
-            Way {
+            Scenario {
                 signs_with: key("ASIAEXAMPLE", &secret, None),
                 ..with(&asia)
             },
@@ -334,7 +340,7 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
             "no session token was sent",
         ),
         (
-            Way {
+            Scenario {
                 signs_with: key("ASIAEXAMPLE", &secret, Some("hunter2-old")),
                 origin: for_service("s3"),
                 verifies: verifies("s3", "us-east-1"),
@@ -347,27 +353,27 @@ async fn diagnoses_of_a_verifiers_refusals() -> Vec<Diagnosis> {
         (with(&expired), Cause::TokenExpired, "have expired"),
     ];
     let mut diagnoses = Vec::new();
-    for (way, cause, said) in rows {
-        let response = way.send().await;
+    for (scenario, cause, summary) in rows {
+        let response = scenario.send().await;
         let text = String::from_utf8_lossy(response.body()).into_owned();
         let diagnosis = response.extensions().get::<Diagnosis>();
         let diagnosis = diagnosis.unwrap_or_else(|| panic!("{cause}: no diagnosis of {text}"));
         assert_eq!(diagnosis.cause(), cause, "{diagnosis}: {text}");
         assert!(
-            diagnosis.summary().contains(said),
-            "{diagnosis} has not {said}"
+            diagnosis.summary().contains(summary),
+            "{diagnosis} does not contain {summary}"
         );
         let shown = format!("{diagnosis} {diagnosis:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
-        assert!(!text.is_empty(), "the answer reaches the caller whole");
+        assert!(!text.is_empty(), "the response reaches the caller whole");
         diagnoses.push(diagnosis.clone());
     }
     diagnoses
 }
 
-/// A verifier does not show the token, which is no difference.
+/// A verifier redacts the token, which is not a difference.
 #[tokio::test]
-async fn a_token_that_is_blotted_out_is_as_it_was_signed() {
+async fn a_redacted_token_is_not_a_difference() {
     let key = with_token(Some("hunter2".into()));
     for in_query in [false, true] {
         let mut origin = api(&format!("https://{HOST}"));
@@ -376,14 +382,14 @@ async fn a_token_that_is_blotted_out_is_as_it_was_signed() {
                 .with_query_signature(Duration::from_secs(60))
                 .expect("in range");
         }
-        let way = Way {
+        let scenario = Scenario {
             origin,
             signs_with: key.clone(),
             keys: vec![key.clone()],
-            ..way()
+            ..scenario()
         };
         let change = |head: &mut Parts, _: &mut Vec<u8>| set(head, "host", "api.example.com");
-        let response = Way { change, ..way }.send().await;
+        let response = Scenario { change, ..scenario }.send().await;
         let diagnosis = response
             .extensions()
             .get::<Diagnosis>()
@@ -398,7 +404,7 @@ async fn a_token_that_is_blotted_out_is_as_it_was_signed() {
 }
 
 #[test]
-fn a_segment_in_front_is_a_stage_to_api_gateway_alone() {
+fn an_extra_segment_is_a_stage_only_for_api_gateway() {
     for (service, cause) in [
         ("execute-api", Cause::StageMissing),
         ("es", Cause::PathChanged),
@@ -410,14 +416,14 @@ fn a_segment_in_front_is_a_stage_to_api_gateway_alone() {
              host:{HOST}\n\nhost;x-amz-content-sha256;x-amz-date;x-tenant\n\
              e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855</CanonicalRequest></Error>"
         );
-        let diagnosis = diagnose(&refusal(403, None, &body), Some(&sent)).expect("a mismatch");
+        let diagnosis = diagnose(&rejection(403, None, &body), Some(&sent)).expect("a mismatch");
         assert_eq!(diagnosis.cause(), cause, "{diagnosis}");
     }
 }
 
 #[tokio::test]
-async fn what_is_accepted_is_not_diagnosed() {
-    let response = way().send().await;
+async fn accepted_requests_are_not_diagnosed() {
+    let response = scenario().send().await;
     assert_eq!(
         (response.status(), &**response.body()),
         (StatusCode::OK, &b"accepted"[..])
@@ -425,9 +431,9 @@ async fn what_is_accepted_is_not_diagnosed() {
     assert!(response.extensions().get::<Diagnosis>().is_none());
 }
 
-/// What a hostile origin says cannot forge a log's line, and what was put into a path is not shown.
+/// A hostile origin cannot forge lines of a log, and secrets in a path are not shown.
 #[test]
-fn what_is_said_of_an_answer_cannot_disturb_a_log() {
+fn diagnoses_are_safe_to_log() {
     let sent =
         SignedRequest::from_parts(&signed("execute-api", &credentials()), None).expect("signed");
     let derived = |head: &str| {
@@ -451,7 +457,7 @@ fn what_is_said_of_an_answer_cannot_disturb_a_log() {
         derived(&format!("{}\n/\n", "G".repeat(60_000))),
     ] {
         for sent in [Some(&sent), None] {
-            let diagnosis = diagnose(&refusal(403, None, &body), sent).expect("a mismatch");
+            let diagnosis = diagnose(&rejection(403, None, &body), sent).expect("a mismatch");
             let shown = diagnosis.to_string();
             let shown = shown + &format!("{:?}", diagnosis.differences());
             assert!(
@@ -463,7 +469,7 @@ fn what_is_said_of_an_answer_cannot_disturb_a_log() {
     }
 }
 
-/// A signed request, and its texts.
+/// Returns the head of a signed request.
 fn signed(service: &str, key: &Credentials) -> Parts {
     let url = format!("https://{HOST}/prod/orders?b=2&a=1");
     let (mut head, ()) = Request::get(url).body(()).expect("a request").into_parts();
@@ -479,21 +485,20 @@ fn signed(service: &str, key: &Credentials) -> Parts {
 
 const X_TENANT: http::HeaderName = http::HeaderName::from_static("x-tenant");
 
-/// An answer in one of AWS's shapes: status, header and body.
+/// A response of AWS: status, header and body.
 type Recorded = (u16, Option<(&'static str, &'static str)>, &'static str);
 
 #[test]
-fn answers_in_the_shapes_of_aws_are_read() {
-    let named: std::collections::HashSet<_> = diagnoses_of_aws_answers()
+fn responses_of_aws_are_diagnosed() {
+    let named: std::collections::HashSet<_> = diagnoses_of_aws_responses()
         .iter()
         .map(Diagnosis::cause)
         .collect();
     assert!(named.len() > 15, "{named:?}");
 }
 
-/// The answers as the services' own documents, and those who ask for help with them, show them; what differs
-/// from one request to the next is of the test's request.
-fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
+/// Returns the diagnoses of responses from documentation and bug reports, adapted to the test's request.
+fn diagnoses_of_aws_responses() -> Vec<Diagnosis> {
     let rows: &[(&str, Recorded, Cause, &str)] = &[
         (
             "execute-api",
@@ -907,36 +912,37 @@ fn diagnoses_of_aws_answers() -> Vec<Diagnosis> {
         ),
     ];
     let mut diagnoses = Vec::new();
-    for &(service, (status, header, body), cause, said) in rows {
+    for &(service, (status, header, body), cause, summary) in rows {
         let head = signed(service, &credentials());
         let sent = SignedRequest::from_parts(&head, None).expect("signed");
         let (_, signature) = common::header(&head.headers, "authorization")
             .rsplit_once('=')
             .expect("one");
         let body = body.replace("SIGNATURE", signature);
-        let refusal = refusal(status, header, &body);
-        let diagnosis = diagnose(&refusal, Some(&sent)).unwrap_or_else(|| panic!("none of {body}"));
+        let rejection = rejection(status, header, &body);
+        let diagnosis =
+            diagnose(&rejection, Some(&sent)).unwrap_or_else(|| panic!("none of {body}"));
         assert_eq!(diagnosis.cause(), cause, "{diagnosis}: {body}");
         assert!(
-            diagnosis.summary().contains(said),
-            "{diagnosis} has not {said}"
+            diagnosis.summary().contains(summary),
+            "{diagnosis} does not contain {summary}"
         );
-        let shown = format!("{diagnosis} {diagnosis:?} {refusal:?} {sent:?}");
+        let shown = format!("{diagnosis} {diagnosis:?} {rejection:?} {sent:?}");
         assert!(!shown.contains("hunter"), "{shown}");
-        // From the answer alone nothing is read that contradicts it, and nothing panics.
-        assert!(diagnose(&refusal, None).is_some(), "{body}");
+        // Without the request there is still a diagnosis.
+        assert!(diagnose(&rejection, None).is_some(), "{body}");
         diagnoses.push(diagnosis);
     }
     diagnoses
 }
 
-/// The page for those who look for the message of a refusal.
+/// The page about rejections.
 const PAGE: &str = include_str!("../docs/signature-does-not-match.md");
 
 #[tokio::test]
-async fn the_page_has_each_cause_once_with_what_is_said_of_it_and_its_remedy() {
-    let mut diagnoses = diagnoses_of_a_verifiers_refusals().await;
-    diagnoses.extend(diagnoses_of_aws_answers());
+async fn the_page_has_summary_and_remedy_of_each_cause_once() {
+    let mut diagnoses = diagnoses_of_verifier_rejections().await;
+    diagnoses.extend(diagnoses_of_aws_responses());
     for &cause in Cause::ALL {
         let sections: Vec<_> = PAGE.split(&format!("\n### {cause}\n")).skip(1).collect();
         let [section] = sections[..] else {
@@ -952,11 +958,11 @@ async fn the_page_has_each_cause_once_with_what_is_said_of_it_and_its_remedy() {
             .split('\n')
             .map(|line| line.strip_prefix("> ").unwrap_or(line));
         let sentence = sentence.collect::<Vec<_>>().join(" ");
-        let said =
+        let is_quoted =
             |diagnosis: &Diagnosis| diagnosis.cause() == cause && diagnosis.summary() == sentence;
         assert!(
-            diagnoses.iter().any(said),
-            "nothing is said of {cause} so: {sentence}"
+            diagnoses.iter().any(is_quoted),
+            "no diagnosis of {cause} has the summary: {sentence}"
         );
         assert_eq!(
             remedy.replace('\n', " "),
@@ -966,7 +972,7 @@ async fn the_page_has_each_cause_once_with_what_is_said_of_it_and_its_remedy() {
 }
 
 #[test]
-fn links_of_the_page_lead_somewhere() {
+fn links_of_the_page_have_targets() {
     let anchors: BTreeSet<_> = PAGE
         .lines()
         .filter(|line| line.starts_with("##"))
@@ -987,7 +993,7 @@ fn links_of_the_page_lead_somewhere() {
 }
 
 #[test]
-fn a_plus_in_a_path_that_an_origin_takes_for_a_space_is_a_matter_of_encoding() {
+fn a_plus_read_as_a_space_is_a_path_encoding_error() {
     let url = "https://bucket.s3.us-east-1.amazonaws.com/c++.txt";
     let (mut head, ()) = Request::get(url).body(()).expect("a request").into_parts();
     let settings = SigningSettings::new("s3", "us-east-1").expect("a scope");
@@ -1005,7 +1011,7 @@ fn a_plus_in_a_path_that_an_origin_takes_for_a_space_is_a_matter_of_encoding() {
         "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{derived}</CanonicalRequest></Error>",
     );
     let sent = SignedRequest::from_parts(&head, None).expect("signed");
-    let diagnosis = diagnose(&refusal(403, None, &body), Some(&sent)).expect("one");
+    let diagnosis = diagnose(&rejection(403, None, &body), Some(&sent)).expect("one");
     assert_eq!(diagnosis.cause(), Cause::PathEncoding, "{diagnosis}");
     assert!(
         diagnosis
@@ -1014,7 +1020,7 @@ fn a_plus_in_a_path_that_an_origin_takes_for_a_space_is_a_matter_of_encoding() {
     );
 }
 
-fn refusal(status: u16, header: Option<(&'static str, &'static str)>, body: &str) -> Rejection {
+fn rejection(status: u16, header: Option<(&'static str, &'static str)>, body: &str) -> Rejection {
     let headers = header.map(|(name, value)| {
         (
             name.parse().expect("a name"),
@@ -1030,7 +1036,7 @@ fn refusal(status: u16, header: Option<(&'static str, &'static str)>, body: &str
 }
 
 #[test]
-fn what_does_not_speak_of_signatures_is_no_matter_for_the_doctor() {
+fn responses_not_about_signatures_are_not_diagnosed() {
     let sent =
         SignedRequest::from_parts(&signed("execute-api", &credentials()), None).expect("signed");
     for body in [
@@ -1062,18 +1068,18 @@ fn what_does_not_speak_of_signatures_is_no_matter_for_the_doctor() {
         "\u{fffd}\0",
     ] {
         assert!(
-            diagnose(&refusal(403, None, body), Some(&sent)).is_none(),
+            diagnose(&rejection(403, None, body), Some(&sent)).is_none(),
             "{body}"
         );
         assert!(
-            diagnose(&refusal(400, None, body), None).is_none(),
+            diagnose(&rejection(400, None, body), None).is_none(),
             "{body}"
         );
     }
 }
 
 #[test]
-fn an_answer_out_of_a_cache_does_not_tell_the_time() {
+fn cached_responses_do_not_provide_the_time() {
     let sent = SignedRequest::from_parts(&signed("sqs", &credentials()), None).expect("signed");
     let date = ("date", "Sun, 30 Aug 2015 12:50:00 GMT");
     for (age, offset) in [(None, Some(840)), (Some(("age", "10")), None)] {
@@ -1088,8 +1094,8 @@ fn an_answer_out_of_a_cache_does_not_tell_the_time() {
             })
             .collect();
         let body = br#"{"__type":"RequestExpired"}"#;
-        let refusal = Rejection::from_response(StatusCode::FORBIDDEN, &headers, body);
-        let diagnosis = diagnose(&refusal, Some(&sent)).expect("a skew");
+        let rejection = Rejection::from_response(StatusCode::FORBIDDEN, &headers, body);
+        let diagnosis = diagnose(&rejection, Some(&sent)).expect("a skew");
         assert_eq!(
             (diagnosis.cause(), diagnosis.clock_offset()),
             (Cause::ClockSkew, offset)
@@ -1098,13 +1104,14 @@ fn an_answer_out_of_a_cache_does_not_tell_the_time() {
 }
 
 #[test]
-fn all_that_differs_is_listed() {
+fn all_differences_are_listed() {
     let sent = SignedRequest::from_parts(
         &signed("execute-api", &with_token(Some("hunter2".into()))),
         None,
     );
     let body = r#"{"message":"The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'PUT\n/orders\na=hunter3&b=2\nhost:api.example.com\nx-amz-content-sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\nx-amz-date:20150830T123600Z\nx-amz-security-token:hunter4\nx-tenant:hunter5\n\nhost;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-tenant\n44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'"}"#;
-    let diagnosis = diagnose(&refusal(403, None, body), Some(&sent.expect("signed"))).expect("one");
+    let diagnosis =
+        diagnose(&rejection(403, None, body), Some(&sent.expect("signed"))).expect("one");
     let parts: Vec<_> = diagnosis
         .differences()
         .iter()
@@ -1138,7 +1145,7 @@ fn all_that_differs_is_listed() {
 }
 
 #[test]
-fn a_request_of_another_client_is_read_back() {
+fn requests_of_other_clients_are_parsed() {
     for service in ["execute-api", "s3", "iotdevicegateway"] {
         let settings = SigningSettings::new(service, "us-east-1").expect("a scope");
         let identity = Identity::new(with_token(Some("token".into()))).expect("valid");
@@ -1164,7 +1171,7 @@ fn a_request_of_another_client_is_read_back() {
                 sent.scope(),
                 format!("20150830/us-east-1/{service}/aws4_request")
             );
-            // An origin that derived the same leaves nothing but the secret.
+            // If the origin derived the same, only the secret can be wrong.
             let body = format!(
                 "<Error><Code>SignatureDoesNotMatch</Code><CanonicalRequest>{}</CanonicalRequest>\
                  <StringToSign>{}</StringToSign><SignatureProvided>{}</SignatureProvided></Error>",
@@ -1172,7 +1179,7 @@ fn a_request_of_another_client_is_read_back() {
                 explained.string_to_sign,
                 explained.signature,
             );
-            let diagnosis = diagnose(&refusal(403, None, &body), Some(&sent)).expect("one");
+            let diagnosis = diagnose(&rejection(403, None, &body), Some(&sent)).expect("one");
             assert_eq!(diagnosis.cause(), Cause::WrongSecret, "{diagnosis}");
         }
     }

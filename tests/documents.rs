@@ -1,4 +1,4 @@
-//! Links of the documents.
+//! Links and excerpts of the documents.
 
 use std::{fs, path::Path};
 
@@ -41,6 +41,18 @@ fn has_test(source: &str, name: &str) -> bool {
     attributes
         .take_while(|line| line.starts_with("#["))
         .any(|line| line.contains("test"))
+}
+
+#[test]
+fn readme_shows_the_gateway_of_the_examples() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).expect(name);
+    let trimmed = |text: &str| text.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once("```rs\n").expect("a gateway");
+    let (shown, _) = rest.split_once("```").expect("an end");
+    let example = trimmed(&read("examples/gateway/src/main.rs"));
+    assert!(example.contains(&trimmed(shown)), "{shown}");
 }
 
 #[test]

@@ -19,9 +19,9 @@ use tower_sigv4::{
 use tower_test::mock;
 
 type Sent = Request<SignedBody<Script>>;
-type Answer = Response<http_body_util::Empty<Bytes>>;
-type Mock = mock::Mock<Request<SignedBody<Script>>, Answer>;
-type MockFuture = mock::future::ResponseFuture<Answer>;
+type TestResponse = Response<http_body_util::Empty<Bytes>>;
+type Mock = mock::Mock<Request<SignedBody<Script>>, TestResponse>;
+type MockFuture = mock::future::ResponseFuture<TestResponse>;
 
 fn empty() -> Request<Script> {
     Request::new(Script::new([]))
@@ -38,30 +38,30 @@ fn data(text: &'static str) -> Step {
 }
 
 #[tokio::test]
-async fn readiness_is_the_inner_services_own() {
-    let (mut service, mut handle) = mock::spawn_layer::<Sent, Answer, _>(layer(origin()));
+async fn readiness_is_that_of_the_inner_service() {
+    let (mut service, mut handle) = mock::spawn_layer::<Sent, TestResponse, _>(layer(origin()));
     handle.allow(0);
     assert!(service.poll_ready().is_pending());
     handle.allow(1);
     assert!(service.poll_ready().is_ready());
 
-    // The instance that was ready takes the request; its clone has to be made ready anew.
+    // The ready instance handles the request, and its clone has to become ready again.
     let response = tokio::spawn(service.call(empty()));
-    let (sent, answer) = handle.next_request().await.expect("sent");
+    let (sent, reply) = handle.next_request().await.expect("sent");
     assert!(service.poll_ready().is_pending());
     assert!(sent.headers().contains_key("authorization"));
-    answer.send_response(Answer::default());
-    response.await.expect("not cancelled").expect("answered");
+    reply.send_response(TestResponse::default());
+    response.await.expect("not cancelled").expect("responded");
 }
 
 #[tokio::test]
 async fn errors_of_the_inner_service_pass_unchanged() {
-    let (mut service, mut handle) = mock::spawn_layer::<Sent, Answer, _>(layer(origin()));
+    let (mut service, mut handle) = mock::spawn_layer::<Sent, TestResponse, _>(layer(origin()));
     handle.allow(1);
     assert!(service.poll_ready().is_ready());
     let response = tokio::spawn(service.call(empty()));
-    let (_, answer) = handle.next_request().await.expect("sent");
-    answer.send_error("connection refused");
+    let (_, reply) = handle.next_request().await.expect("sent");
+    reply.send_error("connection refused");
     let error = response.await.expect("not cancelled").expect_err("failed");
     assert_eq!(error.to_string(), "connection refused");
     assert!(error.downcast_ref::<tower_sigv4::Error>().is_none());
@@ -74,8 +74,8 @@ async fn errors_of_the_inner_service_pass_unchanged() {
 }
 
 #[tokio::test]
-async fn a_request_that_fails_is_never_sent() {
-    let (inner, mut handle) = mock::pair::<Sent, Answer>();
+async fn failed_requests_are_never_sent() {
+    let (inner, mut handle) = mock::pair::<Sent, TestResponse>();
     handle.allow(100);
     for (layer, request, kind) in failures() {
         let error = layer
@@ -90,9 +90,9 @@ async fn a_request_that_fails_is_never_sent() {
 }
 
 #[tokio::test]
-async fn an_early_answer_leaves_no_permit_behind() {
+async fn early_errors_release_the_permit() {
     for (layer, request, kind) in failures() {
-        let (inner, mut handle) = mock::pair::<Sent, Answer>();
+        let (inner, mut handle) = mock::pair::<Sent, TestResponse>();
         handle.allow(10);
         let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
         service.ready().await.expect("ready");
@@ -102,20 +102,20 @@ async fn an_early_answer_leaves_no_permit_behind() {
     }
 }
 
-/// What is refused by its head alone gives its permit back before its answer is even awaited.
+/// If the head is invalid, the permit is released before the future is polled.
 #[tokio::test]
-async fn a_refused_head_gives_its_permit_back_at_once() {
-    let (inner, mut handle) = mock::pair::<Sent, Answer>();
+async fn an_invalid_head_releases_the_permit_at_once() {
+    let (inner, mut handle) = mock::pair::<Sent, TestResponse>();
     handle.allow(10);
     let mut service = layer(OriginRules::new()).layer(ConcurrencyLimit::new(inner, 1));
     service.ready().await.expect("ready");
-    let answer = service.call(empty());
+    let reply = service.call(empty());
     assert!(is_ready(&mut service));
-    drop(answer);
+    drop(reply);
 }
 
 #[tokio::test]
-async fn dropped_in_any_state_it_leaves_no_permit_behind() {
+async fn a_future_dropped_in_any_state_releases_the_permit() {
     let slow = SigningLayer::new(Provider::Hangs, origin());
     for (layer, request, state) in [
         (layer(OriginRules::new()), empty(), "failed"),
@@ -131,13 +131,13 @@ async fn dropped_in_any_state_it_leaves_no_permit_behind() {
             "calling the inner service",
         ),
     ] {
-        let (inner, mut handle) = mock::pair::<Sent, Answer>();
+        let (inner, mut handle) = mock::pair::<Sent, TestResponse>();
         handle.allow(10);
         let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
         service.ready().await.expect("ready");
         let mut response = Box::pin(service.call(request));
         if state != "failed" {
-            // Credentials are loaded in a task of their own.
+            // A separate task loads the credentials.
             for _ in 0..2 {
                 assert!(poll_once(&mut response).await.is_none(), "{state}");
                 tokio::task::yield_now().await;
@@ -153,8 +153,8 @@ async fn dropped_in_any_state_it_leaves_no_permit_behind() {
 }
 
 #[tokio::test]
-async fn with_credentials_and_body_at_hand_nothing_is_awaited() {
-    let inner = service_fn(async |_: Sent| Ok::<_, Infallible>(Answer::default()));
+async fn cached_credentials_and_a_ready_body_need_one_poll() {
+    let inner = service_fn(async |_: Sent| Ok::<_, Infallible>(TestResponse::default()));
     let mut service = layer(origin()).layer(inner);
     service
         .ready()
@@ -170,7 +170,7 @@ async fn with_credentials_and_body_at_hand_nothing_is_awaited() {
 }
 
 #[test]
-fn the_public_types_can_be_sent_and_shared() {
+fn public_types_are_send_sync_clone_and_debug() {
     fn is<T: Send + Sync + Clone + std::fmt::Debug>() {}
     is::<SigningLayer>();
     is::<Signing<Mock>>();
@@ -185,7 +185,7 @@ fn the_public_types_can_be_sent_and_shared() {
     is::<tower_sigv4::sigv4::PayloadHash>();
 
     fn is_send<T: Send + std::fmt::Debug>() {}
-    // A body that cannot be shared, as axum's, makes a future that can be sent.
+    // The future is `Send` even if the body is not `Sync`, as that of axum.
     is_send::<ResponseFuture<Mock, MockFuture, Script, http_body_util::Empty<Bytes>>>();
     is_send::<SignedBody<std::cell::Cell<u8>>>();
 }
@@ -194,7 +194,7 @@ fn origin() -> Origin {
     api(&format!("https://{HOST}"))
 }
 
-/// Each way in which a request can fail before it is sent.
+/// Returns a request for each error before sending.
 fn failures() -> Vec<(SigningLayer, Request<Script>, ErrorKind)> {
     let provider = |provider| {
         let cache = CredentialsCache::new(provider).with_load_timeout(Duration::from_millis(1));
@@ -284,7 +284,7 @@ impl ProvideCredentials for Provider {
 
 fn is_ready<S>(service: &mut Signing<S>) -> bool
 where
-    S: Service<Sent, Response = Answer> + Clone,
+    S: Service<Sent, Response = TestResponse> + Clone,
     S::Error: Into<BoxError>,
 {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());

@@ -1,5 +1,4 @@
-//! What a client can mend by itself is mended, and the request sent once more: the clock, and credentials
-//! that have expired.
+//! Recovery from a wrong clock and from expired credentials: the request is corrected and sent once more.
 
 mod common;
 
@@ -34,7 +33,7 @@ use tower_sigv4::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The `date` that a server sends at this time.
+/// Formats a `date` header.
 fn date(time: SystemTime) -> HeaderValue {
     let date = DateTime::from(time).fmt(Format::HttpDate).expect("a date");
     HeaderValue::try_from(date).expect("a value")
@@ -57,7 +56,7 @@ fn request(method: Method, body: &'static str) -> Request<Full<Bytes>> {
         .expect("a request")
 }
 
-/// An origin that verifies, by a clock of its own, and what it was asked.
+/// An origin that verifies with its own clock, and records requests.
 #[derive(Clone)]
 struct Server {
     layer: VerifyLayer,
@@ -110,8 +109,8 @@ impl Server {
                     Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("accepted")))
                 });
                 let request = Request::from_parts(head, Full::new(body));
-                let Ok(answer) = server.layer.layer(handler).oneshot(request).await;
-                let (mut head, body) = answer.into_parts();
+                let Ok(response) = server.layer.layer(handler).oneshot(request).await;
+                let (mut head, body) = response.into_parts();
                 head.headers.insert("date", date(server.clock.now()));
                 let body = body.collect().await?.to_bytes();
                 Ok::<_, BoxError>(Response::from_parts(head, Full::new(body)))
@@ -119,23 +118,23 @@ impl Server {
         })
     }
 
-    fn asked(&self) -> usize {
+    fn request_count(&self) -> usize {
         self.asked.swap(0, Ordering::SeqCst)
     }
 }
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_is_put_right_once() {
+async fn a_wrong_clock_is_corrected_once() {
     for (time, method) in [(now() + HOUR, Method::POST), (now() - HOUR, Method::GET)] {
         let server = Server::at(time);
         let client = layer().layer(server.client());
         for asked in [2, 1, 1] {
-            let answer = client
+            let response = client
                 .clone()
                 .oneshot(request(method.clone(), "body"))
                 .await;
-            assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
-            assert_eq!(server.asked(), asked);
+            assert_eq!(response.expect("a response").status(), StatusCode::OK);
+            assert_eq!(server.request_count(), asked);
         }
         let bodies = server.bodies.lock().expect("not poisoned");
         assert!(bodies.iter().all(|body| *body == "body"), "{bodies:?}");
@@ -143,19 +142,22 @@ async fn a_clock_that_is_wrong_is_put_right_once() {
 }
 
 #[tokio::test]
-async fn requests_at_once_put_it_right_together() {
+async fn concurrent_requests_correct_the_clock_together() {
     let server = Server::at(now() + HOUR);
     let client = layer().layer(server.client());
     let all = (0..50).map(|_| client.clone().oneshot(request(Method::PUT, "body")));
-    for answer in futures_of(all).await {
-        assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
+    for response in futures_of(all).await {
+        assert_eq!(response.expect("a response").status(), StatusCode::OK);
     }
-    assert!(server.asked() <= 100);
-    let answer = client
+    assert!(server.request_count() <= 100);
+    let response = client
         .oneshot(request(Method::PUT, "body"))
         .await
-        .expect("an answer");
-    assert_eq!((answer.status(), server.asked()), (StatusCode::OK, 1));
+        .expect("a response");
+    assert_eq!(
+        (response.status(), server.request_count()),
+        (StatusCode::OK, 1)
+    );
 }
 
 async fn futures_of<F: Future<Output: Send + 'static> + Send + 'static>(
@@ -167,7 +169,7 @@ async fn futures_of<F: Future<Output: Send + 'static> + Send + 'static>(
 }
 
 #[tokio::test]
-async fn what_cannot_be_mended_reaches_the_caller() {
+async fn unrecoverable_rejections_reach_the_caller() {
     let day = Duration::from_secs(24 * 3600);
     let streamed = origin().with_payload(PayloadMode::Unsigned);
     for (name, server, layer, asked) in [
@@ -186,16 +188,16 @@ async fn what_cannot_be_mended_reaches_the_caller() {
         ),
     ] {
         let client = layer.layer(server.client());
-        let answer = client
+        let response = client
             .oneshot(request(Method::POST, "body"))
             .await
-            .expect("an answer");
+            .expect("a response");
         assert_eq!(
-            (answer.status(), server.asked()),
+            (response.status(), server.request_count()),
             (StatusCode::FORBIDDEN, asked),
             "{name}"
         );
-        let body = answer
+        let body = response
             .into_body()
             .collect()
             .await
@@ -209,18 +211,21 @@ async fn what_cannot_be_mended_reaches_the_caller() {
 }
 
 #[tokio::test]
-async fn an_empty_body_that_streams_is_sent_again() {
+async fn an_empty_streaming_body_is_sent_again() {
     let server = Server::at(now() + HOUR);
     let client = common::layer(origin().with_payload(PayloadMode::Unsigned)).layer(server.client());
-    let answer = client
+    let response = client
         .oneshot(request(Method::GET, ""))
         .await
-        .expect("an answer");
-    assert_eq!((answer.status(), server.asked()), (StatusCode::OK, 2));
+        .expect("a response");
+    assert_eq!(
+        (response.status(), server.request_count()),
+        (StatusCode::OK, 2)
+    );
 }
 
 #[tokio::test]
-async fn a_body_in_a_file_is_sent_again_as_it_was() {
+async fn a_spooled_body_is_sent_again_unchanged() {
     let directory = std::env::temp_dir();
     let spool = Spool::new(directory).expect("a directory");
     let origin = origin()
@@ -230,52 +235,58 @@ async fn a_body_in_a_file_is_sent_again_as_it_was() {
     let server = Server::at(now() + HOUR);
     let client = common::layer(origin).layer(server.client());
     let bytes: Vec<u8> = (0..600_000_u32).map(|i| (i % 251) as u8).collect();
-    let pieces = bytes
+    let chunks = bytes
         .chunks(7001)
-        .map(|piece| Step::Data(Bytes::copy_from_slice(piece)));
+        .map(|chunk| Step::Data(Bytes::copy_from_slice(chunk)));
     let request = Request::put("/key")
-        .body(Script::new(pieces))
+        .body(Script::new(chunks))
         .expect("a request");
-    let answer = client.oneshot(request).await.expect("an answer");
-    assert_eq!((answer.status(), server.asked()), (StatusCode::OK, 2));
+    let response = client.oneshot(request).await.expect("a response");
+    assert_eq!(
+        (response.status(), server.request_count()),
+        (StatusCode::OK, 2)
+    );
     let bodies = server.bodies.lock().expect("not poisoned");
     assert!(bodies.len() == 2 && bodies.iter().all(|body| *body == bytes));
 }
 
 #[tokio::test]
-async fn a_signature_in_the_query_is_made_anew() {
+async fn a_query_signature_is_replaced() {
     let server = Server::at(now() + HOUR);
     let origin = origin()
         .with_query_signature(Duration::from_secs(60))
         .expect("in range");
     let client = common::layer(origin).layer(server.client());
-    let answer = client
+    let response = client
         .oneshot(request(Method::GET, ""))
         .await
-        .expect("an answer");
-    assert_eq!((answer.status(), server.asked()), (StatusCode::OK, 2));
+        .expect("a response");
+    assert_eq!(
+        (response.status(), server.request_count()),
+        (StatusCode::OK, 2)
+    );
 }
 
 type Client = BoxCloneService<Request<SignedBody<Full<Bytes>>>, Response<Full<Bytes>>, Infallible>;
 
-/// Answers with these, one after the other, and keeps what it was sent.
-fn answers(
-    answers: impl IntoIterator<Item = Response<&'static str>>,
+/// Creates a client that returns these responses in order and records the requests.
+fn responses(
+    replies: impl IntoIterator<Item = Response<&'static str>>,
 ) -> (Client, Arc<Mutex<Vec<Sent>>>) {
-    let answers: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(answers.into_iter().collect()));
+    let replies: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(replies.into_iter().collect()));
     let sent = Arc::new(Mutex::new(Vec::new()));
-    let kept = sent.clone();
+    let recorded = sent.clone();
     let client = service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
-        kept.lock().expect("not poisoned").push(Sent {
+        recorded.lock().expect("not poisoned").push(Sent {
             date: header(request.headers(), "x-amz-date").to_owned(),
             authorization: header(request.headers(), "authorization").to_owned(),
         });
-        let answer = answers
+        let response = replies
             .lock()
             .expect("not poisoned")
             .pop_front()
-            .expect("an answer is left");
-        std::future::ready(Ok::<_, Infallible>(answer.map(Full::from)))
+            .expect("a response is left");
+        std::future::ready(Ok::<_, Infallible>(response.map(Full::from)))
     });
     (BoxCloneService::new(client), sent)
 }
@@ -285,7 +296,7 @@ struct Sent {
     authorization: String,
 }
 
-fn refusal(status: u16, text: &'static str) -> Response<&'static str> {
+fn rejection(status: u16, text: &'static str) -> Response<&'static str> {
     let mut response = Response::new(text);
     let code = if text == SKEWED {
         "InvalidSignatureException"
@@ -303,14 +314,14 @@ const SKEWED: &str = r#"{"message":"Signature expired: 20150830T123600Z is now e
 const EXPIRED: &str = r#"{"__type":"com.amazon.coral.service#ExpiredTokenException","message":"The security token included in the request is expired"}"#;
 
 #[tokio::test]
-async fn the_time_is_learned_from_the_date_of_an_answer_that_no_cache_has_kept() {
+async fn time_comes_from_the_date_of_an_uncached_response() {
     for (date, age, sent_again) in [
         (Some("Sun, 30 Aug 2015 13:36:00 GMT"), None, true),
         (Some("Sun, 30 Aug 2015 13:36:00 GMT"), Some("3"), false),
         (Some("yesterday"), None, false),
         (None, None, false),
     ] {
-        let mut skewed = refusal(403, SKEWED);
+        let mut skewed = rejection(403, SKEWED);
         for (name, value) in [("date", date), ("age", age)] {
             if let Some(value) = value {
                 skewed
@@ -318,8 +329,8 @@ async fn the_time_is_learned_from_the_date_of_an_answer_that_no_cache_has_kept()
                     .insert(name, value.parse().expect("a value"));
             }
         }
-        let (client, sent) = answers([skewed, Response::new("")]);
-        let answer = layer()
+        let (client, sent) = responses([skewed, Response::new("")]);
+        let response = layer()
             .layer(client)
             .oneshot(request(Method::GET, ""))
             .await;
@@ -333,14 +344,17 @@ async fn the_time_is_learned_from_the_date_of_an_answer_that_no_cache_has_kept()
             true => assert_eq!(sent, ["20150830T123600Z", "20150830T133600Z"]),
             false => assert_eq!(sent, ["20150830T123600Z"], "{date:?} {age:?}"),
         }
-        assert_eq!(answer.expect("an answer").status().is_success(), sent_again);
+        assert_eq!(
+            response.expect("a response").status().is_success(),
+            sent_again
+        );
     }
 }
 
-/// Behind API Gateway an application may pass on what another service has refused it, after it has done its work.
+/// An application behind API Gateway may execute a request and then pass on another service's rejection.
 #[tokio::test]
-async fn an_applications_own_trouble_is_no_reason_to_send_again() {
-    let mut relayed = refusal(400, SKEWED);
+async fn errors_of_an_application_are_not_retried() {
+    let mut relayed = rejection(400, SKEWED);
     let date = "Sun, 30 Aug 2015 13:36:00 GMT".parse().expect("a value");
     relayed.headers_mut().insert("date", date);
     for (passed_on, tries) in [(false, 2), (true, 1)] {
@@ -348,12 +362,15 @@ async fn an_applications_own_trouble_is_no_reason_to_send_again() {
         if passed_on {
             relayed.headers_mut().remove("x-amzn-errortype");
         }
-        let (client, sent) = answers([relayed, Response::new("")]);
-        let answer = layer()
+        let (client, sent) = responses([relayed, Response::new("")]);
+        let response = layer()
             .layer(client)
             .oneshot(request(Method::POST, "body"))
             .await;
-        assert_eq!(answer.expect("an answer").status().is_success(), !passed_on);
+        assert_eq!(
+            response.expect("a response").status().is_success(),
+            !passed_on
+        );
         assert_eq!(sent.lock().expect("not poisoned").len(), tries);
     }
 }
@@ -361,18 +378,18 @@ async fn an_applications_own_trouble_is_no_reason_to_send_again() {
 #[tokio::test]
 async fn no_request_is_sent_a_third_time() {
     let skewed = || {
-        let mut skewed = refusal(403, SKEWED);
+        let mut skewed = rejection(403, SKEWED);
         let date = "Sun, 30 Aug 2015 13:36:00 GMT".parse().expect("a value");
         skewed.headers_mut().insert("date", date);
         skewed
     };
-    let (client, sent) = answers([skewed(), skewed()]);
-    let answer = layer()
+    let (client, sent) = responses([skewed(), skewed()]);
+    let response = layer()
         .layer(client)
         .oneshot(request(Method::POST, "body"))
         .await;
-    let body = answer
-        .expect("an answer")
+    let body = response
+        .expect("a response")
         .into_body()
         .collect()
         .await
@@ -382,13 +399,13 @@ async fn no_request_is_sent_a_third_time() {
     assert_eq!(sent.lock().expect("not poisoned").len(), 2);
 }
 
-/// Gives out key 0, then key 1 and so on, each valid for an hour if it says so.
+/// Provides key 0, then key 1 and so on, each with this lifetime.
 #[derive(Clone, Debug)]
 struct Rotating {
     clock: Clock,
     given: Arc<AtomicUsize>,
     lifetime: Option<Duration>,
-    /// When it stops to answer.
+    /// Time after which the provider fails.
     until: SystemTime,
 }
 
@@ -433,22 +450,21 @@ impl ProvideCredentials for Rotating {
     }
 }
 
-/// Of what lasts for longer than a clock can be off, as of what has no token, an origin that has just accepted it
-/// is believed; of others it is not.
+/// An origin that has just accepted credentials is trusted only if they outlive every clock window or have no token.
 #[tokio::test(start_paused = true)]
-async fn credentials_that_an_origin_calls_expired_are_replaced_and_the_request_sent_again() {
+async fn expired_credentials_are_replaced_and_the_request_is_sent_again() {
     for lifetime in [None, Some(Duration::from_secs(10 * 60))] {
         let clock = Clock::manual(now());
         let provider = Rotating::new(&clock, lifetime);
         let given = provider.given.clone();
         let layer = SigningLayer::new(provider, origin()).with_clock(clock.clone());
         let ok = || Response::new("");
-        let (client, sent) = answers([
+        let (client, sent) = responses([
             ok(),
-            refusal(400, EXPIRED),
+            rejection(400, EXPIRED),
             ok(),
             ok(),
-            refusal(403, EXPIRED),
+            rejection(403, EXPIRED),
         ]);
         let client = layer.layer(client);
         let mut statuses = Vec::new();
@@ -457,10 +473,10 @@ async fn credentials_that_an_origin_calls_expired_are_replaced_and_the_request_s
             if statuses.len() == 1 {
                 clock.advance(Duration::from_secs(5));
             }
-            let answer = client.clone().oneshot(request(Method::POST, "body")).await;
-            statuses.push(answer.expect("an answer").status().as_u16());
+            let response = client.clone().oneshot(request(Method::POST, "body")).await;
+            statuses.push(response.expect("a response").status().as_u16());
         }
-        // The last one came when the provider had answered just before: another question gives the same.
+        // The provider has returned the last one just before, so asking again returns the same.
         assert_eq!(statuses, [200, 200, 200, 403]);
         assert_eq!(given.load(Ordering::SeqCst), 2);
         let sent = sent.lock().expect("not poisoned");
@@ -471,18 +487,18 @@ async fn credentials_that_an_origin_calls_expired_are_replaced_and_the_request_s
     }
 }
 
-/// By a clock that was put back they came in the future, and it is not known how long ago that is.
+/// After the clock was set back, the credentials were loaded in the future, so their age is unknown.
 #[tokio::test(start_paused = true)]
-async fn credentials_from_before_a_clock_was_put_back_are_replaced_too() {
+async fn credentials_loaded_before_the_clock_was_set_back_are_replaced() {
     let clock = Clock::manual(now());
     let provider = Rotating::new(&clock, None);
     let layer = SigningLayer::new(provider, origin()).with_clock(clock.clone());
     let ok = || Response::new("");
-    let (client, sent) = answers([ok(), refusal(400, EXPIRED), ok()]);
+    let (client, sent) = responses([ok(), rejection(400, EXPIRED), ok()]);
     let client = layer.layer(client);
     for _ in 0..2 {
-        let answer = client.clone().oneshot(request(Method::POST, "body")).await;
-        assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
+        let response = client.clone().oneshot(request(Method::POST, "body")).await;
+        assert_eq!(response.expect("a response").status(), StatusCode::OK);
         clock.set(now() - HOUR);
     }
     let sent = sent.lock().expect("not poisoned");
@@ -502,12 +518,12 @@ async fn many_requests_with_expired_credentials_ask_the_provider_once() {
     let client = service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
         let asked = asked.clone();
         async move {
-            // Some are refused when others have new credentials already.
+            // Some are rejected when others already have new credentials.
             let late = asked.fetch_add(1, Ordering::SeqCst) % 10;
             tokio::time::sleep(Duration::from_millis(10 * late as u64)).await;
             let old = header(request.headers(), "authorization").contains("Credential=ASIA0/");
             Ok::<_, Infallible>(match old {
-                true => refusal(400, EXPIRED).map(Full::<Bytes>::from),
+                true => rejection(400, EXPIRED).map(Full::<Bytes>::from),
                 false => Response::new(Full::default()),
             })
         }
@@ -517,16 +533,16 @@ async fn many_requests_with_expired_credentials_ask_the_provider_once() {
         .clone()
         .oneshot(request(Method::GET, ""))
         .await
-        .expect("an answer");
+        .expect("a response");
     clock.advance(Duration::from_secs(10));
     let all = (0..100).map(|_| client.clone().oneshot(request(Method::GET, "")));
-    for answer in futures_of(all).await {
-        assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
+    for response in futures_of(all).await {
+        assert_eq!(response.expect("a response").status(), StatusCode::OK);
     }
     assert_eq!(given.load(Ordering::SeqCst), 2);
 }
 
-/// 10,000 requests while credentials rotate five times: none goes out with those that have expired.
+/// Sends 10,000 requests while credentials rotate five times: none uses expired ones.
 #[tokio::test(start_paused = true)]
 async fn credentials_rotate_under_load() {
     let clock = Clock::manual(now());
@@ -544,7 +560,7 @@ async fn credentials_rotate_under_load() {
                 .expect("one")
                 .parse()
                 .expect("a number");
-            // Each is fetched when the one before has five minutes left at most.
+            // Each is loaded when the previous one is valid for at most five minutes.
             let age = server.now().duration_since(now()).expect("later");
             assert!(
                 age <= HOUR * (number + 1),
@@ -556,8 +572,8 @@ async fn credentials_rotate_under_load() {
     let mut requests = 0;
     for _ in 0..500 {
         let all = (0..20).map(|_| client.clone().oneshot(request(Method::GET, "")));
-        for answer in futures_of(all).await {
-            assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
+        for response in futures_of(all).await {
+            assert_eq!(response.expect("a response").status(), StatusCode::OK);
             requests += 1;
         }
         clock.advance(HOUR * 5 / 500);
@@ -568,7 +584,7 @@ async fn credentials_rotate_under_load() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_provider_is_down_requests_go_on_until_their_credentials_expire() {
+async fn requests_continue_during_a_provider_outage_until_credentials_expire() {
     let clock = Clock::manual(now());
     let mut provider = Rotating::new(&clock, Some(HOUR));
     provider.until = now() + Duration::from_secs(60);
@@ -593,9 +609,9 @@ async fn while_the_provider_is_down_requests_go_on_until_their_credentials_expir
     assert!(shown.contains("the provider is down"), "{shown}");
 }
 
-/// A wrong time from one origin must not make the credentials look expired, nor date requests to others.
+/// A wrong time of one origin affects neither the expiry of credentials nor the time of requests to others.
 #[tokio::test(start_paused = true)]
-async fn an_origin_changes_its_own_clock_alone() {
+async fn an_origin_changes_only_its_own_clock() {
     let clock = Clock::manual(now());
     let provider = Rotating::new(&clock, Some(HOUR));
     let given = provider.given.clone();
@@ -608,15 +624,15 @@ async fn an_origin_changes_its_own_clock_alone() {
     };
     let layer = SigningLayer::new(provider, rules).with_clock(clock);
     let sent = Arc::new(Mutex::new(Vec::new()));
-    let kept = sent.clone();
+    let recorded = sent.clone();
     let client = layer.layer(service_fn(
         move |request: Request<SignedBody<Full<Bytes>>>| {
             let date = header(request.headers(), "x-amz-date").to_owned();
             let lies = request.uri().host().expect("a host").starts_with("liar");
             let is_wrong = lies && date != "20150830T143600Z";
-            kept.lock().expect("not poisoned").push(date);
+            recorded.lock().expect("not poisoned").push(date);
             let mut response = if is_wrong {
-                refusal(403, SKEWED)
+                rejection(403, SKEWED)
             } else {
                 Response::new("")
             };
@@ -646,41 +662,47 @@ async fn an_origin_changes_its_own_clock_alone() {
 }
 
 #[tokio::test]
-async fn an_origin_that_has_just_accepted_is_trusted_for_a_minute() {
+async fn an_origin_is_trusted_for_a_minute_after_it_accepted() {
     let server = Server::at(now());
     let clock = Clock::manual(now());
     let client = layer().with_clock(clock.clone()).layer(server.client());
     let send = async || {
-        let answer = client.clone().oneshot(request(Method::GET, "")).await;
-        (answer.expect("an answer").status().as_u16(), server.asked())
+        let response = client.clone().oneshot(request(Method::GET, "")).await;
+        (
+            response.expect("a response").status().as_u16(),
+            server.request_count(),
+        )
     };
     assert_eq!(send().await, (200, 1));
-    // The origin's clock jumps: the next request was not kept, and its rejection corrects the one after it.
+    // The origin's clock jumps. There is no copy of the next request, so its rejection corrects the one after it.
     server.clock.advance(HOUR);
     assert_eq!(send().await, (403, 1));
     assert_eq!(send().await, (200, 1));
-    // After a minute nothing is taken for granted.
+    // After a minute the origin is no longer trusted.
     clock.advance(Duration::from_secs(61));
     server.clock.advance(HOUR);
     assert_eq!(send().await, (200, 2));
-    // Our own clock jumps back: that is seen.
+    // A jump back of the client's clock is noticed.
     clock.set(now() - HOUR);
     assert_eq!(send().await, (200, 2));
     assert_eq!(send().await, (200, 1));
 }
 
 #[tokio::test]
-async fn to_send_again_the_service_is_made_ready_again() {
+async fn a_retry_waits_until_the_service_is_ready() {
     let server = Server::at(now() + HOUR);
     let service = layer().layer(ConcurrencyLimit::new(server.client(), 1));
-    let answer = service
+    let response = service
         .clone()
         .oneshot(request(Method::GET, ""))
         .await
-        .expect("an answer");
-    assert_eq!((answer.status(), server.asked()), (StatusCode::OK, 2));
+        .expect("a response");
+    assert_eq!(
+        (response.status(), server.request_count()),
+        (StatusCode::OK, 2)
+    );
 
-    // Dropped at whichever poll, it leaves no permit behind.
+    // Dropped after any poll, the future releases its permit.
     for polls in 0..20 {
         let server = Server::at(now() + HOUR);
         let slow = service_fn({
@@ -689,9 +711,9 @@ async fn to_send_again_the_service_is_made_ready_again() {
                 let client = client.clone();
                 async move {
                     tokio::task::yield_now().await;
-                    let answer = client.oneshot(request).await;
+                    let response = client.oneshot(request).await;
                     tokio::task::yield_now().await;
-                    answer
+                    response
                 }
             }
         });
@@ -712,7 +734,7 @@ async fn to_send_again_the_service_is_made_ready_again() {
 }
 
 #[tokio::test]
-async fn settings_for_other_services_are_mended_alike() {
+async fn other_services_recover_too() {
     let settings = settings("s3");
     let origin = Origin::new(&format!("https://{HOST}"), settings).expect("an origin");
     let keys = StaticKeys::new([common::credentials()]).expect("valid");
@@ -720,25 +742,28 @@ async fn settings_for_other_services_are_mended_alike() {
     let server = Server::at(now() + HOUR);
     let layer = VerifyLayer::new(keys, verify).with_clock(server.clock.clone());
     let server = Server { layer, ..server };
-    // S3 says no time in its message, a server of HTTP says it in Date.
+    // S3's message contains no time, but its `date` does.
     let dated = service_fn({
         let client = server.client();
         move |request: Request<SignedBody<Full<Bytes>>>| {
             let client = client.clone();
             async move {
-                let mut answer = client.oneshot(request).await?;
+                let mut response = client.oneshot(request).await?;
                 let date = "Sun, 30 Aug 2015 13:36:00 GMT".parse().expect("a value");
-                answer.headers_mut().insert("date", date);
-                Ok::<_, BoxError>(answer)
+                response.headers_mut().insert("date", date);
+                Ok::<_, BoxError>(response)
             }
         }
     });
-    let answer = common::layer(origin)
+    let response = common::layer(origin)
         .layer(dated)
         .oneshot(request(Method::PUT, "body"))
         .await;
     assert_eq!(
-        (answer.expect("an answer").status(), server.asked()),
+        (
+            response.expect("a response").status(),
+            server.request_count()
+        ),
         (StatusCode::OK, 2)
     );
 }

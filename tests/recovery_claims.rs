@@ -1,5 +1,5 @@
-//! Random responses, assembled from pieces of real complaints in wrong places: unless one has the exact pair of code
-//! and message, the clock and the credentials of no origin change.
+//! Random responses from parts of real error messages in wrong places: clock and credentials change only if a response
+//! has an exact pair of code and message.
 
 mod common;
 
@@ -56,7 +56,7 @@ const PATHS: [&[&str]; 7] = [
     &["ErrorResponse", "Error", "Error"],
 ];
 
-/// The pairs of each protocol, after AWS's documents and not after the library's table.
+/// Pairs of each protocol, from AWS's documentation and not from the library's table.
 fn is_pair(protocol: Protocol, code: &str, message: &str) -> bool {
     let phrase = |number: usize| message.starts_with(PHRASES[number].trim_end_matches('.'));
     let clock = phrase(0) || phrase(1);
@@ -80,9 +80,9 @@ enum Protocol {
     Ec2,
 }
 
-/// A response as it was assembled.
+/// A random response.
 #[derive(Clone, Debug)]
-struct Claim {
+struct RandomResponse {
     status: u16,
     header: Vec<&'static str>,
     body: Body,
@@ -94,9 +94,9 @@ struct Claim {
 enum Body {
     /// Members of a top-level object.
     Json(Vec<(&'static str, String)>),
-    /// Elements from the root on, and the elements in the last one.
+    /// Path of elements from the root, and the elements in the last one.
     Xml(Vec<&'static str>, Vec<(&'static str, String)>),
-    /// Neither, or not whole.
+    /// Neither format, or truncated.
     Other(String),
 }
 
@@ -117,7 +117,7 @@ fn message(rng: &mut Rng) -> String {
     format!("{before}{}", pick(rng, &PHRASES))
 }
 
-impl Claim {
+impl RandomResponse {
     fn random(rng: &mut Rng) -> Self {
         let body = match rng.u8(..8) {
             0..3 => Body::json(rng),
@@ -164,7 +164,7 @@ impl Claim {
         }
     }
 
-    /// A complaint of a service in the place where the service has it.
+    /// Creates an exact error of the service.
     fn exact(rng: &mut Rng, service: &str) -> Self {
         let protocol = match service {
             "s3" => Protocol::S3,
@@ -209,7 +209,7 @@ impl Claim {
         }
     }
 
-    /// A complaint with one or two things changed, or of another service.
+    /// Creates an error with one or two changes, or of another service.
     fn near(rng: &mut Rng, service: &str) -> Self {
         let of = if rng.u8(..4) == 0 {
             pick(rng, &SERVICES)
@@ -247,8 +247,8 @@ impl Claim {
         claim
     }
 
-    /// Returns true if code and message stand where the service has them, and nothing contradicts them.
-    fn is_complaint(&self, service: &str) -> bool {
+    /// Returns `true` if code and message are in the service's places without a contradiction.
+    fn is_exact(&self, service: &str) -> bool {
         let is_s3 = service == "s3";
         if !matches!(self.status, 400 | 403) || self.header.len() > 1 {
             return false;
@@ -422,9 +422,9 @@ fn request() -> Request<Script> {
     Request::post("/").body(body).expect("a request")
 }
 
-/// Each request shows whether one of those before it has changed something.
+/// Each request reveals changes by earlier ones.
 #[tokio::test(start_paused = true)]
-async fn a_response_without_the_exact_pair_changes_nothing() {
+async fn responses_without_the_exact_pair_change_nothing() {
     let mut rng = Rng::with_seed(19);
     let world = World::new(origins()).await;
     let mut last = None;
@@ -433,16 +433,16 @@ async fn a_response_without_the_exact_pair_changes_nothing() {
     while count < 20_000 {
         let origin = rng.usize(..SERVICES.len());
         let claim = if rng.bool() {
-            Claim::random(&mut rng)
+            RandomResponse::random(&mut rng)
         } else {
-            Claim::near(&mut rng, SERVICES[origin])
+            RandomResponse::near(&mut rng, SERVICES[origin])
         };
-        if claim.is_complaint(SERVICES[origin]) {
+        if claim.is_exact(SERVICES[origin]) {
             near += 1;
             continue;
         }
         count += 1;
-        // The origin's acceptance is not relied upon for longer than a minute.
+        // A success counts for only a minute.
         world.clock.advance(Duration::from_secs(rng.u64(..90)));
         let time = world.clock.now();
         let exchange = world
@@ -467,17 +467,17 @@ async fn a_response_without_the_exact_pair_changes_nothing() {
     );
 }
 
-/// The same pieces, where they are a complaint, and the origin stands by it.
+/// Exact pairs, from an origin that rejects consistently.
 #[tokio::test(start_paused = true)]
-async fn the_exact_pair_changes_what_is_sent_to_its_origin_alone() {
+async fn the_exact_pair_changes_only_requests_to_its_origin() {
     let mut rng = Rng::with_seed(91);
     let (mut corrected, mut asked, mut count) = (0, 0, 0);
     while count < 600 {
         let liar = rng.usize(..SERVICES.len());
-        let mut claim = Claim::exact(&mut rng, SERVICES[liar]);
+        let mut claim = RandomResponse::exact(&mut rng, SERVICES[liar]);
         claim.date = Some(pick(&mut rng, &[3600, -7200, 72_000]));
         claim.age = rng.u8(..4) == 0;
-        assert!(claim.is_complaint(SERVICES[liar]), "{claim:?}");
+        assert!(claim.is_exact(SERVICES[liar]), "{claim:?}");
         count += 1;
         let world = World::new(origins()).await;
         world.provider.set_down(true);

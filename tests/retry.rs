@@ -1,4 +1,4 @@
-//! Failed requests are sent again, each time signed anew, as long as that helps and does no harm.
+//! Retries of failed requests, each with a new signature.
 #![cfg(feature = "retry")]
 
 mod common;
@@ -38,7 +38,7 @@ use tower_sigv4::{
 type Client = BoxCloneService<Request<Full<Bytes>>, StatusCode, BoxError>;
 
 #[derive(Clone)]
-enum Answer {
+enum Reply {
     Status(u16),
     /// The same, with `retry-after`.
     After(u16, &'static str),
@@ -47,38 +47,38 @@ enum Answer {
     Fails,
 }
 
-use Answer::{After, Code, Fails, Status};
+use Reply::{After, Code, Fails, Status};
 
-/// Date and signature of each try.
-type Tries = Arc<Mutex<Vec<(String, String)>>>;
+/// Date and signature of each attempt.
+type Attempts = Arc<Mutex<Vec<(String, String)>>>;
 
-/// A client whose origin answers so, one answer a second; and the date and signature of each try.
-fn client(policy: RetryPolicy, answers: &[Answer]) -> (Client, Tries) {
-    let tries = Arc::new(Mutex::new(Vec::new()));
-    let (clock, seen) = (Clock::manual(now()), tries.clone());
+/// Creates a client whose origin sends these responses, one per second.
+fn client(policy: RetryPolicy, replies: &[Reply]) -> (Client, Attempts) {
+    let attempts = Arc::new(Mutex::new(Vec::new()));
+    let (clock, seen) = (Clock::manual(now()), attempts.clone());
     let layer = SigningLayer::new(common::credentials(), api(&format!("https://{HOST}")));
     let layer = layer.with_clock(clock.clone());
-    let answers = Arc::new(Mutex::new(answers.iter().cloned().collect::<VecDeque<_>>()));
+    let replies = Arc::new(Mutex::new(replies.iter().cloned().collect::<VecDeque<_>>()));
     let origin = service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
-        let of = |name| header(request.headers(), name).to_owned();
+        let value = |name| header(request.headers(), name).to_owned();
         seen.lock()
             .expect("not poisoned")
-            .push((of("x-amz-date"), of("authorization")));
+            .push((value("x-amz-date"), value("authorization")));
         clock.advance(Duration::from_secs(1));
-        let answer = answers
+        let reply = replies
             .lock()
             .expect("not poisoned")
             .pop_front()
             .expect("one more");
         let mut response = Response::new(Empty::<Bytes>::new());
-        std::future::ready(match answer {
+        std::future::ready(match reply {
             Fails => Err(BoxError::from("connection reset")),
             Status(status) | After(status, _) | Code(status, _) => {
                 let headers = response.headers_mut();
-                if let After(_, after) = answer {
+                if let After(_, after) = reply {
                     headers.insert("retry-after", after.parse().expect("a value"));
                 }
-                if let Code(_, codes) = answer {
+                if let Code(_, codes) = reply {
                     for code in codes.split('|') {
                         let code = HeaderValue::from_bytes(code.as_bytes()).expect("a value");
                         headers.append("x-amzn-errortype", code);
@@ -92,7 +92,7 @@ fn client(policy: RetryPolicy, answers: &[Answer]) -> (Client, Tries) {
     let client = RetryLayer::new(policy).layer(layer.layer(origin));
     (
         BoxCloneService::new(client.map_response(|response| response.status())),
-        tries,
+        attempts,
     )
 }
 
@@ -106,30 +106,30 @@ fn request(method: Method) -> Request<Full<Bytes>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_try_has_a_date_and_a_signature_of_its_own() {
+async fn each_attempt_has_its_own_date_and_signature() {
     let began = Instant::now();
-    let (client, tries) = client(RetryPolicy::new(), &[Status(503), Status(500), Status(200)]);
+    let (client, attempts) = client(RetryPolicy::new(), &[Status(503), Status(500), Status(200)]);
     assert_eq!(
         client
             .oneshot(request(Method::PUT))
             .await
-            .expect("an answer"),
+            .expect("a response"),
         StatusCode::OK
     );
-    let tries = tries.lock().expect("not poisoned");
-    let dates: Vec<_> = tries.iter().map(|(date, _)| &**date).collect();
+    let attempts = attempts.lock().expect("not poisoned");
+    let dates: Vec<_> = attempts.iter().map(|(date, _)| &**date).collect();
     assert_eq!(
         dates,
         ["20150830T123600Z", "20150830T123601Z", "20150830T123602Z"]
     );
-    assert!(tries[0].1 != tries[1].1 && tries[1].1 != tries[2].1);
-    // 100 ms and 200 ms, and up to as much again.
+    assert!(attempts[0].1 != attempts[1].1 && attempts[1].1 != attempts[2].1);
+    // 100 ms and 200 ms, with a random addition of up to the same length.
     let took = began.elapsed().as_millis();
     assert!((300..=602).contains(&took), "{took} ms");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_sent_again_does_no_harm() {
+async fn only_harmless_retries_are_sent() {
     for (method, first, sent) in [
         (Method::GET, Status(500), 2),
         (Method::DELETE, Status(502), 2),
@@ -156,18 +156,26 @@ async fn what_is_sent_again_does_no_harm() {
         (Method::GET, Status(403), 1),
         (Method::GET, Status(501), 1),
     ] {
-        let (once, tries) = client(RetryPolicy::new(), &[first.clone(), Status(200)]);
+        let (once, attempts) = client(RetryPolicy::new(), &[first.clone(), Status(200)]);
         drop(once.oneshot(request(method.clone())).await);
-        assert_eq!(tries.lock().expect("not poisoned").len(), sent, "{method}");
+        assert_eq!(
+            attempts.lock().expect("not poisoned").len(),
+            sent,
+            "{method}"
+        );
         let policy = RetryPolicy::new().with_all_methods(true);
-        let (all, tries) = client(policy, &[first.clone(), Status(200)]);
+        let (all, attempts) = client(policy, &[first.clone(), Status(200)]);
         drop(all.oneshot(request(method.clone())).await);
         let fails = matches!(
             first,
             Fails | Status(500 | 502..=504) | After(500, _) | Code(503 | 504, _)
         );
         let sent = if fails { 2 } else { sent };
-        assert_eq!(tries.lock().expect("not poisoned").len(), sent, "{method}");
+        assert_eq!(
+            attempts.lock().expect("not poisoned").len(),
+            sent,
+            "{method}"
+        );
     }
 }
 
@@ -213,17 +221,17 @@ async fn a_throttling_code_allows_a_post_to_be_retried_after_503() {
         .into_iter()
         .chain(others.map(|code| (code, 1)));
     for (code, sent) in expected {
-        let (client, tries) = client(RetryPolicy::new(), &[Code(503, code), Status(200)]);
+        let (client, attempts) = client(RetryPolicy::new(), &[Code(503, code), Status(200)]);
         client
             .oneshot(request(Method::POST))
             .await
             .expect("a response");
-        assert_eq!(tries.lock().expect("not poisoned").len(), sent, "{code}");
+        assert_eq!(attempts.lock().expect("not poisoned").len(), sent, "{code}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_longest_pauses_do_not_panic() {
+async fn the_longest_backoffs_do_not_panic() {
     const DAYS_30: Duration = Duration::from_secs(30 * 24 * 60 * 60);
     let second = Duration::from_secs(1);
     for (first, longest, after, pause) in [
@@ -243,13 +251,17 @@ async fn the_longest_pauses_do_not_panic() {
             .with_backoff(first, longest)
             .expect("sound");
         let began = Instant::now();
-        let (client, tries) = client(policy, &[After(503, after), Status(200)]);
+        let (client, attempts) = client(policy, &[After(503, after), Status(200)]);
         client
             .oneshot(request(Method::GET))
             .await
             .expect("a response");
         let sent = if pause.is_zero() { 1 } else { 2 };
-        assert_eq!(tries.lock().expect("not poisoned").len(), sent, "{after}");
+        assert_eq!(
+            attempts.lock().expect("not poisoned").len(),
+            sent,
+            "{after}"
+        );
         let took = began.elapsed();
         assert!(
             (pause..=pause + 2 * second).contains(&took),
@@ -259,22 +271,22 @@ async fn the_longest_pauses_do_not_panic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_last_attempt_the_failure_goes_on() {
+async fn failures_are_returned_after_the_last_attempt() {
     for (attempts, sent) in [(0, 1), (1, 1), (2, 2), (4, 4)] {
         let policy = RetryPolicy::new().with_max_attempts(attempts);
-        let (client, tries) = client(policy, &[Status(500), Fails, Status(503), Status(502)]);
+        let (client, attempts) = client(policy, &[Status(500), Fails, Status(503), Status(502)]);
         match client.oneshot(request(Method::GET)).await {
             Ok(status) => assert!(status.is_server_error()),
             Err(error) => assert_eq!(error.to_string(), "connection reset"),
         }
-        assert_eq!(tries.lock().expect("not poisoned").len(), sent);
+        assert_eq!(attempts.lock().expect("not poisoned").len(), sent);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_origins_own_pause_is_kept_to() {
+async fn retry_after_is_respected() {
     let soon = httpdate(Duration::from_secs(15));
-    for (after, answered, least, most) in [
+    for (after, expected, least, most) in [
         ("7", 200, 7_000, 7_002),
         ("0", 200, 100, 202),
         ("soon", 200, 100, 202),
@@ -289,14 +301,14 @@ async fn an_origins_own_pause_is_kept_to() {
         let status = client
             .oneshot(request(Method::POST))
             .await
-            .expect("an answer");
+            .expect("a response");
         let took = began.elapsed().as_millis();
-        assert_eq!(status, answered, "{after}");
+        assert_eq!(status, expected, "{after}");
         assert!((least..=most).contains(&took), "{after}: {took} ms");
     }
 }
 
-/// The time after now as HTTP writes it.
+/// Formats the time after now as an HTTP date.
 fn httpdate(after: Duration) -> &'static str {
     use aws_smithy_types::date_time::{DateTime, Format};
     let time = DateTime::from(std::time::SystemTime::now() + after);
@@ -311,43 +323,43 @@ async fn clones_share_a_budget() {
     let policy = RetryPolicy::new()
         .with_budget(Arc::new(budget))
         .with_max_attempts(100);
-    let mut answers = vec![Status(200); 6];
-    answers.extend(vec![Status(503); 100]);
-    let (client, tries) = client(policy, &answers);
+    let mut replies = vec![Status(200); 6];
+    replies.extend(vec![Status(503); 100]);
+    let (client, attempts) = client(policy, &replies);
     for _ in 0..6 {
         client
             .clone()
             .oneshot(request(Method::GET))
             .await
-            .expect("an answer");
+            .expect("a response");
     }
     for _ in 0..2 {
         client
             .clone()
             .oneshot(request(Method::GET))
             .await
-            .expect("an answer");
+            .expect("a response");
     }
     assert_eq!(
-        tries.lock().expect("not poisoned").len(),
+        attempts.lock().expect("not poisoned").len(),
         6 + 2 + 3,
         "half of six"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_signed_is_not_tried_again() {
-    let (client, tries) = client(RetryPolicy::new().with_all_methods(true), &[]);
+async fn requests_that_cannot_be_signed_are_not_retried() {
+    let (client, attempts) = client(RetryPolicy::new().with_all_methods(true), &[]);
     let request = Request::get("/%zz")
         .body(Full::default())
         .expect("a request");
     let error = common::own(client.oneshot(request).await.expect_err("no path"));
     assert_eq!(error.kind(), ErrorKind::Request);
-    assert!(tries.lock().expect("not poisoned").is_empty());
+    assert!(attempts.lock().expect("not poisoned").is_empty());
 }
 
 #[test]
-fn pauses_have_to_make_sense() {
+fn invalid_backoffs_are_rejected() {
     let second = Duration::from_secs(1);
     for (first, longest) in [(second, Duration::ZERO), (second * 2, second)] {
         let error = RetryPolicy::new()
@@ -373,14 +385,14 @@ fn pauses_have_to_make_sense() {
 mod example;
 
 #[tokio::test]
-async fn the_example_gets_its_answer_at_the_second_try() {
+async fn the_example_succeeds_at_the_second_attempt() {
     let keys = StaticKeys::new([common::credentials()]).expect("valid");
     let verify = VerifyLayer::new(
         keys,
         VerifySettings::new("execute-api", "us-east-1").expect("one"),
     );
-    let tries = Arc::new(AtomicUsize::new(0));
-    let counted = tries.clone();
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = attempts.clone();
     let app = Router::new()
         .fallback(async move || match counted.fetch_add(1, Ordering::SeqCst) {
             0 => (StatusCode::SERVICE_UNAVAILABLE, "later"),
@@ -397,8 +409,8 @@ async fn the_example_gets_its_answer_at_the_second_try() {
     let signing = SigningLayer::new(common::credentials(), target);
     let (status, body) = example::send(&format!("http://{address}/orders?a=1+1"), signing)
         .await
-        .expect("an answer");
+        .expect("a response");
     assert_eq!((status, &*body), (StatusCode::OK, &b"accepted"[..]));
-    assert_eq!(tries.load(Ordering::SeqCst), 2);
+    assert_eq!(attempts.load(Ordering::SeqCst), 2);
     server.abort();
 }

@@ -39,7 +39,7 @@ fn head(url: &str) -> Parts {
 }
 
 #[tokio::test]
-async fn the_token_of_an_s3_express_session_goes_into_its_own_header() {
+async fn s3_express_session_tokens_have_their_own_header() {
     let url = format!("https://{ZONAL}/key");
     let origin = Origin::new(&format!("https://{ZONAL}"), settings("s3express"));
     for layer in [
@@ -69,7 +69,7 @@ async fn the_token_of_an_s3_express_session_goes_into_its_own_header() {
 }
 
 #[tokio::test]
-async fn it_goes_into_its_own_parameter_of_a_presigned_url() {
+async fn s3_express_session_tokens_have_their_own_query_parameter() {
     let target = UriOrigin::new(settings("s3express"))
         .with_query_signature(HOUR)
         .expect("in range");
@@ -89,7 +89,7 @@ async fn it_goes_into_its_own_parameter_of_a_presigned_url() {
         "{query}"
     );
     assert!(!sent.headers().contains_key("x-amz-s3session-token"));
-    // It is signed: the signature comes after it.
+    // The signature follows it, so it is signed.
     assert!(
         query
             .rsplit('&')
@@ -98,9 +98,9 @@ async fn it_goes_into_its_own_parameter_of_a_presigned_url() {
     );
 }
 
-/// `CreateSession` itself, and the Regional endpoint, take the credentials of a role.
+/// `CreateSession` and the Regional endpoint accept credentials of a role.
 #[tokio::test]
-async fn other_credentials_keep_their_header_by_a_setting_or_by_the_host() {
+async fn other_credentials_use_the_usual_header() {
     let iam = settings("s3express").with_session_token(SessionToken::Signed);
     let control = "https://s3express-control.us-east-1.amazonaws.com/bucket";
     for (layer, url) in [
@@ -132,7 +132,7 @@ async fn other_credentials_keep_their_header_by_a_setting_or_by_the_host() {
 }
 
 #[tokio::test]
-async fn the_verifier_accepts_the_token_in_header_and_query_and_none_that_is_another() {
+async fn the_verifier_accepts_only_the_right_token() {
     let own = |token: &str| {
         let key = common::credentials();
         let (id, secret) = (key.access_key_id(), key.secret_access_key());
@@ -162,7 +162,7 @@ async fn the_verifier_accepts_the_token_in_header_and_query_and_none_that_is_ano
 }
 
 #[test]
-fn no_setting_of_the_verifier_leaves_a_token_unsigned() {
+fn verifier_settings_cannot_leave_a_token_unsigned() {
     for name in ["x-amz-security-token", "x-amz-s3session-token"] {
         let settings = VerifySettings::new("s3express", "us-east-1").expect("a scope");
         let error = settings
@@ -174,7 +174,7 @@ fn no_setting_of_the_verifier_leaves_a_token_unsigned() {
 }
 
 #[test]
-fn the_doctor_sees_the_token_and_shows_none() {
+fn the_doctor_detects_the_token_and_shows_none() {
     let identity = Identity::new(credentials(None)).expect("valid");
     let settings = settings("s3express");
     let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now());
@@ -224,7 +224,7 @@ fn presigned(
 }
 
 #[test]
-fn a_presigned_url_that_outlives_its_credentials_is_an_error_unless_allowed() {
+fn presigned_urls_may_outlive_credentials_only_if_allowed() {
     const WEEK: u64 = 604_800;
     for (expires_in, seconds, expiry, expected) in [
         (Some(60), WEEK, None, None),
@@ -237,7 +237,7 @@ fn a_presigned_url_that_outlives_its_credentials_is_an_error_unless_allowed() {
         (Some(0), 1, None, None),
         (Some(0), 1, Some(PresignExpiry::Shorten), None),
         (Some(0), 1, Some(PresignExpiry::Ignore), Some(1)),
-        // Without an expiry nothing outlives them.
+        // Credentials without an expiry outlive every URL.
         (None, WEEK, None, Some(WEEK)),
     ] {
         let shown = format!("{expires_in:?} {seconds} {expiry:?}");
@@ -269,9 +269,9 @@ fn a_presigned_url_that_outlives_its_credentials_is_an_error_unless_allowed() {
     }
 }
 
-/// `X-Amz-Date` has no fractions of a second, so the URL is valid from the whole second on.
+/// `X-Amz-Date` has no fractions, so the URL is valid from the start of the second.
 #[test]
-fn the_whole_second_of_signing_counts() {
+fn validity_starts_at_the_whole_second() {
     let time = now() + Duration::from_millis(999);
     assert!(presigned(Some(60), 60, None, time).is_ok());
     assert!(presigned(Some(60), 60, None, now() + Duration::from_secs(1)).is_err());
@@ -280,7 +280,7 @@ fn the_whole_second_of_signing_counts() {
 }
 
 #[tokio::test]
-async fn a_layer_that_signs_in_the_query_sends_no_url_that_outlives_its_credentials() {
+async fn a_query_signature_that_outlives_its_credentials_is_not_sent() {
     let target = || {
         UriOrigin::new(settings("s3"))
             .with_query_signature(HOUR)
@@ -317,7 +317,7 @@ async fn a_layer_that_signs_in_the_query_sends_no_url_that_outlives_its_credenti
             (result, _) => panic!("{expires_in:?}: {result:?}"),
         }
     }
-    // A signature in the header is not a URL that someone keeps.
+    // The limit does not apply to signatures in the header.
     let origin = Origin::new(&url[..url.len() - 4], settings("s3")).expect("an origin");
     let origin = origin.with_signing(SigningBehavior::Always);
     let layer = SigningLayer::new(credentials(Some(30)), origin).with_clock(Clock::manual(now()));

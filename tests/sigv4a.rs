@@ -308,7 +308,7 @@ fn maximum_number_of_headers_is_an_error() {
 }
 
 #[test]
-fn a_region_set_can_be_shared() {
+fn region_sets_can_be_shared() {
     fn is<T: Send + Sync + Clone + std::fmt::Debug>() {}
     is::<RegionSet>();
 }

@@ -1,4 +1,4 @@
-//! No secret is in an event. Alone in its process: tests side by side hide events from each other.
+//! Events contain no secret. This test has its own process, since concurrent tests hide events from each other.
 #![cfg(feature = "tracing")]
 
 mod common;
@@ -27,7 +27,7 @@ use tracing::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn events_show_no_secret() {
+async fn events_contain_no_secret() {
     let log = Log::default();
     let guard = tracing::subscriber::set_default(log.clone());
     let id = credentials().access_key_id().to_owned();
@@ -37,7 +37,7 @@ async fn events_show_no_secret() {
     let request = get("/").map(|_: Full<bytes::Bytes>| Full::from("hunter2-body"));
     let sent = common::send(&layer, request).await.expect("sent");
     verify(sent).await;
-    refused(&log).await;
+    log_rejections(&log).await;
     drop(guard);
     let log = log.0.lock().expect("not poisoned").clone();
     assert!(
@@ -62,8 +62,8 @@ async fn events_show_no_secret() {
     );
 }
 
-/// Has requests refused by their origin, which is logged once a minute for each cause.
-async fn refused(log: &Log) {
+/// Sends requests that are rejected, which is logged once a minute for each cause.
+async fn log_rejections(log: &Log) {
     let layer = common::layer(api(&format!("https://{HOST}"))).with_diagnosis(true);
     let logged = || {
         log.0
@@ -72,27 +72,27 @@ async fn refused(log: &Log) {
             .matches("rejected by its origin")
             .count()
     };
-    let refuse = async |text: &'static str| {
+    let reject = async |text: &'static str| {
         let client = service_fn(async |_: Request<SignedBody<Full<bytes::Bytes>>>| {
             let mut response = Response::new(Full::<bytes::Bytes>::from(text));
             *response.status_mut() = http::StatusCode::FORBIDDEN;
             Ok::<_, Infallible>(response)
         });
-        let answer = layer
+        let response = layer
             .layer(client)
             .oneshot(get("/hunter2?token=hunter2"))
             .await;
-        answer.expect("an answer");
+        response.expect("a response");
     };
     const NO_ROUTE: &str = r#"{"message":"Missing Authentication Token"}"#;
     const EXPIRED: &str = r#"{"__type":"ExpiredToken","message":"hunter2"}"#;
     for (text, expected) in [(NO_ROUTE, 1), (NO_ROUTE, 1), (EXPIRED, 2), (NO_ROUTE, 2)] {
-        refuse(text).await;
+        reject(text).await;
         assert_eq!(logged(), expected);
         tokio::time::advance(std::time::Duration::from_secs(14)).await;
     }
     tokio::time::advance(std::time::Duration::from_secs(5)).await;
-    refuse(NO_ROUTE).await;
+    reject(NO_ROUTE).await;
     assert_eq!(logged(), 3);
     let log = log.0.lock().expect("not poisoned").clone();
     assert!(
@@ -101,7 +101,7 @@ async fn refused(log: &Log) {
     );
 }
 
-/// Refuses a request, since its key has another secret by now.
+/// Rejects a request, since its key now has another secret.
 async fn verify(request: common::Sent) {
     let token = Some("hunter2-token".to_owned());
     let key = Credentials::new(
@@ -120,7 +120,7 @@ async fn verify(request: common::Sent) {
     assert_eq!(response.status(), 403);
 }
 
-/// All fields of this crate's events, one after the other.
+/// All fields of this crate's events, in order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<String>>);
 

@@ -78,10 +78,10 @@ fn scratchstack_rejects_presigned_urls() {
              &X-Amz-Signature={}",
             "0".repeat(64),
         );
-        let refusal = Case::new("execute-api", &uri)
+        let rejected = Case::new("execute-api", &uri)
             .theirs()
             .expect_err("refused");
-        assert!(refusal.starts_with("Credential must have exactly 5 slash-delimited elements"));
+        assert!(rejected.starts_with("Credential must have exactly 5 slash-delimited elements"));
     }
 }
 

@@ -29,20 +29,20 @@ impl MakeRequestId for RandomId {
 
 /// IDs of a request, for the logs.
 #[derive(Default)]
-pub(crate) struct Ids {
+pub(crate) struct RequestIds {
     request: Option<HeaderValue>,
     parent: Option<HeaderValue>,
 }
 
-impl Ids {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+impl RequestIds {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         Self {
             request: single(headers, &REQUEST_ID).cloned(),
             parent: parent(headers).cloned(),
         }
     }
 
-    pub(crate) fn request(&self) -> Option<&str> {
+    pub(crate) fn request_id(&self) -> Option<&str> {
         self.request
             .as_ref()
             .filter(|id| is_loggable(id))?
@@ -50,7 +50,7 @@ impl Ids {
             .ok()
     }
 
-    pub(crate) fn trace(&self) -> Option<&str> {
+    pub(crate) fn trace_id(&self) -> Option<&str> {
         self.parent.as_ref()?.to_str().ok()?.get(3..35)
     }
 }

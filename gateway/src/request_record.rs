@@ -12,7 +12,7 @@ use tower_sigv4::{
 use crate::{
     log::{AccessRecord, RequestSummary},
     metrics::Meter,
-    request_id::Ids,
+    request_id::RequestIds,
     response::LoggedError,
 };
 
@@ -23,7 +23,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 pub(crate) struct RequestStart {
     received: Instant,
     method: Method,
-    ids: Ids,
+    ids: RequestIds,
     access: Option<Box<AccessRecord>>,
 }
 
@@ -32,7 +32,7 @@ impl RequestStart {
         Self {
             received: Instant::now(),
             method: request.method().clone(),
-            ids: Ids::of(request.headers()),
+            ids: RequestIds::from_headers(request.headers()),
             access: AccessRecord::new(request),
         }
     }
@@ -66,8 +66,8 @@ impl RequestRecord {
         if let Some(LoggedError(error)) = extensions.get() {
             let ids = &self.start.ids;
             tracing::error!(
-                request_id = ids.request(),
-                trace_id = ids.trace(),
+                request_id = ids.request_id(),
+                trace_id = ids.trace_id(),
                 "{code}: {error}"
             );
         }

@@ -272,10 +272,8 @@ async fn purged_responses_are_fetched_again() {
 
 /// Returns a gateway after requests of all kinds, with its metrics.
 async fn gateway_after_traffic() -> (Gateway, String) {
-    let (origin, rejecting) = (
-        TestOrigin::start(OK).await,
-        TestOrigin::start(REJECTED).await,
-    );
+    let origin = TestOrigin::start(OK).await;
+    let rejecting = TestOrigin::start(REJECTED).await;
     let more = format!(
         "[[origin]]\nname = \"rejecting\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
          region = \"eu-west-1\"\n[[route]]\npath = \"/rejected\"\norigin = \"rejecting\"\nverify = false\ncache = true\n\

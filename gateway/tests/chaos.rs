@@ -98,7 +98,8 @@ async fn relay(near: TcpStream, to: SocketAddr, breaks: Break) {
     let half = matches!(end, Fault::Half);
     let request = forward(near_in, far_out, there, half);
     let response = forward(far_in, near_out, back, half);
-    let (mut request, mut response) = (std::pin::pin!(request), std::pin::pin!(response));
+    let mut request = std::pin::pin!(request);
+    let mut response = std::pin::pin!(response);
     let broken = tokio::select! {
         broken = &mut request => broken || response.await,
         broken = &mut response => broken || request.await,
@@ -141,7 +142,8 @@ async fn origin(
     rejected: Arc<AtomicUsize>,
 ) {
     let large = from_fn(move |request, next: Next| {
-        let (accepted, rejected) = (accepted.clone(), rejected.clone());
+        let accepted = accepted.clone();
+        let rejected = rejected.clone();
         async move {
             let response = next.run(request).await;
             match response.status().as_u16() {
@@ -331,9 +333,12 @@ fn breaks() -> impl Iterator<Item = Break> {
         .into_iter()
         .chain(response)
         .flat_map(|(is_request, bytes)| {
-            [Fault::Close, Fault::Reset, Fault::Half, Fault::Stall].map(|end| match is_request {
-                true => Break::Request(bytes, end),
-                false => Break::Response(bytes, end),
+            [Fault::Close, Fault::Reset, Fault::Half, Fault::Stall].map(|fault| {
+                if is_request {
+                    Break::Request(bytes, fault)
+                } else {
+                    Break::Response(bytes, fault)
+                }
             })
         })
 }

@@ -572,7 +572,7 @@ fn mistakes_in_verify_are_reported_with_line_and_remedy() {
             KEY,
             &format!("{KEY}[[verify.key]]\n{KEY}"),
             19,
-            "two keys with the id \"AKIDBOB\"",
+            "two keys have the id \"AKIDBOB\"",
         ),
         (
             &format!("[[verify.key]]\n{KEY}"),

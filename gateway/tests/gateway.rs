@@ -155,11 +155,7 @@ async fn rejections_unrelated_to_the_gateways_signature_are_forwarded() {
             "{}",
             rejected.body
         );
-        assert_eq!(
-            origin.requests().len(),
-            1,
-            "rejections are not retried"
-        );
+        assert_eq!(origin.requests().len(), 1, "rejections are not retried");
     }
 }
 

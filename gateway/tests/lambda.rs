@@ -272,7 +272,7 @@ async fn invalid_events_are_rejected() {
 #[tokio::test]
 async fn missing_configuration_names_the_variable() {
     let api = SocketAddr::from(([127, 0, 0, 1], 1));
-    let Output { status, stderr, .. } = start(api, "").wait_with_output().expect("exit status");
+    let Output { status, stderr, .. } = start(api, "").wait_with_output().expect("output");
     let log = String::from_utf8_lossy(&stderr);
     assert!(
         !status.success() && log.contains("SIGV4_GATEWAY_CONFIG"),

@@ -27,10 +27,8 @@ const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: MissingAuthen
 
 #[tokio::test]
 async fn each_request_is_one_line_of_json() {
-    let (origin, rejecting) = (
-        TestOrigin::start(CACHED).await,
-        TestOrigin::start(REFUSED).await,
-    );
+    let origin = TestOrigin::start(CACHED).await;
+    let rejecting = TestOrigin::start(REFUSED).await;
     let config = with_verified_callers(&config(&format!("http://{}", origin.address), ""))
         + &format!(
             "[[origin]]\nname = \"rejecting\"\nurl = \"http://{}\"\nservice = \"execute-api\"\n\
@@ -299,7 +297,8 @@ async fn log_lines_contain_no_secret() {
         "secret_access_key = \"secret\"",
         "secret_access_key = \"secret-of-the-gateway\"\nsession_token = \"token-of-the-gateway\"",
     );
-    let (header, query) = (SignatureLocation::Headers, SignatureLocation::QueryParams);
+    let header = SignatureLocation::Headers;
+    let query = SignatureLocation::QueryParams;
     for format in ["text", "json"] {
         let section = format!("format = \"{format}\"\nlevel = \"trace\"\naccess = true");
         let logged = LoggingGateway::start(&with_log(&config, &section));
@@ -445,7 +444,7 @@ async fn unread_log_does_not_block() {
     let ended = tokio::task::spawn_blocking(move || gateway.wait());
     let status = time::timeout(Duration::from_secs(20), ended)
         .await
-        .expect("exit status");
+        .expect("no timeout");
     assert!(status.expect("no panic").success());
     drop(unread);
 }

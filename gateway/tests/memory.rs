@@ -108,7 +108,8 @@ impl Origin {
             requests: Arc::default(),
             sent: Arc::default(),
         };
-        let (requests, sent) = (origin.requests.clone(), origin.sent.clone());
+        let requests = origin.requests.clone();
+        let sent = origin.sent.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(respond(stream, requests.clone(), sent.clone()));
@@ -123,7 +124,8 @@ impl Origin {
 
     /// Waits until the requests have arrived and their responses fill all buffers.
     async fn wait_until_stuck(&self, requests: usize) {
-        let (mut before, mut same) = (0, 0);
+        let mut before = 0;
+        let mut same = 0;
         while self.requests.load(Ordering::SeqCst) < requests || same < 20 {
             time::sleep(Duration::from_millis(25)).await;
             let sent = self.sent.load(Ordering::SeqCst);

@@ -44,7 +44,8 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 #[tokio::test]
 async fn several_origins_share_one_prefix() {
-    let (a, b) = (TestOrigin::start(OK).await, TestOrigin::start(OK).await);
+    let a = TestOrigin::start(OK).await;
+    let b = TestOrigin::start(OK).await;
     let gateway = gateway(
         &[a.address, b.address],
         "[[route]]\npath = \"/v1\"\nheaders = { x-color = \"blue\" }\nadd_prefix = \"/blue\"\norigin = \"b\"\n\

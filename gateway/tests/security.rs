@@ -40,7 +40,7 @@ async fn send(address: SocketAddr, bytes: &[u8]) -> String {
     drop(
         timeout(NEVER, stream.read_to_end(&mut response))
             .await
-            .expect("exit status"),
+            .expect("end of the connection"),
     );
     String::from_utf8_lossy(&response).into_owned()
 }

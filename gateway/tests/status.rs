@@ -124,7 +124,8 @@ impl Events {
 fn forged(target: &str, scope: &str) -> String {
     let dated = signed_request("GET", target, "api.example.com", "", "ASIATOKEN", "secret");
     let (_, date) = dated.split_once("x-amz-date: ").expect("a date");
-    let (date, zeros) = (&date[..16], "0".repeat(64));
+    let date = &date[..16];
+    let zeros = "0".repeat(64);
     format!(
         "GET {target} HTTP/1.1\r\nhost: api.example.com\r\nx-amz-date: {date}\r\nconnection: close\r\n\
          x-amz-security-token: {TOKEN}\r\nx-amz-meta-note: hunter2\r\nauthorization: AWS4-HMAC-SHA256 \
@@ -256,7 +257,10 @@ async fn status_events_match_the_traffic() {
     }
     let down = "GET /down HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     assert_eq!(exchange(gateway.address, down).await.status, 502);
-    let (mut finished, mut failed, mut lookups, mut hits) = (0.0, 0.0, 0, 0);
+    let mut finished = 0.0;
+    let mut failed = 0.0;
+    let mut lookups = 0;
+    let mut hits = 0;
     let status = loop {
         let status = events.until("status", |_| true).await;
         let point = &status["point"];

@@ -33,11 +33,9 @@ fn forwarding(head: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn origin_receives_the_configured_forwarding_headers() {
-    let (address, host, proto) = (
-        "x-forwarded-for: 198.51.100.1, 127.0.0.1",
-        "x-forwarded-host: claimed.example.com, api.example.com",
-        "x-forwarded-proto: https, http",
-    );
+    let address = "x-forwarded-for: 198.51.100.1, 127.0.0.1";
+    let host = "x-forwarded-host: claimed.example.com, api.example.com";
+    let proto = "x-forwarded-proto: https, http";
     for (service, setting, expected) in [
         ("s3", "", &[][..]),
         ("s3express", "", &[]),

@@ -204,7 +204,7 @@ async fn websocket_ends_after_the_shutdown_grace() {
     socket.send(Message::text("still")).await.expect("sent");
     assert_eq!(next_message(&mut socket).await, Message::text("still"));
     let end = tokio::time::timeout(Duration::from_secs(20), socket.next()).await;
-    assert!(!matches!(end.expect("exit status"), Some(Ok(_))));
+    assert!(!matches!(end.expect("no timeout"), Some(Ok(_))));
     assert!(gateway.wait().success());
 }
 
@@ -225,7 +225,7 @@ async fn idle_websocket_times_out_and_active_one_does_not() {
         }
     };
     tokio::select! {
-        ended = ended => assert!(!matches!(ended.expect("exit status"), Some(Ok(_)))),
+        ended = ended => assert!(!matches!(ended.expect("no timeout"), Some(Ok(_)))),
         () = messages => {}
     }
     used.send(Message::text("still")).await.expect("sent");

@@ -1,5 +1,5 @@
-"""Writes what botocore knows of hosts: `src/sigv4/endpoints.rs`, the names by which services are signed,
-and `tests/endpoints.txt`, the hosts that the inference is held to. With `--check` it compares instead.
+"""Generates `src/sigv4/endpoints.rs`, the signing names of hosts, and `tests/endpoints.txt`, the expected results of the
+inference, from botocore. With `--check` it compares the files instead.
 """
 
 import itertools

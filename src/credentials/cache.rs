@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, sync::watch, time};
 
 use super::{
     cached::CachedCredentials,
-    pending::{LoadResult, PendingLoad},
+    pending::{Load, LoadResult, PendingLoad},
 };
 use crate::{
     clock::Clock,
@@ -79,12 +79,6 @@ struct CacheState {
     pending: ArcSwapOption<PendingLoad>,
     /// Number of calls of `invalidate`.
     invalidations: AtomicU64,
-}
-
-/// Cached credentials, or a call of the provider with its timeout.
-pub(crate) enum Load {
-    Cached(Arc<CachedCredentials>),
-    Pending(Arc<PendingLoad>, Duration),
 }
 
 impl CredentialsCache {
@@ -198,7 +192,7 @@ impl CredentialsCache {
         let credentials = self.cached(|cached| cached.is_valid(now))?;
         if credentials.is_stale(now) {
             // Fails without a runtime; the credentials are valid.
-            drop(self.start(|cached, now| cached.is_valid(now) && !cached.is_stale(now)));
+            drop(self.start(|cached, time| cached.is_valid(time) && !cached.is_stale(time)));
         }
         Some(credentials)
     }
@@ -269,7 +263,6 @@ impl CredentialsCache {
                 return Ok(Load::Pending(load.clone(), limit));
             }
             let (sender, load) = PendingLoad::new(invalidations);
-            let load = Arc::new(load);
             let replaced = self
                 .state
                 .pending
@@ -362,16 +355,6 @@ impl CredentialsCache {
             let postponed = Some(Arc::new(credentials.postponed(now)));
             // Has no effect if they were invalidated meanwhile.
             self.state.current.compare_and_swap(&current, postponed);
-        }
-    }
-}
-
-impl Load {
-    /// Waits for the credentials.
-    pub(crate) async fn result(self) -> LoadResult {
-        match self {
-            Self::Cached(credentials) => Ok(credentials),
-            Self::Pending(load, limit) => load.result(limit).await,
         }
     }
 }

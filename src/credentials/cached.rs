@@ -54,8 +54,8 @@ impl CachedCredentials {
             }
         };
         static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let serial = match previous.filter(|previous| previous.has(&credentials)) {
-            Some(previous) => previous.serial,
+        let serial = match previous.filter(|cached| cached.has(&credentials)) {
+            Some(cached) => cached.serial,
             None => SERIAL.fetch_add(1, Ordering::Relaxed),
         };
         Ok(Self {
@@ -121,10 +121,9 @@ impl CachedCredentials {
     }
 
     fn is_postponed(&self, now: SystemTime) -> bool {
-        let left = self
-            .retry_at
-            .and_then(|retry| retry.duration_since(now).ok());
-        left.is_some_and(|left| !left.is_zero() && left <= RETRY_AFTER * 2)
+        self.retry_at
+            .and_then(|retry| retry.duration_since(now).ok())
+            .is_some_and(|left| !left.is_zero() && left <= RETRY_AFTER * 2)
     }
 }
 

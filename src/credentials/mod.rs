@@ -17,4 +17,7 @@ pub use aws_credential_types::{
 };
 
 pub use self::{cache::CredentialsCache, environment::EnvironmentCredentials};
-pub(crate) use self::{cache::Load, cached::CachedCredentials, pending::LoadFuture};
+pub(crate) use self::{
+    cached::CachedCredentials,
+    pending::{Load, LoadFuture},
+};

@@ -12,6 +12,22 @@ pub(super) type LoadResult = Result<Arc<CachedCredentials>, Error>;
 /// Waits for credentials.
 pub(crate) type LoadFuture = Pin<Box<dyn Future<Output = LoadResult> + Send>>;
 
+/// Cached credentials, or a call of the provider with its timeout.
+pub(crate) enum Load {
+    Cached(Arc<CachedCredentials>),
+    Pending(Arc<PendingLoad>, Duration),
+}
+
+impl Load {
+    /// Waits for the credentials.
+    pub(crate) async fn result(self) -> LoadResult {
+        match self {
+            Self::Cached(credentials) => Ok(credentials),
+            Self::Pending(load, limit) => load.result(limit).await,
+        }
+    }
+}
+
 /// A call of the provider in a task of its own.
 pub(crate) struct PendingLoad {
     result: watch::Receiver<Option<LoadResult>>,
@@ -20,13 +36,13 @@ pub(crate) struct PendingLoad {
 }
 
 impl PendingLoad {
-    pub(super) fn new(invalidations: u64) -> (watch::Sender<Option<LoadResult>>, Self) {
+    pub(super) fn new(invalidations: u64) -> (watch::Sender<Option<LoadResult>>, Arc<Self>) {
         let (sender, result) = watch::channel(None);
         let load = Self {
             result,
             invalidations,
         };
-        (sender, load)
+        (sender, Arc::new(load))
     }
 
     /// Returns `true` if there is a result, or if the task panicked or its runtime was shut down.

@@ -165,7 +165,7 @@ impl RejectionClass {
             .iter()
             .find(|(.., messages)| messages.iter().any(|part| rejection.message_contains(part)));
         let has_aws_code = rejection.has_aws_code
-            || request.is_some_and(|request| !fronts_applications(&request.service));
+            || request.is_some_and(|signed| !fronts_applications(&signed.service));
         let by_code = || {
             RULES
                 .iter()

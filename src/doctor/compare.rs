@@ -136,7 +136,7 @@ fn has_extra_segment(long: &str, path: &str) -> bool {
         .strip_prefix('/')
         .and_then(|rest| Some(&rest[rest.find('/')?..]));
     match rest {
-        Some(rest) => rest == path,
+        Some(behind) => behind == path,
         None => path == "/" && long.len() > 1,
     }
 }
@@ -311,7 +311,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
 
 /// Decodes four times, since more encodings are not accidental.
 fn fully_decoded(text: &str) -> String {
-    (0..4).fold(text.to_owned(), |text, _| decoded(&text).into_owned())
+    (0..4).fold(text.to_owned(), |encoded, _| decoded(&encoded).into_owned())
 }
 
 /// Also decodes a plus as a space, as many servers do in a query and some in a path.
@@ -365,8 +365,8 @@ fn header_value(name: &str, text: &str) -> String {
     );
     match text {
         "" => "nothing".to_owned(),
-        text if is_public => quoted(text),
-        text => format!("{} bytes", text.len()),
+        _ if is_public => quoted(text),
+        _ => format!("{} bytes", text.len()),
     }
 }
 

@@ -79,9 +79,9 @@ impl fmt::Display for Diagnosis {
 /// The [module's documentation](super) has an example.
 #[must_use]
 pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Option<Diagnosis> {
-    let fronts_routes = request.is_none_or(|request| request.service == "execute-api");
-    let in_query = request.is_none_or(|request| request.in_query);
-    let has_token = request.is_some_and(|request| request.has_token);
+    let fronts_routes = request.is_none_or(|signed| signed.service == "execute-api");
+    let in_query = request.is_none_or(|signed| signed.in_query);
+    let has_token = request.is_some_and(|signed| signed.has_token);
     let (cause, summary) = match RejectionClass::classify(rejection, request)? {
         RejectionClass::Mismatch => return Some(mismatch(rejection, request)),
         RejectionClass::Clock
@@ -123,8 +123,8 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
             "header x-amz-date was signed but did not reach the origin",
         ),
         RejectionClass::UnknownKey
-            if request.is_some_and(|request| {
-                request.access_key_id.starts_with("ASIA") && !request.has_token
+            if request.is_some_and(|signed| {
+                signed.access_key_id.starts_with("ASIA") && !signed.has_token
             }) =>
         {
             (
@@ -177,7 +177,7 @@ const SIGNED_AGAIN: &str =
 fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
     let missing = rejection.quoted_before(" is signed and not present");
     if let Some(name) = missing.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-        && request.is_none_or(|request| request.covers(&name))
+        && request.is_none_or(|signed| signed.covers(&name))
     {
         let summary = format!("header {name} was signed but did not reach the origin");
         return Diagnosis::new(Cause::HeaderDropped, summary);
@@ -203,7 +203,7 @@ fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis
     }
     let ours = request.string_to_sign.as_deref();
     let theirs = rejection.string_to_sign.as_deref();
-    let normalized = |text: Option<&str>| text.map(|text| text.trim_end().replace('\r', ""));
+    let normalized = |text: Option<&str>| text.map(|lines| lines.trim_end().replace('\r', ""));
     if ours.is_some() && normalized(ours) == normalized(theirs) {
         return Diagnosis::new(
             Cause::WrongSecret,
@@ -213,7 +213,7 @@ fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis
     }
     let signed = CanonicalParts::parse(&request.canonical_request);
     let differences = match (&signed, &derived) {
-        (Some(signed), Some(derived)) => compare(signed, derived, &request.service),
+        (Some(own_parts), Some(origin_parts)) => compare(own_parts, origin_parts, &request.service),
         _ => Vec::new(),
     };
     if let Some(first) = differences.first() {
@@ -226,7 +226,7 @@ fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis
     let scope = theirs
         .and_then(|text| text.split('\n').nth(2))
         .map(str::trim_end);
-    if scope.is_some_and(|scope| scope != request.scope()) {
+    if scope.is_some_and(|derived_scope| derived_scope != request.scope()) {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
     if derived.is_some() && request.has_token && ours.is_some() && theirs.is_some() {
@@ -267,7 +267,7 @@ fn times(rejection: &Rejection, request: Option<&SignedRequest>) -> Option<(i64,
         i64::try_from(since_epoch.as_secs()).ok()
     };
     let signed = request
-        .map(|request| request.time)
+        .map(|signed| signed.time)
         .or_else(|| rejection.time_after(": "))?;
     Some((seconds(signed)?, seconds(rejection.origin_time()?)?))
 }
@@ -293,7 +293,7 @@ fn clock_skew(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnos
 fn url_expired(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
     let age = times(rejection, request).map(|(signed, theirs)| theirs - signed);
     let summary = match age {
-        Some(age @ 0..) => format!("the presigned URL was {age} s old and has expired"),
+        Some(seconds @ 0..) => format!("the presigned URL was {seconds} s old and has expired"),
         Some(_) => "the presigned URL is not yet valid".to_owned(),
         None => "the presigned URL has expired or is not yet valid".to_owned(),
     };
@@ -306,11 +306,11 @@ fn scope(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
         let summary = "the day in the credential scope is not that of x-amz-date";
         return Diagnosis::new(Cause::WrongRegion, summary);
     }
-    let host = request
-        .and_then(|request| CanonicalParts::parse(&request.canonical_request)?.header("host"));
-    let inferred = host.and_then(|host| SigningSettings::infer(host.split(':').next()?).ok());
+    let host =
+        request.and_then(|signed| CanonicalParts::parse(&signed.canonical_request)?.header("host"));
+    let inferred = host.and_then(|name| SigningSettings::infer(name.split(':').next()?).ok());
     let (signed_service, signed_region) =
-        request.map_or(("", ""), |request| (&*request.service, &*request.region));
+        request.map_or(("", ""), |signed| (&*signed.service, &*signed.region));
     let names_service = contains(&["to correct service", "to service", "incorrect service"]);
     let names_region = contains(&["valid region", "valid Region", "to region", "expecting '"])
         || rejection.region.is_some();
@@ -319,7 +319,7 @@ fn scope(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
         || !names_region
             && request
                 .zip(inferred.as_ref())
-                .is_some_and(|(request, inferred)| inferred.service() != request.service);
+                .is_some_and(|(signed, settings)| settings.service() != signed.service);
     let (cause, kind, signed, expected) = if is_service {
         (
             Cause::WrongService,
@@ -342,7 +342,7 @@ fn scope(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
         )
     };
     // If the host suggests the signed name, the expected one is unknown.
-    let summary = match (signed, expected.filter(|expected| *expected != signed)) {
+    let summary = match (signed, expected.filter(|name| *name != signed)) {
         (_, None) if !names_service && !names_region => {
             let part = if signed.is_empty() {
                 "scope"
@@ -352,17 +352,17 @@ fn scope(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
             format!("the request was signed for another {part} than the origin's")
         }
         ("", None) => format!("the request was signed for another {kind} than the origin's"),
-        ("", Some(expected)) => {
-            format!("the request was not signed for {kind} {}", quoted(expected))
+        ("", Some(right)) => {
+            format!("the request was not signed for {kind} {}", quoted(right))
         }
-        (signed, None) => format!(
+        (_, None) => format!(
             "the request was signed for {kind} {}, not for the origin's",
             quoted(signed)
         ),
-        (signed, Some(expected)) => format!(
+        (_, Some(right)) => format!(
             "the request was signed for {kind} {}, but the origin expects {}",
             quoted(signed),
-            quoted(expected)
+            quoted(right)
         ),
     };
     Diagnosis::new(cause, summary)

@@ -48,7 +48,7 @@ impl Rejection {
     /// Reads a response. The beginning of a long body is enough, for example 64 KiB.
     #[must_use]
     pub fn from_response(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let body = String::from_utf8_lossy(body);
+        let text = String::from_utf8_lossy(body);
         let mut rejection = Self {
             status,
             code: String::new(),
@@ -63,10 +63,10 @@ impl Rejection {
             time: None,
             is_cached: false,
         };
-        match body.trim_start().as_bytes().first() {
-            Some(b'{') => rejection.read_json(&body),
-            Some(b'<') => rejection.read_xml(&body),
-            _ => rejection.message = body.to_string(),
+        match text.trim_start().as_bytes().first() {
+            Some(b'{') => rejection.read_json(&text),
+            Some(b'<') => rejection.read_xml(&text),
+            _ => rejection.message = text.to_string(),
         }
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         if let Some(code) = header("x-amzn-errortype") {
@@ -121,13 +121,15 @@ impl Rejection {
             return;
         };
         // Some services nest an error, or a list of them.
-        let inner = ["errors", "Error"].iter().find_map(|name| value.get(name));
-        let inner = inner.map(|inner| inner.get(0).unwrap_or(inner));
+        let inner = ["errors", "Error"]
+            .iter()
+            .find_map(|name| value.get(name))
+            .map(|errors| errors.get(0).unwrap_or(errors));
         let string = |names: &[&str]| {
             let found = [Some(&value), inner]
                 .into_iter()
                 .flatten()
-                .find_map(|value| string_member(value, names));
+                .find_map(|object| string_member(object, names));
             found.unwrap_or_default().to_owned()
         };
         self.has_aws_code = value.get("__type").is_some();
@@ -232,17 +234,18 @@ impl Rejection {
 /// Returns the text before the last single quote.
 fn before_quote(text: &str) -> Option<String> {
     text.rsplit_once('\'')
-        .map(|(text, _)| text.trim_end().to_owned())
+        .map(|(before, _)| before.trim_end().to_owned())
 }
 
 /// Returns the string member with one of these names, ignoring case.
 fn string_member<'a>(value: &'a Value, names: &[&str]) -> Option<&'a str> {
     let members = value.as_object()?;
     let member = |wanted: &&str| {
-        let (_, value) = members
+        members
             .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
-        value.as_str()
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))?
+            .1
+            .as_str()
     };
     names.iter().find_map(member)
 }

@@ -4,7 +4,7 @@
 //!
 //! | target | use |
 //! |---|---|
-//! | [`Origin`](crate::Origin) | all requests have one origin |
+//! | [`Origin`] | all requests have one origin |
 //! | [`OriginRules`] | a gateway, with ordered rules on host, path, method and header |
 //! | [`UriOrigin`] | a client, with absolute URIs; signs for one service, or for the one that each host names, and only for hosts of AWS or a list of hosts |
 //! | [`resolve_fn`], or your own [`ResolveOrigin`] | anything else |

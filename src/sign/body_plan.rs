@@ -71,9 +71,9 @@ where
     B: Body,
 {
     let length = declared_len(&body, headers);
-    let chunked = |body, framing, size, decoded_len| {
+    let chunked = |plain, framing, size, decoded_len| {
         PlannedBody::Sign(PreparedBody::Chunked {
-            body,
+            body: plain,
             framing,
             size,
             decoded_len,
@@ -111,11 +111,11 @@ where
     B: Body,
 {
     match spool {
-        Some(spool) => Collect::with_spool(
+        Some(to_file) => Collect::with_spool(
             body,
             headers,
-            spool.limit(),
-            spool.directory().clone(),
+            to_file.limit(),
+            to_file.directory().clone(),
             limit,
         ),
         None => Collect::new(body, headers, limit),

@@ -142,8 +142,8 @@ impl Corrections {
 
     /// Keeps the offset of an accepted request, and clears the mark of expired credentials.
     pub(super) fn accept(&self, origin: &Origin, used: Offset) {
-        let state = self.state(origin);
-        if state.provisional == Some(used) || state.expired.is_some() {
+        let current = self.state(origin);
+        if current.provisional == Some(used) || current.expired.is_some() {
             self.update(origin, |state| {
                 if state.provisional == Some(used) {
                     state.accepted = used;
@@ -171,12 +171,12 @@ impl Corrections {
     fn state(&self, origin: &Origin) -> OriginState {
         let entries = self.0.load();
         let entry = entries.iter().find(|entry| entry.belongs_to(origin));
-        entry.map(|entry| entry.state).unwrap_or_default()
+        entry.map(|found| found.state).unwrap_or_default()
     }
 
     fn update(&self, origin: &Origin, mut change: impl FnMut(&mut OriginState)) {
-        self.0.rcu(|entries| {
-            let mut entries = Vec::clone(entries);
+        self.0.rcu(|current| {
+            let mut entries = Vec::clone(current);
             let known = entries.iter().position(|entry| entry.belongs_to(origin));
             let mut entry = match known {
                 Some(index) => entries.remove(index),

@@ -194,7 +194,7 @@ where
     let own = Error::find(&*error);
     let status = own.map_or(StatusCode::BAD_GATEWAY, Error::status);
     let message = match own {
-        Some(own) if status.is_client_error() => own.to_string(),
+        Some(shown) if status.is_client_error() => shown.to_string(),
         _ => status.canonical_reason().unwrap_or_default().to_owned(),
     };
     let (json_code, xml_code) = codes(status);

@@ -123,8 +123,8 @@ where
                         self.read += data.len().max(MIN_FRAME);
                         self.frames.push(data);
                     }
-                    Err(frame) => {
-                        if let Ok(trailers) = frame.into_trailers() {
+                    Err(other) => {
+                        if let Ok(trailers) = other.into_trailers() {
                             self.frames.push_trailers(trailers);
                         }
                     }
@@ -164,7 +164,7 @@ where
         match remedy {
             Some(Remedy::Clock(time)) => {
                 let right = Offset::between(self.received_at, time);
-                if right.is_some_and(|right| recovery.corrections.learn(origin, *offset, right)) {
+                if right.is_some_and(|it| recovery.corrections.learn(origin, *offset, it)) {
                     Step::Retry
                 } else {
                     Step::PassOn

@@ -106,14 +106,14 @@ where
     if streams {
         framing::frame(&mut parts, &body, is_chunked)?;
     }
-    let Some(plan) = plan else {
+    let Some(body_plan) = plan else {
         let unsigned = Request::from_parts(parts, SignedBody::streamed(body));
         return Ok(State::Calling {
             response: inner.call(unsigned),
             on_response: OnResponse::nothing(),
         });
     };
-    let body = body_plan::apply(plan, body, options.body_limit, &parts.headers)?;
+    let planned = body_plan::apply(body_plan, body, options.body_limit, &parts.headers)?;
     let origin = destination.origin;
     let stopwatch = (config.report || trace.is_on()).then(|| Stopwatch::start(origin.clone()));
     let pending = PendingRequest {
@@ -124,9 +124,9 @@ where
         stopwatch,
         is_retry: false,
     };
-    match body {
-        PlannedBody::Collect(body) => collect(pending, body),
-        PlannedBody::Sign(body) => Ok(sign_or_load(pending, body, trace)),
+    match planned {
+        PlannedBody::Collect(collecting) => collect(pending, collecting),
+        PlannedBody::Sign(prepared) => Ok(sign_or_load(pending, prepared, trace)),
     }
 }
 
@@ -140,12 +140,12 @@ where
 {
     let budget = pending.config.body_budget.as_ref();
     Ok(match body.reserve(budget, &mut pending.parts.extensions)? {
-        ReservedCollect::Ready(body) => State::Collecting {
+        ReservedCollect::Ready(reserved) => State::Collecting {
             pending: Some(pending),
-            body,
+            body: reserved,
         },
-        ReservedCollect::Waiting(reservation, body) => State::Reserving {
-            pending: Some((pending, body)),
+        ReservedCollect::Waiting(reservation, waiting) => State::Reserving {
+            pending: Some((pending, waiting)),
             reservation,
         },
     })
@@ -214,19 +214,19 @@ where
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Failed { error } => {
-                    let error = error.take().expect("polled after completion");
-                    Trace::failed(&error);
-                    return Poll::Ready(Err(error.into()));
+                    let failure = error.take().expect("polled after completion");
+                    Trace::failed(&failure);
+                    return Poll::Ready(Err(failure.into()));
                 }
                 StateProj::Reserving {
                     pending,
                     reservation,
                 } => match ready!(reservation.as_mut().poll(cx)) {
-                    Ok(reservation) => {
+                    Ok(reserved) => {
                         let (request, body) = pending.take().expect("taken once");
                         State::Collecting {
                             pending: Some(request),
-                            body: body.with_reservation(reservation),
+                            body: body.with_reservation(reserved),
                         }
                     }
                     Err(error) => State::failed(error),
@@ -234,8 +234,8 @@ where
                 StateProj::Collecting { pending, body } => match ready!(body.poll(cx)) {
                     Ok((collected, payload)) => {
                         let request = pending.take().expect("taken once");
-                        let body = SignedBody::collected(collected);
-                        sign_or_load(request, PreparedBody::Whole(body, payload), trace)
+                        let signed = SignedBody::collected(collected);
+                        sign_or_load(request, PreparedBody::Whole(signed, payload), trace)
                     }
                     Err(error) => State::failed(error),
                 },
@@ -251,23 +251,23 @@ where
                     response,
                     on_response,
                 } => {
-                    let mut response = ready!(response.poll(cx)).map_err(Into::into)?;
+                    let mut received = ready!(response.poll(cx)).map_err(Into::into)?;
                     if let Some(report) = on_response.report.take() {
-                        response.extensions_mut().insert(report);
+                        received.extensions_mut().insert(report);
                     }
                     let sent = on_response.sent.take();
-                    let Some(rejected) = sent.and_then(|sent| sent.receive(&response)) else {
-                        return Poll::Ready(Ok(response.map(ResponseBody::new)));
+                    let Some(rejected) = sent.and_then(|request| request.receive(&received)) else {
+                        return Poll::Ready(Ok(received.map(ResponseBody::new)));
                     };
                     State::Reading {
-                        response: Some(Box::new(ErrorResponse::new(rejected, response))),
+                        response: Some(Box::new(ErrorResponse::new(rejected, received))),
                     }
                 }
                 StateProj::Reading { response } => {
                     let reading = response.as_mut().expect("taken once");
                     let decision = ready!(reading.poll(cx));
                     match response.take().expect("taken once").finish(decision) {
-                        AfterRejection::PassOn(response) => return Poll::Ready(Ok(response)),
+                        AfterRejection::PassOn(whole) => return Poll::Ready(Ok(whole)),
                         AfterRejection::Retry(retry) => State::Retrying { retry: Some(retry) },
                     }
                 }

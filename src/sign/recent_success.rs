@@ -56,7 +56,7 @@ impl RecentSuccesses {
         let last = self.slot(key).load(Ordering::Relaxed);
         let age = u64::from(key.second).checked_sub(last & u64::from(u32::MAX));
         last & !u64::from(u32::MAX) == key.upper_half()
-            && age.is_some_and(|age| age < MAX_AGE)
+            && age.is_some_and(|seconds| seconds < MAX_AGE)
             && entry.outlives(now, MAX_WINDOW)
     }
 

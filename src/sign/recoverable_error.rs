@@ -120,8 +120,7 @@ impl RecoverableError {
         is_presigned: bool,
     ) -> Option<Self> {
         let code = error_type(headers).ok()?;
-        let body = std::str::from_utf8(body).ok()?;
-        let error = ErrorBody::read(code, body)?;
+        let error = ErrorBody::read(code, std::str::from_utf8(body).ok()?)?;
         let protocol = service_protocol(error.protocol, service)?;
         let presigned = is_presigned.then_some(&PRESIGNED);
         let known = KNOWN.iter().chain(presigned).find(|known| {
@@ -132,7 +131,7 @@ impl RecoverableError {
                     .iter()
                     .any(|start| error.message.starts_with(start))
         });
-        known.map(|known| known.error)
+        known.map(|found| found.error)
     }
 }
 
@@ -179,8 +178,8 @@ pub(super) fn origin_time(headers: &HeaderMap) -> Option<SystemTime> {
     if headers.contains_key(header::AGE) {
         return None;
     }
-    let date = DateTime::from_str(date.to_str().ok()?, Format::HttpDate).ok()?;
-    SystemTime::try_from(date).ok()
+    let time = DateTime::from_str(date.to_str().ok()?, Format::HttpDate).ok()?;
+    SystemTime::try_from(time).ok()
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ impl<T> SentRequest<T> {
         let error = RecoverableError::read(&head.headers, body, self.service(), is_presigned)?;
         let time = origin_time(&head.headers);
         let is_time_right = || {
-            let difference = time.map(|time| time.duration_since(self.signing_time));
+            let difference = time.map(|origin| origin.duration_since(self.signing_time));
             difference
                 .is_some_and(|ahead| ahead.unwrap_or_else(|behind| behind.duration()) < MIN_WINDOW)
         };

@@ -102,16 +102,16 @@ impl<S> PendingRequest<S> {
         }
         let signing_time = offset.apply(now);
         let payload_kind = body.payload_kind();
-        let recovery = self.recovery().cloned().map(|recovery| {
+        let recovery = self.recovery().cloned().map(|shared| {
             let key = SuccessKey::new(&self.origin, &entry, signing_time);
-            (recovery, key)
+            (shared, key)
         });
         let retry = match &recovery {
-            Some((recovery, key))
-                if !self.is_retry && !recovery.successes.contains(*key, &entry, now) =>
+            Some((shared, key))
+                if !self.is_retry && !shared.successes.contains(*key, &entry, now) =>
             {
                 body.try_clone()
-                    .map(|body| Box::new((self.clone_for_retry(), body)))
+                    .map(|copy| Box::new((self.clone_for_retry(), copy)))
             }
             _ => None,
         };
@@ -178,17 +178,17 @@ impl<S> PendingRequest<S> {
         };
         let empty = Payload::from(PayloadHash::EMPTY);
         Ok(match body {
-            PreparedBody::Whole(body, payload) => {
-                set_content_length(parts, body.len());
+            PreparedBody::Whole(whole, payload) => {
+                let len = whole.len();
+                set_content_length(parts, len);
                 match options.presigned {
                     None => signer.sign_capturing(parts, &params(payload), canonical_request)?,
                     Some(expires) => {
-                        let params = params(payload).with_presign_expiry(options.presign_expiry);
-                        signer.presign_capturing(parts, &params, expires, canonical_request)?;
+                        let presigned = params(payload).with_presign_expiry(options.presign_expiry);
+                        signer.presign_capturing(parts, &presigned, expires, canonical_request)?;
                     }
                 }
-                let len = body.len();
-                (body, len)
+                (whole, len)
             }
             PreparedBody::Chunked {
                 body,
@@ -225,12 +225,12 @@ impl<S> PendingRequest<S> {
 /// Sets the body's length in bytes, if it is known.
 fn set_content_length(parts: &mut Parts, length: Option<u64>) {
     let has_content = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
-    if let Some(length) = length
-        && (length > 0 || has_content || parts.headers.contains_key(header::CONTENT_LENGTH))
+    if let Some(bytes) = length
+        && (bytes > 0 || has_content || parts.headers.contains_key(header::CONTENT_LENGTH))
     {
         let mut digits = itoa::Buffer::new();
         // `HeaderValue::from` would allocate twice.
-        let value = HeaderValue::from_str(digits.format(length)).expect("digits are valid");
+        let value = HeaderValue::from_str(digits.format(bytes)).expect("digits are valid");
         parts.headers.insert(header::CONTENT_LENGTH, value);
     }
 }

@@ -76,8 +76,8 @@ impl<'a> Authorization<'a> {
             }
             (None, None, None) => Err(ParseError::Missing),
             (None, None, Some(parameters)) => Self::from_query(&parameters?, sigv4a),
-            (Some(value), None, None) => {
-                let value = str::from_utf8(value.as_bytes())
+            (Some(header), None, None) => {
+                let value = str::from_utf8(header.as_bytes())
                     .map_err(|_| ParseError::Malformed("bytes that are no text"))?;
                 Self::from_header(value, sigv4a)
             }
@@ -85,8 +85,8 @@ impl<'a> Authorization<'a> {
         }
     }
 
-    fn from_header(value: &'a str, sigv4a: bool) -> Result<Self, ParseError> {
-        let (algorithm, fields) = split_once(value, b' ').unwrap_or((value, ""));
+    fn from_header(header: &'a str, sigv4a: bool) -> Result<Self, ParseError> {
+        let (algorithm, fields) = split_once(header, b' ').unwrap_or((header, ""));
         let is_4a = is_4a(algorithm, sigv4a)?;
         let [mut credential, mut signed_headers, mut signature] = [None; 3];
         for field in elements(fields, b',', false) {
@@ -174,12 +174,11 @@ impl<'a> Authorization<'a> {
         } else {
             Some(Cow::Borrowed(id))
         };
-        let access_key_id =
-            decoded
-                .filter(|id| is_access_key_id(id))
-                .ok_or(ParseError::Malformed(
-                    "Credential does not begin with an access key id",
-                ))?;
+        let access_key_id = decoded
+            .filter(|decoded_id| is_access_key_id(decoded_id))
+            .ok_or(ParseError::Malformed(
+                "Credential does not begin with an access key id",
+            ))?;
         Ok(Self {
             access_key_id,
             date,

@@ -68,10 +68,10 @@ impl Framing {
 
     /// Returns the length of a chunked payload, including its framing and trailer.
     pub(crate) fn encoded_len(self, decoded: u64, size: ChunkSize) -> Option<u64> {
-        let size = size.0 as u64;
+        let chunk_size = size.0 as u64;
         let chunk = |len: u64| self.line_len(len) + len + 2;
-        let whole = (decoded / size).checked_mul(chunk(size))?;
-        let last = match decoded % size {
+        let whole = (decoded / chunk_size).checked_mul(chunk(chunk_size))?;
+        let last = match decoded % chunk_size {
             0 => 0,
             rest => chunk(rest),
         };

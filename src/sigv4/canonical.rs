@@ -227,10 +227,10 @@ fn pairs(query: &[u8]) -> (Pairs<'_>, bool) {
     let mut at = 0;
     loop {
         // Most bytes are unreserved; a loop of its own skips them.
-        let plain = query[at..]
+        let reserved = query[at..]
             .iter()
             .position(|&byte| !encode::is_unreserved(byte));
-        at = plain.map_or(query.len(), |plain| at + plain);
+        at = reserved.map_or(query.len(), |offset| at + offset);
         match query.get(at) {
             Some(b'=') if equals.is_none() => equals = Some(at),
             Some(b'%') if encode::is_canonical_escape(&query[at..]) => {} // its digits are unreserved

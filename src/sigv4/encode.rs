@@ -61,7 +61,7 @@ pub(crate) fn is_canonical_escape(bytes: &[u8]) -> bool {
         return false;
     };
     match (upper_hex(high), upper_hex(low)) {
-        (Some(high), Some(low)) => !is_unreserved(high << 4 | low),
+        (Some(upper), Some(lower)) => !is_unreserved(upper << 4 | lower),
         _ => false,
     }
 }
@@ -163,7 +163,7 @@ fn is_reencoded(bytes: &[u8], escaped_slash: &str) -> bool {
         && (escaped_slash == "%2F" || !bytes.windows(3).any(|escape| escape == b"%2F"))
 }
 
-/// Replaces the bytes of `set` with their escapes; borrows if there are none.
+/// Replaces the bytes of `set` with their escapes, or borrows.
 pub(crate) fn escape<'a>(text: &'a str, set: &'static AsciiSet) -> Cow<'a, str> {
     percent_encode(text.as_bytes(), set).into()
 }
@@ -263,7 +263,7 @@ pub(crate) fn parse_sha256_hex(text: &[u8]) -> Option<&[u8; 64]> {
 ///
 /// `subtle` has an optimization barrier for each byte of a slice; here is one for the whole slice.
 pub(crate) fn ct_eq(a: &[u8], b: &[u8]) -> bool {
-    let difference = a.iter().zip(b).fold(0, |bits, (a, b)| bits | (a ^ b));
+    let difference = a.iter().zip(b).fold(0, |bits, (x, y)| bits | (x ^ y));
     a.len() == b.len() && difference.ct_eq(&0).into()
 }
 

@@ -246,12 +246,15 @@ const MACHINES: [&str; 3] = ["compute", "compute-1", "elb"];
 
 /// Returns `true` for a host in a domain of AWS, of any service, except customers' machines. The host has no port.
 pub(crate) fn is_aws_host(host: &str) -> bool {
-    let rest = SUFFIXES.iter().chain([&ON_AWS]).find_map(|(suffix, _)| {
-        let at = host.len().checked_sub(suffix.len() + 1)?;
-        let domain = host.get(at..)?.strip_prefix('.')?;
-        domain.eq_ignore_ascii_case(suffix).then(|| &host[..at])
-    });
-    rest.is_some_and(|rest| !rest.is_empty() && !is_machine(rest))
+    SUFFIXES
+        .iter()
+        .chain([&ON_AWS])
+        .find_map(|(suffix, _)| {
+            let at = host.len().checked_sub(suffix.len() + 1)?;
+            let domain = host.get(at..)?.strip_prefix('.')?;
+            domain.eq_ignore_ascii_case(suffix).then(|| &host[..at])
+        })
+        .is_some_and(|rest| !rest.is_empty() && !is_machine(rest))
 }
 
 /// Returns `true` for names such as `NAME.REGION.elb` and `NAME.elb.REGION`. The same label further left is the name of

@@ -134,9 +134,8 @@ impl<K: Derive> KeyCache<K> {
     }
 
     fn new(lists: usize, capacity: usize) -> Self {
-        let lists = iter::repeat_with(ArcSwap::default).take(lists).collect();
         Self {
-            lists,
+            lists: iter::repeat_with(ArcSwap::default).take(lists).collect(),
             capacity,
             hasher: RandomState::new(),
         }
@@ -181,7 +180,7 @@ impl<K: Derive> KeyCache<K> {
             list.rcu(|keys| {
                 let recent = keys
                     .iter()
-                    .filter(|key| key.day + 1 >= scope.day())
+                    .filter(|cached_key| cached_key.day + 1 >= scope.day())
                     .take(self.capacity - 1)
                     .cloned();
                 iter::once(key.clone()).chain(recent).collect::<Vec<_>>()

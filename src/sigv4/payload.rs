@@ -98,7 +98,7 @@ impl PayloadHash {
 
     /// Parses 64 digits of lower-case hex.
     pub(crate) fn from_hex(text: &[u8]) -> Option<Self> {
-        encode::parse_sha256_hex(text).map(|text| Self(Hex::Computed(*text)))
+        encode::parse_sha256_hex(text).map(|digits| Self(Hex::Computed(*digits)))
     }
 
     /// Compares in constant time.

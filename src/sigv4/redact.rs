@@ -9,10 +9,15 @@ pub(crate) fn redact_session_token(canonical_request: &mut Vec<u8>) {
     while at < text.len() {
         let rest = &text[at..];
         let begins_name = at == 0 || b"\n&".contains(&text[at - 1]);
-        let name = NAMES.iter().find(|name| {
-            begins_name && rest.len() > name.len() && rest[..name.len()].eq_ignore_ascii_case(name)
-        });
-        let ends: &[u8] = match name.map(|name| rest[name.len()]) {
+        let name_len = NAMES
+            .iter()
+            .find(|name| {
+                begins_name
+                    && rest.len() > name.len()
+                    && rest[..name.len()].eq_ignore_ascii_case(name)
+            })
+            .map(|name| name.len());
+        let ends: &[u8] = match name_len.map(|len| rest[len]) {
             Some(b':') => b"\n",
             Some(b'=') => b"&\n",
             _ => {
@@ -21,11 +26,11 @@ pub(crate) fn redact_session_token(canonical_request: &mut Vec<u8>) {
                 continue;
             }
         };
-        let value = name.map_or(0, |name| name.len()) + 1;
+        let value = name_len.unwrap_or(0) + 1;
         redacted.extend_from_slice(&rest[..value]);
         redacted.extend_from_slice(b"[redacted]");
-        let len = rest[value..].iter().position(|byte| ends.contains(byte));
-        at += len.map_or(rest.len(), |len| value + len);
+        let end = rest[value..].iter().position(|byte| ends.contains(byte));
+        at += end.map_or(rest.len(), |value_len| value + value_len);
     }
     *canonical_request = redacted;
 }

@@ -174,8 +174,8 @@ impl SigningSettings {
     /// Returns `true` if signatures are valid in this region.
     pub(crate) fn covers(&self, region: &str) -> bool {
         #[cfg(feature = "sigv4a")]
-        if let Some(set) = self.region_set() {
-            return RegionSet::new(set).is_ok_and(|set| set.contains(region));
+        if let Some(regions) = self.region_set() {
+            return RegionSet::new(regions).is_ok_and(|set| set.contains(region));
         }
         self.region() == region
     }

@@ -338,7 +338,7 @@ pub(super) fn add_host(parts: &mut Parts) -> Result<(), Error> {
 
 fn set_or_remove(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
     match value {
-        Some(value) => drop(headers.insert(name, value)),
+        Some(new_value) => drop(headers.insert(name, new_value)),
         None => drop(headers.remove(name)),
     }
 }

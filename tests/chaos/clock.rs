@@ -1,4 +1,4 @@
-//! A clock that jumps: over midnight, over the year's end and a leap day, and back.
+//! Jumps of the clock over midnight, the end of a year and a leap day, and back.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +19,7 @@ use super::common::{self, header, settings};
 
 const DAY: u64 = 24 * 3600;
 
-/// Seconds since the epoch at which a day begins: of a year, after and on a leap day, in 1970 and in 2106.
+/// Seconds since the epoch at the start of a day: of a year, on and after a leap day, in 1970 and in 2106.
 const MIDNIGHTS: [u64; 6] = [
     1_483_228_800,
     1_456_704_000,
@@ -29,7 +29,7 @@ const MIDNIGHTS: [u64; 6] = [
     4_294_944_000,
 ];
 
-/// Around those midnights, and back and forth between them.
+/// Returns times around these midnights, and jumps between them.
 fn jumps() -> impl Iterator<Item = SystemTime> {
     let mut rng = Rng::with_seed(26);
     let steps = MIDNIGHTS
@@ -57,7 +57,7 @@ async fn sent(layer: &SigningLayer) -> Parts {
     head
 }
 
-/// The signature by a key that AWS's signer derives for that time.
+/// Returns the signature of AWS's signer for this time.
 fn by_aws(head: &Parts, time: SystemTime) -> String {
     let identity = Identity::new(common::credentials()).expect("valid");
     let settings = settings("execute-api");
@@ -72,7 +72,7 @@ fn by_aws(head: &Parts, time: SystemTime) -> String {
 }
 
 #[tokio::test]
-async fn date_scope_and_key_are_of_the_same_day() {
+async fn date_scope_and_key_have_the_same_day() {
     let clock = Clock::manual(UNIX_EPOCH);
     let target = UriOrigin::new(settings("execute-api")).with_hosts(["api.example.com"]);
     let layer = common::layer(target.expect("a host")).with_clock(clock.clone());
@@ -81,7 +81,7 @@ async fn date_scope_and_key_are_of_the_same_day() {
         let settings = VerifySettings::new("execute-api", "us-east-1").expect("a scope");
         VerifyLayer::new(keys, settings).with_clock(clock)
     };
-    // One server's clock is as ours, others' are on the other side of midnight, and one has left the window.
+    // The servers' clocks are equal, on the other side of midnight, or outside of the window.
     let clocks = [0_i64, 5, -5, 400].map(|ahead| (ahead, Clock::manual(UNIX_EPOCH)));
     let servers = clocks.map(|(ahead, clock)| (ahead, clock.clone(), verifier(clock)));
     for time in jumps() {

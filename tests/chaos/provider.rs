@@ -1,4 +1,4 @@
-//! A provider of credentials that is slow, fails, gives out what has expired, or panics, as chance has it.
+//! A provider of credentials that is slow, fails, returns expired credentials or panics at random.
 
 use std::{
     convert::Infallible,
@@ -26,17 +26,17 @@ use tower_sigv4::{
 
 use super::common::{self, header, now, own};
 
-/// A clock that goes with tokio's, and what was given out by it.
+/// A clock that follows tokio's, and the credentials provided.
 #[derive(Clone)]
 struct World {
     clock: Clock,
     started: time::Instant,
     rng: Arc<Mutex<Rng>>,
     is_asked: Arc<AtomicBool>,
-    /// Number of calls that began while another one was under way.
+    /// Number of calls that started during another one.
     overlaps: Arc<AtomicUsize>,
     is_sound: Arc<AtomicBool>,
-    /// When each key expires, by its number.
+    /// Expiry of each key, by its number.
     expiries: Arc<Mutex<Vec<SystemTime>>>,
 }
 
@@ -58,10 +58,10 @@ impl World {
     }
 }
 
-/// Takes note of the end, however it comes.
-struct Asked(Arc<AtomicBool>);
+/// Records the end of a call, even after a panic.
+struct CallGuard(Arc<AtomicBool>);
 
-impl Drop for Asked {
+impl Drop for CallGuard {
     fn drop(&mut self) {
         self.0.store(false, Ordering::SeqCst);
     }
@@ -75,7 +75,7 @@ impl ProvideCredentials for World {
         if self.is_asked.swap(true, Ordering::SeqCst) {
             self.overlaps.fetch_add(1, Ordering::SeqCst);
         }
-        let asked = Asked(self.is_asked.clone());
+        let asked = CallGuard(self.is_asked.clone());
         future::ProvideCredentials::new(async move {
             let _asked = asked;
             let is_sound = self.is_sound.load(Ordering::SeqCst);
@@ -104,7 +104,7 @@ impl ProvideCredentials for World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_are_signed_by_a_valid_key_or_not_sent() {
+async fn requests_are_signed_with_a_valid_key_or_not_sent() {
     let sent = Arc::new(AtomicUsize::new(0));
     let (mut failed, mut panicked) = (0, 0);
     for seed in 0..60 {
@@ -151,7 +151,7 @@ async fn requests_are_signed_by_a_valid_key_or_not_sent() {
             }
             time::sleep(Duration::from_millis(world.chance(2_000))).await;
         }
-        // None hangs: each is answered, in the worst case after one that took all the time, and its own.
+        // No request hangs: each ends at the latest after the timeout of another load and its own.
         let outcomes = async {
             let mut outcomes = Vec::new();
             while let Some(outcome) = requests.join_next().await {
@@ -178,7 +178,7 @@ async fn requests_are_signed_by_a_valid_key_or_not_sent() {
         time::sleep(Duration::from_secs(6)).await; // the last call of the provider may go on for five
         assert_eq!(world.overlaps.load(Ordering::SeqCst), 0, "{seed}");
         assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
-        // What was is forgotten when it is sound again.
+        // A provider that recovers is used again.
         world.is_sound.store(true, Ordering::SeqCst);
         send().await.expect("signed");
     }

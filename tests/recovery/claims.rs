@@ -1,4 +1,4 @@
-//! An origin's response is a claim: it changes what is sent to this origin, and nothing for others.
+//! An origin's response is a claim: it affects requests to this origin only.
 
 use std::time::{Duration, SystemTime};
 
@@ -41,7 +41,7 @@ fn put() -> Request<Script> {
     request(Method::PUT, "/key")
 }
 
-/// Accepts requests that are dated within five minutes of its time.
+/// Accepts requests within five minutes of its time.
 fn by_clock(time: SystemTime) -> impl Fn(&Received) -> Response<Bytes> + Sync {
     let minute = Duration::from_secs(60);
     move |received| {
@@ -55,9 +55,9 @@ fn by_clock(time: SystemTime) -> impl Fn(&Received) -> Response<Bytes> + Sync {
     }
 }
 
-/// Row T1: a client has the phrase quoted by an honest origin.
+/// Row T1: an honest origin quotes the phrase of a client.
 #[tokio::test(start_paused = true)]
-async fn a_quoted_query_changes_the_clock_of_no_origin() {
+async fn a_quoted_query_changes_no_clock() {
     let es = Origin::new(
         "https://search-a.us-east-1.es.amazonaws.com",
         settings("es"),
@@ -97,7 +97,7 @@ async fn a_quoted_query_changes_the_clock_of_no_origin() {
     assert_eq!(world.provider.asked(), 1);
 }
 
-/// Row T2: a request that cannot be sent again teaches the next one.
+/// Row T2: a request that cannot be sent again corrects the next one.
 #[tokio::test(start_paused = true)]
 async fn a_streamed_request_is_rejected_and_the_next_one_is_accepted() {
     let size = ChunkSize::new(64 * 1024).expect("a size");
@@ -151,9 +151,9 @@ async fn a_streamed_request_is_rejected_and_the_next_one_is_accepted() {
     }
 }
 
-/// Row T3: one origin calls the credentials expired, and the provider is down.
+/// Row T3: one origin rejects the credentials as expired, and the provider fails.
 #[tokio::test(start_paused = true)]
-async fn a_complaint_about_credentials_concerns_one_origin() {
+async fn expired_credentials_of_one_origin_do_not_affect_others() {
     let world = World::new([s3("a"), s3("b")]).await;
     world.provider.set_down(true);
     let time = world.clock.now();
@@ -176,7 +176,7 @@ async fn a_complaint_about_credentials_concerns_one_origin() {
         assert_eq!(world.provider.asked(), 2, "it is left alone for a while");
     }
 
-    // It is asked again later, and then all have the new credentials.
+    // The provider is asked again later. Then all requests use the new credentials.
     world.provider.set_down(false);
     world.clock.advance(Duration::from_secs(11));
     let rejects_old = |received: &Received| {
@@ -197,7 +197,7 @@ async fn a_complaint_about_credentials_concerns_one_origin() {
 
 /// The provider is asked although the request cannot be sent again.
 #[tokio::test(start_paused = true)]
-async fn a_streamed_request_with_expired_credentials_has_the_provider_asked() {
+async fn a_streamed_request_with_expired_credentials_asks_the_provider() {
     let world = World::new([s3("a").with_payload(PayloadMode::Unsigned), s3("b")]).await;
     let time = world.clock.now();
     let rejected = world
@@ -218,9 +218,9 @@ async fn a_streamed_request_with_expired_credentials_has_the_provider_asked() {
     );
 }
 
-/// A provider that has no others returns the same again.
+/// A provider without other credentials returns the same again.
 #[tokio::test(start_paused = true)]
-async fn a_request_is_not_sent_again_with_the_credentials_that_were_rejected() {
+async fn rejected_credentials_are_not_sent_again() {
     let token = Some("token".to_owned());
     let credentials = Credentials::new("KEY0", "secret", token, None, "test");
     let mut world = World::new([]).await;
@@ -258,9 +258,9 @@ async fn credentials_without_a_token_do_not_expire() {
     assert_eq!(world.provider.asked(), 1);
 }
 
-/// Row T5: an application may have done its work before it responds as AWS does.
+/// Row T5: an application may execute a request and then respond like AWS.
 #[tokio::test(start_paused = true)]
-async fn an_application_of_the_users_own_is_not_believed_unless_enabled() {
+async fn responses_of_own_applications_count_only_if_enabled() {
     let own = |service, enabled: Option<bool>| {
         let origin = Origin::new("https://orders.example.com", settings(service)).expect("valid");
         match enabled {
@@ -299,7 +299,7 @@ async fn an_application_of_the_users_own_is_not_believed_unless_enabled() {
             assert_eq!(exchange.body, body);
         }
     }
-    // The texts of the row have no code, so they do not count even then.
+    // Messages without a code do not count even then.
     for (service, status, body) in [
         (
             "orders",
@@ -319,7 +319,7 @@ async fn an_application_of_the_users_own_is_not_believed_unless_enabled() {
 
 /// Row T20: the clock is a day ahead, and the origin corrects it.
 #[tokio::test(start_paused = true)]
-async fn readiness_and_requests_go_by_one_clock() {
+async fn readiness_and_requests_use_one_clock() {
     let day = 24 * HOUR;
     for (lifetime, is_valid) in [(2 * day, true), (day / 2, false)] {
         let expiry = now() + lifetime;
@@ -341,10 +341,10 @@ async fn readiness_and_requests_go_by_one_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_offset_that_is_not_accepted_is_dropped() {
+async fn an_unaccepted_offset_is_dropped() {
     let world = World::new([s3("a")]).await;
     let time = world.clock.now();
-    // The origin asks for another time and rejects that, too.
+    // The origin requires another time and rejects that, too.
     let lies = |_: &Received| response(403, time + 3 * HOUR, SKEWED);
     let exchange = world.send(0, put(), &lies).await;
     assert_eq!(exchange.dates(), [stamp(time), stamp(time + 3 * HOUR)]);
@@ -371,7 +371,7 @@ async fn an_offset_that_is_not_accepted_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_accepted_offset_outlives_one_that_is_not() {
+async fn an_accepted_offset_survives_an_unaccepted_one() {
     let world = World::new([s3("a")]).await;
     let time = world.clock.now();
     let hour_ahead = stamp(time + HOUR);
@@ -393,7 +393,7 @@ async fn an_accepted_offset_outlives_one_that_is_not() {
 
 /// One host at two schemes and three ports, and two hosts behind one address.
 #[tokio::test(start_paused = true)]
-async fn an_offset_belongs_to_scheme_address_and_signed_host() {
+async fn offsets_are_per_scheme_address_and_signed_host() {
     let origin = |url| {
         Origin::new(url, settings("s3"))
             .expect("valid")
@@ -428,9 +428,9 @@ async fn an_offset_belongs_to_scheme_address_and_signed_host() {
     }
 }
 
-/// A complaint counts if it comes whole, within 64 KiB.
+/// An error counts only if its body is complete, within 64 KiB.
 #[tokio::test(start_paused = true)]
-async fn a_complaint_that_is_not_read_to_its_end_does_not_count() {
+async fn incomplete_errors_do_not_count() {
     for (padding, expected) in [(0, 2), (60_000, 2), (66_000, 1), (200_000, 1)] {
         let world = World::new([s3("a")]).await;
         let time = world.clock.now() + HOUR;

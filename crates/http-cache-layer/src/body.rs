@@ -69,10 +69,10 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         match self.project().inner.project() {
             InnerProjection::Origin { mut body, tee } => {
                 let frame = ready!(body.as_mut().poll_frame(cx));
-                *tee = tee.take().and_then(|tee| match &frame {
-                    Some(Ok(frame)) => tee.read(frame, body.is_end_stream()),
+                *tee = tee.take().and_then(|active| match &frame {
+                    Some(Ok(read)) => active.read(read, body.is_end_stream()),
                     Some(Err(_)) => None,
-                    None => tee.store(),
+                    None => active.store(),
                 });
                 Poll::Ready(frame)
             }

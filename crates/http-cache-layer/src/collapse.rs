@@ -31,6 +31,15 @@ pub(crate) enum Outcome {
     NotShared,
 }
 
+/// State of the cache at a lookup. A response that is older than a change is not stored.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    /// Number of changes in this process.
+    pub(crate) changes: u64,
+    /// State of a store that other processes change.
+    pub(crate) ticket: Ticket,
+}
+
 /// The variant is known once a response to the URL is: requests for different variants do not wait for each other.
 type Flight = (Key, Partition, Option<Vary>);
 
@@ -96,7 +105,7 @@ impl InFlight {
     fn remove(&self, flight: &Flight, outcome: &watch::Receiver<Outcome>) {
         let mut flights = self.flights();
         let current = flights.get(flight);
-        if current.is_some_and(|current| current.same_channel(outcome)) {
+        if current.is_some_and(|receiver| receiver.same_channel(outcome)) {
             flights.remove(flight);
         }
     }

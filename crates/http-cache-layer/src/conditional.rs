@@ -39,7 +39,7 @@ pub(crate) fn client_has(stored: &HeaderMap, request: &HeaderMap) -> bool {
     let since = http_date(request, header::IF_MODIFIED_SINCE);
     modified
         .zip(since)
-        .is_some_and(|(modified, since)| modified <= since)
+        .is_some_and(|(date, limit)| date <= limit)
 }
 
 /// Returns an entity tag without the mark of a weak one.

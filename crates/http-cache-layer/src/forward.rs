@@ -9,10 +9,10 @@ use tower_service::Service;
 
 use crate::{
     body::ResponseBody,
-    collapse::{Leader, Outcome},
+    collapse::{Leader, Outcome, Snapshot},
     entry::{self, Entry},
     key::Key,
-    pending::{PendingEntry, Snapshot},
+    pending::PendingEntry,
     settings::Settings,
     shared::Shared,
     status::{CacheStatus, ForwardReason},
@@ -111,9 +111,7 @@ where
                         None => {
                             // Without a change in `in_flight`: the origin's state is the same.
                             self.shared.backend.remove(key).await;
-                            if let Some(leader) = leader {
-                                leader.finish(Outcome::NotShared);
-                            }
+                            finish_not_shared(leader);
                         }
                     }
                     let confirmed = entry::respond(updated, body, &head);
@@ -127,24 +125,23 @@ where
         }
         let (parts, body) = result?.into_parts();
         let fits = body.size_hint().lower() <= self.shared.entry_limit;
-        let now = self.shared.now();
-        let entry = Entry::from_response(self.settings.partition, &head, &parts, now);
-        let Some(entry) = entry.filter(|_| fits) else {
-            if let Some(leader) = leader {
-                leader.finish(Outcome::NotShared);
-            }
+        let received = self.shared.now();
+        let partition = self.settings.partition;
+        let storable = Entry::from_response(partition, &head, &parts, received);
+        let Some(entry) = storable.filter(|_| fits) else {
+            finish_not_shared(leader);
             let response = Response::from_parts(parts, ResponseBody::origin(body));
             return Ok(with_status(response, CacheStatus::Forwarded(reason), name));
         };
         let pending = self.pending(key, snapshot, entry, leader);
-        let body = if body.is_end_stream() {
+        let tee = if body.is_end_stream() {
             pending.store(StoredBody::default());
             ResponseBody::origin(body)
         } else {
             ResponseBody::tee(body, pending)
         };
         // Not stored after all if the body breaks, grows too large, or has trailers.
-        let response = Response::from_parts(parts, body);
+        let response = Response::from_parts(parts, tee);
         Ok(with_status(response, CacheStatus::Stored(reason), name))
     }
 
@@ -163,6 +160,12 @@ where
             leader,
             reservation: None,
         }
+    }
+}
+
+fn finish_not_shared(leader: Option<Leader>) {
+    if let Some(lead) = leader {
+        lead.finish(Outcome::NotShared);
     }
 }
 

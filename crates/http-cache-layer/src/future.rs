@@ -10,9 +10,11 @@ use http::Response;
 
 use crate::body::ResponseBody;
 
+type Boxed<B, E> = Pin<Box<dyn Future<Output = Result<Response<ResponseBody<B>>, E>> + Send>>;
+
 /// Response future of [`Cache`](crate::Cache).
 pub struct ResponseFuture<B, E> {
-    inner: Pin<Box<dyn Future<Output = Result<Response<ResponseBody<B>>, E>> + Send>>,
+    inner: Boxed<B, E>,
 }
 
 impl<B, E> ResponseFuture<B, E> {

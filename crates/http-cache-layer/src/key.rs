@@ -43,16 +43,16 @@ impl Key {
         &self,
         response: &'a HeaderMap,
     ) -> impl Iterator<Item = Self> + use<'a> {
-        let (host, path_and_query) = self.0.split_once(' ').unwrap_or_default();
-        let host = host.to_owned();
-        let base = Url::parse(&format!("http://{host}{path_and_query}")).ok();
+        let (own_host, path_and_query) = self.0.split_once(' ').unwrap_or_default();
+        let base = Url::parse(&format!("http://{own_host}{path_and_query}")).ok();
+        let host = own_host.to_owned();
         let names = [header::LOCATION, header::CONTENT_LOCATION];
         names.into_iter().filter_map(move |name| {
             let reference = response.get(name)?.to_str().ok()?;
-            let base = base.as_ref()?;
-            let url = base.join(reference).ok()?;
+            let own = base.as_ref()?;
+            let url = own.join(reference).ok()?;
             // The client's scheme is unknown here; one stored response too few does no harm.
-            let same_host = (url.host_str(), url.port()) == (base.host_str(), base.port());
+            let same_host = (url.host_str(), url.port()) == (own.host_str(), own.port());
             same_host.then(|| Self::new(&host, &url[Position::BeforePath..Position::AfterQuery]))
         })
     }

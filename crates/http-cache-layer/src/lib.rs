@@ -52,6 +52,8 @@
 //! # Features
 //! `redis` adds `RedisStore`, for responses that several processes share.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 mod body;
 mod collapse;
 mod conditional;
@@ -86,3 +88,8 @@ pub use self::{
     status::{CacheStatus, ForwardReason},
     store::{MemoryStore, Store},
 };
+
+/// Compiles the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -49,8 +49,8 @@ impl Reservation {
     /// Changes the number of reserved bytes. Returns `false`, and changes nothing, if that would exceed the limit.
     pub(crate) fn resize(&mut self, bytes: u64) -> bool {
         let Usage { limit, used } = &*self.limit.0;
-        let resized = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            let total = (used - self.bytes).saturating_add(bytes);
+        let resized = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
+            let total = (before - self.bytes).saturating_add(bytes);
             (total <= *limit || bytes <= self.bytes).then_some(total)
         });
         if resized.is_ok() {

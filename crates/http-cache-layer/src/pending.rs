@@ -3,23 +3,13 @@
 use std::sync::Arc;
 
 use crate::{
-    collapse::{Leader, Outcome},
+    collapse::{Leader, Outcome, Snapshot},
     entry::Entry,
     key::Key,
     limit::Reservation,
     shared::Shared,
-    store::Ticket,
     stored_body::StoredBody,
 };
-
-/// State of the cache at a lookup. A response that is older than a change is not stored.
-#[derive(Clone)]
-pub(crate) struct Snapshot {
-    /// Number of changes in this process.
-    pub(crate) changes: u64,
-    /// State of a store that other processes change.
-    pub(crate) ticket: Ticket,
-}
 
 /// Stores an entry once its body is complete. Dropped before, another request takes the lead.
 pub(crate) struct PendingEntry {
@@ -75,8 +65,8 @@ impl PendingEntry {
         } else {
             Outcome::NotShared
         };
-        if let Some(leader) = self.leader {
-            leader.finish(outcome);
+        if let Some(lead) = self.leader {
+            lead.finish(outcome);
         }
     }
 

@@ -95,8 +95,8 @@ where
         let bypasses =
             !body.is_end_stream() || needs_origin(&head.headers) || (self.settings.bypass)(&head);
         let Some(key) = Key::from_request(&head).filter(|_| !bypasses) else {
-            let request = Request::from_parts(head, body);
-            return self.bypass(request, ForwardReason::Bypass).await;
+            let unchanged = Request::from_parts(head, body);
+            return self.bypass(unchanged, ForwardReason::Bypass).await;
         };
         if (self.settings.authorized)(&head) {
             head.extensions.insert(Authorized);
@@ -118,15 +118,15 @@ where
             shared: self.shared.clone(),
             key: Key::from_request(&head),
         };
-        let request = Request::from_parts(head, body);
-        let response = self.bypass(request, ForwardReason::Method).await?;
+        let unchanged = Request::from_parts(head, body);
+        let response = self.bypass(unchanged, ForwardReason::Method).await?;
         let status = response.status();
-        let key = change.key.take();
-        if let Some(key) = key.filter(|_| status.is_success() || status.is_redirection()) {
+        let changed = change.key.take();
+        if let Some(key) = changed.filter(|_| status.is_success() || status.is_redirection()) {
             let related: Vec<_> = key.related(response.headers()).collect();
             // All removals start before the first await: the client may leave meanwhile.
             let keys = related.into_iter().chain([key]);
-            let removals: Vec<_> = keys.map(|key| self.shared.remove(key)).collect();
+            let removals: Vec<_> = keys.map(|removed| self.shared.remove(removed)).collect();
             for removal in removals {
                 removal.await;
             }
@@ -147,7 +147,7 @@ where
         } = *self.settings;
         let conditional = CONDITIONS
             .iter()
-            .any(|name| head.headers.contains_key(name));
+            .any(|condition| head.headers.contains_key(condition));
         let deadline = Instant::now() + wait_timeout;
         let mut leader = None;
         let mut variant = None;
@@ -198,7 +198,7 @@ where
             let similar = selected.as_ref().or_else(|| {
                 variants
                     .iter()
-                    .flat_map(|variants| variants.iter())
+                    .flat_map(|all| all.iter())
                     .find(|entry| entry.is_in(partition))
             });
             variant = similar
@@ -216,8 +216,8 @@ where
             let role = self.shared.in_flight.join(&key, partition, variant.clone());
             let waiter = match role {
                 // Looks up again: the response may have been stored since.
-                Role::Leader(new) => {
-                    leader = Some(new);
+                Role::Leader(lead) => {
+                    leader = Some(lead);
                     continue;
                 }
                 Role::Waiter(waiter) => waiter,
@@ -229,9 +229,9 @@ where
                         variant = Some(entry.variant(&head.headers));
                         continue;
                     }
-                    let now = self.shared.now();
-                    if entry.satisfies(&head, now) {
-                        let response = entry.respond(&head, now);
+                    let arrival = self.shared.now();
+                    if entry.satisfies(&head, arrival) {
+                        let response = entry.respond(&head, arrival);
                         return Ok(stored_response(
                             response,
                             CacheStatus::Collapsed(reason),

@@ -10,11 +10,10 @@ use http::HeaderMap;
 use tokio::sync::Semaphore;
 
 use crate::{
-    collapse::InFlight,
+    collapse::{InFlight, Snapshot},
     entry::Entry,
     key::{Key, Partition},
     limit::Limit,
-    pending::Snapshot,
     store::{Backend, Clock, Found, Store, StoreFuture, Variants},
 };
 
@@ -64,7 +63,7 @@ impl Shared {
     ) -> Lookup {
         let changes = self.in_flight.changes(key);
         let Found { variants, ticket } = self.backend.find(key).await;
-        let mut entries = variants.iter().flat_map(|variants| variants.iter());
+        let mut entries = variants.iter().flat_map(|all| all.iter());
         let selected = entries.find(|entry| entry.matches(partition, headers));
         Lookup {
             selected: selected.cloned(),

@@ -116,9 +116,9 @@ impl http_body::Body for Replay {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let chunk = self.body.0.get(self.next).cloned();
         self.next += 1;
-        Poll::Ready(chunk.map(|chunk| {
-            self.remaining -= chunk.len() as u64;
-            Ok(Frame::data(chunk))
+        Poll::Ready(chunk.map(|data| {
+            self.remaining -= data.len() as u64;
+            Ok(Frame::data(data))
         }))
     }
 

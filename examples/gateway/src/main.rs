@@ -9,7 +9,7 @@
 //! go to the origins with the gateway's own signature. The package `tower-sigv4-gateway` adds a configuration file, TLS
 //! for clients, limits, metrics and more.
 
-use std::{env, time::Duration};
+use std::{env, io, time::Duration};
 
 use axum::{
     BoxError, Json, Router,
@@ -39,6 +39,7 @@ use tower_sigv4::{
     retry::RetryPolicy,
     verify::{StaticKeys, VerifySettings},
 };
+use tracing_subscriber::filter::LevelFilter;
 
 const SERVICE: &str = "execute-api";
 const REGION: &str = "us-east-1";
@@ -69,19 +70,15 @@ fn router(orders: &str, catalog: &str, caller_secret: &str) -> Result<Router, Bo
         .service(Client::builder(TokioExecutor::new()).build(connector));
 
     let caller = Credentials::new("CALLER", caller_secret, None, None, "example");
-    let verify = VerifyLayer::new(
-        StaticKeys::new([caller])?,
-        VerifySettings::new(SERVICE, REGION)?,
-    );
+    let settings = VerifySettings::new(SERVICE, REGION)?;
+    let verify = VerifyLayer::new(StaticKeys::new([caller])?, settings);
+    let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TOTAL_TIMEOUT);
     Ok(Router::new()
         .route("/health", any(async || "ok"))
         .route("/orders/{*path}", any_service(proxy.clone()).layer(verify))
         .route("/catalog/{*path}", any_service(proxy))
         .layer(CorsLayer::permissive())
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::GATEWAY_TIMEOUT,
-            TOTAL_TIMEOUT,
-        ))
+        .layer(timeout)
         .layer(TraceLayer::new_for_http()))
 }
 
@@ -92,8 +89,8 @@ async fn collect(request: Request) -> Result<Request<Full<Bytes>>, BoxError> {
 }
 
 async fn error_response(error: BoxError) -> Response {
-    let (status, message) = if let Some(error) = Error::find(&*error) {
-        (error.status(), error.to_string())
+    let (status, message) = if let Some(signing) = Error::find(&*error) {
+        (signing.status(), signing.to_string())
     } else if error.is::<Elapsed>() {
         (StatusCode::GATEWAY_TIMEOUT, "origin timed out".to_owned())
     } else if error.is::<LengthLimitError>() {
@@ -106,7 +103,8 @@ async fn error_response(error: BoxError) -> Response {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_writer(io::stderr);
+    log.with_max_level(LevelFilter::DEBUG).init(); // the level of `TraceLayer`
     let arguments: Vec<_> = env::args().skip(1).collect();
     let [address, orders, catalog] = &arguments[..] else {
         return Err("usage: example_gateway ADDRESS ORDERS_URL CATALOG_URL".into());
@@ -121,5 +119,6 @@ async fn main() -> Result<(), BoxError> {
     };
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    Ok(axum::serve(listener, app).with_graceful_shutdown(stop).await?)
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop);
+    Ok(server.await?)
 }

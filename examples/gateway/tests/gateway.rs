@@ -3,7 +3,10 @@
 #[path = "../../clients/tests/support/mod.rs"]
 mod support;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, routing::get};
 use http::{HeaderMap, Request, StatusCode};
@@ -25,17 +28,19 @@ struct Gateway {
 
 impl Gateway {
     async fn start(identity: &Identity, origins: [SocketAddr; 2]) -> Self {
-        let [orders, catalog] = origins.map(|origin| format!("https://localhost:{}", origin.port()));
-        let arguments = ["127.0.0.1:0", &*orders, &*catalog];
-        let [id, secret] = CREDENTIALS;
+        let urls = origins.map(|origin| format!("https://localhost:{}", origin.port()));
+        let [orders, catalog] = &urls;
+        let arguments = ["127.0.0.1:0", orders, catalog];
         let variables = [
-            id,
-            secret,
+            CREDENTIALS[0],
+            CREDENTIALS[1],
             ("CALLER_SECRET", "caller's secret"),
             ("SSL_CERT_FILE", identity.ca_file()),
         ];
-        let mut command = command(env!("CARGO_BIN_EXE_example_gateway"), &arguments, &variables);
-        let mut process = command.spawn().expect("process starts");
+        let program = env!("CARGO_BIN_EXE_example_gateway");
+        let mut process = command(program, &arguments, &variables)
+            .spawn()
+            .expect("process starts");
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         let line = lines.next_line().await.expect("UTF-8").expect("a line");
         let address = line.strip_prefix("listening on http://");
@@ -46,20 +51,20 @@ impl Gateway {
     }
 
     async fn get(&self, path: &str, signed_with: Option<&str>) -> (StatusCode, HeaderMap, String) {
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let uri = format!("http://{}{path}", self.address);
-        let request = Request::get(uri).body(Body::empty()).expect("valid request");
+        let client = Client::builder(TokioExecutor::new());
+        let url = format!("http://{}", self.address);
+        let request = Request::get(format!("{url}{path}")).body(Body::empty());
+        let request = request.expect("valid request");
         let response = if let Some(secret) = signed_with {
             let caller = Credentials::new("CALLER", secret, None, None, "test");
             let settings = SigningSettings::new("execute-api", "us-east-1").expect("valid scope");
-            let origin = format!("http://{}", self.address);
-            let target = tower_sigv4::Origin::new(&origin, settings).expect("valid origin");
-            let signing = SigningLayer::new(caller, target).layer(client);
-            let response = signing.oneshot(request).await.expect("a response");
-            response.map(Body::new)
+            let origin = tower_sigv4::Origin::new(&url, settings).expect("valid origin");
+            let signing = SigningLayer::new(caller, origin).layer(client.build_http());
+            let signed = signing.oneshot(request);
+            signed.await.expect("a response").map(Body::new)
         } else {
-            let response = client.request(request).await.expect("a response");
-            response.map(Body::new)
+            let unsigned = client.build_http().request(request);
+            unsigned.await.expect("a response").map(Body::new)
         };
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.expect("complete body").to_bytes();
@@ -82,10 +87,9 @@ async fn requests_are_signed_cached_and_verified() {
         assert_eq!((code, &*body), (StatusCode::OK, "books"));
         assert_eq!(headers["cache-status"], status);
     }
-    let [seen] = &catalog.seen()[..] else {
-        panic!("one request")
-    };
-    assert_eq!(seen.verified.access_key_id(), "AKIDEXAMPLE");
+    let seen = catalog.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].verified.access_key_id(), "AKIDEXAMPLE");
 
     for secret in [None, Some("another secret")] {
         let (code, ..) = gateway.get("/orders/1", secret).await;
@@ -100,12 +104,11 @@ async fn requests_are_signed_cached_and_verified() {
 #[tokio::test]
 async fn errors_are_json_and_sigterm_stops_the_gateway() {
     let identity = Identity::new();
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let closed_address = closed.local_addr().expect("an address");
-    drop(closed);
-    let silent_address = silent.local_addr().expect("an address");
-    let mut gateway = Gateway::start(&identity, [closed_address, silent_address]).await;
+    let listen = || TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = listen();
+    let closed = listen().local_addr().expect("an address");
+    let origins = [closed, silent.local_addr().expect("an address")];
+    let mut gateway = Gateway::start(&identity, origins).await;
     let (code, headers, body) = gateway.get("/orders/1", Some("caller's secret")).await;
     assert_eq!(code, StatusCode::BAD_GATEWAY);
     assert_eq!(headers["content-type"], "application/json");
@@ -115,9 +118,9 @@ async fn errors_are_json_and_sigterm_stops_the_gateway() {
     assert_eq!(body, r#"{"error":"origin timed out"}"#);
 
     let process = gateway.process.id().expect("a running process");
-    let mut kill = Command::new("kill");
-    kill.args(["-TERM", &process.to_string()]);
-    assert!(kill.status().await.expect("kill runs").success());
+    let pid = process.to_string();
+    let kill = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(kill.await.expect("kill runs").success());
     let stopped = timeout(Duration::from_secs(10), gateway.process.wait()).await;
     assert!(stopped.expect("stops in time").expect("a status").success());
 }

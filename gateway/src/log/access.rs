@@ -10,7 +10,7 @@ use http::{Extensions, HeaderValue, Method, Request, Uri, header, uri::Authority
 use tower_sigv4::{origin::ClientAddr, verify::Verified};
 use tracing::{Level, field};
 
-use crate::request_id::Ids;
+use crate::request_id::RequestIds;
 
 /// Longest logged prefix of a value that the client chose, in bytes.
 const MAX_VALUE_LEN: usize = 1024;
@@ -68,7 +68,7 @@ impl AccessRecord {
     /// a signature.
     pub(crate) fn log(
         &self,
-        ids: &Ids,
+        ids: &RequestIds,
         labels: &[String; 2],
         duration: Duration,
         summary: &RequestSummary,
@@ -87,8 +87,8 @@ impl AccessRecord {
                 route = route.as_str(),
                 origin = origin.as_str(),
                 duration_ms = duration.as_micros() as f64 / 1000.0,
-                request_id = ids.request(),
-                trace_id = ids.trace(),
+                request_id = ids.request_id(),
+                trace_id = ids.trace_id(),
                 access_key_id = self.caller.get().map(Verified::access_key_id),
                 cache = summary.cache,
                 rejection = summary.rejection.as_deref(),

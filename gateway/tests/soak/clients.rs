@@ -77,10 +77,8 @@ impl Plan {
             90..98 => 512 << 10,
             _ => MAX_BODY_LEN,
         };
-        let (mut at, mut size) = (
-            fastrand::usize(..MAX_BODY_LEN),
-            fastrand::usize(..=max_size),
-        );
+        let mut at = fastrand::usize(..MAX_BODY_LEN);
+        let mut size = fastrand::usize(..=max_size);
         if cached {
             // Repeated resources that exceed the memory of the cache.
             at = fastrand::usize(..200);
@@ -180,7 +178,8 @@ impl Plan {
             });
         }
         let start = String::from_utf8_lossy(&received[..received.len().min(200)]);
-        let (method, route) = (&self.method, self.route.name);
+        let method = &self.method;
+        let route = self.route.name;
         Err(format!(
             "{method} /{route}: {status}, a body of {} bytes: {start:?}",
             received.len()
@@ -221,7 +220,8 @@ enum SendRequest {
 
 impl Sender {
     async fn new(stream: TcpStream, version: Version) -> hyper::Result<Self> {
-        let (stream, mut tasks) = (TokioIo::new(stream), JoinSet::new());
+        let stream = TokioIo::new(stream);
+        let mut tasks = JoinSet::new();
         let sender = if version == Version::HTTP_2 {
             let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
             tasks.spawn(async { drop(connection.await) });

@@ -61,10 +61,8 @@ impl SoakGateway {
         // Each of glibc's arenas takes minutes to reach its final size.
         command.env("MALLOC_ARENA_MAX", "1");
         let mut process = Gateway::spawn(command.stderr(Stdio::piped()));
-        let (lines, log) = (
-            BufReader::new(process.stderr()).lines(),
-            Arc::<Log>::default(),
-        );
+        let lines = BufReader::new(process.stderr()).lines();
+        let log = Arc::<Log>::default();
         let reader = log.clone();
         std::thread::spawn(move || {
             lines
@@ -154,7 +152,8 @@ fn callers(generation: u32) -> String {
 }
 
 fn key_lines(key: &aws_credential_types::Credentials) -> String {
-    let (id, secret) = (key.access_key_id(), key.secret_access_key());
+    let id = key.access_key_id();
+    let secret = key.secret_access_key();
     format!("access_key_id = {id:?}\nsecret_access_key = {secret:?}\n")
 }
 

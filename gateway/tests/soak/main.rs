@@ -129,7 +129,8 @@ impl Soak {
 
     /// Spawns all clients.
     fn clients(self: &Arc<Self>) -> JoinSet<()> {
-        let (each, mut clients) = (ROUTES.len() * CONCURRENCY * OVERLOAD / 10, JoinSet::new());
+        let each = ROUTES.len() * CONCURRENCY * OVERLOAD / 10;
+        let mut clients = JoinSet::new();
         for _ in 0..4 * each {
             clients.spawn(clients::run_persistent(self.clone(), Version::HTTP_11, 1));
         }
@@ -171,11 +172,14 @@ async fn soak_finds_no_errors_leaks_or_lost_requests() {
         counts: Mutex::default(),
         aborted: AtomicUsize::new(0),
     });
-    let (process, start) = (gateway.process.id(), Instant::now());
+    let process = gateway.process.id();
+    let start = Instant::now();
     let idle = Sample::take(process, start);
 
     let clients = soak.clients();
-    let (mut samples, mut reloaded, mut rotated) = (Vec::new(), 0, 0);
+    let mut samples = Vec::new();
+    let mut reloaded = 0;
+    let mut rotated = 0;
     while start.elapsed() < length {
         time::sleep(SAMPLE_INTERVAL).await;
         samples.push(Sample::take(process, start));
@@ -188,7 +192,8 @@ async fn soak_finds_no_errors_leaks_or_lost_requests() {
     }
     soak.ended.store(true, Ordering::SeqCst);
     clients.join_all().await;
-    let (counts, duration) = (mem::take(&mut *soak.counts()), start.elapsed());
+    let counts = mem::take(&mut *soak.counts());
+    let duration = start.elapsed();
 
     // The gateway closes connections to origins after a minute of idleness.
     let until = Instant::now() + Duration::from_secs(150);

@@ -54,7 +54,8 @@ impl Report {
     }
 
     pub(crate) fn print(&self) {
-        let (counts, stop) = (&self.counts, &self.stop);
+        let counts = &self.counts;
+        let stop = &self.stop;
         let correct: usize = counts.correct.values().sum();
         let mut by_method = BTreeMap::<_, usize>::new();
         for ((method, _), count) in &counts.correct {
@@ -127,7 +128,8 @@ impl Report {
     }
 
     pub(crate) fn failures(&self) -> Vec<String> {
-        let (counts, (first, second)) = (&self.counts, self.halves());
+        let counts = &self.counts;
+        let (first, second) = self.halves();
         let mut failures: Vec<_> = self
             .wrong
             .iter()
@@ -162,7 +164,8 @@ impl Report {
         );
         let grow = format!("descriptors grow from {first:.1} to {second:.1}");
         require(second < first * 1.1, grow);
-        let (before, after) = (self.idle.descriptors, self.after.descriptors);
+        let before = self.idle.descriptors;
+        let after = self.after.descriptors;
         require(
             after <= before,
             format!("{after} descriptors are left, there were {before}"),

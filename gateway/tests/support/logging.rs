@@ -33,7 +33,8 @@ pub struct LoggingGateway {
 
 impl LoggingGateway {
     pub fn start(config: &str) -> Self {
-        let (config, log) = (TempFile::new(config), TempFile::new(""));
+        let config = TempFile::new(config);
+        let log = TempFile::new("");
         let mut command = gateway_command();
         command.args(["--config", &config.path]);
         let to = File::options()
@@ -50,7 +51,8 @@ impl LoggingGateway {
 
     /// Waits until the log is stable and returns its lines.
     pub fn lines(&self) -> Vec<String> {
-        let (mut log, mut since) = (self.read(), Instant::now());
+        let mut log = self.read();
+        let mut since = Instant::now();
         while since.elapsed() < SETTLED {
             thread::sleep(Duration::from_millis(20));
             let now = self.read();
@@ -109,10 +111,8 @@ impl LoggingGateway {
             .printed_after("admin http://")
             .parse()
             .expect("an address");
-        let (length, host) = (
-            body.len(),
-            format!("host: {admin}\r\nconnection: close\r\n"),
-        );
+        let length = body.len();
+        let host = format!("host: {admin}\r\nconnection: close\r\n");
         let head = format!("{method} /log HTTP/1.1\r\n{host}{headers}content-length: {length}");
         exchange(admin, &format!("{head}\r\n\r\n{body}")).await
     }

@@ -28,7 +28,8 @@ impl TestOrigin {
             seen: Arc::default(),
             connections: Arc::default(),
         };
-        let (seen, connections) = (origin.seen.clone(), origin.connections.clone());
+        let seen = origin.seen.clone();
+        let connections = origin.connections.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::SeqCst);

@@ -62,11 +62,14 @@ impl TlsOrigin {
         let service = TowerToHyperService::new(router(origin.authority.clone()));
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http2().max_concurrent_streams(streams);
-        let (connections, end) = (origin.connections.clone(), origin.end.clone());
+        let connections = origin.connections.clone();
+        let end = origin.end.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::SeqCst);
-                let (acceptor, http, service) = (acceptor.clone(), http.clone(), service.clone());
+                let acceptor = acceptor.clone();
+                let http = http.clone();
+                let service = service.clone();
                 let mut end = end.subscribe();
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else {

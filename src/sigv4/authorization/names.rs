@@ -135,9 +135,13 @@ impl Lookalikes<'_, '_> {
     #[inline(never)]
     fn search(&mut self, name: &str) -> bool {
         let folded = self.folded.get_or_insert_with(|| {
-            let mut folded: Vec<_> = self.names.iter().map(|name| fold(name).collect()).collect();
-            folded.sort_unstable();
-            folded
+            let mut variables: Vec<_> = self
+                .names
+                .iter()
+                .map(|signed| fold(signed).collect())
+                .collect();
+            variables.sort_unstable();
+            variables
         });
         folded
             .binary_search_by(|known| known.iter().copied().cmp(fold(name)))

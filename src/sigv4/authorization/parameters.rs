@@ -46,13 +46,13 @@ fn position_of_key(key: &str) -> Option<usize> {
     if exact.is_some() {
         return exact;
     }
-    let mut decoded = [0; LONGEST_NAME];
+    let mut buffer = [0; LONGEST_NAME];
     let mut len = 0;
     for byte in percent_decode_str(key) {
-        *decoded.get_mut(len)? = byte;
+        *buffer.get_mut(len)? = byte;
         len += 1;
     }
-    let decoded = &decoded[..len];
+    let decoded = &buffer[..len];
     PARAMETERS
         .into_iter()
         .position(|name| name.as_bytes().eq_ignore_ascii_case(decoded))
@@ -77,10 +77,10 @@ impl<'a> Parameters<'a> {
         let mut found = [None; PARAMETERS.len()];
         for pair in pairs(query) {
             let Some(at) = position(pair) else { continue };
-            let value = pair
+            let exact = pair
                 .strip_prefix(PARAMETERS[at])
                 .and_then(|rest| rest.strip_prefix('='));
-            let (Some(value), slot @ None) = (value, &mut found[at]) else {
+            let (Some(value), slot @ None) = (exact, &mut found[at]) else {
                 return Some(Err(ParseError::Malformed(
                     "a parameter of the signature is repeated, escaped or in another case",
                 )));

@@ -102,9 +102,12 @@ impl Backend for Memory {
 
     fn put(&self, key: &Key, entry: Arc<Entry>, _: Ticket) {
         self.0.entry_by_ref(key).and_compute_with(|found| {
-            let previous = found.and_then(|found| found.value().variants().clone());
-            let others = previous.iter().flat_map(|variants| variants.iter());
-            let others = others.filter(|other| !entry.replaces(other)).cloned();
+            let previous = found.and_then(|slot| slot.value().variants().clone());
+            let others = previous
+                .iter()
+                .flat_map(|variants| variants.iter())
+                .filter(|other| !entry.replaces(other))
+                .cloned();
             let variants = std::iter::once(entry.clone())
                 .chain(others)
                 .take(MAX_VARIANTS)

@@ -18,7 +18,7 @@ where
     (stack(&layer, service_fn(origin)), layer)
 }
 
-async fn get_status(stack: &Stack, target: &str) -> String {
+async fn status_of(stack: &Stack, target: &str) -> String {
     status(&send(stack, request("GET", target, "")).await.0).to_owned()
 }
 
@@ -26,14 +26,14 @@ async fn get_status(stack: &Stack, target: &str) -> String {
 async fn purge_removes_one_url_and_clear_all() {
     let (stack, layer) = with_origin(async |_| Ok(response(200, A, Body::from("body"))));
     for target in ["/a?b", "/c"] {
-        get_status(&stack, target).await;
+        status_of(&stack, target).await;
     }
     layer.purge("H", "/a?b").await;
-    assert_eq!(get_status(&stack, "/c").await, "hit");
-    assert_eq!(get_status(&stack, "/a?b").await, "fwd=uri-miss; stored");
+    assert_eq!(status_of(&stack, "/c").await, "hit");
+    assert_eq!(status_of(&stack, "/a?b").await, "fwd=uri-miss; stored");
     layer.clear().await;
     for target in ["/a?b", "/c"] {
-        assert_eq!(get_status(&stack, target).await, "fwd=uri-miss; stored");
+        assert_eq!(status_of(&stack, target).await, "fwd=uri-miss; stored");
     }
 }
 
@@ -45,12 +45,12 @@ async fn changes_invalidate_related_urls_on_the_same_host() {
         with_origin(move |_| async move { Ok(response(200, lines, Body::from("body"))) });
     let targets = ["/named", "/other", "/d/e", "/d/f"];
     for target in targets {
-        get_status(&stack, target).await;
+        status_of(&stack, target).await;
     }
     send(&stack, request("POST", "/d/e", "")).await;
     let mut hits = Vec::new();
     for target in targets {
-        hits.push(get_status(&stack, target).await == "hit");
+        hits.push(status_of(&stack, target).await == "hit");
     }
     assert_eq!(hits, [false, false, false, true]);
     let mut head = http::HeaderMap::new();
@@ -95,12 +95,12 @@ async fn changes_invalidate_even_if_the_client_leaves() {
     };
     let stack = stack(&CacheLayer::new(store).with_name(NAME), origin);
     for target in ["/named", "/"] {
-        get_status(&stack, target).await;
+        status_of(&stack, target).await;
     }
     let change = stack.clone().oneshot(request("POST", "/", ""));
     assert!(time::timeout(Duration::from_secs(1), change).await.is_err());
     for target in ["/named", "/"] {
-        assert_eq!(get_status(&stack, target).await, "fwd=uri-miss; stored");
+        assert_eq!(status_of(&stack, target).await, "fwd=uri-miss; stored");
     }
 }
 
@@ -150,10 +150,10 @@ async fn responses_older_than_a_change_by_another_process_are_not_shared() {
         });
         let stack = stack(&CacheLayer::new(store).with_name(NAME), origin);
         let before = stack.clone();
-        let before = tokio::spawn(async move { get_status(&before, "/").await });
+        let before = tokio::spawn(async move { status_of(&before, "/").await });
         time::sleep(Duration::from_millis(10)).await;
         changing.0.fetch_add(changes, Ordering::SeqCst);
-        get_status(&stack, "/").await;
+        status_of(&stack, "/").await;
         before.await.expect("not cancelled");
         assert_eq!(count.load(Ordering::SeqCst), 1 + changes);
     }
@@ -170,23 +170,23 @@ async fn a_304_without_a_date_makes_a_response_fresh() {
             response(200, lines, Body::from("body"))
         })
     });
-    get_status(&stack, "/").await;
+    status_of(&stack, "/").await;
     time::advance(Duration::from_secs(61)).await;
-    assert_eq!(get_status(&stack, "/").await, "fwd=stale; fwd-status=304");
-    assert_eq!(get_status(&stack, "/").await, "hit");
+    assert_eq!(status_of(&stack, "/").await, "fwd=stale; fwd-status=304");
+    assert_eq!(status_of(&stack, "/").await, "hit");
 }
 
 #[tokio::test(start_paused = true)]
 async fn changes_with_an_unread_response_invalidate() {
     let (stack, _) = cached(200, A);
-    get_status(&stack, "/").await;
+    status_of(&stack, "/").await;
     let change = stack.clone().oneshot(request("PUT", "/", ""));
     assert!(
         time::timeout(Duration::from_millis(50), change)
             .await
             .is_err()
     );
-    assert_eq!(get_status(&stack, "/").await, "fwd=uri-miss; stored");
+    assert_eq!(status_of(&stack, "/").await, "fwd=uri-miss; stored");
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,10 +195,10 @@ async fn responses_older_than_a_change_are_not_stored() {
     let changing = tokio::spawn(stack.clone().oneshot(request("PUT", "/", "")));
     time::sleep(Duration::from_millis(50)).await;
     let slow = stack.clone();
-    let slow = tokio::spawn(async move { get_status(&slow, "/").await });
+    let slow = tokio::spawn(async move { status_of(&slow, "/").await });
     assert!(changing.await.expect("not cancelled").is_ok());
     slow.await.expect("not cancelled");
-    assert_eq!(get_status(&stack, "/").await, "fwd=uri-miss; stored");
+    assert_eq!(status_of(&stack, "/").await, "fwd=uri-miss; stored");
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,7 +221,7 @@ async fn waiters_take_over_after_leader_failure_or_timeout() {
         let leader = tokio::spawn(stack.clone().oneshot(request("GET", "/", "")));
         time::sleep(Duration::from_millis(10)).await;
         let start = time::Instant::now();
-        assert!(get_status(&stack, "/").await.starts_with("fwd=uri-miss"));
+        assert!(status_of(&stack, "/").await.starts_with("fwd=uri-miss"));
         assert!(start.elapsed() < Duration::from_secs(6));
         assert_eq!(count.load(Ordering::SeqCst), requests);
         leader.abort();
@@ -258,7 +258,7 @@ async fn a_304_for_another_tag_is_ignored() {
             response(200, TAG, Body::from("body"))
         })
     });
-    get_status(&stack, "/").await;
+    status_of(&stack, "/").await;
     time::advance(Duration::from_secs(61)).await;
     let (head, body) = send(&stack, request("GET", "/", "")).await;
     assert_eq!((status(&head), &*body), ("fwd=stale; stored", "body"));

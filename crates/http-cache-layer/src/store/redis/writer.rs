@@ -149,8 +149,8 @@ impl Writer {
             removals.last += 1;
             let number = removals.last;
             match &key {
-                Some(key) if removals.keys.len() < MAX_REMOVALS => {
-                    removals.keys.insert(key.clone(), number);
+                Some(one) if removals.keys.len() < MAX_REMOVALS => {
+                    removals.keys.insert(one.clone(), number);
                 }
                 _ => removals.all = Some(number),
             }
@@ -167,18 +167,18 @@ impl Writer {
 
 impl Removals {
     fn contains(&self, key: Option<&Key>) -> bool {
-        self.all.is_some() || key.is_some_and(|key| self.keys.contains_key(key))
+        self.all.is_some() || key.is_some_and(|one| self.keys.contains_key(one))
     }
 }
 
 impl Work {
     async fn run(self: Arc<Self>, mut puts: mpsc::Receiver<Put>) {
         loop {
-            let put = tokio::select! {
+            let next = tokio::select! {
                 biased;
                 () = self.added.notified() => None,
-                put = puts.recv() => match put {
-                    Some(put) => Some(put),
+                received = puts.recv() => match received {
+                    Some(_) => received,
                     None => return,
                 },
             };
@@ -188,7 +188,7 @@ impl Work {
                 }
                 sleep(PAUSE).await;
             }
-            if let Some(put) = put {
+            if let Some(put) = next {
                 self.put(put).await;
             }
         }
@@ -221,7 +221,7 @@ impl Work {
         }
         for (key, number) in keys
             .into_iter()
-            .filter(|(_, number)| all.is_none_or(|all| *number > all))
+            .filter(|(_, number)| all.is_none_or(|last| *number > last))
         {
             let (hash, epoch) = (self.names.hash(&key), self.names.epoch());
             let removed = self.connection.query(async move |mut redis| {

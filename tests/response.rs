@@ -1,4 +1,4 @@
-//! What becomes of an origin's answer: it reaches the caller whole, whatever was read of it.
+//! Responses reach the caller whole, even if the layer has read them.
 
 mod common;
 
@@ -19,7 +19,7 @@ use tower_sigv4::{
     sign::SigningReport,
 };
 
-const REFUSAL: &str = r#"{"message":"Missing Authentication Token"}"#;
+const REJECTION: &str = r#"{"message":"Missing Authentication Token"}"#;
 
 fn origin() -> Origin {
     api(&format!("https://{HOST}"))
@@ -29,7 +29,7 @@ fn data(text: impl Into<Bytes>) -> Step {
     Step::Data(text.into())
 }
 
-async fn answer(layer: SigningLayer, status: u16, body: Script) -> Response<ResponseBody<Script>> {
+async fn send(layer: SigningLayer, status: u16, body: Script) -> Response<ResponseBody<Script>> {
     let body = std::sync::Mutex::new(Some(body));
     let client = service_fn(|_: Request<SignedBody<Full<Bytes>>>| {
         let body = body.lock().expect("not poisoned").take().expect("once");
@@ -42,7 +42,7 @@ async fn answer(layer: SigningLayer, status: u16, body: Script) -> Response<Resp
         .layer(client)
         .oneshot(request)
         .await
-        .expect("an answer")
+        .expect("a response")
 }
 
 fn diagnosed() -> SigningLayer {
@@ -57,16 +57,16 @@ fn cause(response: &Response<ResponseBody<Script>>) -> Option<Cause> {
 }
 
 #[tokio::test]
-async fn a_refusal_reaches_the_caller_whole() {
+async fn rejections_reach_the_caller_whole() {
     let trailers: HeaderMap = [(
         "x-t".parse().expect("a name"),
         HeaderValue::from_static("1"),
     )]
     .into_iter()
     .collect();
-    let (start, end) = REFUSAL.split_at(20);
+    let (start, end) = REJECTION.split_at(20);
     for steps in [
-        vec![data(REFUSAL)],
+        vec![data(REJECTION)],
         vec![
             data(start),
             Step::Yield,
@@ -74,12 +74,12 @@ async fn a_refusal_reaches_the_caller_whole() {
             data(end),
             Step::Trailers(trailers.clone()),
         ],
-        REFUSAL.bytes().map(|byte| data(vec![byte])).collect(),
+        REJECTION.bytes().map(|byte| data(vec![byte])).collect(),
     ] {
-        let len = REFUSAL.len() as u64;
+        let len = REJECTION.len() as u64;
         let with_trailers = steps.iter().any(|step| matches!(step, Step::Trailers(_)));
         let script = Script::new(steps).with_size(SizeHint::with_exact(0));
-        let response = answer(diagnosed(), 403, script).await;
+        let response = send(diagnosed(), 403, script).await;
         assert_eq!(cause(&response), Some(Cause::RouteMissing));
         let body = response.into_body();
         assert_eq!(body.size_hint().exact(), (!with_trailers).then_some(len));
@@ -87,32 +87,34 @@ async fn a_refusal_reaches_the_caller_whole() {
         assert!(!body.is_end_stream());
         let collected = body.collect().await.expect("a body");
         assert_eq!(collected.trailers(), with_trailers.then_some(&trailers));
-        assert_eq!(collected.to_bytes(), REFUSAL);
+        assert_eq!(collected.to_bytes(), REJECTION);
     }
 }
 
 #[tokio::test]
-async fn of_a_long_refusal_no_more_than_its_beginning_is_read() {
-    let piece = Bytes::from(vec![b' '; 10_000]);
-    let steps = (0..50).map(|_| data(piece.clone())).chain([data(REFUSAL)]);
+async fn only_the_beginning_of_a_long_rejection_is_read() {
+    let chunk = Bytes::from(vec![b' '; 10_000]);
+    let steps = (0..50)
+        .map(|_| data(chunk.clone()))
+        .chain([data(REJECTION)]);
     let script = Script::new(steps).with_size(SizeHint::with_exact(7));
     let polls = script.polls.clone();
-    let response = answer(diagnosed(), 400, script).await;
-    assert_eq!(cause(&response), None, "what it says comes too late");
+    let response = send(diagnosed(), 400, script).await;
+    assert_eq!(cause(&response), None, "the message is beyond the limit");
     assert_eq!(polls.load(Ordering::SeqCst), 7);
     let body = response.into_body();
     assert_eq!(body.size_hint().exact(), Some(70_007));
     let all = body.collect().await.expect("a body").to_bytes();
-    assert_eq!(all.len(), 500_000 + REFUSAL.len());
-    assert!(all.ends_with(REFUSAL.as_bytes()));
+    assert_eq!(all.len(), 500_000 + REJECTION.len());
+    assert!(all.ends_with(REJECTION.as_bytes()));
 }
 
 #[tokio::test]
-async fn frames_without_bytes_do_not_keep_it_reading() {
+async fn reading_ends_after_many_empty_frames() {
     let steps = (0..100_000).map(|_| data("")).chain([data("end")]);
     let script = Script::new(steps);
     let polls = script.polls.clone();
-    let response = answer(diagnosed(), 403, script).await;
+    let response = send(diagnosed(), 403, script).await;
     assert!(polls.load(Ordering::SeqCst) < 5000);
     assert_eq!(
         response
@@ -126,15 +128,15 @@ async fn frames_without_bytes_do_not_keep_it_reading() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_fails_fails_for_the_caller() {
-    let script = Script::new([data(REFUSAL), Step::Yield, Step::Fail]);
-    let response = answer(diagnosed(), 403, script).await;
+async fn body_error_of_a_rejection_reaches_the_caller() {
+    let script = Script::new([data(REJECTION), Step::Yield, Step::Fail]);
+    let response = send(diagnosed(), 403, script).await;
     assert_eq!(cause(&response), Some(Cause::RouteMissing));
     let mut body = response.into_body();
     assert_eq!(
         body.size_hint().upper(),
         None,
-        "or what is there passes for the whole"
+        "a client must not take the read part for the whole"
     );
     let first = body
         .frame()
@@ -143,17 +145,17 @@ async fn a_refusal_that_fails_fails_for_the_caller() {
         .expect("read")
         .into_data()
         .expect("data");
-    assert_eq!(first, REFUSAL);
+    assert_eq!(first, REJECTION);
     assert!(!body.is_end_stream());
     assert!(body.frame().await.expect("the error").is_err());
     assert!(body.frame().await.is_none() && body.is_end_stream());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_stops_is_waited_for_two_seconds() {
+async fn reading_a_stalled_rejection_ends_after_two_seconds() {
     let began = tokio::time::Instant::now();
-    let script = Script::new([data(REFUSAL), Step::Hang]);
-    let response = answer(diagnosed(), 403, script).await;
+    let script = Script::new([data(REJECTION), Step::Hang]);
+    let response = send(diagnosed(), 403, script).await;
     assert_eq!(began.elapsed(), Duration::from_secs(2));
     assert_eq!(cause(&response), Some(Cause::RouteMissing));
     let mut body = response.into_body();
@@ -166,12 +168,12 @@ async fn a_refusal_that_stops_is_waited_for_two_seconds() {
     );
     assert!(
         poll_once(&mut body.frame()).await.is_none(),
-        "the rest may come"
+        "the rest may follow"
     );
 }
 
 #[tokio::test]
-async fn other_answers_are_not_read() {
+async fn other_responses_are_not_read() {
     let never = layer(origin().with_signing(SigningBehavior::Never)).with_diagnosis(true);
     for (layer, status) in [
         (layer(origin()).with_recovery(false), 403),
@@ -181,9 +183,9 @@ async fn other_answers_are_not_read() {
         (diagnosed(), 500),
         (never, 403),
     ] {
-        let script = Script::new([data(REFUSAL)]);
+        let script = Script::new([data(REJECTION)]);
         let polls = script.polls.clone();
-        let response = answer(layer, status, script).await;
+        let response = send(layer, status, script).await;
         assert_eq!(cause(&response), None);
         assert_eq!(polls.load(Ordering::SeqCst), 0, "{status}");
         let inner = response.into_body().into_inner();
@@ -192,7 +194,7 @@ async fn other_answers_are_not_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_report_says_what_was_signed_and_what_was_waited_for() {
+async fn report_contains_what_was_signed_and_the_durations() {
     let budget = BodyBudget::new(100);
     let credentials = CredentialsCache::new(Slow);
     let layer = |origin| {
@@ -212,7 +214,7 @@ async fn a_report_says_what_was_signed_and_what_was_waited_for() {
             .layer(client)
             .oneshot(request)
             .await
-            .expect("an answer");
+            .expect("a response");
         response.extensions().get::<SigningReport>().cloned()
     };
     let first = report(origin()).await.expect("a report");
@@ -231,7 +233,7 @@ async fn a_report_says_what_was_signed_and_what_was_waited_for() {
         .await
         .expect("a report");
     assert_eq!((second.payload(), second.body_len()), ("unsigned", Some(4)));
-    assert_eq!(second.credentials(), Duration::ZERO, "they are at hand");
+    assert_eq!(second.credentials(), Duration::ZERO, "they are cached");
     assert!(
         report(origin().with_signing(SigningBehavior::Never))
             .await
