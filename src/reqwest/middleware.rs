@@ -1,6 +1,7 @@
 use std::{
+    error::Error as StdError,
+    fmt,
     future::{Future, poll_fn},
-    io,
     pin::Pin,
     sync::Arc,
 };
@@ -12,10 +13,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::service::ReqwestService;
-use crate::{
-    Signing, SigningLayer,
-    error::{self, BoxError},
-};
+use crate::{Signing, SigningLayer, error::BoxError};
 
 /// Signs the requests of a [`ClientWithMiddleware`], which has reqwest's own `get`, `post`, `json` and `send`.
 ///
@@ -121,13 +119,25 @@ fn url_extensions(url: Url) -> Extensions {
         .unwrap_or_default()
 }
 
+/// An error of signing as the source of another one, since [`Error::Middleware`] skips the error that it holds.
+#[derive(Debug)]
+struct SigningError(BoxError);
+
+impl fmt::Display for SigningError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for SigningError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0)
+    }
+}
+
 fn error(error: BoxError) -> Error {
-    let signing = match error.downcast::<reqwest::Error>() {
-        Ok(error) => return Error::Reqwest(*error),
-        Err(other) => other.downcast::<error::Error>(),
-    };
-    match signing {
-        Ok(error) => Error::middleware(*error),
-        Err(other) => Error::middleware(io::Error::other(other)),
+    match error.downcast::<reqwest::Error>() {
+        Ok(error) => Error::Reqwest(*error),
+        Err(other) => Error::middleware(SigningError(other)),
     }
 }
