@@ -111,7 +111,7 @@ fn format_time(since_epoch: Duration) -> String {
 /// Formats a duration as in AWS's responses.
 fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    if seconds % 60 == 0 {
+    if seconds.is_multiple_of(60) {
         format!("{} min.", seconds / 60)
     } else {
         format!("{seconds} s")
