@@ -157,9 +157,10 @@ impl World {
             let step = Arc::new(AtomicUsize::new(0));
             let next = async move || {
                 task::yield_now().await;
-                match step.fetch_add(1, Ordering::SeqCst) == breaks_at {
-                    true => Err(BoxError::from("connection reset")),
-                    false => Ok(()),
+                if step.fetch_add(1, Ordering::SeqCst) == breaks_at {
+                    Err(BoxError::from("connection reset"))
+                } else {
+                    Ok(())
                 }
             };
             let reading = next.clone();
@@ -173,9 +174,10 @@ impl World {
                         all.extend_from_slice(&frame?.into_data().expect("data"));
                     }
                     // An HTTP server enforces the length.
-                    match length.is_none_or(|length| length == all.len().to_string()) {
-                        true => Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(all))),
-                        false => Err("cut off".into()),
+                    if length.is_none_or(|length| length == all.len().to_string()) {
+                        Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(all)))
+                    } else {
+                        Err("cut off".into())
                     }
                 }
             });

@@ -340,9 +340,10 @@ async fn time_comes_from_the_date_of_an_uncached_response() {
             .iter()
             .map(|sent| sent.date.clone())
             .collect();
-        match sent_again {
-            true => assert_eq!(sent, ["20150830T123600Z", "20150830T133600Z"]),
-            false => assert_eq!(sent, ["20150830T123600Z"], "{date:?} {age:?}"),
+        if sent_again {
+            assert_eq!(sent, ["20150830T123600Z", "20150830T133600Z"])
+        } else {
+            assert_eq!(sent, ["20150830T123600Z"], "{date:?} {age:?}")
         }
         assert_eq!(
             response.expect("a response").status().is_success(),
@@ -522,9 +523,10 @@ async fn many_requests_with_expired_credentials_ask_the_provider_once() {
             let late = asked.fetch_add(1, Ordering::SeqCst) % 10;
             tokio::time::sleep(Duration::from_millis(10 * late as u64)).await;
             let old = header(request.headers(), "authorization").contains("Credential=ASIA0/");
-            Ok::<_, Infallible>(match old {
-                true => rejection(400, EXPIRED).map(Full::<Bytes>::from),
-                false => Response::new(Full::default()),
+            Ok::<_, Infallible>(if old {
+                rejection(400, EXPIRED).map(Full::<Bytes>::from)
+            } else {
+                Response::new(Full::default())
             })
         }
     });

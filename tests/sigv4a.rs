@@ -170,23 +170,22 @@ async fn existing_region_sets_are_replaced() {
     for query in [false, true] {
         let (mut head, _) = before.clone().into_parts();
         let signer = Signer::new();
-        match query {
-            false => signer.sign(&mut head, &params).expect("signed"),
-            true => {
-                let expires = Duration::from_secs(60);
-                signer.presign(&mut head, &params, expires).expect("signed");
-                signer
-                    .presign(&mut head, &params, expires)
-                    .expect("signed again");
-                assert_eq!(
-                    head.uri
-                        .query()
-                        .expect("one")
-                        .matches("-Region-Set=")
-                        .count(),
-                    1
-                );
-            }
+        if !query {
+            signer.sign(&mut head, &params).expect("signed")
+        } else {
+            let expires = Duration::from_secs(60);
+            signer.presign(&mut head, &params, expires).expect("signed");
+            signer
+                .presign(&mut head, &params, expires)
+                .expect("signed again");
+            assert_eq!(
+                head.uri
+                    .query()
+                    .expect("one")
+                    .matches("-Region-Set=")
+                    .count(),
+                1
+            );
         }
         let values: Vec<_> = head.headers.get_all("x-amz-region-set").iter().collect();
         assert_eq!(

@@ -1656,9 +1656,10 @@ async fn requests_changed_in_transit_are_rejected() {
             edit(r, "X-Amz-Signature", "x")
         }),
         ("another region", Kind::Scope, header, |r| {
-            match r.headers().contains_key("x-amz-region-set") {
-                true => set(r, "x-amz-region-set", "us-west-2"),
-                false => replace(r, "us-east-1", "us-west-2"),
+            if r.headers().contains_key("x-amz-region-set") {
+                set(r, "x-amz-region-set", "us-west-2")
+            } else {
+                replace(r, "us-east-1", "us-west-2")
             }
         }),
         ("another id", Kind::UnknownKey, header, |r| {

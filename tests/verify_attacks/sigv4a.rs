@@ -69,9 +69,10 @@ async fn region_sets_with_an_accepted_region_are_accepted() {
     ] {
         for base in [header as Base, presigned, s3] {
             let mut draft = base();
-            match draft.presigned {
-                true => regions(&mut draft, &set.replace(',', "%2C").replace('*', "%2A")),
-                false => regions(&mut draft, set),
+            if draft.presigned {
+                regions(&mut draft, &set.replace(',', "%2C").replace('*', "%2A"))
+            } else {
+                regions(&mut draft, set)
             }
             let layer = layer_for(&draft);
             assert_eq!(
