@@ -66,6 +66,7 @@
 //! | `checksums` | yes | CRC and SHA-1 [`Checksum`](sigv4::Checksum)s; SHA-256 is always there |
 //! | `doctor` | yes | the module [`doctor`], [diagnosis](SigningLayer::with_diagnosis), and [recovery](SigningLayer::with_recovery) from a wrong clock and expired credentials |
 //! | `reqwest` | no | the module `reqwest`: a client that sends requests as they were signed, and follows no redirects |
+//! | `reqwest-middleware` | no | `reqwest::SigningMiddleware`, which signs the requests of reqwest's own methods |
 //! | `retry` | no | `retry::RetryPolicy` for tower's retry layer |
 //! | `sigv4a` | no | SigV4a, signatures for several regions: `SigningSettings::multi_region`, `VerifySettings::with_sigv4a` |
 //! | `spool` | yes | [`Spool`](origin::Spool): large bodies in temporary files |
