@@ -107,7 +107,7 @@ pub mod verify;
 
 #[cfg(feature = "verify")]
 #[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
-pub use self::verify::{layer::VerifyLayer, service::Verify};
+pub use self::verify::{Verify, VerifyLayer};
 pub use self::{
     clock::Clock,
     error::{BoxError, Error, ErrorKind},

@@ -61,14 +61,14 @@ mod body_check;
 mod error_response;
 mod future;
 mod keys;
-pub(crate) mod layer;
+mod layer;
 mod layer_config;
 mod parsed_request;
 #[cfg(feature = "sigv4a")]
 mod region_set;
 mod rejection;
 mod request_checks;
-pub(crate) mod service;
+mod service;
 mod settings;
 mod signed_headers;
 mod signing_time;
@@ -80,8 +80,10 @@ pub use self::{
     body_check::BodyCheck,
     future::ResponseFuture,
     keys::{KeyStore, LookupFuture, StaticKeys},
+    layer::VerifyLayer,
     parsed_request::ParsedRequest,
     rejection::{Rejection, RejectionKind},
+    service::Verify,
     settings::VerifySettings,
     verified::{PayloadKind, Verified},
     verifier::{VerifiedRequest, Verifier},

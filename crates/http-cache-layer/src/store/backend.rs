@@ -19,7 +19,7 @@ pub(super) const DEFAULT_ENTRY_LIMIT: u64 = 1024 * 1024;
 /// Memory of a response besides its body, so that the largest one can always be copied.
 pub(super) const ENTRY_OVERHEAD: u64 = 64 * 1024;
 
-/// A store for a [`CacheLayer`](crate::CacheLayer), made from a [`MemoryStore`] or, with the feature `redis`, from a
+/// A store for a [`CacheLayer`](crate::CacheLayer), made from a [`MemoryStore`](crate::MemoryStore) or, with the feature `redis`, from a
 /// `RedisStore`.
 pub struct Store {
     pub(crate) backend: Arc<dyn Backend>,
