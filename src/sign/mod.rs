@@ -1,4 +1,4 @@
-//! The middleware: [`SigningLayer`](crate::SigningLayer) and its service [`Signing`](crate::Signing).
+//! The middleware: [`SigningLayer`] and its service [`Signing`].
 //!
 //! # Processing of a request
 //!

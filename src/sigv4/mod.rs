@@ -3,12 +3,12 @@
 //! A signature is invalid if the client, the wire and the server disagree on the canonical request. This module
 //! has one canonical form, and all signing and verifying uses it.
 //!
-//! Most users need only [`SigningSettings`](crate::SigningSettings), which gives an [`Origin`](crate::Origin) its
+//! Most users need only [`SigningSettings`], which gives an [`Origin`](crate::Origin) its
 //! service and region. [`Signer`] signs a request's head where no tower service fits.
 //!
 //! | type | purpose |
 //! |---|---|
-//! | [`SigningSettings`](crate::SigningSettings) | service, region, and the service's rules |
+//! | [`SigningSettings`] | service, region, and the service's rules |
 //! | [`AllowList`], [`AllExcept`], a closure | the headers to sign |
 //! | [`Signer`] | signing, presigning, and explaining a signature |
 //! | [`PresignExpiry`] | presigned URLs that would outlive their credentials |

@@ -1,4 +1,4 @@
-//! Verification of signed requests: [`VerifyLayer`](crate::VerifyLayer) and its settings.
+//! Verification of signed requests: [`VerifyLayer`] and its settings.
 //!
 //! Requests must match the canonical form that this crate signs with. A request that is not provably valid is
 //! rejected.
