@@ -85,8 +85,10 @@ fn the_size_of_a_slot_is_its_memory() {
     if env::var_os("RUNS_ALONE").is_none() {
         let mut alone = Command::new(env::current_exe().expect("a path"));
         alone.args(["--exact", "tests::memory::the_size_of_a_slot_is_its_memory"]);
-        let status = alone.env("RUNS_ALONE", "1").status();
-        assert!(status.expect("the test starts").success());
+        let output = alone.env("RUNS_ALONE", "1").output();
+        let output = output.expect("the test starts");
+        let log = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && log.contains("1 passed"), "{log}");
         return;
     }
     let memory = Memory::new(1 << 30);
