@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
 /// Format of the error responses that [`VerifyLayer`](crate::VerifyLayer) and
 /// [`ErrorResponseLayer`](crate::sign::ErrorResponseLayer) create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,12 +22,29 @@ pub enum ErrorFormat {
 }
 
 impl ErrorFormat {
-    pub(crate) fn content_type(self) -> &'static str {
-        match self {
+    /// Returns a response with this body, and the headers of the format.
+    pub(crate) fn response<R>(
+        self,
+        status: StatusCode,
+        code: &'static str,
+        body: String,
+    ) -> Response<R>
+    where
+        R: From<Bytes>,
+    {
+        let content_type = match self {
             Self::Json => "application/json",
             Self::Xml => "application/xml",
             Self::Plain => "text/plain; charset=utf-8",
+        };
+        let mut response = Response::new(R::from(body.into()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if self == Self::Json {
+            headers.insert("x-amzn-errortype", HeaderValue::from_static(code));
         }
+        response
     }
 
     /// Returns a body with this code and message.
@@ -35,11 +55,7 @@ impl ErrorFormat {
                 json_string(code),
                 json_string(message)
             ),
-            Self::Xml => format!(
-                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message></Error>",
-                xml_text(code),
-                xml_text(message)
-            ),
+            Self::Xml => xml_document(&[("Code", code), ("Message", message)]),
             Self::Plain => message.to_owned(),
         }
     }
@@ -61,8 +77,17 @@ fn json_string(text: &str) -> String {
     json
 }
 
+/// Writes an `Error` with these elements.
+pub(crate) fn xml_document(elements: &[(&str, &str)]) -> String {
+    let mut document = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
+    for (name, content) in elements {
+        document += &format!("<{name}>{}</{name}>", xml_text(content));
+    }
+    document + "</Error>"
+}
+
 /// Escapes character data (XML 1.0, sections 2.2 and 2.4).
-pub(crate) fn xml_text(text: &str) -> String {
+fn xml_text(text: &str) -> String {
     let is_invalid =
         |c: char| c < ' ' && !"\t\n\r".contains(c) || matches!(c, '\u{fffe}' | '\u{ffff}');
     text.replace(is_invalid, "\u{fffd}")

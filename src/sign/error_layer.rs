@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -202,17 +202,7 @@ where
         ErrorFormat::Json | ErrorFormat::Plain => json_code,
         ErrorFormat::Xml => xml_code,
     };
-    let body = Bytes::from(format.body(code, &message));
-    let mut response = Response::new(R::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(format.content_type()),
-    );
-    if format == ErrorFormat::Json {
-        headers.insert("x-amzn-errortype", HeaderValue::from_static(code));
-    }
+    let mut response = format.response(status, code, format.body(code, &message));
     response.extensions_mut().insert(Arc::new(error));
     response
 }

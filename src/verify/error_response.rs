@@ -1,11 +1,11 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::rejection::{Rejection, RejectionKind};
-use crate::error_format::{ErrorFormat, xml_text};
+use crate::error_format::{ErrorFormat, xml_document};
 
 /// Status, code and message of an error response.
 type ErrorTexts = (StatusCode, &'static str, &'static str);
@@ -202,16 +202,7 @@ pub(super) fn error_response(
         ErrorFormat::Xml => xml_body(&rejection, code, &message),
         ErrorFormat::Plain => message,
     };
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(format.content_type()),
-    );
-    if format == ErrorFormat::Json {
-        headers.insert("x-amzn-errortype", HeaderValue::from_static(code));
-    }
+    let mut response = format.response(status, code, body);
     response.extensions_mut().insert(kind);
     response.extensions_mut().insert(Arc::new(rejection));
     response
@@ -228,17 +219,13 @@ fn json_body(rejection: &Rejection, code: &str, mut message: String) -> String {
 }
 
 fn xml_body(rejection: &Rejection, code: &str, message: &str) -> String {
-    let mut document = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
-    let mut element = |name: &str, content: &str| {
-        document += &format!("<{name}>{}</{name}>", xml_text(content));
-    };
-    element("Code", code);
-    element("Message", message);
-    if let Some((canonical, to_sign)) = expected_strings(rejection) {
-        element("StringToSign", &to_sign);
-        element("CanonicalRequest", &canonical);
+    let expected = expected_strings(rejection);
+    let mut elements = vec![("Code", code), ("Message", message)];
+    if let Some((canonical, to_sign)) = &expected {
+        elements.push(("StringToSign", to_sign));
+        elements.push(("CanonicalRequest", canonical));
     }
-    document + "</Error>"
+    xml_document(&elements)
 }
 
 /// Returns the canonical request and the string to sign, if the rejection has them.
