@@ -20,7 +20,7 @@ use tower::{
 
 use crate::{
     error::{BoxError, Error},
-    sigv4::error_code::strip_namespace,
+    sigv4::{error_code::strip_namespace, signed_headers::single_value},
 };
 
 /// Policy for `tower::retry::RetryLayer` outside of the [`SigningLayer`](crate::SigningLayer).
@@ -243,10 +243,9 @@ const THROTTLING_CODES: [&str; 14] = [
     "TransactionInProgressException",
 ];
 
-/// Returns the code in `x-amzn-errortype`. Two such headers are ambiguous.
+/// Returns the code in `x-amzn-errortype`.
 fn error_code(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all("x-amzn-errortype").iter();
-    let value = values.next().filter(|_| values.next().is_none())?;
+    let value = single_value(headers, "x-amzn-errortype")?;
     value.to_str().ok().map(strip_namespace)
 }
 

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::{ForwardedHeaders, wire};
 use crate::sigv4::signed_headers::{
-    X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER,
+    X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER, single_value,
 };
 
 /// Returns `true` if the client signed this request, or authenticates in some other way.
@@ -93,7 +93,6 @@ pub(super) fn remove_for_origin(
 /// Returns `true` for a request that opens a WebSocket (RFC 6455, section 4.1).
 pub(super) fn is_websocket_upgrade(parts: &Parts) -> bool {
     let headers = &parts.headers;
-    let mut protocols = headers.get_all(header::UPGRADE).iter();
     let websocket = |value: &HeaderValue| {
         value
             .as_bytes()
@@ -102,8 +101,7 @@ pub(super) fn is_websocket_upgrade(parts: &Parts) -> bool {
     };
     parts.method == Method::GET
         && parts.version == Version::HTTP_11
-        && protocols.next().is_some_and(websocket)
-        && protocols.next().is_none()
+        && single_value(headers, header::UPGRADE).is_some_and(websocket)
         && connection_options(headers).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
         && headers.contains_key(header::SEC_WEBSOCKET_KEY)
         && ![header::CONTENT_LENGTH, header::TRANSFER_ENCODING]

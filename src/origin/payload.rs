@@ -8,7 +8,7 @@ use crate::{
     sigv4::{
         Checksum, ChunkSize, Payload,
         aws_chunk::Framing,
-        signed_headers::{X_AMZ_CONTENT_SHA256, X_AMZ_TRAILER},
+        signed_headers::{X_AMZ_CONTENT_SHA256, X_AMZ_TRAILER, single_value},
     },
 };
 
@@ -182,10 +182,7 @@ fn has_checksum(headers: &HeaderMap) -> bool {
 }
 
 fn trusted(headers: &HeaderMap) -> Result<BodyPlan, Error> {
-    let only = |name| {
-        let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-        values.next().filter(|_| values.next().is_none())
-    };
+    let only = |name| single_value(headers, name).map(HeaderValue::as_bytes);
     let plan = only(X_AMZ_CONTENT_SHA256).and_then(|value| {
         match Framing::parse(value, only(X_AMZ_TRAILER)) {
             Some(framing @ Framing::Unsigned(_)) => Some(BodyPlan::Framed(framing)),

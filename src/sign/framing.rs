@@ -3,7 +3,10 @@
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use http_body::Body;
 
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    sigv4::signed_headers::single_value,
+};
 
 /// Returns `true` if the request has a `transfer-encoding`, which rewriting the head removes.
 pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
@@ -45,10 +48,8 @@ where
 
 /// Returns `true` for one length in digits, since clients ignore any other value.
 fn has_length(headers: &HeaderMap) -> bool {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let is_number = |value: &HeaderValue| {
+    single_value(headers, header::CONTENT_LENGTH).is_some_and(|value| {
         let digits = value.as_bytes().iter().all(u8::is_ascii_digit);
         digits && value.to_str().is_ok_and(|text| text.parse::<u64>().is_ok())
-    };
-    lengths.next().is_some_and(is_number) && lengths.next().is_none()
+    })
 }

@@ -13,6 +13,7 @@ use super::error_body::{ErrorBody, Protocol};
 use crate::sigv4::{
     error_code::strip_namespace,
     service_rules::{fronts_applications, service_rules},
+    signed_headers::single_value,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,10 +172,7 @@ fn error_type(headers: &HeaderMap) -> Result<Option<&str>, Ambiguous> {
 
 /// Returns the origin's time, unless a cache may have stored the response (RFC 9111, section 5.1).
 pub(super) fn origin_time(headers: &HeaderMap) -> Option<SystemTime> {
-    let mut dates = headers.get_all(header::DATE).iter();
-    let (Some(date), None) = (dates.next(), dates.next()) else {
-        return None;
-    };
+    let date = single_value(headers, header::DATE)?;
     if headers.contains_key(header::AGE) {
         return None;
     }

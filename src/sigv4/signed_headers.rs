@@ -2,7 +2,11 @@
 
 use std::net::Ipv6Addr;
 
-use http::{HeaderName, HeaderValue, Uri, header, uri::Scheme};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri,
+    header::{self, AsHeaderName},
+    uri::Scheme,
+};
 
 /// `x-amz-date`
 pub(crate) const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -23,6 +27,12 @@ pub(crate) const X_AMZ_SDK_CHECKSUM_ALGORITHM: HeaderName =
 pub(crate) const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
 /// `x-amz-security-token`
 pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+
+/// Returns the value of a header that appears exactly once; more than one would be ambiguous.
+pub(crate) fn single_value(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
 
 /// Returns the `host` header for a URI, without user information and without the default port of the scheme
 /// (RFC 9110, section 7.2), or `None` if the host or the port is missing or invalid.
