@@ -176,10 +176,7 @@ impl CredentialsCache {
     ///
     /// [`ErrorKind::Credentials`] if the provider fails, and [`ErrorKind::CredentialsTimeout`] if it times out.
     pub async fn ready(&self) -> Result<(), Error> {
-        match self.current(self.now()) {
-            Some(_valid) => Ok(()),
-            None => self.clone().load().await.map(drop),
-        }
+        self.current_or_load().await.map(drop)
     }
 
     /// Returns the time by the clock of this handle.
@@ -195,6 +192,13 @@ impl CredentialsCache {
             drop(self.start(|cached, time| cached.is_valid(time) && !cached.is_stale(time)));
         }
         Some(credentials)
+    }
+
+    async fn current_or_load(&self) -> LoadResult {
+        match self.current(self.now()) {
+            Some(credentials) => Ok(credentials),
+            None => self.clone().load().await,
+        }
     }
 
     /// Returns valid credentials, from the provider if none are cached.
@@ -379,11 +383,8 @@ impl ProvideCredentials for CredentialsCache {
         Self: 'a,
     {
         future::ProvideCredentials::new(async {
-            let result = match self.current(self.now()) {
-                Some(credentials) => Ok(credentials),
-                None => self.clone().load().await,
-            };
-            result
+            self.current_or_load()
+                .await
                 .map(|cached| cached.identity().credentials().clone())
                 .map_err(CredentialsError::provider_error)
         })

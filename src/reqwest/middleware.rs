@@ -1,16 +1,9 @@
-use std::{
-    error::Error as StdError,
-    fmt,
-    future::{Future, poll_fn},
-    pin::Pin,
-    sync::Arc,
-};
+use std::{error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc};
 
 use http::{Extensions, response};
 use reqwest::{Request, Response, ResponseBuilderExt, Url};
 use reqwest_middleware::{ClientWithMiddleware, Error, Middleware, Next, Result};
 use tower_layer::Layer;
-use tower_service::Service;
 
 use super::service::ReqwestService;
 use crate::{Signing, SigningLayer, error::BoxError};
@@ -73,20 +66,13 @@ impl SigningMiddleware {
         ClientWithMiddleware::new(client, middleware)
     }
 
-    async fn sign_and_send(
-        mut signing: Signing<ReqwestService>,
-        request: Request,
-        extensions: Extensions,
-    ) -> Result<Response> {
+    async fn sign_and_send(&self, request: Request, extensions: Extensions) -> Result<Response> {
         let url = request.url().clone();
         let mut signable = http::Request::<reqwest::Body>::try_from(request)?;
         let version = signable.version();
         signable.extensions_mut().extend(extensions);
         signable.extensions_mut().insert(version); // `Signing` resets that of the request
-        poll_fn(|cx| Service::<http::Request<reqwest::Body>>::poll_ready(&mut signing, cx))
-            .await
-            .map_err(error)?;
-        let mut response = signing.call(signable).await.map_err(error)?;
+        let mut response = self.signing.send(signable).await.map_err(error)?;
         response.extensions_mut().extend(url_extensions(url));
         Ok(response.map(reqwest::Body::wrap).into())
     }
@@ -106,8 +92,7 @@ impl Middleware for SigningMiddleware {
         'life1: 'async_trait,
         'life2: 'async_trait,
     {
-        let signing = self.signing.clone();
-        Box::pin(Self::sign_and_send(signing, request, extensions.clone()))
+        Box::pin(self.sign_and_send(request, extensions.clone()))
     }
 }
 
