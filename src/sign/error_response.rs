@@ -192,7 +192,7 @@ where
 
     /// Returns the response with its diagnosis, or the request to send again.
     pub(super) fn finish(mut self, decision: Decision<T, R::Error>) -> AfterRejection<T, R> {
-        let diagnosis = self.request.diagnose(&self.head, &self.text);
+        let diagnosed = self.request.diagnose(&self.head, &self.text);
         let error = match decision {
             Decision::Retry(retry) => {
                 Trace::retried(&self.request.origin);
@@ -200,7 +200,7 @@ where
             }
             Decision::PassOn(error) => error,
         };
-        if let Some(diagnosis) = diagnosis {
+        if let Some(diagnosis) = diagnosed {
             self.head.extensions.insert(diagnosis);
         }
         let prefix = BodyPrefix {

@@ -191,7 +191,7 @@ impl<S> PendingRequest<S> {
                 (whole, len)
             }
             PreparedBody::Chunked {
-                body,
+                body: plain,
                 framing,
                 size,
                 decoded_len,
@@ -210,13 +210,16 @@ impl<S> PendingRequest<S> {
                 }
                 let chunks =
                     signer.sign_chunked(parts, &params(empty), framing, canonical_request)?;
-                let body = SignedBody::chunked(body, framing, chunks, size, decoded_len);
-                (body, Some(decoded_len))
+                let chunked = SignedBody::chunked(plain, framing, chunks, size, decoded_len);
+                (chunked, Some(decoded_len))
             }
-            PreparedBody::ClientChunks { body, framing } => {
-                set_content_length(parts, body.size_hint().exact());
+            PreparedBody::ClientChunks {
+                body: chunked,
+                framing,
+            } => {
+                set_content_length(parts, chunked.size_hint().exact());
                 signer.sign_chunked(parts, &params(empty), framing, canonical_request)?;
-                (SignedBody::streamed(body), None)
+                (SignedBody::streamed(chunked), None)
             }
         })
     }
