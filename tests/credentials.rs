@@ -213,8 +213,8 @@ async fn cache_provides_the_credentials_of_the_layer() {
     fixture.set_down(true);
     shared.invalidate();
     let error = cache.provide_credentials().await.expect_err("down");
-    let error = Error::find(&error).expect("an error of this crate");
-    assert_eq!(error.kind(), ErrorKind::Credentials);
+    let kind = Error::find(&error).map(Error::kind);
+    assert_eq!(kind, Some(ErrorKind::Credentials));
 }
 
 #[tokio::test(start_paused = true)]
@@ -432,9 +432,10 @@ async fn fallback_of_the_provider_is_used_after_a_timeout() {
             Some(Credentials::new("FALLBACK", "secret", None, None, "test"))
         }
     }
-    let fixture = Fixture::new(None);
-    let layer = SigningLayer::new(Hangs, api(&format!("https://{HOST}")));
-    let fixture = Fixture { layer, ..fixture };
+    let fixture = Fixture {
+        layer: SigningLayer::new(Hangs, api(&format!("https://{HOST}"))),
+        ..Fixture::new(None)
+    };
     assert_eq!(key(fixture.request().await), "FALLBACK");
 }
 
@@ -469,11 +470,10 @@ async fn requests_never_use_an_expired_key_across_rotations() {
 
 #[tokio::test(start_paused = true)]
 async fn provider_calls_time_out() {
-    let fixture = Fixture::new(None);
+    let mut fixture = Fixture::new(None);
     let cache = CredentialsCache::new(fixture.provider.clone())
         .with_load_timeout(Duration::from_millis(100));
-    let layer = SigningLayer::new(cache, api(&format!("https://{HOST}")));
-    let fixture = Fixture { layer, ..fixture };
+    fixture.layer = SigningLayer::new(cache, api(&format!("https://{HOST}")));
     let error = fixture.request().await.expect_err("too slow");
     assert_eq!(error.kind(), ErrorKind::CredentialsTimeout);
     assert_eq!(error.status(), 504);

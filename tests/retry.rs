@@ -56,16 +56,16 @@ type Attempts = Arc<Mutex<Vec<(String, String)>>>;
 fn client(policy: RetryPolicy, replies: &[Reply]) -> (Client, Attempts) {
     let attempts = Arc::new(Mutex::new(Vec::new()));
     let (clock, seen) = (Clock::manual(now()), attempts.clone());
-    let layer = SigningLayer::new(common::credentials(), api(&format!("https://{HOST}")));
-    let layer = layer.with_clock(clock.clone());
-    let replies = Arc::new(Mutex::new(replies.iter().cloned().collect::<VecDeque<_>>()));
+    let layer = SigningLayer::new(common::credentials(), api(&format!("https://{HOST}")))
+        .with_clock(clock.clone());
+    let queue = Arc::new(Mutex::new(replies.iter().cloned().collect::<VecDeque<_>>()));
     let origin = service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
         let value = |name| header(request.headers(), name).to_owned();
         seen.lock()
             .expect("not poisoned")
             .push((value("x-amz-date"), value("authorization")));
         clock.advance(Duration::from_secs(1));
-        let reply = replies
+        let reply = queue
             .lock()
             .expect("not poisoned")
             .pop_front()
@@ -80,8 +80,8 @@ fn client(policy: RetryPolicy, replies: &[Reply]) -> (Client, Attempts) {
                 }
                 if let Code(_, codes) = reply {
                     for code in codes.split('|') {
-                        let code = HeaderValue::from_bytes(code.as_bytes()).expect("a value");
-                        headers.append("x-amzn-errortype", code);
+                        let part = HeaderValue::from_bytes(code.as_bytes()).expect("a value");
+                        headers.append("x-amzn-errortype", part);
                     }
                 }
                 *response.status_mut() = StatusCode::from_u16(status).expect("a status");
@@ -116,13 +116,13 @@ async fn each_attempt_has_its_own_date_and_signature() {
             .expect("a response"),
         StatusCode::OK
     );
-    let attempts = attempts.lock().expect("not poisoned");
-    let dates: Vec<_> = attempts.iter().map(|(date, _)| &**date).collect();
+    let sent = attempts.lock().expect("not poisoned");
+    let dates: Vec<_> = sent.iter().map(|(date, _)| &**date).collect();
     assert_eq!(
         dates,
         ["20150830T123600Z", "20150830T123601Z", "20150830T123602Z"]
     );
-    assert!(attempts[0].1 != attempts[1].1 && attempts[1].1 != attempts[2].1);
+    assert!(sent[0].1 != sent[1].1 && sent[1].1 != sent[2].1);
     // 100 ms and 200 ms, with a random addition of up to the same length.
     let took = began.elapsed().as_millis();
     assert!((300..=602).contains(&took), "{took} ms");
@@ -164,16 +164,15 @@ async fn only_harmless_retries_are_sent() {
             "{method}"
         );
         let policy = RetryPolicy::new().with_all_methods(true);
-        let (all, attempts) = client(policy, &[first.clone(), Status(200)]);
+        let (all, all_attempts) = client(policy, &[first.clone(), Status(200)]);
         drop(all.oneshot(request(method.clone())).await);
         let fails = matches!(
             first,
             Fails | Status(500 | 502..=504) | After(500, _) | Code(503 | 504, _)
         );
-        let sent = if fails { 2 } else { sent };
         assert_eq!(
-            attempts.lock().expect("not poisoned").len(),
-            sent,
+            all_attempts.lock().expect("not poisoned").len(),
+            if fails { 2 } else { sent },
             "{method}"
         );
     }
@@ -272,8 +271,8 @@ async fn the_longest_backoffs_do_not_panic() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_returned_after_the_last_attempt() {
-    for (attempts, sent) in [(0, 1), (1, 1), (2, 2), (4, 4)] {
-        let policy = RetryPolicy::new().with_max_attempts(attempts);
+    for (max_attempts, sent) in [(0, 1), (1, 1), (2, 2), (4, 4)] {
+        let policy = RetryPolicy::new().with_max_attempts(max_attempts);
         let (client, attempts) = client(policy, &[Status(500), Fails, Status(503), Status(502)]);
         match client.oneshot(request(Method::GET)).await {
             Ok(status) => assert!(status.is_server_error()),

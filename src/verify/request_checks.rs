@@ -149,7 +149,7 @@ mod tests {
             (PathForm::Once, "/a%2fb%zz", None),
         ] {
             let uri = Uri::try_from(path).expect("a path");
-            let rewritten = canonical_uri(&uri, form).map(|uri| uri.to_string());
+            let rewritten = canonical_uri(&uri, form).map(|found| found.to_string());
             assert_eq!(rewritten.as_deref(), canonical, "{path}");
         }
         let uri = Uri::from_static("http://h:1//a");
