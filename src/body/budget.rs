@@ -131,7 +131,7 @@ impl BodyBudget {
     }
 
     /// Reserves `bytes` in place of an earlier reservation of the same request.
-    pub(crate) fn reserve(
+    pub(super) fn reserve(
         &self,
         bytes: u64,
         extensions: &mut Extensions,
@@ -189,12 +189,12 @@ impl BodyBudget {
 }
 
 /// Result of a request for memory.
-pub(crate) enum Acquire {
+pub(super) enum Acquire {
     Ready(Reservation),
     Waiting(ReservationFuture),
 }
 
-pub(crate) type ReservationFuture =
+pub(super) type ReservationFuture =
     Pin<Box<dyn Future<Output = Result<Reservation, Error>> + Send>>;
 
 /// Memory of a budget, released on drop.

@@ -24,7 +24,7 @@ use super::{
     trace::Trace,
 };
 use crate::{
-    body::{Collect, ReservationFuture, ReservedCollect, ResponseBody, SignedBody},
+    body::{Collect, ResponseBody, SignedBody},
     credentials::{CachedCredentials, LoadFuture},
     error::{BoxError, Error},
     origin::{self, BodyPlan, SigningBehavior},
@@ -47,8 +47,6 @@ pin_project! {
     enum State<S, F, B, R> {
         /// The inner service is dropped already.
         Failed { error: Option<Error> },
-        /// Waits until the budget has memory for the body.
-        Reserving { pending: Option<(PendingRequest<S>, Collect<B>)>, reservation: ReservationFuture },
         Collecting { pending: Option<PendingRequest<S>>, #[pin] body: Collect<B> },
         /// No valid credentials are cached.
         Loading { pending: Option<(PendingRequest<S>, PreparedBody<B>)>, load: LoadFuture },
@@ -139,15 +137,10 @@ where
     B: Body,
 {
     let budget = pending.config.body_budget.as_ref();
-    Ok(match body.reserve(budget, &mut pending.parts.extensions)? {
-        ReservedCollect::Ready(reserved) => State::Collecting {
-            pending: Some(pending),
-            body: reserved,
-        },
-        ReservedCollect::Waiting(reservation, waiting) => State::Reserving {
-            pending: Some((pending, waiting)),
-            reservation,
-        },
+    let reserved = body.reserve(budget, &mut pending.parts.extensions)?;
+    Ok(State::Collecting {
+        pending: Some(pending),
+        body: reserved,
     })
 }
 
@@ -218,19 +211,6 @@ where
                     Trace::failed(&failure);
                     return Poll::Ready(Err(failure.into()));
                 }
-                StateProj::Reserving {
-                    pending,
-                    reservation,
-                } => match ready!(reservation.as_mut().poll(cx)) {
-                    Ok(reserved) => {
-                        let (request, body) = pending.take().expect("taken once");
-                        State::Collecting {
-                            pending: Some(request),
-                            body: body.with_reservation(reserved),
-                        }
-                    }
-                    Err(error) => State::failed(error),
-                },
                 StateProj::Collecting { pending, body } => match ready!(body.poll(cx)) {
                     Ok((collected, payload)) => {
                         let request = pending.take().expect("taken once");
@@ -287,7 +267,6 @@ impl<S, F, B, R> fmt::Debug for ResponseFuture<S, F, B, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Failed { .. } => "failed",
-            State::Reserving { .. } => "waiting for memory",
             State::Collecting { .. } => "collecting the body",
             State::Loading { .. } => "loading credentials",
             State::Calling { .. } => "calling the inner service",

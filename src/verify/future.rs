@@ -66,20 +66,6 @@ where
                     let step = request.resume(key);
                     State::advance(request, step, body)
                 }
-                StateProj::Reserving {
-                    pending,
-                    reservation,
-                } => {
-                    let result = ready!(reservation.as_mut().poll(cx));
-                    let (request, after, body) = pending.take().expect("taken once");
-                    match result {
-                        Ok(reserved) => State::Collecting {
-                            pending: Some((request, after)),
-                            body: body.with_reservation(reserved),
-                        },
-                        Err(error) => request.reject_body(error),
-                    }
-                }
                 StateProj::Collecting { pending, body } => {
                     let result = ready!(body.poll(cx));
                     let (request, after) = pending.take().expect("taken once");
@@ -100,7 +86,6 @@ impl<S, F, B> fmt::Debug for ResponseFuture<S, F, B> {
         let state = match &self.state {
             State::Rejected { .. } => "rejected",
             State::LookingUp { .. } => "looking up the key",
-            State::Reserving { .. } => "reserving memory",
             State::Collecting { .. } => "collecting the body",
             State::Calling { .. } => "calling the inner service",
         };

@@ -17,10 +17,7 @@ use super::{
     request_checks,
 };
 use crate::{
-    body::{
-        AwsChunkedDecoder, Collect, Collected, ReservationFuture, ReservedCollect, VerifiedBody,
-        declared_len,
-    },
+    body::{AwsChunkedDecoder, Collect, Collected, VerifiedBody, declared_len},
     error::{BoxError, Error, ErrorKind},
     sigv4::{Payload, PayloadHash, aws_chunk::ExpectedChunks},
 };
@@ -32,11 +29,6 @@ pin_project! {
         // The inner service is dropped already.
         Rejected { response: Option<Response<Bytes>> },
         LookingUp { pending: Option<(Pending<S>, B)>, lookup: LookupFuture },
-        // The bodies in memory fill their budget.
-        Reserving {
-            pending: Option<(Pending<S>, AfterCollect, Collect<VerifiedBody<B>>)>,
-            reservation: ReservationFuture,
-        },
         Collecting {
             pending: Option<(Pending<S>, AfterCollect)>,
             #[pin] body: Collect<VerifiedBody<B>>,
@@ -82,19 +74,6 @@ pub(super) enum AfterCollect {
     Decoded(Verified),
     /// The body must be empty.
     Empty(Verified),
-}
-
-impl<S, F, B> State<S, F, B> {
-    fn collecting(
-        pending: Pending<S>,
-        after: AfterCollect,
-        body: Collect<VerifiedBody<B>>,
-    ) -> Self {
-        Self::Collecting {
-            pending: Some((pending, after)),
-            body,
-        }
-    }
 }
 
 impl<S, B> State<S, S::Future, B>
@@ -147,11 +126,11 @@ where
             Ok(Step::ExpectEmpty(_)) if body.size_hint().lower() > 0 => {
                 pending.reject(presigned_upload())
             }
-            Ok(Step::ExpectEmpty(verified)) => Self::collecting(
-                pending,
-                AfterCollect::Empty(verified),
-                Collect::expect_empty(VerifiedBody::unverified(body), undeclared_body),
-            ),
+            Ok(Step::ExpectEmpty(verified)) => {
+                let collect =
+                    Collect::expect_empty(VerifiedBody::unverified(body), undeclared_body);
+                Self::collect(pending, AfterCollect::Empty(verified), Ok(collect))
+            }
             Ok(Step::Decode(verified, chunks)) => Self::decode(pending, verified, chunks, body),
             Err(rejection) => pending.reject(rejection),
         }
@@ -187,10 +166,9 @@ where
     ) -> Self {
         let budget = pending.config.budget.as_ref();
         match planned.and_then(|body| body.reserve(budget, &mut pending.head.extensions)) {
-            Ok(ReservedCollect::Ready(body)) => Self::collecting(pending, after, body),
-            Ok(ReservedCollect::Waiting(reservation, body)) => Self::Reserving {
-                pending: Some((pending, after, body)),
-                reservation,
+            Ok(body) => Self::Collecting {
+                pending: Some((pending, after)),
+                body,
             },
             Err(error) => pending.reject_body(error),
         }
