@@ -75,6 +75,7 @@ impl SigningLayer {
                 diagnosis_log: None,
                 report: false,
                 recovery: cfg!(feature = "doctor").then(Arc::default),
+                retries: None,
             }),
         }
     }
@@ -164,6 +165,19 @@ impl SigningLayer {
     #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
     pub fn with_recovery(mut self, recovery: bool) -> Self {
         self.config_mut().recovery = recovery.then(Arc::default);
+        self
+    }
+
+    /// Retries failed requests by this policy (no retries by default). Each attempt has its own date and signature.
+    ///
+    /// The [`RetryPolicy`](crate::retry::RetryPolicy) has an example. The layer stores a copy of head and body, which
+    /// shares their bytes, until the response arrives. So the body needs no `Clone`. A body that is empty, collected
+    /// or in a temporary file can be sent again. A request whose body streams is sent once; see
+    /// [`PayloadMode`](crate::origin::PayloadMode).
+    #[cfg(feature = "retry")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "retry")))]
+    pub fn with_retries(mut self, policy: crate::retry::RetryPolicy) -> Self {
+        self.config_mut().retries = Some(policy);
         self
     }
 

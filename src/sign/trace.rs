@@ -55,10 +55,10 @@ impl Trace {
         tracing::debug!("request signed");
     }
 
-    pub(super) fn retried(origin: &Origin) {
+    pub(super) fn sent_again(origin: &Origin) {
         tracing::debug!(
             host = origin.host(),
-            "signing and sending the rejected request again"
+            "signing and sending the request again"
         );
     }
 
@@ -81,7 +81,7 @@ impl Trace {
 
     pub(super) fn signed(&self, _: &SigningReport) {}
 
-    pub(super) fn retried(_: &Origin) {}
+    pub(super) fn sent_again(_: &Origin) {}
 
     pub(super) fn failed(_: &Error) {}
 }
