@@ -5,7 +5,6 @@ use super::*;
 /// Status and code in JSON, in XML, and in XML for a presigned URL if they differ.
 #[test]
 fn each_kind_has_its_status_and_code() {
-    use RejectionKind as Kind;
     const INCOMPLETE: &str = "IncompleteSignatureException";
     const INVALID: &str = "InvalidSignatureException";
     const UNKNOWN: &str = "UnrecognizedClientException";
