@@ -12,7 +12,7 @@ use tower_sigv4::{
     sigv4::{Checksum, ChunkSize, PayloadHash},
 };
 
-use super::common::{
+use crate::common::{
     Script, Step, now,
     origins::{Provider, Received, World, response, stamp},
     send_any, settings,
