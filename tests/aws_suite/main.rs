@@ -1,17 +1,18 @@
 //! AWS's signing test suite for SigV4 and SigV4a, from the crate `aws-sigv4`. The tests sign its requests, and verify
 //! its requests with signatures in header and query.
 
+mod cases;
+mod version;
+
 use std::{
     convert::Infallible,
-    env, fs,
     io::{self, Write},
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, request::Parts};
+use http::{Request, Response, request::Parts};
 use http_body_util::Full;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -27,99 +28,8 @@ use tower_sigv4::{
     verify::{RejectionKind, StaticKeys, Verified, VerifySettings},
 };
 
-/// Cases that only have a canonical path, without context and signature.
-const PATH_ONLY: [&str; 2] = ["double-encode-path", "double-url-encode"];
-const MIN_CASES: usize = 38;
-
-/// A part of the suite.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Version {
-    V4,
-    #[cfg(feature = "sigv4a")]
-    V4a,
-}
-
-const VERSIONS: &[Version] = &[
-    Version::V4,
-    #[cfg(feature = "sigv4a")]
-    Version::V4a,
-];
-
-impl Version {
-    fn folder(self) -> &'static str {
-        match self {
-            Self::V4 => "v4",
-            #[cfg(feature = "sigv4a")]
-            Self::V4a => "v4a",
-        }
-    }
-
-    fn sign_for(self, context: &Context) -> SigningSettings {
-        let settings = match self {
-            Self::V4 => SigningSettings::new(&context.service, &context.region),
-            #[cfg(feature = "sigv4a")]
-            Self::V4a => tower_sigv4::sigv4::RegionSet::new(&context.region)
-                .and_then(|regions| SigningSettings::multi_region(&context.service, regions)),
-        };
-        settings.expect("a scope")
-    }
-
-    fn accepted(self, settings: VerifySettings) -> VerifySettings {
-        match self {
-            Self::V4 => settings,
-            #[cfg(feature = "sigv4a")]
-            Self::V4a => settings.with_sigv4a(true),
-        }
-    }
-
-    /// Checks our signature and that of the suite. Signatures of SigV4 are equal; those of SigV4a are verified with the
-    /// public key of the suite.
-    fn check_signatures(self, case: &Path, text: &str, ours: &str, theirs: &str) {
-        match self {
-            Self::V4 => {
-                assert!(text.starts_with("AWS4-HMAC-SHA256\n"), "{text}");
-                assert_eq!(ours, theirs, "{}", case.display());
-            }
-            #[cfg(feature = "sigv4a")]
-            Self::V4a => {
-                for signature in [ours, theirs] {
-                    assert!(
-                        is_signature(case, text, signature),
-                        "{}: {signature}",
-                        case.display()
-                    );
-                }
-                assert!(
-                    !is_signature(case, &format!("{text} "), ours),
-                    "{}",
-                    case.display()
-                );
-            }
-        }
-    }
-}
-
-/// Verifies a signature with `public-key.json`, without code of this crate.
-#[cfg(feature = "sigv4a")]
-fn is_signature(case: &Path, text: &str, signature: &str) -> bool {
-    use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier};
-
-    let bytes = |hex: &str| -> Vec<u8> {
-        let digits: Vec<_> = hex
-            .chars()
-            .map(|digit| digit.to_digit(16).expect("hex"))
-            .collect();
-        digits
-            .chunks(2)
-            .map(|pair| (pair[0] << 4 | pair[1]) as u8)
-            .collect()
-    };
-    let key: Value = serde_json::from_str(&read(case, "public-key.json")).expect("JSON");
-    let [x, y] = ["X", "Y"].map(|name| bytes(key[name].as_str().expect("a coordinate")));
-    let key = VerifyingKey::from_sec1_bytes(&[vec![4], x, y].concat()).expect("a point");
-    let signature = Signature::from_der(&bytes(signature)).expect("in DER");
-    key.verify(text.as_bytes(), &signature).is_ok()
-}
+use cases::{MIN_CASES, PATH_ONLY, cases, read, request};
+use version::{VERSIONS, Version};
 
 #[test]
 fn signatures_match_the_suite() {
@@ -226,30 +136,6 @@ async fn judge(
         Some(verified) => Ok(verified.is_presigned()),
         None => Err(*response.extensions().get().expect("a kind")),
     }
-}
-
-/// Returns the folders of the suite with their names.
-fn cases(version: Version) -> Vec<(PathBuf, String)> {
-    let suite = suite().join(version.folder());
-    let mut cases: Vec<_> = fs::read_dir(&suite)
-        .expect("the suite is a folder")
-        .map(|entry| entry.expect("a readable entry"))
-        .filter(|entry| entry.path().is_dir())
-        .map(|entry| {
-            (
-                entry.path(),
-                entry.file_name().into_string().expect("an ASCII name"),
-            )
-        })
-        .collect();
-    cases.sort();
-    assert!(
-        cases.len() >= MIN_CASES,
-        "only {} cases found in {}",
-        cases.len(),
-        suite.display(),
-    );
-    cases
 }
 
 /// Parameters of a case.
@@ -436,90 +322,4 @@ fn check_path(case: &Path, name: &str) {
 
 fn canonical(explanation: &Explanation) -> String {
     String::from_utf8(explanation.canonical_request.clone()).expect("the suite is UTF-8")
-}
-
-fn request(text: &str) -> (Parts, String) {
-    let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
-    let mut lines = head.lines();
-    let request_line = lines.next().expect("a request line");
-    let (method, target) = request_line.split_once(' ').expect("a method");
-    let target = target
-        .strip_suffix(" HTTP/1.1")
-        .unwrap_or(target)
-        .replace(' ', "%20");
-    let mut headers: Vec<(String, String)> = Vec::new();
-    for line in lines {
-        match line.split_once(':') {
-            Some((name, value)) if !line.starts_with(' ') => {
-                headers.push((name.to_owned(), value.to_owned()));
-            }
-            // A folded line continues the previous one.
-            _ => headers
-                .last_mut()
-                .expect("a previous line")
-                .1
-                .push_str(line),
-        }
-    }
-    let mut parts = Request::builder()
-        .method(method)
-        .uri(target)
-        .body(())
-        .expect("a request")
-        .into_parts()
-        .0;
-    for (name, value) in headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
-        parts
-            .headers
-            .append(name, HeaderValue::from_str(&value).expect("a value"));
-    }
-    (parts, body.to_owned())
-}
-
-fn read(case: &Path, file: &str) -> String {
-    let path = case.join(file);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Returns the suite's folder in the source of `aws-sigv4`.
-///
-/// `cargo metadata` needs all packages of the workspace, and by default of every platform. The filter avoids downloads
-/// that a build does not need. It is not offline, since a build of one package downloads less than the workspace.
-fn suite() -> PathBuf {
-    let host = cargo(&["--version", "--verbose"]);
-    let host = host
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .expect("a host");
-    let arguments = [
-        "metadata",
-        "--format-version=1",
-        "--locked",
-        "--filter-platform",
-        host,
-    ];
-    let metadata: Value = serde_json::from_str(&cargo(&arguments)).expect("JSON");
-    let manifest = metadata["packages"]
-        .as_array()
-        .expect("packages")
-        .iter()
-        .find(|package| package["name"] == "aws-sigv4")
-        .and_then(|package| package["manifest_path"].as_str())
-        .expect("aws-sigv4 is a dependency");
-    Path::new(manifest).with_file_name("aws-signing-test-suite")
-}
-
-fn cargo(arguments: &[&str]) -> String {
-    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).expect("UTF-8")
 }

@@ -1,19 +1,21 @@
 //! Bodies of signed requests.
 
-use crate::common::{
-    HOST, Script, Step, api, carried, echo, explain, header, layer, send, send_any, settings,
-};
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body::{Body, SizeHint};
 use http_body_util::{BodyExt, Full};
-use std::sync::atomic::Ordering;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{
     Error, ErrorKind, Origin, SigningLayer,
     body::{BoxedBody, SignedBody},
     origin::SigningBehavior,
     sigv4::PayloadHash,
+};
+
+use crate::common::{
+    HOST, Script, Step, api, carried, echo, explain, header, layer, send, send_any, settings,
 };
 
 fn origin() -> Origin {

@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::common::{self, Script, Step, settings};
 use axum::{Router, extract::Request as Incoming};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -23,6 +22,8 @@ use tower_sigv4::{
     origin::{PayloadMode, SigningBehavior},
     sigv4::{Checksum, ChunkSize},
 };
+
+use crate::common::{self, Script, Step, settings};
 
 const BODY: &str = "hello world";
 const HASH: &str = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9";

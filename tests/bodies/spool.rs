@@ -2,9 +2,6 @@
 
 use std::{env, path::Path, process::Command};
 
-use crate::common::{
-    self, HOST, Script, Step, directory::Directory, echo, header, layer, poll_once, send_any,
-};
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body::{Body, SizeHint};
@@ -15,6 +12,10 @@ use tower_sigv4::{
     body::SignedBody,
     origin::{PayloadMode, Spool, UriOrigin},
     sigv4::PayloadHash,
+};
+
+use crate::common::{
+    self, HOST, Script, Step, directory::Directory, echo, header, layer, poll_once, send_any,
 };
 
 const BUFFERED: usize = 10_000;

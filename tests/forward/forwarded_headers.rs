@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::common::{HOST, header, layer, send, settings};
 use bytes::Bytes;
 use http::{HeaderMap, Request, uri::Scheme};
 use http_body_util::Full;
@@ -10,6 +9,8 @@ use tower_sigv4::{
     Origin,
     origin::{ClientAddr, ForwardedHeaders, SigningBehavior, UriOrigin},
 };
+
+use crate::common::{HOST, header, layer, send, settings};
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 

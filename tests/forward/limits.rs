@@ -1,6 +1,5 @@
 //! Limits of a rule on `x-amz-*` headers and query parameters.
 
-use crate::common::{header, layer, send, settings};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
@@ -8,6 +7,8 @@ use tower_sigv4::{
     ErrorKind, Origin,
     origin::{OriginRule, OriginRules, ResolveOrigin, SigningBehavior},
 };
+
+use crate::common::{header, layer, send, settings};
 
 const BUCKET: &str = "https://files.s3.us-east-1.amazonaws.com";
 

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::common::{self, explain, get, header, layer, send, settings};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, header::LOCATION};
 use http_body_util::{Empty, Full};
@@ -13,6 +12,8 @@ use tower_sigv4::{
     body::SignedBody,
     origin::{OriginRule, UriOrigin},
 };
+
+use crate::common::{self, explain, get, header, layer, send, settings};
 
 #[tokio::test]
 async fn requests_are_signed_for_their_own_host() {

@@ -1,9 +1,10 @@
 //! Request lines as they are sent and as they are signed.
 
-use crate::common::{HOST, explain, get, layer, send, settings};
 use http::Request;
 use http_body_util::Full;
 use tower_sigv4::{ErrorKind, Origin, origin::WireForm};
+
+use crate::common::{HOST, explain, get, layer, send, settings};
 
 /// Paths: of the request, on the wire, and in the signature.
 const PATHS: &[(&str, &str, &str)] = &[

@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, future::pending, time::Duration};
 
-use crate::common::{self, HOST, Script, Step, api, credentials, layer, own, poll_once};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::SizeHint;
@@ -15,6 +14,8 @@ use tower_sigv4::{
     sign::ResponseFuture,
 };
 use tower_test::mock;
+
+use crate::common::{self, HOST, Script, Step, api, credentials, layer, own, poll_once};
 
 type Sent = Request<SignedBody<Script>>;
 type TestResponse = Response<http_body_util::Empty<Bytes>>;

@@ -2,7 +2,6 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use crate::common::{HOST, api, credentials};
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -13,6 +12,8 @@ use tower_sigv4::{
     body::{ResponseBody, SignedBody},
     sign::{ErrorResponseLayer, ErrorResponses},
 };
+
+use crate::common::{HOST, api, credentials};
 
 /// Sends a request with a body over the limit.
 async fn send(format: ErrorFormat) -> Response<ResponseBody<Full<Bytes>>> {

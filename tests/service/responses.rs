@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
 
-use crate::common::{HOST, Script, Step, api, layer, poll_once};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, SizeHint};
@@ -16,6 +15,8 @@ use tower_sigv4::{
     origin::{PayloadMode, SigningBehavior},
     sign::SigningReport,
 };
+
+use crate::common::{HOST, Script, Step, api, layer, poll_once};
 
 const REJECTION: &str = r#"{"message":"Missing Authentication Token"}"#;
 

@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use crate::common::{self, HOST, credentials, now, settings};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
@@ -29,6 +28,8 @@ use tower_sigv4::{
     body::BoxedBody,
     verify::{StaticKeys, Verified, VerifySettings},
 };
+
+use crate::common::{self, HOST, credentials, now, settings};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const MARK: HeaderName = HeaderName::from_static("x-mark");

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use crate::common::{self, header, now};
 use aws_credential_types::Credentials;
 use bytes::Bytes;
 use http::{Request, StatusCode, Version, request::Parts};
@@ -22,6 +21,8 @@ use tower_sigv4::{
     sigv4::{PayloadHash, SessionToken},
     verify::{Verifier, VerifySettings},
 };
+
+use crate::common::{self, header, now};
 
 const HANDSHAKE: [(&str, &str); 7] = [
     ("connection", "keep-alive, Upgrade"),

@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, io, time::Duration};
 
-use crate::common::{self, credentials, now, signed};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, request::Parts};
 use http_body::Body;
@@ -15,6 +14,8 @@ use tower_sigv4::{
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
     verify::{StaticKeys, VerifySettings},
 };
+
+use crate::common::{self, credentials, now, signed};
 
 const TOKEN: &str = "hunter2+token/x==";
 

@@ -1,8 +1,18 @@
 //! Faults that only requests of version 4a can have.
 
-use aws_sigv4::sign::v4a::{calculate_signature, generate_signing_key};
+use std::convert::Infallible;
 
-use super::*;
+use aws_sigv4::sign::v4a::{calculate_signature, generate_signing_key};
+use bytes::Bytes;
+use http::Request;
+use tower_sigv4::{
+    Clock, VerifyLayer,
+    credentials::Credentials,
+    verify::{RejectionKind as Kind, VerifySettings},
+};
+
+use super::{Base, draft::*, edit::*, layer_for, layer_in, verify};
+use crate::common::now;
 
 /// Converts a draft to version 4a.
 pub(super) fn draft(mut draft: Draft) -> Draft {

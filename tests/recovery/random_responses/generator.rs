@@ -1,48 +1,15 @@
-//! Random responses from parts of real error messages in wrong places: clock and credentials change only if a response
-//! has an exact pair of code and message.
+//! Generates the responses.
 
 use std::time::{Duration, SystemTime};
 
-use crate::common::{
-    Script, Step,
-    origins::{Received, World, date, response, stamp},
-    settings,
-};
 use bytes::Bytes;
 use fastrand::Rng;
-use http::{HeaderValue, Request, Response, StatusCode};
-use tower_sigv4::Origin;
+use http::{HeaderValue, Response, StatusCode};
 
-const SERVICES: [&str; 6] = ["execute-api", "s3", "dynamodb", "sts", "es", "ec2"];
-
-const CODES: [&str; 12] = [
-    "InvalidSignatureException",
-    "ExpiredTokenException",
-    "ExpiredToken",
-    "SignatureDoesNotMatch",
-    "RequestTimeTooSkewed",
-    "RequestExpired",
-    "TokenRefreshRequired",
-    "AccessDenied",
-    "ValidationException",
-    "ThrottlingException",
-    "invalidsignatureexception",
-    "",
-];
-
-const PHRASES: [&str; 7] = [
-    "Signature expired: 20150830T083600Z is now earlier than 20150830T123100Z (20150830T123600Z - 5 min.)",
-    "Signature not yet current: 20150830T163600Z is still later than 20150830T124100Z",
-    "The security token included in the request is expired",
-    "The provided token has expired.",
-    "The difference between the request time and the current time is too large.",
-    "Request has expired.",
-    "The provided token must be refreshed.",
-];
-
-const JSON_CODES: [&str; 6] = ["__type", "__type", "code", "Code", "type", "reason"];
-
-const JSON_MESSAGES: [&str; 5] = ["message", "message", "Message", "errorMessage", "cause"];
+use super::messages::{
+    CODES, JSON_CODES, JSON_MESSAGES, PHRASES, SERVICES, code, is_pair, message, pick,
+};
+use crate::common::origins::date;
 
 const PATHS: [&[&str]; 7] = [
     &["Error"],
@@ -54,24 +21,8 @@ const PATHS: [&[&str]; 7] = [
     &["ErrorResponse", "Error", "Error"],
 ];
 
-/// Pairs of each protocol, from AWS's documentation and not from the library's table.
-fn is_pair(protocol: Protocol, code: &str, message: &str) -> bool {
-    let phrase = |number: usize| message.starts_with(PHRASES[number].trim_end_matches('.'));
-    let clock = phrase(0) || phrase(1);
-    match (protocol, code) {
-        (Protocol::Json | Protocol::Query, "InvalidSignatureException") => clock,
-        (Protocol::Query, "SignatureDoesNotMatch") => clock,
-        (Protocol::Json | Protocol::Query, "ExpiredToken" | "ExpiredTokenException") => phrase(2),
-        (Protocol::S3, "ExpiredToken") => phrase(2) || phrase(3),
-        (Protocol::S3, "RequestTimeTooSkewed") => phrase(4),
-        (Protocol::S3, "TokenRefreshRequired") => phrase(6),
-        (Protocol::Ec2, "RequestExpired") => phrase(5),
-        _ => false,
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Protocol {
+pub(super) enum Protocol {
     Json,
     Query,
     S3,
@@ -80,16 +31,16 @@ enum Protocol {
 
 /// A random response.
 #[derive(Clone, Debug)]
-struct RandomResponse {
-    status: u16,
-    header: Vec<&'static str>,
-    body: Body,
-    date: Option<i64>,
-    age: bool,
+pub(super) struct RandomResponse {
+    pub(super) status: u16,
+    pub(super) header: Vec<&'static str>,
+    pub(super) body: Body,
+    pub(super) date: Option<i64>,
+    pub(super) age: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Body {
+pub(super) enum Body {
     /// Members of a top-level object.
     Json(Vec<(&'static str, String)>),
     /// Path of elements from the root, and the elements in the last one.
@@ -98,25 +49,8 @@ enum Body {
     Other(String),
 }
 
-fn pick<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
-    choices[rng.usize(..choices.len())]
-}
-
-fn code(rng: &mut Rng) -> String {
-    let namespace = pick(rng, &["", "", "", "com.amazon.coral.service#", "a:b#"]);
-    format!("{namespace}{}", pick(rng, &CODES))
-}
-
-fn message(rng: &mut Rng) -> String {
-    let before = pick(
-        rng,
-        &["", "", "", " ", "Value '", "Unknown key: ", "\u{a0}", "("],
-    );
-    format!("{before}{}", pick(rng, &PHRASES))
-}
-
 impl RandomResponse {
-    fn random(rng: &mut Rng) -> Self {
+    pub(super) fn random(rng: &mut Rng) -> Self {
         let body = match rng.u8(..8) {
             0..3 => Body::json(rng),
             3..6 => Body::xml(rng),
@@ -163,7 +97,7 @@ impl RandomResponse {
     }
 
     /// Creates an exact error of the service.
-    fn exact(rng: &mut Rng, service: &str) -> Self {
+    pub(super) fn exact(rng: &mut Rng, service: &str) -> Self {
         let protocol = match service {
             "s3" => Protocol::S3,
             "sts" => Protocol::Query,
@@ -208,7 +142,7 @@ impl RandomResponse {
     }
 
     /// Creates an error with one or two changes, or of another service.
-    fn near(rng: &mut Rng, service: &str) -> Self {
+    pub(super) fn near(rng: &mut Rng, service: &str) -> Self {
         let of = if rng.u8(..4) == 0 {
             pick(rng, &SERVICES)
         } else {
@@ -246,7 +180,7 @@ impl RandomResponse {
     }
 
     /// Returns `true` if code and message are in the service's places without a contradiction.
-    fn is_exact(&self, service: &str) -> bool {
+    pub(super) fn is_exact(&self, service: &str) -> bool {
         let is_s3 = service == "s3";
         if !matches!(self.status, 400 | 403) || self.header.len() > 1 {
             return false;
@@ -306,7 +240,7 @@ impl RandomResponse {
     }
 
     /// Returns the time in `date`.
-    fn time(&self, now: SystemTime) -> Option<SystemTime> {
+    pub(super) fn time(&self, now: SystemTime) -> Option<SystemTime> {
         let offset = self.date?;
         let distance = Duration::from_secs(offset.unsigned_abs());
         Some(if offset < 0 {
@@ -316,7 +250,7 @@ impl RandomResponse {
         })
     }
 
-    fn response(&self, time: SystemTime) -> Response<Bytes> {
+    pub(super) fn response(&self, time: SystemTime) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from(self.body.text()));
         *response.status_mut() = StatusCode::from_u16(self.status).expect("a status");
         let headers = response.headers_mut();
@@ -334,7 +268,7 @@ impl RandomResponse {
 }
 
 impl Body {
-    fn broken(rng: &mut Rng, whole: &str) -> Self {
+    pub(super) fn broken(rng: &mut Rng, whole: &str) -> Self {
         let cut = rng.usize(..whole.len());
         let cut = (0..=cut)
             .rev()
@@ -348,7 +282,7 @@ impl Body {
         Self::Other(broken[rng.usize(..3)].clone())
     }
 
-    fn json(rng: &mut Rng) -> Self {
+    pub(super) fn json(rng: &mut Rng) -> Self {
         let mut members = Vec::new();
         for _ in 0..rng.usize(..5) {
             members.push(if rng.bool() {
@@ -360,7 +294,7 @@ impl Body {
         Self::Json(members)
     }
 
-    fn xml(rng: &mut Rng) -> Self {
+    pub(super) fn xml(rng: &mut Rng) -> Self {
         let path = pick(rng, &PATHS);
         let mut elements = Vec::new();
         for _ in 0..rng.usize(..5) {
@@ -379,7 +313,7 @@ impl Body {
         Self::Xml(path.to_vec(), elements)
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Json(members) => {
                 let members: Vec<_> = members
@@ -406,112 +340,4 @@ impl Body {
             Self::Other(text) => text.clone(),
         }
     }
-}
-
-fn origins() -> impl Iterator<Item = Origin> {
-    SERVICES.into_iter().map(|service| {
-        let url = format!("https://a.{service}.us-east-1.amazonaws.com");
-        Origin::new(&url, settings(service)).expect("an origin")
-    })
-}
-
-fn request() -> Request<Script> {
-    let body = Script::new([Step::Data(Bytes::from_static(b"body"))]);
-    Request::post("/").body(body).expect("a request")
-}
-
-/// Each request reveals changes by earlier ones.
-#[tokio::test(start_paused = true)]
-async fn responses_without_the_exact_pair_change_nothing() {
-    let mut rng = Rng::with_seed(19);
-    let world = World::new(origins()).await;
-    let mut last = None;
-    let mut near = 0;
-    let mut count = 0;
-    while count < 20_000 {
-        let origin = rng.usize(..SERVICES.len());
-        let claim = if rng.bool() {
-            RandomResponse::random(&mut rng)
-        } else {
-            RandomResponse::near(&mut rng, SERVICES[origin])
-        };
-        if claim.is_exact(SERVICES[origin]) {
-            near += 1;
-            continue;
-        }
-        count += 1;
-        // A success counts for only a minute.
-        world.clock.advance(Duration::from_secs(rng.u64(..90)));
-        let time = world.clock.now();
-        let exchange = world
-            .send(origin, request(), &|_| claim.response(time))
-            .await;
-        let sent = (exchange.dates(), exchange.keys());
-        let service = SERVICES[origin];
-        let expected = stamp(time);
-        assert_eq!(
-            sent,
-            (vec![&*expected], vec!["KEY0"]),
-            "{count}: {service} after {last:?}, {claim:?}"
-        );
-        assert_eq!(exchange.status, claim.status);
-        assert_eq!(exchange.body, claim.body.text());
-        assert_eq!(world.provider.asked(), 1, "{count}: {service} {claim:?}");
-        last = Some((service, claim));
-    }
-    assert!(
-        near > 1_000,
-        "only {near} were left out, so few of the others come near"
-    );
-}
-
-/// Exact pairs, from an origin that rejects consistently.
-#[tokio::test(start_paused = true)]
-async fn the_exact_pair_changes_only_requests_to_its_origin() {
-    let mut rng = Rng::with_seed(91);
-    let (mut corrected, mut asked, mut count) = (0, 0, 0);
-    while count < 600 {
-        let liar = rng.usize(..SERVICES.len());
-        let mut claim = RandomResponse::exact(&mut rng, SERVICES[liar]);
-        claim.date = Some(pick(&mut rng, &[3600, -7200, 72_000]));
-        claim.age = rng.u8(..4) == 0;
-        assert!(claim.is_exact(SERVICES[liar]), "{claim:?}");
-        count += 1;
-        let world = World::new(origins()).await;
-        world.provider.set_down(true);
-        let time = world.clock.now();
-        let right = claim.time(time).expect("it has a date");
-        let complains = |received: &Received| {
-            let is_right = received.date == stamp(right);
-            if is_right {
-                response(200, right, "")
-            } else {
-                claim.response(time)
-            }
-        };
-        let exchange = world.send(liar, request(), &complains).await;
-        match exchange.received.len() {
-            1 => {
-                assert_eq!(exchange.body, claim.body.text(), "{claim:?}");
-                asked += world.provider.asked() - 1;
-            }
-            2 => {
-                assert!(!claim.age, "{claim:?}");
-                assert_eq!(exchange.status, 200, "{claim:?}");
-                corrected += 1;
-            }
-            more => panic!("sent {more} times: {claim:?}"),
-        }
-        for origin in (0..SERVICES.len()).filter(|origin| *origin != liar) {
-            let exchange = world
-                .send(origin, request(), &|_| response(200, time, ""))
-                .await;
-            let sent = (exchange.dates(), exchange.keys());
-            assert_eq!(sent, (vec![&*stamp(time)], vec!["KEY0"]), "{claim:?}");
-        }
-    }
-    assert!(
-        corrected > 100 && asked > 100,
-        "{corrected} corrected, {asked} asked"
-    );
 }
