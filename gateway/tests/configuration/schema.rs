@@ -1,12 +1,10 @@
 //! The schema agrees with the gateway; so do the reference and the file of `--init`.
 
-#[allow(dead_code)]
-mod support;
-
 use std::fs;
 
 use serde_json::{Value, json};
-use support::{TempFile, gateway_command};
+
+use crate::support::{self, TempFile, gateway_command};
 
 fn printed(arguments: &[&str]) -> String {
     let output = gateway_command().args(arguments).output().expect("output");

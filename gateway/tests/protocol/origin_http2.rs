@@ -1,8 +1,5 @@
 //! HTTP/2 to the origins.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{
     convert::Infallible,
     sync::{
@@ -23,11 +20,12 @@ use futures_util::{StreamExt, future, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{body::Frame, client::conn::http2::SendRequest};
-use support::{
-    Gateway, aws_verifier, config, connect_http2, exchange,
+use tokio::net::TcpStream;
+
+use crate::support::{
+    self, Gateway, aws_verifier, config, connect_http2, exchange,
     tls::{Close, TlsOrigin},
 };
-use tokio::net::TcpStream;
 
 const BOTH: &[&str] = &["h2", "http/1.1"];
 const STREAMED: &str = "http2 = true\npayload = \"unsigned\"";

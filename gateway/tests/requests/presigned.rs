@@ -1,17 +1,15 @@
 //! Callers with presigned URLs.
 
-#[allow(dead_code)]
-mod support;
-
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use http::Request;
-use support::{Gateway, TestOrigin, config, exchange};
 use tower_sigv4::{
     SigningSettings,
     sigv4::{Identity, Payload, Signer, SigningParams},
 };
+
+use crate::support::{Gateway, TestOrigin, config, exchange};
 
 const HOST: &str = "api.example.com";
 

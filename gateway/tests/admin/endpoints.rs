@@ -1,18 +1,16 @@
 //! The admin port.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use support::{
-    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, TestResponse, config,
-    exchange, get, signed_request, without_credentials,
-};
 use tokio::{io::AsyncReadExt, net::TcpStream, time};
+
+use crate::support::{
+    self, ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, TestResponse,
+    config, exchange, get, signed_request, without_credentials,
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const CACHED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";

@@ -1,8 +1,5 @@
 //! WebSockets: signed handshakes, then bytes in both directions.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{net::SocketAddr, time::Duration};
 
 use aws_credential_types::Credentials;
@@ -10,7 +7,6 @@ use axum::{Router, body::Body, extract::Request, response::Response};
 use futures_util::{SinkExt, StreamExt};
 use http::{StatusCode, header};
 use hyper_util::rt::TokioIo;
-use support::{Gateway, config};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -28,6 +24,8 @@ use tower_sigv4::{
     VerifyLayer,
     verify::{StaticKeys, VerifySettings},
 };
+
+use crate::support::{self, Gateway, config};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 

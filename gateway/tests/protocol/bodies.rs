@@ -1,8 +1,5 @@
 //! Request and response bodies.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{
     sync::{
         Arc,
@@ -12,7 +9,6 @@ use std::{
 };
 
 use aws_credential_types::Credentials;
-use support::{Gateway, TestOrigin, config, exchange, read_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -21,6 +17,8 @@ use tower_sigv4::{
     SigningSettings,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
 };
+
+use crate::support::{Gateway, TestOrigin, config, exchange, read_until};
 
 #[tokio::test]
 async fn every_payload_mode_sends_the_whole_body() {

@@ -1,24 +1,22 @@
 //! Log formats, levels and the access log.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{process::Stdio, time::Duration};
 
 use aws_sigv4::http_request::SignatureLocation;
 use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
-use support::{
-    ACCESS_KEY_ID, Gateway, SECRET_ACCESS_KEY, TempFile, TestOrigin, config, connect_http2,
-    exchange,
-    logging::{LoggingGateway, OK, request, signed_request, with_log, with_verified_callers},
-    read_until,
-};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     time,
+};
+
+use crate::support::{
+    self, ACCESS_KEY_ID, Gateway, SECRET_ACCESS_KEY, TempFile, TestOrigin, config, connect_http2,
+    exchange,
+    logging::{LoggingGateway, OK, request, signed_request, with_log, with_verified_callers},
+    read_until,
 };
 
 const CACHED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";

@@ -1,9 +1,6 @@
 //! Errors and warnings of configurations.
 
-#[allow(dead_code)]
-mod support;
-
-use support::{Gateway, TempFile, gateway_command};
+use crate::support::{Gateway, TempFile, gateway_command};
 
 const VALID: &str = r#"[server]
 listen = "127.0.0.1:0"

@@ -1,11 +1,9 @@
 //! Request IDs and trace contexts.
 
-#[allow(dead_code)]
-mod support;
-
 use aws_sigv4::http_request::SignatureLocation;
 use serde_json::json;
-use support::{
+
+use crate::support::{
     ACCESS_KEY_ID, TestOrigin, config, exchange,
     logging::{LoggingGateway, OK, signed_request, with_log, with_verified_callers},
 };

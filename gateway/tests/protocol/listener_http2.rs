@@ -1,19 +1,17 @@
 //! Attacks over HTTP/2, with frames that no library sends.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{net::SocketAddr, time::Duration};
 
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
-use support::{Gateway, TestOrigin, config};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
+
+use crate::support::{self, Gateway, TestOrigin, config};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const NEVER: Duration = Duration::from_secs(20);

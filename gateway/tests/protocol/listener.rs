@@ -1,8 +1,5 @@
 //! HTTP/2 and TLS between clients and the gateway.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -22,13 +19,14 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use support::{Gateway, TempFile, TestOrigin, config, connect_http2, read_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::support::{self, Gateway, TempFile, TestOrigin, config, connect_http2, read_until};
 
 const WITH_TRAILERS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\
     connection: x-a\r\nx-a: 1\r\nkeep-alive: timeout=5\r\n\r\n\

@@ -1,16 +1,14 @@
 //! End-to-end tests of the gateway process over loopback.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{net::SocketAddr, time::Duration};
 
 use axum::Router;
-use support::{Gateway, TempFile, TestOrigin, config, exchange, get};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+
+use crate::support::{self, Gateway, TempFile, TestOrigin, config, exchange, get};
 
 #[tokio::test]
 async fn demo_shows_403_and_200() {

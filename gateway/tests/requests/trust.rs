@@ -1,19 +1,17 @@
 //! Clients' headers and parameters that must not reach the origin unchecked.
 
-#[allow(dead_code)]
-mod support;
-
 use std::pin::pin;
 
 use axum::body::{Body, Bytes};
 use http::Request;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use support::{Gateway, TestOrigin, config, connect_http2, exchange, read_until};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
 };
+
+use crate::support::{Gateway, TestOrigin, config, connect_http2, exchange, read_until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 

@@ -1,19 +1,17 @@
 //! Status page and signature workbench.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
-use support::{
-    ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, TestResponse, config,
-    exchange, read_until, signed_request,
-};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     net::TcpStream,
     time,
+};
+
+use crate::support::{
+    self, ACCESS_KEY_ID, Gateway, REGION, SECRET_ACCESS_KEY, SERVICE, TestOrigin, TestResponse,
+    config, exchange, read_until, signed_request,
 };
 
 const OK: &str =

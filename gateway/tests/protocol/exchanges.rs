@@ -1,16 +1,14 @@
 //! Unusual exchanges, such as early or interim responses, as bytes on both sides.
 
-#[allow(dead_code)]
-mod support;
-
 use std::time::Duration;
 
-use support::{Gateway, TestOrigin, config, connect_http2, read_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
+
+use crate::support::{Gateway, TestOrigin, config, connect_http2, read_until};
 
 const NEVER: Duration = Duration::from_secs(20);
 

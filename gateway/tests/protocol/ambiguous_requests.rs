@@ -1,18 +1,16 @@
 //! Ambiguous and hostile requests, as bytes on the wire.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{net::SocketAddr, time::Duration};
 
 use futures_util::future;
-use support::{Gateway, TestOrigin};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
+
+use crate::support::{Gateway, TestOrigin};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /// Longer than any test may wait for the gateway.

@@ -1,18 +1,16 @@
 //! Settings of routes: limits, timeouts, retries, CORS, cache.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{
     net::SocketAddr,
     time::{Duration, SystemTime},
 };
 
-use support::{Gateway, TestOrigin, exchange, read_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+
+use crate::support::{self, Gateway, TestOrigin, exchange, read_until};
 
 /// Starts a gateway for origins named `a`, `b` and so on.
 fn gateway(origins: &[SocketAddr], routes: &str) -> Gateway {

@@ -1,8 +1,5 @@
 //! Mistakes of the first minutes: each message names cause and remedy.
 
-#[allow(dead_code)]
-mod support;
-
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
@@ -10,7 +7,7 @@ use std::{
     process::Stdio,
 };
 
-use support::{Gateway, TempFile, config, exchange, gateway_command, without_credentials};
+use crate::support::{Gateway, TempFile, config, exchange, gateway_command, without_credentials};
 
 /// Returns the error message for invalid arguments.
 fn error_of(arguments: &[&str], code: i32) -> String {

@@ -2,10 +2,7 @@
 
 #![cfg(feature = "aws-config")]
 
-#[allow(dead_code)]
-mod support;
-
-use support::{Gateway, TestOrigin, config, exchange, without_credentials};
+use crate::support::{Gateway, TestOrigin, config, exchange, without_credentials};
 
 const REQUEST: &str = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
 
