@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use http::header;
 
@@ -39,7 +39,7 @@ use crate::error::Error;
 /// assert!(error.to_string().contains(r#""us east""#));
 /// # Ok::<(), tower_sigv4::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct SigningSettings {
     service: Arc<str>,
@@ -196,18 +196,6 @@ impl SigningSettings {
 
     pub(crate) fn signed_headers(&self) -> &dyn SignedHeaders {
         &*self.signed_headers
-    }
-}
-
-impl fmt::Debug for SigningSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningSettings")
-            .field("service", &self.service)
-            .field("region", &self.region)
-            .field("path_form", &self.path_form)
-            .field("session_token", &self.session_token)
-            .field("payload_header", &self.payload_header)
-            .finish_non_exhaustive()
     }
 }
 
