@@ -72,6 +72,18 @@ pub(crate) fn write_string_to_sign(
     sink.put(&encode::hex(canonical_request));
 }
 
+/// Returns the string to sign.
+pub(crate) fn string_to_sign(
+    algorithm: &str,
+    time: &Timestamp,
+    scope: &[u8],
+    canonical_request: &[u8; 32],
+) -> Vec<u8> {
+    let mut text = Vec::new();
+    write_string_to_sign(&mut text, algorithm, time, scope, canonical_request);
+    text
+}
+
 /// Signs the hash of a canonical request.
 pub(crate) fn sign(key: &SigningKey, time: &Timestamp, canonical_request: &[u8; 32]) -> Signature {
     let mut mac = MacSink(key.mac());
