@@ -1,6 +1,8 @@
-use std::{io::Write, net::IpAddr};
+use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, uri::Scheme};
+
+use crate::sigv4::signed_headers::join_values;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -150,7 +152,9 @@ pub(super) fn append(
     client_host: Option<HeaderValue>,
 ) {
     if selected.address {
-        append_value(headers, X_FORWARDED_FOR, address_value(client.address));
+        let address = HeaderValue::try_from(client.address.to_string())
+            .expect("an address is digits, dots and colons");
+        append_value(headers, X_FORWARDED_FOR, address);
     }
     if let Some(host) = client_host.filter(|_| selected.host) {
         append_value(headers, X_FORWARDED_HOST, host);
@@ -164,28 +168,14 @@ pub(super) fn append(
     append_value(headers, X_FORWARDED_PROTO, proto);
 }
 
-fn address_value(address: IpAddr) -> HeaderValue {
-    let mut buffer = [0; 48]; // the longest address has 45 characters
-    let mut rest = &mut buffer[..];
-    let written = write!(rest, "{address}");
-    debug_assert!(written.is_ok());
-    let len = 48 - rest.len();
-    HeaderValue::from_bytes(&buffer[..len]).expect("an address is digits, dots and colons")
-}
-
 /// Joins all values of a header and a new one in one line.
 fn append_value(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
-    if !headers.contains_key(&name) {
-        headers.insert(name, value);
-        return;
-    }
-    let mut line = Vec::new();
-    for earlier in headers.get_all(&name) {
-        line.extend_from_slice(earlier.as_bytes());
-        line.extend_from_slice(b", ");
-    }
-    line.extend_from_slice(value.as_bytes());
-    let joined = HeaderValue::from_maybe_shared(bytes::Bytes::from(line))
-        .expect("header values joined by a comma are a header value");
-    headers.insert(name, joined);
+    let line = if headers.contains_key(&name) {
+        let earlier = headers.get_all(&name).iter();
+        let values = earlier.chain([&value]).map(HeaderValue::as_bytes);
+        join_values(&values.collect::<Vec<_>>(), b", ")
+    } else {
+        value
+    };
+    headers.insert(name, line);
 }
