@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::{io::Write, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, uri::Scheme};
 
@@ -152,9 +152,7 @@ pub(super) fn append(
     client_host: Option<HeaderValue>,
 ) {
     if selected.address {
-        let address = HeaderValue::try_from(client.address.to_string())
-            .expect("an address is digits, dots and colons");
-        append_value(headers, X_FORWARDED_FOR, address);
+        append_value(headers, X_FORWARDED_FOR, address_value(client.address));
     }
     if let Some(host) = client_host.filter(|_| selected.host) {
         append_value(headers, X_FORWARDED_HOST, host);
@@ -166,6 +164,16 @@ pub(super) fn append(
         _ => return,
     };
     append_value(headers, X_FORWARDED_PROTO, proto);
+}
+
+/// Formats an address with one allocation.
+fn address_value(address: IpAddr) -> HeaderValue {
+    let mut buffer = [0; 48]; // the longest address has 45 characters
+    let mut rest = &mut buffer[..];
+    let written = write!(rest, "{address}");
+    debug_assert!(written.is_ok());
+    let len = 48 - rest.len();
+    HeaderValue::from_bytes(&buffer[..len]).expect("an address is digits, dots and colons")
 }
 
 /// Joins all values of a header and a new one in one line.

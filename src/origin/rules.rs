@@ -13,8 +13,8 @@ use crate::{
 /// Ordered rules. The first that matches a request selects its origin.
 ///
 /// A request that matches no rule is an error of kind [`NoMatch`](crate::ErrorKind::NoMatch), and nothing
-/// is sent. The error shows the path that the rules see. If a prefix is missing from it, an outer router
-/// has stripped the prefix already; see [`OriginRule::strip_prefix`].
+/// is sent. The error shows the path that the rules see. If only the prefix of a rule is missing from it, the
+/// error names the prefix: an outer router may have removed it; see [`OriginRule::strip_prefix`].
 ///
 /// ```
 /// use http::{Method, Request};
