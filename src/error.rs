@@ -157,6 +157,12 @@ impl Error {
     }
 }
 
+/// Truncates a value of a peer for a message.
+pub(crate) fn truncated(value: &str) -> &str {
+    let end = value.char_indices().nth(64);
+    end.map_or(value, |(at, _)| &value[..at])
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use super::headers::is_client_signing_header;
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, truncated},
     sigv4::{authorization::signature_parameter, scope::matches_pattern},
 };
 
@@ -101,16 +101,10 @@ impl Limits {
 }
 
 fn forbidden(part: &str, name: &str) -> Error {
-    let end = name
-        .char_indices()
-        .nth(64)
-        .map_or(name.len(), |(end, _)| end);
+    let shown = truncated(name);
     Error::new(
         ErrorKind::Forbidden,
-        format!(
-            "the rule for this request does not allow the {part} {:?}; remove it",
-            &name[..end],
-        ),
+        format!("the rule for this request does not allow the {part} {shown:?}; remove it"),
     )
 }
 
