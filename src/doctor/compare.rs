@@ -144,7 +144,14 @@ fn query(signed: &str, derived: &str) -> Option<Difference> {
             Difference::new(Cause::QueryChanged, "query", lengths, summary)
         });
     }
-    let theirs = restore_tokens(raw_theirs, &ours);
+    // A verifier may have redacted the session token.
+    let restore = |(key, value)| {
+        let own = ours
+            .iter()
+            .find(|(name, _)| value == REDACTED && *name == key);
+        (key, own.map_or(value, |(_, signed_value)| *signed_value))
+    };
+    let theirs: Vec<_> = raw_theirs.into_iter().map(restore).collect();
     if ours == theirs {
         return None;
     }
@@ -182,21 +189,6 @@ fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut sorted: Vec<_> = items.collect();
     sorted.sort_unstable();
     sorted
-}
-
-/// Replaces redacted values of the derived query by the signed ones.
-fn restore_tokens<'a>(
-    derived: Vec<(&'a str, &'a str)>,
-    signed: &[(&str, &'a str)],
-) -> Vec<(&'a str, &'a str)> {
-    let restore = |(key, value): (&'a str, &'a str)| {
-        let ours = signed.iter().find(|(name, _)| *name == key);
-        match ours {
-            Some((_, signed_value)) if value == REDACTED => (key, *signed_value),
-            _ => (key, value),
-        }
-    };
-    derived.into_iter().map(restore).collect()
 }
 
 fn header(name: &str, signed: &str, derived: &CanonicalParts<'_>) -> Option<Difference> {

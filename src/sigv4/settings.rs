@@ -5,7 +5,7 @@ use http::header;
 #[cfg(feature = "sigv4a")]
 use super::RegionSet;
 use super::{
-    scope::check_scope_part,
+    scope::{check_scope_part, matches_pattern},
     service_rules::{PathForm, SessionToken, service_rules},
     signed_headers::{AllowList, SignedHeaders},
 };
@@ -173,11 +173,8 @@ impl SigningSettings {
 
     /// Returns `true` if signatures are valid in this region.
     pub(crate) fn covers(&self, region: &str) -> bool {
-        #[cfg(feature = "sigv4a")]
-        if let Some(regions) = self.region_set() {
-            return RegionSet::new(regions).is_ok_and(|set| set.contains(region));
-        }
-        self.region() == region
+        let mut names = self.region.split(',');
+        names.any(|name| matches_pattern(name, region))
     }
 
     /// Returns the derivation of the canonical path.

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
     header::{self, AsHeaderName},
-    uri::Scheme,
 };
 
 /// `x-amz-date`
@@ -80,9 +79,9 @@ pub(crate) fn host_str(uri: &Uri) -> Option<&str> {
             Some(digits.parse::<u16>().ok().filter(|&port| port != 0)?)
         }
     };
-    let default_port = match uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTP => Some(80),
-        Some(scheme) if *scheme == Scheme::HTTPS => Some(443),
+    let default_port = match uri.scheme_str() {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
         _ => None,
     };
     let needs_port = port.is_some() && port != default_port;
