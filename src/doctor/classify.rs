@@ -89,11 +89,11 @@ impl RejectionClass {
             .map(|(_, class)| *class);
         let has_aws_code = rejection.has_aws_code
             || request.is_some_and(|signed| !fronts_applications(&signed.service));
-        by_message.or_else(|| Self::of_code(&rejection.code).filter(|_| has_aws_code))
+        by_message.or_else(|| Self::from_code(&rejection.code).filter(|_| has_aws_code))
     }
 
     /// Returns the class of an error code, from the same sources as the messages.
-    fn of_code(code: &str) -> Option<Self> {
+    fn from_code(code: &str) -> Option<Self> {
         Some(match code {
             "XAmzContentSHA256Mismatch" | "BadDigest" => Self::Body,
             "RequestTimeTooSkewed" | "RequestInTheFuture" => Self::Clock,
