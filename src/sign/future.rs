@@ -27,7 +27,7 @@ use crate::{
     body::{Collect, ReservationFuture, ReservedCollect, ResponseBody, SignedBody},
     credentials::{CachedCredentials, LoadFuture},
     error::{BoxError, Error},
-    origin::{self, BodyPlan, SigningBehavior},
+    origin::{self, BodyPlan},
 };
 
 pin_project! {
@@ -94,11 +94,7 @@ where
     let (mut parts, body) = request.into_parts();
     let destination = config.resolver.resolve(&parts)?;
     let options = destination.origin.options();
-    let signs = match options.behavior {
-        SigningBehavior::Always => true,
-        SigningBehavior::NoOverride => !origin::carries_signature(&parts),
-        SigningBehavior::Never => false,
-    };
+    let signs = options.signs(&parts);
     let plan = signs.then(|| options.body_plan(&parts)).transpose()?;
     let streams = plan.as_ref().is_none_or(BodyPlan::streams);
     let is_chunked = streams && framing::is_chunked(&parts.headers);
