@@ -92,6 +92,9 @@
 #[cfg_attr(docsrs, doc(cfg(any(feature = "sign", feature = "verify"))))]
 pub mod body;
 mod clock;
+#[cfg(feature = "cloudfront")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cloudfront")))]
+pub mod cloudfront;
 pub mod credentials;
 #[cfg(feature = "doctor")]
 #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
