@@ -5,7 +5,7 @@ mod early_response;
 mod error;
 mod read_limit;
 
-use std::{env, future, sync::Arc, time::Duration};
+use std::{env, future, path::Path, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, Uri, Version, header, uri::Scheme};
@@ -17,6 +17,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_native_certs::{load_certs_from_paths, load_native_certs};
 use tokio::{net::TcpStream, sync::watch, time};
 use tower::{
     timeout::{Timeout, error::Elapsed},
@@ -208,22 +209,58 @@ async fn origin_timeout(
 
 /// Returns the certificates that the system trusts, or those of `SSL_CERT_FILE`; or else Mozilla's.
 fn roots() -> Result<RootCertStore, BoxError> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    if let Some(file) = env::var_os("SSL_CERT_FILE")
-        && (native.certs.is_empty() || !native.errors.is_empty())
-    {
-        let path = file.display();
-        let reason = native.errors.first().map(ToString::to_string);
-        let text = reason.unwrap_or_else(|| "it contains no certificate".to_owned());
-        return Err(format!(
-            "cannot use SSL_CERT_FILE {path}: {text}; correct the file or unset it"
-        )
-        .into());
+    if let Some(file) = env::var_os("SSL_CERT_FILE") {
+        check_certificates(Path::new(&file))?;
     }
+    let mut roots = RootCertStore::empty();
+    let native = load_native_certs();
     roots.add_parsable_certificates(native.certs);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     Ok(roots)
+}
+
+/// Rejects a file that `load_native_certs` would ignore.
+fn check_certificates(file: &Path) -> Result<(), BoxError> {
+    let loaded = load_certs_from_paths(Some(file), None);
+    let path = file.display();
+    match loaded.errors.first() {
+        Some(error) => Err(format!("cannot read SSL_CERT_FILE {path}: {error}").into()),
+        None if loaded.certs.is_empty() => {
+            Err(format!("SSL_CERT_FILE {path} contains no certificate in PEM").into())
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{net::TcpListener, time::Instant};
+    use tower::{ServiceBuilder, ServiceExt};
+    use tower_sigv4::{Origin, SigningLayer, SigningSettings, credentials::Credentials};
+
+    use super::*;
+    use crate::error::causes;
+
+    #[tokio::test(start_paused = true)]
+    async fn connect_timeout_includes_the_tls_handshake() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("https://{}", listener.local_addr().expect("an address"));
+        let settings = SigningSettings::new("execute-api", "us-east-1").expect("valid settings");
+        let origin = Origin::new(&url, settings).expect("valid origin");
+        let credentials = Credentials::new("AKID", "secret", None, None, "test");
+        let client = Arc::new(Client::new(DEFAULT_WINDOW, None).expect("valid settings"));
+        let service = ServiceBuilder::new()
+            .layer(SigningLayer::new(credentials, origin))
+            .service_fn(move |request| client.clone().send(request));
+        let start = Instant::now();
+        let error = service
+            .oneshot(Request::new(Body::empty()))
+            .await
+            .expect_err("no handshake");
+        assert_eq!(start.elapsed().as_secs(), CONNECT_TIMEOUT.as_secs());
+        assert!(is_unreached(&error), "{error}");
+        assert!(causes(&*error).any(<dyn std::error::Error>::is::<Elapsed>));
+    }
 }
