@@ -4,9 +4,12 @@
 #[allow(dead_code)]
 mod support;
 
-use std::process::{Command, Stdio};
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
-use support::{Gateway, TempFile, config, gateway_command};
+use support::{Gateway, TempFile, config, exchange, gateway_command, get};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -108,5 +111,29 @@ fn unusable_certificates_prevent_the_start() {
         let error = String::from_utf8(output.stderr).expect("UTF-8");
         assert!(error.contains("SSL_CERT_FILE"), "{error}");
         assert!(error.contains(path) && error.contains(reason), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn lines_without_a_reader_are_counted() {
+    let sections = "[log]\naccess = true\n[admin]\nlisten = \"127.0.0.1:0\"\n[credentials]";
+    let file = TempFile::new(&unused_origin().replacen("[credentials]", sections, 1));
+    let mut gateway = start(&file);
+    drop(gateway.stderr());
+    let admin = gateway.printed_after("admin http://").parse();
+    let admin = admin.expect("an address");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        assert_eq!(get(gateway.address, "/nowhere").await.status, 404);
+        let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let metrics = exchange(admin, request).await.body;
+        let counted = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("sigv4_gateway_log_lines_dropped_total "))
+            .expect("the counter");
+        if counted != "0" {
+            break;
+        }
+        assert!(Instant::now() < deadline, "lines are not counted");
     }
 }
