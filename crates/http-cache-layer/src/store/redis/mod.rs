@@ -6,7 +6,6 @@
 //! late, whichever process made the change.
 
 mod connection;
-mod encoding;
 #[cfg(test)]
 mod tests;
 mod writer;
