@@ -61,7 +61,7 @@ fn remedy(configured: &str, info: &str) -> Option<String> {
     let mode = value("redis_mode")
         .or_else(|| value("server_mode"))
         .map(str::trim);
-    let name = |mode| match mode {
+    let name = |known| match known {
         "standalone" => "a single server",
         "cluster" => "a cluster",
         _ => "Sentinel",

@@ -87,11 +87,11 @@ impl Redis {
         }
         let selected = self.select(&hashes, fields, key, request).await?;
         let entry = selected.as_ref().and_then(|variant| {
-            let entry = decode(variant, &table, key.url())?;
-            entry.matches(key, request).then(|| Arc::new(entry))
+            let stored = decode(variant, &table, key.url())?;
+            stored.matches(key, request).then(|| Arc::new(stored))
         });
-        if let (Some(entry), Some(variant)) = (&entry, selected)
-            && !entry.vary().is_empty()
+        if let (Some(hit), Some(variant)) = (&entry, selected)
+            && !hit.vary().is_empty()
             && now().saturating_sub(variant.used) >= TOUCH_INTERVAL
         {
             self.work.touch(hashes, variant.id);
@@ -135,8 +135,8 @@ impl Redis {
         Some((generation, fields))
     }
 
-    async fn fetch_variant(&self, hashes: &Hashes, variant: VariantId) -> Option<Fields> {
-        let command = scripts::find(hashes.own(), variant);
+    async fn fetch_variant(&self, hashes: &Hashes, id: VariantId) -> Option<Fields> {
+        let command = scripts::find(hashes.own(), id);
         let reply = self.work.connection.query(Lane::Read, &hashes.url, command);
         let values = match reply.await? {
             Value::Array(values) => values,
@@ -148,7 +148,7 @@ impl Redis {
         let (value, used) = (next(), next());
         let text = std::str::from_utf8(&used).unwrap_or_default();
         let variant = Variant {
-            id: variant,
+            id,
             value,
             used: text.parse().unwrap_or_default(),
         };

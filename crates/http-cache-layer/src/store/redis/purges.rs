@@ -93,8 +93,8 @@ impl Table {
                 ("n", "") => table.stamp.count = number,
                 ("h", host) => table.host(host).all = number,
                 ("p", rule) => {
-                    let (name, prefix) = rule.split_once(' ')?;
-                    let host = table.host(name);
+                    let (host_name, prefix) = rule.split_once(' ')?;
+                    let host = table.host(host_name);
                     host.prefixes.insert(prefix.to_owned(), number);
                     if !host.lengths.contains(&prefix.len()) {
                         host.lengths.push(prefix.len());

@@ -215,15 +215,15 @@ async fn lists_of_vary_that_differ_select_the_same_response_again() {
         let current = ticket(&store, &key).await;
         assert!(put(&store, &key, current, entry(&key, request, &response, vary)).await);
     }
-    // A store without hints, and one with.
-    for store in [server.store(), store] {
+    let without_hints = server.store();
+    for reader in [&without_hints, &store] {
         for _ in 0..2 {
             assert_eq!(
-                found(&store, &key, "a: 1|b: 3|c: 9").await.as_deref(),
+                found(reader, &key, "a: 1|b: 3|c: 9").await.as_deref(),
                 Some("a")
             );
-            assert_eq!(found(&store, &key, "a: 9|b: 2").await.as_deref(), Some("c"));
-            assert_eq!(found(&store, &key, "a: 9|b: 9|c: 9").await, None);
+            assert_eq!(found(reader, &key, "a: 9|b: 2").await.as_deref(), Some("c"));
+            assert_eq!(found(reader, &key, "a: 9|b: 9|c: 9").await, None);
         }
     }
 }
@@ -235,12 +235,12 @@ async fn three_thousand_responses_by_128_tasks_are_all_stored() {
     let store = server.store();
     let mut tasks = JoinSet::new();
     for client in 0..128 {
-        let store = store.clone();
+        let own = store.clone();
         tasks.spawn(async move {
             for number in (client..3000).step_by(128) {
                 let key = Key::new("h", &format!("/{number}"));
-                let current = ticket(&store, &key).await;
-                store.put(&key, entry(&key, "", FRESH, &number.to_string()), current);
+                let current = ticket(&own, &key).await;
+                own.put(&key, entry(&key, "", FRESH, &number.to_string()), current);
             }
         });
     }
@@ -261,11 +261,7 @@ async fn three_thousand_responses_by_128_tasks_are_all_stored() {
 #[ignore = "needs redis-server"]
 async fn removals_during_an_outage_are_written_before_responses_are_used_again() {
     let mut server = Server::start(&[]).await;
-    let (one, two) = (server.store(), server.store());
-    let (one, two) = (
-        one.with_timeout(Duration::from_millis(100)),
-        two.with_timeout(Duration::from_millis(100)),
-    );
+    let [one, two] = [(); 2].map(|()| server.store().with_timeout(Duration::from_millis(100)));
     let keys = ["/a", "/b"].map(|target| Key::new("h", target));
     for key in &keys {
         assert!(put_body(&one, key, "old").await);
@@ -335,7 +331,7 @@ async fn servers_in_another_mode_or_with_other_rights_are_named() {
     .await;
     let url = |user: &str| format!("redis://{user}127.0.0.1:{}", server.port);
     let start = format!("redis at 127.0.0.1:{}: ", server.port);
-    for (store, wanted) in [
+    for (parsed, wanted) in [
         (
             RedisStore::cluster([url("")]),
             "it is a single server, not a cluster; configure it as a single server",
@@ -354,7 +350,7 @@ async fn servers_in_another_mode_or_with_other_rights_are_named() {
              the prefix's keys",
         ),
     ] {
-        let store = store.expect("a URL");
+        let store = parsed.expect("a URL");
         let error = store.check().await.expect_err("not usable").to_string();
         assert_eq!(error.strip_prefix(&start), Some(wanted), "{error}");
         assert_eq!(store.health(), StoreHealth::Degraded(error.into()));
