@@ -1,10 +1,15 @@
 //! Keys of stored responses.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use http::{HeaderMap, Method, header, request::Parts};
 use sha2::{Digest, Sha256};
 use url::{Position, Url};
+
+thread_local! {
+    /// Used again for each key, which is then one allocation.
+    static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// Identifies the stored responses to a request: host, path and query, and what separates responses beside `vary`.
 ///
@@ -27,13 +32,16 @@ impl Key {
     /// Creates the key of a URL. The host may have a port.
     #[must_use]
     pub fn new(host: &str, path_and_query: &str) -> Self {
-        let mut url = String::with_capacity(host.len() + 1 + path_and_query.len());
-        url.push_str(host);
-        url.make_ascii_lowercase();
-        url.push(' ');
-        url.push_str(path_and_query);
+        let url = BUFFER.with_borrow_mut(|buffer| {
+            buffer.clear();
+            buffer.push_str(host);
+            buffer.make_ascii_lowercase();
+            buffer.push(' ');
+            buffer.push_str(path_and_query);
+            Arc::from(buffer.as_str())
+        });
         Self {
-            url: url.into(),
+            url,
             partition: Partition::default(),
             identity: None,
         }
