@@ -39,7 +39,6 @@ mod layer;
 mod recent_success;
 #[cfg(feature = "doctor")]
 mod recoverable_error;
-mod recovery;
 mod report;
 mod retries;
 mod sent_request;

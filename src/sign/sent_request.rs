@@ -8,8 +8,10 @@ use std::{
 use http::{Response, StatusCode, response::Parts};
 
 use super::{
-    corrections::Offset, recent_success::SuccessKey, recovery::Recovery, report::SigningReport,
-    shared::SharedConfig,
+    corrections::Offset,
+    recent_success::SuccessKey,
+    report::SigningReport,
+    shared::{Recovery, SharedConfig},
 };
 use crate::{Origin, credentials::CachedCredentials};
 #[cfg(feature = "doctor")]

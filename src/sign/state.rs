@@ -10,11 +10,10 @@ use super::{
     body_plan::PreparedBody,
     corrections::{Correction, Offset},
     recent_success::SuccessKey,
-    recovery::Recovery,
     report::Stopwatch,
     retries::RetryPolicy,
     sent_request::{OnResponse, SentRequest},
-    shared::SharedConfig,
+    shared::{Recovery, SharedConfig},
     trace::Trace,
 };
 use crate::{
