@@ -30,9 +30,9 @@ use crate::{
 ///   credentials are valid. If the provider fails, the next call follows after 5 to 10 seconds.
 /// - Errors are not cached: the requests that waited fail, and the next request calls the provider.
 ///
-/// Clones share the cache, so wrap it in no `Arc`: store one to [`invalidate`](CredentialsCache::invalidate) it. The cache is a provider
-/// itself, so that other code can use the credentials of a [`SigningLayer`](crate::SigningLayer), to presign URLs for
-/// example:
+/// Clones share the cache; it needs no `Arc`. Keep a clone to [`invalidate`](CredentialsCache::invalidate) it. The cache
+/// is a provider itself, so that other code can use the credentials of a [`SigningLayer`](crate::SigningLayer), to
+/// presign URLs for example:
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

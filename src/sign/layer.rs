@@ -182,8 +182,8 @@ impl SigningLayer {
     ///   has no other credentials, the caller receives the origin's response.
     ///
     /// Then the request is signed and sent once more, whatever its method, since a rejected signature has no
-    /// effect. Only a body that is empty, collected or in a temporary file can be sent again. A request whose body
-    /// streams is rejected, and the next one is right.
+    /// effect. Only a body that is empty, collected or in a temporary file can be sent again. The caller of
+    /// a request whose body streams receives the rejection, and the next request is corrected.
     ///
     /// The layer reads rejections as for a [diagnosis](SigningLayer::with_diagnosis). It stores a copy of head and
     /// body, which shares their bytes, until the response arrives. It needs no copy if the origin has accepted
@@ -201,7 +201,7 @@ impl SigningLayer {
     /// The [`RetryPolicy`](crate::retry::RetryPolicy) has an example. The layer stores a copy of head and body, which
     /// shares their bytes, until the response arrives. So the body needs no `Clone`. A body that is empty, collected
     /// or in a temporary file can be sent again. A request whose body streams is sent once; see
-    /// [`PayloadMode`](crate::origin::PayloadMode).
+    /// [`PayloadMode`](crate::origin::PayloadMode). A recovery takes no attempt of the policy.
     #[cfg(feature = "retry")]
     #[cfg_attr(docsrs, doc(cfg(feature = "retry")))]
     pub fn with_retries(mut self, policy: crate::retry::RetryPolicy) -> Self {

@@ -43,7 +43,7 @@
 //! - Paths with dot segments or empty segments; see
 //!   [`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite).
 //! - URLs presigned in version 2; boto3 creates them for S3 unless `signature_version="s3v4"` is set.
-//! - The URLs without an expiry of AWS IoT.
+//! - URLs of AWS IoT, which have no expiry.
 //! - Signed chunks of SigV4a. SigV4a itself is accepted with the feature `sigv4a` and
 //!   `VerifySettings::with_sigv4a`.
 //!
