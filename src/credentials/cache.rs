@@ -13,8 +13,8 @@ use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError
 use tokio::{runtime::Handle, sync::watch, time};
 
 use super::{
-    cached::CachedCredentials,
-    pending::{Load, LoadResult, PendingLoad, timed_out},
+    cached_credentials::CachedCredentials,
+    pending_load::{Load, LoadResult, PendingLoad, timed_out},
 };
 use crate::{
     clock::Clock,

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{service::Signing, shared::SharedConfig};
+use super::{layer_config::LayerConfig, service::Signing};
 use crate::{
     body::BodyBudget,
     clock::Clock,
@@ -51,7 +51,7 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct SigningLayer {
-    config: Arc<SharedConfig>,
+    config: Arc<LayerConfig>,
 }
 
 impl SigningLayer {
@@ -95,7 +95,7 @@ impl SigningLayer {
         resolver: impl ResolveOrigin + 'static,
     ) -> Self {
         Self {
-            config: Arc::new(SharedConfig {
+            config: Arc::new(LayerConfig {
                 credentials: CredentialsCache::new(credentials),
                 resolver: Arc::new(resolver),
                 signer: Arc::new(Signer::new()),
@@ -221,7 +221,7 @@ impl SigningLayer {
         &self.config.credentials
     }
 
-    fn config_mut(&mut self) -> &mut SharedConfig {
+    fn config_mut(&mut self) -> &mut LayerConfig {
         Arc::make_mut(&mut self.config)
     }
 }

@@ -9,9 +9,9 @@ use http::{Response, StatusCode, response::Parts};
 
 use super::{
     corrections::Offset,
+    layer_config::{LayerConfig, Recovery},
     recent_success::SuccessKey,
     report::SigningReport,
-    shared::{Recovery, SharedConfig},
 };
 use crate::{Origin, credentials::CachedCredentials};
 #[cfg(feature = "doctor")]
@@ -39,7 +39,7 @@ pub(super) struct OnResponse<T> {
 
 /// A signed request.
 pub(super) struct SentRequest {
-    pub(super) config: Arc<SharedConfig>,
+    pub(super) config: Arc<LayerConfig>,
     pub(super) origin: Origin,
     pub(super) entry: Arc<CachedCredentials>,
     pub(super) signing_time: SystemTime,

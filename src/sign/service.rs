@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseFuture, shared::SharedConfig};
+use super::{ResponseFuture, layer_config::LayerConfig};
 use crate::{
     body::{ResponseBody, SignedBody},
     error::BoxError,
@@ -27,11 +27,11 @@ use crate::{
 #[must_use]
 pub struct Signing<S> {
     inner: S,
-    config: Arc<SharedConfig>,
+    config: Arc<LayerConfig>,
 }
 
 impl<S> Signing<S> {
-    pub(super) fn new(inner: S, config: Arc<SharedConfig>) -> Self {
+    pub(super) fn new(inner: S, config: Arc<LayerConfig>) -> Self {
         Self { inner, config }
     }
 

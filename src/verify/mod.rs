@@ -60,7 +60,7 @@
 mod body_check;
 mod error_response;
 mod future;
-mod keys;
+mod key_store;
 mod layer;
 mod layer_config;
 mod parsed_request;
@@ -79,7 +79,7 @@ mod verifier;
 pub use self::{
     body_check::BodyCheck,
     future::ResponseFuture,
-    keys::{KeyStore, LookupFuture, StaticKeys},
+    key_store::{KeyStore, LookupFuture, StaticKeys},
     layer::VerifyLayer,
     parsed_request::ParsedRequest,
     rejection::{Rejection, RejectionKind},

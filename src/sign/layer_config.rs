@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[derive(Clone)]
-pub(super) struct SharedConfig {
+pub(super) struct LayerConfig {
     pub(super) credentials: CredentialsCache,
     pub(super) resolver: Arc<dyn ResolveOrigin>,
     pub(super) signer: Arc<Signer>,
