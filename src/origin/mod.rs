@@ -62,8 +62,10 @@ pub use self::{
     uri_origin::UriOrigin,
     wire::WireForm,
 };
+#[cfg(feature = "cloudfront")]
+pub(crate) use self::headers::is_client_signing_header;
 pub(crate) use self::{
-    headers::{add_aws_chunked, connection_options, is_client_signing_header, remove_aws_chunked},
+    headers::{add_aws_chunked, connection_options, remove_aws_chunked},
     payload::BodyPlan,
     rewrite::rewrite,
 };
