@@ -3,7 +3,9 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{ResolveOrigin, ResolvedOrigin, host::HostPattern, limits::Limits, options::Options};
+use super::{
+    ResolveOrigin, ResolvedOrigin, amz_limits::Limits, host_pattern::HostPattern, options::Options,
+};
 use crate::{
     Origin,
     error::Error,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use super::{ResolveOrigin, ResolvedOrigin, host::HostPattern, options::Options};
+use super::{ResolveOrigin, ResolvedOrigin, host_pattern::HostPattern, options::Options};
 use crate::{
     Origin, SigningSettings,
     error::Error,

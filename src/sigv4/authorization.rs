@@ -3,9 +3,9 @@
 //! The forms are those of the AWS IAM User Guide, "Elements of an AWS API request signature". Parsing is strict:
 //! ambiguous forms are errors.
 
-mod names;
-mod parameters;
 mod parse;
+mod query_parameters;
+mod signed_header_names;
 
 use std::borrow::Cow;
 
@@ -13,13 +13,13 @@ use http::{HeaderName, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
 pub(crate) use self::{
-    names::{SignedHeaderNames, is_same_cgi_variable, reads_as_hyphen},
-    parameters::signature_parameter,
     parse::{ParseError, pairs},
+    query_parameters::signature_parameter,
+    signed_header_names::{SignedHeaderNames, is_same_cgi_variable, reads_as_hyphen},
 };
 use self::{
-    parameters::{Parameters, is_version_2},
     parse::{elements, split_once},
+    query_parameters::{Parameters, is_version_2},
 };
 #[cfg(feature = "sigv4a")]
 use super::v4a;
