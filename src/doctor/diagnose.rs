@@ -10,7 +10,7 @@ use super::{
 };
 use crate::SigningSettings;
 
-/// Reason for which an origin rejected a request.
+/// The cause of a rejected request, with a summary and a remedy.
 ///
 /// `Display` writes [`summary`](Diagnosis::summary) and [`remedy`](Diagnosis::remedy). Neither contains a secret.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Diagnosis {
         self.cause
     }
 
-    /// Returns a clause without a full stop about what happened.
+    /// Returns the problem as a clause, without a full stop.
     #[must_use]
     pub fn summary(&self) -> &str {
         &self.summary
@@ -58,7 +58,7 @@ impl Diagnosis {
         &self.differences
     }
 
-    /// Returns by how many seconds the origin's clock was ahead of the signing time; negative if it was behind.
+    /// Returns the seconds by which the origin's clock was ahead of the signing time; negative if it was behind.
     ///
     /// It is `Some` only for [`Cause::ClockSkew`] with a known time.
     #[must_use]
@@ -245,7 +245,7 @@ fn derived_summary(derived: Option<&CanonicalParts<'_>>) -> String {
     }
 }
 
-/// Returns by how many seconds the origin's time was after the signing time.
+/// Returns the seconds from the signing time to the origin's time.
 fn age(rejection: &Rejection, request: Option<&SignedRequest>) -> Option<i64> {
     let seconds = |time: SystemTime| {
         let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;

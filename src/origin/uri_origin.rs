@@ -166,7 +166,7 @@ impl UriOrigin {
             return Ok(());
         }
         Err(Error::request(format!(
-            "host {host:?} is not one of AWS; add it by `UriOrigin::with_hosts` if it may receive signed \
+            "host {host:?} is not an AWS host; add it by `UriOrigin::with_hosts` if it may receive signed \
              requests"
         )))
     }

@@ -78,7 +78,7 @@ impl<'a> Authorization<'a> {
             (None, None, Some(parameters)) => Self::from_query(&parameters?, sigv4a),
             (Some(header), None, None) => {
                 let value = str::from_utf8(header.as_bytes())
-                    .map_err(|_| ParseError::Malformed("bytes that are no text"))?;
+                    .map_err(|_| ParseError::Malformed("authorization is not UTF-8"))?;
                 Self::from_header(value, sigv4a)
             }
             _ => Err(ParseError::Multiple),
@@ -90,16 +90,17 @@ impl<'a> Authorization<'a> {
         let is_4a = is_4a(algorithm, sigv4a)?;
         let [mut credential, mut signed_headers, mut signature] = [None; 3];
         for field in elements(fields, b',', false) {
-            let (name, value) = split_once(field.trim_ascii(), b'=')
-                .ok_or(ParseError::Malformed("a field without a value"))?;
+            let (name, value) = split_once(field.trim_ascii(), b'=').ok_or(
+                ParseError::Malformed("authorization has a field without a value"),
+            )?;
             let slot = match name {
                 "Credential" => &mut credential,
                 "SignedHeaders" => &mut signed_headers,
                 "Signature" => &mut signature,
-                _ => return Err(ParseError::Malformed("an unknown field")),
+                _ => return Err(ParseError::Malformed("authorization has an unknown field")),
             };
             if slot.replace(value).is_some() {
-                return Err(ParseError::Malformed("a field that is repeated"));
+                return Err(ParseError::Malformed("authorization repeats a field"));
             }
         }
         let missing = ParseError::Malformed("Credential, SignedHeaders or Signature is missing");
@@ -128,7 +129,7 @@ impl<'a> Authorization<'a> {
             .map(|name| parameters.get(name))
         {
             [Some(_), Some(_)] => {
-                return Err(ParseError::Malformed("there are two session tokens"));
+                return Err(ParseError::Malformed("the query has two session tokens"));
             }
             [token, None] | [None, token] => token,
         };
@@ -177,7 +178,7 @@ impl<'a> Authorization<'a> {
         let access_key_id = decoded
             .filter(|decoded_id| is_access_key_id(decoded_id))
             .ok_or(ParseError::Malformed(
-                "Credential does not begin with an access key id",
+                "Credential does not begin with an access key ID",
             ))?;
         Ok(Self {
             access_key_id,
