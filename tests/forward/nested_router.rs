@@ -1,11 +1,8 @@
 //! Rules below a router that removes a prefix from the path.
 
-mod common;
-
 use std::convert::Infallible;
 
 use axum::{Router, body::Body, response::Response};
-use common::settings;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use tower::{ServiceExt, service_fn};
@@ -13,6 +10,8 @@ use tower_sigv4::{
     ErrorKind, Origin,
     origin::{OriginRule, OriginRules, ResolveOrigin},
 };
+
+use crate::common::settings;
 
 fn rules(rule: OriginRule) -> OriginRules {
     let origin = Origin::new("https://origin.example.com", settings("execute-api"));
