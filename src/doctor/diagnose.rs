@@ -85,7 +85,7 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
     let is_temporary = request.is_some_and(|signed| signed.access_key_id.starts_with("ASIA"));
     let (cause, summary) = match Class::classify(rejection, request)? {
         Class::Mismatch => return Some(mismatch(rejection, request)),
-        Class::Clock if request.is_some() && in_query && rejection.message_contains("expired") => {
+        Class::Clock if request.is_some() && in_query && rejection.message.contains("expired") => {
             return Some(url_expired(rejection, request));
         }
         Class::Clock => return Some(clock_skew(rejection, request)),
@@ -99,7 +99,7 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
             _ => return Some(clock_skew(rejection, request)),
         },
         Class::Scope => return Some(scope(rejection, request)),
-        Class::NotSigned if rejection.message_contains("nonymous") => (
+        Class::NotSigned if rejection.message.contains("nonymous") => (
             Cause::NotSigned,
             "the origin treats the caller as anonymous: no signature reached it or this route verifies none, \
              and its policy denies anonymous callers",
@@ -283,7 +283,7 @@ fn url_expired(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagno
 }
 
 fn scope(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
-    let contains = |parts: &[&str]| parts.iter().any(|part| rejection.message_contains(part));
+    let contains = |parts: &[&str]| parts.iter().any(|part| rejection.message.contains(part));
     if contains(&["Date in Credential scope", "not scoped to the day"]) {
         let summary = "the day in the credential scope is not that of x-amz-date";
         return Diagnosis::new(Cause::WrongRegion, summary);

@@ -111,10 +111,6 @@ impl Rejection {
         self.string_to_sign.as_deref()
     }
 
-    pub(super) fn message_contains(&self, part: &str) -> bool {
-        self.message.contains(part)
-    }
-
     fn read_json(&mut self, body: &str) {
         let Ok(value) = serde_json::from_str::<Value>(body) else {
             body.clone_into(&mut self.message);

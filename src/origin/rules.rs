@@ -270,13 +270,10 @@ impl OriginRule {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a pattern is not a header name that starts with
     /// `x-amz-`.
-    pub fn with_amz_headers<N>(
+    pub fn with_amz_headers(
         mut self,
-        patterns: impl IntoIterator<Item = N>,
-    ) -> Result<Self, Error>
-    where
-        N: AsRef<str>,
-    {
+        patterns: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<Self, Error> {
         self.limits.get_or_insert_default().set_headers(patterns)?;
         Ok(self)
     }
@@ -289,10 +286,10 @@ impl OriginRule {
     /// compared decoded, and case matters. A semicolon also separates parameters, since some servers read it
     /// so; send one in a value as `%3B`. The parameters of a presigned URL are always allowed: the layer
     /// removes them if it signs.
-    pub fn with_query_parameters<N>(mut self, names: impl IntoIterator<Item = N>) -> Self
-    where
-        N: Into<String>,
-    {
+    pub fn with_query_parameters(
+        mut self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
         self.limits.get_or_insert_default().set_parameters(names);
         self
     }

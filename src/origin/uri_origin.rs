@@ -104,10 +104,10 @@ impl UriOrigin {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if one is neither, or if there are none.
-    pub fn with_hosts<H>(mut self, patterns: impl IntoIterator<Item = H>) -> Result<Self, Error>
-    where
-        H: AsRef<str>,
-    {
+    pub fn with_hosts(
+        mut self,
+        patterns: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<Self, Error> {
         let hosts = patterns
             .into_iter()
             .map(|pattern| HostPattern::parse(pattern.as_ref()))
