@@ -46,6 +46,8 @@ mod spool;
 mod uri_origin;
 mod wire_form;
 
+#[cfg(feature = "cloudfront")]
+pub(crate) use self::headers::is_client_signing_header;
 #[cfg(feature = "spool")]
 #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
 pub use self::spool::Spool;
@@ -63,7 +65,7 @@ pub use self::{
     wire_form::WireForm,
 };
 pub(crate) use self::{
-    headers::{add_aws_chunked, connection_options, is_client_signing_header, remove_aws_chunked},
+    headers::{add_aws_chunked, connection_options, remove_aws_chunked},
     payload_mode::BodyPlan,
     rewrite::rewrite,
 };

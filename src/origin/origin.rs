@@ -181,6 +181,7 @@ impl Origin {
     }
 
     /// Changes the settings, such as the headers to sign.
+    #[cfg(feature = "cloudfront")]
     pub(crate) fn map_settings(
         mut self,
         change: impl FnOnce(SigningSettings) -> SigningSettings,

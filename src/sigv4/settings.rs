@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::{HeaderName, header};
+use http::header;
 
 #[cfg(feature = "sigv4a")]
 use super::RegionSet;
@@ -146,9 +146,10 @@ impl SigningSettings {
     }
 
     /// Excludes headers from those that the policy signs.
-    pub(crate) fn without_signed(self, is_excluded: fn(&HeaderName) -> bool) -> Self {
+    #[cfg(feature = "cloudfront")]
+    pub(crate) fn without_signed(self, is_excluded: fn(&http::HeaderName) -> bool) -> Self {
         let policy = self.signed_headers.clone();
-        self.with_signed_headers(move |name: &HeaderName| {
+        self.with_signed_headers(move |name: &http::HeaderName| {
             !is_excluded(name) && policy.is_signed(name)
         })
     }
