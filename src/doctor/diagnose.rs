@@ -178,10 +178,12 @@ fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis
     let Some(own) = request else {
         return Diagnosis::new(Cause::Mismatch, derived_summary(derived.as_ref()));
     };
-    let other_id = rejection.access_key_id.as_ref();
-    let other_signature = rejection.signature_provided.as_ref();
-    if other_id.is_some_and(|id| *id != own.access_key_id)
-        || (other_signature.zip(own.signature.as_ref())).is_some_and(|(other, sent)| other != sent)
+    let differs = |received: &Option<String>, sent: Option<&String>| {
+        let both = received.as_ref().zip(sent);
+        both.is_some_and(|(received_text, sent_text)| received_text != sent_text)
+    };
+    if differs(&rejection.access_key_id, Some(&own.access_key_id))
+        || differs(&rejection.signature_provided, own.signature.as_ref())
     {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
@@ -202,11 +204,9 @@ fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis
             compare(&own_parts, origin_parts, &own.service)
         });
     if let Some(first) = differences.first() {
-        let diagnosis = Diagnosis::new(first.cause, first.summary.clone());
-        return Diagnosis {
-            differences,
-            ..diagnosis
-        };
+        let mut diagnosis = Diagnosis::new(first.cause, first.summary.clone());
+        diagnosis.differences = differences;
+        return diagnosis;
     }
     let scope = theirs
         .and_then(|text| text.split('\n').nth(2))
