@@ -242,7 +242,7 @@ fn public_types_are_send_and_sync() {
     is_shared::<Rejection>();
 
     fn is_send<T: Send + std::fmt::Debug>() {}
-    is_send::<ResponseFuture<Mock, Script>>();
+    is_send::<ResponseFuture<Mock, <Mock as Service<Accepted>>::Future, Script>>();
     is_send::<VerifiedBody<std::cell::Cell<u8>>>();
     is_send::<tower_sigv4::body::ResponseBody<Script>>();
     is_send::<LookupFuture>();
