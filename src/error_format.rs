@@ -95,6 +95,7 @@ fn json_string(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => json.extend(['\\', character]),
+            '\n' => json.push_str("\\n"),
             control if control < ' ' => {
                 let _ = write!(json, "\\u{:04x}", u32::from(control));
             }
@@ -133,7 +134,7 @@ mod tests {
         let message = "path \"/a\\b\" & <c>\n\u{1}é";
         assert_eq!(
             ErrorFormat::Json.body("Code", message),
-            r#"{"__type":"Code","message":"path \"/a\\b\" & <c>\u000a\u0001é"}"#,
+            r#"{"__type":"Code","message":"path \"/a\\b\" & <c>\n\u0001é"}"#,
         );
         assert!(
             ErrorFormat::Xml.body("Code", message).ends_with(

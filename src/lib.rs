@@ -50,7 +50,7 @@
 //! | [`body`] | bodies of signed and verified requests |
 //! | [`doctor`] | diagnosis of rejected signatures, and warnings before the first request |
 //! | [`sigv4`] | the protocol, for use without a service |
-//! | `retry` | a policy for tower's retry layer |
+//! | `retry` | the policy for retries of failed requests |
 //! | `reqwest` | reqwest as the client that sends signed requests |
 //! | `cloudfront` | events of Lambda@Edge functions, signed as CloudFront sends them |
 //!
@@ -69,7 +69,7 @@
 //! | `doctor` | yes | the module [`doctor`], [diagnosis](SigningLayer::with_diagnosis), and [recovery](SigningLayer::with_recovery) from a wrong clock and expired credentials |
 //! | `reqwest` | no | the module `reqwest`: a client that sends requests as they were signed, and follows no redirects |
 //! | `reqwest-middleware` | no | `reqwest::SigningMiddleware`, which signs the requests of reqwest's own methods |
-//! | `retry` | no | `retry::RetryPolicy` for tower's retry layer |
+//! | `retry` | no | `SigningLayer::with_retries`, with a `retry::RetryPolicy` |
 //! | `sign` | yes | the modules [`sign`] and [`body`], [`SigningLayer`] and [`CredentialsCache`](credentials::CredentialsCache) |
 //! | `sigv4a` | no | SigV4a, signatures for several regions: `SigningSettings::multi_region`, `VerifySettings::with_sigv4a` |
 //! | `spool` | yes | [`Spool`](origin::Spool): large bodies in temporary files |

@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::json;
@@ -25,8 +25,9 @@ use crate::{
     error::{causes, chain},
     min_body_rate::SlowBody,
     request_validation::InvalidHead,
+    trailers::CheckedTrailers,
     tunnel,
-    upstream::BodyFailed,
+    upstream::{self, BodyFailed},
 };
 
 /// A route's rate limit is reached, for this duration.
@@ -79,12 +80,44 @@ pub(crate) fn from_origin(response: http::Response<ResponseBody<Incoming>>) -> R
         rejection.extensions_mut().insert(diagnosis.clone());
         return rejection;
     }
-    let mut forwarded = response.map(Body::new);
+    let mut forwarded = response.map(|body| Body::new(CheckedTrailers(body)));
+    // The version of the origin's connection; hyper would end an HTTP/1.0 response as if it were complete.
+    *forwarded.version_mut() = Version::HTTP_11;
+    if normalize_length(forwarded.headers_mut()).is_none() {
+        return message(
+            StatusCode::BAD_GATEWAY,
+            "the origin sent an invalid content-length",
+        );
+    }
     remove_hop_by_hop(forwarded.headers_mut());
     if is_switch {
         tunnel::add_upgrade_headers(forwarded.headers_mut());
     }
     forwarded
+}
+
+/// Writes a list of equal lengths, or one with leading zeros, as one number (RFC 9110, section 8.6). Returns `None` if
+/// the lengths differ or are not numbers.
+fn normalize_length(headers: &mut HeaderMap) -> Option<()> {
+    let mut lengths = headers
+        .get_all(header::CONTENT_LENGTH)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|length| {
+            let digits = length.trim_ascii();
+            let is_number = digits.iter().all(u8::is_ascii_digit);
+            str::from_utf8(digits)
+                .ok()
+                .filter(|_| is_number)?
+                .parse::<i64>()
+                .ok()
+        });
+    let Some(first) = lengths.next() else {
+        return Some(());
+    };
+    let length = first.filter(|_| lengths.all(|other| other == first))?;
+    headers.insert(header::CONTENT_LENGTH, length.into());
+    Some(())
 }
 
 /// Returns `true` if the origin rejected the gateway. Its message may quote the gateway's session token.
@@ -134,6 +167,9 @@ pub(crate) fn from_error(error: BoxError) -> Response {
     }
     let (status, text) = status_and_text(&*error);
     let mut response = message(status, &text);
+    if let Some(invalid) = error.downcast_ref::<InvalidHead>() {
+        response.extensions_mut().insert(*invalid);
+    }
     if status.is_server_error() {
         response
             .extensions_mut()
@@ -171,7 +207,7 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
             "the origin did not respond in time",
         )
     } else {
-        (StatusCode::BAD_GATEWAY, "the origin could not be reached")
+        (StatusCode::BAD_GATEWAY, upstream::message(error))
     };
     (status, text.to_owned())
 }

@@ -1,10 +1,9 @@
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
 use super::{
-    ForwardedHeaders, PayloadMode, PayloadPolicy, Spool, WireForm, headers,
-    payload::{BodyPlan, SharedPolicy},
+    ForwardedHeaders, PayloadMode, PayloadPolicy, Spool, WireForm, headers, payload::BodyPlan,
 };
 use crate::{
     SigningSettings,
@@ -19,7 +18,7 @@ pub(crate) struct Options<S = SigningSettings> {
     pub(crate) behavior: SigningBehavior,
     pub(crate) wire: WireForm,
     /// `None` for the service's default.
-    payload: Option<SharedPolicy>,
+    payload: Option<Arc<dyn PayloadPolicy>>,
     /// Lifetime of a signature in the query; `None` for one in the header.
     pub(crate) presigned: Option<Duration>,
     pub(crate) presign_expiry: PresignExpiry,
@@ -80,7 +79,7 @@ impl<S> Options<S> {
     }
 
     pub(crate) fn set_payload(&mut self, policy: impl PayloadPolicy + 'static) {
-        self.payload = Some(SharedPolicy::new(policy));
+        self.payload = Some(Arc::new(policy));
     }
 }
 

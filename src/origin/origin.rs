@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
 
@@ -248,9 +248,7 @@ impl fmt::Debug for Origin {
 }
 
 fn hash_of(host: &HeaderValue) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    host.hash(&mut hasher);
-    hasher.finish()
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(host)
 }
 
 /// Removes user information, which may have a password, so that errors can show the URL.

@@ -2,11 +2,7 @@
 
 use std::{
     collections::{HashMap, hash_map},
-    hash::{BuildHasher, RandomState},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::{
@@ -14,12 +10,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{
-    entry::Entry,
-    key::{Key, Partition},
-    store::Ticket,
-    vary::Vary,
-};
+use crate::{changes::Moment, entry::Entry, key::Key, store::Ticket, vary::VariantId};
 
 /// Result of the request that went to the origin.
 #[derive(Clone)]
@@ -34,25 +25,22 @@ pub(crate) enum Outcome {
 /// State of the cache at a lookup. A response that is older than a change is not stored.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
-    /// Number of changes in this process.
-    pub(crate) changes: u64,
+    /// The last change by this process.
+    pub(crate) moment: Moment,
     /// State of a store that other processes change.
     pub(crate) ticket: Ticket,
 }
 
 /// The variant is known once a response to the URL is: requests for different variants do not wait for each other.
-type Flight = (Key, Partition, Option<Vary>);
+type Flight = (Key, Option<VariantId>);
 
-/// Requests in flight, and counters of changes.
+/// Requests in flight.
 #[derive(Clone, Default)]
 pub(crate) struct InFlight(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
     flights: Mutex<HashMap<Flight, watch::Receiver<Outcome>>>,
-    // Keys share a counter by their hash: the only cost is a response that is not stored.
-    changes: [AtomicU64; 32],
-    hasher: RandomState,
 }
 
 pub(crate) enum Role {
@@ -61,8 +49,8 @@ pub(crate) enum Role {
 }
 
 impl InFlight {
-    pub(crate) fn join(&self, key: &Key, partition: Partition, variant: Option<Vary>) -> Role {
-        match self.flights().entry((key.clone(), partition, variant)) {
+    pub(crate) fn join(&self, key: &Key, variant: Option<VariantId>) -> Role {
+        match self.flights().entry((key.clone(), variant)) {
             hash_map::Entry::Occupied(occupied) => Role::Waiter(Waiter {
                 in_flight: self.clone(),
                 flight: occupied.key().clone(),
@@ -79,26 +67,6 @@ impl InFlight {
                 })
             }
         }
-    }
-
-    /// Number of changes under a key. A response that is older than a change is not stored.
-    pub(crate) fn changes(&self, key: &Key) -> u64 {
-        self.counter(key).load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn record_change(&self, key: &Key) {
-        self.counter(key).fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(crate) fn record_change_of_all(&self) {
-        for counter in &self.0.changes {
-            counter.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    fn counter(&self, key: &Key) -> &AtomicU64 {
-        let hash = self.0.hasher.hash_one(key) as usize; // any of its bits will do
-        &self.0.changes[hash % self.0.changes.len()]
     }
 
     /// Removes a flight, unless another has replaced it.

@@ -1,6 +1,9 @@
 //! Stored responses: storability, freshness, and the responses made from them.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::{self, Debug, Formatter},
+    time::{Duration, SystemTime},
+};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request,
@@ -12,11 +15,11 @@ use crate::{
     conditional::{BODY_HEADERS, CONDITIONS, client_has, conditions, opaque_tag},
     cost,
     directives::Directives,
-    key::Partition,
+    key::Key,
     limit::Reservation,
     policy,
     stored_body::{Replay, StoredBody},
-    vary::Vary,
+    vary::{VariantId, VaryNames},
 };
 
 const STALE_WHILE_REVALIDATE: &str = "stale-while-revalidate";
@@ -24,9 +27,9 @@ const STALE_IF_ERROR: &str = "stale-if-error";
 /// Time for which a response is stored for its validators alone.
 const VALIDATORS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A stored response. http-cache-semantics sees few of its headers; all of them are served, each as often as the origin
-/// sent it.
-pub(crate) struct Entry {
+/// A stored response, which a [`Store`](crate::Store) keeps.
+// http-cache-semantics sees few of its headers; all of them are served, each as often as the origin sent it.
+pub struct Entry {
     pub(crate) head: StoredHead,
     pub(crate) body: StoredBody,
     policy: CachePolicy,
@@ -38,8 +41,8 @@ pub(crate) struct Entry {
 /// The parts of an entry from which the others follow.
 #[derive(Clone)]
 pub(crate) struct StoredHead {
-    pub(crate) partition: Partition,
-    pub(crate) vary: Vary,
+    pub(crate) vary: VaryNames,
+    pub(crate) variant: VariantId,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) received: SystemTime,
@@ -52,7 +55,7 @@ pub(crate) struct StoredHead {
 impl Entry {
     /// Returns an entry without its body, or `None` if the response must not be stored (RFC 9111, section 3).
     pub(crate) fn from_response(
-        partition: Partition,
+        key: &Key,
         request: &request::Parts,
         response: &Parts,
         now: SystemTime,
@@ -63,9 +66,10 @@ impl Entry {
         if request.method != Method::GET || personal || no_store {
             return None;
         }
+        let vary = VaryNames::from_response(&response.headers)?;
         Self::new(StoredHead {
-            partition,
-            vary: Vary::new(&request.headers, &response.headers)?,
+            variant: vary.variant(key, &request.headers),
+            vary,
             status: response.status,
             headers: owned_headers(&response.headers),
             received: now,
@@ -107,28 +111,36 @@ impl Entry {
         self
     }
 
-    /// Memory of the entry, as the allocator counts it.
-    pub(crate) fn size(&self) -> usize {
+    /// Returns the entry's memory in bytes, with the allocator's overhead.
+    #[must_use]
+    pub fn size(&self) -> usize {
         let own = cost::allocation(cost::ARC_COUNTS + size_of::<Self>());
         let policy = cost::POLICY + Directives::new(&self.head.headers).size();
         own + policy + cost::headers(&self.head.headers) + self.head.vary.size() + self.body.size()
     }
 
-    pub(crate) fn matches(&self, partition: Partition, request: &HeaderMap) -> bool {
-        self.head.partition == partition && self.head.vary.matches(request)
+    /// Returns `true` if a request with this key selects it (RFC 9111, section 4.1).
+    #[must_use]
+    pub fn matches(&self, key: &Key, request: &HeaderMap) -> bool {
+        self.head.vary.variant(key, request) == self.head.variant
     }
 
-    pub(crate) fn is_in(&self, partition: Partition) -> bool {
-        self.head.partition == partition
+    /// Returns the names of the request headers that select it.
+    #[must_use]
+    pub fn vary(&self) -> &VaryNames {
+        &self.head.vary
     }
 
-    /// Returns the variant that another request selects.
-    pub(crate) fn variant(&self, request: &HeaderMap) -> Vary {
-        self.head.vary.for_request(request)
+    /// Returns the digest of the values that select it. A store keeps one response for each.
+    #[must_use]
+    pub fn variant(&self) -> VariantId {
+        self.head.variant
     }
 
-    pub(crate) fn replaces(&self, other: &Self) -> bool {
-        self.head.partition == other.head.partition && self.head.vary == other.head.vary
+    /// Returns the time of its receipt.
+    #[must_use]
+    pub fn received(&self) -> SystemTime {
+        self.head.received
     }
 
     /// Returns `true` if it may be served without asking the origin (section 4).
@@ -144,9 +156,9 @@ impl Entry {
         self.policy.is_stale(now)
     }
 
-    /// Time for which it is of use after its receipt.
-    #[cfg(feature = "redis")]
-    pub(crate) fn lifetime(&self) -> Duration {
+    /// Returns for how long it is of use after its receipt: while it is fresh, and later for revalidation.
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
         let fresh = self
             .fresh_until
             .duration_since(self.head.received)
@@ -268,6 +280,17 @@ impl Entry {
         head.status = self.head.status;
         head.headers = self.head.headers.clone();
         head
+    }
+}
+
+impl Debug for Entry {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // Without the headers and the body, which may be confidential.
+        f.debug_struct("Entry")
+            .field("status", &self.head.status)
+            .field("vary", &self.head.vary)
+            .field("received", &self.head.received)
+            .finish_non_exhaustive()
     }
 }
 

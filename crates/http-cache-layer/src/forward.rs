@@ -16,6 +16,7 @@ use crate::{
     settings::Settings,
     shared::Shared,
     status::{CacheStatus, ForwardReason},
+    store::Purge,
     stored_body::{Replay, StoredBody},
 };
 
@@ -103,14 +104,14 @@ where
                 if entry.is_confirmed_by(&not_modified) {
                     let updated = entry.updated_head(&not_modified);
                     let body = entry.body.clone();
-                    match Entry::from_response(self.settings.partition, &head, &updated, now) {
+                    match Entry::from_response(&key, &head, &updated, now) {
                         Some(fresh) => {
                             let pending = self.pending(key, snapshot, fresh, leader);
                             pending.store(body.clone());
                         }
                         None => {
-                            // Without a change in `in_flight`: the origin's state is the same.
-                            self.shared.backend.remove(key).await;
+                            // Without a recorded change: the origin's state is the same.
+                            self.shared.store.remove(Purge::Url(key)).await;
                             finish_not_shared(leader);
                         }
                     }
@@ -126,8 +127,7 @@ where
         let (parts, body) = result?.into_parts();
         let fits = body.size_hint().lower() <= self.shared.entry_limit;
         let received = self.shared.now();
-        let partition = self.settings.partition;
-        let storable = Entry::from_response(partition, &head, &parts, received);
+        let storable = Entry::from_response(&key, &head, &parts, received);
         let Some(entry) = storable.filter(|_| fits) else {
             finish_not_shared(leader);
             let response = Response::from_parts(parts, ResponseBody::origin(body));

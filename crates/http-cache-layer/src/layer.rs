@@ -10,11 +10,11 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use crate::{
-    key::{Key, Partition},
+    key::Partition,
     service::Cache,
     settings::Settings,
     shared::Shared,
-    store::Store,
+    store::{Purge, PurgeOutcome, Store},
 };
 
 /// Caches the responses of the services below it.
@@ -29,10 +29,11 @@ pub struct CacheLayer {
 }
 
 impl CacheLayer {
-    /// Creates a layer with a [`MemoryStore`](crate::MemoryStore) or, with the feature `redis`, a `RedisStore`.
-    pub fn new(store: impl Into<Store>) -> Self {
+    /// Creates a layer with a [`MemoryStore`](crate::MemoryStore), with a `RedisStore` (feature `redis`), or with a
+    /// store of your own.
+    pub fn new(store: impl Store + 'static) -> Self {
         Self {
-            shared: Arc::new(Shared::new(store.into())),
+            shared: Arc::new(Shared::new(Arc::new(store))),
             settings: Arc::default(),
         }
     }
@@ -83,14 +84,28 @@ impl CacheLayer {
         self.with(|settings| settings.detach = Arc::new(detach))
     }
 
-    /// Removes all stored responses to a URL, in every partition.
-    pub async fn purge(&self, host: &str, path_and_query: &str) {
-        self.shared.remove(Key::new(host, path_and_query)).await;
+    /// Removes stored responses, in every partition. The removal goes on if the future is dropped.
+    ///
+    /// Once it is complete, no process that shares the store responds with them.
+    ///
+    /// ```
+    /// use http_cache_layer::{CacheLayer, MemoryStore, Purge, PurgeOutcome};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let cache = CacheLayer::new(MemoryStore::new(64 * 1024 * 1024));
+    /// let outcome = cache.purge(Purge::prefix("api.example.com", "/orders/")).await;
+    /// assert_eq!(outcome, PurgeOutcome::Complete);
+    /// # }
+    /// ```
+    pub async fn purge(&self, purge: Purge) -> PurgeOutcome {
+        self.shared.remove(purge).await
     }
 
-    /// Removes all stored responses.
-    pub async fn clear(&self) {
-        self.shared.clear().await;
+    /// Returns the store, to check and to observe it.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.shared.store
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {

@@ -55,6 +55,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 mod body;
+mod changes;
 mod collapse;
 mod conditional;
 mod cost;
@@ -82,11 +83,17 @@ mod vary;
 pub use self::store::{InvalidRedisUrl, RedisStore};
 pub use self::{
     body::ResponseBody,
+    entry::Entry,
     future::ResponseFuture,
+    key::Key,
     layer::CacheLayer,
     service::Cache,
     status::{CacheStatus, ForwardReason},
-    store::{MemoryStore, Store},
+    store::{
+        Found, MemoryStore, Purge, PurgeOutcome, Store, StoreError, StoreFuture, StoreHealth,
+        StoreStats, Ticket,
+    },
+    vary::{VariantId, VaryNames},
 };
 
 /// Compiles the README's code.

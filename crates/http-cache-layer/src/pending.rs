@@ -8,6 +8,7 @@ use crate::{
     key::Key,
     limit::Reservation,
     shared::Shared,
+    store::Purge,
     stored_body::StoredBody,
 };
 
@@ -49,15 +50,15 @@ impl PendingEntry {
             ..
         } = self;
         let entry = Arc::new(self.entry.with_reservation(self.reservation));
-        let unchanged = || shared.in_flight.changes(&key) == snapshot.changes;
+        let unchanged = || !shared.changes.changed_since(&key, snapshot.moment);
         let mut stored = unchanged();
         if stored {
             let ticket = snapshot.ticket.clone();
-            shared.backend.put(&key, entry.clone(), ticket);
+            shared.store.put(&key, entry.clone(), ticket);
             stored = unchanged();
             if !stored {
                 // A change between check and put removed nothing.
-                drop(shared.backend.remove(key));
+                drop(shared.store.remove(Purge::Url(key)));
             }
         }
         let outcome = if stored {

@@ -35,9 +35,8 @@ where
         head: Parts,
         stale: Arc<Entry>,
     ) -> Option<(Self, Parts)> {
-        let variant = Some(stale.variant(&head.headers));
-        let partition = self.settings.partition;
-        let Role::Leader(leader) = self.shared.in_flight.join(key, partition, variant) else {
+        let variant = Some(stale.variant());
+        let Role::Leader(leader) = self.shared.in_flight.join(key, variant) else {
             return None;
         };
         let Ok(permit) = self.shared.background.clone().try_acquire_owned() else {
@@ -58,10 +57,9 @@ where
             head.headers.remove(name);
         }
         let shared = self.shared.clone();
-        let partition = self.settings.partition;
         let Lookup {
             selected, snapshot, ..
-        } = shared.look_up(&key, partition, &head.headers).await;
+        } = shared.look_up(&key, &head.headers).await;
         // Another revalidation may have ended since the client's lookup.
         if let Some(fresh) = selected
             .as_ref()

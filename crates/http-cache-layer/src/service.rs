@@ -24,6 +24,7 @@ use crate::{
     settings::Settings,
     shared::{Lookup, Shared},
     status::{CacheStatus, ForwardReason},
+    store::Purge,
     stored_body::Replay,
 };
 
@@ -101,7 +102,8 @@ where
         if (self.settings.authorized)(&head) {
             head.extensions.insert(Authorized);
         }
-        self.look_up(key, head).await
+        let partitioned = key.with_partition(self.settings.partition);
+        self.look_up(partitioned, head).await
     }
 
     /// Forwards a request that is neither GET nor HEAD, and invalidates the responses that it changes (RFC 9111, section
@@ -123,10 +125,10 @@ where
         let status = response.status();
         let changed = change.key.take();
         if let Some(key) = changed.filter(|_| status.is_success() || status.is_redirection()) {
-            let related: Vec<_> = key.related(response.headers()).collect();
+            let related = key.related(response.headers());
             // All removals start before the first await: the client may leave meanwhile.
-            let keys = related.into_iter().chain([key]);
-            let removals: Vec<_> = keys.map(|removed| self.shared.remove(removed)).collect();
+            let keys = related.chain([key]).map(Purge::Url);
+            let removals: Vec<_> = keys.map(|purge| self.shared.remove(purge)).collect();
             for removal in removals {
                 removal.await;
             }
@@ -140,10 +142,7 @@ where
         mut head: Parts,
     ) -> Result<Response<ResponseBody<R>>, S::Error> {
         let Settings {
-            name,
-            partition,
-            wait_timeout,
-            ..
+            name, wait_timeout, ..
         } = *self.settings;
         let conditional = CONDITIONS
             .iter()
@@ -153,10 +152,10 @@ where
         let mut variant = None;
         loop {
             let Lookup {
-                variants,
+                vary,
                 selected,
                 snapshot,
-            } = self.shared.look_up(&key, partition, &head.headers).await;
+            } = self.shared.look_up(&key, &head.headers).await;
             let now = self.shared.now();
             let reason = match &selected {
                 Some(entry) if entry.satisfies(&head, now) => {
@@ -165,7 +164,7 @@ where
                 }
                 Some(entry) if entry.is_stale(now) => ForwardReason::Stale,
                 Some(_) => ForwardReason::Request,
-                None if variants.is_some() => ForwardReason::VaryMiss,
+                None if vary.is_some() => ForwardReason::VaryMiss,
                 None => ForwardReason::UriMiss,
             };
             if leader.is_none()
@@ -195,14 +194,12 @@ where
             }
             // No other request can use the response to HEAD, or to a client's own condition.
             let not_shared = head.method == Method::HEAD || (conditional && selected.is_none());
-            let similar = selected.as_ref().or_else(|| {
-                variants
-                    .iter()
-                    .flat_map(|all| all.iter())
-                    .find(|entry| entry.is_in(partition))
-            });
-            variant = similar
-                .map(|entry| entry.variant(&head.headers))
+            let names = selected
+                .as_ref()
+                .map(|entry| entry.vary())
+                .or(vary.as_ref());
+            variant = names
+                .map(|known| known.variant(&key, &head.headers))
                 .or(variant);
             let mut miss = Miss {
                 selected,
@@ -213,7 +210,7 @@ where
             if not_shared || miss.leader.is_some() {
                 return self.forward(key, head, miss).await;
             }
-            let role = self.shared.in_flight.join(&key, partition, variant.clone());
+            let role = self.shared.in_flight.join(&key, variant);
             let waiter = match role {
                 // Looks up again: the response may have been stored since.
                 Role::Leader(lead) => {
@@ -225,8 +222,8 @@ where
             match waiter.outcome(deadline).await {
                 None => continue,
                 Some(Outcome::Stored(entry, ticket)) if !ticket.differs(&miss.snapshot.ticket) => {
-                    if !entry.matches(partition, &head.headers) {
-                        variant = Some(entry.variant(&head.headers));
+                    if !entry.matches(&key, &head.headers) {
+                        variant = Some(entry.vary().variant(&key, &head.headers));
                         continue;
                     }
                     let arrival = self.shared.now();
@@ -267,7 +264,7 @@ struct PendingChange {
 impl Drop for PendingChange {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            drop(self.shared.remove(key));
+            drop(self.shared.remove(Purge::Url(key)));
         }
     }
 }

@@ -168,7 +168,8 @@ fn public_types_are_send_sync_and_debug() {
     fn check<T: Send + Sync + std::fmt::Debug>() {}
     check::<CacheLayer>();
     check::<crate::Cache<()>>();
-    check::<crate::Store>();
+    check::<crate::Entry>();
+    check::<crate::Found>();
     check::<MemoryStore>();
     check::<crate::ResponseBody<()>>();
     check::<CacheStatus>();

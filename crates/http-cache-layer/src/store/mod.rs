@@ -1,18 +1,19 @@
 //! Stores of responses.
 
-pub(crate) mod backend;
+#[cfg(feature = "redis")]
+mod encoding;
+mod interface;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 
 #[cfg(test)]
-pub(crate) use self::backend::MAX_VARIANTS;
-pub use self::backend::Store;
-pub(crate) use self::backend::{Backend, Clock, Found, StoreFuture, Ticket, Variants};
-#[cfg(test)]
-pub(crate) use self::memory::Memory;
-pub use self::memory::MemoryStore;
-#[cfg(all(test, feature = "redis"))]
-pub(crate) use self::redis::found;
+pub(crate) use self::interface::MAX_VARIANTS;
 #[cfg(feature = "redis")]
 pub use self::redis::{InvalidRedisUrl, RedisStore};
+pub use self::{
+    interface::{
+        Found, Purge, PurgeOutcome, Store, StoreError, StoreFuture, StoreHealth, StoreStats, Ticket,
+    },
+    memory::MemoryStore,
+};

@@ -1,12 +1,9 @@
 //! Invalidation, and requests that wait for others.
 
+use http::HeaderMap;
+
 use super::*;
-use crate::{
-    entry::Entry,
-    key::{Key, Partition},
-    limit::Limit,
-    store::{Backend, Clock, Found, MAX_VARIANTS, Memory, Store, StoreFuture, Ticket},
-};
+use crate::{Entry, Found, Key, Purge, PurgeOutcome, Store, StoreFuture, Ticket};
 
 fn with_origin<F>(
     origin: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
@@ -28,10 +25,10 @@ async fn purge_removes_one_url_and_clear_all() {
     for target in ["/a?b", "/c"] {
         status_of(&stack, target).await;
     }
-    layer.purge("H", "/a?b").await;
+    layer.purge(Purge::url("H", "/a?b")).await;
     assert_eq!(status_of(&stack, "/c").await, "hit");
     assert_eq!(status_of(&stack, "/a?b").await, "fwd=uri-miss; stored");
-    layer.clear().await;
+    layer.purge(Purge::All).await;
     for target in ["/a?b", "/c"] {
         assert_eq!(status_of(&stack, target).await, "fwd=uri-miss; stored");
     }
@@ -53,7 +50,7 @@ async fn changes_invalidate_related_urls_on_the_same_host() {
         hits.push(status_of(&stack, target).await == "hit");
     }
     assert_eq!(hits, [false, false, false, true]);
-    let mut head = http::HeaderMap::new();
+    let mut head = HeaderMap::new();
     head.insert(
         "location",
         http::HeaderValue::from_static("http://elsewhere/a"),
@@ -62,24 +59,28 @@ async fn changes_invalidate_related_urls_on_the_same_host() {
 }
 
 /// A store whose removals take forever.
-struct SlowRemoval(Memory);
+struct SlowRemoval(MemoryStore);
 
-impl Backend for SlowRemoval {
-    fn find<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Found> {
-        self.0.find(key)
+impl Store for SlowRemoval {
+    fn find<'a>(&'a self, key: &'a Key, request: &'a HeaderMap) -> StoreFuture<'a, Found> {
+        self.0.find(key, request)
     }
 
     fn put(&self, key: &Key, entry: Arc<Entry>, ticket: Ticket) {
         self.0.put(key, entry, ticket);
     }
 
-    fn remove(&self, key: Key) -> StoreFuture<'_, ()> {
-        drop(self.0.remove(key));
-        Box::pin(std::future::pending())
+    fn remove(&self, purge: Purge) -> StoreFuture<'_, PurgeOutcome> {
+        drop(self.0.remove(purge));
+        StoreFuture::new(std::future::pending())
     }
 
-    fn clear(&self) -> StoreFuture<'_, ()> {
-        self.0.clear()
+    fn entry_limit(&self) -> u64 {
+        self.0.entry_limit()
+    }
+
+    fn memory_limit(&self) -> u64 {
+        self.0.memory_limit()
     }
 }
 
@@ -87,12 +88,7 @@ impl Backend for SlowRemoval {
 async fn changes_invalidate_even_if_the_client_leaves() {
     let lines = "cache-control: max-age=60|location: /named";
     let origin = service_fn(async move |_| Ok(response(200, lines, Body::from("body"))));
-    let store = Store {
-        backend: Arc::new(SlowRemoval(Memory::new(1 << 20))),
-        limit: Limit::new(1 << 20),
-        entry_limit: 8,
-        clock: Clock::steady(),
-    };
+    let store = SlowRemoval(MemoryStore::new(1 << 20));
     let stack = stack(&CacheLayer::new(store).with_name(NAME), origin);
     for target in ["/named", "/"] {
         status_of(&stack, target).await;
@@ -105,40 +101,40 @@ async fn changes_invalidate_even_if_the_client_leaves() {
 }
 
 /// An empty store that other processes change.
-#[cfg(feature = "redis")]
 #[derive(Clone, Default)]
 struct Changing(Arc<AtomicUsize>);
 
-#[cfg(feature = "redis")]
-impl Backend for Changing {
-    fn find<'a>(&'a self, _: &'a Key) -> StoreFuture<'a, Found> {
-        let epoch = self.0.load(Ordering::SeqCst).to_string();
-        let found = crate::store::found(epoch.into(), Default::default());
-        Box::pin(std::future::ready(found))
+impl Store for Changing {
+    fn find<'a>(&'a self, _: &'a Key, _: &'a HeaderMap) -> StoreFuture<'a, Found> {
+        StoreFuture::ready(Found {
+            ticket: Ticket::new(self.0.load(Ordering::SeqCst).to_string()),
+            ..Found::default()
+        })
     }
 
     fn put(&self, _: &Key, _: Arc<Entry>, _: Ticket) {}
 
-    fn remove(&self, _: Key) -> StoreFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
+    fn remove(&self, _: Purge) -> StoreFuture<'_, PurgeOutcome> {
+        StoreFuture::ready(PurgeOutcome::Complete)
     }
 
-    fn clear(&self) -> StoreFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
+    fn entry_limit(&self) -> u64 {
+        8
+    }
+
+    fn memory_limit(&self) -> u64 {
+        1 << 20
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 }
 
-#[cfg(feature = "redis")]
 #[tokio::test(start_paused = true)]
 async fn responses_older_than_a_change_by_another_process_are_not_shared() {
     for changes in [0, 1] {
         let changing = Changing::default();
-        let store = Store {
-            backend: Arc::new(changing.clone()),
-            limit: Limit::new(1 << 20),
-            entry_limit: 8,
-            clock: Clock::Wall,
-        };
         let count = Arc::new(AtomicUsize::new(0));
         let seen = count.clone();
         let origin = service_fn(move |_: Request<Body>| {
@@ -148,7 +144,7 @@ async fn responses_older_than_a_change_by_another_process_are_not_shared() {
                 Ok(response(200, A, Body::from("body")))
             }
         });
-        let stack = stack(&CacheLayer::new(store).with_name(NAME), origin);
+        let stack = stack(&CacheLayer::new(changing.clone()).with_name(NAME), origin);
         let before = stack.clone();
         let before = tokio::spawn(async move { status_of(&before, "/").await });
         time::sleep(Duration::from_millis(10)).await;
@@ -262,45 +258,4 @@ async fn a_304_for_another_tag_is_ignored() {
     time::advance(Duration::from_secs(61)).await;
     let (head, body) = send(&stack, request("GET", "/", "")).await;
     assert_eq!((status(&head), &*body), ("fwd=stale; stored", "body"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn only_the_newest_variants_are_stored() {
-    let (stack, _) = cached(200, "cache-control: max-age=60|vary: a");
-    for number in 0..=MAX_VARIANTS {
-        send(&stack, request("GET", "/", &format!("a: {number}"))).await;
-    }
-    for (number, expected) in [
-        (1, "hit"),
-        (MAX_VARIANTS, "hit"),
-        (0, "fwd=vary-miss; stored"),
-    ] {
-        let (head, _) = send(&stack, request("GET", "/", &format!("a: {number}"))).await;
-        assert_eq!(status(&head), expected, "{number}");
-    }
-}
-
-#[tokio::test]
-async fn memory_is_bounded() {
-    let (memory, limit) = (Memory::new(100_000), 100_000);
-    let (head, _) = request("GET", "/", "").into_parts();
-    let (response, _) = response(200, A, Body::empty()).into_parts();
-    for number in 0..1000 {
-        let entry = Entry::from_response(
-            Partition::new(""),
-            &head,
-            &response,
-            std::time::SystemTime::now(),
-        );
-        let entry = entry
-            .expect("storable")
-            .with_body(Bytes::from(vec![0; 1000]).into());
-        memory.put(
-            &Key::new("h", &format!("/{number}")),
-            Arc::new(entry),
-            Ticket::default(),
-        );
-    }
-    memory.0.run_pending_tasks();
-    assert!(memory.0.weighted_size() <= limit && memory.0.entry_count() > 10);
 }

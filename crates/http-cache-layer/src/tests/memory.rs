@@ -2,16 +2,12 @@
 
 use std::{env, process::Command, time::SystemTime};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::ACCEPT};
 use http_body_util::StreamBody;
 
 use super::*;
 use crate::{
-    cost,
-    entry::Entry,
-    key::{Key, Partition},
-    store::{Backend, Memory, Ticket},
-    stored_body::BodyCopy,
+    Entry, Key, Purge, Store, Ticket, key::Partition, store::MAX_VARIANTS, stored_body::BodyCopy,
 };
 
 /// glibc's header, and half of a step.
@@ -24,7 +20,7 @@ fn entry(lines: &str, body: usize) -> Entry {
         .expect("valid")
         .into_parts();
     let (parts, _) = response(200, lines, Body::empty()).into_parts();
-    let entry = Entry::from_response(Partition::new(""), &request, &parts, SystemTime::now())
+    let entry = Entry::from_response(&Key::new("h", "/"), &request, &parts, SystemTime::now())
         .expect("storable");
     let mut copy = BodyCopy::default();
     copy.push(&vec![7; body]);
@@ -91,7 +87,7 @@ fn the_size_of_a_slot_is_its_memory() {
         assert!(output.status.success() && log.contains("1 passed"), "{log}");
         return;
     }
-    let memory = Memory::new(1 << 30);
+    let memory = MemoryStore::new(1 << 30);
     let entry = Arc::new(entry(A, 1));
     let all = allocated_by(|| {
         for number in 0..ENTRIES {
@@ -102,8 +98,7 @@ fn the_size_of_a_slot_is_its_memory() {
             );
         }
     });
-    let list = cost::allocation(cost::ARC_COUNTS + size_of::<Arc<Entry>>());
-    let counted = (cost::SLOT + Key::new("h", "/00000000").size() + list) as u64;
+    let counted = memory.weight() / ENTRIES - entry.size() as u64;
     let slot = all / ENTRIES;
     assert!(
         counted >= slot && counted <= 2 * slot,
@@ -129,17 +124,14 @@ async fn stored_responses_do_not_hold_the_read_buffer() {
         async { Ok::<_, BoxError>(response) }
     });
     let stack = stack(&layer, origin);
-    send(&stack, request("GET", "/", "")).await;
+    send(&stack, request("GET", "/", "accept: a")).await;
     drop(stack);
-    let found = layer
-        .shared()
-        .backend
-        .find(&Key::new("h", "/"))
-        .await
-        .variants
-        .expect("stored");
-    assert_eq!(found[0].head.headers["etag"], "\"tag\"");
-    assert_eq!(found[0].body.iter().collect::<Vec<_>>(), ["body"]);
+    let key = Key::new("h", "/").with_partition(Partition::new(""));
+    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("a"))]);
+    let found = layer.store().find(&key, &headers).await;
+    let stored = found.entry.expect("stored");
+    assert_eq!(stored.head.headers["etag"], "\"tag\"");
+    assert_eq!(stored.body.iter().collect::<Vec<_>>(), ["body"]);
     assert!(buffer.is_unique());
 }
 
@@ -212,6 +204,115 @@ async fn eviction_releases_memory_immediately() {
             layer.shared().limit.used()
         );
     }
-    layer.clear().await;
+    layer.purge(Purge::All).await;
     assert_eq!(layer.shared().limit.used(), 0);
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    let (memory, limit) = (MemoryStore::new(100_000), 100_000);
+    for number in 0..1000 {
+        let key = Key::new("h", &format!("/{number}"));
+        memory.put(&key, Arc::new(entry(A, 1000)), Ticket::default());
+        assert!(memory.weight() <= limit);
+    }
+    assert!(memory.weight() > limit / 2);
+    let stats = memory.stats();
+    assert!(stats.stored == 1000 && stats.evicted > 900, "{stats:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn variants_that_are_requested_once_do_not_evict_those_in_use() {
+    const IN_USE: usize = MAX_VARIANTS / 2;
+    let (stack, _) = cached(200, "cache-control: max-age=60|vary: a");
+    let get = async |number: usize| {
+        let variant = format!("a: {number}");
+        let (head, _) = send(&stack, request("GET", "/", &variant)).await;
+        status(&head).to_owned()
+    };
+    for _ in 0..2 {
+        for number in 0..IN_USE {
+            get(number).await;
+        }
+    }
+    for number in MAX_VARIANTS..4 * MAX_VARIANTS {
+        assert!(get(number).await.ends_with("stored"));
+    }
+    for number in 0..IN_USE {
+        assert_eq!(get(number).await, "hit", "{number}");
+    }
+    assert_eq!(get(4 * MAX_VARIANTS - 1).await, "hit");
+    assert_eq!(get(MAX_VARIANTS).await, "fwd=vary-miss; stored");
+}
+
+#[tokio::test]
+async fn a_removal_of_a_url_includes_its_parts_and_identities_and_no_other_url() {
+    let memory = MemoryStore::new(1 << 20);
+    let url = Key::new("h", "/a");
+    let keys = [
+        url.clone(),
+        url.clone().with_part(b"https"),
+        url.clone().with_identity(b"alice"),
+        url.clone().with_identity(b"bob"),
+    ];
+    let other = Key::new("h", "/b").with_identity(b"alice");
+    let none = HeaderMap::new();
+    let (request, ()) = Request::new(()).into_parts();
+    let (parts, _) = response(200, A, Body::empty()).into_parts();
+    let put = |key: &Key| {
+        let entry = Entry::from_response(key, &request, &parts, SystemTime::now());
+        memory.put(key, Arc::new(entry.expect("storable")), Ticket::default());
+    };
+    let found = async |key: &Key| memory.find(key, &none).await.entry.is_some();
+    for round in 0..3 {
+        put(&other);
+        for key in &keys {
+            assert!(!found(key).await, "{round}: {key:?}");
+            put(key);
+        }
+        for key in &keys {
+            assert!(found(key).await, "{round}: {key:?}");
+        }
+        let purge = if round == 0 {
+            Purge::Url(keys[3].clone())
+        } else {
+            Purge::prefix("H", "/a")
+        };
+        memory.remove(purge).await;
+        assert!(found(&other).await, "{round}");
+    }
+}
+
+#[tokio::test]
+async fn a_purge_removes_the_urls_of_its_host_or_prefix() {
+    const URLS: [(&str, &str); 5] = [
+        ("h", "/a"),
+        ("h", "/ab?x=1"),
+        ("h", "/b"),
+        ("h:81", "/a"),
+        ("i", "/a"),
+    ];
+    for (purge, kept) in [
+        (Purge::url("h", "/a"), vec![1, 2, 3, 4]),
+        (Purge::prefix("H", "/a"), vec![2, 3, 4]),
+        (Purge::prefix("h", "/ab?"), vec![0, 2, 3, 4]),
+        (Purge::host("H"), vec![3, 4]),
+        (Purge::host("h:81"), vec![0, 1, 2, 4]),
+        (Purge::All, vec![]),
+    ] {
+        let memory = MemoryStore::new(1 << 20);
+        let entry = Arc::new(entry(A, 1));
+        for (host, target) in URLS {
+            memory.put(&Key::new(host, target), entry.clone(), Ticket::default());
+        }
+        memory.remove(purge.clone()).await;
+        let mut found = Vec::new();
+        for (index, (host, target)) in URLS.into_iter().enumerate() {
+            let key = Key::new(host, target);
+            if memory.find(&key, &HeaderMap::new()).await.vary.is_some() {
+                found.push(index);
+            }
+        }
+        assert_eq!(found, kept, "{purge:?}");
+    }
 }

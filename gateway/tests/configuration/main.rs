@@ -1,0 +1,8 @@
+//! Configuration files, their schema, and the errors of a first start.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod check;
+mod schema;
+mod startup;
