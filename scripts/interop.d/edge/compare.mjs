@@ -26,15 +26,16 @@ Object.assign(process.env, CREDENTIALS);
 
 const median = (numbers) => numbers.sort((one, other) => one - other)[numbers.length >> 1];
 
-/** Sends a fixture to each verifier. Returns the statuses, once each. */
+/** Sends a fixture to each verifier. Returns the status, and the verifiers that respond with another. */
 async function outcome(handler, { event, body, service, except }, judges) {
-  const statuses = [];
+  const verifiers = {};
   for (const [verifier, urls] of Object.entries(judges)) {
     if (verifier === except) continue;
     const { status } = await forward(handler, event, urls[service], { body });
-    statuses.push(status);
+    (verifiers[status] ??= []).push(verifier);
   }
-  return [...new Set(statuses)].join(" or ");
+  const [most, ...others] = Object.entries(verifiers).sort(([, one], [, other]) => other.length - one.length);
+  return [most[0], ...others.map(([status, names]) => `${status} from ${names.join(" and ")}`)].join(", ");
 }
 
 /** Returns a row of results for each fixture of an origin request. */
@@ -47,6 +48,11 @@ async function compareFixtures(judges) {
     const aws4 = await outcome(createAws4({ service, region: "us-east-1" }), fixture, judges);
     rows.push(`| ${name} | ${ours} | ${aws4} |`);
   }
+  for (const name of Object.keys(CREDENTIALS)) delete process.env[name];
+  const [fixture] = fixtures;
+  const results = [createHandler({}), createAws4(API_SETTINGS)].map((handler) => outcome(handler, fixture, judges));
+  rows.push(`| no credentials | ${(await Promise.all(results)).join(" | ")} |`);
+  Object.assign(process.env, CREDENTIALS);
   return rows;
 }
 
