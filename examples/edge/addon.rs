@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use napi_derive::napi;
 use tower_sigv4::{
     Error, Origin, SigningSettings,
-    cloudfront::{self, EdgeResponse, EdgeSettings},
+    cloudfront::{self, EdgeEvent, EdgeRequest, EdgeResponse, EdgeSettings},
     credentials,
     origin::PayloadMode,
     sigv4::Identity,
@@ -40,7 +40,7 @@ pub struct Credentials {
 /// The JSON that the function returns.
 #[napi(object)]
 pub struct Output {
-    /// The signed request, or the response to an error.
+    /// The signed request without its body, which does not change; or the response to an error.
     pub json: String,
     /// The error, for the log.
     pub error: Option<String>,
@@ -72,8 +72,10 @@ impl EdgeSigner {
             None,
             "lambda",
         ));
-        let signed =
-            identity.and_then(|identity| self.0.sign_json(event.as_bytes(), &identity, time));
+        let signed = identity.and_then(|identity| {
+            let event = EdgeEvent::from_json(event.as_bytes())?;
+            self.0.sign(event, &identity, time)
+        });
         Ok(output(signed))
     }
 }
@@ -81,12 +83,18 @@ impl EdgeSigner {
 /// Adds the hash of the body to the request of an event, given as JSON.
 #[napi(catch_unwind)]
 pub fn hash(event: String) -> Output {
-    output(cloudfront::hash_json(event.as_bytes()))
+    output(EdgeEvent::from_json(event.as_bytes()).and_then(cloudfront::hash))
 }
 
-fn output(result: Result<String, Error>) -> Output {
+fn output(result: Result<EdgeRequest, Error>) -> Output {
     match result {
-        Ok(json) => Output { json, error: None },
+        Ok(mut request) => {
+            request.body = None; // a large one takes longer to copy than to sign
+            Output {
+                json: request.to_json(),
+                error: None,
+            }
+        }
         Err(error) => Output {
             json: EdgeResponse::from_error(&error).to_json(),
             error: Some(error.to_string()),

@@ -3,9 +3,12 @@ import { createRequire } from "node:module";
 
 const { EdgeSigner, hash: hashBody } = createRequire(import.meta.url)("./edge.node");
 
-function result({ json, error }) {
-  if (error) console.error(error);
-  return JSON.parse(json);
+function result(event, { json, error }) {
+  if (error) {
+    console.error(error);
+    return JSON.parse(json); // a response
+  }
+  return { ...event.Records[0].cf.request, ...JSON.parse(json) };
 }
 
 export function createHandler(settings) {
@@ -18,7 +21,7 @@ export function createHandler(settings) {
       secretAccessKey: AWS_SECRET_ACCESS_KEY,
       sessionToken: AWS_SESSION_TOKEN,
     };
-    return result(signer.sign(JSON.stringify(event), credentials, Date.now()));
+    return result(event, signer.sign(JSON.stringify(event), credentials, Date.now()));
   };
 }
 
@@ -26,4 +29,4 @@ export function createHandler(settings) {
 export const handler = createHandler({});
 
 // For origins with origin access control, which signs but does not hash bodies.
-export const hash = async (event) => result(hashBody(JSON.stringify(event)));
+export const hash = async (event) => result(event, hashBody(JSON.stringify(event)));
