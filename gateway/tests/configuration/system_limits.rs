@@ -1,19 +1,16 @@
 //! Limits of the system and of clients that do not cooperate.
-#![cfg(unix)]
-
-#[allow(dead_code)]
-mod support;
 
 use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use support::{Gateway, TempFile, config, exchange, gateway_command, get};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+use crate::support::{Gateway, TempFile, config, exchange, gateway_command, get};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// RFC 9113, section 6.7.

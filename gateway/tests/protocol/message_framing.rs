@@ -1,17 +1,15 @@
 //! Messages that two servers could read differently, from clients and from origins, over HTTP/1.
 
-#[allow(dead_code)]
-mod support;
-
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
-use support::{Gateway, TestOrigin, config, connect_http2, exchange, read_until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::oneshot,
 };
+
+use crate::support::{Gateway, TestOrigin, config, connect_http2, exchange, read_until};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const GET: &str = "GET /orders HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
