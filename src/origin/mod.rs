@@ -64,8 +64,6 @@ pub use self::{
     uri_origin::UriOrigin,
     wire_form::WireForm,
 };
-#[cfg(feature = "cloudfront")]
-pub(crate) use self::headers::is_client_signing_header;
 pub(crate) use self::{
     headers::{add_aws_chunked, connection_options, remove_aws_chunked},
     payload_mode::BodyPlan,
