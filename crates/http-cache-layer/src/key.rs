@@ -1,10 +1,15 @@
 //! Keys of stored responses.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
-use http::{HeaderMap, Method, header, request::Parts};
+use http::{HeaderMap, header, request::Parts};
 use sha2::{Digest, Sha256};
 use url::{Position, Url};
+
+thread_local! {
+    /// Text of the key in progress, so that a key takes one allocation.
+    static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// Identifies the stored responses to a request: host, path and query, and what separates responses beside `vary`.
 ///
@@ -27,13 +32,16 @@ impl Key {
     /// Creates the key of a URL. The host may have a port.
     #[must_use]
     pub fn new(host: &str, path_and_query: &str) -> Self {
-        let mut url = String::with_capacity(host.len() + 1 + path_and_query.len());
-        url.push_str(host);
-        url.make_ascii_lowercase();
-        url.push(' ');
-        url.push_str(path_and_query);
+        let url = BUFFER.with_borrow_mut(|buffer| {
+            buffer.clear();
+            buffer.push_str(host);
+            buffer.make_ascii_lowercase();
+            buffer.push(' ');
+            buffer.push_str(path_and_query);
+            Arc::from(buffer.as_str())
+        });
         Self {
-            url: url.into(),
+            url,
             partition: Partition::default(),
             identity: None,
         }
@@ -141,20 +149,3 @@ impl Partition {
 /// Digest of a caller's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity(pub(crate) [u8; 32]);
-
-pub(crate) fn is_cacheable(method: &Method) -> bool {
-    *method == Method::GET || *method == Method::HEAD
-}
-
-/// Returns `true` for requests that only the origin can handle: partial responses are not stored (RFC 9111, section
-/// 3.3), and only the origin can evaluate these conditions (section 4.3.2).
-pub(crate) fn needs_origin(headers: &HeaderMap) -> bool {
-    [
-        header::RANGE,
-        header::IF_RANGE,
-        header::IF_MATCH,
-        header::IF_UNMODIFIED_SINCE,
-    ]
-    .iter()
-    .any(|name| headers.contains_key(name))
-}
