@@ -76,6 +76,12 @@ impl VaryNames {
         Self::new(parsed.collect::<Option<_>>()?)
     }
 
+    /// Returns `true` if all requests select the same response.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Memory beside the value itself.
     pub(crate) fn size(&self) -> usize {
         let names = self.0.iter().map(|name| cost::bytes(name.as_str().len()));

@@ -157,14 +157,15 @@ async fn live_events(State(admin): State<Admin>) -> Response {
 }
 
 async fn clear(State(admin): State<Admin>) -> StatusCode {
-    admin.cache().clear().await;
+    admin.cache().purge(http_cache_layer::Purge::All).await;
     StatusCode::NO_CONTENT
 }
 
 async fn purge(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> Response {
     match purged_resource(&headers, &body) {
         Ok((host, target)) => {
-            admin.cache().purge(&host, &target).await;
+            let purge = http_cache_layer::Purge::url(&host, &target);
+            admin.cache().purge(purge).await;
             StatusCode::NO_CONTENT.into_response()
         }
         Err((status, message)) => response::message(status, message),

@@ -106,9 +106,10 @@ struct Changing(Arc<AtomicUsize>);
 
 impl Store for Changing {
     fn find<'a>(&'a self, _: &'a Key, _: &'a HeaderMap) -> StoreFuture<'a, Found> {
-        let mut found = Found::default();
-        found.ticket = Ticket::new(self.0.load(Ordering::SeqCst).to_string());
-        StoreFuture::ready(found)
+        StoreFuture::ready(Found {
+            ticket: Ticket::new(self.0.load(Ordering::SeqCst).to_string()),
+            ..Found::default()
+        })
     }
 
     fn put(&self, _: &Key, _: Arc<Entry>, _: Ticket) {}

@@ -242,12 +242,12 @@ async fn the_least_recently_used_variant_of_a_url_is_evicted() {
 #[tokio::test]
 async fn a_removal_of_a_url_includes_its_parts_and_identities_and_no_other_url() {
     let memory = MemoryStore::new(1 << 20);
-    let key = Key::new("h", "/a");
+    let url = Key::new("h", "/a");
     let keys = [
-        key.clone(),
-        key.clone().with_part(b"https"),
-        key.clone().with_identity(b"alice"),
-        key.clone().with_identity(b"bob"),
+        url.clone(),
+        url.clone().with_part(b"https"),
+        url.clone().with_identity(b"alice"),
+        url.clone().with_identity(b"bob"),
     ];
     let other = Key::new("h", "/b").with_identity(b"alice");
     let none = HeaderMap::new();

@@ -1,49 +1,77 @@
-//! The connection to a server that may be down or slow.
+//! Queries to servers that may be down or slow.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
-use rustls::crypto::ring;
-use tokio::time::{Instant, timeout};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+    time::timeout,
+};
 
-/// Time without queries after a failure, so that not every request waits.
-pub(super) const PAUSE: Duration = Duration::from_secs(1);
-/// Minimum time between two warnings.
-const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+use super::{
+    gate::Gate,
+    target::{Link, Target},
+    topology::Topology,
+};
+
+/// Limits the time to connect, which goes on while requests no longer wait for it.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time limit of a write, as a multiple of that of a read.
+const WRITE_TIMEOUT: u32 = 5;
+
+/// Lookups do not wait behind large writes.
+#[derive(Clone, Copy)]
+pub(super) enum Lane {
+    Read,
+    Write,
+}
 
 pub(super) struct Connection {
-    client: Client,
+    pub(super) target: Target,
     timeout: Duration,
-    // Tokio's mutex, since it is locked while connecting.
-    current: tokio::sync::Mutex<Option<MultiplexedConnection>>,
-    health: Mutex<Health>,
+    links: [watch::Sender<LinkState>; 2],
+    last_link: AtomicU64,
+    pub(super) topology: Topology,
+    errors: AtomicU64,
+    recovered: Notify,
 }
 
-#[derive(Default)]
-struct Health {
-    paused_until: Option<Instant>,
-    warned: Option<Instant>,
+#[derive(Clone)]
+enum LinkState {
+    /// With the error of the last attempt.
+    Absent(Option<Arc<str>>),
+    Connecting,
+    /// With its number.
+    Up(u64, Link),
 }
 
-/// Returns `None` if the URL is malformed.
-pub(super) fn client(url: &str) -> Option<Client> {
-    if url.starts_with("rediss:") {
-        // The client needs the process's default; an error means that there is one.
-        drop(ring::default_provider().install_default());
-    }
-    Client::open(url).ok()
+/// Reason of a failed query.
+struct Failure {
+    reason: Arc<str>,
+    /// The server cannot be used.
+    is_outage: bool,
+    link: Option<u64>,
 }
 
 impl Connection {
-    pub(super) fn new(client: Client, timeout: Duration) -> Self {
+    pub(super) fn new(target: Target, timeout: Duration) -> Self {
+        let absent = || watch::Sender::new(LinkState::Absent(None));
         Self {
-            client,
+            target,
             timeout,
-            current: Default::default(),
-            health: Default::default(),
+            links: [absent(), absent()],
+            last_link: AtomicU64::new(0),
+            topology: Topology::default(),
+            errors: AtomicU64::new(0),
+            recovered: Notify::new(),
         }
     }
 
@@ -51,102 +79,205 @@ impl Connection {
         self.timeout
     }
 
-    /// Returns `None` after a timeout, an error, or during a pause.
-    pub(super) async fn query<T, F>(
-        &self,
-        query: impl FnOnce(MultiplexedConnection) -> F + Send,
-    ) -> Option<T>
-    where
-        F: Future<Output = RedisResult<T>> + Send,
-    {
-        if !self.is_available() {
+    pub(super) fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
+    /// Time limit of a query. Requests wait only for reads, and for removals up to the limit of reads.
+    fn limit(&self, lane: Lane) -> Duration {
+        match lane {
+            Lane::Read => self.timeout,
+            Lane::Write => self.timeout.saturating_mul(WRITE_TIMEOUT),
+        }
+    }
+
+    /// Waits for the end of an outage.
+    pub(super) async fn recovered(&self) {
+        self.recovered.notified().await;
+    }
+
+    /// Sends a command to the server that has this key. Returns `None` after a timeout, an error, or during a pause.
+    pub(super) async fn query(
+        self: &Arc<Self>,
+        lane: Lane,
+        key: &str,
+        command: Cmd,
+    ) -> Option<Value> {
+        let gate = self.topology.gate(key);
+        if !gate.admits() {
             return None;
         }
-        let reply = async { query(self.connect().await?).await };
-        match timeout(self.timeout, reply).await {
-            Ok(Ok(value)) => {
-                self.record_success();
+        let limit = self.limit(lane);
+        let reply = match timeout(limit, self.send(lane, key, command)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure {
+                reason: format!("no reply within {limit:?}").into(),
+                is_outage: true,
+                link: None,
+            }),
+        };
+        match reply {
+            Ok(value) => {
+                if gate.record_success() {
+                    tracing::info!("redis at {} responds again", self.target.addresses());
+                    self.recovered.notify_waiters();
+                }
                 Some(value)
             }
-            Ok(Err(error)) => {
-                // The error's own text may quote the command, and with it a password.
-                let code = error.code().unwrap_or_else(|| error.category()).to_owned();
-                self.record_failure(&code, needs_pause(&error)).await;
+            Err(failure) => {
+                self.record_failure(&gate, lane, &failure);
                 None
             }
+        }
+    }
+
+    async fn send(self: &Arc<Self>, lane: Lane, key: &str, command: Cmd) -> Result<Value, Failure> {
+        let (number, mut link) = self.link(lane).await?;
+        let reply = link.send(key, command).await;
+        reply.map_err(|error| Failure {
+            reason: self.describe(&error).into(),
+            is_outage: is_outage(&error),
+            link: Some(number),
+        })
+    }
+
+    /// Sends a command without regard to outages.
+    pub(super) async fn send_now(
+        self: &Arc<Self>,
+        key: &str,
+        command: Cmd,
+    ) -> Result<Value, Arc<str>> {
+        let reply = self.send(Lane::Read, key, command).await;
+        reply.map_err(|failure| failure.reason)
+    }
+
+    /// Returns the connection, or waits until it is established.
+    async fn link(self: &Arc<Self>, lane: Lane) -> Result<(u64, Link), Failure> {
+        let state = &self.links[lane as usize];
+        let mut changes = state.subscribe();
+        let starts = state.send_if_modified(|current| {
+            let absent = matches!(current, LinkState::Absent(_));
+            if absent {
+                *current = LinkState::Connecting;
+            }
+            absent
+        });
+        if starts {
+            match Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn(self.clone().connect(lane))),
+                Err(_) => drop(state.send_replace(LinkState::Absent(None))),
+            }
+        }
+        let settled = changes.wait_for(|current| !matches!(current, LinkState::Connecting));
+        match settled.await.as_deref() {
+            Ok(LinkState::Up(number, link)) => Ok((*number, link.clone())),
+            Ok(LinkState::Absent(reason)) => Err(Failure {
+                reason: reason.clone().unwrap_or_else(|| "not connected".into()),
+                is_outage: true,
+                link: None,
+            }),
+            _ => Err(Failure {
+                reason: "not connected".into(),
+                is_outage: true,
+                link: None,
+            }),
+        }
+    }
+
+    async fn connect(self: Arc<Self>, lane: Lane) {
+        let result = timeout(CONNECT_TIMEOUT, self.open(lane)).await;
+        let state = match result {
+            Ok(Ok(link)) => {
+                let number = self.last_link.fetch_add(1, Ordering::Relaxed) + 1;
+                LinkState::Up(number, link)
+            }
+            Ok(Err(error)) => LinkState::Absent(Some(self.describe(&error).into())),
             Err(_) => {
-                let message = format!("no reply within {:?}", self.timeout);
-                self.record_failure(&message, true).await;
-                None
+                let reason = format!("no connection within {CONNECT_TIMEOUT:?}");
+                LinkState::Absent(Some(reason.into()))
             }
-        }
+        };
+        self.links[lane as usize].send_replace(state);
     }
 
-    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let mut current = self.current.lock().await;
-        if let Some(connection) = &*current {
-            return Ok(connection.clone());
-        }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.timeout))
-            .set_response_timeout(Some(self.timeout));
-        let connection = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        *current = Some(connection.clone());
-        Ok(connection)
+    async fn open(&self, lane: Lane) -> RedisResult<Link> {
+        let mut link = self.target.connect(self.limit(lane)).await?;
+        self.update_topology(&mut link).await;
+        Ok(link)
     }
 
-    /// After a pause, one request tries; the pause goes on for the others.
-    fn is_available(&self) -> bool {
-        let mut health = self.health();
-        let now = Instant::now();
-        if health.paused_until.is_some_and(|until| now < until) {
-            return false;
-        }
-        health.paused_until = health.paused_until.map(|_| now + PAUSE);
-        true
-    }
-
-    fn record_success(&self) {
-        let mut health = self.health();
-        if health.paused_until.take().is_some() && health.warned.is_some() {
-            tracing::info!("redis at {} responds again", self.address());
-        }
-    }
-
-    async fn record_failure(&self, message: &str, pauses: bool) {
-        let now = Instant::now();
+    /// Reads the primaries of a cluster.
+    pub(super) async fn refresh_topology(self: &Arc<Self>) {
+        if self.target.is_cluster()
+            && let Ok((_, mut link)) = self.link(Lane::Read).await
         {
-            let mut health = self.health();
-            if pauses {
-                health.paused_until = Some(now + PAUSE);
-            }
-            if health
-                .warned
-                .is_none_or(|warned| now > warned + WARNING_INTERVAL)
-            {
-                health.warned = Some(now);
-                let address = self.address();
-                tracing::warn!("redis at {address}: {message}; its responses are not used");
-            }
-        }
-        if pauses {
-            self.current.lock().await.take();
+            self.update_topology(&mut link).await;
         }
     }
 
-    fn address(&self) -> String {
-        self.client.get_connection_info().addr().to_string()
+    async fn update_topology(&self, link: &mut Link) {
+        if self.target.is_cluster() {
+            let mut command = redis::cmd("CLUSTER");
+            command.arg("SLOTS");
+            if let Ok(slots) = link.send_anywhere(command).await {
+                self.topology.update(&slots);
+            }
+        }
     }
 
-    fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    fn describe(&self, error: &RedisError) -> String {
+        describe(error, &self.target)
+    }
+
+    fn record_failure(&self, gate: &Gate, lane: Lane, failure: &Failure) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        if !failure.is_outage {
+            return;
+        }
+        if gate.record_failure(&failure.reason) {
+            let address = self.target.addresses();
+            let reason = &failure.reason;
+            tracing::warn!("redis at {address}: {reason}; its responses are not used");
+        }
+        if self.target.is_cluster() {
+            return; // it connects to lost nodes again by itself
+        }
+        self.links[lane as usize].send_if_modified(|current| {
+            let failed = match current {
+                // A timeout does not name its connection.
+                LinkState::Up(number, _) => failure.link.is_none_or(|link| link == *number),
+                _ => false,
+            };
+            if failed {
+                *current = LinkState::Absent(Some(failure.reason.clone()));
+            }
+            failed
+        });
+    }
+}
+
+/// Describes an error without its own text, which may quote the command, and with it a password.
+pub(super) fn describe(error: &RedisError, target: &Target) -> String {
+    match error.code() {
+        Some("MOVED" | "ASK" | "CLUSTERDOWN") if !target.is_cluster() => {
+            "it is a node of a cluster; configure it as a cluster".to_owned()
+        }
+        Some("READONLY") => "it is a replica; configure its primary".to_owned(),
+        Some("NOPERM") => {
+            "the user's ACL forbids a command or a key; allow eval, its commands, hmget, wait, info \
+             and cluster, on the prefix's keys"
+                .to_owned()
+        }
+        Some("WRONGPASS" | "NOAUTH") => "wrong user or password".to_owned(),
+        Some(code) => code.to_owned(),
+        None if error.kind() == ErrorKind::AuthenticationFailed => {
+            "wrong user or password".to_owned()
+        }
+        None => error.category().to_owned(),
     }
 }
 
 /// Returns `false` for errors of one key, and of a write without memory: other queries still succeed.
-fn needs_pause(error: &RedisError) -> bool {
+fn is_outage(error: &RedisError) -> bool {
     !matches!(error.code(), Some("WRONGTYPE" | "OOM"))
 }

@@ -1,77 +1,138 @@
 //! Responses in Redis or Valkey, shared by several processes.
-//!
-//! The responses to one URL are the fields of a hash, one for each variant. Two more fields have shorter names: `e` is
-//! the epoch of the write, which ends when the cache is cleared; `g` is a random number that a removal leaves. A lookup
-//! reads both, and its response is stored only if both are unchanged: a response that is older than a change comes too
-//! late, whichever process made the change.
 
+mod check;
 mod connection;
+mod gate;
+mod lookup;
+mod purges;
+mod removals;
+mod scripts;
+mod target;
 #[cfg(test)]
 mod tests;
+mod topology;
 mod writer;
 
 use std::{
-    cmp::Reverse,
-    collections::HashMap,
     error::Error,
     fmt::{self, Debug, Display, Formatter},
     sync::{Arc, OnceLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use bytes::Bytes;
-use redis::Client;
-use tokio::time::Instant;
+use http::HeaderMap;
 
-use self::{
-    connection::Connection,
-    writer::{Names, Put, Writer},
+use self::{connection::Connection, lookup::Redis, target::Target};
+use super::interface::{
+    DEFAULT_ENTRY_LIMIT, ENTRY_OVERHEAD, Found, Purge, PurgeOutcome, Store, StoreError,
+    StoreFuture, StoreHealth, StoreStats, Ticket,
 };
-use super::backend::{
-    Backend, Clock, DEFAULT_ENTRY_LIMIT, ENTRY_OVERHEAD, Found, Store, StoreFuture, Ticket, Token,
-};
-use crate::{entry::Entry, key::Key, limit::Limit};
+use crate::{entry::Entry, key::Key};
 
+/// Maximum age of a ticket. Traces of a removal last twice as long.
+const TICKET_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// Maximum number of responses of the largest size that are copied, or wait to be written.
 const COPIES: u64 = 64;
 
-/// Stores responses in Redis or Valkey, which several processes may share.
+/// Stores responses in Redis or Valkey, which several processes may share: one server, a cluster, or a primary that
+/// Sentinel names. Clones share their connections.
 ///
-/// While the server is down or slow, requests bypass the cache. Give the server a memory limit of its own
-/// (`maxmemory`).
+/// A lookup moves one variant. A write concerns one URL, and is complete when no process responds with what it removed.
+/// A purge by prefix or host is one write too, whatever the number of stored responses; it is complete after one second.
+///
+/// While the server is down or slow, requests are forwarded without the cache, and at most one request a second waits
+/// for it. Removals are repeated until they are written. For two seconds after an outage, stored responses are not used,
+/// so that all processes can do so. Only a process that alone loses the server cannot remove responses for the others
+/// until it is connected again.
+///
+/// In a cluster or with Sentinel, a removal waits until a replica has it, so that a failover does not bring responses
+/// back. Give the server a memory limit of its own (`maxmemory`).
+///
+/// ```
+/// use http_cache_layer::{CacheLayer, RedisStore};
+///
+/// # fn main() -> Result<(), http_cache_layer::InvalidRedisUrl> {
+/// let single = RedisStore::new("rediss://user:password@cache.internal:6379/0")?;
+/// let cluster = RedisStore::cluster(["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"])?;
+/// let sentinels = ["redis://10.0.0.1:26379", "redis://10.0.0.2:26379"];
+/// let primary = RedisStore::sentinel(sentinels, "redis://user:password@mymaster/0")?;
+/// let cache = CacheLayer::new(cluster.with_prefix("shop"));
+/// # drop((single, primary, cache));
+/// assert!(RedisStore::new("http://10.0.0.1").is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct RedisStore {
-    client: Client,
+    target: Target,
     prefix: String,
     timeout: Duration,
     entry_limit: u64,
+    // Created at the first use, with the settings of then.
+    redis: Arc<OnceLock<Redis>>,
 }
 
 impl RedisStore {
-    /// Parses a URL such as `redis://:password@127.0.0.1:6379/0`, or `rediss://` for TLS. Connects at the first
-    /// request.
+    /// Uses one server. Parses a URL such as `redis://user:password@127.0.0.1:6379/0`, or `rediss://` for TLS. Connects
+    /// at the first request.
     ///
     /// # Errors
     /// Returns an error if the URL is malformed.
     pub fn new(url: &str) -> Result<Self, InvalidRedisUrl> {
-        Ok(Self {
-            client: connection::client(url).ok_or(InvalidRedisUrl(()))?,
+        Target::single(url)
+            .map(Self::with_target)
+            .ok_or(InvalidRedisUrl(()))
+    }
+
+    /// Uses a cluster. Some of its nodes are enough; the others are read from them.
+    ///
+    /// # Errors
+    /// Returns an error if there is no URL, if one is malformed or has a database, or if they differ in user, password
+    /// or TLS.
+    pub fn cluster(urls: impl IntoIterator<Item: AsRef<str>>) -> Result<Self, InvalidRedisUrl> {
+        Target::cluster(urls)
+            .map(Self::with_target)
+            .ok_or(InvalidRedisUrl(()))
+    }
+
+    /// Uses the primary that Sentinel names, and the next one after a failover.
+    ///
+    /// The service is a URL with Sentinel's name of the service in place of the host; user, password, TLS and database
+    /// are those of the primary.
+    ///
+    /// # Errors
+    /// Returns an error if there is no URL of a Sentinel, or if a URL is malformed.
+    pub fn sentinel(
+        urls: impl IntoIterator<Item: AsRef<str>>,
+        service: &str,
+    ) -> Result<Self, InvalidRedisUrl> {
+        Target::sentinel(urls, service)
+            .map(Self::with_target)
+            .ok_or(InvalidRedisUrl(()))
+    }
+
+    fn with_target(target: Target) -> Self {
+        Self {
+            target,
             prefix: "http-cache".to_owned(),
             timeout: Duration::from_millis(200),
             entry_limit: DEFAULT_ENTRY_LIMIT,
-        })
+            redis: Arc::default(),
+        }
     }
 
     /// Sets the prefix of all keys (`http-cache` by default). Processes with the same prefix share responses.
     pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
+        self.redis = Arc::default();
         self
     }
 
     /// Limits the time that a request waits for the server (200 ms by default).
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self.redis = Arc::default();
         self
     }
 
@@ -80,12 +141,59 @@ impl RedisStore {
         self.entry_limit = bytes;
         self
     }
+
+    fn redis(&self) -> &Redis {
+        self.redis.get_or_init(|| {
+            let connection = Connection::new(self.target.clone(), self.timeout);
+            Redis::new(connection, &self.prefix)
+        })
+    }
+}
+
+impl Store for RedisStore {
+    fn find<'a>(&'a self, key: &'a Key, request: &'a HeaderMap) -> StoreFuture<'a, Found> {
+        StoreFuture::new(self.redis().find(key, request))
+    }
+
+    fn put(&self, key: &Key, entry: Arc<Entry>, ticket: Ticket) {
+        self.redis().put(key, entry, &ticket);
+    }
+
+    fn remove(&self, purge: Purge) -> StoreFuture<'_, PurgeOutcome> {
+        StoreFuture::new(self.redis().remove(purge))
+    }
+
+    fn entry_limit(&self) -> u64 {
+        self.entry_limit
+    }
+
+    fn memory_limit(&self) -> u64 {
+        let largest = self.entry_limit.saturating_add(ENTRY_OVERHEAD);
+        largest.saturating_mul(COPIES)
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn check(&self) -> StoreFuture<'_, Result<(), StoreError>> {
+        StoreFuture::new(self.redis().check())
+    }
+
+    fn health(&self) -> StoreHealth {
+        self.redis().health()
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.redis().stats()
+    }
 }
 
 impl Debug for RedisStore {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // Without the client, whose URL may contain a password.
+        // Without the target, whose URLs may contain a password.
         f.debug_struct("RedisStore")
+            .field("addresses", &self.target.addresses())
             .field("prefix", &self.prefix)
             .field("timeout", &self.timeout)
             .field("entry_limit", &self.entry_limit)
@@ -93,120 +201,17 @@ impl Debug for RedisStore {
     }
 }
 
-impl From<RedisStore> for Store {
-    fn from(store: RedisStore) -> Self {
-        let entry_limit = store.entry_limit;
-        let copies = entry_limit
-            .saturating_add(ENTRY_OVERHEAD)
-            .saturating_mul(COPIES);
-        Self {
-            backend: Arc::new(Redis::new(store)),
-            limit: Limit::new(copies),
-            entry_limit,
-            clock: Clock::Wall,
-        }
-    }
-}
-
-/// The URL is not one of a Redis server. The URL is not quoted, since it may contain a password.
+/// A URL is not one of a Redis server, or several do not fit together. It is not quoted, since it may contain a password.
 #[derive(Clone, Copy, Debug)]
 pub struct InvalidRedisUrl(());
 
 impl Display for InvalidRedisUrl {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "malformed URL of a Redis server; write one such as \"redis://127.0.0.1:6379/0\"",
+            "malformed URL of a Redis server; write one such as \"redis://127.0.0.1:6379/0\", without the database for \
+             a cluster, and with the same user and password for all nodes",
         )
     }
 }
 
 impl Error for InvalidRedisUrl {}
-
-struct Redis {
-    connection: Arc<Connection>,
-    names: Names,
-    // Started at the first use, since a store may be created outside of a runtime.
-    writer: OnceLock<Writer>,
-}
-
-impl Redis {
-    fn new(store: RedisStore) -> Self {
-        Self {
-            connection: Arc::new(Connection::new(store.client, store.timeout)),
-            names: Names::new(&store.prefix),
-            writer: OnceLock::new(),
-        }
-    }
-
-    fn writer(&self) -> &Writer {
-        self.writer
-            .get_or_init(|| Writer::start(self.connection.clone(), self.names.clone()))
-    }
-}
-
-impl Backend for Redis {
-    fn find<'a>(&'a self, key: &'a Key) -> StoreFuture<'a, Found> {
-        Box::pin(async {
-            if self.writer().is_removing(key) {
-                return Found::default();
-            }
-            let names = (self.names.epoch(), self.names.hash(key));
-            let reply = self.connection.query(async move |mut redis| {
-                let (epoch, hash) = names;
-                redis::pipe()
-                    .get(epoch)
-                    .hgetall(hash)
-                    .query_async::<(Option<Bytes>, HashMap<Bytes, Bytes>)>(&mut redis)
-                    .await
-            });
-            match reply.await {
-                Some((epoch, fields)) => found(epoch.unwrap_or_default(), fields),
-                None => Found::default(),
-            }
-        })
-    }
-
-    fn put(&self, key: &Key, entry: Arc<Entry>, ticket: Ticket) {
-        if let Some(token) = ticket.0 {
-            self.writer().put(Put {
-                key: key.clone(),
-                entry,
-                token,
-            });
-        }
-    }
-
-    fn remove(&self, key: Key) -> StoreFuture<'_, ()> {
-        let removed = self.writer().remove(key);
-        Box::pin(removed)
-    }
-
-    fn clear(&self) -> StoreFuture<'_, ()> {
-        let cleared = self.writer().clear();
-        Box::pin(cleared)
-    }
-}
-
-pub(crate) fn found(epoch: Bytes, mut fields: HashMap<Bytes, Bytes>) -> Found {
-    // An absent epoch may have been evicted, and with it the trace of a clearing.
-    if epoch.is_empty() || fields.remove(&b"e"[..]).unwrap_or_default() != epoch {
-        fields.clear();
-    }
-    let generation = fields.remove(&b"g"[..]).unwrap_or_default();
-    let now = SystemTime::now();
-    let mut variants: Vec<_> = fields
-        .values()
-        .filter_map(|bytes| encoding::decode(bytes, now))
-        .map(Arc::new)
-        .collect();
-    variants.sort_by_key(|entry| Reverse(entry.head.received));
-    let token = Token {
-        epoch,
-        generation,
-        created: Instant::now(),
-    };
-    Found {
-        variants: (!variants.is_empty()).then(|| variants.into()),
-        ticket: Ticket(Some(Arc::new(token))),
-    }
-}

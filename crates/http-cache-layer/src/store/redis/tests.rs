@@ -1,81 +1,53 @@
-use std::time::{Duration, SystemTime};
+//! Tests with a server that is scripted, and with a real one (ignored; `scripts/interop` runs them).
+
+mod scripted;
+mod server;
+
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use tokio::{net::TcpListener, time::Instant};
+use http::{HeaderMap, Request, Response};
 
-use super::{Redis, RedisStore, encoding};
-use crate::{
-    entry::Entry,
-    key::{Key, Partition},
-    store::Backend,
-};
+use super::RedisStore;
+use crate::{Entry, Key, Store, Ticket};
 
-fn entry() -> Entry {
-    let request = Request::get("/")
-        .header("cookie", "secret=1")
-        .body(())
-        .expect("a request");
-    let response = Response::builder().header("cache-control", "public, max-age=60");
-    let response = response
-        .header("vary", "cookie")
-        .header("x", "y")
-        .body(())
-        .expect("a response");
-    let (request, response) = (request.into_parts().0, response.into_parts().0);
-    let entry = Entry::from_response(Partition::new(""), &request, &response, SystemTime::now());
-    entry
+fn headers(lines: &str) -> HeaderMap {
+    let fields = lines.split('|').filter_map(|line| line.split_once(": "));
+    fields
+        .map(|(name, value)| {
+            let parsed = name.parse::<http::HeaderName>().expect("a name");
+            (parsed, value.parse().expect("a value"))
+        })
+        .collect()
+}
+
+/// The response to a request, with these headers each.
+fn entry(key: &Key, request: &str, response: &str, body: &str) -> Arc<Entry> {
+    let (mut sent, ()) = Request::new(()).into_parts();
+    sent.headers = headers(request);
+    let (mut received, ()) = Response::new(()).into_parts();
+    received.headers = headers(response);
+    let entry = Entry::from_response(key, &sent, &received, SystemTime::now());
+    let complete = entry
         .expect("storable")
-        .with_body(Bytes::from("body").into())
+        .with_body(Bytes::from(body.to_owned()).into());
+    Arc::new(complete)
 }
 
-#[test]
-fn only_encoded_entries_are_decoded() {
-    let (entry, now) = (entry(), SystemTime::now());
-    let bytes = Bytes::from(encoding::encode(&entry).expect("bytes"));
-    assert!(!String::from_utf8_lossy(&bytes).contains("secret"));
-    let read = encoding::decode(&bytes, now).expect("an entry");
-    assert!(read.replaces(&entry));
-    let body = |entry: &Entry| entry.body.iter().flatten().copied().collect::<Vec<_>>();
-    assert_eq!(
-        (body(&read), read.head.headers),
-        (body(&entry), entry.head.headers)
-    );
-    assert!(
-        encoding::decode(&bytes, now - Duration::from_secs(60)).is_none(),
-        "the future"
-    );
-    for length in 0..bytes.len() {
-        assert!(
-            encoding::decode(&bytes.slice(..length), now).is_none(),
-            "{length}"
-        );
-    }
-    for place in 0..bytes.len() {
-        let mut broken = bytes.to_vec();
-        broken[place] ^= 0xff;
-        drop(encoding::decode(&broken.into(), now)); // it does not panic
-    }
-    let other = Bytes::from([&[2], &bytes[1..]].concat());
-    assert!(encoding::decode(&other, now).is_none(), "another version");
+fn body(entry: &Entry) -> String {
+    let bytes: Vec<u8> = entry.body.iter().flatten().copied().collect();
+    String::from_utf8(bytes).expect("UTF-8")
 }
 
-#[tokio::test]
-async fn only_one_request_waits_for_a_silent_server() {
-    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!(
-        "redis://:password@{}",
-        silent.local_addr().expect("an address")
-    );
-    let store = RedisStore::new(&url).expect("a URL");
-    let redis = Redis::new(store.with_timeout(Duration::from_millis(50)));
-    let start = Instant::now();
-    for _ in 0..100 {
-        assert!(redis.find(&Key::new("h", "/")).await.variants.is_none());
-    }
-    assert!(
-        start.elapsed() < Duration::from_millis(900),
-        "{:?}",
-        start.elapsed()
-    );
+const FRESH: &str = "cache-control: public, max-age=60";
+
+async fn found(store: &RedisStore, key: &Key, request: &str) -> Option<String> {
+    let found = store.find(key, &headers(request)).await;
+    found.entry.map(|entry| body(&entry))
+}
+
+async fn ticket(store: &RedisStore, key: &Key) -> Ticket {
+    let ticket = store.find(key, &HeaderMap::new()).await.ticket;
+    assert!(ticket.state().is_some(), "the server responds");
+    ticket
 }

@@ -1,279 +1,303 @@
-//! Writes in the background: removals before puts.
+//! Writes in the background.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use redis::Script;
+use redis::{Cmd, Value};
 use tokio::{
-    sync::{Notify, mpsc, watch},
-    time::{sleep, timeout},
+    runtime::Handle,
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
-    connection::{Connection, PAUSE},
-    encoding,
+    connection::{Connection, Lane},
+    gate::PAUSE,
+    purges::{self, LEASE, MAX_RULES, Purges, Stamp},
+    removals::{Removal, Removals},
+    scripts::{self, Hashes, Record},
 };
 use crate::{
     entry::Entry,
     key::Key,
-    store::backend::{MAX_VARIANTS, Token},
+    store::interface::{Purge, PurgeOutcome, StoreStats},
+    vary::VariantId,
 };
 
-/// Maximum age of a ticket. Traces of a removal last twice as long.
-const TICKET_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// Maximum number of responses that wait; others are not stored.
-const MAX_PUTS: usize = 64;
-/// Maximum number of URLs that wait for their removal while Redis is down; with more, everything is removed.
-const MAX_REMOVALS: usize = 10_000;
+const MAX_PUTS: usize = 16 * 1024;
+/// Maximum size of the responses that are being written, in units.
+const MAX_UNITS: u32 = 8 * 1024;
+/// Size of a unit in bytes: a response has at least one.
+const UNIT: usize = 1024;
+/// Maximum number of removals that are repeated at once.
+const MAX_REPEATED: usize = 64;
 /// Maximum time for which a response is stored.
 const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Time without waiting for replicas after a wait in vain: the server may have none.
+const NO_REPLICA_PAUSE: Duration = Duration::from_secs(10);
 
-/// KEYS: hash, epoch. ARGV: epoch and generation of the lookup, field, its value, its lifetime in milliseconds, maximum
-/// number of fields, new epoch if there is none.
-static PUT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local hash, epoch = KEYS[1], redis.call('GET', KEYS[2]) or ''
-        if epoch ~= ARGV[1] then return 0 end
-        if epoch == '' then
-            epoch = ARGV[7]
-            redis.call('SET', KEYS[2], epoch)
-        end
-        if (redis.call('HGET', hash, 'e') or '') ~= epoch then redis.call('DEL', hash) end
-        if (redis.call('HGET', hash, 'g') or '') ~= ARGV[2] then return 0 end
-        redis.call('HSET', hash, 'e', epoch, ARGV[3], ARGV[4])
-        if redis.call('HLEN', hash) > tonumber(ARGV[6]) then
-            for _, field in ipairs(redis.call('HKEYS', hash)) do
-                if #field > 1 and field ~= ARGV[3] then
-                    redis.call('HDEL', hash, field)
-                    break
-                end
-            end
-        end
-        if redis.call('PTTL', hash) < tonumber(ARGV[5]) then redis.call('PEXPIRE', hash, ARGV[5]) end
-        return 1",
-    )
-});
-
-/// KEYS: hash, epoch. ARGV: new generation (also the epoch if there is none), its lifetime in milliseconds.
-static REMOVE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "redis.call('SET', KEYS[2], ARGV[1], 'NX')
-        redis.call('DEL', KEYS[1])
-        redis.call('HSET', KEYS[1], 'e', redis.call('GET', KEYS[2]), 'g', ARGV[1])
-        redis.call('PEXPIRE', KEYS[1], ARGV[2])",
-    )
-});
-
-/// Names of the keys in Redis.
-#[derive(Clone)]
-pub(super) struct Names(Arc<str>);
-
-impl Names {
-    pub(super) fn new(prefix: &str) -> Self {
-        Self(prefix.into())
-    }
-
-    pub(super) fn epoch(&self) -> String {
-        format!("{}:epoch", self.0)
-    }
-
-    pub(super) fn hash(&self, key: &Key) -> String {
-        format!("{}:url:{}", self.0, key.as_str())
-    }
-}
-
+/// A response to store, with the state of its URL at the lookup.
 pub(super) struct Put {
     pub(super) key: Key,
     pub(super) entry: Arc<Entry>,
-    pub(super) token: Arc<Token>,
+    pub(super) stamp: Stamp,
+    pub(super) generation: Vec<u8>,
+    pub(super) created: Instant,
 }
 
-pub(super) struct Writer {
-    queue: mpsc::Sender<Put>,
-    work: Arc<Work>,
-}
-
-struct Work {
-    connection: Arc<Connection>,
-    names: Names,
+/// What the writes need, and what they count.
+pub(super) struct Work {
+    pub(super) connection: Arc<Connection>,
+    pub(super) purges: Purges,
+    pub(super) prefix: String,
     removals: Mutex<Removals>,
-    added: Notify,
-    done: watch::Sender<()>,
-}
-
-/// Removals that are not done. Their numbers distinguish repeated removals of a key.
-#[derive(Default)]
-struct Removals {
-    last: u64,
-    all: Option<u64>,
-    keys: HashMap<Key, u64>,
-}
-
-impl Writer {
-    pub(super) fn start(connection: Arc<Connection>, names: Names) -> Self {
-        let (queue, puts) = mpsc::channel(MAX_PUTS);
-        let work = Arc::new(Work {
-            connection,
-            names,
-            removals: Mutex::default(),
-            added: Notify::new(),
-            done: watch::Sender::default(),
-        });
-        tokio::spawn(work.clone().run(puts));
-        Self { queue, work }
-    }
-
-    /// Returns `true` if the key must not be used any more.
-    pub(super) fn is_removing(&self, key: &Key) -> bool {
-        self.work.removals().contains(Some(key))
-    }
-
-    pub(super) fn put(&self, put: Put) {
-        drop(self.queue.try_send(put));
-    }
-
-    /// Removes a key as soon as Redis responds, even if the future is dropped.
-    pub(super) fn remove(&self, key: Key) -> impl Future<Output = ()> + Send + use<> {
-        self.enqueue(Some(key))
-    }
-
-    pub(super) fn clear(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.enqueue(None)
-    }
-
-    fn enqueue(&self, key: Option<Key>) -> impl Future<Output = ()> + Send + use<> {
-        {
-            let mut removals = self.work.removals();
-            removals.last += 1;
-            let number = removals.last;
-            match &key {
-                Some(one) if removals.keys.len() < MAX_REMOVALS => {
-                    removals.keys.insert(one.clone(), number);
-                }
-                _ => removals.all = Some(number),
-            }
-        }
-        self.work.added.notify_one();
-        let work = self.work.clone();
-        async move {
-            let mut done = work.done.subscribe();
-            let removed = done.wait_for(|()| !work.removals().contains(key.as_ref()));
-            drop(timeout(work.connection.timeout(), removed).await);
-        }
-    }
-}
-
-impl Removals {
-    fn contains(&self, key: Option<&Key>) -> bool {
-        self.all.is_some() || key.is_some_and(|one| self.keys.contains_key(one))
-    }
+    units: Semaphore,
+    waiting: AtomicUsize,
+    is_repeating: AtomicBool,
+    no_replica_until: Mutex<Option<Instant>>,
+    stored: AtomicU64,
+    dropped: AtomicU64,
 }
 
 impl Work {
-    async fn run(self: Arc<Self>, mut puts: mpsc::Receiver<Put>) {
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = self.added.notified() => None,
-                received = puts.recv() => match received {
-                    Some(_) => received,
-                    None => return,
-                },
-            };
-            while !self.remove().await {
-                if puts.is_closed() {
-                    return;
+    pub(super) fn new(connection: Connection, prefix: &str) -> Self {
+        Self {
+            connection: Arc::new(connection),
+            purges: Purges::default(),
+            prefix: prefix.to_owned(),
+            removals: Mutex::default(),
+            units: Semaphore::new(MAX_UNITS as usize),
+            waiting: AtomicUsize::new(0),
+            is_repeating: AtomicBool::new(false),
+            no_replica_until: Mutex::default(),
+            stored: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// The key of the purges.
+    pub(super) fn purges_key(&self) -> String {
+        format!("{}:purges", self.prefix)
+    }
+
+    /// Returns `true` if responses to this URL must not be used.
+    pub(super) fn is_removing(&self, url: &str) -> bool {
+        self.removals().contains(url)
+    }
+
+    pub(super) fn stats(&self) -> StoreStats {
+        StoreStats {
+            stored: self.stored.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            errors: self.connection.errors(),
+            pending_removals: self.removals().len() as u64,
+            ..StoreStats::default()
+        }
+    }
+
+    pub(super) fn drop_put(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Stores a response in a task.
+    pub(super) fn put(self: &Arc<Self>, put: Put) {
+        let Ok(runtime) = Handle::try_current() else {
+            return self.drop_put();
+        };
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_PUTS {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return self.drop_put();
+        }
+        let work = self.clone();
+        runtime.spawn(async move {
+            let stored = work.write(put).await == Some(true);
+            let counter = if stored { &work.stored } else { &work.dropped };
+            counter.fetch_add(1, Ordering::Relaxed);
+            work.waiting.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    async fn write(&self, put: Put) -> Option<bool> {
+        let size = put.entry.body.len().div_ceil(UNIT) as u32 + 1;
+        let _units = self.units.acquire_many(size.min(MAX_UNITS)).await.ok()?;
+        let url = put.key.url().clone();
+        if put.created.elapsed() > super::TICKET_LIFETIME || self.is_removing(&url) {
+            return None;
+        }
+        let mut value = put.stamp.to_bytes().to_vec();
+        value.extend(put.entry.to_bytes()?);
+        let record = Record {
+            hashes: Hashes::new(&self.prefix, &put.key),
+            variant: put.entry.variant(),
+            list: scripts::to_list(put.entry.vary()),
+            value,
+            lifetime: put.entry.lifetime().min(MAX_LIFETIME),
+        };
+        let command = scripts::put(&record, &put.generation, now());
+        let reply = self.query(&record.hashes.url, command).await?;
+        Some(reply == Value::Int(1))
+    }
+
+    /// Marks a variant as used.
+    pub(super) fn touch(self: &Arc<Self>, hashes: Hashes, variant: VariantId) {
+        if let Ok(runtime) = Handle::try_current() {
+            let work = self.clone();
+            runtime.spawn(async move {
+                let command = scripts::touch(hashes.own(), variant, now());
+                work.query(&hashes.url, command).await
+            });
+        }
+    }
+
+    /// Removes responses as soon as the server responds, even if the future is dropped.
+    pub(super) fn remove(
+        self: &Arc<Self>,
+        purge: Purge,
+    ) -> impl Future<Output = PurgeOutcome> + Send + use<> {
+        let (number, removal) = self.removals().add(purge);
+        let runtime = Handle::try_current();
+        let work = self.clone();
+        let attempt = runtime.map(|handle| {
+            handle.spawn(async move {
+                let (written, waits) = (work.try_remove(number, &removal).await, removal);
+                if !written {
+                    work.repeat_later();
+                } else if !matches!(waits, Removal::Url(_)) {
+                    sleep(LEASE).await; // until no process uses the previous state
                 }
-                sleep(PAUSE).await;
-            }
-            if let Some(put) = next {
-                self.put(put).await;
+                written
+            })
+        });
+        let limit = self.connection.timeout() + LEASE;
+        async move {
+            let Ok(task) = attempt else {
+                return PurgeOutcome::Pending;
+            };
+            match timeout(limit, task).await {
+                Ok(Ok(true)) => PurgeOutcome::Complete,
+                _ => PurgeOutcome::Pending,
             }
         }
     }
 
-    /// Returns `true` once nothing is left to remove.
-    async fn remove(&self) -> bool {
-        let (all, keys) = {
-            let removals = self.removals();
-            (removals.all, removals.keys.clone())
+    /// Returns `true` if the removal was written.
+    async fn try_remove(&self, number: u64, removal: &Removal) -> bool {
+        let purges = self.purges_key();
+        let (key, command) = match removal {
+            Removal::Url(url) => {
+                let hash = scripts::url_hash(&self.prefix, url);
+                let command = scripts::remove(&hash);
+                (hash, command)
+            }
+            Removal::Rule(purge) => {
+                let Some(rule) = purges::rule(purge) else {
+                    return true;
+                };
+                let command = scripts::purge(&purges, &rule, MAX_RULES);
+                (purges, command)
+            }
+            Removal::All => {
+                let command = scripts::clear(&purges, self.purges.epoch());
+                (purges, command)
+            }
         };
-        if let Some(number) = all {
-            let epoch = self.names.epoch();
-            let set = self.connection.query(async move |mut redis| {
-                redis::cmd("SET")
-                    .arg(epoch)
-                    .arg(fastrand::u64(..))
-                    .exec_async(&mut redis)
-                    .await
-            });
-            if set.await.is_none() {
-                return false;
-            }
-            let mut removals = self.removals();
-            removals.all = removals.all.filter(|later| *later != number);
-            // Earlier removals are done too.
-            removals.keys.retain(|_, later| *later > number);
-            drop(removals);
-            self.done.send_replace(());
+        if self.query(&key, command).await.is_none() {
+            return false;
         }
-        for (key, number) in keys
-            .into_iter()
-            .filter(|(_, number)| all.is_none_or(|last| *number > last))
-        {
-            let (hash, epoch) = (self.names.hash(&key), self.names.epoch());
-            let removed = self.connection.query(async move |mut redis| {
-                REMOVE
-                    .key(hash)
-                    .key(epoch)
-                    .arg(fastrand::u64(..))
-                    .arg(2 * TICKET_LIFETIME.as_millis() as u64)
-                    .invoke_async::<()>(&mut redis)
-                    .await
-            });
-            if removed.await.is_none() {
-                return false;
-            }
-            let mut removals = self.removals();
-            if removals.keys.get(&key) == Some(&number) {
-                removals.keys.remove(&key);
-            }
-            drop(removals);
-            self.done.send_replace(());
+        self.wait_for_replica(&key).await;
+        if !matches!(removal, Removal::Url(_)) {
+            self.purges.expire();
         }
+        self.removals().end(number, removal);
         true
     }
 
-    async fn put(&self, put: Put) {
-        let Put { key, entry, token } = put;
-        let (Some(field), Some(value)) = (encoding::field(&entry), encoding::encode(&entry)) else {
-            return;
-        };
-        if token.created.elapsed() > TICKET_LIFETIME {
+    /// Waits until a server that may take over has the removal.
+    async fn wait_for_replica(&self, key: &str) {
+        let now = Instant::now();
+        let in_vain = *self.no_replica_until();
+        if !self.connection.target.has_failover() || in_vain.is_some_and(|until| now < until) {
             return;
         }
-        let lifetime = entry.lifetime().min(MAX_LIFETIME).as_millis() as u64;
-        let (hash, epoch) = (self.names.hash(&key), self.names.epoch());
-        let stored = self.connection.query(async move |mut redis| {
-            PUT.key(hash)
-                .key(epoch)
-                .arg(&token.epoch[..])
-                .arg(&token.generation[..])
-                .arg(field)
-                .arg(value)
-                .arg(lifetime)
-                .arg(MAX_VARIANTS + 2)
-                .arg(fastrand::u64(..))
-                .invoke_async::<()>(&mut redis)
-                .await
-        });
-        stored.await;
+        let command = scripts::wait(self.connection.timeout() / 2);
+        let reply = self.query(key, command).await;
+        if matches!(reply, Some(Value::Int(0))) {
+            *self.no_replica_until() = Some(now + NO_REPLICA_PAUSE);
+        }
+    }
+
+    /// Repeats pending removals in a task until they are written, or until the store is dropped.
+    fn repeat_later(self: &Arc<Self>) {
+        let starts = !self.is_repeating.swap(true, Ordering::SeqCst);
+        if starts && let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(Self::repeat(Arc::downgrade(self)));
+        }
+    }
+
+    async fn repeat(weak: Weak<Self>) {
+        loop {
+            let Some(connection) = weak.upgrade().map(|work| work.connection.clone()) else {
+                return;
+            };
+            // An error means that the time is over.
+            drop(timeout(PAUSE, connection.recovered()).await);
+            drop(connection);
+            let Some(work) = weak.upgrade() else {
+                return;
+            };
+            work.connection.refresh_topology().await;
+            if work.repeat_pending().await {
+                work.is_repeating.store(false, Ordering::SeqCst);
+                // One that failed meanwhile has not started a task.
+                if work.removals().len() == 0 || work.is_repeating.swap(true, Ordering::SeqCst) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Returns `true` if nothing is left.
+    async fn repeat_pending(self: &Arc<Self>) -> bool {
+        let pending = self.removals().pending();
+        let mut tasks = JoinSet::new();
+        let mut written = true;
+        for (number, removal) in pending {
+            if tasks.len() >= MAX_REPEATED {
+                written &= matches!(tasks.join_next().await, Some(Ok(true)));
+            }
+            let work = self.clone();
+            tasks.spawn(async move { work.try_remove(number, &removal).await });
+        }
+        while let Some(result) = tasks.join_next().await {
+            written &= matches!(result, Ok(true));
+        }
+        written
+    }
+
+    async fn query(&self, key: &str, command: Cmd) -> Option<Value> {
+        self.connection.query(Lane::Write, key, command).await
     }
 
     fn removals(&self) -> MutexGuard<'_, Removals> {
         self.removals.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn no_replica_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.no_replica_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_1970.unwrap_or_default().as_secs()
 }
