@@ -81,7 +81,12 @@ impl Key {
     }
 
     pub(crate) fn with_partition(mut self, partition: Partition) -> Self {
-        self.partition = partition;
+        self.partition = if self.partition == Partition::default() {
+            partition
+        } else {
+            let digest = Sha256::new_with_prefix(partition.0).chain_update(self.partition.0);
+            Partition(digest.finalize().into())
+        };
         self
     }
 
