@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer};
+use tower::{ServiceBuilder, ServiceExt};
 use tower_sigv4::{
     BoxError, SigningLayer, SigningSettings, credentials::EnvironmentCredentials,
     origin::UriOrigin, retry::RetryPolicy,
@@ -34,8 +34,7 @@ pub(crate) async fn send(
     signing: SigningLayer,
 ) -> Result<(StatusCode, Bytes), BoxError> {
     let client = ServiceBuilder::new()
-        .layer(RetryLayer::new(RetryPolicy::new()))
-        .layer(signing)
+        .layer(signing.with_retries(RetryPolicy::new()))
         .service(Client::builder(TokioExecutor::new()).build_http());
 
     let request = Request::get(url).body(Full::<Bytes>::default())?;

@@ -31,7 +31,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// let error: BoxError = Origin::new("ftp://files.example.com", settings).unwrap_err().into();
 /// assert_eq!(status(&error), StatusCode::INTERNAL_SERVER_ERROR);
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: Cow<'static, str>,
@@ -157,19 +157,15 @@ impl Error {
     }
 }
 
+/// Truncates a value of a peer for a message.
+pub(crate) fn truncated(value: &str) -> &str {
+    let end = value.char_indices().nth(64);
+    end.map_or(value, |(at, _)| &value[..at])
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.kind)
-            .field("message", &self.message)
-            .field("source", &self.source)
-            .finish()
     }
 }
 

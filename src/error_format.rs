@@ -47,6 +47,15 @@ impl ErrorFormat {
         response
     }
 
+    /// Returns the code for a status in this format.
+    pub(crate) fn code(self, status: StatusCode) -> &'static str {
+        let (json_code, xml_code) = codes(status);
+        match self {
+            Self::Json | Self::Plain => json_code,
+            Self::Xml => xml_code,
+        }
+    }
+
     /// Returns a body with this code and message.
     pub(crate) fn body(self, code: &str, message: &str) -> String {
         match self {
@@ -61,12 +70,32 @@ impl ErrorFormat {
     }
 }
 
+/// Returns the codes in JSON, as API Gateway names them, and in XML, as Amazon S3 names them.
+fn codes(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::BAD_REQUEST => ("BadRequestException", "InvalidRequest"),
+        StatusCode::FORBIDDEN => ("ForbiddenException", "AccessDenied"),
+        StatusCode::NOT_FOUND => ("NotFoundException", "NotFound"),
+        StatusCode::LENGTH_REQUIRED => ("LengthRequiredException", "MissingContentLength"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("RequestEntityTooLargeException", "EntityTooLarge"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            ("UnsupportedMediaTypeException", "UnsupportedMediaType")
+        }
+        StatusCode::BAD_GATEWAY => ("BadGatewayException", "BadGateway"),
+        StatusCode::SERVICE_UNAVAILABLE => ("ServiceUnavailableException", "ServiceUnavailable"),
+        StatusCode::GATEWAY_TIMEOUT => ("GatewayTimeoutException", "GatewayTimeout"),
+        StatusCode::INSUFFICIENT_STORAGE => ("InsufficientStorageException", "InsufficientStorage"),
+        _ => ("InternalServerErrorException", "InternalError"),
+    }
+}
+
 /// Writes a JSON string (RFC 8259, section 7), since `serde_json` is optional.
 fn json_string(text: &str) -> String {
     let mut json = String::from("\"");
     for character in text.chars() {
         match character {
             '"' | '\\' => json.extend(['\\', character]),
+            '\n' => json.push_str("\\n"),
             control if control < ' ' => {
                 let _ = write!(json, "\\u{:04x}", u32::from(control));
             }
@@ -105,7 +134,7 @@ mod tests {
         let message = "path \"/a\\b\" & <c>\n\u{1}é";
         assert_eq!(
             ErrorFormat::Json.body("Code", message),
-            r#"{"__type":"Code","message":"path \"/a\\b\" & <c>\u000a\u0001é"}"#,
+            r#"{"__type":"Code","message":"path \"/a\\b\" & <c>\n\u0001é"}"#,
         );
         assert!(
             ErrorFormat::Xml.body("Code", message).ends_with(

@@ -1,4 +1,4 @@
-//! Retries of failed requests outside of signing, so that each attempt has its own date and signature.
+//! Retries of failed requests, each attempt with a date and a signature of its own.
 
 use std::{
     fmt,
@@ -23,7 +23,7 @@ use crate::{
     sigv4::{error_code::strip_namespace, signed_headers::single_value},
 };
 
-/// Policy for `tower::retry::RetryLayer` outside of the [`SigningLayer`](crate::SigningLayer).
+/// Policy for [`SigningLayer::with_retries`](crate::SigningLayer::with_retries).
 ///
 /// | failure | requests that are retried |
 /// |---|---|
@@ -43,16 +43,14 @@ use crate::{
 /// than the maximum backoff of 20 seconds. Clones share a budget of two retries for ten successful requests, and at
 /// least ten retries per second.
 ///
-/// The layer clones each request, so its body has to be `Clone`, such as `http_body_util::Full`. For a body that is
-/// not, such as `axum::body::Body` or `reqwest::Body`, collect it first:
-/// `Full::new(body.collect().await?.to_bytes())`.
+/// It is also a policy for tower's `RetryLayer`, outside of the signing layer. That layer clones each request, so its
+/// body has to be `Clone`, unlike `axum::body::Body` or `reqwest::Body`.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
-/// use bytes::Bytes;
+/// use axum::body::Body;
 /// use http::{Request, Response, StatusCode};
-/// use http_body_util::Full;
-/// use tower::{ServiceBuilder, ServiceExt, retry::RetryLayer};
+/// use tower::{ServiceBuilder, ServiceExt};
 /// use tower_sigv4::{
 ///     Origin, SigningLayer, body::SignedBody, credentials::Credentials, retry::RetryPolicy,
 /// };
@@ -61,17 +59,17 @@ use crate::{
 /// let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "example");
 /// let mut statuses = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK].into_iter();
 /// # let statuses = std::sync::Arc::new(std::sync::Mutex::new(statuses));
+/// let policy = RetryPolicy::new().with_max_attempts(5);
 /// let client = ServiceBuilder::new()
-///     .layer(RetryLayer::new(RetryPolicy::new().with_max_attempts(5)))
-///     .layer(SigningLayer::new(credentials, origin))
-///     .service_fn(|_: Request<SignedBody<Full<Bytes>>>| {
+///     .layer(SigningLayer::new(credentials, origin).with_retries(policy))
+///     .service_fn(|_: Request<SignedBody<Body>>| {
 /// #       let mut statuses = statuses.lock().unwrap();
-///         let mut response = Response::new(Full::<Bytes>::default());
+///         let mut response = Response::new(Body::empty());
 ///         *response.status_mut() = statuses.next().unwrap();
 ///         std::future::ready(Ok::<_, std::convert::Infallible>(response))
 ///     });
 ///
-/// let request = Request::get("/orders").body(Full::<Bytes>::default())?;
+/// let request = Request::put("/orders/1").body(Body::from("an order"))?;
 /// assert_eq!(client.oneshot(request).await?.status(), StatusCode::OK);
 /// # Ok::<(), tower_sigv4::BoxError>(())
 /// # }).unwrap();
@@ -150,6 +148,33 @@ impl RetryPolicy {
         self.all_methods || method.is_idempotent()
     }
 
+    /// Returns the wait before the next attempt, if there is one.
+    pub(crate) fn next_attempt<R>(
+        &mut self,
+        method: &Method,
+        result: &Result<Response<R>, BoxError>,
+    ) -> Option<Sleep> {
+        if !self.should_retry(method, result) {
+            if result.is_ok() {
+                self.budget.deposit();
+            }
+            return None;
+        }
+        let headers = result.as_ref().ok().map(Response::headers);
+        let requested = headers.and_then(retry_after).unwrap_or_default();
+        if self.left == 0 || requested > self.longest || !self.budget.withdraw() {
+            return None;
+        }
+        self.left -= 1;
+        let backoff = self.backoff.next_backoff();
+        let retry_after = sleep(requested.min(Self::MAX));
+        Some(if retry_after.deadline() > backoff.deadline() {
+            retry_after
+        } else {
+            backoff
+        })
+    }
+
     /// Returns `true` if another attempt may succeed and is harmless.
     fn should_retry<R>(&self, method: &Method, result: &Result<Response<R>, BoxError>) -> bool {
         match result {
@@ -178,25 +203,7 @@ where
         request: &mut Request<B>,
         result: &mut Result<Response<R>, BoxError>,
     ) -> Option<Sleep> {
-        if !self.should_retry(request.method(), result) {
-            if result.is_ok() {
-                self.budget.deposit();
-            }
-            return None;
-        }
-        let headers = result.as_ref().ok().map(Response::headers);
-        let requested = headers.and_then(retry_after).unwrap_or_default();
-        if self.left == 0 || requested > self.longest || !self.budget.withdraw() {
-            return None;
-        }
-        self.left -= 1;
-        let backoff = self.backoff.next_backoff();
-        let retry_after = sleep(requested.min(Self::MAX));
-        Some(if retry_after.deadline() > backoff.deadline() {
-            retry_after
-        } else {
-            backoff
-        })
+        self.next_attempt(request.method(), result)
     }
 
     fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_credential_types::provider::future;
+use aws_credential_types::provider::{SharedCredentialsProvider, future};
 use bytes::Bytes;
 use common::{HOST, api, carried, echo, header, now, own};
 use http::Request;
@@ -213,8 +213,40 @@ async fn cache_provides_the_credentials_of_the_layer() {
     fixture.set_down(true);
     shared.invalidate();
     let error = cache.provide_credentials().await.expect_err("down");
-    let error = Error::find(&error).expect("an error of this crate");
-    assert_eq!(error.kind(), ErrorKind::Credentials);
+    let kind = Error::find(&error).map(Error::kind);
+    assert_eq!(kind, Some(ErrorKind::Credentials));
+}
+
+/// Also behind a second cache, in front of a wrapped one.
+#[tokio::test(start_paused = true)]
+async fn shared_providers_are_called_once_per_refresh() {
+    type Shared = Arc<dyn ProvideCredentials>;
+    let cache = |provider: Provider| {
+        let clock = provider.clock.clone();
+        CredentialsCache::new(provider).with_clock(clock)
+    };
+    let forms: [&dyn Fn(Provider) -> SigningLayer; 5] = [
+        &|provider| signing(cache(provider)),
+        &|provider| signing(Arc::new(provider) as Shared),
+        &|provider| signing(SharedCredentialsProvider::new(provider)),
+        &|provider| signing(Arc::new(cache(provider)) as Shared),
+        &|provider| signing(SharedCredentialsProvider::new(cache(provider))),
+    ];
+    for (index, form) in forms.into_iter().enumerate() {
+        let mut fixture = Fixture::new(Some(600));
+        let clock = fixture.provider.clock.clone();
+        fixture.layer = form(fixture.provider.clone()).with_clock(clock);
+        for _ in 0..59 {
+            key(fixture.request().await);
+            fixture.advance(10).await;
+        }
+        assert_eq!(key(fixture.request().await), "KEY2", "form {index}");
+        assert_eq!(fixture.calls(), 2, "form {index}");
+    }
+}
+
+fn signing(provider: impl ProvideCredentials + 'static) -> SigningLayer {
+    SigningLayer::new(provider, api(&format!("https://{HOST}")))
 }
 
 #[tokio::test(start_paused = true)]
@@ -432,9 +464,10 @@ async fn fallback_of_the_provider_is_used_after_a_timeout() {
             Some(Credentials::new("FALLBACK", "secret", None, None, "test"))
         }
     }
-    let fixture = Fixture::new(None);
-    let layer = SigningLayer::new(Hangs, api(&format!("https://{HOST}")));
-    let fixture = Fixture { layer, ..fixture };
+    let fixture = Fixture {
+        layer: signing(Hangs),
+        ..Fixture::new(None)
+    };
     assert_eq!(key(fixture.request().await), "FALLBACK");
 }
 
@@ -469,11 +502,10 @@ async fn requests_never_use_an_expired_key_across_rotations() {
 
 #[tokio::test(start_paused = true)]
 async fn provider_calls_time_out() {
-    let fixture = Fixture::new(None);
+    let mut fixture = Fixture::new(None);
     let cache = CredentialsCache::new(fixture.provider.clone())
         .with_load_timeout(Duration::from_millis(100));
-    let layer = SigningLayer::new(cache, api(&format!("https://{HOST}")));
-    let fixture = Fixture { layer, ..fixture };
+    fixture.layer = signing(cache);
     let error = fixture.request().await.expect_err("too slow");
     assert_eq!(error.kind(), ErrorKind::CredentialsTimeout);
     assert_eq!(error.status(), 504);

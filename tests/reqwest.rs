@@ -18,7 +18,7 @@ use std::{
 use axum::{Extension, Router, extract::Request as AxumRequest};
 use bytes::Bytes;
 use common::{HOST, Script, Step, credentials, get, layer, now, own, send, settings};
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use reqwest::Client;
@@ -61,8 +61,10 @@ async fn listen() -> (TcpListener, SocketAddr) {
 
 /// Starts a server that verifies requests for `service` and streams their body back.
 async fn verifier(service: &str) -> (SocketAddr, Heads) {
-    let settings = VerifySettings::new(service, "us-east-1").expect("a scope");
-    let settings = settings.with_unsigned_payload(true).with_explain(true);
+    let settings = VerifySettings::new(service, "us-east-1")
+        .expect("a scope")
+        .with_unsigned_payload(true)
+        .with_explain(true);
     let keys = StaticKeys::new([credentials()]).expect("valid");
     let layer = VerifyLayer::new(keys, settings)
         .with_clock(Clock::manual(now()))
@@ -151,9 +153,8 @@ async fn targets_arrive_as_signed_or_are_not_sent() {
                 .map(|head| head.uri);
             if is_sent {
                 assert_eq!(result.expect(target).status(), 200, "{service} {target}");
-                let arrived = arrived.expect(target);
                 assert_eq!(
-                    arrived.path_and_query(),
+                    arrived.expect(target).path_and_query(),
                     signed.uri().path_and_query(),
                     "{service}"
                 );
@@ -286,25 +287,21 @@ async fn headers_arrive_as_signed() {
 #[tokio::test]
 async fn trailers_pass_in_both_directions() {
     let (listener, address) = listen().await;
-    let trailers = [(
-        "x-sent".parse().expect("a name"),
-        "1".parse().expect("a value"),
-    )];
-    let trailers = Step::Trailers(trailers.into_iter().collect());
-    let body = Script::new([Step::Data("body".into()), trailers]);
-    let mut request = request(Method::PUT, "/key", body);
-    request
-        .headers_mut()
-        .insert("trailer", "x-sent".parse().expect("a value"));
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sent", HeaderValue::from_static("1"));
+    let script = Script::new([Step::Data("body".into()), Step::Trailers(trailers)]);
+    let mut put = request(Method::PUT, "/key", script);
+    put.headers_mut()
+        .insert("trailer", HeaderValue::from_static("x-sent"));
     let target = origin(address, "s3").with_payload(PayloadMode::Unsigned);
     let response = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-back\r\n\r\n\
         2\r\nok\r\n0\r\nx-back: 2\r\n\r\n";
-    let sent = client(target).oneshot(request);
-    let (response, _) = tokio::join!(
+    let sent = client(target).oneshot(put);
+    let (received, _) = tokio::join!(
         sent,
         wire(&listener, "\r\n0\r\nx-sent: 1\r\n\r\n", response)
     );
-    let body = response
+    let body = received
         .expect("a response")
         .into_body()
         .collect()
@@ -386,14 +383,14 @@ async fn redirects_are_returned_and_not_followed() {
     for status in [301, 302, 303, 307, 308] {
         for method in [Method::GET, Method::POST] {
             let (listener, address) = listen().await;
-            let request = request(method, "/", Full::<Bytes>::default());
-            let sent = client(origin(address, "execute-api")).oneshot(request);
+            let empty = request(method, "/", Full::<Bytes>::default());
+            let sent = client(origin(address, "execute-api")).oneshot(empty);
             let location = format!("http://{elsewhere}/");
-            let response = format!(
+            let redirect = format!(
                 "HTTP/1.1 {status} There\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
             );
-            let (response, _) = tokio::join!(sent, wire(&listener, "\r\n\r\n", &response));
-            let response = response.expect("a response");
+            let (result, _) = tokio::join!(sent, wire(&listener, "\r\n\r\n", &redirect));
+            let response = result.expect("a response");
             assert_eq!(response.status().as_u16(), status);
             assert_eq!(response.headers()["location"], location);
         }
@@ -467,9 +464,9 @@ async fn errors_hide_presigned_urls() {
             .is_connect()
     );
     let mut next = Some(&*error as &dyn std::error::Error);
-    while let Some(error) = next {
-        assert!(!format!("{error} {error:?}").contains("X-Amz"), "{error:?}");
-        next = error.source();
+    while let Some(cause) = next {
+        assert!(!format!("{cause} {cause:?}").contains("X-Amz"), "{cause:?}");
+        next = cause.source();
     }
 }
 
@@ -510,8 +507,8 @@ async fn hosts_that_reqwest_would_change_are_rejected() {
         "http://999.999.999.999/",
         "http://xn--a/",
     ] {
-        for service in [ReqwestService::new, ReqwestService::http1_only] {
-            let service = service(Client::builder().no_proxy()).expect("built");
+        for build in [ReqwestService::new, ReqwestService::http1_only] {
+            let service = build(Client::builder().no_proxy()).expect("built");
             let error = own(service.oneshot(get(uri)).await.expect_err(uri));
             assert_eq!(error.kind(), ErrorKind::Request, "{uri}");
         }
@@ -522,12 +519,12 @@ async fn hosts_that_reqwest_would_change_are_rejected() {
 async fn requests_of_the_example_are_accepted() {
     let (address, heads) = verifier("execute-api").await;
     let target = UriOrigin::new(settings("execute-api")).with_hosts(["127.0.0.1"]);
-    let layer = layer(target.expect("a host"));
-    let response = example::send(layer, &format!("http://{address}/a:b?x=1+1")).await;
+    let signing = layer(target.expect("a host"));
+    let response = example::send(signing, &format!("http://{address}/a:b?x=1+1")).await;
     assert_eq!(response.expect("a response").status(), StatusCode::OK);
-    let heads = heads.lock().expect("not poisoned");
-    assert_eq!(heads[0].uri, "/a:b?x=1%201");
-    assert_eq!(heads[0].headers["user-agent"], "reqwest_client");
+    let head = heads.lock().expect("not poisoned").remove(0);
+    assert_eq!(head.uri, "/a:b?x=1%201");
+    assert_eq!(head.headers["user-agent"], "reqwest_client");
 }
 
 #[test]
@@ -536,7 +533,7 @@ fn service_and_future_are_send_and_debug() {
     fn is_clone<T: Clone>(value: T) -> T {
         value.clone()
     }
-    let mut key = http::HeaderMap::new();
+    let mut key = HeaderMap::new();
     key.insert("x-api-key", "hunter2".parse().expect("a value"));
     let service = ReqwestService::new(Client::builder().default_headers(key)).expect("built");
     assert!(!format!("{service:?}").contains("hunter2"), "{service:?}");
@@ -548,18 +545,17 @@ fn service_and_future_are_send_and_debug() {
 async fn timeouts_of_a_request_apply() {
     let (listener, address) = listen().await;
     let plain = Client::new();
-    let request = plain
+    let built = plain
         .get(format!("http://{address}/"))
         .timeout(Duration::from_millis(50))
         .build()
         .expect("a request");
-    let request = Request::<reqwest::Body>::try_from(request).expect("a request");
     let error = client(origin(address, "execute-api"))
-        .oneshot(request)
+        .oneshot(Request::<reqwest::Body>::try_from(built).expect("a request"))
         .await
         .expect_err("no response");
-    let error = error.downcast_ref::<reqwest::Error>().expect("reqwest's");
-    assert!(error.is_timeout(), "{error:?}");
+    let timeout = error.downcast_ref::<reqwest::Error>().expect("reqwest's");
+    assert!(timeout.is_timeout(), "{timeout:?}");
     drop(listener);
 }
 
@@ -608,16 +604,17 @@ mod middleware {
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.url().as_str(), url);
         assert_eq!(response.text().await.expect("a body"), r#"{"item":"book"}"#);
-        let heads = heads.lock().expect("not poisoned");
-        assert_eq!(heads[0].headers["content-type"], "application/json");
+        let head = heads.lock().expect("not poisoned").remove(0);
+        assert_eq!(head.headers["content-type"], "application/json");
     }
 
     #[tokio::test]
     async fn redirects_are_not_followed() {
         let (elsewhere, heads) = verifier("execute-api").await;
         let (listener, address) = listen().await;
-        let client = client(uri_origin());
-        let sent = client.get(format!("http://{address}/")).send();
+        let sent = client(uri_origin())
+            .get(format!("http://{address}/"))
+            .send();
         let redirect =
             format!("HTTP/1.1 307 \r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
         let (response, _) = tokio::join!(sent, wire(&listener, "\r\n\r\n", &redirect));
@@ -637,28 +634,28 @@ mod middleware {
             Some(ErrorKind::Request)
         );
         let address = listen().await.1;
-        let error = client(uri_origin())
+        let closed = client(uri_origin())
             .get(format!("http://{address}/"))
             .send()
             .await
             .expect_err("closed");
-        assert!(error.is_connect(), "{error:?}");
-        assert!(error.url().is_none());
+        assert!(closed.is_connect(), "{closed:?}");
+        assert!(closed.url().is_none());
     }
 
     #[tokio::test]
     async fn timeouts_and_versions_of_a_request_apply() {
-        let (listener, address) = listen().await;
-        let url = format!("http://{address}/");
-        let timeout = Duration::from_millis(50);
-        let sent = client(uri_origin()).get(&url).timeout(timeout).send();
+        let (listener, silent) = listen().await;
+        let sent = client(uri_origin())
+            .get(format!("http://{silent}/"))
+            .timeout(Duration::from_millis(50))
+            .send();
         assert!(sent.await.expect_err("no response").is_timeout());
         drop(listener);
 
         let (address, heads) = verifier("execute-api").await;
-        let url = format!("http://{address}/");
         let request = client(uri_origin())
-            .get(&url)
+            .get(format!("http://{address}/"))
             .version(http::Version::HTTP_2);
         request.send().await.expect_err("HTTP/2 is not available");
         assert!(heads.lock().expect("not poisoned").is_empty());

@@ -3,6 +3,9 @@
 
 mod common;
 
+#[path = "retry/bodies.rs"]
+mod bodies;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -29,7 +32,7 @@ use tower::{
 };
 use tower_sigv4::{
     BoxError, Clock, ErrorKind, SigningLayer, VerifyLayer,
-    body::SignedBody,
+    body::{ResponseBody, SignedBody},
     origin::UriOrigin,
     retry::RetryPolicy,
     verify::{StaticKeys, VerifySettings},
@@ -52,48 +55,77 @@ use Reply::{After, Code, Fails, Status};
 /// Date and signature of each attempt.
 type Attempts = Arc<Mutex<Vec<(String, String)>>>;
 
+/// The layer's own retries, and tower's layer around signing.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Signing,
+    Tower,
+}
+
+const FORMS: [Form; 2] = [Form::Signing, Form::Tower];
+
 /// Creates a client whose origin sends these responses, one per second.
-fn client(policy: RetryPolicy, replies: &[Reply]) -> (Client, Attempts) {
+fn client(form: Form, policy: RetryPolicy, replies: &[Reply]) -> (Client, Attempts) {
     let attempts = Arc::new(Mutex::new(Vec::new()));
     let (clock, seen) = (Clock::manual(now()), attempts.clone());
-    let layer = SigningLayer::new(common::credentials(), api(&format!("https://{HOST}")));
-    let layer = layer.with_clock(clock.clone());
-    let replies = Arc::new(Mutex::new(replies.iter().cloned().collect::<VecDeque<_>>()));
-    let origin = service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
+    let layer = SigningLayer::new(common::credentials(), api(&format!("https://{HOST}")))
+        .with_clock(clock.clone());
+    let queue = Mutex::new(replies.iter().cloned().collect::<VecDeque<_>>());
+    let respond = move |request: Request<SignedBody<Full<Bytes>>>| {
         let value = |name| header(request.headers(), name).to_owned();
         seen.lock()
             .expect("not poisoned")
             .push((value("x-amz-date"), value("authorization")));
         clock.advance(Duration::from_secs(1));
-        let reply = replies
-            .lock()
-            .expect("not poisoned")
-            .pop_front()
-            .expect("one more");
-        let mut response = Response::new(Empty::<Bytes>::new());
-        std::future::ready(match reply {
-            Fails => Err(BoxError::from("connection reset")),
-            Status(status) | After(status, _) | Code(status, _) => {
-                let headers = response.headers_mut();
-                if let After(_, after) = reply {
-                    headers.insert("retry-after", after.parse().expect("a value"));
-                }
-                if let Code(_, codes) = reply {
-                    for code in codes.split('|') {
-                        let code = HeaderValue::from_bytes(code.as_bytes()).expect("a value");
-                        headers.append("x-amzn-errortype", code);
-                    }
-                }
-                *response.status_mut() = StatusCode::from_u16(status).expect("a status");
-                Ok(response)
+        let reply = queue.lock().expect("not poisoned").pop_front();
+        std::future::ready(reply.expect("one more").into_response())
+    };
+    let shared = Arc::new(respond);
+    let origin = service_fn(move |request| shared(request));
+    let status = |response: Response<ResponseBody<Empty<Bytes>>>| response.status();
+    let client = match form {
+        Form::Signing => {
+            let signing = layer.with_retries(policy).layer(origin);
+            BoxCloneService::new(signing.map_response(status))
+        }
+        Form::Tower => {
+            let retrying = RetryLayer::new(policy).layer(layer.layer(origin));
+            BoxCloneService::new(retrying.map_response(status))
+        }
+    };
+    (client, attempts)
+}
+
+impl Reply {
+    fn into_response(self) -> Result<Response<Empty<Bytes>>, BoxError> {
+        let mut response = Response::new(Empty::new());
+        let headers = response.headers_mut();
+        let status = match self {
+            Fails => return Err("connection reset".into()),
+            Status(status) => status,
+            After(status, after) => {
+                headers.insert("retry-after", after.parse().expect("a value"));
+                status
             }
-        })
-    });
-    let client = RetryLayer::new(policy).layer(layer.layer(origin));
-    (
-        BoxCloneService::new(client.map_response(|response| response.status())),
-        attempts,
-    )
+            Code(status, codes) => {
+                for code in codes.split('|') {
+                    let part = HeaderValue::from_bytes(code.as_bytes()).expect("a value");
+                    headers.append("x-amzn-errortype", part);
+                }
+                status
+            }
+        };
+        *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+        Ok(response)
+    }
+}
+
+/// Sends a request to an origin that sends these responses, and returns the number of attempts.
+async fn attempts_of(form: Form, policy: RetryPolicy, method: &Method, replies: &[Reply]) -> usize {
+    let (client, attempts) = client(form, policy, replies);
+    drop(client.oneshot(request(method.clone())).await);
+    let sent = attempts.lock().expect("not poisoned");
+    sent.len()
 }
 
 fn request(method: Method) -> Request<Full<Bytes>> {
@@ -107,25 +139,23 @@ fn request(method: Method) -> Request<Full<Bytes>> {
 
 #[tokio::test(start_paused = true)]
 async fn each_attempt_has_its_own_date_and_signature() {
-    let began = Instant::now();
-    let (client, attempts) = client(RetryPolicy::new(), &[Status(503), Status(500), Status(200)]);
-    assert_eq!(
-        client
-            .oneshot(request(Method::PUT))
-            .await
-            .expect("a response"),
-        StatusCode::OK
-    );
-    let attempts = attempts.lock().expect("not poisoned");
-    let dates: Vec<_> = attempts.iter().map(|(date, _)| &**date).collect();
-    assert_eq!(
-        dates,
-        ["20150830T123600Z", "20150830T123601Z", "20150830T123602Z"]
-    );
-    assert!(attempts[0].1 != attempts[1].1 && attempts[1].1 != attempts[2].1);
-    // 100 ms and 200 ms, with a random addition of up to the same length.
-    let took = began.elapsed().as_millis();
-    assert!((300..=602).contains(&took), "{took} ms");
+    for form in FORMS {
+        let began = Instant::now();
+        let replies = [Status(503), Status(500), Status(200)];
+        let (client, attempts) = client(form, RetryPolicy::new(), &replies);
+        let status = client.oneshot(request(Method::PUT)).await;
+        assert_eq!(status.expect("a response"), StatusCode::OK);
+        let sent = attempts.lock().expect("not poisoned");
+        let dates: Vec<_> = sent.iter().map(|(date, _)| &**date).collect();
+        assert_eq!(
+            dates,
+            ["20150830T123600Z", "20150830T123601Z", "20150830T123602Z"]
+        );
+        assert!(sent[0].1 != sent[1].1 && sent[1].1 != sent[2].1);
+        // 100 ms and 200 ms, with a random addition of up to the same length.
+        let took = began.elapsed().as_millis();
+        assert!((300..=602).contains(&took), "{form:?}: {took} ms");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,26 +186,19 @@ async fn only_harmless_retries_are_sent() {
         (Method::GET, Status(403), 1),
         (Method::GET, Status(501), 1),
     ] {
-        let (once, attempts) = client(RetryPolicy::new(), &[first.clone(), Status(200)]);
-        drop(once.oneshot(request(method.clone())).await);
-        assert_eq!(
-            attempts.lock().expect("not poisoned").len(),
-            sent,
-            "{method}"
-        );
-        let policy = RetryPolicy::new().with_all_methods(true);
-        let (all, attempts) = client(policy, &[first.clone(), Status(200)]);
-        drop(all.oneshot(request(method.clone())).await);
         let fails = matches!(
             first,
             Fails | Status(500 | 502..=504) | After(500, _) | Code(503 | 504, _)
         );
-        let sent = if fails { 2 } else { sent };
-        assert_eq!(
-            attempts.lock().expect("not poisoned").len(),
-            sent,
-            "{method}"
-        );
+        let all = RetryPolicy::new().with_all_methods(true);
+        for form in FORMS {
+            let replies = [first.clone(), Status(200)];
+            let attempts = attempts_of(form, RetryPolicy::new(), &method, &replies).await;
+            assert_eq!(attempts, sent, "{form:?} {method}");
+            let attempts_of_all = attempts_of(form, all.clone(), &method, &replies).await;
+            let expected = if fails { 2 } else { sent };
+            assert_eq!(attempts_of_all, expected, "{form:?} {method}");
+        }
     }
 }
 
@@ -221,12 +244,9 @@ async fn a_throttling_code_allows_a_post_to_be_retried_after_503() {
         .into_iter()
         .chain(others.map(|code| (code, 1)));
     for (code, sent) in expected {
-        let (client, attempts) = client(RetryPolicy::new(), &[Code(503, code), Status(200)]);
-        client
-            .oneshot(request(Method::POST))
-            .await
-            .expect("a response");
-        assert_eq!(attempts.lock().expect("not poisoned").len(), sent, "{code}");
+        let replies = [Code(503, code), Status(200)];
+        let attempts = attempts_of(Form::Signing, RetryPolicy::new(), &Method::POST, &replies);
+        assert_eq!(attempts.await, sent, "{code}");
     }
 }
 
@@ -251,17 +271,9 @@ async fn the_longest_backoffs_do_not_panic() {
             .with_backoff(first, longest)
             .expect("sound");
         let began = Instant::now();
-        let (client, attempts) = client(policy, &[After(503, after), Status(200)]);
-        client
-            .oneshot(request(Method::GET))
-            .await
-            .expect("a response");
-        let sent = if pause.is_zero() { 1 } else { 2 };
-        assert_eq!(
-            attempts.lock().expect("not poisoned").len(),
-            sent,
-            "{after}"
-        );
+        let replies = [After(503, after), Status(200)];
+        let attempts = attempts_of(Form::Signing, policy, &Method::GET, &replies).await;
+        assert_eq!(attempts, if pause.is_zero() { 1 } else { 2 }, "{after}");
         let took = began.elapsed();
         assert!(
             (pause..=pause + 2 * second).contains(&took),
@@ -272,14 +284,21 @@ async fn the_longest_backoffs_do_not_panic() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_are_returned_after_the_last_attempt() {
-    for (attempts, sent) in [(0, 1), (1, 1), (2, 2), (4, 4)] {
-        let policy = RetryPolicy::new().with_max_attempts(attempts);
-        let (client, attempts) = client(policy, &[Status(500), Fails, Status(503), Status(502)]);
-        match client.oneshot(request(Method::GET)).await {
-            Ok(status) => assert!(status.is_server_error()),
-            Err(error) => assert_eq!(error.to_string(), "connection reset"),
+    for (max_attempts, sent) in [(0, 1), (1, 1), (2, 2), (4, 4)] {
+        let policy = RetryPolicy::new().with_max_attempts(max_attempts);
+        for form in FORMS {
+            let replies = [Status(500), Fails, Status(503), Status(502)];
+            let (client, attempts) = client(form, policy.clone(), &replies);
+            match client.oneshot(request(Method::GET)).await {
+                Ok(status) => assert!(status.is_server_error()),
+                Err(error) => assert_eq!(error.to_string(), "connection reset"),
+            }
+            assert_eq!(
+                attempts.lock().expect("not poisoned").len(),
+                sent,
+                "{form:?}"
+            );
         }
-        assert_eq!(attempts.lock().expect("not poisoned").len(), sent);
     }
 }
 
@@ -296,15 +315,18 @@ async fn retry_after_is_respected() {
         ("21", 503, 0, 2),
         ("18446744073709551615", 503, 0, 2),
     ] {
-        let began = Instant::now();
-        let (client, _) = client(RetryPolicy::new(), &[After(503, after), Status(200)]);
-        let status = client
-            .oneshot(request(Method::POST))
-            .await
-            .expect("a response");
-        let took = began.elapsed().as_millis();
-        assert_eq!(status, expected, "{after}");
-        assert!((least..=most).contains(&took), "{after}: {took} ms");
+        for form in FORMS {
+            let began = Instant::now();
+            let replies = [After(503, after), Status(200)];
+            let (client, _) = client(form, RetryPolicy::new(), &replies);
+            let status = client.oneshot(request(Method::POST)).await;
+            let took = began.elapsed().as_millis();
+            assert_eq!(status.expect("a response"), expected, "{after}");
+            assert!(
+                (least..=most).contains(&took),
+                "{form:?} {after}: {took} ms"
+            );
+        }
     }
 }
 
@@ -319,43 +341,34 @@ fn httpdate(after: Duration) -> &'static str {
 
 #[tokio::test(start_paused = true)]
 async fn clones_share_a_budget() {
-    let budget = TpsBudget::new(Duration::from_secs(10), 0, 0.5);
-    let policy = RetryPolicy::new()
-        .with_budget(Arc::new(budget))
-        .with_max_attempts(100);
-    let mut replies = vec![Status(200); 6];
-    replies.extend(vec![Status(503); 100]);
-    let (client, attempts) = client(policy, &replies);
-    for _ in 0..6 {
-        client
-            .clone()
-            .oneshot(request(Method::GET))
-            .await
-            .expect("a response");
+    for form in FORMS {
+        let budget = TpsBudget::new(Duration::from_secs(10), 0, 0.5);
+        let policy = RetryPolicy::new()
+            .with_budget(Arc::new(budget))
+            .with_max_attempts(100);
+        let mut replies = vec![Status(200), Status(403), Status(404)];
+        replies.extend(vec![Status(200); 3]);
+        replies.extend(vec![Status(503); 100]);
+        let (client, attempts) = client(form, policy, &replies);
+        for _ in 0..6 + 2 {
+            let status = client.clone().oneshot(request(Method::GET)).await;
+            status.expect("a response");
+        }
+        let sent = attempts.lock().expect("not poisoned").len();
+        assert_eq!(sent, 6 + 2 + 3, "{form:?}: half of six");
     }
-    for _ in 0..2 {
-        client
-            .clone()
-            .oneshot(request(Method::GET))
-            .await
-            .expect("a response");
-    }
-    assert_eq!(
-        attempts.lock().expect("not poisoned").len(),
-        6 + 2 + 3,
-        "half of six"
-    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn requests_that_cannot_be_signed_are_not_retried() {
-    let (client, attempts) = client(RetryPolicy::new().with_all_methods(true), &[]);
-    let request = Request::get("/%zz")
-        .body(Full::default())
-        .expect("a request");
-    let error = common::own(client.oneshot(request).await.expect_err("no path"));
-    assert_eq!(error.kind(), ErrorKind::Request);
-    assert!(attempts.lock().expect("not poisoned").is_empty());
+    for form in FORMS {
+        let (client, attempts) = client(form, RetryPolicy::new().with_all_methods(true), &[]);
+        let malformed = Request::get("/%zz").body(Full::default());
+        let result = client.oneshot(malformed.expect("a request")).await;
+        let error = common::own(result.expect_err("no path"));
+        assert_eq!(error.kind(), ErrorKind::Request);
+        assert!(attempts.lock().expect("not poisoned").is_empty());
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Signatures of this crate and aws-sigv4 are equal, except for the inputs that `tests/aws_sigv4_parity.rs` lists. The
+//! Signatures of this crate and aws-sigv4 are equal, except for the inputs that `tests/aws_sigv4_parity` lists. The
 //! first byte selects the form of the path.
 #![no_main]
 

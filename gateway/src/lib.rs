@@ -16,6 +16,7 @@ mod demo;
 mod error;
 mod explain;
 mod gateway;
+mod headers;
 mod init;
 #[cfg(feature = "lambda")]
 mod lambda;
@@ -23,6 +24,7 @@ mod listener;
 mod log;
 mod metrics;
 mod min_body_rate;
+mod open_files;
 mod reload;
 mod request_id;
 mod request_record;
@@ -31,6 +33,7 @@ mod response;
 mod routes;
 mod service;
 mod stack;
+mod trailers;
 mod tunnel;
 mod upstream;
 
@@ -129,6 +132,10 @@ fn check_file(file: &str) -> Result<(), BoxError> {
     for warning in &config.warnings {
         eprintln!("{}", warning.clone().in_file(file));
     }
+    let limit = open_files::raise_limit();
+    if let Some(warning) = open_files::warning(config.server.max_connections, limit) {
+        eprintln!("{file}: warning: {warning}");
+    }
     let origins = config.origins;
     let routes = config.routes.len();
     let warnings = match config.warnings.len() {
@@ -179,6 +186,10 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     gateway.log().install()?;
     let _flush_log = gateway.log().write_in_background();
     reload::log_warnings(&gateway.current().config, &file);
+    if let Some(warning) = open_files::warning(settings.max_connections, open_files::raise_limit())
+    {
+        tracing::warn!("{warning}");
+    }
     tokio::spawn(watched.watch(gateway.clone()));
     let connections = gateway.metrics().connections().clone();
     listener::serve(server, gateway.service(), connections, &settings).await

@@ -1,7 +1,6 @@
 //! Connections that break on either side of the gateway, after each part of request and response. Complete requests
 //! reach the origin signed, clients get a response or are disconnected, and nothing is leaked.
 
-#[allow(dead_code)]
 mod support;
 
 use std::{

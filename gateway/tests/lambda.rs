@@ -2,7 +2,6 @@
 #![cfg(feature = "lambda")]
 
 mod runtime;
-#[allow(dead_code)]
 mod support;
 
 use std::{

@@ -1,7 +1,6 @@
 //! Memory of the process under hostile clients.
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code)]
 mod support;
 
 use std::{

@@ -1,7 +1,6 @@
 //! Reloads of a changed configuration.
 #![cfg(unix)]
 
-#[allow(dead_code)]
 mod support;
 
 use std::{

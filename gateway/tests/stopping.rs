@@ -1,7 +1,6 @@
 //! SIGTERM under load: readiness ends first, and no accepted request is lost.
 #![cfg(unix)]
 
-#[allow(dead_code)]
 mod support;
 
 use std::{

@@ -1,4 +1,4 @@
-"""Signs requests of tests/differential.rs with botocore at a given time, and verifies signatures of SigV4a. Reads each
+"""Signs requests of tests/differential with botocore at a given time, and verifies signatures of SigV4a. Reads each
 request as a line of JSON, and writes the result as a line of JSON."""
 
 import datetime

@@ -158,6 +158,13 @@ def rust(text, columns=96):
                          break_long_words=False, break_on_hyphens=False)
 
 
+def shorter(part, known):
+    """Returns the names of the longest suffix of a host, which the search finds if it has no entry for the host."""
+    labels = part.split(".")
+    suffixes = (".".join(labels[i:]) for i in range(1, len(labels)))
+    return next((known[suffix] for suffix in suffixes if suffix in known), None)
+
+
 def table(rows):
     # Hosts of tenants are other names with labels in front, and have rules in infer.rs.
     known = {}
@@ -172,6 +179,7 @@ def table(rows):
         # us-gov hosts without a region equal those of aws, except for those that name it.
         if region not in (home, "*") and region not in host and (regional or letter != "g"):
             elsewhere.add((part, region))
+    fixed = {part for part, _ in elsewhere}
     # Search order: from the last label.
     parts = sorted(known, key=lambda part: part.split(".")[::-1])
     same = " ".join(f'"{part}",' for part in parts if known[part] == {part})
@@ -179,7 +187,7 @@ def table(rows):
     other = [
         f'    ("{part}", "{" or ".join(sorted(known[part]))}"),'
         for part in parts
-        if known[part] != {part}
+        if known[part] != {part} and (part in fixed or known[part] != shorter(part, known))
     ]
     suffixes = {}
     for each in PARTITIONS["partitions"]:

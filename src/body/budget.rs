@@ -2,10 +2,7 @@ use std::{
     fmt,
     future::Future,
     pin::{Pin, pin},
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Weak},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -56,26 +53,11 @@ pub struct BodyBudget {
 /// Number of waiting requests, and their signal to slow bodies.
 #[derive(Default)]
 struct Queue {
-    waiting: AtomicUsize,
+    /// Each waiting request holds a clone.
+    waiting: Arc<()>,
     /// Wakes the body that has been slow for longest. A notification alone evicts nothing: the request that
     /// sent it may be gone.
     eviction: Arc<Notify>,
-}
-
-/// Counts a request as waiting until it is dropped.
-struct Waiter(Arc<Queue>);
-
-impl Waiter {
-    fn new(queue: Arc<Queue>) -> Self {
-        queue.waiting.fetch_add(1, Ordering::Relaxed);
-        Self(queue)
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl BodyBudget {
@@ -131,7 +113,7 @@ impl BodyBudget {
     }
 
     /// Reserves `bytes` in place of an earlier reservation of the same request.
-    pub(crate) fn reserve(
+    pub(super) fn reserve(
         &self,
         bytes: u64,
         extensions: &mut Extensions,
@@ -166,7 +148,7 @@ impl BodyBudget {
             Ok(permit) => Ok(Acquire::Ready(Reservation::new(permit, queue))),
             Err(_) if timeout.is_zero() => Err(exhausted()),
             Err(_) => Ok(Acquire::Waiting(Box::pin(async move {
-                let waiter = Waiter::new(queue.clone());
+                let waiter = queue.waiting.clone();
                 let acquire = async {
                     let mut acquire = pin!(semaphore.acquire_many_owned(wanted));
                     loop {
@@ -189,12 +171,12 @@ impl BodyBudget {
 }
 
 /// Result of a request for memory.
-pub(crate) enum Acquire {
+pub(super) enum Acquire {
     Ready(Reservation),
     Waiting(ReservationFuture),
 }
 
-pub(crate) type ReservationFuture =
+pub(super) type ReservationFuture =
     Pin<Box<dyn Future<Output = Result<Reservation, Error>> + Send>>;
 
 /// Memory of a budget, released on drop.
@@ -265,7 +247,7 @@ impl Reservation {
             pace.eviction = None;
             // The memory of another body may have been enough meanwhile.
             let exhausted = self.permit.semaphore().available_permits() == 0;
-            if exhausted && self.queue.waiting.load(Ordering::Relaxed) > 0 {
+            if exhausted && Arc::strong_count(&self.queue.waiting) > 1 {
                 return Poll::Ready(Error::new(
                     ErrorKind::BudgetExhausted,
                     "the body arrived too slowly while other requests waited for its memory; try \

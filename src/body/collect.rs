@@ -36,6 +36,8 @@ pin_project! {
         // Makes the error of a body over the limit from its length and the limit.
         limit_error: fn(u64, u64) -> Error,
         spool: Option<SpoolWriter>,
+        // Memory that the body waits for before it is read.
+        acquiring: Option<ReservationFuture>,
         reservation: Option<Reservation>,
         ended: bool,
     }
@@ -56,12 +58,6 @@ impl Collected {
             extensions.insert(Arc::downgrade(reservation));
         }
     }
-}
-
-/// A body with a reservation, or one that waits for it.
-pub(crate) enum ReservedCollect<B> {
-    Ready(Collect<B>),
-    Waiting(ReservationFuture, Collect<B>),
 }
 
 impl<B> Collect<B>
@@ -118,21 +114,22 @@ where
             declared: None,
             limit_error,
             spool: None,
+            acquiring: None,
             reservation: None,
             ended: false,
         }
     }
 
-    /// Reserves the memory that the body may need.
+    /// Reserves the memory that the body may need. It is released when the body has been sent or dropped.
     ///
     /// Fails if the whole budget is smaller, or if it is exhausted and has no timeout.
     pub(crate) fn reserve(
         mut self,
         limited_by: Option<&BodyBudget>,
         extensions: &mut Extensions,
-    ) -> Result<ReservedCollect<B>, Error> {
+    ) -> Result<Self, Error> {
         let Some(budget) = limited_by else {
-            return Ok(ReservedCollect::Ready(self));
+            return Ok(self);
         };
         let total = budget.total();
         let buffered = match &mut self.spool {
@@ -149,20 +146,11 @@ where
             Some(declared) => declared.min(buffered),
             None => buffered,
         };
-        Ok(match budget.reserve(wanted, extensions)? {
-            Acquire::Ready(reservation) => {
-                ReservedCollect::Ready(self.with_reservation(reservation))
-            }
-            Acquire::Waiting(future) => ReservedCollect::Waiting(future, self),
-        })
-    }
-
-    /// Sets the reservation, which is released when the body has been sent or dropped.
-    pub(crate) fn with_reservation(self, reservation: Reservation) -> Self {
-        Self {
-            reservation: Some(reservation),
-            ..self
+        match budget.reserve(wanted, extensions)? {
+            Acquire::Ready(reservation) => self.reservation = Some(reservation),
+            Acquire::Waiting(future) => self.acquiring = Some(future),
         }
+        Ok(self)
     }
 }
 
@@ -175,6 +163,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        if let Some(acquiring) = this.acquiring {
+            *this.reservation = Some(ready!(acquiring.as_mut().poll(cx))?);
+            *this.acquiring = None;
+        }
         loop {
             if let Some(spool) = this.spool {
                 ready!(spool.poll_idle(cx, this.reservation))?;

@@ -20,8 +20,7 @@ mod verified;
 pub use self::verified::VerifiedBody;
 pub(crate) use self::{
     aws_chunked::AwsChunkedDecoder,
-    budget::ReservationFuture,
-    collect::{Collect, Collected, ReservedCollect, declared_len},
+    collect::{Collect, Collected, declared_len},
     frames::{Frames, into_bytes},
     response::BodyPrefix,
 };

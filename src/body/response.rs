@@ -77,6 +77,14 @@ where
         }
     }
 
+    fn rest(&self) -> Option<&R> {
+        match &self.rest {
+            Rest::None => None,
+            Rest::Unread { body } => Some(body),
+            Rest::Pinned { body } => Some(body),
+        }
+    }
+
     /// Returns the inner service's body, unless the layer has read from it or has made the response.
     pub fn into_inner(self) -> Option<R> {
         match (self.prefix, self.rest) {
@@ -142,19 +150,11 @@ where
         let is_consumed =
             |prefix: &BodyPrefix<_>| prefix.frames.is_empty() && prefix.error.is_none();
         self.prefix.as_deref().is_none_or(is_consumed)
-            && match &self.rest {
-                Rest::None => true,
-                Rest::Unread { body } => body.is_end_stream(),
-                Rest::Pinned { body } => body.is_end_stream(),
-            }
+            && self.rest().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = match &self.rest {
-            Rest::None => SizeHint::with_exact(0),
-            Rest::Unread { body } => body.size_hint(),
-            Rest::Pinned { body } => body.size_hint(),
-        };
+        let rest = self.rest().map_or(SizeHint::with_exact(0), Body::size_hint);
         let Some(prefix) = &self.prefix else {
             return rest;
         };

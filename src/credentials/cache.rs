@@ -30,7 +30,7 @@ use crate::{
 ///   credentials are valid. If the provider fails, the next call follows after 5 to 10 seconds.
 /// - Errors are not cached: the requests that waited fail, and the next request calls the provider.
 ///
-/// Clones share the cache: store one to [`invalidate`](CredentialsCache::invalidate) it. The cache is a provider
+/// Clones share the cache, so wrap it in no `Arc`: store one to [`invalidate`](CredentialsCache::invalidate) it. The cache is a provider
 /// itself, so that other code can use the credentials of a [`SigningLayer`](crate::SigningLayer), to presign URLs for
 /// example:
 ///
@@ -89,7 +89,8 @@ impl CredentialsCache {
 
     /// Creates a cache, which calls the provider for the first request.
     ///
-    /// If the provider is a `CredentialsCache`, the result shares that cache and its settings.
+    /// If the provider is a `CredentialsCache`, the result shares that cache and its settings. One inside of an
+    /// `Arc<dyn ProvideCredentials>` is not recognized: pass a clone of the cache itself.
     pub fn new(provider: impl ProvideCredentials + 'static) -> Self {
         if let Some(cache) = (&provider as &dyn Any).downcast_ref::<Self>() {
             return cache.clone();

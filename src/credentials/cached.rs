@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn refreshes_are_spread_over_the_window() {
         let seconds = |number| Duration::from_secs(number);
-        for (lifetime, window) in [(3600, 300), (100, 50)] {
-            let window = seconds(window);
+        for (lifetime, longest) in [(3600, 300), (100, 50)] {
+            let window = seconds(longest);
             let refreshes: Vec<_> = (0..100)
                 .map(|_| {
                     cached(seconds(lifetime), seconds(300))
@@ -158,8 +158,8 @@ mod tests {
                 earliest <= Some(&window) && latest >= Some(&(window / 2)),
                 "{refreshes:?}"
             );
-            assert!(earliest.zip(latest).is_some_and(|(earliest, latest)| {
-                *earliest - *latest > window / 8 // fails by chance once in 10^12 times
+            assert!(earliest.zip(latest).is_some_and(|(most, least)| {
+                *most - *least > window / 8 // fails by chance once in 10^12 times
             }));
         }
     }

@@ -82,9 +82,9 @@ mod tests {
         assert_eq!(credentials.secret_access_key(), "secret");
         assert_eq!(credentials.session_token(), None);
 
-        let credentials =
-            load_from(&[id, secret, ("AWS_SESSION_TOKEN", "token")]).expect("complete");
-        assert_eq!(credentials.session_token(), Some("token"));
+        let token = ("AWS_SESSION_TOKEN", "token");
+        let temporary = load_from(&[id, secret, token]).expect("complete");
+        assert_eq!(temporary.session_token(), Some("token"));
     }
 
     #[test]

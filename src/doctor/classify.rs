@@ -30,123 +30,45 @@ pub(super) enum RejectionClass {
     Denied,
 }
 
-/// Classes with their error codes and parts of their messages. Messages are compared first, since one code stands for
-/// several classes. The first matching row counts.
+/// Parts of messages. They are compared before the codes, since one code stands for several classes. The first part that
+/// a message contains counts.
 ///
 /// The AWS IAM User Guide, "Troubleshoot Signature Version 4 requests" and "Common errors"; the Amazon S3 API
 /// Reference, "Error responses"; AWS re:Post, "How do I troubleshoot HTTP 403 errors from API Gateway?".
-const RULES: [(RejectionClass, &[&str], &[&str]); 16] = [
-    (
-        RejectionClass::Body,
-        &["XAmzContentSHA256Mismatch", "BadDigest"],
-        &[
-            "the body's hash is not that in x-amz-content-sha256",
-            "The provided 'x-amz-content-sha256' header does not match",
-        ],
-    ),
-    (
-        RejectionClass::HeaderNotSigned,
-        &[],
-        &[
-            "must be a 'SignedHeader'",
-            "headers present in the request which were not signed",
-        ],
-    ),
-    (
-        RejectionClass::DateMissing,
-        &[],
-        &[
-            "Authorization requires a valid 'X-Amz-Date'",
-            "requires existence of either a 'X-Amz-Date' or a 'Date' header",
-            "AWS authentication requires a valid Date or x-amz-date header",
-        ],
-    ),
-    (
-        RejectionClass::Scope,
-        &[],
-        &[
-            "Credential should be scoped to",
-            "credential must be scoped to a valid",
-            "credential is scoped to",
-            "credential is not scoped to",
-            "is wrong; expecting '",
-            "incorrect service",
-            "Date in Credential scope",
-        ],
-    ),
-    (
-        RejectionClass::Clock,
-        &["RequestTimeTooSkewed", "RequestInTheFuture"],
-        &["Signature expired: ", "Signature not yet current: "],
-    ),
-    (
-        RejectionClass::TokenExpired,
-        &["ExpiredToken", "ExpiredTokenException"],
-        &["The security token included in the request is expired"],
-    ),
-    (RejectionClass::WrongToken, &["InvalidToken"], &[]),
-    (
-        RejectionClass::UnknownKey,
-        &[
-            "UnrecognizedClientException",
-            "InvalidClientTokenId",
-            "InvalidAccessKeyId",
-        ],
-        &[
-            "The security token included in the request is invalid",
-            "not able to validate the provided access credentials",
-        ],
-    ),
-    (
-        RejectionClass::NotSigned,
-        &[
-            "MissingAuthenticationTokenException",
-            "MissingAuthenticationToken",
-        ],
-        &[
-            "Missing Authentication Token",
-            "Request is missing Authentication Token",
-            "User: anonymous is not authorized to perform: ",
-            "Anonymous users cannot invoke this API",
-        ],
-    ),
-    (
-        RejectionClass::PayloadKind,
-        &[],
-        &[
-            "x-amz-content-sha256",
-            "X-Amz-Content-Sha256",
-            "UNSIGNED-PAYLOAD",
-            "This kind of payload is not accepted here",
-        ],
-    ),
-    (
-        RejectionClass::Authorization,
-        &[
-            "IncompleteSignature",
-            "IncompleteSignatureException",
-            "AuthorizationHeaderMalformed",
-            "AuthorizationQueryParametersError",
-        ],
-        &[
-            "not a valid key=value pair (missing equal-sign)",
-            "Only one auth mechanism allowed",
-            "Unsupported Authorization Type",
-        ],
-    ),
-    (
-        RejectionClass::Mismatch,
-        &["SignatureDoesNotMatch", "InvalidSignatureException"],
-        &["The request signature we calculated does not match the signature you provided"],
-    ),
-    (RejectionClass::NotAllowed, &[], &["User: arn:"]),
-    (RejectionClass::Forbidden, &["ForbiddenException"], &[]),
-    (RejectionClass::Expired, &["RequestExpired"], &[]),
-    (
-        RejectionClass::Denied,
-        &["AccessDenied", "AccessDeniedException"],
-        &[],
-    ),
+#[rustfmt::skip] // a row for each message
+const MESSAGES: [(&str, RejectionClass); 32] = [
+    ("the body's hash is not that in x-amz-content-sha256", RejectionClass::Body),
+    ("The provided 'x-amz-content-sha256' header does not match", RejectionClass::Body),
+    ("must be a 'SignedHeader'", RejectionClass::HeaderNotSigned),
+    ("headers present in the request which were not signed", RejectionClass::HeaderNotSigned),
+    ("Authorization requires a valid 'X-Amz-Date'", RejectionClass::DateMissing),
+    ("requires existence of either a 'X-Amz-Date' or a 'Date' header", RejectionClass::DateMissing),
+    ("AWS authentication requires a valid Date or x-amz-date header", RejectionClass::DateMissing),
+    ("Credential should be scoped to", RejectionClass::Scope),
+    ("credential must be scoped to a valid", RejectionClass::Scope),
+    ("credential is scoped to", RejectionClass::Scope),
+    ("credential is not scoped to", RejectionClass::Scope),
+    ("is wrong; expecting '", RejectionClass::Scope),
+    ("incorrect service", RejectionClass::Scope),
+    ("Date in Credential scope", RejectionClass::Scope),
+    ("Signature expired: ", RejectionClass::Clock),
+    ("Signature not yet current: ", RejectionClass::Clock),
+    ("The security token included in the request is expired", RejectionClass::TokenExpired),
+    ("The security token included in the request is invalid", RejectionClass::UnknownKey),
+    ("not able to validate the provided access credentials", RejectionClass::UnknownKey),
+    ("Missing Authentication Token", RejectionClass::NotSigned),
+    ("Request is missing Authentication Token", RejectionClass::NotSigned),
+    ("User: anonymous is not authorized to perform: ", RejectionClass::NotSigned),
+    ("Anonymous users cannot invoke this API", RejectionClass::NotSigned),
+    ("x-amz-content-sha256", RejectionClass::PayloadKind),
+    ("X-Amz-Content-Sha256", RejectionClass::PayloadKind),
+    ("UNSIGNED-PAYLOAD", RejectionClass::PayloadKind),
+    ("This kind of payload is not accepted here", RejectionClass::PayloadKind),
+    ("not a valid key=value pair (missing equal-sign)", RejectionClass::Authorization),
+    ("Only one auth mechanism allowed", RejectionClass::Authorization),
+    ("Unsupported Authorization Type", RejectionClass::Authorization),
+    ("The request signature we calculated does not match the signature you provided", RejectionClass::Mismatch),
+    ("User: arn:", RejectionClass::NotAllowed),
 ];
 
 impl RejectionClass {
@@ -161,16 +83,35 @@ impl RejectionClass {
         {
             return Some(Self::PresignedUrl);
         }
-        let by_message = RULES
+        let by_message = MESSAGES
             .iter()
-            .find(|(.., messages)| messages.iter().any(|part| rejection.message_contains(part)));
+            .find(|(part, _)| rejection.message_contains(part))
+            .map(|(_, class)| *class);
         let has_aws_code = rejection.has_aws_code
             || request.is_some_and(|signed| !fronts_applications(&signed.service));
-        let by_code = || {
-            RULES
-                .iter()
-                .find(|(_, codes, _)| has_aws_code && codes.contains(&&*rejection.code))
-        };
-        by_message.or_else(by_code).map(|(class, ..)| *class)
+        by_message.or_else(|| Self::from_code(&rejection.code).filter(|_| has_aws_code))
+    }
+
+    /// Returns the class of an error code, from the same sources as the messages.
+    fn from_code(code: &str) -> Option<Self> {
+        Some(match code {
+            "XAmzContentSHA256Mismatch" | "BadDigest" => Self::Body,
+            "RequestTimeTooSkewed" | "RequestInTheFuture" => Self::Clock,
+            "ExpiredToken" | "ExpiredTokenException" => Self::TokenExpired,
+            "InvalidToken" => Self::WrongToken,
+            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
+                Self::UnknownKey
+            }
+            "MissingAuthenticationTokenException" | "MissingAuthenticationToken" => Self::NotSigned,
+            "IncompleteSignature"
+            | "IncompleteSignatureException"
+            | "AuthorizationHeaderMalformed"
+            | "AuthorizationQueryParametersError" => Self::Authorization,
+            "SignatureDoesNotMatch" | "InvalidSignatureException" => Self::Mismatch,
+            "ForbiddenException" => Self::Forbidden,
+            "RequestExpired" => Self::Expired,
+            "AccessDenied" | "AccessDeniedException" => Self::Denied,
+            _ => return None,
+        })
     }
 }

@@ -8,7 +8,7 @@ use super::{
     Cause,
     canonical_parser::{CanonicalParts, query_pairs},
 };
-use crate::sigv4::encode::fold;
+use crate::sigv4::{EMPTY_HEX, encode::fold, signed_headers::is_session_token};
 
 /// Part of the canonical request in which signer and origin differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +25,25 @@ pub struct Difference {
     pub(super) summary: String,
 }
 
+impl Difference {
+    fn new(
+        cause: Cause,
+        part: &str,
+        [signed, derived]: [String; 2],
+        summary: impl Into<String>,
+    ) -> Self {
+        Self {
+            cause,
+            part: part.to_owned(),
+            signed,
+            derived,
+            summary: summary.into(),
+        }
+    }
+}
+
 /// Replacement of a session token by a verifier.
 const REDACTED: &str = "[redacted]";
-const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// Returns all differences, the most likely cause first.
 pub(super) fn compare(
@@ -37,24 +53,24 @@ pub(super) fn compare(
 ) -> Vec<Difference> {
     let mut differences = Vec::new();
     if signed.signed_headers != derived.signed_headers {
-        differences.push(Difference {
-            cause: Cause::AuthorizationChanged,
-            part: "signed headers".to_owned(),
-            signed: quoted(signed.signed_headers),
-            derived: quoted(derived.signed_headers),
-            summary: "the list of signed headers was changed on the way".to_owned(),
-        });
+        differences.push(Difference::new(
+            Cause::AuthorizationChanged,
+            "signed headers",
+            [signed, derived].map(|parts| quoted(parts.signed_headers)),
+            "the list of signed headers was changed on the way",
+        ));
     }
     if signed.method != derived.method {
-        let ours = quoted(signed.method);
-        let theirs = quoted(derived.method);
-        differences.push(Difference {
-            cause: Cause::MethodChanged,
-            part: "method".to_owned(),
-            summary: format!("the method was changed on the way: signed {ours}, received {theirs}"),
-            signed: ours,
-            derived: theirs,
-        });
+        let methods = [signed, derived].map(|parts| quoted(parts.method));
+        let [ours, theirs] = &methods;
+        let summary =
+            format!("the method was changed on the way: signed {ours}, received {theirs}");
+        differences.push(Difference::new(
+            Cause::MethodChanged,
+            "method",
+            methods,
+            summary,
+        ));
     }
     if signed.path != derived.path {
         differences.push(path(signed.path, derived.path, service));
@@ -67,67 +83,41 @@ pub(super) fn compare(
     }
     // A second signature explains the other differences.
     differences.sort_by_key(|difference| {
-        (
-            difference.cause != Cause::AuthorizationChanged,
-            difference.cause as usize,
-        )
+        let cause = difference.cause;
+        (cause != Cause::AuthorizationChanged, cause as usize)
     });
     differences
 }
 
 fn path(signed: &str, derived: &str, service: &str) -> Difference {
+    let encoding = |happened| (Cause::PathEncoding, happened);
+    let change = |happened| (Cause::PathChanged, happened);
     let (cause, happened) = if decoded(signed) == derived {
-        (
-            Cause::PathEncoding,
-            "the origin derived a path that is encoded once less",
-        )
+        encoding("the origin derived a path that is encoded once less")
     } else if decoded(derived) == signed {
-        (
-            Cause::PathEncoding,
-            "the origin derived a path that is encoded once more",
-        )
+        encoding("the origin derived a path that is encoded once more")
     } else if fully_decoded(signed) == fully_decoded(derived) {
-        (
-            Cause::PathEncoding,
-            "the origin derived a path that is encoded differently",
-        )
+        encoding("the origin derived a path that is encoded differently")
     } else if plus_decoded(signed) == plus_decoded(derived) {
-        (
-            Cause::PathEncoding,
-            "a plus in the path was read as a space, or the reverse",
-        )
+        encoding("a plus in the path was read as a space, or the reverse")
     } else if fold(signed) == fold(derived) {
-        (
-            Cause::PathChanged,
-            "dot segments or double slashes of the path were removed on the way",
-        )
+        change("dot segments or double slashes of the path were removed on the way")
     } else if has_extra_segment(derived, signed) {
-        let cause = if service == "execute-api" {
-            Cause::StageMissing
+        let happened = "the origin has one more segment in front of the signed path";
+        if service == "execute-api" {
+            (Cause::StageMissing, happened)
         } else {
-            Cause::PathChanged
-        };
-        (
-            cause,
-            "the origin has one more segment in front of the signed path",
-        )
+            change(happened)
+        }
     } else if has_extra_segment(signed, derived) {
-        (
-            Cause::PathChanged,
-            "the first segment of the path was removed on the way",
-        )
+        change("the first segment of the path was removed on the way")
     } else {
-        (Cause::PathChanged, "the path was changed on the way")
+        change("the path was changed on the way")
     };
-    let ours = quoted_path(signed);
-    let theirs = quoted_path(derived);
-    Difference {
-        cause,
-        part: "path".to_owned(),
-        summary: format!("{happened}: signed {ours}, derived {theirs}"),
-        signed: ours,
-        derived: theirs,
-    }
+    let paths = [signed, derived].map(quoted_path);
+    let [ours, theirs] = &paths;
+    let summary = format!("{happened}: signed {ours}, derived {theirs}");
+    Difference::new(cause, "path", paths, summary)
 }
 
 /// Returns `true` if `long` is `path` with one more segment in front.
@@ -148,30 +138,32 @@ fn query(signed: &str, derived: &str) -> Option<Difference> {
     let ours = query_pairs(signed);
     let raw_theirs = query_pairs(derived);
     if ours.len().max(raw_theirs.len()) > MAX_PAIRS {
-        return (signed != derived).then(|| Difference {
-            cause: Cause::QueryChanged,
-            part: "query".to_owned(),
-            signed: format!("{} bytes", signed.len()),
-            derived: format!("{} bytes", derived.len()),
-            summary: "the query was changed on the way".to_owned(),
+        return (signed != derived).then(|| {
+            let lengths = [signed, derived].map(|query| format!("{} bytes", query.len()));
+            let summary = "the query was changed on the way";
+            Difference::new(Cause::QueryChanged, "query", lengths, summary)
         });
     }
-    let theirs = restore_tokens(raw_theirs, &ours);
+    // A verifier may have redacted the session token.
+    let restore = |(key, value)| {
+        let own = ours
+            .iter()
+            .find(|(name, _)| value == REDACTED && *name == key);
+        (key, own.map_or(value, |(_, signed_value)| *signed_value))
+    };
+    let theirs: Vec<_> = raw_theirs.into_iter().map(restore).collect();
     if ours == theirs {
         return None;
     }
-    let (cause, summary) = if sorted(&ours) == sorted(&theirs) {
-        (
-            Cause::QueryOrder,
-            "the query parameters were reordered on the way".to_owned(),
-        )
-    } else if sorted_and_decoded(&ours) == sorted_and_decoded(&theirs) {
+    let plain = |(key, value): &(&str, &str)| (plus_decoded(key), plus_decoded(value));
+    let (cause, summary) = if sorted(ours.iter()) == sorted(theirs.iter()) {
+        let summary = "the query parameters were reordered on the way";
+        (Cause::QueryOrder, summary.to_owned())
+    } else if sorted(ours.iter().map(plain)) == sorted(theirs.iter().map(plain)) {
         let other = ours.iter().find(|pair| !theirs.contains(pair));
         let first = other.map_or_else(String::new, parameter_name);
-        (
-            Cause::QueryEncoding,
-            format!("the query was encoded differently, first in {first}"),
-        )
+        let summary = format!("the query was encoded differently, first in {first}");
+        (Cause::QueryEncoding, summary)
     } else {
         let lacks = |pairs: &[(&str, &str)], name: &str| !pairs.iter().any(|(key, _)| *key == name);
         let removed = ours.iter().find(|(key, _)| lacks(&theirs, key));
@@ -186,123 +178,59 @@ fn query(signed: &str, derived: &str) -> Option<Difference> {
             (None, None) => (other, "changed"),
         };
         let name = pair.map_or_else(|| "a parameter".to_owned(), parameter_name);
-        (
-            Cause::QueryChanged,
-            format!("{name} of the query was {happened} on the way"),
-        )
+        let summary = format!("{name} of the query was {happened} on the way");
+        (Cause::QueryChanged, summary)
     };
-    Some(Difference {
-        cause,
-        part: "query".to_owned(),
-        signed: value_lengths(&ours),
-        derived: value_lengths(&theirs),
-        summary,
-    })
+    let lengths = [value_lengths(&ours), value_lengths(&theirs)];
+    Some(Difference::new(cause, "query", lengths, summary))
 }
 
-fn sorted<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let mut sorted = pairs.to_vec();
+fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut sorted: Vec<_> = items.collect();
     sorted.sort_unstable();
     sorted
 }
 
-fn sorted_and_decoded(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    let mut decoded: Vec<_> = pairs
-        .iter()
-        .map(|(key, value)| (plus_decoded(key), plus_decoded(value)))
-        .collect();
-    decoded.sort_unstable();
-    decoded
-}
-
-/// Replaces redacted values of the derived query by the signed ones.
-fn restore_tokens<'a>(
-    derived: Vec<(&'a str, &'a str)>,
-    signed: &[(&str, &'a str)],
-) -> Vec<(&'a str, &'a str)> {
-    let restore = |(key, value): (&'a str, &'a str)| {
-        let ours = signed.iter().find(|(name, _)| *name == key);
-        match ours {
-            Some((_, signed_value)) if value == REDACTED => (key, *signed_value),
-            _ => (key, value),
-        }
-    };
-    derived.into_iter().map(restore).collect()
-}
-
 fn header(name: &str, signed: &str, derived: &CanonicalParts<'_>) -> Option<Difference> {
     let received = derived.header(name).unwrap_or_default();
-    if received == signed || (is_token(name) && received == REDACTED) {
+    if received == signed || (is_session_token(name) && received == REDACTED) {
         return None;
     }
-    let ours = header_value(name, signed);
-    let theirs = header_value(name, received);
-    let (cause, summary) = if name == "host" {
-        (
-            Cause::HostChanged,
-            format!("the host was changed on the way: signed for {ours}, received for {theirs}"),
-        )
+    let values = [signed, received].map(|value| header_value(name, value));
+    let [ours, theirs] = &values;
+    let part = format!("header {name}");
+    Some(if name == "host" {
+        let summary =
+            format!("the host was changed on the way: signed for {ours}, received for {theirs}");
+        Difference::new(Cause::HostChanged, "host", values, summary)
     } else if received.is_empty() {
-        (
-            Cause::HeaderDropped,
-            format!("header {name} was signed but did not reach the origin"),
-        )
+        let summary = format!("{part} was signed but did not reach the origin");
+        Difference::new(Cause::HeaderDropped, &part, values, summary)
     } else {
-        (
-            Cause::HeaderChanged,
-            format!("header {name} was changed on the way: signed as {ours}, received as {theirs}"),
-        )
-    };
-    let part = if name == "host" {
-        name.to_owned()
-    } else {
-        format!("header {name}")
-    };
-    Some(Difference {
-        cause,
-        part,
-        signed: ours,
-        derived: theirs,
-        summary,
+        let summary =
+            format!("{part} was changed on the way: signed as {ours}, received as {theirs}");
+        Difference::new(Cause::HeaderChanged, &part, values, summary)
     })
 }
 
 fn payload(signed: &str, derived: &str) -> Difference {
-    let ours = quoted(signed);
-    let theirs = quoted(derived);
+    let payloads = [signed, derived].map(quoted);
+    let [ours, theirs] = &payloads;
     let is_hash = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let (cause, summary) = if !is_hash(signed) || !is_hash(derived) {
-        (
-            Cause::PayloadKind,
-            format!("the payload was signed as {ours}, but the origin derived {theirs}"),
-        )
-    } else if derived == EMPTY_HASH {
-        (
-            Cause::BodyChanged,
-            "the body was lost on the way: the origin received none".to_owned(),
-        )
-    } else if signed == EMPTY_HASH {
-        (
-            Cause::BodyChanged,
-            "the body was signed as empty, but the origin received one".to_owned(),
-        )
+        let summary = format!("the payload was signed as {ours}, but the origin derived {theirs}");
+        (Cause::PayloadKind, summary)
     } else {
-        (
-            Cause::BodyChanged,
-            format!("the body was changed on the way: signed hash {ours}, received hash {theirs}"),
-        )
+        let summary = if derived == EMPTY_HEX {
+            "the body was lost on the way: the origin received none".to_owned()
+        } else if signed == EMPTY_HEX {
+            "the body was signed as empty, but the origin received one".to_owned()
+        } else {
+            format!("the body was changed on the way: signed hash {ours}, received hash {theirs}")
+        };
+        (Cause::BodyChanged, summary)
     };
-    Difference {
-        cause,
-        part: "payload".to_owned(),
-        signed: ours,
-        derived: theirs,
-        summary,
-    }
-}
-
-fn is_token(name: &str) -> bool {
-    matches!(name, "x-amz-security-token" | "x-amz-s3session-token")
+    Difference::new(cause, "payload", payloads, summary)
 }
 
 fn decoded(text: &str) -> Cow<'_, str> {

@@ -5,7 +5,7 @@ use http::HeaderName;
 use super::{
     Cause, Difference, Rejection, SignedRequest,
     canonical_parser::CanonicalParts,
-    classify::RejectionClass,
+    classify::RejectionClass as Class,
     compare::{compare, quoted, quoted_path},
 };
 use crate::SigningSettings;
@@ -82,88 +82,77 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
     let fronts_routes = request.is_none_or(|signed| signed.service == "execute-api");
     let in_query = request.is_none_or(|signed| signed.in_query);
     let has_token = request.is_some_and(|signed| signed.has_token);
-    let (cause, summary) = match RejectionClass::classify(rejection, request)? {
-        RejectionClass::Mismatch => return Some(mismatch(rejection, request)),
-        RejectionClass::Clock
-            if request.is_some() && in_query && rejection.message_contains("expired") =>
-        {
+    let is_temporary = request.is_some_and(|signed| signed.access_key_id.starts_with("ASIA"));
+    let (cause, summary) = match Class::classify(rejection, request)? {
+        Class::Mismatch => return Some(mismatch(rejection, request)),
+        Class::Clock if request.is_some() && in_query && rejection.message_contains("expired") => {
             return Some(url_expired(rejection, request));
         }
-        RejectionClass::Clock => return Some(clock_skew(rejection, request)),
-        RejectionClass::PresignedUrl => return Some(url_expired(rejection, request)),
-        RejectionClass::Expired if in_query => return Some(url_expired(rejection, request)),
+        Class::Clock => return Some(clock_skew(rejection, request)),
+        Class::PresignedUrl => return Some(url_expired(rejection, request)),
+        Class::Expired if in_query => return Some(url_expired(rejection, request)),
         // EC2 and similar services use one error for the signing time and for credentials.
-        RejectionClass::Expired => match times(rejection, request) {
-            Some((signed, theirs)) if has_token && signed.abs_diff(theirs) < 300 => {
+        Class::Expired => match age(rejection, request) {
+            Some(age) if has_token && age.unsigned_abs() < 300 => {
                 (Cause::TokenExpired, "the credentials have expired")
             }
             _ => return Some(clock_skew(rejection, request)),
         },
-        RejectionClass::Scope => return Some(scope(rejection, request)),
-        RejectionClass::NotSigned if rejection.message_contains("nonymous") => (
+        Class::Scope => return Some(scope(rejection, request)),
+        Class::NotSigned if rejection.message_contains("nonymous") => (
             Cause::NotSigned,
             "the origin treats the caller as anonymous: no signature reached it or this route verifies none, \
              and its policy denies anonymous callers",
         ),
-        RejectionClass::NotSigned if fronts_routes => (
-            if request.is_some() {
-                Cause::RouteMissing
-            } else {
-                Cause::NotSigned
-            },
+        Class::NotSigned if fronts_routes => (
+            request.map_or(Cause::NotSigned, |_| Cause::RouteMissing),
             "no signature reached the origin, or API Gateway has no route for this path and method in this \
              stage: its response is the same",
         ),
-        RejectionClass::NotSigned => (
+        Class::NotSigned => (
             Cause::NotSigned,
             "the request was signed, but its signature did not reach the origin",
         ),
-        RejectionClass::DateMissing => (
+        Class::DateMissing => (
             Cause::HeaderDropped,
             "header x-amz-date was signed but did not reach the origin",
         ),
-        RejectionClass::UnknownKey
-            if request.is_some_and(|signed| {
-                signed.access_key_id.starts_with("ASIA") && !signed.has_token
-            }) =>
-        {
-            (
-                Cause::TokenMissing,
-                "the access key ID belongs to temporary credentials, but no session token was sent",
-            )
-        }
-        RejectionClass::UnknownKey => (
+        Class::UnknownKey if is_temporary && !has_token => (
+            Cause::TokenMissing,
+            "the access key ID belongs to temporary credentials, but no session token was sent",
+        ),
+        Class::UnknownKey => (
             Cause::UnknownKey,
             "the origin does not know the access key, or not with this session token",
         ),
-        RejectionClass::WrongToken => (
+        Class::WrongToken => (
             Cause::WrongToken,
             "the session token does not belong to this access key",
         ),
-        RejectionClass::TokenExpired => (Cause::TokenExpired, "the credentials have expired"),
-        RejectionClass::HeaderNotSigned => return Some(header_not_signed(rejection)),
-        RejectionClass::Body => (
+        Class::TokenExpired => (Cause::TokenExpired, "the credentials have expired"),
+        Class::HeaderNotSigned => return Some(header_not_signed(rejection)),
+        Class::Body => (
             Cause::BodyChanged,
             "the body was changed on the way: its hash is not the signed one",
         ),
-        RejectionClass::PayloadKind => (
+        Class::PayloadKind => (
             Cause::PayloadKind,
             "the origin does not accept this kind of payload in x-amz-content-sha256",
         ),
-        RejectionClass::Authorization => (
+        Class::Authorization => (
             Cause::AuthorizationChanged,
             "the signature did not arrive as it was sent, or the request has a second one",
         ),
-        RejectionClass::Forbidden if fronts_routes => (
+        Class::Forbidden if fronts_routes => (
             Cause::StageMissing,
             "API Gateway forbids the request without a reason, as it does if the path does not begin with a \
              stage of the API",
         ),
-        RejectionClass::NotAllowed => (
+        Class::NotAllowed => (
             Cause::NotAllowed,
             "the origin knows the caller by the signature, but a policy does not allow the request",
         ),
-        RejectionClass::Forbidden | RejectionClass::Denied => (
+        Class::Forbidden | Class::Denied => (
             Cause::NotAllowed,
             "the origin does not allow the request, and may not have received a signature",
         ),
@@ -186,22 +175,17 @@ fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis
         .canonical_request
         .as_deref()
         .and_then(CanonicalParts::parse);
-    let Some(request) = request else {
+    let Some(own) = request else {
         return Diagnosis::new(Cause::Mismatch, derived_summary(derived.as_ref()));
     };
-    if let (Some(received), Some(sent)) = (&rejection.signature_provided, &request.signature)
-        && received != sent
+    let other_id = rejection.access_key_id.as_ref();
+    let other_signature = rejection.signature_provided.as_ref();
+    if other_id.is_some_and(|id| *id != own.access_key_id)
+        || (other_signature.zip(own.signature.as_ref())).is_some_and(|(other, sent)| other != sent)
     {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
-    if rejection
-        .access_key_id
-        .as_ref()
-        .is_some_and(|id| *id != request.access_key_id)
-    {
-        return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
-    }
-    let ours = request.string_to_sign.as_deref();
+    let ours = own.string_to_sign.as_deref();
     let theirs = rejection.string_to_sign.as_deref();
     let normalized = |text: Option<&str>| text.map(|lines| lines.trim_end().replace('\r', ""));
     if ours.is_some() && normalized(ours) == normalized(theirs) {
@@ -211,11 +195,12 @@ fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis
              access key ID, unless the signature itself was changed",
         );
     }
-    let signed = CanonicalParts::parse(&request.canonical_request);
-    let differences = match (&signed, &derived) {
-        (Some(own_parts), Some(origin_parts)) => compare(own_parts, origin_parts, &request.service),
-        _ => Vec::new(),
-    };
+    let signed = CanonicalParts::parse(&own.canonical_request);
+    let differences = signed
+        .zip(derived.as_ref())
+        .map_or_else(Vec::new, |(own_parts, origin_parts)| {
+            compare(&own_parts, origin_parts, &own.service)
+        });
     if let Some(first) = differences.first() {
         let diagnosis = Diagnosis::new(first.cause, first.summary.clone());
         return Diagnosis {
@@ -226,10 +211,10 @@ fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis
     let scope = theirs
         .and_then(|text| text.split('\n').nth(2))
         .map(str::trim_end);
-    if scope.is_some_and(|derived_scope| derived_scope != request.scope()) {
+    if scope.is_some_and(|derived_scope| derived_scope != own.scope()) {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
-    if derived.is_some() && request.has_token && ours.is_some() && theirs.is_some() {
+    if derived.is_some() && own.has_token && ours.is_some() && theirs.is_some() {
         // A verifier may redact the token, so that only the hash differs.
         let summary = "the session token was changed on the way";
         return Diagnosis::new(Cause::HeaderChanged, summary);
@@ -260,8 +245,8 @@ fn derived_summary(derived: Option<&CanonicalParts<'_>>) -> String {
     }
 }
 
-/// Returns the signing time and the origin's time, in seconds.
-fn times(rejection: &Rejection, request: Option<&SignedRequest>) -> Option<(i64, i64)> {
+/// Returns by how many seconds the origin's time was after the signing time.
+fn age(rejection: &Rejection, request: Option<&SignedRequest>) -> Option<i64> {
     let seconds = |time: SystemTime| {
         let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         i64::try_from(since_epoch.as_secs()).ok()
@@ -269,30 +254,27 @@ fn times(rejection: &Rejection, request: Option<&SignedRequest>) -> Option<(i64,
     let signed = request
         .map(|signed| signed.time)
         .or_else(|| rejection.time_after(": "))?;
-    Some((seconds(signed)?, seconds(rejection.origin_time()?)?))
+    Some(seconds(rejection.origin_time()?)? - seconds(signed)?)
 }
 
 fn clock_skew(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
-    let offset = times(rejection, request).map(|(signed, theirs)| theirs - signed);
-    let summary = match offset {
-        Some(ahead @ 0..) => {
-            format!("the origin's clock was {ahead} s ahead of the signing time")
-        }
-        Some(behind) => {
-            let seconds = behind.unsigned_abs();
-            format!("the origin's clock was {seconds} s behind the signing time")
+    let clock_offset = age(rejection, request);
+    let summary = match clock_offset {
+        Some(offset) => {
+            let side = if offset < 0 { "behind" } else { "ahead of" };
+            let seconds = offset.unsigned_abs();
+            format!("the origin's clock was {seconds} s {side} the signing time")
         }
         None => "the origin's clock is too far from the signing time".to_owned(),
     };
     Diagnosis {
-        clock_offset: offset,
+        clock_offset,
         ..Diagnosis::new(Cause::ClockSkew, summary)
     }
 }
 
 fn url_expired(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
-    let age = times(rejection, request).map(|(signed, theirs)| theirs - signed);
-    let summary = match age {
+    let summary = match age(rejection, request) {
         Some(seconds @ 0..) => format!("the presigned URL was {seconds} s old and has expired"),
         Some(_) => "the presigned URL is not yet valid".to_owned(),
         None => "the presigned URL has expired or is not yet valid".to_owned(),
@@ -309,8 +291,6 @@ fn scope(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
     let host =
         request.and_then(|signed| CanonicalParts::parse(&signed.canonical_request)?.header("host"));
     let inferred = host.and_then(|name| SigningSettings::infer(name.split(':').next()?).ok());
-    let (signed_service, signed_region) =
-        request.map_or(("", ""), |signed| (&*signed.service, &*signed.region));
     let names_service = contains(&["to correct service", "to service", "incorrect service"]);
     let names_region = contains(&["valid region", "valid Region", "to region", "expecting '"])
         || rejection.region.is_some();
@@ -320,27 +300,20 @@ fn scope(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
             && request
                 .zip(inferred.as_ref())
                 .is_some_and(|(signed, settings)| settings.service() != signed.service);
-    let (cause, kind, signed, expected) = if is_service {
-        (
-            Cause::WrongService,
-            "service",
-            signed_service,
-            rejection
-                .quoted_after("correct service: ")
-                .or(inferred.as_ref().map(SigningSettings::service)),
-        )
+    let (cause, kind, named) = if is_service {
+        let named = rejection.quoted_after("correct service: ");
+        (Cause::WrongService, "service", named)
     } else {
-        (
-            Cause::WrongRegion,
-            "region",
-            signed_region,
-            rejection
-                .region
-                .as_deref()
-                .or(rejection.quoted_after("expecting "))
-                .or(inferred.as_ref().map(SigningSettings::region)),
-        )
+        let quoted_region = || rejection.quoted_after("expecting ");
+        let named = rejection.region.as_deref().or_else(quoted_region);
+        (Cause::WrongRegion, "region", named)
     };
+    let choose = |service, region| if is_service { service } else { region };
+    let signed = request.map_or("", |signed| choose(&*signed.service, &*signed.region));
+    let from_host = inferred
+        .as_ref()
+        .map(|settings| choose(settings.service(), settings.region()));
+    let expected = named.or(from_host);
     // If the host suggests the signed name, the expected one is unknown.
     let summary = match (signed, expected.filter(|name| *name != signed)) {
         (_, None) if !names_service && !names_region => {

@@ -2,7 +2,7 @@
 
 mod rules;
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use crate::{Origin, origin::SigningBehavior};
 
@@ -124,17 +124,10 @@ pub enum LintRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     rule: LintRule,
-    message: Cow<'static, str>,
+    message: String,
 }
 
 impl Finding {
-    fn new(rule: LintRule, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            rule,
-            message: message.into(),
-        }
-    }
-
     /// Returns the rule.
     #[must_use]
     pub fn rule(&self) -> LintRule {

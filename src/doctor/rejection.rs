@@ -194,12 +194,9 @@ impl Rejection {
         let Some((message, derived)) = self.message.split_once(CANONICAL) else {
             return;
         };
-        let (canonical, to_sign) = match derived.split_once(TO_SIGN) {
-            Some((canonical, to_sign)) => (canonical, Some(to_sign)),
-            None => (derived, None),
-        };
+        let (canonical, to_sign) = derived.split_once(TO_SIGN).unwrap_or((derived, ""));
         self.canonical_request = before_quote(canonical);
-        self.string_to_sign = to_sign.and_then(before_quote);
+        self.string_to_sign = before_quote(to_sign);
         self.message = message.trim_end().to_owned();
     }
 

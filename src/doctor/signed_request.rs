@@ -8,11 +8,11 @@ use crate::{
     error::Error,
     sigv4::{
         Payload,
-        authorization::{Authorization, ParseError, SignatureValue},
+        authorization::{Authorization, ParseError},
         scope::{Scope, Timestamp},
         service_rules::service_rules,
-        signature::write_string_to_sign,
-        signed_headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE},
+        signature::string_to_sign,
+        signed_headers::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, is_session_token},
     },
 };
 
@@ -105,10 +105,9 @@ impl SignedRequest {
         authorization
             .canonical(head, rules.path_form, rules.session_token, signed_payload)
             .write(&mut canonical_request);
-        let is_token =
-            |name: &str| matches!(name, "x-amz-security-token" | "x-amz-s3session-token");
+        let mut names = head.headers.keys().map(HeaderName::as_str);
         let has_token = presigned.is_some_and(|query| query.session_token.is_some())
-            || head.headers.keys().any(|name| is_token(name.as_str()));
+            || names.any(is_session_token);
         let mut request = Self::new(
             &canonical_request,
             authorization.algorithm(),
@@ -124,11 +123,9 @@ impl SignedRequest {
             request.string_to_sign = None;
         }
         request.in_query = presigned.is_some();
-        request.signature = match authorization.signature {
-            SignatureValue::Hmac(hex) => Some(String::from_utf8_lossy(hex).into_owned()),
-            #[cfg(feature = "sigv4a")]
-            SignatureValue::Ecdsa(_) => None, // differs for each signing
-        };
+        // A signature of SigV4a differs for each signing.
+        let signature = authorization.hmac();
+        request.signature = signature.map(|hex| String::from_utf8_lossy(hex).into_owned());
         Ok(request)
     }
 
@@ -142,14 +139,7 @@ impl SignedRequest {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let hash = Sha256::digest(canonical_request).into();
         let scope_text = scope.text();
-        let mut string_to_sign = Vec::new();
-        write_string_to_sign(
-            &mut string_to_sign,
-            algorithm,
-            scope.time,
-            &scope_text,
-            &hash,
-        );
+        let string_to_sign = string_to_sign(algorithm, scope.time, &scope_text, &hash);
         Self {
             canonical_request: text(canonical_request),
             string_to_sign: Some(text(&string_to_sign)),

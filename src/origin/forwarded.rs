@@ -2,6 +2,8 @@ use std::{io::Write, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, uri::Scheme};
 
+use crate::sigv4::signed_headers::join_values;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -164,6 +166,7 @@ pub(super) fn append(
     append_value(headers, X_FORWARDED_PROTO, proto);
 }
 
+/// Formats an address with one allocation.
 fn address_value(address: IpAddr) -> HeaderValue {
     let mut buffer = [0; 48]; // the longest address has 45 characters
     let mut rest = &mut buffer[..];
@@ -175,17 +178,12 @@ fn address_value(address: IpAddr) -> HeaderValue {
 
 /// Joins all values of a header and a new one in one line.
 fn append_value(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
-    if !headers.contains_key(&name) {
-        headers.insert(name, value);
-        return;
-    }
-    let mut line = Vec::new();
-    for earlier in headers.get_all(&name) {
-        line.extend_from_slice(earlier.as_bytes());
-        line.extend_from_slice(b", ");
-    }
-    line.extend_from_slice(value.as_bytes());
-    let joined = HeaderValue::from_maybe_shared(bytes::Bytes::from(line))
-        .expect("header values joined by a comma are a header value");
-    headers.insert(name, joined);
+    let line = if headers.contains_key(&name) {
+        let earlier = headers.get_all(&name).iter();
+        let values = earlier.chain([&value]).map(HeaderValue::as_bytes);
+        join_values(&values.collect::<Vec<_>>(), b", ")
+    } else {
+        value
+    };
+    headers.insert(name, line);
 }

@@ -2,7 +2,6 @@
 
 use std::iter;
 
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header,
     request::Parts,
@@ -11,7 +10,8 @@ use smallvec::SmallVec;
 
 use super::{ForwardedHeaders, wire};
 use crate::sigv4::signed_headers::{
-    X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER, single_value,
+    SIGNATURE_HEADERS, X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER,
+    join_values, single_value,
 };
 
 /// Returns `true` if the client signed this request, or authenticates in some other way.
@@ -160,9 +160,8 @@ pub(crate) fn add_aws_chunked(headers: &mut HeaderMap) {
         .map(HeaderValue::as_bytes)
         .filter(|coding| !coding.is_empty());
     let codings: Vec<_> = iter::once(&b"aws-chunked"[..]).chain(earlier).collect();
-    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(codings.join(&b","[..]))) {
-        headers.insert(header::CONTENT_ENCODING, value);
-    }
+    let value = join_values(&codings, b",");
+    headers.insert(header::CONTENT_ENCODING, value);
     headers.remove(header::TRAILER);
 }
 
@@ -175,13 +174,11 @@ pub(crate) fn remove_aws_chunked(headers: &mut HeaderMap) {
         .map(<[u8]>::trim_ascii)
         .filter(|coding| !coding.eq_ignore_ascii_case(b"aws-chunked"))
         .collect();
-    match HeaderValue::from_maybe_shared(Bytes::from(others.join(&b","[..]))) {
-        Ok(value) if !value.is_empty() => {
-            headers.insert(header::CONTENT_ENCODING, value);
-        }
-        _ => {
-            headers.remove(header::CONTENT_ENCODING);
-        }
+    let value = join_values(&others, b",");
+    if value.is_empty() {
+        headers.remove(header::CONTENT_ENCODING);
+    } else {
+        headers.insert(header::CONTENT_ENCODING, value);
     }
 }
 
@@ -204,20 +201,12 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Returns `true` for a header of the client's own signature or of its `aws-chunked` framing.
-pub(super) fn is_client_signing_header(name: &HeaderName) -> bool {
+pub(crate) fn is_client_signing_header(name: &HeaderName) -> bool {
     is_signature_header(name) || *name == X_AMZ_DECODED_CONTENT_LENGTH || *name == X_AMZ_TRAILER
 }
 
 fn is_signature_header(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "authorization"
-            | "x-amz-content-sha256"
-            | "x-amz-date"
-            | "x-amz-region-set"
-            | "x-amz-s3session-token"
-            | "x-amz-security-token"
-    )
+    SIGNATURE_HEADERS.contains(&name.as_str())
 }
 
 /// Returns `true` if the body is framed as `aws-chunked`.

@@ -2,13 +2,9 @@
 
 use crate::{error::Error, sigv4::signed_headers::is_host};
 
-/// A host, or all hosts below a domain.
+/// A host in lower case, or all hosts below a domain, with a dot in front: `.example.com`.
 #[derive(Clone, Debug)]
-pub(super) enum HostPattern {
-    Exact(String),
-    /// With its leading dot: `.example.com`.
-    Suffix(String),
-}
+pub(super) struct HostPattern(String);
 
 impl HostPattern {
     /// Parses `api.example.com`, or `*.example.com` for all hosts below a domain.
@@ -22,22 +18,23 @@ impl HostPattern {
             )));
         }
         let lower = name.trim_end_matches('.').to_ascii_lowercase();
-        Ok(if below.is_some() {
-            Self::Suffix(format!(".{lower}"))
+        Ok(Self(if below.is_some() {
+            format!(".{lower}")
         } else {
-            Self::Exact(lower)
-        })
+            lower
+        }))
     }
 
     /// Compares a host without its port. Case does not matter.
     pub(super) fn matches(&self, host: &str) -> bool {
-        match self {
-            Self::Exact(name) => host.eq_ignore_ascii_case(name),
-            Self::Suffix(suffix) => host
-                .len()
-                .checked_sub(suffix.len())
-                .and_then(|start| host.get(start..))
-                .is_some_and(|end| end.eq_ignore_ascii_case(suffix)),
-        }
+        let Self(pattern) = self;
+        let skipped = if pattern.starts_with('.') {
+            host.len().checked_sub(pattern.len())
+        } else {
+            Some(0)
+        };
+        skipped
+            .and_then(|len| host.get(len..))
+            .is_some_and(|end| end.eq_ignore_ascii_case(pattern))
     }
 }

@@ -5,8 +5,8 @@ use percent_encoding::percent_decode_str;
 
 use super::headers::is_client_signing_header;
 use crate::{
-    error::{Error, ErrorKind},
-    sigv4::authorization::signature_parameter,
+    error::{Error, ErrorKind, truncated},
+    sigv4::{authorization::signature_parameter, scope::matches_pattern},
 };
 
 const PREFIX: &str = "x-amz-";
@@ -14,43 +14,24 @@ const PREFIX: &str = "x-amz-";
 /// The `x-amz-*` headers and query parameters that a rule allows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Limits {
-    headers: Option<Vec<HeaderPattern>>,
+    headers: Option<Vec<String>>,
     parameters: Option<Vec<String>>,
 }
 
-#[derive(Clone, Debug)]
-enum HeaderPattern {
-    Exact(String),
-    /// `x-amz-meta-*`, without the star.
-    Prefix(String),
-}
-
-impl HeaderPattern {
-    fn parse(pattern: &str) -> Result<Self, Error> {
-        let lower = pattern.to_ascii_lowercase();
-        let prefix = lower.strip_suffix('*');
-        let name = prefix.unwrap_or(&lower);
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        let is_amazon = name.starts_with(PREFIX) && (prefix.is_some() || name != PREFIX);
-        if !is_amazon || !name.bytes().all(legal) {
-            return Err(Error::config(format!(
-                "{pattern:?} is not the name of an x-amz-* header; use one such as \"x-amz-acl\" or \
-                 \"x-amz-meta-*\""
-            )));
-        }
-        Ok(if prefix.is_some() {
-            Self::Prefix(name.to_owned())
-        } else {
-            Self::Exact(lower)
-        })
+/// Checks a name or a prefix with a star, such as `x-amz-meta-*`, and returns it in lower case.
+fn header_pattern(pattern: &str) -> Result<String, Error> {
+    let lower = pattern.to_ascii_lowercase();
+    let prefix = lower.strip_suffix('*');
+    let name = prefix.unwrap_or(&lower);
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_amazon = name.starts_with(PREFIX) && (prefix.is_some() || name != PREFIX);
+    if is_amazon && name.bytes().all(legal) {
+        return Ok(lower);
     }
-
-    fn matches(&self, name: &str) -> bool {
-        match self {
-            Self::Exact(exact) => exact == name,
-            Self::Prefix(prefix) => name.starts_with(&**prefix),
-        }
-    }
+    Err(Error::config(format!(
+        "{pattern:?} is not the name of an x-amz-* header; use one such as \"x-amz-acl\" or \
+         \"x-amz-meta-*\""
+    )))
 }
 
 impl Limits {
@@ -63,7 +44,7 @@ impl Limits {
     {
         let parsed = patterns
             .into_iter()
-            .map(|pattern| HeaderPattern::parse(pattern.as_ref()));
+            .map(|pattern| header_pattern(pattern.as_ref()));
         self.headers = Some(parsed.collect::<Result<_, _>>()?);
         Ok(())
     }
@@ -109,7 +90,9 @@ impl Limits {
             return Ok(());
         };
         let canonical = name.trim().to_ascii_lowercase().replace('_', "-");
-        let is_listed = patterns.iter().any(|pattern| pattern.matches(&canonical));
+        let is_listed = patterns
+            .iter()
+            .any(|pattern| matches_pattern(pattern, &canonical));
         if canonical.starts_with(PREFIX) && !is_listed {
             return Err(forbidden(part, name));
         }
@@ -118,16 +101,10 @@ impl Limits {
 }
 
 fn forbidden(part: &str, name: &str) -> Error {
-    let end = name
-        .char_indices()
-        .nth(64)
-        .map_or(name.len(), |(end, _)| end);
+    let shown = truncated(name);
     Error::new(
         ErrorKind::Forbidden,
-        format!(
-            "the rule for this request does not allow the {part} {:?}; remove it",
-            &name[..end],
-        ),
+        format!("the rule for this request does not allow the {part} {shown:?}; remove it"),
     )
 }
 
@@ -138,7 +115,7 @@ mod tests {
     #[test]
     fn patterns_are_names_or_prefixes_of_amz_headers() {
         for good in ["x-amz-acl", "X-Amz-Acl", "x-amz-meta-*", "x-amz-*"] {
-            assert!(HeaderPattern::parse(good).is_ok(), "{good}");
+            assert!(header_pattern(good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -152,7 +129,7 @@ mod tests {
             "x_amz_acl",
             "x-amz-m_*",
         ] {
-            let error = HeaderPattern::parse(bad).expect_err(bad);
+            let error = header_pattern(bad).expect_err(bad);
             assert_eq!(error.kind(), ErrorKind::Config, "{bad:?}");
             assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
         }

@@ -1,10 +1,9 @@
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::request::Parts;
 
 use super::{
-    ForwardedHeaders, PayloadMode, PayloadPolicy, Spool, WireForm, headers,
-    payload::{BodyPlan, SharedPolicy},
+    ForwardedHeaders, PayloadMode, PayloadPolicy, Spool, WireForm, headers, payload::BodyPlan,
 };
 use crate::{
     SigningSettings,
@@ -19,7 +18,7 @@ pub(crate) struct Options<S = SigningSettings> {
     pub(crate) behavior: SigningBehavior,
     pub(crate) wire: WireForm,
     /// `None` for the service's default.
-    payload: Option<SharedPolicy>,
+    payload: Option<Arc<dyn PayloadPolicy>>,
     /// Lifetime of a signature in the query; `None` for one in the header.
     pub(crate) presigned: Option<Duration>,
     pub(crate) presign_expiry: PresignExpiry,
@@ -80,7 +79,7 @@ impl<S> Options<S> {
     }
 
     pub(crate) fn set_payload(&mut self, policy: impl PayloadPolicy + 'static) {
-        self.payload = Some(SharedPolicy::new(policy));
+        self.payload = Some(Arc::new(policy));
     }
 }
 
@@ -88,6 +87,15 @@ impl Options {
     /// Returns a path in the origin's wire form.
     pub(super) fn wire_path<'a>(&self, path: &'a str) -> Result<Cow<'a, str>, Error> {
         self.wire.path(path, self.settings.path_form())
+    }
+
+    /// Returns `true` if a request is signed, and `false` if it is forwarded as it is.
+    pub(crate) fn signs(&self, head: &Parts) -> bool {
+        match self.behavior {
+            SigningBehavior::Always => true,
+            SigningBehavior::NoOverride => !headers::carries_signature(head),
+            SigningBehavior::Never => false,
+        }
     }
 
     /// Returns the plan for the body of a request.

@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
 
@@ -180,6 +180,16 @@ impl Origin {
         self.0.host.to_str().unwrap_or_default()
     }
 
+    /// Changes the settings, such as the headers to sign.
+    pub(crate) fn map_settings(
+        mut self,
+        change: impl FnOnce(SigningSettings) -> SigningSettings,
+    ) -> Self {
+        let options = self.options_mut();
+        options.settings = change(options.settings.clone());
+        self
+    }
+
     pub(crate) fn options(&self) -> &Options {
         &self.0.options
     }
@@ -238,9 +248,7 @@ impl fmt::Debug for Origin {
 }
 
 fn hash_of(host: &HeaderValue) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    host.hash(&mut hasher);
-    hasher.finish()
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(host)
 }
 
 /// Removes user information, which may have a password, so that errors can show the URL.

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use http::{HeaderMap, HeaderValue, request::Parts};
 
@@ -126,52 +126,38 @@ where
     }
 }
 
-#[derive(Clone)]
-pub(super) struct SharedPolicy(Arc<dyn PayloadPolicy>);
-
-impl SharedPolicy {
-    pub(super) fn new(policy: impl PayloadPolicy + 'static) -> Self {
-        Self(Arc::new(policy))
-    }
-
-    pub(super) fn mode(&self, head: &Parts) -> PayloadMode {
-        self.0.mode(head)
+impl fmt::Debug for dyn PayloadPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PayloadPolicy")
     }
 }
 
 impl PayloadMode {
     pub(super) fn plan(self, head: &Parts, spool: Option<&Spool>) -> Result<BodyPlan, Error> {
         Ok(match self {
-            PayloadMode::Buffer => BodyPlan::Collect(None),
+            Self::Buffer => BodyPlan::Collect(None),
             #[cfg(feature = "spool")]
-            PayloadMode::Spool => BodyPlan::Collect(Some(spool.cloned().ok_or_else(no_spool)?)),
-            PayloadMode::Unsigned => BodyPlan::Stream(Payload::Unsigned),
-            PayloadMode::Trust => trusted(&head.headers)?,
-            PayloadMode::Chunked(size) => BodyPlan::Chunk(size, Framing::Signed(None)),
-            PayloadMode::ChunkedTrailer(size, checksum) => {
+            Self::Spool => {
+                let error =
+                    || Error::config("the payload mode needs a spool; set one by `with_spool`");
+                BodyPlan::Collect(Some(spool.cloned().ok_or_else(error)?))
+            }
+            Self::Unsigned => BodyPlan::Stream(Payload::Unsigned),
+            Self::Trust => trusted(&head.headers)?,
+            Self::Chunked(size) => BodyPlan::Chunk(size, Framing::Signed(None)),
+            Self::ChunkedTrailer(size, checksum) => {
                 let trailer = (!has_checksum(&head.headers)).then_some(checksum);
                 BodyPlan::Chunk(size, Framing::Signed(trailer))
             }
-            PayloadMode::UnsignedTrailer(_) if has_checksum(&head.headers) => {
+            Self::UnsignedTrailer(_) if has_checksum(&head.headers) => {
                 BodyPlan::Stream(Payload::Unsigned)
             }
-            PayloadMode::UnsignedTrailer(checksum) => {
+            Self::UnsignedTrailer(checksum) => {
                 BodyPlan::Chunk(ChunkSize::default(), Framing::Unsigned(checksum))
             }
-            PayloadMode::Auto => BodyPlan::ChunkLarge(ChunkSize::default(), spool.cloned()),
+            Self::Auto => BodyPlan::ChunkLarge(ChunkSize::default(), spool.cloned()),
         })
     }
-}
-
-impl fmt::Debug for SharedPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedPolicy").finish_non_exhaustive()
-    }
-}
-
-#[cfg(feature = "spool")]
-fn no_spool() -> Error {
-    Error::config("the payload mode needs a spool; set one by `with_spool`")
 }
 
 /// Returns `true` if the client has sent a checksum. S3 accepts only one.

@@ -13,8 +13,8 @@ use crate::{
 /// Ordered rules. The first that matches a request selects its origin.
 ///
 /// A request that matches no rule is an error of kind [`NoMatch`](crate::ErrorKind::NoMatch), and nothing
-/// is sent. The error shows the path that the rules see. If a prefix is missing from it, an outer router
-/// has stripped the prefix already; see [`OriginRule::strip_prefix`].
+/// is sent. The error shows the path that the rules see. If only the prefix of a rule is missing from it, the
+/// error names the prefix: an outer router may have removed it; see [`OriginRule::strip_prefix`].
 ///
 /// ```
 /// use http::{Method, Request};
@@ -105,11 +105,26 @@ impl OriginRules {
                 return Ok(index);
             }
         }
+        let hint = self.stripped_prefix(head, host, &path).map_or_else(String::new, |prefix| {
+            format!(
+                "; if a router in front has removed a rule's prefix {prefix:?}, as axum's nest_service does, \
+                 use `OriginRule::any` in its place"
+            )
+        });
         Err(Error::no_match(format!(
-            "no rule matches {} {path:?} for host {:?}",
+            "no rule matches {} {path:?} for host {:?}{hint}",
             head.method,
             host.unwrap_or_default(),
         )))
+    }
+
+    /// Returns the prefix of a rule that matches the request in all but the path.
+    fn stripped_prefix(&self, head: &Parts, host: Option<&str>, path: &str) -> Option<String> {
+        let mut rules = self.rules.iter().map(|(rule, _)| rule);
+        let is_stripped =
+            |rule: &&OriginRule| rule.matches_except_path(head, host) && !rule.matches_path(path);
+        let prefix = rules.find(is_stripped)?.path.join(&b'/');
+        Some(format!("/{}", String::from_utf8_lossy(&prefix)))
     }
 }
 
@@ -281,6 +296,10 @@ impl OriginRule {
     }
 
     fn matches(&self, head: &Parts, host: Option<&str>, path: &str) -> bool {
+        self.matches_except_path(head, host) && self.matches_path(path)
+    }
+
+    fn matches_except_path(&self, head: &Parts, host: Option<&str>) -> bool {
         let has = |(name, value): &(HeaderName, HeaderValue)| {
             head.headers
                 .get_all(name)
@@ -292,7 +311,6 @@ impl OriginRule {
                 .host
                 .as_ref()
                 .is_none_or(|pattern| host.is_some_and(|name| pattern.matches(name)))
-            && self.matches_path(path)
             && self.headers.iter().all(has)
     }
 

@@ -100,7 +100,7 @@ impl Middleware for SigningMiddleware {
 fn url_extensions(url: Url) -> Extensions {
     let response = response::Builder::new().url(url).body(());
     response
-        .map(|response| response.into_parts().0.extensions)
+        .map(|empty| empty.into_parts().0.extensions)
         .unwrap_or_default()
 }
 
@@ -122,7 +122,7 @@ impl StdError for SigningError {
 
 fn error(error: BoxError) -> Error {
     match error.downcast::<reqwest::Error>() {
-        Ok(error) => Error::Reqwest(*error),
-        Err(other) => Error::middleware(SigningError(other)),
+        Ok(sending) => Error::Reqwest(*sending),
+        Err(signing) => Error::middleware(SigningError(signing)),
     }
 }

@@ -130,8 +130,8 @@ impl ReqwestService {
         )
         .map_err(|source| Error::request("reqwest cannot send this request").with_source(source))?;
         *converted.url_mut() = url;
-        if let Some(version) = version {
-            *converted.version_mut() = version;
+        if let Some(required) = version {
+            *converted.version_mut() = required;
         }
         Ok(converted)
     }
@@ -151,8 +151,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let state = match self.convert(request) {
-            Ok(request) => State::Sending {
-                response: self.client.call(request),
+            Ok(converted) => State::Sending {
+                response: self.client.call(converted),
             },
             Err(error) => State::Failed { error: Some(error) },
         };
@@ -194,7 +194,7 @@ impl Future for ResponseFuture {
                 Err(error.take().expect("polled after completion").into())
             }
             StateProj::Sending { response } => match ready!(response.poll(cx)) {
-                Ok(response) => Ok(response.into()),
+                Ok(received) => Ok(received.into()),
                 Err(error) => Err(error.without_url().into()),
             },
         })
@@ -269,8 +269,8 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let body = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let frame = ready!(body.as_mut().poll_frame(cx));
-        Poll::Ready(frame.map(|frame| Ok(frame?.map_data(into_bytes))))
+        let polled = ready!(body.as_mut().poll_frame(cx));
+        Poll::Ready(polled.map(|frame| Ok(frame?.map_data(into_bytes))))
     }
 
     fn is_end_stream(&self) -> bool {

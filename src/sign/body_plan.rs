@@ -47,6 +47,16 @@ impl<B> PreparedBody<B> {
         }
     }
 
+    /// Returns the body of a request that is not signed.
+    pub(super) fn into_unsigned(self) -> SignedBody<B> {
+        match self {
+            Self::Whole(body, _) => body,
+            Self::Chunked { body, .. } | Self::ClientChunks { body, .. } => {
+                SignedBody::streamed(body)
+            }
+        }
+    }
+
     /// Returns the kind of payload for [`SigningReport::payload`](super::SigningReport::payload).
     pub(super) fn payload_kind(&self) -> &'static str {
         match self {

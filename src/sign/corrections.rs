@@ -286,7 +286,7 @@ mod tests {
         ] {
             let offset = Offset::between(now, right);
             assert_eq!(
-                offset.map(|offset| offset.apply(now)),
+                offset.map(|accepted| accepted.apply(now)),
                 is_accepted.then_some(right)
             );
         }

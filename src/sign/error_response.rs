@@ -13,7 +13,6 @@ use tokio::time::{Sleep, sleep};
 use super::{
     corrections::Offset,
     sent_request::{Remedy, SentRequest},
-    trace::Trace,
 };
 use crate::{
     body::{BodyPrefix, Frames, ResponseBody, into_bytes},
@@ -26,8 +25,8 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 /// Number of bytes that a shorter frame counts for, so that empty frames reach the limit, too.
 const MIN_FRAME: usize = 16;
 
-pub(super) struct ErrorResponse<T, R> {
-    request: SentRequest<T>,
+pub(super) struct ErrorResponse<R> {
+    request: SentRequest,
     head: Parts,
     /// Time when the head arrived, by the layer's clock.
     received_at: SystemTime,
@@ -44,33 +43,24 @@ pub(super) struct ErrorResponse<T, R> {
 }
 
 /// Decision about a rejected request.
-pub(super) enum Decision<T, E> {
-    Retry(T),
+pub(super) enum Decision<E> {
+    SendAgain,
     /// With the error of the body.
     PassOn(Option<E>),
 }
 
-/// Consequence of a decision.
-pub(super) enum AfterRejection<T, R>
-where
-    R: Body,
-{
-    Retry(T),
-    PassOn(Response<ResponseBody<R>>),
-}
-
 /// Step that a remedy requires.
 enum Step {
-    Retry,
+    SendAgain,
     RenewCredentials(LoadFuture),
     PassOn,
 }
 
-impl<T, R> ErrorResponse<T, R>
+impl<R> ErrorResponse<R>
 where
     R: Body,
 {
-    pub(super) fn new(request: SentRequest<T>, response: Response<R>) -> Self {
+    pub(super) fn new(request: SentRequest, response: Response<R>) -> Self {
         let (head, body) = response.into_parts();
         Self {
             received_at: request.config.credentials.now(),
@@ -86,13 +76,13 @@ where
     }
 
     /// Reads the rejection and applies its remedy.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Decision<T, R::Error>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Decision<R::Error>> {
         let renewal = match &mut self.renewal {
             Some(renewal) => renewal,
             None => {
                 let read = ready!(self.poll_body(cx));
                 match self.apply_remedy(read.is_ok()) {
-                    Step::Retry => return Poll::Ready(self.retry()),
+                    Step::SendAgain => return Poll::Ready(Decision::SendAgain),
                     Step::RenewCredentials(load) => self.renewal.insert(load),
                     Step::PassOn => return Poll::Ready(Decision::PassOn(read.err())),
                 }
@@ -101,15 +91,10 @@ where
         let renewed = ready!(renewal.as_mut().poll(cx));
         let used = self.request.entry.serial();
         Poll::Ready(if renewed.is_ok_and(|entry| entry.serial() != used) {
-            self.retry()
+            Decision::SendAgain
         } else {
             Decision::PassOn(None)
         })
-    }
-
-    fn retry(&mut self) -> Decision<T, R::Error> {
-        let retry = self.request.retry.take();
-        retry.map_or(Decision::PassOn(None), Decision::Retry)
     }
 
     /// Reads to the end, the maximum size or the timeout.
@@ -149,7 +134,7 @@ where
             origin,
             entry,
             offset,
-            retry,
+            is_repeatable,
             ..
         } = &self.request;
         let Some((recovery, _)) = &self.request.recovery else {
@@ -164,8 +149,9 @@ where
         match remedy {
             Some(Remedy::Clock(time)) => {
                 let right = Offset::between(self.received_at, time);
-                if right.is_some_and(|it| recovery.corrections.learn(origin, *offset, it)) {
-                    Step::Retry
+                let helps = right.is_some_and(|it| recovery.corrections.learn(origin, *offset, it));
+                if helps && *is_repeatable {
+                    Step::SendAgain
                 } else {
                     Step::PassOn
                 }
@@ -177,7 +163,7 @@ where
                 if matches!(fetch, Load::Pending(..)) {
                     recovery.corrections.mark_expired(origin, entry.serial());
                 }
-                if retry.is_some() {
+                if *is_repeatable {
                     Step::RenewCredentials(Box::pin(fetch.result()))
                 } else {
                     Step::PassOn
@@ -190,17 +176,17 @@ where
         }
     }
 
-    /// Returns the response with its diagnosis, or the request to send again.
-    pub(super) fn finish(mut self, decision: Decision<T, R::Error>) -> AfterRejection<T, R> {
-        let diagnosis = self.request.diagnose(&self.head, &self.text);
+    /// Returns the response with its diagnosis; `None` if the request is sent again.
+    pub(super) fn finish(
+        mut self,
+        decision: Decision<R::Error>,
+    ) -> Option<Response<ResponseBody<R>>> {
+        let diagnosed = self.request.diagnose(&self.head, &self.text);
         let error = match decision {
-            Decision::Retry(retry) => {
-                Trace::retried(&self.request.origin);
-                return AfterRejection::Retry(retry);
-            }
+            Decision::SendAgain => return None,
             Decision::PassOn(error) => error,
         };
-        if let Some(diagnosis) = diagnosis {
+        if let Some(diagnosis) = diagnosed {
             self.head.extensions.insert(diagnosis);
         }
         let prefix = BodyPrefix {
@@ -208,6 +194,6 @@ where
             error,
         };
         let body = ResponseBody::with_prefix(prefix, self.body);
-        AfterRejection::PassOn(Response::from_parts(self.head, body))
+        Some(Response::from_parts(self.head, body))
     }
 }

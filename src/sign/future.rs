@@ -10,24 +10,25 @@ use std::{
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use tokio::time::Sleep;
 use tower_service::Service;
 
 use super::{
     body_plan::{self, PlannedBody, PreparedBody},
     corrections::Offset,
-    error_response::{AfterRejection, ErrorResponse},
+    error_response::ErrorResponse,
     framing,
-    report::Stopwatch,
     sent_request::OnResponse,
     shared::SharedConfig,
-    state::{PendingRequest, Retry},
+    state::{PendingRequest, PreparedRequest, ReadyRequest},
     trace::Trace,
 };
 use crate::{
-    body::{Collect, ReservationFuture, ReservedCollect, ResponseBody, SignedBody},
+    body::{Collect, ResponseBody, SignedBody},
     credentials::{CachedCredentials, LoadFuture},
     error::{BoxError, Error},
-    origin::{self, BodyPlan, SigningBehavior},
+    origin::{self, BodyPlan},
+    sigv4::Payload,
 };
 
 pin_project! {
@@ -47,16 +48,14 @@ pin_project! {
     enum State<S, F, B, R> {
         /// The inner service is dropped already.
         Failed { error: Option<Error> },
-        /// Waits until the budget has memory for the body.
-        Reserving { pending: Option<(PendingRequest<S>, Collect<B>)>, reservation: ReservationFuture },
         Collecting { pending: Option<PendingRequest<S>>, #[pin] body: Collect<B> },
         /// No valid credentials are cached.
-        Loading { pending: Option<(PendingRequest<S>, PreparedBody<B>)>, load: LoadFuture },
-        Calling { #[pin] response: F, on_response: OnResponse<Retry<S, B>> },
+        Loading { prepared: Option<PreparedRequest<S, B>>, load: LoadFuture },
+        Calling { #[pin] response: F, on_response: OnResponse<Box<PreparedRequest<S, B>>> },
         /// The origin has rejected the request.
-        Reading { response: Option<Box<ErrorResponse<Retry<S, B>, R>>> },
-        /// Waits until the inner service is ready for the retry.
-        Retrying { retry: Option<Retry<S, B>> },
+        Reading { response: Option<Box<ErrorResponse<R>>>, copy: Option<Box<PreparedRequest<S, B>>> },
+        /// Waits for the backoff, and until the inner service is ready for the copy.
+        SendingAgain { backoff: Option<Pin<Box<Sleep>>>, copy: Option<Box<PreparedRequest<S, B>>> },
     }
 }
 
@@ -74,125 +73,102 @@ where
     pub(super) fn new(inner: S, config: &Arc<SharedConfig>, request: Request<B>) -> Self {
         let trace = Trace::new(request.method());
         let entered = trace.enter();
-        let state = start(inner, config, request, &trace).unwrap_or_else(State::failed);
+        let state = State::start(inner, config, request, &trace).unwrap_or_else(State::failed);
         drop(entered);
         Self { state, trace }
     }
 }
 
-/// Rewrites the head, and does all that is possible without waiting.
-fn start<S, B, R>(
-    mut inner: S,
-    config: &Arc<SharedConfig>,
-    request: Request<B>,
-    trace: &Trace,
-) -> Result<State<S, S::Future, B, R>, Error>
+impl<S, B, R> State<S, S::Future, B, R>
 where
     S: Service<Request<SignedBody<B>>> + Clone,
     B: Body,
 {
-    let (mut parts, body) = request.into_parts();
-    let destination = config.resolver.resolve(&parts)?;
-    let options = destination.origin.options();
-    let signs = match options.behavior {
-        SigningBehavior::Always => true,
-        SigningBehavior::NoOverride => !origin::carries_signature(&parts),
-        SigningBehavior::Never => false,
-    };
-    let plan = signs.then(|| options.body_plan(&parts)).transpose()?;
-    let streams = plan.as_ref().is_none_or(BodyPlan::streams);
-    let is_chunked = streams && framing::is_chunked(&parts.headers);
-    origin::rewrite(&mut parts, &destination, signs)?;
-    if streams {
-        framing::frame(&mut parts, &body, is_chunked)?;
+    /// Rewrites the head, and does all that is possible without waiting.
+    fn start(
+        inner: S,
+        config: &Arc<SharedConfig>,
+        request: Request<B>,
+        trace: &Trace,
+    ) -> Result<Self, Error> {
+        let (mut parts, body) = request.into_parts();
+        let destination = config.resolver.resolve(&parts)?;
+        let options = destination.origin.options();
+        let signs = options.signs(&parts);
+        let plan = if signs {
+            options.body_plan(&parts)?
+        } else {
+            BodyPlan::Stream(Payload::Unsigned)
+        };
+        let streams = plan.streams();
+        let is_chunked = streams && framing::is_chunked(&parts.headers);
+        origin::rewrite(&mut parts, &destination, signs)?;
+        if streams {
+            framing::frame(&mut parts, &body, is_chunked)?;
+        }
+        let planned = body_plan::apply(plan, body, options.body_limit, &parts.headers)?;
+        let mut pending = PendingRequest {
+            inner,
+            config: config.clone(),
+            parts,
+            origin: destination.origin,
+            stopwatch: None,
+            signs,
+            is_recovery: false,
+            retries: config.retries.clone().map(Box::new),
+        };
+        pending.start_stopwatch(trace);
+        match planned {
+            PlannedBody::Collect(unread) => {
+                let budget = config.body_budget.as_ref();
+                let reserved = unread.reserve(budget, &mut pending.parts.extensions)?;
+                Ok(Self::Collecting {
+                    pending: Some(pending),
+                    body: reserved,
+                })
+            }
+            PlannedBody::Sign(prepared) => Ok(Self::sign_or_load(pending, prepared, trace)),
+        }
     }
-    let Some(body_plan) = plan else {
-        let unsigned = Request::from_parts(parts, SignedBody::streamed(body));
-        return Ok(State::Calling {
-            response: inner.call(unsigned),
-            on_response: OnResponse::nothing(),
-        });
-    };
-    let planned = body_plan::apply(body_plan, body, options.body_limit, &parts.headers)?;
-    let origin = destination.origin;
-    let stopwatch = (config.report || trace.is_on()).then(|| Stopwatch::start(origin.clone()));
-    let pending = PendingRequest {
-        inner,
-        config: config.clone(),
-        parts,
-        origin,
-        stopwatch,
-        is_retry: false,
-    };
-    match planned {
-        PlannedBody::Collect(collecting) => collect(pending, collecting),
-        PlannedBody::Sign(prepared) => Ok(sign_or_load(pending, prepared, trace)),
-    }
-}
 
-/// Collects a body, once the budget has memory for it.
-fn collect<S, F, B, R>(
-    mut pending: PendingRequest<S>,
-    body: Collect<B>,
-) -> Result<State<S, F, B, R>, Error>
-where
-    B: Body,
-{
-    let budget = pending.config.body_budget.as_ref();
-    Ok(match body.reserve(budget, &mut pending.parts.extensions)? {
-        ReservedCollect::Ready(reserved) => State::Collecting {
-            pending: Some(pending),
-            body: reserved,
-        },
-        ReservedCollect::Waiting(reservation, waiting) => State::Reserving {
-            pending: Some((pending, waiting)),
-            reservation,
-        },
-    })
-}
-
-/// Signs at once with cached credentials, or loads some first.
-fn sign_or_load<S, B, R>(
-    mut pending: PendingRequest<S>,
-    body: PreparedBody<B>,
-    trace: &Trace,
-) -> State<S, S::Future, B, R>
-where
-    S: Service<Request<SignedBody<B>>> + Clone,
-    B: Body,
-{
-    if let Some(stopwatch) = &mut pending.stopwatch {
-        stopwatch.buffered();
+    /// Signs at once with cached credentials, or loads some first.
+    fn sign_or_load(mut request: PendingRequest<S>, body: PreparedBody<B>, trace: &Trace) -> Self {
+        if let Some(stopwatch) = &mut request.stopwatch {
+            stopwatch.buffered();
+        }
+        if !request.signs {
+            return Self::call(PreparedRequest { request, body }.pass_on());
+        }
+        let now = request.now();
+        let correction = request.correction();
+        let credentials = request.credentials(now, &correction);
+        let prepared = PreparedRequest { request, body };
+        match credentials {
+            Ok(entry) => Self::sign(prepared, entry, (now, correction.offset), trace),
+            Err(load) => Self::Loading {
+                prepared: Some(prepared),
+                load,
+            },
+        }
     }
-    let now = pending.now();
-    let correction = pending.correction();
-    match pending.credentials(now, &correction) {
-        Ok(entry) => sign(pending, entry, body, (now, correction.offset), trace),
-        Err(load) => State::Loading {
-            pending: Some((pending, body)),
-            load,
-        },
-    }
-}
 
-/// Signs the request and calls the inner service.
-fn sign<S, B, R>(
-    pending: PendingRequest<S>,
-    entry: Arc<CachedCredentials>,
-    body: PreparedBody<B>,
-    time: (SystemTime, Offset),
-    trace: &Trace,
-) -> State<S, S::Future, B, R>
-where
-    S: Service<Request<SignedBody<B>>> + Clone,
-    B: Body,
-{
-    match pending.sign(entry, body, time, trace) {
-        Ok(mut signed) => State::Calling {
-            response: signed.inner.call(signed.request),
-            on_response: signed.on_response,
-        },
-        Err(error) => State::failed(error),
+    /// Signs a request and calls the inner service, which is ready.
+    fn sign(
+        prepared: PreparedRequest<S, B>,
+        entry: Arc<CachedCredentials>,
+        time: (SystemTime, Offset),
+        trace: &Trace,
+    ) -> Self {
+        prepared
+            .sign(entry, time, trace)
+            .map_or_else(Self::failed, Self::call)
+    }
+
+    fn call(mut ready: ReadyRequest<S, B>) -> Self {
+        Self::Calling {
+            response: ready.inner.call(ready.request),
+            on_response: ready.on_response,
+        }
     }
 }
 
@@ -218,32 +194,19 @@ where
                     Trace::failed(&failure);
                     return Poll::Ready(Err(failure.into()));
                 }
-                StateProj::Reserving {
-                    pending,
-                    reservation,
-                } => match ready!(reservation.as_mut().poll(cx)) {
-                    Ok(reserved) => {
-                        let (request, body) = pending.take().expect("taken once");
-                        State::Collecting {
-                            pending: Some(request),
-                            body: body.with_reservation(reserved),
-                        }
-                    }
-                    Err(error) => State::failed(error),
-                },
                 StateProj::Collecting { pending, body } => match ready!(body.poll(cx)) {
                     Ok((collected, payload)) => {
                         let request = pending.take().expect("taken once");
                         let signed = SignedBody::collected(collected);
-                        sign_or_load(request, PreparedBody::Whole(signed, payload), trace)
+                        State::sign_or_load(request, PreparedBody::Whole(signed, payload), trace)
                     }
                     Err(error) => State::failed(error),
                 },
-                StateProj::Loading { pending, load } => match ready!(load.as_mut().poll(cx)) {
+                StateProj::Loading { prepared, load } => match ready!(load.as_mut().poll(cx)) {
                     Ok(entry) => {
-                        let (request, body) = pending.take().expect("taken once");
-                        let time = (request.now(), request.correction().offset);
-                        sign(request, entry, body, time, trace)
+                        let loaded = prepared.take().expect("taken once");
+                        let time = (loaded.request.now(), loaded.request.correction().offset);
+                        State::sign(loaded, entry, time, trace)
                     }
                     Err(error) => State::failed(error),
                 },
@@ -251,31 +214,56 @@ where
                     response,
                     on_response,
                 } => {
-                    let mut received = ready!(response.poll(cx)).map_err(Into::into)?;
-                    if let Some(report) = on_response.report.take() {
-                        received.extensions_mut().insert(report);
-                    }
-                    let sent = on_response.sent.take();
-                    let Some(rejected) = sent.and_then(|request| request.receive(&received)) else {
-                        return Poll::Ready(Ok(received.map(ResponseBody::new)));
+                    let mut result = ready!(response.poll(cx)).map_err(Into::into);
+                    let rejected = match &mut result {
+                        Ok(received) => on_response.receive(received),
+                        Err(_) => None,
                     };
-                    State::Reading {
-                        response: Some(Box::new(ErrorResponse::new(rejected, received))),
+                    let mut copy = on_response.copy.take();
+                    match (rejected, result) {
+                        (Some(request), Ok(received)) => State::Reading {
+                            response: Some(Box::new(ErrorResponse::new(request, received))),
+                            copy,
+                        },
+                        (_, last) => {
+                            let backoff = copy.as_mut().and_then(|again| again.next_attempt(&last));
+                            if backoff.is_none() {
+                                return Poll::Ready(last.map(|own| own.map(ResponseBody::new)));
+                            }
+                            State::SendingAgain { backoff, copy }
+                        }
                     }
                 }
-                StateProj::Reading { response } => {
+                StateProj::Reading { response, copy } => {
                     let reading = response.as_mut().expect("taken once");
                     let decision = ready!(reading.poll(cx));
-                    match response.take().expect("taken once").finish(decision) {
-                        AfterRejection::PassOn(whole) => return Poll::Ready(Ok(whole)),
-                        AfterRejection::Retry(retry) => State::Retrying { retry: Some(retry) },
+                    let passed_on = response.take().expect("taken once").finish(decision);
+                    let mut again = copy.take();
+                    if let Some(rejection) = passed_on {
+                        let last = Ok(rejection);
+                        // A rejection is not retried, but counts in the budget.
+                        let _ = again.as_mut().map(|unused| unused.next_attempt(&last));
+                        return Poll::Ready(last);
+                    }
+                    if let Some(corrected) = &mut again {
+                        corrected.request.is_recovery = true;
+                    }
+                    State::SendingAgain {
+                        backoff: None,
+                        copy: again,
                     }
                 }
-                StateProj::Retrying { retry } => {
-                    let (pending, _) = &mut **retry.as_mut().expect("taken once");
-                    ready!(pending.inner.poll_ready(cx)).map_err(Into::into)?;
-                    let (request, body) = *retry.take().expect("taken once");
-                    sign_or_load(request, body, trace)
+                StateProj::SendingAgain { backoff, copy } => {
+                    if let Some(sleep) = backoff {
+                        ready!(sleep.as_mut().poll(cx));
+                        *backoff = None;
+                    }
+                    let waiting = &mut copy.as_mut().expect("taken once").request;
+                    ready!(waiting.inner.poll_ready(cx)).map_err(Into::into)?;
+                    let PreparedRequest { mut request, body } = *copy.take().expect("taken once");
+                    Trace::sent_again(&request.origin);
+                    request.start_stopwatch(trace);
+                    State::sign_or_load(request, body, trace)
                 }
             };
             state.set(next);
@@ -287,12 +275,11 @@ impl<S, F, B, R> fmt::Debug for ResponseFuture<S, F, B, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Failed { .. } => "failed",
-            State::Reserving { .. } => "waiting for memory",
             State::Collecting { .. } => "collecting the body",
             State::Loading { .. } => "loading credentials",
             State::Calling { .. } => "calling the inner service",
             State::Reading { .. } => "reading a rejection",
-            State::Retrying { .. } => "waiting to send again",
+            State::SendingAgain { .. } => "waiting to send again",
         };
         f.debug_struct("ResponseFuture")
             .field("state", &state)

@@ -57,11 +57,39 @@ pub struct SigningLayer {
 impl SigningLayer {
     /// Signs requests with these credentials, for the origins of the resolver.
     ///
-    /// `credentials` is a provider, or a [`CredentialsCache`] with settings of its own. `resolver` is an
-    /// [`Origin`](crate::Origin), [`OriginRules`](crate::origin::OriginRules),
-    /// [`UriOrigin`](crate::origin::UriOrigin) or a closure; see [`origin`](crate::origin).
+    /// `credentials` is a provider, also in an `Arc<dyn ProvideCredentials>` or a `SharedCredentialsProvider`, or a
+    /// [`CredentialsCache`] with settings of its own. `resolver` is an [`Origin`](crate::Origin),
+    /// [`OriginRules`](crate::origin::OriginRules), [`UriOrigin`](crate::origin::UriOrigin) or a closure; see
+    /// [`origin`](crate::origin).
+    ///
+    /// The layer puts a cache in front of any provider other than a `CredentialsCache`. To share a cache, clone it
+    /// rather than wrap it: an `Arc<dyn ProvideCredentials>` hides its type, so that the layer's own cache would stand
+    /// in front of it, and a recovery from expired credentials would not reach the provider.
     ///
     /// The services need a tokio runtime with its timer enabled.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use aws_credential_types::provider::SharedCredentialsProvider;
+    /// use tower_sigv4::{
+    ///     Origin, SigningLayer,
+    ///     credentials::{CredentialsCache, EnvironmentCredentials, ProvideCredentials},
+    /// };
+    ///
+    /// let origin = Origin::infer("https://abc123.execute-api.us-east-1.amazonaws.com/prod")?;
+    /// let provider: Arc<dyn ProvideCredentials> = Arc::new(EnvironmentCredentials::new());
+    /// let layer = SigningLayer::new(provider.clone(), origin.clone());
+    ///
+    /// // Two layers and a client of the AWS SDK call the provider once.
+    /// let cache = CredentialsCache::new(provider);
+    /// let orders = SigningLayer::new(cache.clone(), origin);
+    /// let files = SigningLayer::new(
+    ///     cache.clone(),
+    ///     Origin::infer("https://bucket.s3.eu-west-1.amazonaws.com")?,
+    /// );
+    /// let for_sdk = SharedCredentialsProvider::new(cache);
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
     pub fn new(
         credentials: impl ProvideCredentials + 'static,
         resolver: impl ResolveOrigin + 'static,
@@ -75,6 +103,7 @@ impl SigningLayer {
                 diagnosis_log: None,
                 report: false,
                 recovery: cfg!(feature = "doctor").then(Arc::default),
+                retries: None,
             }),
         }
     }
@@ -164,6 +193,19 @@ impl SigningLayer {
     #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
     pub fn with_recovery(mut self, recovery: bool) -> Self {
         self.config_mut().recovery = recovery.then(Arc::default);
+        self
+    }
+
+    /// Retries failed requests by this policy (no retries by default). Each attempt has its own date and signature.
+    ///
+    /// The [`RetryPolicy`](crate::retry::RetryPolicy) has an example. The layer stores a copy of head and body, which
+    /// shares their bytes, until the response arrives. So the body needs no `Clone`. A body that is empty, collected
+    /// or in a temporary file can be sent again. A request whose body streams is sent once; see
+    /// [`PayloadMode`](crate::origin::PayloadMode).
+    #[cfg(feature = "retry")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "retry")))]
+    pub fn with_retries(mut self, policy: crate::retry::RetryPolicy) -> Self {
+        self.config_mut().retries = Some(policy);
         self
     }
 

@@ -17,9 +17,9 @@
 //!
 //! # Order of layers
 //!
-//! Put retries, caches and timeouts outside: then each attempt has a date and a signature of its own, and a cache hit
-//! costs no signature. Put limits outside, too: the layer holds the inner service ready while it collects the body of
-//! a slow client.
+//! Put caches and timeouts outside: a cache hit costs no signature. Put limits outside, too: the layer holds the inner
+//! service ready while it collects the body of a slow client. For retries use `SigningLayer::with_retries`: each attempt
+//! has a date and a signature of its own.
 //!
 //! Put a layer that follows redirects outside, such as tower-http's `FollowRedirectLayer`. Inside, it would send the
 //! old signature to the new host. Outside, the layer signs the request again for the new host, and adds the session
@@ -41,6 +41,7 @@ mod recent_success;
 mod recoverable_error;
 mod recovery;
 mod report;
+mod retries;
 mod sent_request;
 mod service;
 mod shared;

@@ -26,75 +26,39 @@ pub(super) enum RecoverableError {
     ClockOrCredentials,
 }
 
-struct KnownError {
-    protocols: &'static [Protocol],
-    codes: &'static [&'static str],
-    /// Beginnings of the message.
-    messages: &'static [&'static str],
-    error: RecoverableError,
-}
-
+/// Returns the known beginnings of the message that belongs to a code, and the error.
+///
 /// Amazon S3 API Reference, "Error responses"; Amazon EC2 API Reference, "Error codes"; IAM User Guide,
 /// "Troubleshoot Signature Version 4 requests"; STS API Reference, "Common errors".
 ///
 /// Codes that also stand for other causes are left out, such as `AuthFailure`, by which EC2 rejects requests from
-/// the future and unknown keys alike.
-const KNOWN: [KnownError; 7] = [
-    KnownError {
-        protocols: &[Protocol::Json, Protocol::Query],
-        codes: &["InvalidSignatureException"],
-        messages: &["Signature expired: ", "Signature not yet current: "],
-        error: RecoverableError::Clock,
-    },
-    KnownError {
-        protocols: &[Protocol::Query],
-        codes: &["SignatureDoesNotMatch"],
-        messages: &["Signature expired: ", "Signature not yet current: "],
-        error: RecoverableError::Clock,
-    },
-    KnownError {
-        protocols: &[Protocol::S3],
-        codes: &["RequestTimeTooSkewed"],
-        messages: &["The difference between the request time and the "],
-        error: RecoverableError::Clock,
-    },
-    KnownError {
-        protocols: &[Protocol::Ec2],
-        codes: &["RequestExpired"],
-        messages: &["Request has expired"],
-        error: RecoverableError::ClockOrCredentials,
-    },
-    KnownError {
-        protocols: &[Protocol::Json, Protocol::Query],
-        codes: &["ExpiredToken", "ExpiredTokenException"],
-        messages: &["The security token included in the request is expired"],
-        error: RecoverableError::Credentials,
-    },
-    KnownError {
-        protocols: &[Protocol::S3],
-        codes: &["ExpiredToken"],
-        messages: &[
-            "The provided token has expired",
-            "The security token included in the request is expired",
-        ],
-        error: RecoverableError::Credentials,
-    },
-    KnownError {
-        protocols: &[Protocol::S3],
-        codes: &["TokenRefreshRequired"],
-        messages: &["The provided token must be refreshed"],
-        error: RecoverableError::Credentials,
-    },
-];
-
-/// A presigned URL that has expired or is not yet valid: Amazon S3 API Reference, "Error responses". S3 uses the
-/// code for missing permissions, too.
-const PRESIGNED: KnownError = KnownError {
-    protocols: &[Protocol::S3],
-    codes: &["AccessDenied"],
-    messages: &["Request has expired", "Request is not yet valid"],
-    error: RecoverableError::Clock,
-};
+/// the future and unknown keys alike. S3 uses `AccessDenied` for missing permissions, and for a presigned URL that has
+/// expired or is not yet valid.
+fn known_error(
+    protocol: Protocol,
+    code: &str,
+    is_presigned: bool,
+) -> Option<(&'static [&'static str], RecoverableError)> {
+    use {Protocol as P, RecoverableError as E};
+    const SKEWED: &[&str] = &["Signature expired: ", "Signature not yet current: "];
+    const S3_SKEWED: &[&str] = &["The difference between the request time and the "];
+    const PRESIGNED: &[&str] = &["Request has expired", "Request is not yet valid"];
+    const EXPIRED: &[&str] = &["The security token included in the request is expired"];
+    const S3_EXPIRED: &[&str] = &["The provided token has expired", EXPIRED[0]];
+    Some(match (protocol, code) {
+        (P::Json | P::Query, "InvalidSignatureException") => (SKEWED, E::Clock),
+        (P::Query, "SignatureDoesNotMatch") => (SKEWED, E::Clock),
+        (P::S3, "RequestTimeTooSkewed") => (S3_SKEWED, E::Clock),
+        (P::S3, "AccessDenied") if is_presigned => (PRESIGNED, E::Clock),
+        (P::Ec2, "RequestExpired") => (&["Request has expired"], E::ClockOrCredentials),
+        (P::Json | P::Query, "ExpiredToken" | "ExpiredTokenException") => (EXPIRED, E::Credentials),
+        (P::S3, "ExpiredToken") => (S3_EXPIRED, E::Credentials),
+        (P::S3, "TokenRefreshRequired") => {
+            (&["The provided token must be refreshed"], E::Credentials)
+        }
+        _ => return None,
+    })
+}
 
 impl RecoverableError {
     /// Returns `true` if the body of a response with this head may contain such an error.
@@ -103,9 +67,7 @@ impl RecoverableError {
             return false;
         }
         match error_type(headers) {
-            Ok(Some(code)) => KNOWN
-                .iter()
-                .any(|known| known.has_protocol(Protocol::Json) && known.codes.contains(&code)),
+            Ok(Some(code)) => known_error(Protocol::Json, code, false).is_some(),
             Ok(None) => !fronts_applications(service),
             Err(Ambiguous) => false,
         }
@@ -123,22 +85,11 @@ impl RecoverableError {
         let code = error_type(headers).ok()?;
         let error = ErrorBody::read(code, std::str::from_utf8(body).ok()?)?;
         let protocol = service_protocol(error.protocol, service)?;
-        let presigned = is_presigned.then_some(&PRESIGNED);
-        let known = KNOWN.iter().chain(presigned).find(|known| {
-            known.has_protocol(protocol)
-                && known.codes.contains(&&*error.code)
-                && known
-                    .messages
-                    .iter()
-                    .any(|start| error.message.starts_with(start))
-        });
-        known.map(|found| found.error)
-    }
-}
-
-impl KnownError {
-    fn has_protocol(&self, protocol: Protocol) -> bool {
-        self.protocols.contains(&protocol)
+        let (messages, recoverable) = known_error(protocol, &error.code, is_presigned)?;
+        let is_known = messages
+            .iter()
+            .any(|start| error.message.starts_with(start));
+        is_known.then_some(recoverable)
     }
 }
 

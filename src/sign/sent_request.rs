@@ -27,14 +27,16 @@ use {
 /// Smallest clock window of a service: a smaller difference does not make a request expire.
 const MIN_WINDOW: Duration = Duration::from_secs(5 * 60);
 
-/// Work to do when the response arrives.
+/// Work to do when the response arrives; `T` is a copy of the request to send again.
 pub(super) struct OnResponse<T> {
     pub(super) report: Option<SigningReport>,
-    pub(super) sent: Option<SentRequest<T>>,
+    pub(super) sent: Option<SentRequest>,
+    /// `None` if the request cannot be sent again.
+    pub(super) copy: Option<T>,
 }
 
-/// A signed request; `T` is its copy to send again.
-pub(super) struct SentRequest<T> {
+/// A signed request.
+pub(super) struct SentRequest {
     pub(super) config: Arc<SharedConfig>,
     pub(super) origin: Origin,
     pub(super) entry: Arc<CachedCredentials>,
@@ -45,8 +47,8 @@ pub(super) struct SentRequest<T> {
     pub(super) recovery: Option<(Arc<Recovery>, SuccessKey)>,
     /// `None` unless rejections are diagnosed.
     pub(super) canonical_request: Option<Vec<u8>>,
-    /// `None` if the request cannot be sent again.
-    pub(super) retry: Option<T>,
+    /// A recovery sends the request again.
+    pub(super) is_repeatable: bool,
 }
 
 /// Change that makes an origin accept a rejected request.
@@ -57,17 +59,18 @@ pub(super) enum Remedy {
 }
 
 impl<T> OnResponse<T> {
-    pub(super) fn nothing() -> Self {
-        Self {
-            report: None,
-            sent: None,
+    /// Adds the report to the response. Returns the request if the body of the response has to be read.
+    pub(super) fn receive<R>(&mut self, response: &mut Response<R>) -> Option<SentRequest> {
+        if let Some(report) = self.report.take() {
+            response.extensions_mut().insert(report);
         }
+        self.sent.take()?.receive(response)
     }
 }
 
-impl<T> SentRequest<T> {
+impl SentRequest {
     /// Records the origin's decision. Returns the request if the body of the response has to be read.
-    pub(super) fn receive<R>(self, response: &Response<R>) -> Option<Self> {
+    fn receive<R>(self, response: &Response<R>) -> Option<Self> {
         match response.status() {
             StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => self.rejected(response),
             status => {
@@ -88,7 +91,7 @@ impl<T> SentRequest<T> {
 }
 
 #[cfg(feature = "doctor")]
-impl<T> SentRequest<T> {
+impl SentRequest {
     fn rejected<R>(self, response: &Response<R>) -> Option<Self> {
         let mut may_be_recoverable = false;
         if let Some((recovery, key)) = &self.recovery {
@@ -166,7 +169,7 @@ impl<T> SentRequest<T> {
 
 /// Without the feature no layer recovers from rejections or diagnoses them.
 #[cfg(not(feature = "doctor"))]
-impl<T> SentRequest<T> {
+impl SentRequest {
     fn rejected<R>(self, _: &Response<R>) -> Option<Self> {
         None
     }

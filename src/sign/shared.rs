@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{recovery::Recovery, trace::DiagnosisLog};
+use super::{recovery::Recovery, retries::RetryPolicy, trace::DiagnosisLog};
 use crate::{
     body::BodyBudget, credentials::CredentialsCache, origin::ResolveOrigin, sigv4::Signer,
 };
@@ -18,4 +18,6 @@ pub(super) struct SharedConfig {
     pub(super) report: bool,
     /// `None` if the layer does not recover from rejections.
     pub(super) recovery: Option<Arc<Recovery>>,
+    /// `None` if failures are not retried.
+    pub(super) retries: Option<RetryPolicy>,
 }

@@ -1,9 +1,10 @@
 //! A request on its way, from its rewritten head to the inner service.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{pin::Pin, sync::Arc, time::SystemTime};
 
-use http::{HeaderValue, Method, Request, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::Body;
+use tokio::time::Sleep;
 
 use super::{
     body_plan::PreparedBody,
@@ -11,6 +12,7 @@ use super::{
     recent_success::SuccessKey,
     recovery::Recovery,
     report::Stopwatch,
+    retries::RetryPolicy,
     sent_request::{OnResponse, SentRequest},
     shared::SharedConfig,
     trace::Trace,
@@ -19,7 +21,7 @@ use crate::{
     Origin,
     body::SignedBody,
     credentials::{CachedCredentials, LoadFuture},
-    error::{Error, ErrorKind},
+    error::{BoxError, Error, ErrorKind},
     origin::add_aws_chunked,
     sigv4::{
         Payload, PayloadHash, SigningParams,
@@ -38,22 +40,37 @@ pub(super) struct PendingRequest<S> {
     pub(super) origin: Origin,
     /// `None` unless there is a report or a trace.
     pub(super) stopwatch: Option<Stopwatch>,
-    pub(super) is_retry: bool,
+    /// `false` if the origin gets the request unsigned.
+    pub(super) signs: bool,
+    /// The request is sent again by a recovery, which happens once.
+    pub(super) is_recovery: bool,
+    /// `None` if failures are not retried.
+    pub(super) retries: Option<Box<RetryPolicy>>,
 }
 
-/// A request to sign and send again. Most requests have none, so boxing it makes them smaller.
-pub(super) type Retry<S, B> = Box<(PendingRequest<S>, PreparedBody<B>)>;
+/// A request whose body is ready to be sent.
+pub(super) struct PreparedRequest<S, B> {
+    pub(super) request: PendingRequest<S>,
+    pub(super) body: PreparedBody<B>,
+}
 
-/// A signed request, and the service to call with it.
-pub(super) struct Signed<S, B> {
+/// A request as it is sent, and the service to call with it.
+pub(super) struct ReadyRequest<S, B> {
     pub(super) inner: S,
     pub(super) request: Request<SignedBody<B>>,
-    pub(super) on_response: OnResponse<Retry<S, B>>,
+    /// Most requests have no copy, so boxing it makes them smaller.
+    pub(super) on_response: OnResponse<Box<PreparedRequest<S, B>>>,
 }
 
 impl<S> PendingRequest<S> {
     pub(super) fn now(&self) -> SystemTime {
         self.config.credentials.now()
+    }
+
+    /// Starts to measure durations, if there is a report or a trace.
+    pub(super) fn start_stopwatch(&mut self, trace: &Trace) {
+        let is_measured = self.signs && (self.config.report || trace.is_on());
+        self.stopwatch = is_measured.then(|| Stopwatch::start(self.origin.clone()));
     }
 
     fn recovery(&self) -> Option<&Arc<Recovery>> {
@@ -82,80 +99,6 @@ impl<S> PendingRequest<S> {
             }
             Some(entry) => Ok(entry),
             None => Err(Box::pin(credentials.clone().load())),
-        }
-    }
-
-    /// Signs the request, at the time `now` with the correction `offset`.
-    pub(super) fn sign<B>(
-        mut self,
-        entry: Arc<CachedCredentials>,
-        mut body: PreparedBody<B>,
-        (now, offset): (SystemTime, Offset),
-        trace: &Trace,
-    ) -> Result<Signed<S, B>, Error>
-    where
-        S: Clone,
-        B: Body,
-    {
-        if let Some(stopwatch) = &mut self.stopwatch {
-            stopwatch.loaded();
-        }
-        let signing_time = offset.apply(now);
-        let payload_kind = body.payload_kind();
-        let recovery = self.recovery().cloned().map(|shared| {
-            let key = SuccessKey::new(&self.origin, &entry, signing_time);
-            (shared, key)
-        });
-        let retry = match &recovery {
-            Some((shared, key))
-                if !self.is_retry && !shared.successes.contains(*key, &entry, now) =>
-            {
-                body.try_clone()
-                    .map(|copy| Box::new((self.clone_for_retry(), copy)))
-            }
-            _ => None,
-        };
-        let mut canonical_request = self
-            .config
-            .diagnosis_log
-            .is_some()
-            .then(|| Vec::with_capacity(CANONICAL_REQUEST_CAPACITY));
-        let (signed_body, body_len) =
-            self.sign_head(&entry, signing_time, body, canonical_request.as_mut())?;
-        let report = self.stopwatch.and_then(|mut stopwatch| {
-            trace.signed(stopwatch.signed(payload_kind, body_len));
-            self.config.report.then(|| stopwatch.into_report())
-        });
-        let sent = (recovery.is_some() || canonical_request.is_some()).then(|| SentRequest {
-            config: self.config,
-            origin: self.origin,
-            entry,
-            signing_time,
-            offset,
-            recovery,
-            canonical_request,
-            retry,
-        });
-        Ok(Signed {
-            inner: self.inner,
-            request: Request::from_parts(self.parts, signed_body),
-            on_response: OnResponse { report, sent },
-        })
-    }
-
-    /// Returns a copy to sign and send again. Its service is not ready yet.
-    fn clone_for_retry(&self) -> Self
-    where
-        S: Clone,
-    {
-        let stopwatch = self.stopwatch.as_ref();
-        Self {
-            inner: self.inner.clone(),
-            config: self.config.clone(),
-            parts: self.parts.clone(),
-            origin: self.origin.clone(),
-            stopwatch: stopwatch.map(|_| Stopwatch::start(self.origin.clone())),
-            is_retry: true,
         }
     }
 
@@ -191,7 +134,7 @@ impl<S> PendingRequest<S> {
                 (whole, len)
             }
             PreparedBody::Chunked {
-                body,
+                body: plain,
                 framing,
                 size,
                 decoded_len,
@@ -210,15 +153,118 @@ impl<S> PendingRequest<S> {
                 }
                 let chunks =
                     signer.sign_chunked(parts, &params(empty), framing, canonical_request)?;
-                let body = SignedBody::chunked(body, framing, chunks, size, decoded_len);
-                (body, Some(decoded_len))
+                let chunked = SignedBody::chunked(plain, framing, chunks, size, decoded_len);
+                (chunked, Some(decoded_len))
             }
-            PreparedBody::ClientChunks { body, framing } => {
-                set_content_length(parts, body.size_hint().exact());
+            PreparedBody::ClientChunks {
+                body: chunked,
+                framing,
+            } => {
+                set_content_length(parts, chunked.size_hint().exact());
                 signer.sign_chunked(parts, &params(empty), framing, canonical_request)?;
-                (SignedBody::streamed(body), None)
+                (SignedBody::streamed(chunked), None)
             }
         })
+    }
+}
+
+impl<S, B> PreparedRequest<S, B>
+where
+    S: Clone,
+    B: Body,
+{
+    /// Signs the request, at the time `now` with the correction `offset`.
+    pub(super) fn sign(
+        mut self,
+        entry: Arc<CachedCredentials>,
+        (now, offset): (SystemTime, Offset),
+        trace: &Trace,
+    ) -> Result<ReadyRequest<S, B>, Error> {
+        if let Some(stopwatch) = &mut self.request.stopwatch {
+            stopwatch.loaded();
+        }
+        let signing_time = offset.apply(now);
+        let payload_kind = self.body.payload_kind();
+        let recovery = self.request.recovery().cloned().map(|shared| {
+            let key = SuccessKey::new(&self.request.origin, &entry, signing_time);
+            (shared, key)
+        });
+        let may_recover = !self.request.is_recovery
+            && recovery
+                .as_ref()
+                .is_some_and(|(shared, key)| !shared.successes.contains(*key, &entry, now));
+        let copy = self.copy(may_recover);
+        let Self { mut request, body } = self;
+        let mut canonical_request = request
+            .config
+            .diagnosis_log
+            .is_some()
+            .then(|| Vec::with_capacity(CANONICAL_REQUEST_CAPACITY));
+        let (signed_body, body_len) =
+            request.sign_head(&entry, signing_time, body, canonical_request.as_mut())?;
+        let report = request.stopwatch.and_then(|mut stopwatch| {
+            trace.signed(stopwatch.signed(payload_kind, body_len));
+            request.config.report.then(|| stopwatch.into_report())
+        });
+        let sent = (recovery.is_some() || canonical_request.is_some()).then(|| SentRequest {
+            is_repeatable: copy.is_some() && !request.is_recovery,
+            config: request.config,
+            origin: request.origin,
+            entry,
+            signing_time,
+            offset,
+            recovery,
+            canonical_request,
+        });
+        Ok(ReadyRequest {
+            inner: request.inner,
+            request: Request::from_parts(request.parts, signed_body),
+            on_response: OnResponse { report, sent, copy },
+        })
+    }
+
+    /// Leaves the request unsigned.
+    pub(super) fn pass_on(mut self) -> ReadyRequest<S, B> {
+        let copy = self.copy(false);
+        ReadyRequest {
+            inner: self.request.inner,
+            request: Request::from_parts(self.request.parts, self.body.into_unsigned()),
+            on_response: OnResponse {
+                report: None,
+                sent: None,
+                copy,
+            },
+        }
+    }
+
+    /// Returns a copy to send again, which shares the body's bytes, if there may be a recovery or a retry and the
+    /// body does not stream. The copy's service is not ready yet.
+    fn copy(&mut self, may_recover: bool) -> Option<Box<Self>> {
+        if !may_recover && self.request.retries.is_none() {
+            return None;
+        }
+        let body = self.body.try_clone()?;
+        let request = PendingRequest {
+            inner: self.request.inner.clone(),
+            config: self.request.config.clone(),
+            parts: self.request.parts.clone(),
+            origin: self.request.origin.clone(),
+            stopwatch: None,
+            signs: self.request.signs,
+            is_recovery: false,
+            retries: self.request.retries.take(),
+        };
+        Some(Box::new(Self { request, body }))
+    }
+
+    /// Returns the wait before the next attempt, if the policy retries this result.
+    pub(super) fn next_attempt<R>(
+        &mut self,
+        result: &Result<Response<R>, BoxError>,
+    ) -> Option<Pin<Box<Sleep>>> {
+        let policy = self.request.retries.as_mut()?;
+        let wait = policy.next_attempt(&self.request.parts.method, result)?;
+        Some(Box::pin(wait))
     }
 }
 

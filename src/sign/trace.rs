@@ -55,10 +55,10 @@ impl Trace {
         tracing::debug!("request signed");
     }
 
-    pub(super) fn retried(origin: &Origin) {
+    pub(super) fn sent_again(origin: &Origin) {
         tracing::debug!(
             host = origin.host(),
-            "signing and sending the rejected request again"
+            "signing and sending the request again"
         );
     }
 
@@ -81,7 +81,7 @@ impl Trace {
 
     pub(super) fn signed(&self, _: &SigningReport) {}
 
-    pub(super) fn retried(_: &Origin) {}
+    pub(super) fn sent_again(_: &Origin) {}
 
     pub(super) fn failed(_: &Error) {}
 }
@@ -94,8 +94,9 @@ pub(super) struct DiagnosisLog {
 }
 
 #[cfg(feature = "tracing")]
+#[derive(Default)]
 struct Logged {
-    at: tokio::time::Instant,
+    at: Option<tokio::time::Instant>,
     /// Number of diagnoses since then, which were not logged.
     unlogged: u64,
 }
@@ -104,36 +105,21 @@ struct Logged {
 impl DiagnosisLog {
     #[cfg(feature = "tracing")]
     pub(super) fn log(&self, diagnosis: &Diagnosis, origin: &Origin) {
-        use std::collections::hash_map::Entry;
         const PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
         let now = tokio::time::Instant::now();
+        let cause = diagnosis.cause();
         let mut logged = self
             .logged
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let unlogged = match logged.entry(diagnosis.cause().name()) {
-            Entry::Vacant(entry) => {
-                entry.insert(Logged {
-                    at: now,
-                    unlogged: 0,
-                });
-                0
-            }
-            Entry::Occupied(mut entry) if now - entry.get().at < PAUSE => {
-                entry.get_mut().unlogged += 1;
-                return;
-            }
-            Entry::Occupied(mut entry) => {
-                entry
-                    .insert(Logged {
-                        at: now,
-                        unlogged: 0,
-                    })
-                    .unlogged
-            }
-        };
+        let last = logged.entry(cause.name()).or_default();
+        if last.at.is_some_and(|at| now - at < PAUSE) {
+            last.unlogged += 1;
+            return;
+        }
+        last.at = Some(now);
+        let unlogged = std::mem::take(&mut last.unlogged);
         drop(logged);
-        let cause = diagnosis.cause();
         tracing::warn!(%cause, host = origin.host(), unlogged, %diagnosis, "request rejected by its origin");
     }
 

@@ -9,19 +9,15 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Checksum, encode,
-    key::SigningKey,
-    payload::EMPTY_HEX,
-    scope::Timestamp,
-    signature::Signature,
-    sink::{MacSink, Sink},
+    Checksum, encode, key::SigningKey, payload::EMPTY_HEX, scope::Timestamp, signature::Signature,
+    sink::Sink,
 };
 use crate::error::Error;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256-PAYLOAD";
 const TRAILER_ALGORITHM: &str = "AWS4-HMAC-SHA256-TRAILER";
 const EXTENSION: &str = ";chunk-signature=";
-const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature:";
+const TRAILER_SIGNATURE: &str = "\r\nx-amz-trailer-signature:";
 
 /// Signed parts of a chunked payload, and its trailer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,24 +79,17 @@ impl Framing {
     /// Returns the length of a line such as `10000;chunk-signature=ad80...\r\n`.
     fn line_len(self, len: u64) -> u64 {
         let digits = u64::from(len.checked_ilog2().unwrap_or(0) / 4 + 1);
-        let signature = if self.is_signed() {
-            EXTENSION.len() as u64 + 64
-        } else {
-            0
-        };
-        digits + signature + 2
+        let signature = EXTENSION.len() as u64 + 64;
+        digits + u64::from(self.is_signed()) * signature + 2
     }
 
     fn trailer_len(self) -> u64 {
         let Some(checksum) = self.checksum() else {
             return 0;
         };
-        let signature = if self.is_signed() {
-            TRAILER_SIGNATURE.len() as u64 + 64 + 2
-        } else {
-            0
-        };
-        checksum.header_name().len() as u64 + 1 + checksum.base64_len() + 2 + signature
+        let signature = TRAILER_SIGNATURE.len() as u64 + 64;
+        let len = checksum.header_name().len() as u64 + 1 + checksum.base64_len() + 2;
+        len + u64::from(self.is_signed()) * signature
     }
 }
 
@@ -171,7 +160,7 @@ impl ChunkSigner {
 
     /// Signs hashes and the previous signature.
     fn sign(&mut self, algorithm: &str, hashes: &[&[u8]]) -> &Signature {
-        let mut mac = MacSink(self.mac.clone());
+        let mut mac = self.mac.clone();
         for part in [algorithm.as_bytes(), b"\n", &self.scope, &self.previous] {
             mac.put(part);
         }
@@ -179,7 +168,7 @@ impl ChunkSigner {
             mac.put(b"\n");
             mac.put(hash);
         }
-        self.previous = encode::hex(&mac.0.finalize().into_bytes().into());
+        self.previous = encode::hex(&mac.finalize().into_bytes().into());
         &self.previous
     }
 
@@ -218,24 +207,16 @@ pub(crate) struct ChunkLine {
 
 impl ChunkLine {
     pub(crate) fn write(&self) -> Bytes {
-        let mut line = format!("{:x}", self.len).into_bytes();
-        if let Some(signature) = &self.signature {
-            line.put(EXTENSION.as_bytes());
-            line.put(signature);
-        }
-        line.put(b"\r\n");
-        line.into()
+        with_signature(
+            format!("{:x}", self.len),
+            EXTENSION,
+            self.signature.as_ref(),
+        )
     }
 
     /// Parses a line with its line break.
     pub(crate) fn parse(bytes: &[u8], is_signed: bool) -> Option<Self> {
-        let line = str::from_utf8(bytes.strip_suffix(b"\r\n")?).ok()?;
-        let (len, signature) = if is_signed {
-            let (len, hex) = line.split_once(EXTENSION)?;
-            (len, Some(*encode::parse_sha256_hex(hex.as_bytes())?))
-        } else {
-            (line, None)
-        };
+        let (len, signature) = split_signature(bytes, EXTENSION, is_signed)?;
         let max_digits = if is_signed { 8 } else { 16 };
         if !(1..=max_digits).contains(&len.len())
             || !len.bytes().all(|digit| digit.is_ascii_hexdigit())
@@ -249,6 +230,31 @@ impl ChunkLine {
     }
 }
 
+/// Appends a signature, if there is one, and a line break.
+fn with_signature(text: String, separator: &str, signature: Option<&Signature>) -> Bytes {
+    let mut line = text.into_bytes();
+    if let Some(hex) = signature {
+        line.put(separator.as_bytes());
+        line.put(hex);
+    }
+    line.put(b"\r\n");
+    line.into()
+}
+
+/// Splits off the line break and, from a signed text, the signature.
+fn split_signature<'a>(
+    bytes: &'a [u8],
+    separator: &str,
+    is_signed: bool,
+) -> Option<(&'a str, Option<Signature>)> {
+    let text = str::from_utf8(bytes.strip_suffix(b"\r\n")?).ok()?;
+    if !is_signed {
+        return Some((text, None));
+    }
+    let (unsigned, hex) = text.split_once(separator)?;
+    Some((unsigned, Some(*encode::parse_sha256_hex(hex.as_bytes())?)))
+}
+
 /// The trailer after the last chunk, without the final line break.
 pub(crate) struct Trailer<'a> {
     pub(crate) checksum: Checksum,
@@ -259,27 +265,13 @@ pub(crate) struct Trailer<'a> {
 
 impl<'a> Trailer<'a> {
     pub(crate) fn write(&self) -> Bytes {
-        let mut text = [self.checksum.header_name(), ":", self.value, "\r\n"]
-            .concat()
-            .into_bytes();
-        if let Some(signature) = &self.signature {
-            text.put(TRAILER_SIGNATURE.as_bytes());
-            text.put(signature);
-            text.put(b"\r\n");
-        }
-        text.into()
+        let text = [self.checksum.header_name(), ":", self.value].concat();
+        with_signature(text, TRAILER_SIGNATURE, self.signature.as_ref())
     }
 
     /// Parses the trailer of a checksum with its line breaks.
     pub(crate) fn parse(bytes: &'a [u8], checksum: Checksum, is_signed: bool) -> Option<Self> {
-        let text = str::from_utf8(bytes.strip_suffix(b"\r\n")?).ok()?;
-        let (line, signature) = if is_signed {
-            let (line, signature_line) = text.split_once("\r\n")?;
-            let hex = signature_line.strip_prefix(TRAILER_SIGNATURE)?;
-            (line, Some(*encode::parse_sha256_hex(hex.as_bytes())?))
-        } else {
-            (text, None)
-        };
+        let (line, signature) = split_signature(bytes, TRAILER_SIGNATURE, is_signed)?;
         let value = line
             .strip_prefix(checksum.header_name())?
             .strip_prefix(':')?;

@@ -37,41 +37,31 @@ pub enum Checksum {
 }
 
 impl Checksum {
-    const ALL: &[Self] = &[
+    /// Each checksum, the name of its header and its length in bytes, in the order of the declaration.
+    const TABLE: &[(Self, &str, usize)] = &[
         #[cfg(feature = "checksums")]
-        Self::Crc32,
+        (Self::Crc32, "x-amz-checksum-crc32", 4),
         #[cfg(feature = "checksums")]
-        Self::Crc32C,
+        (Self::Crc32C, "x-amz-checksum-crc32c", 4),
         #[cfg(feature = "checksums")]
-        Self::Crc64Nvme,
+        (Self::Crc64Nvme, "x-amz-checksum-crc64nvme", 8),
         #[cfg(feature = "checksums")]
-        Self::Sha1,
-        Self::Sha256,
+        (Self::Sha1, "x-amz-checksum-sha1", 20),
+        (Self::Sha256, "x-amz-checksum-sha256", 32),
     ];
 
     /// Returns the name of its header or trailer.
     #[must_use]
     pub fn header_name(self) -> &'static str {
-        match self {
-            #[cfg(feature = "checksums")]
-            Self::Crc32 => "x-amz-checksum-crc32",
-            #[cfg(feature = "checksums")]
-            Self::Crc32C => "x-amz-checksum-crc32c",
-            #[cfg(feature = "checksums")]
-            Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
-            #[cfg(feature = "checksums")]
-            Self::Sha1 => "x-amz-checksum-sha1",
-            Self::Sha256 => "x-amz-checksum-sha256",
-        }
+        Self::TABLE[self as usize].1
     }
 
     /// Returns the checksum of a header or trailer by its name in lower case.
     #[must_use]
     pub fn from_header_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|checksum| checksum.header_name() == name)
+        let mut rows = Self::TABLE.iter();
+        rows.find(|(_, known, _)| *known == name)
+            .map(|(checksum, ..)| *checksum)
     }
 
     /// Returns `true` if a header of this name, in lower case, contains a checksum that S3 supports, even if this
@@ -92,26 +82,23 @@ impl Checksum {
 
     /// Returns the length in base64.
     pub(crate) fn base64_len(self) -> u64 {
-        let bytes: u64 = match self {
-            #[cfg(feature = "checksums")]
-            Self::Crc32 | Self::Crc32C => 4,
-            #[cfg(feature = "checksums")]
-            Self::Crc64Nvme => 8,
-            #[cfg(feature = "checksums")]
-            Self::Sha1 => 20,
-            Self::Sha256 => 32,
-        };
-        bytes.div_ceil(3) * 4
+        self.len().div_ceil(3) as u64 * 4
+    }
+
+    fn len(self) -> usize {
+        Self::TABLE[self as usize].2
     }
 
     pub(crate) fn start(self) -> ChecksumHasher {
+        #[cfg(feature = "checksums")]
+        let crc = |algorithm| ChecksumHasher::Crc(Crc::new(algorithm), self.len());
         match self {
             #[cfg(feature = "checksums")]
-            Self::Crc32 => ChecksumHasher::Crc32(Crc::new(CrcAlgorithm::Crc32IsoHdlc)),
+            Self::Crc32 => crc(CrcAlgorithm::Crc32IsoHdlc),
             #[cfg(feature = "checksums")]
-            Self::Crc32C => ChecksumHasher::Crc32(Crc::new(CrcAlgorithm::Crc32Iscsi)),
+            Self::Crc32C => crc(CrcAlgorithm::Crc32Iscsi),
             #[cfg(feature = "checksums")]
-            Self::Crc64Nvme => ChecksumHasher::Crc64(Crc::new(CrcAlgorithm::Crc64Nvme)),
+            Self::Crc64Nvme => crc(CrcAlgorithm::Crc64Nvme),
             #[cfg(feature = "checksums")]
             Self::Sha1 => ChecksumHasher::Sha1(Sha1::new()),
             Self::Sha256 => ChecksumHasher::Sha256(Sha256::new()),
@@ -121,10 +108,9 @@ impl Checksum {
 
 /// An incremental [`Checksum`].
 pub(crate) enum ChecksumHasher {
+    /// With the length of the checksum.
     #[cfg(feature = "checksums")]
-    Crc32(Crc),
-    #[cfg(feature = "checksums")]
-    Crc64(Crc),
+    Crc(Crc, usize),
     #[cfg(feature = "checksums")]
     Sha1(Sha1),
     Sha256(Sha256),
@@ -134,7 +120,7 @@ impl ChecksumHasher {
     pub(crate) fn update(&mut self, data: &[u8]) {
         match self {
             #[cfg(feature = "checksums")]
-            Self::Crc32(crc) | Self::Crc64(crc) => crc.update(data),
+            Self::Crc(crc, _) => crc.update(data),
             #[cfg(feature = "checksums")]
             Self::Sha1(hash) => hash.update(data),
             Self::Sha256(hash) => hash.update(data),
@@ -145,9 +131,7 @@ impl ChecksumHasher {
     pub(crate) fn finish(self) -> String {
         match self {
             #[cfg(feature = "checksums")]
-            Self::Crc32(crc) => base64::encode(&crc.finalize().to_be_bytes()[4..]),
-            #[cfg(feature = "checksums")]
-            Self::Crc64(crc) => base64::encode(crc.finalize().to_be_bytes()),
+            Self::Crc(crc, len) => base64::encode(&crc.finalize().to_be_bytes()[8 - len..]),
             #[cfg(feature = "checksums")]
             Self::Sha1(hash) => base64::encode(hash.finalize()),
             Self::Sha256(hash) => base64::encode(hash.finalize()),

@@ -11,34 +11,24 @@ use subtle::ConstantTimeEq;
 use super::sink::Sink;
 
 /// All characters except the unreserved ones of RFC 3986, section 2.3.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const RESERVED: &AsciiSet = &without(NON_ALPHANUMERIC, b"-._~");
 
 /// The same for a whole path, without the slash.
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
 /// Characters that a path may not contain unescaped: no `pchar`, `/` or `%` (RFC 3986, section 3.3).
-pub(crate) const ILLEGAL_IN_PATH: &AsciiSet = &RESERVED_IN_PATH
-    .remove(b'%')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
+pub(crate) const ILLEGAL_IN_PATH: &AsciiSet = &without(RESERVED_IN_PATH, b"%!$&'()*+,;=:@");
 
 /// Characters that a query may not contain unescaped (RFC 3986, section 3.4).
 pub(crate) const ILLEGAL_IN_QUERY: &AsciiSet = &ILLEGAL_IN_PATH.remove(b'?');
+
+const fn without(set: &AsciiSet, bytes: &[u8]) -> AsciiSet {
+    match bytes {
+        [byte] => set.remove(*byte),
+        [byte, rest @ ..] => without(&set.remove(*byte), rest),
+        [] => panic!("nothing to remove"),
+    }
+}
 
 pub(crate) fn is_unreserved(byte: u8) -> bool {
     /// A table, since this runs for each byte of a query.
@@ -168,41 +158,21 @@ pub(crate) fn escape<'a>(text: &'a str, set: &'static AsciiSet) -> Cow<'a, str> 
     percent_encode(text.as_bytes(), set).into()
 }
 
-/// Kind of dot segment.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Dots {
-    None,
-    One,
-    Two,
-}
-
-fn dots(segment: &str) -> Dots {
+/// Returns 1 or 2 for a dot segment, otherwise 0.
+fn dots(segment: &str) -> usize {
     match segment {
-        "." => Dots::One,
-        ".." => Dots::Two,
-        _ => Dots::None,
+        "." => 1,
+        ".." => 2,
+        _ => 0,
     }
 }
 
 /// As [`dots`], and reads `%2e` as a dot.
-fn escaped_dots(segment: &str) -> Dots {
-    let mut rest = segment;
-    let mut count = 0;
-    while !rest.is_empty() {
-        rest = match rest.strip_prefix('.') {
-            Some(tail) => tail,
-            None => match rest.get(..3) {
-                Some(escape) if escape.eq_ignore_ascii_case("%2e") => &rest[3..],
-                _ => return Dots::None,
-            },
-        };
-        count += 1;
+fn escaped_dots(segment: &str) -> usize {
+    if !segment.starts_with(['.', '%']) || segment.len() > "%2e%2e".len() {
+        return 0;
     }
-    match count {
-        1 => Dots::One,
-        2 => Dots::Two,
-        _ => Dots::None,
-    }
+    dots(&segment.to_ascii_lowercase().replace("%2e", "."))
 }
 
 /// Removes dot segments (RFC 3986, section 5.2.4) and empty segments.
@@ -220,25 +190,21 @@ pub(crate) fn fold_escaped(path: &str) -> Cow<'_, str> {
     fold_by(path, escaped_dots)
 }
 
-fn fold_by(path: &str, kind: fn(&str) -> Dots) -> Cow<'_, str> {
+fn fold_by(path: &str, count_dots: fn(&str) -> usize) -> Cow<'_, str> {
     let Some(relative) = path.strip_prefix('/') else {
         return Cow::Borrowed(if path.is_empty() { "/" } else { path });
     };
-    if !path.contains("//")
-        && relative
-            .split('/')
-            .all(|segment| kind(segment) == Dots::None)
-    {
+    if !path.contains("//") && relative.split('/').all(|segment| count_dots(segment) == 0) {
         return Cow::Borrowed(path);
     }
     let mut out = String::with_capacity(path.len());
     let mut segments = relative.split('/').peekable();
     while let Some(segment) = segments.next() {
-        let dots = kind(segment);
-        if dots == Dots::Two {
+        let dots = count_dots(segment);
+        if dots == 2 {
             out.truncate(out.rfind('/').unwrap_or(0));
         }
-        if dots == Dots::None && !segment.is_empty() {
+        if dots == 0 && !segment.is_empty() {
             out.push('/');
             out.push_str(segment);
         } else if segments.peek().is_none() {

@@ -246,15 +246,7 @@ const MACHINES: [&str; 3] = ["compute", "compute-1", "elb"];
 
 /// Returns `true` for a host in a domain of AWS, of any service, except customers' machines. The host has no port.
 pub(crate) fn is_aws_host(host: &str) -> bool {
-    SUFFIXES
-        .iter()
-        .chain([&ON_AWS])
-        .find_map(|(suffix, _)| {
-            let at = host.len().checked_sub(suffix.len() + 1)?;
-            let domain = host.get(at..)?.strip_prefix('.')?;
-            domain.eq_ignore_ascii_case(suffix).then(|| &host[..at])
-        })
-        .is_some_and(|rest| !rest.is_empty() && !is_machine(rest))
+    split_suffix(host).is_some_and(|(rest, _)| !rest.is_empty() && !is_machine(rest))
 }
 
 /// Returns `true` for names such as `NAME.REGION.elb` and `NAME.elb.REGION`. The same label further left is the name of
@@ -267,13 +259,16 @@ fn is_machine(rest: &str) -> bool {
         || (labels.next().is_some_and(is_domain) && is_region(&last.to_ascii_lowercase()))
 }
 
-/// Splits off the suffix of a partition, and returns the rest and the partition's default region.
+/// Splits off the suffix of a partition in any case, and returns the rest and the partition's default region.
 fn split_suffix(host: &str) -> Option<(&str, &'static str)> {
     SUFFIXES
         .iter()
         .chain([&ON_AWS])
         .filter_map(|(suffix, region)| {
-            Some((host.strip_suffix(suffix)?.strip_suffix('.')?, *region))
+            let at = host.len().checked_sub(suffix.len() + 1)?;
+            let domain = host.get(at..)?.strip_prefix('.')?;
+            let is_suffix = domain.eq_ignore_ascii_case(suffix);
+            is_suffix.then_some((&host[..at], *region))
         })
         .min_by_key(|(rest, _)| rest.len())
 }
@@ -296,24 +291,15 @@ fn is_region(label: &str) -> bool {
     const AREAS: [&str; 11] = [
         "af", "ap", "ca", "cn", "eu", "eusc", "il", "me", "mx", "sa", "us",
     ];
-    const DIRECTIONS: [&str; 9] = [
-        "central",
-        "east",
-        "north",
-        "northeast",
-        "northwest",
-        "south",
-        "southeast",
-        "southwest",
-        "west",
-    ];
+    const DIRECTIONS: &str =
+        "central east north northeast northwest south southeast southwest west";
     let mut parts = label.rsplit('-');
     let (Some(number), Some(direction)) = (parts.next(), parts.next()) else {
         return false;
     };
     let area = label.split('-').next().unwrap_or_default();
     number.parse::<u8>().is_ok()
-        && DIRECTIONS.contains(&direction)
+        && DIRECTIONS.split(' ').any(|known| known == direction)
         && AREAS.contains(&area)
         && parts.count() <= 2
 }

@@ -45,7 +45,6 @@ mod sink;
 #[cfg(feature = "sigv4a")]
 pub(crate) mod v4a;
 
-pub(crate) use self::checksum::ChecksumHasher;
 #[cfg(feature = "sigv4a")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
 pub use self::region_set::RegionSet;
@@ -60,3 +59,4 @@ pub use self::{
     signed_headers::{AllExcept, AllowList, SignedHeaders},
     signer::{Explanation, Signer},
 };
+pub(crate) use self::{checksum::ChecksumHasher, payload::EMPTY_HEX};

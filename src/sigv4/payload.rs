@@ -68,18 +68,12 @@ impl fmt::Display for Payload {
 /// assert_eq!(PayloadHash::of(b""), PayloadHash::EMPTY);
 /// assert!(PayloadHash::of(b"hello").to_string().starts_with("2cf24dba5fb0a30e"));
 /// ```
-#[derive(Clone, Copy)]
-pub struct PayloadHash(Hex);
-
-#[derive(Clone, Copy)]
-enum Hex {
-    Empty,
-    Computed([u8; 64]),
-}
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PayloadHash([u8; 64]);
 
 impl PayloadHash {
     /// The hash of an empty payload.
-    pub const EMPTY: Self = Self(Hex::Empty);
+    pub const EMPTY: Self = Self(*EMPTY_HEX.as_bytes().first_chunk().expect("64 digits"));
 
     /// Hashes a whole payload.
     #[must_use]
@@ -93,12 +87,12 @@ impl PayloadHash {
     /// Converts a SHA-256 that was computed elsewhere.
     #[must_use]
     pub fn from_digest(digest: [u8; 32]) -> Self {
-        Self(Hex::Computed(encode::hex(&digest)))
+        Self(encode::hex(&digest))
     }
 
     /// Parses 64 digits of lower-case hex.
     pub(crate) fn from_hex(text: &[u8]) -> Option<Self> {
-        encode::parse_sha256_hex(text).map(|digits| Self(Hex::Computed(*digits)))
+        encode::parse_sha256_hex(text).copied().map(Self)
     }
 
     /// Compares in constant time.
@@ -107,30 +101,17 @@ impl PayloadHash {
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        match &self.0 {
-            Hex::Empty => EMPTY_HEX.as_bytes(),
-            Hex::Computed(hex) => hex,
-        }
+        &self.0
     }
 
     /// Returns the value of `x-amz-content-sha256`.
     pub(crate) fn header_value(&self) -> HeaderValue {
-        match &self.0 {
-            Hex::Empty => const { HeaderValue::from_static(EMPTY_HEX) },
-            Hex::Computed(hex) => {
-                HeaderValue::from_bytes(hex).expect("hex digits are valid in a header")
-            }
+        if *self == Self::EMPTY {
+            return const { HeaderValue::from_static(EMPTY_HEX) };
         }
+        HeaderValue::from_bytes(&self.0).expect("hex digits are valid in a header")
     }
 }
-
-impl PartialEq for PayloadHash {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
-    }
-}
-
-impl Eq for PayloadHash {}
 
 impl fmt::Display for PayloadHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,5 +126,5 @@ impl fmt::Debug for PayloadHash {
 }
 
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
-pub(super) const EMPTY_HEX: &str =
+pub(crate) const EMPTY_HEX: &str =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::{Uri, header::AUTHORIZATION, request::Parts};
+use http::{HeaderValue, Uri, request::Parts};
 
 use super::{
     Explanation, Payload, PresignExpiry, SessionToken, Signer, SigningParams,
@@ -10,10 +10,7 @@ use super::{
     encode, request_target,
     scope::Timestamp,
     service_rules::service_rules,
-    signed_headers::{
-        X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_REGION_SET, X_AMZ_S3SESSION_TOKEN,
-        X_AMZ_SECURITY_TOKEN,
-    },
+    signed_headers::{SIGNATURE_HEADERS, X_AMZ_CONTENT_SHA256},
     signer::{add_host, canonicalize},
 };
 use crate::error::{Error, ErrorKind};
@@ -128,14 +125,7 @@ impl Signer {
     ) -> Result<(Parts, Timestamp), Error> {
         let seconds = lifetime(params, expires)?;
         let mut parts = unsigned.clone();
-        for name in [
-            AUTHORIZATION,
-            X_AMZ_DATE,
-            X_AMZ_CONTENT_SHA256,
-            X_AMZ_REGION_SET,
-            X_AMZ_S3SESSION_TOKEN,
-            X_AMZ_SECURITY_TOKEN,
-        ] {
+        for name in SIGNATURE_HEADERS {
             parts.headers.remove(name);
         }
         add_host(&mut parts)?;
@@ -158,32 +148,33 @@ impl Signer {
             .filter(|pair| !pair.is_empty() && signature_parameter(pair).is_none())
             .collect::<Vec<_>>()
             .join("&");
-        push_parameter(&mut query, "X-Amz-Algorithm", algorithm.as_bytes());
-        push_parameter(&mut query, "X-Amz-Credential", &credential);
-        push_parameter(&mut query, "X-Amz-Date", date.as_bytes());
-        push_parameter(
-            &mut query,
-            "X-Amz-Expires",
-            itoa::Buffer::new().format(seconds).as_bytes(),
-        );
-        push_parameter(&mut query, "X-Amz-SignedHeaders", &signed_headers);
-        if let Some(regions) = params.settings.region_set() {
-            push_parameter(&mut query, "X-Amz-Region-Set", regions.as_bytes());
-        }
-        if !s3_family && params.payload == Payload::Unsigned {
-            push_parameter(
-                &mut query,
+        let settings = params.settings;
+        let mut digits = itoa::Buffer::new();
+        let is_declared = !s3_family && params.payload == Payload::Unsigned;
+        let session_token = settings.session_token();
+        let token = params.identity.token();
+        let parameters = [
+            ("X-Amz-Algorithm", Some(algorithm.as_bytes())),
+            ("X-Amz-Credential", Some(&*credential)),
+            ("X-Amz-Date", Some(date.as_bytes())),
+            ("X-Amz-Expires", Some(digits.format(seconds).as_bytes())),
+            ("X-Amz-SignedHeaders", Some(&*signed_headers)),
+            ("X-Amz-Region-Set", settings.region_set().map(str::as_bytes)),
+            (
                 "X-Amz-Content-Sha256",
-                params.payload.as_bytes(),
-            );
-        }
-        let session_token = params.settings.session_token();
-        if let Some(token) = params
-            .identity
-            .token()
-            .filter(|_| session_token.is_signed())
-        {
-            push_parameter(&mut query, session_token.parameter(), token.as_bytes());
+                is_declared.then(|| params.payload.as_bytes()),
+            ),
+            (
+                session_token.parameter(),
+                token
+                    .filter(|_| session_token.is_signed())
+                    .map(HeaderValue::as_bytes),
+            ),
+        ];
+        for (name, value) in parameters {
+            if let Some(present) = value {
+                push_parameter(&mut query, name, present);
+            }
         }
         set_query(&mut parts, &query)?;
         Ok((parts, time))

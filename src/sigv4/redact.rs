@@ -1,38 +1,24 @@
 //! Redaction of session tokens in canonical requests.
 
+use super::signed_headers::is_session_token;
+
 /// Replaces the session tokens in the headers and the query of a canonical request with `[redacted]`.
 pub(crate) fn redact_session_token(canonical_request: &mut Vec<u8>) {
-    const NAMES: [&[u8]; 2] = [b"x-amz-security-token", b"x-amz-s3session-token"];
-    let text = &canonical_request[..];
-    let mut redacted = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        let rest = &text[at..];
-        let begins_name = at == 0 || b"\n&".contains(&text[at - 1]);
-        let name_len = NAMES
-            .iter()
-            .find(|name| {
-                begins_name
-                    && rest.len() > name.len()
-                    && rest[..name.len()].eq_ignore_ascii_case(name)
-            })
-            .map(|name| name.len());
-        let ends: &[u8] = match name_len.map(|len| rest[len]) {
-            Some(b':') => b"\n",
-            Some(b'=') => b"&\n",
-            _ => {
-                redacted.push(rest[0]);
-                at += 1;
-                continue;
-            }
-        };
-        let value = name_len.unwrap_or(0) + 1;
-        redacted.extend_from_slice(&rest[..value]);
-        redacted.extend_from_slice(b"[redacted]");
-        let end = rest[value..].iter().position(|byte| ends.contains(byte));
-        at += end.map_or(rest.len(), |value_len| value + value_len);
-    }
-    *canonical_request = redacted;
+    let redact_query = |line: &[u8]| {
+        let pairs = line.split(|&byte| byte == b'&');
+        let redacted = pairs.map(|pair| redact(pair, b'=').unwrap_or_else(|| pair.to_vec()));
+        redacted.collect::<Vec<_>>().join(&b'&')
+    };
+    let lines = canonical_request.split(|&byte| byte == b'\n');
+    let redacted = lines.map(|line| redact(line, b':').unwrap_or_else(|| redact_query(line)));
+    *canonical_request = redacted.collect::<Vec<_>>().join(&b'\n');
+}
+
+/// Redacts the value after `separator` if the name before it is that of a session token.
+fn redact(field: &[u8], separator: u8) -> Option<Vec<u8>> {
+    let end = field.iter().position(|&byte| byte == separator)?;
+    let name = str::from_utf8(&field[..end]).ok()?;
+    is_session_token(&name.to_ascii_lowercase()).then(|| [&field[..=end], b"[redacted]"].concat())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use super::scope::is_scope_part;
+use super::scope::{is_scope_part, matches_pattern};
 use crate::error::Error;
 
 /// Regions in which a SigV4a signature is valid: the value of `x-amz-region-set`.
@@ -44,12 +44,8 @@ impl RegionSet {
     /// Returns `true` if the set contains this region, by name or by prefix.
     #[must_use]
     pub fn contains(&self, region: &str) -> bool {
-        self.0
-            .split(',')
-            .any(|named| match named.strip_suffix('*') {
-                Some(prefix) => region.starts_with(prefix),
-                None => named == region,
-            })
+        let mut names = self.0.split(',');
+        names.any(|name| matches_pattern(name, region))
     }
 
     pub(crate) fn into_inner(self) -> Arc<str> {

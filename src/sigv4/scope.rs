@@ -134,6 +134,14 @@ pub(crate) fn check_scope_part(name: &str, value: &str, example: &str) -> Result
     )))
 }
 
+/// Compares a name with a pattern: a name, or a prefix with `*` at its end.
+pub(crate) fn matches_pattern(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == pattern,
+    }
+}
+
 pub(super) fn is_scope_part(value: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !value.is_empty() && value.bytes().all(is_allowed)

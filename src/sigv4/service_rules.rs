@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 /// Rules in which a service differs from others.
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) struct ServiceRules {
     /// Signing names; empty for the rules of all other services.
     names: &'static [&'static str],
@@ -142,13 +143,13 @@ static SERVICES: [ServiceRules; 6] = [
 impl ServiceRules {
     /// Returns `true` if a verifier treats requests to both services alike. It accepts a token in either header.
     pub(crate) fn verifies_like(&self, other: &Self) -> bool {
-        self.s3_family == other.s3_family
-            && self.requires_payload_header == other.requires_payload_header
-            && self.rejects_signed_length == other.rejects_signed_length
-            && self.path_form == other.path_form
-            && self.session_token.is_signed() == other.session_token.is_signed()
-            && self.requires_unsigned_payload == other.requires_unsigned_payload
-            && self.clock_window == other.clock_window
+        let token = self.session_token;
+        let comparable = Self {
+            names: self.names,
+            session_token: token,
+            ..*other
+        };
+        *self == comparable && token.is_signed() == other.session_token.is_signed()
     }
 }
 

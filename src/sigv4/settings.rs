@@ -1,11 +1,11 @@
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use http::header;
+use http::{HeaderName, header};
 
 #[cfg(feature = "sigv4a")]
 use super::RegionSet;
 use super::{
-    scope::check_scope_part,
+    scope::{check_scope_part, matches_pattern},
     service_rules::{PathForm, SessionToken, service_rules},
     signed_headers::{AllowList, SignedHeaders},
 };
@@ -39,7 +39,7 @@ use crate::error::Error;
 /// assert!(error.to_string().contains(r#""us east""#));
 /// # Ok::<(), tower_sigv4::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct SigningSettings {
     service: Arc<str>,
@@ -145,6 +145,14 @@ impl SigningSettings {
         self
     }
 
+    /// Excludes headers from those that the policy signs.
+    pub(crate) fn without_signed(self, is_excluded: fn(&HeaderName) -> bool) -> Self {
+        let policy = self.signed_headers.clone();
+        self.with_signed_headers(move |name: &HeaderName| {
+            !is_excluded(name) && policy.is_signed(name)
+        })
+    }
+
     /// Enables `x-amz-content-sha256` (on by default).
     ///
     /// S3, OpenSearch Serverless and VPC Lattice require it, and no service rejects it. The signature covers the
@@ -173,11 +181,8 @@ impl SigningSettings {
 
     /// Returns `true` if signatures are valid in this region.
     pub(crate) fn covers(&self, region: &str) -> bool {
-        #[cfg(feature = "sigv4a")]
-        if let Some(regions) = self.region_set() {
-            return RegionSet::new(regions).is_ok_and(|set| set.contains(region));
-        }
-        self.region() == region
+        let mut names = self.region.split(',');
+        names.any(|name| matches_pattern(name, region))
     }
 
     /// Returns the derivation of the canonical path.
@@ -196,18 +201,6 @@ impl SigningSettings {
 
     pub(crate) fn signed_headers(&self) -> &dyn SignedHeaders {
         &*self.signed_headers
-    }
-}
-
-impl fmt::Debug for SigningSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningSettings")
-            .field("service", &self.service)
-            .field("region", &self.region)
-            .field("path_form", &self.path_form)
-            .field("session_token", &self.session_token)
-            .field("payload_header", &self.payload_header)
-            .finish_non_exhaustive()
     }
 }
 

@@ -7,13 +7,7 @@ use hmac::Mac;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
-use super::{
-    canonical::CanonicalRequest,
-    encode,
-    key::SigningKey,
-    scope::Timestamp,
-    sink::{MacSink, Sink},
-};
+use super::{canonical::CanonicalRequest, encode, key::SigningKey, scope::Timestamp, sink::Sink};
 
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// The algorithm of SigV4a.
@@ -72,11 +66,23 @@ pub(crate) fn write_string_to_sign(
     sink.put(&encode::hex(canonical_request));
 }
 
+/// Returns the string to sign.
+pub(crate) fn string_to_sign(
+    algorithm: &str,
+    time: &Timestamp,
+    scope: &[u8],
+    canonical_request: &[u8; 32],
+) -> Vec<u8> {
+    let mut text = Vec::new();
+    write_string_to_sign(&mut text, algorithm, time, scope, canonical_request);
+    text
+}
+
 /// Signs the hash of a canonical request.
 pub(crate) fn sign(key: &SigningKey, time: &Timestamp, canonical_request: &[u8; 32]) -> Signature {
-    let mut mac = MacSink(key.mac());
+    let mut mac = key.mac();
     write_string_to_sign(&mut mac, ALGORITHM, time, key.scope(), canonical_request);
-    encode::hex(&mac.0.finalize().into_bytes().into())
+    encode::hex(&mac.finalize().into_bytes().into())
 }
 
 /// Returns `true` if `received` is the signature of the hash of a canonical request. Compares in constant time.

@@ -1,11 +1,11 @@
 //! Headers that a signature covers.
 
-use std::net::Ipv6Addr;
+use std::{fmt, net::Ipv6Addr};
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
     header::{self, AsHeaderName},
-    uri::Scheme,
 };
 
 /// `x-amz-date`
@@ -28,10 +28,31 @@ pub(crate) const X_AMZ_TRAILER: HeaderName = HeaderName::from_static("x-amz-trai
 /// `x-amz-security-token`
 pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
+/// Headers of a signature, without those that only frame its payload.
+pub(crate) const SIGNATURE_HEADERS: [&str; 6] = [
+    "authorization",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-region-set",
+    "x-amz-s3session-token",
+    "x-amz-security-token",
+];
+
+/// Returns `true` for the name of a header or parameter that holds a session token, in lower case.
+pub(crate) fn is_session_token(name: &str) -> bool {
+    matches!(name, "x-amz-security-token" | "x-amz-s3session-token")
+}
+
 /// Returns the value of a header that appears exactly once; more than one would be ambiguous.
 pub(crate) fn single_value(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
+}
+
+/// Joins values of a header in one line.
+pub(crate) fn join_values(values: &[&[u8]], separator: &[u8]) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(values.join(separator)))
+        .expect("header values and a separator are a header value")
 }
 
 /// Returns the `host` header for a URI, without user information and without the default port of the scheme
@@ -58,9 +79,9 @@ pub(crate) fn host_str(uri: &Uri) -> Option<&str> {
             Some(digits.parse::<u16>().ok().filter(|&port| port != 0)?)
         }
     };
-    let default_port = match uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTP => Some(80),
-        Some(scheme) if *scheme == Scheme::HTTPS => Some(443),
+    let default_port = match uri.scheme_str() {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
         _ => None,
     };
     let needs_port = port.is_some() && port != default_port;
@@ -107,6 +128,12 @@ where
 {
     fn is_signed(&self, name: &HeaderName) -> bool {
         self(name)
+    }
+}
+
+impl fmt::Debug for dyn SignedHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignedHeaders")
     }
 }
 

@@ -60,7 +60,8 @@ use crate::{SigningSettings, error::Error};
 /// ```
 pub struct Signer {
     keys: KeyCache,
-    date: ArcSwap<DateHeader>,
+    /// Shared by all requests of one second.
+    date: ArcSwap<Date>,
 }
 
 /// The intermediate results of a signature, for debugging.
@@ -78,28 +79,20 @@ pub struct Explanation {
     pub signature: String,
 }
 
-/// The value of `x-amz-date`, shared by all requests of one second.
-struct DateHeader {
-    time: Timestamp,
-    value: HeaderValue,
-}
+/// The time of a signature, and its form in `x-amz-date`.
+type Date = (Timestamp, HeaderValue);
 
-impl DateHeader {
-    fn new(time: SystemTime) -> Result<Self, Error> {
-        let timestamp = Timestamp::new(time)?;
-        let value = HeaderValue::from_bytes(timestamp.as_bytes()).expect("digits, T and Z");
-        Ok(Self {
-            time: timestamp,
-            value,
-        })
-    }
+fn date(time: SystemTime) -> Result<Date, Error> {
+    let timestamp = Timestamp::new(time)?;
+    let value = HeaderValue::from_bytes(timestamp.as_bytes()).expect("digits, T and Z");
+    Ok((timestamp, value))
 }
 
 impl Signer {
     /// Creates a signer with an empty key cache.
     #[must_use]
     pub fn new() -> Self {
-        let epoch = DateHeader::new(SystemTime::UNIX_EPOCH).expect("1970 is in range");
+        let epoch = date(SystemTime::UNIX_EPOCH).expect("1970 is in range");
         Self {
             keys: KeyCache::for_signing(),
             date: ArcSwap::from_pointee(epoch),
@@ -202,21 +195,17 @@ impl Signer {
         canonicalize(parts, params.settings, params.payload.as_bytes())
             .write(&mut canonical_request);
         let hash = Sha256::digest(&canonical_request).into();
-        let mut string_to_sign = Vec::new();
-        let signature = self.with_any_key(params, time, |key| {
-            signature::write_string_to_sign(
-                &mut string_to_sign,
-                key.algorithm(),
-                time,
-                key.scope(),
-                &hash,
-            );
-            key.sign(time, &hash)
+        let (string_to_sign, signature) = self.with_any_key(params, time, |key| {
+            (
+                signature::string_to_sign(key.algorithm(), time, key.scope(), &hash),
+                key.sign(time, &hash),
+            )
         });
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Explanation {
+            string_to_sign: text(&string_to_sign),
+            signature: text(&signature),
             canonical_request,
-            string_to_sign: String::from_utf8_lossy(&string_to_sign).into_owned(),
-            signature: String::from_utf8_lossy(&signature).into_owned(),
         }
     }
 
@@ -247,16 +236,15 @@ impl Signer {
     }
 
     /// Returns the time and the value of `x-amz-date`, which are cached for one second.
-    pub(super) fn date_header(&self, time: SystemTime) -> Result<(Timestamp, HeaderValue), Error> {
+    pub(super) fn date_header(&self, time: SystemTime) -> Result<Date, Error> {
         let seconds = Timestamp::seconds_of(time)?;
         let cached = self.date.load();
-        if cached.time.seconds() == seconds {
-            return Ok((cached.time, cached.value.clone()));
+        if cached.0.seconds() == seconds {
+            return Ok((**cached).clone());
         }
-        let new = DateHeader::new(time)?;
-        let result = (new.time, new.value.clone());
-        self.date.store(Arc::new(new));
-        Ok(result)
+        let new = date(time)?;
+        self.date.store(Arc::new(new.clone()));
+        Ok(new)
     }
 
     /// Calls `f` with the key for these parameters, of either algorithm.

@@ -1,6 +1,6 @@
 //! Destinations of canonical bytes: a buffer, a hash or a MAC.
 
-use hmac::Mac;
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 /// Receives a canonical form, so that it can be hashed without being stored.
@@ -20,11 +20,8 @@ impl Sink for Sha256 {
     }
 }
 
-/// A MAC. A newtype, since a blanket implementation for [`Mac`] would overlap with the others.
-pub(super) struct MacSink<M>(pub(super) M);
-
-impl<M: Mac> Sink for MacSink<M> {
+impl Sink for Hmac<Sha256> {
     fn put(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        Mac::update(self, bytes);
     }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{
     key::{Derive, DerivedKey},
     scope::{Scope, Timestamp},
-    signature::{ALGORITHM_4A, AnySignature, Sign, write_string_to_sign},
+    signature::{ALGORITHM_4A, AnySignature, Sign, string_to_sign, write_string_to_sign},
 };
 
 /// Credentials and scope of a signature. Each signature derives the private key, which takes 0.3 of 50 µs.
@@ -43,14 +43,7 @@ impl Sign for SigningKey<'_> {
     }
 
     fn sign(&self, time: &Timestamp, canonical_request: &[u8; 32]) -> AnySignature {
-        let mut text = Vec::new();
-        write_string_to_sign(
-            &mut text,
-            ALGORITHM_4A,
-            time,
-            &self.scope,
-            canonical_request,
-        );
+        let text = string_to_sign(ALGORITHM_4A, time, &self.scope, canonical_request);
         calculate_signature(private_key(self.credentials), &text)
             .into_bytes()
             .into()

@@ -2,7 +2,6 @@ use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use serde_json::json;
 
 use super::rejection::{Rejection, RejectionKind};
 use crate::error_format::{ErrorFormat, xml_document};
@@ -215,7 +214,7 @@ fn json_body(rejection: &Rejection, code: &str, mut message: String) -> String {
              The String-to-Sign should have been\n'{to_sign}'\n"
         );
     }
-    json!({ "__type": code, "message": message }).to_string()
+    ErrorFormat::Json.body(code, &message)
 }
 
 fn xml_body(rejection: &Rejection, code: &str, message: &str) -> String {

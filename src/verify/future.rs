@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::{
     layer_config::LayerConfig,
-    state::{Pending, State, StateProj},
+    state::{State, StateProj},
 };
 use crate::{
     body::{ResponseBody, VerifiedBody},
@@ -23,17 +23,14 @@ use crate::{
 pin_project! {
     /// Response future of [`Verify`](crate::Verify).
     ///
-    /// It leaves nothing behind if dropped.
-    pub struct ResponseFuture<S, B>
-    where
-        S: Service<Request<VerifiedBody<B>>>,
-    {
+    /// `S` is the inner service, `F` its future and `B` the body of the request. It leaves nothing behind if dropped.
+    pub struct ResponseFuture<S, F, B> {
         #[pin]
-        state: State<S, B, S::Future>,
+        state: State<S, F, B>,
     }
 }
 
-impl<S, B> ResponseFuture<S, B>
+impl<S, B> ResponseFuture<S, S::Future, B>
 where
     S: Service<Request<VerifiedBody<B>>>,
     B: Body,
@@ -41,12 +38,12 @@ where
 {
     pub(super) fn new(inner: S, config: Arc<LayerConfig>, request: Request<B>) -> Self {
         Self {
-            state: Pending::start(inner, config, request),
+            state: State::start(inner, config, request),
         }
     }
 }
 
-impl<S, B, R> Future for ResponseFuture<S, B>
+impl<S, B, R> Future for ResponseFuture<S, S::Future, B>
 where
     S: Service<Request<VerifiedBody<B>>, Response = Response<R>>,
     B: Body,
@@ -60,36 +57,23 @@ where
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Rejected { response } => {
-                    let response = response.take().expect("polled after completion");
-                    return Poll::Ready(Ok(response.map(ResponseBody::full)));
+                    let rejected = response.take().expect("polled after completion");
+                    return Poll::Ready(Ok(rejected.map(ResponseBody::full)));
                 }
                 StateProj::LookingUp { pending, lookup } => {
                     let key = ready!(Pin::new(lookup).poll(cx));
-                    let (pending, body) = pending.take().expect("taken once");
-                    pending.resume(key, body)
-                }
-                StateProj::Reserving {
-                    pending,
-                    reservation,
-                } => {
-                    let result = ready!(reservation.as_mut().poll(cx));
-                    let (pending, after, body) = pending.take().expect("taken once");
-                    match result {
-                        Ok(reservation) => State::Collecting {
-                            pending: Some((pending, after)),
-                            body: body.with_reservation(reservation),
-                        },
-                        Err(error) => pending.reject_body(error),
-                    }
+                    let (request, body) = pending.take().expect("taken once");
+                    let step = request.resume(key);
+                    State::advance(request, step, body)
                 }
                 StateProj::Collecting { pending, body } => {
                     let result = ready!(body.poll(cx));
-                    let (pending, after) = pending.take().expect("taken once");
-                    pending.finish(after, result)
+                    let (request, after) = pending.take().expect("taken once");
+                    State::finish(request, after, result)
                 }
                 StateProj::Calling { response } => {
-                    let response = ready!(response.poll(cx))?;
-                    return Poll::Ready(Ok(response.map(ResponseBody::new)));
+                    let received = ready!(response.poll(cx))?;
+                    return Poll::Ready(Ok(received.map(ResponseBody::new)));
                 }
             };
             state.set(next);
@@ -97,15 +81,11 @@ where
     }
 }
 
-impl<S, B> fmt::Debug for ResponseFuture<S, B>
-where
-    S: Service<Request<VerifiedBody<B>>>,
-{
+impl<S, F, B> fmt::Debug for ResponseFuture<S, F, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Rejected { .. } => "rejected",
             State::LookingUp { .. } => "looking up the key",
-            State::Reserving { .. } => "reserving memory",
             State::Collecting { .. } => "collecting the body",
             State::Calling { .. } => "calling the inner service",
         };

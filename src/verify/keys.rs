@@ -155,7 +155,7 @@ impl fmt::Debug for LookupFuture {
 ///
 /// let alice = Credentials::new("AKIDALICE", "her secret", None, None, "example");
 /// let keys = StaticKeys::new([alice.clone()])?;
-/// assert_eq!(format!("{keys:?}"), r#"StaticKeys({"AKIDALICE"})"#);
+/// assert_eq!(format!("{keys:?}"), r#"StaticKeys(["AKIDALICE"])"#);
 ///
 /// let error = StaticKeys::new([alice.clone(), alice]).unwrap_err();
 /// assert!(error.to_string().contains(r#""AKIDALICE""#));
@@ -197,12 +197,7 @@ impl KeyStore for StaticKeys {
 
 impl fmt::Debug for StaticKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        struct Ids<'a>(&'a StaticKeys);
-        impl fmt::Debug for Ids<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_set().entries(self.0.keys.keys()).finish()
-            }
-        }
-        f.debug_tuple("StaticKeys").field(&Ids(self)).finish()
+        let ids: Vec<_> = self.keys.keys().collect();
+        f.debug_tuple("StaticKeys").field(&ids).finish()
     }
 }

@@ -163,23 +163,20 @@ impl<'a> ParsedRequest<'a> {
 
     /// Returns `true` if the session tokens of request and key are equal, or both have none.
     fn has_token_of(&self, key: &Credentials) -> bool {
-        let expected = key.session_token().filter(|token| !token.is_empty());
-        match (&self.session_token, expected) {
-            (RequestToken::None, None) => true,
-            (RequestToken::Header(token), Some(expected)) => {
-                encode::ct_eq(token, expected.as_bytes())
-            }
-            (RequestToken::Query(token), Some(expected)) => {
+        let expected = key.session_token().unwrap_or_default().as_bytes();
+        match &self.session_token {
+            RequestToken::None => expected.is_empty(),
+            RequestToken::Header(token) => !expected.is_empty() && encode::ct_eq(token, expected),
+            RequestToken::Query(token) => {
                 // In blocks, so that the decoded token needs no allocation.
                 let mut decoded = percent_decode_str(token);
-                let mut equal = true;
-                for block in expected.as_bytes().chunks(64) {
+                let mut equal = !expected.is_empty();
+                for block in expected.chunks(64) {
                     let given: SmallVec<[u8; 64]> = decoded.by_ref().take(block.len()).collect();
                     equal &= encode::ct_eq(&given, block);
                 }
                 equal && decoded.next().is_none()
             }
-            _ => false,
         }
     }
 }
@@ -216,7 +213,7 @@ fn check_scope(
 }
 
 fn check_scope_part(part: &str, value: &str, accepted: &[String]) -> Result<(), Rejection> {
-    if accepted.iter().any(|accepted| accepted == value) {
+    if accepted.iter().any(|name| name == value) {
         return Ok(());
     }
     Err(Rejection::new(
@@ -236,12 +233,12 @@ fn declared_payload(
     settings: &VerifySettings,
 ) -> Result<DeclaredPayload, Rejection> {
     let presigned = authorization.presigned.as_ref();
-    let parameter = presigned.and_then(|presigned| presigned.content_sha256);
-    let declared = match (headers.content_sha256, parameter) {
-        (Some(_), Some(_)) => return Err(Rejection::duplicate("x-amz-content-sha256")),
-        (Some(header), None) => Some(header.as_bytes()),
-        (None, parameter) => parameter.map(str::as_bytes),
-    };
+    let parameter = presigned.and_then(|query| query.content_sha256);
+    let header = headers.content_sha256.map(HeaderValue::as_bytes);
+    if header.is_some() && parameter.is_some() {
+        return Err(Rejection::duplicate("x-amz-content-sha256"));
+    }
+    let declared = header.or(parameter.map(str::as_bytes));
     let payload = match declared {
         Some(value) if value.starts_with(b"STREAMING-") => {
             let accepts_chunks = settings.s3_family && presigned.is_none();

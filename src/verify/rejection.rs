@@ -3,6 +3,7 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 use http::{header, request::Parts};
 
 use crate::error::BoxError;
+pub(super) use crate::error::truncated;
 
 /// A rejected request: its kind, a message for logs, and the cause.
 ///
@@ -138,14 +139,6 @@ impl Rejection {
     pub(super) fn is_presigned(&self) -> bool {
         self.presigned
     }
-}
-
-/// Truncates a value of the caller's for a message.
-pub(super) fn truncated(value: &str) -> &str {
-    value
-        .char_indices()
-        .nth(64)
-        .map_or(value, |(end, _)| &value[..end])
 }
 
 impl fmt::Display for Rejection {

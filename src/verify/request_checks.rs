@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use http::{HeaderValue, Uri, Version, header, request::Parts};
+use http::{HeaderValue, Uri, Version, header, request::Parts, uri::Authority};
 use memchr::memchr_iter;
 
 use super::{Rejection, RejectionKind};
@@ -117,12 +117,11 @@ fn is_unambiguous(path: &str, form: PathForm) -> bool {
 /// Rejects a request line with another host than the signed one, or with user information, which is never
 /// signed. Servers may route by the request line (RFC 9112, section 3.2.2).
 pub(super) fn check_host(uri: &Uri, host: Option<&HeaderValue>) -> Result<(), Rejection> {
-    let (Some(host), Some(authority)) = (host, uri.authority()) else {
+    let (Some(signed), Some(authority)) = (host, uri.authority().map(Authority::as_str)) else {
         return Ok(()); // the check of signed headers rejects a request without a host
     };
-    let is_host = |name: &str| host.as_bytes().eq_ignore_ascii_case(name.as_bytes());
-    let authority = authority.as_str();
-    if !authority.contains('@') && (is_host(authority) || host_str(uri).is_some_and(is_host)) {
+    let is_signed = |name: &str| signed.as_bytes().eq_ignore_ascii_case(name.as_bytes());
+    if !authority.contains('@') && (is_signed(authority) || host_str(uri).is_some_and(is_signed)) {
         return Ok(());
     }
     Err(Rejection::new(
@@ -150,7 +149,7 @@ mod tests {
             (PathForm::Once, "/a%2fb%zz", None),
         ] {
             let uri = Uri::try_from(path).expect("a path");
-            let rewritten = canonical_uri(&uri, form).map(|uri| uri.to_string());
+            let rewritten = canonical_uri(&uri, form).map(|found| found.to_string());
             assert_eq!(rewritten.as_deref(), canonical, "{path}");
         }
         let uri = Uri::from_static("http://h:1//a");

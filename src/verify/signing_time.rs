@@ -65,9 +65,9 @@ pub(super) fn check_window(
     window: Duration,
     now: SystemTime,
 ) -> Result<(), Rejection> {
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let current = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let signed = Duration::from_secs(time.seconds());
-    let latest = now.saturating_add(window);
+    let latest = current.saturating_add(window);
     if signed > latest {
         return Err(Rejection::new(
             RejectionKind::NotYetValid,
@@ -75,7 +75,7 @@ pub(super) fn check_window(
                 "Signature not yet current: {} is still later than {} ({} + {})",
                 format_time(signed),
                 format_time(latest),
-                format_time(now),
+                format_time(current),
                 format_duration(window),
             ),
         ));
@@ -84,14 +84,14 @@ pub(super) fn check_window(
         Some(presigned) => Duration::from_secs(presigned.expires),
         None => window,
     };
-    if now > signed.saturating_add(validity) {
+    if current > signed.saturating_add(validity) {
         return Err(Rejection::new(
             RejectionKind::Expired,
             format!(
                 "Signature expired: {} is now earlier than {} ({} - {})",
                 format_time(signed),
-                format_time(now.saturating_sub(validity)),
-                format_time(now),
+                format_time(current.saturating_sub(validity)),
+                format_time(current),
                 format_duration(validity),
             ),
         ));

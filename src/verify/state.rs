@@ -17,10 +17,7 @@ use super::{
     request_checks,
 };
 use crate::{
-    body::{
-        AwsChunkedDecoder, Collect, Collected, ReservationFuture, ReservedCollect, VerifiedBody,
-        declared_len,
-    },
+    body::{AwsChunkedDecoder, Collect, Collected, VerifiedBody, declared_len},
     error::{BoxError, Error, ErrorKind},
     sigv4::{Payload, PayloadHash, aws_chunk::ExpectedChunks},
 };
@@ -28,15 +25,10 @@ use crate::{
 pin_project! {
     #[project = StateProj]
     /// State of a [`ResponseFuture`](super::ResponseFuture).
-    pub(super) enum State<S, B, F> {
+    pub(super) enum State<S, F, B> {
         // The inner service is dropped already.
         Rejected { response: Option<Response<Bytes>> },
         LookingUp { pending: Option<(Pending<S>, B)>, lookup: LookupFuture },
-        // The bodies in memory fill their budget.
-        Reserving {
-            pending: Option<(Pending<S>, AfterCollect, Collect<VerifiedBody<B>>)>,
-            reservation: ReservationFuture,
-        },
         Collecting {
             pending: Option<(Pending<S>, AfterCollect)>,
             #[pin] body: Collect<VerifiedBody<B>>,
@@ -58,7 +50,7 @@ pub(super) struct Pending<S> {
 }
 
 /// Next step for a request.
-enum Step {
+pub(super) enum Step {
     LookUp(LookupFuture),
     /// No signature covers the body. Without a `Verified` the request is anonymous.
     PassThrough(Option<Verified>),
@@ -84,33 +76,143 @@ pub(super) enum AfterCollect {
     Empty(Verified),
 }
 
-impl<S> Pending<S> {
+impl<S, B> State<S, S::Future, B>
+where
+    S: Service<Request<VerifiedBody<B>>>,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
     /// Does everything that needs no waiting.
-    pub(super) fn start<B>(
-        inner: S,
-        config: Arc<LayerConfig>,
-        request: Request<B>,
-    ) -> State<S, B, S::Future>
-    where
-        S: Service<Request<VerifiedBody<B>>>,
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
+    pub(super) fn start(inner: S, config: Arc<LayerConfig>, request: Request<B>) -> Self {
         let (mut head, body) = request.into_parts();
         let rewrite_form = config
             .rewrites_path
             .then(|| config.verifier.settings().path_form);
         request_checks::restore_signed_form(&mut head, rewrite_form);
-        let pending = Self {
+        let pending = Pending {
             now: config.clock.now(),
             inner,
             config,
             head,
         };
         let step = pending.first_step();
-        pending.advance(step, body)
+        Self::advance(pending, step, body)
     }
 
+    pub(super) fn advance(pending: Pending<S>, step: Result<Step, Rejection>, body: B) -> Self {
+        match step {
+            Ok(Step::LookUp(lookup)) => Self::LookingUp {
+                pending: Some((pending, body)),
+                lookup,
+            },
+            Ok(Step::PassThrough(verified)) => {
+                Self::call(pending, verified, VerifiedBody::unverified(body))
+            }
+            // A service that expects an empty body would not read up to the error.
+            Ok(Step::Stream(_, hash))
+                if declared_len(&body, &pending.head.headers) == Some(0)
+                    && !hash.ct_eq(&PayloadHash::EMPTY) =>
+            {
+                pending.reject(payload_mismatch())
+            }
+            Ok(Step::Stream(verified, hash)) => {
+                Self::call(pending, Some(verified), VerifiedBody::checked(body, hash))
+            }
+            Ok(Step::Collect(limit, after)) => {
+                let unread = VerifiedBody::unverified(body);
+                let collect = Collect::new(unread, &pending.head.headers, limit);
+                Self::collect(pending, after, collect)
+            }
+            Ok(Step::ExpectEmpty(_)) if body.size_hint().lower() > 0 => {
+                pending.reject(presigned_upload())
+            }
+            Ok(Step::ExpectEmpty(verified)) => {
+                let collect =
+                    Collect::expect_empty(VerifiedBody::unverified(body), undeclared_body);
+                Self::collect(pending, AfterCollect::Empty(verified), Ok(collect))
+            }
+            Ok(Step::Decode(verified, chunks)) => Self::decode(pending, verified, chunks, body),
+            Err(rejection) => pending.reject(rejection),
+        }
+    }
+
+    /// Decodes an `aws-chunked` body.
+    fn decode(
+        mut pending: Pending<S>,
+        verified: Verified,
+        chunks: ExpectedChunks,
+        body: B,
+    ) -> Self {
+        request_checks::remove_framing(&mut pending.head, chunks.decoded);
+        let limit = match pending.config.body_check {
+            BodyCheck::Collected { limit } => limit,
+            // A service that expects an empty body would not read up to the error.
+            BodyCheck::Streamed if chunks.decoded == 0 => MAX_CHUNK_SIZE,
+            BodyCheck::Streamed => {
+                let decoder = AwsChunkedDecoder::new(body, chunks, MAX_CHUNK_SIZE);
+                return Self::call(pending, Some(verified), VerifiedBody::chunked(decoder));
+            }
+        };
+        let decoded = VerifiedBody::chunked(AwsChunkedDecoder::new(body, chunks, limit));
+        let collect = Collect::without_hash(decoded, &pending.head.headers, limit);
+        Self::collect(pending, AfterCollect::Decoded(verified), collect)
+    }
+
+    /// Collects a body once its memory is reserved.
+    fn collect(
+        mut pending: Pending<S>,
+        after: AfterCollect,
+        planned: Result<Collect<VerifiedBody<B>>, Error>,
+    ) -> Self {
+        let budget = pending.config.budget.as_ref();
+        match planned.and_then(|body| body.reserve(budget, &mut pending.head.extensions)) {
+            Ok(body) => Self::Collecting {
+                pending: Some((pending, after)),
+                body,
+            },
+            Err(error) => pending.reject_body(error),
+        }
+    }
+
+    /// Checks a collected body and calls the inner service.
+    pub(super) fn finish(
+        mut pending: Pending<S>,
+        after: AfterCollect,
+        result: Result<(Collected, Payload), Error>,
+    ) -> Self {
+        let (collected, payload) = match result {
+            Ok(complete) => complete,
+            Err(error)
+                if matches!(after, AfterCollect::Empty(_))
+                    && error.kind() == ErrorKind::BodyTooLarge =>
+            {
+                return pending.reject(presigned_upload().with_source(error));
+            }
+            Err(error) => return pending.reject_body(error),
+        };
+        match pending.check_collected(after, payload) {
+            Ok(verified) => {
+                collected.share_reservation(&mut pending.head.extensions);
+                Self::call(pending, Some(verified), VerifiedBody::collected(collected))
+            }
+            Err(rejection) => pending.reject(rejection),
+        }
+    }
+
+    fn call(mut pending: Pending<S>, verified: Option<Verified>, body: VerifiedBody<B>) -> Self {
+        // Replaces the proof of an outer layer, whose settings may differ.
+        let extensions = &mut pending.head.extensions;
+        match verified {
+            Some(proof) => drop(extensions.insert(proof)),
+            None => drop(extensions.remove::<Verified>()),
+        }
+        Self::Calling {
+            response: pending.inner.call(Request::from_parts(pending.head, body)),
+        }
+    }
+}
+
+impl<S> Pending<S> {
     /// Verifies the request, unless the key lookup has to wait.
     fn first_step(&self) -> Result<Step, Rejection> {
         let request = match self.config.verifier.parse(&self.head, self.now) {
@@ -122,37 +224,23 @@ impl<S> Pending<S> {
             }
             parsed => parsed?,
         };
-        match self
-            .config
-            .keys
-            .lookup(request.access_key_id())
-            .into_ready()
-        {
+        let lookup = self.config.keys.lookup(request.access_key_id());
+        match lookup.into_ready() {
             Ok(key) => self.verify(request, key),
-            Err(lookup) => Ok(Step::LookUp(lookup)),
+            Err(waiting) => Ok(Step::LookUp(waiting)),
         }
     }
 
     /// Continues after a lookup that had to wait.
-    pub(super) fn resume<B>(self, key: LookupResult, body: B) -> State<S, B, S::Future>
-    where
-        S: Service<Request<VerifiedBody<B>>>,
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        let step = self
-            .config
-            .verifier
-            .parse(&self.head, self.now)
-            .and_then(|request| self.verify(request, key));
-        self.advance(step, body)
+    pub(super) fn resume(&self, key: LookupResult) -> Result<Step, Rejection> {
+        self.verify(self.config.verifier.parse(&self.head, self.now)?, key)
     }
 
     /// Verifies the signature, unless the body has to be collected first.
-    fn verify(&self, request: ParsedRequest<'_>, key: LookupResult) -> Result<Step, Rejection> {
+    fn verify(&self, request: ParsedRequest<'_>, found: LookupResult) -> Result<Step, Rejection> {
         let verifier = &self.config.verifier;
         let check = self.config.body_check;
-        let key = key
+        let key = found
             .map_err(|source| {
                 Rejection::new(RejectionKind::LookupFailed, "the key lookup failed")
                     .with_source(source)
@@ -193,117 +281,13 @@ impl<S> Pending<S> {
         }
     }
 
-    fn advance<B>(self, step: Result<Step, Rejection>, body: B) -> State<S, B, S::Future>
-    where
-        S: Service<Request<VerifiedBody<B>>>,
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        match step {
-            Ok(Step::LookUp(lookup)) => State::LookingUp {
-                pending: Some((self, body)),
-                lookup,
-            },
-            Ok(Step::PassThrough(verified)) => self.call(verified, VerifiedBody::unverified(body)),
-            // A service that expects an empty body would not read up to the error.
-            Ok(Step::Stream(_, hash))
-                if declared_len(&body, &self.head.headers) == Some(0)
-                    && !hash.ct_eq(&PayloadHash::EMPTY) =>
-            {
-                self.reject(payload_mismatch())
-            }
-            Ok(Step::Stream(verified, hash)) => {
-                self.call(Some(verified), VerifiedBody::checked(body, hash))
-            }
-            Ok(Step::Collect(limit, after)) => {
-                let collect =
-                    Collect::new(VerifiedBody::unverified(body), &self.head.headers, limit);
-                self.collect(after, collect)
-            }
-            Ok(Step::ExpectEmpty(_)) if body.size_hint().lower() > 0 => {
-                self.reject(presigned_upload())
-            }
-            Ok(Step::ExpectEmpty(verified)) => State::Collecting {
-                pending: Some((self, AfterCollect::Empty(verified))),
-                body: Collect::expect_empty(VerifiedBody::unverified(body), undeclared_body),
-            },
-            Ok(Step::Decode(verified, chunks)) => self.decode(verified, chunks, body),
-            Err(rejection) => self.reject(rejection),
-        }
-    }
-
-    /// Decodes an `aws-chunked` body.
-    fn decode<B>(
-        mut self,
-        verified: Verified,
-        chunks: ExpectedChunks,
-        body: B,
-    ) -> State<S, B, S::Future>
-    where
-        S: Service<Request<VerifiedBody<B>>>,
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        request_checks::remove_framing(&mut self.head, chunks.decoded);
-        let limit = match self.config.body_check {
-            BodyCheck::Collected { limit } => limit,
-            // A service that expects an empty body would not read up to the error.
-            BodyCheck::Streamed if chunks.decoded == 0 => MAX_CHUNK_SIZE,
-            BodyCheck::Streamed => {
-                let decoder = AwsChunkedDecoder::new(body, chunks, MAX_CHUNK_SIZE);
-                return self.call(Some(verified), VerifiedBody::chunked(decoder));
-            }
-        };
-        let decoded = VerifiedBody::chunked(AwsChunkedDecoder::new(body, chunks, limit));
-        let collect = Collect::without_hash(decoded, &self.head.headers, limit);
-        self.collect(AfterCollect::Decoded(verified), collect)
-    }
-
-    /// Collects a body once its memory is reserved.
-    fn collect<B>(
-        mut self,
+    /// Compares a collected body with the signature.
+    fn check_collected(
+        &self,
         after: AfterCollect,
-        collect: Result<Collect<VerifiedBody<B>>, Error>,
-    ) -> State<S, B, S::Future>
-    where
-        S: Service<Request<VerifiedBody<B>>>,
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        let budget = self.config.budget.as_ref();
-        match collect.and_then(|collect| collect.reserve(budget, &mut self.head.extensions)) {
-            Ok(ReservedCollect::Ready(body)) => State::Collecting {
-                pending: Some((self, after)),
-                body,
-            },
-            Ok(ReservedCollect::Waiting(reservation, body)) => State::Reserving {
-                pending: Some((self, after, body)),
-                reservation,
-            },
-            Err(error) => self.reject_body(error),
-        }
-    }
-
-    /// Checks a collected body and calls the inner service.
-    pub(super) fn finish<B>(
-        mut self,
-        after: AfterCollect,
-        result: Result<(Collected, Payload), Error>,
-    ) -> State<S, B, S::Future>
-    where
-        S: Service<Request<VerifiedBody<B>>>,
-    {
-        let (collected, payload) = match result {
-            Ok(complete) => complete,
-            Err(error)
-                if matches!(after, AfterCollect::Empty(_))
-                    && error.kind() == ErrorKind::BodyTooLarge =>
-            {
-                return self.reject(presigned_upload().with_source(error));
-            }
-            Err(error) => return self.reject_body(error),
-        };
-        let verified = match (after, payload) {
+        payload: Payload,
+    ) -> Result<Verified, Rejection> {
+        match (after, payload) {
             (AfterCollect::Decoded(verified) | AfterCollect::Empty(verified), _) => Ok(verified),
             (AfterCollect::CompareHash(verified, signed), Payload::Hash(hash))
                 if signed.ct_eq(&hash) =>
@@ -314,42 +298,14 @@ impl<S> Pending<S> {
             | (AfterCollect::VerifySignature(_), Payload::Unsigned) => Err(payload_mismatch()),
             (AfterCollect::VerifySignature(key), Payload::Hash(hash)) => {
                 let verifier = &self.config.verifier;
-                verifier
-                    .parse(&self.head, self.now)
-                    .and_then(|request| verifier.verify(request, &key, &hash))
-                    .map(|verified| verified.to_verified())
+                let request = verifier.parse(&self.head, self.now)?;
+                Ok(verifier.verify(request, &key, &hash)?.to_verified())
             }
-        };
-        match verified {
-            Ok(verified) => {
-                collected.share_reservation(&mut self.head.extensions);
-                self.call(Some(verified), VerifiedBody::collected(collected))
-            }
-            Err(rejection) => self.reject(rejection),
-        }
-    }
-
-    fn call<B>(
-        mut self,
-        verified: Option<Verified>,
-        body: VerifiedBody<B>,
-    ) -> State<S, B, S::Future>
-    where
-        S: Service<Request<VerifiedBody<B>>>,
-    {
-        // Replaces the proof of an outer layer, whose settings may differ.
-        let extensions = &mut self.head.extensions;
-        match verified {
-            Some(verified) => drop(extensions.insert(verified)),
-            None => drop(extensions.remove::<Verified>()),
-        }
-        State::Calling {
-            response: self.inner.call(Request::from_parts(self.head, body)),
         }
     }
 
     /// Drops the inner service and prepares the error response.
-    fn reject<B, F>(self, rejection: Rejection) -> State<S, B, F> {
+    fn reject<F, B>(self, rejection: Rejection) -> State<S, F, B> {
         #[cfg(feature = "tracing")]
         match rejection.kind() {
             RejectionKind::LookupFailed => tracing::warn!(%rejection, "request rejected"),
@@ -361,7 +317,7 @@ impl<S> Pending<S> {
         }
     }
 
-    pub(super) fn reject_body<B, F>(self, error: Error) -> State<S, B, F> {
+    pub(super) fn reject_body<F, B>(self, error: Error) -> State<S, F, B> {
         let rejection = self.config.body_check.rejection(error);
         self.reject(rejection)
     }

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use super::{ParsedRequest, parsed_request::DeclaredPayload};
 use crate::sigv4::{Payload, aws_chunk::Framing};
@@ -7,11 +7,12 @@ use crate::sigv4::{Payload, aws_chunk::Framing};
 ///
 /// [`Verify`](crate::Verify) puts it into the extensions of each accepted request. Only the verification of a
 /// signature creates one, so that no unsigned request can reach a handler that takes a `Verified`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Verified {
     inner: Arc<Inner>,
 }
 
+#[derive(Debug)]
 struct Inner {
     access_key_id: String,
     region: String,
@@ -99,19 +100,5 @@ impl Verified {
     #[must_use]
     pub fn is_presigned(&self) -> bool {
         self.inner.presigned
-    }
-}
-
-impl fmt::Debug for Verified {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verified")
-            .field("access_key_id", &self.inner.access_key_id)
-            .field("region", &self.inner.region)
-            .field("service", &self.inner.service)
-            .field("signed_at", &self.inner.time)
-            .field("signed_headers", &self.inner.signed_headers)
-            .field("payload", &self.inner.payload)
-            .field("is_presigned", &self.inner.presigned)
-            .finish()
     }
 }

@@ -16,7 +16,7 @@ use crate::sigv4::{
     authorization::SignatureValue,
     aws_chunk::{ChunkSigner, ExpectedChunks, Framing},
     canonical::CanonicalRequest,
-    key::{KeyCache, SigningKey},
+    key::KeyCache,
     redact::redact_session_token,
     signature::{self, write_string_to_sign},
 };
@@ -125,7 +125,7 @@ impl Verifier {
     ) -> Result<VerifiedRequest<'a>, Rejection> {
         let declared = request.payload;
         let signed = match declared {
-            DeclaredPayload::Payload(signed) => signed,
+            DeclaredPayload::Payload(value) => value,
             DeclaredPayload::Undeclared => Payload::Hash(*payload),
             DeclaredPayload::NoBody => Payload::Unsigned,
             DeclaredPayload::Chunks(..) => {
@@ -137,7 +137,7 @@ impl Verifier {
         };
         let verified = self.verify_head(request, key, signed.as_bytes())?;
         match declared {
-            DeclaredPayload::Payload(Payload::Hash(signed)) if !signed.ct_eq(payload) => {
+            DeclaredPayload::Payload(Payload::Hash(hash)) if !hash.ct_eq(payload) => {
                 Err(payload_mismatch())
             }
             DeclaredPayload::NoBody if !payload.ct_eq(&PayloadHash::EMPTY) => {
@@ -155,11 +155,7 @@ impl Verifier {
         framing: Framing,
         decoded: u64,
     ) -> Result<(VerifiedRequest<'a>, ExpectedChunks), Rejection> {
-        let seed = request
-            .authorization
-            .hmac()
-            .copied()
-            .filter(|_| framing.is_signed());
+        let seed = request.authorization.hmac().copied();
         if framing.is_signed() && seed.is_none() {
             return Err(Rejection::new(
                 RejectionKind::PayloadKind,
@@ -167,10 +163,11 @@ impl Verifier {
             ));
         }
         let verified = self.verify_head(request, key, framing.content_sha256().as_bytes())?;
-        let request = &verified.request;
-        let signer = seed.map(|seed| {
-            let signer = |key: &SigningKey| ChunkSigner::new(key, &request.time, seed);
-            self.keys.with(key, request.scope(), signer)
+        let VerifiedRequest { request: parsed } = &verified;
+        let signer = seed.filter(|_| framing.is_signed()).map(|signature| {
+            self.keys.with(key, parsed.scope(), |signing_key| {
+                ChunkSigner::new(signing_key, &parsed.time, signature)
+            })
         });
         Ok((
             verified,
@@ -209,14 +206,14 @@ impl Verifier {
             SignatureValue::Hmac(signature) => self.keys.with_if(
                 key,
                 scope,
-                |key| signature::verify(key, &request.time, &hash, signature),
+                |signing_key| signature::verify(signing_key, &request.time, &hash, signature),
                 |matches| *matches,
             ),
             #[cfg(feature = "sigv4a")]
             SignatureValue::Ecdsa(signature) => self.public_keys.with_if(
                 key,
                 scope,
-                |key| v4a::verify(key, &request.time, &hash, signature),
+                |public_key| v4a::verify(public_key, &request.time, &hash, signature),
                 |matches| *matches,
             ),
         };

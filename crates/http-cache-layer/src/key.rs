@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use url::{Position, Url};
 
 thread_local! {
-    /// Text of the key in progress, so that a key takes one allocation.
+    /// Used again for each key, which is then one allocation.
     static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -80,11 +80,13 @@ impl Key {
         self
     }
 
+    /// Adds the partition of a layer. Parts of the key stay.
     pub(crate) fn with_partition(mut self, partition: Partition) -> Self {
-        self.partition = if self.partition == Partition::default() {
+        let parts = self.partition;
+        self.partition = if parts == Partition::default() {
             partition
         } else {
-            let digest = Sha256::new_with_prefix(partition.0).chain_update(self.partition.0);
+            let digest = Sha256::new_with_prefix(partition.0).chain_update(parts.0);
             Partition(digest.finalize().into())
         };
         self

@@ -17,7 +17,7 @@ const MAX_SORTED: usize = 32;
 pub struct VaryNames(Arc<[HeaderName]>);
 
 impl VaryNames {
-    /// Returns the names that a response varies on, or `None` if its variants cannot be told apart: for `*`, for
+    /// Returns the names that a response varies on, or `None` if its variants cannot be distinguished: for `*`, for
     /// malformed or too many names, and for `x-forwarded-for`, which differs for each client.
     pub(crate) fn from_response(response: &HeaderMap) -> Option<Self> {
         let values = response.get_all(header::VARY).iter();

@@ -14,13 +14,10 @@ use std::{env, io, time::Duration};
 use axum::{
     BoxError, Json, Router,
     error_handling::HandleErrorLayer,
-    extract::Request,
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{any, any_service},
 };
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use http_cache_layer::{CacheLayer, MemoryStore};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -30,7 +27,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tower::{ServiceBuilder, retry::RetryLayer, timeout::error::Elapsed};
+use tower::{ServiceBuilder, timeout::error::Elapsed};
 use tower_http::{cors::CorsLayer, timeout::TimeoutLayer, trace::TraceLayer};
 use tower_sigv4::{
     Error, Origin, SigningLayer, SigningSettings, VerifyLayer,
@@ -43,7 +40,6 @@ use tracing_subscriber::filter::LevelFilter;
 
 const SERVICE: &str = "execute-api";
 const REGION: &str = "us-east-1";
-const BODY_LIMIT: usize = 1024 * 1024;
 const CACHE_SIZE: u64 = 64 * 1024 * 1024;
 /// Limits each attempt; a retry starts a new one.
 const ORIGIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -60,12 +56,11 @@ fn router(orders: &str, catalog: &str, caller_secret: &str) -> Result<Router, Bo
         .enable_all_versions()
         .build();
 
+    let signing = SigningLayer::new(EnvironmentCredentials::new(), rules);
     let proxy = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(error_response)) // axum requires infallible services
         .layer(CacheLayer::new(MemoryStore::new(CACHE_SIZE)).with_name("gateway"))
-        .filter_async(collect) // a retry sends the body again
-        .layer(RetryLayer::new(RetryPolicy::new()))
-        .layer(SigningLayer::new(EnvironmentCredentials::new(), rules)) // signs each attempt
+        .layer(signing.with_retries(RetryPolicy::new())) // signs each attempt
         .timeout(ORIGIN_TIMEOUT)
         .service(Client::builder(TokioExecutor::new()).build(connector));
 
@@ -82,19 +77,11 @@ fn router(orders: &str, catalog: &str, caller_secret: &str) -> Result<Router, Bo
         .layer(TraceLayer::new_for_http()))
 }
 
-async fn collect(request: Request) -> Result<Request<Full<Bytes>>, BoxError> {
-    let (head, body) = request.into_parts();
-    let bytes = Limited::new(body, BODY_LIMIT).collect().await?.to_bytes();
-    Ok(Request::from_parts(head, Full::new(bytes)))
-}
-
 async fn error_response(error: BoxError) -> Response {
     let (status, message) = if let Some(signing) = Error::find(&*error) {
         (signing.status(), signing.to_string())
     } else if error.is::<Elapsed>() {
         (StatusCode::GATEWAY_TIMEOUT, "origin timed out".to_owned())
-    } else if error.is::<LengthLimitError>() {
-        (StatusCode::PAYLOAD_TOO_LARGE, "body too large".to_owned())
     } else {
         (StatusCode::BAD_GATEWAY, "origin unavailable".to_owned())
     };

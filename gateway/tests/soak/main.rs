@@ -7,7 +7,6 @@ mod gateway;
 mod origin;
 mod report;
 mod samples;
-#[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;
 

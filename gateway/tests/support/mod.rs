@@ -1,5 +1,5 @@
 //! Gateway process, origins, and a client that writes raw bytes.
-#![allow(unreachable_pub)]
+#![allow(dead_code, unreachable_pub)] // each test uses some of them
 
 pub mod aws_verifier;
 mod files;

@@ -24,97 +24,85 @@ pub(super) fn all(origin: &Origin, client: &HttpClient) -> Vec<Finding> {
     let methods = [Method::GET, Method::POST, Method::PUT];
     let mut payload: Vec<_> = methods.map(|method| payload(origin, method)).into();
     payload.dedup();
-    [
-        http2(origin, client),
-        plain_http(origin),
-        default_port(origin),
-        redirects(client),
-        retries(settings, client),
-        scope(origin),
-        session_token(settings),
-        payload_header(origin),
-        path_form(settings),
-        signed_headers(settings),
-    ]
-    .into_iter()
-    .chain(payload)
-    .flatten()
-    .collect()
+    let others = [
+        (LintRule::Http2Host, http2(origin, client)),
+        (LintRule::PlainHttp, plain_http(origin)),
+        (LintRule::DefaultPort, default_port(origin)),
+        (LintRule::Redirects, redirects(client)),
+        (LintRule::Retries, retries(settings, client)),
+        (LintRule::Scope, scope(origin)),
+        (LintRule::SessionToken, session_token(settings)),
+        (LintRule::PayloadHeader, payload_header(origin)),
+        (LintRule::PathForm, path_form(settings)),
+        (LintRule::SignedHeaders, signed_headers(settings)),
+    ];
+    others
+        .into_iter()
+        .filter_map(|(rule, problem)| Some((rule, problem?)))
+        .chain(payload.into_iter().flatten())
+        .map(|(rule, message)| Finding { rule, message })
+        .collect()
 }
 
-fn http2(origin: &Origin, client: &HttpClient) -> Option<Finding> {
+fn http2(origin: &Origin, client: &HttpClient) -> Option<String> {
     let (signed, connected) = (origin.host(), origin.authority());
     (client.http2 && signed != connected.as_str()).then(|| {
-        Finding::new(
-            LintRule::Http2Host,
-            format!(
-                "signed host {signed:?} is not {:?}, the host of the URL, but HTTP/2 sends only the latter, so \
-                 the origin receives a host that was not signed; use only HTTP/1.1 in the client",
-                connected.as_str(),
-            ),
+        format!(
+            "signed host {signed:?} is not {:?}, the host of the URL, but HTTP/2 sends only the latter, so \
+             the origin receives a host that was not signed; use only HTTP/1.1 in the client",
+            connected.as_str(),
         )
     })
 }
 
-fn plain_http(origin: &Origin) -> Option<Finding> {
+fn plain_http(origin: &Origin) -> Option<String> {
     let host = origin.authority().host();
     let is_aws = !matches!(
         AwsHost::parse(&host.to_ascii_lowercase()),
         Err(InferError::NotAws)
     );
     (is_aws && *origin.scheme() == Scheme::HTTP).then(|| {
-        Finding::new(
-            LintRule::PlainHttp,
-            format!(
-                "plain http to {host:?}, a host of AWS, lets an observer read the session token and send the \
-                 request again; start the URL with \"https://\""
-            ),
+        format!(
+            "plain http to {host:?}, a host of AWS, lets an observer read the session token and send the \
+             request again; start the URL with \"https://\""
         )
     })
 }
 
-fn default_port(origin: &Origin) -> Option<Finding> {
+fn default_port(origin: &Origin) -> Option<String> {
     let signed = authority(origin)?;
     let port = signed.port_u16().filter(|port| [80, 443].contains(port))?;
     // The URL's port is known only if it is not the default of the scheme.
     (origin.authority().port_u16() != Some(port)).then(|| {
-        Finding::new(
-            LintRule::DefaultPort,
-            format!(
-                "signed host {:?} has a default port, which clients and servers omit, so the origin derives \
-                 the signature for {:?}; remove the port",
-                signed.as_str(),
-                signed.host(),
-            ),
+        format!(
+            "signed host {:?} has a default port, which clients and servers omit, so the origin derives \
+             the signature for {:?}; remove the port",
+            signed.as_str(),
+            signed.host(),
         )
     })
 }
 
-fn redirects(client: &HttpClient) -> Option<Finding> {
+fn redirects(client: &HttpClient) -> Option<String> {
     client.redirects.then(|| {
-        Finding::new(
-            LintRule::Redirects,
-            "the HTTP client follows redirects, and sends the signature, which is invalid there, and the \
-             session token to another host; disable redirects, in reqwest with redirect::Policy::none()",
-        )
+        "the HTTP client follows redirects, and sends the signature, which is invalid there, and the \
+         session token to another host; disable redirects, in reqwest with redirect::Policy::none()"
+            .to_owned()
     })
 }
 
-fn retries(settings: &SigningSettings, client: &HttpClient) -> Option<Finding> {
+fn retries(settings: &SigningSettings, client: &HttpClient) -> Option<String> {
     client.retries.then(|| {
-        Finding::new(
-            LintRule::Retries,
-            format!(
-                "the HTTP client retries with the date and the signature of the first attempt, which {:?} \
-                 rejects after {} minutes; put the retry layer outside of the signing layer",
-                settings.service(),
-                service_rules(settings.service()).clock_window.as_secs() / 60,
-            ),
+        format!(
+            "the HTTP client retries with the date and the signature of the first attempt, which {:?} \
+             rejects after {} minutes; put the retry layer outside of the signing layer",
+            settings.service(),
+            service_rules(settings.service()).clock_window.as_secs() / 60,
         )
     })
 }
 
-fn scope(origin: &Origin) -> Option<Finding> {
+fn scope(origin: &Origin) -> Option<String> {
     let settings = &origin.options().settings;
     let (service, region) = (settings.service(), settings.region());
     let host = authority(origin)?
@@ -136,12 +124,9 @@ fn scope(origin: &Origin) -> Option<Finding> {
         Err(InferError::UnknownRegion(name)) if name != service => format!("{name:?}"),
         _ => return None,
     };
-    Some(Finding::new(
-        LintRule::Scope,
-        format!(
-            "requests are signed for {service:?} in {region:?}, but host {host:?} expects {expected}, so it \
-             rejects their scope; sign for the scope of the host"
-        ),
+    Some(format!(
+        "requests are signed for {service:?} in {region:?}, but host {host:?} expects {expected}, so it \
+         rejects their scope; sign for the scope of the host"
     ))
 }
 
@@ -155,7 +140,7 @@ fn is_valid_at(settings: &SigningSettings, host: &str, region: &str) -> bool {
     global || settings.covers(region)
 }
 
-fn session_token(settings: &SigningSettings) -> Option<Finding> {
+fn session_token(settings: &SigningSettings) -> Option<String> {
     let (service, signed) = (settings.service(), settings.session_token());
     let message = match (service_rules(service).session_token, signed) {
         (SessionToken::Signed | SessionToken::S3Session, SessionToken::Unsigned) => format!(
@@ -172,39 +157,33 @@ fn session_token(settings: &SigningSettings) -> Option<Finding> {
         ),
         _ => return None,
     };
-    Some(Finding::new(LintRule::SessionToken, message))
+    Some(message)
 }
 
-fn payload_header(origin: &Origin) -> Option<Finding> {
+fn payload_header(origin: &Origin) -> Option<String> {
     let options = origin.options();
     let service = options.settings.service();
     let missing = !options.settings.payload_header() && options.presigned.is_none();
     (missing && service_rules(service).requires_payload_header).then(|| {
-        Finding::new(
-            LintRule::PayloadHeader,
-            format!(
-                "x-amz-content-sha256 is not sent, but service {service:?} rejects requests without it; remove \
-                 with_payload_header"
-            ),
+        format!(
+            "x-amz-content-sha256 is not sent, but service {service:?} rejects requests without it; remove \
+             with_payload_header"
         )
     })
 }
 
-fn path_form(settings: &SigningSettings) -> Option<Finding> {
+fn path_form(settings: &SigningSettings) -> Option<String> {
     let (service, form) = (settings.service(), settings.path_form());
     let own = service_rules(service).path_form;
     (form != own).then(|| {
-        Finding::new(
-            LintRule::PathForm,
-            format!(
-                "path form {form:?} is not that of service {service:?}, which is {own:?}, so it rejects paths \
-                 with escapes, \"//\" or dot segments; remove with_path_form"
-            ),
+        format!(
+            "path form {form:?} is not that of service {service:?}, which is {own:?}, so it rejects paths \
+             with escapes, \"//\" or dot segments; remove with_path_form"
         )
     })
 }
 
-fn signed_headers(settings: &SigningSettings) -> Option<Finding> {
+fn signed_headers(settings: &SigningSettings) -> Option<String> {
     // The most dangerous header to leave unsigned.
     const X_AMZ_COPY_SOURCE: HeaderName = HeaderName::from_static("x-amz-copy-source");
     let (service, policy) = (settings.service(), settings.signed_headers());
@@ -222,10 +201,10 @@ fn signed_headers(settings: &SigningSettings) -> Option<Finding> {
     } else {
         return None;
     };
-    Some(Finding::new(LintRule::SignedHeaders, message))
+    Some(message)
 }
 
-fn payload(origin: &Origin, method: Method) -> Option<Finding> {
+fn payload(origin: &Origin, method: Method) -> Option<(LintRule, String)> {
     let options = origin.options();
     let service = options.settings.service();
     let mut head = Request::new(()).into_parts().0;
@@ -254,7 +233,7 @@ fn payload(origin: &Origin, method: Method) -> Option<Finding> {
         }
         _ => return None,
     };
-    Some(Finding::new(rule, message))
+    Some((rule, message))
 }
 
 /// Returns the signed host.

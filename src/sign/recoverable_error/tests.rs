@@ -9,10 +9,10 @@ fn response(status: u16, headers: &[(&str, &[u8])]) -> Parts {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     for (name, value) in headers {
-        let name = name.parse::<http::HeaderName>().expect("a name");
-        response
-            .headers_mut()
-            .append(name, HeaderValue::from_bytes(value).expect("a value"));
+        response.headers_mut().append(
+            name.parse::<http::HeaderName>().expect("a name"),
+            HeaderValue::from_bytes(value).expect("a value"),
+        );
     }
     response.into_parts().0
 }
@@ -27,9 +27,9 @@ fn read_row(
     (service, status, code, body): Row<'_>,
     is_presigned: bool,
 ) -> Option<RecoverableError> {
-    let code = code.map(|code| ("x-amzn-errortype", code.as_bytes()));
+    let header = code.map(|value| ("x-amzn-errortype", value.as_bytes()));
     read(
-        &response(status, code.as_slice()),
+        &response(status, header.as_slice()),
         body.as_bytes(),
         service,
         is_presigned,
@@ -346,9 +346,9 @@ fn deep_nesting_does_not_overflow_the_stack() {
         read(&head, document.as_bytes(), "s3", false),
         Some(RecoverableError::Credentials)
     );
-    let deep = "[".repeat(30_000) + &"]".repeat(30_000);
+    let array = "[".repeat(30_000) + &"]".repeat(30_000);
     let object = format!(
-        r#"{{"a":{deep},"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}}"#
+        r#"{{"a":{array},"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}}"#
     );
     assert_eq!(
         read(&head, object.as_bytes(), "kms", false),

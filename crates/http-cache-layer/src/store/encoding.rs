@@ -92,3 +92,83 @@ impl Entry {
         Some(Self::new(head).with_body(bytes.slice_ref(body).into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+
+    use super::*;
+    use crate::Key;
+
+    fn entry(key: &Key, now: SystemTime) -> Entry {
+        let request = Request::get("/").header("cookie", "secret=1").body(());
+        let response = Response::builder()
+            .header("cache-control", "public, max-age=60")
+            .header("vary", "cookie")
+            .header("x", "y")
+            .body(());
+        let (sent, ()) = request.expect("a request").into_parts();
+        let (received, ()) = response.expect("a response").into_parts();
+        let stored = Entry::from_response(key, &sent, &received, now).expect("storable");
+        stored.with_body(Bytes::from("body").into())
+    }
+
+    #[test]
+    fn only_encoded_entries_are_decoded() {
+        let (key, now) = (Key::new("h", "/"), SystemTime::now());
+        let original = entry(&key, now);
+        let bytes = Bytes::from(original.to_bytes().expect("bytes"));
+        assert!(!String::from_utf8_lossy(&bytes).contains("secret"));
+        let read = Entry::from_bytes(&bytes, now).expect("an entry");
+        let body = |one: &Entry| one.body.iter().flatten().copied().collect::<Vec<_>>();
+        assert_eq!(
+            (body(&read), &read.head.headers, read.variant(), read.vary()),
+            (
+                body(&original),
+                &original.head.headers,
+                original.variant(),
+                original.vary()
+            )
+        );
+        let earlier = now - Duration::from_secs(60);
+        assert!(Entry::from_bytes(&bytes, earlier).is_none(), "the future");
+        for length in 0..bytes.len() {
+            let part = bytes.slice(..length);
+            assert!(Entry::from_bytes(&part, now).is_none(), "{length}");
+        }
+        for version in (0..=u8::MAX).filter(|version| *version != VERSION) {
+            let other = Bytes::from([&[version], &bytes[1..]].concat());
+            assert!(Entry::from_bytes(&other, now).is_none(), "{version}");
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_cause_a_panic() {
+        let (key, now) = (Key::new("h", "/"), SystemTime::now());
+        let bytes = entry(&key, now).to_bytes().expect("bytes");
+        for place in 0..bytes.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff, bytes[place] ^ 1] {
+                let mut broken = bytes.clone();
+                broken[place] = value;
+                use_entry(&broken.into(), now);
+            }
+        }
+        let mut random = fastrand::Rng::with_seed(1);
+        for length in (0..300).cycle().take(30_000) {
+            let mut noise = vec![VERSION];
+            noise.extend(std::iter::repeat_with(|| random.u8(..)).take(length));
+            use_entry(&noise.into(), now);
+        }
+    }
+
+    /// Does with an entry, if there is one, what a lookup does.
+    fn use_entry(bytes: &Bytes, now: SystemTime) {
+        if let Some(read) = Entry::from_bytes(bytes, now) {
+            let (request, ()) = Request::new(()).into_parts();
+            read.satisfies(&request, now);
+            read.is_stale(now);
+            read.usable_on_error(&request, now);
+            drop((read.lifetime(), read.size(), read.respond(&request, now)));
+        }
+    }
+}

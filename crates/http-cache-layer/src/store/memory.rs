@@ -21,6 +21,10 @@ use crate::{
     key::{Identity, Key},
 };
 
+/// Place of a new variant. Those that were used since they were stored come first, so that requests for ever new
+/// variants do not evict them.
+const PROBATION: usize = MAX_VARIANTS / 2;
+
 /// Divisor of the store's size: the additional memory for copies in progress and for evicted entries that clients still
 /// read.
 const COPIES: u64 = 8;
@@ -29,7 +33,7 @@ const COPIES: u64 = 8;
 ///
 /// Entries count with the memory that they use, headers and bookkeeping included. Copies in progress, and evicted
 /// entries that clients still read, may use an eighth more. A URL has at most 16 variants for each identity, of which
-/// the least recently used one is evicted first.
+/// the least used one is evicted first.
 ///
 /// A lookup takes constant time. A purge by prefix or host visits all URLs once.
 #[derive(Clone)]
@@ -76,8 +80,8 @@ impl SlotKey {
 /// use memory beyond the limit.
 struct Slot(Mutex<Variants>);
 
-/// The most recently used one comes first.
-#[derive(Clone, Default)]
+/// The most recently used one comes first, and new ones behind [`PROBATION`] others.
+#[derive(Clone)]
 struct Variants {
     entries: Vec<Arc<Entry>>,
     /// Identifies the URL's slot. The slot of an identity has the number of the URL's slot at its creation, and is valid
@@ -85,12 +89,25 @@ struct Variants {
     generation: u64,
 }
 
+impl Variants {
+    /// Adds an entry in place of the same variant.
+    fn with(mut self, entry: Arc<Entry>) -> Self {
+        let entries = &mut self.entries;
+        let is_previous = |other: &Arc<Entry>| other.variant() == entry.variant();
+        if let Some(previous) = entries.iter_mut().find(|other| is_previous(other)) {
+            *previous = entry;
+        } else {
+            entries.truncate(MAX_VARIANTS - 1);
+            entries.reserve_exact(1);
+            entries.insert(entries.len().min(PROBATION), entry);
+        }
+        self
+    }
+}
+
 impl Slot {
-    fn new(entries: Vec<Arc<Entry>>, generation: u64) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Variants {
-            entries,
-            generation,
-        })))
+    fn new(variants: Variants) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(variants)))
     }
 
     fn variants(&self) -> MutexGuard<'_, Variants> {
@@ -177,7 +194,12 @@ impl MemoryStore {
 
     /// Returns the slot of the URL itself, which must exist for identities. An empty one is created if there is none.
     fn base(&self, key: &Key) -> Arc<Slot> {
-        let create = || Slot::new(Vec::new(), self.next_generation());
+        let create = || {
+            Slot::new(Variants {
+                entries: Vec::new(),
+                generation: self.next_generation(),
+            })
+        };
         self.slots.get_with(SlotKey::base(key), create)
     }
 
@@ -215,17 +237,11 @@ impl Store for MemoryStore {
                 let previous = found.map(|slot| slot.value().variants().clone());
                 let valid =
                     previous.filter(|variants| base.is_none_or(|own| own == variants.generation));
-                let mut generation = base.unwrap_or_else(|| self.next_generation());
-                let previous_count = valid.as_ref().map_or(0, |variants| variants.entries.len());
-                let mut entries = Vec::with_capacity(1 + previous_count);
-                entries.push(entry.clone());
-                if let Some(variants) = valid {
-                    generation = variants.generation;
-                    let others = variants.entries.into_iter();
-                    let kept = others.filter(|other| other.variant() != entry.variant());
-                    entries.extend(kept.take(MAX_VARIANTS - 1));
-                }
-                Op::Put(Slot::new(entries, generation))
+                let current = valid.unwrap_or_else(|| Variants {
+                    entries: Vec::new(),
+                    generation: base.unwrap_or_else(|| self.next_generation()),
+                });
+                Op::Put(Slot::new(current.with(entry.clone())))
             });
         self.counters.stored.fetch_add(1, Ordering::Relaxed);
         // Evicts now; otherwise dozens of evicted entries would exceed the limit.

@@ -62,7 +62,7 @@ async fn main() -> Result<(), BoxError> {
     let request = Request::post("/orders?id=1").body(Full::<Bytes>::from(body.clone()))?;
     let response = client.oneshot(request).await?;
     println!("{:?} {}", response.version(), response.status());
-    let body = response.into_body().collect().await?.to_bytes();
-    println!("{}", String::from_utf8_lossy(&body));
+    let received = response.into_body().collect().await?.to_bytes();
+    println!("{}", String::from_utf8_lossy(&received));
     Ok(())
 }

@@ -30,12 +30,12 @@ async fn main() -> Result<(), BoxError> {
     let origin = Origin::new(url, SigningSettings::new("vpc-lattice-svcs", "us-east-1")?)?
         .with_payload(PayloadMode::Unsigned);
     // Without TLS the version is not negotiated.
-    let client = Client::builder(TokioExecutor::new())
+    let http_client = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http();
     let client = ServiceBuilder::new()
         .layer(SigningLayer::new(EnvironmentCredentials::new(), origin))
-        .service(client);
+        .service(http_client);
 
     let (mut sender, body) = Channel::<Bytes>::new(1);
     let request = Request::post("/conversation")

@@ -86,6 +86,7 @@ impl Redis {
             self.hints.insert(key.url().clone(), names.clone());
         }
         let selected = self.select(&hashes, fields, key, request).await?;
+        let has_value = selected.is_some();
         let entry = selected.as_ref().and_then(|variant| {
             let stored = decode(variant, &table, key.url())?;
             stored.matches(key, request).then(|| Arc::new(stored))
@@ -96,9 +97,11 @@ impl Redis {
         {
             self.work.touch(hashes, variant.id);
         }
+        // A purge leaves the names behind.
+        let is_purged = has_value && entry.is_none();
         Some(Found {
             entry,
-            vary: newest,
+            vary: newest.filter(|_| !is_purged),
             ticket,
         })
     }

@@ -29,8 +29,6 @@ use super::interface::{
 };
 use crate::{entry::Entry, key::Key};
 
-/// Maximum age of a ticket. Traces of a removal last twice as long.
-const TICKET_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// Maximum number of responses of the largest size that are copied, or wait to be written.
 const COPIES: u64 = 64;
 

@@ -24,8 +24,10 @@ pub(super) const MAX_LISTS: usize = 4;
 const LIST: char = ':';
 /// A response that was not used since it was stored is evicted before those that were used in this time.
 const PROBATION: u64 = 60;
-/// Time for which a removal leaves its trace: twice the maximum age of a ticket.
-const TRACE_LIFETIME: Duration = Duration::from_secs(2 * super::TICKET_LIFETIME.as_secs());
+/// Maximum age of a ticket.
+pub(super) const TICKET_LIFETIME: Duration = Duration::from_secs(5 * 60);
+/// Time for which a removal leaves its trace.
+const TRACE_LIFETIME: Duration = Duration::from_secs(2 * TICKET_LIFETIME.as_secs());
 
 /// KEYS: the URL's hash; for an identity also its own. ARGV: `g` of the lookup, variant, its value, its lifetime in
 /// milliseconds, maximum number of variants, list of names, maximum number of lists, time of use, new `g`.

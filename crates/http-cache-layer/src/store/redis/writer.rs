@@ -52,7 +52,7 @@ pub(super) struct Put {
     pub(super) created: Instant,
 }
 
-/// What the writes need, and what they count.
+/// State of the writes, and their counters.
 pub(super) struct Work {
     pub(super) connection: Arc<Connection>,
     pub(super) purges: Purges,
@@ -128,7 +128,7 @@ impl Work {
         let size = put.entry.body.len().div_ceil(UNIT) as u32 + 1;
         let _units = self.units.acquire_many(size.min(MAX_UNITS)).await.ok()?;
         let url = put.key.url().clone();
-        if put.created.elapsed() > super::TICKET_LIFETIME || self.is_removing(&url) {
+        if put.created.elapsed() > scripts::TICKET_LIFETIME || self.is_removing(&url) {
             return None;
         }
         let mut value = put.stamp.to_bytes().to_vec();

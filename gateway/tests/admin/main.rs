@@ -1,0 +1,7 @@
+//! The admin port.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod endpoints;
+mod status_page;

@@ -1,0 +1,235 @@
+//! Mistakes in origins and routes.
+
+use super::mistakes::Mistake;
+
+/// Mistakes in `[[origin]]`.
+pub(super) const ORIGIN: &[Mistake] = &[
+    ("https://", "ftp://", 9, "is neither http nor https"),
+    ("https://", "", 9, "is not absolute"),
+    ("/prod", "/%zz", 9, "%25"),
+    ("\"execute-api\"", "\"execute api\"", 10, "\"execute api\""),
+    ("region = \"us-east-1\"\n", "", 10, "set both"),
+    ("service = \"execute-api\"\n", "", 10, "set both"),
+    ("region = \"us-east-1\"", "region = \"\"", 11, "region \"\""),
+    (
+        "region = \"us-east-1\"",
+        "signed_host = \"a b\"\nregion = \"r\"",
+        11,
+        "signed host \"a b\"",
+    ),
+    (
+        "signing =",
+        "http2 = true\nsigned_host = \"h\"\nsigning =",
+        12,
+        "http2 needs an https:// url",
+    ),
+    (
+        "url = \"https",
+        "http2 = true\nurl = \"http",
+        9,
+        "http2 needs an https:// url",
+    ),
+    (
+        "signing =",
+        "forwarded = \"some\"\nsigning =",
+        12,
+        "\"all\", \"none\" or a list of",
+    ),
+    (
+        "signing =",
+        "forwarded = [\"port\"]\nsigning =",
+        12,
+        "\"for\", \"host\" and \"proto\"",
+    ),
+    (
+        "signing =",
+        "forwarded = true\nsigning =",
+        12,
+        "forwarded must be",
+    ),
+    (
+        "signing =",
+        "session_token = \"t\"\nsigning =",
+        12,
+        "`x-amz-security-token` or",
+    ),
+    (
+        "no-override",
+        "sometimes",
+        12,
+        "expected one of `always`, `no-override`, `never`",
+    ),
+    (
+        "body_limit",
+        "payload = \"stream\"\nbody_limit",
+        13,
+        "`chunked`, `chunked-trailer`, `unsigned-trailer`, `spool`, `auto`",
+    ),
+    (
+        "body_limit",
+        "payload = \"chunked\"\nbody_limit",
+        10,
+        "its family accept chunked payloads",
+    ),
+    (
+        "body_limit",
+        "payload = \"unsigned-trailer\"\nbody_limit",
+        10,
+        "its family accept chunked payloads",
+    ),
+    (
+        "body_limit",
+        "checksum = \"crc32\"\nbody_limit",
+        13,
+        "or \"unsigned-trailer\"",
+    ),
+    (
+        "body_limit",
+        "payload = \"spool\"\nbody_limit",
+        13,
+        "a spool_directory in [bodies]",
+    ),
+    (
+        "body_limit",
+        "spool_limit = \"1GiB\"\nbody_limit",
+        13,
+        "a spool_directory in [bodies]",
+    ),
+    ("1MiB", "257MiB", 13, "256.0 MiB; raise memory in [bodies]"),
+    (
+        "body_limit",
+        "checksum = \"md5\"\nbody_limit",
+        13,
+        "`crc64nvme`, `sha1`, `sha256`",
+    ),
+    ("1MiB", "1 potato", 13, ""),
+    ("\"1MiB\"", "-1", 13, ""),
+    ("\"1MiB\"", "\"hunter2\"", 13, "invalid value: string"),
+];
+
+/// Mistakes in `[[route]]`.
+pub(super) const ROUTE: &[Mistake] = &[
+    (
+        "\"/orders\"",
+        "\"orders\"",
+        15,
+        "path \"orders\" is not a path",
+    ),
+    ("\"GET\"", "\"G T\"", 16, "\"G T\" is not a method"),
+    ("\"GET\"", "\"get\"", 16, "\"get\" is not a method"),
+    ("[\"GET\"]", "[]", 15, "methods is empty"),
+    (
+        "methods = [\"GET\"]",
+        "host = \"a:80\"",
+        16,
+        "without a port",
+    ),
+    (
+        "origin = \"orders\"",
+        "origin = \"order\"",
+        17,
+        "name one of [\"orders\"]",
+    ),
+    (
+        "origin = \"orders\"",
+        "timeout = \"soon\"\norigin = \"orders\"",
+        17,
+        "\"soon\" is not a valid duration; write one such as \"30s\"",
+    ),
+    (
+        "origin = \"orders\"",
+        "timeout = \"0s\"\norigin = \"orders\"",
+        17,
+        "\"0s\" is not a valid duration",
+    ),
+    (
+        "origin = \"orders\"",
+        "amz_headers = [\"x-amz-acl\", \"acl\"]\norigin = \"orders\"",
+        17,
+        "\"acl\" is not the name of an x-amz-* header",
+    ),
+    (
+        "origin = \"orders\"",
+        "query_parameters = \"acl\"\norigin = \"orders\"",
+        17,
+        "invalid type",
+    ),
+    (
+        "origin = \"orders\"",
+        "max_attempts = 0\norigin = \"orders\"",
+        17,
+        "max_attempts is 0",
+    ),
+    (
+        "origin = \"orders\"",
+        "max_concurrency = 0\norigin = \"orders\"",
+        17,
+        "max_concurrency is 0",
+    ),
+    (
+        "origin = \"orders\"",
+        "max_concurrency = -1\norigin = \"orders\"",
+        17,
+        "invalid value",
+    ),
+    (
+        "origin = \"orders\"",
+        "rate = \"100\"\norigin = \"orders\"",
+        17,
+        "\"100/min\"",
+    ),
+    (
+        "origin = \"orders\"",
+        "rate = \"0/s\"\norigin = \"orders\"",
+        17,
+        "\"0/s\" is not a valid rate",
+    ),
+    (
+        "origin = \"orders\"",
+        "add_prefix = \"v1\"\norigin = \"orders\"",
+        17,
+        "added prefix \"v1\"",
+    ),
+    (
+        "origin = \"orders\"",
+        "headers = { \"a b\" = \"c\" }\norigin = \"orders\"",
+        17,
+        "\"a b\" is not a valid header name",
+    ),
+    (
+        "origin = \"orders\"",
+        "payload = \"chunked\"\norigin = \"orders\"",
+        17,
+        "its family accept chunked payloads",
+    ),
+    (
+        "origin = \"orders\"",
+        "body_limit = \"1GiB\"\norigin = \"orders\"",
+        17,
+        "raise memory in [bodies]",
+    ),
+    (
+        "origin = \"orders\"",
+        "cors = { origins = [\"app.example.com\"] }\norigin = \"orders\"",
+        17,
+        "is not the origin of a page",
+    ),
+    (
+        "origin = \"orders\"",
+        "cors = { origins = [\"https://app.example.com/\"] }\norigin = \"orders\"",
+        17,
+        "is not the origin of a page",
+    ),
+    (
+        "origin = \"orders\"",
+        "cors = { origins = [\"*\"], credentials = true }\norigin = \"orders\"",
+        17,
+        "list them instead of \"*\"",
+    ),
+    (
+        "origin = \"orders\"",
+        "cors = { origins = [\"https://a.com\"], headers = [\"é\"] }\norigin = \"orders\"",
+        17,
+        "is not a valid header name",
+    ),
+];

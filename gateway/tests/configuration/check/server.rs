@@ -1,0 +1,119 @@
+//! Mistakes in `[server]`, `[bodies]`, `[cache]` and `[credentials]`.
+
+use super::mistakes::Mistake;
+
+/// Mistakes in `[server]`, `[bodies]` and `[cache]`.
+pub(super) const SERVER: &[Mistake] = &[
+    (
+        "listen = \"127.0.0.1:0\"",
+        "shutdown_grace = \"soon\"",
+        2,
+        "is not a valid duration",
+    ),
+    (
+        "listen = \"127.0.0.1:0\"",
+        "header_timeout = \"290000000000y\"",
+        2,
+        "\"290000000000y\" is too long; write \"3650days\" or less",
+    ),
+    (
+        "listen = \"127.0.0.1:0\"",
+        "shutdown_grace = \"999999999999y\"",
+        2,
+        "is too long",
+    ),
+    (
+        "listen = \"127.0.0.1:0\"",
+        "shutdown_grace = \"3651days\"",
+        2,
+        "is too long",
+    ),
+    (
+        "listen = \"127.0.0.1:0\"",
+        "tls_key = \"a\"",
+        2,
+        "go together",
+    ),
+    (
+        "listen = \"127.0.0.1:0\"",
+        "tls_key = \"\"\ntls_certificate = \"/-\"",
+        3,
+        "cannot read /-",
+    ),
+    (
+        "listen",
+        "listn",
+        2,
+        "unknown field `listn`, expected one of `listen`",
+    ),
+    ("127.0.0.1:0", "8080", 2, "socket address"),
+    ("[server]", "[sever]", 1, "unknown field `sever`"),
+    (
+        "[credentials]",
+        "max_connections = 0\n[credentials]",
+        3,
+        "max_connections is 0",
+    ),
+    (
+        "[credentials]",
+        "websocket_timeout = \"1\"\n[credentials]",
+        3,
+        "is not a valid duration",
+    ),
+    (
+        "[credentials]",
+        "[bodies]\nspool_directory = \"/nonexistent/spool\"\n[credentials]",
+        4,
+        "\"/nonexistent/spool\": No such file or directory",
+    ),
+    (
+        "[credentials]",
+        "[bodies]\nmemory = \"much\"\n[credentials]",
+        4,
+        "invalid value",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nmemory = \"much\"\n[credentials]",
+        4,
+        "invalid value",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nsize = \"1MiB\"\n[credentials]",
+        4,
+        "unknown field `size`",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis = \"http://h\"\n[credentials]",
+        4,
+        "redis is not the URL",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nprefix = \"a\"\n[credentials]",
+        4,
+        "add redis",
+    ),
+];
+
+/// Mistakes in `[credentials]`.
+pub(super) const CREDENTIALS: &[Mistake] = &[
+    ("\"static\"", "\"file\"", 4, "unknown variant, expected "),
+    ("\"static\"", "\"env\"", 5, "need source = \"static\""),
+    (
+        "access_key_id = \"AKID\"\n",
+        "",
+        4,
+        "need access_key_id and secret_access_key",
+    ),
+    ("AKID", "AKID ", 5, "stray space"),
+    ("\"hunter2\"", "12345", 6, "in quotes"),
+    ("\"static\"", "\"AKID:hunter2\"", 4, "unknown variant"),
+    ("\"hunter2\"", "\"hunter2 \"", 5, "white space"),
+    ("\"hunter2\"", "\"\"", 5, "secret access key is empty"),
+    ("\"hunter2\"", "hunter2", 6, ""),
+    ("\"hunter2\"", "\"hunter2", 6, ""),
+    ("\"AKID\"", "12345", 5, "invalid type: integer, expected"),
+];

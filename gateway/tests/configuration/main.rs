@@ -1,0 +1,10 @@
+//! Configuration files, their schema, and the errors of a first start.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod check;
+mod schema;
+mod startup;
+#[cfg(unix)]
+mod system_limits;

@@ -1,0 +1,186 @@
+//! The schema agrees with the gateway; so do the reference and the file of `--init`.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{self, TempFile, gateway_command};
+
+fn printed(arguments: &[&str]) -> String {
+    let output = gateway_command().args(arguments).output().expect("output");
+    assert!(output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Returns the schema's error for a configuration.
+fn schema_error(toml: &str) -> Option<String> {
+    let schema = serde_json::from_str(&printed(&["--print-schema"])).expect("JSON");
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler
+        .add_resource("schema.json", schema)
+        .expect("a schema");
+    let index = compiler
+        .compile("schema.json", &mut schemas)
+        .expect("valid schema");
+    let value: Value = toml::from_str(toml).expect("TOML");
+    schemas
+        .validate(&value, index)
+        .err()
+        .map(|error| format!("{error:#}"))
+}
+
+/// The reference of all settings.
+fn reference() -> String {
+    let path = format!("{}/../docs/gateway.md", env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(path).expect("readable")
+}
+
+/// The small configuration at the top of the reference.
+fn documented() -> String {
+    let reference = reference();
+    let (_, file) = reference.split_once("```toml\n").expect("a file");
+    file.split("```").next().unwrap_or_default().to_owned()
+}
+
+/// The tables of the reference: the section's header in TOML, then keys with their default or an example.
+fn tables() -> Vec<(String, Vec<(String, String)>)> {
+    let reference = reference();
+    let sections = reference.split("\n### `[").skip(1).map(|section| {
+        let (name, rest) = section.split_once('`').expect("a heading in code");
+        let rows = rest.split("\n#").next().unwrap_or_default().lines();
+        let rows = rows.filter_map(|row| row.strip_prefix("| `")?.split_once("` | "));
+        let rows = rows.map(|(key, cells)| {
+            let value = cells.split('`').nth(1).expect("a default or an example");
+            (key.to_owned(), value.to_owned())
+        });
+        (format!("[{name}"), rows.collect())
+    });
+    sections.collect()
+}
+
+/// The keys that the schema has for a section.
+fn keys_of_schema(schema: &Value, header: &str) -> Vec<String> {
+    let mut at = schema;
+    for name in header.trim_matches(['[', ']']).split('.') {
+        at = &at["properties"][name];
+        at = at.get("items").unwrap_or(at);
+        at = at.get("anyOf").map_or(at, |any| &any[0]);
+        if let Some(pointer) = at.get("$ref").and_then(Value::as_str) {
+            let pointer = pointer.trim_start_matches('#');
+            at = schema.pointer(pointer).expect("defined");
+        }
+    }
+    let keys = at["properties"].as_object().expect("an object").iter();
+    let is_section = |value: &Value| {
+        let text = value.to_string();
+        text.contains("$ref") && (text.contains("Section\"") || text.contains("/Key\""))
+    };
+    keys.filter(|(_, value)| !is_section(value))
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+#[test]
+fn the_reference_lists_every_key_with_a_valid_value() {
+    let schema: Value = serde_json::from_str(&printed(&["--print-schema"])).expect("JSON");
+    let mut whole = String::new();
+    let tables = tables();
+    for (header, rows) in &tables {
+        let mut documented: Vec<_> = rows.iter().map(|(key, _)| key.clone()).collect();
+        documented.sort();
+        let mut keys = keys_of_schema(&schema, header);
+        keys.sort();
+        assert_eq!(documented, keys, "{header}");
+        let rows = rows.iter().map(|(key, value)| format!("{key} = {value}\n"));
+        whole += &format!("{header}\n{}", rows.collect::<String>());
+    }
+    assert_eq!(tables.len(), 11);
+    assert_eq!(schema_error(&whole), None, "{whole}");
+}
+
+#[test]
+fn schema_accepts_and_rejects_what_the_gateway_does() {
+    let valid = support::config("http://127.0.0.1:1", "payload = \"chunked-trailer\"");
+    for toml in [&*documented(), &printed(&["--init", "-"]), &valid] {
+        assert_eq!(schema_error(toml), None, "{toml}");
+    }
+    for (right, replacement) in [
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nforwarded = \"none\"",
+        ),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nforwarded = [\"for\", \"proto\"]",
+        ),
+        (
+            "[[route]]",
+            "[[route]]\namz_headers = [\"x-amz-meta-*\"]\nquery_parameters = []",
+        ),
+    ] {
+        assert_eq!(
+            schema_error(&valid.replacen(right, replacement, 1)),
+            None,
+            "{replacement}"
+        );
+    }
+    for (right, wrong) in [
+        ("[server]", "[server]\nlisten_address = \"127.0.0.1:1\""),
+        ("[server]", "[servers]"),
+        ("name = \"orders\"", "name = \"orders\"\nregions = \"a\""),
+        ("name = \"orders\"", ""),
+        ("\"chunked-trailer\"", "\"chunky\""),
+        ("[server]", "[server]\nmax_connections = \"many\""),
+        ("[server]", "[server]\nmin_body_rate = \"slow\""),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nforwarded = \"some\"",
+        ),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nforwarded = [\"port\"]",
+        ),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nsession_token = \"t\"",
+        ),
+        ("[[route]]", "[[route]]\namz_headers = \"x-amz-acl\""),
+        ("[[route]]", "[[route]]\nquery_parameters = [1]"),
+    ] {
+        assert!(
+            schema_error(&valid.replacen(right, wrong, 1)).is_some(),
+            "{wrong}"
+        );
+    }
+    let schema: Value = serde_json::from_str(&printed(&["--print-schema"])).expect("JSON");
+    assert_eq!(schema["properties"]["origin"]["type"], json!("array"));
+}
+
+#[test]
+fn init_writes_a_valid_file_and_overwrites_nothing() {
+    let free = TempFile::new("");
+    fs::remove_file(&free.path).expect("removed");
+    assert!(printed(&["--init", &free.path]).contains("--check"));
+    let output_text = printed(&["--config", &free.path, "--check"]);
+    assert_eq!(
+        output_text,
+        format!("{}: 1 origin(s), 1 route(s), no errors\n", free.path)
+    );
+    assert_eq!(
+        fs::read_to_string(&free.path).expect("readable"),
+        printed(&["--init", "-"])
+    );
+
+    fs::write(&free.path, "mine").expect("written");
+    let output = gateway_command()
+        .args(["--init", &free.path])
+        .output()
+        .expect("output");
+    assert_eq!(output.status.code(), Some(1));
+    let output_text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(
+        output_text.contains("exists and was not changed; choose another"),
+        "{output_text}"
+    );
+    assert_eq!(fs::read_to_string(&free.path).expect("readable"), "mine");
+}

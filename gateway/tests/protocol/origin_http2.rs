@@ -1,0 +1,279 @@
+//! HTTP/2 to the origins.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Request,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use futures_util::{StreamExt, future, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{body::Frame, client::conn::http2::SendRequest};
+use tokio::net::TcpStream;
+
+use crate::support::{
+    self, Gateway, aws_verifier, config, connect_http2, exchange,
+    tls::{Close, TlsOrigin},
+};
+
+const BOTH: &[&str] = &["h2", "http/1.1"];
+const STREAMED: &str = "http2 = true\npayload = \"unsigned\"";
+
+/// Starts a gateway for this origin.
+fn gateway(origin: &TlsOrigin, more: &str) -> Gateway {
+    let config = config(&format!("https://{}", origin.authority), more)
+        .replace("\"AKID\"", &format!("{:?}", support::ACCESS_KEY_ID))
+        .replace("\"secret\"", &format!("{:?}", support::SECRET_ACCESS_KEY))
+        .replace("eu-west-1", support::REGION)
+        + "timeout = \"1s\"\nmax_attempts = 3\n";
+    Gateway::with_config_and_env(&config, &[("SSL_CERT_FILE", &origin.ca_file)])
+}
+
+async fn client(gateway: &Gateway) -> SendRequest<Body> {
+    connect_http2(
+        TcpStream::connect(gateway.address)
+            .await
+            .expect("connected"),
+    )
+    .await
+}
+
+fn get(path: &str) -> Request {
+    let request = Request::get(format!("http://api.example.com/orders{path}"));
+    request.body(Body::empty()).expect("valid request")
+}
+
+/// Reports the request's version and host in `x-received`.
+async fn report_received(request: Request, next: Next) -> Response {
+    let (version, headers) = (request.version(), request.headers());
+    let received = format!("{version:?} host={}", headers.contains_key(header::HOST));
+    let mut response = next.run(request).await;
+    response
+        .headers_mut()
+        .insert("x-received", received.parse().expect("a value"));
+    response
+}
+
+#[tokio::test]
+async fn signatures_are_valid_with_each_http_version() {
+    let upgrade = "connection: upgrade, close\r\nupgrade: websocket\r\n\
+        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let close = "connection: close\r\n\r\n";
+    let post = "connection: close\r\ncontent-length: 3\r\n\r\nabc";
+    let (first, second) = ("HTTP/1.1 host=true", "HTTP/2.0 host=false");
+    for (alpn, more, method, rest, received) in [
+        (BOTH, "http2 = true", "GET", close, second),
+        (BOTH, "http2 = true", "POST", post, second),
+        (BOTH, "http2 = true", "GET", upgrade, first),
+        (BOTH, "http2 = false", "GET", close, first),
+        (BOTH, "", "POST", post, first),
+        (&BOTH[1..], "http2 = true", "GET", close, first),
+        (&BOTH[1..], "http2 = true", "POST", post, first),
+        (&[], "http2 = true", "GET", close, first),
+    ] {
+        let router =
+            |authority| aws_verifier::router(authority).layer(middleware::from_fn(report_received));
+        let origin = TlsOrigin::start(router, alpn, None).await;
+        let gateway = gateway(&origin, more);
+        let request =
+            format!("{method} /orders/a%2fb?b=2&a=1 HTTP/1.1\r\nhost: api.example.com\r\n{rest}");
+        let response = exchange(gateway.address, &request).await;
+        let row = format!("{alpn:?} {more} {method} {rest}");
+        assert_eq!(
+            (response.status, &*response.body),
+            (200, "AWS's signer agrees"),
+            "{row}"
+        );
+        assert_eq!(response.header("x-received"), Some(received), "{row}");
+    }
+}
+
+/// Returns the request's body and `te`.
+async fn echo(request: Request) -> Response {
+    let te = request.headers().get(header::TE).cloned();
+    let mut response = Response::new(request.into_body());
+    response
+        .headers_mut()
+        .extend(te.map(|te| (HeaderName::from_static("x-te"), te)));
+    response
+}
+
+/// gRPC sends the status in trailers, in both directions.
+#[tokio::test]
+async fn trailers_are_forwarded_both_ways() {
+    let origin = TlsOrigin::start(|_| Router::new().fallback(echo), &["h2"], None).await;
+    let gateway = gateway(&origin, STREAMED);
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let frames = [Frame::data(Bytes::from("abc")), Frame::trailers(trailers)];
+    let body = StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>)));
+    let mut request = get("/unary").map(|_| Body::new(body));
+    *request.method_mut() = http::Method::POST;
+    request
+        .headers_mut()
+        .insert("te", HeaderValue::from_static("trailers"));
+    request
+        .headers_mut()
+        .insert("trailer", HeaderValue::from_static("grpc-status"));
+    let response = client(&gateway)
+        .await
+        .send_request(request)
+        .await
+        .expect("a response");
+    assert_eq!(
+        (response.status(), response.version()),
+        (StatusCode::OK, Version::HTTP_2)
+    );
+    assert_eq!(response.headers()["x-te"], "trailers");
+    let body = response.into_body().collect().await.expect("complete body");
+    assert_eq!(body.trailers().expect("trailers")["grpc-status"], "0");
+    assert_eq!(body.to_bytes(), "abc");
+}
+
+/// A client that does not read is not sent more than the buffers hold, nor is the origin.
+#[tokio::test(flavor = "multi_thread")]
+async fn backpressure_reaches_both_sides() {
+    const CHUNK: usize = 64 * 1024;
+    const CHUNKS: usize = 1024;
+    let origin = TlsOrigin::start(|_| Router::new().fallback(echo), &["h2"], None).await;
+    let gateway = gateway(&origin, STREAMED);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = sent.clone();
+    let chunks = stream::repeat(Bytes::from(vec![7; CHUNK]))
+        .take(CHUNKS)
+        .map(move |chunk| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, Infallible>(chunk)
+        });
+    let mut request = get("/").map(|_| Body::from_stream(chunks));
+    *request.method_mut() = http::Method::POST;
+    let mut client = client(&gateway).await;
+    let response = client.send_request(request).await.expect("a response");
+    let mut before = usize::MAX;
+    while before != sent.load(Ordering::SeqCst) {
+        before = sent.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert!(before < CHUNKS / 2, "{before} of {CHUNKS}");
+    let mut body = response.into_body();
+    let mut received = 0;
+    while let Some(frame) = body.frame().await {
+        received += frame.expect("valid frame").data_ref().map_or(0, Bytes::len);
+    }
+    assert_eq!(received, CHUNKS * CHUNK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn origin_restart_loses_no_request() {
+    for end in [Close::Graceful, Close::Abrupt] {
+        let router = |_| Router::new().fallback(async || "ok");
+        let origin = TlsOrigin::start(router, &["h2"], None).await;
+        let gateway = gateway(&origin, "http2 = true");
+        let client = client(&gateway).await;
+        for round in 0..20 {
+            let requests = (0..10).map(|_| {
+                let mut client = client.clone();
+                async move {
+                    client
+                        .send_request(get("/"))
+                        .await
+                        .expect("a response")
+                        .status()
+                }
+            });
+            if round % 5 == 2 {
+                origin.close_connections(end);
+            }
+            let statuses = future::join_all(requests).await;
+            assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+        }
+        let connections = origin.connections();
+        assert!((2..100).contains(&connections), "{connections}");
+    }
+}
+
+/// All requests share one connection, where some wait for others.
+#[tokio::test]
+async fn requests_wait_for_a_free_stream_until_the_timeout() {
+    let hang = async |request: Request| match request.uri().path() {
+        "/hang" => std::future::pending().await,
+        _ => "ok".into_response(),
+    };
+    let origin = TlsOrigin::start(|_| Router::new().fallback(hang), &["h2"], Some(1)).await;
+    let gateway = gateway(&origin, "http2 = true");
+    let client = client(&gateway).await;
+    // Before the origin's settings arrive it may receive, and reset, more streams.
+    assert_eq!(
+        client
+            .clone()
+            .send_request(get("/"))
+            .await
+            .expect("a response")
+            .status(),
+        200
+    );
+    let paths = ["/hang", "/hang", "/hang"];
+    let responses = paths.map(|path| {
+        let mut client = client.clone();
+        async move {
+            let mut request = get(path).map(|_| Body::from("abc"));
+            *request.method_mut() = http::Method::POST;
+            client
+                .send_request(request)
+                .await
+                .expect("a response")
+                .status()
+                .as_u16()
+        }
+    });
+    let responses =
+        tokio::time::timeout(Duration::from_secs(20), future::join_all(responses)).await;
+    assert_eq!(responses.expect("in time"), [504; 3]);
+    // A request that timed out has released its stream.
+    let status = client
+        .clone()
+        .send_request(get("/"))
+        .await
+        .expect("a response")
+        .status();
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn early_responses_reach_the_client() {
+    let reject = async || (StatusCode::PAYLOAD_TOO_LARGE, "too large");
+    let origin = TlsOrigin::start(|_| Router::new().fallback(reject), &["h2"], None).await;
+    let gateway = gateway(&origin, STREAMED);
+    let client = client(&gateway).await;
+    for _ in 0..20 {
+        let chunks = stream::repeat(Ok::<_, Infallible>(Bytes::from(vec![7; 64 * 1024])));
+        let mut request = get("/").map(|_| Body::from_stream(chunks.take(1024)));
+        *request.method_mut() = http::Method::POST;
+        let response = client
+            .clone()
+            .send_request(request)
+            .await
+            .expect("a response");
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(
+            response
+                .into_body()
+                .collect()
+                .await
+                .expect("complete body")
+                .to_bytes(),
+            "too large"
+        );
+    }
+}

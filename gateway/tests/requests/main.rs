@@ -1,0 +1,12 @@
+//! Requests through the gateway: routes, credentials, limits and logs.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod aws_credentials;
+mod end_to_end;
+mod logs;
+mod presigned;
+mod request_ids;
+mod routes;
+mod trust;

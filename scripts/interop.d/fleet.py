@@ -1,0 +1,123 @@
+"""Gateways that share a cache in Redis. First argument: the gateway's program."""
+
+import contextlib
+import http.client
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+GATEWAY, PASSWORD = sys.argv[1], "not-to-be-logged"
+passed = 0
+
+
+def check(name, got, wanted):
+    global passed
+    if got != wanted:
+        sys.exit(f"{name}: {got}, not {wanted}")
+    passed += 1
+
+
+def ensure_redis():
+    if shutil.which("redis-server"):
+        return
+    if not shutil.which("apt-get") or os.getuid() != 0:
+        sys.exit("scripts/interop needs redis-server")
+    # Keep Debian from starting its own service. An existing policy stays: containers usually have the same.
+    policy = pathlib.Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    try:
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "redis-server"]
+        subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
+        subprocess.run(install, check=True, stdout=sys.stderr)
+    finally:
+        if ours:
+            policy.unlink()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_redis(port, *options, cwd=None):
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", *options]
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL)
+    for _ in range(100):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return process
+        time.sleep(0.1)
+    sys.exit("redis-server has not started")
+
+
+def single(port):
+    """Returns the lines of [cache] for one server."""
+    return f'redis = "redis://:{PASSWORD}@127.0.0.1:{port}/"'
+
+
+def cluster(ports):
+    """Returns the lines of [cache] for a cluster."""
+    urls = ", ".join(f'"redis://:{PASSWORD}@127.0.0.1:{port}"' for port in ports)
+    return f'redis = [{urls}]\nredis_mode = "cluster"'
+
+
+def start_gateway(origin, cache, log, env=None):
+    """Returns the process, its address, and the address of its admin port."""
+    config = f"""
+        [server]
+        listen = "127.0.0.1:0"
+        drain_delay = "1s"
+        [admin]
+        listen = "127.0.0.1:0"
+        [credentials]
+        source = "static"
+        access_key_id = "AKID"
+        secret_access_key = "secret"
+        [cache]
+        {cache}
+        [[origin]]
+        name = "a"
+        url = "http://127.0.0.1:{origin}"
+        service = "execute-api"
+        region = "us-east-1"
+        [[route]]
+        path = "/"
+        origin = "a"
+        cache = true
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(config)
+        file.flush()
+        command = [GATEWAY, "--config", file.name]
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
+        admin = re.match("admin http://([^ /]*)/? ", process.stdout.readline())[1]
+        return process, re.match("gateway http://([^ ]*) ", process.stdout.readline())[1], admin
+
+
+@contextlib.contextmanager
+def gateway(origin, cache, log, env=None):
+    process, address, admin = start_gateway(origin, cache, log, env)
+    with process:
+        try:
+            yield address, admin
+        finally:
+            process.kill()
+
+
+def send(address, target, method="GET", color="none"):
+    connection = http.client.HTTPConnection(address, timeout=10)
+    connection.request(method, target, headers={"host": "h", "x-color": color})
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    cache_status = response.getheader("cache-status").removeprefix("sigv4-gateway; ")
+    return response.status, body, cache_status

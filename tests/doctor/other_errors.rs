@@ -1,0 +1,227 @@
+//! Responses of AWS to a wrong clock, region or service, or to a caller without permission.
+
+use tower_sigv4::doctor::Cause;
+
+use super::aws_responses::Row;
+
+/// A wrong clock, or an expired URL.
+pub(super) const TIMES: &[Row] = &[
+    (
+        "eks",
+        (
+            403,
+            Some(("x-amzn-errortype", "InvalidSignatureException")),
+            r#"{"message":"Signature expired: 20150830T123600Z is now earlier than 20150830T124100Z (20150830T124600Z - 5 min.)"}"#,
+        ),
+        Cause::ClockSkew,
+        "clock was 600 s ahead",
+    ),
+    (
+        "sts",
+        (
+            403,
+            None,
+            "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>SignatureDoesNotMatch</Code><Message>Signature not yet current: 20150830T123600Z is still later than 20150830T123500Z (20150830T123000Z + 5 min.)</Message></Error><RequestId>1</RequestId></ErrorResponse>",
+        ),
+        Cause::ClockSkew,
+        "clock was 360 s behind",
+    ),
+    (
+        "s3",
+        (
+            403,
+            None,
+            "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is too large.</Message><RequestTime>20150830T123600Z</RequestTime><ServerTime>2015-08-30T13:36:00Z</ServerTime><MaxAllowedSkewMilliseconds>900000</MaxAllowedSkewMilliseconds></Error>",
+        ),
+        Cause::ClockSkew,
+        "clock was 3600 s ahead",
+    ),
+    (
+        "sqs",
+        (
+            403,
+            Some(("date", "Sun, 30 Aug 2015 12:50:00 GMT")),
+            r#"{"__type":"RequestExpired","message":"Request has been expired."}"#,
+        ),
+        Cause::ClockSkew,
+        "clock was 840 s ahead",
+    ),
+    (
+        "s3",
+        (
+            403,
+            None,
+            "<Error><Code>AccessDenied</Code><Message>Request has expired</Message><X-Amz-Expires>60</X-Amz-Expires><Expires>2015-08-30T12:37:00Z</Expires><ServerTime>2015-08-30T12:38:00Z</ServerTime></Error>",
+        ),
+        Cause::UrlExpired,
+        "was 120 s old",
+    ),
+    (
+        "ec2",
+        (
+            400,
+            None,
+            "<Response><Errors><Error><Code>RequestExpired</Code><Message>Request has expired.</Message></Error></Errors></Response>",
+        ),
+        Cause::ClockSkew,
+        "too far from the signing time",
+    ),
+];
+
+/// Another service or region.
+pub(super) const SCOPES: &[Row] = &[
+    (
+        "bedrock-runtime",
+        (
+            403,
+            None,
+            r#"{"message":"Credential should be scoped to correct service: 'bedrock'. "}"#,
+        ),
+        Cause::WrongService,
+        "signed for service \"bedrock-runtime\", but the origin expects \"bedrock\"",
+    ),
+    (
+        "es",
+        (
+            403,
+            None,
+            r#"{"message":"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '20150831' != '20150830', from '20150830T123600Z'."}"#,
+        ),
+        Cause::WrongRegion,
+        "the day in the credential scope is not that of x-amz-date",
+    ),
+    (
+        "execute-api",
+        (
+            403,
+            None,
+            r#"{"message":"Credential should be scoped to a valid region. "}"#,
+        ),
+        Cause::WrongRegion,
+        "signed for region \"us-east-1\", not for the origin's",
+    ),
+    (
+        "sts",
+        (
+            403,
+            None,
+            "<ErrorResponse><Error><Type>Sender</Type><Code>SignatureDoesNotMatch</Code><Message>Credential should be scoped to a valid region, not 'us-east-1'. </Message></Error></ErrorResponse>",
+        ),
+        Cause::WrongRegion,
+        "signed for region \"us-east-1\"",
+    ),
+    (
+        "s3",
+        (
+            400,
+            None,
+            "<Error><Code>AuthorizationHeaderMalformed</Code><Message>The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'</Message><Region>eu-west-1</Region></Error>",
+        ),
+        Cause::WrongRegion,
+        "signed for region \"us-east-1\", but the origin expects \"eu-west-1\"",
+    ),
+    (
+        "es",
+        (
+            403,
+            None,
+            r#"{"message":"Credential should be scoped to a valid day, region and service."}"#,
+        ),
+        Cause::WrongService,
+        "the origin expects \"execute-api\"",
+    ),
+    (
+        "s3",
+        (
+            400,
+            None,
+            "<Error><Code>AuthorizationHeaderMalformed</Code><Message>The authorization header is malformed; incorrect service \"execute-api\". This endpoint belongs to \"s3\".</Message></Error>",
+        ),
+        Cause::WrongService,
+        "signed for service \"s3\"",
+    ),
+];
+
+/// Missing routes, permissions and signatures.
+pub(super) const OTHER: &[Row] = &[
+    (
+        "execute-api",
+        (
+            403,
+            Some(("x-amzn-errortype", "MissingAuthenticationTokenException")),
+            r#"{"message":"Missing Authentication Token"}"#,
+        ),
+        Cause::RouteMissing,
+        "no route",
+    ),
+    (
+        "dynamodb",
+        (
+            400,
+            None,
+            r#"{"__type":"com.amazon.coral.service#MissingAuthenticationTokenException","message":"Request is missing Authentication Token"}"#,
+        ),
+        Cause::NotSigned,
+        "did not reach",
+    ),
+    (
+        "execute-api",
+        (
+            403,
+            Some(("x-amzn-errortype", "ForbiddenException")),
+            r#"{"message":"Forbidden"}"#,
+        ),
+        Cause::StageMissing,
+        "does not begin with a stage",
+    ),
+    (
+        "lambda",
+        (
+            403,
+            Some(("x-amzn-errortype", "AccessDeniedException")),
+            r#"{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}"#,
+        ),
+        Cause::NotAllowed,
+        "may not have received a signature",
+    ),
+    (
+        "execute-api",
+        (
+            403,
+            Some(("x-amzn-errortype", "AccessDeniedException")),
+            r#"{"Message":"User: arn:aws:iam::123456789012:user/a is not authorized to perform: execute-api:Invoke on resource: arn:aws:execute-api:us-east-1:********9012:abc123/prod/GET/orders"}"#,
+        ),
+        Cause::NotAllowed,
+        "a policy does not allow the request",
+    ),
+    (
+        "execute-api",
+        (
+            403,
+            Some(("x-amzn-errortype", "AccessDeniedException")),
+            r#"{"Message":"User: anonymous is not authorized to perform: execute-api:Invoke on resource: arn:aws:execute-api:us-east-1:********9012:abc123/prod/GET/orders"}"#,
+        ),
+        Cause::NotSigned,
+        "treats the caller as anonymous",
+    ),
+    (
+        "s3",
+        (
+            403,
+            None,
+            "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+        ),
+        Cause::NotAllowed,
+        "may not have received a signature",
+    ),
+    (
+        "es",
+        (
+            403,
+            None,
+            r#"{"Message":"User: anonymous is not authorized to perform: es:ESHttpGet"}"#,
+        ),
+        Cause::NotSigned,
+        "treats the caller as anonymous",
+    ),
+];

@@ -1,0 +1,10 @@
+//! Heads of requests as origins receive them.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod forwarded_headers;
+mod heads;
+mod limits;
+mod uri_origin;
+mod wire;
