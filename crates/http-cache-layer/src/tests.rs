@@ -2,6 +2,7 @@ mod changes;
 mod memory;
 mod rules;
 mod stale;
+mod writes;
 
 use std::{
     pin::Pin,

@@ -33,8 +33,8 @@ const TOUCH_INTERVAL: u64 = 10;
 pub(super) struct Redis {
     work: Arc<Work>,
     hints: Cache<Arc<str>, VaryNames>,
-    /// Result of the last check.
-    problem: Mutex<Option<Arc<str>>>,
+    /// Result of the last check, with the number of successful queries until then.
+    problem: Mutex<Option<(u64, Arc<str>)>>,
 }
 
 /// Fields of a hash.
@@ -219,19 +219,22 @@ impl Redis {
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         let key = self.work.purges_key();
         let result = check::check(&self.work.connection, &key).await;
-        let message = result.as_ref().err().map(|error| error.to_string().into());
-        *self.problem() = message;
+        let successes = self.work.connection.successes();
+        let failed = result.as_ref().err();
+        *self.problem() = failed.map(|error| (successes, error.to_string().into()));
         result
     }
 
     pub(super) fn health(&self) -> StoreHealth {
-        let problem = self.problem().clone();
+        let connection = &self.work.connection;
+        let current = |(successes, _): &(u64, _)| *successes == connection.successes();
+        let problem = self.problem().clone().filter(current);
         let failure = || {
-            let connection = &self.work.connection;
             let reason = connection.topology.failure()?;
             Some(format!("redis at {}: {reason}", connection.target.addresses()).into())
         };
         problem
+            .map(|(_, message)| message)
             .or_else(failure)
             .map_or(StoreHealth::Ready, StoreHealth::Degraded)
     }
@@ -240,7 +243,7 @@ impl Redis {
         self.work.stats()
     }
 
-    fn problem(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+    fn problem(&self) -> MutexGuard<'_, Option<(u64, Arc<str>)>> {
         self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
