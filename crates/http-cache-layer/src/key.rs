@@ -80,8 +80,15 @@ impl Key {
         self
     }
 
+    /// Adds the partition of a layer. Parts of the key stay.
     pub(crate) fn with_partition(mut self, partition: Partition) -> Self {
-        self.partition = partition;
+        let parts = self.partition;
+        self.partition = if parts == Partition::default() {
+            partition
+        } else {
+            let digest = Sha256::new_with_prefix(partition.0).chain_update(parts.0);
+            Partition(digest.finalize().into())
+        };
         self
     }
 
