@@ -16,6 +16,7 @@ mod demo;
 mod error;
 mod explain;
 mod gateway;
+mod headers;
 mod init;
 #[cfg(feature = "lambda")]
 mod lambda;

@@ -26,7 +26,7 @@ use tower_sigv4::{
 use crate::{
     BoxError,
     build::{ActiveConfig, CallerVerification, Route},
-    log,
+    headers, log,
     metrics::{Meter, Metrics},
     min_body_rate::BodyLimits,
     response::{self, RateLimited},
@@ -158,7 +158,7 @@ fn rate_limited(quota: Quota, service: RouteService) -> RouteService {
 /// Removes the origin's own CORS headers, which might let pages read that the route does not name.
 fn without_cors(mut response: Response) -> Response {
     let is_cors = |name: &HeaderName| name.as_str().starts_with("access-control-");
-    response::remove_where(response.headers_mut(), is_cors);
+    headers::remove_where(response.headers_mut(), is_cors);
     response
 }
 
