@@ -47,6 +47,15 @@ impl ErrorFormat {
         response
     }
 
+    /// Returns the code for a status in this format.
+    pub(crate) fn code(self, status: StatusCode) -> &'static str {
+        let (json_code, xml_code) = codes(status);
+        match self {
+            Self::Json | Self::Plain => json_code,
+            Self::Xml => xml_code,
+        }
+    }
+
     /// Returns a body with this code and message.
     pub(crate) fn body(self, code: &str, message: &str) -> String {
         match self {
@@ -58,6 +67,25 @@ impl ErrorFormat {
             Self::Xml => xml_document(&[("Code", code), ("Message", message)]),
             Self::Plain => message.to_owned(),
         }
+    }
+}
+
+/// Returns the codes in JSON, as API Gateway names them, and in XML, as Amazon S3 names them.
+fn codes(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::BAD_REQUEST => ("BadRequestException", "InvalidRequest"),
+        StatusCode::FORBIDDEN => ("ForbiddenException", "AccessDenied"),
+        StatusCode::NOT_FOUND => ("NotFoundException", "NotFound"),
+        StatusCode::LENGTH_REQUIRED => ("LengthRequiredException", "MissingContentLength"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("RequestEntityTooLargeException", "EntityTooLarge"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            ("UnsupportedMediaTypeException", "UnsupportedMediaType")
+        }
+        StatusCode::BAD_GATEWAY => ("BadGatewayException", "BadGateway"),
+        StatusCode::SERVICE_UNAVAILABLE => ("ServiceUnavailableException", "ServiceUnavailable"),
+        StatusCode::GATEWAY_TIMEOUT => ("GatewayTimeoutException", "GatewayTimeout"),
+        StatusCode::INSUFFICIENT_STORAGE => ("InsufficientStorageException", "InsufficientStorage"),
+        _ => ("InternalServerErrorException", "InternalError"),
     }
 }
 

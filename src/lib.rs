@@ -52,6 +52,7 @@
 //! | [`sigv4`] | the protocol, for use without a service |
 //! | `retry` | the policy for retries of failed requests |
 //! | `reqwest` | reqwest as the client that sends signed requests |
+//! | `cloudfront` | events of Lambda@Edge functions, signed as CloudFront sends them |
 //!
 //! # Fail closed
 //!
@@ -64,17 +65,20 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `checksums` | yes | CRC and SHA-1 [`Checksum`](sigv4::Checksum)s; SHA-256 is always there |
+//! | `cloudfront` | no | the module `cloudfront`, for functions of Lambda@Edge |
 //! | `doctor` | yes | the module [`doctor`], [diagnosis](SigningLayer::with_diagnosis), and [recovery](SigningLayer::with_recovery) from a wrong clock and expired credentials |
 //! | `reqwest` | no | the module `reqwest`: a client that sends requests as they were signed, and follows no redirects |
 //! | `reqwest-middleware` | no | `reqwest::SigningMiddleware`, which signs the requests of reqwest's own methods |
 //! | `retry` | no | `SigningLayer::with_retries`, with a `retry::RetryPolicy` |
+//! | `sign` | yes | the modules [`sign`] and [`body`], [`SigningLayer`] and [`CredentialsCache`](credentials::CredentialsCache) |
 //! | `sigv4a` | no | SigV4a, signatures for several regions: `SigningSettings::multi_region`, `VerifySettings::with_sigv4a` |
 //! | `spool` | yes | [`Spool`](origin::Spool): large bodies in temporary files |
 //! | `tracing` | no | a debug span for each signed request; debug events for requests signed, rejected or not sent; warnings for a failed refresh of credentials and for the [cause](doctor::Cause) of a rejection |
 //! | `verify` | yes | the module [`verify`] and [`VerifyLayer`] |
 //!
-//! Without default features the crate is the signing layer alone: 61 crates in place of 75, without `crc-fast`,
-//! `quick-xml`, `serde_json`, `sha1` and `tempfile`.
+//! With the feature `sign` alone the crate is the signing layer: 61 crates in place of 75, without `crc-fast`,
+//! `quick-xml`, `serde_json`, `sha1` and `tempfile`. Without any feature it is the protocol and the origins, for use
+//! without a runtime.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
@@ -84,8 +88,13 @@
     allow(dead_code, unreachable_pub, unused_imports)
 )]
 
+#[cfg(any(feature = "sign", feature = "verify"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "sign", feature = "verify"))))]
 pub mod body;
 mod clock;
+#[cfg(feature = "cloudfront")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cloudfront")))]
+pub mod cloudfront;
 pub mod credentials;
 #[cfg(feature = "doctor")]
 #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
@@ -99,12 +108,17 @@ pub mod reqwest;
 #[cfg(feature = "retry")]
 #[cfg_attr(docsrs, doc(cfg(feature = "retry")))]
 pub mod retry;
+#[cfg(feature = "sign")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sign")))]
 pub mod sign;
 pub mod sigv4;
 #[cfg(feature = "verify")]
 #[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
 pub mod verify;
 
+#[cfg(feature = "sign")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sign")))]
+pub use self::sign::{Signing, SigningLayer};
 #[cfg(feature = "verify")]
 #[cfg_attr(docsrs, doc(cfg(feature = "verify")))]
 pub use self::verify::{Verify, VerifyLayer};
@@ -113,7 +127,6 @@ pub use self::{
     error::{BoxError, Error, ErrorKind},
     error_format::ErrorFormat,
     origin::Origin,
-    sign::{Signing, SigningLayer},
     sigv4::SigningSettings,
 };
 

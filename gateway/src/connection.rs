@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -39,6 +39,8 @@ struct Inner {
     websocket_timeout: Duration,
     reads: AtomicU64,
     written: AtomicU64,
+    is_tunnel: AtomicBool,
+    rejected: OnceLock<(u64, &'static str)>,
 }
 
 impl ClientConnection {
@@ -55,12 +57,34 @@ impl ClientConnection {
             websocket_timeout,
             reads: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            is_tunnel: AtomicBool::new(false),
+            rejected: OnceLock::new(),
         }))
     }
 
     /// Maximum time between two bytes of a WebSocket.
     pub(crate) fn websocket_timeout(&self) -> Duration {
         self.0.websocket_timeout
+    }
+
+    /// Ends HTTP on the connection, which becomes a WebSocket.
+    pub(crate) fn begin_tunnel(&self) {
+        self.0.is_tunnel.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.0.is_tunnel.load(Ordering::Acquire)
+    }
+
+    /// Rejects the connection's requests from this one on, counted from 0.
+    pub(crate) fn reject_from(&self, request: u64, reason: &'static str) {
+        self.0.rejected.get_or_init(|| (request, reason));
+    }
+
+    /// Returns the reason if a request is rejected.
+    pub(crate) fn rejection(&self, request: u64) -> Option<&'static str> {
+        let (first, reason) = self.0.rejected.get()?;
+        (request >= *first).then_some(*reason)
     }
 
     pub(crate) fn count_read(&self) {

@@ -10,6 +10,7 @@ use tower::{ServiceExt, service_fn};
 use crate::{
     BoxError,
     build::ActiveConfig,
+    config,
     log::Log,
     metrics::Metrics,
     service::{GatewayService, Respond},
@@ -33,7 +34,12 @@ pub(crate) struct Current {
 impl Gateway {
     pub(crate) fn new(config: ActiveConfig) -> Result<Arc<Self>, BoxError> {
         let metrics = Metrics::new()?;
-        let client = Arc::new(upstream::Client::new(config.server.origin_buffer)?);
+        let config::Server {
+            origin_buffer,
+            max_headers,
+            ..
+        } = config.server;
+        let client = Arc::new(upstream::Client::new(origin_buffer, max_headers)?);
         let stack = stack(&config, client.clone(), &metrics);
         let log = Log::new(config.log.json, config.log.filter.clone());
         Ok(Arc::new(Self {

@@ -16,6 +16,7 @@ mod demo;
 mod error;
 mod explain;
 mod gateway;
+mod headers;
 mod init;
 #[cfg(feature = "lambda")]
 mod lambda;
@@ -23,6 +24,7 @@ mod listener;
 mod log;
 mod metrics;
 mod min_body_rate;
+mod open_files;
 mod reload;
 mod request_id;
 mod request_record;
@@ -31,6 +33,8 @@ mod response;
 mod routes;
 mod service;
 mod stack;
+mod store_check;
+mod trailers;
 mod tunnel;
 mod upstream;
 
@@ -108,7 +112,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
         Command::Print(text) => print(text),
         Command::PrintSchema => print(config::schema()),
         Command::Init { file } => init::write(&file)?,
-        Command::Check { file } => check_file(&file)?,
+        Command::Check { file } => check_file(&file).await?,
         Command::Explain { file } => explain_file(&file)?,
         #[cfg(feature = "lambda")]
         Command::Forward { file, .. } if lambda::runs_in_lambda() => {
@@ -124,14 +128,22 @@ async fn run(command: Command) -> Result<(), BoxError> {
     Ok(())
 }
 
-fn check_file(file: &str) -> Result<(), BoxError> {
+async fn check_file(file: &str) -> Result<(), BoxError> {
     let config = load(file)?;
+    let store = store_check::check(&config).await.err();
+    if let Some(error) = &store {
+        eprintln!("{file}: warning: requests would bypass the cache: {error}");
+    }
     for warning in &config.warnings {
         eprintln!("{}", warning.clone().in_file(file));
     }
+    let limit = open_files::raise_limit();
+    if let Some(warning) = open_files::warning(config.server.max_connections, limit) {
+        eprintln!("{file}: warning: {warning}");
+    }
     let origins = config.origins;
     let routes = config.routes.len();
-    let warnings = match config.warnings.len() {
+    let warnings = match config.warnings.len() + usize::from(store.is_some()) {
         0 => String::new(),
         count => format!(", {count} warning(s)"),
     };
@@ -179,7 +191,12 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     gateway.log().install()?;
     let _flush_log = gateway.log().write_in_background();
     reload::log_warnings(&gateway.current().config, &file);
+    if let Some(warning) = open_files::warning(settings.max_connections, open_files::raise_limit())
+    {
+        tracing::warn!("{warning}");
+    }
     tokio::spawn(watched.watch(gateway.clone()));
+    tokio::spawn(store_check::watch(gateway.clone()));
     let connections = gateway.metrics().connections().clone();
     listener::serve(server, gateway.service(), connections, &settings).await
 }

@@ -2,12 +2,14 @@
 
 mod acceptor;
 mod drain_body;
+mod framing;
 mod head_timer;
 mod lifetime;
 mod linger;
 mod read_ahead;
 mod response_rate;
 mod signals;
+mod strict_stream;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tls;
@@ -22,7 +24,7 @@ use tokio::{
 };
 
 use self::{acceptor::Acceptor, signals::StopSignals};
-use crate::{BoxError, config, service::Respond};
+use crate::{BoxError, config, open_files, service::Respond};
 
 /// Maximum number of connections to the admin port.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
@@ -83,8 +85,10 @@ pub(crate) async fn serve(
             () = signals.next() => {}
         }
     };
+    let max_connections =
+        open_files::max_connections(settings.max_connections, open_files::raise_limit());
     tokio::select! {
-        () = acceptor.run(&listener, &open, settings.max_connections) => {}
+        () = acceptor.run(&listener, &open, max_connections) => {}
         () = drained => {}
     }
     drop((listener, open));

@@ -3,10 +3,12 @@
 
 use std::{error::Error, fmt};
 
-use http::{Method, Request, StatusCode, Version, header, uri::Authority};
+use http::{HeaderValue, Method, Request, StatusCode, Version, header, uri::Authority};
 
 /// Reason for which a head is rejected.
-#[derive(Debug)]
+///
+/// As an extension of a request: found by its connection.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum InvalidHead {
     TooLarge,
     Ambiguous(&'static str),
@@ -38,7 +40,10 @@ impl Error for InvalidHead {}
 pub(crate) const MAX_HEAD_LEN: usize = 64 * 1024;
 
 /// Returns the request if it is unambiguous.
-pub(crate) fn check<B>(request: Request<B>) -> Result<Request<B>, InvalidHead> {
+pub(crate) fn check<B>(mut request: Request<B>) -> Result<Request<B>, InvalidHead> {
+    if let Some(invalid) = request.extensions_mut().remove::<InvalidHead>() {
+        return Err(invalid);
+    }
     let fields = request
         .headers()
         .iter()
@@ -62,6 +67,7 @@ pub(crate) fn check<B>(request: Request<B>) -> Result<Request<B>, InvalidHead> {
         ));
     }
     check_framing(&request)?;
+    check_values(&request)?;
     check_host(&request)?;
     let path = request.uri().path();
     if path.contains('\\') || path.contains("%00") {
@@ -76,12 +82,42 @@ pub(crate) fn check<B>(request: Request<B>) -> Result<Request<B>, InvalidHead> {
 fn check_framing<B>(request: &Request<B>) -> Result<(), InvalidHead> {
     let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
+        (None, _) => {}
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
+        _ => {
+            return Err(InvalidHead::Ambiguous(
+                "transfer-encoding must be chunked and nothing else",
+            ));
+        }
+    }
+    let mut lengths = request.headers().get_all(header::CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
         (None, _) => Ok(()),
-        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(only), None) if is_length(only.as_bytes()) => Ok(()),
         _ => Err(InvalidHead::Ambiguous(
-            "transfer-encoding must be chunked and nothing else",
+            "content-length must be one number without leading zeros",
         )),
     }
+}
+
+/// Other servers read a zero-padded length as octal, and overflow from 2^63 on.
+fn is_length(digits: &[u8]) -> bool {
+    let parsed = str::from_utf8(digits)
+        .ok()
+        .and_then(|text| text.parse::<i64>().ok());
+    parsed.is_some_and(|_| digits.iter().all(u8::is_ascii_digit))
+        && (digits.len() == 1 || digits[0] != b'0')
+}
+
+/// RFC 9113, section 8.2.1. On HTTP/1 the whitespace is not a part of the value.
+fn check_values<B>(request: &Request<B>) -> Result<(), InvalidHead> {
+    let is_padded = |value: &HeaderValue| value.as_bytes().trim_ascii().len() != value.len();
+    if request.version() == Version::HTTP_2 && request.headers().values().any(is_padded) {
+        return Err(InvalidHead::Ambiguous(
+            "a header value begins or ends with whitespace",
+        ));
+    }
+    Ok(())
 }
 
 /// RFC 9112, section 3.2, and RFC 9113, section 8.3.1: one host, equal to that of an absolute target.
@@ -97,6 +133,9 @@ fn check_host<B>(request: &Request<B>) -> Result<(), InvalidHead> {
         },
         (None, _) if request.version() == Version::HTTP_11 => {
             return error("the host header is missing");
+        }
+        (None, _) if request.version() == Version::HTTP_2 && target.is_none() => {
+            return error("the request names no host: :authority and host are missing");
         }
         (None, _) => None,
     };

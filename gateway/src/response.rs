@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::json;
@@ -23,10 +23,12 @@ use tower_sigv4::{
 use crate::{
     BoxError,
     error::{causes, chain},
+    headers::normalize_length,
     min_body_rate::SlowBody,
     request_validation::InvalidHead,
+    trailers::CheckedTrailers,
     tunnel,
-    upstream::BodyFailed,
+    upstream::{self, BodyFailed},
 };
 
 /// A route's rate limit is reached, for this duration.
@@ -79,7 +81,15 @@ pub(crate) fn from_origin(response: http::Response<ResponseBody<Incoming>>) -> R
         rejection.extensions_mut().insert(diagnosis.clone());
         return rejection;
     }
-    let mut forwarded = response.map(Body::new);
+    let mut forwarded = response.map(|body| Body::new(CheckedTrailers(body)));
+    // The version of the origin's connection; hyper would end an HTTP/1.0 response as if it were complete.
+    *forwarded.version_mut() = Version::HTTP_11;
+    if normalize_length(forwarded.headers_mut()).is_none() {
+        return message(
+            StatusCode::BAD_GATEWAY,
+            "the origin sent an invalid content-length",
+        );
+    }
     remove_hop_by_hop(forwarded.headers_mut());
     if is_switch {
         tunnel::add_upgrade_headers(forwarded.headers_mut());
@@ -108,18 +118,6 @@ pub(crate) fn without_body(mut response: Response) -> Response {
     response.map(|_| Body::empty())
 }
 
-/// Removes the headers whose names match.
-pub(crate) fn remove_where(headers: &mut HeaderMap, matches: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<_> = headers
-        .keys()
-        .filter(|name| matches(name))
-        .cloned()
-        .collect();
-    for name in names {
-        headers.remove(name);
-    }
-}
-
 /// Returns the response to a failed request: the client learns what it can fix, the log the rest.
 pub(crate) fn from_error(error: BoxError) -> Response {
     let retry = match error.downcast_ref() {
@@ -134,6 +132,9 @@ pub(crate) fn from_error(error: BoxError) -> Response {
     }
     let (status, text) = status_and_text(&*error);
     let mut response = message(status, &text);
+    if let Some(invalid) = error.downcast_ref::<InvalidHead>() {
+        response.extensions_mut().insert(*invalid);
+    }
     if status.is_server_error() {
         response
             .extensions_mut()
@@ -171,7 +172,7 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
             "the origin did not respond in time",
         )
     } else {
-        (StatusCode::BAD_GATEWAY, "the origin could not be reached")
+        (StatusCode::BAD_GATEWAY, upstream::message(error))
     };
     (status, text.to_owned())
 }

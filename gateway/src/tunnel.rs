@@ -43,6 +43,9 @@ impl Tunnel {
             return;
         }
         let origin = upgrade::on(&mut *response);
+        if let Some(connection) = &self.connection {
+            connection.begin_tunnel();
+        }
         response.extensions_mut().insert(Opened);
         tokio::spawn(self.copy(origin));
     }

@@ -5,25 +5,29 @@ mod early_response;
 mod error;
 mod read_limit;
 
-use std::{future, sync::Arc, time::Duration};
+use std::{env, future, path::Path, sync::Arc, time::Duration};
 
 use axum::body::Body;
-use http::{HeaderValue, Request, Response, Version, header, uri::Scheme};
+use http::{HeaderValue, Request, Response, Uri, Version, header, uri::Scheme};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_native_certs::{load_certs_from_paths, load_native_certs};
 use tokio::{net::TcpStream, sync::watch, time};
-use tower::{timeout::error::Elapsed, util::MapResponse};
+use tower::{
+    timeout::{Timeout, error::Elapsed},
+    util::{BoxCloneSyncService, MapResponse},
+};
 use tower_sigv4::body::SignedBody;
 
 use self::{body::ObservedBody, early_response::EarlyResponseStream, error::UpstreamError};
 pub(crate) use self::{
-    error::{BodyFailed, is_unreached},
+    error::{BodyFailed, is_unreached, message},
     read_limit::ReadLimit,
 };
 use crate::{BoxError, tunnel::Tunnel};
@@ -47,7 +51,9 @@ pub(crate) struct UpstreamSettings {
 }
 
 type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> TokioIo<EarlyResponseStream>>;
-type Pool = legacy::Client<HttpsConnector<Connector>, Body>;
+type Pool = legacy::Client<TimedConnector, Body>;
+type TimedConnector =
+    BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<EarlyResponseStream>>, BoxError>;
 
 /// Connections to origins, pooled per origin.
 pub(crate) struct Client {
@@ -58,7 +64,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Creates a client that may read `buffer` bytes of a response before its client does.
-    pub(crate) fn new(buffer: u32) -> Result<Self, BoxError> {
+    pub(crate) fn new(buffer: u32, max_headers: Option<usize>) -> Result<Self, BoxError> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -66,13 +72,15 @@ impl Client {
         let http = Connector::new(tcp, EarlyResponseStream::wrap);
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots())
+            .with_root_certificates(roots()?)
             .with_no_client_auth();
         let connector = || {
             HttpsConnectorBuilder::new()
                 .with_tls_config(tls.clone())
                 .https_or_http()
         };
+        // For TCP and TLS together. The one of `tcp` divides the time among the addresses of a host.
+        let timed = |https| TimedConnector::new(Timeout::new(https, CONNECT_TIMEOUT));
         let window = buffer.max(DEFAULT_WINDOW);
         let mut pool = legacy::Client::builder(TokioExecutor::new());
         pool.timer(TokioTimer::new())
@@ -83,9 +91,16 @@ impl Client {
             // All clients share it: those that do not read must not block the others.
             .http2_initial_connection_window_size(MAX_WINDOW)
             .http2_max_send_buf_size(window as usize);
+        if let Some(max) = max_headers {
+            pool.http1_max_headers(max);
+        }
         Ok(Self {
-            http1: pool.build(connector().enable_http1().wrap_connector(http.clone())),
-            http2: pool.build(connector().enable_all_versions().wrap_connector(http)),
+            http1: pool.build(timed(
+                connector().enable_http1().wrap_connector(http.clone()),
+            )),
+            http2: pool.build(timed(
+                connector().enable_all_versions().wrap_connector(http),
+            )),
         })
     }
 
@@ -193,11 +208,59 @@ async fn origin_timeout(
 }
 
 /// Returns the certificates that the system trusts, or those of `SSL_CERT_FILE`; or else Mozilla's.
-fn roots() -> RootCertStore {
+fn roots() -> Result<RootCertStore, BoxError> {
+    if let Some(file) = env::var_os("SSL_CERT_FILE") {
+        check_certificates(Path::new(&file))?;
+    }
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let native = load_native_certs();
+    roots.add_parsable_certificates(native.certs);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    roots
+    Ok(roots)
+}
+
+/// Rejects a file that `load_native_certs` would ignore.
+fn check_certificates(file: &Path) -> Result<(), BoxError> {
+    let loaded = load_certs_from_paths(Some(file), None);
+    let path = file.display();
+    match loaded.errors.first() {
+        Some(error) => Err(format!("cannot read SSL_CERT_FILE {path}: {error}").into()),
+        None if loaded.certs.is_empty() => {
+            Err(format!("SSL_CERT_FILE {path} contains no certificate in PEM").into())
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{net::TcpListener, time::Instant};
+    use tower::{ServiceBuilder, ServiceExt};
+    use tower_sigv4::{Origin, SigningLayer, SigningSettings, credentials::Credentials};
+
+    use super::*;
+    use crate::error::causes;
+
+    #[tokio::test(start_paused = true)]
+    async fn connect_timeout_includes_the_tls_handshake() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("https://{}", listener.local_addr().expect("an address"));
+        let settings = SigningSettings::new("execute-api", "us-east-1").expect("valid settings");
+        let origin = Origin::new(&url, settings).expect("valid origin");
+        let credentials = Credentials::new("AKID", "secret", None, None, "test");
+        let client = Arc::new(Client::new(DEFAULT_WINDOW, None).expect("valid settings"));
+        let service = ServiceBuilder::new()
+            .layer(SigningLayer::new(credentials, origin))
+            .service_fn(move |request| client.clone().send(request));
+        let start = Instant::now();
+        let error = service
+            .oneshot(Request::new(Body::empty()))
+            .await
+            .expect_err("no handshake");
+        assert_eq!(start.elapsed().as_secs(), CONNECT_TIMEOUT.as_secs());
+        assert!(is_unreached(&error), "{error}");
+        assert!(causes(&*error).any(<dyn std::error::Error>::is::<Elapsed>));
+    }
 }

@@ -6,9 +6,12 @@
 //! A [`SigningLayer`](crate::SigningLayer) wraps its provider in a [`CredentialsCache`], since a provider may send
 //! requests to a metadata service. Usually no request waits for credentials.
 
+#[cfg(feature = "sign")]
 mod cache;
+#[cfg(feature = "sign")]
 mod cached;
 mod environment;
+#[cfg(feature = "sign")]
 mod pending;
 
 pub use aws_credential_types::{
@@ -16,7 +19,11 @@ pub use aws_credential_types::{
     provider::{ProvideCredentials, error::CredentialsError},
 };
 
-pub use self::{cache::CredentialsCache, environment::EnvironmentCredentials};
+#[cfg(feature = "sign")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sign")))]
+pub use self::cache::CredentialsCache;
+pub use self::environment::EnvironmentCredentials;
+#[cfg(feature = "sign")]
 pub(crate) use self::{
     cached::CachedCredentials,
     pending::{Load, LoadFuture},

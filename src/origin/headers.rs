@@ -201,7 +201,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Returns `true` for a header of the client's own signature or of its `aws-chunked` framing.
-pub(super) fn is_client_signing_header(name: &HeaderName) -> bool {
+pub(crate) fn is_client_signing_header(name: &HeaderName) -> bool {
     is_signature_header(name) || *name == X_AMZ_DECODED_CONTENT_LENGTH || *name == X_AMZ_TRAILER
 }
 

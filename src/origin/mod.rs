@@ -63,7 +63,7 @@ pub use self::{
     wire::WireForm,
 };
 pub(crate) use self::{
-    headers::{add_aws_chunked, carries_signature, connection_options, remove_aws_chunked},
+    headers::{add_aws_chunked, connection_options, is_client_signing_header, remove_aws_chunked},
     payload::BodyPlan,
     rewrite::rewrite,
 };

@@ -89,6 +89,15 @@ impl Options {
         self.wire.path(path, self.settings.path_form())
     }
 
+    /// Returns `true` if a request is signed, and `false` if it is forwarded as it is.
+    pub(crate) fn signs(&self, head: &Parts) -> bool {
+        match self.behavior {
+            SigningBehavior::Always => true,
+            SigningBehavior::NoOverride => !headers::carries_signature(head),
+            SigningBehavior::Never => false,
+        }
+    }
+
     /// Returns the plan for the body of a request.
     pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
         let mode = match &self.payload {

@@ -180,6 +180,16 @@ impl Origin {
         self.0.host.to_str().unwrap_or_default()
     }
 
+    /// Changes the settings, such as the headers to sign.
+    pub(crate) fn map_settings(
+        mut self,
+        change: impl FnOnce(SigningSettings) -> SigningSettings,
+    ) -> Self {
+        let options = self.options_mut();
+        options.settings = change(options.settings.clone());
+        self
+    }
+
     pub(crate) fn options(&self) -> &Options {
         &self.0.options
     }

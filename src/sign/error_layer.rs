@@ -197,31 +197,8 @@ where
         Some(shown) if status.is_client_error() => shown.to_string(),
         _ => status.canonical_reason().unwrap_or_default().to_owned(),
     };
-    let (json_code, xml_code) = codes(status);
-    let code = match format {
-        ErrorFormat::Json | ErrorFormat::Plain => json_code,
-        ErrorFormat::Xml => xml_code,
-    };
+    let code = format.code(status);
     let mut response = format.response(status, code, format.body(code, &message));
     response.extensions_mut().insert(Arc::new(error));
     response
-}
-
-/// Returns the codes in JSON, as API Gateway names them, and in XML, as Amazon S3 names them.
-fn codes(status: StatusCode) -> (&'static str, &'static str) {
-    match status {
-        StatusCode::BAD_REQUEST => ("BadRequestException", "InvalidRequest"),
-        StatusCode::FORBIDDEN => ("ForbiddenException", "AccessDenied"),
-        StatusCode::NOT_FOUND => ("NotFoundException", "NotFound"),
-        StatusCode::LENGTH_REQUIRED => ("LengthRequiredException", "MissingContentLength"),
-        StatusCode::PAYLOAD_TOO_LARGE => ("RequestEntityTooLargeException", "EntityTooLarge"),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            ("UnsupportedMediaTypeException", "UnsupportedMediaType")
-        }
-        StatusCode::BAD_GATEWAY => ("BadGatewayException", "BadGateway"),
-        StatusCode::SERVICE_UNAVAILABLE => ("ServiceUnavailableException", "ServiceUnavailable"),
-        StatusCode::GATEWAY_TIMEOUT => ("GatewayTimeoutException", "GatewayTimeout"),
-        StatusCode::INSUFFICIENT_STORAGE => ("InsufficientStorageException", "InsufficientStorage"),
-        _ => ("InternalServerErrorException", "InternalError"),
-    }
 }

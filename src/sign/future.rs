@@ -27,7 +27,7 @@ use crate::{
     body::{Collect, ResponseBody, SignedBody},
     credentials::{CachedCredentials, LoadFuture},
     error::{BoxError, Error},
-    origin::{self, BodyPlan, SigningBehavior},
+    origin::{self, BodyPlan},
     sigv4::Payload,
 };
 
@@ -94,11 +94,7 @@ where
         let (mut parts, body) = request.into_parts();
         let destination = config.resolver.resolve(&parts)?;
         let options = destination.origin.options();
-        let signs = match options.behavior {
-            SigningBehavior::Always => true,
-            SigningBehavior::NoOverride => !origin::carries_signature(&parts),
-            SigningBehavior::Never => false,
-        };
+        let signs = options.signs(&parts);
         let plan = if signs {
             options.body_plan(&parts)?
         } else {

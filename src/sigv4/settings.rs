@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::header;
+use http::{HeaderName, header};
 
 #[cfg(feature = "sigv4a")]
 use super::RegionSet;
@@ -143,6 +143,14 @@ impl SigningSettings {
     pub fn with_signed_headers(mut self, policy: impl SignedHeaders + 'static) -> Self {
         self.signed_headers = Arc::new(policy);
         self
+    }
+
+    /// Excludes headers from those that the policy signs.
+    pub(crate) fn without_signed(self, is_excluded: fn(&HeaderName) -> bool) -> Self {
+        let policy = self.signed_headers.clone();
+        self.with_signed_headers(move |name: &HeaderName| {
+            !is_excluded(name) && policy.is_signed(name)
+        })
     }
 
     /// Enables `x-amz-content-sha256` (on by default).

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::{
+    observer::StoreOutcome,
     pending::PendingEntry,
     stored_body::{BodyCopy, CHUNK, Replay},
 };
@@ -115,33 +116,32 @@ impl Tee {
     /// Returns `None` once the entry is stored or abandoned.
     fn read(mut self, frame: &Frame<Bytes>, is_end: bool) -> Option<Self> {
         let Some(data) = frame.data_ref() else {
-            self.pending.abandon(); // trailers would be lost
+            self.pending.abandon(StoreOutcome::Incomplete); // trailers would be lost
             return None;
         };
-        if !self.copy(data) {
+        if let Err(reason) = self.copy(data) {
             drop(self.copy);
-            self.pending.abandon();
+            self.pending.abandon(reason);
             return None;
         }
         // A server that knows the length does not poll after the last frame.
         if is_end { self.store() } else { Some(self) }
     }
 
-    /// Returns `false` if the response is too large.
-    fn copy(&mut self, data: &[u8]) -> bool {
+    fn copy(&mut self, data: &[u8]) -> Result<(), StoreOutcome> {
         let len = self.copy.len() + data.len();
         if len as u64 > self.pending.shared.entry_limit {
-            return false;
+            return Err(StoreOutcome::TooLarge);
         }
         if len > self.reserved {
             let rounded = len.next_multiple_of(CHUNK);
             if !self.pending.reserve(rounded) {
-                return false;
+                return Err(StoreOutcome::NoMemory);
             }
             self.reserved = rounded;
         }
         self.copy.push(data);
-        true
+        Ok(())
     }
 
     fn store(self) -> Option<Self> {

@@ -59,6 +59,7 @@ mod changes;
 mod collapse;
 mod conditional;
 mod cost;
+mod dates;
 mod directives;
 mod entry;
 mod forward;
@@ -66,8 +67,12 @@ mod future;
 mod key;
 mod layer;
 mod limit;
+mod list;
+mod observer;
 mod pending;
 mod policy;
+mod range;
+mod request;
 mod revalidate;
 mod service;
 mod settings;
@@ -75,8 +80,11 @@ mod shared;
 mod status;
 mod store;
 mod stored_body;
+mod stored_headers;
 #[cfg(test)]
 mod tests;
+mod uncacheable;
+mod update;
 mod vary;
 
 #[cfg(feature = "redis")]
@@ -87,6 +95,8 @@ pub use self::{
     future::ResponseFuture,
     key::Key,
     layer::CacheLayer,
+    observer::{Observer, StoreOutcome},
+    policy::Policy,
     service::Cache,
     status::{CacheStatus, ForwardReason},
     store::{

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     error::ConfigError,
-    value::{Size, Spanned, optional_duration, positive},
+    value::{Size, Spanned, optional_delay, optional_duration, positive},
 };
 use crate::{min_body_rate::BodyLimits, upstream::ReadLimit};
 
@@ -32,6 +32,7 @@ pub(crate) struct ServerSection {
     shutdown_grace: Option<Spanned<String>>,
     websocket_timeout: Option<Spanned<String>>,
     max_connections: Option<Spanned<u32>>,
+    max_headers: Option<Spanned<u32>>,
     streams: Option<Spanned<u32>>,
     #[schemars(with = "Option<Size>")]
     send_buffer: Option<ByteSize>,
@@ -56,8 +57,11 @@ pub(crate) struct Server {
     pub(crate) shutdown_grace: Duration,
     /// Limits the time between two bytes of a WebSocket.
     pub(crate) websocket_timeout: Duration,
-    /// Maximum number of clients' connections.
-    pub(crate) max_connections: usize,
+    /// Maximum number of clients' connections, if it is set.
+    pub(crate) max_connections: Option<usize>,
+    /// Maximum number of headers in a request or in an origin's response over HTTP/1, if it is not hyper's default
+    /// of 100, for which hyper needs no allocation.
+    pub(crate) max_headers: Option<usize>,
     /// Maximum number of concurrent requests on an HTTP/2 connection.
     pub(crate) streams: u32,
     /// Memory that the responses on an HTTP/2 connection share for large reads, in bytes.
@@ -81,7 +85,6 @@ impl ServerSection {
     const MIN_BODY_RATE: ByteSize = ByteSize::b(500);
     /// Default of API Gateway.
     const WEBSOCKET_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-    const MAX_CONNECTIONS: u32 = 10_000;
     /// Minimum that RFC 9113, section 6.5.2, recommends.
     const STREAMS: u32 = 100;
     const SEND_BUFFER: ByteSize = ByteSize::mib(1);
@@ -92,6 +95,7 @@ impl ServerSection {
     pub(crate) fn check(&self) -> Result<Server, ConfigError> {
         let timeout = |value, default| Ok(optional_duration(value)?.unwrap_or(default));
         let max_connections = positive("max_connections", &self.max_connections)?;
+        let max_headers = positive("max_headers", &self.max_headers)?;
         let streams = positive("streams", &self.streams)?;
         let header_timeout = timeout(&self.header_timeout, Self::TIMEOUT)?;
         let send_buffer = self.send_buffer.unwrap_or(Self::SEND_BUFFER).as_u64();
@@ -103,10 +107,11 @@ impl ServerSection {
                 timeout: timeout(&self.body_timeout, Self::TIMEOUT)?,
                 min_rate: self.min_body_rate.unwrap_or(Self::MIN_BODY_RATE).as_u64(),
             },
-            drain_delay: timeout(&self.drain_delay, Duration::ZERO)?,
-            shutdown_grace: timeout(&self.shutdown_grace, Self::TIMEOUT)?,
+            drain_delay: optional_delay(&self.drain_delay)?.unwrap_or_default(),
+            shutdown_grace: optional_delay(&self.shutdown_grace)?.unwrap_or(Self::TIMEOUT),
             websocket_timeout: timeout(&self.websocket_timeout, Self::WEBSOCKET_TIMEOUT)?,
-            max_connections: max_connections.unwrap_or(Self::MAX_CONNECTIONS) as usize,
+            max_connections: max_connections.map(|max| max as usize),
+            max_headers: max_headers.map(|max| max as usize),
             streams: streams.unwrap_or(Self::STREAMS),
             send_buffer: usize::try_from(send_buffer).unwrap_or(usize::MAX),
             origin_buffer: self.origin_buffer()?,

@@ -130,6 +130,17 @@ pub(crate) fn duration(value: &Spanned<String>) -> Result<Duration, ConfigError>
     }))
 }
 
+/// Parses an optional duration that may be zero.
+pub(super) fn optional_delay(
+    value: &Option<Spanned<String>>,
+) -> Result<Option<Duration>, ConfigError> {
+    let is_zero = |written: &str| humantime::parse_duration(written).is_ok_and(|d| d.is_zero());
+    match value {
+        Some(zero) if is_zero(zero.get_ref()) => Ok(Some(Duration::ZERO)),
+        other => optional_duration(other),
+    }
+}
+
 /// Parses an optional duration.
 pub(super) fn optional_duration(
     value: &Option<Spanned<String>>,

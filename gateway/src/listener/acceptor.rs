@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::{body::Body, response::Response};
-use http::{Method, Request, Uri, uri::Scheme};
+use http::{HeaderValue, Method, Request, Uri, header, uri::Scheme};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -34,12 +34,12 @@ use tower_sigv4::origin::ClientAddr;
 
 use super::{
     drain_body::drain_bodies, head_timer::HeadTimer, lifetime::Lifetime, linger::LingeringStream,
-    read_ahead::ReadAhead, response_rate::Streams,
+    read_ahead::ReadAhead, response_rate::Streams, strict_stream::StrictStream,
 };
 use crate::{
     config,
     connection::{ClientConnection, ConnectionGauge},
-    request_validation::MAX_HEAD_LEN,
+    request_validation::{InvalidHead, MAX_HEAD_LEN},
     response,
     service::Respond,
 };
@@ -164,7 +164,6 @@ impl<S: Respond> Acceptor<S> {
             idle_timeout: settings.idle_timeout,
             stopped: self.stopped,
         };
-        let io = TokioIo::new(stream);
         let origin_buffer = settings.origin_buffer as usize;
         if is_http2 {
             let streams = Streams::default();
@@ -180,6 +179,7 @@ impl<S: Respond> Acceptor<S> {
                 // One chunk at a time, of any size: small chunks may keep much larger buffers alive.
                 .max_send_buf_size(1)
                 .max_header_list_size(MAX_HEAD_LEN as u32);
+            let io = TokioIo::new(stream);
             let served = http2.serve_connection(io, TowerToHyperService::new(observed));
             let shutdown = http2::Connection::graceful_shutdown;
             let abandoned = streams.abandoned(connection);
@@ -188,7 +188,8 @@ impl<S: Respond> Acceptor<S> {
             let read_ahead = ReadAhead::single(origin_buffer);
             let draining = drain_bodies(service);
             let limited = for_client(client, scheme, connection.clone(), requests, draining)
-                .map_response(move |response| read_ahead.apply(response));
+                .map_response(move |response| close_if_invalid(read_ahead.apply(response)));
+            let checked = connection.clone();
             let mut http1 = http1::Builder::new();
             http1
                 .timer(HeadTimer {
@@ -198,6 +199,10 @@ impl<S: Respond> Acceptor<S> {
                 })
                 .header_read_timeout(settings.header_timeout)
                 .max_buf_size(MAX_HEAD_LEN);
+            if let Some(max) = settings.max_headers {
+                http1.max_headers(max);
+            }
+            let io = TokioIo::new(StrictStream::new(stream, checked));
             let served = http1
                 .serve_connection(io, TowerToHyperService::new(limited))
                 .with_upgrades();
@@ -247,10 +252,24 @@ fn for_client(
 + 'static {
     let address = ClientAddr::new(client.ip()).with_scheme(scheme.clone());
     let add_client = move |mut request: Request<Incoming>| {
-        requests.fetch_add(1, Ordering::Relaxed);
+        let index = requests.fetch_add(1, Ordering::Relaxed);
+        if let Some(reason) = connection.rejection(index) {
+            request
+                .extensions_mut()
+                .insert(InvalidHead::Ambiguous(reason));
+        }
         request.extensions_mut().insert(address.clone());
         request.extensions_mut().insert(connection.clone());
         let mut uri = mem::take(request.uri_mut()).into_parts();
+        if uri
+            .scheme
+            .as_ref()
+            .is_some_and(|named| *named != Scheme::HTTP && *named != Scheme::HTTPS)
+        {
+            request.extensions_mut().insert(InvalidHead::Ambiguous(
+                "the scheme of the request target is neither http nor https",
+            ));
+        }
         // The connection decides the scheme, not the client.
         uri.scheme = uri.scheme.map(|_| scheme.clone());
         *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
@@ -259,6 +278,15 @@ fn for_client(
     ServiceBuilder::new()
         .map_request(add_client)
         .service(service)
+}
+
+/// Ends a connection after a head that two servers could read differently: what follows could be a part of the request.
+fn close_if_invalid(mut response: Response) -> Response {
+    if response.extensions().get::<InvalidHead>().is_some() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
 }
 
 /// Removes the bodies of responses to HEAD (RFC 9110, section 9.3.2): hyper does so on HTTP/1.1 only.

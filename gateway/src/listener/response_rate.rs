@@ -26,6 +26,11 @@ use crate::connection::ClientConnection;
 /// Maximum time of waiting for a client, beyond the time that it earns with each byte it reads.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Time for a client to acknowledge the end of an idle HTTP/2 connection.
+const GOAWAY_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time after the last response from which on a connection counts as idle.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// 500 bytes earn a second, like the default of `min_body_rate`.
 const EARNED_PER_BYTE: Duration = Duration::from_millis(2);
 
@@ -81,15 +86,19 @@ task_local! {
 
 /// Runs the streams of one HTTP/2 connection, and resets those that their client does not read. The connection itself
 /// does not show this, since pings are written all the time.
+/// The channel's value is the end of the last stream.
 #[derive(Clone, Default)]
-pub(super) struct Streams(watch::Sender<()>);
+pub(super) struct Streams(watch::Sender<Option<Instant>>);
 
 impl<F> Executor<F> for Streams
 where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        let running = self.0.subscribe();
+        let running = RunningStream {
+            _running: self.0.subscribe(),
+            ended: self.0.clone(),
+        };
         tokio::spawn(PROGRESS.scope(Cell::default(), async move {
             let _running = running;
             let mut stream = pin!(future);
@@ -118,6 +127,17 @@ where
     }
 }
 
+struct RunningStream {
+    _running: watch::Receiver<Option<Instant>>,
+    ended: watch::Sender<Option<Instant>>,
+}
+
+impl Drop for RunningStream {
+    fn drop(&mut self) {
+        self.ended.send_replace(Some(Instant::now()));
+    }
+}
+
 impl Streams {
     /// Makes a response report its progress to the task of its stream.
     pub(super) fn observe(response: Response) -> Response {
@@ -130,8 +150,14 @@ impl Streams {
         })
     }
 
-    /// Completes once no stream is left and the client does not read the rest of the responses.
+    /// Completes once no stream is left and the client does not read the rest of the responses, or has read them long
+    /// ago and does not acknowledge the end of the connection.
     pub(super) async fn abandoned(self, connection: ClientConnection) {
+        time::sleep(GOAWAY_TIMEOUT).await;
+        let is_idle = |end: Option<Instant>| end.is_none_or(|end| end.elapsed() > IDLE);
+        if self.0.is_closed() && is_idle(*self.0.borrow()) {
+            return;
+        }
         loop {
             let all_ended = self.0.is_closed();
             let before = connection.written();

@@ -9,24 +9,31 @@ pub(crate) fn parse_filter(filter: &str, access: bool) -> Result<Targets, String
     } else {
         LevelFilter::OFF
     };
-    let defaults = Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_target("access", access_level);
-    filter.split(',').map(str::trim).try_fold(defaults, |targets, directive| {
+    let mut default_level = LevelFilter::INFO;
+    let mut targets = Vec::new();
+    for directive in filter.split(',').map(str::trim) {
         let parsed = match directive.split_once('=') {
             Some((target, name)) if is_target(target) => {
-                level(name).map(|level| targets.with_target(target, level))
+                level(name).map(|level| targets.push((target, level)))
             }
             Some(_) => None,
-            None => level(directive).map(|level| targets.with_default(level)),
+            None => level(directive).map(|level| default_level = level),
         };
         parsed.ok_or_else(|| {
             format!(
                 "{directive:?} is not a level; write off, error, warn, info, debug or trace, alone or after the \
                  prefix of a target, such as \"info,tower_sigv4=debug\""
             )
-        })
-    })
+        })?;
+    }
+    let mut defaults = Targets::new()
+        .with_default(default_level)
+        .with_target("access", access_level);
+    // h2 warns of each invalid frame, so that a client could fill the log.
+    if default_level <= LevelFilter::INFO {
+        defaults = defaults.with_target("h2", default_level.min(LevelFilter::ERROR));
+    }
+    Ok(defaults.with_targets(targets))
 }
 
 fn is_target(name: &str) -> bool {
@@ -47,15 +54,17 @@ mod tests {
     #[test]
     fn filters_are_lists_of_levels() {
         for (filter, access, parsed) in [
-            ("info", false, "access=off,info"),
-            ("WARN", true, "access=info,warn"),
+            ("info", false, "access=off,h2=error,info"),
+            ("WARN", true, "access=info,h2=error,warn"),
             (
                 "tower_sigv4::sign=debug",
                 false,
-                "tower_sigv4::sign=debug,access=off,info",
+                "tower_sigv4::sign=debug,access=off,h2=error,info",
             ),
             ("off, h2=trace ,error", false, "access=off,h2=trace,error"),
-            ("warn,access=info", false, "access=info,warn"),
+            ("off", false, "access=off,h2=off,off"),
+            ("debug", false, "access=off,debug"),
+            ("warn,access=info", false, "access=info,h2=error,warn"),
         ] {
             assert_eq!(
                 parse_filter(filter, access).expect(filter).to_string(),

@@ -10,7 +10,10 @@ use std::{
     borrow::Cow,
     io::{self, Write},
     panic,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tracing::dispatcher::{self, Dispatch, SetGlobalDefaultError};
@@ -28,6 +31,7 @@ pub(crate) struct Log {
     filter: reload::Handle<Targets, Registry>,
     dispatch: Dispatch,
     background: Arc<OnceLock<NonBlocking>>,
+    failed: Arc<AtomicUsize>,
 }
 
 impl Log {
@@ -49,6 +53,7 @@ impl Log {
             filter,
             dispatch,
             background,
+            failed: Arc::default(),
         }
     }
 
@@ -65,15 +70,17 @@ impl Log {
         let builder = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(MAX_QUEUED_LINES);
-        let (writer, guard) = builder.finish(io::stderr());
+        let (writer, guard) = builder.finish(Stderr {
+            failed: self.failed.clone(),
+        });
         drop(self.background.set(writer)); // called once
         guard
     }
 
     pub(crate) fn dropped_lines(&self) -> usize {
-        self.background
-            .get()
-            .map_or(0, |writer| writer.error_counter().dropped_lines())
+        let queued = self.background.get();
+        queued.map_or(0, |writer| writer.error_counter().dropped_lines())
+            + self.failed.load(Ordering::Relaxed)
     }
 
     /// Returns the filter in the format of [`parse_filter`].
@@ -85,6 +92,25 @@ impl Log {
 
     pub(crate) fn set_filter(&self, filter: Targets) {
         drop(self.filter.reload(filter)); // fails only without a subscriber
+    }
+}
+
+/// Counts the lines that cannot be written, for example because the log's reader has ended.
+struct Stderr {
+    failed: Arc<AtomicUsize>,
+}
+
+impl Write for Stderr {
+    /// The background thread passes a whole line at once.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if io::stderr().write_all(line).is_err() {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

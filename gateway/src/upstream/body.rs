@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tower_sigv4::body::SignedBody;
 
 use super::error::BodyFailed;
+use crate::trailers::remove_forbidden;
 
 /// Reports `true` while it waits for the client.
 pub(super) struct ObservedBody {
@@ -45,7 +46,7 @@ impl http_body::Body for ObservedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = pin!(&mut self.body).poll_frame(cx);
         self.waits_for_client.send_replace(frame.is_pending());
-        frame.map_err(BodyFailed)
+        frame.map_ok(remove_forbidden).map_err(BodyFailed)
     }
 
     fn is_end_stream(&self) -> bool {

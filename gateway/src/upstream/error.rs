@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use hyper_util::client::legacy;
 
-use crate::BoxError;
+use crate::{BoxError, error::causes};
 
 /// An error of hyper's client, with the origin.
 #[derive(Debug)]
@@ -28,6 +28,26 @@ impl fmt::Display for UpstreamError {
             )
         }
     }
+}
+
+impl UpstreamError {
+    /// Returns the message for the client, which learns no name of the origin.
+    fn message(&self) -> &'static str {
+        let mut causes = causes(&self.source);
+        if self.source.is_connect() {
+            "the origin could not be reached"
+        } else if causes.any(is_parse_error) {
+            "the origin sent an invalid response, or one with too many or too large headers"
+        } else {
+            "the connection to the origin broke before the response"
+        }
+    }
+}
+
+fn is_parse_error(cause: &(dyn Error + 'static)) -> bool {
+    cause
+        .downcast_ref::<hyper::Error>()
+        .is_some_and(hyper::Error::is_parse)
 }
 
 impl Error for UpstreamError {
@@ -54,6 +74,13 @@ impl Error for BodyFailed {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&*self.0)
     }
+}
+
+/// Returns the message for a client whose request failed at the origin.
+pub(crate) fn message(error: &(dyn Error + 'static)) -> &'static str {
+    causes(error)
+        .find_map(|cause| cause.downcast_ref::<UpstreamError>())
+        .map_or("the request to the origin failed", UpstreamError::message)
 }
 
 /// Returns `true` if there was no connection to the origin.

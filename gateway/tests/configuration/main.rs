@@ -6,3 +6,5 @@ mod support;
 mod check;
 mod schema;
 mod startup;
+#[cfg(unix)]
+mod system_limits;

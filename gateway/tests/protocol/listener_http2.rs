@@ -138,7 +138,7 @@ async fn ambiguous_heads_are_rejected() {
         ("a user", host("x@api.example.com"), "", Some(400)),
         ("a host with a path", host("api.example.com/x"), "", None),
         ("an empty host", host(""), "", None),
-        ("no host", vec![METHOD, SCHEME, PATH], "", Some(404)),
+        ("no host", vec![METHOD, SCHEME, PATH], "", Some(400)),
         ("a backslash", path("/orders\\.."), "", Some(400)),
         ("a zero byte", path("/orders/%00"), "", Some(400)),
         ("a parent path", path("/orders/../x"), "", Some(404)),

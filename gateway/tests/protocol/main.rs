@@ -8,5 +8,6 @@ mod bodies;
 mod exchanges;
 mod listener;
 mod listener_http2;
+mod message_framing;
 mod origin_http2;
 mod websocket;

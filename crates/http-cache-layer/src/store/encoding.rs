@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     entry::{Entry, StoredHead},
+    policy::Lifetimes,
     vary::{VariantId, VaryNames},
 };
 
 /// Raised with each change of [`EncodedHead`].
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Tolerance for another process's clock: a response from the future would be fresh for too long.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
-/// The head of an entry. The body follows it. The policy of http-cache-semantics is computed again at a lookup, so that
-/// its internals may change.
+/// The head of an entry. The body follows it.
 #[derive(Serialize, Deserialize)]
 struct EncodedHead {
     vary: String,
@@ -27,7 +27,7 @@ struct EncodedHead {
     /// In milliseconds since 1970.
     received: u64,
     age: u64,
-    authorized: bool,
+    lifetimes: Lifetimes,
     length: u64,
 }
 
@@ -50,7 +50,7 @@ impl Entry {
             headers: headers.collect(),
             received: received.try_into().ok()?,
             age: head.age,
-            authorized: head.authorized,
+            lifetimes: head.lifetimes,
             length: self.body.len() as u64,
         };
         let mut bytes = postcard::to_extend(&encoded, vec![VERSION]).ok()?;
@@ -87,9 +87,9 @@ impl Entry {
             headers,
             received,
             age: encoded.age,
-            authorized: encoded.authorized,
+            lifetimes: encoded.lifetimes,
         };
-        Some(Self::new(head)?.with_body(bytes.slice_ref(body).into()))
+        Some(Self::new(head).with_body(bytes.slice_ref(body).into()))
     }
 }
 

@@ -38,8 +38,8 @@ const FRAMES: [Row; 28] = [
     (
         "a length twice",
         "content-length: 3\r\ncontent-length: 3\r\n\r\nabc",
-        &[200],
-        "content-length: 3",
+        &[400],
+        "",
     ),
     (
         "a list of lengths",

@@ -13,8 +13,8 @@ const HEADS: [Row; 38] = [
     (
         "a bare line feed",
         "GET /open HTTP/1.1\nhost: h\n\n",
-        &[200],
-        "GET /open HTTP/1.1",
+        &[400],
+        "",
     ),
     (
         "a bare carriage return",

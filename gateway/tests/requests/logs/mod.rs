@@ -179,7 +179,10 @@ async fn admin_port_changes_the_level() {
     let config = config(&format!("http://{}", origin.address), "");
     let section = "format = \"json\"\nlevel = \"warn\"\n[admin]\nlisten = \"127.0.0.1:0\"";
     let logged = LoggingGateway::start(&with_log(&config, section));
-    assert_eq!(logged.admin("GET", "", "").await.body, "access=off,warn\n");
+    assert_eq!(
+        logged.admin("GET", "", "").await.body,
+        "access=off,h2=error,warn\n"
+    );
     let page = "origin: https://evil.example\r\n";
     for (headers, level, status) in [
         ("", "wran", 400),
