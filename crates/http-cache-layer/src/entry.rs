@@ -90,7 +90,8 @@ impl Entry {
             received,
         );
         // A cookie is for one client, whatever the directives are (section 7.3).
-        if response.headers.contains_key(header::SET_COOKIE) && !omitted.contains(&header::SET_COOKIE)
+        if response.headers.contains_key(header::SET_COOKIE)
+            && !omitted.contains(&header::SET_COOKIE)
         {
             policy.set_storable(false);
         }

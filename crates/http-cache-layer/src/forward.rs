@@ -105,7 +105,9 @@ where
                 result = Ok(response);
             } else if is_confirmed_by(&entry.head.headers, response.headers()) {
                 let (not_modified, _) = response.into_parts();
-                return Ok(self.freshen(request, miss, entry, not_modified.headers, times).await);
+                return Ok(self
+                    .freshen(request, miss, entry, not_modified.headers, times)
+                    .await);
             } else {
                 times.sent = self.shared.now();
                 result = self.send_head(request.head.clone()).await;
@@ -124,9 +126,8 @@ where
         }
         let client_head = removed.then(|| request.head.headers.clone());
         let stored = self.store(request, miss, response, times);
-        let is_held = |headers| {
-            stored.status() == StatusCode::OK && client_has(stored.headers(), headers)
-        };
+        let is_held =
+            |headers| stored.status() == StatusCode::OK && client_has(stored.headers(), headers);
         if !client_head.as_ref().is_some_and(is_held) {
             return Ok(stored);
         }
@@ -213,7 +214,8 @@ pub(crate) fn with_status<B>(
     let value = if status == CacheStatus::Hit {
         settings.hit.clone()
     } else {
-        HeaderValue::try_from(format!("{}; {status}", settings.name)).unwrap_or(settings.hit.clone())
+        HeaderValue::try_from(format!("{}; {status}", settings.name))
+            .unwrap_or(settings.hit.clone())
     };
     response.headers_mut().append(CACHE_STATUS, value);
     response

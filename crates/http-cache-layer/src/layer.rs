@@ -92,10 +92,7 @@ impl CacheLayer {
     /// });
     /// # drop(cache);
     /// ```
-    pub fn with_key(
-        self,
-        key: impl Fn(&Parts) -> Option<Key> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_key(self, key: impl Fn(&Parts) -> Option<Key> + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.key = Arc::new(key))
     }
 

@@ -58,9 +58,9 @@ where
         let body = entry.body.clone();
         let is_same = entry.head.status == StatusCode::OK
             && is_described_by(&entry.head.headers, body.len(), &newer);
-        let updated = is_same.then(|| entry.updated_head(&newer)).and_then(|head| {
-            Entry::from_response(&request, &head, times, &self.settings)
-        });
+        let updated = is_same
+            .then(|| entry.updated_head(&newer))
+            .and_then(|head| Entry::from_response(&request, &head, times, &self.settings));
         match updated {
             Some(fresh) => self.pending(request, miss, fresh).store(body),
             None => drop(self.shared.store.remove(Purge::Url(request.key)).await),

@@ -33,8 +33,15 @@ const TOUCH_INTERVAL: u64 = 10;
 pub(super) struct Redis {
     work: Arc<Work>,
     hints: Cache<Arc<str>, VaryNames>,
-    /// Result of the last check, with the number of successful queries until then.
-    problem: Mutex<Option<(u64, Arc<str>)>>,
+    problem: Mutex<Option<Problem>>,
+}
+
+/// Result of the last check.
+#[derive(Clone)]
+struct Problem {
+    message: Arc<str>,
+    /// Number of successful queries until then: one more ends the problem. `None` for a wrong configuration.
+    successes: Option<u64>,
 }
 
 /// Fields of a hash.
@@ -220,21 +227,26 @@ impl Redis {
         let key = self.work.purges_key();
         let result = check::check(&self.work.connection, &key).await;
         let successes = self.work.connection.successes();
-        let failed = result.as_ref().err();
-        *self.problem() = failed.map(|error| (successes, error.to_string().into()));
-        result
+        *self.problem() = result.as_ref().err().map(|failure| Problem {
+            message: failure.error.to_string().into(),
+            successes: (!failure.is_mode).then_some(successes),
+        });
+        result.map_err(|failure| failure.error)
     }
 
     pub(super) fn health(&self) -> StoreHealth {
         let connection = &self.work.connection;
-        let current = |(successes, _): &(u64, _)| *successes == connection.successes();
-        let problem = self.problem().clone().filter(current);
+        let persists = |problem: &Problem| {
+            let successes = problem.successes;
+            successes.is_none_or(|number| number == connection.successes())
+        };
+        let problem = self.problem().clone().filter(persists);
         let failure = || {
             let reason = connection.topology.failure()?;
             Some(format!("redis at {}: {reason}", connection.target.addresses()).into())
         };
         problem
-            .map(|(_, message)| message)
+            .map(|known| known.message)
             .or_else(failure)
             .map_or(StoreHealth::Ready, StoreHealth::Degraded)
     }
@@ -243,7 +255,7 @@ impl Redis {
         self.work.stats()
     }
 
-    fn problem(&self) -> MutexGuard<'_, Option<(u64, Arc<str>)>> {
+    fn problem(&self) -> MutexGuard<'_, Option<Problem>> {
         self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
