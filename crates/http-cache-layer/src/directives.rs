@@ -1,6 +1,6 @@
 //! Cache directives of requests and responses (RFC 9111, section 5.2; RFC 9213).
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 use crate::list::members;
@@ -140,7 +140,7 @@ fn targeted_directives(
     let values: Vec<_> = headers
         .get_all(name)
         .iter()
-        .map(|value| value.as_bytes())
+        .map(HeaderValue::as_bytes)
         .collect();
     let parsed: Dictionary = Parser::new(&values.join(&b", "[..])).parse().ok()?;
     let directives = parsed.into_iter().filter_map(|(key, entry)| {

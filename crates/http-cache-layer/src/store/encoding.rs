@@ -165,9 +165,7 @@ mod tests {
     fn use_entry(bytes: &Bytes, now: SystemTime) {
         if let Some(read) = Entry::from_bytes(bytes, now) {
             let (request, ()) = Request::new(()).into_parts();
-            read.satisfies(&request, now);
-            read.is_stale(now);
-            read.usable_on_error(&request, now);
+            read.usability(&crate::directives::RequestDirectives::default(), now);
             drop((read.lifetime(), read.size(), read.respond(&request, now)));
         }
     }
