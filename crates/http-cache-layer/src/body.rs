@@ -2,7 +2,8 @@
 
 use std::{
     fmt::{self, Debug, Formatter},
-    pin::Pin,
+    future::poll_fn,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
 
@@ -147,5 +148,18 @@ impl Tee {
     fn store(self) -> Option<Self> {
         self.pending.store(self.copy.finish());
         None
+    }
+}
+
+/// Reads a body, which stores it, unless it is larger than the limit.
+pub(crate) async fn read<R: Body<Data = Bytes>>(body: R, limit: u64) {
+    let mut remaining = limit;
+    let mut pinned = pin!(body);
+    while let Some(Ok(frame)) = poll_fn(|cx| pinned.as_mut().poll_frame(cx)).await {
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let Some(rest) = remaining.checked_sub(length) else {
+            return;
+        };
+        remaining = rest;
     }
 }

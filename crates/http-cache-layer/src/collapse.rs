@@ -23,7 +23,9 @@ pub(crate) enum Outcome {
     Stored(Arc<Entry>, Ticket),
     /// The response is for one request only, and so will be the others'.
     NotShared,
-    /// The request has failed, or its client has left.
+    /// The inner service has failed.
+    Failed,
+    /// The clients of all leaders have left.
     Abandoned,
 }
 
@@ -87,13 +89,13 @@ impl InFlight {
                         newest: Instant::now(),
                     }),
                 });
-                let key = vacant.key().clone();
-                vacant.insert(flight.clone());
-                Role::Leader(Leader {
+                let leader = Leader {
                     in_flight: self.clone(),
-                    key,
-                    flight,
-                })
+                    key: vacant.key().clone(),
+                    flight: flight.clone(),
+                };
+                vacant.insert(flight);
+                Role::Leader(leader)
             }
         }
     }

@@ -64,7 +64,10 @@ pub(crate) fn is_confirmed_by(stored: &HeaderMap, not_modified: &HeaderMap) -> b
 
 /// Returns `true` if a 200 to HEAD describes a stored response of this length (section 4.3.5).
 pub(crate) fn is_described_by(stored: &HeaderMap, length: usize, head: &HeaderMap) -> bool {
-    let same = |name| head.get(&name).is_none_or(|value| stored.get(&name) == Some(value));
+    let same = |name| {
+        head.get(&name)
+            .is_none_or(|value| stored.get(&name) == Some(value))
+    };
     let declared = head.get(header::CONTENT_LENGTH);
     same(header::ETAG)
         && same(header::LAST_MODIFIED)

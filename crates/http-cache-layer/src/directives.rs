@@ -1,6 +1,6 @@
 //! Cache directives of requests and responses (RFC 9111, section 5.2; RFC 9213).
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 use crate::list::members;
@@ -96,7 +96,11 @@ pub(crate) fn delta_seconds(text: &[u8]) -> Option<u64> {
         return None;
     }
     let digits = std::str::from_utf8(text).ok()?;
-    Some(digits.parse().map_or(MAX_SECONDS, |n: u64| n.min(MAX_SECONDS)))
+    Some(
+        digits
+            .parse()
+            .map_or(MAX_SECONDS, |n: u64| n.min(MAX_SECONDS)),
+    )
 }
 
 fn cache_control(headers: &HeaderMap) -> Vec<(Box<str>, Argument)> {
@@ -129,11 +133,14 @@ fn split(member: &[u8]) -> (&[u8], Argument) {
 }
 
 /// Returns the directives of a structured field, or `None` if it is absent, empty or malformed.
-fn targeted_directives(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<(Box<str>, Argument)>> {
+fn targeted_directives(
+    headers: &HeaderMap,
+    name: &HeaderName,
+) -> Option<Vec<(Box<str>, Argument)>> {
     let values: Vec<_> = headers
         .get_all(name)
         .iter()
-        .map(|value| value.as_bytes())
+        .map(HeaderValue::as_bytes)
         .collect();
     let parsed: Dictionary = Parser::new(&values.join(&b", "[..])).parse().ok()?;
     let directives = parsed.into_iter().filter_map(|(key, entry)| {
@@ -198,7 +205,9 @@ impl RequestDirectives {
         let mut parts = member.splitn(2, |byte| *byte == b'=');
         let name = parts.next().unwrap_or_default().trim_ascii();
         let value = parts.next().map(|text| {
-            let unquoted = text.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+            let unquoted = text
+                .strip_prefix(b"\"")
+                .and_then(|rest| rest.strip_suffix(b"\""));
             delta_seconds(unquoted.unwrap_or(text))
         });
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());

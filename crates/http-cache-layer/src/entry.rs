@@ -7,19 +7,18 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request,
-    response::Parts,
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request, response::Parts,
 };
 
 use crate::{
-    conditional::{BODY_HEADERS, client_has, conditions, remove_conditions},
+    conditional::{conditions, remove_conditions},
     cost,
     directives::{Directives, RequestDirectives},
     key::Key,
     limit::Reservation,
     policy::{self, Lifetimes, Policy},
-    range::{self, Selection},
     request::CacheRequest,
+    response::{new_head, respond},
     settings::Settings,
     status::ForwardReason,
     stored_body::{Replay, StoredBody},
@@ -73,7 +72,7 @@ pub(crate) enum Usability {
 
 impl Entry {
     /// Returns an entry without its body, or `None` if the response must not be stored (RFC 9111, section 3).
-    pub(crate) fn from_response(
+    pub(crate) fn try_new(
         request: &CacheRequest,
         response: &Parts,
         times: Times,
@@ -90,10 +89,11 @@ impl Entry {
             received,
         );
         // A cookie is for one client, whatever the directives are (section 7.3).
-        if response.headers.contains_key(header::SET_COOKIE) && !omitted.contains(&header::SET_COOKIE)
-        {
+        let has_cookie = response.headers.contains_key(header::SET_COOKIE);
+        if has_cookie && !settings.cookies && !omitted.contains(&header::SET_COOKIE) {
             policy.set_storable(false);
         }
+        policy.set_default_stale_if_error(&directives, settings.stale_if_error);
         if let Some(limit) = settings.heuristics {
             policy.guess_freshness(&directives, response, received, limit);
         }
@@ -110,6 +110,23 @@ impl Entry {
             age,
             lifetimes,
         }))
+    }
+
+    /// Returns an entry for a response to GET, with the default settings.
+    #[cfg(test)]
+    pub(crate) fn from_response(
+        key: &Key,
+        request: &request::Parts,
+        response: &Parts,
+        now: SystemTime,
+    ) -> Option<Self> {
+        let settings = Settings::default();
+        let cacheable = CacheRequest::new(key.clone(), request.clone(), &settings);
+        let times = Times {
+            sent: now,
+            received: now,
+        };
+        Self::try_new(&cacheable, response, times, &settings)
     }
 
     pub(crate) fn new(head: StoredHead) -> Self {
@@ -292,65 +309,4 @@ impl Debug for Entry {
             .field("received", &self.head.received)
             .finish_non_exhaustive()
     }
-}
-
-fn new_head(status: StatusCode, headers: HeaderMap) -> Parts {
-    let (mut head, ()) = Response::new(()).into_parts();
-    head.status = status;
-    head.headers = headers;
-    head
-}
-
-/// Returns the response to a request: a 304 if the client holds it (section 4.3.2), the part that the client wants, and
-/// no body for HEAD.
-pub(crate) fn respond(
-    mut head: Parts,
-    body: StoredBody,
-    request: &request::Parts,
-) -> Response<Replay> {
-    if head.status == StatusCode::OK && client_has(&head.headers, &request.headers) {
-        return not_modified(head).map(|()| Replay::default());
-    }
-    let length = body.len() as u64;
-    if request.method == Method::HEAD {
-        // RFC 9110, section 9.3.2: the length is that of the body for GET; a 204 has none (section 8.6).
-        if head.status != StatusCode::NO_CONTENT {
-            head.headers.insert(header::CONTENT_LENGTH, length.into());
-        }
-        return Response::from_parts(head, Replay::default());
-    }
-    let selection = if head.status == StatusCode::OK {
-        range::select(&head.headers, &request.headers, length)
-    } else {
-        Selection::Whole
-    };
-    let (status, content_range, replay) = match selection {
-        Selection::Whole => return Response::from_parts(head, body.into()),
-        Selection::Part(part) => {
-            let content_range = format!("bytes {}-{}/{length}", part.start, part.end - 1);
-            let replay = Replay::part(body, part);
-            (StatusCode::PARTIAL_CONTENT, content_range, replay)
-        }
-        Selection::Unsatisfiable => {
-            let content_range = format!("bytes */{length}");
-            let replay = Replay::default();
-            (StatusCode::RANGE_NOT_SATISFIABLE, content_range, replay)
-        }
-    };
-    head.status = status;
-    let sent = http_body::Body::size_hint(&replay).lower();
-    head.headers.insert(header::CONTENT_LENGTH, sent.into());
-    if let Ok(value) = content_range.try_into() {
-        head.headers.insert(header::CONTENT_RANGE, value);
-    }
-    Response::from_parts(head, replay)
-}
-
-/// Returns the 304 for a response that the client holds.
-pub(crate) fn not_modified(mut head: Parts) -> Response<()> {
-    head.status = StatusCode::NOT_MODIFIED;
-    for name in BODY_HEADERS {
-        head.headers.remove(name);
-    }
-    Response::from_parts(head, ())
 }

@@ -8,14 +8,14 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    body::ResponseBody,
+    body::{self, ResponseBody},
     collapse::{Leader, Outcome, Snapshot},
     conditional::{client_has, is_confirmed_by, remove_conditions},
-    entry::{self, Entry, Times},
+    entry::{Entry, Times},
     observer::StoreOutcome,
     pending::PendingEntry,
     request::CacheRequest,
-    revalidate::read,
+    response,
     settings::Settings,
     shared::Shared,
     status::{CacheStatus, ForwardReason},
@@ -95,9 +95,13 @@ where
             && let Some(entry) = &stored
             && entry.usable_on_error(&request, times.received)
         {
+            finish(miss.leader, Outcome::Failed);
             let response = entry.respond(&request.head, times.received);
             let status = CacheStatus::StaleIfError(miss.reason);
             return Ok(stored_response(response, status, &self.settings));
+        }
+        if result.is_err() {
+            finish(miss.leader.take(), Outcome::Failed);
         }
         if is_conditional && let Some(entry) = &stored {
             let response = result?;
@@ -105,7 +109,9 @@ where
                 result = Ok(response);
             } else if is_confirmed_by(&entry.head.headers, response.headers()) {
                 let (not_modified, _) = response.into_parts();
-                return Ok(self.freshen(request, miss, entry, not_modified.headers, times).await);
+                return Ok(self
+                    .freshen(request, miss, entry, not_modified.headers, times)
+                    .await);
             } else {
                 times.sent = self.shared.now();
                 result = self.send_head(request.head.clone()).await;
@@ -123,21 +129,21 @@ where
             return Ok(with_status(forwarded, status, &self.settings));
         }
         let client_head = removed.then(|| request.head.headers.clone());
-        let stored = self.store(request, miss, response, times);
+        let received = self.store(request, miss, response, times);
         let is_held = |headers| {
-            stored.status() == StatusCode::OK && client_has(stored.headers(), headers)
+            received.status() == StatusCode::OK && client_has(received.headers(), headers)
         };
         if !client_head.as_ref().is_some_and(is_held) {
-            return Ok(stored);
+            return Ok(received);
         }
-        let (head, body) = stored.into_parts();
+        let (head, unread) = received.into_parts();
         // Nobody else reads it.
-        read(body, self.shared.entry_limit).await;
-        Ok(entry::not_modified(head).map(|()| ResponseBody::stored(Replay::default())))
+        body::read(unread, self.shared.entry_limit).await;
+        Ok(response::not_modified(head).map(|()| ResponseBody::stored(Replay::default())))
     }
 
     /// Stores a response to GET while the client reads it.
-    fn store(
+    pub(crate) fn store(
         &self,
         request: CacheRequest,
         miss: Miss,
@@ -147,7 +153,7 @@ where
         let reason = miss.reason;
         let (parts, body) = response.into_parts();
         let fits = body.size_hint().lower() <= self.shared.entry_limit;
-        let storable = Entry::from_response(&request, &parts, times, &self.settings);
+        let storable = Entry::try_new(&request, &parts, times, &self.settings);
         let outcome = if storable.is_some() {
             StoreOutcome::TooLarge
         } else {
@@ -159,7 +165,7 @@ where
             if !request.is_alone() && parts.status != StatusCode::NOT_MODIFIED {
                 self.shared.uncacheable.insert(&request);
             }
-            finish_not_shared(miss.leader);
+            finish(miss.leader, Outcome::NotShared);
             let forwarded = Response::from_parts(parts, ResponseBody::origin(body));
             return with_status(forwarded, CacheStatus::Forwarded(reason), &self.settings);
         };
@@ -188,9 +194,9 @@ where
     }
 }
 
-pub(crate) fn finish_not_shared(leader: Option<Leader>) {
+pub(crate) fn finish(leader: Option<Leader>, outcome: Outcome) {
     if let Some(lead) = leader {
-        lead.finish(Outcome::NotShared);
+        lead.finish(outcome);
     }
 }
 
@@ -213,7 +219,8 @@ pub(crate) fn with_status<B>(
     let value = if status == CacheStatus::Hit {
         settings.hit.clone()
     } else {
-        HeaderValue::try_from(format!("{}; {status}", settings.name)).unwrap_or(settings.hit.clone())
+        HeaderValue::try_from(format!("{}; {status}", settings.name))
+            .unwrap_or(settings.hit.clone())
     };
     response.headers_mut().append(CACHE_STATUS, value);
     response

@@ -15,6 +15,10 @@ type Boxed<B, E> = Pin<Box<dyn Future<Output = Result<Response<ResponseBody<B>>,
 /// Response future of [`Cache`](crate::Cache).
 pub struct ResponseFuture<B, E>(State<B, E>);
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would cost the allocation that `Ready` saves"
+)]
 enum State<B, E> {
     /// A response from memory, which takes no allocation here.
     Ready(Option<Response<ResponseBody<B>>>),

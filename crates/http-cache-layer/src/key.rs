@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use url::{Position, Url};
 
 thread_local! {
-    /// Text of the key in progress, so that a key takes one allocation.
+    /// Used again for each key, which is then one allocation.
     static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
 }
 

@@ -92,10 +92,7 @@ impl CacheLayer {
     /// });
     /// # drop(cache);
     /// ```
-    pub fn with_key(
-        self,
-        key: impl Fn(&Parts) -> Option<Key> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_key(self, key: impl Fn(&Parts) -> Option<Key> + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.key = Arc::new(key))
     }
 
@@ -136,6 +133,20 @@ impl CacheLayer {
     /// They are not fresh by default: the origin of a signed API would have to forbid it for every response.
     pub fn with_heuristics(self, limit: Duration) -> Self {
         self.with(|settings| settings.heuristics = Some(limit))
+    }
+
+    /// Serves responses that have become stale for at most this time when the origin fails, if they have no directive
+    /// `stale-if-error` and none that forbids it (not by default; RFC 9111, section 4.2.4; RFC 5861, section 4).
+    pub fn with_stale_if_error(self, limit: Duration) -> Self {
+        self.with(|settings| settings.stale_if_error = limit)
+    }
+
+    /// Sets whether responses with `set-cookie` are stored (they are not by default).
+    ///
+    /// RFC 9111, section 7.3, allows it. Enable it only if no origin sets a cookie that identifies its client in a
+    /// response that it allows to share.
+    pub fn with_cookies(self, enabled: bool) -> Self {
+        self.with(|settings| settings.cookies = enabled)
     }
 
     /// Sets a function that changes storability and freshness of single responses.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, Method, StatusCode, header, request, response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request, response};
 
 use crate::{
     conditional::conditions,
@@ -93,6 +93,17 @@ impl Policy {
         self.stale_while_revalidate = while_revalidating;
         self.stale_if_error = if_error;
         self.may_be_stale = true;
+    }
+
+    /// Applies a default where no directive says how long a stale response may be served.
+    pub(crate) fn set_default_stale_if_error(
+        &mut self,
+        directives: &Directives,
+        default: Duration,
+    ) {
+        if !directives.has("stale-if-error") {
+            self.stale_if_error = default;
+        }
     }
 
     /// Makes a response without directives fresh for a share of the time since its last change (section 4.2.2).
@@ -212,7 +223,7 @@ pub(crate) fn needs_origin(head: &request::Parts) -> bool {
 pub(crate) fn age(headers: &HeaderMap, requested: SystemTime, received: SystemTime) -> u64 {
     // Of several, the first counts; an invalid one is ignored (section 5.1). Parameters are malformed, but such a
     // response is better too old than too young.
-    let first = headers.get(header::AGE).map(|value| value.as_bytes());
+    let first = headers.get(header::AGE).map(HeaderValue::as_bytes);
     let member = first.and_then(|value| members(value).next());
     let number = member.and_then(|text| text.split(|byte| *byte == b';').next());
     let declared = number.and_then(delta_seconds).unwrap_or(0);

@@ -139,7 +139,11 @@ mod tests {
             } else {
                 Selection::Whole
             };
-            assert_eq!(select(&own, &request, 10), expected, "{stored:?} {condition}");
+            assert_eq!(
+                select(&own, &request, 10),
+                expected,
+                "{stored:?} {condition}"
+            );
         }
     }
 }

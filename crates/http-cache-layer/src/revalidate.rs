@@ -1,6 +1,6 @@
 //! Revalidation in the background, while the stale response is served (RFC 5861, section 3).
 
-use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, header};
@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::{
+    body,
     collapse::{Leader, Outcome, Role},
     conditional::remove_conditions,
     entry::{Entry, Usability},
@@ -74,20 +75,7 @@ where
             reason: ForwardReason::Stale,
         };
         if let Ok(response) = self.forward(request, miss).await {
-            read(response.into_body(), shared.entry_limit).await;
+            body::read(response.into_body(), shared.entry_limit).await;
         }
-    }
-}
-
-/// Reads a body, which stores it, unless it is larger than the limit.
-pub(crate) async fn read<R: Body<Data = Bytes>>(body: R, limit: u64) {
-    let mut remaining = limit;
-    let mut pinned = pin!(body);
-    while let Some(Ok(frame)) = poll_fn(|cx| pinned.as_mut().poll_frame(cx)).await {
-        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        let Some(rest) = remaining.checked_sub(length) else {
-            return;
-        };
-        remaining = rest;
     }
 }

@@ -16,15 +16,13 @@ use crate::{
     body::ResponseBody,
     collapse::{Next, Outcome, Role},
     entry::Usability,
-    forward::{Forwarder, Miss, stored_response, with_status},
+    forward::{Forwarder, Miss, stored_response},
     future::ResponseFuture,
-    key::Key,
     policy::{is_cacheable, needs_origin},
     request::CacheRequest,
     settings::Settings,
     shared::{Lookup, Shared},
     status::{CacheStatus, ForwardReason},
-    store::Purge,
     stored_body::Replay,
 };
 
@@ -137,45 +135,6 @@ where
     B: Body + Default + Send + 'static,
     R: Body<Data = Bytes> + Send + 'static,
 {
-    async fn pass(
-        &mut self,
-        request: Request<B>,
-        reason: ForwardReason,
-    ) -> Result<Response<ResponseBody<R>>, S::Error> {
-        if request.method().is_safe() {
-            self.bypass(request, reason).await
-        } else {
-            self.forward_method(request).await
-        }
-    }
-
-    /// Forwards a request that is neither GET nor HEAD, and invalidates the responses that it changes (RFC 9111, section
-    /// 4.4).
-    async fn forward_method(
-        &mut self,
-        request: Request<B>,
-    ) -> Result<Response<ResponseBody<R>>, S::Error> {
-        let (head, body) = request.into_parts();
-        let mut change = PendingChange {
-            shared: self.shared.clone(),
-            key: (self.settings.key)(&head),
-        };
-        let unchanged = Request::from_parts(head, body);
-        let response = self.bypass(unchanged, ForwardReason::Method).await?;
-        let status = response.status();
-        let changed = change.key.take();
-        if let Some(key) = changed.filter(|_| status.is_success() || status.is_redirection()) {
-            let related = key.related(response.headers());
-            // All removals start before the first await: the client may leave meanwhile.
-            let keys = related.chain([key]).map(Purge::Url);
-            let removals: Vec<_> = keys.map(|purge| self.shared.remove(purge)).collect();
-            for removal in removals {
-                removal.await;
-            }
-        }
-        Ok(response)
-    }
-
     async fn look_up(
         mut self,
         mut request: CacheRequest,
@@ -256,7 +215,20 @@ where
                     leader = Some(lead);
                     continue;
                 }
-                Next::Outcome(Outcome::Abandoned) if Instant::now() < deadline => continue,
+                Next::Outcome(Outcome::Abandoned) => continue,
+                Next::Outcome(Outcome::Failed) => {
+                    let failed = self.shared.now();
+                    if let Some(entry) = &miss.selected
+                        && entry.usable_on_error(&request, failed)
+                    {
+                        let response = entry.respond(&request.head, failed);
+                        let status = CacheStatus::StaleIfError(reason);
+                        return Ok(stored_response(response, status, &self.settings));
+                    }
+                    if Instant::now() < deadline {
+                        continue;
+                    }
+                }
                 Next::Outcome(Outcome::Stored(entry, ticket))
                     if !ticket.differs(&miss.snapshot.ticket) =>
                 {
@@ -272,34 +244,10 @@ where
                     }
                     miss.selected = Some(entry);
                 }
-                // Not shared, or it began before a change by another process, or the leaders fail slowly.
+                // Not shared, or it began before a change by another process, or the inner service fails slowly.
                 Next::Outcome(_) => {}
             }
             return self.forward(request, miss).await;
-        }
-    }
-
-    async fn bypass(
-        &mut self,
-        request: Request<B>,
-        reason: ForwardReason,
-    ) -> Result<Response<ResponseBody<R>>, S::Error> {
-        let response = self.send(request).await?.map(ResponseBody::origin);
-        let status = CacheStatus::Forwarded(reason);
-        Ok(with_status(response, status, &self.settings))
-    }
-}
-
-/// A change whose outcome is unknown. If the client leaves or the origin fails, the change may still have been made.
-struct PendingChange {
-    shared: Arc<Shared>,
-    key: Option<Key>,
-}
-
-impl Drop for PendingChange {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            drop(self.shared.remove(Purge::Url(key)));
         }
     }
 }

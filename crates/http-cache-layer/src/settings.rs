@@ -15,6 +15,7 @@ use crate::{
 };
 
 type Predicate = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+type KeyHook = Arc<dyn Fn(&Parts) -> Option<Key> + Send + Sync>;
 type PolicyHook = Arc<dyn Fn(&Parts, &response::Parts, &mut Policy) + Send + Sync>;
 
 #[derive(Clone)]
@@ -28,7 +29,9 @@ pub(crate) struct Settings {
     pub(crate) request_directives: bool,
     pub(crate) targeted_fields: Vec<HeaderName>,
     pub(crate) heuristics: Option<Duration>,
-    pub(crate) key: Arc<dyn Fn(&Parts) -> Option<Key> + Send + Sync>,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) cookies: bool,
+    pub(crate) key: KeyHook,
     pub(crate) bypass: Predicate,
     pub(crate) authorized: Predicate,
     pub(crate) policy: PolicyHook,
@@ -52,6 +55,8 @@ impl Default for Settings {
             request_directives: true,
             targeted_fields: vec![HeaderName::from_static("cdn-cache-control")],
             heuristics: None,
+            stale_if_error: Duration::ZERO,
+            cookies: false,
             key: Arc::new(Key::from_request),
             bypass: Arc::new(|_| false),
             authorized: Arc::new(|_| false),
@@ -79,6 +84,8 @@ impl Debug for Settings {
             .field("request_directives", &self.request_directives)
             .field("targeted_fields", &self.targeted_fields)
             .field("heuristics", &self.heuristics)
+            .field("stale_if_error", &self.stale_if_error)
+            .field("cookies", &self.cookies)
             .finish_non_exhaustive()
     }
 }

@@ -194,7 +194,9 @@ mod tests {
 
     #[tokio::test]
     async fn parts_may_begin_and_end_within_chunks() {
-        let all: Vec<u8> = (0..3 * CHUNK + 5).map(|index| (index % 251) as u8).collect();
+        let all: Vec<u8> = (0..3 * CHUNK + 5)
+            .map(|index| (index % 251) as u8)
+            .collect();
         let mut copy = BodyCopy::default();
         copy.push(&all);
         let stored = copy.finish();

@@ -43,7 +43,10 @@ impl Uncacheable {
 
     pub(crate) fn insert(&self, request: &CacheRequest) {
         let (slot, hash) = self.locate(request);
-        slot.store(hash << 32 | u64::from(self.second(LIFETIME)), Ordering::Relaxed);
+        slot.store(
+            hash << 32 | u64::from(self.second(LIFETIME)),
+            Ordering::Relaxed,
+        );
     }
 
     pub(crate) fn remove(&self, request: &CacheRequest) {

@@ -7,10 +7,12 @@ use tower_service::Service;
 
 use crate::{
     body::ResponseBody,
+    collapse::Outcome,
     conditional::is_described_by,
-    entry::{self, Entry, Times},
-    forward::{Forwarder, Miss, finish_not_shared, stored_response},
+    entry::{Entry, Times},
+    forward::{Forwarder, Miss, finish, stored_response},
     request::CacheRequest,
+    response,
     status::CacheStatus,
     store::Purge,
 };
@@ -34,15 +36,15 @@ where
         let body = entry.body.clone();
         let head = request.head.clone();
         let reason = miss.reason;
-        match Entry::from_response(&request, &updated, times, &self.settings) {
+        match Entry::try_new(&request, &updated, times, &self.settings) {
             Some(fresh) => self.pending(request, miss, fresh).store(body.clone()),
             None => {
                 // Without a recorded change: the origin's state is the same.
                 self.shared.store.remove(Purge::Url(request.key)).await;
-                finish_not_shared(miss.leader);
+                finish(miss.leader, Outcome::NotShared);
             }
         }
-        let confirmed = entry::respond(updated, body, &head);
+        let confirmed = response::respond(updated, body, &head);
         stored_response(confirmed, CacheStatus::Revalidated(reason), &self.settings)
     }
 
@@ -58,9 +60,9 @@ where
         let body = entry.body.clone();
         let is_same = entry.head.status == StatusCode::OK
             && is_described_by(&entry.head.headers, body.len(), &newer);
-        let updated = is_same.then(|| entry.updated_head(&newer)).and_then(|head| {
-            Entry::from_response(&request, &head, times, &self.settings)
-        });
+        let updated = is_same
+            .then(|| entry.updated_head(&newer))
+            .and_then(|head| Entry::try_new(&request, &head, times, &self.settings));
         match updated {
             Some(fresh) => self.pending(request, miss, fresh).store(body),
             None => drop(self.shared.store.remove(Purge::Url(request.key)).await),

@@ -125,7 +125,9 @@ fn update_preferences<'a>(digest: &mut Sha256, values: impl Iterator<Item = &'a 
     let mut sorted = [&b""[..]; MAX_SORTED];
     let mut count = 0;
     let mut rest = values.peekable();
-    while let (Some(slot), Some(member)) = (sorted.get_mut(count), rest.next_if(|_| count < MAX_SORTED)) {
+    while let (Some(slot), Some(member)) =
+        (sorted.get_mut(count), rest.next_if(|_| count < MAX_SORTED))
+    {
         *slot = member;
         count += 1;
     }
