@@ -230,7 +230,10 @@ impl<S> Layer<S> for SigningLayer {
     type Service = Signing<S>;
 
     fn layer(&self, inner: S) -> Signing<S> {
-        Signing::new(inner, self.config.clone())
+        Signing {
+            inner,
+            config: self.config.clone(),
+        }
     }
 }
 

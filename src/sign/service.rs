@@ -26,15 +26,11 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct Signing<S> {
-    inner: S,
-    config: Arc<LayerConfig>,
+    pub(super) inner: S,
+    pub(super) config: Arc<LayerConfig>,
 }
 
 impl<S> Signing<S> {
-    pub(super) fn new(inner: S, config: Arc<LayerConfig>) -> Self {
-        Self { inner, config }
-    }
-
     /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
