@@ -2,6 +2,7 @@
 #![cfg(feature = "lambda")]
 
 mod runtime;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
