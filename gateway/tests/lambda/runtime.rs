@@ -4,12 +4,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Path, State},
+    body::{Body, BodyDataStream, Bytes, to_bytes},
+    extract::{Path, State},
     response::IntoResponse,
     routing::{get, post},
 };
-use http::StatusCode;
+use futures_util::StreamExt;
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use tokio::{
     net::TcpListener,
@@ -33,9 +34,43 @@ pub(crate) async fn serve(router: Router) -> SocketAddr {
 /// Id of an invocation, `response` or `error`, and the output.
 pub(crate) type Invocation = (String, String, Value);
 
+/// Output of an invocation.
+enum Output {
+    Whole(Invocation),
+    Stream(Streamed),
+}
+
+/// A response that the function streams.
+pub(crate) struct Streamed {
+    /// Status, headers and cookies.
+    pub(crate) head: Value,
+    body: Receiver<Result<Bytes, Truncated>>,
+}
+
+/// The function has closed the connection before the end of its response.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Truncated;
+
+impl Streamed {
+    /// Waits for the next bytes. Returns `None` at the end of the response.
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, Truncated>> {
+        time::timeout(TIMEOUT, self.body.recv())
+            .await
+            .expect("no timeout")
+    }
+
+    pub(crate) async fn read_to_end(&mut self) -> Result<Vec<u8>, Truncated> {
+        let mut all = Vec::new();
+        while let Some(bytes) = self.next().await {
+            all.extend_from_slice(&bytes?);
+        }
+        Ok(all)
+    }
+}
+
 pub(crate) struct Runtime {
     events_sender: Sender<Value>,
-    outputs: Receiver<Invocation>,
+    outputs: Receiver<Output>,
 }
 
 impl Runtime {
@@ -46,7 +81,6 @@ impl Runtime {
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/{end}", post(end))
-            .layer(DefaultBodyLimit::disable())
             .with_state((Arc::new(Mutex::new(events)), responses));
         (
             Self {
@@ -57,16 +91,32 @@ impl Runtime {
         )
     }
 
-    pub(crate) async fn invoke(&mut self, event: Value) -> Invocation {
+    async fn output(&mut self, event: Value) -> Output {
         self.events_sender.send(event).await.expect("open channel");
         let response = time::timeout(TIMEOUT, self.outputs.recv())
             .await
             .expect("no timeout");
         response.expect("an output")
     }
+
+    /// Returns the output of a function that buffers its responses.
+    pub(crate) async fn invoke(&mut self, event: Value) -> Invocation {
+        match self.output(event).await {
+            Output::Whole(invocation) => invocation,
+            Output::Stream(streamed) => panic!("streamed: {}", streamed.head),
+        }
+    }
+
+    /// Returns the output of a function that streams its responses.
+    pub(crate) async fn invoke_streaming(&mut self, event: Value) -> Streamed {
+        match self.output(event).await {
+            Output::Stream(streamed) => streamed,
+            Output::Whole(invocation) => panic!("not streamed: {invocation:?}"),
+        }
+    }
 }
 
-type Api = (Arc<Mutex<Receiver<Value>>>, Sender<Invocation>);
+type Api = (Arc<Mutex<Receiver<Value>>>, Sender<Output>);
 
 /// Responds once there is an event.
 async fn next(State((events, _)): State<Api>) -> impl IntoResponse {
@@ -90,14 +140,54 @@ async fn next(State((events, _)): State<Api>) -> impl IntoResponse {
 }
 
 async fn end(
-    State((_, responses)): State<Api>,
+    State((_, outputs)): State<Api>,
     Path((id, end)): Path<(String, String)>,
-    response: Bytes,
+    headers: HeaderMap,
+    body: Body,
 ) -> StatusCode {
-    let response = serde_json::from_slice(&response).expect("JSON");
-    responses
-        .send((id, end, response))
-        .await
-        .expect("open channel");
+    if headers.contains_key("lambda-runtime-function-response-mode") {
+        assert_eq!(
+            headers["lambda-runtime-function-response-mode"],
+            "streaming"
+        );
+        assert_eq!(
+            headers["content-type"],
+            "application/vnd.awslambda.http-integration-response"
+        );
+        assert_eq!(headers["transfer-encoding"], "chunked");
+        assert_eq!(end, "response");
+        receive_stream(body.into_data_stream(), &outputs).await;
+    } else {
+        let response = to_bytes(body, usize::MAX).await.expect("a whole output");
+        let response = serde_json::from_slice(&response).expect("JSON");
+        let output = Output::Whole((id, end, response));
+        outputs.send(output).await.expect("open channel");
+    }
     StatusCode::ACCEPTED
+}
+
+/// Passes on the head once it has arrived, and then the body as it arrives.
+async fn receive_stream(mut frames: BodyDataStream, outputs: &Sender<Output>) {
+    const DELIMITER: [u8; 8] = [0; 8];
+    let mut start = Vec::new();
+    let end_of_head = loop {
+        let frame = frames.next().await.expect("a delimiter");
+        start.extend_from_slice(&frame.expect("a head"));
+        let found = start.windows(8).position(|window| window == DELIMITER);
+        if let Some(position) = found {
+            break position;
+        }
+    };
+    let (sender, body) = mpsc::channel(1);
+    let head = serde_json::from_slice(&start[..end_of_head]).expect("JSON");
+    let output = Output::Stream(Streamed { head, body });
+    outputs.send(output).await.expect("open channel");
+    let rest = start.split_off(end_of_head + DELIMITER.len());
+    if !rest.is_empty() {
+        sender.send(Ok(rest.into())).await.expect("open channel");
+    }
+    while let Some(frame) = frames.next().await {
+        let frame = frame.map_err(|_| Truncated);
+        sender.send(frame).await.expect("open channel");
+    }
 }
