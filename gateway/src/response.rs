@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, StatusCode, Version, header};
+use http::{StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use serde_json::json;
@@ -23,6 +23,7 @@ use tower_sigv4::{
 use crate::{
     BoxError,
     error::{causes, chain},
+    headers::normalize_length,
     min_body_rate::SlowBody,
     request_validation::InvalidHead,
     trailers::CheckedTrailers,
@@ -96,30 +97,6 @@ pub(crate) fn from_origin(response: http::Response<ResponseBody<Incoming>>) -> R
     forwarded
 }
 
-/// Writes a list of equal lengths, or one with leading zeros, as one number (RFC 9110, section 8.6). Returns `None` if
-/// the lengths differ or are not numbers.
-fn normalize_length(headers: &mut HeaderMap) -> Option<()> {
-    let mut lengths = headers
-        .get_all(header::CONTENT_LENGTH)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(|length| {
-            let digits = length.trim_ascii();
-            let is_number = digits.iter().all(u8::is_ascii_digit);
-            str::from_utf8(digits)
-                .ok()
-                .filter(|_| is_number)?
-                .parse::<i64>()
-                .ok()
-        });
-    let Some(first) = lengths.next() else {
-        return Some(());
-    };
-    let length = first.filter(|_| lengths.all(|other| other == first))?;
-    headers.insert(header::CONTENT_LENGTH, length.into());
-    Some(())
-}
-
 /// Returns `true` if the origin rejected the gateway. Its message may quote the gateway's session token.
 fn concerns_gateway(diagnosis: &Diagnosis) -> bool {
     match diagnosis.cause() {
@@ -139,18 +116,6 @@ pub(crate) fn without_body(mut response: Response) -> Response {
             .or_insert(length.into());
     }
     response.map(|_| Body::empty())
-}
-
-/// Removes the headers whose names match.
-pub(crate) fn remove_where(headers: &mut HeaderMap, matches: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<_> = headers
-        .keys()
-        .filter(|name| matches(name))
-        .cloned()
-        .collect();
-    for name in names {
-        headers.remove(name);
-    }
 }
 
 /// Returns the response to a failed request: the client learns what it can fix, the log the rest.

@@ -26,7 +26,7 @@ use tower_sigv4::{
 use crate::{
     BoxError,
     build::{ActiveConfig, CallerVerification, Route},
-    log,
+    headers, log,
     metrics::{Meter, Metrics},
     min_body_rate::BodyLimits,
     response::{self, RateLimited},
@@ -50,13 +50,11 @@ impl Routes {
         let cache = config.cache.clone();
         let has_tls = config.server.tls.is_some();
         let routes = config.routes.iter().map(|route| {
-            // Gateways with and without TLS may share a store, and send the origin different `x-forwarded-proto`.
-            let cache_layer = route.cache.as_ref().map(|description| {
-                cache
-                    .clone()
-                    .with_partition(&format!("{has_tls} {description}"))
-            });
             let meter = metrics.meter(&route.label, &route.origin, route.cache.is_some());
+            let cache_layer = route
+                .cache
+                .as_ref()
+                .map(|cached| cached.layer(&cache, has_tls, meter.clone()));
             let service = route_service(route, verification.clone(), cache_layer, signing);
             (route.upstream, meter, service)
         });
@@ -160,7 +158,7 @@ fn rate_limited(quota: Quota, service: RouteService) -> RouteService {
 /// Removes the origin's own CORS headers, which might let pages read that the route does not name.
 fn without_cors(mut response: Response) -> Response {
     let is_cors = |name: &HeaderName| name.as_str().starts_with("access-control-");
-    response::remove_where(response.headers_mut(), is_cors);
+    headers::remove_where(response.headers_mut(), is_cors);
     response
 }
 

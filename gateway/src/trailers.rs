@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::response::remove_where;
+use crate::headers::remove_where;
 
 /// Returns `true` for fields of framing, routing, authentication, request and response control, and content.
 fn is_forbidden(name: &HeaderName) -> bool {

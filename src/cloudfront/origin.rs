@@ -160,10 +160,12 @@ impl S3Origin {
             ));
         }
         let named = self.region.as_deref().filter(|region| !region.is_empty());
-        let signing = match (settings, named) {
-            (Some(own), _) => own.clone(),
-            (None, Some(region)) => SigningSettings::new("s3", region)?,
-            (None, None) => infer(&self.domain_name)?,
+        let signing = match (settings, named, infer(&self.domain_name)) {
+            (Some(own), ..) => own.clone(),
+            (None, None, inferred) => inferred?,
+            (None, Some(region), Ok(inferred)) if inferred.region() == region => inferred,
+            // A host without a region, such as `bucket.s3.amazonaws.com`.
+            (None, Some(region), _) => SigningSettings::new("s3", region)?,
         };
         origin("https", &self.domain_name, "", &self.path, signing)
     }

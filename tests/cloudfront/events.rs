@@ -137,3 +137,12 @@ pub(super) fn rejected(request: &Value) -> (ErrorKind, String) {
     let error = sign(EdgeSettings::new(), request).expect_err("rejected");
     (error.kind(), error.to_string())
 }
+
+#[test]
+fn types_can_be_shared() {
+    fn check<T: Send + Sync + std::fmt::Debug>() {}
+    check::<EdgeEvent>();
+    check::<EdgeSettings>();
+    check::<EdgeSigner>();
+    check::<tower_sigv4::cloudfront::EdgeResponse>();
+}

@@ -86,6 +86,28 @@ async fn requests_to_each_kind_of_origin_are_accepted() {
     }
 }
 
+#[test]
+fn buckets_are_signed_in_their_own_region() {
+    let express = "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com";
+    for (host, region, scope) in [
+        ("b.s3.amazonaws.com", "", "/us-east-1/s3/"),
+        ("b.s3.amazonaws.com", "eu-west-1", "/eu-west-1/s3/"),
+        ("b.s3.eu-west-1.amazonaws.com", "", "/eu-west-1/s3/"),
+        (
+            "b.s3-accelerate.amazonaws.com",
+            "eu-west-1",
+            "/eu-west-1/s3/",
+        ),
+        (express, "us-east-1", "/us-east-1/s3express/"),
+    ] {
+        let request = signed(&with_bucket(get("/k", ""), host, region));
+        let authorization = request["headers"]["authorization"][0]["value"].to_string();
+        assert!(authorization.contains(scope), "{host}: {authorization}");
+        let session = request["headers"].get("x-amz-s3session-token");
+        assert_eq!(session.is_some(), host == express);
+    }
+}
+
 #[tokio::test]
 async fn queries_are_signed_as_they_are_sent() {
     for (sent, expected) in [
