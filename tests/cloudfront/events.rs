@@ -101,7 +101,7 @@ pub(super) fn identity() -> Identity {
 }
 
 pub(super) fn temporary() -> Credentials {
-    common::with_token(Some("session-token".to_owned()))
+    common::credentials_with_token(Some("session-token".to_owned()))
 }
 
 pub(super) fn parsed(event: &Value) -> EdgeEvent {
