@@ -2,7 +2,8 @@
 
 use std::{
     fmt::{self, Debug, Formatter},
-    pin::Pin,
+    future::poll_fn,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
 
@@ -11,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::{
+    observer::StoreOutcome,
     pending::PendingEntry,
     stored_body::{BodyCopy, CHUNK, Replay},
 };
@@ -115,37 +117,49 @@ impl Tee {
     /// Returns `None` once the entry is stored or abandoned.
     fn read(mut self, frame: &Frame<Bytes>, is_end: bool) -> Option<Self> {
         let Some(data) = frame.data_ref() else {
-            self.pending.abandon(); // trailers would be lost
+            self.pending.abandon(StoreOutcome::Incomplete); // trailers would be lost
             return None;
         };
-        if !self.copy(data) {
+        if let Err(reason) = self.copy(data) {
             drop(self.copy);
-            self.pending.abandon();
+            self.pending.abandon(reason);
             return None;
         }
         // A server that knows the length does not poll after the last frame.
         if is_end { self.store() } else { Some(self) }
     }
 
-    /// Returns `false` if the response is too large.
-    fn copy(&mut self, data: &[u8]) -> bool {
+    fn copy(&mut self, data: &[u8]) -> Result<(), StoreOutcome> {
         let len = self.copy.len() + data.len();
         if len as u64 > self.pending.shared.entry_limit {
-            return false;
+            return Err(StoreOutcome::TooLarge);
         }
         if len > self.reserved {
             let rounded = len.next_multiple_of(CHUNK);
             if !self.pending.reserve(rounded) {
-                return false;
+                return Err(StoreOutcome::NoMemory);
             }
             self.reserved = rounded;
         }
         self.copy.push(data);
-        true
+        Ok(())
     }
 
     fn store(self) -> Option<Self> {
         self.pending.store(self.copy.finish());
         None
+    }
+}
+
+/// Reads a body, which stores it, unless it is larger than the limit.
+pub(crate) async fn read<R: Body<Data = Bytes>>(body: R, limit: u64) {
+    let mut remaining = limit;
+    let mut pinned = pin!(body);
+    while let Some(Ok(frame)) = poll_fn(|cx| pinned.as_mut().poll_frame(cx)).await {
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let Some(rest) = remaining.checked_sub(length) else {
+            return;
+        };
+        remaining = rest;
     }
 }

@@ -5,8 +5,6 @@ use http::HeaderMap;
 
 /// The two counters before the value of an `Arc`.
 pub(crate) const ARC_COUNTS: usize = 2 * size_of::<usize>();
-/// Memory that http-cache-semantics uses for a response, besides its directives.
-pub(crate) const POLICY: usize = 700;
 /// Memory that moka uses for a key and its slot.
 pub(crate) const SLOT: usize = 450;
 /// A name and its value in a `HeaderMap`, with the hash.
@@ -44,9 +42,4 @@ pub(crate) fn headers(map: &HeaderMap) -> usize {
         + allocation(map.capacity() * FIELD)
         + allocation(2 * repeated)
         + fields.sum::<usize>()
-}
-
-/// Memory of a directive in a half-empty hash map, with separate allocations for name and value.
-pub(crate) fn directive(len: usize) -> usize {
-    allocation(len) + allocation(1) + 80
 }

@@ -1,44 +1,47 @@
-//! Stored responses: storability, freshness, and the responses made from them.
+//! Stored responses, and the responses made from them.
 
 use std::{
     fmt::{self, Debug, Formatter},
+    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request,
-    response::Parts,
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request, response::Parts,
 };
-use http_cache_semantics::{BeforeRequest, CachePolicy};
 
 use crate::{
-    conditional::{BODY_HEADERS, CONDITIONS, client_has, conditions, opaque_tag},
+    conditional::{conditions, remove_conditions},
     cost,
-    directives::Directives,
+    directives::{Directives, RequestDirectives},
     key::Key,
     limit::Reservation,
-    policy,
+    policy::{self, Lifetimes, Policy},
+    request::CacheRequest,
+    response::{new_head, respond},
+    settings::Settings,
+    status::ForwardReason,
     stored_body::{Replay, StoredBody},
+    stored_headers,
     vary::{VariantId, VaryNames},
 };
 
-const STALE_WHILE_REVALIDATE: &str = "stale-while-revalidate";
-const STALE_IF_ERROR: &str = "stale-if-error";
 /// Time for which a response is stored for its validators alone.
 const VALIDATORS_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Headers of the cache itself, `age` and `cache-status`.
+const ADDED_HEADERS: usize = 2;
 
 /// A stored response, which a [`Store`](crate::Store) keeps.
-// http-cache-semantics sees few of its headers; all of them are served, each as often as the origin sent it.
 pub struct Entry {
     pub(crate) head: StoredHead,
     pub(crate) body: StoredBody,
-    policy: CachePolicy,
-    fresh_until: SystemTime,
+    /// The last value of `age`: responses in one second share it.
+    last_age: Mutex<(u64, HeaderValue)>,
     /// The entry's share of the memory limit; `None` for an entry that was read from Redis.
     reservation: Option<Reservation>,
 }
 
-/// The parts of an entry from which the others follow.
+/// The parts of an entry that another process needs.
 #[derive(Clone)]
 pub(crate) struct StoredHead {
     pub(crate) vary: VaryNames,
@@ -48,55 +51,91 @@ pub(crate) struct StoredHead {
     pub(crate) received: SystemTime,
     /// Age in seconds at the receipt.
     pub(crate) age: u64,
-    /// The request had credentials.
-    pub(crate) authorized: bool,
+    pub(crate) lifetimes: Lifetimes,
+}
+
+/// Times of a request to the origin.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) sent: SystemTime,
+    pub(crate) received: SystemTime,
+}
+
+/// Use of a stored response for a request (RFC 9111, section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Usability {
+    Fresh,
+    /// Stale by this many seconds, which the request accepts.
+    Stale(u64),
+    Unusable(ForwardReason),
 }
 
 impl Entry {
     /// Returns an entry without its body, or `None` if the response must not be stored (RFC 9111, section 3).
+    pub(crate) fn try_new(
+        request: &CacheRequest,
+        response: &Parts,
+        times: Times,
+        settings: &Settings,
+    ) -> Option<Self> {
+        let Times { sent, received } = times;
+        let directives = Directives::of_response(&response.headers, &settings.targeted_fields);
+        let omitted: Vec<HeaderName> = directives.listed_fields().collect();
+        let mut policy = Policy::new(
+            &directives,
+            response,
+            request.directives,
+            request.identified,
+            received,
+        );
+        // A cookie is for one client, whatever the directives are (section 7.3).
+        let has_cookie = response.headers.contains_key(header::SET_COOKIE);
+        if has_cookie && !settings.cookies && !omitted.contains(&header::SET_COOKIE) {
+            policy.set_storable(false);
+        }
+        policy.set_default_stale_if_error(&directives, settings.stale_if_error);
+        if let Some(limit) = settings.heuristics {
+            policy.guess_freshness(&directives, response, received, limit);
+        }
+        (settings.policy)(&request.head, response, &mut policy);
+        let age = policy::age(&response.headers, sent, received);
+        let lifetimes = policy.lifetimes(&directives, response, age)?;
+        let vary = VaryNames::from_response(&response.headers)?;
+        Some(Self::new(StoredHead {
+            variant: vary.variant(&request.key, &request.head.headers),
+            vary,
+            status: response.status,
+            headers: stored_headers::copy(&response.headers, &omitted)?,
+            received,
+            age,
+            lifetimes,
+        }))
+    }
+
+    /// Returns an entry for a response to GET, with the default settings.
+    #[cfg(test)]
     pub(crate) fn from_response(
         key: &Key,
         request: &request::Parts,
         response: &Parts,
         now: SystemTime,
     ) -> Option<Self> {
-        let no_store = Directives::new(&request.headers).has("no-store");
-        // A cookie is for one client, whatever the directives are (section 7.3).
-        let personal = response.headers.contains_key(header::SET_COOKIE);
-        if request.method != Method::GET || personal || no_store {
-            return None;
-        }
-        let vary = VaryNames::from_response(&response.headers)?;
-        Self::new(StoredHead {
-            variant: vary.variant(key, &request.headers),
-            vary,
-            status: response.status,
-            headers: owned_headers(&response.headers),
+        let settings = Settings::default();
+        let cacheable = CacheRequest::new(key.clone(), request.clone(), &settings);
+        let times = Times {
+            sent: now,
             received: now,
-            age: policy::age(&response.headers, now),
-            authorized: policy::is_authorized(request),
-        })
+        };
+        Self::try_new(&cacheable, response, times, &settings)
     }
 
-    pub(crate) fn new(head: StoredHead) -> Option<Self> {
-        let StoredHead {
-            authorized,
-            status,
-            age,
-            received,
-            ..
-        } = head;
-        let policy = policy::from_response(authorized, status, &head.headers, age, received);
-        let lifetime = policy.time_to_live(received);
-        let entry = Self {
-            fresh_until: received.checked_add(lifetime)?,
+    pub(crate) fn new(head: StoredHead) -> Self {
+        Self {
             head,
             body: StoredBody::default(),
-            policy,
+            last_age: Mutex::new((0, HeaderValue::from_static("0"))),
             reservation: None,
-        };
-        let useful = !lifetime.is_zero() || !entry.stale_lifetime().is_zero();
-        (useful && entry.policy.is_storable()).then_some(entry)
+        }
     }
 
     /// Adds the body, which must own its bytes and no more.
@@ -115,8 +154,8 @@ impl Entry {
     #[must_use]
     pub fn size(&self) -> usize {
         let own = cost::allocation(cost::ARC_COUNTS + size_of::<Self>());
-        let policy = cost::POLICY + Directives::new(&self.head.headers).size();
-        own + policy + cost::headers(&self.head.headers) + self.head.vary.size() + self.body.size()
+        let age = cost::bytes(u64::MAX.ilog10() as usize + 1);
+        own + age + cost::headers(&self.head.headers) + self.head.vary.size() + self.body.size()
     }
 
     /// Returns `true` if a request with this key selects it (RFC 9111, section 4.1).
@@ -143,90 +182,79 @@ impl Entry {
         self.head.received
     }
 
-    /// Returns `true` if it may be served without asking the origin (section 4).
-    pub(crate) fn satisfies(&self, request: &request::Parts, now: SystemTime) -> bool {
-        let reduced = policy::reduced_request(request);
-        matches!(
-            self.policy.before_request(&reduced, now),
-            BeforeRequest::Fresh(_)
-        )
-    }
-
-    pub(crate) fn is_stale(&self, now: SystemTime) -> bool {
-        self.policy.is_stale(now)
-    }
-
     /// Returns for how long it is of use after its receipt: while it is fresh, and later for revalidation.
     #[must_use]
     pub fn lifetime(&self) -> Duration {
-        let fresh = self
-            .fresh_until
-            .duration_since(self.head.received)
-            .unwrap_or_default();
-        fresh.saturating_add(self.stale_lifetime())
+        let Lifetimes {
+            fresh,
+            stale_while_revalidate,
+            stale_if_error,
+            ..
+        } = self.head.lifetimes;
+        let stale = Duration::from_secs(stale_while_revalidate.max(stale_if_error));
+        let served_stale = if conditions(&self.head.headers).next().is_some() {
+            stale.max(VALIDATORS_LIFETIME)
+        } else {
+            stale
+        };
+        Duration::from_secs(fresh.saturating_sub(self.head.age)).saturating_add(served_stale)
     }
 
-    /// Time for which it is of use while stale.
-    fn stale_lifetime(&self) -> Duration {
-        let directives = Directives::new(&self.head.headers);
-        let seconds = [STALE_WHILE_REVALIDATE, STALE_IF_ERROR]
-            .iter()
-            .filter_map(|name| directives.seconds(name))
-            .max()
-            .unwrap_or_default();
-        let served = Duration::from_secs(seconds);
-        if conditions(&self.head.headers).next().is_some() {
-            served.max(VALIDATORS_LIFETIME)
+    /// Returns its age in seconds (section 4.2.3).
+    fn age(&self, now: SystemTime) -> u64 {
+        let resident = now.duration_since(self.head.received).unwrap_or_default();
+        self.head.age.saturating_add(resident.as_secs())
+    }
+
+    /// Returns for how many seconds it is stale.
+    fn staleness(&self, now: SystemTime) -> Option<u64> {
+        self.age(now).checked_sub(self.head.lifetimes.fresh)
+    }
+
+    pub(crate) fn usability(&self, requested: &RequestDirectives, now: SystemTime) -> Usability {
+        let age = self.age(now);
+        let too_old = requested.max_age.is_some_and(|limit| age >= limit);
+        let forbidden = requested.no_cache || too_old;
+        let Some(stale) = self.staleness(now) else {
+            let remaining = self.head.lifetimes.fresh - age;
+            let too_stale = requested.min_fresh.is_some_and(|least| remaining < least);
+            return if forbidden || too_stale {
+                Usability::Unusable(ForwardReason::Request)
+            } else {
+                Usability::Fresh
+            };
+        };
+        let accepted = requested.max_stale.is_some_and(|limit| stale <= limit);
+        if accepted && !forbidden && self.head.lifetimes.may_be_stale {
+            Usability::Stale(stale)
         } else {
-            served
+            Usability::Unusable(ForwardReason::Stale)
         }
     }
 
     /// Returns `true` if it may be served because the origin fails (RFC 5861, section 4).
-    pub(crate) fn usable_on_error(&self, request: &request::Parts, now: SystemTime) -> bool {
-        self.stale_seconds(STALE_IF_ERROR, request, now).is_some()
+    pub(crate) fn usable_on_error(&self, request: &CacheRequest, now: SystemTime) -> bool {
+        let limit = self.head.lifetimes.stale_if_error;
+        self.usable_stale(limit, request, now).is_some()
     }
 
     /// Returns how many seconds it is stale, if it may be served during a revalidation (RFC 5861, section 3).
     pub(crate) fn usable_while_revalidating(
         &self,
-        request: &request::Parts,
+        request: &CacheRequest,
         now: SystemTime,
     ) -> Option<u64> {
-        if request.method == Method::GET && self.is_stale(now) {
-            self.stale_seconds(STALE_WHILE_REVALIDATE, request, now)
-        } else {
-            None
-        }
+        let limit = self.head.lifetimes.stale_while_revalidate;
+        let stale = self.usable_stale(limit, request, now)?;
+        (request.is_get() && self.staleness(now).is_some()).then_some(stale)
     }
 
-    /// Returns how many seconds it is stale, if this directive allows it, and neither the origin (RFC 9111, section
-    /// 4.2.4: `s-maxage` does too) nor the request forbids it.
-    fn stale_seconds(
-        &self,
-        directive: &str,
-        request: &request::Parts,
-        now: SystemTime,
-    ) -> Option<u64> {
-        let own = Directives::new(&self.head.headers);
-        let requested = Directives::new(&request.headers);
-        let stale = now
-            .duration_since(self.fresh_until)
-            .unwrap_or_default()
-            .as_secs();
-        let forbidden = [
-            "must-revalidate",
-            "proxy-revalidate",
-            "no-cache",
-            "s-maxage",
-        ]
-        .iter()
-        .any(|name| own.has(name))
-            || ["no-cache", "max-age", "min-fresh"]
-                .iter()
-                .any(|name| requested.has(name))
-            || request.headers.contains_key(header::PRAGMA);
-        (!forbidden && own.seconds(directive).is_some_and(|limit| stale <= limit)).then_some(stale)
+    /// Returns how many seconds it is stale, unless the origin or the request forbids to serve it (RFC 9111, section
+    /// 4.2.4).
+    fn usable_stale(&self, limit: u64, request: &CacheRequest, now: SystemTime) -> Option<u64> {
+        let stale = self.staleness(now).unwrap_or(0);
+        let allowed = self.head.lifetimes.may_be_stale && !request.directives.limits_age();
+        (allowed && limit > 0 && stale <= limit).then_some(stale)
     }
 
     /// Replaces the client's conditions with the entry's own (section 4.3.1). Returns `false`, and changes nothing, if
@@ -236,50 +264,39 @@ impl Entry {
         if own.peek().is_none() {
             return false;
         }
-        for name in CONDITIONS {
-            request.headers.remove(name);
-        }
+        remove_conditions(&mut request.headers);
         request
             .headers
             .extend(own.map(|(name, value)| (name, value.clone())));
         true
     }
 
-    /// Returns `true` if a 304 confirms this entry (section 4.3.4).
-    pub(crate) fn is_confirmed_by(&self, response: &Parts) -> bool {
-        let own = self.head.headers.get(header::ETAG).map(opaque_tag);
-        let confirmed = response.headers.get(header::ETAG).map(opaque_tag);
-        confirmed.is_none() || own == confirmed
-    }
-
-    /// Returns the head, updated with the headers of a 304 (section 3.2).
-    pub(crate) fn updated_head(&self, response: &Parts) -> Parts {
-        let mut head = self.response_head();
-        // Without a date its age starts at the receipt (RFC 9110, section 6.6.1).
-        head.headers.remove(header::DATE);
-        let names = response.headers.keys();
-        for name in names.filter(|name| !BODY_HEADERS.contains(name)) {
-            head.headers.remove(name);
-            for value in response.headers.get_all(name) {
-                head.headers.append(name, value.clone());
-            }
-        }
+    /// Returns the head, updated with the headers of a 304 or of a response to HEAD (section 3.2).
+    pub(crate) fn updated_head(&self, newer: &HeaderMap) -> Parts {
+        let mut head = new_head(self.head.status, self.head.headers.clone());
+        stored_headers::update(&mut head.headers, newer);
         head
     }
 
     /// Returns the response to a request.
     pub(crate) fn respond(&self, request: &request::Parts, now: SystemTime) -> Response<Replay> {
-        let mut head = self.response_head();
-        head.headers
-            .insert(header::AGE, self.policy.age(now).as_secs().into());
+        let stored = &self.head.headers;
+        let mut headers = HeaderMap::with_capacity(stored.keys_len() + ADDED_HEADERS);
+        for (name, value) in stored {
+            headers.append(name, value.clone());
+        }
+        headers.insert(header::AGE, self.age_value(now));
+        let head = new_head(self.head.status, headers);
         respond(head, self.body.clone(), request)
     }
 
-    fn response_head(&self) -> Parts {
-        let (mut head, ()) = Response::new(()).into_parts();
-        head.status = self.head.status;
-        head.headers = self.head.headers.clone();
-        head
+    fn age_value(&self, now: SystemTime) -> HeaderValue {
+        let age = self.age(now);
+        let mut last = self.last_age.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != age {
+            *last = (age, age.into());
+        }
+        last.1.clone()
     }
 }
 
@@ -292,42 +309,4 @@ impl Debug for Entry {
             .field("received", &self.head.received)
             .finish_non_exhaustive()
     }
-}
-
-/// Returns the response to a request: a 304 if the client holds it (section 4.3.2), and no body for HEAD.
-pub(crate) fn respond(
-    mut head: Parts,
-    body: StoredBody,
-    request: &request::Parts,
-) -> Response<Replay> {
-    if head.status == StatusCode::OK && client_has(&head.headers, &request.headers) {
-        head.status = StatusCode::NOT_MODIFIED;
-        for name in BODY_HEADERS {
-            head.headers.remove(name);
-        }
-        return Response::from_parts(head, Replay::default());
-    }
-    if request.method == Method::HEAD {
-        // RFC 9110, section 9.3.2: the length is that of the body for GET; a 204 has none (section 8.6).
-        if head.status != StatusCode::NO_CONTENT {
-            head.headers
-                .insert(header::CONTENT_LENGTH, body.len().into());
-        }
-        return Response::from_parts(head, Replay::default());
-    }
-    Response::from_parts(head, body.into())
-}
-
-/// Returns a copy that owns its bytes, without the headers of a single request. hyper's values are slices of the
-/// connection's read buffer, which has 8 to 408 KiB: a stored slice would hold the whole buffer.
-fn owned_headers(headers: &HeaderMap) -> HeaderMap {
-    let is_stored = |name: &HeaderName| name != "x-request-id" && name != header::AGE;
-    let mut copy = HeaderMap::with_capacity(headers.keys_len());
-    for (name, value) in headers.iter().filter(|(name, _)| is_stored(name)) {
-        if let Ok(mut owned) = HeaderValue::from_bytes(value.as_bytes()) {
-            owned.set_sensitive(value.is_sensitive());
-            copy.append(name.clone(), owned);
-        }
-    }
-    copy
 }

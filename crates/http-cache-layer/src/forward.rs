@@ -3,20 +3,22 @@
 use std::{future::poll_fn, marker::PhantomData, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, request::Parts};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    body::ResponseBody,
+    body::{self, ResponseBody},
     collapse::{Leader, Outcome, Snapshot},
-    entry::{self, Entry},
-    key::Key,
+    conditional::{client_has, is_confirmed_by, remove_conditions},
+    entry::{Entry, Times},
+    observer::StoreOutcome,
     pending::PendingEntry,
+    request::CacheRequest,
+    response,
     settings::Settings,
     shared::Shared,
     status::{CacheStatus, ForwardReason},
-    store::Purge,
     stored_body::{Replay, StoredBody},
 };
 
@@ -67,73 +69,107 @@ where
     /// Sends a request, conditional if a stored response can be revalidated, and stores the response.
     pub(crate) async fn forward(
         &mut self,
-        key: Key,
-        head: Parts,
-        miss: Miss,
+        request: CacheRequest,
+        mut miss: Miss,
     ) -> Result<Response<ResponseBody<R>>, S::Error> {
-        let Miss {
-            selected,
-            snapshot,
-            leader,
-            reason,
-        } = miss;
-        let name = self.settings.name;
-        let stored = selected.filter(|_| head.method == Method::GET);
-        let mut sent = head.clone();
-        let is_conditional = stored
-            .as_ref()
-            .is_some_and(|entry| entry.make_conditional(&mut sent));
+        let mut sent = request.head.clone();
+        let stored = miss.selected.take();
+        let is_conditional = request.is_get()
+            && stored
+                .as_ref()
+                .is_some_and(|entry| entry.make_conditional(&mut sent));
+        // A leader shares the response: it needs the whole one, not the one to its client's condition.
+        let removed =
+            !is_conditional && miss.leader.is_some() && remove_conditions(&mut sent.headers);
+        let mut times = Times {
+            sent: self.shared.now(),
+            received: self.shared.now(),
+        };
         let mut result = self.send_head(sent).await;
-        let now = self.shared.now();
+        times.received = self.shared.now();
         let failed = match &result {
             Ok(response) => matches!(response.status().as_u16(), 500 | 502 | 503 | 504),
             Err(_) => true,
         };
         if failed
             && let Some(entry) = &stored
-            && entry.usable_on_error(&head, now)
+            && entry.usable_on_error(&request, times.received)
         {
-            let response = entry.respond(&head, now);
-            let status = CacheStatus::StaleIfError(reason);
-            return Ok(stored_response(response, status, name));
+            finish(miss.leader, Outcome::Failed);
+            let response = entry.respond(&request.head, times.received);
+            let status = CacheStatus::StaleIfError(miss.reason);
+            return Ok(stored_response(response, status, &self.settings));
+        }
+        if result.is_err() {
+            finish(miss.leader.take(), Outcome::Failed);
         }
         if is_conditional && let Some(entry) = &stored {
             let response = result?;
-            if response.status() == StatusCode::NOT_MODIFIED {
-                let (not_modified, _) = response.into_parts();
-                if entry.is_confirmed_by(&not_modified) {
-                    let updated = entry.updated_head(&not_modified);
-                    let body = entry.body.clone();
-                    match Entry::from_response(&key, &head, &updated, now) {
-                        Some(fresh) => {
-                            let pending = self.pending(key, snapshot, fresh, leader);
-                            pending.store(body.clone());
-                        }
-                        None => {
-                            // Without a recorded change: the origin's state is the same.
-                            self.shared.store.remove(Purge::Url(key)).await;
-                            finish_not_shared(leader);
-                        }
-                    }
-                    let confirmed = entry::respond(updated, body, &head);
-                    let status = CacheStatus::Revalidated(reason);
-                    return Ok(stored_response(confirmed, status, name));
-                }
-                result = self.send_head(head.clone()).await;
-            } else {
+            if response.status() != StatusCode::NOT_MODIFIED {
                 result = Ok(response);
+            } else if is_confirmed_by(&entry.head.headers, response.headers()) {
+                let (not_modified, _) = response.into_parts();
+                return Ok(self
+                    .freshen(request, miss, entry, not_modified.headers, times)
+                    .await);
+            } else {
+                times.sent = self.shared.now();
+                result = self.send_head(request.head.clone()).await;
+                times.received = self.shared.now();
             }
         }
-        let (parts, body) = result?.into_parts();
-        let fits = body.size_hint().lower() <= self.shared.entry_limit;
-        let received = self.shared.now();
-        let storable = Entry::from_response(&key, &head, &parts, received);
-        let Some(entry) = storable.filter(|_| fits) else {
-            finish_not_shared(leader);
-            let response = Response::from_parts(parts, ResponseBody::origin(body));
-            return Ok(with_status(response, CacheStatus::Forwarded(reason), name));
+        let response = result?;
+        if !request.is_get() {
+            let status = CacheStatus::Forwarded(miss.reason);
+            if let Some(entry) = stored.filter(|_| response.status() == StatusCode::OK) {
+                let newer = response.headers().clone();
+                self.update(request, miss, &entry, newer, times).await;
+            }
+            let forwarded = response.map(ResponseBody::origin);
+            return Ok(with_status(forwarded, status, &self.settings));
+        }
+        let client_head = removed.then(|| request.head.headers.clone());
+        let received = self.store(request, miss, response, times);
+        let is_held = |headers| {
+            received.status() == StatusCode::OK && client_has(received.headers(), headers)
         };
-        let pending = self.pending(key, snapshot, entry, leader);
+        if !client_head.as_ref().is_some_and(is_held) {
+            return Ok(received);
+        }
+        let (head, unread) = received.into_parts();
+        // Nobody else reads it.
+        body::read(unread, self.shared.entry_limit).await;
+        Ok(response::not_modified(head).map(|()| ResponseBody::stored(Replay::default())))
+    }
+
+    /// Stores a response to GET while the client reads it.
+    pub(crate) fn store(
+        &self,
+        request: CacheRequest,
+        miss: Miss,
+        response: Response<R>,
+        times: Times,
+    ) -> Response<ResponseBody<R>> {
+        let reason = miss.reason;
+        let (parts, body) = response.into_parts();
+        let fits = body.size_hint().lower() <= self.shared.entry_limit;
+        let storable = Entry::try_new(&request, &parts, times, &self.settings);
+        let outcome = if storable.is_some() {
+            StoreOutcome::TooLarge
+        } else {
+            StoreOutcome::NotStorable
+        };
+        let Some(entry) = storable.filter(|_| fits) else {
+            self.settings.observer.on_store(outcome);
+            // Parts and confirmations say nothing about the whole response.
+            if !request.is_alone() && parts.status != StatusCode::NOT_MODIFIED {
+                self.shared.uncacheable.insert(&request);
+            }
+            finish(miss.leader, Outcome::NotShared);
+            let forwarded = Response::from_parts(parts, ResponseBody::origin(body));
+            return with_status(forwarded, CacheStatus::Forwarded(reason), &self.settings);
+        };
+        let pending = self.pending(request, miss, entry);
         let tee = if body.is_end_stream() {
             pending.store(StoredBody::default());
             ResponseBody::origin(body)
@@ -141,51 +177,51 @@ where
             ResponseBody::tee(body, pending)
         };
         // Not stored after all if the body breaks, grows too large, or has trailers.
-        let response = Response::from_parts(parts, tee);
-        Ok(with_status(response, CacheStatus::Stored(reason), name))
+        let stored = Response::from_parts(parts, tee);
+        with_status(stored, CacheStatus::Stored(reason), &self.settings)
     }
 
-    fn pending(
-        &self,
-        key: Key,
-        snapshot: Snapshot,
-        entry: Entry,
-        leader: Option<Leader>,
-    ) -> PendingEntry {
+    pub(crate) fn pending(&self, request: CacheRequest, miss: Miss, entry: Entry) -> PendingEntry {
         PendingEntry {
             shared: self.shared.clone(),
-            key,
-            snapshot,
+            settings: self.settings.clone(),
+            request,
+            snapshot: miss.snapshot,
             entry,
-            leader,
+            leader: miss.leader,
             reservation: None,
         }
     }
 }
 
-fn finish_not_shared(leader: Option<Leader>) {
+pub(crate) fn finish(leader: Option<Leader>, outcome: Outcome) {
     if let Some(lead) = leader {
-        lead.finish(Outcome::NotShared);
+        lead.finish(outcome);
     }
 }
 
 pub(crate) fn stored_response<R>(
     response: Response<Replay>,
     status: CacheStatus,
-    name: &str,
+    settings: &Settings,
 ) -> Response<ResponseBody<R>> {
-    with_status(response.map(ResponseBody::stored), status, name)
+    with_status(response.map(ResponseBody::stored), status, settings)
 }
 
 /// Adds the status to the extensions and to the header `cache-status` (RFC 9211).
 pub(crate) fn with_status<B>(
     mut response: Response<B>,
     status: CacheStatus,
-    name: &str,
+    settings: &Settings,
 ) -> Response<B> {
+    settings.observer.on_response(status);
     response.extensions_mut().insert(status);
-    if let Ok(value) = HeaderValue::try_from(format!("{name}; {status}")) {
-        response.headers_mut().append(CACHE_STATUS, value);
-    }
+    let value = if status == CacheStatus::Hit {
+        settings.hit.clone()
+    } else {
+        HeaderValue::try_from(format!("{}; {status}", settings.name))
+            .unwrap_or(settings.hit.clone())
+    };
+    response.headers_mut().append(CACHE_STATUS, value);
     response
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use http::{HeaderMap, Method, header, request::Parts};
+use http::{HeaderMap, header, request::Parts};
 use sha2::{Digest, Sha256};
 use url::{Position, Url};
 
@@ -80,8 +80,15 @@ impl Key {
         self
     }
 
+    /// Adds the partition of a layer. Parts of the key stay.
     pub(crate) fn with_partition(mut self, partition: Partition) -> Self {
-        self.partition = partition;
+        let parts = self.partition;
+        self.partition = if parts == Partition::default() {
+            partition
+        } else {
+            let digest = Sha256::new_with_prefix(partition.0).chain_update(parts.0);
+            Partition(digest.finalize().into())
+        };
         self
     }
 
@@ -149,20 +156,3 @@ impl Partition {
 /// Digest of a caller's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity(pub(crate) [u8; 32]);
-
-pub(crate) fn is_cacheable(method: &Method) -> bool {
-    *method == Method::GET || *method == Method::HEAD
-}
-
-/// Returns `true` for requests that only the origin can handle: partial responses are not stored (RFC 9111, section
-/// 3.3), and only the origin can evaluate these conditions (section 4.3.2).
-pub(crate) fn needs_origin(headers: &HeaderMap) -> bool {
-    [
-        header::RANGE,
-        header::IF_RANGE,
-        header::IF_MATCH,
-        header::IF_UNMODIFIED_SINCE,
-    ]
-    .iter()
-    .any(|name| headers.contains_key(name))
-}

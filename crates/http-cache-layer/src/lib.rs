@@ -52,13 +52,22 @@
 //! # Features
 //! `redis` adds `RedisStore`, for responses that several processes share.
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::shadow_reuse,
+        clippy::shadow_same,
+        clippy::shadow_unrelated,
+        clippy::unwrap_used
+    )
+)]
 
 mod body;
 mod changes;
 mod collapse;
 mod conditional;
 mod cost;
+mod dates;
 mod directives;
 mod entry;
 mod forward;
@@ -66,8 +75,14 @@ mod future;
 mod key;
 mod layer;
 mod limit;
+mod list;
+mod methods;
+mod observer;
 mod pending;
 mod policy;
+mod range;
+mod request;
+mod response;
 mod revalidate;
 mod service;
 mod settings;
@@ -75,8 +90,11 @@ mod shared;
 mod status;
 mod store;
 mod stored_body;
+mod stored_headers;
 #[cfg(test)]
 mod tests;
+mod uncacheable;
+mod update;
 mod vary;
 
 #[cfg(feature = "redis")]
@@ -87,6 +105,8 @@ pub use self::{
     future::ResponseFuture,
     key::Key,
     layer::CacheLayer,
+    observer::{Observer, StoreOutcome},
+    policy::Policy,
     service::Cache,
     status::{CacheStatus, ForwardReason},
     store::{

@@ -1,19 +1,20 @@
 //! Revalidation in the background, while the stale response is served (RFC 5861, section 3).
 
-use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, header};
 use http_body::Body;
 use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::{
+    body,
     collapse::{Leader, Outcome, Role},
-    conditional::CONDITIONS,
-    entry::Entry,
+    conditional::remove_conditions,
+    entry::{Entry, Usability},
     forward::{Forwarder, Miss},
-    key::Key,
+    request::CacheRequest,
     shared::Lookup,
     status::ForwardReason,
 };
@@ -31,18 +32,17 @@ where
     /// the origin itself.
     pub(crate) fn revalidate_in_background(
         self,
-        key: &Key,
-        head: Parts,
+        request: CacheRequest,
         stale: Arc<Entry>,
-    ) -> Option<(Self, Parts)> {
+    ) -> Option<(Self, CacheRequest)> {
         let variant = Some(stale.variant());
-        let Role::Leader(leader) = self.shared.in_flight.join(key, variant) else {
+        let Role::Leader(leader) = self.shared.in_flight.join(&request, variant) else {
             return None;
         };
         let Ok(permit) = self.shared.background.clone().try_acquire_owned() else {
-            return Some((self, head));
+            return Some((self, request));
         };
-        let revalidation = self.revalidate(key.clone(), head, stale, leader);
+        let revalidation = self.revalidate(request, stale, leader);
         tokio::spawn(async move {
             drop(timeout(TIMEOUT, revalidation).await);
             drop(permit);
@@ -50,20 +50,21 @@ where
         None
     }
 
-    async fn revalidate(mut self, key: Key, mut head: Parts, stale: Arc<Entry>, leader: Leader) {
-        (self.settings.detach)(&mut head);
+    async fn revalidate(mut self, mut request: CacheRequest, stale: Arc<Entry>, leader: Leader) {
+        (self.settings.detach)(&mut request.head);
         // The client's conditions are about its own copy.
-        for name in CONDITIONS {
-            head.headers.remove(name);
-        }
+        remove_conditions(&mut request.head.headers);
+        request.head.headers.remove(header::RANGE);
         let shared = self.shared.clone();
+        let headers = &request.head.headers;
         let Lookup {
             selected, snapshot, ..
-        } = shared.look_up(&key, &head.headers).await;
+        } = shared.look_up(&request.key, headers).await;
+        let now = shared.now();
         // Another revalidation may have ended since the client's lookup.
         if let Some(fresh) = selected
             .as_ref()
-            .filter(|entry| entry.satisfies(&head, shared.now()))
+            .filter(|entry| entry.usability(&request.directives, now) == Usability::Fresh)
         {
             return leader.finish(Outcome::Stored(fresh.clone(), snapshot.ticket));
         }
@@ -73,18 +74,8 @@ where
             leader: Some(leader),
             reason: ForwardReason::Stale,
         };
-        let Ok(response) = self.forward(key, head, miss).await else {
-            return;
-        };
-        let mut remaining = shared.entry_limit;
-        // Reading the body stores it.
-        let mut body = pin!(response.into_body());
-        while let Some(Ok(frame)) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-            let Some(rest) = remaining.checked_sub(length) else {
-                return;
-            };
-            remaining = rest;
+        if let Ok(response) = self.forward(request, miss).await {
+            body::read(response.into_body(), shared.entry_limit).await;
         }
     }
 }

@@ -7,24 +7,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{
     body::ResponseBody,
-    collapse::{Outcome, Role},
-    conditional::CONDITIONS,
-    directives::Directives,
-    forward::{Forwarder, Miss, stored_response, with_status},
+    collapse::{Next, Outcome, Role},
+    entry::Usability,
+    forward::{Forwarder, Miss, stored_response},
     future::ResponseFuture,
-    key::{Key, is_cacheable, needs_origin},
-    policy::Authorized,
+    policy::{is_cacheable, needs_origin},
+    request::CacheRequest,
     settings::Settings,
     shared::{Lookup, Shared},
     status::{CacheStatus, ForwardReason},
-    store::Purge,
     stored_body::Replay,
 };
 
@@ -75,8 +73,57 @@ where
         // The future takes the ready service, and drops it where it is not needed.
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
-        let forwarder = Forwarder::new(ready, self.shared.clone(), self.settings.clone());
-        ResponseFuture::new(forwarder.respond(request))
+        let mut cacheable = match Incoming::new(request, &self.settings) {
+            Incoming::Cacheable(cacheable) => cacheable,
+            Incoming::Other(other, reason) => {
+                let mut forwarder = self.forwarder(ready);
+                return ResponseFuture::new(async move { forwarder.pass(other, reason).await });
+            }
+        };
+        let lookup = self
+            .shared
+            .look_up_now(&cacheable.key, &cacheable.head.headers);
+        if let Some(found) = &lookup
+            && let Some((mut response, status)) = self.shared.respond(found, &cacheable)
+        {
+            // Reuses the table of the request's extensions.
+            let extensions = response.extensions_mut();
+            mem::swap(extensions, &mut cacheable.head.extensions);
+            extensions.clear();
+            let stored = stored_response(response, status, &self.settings);
+            return ResponseFuture::ready(stored);
+        }
+        ResponseFuture::new(self.forwarder(ready).look_up(cacheable, lookup))
+    }
+}
+
+impl<S> Cache<S> {
+    fn forwarder<B>(&self, ready: S) -> Forwarder<S, B> {
+        Forwarder::new(ready, self.shared.clone(), self.settings.clone())
+    }
+}
+
+/// A request by its handling.
+enum Incoming<B> {
+    Cacheable(CacheRequest),
+    Other(Request<B>, ForwardReason),
+}
+
+impl<B: Body> Incoming<B> {
+    fn new(request: Request<B>, settings: &Settings) -> Self {
+        if !is_cacheable(request.method()) {
+            return Self::Other(request, ForwardReason::Method);
+        }
+        let (head, body) = request.into_parts();
+        let bypasses = !body.is_end_stream() || needs_origin(&head) || (settings.bypass)(&head);
+        let key = (settings.key)(&head).filter(|_| !bypasses);
+        match key {
+            None => Self::Other(Request::from_parts(head, body), ForwardReason::Bypass),
+            Some(found) => {
+                let partitioned = found.with_partition(settings.partition);
+                Self::Cacheable(CacheRequest::new(partitioned, head, settings))
+            }
+        }
     }
 }
 
@@ -88,118 +135,62 @@ where
     B: Body + Default + Send + 'static,
     R: Body<Data = Bytes> + Send + 'static,
 {
-    async fn respond(mut self, request: Request<B>) -> Result<Response<ResponseBody<R>>, S::Error> {
-        if !is_cacheable(request.method()) {
-            return self.forward_method(request).await;
-        }
-        let (mut head, body) = request.into_parts();
-        let bypasses =
-            !body.is_end_stream() || needs_origin(&head.headers) || (self.settings.bypass)(&head);
-        let Some(key) = Key::from_request(&head).filter(|_| !bypasses) else {
-            let unchanged = Request::from_parts(head, body);
-            return self.bypass(unchanged, ForwardReason::Bypass).await;
-        };
-        if (self.settings.authorized)(&head) {
-            head.extensions.insert(Authorized);
-        }
-        let partitioned = key.with_partition(self.settings.partition);
-        self.look_up(partitioned, head).await
-    }
-
-    /// Forwards a request that is neither GET nor HEAD, and invalidates the responses that it changes (RFC 9111, section
-    /// 4.4).
-    async fn forward_method(
-        &mut self,
-        request: Request<B>,
-    ) -> Result<Response<ResponseBody<R>>, S::Error> {
-        if request.method().is_safe() {
-            return self.bypass(request, ForwardReason::Method).await;
-        }
-        let (head, body) = request.into_parts();
-        let mut change = PendingChange {
-            shared: self.shared.clone(),
-            key: Key::from_request(&head),
-        };
-        let unchanged = Request::from_parts(head, body);
-        let response = self.bypass(unchanged, ForwardReason::Method).await?;
-        let status = response.status();
-        let changed = change.key.take();
-        if let Some(key) = changed.filter(|_| status.is_success() || status.is_redirection()) {
-            let related = key.related(response.headers());
-            // All removals start before the first await: the client may leave meanwhile.
-            let keys = related.chain([key]).map(Purge::Url);
-            let removals: Vec<_> = keys.map(|purge| self.shared.remove(purge)).collect();
-            for removal in removals {
-                removal.await;
-            }
-        }
-        Ok(response)
-    }
-
     async fn look_up(
         mut self,
-        key: Key,
-        mut head: Parts,
+        mut request: CacheRequest,
+        mut first: Option<Lookup>,
     ) -> Result<Response<ResponseBody<R>>, S::Error> {
-        let Settings {
-            name, wait_timeout, ..
-        } = *self.settings;
-        let conditional = CONDITIONS
-            .iter()
-            .any(|condition| head.headers.contains_key(condition));
+        let wait_timeout = self.settings.wait_timeout;
         let deadline = Instant::now() + wait_timeout;
         let mut leader = None;
         let mut variant = None;
         loop {
+            let lookup = match first.take() {
+                Some(found) => found,
+                None => {
+                    let headers = &request.head.headers;
+                    self.shared.look_up(&request.key, headers).await
+                }
+            };
+            if let Some((response, status)) = self.shared.respond(&lookup, &request) {
+                return Ok(stored_response(response, status, &self.settings));
+            }
+            let reason = self.shared.forward_reason(&lookup, &request);
             let Lookup {
                 vary,
                 selected,
                 snapshot,
-            } = self.shared.look_up(&key, &head.headers).await;
+            } = lookup;
             let now = self.shared.now();
-            let reason = match &selected {
-                Some(entry) if entry.satisfies(&head, now) => {
-                    let response = entry.respond(&head, now);
-                    return Ok(stored_response(response, CacheStatus::Hit, name));
-                }
-                Some(entry) if entry.is_stale(now) => ForwardReason::Stale,
-                Some(_) => ForwardReason::Request,
-                None if vary.is_some() => ForwardReason::VaryMiss,
-                None => ForwardReason::UriMiss,
-            };
             if leader.is_none()
                 && let Some(entry) = &selected
-                && let Some(seconds) = entry.usable_while_revalidating(&head, now)
+                && let Some(seconds) = entry.usable_while_revalidating(&request, now)
             {
-                let response = entry.respond(&head, now);
-                match self.revalidate_in_background(&key, head, entry.clone()) {
+                let response = entry.respond(&request.head, now);
+                let settings = self.settings.clone();
+                match self.revalidate_in_background(request, entry.clone()) {
                     None => {
                         let status = CacheStatus::StaleWhileRevalidate(seconds);
-                        return Ok(stored_response(response, status, name));
+                        return Ok(stored_response(response, status, &settings));
                     }
                     Some((forwarder, unsent)) => {
                         self = forwarder;
-                        head = unsent;
+                        request = unsent;
                     }
                 }
             }
-            if Directives::new(&head.headers).has("only-if-cached") {
+            if request.directives.only_if_cached {
                 let mut response = Response::new(Replay::default()); // RFC 9111, section 5.2.1.7
                 *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-                return Ok(stored_response(
-                    response,
-                    CacheStatus::Forwarded(reason),
-                    name,
-                ));
+                let status = CacheStatus::Forwarded(reason);
+                return Ok(stored_response(response, status, &self.settings));
             }
-            // No other request can use the response to HEAD, or to a client's own condition.
-            let not_shared = head.method == Method::HEAD || (conditional && selected.is_none());
             let names = selected
                 .as_ref()
                 .map(|entry| entry.vary())
                 .or(vary.as_ref());
             variant = names
-                .map(|known| known.variant(&key, &head.headers))
+                .map(|known| known.variant(&request.key, &request.head.headers))
                 .or(variant);
             let mut miss = Miss {
                 selected,
@@ -207,11 +198,11 @@ where
                 leader: leader.take(),
                 reason,
             };
-            if not_shared || miss.leader.is_some() {
-                return self.forward(key, head, miss).await;
+            let goes_alone = request.is_alone() || self.shared.uncacheable.contains(&request);
+            if goes_alone || miss.leader.is_some() {
+                return self.forward(request, miss).await;
             }
-            let role = self.shared.in_flight.join(&key, variant);
-            let waiter = match role {
+            let waiter = match self.shared.in_flight.join(&request, variant) {
                 // Looks up again: the response may have been stored since.
                 Role::Leader(lead) => {
                     leader = Some(lead);
@@ -219,52 +210,44 @@ where
                 }
                 Role::Waiter(waiter) => waiter,
             };
-            match waiter.outcome(deadline).await {
-                None => continue,
-                Some(Outcome::Stored(entry, ticket)) if !ticket.differs(&miss.snapshot.ticket) => {
-                    if !entry.matches(&key, &head.headers) {
-                        variant = Some(entry.vary().variant(&key, &head.headers));
+            match waiter.wait(wait_timeout).await {
+                Next::Lead(lead) => {
+                    leader = Some(lead);
+                    continue;
+                }
+                Next::Outcome(Outcome::Abandoned) => continue,
+                Next::Outcome(Outcome::Failed) => {
+                    let failed = self.shared.now();
+                    if let Some(entry) = &miss.selected
+                        && entry.usable_on_error(&request, failed)
+                    {
+                        let response = entry.respond(&request.head, failed);
+                        let status = CacheStatus::StaleIfError(reason);
+                        return Ok(stored_response(response, status, &self.settings));
+                    }
+                    if Instant::now() < deadline {
+                        continue;
+                    }
+                }
+                Next::Outcome(Outcome::Stored(entry, ticket))
+                    if !ticket.differs(&miss.snapshot.ticket) =>
+                {
+                    if !entry.matches(&request.key, &request.head.headers) {
+                        variant = Some(entry.vary().variant(&request.key, &request.head.headers));
                         continue;
                     }
                     let arrival = self.shared.now();
-                    if entry.satisfies(&head, arrival) {
-                        let response = entry.respond(&head, arrival);
-                        return Ok(stored_response(
-                            response,
-                            CacheStatus::Collapsed(reason),
-                            name,
-                        ));
+                    if entry.usability(&request.directives, arrival) == Usability::Fresh {
+                        let response = entry.respond(&request.head, arrival);
+                        let status = CacheStatus::Collapsed(reason);
+                        return Ok(stored_response(response, status, &self.settings));
                     }
                     miss.selected = Some(entry);
                 }
-                // Not shared, or it began before a change by another process.
-                Some(_) => {}
+                // Not shared, or it began before a change by another process, or the inner service fails slowly.
+                Next::Outcome(_) => {}
             }
-            return self.forward(key, head, miss).await;
-        }
-    }
-
-    async fn bypass(
-        &mut self,
-        request: Request<B>,
-        reason: ForwardReason,
-    ) -> Result<Response<ResponseBody<R>>, S::Error> {
-        let response = self.send(request).await?.map(ResponseBody::origin);
-        let status = CacheStatus::Forwarded(reason);
-        Ok(with_status(response, status, self.settings.name))
-    }
-}
-
-/// A change whose outcome is unknown. If the client leaves or the origin fails, the change may still have been made.
-struct PendingChange {
-    shared: Arc<Shared>,
-    key: Option<Key>,
-}
-
-impl Drop for PendingChange {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            drop(self.shared.remove(Purge::Url(key)));
+            return self.forward(request, miss).await;
         }
     }
 }

@@ -6,16 +6,20 @@ use std::{
     time::SystemTime,
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, Response};
 use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
-    changes::Changes,
+    changes::{Changes, Moment},
     collapse::{InFlight, Snapshot},
-    entry::Entry,
+    entry::{Entry, Usability},
     key::Key,
     limit::Limit,
+    request::CacheRequest,
+    status::{CacheStatus, ForwardReason},
     store::{Found, Purge, PurgeOutcome, Store, StoreFuture},
+    stored_body::Replay,
+    uncacheable::Uncacheable,
     vary::VaryNames,
 };
 
@@ -30,6 +34,7 @@ pub(crate) struct Shared {
     clock: Clock,
     pub(crate) in_flight: InFlight,
     pub(crate) changes: Changes,
+    pub(crate) uncacheable: Uncacheable,
     pub(crate) background: Arc<Semaphore>,
 }
 
@@ -39,6 +44,19 @@ pub(crate) struct Lookup {
     pub(crate) vary: Option<VaryNames>,
     pub(crate) selected: Option<Arc<Entry>>,
     pub(crate) snapshot: Snapshot,
+}
+
+impl Lookup {
+    fn new(moment: Moment, found: Found) -> Self {
+        Self {
+            vary: found.vary,
+            selected: found.entry,
+            snapshot: Snapshot {
+                moment,
+                ticket: found.ticket,
+            },
+        }
+    }
 }
 
 impl Shared {
@@ -54,21 +72,48 @@ impl Shared {
             store,
             in_flight: InFlight::default(),
             changes: Changes::default(),
+            uncacheable: Uncacheable::default(),
             background: Arc::new(Semaphore::new(MAX_BACKGROUND)),
         }
     }
 
     pub(crate) async fn look_up(&self, key: &Key, headers: &HeaderMap) -> Lookup {
         let moment = self.changes.now();
-        let Found {
-            entry,
-            vary,
-            ticket,
-        } = self.store.find(key, headers).await;
-        Lookup {
-            selected: entry,
-            vary,
-            snapshot: Snapshot { moment, ticket },
+        Lookup::new(moment, self.store.find(key, headers).await)
+    }
+
+    /// Returns `None` if the store has to wait.
+    pub(crate) fn look_up_now(&self, key: &Key, headers: &HeaderMap) -> Option<Lookup> {
+        let moment = self.changes.now();
+        let found = self.store.find(key, headers).into_ready()?;
+        Some(Lookup::new(moment, found))
+    }
+
+    /// Returns the stored response, if it may be served without asking the origin.
+    pub(crate) fn respond(
+        &self,
+        lookup: &Lookup,
+        request: &CacheRequest,
+    ) -> Option<(Response<Replay>, CacheStatus)> {
+        let entry = lookup.selected.as_ref()?;
+        let now = self.now();
+        let status = match entry.usability(&request.directives, now) {
+            Usability::Fresh => CacheStatus::Hit,
+            Usability::Stale(seconds) => CacheStatus::MaxStale(seconds),
+            Usability::Unusable(_) => return None,
+        };
+        Some((entry.respond(&request.head, now), status))
+    }
+
+    /// Returns the reason why no stored response satisfies a request.
+    pub(crate) fn forward_reason(&self, lookup: &Lookup, request: &CacheRequest) -> ForwardReason {
+        match &lookup.selected {
+            Some(entry) => match entry.usability(&request.directives, self.now()) {
+                Usability::Unusable(reason) => reason,
+                _ => ForwardReason::Stale,
+            },
+            None if lookup.vary.is_some() => ForwardReason::VaryMiss,
+            None => ForwardReason::UriMiss,
         }
     }
 

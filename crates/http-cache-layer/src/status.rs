@@ -41,6 +41,9 @@ impl Display for ForwardReason {
 pub enum CacheStatus {
     /// A fresh stored response.
     Hit,
+    /// A response that is stale by this many seconds, which the request accepts (`max-stale`, RFC 9111, section
+    /// 5.2.1.2).
+    MaxStale(u64),
     /// A response that is stale by this many seconds, served while the origin is asked (RFC 5861, section 3).
     StaleWhileRevalidate(u64),
     /// A stale response in place of the origin's failure (RFC 5861, section 4).
@@ -59,6 +62,7 @@ impl Display for CacheStatus {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hit => f.write_str("hit"),
+            Self::MaxStale(seconds) => write!(f, "hit; ttl=-{seconds}; detail=max-stale"),
             Self::StaleWhileRevalidate(seconds) => {
                 write!(f, "hit; ttl=-{seconds}; detail=stale-while-revalidate")
             }

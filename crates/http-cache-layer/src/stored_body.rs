@@ -6,6 +6,7 @@
 use std::{
     convert::Infallible,
     mem,
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -88,12 +89,32 @@ fn exact(bytes: Vec<u8>) -> Bytes {
     bytes.into_boxed_slice().into()
 }
 
-/// Sends a stored body.
+/// Sends a stored body, or a part of it.
 #[derive(Default)]
 pub(crate) struct Replay {
     body: StoredBody,
     next: usize,
+    /// Bytes of the next chunk before the part.
+    skipped: usize,
     remaining: u64,
+}
+
+impl Replay {
+    /// Sends the bytes in this range, which must lie within the body.
+    pub(crate) fn part(body: StoredBody, part: Range<u64>) -> Self {
+        let mut skipped = usize::try_from(part.start).unwrap_or(usize::MAX);
+        let mut next = 0;
+        while let Some(chunk) = body.0.get(next).filter(|chunk| chunk.len() <= skipped) {
+            skipped -= chunk.len();
+            next += 1;
+        }
+        Self {
+            body,
+            next,
+            skipped,
+            remaining: part.end - part.start,
+        }
+    }
 }
 
 impl From<StoredBody> for Replay {
@@ -102,6 +123,7 @@ impl From<StoredBody> for Replay {
             remaining: body.len() as u64,
             body,
             next: 0,
+            skipped: 0,
         }
     }
 }
@@ -114,12 +136,15 @@ impl http_body::Body for Replay {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let chunk = self.body.0.get(self.next).cloned();
+        let Some(chunk) = self.body.0.get(self.next).filter(|_| self.remaining > 0) else {
+            return Poll::Ready(None);
+        };
+        let mut data = chunk.slice(self.skipped..);
+        data.truncate(usize::try_from(self.remaining).unwrap_or(usize::MAX));
         self.next += 1;
-        Poll::Ready(chunk.map(|data| {
-            self.remaining -= data.len() as u64;
-            Ok(Frame::data(data))
-        }))
+        self.skipped = 0;
+        self.remaining -= data.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -164,6 +189,29 @@ mod tests {
                 (Some(len as u64), len == 0)
             );
             assert!(body.collect().await.expect("complete body").to_bytes() == all);
+        }
+    }
+
+    #[tokio::test]
+    async fn parts_may_begin_and_end_within_chunks() {
+        let all: Vec<u8> = (0..3 * CHUNK + 5)
+            .map(|index| (index % 251) as u8)
+            .collect();
+        let mut copy = BodyCopy::default();
+        copy.push(&all);
+        let stored = copy.finish();
+        for (start, end) in [
+            (0, 1),
+            (0, CHUNK),
+            (CHUNK - 1, CHUNK + 1),
+            (CHUNK, 2 * CHUNK),
+            (7, 3 * CHUNK + 5),
+            (3 * CHUNK + 4, 3 * CHUNK + 5),
+        ] {
+            let body = Replay::part(stored.clone(), start as u64..end as u64);
+            assert_eq!(body.size_hint().exact(), Some((end - start) as u64));
+            let bytes = body.collect().await.expect("complete body").to_bytes();
+            assert!(bytes == all[start..end], "{start}-{end}");
         }
     }
 }

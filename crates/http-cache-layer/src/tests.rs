@@ -1,7 +1,11 @@
+mod allocations;
 mod changes;
+mod collapsing;
+mod conformance;
 mod memory;
-mod rules;
+mod settings;
 mod stale;
+mod writes;
 
 use std::{
     pin::Pin,
@@ -106,8 +110,8 @@ async fn send(stack: &Stack, request: Request<Body>) -> (http::response::Parts, 
         .await
         .expect("a response")
         .into_parts();
-    let body = body.collect().await.expect("complete body").to_bytes();
-    (head, String::from_utf8_lossy(&body).into_owned())
+    let bytes = body.collect().await.expect("complete body").to_bytes();
+    (head, String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn status(head: &http::response::Parts) -> &str {
@@ -156,10 +160,10 @@ async fn partitions_of_one_store_do_not_share_responses() {
         ("b", "fwd=vary-miss; stored"),
     ] {
         let stack = stack(&layer.clone().with_partition(partition), origin);
-        let (head, _) = send(&stack, request("GET", "/", "")).await;
-        assert_eq!(status(&head), first);
-        let (head, _) = send(&stack, request("GET", "/", "")).await;
-        assert_eq!(status(&head), "hit");
+        for expected in [first, "hit"] {
+            let (head, _) = send(&stack, request("GET", "/", "")).await;
+            assert_eq!(status(&head), expected);
+        }
     }
 }
 
@@ -173,99 +177,6 @@ fn public_types_are_send_sync_and_debug() {
     check::<MemoryStore>();
     check::<crate::ResponseBody<()>>();
     check::<CacheStatus>();
-}
-
-#[tokio::test(start_paused = true)]
-async fn concurrent_requests_collapse_if_the_response_is_shared() {
-    for (lines, requests) in [(A, 1), ("cache-control: private", 20)] {
-        let (stack, count) = cached(200, lines);
-        let start = time::Instant::now();
-        let all: Vec<_> = (0..20)
-            .map(|_| {
-                let stack = stack.clone();
-                tokio::spawn(async move { send(&stack, request("GET", "/", "")).await.1 })
-            })
-            .collect();
-        for one in all {
-            assert_eq!(one.await.expect("not cancelled"), "body");
-        }
-        assert_eq!(count.load(Ordering::SeqCst), requests);
-        assert!(start.elapsed() < Duration::from_millis(300), "in parallel");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_waiter_takes_over_when_the_leader_is_dropped() {
-    let (stack, count) = cached(200, A);
-    let leader = tokio::spawn(stack.clone().oneshot(request("GET", "/", "")));
-    time::sleep(Duration::from_millis(10)).await;
-    let waiter = stack.clone();
-    let waiter = tokio::spawn(async move { send(&waiter, request("GET", "/", "")).await.1 });
-    time::sleep(Duration::from_millis(10)).await;
-    leader.abort();
-    assert_eq!(waiter.await.expect("not cancelled"), "body");
-    assert_eq!(count.load(Ordering::SeqCst), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn only_the_first_request_waits_for_a_leader_that_does_not_read() {
-    let (stack, count) = cached(200, A);
-    let unread = stack
-        .clone()
-        .oneshot(request("GET", "/", ""))
-        .await
-        .expect("a response");
-    let start = time::Instant::now();
-    let send_after = |after: u64| {
-        let stack = stack.clone();
-        tokio::spawn(async move {
-            time::sleep(Duration::from_millis(after)).await;
-            send(&stack, request("GET", "/", "")).await;
-            start.elapsed().as_millis()
-        })
-    };
-    let [waiting, next, last] = [send_after(0), send_after(5050), send_after(5070)];
-    time::sleep(Duration::from_millis(5060)).await;
-    // The last request joins a later flight.
-    drop(unread);
-    for (one, until) in [(waiting, 5100), (next, 5150), (last, 5150)] {
-        let ended = one.await.expect("not cancelled");
-        assert!(
-            (until..until + 10).contains(&ended),
-            "{ended}, expected {until}"
-        );
-    }
-    assert_eq!(count.load(Ordering::SeqCst), 3);
-}
-
-#[tokio::test(start_paused = true)]
-async fn hits_repeat_headers_as_the_origin_does() {
-    let (stack, _) = cached(200, "cache-control: max-age=60|link: a|link: b");
-    send(&stack, request("GET", "/", "")).await;
-    time::advance(Duration::from_secs(7)).await;
-    let (head, body) = send(&stack, request("GET", "/", "")).await;
-    assert_eq!(
-        head.headers.get_all("link").iter().collect::<Vec<_>>(),
-        ["a", "b"]
-    );
-    assert_eq!(
-        (&head.headers["age"], &*body),
-        (&"7".parse().expect("a value"), "body")
-    );
-    let (head, body) = send(&stack, request("HEAD", "/", "")).await;
-    assert_eq!(
-        (&head.headers["content-length"], &*body),
-        (&"4".parse().expect("a value"), "")
-    );
-    let (empty, _) = cached(204, A);
-    send(&empty, request("GET", "/", "")).await;
-    let (head, _) = send(&empty, request("HEAD", "/", "")).await;
-    assert!(status(&head) == "hit" && !head.headers.contains_key("content-length"));
-    send(&stack, request("DELETE", "/", "")).await;
-    assert_eq!(
-        status(&send(&stack, request("GET", "/", "")).await.0),
-        "fwd=uri-miss; stored"
-    );
 }
 
 #[tokio::test]
@@ -317,8 +228,8 @@ async fn bodies_with_errors_or_trailers_are_not_stored() {
             .expect("a response");
         let (head, body) = response.into_parts();
         assert_eq!(status(&head), "fwd=uri-miss; stored");
-        let body = body.collect().await;
-        assert_eq!(body.is_ok(), complete, "{path}");
-        assert!(body.map_or(true, |body| body.trailers().is_some()));
+        let collected = body.collect().await;
+        assert_eq!(collected.is_ok(), complete, "{path}");
+        assert!(collected.map_or(true, |whole| whole.trailers().is_some()));
     }
 }

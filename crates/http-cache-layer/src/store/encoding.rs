@@ -8,16 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     entry::{Entry, StoredHead},
+    policy::Lifetimes,
+    stored_headers::MAX_LINES,
     vary::{VariantId, VaryNames},
 };
 
 /// Raised with each change of [`EncodedHead`].
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Tolerance for another process's clock: a response from the future would be fresh for too long.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
-/// The head of an entry. The body follows it. The policy of http-cache-semantics is computed again at a lookup, so that
-/// its internals may change.
+/// The head of an entry. The body follows it.
 #[derive(Serialize, Deserialize)]
 struct EncodedHead {
     vary: String,
@@ -27,7 +28,7 @@ struct EncodedHead {
     /// In milliseconds since 1970.
     received: u64,
     age: u64,
-    authorized: bool,
+    lifetimes: Lifetimes,
     length: u64,
 }
 
@@ -50,7 +51,7 @@ impl Entry {
             headers: headers.collect(),
             received: received.try_into().ok()?,
             age: head.age,
-            authorized: head.authorized,
+            lifetimes: head.lifetimes,
             length: self.body.len() as u64,
         };
         let mut bytes = postcard::to_extend(&encoded, vec![VERSION]).ok()?;
@@ -71,7 +72,8 @@ impl Entry {
         let (encoded, body) = postcard::take_from_bytes::<EncodedHead>(rest).ok()?;
         let received = UNIX_EPOCH.checked_add(Duration::from_millis(encoded.received))?;
         let latest = now.checked_add(CLOCK_SKEW)?;
-        if encoded.length != body.len() as u64 || received > latest {
+        let has_too_many = encoded.headers.len() > MAX_LINES;
+        if encoded.length != body.len() as u64 || received > latest || has_too_many {
             return None;
         }
         let mut headers = HeaderMap::new();
@@ -87,9 +89,9 @@ impl Entry {
             headers,
             received,
             age: encoded.age,
-            authorized: encoded.authorized,
+            lifetimes: encoded.lifetimes,
         };
-        Some(Self::new(head)?.with_body(bytes.slice_ref(body).into()))
+        Some(Self::new(head).with_body(bytes.slice_ref(body).into()))
     }
 }
 
@@ -98,7 +100,7 @@ mod tests {
     use http::{Request, Response};
 
     use super::*;
-    use crate::Key;
+    use crate::{Key, directives::RequestDirectives};
 
     fn entry(key: &Key, now: SystemTime) -> Entry {
         let request = Request::get("/").header("cookie", "secret=1").body(());
@@ -165,9 +167,7 @@ mod tests {
     fn use_entry(bytes: &Bytes, now: SystemTime) {
         if let Some(read) = Entry::from_bytes(bytes, now) {
             let (request, ()) = Request::new(()).into_parts();
-            read.satisfies(&request, now);
-            read.is_stale(now);
-            read.usable_on_error(&request, now);
+            read.usability(&RequestDirectives::default(), now);
             drop((read.lifetime(), read.size(), read.respond(&request, now)));
         }
     }

@@ -279,7 +279,15 @@ impl<'a, T> StoreFuture<'a, T> {
         Self(State::Ready(Some(value)))
     }
 
-    /// Creates a future that waits.
+    /// Returns the value if the future has finished already.
+    pub(crate) fn into_ready(self) -> Option<T> {
+        match self.0 {
+            State::Ready(value) => value,
+            State::Waiting(_) => None,
+        }
+    }
+
+    /// Creates a future that waits. It does nothing until it is polled.
     pub fn new(future: impl Future<Output = T> + Send + 'a) -> Self {
         Self(State::Waiting(Box::pin(future)))
     }

@@ -145,8 +145,8 @@ async fn responses_older_than_a_change_by_another_process_are_not_shared() {
             }
         });
         let stack = stack(&CacheLayer::new(changing.clone()).with_name(NAME), origin);
-        let before = stack.clone();
-        let before = tokio::spawn(async move { status_of(&before, "/").await });
+        let clone = stack.clone();
+        let before = tokio::spawn(async move { status_of(&clone, "/").await });
         time::sleep(Duration::from_millis(10)).await;
         changing.0.fetch_add(changes, Ordering::SeqCst);
         status_of(&stack, "/").await;
@@ -190,8 +190,8 @@ async fn responses_older_than_a_change_are_not_stored() {
     let (stack, _) = cached(200, A);
     let changing = tokio::spawn(stack.clone().oneshot(request("PUT", "/", "")));
     time::sleep(Duration::from_millis(50)).await;
-    let slow = stack.clone();
-    let slow = tokio::spawn(async move { status_of(&slow, "/").await });
+    let clone = stack.clone();
+    let slow = tokio::spawn(async move { status_of(&clone, "/").await });
     assert!(changing.await.expect("not cancelled").is_ok());
     slow.await.expect("not cancelled");
     assert_eq!(status_of(&stack, "/").await, "fwd=uri-miss; stored");
@@ -231,8 +231,8 @@ async fn variants_of_a_new_url_do_not_wait_for_each_other() {
     let all: Vec<_> = (0..10)
         .map(|number| {
             let request = request("GET", "/", &format!("a: {number}"));
-            let stack = stack.clone();
-            tokio::spawn(async move { send(&stack, request).await })
+            let clone = stack.clone();
+            tokio::spawn(async move { send(&clone, request).await })
         })
         .collect();
     for one in all {

@@ -81,8 +81,8 @@ fn the_size_of_a_slot_is_its_memory() {
     if env::var_os("RUNS_ALONE").is_none() {
         let mut alone = Command::new(env::current_exe().expect("a path"));
         alone.args(["--exact", "tests::memory::the_size_of_a_slot_is_its_memory"]);
-        let output = alone.env("RUNS_ALONE", "1").output();
-        let output = output.expect("the test starts");
+        let result = alone.env("RUNS_ALONE", "1").output();
+        let output = result.expect("the test starts");
         let log = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && log.contains("1 passed"), "{log}");
         return;
