@@ -97,8 +97,9 @@ async fn main() -> Result<(), BoxError> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let (counts, bodies) = (counts.clone(), shared.clone());
-        let service = service_fn(move |request| respond(request, counts.clone(), bodies.clone()));
+        let (counted, prepared) = (counts.clone(), shared.clone());
+        let service =
+            service_fn(move |request| respond(request, counted.clone(), prepared.clone()));
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }

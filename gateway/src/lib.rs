@@ -3,7 +3,15 @@
 //! Without arguments it runs a demonstration: an origin that verifies signatures, and a gateway that signs for it.
 //! With `--config FILE` it forwards requests as the file configures.
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::shadow_reuse,
+        clippy::shadow_same,
+        clippy::shadow_unrelated,
+        clippy::unwrap_used
+    )
+)]
 
 mod admin;
 #[cfg(feature = "aws-config")]

@@ -197,7 +197,7 @@ impl Entry {
         } else {
             stale
         };
-        Duration::from_secs(fresh.saturating_sub(self.head.age)) + served_stale
+        Duration::from_secs(fresh.saturating_sub(self.head.age)).saturating_add(served_stale)
     }
 
     /// Returns its age in seconds (section 4.2.3).

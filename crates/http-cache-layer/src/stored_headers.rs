@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::list::members;
 
 /// Maximum number of header lines, far below that of `HeaderMap`.
-const MAX_LINES: usize = 1024;
+pub(crate) const MAX_LINES: usize = 1024;
 
 /// Headers that are about a connection or a single request (RFC 9111, section 3.1).
 const NEVER_STORED: [HeaderName; 11] = [

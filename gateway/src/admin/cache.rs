@@ -90,8 +90,8 @@ fn parse(
     let invalid = |message| (StatusCode::BAD_REQUEST, message);
     match target.ok_or(invalid(NO_TARGET))? {
         Target::Url(url) => {
-            let (host, target) = host_and_target(&url).ok_or(invalid(INVALID_URL))?;
-            Ok(("url", Purge::url(&host, &target)))
+            let (host, path) = host_and_target(&url).ok_or(invalid(INVALID_URL))?;
+            Ok(("url", Purge::url(&host, &path)))
         }
         Target::Prefix(url) => {
             let (host, prefix) = host_and_target(&url).ok_or(invalid(INVALID_URL))?;

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Once},
 };
 
-use http::{HeaderName, Method, request::Parts};
+use http::{HeaderName, HeaderValue, Method, request::Parts};
 use http_cache_layer::Key;
 use ipnet::IpNet;
 use tower_sigv4::origin::{ClientAddr, ForwardedHeaders};
@@ -49,9 +49,9 @@ impl RouteKeys {
                 let values = head.headers.get_all(it).iter();
                 [it.as_str().as_bytes()]
                     .into_iter()
-                    .chain(values.map(|value| value.as_bytes()))
+                    .chain(values.map(HeaderValue::as_bytes))
             });
-            return Some(values.fold(key, |separated, part| separated.with_part(part)));
+            return Some(values.fold(key, Key::with_part));
         }
         self.warned.call_once(|| {
             tracing::warn!(
@@ -105,15 +105,15 @@ mod tests {
     }
 
     fn head(method: &str, client: &str, headers: &[(&str, &str)]) -> Parts {
-        let mut request = Request::builder()
+        let mut builder = Request::builder()
             .method(method)
             .uri("/a")
             .header("host", "h");
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            builder = builder.header(*name, *value);
         }
         let address: IpAddr = client.parse().expect("an address");
-        let request = request.extension(ClientAddr::new(address)).body(());
+        let request = builder.extension(ClientAddr::new(address)).body(());
         request.expect("valid request").into_parts().0
     }
 

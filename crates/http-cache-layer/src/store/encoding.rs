@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     entry::{Entry, StoredHead},
     policy::Lifetimes,
+    stored_headers::MAX_LINES,
     vary::{VariantId, VaryNames},
 };
 
@@ -71,7 +72,8 @@ impl Entry {
         let (encoded, body) = postcard::take_from_bytes::<EncodedHead>(rest).ok()?;
         let received = UNIX_EPOCH.checked_add(Duration::from_millis(encoded.received))?;
         let latest = now.checked_add(CLOCK_SKEW)?;
-        if encoded.length != body.len() as u64 || received > latest {
+        let has_too_many = encoded.headers.len() > MAX_LINES;
+        if encoded.length != body.len() as u64 || received > latest || has_too_many {
             return None;
         }
         let mut headers = HeaderMap::new();
@@ -98,7 +100,7 @@ mod tests {
     use http::{Request, Response};
 
     use super::*;
-    use crate::Key;
+    use crate::{Key, directives::RequestDirectives};
 
     fn entry(key: &Key, now: SystemTime) -> Entry {
         let request = Request::get("/").header("cookie", "secret=1").body(());
@@ -165,7 +167,7 @@ mod tests {
     fn use_entry(bytes: &Bytes, now: SystemTime) {
         if let Some(read) = Entry::from_bytes(bytes, now) {
             let (request, ()) = Request::new(()).into_parts();
-            read.usability(&crate::directives::RequestDirectives::default(), now);
+            read.usability(&RequestDirectives::default(), now);
             drop((read.lifetime(), read.size(), read.respond(&request, now)));
         }
     }

@@ -4,7 +4,7 @@ use super::{gateway, request};
 use crate::support::{self, TestOrigin, exchange, logging::LoggingGateway};
 
 #[tokio::test]
-async fn cached_route_asks_the_origin_once() {
+async fn cached_route_calls_the_origin_once() {
     const FRESH: &str =
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=60\r\n\r\nok";
     let origin = TestOrigin::start(FRESH).await;
