@@ -62,11 +62,11 @@ impl Body for Frames {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let len = FRAME.min(self.all.len());
-        let data = self.all.split_to(len);
+        let shared = self.all.split_to(len);
         let data = if self.copied {
-            Bytes::copy_from_slice(&data)
+            Bytes::copy_from_slice(&shared)
         } else {
-            data
+            shared
         };
         Poll::Ready((len > 0).then(|| Ok(Frame::data(data))))
     }
@@ -86,10 +86,10 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<tower_sigv4::BoxError>,
 {
-    let mut body = std::pin::pin!(body);
+    let mut pinned = std::pin::pin!(body);
     let mut len = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(Into::into).expect("a frame");
+    while let Some(result) = pinned.frame().await {
+        let frame = result.map_err(Into::into).expect("a frame");
         len += frame.data_ref().map_or(0, Bytes::len);
     }
     len
@@ -146,16 +146,16 @@ fn sending<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
         ("chunked, CRC-64/NVME", chunked_trailer()),
         ("unsigned, CRC-64/NVME", unsigned_trailer()),
     ] {
-        let (frames, layer) = (frames.clone(), layer(mode));
+        let body = frames.clone();
         let send = service_fn(async |request: Request<_>| {
             let read = drain(request.into_body()).await;
             let mut response = Response::new(Empty::<Bytes>::new());
             response.extensions_mut().insert(read);
             Ok::<_, Infallible>(response)
         });
-        let client = layer.layer(send);
+        let client = layer(mode).layer(send);
         contenders.push(contender(name, move || {
-            let sent = runtime.block_on(client.clone().oneshot(put(frames.clone())));
+            let sent = runtime.block_on(client.clone().oneshot(put(body.clone())));
             assert!(sent.expect("sent").extensions().get::<usize>() >= Some(&LEN));
         }));
     }
@@ -195,8 +195,8 @@ fn received(runtime: &Runtime, mode: PayloadMode, all: &Bytes) -> (Parts, Bytes)
     });
     let sent = layer(mode).layer(receive).oneshot(request);
     runtime.block_on(sent).expect("sent");
-    let received = received.into_inner().expect("not poisoned");
-    let (head, body) = received.expect("sent").into_parts();
+    let request_sent = received.into_inner().expect("not poisoned");
+    let (head, body) = request_sent.expect("sent").into_parts();
     (
         head,
         runtime.block_on(body.collect()).expect("a body").to_bytes(),

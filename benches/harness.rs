@@ -63,7 +63,7 @@ fn table(title: &str, bytes: Option<usize>, mut contenders: Vec<Contender<'_>>) 
         .map(|_| {
             let turns = contenders.iter_mut().zip(&iterations);
             turns
-                .map(|(contender, &iterations)| nanos_per_op(contender, iterations))
+                .map(|(contender, &count)| nanos_per_op(contender, count))
                 .collect()
         })
         .collect();
@@ -74,16 +74,20 @@ fn table(title: &str, bytes: Option<usize>, mut contenders: Vec<Contender<'_>>) 
     let net_of = |round: &[f64], i: usize| round[i] - round[0];
     for (i, (name, _)) in contenders.iter().enumerate() {
         let times = sorted(rounds.iter().map(|round| round[i]));
-        let net = median(rounds.iter().map(|round| net_of(round, i)));
-        let ratio = median(
+        let net_median = median(rounds.iter().map(|round| net_of(round, i)));
+        let ratio_median = median(
             rounds
                 .iter()
                 .map(|round| net_of(round, i) / net_of(round, 1)),
         );
-        let (middle, min) = (times[ROUNDS / 2], times[0]);
-        print!("  {name:<24}{middle:>11.0}{min:>11.0}{net:>11.0}{ratio:>8.3}");
+        let (time_median, time_min) = (times[ROUNDS / 2], times[0]);
+        print!(
+            "  {name:<24}{time_median:>11.0}{time_min:>11.0}{net_median:>11.0}{ratio_median:>8.3}"
+        );
         match bytes {
-            Some(bytes) if i > 0 => println!("{:>9.0}", bytes as f64 / net * 1e9 / 1_048_576.0),
+            Some(len) if i > 0 => {
+                println!("{:>9.0}", len as f64 / net_median * 1e9 / 1_048_576.0);
+            }
             _ => println!(),
         }
     }
@@ -109,9 +113,9 @@ fn nanos_per_op((_, run): &mut Contender<'_>, iterations: u32) -> f64 {
 }
 
 fn sorted(samples: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut samples: Vec<f64> = samples.collect();
-    samples.sort_by(f64::total_cmp);
-    samples
+    let mut sorted: Vec<f64> = samples.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted
 }
 
 fn median(samples: impl Iterator<Item = f64>) -> f64 {

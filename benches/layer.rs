@@ -82,11 +82,11 @@ fn in_turn_signed<'a>(
 
 /// Prints the throughput of two threads relative to one, each with a clone of the service.
 fn threads(make: &Make, signing: &Signing<Sink>) {
-    let ratios = (0..ROUNDS).map(|_| {
+    let ratio = |_| {
         let [one, two] = [1, 2].map(|threads| per_second(threads, make, signing));
         two / one
-    });
-    let mut ratios: Vec<f64> = ratios.collect();
+    };
+    let mut ratios: Vec<f64> = (0..ROUNDS).map(ratio).collect();
     ratios.sort_by(f64::total_cmp);
     println!(
         "  two threads sign {:.2} times as many as one",
@@ -98,12 +98,12 @@ fn per_second(threads: usize, make: &Make, signing: &Signing<Sink>) -> f64 {
     let start = Barrier::new(threads);
     thread::scope(|scope| {
         let turn = || {
-            let (request, mut signing) = (make(), signing.clone());
+            let (request, mut service) = (make(), signing.clone());
             start.wait();
             let (began, mut signed) = (Instant::now(), 0_u32);
             while began.elapsed() < TURN {
                 for _ in 0..64 {
-                    black_box(send(&mut signing, request.clone()));
+                    black_box(send(&mut service, request.clone()));
                 }
                 signed += 64;
             }
@@ -112,7 +112,7 @@ fn per_second(threads: usize, make: &Make, signing: &Signing<Sink>) -> f64 {
         let turns: Vec<_> = (0..threads).map(|_| scope.spawn(turn)).collect();
         turns
             .into_iter()
-            .map(|turn| turn.join().expect("no panic"))
+            .map(|handle| handle.join().expect("no panic"))
             .sum()
     })
 }

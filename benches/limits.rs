@@ -48,8 +48,8 @@ fn main() {
     let measured = std::env::args().any(|arg| arg == "--bench"); // not by `cargo test --benches`
     let many = Case::new(headers(MANY_NAMES), "/", Err(RejectionKind::Malformed));
     let most = Case::new(headers(MOST_NAMES), "/", Ok(()));
-    let short = format!("/?{}", "x&".repeat(LONGEST_QUERY / 2));
-    let short = Case::new(headers(8), &short, Err(RejectionKind::Target));
+    let short_names = format!("/?{}", "x&".repeat(LONGEST_QUERY / 2));
+    let short = Case::new(headers(8), &short_names, Err(RejectionKind::Target));
     let long = Case::new(headers(8), &parameters(), Ok(()));
     for (title, contenders) in [
         (
@@ -118,12 +118,13 @@ impl Case {
             .header(header::HOST, "example.com")
             .body(());
         let (mut head, ()) = request.expect("a legal request").into_parts();
-        for name in &added {
-            let name = HeaderName::try_from(name).expect("a legal name");
+        for text in &added {
+            let name = HeaderName::try_from(text).expect("a legal name");
             head.headers.insert(name, HeaderValue::from_static("1"));
         }
-        let settings = SigningSettings::new(SERVICE, REGION).expect("legal names");
-        let settings = settings.with_signed_headers(AllExcept::default());
+        let settings = SigningSettings::new(SERVICE, REGION)
+            .expect("legal names")
+            .with_signed_headers(AllExcept::default());
         let identity = Identity::new(credentials.clone()).expect("legal credentials");
         let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, now);
         Signer::new().sign(&mut head, &params).expect("signed");

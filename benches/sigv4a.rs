@@ -26,8 +26,8 @@ const REGIONS: &str = "us-east-1,us-west-2";
 
 fn main() {
     let measured = std::env::args().any(|arg| arg == "--bench"); // not by `cargo test --benches`
-    let key = |secret| Credentials::new(ACCESS_KEY_ID, secret, None, None, "bench");
-    let (key, other) = (key(SECRET_ACCESS_KEY), key("another"));
+    let [key, other] = [SECRET_ACCESS_KEY, "another"]
+        .map(|secret| Credentials::new(ACCESS_KEY_ID, secret, None, None, "bench"));
     let identity = Identity::new(key.clone()).expect("legal credentials");
     let time = UNIX_EPOCH + Duration::from_secs(TIME);
     let one = SigningSettings::new(SERVICE, REGION).expect("legal names");
@@ -35,10 +35,10 @@ fn main() {
     let several = SigningSettings::multi_region(SERVICE, regions).expect("a legal name");
     let (signer, head) = (Signer::new(), head());
     let signed = |settings| {
-        let mut head = head.clone();
+        let mut signed = head.clone();
         let params = SigningParams::new(settings, &identity, PayloadHash::EMPTY, time);
-        signer.sign(&mut head, &params).expect("signed");
-        head
+        signer.sign(&mut signed, &params).expect("signed");
+        signed
     };
     let aws = SmithyIdentity::new(key.clone(), None);
 
@@ -47,12 +47,12 @@ fn main() {
         .with_sigv4a(true);
     let (verifier, unknown) = (Verifier::new(settings.clone()), Verifier::new(settings));
     let (by_hmac, by_ecdsa) = (signed(&one), signed(&several));
-    let accepts = |verifier: &Verifier, head: &Parts, key| {
-        let claim = verifier.parse(head, time).expect("in order");
-        verifier.verify(claim, key, &PayloadHash::EMPTY).is_ok()
+    let accepts = |by: &Verifier, received: &Parts, credentials| {
+        let claim = by.parse(received, time).expect("in order");
+        by.verify(claim, credentials, &PayloadHash::EMPTY).is_ok()
     };
-    for head in [&by_hmac, &by_ecdsa] {
-        assert!(accepts(&verifier, head, &key) && !accepts(&unknown, head, &other));
+    for received in [&by_hmac, &by_ecdsa] {
+        assert!(accepts(&verifier, received, &key) && !accepts(&unknown, received, &other));
     }
     if !measured {
         return;

@@ -81,7 +81,15 @@
 //! without a runtime.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::shadow_reuse,
+        clippy::shadow_same,
+        clippy::shadow_unrelated,
+        clippy::unwrap_used
+    )
+)]
 // Each optional part uses some of what the others share.
 #![cfg_attr(
     not(all(feature = "doctor", feature = "spool", feature = "verify")),

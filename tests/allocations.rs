@@ -15,7 +15,7 @@ use allocation_counter::measure;
 use bytes::Bytes;
 use common::{
     HOST, api, credentials, layer, now,
-    origins::{self, stamp},
+    origins::{self, amz_date},
     settings,
 };
 use http::{HeaderValue, Request, Response, request::Parts, uri::Scheme};
@@ -75,15 +75,15 @@ fn post() -> Request<Body> {
     request
 }
 
-fn with_token() -> Credentials {
-    common::with_token(Some("t".repeat(560)))
+fn credentials_with_token() -> Credentials {
+    common::credentials_with_token(Some("t".repeat(560)))
 }
 
 #[test]
 fn verifier_accepts_without_allocating() {
     let settings = settings("execute-api");
     let verifier = Verifier::new(VerifySettings::new("execute-api", "us-east-1").expect("a scope"));
-    for key in [credentials(), with_token()] {
+    for key in [credentials(), credentials_with_token()] {
         let identity = Identity::new(key.clone()).expect("valid");
         for (request, body) in [(get(), &[][..]), (post(), &[b'a'; 1024][..])] {
             let payload = PayloadHash::of(body);
@@ -136,7 +136,7 @@ fn presigned(head: &Parts, key: &Credentials) -> Parts {
 fn signer_allocations_are_limited() {
     let settings = settings("execute-api");
     let signer = Signer::new();
-    for credentials in [credentials(), with_token()] {
+    for credentials in [credentials(), credentials_with_token()] {
         let identity = Identity::new(credentials).expect("valid");
         for (request, body, limit) in [
             (get(), &[][..], SIGNER_GET),
@@ -204,7 +204,7 @@ async fn clock_correction_does_not_allocate() {
     let origin = service_fn(async |request: Request<SignedBody<Body>>| {
         let body = r#"{"message":"Signature expired: 1"}"#;
         let mut response = Response::new(Full::<Bytes>::default());
-        if request.headers()["x-amz-date"] != *stamp(time) {
+        if request.headers()["x-amz-date"] != *amz_date(time) {
             response = origins::response(403, time, body).map(Full::from);
             let code = HeaderValue::from_static("InvalidSignatureException");
             response.headers_mut().insert("x-amzn-errortype", code);

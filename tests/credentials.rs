@@ -13,7 +13,7 @@ use std::{
 
 use aws_credential_types::provider::{SharedCredentialsProvider, future};
 use bytes::Bytes;
-use common::{HOST, api, carried, echo, header, now, own};
+use common::{HOST, api, downcast_error, echo, echoed_request, header, now};
 use http::Request;
 use http_body_util::Full;
 use tokio::{task::JoinSet, time};
@@ -122,7 +122,7 @@ impl Fixture {
         let signing = self.layer.layer(service);
         async move {
             let response = signing.oneshot(Request::new(Full::default())).await;
-            response.map(carried).map_err(own)
+            response.map(echoed_request).map_err(downcast_error)
         }
     }
 

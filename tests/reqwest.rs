@@ -17,7 +17,9 @@ use std::{
 
 use axum::{Extension, Router, extract::Request as AxumRequest};
 use bytes::Bytes;
-use common::{HOST, Script, Step, credentials, get, layer, now, own, send, settings};
+use common::{
+    HOST, ScriptedBody, Step, credentials, downcast_error, get, layer, now, send, settings,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
@@ -159,7 +161,7 @@ async fn targets_arrive_as_signed_or_are_not_sent() {
                     "{service}"
                 );
             } else {
-                let error = own(result.expect_err(target));
+                let error = downcast_error(result.expect_err(target));
                 assert_eq!(
                     (error.kind(), arrived),
                     (ErrorKind::Request, None),
@@ -203,14 +205,14 @@ async fn wire(listener: &TcpListener, end: &str, response: &str) -> String {
     String::from_utf8(read).expect("ASCII")
 }
 
-fn data(text: &str) -> Script {
-    Script::new([Step::Data(Bytes::copy_from_slice(text.as_bytes()))])
+fn data(text: &str) -> ScriptedBody {
+    ScriptedBody::new([Step::Data(Bytes::copy_from_slice(text.as_bytes()))])
 }
 
 #[tokio::test]
 async fn headers_arrive_as_signed() {
     let known = || data("body").with_size(SizeHint::with_exact(4));
-    let nothing = || Script::new([]);
+    let nothing = || ScriptedBody::new([]);
     let in_chunks = PayloadMode::Chunked(ChunkSize::default());
     for (method, mode, body, framing, end) in [
         (
@@ -289,7 +291,7 @@ async fn trailers_pass_in_both_directions() {
     let (listener, address) = listen().await;
     let mut trailers = HeaderMap::new();
     trailers.insert("x-sent", HeaderValue::from_static("1"));
-    let script = Script::new([Step::Data("body".into()), Step::Trailers(trailers)]);
+    let script = ScriptedBody::new([Step::Data("body".into()), Step::Trailers(trailers)]);
     let mut put = request(Method::PUT, "/key", script);
     put.headers_mut()
         .insert("trailer", HeaderValue::from_static("x-sent"));
@@ -431,7 +433,7 @@ async fn rejections_are_diagnosed() {
 async fn dropped_futures_drop_body_and_connection() {
     let (listener, address) = listen().await;
     let steps = [Step::Data("body".into()), Step::Hang];
-    let body = Script::new(steps).with_size(SizeHint::with_exact(8));
+    let body = ScriptedBody::new(steps).with_size(SizeHint::with_exact(8));
     let polls = body.polls.clone();
     let target = origin(address, "s3").with_payload(PayloadMode::Unsigned);
     let mut sent = Box::pin(client(target).oneshot(request(Method::PUT, "/key", body)));
@@ -476,10 +478,12 @@ async fn signed_host_may_differ_from_the_url_only_over_http1() {
     let target = origin(address, "execute-api")
         .with_signed_host(HOST)
         .expect("a host");
-    let error = own(client(target.clone())
-        .oneshot(get("/"))
-        .await
-        .expect_err("not agreed"));
+    let error = downcast_error(
+        client(target.clone())
+            .oneshot(get("/"))
+            .await
+            .expect_err("not agreed"),
+    );
     assert_eq!(error.kind(), ErrorKind::Request);
     assert!(
         error.to_string().contains(HOST) && error.to_string().contains("http1_only"),
@@ -509,7 +513,7 @@ async fn hosts_that_reqwest_would_change_are_rejected() {
     ] {
         for build in [ReqwestService::new, ReqwestService::http1_only] {
             let service = build(Client::builder().no_proxy()).expect("built");
-            let error = own(service.oneshot(get(uri)).await.expect_err(uri));
+            let error = downcast_error(service.oneshot(get(uri)).await.expect_err(uri));
             assert_eq!(error.kind(), ErrorKind::Request, "{uri}");
         }
     }

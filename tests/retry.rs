@@ -365,7 +365,7 @@ async fn requests_that_cannot_be_signed_are_not_retried() {
         let (client, attempts) = client(form, RetryPolicy::new().with_all_methods(true), &[]);
         let malformed = Request::get("/%zz").body(Full::default());
         let result = client.oneshot(malformed.expect("a request")).await;
-        let error = common::own(result.expect_err("no path"));
+        let error = common::downcast_error(result.expect_err("no path"));
         assert_eq!(error.kind(), ErrorKind::Request);
         assert!(attempts.lock().expect("not poisoned").is_empty());
     }

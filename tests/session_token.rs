@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, SystemTime};
 
-use common::{get, header, judge, now, settings};
+use common::{get, header, now, settings, verify_request};
 use http::{HeaderValue, Request, StatusCode, request::Parts};
 use tower_sigv4::{
     Clock, ErrorKind, Origin, SigningLayer, SigningSettings, VerifyLayer,
@@ -133,7 +133,7 @@ async fn other_credentials_use_the_usual_header() {
 
 #[tokio::test]
 async fn the_verifier_accepts_only_the_right_token() {
-    let own = |token: &str| {
+    let with_token = |token: &str| {
         let key = common::credentials();
         let (id, secret) = (key.access_key_id(), key.secret_access_key());
         let token = Some(token.to_owned()).filter(|token| !token.is_empty());
@@ -147,7 +147,7 @@ async fn the_verifier_accepts_only_the_right_token() {
             both.clone(),
             VerifySettings::new("s3express", "us-east-1").expect("a scope"),
         ] {
-            let keys = StaticKeys::new([own(held)]).expect("a key");
+            let keys = StaticKeys::new([with_token(held)]).expect("a key");
             let verify = VerifyLayer::new(keys, verify).with_clock(Clock::manual(now()));
             let direct = || UriOrigin::new(settings("s3express"));
             let query = direct().with_query_signature(HOUR).expect("in range");
@@ -155,7 +155,11 @@ async fn the_verifier_accepts_only_the_right_token() {
                 let request = get(&format!("https://{ZONAL}/key"));
                 let sent = common::send(&layer(target), request).await.expect("sent");
                 let shown = format!("{held:?} {sent:?}");
-                assert_eq!(judge(&verify, sent).await.is_ok(), accepted, "{shown}");
+                assert_eq!(
+                    verify_request(&verify, sent).await.is_ok(),
+                    accepted,
+                    "{shown}"
+                );
             }
         }
     }

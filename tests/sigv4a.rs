@@ -42,7 +42,11 @@ fn request() -> Request<Full<Bytes>> {
 }
 
 /// Verifies a sent request.
-async fn judge(service: &str, region: &str, sent: common::Sent) -> Result<Verified, RejectionKind> {
+async fn verify_request(
+    service: &str,
+    region: &str,
+    sent: common::SentRequest,
+) -> Result<Verified, RejectionKind> {
     let settings = VerifySettings::new(service, region)
         .expect("a scope")
         .with_sigv4a(true)
@@ -106,7 +110,7 @@ async fn settings_select_the_algorithm() {
                 let start = format!("AWS4-ECDSA-P256-SHA256 Credential={scope}, ");
                 assert!(header(sent.headers(), "authorization").starts_with(&start));
             }
-            match judge(service, region, sent).await {
+            match verify_request(service, region, sent).await {
                 Ok(verified) => {
                     assert!(accepted, "{region}");
                     assert_eq!(verified.region(), "us-east-1,eu-*");
@@ -240,7 +244,7 @@ async fn signed_chunks_do_not_support_several_regions() {
         .expect("buffered");
     let hash = PayloadHash::of(b"abcd").to_string();
     assert_eq!(header(sent.headers(), "x-amz-content-sha256"), hash);
-    assert!(judge("s3", "us-east-1", sent).await.is_ok());
+    assert!(verify_request("s3", "us-east-1", sent).await.is_ok());
     let error = common::send(&layer(auto(3)), request())
         .await
         .expect_err("too large");
@@ -259,7 +263,9 @@ async fn unsigned_bodies_stream_for_several_regions() {
         let target = direct("s3").with_payload(mode);
         let sent = common::send(&layer(target), request()).await.expect("sent");
         assert_eq!(header(sent.headers(), "x-amz-content-sha256"), payload);
-        let verified = judge("s3", "us-east-1", sent).await.expect("accepted");
+        let verified = verify_request("s3", "us-east-1", sent)
+            .await
+            .expect("accepted");
         assert_eq!(verified.payload(), PayloadKind::Unsigned, "{payload}");
     }
 }
@@ -277,7 +283,8 @@ fn invalid_service_names_are_rejected() {
 /// SigV4a adds `x-amz-region-set` to the headers of SigV4.
 #[test]
 fn maximum_number_of_headers_is_an_error() {
-    let identity = Identity::new(common::with_token(Some("token".to_owned()))).expect("valid");
+    let identity =
+        Identity::new(common::credentials_with_token(Some("token".to_owned()))).expect("valid");
     let settings = settings("s3");
     let params = SigningParams::new(&settings, &identity, Payload::Unsigned, now());
     let (mut head, ()) = Request::get("https://h/")

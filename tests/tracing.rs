@@ -102,7 +102,7 @@ async fn log_rejections(log: &Log) {
 }
 
 /// Rejects a request, since its key now has another secret.
-async fn verify(request: common::Sent) {
+async fn verify(request: common::SentRequest) {
     let token = Some("hunter2-token".to_owned());
     let key = Credentials::new(
         credentials().access_key_id(),

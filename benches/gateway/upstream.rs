@@ -47,10 +47,10 @@ async fn main() -> Result<(), BoxError> {
     let layer = VerifyLayer::new(StaticKeys::new([key])?, settings);
     let verified = layer.layer(service_fn(respond));
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let verified = verified.clone();
+        let verifying = verified.clone();
         async move {
             let response = if request.uri().path().starts_with("/verified/") {
-                verified.oneshot(request).await?.map(BodyExt::boxed_unsync)
+                verifying.oneshot(request).await?.map(BodyExt::boxed_unsync)
             } else {
                 respond(request).await?.map(BodyExt::boxed_unsync)
             };
@@ -62,7 +62,7 @@ async fn main() -> Result<(), BoxError> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let service = TowerToHyperService::new(service.clone());
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        let hyper_service = TowerToHyperService::new(service.clone());
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), hyper_service));
     }
 }

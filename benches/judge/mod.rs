@@ -41,9 +41,9 @@ impl Judge {
         time: SystemTime,
     ) -> Self {
         let secret = KSecretKey::from_str(credentials.secret_access_key()).expect("40 bytes");
-        let key = secret.to_ksigning(utc(time).date_naive(), region, service);
+        let signing_key = secret.to_ksigning(utc(time).date_naive(), region, service);
         let key = GetSigningKeyResponse::builder()
-            .signing_key(key)
+            .signing_key(signing_key)
             .build()
             .expect("complete");
         Self {

@@ -42,8 +42,8 @@ pub(crate) fn cases() -> impl Iterator<Item = (String, Make, Signing<Sink>)> {
         .into_iter()
         .flat_map(|(name, method, target, len)| {
             [("no token", 0), ("token", TOKEN_LEN)].map(|(token, token_len)| {
-                let method = method.clone();
-                let make: Make = Box::new(move || incoming(&method, target, len, HEADERS[0].1));
+                let verb = method.clone();
+                let make: Make = Box::new(move || incoming(&verb, target, len, HEADERS[0].1));
                 (
                     format!("{name}, {token}"),
                     make,

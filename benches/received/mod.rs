@@ -100,19 +100,19 @@ pub(crate) struct Received {
 
 impl Received {
     fn new(method: &Method, target: &str, len: usize, token_len: usize, presigned: bool) -> Self {
-        let mut request = Request::builder()
+        let mut builder = Request::builder()
             .method(method)
             .uri(format!("{ORIGIN}{target}"));
         for (name, value) in HEADERS {
             // Presigning does not sign x-amz-user-agent, so a strict verifier would reject it.
-            let name = if presigned {
+            let accepted = if presigned {
                 name.replace("user-agent", "meta-agent")
             } else {
                 name.into()
             };
-            request = request.header(name, value);
+            builder = builder.header(accepted, value);
         }
-        let mut request = request
+        let mut request = builder
             .body(Bytes::from(body(len)))
             .expect("a legal request");
         let time = UNIX_EPOCH + Duration::from_secs(TIME);
@@ -129,8 +129,8 @@ impl Received {
             request = sign(request, &credentials, time);
         }
         // A request target of HTTP/1.1 has no authority.
-        let target = request.uri().path_and_query().cloned().expect("a target");
-        *request.uri_mut() = Uri::from(target);
+        let path_and_query = request.uri().path_and_query().cloned().expect("a target");
+        *request.uri_mut() = Uri::from(path_and_query);
         let received = Self {
             request,
             presigned,
@@ -209,8 +209,8 @@ impl Received {
 
         let rejection = |name, verifier: Option<Verifier>, request: Request<Bytes>, now, kind| {
             let op = move || {
-                let verifier = verifier.as_ref().unwrap_or(&self.verifier);
-                verify(verifier, request.clone(), &self.credentials, now, |_| ())
+                let chosen = verifier.as_ref().unwrap_or(&self.verifier);
+                verify(chosen, request.clone(), &self.credentials, now, |_| ())
             };
             assert_eq!(op().expect_err("rejected").kind(), kind, "{name}");
             contender(name, op)

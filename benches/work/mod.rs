@@ -192,7 +192,7 @@ impl Work {
         let reqsign = &self.reqsign().headers[header::AUTHORIZATION];
         let after = self.ours(&all, SystemTime::now());
         let mut seconds = [before, after].into_iter();
-        assert!(seconds.any(|ours| ours.headers[header::AUTHORIZATION] == *reqsign));
+        assert!(seconds.any(|signed| signed.headers[header::AUTHORIZATION] == *reqsign));
     }
 
     /// Returns the clone of the head, which all contenders need, and the contenders.

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod cache;
+mod cache_key;
 mod credentials;
 mod origin;
 mod route;
@@ -11,7 +12,7 @@ mod verify;
 
 use std::collections::BTreeMap;
 
-use http_cache_layer::CacheLayer;
+use http_cache_layer::{CacheLayer, StoreHealth};
 use tower_sigv4::{body::BodyBudget, credentials::CredentialsCache, origin::OriginRules};
 
 use self::bodies::BodyServices;
@@ -74,11 +75,12 @@ impl ActiveConfig {
         let mut rules = OriginRules::new();
         let mut routes = Vec::new();
         let mut used_origins = BTreeMap::new();
+        let trusted_proxies = file.cache.trusted_proxies()?.into();
         for section in &file.route {
             let origin = file.origin_of(section)?;
             let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
             rules = rules.add_rule(route::rule(section)?, built);
-            routes.push(Route::build(section, origin)?);
+            routes.push(Route::build(section, origin, &trusted_proxies)?);
             used_origins.insert(origin.name.get_ref(), origin);
         }
         if file.route.is_empty() {
@@ -113,6 +115,23 @@ impl ActiveConfig {
                 .collect(),
             sections: toml::from_str(text).unwrap_or_default(), // it was parsed above
         })
+    }
+
+    /// Returns the cache, if a route has one.
+    pub(crate) fn used_cache(&self) -> Option<&CacheLayer> {
+        let has_cache = self.routes.iter().any(|route| route.cache.is_some());
+        has_cache.then_some(&self.cache)
+    }
+
+    /// Returns what does not work, although requests are signed and forwarded.
+    pub(crate) fn degraded(&self) -> Vec<String> {
+        let health = self.used_cache().map(|cache| cache.store().health());
+        match health {
+            Some(StoreHealth::Degraded(reason)) => {
+                vec![format!("requests bypass the cache: {reason}")]
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Keeps the credentials, cached responses and memory budget of the last configuration if their sections are

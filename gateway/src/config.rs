@@ -23,7 +23,7 @@ pub(crate) use self::{
     admin::Admin,
     bodies::{BodiesSection, Payload},
     body_settings::BodySettings,
-    cache::{CacheSection, CacheStore},
+    cache::{CacheSection, CacheStore, RedisServers},
     credentials::{CredentialsSection, CredentialsSource},
     error::ConfigError,
     log::Log,

@@ -3,7 +3,15 @@
 //! Without arguments it runs a demonstration: an origin that verifies signatures, and a gateway that signs for it.
 //! With `--config FILE` it forwards requests as the file configures.
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::shadow_reuse,
+        clippy::shadow_same,
+        clippy::shadow_unrelated,
+        clippy::unwrap_used
+    )
+)]
 
 mod admin;
 #[cfg(feature = "aws-config")]
@@ -33,6 +41,7 @@ mod response;
 mod routes;
 mod service;
 mod stack;
+mod store_check;
 mod trailers;
 mod tunnel;
 mod upstream;
@@ -111,7 +120,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
         Command::Print(text) => print(text),
         Command::PrintSchema => print(config::schema()),
         Command::Init { file } => init::write(&file)?,
-        Command::Check { file } => check_file(&file)?,
+        Command::Check { file } => check_file(&file).await?,
         Command::Explain { file } => explain_file(&file)?,
         #[cfg(feature = "lambda")]
         Command::Forward { file, .. } if lambda::runs_in_lambda() => {
@@ -127,8 +136,12 @@ async fn run(command: Command) -> Result<(), BoxError> {
     Ok(())
 }
 
-fn check_file(file: &str) -> Result<(), BoxError> {
+async fn check_file(file: &str) -> Result<(), BoxError> {
     let config = load(file)?;
+    let store = store_check::check(&config).await.err();
+    if let Some(error) = &store {
+        eprintln!("{file}: warning: requests would bypass the cache: {error}");
+    }
     for warning in &config.warnings {
         eprintln!("{}", warning.clone().in_file(file));
     }
@@ -138,7 +151,7 @@ fn check_file(file: &str) -> Result<(), BoxError> {
     }
     let origins = config.origins;
     let routes = config.routes.len();
-    let warnings = match config.warnings.len() {
+    let warnings = match config.warnings.len() + usize::from(store.is_some()) {
         0 => String::new(),
         count => format!(", {count} warning(s)"),
     };
@@ -191,6 +204,7 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
         tracing::warn!("{warning}");
     }
     tokio::spawn(watched.watch(gateway.clone()));
+    tokio::spawn(store_check::watch(gateway.clone()));
     let connections = gateway.metrics().connections().clone();
     listener::serve(server, gateway.service(), connections, &settings).await
 }

@@ -4,6 +4,7 @@
 //! configuration or from fixed sets: no client can add one.
 
 mod cache_status;
+mod cache_store;
 mod last_response;
 mod meter;
 mod rejections;
@@ -14,6 +15,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use http_cache_layer::CacheLayer;
 use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
@@ -35,7 +37,8 @@ pub(crate) struct Metrics {
     pub(crate) phases: HistogramVec,
     hashed: IntCounterVec,
     pub(crate) cache: IntCounterVec,
-    stored: IntCounterVec,
+    not_stored: IntCounterVec,
+    purges: IntCounterVec,
     origin_rejections: IntCounterVec,
     rejections: IntCounterVec,
     connections: IntGauge,
@@ -74,6 +77,10 @@ impl Metrics {
                 .unwrap_or_default()
                 .as_secs_f64(),
         );
+        let help = "Purges by the admin port, by kind.";
+        let purges =
+            IntCounterVec::new(Opts::new(prefixed("cache_purges_total"), help), &["kind"])?;
+        registry.register(Box::new(purges.clone()))?;
         Ok(Self {
             requests: counters(
                 "requests_total",
@@ -96,11 +103,12 @@ impl Metrics {
                 "Cache lookups, by result: the kind of hit, or the reason to forward.",
                 &["outcome"],
             )?,
-            stored: counters(
-                "cache_stored_total",
-                "Responses that the cache began to store.",
-                &[],
+            not_stored: counters(
+                "cache_not_stored_total",
+                "Responses to cacheable requests that were not stored, by reason.",
+                &["reason"],
             )?,
+            purges,
             origin_rejections: counters(
                 "origin_rejections_total",
                 "Signatures rejected by the origin, by cause.",
@@ -168,7 +176,8 @@ impl Metrics {
         let cache = || CacheMeter {
             results: cache_status::NAMES
                 .map(|name| self.cache.with_label_values(&[route, origin, name])),
-            stored: self.stored.with_label_values(&labels),
+            not_stored: cache_status::REASONS
+                .map(|reason| self.not_stored.with_label_values(&[route, origin, reason])),
         };
         Meter {
             labels: labels.map(str::to_owned),
@@ -188,11 +197,17 @@ impl Metrics {
         }
     }
 
+    /// Counts a purge by the admin port.
+    pub(crate) fn record_purge(&self, kind: &str) {
+        self.purges.with_label_values(&[kind]).inc();
+    }
+
     /// Encodes all metrics in Prometheus's text format, after updating those that are read on demand.
     pub(crate) fn encode(
         &self,
         budget: &BodyBudget,
         credentials: &CredentialsCache,
+        cache: Option<&CacheLayer>,
         dropped_log_lines: usize,
     ) -> prometheus::Result<String> {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -206,6 +221,9 @@ impl Metrics {
         )?;
         lines.inc_by(dropped_log_lines as u64);
         families.extend(lines.collect());
+        if let Some(layer) = cache {
+            families.extend(cache_store::families(layer)?);
+        }
         if let Some(expiry) = credentials.expiry() {
             let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
             self.credentials_remaining.set(left.as_secs_f64());
@@ -248,7 +266,7 @@ mod tests {
         let budget = BodyBudget::new(1024);
         let remaining = || {
             let text = metrics
-                .encode(&budget, &credentials, 0)
+                .encode(&budget, &credentials, None, 0)
                 .expect("valid metrics");
             let sample = "sigv4_gateway_credentials_remaining_seconds ";
             let line = text
@@ -276,7 +294,7 @@ mod tests {
                 .finish(&response.expect("valid response"));
         }
         let text = metrics
-            .encode(&BodyBudget::new(1024), &credentials, 0)
+            .encode(&BodyBudget::new(1024), &credentials, None, 0)
             .expect("valid metrics");
         for (code, count) in [("499", 1), ("other", 2)] {
             let labels = format!("code=\"{code}\",method=\"GET\",origin=\"o\",route=\"/\"");

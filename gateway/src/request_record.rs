@@ -79,7 +79,7 @@ impl RequestRecord {
         let diagnosis = extensions.get::<Diagnosis>();
         self.summary = RequestSummary {
             code: code.as_u16(),
-            cache: self.meter.record_cache_status(response.headers()),
+            cache: self.meter.record_cache_status(extensions),
             rejection,
             origin_rejection: diagnosis.map(|it| it.cause().name()),
         };

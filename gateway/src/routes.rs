@@ -50,13 +50,11 @@ impl Routes {
         let cache = config.cache.clone();
         let has_tls = config.server.tls.is_some();
         let routes = config.routes.iter().map(|route| {
-            // Gateways with and without TLS may share a store, and send the origin different `x-forwarded-proto`.
-            let cache_layer = route.cache.as_ref().map(|description| {
-                cache
-                    .clone()
-                    .with_partition(&format!("{has_tls} {description}"))
-            });
             let meter = metrics.meter(&route.label, &route.origin, route.cache.is_some());
+            let cache_layer = route
+                .cache
+                .as_ref()
+                .map(|cached| cached.layer(&cache, has_tls, meter.clone()));
             let service = route_service(route, verification.clone(), cache_layer, signing);
             (route.upstream, meter, service)
         });

@@ -164,7 +164,7 @@ async fn origin(
         .expect("no server error");
 }
 
-struct World {
+struct TestSetup {
     gateway: Gateway,
     admin: SocketAddr,
     /// Relays between client and gateway, and between gateway and origin.
@@ -175,7 +175,7 @@ struct World {
     spool: TempDirectory,
 }
 
-impl World {
+impl TestSetup {
     async fn new(mode: &str, name: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let origins = listener.local_addr().expect("an address");
@@ -343,12 +343,12 @@ fn breaks() -> impl Iterator<Item = Break> {
 }
 
 async fn check_client_faults(mode: &str) {
-    let world = World::new(mode, "clients").await;
+    let setup = TestSetup::new(mode, "clients").await;
     for breaks in breaks() {
-        let accepted = world.accepted.load(Ordering::SeqCst);
+        let accepted = setup.accepted.load(Ordering::SeqCst);
         let context = format!("{mode}, client: {breaks:?}");
-        world.front.set(breaks);
-        let response = world.send(&post()).await;
+        setup.front.set(breaks);
+        let response = setup.send(&post()).await;
         assert!(!is_accepted(&response), "{context}");
         if matches!(breaks, Break::Request(1000.., Fault::Half)) {
             assert!(
@@ -358,18 +358,18 @@ async fn check_client_faults(mode: &str) {
             );
         }
         if matches!(breaks, Break::Request(..)) {
-            assert_eq!(world.accepted.load(Ordering::SeqCst), accepted, "{context}");
+            assert_eq!(setup.accepted.load(Ordering::SeqCst), accepted, "{context}");
         }
-        world.wait_until_healthy(&context).await;
+        setup.wait_until_healthy(&context).await;
     }
 }
 
 async fn check_origin_faults(mode: &str) {
-    let world = World::new(mode, "origins").await;
+    let setup = TestSetup::new(mode, "origins").await;
     for breaks in breaks() {
         let context = format!("{mode}, origin: {breaks:?}");
-        world.back.set(breaks);
-        let response = world.send(&post()).await;
+        setup.back.set(breaks);
+        let response = setup.send(&post()).await;
         assert!(!is_accepted(&response), "{context}");
         // An origin that receives only a part may report it itself.
         let text = text(&response);
@@ -378,7 +378,7 @@ async fn check_origin_faults(mode: &str) {
             .any(|status| text[9..].starts_with(status));
         let in_response = matches!(breaks, Break::Response(1000.., _));
         assert_eq!(is_reported, !in_response, "{context}: {text}");
-        world.wait_until_healthy(&context).await;
+        setup.wait_until_healthy(&context).await;
     }
 }
 

@@ -232,6 +232,19 @@ async fn cache_stays_within_its_memory_limit() {
     });
     join_all(clients).await;
     check("small responses alone");
+    // The same URLs for all, so that responses are hit, collapsed, replaced and evicted while others are sent.
+    let mixed = (0..8).map(|seed| async move {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut client = Client::connect(gateway.address, None).await;
+        for _ in 0..150 {
+            let size = [1, 1_000, 30_000, 200_000, 2_500_000][random.usize(..5)];
+            let caching = ["max-age=1000", "max-age=0", "private", "no-store"][random.usize(..4)];
+            let id = format!("mixed/{}", random.u32(..100));
+            client.get(size, caching, &id).await;
+        }
+    });
+    join_all(mixed).await;
+    check("all kinds at random");
 }
 
 /// Returns HTTP/2 frames with maximal windows and a request on each stream.

@@ -77,34 +77,25 @@ where
         })
     }
 
-    /// As [`new`](Collect::new), for a body that is verified already.
-    pub(crate) fn without_hash(body: B, headers: &HeaderMap, limit: u64) -> Result<Self, Error> {
-        Ok(Self {
-            hash: None,
-            ..Self::new(body, headers, limit)?
-        })
+    /// Leaves out the hash, for a body that is verified already.
+    pub(crate) fn without_hash(self) -> Self {
+        Self { hash: None, ..self }
     }
 
-    /// As [`new`](Collect::new). A body of more than `buffer_limit` bytes goes to a temporary file.
-    pub(crate) fn with_spool(
-        body: B,
-        headers: &HeaderMap,
-        limit: u64,
-        directory: Arc<Path>,
-        buffer_limit: u64,
-    ) -> Result<Self, Error> {
-        Ok(Self {
+    /// Writes a body of more than `buffer_limit` bytes to a temporary file.
+    pub(crate) fn with_spool(self, directory: Arc<Path>, buffer_limit: u64) -> Self {
+        Self {
             spool: Some(SpoolWriter::new(directory, buffer_limit)),
-            ..Self::new(body, headers, limit)?
-        })
+            ..self
+        }
     }
 
-    /// Fails if a body of unknown length has any bytes.
-    pub(crate) fn expect_empty(body: B, error: fn(u64, u64) -> Error) -> Self {
-        Self::with_unknown_len(body, 0, error)
-    }
-
-    fn with_unknown_len(body: B, limit: u64, limit_error: fn(u64, u64) -> Error) -> Self {
+    /// Collects a body of unknown length. `limit_error` makes the error of a longer body.
+    pub(crate) fn with_unknown_len(
+        body: B,
+        limit: u64,
+        limit_error: fn(u64, u64) -> Error,
+    ) -> Self {
         Self {
             body,
             frames: Frames::default(),

@@ -125,19 +125,6 @@ impl<B> SignedBody<B> {
         };
         Some(Self { inner })
     }
-
-    /// Returns the length in bytes, if it is known.
-    pub(crate) fn len(&self) -> Option<u64>
-    where
-        B: Body,
-    {
-        match &self.inner {
-            Inner::Collected { frames, .. } => Some(frames.len()),
-            Inner::Spooled { body } => Some(body.remaining()),
-            Inner::Streamed { body } => body.size_hint().exact(),
-            Inner::Chunked { body } => Some(body.remaining()),
-        }
-    }
 }
 
 impl<B> Body for SignedBody<B>
@@ -156,11 +143,8 @@ where
             InnerProj::Collected { frames, .. } => Poll::Ready(frames.next_frame().map(Ok)),
             InnerProj::Spooled { body } => body.poll_frame(cx).map_err(Into::into),
             InnerProj::Streamed { body } => {
-                let polled = ready!(body.poll_frame(cx));
-                Poll::Ready(polled.map(|result| match result {
-                    Ok(frame) => Ok(frame.map_data(into_bytes)),
-                    Err(error) => Err(error.into()),
-                }))
+                let polled = ready!(body.poll_frame(cx).map_err(Into::into));
+                Poll::Ready(polled.map(|result| Ok(result?.map_data(into_bytes))))
             }
             InnerProj::Chunked { body } => body.poll_frame(cx),
         }
@@ -187,15 +171,7 @@ where
 
 impl<B> fmt::Debug for SignedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.inner {
-            Inner::Collected { frames, .. } => f
-                .debug_struct("SignedBody")
-                .field("len", &frames.len())
-                .finish_non_exhaustive(),
-            Inner::Spooled { .. } | Inner::Streamed { .. } | Inner::Chunked { .. } => {
-                f.debug_struct("SignedBody").finish_non_exhaustive()
-            }
-        }
+        f.debug_struct("SignedBody").finish_non_exhaustive()
     }
 }
 

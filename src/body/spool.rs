@@ -156,18 +156,13 @@ impl SpoolWriter {
 pub(super) struct SpooledBody {
     /// Shared by copies of the body, which read at positions of their own.
     file: Arc<SpoolFile>,
-    state: ReadState,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
     position: u64,
     /// Number of bytes left.
     remaining: u64,
     trailers: Option<HeaderMap>,
     /// Released with the body.
     reservation: Option<Arc<Reservation>>,
-}
-
-enum ReadState {
-    Idle,
-    Reading(JoinHandle<io::Result<Bytes>>),
 }
 
 impl SpooledBody {
@@ -182,7 +177,7 @@ impl SpooledBody {
     ) -> Self {
         Self {
             file: Arc::new(file),
-            state: ReadState::Idle,
+            reading: None,
             position: 0,
             remaining: len,
             trailers,
@@ -192,9 +187,9 @@ impl SpooledBody {
 
     /// Returns a second copy of the body; `None` once reading has started.
     pub(super) fn try_clone(&self) -> Option<Self> {
-        (self.position == 0 && matches!(self.state, ReadState::Idle)).then(|| Self {
+        (self.position == 0 && self.reading.is_none()).then(|| Self {
             file: self.file.clone(),
-            state: ReadState::Idle,
+            reading: None,
             position: 0,
             remaining: self.remaining,
             trailers: self.trailers.clone(),
@@ -214,39 +209,32 @@ impl SpooledBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        loop {
-            match &mut self.state {
-                ReadState::Idle if self.remaining > 0 => {
-                    let len = self.remaining.min(Self::READ_SIZE) as usize; // at least 32 bits
-                    let file = self.file.clone();
-                    let position = self.position;
-                    let task = spawn_blocking(move || read(&file, position, len));
-                    self.state = ReadState::Reading(task);
-                }
-                ReadState::Reading(task) => {
-                    let result = ready!(Pin::new(task).poll(cx));
-                    self.state = ReadState::Idle;
-                    return Poll::Ready(Some(match result.unwrap_or_else(|_| Err(cancelled())) {
-                        Ok(data) => {
-                            self.position += data.len() as u64;
-                            self.remaining -= data.len() as u64;
-                            Ok(Frame::data(data))
-                        }
-                        Err(error) => {
-                            self.remaining = 0;
-                            self.trailers = None;
-                            Err(spool_error(
-                                "the request's body could not be read from its temporary file",
-                                error,
-                            ))
-                        }
-                    }));
-                }
-                ReadState::Idle => {
-                    return Poll::Ready(self.trailers.take().map(Frame::trailers).map(Ok));
-                }
-            }
+        if self.reading.is_none() && self.remaining == 0 {
+            return Poll::Ready(self.trailers.take().map(Frame::trailers).map(Ok));
         }
+        let task = self.reading.get_or_insert_with(|| {
+            let len = self.remaining.min(Self::READ_SIZE) as usize; // at least 32 bits
+            let file = self.file.clone();
+            let position = self.position;
+            spawn_blocking(move || read(&file, position, len))
+        });
+        let result = ready!(Pin::new(task).poll(cx));
+        self.reading = None;
+        Poll::Ready(Some(match result.unwrap_or_else(|_| Err(cancelled())) {
+            Ok(data) => {
+                self.position += data.len() as u64;
+                self.remaining -= data.len() as u64;
+                Ok(Frame::data(data))
+            }
+            Err(error) => {
+                self.remaining = 0;
+                self.trailers = None;
+                Err(spool_error(
+                    "the request's body could not be read from its temporary file",
+                    error,
+                ))
+            }
+        }))
     }
 }
 

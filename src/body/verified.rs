@@ -205,11 +205,6 @@ where
 
 impl<B> fmt::Debug for VerifiedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.inner {
-            Inner::Unchecked { body } => f.debug_tuple("VerifiedBody").field(body).finish(),
-            Inner::Checked { .. } | Inner::Chunked { .. } => {
-                f.debug_struct("VerifiedBody").finish_non_exhaustive()
-            }
-        }
+        f.debug_struct("VerifiedBody").finish_non_exhaustive()
     }
 }

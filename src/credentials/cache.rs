@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, sync::watch, time};
 
 use super::{
     cached::CachedCredentials,
-    pending::{Load, LoadResult, PendingLoad},
+    pending::{Load, LoadResult, PendingLoad, timed_out},
 };
 use crate::{
     clock::Clock,
@@ -327,16 +327,9 @@ impl CredentialsCache {
                     )
                     .with_source(error));
                 }
-                Err(elapsed) => provider.fallback_on_interrupt().ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::CredentialsTimeout,
-                        format!(
-                            "the credentials provider did not respond in {:?}",
-                            self.load_timeout
-                        ),
-                    )
-                    .with_source(elapsed)
-                })?,
+                Err(elapsed) => provider
+                    .fallback_on_interrupt()
+                    .ok_or_else(|| timed_out(self.load_timeout, elapsed))?,
             };
         let now = self.clock.now();
         let previous = self.state.current.load_full();

@@ -39,20 +39,18 @@ impl CachedCredentials {
         previous: Option<&Self>,
     ) -> Result<Self, Error> {
         let expires_at = credentials.expiry();
-        let refresh_at = match expires_at.map(|expiry| (expiry, expiry.duration_since(now))) {
-            None => None,
-            Some((expiry, Ok(lifetime))) if !lifetime.is_zero() => {
-                let longest = window.min(lifetime / 2);
-                Some(expiry - longest.mul_f64(1.0 - fastrand::f64() / 2.0))
-            }
-            Some(_) => {
-                return Err(Error::new(
-                    ErrorKind::Credentials,
-                    "the credentials provider returned expired credentials; compare this machine's clock with the \
-                     provider's",
-                ));
-            }
-        };
+        if expires_at.is_some_and(|expiry| expiry <= now) {
+            return Err(Error::new(
+                ErrorKind::Credentials,
+                "the credentials provider returned expired credentials; compare this machine's clock with the \
+                 provider's",
+            ));
+        }
+        let refresh_at = expires_at.map(|expiry| {
+            let lifetime = expiry.duration_since(now).unwrap_or_default();
+            let longest = window.min(lifetime / 2);
+            expiry - longest.mul_f64(1.0 - fastrand::f64() / 2.0)
+        });
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = match previous.filter(|cached| cached.has(&credentials)) {
             Some(cached) => cached.serial,

@@ -2,7 +2,10 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time};
+use tokio::{
+    sync::watch,
+    time::{self, error::Elapsed},
+};
 
 use super::cached::CachedCredentials;
 use crate::error::{Error, ErrorKind};
@@ -56,11 +59,7 @@ impl PendingLoad {
         let result = match time::timeout(limit, receiver.wait_for(Option::is_some)).await {
             Ok(Ok(result)) => result.clone(),
             Ok(Err(_closed)) => None,
-            Err(elapsed) => {
-                let message = format!("the credentials provider did not respond in {limit:?}");
-                let error = Error::new(ErrorKind::CredentialsTimeout, message);
-                Some(Err(error.with_source(elapsed)))
-            }
+            Err(elapsed) => Some(Err(timed_out(limit, elapsed))),
         };
         result.unwrap_or_else(|| {
             Err(Error::new(
@@ -69,4 +68,9 @@ impl PendingLoad {
             ))
         })
     }
+}
+
+pub(super) fn timed_out(limit: Duration, elapsed: Elapsed) -> Error {
+    let message = format!("the credentials provider did not respond in {limit:?}");
+    Error::new(ErrorKind::CredentialsTimeout, message).with_source(elapsed)
 }

@@ -85,7 +85,7 @@ impl RejectionClass {
         }
         let by_message = MESSAGES
             .iter()
-            .find(|(part, _)| rejection.message_contains(part))
+            .find(|(part, _)| rejection.message.contains(part))
             .map(|(_, class)| *class);
         let has_aws_code = rejection.has_aws_code
             || request.is_some_and(|signed| !fronts_applications(&signed.service));

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::SigningSettings;
 
-/// Reason for which an origin rejected a request.
+/// The cause of a rejected request, with a summary and a remedy.
 ///
 /// `Display` writes [`summary`](Diagnosis::summary) and [`remedy`](Diagnosis::remedy). Neither contains a secret.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Diagnosis {
         self.cause
     }
 
-    /// Returns a clause without a full stop about what happened.
+    /// Returns the problem as a clause, without a full stop.
     #[must_use]
     pub fn summary(&self) -> &str {
         &self.summary
@@ -58,7 +58,7 @@ impl Diagnosis {
         &self.differences
     }
 
-    /// Returns by how many seconds the origin's clock was ahead of the signing time; negative if it was behind.
+    /// Returns the seconds by which the origin's clock was ahead of the signing time; negative if it was behind.
     ///
     /// It is `Some` only for [`Cause::ClockSkew`] with a known time.
     #[must_use]
@@ -85,7 +85,7 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
     let is_temporary = request.is_some_and(|signed| signed.access_key_id.starts_with("ASIA"));
     let (cause, summary) = match Class::classify(rejection, request)? {
         Class::Mismatch => return Some(mismatch(rejection, request)),
-        Class::Clock if request.is_some() && in_query && rejection.message_contains("expired") => {
+        Class::Clock if request.is_some() && in_query && rejection.message.contains("expired") => {
             return Some(url_expired(rejection, request));
         }
         Class::Clock => return Some(clock_skew(rejection, request)),
@@ -99,7 +99,7 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
             _ => return Some(clock_skew(rejection, request)),
         },
         Class::Scope => return Some(scope(rejection, request)),
-        Class::NotSigned if rejection.message_contains("nonymous") => (
+        Class::NotSigned if rejection.message.contains("nonymous") => (
             Cause::NotSigned,
             "the origin treats the caller as anonymous: no signature reached it or this route verifies none, \
              and its policy denies anonymous callers",
@@ -178,10 +178,12 @@ fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis
     let Some(own) = request else {
         return Diagnosis::new(Cause::Mismatch, derived_summary(derived.as_ref()));
     };
-    let other_id = rejection.access_key_id.as_ref();
-    let other_signature = rejection.signature_provided.as_ref();
-    if other_id.is_some_and(|id| *id != own.access_key_id)
-        || (other_signature.zip(own.signature.as_ref())).is_some_and(|(other, sent)| other != sent)
+    let differs = |received: &Option<String>, sent: Option<&String>| {
+        let both = received.as_ref().zip(sent);
+        both.is_some_and(|(received_text, sent_text)| received_text != sent_text)
+    };
+    if differs(&rejection.access_key_id, Some(&own.access_key_id))
+        || differs(&rejection.signature_provided, own.signature.as_ref())
     {
         return Diagnosis::new(Cause::AuthorizationChanged, SIGNED_AGAIN);
     }
@@ -202,11 +204,9 @@ fn mismatch(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis
             compare(&own_parts, origin_parts, &own.service)
         });
     if let Some(first) = differences.first() {
-        let diagnosis = Diagnosis::new(first.cause, first.summary.clone());
-        return Diagnosis {
-            differences,
-            ..diagnosis
-        };
+        let mut diagnosis = Diagnosis::new(first.cause, first.summary.clone());
+        diagnosis.differences = differences;
+        return diagnosis;
     }
     let scope = theirs
         .and_then(|text| text.split('\n').nth(2))
@@ -245,7 +245,7 @@ fn derived_summary(derived: Option<&CanonicalParts<'_>>) -> String {
     }
 }
 
-/// Returns by how many seconds the origin's time was after the signing time.
+/// Returns the seconds from the signing time to the origin's time.
 fn age(rejection: &Rejection, request: Option<&SignedRequest>) -> Option<i64> {
     let seconds = |time: SystemTime| {
         let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
@@ -283,7 +283,7 @@ fn url_expired(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagno
 }
 
 fn scope(rejection: &Rejection, request: Option<&SignedRequest>) -> Diagnosis {
-    let contains = |parts: &[&str]| parts.iter().any(|part| rejection.message_contains(part));
+    let contains = |parts: &[&str]| parts.iter().any(|part| rejection.message.contains(part));
     if contains(&["Date in Credential scope", "not scoped to the day"]) {
         let summary = "the day in the credential scope is not that of x-amz-date";
         return Diagnosis::new(Cause::WrongRegion, summary);

@@ -1,4 +1,4 @@
-//! Checks for settings that are valid one by one but that origins reject.
+//! Checks for combinations of settings that origins reject.
 
 mod rules;
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::canonical_parser::redacted;
 use crate::sigv4::{error_code::strip_namespace, scope::Timestamp};
 
-/// Response by which an origin rejected a request, as far as it concerns the signature.
+/// The parts of a response that show why an origin rejected a signature.
 ///
 /// It reads the formats of API Gateway and other services with a JSON protocol (`message`, `__type`,
 /// `x-amzn-errortype`), of services with an XML or query protocol (`Code`, `Message`), and of Amazon S3, whose
@@ -109,10 +109,6 @@ impl Rejection {
     #[must_use]
     pub fn string_to_sign(&self) -> Option<&str> {
         self.string_to_sign.as_deref()
-    }
-
-    pub(super) fn message_contains(&self, part: &str) -> bool {
-        self.message.contains(part)
     }
 
     fn read_json(&mut self, body: &str) {

@@ -62,7 +62,7 @@ impl ClientAddr {
 /// front, since an earlier proxy may have written it; the origin must trust only the last element. Address
 /// and scheme come from the [`ClientAddr`]. `x-forwarded-host` comes from the authority in the request's
 /// URI, or from `host` if the URI has none (RFC 9112, section 3.2.2). Where a value is missing, the
-/// client's header passes as it is.
+/// client's header is forwarded unchanged.
 ///
 /// A header that is not selected is removed, so that an origin that trusts it never receives a client's own.
 /// Unless all are selected, `forwarded` (RFC 7239) and every other name that begins with `x-forwarded` are

@@ -8,7 +8,7 @@ use http::{
 };
 use smallvec::SmallVec;
 
-use super::{ForwardedHeaders, wire};
+use super::{ForwardedHeaders, wire_form};
 use crate::sigv4::signed_headers::{
     SIGNATURE_HEADERS, X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER,
     join_values, single_value,
@@ -17,7 +17,7 @@ use crate::sigv4::signed_headers::{
 /// Returns `true` if the client signed this request, or authenticates in some other way.
 pub(crate) fn carries_signature(parts: &Parts) -> bool {
     parts.headers.contains_key(header::AUTHORIZATION)
-        || parts.uri.query().is_some_and(wire::is_presigned)
+        || parts.uri.query().is_some_and(wire_form::is_presigned)
 }
 
 /// Removes the hop-by-hop headers of a request or a response.

@@ -32,20 +32,22 @@
 
 #[macro_use]
 mod options;
+mod amz_limits;
 mod forwarded;
 mod headers;
-mod host;
-mod limits;
+mod host_pattern;
 #[allow(clippy::module_inception)] // the file of the type `Origin`
 mod origin;
-mod payload;
+mod payload_mode;
 mod resolve;
 mod rewrite;
 mod rules;
 mod spool;
 mod uri_origin;
-mod wire;
+mod wire_form;
 
+#[cfg(feature = "cloudfront")]
+pub(crate) use self::headers::is_client_signing_header;
 #[cfg(feature = "spool")]
 #[cfg_attr(docsrs, doc(cfg(feature = "spool")))]
 pub use self::spool::Spool;
@@ -56,14 +58,14 @@ pub use self::{
     headers::{remove_hop_by_hop, remove_response_hop_by_hop},
     options::SigningBehavior,
     origin::Origin,
-    payload::{PayloadMode, PayloadPolicy},
+    payload_mode::{PayloadMode, PayloadPolicy},
     resolve::{ResolveOrigin, ResolvedOrigin, resolve_fn},
     rules::{OriginRule, OriginRules},
     uri_origin::UriOrigin,
-    wire::WireForm,
+    wire_form::WireForm,
 };
 pub(crate) use self::{
-    headers::{add_aws_chunked, connection_options, is_client_signing_header, remove_aws_chunked},
-    payload::BodyPlan,
+    headers::{add_aws_chunked, connection_options, remove_aws_chunked},
+    payload_mode::BodyPlan,
     rewrite::rewrite,
 };

@@ -3,7 +3,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::request::Parts;
 
 use super::{
-    ForwardedHeaders, PayloadMode, PayloadPolicy, Spool, WireForm, headers, payload::BodyPlan,
+    ForwardedHeaders, PayloadMode, PayloadPolicy, Spool, WireForm, headers, payload_mode::BodyPlan,
 };
 use crate::{
     SigningSettings,

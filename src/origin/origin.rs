@@ -181,6 +181,7 @@ impl Origin {
     }
 
     /// Changes the settings, such as the headers to sign.
+    #[cfg(feature = "cloudfront")]
     pub(crate) fn map_settings(
         mut self,
         change: impl FnOnce(SigningSettings) -> SigningSettings,
@@ -231,18 +232,11 @@ impl Origin {
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner {
-            scheme,
-            authority,
-            host,
-            prefix,
-            options,
-            ..
-        } = &*self.0;
+        let (scheme, authority, prefix) = (self.scheme(), self.authority(), self.prefix());
         f.debug_struct("Origin")
             .field("url", &format_args!("{scheme}://{authority}{prefix}"))
-            .field("host", host)
-            .field("options", options)
+            .field("host", self.host_value())
+            .field("options", self.options())
             .finish()
     }
 }

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{ResolveOrigin, ResolvedOrigin, host::HostPattern, limits::Limits, options::Options};
+use super::{
+    ResolveOrigin, ResolvedOrigin, amz_limits::Limits, host_pattern::HostPattern, options::Options,
+};
 use crate::{
     Origin,
     error::Error,
@@ -14,7 +16,7 @@ use crate::{
 ///
 /// A request that matches no rule is an error of kind [`NoMatch`](crate::ErrorKind::NoMatch), and nothing
 /// is sent. The error shows the path that the rules see. If only the prefix of a rule is missing from it, the
-/// error names the prefix: an outer router may have removed it; see [`OriginRule::strip_prefix`].
+/// error has a hint: an outer router may have removed it; see [`OriginRule::strip_prefix`].
 ///
 /// ```
 /// use http::{Method, Request};
@@ -105,26 +107,22 @@ impl OriginRules {
                 return Ok(index);
             }
         }
-        let hint = self.stripped_prefix(head, host, &path).map_or_else(String::new, |prefix| {
-            format!(
-                "; if a router in front has removed a rule's prefix {prefix:?}, as axum's nest_service does, \
-                 use `OriginRule::any` in its place"
-            )
-        });
+        let lacks_prefix = self
+            .rules
+            .iter()
+            .any(|(rule, _)| rule.matches_except_path(head, host) && !rule.matches_path(&path));
+        // Clients see this message, so it does not name prefixes.
+        let hint = if lacks_prefix {
+            "; if a router in front has removed the prefix of a rule, as axum's nest_service does, use \
+             `OriginRule::any`"
+        } else {
+            ""
+        };
         Err(Error::no_match(format!(
             "no rule matches {} {path:?} for host {:?}{hint}",
             head.method,
             host.unwrap_or_default(),
         )))
-    }
-
-    /// Returns the prefix of a rule that matches the request in all but the path.
-    fn stripped_prefix(&self, head: &Parts, host: Option<&str>, path: &str) -> Option<String> {
-        let mut rules = self.rules.iter().map(|(rule, _)| rule);
-        let is_stripped =
-            |rule: &&OriginRule| rule.matches_except_path(head, host) && !rule.matches_path(path);
-        let prefix = rules.find(is_stripped)?.path.join(&b'/');
-        Some(format!("/{}", String::from_utf8_lossy(&prefix)))
     }
 }
 
@@ -268,13 +266,10 @@ impl OriginRule {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a pattern is not a header name that starts with
     /// `x-amz-`.
-    pub fn with_amz_headers<N>(
+    pub fn with_amz_headers(
         mut self,
-        patterns: impl IntoIterator<Item = N>,
-    ) -> Result<Self, Error>
-    where
-        N: AsRef<str>,
-    {
+        patterns: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<Self, Error> {
         self.limits.get_or_insert_default().set_headers(patterns)?;
         Ok(self)
     }
@@ -287,10 +282,10 @@ impl OriginRule {
     /// compared decoded, and case matters. A semicolon also separates parameters, since some servers read it
     /// so; send one in a value as `%3B`. The parameters of a presigned URL are always allowed: the layer
     /// removes them if it signs.
-    pub fn with_query_parameters<N>(mut self, names: impl IntoIterator<Item = N>) -> Self
-    where
-        N: Into<String>,
-    {
+    pub fn with_query_parameters(
+        mut self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
         self.limits.get_or_insert_default().set_parameters(names);
         self
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use super::{ResolveOrigin, ResolvedOrigin, host::HostPattern, options::Options};
+use super::{ResolveOrigin, ResolvedOrigin, host_pattern::HostPattern, options::Options};
 use crate::{
     Origin, SigningSettings,
     error::Error,
@@ -104,10 +104,10 @@ impl UriOrigin {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if one is neither, or if there are none.
-    pub fn with_hosts<H>(mut self, patterns: impl IntoIterator<Item = H>) -> Result<Self, Error>
-    where
-        H: AsRef<str>,
-    {
+    pub fn with_hosts(
+        mut self,
+        patterns: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<Self, Error> {
         let hosts = patterns
             .into_iter()
             .map(|pattern| HostPattern::parse(pattern.as_ref()))
@@ -166,7 +166,7 @@ impl UriOrigin {
             return Ok(());
         }
         Err(Error::request(format!(
-            "host {host:?} is not one of AWS; add it by `UriOrigin::with_hosts` if it may receive signed \
+            "host {host:?} is not an AWS host; add it by `UriOrigin::with_hosts` if it may receive signed \
              requests"
         )))
     }

@@ -150,13 +150,16 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let state = match self.convert(request) {
-            Ok(converted) => State::Sending {
-                response: self.client.call(converted),
+        match self.convert(request) {
+            Ok(converted) => ResponseFuture {
+                response: Some(self.client.call(converted)),
+                error: None,
             },
-            Err(error) => State::Failed { error: Some(error) },
-        };
-        ResponseFuture { state }
+            Err(error) => ResponseFuture {
+                response: None,
+                error: Some(error),
+            },
+        }
     }
 }
 
@@ -173,15 +176,9 @@ pin_project! {
     /// Response future of [`ReqwestService`].
     pub struct ResponseFuture {
         #[pin]
-        state: State,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State {
-        Failed { error: Option<Error> },
-        Sending { #[pin] response: <Client as Service<reqwest::Request>>::Future },
+        response: Option<<Client as Service<reqwest::Request>>::Future>,
+        // `Some` if reqwest cannot send the request as it was signed.
+        error: Option<Error>,
     }
 }
 
@@ -189,27 +186,20 @@ impl Future for ResponseFuture {
     type Output = Result<Response<reqwest::Body>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project().state.project() {
-            StateProj::Failed { error } => {
-                Err(error.take().expect("polled after completion").into())
-            }
-            StateProj::Sending { response } => match ready!(response.poll(cx)) {
-                Ok(received) => Ok(received.into()),
-                Err(error) => Err(error.without_url().into()),
-            },
+        let this = self.project();
+        Poll::Ready(match this.response.as_pin_mut() {
+            Some(response) => ready!(response.poll(cx))
+                .map(Into::into)
+                .map_err(|error| error.without_url().into()),
+            None => Err(this.error.take().expect("polled after completion").into()),
         })
     }
 }
 
 impl fmt::Debug for ResponseFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Failed { .. } => "failed",
-            State::Sending { .. } => "sending",
-        };
-        f.debug_struct("ResponseFuture")
-            .field("state", &state)
-            .finish()
+        // reqwest prints the URL, which may be presigned.
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 

@@ -98,7 +98,7 @@ where
         }
         BodyPlan::Collect(spool) => PlannedBody::Collect(collect(body, headers, limit, spool)?),
         BodyPlan::Chunk(size, framing) => match length {
-            None => PlannedBody::Collect(Collect::expect_empty(body, length_required)),
+            None => PlannedBody::Collect(Collect::with_unknown_len(body, 0, length_required)),
             Some(0) => PlannedBody::Collect(Collect::new(body, headers, 0)?),
             Some(decoded_len) => chunked(body, framing, size, decoded_len),
         },
@@ -121,13 +121,8 @@ where
     B: Body,
 {
     match spool {
-        Some(to_file) => Collect::with_spool(
-            body,
-            headers,
-            to_file.limit(),
-            to_file.directory().clone(),
-            limit,
-        ),
+        Some(to_file) => Ok(Collect::new(body, headers, to_file.limit())?
+            .with_spool(to_file.directory().clone(), limit)),
         None => Collect::new(body, headers, limit),
     }
 }

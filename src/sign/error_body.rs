@@ -66,7 +66,7 @@ impl ErrorBody {
             match reader.read_event().ok()? {
                 Event::Decl(_) => {}
                 Event::Start(start) => document.open(start.name().into_inner())?,
-                Event::End(_) => document.close(),
+                Event::End(_) => drop(document.open.pop()),
                 Event::Text(part) => document.add_text(&part.xml10_content())?,
                 Event::GeneralRef(name) => match name.resolve_char_ref().ok()? {
                     Some(character) => document.add_text(character.encode_utf8(&mut [0; 4]))?,
@@ -121,23 +121,14 @@ impl<'de> Visitor<'de> for MembersVisitor {
 /// State of reading an XML document.
 #[derive(Default)]
 struct Document {
+    /// Names of the open elements, from the root on.
+    open: Vec<String>,
     /// `None` before the root element.
     protocol: Option<Protocol>,
-    /// Number of open elements.
-    depth: usize,
-    /// Number of open elements that lead to the code, from the root on.
+    /// Number of elements on the path to the code that were opened.
     on_path: usize,
-    /// Largest value of `on_path` so far.
-    max_on_path: usize,
     code: Option<String>,
     message: Option<String>,
-    open: Option<Field>,
-}
-
-#[derive(Clone, Copy)]
-enum Field {
-    Code,
-    Message,
 }
 
 impl Protocol {
@@ -160,62 +151,55 @@ impl Protocol {
 
 impl Document {
     fn open(&mut self, name: &str) -> Option<()> {
-        if self.open.is_some() || (self.depth == 0 && self.protocol.is_some()) {
+        if self.field().is_some() || (self.open.is_empty() && self.protocol.is_some()) {
             return None; // markup in a text, or a second root
         }
         let protocol = match self.protocol {
             Some(protocol) => protocol,
             None => *self.protocol.insert(Protocol::from_root(name)?),
         };
-        if self.depth == self.on_path {
-            let path = protocol.path();
-            if path.get(self.on_path) == Some(&name) {
-                if self.max_on_path > self.on_path {
-                    return None; // a second error
-                }
-                self.on_path += 1;
-                self.max_on_path = self.on_path;
-            } else if self.on_path == path.len() {
-                let (field, place) = match name {
-                    "Code" => (Field::Code, &mut self.code),
-                    "Message" => (Field::Message, &mut self.message),
-                    _ => {
-                        self.depth += 1;
-                        return Some(());
-                    }
-                };
-                if place.replace(String::new()).is_some() {
-                    return None; // a second code or message
-                }
-                self.open = Some(field);
+        self.open.push(name.to_owned());
+        let depth = self.open.len();
+        if protocol
+            .path()
+            .get(..depth)
+            .is_some_and(|path| self.open == path)
+        {
+            if depth <= self.on_path {
+                return None; // a second error
             }
+            self.on_path = depth;
+        } else if let Some(field) = self.field()
+            && field.replace(String::new()).is_some()
+        {
+            return None; // a second code or message
         }
-        self.depth += 1;
         Some(())
     }
 
-    fn close(&mut self) {
-        self.open = None;
-        self.depth -= 1;
-        self.on_path = self.on_path.min(self.depth);
+    /// Returns the place of the open element's text, if it is the code or the message.
+    fn field(&mut self) -> Option<&mut Option<String>> {
+        let (name, parents) = self.open.split_last()?;
+        match name.as_str() {
+            _ if parents != self.protocol?.path() => None,
+            "Code" => Some(&mut self.code),
+            "Message" => Some(&mut self.message),
+            _ => None,
+        }
     }
 
     fn add_text(&mut self, text: &str) -> Option<()> {
-        let place = match self.open {
-            Some(Field::Code) => &mut self.code,
-            Some(Field::Message) => &mut self.message,
-            None => {
-                let is_allowed = self.depth > 0 || text.trim_ascii().is_empty();
-                return is_allowed.then_some(());
-            }
-        };
-        place.get_or_insert_default().push_str(text);
+        let is_outside = self.open.is_empty();
+        match self.field() {
+            Some(field) => field.get_or_insert_default().push_str(text),
+            None if is_outside && !text.trim_ascii().is_empty() => return None,
+            None => {}
+        }
         Some(())
     }
 
     fn finish(self) -> Option<ErrorBody> {
-        let is_whole = self.depth == 0;
-        is_whole.then_some(ErrorBody {
+        self.open.is_empty().then_some(ErrorBody {
             protocol: self.protocol?,
             code: self.code?,
             message: self.message?,

@@ -106,14 +106,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let state = match self.not_ready.take() {
-            Some(error) => State::Failed { error: Some(error) },
-            None => State::Calling {
-                response: self.inner.call(request),
-            },
-        };
+        let error = self.not_ready.take();
         ErrorResponseFuture {
-            state,
+            response: error.is_none().then(|| self.inner.call(request)),
+            error,
             format: self.format,
         }
     }
@@ -149,17 +145,10 @@ pin_project! {
     #[derive(Debug)]
     pub struct ErrorResponseFuture<F> {
         #[pin]
-        state: State<F>,
+        response: Option<F>,
+        // `Some` if the service was not ready.
+        error: Option<BoxError>,
         format: ErrorFormat,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    #[derive(Debug)]
-    enum State<F> {
-        Failed { error: Option<BoxError> },
-        Calling { #[pin] response: F },
     }
 }
 
@@ -173,9 +162,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = match this.state.project() {
-            StateProj::Failed { error } => Err(error.take().expect("polled after completion")),
-            StateProj::Calling { response } => ready!(response.poll(cx)).map_err(Into::into),
+        let result = match this.response.as_pin_mut() {
+            Some(response) => ready!(response.poll(cx)).map_err(Into::into),
+            None => Err(this.error.take().expect("polled after completion")),
         };
         Poll::Ready(Ok(match result {
             Ok(mut response) => {

@@ -69,6 +69,7 @@ impl<S, B, R> ResponseFuture<S, S::Future, B, R>
 where
     S: Service<Request<SignedBody<B>>> + Clone,
     B: Body,
+    B::Error: Into<BoxError>,
 {
     pub(super) fn new(inner: S, config: &Arc<SharedConfig>, request: Request<B>) -> Self {
         let trace = Trace::new(request.method());
@@ -83,6 +84,7 @@ impl<S, B, R> State<S, S::Future, B, R>
 where
     S: Service<Request<SignedBody<B>>> + Clone,
     B: Body,
+    B::Error: Into<BoxError>,
 {
     /// Rewrites the head, and does all that is possible without waiting.
     fn start(

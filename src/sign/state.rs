@@ -112,6 +112,7 @@ impl<S> PendingRequest<S> {
     ) -> Result<(SignedBody<B>, Option<u64>), Error>
     where
         B: Body,
+        B::Error: Into<BoxError>,
     {
         let parts = &mut self.parts;
         let signer = &self.config.signer;
@@ -122,7 +123,7 @@ impl<S> PendingRequest<S> {
         let empty = Payload::from(PayloadHash::EMPTY);
         Ok(match body {
             PreparedBody::Whole(whole, payload) => {
-                let len = whole.len();
+                let len = whole.size_hint().exact();
                 set_content_length(parts, len);
                 match options.presigned {
                     None => signer.sign_capturing(parts, &params(payload), canonical_request)?,
@@ -172,6 +173,7 @@ impl<S, B> PreparedRequest<S, B>
 where
     S: Clone,
     B: Body,
+    B::Error: Into<BoxError>,
 {
     /// Signs the request, at the time `now` with the correction `offset`.
     pub(super) fn sign(

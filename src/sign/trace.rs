@@ -8,82 +8,75 @@ use crate::doctor::Diagnosis;
 use crate::{Origin, error::Error};
 
 /// Span of one request, until its response arrives; it includes events of the inner service.
-#[cfg(feature = "tracing")]
-pub(super) struct Trace(tracing::Span);
+pub(super) struct Trace {
+    #[cfg(feature = "tracing")]
+    span: tracing::Span,
+}
 
-#[cfg(not(feature = "tracing"))]
-pub(super) struct Trace;
-
-#[cfg(feature = "tracing")]
 impl Trace {
-    pub(super) fn new(method: &Method) -> Self {
+    pub(super) fn new(_method: &Method) -> Self {
+        #[cfg(feature = "tracing")]
         use tracing::field::Empty;
-        Self(tracing::debug_span!(
-            "sign",
-            %method,
-            host = Empty,
-            service = Empty,
-            region = Empty,
-            payload = Empty,
-            body_len = Empty,
-            buffering_us = Empty,
-            credentials_us = Empty,
-            signing_us = Empty,
-        ))
+        Self {
+            #[cfg(feature = "tracing")]
+            span: tracing::debug_span!(
+                "sign",
+                method = %_method,
+                host = Empty,
+                service = Empty,
+                region = Empty,
+                payload = Empty,
+                body_len = Empty,
+                buffering_us = Empty,
+                credentials_us = Empty,
+                signing_us = Empty,
+            ),
+        }
     }
 
-    pub(super) fn enter(&self) -> impl Drop + '_ {
-        self.0.enter()
+    pub(super) fn enter(&self) -> impl Sized + '_ {
+        #[cfg(feature = "tracing")]
+        self.span.enter()
     }
 
     pub(super) fn is_on(&self) -> bool {
-        !self.0.is_disabled()
+        #[cfg(feature = "tracing")]
+        return !self.span.is_disabled();
+        #[cfg(not(feature = "tracing"))]
+        false
     }
 
-    pub(super) fn signed(&self, report: &SigningReport) {
-        let micros =
-            |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.0.record("host", report.host());
-        self.0.record("service", report.service());
-        self.0.record("region", report.region());
-        self.0.record("payload", report.payload());
-        self.0.record("body_len", report.body_len());
-        self.0.record("buffering_us", micros(report.buffering()));
-        self.0
-            .record("credentials_us", micros(report.credentials()));
-        self.0.record("signing_us", micros(report.signing()));
-        tracing::debug!("request signed");
+    pub(super) fn signed(&self, _report: &SigningReport) {
+        #[cfg(feature = "tracing")]
+        {
+            let micros =
+                |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            self.span.record("host", _report.host());
+            self.span.record("service", _report.service());
+            self.span.record("region", _report.region());
+            self.span.record("payload", _report.payload());
+            self.span.record("body_len", _report.body_len());
+            self.span
+                .record("buffering_us", micros(_report.buffering()));
+            self.span
+                .record("credentials_us", micros(_report.credentials()));
+            self.span.record("signing_us", micros(_report.signing()));
+            tracing::debug!("request signed");
+        }
     }
 
-    pub(super) fn sent_again(origin: &Origin) {
+    pub(super) fn sent_again(_origin: &Origin) {
+        #[cfg(feature = "tracing")]
         tracing::debug!(
-            host = origin.host(),
+            host = _origin.host(),
             "signing and sending the request again"
         );
     }
 
-    pub(super) fn failed(error: &Error) {
-        tracing::debug!(kind = ?error.kind(), %error, "request not sent");
+    pub(super) fn failed(_error: &Error) {
+        #[cfg(feature = "tracing")]
+        tracing::debug!(kind = ?_error.kind(), error = %_error, "request not sent");
     }
-}
-
-#[cfg(not(feature = "tracing"))]
-impl Trace {
-    pub(super) fn new(_: &Method) -> Self {
-        Self
-    }
-
-    pub(super) fn enter(&self) -> impl Sized + '_ {}
-
-    pub(super) fn is_on(&self) -> bool {
-        false
-    }
-
-    pub(super) fn signed(&self, _: &SigningReport) {}
-
-    pub(super) fn sent_again(_: &Origin) {}
-
-    pub(super) fn failed(_: &Error) {}
 }
 
 /// Logs diagnoses, each cause once a minute.

@@ -3,9 +3,9 @@
 //! The forms are those of the AWS IAM User Guide, "Elements of an AWS API request signature". Parsing is strict:
 //! ambiguous forms are errors.
 
-mod names;
-mod parameters;
 mod parse;
+mod query_parameters;
+mod signed_header_names;
 
 use std::borrow::Cow;
 
@@ -13,13 +13,13 @@ use http::{HeaderName, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
 pub(crate) use self::{
-    names::{SignedHeaderNames, is_same_cgi_variable, reads_as_hyphen},
-    parameters::signature_parameter,
     parse::{ParseError, pairs},
+    query_parameters::signature_parameter,
+    signed_header_names::{SignedHeaderNames, is_same_cgi_variable, reads_as_hyphen},
 };
 use self::{
-    parameters::{Parameters, is_version_2},
     parse::{elements, split_once},
+    query_parameters::{Parameters, is_version_2},
 };
 #[cfg(feature = "sigv4a")]
 use super::v4a;
@@ -78,7 +78,7 @@ impl<'a> Authorization<'a> {
             (None, None, Some(parameters)) => Self::from_query(&parameters?, sigv4a),
             (Some(header), None, None) => {
                 let value = str::from_utf8(header.as_bytes())
-                    .map_err(|_| ParseError::Malformed("bytes that are no text"))?;
+                    .map_err(|_| ParseError::Malformed("authorization is not UTF-8"))?;
                 Self::from_header(value, sigv4a)
             }
             _ => Err(ParseError::Multiple),
@@ -90,16 +90,17 @@ impl<'a> Authorization<'a> {
         let is_4a = is_4a(algorithm, sigv4a)?;
         let [mut credential, mut signed_headers, mut signature] = [None; 3];
         for field in elements(fields, b',', false) {
-            let (name, value) = split_once(field.trim_ascii(), b'=')
-                .ok_or(ParseError::Malformed("a field without a value"))?;
+            let (name, value) = split_once(field.trim_ascii(), b'=').ok_or(
+                ParseError::Malformed("authorization has a field without a value"),
+            )?;
             let slot = match name {
                 "Credential" => &mut credential,
                 "SignedHeaders" => &mut signed_headers,
                 "Signature" => &mut signature,
-                _ => return Err(ParseError::Malformed("an unknown field")),
+                _ => return Err(ParseError::Malformed("authorization has an unknown field")),
             };
             if slot.replace(value).is_some() {
-                return Err(ParseError::Malformed("a field that is repeated"));
+                return Err(ParseError::Malformed("authorization repeats a field"));
             }
         }
         let missing = ParseError::Malformed("Credential, SignedHeaders or Signature is missing");
@@ -128,7 +129,7 @@ impl<'a> Authorization<'a> {
             .map(|name| parameters.get(name))
         {
             [Some(_), Some(_)] => {
-                return Err(ParseError::Malformed("there are two session tokens"));
+                return Err(ParseError::Malformed("the query has two session tokens"));
             }
             [token, None] | [None, token] => token,
         };
@@ -177,7 +178,7 @@ impl<'a> Authorization<'a> {
         let access_key_id = decoded
             .filter(|decoded_id| is_access_key_id(decoded_id))
             .ok_or(ParseError::Malformed(
-                "Credential does not begin with an access key id",
+                "Credential does not begin with an access key ID",
             ))?;
         Ok(Self {
             access_key_id,

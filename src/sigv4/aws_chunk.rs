@@ -121,7 +121,7 @@ impl ChunkSize {
             return Ok(Self(bytes));
         }
         Err(Error::config(format!(
-            "a chunk cannot have {bytes} bytes; give {} to {}",
+            "invalid chunk size of {bytes} bytes; use {} to {}",
             Self::MIN,
             Self::MAX,
         )))

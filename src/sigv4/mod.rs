@@ -28,7 +28,6 @@ pub(crate) mod error_code;
 mod identity;
 pub(crate) mod infer;
 pub(crate) mod key;
-mod params;
 mod payload;
 pub(crate) mod presign;
 pub(crate) mod redact;
@@ -41,6 +40,7 @@ pub(crate) mod settings;
 pub(crate) mod signature;
 pub(crate) mod signed_headers;
 mod signer;
+mod signing_params;
 mod sink;
 #[cfg(feature = "sigv4a")]
 pub(crate) mod v4a;
@@ -52,11 +52,11 @@ pub use self::{
     aws_chunk::ChunkSize,
     checksum::Checksum,
     identity::Identity,
-    params::{PresignExpiry, SigningParams},
     payload::{Payload, PayloadHash},
     service_rules::{PathForm, SessionToken},
     settings::SigningSettings,
     signed_headers::{AllExcept, AllowList, SignedHeaders},
     signer::{Explanation, Signer},
+    signing_params::{PresignExpiry, SigningParams},
 };
 pub(crate) use self::{checksum::ChecksumHasher, payload::EMPTY_HEX};

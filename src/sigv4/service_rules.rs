@@ -203,7 +203,7 @@ mod tests {
             SessionToken::S3Session => "signed, as `x-amz-s3session-token`",
         };
         let payload = match (rules.requires_unsigned_payload, rules.s3_family) {
-            (true, _) => "none but `UNSIGNED-PAYLOAD`",
+            (true, _) => "only `UNSIGNED-PAYLOAD`",
             (_, true) => "hash, chunks or `UNSIGNED-PAYLOAD`",
             (_, false) => "hash",
         };

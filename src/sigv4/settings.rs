@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::{HeaderName, header};
+use http::header;
 
 #[cfg(feature = "sigv4a")]
 use super::RegionSet;
@@ -21,7 +21,7 @@ use crate::error::Error;
 /// | `s3`, `s3-outposts`, `s3-object-lambda` | once | kept | `x-amz-content-sha256` required, `range` signed | signed | hash, chunks or `UNSIGNED-PAYLOAD` | 15 minutes |
 /// | `s3express` | once | kept | `x-amz-content-sha256` required, `range` signed | signed, as `x-amz-s3session-token` | hash, chunks or `UNSIGNED-PAYLOAD` | 15 minutes |
 /// | `iotdevicegateway` | twice | folded | no rules | added after signing | hash | 5 minutes |
-/// | `vpc-lattice-svcs` | twice | folded | `x-amz-content-sha256` required | signed | none but `UNSIGNED-PAYLOAD` | 5 minutes |
+/// | `vpc-lattice-svcs` | twice | folded | `x-amz-content-sha256` required | signed | only `UNSIGNED-PAYLOAD` | 5 minutes |
 /// | `aoss` | twice | folded | `x-amz-content-sha256` required, `content-length` not signed | signed | hash | 5 minutes |
 /// | all others | twice | folded | no rules | signed | hash | 5 minutes |
 ///
@@ -146,9 +146,10 @@ impl SigningSettings {
     }
 
     /// Excludes headers from those that the policy signs.
-    pub(crate) fn without_signed(self, is_excluded: fn(&HeaderName) -> bool) -> Self {
+    #[cfg(feature = "cloudfront")]
+    pub(crate) fn without_signed(self, is_excluded: fn(&http::HeaderName) -> bool) -> Self {
         let policy = self.signed_headers.clone();
-        self.with_signed_headers(move |name: &HeaderName| {
+        self.with_signed_headers(move |name: &http::HeaderName| {
             !is_excluded(name) && policy.is_signed(name)
         })
     }

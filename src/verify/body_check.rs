@@ -2,7 +2,7 @@ use std::error::Error as _;
 
 use http::{HeaderMap, header};
 
-use super::rejection::{Rejection, RejectionKind};
+use super::rejection::{Rejection, RejectionKind as Kind};
 use crate::error::{Error, ErrorKind};
 
 /// Time at which a body is compared with the signed hash.
@@ -56,20 +56,14 @@ impl BodyCheck {
             .and_then(|cause| cause.downcast_ref::<Error>())
             .unwrap_or(&error);
         let rejection = match (cause.kind(), self) {
-            (ErrorKind::PayloadMismatch, _) => {
-                Rejection::new(RejectionKind::PayloadMismatch, cause.to_string())
-            }
-            (ErrorKind::BodyTooLarge, Self::Streamed) => Rejection::new(
-                RejectionKind::PayloadHash,
-                "x-amz-content-sha256 is missing; it is required for streamed bodies",
-            ),
-            (ErrorKind::BudgetExhausted, _) => {
-                Rejection::new(RejectionKind::BudgetExhausted, error.to_string())
-            }
+            (ErrorKind::PayloadMismatch, _) => Kind::PayloadMismatch.rejection(cause.to_string()),
+            (ErrorKind::BodyTooLarge, Self::Streamed) => Kind::PayloadHash
+                .rejection("x-amz-content-sha256 is missing; it is required for streamed bodies"),
+            (ErrorKind::BudgetExhausted, _) => Kind::BudgetExhausted.rejection(error.to_string()),
             (ErrorKind::BodyTooLarge, Self::Collected { .. }) => {
-                Rejection::new(RejectionKind::BodyTooLarge, error.to_string())
+                Kind::BodyTooLarge.rejection(error.to_string())
             }
-            _ => Rejection::new(RejectionKind::BodyRead, error.to_string()),
+            _ => Kind::BodyRead.rejection(error.to_string()),
         };
         rejection.with_source(error)
     }
@@ -86,18 +80,13 @@ pub(super) fn declares_body(headers: &HeaderMap) -> bool {
 
 /// Rejects a presigned request with a body that its signature does not cover.
 pub(super) fn presigned_upload() -> Rejection {
-    Rejection::new(
-        RejectionKind::PayloadKind,
-        "UNSIGNED-PAYLOAD is accepted only in presigned requests without a body",
-    )
+    Kind::PayloadKind
+        .rejection("UNSIGNED-PAYLOAD is accepted only in presigned requests without a body")
 }
 
 /// Rejects a body whose hash is not the signed one. The doctor knows this message.
 pub(super) fn payload_mismatch() -> Rejection {
-    Rejection::new(
-        RejectionKind::PayloadMismatch,
-        "the body's hash is not that in x-amz-content-sha256",
-    )
+    Kind::PayloadMismatch.rejection("the body's hash is not that in x-amz-content-sha256")
 }
 
 /// Error of a body that has bytes although it declared none.

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 #[cfg(feature = "sigv4a")]
 use super::region_set;
 use super::{
-    Rejection, RejectionKind, VerifySettings, body_check, rejection::truncated, request_checks,
-    signed_headers, signing_time,
+    Rejection, RejectionKind as Kind, VerifySettings, body_check, rejection::truncated,
+    request_checks, signed_headers, signing_time,
 };
 use crate::sigv4::{
     Payload,
@@ -142,19 +142,19 @@ impl<'a> ParsedRequest<'a> {
 
     /// Checks everything about a key that needs no signature.
     pub(super) fn check_key(&self, key: &Credentials) -> Result<(), Rejection> {
-        let reject = |kind, message| Err(Rejection::new(kind, message));
+        let reject = |kind: Kind, message: &'static str| Err(kind.rejection(message));
         if key.access_key_id() != self.access_key_id() || key.secret_access_key().is_empty() {
             return reject(
-                RejectionKind::LookupFailed,
+                Kind::LookupFailed,
                 "the key lookup returned a key with another id, or without a secret",
             );
         }
         if key.expiry().is_some_and(|expiry| expiry <= self.now) {
-            return reject(RejectionKind::ExpiredKey, "the key has expired");
+            return reject(Kind::ExpiredKey, "the key has expired");
         }
         if !self.has_token_of(key) {
             return reject(
-                RejectionKind::SessionToken,
+                Kind::SessionToken,
                 "the session token is not that of the key",
             );
         }
@@ -183,19 +183,13 @@ impl<'a> ParsedRequest<'a> {
 
 fn rejection(error: ParseError) -> Rejection {
     match error {
-        ParseError::Missing => Rejection::new(
-            RejectionKind::MissingAuthentication,
-            "there is neither an authorization header nor a presigned query",
-        ),
-        ParseError::Multiple => Rejection::new(
-            RejectionKind::MultipleAuthentications,
-            "there is more than one authorization, in headers or in the query",
-        ),
-        ParseError::UnsupportedAlgorithm => Rejection::new(
-            RejectionKind::UnsupportedAlgorithm,
-            "the algorithm of the authorization is not accepted",
-        ),
-        ParseError::Malformed(message) => Rejection::new(RejectionKind::Malformed, message),
+        ParseError::Missing => Kind::MissingAuthentication
+            .rejection("there is neither an authorization header nor a presigned query"),
+        ParseError::Multiple => Kind::MultipleAuthentications
+            .rejection("there is more than one authorization, in headers or in the query"),
+        ParseError::UnsupportedAlgorithm => Kind::UnsupportedAlgorithm
+            .rejection("the algorithm of the authorization is not accepted"),
+        ParseError::Malformed(message) => Kind::Malformed.rejection(message),
     }
 }
 
@@ -204,10 +198,7 @@ fn check_scope(
     settings: &VerifySettings,
 ) -> Result<(), Rejection> {
     if authorization.terminator != "aws4_request" {
-        return Err(Rejection::new(
-            RejectionKind::Scope,
-            "the credential's scope does not end in aws4_request",
-        ));
+        return Err(Kind::Scope.rejection("the credential's scope does not end in aws4_request"));
     }
     check_scope_part("service", authorization.service, &settings.services)
 }
@@ -216,14 +207,11 @@ fn check_scope_part(part: &str, value: &str, accepted: &[String]) -> Result<(), 
     if accepted.iter().any(|name| name == value) {
         return Ok(());
     }
-    Err(Rejection::new(
-        RejectionKind::Scope,
-        format!(
-            "the credential is scoped to {part} {:?}, not to {}",
-            truncated(value),
-            accepted.join(" or "),
-        ),
-    ))
+    Err(Kind::Scope.rejection(format!(
+        "the credential is scoped to {part} {:?}, not to {}",
+        truncated(value),
+        accepted.join(" or "),
+    )))
 }
 
 fn declared_payload(
@@ -245,18 +233,14 @@ fn declared_payload(
             return declared_chunks(value, headers, settings.unsigned_payload, accepts_chunks);
         }
         Some(value) => Payload::parse(value).ok_or_else(|| {
-            Rejection::new(
-                RejectionKind::PayloadHash,
+            Kind::PayloadHash.rejection(
                 "x-amz-content-sha256 is neither 64 lower-case hex digits nor a known keyword",
             )
         })?,
         None if !settings.s3_family => return Ok(DeclaredPayload::Undeclared),
         None if presigned.is_some() => Payload::Unsigned,
         None => {
-            return Err(Rejection::new(
-                RejectionKind::PayloadHash,
-                "x-amz-content-sha256 is missing",
-            ));
+            return Err(Kind::PayloadHash.rejection("x-amz-content-sha256 is missing"));
         }
     };
     if matches!(payload, Payload::Hash(_))
@@ -266,10 +250,7 @@ fn declared_payload(
         return Ok(DeclaredPayload::Payload(payload));
     }
     if presigned.is_none() || !settings.s3_family {
-        return Err(Rejection::new(
-            RejectionKind::PayloadKind,
-            "UNSIGNED-PAYLOAD is not accepted",
-        ));
+        return Err(Kind::PayloadKind.rejection("UNSIGNED-PAYLOAD is not accepted"));
     }
     if body_check::declares_body(&head.headers) {
         return Err(body_check::presigned_upload());
@@ -287,17 +268,15 @@ fn declared_chunks(
     let framing = Framing::parse(content_sha256, trailer)
         .filter(|_| accepts_chunks)
         .ok_or_else(|| {
-            Rejection::new(
-                RejectionKind::PayloadKind,
+            Kind::PayloadKind.rejection(
                 "this kind of aws-chunked payload is not accepted, or x-amz-trailer does not name \
                  exactly one checksum of CRC32, CRC32C, CRC64NVME, SHA1 and SHA256",
             )
         })?;
     if !framing.is_signed() && !accepts_unsigned {
-        return Err(Rejection::new(
-            RejectionKind::PayloadKind,
-            "STREAMING-UNSIGNED-PAYLOAD-TRAILER is not accepted",
-        ));
+        return Err(
+            Kind::PayloadKind.rejection("STREAMING-UNSIGNED-PAYLOAD-TRAILER is not accepted")
+        );
     }
     let decoded_length = headers
         .decoded_length
@@ -305,10 +284,8 @@ fn declared_chunks(
         .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|digits| digits.parse().ok())
         .ok_or_else(|| {
-            Rejection::new(
-                RejectionKind::PayloadHash,
-                "an aws-chunked payload needs a valid x-amz-decoded-content-length",
-            )
+            Kind::PayloadHash
+                .rejection("an aws-chunked payload needs a valid x-amz-decoded-content-length")
         })?;
     Ok(DeclaredPayload::Chunks(framing, decoded_length))
 }

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::{Rejection, RejectionKind, VerifySettings, rejection::truncated};
+use super::{Rejection, RejectionKind as Kind, VerifySettings, rejection::truncated};
 use crate::sigv4::{
     RegionSet,
     authorization::{Authorization, pairs},
@@ -26,7 +26,7 @@ pub(super) fn parse(
         (None, Some(_)) => query_parameter(head),
         (None, None) => None,
     };
-    let malformed = |message| Rejection::new(RejectionKind::Malformed, message);
+    let malformed = |message| Kind::Malformed.rejection(message);
     let region_set =
         value.ok_or_else(|| malformed("x-amz-region-set is missing or not ASCII".into()))?;
     let regions = RegionSet::new(&region_set).map_err(|error| malformed(error.to_string()))?;
@@ -37,14 +37,11 @@ pub(super) fn parse(
     {
         return Ok(region_set);
     }
-    Err(Rejection::new(
-        RejectionKind::Scope,
-        format!(
-            "x-amz-region-set is {:?}, without {}",
-            truncated(&region_set),
-            settings.regions.join(" or "),
-        ),
-    ))
+    Err(Kind::Scope.rejection(format!(
+        "x-amz-region-set is {:?}, without {}",
+        truncated(&region_set),
+        settings.regions.join(" or "),
+    )))
 }
 
 /// Decodes the parameter of a presigned URL. The authorization is parsed already, so that there is at most one,

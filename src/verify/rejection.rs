@@ -80,20 +80,22 @@ pub(super) struct ExpectedStrings {
     pub(super) string_to_sign: Vec<u8>,
 }
 
-impl Rejection {
-    pub(super) fn new(kind: RejectionKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
+impl RejectionKind {
+    pub(super) fn rejection(self, message: impl Into<Cow<'static, str>>) -> Rejection {
+        Rejection {
+            kind: self,
             message: message.into(),
             presigned: false,
             expected: None,
             source: None,
         }
     }
+}
 
+impl Rejection {
     /// Rejects a part of the authorization that is present twice.
     pub(super) fn duplicate(name: &str) -> Self {
-        Self::new(RejectionKind::Malformed, format!("{name} is given twice"))
+        RejectionKind::Malformed.rejection(format!("{name} is given twice"))
     }
 
     pub(super) fn with_expected(mut self, expected: ExpectedStrings) -> Self {

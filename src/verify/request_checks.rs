@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use http::{HeaderValue, Uri, Version, header, request::Parts, uri::Authority};
 use memchr::memchr_iter;
 
-use super::{Rejection, RejectionKind};
+use super::{Rejection, RejectionKind as Kind};
 use crate::{
     origin::remove_aws_chunked,
     sigv4::{
@@ -81,7 +81,7 @@ fn canonical_uri(uri: &Uri, form: PathForm) -> Option<Uri> {
 
 /// Rejects a path that has the canonical form of another one: a router would see a path that was not signed.
 pub(super) fn check_target(head: &Parts, form: PathForm) -> Result<(), Rejection> {
-    let reject = |message| Err(Rejection::new(RejectionKind::Target, message));
+    let reject = |message| Err(Kind::Target.rejection(message));
     let path = head.uri.path();
     let query = head.uri.query().unwrap_or_default().as_bytes();
     if !encode::has_valid_escapes(path.as_bytes()) || !encode::has_valid_escapes(query) {
@@ -124,10 +124,7 @@ pub(super) fn check_host(uri: &Uri, host: Option<&HeaderValue>) -> Result<(), Re
     if !authority.contains('@') && (is_signed(authority) || host_str(uri).is_some_and(is_signed)) {
         return Ok(());
     }
-    Err(Rejection::new(
-        RejectionKind::Target,
-        "host and the request line name different hosts",
-    ))
+    Err(Kind::Target.rejection("host and the request line name different hosts"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use http::{HeaderName, header::HOST, request::Parts};
 
-use super::{Rejection, RejectionKind, VerifySettings, rejection::truncated};
+use super::{Rejection, RejectionKind as Kind, VerifySettings, rejection::truncated};
 use crate::{
     origin::connection_options,
     sigv4::{
@@ -17,10 +17,7 @@ pub(super) fn check(
     settings: &VerifySettings,
 ) -> Result<(), Rejection> {
     if names.len() > head.headers.keys_len() {
-        return Err(Rejection::new(
-            RejectionKind::SignedHeaderMissing,
-            "more headers are signed than are present",
-        ));
+        return Err(Kind::SignedHeaderMissing.rejection("more headers are signed than are present"));
     }
     let mut found = 0;
     let mut lookalikes = names.lookalikes();
@@ -39,30 +36,22 @@ pub(super) fn check(
     }
     if found < names.len() {
         let missing = names.iter().find(|name| !head.headers.contains_key(**name));
-        return Err(Rejection::new(
-            RejectionKind::SignedHeaderMissing,
-            format!(
-                "{:?} is signed and not present",
-                truncated(missing.unwrap_or(&""))
-            ),
-        ));
+        return Err(Kind::SignedHeaderMissing.rejection(format!(
+            "{:?} is signed and not present",
+            truncated(missing.unwrap_or(&""))
+        )));
     }
     // A proxy behind this server removes the headers that `connection` names (RFC 9110, section 7.6.1).
     if connection_options(&head.headers).any(|option| names.covers_ignoring_case(option)) {
-        return Err(Rejection::new(
-            RejectionKind::Target,
-            "connection names a signed header, which the next proxy would remove",
-        ));
+        return Err(Kind::Target
+            .rejection("connection names a signed header, which the next proxy would remove"));
     }
     Ok(())
 }
 
 #[cold]
 fn not_signed(name: &HeaderName, problem: &str) -> Rejection {
-    Rejection::new(
-        RejectionKind::HeaderNotSigned,
-        format!("{} {problem}", truncated(name.as_str())),
-    )
+    Kind::HeaderNotSigned.rejection(format!("{} {problem}", truncated(name.as_str())))
 }
 
 /// Returns `true` for a header that must be signed if present, and for one that a server may read as such a

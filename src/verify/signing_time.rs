@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, header, request::Parts};
 
-use super::{Rejection, RejectionKind};
+use super::{Rejection, RejectionKind as Kind};
 use crate::sigv4::{authorization::Authorization, scope::Timestamp};
 
 /// Reads the signing time, whose day must be that of the scope.
@@ -21,21 +21,14 @@ pub(super) fn parse(
         (Some(_), Some(_)) => return Err(Rejection::duplicate("x-amz-date")),
     };
     if authorization.date.as_bytes() != &time.as_bytes()[..8] {
-        return Err(Rejection::new(
-            RejectionKind::Scope,
-            "the credential is not scoped to the day of signing",
-        ));
+        return Err(Kind::Scope.rejection("the credential is not scoped to the day of signing"));
     }
     Ok(time)
 }
 
 fn parse_amz_date(value: &[u8]) -> Result<Timestamp, Rejection> {
-    Timestamp::parse(value).ok_or_else(|| {
-        Rejection::new(
-            RejectionKind::Date,
-            "x-amz-date is not a time such as 20150830T123600Z",
-        )
-    })
+    Timestamp::parse(value)
+        .ok_or_else(|| Kind::Date.rejection("x-amz-date is not a time such as 20150830T123600Z"))
 }
 
 /// Reads the `date` header. An unsigned one does not count, since anyone may have set it.
@@ -43,7 +36,7 @@ fn parse_date_header(
     head: &Parts,
     authorization: &Authorization<'_>,
 ) -> Result<Timestamp, Rejection> {
-    let invalid = |message| Rejection::new(RejectionKind::Date, message);
+    let invalid = |message| Kind::Date.rejection(message);
     let mut dates = head.headers.get_all(header::DATE).iter();
     let Some(date) = dates.next() else {
         return Err(invalid("x-amz-date and date are missing"));
@@ -69,32 +62,26 @@ pub(super) fn check_window(
     let signed = Duration::from_secs(time.seconds());
     let latest = current.saturating_add(window);
     if signed > latest {
-        return Err(Rejection::new(
-            RejectionKind::NotYetValid,
-            format!(
-                "Signature not yet current: {} is still later than {} ({} + {})",
-                format_time(signed),
-                format_time(latest),
-                format_time(current),
-                format_duration(window),
-            ),
-        ));
+        return Err(Kind::NotYetValid.rejection(format!(
+            "Signature not yet current: {} is still later than {} ({} + {})",
+            format_time(signed),
+            format_time(latest),
+            format_time(current),
+            format_duration(window),
+        )));
     }
     let validity = match &authorization.presigned {
         Some(presigned) => Duration::from_secs(presigned.expires),
         None => window,
     };
     if current > signed.saturating_add(validity) {
-        return Err(Rejection::new(
-            RejectionKind::Expired,
-            format!(
-                "Signature expired: {} is now earlier than {} ({} - {})",
-                format_time(signed),
-                format_time(current.saturating_sub(validity)),
-                format_time(current),
-                format_duration(validity),
-            ),
-        ));
+        return Err(Kind::Expired.rejection(format!(
+            "Signature expired: {} is now earlier than {} ({} - {})",
+            format_time(signed),
+            format_time(current.saturating_sub(validity)),
+            format_time(current),
+            format_duration(validity),
+        )));
     }
     Ok(())
 }

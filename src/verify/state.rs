@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    BodyCheck, LookupFuture, ParsedRequest, Rejection, RejectionKind, Verified,
+    BodyCheck, LookupFuture, ParsedRequest, Rejection, RejectionKind as Kind, Verified,
     body_check::{payload_mismatch, presigned_upload, undeclared_body},
     error_response::error_response,
     keys::LookupResult,
@@ -128,7 +128,7 @@ where
             }
             Ok(Step::ExpectEmpty(verified)) => {
                 let collect =
-                    Collect::expect_empty(VerifiedBody::unverified(body), undeclared_body);
+                    Collect::with_unknown_len(VerifiedBody::unverified(body), 0, undeclared_body);
                 Self::collect(pending, AfterCollect::Empty(verified), Ok(collect))
             }
             Ok(Step::Decode(verified, chunks)) => Self::decode(pending, verified, chunks, body),
@@ -154,8 +154,9 @@ where
             }
         };
         let decoded = VerifiedBody::chunked(AwsChunkedDecoder::new(body, chunks, limit));
-        let collect = Collect::without_hash(decoded, &pending.head.headers, limit);
-        Self::collect(pending, AfterCollect::Decoded(verified), collect)
+        let collect = Collect::new(decoded, &pending.head.headers, limit);
+        let after = AfterCollect::Decoded(verified);
+        Self::collect(pending, after, collect.map(Collect::without_hash))
     }
 
     /// Collects a body once its memory is reserved.
@@ -218,7 +219,7 @@ impl<S> Pending<S> {
         let request = match self.config.verifier.parse(&self.head, self.now) {
             Err(rejection)
                 if self.config.allows_anonymous
-                    && rejection.kind() == RejectionKind::MissingAuthentication =>
+                    && rejection.kind() == Kind::MissingAuthentication =>
             {
                 return Ok(Step::PassThrough(None));
             }
@@ -242,12 +243,11 @@ impl<S> Pending<S> {
         let check = self.config.body_check;
         let key = found
             .map_err(|source| {
-                Rejection::new(RejectionKind::LookupFailed, "the key lookup failed")
+                Kind::LookupFailed
+                    .rejection("the key lookup failed")
                     .with_source(source)
             })?
-            .ok_or_else(|| {
-                Rejection::new(RejectionKind::UnknownKey, "there is no key with this id")
-            })?;
+            .ok_or_else(|| Kind::UnknownKey.rejection("there is no key with this id"))?;
         match request.payload {
             DeclaredPayload::Payload(payload) => {
                 let verified = verifier
@@ -308,7 +308,7 @@ impl<S> Pending<S> {
     fn reject<F, B>(self, rejection: Rejection) -> State<S, F, B> {
         #[cfg(feature = "tracing")]
         match rejection.kind() {
-            RejectionKind::LookupFailed => tracing::warn!(%rejection, "request rejected"),
+            Kind::LookupFailed => tracing::warn!(%rejection, "request rejected"),
             kind => tracing::debug!(?kind, %rejection, "request rejected"),
         }
         let explain = self.config.verifier.settings().explain;

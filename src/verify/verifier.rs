@@ -1,10 +1,10 @@
-use std::{fmt, time::SystemTime};
+use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use http::request::Parts;
 
 use super::{
-    ParsedRequest, Rejection, RejectionKind, Verified, VerifySettings,
+    ParsedRequest, Rejection, RejectionKind as Kind, Verified, VerifySettings,
     body_check::{payload_mismatch, presigned_upload},
     parsed_request::DeclaredPayload,
     rejection::ExpectedStrings,
@@ -15,7 +15,6 @@ use crate::sigv4::{
     Payload, PayloadHash,
     authorization::SignatureValue,
     aws_chunk::{ChunkSigner, ExpectedChunks, Framing},
-    canonical::CanonicalRequest,
     key::KeyCache,
     redact::redact_session_token,
     signature::{self, write_string_to_sign},
@@ -58,6 +57,7 @@ use crate::sigv4::{
 /// assert_eq!(rejection.kind(), RejectionKind::PayloadMismatch);
 /// # Ok::<(), tower_sigv4::BoxError>(())
 /// ```
+#[derive(Debug)]
 pub struct Verifier {
     settings: VerifySettings,
     keys: KeyCache,
@@ -129,10 +129,8 @@ impl Verifier {
             DeclaredPayload::Undeclared => Payload::Hash(*payload),
             DeclaredPayload::NoBody => Payload::Unsigned,
             DeclaredPayload::Chunks(..) => {
-                return Err(Rejection::new(
-                    RejectionKind::PayloadKind,
-                    "only a VerifyLayer can verify an aws-chunked payload",
-                ));
+                return Err(Kind::PayloadKind
+                    .rejection("only a VerifyLayer can verify an aws-chunked payload"));
             }
         };
         let verified = self.verify_head(request, key, signed.as_bytes())?;
@@ -157,10 +155,7 @@ impl Verifier {
     ) -> Result<(VerifiedRequest<'a>, ExpectedChunks), Rejection> {
         let seed = request.authorization.hmac().copied();
         if framing.is_signed() && seed.is_none() {
-            return Err(Rejection::new(
-                RejectionKind::PayloadKind,
-                "signed chunks of SigV4a are not accepted",
-            ));
+            return Err(Kind::PayloadKind.rejection("signed chunks of SigV4a are not accepted"));
         }
         let verified = self.verify_head(request, key, framing.content_sha256().as_bytes())?;
         let VerifiedRequest { request: parsed } = &verified;
@@ -198,7 +193,12 @@ impl Verifier {
         key: &Credentials,
         payload: &[u8],
     ) -> Result<(), Rejection> {
-        let canonical_request = self.canonical_request(request, payload);
+        let canonical_request = request.authorization.canonical(
+            request.head,
+            self.settings.path_form,
+            self.settings.session_token,
+            payload,
+        );
         let hash = canonical_request.hash(None);
         let scope = request.scope();
         // Only the keys of valid signatures are cached, so that no one else can fill the cache.
@@ -220,10 +220,7 @@ impl Verifier {
         if matches {
             return Ok(());
         }
-        let rejection = Rejection::new(
-            RejectionKind::SignatureMismatch,
-            "the signature does not match",
-        );
+        let rejection = Kind::SignatureMismatch.rejection("the signature does not match");
         if !self.settings.explain {
             return Err(rejection);
         }
@@ -238,27 +235,5 @@ impl Verifier {
             &hash,
         );
         Err(rejection.with_expected(expected))
-    }
-
-    fn canonical_request<'a>(
-        &self,
-        request: &'a ParsedRequest<'_>,
-        payload: &'a [u8],
-    ) -> CanonicalRequest<'a> {
-        request.authorization.canonical(
-            request.head,
-            self.settings.path_form,
-            self.settings.session_token,
-            payload,
-        )
-    }
-}
-
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier")
-            .field("settings", &self.settings)
-            .field("keys", &self.keys)
-            .finish()
     }
 }

@@ -86,7 +86,7 @@ impl Default for Case {
 
 /// Results of a signer.
 #[derive(Debug, PartialEq)]
-struct Signed {
+struct SignerOutput {
     canonical_request: String,
     signature: String,
     headers: Vec<(String, String)>,
@@ -94,10 +94,10 @@ struct Signed {
 
 #[test]
 fn random_requests_match_at_each_stage() {
-    agree(COMPARED, random_case);
+    compare(COMPARED, random_case);
     writeln!(
         io::stdout(),
-        "{COMPARED} random requests agree with aws-sigv4"
+        "{COMPARED} random requests compare with aws-sigv4"
     )
     .expect("written");
 }
@@ -113,7 +113,7 @@ fn random_sigv4a_requests_match_at_each_stage() {
         "eu-*",
         "us-*,eu-west-1,ap_x.y",
     ];
-    agree(COMPARED_4A, |rng| {
+    compare(COMPARED_4A, |rng| {
         let mut case = random_case(rng);
         case.regions = Some(sets[rng.usize(..sets.len())]);
         if case.token_mode == SessionToken::S3Session {
@@ -124,12 +124,12 @@ fn random_sigv4a_requests_match_at_each_stage() {
     });
     writeln!(
         io::stdout(),
-        "{COMPARED_4A} random requests of version 4a agree with aws-sigv4"
+        "{COMPARED_4A} random requests of version 4a compare with aws-sigv4"
     )
     .expect("written");
 }
 
-fn agree(count: usize, random_case: impl Fn(&mut Rng) -> Case) {
+fn compare(count: usize, random_case: impl Fn(&mut Rng) -> Case) {
     let mut rng = Rng::with_seed(SEED);
     let signer = Signer::new();
     let mut compared = 0;
@@ -142,9 +142,9 @@ fn agree(count: usize, random_case: impl Fn(&mut Rng) -> Case) {
         if query.decode_utf8().is_err() {
             continue; // `non_utf8_queries_are_preserved`
         }
-        let theirs = theirs(&case).expect("aws-sigv4 signs it");
-        let (ours, explanation) = ours(&signer, &case);
-        assert_eq!(ours, theirs, "{case:#?}");
+        let sign_with_aws_sigv4 = sign_with_aws_sigv4(&case).expect("aws-sigv4 signs it");
+        let (sign_with_this_crate, explanation) = sign_with_this_crate(&signer, &case);
+        assert_eq!(sign_with_this_crate, sign_with_aws_sigv4, "{case:#?}");
         let hash = explanation.string_to_sign.rsplit('\n').next();
         let rehashed = PayloadHash::of(&explanation.canonical_request).to_string();
         assert_eq!(
@@ -181,7 +181,7 @@ fn settings(case: &Case) -> SigningSettings {
         .with_signed_headers(AllExcept::default())
 }
 
-fn ours(signer: &Signer, case: &Case) -> (Signed, Explanation) {
+fn sign_with_this_crate(signer: &Signer, case: &Case) -> (SignerOutput, Explanation) {
     let credentials = Credentials::new("AKID", &*case.secret, case.token.clone(), None, "test");
     let identity = Identity::new(credentials).expect("valid");
     let settings = settings(case);
@@ -215,7 +215,7 @@ fn ours(signer: &Signer, case: &Case) -> (Signed, Explanation) {
         .map(|(name, value)| (name.to_owned(), value.to_str().expect("ASCII").to_owned()))
         .collect();
     let canonical = String::from_utf8(explanation.canonical_request.clone()).expect("UTF-8");
-    let signed = Signed {
+    let signed = SignerOutput {
         canonical_request: redact(&canonical),
         signature: explanation.signature.clone(),
         headers,
@@ -239,7 +239,7 @@ fn redact(canonical_request: &str) -> String {
     redacted.collect::<Vec<_>>().join("\n")
 }
 
-fn theirs(case: &Case) -> Result<Signed, String> {
+fn sign_with_aws_sigv4(case: &Case) -> Result<SignerOutput, String> {
     let mut settings = aws_sigv4::http_request::SigningSettings::default();
     settings.percent_encoding_mode = match case.form {
         PathForm::Once | PathForm::OnceFolded => PercentEncodingMode::Single,
@@ -268,7 +268,7 @@ fn theirs(case: &Case) -> Result<Signed, String> {
     };
     let credentials = Credentials::new("AKID", &*case.secret, case.token.clone(), None, "test");
     let identity = SmithyIdentity::new(credentials, None);
-    let params = theirs_params(case, &identity, settings);
+    let params = aws_sigv4_params(case, &identity, settings);
     let headers = case.headers.iter().map(|(name, value)| (*name, &**value));
     let request = SignableRequest::new(
         case.method,
@@ -287,14 +287,14 @@ fn theirs(case: &Case) -> Result<Signed, String> {
         .collect();
     headers.sort();
     let canonical_request = trace.0.lock().expect("not poisoned").clone();
-    Ok(Signed {
+    Ok(SignerOutput {
         canonical_request,
         signature,
         headers,
     })
 }
 
-fn theirs_params<'a>(
+fn aws_sigv4_params<'a>(
     case: &Case,
     identity: &'a SmithyIdentity,
     settings: aws_sigv4::http_request::SigningSettings,

@@ -77,10 +77,10 @@ async fn signed_requests_of_the_suite_are_accepted() {
             let context = Context::read(&case);
             let (head, body) = request(&read(&case, file));
             let request = Request::from_parts(head, Full::from(body.clone()));
-            let result = judge(version, &context, request.clone(), Duration::ZERO).await;
+            let result = verify_request(version, &context, request.clone(), Duration::ZERO).await;
             assert_eq!(result, Ok(presigned), "{name}/{file}");
             // A week later both have expired.
-            let late = judge(
+            let late = verify_request(
                 version,
                 &context,
                 request.clone(),
@@ -90,7 +90,7 @@ async fn signed_requests_of_the_suite_are_accepted() {
             assert_eq!(late, Err(RejectionKind::Expired), "{name}/{file}");
             let changed = request.map(|_| Full::from(format!("{body}!")));
             assert!(
-                judge(version, &context, changed, Duration::ZERO)
+                verify_request(version, &context, changed, Duration::ZERO)
                     .await
                     .is_err(),
                 "{name}/{file}"
@@ -107,7 +107,7 @@ async fn signed_requests_of_the_suite_are_accepted() {
 }
 
 /// Returns `true` for a presigned request, or the kind of rejection.
-async fn judge(
+async fn verify_request(
     version: Version,
     context: &Context,
     request: Request<Full<Bytes>>,

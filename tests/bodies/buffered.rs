@@ -15,21 +15,22 @@ use tower_sigv4::{
 };
 
 use crate::common::{
-    HOST, Script, Step, api, carried, echo, explain, header, layer, send, send_any, settings,
+    HOST, ScriptedBody, Step, api, echo, echoed_request, explain, header, layer, send, send_any,
+    settings,
 };
 
 fn origin() -> Origin {
     api(&format!("https://{HOST}"))
 }
 
-fn post(body: Script) -> Request<Script> {
+fn post(body: ScriptedBody) -> Request<ScriptedBody> {
     Request::post("/").body(body).expect("a request")
 }
 
 async fn sent(
     layer: SigningLayer,
-    request: Request<Script>,
-) -> Result<Request<SignedBody<Script>>, Error> {
+    request: Request<ScriptedBody>,
+) -> Result<Request<SignedBody<ScriptedBody>>, Error> {
     send_any(&layer, request).await
 }
 
@@ -98,7 +99,7 @@ async fn frames_are_not_copied() {
             Step::Data(Bytes::new()),
         ]
     });
-    let sent = sent(layer(origin()), post(Script::new(steps)))
+    let sent = sent(layer(origin()), post(ScriptedBody::new(steps)))
         .await
         .expect("sent");
     assert_eq!(header(sent.headers(), "content-length"), "3072");
@@ -125,17 +126,17 @@ async fn small_frames_are_joined() {
     let big = Bytes::from(vec![b'x'; 2048]);
     let steps = (0..COUNT).map(|i| Step::Data(bytes.slice(i % 10..=i % 10)));
     let steps = steps.chain([Step::Data(big.clone()), Step::Data(bytes.clone())]);
-    let script = Script::new(steps.collect::<Vec<_>>());
+    let script = ScriptedBody::new(steps.collect::<Vec<_>>());
     let expected = [bytes.repeat(COUNT / 10), big.to_vec(), bytes.to_vec()].concat();
     let service = layer(origin()).layer(service_fn(echo));
-    let warm = service.clone().oneshot(post(Script::new([]))).await;
+    let warm = service.clone().oneshot(post(ScriptedBody::new([]))).await;
     warm.expect("credentials are loaded");
     let mut response = std::pin::pin!(service.oneshot(post(script)));
-    let mut sent: Option<Request<SignedBody<Script>>> = None;
+    let mut sent: Option<Request<SignedBody<ScriptedBody>>> = None;
     let counted = allocation_counter::measure(|| {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         if let std::task::Poll::Ready(result) = response.as_mut().poll(&mut cx) {
-            sent = Some(carried(result.expect("sent")));
+            sent = Some(echoed_request(result.expect("sent")));
         }
     });
     assert!(
@@ -150,7 +151,7 @@ async fn small_frames_are_joined() {
 
 #[tokio::test]
 async fn trailers_follow_the_data() {
-    let script = Script::new([
+    let script = ScriptedBody::new([
         Step::Data("a".into()),
         Step::Yield,
         Step::Trailers(trailers()),
@@ -167,7 +168,7 @@ async fn boxed_bodies_keep_their_length_and_trailers() {
     fn is_client_body<B: Body + Send + Unpin + 'static>(body: B) -> B {
         body
     }
-    let script = Script::new([
+    let script = ScriptedBody::new([
         Step::Data(Bytes::from_static(b"hello")),
         Step::Trailers(trailers()),
     ]);
@@ -179,7 +180,7 @@ async fn boxed_bodies_keep_their_length_and_trailers() {
     assert_eq!(collected.trailers(), Some(&trailers()));
     assert_eq!(collected.to_bytes(), "hello");
 
-    let mut failing = BoxedBody::new(Script::new([Step::Fail]));
+    let mut failing = BoxedBody::new(ScriptedBody::new([Step::Fail]));
     assert!(failing.frame().await.expect("a frame").is_err());
     assert!(BoxedBody::new(Full::<Bytes>::default()).is_end_stream());
 }
@@ -189,7 +190,7 @@ async fn bodies_of_a_too_large_declared_length_are_not_read() {
     let limited = || layer(origin().with_body_limit(10));
     let mut hint = SizeHint::new();
     hint.set_lower(11);
-    let script = Script::new([Step::Hang]).with_size(hint);
+    let script = ScriptedBody::new([Step::Hang]).with_size(hint);
     let polls = script.polls.clone();
     let error = sent(limited(), post(script)).await.expect_err("too large");
     assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
@@ -201,7 +202,7 @@ async fn bodies_of_a_too_large_declared_length_are_not_read() {
     assert_eq!(polls.load(Ordering::SeqCst), 0);
 
     // A wrapped body may not know its length. Then `content-length` declares it.
-    let script = Script::new([Step::Hang]).with_size(SizeHint::default());
+    let script = ScriptedBody::new([Step::Hang]).with_size(SizeHint::default());
     let polls = script.polls.clone();
     let mut request = post(script);
     request.headers_mut().insert("content-length", 11.into());
@@ -209,9 +210,9 @@ async fn bodies_of_a_too_large_declared_length_are_not_read() {
     assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
     assert_eq!(polls.load(Ordering::SeqCst), 0);
 
-    let exactly = Script::new([Step::Data(vec![0; 4].into()), Step::Data(vec![0; 6].into())]);
+    let exactly = ScriptedBody::new([Step::Data(vec![0; 4].into()), Step::Data(vec![0; 6].into())]);
     assert!(sent(limited(), post(exactly)).await.is_ok());
-    let over = Script::new([Step::Data(vec![0; 4].into()), Step::Data(vec![0; 7].into())]);
+    let over = ScriptedBody::new([Step::Data(vec![0; 4].into()), Step::Data(vec![0; 7].into())]);
     assert_eq!(
         sent(limited(), post(over)).await.unwrap_err().kind(),
         ErrorKind::BodyTooLarge
@@ -226,7 +227,7 @@ async fn bodies_must_have_the_length_in_their_headers() {
         ("4", false, false),
         ("4", true, true),
     ] {
-        let body = Script::new([Step::Data("abc".into())]).with_size(SizeHint::default());
+        let body = ScriptedBody::new([Step::Data("abc".into())]).with_size(SizeHint::default());
         let mut request = post(body);
         request
             .headers_mut()
@@ -248,7 +249,7 @@ async fn bodies_must_have_the_length_in_their_headers() {
 
 #[tokio::test]
 async fn errors_of_a_body_name_their_source() {
-    let script = Script::new([Step::Data("a".into()), Step::Fail]);
+    let script = ScriptedBody::new([Step::Data("a".into()), Step::Fail]);
     let error = sent(layer(origin()), post(script))
         .await
         .expect_err("failed");
@@ -262,7 +263,7 @@ async fn errors_of_a_body_name_their_source() {
 async fn the_default_limit_is_16_mib() {
     const LIMIT: u64 = 16 * 1024 * 1024;
     for (len, fits) in [(LIMIT, true), (LIMIT + 1, false)] {
-        let script = Script::new([Step::Data(vec![0; len as usize].into())]);
+        let script = ScriptedBody::new([Step::Data(vec![0; len as usize].into())]);
         let sent = sent(layer(origin()), post(script)).await;
         assert_eq!(sent.is_ok(), fits);
     }
@@ -278,7 +279,7 @@ async fn unsigned_requests_stream() {
         Step::Trailers(trailers()),
         Step::Fail,
     ];
-    let script = Script::new(steps).with_size(SizeHint::with_exact(3));
+    let script = ScriptedBody::new(steps).with_size(SizeHint::with_exact(3));
     let polls = script.polls.clone();
     let sent = sent(layer(origin), post(script)).await.expect("sent");
     assert_eq!(

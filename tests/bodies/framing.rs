@@ -23,7 +23,7 @@ use tower_sigv4::{
     sigv4::{Checksum, ChunkSize},
 };
 
-use crate::common::{self, Script, Step, settings};
+use crate::common::{self, ScriptedBody, Step, settings};
 
 const BODY: &str = "hello world";
 const HASH: &str = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9";
@@ -59,12 +59,17 @@ enum Length {
     Broken(&'static str),
 }
 
-fn request(address: SocketAddr, method: &Method, length: Length, body: &str) -> Request<Script> {
+fn request(
+    address: SocketAddr,
+    method: &Method,
+    length: Length,
+    body: &str,
+) -> Request<ScriptedBody> {
     let steps = body
         .as_bytes()
         .chunks(4)
         .map(|frame| Step::Data(Bytes::copy_from_slice(frame)));
-    let mut script = Script::new(steps);
+    let mut script = ScriptedBody::new(steps);
     if length == Length::InHint {
         script = script.with_size(SizeHint::with_exact(body.len() as u64));
     }
@@ -87,7 +92,7 @@ fn request(address: SocketAddr, method: &Method, length: Length, body: &str) -> 
     request
 }
 
-fn client() -> Client<HttpConnector, SignedBody<Script>> {
+fn client() -> Client<HttpConnector, SignedBody<ScriptedBody>> {
     Client::builder(TokioExecutor::new()).build_http()
 }
 
@@ -136,7 +141,7 @@ async fn streamed_bodies_arrive_complete_or_are_not_sent() {
                         assert!(!(is_bodiless && is_unknown), "{shown}");
                     }
                     Err(error) => {
-                        let error = common::own(error);
+                        let error = common::downcast_error(error);
                         assert_eq!(error.kind(), ErrorKind::LengthRequired, "{shown}: {error}");
                         assert_eq!(error.status(), StatusCode::LENGTH_REQUIRED);
                         assert!(error.to_string().contains(method.as_str()), "{error}");

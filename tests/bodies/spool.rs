@@ -15,7 +15,7 @@ use tower_sigv4::{
 };
 
 use crate::common::{
-    self, HOST, Script, Step, directory::Directory, echo, header, layer, poll_once, send_any,
+    self, HOST, ScriptedBody, Step, directory::Directory, echo, header, layer, poll_once, send_any,
 };
 
 const BUFFERED: usize = 10_000;
@@ -47,15 +47,15 @@ fn chunks(all: &Bytes, chunk: usize) -> Vec<Step> {
         .collect()
 }
 
-fn put(body: Script) -> Request<Script> {
+fn put(body: ScriptedBody) -> Request<ScriptedBody> {
     Request::put(format!("https://{HOST}/key"))
         .body(body)
         .expect("a request")
 }
 
-type Sent = Request<SignedBody<Script>>;
+type SentRequest = Request<SignedBody<ScriptedBody>>;
 
-async fn sent(layer: &SigningLayer, body: Script) -> Result<Sent, Error> {
+async fn sent(layer: &SigningLayer, body: ScriptedBody) -> Result<SentRequest, Error> {
     send_any(layer, put(body)).await
 }
 
@@ -79,7 +79,7 @@ async fn large_bodies_are_sent_from_an_unnamed_file() {
             } else {
                 SizeHint::default()
             };
-            let body = Script::new(chunks(&all, chunk)).with_size(size);
+            let body = ScriptedBody::new(chunks(&all, chunk)).with_size(size);
             let sent = sent(&layer, body).await.expect("sent");
             let spooled = if len > BUFFERED { open_files() } else { 0 };
             assert_eq!(directory.files(), (0, spooled), "{len}");
@@ -110,7 +110,7 @@ async fn trailers_follow_a_spooled_body() {
     let mut trailers = HeaderMap::new();
     trailers.insert("x-checksum", "1".parse().expect("a value"));
     let all = bytes(2 * BUFFERED);
-    let body = Script::new([Step::Data(all.clone()), Step::Trailers(trailers.clone())])
+    let body = ScriptedBody::new([Step::Data(all.clone()), Step::Trailers(trailers.clone())])
         .with_size(SizeHint::default());
     let body = sent(&spooling(&directory), body)
         .await
@@ -129,7 +129,7 @@ async fn dropped_requests_leave_no_files() {
     // While the body is collected.
     let mut polls = 0;
     loop {
-        let body = Script::new(chunks(&all, BUFFERED / 3));
+        let body = ScriptedBody::new(chunks(&all, BUFFERED / 3));
         let echo = service_fn(echo);
         let mut future = Box::pin(layer.layer(echo).oneshot(put(body)));
         let mut ended = false;
@@ -156,7 +156,7 @@ async fn dropped_requests_leave_no_files() {
     assert!(polls > 10);
     // While the body is sent.
     for frames in 0..3 {
-        let body = Script::new(chunks(&bytes(600_000), 50_000));
+        let body = ScriptedBody::new(chunks(&bytes(600_000), 50_000));
         let mut body = sent(&layer, body).await.expect("sent").into_body();
         for _ in 0..frames {
             assert!(body.frame().await.expect("a frame").is_ok());
@@ -180,7 +180,12 @@ fn files_are_closed_on_a_blocking_thread() {
         .max_blocking_threads(1)
         .build()
         .expect("a runtime");
-    let sending = || sent(&layer, Script::new(chunks(&bytes(2 * BUFFERED), 1000)));
+    let sending = || {
+        sent(
+            &layer,
+            ScriptedBody::new(chunks(&bytes(2 * BUFFERED), 1000)),
+        )
+    };
     runtime.block_on(async {
         let body = sending().await.expect("sent").into_body();
         let mut written = Box::pin(sending());
@@ -219,7 +224,7 @@ async fn failed_bodies_leave_no_files() {
         (Some(5 * BUFFERED - 1), vec![], ErrorKind::BodyRead),
     ] {
         let steps = chunks(&bytes(5 * BUFFERED), 1000).into_iter().chain(end);
-        let mut body = Script::new(steps.collect::<Vec<_>>()).with_size(SizeHint::default());
+        let mut body = ScriptedBody::new(steps.collect::<Vec<_>>()).with_size(SizeHint::default());
         if let Some(declared) = declared {
             body = body.with_size(SizeHint::with_exact(declared as u64));
         }
@@ -239,7 +244,7 @@ async fn spools_have_their_own_limit() {
             .with_body_limit(BUFFERED as u64)
     };
     let kind = async |mode, len: usize, size: SizeHint| {
-        let body = Script::new(chunks(&bytes(len), 1000)).with_size(size);
+        let body = ScriptedBody::new(chunks(&bytes(len), 1000)).with_size(size);
         let sent = sent(&layer(target(mode)), body).await;
         sent.map(|sent| header(sent.headers(), "x-amz-content-sha256").starts_with("STREAMING-"))
             .map_err(|error| error.kind())
@@ -269,13 +274,13 @@ async fn spools_have_their_own_limit() {
         .with_payload(PayloadMode::Auto)
         .with_spool(directory.spool())
         .with_body_limit(BUFFERED as u64);
-    let body = Script::new(chunks(&bytes(20_000), 1000));
+    let body = ScriptedBody::new(chunks(&bytes(20_000), 1000));
     let sent_by_api = sent(&layer(api), body).await.expect("spooled");
     assert_eq!(directory.files().1, open_files());
     drop(sent_by_api);
 
     let none = UriOrigin::new(common::settings("s3")).with_payload(PayloadMode::Spool);
-    let error = sent(&layer(none), Script::new([]))
+    let error = sent(&layer(none), ScriptedBody::new([]))
         .await
         .expect_err("no spool");
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -295,7 +300,7 @@ fn unusable_directories_are_configuration_errors() {
 /// Maximum file size of the process, which stands in for a full disk.
 const LARGEST_FILE: &str = "64"; // blocks of 512 bytes, or of 1 KiB
 
-/// Runs in a process of its own, since the limit applies to the whole process.
+/// Runs in a process of its downcast_error, since the limit applies to the whole process.
 #[cfg(unix)]
 #[test]
 fn full_disks_are_reported_and_leave_no_files() {
@@ -326,10 +331,10 @@ fn full_disks_are_reported_and_leave_no_files() {
 async fn files_with_a_size_limit() {
     let directory = Directory::new();
     let layer = spooling(&directory);
-    let small = Script::new(chunks(&bytes(2 * BUFFERED), 1000));
+    let small = ScriptedBody::new(chunks(&bytes(2 * BUFFERED), 1000));
     drop(sent(&layer, small).await.expect("small enough"));
     for len in [200_000, 3_000_000] {
-        let large = Script::new(chunks(&bytes(len), 10_000));
+        let large = ScriptedBody::new(chunks(&bytes(len), 10_000));
         let error = sent(&layer, large)
             .await
             .expect_err("too large for the disk");

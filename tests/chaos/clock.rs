@@ -112,7 +112,7 @@ async fn date_scope_and_key_have_the_same_day() {
                 Ok(())
             };
             assert_eq!(
-                common::judge(server, request).await,
+                common::verify_request(server, request).await,
                 expected,
                 "{date} {ahead}"
             );

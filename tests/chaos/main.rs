@@ -5,7 +5,7 @@ mod clock;
 mod common;
 mod provider;
 mod services;
-mod world;
+mod setup;
 
 use std::sync::{
     Arc,
@@ -17,21 +17,21 @@ use tower::{Layer, ServiceExt, limit::ConcurrencyLimit};
 use tower_sigv4::origin::PayloadMode;
 
 use crate::common::Step;
-use services::{MAX_POLLS, Once, poll_times, run};
-use world::{CHECKS, CHUNKS, CORRECTED, HOUR, World, body, chunks, request, worlds};
+use services::{MAX_POLLS, ReadyOnce, poll_times, run};
+use setup::{CHECKS, CHUNKS, CORRECTED, HOUR, TestSetup, body, chunks, request, setups};
 
 #[test]
 fn a_request_dropped_at_any_poll_leaves_nothing_behind() {
     run(async {
-        for (name, world) in worlds() {
+        for (name, setup) in setups() {
             let mut polls = 0;
             let outcome = loop {
-                if let Some(outcome) = poll_times(&world, polls, world.send(chunks())).await {
+                if let Some(outcome) = poll_times(&setup, polls, setup.send(chunks())).await {
                     break outcome;
                 }
                 // An incomplete request may be rejected, but not a complete one.
                 assert!(
-                    world.verdicts().iter().all(Option::is_none),
+                    setup.rejections().iter().all(Option::is_none),
                     "{name}: {polls}"
                 );
                 polls += 1;
@@ -39,7 +39,7 @@ fn a_request_dropped_at_any_poll_leaves_nothing_behind() {
             };
             let (status, echoed) = outcome.expect(&name);
             assert_eq!(
-                (status, world.verdicts()),
+                (status, setup.rejections()),
                 (StatusCode::OK, vec![None]),
                 "{name}"
             );
@@ -56,22 +56,22 @@ fn a_retried_request_dropped_at_any_poll_leaves_nothing_behind() {
         for mode in [PayloadMode::Buffer, PayloadMode::Spool] {
             for check in CHECKS {
                 let mut polls = 0;
-                let (world, outcome) = loop {
-                    let world = World::new(mode, false, check, HOUR);
-                    if let Some(outcome) = poll_times(&world, polls, world.send(chunks())).await {
-                        break (world, outcome);
+                let (setup, outcome) = loop {
+                    let setup = TestSetup::new(mode, false, check, HOUR);
+                    if let Some(outcome) = poll_times(&setup, polls, setup.send(chunks())).await {
+                        break (setup, outcome);
                     }
-                    let verdicts = world.verdicts();
+                    let rejections = setup.rejections();
                     assert!(
-                        CORRECTED.starts_with(&verdicts),
-                        "{mode:?} {polls}: {verdicts:?}"
+                        CORRECTED.starts_with(&rejections),
+                        "{mode:?} {polls}: {rejections:?}"
                     );
                     polls += 1;
                     assert!(polls < MAX_POLLS, "{mode:?} {check:?}");
                 };
                 let (status, echoed) = outcome.expect("a response");
                 assert_eq!(
-                    (status, &*world.verdicts()),
+                    (status, &*setup.rejections()),
                     (StatusCode::OK, &CORRECTED[..])
                 );
                 assert!(echoed == body(), "{mode:?} {check:?}");
@@ -83,18 +83,18 @@ fn a_retried_request_dropped_at_any_poll_leaves_nothing_behind() {
 #[test]
 fn a_truncated_body_is_never_received_as_complete() {
     run(async {
-        for (name, world) in worlds() {
+        for (name, setup) in setups() {
             for good in 0..=2 * CHUNKS {
                 for end in [vec![Step::Fail], vec![]] {
                     let ends_well = good == 2 * CHUNKS && end.is_empty();
                     let steps = chunks().take(good).chain(end);
-                    let outcome = poll_times(&world, MAX_POLLS, world.send(steps))
+                    let outcome = poll_times(&setup, MAX_POLLS, setup.send(steps))
                         .await
                         .expect(&name);
                     let accepted = outcome.is_ok_and(|(status, _)| status.is_success());
                     assert_eq!(accepted, ends_well, "{name}: {good}");
                     assert_eq!(
-                        world.verdicts().contains(&None),
+                        setup.rejections().contains(&None),
                         ends_well,
                         "{name}: {good}"
                     );
@@ -107,17 +107,17 @@ fn a_truncated_body_is_never_received_as_complete() {
 #[test]
 fn a_connection_that_fails_at_any_step_leaves_nothing_behind() {
     run(async {
-        for (name, mut world) in worlds() {
-            world.breaks_at = 0;
+        for (name, mut setup) in setups() {
+            setup.breaks_at = 0;
             loop {
-                let sending = world.send(chunks());
-                match poll_times(&world, MAX_POLLS, sending).await.expect(&name) {
+                let sending = setup.send(chunks());
+                match poll_times(&setup, MAX_POLLS, sending).await.expect(&name) {
                     Ok(_) => break,
                     Err(error) => assert_eq!(error.to_string(), "connection reset", "{name}"),
                 }
-                world.breaks_at += 1;
+                setup.breaks_at += 1;
             }
-            assert!(world.breaks_at >= 3, "{name}");
+            assert!(setup.breaks_at >= 3, "{name}");
         }
     });
 }
@@ -126,19 +126,19 @@ fn a_connection_that_fails_at_any_step_leaves_nothing_behind() {
 #[test]
 fn a_retry_that_times_out_releases_everything() {
     run(async {
-        let world = World::new(PayloadMode::Buffer, false, CHECKS[0], HOUR);
-        let asked = Arc::new(AtomicUsize::new(0));
-        let connection = Once {
-            inner: world.origin(),
-            asked: asked.clone(),
+        let setup = TestSetup::new(PayloadMode::Buffer, false, CHECKS[0], HOUR);
+        let polls = Arc::new(AtomicUsize::new(0));
+        let connection = ReadyOnce {
+            inner: setup.origin(),
+            polls: polls.clone(),
         };
-        let connection = ConcurrencyLimit::with_semaphore(connection, world.permits.clone());
-        let sending = world.client.layer(connection).oneshot(request(chunks()));
+        let connection = ConcurrencyLimit::with_semaphore(connection, setup.permits.clone());
+        let sending = setup.client.layer(connection).oneshot(request(chunks()));
         tokio::time::timeout(HOUR, sending)
             .await
             .expect_err("never ready again");
-        assert!(asked.load(Ordering::SeqCst) > 1);
-        assert_eq!(world.verdicts(), CORRECTED[..1]);
-        world.is_clear("timed out");
+        assert!(polls.load(Ordering::SeqCst) > 1);
+        assert_eq!(setup.rejections(), CORRECTED[..1]);
+        setup.assert_nothing_left("timed out");
     });
 }

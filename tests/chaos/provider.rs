@@ -24,29 +24,29 @@ use tower_sigv4::{
     origin::UriOrigin,
 };
 
-use super::common::{self, header, now, own};
+use super::common::{self, downcast_error, header, now};
 
 /// A clock that follows tokio's, and the credentials provided.
 #[derive(Clone)]
-struct World {
+struct RandomProvider {
     clock: Clock,
     started: time::Instant,
     rng: Arc<Mutex<Rng>>,
-    is_asked: Arc<AtomicBool>,
+    is_running: Arc<AtomicBool>,
     /// Number of calls that started during another one.
     overlaps: Arc<AtomicUsize>,
-    is_sound: Arc<AtomicBool>,
+    is_reliable: Arc<AtomicBool>,
     /// Expiry of each key, by its number.
     expiries: Arc<Mutex<Vec<SystemTime>>>,
 }
 
-impl fmt::Debug for World {
+impl fmt::Debug for RandomProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("World")
+        f.write_str("RandomProvider")
     }
 }
 
-impl World {
+impl RandomProvider {
     fn now(&self) -> SystemTime {
         let now = now() + self.started.elapsed();
         self.clock.set(now);
@@ -67,23 +67,23 @@ impl Drop for CallGuard {
     }
 }
 
-impl ProvideCredentials for World {
+impl ProvideCredentials for RandomProvider {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        if self.is_asked.swap(true, Ordering::SeqCst) {
+        if self.is_running.swap(true, Ordering::SeqCst) {
             self.overlaps.fetch_add(1, Ordering::SeqCst);
         }
-        let asked = CallGuard(self.is_asked.clone());
+        let guard = CallGuard(self.is_running.clone());
         future::ProvideCredentials::new(async move {
-            let _asked = asked;
-            let is_sound = self.is_sound.load(Ordering::SeqCst);
-            let pause = if is_sound { 1 } else { self.chance(7_000) }; // 5 s is too long
+            let _guard = guard;
+            let is_reliable = self.is_reliable.load(Ordering::SeqCst);
+            let pause = if is_reliable { 1 } else { self.chance(7_000) }; // 5 s is too long
             time::sleep(Duration::from_millis(pause)).await;
             let now = self.now();
             let lifetime = match self.chance(10) {
-                _ if is_sound => 3600,
+                _ if is_reliable => 3600,
                 0..3 => return Err(CredentialsError::provider_error("down")),
                 3 => panic!("the provider panics"),
                 4 => 0,
@@ -108,20 +108,20 @@ async fn requests_are_signed_with_a_valid_key_or_not_sent() {
     let sent = Arc::new(AtomicUsize::new(0));
     let (mut failed, mut panicked) = (0, 0);
     for seed in 0..60 {
-        let world = World {
+        let provider = RandomProvider {
             clock: Clock::manual(now()),
             started: time::Instant::now(),
             rng: Arc::new(Mutex::new(Rng::with_seed(seed))),
-            is_asked: Arc::default(),
+            is_running: Arc::default(),
             overlaps: Arc::default(),
-            is_sound: Arc::default(),
+            is_reliable: Arc::default(),
             expiries: Arc::default(),
         };
         let target = UriOrigin::new(common::settings("execute-api"))
             .with_hosts(["api.example.com"])
             .expect("a host");
-        let layer = SigningLayer::new(world.clone(), target).with_clock(world.clock.clone());
-        let (seen, count) = (world.clone(), sent.clone());
+        let layer = SigningLayer::new(provider.clone(), target).with_clock(provider.clock.clone());
+        let (seen, count) = (provider.clone(), sent.clone());
         let service = layer.layer(service_fn(
             move |request: Request<SignedBody<Full<Bytes>>>| {
                 let authorization = header(request.headers(), "authorization");
@@ -139,17 +139,17 @@ async fn requests_are_signed_with_a_valid_key_or_not_sent() {
             },
         ));
         let send = || {
-            world.now();
+            provider.now();
             let request = Request::get("https://api.example.com/").body(Full::default());
             service.clone().oneshot(request.expect("a request"))
         };
         let mut requests = JoinSet::new();
         for _ in 0..100 {
-            match world.chance(4) {
+            match provider.chance(4) {
                 0 => drop(requests.spawn(time::timeout(Duration::from_secs(1), send()))),
                 _ => drop(requests.spawn(time::timeout(Duration::MAX, send()))),
             }
-            time::sleep(Duration::from_millis(world.chance(2_000))).await;
+            time::sleep(Duration::from_millis(provider.chance(2_000))).await;
         }
         // No request hangs: each ends at the latest after the timeout of another load and its own.
         let outcomes = async {
@@ -166,7 +166,7 @@ async fn requests_are_signed_with_a_valid_key_or_not_sent() {
             match outcome {
                 Ok(Ok(Ok(_)) | Err(_)) => {}
                 Ok(Ok(Err(error))) => {
-                    let error = own(error);
+                    let error = downcast_error(error);
                     let kinds = [ErrorKind::Credentials, ErrorKind::CredentialsTimeout];
                     assert!(kinds.contains(&error.kind()), "{error:?}");
                     failed += 1;
@@ -176,10 +176,10 @@ async fn requests_are_signed_with_a_valid_key_or_not_sent() {
             }
         }
         time::sleep(Duration::from_secs(6)).await; // the last call of the provider may go on for five
-        assert_eq!(world.overlaps.load(Ordering::SeqCst), 0, "{seed}");
+        assert_eq!(provider.overlaps.load(Ordering::SeqCst), 0, "{seed}");
         assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
         // A provider that recovers is used again.
-        world.is_sound.store(true, Ordering::SeqCst);
+        provider.is_reliable.store(true, Ordering::SeqCst);
         send().await.expect("signed");
     }
     let sent = sent.load(Ordering::SeqCst);

@@ -19,16 +19,16 @@ use tokio::{runtime::Builder, task};
 use tower::Service;
 use tower_sigv4::{BoxError, credentials::ProvideCredentials};
 
-use super::world::World;
+use super::setup::TestSetup;
 use crate::common::{self, poll_once};
 
 pub(super) type Sending = Pin<Box<dyn Future<Output = Result<(StatusCode, Bytes), BoxError>>>>;
 
 /// A provider that needs two polls.
 #[derive(Debug)]
-pub(super) struct Slow;
+pub(super) struct SlowProvider;
 
-impl ProvideCredentials for Slow {
+impl ProvideCredentials for SlowProvider {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -43,12 +43,12 @@ impl ProvideCredentials for Slow {
 
 /// A service that is ready at every other poll.
 #[derive(Clone)]
-pub(super) struct Hesitant<S> {
+pub(super) struct AlternatelyReady<S> {
     pub(super) inner: S,
-    pub(super) hesitates: bool,
+    pub(super) is_pending: bool,
 }
 
-impl<S, R> Service<R> for Hesitant<S>
+impl<S, R> Service<R> for AlternatelyReady<S>
 where
     S: Service<R>,
 {
@@ -57,8 +57,8 @@ where
     type Future = S::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.hesitates = !self.hesitates;
-        if self.hesitates {
+        self.is_pending = !self.is_pending;
+        if self.is_pending {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -72,12 +72,12 @@ where
 
 /// A service that is ready only once.
 #[derive(Clone)]
-pub(super) struct Once<S> {
+pub(super) struct ReadyOnce<S> {
     pub(super) inner: S,
-    pub(super) asked: Arc<AtomicUsize>,
+    pub(super) polls: Arc<AtomicUsize>,
 }
 
-impl<S, R> Service<R> for Once<S>
+impl<S, R> Service<R> for ReadyOnce<S>
 where
     S: Service<R>,
 {
@@ -86,7 +86,7 @@ where
     type Future = S::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        match self.asked.fetch_add(1, Ordering::SeqCst) {
+        match self.polls.fetch_add(1, Ordering::SeqCst) {
             0 => self.inner.poll_ready(cx),
             _ => Poll::Pending,
         }
@@ -98,23 +98,23 @@ where
 }
 
 /// A body that is pending at every other poll.
-pub(super) struct PendingBetween {
+pub(super) struct PendingBody {
     pub(super) body: Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>,
-    pub(super) waits: bool,
+    pub(super) is_pending: bool,
 }
 
-impl PendingBetween {
+impl PendingBody {
     pub(super) fn new(
         body: impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     ) -> Self {
         Self {
             body: Box::pin(body.map_err(Into::into)),
-            waits: false,
+            is_pending: false,
         }
     }
 }
 
-impl Body for PendingBetween {
+impl Body for PendingBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -122,8 +122,8 @@ impl Body for PendingBetween {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.waits = !self.waits;
-        if self.waits {
+        self.is_pending = !self.is_pending;
+        if self.is_pending {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -150,14 +150,14 @@ async fn settle() {
 
 /// Polls a request this number of times, with no free memory at first, and checks that nothing is left behind.
 pub(super) async fn poll_times(
-    world: &World,
+    setup: &TestSetup,
     polls: usize,
     mut sending: Sending,
 ) -> Option<Outcome> {
-    let [client, server] = &world.budgets;
+    let [client, server] = &setup.budgets;
     let mut others = (
-        Some(world.fill(client).await),
-        Some(world.fill(server).await),
+        Some(setup.fill(client).await),
+        Some(setup.fill(server).await),
     );
     let mut outcome = None;
     for poll in 0..polls {
@@ -178,7 +178,7 @@ pub(super) async fn poll_times(
     for _ in 0..4 {
         task::yield_now().await;
     }
-    world.is_clear(&format!("after {polls} polls"));
+    setup.assert_nothing_left(&format!("after {polls} polls"));
     outcome
 }
 

@@ -20,7 +20,7 @@ use super::{
     events::{add_header, event, get, parsed, temporary, with_bucket, with_custom},
     judges::verifier,
 };
-use crate::common::{judge, now, random, send};
+use crate::common::{now, random, send, verify_request};
 
 const EVENTS: usize = 10_000;
 const SEED: u64 = 0x5197_00ED;
@@ -59,7 +59,7 @@ async fn random_events_are_signed_as_the_layer_signs_them() {
                     );
                 }
                 let received = Request::from_parts(head, Full::new(body));
-                let verified = judge(&verifiers[chosen], received).await;
+                let verified = verify_request(&verifiers[chosen], received).await;
                 assert_eq!(verified, Ok(()), "{request:#}");
                 signed += 1;
             }

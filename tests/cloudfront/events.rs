@@ -101,7 +101,7 @@ pub(super) fn identity() -> Identity {
 }
 
 pub(super) fn temporary() -> Credentials {
-    common::with_token(Some("session-token".to_owned()))
+    common::credentials_with_token(Some("session-token".to_owned()))
 }
 
 pub(super) fn parsed(event: &Value) -> EdgeEvent {
@@ -136,4 +136,13 @@ pub(super) fn signed_with(settings: EdgeSettings, request: &Value) -> Value {
 pub(super) fn rejected(request: &Value) -> (ErrorKind, String) {
     let error = sign(EdgeSettings::new(), request).expect_err("rejected");
     (error.kind(), error.to_string())
+}
+
+#[test]
+fn types_can_be_shared() {
+    fn check<T: Send + Sync + std::fmt::Debug>() {}
+    check::<EdgeEvent>();
+    check::<EdgeSettings>();
+    check::<EdgeSigner>();
+    check::<tower_sigv4::cloudfront::EdgeResponse>();
 }

@@ -15,7 +15,7 @@ use tower_sigv4::{
 };
 
 use super::events::temporary;
-use crate::common::{header, judge, now};
+use crate::common::{header, now, verify_request};
 
 /// Service and region of a signature.
 pub(super) type Scope = (&'static str, &'static str);
@@ -32,7 +32,11 @@ pub(super) async fn accept(name: &str, request: Request<Bytes>, scope: Scope) {
         "{name}: aws-sigv4"
     );
     let received = Request::from_parts(head, Full::new(body));
-    assert_eq!(judge(&verifier(scope), received).await, Ok(()), "{name}");
+    assert_eq!(
+        verify_request(&verifier(scope), received).await,
+        Ok(()),
+        "{name}"
+    );
 }
 
 pub(super) fn verifier((service, region): Scope) -> VerifyLayer {

@@ -51,11 +51,11 @@ pub fn credentials() -> Credentials {
 }
 
 /// As [`credentials`], with a session token.
-pub fn with_token(token: Option<String>) -> Credentials {
-    let own = credentials();
+pub fn credentials_with_token(token: Option<String>) -> Credentials {
+    let long_lived = credentials();
     Credentials::new(
-        own.access_key_id(),
-        own.secret_access_key(),
+        long_lived.access_key_id(),
+        long_lived.secret_access_key(),
         token,
         None,
         "test",
@@ -92,10 +92,13 @@ pub fn layer(target: impl ResolveOrigin + 'static) -> SigningLayer {
     SigningLayer::new(credentials(), target).with_clock(Clock::manual(now()))
 }
 
-pub type Sent = Request<SignedBody<Full<Bytes>>>;
+pub type SentRequest = Request<SignedBody<Full<Bytes>>>;
 
 /// Sends a request through `layer`, and returns the request that the inner service receives.
-pub async fn send(layer: &SigningLayer, request: Request<Full<Bytes>>) -> Result<Sent, Error> {
+pub async fn send(
+    layer: &SigningLayer,
+    request: Request<Full<Bytes>>,
+) -> Result<SentRequest, Error> {
     send_any(layer, request).await
 }
 
@@ -111,16 +114,16 @@ where
         .layer(service_fn(echo))
         .oneshot(request)
         .await
-        .map(carried)
-        .map_err(own)
+        .map(echoed_request)
+        .map_err(downcast_error)
 }
 
 /// Responds with the request it receives.
-pub async fn echo<T>(request: T) -> Result<Response<Carry<T>>, Infallible> {
-    Ok(Response::new(Carry(request)))
+pub async fn echo<T>(request: T) -> Result<Response<EchoBody<T>>, Infallible> {
+    Ok(Response::new(EchoBody(request)))
 }
 
-pub fn carried<T>(response: Response<ResponseBody<Carry<T>>>) -> T {
+pub fn echoed_request<T>(response: Response<ResponseBody<EchoBody<T>>>) -> T {
     response
         .into_body()
         .into_inner()
@@ -130,9 +133,9 @@ pub fn carried<T>(response: Response<ResponseBody<Carry<T>>>) -> T {
 
 /// An empty body that carries a value.
 #[derive(Debug)]
-pub struct Carry<T>(pub T);
+pub struct EchoBody<T>(pub T);
 
-impl<T> Body for Carry<T> {
+impl<T> Body for EchoBody<T> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -144,7 +147,7 @@ impl<T> Body for Carry<T> {
     }
 }
 
-pub fn own(error: BoxError) -> Error {
+pub fn downcast_error(error: BoxError) -> Error {
     *error.downcast().expect("an error of this crate")
 }
 
@@ -192,7 +195,10 @@ pub fn signed(mut head: Parts, body: &[u8]) -> Parts {
 }
 
 /// Sends a request through the layer, and returns its rejection.
-pub async fn judge<B>(layer: &VerifyLayer, request: Request<B>) -> Result<(), RejectionKind>
+pub async fn verify_request<B>(
+    layer: &VerifyLayer,
+    request: Request<B>,
+) -> Result<(), RejectionKind>
 where
     B: Body<Error: Into<BoxError>>,
 {
@@ -214,7 +220,7 @@ pub fn has_valid_escapes(text: &str) -> bool {
 
 /// A body that follows a list of steps.
 #[derive(Debug)]
-pub struct Script {
+pub struct ScriptedBody {
     steps: VecDeque<Step>,
     size: SizeHint,
     pub polls: Arc<AtomicUsize>,
@@ -231,7 +237,7 @@ pub enum Step {
     Hang,
 }
 
-impl Script {
+impl ScriptedBody {
     pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             steps: steps.into_iter().collect(),
@@ -246,7 +252,7 @@ impl Script {
     }
 }
 
-impl Body for Script {
+impl Body for ScriptedBody {
     type Data = Bytes;
     type Error = io::Error;
 

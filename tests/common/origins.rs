@@ -22,12 +22,12 @@ use tower_sigv4::{
     credentials::{Credentials, CredentialsCache, CredentialsError, ProvideCredentials},
 };
 
-use super::{Script, header, now};
+use super::{ScriptedBody, header, now};
 
 /// Returns `KEY0`, then `KEY1` and so on, each valid for six hours.
 #[derive(Clone, Default)]
 pub struct Provider {
-    asked: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
     is_down: Arc<AtomicBool>,
     lacks_token: bool,
 }
@@ -40,8 +40,8 @@ impl Provider {
         }
     }
 
-    pub fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
     }
 
     pub fn set_down(&self, is_down: bool) {
@@ -54,7 +54,7 @@ impl ProvideCredentials for Provider {
     where
         Self: 'a,
     {
-        let number = self.asked.fetch_add(1, Ordering::SeqCst);
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
         future::ProvideCredentials::ready(if self.is_down.load(Ordering::SeqCst) {
             Err(CredentialsError::provider_error("the provider is down"))
         } else {
@@ -78,7 +78,7 @@ impl fmt::Debug for Provider {
 }
 
 /// A layer with several origins. The `host` of a request is the number of its origin.
-pub struct World {
+pub struct MultiOriginClient {
     pub clock: Clock,
     pub provider: Provider,
     pub layer: SigningLayer,
@@ -116,7 +116,7 @@ impl Exchange {
     }
 }
 
-impl World {
+impl MultiOriginClient {
     /// Creates the layer and loads its credentials.
     pub async fn new(origins: impl IntoIterator<Item = Origin>) -> Self {
         let origins: Vec<_> = origins.into_iter().collect();
@@ -140,7 +140,7 @@ impl World {
     pub async fn send(
         &self,
         origin: usize,
-        mut request: Request<Script>,
+        mut request: Request<ScriptedBody>,
         respond: &(dyn Fn(&Received) -> Response<Bytes> + Sync),
     ) -> Exchange {
         request
@@ -148,25 +148,27 @@ impl World {
             .insert("host", HeaderValue::from(origin));
         let all = Mutex::new(Vec::new());
         let received_requests = &all;
-        let service = service_fn(move |request: Request<SignedBody<Script>>| async move {
-            let (head, body) = request.into_parts();
-            body.collect().await?;
-            let authorization = header(&head.headers, "authorization");
-            let (_, key) = authorization
-                .split_once("Credential=")
-                .expect("a credential");
-            let received = Received {
-                uri: head.uri.to_string(),
-                date: header(&head.headers, "x-amz-date").to_owned(),
-                key: key.split('/').next().expect("a key").to_owned(),
-            };
-            let response = respond(&received);
-            received_requests
-                .lock()
-                .expect("not poisoned")
-                .push(received);
-            Ok::<_, BoxError>(response.map(Full::new))
-        });
+        let service = service_fn(
+            move |request: Request<SignedBody<ScriptedBody>>| async move {
+                let (head, body) = request.into_parts();
+                body.collect().await?;
+                let authorization = header(&head.headers, "authorization");
+                let (_, key) = authorization
+                    .split_once("Credential=")
+                    .expect("a credential");
+                let received = Received {
+                    uri: head.uri.to_string(),
+                    date: header(&head.headers, "x-amz-date").to_owned(),
+                    key: key.split('/').next().expect("a key").to_owned(),
+                };
+                let response = respond(&received);
+                received_requests
+                    .lock()
+                    .expect("not poisoned")
+                    .push(received);
+                Ok::<_, BoxError>(response.map(Full::new))
+            },
+        );
         let response = self
             .layer
             .layer(service)
@@ -185,7 +187,7 @@ impl World {
 }
 
 /// Formats a time as in `x-amz-date`.
-pub fn stamp(time: SystemTime) -> String {
+pub fn amz_date(time: SystemTime) -> String {
     let text = DateTime::from(time).fmt(Format::DateTime).expect("a date");
     text.chars()
         .filter(|character| !matches!(character, '-' | ':'))

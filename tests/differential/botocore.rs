@@ -17,14 +17,14 @@ use super::{
 
 /// A request that botocore signed.
 #[derive(Debug)]
-pub(super) struct Theirs {
+pub(super) struct BotocoreSignature {
     pub(super) url: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) canonical_request: Option<String>,
     pub(super) string_to_sign: Option<String>,
 }
 
-impl Theirs {
+impl BotocoreSignature {
     pub(super) fn authorization(&self) -> Option<&str> {
         let header = self
             .headers
@@ -74,13 +74,13 @@ impl Botocore {
     }
 
     /// Signs a request with botocore, or returns its error.
-    pub(super) fn sign(&mut self, case: &Case) -> Result<Theirs, String> {
+    pub(super) fn sign(&mut self, case: &Case) -> Result<BotocoreSignature, String> {
         let mut response = self.send(&case.to_json());
         if let Some(error) = response["error"].as_str() {
             return Err(error.to_owned());
         }
         let mut stage = |name: &str| from_value(response[name].take()).expect("a string or null");
-        Ok(Theirs {
+        Ok(BotocoreSignature {
             canonical_request: stage("canonical_request"),
             string_to_sign: stage("string_to_sign"),
             url: from_value(response["url"].take()).expect("a string"),
@@ -151,7 +151,7 @@ impl Botocore {
         reason: &str,
         case: &Case,
         number: usize,
-        theirs: &str,
+        botocore_signature: &str,
         ours: &str,
     ) {
         let signed = self
@@ -159,7 +159,11 @@ impl Botocore {
             .expect("signed")
             .canonical_request
             .expect("traced");
-        assert_eq!(line(&signed, number), theirs, "{reason}: {case:#?}");
+        assert_eq!(
+            line(&signed, number),
+            botocore_signature,
+            "{reason}: {case:#?}"
+        );
         let (_, explanation) = case.ours(&Signer::new());
         let signed = String::from_utf8(explanation.canonical_request).expect("UTF-8");
         assert_eq!(line(&signed, number), ours, "{reason}: {case:#?}");

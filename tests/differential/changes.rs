@@ -14,10 +14,10 @@ use tower_sigv4::verify::RejectionKind;
 
 use super::{
     ID,
-    botocore::Theirs,
+    botocore::BotocoreSignature,
     case::{Case, UNSIGNED},
 };
-use crate::common::judge;
+use crate::common::verify_request;
 
 /// A request that a server receives.
 #[derive(Clone, Debug)]
@@ -29,11 +29,16 @@ pub(super) struct Received {
 
 impl Received {
     /// Creates a request that botocore signed, received while it is valid, with the `host` of an HTTP client.
-    pub(super) fn new(case: &Case, theirs: &Theirs, ours: &Parts, rng: &mut Rng) -> Self {
-        let uri: Uri = theirs.url.parse().expect("a URI");
+    pub(super) fn new(
+        case: &Case,
+        botocore_signature: &BotocoreSignature,
+        ours: &Parts,
+        rng: &mut Rng,
+    ) -> Self {
+        let uri: Uri = botocore_signature.url.parse().expect("a URI");
         let target = uri.into_parts().path_and_query.expect("a target");
         let mut request = Request::builder().method(case.method).uri(target);
-        for (name, value) in &theirs.headers {
+        for (name, value) in &botocore_signature.headers {
             request = request.header(name, value);
         }
         let (mut head, ()) = request.body(()).expect("a request").into_parts();
@@ -50,7 +55,7 @@ impl Received {
 
     pub(super) async fn verify(&self, case: &Case) -> Result<(), RejectionKind> {
         let body = Full::new(Bytes::from(self.body.clone()));
-        judge(
+        verify_request(
             &case.verify_layer(self.now),
             Request::from_parts(self.head.clone(), body),
         )

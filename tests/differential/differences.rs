@@ -19,7 +19,7 @@ pub(super) fn line(canonical_request: &str, number: usize) -> String {
 fn botocore_differences() {
     let (signature, s3, presigned) = ("SigV4Auth", "S3SigV4Auth", "SigV4QueryAuth");
     let mut botocore = Botocore::start();
-    for (reason, class, target, number, theirs, ours) in [
+    for (reason, class, target, number, botocore_signature, ours) in [
         (
             "a query in a URL counts as encoded",
             signature,
@@ -149,7 +149,7 @@ fn botocore_differences() {
             expires: (class == presigned).then_some(60),
             ..Case::default()
         };
-        botocore.assert_differs(reason, &case, number, theirs, ours);
+        botocore.assert_differs(reason, &case, number, botocore_signature, ours);
     }
     let header = |name, value: &str| Case {
         headers: vec![(name, value.to_owned())],
@@ -198,15 +198,15 @@ fn awscrt_differences() {
             uri,
             ..Case::default()
         };
-        let theirs = botocore
+        let botocore_signature = botocore
             .sign(&case)
             .map(|signed| signed.signature().to_owned());
-        (theirs, case.ours(&Signer::new()).1.signature)
+        (botocore_signature, case.ours(&Signer::new()).1.signature)
     };
     let class = "CrtSigV4Auth";
     for raw in ["/?a=/&b=*&a=b=c&d=%7e%2f", "/?a&&b", "/?%41=é"] {
-        let (theirs, ours) = signatures(class, raw);
-        assert_eq!(theirs, Ok(ours), "{raw}");
+        let (botocore_signature, ours) = signatures(class, raw);
+        assert_eq!(botocore_signature, Ok(ours), "{raw}");
     }
     for (reason, raw, parsed_as) in [
         ("a plus in a query is a plus", "/?a=+b", "/?a=%2Bb"),
@@ -216,9 +216,13 @@ fn awscrt_differences() {
             "/a",
         ),
     ] {
-        let (theirs, ours) = signatures(class, raw);
-        assert_eq!(theirs, Ok(signatures(class, parsed_as).1), "{reason}");
-        assert_ne!(theirs, Ok(ours), "{reason}");
+        let (botocore_signature, ours) = signatures(class, raw);
+        assert_eq!(
+            botocore_signature,
+            Ok(signatures(class, parsed_as).1),
+            "{reason}"
+        );
+        assert_ne!(botocore_signature, Ok(ours), "{reason}");
     }
     for (class, invalid) in [
         (class, "/a:/b"),

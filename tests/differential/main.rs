@@ -26,7 +26,7 @@ use tower_sigv4::{
 };
 
 use crate::common::has_valid_escapes;
-use botocore::{Botocore, Theirs, signature};
+use botocore::{Botocore, BotocoreSignature, signature};
 use case::Case;
 use changes::{CHANGES, Received};
 use random_case::random_case;
@@ -75,18 +75,18 @@ async fn random_requests_match_botocore_and_are_rejected_after_changes() {
     }
     for _ in 0..REQUESTS {
         let case = random_case(&mut rng);
-        let theirs = botocore
+        let botocore_signature = botocore
             .sign(&case)
             .unwrap_or_else(|error| panic!("{error}: {case:#?}"));
         let (ours, explanation) = case.ours(&signer);
         if case.is_asymmetric() {
             botocore.assert_verifies(&case, &ours, &explanation);
         } else {
-            assert_agrees(&case, &theirs, &ours, &explanation);
+            assert_agrees(&case, &botocore_signature, &ours, &explanation);
         }
         case.count(&mut count);
 
-        let received = Received::new(&case, &theirs, &ours, &mut rng);
+        let received = Received::new(&case, &botocore_signature, &ours, &mut rng);
         let result = received.verify(&case).await;
         if !has_valid_escapes(case.path()) {
             assert_eq!(result, Err(RejectionKind::Target), "{case:#?}");
@@ -116,24 +116,35 @@ async fn random_requests_match_botocore_and_are_rejected_after_changes() {
 }
 
 /// Asserts that both computed the same signature by the same stages.
-fn assert_agrees(case: &Case, theirs: &Theirs, ours: &Parts, explanation: &Explanation) {
+fn assert_agrees(
+    case: &Case,
+    botocore_signature: &BotocoreSignature,
+    ours: &Parts,
+    explanation: &Explanation,
+) {
     let canonical = String::from_utf8_lossy(&explanation.canonical_request);
     if !case.is_crt() {
         assert_eq!(
             Some(&*canonical),
-            theirs.canonical_request.as_deref(),
+            botocore_signature.canonical_request.as_deref(),
             "{case:#?}"
         );
-        let to_sign = theirs.string_to_sign.as_deref();
+        let to_sign = botocore_signature.string_to_sign.as_deref();
         assert_eq!(Some(&*explanation.string_to_sign), to_sign, "{case:#?}");
     }
     assert_eq!(
         explanation.signature,
-        theirs.signature(),
+        botocore_signature.signature(),
         "{canonical}\n{case:#?}"
     );
-    match theirs.authorization() {
-        Some(theirs) => assert_eq!(common::header(&ours.headers, "authorization"), theirs),
-        None => assert_eq!(signature(&ours.uri.to_string()), theirs.signature()),
+    match botocore_signature.authorization() {
+        Some(botocore_signature) => assert_eq!(
+            common::header(&ours.headers, "authorization"),
+            botocore_signature
+        ),
+        None => assert_eq!(
+            signature(&ours.uri.to_string()),
+            botocore_signature.signature()
+        ),
     }
 }

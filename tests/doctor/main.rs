@@ -17,14 +17,14 @@ use tower_sigv4::{
     sigv4::{Identity, Payload, Signer, SigningParams},
 };
 
-use crate::common::{HOST, api, credentials, now, with_token};
+use crate::common::{HOST, api, credentials, credentials_with_token, now};
 use aws_responses::{diagnoses_of_aws_responses, rejection, signed};
 use verifier::{Scenario, diagnoses_of_verifier_rejections, scenario, set};
 
 /// A verifier redacts the token, which is not a difference.
 #[tokio::test]
 async fn a_redacted_token_is_not_a_difference() {
-    let key = with_token(Some("hunter2".into()));
+    let key = credentials_with_token(Some("hunter2".into()));
     for in_query in [false, true] {
         let mut origin = api(&format!("https://{HOST}"));
         if in_query {
@@ -178,7 +178,10 @@ fn links_of_the_page_have_targets() {
 #[test]
 fn all_differences_are_listed() {
     let sent = SignedRequest::from_parts(
-        &signed("execute-api", &with_token(Some("hunter2".into()))),
+        &signed(
+            "execute-api",
+            &credentials_with_token(Some("hunter2".into())),
+        ),
         None,
     );
     let body = r#"{"message":"The request signature we calculated does not match the signature you provided.\n\nThe Canonical String for this request should have been\n'PUT\n/orders\na=hunter3&b=2\nhost:api.example.com\nx-amz-content-sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\nx-amz-date:20150830T123600Z\nx-amz-security-token:hunter4\nx-tenant:hunter5\n\nhost;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-tenant\n44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'"}"#;
@@ -220,7 +223,7 @@ fn all_differences_are_listed() {
 fn requests_of_other_clients_are_parsed() {
     for service in ["execute-api", "s3", "iotdevicegateway"] {
         let settings = SigningSettings::new(service, "us-east-1").expect("a scope");
-        let identity = Identity::new(with_token(Some("token".into()))).expect("valid");
+        let identity = Identity::new(credentials_with_token(Some("token".into()))).expect("valid");
         let url = format!("https://{HOST}/a%20b/c?b=2&a=1");
         let (head, ()) = Request::get(url).body(()).expect("a request").into_parts();
         let params = SigningParams::new(&settings, &identity, Payload::Unsigned, now());

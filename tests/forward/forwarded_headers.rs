@@ -125,7 +125,7 @@ async fn the_scheme_comes_from_the_connection_and_not_from_the_uri() {
     }
 }
 
-/// Without a `ClientAddr` the request is a client's own, so its headers pass and none is added.
+/// Without a `ClientAddr` the request is a client's downcast_error, so its headers pass and none is added.
 #[tokio::test]
 async fn requests_without_a_client_address_keep_their_headers_and_receive_none() {
     let earlier = [
@@ -142,9 +142,11 @@ async fn requests_without_a_client_address_keep_their_headers_and_receive_none()
         "https://api.example.com:8443/",
         "/",
     ] {
-        let own = request(uri, &[("host", "api.example.com")], None);
+        let client_request = request(uri, &[("host", "api.example.com")], None);
         assert!(
-            received(origin("execute-api"), own).await.is_empty(),
+            received(origin("execute-api"), client_request)
+                .await
+                .is_empty(),
             "{uri}"
         );
     }
@@ -238,7 +240,7 @@ async fn origins_of_the_s3_family_receive_no_forwarding_headers_by_default() {
 #[tokio::test]
 async fn uri_origins_leave_forwarding_headers_unchanged_by_default() {
     let client = Some(ClientAddr::new(CLIENT).with_scheme(Scheme::HTTP));
-    let own = [
+    let client_headers = [
         ("x-forwarded-host", "own.example.com"),
         ("forwarded", "for=192.0.2.7"),
     ];
@@ -257,9 +259,12 @@ async fn uri_origins_leave_forwarding_headers_unchanged_by_default() {
             &["x-forwarded-for: 192.0.2.1"],
         ),
     ] {
-        let sent = send(&layer(target), request(&url, &own, client.clone()))
-            .await
-            .expect("sent");
+        let sent = send(
+            &layer(target),
+            request(&url, &client_headers, client.clone()),
+        )
+        .await
+        .expect("sent");
         let mut lines = forwarding(sent.headers());
         lines.sort_unstable();
         assert_eq!(lines, expected);

@@ -192,16 +192,16 @@ async fn limits_apply_to_requests_that_are_not_signed() {
     for behavior in [SigningBehavior::NoOverride, SigningBehavior::Never] {
         let origin = bucket().with_signing(behavior);
         let layer = layer(OriginRules::new().add_rule(limited(), origin));
-        let own = [
+        let client_signature = [
             ("authorization", "AWS4-HMAC-SHA256 Credential=own"),
             ("x-amz-date", "d"),
         ];
         assert!(
-            send(&layer, put("/public/a?versionId=1", &own))
+            send(&layer, put("/public/a?versionId=1", &client_signature))
                 .await
                 .is_ok()
         );
-        let attack = [own[0], ("x-amz-acl", "public-read")];
+        let attack = [client_signature[0], ("x-amz-acl", "public-read")];
         let error = send(&layer, put("/public/a", &attack))
             .await
             .expect_err("limited");

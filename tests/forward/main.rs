@@ -6,5 +6,6 @@ mod common;
 mod forwarded_headers;
 mod heads;
 mod limits;
+mod nested_router;
 mod uri_origin;
 mod wire;

@@ -211,7 +211,7 @@ async fn follow(to: &'static str) -> (Result<StatusCode, BoxError>, Vec<(Uri, He
             .push((head.uri, head.headers));
         async { Ok::<_, BoxError>(response) }
     });
-    let credentials = common::with_token(Some("T0KEN".to_owned()));
+    let credentials = common::credentials_with_token(Some("T0KEN".to_owned()));
     let signing = SigningLayer::new(credentials, UriOrigin::new(settings("s3")))
         .with_clock(Clock::manual(common::now()));
     let client = ServiceBuilder::new()

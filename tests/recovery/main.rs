@@ -3,6 +3,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod claims;
 mod corrections;
 mod random_responses;
+mod untrusted_responses;

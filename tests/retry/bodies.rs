@@ -22,7 +22,7 @@ use tower_sigv4::{
 use tower_test::mock::{self, SendResponse};
 
 use super::*;
-use crate::common::{Script, Step, settings};
+use crate::common::{ScriptedBody, Step, settings};
 
 /// Bodies that an origin received.
 type Received = Arc<Mutex<Vec<Bytes>>>;
@@ -105,10 +105,14 @@ async fn bodies_that_are_not_clone_are_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn streamed_bodies_are_sent_once() {
     let size = ChunkSize::new(8 * 1024).expect("a size");
-    let stream =
-        || axum::body::Body::new(Script::new([Step::Data("an order".into()), Step::Yield]));
+    let stream = || {
+        axum::body::Body::new(ScriptedBody::new([
+            Step::Data("an order".into()),
+            Step::Yield,
+        ]))
+    };
     let known = SizeHint::with_exact(8);
-    let sized = Script::new([Step::Data("an order".into())]).with_size(known);
+    let sized = ScriptedBody::new([Step::Data("an order".into())]).with_size(known);
     for (payload, body, sent) in [
         (PayloadMode::Unsigned, stream(), 1),
         (PayloadMode::Chunked(size), axum::body::Body::new(sized), 1),

@@ -15,20 +15,22 @@ use tower_sigv4::{
 };
 use tower_test::mock;
 
-use crate::common::{self, HOST, Script, Step, api, credentials, layer, own, poll_once};
+use crate::common::{
+    self, HOST, ScriptedBody, Step, api, credentials, downcast_error, layer, poll_once,
+};
 
-type Sent = Request<SignedBody<Script>>;
+type SentRequest = Request<SignedBody<ScriptedBody>>;
 type TestResponse = Response<http_body_util::Empty<Bytes>>;
-type Mock = mock::Mock<Request<SignedBody<Script>>, TestResponse>;
+type Mock = mock::Mock<Request<SignedBody<ScriptedBody>>, TestResponse>;
 type MockFuture = mock::future::ResponseFuture<TestResponse>;
 
-fn empty() -> Request<Script> {
-    Request::new(Script::new([]))
+fn empty() -> Request<ScriptedBody> {
+    Request::new(ScriptedBody::new([]))
 }
 
-fn with_body(steps: impl IntoIterator<Item = Step>) -> Request<Script> {
+fn with_body(steps: impl IntoIterator<Item = Step>) -> Request<ScriptedBody> {
     Request::post("/")
-        .body(Script::new(steps))
+        .body(ScriptedBody::new(steps))
         .expect("a request")
 }
 
@@ -38,7 +40,8 @@ fn data(text: &'static str) -> Step {
 
 #[tokio::test]
 async fn readiness_is_that_of_the_inner_service() {
-    let (mut service, mut handle) = mock::spawn_layer::<Sent, TestResponse, _>(layer(origin()));
+    let (mut service, mut handle) =
+        mock::spawn_layer::<SentRequest, TestResponse, _>(layer(origin()));
     handle.allow(0);
     assert!(service.poll_ready().is_pending());
     handle.allow(1);
@@ -55,7 +58,8 @@ async fn readiness_is_that_of_the_inner_service() {
 
 #[tokio::test]
 async fn errors_of_the_inner_service_pass_unchanged() {
-    let (mut service, mut handle) = mock::spawn_layer::<Sent, TestResponse, _>(layer(origin()));
+    let (mut service, mut handle) =
+        mock::spawn_layer::<SentRequest, TestResponse, _>(layer(origin()));
     handle.allow(1);
     assert!(service.poll_ready().is_ready());
     let response = tokio::spawn(service.call(empty()));
@@ -74,7 +78,7 @@ async fn errors_of_the_inner_service_pass_unchanged() {
 
 #[tokio::test]
 async fn failed_requests_are_never_sent() {
-    let (inner, mut handle) = mock::pair::<Sent, TestResponse>();
+    let (inner, mut handle) = mock::pair::<SentRequest, TestResponse>();
     handle.allow(100);
     for (layer, request, kind) in failures() {
         let error = layer
@@ -82,7 +86,7 @@ async fn failed_requests_are_never_sent() {
             .oneshot(request)
             .await
             .expect_err("failed");
-        assert_eq!(own(error).kind(), kind);
+        assert_eq!(downcast_error(error).kind(), kind);
     }
     drop(inner);
     assert!(handle.next_request().await.is_none(), "nothing was sent");
@@ -91,12 +95,12 @@ async fn failed_requests_are_never_sent() {
 #[tokio::test]
 async fn early_errors_release_the_permit() {
     for (layer, request, kind) in failures() {
-        let (inner, mut handle) = mock::pair::<Sent, TestResponse>();
+        let (inner, mut handle) = mock::pair::<SentRequest, TestResponse>();
         handle.allow(10);
         let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
         service.ready().await.expect("ready");
         let error = service.call(request).await.expect_err("failed");
-        assert_eq!(own(error).kind(), kind);
+        assert_eq!(downcast_error(error).kind(), kind);
         assert!(is_ready(&mut service), "{kind:?}");
     }
 }
@@ -104,7 +108,7 @@ async fn early_errors_release_the_permit() {
 /// If the head is invalid, the permit is released before the future is polled.
 #[tokio::test]
 async fn an_invalid_head_releases_the_permit_at_once() {
-    let (inner, mut handle) = mock::pair::<Sent, TestResponse>();
+    let (inner, mut handle) = mock::pair::<SentRequest, TestResponse>();
     handle.allow(10);
     let mut service = layer(OriginRules::new()).layer(ConcurrencyLimit::new(inner, 1));
     service.ready().await.expect("ready");
@@ -130,7 +134,7 @@ async fn a_future_dropped_in_any_state_releases_the_permit() {
             "calling the inner service",
         ),
     ] {
-        let (inner, mut handle) = mock::pair::<Sent, TestResponse>();
+        let (inner, mut handle) = mock::pair::<SentRequest, TestResponse>();
         handle.allow(10);
         let mut service = layer.layer(ConcurrencyLimit::new(inner, 1));
         service.ready().await.expect("ready");
@@ -153,7 +157,7 @@ async fn a_future_dropped_in_any_state_releases_the_permit() {
 
 #[tokio::test]
 async fn cached_credentials_and_a_ready_body_need_one_poll() {
-    let inner = service_fn(async |_: Sent| Ok::<_, Infallible>(TestResponse::default()));
+    let inner = service_fn(async |_: SentRequest| Ok::<_, Infallible>(TestResponse::default()));
     let mut service = layer(origin()).layer(inner);
     service
         .ready()
@@ -185,7 +189,7 @@ fn public_types_are_send_sync_clone_and_debug() {
 
     fn is_send<T: Send + std::fmt::Debug>() {}
     // The future is `Send` even if the body is not `Sync`, as that of axum.
-    is_send::<ResponseFuture<Mock, MockFuture, Script, http_body_util::Empty<Bytes>>>();
+    is_send::<ResponseFuture<Mock, MockFuture, ScriptedBody, http_body_util::Empty<Bytes>>>();
     is_send::<SignedBody<std::cell::Cell<u8>>>();
 }
 
@@ -194,14 +198,18 @@ fn origin() -> Origin {
 }
 
 /// Returns a request for each error before sending.
-fn failures() -> Vec<(SigningLayer, Request<Script>, ErrorKind)> {
+fn failures() -> Vec<(SigningLayer, Request<ScriptedBody>, ErrorKind)> {
     let provider = |provider| {
         let cache = CredentialsCache::new(provider).with_load_timeout(Duration::from_millis(1));
         SigningLayer::new(cache, origin())
     };
-    let request = |uri| Request::get(uri).body(Script::new([])).expect("a request");
+    let request = |uri| {
+        Request::get(uri)
+            .body(ScriptedBody::new([]))
+            .expect("a request")
+    };
     let small = || layer(origin().with_body_limit(3));
-    let sized = |size| Request::new(Script::new([data("ab")]).with_size(size));
+    let sized = |size| Request::new(ScriptedBody::new([data("ab")]).with_size(size));
     vec![
         (layer(OriginRules::new()), empty(), ErrorKind::NoMatch),
         (layer(origin()), request("/%zz"), ErrorKind::Request),
@@ -283,9 +291,9 @@ impl ProvideCredentials for Provider {
 
 fn is_ready<S>(service: &mut Signing<S>) -> bool
 where
-    S: Service<Sent, Response = TestResponse> + Clone,
+    S: Service<SentRequest, Response = TestResponse> + Clone,
     S::Error: Into<BoxError>,
 {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    Service::<Request<Script>>::poll_ready(service, &mut cx).is_ready()
+    Service::<Request<ScriptedBody>>::poll_ready(service, &mut cx).is_ready()
 }

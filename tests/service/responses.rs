@@ -16,7 +16,7 @@ use tower_sigv4::{
     sign::SigningReport,
 };
 
-use crate::common::{HOST, Script, Step, api, layer, poll_once};
+use crate::common::{HOST, ScriptedBody, Step, api, layer, poll_once};
 
 const REJECTION: &str = r#"{"message":"Missing Authentication Token"}"#;
 
@@ -28,7 +28,11 @@ fn data(text: impl Into<Bytes>) -> Step {
     Step::Data(text.into())
 }
 
-async fn send(layer: SigningLayer, status: u16, body: Script) -> Response<ResponseBody<Script>> {
+async fn send(
+    layer: SigningLayer,
+    status: u16,
+    body: ScriptedBody,
+) -> Response<ResponseBody<ScriptedBody>> {
     let body = std::sync::Mutex::new(Some(body));
     let client = service_fn(|_: Request<SignedBody<Full<Bytes>>>| {
         let body = body.lock().expect("not poisoned").take().expect("once");
@@ -48,7 +52,7 @@ fn diagnosed() -> SigningLayer {
     layer(origin()).with_diagnosis(true)
 }
 
-fn cause(response: &Response<ResponseBody<Script>>) -> Option<Cause> {
+fn cause(response: &Response<ResponseBody<ScriptedBody>>) -> Option<Cause> {
     response
         .extensions()
         .get::<Diagnosis>()
@@ -77,7 +81,7 @@ async fn rejections_reach_the_caller_whole() {
     ] {
         let len = REJECTION.len() as u64;
         let with_trailers = steps.iter().any(|step| matches!(step, Step::Trailers(_)));
-        let script = Script::new(steps).with_size(SizeHint::with_exact(0));
+        let script = ScriptedBody::new(steps).with_size(SizeHint::with_exact(0));
         let response = send(diagnosed(), 403, script).await;
         assert_eq!(cause(&response), Some(Cause::RouteMissing));
         let body = response.into_body();
@@ -96,7 +100,7 @@ async fn only_the_beginning_of_a_long_rejection_is_read() {
     let steps = (0..50)
         .map(|_| data(chunk.clone()))
         .chain([data(REJECTION)]);
-    let script = Script::new(steps).with_size(SizeHint::with_exact(7));
+    let script = ScriptedBody::new(steps).with_size(SizeHint::with_exact(7));
     let polls = script.polls.clone();
     let response = send(diagnosed(), 400, script).await;
     assert_eq!(cause(&response), None, "the message is beyond the limit");
@@ -111,7 +115,7 @@ async fn only_the_beginning_of_a_long_rejection_is_read() {
 #[tokio::test]
 async fn reading_ends_after_many_empty_frames() {
     let steps = (0..100_000).map(|_| data("")).chain([data("end")]);
-    let script = Script::new(steps);
+    let script = ScriptedBody::new(steps);
     let polls = script.polls.clone();
     let response = send(diagnosed(), 403, script).await;
     assert!(polls.load(Ordering::SeqCst) < 5000);
@@ -128,7 +132,7 @@ async fn reading_ends_after_many_empty_frames() {
 
 #[tokio::test]
 async fn body_error_of_a_rejection_reaches_the_caller() {
-    let script = Script::new([data(REJECTION), Step::Yield, Step::Fail]);
+    let script = ScriptedBody::new([data(REJECTION), Step::Yield, Step::Fail]);
     let response = send(diagnosed(), 403, script).await;
     assert_eq!(cause(&response), Some(Cause::RouteMissing));
     let mut body = response.into_body();
@@ -153,7 +157,7 @@ async fn body_error_of_a_rejection_reaches_the_caller() {
 #[tokio::test(start_paused = true)]
 async fn reading_a_stalled_rejection_ends_after_two_seconds() {
     let began = tokio::time::Instant::now();
-    let script = Script::new([data(REJECTION), Step::Hang]);
+    let script = ScriptedBody::new([data(REJECTION), Step::Hang]);
     let response = send(diagnosed(), 403, script).await;
     assert_eq!(began.elapsed(), Duration::from_secs(2));
     assert_eq!(cause(&response), Some(Cause::RouteMissing));
@@ -182,7 +186,7 @@ async fn other_responses_are_not_read() {
         (diagnosed(), 500),
         (never, 403),
     ] {
-        let script = Script::new([data(REJECTION)]);
+        let script = ScriptedBody::new([data(REJECTION)]);
         let polls = script.polls.clone();
         let response = send(layer, status, script).await;
         assert_eq!(cause(&response), None);

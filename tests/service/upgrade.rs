@@ -117,7 +117,7 @@ async fn websockets_open_with_header_and_query_signatures() {
         ("iotdevicegateway", SessionToken::Unsigned, true),
         ("iotdevicegateway", SessionToken::Unsigned, false),
     ] {
-        let credentials = common::with_token(Some("a/token+".to_owned()));
+        let credentials = common::credentials_with_token(Some("a/token+".to_owned()));
         let verify = VerifySettings::new(service, "us-east-1").expect("a scope");
         let address = origin(verify.with_session_token(token), credentials.clone()).await;
         let settings = SigningSettings::new(service, "us-east-1").expect("a scope");

@@ -20,8 +20,15 @@ use crate::common::{self, credentials, now, signed};
 const TOKEN: &str = "hunter2+token/x==";
 
 fn temporary() -> Credentials {
-    let (own, token) = (credentials(), Some(TOKEN.to_owned()));
-    Credentials::new("ASIAEXAMPLE", own.secret_access_key(), token, None, "test")
+    let long_lived = credentials();
+    let token = Some(TOKEN.to_owned());
+    Credentials::new(
+        "ASIAEXAMPLE",
+        long_lived.secret_access_key(),
+        token,
+        None,
+        "test",
+    )
 }
 
 fn keys() -> StaticKeys {
@@ -288,7 +295,7 @@ async fn quoted_request_values_are_truncated_and_escaped() {
 
 #[tokio::test]
 async fn error_responses_contain_no_secret_and_no_signature() {
-    let own = credentials();
+    let long_lived = credentials();
     for service in ["execute-api", "s3"] {
         // The valid signature for the request received.
         let mut right = changed_in_transit(service);
@@ -309,7 +316,7 @@ async fn error_responses_contain_no_secret_and_no_signature() {
         for explain in [false, true] {
             let (_, _, body) = reject(&layer(service, explain), changed_in_transit(service)).await;
             assert!(!body.contains("hunter2"), "{body}");
-            assert!(!body.contains(own.secret_access_key()), "{body}");
+            assert!(!body.contains(long_lived.secret_access_key()), "{body}");
             assert!(!body.contains(&signature(&expected)), "{body}");
             assert!(!body.contains(&signature(&given)), "{body}");
             assert_eq!(

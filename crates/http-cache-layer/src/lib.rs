@@ -52,7 +52,15 @@
 //! # Features
 //! `redis` adds `RedisStore`, for responses that several processes share.
 
-#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::shadow_reuse,
+        clippy::shadow_same,
+        clippy::shadow_unrelated,
+        clippy::unwrap_used
+    )
+)]
 
 mod body;
 mod changes;

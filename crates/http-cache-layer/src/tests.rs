@@ -5,6 +5,7 @@ mod conformance;
 mod memory;
 mod settings;
 mod stale;
+mod writes;
 
 use std::{
     pin::Pin,

@@ -162,7 +162,8 @@ impl LiveStatus {
                 "size": budget.total(),
                 "used": budget.total().saturating_sub(budget.available()),
             },
-            "has_cache": config.routes.iter().any(|route| route.cache.is_some()),
+            "degraded": config.degraded(),
+            "has_cache": config.used_cache().is_some(),
             "credentials": credentials(
                 config.signs,
                 credentials_error,

@@ -3,6 +3,7 @@
 //! Its own listener keeps it out of reach of the gateway's callers. It serves until the process ends, so that probes
 //! see the gateway stopping.
 
+mod cache;
 mod events;
 mod guard;
 mod log;
@@ -15,21 +16,18 @@ use std::{future, net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
-    body::{Body, Bytes},
+    body::Body,
     extract::{DefaultBodyLimit, State},
     middleware::{map_request, map_response},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
-use http_cache_layer::CacheLayer;
-use serde::Deserialize;
+use http::{HeaderValue, Request, StatusCode, header};
 use serde_json::json;
 use tokio::{
     net::TcpListener,
     sync::{Mutex, watch},
 };
-use url::form_urlencoded;
 
 use self::{events::LiveStatus, guard::Guard, ready::Readiness};
 use crate::{BoxError, config, gateway::Gateway, listener, response};
@@ -41,12 +39,6 @@ struct Admin {
     gateway: Arc<Gateway>,
     readiness: Arc<Readiness>,
     live: Arc<LiveStatus>,
-}
-
-impl Admin {
-    fn cache(&self) -> CacheLayer {
-        self.gateway.current().config.cache.clone()
-    }
 }
 
 /// Starts the port if the configuration has one, and returns its address.
@@ -107,8 +99,8 @@ fn router(admin: Admin) -> Router {
         .route("/metrics", get(metrics))
         .route("/events", get(live_events))
         .route("/log", get(log::show).put(log::change))
-        .route("/cache/purge", post(purge))
-        .route("/cache/clear", post(clear))
+        .route("/cache/purge", post(cache::purge_selected))
+        .route("/cache/clear", post(cache::clear))
         .route("/explain", workbench::route())
         .merge(page::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
@@ -132,13 +124,15 @@ async fn add_headers(mut response: Response) -> Response {
 
 async fn readyz(State(admin): State<Admin>) -> Response {
     let reasons = admin.readiness.reasons().await;
+    let degraded = admin.gateway.current().config.degraded();
     let ready = reasons.is_empty();
     let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (status, Json(json!({ "ready": ready, "reasons": reasons }))).into_response()
+    let body = json!({ "ready": ready, "reasons": reasons, "degraded": degraded });
+    (status, Json(body)).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
@@ -146,7 +140,12 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     let config = &now.config;
     let dropped = admin.gateway.log().dropped_lines();
     let metrics = admin.gateway.metrics();
-    match metrics.encode(&config.budget, &config.credentials, dropped) {
+    match metrics.encode(
+        &config.budget,
+        &config.credentials,
+        config.used_cache(),
+        dropped,
+    ) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => response::message(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
@@ -154,65 +153,4 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 
 async fn live_events(State(admin): State<Admin>) -> Response {
     admin.live.respond()
-}
-
-async fn clear(State(admin): State<Admin>) -> StatusCode {
-    admin.cache().purge(http_cache_layer::Purge::All).await;
-    StatusCode::NO_CONTENT
-}
-
-async fn purge(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> Response {
-    match purged_resource(&headers, &body) {
-        Ok((host, target)) => {
-            let purge = http_cache_layer::Purge::url(&host, &target);
-            admin.cache().purge(purge).await;
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Err((status, message)) => response::message(status, message),
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Purge {
-    url: String,
-}
-
-/// Parses host and request target of the resource to purge.
-fn purged_resource(
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<(String, String), (StatusCode, &'static str)> {
-    const UNSUPPORTED: &str = "send JSON, {\"url\": \"...\"}, or a form, url=...";
-    const INVALID: &str = "send one absolute URL as clients request it, such as \
-                           https://api.example.com/orders?page=2; in a form encode & as %26";
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok()?.split(';').next())
-        .unwrap_or_default();
-    let url = match content_type.trim() {
-        "application/json" => serde_json::from_slice(body).ok().map(|Purge { url }| url),
-        "application/x-www-form-urlencoded" => {
-            let mut fields = form_urlencoded::parse(body);
-            // A second field may be the rest of a URL whose & is not encoded.
-            match (fields.next(), fields.next()) {
-                (Some((name, url)), None) if name == "url" => Some(url.into_owned()),
-                _ => None,
-            }
-        }
-        _ => return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED)),
-    };
-    url.as_deref()
-        .and_then(host_and_target)
-        .ok_or((StatusCode::BAD_REQUEST, INVALID))
-}
-
-fn host_and_target(url: &str) -> Option<(String, String)> {
-    let uri: Uri = url.parse().ok()?;
-    let authority = uri.authority()?;
-    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    if !is_http || authority.as_str().contains('@') {
-        return None;
-    }
-    Some((authority.to_string(), uri.path_and_query()?.to_string()))
 }

@@ -1,40 +1,96 @@
 //! Builds the cache.
 
+use std::sync::Arc;
+
 use http::request::Parts;
-use http_cache_layer::{CacheLayer, MemoryStore, RedisStore};
-use tower_sigv4::verify::Verified;
+use http_cache_layer::{CacheLayer, MemoryStore, Observer, RedisStore};
+use ipnet::IpNet;
+use tower_sigv4::{origin::ForwardedHeaders, verify::Verified};
 use url::form_urlencoded;
 
+use super::cache_key::RouteKeys;
 use crate::{
-    config::{CacheSection, CacheStore, ConfigError},
+    config::{CacheSection, CacheStore, ConfigError, OriginSection, RedisServers, RouteSection},
     connection::ClientConnection,
 };
 
+/// The cache of a route.
+#[derive(Clone)]
+pub(crate) struct RouteCache {
+    /// Distinguishes the routes that share a store.
+    description: String,
+    keys: Arc<RouteKeys>,
+}
+
+impl RouteCache {
+    pub(super) fn new(
+        section: &RouteSection,
+        origin: &OriginSection,
+        forwarded: ForwardedHeaders,
+        trusted_proxies: Arc<[IpNet]>,
+    ) -> Self {
+        Self {
+            description: section.description(origin),
+            keys: Arc::new(RouteKeys::new(forwarded, trusted_proxies)),
+        }
+    }
+
+    /// Returns the layer of this route.
+    pub(crate) fn layer(
+        &self,
+        shared: &CacheLayer,
+        has_tls: bool,
+        observer: Arc<dyn Observer>,
+    ) -> CacheLayer {
+        let Self { description, keys } = self;
+        let route_keys = keys.clone();
+        // Gateways with and without TLS may share a store, and send the origin different `x-forwarded-proto`.
+        shared
+            .clone()
+            .with_partition(&format!("{has_tls} {description}"))
+            .with_key(move |head| route_keys.key(head))
+            .with_observer(observer)
+    }
+}
+
 pub(super) fn build(section: &CacheSection) -> Result<CacheLayer, ConfigError> {
-    let layer = match section.check()? {
+    let mut layer = match section.check()? {
         CacheStore::Memory {
             memory,
             entry_limit,
         } => CacheLayer::new(MemoryStore::new(memory).with_entry_limit(entry_limit)),
         CacheStore::Redis {
-            url,
+            servers,
             prefix,
             timeout,
             entry_limit,
         } => {
-            let store = RedisStore::new(&url.get_ref().0).map_err(|_| {
-                url.error(
-                    "redis is not the URL of a Redis server; write one such as \
-                     \"redis://:password@127.0.0.1:6379/0\", or rediss:// for TLS",
-                )
-            })?;
+            let store = match servers {
+                RedisServers::Single(url) => RedisStore::new(url),
+                RedisServers::Cluster(urls) => RedisStore::cluster(urls),
+                RedisServers::Sentinel { sentinels, service } => {
+                    RedisStore::sentinel(sentinels, service)
+                }
+            };
+            // The URLs may contain a password, so no error quotes them.
             let configured = store
+                .map_err(|_| section.invalid_redis())?
                 .with_prefix(prefix)
                 .with_timeout(timeout)
                 .with_entry_limit(entry_limit);
             CacheLayer::new(configured)
         }
     };
+    layer = layer.with_request_directives(section.has_request_directives());
+    if let Some(timeout) = section.wait_timeout()? {
+        layer = layer.with_wait_timeout(timeout);
+    }
+    if let Some(names) = section.caller_headers()? {
+        layer = layer.with_caller_headers(names);
+    }
+    if let Some(names) = section.targeted_fields()? {
+        layer = layer.with_targeted_fields(names);
+    }
     Ok(with_hooks(layer))
 }
 

@@ -4,7 +4,7 @@ use http::Uri;
 use tower_sigv4::{
     Origin, SigningSettings,
     doctor::{Finding, HttpClient, lint},
-    origin::SigningBehavior,
+    origin::{ForwardedHeaders, SigningBehavior},
     sigv4::{PathForm, SessionToken},
 };
 
@@ -44,6 +44,15 @@ pub(super) fn build(
     let body_settings = BodySettings::new(bodies, section, route);
     body_settings.check(bodies, s3_family)?;
     Ok(services.configure(origin, &body_settings))
+}
+
+/// Returns the forwarding headers that the origin receives.
+pub(super) fn forwarded(section: &OriginSection) -> Result<ForwardedHeaders, ConfigError> {
+    match &section.forwarded {
+        Some(selected) => Ok(selected.selection()),
+        // The library's default.
+        None => Ok((signing_settings(section)?.path_form() != PathForm::Once).into()),
+    }
 }
 
 /// Returns the service and region of the section, or else those of the host.

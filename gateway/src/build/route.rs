@@ -1,12 +1,14 @@
 //! Builds routes and their rules.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use governor::Quota;
 use http::{HeaderName, HeaderValue, Method};
+use ipnet::IpNet;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_sigv4::{origin::OriginRule, retry::RetryPolicy};
 
+use super::{cache::RouteCache, origin};
 use crate::{
     config::{
         ConfigError, CorsSection, OriginSection, RouteSection, Spanned, duration, header_name,
@@ -26,8 +28,8 @@ pub(crate) struct Route {
     pub(crate) max_concurrency: Option<usize>,
     pub(crate) rate: Option<Quota>,
     pub(crate) cors: Option<CorsLayer>,
-    /// Description of the route, if its responses are cached.
-    pub(crate) cache: Option<String>,
+    /// Present if its responses are cached.
+    pub(crate) cache: Option<RouteCache>,
     /// Name in metrics, such as `api.example.com/orders`.
     pub(crate) label: String,
     /// The name of the origin.
@@ -38,7 +40,10 @@ impl Route {
     pub(super) fn build(
         section: &RouteSection,
         origin: &OriginSection,
+        trusted_proxies: &Arc<[IpNet]>,
     ) -> Result<Self, ConfigError> {
+        let forwarded = origin::forwarded(origin)?;
+        let cache = || RouteCache::new(section, origin, forwarded, trusted_proxies.clone());
         let timeout = section.timeout.as_ref().map(duration).transpose()?;
         let max_attempts = section.max_attempts()?;
         Ok(Self {
@@ -50,7 +55,7 @@ impl Route {
             max_concurrency: section.max_concurrency()?,
             rate: section.rate()?,
             cors: section.cors.as_ref().map(cors_layer).transpose()?,
-            cache: section.cache.then(|| section.description(origin)),
+            cache: section.cache.then(cache),
             label: section.label(),
             origin: origin.name.get_ref().clone(),
         })

@@ -1,14 +1,16 @@
 //! The section `[cache]`.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use bytesize::ByteSize;
+use http::HeaderName;
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
     error::ConfigError,
-    value::{Secret, Size, Spanned, optional_duration},
+    value::{Secret, Size, Spanned, header_name, optional_duration},
 };
 
 #[derive(Deserialize, JsonSchema, Default)]
@@ -18,10 +20,42 @@ pub(crate) struct CacheSection {
     memory: Option<Spanned<ByteSize>>,
     #[schemars(with = "Option<Size>")]
     entry_limit: Option<Spanned<ByteSize>>,
-    /// A URL, which may contain a password.
-    redis: Option<Spanned<Secret>>,
+    /// URLs, which may contain a password.
+    redis: Option<Spanned<Servers>>,
+    redis_mode: Option<Spanned<RedisMode>>,
+    redis_service: Option<Spanned<Secret>>,
     prefix: Option<Spanned<String>>,
     timeout: Option<Spanned<String>>,
+    wait_timeout: Option<Spanned<String>>,
+    caller_headers: Option<Vec<Spanned<String>>>,
+    ignore_request_directives: bool,
+    targeted_fields: Option<Vec<Spanned<String>>>,
+    trusted_proxies: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "redis must be a URL or a list of URLs")]
+enum Servers {
+    One(Secret),
+    Several(Vec<Secret>),
+}
+
+impl Servers {
+    fn urls(&self) -> &[Secret] {
+        match self {
+            Self::One(url) => std::slice::from_ref(url),
+            Self::Several(urls) => urls,
+        }
+    }
+}
+
+#[derive(Deserialize, JsonSchema, Debug, Default, Clone, Copy, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum RedisMode {
+    #[default]
+    Single,
+    Cluster,
+    Sentinel,
 }
 
 /// Store of cached responses, with its limits in bytes.
@@ -31,10 +65,20 @@ pub(crate) enum CacheStore<'a> {
         entry_limit: u64,
     },
     Redis {
-        url: &'a Spanned<Secret>,
+        servers: RedisServers<'a>,
         prefix: &'a str,
         timeout: Duration,
         entry_limit: u64,
+    },
+}
+
+/// Servers of one mode. Their URLs may contain a password.
+pub(crate) enum RedisServers<'a> {
+    Single(&'a str),
+    Cluster(Vec<&'a str>),
+    Sentinel {
+        sentinels: Vec<&'a str>,
+        service: &'a str,
     },
 }
 
@@ -46,16 +90,78 @@ impl CacheSection {
 
     pub(crate) fn check(&self) -> Result<CacheStore<'_>, ConfigError> {
         match &self.redis {
-            Some(url) => self.redis(url),
+            Some(servers) => self.redis(servers),
             None => self.memory(),
         }
     }
 
+    /// Returns the maximum time to wait for the response to another request.
+    pub(crate) fn wait_timeout(&self) -> Result<Option<Duration>, ConfigError> {
+        optional_duration(&self.wait_timeout)
+    }
+
+    /// Returns the request headers that identify a caller, if they are not the layer's defaults.
+    pub(crate) fn caller_headers(&self) -> Result<Option<Vec<HeaderName>>, ConfigError> {
+        header_names(&self.caller_headers)
+    }
+
+    /// Returns the response headers that replace `cache-control` (RFC 9213), if they are not the layer's defaults.
+    pub(crate) fn targeted_fields(&self) -> Result<Option<Vec<HeaderName>>, ConfigError> {
+        header_names(&self.targeted_fields)
+    }
+
+    pub(crate) fn has_request_directives(&self) -> bool {
+        !self.ignore_request_directives
+    }
+
+    /// Returns the networks of the proxies whose forwarding headers separate responses.
+    pub(crate) fn trusted_proxies(&self) -> Result<Vec<IpNet>, ConfigError> {
+        self.trusted_proxies.iter().map(network).collect()
+    }
+
+    /// Creates the error of a URL that the store rejects.
+    pub(crate) fn invalid_redis(&self) -> ConfigError {
+        let message = match self.mode() {
+            RedisMode::Single => {
+                "redis is not the URL of a Redis server; write one such as \
+                 \"redis://:password@127.0.0.1:6379/0\", or rediss:// for TLS"
+            }
+            RedisMode::Cluster => {
+                "redis is not a list of nodes of a Redis cluster; write URLs such as \
+                 \"rediss://user:password@10.0.0.1:6379\", without a database, and with the same user and password"
+            }
+            RedisMode::Sentinel => {
+                "redis or redis_service is not a valid URL; write redis = [\"redis://10.0.0.1:26379\"] for the \
+                 Sentinels, and redis_service = \"redis://user:password@mymaster/0\" for the server"
+            }
+        };
+        match &self.redis {
+            Some(servers) => servers.error(message),
+            None => ConfigError::new(message),
+        }
+    }
+
+    fn mode(&self) -> RedisMode {
+        self.redis_mode
+            .as_ref()
+            .map_or_else(RedisMode::default, Spanned::get)
+    }
+
     fn memory(&self) -> Result<CacheStore<'_>, ConfigError> {
-        if let Some(redis_only) = self.prefix.as_ref().or(self.timeout.as_ref()) {
-            return Err(
-                redis_only.error("prefix and timeout need redis; add redis, or remove them")
-            );
+        let redis_only = [
+            ("redis_mode", self.redis_mode.as_ref().map(Spanned::span)),
+            (
+                "redis_service",
+                self.redis_service.as_ref().map(Spanned::span),
+            ),
+            ("prefix", self.prefix.as_ref().map(Spanned::span)),
+            ("timeout", self.timeout.as_ref().map(Spanned::span)),
+        ];
+        for (key, position) in redis_only {
+            if let Some(span) = position {
+                let message = format!("{key} needs redis; add redis, or remove {key}");
+                return Err(ConfigError::at(span, message));
+            }
         }
         let memory = self.memory.as_ref().map_or(Self::MEMORY, Spanned::get);
         let entry_limit = self.entry_limit(Self::ENTRY_LIMIT.min(memory));
@@ -71,14 +177,14 @@ impl CacheSection {
         })
     }
 
-    fn redis<'a>(&'a self, url: &'a Spanned<Secret>) -> Result<CacheStore<'a>, ConfigError> {
+    fn redis<'a>(&'a self, servers: &'a Spanned<Servers>) -> Result<CacheStore<'a>, ConfigError> {
         if let Some(memory) = &self.memory {
             return Err(memory.error(
                 "memory does not apply to a cache in Redis; remove it, and set maxmemory in Redis",
             ));
         }
         Ok(CacheStore::Redis {
-            url,
+            servers: self.servers(servers)?,
             prefix: self
                 .prefix
                 .as_ref()
@@ -88,9 +194,63 @@ impl CacheSection {
         })
     }
 
+    fn servers<'a>(
+        &'a self,
+        servers: &'a Spanned<Servers>,
+    ) -> Result<RedisServers<'a>, ConfigError> {
+        let urls: Vec<_> = servers.get_ref().urls().iter().map(|url| &*url.0).collect();
+        let mode = self.mode();
+        if let Some(service) = &self.redis_service
+            && mode != RedisMode::Sentinel
+        {
+            return Err(service.error(
+                "redis_service is for Sentinel; set redis_mode = \"sentinel\", or remove it",
+            ));
+        }
+        match (mode, &*urls) {
+            (_, []) => Err(servers.error("redis is empty; list at least one URL, or remove it")),
+            (RedisMode::Single, [url]) => Ok(RedisServers::Single(url)),
+            (RedisMode::Single, several) => Err(servers.error(format!(
+                "redis lists {} servers; set redis_mode to \"cluster\" or \"sentinel\", or give one URL",
+                several.len()
+            ))),
+            (RedisMode::Cluster, _) => Ok(RedisServers::Cluster(urls)),
+            (RedisMode::Sentinel, _) => match &self.redis_service {
+                Some(service) => Ok(RedisServers::Sentinel {
+                    sentinels: urls,
+                    service: &service.get_ref().0,
+                }),
+                None => Err(servers.error(
+                    "redis_mode \"sentinel\" needs the name of the service; add redis_service = \
+                     \"redis://user:password@mymaster/0\"",
+                )),
+            },
+        }
+    }
+
     fn entry_limit(&self, default: ByteSize) -> ByteSize {
         self.entry_limit
             .as_ref()
             .map_or(default, |limit| *limit.get_ref())
     }
+}
+
+fn header_names(
+    names: &Option<Vec<Spanned<String>>>,
+) -> Result<Option<Vec<HeaderName>>, ConfigError> {
+    let parsed = names
+        .as_ref()
+        .map(|listed| listed.iter().map(header_name).collect());
+    parsed.transpose()
+}
+
+/// Parses a network in CIDR notation, or one address.
+fn network(written: &Spanned<String>) -> Result<IpNet, ConfigError> {
+    let text = written.get_ref();
+    let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
+    text.parse().ok().or_else(address).ok_or_else(|| {
+        written.error(format!(
+            "{text:?} is not a network; write one such as \"10.0.0.0/8\", or an address"
+        ))
+    })
 }

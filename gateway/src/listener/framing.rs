@@ -112,7 +112,7 @@ impl Framing {
 
     /// Returns the number of bytes that belong to the body.
     fn skip(&mut self, left: u64, len: usize, part: fn(u64) -> Part, next: Part) -> usize {
-        let skipped = usize::try_from(left).map_or(len, |left| left.min(len));
+        let skipped = usize::try_from(left).map_or(len, |count| count.min(len));
         self.part = match left - skipped as u64 {
             0 => next,
             rest => part(rest),

@@ -154,7 +154,7 @@ impl Streams {
     /// ago and does not acknowledge the end of the connection.
     pub(super) async fn abandoned(self, connection: ClientConnection) {
         time::sleep(GOAWAY_TIMEOUT).await;
-        let is_idle = |end: Option<Instant>| end.is_none_or(|end| end.elapsed() > IDLE);
+        let is_idle = |end: Option<Instant>| end.is_none_or(|time| time.elapsed() > IDLE);
         if self.0.is_closed() && is_idle(*self.0.borrow()) {
             return;
         }

@@ -1,6 +1,8 @@
-//! Result of a cache lookup, parsed from the `cache-status` header (RFC 9211).
+//! Names of the cache's results.
+//!
+//! They come from the extensions of the response. An origin can forge the header `cache-status`.
 
-use http::HeaderMap;
+use http_cache_layer::{CacheStatus, ForwardReason, StoreOutcome};
 
 /// `hit-stale` is a hit of a stale entry; `stale` is an entry replaced by the origin's new response.
 pub(super) const NAMES: [&str; 10] = [
@@ -16,86 +18,92 @@ pub(super) const NAMES: [&str; 10] = [
     "bypass",
 ];
 
-/// Returns the index of the result in [`NAMES`], and `true` if the response is being stored.
-pub(super) fn parse(response: &HeaderMap) -> (Option<usize>, bool) {
-    // Caches nearer to the origin have written their values before ours.
-    let last = response.get_all("cache-status").iter().next_back();
-    let own = last
-        .and_then(|value| value.to_str().ok()?.split_once("; "))
-        .filter(|(cache, _)| *cache == "sigv4-gateway");
-    let Some((_, parameters)) = own else {
-        return (None, false);
+/// Reasons for which a response to a cacheable request is not stored.
+pub(super) const REASONS: [&str; 5] = [
+    "not-storable",
+    "too-large",
+    "no-memory",
+    "changed",
+    "incomplete",
+];
+
+/// Returns the index of the result in [`NAMES`]. A result that the names do not have yet is not counted.
+pub(super) fn index(status: CacheStatus) -> Option<usize> {
+    let name = match status {
+        CacheStatus::Hit => "hit",
+        CacheStatus::MaxStale(_)
+        | CacheStatus::StaleWhileRevalidate(_)
+        | CacheStatus::StaleIfError(_) => "hit-stale",
+        CacheStatus::Revalidated(_) => "revalidated",
+        CacheStatus::Collapsed(_) => "collapsed",
+        CacheStatus::Stored(reason) | CacheStatus::Forwarded(reason) => forwarded(reason)?,
+        _ => return None,
     };
-    let mut name = None;
-    let mut stored = false;
-    for parameter in parameters.split("; ") {
-        match parameter {
-            "stored" => stored = true,
-            "collapsed" => name = Some(parameter),
-            "fwd-status=304" => name = Some("revalidated"),
-            "detail=stale-while-revalidate" | "detail=stale-if-error" => name = Some("hit-stale"),
-            _ => name = name.or(Some(parameter.strip_prefix("fwd=").unwrap_or(parameter))),
-        }
-    }
-    (NAMES.iter().position(|known| Some(*known) == name), stored)
+    NAMES.iter().position(|known| *known == name)
+}
+
+/// Returns the names of RFC 9211, section 2.2.
+fn forwarded(reason: ForwardReason) -> Option<&'static str> {
+    Some(match reason {
+        ForwardReason::UriMiss => "uri-miss",
+        ForwardReason::VaryMiss => "vary-miss",
+        ForwardReason::Stale => "stale",
+        ForwardReason::Request => "request",
+        ForwardReason::Method => "method",
+        ForwardReason::Bypass => "bypass",
+        _ => return None,
+    })
+}
+
+/// Returns the index of the reason in [`REASONS`], or `None` for a response that goes to the store.
+pub(super) fn reason(outcome: StoreOutcome) -> Option<usize> {
+    let name = match outcome {
+        StoreOutcome::NotStorable => "not-storable",
+        StoreOutcome::TooLarge => "too-large",
+        StoreOutcome::NoMemory => "no-memory",
+        StoreOutcome::Changed => "changed",
+        StoreOutcome::Incomplete => "incomplete",
+        _ => return None,
+    };
+    REASONS.iter().position(|known| *known == name)
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
-    fn header_values_map_to_names() {
-        for (value, expected, stored) in [
-            ("sigv4-gateway; hit", Some("hit"), false),
-            (
-                "sigv4-gateway; hit; ttl=-3; detail=stale-while-revalidate",
-                Some("hit-stale"),
-                false,
-            ),
-            (
-                "sigv4-gateway; fwd=stale; detail=stale-if-error",
-                Some("hit-stale"),
-                false,
-            ),
-            (
-                "sigv4-gateway; fwd=stale; fwd-status=304",
-                Some("revalidated"),
-                false,
-            ),
-            (
-                "sigv4-gateway; fwd=uri-miss; collapsed",
-                Some("collapsed"),
-                false,
-            ),
-            (
-                "sigv4-gateway; fwd=uri-miss; stored",
-                Some("uri-miss"),
-                true,
-            ),
-            ("sigv4-gateway; fwd=vary-miss", Some("vary-miss"), false),
-            ("sigv4-gateway; fwd=stale; stored", Some("stale"), true),
-            ("sigv4-gateway; fwd=request", Some("request"), false),
-            ("sigv4-gateway; fwd=method", Some("method"), false),
-            ("sigv4-gateway; fwd=bypass", Some("bypass"), false),
-            ("sigv4-gateway; made-up", None, false),
-            ("another; hit", None, false),
+    fn results_have_names() {
+        use ForwardReason::{Bypass, Method, Request, Stale, UriMiss, VaryMiss};
+        for (status, name) in [
+            (CacheStatus::Hit, "hit"),
+            (CacheStatus::MaxStale(3), "hit-stale"),
+            (CacheStatus::StaleWhileRevalidate(3), "hit-stale"),
+            (CacheStatus::StaleIfError(Stale), "hit-stale"),
+            (CacheStatus::Revalidated(Stale), "revalidated"),
+            (CacheStatus::Collapsed(UriMiss), "collapsed"),
+            (CacheStatus::Stored(UriMiss), "uri-miss"),
+            (CacheStatus::Stored(Stale), "stale"),
+            (CacheStatus::Forwarded(VaryMiss), "vary-miss"),
+            (CacheStatus::Forwarded(Request), "request"),
+            (CacheStatus::Forwarded(Method), "method"),
+            (CacheStatus::Forwarded(Bypass), "bypass"),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.append(
-                "cache-status",
-                HeaderValue::from_static("another; fwd=miss"),
-            );
-            headers.append("cache-status", HeaderValue::from_static(value));
-            let (index, is_stored) = parse(&headers);
-            assert_eq!(
-                (index.map(|it| NAMES[it]), is_stored),
-                (expected, stored),
-                "{value}"
-            );
+            assert_eq!(index(status).map(|it| NAMES[it]), Some(name), "{status}");
         }
-        assert_eq!(parse(&HeaderMap::new()), (None, false));
+    }
+
+    #[test]
+    fn responses_that_are_not_stored_have_a_reason() {
+        for (outcome, name) in [
+            (StoreOutcome::Stored(1), None),
+            (StoreOutcome::NotStorable, Some("not-storable")),
+            (StoreOutcome::TooLarge, Some("too-large")),
+            (StoreOutcome::NoMemory, Some("no-memory")),
+            (StoreOutcome::Changed, Some("changed")),
+            (StoreOutcome::Incomplete, Some("incomplete")),
+        ] {
+            assert_eq!(reason(outcome).map(|it| REASONS[it]), name, "{outcome:?}");
+        }
     }
 }

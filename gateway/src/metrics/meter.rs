@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Method, Response};
+use http::{Extensions, Method, Response};
+use http_cache_layer::{CacheStatus, Observer, StoreOutcome};
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 use tower_sigv4::{doctor::Diagnosis, sign::SigningReport, verify::Rejection};
 
@@ -40,7 +41,7 @@ pub(crate) struct Meter {
 
 pub(super) struct CacheMeter {
     pub(super) results: [IntCounter; cache_status::NAMES.len()],
-    pub(super) stored: IntCounter,
+    pub(super) not_stored: [IntCounter; cache_status::REASONS.len()],
 }
 
 impl Meter {
@@ -85,11 +86,9 @@ impl Meter {
     }
 
     /// Returns the name of the cache's result, or `None` for a route without cache.
-    pub(crate) fn record_cache_status(&self, response: &HeaderMap) -> Option<&'static str> {
+    pub(crate) fn record_cache_status(&self, response: &Extensions) -> Option<&'static str> {
         let cache = self.cache.as_ref()?;
-        let (result, stored) = cache_status::parse(response);
-        cache.stored.inc_by(u64::from(stored));
-        let index = result?;
+        let index = cache_status::index(*response.get::<CacheStatus>()?)?;
         cache.results[index].inc();
         Some(cache_status::NAMES[index])
     }
@@ -131,6 +130,14 @@ impl Meter {
                 .with_label_values(&[&**route, origin, cause])
                 .inc();
             meter.recent_rejections.add_origin(&meter.labels, diagnosis);
+        }
+    }
+}
+
+impl Observer for Meter {
+    fn on_store(&self, outcome: StoreOutcome) {
+        if let (Some(cache), Some(index)) = (&self.cache, cache_status::reason(outcome)) {
+            cache.not_stored[index].inc();
         }
     }
 }

@@ -1,4 +1,6 @@
 use std::{
+    collections::VecDeque,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -14,17 +16,11 @@ use crate::{
 
 /// Encodes or decodes the bytes of a body.
 pub(crate) trait Codec {
-    /// Receives input. Called only when there is no output left.
-    fn push(&mut self, data: Bytes) -> Result<(), Error>;
+    /// Processes input. Returns the input that is left until the output is sent.
+    fn push(&mut self, input: Bytes, output: &mut VecDeque<Bytes>) -> Result<Bytes, Error>;
 
     /// Ends the input.
-    fn finish(&mut self) -> Result<(), Error>;
-
-    /// Returns the next output.
-    fn next(&mut self) -> Option<Bytes>;
-
-    /// Number of bytes that are still to be returned.
-    fn remaining(&self) -> u64;
+    fn finish(&mut self, output: &mut VecDeque<Bytes>) -> Result<(), Error>;
 }
 
 pin_project! {
@@ -33,9 +29,18 @@ pin_project! {
         #[pin]
         body: B,
         // Boxed, so that other variants of a body are not as large as this one.
-        codec: Box<C>,
-        state: CodecState,
+        progress: Box<Progress<C>>,
     }
+}
+
+struct Progress<C> {
+    codec: C,
+    state: CodecState,
+    /// Input that is left until the output is sent.
+    input: Bytes,
+    output: VecDeque<Bytes>,
+    /// Number of bytes that are still to be returned.
+    remaining: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,20 +51,20 @@ enum CodecState {
     Ended,
 }
 
-impl<B, C> CodecBody<B, C>
-where
-    C: Codec,
-{
-    pub(super) fn with_codec(body: B, codec: C) -> Self {
+impl<B, C> CodecBody<B, C> {
+    /// `len` is the length of the output in bytes.
+    pub(super) fn with_codec(body: B, codec: C, len: u64) -> Self {
+        let progress = Progress {
+            codec,
+            state: CodecState::Receiving,
+            input: Bytes::new(),
+            output: VecDeque::new(),
+            remaining: len,
+        };
         Self {
             body,
-            codec: Box::new(codec),
-            state: CodecState::Receiving,
+            progress: Box::new(progress),
         }
-    }
-
-    pub(in crate::body) fn remaining(&self) -> u64 {
-        self.codec.remaining()
     }
 }
 
@@ -77,23 +82,36 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
-        while *this.state != CodecState::Ended {
-            if let Some(data) = this.codec.next() {
+        let Progress {
+            codec,
+            state,
+            input,
+            output,
+            remaining,
+        } = &mut **this.progress;
+        while *state != CodecState::Ended {
+            if let Some(data) = output.pop_front() {
+                *remaining -= data.len() as u64;
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
-            if *this.state == CodecState::Draining {
-                *this.state = CodecState::Ended;
+            if *state == CodecState::Draining {
+                *state = CodecState::Ended;
                 break;
             }
-            let processed = match ready!(poll_data(this.body.as_mut(), cx)) {
-                Some(result) => result.and_then(|data| Ok(this.codec.push(data)?)),
-                None => {
-                    *this.state = CodecState::Draining;
-                    this.codec.finish().map_err(BoxError::from)
+            let processed = if input.is_empty() {
+                match ready!(poll_data(this.body.as_mut(), cx)) {
+                    Some(received) => received.map(|data| *input = data),
+                    None => {
+                        *state = CodecState::Draining;
+                        codec.finish(output).map_err(BoxError::from)
+                    }
                 }
+            } else {
+                let pushed = codec.push(mem::take(input), output);
+                pushed.map(|rest| *input = rest).map_err(BoxError::from)
             };
             if let Err(error) = processed {
-                *this.state = CodecState::Ended;
+                *state = CodecState::Ended;
                 return Poll::Ready(Some(Err(error)));
             }
         }
@@ -101,14 +119,14 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        match self.state {
+        match self.progress.state {
             CodecState::Receiving => false,
-            CodecState::Draining => self.codec.remaining() == 0,
+            CodecState::Draining => self.progress.remaining == 0,
             CodecState::Ended => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.codec.remaining())
+        SizeHint::with_exact(self.progress.remaining)
     }
 }

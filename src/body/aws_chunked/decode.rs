@@ -38,13 +38,8 @@ pub(crate) struct ChunkDecoder {
     hash: Sha256,
     /// The verified chunk before it.
     verified: Frames,
-    /// Input that is not yet parsed.
-    input: Bytes,
     /// Number of payload bytes that are still to be received.
     expected: u64,
-    /// Number of payload bytes that are still to be returned.
-    remaining: u64,
-    ready: VecDeque<Bytes>,
 }
 
 #[derive(Clone, Copy)]
@@ -79,12 +74,9 @@ impl<B> AwsChunkedDecoder<B> {
             chunk: Frames::default(),
             hash: Sha256::new(),
             verified: Frames::default(),
-            input: Bytes::new(),
             expected: decoded,
-            remaining: decoded,
-            ready: VecDeque::new(),
         };
-        Self::with_codec(body, codec)
+        Self::with_codec(body, codec, decoded)
     }
 }
 
@@ -101,24 +93,24 @@ impl ChunkDecoder {
     const MAX_LINE: usize = 256;
 
     /// Parses all of the input.
-    fn parse(&mut self) -> Result<(), Error> {
-        while !self.input.is_empty() {
+    fn parse(&mut self, input: &mut Bytes, output: &mut VecDeque<Bytes>) -> Result<(), Error> {
+        while !input.is_empty() {
             match self.state {
-                ParseState::Line => self.parse_line()?,
+                ParseState::Line => self.parse_line(input, output)?,
                 ParseState::Data(line, rest) => {
                     let max = usize::try_from(rest).unwrap_or(usize::MAX);
-                    let data = self.input.split_to(self.input.len().min(max));
+                    let data = input.split_to(input.len().min(max));
                     let missing = rest - data.len() as u64;
-                    self.push_data(data);
+                    self.push_data(data, output);
                     if missing == 0 {
-                        self.end_chunk(&line)?;
+                        self.end_chunk(&line, output)?;
                     } else {
                         self.state = ParseState::Data(line, missing);
                     }
                 }
-                ParseState::Trailer(checksum) => self.parse_trailer(checksum)?,
+                ParseState::Trailer(checksum) => self.parse_trailer(checksum, input)?,
                 ParseState::Break { last } => {
-                    self.line.extend_from_slice(&self.input.split_to(1));
+                    self.line.extend_from_slice(&input.split_to(1));
                     match &self.line[..] {
                         b"\r" => {}
                         b"\r\n" => {
@@ -139,7 +131,7 @@ impl ChunkDecoder {
     }
 
     /// Adds data to the chunk, or returns it a frame later if chunks are not signed.
-    fn push_data(&mut self, data: Bytes) {
+    fn push_data(&mut self, data: Bytes, output: &mut VecDeque<Bytes>) {
         if let Some(sum) = &mut self.sum {
             sum.update(&data);
         }
@@ -147,25 +139,24 @@ impl ChunkDecoder {
             self.hash.update(&data);
             self.chunk.push(data);
         } else {
-            self.release();
+            self.release(output);
             self.verified.push(data);
         }
     }
 
     /// Moves input to the line up to its end. Returns `true` when the line is complete.
-    fn read_line(&mut self) -> Result<bool, Error> {
-        let end = memchr(b'\n', &self.input);
-        let len = end.map_or(self.input.len(), |index| index + 1);
-        let part = self.input.split_to(len);
-        self.line.extend_from_slice(&part);
+    fn read_line(&mut self, input: &mut Bytes) -> Result<bool, Error> {
+        let end = memchr(b'\n', input);
+        let len = end.map_or(input.len(), |index| index + 1);
+        self.line.extend_from_slice(&input.split_to(len));
         if self.line.len() > Self::MAX_LINE {
             return Err(malformed("a line between the chunks is too long"));
         }
         Ok(end.is_some())
     }
 
-    fn parse_line(&mut self) -> Result<(), Error> {
-        if !self.read_line()? {
+    fn parse_line(&mut self, input: &mut Bytes, output: &mut VecDeque<Bytes>) -> Result<(), Error> {
+        if !self.read_line(input)? {
             return Ok(());
         }
         let line = ChunkLine::parse(&mem::take(&mut self.line), self.framing.is_signed())
@@ -191,11 +182,11 @@ impl ChunkDecoder {
                 "the chunks have fewer bytes than x-amz-decoded-content-length",
             ));
         }
-        self.end_chunk(&line)
+        self.end_chunk(&line, output)
     }
 
     /// Verifies the chunk that was received.
-    fn end_chunk(&mut self, line: &ChunkLine) -> Result<(), Error> {
+    fn end_chunk(&mut self, line: &ChunkLine, output: &mut VecDeque<Bytes>) -> Result<(), Error> {
         if let Some(signer) = &mut self.signer {
             let hash = mem::take(&mut self.hash).finalize().into();
             if !matches(signer.chunk(&hash), line.signature.as_ref()) {
@@ -207,16 +198,16 @@ impl ChunkDecoder {
             (len, _) => ParseState::Break { last: len == 0 },
         };
         if !self.chunk.is_empty() {
-            self.release();
+            self.release(output);
             self.verified = mem::take(&mut self.chunk);
         }
         Ok(())
     }
 
     /// Verifies the trailer once it is complete.
-    fn parse_trailer(&mut self, checksum: Checksum) -> Result<(), Error> {
+    fn parse_trailer(&mut self, checksum: Checksum, input: &mut Bytes) -> Result<(), Error> {
         let line_count = if self.framing.is_signed() { 2 } else { 1 };
-        if !self.read_line()? || memchr_iter(b'\n', &self.line).count() < line_count {
+        if !self.read_line(input)? || memchr_iter(b'\n', &self.line).count() < line_count {
             return Ok(());
         }
         let lines = mem::take(&mut self.line);
@@ -245,34 +236,23 @@ impl ChunkDecoder {
     }
 
     /// Outputs the chunk before the current one.
-    fn release(&mut self) {
-        self.ready
-            .extend(iter::from_fn(|| self.verified.next_data()));
+    fn release(&mut self, output: &mut VecDeque<Bytes>) {
+        output.extend(iter::from_fn(|| self.verified.next_data()));
     }
 }
 
 impl Codec for ChunkDecoder {
-    fn push(&mut self, data: Bytes) -> Result<(), Error> {
-        self.input = data;
-        self.parse()
+    fn push(&mut self, mut input: Bytes, output: &mut VecDeque<Bytes>) -> Result<Bytes, Error> {
+        self.parse(&mut input, output)?;
+        Ok(input)
     }
 
-    fn finish(&mut self) -> Result<(), Error> {
+    fn finish(&mut self, output: &mut VecDeque<Bytes>) -> Result<(), Error> {
         if !matches!(self.state, ParseState::End) {
             return Err(malformed("the body ended before its last chunk"));
         }
-        self.release();
+        self.release(output);
         Ok(())
-    }
-
-    fn next(&mut self) -> Option<Bytes> {
-        let data = self.ready.pop_front()?;
-        self.remaining -= data.len() as u64;
-        Some(data)
-    }
-
-    fn remaining(&self) -> u64 {
-        self.remaining
     }
 }
 

@@ -28,14 +28,8 @@ pub(in crate::body) struct ChunkEncoder {
     /// The chunk that is being received, and its hash.
     chunk: Frames,
     hash: Sha256,
-    /// Input beyond that chunk.
-    input: Bytes,
     /// Number of payload bytes that are still to be received.
     expected: u64,
-    /// Output.
-    ready: VecDeque<Bytes>,
-    /// Number of bytes that are still to be returned.
-    remaining: u64,
     /// The first chunk has no line break before it.
     started: bool,
 }
@@ -56,20 +50,45 @@ impl<B> AwsChunkedEncoder<B> {
             size: size.bytes(),
             chunk: Frames::default(),
             hash: Sha256::new(),
-            input: Bytes::new(),
             expected: decoded,
-            ready: VecDeque::new(),
-            remaining: framing.encoded_len(decoded, size).unwrap_or(u64::MAX),
             started: false,
         };
-        Self::with_codec(body, codec)
+        let len = framing.encoded_len(decoded, size).unwrap_or(u64::MAX);
+        Self::with_codec(body, codec, len)
     }
 }
 
 impl ChunkEncoder {
-    /// Adds data up to the end of the chunk and stores the rest for the next one.
-    fn fill_chunk(&mut self, mut data: Bytes) {
-        self.input = data.split_off(data.len().min(self.size - self.chunk_len()));
+    fn chunk_len(&self) -> usize {
+        self.chunk.len() as usize // at most the size of a chunk
+    }
+
+    /// Outputs the chunk that was received.
+    fn end_chunk(&mut self, output: &mut VecDeque<Bytes>) {
+        let hash = mem::take(&mut self.hash).finalize().into();
+        let line = ChunkLine {
+            len: self.chunk.len(),
+            signature: self.signer.as_mut().map(|signer| *signer.chunk(&hash)),
+        };
+        if mem::replace(&mut self.started, true) {
+            output.push_back(Bytes::from_static(b"\r\n"));
+        }
+        output.push_back(line.write());
+        output.extend(iter::from_fn(|| self.chunk.next_data()));
+    }
+}
+
+impl Codec for ChunkEncoder {
+    /// Adds data up to the end of the chunk. The rest waits until the chunk is sent, so that only one is buffered.
+    fn push(&mut self, mut data: Bytes, output: &mut VecDeque<Bytes>) -> Result<Bytes, Error> {
+        if data.len() as u64 > self.expected {
+            return Err(Error::new(
+                ErrorKind::BodyRead,
+                "the request's body is longer than its declared length",
+            ));
+        }
+        let rest = data.split_off(data.len().min(self.size - self.chunk_len()));
+        self.expected -= data.len() as u64;
         if self.signer.is_some() {
             self.hash.update(&data);
         }
@@ -78,46 +97,13 @@ impl ChunkEncoder {
         }
         self.chunk.push(data);
         if self.chunk_len() == self.size {
-            self.end_chunk();
+            self.end_chunk(output);
         }
-    }
-
-    fn chunk_len(&self) -> usize {
-        self.chunk.len() as usize // at most the size of a chunk
-    }
-
-    /// Outputs the chunk that was received.
-    fn end_chunk(&mut self) {
-        let hash = mem::take(&mut self.hash).finalize().into();
-        let line = ChunkLine {
-            len: self.chunk.len(),
-            signature: self.signer.as_mut().map(|signer| *signer.chunk(&hash)),
-        };
-        if mem::replace(&mut self.started, true) {
-            self.ready.push_back(Bytes::from_static(b"\r\n"));
-        }
-        self.ready.push_back(line.write());
-        self.ready.extend(iter::from_fn(|| self.chunk.next_data()));
-    }
-}
-
-impl Codec for ChunkEncoder {
-    fn push(&mut self, data: Bytes) -> Result<(), Error> {
-        self.expected = self
-            .expected
-            .checked_sub(data.len() as u64)
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::BodyRead,
-                    "the request's body is longer than its declared length",
-                )
-            })?;
-        self.fill_chunk(data);
-        Ok(())
+        Ok(rest)
     }
 
     /// Ends with an empty chunk.
-    fn finish(&mut self) -> Result<(), Error> {
+    fn finish(&mut self, output: &mut VecDeque<Bytes>) -> Result<(), Error> {
         if self.expected > 0 {
             return Err(Error::new(
                 ErrorKind::BodyRead,
@@ -125,9 +111,9 @@ impl Codec for ChunkEncoder {
             ));
         }
         if self.chunk_len() > 0 {
-            self.end_chunk();
+            self.end_chunk(output);
         }
-        self.end_chunk();
+        self.end_chunk(output);
         if let (Some(checksum), Some(sum)) = (self.framing.checksum(), self.sum.take()) {
             let value = &sum.finish();
             let signature = self
@@ -139,24 +125,9 @@ impl Codec for ChunkEncoder {
                 value,
                 signature,
             };
-            self.ready.push_back(trailer.write());
+            output.push_back(trailer.write());
         }
-        self.ready.push_back(Bytes::from_static(b"\r\n"));
+        output.push_back(Bytes::from_static(b"\r\n"));
         Ok(())
-    }
-
-    fn next(&mut self) -> Option<Bytes> {
-        // The next chunk starts after the last one is sent, so that only one is buffered.
-        while self.ready.is_empty() && !self.input.is_empty() {
-            let input = mem::take(&mut self.input);
-            self.fill_chunk(input);
-        }
-        let data = self.ready.pop_front()?;
-        self.remaining -= data.len() as u64;
-        Some(data)
-    }
-
-    fn remaining(&self) -> u64 {
-        self.remaining
     }
 }

@@ -5,7 +5,6 @@ use super::*;
 /// Status and code in JSON, in XML, and in XML for a presigned URL if they differ.
 #[test]
 fn each_kind_has_its_status_and_code() {
-    use RejectionKind as Kind;
     const INCOMPLETE: &str = "IncompleteSignatureException";
     const INVALID: &str = "InvalidSignatureException";
     const UNKNOWN: &str = "UnrecognizedClientException";
@@ -146,7 +145,7 @@ fn each_kind_has_its_status_and_code() {
             (&signed, ErrorFormat::Xml, xml),
             (&query, ErrorFormat::Xml, presigned.unwrap_or(xml)),
         ] {
-            let rejection = Rejection::new(kind, "why").with_head(head);
+            let rejection = kind.rejection("why").with_head(head);
             let response = error_response(rejection, format, false);
             assert_eq!(response.status().as_u16(), status, "{kind:?} {format:?}");
             let body = String::from_utf8_lossy(response.body());

@@ -18,43 +18,45 @@ use tower_sigv4::{
     origin::{PayloadMode, Spool, UriOrigin},
 };
 
-use crate::common::{self, HOST, Script, Step, carried, echo, layer, own, poll_once};
+use crate::common::{
+    self, HOST, ScriptedBody, Step, downcast_error, echo, echoed_request, layer, poll_once,
+};
 
 const KIB: u64 = 1024;
 
-type Sent = Request<SignedBody<Script>>;
+type SentRequest = Request<SignedBody<ScriptedBody>>;
 
-type Sending = Pin<Box<dyn Future<Output = Result<Sent, Error>>>>;
+type Sending = Pin<Box<dyn Future<Output = Result<SentRequest, Error>>>>;
 
 fn signing(budget: &BodyBudget) -> SigningLayer {
     let target = UriOrigin::new(common::settings("execute-api")).with_body_limit(20 * KIB);
     layer(target).with_body_budget(budget.clone())
 }
 
-fn put(body: Script) -> Request<Script> {
+fn put(body: ScriptedBody) -> Request<ScriptedBody> {
     Request::put(format!("https://{HOST}/key"))
         .body(body)
         .expect("a request")
 }
 
-fn send(layer: &SigningLayer, body: Script) -> Sending {
+fn send(layer: &SigningLayer, body: ScriptedBody) -> Sending {
     let echo = service_fn(echo);
     let sending = layer.layer(echo).oneshot(put(body));
-    Box::pin(async { sending.await.map(carried).map_err(own) })
+    Box::pin(async { sending.await.map(echoed_request).map_err(downcast_error) })
 }
 
-fn sized(kib: u64) -> Script {
+fn sized(kib: u64) -> ScriptedBody {
     let len = usize::try_from(kib * KIB).expect("small");
-    Script::new([Step::Yield, Step::Data(vec![b'a'; len].into())])
+    ScriptedBody::new([Step::Yield, Step::Data(vec![b'a'; len].into())])
         .with_size(SizeHint::with_exact(kib * KIB))
 }
 
 /// A body of a declared length that never arrives.
-fn hanging(kib: u64) -> Script {
-    Script::new([Step::Hang]).with_size(SizeHint::with_exact(kib * KIB))
+fn hanging(kib: u64) -> ScriptedBody {
+    ScriptedBody::new([Step::Hang]).with_size(SizeHint::with_exact(kib * KIB))
 }
 
-fn unknown(body: Script) -> Script {
+fn unknown(body: ScriptedBody) -> ScriptedBody {
     body.with_size(SizeHint::default())
 }
 
@@ -149,7 +151,7 @@ async fn bodies_larger_than_the_budget_are_rejected() {
     // An empty body needs no memory.
     let mut all = send(&layer, hanging(4));
     assert!(poll_once(&mut all).await.is_none());
-    let none = Script::new([]).with_size(SizeHint::with_exact(0));
+    let none = ScriptedBody::new([]).with_size(SizeHint::with_exact(0));
     drop(send(&layer, none).await.expect("sent"));
 }
 
@@ -158,8 +160,9 @@ async fn memory_is_released_however_a_request_ends() {
     let budget = BodyBudget::new(10 * KIB);
     let layer = signing(&budget);
     for body in [
-        Script::new([Step::Fail]).with_size(SizeHint::with_exact(KIB)),
-        Script::new([Step::Data(Bytes::from_static(b"a"))]).with_size(SizeHint::with_exact(KIB)),
+        ScriptedBody::new([Step::Fail]).with_size(SizeHint::with_exact(KIB)),
+        ScriptedBody::new([Step::Data(Bytes::from_static(b"a"))])
+            .with_size(SizeHint::with_exact(KIB)),
         unknown(sized(11)),
     ] {
         send(&layer, body).await.expect_err("fails");
@@ -182,7 +185,7 @@ async fn memory_is_released_however_a_request_ends() {
     drop(second);
     assert_eq!(budget.available(), 10 * KIB);
     // The inner service drops the body and fails.
-    let fails = service_fn(async |request: Sent| {
+    let fails = service_fn(async |request: SentRequest| {
         drop(request);
         Err::<Response<Empty<Bytes>>, _>(tower_sigv4::BoxError::from("failed"))
     });
@@ -198,7 +201,7 @@ async fn memory_is_released_however_a_request_ends() {
 async fn bodies_longer_than_declared_are_rejected() {
     let budget = BodyBudget::new(10 * KIB);
     let layer = signing(&budget);
-    let longer = Script::new([Step::Data(vec![b'a'; 8192].into()), Step::Hang]);
+    let longer = ScriptedBody::new([Step::Data(vec![b'a'; 8192].into()), Step::Hang]);
     let error = send(&layer, longer.with_size(SizeHint::with_exact(KIB)))
         .await
         .expect_err("longer");
@@ -281,7 +284,7 @@ async fn many_bodies_of_all_sizes_are_all_sent() {
                     _ => Some(sending.await),
                 };
                 if let Some(sent) = sent {
-                    let body = carried(sent.expect("sent")).into_body();
+                    let body = echoed_request(sent.expect("sent")).into_body();
                     tokio::time::sleep(Duration::from_millis(size)).await;
                     assert_eq!(
                         body.collect().await.expect("a body").to_bytes().len() as u64,

@@ -16,7 +16,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_sigv4::{ErrorKind, body::BodyBudget, origin::UriOrigin};
 
 use super::KIB;
-use crate::common::{self, HOST, carried, echo, layer, own, poll_once};
+use crate::common::{self, HOST, downcast_error, echo, echoed_request, layer, poll_once};
 
 /// A body that yields a chunk each second. Sizes are in KiB.
 struct Drip {
@@ -70,7 +70,12 @@ async fn slow_bodies_are_evicted_only_while_a_request_waits() {
             .body(body)
             .expect("a request");
         let sent = layer.layer(service_fn(echo)).oneshot(request);
-        tokio::spawn(async { sent.await.map(carried).map(drop).map_err(own) })
+        tokio::spawn(async {
+            sent.await
+                .map(echoed_request)
+                .map(drop)
+                .map_err(downcast_error)
+        })
     };
     let (slow, slower) = (put(Drip::new(256, 4)), put(Drip::new(256, 1)));
     let small = put(Drip::new(64, 1));
@@ -119,7 +124,11 @@ async fn cancelled_waiters_evict_no_slow_body() {
         "it waits for more memory than there is"
     );
     drop(impatient);
-    let sent = slow.await.expect("no panic").map(carried).map_err(own);
+    let sent = slow
+        .await
+        .expect("no panic")
+        .map(echoed_request)
+        .map_err(downcast_error);
     drop(sent.expect("not evicted"));
 }
 
@@ -141,15 +150,18 @@ async fn past_waiters_evict_no_slow_body() {
     for sent in [quick, waiting] {
         sent.await
             .expect("no panic")
-            .map(carried)
+            .map(echoed_request)
             .map(drop)
-            .map_err(own)
+            .map_err(downcast_error)
             .expect("sent");
     }
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(budget.available(), 256 * KIB);
 
-    let slow = put(Drip::new(256, 1)).await.map(carried).map_err(own);
+    let slow = put(Drip::new(256, 1))
+        .await
+        .map(echoed_request)
+        .map_err(downcast_error);
     drop(slow.expect("not evicted"));
     assert_eq!(budget.available(), 256 * KIB);
 }

@@ -14,7 +14,7 @@ use tower_sigv4::{
 };
 
 use super::{KIB, hanging, put, signing, sized};
-use crate::common::{self, HOST, Script, credentials, now, poll_once};
+use crate::common::{self, HOST, ScriptedBody, credentials, now, poll_once};
 
 fn verifying(budget: &BodyBudget) -> VerifyLayer {
     let keys = StaticKeys::new([credentials()]).expect("valid");
@@ -25,7 +25,7 @@ fn verifying(budget: &BodyBudget) -> VerifyLayer {
 }
 
 /// Returns a request that is signed for `content` and sends `body`.
-fn signed(body: Script, content: &[u8]) -> Request<Script> {
+fn signed(body: ScriptedBody, content: &[u8]) -> Request<ScriptedBody> {
     let (mut head, body) = put(body).into_parts();
     head.headers.insert("host", HOST.parse().expect("a value"));
     Request::from_parts(common::signed(head, content), body)
@@ -36,14 +36,16 @@ async fn verified_bodies_are_counted_once_across_both_layers() {
     let budget = BodyBudget::new(16 * KIB);
     let content = vec![b'a'; 8192];
     let barrier = Arc::new(Barrier::new(2));
-    let inner = service_fn(async |request: Request<SignedBody<VerifiedBody<Script>>>| {
-        let body = request.into_body();
-        let all = body.collect().await.expect("a body").to_bytes();
-        Ok::<_, Infallible>(Response::new(http_body_util::Full::new(all)))
-    });
+    let inner = service_fn(
+        async |request: Request<SignedBody<VerifiedBody<ScriptedBody>>>| {
+            let body = request.into_body();
+            let all = body.collect().await.expect("a body").to_bytes();
+            Ok::<_, Infallible>(Response::new(http_body_util::Full::new(all)))
+        },
+    );
     let gateway = signing(&budget).layer(inner);
     let seen = budget.clone();
-    let gateway = service_fn(move |request: Request<VerifiedBody<Script>>| {
+    let gateway = service_fn(move |request: Request<VerifiedBody<ScriptedBody>>| {
         let (gateway, seen, barrier) = (gateway.clone(), seen.clone(), barrier.clone());
         async move {
             barrier.wait().await;
@@ -74,11 +76,13 @@ async fn verified_bodies_are_counted_once_across_both_layers() {
 async fn separate_budgets_count_separately() {
     let (outer, inner) = (BodyBudget::new(16 * KIB), BodyBudget::new(16 * KIB));
     let seen = inner.clone();
-    let client = service_fn(move |request: Request<SignedBody<VerifiedBody<Script>>>| {
-        assert_eq!(seen.available(), 8 * KIB);
-        drop(request);
-        async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
-    });
+    let client = service_fn(
+        move |request: Request<SignedBody<VerifiedBody<ScriptedBody>>>| {
+            assert_eq!(seen.available(), 8 * KIB);
+            drop(request);
+            async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
+        },
+    );
     let gateway = signing(&inner)
         .layer(client)
         .map_err(|error| panic!("{error}"));
@@ -99,7 +103,7 @@ async fn separate_budgets_count_separately() {
 async fn request_heads_hold_no_memory() {
     let budget = BodyBudget::new(8 * KIB);
     let seen = budget.clone();
-    let inner = service_fn(move |request: Request<VerifiedBody<Script>>| {
+    let inner = service_fn(move |request: Request<VerifiedBody<ScriptedBody>>| {
         let seen = seen.clone();
         async move {
             assert_eq!(seen.available(), 0);
@@ -122,7 +126,7 @@ async fn request_heads_hold_no_memory() {
 #[tokio::test(start_paused = true)]
 async fn an_exhausted_verifier_responds_with_503() {
     let budget = BodyBudget::new(8 * KIB);
-    let empty = service_fn(async |_: Request<VerifiedBody<Script>>| {
+    let empty = service_fn(async |_: Request<VerifiedBody<ScriptedBody>>| {
         Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
     });
     let server = verifying(&budget).layer(empty);

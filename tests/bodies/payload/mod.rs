@@ -17,9 +17,11 @@ use tower_sigv4::{
     verify::{PayloadKind, RejectionKind, StaticKeys, Verified, Verifier, VerifySettings},
 };
 
-use crate::common::{self, HOST, Script, Step, api, credentials, header, layer, now, send_any};
+use crate::common::{
+    self, HOST, ScriptedBody, Step, api, credentials, header, layer, now, send_any,
+};
 
-type Sent = Request<SignedBody<Script>>;
+type SentRequest = Request<SignedBody<ScriptedBody>>;
 
 fn origin() -> Origin {
     api(&format!("https://{HOST}"))
@@ -29,17 +31,17 @@ fn data(text: &'static str) -> Step {
     Step::Data(Bytes::from_static(text.as_bytes()))
 }
 
-fn put(body: Script) -> Request<Script> {
+fn put(body: ScriptedBody) -> Request<ScriptedBody> {
     Request::put("/orders?b=2&a=1")
         .body(body)
         .expect("a request")
 }
 
-async fn sent(layer: &SigningLayer, request: Request<Script>) -> Result<Sent, Error> {
+async fn sent(layer: &SigningLayer, request: Request<ScriptedBody>) -> Result<SentRequest, Error> {
     send_any(layer, request).await
 }
 
-fn head_of(sent: &Sent) -> Parts {
+fn head_of(sent: &SentRequest) -> Parts {
     let mut request = Request::builder().method(sent.method()).uri(sent.uri());
     for (name, value) in sent.headers() {
         request = request.header(name, value);
@@ -48,22 +50,24 @@ fn head_of(sent: &Sent) -> Parts {
 }
 
 /// Verifies a request that was sent.
-async fn verify(service: &str, request: Sent) -> Result<Verified, RejectionKind> {
+async fn verify(service: &str, request: SentRequest) -> Result<Verified, RejectionKind> {
     let settings = VerifySettings::new(service, "us-east-1")
         .expect("a scope")
         .with_unsigned_payload(true);
     let keys = StaticKeys::new([credentials()]).expect("valid");
     let layer = VerifyLayer::new(keys, settings).with_clock(Clock::manual(now()));
-    let inner = service_fn(async |request: Request<VerifiedBody<SignedBody<Script>>>| {
-        let verified = request
-            .extensions()
-            .get::<Verified>()
-            .expect("a proof")
-            .clone();
-        let mut response = Response::new(http_body_util::Empty::<Bytes>::new());
-        response.extensions_mut().insert(verified);
-        Ok::<_, Infallible>(response)
-    });
+    let inner = service_fn(
+        async |request: Request<VerifiedBody<SignedBody<ScriptedBody>>>| {
+            let verified = request
+                .extensions()
+                .get::<Verified>()
+                .expect("a proof")
+                .clone();
+            let mut response = Response::new(http_body_util::Empty::<Bytes>::new());
+            response.extensions_mut().insert(verified);
+            Ok::<_, Infallible>(response)
+        },
+    );
     let Ok(response) = layer.layer(inner).oneshot(request).await;
     match response.extensions().get::<Verified>() {
         Some(verified) => Ok(verified.clone()),
@@ -74,7 +78,7 @@ async fn verify(service: &str, request: Sent) -> Result<Verified, RejectionKind>
 #[tokio::test]
 async fn unsigned_bodies_stream_unchanged() {
     let trailers = HeaderMap::from_iter([(http::header::ETAG, "1".parse().expect("a value"))]);
-    let body = Script::new([
+    let body = ScriptedBody::new([
         data("a"),
         Step::Yield,
         data("bc"),
@@ -109,7 +113,7 @@ async fn unsigned_bodies_stream_unchanged() {
 async fn vpc_lattice_receives_unsigned_bodies() {
     let url = "https://svc-0a1b.7d67968.vpc-lattice-svcs.us-west-2.on.aws";
     let layer = layer(Origin::infer(url).expect("an origin"));
-    let sent = sent(&layer, put(Script::new([data("abc")])))
+    let sent = sent(&layer, put(ScriptedBody::new([data("abc")])))
         .await
         .expect("sent");
     assert_eq!(
@@ -138,8 +142,8 @@ async fn known_lengths_are_sent() {
         ("GET", Some(0), None),
         ("PUT", None, Some("7")),
     ] {
-        let body = Script::new([data("abc")]);
-        let body = declared.map_or(Script::new([]), |length| {
+        let body = ScriptedBody::new([data("abc")]);
+        let body = declared.map_or(ScriptedBody::new([]), |length| {
             body.with_size(SizeHint::with_exact(length))
         });
         let mut request = put(body);
@@ -173,7 +177,7 @@ async fn signed_payloads_of_streams_pass_verification() {
         (PayloadMode::Buffer, "UNSIGNED-PAYLOAD", PayloadKind::Signed),
     ] {
         for service in ["execute-api", "s3"] {
-            let mut request = put(Script::new([data("a"), Step::Yield, data("bc")]));
+            let mut request = put(ScriptedBody::new([data("a"), Step::Yield, data("bc")]));
             *request.uri_mut() = format!("https://{HOST}/orders").parse().expect("a URI");
             if !hash_header.is_empty() {
                 let hash_header = hash_header.parse().expect("a value");
@@ -199,7 +203,7 @@ async fn signed_payloads_of_streams_pass_verification() {
 #[tokio::test]
 async fn trusted_hashes_are_not_checked() {
     let layer = layer(origin().with_payload(PayloadMode::Trust));
-    let mut request = put(Script::new([data("another")]));
+    let mut request = put(ScriptedBody::new([data("another")]));
     let hash = PayloadHash::of(b"abc").to_string();
     request
         .headers_mut()
@@ -227,7 +231,7 @@ async fn requests_without_a_valid_hash_are_rejected() {
             ErrorKind::Request,
         ),
     ] {
-        let mut request = put(Script::new([data("abc")]));
+        let mut request = put(ScriptedBody::new([data("abc")]));
         for value in &values {
             request
                 .headers_mut()
@@ -253,7 +257,7 @@ async fn closures_see_the_head_as_the_client_sent_it() {
     };
     let layer = layer(origin().with_payload(policy));
     for (authorization, unsigned) in [(false, false), (true, true)] {
-        let mut request = put(Script::new([data("abc")]));
+        let mut request = put(ScriptedBody::new([data("abc")]));
         if authorization {
             request
                 .headers_mut()
@@ -276,7 +280,7 @@ async fn query_signatures_pass_verification() {
                 .with_payload(mode)
                 .with_query_signature(Duration::from_secs(60))
                 .expect("in range");
-            let mut request = put(Script::new([data("abc")]));
+            let mut request = put(ScriptedBody::new([data("abc")]));
             let url = format!("https://{HOST}/orders?b=2&a=1+1&X-Amz-Signature=old&x-amz-date=old");
             *request.uri_mut() = url.parse().expect("a URI");
             request

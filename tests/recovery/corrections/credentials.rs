@@ -132,17 +132,17 @@ async fn credentials_loaded_before_the_clock_was_set_back_are_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_requests_with_expired_credentials_ask_the_provider_once() {
+async fn many_requests_with_expired_credentials_call_the_provider_once() {
     let clock = Clock::manual(now());
     let provider = Rotating::new(&clock, None);
     let given = provider.given.clone();
     let layer = SigningLayer::new(provider, origin()).with_clock(clock.clone());
-    let asked = Arc::new(AtomicUsize::new(0));
+    let calls = Arc::new(AtomicUsize::new(0));
     let client = service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
-        let asked = asked.clone();
+        let calls = calls.clone();
         async move {
             // Some are rejected when others already have new credentials.
-            let late = asked.fetch_add(1, Ordering::SeqCst) % 10;
+            let late = calls.fetch_add(1, Ordering::SeqCst) % 10;
             tokio::time::sleep(Duration::from_millis(10 * late as u64)).await;
             let old = header(request.headers(), "authorization").contains("Credential=ASIA0/");
             Ok::<_, Infallible>(if old {
@@ -222,7 +222,7 @@ async fn requests_continue_during_a_provider_outage_until_credentials_expire() {
     let error = loop {
         match client.clone().oneshot(request(Method::GET, "")).await {
             Ok(_) => went_on += 1,
-            Err(error) => break common::own(error),
+            Err(error) => break common::downcast_error(error),
         }
         clock.advance(Duration::from_secs(60));
     };

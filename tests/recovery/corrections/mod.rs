@@ -25,7 +25,7 @@ use tower_sigv4::{
     verify::{StaticKeys, VerifySettings},
 };
 
-use crate::common::{self, HOST, Script, Step, api, header, now};
+use crate::common::{self, HOST, ScriptedBody, Step, api, header, now};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -57,7 +57,7 @@ fn request(method: Method, body: &'static str) -> Request<Full<Bytes>> {
 struct Server {
     layer: VerifyLayer,
     clock: Clock,
-    asked: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
     bodies: Arc<Mutex<Vec<Bytes>>>,
 }
 
@@ -71,7 +71,7 @@ impl Server {
         Self {
             layer,
             clock,
-            asked: Arc::default(),
+            calls: Arc::default(),
             bodies: Arc::default(),
         }
     }
@@ -93,7 +93,7 @@ impl Server {
         service_fn(move |request: Request<SignedBody<B>>| {
             let server = server.clone();
             async move {
-                server.asked.fetch_add(1, Ordering::SeqCst);
+                server.calls.fetch_add(1, Ordering::SeqCst);
                 let (head, body) = request.into_parts();
                 let body = body.collect().await?.to_bytes();
                 server
@@ -115,7 +115,7 @@ impl Server {
     }
 
     fn request_count(&self) -> usize {
-        self.asked.swap(0, Ordering::SeqCst)
+        self.calls.swap(0, Ordering::SeqCst)
     }
 }
 
@@ -124,13 +124,13 @@ async fn a_wrong_clock_is_corrected_once() {
     for (time, method) in [(now() + HOUR, Method::POST), (now() - HOUR, Method::GET)] {
         let server = Server::at(time);
         let client = layer().layer(server.client());
-        for asked in [2, 1, 1] {
+        for calls in [2, 1, 1] {
             let response = client
                 .clone()
                 .oneshot(request(method.clone(), "body"))
                 .await;
             assert_eq!(response.expect("a response").status(), StatusCode::OK);
-            assert_eq!(server.request_count(), asked);
+            assert_eq!(server.request_count(), calls);
         }
         let bodies = server.bodies.lock().expect("not poisoned");
         assert!(bodies.iter().all(|body| *body == "body"), "{bodies:?}");
@@ -168,7 +168,7 @@ async fn futures_of<F: Future<Output: Send + 'static> + Send + 'static>(
 async fn unrecoverable_rejections_reach_the_caller() {
     let day = Duration::from_secs(24 * 3600);
     let streamed = origin().with_payload(PayloadMode::Unsigned);
-    for (name, server, layer, asked) in [
+    for (name, server, layer, calls) in [
         (
             "switched off",
             Server::at(now() + HOUR),
@@ -190,7 +190,7 @@ async fn unrecoverable_rejections_reach_the_caller() {
             .expect("a response");
         assert_eq!(
             (response.status(), server.request_count()),
-            (StatusCode::FORBIDDEN, asked),
+            (StatusCode::FORBIDDEN, calls),
             "{name}"
         );
         let body = response
@@ -235,7 +235,7 @@ async fn a_spooled_body_is_sent_again_unchanged() {
         .chunks(7001)
         .map(|chunk| Step::Data(Bytes::copy_from_slice(chunk)));
     let request = Request::put("/key")
-        .body(Script::new(chunks))
+        .body(ScriptedBody::new(chunks))
         .expect("a request");
     let response = client.oneshot(request).await.expect("a response");
     assert_eq!(
@@ -268,12 +268,12 @@ type Client = BoxCloneService<Request<SignedBody<Full<Bytes>>>, Response<Full<By
 /// Creates a client that returns these responses in order and records the requests.
 fn responses(
     replies: impl IntoIterator<Item = Response<&'static str>>,
-) -> (Client, Arc<Mutex<Vec<Sent>>>) {
+) -> (Client, Arc<Mutex<Vec<SentRequest>>>) {
     let replies: Arc<Mutex<VecDeque<_>>> = Arc::new(Mutex::new(replies.into_iter().collect()));
     let sent = Arc::new(Mutex::new(Vec::new()));
     let recorded = sent.clone();
     let client = service_fn(move |request: Request<SignedBody<Full<Bytes>>>| {
-        recorded.lock().expect("not poisoned").push(Sent {
+        recorded.lock().expect("not poisoned").push(SentRequest {
             date: header(request.headers(), "x-amz-date").to_owned(),
             authorization: header(request.headers(), "authorization").to_owned(),
         });
@@ -287,7 +287,7 @@ fn responses(
     (BoxCloneService::new(client), sent)
 }
 
-struct Sent {
+struct SentRequest {
     date: String,
     authorization: String,
 }

@@ -12,8 +12,8 @@ use http::Request;
 use tower_sigv4::Origin;
 
 use crate::common::{
-    Script, Step,
-    origins::{Received, World, response, stamp},
+    ScriptedBody, Step,
+    origins::{MultiOriginClient, Received, amz_date, response},
     settings,
 };
 use generator::RandomResponse;
@@ -26,8 +26,8 @@ fn origins() -> impl Iterator<Item = Origin> {
     })
 }
 
-fn request() -> Request<Script> {
-    let body = Script::new([Step::Data(Bytes::from_static(b"body"))]);
+fn request() -> Request<ScriptedBody> {
+    let body = ScriptedBody::new([Step::Data(Bytes::from_static(b"body"))]);
     Request::post("/").body(body).expect("a request")
 }
 
@@ -35,7 +35,7 @@ fn request() -> Request<Script> {
 #[tokio::test(start_paused = true)]
 async fn responses_without_the_exact_pair_change_nothing() {
     let mut rng = Rng::with_seed(19);
-    let world = World::new(origins()).await;
+    let client = MultiOriginClient::new(origins()).await;
     let mut last = None;
     let mut near = 0;
     let mut count = 0;
@@ -52,14 +52,14 @@ async fn responses_without_the_exact_pair_change_nothing() {
         }
         count += 1;
         // A success counts for only a minute.
-        world.clock.advance(Duration::from_secs(rng.u64(..90)));
-        let time = world.clock.now();
-        let exchange = world
+        client.clock.advance(Duration::from_secs(rng.u64(..90)));
+        let time = client.clock.now();
+        let exchange = client
             .send(origin, request(), &|_| claim.response(time))
             .await;
         let sent = (exchange.dates(), exchange.keys());
         let service = SERVICES[origin];
-        let expected = stamp(time);
+        let expected = amz_date(time);
         assert_eq!(
             sent,
             (vec![&*expected], vec!["KEY0"]),
@@ -67,7 +67,7 @@ async fn responses_without_the_exact_pair_change_nothing() {
         );
         assert_eq!(exchange.status, claim.status);
         assert_eq!(exchange.body, claim.body.text());
-        assert_eq!(world.provider.asked(), 1, "{count}: {service} {claim:?}");
+        assert_eq!(client.provider.calls(), 1, "{count}: {service} {claim:?}");
         last = Some((service, claim));
     }
     assert!(
@@ -80,7 +80,7 @@ async fn responses_without_the_exact_pair_change_nothing() {
 #[tokio::test(start_paused = true)]
 async fn the_exact_pair_changes_only_requests_to_its_origin() {
     let mut rng = Rng::with_seed(91);
-    let (mut corrected, mut asked, mut count) = (0, 0, 0);
+    let (mut corrected, mut calls, mut count) = (0, 0, 0);
     while count < 600 {
         let liar = rng.usize(..SERVICES.len());
         let mut claim = RandomResponse::exact(&mut rng, SERVICES[liar]);
@@ -88,23 +88,23 @@ async fn the_exact_pair_changes_only_requests_to_its_origin() {
         claim.age = rng.u8(..4) == 0;
         assert!(claim.is_exact(SERVICES[liar]), "{claim:?}");
         count += 1;
-        let world = World::new(origins()).await;
-        world.provider.set_down(true);
-        let time = world.clock.now();
+        let client = MultiOriginClient::new(origins()).await;
+        client.provider.set_down(true);
+        let time = client.clock.now();
         let right = claim.time(time).expect("it has a date");
         let complains = |received: &Received| {
-            let is_right = received.date == stamp(right);
+            let is_right = received.date == amz_date(right);
             if is_right {
                 response(200, right, "")
             } else {
                 claim.response(time)
             }
         };
-        let exchange = world.send(liar, request(), &complains).await;
+        let exchange = client.send(liar, request(), &complains).await;
         match exchange.received.len() {
             1 => {
                 assert_eq!(exchange.body, claim.body.text(), "{claim:?}");
-                asked += world.provider.asked() - 1;
+                calls += client.provider.calls() - 1;
             }
             2 => {
                 assert!(!claim.age, "{claim:?}");
@@ -114,15 +114,15 @@ async fn the_exact_pair_changes_only_requests_to_its_origin() {
             more => panic!("sent {more} times: {claim:?}"),
         }
         for origin in (0..SERVICES.len()).filter(|origin| *origin != liar) {
-            let exchange = world
+            let exchange = client
                 .send(origin, request(), &|_| response(200, time, ""))
                 .await;
             let sent = (exchange.dates(), exchange.keys());
-            assert_eq!(sent, (vec![&*stamp(time)], vec!["KEY0"]), "{claim:?}");
+            assert_eq!(sent, (vec![&*amz_date(time)], vec!["KEY0"]), "{claim:?}");
         }
     }
     assert!(
-        corrected > 100 && asked > 100,
-        "{corrected} corrected, {asked} asked"
+        corrected > 100 && calls > 100,
+        "{corrected} corrected, {calls} calls"
     );
 }

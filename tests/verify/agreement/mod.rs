@@ -22,7 +22,7 @@ use tower_sigv4::{
     verify::{StaticKeys, VerifySettings},
 };
 
-use crate::common::{self, has_valid_escapes, judge, random};
+use crate::common::{self, has_valid_escapes, random, verify_request};
 
 const ROUNDS: usize = 10_000;
 
@@ -35,7 +35,7 @@ fn verify_settings(service: &str) -> VerifySettings {
 }
 
 fn verify_layer(settings: VerifySettings, token: Option<String>, now: SystemTime) -> VerifyLayer {
-    let keys = StaticKeys::new([common::with_token(token)]);
+    let keys = StaticKeys::new([common::credentials_with_token(token)]);
     VerifyLayer::new(keys.expect("valid"), settings).with_clock(Clock::manual(now))
 }
 
@@ -99,7 +99,7 @@ async fn send(version: Version, rounds: usize) {
             .expect("a request");
         let shown = format!("{service} {request:?}");
 
-        let key = common::with_token(token.clone());
+        let key = common::credentials_with_token(token.clone());
         let mut target = UriOrigin::new((version.sign)(service))
             .with_hosts([host])
             .expect("a host");
@@ -111,15 +111,15 @@ async fn send(version: Version, rounds: usize) {
         let signing = SigningLayer::new(key, target).with_clock(Clock::manual(now));
         let verify = verify_layer((version.verify)(service), token, now);
         let server = service_fn(async |request: Request<SignedBody<Full<Bytes>>>| {
-            common::echo(judge(&verify, request).await).await
+            common::echo(verify_request(&verify, request).await).await
         });
         match signing.layer(server).oneshot(request).await {
-            Ok(judged) => {
-                assert_eq!(common::carried(judged), Ok(()), "{shown}");
+            Ok(verified) => {
+                assert_eq!(common::echoed_request(verified), Ok(()), "{shown}");
                 sent += 1;
             }
             // Ambiguous requests are not sent.
-            Err(error) => drop(common::own(error)),
+            Err(error) => drop(common::downcast_error(error)),
         }
     }
 }
@@ -179,7 +179,7 @@ async fn requests_signed_by_aws_sigv4_are_accepted() {
             settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
             presigned += 1;
         }
-        let key = common::with_token(token.clone());
+        let key = common::credentials_with_token(token.clone());
         let identity = key.into();
         let params = common::aws_params(&identity, service, now, settings);
         let signable = SignableRequest::new(
@@ -215,8 +215,8 @@ async fn requests_signed_by_aws_sigv4_are_accepted() {
 
         let shown = format!("{service} {request:?} {body:?}");
         let layer = verify_layer(verify_settings(service), token, now).with_path_rewrite(true);
-        let judged = judge(&layer, request.map(|()| Full::new(Bytes::from(body)))).await;
-        assert_eq!(judged, Ok(()), "{shown}");
+        let verified = verify_request(&layer, request.map(|()| Full::new(Bytes::from(body)))).await;
+        assert_eq!(verified, Ok(()), "{shown}");
         signed += 1;
     }
     assert!(presigned > ROUNDS / 20, "{presigned} were presigned");

@@ -76,9 +76,9 @@ fn change(version: Version, rounds: usize, places: &[Place]) {
         if !(places[place])(&mut received, &mut rng) {
             continue; // the result is not a request, or an equivalent one
         }
-        let judged = verify(verifier, &received, now);
+        let verified = verify(verifier, &received, now);
         assert!(
-            judged.is_err(),
+            verified.is_err(),
             "{place}: {before:?} became {:?}",
             received.head
         );

@@ -44,7 +44,7 @@ pub(super) const CHANGED_AUTHORIZATION: &[ChangedRow] = &[
         },
     ),
     (
-        "an authorization more, after",
+        "a second authorization, after",
         Kind::MultipleAuthentications,
         header,
         |r| {
@@ -52,7 +52,7 @@ pub(super) const CHANGED_AUTHORIZATION: &[ChangedRow] = &[
         },
     ),
     (
-        "an authorization more, before",
+        "a second authorization, before",
         Kind::MultipleAuthentications,
         header,
         |r| {
@@ -124,19 +124,29 @@ pub(super) const CHANGED_AUTHORIZATION: &[ChangedRow] = &[
     ("a parameter escaped", Kind::Malformed, presigned, |r| {
         edit(r, "X-Amz-Date", "X-Amz-D%61te");
     }),
-    ("a signature more", Kind::Malformed, presigned, |r| {
+    ("a second signature", Kind::Malformed, presigned, |r| {
         let uri = format!("{}&X-Amz-Signature={EMPTY}", r.uri());
         *r.uri_mut() = Uri::try_from(uri).expect("a URI");
     }),
     ("no signature", Kind::Malformed, presigned, |r| {
         edit(r, "X-Amz-Signature", "x")
     }),
-    ("a signed name less", Kind::HeaderNotSigned, header, |r| {
-        replace(r, ";x-amz-target", "");
-    }),
-    ("a signed name more", Kind::SignatureMismatch, header, |r| {
-        replace(r, "host;", "host;user-agent;");
-    }),
+    (
+        "one signed name fewer",
+        Kind::HeaderNotSigned,
+        header,
+        |r| {
+            replace(r, ";x-amz-target", "");
+        },
+    ),
+    (
+        "one signed name more",
+        Kind::SignatureMismatch,
+        header,
+        |r| {
+            replace(r, "host;", "host;user-agent;");
+        },
+    ),
     (
         "the signature in upper case",
         Kind::Malformed,
@@ -154,7 +164,7 @@ pub(super) const CHANGED_AUTHORIZATION: &[ChangedRow] = &[
             );
         },
     ),
-    ("the signature cut short", Kind::Malformed, header, |r| {
+    ("a truncated signature", Kind::Malformed, header, |r| {
         let value = r.headers()["authorization"]
             .to_str()
             .expect("ASCII")

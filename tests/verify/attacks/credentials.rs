@@ -12,11 +12,11 @@ use super::{
 
 /// Requests that are invalid before they are signed.
 pub(super) const INVALID_CREDENTIALS: &[InvalidRow] = &[
-    ("the scope's day is another", Kind::Scope, header, |d| {
+    ("the scope has another day", Kind::Scope, header, |d| {
         d.scope = d.scope.replace("20150830", "20150829");
     }),
     (
-        "the scope's day is another, query",
+        "the scope has another day, query",
         Kind::Scope,
         presigned,
         |d| {
@@ -73,7 +73,7 @@ pub(super) const INVALID_CREDENTIALS: &[InvalidRow] = &[
     ("another token", Kind::SessionToken, temporary, |d| {
         *d.header("x-amz-security-token") = TOKEN.replace('Z', "z");
     }),
-    ("a token cut short", Kind::SessionToken, temporary, |d| {
+    ("a truncated token", Kind::SessionToken, temporary, |d| {
         d.header("x-amz-security-token").pop();
     }),
     ("an empty token", Kind::SessionToken, temporary, |d| {
@@ -102,7 +102,7 @@ pub(super) const INVALID_CREDENTIALS: &[InvalidRow] = &[
         },
     ),
     (
-        "another token of its length, query",
+        "another token of the same length, query",
         Kind::SessionToken,
         presigned_temporary,
         |d| {
@@ -126,7 +126,7 @@ pub(super) const INVALID_CREDENTIALS: &[InvalidRow] = &[
         },
     ),
     (
-        "a token cut short, query",
+        "a truncated token, query",
         Kind::SessionToken,
         presigned_temporary,
         |d| {

@@ -13,11 +13,11 @@ pub(super) const INVALID_DATES: &[InvalidRow] = &[
     ("no x-amz-date", Kind::Date, header, |d| {
         d.drop_header("x-amz-date")
     }),
-    ("date in its stead, in its form", Kind::Date, dated, |d| {
+    ("date in the format of x-amz-date", Kind::Date, dated, |d| {
         *d.header("date") = "20150830T123600Z".to_owned();
     }),
     (
-        "date in its stead, in an obsolete form",
+        "date instead of x-amz-date, in an obsolete form",
         Kind::Date,
         dated,
         |d| {
@@ -25,33 +25,46 @@ pub(super) const INVALID_DATES: &[InvalidRow] = &[
         },
     ),
     (
-        "date in its stead, on another day of the week",
+        "date instead of x-amz-date, on another day of the week",
         Kind::Date,
         dated,
         |d| {
             *d.header("date") = "Mon, 30 Aug 2015 12:36:00 GMT".to_owned();
         },
     ),
-    ("date in its stead, not signed", Kind::Date, dated, |d| {
-        d.leave_unsigned("date")
-    }),
-    ("date in its stead, twice", Kind::Malformed, dated, |d| {
-        d.headers
-            .push(("date", "Sun, 30 Aug 2015 12:36:00 GMT".to_owned()));
-    }),
     (
-        "date in its stead, of another day",
+        "date instead of x-amz-date, not signed",
+        Kind::Date,
+        dated,
+        |d| d.leave_unsigned("date"),
+    ),
+    (
+        "date instead of x-amz-date, twice",
+        Kind::Malformed,
+        dated,
+        |d| {
+            d.headers
+                .push(("date", "Sun, 30 Aug 2015 12:36:00 GMT".to_owned()));
+        },
+    ),
+    (
+        "date instead of x-amz-date, of another day",
         Kind::Scope,
         dated,
         |d| {
             *d.header("date") = "Mon, 31 Aug 2015 12:36:00 GMT".to_owned();
         },
     ),
-    ("date in its stead, too old", Kind::Expired, dated, |d| {
-        *d.header("date") = "Sun, 30 Aug 2015 12:30:59 GMT".to_owned();
-    }),
     (
-        "date in its stead, from the future",
+        "date instead of x-amz-date, too old",
+        Kind::Expired,
+        dated,
+        |d| {
+            *d.header("date") = "Sun, 30 Aug 2015 12:30:59 GMT".to_owned();
+        },
+    ),
+    (
+        "date instead of x-amz-date, from the future",
         Kind::NotYetValid,
         dated,
         |d| {
@@ -59,7 +72,7 @@ pub(super) const INVALID_DATES: &[InvalidRow] = &[
         },
     ),
     (
-        "date in its stead, not that of the string to sign",
+        "date instead of x-amz-date, not that of the string to sign",
         Kind::SignatureMismatch,
         dated,
         |d| {
@@ -67,7 +80,7 @@ pub(super) const INVALID_DATES: &[InvalidRow] = &[
         },
     ),
     (
-        "date beside an x-amz-date that is no time",
+        "date beside an x-amz-date that is not a time",
         Kind::Date,
         dated,
         |d| {
@@ -82,19 +95,14 @@ pub(super) const INVALID_DATES: &[InvalidRow] = &[
             d.sign_header("x-amz-date", "20150830T123059Z");
         },
     ),
-    (
-        "date in the place of X-Amz-Date",
-        Kind::Date,
-        presigned,
-        |d| {
-            d.date.clear();
-            d.sign_header("date", "Sun, 30 Aug 2015 12:36:00 GMT");
-        },
-    ),
-    ("x-amz-date is no time", Kind::Date, header, |d| {
+    ("date instead of X-Amz-Date", Kind::Date, presigned, |d| {
+        d.date.clear();
+        d.sign_header("date", "Sun, 30 Aug 2015 12:36:00 GMT");
+    }),
+    ("x-amz-date is not a time", Kind::Date, header, |d| {
         d.date("20150830T123660Z")
     }),
-    ("x-amz-date is of another form", Kind::Date, header, |d| {
+    ("x-amz-date has another format", Kind::Date, header, |d| {
         d.date("Sun, 30 Aug 2015 12:36:00 GMT");
     }),
     ("too old", Kind::Expired, header, |d| {
@@ -147,14 +155,9 @@ pub(super) const INVALID_DATES: &[InvalidRow] = &[
             d.query[2].1 = "604801".into();
         },
     ),
-    (
-        "X-Amz-Expires wraps round",
-        Kind::Malformed,
-        presigned,
-        |d| {
-            d.query[2].1 = "18446744073709551617".into();
-        },
-    ),
+    ("X-Amz-Expires overflows", Kind::Malformed, presigned, |d| {
+        d.query[2].1 = "18446744073709551617".into();
+    }),
     (
         "X-Amz-Expires is repeated",
         Kind::Malformed,

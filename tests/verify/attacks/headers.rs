@@ -163,7 +163,7 @@ pub(super) const INVALID_HEADERS: &[InvalidRow] = &[
         },
     ),
     (
-        "x_amz_date in the place of x-amz-date",
+        "x_amz_date instead of x-amz-date",
         Kind::Date,
         header,
         |d| {
@@ -181,7 +181,7 @@ pub(super) const INVALID_HEADERS: &[InvalidRow] = &[
         },
     ),
     (
-        "a signed header is not there",
+        "a signed header is missing",
         Kind::SignedHeaderMissing,
         header,
         |d| {
@@ -239,7 +239,7 @@ pub(super) const CHANGED_HEADERS: &[ChangedRow] = &[
         },
     ),
     (
-        "one value more of a signed header",
+        "a second value of a signed header",
         Kind::SignatureMismatch,
         header,
         |r| {
@@ -247,7 +247,7 @@ pub(super) const CHANGED_HEADERS: &[ChangedRow] = &[
         },
     ),
     (
-        "a signed header less",
+        "one signed header fewer",
         Kind::SignedHeaderMissing,
         header,
         |r| remove(r, "x-amz-target"),

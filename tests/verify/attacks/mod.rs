@@ -139,9 +139,9 @@ async fn invalid_signed_requests_are_rejected() {
             let mut draft = version.of(base());
             change(&mut draft);
             let layer = layer_for(&draft);
-            let judged = verify(&layer, draft.sign()).await;
-            if judged != Err(*kind) {
-                failed.push(format!("{version:?}, {name}: {judged:?}, not {kind:?}"));
+            let verified = verify(&layer, draft.sign()).await;
+            if verified != Err(*kind) {
+                failed.push(format!("{version:?}, {name}: {verified:?}, not {kind:?}"));
             }
         }
     }
@@ -166,9 +166,9 @@ async fn requests_changed_in_transit_are_rejected() {
             let layer = layer_for(&draft);
             let mut request = draft.sign();
             change(&mut request);
-            let judged = verify(&layer, request).await;
-            if judged != Err(*kind) {
-                failed.push(format!("{version:?}, {name}: {judged:?}, not {kind:?}"));
+            let verified = verify(&layer, request).await;
+            if verified != Err(*kind) {
+                failed.push(format!("{version:?}, {name}: {verified:?}, not {kind:?}"));
             }
         }
     }

@@ -24,13 +24,13 @@ pub(super) const INVALID_PAYLOAD: &[InvalidRow] = &[
         payload(d, "")
     }),
     (
-        "the hash is another body's",
+        "the hash is of another body",
         Kind::PayloadMismatch,
         header,
         |d| payload(d, EMPTY),
     ),
     (
-        "the hash is another body's, S3",
+        "the hash is of another body, S3",
         Kind::PayloadMismatch,
         s3,
         |d| payload(d, EMPTY),
@@ -93,7 +93,7 @@ pub(super) const INVALID_PAYLOAD: &[InvalidRow] = &[
         },
     ),
     (
-        "a presigned upload that is announced",
+        "a presigned upload that is declared",
         Kind::PayloadKind,
         presigned_s3,
         |d| {
@@ -134,7 +134,7 @@ pub(super) const INVALID_PAYLOAD: &[InvalidRow] = &[
         },
     ),
     (
-        "chunks without the length of what is in them",
+        "chunks without the decoded length",
         Kind::PayloadHash,
         s3,
         |d| {

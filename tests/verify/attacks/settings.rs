@@ -47,7 +47,7 @@ async fn valid_requests_are_accepted() {
             d.sign_header("x_amz_acl", "private");
             d.sign_header("x-amz-acl", "private");
         }),
-        ("date in the place of x-amz-date", dated, |_| {}),
+        ("date instead of x-amz-date", dated, |_| {}),
         ("date beside x-amz-date", header, |d| {
             d.sign_header("date", "Mon, 31 Aug 2015 00:00:00 GMT");
             d.headers.push(("date", "tomorrow".to_owned()));
@@ -111,9 +111,9 @@ async fn valid_requests_are_accepted() {
             let mut draft = version.of(base());
             change(&mut draft);
             let (layer, id) = (layer_for(&draft), draft.id);
-            let judged = verify(&layer, draft.sign()).await;
-            if judged != Ok(id.to_owned()) {
-                failed.push(format!("{version:?}, {name}: {judged:?}"));
+            let verified = verify(&layer, draft.sign()).await;
+            if verified != Ok(id.to_owned()) {
+                failed.push(format!("{version:?}, {name}: {verified:?}"));
             }
         }
     }
@@ -254,19 +254,19 @@ async fn version_4a_is_rejected_unless_enabled() {
              022100de2ee81d83b54f31efc82834de07e6cd4d5c6f25bfa08e0f29a15bb0977c343e",
         );
     let request = request.body(Bytes::new()).expect("a request");
-    let judged = verify(&layer("service"), request.clone()).await;
-    assert_eq!(judged, Err(Kind::UnsupportedAlgorithm));
+    let verified = verify(&layer("service"), request.clone()).await;
+    assert_eq!(verified, Err(Kind::UnsupportedAlgorithm));
     let mut malformed = request.clone();
     set(
         &mut malformed,
         "authorization",
         "AWS4-ECDSA-P256-SHA256 Credential=",
     );
-    let judged = verify(&layer("service"), malformed).await;
-    assert_eq!(judged, Err(Kind::UnsupportedAlgorithm));
+    let verified = verify(&layer("service"), malformed).await;
+    assert_eq!(verified, Err(Kind::UnsupportedAlgorithm));
     #[cfg(feature = "sigv4a")]
     {
-        let judged = verify(&layer_in(Version::V4a, "service"), request).await;
-        assert_eq!(judged, Ok(ID.to_owned()));
+        let verified = verify(&layer_in(Version::V4a, "service"), request).await;
+        assert_eq!(verified, Ok(ID.to_owned()));
     }
 }

@@ -214,9 +214,9 @@ async fn invalid_region_sets_are_rejected() {
         let mut draft = base();
         change(&mut draft);
         let layer = layer_for(&draft);
-        let judged = verify(&layer, draft.sign()).await;
-        if judged != Err(*kind) {
-            failed.push(format!("{name}: {judged:?}, not {kind:?}"));
+        let verified = verify(&layer, draft.sign()).await;
+        if verified != Err(*kind) {
+            failed.push(format!("{name}: {verified:?}, not {kind:?}"));
         }
     }
     assert!(failed.is_empty(), "{failed:#?}");
@@ -295,9 +295,9 @@ async fn region_sets_changed_in_transit_are_rejected() {
         let layer = layer_for(&draft);
         let mut request = draft.sign();
         change(&mut request);
-        let judged = verify(&layer, request).await;
-        if judged != Err(*kind) {
-            failed.push(format!("{name}: {judged:?}, not {kind:?}"));
+        let verified = verify(&layer, request).await;
+        if verified != Err(*kind) {
+            failed.push(format!("{name}: {verified:?}, not {kind:?}"));
         }
     }
     assert!(failed.is_empty(), "{failed:#?}");
@@ -353,15 +353,15 @@ async fn region_sets_are_ignored_in_version_4() {
             } else {
                 Err(Kind::HeaderNotSigned)
             };
-            let judged = verify(&layer_in(version, "execute-api"), draft.sign()).await;
-            assert_eq!(judged, expected, "{text}");
+            let verified = verify(&layer_in(version, "execute-api"), draft.sign()).await;
+            assert_eq!(verified, expected, "{text}");
         }
         let mut draft = super::header();
         draft.scope = draft.scope.replace("us-east-1", "us-west-2");
         draft.headers.push(("x-amz-region-set", "*".to_owned()));
         draft.signed.insert(4, "x-amz-region-set");
-        let judged = verify(&layer_in(version, "execute-api"), draft.sign()).await;
-        assert_eq!(judged, Err(Kind::Scope));
+        let verified = verify(&layer_in(version, "execute-api"), draft.sign()).await;
+        assert_eq!(verified, Err(Kind::Scope));
     }
 }
 

@@ -92,9 +92,12 @@ pub(super) const CHANGED_TARGET: &[ChangedRow] = &[
     ("another parameter", Kind::SignatureMismatch, header, |r| {
         edit(r, "a=1", "a=1&c=")
     }),
-    ("a parameter less", Kind::SignatureMismatch, header, |r| {
-        edit(r, "a=1&", "")
-    }),
+    (
+        "one parameter fewer",
+        Kind::SignatureMismatch,
+        header,
+        |r| edit(r, "a=1&", ""),
+    ),
     (
         "another parameter, query",
         Kind::SignatureMismatch,

@@ -9,7 +9,7 @@ use tower_sigv4::{
 };
 
 use super::{accepted, collected, signed, streamed, verify_layer};
-use crate::common::{self, HOST, Script, Step, credentials, now};
+use crate::common::{self, HOST, ScriptedBody, Step, credentials, now};
 
 /// Returns the head of a request with an empty chunked body, signed by AWS's signer, and its last chunk.
 fn empty() -> (Parts, String) {
@@ -60,12 +60,12 @@ fn empty() -> (Parts, String) {
 #[tokio::test]
 async fn empty_chunked_bodies_are_verified_before_the_call() {
     let (head, body) = empty();
-    let judge = async |layer: &VerifyLayer, body: String| {
-        let script = Script::new([Step::Data(body.into())]).with_size(SizeHint::default());
+    let verify_request = async |layer: &VerifyLayer, body: String| {
+        let script = ScriptedBody::new([Step::Data(body.into())]).with_size(SizeHint::default());
         accepted(layer, Request::from_parts(head.clone(), script)).await
     };
     for layer in [collected(), streamed()] {
-        let body_in = judge(&layer, body.clone())
+        let body_in = verify_request(&layer, body.clone())
             .await
             .expect("accepted")
             .into_body();
@@ -83,7 +83,7 @@ async fn empty_chunked_bodies_are_verified_before_the_call() {
             ),
         ] {
             assert_eq!(
-                judge(&layer, changed.clone()).await.err(),
+                verify_request(&layer, changed.clone()).await.err(),
                 Some(kind),
                 "{changed:?}"
             );
@@ -94,15 +94,15 @@ async fn empty_chunked_bodies_are_verified_before_the_call() {
 #[tokio::test]
 async fn headers_of_chunked_requests_must_be_complete() {
     let (head, body) = signed(10).await;
-    let judge = async |layer: &VerifyLayer, change: fn(&mut HeaderMap)| {
+    let verify_request = async |layer: &VerifyLayer, change: fn(&mut HeaderMap)| {
         let mut head = head.clone();
         change(&mut head.headers);
-        let script = Script::new([Step::Data(body.clone().into())]);
+        let script = ScriptedBody::new([Step::Data(body.clone().into())]);
         accepted(layer, Request::from_parts(head, script))
             .await
             .err()
     };
-    assert_eq!(judge(&collected(), |_| {}).await, None);
+    assert_eq!(verify_request(&collected(), |_| {}).await, None);
     for (kind, change) in [
         (
             Kind::SignedHeaderMissing,
@@ -131,10 +131,13 @@ async fn headers_of_chunked_requests_must_be_complete() {
             headers.insert("x-amz-content-sha256", empty.parse().expect("a value"));
         }),
     ] {
-        assert_eq!(judge(&collected(), change).await, Some(kind));
+        assert_eq!(verify_request(&collected(), change).await, Some(kind));
     }
     let small = verify_layer("s3", BodyCheck::Collected { limit: 9 });
-    assert_eq!(judge(&small, |_| {}).await, Some(Kind::BodyTooLarge));
+    assert_eq!(
+        verify_request(&small, |_| {}).await,
+        Some(Kind::BodyTooLarge)
+    );
     let express = verify_layer("execute-api", BodyCheck::Streamed);
-    assert_eq!(judge(&express, |_| {}).await, Some(Kind::Scope));
+    assert_eq!(verify_request(&express, |_| {}).await, Some(Kind::Scope));
 }

@@ -22,11 +22,11 @@ use tower_sigv4::{
     verify::{BodyCheck, PayloadKind, RejectionKind as Kind, StaticKeys, Verified, VerifySettings},
 };
 
-use crate::common::{self, HOST, Script, Step, credentials, layer, now};
+use crate::common::{self, HOST, ScriptedBody, Step, credentials, layer, now};
 
 const SIZE: usize = 8 * 1024;
 
-type Accepted = Request<VerifiedBody<Script>>;
+type Accepted = Request<VerifiedBody<ScriptedBody>>;
 
 fn verify_layer(service: &str, check: BodyCheck) -> VerifyLayer {
     let keys = StaticKeys::new([credentials()]).expect("valid");
@@ -86,7 +86,7 @@ fn split_into_frames(body: &[u8], max_len: usize, rng: &mut Rng) -> Vec<Step> {
     steps
 }
 
-async fn accepted(layer: &VerifyLayer, request: Request<Script>) -> Result<Accepted, Kind> {
+async fn accepted(layer: &VerifyLayer, request: Request<ScriptedBody>) -> Result<Accepted, Kind> {
     let kept = Arc::new(Mutex::new(None));
     let keep = kept.clone();
     let inner = service_fn(move |request: Accepted| {
@@ -110,7 +110,7 @@ async fn payloads_arrive_decoded() {
                     continue;
                 }
                 let (head, body) = signed(len).await;
-                let script = Script::new(split_into_frames(&body, max_len, &mut rng));
+                let script = ScriptedBody::new(split_into_frames(&body, max_len, &mut rng));
                 let accepted = accepted(&layer, Request::from_parts(head, script)).await;
                 let (head, body) = accepted.expect("accepted").into_parts();
                 let length = common::header(&head.headers, "content-length");
@@ -258,9 +258,11 @@ async fn changed_chunks_are_rejected() {
         assert_eq!(starts.len(), 4);
         change(&mut body, &starts);
         for max_len in [7, 100_000] {
-            let script = || Script::new(split_into_frames(&body, max_len, &mut Rng::with_seed(3)));
-            let judged = accepted(&collected(), Request::from_parts(head.clone(), script())).await;
-            assert_eq!(judged.err(), Some(*kind), "{name}");
+            let script =
+                || ScriptedBody::new(split_into_frames(&body, max_len, &mut Rng::with_seed(3)));
+            let verified =
+                accepted(&collected(), Request::from_parts(head.clone(), script())).await;
+            assert_eq!(verified.err(), Some(*kind), "{name}");
 
             let request = Request::from_parts(head.clone(), script());
             let mut body = accepted(&streamed(), request)
@@ -293,9 +295,9 @@ async fn changed_chunks_are_rejected() {
         body[at] ^= 1 << rng.u8(..8);
         let length = |digit: u8| digit.is_ascii_hexdigit();
         let line = at < 4 && length(body[at]); // `A` and `a` are the same digit
-        let script = Script::new(split_into_frames(&body, 1000, &mut rng));
-        let judged = accepted(&collected(), Request::from_parts(head, script)).await;
-        assert!(judged.is_err() || line, "byte {at}");
+        let script = ScriptedBody::new(split_into_frames(&body, 1000, &mut rng));
+        let verified = accepted(&collected(), Request::from_parts(head, script)).await;
+        assert!(verified.is_err() || line, "byte {at}");
     }
 }
 
@@ -309,7 +311,7 @@ async fn streamed_chunks_over_16_mib_are_rejected() {
     ] {
         let (head, mut body) = signed(SIZE).await;
         body.splice(..4, size.bytes());
-        let script = Script::new(split_into_frames(&body, 1000, &mut Rng::with_seed(3)));
+        let script = ScriptedBody::new(split_into_frames(&body, 1000, &mut Rng::with_seed(3)));
         let request = accepted(&streamed(), Request::from_parts(head, script)).await;
         let read = request
             .expect("its head is right")

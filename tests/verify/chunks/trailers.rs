@@ -12,7 +12,7 @@ use tower_sigv4::{
 };
 
 use super::{SIZE, accepted, bytes, collected, lines, signed_as, size, split_into_frames};
-use crate::common::{Script, Step, credentials, now};
+use crate::common::{ScriptedBody, Step, credentials, now};
 
 /// Returns the end of a body: the last chunk header, the trailer and, if signed, its signature.
 fn end(body: &mut [u8]) -> &mut [u8] {
@@ -52,7 +52,7 @@ async fn trailers_are_verified_before_the_last_bytes_arrive() {
             let (head, body) = signed_as(mode, len).await;
             for check in [BodyCheck::Collected { limit: 100_000 }, BodyCheck::Streamed] {
                 for max_len in [7, 1000, 200_000] {
-                    let script = Script::new(split_into_frames(&body, max_len, &mut rng));
+                    let script = ScriptedBody::new(split_into_frames(&body, max_len, &mut rng));
                     let layer = layer(check);
                     let request = Request::from_parts(head.clone(), script);
                     let accepted = accepted(&layer, request).await.expect("accepted");
@@ -72,10 +72,11 @@ async fn trailers_are_verified_before_the_last_bytes_arrive() {
                 let at = rng.usize(..end.len());
                 end[at] ^= 1 << rng.u8(..8);
                 let shown = String::from_utf8_lossy(end).into_owned();
-                let script = || Script::new(split_into_frames(&body, 1000, &mut Rng::with_seed(5)));
+                let script =
+                    || ScriptedBody::new(split_into_frames(&body, 1000, &mut Rng::with_seed(5)));
                 let layer = collected();
-                let judged = accepted(&layer, Request::from_parts(head.clone(), script())).await;
-                assert!(judged.is_err(), "{shown:?}");
+                let verified = accepted(&layer, Request::from_parts(head.clone(), script())).await;
+                assert!(verified.is_err(), "{shown:?}");
                 let layer = layer.with_body_check(BodyCheck::Streamed);
                 let request = Request::from_parts(head.clone(), script());
                 let mut body = accepted(&layer, request)
@@ -91,9 +92,9 @@ async fn trailers_are_verified_before_the_last_bytes_arrive() {
             // A byte of the data; in unsigned chunks only the checksum reveals it.
             let mut changed = body.clone();
             changed[SIZE] ^= 1;
-            let script = Script::new(split_into_frames(&changed, 1000, &mut rng));
-            let judged = accepted(&collected(), Request::from_parts(head.clone(), script)).await;
-            assert_eq!(judged.err(), Some(Kind::PayloadMismatch), "{mode:?}");
+            let script = ScriptedBody::new(split_into_frames(&changed, 1000, &mut rng));
+            let verified = accepted(&collected(), Request::from_parts(head.clone(), script)).await;
+            assert_eq!(verified.err(), Some(Kind::PayloadMismatch), "{mode:?}");
             let last = *lines(&body).last().expect("one");
             let line = last
                 + body[last..]
@@ -103,10 +104,10 @@ async fn trailers_are_verified_before_the_last_bytes_arrive() {
             let without = [&body[..=line], b"\r\n"].concat();
             let cuts = [1, 2, 3, 30].map(|cut| body[..body.len() - cut].to_vec());
             for cut in cuts.into_iter().chain([without]) {
-                let script = Script::new(split_into_frames(&cut, 1000, &mut rng));
+                let script = ScriptedBody::new(split_into_frames(&cut, 1000, &mut rng));
                 let request = Request::from_parts(head.clone(), script);
-                let judged = accepted(&collected(), request).await;
-                assert_eq!(judged.err(), Some(Kind::BodyRead), "{mode:?}");
+                let verified = accepted(&collected(), request).await;
+                assert_eq!(verified.err(), Some(Kind::BodyRead), "{mode:?}");
             }
         }
     }
@@ -174,9 +175,9 @@ async fn trailers_must_be_declared_signed_and_allowed() {
     for (name, mode, kind, change) in rows {
         let (mut head, body) = signed_as(*mode, 10).await;
         change(&mut head.headers);
-        let script = Script::new([Step::Data(body.into())]);
-        let judged = accepted(&collected(), Request::from_parts(head, script)).await;
-        assert_eq!(judged.err(), *kind, "{name}");
+        let script = ScriptedBody::new([Step::Data(body.into())]);
+        let verified = accepted(&collected(), Request::from_parts(head, script)).await;
+        assert_eq!(verified.err(), *kind, "{name}");
     }
     // Bodies without the declared trailer, and with an undeclared one.
     for (mode, other) in [
@@ -185,10 +186,10 @@ async fn trailers_must_be_declared_signed_and_allowed() {
     ] {
         let (head, _) = signed_as(mode, 10).await;
         let (_, body) = signed_as(other, 10).await;
-        let script = Script::new([Step::Data(body.into())]);
-        let judged = accepted(&collected(), Request::from_parts(head, script)).await;
+        let script = ScriptedBody::new([Step::Data(body.into())]);
+        let verified = accepted(&collected(), Request::from_parts(head, script)).await;
         assert_eq!(
-            judged.err(),
+            verified.err(),
             Some(Kind::PayloadMismatch),
             "the seed is another's"
         );

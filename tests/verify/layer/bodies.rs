@@ -17,7 +17,7 @@ use tower_sigv4::{
 use super::{
     Accepted, MockResponse, accepted, data, head, layer, post, settings, streamed, unhashed,
 };
-use crate::common::{self, Script, Step, credentials, now, poll_once, signed};
+use crate::common::{self, ScriptedBody, Step, credentials, now, poll_once, signed};
 
 /// A client may send its body slowly; the signature stays valid once the request has arrived.
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn allowed_unsigned_payloads_stream_unchanged() {
     let params = common::aws_params(&identity, "execute-api", now(), settings);
     let mut request = Request::post("http://api.example.com/orders")
         .header("host", "api.example.com")
-        .body(Script::new([
+        .body(ScriptedBody::new([
             data("any"),
             Step::Trailers(HeaderMap::new()),
             Step::Hang,

@@ -19,9 +19,9 @@ use tower_sigv4::{
 };
 use tower_test::mock;
 
-use crate::common::{self, Script, Step, credentials, now, signed};
+use crate::common::{self, ScriptedBody, Step, credentials, now, signed};
 
-type Accepted = Request<VerifiedBody<Script>>;
+type Accepted = Request<VerifiedBody<ScriptedBody>>;
 
 type MockResponse = Response<Empty<Bytes>>;
 
@@ -51,23 +51,23 @@ fn head() -> Parts {
 }
 
 /// Builds a request that is signed for `body` and sends these steps.
-fn post(body: &str, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
-    Request::from_parts(signed(head(), body.as_bytes()), Script::new(steps))
+fn post(body: &str, steps: impl IntoIterator<Item = Step>) -> Request<ScriptedBody> {
+    Request::from_parts(signed(head(), body.as_bytes()), ScriptedBody::new(steps))
 }
 
 /// As [`post`], without a hash in the headers.
-fn unhashed(body: &str, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
+fn unhashed(body: &str, steps: impl IntoIterator<Item = Step>) -> Request<ScriptedBody> {
     let settings = common::settings("execute-api").with_payload_header(false);
     let identity = Identity::new(credentials()).expect("valid");
     let payload = PayloadHash::of(body.as_bytes());
     let params = SigningParams::new(&settings, &identity, payload, now());
     let mut head = head();
     Signer::new().sign(&mut head, &params).expect("signed");
-    Request::from_parts(head, Script::new(steps))
+    Request::from_parts(head, ScriptedBody::new(steps))
 }
 
-fn unsigned() -> Request<Script> {
-    Request::from_parts(head(), Script::new([data("body")]))
+fn unsigned() -> Request<ScriptedBody> {
+    Request::from_parts(head(), ScriptedBody::new([data("body")]))
 }
 
 fn data(text: &'static str) -> Step {
@@ -75,7 +75,7 @@ fn data(text: &'static str) -> Step {
 }
 
 /// Returns the request that the inner service receives, or the kind of the rejection.
-async fn accepted(layer: &VerifyLayer, request: Request<Script>) -> Result<Accepted, Kind> {
+async fn accepted(layer: &VerifyLayer, request: Request<ScriptedBody>) -> Result<Accepted, Kind> {
     let received = Arc::new(std::sync::Mutex::new(None));
     let slot = received.clone();
     let inner = service_fn(move |request: Accepted| {

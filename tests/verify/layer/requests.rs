@@ -15,14 +15,14 @@ use tower_sigv4::{
 };
 
 use super::{accepted, data, head, layer, post, unsigned};
-use crate::common::{self, Script, Step, credentials, now, signed};
+use crate::common::{self, ScriptedBody, Step, credentials, now, signed};
 
 #[tokio::test]
 async fn verified_describes_the_signed_request() {
     let mut head = head();
     head.headers
         .insert("content-type", "text/plain".parse().expect("a value"));
-    let request = Request::from_parts(signed(head, b"body"), Script::new([data("body")]));
+    let request = Request::from_parts(signed(head, b"body"), ScriptedBody::new([data("body")]));
     let accepted = accepted(&layer(), request).await.expect("accepted");
     let verified = accepted.extensions().get::<Verified>().expect("a proof");
     assert_eq!(
@@ -87,13 +87,13 @@ async fn presigned_requests_pass_once_their_body_is_known_to_be_empty() {
             (vec![Step::Yield, Step::Fail], None, Err(Kind::BodyRead)),
         ] {
             let shown = format!("{check:?} {steps:?} {size:?}");
-            let mut body = Script::new(steps);
+            let mut body = ScriptedBody::new(steps);
             if let Some(size) = size {
                 body = body.with_size(size);
             }
             let accepted = accepted(&layer, Request::from_parts(presigned_s3(), body)).await;
-            let judged = accepted.as_ref().map(|_| ()).map_err(|kind| *kind);
-            assert_eq!(judged, expected, "{shown}");
+            let verified = accepted.as_ref().map(|_| ()).map_err(|kind| *kind);
+            assert_eq!(verified, expected, "{shown}");
             if let Ok(request) = accepted {
                 let verified = request.extensions().get::<Verified>().expect("a proof");
                 assert_eq!(verified.payload(), PayloadKind::Unsigned);
@@ -167,7 +167,7 @@ async fn ambiguous_paths_are_rewritten_if_enabled() {
     *request.uri_mut() = "/x/..//orders".parse().expect("a URI");
     let request_again = || {
         let (head, _) = post("", []).into_parts();
-        let mut request = Request::from_parts(head, Script::new([]));
+        let mut request = Request::from_parts(head, ScriptedBody::new([]));
         *request.uri_mut() = "/x/..//orders".parse().expect("a URI");
         request
     };
@@ -206,9 +206,9 @@ async fn http2_requests_get_a_host_header() {
         request.headers_mut().remove("host");
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = uri.parse().expect("a URI");
-        let judged = accepted(&layer(), request).await;
-        assert_eq!(judged.as_ref().err().copied(), refused, "{uri}");
-        if let Ok(accepted) = judged {
+        let verified = accepted(&layer(), request).await;
+        assert_eq!(verified.as_ref().err().copied(), refused, "{uri}");
+        if let Ok(accepted) = verified {
             assert_eq!(accepted.headers()["host"], "api.example.com");
         }
     }
@@ -276,10 +276,10 @@ async fn split_cookies_are_joined_before_verification() {
                 .append("cookie", line.parse().expect("a value"));
         }
         head.version = version;
-        let request = Request::from_parts(head, Script::new([]));
+        let request = Request::from_parts(head, ScriptedBody::new([]));
         let accepted = accepted(&layer(), request).await;
-        let judged = accepted.as_ref().map(|_| ()).map_err(|kind| *kind);
-        assert_eq!(judged, expected, "{version:?} {lines:?}");
+        let verified = accepted.as_ref().map(|_| ()).map_err(|kind| *kind);
+        assert_eq!(verified, expected, "{version:?} {lines:?}");
         if let Ok(request) = accepted {
             let received: Vec<_> = request.headers().get_all("cookie").iter().collect();
             assert_eq!(received, ["a=1; b=2; c=3"]);

@@ -22,7 +22,7 @@ use tower_test::mock;
 use super::{
     Accepted, Mock, MockResponse, data, layer, post, streamed, unhashed, unsigned, with_keys,
 };
-use crate::common::{Script, Step, credentials, now, poll_once};
+use crate::common::{ScriptedBody, Step, credentials, now, poll_once};
 
 #[tokio::test]
 async fn readiness_and_errors_come_from_the_inner_service() {
@@ -45,7 +45,7 @@ async fn readiness_and_errors_come_from_the_inner_service() {
 }
 
 /// Every rejection of a request with well-formed headers.
-fn rejections() -> Vec<(VerifyLayer, Request<Script>, Kind)> {
+fn rejections() -> Vec<(VerifyLayer, Request<ScriptedBody>, Kind)> {
     let small = || layer().with_body_check(BodyCheck::Collected { limit: 3 });
     let sized = |size| post("ab", [data("ab")]).map(|body| body.with_size(size));
     let missing = || with_keys(StaticKeys::new([]).expect("none"));
@@ -242,9 +242,9 @@ fn public_types_are_send_and_sync() {
     is_shared::<Rejection>();
 
     fn is_send<T: Send + std::fmt::Debug>() {}
-    is_send::<ResponseFuture<Mock, <Mock as Service<Accepted>>::Future, Script>>();
+    is_send::<ResponseFuture<Mock, <Mock as Service<Accepted>>::Future, ScriptedBody>>();
     is_send::<VerifiedBody<std::cell::Cell<u8>>>();
-    is_send::<tower_sigv4::body::ResponseBody<Script>>();
+    is_send::<tower_sigv4::body::ResponseBody<ScriptedBody>>();
     is_send::<LookupFuture>();
 
     fn is_object(_: &dyn KeyStore) {}
@@ -257,5 +257,5 @@ where
     R: Body<Data = Bytes>,
 {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    Service::<Request<Script>>::poll_ready(service, &mut cx).is_ready()
+    Service::<Request<ScriptedBody>>::poll_ready(service, &mut cx).is_ready()
 }

@@ -57,10 +57,11 @@ document.addEventListener("visibilitychange", () => {
 });
 
 function show(status) {
-  const reasons = status.reasons ?? [];
+  const reasons = [...(status.reasons ?? []), ...status.degraded];
   if (status.stopping) showState("Stopping after the current requests", "warn");
   else if (status.reasons === null) showState("Running; checking names and credentials", "unknown");
-  else if (reasons.length) showState("Not ready", "bad");
+  else if (status.reasons.length) showState("Not ready", "bad");
+  else if (reasons.length) showState("Ready, but degraded", "warn");
   else showState("Ready", "ok");
   byId("reasons").hidden = !reasons.length;
   byId("reasons").replaceChildren(...reasons.map((reason) => element("li", reason)));

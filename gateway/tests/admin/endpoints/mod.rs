@@ -1,5 +1,6 @@
 //! The admin port.
 
+mod cache;
 mod metrics;
 
 use std::{net::SocketAddr, time::Duration};
@@ -147,6 +148,22 @@ async fn foreign_hosts_and_pages_are_rejected() {
         ),
         ("POST", "/cache/purge", FORM, "url=http://h/?a=1&b=2", 400),
         ("POST", "/cache/purge", FORM, "", 400),
+        ("POST", "/cache/purge", FORM, "prefix=http://h/a", 204),
+        ("POST", "/cache/purge", FORM, "prefix=/a", 400),
+        ("POST", "/cache/purge", FORM, "host=h:80", 204),
+        ("POST", "/cache/purge", FORM, "host=", 400),
+        ("POST", "/cache/purge", FORM, "host=h/a", 400),
+        ("POST", "/cache/purge", FORM, "host=a@h", 400),
+        ("POST", "/cache/purge", FORM, "tag=a", 400),
+        ("POST", "/cache/purge", json, "{\"host\": \"h\"}", 204),
+        ("POST", "/cache/purge", json, "{\"host\": 1}", 400),
+        (
+            "POST",
+            "/cache/purge",
+            json,
+            "{\"host\": \"h\", \"url\": \"http://h/\"}",
+            400,
+        ),
         ("POST", "/cache/purge", FORM, &long, 413),
         ("POST", "/cache/purge", "", url, 415),
         ("GET", "/", "", "", 200),
@@ -212,57 +229,6 @@ async fn client_without_request_is_disconnected() {
         .expect("connected");
     let end = time::timeout(Duration::from_secs(10), stream.read(&mut [0; 100])).await;
     assert_eq!(end.expect("no timeout").expect("an end"), 0);
-}
-
-#[tokio::test]
-async fn purged_responses_are_fetched_again() {
-    let origin = TestOrigin::start(CACHED).await;
-    let config = config(&format!("http://{}", origin.address), "") + "cache = true\n";
-    let gateway = Gateway::with_config(&with_admin(&config));
-    let admin = admin(&gateway);
-    let purge = (
-        "/cache/purge",
-        FORM,
-        "url=https://API.example.com/orders?a=1%26b",
-    );
-    let other = ("/cache/purge", FORM, "url=https://api.example.com/orders");
-    for (purge_request, status) in [
-        (None, "fwd=uri-miss; stored"),
-        (None, "hit"),
-        (Some(other), "hit"),
-        (Some(purge), "fwd=uri-miss; stored"),
-        (None, "hit"),
-        (Some(("/cache/clear", "", "")), "fwd=uri-miss; stored"),
-    ] {
-        if let Some((target, headers, body)) = purge_request {
-            assert_eq!(
-                send_admin(admin, "POST", target, headers, body)
-                    .await
-                    .status,
-                204
-            );
-        }
-        let response = send(&gateway, "GET", "/orders?a=1&b", "").await;
-        let cache_status = response.header("cache-status").expect("a cache status");
-        assert_eq!(
-            cache_status,
-            format!("sigv4-gateway; {status}"),
-            "{purge_request:?}"
-        );
-    }
-    let text = metrics(admin).await;
-    let labels = "origin=\"orders\",";
-    let route = "route=\"api.example.com/orders\"";
-    for sample in [
-        format!("cache_requests_total{{{labels}outcome=\"hit\",{route}}} 3"),
-        format!("cache_requests_total{{{labels}outcome=\"uri-miss\",{route}}} 3"),
-        format!("cache_stored_total{{{labels}{route}}} 3").replace(",}", "}"),
-    ] {
-        assert!(
-            text.contains(&format!("sigv4_gateway_{sample}\n")),
-            "{sample} missing in {text}"
-        );
-    }
 }
 
 /// Simulates a load balancer that probes as Kubernetes does, but more often.

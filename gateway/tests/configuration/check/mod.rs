@@ -1,5 +1,6 @@
 //! Errors and warnings of configurations.
 
+mod cache;
 mod mistakes;
 mod routing;
 mod server;

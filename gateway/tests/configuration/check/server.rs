@@ -1,8 +1,8 @@
-//! Mistakes in `[server]`, `[bodies]`, `[cache]` and `[credentials]`.
+//! Mistakes in `[server]`, `[bodies]` and `[credentials]`.
 
 use super::mistakes::Mistake;
 
-/// Mistakes in `[server]`, `[bodies]` and `[cache]`.
+/// Mistakes in `[server]` and `[bodies]`.
 pub(super) const SERVER: &[Mistake] = &[
     (
         "listen = \"127.0.0.1:0\"",
@@ -71,30 +71,6 @@ pub(super) const SERVER: &[Mistake] = &[
         "[bodies]\nmemory = \"much\"\n[credentials]",
         4,
         "invalid value",
-    ),
-    (
-        "[credentials]",
-        "[cache]\nmemory = \"much\"\n[credentials]",
-        4,
-        "invalid value",
-    ),
-    (
-        "[credentials]",
-        "[cache]\nsize = \"1MiB\"\n[credentials]",
-        4,
-        "unknown field `size`",
-    ),
-    (
-        "[credentials]",
-        "[cache]\nredis = \"http://h\"\n[credentials]",
-        4,
-        "redis is not the URL",
-    ),
-    (
-        "[credentials]",
-        "[cache]\nprefix = \"a\"\n[credentials]",
-        4,
-        "add redis",
     ),
 ];
 

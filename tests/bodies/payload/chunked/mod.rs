@@ -17,7 +17,7 @@ use tower_sigv4::{
 };
 
 use super::{data, put, sent};
-use crate::common::{self, HOST, Script, Step, credentials, header, layer, now};
+use crate::common::{self, HOST, ScriptedBody, Step, credentials, header, layer, now};
 
 const SIZE: usize = 8 * 1024;
 
@@ -29,8 +29,8 @@ fn s3() -> UriOrigin {
     UriOrigin::new(common::settings("s3")).with_payload(PayloadMode::Chunked(size()))
 }
 
-fn request(len: usize, steps: impl IntoIterator<Item = Step>) -> Request<Script> {
-    let body = Script::new(steps).with_size(SizeHint::with_exact(len as u64));
+fn request(len: usize, steps: impl IntoIterator<Item = Step>) -> Request<ScriptedBody> {
+    let body = ScriptedBody::new(steps).with_size(SizeHint::with_exact(len as u64));
     let mut request = put(body);
     *request.uri_mut() = format!("https://{HOST}/key").parse().expect("a URI");
     request
@@ -212,7 +212,7 @@ async fn codings_are_joined_and_the_length_may_come_from_a_header() {
     request
         .headers_mut()
         .insert("content-encoding", "gzip".parse().expect("a value"));
-    let error = sent(&layer(s3()), put(Script::new([data("abc")])))
+    let error = sent(&layer(s3()), put(ScriptedBody::new([data("abc")])))
         .await
         .expect_err("relative");
     assert_eq!(error.kind(), ErrorKind::Request);
@@ -246,7 +246,7 @@ async fn auto_sends_large_bodies_in_chunks_if_possible() {
     let query = s3()
         .with_query_signature(Duration::from_secs(60))
         .expect("in range");
-    let unknown = |body: Script| body.with_size(SizeHint::default());
+    let unknown = |body: ScriptedBody| body.with_size(SizeHint::default());
     for (target, request, chunks) in [
         (s3(), request(3, [data("abc")]), Ok(false)),
         (s3(), request(4, [data("abcd")]), Ok(true)),

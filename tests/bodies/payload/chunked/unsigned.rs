@@ -19,12 +19,12 @@ use crate::common::{self, Step, header, layer};
 #[tokio::test]
 async fn checksums_are_sent_in_a_trailer_unless_a_header_has_one() {
     let len = 2 * SIZE + 5;
-    let sent_by = async |mode, own: Option<&'static str>| {
+    let sent_by = async |mode, checksum_header: Option<&'static str>| {
         let mut request = request(len, [Step::Data(bytes(len))]);
-        if let Some(own) = own {
+        if let Some(name) = checksum_header {
             request
                 .headers_mut()
-                .insert(own, "AAAAAA==".parse().expect("a value"));
+                .insert(name, "AAAAAA==".parse().expect("a value"));
         }
         let target = UriOrigin::new(common::settings("s3")).with_payload(mode);
         sent(&layer(target), request)
@@ -40,7 +40,7 @@ async fn checksums_are_sent_in_a_trailer_unless_a_header_has_one() {
         Checksum::Sha256,
     ] {
         let chunked = PayloadMode::ChunkedTrailer(size(), checksum);
-        for (mode, own, payload) in [
+        for (mode, checksum_header, payload) in [
             (chunked, None, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"),
             (
                 chunked,
@@ -63,11 +63,15 @@ async fn checksums_are_sent_in_a_trailer_unless_a_header_has_one() {
                 "UNSIGNED-PAYLOAD",
             ),
         ] {
-            let (head, body) = sent_by(mode, own).await;
+            let (head, body) = sent_by(mode, checksum_header).await;
             assert_eq!(header(&head.headers, "x-amz-content-sha256"), payload);
             let has_trailer = payload.ends_with("TRAILER");
             let trailer = head.headers.get("x-amz-trailer");
-            assert_eq!(trailer.is_some(), has_trailer, "{mode:?} {own:?}");
+            assert_eq!(
+                trailer.is_some(),
+                has_trailer,
+                "{mode:?} {checksum_header:?}"
+            );
             let signed = header(&head.headers, "authorization").contains(";x-amz-trailer,");
             assert_eq!(signed, has_trailer);
             let declared = header(&head.headers, "content-length")

@@ -12,7 +12,13 @@ use super::{
 };
 use crate::store::interface::StoreError;
 
-pub(super) async fn check(connection: &Arc<Connection>, key: &str) -> Result<(), StoreError> {
+pub(super) struct Failure {
+    pub(super) error: StoreError,
+    /// The configuration is wrong, even if some queries succeed.
+    pub(super) is_mode: bool,
+}
+
+pub(super) async fn check(connection: &Arc<Connection>, key: &str) -> Result<(), Failure> {
     let target = &connection.target;
     let mut failure = None;
     for seed in target.seeds() {
@@ -24,8 +30,8 @@ pub(super) async fn check(connection: &Arc<Connection>, key: &str) -> Result<(),
             Err(error) => failure = Some(error),
         }
     }
-    if let Some(error) = failure {
-        return Err(error);
+    if let Some(first) = failure {
+        return Err(first);
     }
     // The command that every lookup depends on: it shows whether the user may send it.
     let attempt = connection.send_now(key, scripts::read_purges(key, 0, 0));
@@ -36,7 +42,7 @@ pub(super) async fn check(connection: &Arc<Connection>, key: &str) -> Result<(),
     }
 }
 
-async fn check_mode(target: &Target, seed: &ConnectionInfo) -> Result<(), StoreError> {
+async fn check_mode(target: &Target, seed: &ConnectionInfo) -> Result<(), Failure> {
     let address = seed.addr().to_string();
     let info = match timeout(CONNECT_TIMEOUT, target::probe(seed, CONNECT_TIMEOUT)).await {
         Ok(Ok(text)) => text,
@@ -46,7 +52,10 @@ async fn check_mode(target: &Target, seed: &ConnectionInfo) -> Result<(), StoreE
         Err(_) => return Err(error(&address, "no reply")),
     };
     match remedy(target.mode(), &info) {
-        Some(reason) => Err(error(&address, &reason)),
+        Some(reason) => Err(Failure {
+            is_mode: true,
+            ..error(&address, &reason)
+        }),
         None => Ok(()),
     }
 }
@@ -78,8 +87,11 @@ fn remedy(configured: &str, info: &str) -> Option<String> {
     }
 }
 
-fn error(address: &str, reason: &str) -> StoreError {
-    StoreError::new(format!("redis at {address}: {reason}"))
+fn error(address: &str, reason: &str) -> Failure {
+    Failure {
+        error: StoreError::new(format!("redis at {address}: {reason}")),
+        is_mode: false,
+    }
 }
 
 #[cfg(test)]

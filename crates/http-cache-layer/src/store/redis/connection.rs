@@ -41,6 +41,7 @@ pub(super) struct Connection {
     last_link: AtomicU64,
     pub(super) topology: Topology,
     errors: AtomicU64,
+    successes: AtomicU64,
     recovered: Notify,
 }
 
@@ -58,6 +59,8 @@ struct Failure {
     reason: Arc<str>,
     /// The server cannot be used.
     is_outage: bool,
+    /// The connection had ended before.
+    is_disconnected: bool,
     link: Option<u64>,
 }
 
@@ -71,6 +74,7 @@ impl Connection {
             last_link: AtomicU64::new(0),
             topology: Topology::default(),
             errors: AtomicU64::new(0),
+            successes: AtomicU64::new(0),
             recovered: Notify::new(),
         }
     }
@@ -81,6 +85,10 @@ impl Connection {
 
     pub(super) fn errors(&self) -> u64 {
         self.errors.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn successes(&self) -> u64 {
+        self.successes.load(Ordering::Relaxed)
     }
 
     /// Time limit of a query. Requests wait only for reads, and for removals up to the limit of reads.
@@ -108,16 +116,18 @@ impl Connection {
             return None;
         }
         let limit = self.limit(lane);
-        let reply = match timeout(limit, self.send(lane, key, command)).await {
+        let reply = match timeout(limit, self.send_again(&gate, lane, key, &command)).await {
             Ok(result) => result,
             Err(_) => Err(Failure {
                 reason: format!("no reply within {limit:?}").into(),
                 is_outage: true,
+                is_disconnected: false,
                 link: None,
             }),
         };
         match reply {
             Ok(value) => {
+                self.successes.fetch_add(1, Ordering::Relaxed);
                 if gate.record_success() {
                     tracing::info!("redis at {} responds again", self.target.addresses());
                     self.recovered.notify_waiters();
@@ -131,14 +141,39 @@ impl Connection {
         }
     }
 
-    async fn send(self: &Arc<Self>, lane: Lane, key: &str, command: Cmd) -> Result<Value, Failure> {
+    async fn send(
+        self: &Arc<Self>,
+        lane: Lane,
+        key: &str,
+        command: &Cmd,
+    ) -> Result<Value, Failure> {
         let (number, mut link) = self.link(lane).await?;
         let reply = link.send(key, command).await;
         reply.map_err(|error| Failure {
             reason: self.describe(&error).into(),
             is_outage: is_outage(&error),
+            is_disconnected: error.is_connection_dropped(),
             link: Some(number),
         })
+    }
+
+    /// Sends a command, once more if an idle connection has ended. Each command may be repeated.
+    async fn send_again(
+        self: &Arc<Self>,
+        gate: &Gate,
+        lane: Lane,
+        key: &str,
+        command: &Cmd,
+    ) -> Result<Value, Failure> {
+        match self.send(lane, key, command).await {
+            Err(failure) if failure.is_disconnected && !self.target.is_cluster() => {
+                // The server may have restarted, or another may have taken over.
+                gate.begin_recovery();
+                self.disconnect(lane, &failure);
+                self.send(lane, key, command).await
+            }
+            reply => reply,
+        }
     }
 
     /// Sends a command without regard to outages.
@@ -147,7 +182,7 @@ impl Connection {
         key: &str,
         command: Cmd,
     ) -> Result<Value, Arc<str>> {
-        let reply = self.send(Lane::Read, key, command).await;
+        let reply = self.send(Lane::Read, key, &command).await;
         reply.map_err(|failure| failure.reason)
     }
 
@@ -174,11 +209,13 @@ impl Connection {
             Ok(LinkState::Absent(reason)) => Err(Failure {
                 reason: reason.clone().unwrap_or_else(|| "not connected".into()),
                 is_outage: true,
+                is_disconnected: false,
                 link: None,
             }),
             _ => Err(Failure {
                 reason: "not connected".into(),
                 is_outage: true,
+                is_disconnected: false,
                 link: None,
             }),
         }
@@ -239,9 +276,12 @@ impl Connection {
             let reason = &failure.reason;
             tracing::warn!("redis at {address}: {reason}; its responses are not used");
         }
-        if self.target.is_cluster() {
-            return; // it connects to lost nodes again by itself
+        if !self.target.is_cluster() {
+            self.disconnect(lane, failure); // a cluster connects to lost nodes again by itself
         }
+    }
+
+    fn disconnect(&self, lane: Lane, failure: &Failure) {
         self.links[lane as usize].send_if_modified(|current| {
             let failed = match current {
                 // A timeout does not name its connection.

@@ -51,6 +51,11 @@ impl Gate {
         until.is_none_or(|end| end <= Instant::now())
     }
 
+    /// Begins the time in which removals are repeated, after a lost connection.
+    pub(super) fn begin_recovery(&self) {
+        self.state().recovering_until = Some(Instant::now() + RECOVERY);
+    }
+
     /// Returns `true` if it ends an outage.
     pub(super) fn record_success(&self) -> bool {
         let mut state = self.state();

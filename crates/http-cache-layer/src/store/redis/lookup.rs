@@ -33,8 +33,15 @@ const TOUCH_INTERVAL: u64 = 10;
 pub(super) struct Redis {
     work: Arc<Work>,
     hints: Cache<Arc<str>, VaryNames>,
-    /// Result of the last check.
-    problem: Mutex<Option<Arc<str>>>,
+    problem: Mutex<Option<Problem>>,
+}
+
+/// Result of the last check.
+#[derive(Clone)]
+struct Problem {
+    message: Arc<str>,
+    /// Number of successful queries until then: one more ends the problem. `None` for a wrong configuration.
+    successes: Option<u64>,
 }
 
 /// Fields of a hash.
@@ -219,19 +226,27 @@ impl Redis {
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         let key = self.work.purges_key();
         let result = check::check(&self.work.connection, &key).await;
-        let message = result.as_ref().err().map(|error| error.to_string().into());
-        *self.problem() = message;
-        result
+        let successes = self.work.connection.successes();
+        *self.problem() = result.as_ref().err().map(|failure| Problem {
+            message: failure.error.to_string().into(),
+            successes: (!failure.is_mode).then_some(successes),
+        });
+        result.map_err(|failure| failure.error)
     }
 
     pub(super) fn health(&self) -> StoreHealth {
-        let problem = self.problem().clone();
+        let connection = &self.work.connection;
+        let persists = |problem: &Problem| {
+            let successes = problem.successes;
+            successes.is_none_or(|number| number == connection.successes())
+        };
+        let problem = self.problem().clone().filter(persists);
         let failure = || {
-            let connection = &self.work.connection;
             let reason = connection.topology.failure()?;
             Some(format!("redis at {}: {reason}", connection.target.addresses()).into())
         };
         problem
+            .map(|known| known.message)
             .or_else(failure)
             .map_or(StoreHealth::Ready, StoreHealth::Degraded)
     }
@@ -240,7 +255,7 @@ impl Redis {
         self.work.stats()
     }
 
-    fn problem(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+    fn problem(&self) -> MutexGuard<'_, Option<Problem>> {
         self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -173,14 +173,14 @@ pub(super) enum Link {
 
 impl Link {
     /// Sends a command to the server that has this key.
-    pub(super) async fn send(&mut self, key: &str, command: Cmd) -> RedisResult<Value> {
+    pub(super) async fn send(&mut self, key: &str, command: &Cmd) -> RedisResult<Value> {
         let reply = match self {
-            Self::Single(connection) => connection.req_packed_command(&command).await,
+            Self::Single(connection) => connection.req_packed_command(command).await,
             Self::Cluster(connection) => {
                 let route = Route::with_key(key, SlotAddr::Master);
                 let node = SingleNodeRoutingInfo::SpecificNode(route);
                 connection
-                    .route_command(command, RoutingInfo::SingleNode(node))
+                    .route_command(command.clone(), RoutingInfo::SingleNode(node))
                     .await
             }
         };

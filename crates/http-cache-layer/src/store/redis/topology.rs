@@ -78,8 +78,10 @@ impl Topology {
             .primaries
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut gates = primaries.gates.values().chain([&self.common]);
-        gates.find_map(|gate| gate.reason())
+        if primaries.ranges.is_empty() {
+            return self.common.reason();
+        }
+        primaries.gates.values().find_map(|gate| gate.reason())
     }
 }
 

@@ -18,10 +18,13 @@ struct Server {
 
 impl Server {
     async fn start(arguments: &[&str]) -> Self {
-        let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = probe.local_addr().expect("an address").port();
-        drop(probe);
+        Self::start_on(free_port(), &[], arguments).await
+    }
+
+    /// The first arguments come before those of every server.
+    async fn start_on(port: u16, first: &[&str], arguments: &[&str]) -> Self {
         let process = Command::new("redis-server")
+            .args(first)
             .args(["--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"])
             .args(["--port", &port.to_string()])
             .args(arguments)
@@ -56,6 +59,11 @@ impl Server {
         let mut connected = connection.expect("a connection");
         command.query_async(&mut connected).await.expect("a reply")
     }
+}
+
+fn free_port() -> u16 {
+    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    probe.local_addr().expect("an address").port()
 }
 
 impl Drop for Server {
@@ -357,4 +365,83 @@ async fn servers_in_another_mode_or_with_other_rights_are_named() {
     }
     let closed = RedisStore::new("redis://127.0.0.1:1").expect("a URL");
     assert!(closed.check().await.is_err());
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_server_that_was_down_at_the_check_is_used_once_it_is_up() {
+    let server = Server::start(&[]).await;
+    let store = server.store().with_timeout(Duration::from_millis(100));
+    let port = server.port;
+    drop(server);
+    assert!(store.check().await.is_err());
+    assert!(matches!(store.health(), StoreHealth::Degraded(_)));
+    let _again = Server::start_on(port, &[], &[]).await;
+    let key = Key::new("h", "/");
+    while store.health() != StoreHealth::Ready {
+        assert_eq!(found(&store, &key, "").await, None);
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(put_body(&store, &key, "body").await);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn sentinel_names_the_primary_and_the_next_one() {
+    let mut primary = Server::start(&[]).await;
+    let port = primary.port.to_string();
+    let options = ["--replicaof", "127.0.0.1", &port];
+    let replica = Server::start(&options).await;
+    let config = std::env::temp_dir().join(format!("sentinel-{port}.conf"));
+    let lines = format!(
+        "sentinel monitor mymaster 127.0.0.1 {port} 1\n\
+         sentinel down-after-milliseconds mymaster 500\n\
+         sentinel failover-timeout mymaster 3000\n"
+    );
+    std::fs::write(&config, lines).expect("written");
+    let path = config.to_str().expect("UTF-8");
+    let sentinel = Server::start_on(free_port(), &[path], &["--sentinel"]).await;
+    let url = format!("redis://127.0.0.1:{}", sentinel.port);
+    let [one, two] = [(); 2].map(|()| {
+        let store = RedisStore::sentinel([&url], "redis://mymaster/0");
+        store
+            .expect("URLs")
+            .with_timeout(Duration::from_millis(500))
+    });
+    assert_eq!(one.check().await, Ok(()));
+    let (old, kept) = (Key::new("h", "/old"), Key::new("h", "/kept"));
+    for key in [&old, &kept] {
+        assert!(put_body(&one, key, "body").await);
+        assert_eq!(found(&two, key, "").await.as_deref(), Some("body"));
+    }
+    // The replica copies the primary after five seconds, and Sentinel reads the replicas every ten.
+    let is_known = async || {
+        let info = primary.command(&[b"INFO", b"replication"]).await;
+        let text: String = redis::from_redis_value(info).expect("a text");
+        let words: &[&[u8]] = &[b"SENTINEL", b"REPLICAS", b"mymaster"];
+        let list: Vec<redis::Value> =
+            redis::from_redis_value(sentinel.command(words).await).expect("a list");
+        text.contains("state=online") && !list.is_empty()
+    };
+    while !is_known().await {
+        sleep(Duration::from_millis(100)).await;
+    }
+    // Once it is complete, the replica has it too.
+    assert_eq!(
+        two.remove(Purge::Url(old.clone())).await,
+        PurgeOutcome::Complete
+    );
+    primary.process.kill().expect("killed");
+    while found(&one, &kept, "").await.is_none() {
+        assert_eq!(found(&one, &old, "").await, None);
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(found(&two, &old, "").await, None);
+    assert_eq!(
+        one.remove(Purge::Url(kept.clone())).await,
+        PurgeOutcome::Complete
+    );
+    assert_eq!(found(&two, &kept, "").await, None);
+    drop((sentinel, replica));
+    std::fs::remove_file(&config).expect("removed");
 }

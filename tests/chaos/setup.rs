@@ -23,8 +23,8 @@ use tower_sigv4::{
     verify::{BodyCheck, RejectionKind, VerifySettings},
 };
 
-use super::services::{Hesitant, PendingBetween, Sending, Slow};
-use crate::common::{self, Script, Step, directory::Directory, now, poll_once, settings};
+use super::services::{AlternatelyReady, PendingBody, Sending, SlowProvider};
+use crate::common::{self, ScriptedBody, Step, directory::Directory, now, poll_once, settings};
 
 const CHUNK: usize = 11_000;
 
@@ -51,16 +51,16 @@ pub(super) fn chunks() -> impl Iterator<Item = Step> {
     })
 }
 
-pub(super) fn request(steps: impl IntoIterator<Item = Step>) -> Request<Script> {
+pub(super) fn request(steps: impl IntoIterator<Item = Step>) -> Request<ScriptedBody> {
     let size = SizeHint::with_exact((CHUNK * CHUNKS) as u64);
     Request::put("https://bucket.s3.us-east-1.amazonaws.com/key?b=2&a=1")
         .header("x-amz-content-sha256", PayloadHash::of(&body()).to_string())
-        .body(Script::new(steps).with_size(size))
+        .body(ScriptedBody::new(steps).with_size(size))
         .expect("a request")
 }
 
 /// A signing client, a verifying origin, and the resources that requests use.
-pub(super) struct World {
+pub(super) struct TestSetup {
     pub(super) client: SigningLayer,
     pub(super) server: VerifyLayer,
     pub(super) budgets: [BodyBudget; 2],
@@ -68,12 +68,12 @@ pub(super) struct World {
     /// Allows one request at a time.
     pub(super) permits: Arc<Semaphore>,
     /// Rejections (`Some`) and successes (`None`).
-    pub(super) verdicts: Arc<Mutex<Vec<Option<RejectionKind>>>>,
+    pub(super) rejections: Arc<Mutex<Vec<Option<RejectionKind>>>>,
     /// Step of the origin at which its connection fails.
     pub(super) breaks_at: usize,
 }
 
-impl World {
+impl TestSetup {
     /// Creates an origin whose clock is ahead by this duration.
     pub(super) fn new(
         mode: PayloadMode,
@@ -96,7 +96,7 @@ impl World {
                 .with_query_signature(Duration::from_secs(60))
                 .expect("in range");
         }
-        let client = SigningLayer::new(Slow, target)
+        let client = SigningLayer::new(SlowProvider, target)
             .with_clock(Clock::manual(now()))
             .with_body_budget(budgets[0].clone());
         let keys = async |_: String| {
@@ -114,16 +114,16 @@ impl World {
             budgets,
             directory,
             permits: Arc::new(Semaphore::new(1)),
-            verdicts: Arc::default(),
+            rejections: Arc::default(),
             breaks_at: usize::MAX,
         }
     }
 
     /// Sends a request with these steps, and reads the response.
     pub(super) fn send(&self, steps: impl IntoIterator<Item = Step>) -> Sending {
-        let connection = Hesitant {
+        let connection = AlternatelyReady {
             inner: self.origin(),
-            hesitates: false,
+            is_pending: false,
         };
         let connection = ConcurrencyLimit::with_semaphore(connection, self.permits.clone());
         // A new cache, so that credentials are loaded each time.
@@ -140,15 +140,15 @@ impl World {
     pub(super) fn origin(
         &self,
     ) -> impl Service<
-        Request<SignedBody<Script>>,
-        Response = Response<PendingBetween>,
+        Request<SignedBody<ScriptedBody>>,
+        Response = Response<PendingBody>,
         Error = BoxError,
         Future: Send,
     > + Clone
     + use<> {
-        let (server, verdicts, breaks_at) =
-            (self.server.clone(), self.verdicts.clone(), self.breaks_at);
-        service_fn(move |request: Request<SignedBody<Script>>| {
+        let (server, rejections, breaks_at) =
+            (self.server.clone(), self.rejections.clone(), self.breaks_at);
+        service_fn(move |request: Request<SignedBody<ScriptedBody>>| {
             let step = Arc::new(AtomicUsize::new(0));
             let next = async move || {
                 task::yield_now().await;
@@ -176,14 +176,14 @@ impl World {
                     }
                 }
             });
-            let (server, verdicts) = (server.layer(handler), verdicts.clone());
+            let (server, rejections) = (server.layer(handler), rejections.clone());
             async move {
                 next().await?;
                 let response = server.oneshot(request).await?;
                 let rejection = response.extensions().get().copied();
-                verdicts.lock().expect("not poisoned").push(rejection);
+                rejections.lock().expect("not poisoned").push(rejection);
                 next().await?;
-                let mut response = response.map(PendingBetween::new);
+                let mut response = response.map(PendingBody::new);
                 if rejection.is_some() {
                     response
                         .headers_mut()
@@ -196,7 +196,7 @@ impl World {
 
     /// Reserves the whole budget until the guard is dropped.
     pub(super) async fn fill(&self, budget: &BodyBudget) -> impl Sized + use<> {
-        let all = Script::new([Step::Hang]).with_size(SizeHint::with_exact(BUDGET));
+        let all = ScriptedBody::new([Step::Hang]).with_size(SizeHint::with_exact(BUDGET));
         let target = UriOrigin::new(settings("s3"))
             .with_hosts(["h"])
             .expect("a host");
@@ -209,17 +209,21 @@ impl World {
     }
 
     /// Panics if a request has left anything behind.
-    pub(super) fn is_clear(&self, what: &str) {
+    pub(super) fn assert_nothing_left(&self, context: &str) {
         for budget in &self.budgets {
-            assert_eq!(budget.available(), budget.total(), "{what}");
+            assert_eq!(budget.available(), budget.total(), "{context}");
         }
-        assert_eq!(self.permits.available_permits(), 1, "{what}");
-        assert_eq!(self.directory.files(), (0, 0), "{what}");
-        assert_eq!(Handle::current().metrics().num_alive_tasks(), 0, "{what}");
+        assert_eq!(self.permits.available_permits(), 1, "{context}");
+        assert_eq!(self.directory.files(), (0, 0), "{context}");
+        assert_eq!(
+            Handle::current().metrics().num_alive_tasks(),
+            0,
+            "{context}"
+        );
     }
 
-    pub(super) fn verdicts(&self) -> Vec<Option<RejectionKind>> {
-        std::mem::take(&mut self.verdicts.lock().expect("not poisoned"))
+    pub(super) fn rejections(&self) -> Vec<Option<RejectionKind>> {
+        std::mem::take(&mut self.rejections.lock().expect("not poisoned"))
     }
 }
 
@@ -240,7 +244,7 @@ fn modes() -> [PayloadMode; 8] {
 pub(super) const CHECKS: [BodyCheck; 2] =
     [BodyCheck::Collected { limit: 100_000 }, BodyCheck::Streamed];
 
-pub(super) fn worlds() -> impl Iterator<Item = (String, World)> {
+pub(super) fn setups() -> impl Iterator<Item = (String, TestSetup)> {
     let in_head = modes().map(|mode| (mode, false));
     let in_query = [PayloadMode::Buffer, PayloadMode::Unsigned].map(|mode| (mode, true));
     in_head
@@ -249,7 +253,7 @@ pub(super) fn worlds() -> impl Iterator<Item = (String, World)> {
         .flat_map(|(mode, in_query)| {
             CHECKS.map(|check| {
                 let name = format!("{mode:?} {check:?}, in the query: {in_query}");
-                (name, World::new(mode, in_query, check, Duration::ZERO))
+                (name, TestSetup::new(mode, in_query, check, Duration::ZERO))
             })
         })
 }

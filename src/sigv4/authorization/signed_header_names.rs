@@ -129,7 +129,7 @@ impl Lookalikes<'_, '_> {
     #[inline]
     pub(crate) fn contains(&mut self, name: &str) -> bool {
         // Without marks, different names are different variables.
-        (self.names.has_marks || has_marks(name)) && self.search(name)
+        (self.names.has_marks || classes(name) & MARK != 0) && self.search(name)
     }
 
     #[inline(never)]
@@ -152,11 +152,6 @@ impl Lookalikes<'_, '_> {
 /// Returns `true` for a byte of a lower-case name that a server may read as `-`.
 pub(crate) fn reads_as_hyphen(byte: u8) -> bool {
     CLASSES[usize::from(byte)] == MARK
-}
-
-/// Returns `true` if a lower-case name has a byte that a server may read as `-`.
-fn has_marks(name: &str) -> bool {
-    classes(name) & MARK != 0
 }
 
 /// Returns `true` if a server may read both lower-case names as one variable.

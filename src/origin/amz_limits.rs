@@ -35,13 +35,10 @@ fn header_pattern(pattern: &str) -> Result<String, Error> {
 }
 
 impl Limits {
-    pub(super) fn set_headers<N>(
+    pub(super) fn set_headers(
         &mut self,
-        patterns: impl IntoIterator<Item = N>,
-    ) -> Result<(), Error>
-    where
-        N: AsRef<str>,
-    {
+        patterns: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<(), Error> {
         let parsed = patterns
             .into_iter()
             .map(|pattern| header_pattern(pattern.as_ref()));
@@ -49,10 +46,7 @@ impl Limits {
         Ok(())
     }
 
-    pub(super) fn set_parameters<N>(&mut self, names: impl IntoIterator<Item = N>)
-    where
-        N: Into<String>,
-    {
+    pub(super) fn set_parameters(&mut self, names: impl IntoIterator<Item = impl Into<String>>) {
         self.parameters = Some(names.into_iter().map(Into::into).collect());
     }
 

@@ -15,11 +15,11 @@ use tower_sigv4::{
 };
 
 use crate::common::{
-    Script, Step, now,
-    origins::{Provider, Received, World, response, stamp},
+    ScriptedBody, Step, now,
+    origins::{MultiOriginClient, Provider, Received, amz_date, response},
     settings,
 };
-use offsets::by_clock;
+use offsets::respond_by_clock;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -34,15 +34,15 @@ fn s3(name: &str) -> Origin {
     Origin::new(&url, settings("s3")).expect("an origin")
 }
 
-fn request(method: Method, path: &str) -> Request<Script> {
+fn request(method: Method, path: &str) -> Request<ScriptedBody> {
     let size = SizeHint::with_exact(4);
-    let body = Script::new([Step::Data(Bytes::from_static(b"body"))]).with_size(size);
+    let body = ScriptedBody::new([Step::Data(Bytes::from_static(b"body"))]).with_size(size);
     let request = Request::builder().method(method).uri(path);
     let request = request.header("x-amz-content-sha256", PayloadHash::of(b"body").to_string());
     request.body(body).expect("a request")
 }
 
-fn put() -> Request<Script> {
+fn put() -> Request<ScriptedBody> {
     request(Method::PUT, "/key")
 }
 
@@ -53,12 +53,12 @@ async fn a_quoted_query_changes_no_clock() {
         "https://search-a.us-east-1.es.amazonaws.com",
         settings("es"),
     );
-    let world = World::new([
+    let client = MultiOriginClient::new([
         es.expect("valid"),
         s3("a").with_payload(PayloadMode::Unsigned),
     ])
     .await;
-    let later = stamp(now() + 20 * HOUR);
+    let later = amz_date(now() + 20 * HOUR);
     let quoted = format!("Signature expired: ({later}");
     let bodies = [
         format!(
@@ -72,20 +72,20 @@ async fn a_quoted_query_changes_no_clock() {
     ];
     let path = format!("/?Signature%20expired:%20({later}");
     for (round, body) in bodies.iter().cycle().take(60).enumerate() {
-        world.clock.advance(Duration::from_secs(1));
-        let time = world.clock.now();
+        client.clock.advance(Duration::from_secs(1));
+        let time = client.clock.now();
         let quotes = |_: &Received| response(400, time, body.clone());
-        let quoted = world.send(0, request(Method::GET, &path), &quotes).await;
-        assert_eq!(quoted.dates(), [stamp(time)], "{round}");
+        let quoted = client.send(0, request(Method::GET, &path), &quotes).await;
+        assert_eq!(quoted.dates(), [amz_date(time)], "{round}");
         assert_eq!(quoted.body, body);
-        let upload = world.send(1, put(), &by_clock(time)).await;
+        let upload = client.send(1, put(), &respond_by_clock(time)).await;
         assert_eq!(
             (upload.status.as_u16(), upload.dates()),
-            (200, vec![&*stamp(time)]),
+            (200, vec![&*amz_date(time)]),
             "{round}"
         );
     }
-    assert_eq!(world.provider.asked(), 1);
+    assert_eq!(client.provider.calls(), 1);
 }
 
 /// Row T2: a request that cannot be sent again corrects the next one.
@@ -100,15 +100,15 @@ async fn a_streamed_request_is_rejected_and_the_next_one_is_accepted() {
         PayloadMode::UnsignedTrailer(Checksum::Sha256),
     ] {
         for diagnosis in [false, true] {
-            let mut world = World::new([s3("a").with_payload(mode)]).await;
-            world.layer = world.layer.with_diagnosis(diagnosis);
-            let time = world.clock.now() + HOUR;
+            let mut client = MultiOriginClient::new([s3("a").with_payload(mode)]).await;
+            client.layer = client.layer.with_diagnosis(diagnosis);
+            let time = client.clock.now() + HOUR;
             for (round, (status, signed_at)) in [(403, time - HOUR), (200, time), (200, time)]
                 .into_iter()
                 .enumerate()
             {
-                let upload = world.send(0, put(), &by_clock(time)).await;
-                let expected = (status, vec![stamp(signed_at)]);
+                let upload = client.send(0, put(), &respond_by_clock(time)).await;
+                let expected = (status, vec![amz_date(signed_at)]);
                 let dates = upload
                     .dates()
                     .into_iter()
@@ -130,7 +130,7 @@ async fn a_streamed_request_is_rejected_and_the_next_one_is_accepted() {
                 }
             };
             for (status, key) in [(400, "KEY0"), (200, "KEY1"), (200, "KEY1")] {
-                let upload = world.send(0, put(), &expired).await;
+                let upload = client.send(0, put(), &expired).await;
                 let expected = (status, vec![key]);
                 assert_eq!(
                     (upload.status.as_u16(), upload.keys()),
@@ -145,31 +145,31 @@ async fn a_streamed_request_is_rejected_and_the_next_one_is_accepted() {
 /// Row T3: one origin rejects the credentials as expired, and the provider fails.
 #[tokio::test(start_paused = true)]
 async fn expired_credentials_of_one_origin_do_not_affect_others() {
-    let world = World::new([s3("a"), s3("b")]).await;
-    world.provider.set_down(true);
-    let time = world.clock.now();
+    let client = MultiOriginClient::new([s3("a"), s3("b")]).await;
+    client.provider.set_down(true);
+    let time = client.clock.now();
     let complains = |_: &Received| response(400, time, EXPIRED);
     let accepts = |_: &Received| response(200, time, "");
     for round in 0..10 {
-        let rejected = world.send(0, put(), &complains).await;
+        let rejected = client.send(0, put(), &complains).await;
         assert_eq!(
             (rejected.status.as_u16(), rejected.keys()),
             (400, vec!["KEY0"]),
             "{round}"
         );
         assert_eq!(rejected.body, EXPIRED);
-        let accepted = world.send(1, put(), &accepts).await;
+        let accepted = client.send(1, put(), &accepts).await;
         assert_eq!(
             (accepted.status.as_u16(), accepted.keys()),
             (200, vec!["KEY0"]),
             "{round}"
         );
-        assert_eq!(world.provider.asked(), 2, "it is left alone for a while");
+        assert_eq!(client.provider.calls(), 2, "it is left alone for a while");
     }
 
-    // The provider is asked again later. Then all requests use the new credentials.
-    world.provider.set_down(false);
-    world.clock.advance(Duration::from_secs(11));
+    // The provider is calls again later. Then all requests use the new credentials.
+    client.provider.set_down(false);
+    client.clock.advance(Duration::from_secs(11));
     let rejects_old = |received: &Received| {
         if received.key == "KEY0" {
             complains(received)
@@ -177,21 +177,22 @@ async fn expired_credentials_of_one_origin_do_not_affect_others() {
             accepts(received)
         }
     };
-    let accepted = world.send(0, put(), &rejects_old).await;
+    let accepted = client.send(0, put(), &rejects_old).await;
     assert_eq!(
         (accepted.status.as_u16(), accepted.keys()),
         (200, vec!["KEY2"])
     );
-    assert_eq!(world.send(1, put(), &accepts).await.keys(), ["KEY2"]);
-    assert_eq!(world.provider.asked(), 3);
+    assert_eq!(client.send(1, put(), &accepts).await.keys(), ["KEY2"]);
+    assert_eq!(client.provider.calls(), 3);
 }
 
-/// The provider is asked although the request cannot be sent again.
+/// The provider is calls although the request cannot be sent again.
 #[tokio::test(start_paused = true)]
-async fn a_streamed_request_with_expired_credentials_asks_the_provider() {
-    let world = World::new([s3("a").with_payload(PayloadMode::Unsigned), s3("b")]).await;
-    let time = world.clock.now();
-    let rejected = world
+async fn a_streamed_request_with_expired_credentials_calls_the_provider() {
+    let client =
+        MultiOriginClient::new([s3("a").with_payload(PayloadMode::Unsigned), s3("b")]).await;
+    let time = client.clock.now();
+    let rejected = client
         .send(0, put(), &|_| response(400, time, EXPIRED))
         .await;
     assert_eq!(
@@ -199,9 +200,9 @@ async fn a_streamed_request_with_expired_credentials_asks_the_provider() {
         (400, vec!["KEY0"])
     );
     tokio::task::yield_now().await;
-    assert_eq!(world.provider.asked(), 2);
+    assert_eq!(client.provider.calls(), 2);
     assert_eq!(
-        world
+        client
             .send(1, put(), &|_| response(200, time, ""))
             .await
             .keys(),
@@ -214,12 +215,12 @@ async fn a_streamed_request_with_expired_credentials_asks_the_provider() {
 async fn rejected_credentials_are_not_sent_again() {
     let token = Some("token".to_owned());
     let credentials = Credentials::new("KEY0", "secret", token, None, "test");
-    let mut world = World::new([]).await;
-    world.layer = SigningLayer::new(credentials, s3("a")).with_clock(world.clock.clone());
+    let mut client = MultiOriginClient::new([]).await;
+    client.layer = SigningLayer::new(credentials, s3("a")).with_clock(client.clock.clone());
     for _ in 0..3 {
-        world.clock.advance(Duration::from_secs(60));
-        let time = world.clock.now();
-        let rejected = world
+        client.clock.advance(Duration::from_secs(60));
+        let time = client.clock.now();
+        let rejected = client
             .send(0, put(), &|_| response(400, time, EXPIRED))
             .await;
         assert_eq!(
@@ -231,28 +232,28 @@ async fn rejected_credentials_are_not_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn credentials_without_a_token_do_not_expire() {
-    let mut world = World::new([]).await;
-    world.provider = Provider::without_token();
-    let cache = CredentialsCache::new(world.provider.clone());
-    world.layer = SigningLayer::new(cache, s3("a")).with_clock(world.clock.clone());
+    let mut client = MultiOriginClient::new([]).await;
+    client.provider = Provider::without_token();
+    let cache = CredentialsCache::new(client.provider.clone());
+    client.layer = SigningLayer::new(cache, s3("a")).with_clock(client.clock.clone());
     for _ in 0..3 {
-        let time = world.clock.now();
-        let rejected = world
+        let time = client.clock.now();
+        let rejected = client
             .send(0, put(), &|_| response(400, time, EXPIRED))
             .await;
         assert_eq!(
             (rejected.status.as_u16(), rejected.keys()),
             (400, vec!["KEY0"])
         );
-        world.clock.advance(Duration::from_secs(60));
+        client.clock.advance(Duration::from_secs(60));
     }
-    assert_eq!(world.provider.asked(), 1);
+    assert_eq!(client.provider.calls(), 1);
 }
 
 /// Row T5: an application may execute a request and then respond like AWS.
 #[tokio::test(start_paused = true)]
-async fn responses_of_own_applications_count_only_if_enabled() {
-    let own = |service, enabled: Option<bool>| {
+async fn responses_of_applications_are_trusted_only_if_enabled() {
+    let application = |service, enabled: Option<bool>| {
         let origin = Origin::new("https://orders.example.com", settings(service)).expect("valid");
         match enabled {
             Some(enabled) => origin.with_recovery(enabled),
@@ -267,25 +268,25 @@ async fn responses_of_own_applications_count_only_if_enabled() {
         ("es", JSON),
     ] {
         for (origin, expected) in [
-            (own(service, None), 1),
-            (own(service, Some(false)), 1),
-            (own(service, Some(true)), 2),
+            (application(service, None), 1),
+            (application(service, Some(false)), 1),
+            (application(service, Some(true)), 2),
             (
-                own(service, None)
+                application(service, None)
                     .with_signed_host("orders.on.aws.example.com")
                     .expect("valid"),
                 1,
             ),
             (
-                own(service, None)
+                application(service, None)
                     .with_signed_host("a.us-east-1.amazonaws.com")
                     .expect("valid"),
                 2,
             ),
         ] {
-            let world = World::new([origin]).await;
-            let time = world.clock.now() + HOUR;
-            let exchange = world.send(0, put(), &|_| response(403, time, body)).await;
+            let client = MultiOriginClient::new([origin]).await;
+            let time = client.clock.now() + HOUR;
+            let exchange = client.send(0, put(), &|_| response(403, time, body)).await;
             assert_eq!(exchange.received.len(), expected, "{service} {body}");
             assert_eq!(exchange.body, body);
         }
@@ -299,9 +300,9 @@ async fn responses_of_own_applications_count_only_if_enabled() {
         ),
         ("es", 403, "Signature expired: something"),
     ] {
-        let world = World::new([own(service, Some(true))]).await;
-        let time = world.clock.now() + HOUR;
-        let exchange = world
+        let client = MultiOriginClient::new([application(service, Some(true))]).await;
+        let time = client.clock.now() + HOUR;
+        let exchange = client
             .send(0, put(), &|_| response(status, time, body))
             .await;
         assert_eq!(exchange.received.len(), 1, "{body}");
@@ -310,12 +311,12 @@ async fn responses_of_own_applications_count_only_if_enabled() {
 
 /// An error counts only if its body is complete, within 64 KiB.
 #[tokio::test(start_paused = true)]
-async fn incomplete_errors_do_not_count() {
+async fn incomplete_errors_are_ignored() {
     for (padding, expected) in [(0, 2), (60_000, 2), (66_000, 1), (200_000, 1)] {
-        let world = World::new([s3("a")]).await;
-        let time = world.clock.now() + HOUR;
+        let client = MultiOriginClient::new([s3("a")]).await;
+        let time = client.clock.now() + HOUR;
         let body = SKEWED.to_owned() + &" ".repeat(padding);
-        let exchange = world
+        let exchange = client
             .send(0, put(), &|_| response(403, time, body.clone()))
             .await;
         assert_eq!(exchange.received.len(), expected, "{padding}");

@@ -40,9 +40,10 @@ impl WireForm {
     /// `signs`.
     pub(super) fn query(self, query: &str, signs: bool) -> Result<Cow<'_, str>, Error> {
         check_escapes("query", query)?;
-        if signs && query.split('&').any(is_presign_parameter) {
-            let pairs = query.split('&').filter(|pair| !is_presign_parameter(pair));
-            let unsigned = pairs.collect::<Vec<_>>().join("&");
+        let is_own = |pair: &&str| signature_parameter(pair).is_none();
+        if signs && !query.split('&').all(|pair| is_own(&pair)) {
+            let pairs: Vec<_> = query.split('&').filter(is_own).collect();
+            let unsigned = pairs.join("&");
             return Ok(Cow::Owned(self.encode_query(&unsigned).into_owned()));
         }
         Ok(self.encode_query(query))
@@ -79,10 +80,6 @@ pub(crate) fn is_presigned(query: &str) -> bool {
     query
         .split('&')
         .any(|pair| signature_parameter(pair) == Some("X-Amz-Signature"))
-}
-
-fn is_presign_parameter(pair: &str) -> bool {
-    signature_parameter(pair).is_some()
 }
 
 fn check_escapes(part: &str, value: &str) -> Result<(), Error> {

@@ -1,0 +1,132 @@
+//! Mistakes in `[cache]`.
+
+use super::mistakes::Mistake;
+
+pub(super) const CACHE: &[Mistake] = &[
+    (
+        "[credentials]",
+        "[cache]\nmemory = \"much\"\n[credentials]",
+        4,
+        "invalid value",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nsize = \"1MiB\"\n[credentials]",
+        4,
+        "unknown field `size`",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis = \"http://h\"\n[credentials]",
+        4,
+        "redis is not the URL",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis = \"redis://:hunter2@h:port\"\n[credentials]",
+        4,
+        "redis is not the URL",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis = []\n[credentials]",
+        4,
+        "redis is empty; list at least one URL",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis = 6379\n[credentials]",
+        4,
+        "redis must be a URL or a list of URLs",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis = [\"redis://a\", \"redis://b\"]\n[credentials]",
+        4,
+        "redis lists 2 servers; set redis_mode to \"cluster\"",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis_mode = \"cluster\"\n[credentials]",
+        4,
+        "redis_mode needs redis; add redis",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis_mode = \"sharded\"\n[credentials]",
+        4,
+        "`single`, `cluster`, `sentinel`",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis = \"redis://h/1\"\nredis_mode = \"cluster\"\n[credentials]",
+        4,
+        "without a database",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis = [\"redis://a:hunter2@a\", \"redis://b:12345@b\"]\nredis_mode = \"cluster\"\n[credentials]",
+        4,
+        "with the same user and password",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis = \"redis://h\"\nredis_mode = \"sentinel\"\n[credentials]",
+        4,
+        "add redis_service = \"redis://user:password@mymaster/0\"",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis = \"redis://h\"\nredis_mode = \"sentinel\"\nredis_service = \"hunter2\"\n[credentials]",
+        4,
+        "redis or redis_service is not a valid URL",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nredis_service = \"redis://m\"\n[credentials]",
+        4,
+        "redis_service needs redis; add redis",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nprefix = \"a\"\n[credentials]",
+        4,
+        "prefix needs redis; add redis",
+    ),
+    (
+        "[credentials]",
+        "[cache]\ntimeout = \"1s\"\n[credentials]",
+        4,
+        "timeout needs redis; add redis",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nwait_timeout = \"soon\"\n[credentials]",
+        4,
+        "\"soon\" is not a valid duration",
+    ),
+    (
+        "[credentials]",
+        "[cache]\ncaller_headers = [\"x user\"]\n[credentials]",
+        4,
+        "\"x user\" is not a valid header name",
+    ),
+    (
+        "[credentials]",
+        "[cache]\ntargeted_fields = [\"a:\"]\n[credentials]",
+        4,
+        "\"a:\" is not a valid header name",
+    ),
+    (
+        "[credentials]",
+        "[cache]\ntrusted_proxies = [\"10.0.0.0/33\"]\n[credentials]",
+        4,
+        "\"10.0.0.0/33\" is not a network; write one such as \"10.0.0.0/8\"",
+    ),
+    (
+        "[credentials]",
+        "[cache]\ntrusted_proxies = [\"localhost\"]\n[credentials]",
+        4,
+        "\"localhost\" is not a network",
+    ),
+];
