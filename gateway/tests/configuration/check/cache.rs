@@ -107,6 +107,18 @@ pub(super) const CACHE: &[Mistake] = &[
     ),
     (
         "[credentials]",
+        "[cache]\nheuristic_freshness = \"1\"\n[credentials]",
+        4,
+        "\"1\" is not a valid duration",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nstale_if_error = \"-1s\"\n[credentials]",
+        4,
+        "\"-1s\" is not a valid duration",
+    ),
+    (
+        "[credentials]",
         "[cache]\ncaller_headers = [\"x user\"]\n[credentials]",
         4,
         "\"x user\" is not a valid header name",
