@@ -120,7 +120,10 @@ fn route_service(
         service = boxed(RetryLayer::new(RetryWithoutBody(policy.clone())).layer(service));
     }
     if let Some(layer) = cache {
-        let cached = layer.layer(service);
+        // A hit clones the cache, but not the services below it.
+        let shared = Arc::new(service);
+        let inner = service_fn(move |request| RouteService::clone(&shared).oneshot(request));
+        let cached = layer.layer(inner);
         service = boxed(cached.map_response(|response| response.map(Body::new)));
     }
     service = verified(verification, service);

@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName};
 /// Length of the longest form: `Wednesday, 09-Nov-94 08:49:37 GMT`.
 const MAX_LENGTH: usize = 33;
 
+const WEEKDAYS: [&[u8; 3]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
+
 /// Returns the date in a header's first value, in one of the three forms of HTTP.
 pub(crate) fn http_date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
     let value = headers.get(name)?.as_bytes();
@@ -27,7 +29,14 @@ pub(crate) fn http_date(headers: &HeaderMap, name: HeaderName) -> Option<SystemT
     {
         *zone = *b"GMT";
     }
-    httpdate::parse_http_date(std::str::from_utf8(text).ok()?).ok()
+    let parse = |date: &[u8]| httpdate::parse_http_date(std::str::from_utf8(date).ok()?).ok();
+    parse(text).or_else(|| {
+        // Some servers send a wrong name of the day, which adds nothing to the date.
+        WEEKDAYS.into_iter().find_map(|day| {
+            *text.first_chunk_mut::<3>()? = *day;
+            parse(text)
+        })
+    })
 }
 
 #[cfg(test)]
@@ -49,12 +58,15 @@ mod tests {
             "THU, 18 aug 2050 02:01:18 gMT",
             "Thursday, 18-Aug-50 02:01:18 GMT",
             "Thu Aug 18 02:01:18 2050",
+            "Wed Aug 18 02:01:18 2050",
+            "Sun, 18 Aug 2050 02:01:18 GMT",
         ] {
             assert_eq!(read(text), Some(expected), "{text}");
         }
         for text in [
             "0",
             "",
+            "Foo, 31 Feb 2050 02:01:18 GMT",
             "Thu, 18 Aug 2050 02:01:18 UTC",
             "Thu, 18 Aug 2050 02:01:18 PST",
             "Thu, 18 Aug 2050 02:01:18 +0000",

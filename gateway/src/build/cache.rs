@@ -85,6 +85,12 @@ pub(super) fn build(section: &CacheSection) -> Result<CacheLayer, ConfigError> {
     if let Some(timeout) = section.wait_timeout()? {
         layer = layer.with_wait_timeout(timeout);
     }
+    if let Some(limit) = section.heuristic_freshness()? {
+        layer = layer.with_heuristics(limit);
+    }
+    if let Some(limit) = section.stale_if_error()? {
+        layer = layer.with_stale_if_error(limit);
+    }
     if let Some(names) = section.caller_headers()? {
         layer = layer.with_caller_headers(names);
     }

@@ -27,6 +27,8 @@ pub(crate) struct CacheSection {
     prefix: Option<Spanned<String>>,
     timeout: Option<Spanned<String>>,
     wait_timeout: Option<Spanned<String>>,
+    heuristic_freshness: Option<Spanned<String>>,
+    stale_if_error: Option<Spanned<String>>,
     caller_headers: Option<Vec<Spanned<String>>>,
     ignore_request_directives: bool,
     targeted_fields: Option<Vec<Spanned<String>>>,
@@ -98,6 +100,16 @@ impl CacheSection {
     /// Returns the maximum time to wait for the response to another request.
     pub(crate) fn wait_timeout(&self) -> Result<Option<Duration>, ConfigError> {
         optional_duration(&self.wait_timeout)
+    }
+
+    /// Returns the maximum freshness of responses without an explicit one.
+    pub(crate) fn heuristic_freshness(&self) -> Result<Option<Duration>, ConfigError> {
+        optional_duration(&self.heuristic_freshness)
+    }
+
+    /// Returns the time for which a stale response replaces a failure of the origin.
+    pub(crate) fn stale_if_error(&self) -> Result<Option<Duration>, ConfigError> {
+        optional_duration(&self.stale_if_error)
     }
 
     /// Returns the request headers that identify a caller, if they are not the layer's defaults.

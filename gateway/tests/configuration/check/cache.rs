@@ -1,6 +1,6 @@
 //! Mistakes in `[cache]`.
 
-use super::mistakes::Mistake;
+use super::{VALID, check, mistakes::Mistake};
 
 pub(super) const CACHE: &[Mistake] = &[
     (
@@ -107,6 +107,18 @@ pub(super) const CACHE: &[Mistake] = &[
     ),
     (
         "[credentials]",
+        "[cache]\nheuristic_freshness = \"1\"\n[credentials]",
+        4,
+        "\"1\" is not a valid duration",
+    ),
+    (
+        "[credentials]",
+        "[cache]\nstale_if_error = \"-1s\"\n[credentials]",
+        4,
+        "\"-1s\" is not a valid duration",
+    ),
+    (
+        "[credentials]",
         "[cache]\ncaller_headers = [\"x user\"]\n[credentials]",
         4,
         "\"x user\" is not a valid header name",
@@ -130,3 +142,17 @@ pub(super) const CACHE: &[Mistake] = &[
         "\"localhost\" is not a network",
     ),
 ];
+
+#[test]
+fn unusable_stores_are_warnings_only_if_a_route_uses_them() {
+    let cache = "[cache]\nredis = \"redis://user:hunter2@127.0.0.1:1\"\n";
+    for (route, warnings) in [("cache = true\n", ", 1 warning(s)"), ("", "")] {
+        let (code, text) = check(&format!("{VALID}{route}{cache}"));
+        assert_eq!(code, Some(0), "{text}");
+        let summary = format!("FILE: 1 origin(s), 1 route(s), no errors{warnings}\n");
+        assert!(text.contains(&summary), "{text}");
+        let warning = "FILE: warning: requests would bypass the cache: redis at 127.0.0.1:1: ";
+        assert_eq!(text.contains(warning), !warnings.is_empty(), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
