@@ -136,8 +136,8 @@ impl RetryPolicy {
         self
     }
 
-    /// Retries requests of any method (disabled by default). Use it for APIs that execute two requests with the same
-    /// content once, as many of AWS do by a token in the content.
+    /// Retries requests of any method (disabled by default). Use it for APIs that execute two equal requests only once,
+    /// as many AWS APIs do if the request contains a token.
     pub fn with_all_methods(mut self, all: bool) -> Self {
         self.all_methods = all;
         self
@@ -212,17 +212,14 @@ where
 }
 
 fn backoff(first: Duration, longest: Duration) -> Result<ExponentialBackoff<Random>, Error> {
-    let maker = |min, max| {
-        ExponentialBackoffMaker::new(min, max, 1.0, Random).map_err(|source| {
-            Error::config(format!(
-                "a backoff from {first:?} to {longest:?} is invalid; the longest has to be above zero and not below the first"
-            ))
-            .with_source(source)
-        })
-    };
-    maker(first, longest)?;
-    let mut limited = maker(first.min(RetryPolicy::MAX), longest.min(RetryPolicy::MAX))?;
-    Ok(limited.make_backoff())
+    let max = RetryPolicy::MAX;
+    let maker = ExponentialBackoffMaker::new(first.min(max), longest.min(max), 1.0, Random);
+    let valid = maker.ok().filter(|_| first <= longest);
+    valid.map(|mut limited| limited.make_backoff()).ok_or_else(|| {
+        Error::config(format!(
+            "a backoff from {first:?} to {longest:?} is invalid; the longest has to be above zero and not below the first"
+        ))
+    })
 }
 
 /// Returns `true` if the origin did not execute the request.

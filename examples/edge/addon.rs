@@ -65,16 +65,16 @@ impl EdgeSigner {
             .ok()
             .and_then(|elapsed| SystemTime::UNIX_EPOCH.checked_add(elapsed))
             .ok_or_else(|| invalid(format!("{now} is not a time; pass `Date.now()`")))?;
-        let identity = Identity::new(credentials::Credentials::new(
+        let given = credentials::Credentials::new(
             credentials.access_key_id.unwrap_or_default(),
             credentials.secret_access_key.unwrap_or_default(),
             credentials.session_token,
             None,
             "lambda",
-        ));
-        let signed = identity.and_then(|identity| {
-            let event = EdgeEvent::from_json(event.as_bytes())?;
-            self.0.sign(event, &identity, time)
+        );
+        let signed = Identity::new(given).and_then(|identity| {
+            let parsed = EdgeEvent::from_json(event.as_bytes())?;
+            self.0.sign(parsed, &identity, time)
         });
         Ok(output(signed))
     }
@@ -113,14 +113,14 @@ fn convert(given: Settings) -> napi::Result<EdgeSettings> {
     let mut settings = EdgeSettings::new();
     if let Some(url) = &given.viewer_origin {
         let origin = match &signing {
-            Some(signing) => Origin::new(url, signing.clone()),
+            Some(own) => Origin::new(url, own.clone()),
             None => Origin::infer(url),
-        };
-        let origin = origin.map_err(invalid)?;
+        }
+        .map_err(invalid)?;
         settings = settings.with_viewer_origin(origin).map_err(invalid)?;
     }
-    if let Some(signing) = signing {
-        settings = settings.with_signing_settings(signing);
+    if let Some(own) = signing {
+        settings = settings.with_signing_settings(own);
     }
     if let Some(name) = &given.authorization_header {
         settings = settings

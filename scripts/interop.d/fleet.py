@@ -50,7 +50,9 @@ def free_port():
 
 
 def start_redis(port, *options, cwd=None):
-    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", *options]
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+    # A replica writes a file, which another server in the same folder would load.
+    command += ["--dbfilename", f"{port}.rdb", "--rdb-del-sync-files", "yes", *options]
     process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL)
     for _ in range(100):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):

@@ -60,8 +60,11 @@ class Cluster:
         while len([line for line in self.lines() if "slave" in line]) < 3 or not self.is_whole():
             time.sleep(0.1)
 
-    def cli(self, *words):
-        port = next(port for port, process in self.nodes.items() if process.poll() is None)
+    def alive(self):
+        return [port for port, process in self.nodes.items() if process.poll() is None]
+
+    def cli(self, *words, port=None):
+        port = port or self.alive()[0]
         command = ["redis-cli", "--no-auth-warning", "-a", PASSWORD, "-p", str(port), *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
@@ -69,8 +72,9 @@ class Cluster:
         return self.cli("cluster", "nodes").splitlines()
 
     def is_whole(self):
-        """Returns True if every slot has a primary."""
-        return "cluster_slots_ok:16384" in self.cli("cluster", "info")
+        """Returns True if every slot has a primary, as all nodes see it."""
+        infos = [self.cli("cluster", "info", port=port) for port in self.alive()]
+        return all("cluster_slots_ok:16384" in info for info in infos)
 
     def kill_a_primary(self):
         line = next(line for line in self.lines() if "master" in line and "fail" not in line)
@@ -210,8 +214,7 @@ def degraded(admin):
 
 def in_another_mode(cluster, origin, log):
     """A gateway that takes a node of a cluster for a single server forwards requests, and says so."""
-    port = next(port for port, process in cluster.nodes.items() if process.poll() is None)
-    with gateway(origin, fleet.single(port), log) as (address, admin):
+    with gateway(origin, fleet.single(cluster.alive()[0]), log) as (address, admin):
         until("degraded", lambda: "configure it as a cluster" in degraded(admin)[1])
         check("ready", degraded(admin)[0], 200)
         for target in TARGETS:

@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind};
 /// Without a budget each request may buffer as many bytes as its own limit allows. With one, a request
 /// reserves memory before the first byte of its body is read: the declared length, or its limit if no
 /// length is declared. So no two requests wait for each other with half of their bodies buffered. Requests
-/// acquire memory in the order in which they came. Memory that the body did not need is released when the
+/// acquire memory in the order of their arrival. Memory that the body did not need is released when the
 /// body is complete, and the rest when the body has been sent or dropped.
 ///
 /// A slow client could hold a reservation for long. So while a request waits, a body of more than 64 KiB
@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind};
 /// longest is evicted first, and its request is rejected as if the budget had been exhausted. While no
 /// request waits, nothing is evicted; limit the time of a request outside of the layer.
 ///
-/// Give the budget a share of the memory. Bodies that stream are not counted; see
+/// Set the budget to a part of the machine's memory. Bodies that stream are not counted; see
 /// [`PayloadMode`](crate::origin::PayloadMode) for the memory that they need.
 ///
 /// A request that passed a [`VerifyLayer`](crate::VerifyLayer) of the same budget keeps its reservation in
@@ -88,7 +88,7 @@ impl BodyBudget {
         }
     }
 
-    /// Sets how long a request waits for memory: 5 s by default, and zero to fail at once.
+    /// Sets the timeout of a request that waits for memory: 5 s by default. With zero it fails at once.
     ///
     /// A request that waits longer fails with [`BudgetExhausted`](ErrorKind::BudgetExhausted).
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
@@ -118,7 +118,6 @@ impl BodyBudget {
         bytes: u64,
         extensions: &mut Extensions,
     ) -> Result<Acquire, Error> {
-        let wanted = Self::permits_for(bytes);
         let semaphore = self.semaphore.clone();
         let timeout = self.timeout;
         let queue = self.queue.clone();
@@ -130,23 +129,16 @@ impl BodyBudget {
                 ),
             )
         };
-        let shared = extensions.remove::<Weak<Reservation>>();
-        if let Some(earlier) = shared.and_then(|weak| weak.upgrade())
-            && Arc::ptr_eq(earlier.permit.semaphore(), &semaphore)
-        {
-            // A request with a reservation never waits for more: two of them could wait for each other.
-            let held = u32::try_from(earlier.permits()).unwrap_or(u32::MAX);
-            let permit = semaphore
-                .try_acquire_many_owned(wanted.saturating_sub(held))
-                .map_err(|_| exhausted())?;
-            return Ok(Acquire::Ready(Reservation {
-                earlier: Some(earlier),
-                ..Reservation::new(permit, queue)
-            }));
-        }
+        let earlier = extensions
+            .remove::<Weak<Reservation>>()
+            .and_then(|weak| weak.upgrade())
+            .filter(|reservation| Arc::ptr_eq(reservation.permit.semaphore(), &semaphore));
+        let held = earlier.as_deref().map_or(0, Reservation::permits);
+        let wanted = Self::permits_for(bytes).saturating_sub(held as u32); // permits of one budget
         match semaphore.clone().try_acquire_many_owned(wanted) {
-            Ok(permit) => Ok(Acquire::Ready(Reservation::new(permit, queue))),
-            Err(_) if timeout.is_zero() => Err(exhausted()),
+            Ok(permit) => Ok(Acquire::Ready(Reservation::new(permit, earlier, queue))),
+            // A request with a reservation never waits for more: two of them could wait for each other.
+            Err(_) if earlier.is_some() || timeout.is_zero() => Err(exhausted()),
             Err(_) => Ok(Acquire::Waiting(Box::pin(async move {
                 let waiter = queue.waiting.clone();
                 let acquire = async {
@@ -162,7 +154,7 @@ impl BodyBudget {
                 let acquired = time::timeout(timeout, acquire).await;
                 drop(waiter);
                 match acquired {
-                    Ok(Ok(permit)) => Ok(Reservation::new(permit, queue)),
+                    Ok(Ok(permit)) => Ok(Reservation::new(permit, None, queue)),
                     _ => Err(exhausted()),
                 }
             }))),
@@ -198,10 +190,14 @@ struct Pace {
 }
 
 impl Reservation {
-    fn new(permit: OwnedSemaphorePermit, queue: Arc<Queue>) -> Self {
+    fn new(
+        permit: OwnedSemaphorePermit,
+        earlier: Option<Arc<Reservation>>,
+        queue: Arc<Queue>,
+    ) -> Self {
         Self {
             permit,
-            earlier: None,
+            earlier,
             queue,
             pace: None,
         }

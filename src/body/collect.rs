@@ -215,11 +215,7 @@ where
                         spool.write(this.frames.take_data(), this.reservation.take());
                     }
                 }
-                Err(other) => {
-                    if let Ok(trailers) = other.into_trailers() {
-                        this.frames.push_trailers(trailers);
-                    }
-                }
+                Err(other) => this.frames.push_trailers(other),
             }
         }
         let len = *this.len;

@@ -74,11 +74,11 @@ impl Frames {
         iter::from_fn(|| self.next_data()).collect()
     }
 
-    /// Adds trailers. A body sends them once; the names of a second block are added to the first.
-    pub(crate) fn push_trailers(&mut self, trailers: HeaderMap) {
-        match &mut self.trailers {
-            Some(earlier) => earlier.extend(trailers),
-            None => self.trailers = Some(trailers),
+    /// Adds the trailers of a frame without data. A body sends them once; the names of a second block are added to the
+    /// first.
+    pub(crate) fn push_trailers<D>(&mut self, frame: Frame<D>) {
+        if let Ok(trailers) = frame.into_trailers() {
+            self.trailers.get_or_insert_default().extend(trailers);
         }
     }
 

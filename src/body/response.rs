@@ -42,15 +42,6 @@ pub(crate) struct BodyPrefix<E> {
     pub(crate) error: Option<E>,
 }
 
-impl<E> Default for BodyPrefix<E> {
-    fn default() -> Self {
-        Self {
-            frames: Frames::default(),
-            error: None,
-        }
-    }
-}
-
 impl<R> ResponseBody<R>
 where
     R: Body,
@@ -64,9 +55,10 @@ where
 
     /// A body of these bytes alone.
     pub(crate) fn full(data: Bytes) -> Self {
-        let mut prefix = BodyPrefix::default();
-        prefix.frames.push(data);
-        Self::with_prefix(prefix, None)
+        let mut frames = Frames::default();
+        frames.push(data);
+        let error = None;
+        Self::with_prefix(BodyPrefix { frames, error }, None)
     }
 
     /// Puts the frames that were read before the rest of the body.

@@ -25,9 +25,9 @@ pin_project! {
     ///   [`PayloadMismatch`](ErrorKind::PayloadMismatch) if it does not match
     /// - a body that no signature covers
     ///
-    /// A stream is a frame behind the connection: its last bytes are returned once the whole body is
-    /// verified. So a reader that stops at the declared length, as an HTTP client does, has seen the
-    /// check.
+    /// A stream lags one frame behind the connection: its last bytes are returned once the whole body is
+    /// verified. So a reader that stops at the declared length, as an HTTP client does, reads no body that was
+    /// not checked.
     ///
     /// No signature covers trailers. They are dropped, unless the body is not covered either.
     pub struct VerifiedBody<B> {

@@ -31,7 +31,8 @@ pub(super) fn is_read_only(name: &str, event_type: EventType) -> bool {
 }
 
 /// Returns `true` for headers that events do not contain, and that a function must not add (same page, "Disallowed
-/// headers").
+/// headers"). The last four are not in all editions of the page, and a viewer's own must not reach the origin either way
+/// (RFC 9440, section 2.4; RFC 9110, section 10.1.4).
 pub(super) fn is_disallowed(name: &str) -> bool {
     matches!(
         name,
@@ -60,6 +61,10 @@ pub(super) fn is_disallowed(name: &str) -> bool {
             | "x-cache"
             | "x-forwarded-proto"
             | "x-real-ip"
+            | "client-cert"
+            | "client-cert-chain"
+            | "cloudfront-viewer-cert-pem"
+            | "te"
     ) || name.starts_with("x-amz-cf-")
         || name.starts_with("x-edge-")
 }
@@ -74,6 +79,6 @@ pub(super) fn changes_later(name: &HeaderName) -> bool {
         || text.starts_with("cloudfront-")
         || matches!(
             text,
-            "if-match" | "te" | "user-agent" | "x-amzn-trace-id" | "x-forwarded-for"
+            "if-match" | "user-agent" | "x-amzn-trace-id" | "x-forwarded-for"
         )
 }

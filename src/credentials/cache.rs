@@ -13,8 +13,8 @@ use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError
 use tokio::{runtime::Handle, sync::watch, time};
 
 use super::{
-    cached::CachedCredentials,
-    pending::{Load, LoadResult, PendingLoad, timed_out},
+    cached_credentials::CachedCredentials,
+    pending_load::{Load, LoadResult, PendingLoad, timed_out},
 };
 use crate::{
     clock::Clock,
@@ -30,9 +30,9 @@ use crate::{
 ///   credentials are valid. If the provider fails, the next call follows after 5 to 10 seconds.
 /// - Errors are not cached: the requests that waited fail, and the next request calls the provider.
 ///
-/// Clones share the cache, so wrap it in no `Arc`: store one to [`invalidate`](CredentialsCache::invalidate) it. The cache is a provider
-/// itself, so that other code can use the credentials of a [`SigningLayer`](crate::SigningLayer), to presign URLs for
-/// example:
+/// Clones share the cache; it needs no `Arc`. Keep a clone to [`invalidate`](CredentialsCache::invalidate) it. The cache
+/// is a provider itself, so that other code can use the credentials of a [`SigningLayer`](crate::SigningLayer), to
+/// presign URLs for example:
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

@@ -9,10 +9,10 @@
 #[cfg(feature = "sign")]
 mod cache;
 #[cfg(feature = "sign")]
-mod cached;
+mod cached_credentials;
 mod environment;
 #[cfg(feature = "sign")]
-mod pending;
+mod pending_load;
 
 pub use aws_credential_types::{
     Credentials,
@@ -25,6 +25,6 @@ pub use self::cache::CredentialsCache;
 pub use self::environment::EnvironmentCredentials;
 #[cfg(feature = "sign")]
 pub(crate) use self::{
-    cached::CachedCredentials,
-    pending::{Load, LoadFuture},
+    cached_credentials::CachedCredentials,
+    pending_load::{Load, LoadFuture},
 };

@@ -8,8 +8,8 @@
 //! A signature is valid for one request. A client that follows a redirect sends the old signature, and the session
 //! token with it, to another host; one that retries sends it until it has expired. A finished [`reqwest::Client`]
 //! does not reveal its policies, so `ReqwestService` builds the client from a
-//! [`ClientBuilder`](::reqwest::ClientBuilder) and keeps all other settings. Redirects are returned as responses; put
-//! a retry layer outside of signing.
+//! [`ClientBuilder`](::reqwest::ClientBuilder) and keeps all other settings. Redirects are returned as responses. For
+//! retries use `SigningLayer::with_retries`, feature `retry`.
 //!
 //! # URLs
 //!

@@ -70,8 +70,8 @@ impl ReqwestService {
     ///
     /// # Panics
     ///
-    /// reqwest panics if its feature `rustls-no-provider` is enabled and no crypto provider is installed. Call
-    /// `rustls::crypto::ring::default_provider().install_default()` or the like before.
+    /// reqwest panics if its feature `rustls-no-provider` is enabled and no crypto provider is installed. Install one
+    /// before, for example with `rustls::crypto::ring::default_provider().install_default()`.
     pub fn new(builder: ClientBuilder) -> Result<Self, Error> {
         let client = builder
             .redirect(redirect::Policy::none())

@@ -61,13 +61,11 @@ impl Offset {
     /// Returns the offset at which the clock shows `right` instead of `now`; `None` if it is too large.
     pub(super) fn between(now: SystemTime, right: SystemTime) -> Option<Self> {
         let (sign, distance) = match right.duration_since(now) {
-            Ok(ahead) => (1, ahead.as_secs()),
-            Err(behind) => (-1, behind.duration().as_secs()),
+            Ok(ahead) => (1, ahead),
+            Err(behind) => (-1, behind.duration()),
         };
-        let seconds = i64::try_from(distance)
-            .ok()
-            .filter(|_| distance <= MAX_OFFSET)?;
-        Some(Self(sign * seconds))
+        let seconds = distance.as_secs();
+        (seconds <= MAX_OFFSET).then_some(Self(sign * seconds as i64))
     }
 
     /// Returns the corrected time.

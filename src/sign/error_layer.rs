@@ -1,6 +1,5 @@
 use std::{
     convert::Infallible,
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -82,6 +81,7 @@ impl<S> Layer<S> for ErrorResponseLayer {
 /// [`ResponseBody`](crate::body::ResponseBody), the body of axum and `http_body_util::Full`.
 ///
 /// Made by [`ErrorResponseLayer`], which has an example.
+#[derive(Debug)]
 #[must_use]
 pub struct ErrorResponses<S> {
     inner: S,
@@ -125,18 +125,6 @@ where
             format: self.format,
             not_ready: None,
         }
-    }
-}
-
-impl<S> fmt::Debug for ErrorResponses<S>
-where
-    S: fmt::Debug,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ErrorResponses")
-            .field("inner", &self.inner)
-            .field("format", &self.format)
-            .finish_non_exhaustive()
     }
 }
 

@@ -108,11 +108,7 @@ where
                         self.read += data.len().max(MIN_FRAME);
                         self.frames.push(data);
                     }
-                    Err(other) => {
-                        if let Ok(trailers) = other.into_trailers() {
-                            self.frames.push_trailers(trailers);
-                        }
-                    }
+                    Err(other) => self.frames.push_trailers(other),
                 },
                 Poll::Ready(Some(Err(error))) => {
                     self.body = None;

@@ -18,9 +18,9 @@ use super::{
     corrections::Offset,
     error_response::ErrorResponse,
     framing,
+    layer_config::LayerConfig,
+    pending_request::{PendingRequest, PreparedRequest, ReadyRequest},
     sent_request::OnResponse,
-    shared::SharedConfig,
-    state::{PendingRequest, PreparedRequest, ReadyRequest},
     trace::Trace,
 };
 use crate::{
@@ -71,7 +71,7 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    pub(super) fn new(inner: S, config: &Arc<SharedConfig>, request: Request<B>) -> Self {
+    pub(super) fn new(inner: S, config: &Arc<LayerConfig>, request: Request<B>) -> Self {
         let trace = Trace::new(request.method());
         let entered = trace.enter();
         let state = State::start(inner, config, request, &trace).unwrap_or_else(State::failed);
@@ -89,7 +89,7 @@ where
     /// Rewrites the head, and does all that is possible without waiting.
     fn start(
         inner: S,
-        config: &Arc<SharedConfig>,
+        config: &Arc<LayerConfig>,
         request: Request<B>,
         trace: &Trace,
     ) -> Result<Self, Error> {

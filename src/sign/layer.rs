@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{service::Signing, shared::SharedConfig};
+use super::{layer_config::LayerConfig, service::Signing};
 use crate::{
     body::BodyBudget,
     clock::Clock,
@@ -51,7 +51,7 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct SigningLayer {
-    config: Arc<SharedConfig>,
+    config: Arc<LayerConfig>,
 }
 
 impl SigningLayer {
@@ -95,7 +95,7 @@ impl SigningLayer {
         resolver: impl ResolveOrigin + 'static,
     ) -> Self {
         Self {
-            config: Arc::new(SharedConfig {
+            config: Arc::new(LayerConfig {
                 credentials: CredentialsCache::new(credentials),
                 resolver: Arc::new(resolver),
                 signer: Arc::new(Signer::new()),
@@ -182,8 +182,8 @@ impl SigningLayer {
     ///   has no other credentials, the caller receives the origin's response.
     ///
     /// Then the request is signed and sent once more, whatever its method, since a rejected signature has no
-    /// effect. Only a body that is empty, collected or in a temporary file can be sent again. A request whose body
-    /// streams is rejected, and the next one is right.
+    /// effect. Only a body that is empty, collected or in a temporary file can be sent again. The caller of
+    /// a request whose body streams receives the rejection, and the next request is corrected.
     ///
     /// The layer reads rejections as for a [diagnosis](SigningLayer::with_diagnosis). It stores a copy of head and
     /// body, which shares their bytes, until the response arrives. It needs no copy if the origin has accepted
@@ -201,7 +201,7 @@ impl SigningLayer {
     /// The [`RetryPolicy`](crate::retry::RetryPolicy) has an example. The layer stores a copy of head and body, which
     /// shares their bytes, until the response arrives. So the body needs no `Clone`. A body that is empty, collected
     /// or in a temporary file can be sent again. A request whose body streams is sent once; see
-    /// [`PayloadMode`](crate::origin::PayloadMode).
+    /// [`PayloadMode`](crate::origin::PayloadMode). A recovery takes no attempt of the policy.
     #[cfg(feature = "retry")]
     #[cfg_attr(docsrs, doc(cfg(feature = "retry")))]
     pub fn with_retries(mut self, policy: crate::retry::RetryPolicy) -> Self {
@@ -221,7 +221,7 @@ impl SigningLayer {
         &self.config.credentials
     }
 
-    fn config_mut(&mut self) -> &mut SharedConfig {
+    fn config_mut(&mut self) -> &mut LayerConfig {
         Arc::make_mut(&mut self.config)
     }
 }
@@ -230,7 +230,10 @@ impl<S> Layer<S> for SigningLayer {
     type Service = Signing<S>;
 
     fn layer(&self, inner: S) -> Signing<S> {
-        Signing::new(inner, self.config.clone())
+        Signing {
+            inner,
+            config: self.config.clone(),
+        }
     }
 }
 

@@ -36,16 +36,15 @@ mod error_response;
 mod framing;
 mod future;
 mod layer;
+mod layer_config;
+mod pending_request;
 mod recent_success;
 #[cfg(feature = "doctor")]
 mod recoverable_error;
-mod recovery;
 mod report;
 mod retries;
 mod sent_request;
 mod service;
-mod shared;
-mod state;
 mod trace;
 
 pub use self::{

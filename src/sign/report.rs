@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::Origin;
 ///
 /// Enabled by [`SigningLayer::with_report`](crate::SigningLayer::with_report). Only responses to signed requests have
 /// one. It contains no secret.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct SigningReport {
     origin: Origin,
@@ -68,21 +68,6 @@ impl SigningReport {
     #[must_use]
     pub fn signing(&self) -> Duration {
         self.signing
-    }
-}
-
-impl fmt::Debug for SigningReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningReport")
-            .field("host", &self.host())
-            .field("service", &self.service())
-            .field("region", &self.region())
-            .field("payload", &self.payload)
-            .field("body_len", &self.body_len)
-            .field("buffering", &self.buffering)
-            .field("credentials", &self.credentials)
-            .field("signing", &self.signing)
-            .finish()
     }
 }
 

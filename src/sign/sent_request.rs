@@ -8,8 +8,10 @@ use std::{
 use http::{Response, StatusCode, response::Parts};
 
 use super::{
-    corrections::Offset, recent_success::SuccessKey, recovery::Recovery, report::SigningReport,
-    shared::SharedConfig,
+    corrections::Offset,
+    layer_config::{LayerConfig, Recovery},
+    recent_success::SuccessKey,
+    report::SigningReport,
 };
 use crate::{Origin, credentials::CachedCredentials};
 #[cfg(feature = "doctor")]
@@ -37,7 +39,7 @@ pub(super) struct OnResponse<T> {
 
 /// A signed request.
 pub(super) struct SentRequest {
-    pub(super) config: Arc<SharedConfig>,
+    pub(super) config: Arc<LayerConfig>,
     pub(super) origin: Origin,
     pub(super) entry: Arc<CachedCredentials>,
     pub(super) signing_time: SystemTime,

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseFuture, shared::SharedConfig};
+use super::{ResponseFuture, layer_config::LayerConfig};
 use crate::{
     body::{ResponseBody, SignedBody},
     error::BoxError,
@@ -26,15 +26,11 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct Signing<S> {
-    inner: S,
-    config: Arc<SharedConfig>,
+    pub(super) inner: S,
+    pub(super) config: Arc<LayerConfig>,
 }
 
 impl<S> Signing<S> {
-    pub(super) fn new(inner: S, config: Arc<SharedConfig>) -> Self {
-        Self { inner, config }
-    }
-
     /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner

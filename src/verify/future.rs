@@ -2,7 +2,6 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,10 +10,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{
-    layer_config::LayerConfig,
-    state::{State, StateProj},
-};
+use super::state::{State, StateProj};
 use crate::{
     body::{ResponseBody, VerifiedBody},
     error::BoxError,
@@ -26,20 +22,7 @@ pin_project! {
     /// `S` is the inner service, `F` its future and `B` the body of the request. It leaves nothing behind if dropped.
     pub struct ResponseFuture<S, F, B> {
         #[pin]
-        state: State<S, F, B>,
-    }
-}
-
-impl<S, B> ResponseFuture<S, S::Future, B>
-where
-    S: Service<Request<VerifiedBody<B>>>,
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    pub(super) fn new(inner: S, config: Arc<LayerConfig>, request: Request<B>) -> Self {
-        Self {
-            state: State::start(inner, config, request),
-        }
+        pub(super) state: State<S, F, B>,
     }
 }
 

@@ -134,7 +134,10 @@ impl<S> Layer<S> for VerifyLayer {
     type Service = Verify<S>;
 
     fn layer(&self, inner: S) -> Verify<S> {
-        Verify::new(inner, self.config.clone())
+        Verify {
+            inner,
+            config: self.config.clone(),
+        }
     }
 }
 

@@ -43,7 +43,7 @@
 //! - Paths with dot segments or empty segments; see
 //!   [`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite).
 //! - URLs presigned in version 2; boto3 creates them for S3 unless `signature_version="s3v4"` is set.
-//! - The URLs without an expiry of AWS IoT.
+//! - URLs of AWS IoT, which have no expiry.
 //! - Signed chunks of SigV4a. SigV4a itself is accepted with the feature `sigv4a` and
 //!   `VerifySettings::with_sigv4a`.
 //!
@@ -60,7 +60,7 @@
 mod body_check;
 mod error_response;
 mod future;
-mod keys;
+mod key_store;
 mod layer;
 mod layer_config;
 mod parsed_request;
@@ -79,7 +79,7 @@ mod verifier;
 pub use self::{
     body_check::BodyCheck,
     future::ResponseFuture,
-    keys::{KeyStore, LookupFuture, StaticKeys},
+    key_store::{KeyStore, LookupFuture, StaticKeys},
     layer::VerifyLayer,
     parsed_request::ParsedRequest,
     rejection::{Rejection, RejectionKind},

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{ResponseFuture, layer_config::LayerConfig};
+use super::{ResponseFuture, layer_config::LayerConfig, state::State};
 use crate::{
     body::{ResponseBody, VerifiedBody},
     error::BoxError,
@@ -25,15 +25,11 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct Verify<S> {
-    inner: S,
-    config: Arc<LayerConfig>,
+    pub(super) inner: S,
+    pub(super) config: Arc<LayerConfig>,
 }
 
 impl<S> Verify<S> {
-    pub(super) fn new(inner: S, config: Arc<LayerConfig>) -> Self {
-        Self { inner, config }
-    }
-
     /// Returns the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
@@ -70,7 +66,9 @@ where
         // which releases a permit that it holds.
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
-        ResponseFuture::new(inner, self.config.clone(), request)
+        ResponseFuture {
+            state: State::start(inner, self.config.clone(), request),
+        }
     }
 }
 

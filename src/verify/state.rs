@@ -11,7 +11,7 @@ use super::{
     BodyCheck, LookupFuture, ParsedRequest, Rejection, RejectionKind as Kind, Verified,
     body_check::{payload_mismatch, presigned_upload, undeclared_body},
     error_response::error_response,
-    keys::LookupResult,
+    key_store::LookupResult,
     layer_config::LayerConfig,
     parsed_request::DeclaredPayload,
     request_checks,

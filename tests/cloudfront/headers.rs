@@ -19,11 +19,13 @@ const READ_ONLY: [&str; 8] = [
     "transfer-encoding",
     "via",
 ];
-const DISALLOWED: [&str; 12] = [
+const DISALLOWED: [&str; 14] = [
+    "client-cert",
     "connection",
     "expect",
     "keep-alive",
     "proxy-authorization",
+    "te",
     "trailer",
     "upgrade",
     "x-accel-redirect",

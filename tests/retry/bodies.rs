@@ -1,12 +1,11 @@
 //! Retries of the layer itself, which sends the body that it has collected again.
 
 use std::{
-    fmt,
-    future::poll_fn,
+    future::{poll_fn, ready},
     time::{Duration, SystemTime},
 };
 
-use aws_credential_types::provider::future;
+use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_smithy_types::date_time::{DateTime, Format};
 use http_body::{Body, SizeHint};
 use http_body_util::BodyExt;
@@ -14,7 +13,7 @@ use tower::{Service, limit::ConcurrencyLimit};
 use tower_sigv4::{
     Origin,
     body::BodyBudget,
-    credentials::{Credentials, ProvideCredentials},
+    credentials::Credentials,
     doctor::Diagnosis,
     origin::{PayloadMode, SigningBehavior, Spool},
     sigv4::ChunkSize,
@@ -163,37 +162,21 @@ async fn unsigned_requests_are_retried_without_a_body() {
     }
 }
 
-/// A provider of keys that expire after a second. It numbers them.
-struct Provider {
-    clock: Clock,
-    calls: AtomicUsize,
-}
-
-impl fmt::Debug for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Provider")
-    }
-}
-
-impl ProvideCredentials for Provider {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        let id = format!("KEY{}", self.calls.fetch_add(1, Ordering::SeqCst));
-        let expiry = Some(self.clock.now() + Duration::from_secs(1));
-        let key = Credentials::new(id, "secret", None, expiry, "test");
-        future::ProvideCredentials::ready(Ok(key))
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn credentials_that_expire_between_attempts_are_renewed() {
     let clock = Clock::manual(now());
-    let provider = Provider {
-        clock: clock.clone(),
-        calls: AtomicUsize::new(0),
-    };
+    let (calls, loaded_at) = (AtomicUsize::new(0), clock.clone());
+    let provider = provide_credentials_fn(move || {
+        let id = format!("KEY{}", calls.fetch_add(1, Ordering::SeqCst));
+        let expiry = loaded_at.now() + Duration::from_secs(1);
+        ready(Ok(Credentials::new(
+            id,
+            "secret",
+            None,
+            Some(expiry),
+            "test",
+        )))
+    });
     let keys = Arc::new(Mutex::new(Vec::new()));
     let seen = keys.clone();
     let advanced = clock.clone();
@@ -206,7 +189,7 @@ async fn credentials_that_expire_between_attempts_are_renewed() {
         advanced.advance(Duration::from_secs(2));
         let mut response = Response::new(String::new());
         *response.status_mut() = StatusCode::from_u16([503, 502, 200][ids.len() - 1]).expect("one");
-        std::future::ready(Ok::<_, BoxError>(response))
+        ready(Ok::<_, BoxError>(response))
     });
     let client = SigningLayer::new(provider, api(&format!("https://{HOST}")))
         .with_clock(clock)
@@ -260,7 +243,7 @@ async fn each_attempt_recovers_and_is_diagnosed() {
             Ok::<_, BoxError>(response)
         };
         let shared = Arc::new(respond);
-        let inner = service_fn(move |request| std::future::ready(shared(request)));
+        let inner = service_fn(move |request| ready(shared(request)));
         let client = layer(PayloadMode::Buffer)
             .with_diagnosis(true)
             .with_recovery(recovers)

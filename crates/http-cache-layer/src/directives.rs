@@ -22,7 +22,7 @@ enum Argument {
 
 impl Directives {
     /// Returns the directives of the first valid field among these (RFC 9213, section 2.2), else of `cache-control`.
-    pub(crate) fn of_response(headers: &HeaderMap, targeted: &[HeaderName]) -> Self {
+    pub(crate) fn from_response(headers: &HeaderMap, targeted: &[HeaderName]) -> Self {
         targeted
             .iter()
             .find_map(|name| targeted_directives(headers, name))

@@ -79,7 +79,7 @@ impl Entry {
         settings: &Settings,
     ) -> Option<Self> {
         let Times { sent, received } = times;
-        let directives = Directives::of_response(&response.headers, &settings.targeted_fields);
+        let directives = Directives::from_response(&response.headers, &settings.targeted_fields);
         let omitted: Vec<HeaderName> = directives.listed_fields().collect();
         let mut policy = Policy::new(
             &directives,

@@ -2,14 +2,18 @@
 //!
 //! [`CacheLayer`] stores responses that their headers allow to be stored, and responds with them while they are fresh.
 //! It implements
-//! - RFC 9111: storability (section 3), keys and `vary` (4.1), freshness and age (4.2), revalidation (4.3), invalidation
-//!   by unsafe methods (4.4), and `cache-control` of both sides (5.2), without `max-stale`, which is optional;
+//! - RFC 9111: storability (section 3), keys and `vary` (4.1), freshness and age (4.2), validation (4.3), invalidation by
+//!   unsafe methods (4.4), and `cache-control` of both sides (5.2);
+//! - RFC 9110: range requests to complete stored responses (section 14), and responses to POST that describe themselves
+//!   (9.3.3);
 //! - RFC 5861: `stale-while-revalidate` and `stale-if-error`;
+//! - RFC 9213: `cdn-cache-control`, and [targeted fields](CacheLayer::with_targeted_fields) of your own;
 //! - RFC 9211: the header `cache-status`; [`CacheStatus`] in the response's extensions says the same.
 //!
-//! Of concurrent requests for one response, one goes to the origin, and the others wait for it. The memory of a
-//! [`MemoryStore`] is limited with everything that a response uses: headers, bookkeeping, copies in progress, and evicted
-//! responses that clients still read.
+//! Of concurrent requests for one response, one goes to the origin, and the others wait for it, unless the last response
+//! could not be shared. The memory of a [`MemoryStore`] is limited with everything that a response uses: headers,
+//! bookkeeping, copies in progress, and evicted responses that clients still read. A hit in memory allocates at most four
+//! times.
 //!
 //! # Example
 //! ```
@@ -43,11 +47,22 @@
 //! layers below; **`CacheLayer`**; retries; **signing**, since a signature is valid for minutes and a response may be
 //! fresh for days; the client. Compression belongs above the cache, decompression below it.
 //!
-//! A request is cached under its host, path and query, and under the request headers in `vary`; `forwarded`,
-//! `x-forwarded-host` and `x-forwarded-proto` always count. The client's identity does not: responses to requests with
-//! `authorization` are shared only if the origin allows it (RFC 9111, section 3.5). See
+//! # Clients
+//! A request is cached under its host, path and query, and under the request headers in `vary`. Set
+//! [`with_key`](CacheLayer::with_key) to separate responses by something else, such as the scheme that a trusted proxy has
+//! forwarded.
+//!
+//! The response to a request that identifies its caller is shared only if the origin allows it (RFC 9111, section 3.5).
+//! Requests do so with `authorization`, `cookie`, `x-api-key` or `x-amz-security-token`; see
+//! [`with_caller_headers`](CacheLayer::with_caller_headers) for other headers,
 //! [`with_authorized`](CacheLayer::with_authorized) for clients that are authenticated in another way, and
 //! [`with_bypass`](CacheLayer::with_bypass) for URLs that contain credentials.
+//!
+//! # Limits
+//! The cache is a shared one, and stores complete responses only. It stores no response with `set-cookie`, guesses no
+//! freshness, and serves nothing stale without permission, unless [`with_cookies`](CacheLayer::with_cookies),
+//! [`with_heuristics`](CacheLayer::with_heuristics) or [`with_stale_if_error`](CacheLayer::with_stale_if_error) say so.
+//! Several ranges in one request are ignored, as RFC 9110 allows.
 //!
 //! # Features
 //! `redis` adds `RedisStore`, for responses that several processes share.

@@ -45,10 +45,10 @@ async fn handle(
 
 fn verify(parts: &Parts, body: &[u8], service: &str) -> Result<(), String> {
     let authorization = text(&parts.headers, "authorization").ok_or("not signed")?;
-    let (_, names) = authorization
+    let (_, fields) = authorization
         .split_once("SignedHeaders=")
         .ok_or("no signed headers")?;
-    let (names, _) = names.split_once(',').ok_or("no signature")?;
+    let (names, _) = fields.split_once(',').ok_or("no signature")?;
     let date = text(&parts.headers, "x-amz-date").ok_or("no date")?;
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     let time: SystemTime = PrimitiveDateTime::parse(date, format)
@@ -57,7 +57,7 @@ fn verify(parts: &Parts, body: &[u8], service: &str) -> Result<(), String> {
         .into();
     let now = SystemTime::now();
     let skew = now.duration_since(time).or(time.duration_since(now));
-    if skew.map_or(true, |skew| skew > CLOCK_WINDOW) {
+    if skew.ok() > Some(CLOCK_WINDOW) {
         return Err(format!("{date} is outside the clock window"));
     }
     let derived = derive(parts, body, service, names, time)?;
@@ -77,22 +77,19 @@ fn derive(
     names: &str,
     time: SystemTime,
 ) -> Result<String, String> {
-    let names: Vec<_> = names.split(';').collect();
+    let signed: Vec<_> = names.split(';').collect();
     let headers = parts
         .headers
         .iter()
-        .filter(|(name, _)| names.contains(&name.as_str()) && !OWN.contains(&name.as_str()));
-    let headers = headers
+        .filter(|(name, _)| signed.contains(&name.as_str()) && !OWN.contains(&name.as_str()))
         .map(|(name, value)| {
-            Ok((
-                name.as_str(),
-                value.to_str().map_err(|error| error.to_string())?,
-            ))
+            let text = value.to_str().map_err(|error| error.to_string())?;
+            Ok((name.as_str(), text))
         })
         .collect::<Result<Vec<_>, String>>()?;
     let mut settings = SigningSettings::default();
     settings.excluded_headers = None;
-    if names.contains(&"x-amz-content-sha256") {
+    if signed.contains(&"x-amz-content-sha256") {
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
     }
     if service == "s3" {
@@ -111,11 +108,15 @@ fn derive(
         .into();
     let host = text(&parts.headers, "host").ok_or("no host")?;
     let uri = format!("https://{host}{}", parts.uri);
-    let body = SignableBody::Bytes(body);
-    let request = SignableRequest::new(parts.method.as_str(), uri, headers.into_iter(), body)
-        .map_err(|error| error.to_string())?;
-    let signed = sign(request, &params).map_err(|error| error.to_string())?;
-    let (instructions, _) = signed.into_parts();
+    let request = SignableRequest::new(
+        parts.method.as_str(),
+        uri,
+        headers.into_iter(),
+        SignableBody::Bytes(body),
+    )
+    .map_err(|error| error.to_string())?;
+    let output = sign(request, &params).map_err(|error| error.to_string())?;
+    let (instructions, _) = output.into_parts();
     let (_, derived) = instructions
         .headers()
         .find(|(name, _)| *name == "authorization")

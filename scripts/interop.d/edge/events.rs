@@ -30,10 +30,10 @@ pub(crate) fn print(count: usize) -> Result<(), BoxError> {
         let event = event(&mut rng);
         let now = EPOCH + rng.u64(..7 * 86_400_000);
         let time = UNIX_EPOCH + Duration::from_millis(now);
-        let result = signer
+        let json = signer
             .sign_json(event.to_string().as_bytes(), &identity, time)
             .unwrap_or_else(|error| EdgeResponse::from_error(&error).to_json());
-        let result: Value = serde_json::from_str(&result)?;
+        let result: Value = serde_json::from_str(&json)?;
         writeln!(
             out,
             "{}",

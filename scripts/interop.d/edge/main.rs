@@ -25,8 +25,7 @@ const SERVICES: [&str; 3] = ["execute-api", "lambda", "s3"];
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    match &arguments[..] {
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve"] => serve().await,
         ["events", count] => events::print(count.parse()?),
         _ => Err("usage: edge_judge serve | events COUNT".into()),
@@ -44,10 +43,10 @@ async fn serve() -> Result<(), BoxError> {
     let mut addresses = [Map::new(), Map::new()];
     for service in SERVICES {
         let routers = [with_verify_layer(service)?, aws_signer::router(service)];
-        for (router, addresses) in routers.into_iter().zip(&mut addresses) {
+        for (router, urls) in routers.into_iter().zip(&mut addresses) {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let url = format!("http://{}", listener.local_addr()?);
-            addresses.insert(service.to_owned(), Value::String(url));
+            urls.insert(service.to_owned(), Value::String(url));
             tokio::spawn(async move { axum::serve(listener, router).await });
         }
     }

@@ -3,7 +3,9 @@
 // passed checks.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
@@ -116,13 +118,23 @@ async function testSettings() {
   check("unsigned body", unsigned.headers["x-amz-content-sha256"][0].value, "UNSIGNED-PAYLOAD");
 }
 
+/** The README's function, whose settings are in the origin's custom headers. */
+async function testReadme(url) {
+  const readme = readFileSync(new URL("../../../examples/edge/README.md", import.meta.url), "utf8");
+  const [, code] = readme.match(/```js\n(.*?)```/s);
+  writeFileSync(`${folder}/custom_headers.mjs`, code);
+  const { handler } = await import(pathToFileURL(`${folder}/custom_headers.mjs`));
+  const customHeaders = { "x-signing-region": [{ key: "X-Signing-Region", value: "us-east-1" }] };
+  const given = event({ origin: custom("api.example.com", { customHeaders }) });
+  check("settings in custom headers", (await forward(handler, given, url)).status, 200);
+}
+
 /** In hash mode, the function adds the hash and leaves the signature to CloudFront's origin access control. */
 async function testHash() {
   const given = event({ origin: custom(API), method: "POST", body: eventBody(Buffer.from("any body")) });
   const { request } = structuredClone(given).Records[0].cf;
   const hashed = await hash(given);
   const added = hashed.headers["x-amz-content-sha256"];
-  const { createHash } = await import("node:crypto");
   check("hash", added[0].value, createHash("sha256").update("any body").digest("hex"));
   delete hashed.headers["x-amz-content-sha256"];
   check("nothing else", hashed, request);
@@ -180,6 +192,7 @@ try {
   await testStandIn(judges.VerifyLayer["execute-api"]);
   await testErrors(judges.VerifyLayer["execute-api"]);
   await testSettings();
+  await testReadme(judges.VerifyLayer["execute-api"]);
   await testHash();
   await testThreeHosts(judges.VerifyLayer["execute-api"]);
   await testRandomEvents();

@@ -24,7 +24,52 @@ pub(super) const ENTRY_OVERHEAD: u64 = 64 * 1024;
 /// Stores responses for a [`CacheLayer`](crate::CacheLayer).
 ///
 /// Use [`MemoryStore`](crate::MemoryStore), `RedisStore` with the feature `redis`, or your own. A store is never
-/// required to find what was put there; it must not return what was removed.
+/// required to find what was put there; it must not return what was removed. With the feature `redis`,
+/// `Entry::to_bytes` and `Entry::from_bytes` serve stores outside of the process.
+///
+/// ```
+/// use std::{collections::HashMap, sync::{Arc, Mutex}};
+///
+/// use http::HeaderMap;
+/// use http_cache_layer::{
+///     CacheLayer, Entry, Found, Key, Purge, PurgeOutcome, Store, StoreFuture, Ticket,
+/// };
+///
+/// /// Keeps the last response of each key, without a limit.
+/// #[derive(Default)]
+/// struct Unlimited(Mutex<HashMap<Key, Arc<Entry>>>);
+///
+/// impl Store for Unlimited {
+///     fn find<'a>(&'a self, key: &'a Key, request: &'a HeaderMap) -> StoreFuture<'a, Found> {
+///         let stored = self.0.lock().unwrap().get(key).cloned();
+///         StoreFuture::ready(Found {
+///             vary: stored.as_ref().map(|entry| entry.vary().clone()),
+///             entry: stored.filter(|entry| entry.matches(key, request)),
+///             ticket: Ticket::default(),
+///         })
+///     }
+///
+///     fn put(&self, key: &Key, entry: Arc<Entry>, _: Ticket) {
+///         self.0.lock().unwrap().insert(key.clone(), entry);
+///     }
+///
+///     fn remove(&self, purge: Purge) -> StoreFuture<'_, PurgeOutcome> {
+///         self.0.lock().unwrap().retain(|key, _| !purge.includes(key));
+///         StoreFuture::ready(PurgeOutcome::Complete)
+///     }
+///
+///     fn entry_limit(&self) -> u64 {
+///         1024 * 1024
+///     }
+///
+///     fn memory_limit(&self) -> u64 {
+///         u64::MAX
+///     }
+/// }
+///
+/// let cache = CacheLayer::new(Unlimited::default());
+/// assert!(!cache.store().is_shared());
+/// ```
 pub trait Store: Send + Sync {
     /// Finds the stored response that a request selects.
     fn find<'a>(&'a self, key: &'a Key, request: &'a HeaderMap) -> StoreFuture<'a, Found>;

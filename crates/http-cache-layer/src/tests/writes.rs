@@ -111,7 +111,7 @@ async fn a_lookup_in_memory_allocates_only_its_key() {
         let mut found = std::pin::pin!(store.find(&key, &none));
         let mut context = Context::from_waker(std::task::Waker::noop());
         assert!(
-            matches!(found.as_mut().poll(&mut context), Poll::Ready(found) if found.vary.is_some())
+            matches!(found.as_mut().poll(&mut context), Poll::Ready(result) if result.vary.is_some())
         );
     };
     find();

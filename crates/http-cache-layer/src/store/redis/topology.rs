@@ -22,7 +22,7 @@ pub(super) struct Topology {
 
 #[derive(Default)]
 struct Primaries {
-    /// The last slot of each range, in ascending order, with the address of its primary.
+    /// The last slot of each range, in ascending order, with the id of its primary.
     ranges: Vec<(u16, String)>,
     gates: HashMap<String, Arc<Gate>>,
 }
@@ -39,7 +39,7 @@ impl Topology {
         let slot = slot(key);
         let index = primaries.ranges.partition_point(|(last, _)| *last < slot);
         let range = primaries.ranges.get(index);
-        let gate = range.and_then(|(_, address)| primaries.gates.get(address));
+        let gate = range.and_then(|(_, id)| primaries.gates.get(id));
         gate.unwrap_or(&self.common).clone()
     }
 
@@ -56,7 +56,7 @@ impl Topology {
             return;
         }
         let mut gates = HashMap::new();
-        for (_, address) in &ranges {
+        for (_, id) in &ranges {
             let new = || {
                 Arc::new(if is_start {
                     Gate::default()
@@ -64,9 +64,9 @@ impl Topology {
                     Gate::recovering()
                 })
             };
-            let known = primaries.gates.get(address).cloned();
+            let known = primaries.gates.get(id).cloned();
             gates
-                .entry(address.clone())
+                .entry(id.clone())
                 .or_insert_with(|| known.unwrap_or_else(new));
         }
         *primaries = Primaries { ranges, gates };
@@ -102,20 +102,16 @@ fn items(value: &Value) -> &[Value] {
     }
 }
 
-/// Reads first slot, last slot, and the primary's host and port.
+/// Reads the last slot, and the primary's id: nodes may know different addresses of one.
 fn range(value: &Value) -> Option<(u16, String)> {
     let [_, Value::Int(last), primary, ..] = items(value) else {
         return None;
     };
-    let [host, Value::Int(port), ..] = items(primary) else {
+    let [_, _, Value::BulkString(id), ..] = items(primary) else {
         return None;
     };
-    let name = match host {
-        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Value::SimpleString(text) => text.clone(),
-        _ => String::new(),
-    };
-    Some((u16::try_from(*last).ok()?, format!("{name}:{port}")))
+    let text = String::from_utf8_lossy(id).into_owned();
+    Some((u16::try_from(*last).ok()?, text))
 }
 
 #[cfg(test)]
@@ -123,8 +119,9 @@ mod tests {
     use super::*;
 
     fn slots(ranges: &[(i64, i64, &str)]) -> Value {
-        let range = |(first, last, host): &(i64, i64, &str)| {
-            let node = vec![Value::BulkString(host.as_bytes().to_vec()), Value::Int(1)];
+        let range = |(first, last, name): &(i64, i64, &str)| {
+            let id = Value::BulkString(name.as_bytes().to_vec());
+            let node = vec![Value::Nil, Value::Int(1), id];
             Value::Array(vec![
                 Value::Int(*first),
                 Value::Int(*last),

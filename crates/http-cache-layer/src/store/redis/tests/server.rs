@@ -1,7 +1,9 @@
 //! A real server, which each test starts on a free port and stops.
 
 use std::{
+    fs,
     net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -14,6 +16,7 @@ use crate::{Purge, PurgeOutcome, StoreHealth, store::MAX_VARIANTS};
 struct Server {
     process: Child,
     port: u16,
+    folder: PathBuf,
 }
 
 impl Server {
@@ -23,15 +26,24 @@ impl Server {
 
     /// The first arguments come before those of every server.
     async fn start_on(port: u16, first: &[&str], arguments: &[&str]) -> Self {
+        // A replica writes a file, which a server in the same folder would load.
+        let folder = std::env::temp_dir().join(format!("redis-server-{port}"));
+        fs::create_dir_all(&folder).expect("a folder");
         let process = Command::new("redis-server")
             .args(first)
-            .args(["--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"])
+            .args(["--bind", "127.0.0.1", "--save", ""])
             .args(["--port", &port.to_string()])
+            .arg("--dir")
+            .arg(&folder)
             .args(arguments)
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server starts");
-        let server = Self { process, port };
+        let server = Self {
+            process,
+            port,
+            folder,
+        };
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .await
             .is_err()
@@ -71,6 +83,7 @@ impl Drop for Server {
         // It may have ended already.
         drop(self.process.kill());
         drop(self.process.wait());
+        drop(fs::remove_dir_all(&self.folder));
     }
 }
 
@@ -398,7 +411,7 @@ async fn sentinel_names_the_primary_and_the_next_one() {
          sentinel down-after-milliseconds mymaster 500\n\
          sentinel failover-timeout mymaster 3000\n"
     );
-    std::fs::write(&config, lines).expect("written");
+    fs::write(&config, lines).expect("written");
     let path = config.to_str().expect("UTF-8");
     let sentinel = Server::start_on(free_port(), &[path], &["--sentinel"]).await;
     let url = format!("redis://127.0.0.1:{}", sentinel.port);
@@ -443,5 +456,5 @@ async fn sentinel_names_the_primary_and_the_next_one() {
     );
     assert_eq!(found(&two, &kept, "").await, None);
     drop((sentinel, replica));
-    std::fs::remove_file(&config).expect("removed");
+    fs::remove_file(&config).expect("removed");
 }

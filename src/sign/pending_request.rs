@@ -9,12 +9,11 @@ use tokio::time::Sleep;
 use super::{
     body_plan::PreparedBody,
     corrections::{Correction, Offset},
+    layer_config::{LayerConfig, Recovery},
     recent_success::SuccessKey,
-    recovery::Recovery,
     report::Stopwatch,
     retries::RetryPolicy,
     sent_request::{OnResponse, SentRequest},
-    shared::SharedConfig,
     trace::Trace,
 };
 use crate::{
@@ -35,7 +34,7 @@ const CANONICAL_REQUEST_CAPACITY: usize = 1024;
 /// A request on its way, with the service that is ready for it.
 pub(super) struct PendingRequest<S> {
     pub(super) inner: S,
-    pub(super) config: Arc<SharedConfig>,
+    pub(super) config: Arc<LayerConfig>,
     pub(super) parts: Parts,
     pub(super) origin: Origin,
     /// `None` unless there is a report or a trace.

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{recovery::Recovery, retries::RetryPolicy, trace::DiagnosisLog};
+use super::{
+    corrections::Corrections, recent_success::RecentSuccesses, retries::RetryPolicy,
+    trace::DiagnosisLog,
+};
 use crate::{
     body::BodyBudget, credentials::CredentialsCache, origin::ResolveOrigin, sigv4::Signer,
 };
 
 #[derive(Clone)]
-pub(super) struct SharedConfig {
+pub(super) struct LayerConfig {
     pub(super) credentials: CredentialsCache,
     pub(super) resolver: Arc<dyn ResolveOrigin>,
     pub(super) signer: Arc<Signer>,
@@ -20,4 +23,11 @@ pub(super) struct SharedConfig {
     pub(super) recovery: Option<Arc<Recovery>>,
     /// `None` if failures are not retried.
     pub(super) retries: Option<RetryPolicy>,
+}
+
+/// State for the recovery from a wrong clock and from expired credentials.
+#[derive(Default)]
+pub(super) struct Recovery {
+    pub(super) successes: RecentSuccesses,
+    pub(super) corrections: Corrections,
 }

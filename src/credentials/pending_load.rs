@@ -7,7 +7,7 @@ use tokio::{
     time::{self, error::Elapsed},
 };
 
-use super::cached::CachedCredentials;
+use super::cached_credentials::CachedCredentials;
 use crate::error::{Error, ErrorKind};
 
 pub(super) type LoadResult = Result<Arc<CachedCredentials>, Error>;

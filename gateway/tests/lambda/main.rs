@@ -2,6 +2,8 @@
 #![cfg(feature = "lambda")]
 
 mod runtime;
+mod streaming;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -33,7 +35,7 @@ use tower_sigv4::{
 };
 
 /// Starts the program with the environment of a Lambda function.
-fn start(api: SocketAddr, file: &str) -> Child {
+fn start(api: SocketAddr, file: &str, more: &[(&str, &str)]) -> Child {
     let mut command = support::gateway_command();
     let variables = [
         ("AWS_LAMBDA_RUNTIME_API", &*api.to_string()),
@@ -47,6 +49,7 @@ fn start(api: SocketAddr, file: &str) -> Child {
     ];
     command
         .envs(variables)
+        .envs(more.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command.spawn().expect("process started")
@@ -59,10 +62,10 @@ struct Function {
 }
 
 impl Function {
-    async fn start(config: &str) -> Self {
+    async fn start(config: &str, variables: &[(&str, &str)]) -> Self {
         let (runtime, api) = Runtime::start().await;
         let file = TempFile::new(config);
-        let process = start(api, &file.path);
+        let process = start(api, &file.path, variables);
         Self {
             process,
             runtime,
@@ -157,6 +160,11 @@ async fn handle(State(seen): State<Seen>, request: Request<Body>) -> impl IntoRe
 
 /// Starts an origin that verifies signatures, and a function in front of it.
 async fn origin() -> (Function, Seen) {
+    origin_with(&[]).await
+}
+
+/// As [`origin`], with these environment variables.
+async fn origin_with(variables: &[(&str, &str)]) -> (Function, Seen) {
     let key = Credentials::new(
         "ASIAROLE",
         "secret",
@@ -175,7 +183,7 @@ async fn origin() -> (Function, Seen) {
         ));
     let config = config(&format!("http://{}", serve(origin).await), "");
     let config = support::without_credentials(&config);
-    (Function::start(&config).await, seen)
+    (Function::start(&config, variables).await, seen)
 }
 
 #[tokio::test]
@@ -271,7 +279,7 @@ async fn invalid_events_are_rejected() {
 #[tokio::test]
 async fn missing_configuration_names_the_variable() {
     let api = SocketAddr::from(([127, 0, 0, 1], 1));
-    let Output { status, stderr, .. } = start(api, "").wait_with_output().expect("output");
+    let Output { status, stderr, .. } = start(api, "", &[]).wait_with_output().expect("output");
     let log = String::from_utf8_lossy(&stderr);
     assert!(
         !status.success() && log.contains("SIGV4_GATEWAY_CONFIG"),
