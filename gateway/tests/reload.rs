@@ -268,7 +268,10 @@ async fn log_level_follows_the_file() {
     logged
         .wait_for(": restart the gateway to apply the changes of format in [log]")
         .await;
-    assert_eq!(logged.admin("GET", "", "").await.body, "access=off,h2=error,info\n");
+    assert_eq!(
+        logged.admin("GET", "", "").await.body,
+        "access=off,h2=error,info\n"
+    );
     reload("format = \"json\"\nlevel = \"nothing\"").await;
     logged
         .wait_for("keeping the previous configuration: ")

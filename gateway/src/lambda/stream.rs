@@ -142,8 +142,8 @@ impl RuntimeApi {
             Err(error) => Err(error.into()),
         };
         match result {
-            Ok(response) if response.status().is_success() => {}
-            Ok(response) => tracing::error!("the Runtime API responds with {}", response.status()),
+            Ok(accepted) if accepted.status().is_success() => {}
+            Ok(rejected) => tracing::error!("the Runtime API responds with {}", rejected.status()),
             Err(error) => tracing::error!("cannot stream a response: {}", chain(&*error)),
         }
     }
@@ -157,17 +157,17 @@ fn stream(response: Response) -> Body {
     headers
         .entry(header::CONTENT_TYPE)
         .or_insert(HeaderValue::from_static("application/octet-stream"));
-    let headers: BTreeMap<_, _> = headers
+    let fields: BTreeMap<_, _> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())))
         .collect();
     let prelude = json!({
         "statusCode": head.status.as_u16(),
-        "headers": headers,
+        "headers": fields,
         "cookies": cookies,
     });
     let mut start = prelude.to_string().into_bytes();
     start.extend(DELIMITER);
-    let start = tokio_stream::once(Ok(Bytes::from(start)));
-    Body::from_stream(start.chain(body.into_data_stream()))
+    let first = tokio_stream::once(Ok(Bytes::from(start)));
+    Body::from_stream(first.chain(body.into_data_stream()))
 }
