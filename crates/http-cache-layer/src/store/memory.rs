@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::HeaderMap;
-use moka::{notification::RemovalCause, ops::compute::Op, sync::Cache};
+use moka::{notification::RemovalCause, ops::compute::Op, policy::EvictionPolicy, sync::Cache};
 
 use super::interface::{
     DEFAULT_ENTRY_LIMIT, ENTRY_OVERHEAD, Found, MAX_VARIANTS, Purge, PurgeOutcome, Store,
@@ -175,6 +175,9 @@ impl MemoryStore {
         };
         let slots = Cache::builder()
             .max_capacity(bytes)
+            // TinyLFU adds up the frequencies of all entries that a large one would evict, so it would never store one
+            // among many small ones.
+            .eviction_policy(EvictionPolicy::lru())
             .weigher(weigh)
             .eviction_listener(free)
             .build();

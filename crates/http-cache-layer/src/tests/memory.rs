@@ -221,6 +221,24 @@ async fn memory_is_bounded() {
     assert!(stats.stored == 1000 && stats.evicted > 900, "{stats:?}");
 }
 
+#[tokio::test]
+async fn a_large_response_is_stored_among_many_small_ones() {
+    const MEMORY: u64 = 400_000;
+    let memory = MemoryStore::new(MEMORY);
+    let put = |path: &str, body: usize| {
+        let stored = Arc::new(entry(A, body));
+        memory.put(&Key::new("h", path), stored, Ticket::default());
+    };
+    for number in 0..1000 {
+        put(&format!("/{number}"), 1000);
+    }
+    put("/large", 100_000);
+    assert!(memory.weight() <= MEMORY);
+    let large = Key::new("h", "/large");
+    let found = memory.find(&large, &HeaderMap::new()).await;
+    assert!(found.entry.is_some());
+}
+
 #[tokio::test(start_paused = true)]
 async fn variants_that_are_requested_once_do_not_evict_those_in_use() {
     const IN_USE: usize = MAX_VARIANTS / 2;
