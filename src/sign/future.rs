@@ -16,10 +16,10 @@ use tower_service::Service;
 use super::{
     body_plan::{self, PlannedBody, PreparedBody},
     corrections::Offset,
-    error_response::ErrorResponse,
     framing,
     layer_config::LayerConfig,
     pending_request::{PendingRequest, PreparedRequest, ReadyRequest},
+    rejected_response::RejectedResponse,
     sent_request::OnResponse,
     trace::Trace,
 };
@@ -53,7 +53,7 @@ pin_project! {
         Loading { prepared: Option<PreparedRequest<S, B>>, load: LoadFuture },
         Calling { #[pin] response: F, on_response: OnResponse<Box<PreparedRequest<S, B>>> },
         /// The origin has rejected the request.
-        Reading { response: Option<Box<ErrorResponse<R>>>, copy: Option<Box<PreparedRequest<S, B>>> },
+        Reading { response: Option<Box<RejectedResponse<R>>>, copy: Option<Box<PreparedRequest<S, B>>> },
         /// Waits for the backoff, and until the inner service is ready for the copy.
         SendingAgain { backoff: Option<Pin<Box<Sleep>>>, copy: Option<Box<PreparedRequest<S, B>>> },
     }
@@ -224,7 +224,7 @@ where
                     let mut copy = on_response.copy.take();
                     match (rejected, result) {
                         (Some(request), Ok(received)) => State::Reading {
-                            response: Some(Box::new(ErrorResponse::new(request, received))),
+                            response: Some(Box::new(RejectedResponse::new(request, received))),
                             copy,
                         },
                         (_, last) => {

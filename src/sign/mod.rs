@@ -32,7 +32,6 @@ mod corrections;
 #[cfg(feature = "doctor")]
 mod error_body;
 mod error_layer;
-mod error_response;
 mod framing;
 mod future;
 mod layer;
@@ -41,6 +40,7 @@ mod pending_request;
 mod recent_success;
 #[cfg(feature = "doctor")]
 mod recoverable_error;
+mod rejected_response;
 mod report;
 mod retries;
 mod sent_request;

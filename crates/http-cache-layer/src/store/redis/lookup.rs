@@ -13,8 +13,9 @@ use redis::Value;
 use super::{
     check,
     connection::{Connection, Lane},
+    keys::Hashes,
     purges::{Current, Stamp, Table},
-    scripts::{self, Hashes},
+    scripts,
     writer::{Put, Work, now},
 };
 use crate::{

@@ -3,6 +3,7 @@
 mod check;
 mod connection;
 mod gate;
+mod keys;
 mod lookup;
 mod purges;
 mod removals;

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::Cmd;
 
+use super::keys::Hashes;
 use crate::{
-    key::Key,
     store::interface::MAX_VARIANTS,
     vary::{VariantId, VaryNames},
 };
@@ -112,27 +112,7 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'e', ARGV[1], 'n', '0')
 return 1";
 
-/// Names of the hashes of a URL.
-pub(super) struct Hashes {
-    pub(super) url: String,
-    /// The hash of an identity.
-    pub(super) identity: Option<String>,
-}
-
 impl Hashes {
-    pub(super) fn new(prefix: &str, key: &Key) -> Self {
-        let url = url_hash(prefix, key.url());
-        let identity = key.identity().map(|identity| {
-            let digest = identity.0.iter().map(|byte| format!("{byte:02x}"));
-            format!("{url}:{}", digest.collect::<String>())
-        });
-        Self { url, identity }
-    }
-
-    pub(super) fn own(&self) -> &str {
-        self.identity.as_deref().unwrap_or(&self.url)
-    }
-
     fn eval(&self, script: &str) -> Cmd {
         let mut command = redis::cmd("EVAL");
         command.arg(script);
@@ -142,10 +122,6 @@ impl Hashes {
         };
         command
     }
-}
-
-pub(super) fn url_hash(prefix: &str, url: &str) -> String {
-    format!("{prefix}:{{{url}}}")
 }
 
 fn eval(script: &str, key: &str) -> Cmd {

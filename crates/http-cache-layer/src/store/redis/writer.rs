@@ -19,9 +19,10 @@ use tokio::{
 use super::{
     connection::{Connection, Lane},
     gate::PAUSE,
+    keys::{self, Hashes},
     purges::{self, LEASE, MAX_RULES, Purges, Stamp},
     removals::{Removal, Removals},
-    scripts::{self, Hashes, Record},
+    scripts::{self, Record},
 };
 use crate::{
     entry::Entry,
@@ -84,7 +85,7 @@ impl Work {
 
     /// The key of the purges.
     pub(super) fn purges_key(&self) -> String {
-        format!("{}:purges", self.prefix)
+        keys::purges(&self.prefix)
     }
 
     /// Returns `true` if responses to this URL must not be used.
@@ -192,7 +193,7 @@ impl Work {
         let purges = self.purges_key();
         let (key, command) = match removal {
             Removal::Url(url) => {
-                let hash = scripts::url_hash(&self.prefix, url);
+                let hash = keys::url_hash(&self.prefix, url);
                 let command = scripts::remove(&hash);
                 (hash, command)
             }

@@ -25,7 +25,7 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 /// Number of bytes that a shorter frame counts for, so that empty frames reach the limit, too.
 const MIN_FRAME: usize = 16;
 
-pub(super) struct ErrorResponse<R> {
+pub(super) struct RejectedResponse<R> {
     request: SentRequest,
     head: Parts,
     /// Time when the head arrived, by the layer's clock.
@@ -56,7 +56,7 @@ enum Step {
     PassOn,
 }
 
-impl<R> ErrorResponse<R>
+impl<R> RejectedResponse<R>
 where
     R: Body,
 {
