@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use serde_json::Value;
 use tower_sigv4::{SigningSettings, verify::VerifySettings};
 
-use super::{Context, cases::read};
+use super::Context;
 
 /// A part of the suite.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,7 +89,8 @@ fn is_signature(case: &Path, text: &str, signature: &str) -> bool {
             .map(|pair| (pair[0] << 4 | pair[1]) as u8)
             .collect()
     };
-    let key: Value = serde_json::from_str(&read(case, "public-key.json")).expect("JSON");
+    let key: serde_json::Value =
+        serde_json::from_str(&super::cases::read(case, "public-key.json")).expect("JSON");
     let [x, y] = ["X", "Y"].map(|name| bytes(key[name].as_str().expect("a coordinate")));
     let key = VerifyingKey::from_sec1_bytes(&[vec![4], x, y].concat()).expect("a point");
     let signature = Signature::from_der(&bytes(signature)).expect("in DER");

@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 use tower_sigv4::{
     Clock, SigningSettings, VerifyLayer,
     credentials::Credentials,
-    sigv4::{
-        AllExcept, Explanation, Identity, Payload, PayloadHash, RegionSet, Signer, SigningParams,
-    },
+    sigv4::{AllExcept, Explanation, Identity, Payload, PayloadHash, Signer, SigningParams},
     verify::{StaticKeys, VerifySettings},
 };
 
@@ -197,7 +195,7 @@ impl Case {
     #[cfg(feature = "sigv4a")]
     pub(super) fn signing_settings(&self) -> SigningSettings {
         let settings = if self.is_asymmetric() {
-            let regions = RegionSet::new(self.region).expect("regions");
+            let regions = tower_sigv4::sigv4::RegionSet::new(self.region).expect("regions");
             SigningSettings::multi_region(self.service, regions)
         } else {
             SigningSettings::new(self.service, self.region)

@@ -10,7 +10,7 @@ use tower_sigv4::{
     verify::{Rejection, Verifier},
 };
 
-use super::{ROUNDS, ROUNDS_4A, V4, V4A, Version, random_method};
+use super::{ROUNDS, V4, Version, random_method};
 use crate::common::{self, credentials};
 
 /// Places of a signed request in which one byte is changed.
@@ -29,7 +29,7 @@ fn one_changed_byte_is_rejected() {
 fn one_changed_byte_is_rejected_in_version_4a() {
     let regions: Place = |received, rng| flip_header(received, "x-amz-region-set", rng);
     let places: Vec<_> = PLACES.into_iter().chain([regions]).collect();
-    change(V4A, ROUNDS_4A, &places);
+    change(super::V4A, super::ROUNDS_4A, &places);
 }
 
 fn change(version: Version, rounds: usize, places: &[Place]) {

@@ -6,6 +6,7 @@ use http::Request;
 use sha2::{Digest, Sha256};
 use tower_sigv4::verify::VerifySettings;
 
+#[cfg(feature = "sigv4a")]
 use super::sigv4a;
 use crate::common::now;
 

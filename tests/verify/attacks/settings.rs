@@ -13,11 +13,11 @@ use tower_sigv4::{
 use super::{
     Base,
     draft::{
-        Draft, ID, SECRET, TEMPORARY, TOKEN, VERSIONS, Version, dated, hash, header, pair, payload,
+        Draft, ID, SECRET, TEMPORARY, TOKEN, VERSIONS, dated, hash, header, pair, payload,
         presigned, presigned_s3, s3, temporary, tenant,
     },
     edit::{add, set},
-    layer, layer_for, layer_in, verify,
+    layer, layer_for, verify,
 };
 use crate::common::now;
 
@@ -266,7 +266,11 @@ async fn version_4a_is_rejected_unless_enabled() {
     assert_eq!(verified, Err(Kind::UnsupportedAlgorithm));
     #[cfg(feature = "sigv4a")]
     {
-        let verified = verify(&layer_in(Version::V4a, "service"), request).await;
+        let verified = verify(
+            &super::layer_in(super::draft::Version::V4a, "service"),
+            request,
+        )
+        .await;
         assert_eq!(verified, Ok(ID.to_owned()));
     }
 }
