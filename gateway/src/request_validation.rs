@@ -5,6 +5,8 @@ use std::{error::Error, fmt};
 
 use http::{HeaderValue, Method, Request, StatusCode, Version, header, uri::Authority};
 
+use crate::headers::is_length;
+
 /// Reason for which a head is rejected.
 ///
 /// As an extension of a request: found by its connection.
@@ -98,15 +100,6 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), InvalidHead> {
             "content-length must be one number without leading zeros",
         )),
     }
-}
-
-/// Other servers read a zero-padded length as octal, and overflow from 2^63 on.
-fn is_length(digits: &[u8]) -> bool {
-    let parsed = str::from_utf8(digits)
-        .ok()
-        .and_then(|text| text.parse::<i64>().ok());
-    parsed.is_some_and(|_| digits.iter().all(u8::is_ascii_digit))
-        && (digits.len() == 1 || digits[0] != b'0')
 }
 
 /// RFC 9113, section 8.2.1. On HTTP/1 the whitespace is not a part of the value.

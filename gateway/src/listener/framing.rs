@@ -160,7 +160,8 @@ impl Framing {
 
     /// `at` is the position of the LF.
     fn end_line(&mut self, at: usize) -> Result<(), Violation> {
-        let line = std::mem::replace(&mut self.line, Line::new());
+        let line = self.line;
+        self.line.clear();
         let in_head = matches!(self.part, Part::RequestLine | Part::Header);
         let Some(text) = line.without_cr() else {
             return Err(if in_head {
@@ -233,7 +234,7 @@ impl Framing {
 }
 
 /// The beginning of the current line.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Line {
     stored: [u8; STORED],
     len: usize,
@@ -249,11 +250,14 @@ impl Line {
         }
     }
 
+    fn clear(&mut self) {
+        (self.len, self.last) = (0, 0);
+    }
+
     fn push(&mut self, segment: &[u8]) {
         let free = self.stored.get_mut(self.len..).unwrap_or_default();
-        for (to, from) in free.iter_mut().zip(segment) {
-            *to = *from;
-        }
+        let stored = free.len().min(segment.len());
+        free[..stored].copy_from_slice(&segment[..stored]);
         self.len += segment.len();
         self.last = segment.last().copied().unwrap_or(self.last);
     }
