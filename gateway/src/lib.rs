@@ -199,10 +199,6 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     gateway.log().install()?;
     let _flush_log = gateway.log().write_in_background();
     reload::log_warnings(&gateway.current().config, &file);
-    if let Some(warning) = open_files::warning(settings.max_connections, open_files::raise_limit())
-    {
-        tracing::warn!("{warning}");
-    }
     tokio::spawn(watched.watch(gateway.clone()));
     tokio::spawn(store_check::watch(gateway.clone()));
     let connections = gateway.metrics().connections().clone();

@@ -85,8 +85,11 @@ pub(crate) async fn serve(
             () = signals.next() => {}
         }
     };
-    let max_connections =
-        open_files::max_connections(settings.max_connections, open_files::raise_limit());
+    let open_files_limit = open_files::raise_limit();
+    if let Some(warning) = open_files::warning(settings.max_connections, open_files_limit) {
+        tracing::warn!("{warning}");
+    }
+    let max_connections = open_files::max_connections(settings.max_connections, open_files_limit);
     tokio::select! {
         () = acceptor.run(&listener, &open, max_connections) => {}
         () = drained => {}

@@ -41,6 +41,8 @@ impl Error for InvalidHead {}
 /// Maximum size of a head, in bytes. hyper's own limit depends on how its reads are split.
 pub(crate) const MAX_HEAD_LEN: usize = 64 * 1024;
 
+pub(crate) const CHUNKED_ONLY: &str = "transfer-encoding must be chunked and nothing else";
+
 /// Returns the request if it is unambiguous.
 pub(crate) fn check<B>(mut request: Request<B>) -> Result<Request<B>, InvalidHead> {
     if let Some(invalid) = request.extensions_mut().remove::<InvalidHead>() {
@@ -87,9 +89,7 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), InvalidHead> {
         (None, _) => {}
         (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
         _ => {
-            return Err(InvalidHead::Ambiguous(
-                "transfer-encoding must be chunked and nothing else",
-            ));
+            return Err(InvalidHead::Ambiguous(CHUNKED_ONLY));
         }
     }
     let mut lengths = request.headers().get_all(header::CONTENT_LENGTH).iter();

@@ -116,29 +116,36 @@ const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Parses a duration such as `30s`.
 pub(crate) fn duration(value: &Spanned<String>) -> Result<Duration, ConfigError> {
+    match delay(value)? {
+        Duration::ZERO => Err(invalid_duration(value)),
+        parsed => Ok(parsed),
+    }
+}
+
+/// Parses a duration that may be zero.
+fn delay(value: &Spanned<String>) -> Result<Duration, ConfigError> {
     let written = value.get_ref();
-    let is_too_long = match humantime::parse_duration(written) {
-        Ok(duration) if duration.is_zero() => false,
-        Ok(duration) if duration <= MAX_DURATION => return Ok(duration),
-        Ok(_) | Err(DurationError::NumberOverflow) => true,
-        Err(_) => false,
-    };
-    Err(value.error(if is_too_long {
-        format!("{written:?} is too long; write \"3650days\" or less")
-    } else {
-        format!("{written:?} is not a valid duration; write one such as \"30s\"")
-    }))
+    match humantime::parse_duration(written) {
+        Ok(parsed) if parsed <= MAX_DURATION => Ok(parsed),
+        Ok(_) | Err(DurationError::NumberOverflow) => Err(value.error(format!(
+            "{written:?} is too long; write \"3650days\" or less"
+        ))),
+        Err(_) => Err(invalid_duration(value)),
+    }
+}
+
+fn invalid_duration(value: &Spanned<String>) -> ConfigError {
+    let written = value.get_ref();
+    value.error(format!(
+        "{written:?} is not a valid duration; write one such as \"30s\""
+    ))
 }
 
 /// Parses an optional duration that may be zero.
 pub(super) fn optional_delay(
     value: &Option<Spanned<String>>,
 ) -> Result<Option<Duration>, ConfigError> {
-    let is_zero = |written: &str| humantime::parse_duration(written).is_ok_and(|d| d.is_zero());
-    match value {
-        Some(zero) if is_zero(zero.get_ref()) => Ok(Some(Duration::ZERO)),
-        other => optional_duration(other),
-    }
+    value.as_ref().map(delay).transpose()
 }
 
 /// Parses an optional duration.

@@ -5,6 +5,8 @@
 
 use memchr::memchr;
 
+use crate::request_validation::CHUNKED_ONLY;
+
 /// Bytes of a line that are stored: longer ones hold neither a length nor a coding.
 const STORED: usize = 64;
 const BARE_LF: &str = "a line of the request head ends in LF without CR";
@@ -221,7 +223,7 @@ impl Framing {
             self.length = length;
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             if !is_stored || !value.eq_ignore_ascii_case(b"chunked") || self.chunked {
-                return Err(self.head("transfer-encoding must be chunked and nothing else"));
+                return Err(self.head(CHUNKED_ONLY));
             }
             self.chunked = true;
         }
