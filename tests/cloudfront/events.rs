@@ -146,3 +146,30 @@ fn types_can_be_shared() {
     check::<EdgeSigner>();
     check::<tower_sigv4::cloudfront::EdgeResponse>();
 }
+
+/// Signing twice must not change a number, so the parser has to round as the writer does.
+#[test]
+fn unknown_numbers_keep_their_value() {
+    for number in [
+        "3.333333333333334e86",
+        "0.1",
+        "123456.789e3",
+        "2.2250738585072014e-308",
+        "18446744073709551615",
+    ] {
+        let mut request = get("/orders", "");
+        request["unknown"] = Value::from("number");
+        let json = event("origin-request", with_api(request))
+            .to_string()
+            .replace("\"number\"", number);
+        let settings = EdgeSettings::new();
+        let signed = EdgeSigner::new(settings)
+            .sign_json(json.as_bytes(), &identity(), now())
+            .expect("signed");
+        let (_, kept) = signed
+            .split_once("\"unknown\":")
+            .expect("the field is kept");
+        let written = kept.split([',', '}']).next().expect("a value");
+        assert_eq!(written.parse::<f64>(), number.parse::<f64>(), "{signed}");
+    }
+}
