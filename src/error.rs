@@ -97,6 +97,24 @@ impl Error {
         self
     }
 
+    /// Puts the name of an identity in front of the message.
+    pub(crate) fn of_identity(mut self, name: Option<&str>) -> Self {
+        if let Some(identity) = name {
+            self.message = format!("identity {identity:?}: {}", self.message).into();
+        }
+        self
+    }
+
+    /// Creates the error of a [`PickIdentity`](crate::credentials::PickIdentity) that has no credentials for a
+    /// request.
+    ///
+    /// The message should name the value that was looked up.
+    #[cfg(feature = "sign")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sign")))]
+    pub fn no_credentials(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Credentials, message)
+    }
+
     /// Creates the error of a [`ResolveOrigin`](crate::origin::ResolveOrigin) that finds no origin for a
     /// request.
     ///
