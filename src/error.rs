@@ -66,6 +66,8 @@ pub enum ErrorKind {
     BodyRead,
     /// The body differs from the one that was signed.
     PayloadMismatch,
+    /// The client's presigned URL has expired.
+    Expired,
     /// No valid credentials are available.
     Credentials,
     /// The credentials provider timed out.
@@ -146,7 +148,7 @@ impl Error {
             ErrorKind::Request | ErrorKind::BodyRead | ErrorKind::PayloadMismatch => {
                 StatusCode::BAD_REQUEST
             }
-            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+            ErrorKind::Forbidden | ErrorKind::Expired => StatusCode::FORBIDDEN,
             ErrorKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorKind::LengthRequired => StatusCode::LENGTH_REQUIRED,
             ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
