@@ -18,10 +18,11 @@ const ACCEPT_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Turns an extended CONNECT for a WebSocket into the handshake of HTTP/1.1. Other requests stay as they are, and a
 /// CONNECT is rejected later.
 pub(super) fn to_handshake(mut request: Request<Body>) -> Request<Body> {
-    let protocol = request.extensions().get::<Protocol>();
-    if request.method() != Method::CONNECT
-        || protocol.is_none_or(|protocol| protocol.as_str() != "websocket")
-    {
+    let is_websocket = request
+        .extensions()
+        .get::<Protocol>()
+        .is_some_and(|protocol| protocol.as_str() == "websocket");
+    if request.method() != Method::CONNECT || !is_websocket {
         return request;
     }
     // For HTTP/1.1 the later layers do not check them.

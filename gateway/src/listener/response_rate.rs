@@ -24,7 +24,7 @@ use tokio::{
 use crate::connection::ClientConnection;
 
 /// Maximum time of waiting for a client, beyond the time that it earns with each byte it reads.
-pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time for a client to acknowledge the end of an idle HTTP/2 connection.
 const GOAWAY_TIMEOUT: Duration = Duration::from_secs(1);

@@ -6,20 +6,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::listener::response_rate::StallTimer;
 
 /// Fails writes to a client that does not read. A stream of HTTP/2 needs it: its connection goes on.
-pub(super) struct ClientStream {
-    stream: TokioIo<Upgraded>,
+pub(super) struct ClientStream<S> {
+    stream: S,
     stall_timer: StallTimer,
 }
 
-impl ClientStream {
-    pub(super) fn new(stream: TokioIo<Upgraded>) -> Self {
+impl<S> ClientStream<S> {
+    pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
             stall_timer: StallTimer::default(),
@@ -46,7 +44,7 @@ impl ClientStream {
     }
 }
 
-impl AsyncRead for ClientStream {
+impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -56,7 +54,7 @@ impl AsyncRead for ClientStream {
     }
 }
 
-impl AsyncWrite for ClientStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -73,5 +71,31 @@ impl AsyncWrite for ClientStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{self, AsyncReadExt, AsyncWriteExt},
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::listener::response_rate::STALL_TIMEOUT;
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_to_a_client_that_does_not_read_time_out() {
+        let (stream, mut client) = io::duplex(1024);
+        let mut written = ClientStream::new(stream);
+        let start = Instant::now();
+        let writing = async { (written.write_all(&[0; 4096]).await, start.elapsed()) };
+        let reading = async {
+            client.read_exact(&mut [0; 2048]).await.expect("bytes");
+            tokio::time::sleep(2 * STALL_TIMEOUT).await;
+        };
+        let ((result, elapsed), ()) = tokio::join!(writing, reading);
+        assert_eq!(result.expect_err("stalled").kind(), io::ErrorKind::TimedOut);
+        assert_eq!(elapsed, STALL_TIMEOUT);
     }
 }
