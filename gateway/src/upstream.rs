@@ -3,6 +3,7 @@
 mod body;
 mod early_response;
 mod error;
+mod origin_timeout;
 mod read_limit;
 
 use std::{env, future, path::Path, sync::Arc, time::Duration};
@@ -18,14 +19,17 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_native_certs::{load_certs_from_paths, load_native_certs};
-use tokio::{net::TcpStream, sync::watch, time};
+use tokio::net::TcpStream;
 use tower::{
     timeout::{Timeout, error::Elapsed},
     util::{BoxCloneSyncService, MapResponse},
 };
 use tower_sigv4::body::SignedBody;
 
-use self::{body::ObservedBody, early_response::EarlyResponseStream, error::UpstreamError};
+use self::{
+    body::ObservedBody, early_response::EarlyResponseStream, error::UpstreamError,
+    origin_timeout::OriginWait,
+};
 pub(crate) use self::{
     error::{BodyFailed, is_unreached, message},
     read_limit::ReadLimit,
@@ -128,13 +132,16 @@ impl Client {
             .authority()
             .map(ToString::to_string)
             .unwrap_or_default();
-        let (observed, waits_for_client) = ObservedBody::observe(request);
+        let wait = OriginWait::new();
+        let observed = ObservedBody::observe(request, wait.clone());
         let pool = if http2 { &self.http2 } else { &self.http1 };
         let mut response = tokio::select! {
+            // In this order, a random number less.
+            biased;
             result = pool.request(observed) => {
                 result.map_err(|source| UpstreamError { origin, source })?
             }
-            () = origin_timeout(settings, waits_for_client) => return Err(Elapsed::new().into()),
+            () = origin_timeout(settings, wait) => return Err(Elapsed::new().into()),
         };
         if response.version() == Version::HTTP_2
             && let Some(limit) = response.extensions_mut().remove::<ReadLimit>()
@@ -182,28 +189,11 @@ fn fits_http2<B>(request: &Request<B>) -> bool {
             == authority
 }
 
-/// Completes at the origin's timeout, which is suspended while the client sends its body.
-async fn origin_timeout(
-    settings: Option<UpstreamSettings>,
-    mut waits_for_client: watch::Receiver<bool>,
-) {
-    let Some(UpstreamSettings { timeout, .. }) = settings else {
-        return future::pending().await; // without a route nothing is sent
-    };
-    loop {
-        // The sender is dropped with the body, once the origin has the whole request.
-        let is_waiting = *waits_for_client.borrow_and_update();
-        if is_waiting {
-            if waits_for_client.changed().await.is_err() {
-                return time::sleep(timeout).await;
-            }
-            continue;
-        }
-        match time::timeout(timeout, waits_for_client.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return time::sleep(timeout).await,
-            Err(_) => return,
-        }
+/// Completes at the origin's timeout.
+async fn origin_timeout(settings: Option<UpstreamSettings>, wait: OriginWait) {
+    match settings {
+        Some(UpstreamSettings { timeout, .. }) => wait.exceeds(timeout).await,
+        None => future::pending().await, // without a route nothing is sent
     }
 }
 
