@@ -31,8 +31,9 @@ use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_sigv4::origin::ClientAddr;
 
 use super::{
-    drain_body::drain_bodies, head_timer::HeadTimer, lifetime::Lifetime, linger::LingeringStream,
-    read_ahead::ReadAhead, response_rate::Streams, strict_stream::StrictStream,
+    drain_body::drain_bodies, extended_connect, head_timer::HeadTimer, lifetime::Lifetime,
+    linger::LingeringStream, read_ahead::ReadAhead, response_rate::Streams,
+    strict_stream::StrictStream,
 };
 use crate::{
     config,
@@ -168,8 +169,17 @@ impl<S: Respond> Acceptor<S> {
         if is_http2 {
             let streams = Streams::default();
             let read_ahead = ReadAhead::shared(origin_buffer, settings.send_buffer);
-            let for_client = for_client(client, scheme, connection.clone(), requests, service);
-            let observed = without_head_bodies(for_client)
+            let with_websockets = ServiceBuilder::new()
+                .map_request(extended_connect::to_handshake)
+                .service(service);
+            let for_client = for_client(
+                client,
+                scheme,
+                connection.clone(),
+                requests,
+                with_websockets,
+            );
+            let observed = adapt_responses(for_client)
                 .map_response(move |response| Streams::observe(read_ahead.apply(response)));
             let mut http2 = http2::Builder::new(streams.clone());
             http2
@@ -178,6 +188,7 @@ impl<S: Respond> Acceptor<S> {
                 .max_concurrent_streams(settings.streams)
                 // One chunk at a time, of any size: small chunks may keep much larger buffers alive.
                 .max_send_buf_size(1)
+                .enable_connect_protocol()
                 .max_header_list_size(MAX_HEAD_LEN as u32);
             let io = TokioIo::new(stream);
             let served = Box::pin(http2.serve_connection(io, hyper_service(observed)));
@@ -311,8 +322,9 @@ fn close_if_invalid(mut response: Response) -> Response {
     response
 }
 
-/// Removes the bodies of responses to HEAD (RFC 9110, section 9.3.2): hyper does so on HTTP/1.1 only.
-fn without_head_bodies<S>(
+/// Adapts responses to HTTP/2: those to CONNECT, and those to HEAD, which have no body (RFC 9110, section 9.3.2). hyper
+/// removes it on HTTP/1.1 only.
+fn adapt_responses<S>(
     service: S,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone
 where
@@ -323,11 +335,14 @@ where
 {
     service_fn(move |request: Request<Incoming>| {
         let is_head = request.method() == Method::HEAD;
+        let is_connect = request.method() == Method::CONNECT;
         let called = service.clone().oneshot(request);
         async move {
             let response = called.await?;
             Ok(if is_head {
                 response::without_body(response)
+            } else if is_connect {
+                extended_connect::from_handshake(response)
             } else {
                 response
             })
