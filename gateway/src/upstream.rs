@@ -6,6 +6,7 @@ mod early_response;
 mod error;
 mod http2_pool;
 mod http2_streams;
+mod origin_timeout;
 mod read_limit;
 
 use std::{future, sync::Arc, time::Duration};
@@ -17,7 +18,6 @@ use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
-use tokio::{sync::watch, time};
 use tower::timeout::error::Elapsed;
 use tower_sigv4::body::SignedBody;
 
@@ -26,6 +26,7 @@ use self::{
     connector::{Connectors, IDLE_TIMEOUT, TimedConnector},
     error::UpstreamError,
     http2_pool::Http2Pool,
+    origin_timeout::OriginWait,
 };
 pub(crate) use self::{
     body::UpstreamBody,
@@ -93,10 +94,13 @@ impl Client {
             request.headers_mut().remove(header::HOST);
         }
         let tunnel = Tunnel::requested(&mut request);
-        let (observed, waits_for_client) = ObservedBody::observe(request);
+        let wait = OriginWait::new();
+        let observed = ObservedBody::observe(request, wait.clone());
         let mut response = tokio::select! {
+            // In this order, a random number less.
+            biased;
             result = self.exchange(observed, http2_connections) => result?,
-            () = origin_timeout(settings, waits_for_client) => return Err(Elapsed::new().into()),
+            () = origin_timeout(settings, wait) => return Err(Elapsed::new().into()),
         };
         if let Some(websocket) = tunnel {
             websocket.open(&mut response);
@@ -169,28 +173,11 @@ fn fits_http2<B>(request: &Request<B>) -> bool {
             == authority
 }
 
-/// Completes at the origin's timeout, which is suspended while the client sends its body.
-async fn origin_timeout(
-    settings: Option<UpstreamSettings>,
-    mut waits_for_client: watch::Receiver<bool>,
-) {
-    let Some(UpstreamSettings { timeout, .. }) = settings else {
-        return future::pending().await; // without a route nothing is sent
-    };
-    loop {
-        // The sender is dropped with the body, once the origin has the whole request.
-        let is_waiting = *waits_for_client.borrow_and_update();
-        if is_waiting {
-            if waits_for_client.changed().await.is_err() {
-                return time::sleep(timeout).await;
-            }
-            continue;
-        }
-        match time::timeout(timeout, waits_for_client.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return time::sleep(timeout).await,
-            Err(_) => return,
-        }
+/// Completes at the origin's timeout.
+async fn origin_timeout(settings: Option<UpstreamSettings>, wait: OriginWait) {
+    match settings {
+        Some(UpstreamSettings { timeout, .. }) => wait.exceeds(timeout).await,
+        None => future::pending().await, // without a route nothing is sent
     }
 }
 

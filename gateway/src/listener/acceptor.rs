@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future, io, mem,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,10 +18,7 @@ use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::IntGauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -53,6 +51,8 @@ const TLS_BUFFER: usize = 16 * 1024;
 const PEEK_DELAY: Duration = Duration::from_millis(1);
 /// Delay after a failed accept, for example if there are no free file descriptors.
 const ACCEPT_DELAY: Duration = Duration::from_millis(100);
+
+type BoxFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
 /// Accepts connections for a service.
 #[derive(Clone)]
@@ -191,7 +191,7 @@ impl<S: Respond> Acceptor<S> {
                 .enable_connect_protocol()
                 .max_header_list_size(MAX_HEAD_LEN as u32);
             let io = TokioIo::new(stream);
-            let served = http2.serve_connection(io, TowerToHyperService::new(observed));
+            let served = Box::pin(http2.serve_connection(io, hyper_service(observed)));
             let shutdown = http2::Connection::graceful_shutdown;
             let abandoned = streams.abandoned(connection);
             Box::pin(lifetime.serve(served, shutdown, abandoned)).await;
@@ -214,9 +214,10 @@ impl<S: Respond> Acceptor<S> {
                 http1.max_headers(max);
             }
             let io = TokioIo::new(StrictStream::new(stream, checked));
-            let served = http1
-                .serve_connection(io, TowerToHyperService::new(limited))
+            let http1_connection = http1
+                .serve_connection(io, hyper_service(limited))
                 .with_upgrades();
+            let served = Box::pin(http1_connection);
             let shutdown = http1::UpgradeableConnection::graceful_shutdown;
             let abandoned = future::pending(); // `LingeringStream` ends the stream itself
             Box::pin(lifetime.serve(served, shutdown, abandoned)).await;
@@ -289,6 +290,27 @@ fn for_client(
     ServiceBuilder::new()
         .map_request(add_client)
         .service(service)
+}
+
+/// Returns a service with boxed futures. hyper keeps space for the future of an HTTP/1 connection while it is idle, and
+/// moves that of an HTTP/2 stream several times.
+fn hyper_service<S>(
+    service: S,
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = Response,
+    Error = Infallible,
+    Future = BoxFuture,
+>
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    hyper::service::service_fn(move |request| -> BoxFuture {
+        Box::pin(service.clone().oneshot(request))
+    })
 }
 
 /// Ends a connection after a head that two servers could read differently: what follows could be a part of the request.

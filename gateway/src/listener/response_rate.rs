@@ -4,7 +4,7 @@
 use std::{
     cell::Cell,
     future, mem,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -99,9 +99,10 @@ where
             _running: self.0.subscribe(),
             ended: self.0.clone(),
         };
+        // Boxed: spawning moves the task several times, and the block would have space for the future twice.
+        let mut stream = Box::pin(future);
         tokio::spawn(PROGRESS.scope(Cell::default(), async move {
             let _running = running;
-            let mut stream = pin!(future);
             let mut stall_timer = StallTimer::default();
             future::poll_fn(|cx| {
                 if stream.as_mut().poll(cx).is_ready() {
@@ -209,7 +210,7 @@ impl http_body::Body for ObservedBody {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{pin::pin, sync::Arc};
 
     use tokio::sync::{Semaphore, mpsc};
 

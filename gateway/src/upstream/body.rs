@@ -9,31 +9,27 @@ use axum::body::{Body, Bytes};
 use http::Request;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::watch;
 use tower_sigv4::body::SignedBody;
 
-use super::{error::BodyFailed, http2_streams::StreamSlot};
+use super::{error::BodyFailed, http2_streams::StreamSlot, origin_timeout::OriginWait};
 use crate::trailers::remove_forbidden;
 
-/// A request body that reports `true` while it waits for the client.
+/// A request body that reports when the origin accepts more of it, and when it waits for the client.
 pub(super) struct ObservedBody {
     body: SignedBody<Body>,
-    waits_for_client: watch::Sender<bool>,
+    wait: OriginWait,
 }
 
 impl ObservedBody {
-    /// Wraps the body of a request. The channel closes when the body is dropped.
-    pub(super) fn observe(
-        request: Request<SignedBody<Body>>,
-    ) -> (Request<Body>, watch::Receiver<bool>) {
-        let (waits_for_client, receiver) = watch::channel(false);
-        let observed = request.map(|body| {
-            Body::new(Self {
-                body,
-                waits_for_client,
-            })
-        });
-        (observed, receiver)
+    pub(super) fn observe(request: Request<SignedBody<Body>>, wait: OriginWait) -> Request<Body> {
+        request.map(|body| Body::new(Self { body, wait }))
+    }
+}
+
+impl Drop for ObservedBody {
+    fn drop(&mut self) {
+        // The origin has the whole request.
+        self.wait.begin();
     }
 }
 
@@ -46,7 +42,11 @@ impl http_body::Body for ObservedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = pin!(&mut self.body).poll_frame(cx);
-        self.waits_for_client.send_replace(frame.is_pending());
+        if frame.is_pending() {
+            self.wait.suspend();
+        } else {
+            self.wait.begin();
+        }
         frame.map_ok(remove_forbidden).map_err(BodyFailed)
     }
 
