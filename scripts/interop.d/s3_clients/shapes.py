@@ -44,6 +44,24 @@ EXPECTED = {
     "nonsense": ("400", "400", "400"),
 }
 COLUMNS = {"s3": 0, "mrap": 1}
+# S3 again, with the client's key in [verify].
+VERIFIED = {
+    "hash": HASH,
+    "hash_without_header": "400",
+    "unsigned": UNSIGNED,
+    "unsigned_trailer": TRAILER,
+    "signed_chunks": CHUNKS,
+    "signed_chunks_and_trailer": CHUNKS_TRAILER,
+    "sigv4a": "400",
+    "presigned": UNSIGNED,
+    "presigned_get": UNSIGNED,
+    "presigned_sigv4a": "400",
+    "presigned_version_2": "400",
+    "nothing": "403",
+    "nothing_without_length": "403",
+    "events": "400",
+    "nonsense": "400",
+}
 passed, failures = 0, []
 
 
@@ -55,7 +73,7 @@ def check(name, got, wanted):
         failures.append(f"{name}: {got}, not {wanted}")
 
 
-def settings(url):
+def settings(url, verify=False):
     text = '[server]\nlisten = "127.0.0.1:0"\n[log]\naccess = true\n'
     for name, (host, service, region) in SERVICES.items():
         text += f"""
@@ -69,6 +87,16 @@ def settings(url):
             path = "/"
             host = "{name}.gateway.test"
             origin = "{name}"
+        """
+    if verify:
+        id, secret = servers.CLIENT_KEYS
+        text += f"""
+            [verify]
+            service = "s3"
+            region = "{REGION}"
+            [[verify.key]]
+            access_key_id = "{id}"
+            secret_access_key = "{secret}"
         """
     return text
 
@@ -92,13 +120,12 @@ def describe(request):
     return f"{version} {request.signed.place}, {payload}"
 
 
-def judge_gateway(server, address, name, shape, body):
+def judge_gateway(server, address, name, shape, body, wanted, is_verified):
     """Compares one cell of the table."""
     server.requests.clear()
     sent = sent_by_client(name, shape, body)
     status, response = send(address, sent)
-    wanted = EXPECTED[shape][COLUMNS.get(name, 2)]
-    cell = f"{shape} to {name}"
+    cell = f"{shape} to {name}{', [verify]' if is_verified else ''}"
     if not wanted.startswith("v4"):
         check(cell, (status, server.requests), (wanted, []))
         return
@@ -149,13 +176,18 @@ def main():
     judge_judge(body)
     with tempfile.TemporaryDirectory() as folder:
         server = origin.Origin()
-        gateway = servers.gateway(GATEWAY, pathlib.Path(folder, "gateway"), settings(server.url), origin.KEYS)
-        with gateway as (url, _, log):
-            for shape in EXPECTED:
-                for name in SERVICES:
-                    judge_gateway(server, url.split("//")[1], name, shape, body)
-            if os.environ.get("S3_SHOWN"):
-                print(log.read_text(), file=sys.stderr)
+        for is_verified in [False, True]:
+            gateway = pathlib.Path(folder, f"gateway-{is_verified}")
+            with servers.gateway(GATEWAY, gateway, settings(server.url, is_verified), origin.KEYS) as (url, _, log):
+                address = url.split("//")[1]
+                for shape, columns in EXPECTED.items():
+                    if is_verified:
+                        judge_gateway(server, address, "s3", shape, body, VERIFIED[shape], True)
+                        continue
+                    for name in SERVICES:
+                        judge_gateway(server, address, name, shape, body, columns[COLUMNS.get(name, 2)], False)
+                if os.environ.get("S3_SHOWN"):
+                    print(log.read_text(), file=sys.stderr)
     if failures:
         print(*failures, sep="\n", file=sys.stderr)
         servers.fail(f"{len(failures)} shapes are wrong")
