@@ -5,6 +5,8 @@ use http::request::Parts;
 use super::{
     ForwardedHeaders, PayloadMode, PayloadPolicy, Spool, WireForm, headers, payload_mode::BodyPlan,
 };
+#[cfg(feature = "sign")]
+use crate::credentials::PickIdentity;
 use crate::{
     SigningSettings,
     error::{Error, ErrorKind},
@@ -28,6 +30,9 @@ pub(crate) struct Options<S = SigningSettings> {
     pub(crate) forwarded: Option<ForwardedHeaders>,
     /// `None` to recover if the host is one of AWS.
     pub(crate) recovery: Option<bool>,
+    /// `None` for the credentials of the layer.
+    #[cfg(feature = "sign")]
+    pub(crate) identity: Option<Arc<dyn PickIdentity>>,
 }
 
 /// Selects the requests that are signed. Names and meaning are those of CloudFront's origin access control.
@@ -59,6 +64,8 @@ impl<S> Options<S> {
             spool: None,
             forwarded,
             recovery: None,
+            #[cfg(feature = "sign")]
+            identity: None,
         }
     }
 
@@ -75,6 +82,8 @@ impl<S> Options<S> {
             spool: self.spool.clone(),
             forwarded: self.forwarded,
             recovery: self.recovery,
+            #[cfg(feature = "sign")]
+            identity: self.identity.clone(),
         }
     }
 
@@ -217,6 +226,54 @@ macro_rules! option_setters {
         /// way. Bodies that stream have no limit.
         pub fn with_body_limit(mut self, bytes: u64) -> Self {
             self.options_mut().body_limit = bytes;
+            self
+        }
+
+        /// Sets the credentials of the origin's requests, in place of those of the
+        /// [`SigningLayer`](crate::SigningLayer): a provider, or a
+        /// [`CredentialsCache`](crate::credentials::CredentialsCache) with a name and settings of its own.
+        ///
+        /// A route with another identity is a clone of the origin with other credentials.
+        ///
+        /// ```
+        /// use tower_sigv4::{
+        ///     Origin, SigningLayer,
+        ///     credentials::{Credentials, CredentialsCache, EnvironmentCredentials},
+        ///     origin::{OriginRule, OriginRules},
+        /// };
+        ///
+        /// let bucket = Origin::infer("https://bucket.s3.eu-west-1.amazonaws.com")?;
+        /// let reader = Credentials::new("AKIDREADER", "secret", None, None, "example");
+        /// let reader = CredentialsCache::new(reader).with_name("reader");
+        /// let rules = OriginRules::new()
+        ///     .add_rule(OriginRule::path("/public")?, bucket.clone().with_credentials(reader))
+        ///     .add_rule(OriginRule::any(), bucket); // with the credentials of the layer
+        /// let layer = SigningLayer::new(EnvironmentCredentials::new(), rules);
+        /// # let _ = layer;
+        /// # Ok::<(), tower_sigv4::Error>(())
+        /// ```
+        #[cfg(feature = "sign")]
+        #[cfg_attr(docsrs, doc(cfg(feature = "sign")))]
+        pub fn with_credentials(
+            self,
+            credentials: impl $crate::credentials::ProvideCredentials + 'static,
+        ) -> Self {
+            self.with_identity($crate::credentials::CredentialsCache::new(credentials))
+        }
+
+        /// Picks the credentials of each of the origin's requests, in place of those of the
+        /// [`SigningLayer`](crate::SigningLayer): by a closure or a
+        /// [`PickIdentity`](crate::credentials::PickIdentity).
+        ///
+        /// [`Identities`](crate::credentials::Identities) has an example. A request that is not signed has no
+        /// identity.
+        #[cfg(feature = "sign")]
+        #[cfg_attr(docsrs, doc(cfg(feature = "sign")))]
+        pub fn with_identity(
+            mut self,
+            picker: impl $crate::credentials::PickIdentity + 'static,
+        ) -> Self {
+            self.options_mut().identity = Some(std::sync::Arc::new(picker));
             self
         }
 

@@ -15,7 +15,6 @@ use tower_service::Service;
 
 use super::{
     body_plan::{self, PlannedBody, PreparedBody},
-    corrections::Offset,
     framing,
     layer_config::LayerConfig,
     pending_request::{PendingRequest, PreparedRequest, ReadyRequest},
@@ -97,6 +96,10 @@ where
         let destination = config.resolver.resolve(&parts)?;
         let options = destination.origin.options();
         let signs = options.signs(&parts);
+        let credentials = match &options.identity {
+            Some(picker) if signs => picker.pick(&parts)?,
+            _ => config.credentials.clone(),
+        };
         let plan = if signs {
             options.body_plan(&parts)?
         } else {
@@ -114,6 +117,7 @@ where
             config: config.clone(),
             parts,
             origin: destination.origin,
+            credentials,
             stopwatch: None,
             signs,
             is_recovery: false,
@@ -142,11 +146,10 @@ where
             return Self::call(PreparedRequest { request, body }.pass_on());
         }
         let now = request.now();
-        let correction = request.correction();
-        let credentials = request.credentials(now, &correction);
+        let cached = request.cached_credentials(now);
         let prepared = PreparedRequest { request, body };
-        match credentials {
-            Ok(entry) => Self::sign(prepared, entry, (now, correction.offset), trace),
+        match cached {
+            Ok(entry) => Self::sign(prepared, entry, now, trace),
             Err(load) => Self::Loading {
                 prepared: Some(prepared),
                 load,
@@ -158,11 +161,11 @@ where
     fn sign(
         prepared: PreparedRequest<S, B>,
         entry: Arc<CachedCredentials>,
-        time: (SystemTime, Offset),
+        now: SystemTime,
         trace: &Trace,
     ) -> Self {
         prepared
-            .sign(entry, time, trace)
+            .sign(entry, now, trace)
             .map_or_else(Self::failed, Self::call)
     }
 
@@ -207,8 +210,8 @@ where
                 StateProj::Loading { prepared, load } => match ready!(load.as_mut().poll(cx)) {
                     Ok(entry) => {
                         let loaded = prepared.take().expect("taken once");
-                        let time = (loaded.request.now(), loaded.request.correction().offset);
-                        State::sign(loaded, entry, time, trace)
+                        let now = loaded.request.now();
+                        State::sign(loaded, entry, now, trace)
                     }
                     Err(error) => State::failed(error),
                 },

@@ -8,7 +8,7 @@ use tokio::time::Sleep;
 
 use super::{
     body_plan::PreparedBody,
-    corrections::{Correction, Offset},
+    corrections::Offset,
     layer_config::{LayerConfig, Recovery},
     recent_success::SuccessKey,
     report::Stopwatch,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Origin,
     body::SignedBody,
-    credentials::{CachedCredentials, LoadFuture},
+    credentials::{CachedCredentials, CredentialsCache, LoadFuture},
     error::{BoxError, Error, ErrorKind},
     origin::add_aws_chunked,
     sigv4::{
@@ -37,6 +37,7 @@ pub(super) struct PendingRequest<S> {
     pub(super) config: Arc<LayerConfig>,
     pub(super) parts: Parts,
     pub(super) origin: Origin,
+    pub(super) credentials: CredentialsCache,
     /// `None` unless there is a report or a trace.
     pub(super) stopwatch: Option<Stopwatch>,
     /// `false` if the origin gets the request unsigned.
@@ -69,7 +70,8 @@ impl<S> PendingRequest<S> {
     /// Starts to measure durations, if there is a report or a trace.
     pub(super) fn start_stopwatch(&mut self, trace: &Trace) {
         let is_measured = self.signs && (self.config.report || trace.is_on());
-        self.stopwatch = is_measured.then(|| Stopwatch::start(self.origin.clone()));
+        self.stopwatch =
+            is_measured.then(|| Stopwatch::start(self.origin.clone(), &self.credentials));
     }
 
     fn recovery(&self) -> Option<&Arc<Recovery>> {
@@ -77,23 +79,27 @@ impl<S> PendingRequest<S> {
         recovery.filter(|_| self.origin.recovers())
     }
 
-    /// Returns the corrections for the origin; the default without recovery.
-    pub(super) fn correction(&self) -> Correction {
+    /// Returns the correction of the clock for the origin; the default without recovery.
+    pub(super) fn offset(&self) -> Offset {
         self.recovery()
-            .map(|recovery| recovery.corrections.get(&self.origin))
+            .map(|recovery| recovery.corrections.offset(&self.origin))
             .unwrap_or_default()
+    }
+
+    fn is_expired(&self, entry: &CachedCredentials) -> bool {
+        self.recovery()
+            .is_some_and(|recovery| recovery.corrections.is_expired(&self.origin, entry))
     }
 
     /// Returns cached credentials that are valid and that the origin has not called expired, else starts to
     /// load some.
-    pub(super) fn credentials(
+    pub(super) fn cached_credentials(
         &self,
         now: SystemTime,
-        correction: &Correction,
     ) -> Result<Arc<CachedCredentials>, LoadFuture> {
-        let credentials = &self.config.credentials;
+        let credentials = &self.credentials;
         match credentials.current(now) {
-            Some(entry) if correction.expired == Some(entry.serial()) => {
+            Some(entry) if self.is_expired(&entry) => {
                 Err(Box::pin(credentials.clone().load_replacement(entry)))
             }
             Some(entry) => Ok(entry),
@@ -174,16 +180,17 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    /// Signs the request, at the time `now` with the correction `offset`.
+    /// Signs the request at the time `now`, corrected for the origin.
     pub(super) fn sign(
         mut self,
         entry: Arc<CachedCredentials>,
-        (now, offset): (SystemTime, Offset),
+        now: SystemTime,
         trace: &Trace,
     ) -> Result<ReadyRequest<S, B>, Error> {
         if let Some(stopwatch) = &mut self.request.stopwatch {
             stopwatch.loaded();
         }
+        let offset = self.request.offset();
         let signing_time = offset.apply(now);
         let payload_kind = self.body.payload_kind();
         let recovery = self.request.recovery().cloned().map(|shared| {
@@ -211,6 +218,7 @@ where
             is_repeatable: copy.is_some() && !request.is_recovery,
             config: request.config,
             origin: request.origin,
+            credentials: request.credentials,
             entry,
             signing_time,
             offset,
@@ -250,6 +258,7 @@ where
             config: self.request.config.clone(),
             parts: self.request.parts.clone(),
             origin: self.request.origin.clone(),
+            credentials: self.request.credentials.clone(),
             stopwatch: None,
             signs: self.request.signs,
             is_recovery: false,

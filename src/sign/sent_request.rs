@@ -13,7 +13,10 @@ use super::{
     recent_success::SuccessKey,
     report::SigningReport,
 };
-use crate::{Origin, credentials::CachedCredentials};
+use crate::{
+    Origin,
+    credentials::{CachedCredentials, CredentialsCache},
+};
 #[cfg(feature = "doctor")]
 use {
     super::recoverable_error::{RecoverableError, origin_time},
@@ -41,6 +44,7 @@ pub(super) struct OnResponse<T> {
 pub(super) struct SentRequest {
     pub(super) config: Arc<LayerConfig>,
     pub(super) origin: Origin,
+    pub(super) credentials: CredentialsCache,
     pub(super) entry: Arc<CachedCredentials>,
     pub(super) signing_time: SystemTime,
     /// Correction of the clock that `signing_time` includes.
@@ -87,7 +91,9 @@ impl SentRequest {
     fn accepted(&self) {
         if let Some((recovery, key)) = &self.recovery {
             recovery.successes.insert(*key);
-            recovery.corrections.accept(&self.origin, self.offset);
+            recovery
+                .corrections
+                .accept(&self.origin, self.offset, &self.entry);
         }
     }
 }
@@ -119,7 +125,7 @@ impl SentRequest {
         let log = self.config.diagnosis_log.as_ref()?;
         let rejection = Rejection::from_response(head.status, &head.headers, body);
         let diagnosis = diagnose(&rejection, Some(&self.signed_request()?))?;
-        log.log(&diagnosis, &self.origin);
+        log.log(&diagnosis, &self.origin, &self.credentials);
         Some(diagnosis)
     }
 
