@@ -40,8 +40,8 @@ EXPECTED = {
     "presigned_version_2": (UNSIGNED, UNSIGNED, HASH),
     "nothing": (HASH, HASH, HASH),
     "nothing_without_length": (HASH, HASH, HASH),
-    "events": ("400", "400", "400"),
-    "nonsense": ("400", "400", "400"),
+    "events": ("415", "415", "415"),
+    "nonsense": ("415", "415", "415"),
 }
 COLUMNS = {"s3": 0, "mrap": 1}
 # S3 again, with the client's key in [verify].
@@ -128,6 +128,9 @@ def judge_gateway(server, address, name, shape, body, wanted, is_verified):
     cell = f"{shape} to {name}{', [verify]' if is_verified else ''}"
     if not wanted.startswith("v4"):
         check(cell, (status, server.requests), (wanted, []))
+        if status == "415":
+            # Under its own name, not as another shape.
+            check(f"{cell}: message", sent.payload in response, True)
         return
     [got] = server.requests or [f"{status}: {response}"]
     if isinstance(got, str):
