@@ -6,6 +6,7 @@ mod cache_key;
 mod credentials;
 mod origin;
 mod route;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -70,6 +71,7 @@ impl ActiveConfig {
             let origin = origin::build(section, None, &file.bodies, &bodies)?;
             section.http2()?;
             warnings.extend(origin::warnings(section, &origin));
+            warnings.extend(origin::chunk_warning(section, section.payload.as_ref()));
         }
         file.check_origin_names()?;
         let mut rules = OriginRules::new();
@@ -82,7 +84,9 @@ impl ActiveConfig {
             rules = rules.add_rule(route::rule(section)?, built);
             routes.push(Route::build(section, origin, &trusted_proxies)?);
             used_origins.insert(origin.name.get_ref(), origin);
+            warnings.extend(origin::chunk_warning(origin, section.payload.as_ref()));
         }
+        warnings.extend(verify::warnings(file)?);
         if file.route.is_empty() {
             return Err(ConfigError::new(
                 "there is no [[route]]; add one with path and origin",

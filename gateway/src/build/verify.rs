@@ -8,7 +8,14 @@ use tower_sigv4::{
     verify::{BodyCheck, StaticKeys, VerifySettings},
 };
 
-use crate::config::{BodyCheckName, ConfigError, VerifySection, header_name, located};
+use super::scope::signing_settings;
+use crate::{
+    config::{
+        BodyCheckName, BodySettings, ConfigError, ConfigFile, Payload, VerifyRules, VerifySection,
+        header_name, is_s3_family, located,
+    },
+    error::chain,
+};
 
 /// Verifies callers, on the routes that ask for it.
 #[derive(Clone)]
@@ -52,30 +59,84 @@ fn is_ambiguous(path: &str) -> bool {
 
 /// Builds the layer, for bodies of up to `body_limit` bytes.
 pub(super) fn layer(section: &VerifySection, body_limit: u64) -> Result<VerifyLayer, ConfigError> {
-    let (service, region) = (&section.service, &section.region);
-    // Separately, so that an error has the line of its value.
-    drop(VerifySettings::new(service.get_ref(), "any").map_err(located(service))?);
-    let mut settings = VerifySettings::new(service.get_ref(), region.get_ref())
-        .map_err(located(region))?
-        .with_presigned_uploads(section.presigned_uploads)
-        .with_explain(section.explain);
-    // By default it depends on the service.
-    if section.unsigned_payload {
-        settings = settings.with_unsigned_payload(true);
+    let rules = section.rules()?;
+    let mut settings = Vec::new();
+    for rule in &rules {
+        settings.push(service_settings(rule)?.with_explain(section.explain));
     }
-    if let Some(names) = &section.required_headers {
+    let first = &rules[0];
+    let keys =
+        StaticKeys::new(section.keys()?).map_err(|error| section.service.error(chain(&error)))?;
+    let streams = first
+        .body
+        .map_or(is_s3_family(first.service.get_ref()), |body| {
+            body.get() == BodyCheckName::Streamed
+        });
+    let check = if streams {
+        BodyCheck::Streamed
+    } else {
+        BodyCheck::Collected { limit: body_limit }
+    };
+    Ok(VerifyLayer::new(keys, settings.swap_remove(0)).with_body_check(check))
+}
+
+/// Returns the requirements for requests that are signed for one service.
+fn service_settings(rules: &VerifyRules<'_>) -> Result<VerifySettings, ConfigError> {
+    let name = rules.service;
+    // Separately, so that an error has the line of its value.
+    drop(VerifySettings::new(name.get_ref(), "any").map_err(located(name))?);
+    let (first, others) = rules.regions.split_first().expect("a region");
+    let mut settings = VerifySettings::new(name.get_ref(), first.get_ref())
+        .map_err(located(first))?
+        .with_presigned_uploads(rules.presigned_uploads);
+    for region in others {
+        settings = settings
+            .add_region(region.get_ref())
+            .map_err(located(region))?;
+    }
+    // As S3 does: the client decides, and its signature covers the decision.
+    let unsigned = rules
+        .unsigned_payload
+        .or(is_s3_family(name.get_ref()).then_some(true));
+    if let Some(accepted) = unsigned {
+        settings = settings.with_unsigned_payload(accepted);
+    }
+    if let Some(names) = rules.required_headers {
         let parsed: Result<Vec<_>, _> = names.iter().map(header_name).collect();
         settings = settings.with_required_headers(parsed?);
     }
-    for name in &section.unsigned_headers {
+    for header in rules.unsigned_headers {
         settings = settings
-            .add_unsigned_header(header_name(name)?)
-            .map_err(located(name))?;
+            .add_unsigned_header(header_name(header)?)
+            .map_err(located(header))?;
     }
-    let keys = StaticKeys::new(section.keys()?).map_err(located(service))?;
-    let check = match section.body {
-        BodyCheckName::Collected => BodyCheck::Collected { limit: body_limit },
-        BodyCheckName::Streamed => BodyCheck::Streamed,
+    Ok(settings)
+}
+
+/// Warns of a service whose bodies are held in memory although its origin takes larger ones.
+pub(super) fn warnings(file: &ConfigFile) -> Result<Vec<ConfigError>, ConfigError> {
+    let Some(section) = &file.verify else {
+        return Ok(Vec::new());
     };
-    Ok(VerifyLayer::new(keys, settings).with_body_check(check))
+    let mut streams = false;
+    for route in file.route.iter().filter(|route| route.is_verified()) {
+        let origin = file.origin_of(route)?;
+        let payload = BodySettings::new(&file.bodies, origin, Some(route)).payload;
+        let by_default = || signing_settings(origin).map(|it| is_s3_family(it.service()));
+        streams |= match payload {
+            Some(chosen) => chosen.exceeds_memory(),
+            None => by_default()?,
+        };
+    }
+    let rules = section.rules()?;
+    let warnings = rules.iter().filter_map(|rule| {
+        let collected = rule.body.filter(|body| body.get() == BodyCheckName::Collected)?;
+        (streams && is_s3_family(rule.service.get_ref())).then(|| {
+            collected.error(
+                "warning: body = \"collected\" rejects uploads above body_limit with 413, although the origin takes \
+                 larger ones; set body = \"streamed\"",
+            )
+        })
+    });
+    Ok(warnings.collect())
 }

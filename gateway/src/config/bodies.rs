@@ -25,10 +25,9 @@ impl Default for BodiesSection {
     }
 }
 
-#[derive(Deserialize, JsonSchema, Default, Clone, Copy, PartialEq)]
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Payload {
-    #[default]
     Buffer,
     Unsigned,
     Trust,
@@ -42,6 +41,16 @@ pub(crate) enum Payload {
 impl Payload {
     pub(super) fn is_chunked(self) -> bool {
         self == Self::Chunked || self.has_trailer()
+    }
+
+    /// Returns `true` if the gateway may send signed chunks of its own.
+    pub(crate) fn may_chunk(self) -> bool {
+        matches!(self, Self::Chunked | Self::ChunkedTrailer | Self::Auto)
+    }
+
+    /// Returns `true` if a body may be larger than the memory that it takes.
+    pub(crate) fn exceeds_memory(self) -> bool {
+        self != Self::Buffer
     }
 
     pub(super) fn has_trailer(self) -> bool {

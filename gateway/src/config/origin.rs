@@ -11,6 +11,7 @@ use tower_sigv4::{doctor::LintRule, origin::ForwardedHeaders};
 use super::{
     bodies::{ChecksumName, Payload},
     error::ConfigError,
+    list::OneOrMany,
     value::{Size, Spanned},
 };
 
@@ -20,7 +21,13 @@ pub(crate) struct OriginSection {
     pub(crate) name: Spanned<String>,
     pub(crate) url: Spanned<String>,
     pub(crate) service: Option<Spanned<String>>,
+    /// Services that clients may sign for, with `service = "client"`.
+    pub(crate) services: Option<OneOrMany>,
     pub(crate) region: Option<Spanned<String>>,
+    /// Regions that clients may sign for, with `region = "client"`.
+    pub(crate) regions: Option<OneOrMany>,
+    /// Regions that accept a request signed with SigV4a.
+    pub(crate) region_set: Option<OneOrMany>,
     pub(crate) signed_host: Option<Spanned<String>>,
     #[serde(default)]
     pub(crate) signing: Signing,
@@ -120,7 +127,10 @@ impl OriginSection {
         let Self {
             url,
             service,
+            services,
             region,
+            regions,
+            region_set,
             signed_host,
             signing,
             forwarded,
@@ -134,10 +144,17 @@ impl OriginSection {
             spool_limit: _,
         } = self;
         let values = [service, region, signed_host].map(|it| it.as_ref().map(Spanned::get_ref));
-        let scope: (_, _, _) = values.into();
+        let lists = [services, regions, region_set].map(|it| it.as_ref().map(OneOrMany::names));
         format!(
             "{:?}",
-            (url.get_ref(), scope, signing, forwarded, session_token)
+            (
+                url.get_ref(),
+                values,
+                lists,
+                signing,
+                forwarded,
+                session_token
+            )
         )
     }
 
