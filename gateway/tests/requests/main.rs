@@ -9,4 +9,5 @@ mod logs;
 mod presigned;
 mod request_ids;
 mod routes;
+mod s3_clients;
 mod trust;
