@@ -133,6 +133,26 @@ impl Error {
         self.kind
     }
 
+    /// Returns the message with other names for the settings in it.
+    ///
+    /// A message quotes the method that changes a setting in backticks. A program with settings of its own passes
+    /// its name for each; a setting without another name keeps that of its method.
+    ///
+    /// ```
+    /// use tower_sigv4::{Error, SigningSettings, origin::{ResolveOrigin, UriOrigin}};
+    ///
+    /// let target = UriOrigin::new(SigningSettings::new("s3", "us-east-1")?);
+    /// let (head, ()) = http::Request::get("https://files.example.com/key").body(()).unwrap().into_parts();
+    /// let error = target.resolve(&head).unwrap_err();
+    /// let message = error.message_with(|setting| (setting == "UriOrigin::with_hosts").then_some("hosts"));
+    /// assert!(message.contains("add it by `hosts`"), "{message}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn message_with<'a>(&'a self, rename: impl Fn(&str) -> Option<&'a str>) -> Cow<'a, str> {
+        rename_settings(&self.message, rename)
+    }
+
     /// Returns the HTTP status that a gateway should send to its client.
     ///
     /// The codes are those of RFC 9110, section 15: 400, 403, 411, 413 and 415 for an invalid request, 404 if no
@@ -154,6 +174,30 @@ impl Error {
             ErrorKind::Credentials | ErrorKind::BudgetExhausted => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::CredentialsTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
+    }
+}
+
+/// Replaces the settings that a message quotes in backticks.
+pub(crate) fn rename_settings<'a>(
+    message: &'a str,
+    rename: impl Fn(&str) -> Option<&'a str>,
+) -> Cow<'a, str> {
+    let mut renamed = false;
+    let parts: Vec<_> = message
+        .split('`')
+        .enumerate()
+        .map(|(i, part)| match rename(part).filter(|_| i % 2 == 1) {
+            Some(name) => {
+                renamed = true;
+                name
+            }
+            None => part,
+        })
+        .collect();
+    if renamed {
+        Cow::Owned(parts.join("`"))
+    } else {
+        Cow::Borrowed(message)
     }
 }
 

@@ -142,7 +142,7 @@ pub(crate) fn matches_pattern(pattern: &str, name: &str) -> bool {
     }
 }
 
-pub(super) fn is_scope_part(value: &str) -> bool {
+pub(crate) fn is_scope_part(value: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !value.is_empty() && value.bytes().all(is_allowed)
 }

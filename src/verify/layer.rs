@@ -58,17 +58,17 @@ pub struct VerifyLayer {
 impl VerifyLayer {
     /// Accepts requests that are signed with one of these keys and meet these settings.
     ///
-    /// `keys` is a [`StaticKeys`](super::StaticKeys), a closure, or a [`KeyStore`] of your own. Error responses
-    /// are XML for the S3 family and JSON otherwise; see [`ErrorFormat`].
+    /// `keys` is a [`StaticKeys`](super::StaticKeys), a closure, or a [`KeyStore`] of your own.
+    ///
+    /// Error responses are in the format that the client reads, which it shows by its `content-type` and by the service
+    /// that it signs for. Other clients read that of the (first) service of the settings; see
+    /// [`error_response`](crate::error_response).
     pub fn new(keys: impl KeyStore + 'static, settings: VerifySettings) -> Self {
         Self {
             config: Arc::new(LayerConfig {
                 keys: Arc::new(keys),
-                error_format: if settings.s3_family {
-                    ErrorFormat::Xml
-                } else {
-                    ErrorFormat::Json
-                },
+                error_format: None,
+                rename_settings: |_| None,
                 verifier: Arc::new(Verifier::new(settings)),
                 clock: Clock::system(),
                 body_check: BodyCheck::default(),
@@ -93,9 +93,16 @@ impl VerifyLayer {
         self
     }
 
-    /// Sets the format of error responses.
+    /// Sets the format of all error responses, in place of the one that each client reads.
     pub fn with_error_format(mut self, format: ErrorFormat) -> Self {
-        self.config_mut().error_format = format;
+        self.config_mut().error_format = Some(format);
+        self
+    }
+
+    /// Sets names for the settings that [explanations](super::VerifySettings::with_explain) mention, in place of the
+    /// methods of this crate; see [`Rejection::message_with`](super::Rejection::message_with).
+    pub fn with_setting_names(mut self, rename: fn(&str) -> Option<&'static str>) -> Self {
+        self.config_mut().rename_settings = rename;
         self
     }
 

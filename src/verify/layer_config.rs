@@ -11,7 +11,10 @@ pub(super) struct LayerConfig {
     pub(super) clock: Clock,
     pub(super) body_check: BodyCheck,
     pub(super) budget: Option<BodyBudget>,
-    pub(super) error_format: ErrorFormat,
+    /// `None` for the format that each client reads.
+    pub(super) error_format: Option<ErrorFormat>,
+    /// Other names for the settings that an explanation mentions.
+    pub(super) rename_settings: fn(&str) -> Option<&'static str>,
     pub(super) allows_anonymous: bool,
     pub(super) rewrites_path: bool,
 }

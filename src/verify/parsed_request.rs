@@ -187,8 +187,10 @@ fn rejection(error: ParseError) -> Rejection {
             .rejection("there is neither an authorization header nor a presigned query"),
         ParseError::Multiple => Kind::MultipleAuthentications
             .rejection("there is more than one authorization, in headers or in the query"),
-        ParseError::UnsupportedAlgorithm => Kind::UnsupportedAlgorithm
-            .rejection("the algorithm of the authorization is not accepted"),
+        ParseError::UnsupportedAlgorithm => Kind::UnsupportedAlgorithm.rejection(
+            "the authorization is not AWS4-HMAC-SHA256; SigV4a needs `VerifySettings::with_sigv4a`, and version 2 \
+             is not supported",
+        ),
         ParseError::Malformed(message) => Kind::Malformed.rejection(message),
     }
 }

@@ -51,7 +51,9 @@ pub(super) fn check(
 
 #[cold]
 fn not_signed(name: &HeaderName, problem: &str) -> Rejection {
-    Kind::HeaderNotSigned.rejection(format!("{} {problem}", truncated(name.as_str())))
+    Kind::HeaderNotSigned
+        .rejection(format!("{} {problem}", truncated(name.as_str())))
+        .with_header_not_signed(name.as_str())
 }
 
 /// Returns `true` for a header that must be signed if present, and for one that a server may read as such a

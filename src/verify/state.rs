@@ -10,7 +10,7 @@ use tower_service::Service;
 use super::{
     BodyCheck, LookupFuture, ParsedRequest, Rejection, RejectionKind as Kind, Verified,
     body_check::{payload_mismatch, presigned_upload, undeclared_body},
-    error_response::error_response,
+    error_response::{Explain, error_response},
     key_store::LookupResult,
     layer_config::LayerConfig,
     parsed_request::DeclaredPayload,
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     body::{AwsChunkedDecoder, Collect, Collected, VerifiedBody, declared_len},
     error::{BoxError, Error, ErrorKind},
+    error_response::ErrorContext,
     sigv4::{Payload, PayloadHash, aws_chunk::ExpectedChunks},
 };
 
@@ -311,9 +312,17 @@ impl<S> Pending<S> {
             Kind::LookupFailed => tracing::warn!(%rejection, "request rejected"),
             kind => tracing::debug!(?kind, %rejection, "request rejected"),
         }
-        let explain = self.config.verifier.settings().explain;
+        let config = &self.config;
+        let explain = Explain {
+            enabled: config.verifier.settings().explain,
+            rename: config.rename_settings,
+        };
+        let mut context = ErrorContext::from_head(&self.head, config.verifier.error_format());
+        if let Some(format) = config.error_format {
+            context = context.with_format(format);
+        }
         State::Rejected {
-            response: Some(error_response(rejection, self.config.error_format, explain)),
+            response: Some(error_response(rejection, &context, explain)),
         }
     }
 

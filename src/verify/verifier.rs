@@ -9,6 +9,7 @@ use super::{
     parsed_request::DeclaredPayload,
     rejection::ExpectedStrings,
 };
+use crate::error_response::ErrorFormat;
 #[cfg(feature = "sigv4a")]
 use crate::sigv4::v4a::{self, VerifyingKey};
 use crate::sigv4::{
@@ -95,6 +96,11 @@ impl Verifier {
     /// Returns the settings.
     pub fn settings(&self) -> &VerifySettings {
         &self.settings
+    }
+
+    /// Returns the format of errors for clients whose requests show none.
+    pub(super) fn error_format(&self) -> ErrorFormat {
+        ErrorFormat::for_service(&self.settings.services[0])
     }
 
     /// Parses the authorization of a request and checks everything that needs no key.
