@@ -14,7 +14,9 @@ mod verify;
 use std::collections::BTreeMap;
 
 use http_cache_layer::{CacheLayer, StoreHealth};
-use tower_sigv4::{body::BodyBudget, credentials::CredentialsCache, origin::OriginRules};
+use tower_sigv4::{
+    ErrorFormat, body::BodyBudget, credentials::CredentialsCache, origin::OriginRules,
+};
 
 use self::bodies::BodyServices;
 pub(crate) use self::{route::Route, verify::CallerVerification};
@@ -119,6 +121,15 @@ impl ActiveConfig {
                 .collect(),
             sections: toml::from_str(text).unwrap_or_default(), // it was parsed above
         })
+    }
+
+    /// Returns the format of errors without a route: that of all routes, if they have one in common.
+    pub(crate) fn unrouted_format(&self) -> ErrorFormat {
+        let mut formats = self.routes.iter().map(|route| route.error_format);
+        match formats.next() {
+            Some(first) if formats.all(|format| format == first) => first,
+            _ => ErrorFormat::Json,
+        }
     }
 
     /// Returns the cache, if a route has one.

@@ -40,6 +40,7 @@ mod request_validation;
 mod response;
 mod routes;
 mod service;
+mod setting_names;
 mod stack;
 mod store_check;
 mod trailers;

@@ -24,7 +24,7 @@ use http::Request;
 use tokio::time::Instant;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_sigv4::{SigningLayer, body::SignedBody};
+use tower_sigv4::{SigningLayer, body::SignedBody, error_response::ErrorContext};
 
 use crate::{
     build::ActiveConfig,
@@ -49,20 +49,24 @@ pub(crate) fn stack(
         .layer(PropagateRequestIdLayer::x_request_id())
         .service_fn(move |mut request: Request<Body>| {
             let start = RequestStart::new(&mut request);
-            let (meter, routed) = match request_validation::check(request) {
-                Ok(valid) => {
-                    let (meter, response) = routes.call(valid);
-                    (meter, Ok(response))
+            let (meter, routed) = match request_validation::check(&mut request) {
+                Ok(()) => {
+                    let (meter, errors, response) = routes.call(request);
+                    (meter, Ok((errors, response)))
                 }
-                Err(invalid) => (routes.unrouted(), Err(invalid)),
+                Err(invalid) => {
+                    let errors = ErrorContext::new(&request, routes.unrouted_format());
+                    (routes.unrouted(), Err((errors, invalid)))
+                }
             };
             let record = start.with_meter(meter.clone());
             async move {
-                let result = match routed {
-                    Ok(response) => response.await,
-                    Err(invalid) => Err(invalid.into()),
+                let (errors, result) = match routed {
+                    Ok((errors, response)) => (errors, response.await),
+                    Err((errors, invalid)) => (errors, Err(invalid.into())),
                 };
                 let response = result.unwrap_or_else(response::from_error);
+                let response = response::in_format_of_client(response, &errors);
                 record.finish(&response);
                 Ok(response)
             }

@@ -6,9 +6,9 @@ use governor::Quota;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
-use tower_sigv4::{origin::OriginRule, retry::RetryPolicy};
+use tower_sigv4::{ErrorFormat, origin::OriginRule, retry::RetryPolicy};
 
-use super::{cache::RouteCache, origin};
+use super::{cache::RouteCache, origin, scope::signing_settings};
 use crate::{
     config::{
         ConfigError, CorsSection, OriginSection, RouteSection, Spanned, duration, header_name,
@@ -34,6 +34,8 @@ pub(crate) struct Route {
     pub(crate) label: String,
     /// The name of the origin.
     pub(crate) origin: String,
+    /// Format of the gateway's own errors, for clients that show none.
+    pub(crate) error_format: ErrorFormat,
 }
 
 impl Route {
@@ -58,6 +60,7 @@ impl Route {
             cache: section.cache.then(cache),
             label: section.label(),
             origin: origin.name.get_ref().clone(),
+            error_format: ErrorFormat::for_service(signing_settings(origin)?.service()),
         })
     }
 }

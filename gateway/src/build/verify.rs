@@ -11,10 +11,11 @@ use tower_sigv4::{
 use super::scope::signing_settings;
 use crate::{
     config::{
-        BodyCheckName, BodySettings, ConfigError, ConfigFile, Payload, VerifyRules, VerifySection,
+        BodyCheckName, BodySettings, ConfigError, ConfigFile, VerifyRules, VerifySection,
         header_name, is_s3_family, located,
     },
     error::chain,
+    setting_names::setting_name,
 };
 
 /// Verifies callers, on the routes that ask for it.
@@ -77,7 +78,9 @@ pub(super) fn layer(section: &VerifySection, body_limit: u64) -> Result<VerifyLa
     } else {
         BodyCheck::Collected { limit: body_limit }
     };
-    Ok(VerifyLayer::new(keys, settings.swap_remove(0)).with_body_check(check))
+    Ok(VerifyLayer::new(keys, settings.swap_remove(0))
+        .with_body_check(check)
+        .with_setting_names(setting_name))
 }
 
 /// Returns the requirements for requests that are signed for one service.
