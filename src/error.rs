@@ -66,6 +66,8 @@ pub enum ErrorKind {
     BodyRead,
     /// The body differs from the one that was signed.
     PayloadMismatch,
+    /// The client's presigned URL has expired.
+    Expired,
     /// No valid credentials are available.
     Credentials,
     /// The credentials provider timed out.
@@ -92,6 +94,24 @@ impl Error {
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into().into());
         self
+    }
+
+    /// Puts the name of an identity in front of the message.
+    pub(crate) fn of_identity(mut self, name: Option<&str>) -> Self {
+        if let Some(identity) = name {
+            self.message = format!("identity {identity:?}: {}", self.message).into();
+        }
+        self
+    }
+
+    /// Creates the error of a [`PickIdentity`](crate::credentials::PickIdentity) that has no credentials for a
+    /// request.
+    ///
+    /// The message should name the value that was looked up.
+    #[cfg(feature = "sign")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sign")))]
+    pub fn no_credentials(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Credentials, message)
     }
 
     /// Creates the error of a [`ResolveOrigin`](crate::origin::ResolveOrigin) that finds no origin for a
@@ -166,7 +186,7 @@ impl Error {
             ErrorKind::Request | ErrorKind::BodyRead | ErrorKind::PayloadMismatch => {
                 StatusCode::BAD_REQUEST
             }
-            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+            ErrorKind::Forbidden | ErrorKind::Expired => StatusCode::FORBIDDEN,
             ErrorKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorKind::LengthRequired => StatusCode::LENGTH_REQUIRED,
             ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

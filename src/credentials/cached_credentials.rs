@@ -25,6 +25,8 @@ pub(crate) struct CachedCredentials {
     retry_at: Option<SystemTime>,
     /// Number of the credentials; the same credentials keep it.
     serial: u64,
+    /// Number of the cache, and so of the identity.
+    cache: u64,
     /// Number of invalidations when the provider was called.
     pub(super) invalidations: u64,
 }
@@ -35,7 +37,7 @@ impl CachedCredentials {
         credentials: Credentials,
         now: SystemTime,
         window: Duration,
-        invalidations: u64,
+        (cache, invalidations): (u64, u64),
         previous: Option<&Self>,
     ) -> Result<Self, Error> {
         let expires_at = credentials.expiry();
@@ -52,17 +54,24 @@ impl CachedCredentials {
             expiry - longest.mul_f64(1.0 - fastrand::f64() / 2.0)
         });
         static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let serial = match previous.filter(|cached| cached.has(&credentials)) {
+        let same = previous.filter(|cached| cached.has(&credentials));
+        let serial = match same {
             Some(cached) => cached.serial,
             None => SERIAL.fetch_add(1, Ordering::Relaxed),
         };
+        let identity = match same {
+            // It has the signing keys already.
+            Some(cached) if cached.expires_at == expires_at => cached.identity.clone(),
+            _ => Identity::new(credentials)?,
+        };
         Ok(Self {
-            identity: Identity::new(credentials)?,
+            identity,
             refresh_at,
             expires_at,
             loaded_at: now,
             retry_at: None,
             serial,
+            cache,
             invalidations,
         })
     }
@@ -89,6 +98,11 @@ impl CachedCredentials {
 
     pub(crate) fn serial(&self) -> u64 {
         self.serial
+    }
+
+    /// Returns the number of the cache, which stays the same when the credentials are replaced.
+    pub(crate) fn cache(&self) -> u64 {
+        self.cache
     }
 
     /// Returns `true` if the credentials stay valid for longer than `time`, and `false` for temporary credentials
@@ -134,7 +148,7 @@ mod tests {
     fn cached(lifetime: Duration, window: Duration) -> Result<CachedCredentials, Error> {
         let credentials =
             Credentials::new("AKID", "secret", None, Some(UNIX_EPOCH + lifetime), "test");
-        CachedCredentials::new(credentials, UNIX_EPOCH, window, 0, None)
+        CachedCredentials::new(credentials, UNIX_EPOCH, window, (0, 0), None)
     }
 
     #[test]

@@ -36,14 +36,20 @@ pub(crate) struct PendingLoad {
     result: watch::Receiver<Option<LoadResult>>,
     /// Number of invalidations at the start of the call.
     pub(super) invalidations: u64,
+    /// Name of the identity.
+    name: Option<Arc<str>>,
 }
 
 impl PendingLoad {
-    pub(super) fn new(invalidations: u64) -> (watch::Sender<Option<LoadResult>>, Arc<Self>) {
+    pub(super) fn new(
+        invalidations: u64,
+        name: Option<Arc<str>>,
+    ) -> (watch::Sender<Option<LoadResult>>, Arc<Self>) {
         let (sender, result) = watch::channel(None);
         let load = Self {
             result,
             invalidations,
+            name,
         };
         (sender, Arc::new(load))
     }
@@ -56,18 +62,23 @@ impl PendingLoad {
     /// Waits for the result up to `limit`, since the task may belong to another runtime, which may be blocked.
     pub(super) async fn result(&self, limit: Duration) -> LoadResult {
         let mut receiver = self.result.clone();
-        let result = match time::timeout(limit, receiver.wait_for(Option::is_some)).await {
-            Ok(Ok(result)) => result.clone(),
-            Ok(Err(_closed)) => None,
-            Err(elapsed) => Some(Err(timed_out(limit, elapsed))),
+        let missing = match time::timeout(limit, receiver.wait_for(Option::is_some)).await {
+            Ok(Ok(result)) => match &*result {
+                Some(loaded) => return loaded.clone(),
+                None => interrupted(),
+            },
+            Ok(Err(_closed)) => interrupted(),
+            Err(elapsed) => timed_out(limit, elapsed),
         };
-        result.unwrap_or_else(|| {
-            Err(Error::new(
-                ErrorKind::Credentials,
-                "the credentials provider panicked or its runtime was shut down, so the request was not signed",
-            ))
-        })
+        Err(missing.of_identity(self.name.as_deref()))
     }
+}
+
+fn interrupted() -> Error {
+    Error::new(
+        ErrorKind::Credentials,
+        "the credentials provider panicked or its runtime was shut down, so the request was not signed",
+    )
 }
 
 pub(super) fn timed_out(limit: Duration, elapsed: Elapsed) -> Error {

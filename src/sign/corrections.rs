@@ -1,7 +1,8 @@
 //! Corrections that origins have asked for: of the clock, and of expired credentials.
 //!
 //! An origin's response is a claim. So a correction applies only to the origin that asked for it, and a correction of
-//! the clock is dropped unless the origin accepts a request that uses it.
+//! the clock is dropped unless the origin accepts a request that uses it. A mark of expired credentials applies to one
+//! identity alone.
 
 use std::{
     sync::Arc,
@@ -11,19 +12,11 @@ use std::{
 use arc_swap::ArcSwap;
 use http::uri::Scheme;
 
-use crate::Origin;
+use crate::{Origin, credentials::CachedCredentials};
 
 /// Seconds to add to the machine's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offset(i64);
-
-/// Corrections that apply to the next request to an origin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Correction {
-    pub(super) offset: Offset,
-    /// Serial number of the credentials that have expired, according to the origin.
-    pub(super) expired: Option<u64>,
-}
 
 /// The corrections of all origins that have any, at most [`MAX_ORIGINS`]; the last one changed last.
 #[derive(Default)]
@@ -39,17 +32,29 @@ struct OriginEntry {
     state: OriginState,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct OriginState {
     accepted: Offset,
     /// Offset that no accepted request has used yet.
     provisional: Option<Offset>,
-    expired: Option<u64>,
+    /// At most [`MAX_EXPIRED`]; the last one was marked last.
+    expired: Vec<Expired>,
+}
+
+/// Credentials that have expired, according to the origin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Expired {
+    /// Serial number of the cache, which has one mark at most.
+    cache: u64,
+    credentials: u64,
 }
 
 /// With [`UriOrigin`](crate::origin::UriOrigin) the callers choose the origins. The least recently changed correction is
 /// dropped first; its origin can ask for it again.
 const MAX_ORIGINS: usize = 256;
+
+/// The oldest mark of an origin is dropped first; its origin rejects the next request of that identity again.
+const MAX_EXPIRED: usize = 256;
 
 /// Largest offset that is accepted: no clock is off by more than a day by accident.
 const MAX_OFFSET: u64 = 24 * 60 * 60;
@@ -84,13 +89,22 @@ impl Offset {
     }
 }
 
+impl From<&CachedCredentials> for Expired {
+    fn from(entry: &CachedCredentials) -> Self {
+        Self {
+            cache: entry.cache(),
+            credentials: entry.serial(),
+        }
+    }
+}
+
 impl OriginState {
     fn offset(&self) -> Offset {
         self.provisional.unwrap_or(self.accepted)
     }
 
     fn is_empty(&self) -> bool {
-        self.accepted == Offset::default() && self.provisional.is_none() && self.expired.is_none()
+        self.accepted == Offset::default() && self.provisional.is_none() && self.expired.is_empty()
     }
 }
 
@@ -112,13 +126,19 @@ impl OriginEntry {
 }
 
 impl Corrections {
-    /// Returns the corrections for the next request to this origin.
-    pub(super) fn get(&self, origin: &Origin) -> Correction {
-        let state = self.state(origin);
-        Correction {
-            offset: state.offset(),
-            expired: state.expired,
-        }
+    /// Returns the correction of the clock for the next request to this origin.
+    pub(super) fn offset(&self, origin: &Origin) -> Offset {
+        self.read(origin, OriginState::offset).unwrap_or_default()
+    }
+
+    /// Returns `true` if the origin has called these credentials expired.
+    pub(super) fn is_expired(&self, origin: &Origin, entry: &CachedCredentials) -> bool {
+        self.is_marked(origin, entry.into())
+    }
+
+    fn is_marked(&self, origin: &Origin, mark: Expired) -> bool {
+        self.read(origin, |state| state.expired.contains(&mark))
+            .unwrap_or_default()
     }
 
     /// Learns the `right` offset from a rejected request that used another one. Returns `true` if the request is
@@ -138,38 +158,55 @@ impl Corrections {
         is_worth_retrying
     }
 
-    /// Keeps the offset of an accepted request, and clears the mark of expired credentials.
-    pub(super) fn accept(&self, origin: &Origin, used: Offset) {
-        let current = self.state(origin);
-        if current.provisional == Some(used) || current.expired.is_some() {
+    /// Keeps the offset of an accepted request, and clears the mark of its identity.
+    pub(super) fn accept(&self, origin: &Origin, used: Offset, entry: &CachedCredentials) {
+        self.accept_from(origin, used, entry.cache());
+    }
+
+    fn accept_from(&self, origin: &Origin, used: Offset, cache: u64) {
+        let changes = self.read(origin, |state| {
+            state.provisional == Some(used) || state.expired.iter().any(|mark| mark.cache == cache)
+        });
+        if changes == Some(true) {
             self.update(origin, |state| {
                 if state.provisional == Some(used) {
                     state.accepted = used;
                     state.provisional = None;
                 }
-                state.expired = None;
+                state.expired.retain(|mark| mark.cache != cache);
             });
         }
     }
 
     /// Drops the offset of a rejected request, unless the origin has accepted a request with it before.
     pub(super) fn reject(&self, origin: &Origin, used: Offset) {
-        if self.state(origin).provisional == Some(used) {
+        if self.read(origin, |state| state.provisional == Some(used)) == Some(true) {
             self.update(origin, |state| {
                 state.provisional = state.provisional.filter(|provisional| *provisional != used);
             });
         }
     }
 
-    /// Marks the credentials with this serial number as expired for the origin.
-    pub(super) fn mark_expired(&self, origin: &Origin, serial: u64) {
-        self.update(origin, |state| state.expired = Some(serial));
+    /// Marks these credentials as expired for the origin.
+    pub(super) fn mark_expired(&self, origin: &Origin, entry: &CachedCredentials) {
+        self.mark(origin, entry.into());
     }
 
-    fn state(&self, origin: &Origin) -> OriginState {
+    fn mark(&self, origin: &Origin, mark: Expired) {
+        self.update(origin, |state| {
+            state.expired.retain(|old| old.cache != mark.cache);
+            if state.expired.len() == MAX_EXPIRED {
+                state.expired.remove(0);
+            }
+            state.expired.push(mark);
+        });
+    }
+
+    /// Returns a value of the origin's state; `None` if it has no corrections.
+    fn read<T>(&self, origin: &Origin, value: impl FnOnce(&OriginState) -> T) -> Option<T> {
         let entries = self.0.load();
         let entry = entries.iter().find(|entry| entry.belongs_to(origin));
-        entry.map(|found| found.state).unwrap_or_default()
+        entry.map(|found| value(&found.state))
     }
 
     fn update(&self, origin: &Origin, mut change: impl FnMut(&mut OriginState)) {
@@ -209,21 +246,50 @@ mod tests {
         .expect("valid")
     }
 
+    fn mark(cache: u64, credentials: u64) -> Expired {
+        Expired { cache, credentials }
+    }
+
+    #[test]
+    fn marks_belong_to_one_identity() {
+        let corrections = Corrections::default();
+        let origin = origin(0);
+        for cache in 0..3 {
+            corrections.mark(&origin, mark(cache, cache * 10));
+        }
+        corrections.mark(&origin, mark(1, 11)); // in place of 10
+        corrections.accept_from(&origin, NONE, 2);
+        let marks = [(0, 0), (1, 10), (1, 11), (2, 20)].map(|(cache, number)| mark(cache, number));
+        let marked = marks.map(|expired| corrections.is_marked(&origin, expired));
+        assert_eq!(marked, [true, false, true, false]);
+    }
+
+    #[test]
+    fn marks_of_an_origin_are_bounded() {
+        let corrections = Corrections::default();
+        let last = MAX_EXPIRED as u64;
+        for cache in 0..=last {
+            corrections.mark(&origin(0), mark(cache, cache));
+        }
+        assert!(!corrections.is_marked(&origin(0), mark(0, 0)));
+        assert!((1..=last).all(|cache| corrections.is_marked(&origin(0), mark(cache, cache))));
+    }
+
     #[test]
     fn the_least_recently_changed_correction_is_dropped_first() {
         let corrections = Corrections::default();
         for number in 0..MAX_ORIGINS {
             assert!(corrections.learn(&origin(number), NONE, HOUR));
         }
-        corrections.accept(&origin(0), HOUR); // now origin 1 is the oldest
+        corrections.accept_from(&origin(0), HOUR, 0); // now origin 1 is the oldest
         assert!(corrections.learn(&origin(MAX_ORIGINS), NONE, HOUR));
         assert_eq!(corrections.0.load().len(), MAX_ORIGINS);
-        assert_eq!(corrections.get(&origin(1)), Correction::default());
+        assert_eq!(corrections.offset(&origin(1)), NONE);
         for number in (0..=MAX_ORIGINS).filter(|number| *number != 1) {
-            assert_eq!(corrections.get(&origin(number)).offset, HOUR, "{number}");
+            assert_eq!(corrections.offset(&origin(number)), HOUR, "{number}");
         }
         for number in 0..10_000 {
-            corrections.mark_expired(&origin(number), 7);
+            corrections.mark(&origin(number), mark(0, 7));
         }
         assert_eq!(corrections.0.load().len(), MAX_ORIGINS);
     }
@@ -231,22 +297,22 @@ mod tests {
     #[test]
     fn origins_without_corrections_use_no_memory() {
         let corrections = Corrections::default();
-        corrections.accept(&origin(0), NONE);
+        corrections.accept_from(&origin(0), NONE, 0);
         corrections.reject(&origin(0), NONE);
         assert!(corrections.learn(&origin(0), NONE, Offset(MIN_CHANGE as i64 - 1)));
         assert!(corrections.0.load().is_empty());
         assert!(corrections.learn(&origin(0), NONE, HOUR));
         corrections.reject(&origin(0), NONE);
         assert_eq!(
-            corrections.get(&origin(0)).offset,
+            corrections.offset(&origin(0)),
             HOUR,
             "the rejected request did not use it"
         );
         corrections.reject(&origin(0), HOUR);
         assert!(corrections.0.load().is_empty());
-        corrections.mark_expired(&origin(0), 7);
-        assert_eq!(corrections.get(&origin(0)).expired, Some(7));
-        corrections.accept(&origin(0), NONE);
+        corrections.mark(&origin(0), mark(0, 7));
+        assert!(corrections.is_marked(&origin(0), mark(0, 7)));
+        corrections.accept_from(&origin(0), NONE, 0);
         assert!(corrections.0.load().is_empty());
     }
 
@@ -256,16 +322,16 @@ mod tests {
         let corrections = Corrections::default();
         let origin = origin(0);
         assert!(corrections.learn(&origin, NONE, HOUR));
-        corrections.accept(&origin, HOUR);
+        corrections.accept_from(&origin, HOUR, 0);
         assert!(corrections.learn(&origin, HOUR, NONE));
-        assert_eq!(corrections.get(&origin).offset, NONE);
+        assert_eq!(corrections.offset(&origin), NONE);
         assert!(
             !corrections.learn(&origin, NONE, HOUR),
             "no request with it was accepted"
         );
-        assert_eq!(corrections.get(&origin).offset, HOUR);
+        assert_eq!(corrections.offset(&origin), HOUR);
         assert!(corrections.learn(&origin, HOUR, NONE));
-        corrections.accept(&origin, NONE);
+        corrections.accept_from(&origin, NONE, 0);
         assert!(corrections.0.load().is_empty());
     }
 

@@ -2,13 +2,13 @@
 
 use std::{pin::Pin, sync::Arc, time::SystemTime};
 
-use http::{HeaderValue, Method, Request, Response, header, request::Parts};
+use http::{Request, Response, request::Parts};
 use http_body::Body;
 use tokio::time::Sleep;
 
 use super::{
     body_plan::PreparedBody,
-    corrections::{Correction, Offset},
+    corrections::Offset,
     layer_config::{LayerConfig, Recovery},
     recent_success::SuccessKey,
     report::Stopwatch,
@@ -19,13 +19,9 @@ use super::{
 use crate::{
     Origin,
     body::SignedBody,
-    credentials::{CachedCredentials, LoadFuture},
-    error::{BoxError, Error, ErrorKind},
-    origin::add_aws_chunked,
-    sigv4::{
-        Payload, PayloadHash, SigningParams,
-        signed_headers::{X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER},
-    },
+    credentials::{CachedCredentials, CredentialsCache, LoadFuture},
+    error::{BoxError, Error},
+    origin::ClientExpiry,
 };
 
 /// Capacity for a usual canonical request, in bytes.
@@ -37,6 +33,9 @@ pub(super) struct PendingRequest<S> {
     pub(super) config: Arc<LayerConfig>,
     pub(super) parts: Parts,
     pub(super) origin: Origin,
+    pub(super) credentials: CredentialsCache,
+    /// `None` unless the client's presigned URL is mirrored.
+    pub(super) presigned: Option<ClientExpiry>,
     /// `None` unless there is a report or a trace.
     pub(super) stopwatch: Option<Stopwatch>,
     /// `false` if the origin gets the request unsigned.
@@ -69,7 +68,8 @@ impl<S> PendingRequest<S> {
     /// Starts to measure durations, if there is a report or a trace.
     pub(super) fn start_stopwatch(&mut self, trace: &Trace) {
         let is_measured = self.signs && (self.config.report || trace.is_on());
-        self.stopwatch = is_measured.then(|| Stopwatch::start(self.origin.clone()));
+        self.stopwatch =
+            is_measured.then(|| Stopwatch::start(self.origin.clone(), &self.credentials));
     }
 
     fn recovery(&self) -> Option<&Arc<Recovery>> {
@@ -77,94 +77,32 @@ impl<S> PendingRequest<S> {
         recovery.filter(|_| self.origin.recovers())
     }
 
-    /// Returns the corrections for the origin; the default without recovery.
-    pub(super) fn correction(&self) -> Correction {
+    /// Returns the correction of the clock for the origin; the default without recovery.
+    pub(super) fn offset(&self) -> Offset {
         self.recovery()
-            .map(|recovery| recovery.corrections.get(&self.origin))
+            .map(|recovery| recovery.corrections.offset(&self.origin))
             .unwrap_or_default()
+    }
+
+    fn is_expired(&self, entry: &CachedCredentials) -> bool {
+        self.recovery()
+            .is_some_and(|recovery| recovery.corrections.is_expired(&self.origin, entry))
     }
 
     /// Returns cached credentials that are valid and that the origin has not called expired, else starts to
     /// load some.
-    pub(super) fn credentials(
+    pub(super) fn cached_credentials(
         &self,
         now: SystemTime,
-        correction: &Correction,
     ) -> Result<Arc<CachedCredentials>, LoadFuture> {
-        let credentials = &self.config.credentials;
+        let credentials = &self.credentials;
         match credentials.current(now) {
-            Some(entry) if correction.expired == Some(entry.serial()) => {
+            Some(entry) if self.is_expired(&entry) => {
                 Err(Box::pin(credentials.clone().load_replacement(entry)))
             }
             Some(entry) => Ok(entry),
             None => Err(Box::pin(credentials.clone().load())),
         }
-    }
-
-    /// Signs the head. Returns the body and its length in bytes, without the framing of chunks.
-    fn sign_head<B>(
-        &mut self,
-        entry: &CachedCredentials,
-        signing_time: SystemTime,
-        body: PreparedBody<B>,
-        canonical_request: Option<&mut Vec<u8>>,
-    ) -> Result<(SignedBody<B>, Option<u64>), Error>
-    where
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        let parts = &mut self.parts;
-        let signer = &self.config.signer;
-        let options = self.origin.options();
-        let params = |payload: Payload| {
-            SigningParams::new(&options.settings, entry.identity(), payload, signing_time)
-        };
-        let empty = Payload::from(PayloadHash::EMPTY);
-        Ok(match body {
-            PreparedBody::Whole(whole, payload) => {
-                let len = whole.size_hint().exact();
-                set_content_length(parts, len);
-                match options.presigned {
-                    None => signer.sign_capturing(parts, &params(payload), canonical_request)?,
-                    Some(expires) => {
-                        let presigned = params(payload).with_presign_expiry(options.presign_expiry);
-                        signer.presign_capturing(parts, &presigned, expires, canonical_request)?;
-                    }
-                }
-                (whole, len)
-            }
-            PreparedBody::Chunked {
-                body: plain,
-                framing,
-                size,
-                decoded_len,
-            } => {
-                let encoded_len = framing
-                    .encoded_len(decoded_len, size)
-                    .ok_or_else(too_long)?;
-                set_content_length(parts, Some(encoded_len));
-                add_aws_chunked(&mut parts.headers);
-                parts
-                    .headers
-                    .insert(X_AMZ_DECODED_CONTENT_LENGTH, decoded_len.into());
-                if let Some(checksum) = framing.checksum() {
-                    let name = HeaderValue::from_static(checksum.header_name());
-                    parts.headers.insert(X_AMZ_TRAILER, name);
-                }
-                let chunks =
-                    signer.sign_chunked(parts, &params(empty), framing, canonical_request)?;
-                let chunked = SignedBody::chunked(plain, framing, chunks, size, decoded_len);
-                (chunked, Some(decoded_len))
-            }
-            PreparedBody::ClientChunks {
-                body: chunked,
-                framing,
-            } => {
-                set_content_length(parts, chunked.size_hint().exact());
-                signer.sign_chunked(parts, &params(empty), framing, canonical_request)?;
-                (SignedBody::streamed(chunked), None)
-            }
-        })
     }
 }
 
@@ -174,16 +112,17 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    /// Signs the request, at the time `now` with the correction `offset`.
+    /// Signs the request at the time `now`, corrected for the origin.
     pub(super) fn sign(
         mut self,
         entry: Arc<CachedCredentials>,
-        (now, offset): (SystemTime, Offset),
+        now: SystemTime,
         trace: &Trace,
     ) -> Result<ReadyRequest<S, B>, Error> {
         if let Some(stopwatch) = &mut self.request.stopwatch {
             stopwatch.loaded();
         }
+        let offset = self.request.offset();
         let signing_time = offset.apply(now);
         let payload_kind = self.body.payload_kind();
         let recovery = self.request.recovery().cloned().map(|shared| {
@@ -201,8 +140,10 @@ where
             .diagnosis_log
             .is_some()
             .then(|| Vec::with_capacity(CANONICAL_REQUEST_CAPACITY));
-        let (signed_body, body_len) =
+        let is_in_query = request.is_in_query();
+        let (mut signed_body, body_len) =
             request.sign_head(&entry, signing_time, body, canonical_request.as_mut())?;
+        let body_failure = signed_body.record_failure();
         let report = request.stopwatch.and_then(|mut stopwatch| {
             trace.signed(stopwatch.signed(payload_kind, body_len));
             request.config.report.then(|| stopwatch.into_report())
@@ -211,29 +152,39 @@ where
             is_repeatable: copy.is_some() && !request.is_recovery,
             config: request.config,
             origin: request.origin,
+            credentials: request.credentials,
             entry,
             signing_time,
             offset,
             recovery,
             canonical_request,
+            is_in_query,
         });
         Ok(ReadyRequest {
             inner: request.inner,
             request: Request::from_parts(request.parts, signed_body),
-            on_response: OnResponse { report, sent, copy },
+            on_response: OnResponse {
+                report,
+                sent,
+                copy,
+                body_failure,
+            },
         })
     }
 
     /// Leaves the request unsigned.
     pub(super) fn pass_on(mut self) -> ReadyRequest<S, B> {
         let copy = self.copy(false);
+        let mut body = self.body.into_unsigned();
+        let body_failure = body.record_failure();
         ReadyRequest {
             inner: self.request.inner,
-            request: Request::from_parts(self.request.parts, self.body.into_unsigned()),
+            request: Request::from_parts(self.request.parts, body),
             on_response: OnResponse {
                 report: None,
                 sent: None,
                 copy,
+                body_failure,
             },
         }
     }
@@ -250,6 +201,8 @@ where
             config: self.request.config.clone(),
             parts: self.request.parts.clone(),
             origin: self.request.origin.clone(),
+            credentials: self.request.credentials.clone(),
+            presigned: self.request.presigned,
             stopwatch: None,
             signs: self.request.signs,
             is_recovery: false,
@@ -267,24 +220,4 @@ where
         let wait = policy.next_attempt(&self.request.parts.method, result)?;
         Some(Box::pin(wait))
     }
-}
-
-/// Sets the body's length in bytes, if it is known.
-fn set_content_length(parts: &mut Parts, length: Option<u64>) {
-    let has_content = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
-    if let Some(bytes) = length
-        && (bytes > 0 || has_content || parts.headers.contains_key(header::CONTENT_LENGTH))
-    {
-        let mut digits = itoa::Buffer::new();
-        // `HeaderValue::from` would allocate twice.
-        let value = HeaderValue::from_str(digits.format(bytes)).expect("digits are valid");
-        parts.headers.insert(header::CONTENT_LENGTH, value);
-    }
-}
-
-fn too_long() -> Error {
-    Error::new(
-        ErrorKind::BodyTooLarge,
-        "the body is too long to be sent in chunks",
-    )
 }

@@ -126,8 +126,8 @@ where
     /// A request that cannot be sent again has an effect, too: the next one is corrected.
     fn apply_remedy(&self, is_read: bool) -> Step {
         let SentRequest {
-            config,
             origin,
+            credentials,
             entry,
             offset,
             is_repeatable,
@@ -153,11 +153,11 @@ where
                 }
             }
             Some(Remedy::NewCredentials) => {
-                let Ok(fetch) = config.credentials.start_replacement(entry) else {
+                let Ok(fetch) = credentials.start_replacement(entry) else {
                     return Step::PassOn;
                 };
                 if matches!(fetch, Load::Pending(..)) {
-                    recovery.corrections.mark_expired(origin, entry.serial());
+                    recovery.corrections.mark_expired(origin, entry);
                 }
                 if *is_repeatable {
                     Step::RenewCredentials(Box::pin(fetch.result()))

@@ -1,8 +1,8 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::Origin;
+use crate::{Origin, credentials::CredentialsCache};
 
 /// Durations and details of signing a request, in the extensions of its response; a source for metrics.
 ///
@@ -12,6 +12,7 @@ use crate::Origin;
 #[must_use]
 pub struct SigningReport {
     origin: Origin,
+    identity: Option<Arc<str>>,
     payload: &'static str,
     body_len: Option<u64>,
     buffering: Duration,
@@ -36,6 +37,12 @@ impl SigningReport {
     #[must_use]
     pub fn region(&self) -> &str {
         self.origin.options().settings.region()
+    }
+
+    /// Returns the [name](CredentialsCache::with_name) of the identity that signed the request.
+    #[must_use]
+    pub fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
     }
 
     /// Returns the kind of payload: `hash`, `unsigned`, `signed-chunks` or `unsigned-chunks`.
@@ -78,9 +85,10 @@ pub(super) struct Stopwatch {
 }
 
 impl Stopwatch {
-    pub(super) fn start(origin: Origin) -> Self {
+    pub(super) fn start(origin: Origin, credentials: &CredentialsCache) -> Self {
         let report = SigningReport {
             origin,
+            identity: credentials.shared_name(),
             payload: "",
             body_len: None,
             buffering: Duration::ZERO,

@@ -3,9 +3,9 @@
 use http::Method;
 
 use super::SigningReport;
-#[cfg(feature = "doctor")]
-use crate::doctor::Diagnosis;
 use crate::{Origin, error::Error};
+#[cfg(feature = "doctor")]
+use crate::{credentials::CredentialsCache, doctor::Diagnosis};
 
 /// Span of one request, until its response arrives; it includes events of the inner service.
 pub(super) struct Trace {
@@ -25,6 +25,7 @@ impl Trace {
                 host = Empty,
                 service = Empty,
                 region = Empty,
+                identity = Empty,
                 payload = Empty,
                 body_len = Empty,
                 buffering_us = Empty,
@@ -54,6 +55,7 @@ impl Trace {
             self.span.record("host", _report.host());
             self.span.record("service", _report.service());
             self.span.record("region", _report.region());
+            self.span.record("identity", _report.identity());
             self.span.record("payload", _report.payload());
             self.span.record("body_len", _report.body_len());
             self.span
@@ -79,12 +81,16 @@ impl Trace {
     }
 }
 
-/// Logs diagnoses, each cause once a minute.
+/// Logs diagnoses, each cause of an identity once a minute.
 #[derive(Default)]
 pub(super) struct DiagnosisLog {
     #[cfg(feature = "tracing")]
-    logged: std::sync::Mutex<std::collections::HashMap<&'static str, Logged>>,
+    logged: std::sync::Mutex<std::collections::HashMap<LogKey, Logged>>,
 }
+
+/// Cause, and serial number of the identity's cache.
+#[cfg(feature = "tracing")]
+type LogKey = (&'static str, Option<u64>);
 
 #[cfg(feature = "tracing")]
 #[derive(Default)]
@@ -94,28 +100,52 @@ struct Logged {
     unlogged: u64,
 }
 
-#[cfg(feature = "doctor")]
+#[cfg(all(feature = "doctor", feature = "tracing"))]
 impl DiagnosisLog {
-    #[cfg(feature = "tracing")]
-    pub(super) fn log(&self, diagnosis: &Diagnosis, origin: &Origin) {
-        const PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
-        let now = tokio::time::Instant::now();
+    const PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
+    /// Further identities share one entry for each cause.
+    const MAX_ENTRIES: usize = 1024;
+
+    pub(super) fn log(
+        &self,
+        diagnosis: &Diagnosis,
+        origin: &Origin,
+        credentials: &CredentialsCache,
+    ) {
         let cause = diagnosis.cause();
+        let key = (cause.name(), Some(credentials.serial()));
+        let Some(unlogged) = self.unlogged(key, tokio::time::Instant::now()) else {
+            return;
+        };
+        let (host, identity) = (origin.host(), credentials.name());
+        tracing::warn!(%cause, host, identity, unlogged, %diagnosis, "request rejected by its origin");
+    }
+
+    /// Returns the number of diagnoses since the last one that was logged, or `None` if this one is not logged.
+    fn unlogged(&self, key: LogKey, now: tokio::time::Instant) -> Option<u64> {
         let mut logged = self
             .logged
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let last = logged.entry(cause.name()).or_default();
-        if last.at.is_some_and(|at| now - at < PAUSE) {
+        let is_recent = |at: tokio::time::Instant| now - at < Self::PAUSE;
+        let mut used_key = key;
+        if logged.len() >= Self::MAX_ENTRIES && !logged.contains_key(&key) {
+            logged.retain(|_, last| last.at.is_some_and(is_recent));
+            if logged.len() >= Self::MAX_ENTRIES {
+                used_key = (key.0, None);
+            }
+        }
+        let last = logged.entry(used_key).or_default();
+        if last.at.is_some_and(is_recent) {
             last.unlogged += 1;
-            return;
+            return None;
         }
         last.at = Some(now);
-        let unlogged = std::mem::take(&mut last.unlogged);
-        drop(logged);
-        tracing::warn!(%cause, host = origin.host(), unlogged, %diagnosis, "request rejected by its origin");
+        Some(std::mem::take(&mut last.unlogged))
     }
+}
 
-    #[cfg(not(feature = "tracing"))]
-    pub(super) fn log(&self, _: &Diagnosis, _: &Origin) {}
+#[cfg(all(feature = "doctor", not(feature = "tracing")))]
+impl DiagnosisLog {
+    pub(super) fn log(&self, _: &Diagnosis, _: &Origin, _: &CredentialsCache) {}
 }
