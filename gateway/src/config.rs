@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 pub(crate) use self::{
     admin::Admin,
-    bodies::{BodiesSection, Payload},
+    bodies::{BodiesSection, MirroredPresign, Payload},
     body_settings::BodySettings,
     cache::{CacheSection, CacheStore, RedisServers},
     credentials::{CredentialsSection, CredentialsSource},

@@ -44,6 +44,7 @@ impl BodyServices {
 fn with_payload(origin: Origin, payload: Payload, checksum: Checksum) -> Origin {
     let size = ChunkSize::default();
     match payload {
+        Payload::Mirror => origin.with_payload(PayloadMode::Mirror),
         Payload::Buffer => origin.with_payload(PayloadMode::Buffer),
         Payload::Unsigned => origin.with_payload(PayloadMode::Unsigned),
         Payload::Trust => origin.with_payload(PayloadMode::Trust),

@@ -3,14 +3,14 @@
 use tower_sigv4::{
     Origin, SigningSettings,
     doctor::{Finding, HttpClient, lint},
-    origin::{ForwardedHeaders, SigningBehavior},
+    origin::{ForwardedHeaders, MirrorPresigned, SigningBehavior},
     sigv4::SessionToken,
 };
 
 use super::{bodies::BodyServices, scope::signing_settings};
 use crate::config::{
-    BodiesSection, BodySettings, ConfigError, OriginSection, Payload, RouteSection, Signing,
-    Spanned, TokenHeader, is_s3_family, located,
+    BodiesSection, BodySettings, ConfigError, MirroredPresign, OriginSection, Payload,
+    RouteSection, Signing, Spanned, TokenHeader, is_s3_family, located,
 };
 
 /// Builds an origin, for the requests of a route if there is one.
@@ -29,6 +29,12 @@ pub(super) fn build(
             Signing::NoOverride => SigningBehavior::NoOverride,
             Signing::Never => SigningBehavior::Never,
         });
+    if let Some(form) = section.mirrored_presign {
+        origin = origin.with_mirrored_presign(match form {
+            MirroredPresign::Header => MirrorPresigned::Header,
+            MirroredPresign::Query => MirrorPresigned::Query,
+        });
+    }
     if let Some(enabled) = section.recovery {
         origin = origin.with_recovery(enabled);
     }

@@ -28,6 +28,7 @@ impl Default for BodiesSection {
 #[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Payload {
+    Mirror,
     Buffer,
     Unsigned,
     Trust,
@@ -56,6 +57,14 @@ impl Payload {
     pub(super) fn has_trailer(self) -> bool {
         matches!(self, Self::ChunkedTrailer | Self::UnsignedTrailer)
     }
+}
+
+/// Form of the signature that replaces a client's presigned URL.
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum MirroredPresign {
+    Header,
+    Query,
 }
 
 #[derive(Deserialize, JsonSchema, Clone, Copy)]

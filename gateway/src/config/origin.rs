@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tower_sigv4::{doctor::LintRule, origin::ForwardedHeaders};
 
 use super::{
-    bodies::{ChecksumName, Payload},
+    bodies::{ChecksumName, MirroredPresign, Payload},
     error::ConfigError,
     list::OneOrMany,
     value::{Size, Spanned},
@@ -36,6 +36,7 @@ pub(crate) struct OriginSection {
     http2: Option<Spanned<bool>>,
     pub(crate) recovery: Option<bool>,
     pub(crate) payload: Option<Spanned<Payload>>,
+    pub(crate) mirrored_presign: Option<MirroredPresign>,
     pub(crate) checksum: Option<Spanned<ChecksumName>>,
     #[schemars(with = "Option<Size>")]
     pub(crate) body_limit: Option<Spanned<ByteSize>>,
@@ -139,6 +140,7 @@ impl OriginSection {
             http2: _,
             recovery: _,
             payload: _,
+            mirrored_presign: _,
             checksum: _,
             body_limit: _,
             spool_limit: _,

@@ -168,5 +168,9 @@ async fn rejections_name_the_region_and_the_settings_of_the_gateway() {
     ] {
         assert!(response.body.contains(part), "{part}: {}", response.body);
     }
-    assert!(!response.body.contains("VerifySettings"), "{}", response.body);
+    assert!(
+        !response.body.contains("VerifySettings"),
+        "{}",
+        response.body
+    );
 }
