@@ -14,7 +14,7 @@ use super::{
 /// Value of `service` and `region` that takes them from the client's signature.
 const CLIENT: &str = "client";
 
-/// Where the service or the region of an origin comes from.
+/// Source of the service or the region of an origin.
 pub(crate) enum ScopePart<'a> {
     /// The host of the URL.
     Host,
