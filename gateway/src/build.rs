@@ -73,6 +73,7 @@ impl ActiveConfig {
             let origin = origin::build(section, None, &file.bodies, &bodies)?;
             section.http2()?;
             warnings.extend(origin::warnings(section, &origin));
+            drop(scope::target(section, origin)?);
             warnings.extend(origin::chunk_warning(section, section.payload.as_ref()));
         }
         file.check_origin_names()?;
@@ -83,7 +84,7 @@ impl ActiveConfig {
         for section in &file.route {
             let origin = file.origin_of(section)?;
             let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
-            rules = rules.add_rule(route::rule(section)?, built);
+            rules = rules.add_rule(route::rule(section)?, scope::target(origin, built)?);
             routes.push(Route::build(section, origin, &trusted_proxies)?);
             used_origins.insert(origin.name.get_ref(), origin);
             warnings.extend(origin::chunk_warning(origin, section.payload.as_ref()));

@@ -32,7 +32,7 @@ pub(crate) use self::{
     log::Log,
     origin::{OriginHost, OriginSection, Signing, TokenHeader},
     restart::needs_restart,
-    route::{CorsSection, RouteSection, page_origin},
+    route::{AddressingStyleName, CorsSection, RouteSection, page_origin},
     scope::{ScopePart, is_s3_family},
     server::{DEFAULT_LISTEN, Server, TlsFiles},
     value::{Spanned, duration, header_name, located},

@@ -7,7 +7,10 @@ use tower_sigv4::{
     sigv4::SessionToken,
 };
 
-use super::{bodies::BodyServices, scope::signing_settings};
+use super::{
+    bodies::BodyServices,
+    scope::{may_be_s3, signing_settings},
+};
 use crate::config::{
     BodiesSection, BodySettings, ConfigError, MirroredPresign, OriginSection, Payload,
     RouteSection, Signing, Spanned, TokenHeader, is_s3_family, located,
@@ -38,9 +41,7 @@ pub(super) fn build(
     if let Some(enabled) = section.recovery {
         origin = origin.with_recovery(enabled);
     }
-    if let Some(forwarded) = &section.forwarded {
-        origin = origin.with_forwarded(forwarded.selection());
-    }
+    origin = origin.with_forwarded(forwarded(section)?);
     if let Some(host) = &section.signed_host {
         origin = origin
             .with_signed_host(host.get_ref())
@@ -55,8 +56,8 @@ pub(super) fn build(
 pub(super) fn forwarded(section: &OriginSection) -> Result<ForwardedHeaders, ConfigError> {
     match &section.forwarded {
         Some(selected) => Ok(selected.selection()),
-        // The library's default.
-        None => Ok((!is_s3_family(signing_settings(section)?.service())).into()),
+        // The library's default, for the services of all clients.
+        None => Ok((!may_be_s3(section)?).into()),
     }
 }
 

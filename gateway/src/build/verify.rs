@@ -5,7 +5,7 @@ use tower_sigv4::{
     VerifyLayer,
     body::BodyBudget,
     origin::OriginRules,
-    verify::{BodyCheck, StaticKeys, VerifySettings},
+    verify::{BodyCheck, StaticKeys, VerifyServices, VerifySettings},
 };
 
 use super::scope::signing_settings;
@@ -58,44 +58,44 @@ fn is_ambiguous(path: &str) -> bool {
         .any(|part| lower_case.contains(part))
 }
 
-/// Builds the layer, for bodies of up to `body_limit` bytes.
+/// Builds the layer, for bodies in memory of up to `body_limit` bytes.
 pub(super) fn layer(section: &VerifySection, body_limit: u64) -> Result<VerifyLayer, ConfigError> {
-    let rules = section.rules()?;
-    let mut settings = Vec::new();
-    for rule in &rules {
-        settings.push(service_settings(rule)?.with_explain(section.explain));
+    let mut services = Vec::new();
+    for rules in section.rules()? {
+        services.push(service_settings(&rules, body_limit)?.with_explain(section.explain));
     }
-    let first = &rules[0];
-    let keys =
-        StaticKeys::new(section.keys()?).map_err(|error| section.service.error(chain(&error)))?;
-    let streams = first
-        .body
-        .map_or(is_s3_family(first.service.get_ref()), |body| {
-            body.get() == BodyCheckName::Streamed
-        });
-    let check = if streams {
-        BodyCheck::Streamed
-    } else {
-        BodyCheck::Collected { limit: body_limit }
-    };
-    Ok(VerifyLayer::new(keys, settings.swap_remove(0))
-        .with_body_check(check)
+    let error = |error: tower_sigv4::Error| section.service.error(chain(&error));
+    let keys = StaticKeys::new(section.keys()?).map_err(error)?;
+    let settings = VerifyServices::new(services).map_err(error)?;
+    Ok(VerifyLayer::new(keys, settings)
+        .with_unhashed_limit(body_limit)
         .with_setting_names(setting_name))
 }
 
 /// Returns the requirements for requests that are signed for one service.
-fn service_settings(rules: &VerifyRules<'_>) -> Result<VerifySettings, ConfigError> {
+fn service_settings(
+    rules: &VerifyRules<'_>,
+    body_limit: u64,
+) -> Result<VerifySettings, ConfigError> {
     let name = rules.service;
     // Separately, so that an error has the line of its value.
     drop(VerifySettings::new(name.get_ref(), "any").map_err(located(name))?);
     let (first, others) = rules.regions.split_first().expect("a region");
     let mut settings = VerifySettings::new(name.get_ref(), first.get_ref())
         .map_err(located(first))?
-        .with_presigned_uploads(rules.presigned_uploads);
+        .with_presigned_uploads(rules.presigned_uploads)
+        .with_body_check(if rules.streams() {
+            BodyCheck::Streamed
+        } else {
+            BodyCheck::Collected { limit: body_limit }
+        });
     for region in others {
         settings = settings
             .add_region(region.get_ref())
             .map_err(located(region))?;
+    }
+    if let Some(accepted) = rules.sigv4a.filter(|accepted| accepted.get()) {
+        settings = with_sigv4a(settings).map_err(|message| accepted.error(message))?;
     }
     // As S3 does: the client decides, and its signature covers the decision.
     let unsigned = rules
@@ -114,6 +114,16 @@ fn service_settings(rules: &VerifyRules<'_>) -> Result<VerifySettings, ConfigErr
             .map_err(located(header))?;
     }
     Ok(settings)
+}
+
+#[cfg(feature = "sigv4a")]
+fn with_sigv4a(settings: VerifySettings) -> Result<VerifySettings, &'static str> {
+    Ok(settings.with_sigv4a(true))
+}
+
+#[cfg(not(feature = "sigv4a"))]
+fn with_sigv4a(_: VerifySettings) -> Result<VerifySettings, &'static str> {
+    Err("sigv4a needs a gateway that was built with the feature sigv4a, which is on by default")
 }
 
 /// Warns of a service whose bodies are held in memory although its origin takes larger ones.

@@ -41,11 +41,18 @@ impl OriginSection {
             return region_set(set, self.region.as_ref());
         }
         let part = part("region", self.region.as_ref(), self.regions.as_ref())?;
+        let is_list = matches!(part, ScopePart::Client(_));
         for name in part.names() {
-            if name.get_ref().contains(['*', ',']) {
+            let written = name.get_ref();
+            let prefix = written.strip_suffix('*').filter(|_| is_list);
+            if prefix == Some("") {
+                continue;
+            }
+            let checked = prefix.unwrap_or(written);
+            if checked.contains(['*', ',']) {
                 return Err(name.error("a region has one name; list several in region_set"));
             }
-            drop(SigningSettings::new("any", name.get_ref()).map_err(located(name))?);
+            drop(SigningSettings::new("any", checked).map_err(located(name))?);
         }
         Ok(part)
     }

@@ -25,6 +25,8 @@ pub(crate) struct VerifySection {
     unsigned_payload: Option<bool>,
     /// Accepts presigned requests with a body, which their signature does not cover.
     presigned_uploads: Option<bool>,
+    /// Accepts signatures for several regions.
+    sigv4a: Option<Spanned<bool>>,
     body: Option<Spanned<BodyCheckName>>,
     /// Headers that must be signed if present, besides `host` and `x-amz-*`.
     required_headers: Option<Vec<Spanned<String>>>,
@@ -73,6 +75,7 @@ impl VerifySection {
             region,
             unsigned_payload,
             presigned_uploads,
+            sigv4a,
             body,
             required_headers,
             unsigned_headers,
@@ -93,6 +96,7 @@ impl VerifySection {
             presigned_uploads: presigned_uploads
                 .or(self.presigned_uploads)
                 .unwrap_or(false),
+            sigv4a: sigv4a.as_ref().or(self.sigv4a.as_ref()),
             body: body.as_ref().or(self.body.as_ref()),
             required_headers: required.map(Vec::as_slice),
             unsigned_headers: unsigned.map(Vec::as_slice).unwrap_or_default(),

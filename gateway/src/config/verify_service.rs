@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{list::OneOrMany, value::Spanned};
+use super::{list::OneOrMany, scope::is_s3_family, value::Spanned};
 
 /// A service that callers sign for. What it does not set is that of `[verify]`.
 #[derive(Deserialize, JsonSchema)]
@@ -14,6 +14,8 @@ pub(crate) struct VerifyServiceSection {
     pub(super) unsigned_payload: Option<bool>,
     /// Accepts presigned requests with a body, which their signature does not cover.
     pub(super) presigned_uploads: Option<bool>,
+    /// Accepts signatures for several regions.
+    pub(super) sigv4a: Option<Spanned<bool>>,
     pub(super) body: Option<Spanned<BodyCheckName>>,
     /// Headers that must be signed if present, besides `host` and `x-amz-*`.
     pub(super) required_headers: Option<Vec<Spanned<String>>>,
@@ -28,6 +30,7 @@ impl From<Spanned<String>> for VerifyServiceSection {
             region: None,
             unsigned_payload: None,
             presigned_uploads: None,
+            sigv4a: None,
             body: None,
             required_headers: None,
             unsigned_headers: None,
@@ -50,9 +53,20 @@ pub(crate) struct VerifyRules<'a> {
     /// `None` for the service's default.
     pub(crate) unsigned_payload: Option<bool>,
     pub(crate) presigned_uploads: bool,
+    pub(crate) sigv4a: Option<&'a Spanned<bool>>,
     /// `None` for the service's default.
     pub(crate) body: Option<&'a Spanned<BodyCheckName>>,
     /// `None` for the service's default.
     pub(crate) required_headers: Option<&'a [Spanned<String>]>,
     pub(crate) unsigned_headers: &'a [Spanned<String>],
+}
+
+impl VerifyRules<'_> {
+    /// Returns `true` if bodies are checked while they are sent.
+    pub(crate) fn streams(&self) -> bool {
+        match self.body {
+            Some(body) => body.get() == BodyCheckName::Streamed,
+            None => is_s3_family(self.service.get_ref()),
+        }
+    }
 }

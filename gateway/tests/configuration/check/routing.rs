@@ -30,7 +30,7 @@ pub(super) const ORIGIN: &[Mistake] = &[
         "\"execute-api\"",
         "\"client\"\nservices = [\"s3\"]",
         11,
-        "one of \"execute-api\"",
+        "the list of services lacks it",
     ),
     (
         "signing =",
@@ -48,7 +48,7 @@ pub(super) const ORIGIN: &[Mistake] = &[
         "\"us-east-1\"",
         "\"client\"\nregions = \"eu-west-1\"",
         12,
-        "one of \"us-east-1\"",
+        "the list of regions lacks it",
     ),
     (
         "region = \"us-east-1\"",
@@ -190,6 +190,18 @@ pub(super) const ROUTE: &[Mistake] = &[
     ("\"GET\"", "\"G T\"", 16, "\"G T\" is not a method"),
     ("\"GET\"", "\"get\"", 16, "\"get\" is not a method"),
     ("[\"GET\"]", "[]", 15, "methods is empty"),
+    (
+        "methods = [\"GET\"]",
+        "host = \"*.a.com\"\naddressing_style = \"path\"",
+        17,
+        "addressing_style needs a host such as",
+    ),
+    (
+        "methods = [\"GET\"]",
+        "host = \"{bucket}\"",
+        16,
+        "invalid host",
+    ),
     (
         "methods = [\"GET\"]",
         "host = \"a:80\"",
