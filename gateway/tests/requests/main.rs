@@ -11,4 +11,5 @@ mod presigned;
 mod request_ids;
 mod routes;
 mod s3_clients;
+mod scopes;
 mod trust;
