@@ -11,9 +11,8 @@ use crate::error::{Error, ErrorKind};
 
 /// Validated credentials, which fit into the headers of a signed request, with their signing keys.
 ///
-/// An identity derives a key for each region, service and day once, and keeps the last 256. Clones share the keys. So
-/// create one and clone it: the first signature of a new one takes about half as long again. The keys are dropped with
-/// the last clone, or two days later.
+/// An identity derives a key for each region, service and day once, and keeps the last 256. Clones share the keys, so
+/// create one and clone it. The keys are dropped with the last clone, or two days later.
 ///
 /// ```
 /// use tower_sigv4::{credentials::Credentials, sigv4::Identity};
