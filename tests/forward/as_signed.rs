@@ -249,7 +249,7 @@ async fn everything_else_is_that_of_the_origin() {
 }
 
 #[tokio::test]
-async fn requests_that_are_not_signed_anew_keep_any_scope() {
+async fn requests_that_keep_their_signature_keep_any_scope() {
     let passes = origin(SERVER, "s3").with_signing(SigningBehavior::NoOverride);
     let layer = layer(AsSigned::new(passes));
     assert_eq!(
