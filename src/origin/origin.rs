@@ -209,12 +209,13 @@ impl Origin {
     /// Returns `None` for an address, which has no labels.
     pub(super) fn with_bucket(&self, bucket: &str) -> Option<Self> {
         let is_tunnel = self.authority() != self.host();
-        let host = format!("{bucket}.{}", self.host());
-        let authority = Authority::try_from(&*host).ok()?;
-        let last = authority.host().rsplit('.').next().unwrap_or_default();
+        let own = Authority::try_from(self.host()).ok()?;
+        let last = own.host().rsplit('.').next().unwrap_or_default();
         if last.ends_with(']') || last.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
+        let host = format!("{bucket}.{own}");
+        let authority = Authority::try_from(&*host).ok()?;
         let mut changed = self.clone();
         let inner = changed.get_mut();
         inner.host = HeaderValue::try_from(host).ok()?;
