@@ -68,7 +68,7 @@ impl ActiveConfig {
         let mut warnings = Vec::new();
         for section in &file.origin {
             let origin = origin::build(section, None, &file.bodies, &bodies)?;
-            section.http2()?;
+            section.http2_connections()?;
             warnings.extend(origin::warnings(section, &origin));
         }
         file.check_origin_names()?;
