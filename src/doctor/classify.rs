@@ -39,7 +39,10 @@ pub(super) enum RejectionClass {
 /// The AWS IAM User Guide, "Troubleshoot Signature Version 4 requests" and "Common errors"; the Amazon S3 API
 /// Reference, "Error responses"; AWS re:Post, "How do I troubleshoot HTTP 403 errors from API Gateway?".
 #[rustfmt::skip] // a row for each message
-const MESSAGES: [(&str, RejectionClass); 38] = [
+const MESSAGES: [(&str, RejectionClass); 41] = [
+    ("the presigned URL expired ", RejectionClass::PresignedUrl),
+    ("the request's body is not the one that was signed", RejectionClass::Body),
+    ("the chunks are signed with the client's key", RejectionClass::PayloadKind),
     ("the client signed for ", RejectionClass::ClientScope),
     ("the request was signed for service ", RejectionClass::ClientScope),
     (" has the bucket ", RejectionClass::BucketHost),
