@@ -303,7 +303,7 @@ async fn hosts_of_requests_must_agree_with_the_client() {
         ("iam", "us-east-1", Err(ErrorKind::Scope)),
     ] {
         let signed = scope(&aws, client(service, region, dynamodb)).await;
-        let signed = signed.as_deref().map_err(|error| error.kind());
+        let signed = signed.as_deref().map_err(Error::kind);
         assert_eq!(signed, expected, "{service} {region}");
     }
     let unsigned = Request::from_parts(head(dynamodb), Full::default());
