@@ -11,6 +11,10 @@ use crate::{
 };
 
 /// A body with its next step.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once, and mostly of the larger kind"
+)]
 pub(super) enum PlannedBody<B> {
     Collect(Collect<SourceBody<B>>, AfterCollect),
     Sign(PreparedBody<B>),
