@@ -52,6 +52,9 @@ pub enum ErrorKind {
     /// The matching rule does not allow one of the request's headers or query parameters; see
     /// [`OriginRule::with_amz_headers`](crate::origin::OriginRule::with_amz_headers).
     Forbidden,
+    /// The client's signature is for a service or region that is not allowed, or that contradicts the host; see
+    /// [`AsSigned`](crate::origin::AsSigned).
+    Scope,
     /// The framing of the request's body does not allow signing.
     UnsupportedBody,
     /// The body's length is unknown and required.
@@ -97,7 +100,7 @@ impl Error {
     }
 
     /// Puts the name of an identity in front of the message.
-    pub(crate) fn of_identity(mut self, name: Option<&str>) -> Self {
+    pub(crate) fn with_identity(mut self, name: Option<&str>) -> Self {
         if let Some(identity) = name {
             self.message = format!("identity {identity:?}: {}", self.message).into();
         }
@@ -186,7 +189,7 @@ impl Error {
             ErrorKind::Request | ErrorKind::BodyRead | ErrorKind::PayloadMismatch => {
                 StatusCode::BAD_REQUEST
             }
-            ErrorKind::Forbidden | ErrorKind::Expired => StatusCode::FORBIDDEN,
+            ErrorKind::Forbidden | ErrorKind::Scope | ErrorKind::Expired => StatusCode::FORBIDDEN,
             ErrorKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorKind::LengthRequired => StatusCode::LENGTH_REQUIRED,
             ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -7,10 +7,9 @@ use std::{
     },
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, request::Parts};
 
-use super::{ErrorFields, ErrorFormat, code_of_status, format::MediaType};
+use super::{ErrorFormat, format::MediaType};
 use crate::sigv4::signed_headers::single_value;
 
 /// Parts of a request that its error response depends on.
@@ -52,7 +51,7 @@ impl ErrorContext {
 
     fn of(method: &Method, uri: &Uri, headers: &HeaderMap, fallback: ErrorFormat) -> Self {
         Self {
-            format: ErrorFormat::of_client(uri, headers).unwrap_or(fallback),
+            format: ErrorFormat::for_client(uri, headers).unwrap_or(fallback),
             media_type: match MediaType::of(headers) {
                 Some(MediaType::AmzJson10) => JsonType::Amz10,
                 Some(MediaType::AmzJson11) => JsonType::Amz11,
@@ -76,22 +75,6 @@ impl ErrorContext {
     #[must_use]
     pub fn format(&self) -> ErrorFormat {
         self.format
-    }
-
-    /// Returns a response with this message, and with the error code that belongs to the status.
-    ///
-    /// The response to HEAD has no body; its code is in `x-amz-error-code` for S3, and in `x-amzn-errortype`
-    /// elsewhere.
-    #[must_use]
-    pub fn response<R>(&self, status: StatusCode, message: &str) -> Response<R>
-    where
-        R: From<Bytes>,
-    {
-        self.write(&ErrorFields::new(
-            status,
-            code_of_status(self.format, status),
-            message,
-        ))
     }
 
     pub(super) fn request_id(&self) -> HeaderValue {

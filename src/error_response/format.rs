@@ -77,7 +77,7 @@ impl ErrorFormat {
 
     /// Returns the format that the client of a request reads, if the request shows it: by its `content-type`, or by
     /// the service of its signature, which is not verified.
-    pub(super) fn of_client(uri: &Uri, headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn for_client(uri: &Uri, headers: &HeaderMap) -> Option<Self> {
         if single_value(headers, "smithy-protocol").is_some_and(|name| name == "rpc-v2-cbor") {
             return Some(Self::Cbor);
         }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::{ErrorContext, ErrorFormat, context::JsonType};
+use super::{ErrorContext, ErrorFormat, codes::code_of_status, context::JsonType};
 
 /// Value of `HostId`, which shows that the error is not one of Amazon S3 itself.
 const HOST_ID: &str = "tower-sigv4";
@@ -44,6 +44,22 @@ impl<'a> ErrorFields<'a> {
 }
 
 impl ErrorContext {
+    /// Returns a response with this message, and with the error code that belongs to the status.
+    ///
+    /// The response to HEAD has no body; its code is in `x-amz-error-code` for S3, and in `x-amzn-errortype`
+    /// elsewhere.
+    #[must_use]
+    pub fn response<R>(&self, status: StatusCode, message: &str) -> Response<R>
+    where
+        R: From<Bytes>,
+    {
+        self.write(&ErrorFields::new(
+            status,
+            code_of_status(self.format, status),
+            message,
+        ))
+    }
+
     pub(crate) fn write<R>(&self, error: &ErrorFields<'_>) -> Response<R>
     where
         R: From<Bytes>,

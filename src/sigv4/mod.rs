@@ -23,6 +23,7 @@ pub(crate) mod canonical;
 mod checksum;
 mod chunk_size;
 pub(crate) mod client_chunks;
+pub(crate) mod client_scope;
 pub(crate) mod cookies;
 pub(crate) mod encode;
 mod endpoints;

@@ -9,7 +9,11 @@ pub(super) struct LayerConfig {
     pub(super) keys: Arc<dyn KeyStore>,
     pub(super) verifier: Arc<Verifier>,
     pub(super) clock: Clock,
+    /// Names of the services of each settings, if there are several.
+    pub(super) service_groups: Option<Arc<[Vec<String>]>>,
     pub(super) body_check: BodyCheck,
+    /// Limit for a body without a hash in the headers, if others are streamed.
+    pub(super) unhashed_limit: u64,
     pub(super) budget: Option<BodyBudget>,
     /// `None` for the format that each client reads.
     pub(super) error_format: Option<ErrorFormat>,

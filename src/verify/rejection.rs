@@ -5,7 +5,10 @@ use http::{header, request::Parts};
 #[cfg(doc)]
 use crate::Error;
 pub(super) use crate::error::truncated;
-use crate::error::{BoxError, rename_settings};
+use crate::{
+    error::{BoxError, rename_settings},
+    sigv4::authorization::ParseError,
+};
 
 /// A rejected request: its kind, a message for logs, and the cause.
 ///
@@ -204,6 +207,23 @@ impl Rejection {
 
     pub(super) fn is_presigned(&self) -> bool {
         self.presigned
+    }
+}
+
+impl From<ParseError> for Rejection {
+    fn from(error: ParseError) -> Self {
+        use RejectionKind as Kind;
+        match error {
+            ParseError::Missing => Kind::MissingAuthentication
+                .rejection("there is neither an authorization header nor a presigned query"),
+            ParseError::Multiple => Kind::MultipleAuthentications
+                .rejection("there is more than one authorization, in headers or in the query"),
+            ParseError::UnsupportedAlgorithm => Kind::UnsupportedAlgorithm.rejection(
+                "the authorization is not AWS4-HMAC-SHA256; SigV4a needs `VerifySettings::with_sigv4a`, and \
+                 version 2 is not supported",
+            ),
+            ParseError::Malformed(message) => Kind::Malformed.rejection(message),
+        }
     }
 }
 
