@@ -4,18 +4,18 @@ use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::Body,
+    body::{Body, Bytes},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, Version, header};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use serde_json::json;
 use tower::{load_shed::error::Overloaded, timeout::error::Elapsed};
 use tower_http::timeout::TimeoutError;
 use tower_sigv4::{
     body::ResponseBody,
     doctor::{Cause, Diagnosis},
+    error_response::ErrorContext,
     origin::remove_hop_by_hop,
     verify::Rejection,
 };
@@ -26,9 +26,10 @@ use crate::{
     headers::normalize_length,
     min_body_rate::SlowBody,
     request_validation::InvalidHead,
+    setting_names::setting_name,
     trailers::CheckedTrailers,
     tunnel,
-    upstream::{self, BodyFailed},
+    upstream::{self, BodyFailed, UpstreamBody},
 };
 
 /// A route's rate limit is reached, for this duration.
@@ -47,6 +48,10 @@ impl Error for RateLimited {}
 #[derive(Clone)]
 pub(crate) struct LoggedError(pub(crate) String);
 
+/// Extension of a response of the gateway's own making: its message.
+#[derive(Clone)]
+struct OwnMessage(String);
+
 /// `retry-after` of a route that has its maximum of concurrent requests.
 const OVERLOADED_RETRY: Duration = Duration::from_secs(1);
 const SLOW_BODY: &str = "the request body arrived too slowly; send it faster";
@@ -63,7 +68,7 @@ pub(crate) fn from_verification(response: http::Response<ResponseBody<Body>>) ->
 
 /// Returns an origin's response without what concerns only the connection to the origin, and hides rejections of the
 /// gateway's own signature.
-pub(crate) fn from_origin(response: http::Response<ResponseBody<Incoming>>) -> Response {
+pub(crate) fn from_origin(response: http::Response<ResponseBody<UpstreamBody>>) -> Response {
     let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if is_switch && !tunnel::is_open(&response) {
         return message(
@@ -159,7 +164,8 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
     // An error of a streaming body is a cause of the failed exchange with the origin.
     let mut own = causes(error).filter_map(|cause| cause.downcast_ref::<tower_sigv4::Error>());
     if let Some(signing) = own.next() {
-        return (signing.status(), signing.to_string());
+        let text = signing.message_with(setting_name);
+        return (signing.status(), text.into_owned());
     }
     if let Some(invalid) = error.downcast_ref::<InvalidHead>() {
         return (invalid.status(), chain(error));
@@ -177,8 +183,25 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
     (status, text.to_owned())
 }
 
+/// Returns a response of the gateway's own making, in JSON until [`in_format_of_client`] knows the client's format.
 pub(crate) fn message(status: StatusCode, text: &str) -> Response {
-    (status, Json(json!({ "message": text }))).into_response()
+    let mut response = (status, Json(json!({ "message": text }))).into_response();
+    response
+        .extensions_mut()
+        .insert(OwnMessage(text.to_owned()));
+    response
+}
+
+/// Writes a response of the gateway's own making as the client's SDK reads errors. Others stay unchanged.
+pub(crate) fn in_format_of_client(mut response: Response, context: &ErrorContext) -> Response {
+    let Some(OwnMessage(text)) = response.extensions_mut().remove() else {
+        return response;
+    };
+    let written: http::Response<Bytes> = context.response(response.status(), &text);
+    let (head, body) = written.into_parts();
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.headers_mut().extend(head.headers);
+    response.map(|_| Body::from(body))
 }
 
 fn is_slow_body(error: &(dyn Error + 'static)) -> bool {
@@ -203,7 +226,6 @@ mod tests {
         task::{Context, Poll},
     };
 
-    use axum::body::Bytes;
     use http::Request;
     use http_body::Frame;
     use http_body_util::BodyExt;

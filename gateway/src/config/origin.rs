@@ -9,9 +9,10 @@ use serde::Deserialize;
 use tower_sigv4::{doctor::LintRule, origin::ForwardedHeaders};
 
 use super::{
-    bodies::{ChecksumName, Payload},
+    bodies::{ChecksumName, MirroredPresign, Payload},
     error::ConfigError,
-    value::{Size, Spanned},
+    list::OneOrMany,
+    value::{Size, Spanned, positive},
 };
 
 #[derive(Deserialize, JsonSchema)]
@@ -20,15 +21,23 @@ pub(crate) struct OriginSection {
     pub(crate) name: Spanned<String>,
     pub(crate) url: Spanned<String>,
     pub(crate) service: Option<Spanned<String>>,
+    /// Services that clients may sign for, with `service = "client"`.
+    pub(crate) services: Option<OneOrMany>,
     pub(crate) region: Option<Spanned<String>>,
+    /// Regions that clients may sign for, with `region = "client"`.
+    pub(crate) regions: Option<OneOrMany>,
+    /// Regions that accept a request signed with SigV4a.
+    pub(crate) region_set: Option<OneOrMany>,
     pub(crate) signed_host: Option<Spanned<String>>,
     #[serde(default)]
     pub(crate) signing: Signing,
     pub(crate) forwarded: Option<ForwardedSelection>,
     pub(crate) session_token: Option<TokenHeader>,
     http2: Option<Spanned<bool>>,
+    http2_connections: Option<Spanned<u32>>,
     pub(crate) recovery: Option<bool>,
     pub(crate) payload: Option<Spanned<Payload>>,
+    pub(crate) mirrored_presign: Option<MirroredPresign>,
     pub(crate) checksum: Option<Spanned<ChecksumName>>,
     #[schemars(with = "Option<Size>")]
     pub(crate) body_limit: Option<Spanned<ByteSize>>,
@@ -107,6 +116,9 @@ pub(crate) struct OriginHost {
 }
 
 impl OriginSection {
+    /// With the 128 streams of nginx and of load balancers, as many as 2,048 requests in flight.
+    const HTTP2_CONNECTIONS: u32 = 16;
+
     pub(crate) fn signs_always(&self) -> bool {
         self.signing == Signing::Always
     }
@@ -120,24 +132,36 @@ impl OriginSection {
         let Self {
             url,
             service,
+            services,
             region,
+            regions,
+            region_set,
             signed_host,
             signing,
             forwarded,
             session_token,
             name: _,
             http2: _,
+            http2_connections: _,
             recovery: _,
             payload: _,
+            mirrored_presign: _,
             checksum: _,
             body_limit: _,
             spool_limit: _,
         } = self;
         let values = [service, region, signed_host].map(|it| it.as_ref().map(Spanned::get_ref));
-        let scope: (_, _, _) = values.into();
+        let lists = [services, regions, region_set].map(|it| it.as_ref().map(OneOrMany::names));
         format!(
             "{:?}",
-            (url.get_ref(), scope, signing, forwarded, session_token)
+            (
+                url.get_ref(),
+                values,
+                lists,
+                signing,
+                forwarded,
+                session_token
+            )
         )
     }
 
@@ -155,16 +179,22 @@ impl OriginSection {
         })
     }
 
-    /// Returns `true` if connections may use HTTP/2.
-    pub(crate) fn http2(&self) -> Result<bool, ConfigError> {
+    /// Returns the maximum number of HTTP/2 connections, if connections may use HTTP/2.
+    pub(crate) fn http2_connections(&self) -> Result<Option<usize>, ConfigError> {
+        let max = positive("http2_connections", &self.http2_connections)?;
         let Some(http2) = self.http2.as_ref().filter(|http2| *http2.get_ref()) else {
-            return Ok(false);
+            return match &self.http2_connections {
+                None => Ok(None),
+                Some(alone) => Err(alone.error(
+                    "http2_connections needs http2 = true; add it, or remove http2_connections",
+                )),
+            };
         };
         let is_https = self
             .uri()
             .is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS));
         if is_https && self.signed_host.is_none() {
-            return Ok(true);
+            return Ok(Some(max.unwrap_or(Self::HTTP2_CONNECTIONS) as usize));
         }
         Err(http2.error(
             "http2 needs an https:// url, since TLS negotiates it, and no signed_host, since HTTP/2 has one name \
