@@ -11,7 +11,7 @@ use http::{
 };
 
 use super::{
-    ForwardedHeaders,
+    ForwardedHeaders, PayloadMode,
     body_plan::{BodyPlan, Hop},
     options::Options,
 };
@@ -238,11 +238,22 @@ impl Origin {
 
     /// Returns the plan for the body of a request.
     pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
-        let hop = Hop {
+        self.options()
+            .body_plan(head, self.hop(), PayloadMode::Mirror)
+    }
+
+    /// As [`body_plan`](Self::body_plan), where no chunks can be sent.
+    #[cfg(feature = "cloudfront")]
+    pub(crate) fn body_plan_at_edge(&self, head: &Parts) -> Result<BodyPlan, Error> {
+        self.options()
+            .body_plan(head, self.hop(), PayloadMode::Buffer)
+    }
+
+    fn hop(&self) -> Hop {
+        Hop {
             is_aws: self.0.is_aws,
             is_tls: self.0.scheme == Scheme::HTTPS,
-        };
-        self.options().body_plan(head, hop)
+        }
     }
 
     /// Returns `true` if requests may be corrected and sent again after a rejection.
