@@ -100,7 +100,7 @@ impl Error {
     }
 
     /// Puts the name of an identity in front of the message.
-    pub(crate) fn of_identity(mut self, name: Option<&str>) -> Self {
+    pub(crate) fn with_identity(mut self, name: Option<&str>) -> Self {
         if let Some(identity) = name {
             self.message = format!("identity {identity:?}: {}", self.message).into();
         }
