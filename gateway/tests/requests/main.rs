@@ -6,6 +6,7 @@ mod support;
 mod aws_credentials;
 mod end_to_end;
 mod error_formats;
+mod explained;
 mod logs;
 mod presigned;
 mod request_ids;
