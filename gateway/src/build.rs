@@ -71,7 +71,7 @@ impl ActiveConfig {
         let mut warnings = Vec::new();
         for section in &file.origin {
             let origin = origin::build(section, None, &file.bodies, &bodies)?;
-            section.http2()?;
+            section.http2_connections()?;
             warnings.extend(origin::warnings(section, &origin));
             drop(scope::target(section, origin)?);
             warnings.extend(origin::chunk_warning(section, section.payload.as_ref()));
