@@ -6,7 +6,7 @@ use tower_sigv4::sigv4::PayloadHash;
 
 use crate::support::{
     Gateway, TempFile, TestOrigin, TestResponse, exchange, gateway_command,
-    s3::{Key, UNSIGNED},
+    s3::{Key, UNSIGNED, UNSIGNED_TRAILER},
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -54,6 +54,20 @@ fn request(method: &str, url: &str, headers: &[(String, String)], body: &str) ->
 fn signed(method: &str, url: &str, key: &Key, payload: &str, body: &str) -> String {
     let headers = key.sign(method, url, &[], payload, SystemTime::now());
     request(method, url, &headers.expect("signed"), body)
+}
+
+/// Returns an upload of an SDK whose checksum is that of another body.
+fn wrong_checksum(key: &Key) -> String {
+    let framing = [
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-decoded-content-length", "6"),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
+    ];
+    let added = key.sign("PUT", URL, &framing, UNSIGNED_TRAILER, SystemTime::now());
+    let own = framing.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let headers = [own.to_vec(), added.expect("signed")].concat();
+    let body = "6\r\na body\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n";
+    request("PUT", URL, &headers, body)
 }
 
 fn expired(key: &Key) -> String {
@@ -110,6 +124,8 @@ async fn each_rejected_shape_is_explained() {
             signed("PUT", URL, &own, &empty, "a body"),
             "body-changed",
         ),
+        (&s3, String::new(), wrong_checksum(&own), "body-changed"),
+        (&s3, verify(""), wrong_checksum(&own), "body-changed"),
         (
             &s3,
             String::new(),
