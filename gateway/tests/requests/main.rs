@@ -13,4 +13,6 @@ mod request_ids;
 mod routes;
 mod s3_clients;
 mod scopes;
+#[cfg(feature = "sigv4a")]
+mod sigv4a;
 mod trust;
