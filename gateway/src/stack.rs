@@ -63,8 +63,8 @@ pub(crate) fn stack(
                     Ok((errors, response)) => (errors, response.await),
                     Err((errors, invalid)) => (errors, Err(invalid.into())),
                 };
-                let failed = result.unwrap_or_else(response::from_error);
-                let mut response = response::in_format_of_client(failed, &errors);
+                let received = result.unwrap_or_else(response::from_error);
+                let mut response = response::in_format_of_client(received, &errors);
                 record.finish(&response);
                 if let Some(request_id) = id {
                     request_id::add_to_response(response.headers_mut(), request_id);
