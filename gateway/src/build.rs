@@ -6,6 +6,7 @@ mod cache_key;
 mod credentials;
 mod origin;
 mod route;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -13,7 +14,9 @@ mod verify;
 use std::collections::BTreeMap;
 
 use http_cache_layer::{CacheLayer, StoreHealth};
-use tower_sigv4::{body::BodyBudget, credentials::CredentialsCache, origin::OriginRules};
+use tower_sigv4::{
+    ErrorFormat, body::BodyBudget, credentials::CredentialsCache, origin::OriginRules,
+};
 
 use self::bodies::BodyServices;
 pub(crate) use self::{route::Route, verify::CallerVerification};
@@ -70,6 +73,8 @@ impl ActiveConfig {
             let origin = origin::build(section, None, &file.bodies, &bodies)?;
             section.http2_connections()?;
             warnings.extend(origin::warnings(section, &origin));
+            drop(scope::target(section, origin)?);
+            warnings.extend(origin::chunk_warning(section, section.payload.as_ref()));
         }
         file.check_origin_names()?;
         let mut rules = OriginRules::new();
@@ -79,10 +84,12 @@ impl ActiveConfig {
         for section in &file.route {
             let origin = file.origin_of(section)?;
             let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
-            rules = rules.add_rule(route::rule(section)?, built);
+            rules = rules.add_rule(route::rule(section)?, scope::target(origin, built)?);
             routes.push(Route::build(section, origin, &trusted_proxies)?);
             used_origins.insert(origin.name.get_ref(), origin);
+            warnings.extend(origin::chunk_warning(origin, section.payload.as_ref()));
         }
+        warnings.extend(verify::warnings(file)?);
         if file.route.is_empty() {
             return Err(ConfigError::new(
                 "there is no [[route]]; add one with path and origin",
@@ -115,6 +122,15 @@ impl ActiveConfig {
                 .collect(),
             sections: toml::from_str(text).unwrap_or_default(), // it was parsed above
         })
+    }
+
+    /// Returns the format of errors without a route: that of all routes, if they have one in common.
+    pub(crate) fn unrouted_format(&self) -> ErrorFormat {
+        let mut formats = self.routes.iter().map(|route| route.error_format);
+        match formats.next() {
+            Some(first) if formats.all(|format| format == first) => first,
+            _ => ErrorFormat::Json,
+        }
     }
 
     /// Returns the cache, if a route has one.

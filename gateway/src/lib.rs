@@ -40,6 +40,7 @@ mod request_validation;
 mod response;
 mod routes;
 mod service;
+mod setting_names;
 mod stack;
 mod store_check;
 mod trailers;
@@ -119,7 +120,7 @@ async fn run(command: Command) -> Result<(), BoxError> {
     match command {
         Command::Print(text) => print(text),
         Command::PrintSchema => print(config::schema()),
-        Command::Init { file } => init::write(&file)?,
+        Command::Init { file, s3 } => init::write(&file, s3)?,
         Command::Check { file } => check_file(&file).await?,
         Command::Explain { file } => explain_file(&file)?,
         #[cfg(feature = "lambda")]

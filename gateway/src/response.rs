@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::Body,
+    body::{Body, Bytes},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, Version, header};
@@ -15,6 +15,7 @@ use tower_http::timeout::TimeoutError;
 use tower_sigv4::{
     body::ResponseBody,
     doctor::{Cause, Diagnosis},
+    error_response::ErrorContext,
     origin::remove_hop_by_hop,
     verify::Rejection,
 };
@@ -25,6 +26,7 @@ use crate::{
     headers::normalize_length,
     min_body_rate::SlowBody,
     request_validation::InvalidHead,
+    setting_names::setting_name,
     trailers::CheckedTrailers,
     tunnel,
     upstream::{self, BodyFailed, UpstreamBody},
@@ -45,6 +47,10 @@ impl Error for RateLimited {}
 /// Extension of a response: an error that is logged, and that the client does not see.
 #[derive(Clone)]
 pub(crate) struct LoggedError(pub(crate) String);
+
+/// Extension of a response of the gateway's own making: its message.
+#[derive(Clone)]
+struct OwnMessage(String);
 
 /// `retry-after` of a route that has its maximum of concurrent requests.
 const OVERLOADED_RETRY: Duration = Duration::from_secs(1);
@@ -158,7 +164,8 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
     // An error of a streaming body is a cause of the failed exchange with the origin.
     let mut own = causes(error).filter_map(|cause| cause.downcast_ref::<tower_sigv4::Error>());
     if let Some(signing) = own.next() {
-        return (signing.status(), signing.to_string());
+        let text = signing.message_with(setting_name);
+        return (signing.status(), text.into_owned());
     }
     if let Some(invalid) = error.downcast_ref::<InvalidHead>() {
         return (invalid.status(), chain(error));
@@ -176,8 +183,25 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
     (status, text.to_owned())
 }
 
+/// Returns a response of the gateway's own making, in JSON until [`in_format_of_client`] knows the client's format.
 pub(crate) fn message(status: StatusCode, text: &str) -> Response {
-    (status, Json(json!({ "message": text }))).into_response()
+    let mut response = (status, Json(json!({ "message": text }))).into_response();
+    response
+        .extensions_mut()
+        .insert(OwnMessage(text.to_owned()));
+    response
+}
+
+/// Writes a response of the gateway's own making as the client's SDK reads errors. Others stay unchanged.
+pub(crate) fn in_format_of_client(mut response: Response, context: &ErrorContext) -> Response {
+    let Some(OwnMessage(text)) = response.extensions_mut().remove() else {
+        return response;
+    };
+    let written: http::Response<Bytes> = context.response(response.status(), &text);
+    let (head, body) = written.into_parts();
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.headers_mut().extend(head.headers);
+    response.map(|_| Body::from(body))
 }
 
 fn is_slow_body(error: &(dyn Error + 'static)) -> bool {
@@ -202,7 +226,6 @@ mod tests {
         task::{Context, Poll},
     };
 
-    use axum::body::Bytes;
     use http::Request;
     use http_body::Frame;
     use http_body_util::BodyExt;
