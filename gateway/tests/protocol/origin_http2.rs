@@ -235,7 +235,7 @@ async fn refused_requests_without_a_body_are_sent_again() {
     ] {
         let received = Arc::new(AtomicUsize::new(0));
         let counter = received.clone();
-        let refuse = move || {
+        let reject = move || {
             let is_refused = counter.fetch_add(1, Ordering::SeqCst) < refused;
             let mut response = Response::new(Body::from("ok"));
             if is_refused {
@@ -243,7 +243,7 @@ async fn refused_requests_without_a_body_are_sent_again() {
             }
             future::ready(response)
         };
-        let origin = TlsOrigin::start(|_| Router::new().fallback(refuse), &["h2"], None).await;
+        let origin = TlsOrigin::start(|_| Router::new().fallback(reject), &["h2"], None).await;
         let gateway = gateway_for_route(&origin, "http2 = true", "");
         let client = client(&gateway).await;
         assert_eq!(statuses(&client, [request]).await, [status]);

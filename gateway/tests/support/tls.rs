@@ -46,7 +46,7 @@ pub enum Close {
     Abrupt,
 }
 
-/// Extension of a response: the origin refuses the stream of HTTP/2 instead.
+/// Extension of a response: the origin resets the stream with `REFUSED_STREAM` instead.
 #[derive(Clone)]
 pub struct RefusedStream;
 
