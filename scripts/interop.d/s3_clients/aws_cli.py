@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import pathlib
 
 from table import BUCKET, CA, ENDPOINT, KEY, PART, REGION, SECRET, WORK
 

@@ -3,7 +3,7 @@
 and not. Swift and s3s-fs verify each signature of the gateway.
 
 Arguments: the gateway's program, Swift's URL, the program of s3s-fs, the program of rust, and names of clients to run
-no others. Prints the number of passed operations."""
+no others. S3_SHOWN is the number of errors to show of each client. Prints the number of passed operations."""
 
 import collections
 import concurrent.futures

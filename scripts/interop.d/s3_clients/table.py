@@ -60,11 +60,9 @@ def content(key, size):
 def fetch(url, method="GET", body=None):
     """Sends a presigned request without a client of S3."""
     context = ssl.create_default_context(cafile=CA) if CA else None
-    request = urllib.request.Request(url, body, method=method)
-    # Python would add its own for forms.
-    request.add_header("content-type", "application/octet-stream")
-    if body is None:
-        request.remove_header("Content-type")
+    # Not signed, as browsers send it; Python would add that of forms.
+    headers = {"content-type": "application/octet-stream"} if body is not None else {}
+    request = urllib.request.Request(url, body, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=60, context=context) as response:
             return response.read()
