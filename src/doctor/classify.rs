@@ -39,7 +39,8 @@ pub(super) enum RejectionClass {
 /// The AWS IAM User Guide, "Troubleshoot Signature Version 4 requests" and "Common errors"; the Amazon S3 API
 /// Reference, "Error responses"; AWS re:Post, "How do I troubleshoot HTTP 403 errors from API Gateway?".
 #[rustfmt::skip] // a row for each message
-const MESSAGES: [(&str, RejectionClass); 43] = [
+const MESSAGES: [(&str, RejectionClass); 44] = [
+    ("the chunks are signed with the client's key", RejectionClass::PayloadKind),
     ("the client signed for ", RejectionClass::ClientScope),
     ("the request was signed for service ", RejectionClass::ClientScope),
     ("the presigned URL expired ", RejectionClass::PresignedUrl),

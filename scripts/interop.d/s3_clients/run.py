@@ -126,7 +126,9 @@ def judge(s3, run, last):
             continue
         if stored["Body"].read() != table.content(key, kept[key]):
             errors.append(f"at the origin: {key} has other bytes")
-        if "aws-chunked" in stored.get("ContentEncoding", ""):
+        # s3s-fs stores this coding for the SDKs' chunks without a gateway too.
+        is_its_own = run.server == "s3s-fs" and last["chunks"]
+        if "aws-chunked" in stored.get("ContentEncoding", "") and not is_its_own:
             errors.append(f"at the origin: {key} is stored with content-encoding {stored['ContentEncoding']}")
         # Swift verifies checksums and does not keep them. Presigned requests have none.
         if run.server == "s3s-fs" and last["checksum"] and not key.startswith("presigned/"):
