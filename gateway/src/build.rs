@@ -83,6 +83,7 @@ impl ActiveConfig {
         let trusted_proxies = file.cache.trusted_proxies()?.into();
         for section in &file.route {
             let origin = file.origin_of(section)?;
+            origin.check_cache(section)?;
             let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
             rules = rules.add_rule(route::rule(section)?, scope::target(origin, built)?);
             routes.push(Route::build(section, origin, &trusted_proxies)?);
