@@ -8,6 +8,7 @@ mod body_settings;
 mod cache;
 mod credentials;
 mod error;
+mod identity;
 mod log;
 mod origin;
 mod restart;
@@ -24,8 +25,9 @@ pub(crate) use self::{
     bodies::{BodiesSection, Payload},
     body_settings::BodySettings,
     cache::{CacheSection, CacheStore, RedisServers},
-    credentials::{CredentialsSection, CredentialsSource},
+    credentials::CredentialsSection,
     error::ConfigError,
+    identity::{CredentialPath, IdentitySettings, Role, SessionValues, Source},
     log::Log,
     origin::{OriginHost, OriginSection, Signing, TokenHeader},
     restart::needs_restart,
@@ -34,7 +36,9 @@ pub(crate) use self::{
     value::{Spanned, duration, header_name, located},
     verify::{BodyCheckName, VerifySection},
 };
-use self::{admin::AdminSection, log::LogSection, server::ServerSection};
+use self::{
+    admin::AdminSection, identity::IdentitySection, log::LogSection, server::ServerSection,
+};
 
 /// The configuration file.
 #[derive(Deserialize, JsonSchema)]
@@ -47,6 +51,8 @@ pub(crate) struct ConfigFile {
     pub(crate) log: LogSection,
     #[serde(default)]
     pub(crate) credentials: CredentialsSection,
+    #[serde(default)]
+    identity: Vec<IdentitySection>,
     #[serde(default)]
     pub(crate) bodies: BodiesSection,
     #[serde(default)]
@@ -66,6 +72,11 @@ impl ConfigFile {
 
     pub(crate) fn check_admin(&self) -> Result<Option<Admin>, ConfigError> {
         self.admin.as_ref().map(AdminSection::check).transpose()
+    }
+
+    /// Returns the identities. That of `[credentials]` comes first, unless one is named `default`.
+    pub(crate) fn identities(&self) -> Result<Vec<IdentitySettings>, ConfigError> {
+        identity::identities(&self.credentials, &self.identity)
     }
 
     /// Returns the origin that a route names.

@@ -3,7 +3,7 @@
 //! A trace context is forwarded unchanged, and none is created: its creator decides for all others whether the trace
 //! is recorded, and this gateway records none. Every request has an ID, which connects the logs.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, header};
 use tower_http::request_id::{MakeRequestId, RequestId};
 use url::form_urlencoded;
 
@@ -25,6 +25,15 @@ impl MakeRequestId for RandomId {
             .ok()
             .map(RequestId::new)
     }
+}
+
+/// Extension of a request whose client has sent its ID.
+#[derive(Clone)]
+struct ClientId;
+
+/// Returns `true` if the client has chosen the request's ID.
+pub(crate) fn is_from_client(extensions: &Extensions) -> bool {
+    extensions.get::<ClientId>().is_some()
 }
 
 /// IDs of a request, for the logs.
@@ -70,6 +79,9 @@ pub(crate) fn remove_invalid<B>(mut request: Request<B>) -> Request<B> {
         if !is_valid && request.headers().contains_key(&name) && !is_signed(&request, &name) {
             request.headers_mut().remove(name);
         }
+    }
+    if request.headers().contains_key(REQUEST_ID) {
+        request.extensions_mut().insert(ClientId);
     }
     request
 }

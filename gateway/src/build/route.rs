@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_sigv4::{origin::OriginRule, retry::RetryPolicy};
 
-use super::{cache::RouteCache, origin};
+use super::{cache::RouteCache, identity::RouteIdentity, origin};
 use crate::{
     config::{
         ConfigError, CorsSection, OriginSection, RouteSection, Spanned, duration, header_name,
@@ -40,10 +40,19 @@ impl Route {
     pub(super) fn build(
         section: &RouteSection,
         origin: &OriginSection,
+        identity: &RouteIdentity,
         trusted_proxies: &Arc<[IpNet]>,
     ) -> Result<Self, ConfigError> {
         let forwarded = origin::forwarded(origin)?;
-        let cache = || RouteCache::new(section, origin, forwarded, trusted_proxies.clone());
+        let cache = || {
+            RouteCache::new(
+                section,
+                origin,
+                identity,
+                forwarded,
+                trusted_proxies.clone(),
+            )
+        };
         let timeout = section.timeout.as_ref().map(duration).transpose()?;
         let max_attempts = section.max_attempts()?;
         Ok(Self {

@@ -22,6 +22,8 @@ pub(crate) struct OriginSection {
     pub(crate) service: Option<Spanned<String>>,
     pub(crate) region: Option<Spanned<String>>,
     pub(crate) signed_host: Option<Spanned<String>>,
+    /// Name of an `[[identity]]`.
+    pub(crate) identity: Option<Spanned<String>>,
     #[serde(default)]
     pub(crate) signing: Signing,
     pub(crate) forwarded: Option<ForwardedSelection>,
@@ -126,6 +128,8 @@ impl OriginSection {
             forwarded,
             session_token,
             name: _,
+            // Described with its role by `RouteCache`.
+            identity: _,
             http2: _,
             recovery: _,
             payload: _,
