@@ -10,6 +10,7 @@
 mod judge;
 mod layered;
 mod received;
+mod tenants;
 mod work;
 
 use tower_sigv4_benches::Contender;
@@ -29,6 +30,7 @@ fn main() {
             );
         }
     });
+    identities();
     for (title, received) in received::cases() {
         let counts = count(&format!("verify: {title}"), received.contenders());
         assert_eq!(
@@ -37,6 +39,25 @@ fn main() {
         );
     }
     count("verify: GET, rejected", received::to_reject().rejections());
+}
+
+/// Prints the memory of an identity in `Identities`: with its cache, and with signing keys for two regions.
+fn identities() {
+    const COUNT: usize = 10_000;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    let runtime = runtime.expect("a runtime");
+    let mut tenants = tenants::Tenants::new(COUNT);
+    println!("\n{:<34}{:>8}", "an identity", "bytes");
+    let mut print = |name: &str, step: &mut dyn FnMut(&mut tenants::Tenants)| {
+        let bytes = allocation_counter::measure(|| step(&mut tenants)).bytes_current;
+        println!("  {name:<32}{:>8}", bytes / COUNT as i64);
+    };
+    print("credentials and cache", &mut |set| {
+        runtime.block_on(set.load(COUNT))
+    });
+    print("signing keys of 2 regions", &mut |set| set.derive_keys());
 }
 
 /// Prints the allocations of each contender without those of the first.

@@ -52,6 +52,9 @@ pub enum ErrorKind {
     /// The matching rule does not allow one of the request's headers or query parameters; see
     /// [`OriginRule::with_amz_headers`](crate::origin::OriginRule::with_amz_headers).
     Forbidden,
+    /// The client's signature is for a service or region that is not allowed, or that contradicts the host; see
+    /// [`AsSigned`](crate::origin::AsSigned).
+    Scope,
     /// The framing of the request's body does not allow signing.
     UnsupportedBody,
     /// The body's length is unknown and required.
@@ -95,7 +98,7 @@ impl Error {
     }
 
     /// Puts the name of an identity in front of the message.
-    pub(crate) fn of_identity(mut self, name: Option<&str>) -> Self {
+    pub(crate) fn with_identity(mut self, name: Option<&str>) -> Self {
         if let Some(identity) = name {
             self.message = format!("identity {identity:?}: {}", self.message).into();
         }
@@ -151,6 +154,26 @@ impl Error {
         self.kind
     }
 
+    /// Returns the message with other names for the settings in it.
+    ///
+    /// A message quotes the method that changes a setting in backticks. A program with settings of its own passes
+    /// its name for each; a setting without another name keeps that of its method.
+    ///
+    /// ```
+    /// use tower_sigv4::{Error, SigningSettings, origin::{ResolveOrigin, UriOrigin}};
+    ///
+    /// let target = UriOrigin::new(SigningSettings::new("s3", "us-east-1")?);
+    /// let (head, ()) = http::Request::get("https://files.example.com/key").body(()).unwrap().into_parts();
+    /// let error = target.resolve(&head).unwrap_err();
+    /// let message = error.message_with(|setting| (setting == "UriOrigin::with_hosts").then_some("hosts"));
+    /// assert!(message.contains("add it by `hosts`"), "{message}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn message_with<'a>(&'a self, rename: impl Fn(&str) -> Option<&'a str>) -> Cow<'a, str> {
+        rename_settings(&self.message, rename)
+    }
+
     /// Returns the HTTP status that a gateway should send to its client.
     ///
     /// The codes are those of RFC 9110, section 15: 400, 403, 411, 413 and 415 for an invalid request, 404 if no
@@ -164,7 +187,7 @@ impl Error {
             ErrorKind::Request | ErrorKind::BodyRead | ErrorKind::PayloadMismatch => {
                 StatusCode::BAD_REQUEST
             }
-            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+            ErrorKind::Forbidden | ErrorKind::Scope => StatusCode::FORBIDDEN,
             ErrorKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorKind::LengthRequired => StatusCode::LENGTH_REQUIRED,
             ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -172,6 +195,30 @@ impl Error {
             ErrorKind::Credentials | ErrorKind::BudgetExhausted => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::CredentialsTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
+    }
+}
+
+/// Replaces the settings that a message quotes in backticks.
+pub(crate) fn rename_settings<'a>(
+    message: &'a str,
+    rename: impl Fn(&str) -> Option<&'a str>,
+) -> Cow<'a, str> {
+    let mut renamed = false;
+    let parts: Vec<_> = message
+        .split('`')
+        .enumerate()
+        .map(|(i, part)| match rename(part).filter(|_| i % 2 == 1) {
+            Some(name) => {
+                renamed = true;
+                name
+            }
+            None => part,
+        })
+        .collect();
+    if renamed {
+        Cow::Owned(parts.join("`"))
+    } else {
+        Cow::Borrowed(message)
     }
 }
 

@@ -47,6 +47,7 @@
 //! | [`credentials`] | providers of credentials, and the cache in front of them |
 //! | [`sign`] | the signing middleware, and the order of layers |
 //! | [`verify`] | the verifying middleware, its settings and rejections |
+//! | [`error_response`] | error responses in the format that a client reads |
 //! | [`body`] | bodies of signed and verified requests |
 //! | [`doctor`] | diagnosis of rejected signatures, and warnings before the first request |
 //! | [`sigv4`] | the protocol, for use without a service |
@@ -108,7 +109,7 @@ pub mod credentials;
 #[cfg_attr(docsrs, doc(cfg(feature = "doctor")))]
 pub mod doctor;
 mod error;
-mod error_format;
+pub mod error_response;
 pub mod origin;
 #[cfg(feature = "reqwest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
@@ -133,7 +134,7 @@ pub use self::verify::{Verify, VerifyLayer};
 pub use self::{
     clock::Clock,
     error::{BoxError, Error, ErrorKind},
-    error_format::ErrorFormat,
+    error_response::ErrorFormat,
     origin::Origin,
     sigv4::SigningSettings,
 };

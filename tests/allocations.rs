@@ -24,7 +24,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_sigv4::{
     Signing, SigningLayer,
     body::SignedBody,
-    credentials::Credentials,
+    credentials::{Credentials, Identities},
     origin::ClientAddr,
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
     verify::{Verifier, VerifySettings},
@@ -194,6 +194,25 @@ async fn layer_allocations_are_limited() {
             "the layer allocates {counted} times, limit {limit}"
         );
     }
+}
+
+/// An identity is found by a name in the request.
+#[tokio::test]
+async fn identities_are_resolved_without_allocating() {
+    let identities = Identities::new(|_: &String| credentials());
+    let picker = identities.clone();
+    let by_request = api(&format!("https://{HOST}")).with_identity(move |head: &Parts| {
+        Some(picker.get(head.headers.get("user-agent")?.to_str().ok()?))
+    });
+    let by_origin = api(&format!("https://{HOST}")).with_credentials(credentials());
+    for origin in [by_origin, by_request] {
+        let counted = through_layer(layer(origin), get()).await;
+        assert!(
+            counted <= SIGNER_GET + LAYER_ADDS,
+            "the layer allocates {counted} times"
+        );
+    }
+    assert_eq!(identities.len(), 1);
 }
 
 /// Each request looks up the state of its origin, which changes when its clock or credentials are corrected.

@@ -1,18 +1,9 @@
--- For wrk: requests of one kind, named by the first argument. "miss" asks for another URL each time.
-local counter = 0
+-- For wrk: requests with a body of as many bytes as the first argument says.
 function init(args)
-  local kind = args[1]
-  wrk.method = kind:match("^post") and "POST" or "GET"
-  local size = tonumber(kind:match("^post(%d+)$"))
-  if size then
+  local size = tonumber(args[1])
+  if size > 0 then
+    wrk.method = "POST"
     wrk.body = string.rep(".", size)
     wrk.headers["content-type"] = "text/plain"
-  end
-  if kind == "miss" then
-    local start = args[2]
-    request = function()
-      counter = counter + 1
-      return wrk.format(nil, "/cached?n=" .. start .. "." .. counter)
-    end
   end
 end

@@ -96,7 +96,7 @@ fn signing(target: impl ResolveOrigin + 'static, token_len: usize) -> Signing<Si
     layer.layer(Sink)
 }
 
-fn incoming(method: &Method, target: &str, len: usize, host: &str) -> Incoming {
+pub(crate) fn incoming(method: &Method, target: &str, len: usize, host: &str) -> Incoming {
     let mut request = Request::builder()
         .method(method)
         .uri(target)

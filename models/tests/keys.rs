@@ -1,4 +1,4 @@
-//! The cache of signing keys: concurrent signers never use the key of another.
+//! The signing keys of an identity: concurrent signers never use the key of another.
 
 mod schedules;
 
@@ -17,11 +17,13 @@ use tower_sigv4::{
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn sign(signer: &Signer, (secret, region, time): (&str, &str, SystemTime)) -> String {
-    let identity = Identity::new(Credentials::new("AKID", secret, None, None, "model"));
+fn identity(secret: &str) -> Identity {
+    Identity::new(Credentials::new("AKID", secret, None, None, "model")).expect("valid")
+}
+
+fn sign(signer: &Signer, identity: &Identity, region: &str, time: SystemTime) -> String {
     let settings = SigningSettings::new("execute-api", region).expect("a scope");
-    let identity = identity.expect("valid");
-    let params = SigningParams::new(&settings, &identity, PayloadHash::EMPTY, time);
+    let params = SigningParams::new(&settings, identity, PayloadHash::EMPTY, time);
     let request = Request::get("http://api.example.com/")
         .body(())
         .expect("a request");
@@ -47,16 +49,24 @@ fn cases() -> [(&'static str, &'static str, SystemTime); 4] {
 
 fn model() {
     let signer = Arc::new(Signer::new());
-    let threads = cases().map(|case| {
-        let signer = signer.clone();
-        thread::spawn(move || [(); 2].map(|()| sign(&signer, case)))
+    let identities = ["secret", "changed"].map(|secret| (secret, identity(secret)));
+    let of = |wanted: &str| {
+        let found = identities.iter().find(|(secret, _)| *secret == wanted);
+        found.expect("one of the two").1.clone()
+    };
+    let threads = cases().map(|(secret, region, time)| {
+        let (signer, identity) = (signer.clone(), of(secret));
+        thread::spawn(move || [(); 2].map(|()| sign(&signer, &identity, region, time)))
     });
-    for (thread, case) in threads.into_iter().zip(cases()) {
-        let alone = sign(&Signer::new(), case);
+    for (thread, (secret, region, time)) in threads.into_iter().zip(cases()) {
+        let alone = sign(&Signer::new(), &identity(secret), region, time);
         assert_eq!(thread.join().expect("ended"), [alone.clone(), alone]);
     }
     // No concurrent insertion was lost.
-    assert!(format!("{signer:?}").contains("keys: 4"), "{signer:?}");
+    for (secret, keys) in [("secret", "keys: 3"), ("changed", "keys: 1")] {
+        let shown = format!("{:?}", of(secret));
+        assert!(shown.contains(keys), "{shown}");
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 use serde::Serialize;
 
 use super::EdgeHeaders;
-use crate::{error::Error, error_format::ErrorFormat};
+use crate::{
+    error::Error,
+    error_response::{ErrorFormat, code_of_status, json_document},
+};
 
 /// A response that a function returns in place of the request (Amazon CloudFront Developer Guide, "Generate HTTP
 /// responses in request triggers").
@@ -32,7 +35,7 @@ impl EdgeResponse {
     /// The message contains no secret, but may name the origin's host.
     pub fn from_error(error: &Error) -> Self {
         let status = error.status();
-        let code = ErrorFormat::Json.code(status);
+        let code = code_of_status(ErrorFormat::Json, status);
         let mut headers = EdgeHeaders::default();
         headers.insert("cache-control", "no-store".to_owned());
         headers.insert("content-type", "application/json".to_owned());
@@ -41,7 +44,7 @@ impl EdgeResponse {
             status_description: status.canonical_reason().unwrap_or_default(),
             headers,
             body_encoding: "text",
-            body: ErrorFormat::Json.body(code, &error.to_string()),
+            body: json_document(code, &error.to_string()),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// Signs the requests of events as CloudFront sends them to the origin.
 ///
-/// It caches signing keys, so create one and share it. The caller passes the time, since a build for WebAssembly has no
+/// Create one and share it. The caller passes the time, since a build for WebAssembly has no
 /// clock.
 ///
 /// ```
@@ -57,7 +57,7 @@ pub struct EdgeSigner {
 }
 
 impl EdgeSigner {
-    /// Creates a signer with an empty key cache.
+    /// Creates a signer.
     #[must_use]
     pub fn new(settings: EdgeSettings) -> Self {
         Self {

@@ -10,9 +10,13 @@ use std::{
     time::Duration,
 };
 
+use aws_credential_types::provider::ProvideCredentials;
 use tokio::time::Instant;
 
-use super::{CredentialsCache, DropReason, Observer, ProvideCredentials};
+use super::{
+    cache::CredentialsCache,
+    observer::{DropReason, Observer},
+};
 
 /// A bounded set of identities, each with a [`CredentialsCache`], for roles per tenant or per caller.
 ///

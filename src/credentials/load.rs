@@ -157,7 +157,7 @@ impl CredentialsCache {
         let result = self
             .call(invalidations)
             .await
-            .map_err(|error| error.of_identity(self.name()));
+            .map_err(|error| error.with_identity(self.name()));
         match &result {
             Ok(credentials) => self.state().current.store(Some(credentials.clone())),
             Err(error) => self.postpone(error),

@@ -70,7 +70,7 @@ impl PendingLoad {
             Ok(Err(_closed)) => interrupted(),
             Err(elapsed) => timed_out(limit, elapsed),
         };
-        Err(missing.of_identity(self.name.as_deref()))
+        Err(missing.with_identity(self.name.as_deref()))
     }
 }
 

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use http::request::Parts;
 
-use super::CredentialsCache;
+use super::cache::CredentialsCache;
 use crate::error::{Error, ErrorKind};
 
 /// Picks the identity of each request, by its head and extensions: the tenant of a verified caller, for example.

@@ -113,6 +113,13 @@ causes! {
     /// The request was signed for another service.
     WrongService: "wrong-service",
         "sign for the signing name of the service, which Origin::infer reads from the host",
+    /// A gateway does not sign for the service or region of the client's own signature.
+    ScopeNotAllowed: "scope-not-allowed",
+        "let the client sign for the host that it calls and for a listed service and region, or add them with \
+         AsSigned::with_services and AsSigned::with_regions",
+    /// A gateway does not read the bucket in the host of the request.
+    BucketHost: "bucket-host",
+        "set the client to path-style addressing, or add a rule for the hosts of buckets with OriginRule::with_host",
     /// Both sides derived the same string to sign, so the secret key does not belong to the access key ID.
     WrongSecret: "wrong-secret",
         "use an access key ID and a secret access key of the same pair; look for a truncated or doubled character \

@@ -13,6 +13,9 @@ pub(super) enum RejectionClass {
     /// The signing time, the URL or the credentials.
     Expired,
     Scope,
+    /// A gateway rejects the scope of its client.
+    ClientScope,
+    BucketHost,
     NotSigned,
     DateMissing,
     UnknownKey,
@@ -36,7 +39,13 @@ pub(super) enum RejectionClass {
 /// The AWS IAM User Guide, "Troubleshoot Signature Version 4 requests" and "Common errors"; the Amazon S3 API
 /// Reference, "Error responses"; AWS re:Post, "How do I troubleshoot HTTP 403 errors from API Gateway?".
 #[rustfmt::skip] // a row for each message
-const MESSAGES: [(&str, RejectionClass); 32] = [
+const MESSAGES: [(&str, RejectionClass); 38] = [
+    ("the client signed for ", RejectionClass::ClientScope),
+    ("the request was signed for service ", RejectionClass::ClientScope),
+    (" has the bucket ", RejectionClass::BucketHost),
+    (" in the host is not a name of a bucket", RejectionClass::BucketHost),
+    (" has a dot, and the origin has buckets in its host", RejectionClass::BucketHost),
+    (" leaves the bucket by its dot segments", RejectionClass::BucketHost),
     ("the body's hash is not that in x-amz-content-sha256", RejectionClass::Body),
     ("The provided 'x-amz-content-sha256' header does not match", RejectionClass::Body),
     ("must be a 'SignedHeader'", RejectionClass::HeaderNotSigned),

@@ -99,6 +99,14 @@ pub fn diagnose(rejection: &Rejection, request: Option<&SignedRequest>) -> Optio
             _ => return Some(clock_skew(rejection, request)),
         },
         Class::Scope => return Some(scope(rejection, request)),
+        Class::ClientScope => (
+            Cause::ScopeNotAllowed,
+            "the gateway does not sign for the service or region that its client signed for",
+        ),
+        Class::BucketHost => (
+            Cause::BucketHost,
+            "the gateway cannot read the bucket of S3 from the host or the path of the request",
+        ),
         Class::NotSigned if rejection.message.contains("nonymous") => (
             Cause::NotSigned,
             "the origin treats the caller as anonymous: no signature reached it or this route verifies none, \

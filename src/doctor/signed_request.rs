@@ -104,6 +104,7 @@ impl SignedRequest {
         let mut canonical_request = Vec::new();
         authorization
             .canonical(head, rules.path_form, rules.session_token, signed_payload)
+            .with_literal_plus(head)
             .write(&mut canonical_request);
         let mut names = head.headers.keys().map(HeaderName::as_str);
         let has_token = presigned.is_some_and(|query| query.session_token.is_some())

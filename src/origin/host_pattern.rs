@@ -2,39 +2,78 @@
 
 use crate::{error::Error, sigv4::signed_headers::is_host};
 
-/// A host in lower case, or all hosts below a domain, with a dot in front: `.example.com`.
+/// A host, all hosts below a domain, or those of buckets.
 #[derive(Clone, Debug)]
-pub(super) struct HostPattern(String);
+pub(super) struct HostPattern {
+    /// In lower case, with a dot in front unless it is one host: `.example.com`.
+    name: String,
+    has_bucket: bool,
+}
 
 impl HostPattern {
     /// Parses `api.example.com`, or `*.example.com` for all hosts below a domain.
     pub(super) fn parse(pattern: &str) -> Result<Self, Error> {
-        let below = pattern.strip_prefix("*.");
-        let name = below.unwrap_or(pattern);
-        if !is_host(name) || (below.is_some() && name.starts_with('[')) {
+        Self::parse_prefixed(pattern, "*.", false)
+    }
+
+    /// As [`parse`](Self::parse), or `{bucket}.example.com` for the hosts of buckets.
+    pub(super) fn parse_with_bucket(pattern: &str) -> Result<Self, Error> {
+        if pattern.starts_with("{bucket}.") {
+            return Self::parse_prefixed(pattern, "{bucket}.", true);
+        }
+        Self::parse(pattern)
+    }
+
+    fn parse_prefixed(pattern: &str, wildcard: &str, has_bucket: bool) -> Result<Self, Error> {
+        let below = pattern.strip_prefix(wildcard);
+        let host = below.unwrap_or(pattern);
+        if !is_host(host) || (below.is_some() && host.starts_with('[')) {
             return Err(Error::config(format!(
                 "invalid host {pattern:?}; use one without a port, such as \"api.example.com\" or \
                  \"*.example.com\""
             )));
         }
-        let lower = name.trim_end_matches('.').to_ascii_lowercase();
-        Ok(Self(if below.is_some() {
-            format!(".{lower}")
-        } else {
-            lower
-        }))
+        let lower = host.trim_end_matches('.').to_ascii_lowercase();
+        Ok(Self {
+            name: if below.is_some() {
+                format!(".{lower}")
+            } else {
+                lower
+            },
+            has_bucket,
+        })
     }
 
     /// Compares a host without its port. Case does not matter.
     pub(super) fn matches(&self, host: &str) -> bool {
-        let Self(pattern) = self;
-        let skipped = if pattern.starts_with('.') {
-            host.len().checked_sub(pattern.len())
+        if self.name.starts_with('.') {
+            label_before(host, &self.name).is_some()
         } else {
-            Some(0)
-        };
-        skipped
-            .and_then(|len| host.get(len..))
-            .is_some_and(|end| end.eq_ignore_ascii_case(pattern))
+            host.eq_ignore_ascii_case(&self.name)
+        }
     }
+
+    /// Returns the part of a host that the pattern has as `{bucket}`.
+    pub(super) fn bucket<'a>(&self, host: &'a str) -> Option<&'a str> {
+        label_before(host, &self.name).filter(|_| self.has_bucket)
+    }
+
+    /// Returns the part of a host before the domain, if the pattern is that of one host or of buckets below it.
+    pub(super) fn label_below<'a>(&self, host: &'a str) -> Option<&'a str> {
+        if self.has_bucket {
+            return label_before(host, &self.name);
+        }
+        let label = label_before(host, &self.name)?;
+        label
+            .strip_suffix('.')
+            .filter(|_| !self.name.starts_with('.'))
+    }
+}
+
+/// Returns the part of a host before an end, which is compared without case.
+fn label_before<'a>(host: &'a str, end: &str) -> Option<&'a str> {
+    let at = host.len().checked_sub(end.len())?;
+    host.get(at..)?
+        .eq_ignore_ascii_case(end)
+        .then(|| &host[..at])
 }

@@ -5,6 +5,7 @@
 //! | target | use |
 //! |---|---|
 //! | [`Origin`] | all requests have one origin |
+//! | [`AsSigned`] | one origin for several services or regions, which each client chooses by its own signature |
 //! | [`OriginRules`] | a gateway, with ordered rules on host, path, method and header |
 //! | [`UriOrigin`] | a client, with absolute URIs; signs for one service, or for the one that each host names, and only for hosts of AWS or a list of hosts |
 //! | [`resolve_fn`], or your own [`ResolveOrigin`] | anything else |
@@ -33,17 +34,23 @@
 #[macro_use]
 mod options;
 mod amz_limits;
+mod as_signed;
+mod bucket_host;
 mod forwarded;
 mod headers;
 mod host_pattern;
 #[allow(clippy::module_inception)] // the file of the type `Origin`
 mod origin;
+mod origin_rule;
 mod payload_mode;
 mod resolve;
 mod rewrite;
+mod rule_target;
 mod rules;
+mod scope_lists;
 mod spool;
 mod uri_origin;
+mod verified_service;
 mod wire_form;
 
 #[cfg(feature = "cloudfront")]
@@ -53,14 +60,19 @@ pub(crate) use self::headers::is_client_signing_header;
 pub use self::spool::Spool;
 #[cfg(not(feature = "spool"))]
 pub(crate) use self::spool::Spool;
+pub(crate) use self::verified_service::VerifiedService;
 pub use self::{
+    as_signed::AsSigned,
+    bucket_host::AddressingStyle,
     forwarded::{ClientAddr, ForwardedHeaders},
     headers::{remove_hop_by_hop, remove_response_hop_by_hop},
     options::SigningBehavior,
     origin::Origin,
+    origin_rule::OriginRule,
     payload_mode::{PayloadMode, PayloadPolicy},
     resolve::{ResolveOrigin, ResolvedOrigin, resolve_fn},
-    rules::{OriginRule, OriginRules},
+    rule_target::RuleTarget,
+    rules::OriginRules,
     uri_origin::UriOrigin,
     wire_form::WireForm,
 };

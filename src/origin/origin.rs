@@ -191,6 +191,41 @@ impl Origin {
         self
     }
 
+    /// Returns the origin with the settings of another service or region.
+    pub(super) fn with_settings(&self, settings: SigningSettings) -> Self {
+        let mut changed = self.clone();
+        let inner = changed.get_mut();
+        inner.options.settings = settings;
+        // The prefix is in the form that the former service derives.
+        if let Ok(prefix) = inner.options.wire_path(&inner.prefix) {
+            inner.prefix = prefix.trim_end_matches('/').into();
+        }
+        changed
+    }
+
+    /// Returns the origin of a bucket, whose name is the first label of the host. The name is valid.
+    ///
+    /// A host that was set by [`with_signed_host`](Origin::with_signed_host) changes, and the connection does not.
+    /// Returns `None` for an address, which has no labels.
+    pub(super) fn with_bucket(&self, bucket: &str) -> Option<Self> {
+        let is_tunnel = self.authority() != self.host();
+        let host = format!("{bucket}.{}", self.host());
+        let authority = Authority::try_from(&*host).ok()?;
+        let last = authority.host().rsplit('.').next().unwrap_or_default();
+        if last.ends_with(']') || last.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let mut changed = self.clone();
+        let inner = changed.get_mut();
+        inner.host = HeaderValue::try_from(host).ok()?;
+        inner.is_aws = is_aws_host(authority.host());
+        inner.hash = hash_of(&inner.host);
+        if !is_tunnel {
+            inner.authority = authority;
+        }
+        Some(changed)
+    }
+
     pub(crate) fn options(&self) -> &Options {
         &self.0.options
     }

@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use crate::{Origin, error::Error};
+use crate::{Origin, SigningSettings, error::Error};
 
 /// Chooses the origin of a request.
 ///
-/// It is implemented by [`Origin`](crate::Origin), [`OriginRules`](super::OriginRules),
-/// [`UriOrigin`](super::UriOrigin) and closures; see [`resolve_fn`].
+/// It is implemented by [`Origin`](crate::Origin), [`AsSigned`](super::AsSigned),
+/// [`OriginRules`](super::OriginRules), [`UriOrigin`](super::UriOrigin) and closures; see [`resolve_fn`].
 pub trait ResolveOrigin: Send + Sync {
     /// Returns the origin of a request.
     ///
@@ -78,6 +78,13 @@ pub struct ResolvedOrigin {
     pub(crate) strip: usize,
     /// Path between the origin's own and the request's: empty, or as [`Origin::prefix`].
     pub(crate) prefix: Option<Arc<str>>,
+}
+
+impl ResolvedOrigin {
+    /// Returns service, region and rules that the request is signed by.
+    pub fn settings(&self) -> &SigningSettings {
+        &self.origin.options().settings
+    }
 }
 
 impl From<Origin> for ResolvedOrigin {

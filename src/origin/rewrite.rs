@@ -2,7 +2,7 @@
 
 use http::{Method, Uri, Version, header, request::Parts};
 
-use super::{ClientAddr, ResolvedOrigin, WireForm, forwarded, headers};
+use super::{ClientAddr, ResolvedOrigin, VerifiedService, WireForm, forwarded, headers};
 use crate::{
     error::Error,
     sigv4::{cookies::join_cookies, request_target, signed_headers::host_header},
@@ -17,6 +17,9 @@ pub(crate) fn rewrite(
     signs: bool,
 ) -> Result<(), Error> {
     let origin = &resolved.origin;
+    if let Some(verified) = parts.extensions.get::<VerifiedService>() {
+        verified.check(origin.options().settings.service())?;
+    }
     let uri = uri(parts, resolved, signs)?;
     let host = parts.headers.remove(header::HOST);
     let is_websocket_upgrade = headers::is_websocket_upgrade(parts);

@@ -1,12 +1,26 @@
 use std::sync::Arc;
 
-use http::request::Parts;
+use http::{
+    Uri, header,
+    request::Parts,
+    uri::{self, Authority, PathAndQuery, Scheme},
+};
 
-use super::{ResolveOrigin, ResolvedOrigin, host_pattern::HostPattern, options::Options};
+use super::{
+    ResolveOrigin, ResolvedOrigin, SigningBehavior,
+    as_signed::parse_scope,
+    headers::carries_signature,
+    host_pattern::HostPattern,
+    options::Options,
+    scope_lists::{HostScope, ScopeLists, settings_for},
+};
 use crate::{
     Origin, SigningSettings,
     error::Error,
-    sigv4::{infer, signed_headers::host_header},
+    sigv4::{
+        infer,
+        signed_headers::{host_header, single_value},
+    },
 };
 
 /// Uses each request's own absolute URI as its origin, for a client.
@@ -51,6 +65,10 @@ pub struct UriOrigin {
     options: Options<Option<SigningSettings>>,
     /// Empty for the hosts of AWS.
     hosts: Arc<Vec<HostPattern>>,
+    /// Services and regions that clients choose; `None` if they choose none.
+    lists: Option<Arc<ScopeLists>>,
+    /// Scheme of requests whose host is in the header; `None` to reject them.
+    header_scheme: Option<Scheme>,
 }
 
 impl UriOrigin {
@@ -62,6 +80,8 @@ impl UriOrigin {
         Self {
             options: Options::new(Some(settings), None),
             hosts: Arc::default(),
+            lists: None,
+            header_scheme: None,
         }
     }
 
@@ -92,7 +112,64 @@ impl UriOrigin {
         Self {
             options: Options::new(None, None),
             hosts: Arc::default(),
+            lists: None,
+            header_scheme: None,
         }
+    }
+
+    /// Signs each request for the service and region that its client signed for, as
+    /// [`AsSigned`](super::AsSigned) does, at the host of the request.
+    ///
+    /// Use it for a proxy between SDKs and any of several servers. The lists are those of
+    /// [`AsSigned::with_services`](super::AsSigned::with_services) and
+    /// [`with_regions`](super::AsSigned::with_regions). A host of AWS must agree with the client's scope, and implies
+    /// both for a request without one; a request without a scope to any other host is an error.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_sigv4::{ErrorKind, origin::{UriOrigin, ResolveOrigin}};
+    ///
+    /// let target = UriOrigin::as_signed(["s3", "dynamodb"], ["us-east-1"])?;
+    /// let resolve = |url: &str, scope: &str| {
+    ///     let authorization = format!(
+    ///         "AWS4-HMAC-SHA256 Credential=placeholder/20150830/{scope}/aws4_request, SignedHeaders=host, \
+    ///          Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
+    ///     );
+    ///     let request = Request::post(url).header("authorization", authorization);
+    ///     target.resolve(&request.body(()).unwrap().into_parts().0)
+    /// };
+    /// assert!(resolve("https://dynamodb.us-east-1.amazonaws.com/", "us-east-1/dynamodb").is_ok());
+    /// for scope in ["us-east-1/s3", "eu-west-1/dynamodb", "us-east-1/iam"] {
+    ///     let error = resolve("https://dynamodb.us-east-1.amazonaws.com/", scope).unwrap_err();
+    ///     assert_eq!(error.kind(), ErrorKind::Scope, "{scope}");
+    /// }
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a name is not valid in a credential scope, or a list is
+    /// empty.
+    pub fn as_signed(
+        services: impl IntoIterator<Item = impl AsRef<str>>,
+        regions: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<Self, Error> {
+        let mut lists = ScopeLists::empty(["UriOrigin::as_signed"; 2]);
+        lists.set_services(services)?;
+        lists.set_regions(regions)?;
+        Ok(Self {
+            lists: Some(Arc::new(lists)),
+            ..Self::infer()
+        })
+    }
+
+    /// Sends a request whose URI is not absolute to the host in its `host` header, with this scheme.
+    ///
+    /// By default such a request is an error. Use it where clients connect to the proxy in place of the server, by a
+    /// name in DNS for example. The hosts are limited as those of absolute URIs are.
+    pub fn with_host_header(mut self, scheme: Scheme) -> Self {
+        self.header_scheme = Some(scheme);
+        self
     }
 
     /// Sets the hosts that requests may be signed for, in place of the hosts of AWS.
@@ -138,6 +215,36 @@ impl UriOrigin {
         &mut self.options
     }
 
+    /// Returns the settings for the client's scope, if clients choose one.
+    fn settings_as_signed(
+        &self,
+        host: &str,
+        head: &Parts,
+    ) -> Result<Option<SigningSettings>, Error> {
+        let Some(lists) = &self.lists else {
+            return Ok(None);
+        };
+        let replaces_signature = match self.options.behavior {
+            SigningBehavior::Always => true,
+            SigningBehavior::NoOverride => !carries_signature(head),
+            SigningBehavior::Never => false,
+        };
+        if !replaces_signature {
+            return Ok(None);
+        }
+        let Some(scope) = parse_scope(head)? else {
+            return Ok(None);
+        };
+        lists.check(&scope)?;
+        let implied = HostScope::of(host);
+        implied.check(&scope, host)?;
+        let own = match implied {
+            HostScope::Unknown => SigningSettings::new(scope.service, "us-east-1")?,
+            _ => self.settings(host)?,
+        };
+        settings_for(&own, &implied, &scope).map(Some)
+    }
+
     fn settings(&self, host: &str) -> Result<SigningSettings, Error> {
         match &self.options.settings {
             Some(settings) => Ok(settings.clone()),
@@ -162,7 +269,7 @@ impl UriOrigin {
             )));
         }
         // Without settings the host has to name a service, which only hosts of AWS do.
-        if self.options.settings.is_none() || infer::is_aws_host(host) {
+        if (self.options.settings.is_none() && self.lists.is_none()) || infer::is_aws_host(host) {
             return Ok(());
         }
         Err(Error::request(format!(
@@ -177,14 +284,21 @@ impl ResolveOrigin for UriOrigin {
         let not_absolute = || {
             Error::request("the request's URI is not absolute; send one that begins with https://")
         };
-        let (scheme, host) = head
-            .uri
+        let from_header = match &self.header_scheme {
+            Some(scheme) if head.uri.scheme().is_none() => Some(uri_of_header(head, scheme)?),
+            _ => None,
+        };
+        let uri = from_header.as_ref().unwrap_or(&head.uri);
+        let (scheme, host) = uri
             .scheme()
-            .zip(host_header(&head.uri))
+            .zip(host_header(uri))
             .ok_or_else(not_absolute)?;
-        let name = head.uri.host().unwrap_or_default();
+        let name = uri.host().unwrap_or_default();
         self.check_host(name)?;
-        let settings = self.settings(name)?;
+        let settings = match self.settings_as_signed(name, head)? {
+            Some(chosen) => chosen,
+            None => self.settings(name)?,
+        };
         Origin::from_parts(
             scheme.clone(),
             host,
@@ -194,4 +308,20 @@ impl ResolveOrigin for UriOrigin {
         .map(ResolvedOrigin::from)
         .ok_or_else(not_absolute)
     }
+}
+
+/// Returns the URI of the host that the header names. An authority without a scheme, as in HTTP/2, names it too.
+fn uri_of_header(head: &Parts, scheme: &Scheme) -> Result<Uri, Error> {
+    let authority = match head.uri.authority() {
+        Some(authority) => authority.clone(),
+        None => single_value(&head.headers, header::HOST)
+            .and_then(|host| Authority::try_from(host.as_bytes()).ok())
+            .filter(|authority| !authority.as_str().contains('@'))
+            .ok_or_else(|| Error::request("the request has no valid host; send one host header"))?,
+    };
+    let mut parts = uri::Parts::default();
+    parts.scheme = Some(scheme.clone());
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    Uri::from_parts(parts).map_err(|_| Error::request("the request has an invalid host"))
 }

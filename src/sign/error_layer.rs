@@ -15,6 +15,7 @@ use tower_service::Service;
 use crate::{
     ErrorFormat,
     error::{BoxError, Error},
+    error_response::ErrorContext,
     origin::remove_response_hop_by_hop,
 };
 
@@ -44,6 +45,8 @@ use crate::{
 /// # Ok::<(), tower_sigv4::Error>(())
 /// ```
 ///
+/// [`by_client`](ErrorResponseLayer::by_client) finds the format for each request.
+///
 /// An [`Error`] becomes a response with its [`status`](Error::status), any other error a 502. The body contains the
 /// message of an error that the client can avoid (status 4xx), and only the status text for other errors. The
 /// response has the error in its extensions, as an `Arc<BoxError>`, for example for logs.
@@ -53,13 +56,42 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct ErrorResponseLayer {
+    settings: Settings,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    /// Format of all responses, or of those to clients that show none.
     format: ErrorFormat,
+    by_client: bool,
+    rename: fn(&str) -> Option<&'static str>,
 }
 
 impl ErrorResponseLayer {
     /// Creates responses in this format.
     pub fn new(format: ErrorFormat) -> Self {
-        Self { format }
+        Self {
+            settings: Settings {
+                format,
+                by_client: false,
+                rename: |_| None,
+            },
+        }
+    }
+
+    /// Creates responses in the format that each client reads, or in the `fallback` if the request shows none; see
+    /// [`error_response`](crate::error_response).
+    pub fn by_client(fallback: ErrorFormat) -> Self {
+        let mut layer = Self::new(fallback);
+        layer.settings.by_client = true;
+        layer
+    }
+
+    /// Sets names for the settings that messages mention, in place of the methods of this crate; see
+    /// [`Error::message_with`].
+    pub fn with_setting_names(mut self, rename: fn(&str) -> Option<&'static str>) -> Self {
+        self.settings.rename = rename;
+        self
     }
 }
 
@@ -69,7 +101,7 @@ impl<S> Layer<S> for ErrorResponseLayer {
     fn layer(&self, inner: S) -> ErrorResponses<S> {
         ErrorResponses {
             inner,
-            format: self.format,
+            settings: self.settings,
             not_ready: None,
         }
     }
@@ -85,7 +117,7 @@ impl<S> Layer<S> for ErrorResponseLayer {
 #[must_use]
 pub struct ErrorResponses<S> {
     inner: S,
-    format: ErrorFormat,
+    settings: Settings,
     /// Error of `poll_ready`, for the next call.
     not_ready: Option<BoxError>,
 }
@@ -107,10 +139,20 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let error = self.not_ready.take();
+        let Settings {
+            format,
+            by_client,
+            rename,
+        } = self.settings;
+        let mut context = ErrorContext::new(&request, format);
+        if !by_client {
+            context = context.with_format(format);
+        }
         ErrorResponseFuture {
             response: error.is_none().then(|| self.inner.call(request)),
             error,
-            format: self.format,
+            context,
+            rename,
         }
     }
 }
@@ -122,7 +164,7 @@ where
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            format: self.format,
+            settings: self.settings,
             not_ready: None,
         }
     }
@@ -136,7 +178,8 @@ pin_project! {
         response: Option<F>,
         // `Some` if the service was not ready.
         error: Option<BoxError>,
-        format: ErrorFormat,
+        context: ErrorContext,
+        rename: fn(&str) -> Option<&'static str>,
     }
 }
 
@@ -159,23 +202,26 @@ where
                 remove_response_hop_by_hop(&mut response);
                 response
             }
-            Err(error) => error_response(error, *this.format),
+            Err(error) => error_response(error, this.context, *this.rename),
         }))
     }
 }
 
-fn error_response<R>(error: BoxError, format: ErrorFormat) -> Response<R>
+fn error_response<R>(
+    error: BoxError,
+    context: &ErrorContext,
+    rename: fn(&str) -> Option<&'static str>,
+) -> Response<R>
 where
     R: From<Bytes>,
 {
     let own = Error::find(&*error);
     let status = own.map_or(StatusCode::BAD_GATEWAY, Error::status);
     let message = match own {
-        Some(shown) if status.is_client_error() => shown.to_string(),
-        _ => status.canonical_reason().unwrap_or_default().to_owned(),
+        Some(shown) if status.is_client_error() => shown.message_with(rename),
+        _ => status.canonical_reason().unwrap_or_default().into(),
     };
-    let code = format.code(status);
-    let mut response = format.response(status, code, format.body(code, &message));
+    let mut response = context.response(status, &message);
     response.extensions_mut().insert(Arc::new(error));
     response
 }

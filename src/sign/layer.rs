@@ -66,6 +66,9 @@ impl SigningLayer {
     /// rather than wrap it: an `Arc<dyn ProvideCredentials>` hides its type, so that the layer's own cache would stand
     /// in front of it, and a recovery from expired credentials would not reach the provider.
     ///
+    /// The credentials are those of requests to an origin without an identity of its own; see
+    /// [`credentials`](crate::credentials#several-identities).
+    ///
     /// The services need a tokio runtime with its timer enabled.
     ///
     /// ```
@@ -110,7 +113,8 @@ impl SigningLayer {
 
     /// Sets the clock for the signing time and the expiry of credentials.
     ///
-    /// The default is the clock of the [`CredentialsCache`].
+    /// The default is the clock of the [`CredentialsCache`]. The caches of other identities load and refresh credentials
+    /// by their own clocks: give them the same one.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         let config = self.config_mut();
         config.credentials = config.credentials.clone().with_clock(clock);
@@ -178,8 +182,8 @@ impl SigningLayer {
     ///   than a day or a cache has stored the response (`age`, RFC 9111, section 5.1). The correction applies to
     ///   this origin alone, and only as long as the origin accepts requests with it.
     /// - If credentials with a session token have expired, the layer asks the provider, unless it did so within
-    ///   the last 5 seconds. Requests to other origins continue to use the credentials meanwhile. If the provider
-    ///   has no other credentials, the caller receives the origin's response.
+    ///   the last 5 seconds. Requests to other origins continue to use the credentials meanwhile, and other identities
+    ///   are not affected. If the provider has no other credentials, the caller receives the origin's response.
     ///
     /// Then the request is signed and sent once more, whatever its method, since a rejected signature has no
     /// effect. Only a body that is empty, collected or in a temporary file can be sent again. The caller of
@@ -216,7 +220,7 @@ impl SigningLayer {
         self
     }
 
-    /// Returns the cache of credentials, for example to [`invalidate`](CredentialsCache::invalidate) them.
+    /// Returns the cache of the layer's own credentials, for example to [`invalidate`](CredentialsCache::invalidate) them.
     pub fn credentials(&self) -> &CredentialsCache {
         &self.config.credentials
     }

@@ -83,6 +83,11 @@ impl RecoverableError {
         is_presigned: bool,
     ) -> Option<Self> {
         let code = error_type(headers).ok()?;
+        if body.is_empty() && service_rules(service).s3_family {
+            // A response to HEAD has no message. Some servers send the code in a header, and it has one meaning.
+            let header = single_value(headers, "x-amz-error-code")?;
+            return (header == "RequestTimeTooSkewed").then_some(Self::Clock);
+        }
         let error = ErrorBody::read(code, std::str::from_utf8(body).ok()?)?;
         let protocol = service_protocol(error.protocol, service)?;
         let (messages, recoverable) = known_error(protocol, &error.code, is_presigned)?;

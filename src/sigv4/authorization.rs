@@ -3,6 +3,7 @@
 //! The forms are those of the AWS IAM User Guide, "Elements of an AWS API request signature". Parsing is strict:
 //! ambiguous forms are errors.
 
+mod claimed_service;
 mod parse;
 mod query_parameters;
 mod signed_header_names;
@@ -13,6 +14,7 @@ use http::{HeaderName, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
 pub(crate) use self::{
+    claimed_service::{MAX_SCOPE_PART, claimed_service, has_version_2},
     parse::{ParseError, pairs},
     query_parameters::signature_parameter,
     signed_header_names::{SignedHeaderNames, is_same_cgi_variable, reads_as_hyphen},

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderName, request::Parts};
+use memchr::memchr;
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
@@ -64,6 +65,8 @@ impl<'a> CanonicalRequest<'a> {
                 encode::fold(path)
             } else if path.is_empty() {
                 Cow::Borrowed("/")
+            } else if form == PathForm::Once && memchr(b'+', path.as_bytes()).is_some() {
+                Cow::Owned(path.replace('+', "%20")) // S3 reads it as a space
             } else {
                 Cow::Borrowed(path)
             },
@@ -74,6 +77,19 @@ impl<'a> CanonicalRequest<'a> {
             signed_headers_len: names_len.saturating_sub(1),
             payload,
         }
+    }
+
+    /// Reads each `+` in a path of the S3 family as itself, as most clients do that send it.
+    #[cfg(feature = "doctor")]
+    pub(crate) fn with_literal_plus(self, parts: &'a Parts) -> Self {
+        let path = parts.uri.path();
+        if self.form == PathForm::Once && !path.is_empty() {
+            return Self {
+                path: Cow::Borrowed(path),
+                ..self
+            };
+        }
+        self
     }
 
     /// Excludes parameters of the query by their exact names.

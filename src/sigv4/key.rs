@@ -12,6 +12,7 @@ use aws_credential_types::Credentials;
 use aws_sigv4::sign::v4::generate_signing_key;
 use hmac::{Hmac, KeyInit, digest::Key};
 use sha2::Sha256;
+use smallvec::SmallVec;
 use zeroize::Zeroize;
 
 use super::{encode, scope::Scope};
@@ -23,11 +24,9 @@ pub(crate) type SigningKey = DerivedKey<Hmac<Sha256>>;
 pub(crate) struct DerivedKey<K> {
     /// Owned, so that an equal pointer to the secret means equal credentials.
     credentials: Credentials,
-    region: String,
-    service: String,
     day: u64,
-    /// `20150830/us-east-1/service/aws4_request`
-    scope: Vec<u8>,
+    /// `20150830/us-east-1/service/aws4_request`, which fits in place for all services but a few.
+    scope: SmallVec<[u8; 56]>,
     pub(super) key: K,
 }
 
@@ -58,10 +57,8 @@ impl<K: Derive> DerivedKey<K> {
     fn derive(credentials: &Credentials, scope: Scope<'_>) -> Self {
         Self {
             credentials: credentials.clone(),
-            region: scope.region.to_owned(),
-            service: scope.service.to_owned(),
             day: scope.day(),
-            scope: scope.text(),
+            scope: SmallVec::from_vec(scope.text()),
             key: K::derive(credentials, scope),
         }
     }
@@ -70,10 +67,7 @@ impl<K: Derive> DerivedKey<K> {
 impl<K> DerivedKey<K> {
     /// Compares the secret too: a new secret with the same access key ID has another key.
     fn is_for(&self, credentials: &Credentials, scope: Scope<'_>) -> bool {
-        self.belongs_to(credentials)
-            && self.day == scope.day()
-            && self.region == scope.region
-            && self.service == scope.service
+        self.belongs_to(credentials) && self.day == scope.day() && scope.is_in(&self.scope)
     }
 
     fn belongs_to(&self, other: &Credentials) -> bool {
@@ -107,51 +101,76 @@ impl<K> fmt::Debug for DerivedKey<K> {
     }
 }
 
-/// Cache of derived keys in one or more lists, newest first.
+/// List of keys, the newest first.
 ///
-/// Readers do not lock: they see a snapshot of a list, which a writer replaces. Writes are rare, one per credentials,
-/// scope and day.
+/// Readers do not lock: they see a snapshot, which a writer replaces. Writes are rare, one per credentials, scope and
+/// day.
+pub(super) struct KeyList<K = Hmac<Sha256>>(ArcSwap<Vec<Arc<DerivedKey<K>>>>);
+
+impl<K: Derive> KeyList<K> {
+    /// Calls `f` with the key for these credentials and scope. A missing key is derived, and cached if `should_cache`
+    /// accepts the result. The list has at most `capacity` keys, of the last day or later.
+    pub(super) fn with_if<T>(
+        &self,
+        (credentials, scope): (&Credentials, Scope<'_>),
+        capacity: usize,
+        f: impl FnOnce(&DerivedKey<K>) -> T,
+        should_cache: impl FnOnce(&T) -> bool,
+    ) -> T {
+        let cached = self.0.load();
+        if let Some(key) = cached.iter().find(|key| key.is_for(credentials, scope)) {
+            return f(key);
+        }
+        let key = Arc::new(DerivedKey::derive(credentials, scope));
+        let result = f(&key);
+        if should_cache(&result) {
+            self.0.rcu(|keys| {
+                let recent = keys
+                    .iter()
+                    .filter(|cached_key| cached_key.day + 1 >= scope.day())
+                    .take(capacity - 1)
+                    .cloned();
+                iter::once(key.clone()).chain(recent).collect::<Vec<_>>()
+            });
+        }
+        result
+    }
+}
+
+impl<K> KeyList<K> {
+    pub(super) fn len(&self) -> usize {
+        self.0.load().len()
+    }
+}
+
+impl<K> Default for KeyList<K> {
+    fn default() -> Self {
+        Self(ArcSwap::default())
+    }
+}
+
+/// Keys of a verifier's callers.
 pub(crate) struct KeyCache<K = Hmac<Sha256>> {
-    lists: Box<[List<K>]>,
-    /// Maximum number of keys in each list.
-    capacity: usize,
+    lists: Box<[KeyList<K>]>,
     /// Distributes access key IDs over the lists unpredictably.
     hasher: RandomState,
 }
 
-type List<K> = ArcSwap<Vec<Arc<DerivedKey<K>>>>;
-
 impl<K: Derive> KeyCache<K> {
-    /// Creates a cache for a signer: one key per region and service, or two after midnight and after a change of
-    /// credentials.
-    pub(crate) fn for_signing() -> Self {
-        Self::new(1, 256)
-    }
+    const LISTS: usize = 512;
+    /// Maximum number of keys in each list: one per caller, for about 16,000 callers.
+    const CAPACITY: usize = 32;
 
-    /// Creates a cache for a verifier: one key per caller, for about 16,000 callers.
     pub(crate) fn for_verifying() -> Self {
-        Self::new(512, 32)
-    }
-
-    fn new(lists: usize, capacity: usize) -> Self {
         Self {
-            lists: iter::repeat_with(ArcSwap::default).take(lists).collect(),
-            capacity,
+            lists: iter::repeat_with(KeyList::default)
+                .take(Self::LISTS)
+                .collect(),
             hasher: RandomState::new(),
         }
     }
 
-    fn list(&self, credentials: &Credentials) -> &List<K> {
-        match &self.lists[..] {
-            [only] => only,
-            lists => {
-                let hash = self.hasher.hash_one(credentials.access_key_id());
-                &lists[hash as usize % lists.len()]
-            }
-        }
-    }
-
-    /// Calls `f` with the key for these credentials and scope, which is derived and cached if it is missing.
+    /// As [`with_if`](KeyCache::with_if), and always caches a derived key.
     pub(crate) fn with<T>(
         &self,
         credentials: &Credentials,
@@ -161,7 +180,8 @@ impl<K: Derive> KeyCache<K> {
         self.with_if(credentials, scope, f, |_| true)
     }
 
-    /// As [`with`](KeyCache::with), and caches a derived key only if `should_cache` accepts the result.
+    /// Calls `f` with the key for these credentials and scope. A missing key is derived, and cached if `should_cache`
+    /// accepts the result.
     pub(crate) fn with_if<T>(
         &self,
         credentials: &Credentials,
@@ -169,30 +189,15 @@ impl<K: Derive> KeyCache<K> {
         f: impl FnOnce(&DerivedKey<K>) -> T,
         should_cache: impl FnOnce(&T) -> bool,
     ) -> T {
-        let list = self.list(credentials);
-        let cached = list.load();
-        if let Some(key) = cached.iter().find(|key| key.is_for(credentials, scope)) {
-            return f(key);
-        }
-        let key = Arc::new(DerivedKey::derive(credentials, scope));
-        let result = f(&key);
-        if should_cache(&result) {
-            list.rcu(|keys| {
-                let recent = keys
-                    .iter()
-                    .filter(|cached_key| cached_key.day + 1 >= scope.day())
-                    .take(self.capacity - 1)
-                    .cloned();
-                iter::once(key.clone()).chain(recent).collect::<Vec<_>>()
-            });
-        }
-        result
+        let hash = self.hasher.hash_one(credentials.access_key_id());
+        let list = &self.lists[hash as usize % self.lists.len()];
+        list.with_if((credentials, scope), Self::CAPACITY, f, should_cache)
     }
 }
 
 impl<K> KeyCache<K> {
     fn len(&self) -> usize {
-        self.lists.iter().map(|list| list.load().len()).sum()
+        self.lists.iter().map(KeyList::len).sum()
     }
 }
 
@@ -236,7 +241,7 @@ mod tests {
 
     #[test]
     fn keys_are_derived_once_per_day_and_scope() {
-        let cache = <KeyCache>::for_signing();
+        let cache = <KeyCache>::for_verifying();
         let noon = UNIX_EPOCH + Duration::from_secs(12 * 3600);
         let key = key_at(&cache, "secret", noon, "us-east-1");
         assert_eq!(key_at(&cache, "secret", noon, "us-east-1"), key);
@@ -255,7 +260,7 @@ mod tests {
 
     #[test]
     fn cached_keys_are_found_without_allocating() {
-        let cache = <KeyCache>::for_signing();
+        let cache = <KeyCache>::for_verifying();
         let credentials = Credentials::new("AKID", "secret", None, None, "test");
         let time = Timestamp::new(UNIX_EPOCH).expect("in range");
         let scope = Scope {
@@ -272,7 +277,7 @@ mod tests {
 
     #[test]
     fn keys_of_both_days_are_cached_at_midnight() {
-        let cache = <KeyCache>::for_signing();
+        let cache = <KeyCache>::for_verifying();
         let midnight = UNIX_EPOCH + Duration::from_secs(365 * 24 * 3600);
         let second = Duration::from_secs(1);
         let before = key_at(&cache, "secret", midnight - second, "us-east-1");
@@ -295,7 +300,7 @@ mod tests {
 
     #[test]
     fn new_secret_with_same_id_has_another_key() {
-        let cache = <KeyCache>::for_signing();
+        let cache = <KeyCache>::for_verifying();
         for secret in ["secret", "secreu", "secre", "secrets", "secret"] {
             key_at(&cache, secret, UNIX_EPOCH, "us-east-1"); // compares the HMAC
         }
@@ -303,15 +308,11 @@ mod tests {
 
     #[test]
     fn cache_is_bounded() {
-        let (cache, capacity) = if cfg!(miri) {
-            (KeyCache::new(1, 16), 16)
-        } else {
-            (KeyCache::for_signing(), 256)
-        };
-        for region in 0..capacity * 2 {
+        let cache = <KeyCache>::for_verifying();
+        for region in 0..KeyCache::<Hmac<Sha256>>::CAPACITY * 2 {
             key_at(&cache, "secret", UNIX_EPOCH, &region.to_string());
         }
-        assert_eq!(cache.len(), capacity);
+        assert_eq!(cache.len(), KeyCache::<Hmac<Sha256>>::CAPACITY);
     }
 
     #[test]
@@ -351,14 +352,15 @@ mod tests {
         };
         assert_eq!(keys(), keys());
         assert_eq!(cache.len(), number);
-        assert!(cache.lists.iter().all(|list| list.load().len() < 32));
+        assert!(cache.lists.iter().all(|list| list.len() < 32));
     }
 
     #[test]
     fn keys_are_redacted_in_debug_output() {
-        let cache = <KeyCache>::for_signing();
+        let cache = <KeyCache>::for_verifying();
         key_at(&cache, "secret", UNIX_EPOCH, "us-east-1");
-        let key = cache.lists[0].load().first().cloned();
-        assert_eq!(format!("{key:?}"), "Some([redacted])");
+        let lists = cache.lists.iter().map(|list| list.0.load_full());
+        let keys: Vec<_> = lists.flat_map(|list| list.to_vec()).collect();
+        assert_eq!(format!("{keys:?}"), "[[redacted]]");
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod authorization;
 pub(crate) mod aws_chunk;
 pub(crate) mod canonical;
 mod checksum;
+pub(crate) mod client_scope;
 pub(crate) mod cookies;
 pub(crate) mod encode;
 mod endpoints;

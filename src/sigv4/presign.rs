@@ -11,7 +11,7 @@ use super::{
     scope::Timestamp,
     service_rules::service_rules,
     signed_headers::{SIGNATURE_HEADERS, X_AMZ_CONTENT_SHA256},
-    signer::{add_host, canonicalize},
+    signer::{add_host, canonicalize, with_any_key},
 };
 use crate::error::{Error, ErrorKind};
 
@@ -87,7 +87,7 @@ impl Signer {
     ) -> Result<(), Error> {
         let (mut signed, time) = self.add_parameters(parts, params, expires)?;
         let hash = canonicalize(&signed, params.settings, params.payload.as_bytes()).hash(capture);
-        let signature = self.with_any_key(params, &time, |key| key.sign(&time, &hash));
+        let signature = with_any_key(params, &time, |key| key.sign(&time, &hash));
 
         let mut query = signed.uri.query().unwrap_or_default().to_owned();
         push_parameter(&mut query, "X-Amz-Signature", &signature);
@@ -136,7 +136,7 @@ impl Signer {
                 .insert(X_AMZ_CONTENT_SHA256, params.payload.header_value());
         }
         let (time, date) = self.date_header(params.time)?;
-        let (algorithm, credential) = self.with_any_key(params, &time, |key| {
+        let (algorithm, credential) = with_any_key(params, &time, |key| {
             let credential = [key.access_key_id().as_bytes(), b"/", key.scope()].concat();
             (key.algorithm(), credential)
         });

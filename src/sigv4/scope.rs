@@ -110,6 +110,25 @@ impl Scope<'_> {
         &self.time.text[..8]
     }
 
+    /// Returns `true` if a [text](Scope::text) of the same day has this region and service.
+    pub(crate) fn is_in(&self, text: &[u8]) -> bool {
+        let names = text
+            .get(9..)
+            .and_then(|rest| rest.strip_suffix(b"/aws4_request"));
+        let Some(names) = names else {
+            return false;
+        };
+        match self.region.as_bytes() {
+            b"" => names == self.service.as_bytes(),
+            region => {
+                let service = names
+                    .strip_prefix(region)
+                    .and_then(|rest| rest.strip_prefix(b"/"));
+                service == Some(self.service.as_bytes())
+            }
+        }
+    }
+
     /// Returns `20150830/us-east-1/service/aws4_request`, or `20150830/service/aws4_request`.
     pub(crate) fn text(&self) -> Vec<u8> {
         let service = self.service.as_bytes();
@@ -142,7 +161,7 @@ pub(crate) fn matches_pattern(pattern: &str, name: &str) -> bool {
     }
 }
 
-pub(super) fn is_scope_part(value: &str) -> bool {
+pub(crate) fn is_scope_part(value: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !value.is_empty() && value.bytes().all(is_allowed)
 }

@@ -26,7 +26,7 @@ pub(crate) struct ServiceRules {
 #[non_exhaustive]
 pub enum PathForm {
     /// The path is decoded and encoded once, except its slashes, and not folded. Used by the S3 family, where a
-    /// path is a key and `%2F` in it is a slash.
+    /// path is a key, `%2F` in it is a slash, and `+` is a space.
     Once,
     /// Dot segments and empty segments are removed, then each segment is decoded and encoded once.
     OnceFolded,

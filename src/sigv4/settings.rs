@@ -127,6 +127,15 @@ impl SigningSettings {
         }
     }
 
+    /// Returns the same settings for one region, which is valid in a credential scope.
+    pub(crate) fn for_region(&self, region: &str) -> Self {
+        Self {
+            region: region.into(),
+            multi_region: false,
+            ..self.clone()
+        }
+    }
+
     /// Sets the derivation of the canonical path.
     pub fn with_path_form(mut self, form: PathForm) -> Self {
         self.path_form = form;

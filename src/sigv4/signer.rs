@@ -10,7 +10,7 @@ use super::{
     Payload, SessionToken, SigningParams,
     aws_chunk::{ChunkSigner, Framing},
     canonical::CanonicalRequest,
-    key::{KeyCache, SigningKey},
+    key::SigningKey,
     scope::{Scope, Timestamp},
     signature::{self, AnySignature, Sign},
     signed_headers::{
@@ -22,8 +22,8 @@ use crate::{SigningSettings, error::Error};
 
 /// Signs the head of a request, without a service, a body or a runtime.
 ///
-/// Use a `Signer` where [`SigningLayer`](crate::SigningLayer) does not fit. It caches signing keys, so create one and
-/// share it.
+/// Use a `Signer` where [`SigningLayer`](crate::SigningLayer) does not fit. Create one and
+/// share it: it caches the date. An [`Identity`](super::Identity) caches its signing keys.
 ///
 /// The signature covers the request as it is, so its URI has to be the one that goes over the wire.
 ///
@@ -59,7 +59,6 @@ use crate::{SigningSettings, error::Error};
 /// # Ok::<(), tower_sigv4::Error>(())
 /// ```
 pub struct Signer {
-    keys: KeyCache,
     /// Shared by all requests of one second.
     date: ArcSwap<Date>,
 }
@@ -89,12 +88,11 @@ fn date(time: SystemTime) -> Result<Date, Error> {
 }
 
 impl Signer {
-    /// Creates a signer with an empty key cache.
+    /// Creates a signer.
     #[must_use]
     pub fn new() -> Self {
         let epoch = date(SystemTime::UNIX_EPOCH).expect("1970 is in range");
         Self {
-            keys: KeyCache::for_signing(),
             date: ArcSwap::from_pointee(epoch),
         }
     }
@@ -146,7 +144,7 @@ impl Signer {
             .try_into()
             .map_err(|_| Error::config("chunks cannot be signed for several regions"))?;
         let signer = |key: &SigningKey| ChunkSigner::new(key, &time, seed);
-        Ok(Some(self.with_key(params, &time, signer)))
+        Ok(Some(with_key(params, &time, signer)))
     }
 
     fn sign_payload(
@@ -160,7 +158,7 @@ impl Signer {
         let time = self.add_headers(parts, params, payload_header)?;
         let request = canonicalize(parts, params.settings, payload);
         let hash = request.hash(capture);
-        let (authorization, signature) = self.with_any_key(params, &time, |key| {
+        let (authorization, signature) = with_any_key(params, &time, |key| {
             let signature = key.sign(&time, &hash);
             (
                 signature::authorization(key, &request, &signature),
@@ -195,7 +193,7 @@ impl Signer {
         canonicalize(parts, params.settings, params.payload.as_bytes())
             .write(&mut canonical_request);
         let hash = Sha256::digest(&canonical_request).into();
-        let (string_to_sign, signature) = self.with_any_key(params, time, |key| {
+        let (string_to_sign, signature) = with_any_key(params, time, |key| {
             (
                 signature::string_to_sign(key.algorithm(), time, key.scope(), &hash),
                 key.sign(time, &hash),
@@ -246,45 +244,43 @@ impl Signer {
         self.date.store(Arc::new(new.clone()));
         Ok(new)
     }
-
-    /// Calls `f` with the key for these parameters, of either algorithm.
-    pub(super) fn with_any_key<T>(
-        &self,
-        params: &SigningParams<'_>,
-        time: &Timestamp,
-        f: impl FnOnce(&dyn Sign) -> T,
-    ) -> T {
-        #[cfg(feature = "sigv4a")]
-        if params.settings.region_set().is_some() {
-            let scope = Scope {
-                time,
-                region: "",
-                service: params.settings.service(),
-            };
-            return f(&v4a::SigningKey::new(params.identity.credentials(), scope));
-        }
-        self.with_key(params, time, |key| f(key))
-    }
-
-    fn with_key<T>(
-        &self,
-        params: &SigningParams<'_>,
-        time: &Timestamp,
-        f: impl FnOnce(&SigningKey) -> T,
-    ) -> T {
-        let scope = Scope {
-            time,
-            region: params.settings.region(),
-            service: params.settings.service(),
-        };
-        self.keys.with(params.identity.credentials(), scope, f)
-    }
 }
 
 impl Default for Signer {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Calls `f` with the key for these parameters, of either algorithm.
+pub(super) fn with_any_key<T>(
+    params: &SigningParams<'_>,
+    time: &Timestamp,
+    f: impl FnOnce(&dyn Sign) -> T,
+) -> T {
+    #[cfg(feature = "sigv4a")]
+    if params.settings.region_set().is_some() {
+        let scope = Scope {
+            time,
+            region: "",
+            service: params.settings.service(),
+        };
+        return f(&v4a::SigningKey::new(params.identity.credentials(), scope));
+    }
+    with_key(params, time, |key| f(key))
+}
+
+fn with_key<T>(
+    params: &SigningParams<'_>,
+    time: &Timestamp,
+    f: impl FnOnce(&SigningKey) -> T,
+) -> T {
+    let scope = Scope {
+        time,
+        region: params.settings.region(),
+        service: params.settings.service(),
+    };
+    params.identity.with_key(scope, f)
 }
 
 /// Returns the value of `x-amz-content-sha256`. An unsigned payload needs it, since a server hashes the body otherwise.
@@ -333,9 +329,7 @@ fn set_or_remove(headers: &mut HeaderMap, name: HeaderName, value: Option<Header
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer")
-            .field("keys", &self.keys)
-            .finish_non_exhaustive()
+        f.debug_struct("Signer").finish_non_exhaustive()
     }
 }
 

@@ -1,11 +1,14 @@
+//! Codes and messages of rejections in each format.
+
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::rejection::{Rejection, RejectionKind as Kind};
-use crate::error_format::{ErrorFormat, xml_document};
+use crate::error_response::{ErrorContext, ErrorFields, ErrorFormat};
 
+const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 const FORBIDDEN: StatusCode = StatusCode::FORBIDDEN;
 const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
 const PAYLOAD_TOO_LARGE: StatusCode = StatusCode::PAYLOAD_TOO_LARGE;
@@ -148,56 +151,151 @@ fn xml_message(kind: Kind, presigned: bool) -> &'static str {
     }
 }
 
+/// Codes of the query protocol: IAM API Reference, "Common Errors", and "Troubleshoot Signature Version 4 requests" in
+/// the IAM User Guide.
+fn query_code(kind: Kind) -> (StatusCode, &'static str) {
+    match kind {
+        Kind::MissingAuthentication => (FORBIDDEN, "MissingAuthenticationToken"),
+        Kind::MultipleAuthentications
+        | Kind::UnsupportedAlgorithm
+        | Kind::Malformed
+        | Kind::Date => (FORBIDDEN, "IncompleteSignature"),
+        Kind::Scope
+        | Kind::Expired
+        | Kind::NotYetValid
+        | Kind::HeaderNotSigned
+        | Kind::SignedHeaderMissing
+        | Kind::PayloadHash
+        | Kind::PayloadKind
+        | Kind::PayloadMismatch
+        | Kind::SignatureMismatch => (FORBIDDEN, "SignatureDoesNotMatch"),
+        Kind::UnknownKey | Kind::SessionToken => (FORBIDDEN, "InvalidClientTokenId"),
+        Kind::ExpiredKey => (FORBIDDEN, "ExpiredToken"),
+        Kind::Target | Kind::BodyRead => (BAD_REQUEST, "ValidationError"),
+        Kind::BodyTooLarge => (PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+        Kind::LookupFailed | Kind::BudgetExhausted => (SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+    }
+}
+
+/// Codes and messages of the Amazon EC2 API Reference, "Error codes", that differ from those of other services.
+fn ec2_error(kind: Kind) -> Option<(StatusCode, &'static str, &'static str)> {
+    match kind {
+        Kind::UnknownKey
+        | Kind::SessionToken
+        | Kind::NotYetValid
+        | Kind::SignedHeaderMissing
+        | Kind::PayloadMismatch
+        | Kind::SignatureMismatch => Some((
+            UNAUTHORIZED,
+            "AuthFailure",
+            "AWS was not able to validate the provided access credentials",
+        )),
+        Kind::Expired | Kind::ExpiredKey => {
+            Some((BAD_REQUEST, "RequestExpired", "Request has expired."))
+        }
+        _ => None,
+    }
+}
+
+/// Returns status, code and message of a rejection for clients that may not learn more.
+fn public_error(
+    rejection: &Rejection,
+    format: ErrorFormat,
+) -> (StatusCode, &'static str, Cow<'static, str>) {
+    let kind = rejection.kind();
+    let presigned = rejection.is_presigned();
+    let message = match (kind, format) {
+        (_, ErrorFormat::Xml) => s3_message(rejection),
+        // These messages are AWS's own; clients learn the server's time from them.
+        (
+            Kind::Expired | Kind::NotYetValid,
+            ErrorFormat::Json | ErrorFormat::Cbor | ErrorFormat::Query,
+        ) => rejection.to_string().into(),
+        _ => json_message(kind, presigned).into(),
+    };
+    let (status, code) = match format {
+        ErrorFormat::Json | ErrorFormat::Cbor | ErrorFormat::Plain => json_code(kind),
+        ErrorFormat::Xml => xml_code(kind, presigned),
+        ErrorFormat::Query => query_code(kind),
+        ErrorFormat::Ec2 => match ec2_error(kind) {
+            Some((status, code, text)) => return (status, code, text.into()),
+            None => query_code(kind),
+        },
+    };
+    (status, code, message)
+}
+
+/// Names the region as S3 does: boto3 and s3cmd sign again for it.
+fn s3_message(rejection: &Rejection) -> Cow<'static, str> {
+    let presigned = rejection.is_presigned();
+    let Some(region) = rejection.wrong_region() else {
+        return xml_message(rejection.kind(), presigned).into();
+    };
+    let part = if presigned {
+        "Error parsing the X-Amz-Credential parameter"
+    } else {
+        "The authorization header is malformed"
+    };
+    format!(
+        "{part}; the region '{}' is wrong; expecting '{}'",
+        region.received, region.expected
+    )
+    .into()
+}
+
+/// Explanations of rejections in error responses.
+#[derive(Clone, Copy)]
+pub(super) struct Explain {
+    pub(super) enabled: bool,
+    /// Other names for the settings that a message quotes.
+    pub(super) rename: fn(&str) -> Option<&'static str>,
+}
+
 /// Builds the response to a rejected request.
 pub(super) fn error_response(
     rejection: Rejection,
-    format: ErrorFormat,
-    explain: bool,
+    context: &ErrorContext,
+    explain: Explain,
 ) -> Response<Bytes> {
     let kind = rejection.kind();
-    let presigned = rejection.is_presigned();
-    let ((status, code), default_message) = match format {
-        ErrorFormat::Json | ErrorFormat::Plain => (json_code(kind), json_message(kind, presigned)),
-        ErrorFormat::Xml => (xml_code(kind, presigned), xml_message(kind, presigned)),
-    };
-    let message = match (kind, format) {
-        // These messages are AWS's own; clients learn the server's time from them.
-        (Kind::Expired | Kind::NotYetValid, ErrorFormat::Json) => rejection.to_string(),
-        // The expected strings, if present, explain more than the message of the rejection.
-        _ if explain && rejection.string_to_sign().is_none() => {
-            format!("{default_message} ({rejection})")
+    let format = context.format();
+    let (status, code, public_message) = public_error(&rejection, format);
+    let expected = expected_strings(&rejection);
+    let is_json = matches!(
+        format,
+        ErrorFormat::Json | ErrorFormat::Cbor | ErrorFormat::Query
+    );
+    let message = match &expected {
+        Some((canonical, to_sign)) if is_json => format!(
+            "{public_message}\n\nThe Canonical String for this request should have been\n'{canonical}'\n\n\
+             The String-to-Sign should have been\n'{to_sign}'\n"
+        ),
+        // The expected strings explain more than the message of the rejection.
+        None if explain.enabled && rejection.to_string() != *public_message => {
+            format!(
+                "{public_message} ({})",
+                rejection.message_with(explain.rename)
+            )
         }
-        _ => default_message.to_owned(),
+        _ => public_message.into_owned(),
     };
-    let body = match format {
-        ErrorFormat::Json => json_body(&rejection, code, message),
-        ErrorFormat::Xml => xml_body(&rejection, code, &message),
-        ErrorFormat::Plain => message,
-    };
-    let mut response = format.response(status, code, body);
+    let mut elements = Vec::new();
+    if let Some(header) = rejection.header_not_signed() {
+        elements.push(("HeadersNotSigned", header));
+    }
+    if let Some((canonical, to_sign)) = &expected {
+        elements.push(("StringToSign", &**to_sign));
+        elements.push(("CanonicalRequest", &**canonical));
+    }
+    let region = rejection.wrong_region().map(|region| &*region.expected);
+    let mut response = context.write(
+        &ErrorFields::new(status, code, &message)
+            .with_s3_elements(&elements)
+            .with_s3_region(region),
+    );
     response.extensions_mut().insert(kind);
     response.extensions_mut().insert(Arc::new(rejection));
     response
-}
-
-fn json_body(rejection: &Rejection, code: &str, mut message: String) -> String {
-    if let Some((canonical, to_sign)) = expected_strings(rejection) {
-        message += &format!(
-            "\n\nThe Canonical String for this request should have been\n'{canonical}'\n\n\
-             The String-to-Sign should have been\n'{to_sign}'\n"
-        );
-    }
-    ErrorFormat::Json.body(code, &message)
-}
-
-fn xml_body(rejection: &Rejection, code: &str, message: &str) -> String {
-    let expected = expected_strings(rejection);
-    let mut elements = vec![("Code", code), ("Message", message)];
-    if let Some((canonical, to_sign)) = &expected {
-        elements.push(("StringToSign", to_sign));
-        elements.push(("CanonicalRequest", canonical));
-    }
-    xml_document(&elements)
 }
 
 /// Returns the canonical request and the string to sign, if the rejection has them.

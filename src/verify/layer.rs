@@ -3,7 +3,8 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use super::{
-    BodyCheck, KeyStore, Verifier, VerifySettings, layer_config::LayerConfig, service::Verify,
+    BodyCheck, KeyStore, Verifier, VerifyServices, body_check::DEFAULT_LIMIT,
+    layer_config::LayerConfig, service::Verify,
 };
 use crate::{ErrorFormat, body::BodyBudget, clock::Clock};
 
@@ -56,22 +57,28 @@ pub struct VerifyLayer {
 }
 
 impl VerifyLayer {
-    /// Accepts requests that are signed with one of these keys and meet these settings.
+    /// Accepts requests that are signed with one of these keys and meet these settings: a [`VerifySettings`], or a
+    /// [`VerifyServices`] for several services with rules of their own.
     ///
-    /// `keys` is a [`StaticKeys`](super::StaticKeys), a closure, or a [`KeyStore`] of your own. Error responses
-    /// are XML for the S3 family and JSON otherwise; see [`ErrorFormat`].
-    pub fn new(keys: impl KeyStore + 'static, settings: VerifySettings) -> Self {
+    /// `keys` is a [`StaticKeys`](super::StaticKeys), a closure, or a [`KeyStore`] of your own.
+    ///
+    /// Error responses are in the format that the client reads, which it shows by its `content-type` and by the service
+    /// that it signs for. Other clients read that of the (first) service of the settings; see
+    /// [`error_response`](crate::error_response).
+    ///
+    /// [`VerifySettings`]: super::VerifySettings
+    pub fn new(keys: impl KeyStore + 'static, settings: impl Into<VerifyServices>) -> Self {
+        let services = settings.into();
         Self {
             config: Arc::new(LayerConfig {
                 keys: Arc::new(keys),
-                error_format: if settings.s3_family {
-                    ErrorFormat::Xml
-                } else {
-                    ErrorFormat::Json
-                },
-                verifier: Arc::new(Verifier::new(settings)),
+                error_format: None,
+                rename_settings: |_| None,
+                service_groups: services.groups(),
+                verifier: Arc::new(Verifier::new(services)),
                 clock: Clock::system(),
                 body_check: BodyCheck::default(),
+                unhashed_limit: DEFAULT_LIMIT,
                 budget: None,
                 allows_anonymous: false,
                 rewrites_path: false,
@@ -79,9 +86,20 @@ impl VerifyLayer {
         }
     }
 
-    /// Sets the time at which the body is checked.
+    /// Sets the time at which bodies are checked, for services without a
+    /// [setting of their own](super::VerifySettings::with_body_check).
     pub fn with_body_check(mut self, check: BodyCheck) -> Self {
         self.config_mut().body_check = check;
+        self
+    }
+
+    /// Sets the maximum size of a body without a hash in the headers, in bytes, for services whose other bodies are
+    /// [`Streamed`](BodyCheck::Streamed); 16 MiB by default.
+    ///
+    /// Such a body is collected, since its signature can be verified only then. Only clients of the S3 family always
+    /// send the hash.
+    pub fn with_unhashed_limit(mut self, bytes: u64) -> Self {
+        self.config_mut().unhashed_limit = bytes;
         self
     }
 
@@ -93,9 +111,16 @@ impl VerifyLayer {
         self
     }
 
-    /// Sets the format of error responses.
+    /// Sets the format of all error responses, in place of the one that each client reads.
     pub fn with_error_format(mut self, format: ErrorFormat) -> Self {
-        self.config_mut().error_format = format;
+        self.config_mut().error_format = Some(format);
+        self
+    }
+
+    /// Sets names for the settings that [explanations](super::VerifySettings::with_explain) mention, in place of the
+    /// methods of this crate; see [`Rejection::message_with`](super::Rejection::message_with).
+    pub fn with_setting_names(mut self, rename: fn(&str) -> Option<&'static str>) -> Self {
+        self.config_mut().rename_settings = rename;
         self
     }
 

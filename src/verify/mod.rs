@@ -20,7 +20,8 @@
 //!
 //! # Changes to the request
 //!
-//! The inner service receives the request as the client sent it, with its body decoded from `aws-chunked`. The
+//! The inner service receives the request as the client sent it, with its body decoded from `aws-chunked`, and with
+//! `%20` for each `+` in a path of the S3 family: S3 reads it as a space. The
 //! headers of HTTP/2 and HTTP/3 are restored as the client signed them: a `host` header is added, and `cookie`
 //! lines are joined with `; ` (RFC 9113, section 8.2.3).
 //!
@@ -37,11 +38,13 @@
 //!
 //! # Requests that AWS accepts and this layer rejects
 //!
-//! - An unsigned `content-type`; see [`with_required_headers`](VerifySettings::with_required_headers).
+//! - An unsigned `content-type`, except in presigned requests to the S3 family; see
+//!   [`with_required_headers`](VerifySettings::with_required_headers).
 //! - Unsigned `aws-chunked` bodies; see [`with_unsigned_payload`](VerifySettings::with_unsigned_payload).
 //! - A `date` in place of `x-amz-date` that is unsigned or not an IMF-fixdate (RFC 9110, section 5.6.7).
 //! - Paths with dot segments or empty segments; see
 //!   [`with_path_rewrite`](crate::VerifyLayer::with_path_rewrite).
+//! - Forms that a browser posts to S3 with a policy.
 //! - URLs presigned in version 2; boto3 creates them for S3 unless `signature_version="s3v4"` is set.
 //! - URLs of AWS IoT, which have no expiry.
 //! - Signed chunks of SigV4a. SigV4a itself is accepted with the feature `sigv4a` and
@@ -69,6 +72,7 @@ mod region_set;
 mod rejection;
 mod request_checks;
 mod service;
+mod services;
 mod settings;
 mod signed_headers;
 mod signing_time;
@@ -84,6 +88,7 @@ pub use self::{
     parsed_request::ParsedRequest,
     rejection::{Rejection, RejectionKind},
     service::Verify,
+    services::VerifyServices,
     settings::VerifySettings,
     verified::{PayloadKind, Verified},
     verifier::{VerifiedRequest, Verifier},

@@ -8,11 +8,11 @@ use smallvec::SmallVec;
 #[cfg(feature = "sigv4a")]
 use super::region_set;
 use super::{
-    Rejection, RejectionKind as Kind, VerifySettings, body_check, rejection::truncated,
-    request_checks, signed_headers, signing_time,
+    Rejection, RejectionKind as Kind, VerifyServices, VerifySettings, body_check,
+    rejection::truncated, request_checks, signed_headers, signing_time,
 };
 use crate::sigv4::{
-    Payload,
+    PathForm, Payload, SessionToken,
     authorization::{Authorization, ParseError, SignatureValue},
     aws_chunk::Framing,
     encode,
@@ -31,7 +31,18 @@ pub struct ParsedRequest<'a> {
     pub(super) time: Timestamp,
     pub(super) payload: DeclaredPayload,
     pub(super) now: SystemTime,
+    pub(super) rules: Rules,
     session_token: RequestToken<'a>,
+}
+
+/// Rules of the service that a request is signed for.
+#[derive(Clone, Copy)]
+pub(super) struct Rules {
+    /// Position in [`VerifyServices`].
+    pub(super) position: usize,
+    pub(super) path_form: PathForm,
+    pub(super) session_token: SessionToken,
+    pub(super) explain: bool,
 }
 
 /// Payload that the headers declare.
@@ -91,15 +102,19 @@ impl<'a> SigningHeaders<'a> {
 impl<'a> ParsedRequest<'a> {
     pub(super) fn parse(
         head: &'a Parts,
-        settings: &VerifySettings,
+        services: &VerifyServices,
         now: SystemTime,
     ) -> Result<Self, Rejection> {
-        let authorization = Authorization::parse(head, settings.sigv4a).map_err(rejection)?;
+        let accepts_4a = services.iter().any(|settings| settings.sigv4a);
+        let authorization = Authorization::parse(head, accepts_4a).map_err(Rejection::from)?;
         let headers = SigningHeaders::parse(&head.headers)?;
-        check_scope(&authorization, settings)?;
+        let (position, settings) = find_settings(&authorization, services)?;
+        if authorization.hmac().is_none() && !settings.sigv4a {
+            return Err(ParseError::UnsupportedAlgorithm.into());
+        }
         let region = match authorization.signature {
             SignatureValue::Hmac(_) => {
-                check_scope_part("region", authorization.region, &settings.regions)?;
+                check_region(authorization.region, &settings.regions)?;
                 Cow::Borrowed(authorization.region)
             }
             #[cfg(feature = "sigv4a")]
@@ -111,7 +126,8 @@ impl<'a> ParsedRequest<'a> {
         signing_time::check_window(&authorization, &time, settings.clock_window, now)?;
         request_checks::check_target(head, settings.path_form)?;
         request_checks::check_host(&head.uri, headers.host)?;
-        signed_headers::check(head, &authorization.signed_headers, settings)?;
+        let presigned = authorization.presigned.is_some();
+        signed_headers::check(head, &authorization.signed_headers, settings, presigned)?;
         let payload = declared_payload(head, &headers, &authorization, settings)?;
         let session_token = session_token(&headers, &authorization)?;
         Ok(Self {
@@ -121,6 +137,12 @@ impl<'a> ParsedRequest<'a> {
             time,
             payload,
             now,
+            rules: Rules {
+                position,
+                path_form: settings.path_form,
+                session_token: settings.session_token,
+                explain: settings.explain,
+            },
             session_token,
         })
     }
@@ -181,37 +203,37 @@ impl<'a> ParsedRequest<'a> {
     }
 }
 
-fn rejection(error: ParseError) -> Rejection {
-    match error {
-        ParseError::Missing => Kind::MissingAuthentication
-            .rejection("there is neither an authorization header nor a presigned query"),
-        ParseError::Multiple => Kind::MultipleAuthentications
-            .rejection("there is more than one authorization, in headers or in the query"),
-        ParseError::UnsupportedAlgorithm => Kind::UnsupportedAlgorithm
-            .rejection("the algorithm of the authorization is not accepted"),
-        ParseError::Malformed(message) => Kind::Malformed.rejection(message),
-    }
-}
-
-fn check_scope(
+/// Returns the settings for the service of the scope, and their position.
+fn find_settings<'s>(
     authorization: &Authorization<'_>,
-    settings: &VerifySettings,
-) -> Result<(), Rejection> {
+    services: &'s VerifyServices,
+) -> Result<(usize, &'s VerifySettings), Rejection> {
     if authorization.terminator != "aws4_request" {
         return Err(Kind::Scope.rejection("the credential's scope does not end in aws4_request"));
     }
-    check_scope_part("service", authorization.service, &settings.services)
+    services.find(authorization.service).ok_or_else(|| {
+        let names: Vec<_> = services.names().collect();
+        Kind::Scope.rejection(format!(
+            "the credential is scoped to service {:?}, not to {}; accept it with `VerifyServices::new`",
+            truncated(authorization.service),
+            names.join(" or "),
+        ))
+    })
 }
 
-fn check_scope_part(part: &str, value: &str, accepted: &[String]) -> Result<(), Rejection> {
-    if accepted.iter().any(|name| name == value) {
+fn check_region(region: &str, accepted: &[String]) -> Result<(), Rejection> {
+    if accepted.iter().any(|name| name == region) {
         return Ok(());
     }
-    Err(Kind::Scope.rejection(format!(
-        "the credential is scoped to {part} {:?}, not to {}",
-        truncated(value),
+    let rejection = Kind::Scope.rejection(format!(
+        "the credential is scoped to region {:?}, not to {}; accept it with `VerifySettings::add_region`",
+        truncated(region),
         accepted.join(" or "),
-    )))
+    ));
+    Err(match accepted.first() {
+        Some(expected) => rejection.with_wrong_region(region, expected),
+        None => rejection,
+    })
 }
 
 fn declared_payload(
@@ -250,7 +272,9 @@ fn declared_payload(
         return Ok(DeclaredPayload::Payload(payload));
     }
     if presigned.is_none() || !settings.s3_family {
-        return Err(Kind::PayloadKind.rejection("UNSIGNED-PAYLOAD is not accepted"));
+        return Err(Kind::PayloadKind.rejection(
+            "UNSIGNED-PAYLOAD is not accepted; allow it with `VerifySettings::with_unsigned_payload`",
+        ));
     }
     if body_check::declares_body(&head.headers) {
         return Err(body_check::presigned_upload());
@@ -267,16 +291,12 @@ fn declared_chunks(
     let trailer = headers.trailer.map(HeaderValue::as_bytes);
     let framing = Framing::parse(content_sha256, trailer)
         .filter(|_| accepts_chunks)
-        .ok_or_else(|| {
-            Kind::PayloadKind.rejection(
-                "this kind of aws-chunked payload is not accepted, or x-amz-trailer does not name \
-                 exactly one checksum of CRC32, CRC32C, CRC64NVME, SHA1 and SHA256",
-            )
-        })?;
+        .ok_or_else(|| unsupported_chunks(content_sha256, accepts_chunks))?;
     if !framing.is_signed() && !accepts_unsigned {
-        return Err(
-            Kind::PayloadKind.rejection("STREAMING-UNSIGNED-PAYLOAD-TRAILER is not accepted")
-        );
+        return Err(Kind::PayloadKind.rejection(
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER is not accepted; allow it with \
+             `VerifySettings::with_unsigned_payload`",
+        ));
     }
     let decoded_length = headers
         .decoded_length
@@ -288,6 +308,33 @@ fn declared_chunks(
                 .rejection("an aws-chunked payload needs a valid x-amz-decoded-content-length")
         })?;
     Ok(DeclaredPayload::Chunks(framing, decoded_length))
+}
+
+/// Rejects a streaming payload by its own name.
+fn unsupported_chunks(content_sha256: &[u8], accepts_chunks: bool) -> Rejection {
+    let name = String::from_utf8_lossy(content_sha256);
+    let problem = match &*name {
+        "STREAMING-AWS4-HMAC-SHA256-EVENTS" => "is a signed event stream, which cannot be verified",
+        "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"
+        | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => {
+            "has chunks signed with SigV4a, which cannot be verified; sign with SigV4"
+        }
+        "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+        | "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+        | "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => {
+            if accepts_chunks {
+                "requires an x-amz-trailer that names exactly one checksum of CRC32, CRC32C, CRC64NVME, SHA1 and \
+                 SHA256, or none without a trailer"
+            } else {
+                "is accepted only by the S3 family, and not in presigned requests"
+            }
+        }
+        _ => "is unknown",
+    };
+    Kind::PayloadKind.rejection(format!(
+        "payload {:?} of x-amz-content-sha256 {problem}",
+        truncated(&name)
+    ))
 }
 
 /// Finds the session token, which has another name for S3 Express.

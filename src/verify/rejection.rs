@@ -2,8 +2,13 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use http::{header, request::Parts};
 
-use crate::error::BoxError;
+#[cfg(doc)]
+use crate::Error;
 pub(super) use crate::error::truncated;
+use crate::{
+    error::{BoxError, rename_settings},
+    sigv4::authorization::ParseError,
+};
 
 /// A rejected request: its kind, a message for logs, and the cause.
 ///
@@ -15,8 +20,21 @@ pub struct Rejection {
     kind: RejectionKind,
     message: Cow<'static, str>,
     presigned: bool,
-    expected: Option<Box<ExpectedStrings>>,
+    detail: Option<Box<Detail>>,
     source: Option<BoxError>,
+}
+
+/// Part of a rejection that a response may show.
+enum Detail {
+    Expected(ExpectedStrings),
+    WrongRegion(WrongRegion),
+    HeaderNotSigned(String),
+}
+
+/// Region of the scope, and one that is accepted.
+pub(super) struct WrongRegion {
+    pub(super) received: String,
+    pub(super) expected: String,
 }
 
 /// Cause of a [`Rejection`].
@@ -86,7 +104,7 @@ impl RejectionKind {
             kind: self,
             message: message.into(),
             presigned: false,
-            expected: None,
+            detail: None,
             source: None,
         }
     }
@@ -99,7 +117,21 @@ impl Rejection {
     }
 
     pub(super) fn with_expected(mut self, expected: ExpectedStrings) -> Self {
-        self.expected = Some(Box::new(expected));
+        self.detail = Some(Box::new(Detail::Expected(expected)));
+        self
+    }
+
+    pub(super) fn with_wrong_region(mut self, received: &str, expected: &str) -> Self {
+        self.detail = Some(Box::new(Detail::WrongRegion(WrongRegion {
+            received: truncated(received).to_owned(),
+            expected: expected.to_owned(),
+        })));
+        self
+    }
+
+    pub(super) fn with_header_not_signed(mut self, name: &str) -> Self {
+        let shown = truncated(name).to_owned();
+        self.detail = Some(Box::new(Detail::HeaderNotSigned(shown)));
         self
     }
 
@@ -125,21 +157,73 @@ impl Rejection {
     /// Present if the signature does not match and [`explain`](super::VerifySettings::with_explain) is on.
     #[must_use]
     pub fn canonical_request(&self) -> Option<&[u8]> {
-        self.expected
-            .as_ref()
-            .map(|expected| &*expected.canonical_request)
+        self.expected().map(|strings| &*strings.canonical_request)
     }
 
     /// Returns the string to sign that the verifier derived; present if the canonical request is.
     #[must_use]
     pub fn string_to_sign(&self) -> Option<&[u8]> {
-        self.expected
-            .as_ref()
-            .map(|expected| &*expected.string_to_sign)
+        self.expected().map(|strings| &*strings.string_to_sign)
+    }
+
+    /// Returns the message with other names for the settings in it, as [`Error::message_with`] does.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tower_sigv4::verify::{Verifier, VerifySettings};
+    ///
+    /// let (head, ()) = http::Request::get("/").header("authorization", "AWS4-ECDSA-P256-SHA256 x").body(()).unwrap().into_parts();
+    /// let verifier = Verifier::new(VerifySettings::new("s3", "us-east-1")?);
+    /// let rejection = verifier.parse(&head, SystemTime::now()).unwrap_err();
+    /// let message = rejection.message_with(|setting| (setting == "VerifySettings::with_sigv4a").then_some("sigv4a"));
+    /// assert!(message.contains("`sigv4a`"), "{message}");
+    /// # Ok::<(), tower_sigv4::Error>(())
+    /// ```
+    #[must_use]
+    pub fn message_with<'a>(&'a self, rename: impl Fn(&str) -> Option<&'a str>) -> Cow<'a, str> {
+        rename_settings(&self.message, rename)
+    }
+
+    fn expected(&self) -> Option<&ExpectedStrings> {
+        match self.detail.as_deref() {
+            Some(Detail::Expected(strings)) => Some(strings),
+            _ => None,
+        }
+    }
+
+    pub(super) fn wrong_region(&self) -> Option<&WrongRegion> {
+        match self.detail.as_deref() {
+            Some(Detail::WrongRegion(region)) => Some(region),
+            _ => None,
+        }
+    }
+
+    pub(super) fn header_not_signed(&self) -> Option<&str> {
+        match self.detail.as_deref() {
+            Some(Detail::HeaderNotSigned(name)) => Some(name),
+            _ => None,
+        }
     }
 
     pub(super) fn is_presigned(&self) -> bool {
         self.presigned
+    }
+}
+
+impl From<ParseError> for Rejection {
+    fn from(error: ParseError) -> Self {
+        use RejectionKind as Kind;
+        match error {
+            ParseError::Missing => Kind::MissingAuthentication
+                .rejection("there is neither an authorization header nor a presigned query"),
+            ParseError::Multiple => Kind::MultipleAuthentications
+                .rejection("there is more than one authorization, in headers or in the query"),
+            ParseError::UnsupportedAlgorithm => Kind::UnsupportedAlgorithm.rejection(
+                "the authorization is not AWS4-HMAC-SHA256; SigV4a needs `VerifySettings::with_sigv4a`, and \
+                 version 2 is not supported",
+            ),
+            ParseError::Malformed(message) => Kind::Malformed.rejection(message),
+        }
     }
 }
 

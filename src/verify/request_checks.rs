@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderValue, Uri, Version, header, request::Parts, uri::Authority};
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 
 use super::{Rejection, RejectionKind as Kind};
 use crate::{
@@ -24,8 +24,8 @@ const MAX_QUERY_PARAMETERS: usize = 4096;
 /// Restores a head as the client signed it.
 ///
 /// Adds the `host` that HTTP/2 and HTTP/3 send as `:authority` (RFC 9113, section 8.3.1), and joins the `cookie`
-/// lines that they split. With a `rewrite_form`, replaces the path by its canonical form.
-pub(super) fn restore_signed_form(head: &mut Parts, rewrite_form: Option<PathForm>) {
+/// lines that they split.
+pub(super) fn restore_signed_form(head: &mut Parts) {
     if !head.headers.contains_key(header::HOST)
         && let Some(host) = host_header(&head.uri)
         && head.headers.try_reserve(1).is_ok()
@@ -36,9 +36,19 @@ pub(super) fn restore_signed_form(head: &mut Parts, rewrite_form: Option<PathFor
     if head.version >= Version::HTTP_2 {
         join_cookies(&mut head.headers);
     }
-    if let Some(form) = rewrite_form
-        && let Some(uri) = canonical_uri(&head.uri, form)
+}
+
+/// Replaces each `+` in a path of the S3 family by `%20`, which S3 reads alike and other servers do not. With
+/// `rewrites`, replaces the path by its canonical form.
+pub(super) fn rewrite_path(head: &mut Parts, form: PathForm, rewrites: bool) {
+    let path = head.uri.path();
+    if form == PathForm::Once
+        && memchr(b'+', path.as_bytes()).is_some()
+        && let Some(uri) = with_path(&head.uri, &path.replace('+', "%20"))
     {
+        head.uri = uri;
+    }
+    if rewrites && let Some(uri) = canonical_uri(&head.uri, form) {
         head.uri = uri;
     }
 }
@@ -70,9 +80,14 @@ fn canonical_uri(uri: &Uri, form: PathForm) -> Option<Uri> {
         encode::reencode_path(&mut reencoded, path, form.escaped_slash());
         Cow::Owned(String::from_utf8(reencoded).ok()?)
     };
+    with_path(uri, &canonical)
+}
+
+/// Returns the URI with another path.
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     let target = match uri.query() {
-        Some(query) => [&*canonical, "?", query].concat(),
-        None => canonical.into_owned(),
+        Some(query) => [path, "?", query].concat(),
+        None => path.to_owned(),
     };
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(request_target::path_and_query(target).ok()?);

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use http::{HeaderName, header};
 
+use super::BodyCheck;
 use crate::{
     error::Error,
     sigv4::{
@@ -29,7 +30,8 @@ use crate::{
 /// | all others | in `x-amz-content-sha256`, or else of the body received |
 ///
 /// The other rules are in the table of [`SigningSettings`](crate::SigningSettings). For every service these
-/// headers must be signed if they are present: `host`, every `x-amz-*`, and `content-type`.
+/// headers must be signed if they are present: `host`, every `x-amz-*`, and `content-type`, except that of a
+/// presigned request to the S3 family.
 /// In the names of these and of all signed headers, any byte other than a letter or a digit counts as `-`, since
 /// CGI and WSGI read `x_amz_acl` as `x-amz-acl` (RFC 3875, section 4.1.18).
 ///
@@ -70,9 +72,12 @@ pub struct VerifySettings {
     pub(super) clock_window: Duration,
     pub(super) unsigned_payload: bool,
     pub(super) presigned_uploads: bool,
-    pub(super) required_headers: Vec<HeaderName>,
+    /// `None` for the default of the service.
+    pub(super) required_headers: Option<Vec<HeaderName>>,
     pub(super) unsigned_headers: Vec<HeaderName>,
     pub(super) explain: bool,
+    /// `None` for that of the layer.
+    pub(super) body_check: Option<BodyCheck>,
 }
 
 impl VerifySettings {
@@ -95,9 +100,10 @@ impl VerifySettings {
             clock_window: rules.clock_window,
             unsigned_payload: rules.requires_unsigned_payload,
             presigned_uploads: false,
-            required_headers: vec![header::CONTENT_TYPE],
+            required_headers: None,
             unsigned_headers: Vec::new(),
             explain: false,
+            body_check: None,
         })
     }
 
@@ -111,7 +117,8 @@ impl VerifySettings {
         check_scope_part("service", service, "execute-api")?;
         if !service_rules(service).verifies_like(service_rules(&self.services[0])) {
             return Err(Error::config(format!(
-                "service {service:?} has other rules than {:?}; use a separate VerifyLayer for it",
+                "service {service:?} has other rules than {:?}; give it settings of its own, and both to \
+                 `VerifyServices::new`",
                 self.services[0],
             )));
         }
@@ -217,13 +224,30 @@ impl VerifySettings {
     }
 
     /// Sets the headers that must be signed if they are present, besides `host` and every `x-amz-*`
-    /// (`content-type` by default).
+    /// (by default `content-type`, except in presigned requests to the S3 family).
     ///
     /// The SDKs sign `content-type`. Two kinds of clients do not: curl, if it adds the header itself (pass it
-    /// with `-H` instead), and browsers that upload to a URL presigned without one. To accept those, pass `[]`;
-    /// then anyone may have set the `content-type`.
+    /// with `-H` instead), and browsers that upload to a URL presigned without one, which S3 accepts. To accept the
+    /// former too, pass `[]`; then anyone may have set the `content-type`.
     pub fn with_required_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.required_headers = names.into_iter().collect();
+        self.required_headers = Some(names.into_iter().collect());
+        self
+    }
+
+    /// Returns `true` for a header that must be signed if it is present. `is_name` compares names.
+    pub(super) fn requires(&self, presigned: bool, is_name: impl Fn(&HeaderName) -> bool) -> bool {
+        match &self.required_headers {
+            Some(names) => names.iter().any(is_name),
+            None => !(presigned && self.s3_family) && is_name(&header::CONTENT_TYPE),
+        }
+    }
+
+    /// Sets the time at which bodies of requests to this service are checked, in place of that of the layer.
+    ///
+    /// See [`VerifyLayer::with_body_check`](crate::VerifyLayer::with_body_check). A [`Verifier`](super::Verifier) reads
+    /// no body and ignores it.
+    pub fn with_body_check(mut self, check: BodyCheck) -> Self {
+        self.body_check = Some(check);
         self
     }
 

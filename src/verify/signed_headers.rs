@@ -15,6 +15,7 @@ pub(super) fn check(
     head: &Parts,
     names: &SignedHeaderNames<'_>,
     settings: &VerifySettings,
+    presigned: bool,
 ) -> Result<(), Rejection> {
     if names.len() > head.headers.keys_len() {
         return Err(Kind::SignedHeaderMissing.rejection("more headers are signed than are present"));
@@ -24,7 +25,7 @@ pub(super) fn check(
     for name in head.headers.keys() {
         if names.covers(name.as_str()) {
             found += 1;
-        } else if must_be_signed(name, settings) {
+        } else if must_be_signed(name, settings, presigned) {
             return Err(not_signed(name, "is present and not signed"));
         } else if lookalikes.contains(name.as_str()) {
             let problem = "is not signed, and a server may read it as a header that is";
@@ -51,19 +52,21 @@ pub(super) fn check(
 
 #[cold]
 fn not_signed(name: &HeaderName, problem: &str) -> Rejection {
-    Kind::HeaderNotSigned.rejection(format!("{} {problem}", truncated(name.as_str())))
+    Kind::HeaderNotSigned
+        .rejection(format!("{} {problem}", truncated(name.as_str())))
+        .with_header_not_signed(name.as_str())
 }
 
 /// Returns `true` for a header that must be signed if present, and for one that a server may read as such a
 /// header: `x_amz_acl`, `content_type`.
-fn must_be_signed(name: &HeaderName, settings: &VerifySettings) -> bool {
+fn must_be_signed(name: &HeaderName, settings: &VerifySettings, presigned: bool) -> bool {
     if *name == X_AMZ_SECURITY_TOKEN && settings.session_token == SessionToken::Unsigned {
         return false;
     }
     let text = name.as_str();
     let is_required = |required: &HeaderName| is_same_cgi_variable(required.as_str(), text);
     is_amz(text) && !settings.unsigned_headers.contains(name)
-        || settings.required_headers.iter().any(is_required)
+        || settings.requires(presigned, is_required)
         || imitates_framing(text)
 }
 

@@ -4,13 +4,14 @@ use aws_credential_types::Credentials;
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body::Body;
+use memchr::memchr;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
     BodyCheck, LookupFuture, ParsedRequest, Rejection, RejectionKind as Kind, Verified,
-    body_check::{payload_mismatch, presigned_upload, undeclared_body},
-    error_response::error_response,
+    body_check::{collect_rejection, payload_mismatch, presigned_upload, undeclared_body},
+    error_response::{Explain, error_response},
     key_store::LookupResult,
     layer_config::LayerConfig,
     parsed_request::DeclaredPayload,
@@ -19,6 +20,8 @@ use super::{
 use crate::{
     body::{AwsChunkedDecoder, Collect, Collected, VerifiedBody, declared_len},
     error::{BoxError, Error, ErrorKind},
+    error_response::ErrorContext,
+    origin::VerifiedService,
     sigv4::{Payload, PayloadHash, aws_chunk::ExpectedChunks},
 };
 
@@ -61,7 +64,7 @@ pub(super) enum Step {
     /// The signature is verified; the request must have no body.
     ExpectEmpty(Verified),
     /// The signature of the headers is verified; the chunks follow.
-    Decode(Verified, ExpectedChunks),
+    Decode(Verified, ExpectedChunks, BodyCheck),
 }
 
 /// Check that follows when the body is collected.
@@ -85,10 +88,11 @@ where
     /// Does everything that needs no waiting.
     pub(super) fn start(inner: S, config: Arc<LayerConfig>, request: Request<B>) -> Self {
         let (mut head, body) = request.into_parts();
-        let rewrite_form = config
-            .rewrites_path
-            .then(|| config.verifier.settings().path_form);
-        request_checks::restore_signed_form(&mut head, rewrite_form);
+        request_checks::restore_signed_form(&mut head);
+        if config.rewrites_path || memchr(b'+', head.uri.path().as_bytes()).is_some() {
+            let form = config.verifier.services().of_claim(&head).path_form;
+            request_checks::rewrite_path(&mut head, form, config.rewrites_path);
+        }
         let pending = Pending {
             now: config.clock.now(),
             inner,
@@ -131,7 +135,9 @@ where
                     Collect::with_unknown_len(VerifiedBody::unverified(body), 0, undeclared_body);
                 Self::collect(pending, AfterCollect::Empty(verified), Ok(collect))
             }
-            Ok(Step::Decode(verified, chunks)) => Self::decode(pending, verified, chunks, body),
+            Ok(Step::Decode(verified, chunks, check)) => {
+                Self::decode(pending, (verified, chunks), check, body)
+            }
             Err(rejection) => pending.reject(rejection),
         }
     }
@@ -139,12 +145,12 @@ where
     /// Decodes an `aws-chunked` body.
     fn decode(
         mut pending: Pending<S>,
-        verified: Verified,
-        chunks: ExpectedChunks,
+        (verified, chunks): (Verified, ExpectedChunks),
+        check: BodyCheck,
         body: B,
     ) -> Self {
         request_checks::remove_framing(&mut pending.head, chunks.decoded);
-        let limit = match pending.config.body_check {
+        let limit = match check {
             BodyCheck::Collected { limit } => limit,
             // A service that expects an empty body would not read up to the error.
             BodyCheck::Streamed if chunks.decoded == 0 => MAX_CHUNK_SIZE,
@@ -202,10 +208,15 @@ where
 
     fn call(mut pending: Pending<S>, verified: Option<Verified>, body: VerifiedBody<B>) -> Self {
         // Replaces the proof of an outer layer, whose settings may differ.
+        let verified_service = pending.verified_service(verified.as_ref());
         let extensions = &mut pending.head.extensions;
         match verified {
             Some(proof) => drop(extensions.insert(proof)),
             None => drop(extensions.remove::<Verified>()),
+        }
+        match verified_service {
+            Some(service) => drop(extensions.insert(service)),
+            None => drop(extensions.remove::<VerifiedService>()),
         }
         Self::Calling {
             response: pending.inner.call(Request::from_parts(pending.head, body)),
@@ -240,7 +251,8 @@ impl<S> Pending<S> {
     /// Verifies the signature, unless the body has to be collected first.
     fn verify(&self, request: ParsedRequest<'_>, found: LookupResult) -> Result<Step, Rejection> {
         let verifier = &self.config.verifier;
-        let check = self.config.body_check;
+        let settings = verifier.services().at(request.rules.position);
+        let check = settings.body_check.unwrap_or(self.config.body_check);
         let key = found
             .map_err(|source| {
                 Kind::LookupFailed
@@ -265,7 +277,7 @@ impl<S> Pending<S> {
                 request.check_key(&key)?; // before the body is read
                 let limit = match check {
                     BodyCheck::Collected { limit } => limit,
-                    BodyCheck::Streamed => 0, // an empty body needs no hash
+                    BodyCheck::Streamed => self.config.unhashed_limit,
                 };
                 Ok(Step::Collect(limit, AfterCollect::VerifySignature(key)))
             }
@@ -276,7 +288,7 @@ impl<S> Pending<S> {
             DeclaredPayload::Chunks(framing, decoded_length) => {
                 let (verified, chunks) =
                     verifier.verify_chunked(request, &key, framing, decoded_length)?;
-                Ok(Step::Decode(verified.to_verified(), chunks))
+                Ok(Step::Decode(verified.to_verified(), chunks, check))
             }
         }
     }
@@ -304,6 +316,17 @@ impl<S> Pending<S> {
         }
     }
 
+    /// Returns the service whose rules were applied, if there are several.
+    fn verified_service(&self, verified: Option<&Verified>) -> Option<VerifiedService> {
+        let groups = self.config.service_groups.as_ref()?;
+        let service = verified?.service();
+        let has_service = |group: &Vec<String>| group.iter().any(|name| name == service);
+        Some(VerifiedService {
+            groups: groups.clone(),
+            verified_by: groups.iter().position(has_service)?,
+        })
+    }
+
     /// Drops the inner service and prepares the error response.
     fn reject<F, B>(self, rejection: Rejection) -> State<S, F, B> {
         #[cfg(feature = "tracing")]
@@ -311,14 +334,21 @@ impl<S> Pending<S> {
             Kind::LookupFailed => tracing::warn!(%rejection, "request rejected"),
             kind => tracing::debug!(?kind, %rejection, "request rejected"),
         }
-        let explain = self.config.verifier.settings().explain;
+        let config = &self.config;
+        let explain = Explain {
+            enabled: config.verifier.services().of_claim(&self.head).explain,
+            rename: config.rename_settings,
+        };
+        let mut context = ErrorContext::from_head(&self.head, config.verifier.error_format());
+        if let Some(format) = config.error_format {
+            context = context.with_format(format);
+        }
         State::Rejected {
-            response: Some(error_response(rejection, self.config.error_format, explain)),
+            response: Some(error_response(rejection, &context, explain)),
         }
     }
 
     pub(super) fn reject_body<F, B>(self, error: Error) -> State<S, F, B> {
-        let rejection = self.config.body_check.rejection(error);
-        self.reject(rejection)
+        self.reject(collect_rejection(error))
     }
 }

@@ -4,11 +4,12 @@ use aws_credential_types::Credentials;
 use http::request::Parts;
 
 use super::{
-    ParsedRequest, Rejection, RejectionKind as Kind, Verified, VerifySettings,
+    ParsedRequest, Rejection, RejectionKind as Kind, Verified, VerifyServices, VerifySettings,
     body_check::{payload_mismatch, presigned_upload},
     parsed_request::DeclaredPayload,
     rejection::ExpectedStrings,
 };
+use crate::error_response::ErrorFormat;
 #[cfg(feature = "sigv4a")]
 use crate::sigv4::v4a::{self, VerifyingKey};
 use crate::sigv4::{
@@ -59,7 +60,7 @@ use crate::sigv4::{
 /// ```
 #[derive(Debug)]
 pub struct Verifier {
-    settings: VerifySettings,
+    services: VerifyServices,
     keys: KeyCache,
     #[cfg(feature = "sigv4a")]
     public_keys: KeyCache<VerifyingKey>,
@@ -81,20 +82,31 @@ impl VerifiedRequest<'_> {
 }
 
 impl Verifier {
-    /// Creates a verifier with an empty cache of signing keys.
+    /// Creates a verifier with an empty cache of signing keys, for the settings of one service, or for a
+    /// [`VerifyServices`].
     #[must_use]
-    pub fn new(settings: VerifySettings) -> Self {
+    pub fn new(settings: impl Into<VerifyServices>) -> Self {
         Self {
-            settings,
+            services: settings.into(),
             keys: KeyCache::for_verifying(),
             #[cfg(feature = "sigv4a")]
             public_keys: KeyCache::for_verifying(),
         }
     }
 
-    /// Returns the settings.
+    /// Returns the settings of the only service, or of the first.
     pub fn settings(&self) -> &VerifySettings {
-        &self.settings
+        self.services.first()
+    }
+
+    /// Returns the settings of all services.
+    pub fn services(&self) -> &VerifyServices {
+        &self.services
+    }
+
+    /// Returns the format of errors for clients whose requests show none.
+    pub(super) fn error_format(&self) -> ErrorFormat {
+        ErrorFormat::for_service(&self.services.first().services[0])
     }
 
     /// Parses the authorization of a request and checks everything that needs no key.
@@ -107,7 +119,7 @@ impl Verifier {
         head: &'a Parts,
         now: SystemTime,
     ) -> Result<ParsedRequest<'a>, Rejection> {
-        ParsedRequest::parse(head, &self.settings, now)
+        ParsedRequest::parse(head, &self.services, now)
             .map_err(|rejection| rejection.with_head(head))
     }
 
@@ -195,8 +207,8 @@ impl Verifier {
     ) -> Result<(), Rejection> {
         let canonical_request = request.authorization.canonical(
             request.head,
-            self.settings.path_form,
-            self.settings.session_token,
+            request.rules.path_form,
+            request.rules.session_token,
             payload,
         );
         let hash = canonical_request.hash(None);
@@ -221,7 +233,7 @@ impl Verifier {
             return Ok(());
         }
         let rejection = Kind::SignatureMismatch.rejection("the signature does not match");
-        if !self.settings.explain {
+        if !request.rules.explain {
             return Err(rejection);
         }
         let mut expected = ExpectedStrings::default();

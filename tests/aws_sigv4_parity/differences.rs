@@ -79,7 +79,7 @@ fn non_ascii_headers_are_signed_unchanged() {
     );
 }
 
-/// The S3 family decodes a path to a key and encodes it except its slashes. aws-sigv4 does not change the path, which
+/// The S3 family decodes a path to a key, with `+` as a space, and encodes it except its slashes. aws-sigv4 does not change the path, which
 /// is only correct for a canonical path.
 #[test]
 fn paths_are_encoded_as_s3_does() {
@@ -88,7 +88,7 @@ fn paths_are_encoded_as_s3_does() {
         form: PathForm::Once,
         ..Case::default()
     };
-    assert_eq!(line(&canonical(&case), 1), "/a/b/%28c%29/A%2B");
+    assert_eq!(line(&canonical(&case), 1), "/a/b/%28c%29/A%20");
     let sign_with_aws_sigv4 = sign_with_aws_sigv4(&case).expect("signed");
     assert_eq!(
         line(&sign_with_aws_sigv4.canonical_request, 1),

@@ -101,12 +101,12 @@ fn botocore_differences() {
             "/%28a%29%21%2A%27",
         ),
         (
-            "a path of S3 counts as encoded",
+            "a plus in a path of S3 is a plus",
             s3,
             "/a+b",
             1,
             "/a+b",
-            "/a%2Bb",
+            "/a%20b",
         ),
         (
             "a path of S3 counts as encoded",

@@ -71,6 +71,66 @@ pub(super) const TIMES: &[Row] = &[
 /// Another service or region.
 pub(super) const SCOPES: &[Row] = &[
     (
+        "dynamodb",
+        (
+            403,
+            Some(("x-amzn-errortype", "ForbiddenException")),
+            r#"{"__type":"ForbiddenException","message":"the client signed for service \"dynamodb\", which is not one of s3; sign for one of these, or add it by `AsSigned::with_services`"}"#,
+        ),
+        Cause::ScopeNotAllowed,
+        "the gateway does not sign for the service or region that its client signed for",
+    ),
+    (
+        "s3",
+        (
+            403,
+            None,
+            "<Error><Code>AccessDenied</Code><Message>the client signed for service \"s3\" in region \"eu-west-1\", but host \"s3.us-east-1.amazonaws.com\" is that of service \"s3\" in region \"us-east-1\"; sign for the host</Message></Error>",
+        ),
+        Cause::ScopeNotAllowed,
+        "the gateway does not sign",
+    ),
+    (
+        "s3",
+        (
+            403,
+            None,
+            "<Error><Code>AccessDenied</Code><Message>the request was signed for service \"dynamodb\" and is one to service \"s3\"; sign for \"s3\"</Message></Error>",
+        ),
+        Cause::ScopeNotAllowed,
+        "the gateway does not sign",
+    ),
+    (
+        "s3",
+        (
+            404,
+            None,
+            "<Error><Code>NotFound</Code><Message>host \"bkt.gw.example.com\" has the bucket \"bkt\" in it, and no rule reads it; use path-style addressing</Message></Error>",
+        ),
+        Cause::BucketHost,
+        "the gateway cannot read the bucket of S3",
+    ),
+    (
+        "s3",
+        (
+            400,
+            None,
+            "<Error><Code>InvalidRequest</Code><Message>\"a..b\" in the host is not a name of a bucket; use 3 to 63 lower-case letters, digits, dots and hyphens</Message></Error>",
+        ),
+        Cause::BucketHost,
+        "the gateway cannot read the bucket of S3",
+    ),
+    (
+        "s3",
+        (
+            400,
+            None,
+            "<Error><Code>InvalidRequest</Code><Message>This kind of payload is not accepted here. (payload \"STREAMING-AWS4-HMAC-SHA256-EVENTS\" of x-amz-content-sha256 is a signed event stream, which cannot be verified)</Message></Error>",
+        ),
+        Cause::PayloadKind,
+        "does not accept this kind of payload",
+    ),
+    (
         "bedrock-runtime",
         (
             403,

@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod as_signed;
+mod buckets;
 mod forwarded_headers;
 mod heads;
 mod limits;

@@ -8,3 +8,4 @@ mod attacks;
 mod chunks;
 mod layer;
 mod responses;
+mod services;

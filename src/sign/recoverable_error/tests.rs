@@ -135,6 +135,33 @@ fn expired_presigned_urls_are_recognized() {
     }
 }
 
+/// The response to HEAD has no body, so only a code with one meaning counts.
+#[test]
+fn the_code_in_a_header_counts_without_a_body() {
+    let code = |value: &'static str| [("x-amz-error-code", value.as_bytes())];
+    for (value, body, service, expected) in [
+        (
+            "RequestTimeTooSkewed",
+            "",
+            "s3",
+            Some(RecoverableError::Clock),
+        ),
+        ("RequestTimeTooSkewed", "", "execute-api", None),
+        ("RequestTimeTooSkewed", "x", "s3", None),
+        ("AccessDenied", "", "s3", None),
+        ("ExpiredToken", "", "s3", None),
+    ] {
+        let head = response(403, &code(value));
+        assert_eq!(
+            read(&head, body.as_bytes(), service, false),
+            expected,
+            "{value} {service}"
+        );
+    }
+    let twice = [code("RequestTimeTooSkewed"), code("AccessDenied")].concat();
+    assert_eq!(read(&response(403, &twice), b"", "s3", false), None);
+}
+
 #[test]
 fn similar_errors_are_ignored() {
     #[rustfmt::skip]

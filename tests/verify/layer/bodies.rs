@@ -193,8 +193,23 @@ async fn empty_streamed_bodies_need_no_hash() {
             .into_body();
         assert!(body.is_end_stream());
     }
-    let refused = accepted(&streamed(), unhashed("", [Step::Yield, data("a")])).await;
-    assert_eq!(refused.err(), Some(Kind::PayloadHash));
+    let rejected = accepted(&streamed(), unhashed("", [Step::Yield, data("a")])).await;
+    assert_eq!(rejected.err(), Some(Kind::SignatureMismatch));
+}
+
+/// The SDKs send no hash to DynamoDB, SQS, SNS, STS and IAM.
+#[tokio::test]
+async fn streamed_bodies_without_a_hash_are_collected() {
+    let body = || unhashed("abc", [data("a"), Step::Yield, data("bc")]);
+    let layer = streamed().with_unhashed_limit(3);
+    let collected = accepted(&layer, body())
+        .await
+        .expect("accepted")
+        .into_body();
+    let bytes = collected.collect().await.expect("a body").to_bytes();
+    assert_eq!(bytes, "abc");
+    let rejected = accepted(&layer.with_unhashed_limit(2), body()).await;
+    assert_eq!(rejected.err(), Some(Kind::BodyTooLarge));
 }
 
 /// Caches and retry layers ask for it.

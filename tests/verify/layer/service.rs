@@ -101,7 +101,11 @@ fn rejections() -> Vec<(VerifyLayer, Request<ScriptedBody>, Kind)> {
             unhashed("ab", [data("a"), Step::Yield, data("c")]),
             Kind::SignatureMismatch,
         ),
-        (streamed(), unhashed("ab", [data("ab")]), Kind::PayloadHash),
+        (
+            streamed().with_unhashed_limit(1),
+            unhashed("ab", [data("ab")]),
+            Kind::BodyTooLarge,
+        ),
         (
             with_keys(expired),
             unhashed("ab", [data("ab"), Step::Hang]),

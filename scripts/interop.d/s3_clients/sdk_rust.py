@@ -1,0 +1,8 @@
+"""aws-sdk-s3 for Rust: rust/src/aws_sdk.rs carries out the operations."""
+
+import os
+
+import remote
+
+CHECKSUM = "CRC32"
+globals().update(remote.operations([os.environ["S3_RUST_CLIENTS"], "aws_sdk"]))
