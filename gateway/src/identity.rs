@@ -6,6 +6,7 @@ mod aws;
 #[path = "identity/without_aws.rs"]
 mod aws;
 mod error;
+mod file_stamp;
 mod json;
 mod keys_file;
 mod picker;

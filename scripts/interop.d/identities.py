@@ -52,11 +52,15 @@ def set_up(url):
     boto3.client("s3", **options).create_bucket(Bucket=BUCKET)
     iam.create_user(UserName="gateway")
     iam.put_user_policy(UserName="gateway", PolicyName="p", PolicyDocument=policy("sts:AssumeRole"))
+    trust = json.loads(policy("sts:AssumeRole"))
+    trust["Statement"][0] = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}
     for role, actions in {"writer": "s3:*", "stranger": "s3:ListAllMyBuckets"}.items():
-        iam.create_role(RoleName=role, AssumeRolePolicyDocument=policy("sts:AssumeRole"))
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))
         iam.put_role_policy(RoleName=role, PolicyName="p", PolicyDocument=policy(actions))
     key = iam.create_access_key(UserName="gateway")["AccessKey"]
-    urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset-auth", data=b"0", method="POST"))
+    # Number of further calls without checks.
+    reset = urllib.request.Request(f"{url}/moto-api/reset-auth", b"0", {"content-type": "text/plain"})
+    urllib.request.urlopen(reset).close()
     return key
 
 
@@ -141,11 +145,11 @@ cache = true
 
 
 def ask_as(address, name):
-    request = botocore.awsrequest.AWSRequest("GET", f"http://{address}/orders")
+    request = botocore.awsrequest.AWSRequest("GET", "http://h/orders")
     credentials = botocore.credentials.Credentials(name, f"secret-of-{name}")
     botocore.auth.SigV4Auth(credentials, "execute-api", REGION).add_auth(request)
     connection = http.client.HTTPConnection(address, timeout=30)
-    connection.request("GET", "/orders", headers=dict(request.headers))
+    connection.request("GET", "/orders", headers=dict(request.headers) | {"host": "h"})
     response = connection.getresponse()
     result = response.status, response.read().decode()
     connection.close()

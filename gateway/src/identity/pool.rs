@@ -9,6 +9,7 @@ use tower_sigv4::credentials::{CredentialsCache, EnvironmentCredentials};
 use super::{
     aws::{self, HttpClients, RoleClient},
     error::{SourceError, source_error},
+    file_stamp::FileStamp,
     keys_file::FileCredentials,
     process::ProcessCredentials,
     session::Session,
@@ -22,6 +23,8 @@ pub(super) struct PooledCredentials {
     path: CredentialPath,
     /// The source or the role itself, without cache.
     provider: Arc<dyn ProvideCredentials>,
+    /// State of the source's files before they are read.
+    stamp: FileStamp,
     pub(super) cache: CredentialsCache,
     pub(super) calls: Arc<CallCounts>,
 }
@@ -78,6 +81,7 @@ impl Pool {
         Ok(PooledCredentials {
             path: path.clone(),
             provider,
+            stamp: FileStamp::read(&files(&path.source)),
             cache: tracked.into_cache(),
             calls,
         })
@@ -89,6 +93,7 @@ impl Pool {
         sources
             .map(|it| FileSource {
                 files: files(&it.path.source),
+                stamp: it.stamp.clone(),
                 provider: it.provider.clone(),
                 cache: it.cache.clone(),
                 timeout: it.path.timeout,
@@ -101,9 +106,10 @@ impl Pool {
 /// A source that reads files.
 pub(crate) struct FileSource {
     pub(super) files: Vec<PathBuf>,
-    pub(super) provider: Arc<dyn ProvideCredentials>,
+    pub(super) stamp: FileStamp,
+    provider: Arc<dyn ProvideCredentials>,
     pub(super) cache: CredentialsCache,
-    pub(super) timeout: Duration,
+    timeout: Duration,
 }
 
 impl FileSource {

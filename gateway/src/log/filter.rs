@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn filters_are_lists_of_levels() {
         for (filter, access, parsed) in [
-            ("info", false, "access=off,aws_config=warn,h2=error,info"),
+            ("info", false, "aws_config=warn,access=off,h2=error,info"),
             ("WARN", true, "access=info,h2=error,warn"),
             (
                 "tower_sigv4::sign=debug",

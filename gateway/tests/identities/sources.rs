@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     REGION, VARIABLES, get, get_until, readyz, route, server,
-    standins::{Container, Instance, Keys, Origin, Sts, expiration, temporary},
+    standins::{Container, Instance, Keys, Origin, SsoPortal, Sts, expiration, temporary},
     support::{Gateway, TempFile},
 };
 
@@ -151,47 +151,136 @@ async fn profiles_run_their_process() {
     assert_eq!((response.status, &*response.body), (200, "ASIAPROFILE"));
 }
 
+/// Home directory, deleted on drop.
+struct Home(PathBuf);
+
+impl Home {
+    fn new(name: &str) -> Self {
+        let id = std::process::id();
+        Self(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{id}")))
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let file = self.0.join(path);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("created");
+        fs::write(file, text).expect("written");
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("UTF-8")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+#[tokio::test]
+async fn identity_center_rotates_without_a_failed_request() {
+    let keys = Keys::default();
+    let portal = SsoPortal::start(&keys, SHORT).await;
+    let origin = Origin::start(keys).await;
+    let home = Home::new("identity-center");
+    let start = "https://example.awsapps.com/start";
+    home.write(
+        ".aws/config",
+        &format!(
+            "[profile work]\nregion = {REGION}\nsso_start_url = {start}\nsso_region = {REGION}\n\
+             sso_account_id = 123456789012\nsso_role_name = work\n"
+        ),
+    );
+    // The name is the SHA-1 of the start URL.
+    home.write(
+        ".aws/sso/cache/e8be5486177c5b5392bd9aa76563515b29358e6e.json",
+        &serde_json::json!({
+            "startUrl": start,
+            "region": REGION,
+            "accessToken": portal.token,
+            "expiresAt": "2999-01-01T00:00:00Z",
+        })
+        .to_string(),
+    );
+    let variables = [
+        ("HOME", home.path()),
+        ("AWS_ENDPOINT_URL_SSO", &*portal.url),
+    ];
+    let gateway = gateway(
+        "source = \"profile\"\nprofile = \"work\"",
+        &origin,
+        &variables,
+    );
+    rotate(&gateway, &origin).await;
+    assert!(origin.seen()[0].starts_with("ASIASSO"));
+}
+
+#[tokio::test]
+async fn sessions_of_aws_login_are_used() {
+    let keys = Keys::default();
+    let credentials = temporary("ASIALOGIN", Duration::from_secs(3600));
+    keys.add(credentials.clone());
+    let origin = Origin::start(keys).await;
+    let home = Home::new("login");
+    let session = "arn:aws:iam::123456789012:user/dev";
+    home.write(
+        ".aws/config",
+        &format!("[default]\nregion = {REGION}\nlogin_session = {session}\n"),
+    );
+    // The name is the SHA-256 of the session's ARN.
+    let name = "893f13863f68a08133e541260597f1d60f5bf9b326625782990032cbad201e26";
+    home.write(
+        &format!(".aws/login/cache/{name}.json"),
+        &serde_json::json!({
+            "accessToken": {
+                "accessKeyId": credentials.access_key_id(),
+                "secretAccessKey": credentials.secret_access_key(),
+                "sessionToken": credentials.session_token(),
+                "accountId": "123456789012",
+                "expiresAt": expiration(&credentials),
+            },
+            "tokenType": "urn:aws:params:oauth:token-type:access_token_sigv4",
+            "refreshToken": "refresh",
+            "clientId": "arn:aws:signin:::devtools/same-device",
+            "dpopKey": "key",
+        })
+        .to_string(),
+    );
+    let gateway = gateway("source = \"aws\"", &origin, &[("HOME", home.path())]);
+    let response = get(&gateway, "/orders").await;
+    assert_eq!((response.status, &*response.body), (200, "ASIALOGIN"));
+}
+
 /// Directory with a link to the current version of a file, as Kubernetes mounts a secret.
 struct MountedSecret {
-    directory: PathBuf,
+    home: Home,
     versions: usize,
 }
 
 impl MountedSecret {
     fn new(name: &str, text: &str) -> Self {
-        let id = std::process::id();
-        let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{id}"));
-        fs::create_dir_all(&directory).expect("created");
         let mut secret = Self {
-            directory,
+            home: Home::new(name),
             versions: 0,
         };
         secret.replace(text);
-        let link = secret.directory.join("credentials");
+        let link = secret.home.0.join("credentials");
         std::os::unix::fs::symlink("..data/credentials", link).expect("linked");
         secret
     }
 
     fn path(&self) -> String {
-        self.directory.join("credentials").display().to_string()
+        self.home.0.join("credentials").display().to_string()
     }
 
     /// Writes a new version, and renames a new link over the old one.
     fn replace(&mut self, text: &str) {
         self.versions += 1;
         let version = format!("..{}", self.versions);
-        let folder = self.directory.join(&version);
-        fs::create_dir(&folder).expect("created");
-        fs::write(folder.join("credentials"), text).expect("written");
-        let new = self.directory.join("..new");
+        self.home.write(&format!("{version}/credentials"), text);
+        let new = self.home.0.join("..new");
         std::os::unix::fs::symlink(&version, &new).expect("linked");
-        fs::rename(new, self.directory.join("..data")).expect("renamed");
-    }
-}
-
-impl Drop for MountedSecret {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.directory));
+        fs::rename(new, self.home.0.join("..data")).expect("renamed");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Metadata services: IMDSv2 of an instance, and the endpoint of a container or pod.
+//! Metadata services: IMDSv2 of an instance, and the endpoint of a container or pod; and the portal of IAM Identity
+//! Center.
 
 use std::{
     net::SocketAddr,
@@ -6,16 +7,17 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
+use aws_credential_types::Credentials;
 use axum::{
     Router,
     extract::State,
     response::{IntoResponse, Response},
     routing::{get, put},
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -43,10 +45,15 @@ impl MetadataState {
         }
     }
 
-    fn credentials(&self) -> String {
+    fn issue(&self) -> Credentials {
         let number = self.issued.fetch_add(1, Ordering::SeqCst);
         let credentials = temporary(&format!("ASIA{}{number}", self.prefix), self.lifetime);
         self.keys.add(credentials.clone());
+        credentials
+    }
+
+    fn credentials(&self) -> String {
+        let credentials = self.issue();
         json!({
             "Code": "Success",
             "Type": "AWS-HMAC",
@@ -137,6 +144,52 @@ async fn pod_credentials(State(state): State<MetadataState>, headers: HeaderMap)
     } else {
         StatusCode::UNAUTHORIZED.into_response()
     }
+}
+
+/// Portal of IAM Identity Center, which gives the credentials of a role for a token.
+pub struct SsoPortal {
+    pub url: String,
+    pub token: &'static str,
+}
+
+const SSO_TOKEN: &str = "sso-token";
+
+impl SsoPortal {
+    pub async fn start(keys: &Keys, lifetime: Duration) -> Self {
+        let router = Router::new()
+            .route("/federation/credentials", get(sso_credentials))
+            .with_state(MetadataState::new(keys, "SSO", lifetime));
+        let address = serve(router).await;
+        Self {
+            url: format!("http://{address}"),
+            token: SSO_TOKEN,
+        }
+    }
+}
+
+async fn sso_credentials(
+    State(state): State<MetadataState>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let query = uri.query().unwrap_or_default();
+    let is_asked = ["role_name=work", "account_id=123456789012"]
+        .iter()
+        .all(|it| query.contains(it));
+    let token = headers.get("x-amz-sso_bearer_token");
+    if !is_asked || token.is_none_or(|it| it != SSO_TOKEN) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let credentials = state.issue();
+    let expiry = credentials.expiry().expect("temporary credentials");
+    let since = expiry.duration_since(UNIX_EPOCH).expect("after the epoch");
+    let body = json!({ "roleCredentials": {
+        "accessKeyId": credentials.access_key_id(),
+        "secretAccessKey": credentials.secret_access_key(),
+        "sessionToken": credentials.session_token(),
+        "expiration": since.as_millis() as u64,
+    }});
+    body.to_string().into_response()
 }
 
 async fn serve(router: Router) -> SocketAddr {

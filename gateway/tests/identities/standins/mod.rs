@@ -7,7 +7,7 @@ mod origin;
 mod sts;
 
 pub use self::{
-    metadata::{Container, Instance},
+    metadata::{Container, Instance, SsoPortal},
     origin::Origin,
     sts::Sts,
 };
