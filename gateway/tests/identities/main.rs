@@ -8,6 +8,7 @@ mod support;
 mod cache;
 mod check;
 mod mistakes;
+mod networks;
 mod outages;
 mod roles;
 mod sessions;

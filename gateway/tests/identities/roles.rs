@@ -1,10 +1,11 @@
 //! Roles, and chains of them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use crate::{
-    KEY_ID, base, gateway, get, role, route, server,
+    KEY_ID, VARIABLES, base, gateway, get, get_until, role, route, server,
     standins::{Origin, Sts},
+    support::{Gateway, TempFile},
 };
 
 #[tokio::test]
@@ -107,4 +108,21 @@ async fn identity_of_a_route_replaces_that_of_its_origin() {
     assert_eq!(get(&gateway, "/orders").await.body, KEY_ID);
     assert!(get(&gateway, "/read").await.body.ends_with("reader"));
     assert_eq!(get(&gateway, "/orders").await.body, KEY_ID);
+}
+
+#[tokio::test]
+async fn reload_keeps_the_credentials_of_unchanged_identities() {
+    let sts = Sts::start().await;
+    let origin = Origin::start(sts.keys.clone()).await;
+    let config =
+        server() + &base() + &role("orders", &sts, "") + &route("orders", &origin, "orders");
+    let file = TempFile::new(&config);
+    let gateway = Gateway::start(&["--config", &file.path], &VARIABLES);
+    let first = get(&gateway, "/orders").await.body;
+    let users = role("users", &sts, "") + &route("users", &origin, "users");
+    fs::write(&file.path, config + &users).expect("written");
+    gateway.signal("HUP");
+    get_until(&gateway, "/users", |response| response.status == 200).await;
+    assert_eq!(get(&gateway, "/orders").await.body, first);
+    assert_eq!(sts.calls().len(), 2);
 }

@@ -75,7 +75,14 @@ impl Sts {
     }
 
     pub fn start_on(listener: TcpListener) -> Self {
-        let address = listener.local_addr().expect("an address");
+        let (mut sts, router) = Self::new();
+        sts.address = listener.local_addr().expect("an address");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        sts
+    }
+
+    /// Returns STS with the router that serves it.
+    pub fn new() -> (Self, Router) {
         let keys = Keys::default();
         keys.add(Credentials::new(KEY_ID, SECRET, None, None, "test"));
         let state = Arc::new(StsState {
@@ -101,12 +108,12 @@ impl Sts {
         let router = Router::new()
             .fallback(any(dispatch))
             .with_state((signed, unsigned));
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self {
-            address,
+        let sts = Self {
+            address: ([127, 0, 0, 1], 0).into(),
             keys,
             state,
-        }
+        };
+        (sts, router)
     }
 
     pub fn calls(&self) -> Vec<StsCall> {
