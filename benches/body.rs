@@ -8,7 +8,11 @@
 //! over them is measured separately and subtracted. To measure time, they are slices of one allocation, so that each
 //! contender hashes cached data. To measure memory, each is an allocation of its own, as on a connection.
 //!
-//! No mode hashes data twice, since the signature of a chunk covers its hash. So the hash of the body is the lower bound
+//! The bodies of clients that have signed are of 1 MiB. They are framed once for each operation: the signatures of chunks
+//! are those of a client's key. With a verifier in front, chunks are hashed twice, since the client's chunks and ours
+//! differ in length.
+//!
+//! No other mode hashes data twice, since the signature of a chunk covers its hash. So the hash of the body is the lower bound
 //! for all modes except the unsigned ones. Spooled bodies are in the directory for temporary files.
 
 use std::{
@@ -182,6 +186,61 @@ fn base<'a>(runtime: &'a Runtime, frames: &Frames) -> Vec<Contender<'a>> {
     ]
 }
 
+/// The length of a body that is mirrored.
+const MIRRORED: usize = 1024 * 1024;
+
+/// Returns the contenders that send a client's body in the form that the client chose.
+fn mirroring<'a>(runtime: &'a Runtime, all: &Bytes) -> Vec<Contender<'a>> {
+    let frames = Frames {
+        all: all.slice(..MIRRORED),
+        copied: false,
+    };
+    let mut contenders = base(runtime, &frames);
+    for (name, mode, is_verified) in [
+        ("hash", PayloadMode::Buffer, false),
+        ("unsigned", PayloadMode::Unsigned, false),
+        ("chunks", chunked(), false),
+        ("chunks, CRC-64/NVME", chunked_trailer(), false),
+        ("unsigned, CRC-64/NVME", unsigned_trailer(), false),
+        ("hash, verified", PayloadMode::Buffer, true),
+        ("chunks, verified", chunked(), true),
+    ] {
+        let (head, body) = received(runtime, mode, &frames.all);
+        let client_body = Frames {
+            all: body,
+            copied: false,
+        };
+        let origin = service_fn(async |sent: Request<_>| {
+            assert!(drain(sent.into_body()).await >= MIRRORED);
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        });
+        let client = layer(PayloadMode::Mirror).layer(origin);
+        let request = move || Request::from_parts(head.clone(), client_body.clone());
+        contenders.push(if is_verified {
+            let server = verify_layer(BodyCheck::Streamed).layer(client);
+            contender(name, move || {
+                let sent = runtime.block_on(server.clone().oneshot(request()));
+                let response = sent.expect("sent");
+                assert_eq!(response.extensions().get::<RejectionKind>(), None);
+            })
+        } else {
+            contender(name, move || {
+                let sent = runtime.block_on(client.clone().oneshot(request()));
+                assert!(sent.is_ok());
+            })
+        });
+    }
+    contenders
+}
+
+fn verify_layer(check: BodyCheck) -> VerifyLayer {
+    let settings = VerifySettings::new("s3", REGION).expect("a scope");
+    let keys = StaticKeys::new([credentials()]).expect("a key");
+    VerifyLayer::new(keys, settings.with_unsigned_payload(true))
+        .with_clock(clock())
+        .with_body_check(check)
+}
+
 /// Returns a received request of this mode.
 fn received(runtime: &Runtime, mode: PayloadMode, all: &Bytes) -> (Parts, Bytes) {
     let received = std::sync::Mutex::new(None);
@@ -237,11 +296,7 @@ fn receiving<'a>(runtime: &'a Runtime, all: &Bytes, copied: bool) -> Vec<Contend
     ] {
         let (head, body) = received(runtime, mode, all);
         let frames = Frames { all: body, copied };
-        let settings = VerifySettings::new("s3", REGION).expect("a scope");
-        let keys = StaticKeys::new([credentials()]).expect("a key");
-        let layer = VerifyLayer::new(keys, settings.with_unsigned_payload(true))
-            .with_clock(clock())
-            .with_body_check(check);
+        let layer = verify_layer(check);
         let read = service_fn(async |request: Request<_>| {
             assert_eq!(drain(request.into_body()).await, LEN);
             Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
@@ -284,6 +339,8 @@ fn main() {
     };
     compare_bytes("sign: 8 MiB", LEN, sending(&runtime, &frames(false)));
     compare_bytes("verify: 8 MiB", LEN, receiving(&runtime, &all, false));
+    compare_bytes("mirror: 1 MiB", MIRRORED, mirroring(&runtime, &all));
     peaks("sign: 8 MiB", sending(&runtime, &frames(true)));
     peaks("verify: 8 MiB", receiving(&runtime, &all, true));
+    peaks("mirror: 1 MiB", mirroring(&runtime, &all));
 }

@@ -69,6 +69,8 @@ pub enum ErrorKind {
     BodyRead,
     /// The body differs from the one that was signed.
     PayloadMismatch,
+    /// The client's presigned URL has expired.
+    Expired,
     /// No valid credentials are available.
     Credentials,
     /// The credentials provider timed out.
@@ -187,7 +189,7 @@ impl Error {
             ErrorKind::Request | ErrorKind::BodyRead | ErrorKind::PayloadMismatch => {
                 StatusCode::BAD_REQUEST
             }
-            ErrorKind::Forbidden | ErrorKind::Scope => StatusCode::FORBIDDEN,
+            ErrorKind::Expired | ErrorKind::Forbidden | ErrorKind::Scope => StatusCode::FORBIDDEN,
             ErrorKind::UnsupportedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorKind::LengthRequired => StatusCode::LENGTH_REQUIRED,
             ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -78,7 +78,7 @@ impl ActiveConfig {
         let mut warnings = Vec::new();
         for section in &file.origin {
             let origin = origin::build(section, None, &file.bodies, &bodies)?;
-            section.http2()?;
+            section.http2_connections()?;
             identity::check(section, &identities)?;
             warnings.extend(origin::warnings(section, &origin));
         }

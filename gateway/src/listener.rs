@@ -2,12 +2,13 @@
 
 mod acceptor;
 mod drain_body;
+mod extended_connect;
 mod framing;
 mod head_timer;
 mod lifetime;
 mod linger;
 mod read_ahead;
-mod response_rate;
+pub(crate) mod response_rate;
 mod signals;
 mod strict_stream;
 #[cfg(test)]

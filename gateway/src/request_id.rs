@@ -4,7 +4,6 @@
 //! is recorded, and this gateway records none. Every request has an ID, which connects the logs.
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, header};
-use tower_http::request_id::{MakeRequestId, RequestId};
 use url::form_urlencoded;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -13,18 +12,26 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Maximum length of a caller's ID, which is logged.
 const MAX_ID_LEN: usize = 128;
 
-/// Creates unique IDs. They need not be hard to guess, so there is no system call for each.
-#[derive(Clone)]
-pub(crate) struct RandomId;
-
-impl MakeRequestId for RandomId {
-    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
-        let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
-        let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
-        HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer))
-            .ok()
-            .map(RequestId::new)
+/// Returns the request's ID, after giving it a random one if it has none.
+pub(crate) fn assign(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    if let Some(id) = headers.get(REQUEST_ID) {
+        return Some(id.clone());
     }
+    let id = random()?;
+    headers.insert(REQUEST_ID, id.clone());
+    Some(id)
+}
+
+/// Adds the request's ID to its response, unless the origin has sent one.
+pub(crate) fn add_to_response(headers: &mut HeaderMap, id: HeaderValue) {
+    headers.entry(REQUEST_ID).or_insert(id);
+}
+
+/// IDs need not be hard to guess, so there is no system call for each.
+fn random() -> Option<HeaderValue> {
+    let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
+    let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
+    HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer)).ok()
 }
 
 /// Extension of a request whose client has sent its ID.
@@ -67,16 +74,18 @@ impl RequestIds {
 /// Removes an ID that is not fit for logs, and an invalid trace context. Signed headers stay, since the caller's
 /// signature covers them; they are not logged.
 pub(crate) fn remove_invalid<B>(mut request: Request<B>) -> Request<B> {
-    let headers = request.headers();
-    let is_traced = parent(headers).is_some();
-    let has_id = single(headers, &REQUEST_ID).is_some_and(is_loggable);
+    let has_id = |headers: &HeaderMap| single(headers, &REQUEST_ID).is_some_and(is_loggable);
+    let is_traced = |headers: &HeaderMap| parent(headers).is_some();
     // `tracestate` is meaningless without `traceparent`.
-    for (name, is_valid) in [
+    type IsValid = fn(&HeaderMap) -> bool;
+    let checks: [(HeaderName, IsValid); 3] = [
         (REQUEST_ID, has_id),
         (TRACEPARENT, is_traced),
         (TRACESTATE, is_traced),
-    ] {
-        if !is_valid && request.headers().contains_key(&name) && !is_signed(&request, &name) {
+    ];
+    for (name, is_valid) in checks {
+        let headers = request.headers();
+        if headers.contains_key(&name) && !is_valid(headers) && !is_signed(&request, &name) {
             request.headers_mut().remove(name);
         }
     }

@@ -103,7 +103,7 @@ fn check_framing<B>(request: &Request<B>) -> Result<(), InvalidHead> {
 }
 
 /// RFC 9113, section 8.2.1. On HTTP/1 the whitespace is not a part of the value.
-fn check_values<B>(request: &Request<B>) -> Result<(), InvalidHead> {
+pub(crate) fn check_values<B>(request: &Request<B>) -> Result<(), InvalidHead> {
     let is_padded = |value: &HeaderValue| value.as_bytes().trim_ascii().len() != value.len();
     if request.version() == Version::HTTP_2 && request.headers().values().any(is_padded) {
         return Err(InvalidHead::Ambiguous(

@@ -9,7 +9,6 @@ use axum::{
 };
 use http::{StatusCode, Version, header};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use serde_json::json;
 use tower::{load_shed::error::Overloaded, timeout::error::Elapsed};
 use tower_http::timeout::TimeoutError;
@@ -29,7 +28,7 @@ use crate::{
     request_validation::InvalidHead,
     trailers::CheckedTrailers,
     tunnel,
-    upstream::{self, BodyFailed},
+    upstream::{self, BodyFailed, UpstreamBody},
 };
 
 /// A route's rate limit is reached, for this duration.
@@ -64,7 +63,7 @@ pub(crate) fn from_verification(response: http::Response<ResponseBody<Body>>) ->
 
 /// Returns an origin's response without what concerns only the connection to the origin, and hides rejections of the
 /// gateway's own signature.
-pub(crate) fn from_origin(response: http::Response<ResponseBody<Incoming>>) -> Response {
+pub(crate) fn from_origin(response: http::Response<ResponseBody<UpstreamBody>>) -> Response {
     let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if is_switch && !tunnel::is_open(&response) {
         return message(

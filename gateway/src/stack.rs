@@ -22,14 +22,13 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::Request;
 use tokio::time::Instant;
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
-use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_sigv4::{SigningLayer, body::SignedBody};
 
 use crate::{
     build::ActiveConfig,
     metrics::{Meter, Metrics},
-    request_id::{self, RandomId},
+    request_id,
     request_record::RequestStart,
     request_validation, response,
     routes::Routes,
@@ -45,9 +44,8 @@ pub(crate) fn stack(
     let routes = Arc::new(Routes::new(config, metrics, &signing(config, client)));
     let service = ServiceBuilder::new()
         .map_request(request_id::remove_invalid)
-        .layer(SetRequestIdLayer::x_request_id(RandomId))
-        .layer(PropagateRequestIdLayer::x_request_id())
         .service_fn(move |mut request: Request<Body>| {
+            let id = request_id::assign(request.headers_mut());
             let start = RequestStart::new(&mut request);
             let (meter, routed) = match request_validation::check(request) {
                 Ok(valid) => {
@@ -62,8 +60,11 @@ pub(crate) fn stack(
                     Ok(response) => response.await,
                     Err(invalid) => Err(invalid.into()),
                 };
-                let response = result.unwrap_or_else(response::from_error);
+                let mut response = result.unwrap_or_else(response::from_error);
                 record.finish(&response);
+                if let Some(request_id) = id {
+                    request_id::add_to_response(response.headers_mut(), request_id);
+                }
                 Ok(response)
             }
         });
@@ -78,27 +79,31 @@ fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService
         .with_body_budget(config.budget.clone())
         .with_diagnosis(true)
         .with_report(true);
-    let service = ServiceBuilder::new()
-        .map_response(|mut response| {
-            Meter::record_signing(&mut response);
-            response::from_origin(response)
-        })
-        .map_request(upstream::mark_chunked)
-        .layer(layer)
-        .service_fn(move |request: Request<SignedBody<Body>>| {
-            let meter: Option<Arc<Meter>> = request.extensions().get().cloned();
-            let sent_at = Instant::now();
-            let sent = client.clone().send(request);
-            async move {
-                let mut result = sent.await;
-                if let Some(origin_meter) = meter {
-                    origin_meter.record_origin_response(sent_at.elapsed(), &result);
-                    if let Ok(response) = &mut result {
-                        response.extensions_mut().insert(origin_meter);
-                    }
-                }
-                result
+    let signing = layer.layer(service_fn(move |request: Request<SignedBody<Body>>| {
+        let meter = meter(&request);
+        let sent_at = Instant::now();
+        let sent = client.clone().send(request);
+        async move {
+            let result = sent.await;
+            if let Some(origin_meter) = meter {
+                origin_meter.record_origin_response(sent_at.elapsed(), &result);
             }
+            result
+        }
+    }));
+    let service = service_fn(move |request: Request<Body>| {
+        let meter = meter(&request);
+        let recorded = signing.clone().map_response(move |mut response| {
+            if let Some(route_meter) = meter {
+                route_meter.record_signing(&mut response);
+            }
+            response::from_origin(response)
         });
+        recorded.oneshot(upstream::mark_chunked(request))
+    });
     BoxCloneSyncService::new(service)
+}
+
+fn meter<B>(request: &Request<B>) -> Option<Arc<Meter>> {
+    request.extensions().get().cloned()
 }

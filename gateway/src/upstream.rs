@@ -1,43 +1,40 @@
 //! Sends requests to the origins.
 
 mod body;
+mod connector;
 mod early_response;
 mod error;
+mod http2_pool;
+mod http2_streams;
+mod origin_timeout;
 mod read_limit;
 
-use std::{env, future, path::Path, sync::Arc, time::Duration};
+use std::{future, sync::Arc, time::Duration};
 
 use axum::body::Body;
-use http::{HeaderValue, Request, Response, Uri, Version, header, uri::Scheme};
+use http::{HeaderValue, Request, Response, header, uri::Scheme};
 use http_body::Body as _;
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    client::legacy,
+    rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use rustls_native_certs::{load_certs_from_paths, load_native_certs};
-use tokio::{net::TcpStream, sync::watch, time};
-use tower::{
-    timeout::{Timeout, error::Elapsed},
-    util::{BoxCloneSyncService, MapResponse},
-};
+use tower::timeout::error::Elapsed;
 use tower_sigv4::body::SignedBody;
 
-use self::{body::ObservedBody, early_response::EarlyResponseStream, error::UpstreamError};
+use self::{
+    body::ObservedBody,
+    connector::{Connectors, IDLE_TIMEOUT, TimedConnector},
+    error::UpstreamError,
+    http2_pool::Http2Pool,
+    origin_timeout::OriginWait,
+};
 pub(crate) use self::{
+    body::UpstreamBody,
     error::{BodyFailed, is_unreached, message},
     read_limit::ReadLimit,
 };
 use crate::{BoxError, tunnel::Tunnel};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Interval of HTTP/2 pings while a response is due: all requests share that one connection.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// RFC 9113, section 6.9.1.
-const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// RFC 9113, section 6.9.2.
 const DEFAULT_WINDOW: u32 = (1 << 16) - 1;
 
@@ -46,61 +43,33 @@ const DEFAULT_WINDOW: u32 = (1 << 16) - 1;
 pub(crate) struct UpstreamSettings {
     /// Maximum time for the origin to accept more of the request, or to begin its response.
     pub(crate) timeout: Duration,
-    /// Enables HTTP/2, if the origin negotiates it.
-    pub(crate) http2: bool,
+    /// Maximum number of HTTP/2 connections, if HTTP/2 is enabled and the origin negotiates it.
+    pub(crate) http2_connections: Option<usize>,
 }
 
-type Connector = MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> TokioIo<EarlyResponseStream>>;
 type Pool = legacy::Client<TimedConnector, Body>;
-type TimedConnector =
-    BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<EarlyResponseStream>>, BoxError>;
 
 /// Connections to origins, pooled per origin.
 pub(crate) struct Client {
     http1: Pool,
     /// HTTP/2 with the origins that negotiate it.
-    http2: Pool,
+    http2: Http2Pool,
 }
 
 impl Client {
     /// Creates a client that may read `buffer` bytes of a response before its client does.
     pub(crate) fn new(buffer: u32, max_headers: Option<usize>) -> Result<Self, BoxError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let http = Connector::new(tcp, EarlyResponseStream::wrap);
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots()?)
-            .with_no_client_auth();
-        let connector = || {
-            HttpsConnectorBuilder::new()
-                .with_tls_config(tls.clone())
-                .https_or_http()
-        };
-        // For TCP and TLS together. The one of `tcp` divides the time among the addresses of a host.
-        let timed = |https| TimedConnector::new(Timeout::new(https, CONNECT_TIMEOUT));
-        let window = buffer.max(DEFAULT_WINDOW);
+        let connectors = Connectors::new()?;
         let mut pool = legacy::Client::builder(TokioExecutor::new());
         pool.timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .http2_initial_stream_window_size(window)
-            // All clients share it: those that do not read must not block the others.
-            .http2_initial_connection_window_size(MAX_WINDOW)
-            .http2_max_send_buf_size(window as usize);
+            .pool_idle_timeout(IDLE_TIMEOUT);
         if let Some(max) = max_headers {
             pool.http1_max_headers(max);
         }
         Ok(Self {
-            http1: pool.build(timed(
-                connector().enable_http1().wrap_connector(http.clone()),
-            )),
-            http2: pool.build(timed(
-                connector().enable_all_versions().wrap_connector(http),
-            )),
+            http1: pool.build(connectors.http1()),
+            http2: Http2Pool::new(connectors.http2(), buffer.max(DEFAULT_WINDOW)),
         })
     }
 
@@ -109,7 +78,7 @@ impl Client {
     pub(crate) async fn send(
         self: Arc<Self>,
         mut request: Request<SignedBody<Body>>,
-    ) -> Result<Response<Incoming>, BoxError> {
+    ) -> Result<Response<UpstreamBody>, BoxError> {
         // hyper's client drops a body that the head does not announce.
         if !request.headers().contains_key(header::CONTENT_LENGTH)
             && !request.body().is_end_stream()
@@ -117,34 +86,56 @@ impl Client {
             insert_chunked(&mut request);
         }
         let settings: Option<UpstreamSettings> = request.extensions().get().copied();
-        let http2 = settings.is_some_and(|origin| origin.http2) && fits_http2(&request);
-        if http2 {
+        let http2_connections = settings
+            .and_then(|origin| origin.http2_connections)
+            .filter(|_| fits_http2(&request));
+        if http2_connections.is_some() {
             // The target names it; nginx, for one, rejects a second name. For HTTP/1.1 hyper adds it again.
             request.headers_mut().remove(header::HOST);
         }
         let tunnel = Tunnel::requested(&mut request);
-        let origin = request
-            .uri()
-            .authority()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let (observed, waits_for_client) = ObservedBody::observe(request);
-        let pool = if http2 { &self.http2 } else { &self.http1 };
+        let wait = OriginWait::new();
+        let observed = ObservedBody::observe(request, wait.clone());
         let mut response = tokio::select! {
-            result = pool.request(observed) => {
-                result.map_err(|source| UpstreamError { origin, source })?
-            }
-            () = origin_timeout(settings, waits_for_client) => return Err(Elapsed::new().into()),
+            // In this order, a random number less.
+            biased;
+            result = self.exchange(observed, http2_connections) => result?,
+            () = origin_timeout(settings, wait) => return Err(Elapsed::new().into()),
         };
-        if response.version() == Version::HTTP_2
-            && let Some(limit) = response.extensions_mut().remove::<ReadLimit>()
-        {
-            limit.set(usize::MAX); // HTTP/2 streams have windows instead
-        }
         if let Some(websocket) = tunnel {
             websocket.open(&mut response);
         }
         Ok(response)
+    }
+
+    async fn exchange(
+        &self,
+        mut request: Request<Body>,
+        http2_connections: Option<usize>,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let uri = request.uri().clone();
+        while let Some(max) = http2_connections {
+            let acquired = self.http2.acquire(&uri, max).await;
+            let Some(mut stream) = acquired.map_err(|error| UpstreamError::connect(&uri, error))?
+            else {
+                break;
+            };
+            match stream.sender.try_send_request(request).await {
+                Ok(response) => {
+                    return Ok(response.map(|body| UpstreamBody::new(body, Some(stream.slot))));
+                }
+                Err(mut error) => match error.take_message() {
+                    // The connection closed before the request was sent.
+                    Some(unsent) if !stream.is_first => request = unsent,
+                    _ => return Err(UpstreamError::exchange(&uri, error.into_error())),
+                },
+            }
+        }
+        self.http1
+            .request(request)
+            .await
+            .map(|response| response.map(|body| UpstreamBody::new(body, None)))
+            .map_err(|error| UpstreamError::legacy(&uri, error))
     }
 }
 
@@ -182,55 +173,11 @@ fn fits_http2<B>(request: &Request<B>) -> bool {
             == authority
 }
 
-/// Completes at the origin's timeout, which is suspended while the client sends its body.
-async fn origin_timeout(
-    settings: Option<UpstreamSettings>,
-    mut waits_for_client: watch::Receiver<bool>,
-) {
-    let Some(UpstreamSettings { timeout, .. }) = settings else {
-        return future::pending().await; // without a route nothing is sent
-    };
-    loop {
-        // The sender is dropped with the body, once the origin has the whole request.
-        let is_waiting = *waits_for_client.borrow_and_update();
-        if is_waiting {
-            if waits_for_client.changed().await.is_err() {
-                return time::sleep(timeout).await;
-            }
-            continue;
-        }
-        match time::timeout(timeout, waits_for_client.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return time::sleep(timeout).await,
-            Err(_) => return,
-        }
-    }
-}
-
-/// Returns the certificates that the system trusts, or those of `SSL_CERT_FILE`; or else Mozilla's.
-fn roots() -> Result<RootCertStore, BoxError> {
-    if let Some(file) = env::var_os("SSL_CERT_FILE") {
-        check_certificates(Path::new(&file))?;
-    }
-    let mut roots = RootCertStore::empty();
-    let native = load_native_certs();
-    roots.add_parsable_certificates(native.certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    Ok(roots)
-}
-
-/// Rejects a file that `load_native_certs` would ignore.
-fn check_certificates(file: &Path) -> Result<(), BoxError> {
-    let loaded = load_certs_from_paths(Some(file), None);
-    let path = file.display();
-    match loaded.errors.first() {
-        Some(error) => Err(format!("cannot read SSL_CERT_FILE {path}: {error}").into()),
-        None if loaded.certs.is_empty() => {
-            Err(format!("SSL_CERT_FILE {path} contains no certificate in PEM").into())
-        }
-        None => Ok(()),
+/// Completes at the origin's timeout.
+async fn origin_timeout(settings: Option<UpstreamSettings>, wait: OriginWait) {
+    match settings {
+        Some(UpstreamSettings { timeout, .. }) => wait.exceeds(timeout).await,
+        None => future::pending().await, // without a route nothing is sent
     }
 }
 
@@ -240,7 +187,7 @@ mod tests {
     use tower::{ServiceBuilder, ServiceExt};
     use tower_sigv4::{Origin, SigningLayer, SigningSettings, credentials::Credentials};
 
-    use super::*;
+    use super::{connector::CONNECT_TIMEOUT, *};
     use crate::error::causes;
 
     #[tokio::test(start_paused = true)]

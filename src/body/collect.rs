@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     budget::{Acquire, BodyBudget, Reservation, ReservationFuture},
+    failure::body_error,
     frames::{Frames, into_bytes},
     spool::{SpoolFile, SpoolWriter},
 };
@@ -187,13 +188,7 @@ where
                 }
                 continue;
             };
-            let frame = result.map_err(|source| {
-                Error::new(
-                    ErrorKind::BodyRead,
-                    "the request's body ended before it was complete",
-                )
-                .with_source(source)
-            })?;
+            let frame = result.map_err(|source| body_error(source.into()))?;
             match frame.into_data() {
                 Ok(buf) => {
                     let data = into_bytes(buf);

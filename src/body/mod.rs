@@ -7,10 +7,13 @@
 
 mod aws_chunked;
 mod budget;
+mod checked;
 mod collect;
+mod failure;
 mod frames;
 mod response;
 mod signed;
+mod source;
 mod spool;
 #[cfg(feature = "verify")]
 mod verified;
@@ -20,9 +23,12 @@ mod verified;
 pub use self::verified::VerifiedBody;
 pub(crate) use self::{
     aws_chunked::AwsChunkedDecoder,
+    checked::payload_mismatch,
     collect::{Collect, Collected, declared_len},
+    failure::BodyFailure,
     frames::{Frames, into_bytes},
     response::BodyPrefix,
+    source::SourceBody,
 };
 pub use self::{
     budget::BodyBudget,

@@ -10,17 +10,15 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::{
-    aws_chunked::AwsChunkedEncoder,
-    budget::Reservation,
-    collect::Collected,
-    frames::{Frames, into_bytes},
-    spool::SpooledBody,
+    aws_chunked::AwsChunkedEncoder, budget::Reservation, collect::Collected, failure::BodyFailure,
+    frames::Frames, source::SourceBody, spool::SpooledBody,
 };
 use crate::{
     error::BoxError,
     sigv4::{
         ChunkSize,
         aws_chunk::{ChunkSigner, Framing},
+        client_chunks::ClientChecksum,
     },
 };
 
@@ -31,11 +29,13 @@ pin_project! {
     ///
     /// - the bytes that were hashed, in memory or in a temporary file, with their exact length and
     ///   trailers
-    /// - the caller's body as it is, if it is not hashed
+    /// - the caller's body as it is, if it is not hashed, or compared with the caller's own hash
     /// - the caller's body in chunks
     pub struct SignedBody<B> {
         #[pin]
         inner: Inner<B>,
+        // `None` for a body that does not stream.
+        failure: Option<BodyFailure>,
     }
 }
 
@@ -44,8 +44,8 @@ pin_project! {
     enum Inner<B> {
         Collected { frames: Frames, reservation: Option<Arc<Reservation>> },
         Spooled { body: SpooledBody },
-        Streamed { #[pin] body: B },
-        Chunked { #[pin] body: AwsChunkedEncoder<B> },
+        Streamed { #[pin] body: SourceBody<B> },
+        Chunked { #[pin] body: AwsChunkedEncoder<SourceBody<B>> },
     }
 }
 
@@ -76,35 +76,61 @@ impl<B> SignedBody<B> {
                 body: SpooledBody::new(file, len, frames.take_trailers(), reservation),
             },
         };
-        Self { inner }
+        Self::new(inner)
+    }
+
+    fn new(inner: Inner<B>) -> Self {
+        Self {
+            inner,
+            failure: None,
+        }
     }
 
     /// Streams a body as it is.
     pub(crate) fn streamed(body: B) -> Self {
-        Self {
-            inner: Inner::Streamed { body },
-        }
+        Self::from_source(SourceBody::plain(body))
+    }
+
+    /// Streams a client's body.
+    pub(crate) fn from_source(body: SourceBody<B>) -> Self {
+        Self::new(Inner::Streamed { body })
     }
 
     /// Streams a body of `decoded` bytes in chunks.
     pub(crate) fn chunked(
-        body: B,
+        body: SourceBody<B>,
         framing: Framing,
         signer: Option<ChunkSigner>,
-        size: ChunkSize,
-        decoded: u64,
+        (size, decoded): (ChunkSize, u64),
+        checksum: Option<ClientChecksum>,
     ) -> Self {
-        Self {
-            inner: Inner::Chunked {
-                body: AwsChunkedEncoder::new(body, framing, signer, size, decoded),
-            },
+        Self::new(Inner::Chunked {
+            body: AwsChunkedEncoder::new(body, framing, signer, size, decoded, checksum),
+        })
+    }
+
+    /// Returns the place for the error of a body that streams and is not empty.
+    pub(crate) fn record_failure(&mut self) -> Option<BodyFailure>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let streams = match &self.inner {
+            Inner::Collected { .. } | Inner::Spooled { .. } => false,
+            Inner::Streamed { body } => !body.is_end_stream(),
+            Inner::Chunked { .. } => true,
+        };
+        if streams {
+            self.failure = Some(BodyFailure::default());
         }
+        self.failure.clone()
     }
 
     /// Returns a second copy of the body; `None` for one that streams and is not empty.
     pub(crate) fn try_clone(&mut self) -> Option<Self>
     where
         B: Body,
+        B::Error: Into<BoxError>,
     {
         let inner = match &mut self.inner {
             Inner::Collected {
@@ -123,7 +149,7 @@ impl<B> SignedBody<B> {
             },
             Inner::Streamed { .. } | Inner::Chunked { .. } => return None,
         };
-        Some(Self { inner })
+        Some(Self::new(inner))
     }
 }
 
@@ -139,15 +165,22 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project().inner.project() {
-            InnerProj::Collected { frames, .. } => Poll::Ready(frames.next_frame().map(Ok)),
-            InnerProj::Spooled { body } => body.poll_frame(cx).map_err(Into::into),
-            InnerProj::Streamed { body } => {
-                let polled = ready!(body.poll_frame(cx).map_err(Into::into));
-                Poll::Ready(polled.map(|result| Ok(result?.map_data(into_bytes))))
+        let this = self.project();
+        let polled = match this.inner.project() {
+            InnerProj::Collected { frames, .. } => {
+                return Poll::Ready(frames.next_frame().map(Ok));
             }
-            InnerProj::Chunked { body } => body.poll_frame(cx),
-        }
+            InnerProj::Spooled { body } => return body.poll_frame(cx).map_err(Into::into),
+            InnerProj::Streamed { body } => ready!(body.poll_frame(cx)),
+            InnerProj::Chunked { body } => ready!(body.poll_frame(cx)),
+        };
+        let failure = this.failure;
+        Poll::Ready(polled.map(|result| {
+            result.map_err(|error| match failure {
+                Some(place) => place.record(error),
+                None => error,
+            })
+        }))
     }
 
     fn is_end_stream(&self) -> bool {

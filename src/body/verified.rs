@@ -1,19 +1,15 @@
 use std::{
-    fmt, mem,
+    fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use sha2::{Digest, Sha256};
 
-use super::{SignedBody, aws_chunked::AwsChunkedDecoder, collect::Collected, frames::poll_data};
-use crate::{
-    error::{BoxError, Error, ErrorKind},
-    sigv4::PayloadHash,
-};
+use super::{SignedBody, aws_chunked::AwsChunkedDecoder, checked::CheckedBody, collect::Collected};
+use crate::{error::BoxError, sigv4::PayloadHash};
 
 pin_project! {
     /// Body of the requests that [`Verify`](crate::Verify) passes to the inner service.
@@ -22,7 +18,7 @@ pin_project! {
     ///
     /// - a collected body that matches its signature
     /// - a stream that is checked as it is read, and ends in an error of kind
-    ///   [`PayloadMismatch`](ErrorKind::PayloadMismatch) if it does not match
+    ///   [`PayloadMismatch`](crate::ErrorKind::PayloadMismatch) if it does not match
     /// - a body that no signature covers
     ///
     /// A stream lags one frame behind the connection: its last bytes are returned once the whole body is
@@ -41,24 +37,9 @@ pin_project! {
     enum Inner<B> {
         /// Already verified, or not covered by a signature.
         Unchecked { #[pin] body: SignedBody<B> },
-        Checked { #[pin] body: B, check: PayloadCheck },
+        Checked { #[pin] body: CheckedBody<B> },
         Chunked { #[pin] body: AwsChunkedDecoder<B> },
     }
-}
-
-struct PayloadCheck {
-    signed: PayloadHash,
-    hash: Sha256,
-    /// The last frame received.
-    last: Bytes,
-    state: CheckState,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum CheckState {
-    Receiving,
-    Verified,
-    Failed,
 }
 
 impl<B> VerifiedBody<B> {
@@ -89,56 +70,11 @@ impl<B> VerifiedBody<B> {
     where
         B: Body,
     {
-        // An empty body reports the end of the stream before it is read.
-        let is_verified = body.is_end_stream() && signed.ct_eq(&PayloadHash::EMPTY);
-        let check = PayloadCheck {
-            signed,
-            hash: Sha256::new(),
-            last: Bytes::new(),
-            state: if is_verified {
-                CheckState::Verified
-            } else {
-                CheckState::Receiving
-            },
-        };
         Self {
-            inner: Inner::Checked { body, check },
+            inner: Inner::Checked {
+                body: CheckedBody::new(body, signed, None),
+            },
         }
-    }
-}
-
-impl PayloadCheck {
-    /// Hashes a frame and returns the one before it.
-    fn replace_last(&mut self, data: Bytes) -> Option<Bytes> {
-        self.hash.update(&data);
-        if data.is_empty() {
-            return None;
-        }
-        Some(mem::replace(&mut self.last, data)).filter(|previous| !previous.is_empty())
-    }
-
-    /// Compares the hash of the body with the signed one.
-    fn finish(&mut self) -> Result<(), Error> {
-        let hash = PayloadHash::from_digest(mem::take(&mut self.hash).finalize().into());
-        if hash.ct_eq(&self.signed) {
-            self.state = CheckState::Verified;
-            return Ok(());
-        }
-        self.fail();
-        Err(Error::new(
-            ErrorKind::PayloadMismatch,
-            "the request's body is not the one that was signed",
-        ))
-    }
-
-    fn fail(&mut self) {
-        self.state = CheckState::Failed;
-        self.last = Bytes::new();
-    }
-
-    fn take_last(&mut self) -> Option<Frame<Bytes>> {
-        let last = mem::take(&mut self.last);
-        (!last.is_empty()).then(|| Frame::data(last))
     }
 }
 
@@ -154,52 +90,27 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let (mut body, check) = match self.project().inner.project() {
-            InnerProj::Unchecked { body } => return body.poll_frame(cx),
-            InnerProj::Chunked { body } => return body.poll_frame(cx),
-            InnerProj::Checked { body, check } => (body, check),
-        };
-        while check.state == CheckState::Receiving {
-            match ready!(poll_data(body.as_mut(), cx)) {
-                Some(Ok(data)) => {
-                    if let Some(previous) = check.replace_last(data) {
-                        return Poll::Ready(Some(Ok(Frame::data(previous))));
-                    }
-                }
-                Some(Err(error)) => {
-                    check.fail();
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None => check.finish()?,
-            }
+        match self.project().inner.project() {
+            InnerProj::Unchecked { body } => body.poll_frame(cx),
+            InnerProj::Checked { body } => body.poll_frame(cx),
+            InnerProj::Chunked { body } => body.poll_frame(cx),
         }
-        Poll::Ready(check.take_last().map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Inner::Unchecked { body } => body.is_end_stream(),
+            Inner::Checked { body } => body.is_end_stream(),
             Inner::Chunked { body } => body.is_end_stream(),
-            Inner::Checked { check, .. } => match check.state {
-                CheckState::Receiving => false,
-                CheckState::Verified => check.last.is_empty(),
-                CheckState::Failed => true,
-            },
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (rest, last) = match &self.inner {
-            Inner::Unchecked { body } => return body.size_hint(),
-            Inner::Chunked { body } => return body.size_hint(),
-            Inner::Checked { body, check } => (body.size_hint(), check.last.len() as u64),
-        };
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(last));
-        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(last)) {
-            hint.set_upper(upper);
+        match &self.inner {
+            Inner::Unchecked { body } => body.size_hint(),
+            Inner::Checked { body } => body.size_hint(),
+            Inner::Chunked { body } => body.size_hint(),
         }
-        hint
     }
 }
 

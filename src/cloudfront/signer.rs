@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Origin,
     error::{Error, ErrorKind},
-    origin::{self, BodyPlan},
+    origin::{self, LargeBody, Sending},
     sigv4::{Identity, Payload, Signer, SigningParams, request_target},
 };
 
@@ -88,7 +88,7 @@ impl EdgeSigner {
         let mut head = event.request.head()?;
         let signs = options.signs(&head);
         let payload = if signs {
-            Some(payload(&origin, &event.request, &head)?)
+            Some(payload(&origin, &event.request, &head, now)?)
         } else {
             None
         };
@@ -158,11 +158,40 @@ fn check_expiry(identity: &Identity, now: SystemTime) -> Result<(), Error> {
 }
 
 /// Returns the payload that the signature declares.
-fn payload(origin: &Origin, request: &EdgeRequest, head: &Parts) -> Result<Payload, Error> {
-    match origin.options().body_plan(head)? {
-        BodyPlan::Collect(_) => Ok(payload_hash(request, head)?.into()),
-        BodyPlan::Stream(declared) => Ok(declared),
-        BodyPlan::Framed(_) | BodyPlan::Chunk(..) | BodyPlan::ChunkLarge(..) => {
+fn payload(
+    origin: &Origin,
+    request: &EdgeRequest,
+    head: &Parts,
+    now: SystemTime,
+) -> Result<Payload, Error> {
+    let plan = origin.body_plan(head)?;
+    if plan.client.is_some() {
+        return Err(Error::new(
+            ErrorKind::UnsupportedBody,
+            "the body is framed as aws-chunked, which a function at the edge cannot change; disable chunked signing in \
+             the client",
+        ));
+    }
+    if let Some(url) = &plan.presigned {
+        url.remaining(now)?;
+    }
+    match plan.sending {
+        Sending::Collect { .. } | Sending::Large(LargeBody::Unsigned, _) => {
+            Ok(payload_hash(request, head)?.into())
+        }
+        Sending::Compare(comparison) => {
+            if let Some(declared) = comparison.hash_to_compare(None)?
+                && !declared.ct_eq(&payload_hash(request, head)?)
+            {
+                return Err(Error::new(
+                    ErrorKind::PayloadMismatch,
+                    "the event's body is not the one that the client has signed",
+                ));
+            }
+            Ok(comparison.signed)
+        }
+        Sending::Stream(declared) => Ok(declared),
+        Sending::Framed(_) | Sending::Chunk(..) | Sending::Large(LargeBody::Chunk(..), _) => {
             Err(unsupported_payload())
         }
     }

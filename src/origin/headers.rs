@@ -182,6 +182,15 @@ pub(crate) fn remove_aws_chunked(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes the headers that frame a body as `aws-chunked`, and sets `content-length` to the decoded length in bytes.
+pub(super) fn remove_chunk_framing(headers: &mut HeaderMap, decoded_len: u64) {
+    remove_aws_chunked(headers);
+    headers.remove(X_AMZ_DECODED_CONTENT_LENGTH);
+    headers.remove(X_AMZ_TRAILER);
+    headers.remove(header::TRANSFER_ENCODING);
+    headers.insert(header::CONTENT_LENGTH, decoded_len.into());
+}
+
 /// Returns `true` for the headers of RFC 9110, section 7.6.1, for those of older software, and for
 /// `expect`, since the server has sent `100 Continue` when the body is read.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -209,13 +218,15 @@ fn is_signature_header(name: &HeaderName) -> bool {
     SIGNATURE_HEADERS.contains(&name.as_str())
 }
 
+/// Returns `true` for a value of `x-amz-content-sha256` that declares a payload in parts, which are signed one by one.
+pub(super) fn is_streaming(value: &HeaderValue) -> bool {
+    const STREAMING: &[u8] = b"streaming-";
+    let prefix = value.as_bytes().get(..STREAMING.len());
+    prefix.is_some_and(|bytes| bytes.eq_ignore_ascii_case(STREAMING))
+}
+
 /// Returns `true` if the body is framed as `aws-chunked`.
 pub(crate) fn is_aws_chunked(headers: &HeaderMap) -> bool {
-    const STREAMING: &[u8] = b"streaming-";
-    let is_streaming = |value: &HeaderValue| {
-        let prefix = value.as_bytes().get(..STREAMING.len());
-        prefix.is_some_and(|bytes| bytes.eq_ignore_ascii_case(STREAMING))
-    };
     headers
         .get_all(X_AMZ_CONTENT_SHA256)
         .iter()

@@ -29,16 +29,19 @@
 //! Hop-by-hop headers are removed, see [`remove_hop_by_hop`], except the `connection` and `upgrade` of a
 //! request that opens a WebSocket; its client has to expect a `101`. Cookie lines that HTTP/2 has split are
 //! joined. If the layer signs, an old signature is removed too: `authorization`, `x-amz-date`,
-//! `x-amz-content-sha256`, the session token and the `X-Amz-*` parameters of a presigned URL.
+//! `x-amz-content-sha256`, the session token and the parameters of a presigned URL, in version 2 too.
 
 #[macro_use]
 mod options;
 mod amz_limits;
 mod as_signed;
+mod body_plan;
 mod bucket_host;
+mod client_payload;
 mod forwarded;
 mod headers;
 mod host_pattern;
+mod mirror;
 #[allow(clippy::module_inception)] // the file of the type `Origin`
 mod origin;
 mod origin_rule;
@@ -60,12 +63,18 @@ pub(crate) use self::headers::is_client_signing_header;
 pub use self::spool::Spool;
 #[cfg(not(feature = "spool"))]
 pub(crate) use self::spool::Spool;
-pub(crate) use self::verified_service::VerifiedService;
+pub(crate) use self::{
+    body_plan::{BodyPlan, ClientExpiry, LargeBody, Sending},
+    headers::{add_aws_chunked, connection_options, remove_aws_chunked},
+    rewrite::rewrite,
+    verified_service::VerifiedService,
+};
 pub use self::{
     as_signed::AsSigned,
     bucket_host::AddressingStyle,
     forwarded::{ClientAddr, ForwardedHeaders},
     headers::{remove_hop_by_hop, remove_response_hop_by_hop},
+    mirror::MirrorPresigned,
     options::SigningBehavior,
     origin::Origin,
     origin_rule::OriginRule,
@@ -75,9 +84,4 @@ pub use self::{
     rules::OriginRules,
     uri_origin::UriOrigin,
     wire_form::WireForm,
-};
-pub(crate) use self::{
-    headers::{add_aws_chunked, connection_options, remove_aws_chunked},
-    payload_mode::BodyPlan,
-    rewrite::rewrite,
 };

@@ -1,15 +1,17 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use http::request::Parts;
+use http::{HeaderMap, request::Parts};
 
 use super::{
-    ForwardedHeaders, PayloadMode, PayloadPolicy, Spool, WireForm, headers, payload_mode::BodyPlan,
+    ForwardedHeaders, MirrorPresigned, PayloadMode, PayloadPolicy, Spool, WireForm,
+    body_plan::{BodyPlan, Hop, Receiver, Sending},
+    headers, mirror,
 };
 #[cfg(feature = "sign")]
 use crate::credentials::PickIdentity;
 use crate::{
     SigningSettings,
-    error::{Error, ErrorKind},
+    error::Error,
     sigv4::{PresignExpiry, service_rules::service_rules},
 };
 
@@ -24,6 +26,7 @@ pub(crate) struct Options<S = SigningSettings> {
     /// Lifetime of a signature in the query; `None` for one in the header.
     pub(crate) presigned: Option<Duration>,
     pub(crate) presign_expiry: PresignExpiry,
+    pub(crate) mirror_presigned: MirrorPresigned,
     pub(crate) body_limit: u64,
     pub(crate) spool: Option<Spool>,
     /// `None` leaves the headers of the request as they are.
@@ -60,6 +63,7 @@ impl<S> Options<S> {
             payload: None,
             presigned: None,
             presign_expiry: PresignExpiry::default(),
+            mirror_presigned: MirrorPresigned::default(),
             body_limit: Self::BODY_LIMIT,
             spool: None,
             forwarded,
@@ -78,6 +82,7 @@ impl<S> Options<S> {
             payload: self.payload.clone(),
             presigned: self.presigned,
             presign_expiry: self.presign_expiry,
+            mirror_presigned: self.mirror_presigned,
             body_limit: self.body_limit,
             spool: self.spool.clone(),
             forwarded: self.forwarded,
@@ -107,47 +112,56 @@ impl Options {
         }
     }
 
+    /// Rejects signed header values that S3 does not read as they were sent. The SDKs do so too.
+    pub(crate) fn check_header_values(&self, headers: &HeaderMap) -> Result<(), Error> {
+        if !service_rules(self.settings.service()).s3_family {
+            return Ok(());
+        }
+        let policy = self.settings.signed_headers();
+        let mut values = headers.iter();
+        match values.find(|(name, value)| !value.as_bytes().is_ascii() && policy.is_signed(name)) {
+            Some((name, _)) => Err(Error::request(format!(
+                "header {name} is signed and has a value that is not ASCII, which S3 reads as other bytes; encode it \
+                 (RFC 2047, or percent-encoding)"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the plan for the body of a request.
-    pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
+    pub(super) fn body_plan(&self, head: &Parts, hop: Hop) -> Result<BodyPlan, Error> {
+        let rules = service_rules(self.settings.service());
         let mode = match &self.payload {
             Some(policy) => policy.mode(head),
-            None if service_rules(self.settings.service()).requires_unsigned_payload => {
-                PayloadMode::Unsigned
-            }
+            None if rules.requires_unsigned_payload => PayloadMode::Unsigned,
+            None if rules.s3_family => PayloadMode::Mirror,
             None => PayloadMode::default(),
         };
-        let plan = mode.plan(head, self.spool.as_ref())?;
-        if headers::is_aws_chunked(&head.headers) && !matches!(plan, BodyPlan::Framed(_)) {
-            return Err(Error::new(
-                ErrorKind::UnsupportedBody,
-                "the body is framed as aws-chunked and would be signed as if the frames were data; disable \
-                 chunked signing in the client, or keep its signature with `NoOverride`",
-            ));
+        let receiver = Receiver {
+            service: self.settings.service(),
+            rules,
+            regions: self.settings.region_set(),
+            in_query: self.presigned.is_some(),
+            hop,
+            spool: self.spool.as_ref(),
+        };
+        if mode == PayloadMode::Mirror {
+            return mirror::plan(head, self.mirror_presigned, receiver);
         }
-        let service = self.settings.service();
-        let s3_family = service_rules(service).s3_family;
-        let regions = self.settings.region_set();
-        let accepts_chunks = s3_family && self.presigned.is_none() && regions.is_none();
-        match plan {
-            BodyPlan::ChunkLarge(_, spool) if !accepts_chunks => Ok(BodyPlan::Collect(spool)),
-            BodyPlan::Chunk(..) | BodyPlan::Framed(_) if !s3_family => Err(Error::config(format!(
-                "service {service:?} does not accept aws-chunked bodies; choose another payload mode for it"
-            ))),
-            BodyPlan::Chunk(..) | BodyPlan::Framed(_) if self.presigned.is_some() => {
-                Err(Error::config(
-                    "chunks cannot be sent with a signature in the query; choose another payload mode",
-                ))
+        let plan = mode.plan(head, &receiver)?;
+        match plan.sending {
+            Sending::Large(_, spool) if !receiver.accepts_signed_chunks() => Ok(BodyPlan {
+                sending: Sending::Collect {
+                    spool,
+                    signed: None,
+                },
+                ..plan
+            }),
+            Sending::Chunk(_, framing) | Sending::Framed(framing) => {
+                receiver.check_chunks(framing)?;
+                Ok(plan)
             }
-            BodyPlan::Chunk(_, framing) | BodyPlan::Framed(framing)
-                if regions.is_some() && framing.is_signed() =>
-            {
-                Err(Error::config(format!(
-                    "chunks cannot be signed for the region set {:?}; choose another payload mode, or \
-                     settings for one region",
-                    self.settings.region(),
-                )))
-            }
-            supported => Ok(supported),
+            _ => Ok(plan),
         }
     }
 }
@@ -196,10 +210,21 @@ macro_rules! option_setters {
             self
         }
 
+        /// Sets the form of the signature that replaces a client's presigned URL in
+        /// [`PayloadMode::Mirror`](crate::origin::PayloadMode::Mirror):
+        /// [`Header`](crate::origin::MirrorPresigned::Header) by default.
+        ///
+        /// [`with_query_signature`](Self::with_query_signature) overrides it.
+        pub fn with_mirrored_presign(mut self, form: $crate::origin::MirrorPresigned) -> Self {
+            self.options_mut().mirror_presigned = form;
+            self
+        }
+
         /// Sets how bodies are signed; see [`PayloadMode`](crate::origin::PayloadMode).
         ///
-        /// By default bodies are buffered. For VPC Lattice (`vpc-lattice-svcs`), which accepts only unsigned
-        /// bodies, they are unsigned.
+        /// By default bodies for the S3 family are sent as the client sends them
+        /// ([`Mirror`](crate::origin::PayloadMode::Mirror)), and others are buffered. For VPC Lattice
+        /// (`vpc-lattice-svcs`), which accepts only unsigned bodies, they are unsigned.
         pub fn with_payload(
             mut self,
             policy: impl $crate::origin::PayloadPolicy + 'static,

@@ -6,10 +6,15 @@ use std::{
 
 use http::{
     HeaderValue, Uri,
+    request::Parts,
     uri::{Authority, Scheme},
 };
 
-use super::{ForwardedHeaders, options::Options};
+use super::{
+    ForwardedHeaders,
+    body_plan::{BodyPlan, Hop},
+    options::Options,
+};
 use crate::{
     SigningSettings,
     error::Error,
@@ -228,6 +233,15 @@ impl Origin {
 
     pub(crate) fn options(&self) -> &Options {
         &self.0.options
+    }
+
+    /// Returns the plan for the body of a request.
+    pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
+        let hop = Hop {
+            is_aws: self.0.is_aws,
+            is_tls: self.0.scheme == Scheme::HTTPS,
+        };
+        self.options().body_plan(head, hop)
     }
 
     /// Returns `true` if requests may be corrected and sent again after a rejection.

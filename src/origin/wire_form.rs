@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use crate::{
     error::Error,
-    sigv4::{PathForm, authorization::signature_parameter, canonical, encode},
+    sigv4::{
+        PathForm,
+        authorization::{is_signed_in_version_2, signature_parameter, version_2_parameter},
+        canonical, encode,
+    },
 };
 
 /// Form in which path and query are sent. The signature covers what servers derive from either form.
@@ -40,7 +44,11 @@ impl WireForm {
     /// `signs`.
     pub(super) fn query(self, query: &str, signs: bool) -> Result<Cow<'_, str>, Error> {
         check_escapes("query", query)?;
-        let is_own = |pair: &&str| signature_parameter(pair).is_none();
+        let is_version_2 = signs && is_signed_in_version_2(query);
+        let is_own = |pair: &&str| {
+            signature_parameter(pair).is_none()
+                && !(is_version_2 && version_2_parameter(pair).is_some())
+        };
         if signs && !query.split('&').all(|pair| is_own(&pair)) {
             let pairs: Vec<_> = query.split('&').filter(is_own).collect();
             let unsigned = pairs.join("&");
@@ -75,8 +83,13 @@ fn encode_path(path: &str, form: PathForm, preserve: bool) -> Cow<'_, str> {
     Cow::Owned(encoded_string(path.len(), write))
 }
 
-/// Returns `true` for the query of a presigned URL.
+/// Returns `true` for the query of a presigned URL, of either version.
 pub(crate) fn is_presigned(query: &str) -> bool {
+    is_presigned_in_version_4(query) || is_signed_in_version_2(query)
+}
+
+/// Returns `true` for the query of a URL that is presigned in version 4 or 4a.
+pub(super) fn is_presigned_in_version_4(query: &str) -> bool {
     query
         .split('&')
         .any(|pair| signature_parameter(pair) == Some("X-Amz-Signature"))

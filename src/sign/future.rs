@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 use tower_service::Service;
 
 use super::{
-    body_plan::{self, PlannedBody, PreparedBody},
+    body_plan::{self, AfterCollect, PlannedBody, PreparedBody},
     framing,
     layer_config::LayerConfig,
     pending_request::{PendingRequest, PreparedRequest, ReadyRequest},
@@ -23,10 +23,10 @@ use super::{
     trace::Trace,
 };
 use crate::{
-    body::{Collect, ResponseBody, SignedBody},
+    body::{Collect, ResponseBody, SignedBody, SourceBody},
     credentials::{CachedCredentials, LoadFuture},
     error::{BoxError, Error},
-    origin::{self, BodyPlan},
+    origin::{self, BodyPlan, Sending},
     sigv4::Payload,
 };
 
@@ -47,7 +47,10 @@ pin_project! {
     enum State<S, F, B, R> {
         /// The inner service is dropped already.
         Failed { error: Option<Error> },
-        Collecting { pending: Option<PendingRequest<S>>, #[pin] body: Collect<B> },
+        Collecting {
+            pending: Option<(PendingRequest<S>, AfterCollect)>,
+            #[pin] body: Collect<SourceBody<B>>,
+        },
         /// No valid credentials are cached.
         Loading { prepared: Option<PreparedRequest<S, B>>, load: LoadFuture },
         Calling { #[pin] response: F, on_response: OnResponse<Box<PreparedRequest<S, B>>> },
@@ -101,23 +104,31 @@ where
             _ => config.credentials.clone(),
         };
         let plan = if signs {
-            options.body_plan(&parts)?
+            destination.origin.body_plan(&parts)?
         } else {
-            BodyPlan::Stream(Payload::Unsigned)
+            BodyPlan::from(Sending::Stream(Payload::Unsigned))
         };
+        if let Some(url) = &plan.presigned {
+            url.remaining(credentials.now())?;
+        }
+        let presigned = plan.presigned;
         let streams = plan.streams();
         let is_chunked = streams && framing::is_chunked(&parts.headers);
         origin::rewrite(&mut parts, &destination, signs)?;
+        if signs {
+            options.check_header_values(&parts.headers)?;
+        }
         if streams {
             framing::frame(&mut parts, &body, is_chunked)?;
         }
-        let planned = body_plan::apply(plan, body, options.body_limit, &parts.headers)?;
+        let planned = body_plan::apply(plan, body, options.body_limit, &mut parts.headers)?;
         let mut pending = PendingRequest {
             inner,
             config: config.clone(),
             parts,
             origin: destination.origin,
             credentials,
+            presigned,
             stopwatch: None,
             signs,
             is_recovery: false,
@@ -125,11 +136,11 @@ where
         };
         pending.start_stopwatch(trace);
         match planned {
-            PlannedBody::Collect(unread) => {
+            PlannedBody::Collect(unread, after) => {
                 let budget = config.body_budget.as_ref();
                 let reserved = unread.reserve(budget, &mut pending.parts.extensions)?;
                 Ok(Self::Collecting {
-                    pending: Some(pending),
+                    pending: Some((pending, after)),
                     body: reserved,
                 })
             }
@@ -200,10 +211,13 @@ where
                     return Poll::Ready(Err(failure.into()));
                 }
                 StateProj::Collecting { pending, body } => match ready!(body.poll(cx)) {
-                    Ok((collected, payload)) => {
-                        let request = pending.take().expect("taken once");
-                        let signed = SignedBody::collected(collected);
-                        State::sign_or_load(request, PreparedBody::Whole(signed, payload), trace)
+                    Ok(complete) => {
+                        let (mut request, after) = pending.take().expect("taken once");
+                        after
+                            .finish(complete, &mut request.parts.headers)
+                            .map_or_else(State::failed, |prepared| {
+                                State::sign_or_load(request, prepared, trace)
+                            })
                     }
                     Err(error) => State::failed(error),
                 },
@@ -219,7 +233,8 @@ where
                     response,
                     on_response,
                 } => {
-                    let mut result = ready!(response.poll(cx)).map_err(Into::into);
+                    let mut result = ready!(response.poll(cx))
+                        .map_err(|error| on_response.prefer_body_error(error.into()));
                     let rejected = match &mut result {
                         Ok(received) => on_response.receive(received),
                         Err(_) => None,

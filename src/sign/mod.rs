@@ -34,6 +34,7 @@ mod error_body;
 mod error_layer;
 mod framing;
 mod future;
+mod head;
 mod layer;
 mod layer_config;
 mod pending_request;

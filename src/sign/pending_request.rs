@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, sync::Arc, time::SystemTime};
 
-use http::{HeaderValue, Method, Request, Response, header, request::Parts};
+use http::{Request, Response, request::Parts};
 use http_body::Body;
 use tokio::time::Sleep;
 
@@ -20,12 +20,8 @@ use crate::{
     Origin,
     body::SignedBody,
     credentials::{CachedCredentials, CredentialsCache, LoadFuture},
-    error::{BoxError, Error, ErrorKind},
-    origin::add_aws_chunked,
-    sigv4::{
-        Payload, PayloadHash, SigningParams,
-        signed_headers::{X_AMZ_DECODED_CONTENT_LENGTH, X_AMZ_TRAILER},
-    },
+    error::{BoxError, Error},
+    origin::ClientExpiry,
 };
 
 /// Capacity for a usual canonical request, in bytes.
@@ -38,6 +34,8 @@ pub(super) struct PendingRequest<S> {
     pub(super) parts: Parts,
     pub(super) origin: Origin,
     pub(super) credentials: CredentialsCache,
+    /// `None` unless the client's presigned URL is mirrored.
+    pub(super) presigned: Option<ClientExpiry>,
     /// `None` unless there is a report or a trace.
     pub(super) stopwatch: Option<Stopwatch>,
     /// `false` if the origin gets the request unsigned.
@@ -106,72 +104,6 @@ impl<S> PendingRequest<S> {
             None => Err(Box::pin(credentials.clone().load())),
         }
     }
-
-    /// Signs the head. Returns the body and its length in bytes, without the framing of chunks.
-    fn sign_head<B>(
-        &mut self,
-        entry: &CachedCredentials,
-        signing_time: SystemTime,
-        body: PreparedBody<B>,
-        canonical_request: Option<&mut Vec<u8>>,
-    ) -> Result<(SignedBody<B>, Option<u64>), Error>
-    where
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        let parts = &mut self.parts;
-        let signer = &self.config.signer;
-        let options = self.origin.options();
-        let params = |payload: Payload| {
-            SigningParams::new(&options.settings, entry.identity(), payload, signing_time)
-        };
-        let empty = Payload::from(PayloadHash::EMPTY);
-        Ok(match body {
-            PreparedBody::Whole(whole, payload) => {
-                let len = whole.size_hint().exact();
-                set_content_length(parts, len);
-                match options.presigned {
-                    None => signer.sign_capturing(parts, &params(payload), canonical_request)?,
-                    Some(expires) => {
-                        let presigned = params(payload).with_presign_expiry(options.presign_expiry);
-                        signer.presign_capturing(parts, &presigned, expires, canonical_request)?;
-                    }
-                }
-                (whole, len)
-            }
-            PreparedBody::Chunked {
-                body: plain,
-                framing,
-                size,
-                decoded_len,
-            } => {
-                let encoded_len = framing
-                    .encoded_len(decoded_len, size)
-                    .ok_or_else(too_long)?;
-                set_content_length(parts, Some(encoded_len));
-                add_aws_chunked(&mut parts.headers);
-                parts
-                    .headers
-                    .insert(X_AMZ_DECODED_CONTENT_LENGTH, decoded_len.into());
-                if let Some(checksum) = framing.checksum() {
-                    let name = HeaderValue::from_static(checksum.header_name());
-                    parts.headers.insert(X_AMZ_TRAILER, name);
-                }
-                let chunks =
-                    signer.sign_chunked(parts, &params(empty), framing, canonical_request)?;
-                let chunked = SignedBody::chunked(plain, framing, chunks, size, decoded_len);
-                (chunked, Some(decoded_len))
-            }
-            PreparedBody::ClientChunks {
-                body: chunked,
-                framing,
-            } => {
-                set_content_length(parts, chunked.size_hint().exact());
-                signer.sign_chunked(parts, &params(empty), framing, canonical_request)?;
-                (SignedBody::streamed(chunked), None)
-            }
-        })
-    }
 }
 
 impl<S, B> PreparedRequest<S, B>
@@ -208,8 +140,10 @@ where
             .diagnosis_log
             .is_some()
             .then(|| Vec::with_capacity(CANONICAL_REQUEST_CAPACITY));
-        let (signed_body, body_len) =
+        let is_in_query = request.is_in_query();
+        let (mut signed_body, body_len) =
             request.sign_head(&entry, signing_time, body, canonical_request.as_mut())?;
+        let body_failure = signed_body.record_failure();
         let report = request.stopwatch.and_then(|mut stopwatch| {
             trace.signed(stopwatch.signed(payload_kind, body_len));
             request.config.report.then(|| stopwatch.into_report())
@@ -224,24 +158,33 @@ where
             offset,
             recovery,
             canonical_request,
+            is_in_query,
         });
         Ok(ReadyRequest {
             inner: request.inner,
             request: Request::from_parts(request.parts, signed_body),
-            on_response: OnResponse { report, sent, copy },
+            on_response: OnResponse {
+                report,
+                sent,
+                copy,
+                body_failure,
+            },
         })
     }
 
     /// Leaves the request unsigned.
     pub(super) fn pass_on(mut self) -> ReadyRequest<S, B> {
         let copy = self.copy(false);
+        let mut body = self.body.into_unsigned();
+        let body_failure = body.record_failure();
         ReadyRequest {
             inner: self.request.inner,
-            request: Request::from_parts(self.request.parts, self.body.into_unsigned()),
+            request: Request::from_parts(self.request.parts, body),
             on_response: OnResponse {
                 report: None,
                 sent: None,
                 copy,
+                body_failure,
             },
         }
     }
@@ -259,6 +202,7 @@ where
             parts: self.request.parts.clone(),
             origin: self.request.origin.clone(),
             credentials: self.request.credentials.clone(),
+            presigned: self.request.presigned,
             stopwatch: None,
             signs: self.request.signs,
             is_recovery: false,
@@ -276,24 +220,4 @@ where
         let wait = policy.next_attempt(&self.request.parts.method, result)?;
         Some(Box::pin(wait))
     }
-}
-
-/// Sets the body's length in bytes, if it is known.
-fn set_content_length(parts: &mut Parts, length: Option<u64>) {
-    let has_content = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
-    if let Some(bytes) = length
-        && (bytes > 0 || has_content || parts.headers.contains_key(header::CONTENT_LENGTH))
-    {
-        let mut digits = itoa::Buffer::new();
-        // `HeaderValue::from` would allocate twice.
-        let value = HeaderValue::from_str(digits.format(bytes)).expect("digits are valid");
-        parts.headers.insert(header::CONTENT_LENGTH, value);
-    }
-}
-
-fn too_long() -> Error {
-    Error::new(
-        ErrorKind::BodyTooLarge,
-        "the body is too long to be sent in chunks",
-    )
 }

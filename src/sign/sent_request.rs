@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     Origin,
+    body::BodyFailure,
     credentials::{CachedCredentials, CredentialsCache},
+    error::BoxError,
 };
 #[cfg(feature = "doctor")]
 use {
@@ -38,6 +40,8 @@ pub(super) struct OnResponse<T> {
     pub(super) sent: Option<SentRequest>,
     /// `None` if the request cannot be sent again.
     pub(super) copy: Option<T>,
+    /// `None` unless the body streams.
+    pub(super) body_failure: Option<BodyFailure>,
 }
 
 /// A signed request.
@@ -55,6 +59,8 @@ pub(super) struct SentRequest {
     pub(super) canonical_request: Option<Vec<u8>>,
     /// A recovery sends the request again.
     pub(super) is_repeatable: bool,
+    /// The signature is in the query.
+    pub(super) is_in_query: bool,
 }
 
 /// Change that makes an origin accept a rejected request.
@@ -71,6 +77,12 @@ impl<T> OnResponse<T> {
             response.extensions_mut().insert(report);
         }
         self.sent.take()?.receive(response)
+    }
+
+    /// Returns the error of the body in place of that of the inner service, which is only its effect.
+    pub(super) fn prefer_body_error(&self, error: BoxError) -> BoxError {
+        let cause = self.body_failure.as_ref().and_then(BodyFailure::error);
+        cause.map_or(error, Into::into)
     }
 }
 
@@ -147,14 +159,13 @@ impl SentRequest {
         let has_token = identity.token().is_some();
         let canonical = self.canonical_request.as_deref().unwrap_or_default();
         let mut signed = SignedRequest::new(canonical, algorithm, scope, id, has_token);
-        signed.in_query = options.presigned.is_some();
+        signed.in_query = self.is_in_query;
         Some(signed)
     }
 
     /// Returns the remedy for a rejection, from its whole body.
     pub(super) fn remedy(&self, head: &Parts, body: &[u8]) -> Option<Remedy> {
-        let is_presigned = self.origin.options().presigned.is_some();
-        let error = RecoverableError::read(&head.headers, body, self.service(), is_presigned)?;
+        let error = RecoverableError::read(&head.headers, body, self.service(), self.is_in_query)?;
         let time = origin_time(&head.headers);
         let is_time_right = || {
             let difference = time.map(|origin| origin.duration_since(self.signing_time));

@@ -16,7 +16,7 @@ use percent_encoding::percent_decode_str;
 pub(crate) use self::{
     claimed_service::{MAX_SCOPE_PART, claimed_service, has_version_2},
     parse::{ParseError, pairs},
-    query_parameters::signature_parameter,
+    query_parameters::{is_signed_in_version_2, signature_parameter, version_2_parameter},
     signed_header_names::{SignedHeaderNames, is_same_cgi_variable, reads_as_hyphen},
 };
 use self::{

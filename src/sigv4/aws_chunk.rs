@@ -9,10 +9,9 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Checksum, encode, key::SigningKey, payload::EMPTY_HEX, scope::Timestamp, signature::Signature,
-    sink::Sink,
+    Checksum, ChunkSize, encode, key::SigningKey, payload::EMPTY_HEX, scope::Timestamp,
+    signature::Signature, sink::Sink,
 };
-use crate::error::Error;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256-PAYLOAD";
 const TRAILER_ALGORITHM: &str = "AWS4-HMAC-SHA256-TRAILER";
@@ -64,7 +63,7 @@ impl Framing {
 
     /// Returns the length of a chunked payload, including its framing and trailer.
     pub(crate) fn encoded_len(self, decoded: u64, size: ChunkSize) -> Option<u64> {
-        let chunk_size = size.0 as u64;
+        let chunk_size = size.bytes() as u64;
         let chunk = |len: u64| self.line_len(len) + len + 2;
         let whole = (decoded / chunk_size).checked_mul(chunk(chunk_size))?;
         let last = match decoded % chunk_size {
@@ -90,54 +89,6 @@ impl Framing {
         let signature = TRAILER_SIGNATURE.len() as u64 + 64;
         let len = checksum.header_name().len() as u64 + 1 + checksum.base64_len() + 2;
         len + u64::from(self.is_signed()) * signature
-    }
-}
-
-/// Number of bytes in a chunk of `aws-chunked`.
-///
-/// ```
-/// use tower_sigv4::sigv4::ChunkSize;
-///
-/// assert_eq!(ChunkSize::default().bytes(), 64 * 1024);
-/// assert!(ChunkSize::new(8 * 1024 - 1).is_err());
-/// # Ok::<(), tower_sigv4::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ChunkSize(usize);
-
-impl ChunkSize {
-    /// Minimum of S3.
-    const MIN: usize = 8 * 1024;
-    /// Limits the memory per request.
-    const MAX: usize = 1024 * 1024 * 1024;
-
-    /// Creates a size in bytes. Each request buffers a chunk, and each chunk needs a signature.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) below 8 KiB, which S3 rejects, and above 1 GiB.
-    pub fn new(bytes: usize) -> Result<Self, Error> {
-        if (Self::MIN..=Self::MAX).contains(&bytes) {
-            return Ok(Self(bytes));
-        }
-        Err(Error::config(format!(
-            "invalid chunk size of {bytes} bytes; use {} to {}",
-            Self::MIN,
-            Self::MAX,
-        )))
-    }
-
-    /// Returns the size in bytes.
-    #[must_use]
-    pub fn bytes(self) -> usize {
-        self.0
-    }
-}
-
-impl Default for ChunkSize {
-    /// 64 KiB.
-    fn default() -> Self {
-        Self(64 * 1024)
     }
 }
 
@@ -197,6 +148,29 @@ pub(crate) struct ExpectedChunks {
     pub(crate) decoded: u64,
 }
 
+/// Algorithm of the signatures between chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineSignature {
+    None,
+    Hmac,
+    /// SigV4a.
+    Ecdsa,
+}
+
+impl LineSignature {
+    pub(crate) fn of(framing: Framing) -> Self {
+        if framing.is_signed() {
+            Self::Hmac
+        } else {
+            Self::None
+        }
+    }
+
+    pub(crate) fn is_present(self) -> bool {
+        self != Self::None
+    }
+}
+
 /// The line before the bytes of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ChunkLine {
@@ -215,9 +189,9 @@ impl ChunkLine {
     }
 
     /// Parses a line with its line break.
-    pub(crate) fn parse(bytes: &[u8], is_signed: bool) -> Option<Self> {
-        let (len, signature) = split_signature(bytes, EXTENSION, is_signed)?;
-        let max_digits = if is_signed { 8 } else { 16 };
+    pub(crate) fn parse(bytes: &[u8], kind: LineSignature) -> Option<Self> {
+        let (len, signature) = split_signature(bytes, EXTENSION, kind)?;
+        let max_digits = if kind.is_present() { 8 } else { 16 };
         if !(1..=max_digits).contains(&len.len())
             || !len.bytes().all(|digit| digit.is_ascii_hexdigit())
         {
@@ -241,18 +215,31 @@ fn with_signature(text: String, separator: &str, signature: Option<&Signature>) 
     line.into()
 }
 
-/// Splits off the line break and, from a signed text, the signature.
+/// Splits off the line break and, from a signed text, the signature. One of SigV4a is dropped.
 fn split_signature<'a>(
     bytes: &'a [u8],
     separator: &str,
-    is_signed: bool,
+    kind: LineSignature,
 ) -> Option<(&'a str, Option<Signature>)> {
     let text = str::from_utf8(bytes.strip_suffix(b"\r\n")?).ok()?;
-    if !is_signed {
+    if !kind.is_present() {
         return Some((text, None));
     }
     let (unsigned, hex) = text.split_once(separator)?;
+    if kind == LineSignature::Ecdsa {
+        return is_padded_ecdsa(hex).then_some((unsigned, None));
+    }
     Some((unsigned, Some(*encode::parse_sha256_hex(hex.as_bytes())?)))
+}
+
+/// Returns `true` for a signature in DER and hex, which clients pad with `*` to 144 bytes so that the length of the
+/// body is known (aws-c-auth, `AWS_SIGV4A_SIGNATURE_PADDING_BYTE`).
+fn is_padded_ecdsa(text: &str) -> bool {
+    const MAX_DIGITS: usize = 144;
+    let digits = text.trim_end_matches('*');
+    !digits.is_empty()
+        && text.len() <= MAX_DIGITS
+        && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// The trailer after the last chunk, without the final line break.
@@ -270,8 +257,8 @@ impl<'a> Trailer<'a> {
     }
 
     /// Parses the trailer of a checksum with its line breaks.
-    pub(crate) fn parse(bytes: &'a [u8], checksum: Checksum, is_signed: bool) -> Option<Self> {
-        let (line, signature) = split_signature(bytes, TRAILER_SIGNATURE, is_signed)?;
+    pub(crate) fn parse(bytes: &'a [u8], checksum: Checksum, kind: LineSignature) -> Option<Self> {
+        let (line, signature) = split_signature(bytes, TRAILER_SIGNATURE, kind)?;
         let value = line
             .strip_prefix(checksum.header_name())?
             .strip_prefix(':')?;

@@ -21,6 +21,8 @@ pub(crate) mod authorization;
 pub(crate) mod aws_chunk;
 pub(crate) mod canonical;
 mod checksum;
+mod chunk_size;
+pub(crate) mod client_chunks;
 pub(crate) mod client_scope;
 pub(crate) mod cookies;
 pub(crate) mod encode;
@@ -45,13 +47,14 @@ mod signing_params;
 mod sink;
 #[cfg(feature = "sigv4a")]
 pub(crate) mod v4a;
+pub(crate) mod verified_payload;
 
 #[cfg(feature = "sigv4a")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sigv4a")))]
 pub use self::region_set::RegionSet;
 pub use self::{
-    aws_chunk::ChunkSize,
     checksum::Checksum,
+    chunk_size::ChunkSize,
     identity::Identity,
     payload::{Payload, PayloadHash},
     service_rules::{PathForm, SessionToken},

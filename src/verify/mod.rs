@@ -93,3 +93,4 @@ pub use self::{
     verified::{PayloadKind, Verified},
     verifier::{VerifiedRequest, Verifier},
 };
+pub use crate::sigv4::verified_payload::VerifiedPayload;

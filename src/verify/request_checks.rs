@@ -53,18 +53,19 @@ pub(super) fn rewrite_path(head: &mut Parts, form: PathForm, rewrites: bool) {
     }
 }
 
-/// Removes the headers that describe `aws-chunked` framing, and sets `content-length` to the decoded length.
-pub(super) fn remove_framing(head: &mut Parts, decoded_length: u64) {
+/// Removes the headers that describe `aws-chunked` framing, and sets `content-length` to the decoded length. Returns
+/// the name of the checksum in the removed trailer.
+pub(super) fn remove_framing(head: &mut Parts, decoded_length: u64) -> Option<HeaderValue> {
     let headers = &mut head.headers;
     remove_aws_chunked(headers);
     headers.remove(X_AMZ_CONTENT_SHA256);
     headers.remove(X_AMZ_DECODED_CONTENT_LENGTH);
-    if headers.remove(X_AMZ_TRAILER).is_some() {
-        // It names the checksum in the removed trailer, which S3 would look for.
-        headers.remove(X_AMZ_SDK_CHECKSUM_ALGORITHM);
-    }
+    let trailer = headers.remove(X_AMZ_TRAILER);
+    // S3 would look for the removed trailer.
+    let algorithm = trailer.and_then(|_| headers.remove(X_AMZ_SDK_CHECKSUM_ALGORITHM));
     headers.remove(header::TRANSFER_ENCODING);
     headers.insert(header::CONTENT_LENGTH, decoded_length.into());
+    algorithm
 }
 
 /// Returns the URI with its path in canonical form, or `None` if the path is unambiguous or malformed.

@@ -22,7 +22,12 @@ use crate::{
     error::{BoxError, Error, ErrorKind},
     error_response::ErrorContext,
     origin::VerifiedService,
-    sigv4::{Payload, PayloadHash, aws_chunk::ExpectedChunks},
+    sigv4::{
+        Payload, PayloadHash,
+        aws_chunk::ExpectedChunks,
+        client_chunks::ClientChecksum,
+        verified_payload::{DecodedChunks, VerifiedPayload},
+    },
 };
 
 pin_project! {
@@ -93,6 +98,8 @@ where
             let form = config.verifier.services().of_claim(&head).path_form;
             request_checks::rewrite_path(&mut head, form, config.rewrites_path);
         }
+        // That of an outer layer may be about another body.
+        head.extensions.remove::<VerifiedPayload>();
         let pending = Pending {
             now: config.clock.now(),
             inner,
@@ -103,7 +110,7 @@ where
         Self::advance(pending, step, body)
     }
 
-    pub(super) fn advance(pending: Pending<S>, step: Result<Step, Rejection>, body: B) -> Self {
+    pub(super) fn advance(mut pending: Pending<S>, step: Result<Step, Rejection>, body: B) -> Self {
         match step {
             Ok(Step::LookUp(lookup)) => Self::LookingUp {
                 pending: Some((pending, body)),
@@ -120,6 +127,7 @@ where
                 pending.reject(payload_mismatch())
             }
             Ok(Step::Stream(verified, hash)) => {
+                pending.declare(VerifiedPayload::hash(hash));
                 Self::call(pending, Some(verified), VerifiedBody::checked(body, hash))
             }
             Ok(Step::Collect(limit, after)) => {
@@ -149,17 +157,24 @@ where
         check: BodyCheck,
         body: B,
     ) -> Self {
-        request_checks::remove_framing(&mut pending.head, chunks.decoded);
+        let framing = chunks.framing;
+        let checksum = framing.checksum().map(ClientChecksum::new);
+        let sdk_algorithm = request_checks::remove_framing(&mut pending.head, chunks.decoded);
+        pending.declare(VerifiedPayload::chunks(DecodedChunks {
+            framing,
+            checksum: checksum.clone(),
+            sdk_algorithm,
+        }));
         let limit = match check {
             BodyCheck::Collected { limit } => limit,
             // A service that expects an empty body would not read up to the error.
             BodyCheck::Streamed if chunks.decoded == 0 => MAX_CHUNK_SIZE,
             BodyCheck::Streamed => {
-                let decoder = AwsChunkedDecoder::new(body, chunks, MAX_CHUNK_SIZE);
+                let decoder = AwsChunkedDecoder::new(body, chunks, checksum, MAX_CHUNK_SIZE);
                 return Self::call(pending, Some(verified), VerifiedBody::chunked(decoder));
             }
         };
-        let decoded = VerifiedBody::chunked(AwsChunkedDecoder::new(body, chunks, limit));
+        let decoded = VerifiedBody::chunked(AwsChunkedDecoder::new(body, chunks, checksum, limit));
         let collect = Collect::new(decoded, &pending.head.headers, limit);
         let after = AfterCollect::Decoded(verified);
         Self::collect(pending, after, collect.map(Collect::without_hash))
@@ -197,8 +212,15 @@ where
             }
             Err(error) => return pending.reject_body(error),
         };
+        let signed_hash = match &after {
+            AfterCollect::CompareHash(_, hash) => Some(*hash),
+            _ => None,
+        };
         match pending.check_collected(after, payload) {
             Ok(verified) => {
+                if let Some(hash) = signed_hash {
+                    pending.declare(VerifiedPayload::hash(hash));
+                }
                 collected.share_reservation(&mut pending.head.extensions);
                 Self::call(pending, Some(verified), VerifiedBody::collected(collected))
             }
@@ -225,6 +247,11 @@ where
 }
 
 impl<S> Pending<S> {
+    /// Describes the payload for the layers inside.
+    fn declare(&mut self, payload: VerifiedPayload) {
+        self.head.extensions.insert(payload);
+    }
+
     /// Verifies the request, unless the key lookup has to wait.
     fn first_step(&self) -> Result<Step, Rejection> {
         let request = match self.config.verifier.parse(&self.head, self.now) {

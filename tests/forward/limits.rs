@@ -96,7 +96,7 @@ async fn names_are_compared_as_servers_may_read_them() {
         ("/public/a?response-content-type=a%3Bacl", "accept", true),
         ("/public/a?&&", "accept", true),
         (
-            "/public/a?X-Amz-Signature=s&x-amz-date=d&X%2DAmz-Credential=c",
+            "/public/a?X-Amz-Signature=s&x-amz-date=20150830T123600Z&X-Amz-Expires=60&X%2DAmz-Credential=c",
             "accept",
             true,
         ),

@@ -58,7 +58,7 @@ impl Route {
         Ok(Self {
             upstream: UpstreamSettings {
                 timeout: timeout.unwrap_or(TIMEOUT),
-                http2: origin.http2()?,
+                http2_connections: origin.http2_connections()?,
             },
             retry: max_attempts.map(|attempts| RetryPolicy::new().with_max_attempts(attempts)),
             max_concurrency: section.max_concurrency()?,

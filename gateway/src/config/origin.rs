@@ -11,7 +11,7 @@ use tower_sigv4::{doctor::LintRule, origin::ForwardedHeaders};
 use super::{
     bodies::{ChecksumName, Payload},
     error::ConfigError,
-    value::{Size, Spanned},
+    value::{Size, Spanned, positive},
 };
 
 #[derive(Deserialize, JsonSchema)]
@@ -29,6 +29,7 @@ pub(crate) struct OriginSection {
     pub(crate) forwarded: Option<ForwardedSelection>,
     pub(crate) session_token: Option<TokenHeader>,
     http2: Option<Spanned<bool>>,
+    http2_connections: Option<Spanned<u32>>,
     pub(crate) recovery: Option<bool>,
     pub(crate) payload: Option<Spanned<Payload>>,
     pub(crate) checksum: Option<Spanned<ChecksumName>>,
@@ -109,6 +110,9 @@ pub(crate) struct OriginHost {
 }
 
 impl OriginSection {
+    /// With the 128 streams of nginx and of load balancers, as many as 2,048 requests in flight.
+    const HTTP2_CONNECTIONS: u32 = 16;
+
     pub(crate) fn signs_always(&self) -> bool {
         self.signing == Signing::Always
     }
@@ -131,6 +135,7 @@ impl OriginSection {
             // Described with its role by `RouteCache`.
             identity: _,
             http2: _,
+            http2_connections: _,
             recovery: _,
             payload: _,
             checksum: _,
@@ -159,16 +164,22 @@ impl OriginSection {
         })
     }
 
-    /// Returns `true` if connections may use HTTP/2.
-    pub(crate) fn http2(&self) -> Result<bool, ConfigError> {
+    /// Returns the maximum number of HTTP/2 connections, if connections may use HTTP/2.
+    pub(crate) fn http2_connections(&self) -> Result<Option<usize>, ConfigError> {
+        let max = positive("http2_connections", &self.http2_connections)?;
         let Some(http2) = self.http2.as_ref().filter(|http2| *http2.get_ref()) else {
-            return Ok(false);
+            return match &self.http2_connections {
+                None => Ok(None),
+                Some(alone) => Err(alone.error(
+                    "http2_connections needs http2 = true; add it, or remove http2_connections",
+                )),
+            };
         };
         let is_https = self
             .uri()
             .is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS));
         if is_https && self.signed_host.is_none() {
-            return Ok(true);
+            return Ok(Some(max.unwrap_or(Self::HTTP2_CONNECTIONS) as usize));
         }
         Err(http2.error(
             "http2 needs an https:// url, since TLS negotiates it, and no signed_host, since HTTP/2 has one name \

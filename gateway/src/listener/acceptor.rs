@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future, io, mem,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,10 +18,7 @@ use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::IntGauge;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -33,8 +31,9 @@ use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_sigv4::origin::ClientAddr;
 
 use super::{
-    drain_body::drain_bodies, head_timer::HeadTimer, lifetime::Lifetime, linger::LingeringStream,
-    read_ahead::ReadAhead, response_rate::Streams, strict_stream::StrictStream,
+    drain_body::drain_bodies, extended_connect, head_timer::HeadTimer, lifetime::Lifetime,
+    linger::LingeringStream, read_ahead::ReadAhead, response_rate::Streams,
+    strict_stream::StrictStream,
 };
 use crate::{
     config,
@@ -52,6 +51,8 @@ const TLS_BUFFER: usize = 16 * 1024;
 const PEEK_DELAY: Duration = Duration::from_millis(1);
 /// Delay after a failed accept, for example if there are no free file descriptors.
 const ACCEPT_DELAY: Duration = Duration::from_millis(100);
+
+type BoxFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
 /// Accepts connections for a service.
 #[derive(Clone)]
@@ -168,8 +169,17 @@ impl<S: Respond> Acceptor<S> {
         if is_http2 {
             let streams = Streams::default();
             let read_ahead = ReadAhead::shared(origin_buffer, settings.send_buffer);
-            let for_client = for_client(client, scheme, connection.clone(), requests, service);
-            let observed = without_head_bodies(for_client)
+            let with_websockets = ServiceBuilder::new()
+                .map_request(extended_connect::to_handshake)
+                .service(service);
+            let for_client = for_client(
+                client,
+                scheme,
+                connection.clone(),
+                requests,
+                with_websockets,
+            );
+            let observed = adapt_responses(for_client)
                 .map_response(move |response| Streams::observe(read_ahead.apply(response)));
             let mut http2 = http2::Builder::new(streams.clone());
             http2
@@ -178,9 +188,10 @@ impl<S: Respond> Acceptor<S> {
                 .max_concurrent_streams(settings.streams)
                 // One chunk at a time, of any size: small chunks may keep much larger buffers alive.
                 .max_send_buf_size(1)
+                .enable_connect_protocol()
                 .max_header_list_size(MAX_HEAD_LEN as u32);
             let io = TokioIo::new(stream);
-            let served = http2.serve_connection(io, TowerToHyperService::new(observed));
+            let served = Box::pin(http2.serve_connection(io, hyper_service(observed)));
             let shutdown = http2::Connection::graceful_shutdown;
             let abandoned = streams.abandoned(connection);
             Box::pin(lifetime.serve(served, shutdown, abandoned)).await;
@@ -203,9 +214,10 @@ impl<S: Respond> Acceptor<S> {
                 http1.max_headers(max);
             }
             let io = TokioIo::new(StrictStream::new(stream, checked));
-            let served = http1
-                .serve_connection(io, TowerToHyperService::new(limited))
+            let http1_connection = http1
+                .serve_connection(io, hyper_service(limited))
                 .with_upgrades();
+            let served = Box::pin(http1_connection);
             let shutdown = http1::UpgradeableConnection::graceful_shutdown;
             let abandoned = future::pending(); // `LingeringStream` ends the stream itself
             Box::pin(lifetime.serve(served, shutdown, abandoned)).await;
@@ -280,6 +292,27 @@ fn for_client(
         .service(service)
 }
 
+/// Returns a service with boxed futures. hyper keeps space for the future of an HTTP/1 connection while it is idle, and
+/// moves that of an HTTP/2 stream several times.
+fn hyper_service<S>(
+    service: S,
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = Response,
+    Error = Infallible,
+    Future = BoxFuture,
+>
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    hyper::service::service_fn(move |request| -> BoxFuture {
+        Box::pin(service.clone().oneshot(request))
+    })
+}
+
 /// Ends a connection after a head that two servers could read differently: what follows could be a part of the request.
 fn close_if_invalid(mut response: Response) -> Response {
     if response.extensions().get::<InvalidHead>().is_some() {
@@ -289,8 +322,9 @@ fn close_if_invalid(mut response: Response) -> Response {
     response
 }
 
-/// Removes the bodies of responses to HEAD (RFC 9110, section 9.3.2): hyper does so on HTTP/1.1 only.
-fn without_head_bodies<S>(
+/// Adapts responses to HTTP/2: those to CONNECT, and those to HEAD, which have no body (RFC 9110, section 9.3.2). hyper
+/// removes it on HTTP/1.1 only.
+fn adapt_responses<S>(
     service: S,
 ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone
 where
@@ -301,11 +335,14 @@ where
 {
     service_fn(move |request: Request<Incoming>| {
         let is_head = request.method() == Method::HEAD;
+        let is_connect = request.method() == Method::CONNECT;
         let called = service.clone().oneshot(request);
         async move {
             let response = called.await?;
             Ok(if is_head {
                 response::without_body(response)
+            } else if is_connect {
+                extended_connect::from_handshake(response)
             } else {
                 response
             })

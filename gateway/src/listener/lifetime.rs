@@ -1,7 +1,7 @@
 //! End of a connection: by its client, by the idle timeout, or as the gateway stops.
 
 use std::{
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -25,12 +25,13 @@ impl Lifetime {
     /// end, unless their client has abandoned them: hyper alone would wait for ever on HTTP/2.
     pub(super) async fn serve<C: Future>(
         self,
-        served: C,
+        mut connection: Pin<Box<C>>,
         shutdown: fn(Pin<&mut C>),
         abandoned: impl Future<Output = ()>,
     ) {
-        let mut connection = pin!(served);
         let is_over = tokio::select! {
+            // Each poll of the connection comes here; a random order would cost a random number.
+            biased;
             _ = connection.as_mut() => true,
             is_over = self.expired() => is_over,
         };
@@ -50,6 +51,7 @@ impl Lifetime {
         let mut timeout = self.header_timeout;
         loop {
             tokio::select! {
+                biased;
                 _ = self.stopped.wait_for(|stopped| *stopped) => return false,
                 () = time::sleep(timeout) => {}
             }

@@ -4,7 +4,7 @@
 use std::{
     cell::Cell,
     future, mem,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
@@ -24,7 +24,7 @@ use tokio::{
 use crate::connection::ClientConnection;
 
 /// Maximum time of waiting for a client, beyond the time that it earns with each byte it reads.
-pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time for a client to acknowledge the end of an idle HTTP/2 connection.
 const GOAWAY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ fn earned(bytes: u64) -> Duration {
 
 /// Time of waiting for a client, less the time that it has earned.
 #[derive(Default)]
-pub(super) struct StallTimer {
+pub(crate) struct StallTimer {
     waited: Duration,
     waiting_since: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -48,7 +48,7 @@ pub(super) struct StallTimer {
 
 impl StallTimer {
     /// Stops waiting, and credits the bytes that the client has read.
-    pub(super) fn progress(&mut self, bytes: u64) {
+    pub(crate) fn progress(&mut self, bytes: u64) {
         if let Some(since) = self.waiting_since.take() {
             self.waited += since.elapsed();
         }
@@ -58,7 +58,7 @@ impl StallTimer {
     }
 
     /// Waits for the client. Ready at the timeout.
-    pub(super) fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let deadline = since + STALL_TIMEOUT.saturating_sub(self.waited);
         let sleep = self
@@ -99,9 +99,10 @@ where
             _running: self.0.subscribe(),
             ended: self.0.clone(),
         };
+        // Boxed: spawning moves the task several times, and the block would have space for the future twice.
+        let mut stream = Box::pin(future);
         tokio::spawn(PROGRESS.scope(Cell::default(), async move {
             let _running = running;
-            let mut stream = pin!(future);
             let mut stall_timer = StallTimer::default();
             future::poll_fn(|cx| {
                 if stream.as_mut().poll(cx).is_ready() {
@@ -209,7 +210,7 @@ impl http_body::Body for ObservedBody {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{pin::pin, sync::Arc};
 
     use tokio::sync::{Semaphore, mpsc};
 

@@ -20,7 +20,7 @@ const METHODS: [&str; 8] = [
 /// Status codes 100 to 599, and one slot for all others.
 const CODES: usize = 501;
 
-/// Counters of a route; an extension of its requests and of the origin's responses.
+/// Counters of a route; an extension of its requests.
 pub(crate) struct Meter {
     pub(super) labels: [String; 2],
     pub(super) requests: IntCounterVec,
@@ -108,28 +108,22 @@ impl Meter {
     }
 
     /// Records the durations of signing, and the diagnosis if the origin rejected the signature.
-    pub(crate) fn record_signing<B>(response: &mut Response<B>) {
-        let Some(meter) = response.extensions_mut().remove::<Arc<Self>>() else {
-            return;
-        };
+    pub(crate) fn record_signing<B>(&self, response: &mut Response<B>) {
         if let Some(report) = response.extensions_mut().remove::<SigningReport>() {
-            meter.buffering.observe(report.buffering().as_secs_f64());
-            meter
-                .credentials
-                .observe(report.credentials().as_secs_f64());
-            meter.signing.observe(report.signing().as_secs_f64());
+            self.buffering.observe(report.buffering().as_secs_f64());
+            self.credentials.observe(report.credentials().as_secs_f64());
+            self.signing.observe(report.signing().as_secs_f64());
             if matches!(report.payload(), "hash" | "signed-chunks") {
-                meter.hashed.inc_by(report.body_len().unwrap_or_default());
+                self.hashed.inc_by(report.body_len().unwrap_or_default());
             }
         }
         if let Some(diagnosis) = response.extensions().get::<Diagnosis>() {
-            let [route, origin] = &meter.labels;
+            let [route, origin] = &self.labels;
             let cause = diagnosis.cause().name();
-            meter
-                .origin_rejections
+            self.origin_rejections
                 .with_label_values(&[&**route, origin, cause])
                 .inc();
-            meter.recent_rejections.add_origin(&meter.labels, diagnosis);
+            self.recent_rejections.add_origin(&self.labels, diagnosis);
         }
     }
 }

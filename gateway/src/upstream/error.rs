@@ -1,22 +1,27 @@
 //! Errors of sending a request to an origin.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, sync::Arc};
 
+use http::Uri;
 use hyper_util::client::legacy;
 
 use crate::{BoxError, error::causes};
 
-/// An error of hyper's client, with the origin.
+/// An error of a connection to an origin.
 #[derive(Debug)]
 pub(super) struct UpstreamError {
-    pub(super) origin: String,
-    pub(super) source: legacy::Error,
+    origin: String,
+    /// `true` if there was no connection.
+    is_connect: bool,
+    source: BoxError,
 }
 
 impl fmt::Display for UpstreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, source } = self;
-        if source.is_connect() {
+        let Self {
+            origin, is_connect, ..
+        } = self;
+        if *is_connect {
             write!(
                 f,
                 "no connection to origin {origin}; check its url and that it is running"
@@ -31,10 +36,34 @@ impl fmt::Display for UpstreamError {
 }
 
 impl UpstreamError {
+    pub(super) fn connect(uri: &Uri, source: ConnectError) -> Self {
+        Self {
+            origin: authority(uri),
+            is_connect: true,
+            source: source.into(),
+        }
+    }
+
+    pub(super) fn exchange(uri: &Uri, source: hyper::Error) -> Self {
+        Self {
+            origin: authority(uri),
+            is_connect: false,
+            source: source.into(),
+        }
+    }
+
+    pub(super) fn legacy(uri: &Uri, source: legacy::Error) -> Self {
+        Self {
+            origin: authority(uri),
+            is_connect: source.is_connect(),
+            source: source.into(),
+        }
+    }
+
     /// Returns the message for the client, which learns no name of the origin.
     fn message(&self) -> &'static str {
-        let mut causes = causes(&self.source);
-        if self.source.is_connect() {
+        let mut causes = causes(&*self.source);
+        if self.is_connect {
             "the origin could not be reached"
         } else if causes.any(is_parse_error) {
             "the origin sent an invalid response, or one with too many or too large headers"
@@ -42,6 +71,10 @@ impl UpstreamError {
             "the connection to the origin broke before the response"
         }
     }
+}
+
+fn authority(uri: &Uri) -> String {
+    uri.authority().map(ToString::to_string).unwrap_or_default()
 }
 
 fn is_parse_error(cause: &(dyn Error + 'static)) -> bool {
@@ -52,7 +85,23 @@ fn is_parse_error(cause: &(dyn Error + 'static)) -> bool {
 
 impl Error for UpstreamError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
+        Some(&*self.source)
+    }
+}
+
+/// A failed attempt to connect, which all requests share that waited for it.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectError(pub(super) Arc<dyn Error + Send + Sync>);
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the attempt to connect failed")
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
     }
 }
 
@@ -87,5 +136,5 @@ pub(crate) fn message(error: &(dyn Error + 'static)) -> &'static str {
 pub(crate) fn is_unreached(error: &BoxError) -> bool {
     error
         .downcast_ref::<UpstreamError>()
-        .is_some_and(|upstream| upstream.source.is_connect())
+        .is_some_and(|upstream| upstream.is_connect)
 }

@@ -20,7 +20,7 @@ use futures_util::{StreamExt, future, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{body::Frame, client::conn::http2::SendRequest};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Barrier};
 
 use crate::support::{
     self, Gateway, aws_verifier, config, connect_http2, exchange,
@@ -174,36 +174,106 @@ async fn backpressure_reaches_both_sides() {
     assert_eq!(received, CHUNKS * CHUNK);
 }
 
+/// Sends requests at the same time, and returns their statuses.
+async fn statuses(
+    client: &SendRequest<Body>,
+    requests: impl IntoIterator<Item = Request>,
+) -> Vec<u16> {
+    let sent = requests.into_iter().map(|request| {
+        let mut sender = client.clone();
+        async move {
+            let response = sender.send_request(request).await.expect("a response");
+            response.status().as_u16()
+        }
+    });
+    let all = tokio::time::timeout(Duration::from_secs(20), future::join_all(sent));
+    all.await.expect("in time")
+}
+
+fn post(path: &str) -> Request {
+    let mut request = get(path).map(|_| Body::from("abc"));
+    *request.method_mut() = http::Method::POST;
+    request
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn origin_restart_loses_no_request() {
-    for end in [Close::Graceful, Close::Abrupt] {
+    for (end, streams) in [
+        (Close::Graceful, None),
+        (Close::Graceful, Some(4)),
+        (Close::Abrupt, None),
+        (Close::Abrupt, Some(4)),
+    ] {
         let router = |_| Router::new().fallback(async || "ok");
-        let origin = TlsOrigin::start(router, &["h2"], None).await;
+        let origin = TlsOrigin::start(router, &["h2"], streams).await;
         let gateway = gateway(&origin, "http2 = true");
         let client = client(&gateway).await;
         for round in 0..20 {
-            let requests = (0..10).map(|_| {
-                let mut client = client.clone();
-                async move {
-                    client
-                        .send_request(get("/"))
-                        .await
-                        .expect("a response")
-                        .status()
-                }
-            });
             if round % 5 == 2 {
                 origin.close_connections(end);
             }
-            let statuses = future::join_all(requests).await;
-            assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+            let received = statuses(&client, (0..10).map(|_| get("/"))).await;
+            assert_eq!(received, [200; 10], "round {round} with {streams:?}");
         }
         let connections = origin.connections();
         assert!((2..100).contains(&connections), "{connections}");
     }
 }
 
-/// All requests share one connection, where some wait for others.
+/// The origin responds once all requests have arrived.
+#[tokio::test]
+async fn full_connections_are_joined_by_more() {
+    const REQUESTS: usize = 25;
+    for (streams, more, connections) in [
+        (Some(10), "", 3),
+        (Some(9), "http2_connections = 3\n", 3),
+        (Some(25), "", 1),
+        (None, "http2_connections = 1\n", 1),
+    ] {
+        let all = Arc::new(Barrier::new(REQUESTS));
+        let wait = move || {
+            let arrived = all.clone();
+            async move {
+                arrived.wait().await;
+                "ok"
+            }
+        };
+        let origin = TlsOrigin::start(|_| Router::new().fallback(wait), &["h2"], streams).await;
+        let gateway = gateway(&origin, &format!("{more}http2 = true"));
+        let client = client(&gateway).await;
+        for _ in 0..3 {
+            let received = statuses(&client, (0..REQUESTS).map(|_| post("/"))).await;
+            assert_eq!(received, [200; REQUESTS], "{streams:?}");
+        }
+        assert_eq!(origin.connections(), connections, "{streams:?}");
+    }
+}
+
+/// A response that a client still reads occupies its stream.
+#[tokio::test]
+async fn streams_are_free_once_the_response_has_ended() {
+    let endless = async || {
+        let chunk = Bytes::from(vec![7; 16 * 1024]);
+        Body::from_stream(stream::repeat(Ok::<_, Infallible>(chunk)))
+    };
+    let origin = TlsOrigin::start(|_| Router::new().fallback(endless), &["h2"], Some(1)).await;
+    let gateway = gateway(&origin, "http2_connections = 2\nhttp2 = true");
+    let client = client(&gateway).await;
+    let send = || async {
+        let response = client.clone().send_request(get("/")).await;
+        response.expect("a response")
+    };
+    let (first, second) = (send().await, send().await);
+    assert_eq!(
+        (first.status().as_u16(), second.status().as_u16()),
+        (200, 200)
+    );
+    assert_eq!(send().await.status(), StatusCode::GATEWAY_TIMEOUT);
+    drop(first);
+    assert_eq!(send().await.status(), StatusCode::OK);
+    assert_eq!(origin.connections(), 2);
+}
+
 #[tokio::test]
 async fn requests_wait_for_a_free_stream_until_the_timeout() {
     let hang = async |request: Request| match request.uri().path() {
@@ -211,43 +281,22 @@ async fn requests_wait_for_a_free_stream_until_the_timeout() {
         _ => "ok".into_response(),
     };
     let origin = TlsOrigin::start(|_| Router::new().fallback(hang), &["h2"], Some(1)).await;
+    let gateway = gateway(&origin, "http2_connections = 1\nhttp2 = true");
+    let client = client(&gateway).await;
+    let hanging = ["/hang", "/hang", "/hang"].map(post);
+    assert_eq!(statuses(&client, hanging).await, [504; 3]);
+    // A request that timed out has released its stream.
+    assert_eq!(statuses(&client, [get("/")]).await, [200]);
+    assert_eq!(origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn unreachable_origin_is_reported_to_all_waiting_requests() {
+    let origin = TlsOrigin::start(|_| Router::new(), &["h2"], None).await;
     let gateway = gateway(&origin, "http2 = true");
     let client = client(&gateway).await;
-    // Before the origin's settings arrive it may receive, and reset, more streams.
-    assert_eq!(
-        client
-            .clone()
-            .send_request(get("/"))
-            .await
-            .expect("a response")
-            .status(),
-        200
-    );
-    let paths = ["/hang", "/hang", "/hang"];
-    let responses = paths.map(|path| {
-        let mut client = client.clone();
-        async move {
-            let mut request = get(path).map(|_| Body::from("abc"));
-            *request.method_mut() = http::Method::POST;
-            client
-                .send_request(request)
-                .await
-                .expect("a response")
-                .status()
-                .as_u16()
-        }
-    });
-    let responses =
-        tokio::time::timeout(Duration::from_secs(20), future::join_all(responses)).await;
-    assert_eq!(responses.expect("in time"), [504; 3]);
-    // A request that timed out has released its stream.
-    let status = client
-        .clone()
-        .send_request(get("/"))
-        .await
-        .expect("a response")
-        .status();
-    assert_eq!(status, 200);
+    origin.stop();
+    assert_eq!(statuses(&client, (0..5).map(|_| post("/"))).await, [502; 5]);
 }
 
 #[tokio::test]

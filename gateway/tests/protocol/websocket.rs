@@ -5,7 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use aws_credential_types::Credentials;
 use axum::{Router, body::Body, extract::Request, response::Response};
 use futures_util::{SinkExt, StreamExt};
-use http::{StatusCode, header};
+use http::{StatusCode, Uri, header};
+use hyper::{body::Incoming, client::conn::http2::SendRequest, ext::Protocol, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -228,4 +229,133 @@ async fn idle_websocket_times_out_and_active_one_does_not() {
     }
     used.send(Message::text("still")).await.expect("sent");
     assert_eq!(next_message(&mut used).await, Message::text("still"));
+}
+
+type Http2Client = SendRequest<Body>;
+
+/// Connects with HTTP/2, and waits for the gateway's settings.
+async fn http2_client(gateway: &Gateway) -> Http2Client {
+    let stream = TcpStream::connect(gateway.address).await;
+    let client = support::connect_http2(stream.expect("connected")).await;
+    assert_eq!(http2_status(&client).await, StatusCode::OK);
+    client
+}
+
+/// Returns the status of a request that opens no WebSocket.
+async fn http2_status(client: &Http2Client) -> StatusCode {
+    let request = Request::get("http://api.example.com/orders").body(Body::empty());
+    let sent = client.clone().send_request(request.expect("a request"));
+    sent.await.expect("a response").status()
+}
+
+/// Sends an extended CONNECT (RFC 8441).
+async fn connect_over_http2(
+    client: &Http2Client,
+    protocol: Option<&'static str>,
+) -> hyper::Response<Incoming> {
+    let mut request = Request::connect("http://api.example.com/orders")
+        .header(header::SEC_WEBSOCKET_VERSION, "13")
+        .body(Body::empty())
+        .expect("a request");
+    match protocol {
+        Some(name) => drop(request.extensions_mut().insert(Protocol::from_static(name))),
+        None => *request.uri_mut() = Uri::from_static("api.example.com:443"),
+    }
+    client
+        .clone()
+        .send_request(request)
+        .await
+        .expect("a response")
+}
+
+async fn open_over_http2(client: &Http2Client) -> WebSocketStream<TokioIo<Upgraded>> {
+    let response = connect_over_http2(client, Some("websocket")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    for name in [header::SEC_WEBSOCKET_ACCEPT, header::UPGRADE] {
+        assert!(!response.headers().contains_key(&name), "{name}");
+    }
+    let upgraded = hyper::upgrade::on(response).await.expect("a tunnel");
+    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await
+}
+
+#[tokio::test]
+async fn messages_flow_both_ways_over_http2() {
+    let url = format!("http://{}", echo_origin().await);
+    let gateway = Gateway::with_config(&config(&url, ""));
+    let client = http2_client(&gateway).await;
+    let mut sockets = [
+        open_over_http2(&client).await,
+        open_over_http2(&client).await,
+    ];
+    let large: Vec<u8> = (0..=255).cycle().take(4 << 20).collect();
+    for socket in &mut sockets {
+        for message in [Message::text("é"), Message::binary(large.clone())] {
+            // The message is larger than the windows.
+            let (mut sink, mut stream) = socket.split();
+            let sent = sink.send(message.clone());
+            let (sent, received) = tokio::join!(sent, stream.next());
+            sent.expect("sent");
+            assert!(received.expect("a message").expect("sound") == message);
+        }
+    }
+    let [mut first, mut second] = sockets;
+    first.send(Message::text("bye")).await.expect("sent");
+    let frame = first.next().await.expect("a message").expect("sound");
+    assert!(frame.is_close());
+    assert!(first.next().await.is_none());
+    // Another stream of the connection is not affected.
+    second.send(Message::text("still")).await.expect("sent");
+    let still = second.next().await.expect("a message").expect("sound");
+    assert_eq!(still, Message::text("still"));
+    assert_eq!(http2_status(&client).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn other_connects_over_http2_are_rejected() {
+    let url = format!("http://{}", echo_origin().await);
+    let gateway = Gateway::with_config(&config(&url, ""));
+    let client = http2_client(&gateway).await;
+    for protocol in [None, Some("connect-udp"), Some("WebSocket")] {
+        let response = connect_over_http2(&client, protocol).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_an_accepted_handshake_opens_a_tunnel_over_http2() {
+    const WRONG_ACCEPT: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
+        upgrade: websocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    for (response, status) in [
+        (SWITCHED, 502),
+        (WRONG_ACCEPT, 502),
+        (
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+            502,
+        ),
+        (
+            "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno",
+            403,
+        ),
+    ] {
+        let url = format!("http://{}", half_closing_origin(response).await);
+        let gateway = Gateway::with_config(&config(&url, ""));
+        let stream = TcpStream::connect(gateway.address).await;
+        let client = support::connect_http2(stream.expect("connected")).await;
+        http2_status(&client).await;
+        let received = connect_over_http2(&client, Some("websocket")).await;
+        assert_eq!(received.status().as_u16(), status, "{response}");
+    }
+}
+
+#[tokio::test]
+async fn idle_websocket_over_http2_times_out_alone() {
+    let url = format!("http://{}", echo_origin().await);
+    let config =
+        config(&url, "").replacen("[server]", "[server]\nwebsocket_timeout = \"500ms\"", 1);
+    let gateway = Gateway::with_config(&config);
+    let client = http2_client(&gateway).await;
+    let mut idle = open_over_http2(&client).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), idle.next());
+    assert!(!matches!(ended.await.expect("no timeout"), Some(Ok(_))));
+    assert_eq!(http2_status(&client).await, StatusCode::OK);
 }

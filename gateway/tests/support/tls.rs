@@ -15,7 +15,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tokio::{net::TcpListener, sync::broadcast};
+use tokio::{net::TcpListener, sync::broadcast, task::JoinHandle};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
@@ -30,6 +30,7 @@ pub struct TlsOrigin {
     pub ca_file: String,
     connections: Arc<AtomicUsize>,
     end: broadcast::Sender<Close>,
+    listening: JoinHandle<()>,
     _file: TempFile,
 }
 
@@ -52,25 +53,20 @@ impl TlsOrigin {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let file = TempFile::new(&ca);
-        let origin = Self {
-            authority: format!("localhost:{port}"),
-            ca_file: file.path.clone(),
-            connections: Arc::default(),
-            end: broadcast::Sender::new(1),
-            _file: file,
-        };
-        let service = TowerToHyperService::new(router(origin.authority.clone()));
+        let authority = format!("localhost:{port}");
+        let service = TowerToHyperService::new(router(authority.clone()));
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http2().max_concurrent_streams(streams);
-        let connections = origin.connections.clone();
-        let end = origin.end.clone();
-        tokio::spawn(async move {
+        let connections = Arc::<AtomicUsize>::default();
+        let end = broadcast::Sender::new(1);
+        let (counter, ends) = (connections.clone(), end.clone());
+        let listening = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                connections.fetch_add(1, Ordering::SeqCst);
+                counter.fetch_add(1, Ordering::SeqCst);
                 let acceptor = acceptor.clone();
                 let http = http.clone();
                 let service = service.clone();
-                let mut end = end.subscribe();
+                let mut end = ends.subscribe();
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else {
                         return;
@@ -86,11 +82,23 @@ impl TlsOrigin {
                 });
             }
         });
-        origin
+        Self {
+            authority,
+            ca_file: file.path.clone(),
+            connections,
+            end,
+            listening,
+            _file: file,
+        }
     }
 
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Closes the listener. Connections stay open.
+    pub fn stop(&self) {
+        self.listening.abort();
     }
 
     pub fn close_connections(&self, close: Close) {

@@ -51,6 +51,7 @@ class Sent:
         lines += [f"{name}: {value}" for name, value in headers.items() if name.lower() != "host"]
         self.head = "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
         self.body, self.parts = body, parts
+        self.payload = headers.get("X-Amz-Content-SHA256")
 
 
 def signed(signer, service, method, url, headers=(), body=b"", **more):

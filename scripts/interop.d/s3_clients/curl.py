@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from urllib.parse import quote, unquote
@@ -52,7 +53,7 @@ def multipart(key, path):
         part, heads = WORK / "part", WORK / "heads"
         part.write_bytes(body[start : start + PART])
         curl(key, "--upload-file", part, "--dump-header", heads, query=f"?partNumber={number}&uploadId={upload}")
-        tag = next(line.split(":")[1].strip() for line in heads.read_text().splitlines() if line.lower().startswith("etag"))
+        tag = re.search(r"(?im)^etag: *(\S+)", heads.read_text())[1]
         parts += f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(tag)}</ETag></Part>"
     post(key, f"?uploadId={upload}", f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>")
 

@@ -1,4 +1,5 @@
-"""object_store for Rust: rust/src/object_store.rs carries out the operations."""
+"""object_store for Rust: rust/src/object_store.rs carries out the operations. It sends the hash, and the
+checksum that is set there in a header."""
 
 import os
 

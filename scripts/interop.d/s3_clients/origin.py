@@ -4,15 +4,19 @@ signatures are right, and 403 with the difference if not."""
 import collections
 import hashlib
 import hmac
+import pathlib
 import re
 import socketserver
+import sys
 import threading
 from datetime import datetime, timezone
-from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
 from sigv4a import ALGORITHM as SIGV4A
 from sigv4a import public_key
 

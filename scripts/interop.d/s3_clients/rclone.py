@@ -1,4 +1,4 @@
-"""rclone, which uses the AWS SDK for Go, and HTTP/2 over TLS."""
+"""rclone, which uses the AWS SDK for Go. It sends `UNSIGNED-PAYLOAD`."""
 
 import json
 import os

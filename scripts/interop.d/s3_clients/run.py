@@ -1,6 +1,6 @@
-"""S3's clients before the gateway, and OpenStack Swift and s3s-fs behind it, all with one configuration: the default
-`payload`. Each client carries out the operations of table.py, over HTTP and TLS, with its keys known to the gateway and
-not. Swift and s3s-fs verify each signature of the gateway.
+"""S3's clients before the gateway, and OpenStack Swift and s3s-fs behind it, all with one configuration: that of
+`--init --s3`. Each client carries out the operations of table.py, over HTTP and TLS, with its keys known to the gateway
+and not. Swift and s3s-fs verify each signature of the gateway.
 
 Arguments: the gateway's program, Swift's URL, the program of s3s-fs, the program of rust, and names of clients to run
 no others. Prints the number of passed operations."""
@@ -159,11 +159,14 @@ def main():
         runs = []
         for server, is_tls, has_verify in itertools.product(urls, [False, True], [False, True]):
             number = f"{server}-{int(is_tls)}{int(has_verify)}"
-            settings = servers.s3_settings(urls[server], KEYS[server], has_verify)
-            started = servers.gateway(GATEWAY, folder / number, settings, tls if is_tls else None)
+            settings = servers.s3_settings(GATEWAY, urls[server], tls if is_tls else None, has_verify)
+            started = servers.gateway(GATEWAY, folder / number, settings, KEYS[server])
             address, _, log = stack.enter_context(started)
             for client in NAMES or CLIENTS:
                 if (client, server) in UNABLE:
+                    continue
+                # Before Swift, two of the four gateways, except for restic, which runs with it only.
+                if server == "swift" and is_tls != has_verify and client != "restic":
                     continue
                 bucket = f"{client}-{number}".replace("_", "-")
                 runs.append(Run(client, server, urls[server], is_tls, has_verify, bucket, address, log))

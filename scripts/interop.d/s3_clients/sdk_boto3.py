@@ -1,5 +1,5 @@
-"""boto3. Over TLS it sends unsigned chunks with a checksum in a trailer, over HTTP the hash with a checksum in a header.
-Its presigned URLs are of version 2 by default."""
+"""boto3. Over TLS it sends unsigned chunks with a checksum in a trailer, over HTTP the hash with a checksum in a
+header. Its presigned URLs are of version 2 by default."""
 
 import os
 

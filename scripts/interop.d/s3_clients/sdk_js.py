@@ -1,4 +1,5 @@
-"""@aws-sdk/client-s3 in Node. Over TLS and HTTP it sends unsigned chunks with a checksum in a trailer for streams."""
+"""@aws-sdk/client-s3 in Node: sdk_js.mjs carries out the operations. It sends streams in unsigned chunks with a
+checksum in a trailer, also over HTTP."""
 
 import remote
 

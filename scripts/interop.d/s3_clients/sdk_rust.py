@@ -1,4 +1,5 @@
-"""aws-sdk-s3 for Rust: rust/src/aws_sdk.rs carries out the operations."""
+"""aws-sdk-s3 for Rust: rust/src/aws_sdk.rs carries out the operations. Over TLS it sends unsigned chunks, over HTTP
+signed ones, both with a checksum in a trailer."""
 
 import os
 

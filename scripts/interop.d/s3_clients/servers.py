@@ -64,54 +64,33 @@ def s3s_fs(program, folder, keys):
         yield wait_for_line(log, r"running at (http://\S+)", process)[1]
 
 
-def s3_settings(origin, keys, verify=False):
-    """Returns the one configuration that all clients of S3 use: no `payload`, and no more in [verify] than it needs."""
-    text = f"""
-        {credentials(keys)}
-        [[origin]]
-        name = "s3"
-        url = "{origin}"
-        service = "s3"
-        region = "us-east-1"
-        {os.environ.get("S3_PAYLOAD", "")}
-        [[route]]
-        path = "/"
-        origin = "s3"
-    """
+def s3_settings(program, origin, tls=None, verify=False):
+    """Returns the configuration that `--init --s3` writes, with addresses of the tests, and its comments for TLS and
+    [verify] as settings if they are wanted. All clients use it."""
+    text = subprocess.run([program, "--init", "-", "--s3"], check=True, capture_output=True, text=True).stdout
+    changes = [(r'^listen = "[^"]*"', 'listen = "127.0.0.1:0"'), (r'^url = "[^"]*"', f'url = "{origin}"')]
+    if tls:
+        for name, path in [("tls_certificate", tls.certificate), ("tls_key", tls.key)]:
+            changes.append((f'^# {name} = ".*"', f'{name} = "{path}"'))
     if verify:
-        text += f"""
-            [verify]
-            service = "s3"
-            region = "us-east-1"
-            unsigned_payload = true
-            presigned_uploads = true
-            body = "streamed"
-            required_headers = []
-            [[verify.key]]
-            access_key_id = "{CLIENT_KEYS[0]}"
-            secret_access_key = "{CLIENT_KEYS[1]}"
-        """
+        lines = ["[verify]", 'service = "s3"', 'region = "us-east-1"', 'keys_file_env = "CALLERS"']
+        changes += [(f"^# {re.escape(line)}", line) for line in lines]
+    for pattern, line in changes:
+        text, count = re.subn(pattern, line, text, flags=re.MULTILINE)
+        if count != 1:
+            fail(f"the file of --init --s3 has {pattern} {count} times:\n{text}")
     return text
 
 
-def credentials(keys):
-    return f"""
-        [credentials]
-        source = "static"
-        access_key_id = "{keys[0]}"
-        secret_access_key = "{keys[1]}"
-    """
-
-
 @contextlib.contextmanager
-def gateway(program, folder, settings, tls=None):
+def gateway(program, folder, settings, keys):
     """Starts a gateway. Yields its URL, its process and its log."""
     folder = pathlib.Path(folder)
     folder.mkdir()
-    config, log = folder / "gateway.toml", folder / "gateway.log"
-    text = '[log]\naccess = true\n[server]\nlisten = "127.0.0.1:0"\n'
-    if tls:
-        text += f'tls_certificate = "{tls.certificate}"\ntls_key = "{tls.key}"\n'
-    config.write_text(text + settings)
-    with running([program, "--config", config], log) as process:
+    config, callers, log = folder / "gateway.toml", folder / "callers.toml", folder / "gateway.log"
+    config.write_text(settings)
+    id, secret = CLIENT_KEYS
+    callers.write_text(f'[[key]]\naccess_key_id = "{id}"\nsecret_access_key = "{secret}"\n')
+    environment = {"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1], "CALLERS": str(callers)}
+    with running([program, "--config", config], log, env={**os.environ, **environment}) as process:
         yield wait_for_line(log, r"^gateway (https?://\S+) ", process)[1], process, log

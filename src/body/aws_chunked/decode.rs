@@ -10,7 +10,8 @@ use crate::{
     error::{Error, ErrorKind},
     sigv4::{
         Checksum, ChecksumHasher,
-        aws_chunk::{ChunkLine, ChunkSigner, ExpectedChunks, Framing, Trailer},
+        aws_chunk::{ChunkLine, ChunkSigner, ExpectedChunks, Framing, LineSignature, Trailer},
+        client_chunks::{ClientChecksum, ClientChunks},
         encode,
         signature::Signature,
     },
@@ -18,16 +19,18 @@ use crate::{
 
 /// The payload of an `aws-chunked` body. Each chunk is verified before it is returned.
 ///
-/// It returns a chunk after the next one is verified, and the last one after the end is. So a reader that
-/// stops at the declared length has seen the whole check. Two chunks are buffered. Where chunks are not
-/// signed, one frame is buffered.
+/// It returns a chunk after the next one is verified, and the last one after the end is. So a reader that stops at the
+/// declared length has seen the whole check. Two chunks are buffered, or one frame if signatures are not verified.
 pub(crate) type AwsChunkedDecoder<B> = CodecBody<B, ChunkDecoder>;
 
 pub(crate) struct ChunkDecoder {
     framing: Framing,
-    /// `None` if the chunks are not signed.
+    signature: LineSignature,
+    /// `None` if the chunks are not signed, or their key is unknown.
     signer: Option<ChunkSigner>,
     sum: Option<ChecksumHasher>,
+    /// Receives the value of the checksum.
+    client_checksum: Option<ClientChecksum>,
     /// Maximum size of a signed chunk, in bytes.
     max_chunk: u64,
     state: ParseState,
@@ -58,7 +61,37 @@ enum ParseState {
 
 impl<B> AwsChunkedDecoder<B> {
     /// Rejects signed chunks of more than `max_chunk` bytes, since they are buffered.
-    pub(crate) fn new(body: B, expected: ExpectedChunks, max_chunk: u64) -> Self {
+    pub(crate) fn new(
+        body: B,
+        expected: ExpectedChunks,
+        checksum: Option<ClientChecksum>,
+        max_chunk: u64,
+    ) -> Self {
+        let signature = LineSignature::of(expected.framing);
+        Self::with_signature(body, expected, signature, checksum, max_chunk)
+    }
+
+    /// Checks lengths and checksum, and drops the signatures of chunks.
+    pub(crate) fn unverified(
+        body: B,
+        chunks: ClientChunks,
+        checksum: Option<ClientChecksum>,
+    ) -> Self {
+        let expected = ExpectedChunks {
+            framing: chunks.framing,
+            signer: None,
+            decoded: chunks.decoded_len,
+        };
+        Self::with_signature(body, expected, chunks.signature, checksum, u64::MAX)
+    }
+
+    fn with_signature(
+        body: B,
+        expected: ExpectedChunks,
+        signature: LineSignature,
+        client_checksum: Option<ClientChecksum>,
+        max_chunk: u64,
+    ) -> Self {
         let ExpectedChunks {
             framing,
             signer,
@@ -66,8 +99,10 @@ impl<B> AwsChunkedDecoder<B> {
         } = expected;
         let codec = ChunkDecoder {
             framing,
+            signature,
             signer,
             sum: framing.checksum().map(Checksum::start),
+            client_checksum,
             max_chunk,
             state: ParseState::Line,
             line: Vec::new(),
@@ -159,9 +194,9 @@ impl ChunkDecoder {
         if !self.read_line(input)? {
             return Ok(());
         }
-        let line = ChunkLine::parse(&mem::take(&mut self.line), self.framing.is_signed())
+        let line = ChunkLine::parse(&mem::take(&mut self.line), self.signature)
             .ok_or_else(|| malformed("the line of a chunk is malformed"))?;
-        if line.len > self.max_chunk && self.framing.is_signed() {
+        if line.len > self.max_chunk && self.signer.is_some() {
             return Err(Error::new(
                 ErrorKind::BodyTooLarge,
                 format!(
@@ -206,12 +241,12 @@ impl ChunkDecoder {
 
     /// Verifies the trailer once it is complete.
     fn parse_trailer(&mut self, checksum: Checksum, input: &mut Bytes) -> Result<(), Error> {
-        let line_count = if self.framing.is_signed() { 2 } else { 1 };
+        let line_count = if self.signature.is_present() { 2 } else { 1 };
         if !self.read_line(input)? || memchr_iter(b'\n', &self.line).count() < line_count {
             return Ok(());
         }
         let lines = mem::take(&mut self.line);
-        let trailer = Trailer::parse(&lines, checksum, self.framing.is_signed())
+        let trailer = Trailer::parse(&lines, checksum, self.signature)
             .ok_or_else(|| malformed("the trailer is not the one that x-amz-trailer names"))?;
         if let Some(signer) = &mut self.signer
             && !matches(
@@ -230,6 +265,9 @@ impl ChunkDecoder {
             return Err(mismatch(
                 "the checksum in the trailer does not match the body",
             ));
+        }
+        if let Some(client_checksum) = &self.client_checksum {
+            client_checksum.set(trailer.value);
         }
         self.state = ParseState::Break { last: true };
         Ok(())

@@ -10,6 +10,7 @@ use crate::{
     sigv4::{
         Checksum, ChecksumHasher, ChunkSize,
         aws_chunk::{ChunkLine, ChunkSigner, Framing, Trailer},
+        client_chunks::ClientChecksum,
     },
 };
 
@@ -22,7 +23,8 @@ pub(in crate::body) struct ChunkEncoder {
     /// `None` if the chunks are not signed.
     signer: Option<ChunkSigner>,
     framing: Framing,
-    sum: Option<ChecksumHasher>,
+    /// `None` if the framing has no trailer.
+    trailer: Option<TrailerSource>,
     /// Size of a chunk.
     size: usize,
     /// The chunk that is being received, and its hash.
@@ -34,6 +36,13 @@ pub(in crate::body) struct ChunkEncoder {
     started: bool,
 }
 
+/// Source of the checksum in the trailer.
+enum TrailerSource {
+    Computed(ChecksumHasher),
+    /// The client's own, which decoding has compared with the body.
+    Client(ClientChecksum),
+}
+
 impl<B> AwsChunkedEncoder<B> {
     /// `decoded` is the length of the body in bytes; a body of another length fails.
     pub(in crate::body) fn new(
@@ -42,11 +51,20 @@ impl<B> AwsChunkedEncoder<B> {
         signer: Option<ChunkSigner>,
         size: ChunkSize,
         decoded: u64,
+        client_checksum: Option<ClientChecksum>,
     ) -> Self {
+        let trailer = framing.checksum().map(|checksum| {
+            client_checksum
+                .filter(|client| client.checksum() == checksum)
+                .map_or_else(
+                    || TrailerSource::Computed(Checksum::start(checksum)),
+                    TrailerSource::Client,
+                )
+        });
         let codec = ChunkEncoder {
             signer,
             framing,
-            sum: framing.checksum().map(Checksum::start),
+            trailer,
             size: size.bytes(),
             chunk: Frames::default(),
             hash: Sha256::new(),
@@ -55,6 +73,20 @@ impl<B> AwsChunkedEncoder<B> {
         };
         let len = framing.encoded_len(decoded, size).unwrap_or(u64::MAX);
         Self::with_codec(body, codec, len)
+    }
+}
+
+impl TrailerSource {
+    fn finish(self) -> Result<String, Error> {
+        match self {
+            Self::Computed(sum) => Ok(sum.finish()),
+            Self::Client(checksum) => checksum.value().map(str::to_owned).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::PayloadMismatch,
+                    "the body ended before the client's checksum was received",
+                )
+            }),
+        }
     }
 }
 
@@ -92,7 +124,7 @@ impl Codec for ChunkEncoder {
         if self.signer.is_some() {
             self.hash.update(&data);
         }
-        if let Some(sum) = &mut self.sum {
+        if let Some(TrailerSource::Computed(sum)) = &mut self.trailer {
             sum.update(&data);
         }
         self.chunk.push(data);
@@ -114,8 +146,8 @@ impl Codec for ChunkEncoder {
             self.end_chunk(output);
         }
         self.end_chunk(output);
-        if let (Some(checksum), Some(sum)) = (self.framing.checksum(), self.sum.take()) {
-            let value = &sum.finish();
+        if let (Some(checksum), Some(source)) = (self.framing.checksum(), self.trailer.take()) {
+            let value = &source.finish()?;
             let signature = self
                 .signer
                 .as_mut()

@@ -9,7 +9,7 @@ use http::{
 use super::{Finding, HttpClient, LintRule};
 use crate::{
     ErrorKind, Origin, SigningSettings,
-    origin::BodyPlan,
+    origin::Sending,
     sigv4::{
         Payload, SessionToken,
         infer::{AwsHost, InferError, accepts_unsigned_payload},
@@ -209,18 +209,19 @@ fn payload(origin: &Origin, method: Method) -> Option<(LintRule, String)> {
     let service = options.settings.service();
     let mut head = Request::new(()).into_parts().0;
     head.method = method;
-    let (rule, message) = match options.body_plan(&head) {
+    let sending = origin.body_plan(&head).map(|plan| plan.sending);
+    let (rule, message) = match sending {
         Err(error) if error.kind() == ErrorKind::Config => {
             (LintRule::PayloadMode, error.to_string())
         }
-        Ok(BodyPlan::Stream(Payload::Unsigned)) if !accepts_unsigned_payload(service) => (
+        Ok(Sending::Stream(Payload::Unsigned)) if !accepts_unsigned_payload(service) => (
             LintRule::UnsignedPayload,
             format!(
                 "the payload is UNSIGNED-PAYLOAD, but service {service:?} derives the signature from the \
                  hash of what it receives; choose the payload mode Buffer, or Spool for large bodies"
             ),
         ),
-        Ok(BodyPlan::Collect(_) | BodyPlan::ChunkLarge(..))
+        Ok(Sending::Collect { signed: None, .. } | Sending::Large(..))
             if service_rules(service).requires_unsigned_payload =>
         {
             (

@@ -68,6 +68,31 @@ pub(super) fn is_version_2(pair: &str) -> bool {
         && percent_decode_str(key(pair)).eq(*b"AWSAccessKeyId")
 }
 
+/// Returns `true` for the query of a URL that is presigned in version 2.
+pub(crate) fn is_signed_in_version_2(query: &str) -> bool {
+    pairs(query).any(is_version_2)
+        && pairs(query).any(|pair| version_2_parameter(pair) == Some("Signature"))
+}
+
+/// Returns the name of the parameter of a signature in version 2. In other queries these names have other meanings.
+///
+/// They are those of the Amazon S3 Developer Guide, "Query string request authentication alternative", and of the
+/// query APIs.
+pub(crate) fn version_2_parameter(pair: &str) -> Option<&'static str> {
+    const NAMES: [&str; 5] = [
+        "AWSAccessKeyId",
+        "Expires",
+        "Signature",
+        "SignatureMethod",
+        "SignatureVersion",
+    ];
+    let decoded = |name: &&str| percent_decode_str(key(pair)).eq(name.bytes());
+    match pair.as_bytes().first() {
+        Some(b'A' | b'E' | b'S' | b'%') => NAMES.into_iter().find(decoded),
+        _ => None,
+    }
+}
+
 /// Values of [`PARAMETERS`], not decoded.
 pub(super) struct Parameters<'a>([Option<&'a str>; PARAMETERS.len()]);
 

@@ -10,6 +10,14 @@ use crate::{
     sigv4::{AllExcept, Identity, PayloadHash, Signer, SigningParams},
 };
 
+fn kind(is_signed: bool) -> LineSignature {
+    if is_signed {
+        LineSignature::Hmac
+    } else {
+        LineSignature::None
+    }
+}
+
 /// Signs the head of the reference's examples, which end with this signature.
 fn sign_example(framing: Framing, seed: &str) -> ChunkSigner {
     let credentials = Credentials::new(
@@ -121,13 +129,13 @@ fn chunk_lines_are_parsed_strictly() {
         ("4aF", 0x4af),
         ("ffffffff", 0xffff_ffff),
     ] {
-        let line = ChunkLine::parse(signed(len).as_bytes(), true).expect("valid");
+        let line = ChunkLine::parse(signed(len).as_bytes(), LineSignature::Hmac).expect("valid");
         let signature = line.signature.expect("there");
         assert_eq!((line.len, &signature[..]), (bytes, SIGNATURE.as_bytes()));
-        let line = ChunkLine::parse(unsigned(len).as_bytes(), false).expect("valid");
+        let line = ChunkLine::parse(unsigned(len).as_bytes(), LineSignature::None).expect("valid");
         assert_eq!((line.len, line.signature), (bytes, None));
     }
-    let most = ChunkLine::parse(unsigned("ffffffffffffffff").as_bytes(), false);
+    let most = ChunkLine::parse(unsigned("ffffffffffffffff").as_bytes(), LineSignature::None);
     assert_eq!(most.map(|line| line.len), Some(u64::MAX));
     for line in [&signed as &dyn Fn(&str) -> String, &unsigned] {
         let is_signed = line("1").contains(';');
@@ -147,11 +155,11 @@ fn chunk_lines_are_parsed_strictly() {
             "\r\n".to_owned(),
         ] {
             assert!(
-                ChunkLine::parse(bad.as_bytes(), is_signed).is_none(),
+                ChunkLine::parse(bad.as_bytes(), kind(is_signed)).is_none(),
                 "{bad:?}"
             );
         }
-        assert!(ChunkLine::parse(line("1").as_bytes(), !is_signed).is_none());
+        assert!(ChunkLine::parse(line("1").as_bytes(), kind(!is_signed)).is_none());
     }
     for bad in [
         signed("100000000"),
@@ -161,7 +169,10 @@ fn chunk_lines_are_parsed_strictly() {
         signed("1").replace("ad80", "ad8"),
         signed("1").replace("ad80", "ad800"),
     ] {
-        assert!(ChunkLine::parse(bad.as_bytes(), true).is_none(), "{bad:?}");
+        assert!(
+            ChunkLine::parse(bad.as_bytes(), LineSignature::Hmac).is_none(),
+            "{bad:?}"
+        );
     }
 }
 
@@ -171,7 +182,7 @@ fn trailers_are_parsed_strictly() {
     let signed = format!("{unsigned}x-amz-trailer-signature:{SIGNATURE}\r\n");
     for (text, is_signed) in [(&signed, true), (&unsigned, false)] {
         let parse = |text: &str| {
-            Trailer::parse(text.as_bytes(), Checksum::Crc32, is_signed)
+            Trailer::parse(text.as_bytes(), Checksum::Crc32, kind(is_signed))
                 .map(|trailer| (trailer.value.to_owned(), trailer.signature.is_some()))
         };
         assert_eq!(parse(text), Some(("y/Q5Jg==".to_owned(), is_signed)));
@@ -196,7 +207,7 @@ fn trailers_are_parsed_strictly() {
         unsigned.clone(),
     ] {
         assert!(
-            Trailer::parse(bad.as_bytes(), Checksum::Crc32, true).is_none(),
+            Trailer::parse(bad.as_bytes(), Checksum::Crc32, LineSignature::Hmac).is_none(),
             "{bad:?}"
         );
     }
@@ -278,5 +289,23 @@ fn chunks_have_8_kib_to_1_gib() {
     ] {
         let size = ChunkSize::new(bytes).map(ChunkSize::bytes);
         assert_eq!(size.ok(), is_one.then_some(bytes), "{bytes}");
+    }
+}
+
+#[test]
+fn signatures_of_sigv4a_are_dropped() {
+    let padded = format!("{:*<144}", "3045".repeat(30));
+    for signature in ["3045", &*"ab".repeat(72), &*padded] {
+        let line = format!("a;chunk-signature={signature}\r\n");
+        let parsed = ChunkLine::parse(line.as_bytes(), LineSignature::Ecdsa);
+        let expected = ChunkLine {
+            len: 10,
+            signature: None,
+        };
+        assert_eq!(parsed, Some(expected), "{signature}");
+    }
+    for signature in ["", "*", "30*5", "xy", &*"ab".repeat(73)] {
+        let line = format!("a;chunk-signature={signature}\r\n");
+        assert!(ChunkLine::parse(line.as_bytes(), LineSignature::Ecdsa).is_none());
     }
 }

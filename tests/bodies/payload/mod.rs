@@ -21,7 +21,7 @@ use crate::common::{
     self, HOST, ScriptedBody, Step, api, credentials, header, layer, now, send_any,
 };
 
-type SentRequest = Request<SignedBody<ScriptedBody>>;
+pub(crate) type SentRequest = Request<SignedBody<ScriptedBody>>;
 
 fn origin() -> Origin {
     api(&format!("https://{HOST}"))
@@ -50,7 +50,7 @@ fn head_of(sent: &SentRequest) -> Parts {
 }
 
 /// Verifies a request that was sent.
-async fn verify(service: &str, request: SentRequest) -> Result<Verified, RejectionKind> {
+pub(crate) async fn verify(service: &str, request: SentRequest) -> Result<Verified, RejectionKind> {
     let settings = VerifySettings::new(service, "us-east-1")
         .expect("a scope")
         .with_unsigned_payload(true);

@@ -31,6 +31,18 @@ pub(super) const ORIGIN: &[Mistake] = &[
     ),
     (
         "signing =",
+        "http2_connections = 2\nsigning =",
+        12,
+        "http2_connections needs http2 = true",
+    ),
+    (
+        "signing =",
+        "http2 = true\nhttp2_connections = 0\nsigning =",
+        13,
+        "http2_connections is 0",
+    ),
+    (
+        "signing =",
         "forwarded = \"some\"\nsigning =",
         12,
         "\"all\", \"none\" or a list of",
