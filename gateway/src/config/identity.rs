@@ -4,13 +4,15 @@ mod chain;
 mod role;
 mod role_keys;
 mod section;
+mod settings;
 mod source;
 mod template;
 
 pub(crate) use self::{
-    chain::{CredentialPath, IdentitySettings, identities},
+    chain::identities,
     role::Role,
     section::IdentitySection,
+    settings::{CredentialPath, IdentitySettings},
     source::Source,
     template::SessionValues,
 };

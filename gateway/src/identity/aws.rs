@@ -3,6 +3,7 @@
 mod http;
 mod role;
 mod sources;
+mod sts_error;
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! This calls STS itself: the SDK's `AssumeRoleProvider` has no transitive tags, and its
 //! `WebIdentityTokenCredentialsProvider` no duration.
 
-use std::{env, error::Error, fmt, io, sync::Arc};
+use std::{env, fmt, sync::Arc};
 
 use aws_credential_types::{
     Credentials,
@@ -12,23 +12,19 @@ use aws_credential_types::{
 use aws_sdk_sts::{
     Client,
     config::{BehaviorVersion, Builder, IdentityCache, Region},
-    error::{ProvideErrorMetadata, SdkError},
     types::{self, PolicyDescriptorType, Tag},
 };
 use tokio::{fs, sync::OnceCell};
 use tower_sigv4::credentials::CredentialsCache;
 
-use super::http::{self, HttpClients};
+use super::{
+    http::{self, HttpClients},
+    sts_error::{REMEDY, base_error, is_expired, sts_error},
+};
 use crate::{
     config::Role,
-    error::{causes, chain},
-    identity::{
-        error::{IdentityError, SourceError},
-        session::Session,
-    },
+    identity::{error::SourceError, session::Session},
 };
-
-const REMEDY: &str = "check that STS can be reached from here";
 
 /// Client of STS for one role, which all its sessions share.
 #[derive(Clone)]
@@ -98,7 +94,7 @@ impl RoleSession {
             .send()
             .await
             .map_err(|error| {
-                if has_code(&error, "ExpiredToken") {
+                if is_expired(&error) {
                     base.invalidate();
                 }
                 sts_error(&error, "AssumeRole")
@@ -243,71 +239,6 @@ fn session_credentials(credentials: Option<types::Credentials>) -> provider::Res
         Some(expiry),
         "sts",
     ))
-}
-
-fn base_error(error: &tower_sigv4::Error) -> SourceError {
-    match IdentityError::find(error) {
-        Some(known) => SourceError::from(known),
-        None => SourceError::new("the identity before it in the chain has none", REMEDY)
-            .with_detail(chain(error)),
-    }
-}
-
-fn has_code<E: ProvideErrorMetadata>(error: &SdkError<E>, code: &str) -> bool {
-    let service_error = error.as_service_error();
-    service_error.and_then(ProvideErrorMetadata::code) == Some(code)
-}
-
-fn sts_error<E>(error: &SdkError<E>, action: &str) -> SourceError
-where
-    E: Error + ProvideErrorMetadata + 'static,
-    SdkError<E>: Error,
-{
-    if let Some(rejection) = error.as_service_error() {
-        let code = rejection.code().unwrap_or("no code");
-        return SourceError::new(format!("STS rejected {action} ({code})"), remedy(code))
-            .with_detail(rejection.message().unwrap_or_default());
-    }
-    let is_timeout = matches!(error, SdkError::TimeoutError(_))
-        || causes(error)
-            .filter_map(|it| it.downcast_ref::<io::Error>())
-            .any(|it| it.kind() == io::ErrorKind::TimedOut);
-    let cause = if is_timeout {
-        "STS timed out"
-    } else {
-        "STS cannot be reached"
-    };
-    SourceError::new(cause, REMEDY).with_detail(chain(error))
-}
-
-/// Returns the remedy for an error code (AWS STS API Reference, `AssumeRole`, "Errors", and "Common Error Types").
-fn remedy(code: &str) -> &'static str {
-    match code {
-        "AccessDenied" | "AccessDeniedException" => {
-            "allow sts:AssumeRole in the policy of the identity before it and in the role's trust policy, \
-             sts:TagSession too for tags; compare external_id"
-        }
-        "ExpiredToken" | "ExpiredTokenException" => {
-            "renew the credentials or the token that the role is assumed with"
-        }
-        "InvalidClientTokenId" | "UnrecognizedClientException" | "SignatureDoesNotMatch" => {
-            "check the keys that the role is assumed with"
-        }
-        "InvalidIdentityToken" | "IDPRejectedClaim" | "IDPCommunicationError" => {
-            "compare the token's issuer and audience with the role's trust policy"
-        }
-        "MalformedPolicyDocument" | "PackedPolicyTooLarge" => {
-            "check policy, policy_arns and tags of the identity"
-        }
-        "RegionDisabledException" => {
-            "activate STS in the region for this account, or set another region"
-        }
-        "ValidationError" => {
-            "check the keys of the identity; duration is at most the role's maximum"
-        }
-        "Throttling" | "ThrottlingException" => "assume fewer sessions, with a longer duration",
-        _ => "see the error codes of AssumeRole in the AWS STS API Reference",
-    }
 }
 
 impl ProvideCredentials for RoleSession {
