@@ -6,6 +6,7 @@ mod cache_key;
 mod identity;
 mod origin;
 mod route;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -13,7 +14,7 @@ mod verify;
 use std::{collections::BTreeMap, sync::Arc};
 
 use http_cache_layer::{CacheLayer, StoreHealth};
-use tower_sigv4::{body::BodyBudget, origin::OriginRules};
+use tower_sigv4::{ErrorFormat, body::BodyBudget, origin::OriginRules};
 
 use self::{bodies::BodyServices, identity::RouteIdentity};
 pub(crate) use self::{route::Route, verify::CallerVerification};
@@ -81,6 +82,8 @@ impl ActiveConfig {
             section.http2_connections()?;
             identity::check(section, &identities)?;
             warnings.extend(origin::warnings(section, &origin));
+            drop(scope::target(section, origin)?);
+            warnings.extend(origin::chunk_warning(section, section.payload.as_ref()));
         }
         warnings.extend(identity::warnings(&identities));
         file.check_origin_names()?;
@@ -93,13 +96,16 @@ impl ActiveConfig {
             let origin = file.origin_of(section)?;
             let identity = RouteIdentity::find(file, section, origin, &identities)?;
             let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
-            rules = rules.add_rule(route::rule(section)?, identity.apply(built));
+            let target = scope::target(origin, identity.apply(built))?;
+            rules = rules.add_rule(route::rule(section)?, target);
             routes.push(Route::build(section, origin, &identity, &trusted_proxies)?);
             if origin.signs() {
                 used_identities.insert(identity.name().to_owned(), identity.into_identity());
             }
             used_origins.insert(origin.name.get_ref(), origin);
+            warnings.extend(origin::chunk_warning(origin, section.payload.as_ref()));
         }
+        warnings.extend(verify::warnings(file)?);
         if file.route.is_empty() {
             return Err(ConfigError::new(
                 "there is no [[route]]; add one with path and origin",
@@ -132,6 +138,15 @@ impl ActiveConfig {
                 .collect(),
             sections: toml::from_str(text).unwrap_or_default(), // it was parsed above
         })
+    }
+
+    /// Returns the format of errors without a route: that of all routes, if they have one in common.
+    pub(crate) fn unrouted_format(&self) -> ErrorFormat {
+        let mut formats = self.routes.iter().map(|route| route.error_format);
+        match formats.next() {
+            Some(first) if formats.all(|format| format == first) => first,
+            _ => ErrorFormat::Json,
+        }
     }
 
     /// Returns the cache, if a route has one.

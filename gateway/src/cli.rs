@@ -13,6 +13,7 @@ Usage: sigv4-gateway [--listen ADDRESS]                  run the demonstration
                                                          check FILE and exit
        sigv4-gateway --explain FILE                      explain a rejected signature
        sigv4-gateway --init [FILE]                       write a commented configuration
+       sigv4-gateway --init [FILE] --s3                  write one for S3 and its clients
        sigv4-gateway --print-schema                      print the configuration's JSON Schema
 
   --config FILE     configuration in TOML, documented in docs/gateway.md; default: the file named by the
@@ -22,7 +23,8 @@ Usage: sigv4-gateway [--listen ADDRESS]                  run the demonstration
   --explain FILE    response that rejects a signature, with its request if possible: the output of
                     curl -v ... >FILE 2>&1 or curl -i ... >FILE, or a raw request or a curl command
                     followed by the response; - reads standard input
-  --init [FILE]     file to write, default gateway.toml; - prints the configuration
+  --init [FILE]     file to write, default gateway.toml; - prints the configuration; with --s3 for a
+                    gateway before S3 or a server of its protocol
   --print-schema    schema for editors that complete TOML
   --listen ADDRESS  address to listen on, such as 127.0.0.1:8080; port 0 chooses a free port
   --help, --version";
@@ -46,6 +48,7 @@ pub(crate) enum Command {
     },
     Init {
         file: String,
+        s3: bool,
     },
     PrintSchema,
 }
@@ -59,6 +62,8 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
 fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, lexopt::Error> {
     let mut check = false;
     let mut credentials = false;
+    let mut init = None;
+    let mut s3 = false;
     let mut listen = None;
     while let Some(argument) = parser.next()? {
         match argument {
@@ -71,17 +76,11 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
                 });
             }
             Arg::Long("init") => {
-                // The value is optional; another option is not a value.
-                let target = match parser.optional_value() {
-                    Some(value) => value.string()?,
-                    None => match parser.next()? {
-                        None => "gateway.toml".to_owned(),
-                        Some(Arg::Value(value)) => value.string()?,
-                        Some(other) => return Err(other.unexpected()),
-                    },
-                };
-                return Ok(Command::Init { file: target });
+                let value = parser.optional_value().map(ValueExt::string);
+                init = Some(value.transpose()?);
             }
+            Arg::Long("s3") if init.is_some() => s3 = true,
+            Arg::Value(value) if init == Some(None) => init = Some(Some(value.string()?)),
             Arg::Long("print-schema") => return Ok(Command::PrintSchema),
             Arg::Long("listen") => listen = Some(parser.value()?.parse()?),
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Print(HELP)),
@@ -96,6 +95,16 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
     }
     if credentials && !check {
         return Err("--credentials needs --check".into());
+    }
+    if let Some(target) = init {
+        if check || listen.is_some() {
+            return Err("--init takes a file and --s3 only".into());
+        }
+        let default = || "gateway.toml".to_owned();
+        return Ok(Command::Init {
+            file: target.unwrap_or_else(default),
+            s3,
+        });
     }
     match (file, check) {
         (Some(path), true) => Ok(Command::Check {
@@ -174,12 +183,42 @@ mod tests {
                 &["--init"],
                 Command::Init {
                     file: "gateway.toml".to_owned(),
+                    s3: false,
+                },
+            ),
+            (
+                &["--init", "--s3"],
+                Command::Init {
+                    file: "gateway.toml".to_owned(),
+                    s3: true,
+                },
+            ),
+            (
+                &["--init", "-", "--s3"],
+                Command::Init {
+                    file: "-".to_owned(),
+                    s3: true,
+                },
+            ),
+            (
+                &["--init", "--s3", "-"],
+                Command::Init {
+                    file: "-".to_owned(),
+                    s3: true,
+                },
+            ),
+            (
+                &["--init=-"],
+                Command::Init {
+                    file: "-".to_owned(),
+                    s3: false,
                 },
             ),
             (
                 &["--init", "-"],
                 Command::Init {
                     file: "-".to_owned(),
+                    s3: false,
                 },
             ),
             (&["--print-schema"], Command::PrintSchema),
@@ -194,6 +233,9 @@ mod tests {
             &["--config"],
             &["--explain"],
             &["--init", "--check"],
+            &["--init", "a", "b"],
+            &["--init", "--listen", "127.0.0.1:0"],
+            &["--s3"],
             &["x"],
             &["--x"],
         ] {

@@ -9,20 +9,23 @@ mod cache;
 mod credentials;
 mod error;
 mod identity;
+mod list;
 mod log;
 mod origin;
 mod restart;
 mod route;
+mod scope;
 mod server;
 mod value;
 mod verify;
+mod verify_service;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use self::{
     admin::Admin,
-    bodies::{BodiesSection, Payload},
+    bodies::{BodiesSection, MirroredPresign, Payload},
     body_settings::BodySettings,
     cache::{CacheSection, CacheStore, RedisServers},
     credentials::CredentialsSection,
@@ -31,10 +34,12 @@ pub(crate) use self::{
     log::Log,
     origin::{OriginHost, OriginSection, Signing, TokenHeader},
     restart::needs_restart,
-    route::{CorsSection, RouteSection, page_origin},
+    route::{AddressingStyleName, CorsSection, RouteSection, page_origin},
+    scope::{ScopePart, is_s3_family},
     server::{DEFAULT_LISTEN, Server, TlsFiles},
     value::{Spanned, duration, header_name, located},
-    verify::{BodyCheckName, VerifySection},
+    verify::VerifySection,
+    verify_service::{BodyCheckName, VerifyRules},
 };
 use self::{
     admin::AdminSection, identity::IdentitySection, log::LogSection, server::ServerSection,

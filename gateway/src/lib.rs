@@ -39,6 +39,7 @@ mod request_validation;
 mod response;
 mod routes;
 mod service;
+mod setting_names;
 mod stack;
 mod store_check;
 mod trailers;
@@ -118,8 +119,8 @@ async fn run(command: Command) -> Result<(), BoxError> {
     match command {
         Command::Print(text) => print(text),
         Command::PrintSchema => print(config::schema()),
-        Command::Init { file } => init::write(&file)?,
         Command::Check { file, credentials } => check_file(&file, credentials).await?,
+        Command::Init { file, s3 } => init::write(&file, s3)?,
         Command::Explain { file } => explain_file(&file)?,
         #[cfg(feature = "lambda")]
         Command::Forward { file, .. } if lambda::runs_in_lambda() => {

@@ -43,8 +43,8 @@ pub(crate) const MAX_HEAD_LEN: usize = 64 * 1024;
 
 pub(crate) const CHUNKED_ONLY: &str = "transfer-encoding must be chunked and nothing else";
 
-/// Returns the request if it is unambiguous.
-pub(crate) fn check<B>(mut request: Request<B>) -> Result<Request<B>, InvalidHead> {
+/// Rejects a request that is ambiguous.
+pub(crate) fn check<B>(request: &mut Request<B>) -> Result<(), InvalidHead> {
     if let Some(invalid) = request.extensions_mut().remove::<InvalidHead>() {
         return Err(invalid);
     }
@@ -70,16 +70,16 @@ pub(crate) fn check<B>(mut request: Request<B>) -> Result<Request<B>, InvalidHea
             "TRACE is not supported: it would reveal the request's signature",
         ));
     }
-    check_framing(&request)?;
-    check_values(&request)?;
-    check_host(&request)?;
+    check_framing(request)?;
+    check_values(request)?;
+    check_host(request)?;
     let path = request.uri().path();
     if path.contains('\\') || path.contains("%00") {
         return Err(InvalidHead::Ambiguous(
             "the path contains a backslash or a zero byte, which servers read differently",
         ));
     }
-    Ok(request)
+    Ok(())
 }
 
 /// RFC 9112, section 6.1. hyper reads only the last coding of each line, and drops `content-length` beside it.

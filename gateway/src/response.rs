@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::Body,
+    body::{Body, Bytes},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, Version, header};
@@ -15,6 +15,7 @@ use tower_http::timeout::TimeoutError;
 use tower_sigv4::{
     body::ResponseBody,
     doctor::{Cause, Diagnosis},
+    error_response::ErrorContext,
     origin::remove_hop_by_hop,
     verify::Rejection,
 };
@@ -26,6 +27,7 @@ use crate::{
     identity::IdentityError,
     min_body_rate::SlowBody,
     request_validation::InvalidHead,
+    setting_names::setting_name,
     trailers::CheckedTrailers,
     tunnel,
     upstream::{self, BodyFailed, UpstreamBody},
@@ -46,6 +48,10 @@ impl Error for RateLimited {}
 /// Extension of a response: an error that is logged, and that the client does not see.
 #[derive(Clone)]
 pub(crate) struct LoggedError(pub(crate) String);
+
+/// Extension of a response of the gateway's own making: its message.
+#[derive(Clone)]
+struct OwnMessage(String);
 
 /// `retry-after` of a route that has its maximum of concurrent requests.
 const OVERLOADED_RETRY: Duration = Duration::from_secs(1);
@@ -161,7 +167,7 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
     if let Some(signing) = own.next() {
         let message = match IdentityError::find(signing) {
             Some(missing) => missing.to_string(),
-            None => signing.to_string(),
+            None => signing.message_with(setting_name).into_owned(),
         };
         return (signing.status(), message);
     }
@@ -181,8 +187,25 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
     (status, text.to_owned())
 }
 
+/// Returns a response of the gateway's own making, in JSON until [`in_format_of_client`] knows the client's format.
 pub(crate) fn message(status: StatusCode, text: &str) -> Response {
-    (status, Json(json!({ "message": text }))).into_response()
+    let mut response = (status, Json(json!({ "message": text }))).into_response();
+    response
+        .extensions_mut()
+        .insert(OwnMessage(text.to_owned()));
+    response
+}
+
+/// Writes a response of the gateway's own making as the client's SDK reads errors. Others stay unchanged.
+pub(crate) fn in_format_of_client(mut response: Response, context: &ErrorContext) -> Response {
+    let Some(OwnMessage(text)) = response.extensions_mut().remove() else {
+        return response;
+    };
+    let written: http::Response<Bytes> = context.response(response.status(), &text);
+    let (head, body) = written.into_parts();
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.headers_mut().extend(head.headers);
+    response.map(|_| Body::from(body))
 }
 
 fn is_slow_body(error: &(dyn Error + 'static)) -> bool {
@@ -207,7 +230,6 @@ mod tests {
         task::{Context, Poll},
     };
 
-    use axum::body::Bytes;
     use http::Request;
     use http_body::Frame;
     use http_body_util::BodyExt;

@@ -17,8 +17,10 @@ use tower::{
     util::{BoxCloneSyncService, Oneshot},
 };
 use tower_sigv4::{
+    ErrorFormat,
     body::{ResponseBody, VerifiedBody},
     doctor::Diagnosis,
+    error_response::ErrorContext,
     origin::OriginRules,
     retry::RetryPolicy,
 };
@@ -37,11 +39,21 @@ use crate::{
 /// The routes, in the order of the rules.
 pub(crate) struct Routes {
     rules: OriginRules,
-    routes: Vec<(UpstreamSettings, Arc<Meter>, RouteService)>,
+    routes: Vec<RoutedService>,
     /// Verifies the caller and responds with 404.
     no_route: RouteService,
     unrouted: Arc<Meter>,
+    /// Format of errors without a route, for clients that show none.
+    unrouted_format: ErrorFormat,
     body_limits: BodyLimits,
+}
+
+struct RoutedService {
+    upstream: UpstreamSettings,
+    meter: Arc<Meter>,
+    /// Format of errors for clients that show none.
+    error_format: ErrorFormat,
+    service: RouteService,
 }
 
 impl Routes {
@@ -56,13 +68,19 @@ impl Routes {
                 .as_ref()
                 .map(|cached| cached.layer(&cache, has_tls, meter.clone()));
             let service = route_service(route, verification.clone(), cache_layer, signing);
-            (route.upstream, meter, service)
+            RoutedService {
+                upstream: route.upstream,
+                meter,
+                error_format: route.error_format,
+                service,
+            }
         });
         Self {
             rules: config.rules.clone(),
             routes: routes.collect(),
             no_route: verified(verification, signing.clone()),
             unrouted: metrics.unrouted(),
+            unrouted_format: config.unrouted_format(),
             body_limits: config.server.body_limits,
         }
     }
@@ -72,11 +90,19 @@ impl Routes {
         &self.unrouted
     }
 
-    /// Calls the route of a request, and returns its counters.
+    pub(crate) fn unrouted_format(&self) -> ErrorFormat {
+        self.unrouted_format
+    }
+
+    /// Calls the route of a request, and returns its counters, and the form of its errors.
     pub(crate) fn call(
         &self,
         request: Request<Body>,
-    ) -> (&Arc<Meter>, Oneshot<RouteService, Request<Body>>) {
+    ) -> (
+        &Arc<Meter>,
+        ErrorContext,
+        Oneshot<RouteService, Request<Body>>,
+    ) {
         let (mut head, body) = request.into_parts();
         let position = match preflight_method(&head) {
             None => self.rules.position(&head),
@@ -86,16 +112,17 @@ impl Routes {
                 self.rules.position(&announced)
             }
         };
-        let (meter, service) = match position.map(|index| &self.routes[index]) {
-            Ok((upstream, meter, service)) => {
-                head.extensions.insert(*upstream);
-                head.extensions.insert(meter.clone());
-                (meter, service)
+        let (meter, format, service) = match position.map(|index| &self.routes[index]) {
+            Ok(route) => {
+                head.extensions.insert(route.upstream);
+                head.extensions.insert(route.meter.clone());
+                (&route.meter, route.error_format, &route.service)
             }
-            Err(_) => (&self.unrouted, &self.no_route),
+            Err(_) => (&self.unrouted, self.unrouted_format, &self.no_route),
         };
+        let errors = ErrorContext::from_head(&head, format);
         let limited = self.body_limits.apply(Request::from_parts(head, body));
-        (meter, service.clone().oneshot(limited))
+        (meter, errors, service.clone().oneshot(limited))
     }
 }
 

@@ -23,7 +23,7 @@ use axum::body::Body;
 use http::Request;
 use tokio::time::Instant;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_sigv4::{SigningLayer, body::SignedBody};
+use tower_sigv4::{SigningLayer, body::SignedBody, error_response::ErrorContext};
 
 use crate::{
     build::ActiveConfig,
@@ -47,20 +47,24 @@ pub(crate) fn stack(
         .service_fn(move |mut request: Request<Body>| {
             let id = request_id::assign(request.headers_mut());
             let start = RequestStart::new(&mut request);
-            let (meter, routed) = match request_validation::check(request) {
-                Ok(valid) => {
-                    let (meter, response) = routes.call(valid);
-                    (meter, Ok(response))
+            let (meter, routed) = match request_validation::check(&mut request) {
+                Ok(()) => {
+                    let (meter, errors, response) = routes.call(request);
+                    (meter, Ok((errors, response)))
                 }
-                Err(invalid) => (routes.unrouted(), Err(invalid)),
+                Err(invalid) => {
+                    let errors = ErrorContext::new(&request, routes.unrouted_format());
+                    (routes.unrouted(), Err((errors, invalid)))
+                }
             };
             let record = start.with_meter(meter.clone());
             async move {
-                let result = match routed {
-                    Ok(response) => response.await,
-                    Err(invalid) => Err(invalid.into()),
+                let (errors, result) = match routed {
+                    Ok((errors, response)) => (errors, response.await),
+                    Err((errors, invalid)) => (errors, Err(invalid.into())),
                 };
-                let mut response = result.unwrap_or_else(response::from_error);
+                let received = result.unwrap_or_else(response::from_error);
+                let mut response = response::in_format_of_client(received, &errors);
                 record.finish(&response);
                 if let Some(request_id) = id {
                     request_id::add_to_response(response.headers_mut(), request_id);

@@ -63,12 +63,7 @@ pub(crate) use self::headers::is_client_signing_header;
 pub use self::spool::Spool;
 #[cfg(not(feature = "spool"))]
 pub(crate) use self::spool::Spool;
-pub(crate) use self::{
-    body_plan::{BodyPlan, ClientExpiry, LargeBody, Sending},
-    headers::{add_aws_chunked, connection_options, remove_aws_chunked},
-    rewrite::rewrite,
-    verified_service::VerifiedService,
-};
+pub(crate) use self::verified_service::VerifiedService;
 pub use self::{
     as_signed::AsSigned,
     bucket_host::AddressingStyle,
@@ -84,4 +79,9 @@ pub use self::{
     rules::OriginRules,
     uri_origin::UriOrigin,
     wire_form::WireForm,
+};
+pub(crate) use self::{
+    body_plan::{BodyPlan, ClientExpiry, LargeBody, Sending},
+    headers::{add_aws_chunked, connection_options, remove_aws_chunked},
+    rewrite::rewrite,
 };

@@ -5,7 +5,7 @@ use tower_sigv4::{
     Origin,
     body::BodyBudget,
     origin::{PayloadMode, Spool},
-    sigv4::ChunkSize,
+    sigv4::{Checksum, ChunkSize},
 };
 
 use crate::config::{BodiesSection, BodySettings, ConfigError, Payload, located};
@@ -27,18 +27,9 @@ impl BodyServices {
     }
 
     pub(super) fn configure(&self, built: Origin, settings: &BodySettings<'_>) -> Origin {
-        let (size, checksum) = (ChunkSize::default(), settings.checksum);
         let mut origin = match settings.payload {
-            Payload::Buffer => built,
-            Payload::Unsigned => built.with_payload(PayloadMode::Unsigned),
-            Payload::Trust => built.with_payload(PayloadMode::Trust),
-            Payload::Spool => built.with_payload(PayloadMode::Spool),
-            Payload::Auto => built.with_payload(PayloadMode::Auto),
-            Payload::Chunked => for_uploads(built, PayloadMode::Chunked(size)),
-            Payload::ChunkedTrailer => {
-                for_uploads(built, PayloadMode::ChunkedTrailer(size, checksum))
-            }
-            Payload::UnsignedTrailer => for_uploads(built, PayloadMode::UnsignedTrailer(checksum)),
+            Some(payload) => with_payload(built, payload, settings.checksum),
+            None => built,
         };
         if let Some(directory) = self.spool.clone() {
             origin = origin.with_spool(match settings.spool_limit {
@@ -47,6 +38,21 @@ impl BodyServices {
             });
         }
         origin.with_body_limit(settings.limit)
+    }
+}
+
+fn with_payload(origin: Origin, payload: Payload, checksum: Checksum) -> Origin {
+    let size = ChunkSize::default();
+    match payload {
+        Payload::Mirror => origin.with_payload(PayloadMode::Mirror),
+        Payload::Buffer => origin.with_payload(PayloadMode::Buffer),
+        Payload::Unsigned => origin.with_payload(PayloadMode::Unsigned),
+        Payload::Trust => origin.with_payload(PayloadMode::Trust),
+        Payload::Spool => origin.with_payload(PayloadMode::Spool),
+        Payload::Auto => origin.with_payload(PayloadMode::Auto),
+        Payload::Chunked => for_uploads(origin, PayloadMode::Chunked(size)),
+        Payload::ChunkedTrailer => for_uploads(origin, PayloadMode::ChunkedTrailer(size, checksum)),
+        Payload::UnsignedTrailer => for_uploads(origin, PayloadMode::UnsignedTrailer(checksum)),
     }
 }
 

@@ -1,17 +1,19 @@
 //! Builds origins.
 
-use http::Uri;
 use tower_sigv4::{
     Origin, SigningSettings,
     doctor::{Finding, HttpClient, lint},
-    origin::{ForwardedHeaders, SigningBehavior},
-    sigv4::{PathForm, SessionToken},
+    origin::{ForwardedHeaders, MirrorPresigned, SigningBehavior},
+    sigv4::SessionToken,
 };
 
-use super::bodies::BodyServices;
+use super::{
+    bodies::BodyServices,
+    scope::{may_be_s3, signing_settings},
+};
 use crate::config::{
-    BodiesSection, BodySettings, ConfigError, OriginSection, RouteSection, Signing, TokenHeader,
-    located,
+    BodiesSection, BodySettings, ConfigError, MirroredPresign, OriginSection, Payload,
+    RouteSection, Signing, Spanned, TokenHeader, is_s3_family, located,
 };
 
 /// Builds an origin, for the requests of a route if there is one.
@@ -22,7 +24,7 @@ pub(super) fn build(
     services: &BodyServices,
 ) -> Result<Origin, ConfigError> {
     let settings = with_token_header(section, signing_settings(section)?);
-    let s3_family = settings.path_form() == PathForm::Once;
+    let s3_family = is_s3_family(settings.service());
     let mut origin = Origin::new(section.url.get_ref(), settings)
         .map_err(located(&section.url))?
         .with_signing(match section.signing {
@@ -30,12 +32,16 @@ pub(super) fn build(
             Signing::NoOverride => SigningBehavior::NoOverride,
             Signing::Never => SigningBehavior::Never,
         });
+    if let Some(form) = section.mirrored_presign {
+        origin = origin.with_mirrored_presign(match form {
+            MirroredPresign::Header => MirrorPresigned::Header,
+            MirroredPresign::Query => MirrorPresigned::Query,
+        });
+    }
     if let Some(enabled) = section.recovery {
         origin = origin.with_recovery(enabled);
     }
-    if let Some(forwarded) = &section.forwarded {
-        origin = origin.with_forwarded(forwarded.selection());
-    }
+    origin = origin.with_forwarded(forwarded(section)?);
     if let Some(host) = &section.signed_host {
         origin = origin
             .with_signed_host(host.get_ref())
@@ -50,30 +56,8 @@ pub(super) fn build(
 pub(super) fn forwarded(section: &OriginSection) -> Result<ForwardedHeaders, ConfigError> {
     match &section.forwarded {
         Some(selected) => Ok(selected.selection()),
-        // The library's default.
-        None => Ok((signing_settings(section)?.path_form() != PathForm::Once).into()),
-    }
-}
-
-/// Returns the service and region of the section, or else those of the host.
-fn signing_settings(section: &OriginSection) -> Result<SigningSettings, ConfigError> {
-    let url = &section.url;
-    match (&section.service, &section.region) {
-        (Some(service), Some(region)) => {
-            // Separately, so that an error has the line of its value.
-            drop(SigningSettings::new(service.get_ref(), "any").map_err(located(service))?);
-            SigningSettings::new(service.get_ref(), region.get_ref()).map_err(located(region))
-        }
-        (None, None) => {
-            drop(Origin::infer(url.get_ref()).map_err(located(url))?);
-            let uri = section.uri();
-            let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
-            SigningSettings::infer(host).map_err(located(url))
-        }
-        (Some(alone), None) | (None, Some(alone)) => {
-            Err(alone
-                .error("service and region go together; set both, or neither for a host of AWS"))
-        }
+        // The library's default, for the services of all clients.
+        None => Ok((!may_be_s3(section)?).into()),
     }
 }
 
@@ -100,4 +84,24 @@ pub(super) fn warnings(section: &OriginSection, origin: &Origin) -> Vec<ConfigEr
         ConfigError::at(section.rule_span(finding.rule()), message)
     };
     lint(origin, &client).iter().map(warning).collect()
+}
+
+/// Warns of chunks to a server that stores their framing in the object's metadata.
+pub(super) fn chunk_warning(
+    section: &OriginSection,
+    payload: Option<&Spanned<Payload>>,
+) -> Option<ConfigError> {
+    let chosen = payload.filter(|mode| mode.get().may_chunk() && section.signs())?;
+    let service = signing_settings(section).ok()?;
+    let uri = section.uri()?;
+    let host = uri.host()?;
+    if !is_s3_family(service.service()) || SigningSettings::infer(host).is_ok() {
+        return None;
+    }
+    let name = section.name.get_ref();
+    Some(chosen.error(format!(
+        "warning: origin {name:?}: {host:?} is not a host of AWS, and some other servers, such as radosgw and \
+         SeaweedFS, store content-encoding: aws-chunked with each object that arrives in signed chunks; choose \
+         payload \"mirror\", \"spool\" or \"unsigned-trailer\""
+    )))
 }

@@ -6,13 +6,17 @@ use governor::Quota;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
-use tower_sigv4::{origin::OriginRule, retry::RetryPolicy};
+use tower_sigv4::{
+    ErrorFormat,
+    origin::{AddressingStyle, OriginRule},
+    retry::RetryPolicy,
+};
 
-use super::{cache::RouteCache, identity::RouteIdentity, origin};
+use super::{cache::RouteCache, identity::RouteIdentity, origin, scope::signing_settings};
 use crate::{
     config::{
-        ConfigError, CorsSection, OriginSection, RouteSection, Spanned, duration, header_name,
-        located, page_origin,
+        AddressingStyleName, ConfigError, CorsSection, OriginSection, RouteSection, Spanned,
+        duration, header_name, located, page_origin,
     },
     upstream::UpstreamSettings,
 };
@@ -34,6 +38,8 @@ pub(crate) struct Route {
     pub(crate) label: String,
     /// The name of the origin.
     pub(crate) origin: String,
+    /// Format of the gateway's own errors, for clients that show none.
+    pub(crate) error_format: ErrorFormat,
 }
 
 impl Route {
@@ -67,6 +73,7 @@ impl Route {
             cache: section.cache.then(cache),
             label: section.label(),
             origin: origin.name.get_ref().clone(),
+            error_format: ErrorFormat::for_service(signing_settings(origin)?.service()),
         })
     }
 }
@@ -75,6 +82,12 @@ pub(super) fn rule(section: &RouteSection) -> Result<OriginRule, ConfigError> {
     let mut rule = OriginRule::path(section.path.get_ref()).map_err(located(&section.path))?;
     if let Some(host) = &section.host {
         rule = rule.with_host(host.get_ref()).map_err(located(host))?;
+    }
+    if let Some(style) = section.addressing_style()? {
+        rule = rule.with_addressing_style(match style {
+            AddressingStyleName::Path => AddressingStyle::Path,
+            AddressingStyleName::VirtualHosted => AddressingStyle::VirtualHosted,
+        });
     }
     if let Some(methods) = section.methods()? {
         rule = rule.with_methods(methods);

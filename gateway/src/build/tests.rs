@@ -43,8 +43,8 @@ const VALUES: [&str; 32] = [
     "[\"a\", \"\\t\"]",
 ];
 
-/// Returns the first configuration of the gateway's reference, and that of `--init`.
-fn valid_files() -> [String; 2] {
+/// Returns the first configuration of the gateway's reference, and those of `--init`.
+fn valid_files() -> [String; 3] {
     let reference = include_str!("../../../docs/gateway.md");
     let (_, from) = reference.split_once("```toml\n").expect("a TOML block");
     let (block, _) = from.split_once("```").expect("the end of the block");
@@ -52,7 +52,11 @@ fn valid_files() -> [String; 2] {
         "secret_access_key = \"...\"",
         &format!("secret_access_key = {SECRET:?}"),
     );
-    [shown, include_str!("../gateway.toml").to_owned()]
+    [
+        shown,
+        include_str!("../gateway.toml").to_owned(),
+        include_str!("../gateway_s3.toml").to_owned(),
+    ]
 }
 
 /// Changes a random line, unless it contains the secret, which messages about another setting would show.

@@ -5,10 +5,18 @@ use tower_sigv4::{
     VerifyLayer,
     body::BodyBudget,
     origin::OriginRules,
-    verify::{BodyCheck, StaticKeys, VerifySettings},
+    verify::{BodyCheck, StaticKeys, VerifyServices, VerifySettings},
 };
 
-use crate::config::{BodyCheckName, ConfigError, VerifySection, header_name, located};
+use super::scope::signing_settings;
+use crate::{
+    config::{
+        BodyCheckName, BodySettings, ConfigError, ConfigFile, VerifyRules, VerifySection,
+        header_name, is_s3_family, located,
+    },
+    error::chain,
+    setting_names::setting_name,
+};
 
 /// Verifies callers, on the routes that ask for it.
 #[derive(Clone)]
@@ -50,32 +58,98 @@ fn is_ambiguous(path: &str) -> bool {
         .any(|part| lower_case.contains(part))
 }
 
-/// Builds the layer, for bodies of up to `body_limit` bytes.
+/// Builds the layer, for bodies in memory of up to `body_limit` bytes.
 pub(super) fn layer(section: &VerifySection, body_limit: u64) -> Result<VerifyLayer, ConfigError> {
-    let (service, region) = (&section.service, &section.region);
-    // Separately, so that an error has the line of its value.
-    drop(VerifySettings::new(service.get_ref(), "any").map_err(located(service))?);
-    let mut settings = VerifySettings::new(service.get_ref(), region.get_ref())
-        .map_err(located(region))?
-        .with_presigned_uploads(section.presigned_uploads)
-        .with_explain(section.explain);
-    // By default it depends on the service.
-    if section.unsigned_payload {
-        settings = settings.with_unsigned_payload(true);
+    let mut services = Vec::new();
+    for rules in section.rules()? {
+        services.push(service_settings(&rules, body_limit)?.with_explain(section.explain));
     }
-    if let Some(names) = &section.required_headers {
+    let error = |error: tower_sigv4::Error| section.service.error(chain(&error));
+    let keys = StaticKeys::new(section.keys()?).map_err(error)?;
+    let settings = VerifyServices::new(services).map_err(error)?;
+    Ok(VerifyLayer::new(keys, settings)
+        .with_unhashed_limit(body_limit)
+        .with_setting_names(setting_name))
+}
+
+/// Returns the requirements for requests that are signed for one service.
+fn service_settings(
+    rules: &VerifyRules<'_>,
+    body_limit: u64,
+) -> Result<VerifySettings, ConfigError> {
+    let name = rules.service;
+    // Separately, so that an error has the line of its value.
+    drop(VerifySettings::new(name.get_ref(), "any").map_err(located(name))?);
+    let (first, others) = rules.regions.split_first().expect("a region");
+    let mut settings = VerifySettings::new(name.get_ref(), first.get_ref())
+        .map_err(located(first))?
+        .with_presigned_uploads(rules.presigned_uploads)
+        .with_body_check(if rules.streams() {
+            BodyCheck::Streamed
+        } else {
+            BodyCheck::Collected { limit: body_limit }
+        });
+    for region in others {
+        settings = settings
+            .add_region(region.get_ref())
+            .map_err(located(region))?;
+    }
+    if let Some(accepted) = rules.sigv4a.filter(|accepted| accepted.get()) {
+        settings = with_sigv4a(settings).map_err(|message| accepted.error(message))?;
+    }
+    // As S3 does: the client decides, and its signature covers the decision.
+    let unsigned = rules
+        .unsigned_payload
+        .or(is_s3_family(name.get_ref()).then_some(true));
+    if let Some(accepted) = unsigned {
+        settings = settings.with_unsigned_payload(accepted);
+    }
+    if let Some(names) = rules.required_headers {
         let parsed: Result<Vec<_>, _> = names.iter().map(header_name).collect();
         settings = settings.with_required_headers(parsed?);
     }
-    for name in &section.unsigned_headers {
+    for header in rules.unsigned_headers {
         settings = settings
-            .add_unsigned_header(header_name(name)?)
-            .map_err(located(name))?;
+            .add_unsigned_header(header_name(header)?)
+            .map_err(located(header))?;
     }
-    let keys = StaticKeys::new(section.keys()?).map_err(located(service))?;
-    let check = match section.body {
-        BodyCheckName::Collected => BodyCheck::Collected { limit: body_limit },
-        BodyCheckName::Streamed => BodyCheck::Streamed,
+    Ok(settings)
+}
+
+#[cfg(feature = "sigv4a")]
+fn with_sigv4a(settings: VerifySettings) -> Result<VerifySettings, &'static str> {
+    Ok(settings.with_sigv4a(true))
+}
+
+#[cfg(not(feature = "sigv4a"))]
+fn with_sigv4a(_: VerifySettings) -> Result<VerifySettings, &'static str> {
+    Err("sigv4a needs a gateway that was built with the feature sigv4a, which is on by default")
+}
+
+/// Warns of a service whose bodies are held in memory although its origin takes larger ones.
+pub(super) fn warnings(file: &ConfigFile) -> Result<Vec<ConfigError>, ConfigError> {
+    let Some(section) = &file.verify else {
+        return Ok(Vec::new());
     };
-    Ok(VerifyLayer::new(keys, settings).with_body_check(check))
+    let mut streams = false;
+    for route in file.route.iter().filter(|route| route.is_verified()) {
+        let origin = file.origin_of(route)?;
+        let payload = BodySettings::new(&file.bodies, origin, Some(route)).payload;
+        let by_default = || signing_settings(origin).map(|it| is_s3_family(it.service()));
+        streams |= match payload {
+            Some(chosen) => chosen.exceeds_memory(),
+            None => by_default()?,
+        };
+    }
+    let rules = section.rules()?;
+    let warnings = rules.iter().filter_map(|rule| {
+        let collected = rule.body.filter(|body| body.get() == BodyCheckName::Collected)?;
+        (streams && is_s3_family(rule.service.get_ref())).then(|| {
+            collected.error(
+                "warning: body = \"collected\" rejects uploads above body_limit with 413, although the origin takes \
+                 larger ones; set body = \"streamed\"",
+            )
+        })
+    });
+    Ok(warnings.collect())
 }

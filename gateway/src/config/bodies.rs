@@ -25,10 +25,10 @@ impl Default for BodiesSection {
     }
 }
 
-#[derive(Deserialize, JsonSchema, Default, Clone, Copy, PartialEq)]
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Payload {
-    #[default]
+    Mirror,
     Buffer,
     Unsigned,
     Trust,
@@ -44,9 +44,27 @@ impl Payload {
         self == Self::Chunked || self.has_trailer()
     }
 
+    /// Returns `true` if the gateway may send signed chunks of its own.
+    pub(crate) fn may_chunk(self) -> bool {
+        matches!(self, Self::Chunked | Self::ChunkedTrailer | Self::Auto)
+    }
+
+    /// Returns `true` if a body may be larger than the memory that it takes.
+    pub(crate) fn exceeds_memory(self) -> bool {
+        self != Self::Buffer
+    }
+
     pub(super) fn has_trailer(self) -> bool {
         matches!(self, Self::ChunkedTrailer | Self::UnsignedTrailer)
     }
+}
+
+/// Form of the signature that replaces a client's presigned URL.
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum MirroredPresign {
+    Header,
+    Query,
 }
 
 #[derive(Deserialize, JsonSchema, Clone, Copy)]

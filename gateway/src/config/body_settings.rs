@@ -13,7 +13,8 @@ use super::{
 
 /// Settings of bodies, from a route and its origin.
 pub(crate) struct BodySettings<'a> {
-    pub(crate) payload: Payload,
+    /// `None` for the service's default.
+    pub(crate) payload: Option<Payload>,
     pub(crate) checksum: Checksum,
     /// Maximum size of a body in memory, in bytes.
     pub(crate) limit: u64,
@@ -34,7 +35,7 @@ impl<'a> BodySettings<'a> {
         let body_limit = limit_setting(origin, route);
         let payload = route_setting(route, |section| &section.payload).or(origin.payload.as_ref());
         Self {
-            payload: payload.map(Spanned::get).unwrap_or_default(),
+            payload: payload.map(Spanned::get),
             checksum: origin
                 .checksum
                 .as_ref()
@@ -57,7 +58,7 @@ impl<'a> BodySettings<'a> {
             ..
         } = *self;
         let route_payload = route_setting(route, |section| &section.payload);
-        if payload.is_chunked() && !s3_family {
+        if payload.is_some_and(Payload::is_chunked) && !s3_family {
             let span = route_payload.map_or_else(|| origin.service_span(), Spanned::span);
             let message = "only service \"s3\" and its family accept chunked payloads; \
                            choose another payload";
@@ -65,7 +66,7 @@ impl<'a> BodySettings<'a> {
         }
         if let Some(checksum) = &origin.checksum
             && route_payload.is_none()
-            && !payload.has_trailer()
+            && !payload.is_some_and(Payload::has_trailer)
         {
             return Err(checksum
                 .error("checksum needs payload \"chunked-trailer\" or \"unsigned-trailer\""));
@@ -81,7 +82,7 @@ impl<'a> BodySettings<'a> {
         if bodies.spool_directory.is_some() {
             return Ok(());
         }
-        if payload == Payload::Spool {
+        if payload == Some(Payload::Spool) {
             let span = route_payload.or(origin.payload.as_ref()).map(Spanned::span);
             let message = "payload \"spool\" needs a spool_directory in [bodies]";
             return Err(ConfigError::at(span.unwrap_or(origin.name.span()), message));

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use tower_sigv4::{doctor::LintRule, origin::ForwardedHeaders};
 
 use super::{
-    bodies::{ChecksumName, Payload},
+    bodies::{ChecksumName, MirroredPresign, Payload},
     error::ConfigError,
+    list::OneOrMany,
     value::{Size, Spanned, positive},
 };
 
@@ -20,7 +21,13 @@ pub(crate) struct OriginSection {
     pub(crate) name: Spanned<String>,
     pub(crate) url: Spanned<String>,
     pub(crate) service: Option<Spanned<String>>,
+    /// Services that clients may sign for, with `service = "client"`.
+    pub(crate) services: Option<OneOrMany>,
     pub(crate) region: Option<Spanned<String>>,
+    /// Regions that clients may sign for, with `region = "client"`.
+    pub(crate) regions: Option<OneOrMany>,
+    /// Regions that accept a request signed with SigV4a.
+    pub(crate) region_set: Option<OneOrMany>,
     pub(crate) signed_host: Option<Spanned<String>>,
     /// Name of an `[[identity]]`.
     pub(crate) identity: Option<Spanned<String>>,
@@ -32,6 +39,7 @@ pub(crate) struct OriginSection {
     http2_connections: Option<Spanned<u32>>,
     pub(crate) recovery: Option<bool>,
     pub(crate) payload: Option<Spanned<Payload>>,
+    pub(crate) mirrored_presign: Option<MirroredPresign>,
     pub(crate) checksum: Option<Spanned<ChecksumName>>,
     #[schemars(with = "Option<Size>")]
     pub(crate) body_limit: Option<Spanned<ByteSize>>,
@@ -126,7 +134,10 @@ impl OriginSection {
         let Self {
             url,
             service,
+            services,
             region,
+            regions,
+            region_set,
             signed_host,
             signing,
             forwarded,
@@ -138,15 +149,23 @@ impl OriginSection {
             http2_connections: _,
             recovery: _,
             payload: _,
+            mirrored_presign: _,
             checksum: _,
             body_limit: _,
             spool_limit: _,
         } = self;
         let values = [service, region, signed_host].map(|it| it.as_ref().map(Spanned::get_ref));
-        let scope: (_, _, _) = values.into();
+        let lists = [services, regions, region_set].map(|it| it.as_ref().map(OneOrMany::names));
         format!(
             "{:?}",
-            (url.get_ref(), scope, signing, forwarded, session_token)
+            (
+                url.get_ref(),
+                values,
+                lists,
+                signing,
+                forwarded,
+                session_token
+            )
         )
     }
 

@@ -20,6 +20,8 @@ use super::{
 pub(crate) struct RouteSection {
     pub(crate) path: Spanned<String>,
     pub(crate) host: Option<Spanned<String>>,
+    /// Place of the bucket in requests to the origin, for a host with `{bucket}`.
+    addressing_style: Option<Spanned<AddressingStyleName>>,
     pub(crate) methods: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub(crate) headers: BTreeMap<Spanned<String>, Spanned<String>>,
@@ -42,6 +44,14 @@ pub(crate) struct RouteSection {
     #[serde(default)]
     pub(crate) cache: bool,
     pub(crate) cors: Option<CorsSection>,
+}
+
+/// Place of a bucket's name in requests.
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum AddressingStyleName {
+    Path,
+    VirtualHosted,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -73,6 +83,17 @@ impl RouteSection {
         names.iter().map(method).collect::<Result<_, _>>().map(Some)
     }
 
+    pub(crate) fn addressing_style(&self) -> Result<Option<AddressingStyleName>, ConfigError> {
+        let has_bucket = |host: &Spanned<String>| host.get_ref().starts_with("{bucket}.");
+        match &self.addressing_style {
+            Some(style) if !self.host.as_ref().is_some_and(has_bucket) => Err(style.error(
+                "addressing_style needs a host such as \"{bucket}.s3.example.com\"; set it, or remove \
+                 addressing_style",
+            )),
+            style => Ok(style.as_ref().map(Spanned::get)),
+        }
+    }
+
     pub(crate) fn max_attempts(&self) -> Result<Option<u32>, ConfigError> {
         positive("max_attempts", &self.max_attempts)
     }
@@ -98,6 +119,7 @@ impl RouteSection {
         let Self {
             path,
             host,
+            addressing_style,
             methods,
             headers,
             strip_prefix,
@@ -130,7 +152,7 @@ impl RouteSection {
             (
                 origin.description(),
                 path.get_ref(),
-                host_name,
+                (host_name, addressing_style.as_ref().map(Spanned::get)),
                 values(methods),
                 header_values,
                 strip_prefix,

@@ -16,6 +16,10 @@ use crate::error::chain;
 pub(crate) struct Spanned<T>(toml::Spanned<T>);
 
 impl<T> Spanned<T> {
+    pub(super) fn new(span: Range<usize>, value: T) -> Self {
+        Self(toml::Spanned::new(span, value))
+    }
+
     pub(crate) fn get_ref(&self) -> &T {
         self.0.get_ref()
     }

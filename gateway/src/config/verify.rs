@@ -9,41 +9,33 @@ use serde::Deserialize;
 use super::{
     credentials::credentials,
     error::ConfigError,
+    list::OneOrMany,
     value::{Secret, Spanned},
+    verify_service::{BodyCheckName, VerifyRules, VerifyServiceSection},
 };
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerifySection {
-    pub(crate) service: Spanned<String>,
-    pub(crate) region: Spanned<String>,
+    /// A service, a list of services, or tables `[[verify.service]]` with rules of their own.
+    pub(crate) service: OneOrMany<VerifyServiceSection>,
+    region: Option<OneOrMany>,
     /// Name of an environment variable that contains the path of a file with more keys.
     keys_file_env: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) unsigned_payload: bool,
+    unsigned_payload: Option<bool>,
     /// Accepts presigned requests with a body, which their signature does not cover.
-    #[serde(default)]
-    pub(crate) presigned_uploads: bool,
-    #[serde(default)]
-    pub(crate) body: BodyCheckName,
+    presigned_uploads: Option<bool>,
+    /// Accepts signatures for several regions.
+    sigv4a: Option<Spanned<bool>>,
+    body: Option<Spanned<BodyCheckName>>,
     /// Headers that must be signed if present, besides `host` and `x-amz-*`.
-    pub(crate) required_headers: Option<Vec<Spanned<String>>>,
+    required_headers: Option<Vec<Spanned<String>>>,
     /// `x-amz-*` headers that a proxy before the gateway adds.
-    #[serde(default)]
-    pub(crate) unsigned_headers: Vec<Spanned<String>>,
+    unsigned_headers: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub(crate) explain: bool,
     #[serde(default)]
     key: Vec<Key>,
-}
-
-/// Time at which a body is compared with its signed hash.
-#[derive(Deserialize, JsonSchema, Default, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum BodyCheckName {
-    #[default]
-    Collected,
-    Streamed,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +53,56 @@ struct Key {
 }
 
 impl VerifySection {
+    /// Returns the rules of each service.
+    pub(crate) fn rules(&self) -> Result<Vec<VerifyRules<'_>>, ConfigError> {
+        let services = self.service.as_slice();
+        if services.is_empty() {
+            let message = "service is empty, so no request is accepted; name a service";
+            return Err(self.service.error(message));
+        }
+        services
+            .iter()
+            .map(|service| self.rules_of(service))
+            .collect()
+    }
+
+    fn rules_of<'a>(
+        &'a self,
+        service: &'a VerifyServiceSection,
+    ) -> Result<VerifyRules<'a>, ConfigError> {
+        let VerifyServiceSection {
+            name,
+            region,
+            unsigned_payload,
+            presigned_uploads,
+            sigv4a,
+            body,
+            required_headers,
+            unsigned_headers,
+        } = service;
+        let regions = region.as_ref().or(self.region.as_ref()).ok_or_else(|| {
+            name.error("region is missing; set it in [verify], or for each [[verify.service]]")
+        })?;
+        if regions.as_slice().is_empty() {
+            let message = "region is empty, so no request is accepted; name a region";
+            return Err(regions.error(message));
+        }
+        let required = required_headers.as_ref().or(self.required_headers.as_ref());
+        let unsigned = unsigned_headers.as_ref().or(self.unsigned_headers.as_ref());
+        Ok(VerifyRules {
+            service: name,
+            regions: regions.as_slice(),
+            unsigned_payload: unsigned_payload.or(self.unsigned_payload),
+            presigned_uploads: presigned_uploads
+                .or(self.presigned_uploads)
+                .unwrap_or(false),
+            sigv4a: sigv4a.as_ref().or(self.sigv4a.as_ref()),
+            body: body.as_ref().or(self.body.as_ref()),
+            required_headers: required.map(Vec::as_slice),
+            unsigned_headers: unsigned.map(Vec::as_slice).unwrap_or_default(),
+        })
+    }
+
     /// Returns the path of the file with more keys.
     pub(crate) fn keys_file(&self) -> Option<String> {
         env::var(self.keys_file_env.as_ref()?.get_ref()).ok()

@@ -58,24 +58,30 @@ fn tables() -> Vec<(String, Vec<(String, String)>)> {
     sections.collect()
 }
 
-/// The keys that the schema has for a section.
-fn keys_of_schema(schema: &Value, header: &str) -> Vec<String> {
-    let mut at = schema;
-    for name in header.trim_matches(['[', ']']).split('.') {
-        at = &at["properties"][name];
-        at = at.get("items").unwrap_or(at);
-        at = at.get("anyOf").map_or(at, |any| &any[0]);
-        if let Some(pointer) = at.get("$ref").and_then(Value::as_str) {
-            let pointer = pointer.trim_start_matches('#');
-            at = schema.pointer(pointer).expect("defined");
-        }
+/// Follows references, optional values and lists to the definition of a table.
+fn table_of<'a>(schema: &'a Value, at: &'a Value) -> Option<&'a Value> {
+    if at.get("properties").is_some() {
+        return Some(at);
     }
-    let keys = at["properties"].as_object().expect("an object").iter();
-    let is_section = |value: &Value| {
-        let text = value.to_string();
-        text.contains("$ref") && (text.contains("Section\"") || text.contains("/Key\""))
+    if let Some(pointer) = at.get("$ref").and_then(Value::as_str) {
+        return table_of(schema, schema.pointer(pointer.trim_start_matches('#'))?);
+    }
+    let alternatives = at.get("anyOf").and_then(Value::as_array);
+    let mut inner = alternatives.into_iter().flatten().chain(at.get("items"));
+    inner.find_map(|value| table_of(schema, value))
+}
+
+/// The keys that the schema has for a section, except those of tables only.
+fn keys_of_schema(schema: &Value, header: &str) -> Vec<String> {
+    let path = header.trim_matches(['[', ']']).split('.');
+    let table = path.fold(schema, |at, name| {
+        table_of(schema, &at["properties"][name]).expect("a table")
+    });
+    let keys = table["properties"].as_object().expect("an object").iter();
+    let is_table = |value: &Value| {
+        table_of(schema, value).is_some() && !value.to_string().contains("\"string\"")
     };
-    keys.filter(|(_, value)| !is_section(value))
+    keys.filter(|(_, value)| !is_table(value))
         .map(|(key, _)| key.clone())
         .collect()
 }
@@ -91,7 +97,10 @@ fn the_reference_lists_every_key_with_a_valid_value() {
         let mut keys = keys_of_schema(&schema, header);
         keys.sort();
         assert_eq!(documented, keys, "{header}");
-        let rows = rows.iter().map(|(key, value)| format!("{key} = {value}\n"));
+        // A file has either `service` or `[[verify.service]]`.
+        let is_written = |key: &str| (&**header, key) != ("[verify]", "service");
+        let rows = rows.iter().filter(|(key, _)| is_written(key));
+        let rows = rows.map(|(key, value)| format!("{key} = {value}\n"));
         whole += &format!("{header}\n{}", rows.collect::<String>());
     }
     assert_eq!(tables.len(), 12);
@@ -101,7 +110,9 @@ fn the_reference_lists_every_key_with_a_valid_value() {
 #[test]
 fn schema_accepts_and_rejects_what_the_gateway_does() {
     let valid = support::config("http://127.0.0.1:1", "payload = \"chunked-trailer\"");
-    for toml in [&*documented(), &printed(&["--init", "-"]), &valid] {
+    let init = printed(&["--init", "-"]);
+    let init_s3 = printed(&["--init", "--s3", "-"]);
+    for toml in [&*documented(), &init, &init_s3, &valid] {
         assert_eq!(schema_error(toml), None, "{toml}");
     }
     for (right, replacement) in [
@@ -117,6 +128,18 @@ fn schema_accepts_and_rejects_what_the_gateway_does() {
             "[[route]]",
             "[[route]]\namz_headers = [\"x-amz-meta-*\"]\nquery_parameters = []",
         ),
+        (
+            "[server]",
+            "[verify]\nservice = [\"s3\", \"s3express\"]\nregion = [\"a\", \"b\"]\n[server]",
+        ),
+        (
+            "[server]",
+            "[[verify.service]]\nname = \"s3\"\nregion = \"a\"\n[[verify.service]]\nname = \"sqs\"\n[server]",
+        ),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nservices = \"s3\"\nregions = [\"a\"]\nregion_set = [\"*\"]",
+        ),
     ] {
         assert_eq!(
             schema_error(&valid.replacen(right, replacement, 1)),
@@ -127,7 +150,21 @@ fn schema_accepts_and_rejects_what_the_gateway_does() {
     for (right, wrong) in [
         ("[server]", "[server]\nlisten_address = \"127.0.0.1:1\""),
         ("[server]", "[servers]"),
-        ("name = \"orders\"", "name = \"orders\"\nregions = \"a\""),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nregion_sets = \"a\"",
+        ),
+        (
+            "name = \"orders\"",
+            "name = \"orders\"\nregions = [[\"a\"]]",
+        ),
+        ("name = \"orders\"", "name = \"orders\"\nregion_set = 1"),
+        ("[server]", "[verify]\nservice = [[\"s3\"]]\n[server]"),
+        ("[server]", "[[verify.service]]\nregion = \"r\"\n[server]"),
+        (
+            "[server]",
+            "[[verify.service]]\nname = \"s3\"\nregions = []\n[server]",
+        ),
         ("name = \"orders\"", ""),
         ("\"chunked-trailer\"", "\"chunky\""),
         ("[server]", "[server]\nmax_connections = \"many\""),
@@ -159,17 +196,18 @@ fn schema_accepts_and_rejects_what_the_gateway_does() {
 #[test]
 fn init_writes_a_valid_file_and_overwrites_nothing() {
     let free = TempFile::new("");
-    fs::remove_file(&free.path).expect("removed");
-    assert!(printed(&["--init", &free.path]).contains("--check"));
-    let output_text = printed(&["--config", &free.path, "--check"]);
-    assert_eq!(
-        output_text,
-        format!("{}: 1 origin(s), 1 route(s), no errors\n", free.path)
-    );
-    assert_eq!(
-        fs::read_to_string(&free.path).expect("readable"),
-        printed(&["--init", "-"])
-    );
+    for kind in [&[][..], &["--s3"]] {
+        fs::remove_file(&free.path).expect("removed");
+        let init = [&["--init", &free.path][..], kind].concat();
+        assert!(printed(&init).contains("--check"), "{init:?}");
+        let output_text = printed(&["--config", &free.path, "--check"]);
+        assert_eq!(
+            output_text,
+            format!("{}: 1 origin(s), 1 route(s), no errors\n", free.path)
+        );
+        let shown = printed(&[&["--init", "-"][..], kind].concat());
+        assert_eq!(fs::read_to_string(&free.path).expect("readable"), shown);
+    }
 
     fs::write(&free.path, "mine").expect("written");
     let output = gateway_command()

@@ -5,8 +5,11 @@ mod support;
 
 mod aws_credentials;
 mod end_to_end;
+mod error_formats;
 mod logs;
 mod presigned;
 mod request_ids;
 mod routes;
+mod s3_clients;
+mod scopes;
 mod trust;

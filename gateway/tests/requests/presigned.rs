@@ -13,6 +13,9 @@ use crate::support::{Gateway, TestOrigin, config, exchange};
 
 const HOST: &str = "api.example.com";
 
+/// Accepts unsigned bodies in presigned requests only.
+const SIGNED_BODIES: &str = "unsigned_payload = false\npresigned_uploads = true\n";
+
 /// Returns a request presigned for S3.
 fn presigned(method: &str, headers: &str, body: &str) -> String {
     let credentials = Credentials::new("AKIDALICE", "alices secret", None, None, "test");
@@ -34,7 +37,7 @@ fn presigned(method: &str, headers: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn presigned_downloads_pass_and_presigned_uploads_need_a_setting() {
+async fn presigned_uploads_pass_unless_bodies_must_be_signed() {
     let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let url = format!("http://{}", origin.address);
     let download = presigned("GET", "", "");
@@ -45,11 +48,12 @@ async fn presigned_downloads_pass_and_presigned_uploads_need_a_setting() {
         "6\r\na file\r\n0\r\n\r\n",
     );
     for (setting, body, uploaded) in [
-        ("", "collected", 400),
-        ("", "streamed", 400),
-        ("presigned_uploads = false\n", "collected", 400),
-        ("presigned_uploads = true\n", "collected", 200),
-        ("presigned_uploads = true\n", "streamed", 200),
+        ("", "collected", 200),
+        ("", "streamed", 200),
+        ("unsigned_payload = false\n", "collected", 400),
+        ("unsigned_payload = false\n", "streamed", 400),
+        (SIGNED_BODIES, "collected", 200),
+        (SIGNED_BODIES, "streamed", 200),
     ] {
         let config = config(&url, "")
             + "[verify]\nservice = \"s3\"\nregion = \"us-east-1\"\n"

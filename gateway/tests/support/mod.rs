@@ -5,6 +5,7 @@ pub mod aws_verifier;
 mod files;
 pub mod logging;
 mod origin;
+pub mod s3;
 pub mod tls;
 
 use std::{

@@ -81,6 +81,60 @@ fn service_and_region_are_inferred_for_aws_hosts() {
 }
 
 #[test]
+fn several_services_and_regions_are_accepted() {
+    let scope = "service = \"execute-api\"\nregion = \"us-east-1\"\n";
+    for accepted in [
+        "service = \"client\"\nservices = [\"s3\", \"execute-api\"]\nregion = \"us-east-1\"\n",
+        "service = \"execute-api\"\nregion = \"client\"\nregions = \"us-east-1\"\n",
+        "service = \"client\"\nservices = \"execute-api\"\nregion = \"client\"\nregions = [\"us-east-1\"]\n",
+        "service = \"execute-api\"\nregion_set = \"*\"\n",
+        "service = \"execute-api\"\nregion_set = [\"eu-west-1\", \"us-*\"]\n",
+        "region_set = \"*\"\n",
+    ] {
+        let (code, text) = check(&VALID.replace(scope, accepted));
+        assert_eq!(code, Some(0), "{accepted}: {text}");
+        assert!(text.ends_with("no errors\n"), "{accepted}: {text}");
+    }
+    let access_point = "mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com";
+    let inferred = VALID.replace(scope, "").replace("/prod", "");
+    let inferred = inferred.replace("abc123.execute-api.us-east-1.amazonaws.com", access_point);
+    let (code, text) = check(&inferred);
+    assert_eq!(code, Some(0), "{text}");
+}
+
+#[test]
+fn chunks_to_servers_that_store_their_framing_are_warned_of() {
+    let scope = "service = \"execute-api\"\nregion = \"us-east-1\"\nsigning = \"no-override\"\n";
+    let s3 = VALID.replace(scope, "service = \"s3\"\nregion = \"us-east-1\"\n");
+    let own = s3.replace(
+        "abc123.execute-api.us-east-1.amazonaws.com",
+        "s3.example.com",
+    );
+    let aws = s3.replace(
+        "abc123.execute-api.us-east-1.amazonaws.com",
+        "s3.us-east-1.amazonaws.com",
+    );
+    let warning = "\"s3.example.com\" is not a host of AWS";
+    for (payload, warned) in [
+        ("auto", true),
+        ("chunked", true),
+        ("chunked-trailer", true),
+        ("unsigned-trailer", false),
+        ("buffer", false),
+    ] {
+        let setting = format!("payload = {payload:?}\n");
+        for (key, line) in [("body_limit", 12), ("origin =", 16)] {
+            let with = |file: &str| check(&file.replace(key, &format!("{setting}{key}")));
+            let (code, text) = with(&own);
+            assert_eq!(code, Some(0), "{payload}: {text}");
+            let expected = format!("FILE:{line}: warning: origin \"orders\": {warning}");
+            assert_eq!(text.contains(&expected), warned, "{payload}: {text}");
+            assert!(!with(&aws).1.contains("aws-chunked"), "{payload}");
+        }
+    }
+}
+
+#[test]
 fn likely_rejections_are_warnings_with_lines() {
     let config = VALID
         .replace("https://", "http://")

@@ -36,6 +36,48 @@ fn mistakes_in_verify_are_reported_with_line_and_remedy() {
         ),
         ("us-east-1\"\nunsigned", "\"\nunsigned", 20, "region \"\""),
         (
+            "\"us-east-1\"\nunsigned",
+            "[]\nunsigned",
+            20,
+            "region is empty",
+        ),
+        (
+            "\"us-east-1\"\nunsigned",
+            "[\"eu-west-1\",\n\"a b\"]\nunsigned",
+            21,
+            "region \"a b\"",
+        ),
+        (
+            "region = \"us-east-1\"\nunsigned",
+            "unsigned",
+            19,
+            "region is missing",
+        ),
+        (
+            "[verify]\nservice = \"execute-api\"",
+            "[verify]\nservice = []",
+            19,
+            "service is empty",
+        ),
+        (
+            "[verify]\nservice = \"execute-api\"",
+            "[verify]\nservice = [[\"s3\"]]",
+            19,
+            "a list in a list",
+        ),
+        (
+            "[verify]\nservice = \"execute-api\"",
+            "[verify]\nservice = [\"s3\",\n\"a b\"]",
+            20,
+            "service \"a b\"",
+        ),
+        (
+            "[[verify.key]]",
+            "[[verify.services]]\nname = \"s3\"\n[[verify.key]]",
+            23,
+            "unknown field `services`",
+        ),
+        (
             "x-amz-cf-id",
             "x amz",
             21,
@@ -150,6 +192,86 @@ fn keys_file_is_checked_like_the_configuration() {
             .replace(&keys_file.path, "KEYS");
         assert_eq!(output.status.code(), Some(code), "{keys}: {text}");
         assert!(text.contains(expected), "{keys}: {text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn collected_uploads_to_a_streaming_origin_are_warned_of() {
+    let valid = verify_section().replace("execute-api\"", "s3\"");
+    let valid = valid.replace(
+        "abc123.execute-api.us-east-1.amazonaws.com",
+        "s3.us-east-1.amazonaws.com",
+    );
+    let line = valid.lines().count() + 1;
+    let collected = valid.replace("[[verify.key]]", "body = \"collected\"\n[[verify.key]]");
+    let warning = format!(
+        "FILE:{}: warning: body = \"collected\" rejects uploads",
+        line - 3
+    );
+    for (file, warned) in [
+        (&valid, false),
+        (&collected, true),
+        (
+            &collected.replace("body_limit", "payload = \"buffer\"\nbody_limit"),
+            false,
+        ),
+        (
+            &valid.replace("[[verify.key]]", "body = \"streamed\"\n[[verify.key]]"),
+            false,
+        ),
+    ] {
+        let (code, text) = check(file);
+        assert_eq!(code, Some(0), "{text}");
+        assert_eq!(text.contains(&warning), warned, "{text}");
+    }
+}
+
+#[test]
+fn services_of_verify_have_rules_of_their_own() {
+    let section = verify_section();
+    let (head, _) = section.split_once("[verify]").expect("a section");
+    let keys = format!("[[verify.key]]\n{KEY}");
+    for (verify, code, expected) in [
+        (
+            "[verify]\nservice = [\"execute-api\", \"lambda\"]\nregion = [\"us-east-1\", \"eu-west-1\"]\n",
+            0,
+            "no errors",
+        ),
+        (
+            "[verify]\nregion = \"us-east-1\"\n[[verify.service]]\nname = \"s3\"\n[[verify.service]]\nname = \"dynamodb\"\n",
+            0,
+            "no errors",
+        ),
+        (
+            "[[verify.service]]\nname = \"s3\"\nregion = \"us-east-1\"\nunsigned_payload = false\n",
+            0,
+            "no errors",
+        ),
+        (
+            "[[verify.service]]\nname = \"s3\"\n",
+            1,
+            "FILE:19: region is missing",
+        ),
+        (
+            "[[verify.service]]\nregion = \"r\"\n",
+            1,
+            "FILE:18: missing field `name`",
+        ),
+        (
+            "[[verify.service]]\nname = \"s3\"\nkeys = 1\n",
+            1,
+            "FILE:20: unknown field `keys`",
+        ),
+        (
+            "[verify]\nregion = \"r\"\nservice = \"s3\"\n[[verify.service]]\nname = \"s3\"\n",
+            1,
+            "FILE:21: ",
+        ),
+    ] {
+        let (found, text) = check(&format!("{head}{verify}{keys}"));
+        assert_eq!(found, Some(code), "{verify}: {text}");
+        assert!(text.contains(expected), "{verify}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
 }
