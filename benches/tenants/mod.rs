@@ -19,7 +19,7 @@ use crate::layered::{Incoming, Sink, incoming, send};
 
 const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
 /// Number of different requests, so that every contender touches the same amount of memory for them.
-const REQUESTS: usize = 20_000;
+pub(crate) const REQUESTS: usize = 20_000;
 
 pub(crate) struct Tenants {
     requests: Vec<Incoming>,
@@ -96,13 +96,6 @@ impl Tenants {
         let params = SigningParams::new(settings, identity, PayloadHash::EMPTY, now());
         self.signer.sign(&mut head, &params).expect("signed");
         head
-    }
-
-    /// Signs each request once.
-    pub(crate) fn derive_keys(&self) {
-        for _ in 0..REQUESTS {
-            self.sign_next();
-        }
     }
 
     pub(crate) fn send_next(&self) -> StatusCode {

@@ -3,7 +3,7 @@
 mod bodies;
 mod cache;
 mod cache_key;
-mod credentials;
+mod identity;
 mod origin;
 mod route;
 mod scope;
@@ -11,14 +11,12 @@ mod scope;
 mod tests;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use http_cache_layer::{CacheLayer, StoreHealth};
-use tower_sigv4::{
-    ErrorFormat, body::BodyBudget, credentials::CredentialsCache, origin::OriginRules,
-};
+use tower_sigv4::{ErrorFormat, body::BodyBudget, origin::OriginRules};
 
-use self::bodies::BodyServices;
+use self::{bodies::BodyServices, identity::RouteIdentity};
 pub(crate) use self::{route::Route, verify::CallerVerification};
 use crate::{
     config::{
@@ -26,6 +24,7 @@ use crate::{
         VerifySection,
     },
     error::chain,
+    identity::{Identities, Identity},
     listener::tls,
 };
 
@@ -36,9 +35,9 @@ pub(crate) struct ActiveConfig {
     pub(crate) log: Log,
     /// Hosts that requests are sent to, sorted by the name of their origin.
     pub(crate) origin_hosts: Vec<OriginHost>,
-    /// `true` if some requests are signed.
-    pub(crate) signs: bool,
-    pub(crate) credentials: CredentialsCache,
+    pub(crate) identities: Identities,
+    /// Identities of the routes whose requests are signed.
+    pub(crate) used_identities: Vec<Arc<Identity>>,
     pub(crate) rules: OriginRules,
     pub(crate) verification: Option<CallerVerification>,
     /// Path of the file with more callers' keys.
@@ -60,33 +59,50 @@ pub(crate) struct ActiveConfig {
 impl ActiveConfig {
     /// Parses TOML and builds the services, so that all mistakes are found before the first request.
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::parse_after(text, None)
+    }
+
+    /// Parses TOML. Identities that the last configuration has, too, keep their credentials.
+    pub(crate) fn parse_after(text: &str, last: Option<&Identities>) -> Result<Self, ConfigError> {
         ConfigFile::parse(text)
-            .and_then(|file| Self::build(&file, text))
+            .and_then(|file| Self::build(&file, text, last))
             .map_err(|error| error.with_line(text))
     }
 
-    fn build(file: &ConfigFile, text: &str) -> Result<Self, ConfigError> {
-        let credentials = credentials::build(file.credentials.check()?);
+    fn build(
+        file: &ConfigFile,
+        text: &str,
+        last: Option<&Identities>,
+    ) -> Result<Self, ConfigError> {
+        let identities = Identities::build(file.identities()?, last)?;
         let bodies = BodyServices::build(&file.bodies)?;
         let mut warnings = Vec::new();
         for section in &file.origin {
             let origin = origin::build(section, None, &file.bodies, &bodies)?;
             section.http2_connections()?;
+            identity::check(section, &identities)?;
             warnings.extend(origin::warnings(section, &origin));
             drop(scope::target(section, origin)?);
             warnings.extend(origin::chunk_warning(section, section.payload.as_ref()));
         }
+        warnings.extend(identity::warnings(&identities));
         file.check_origin_names()?;
         let mut rules = OriginRules::new();
         let mut routes = Vec::new();
         let mut used_origins = BTreeMap::new();
+        let mut used_identities = BTreeMap::new();
         let trusted_proxies = file.cache.trusted_proxies()?.into();
         for section in &file.route {
             let origin = file.origin_of(section)?;
             origin.check_cache(section)?;
+            let identity = RouteIdentity::find(file, section, origin, &identities)?;
             let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
-            rules = rules.add_rule(route::rule(section)?, scope::target(origin, built)?);
-            routes.push(Route::build(section, origin, &trusted_proxies)?);
+            let target = scope::target(origin, identity.apply(built))?;
+            rules = rules.add_rule(route::rule(section)?, target);
+            routes.push(Route::build(section, origin, &identity, &trusted_proxies)?);
+            if origin.signs() {
+                used_identities.insert(identity.name().to_owned(), identity.into_identity());
+            }
             used_origins.insert(origin.name.get_ref(), origin);
             warnings.extend(origin::chunk_warning(origin, section.payload.as_ref()));
         }
@@ -108,8 +124,8 @@ impl ActiveConfig {
                 .values()
                 .filter_map(|origin| origin.host())
                 .collect(),
-            signs: used_origins.values().any(|origin| origin.signs()),
-            credentials,
+            identities,
+            used_identities: used_identities.into_values().collect(),
             verification: verification(file, &rules, &bodies.budget)?,
             keys_file: file.verify.as_ref().and_then(VerifySection::keys_file),
             budget: bodies.budget,
@@ -140,6 +156,14 @@ impl ActiveConfig {
         has_cache.then_some(&self.cache)
     }
 
+    /// Returns the identities of the file, and the default one if a route uses it.
+    pub(crate) fn checked_identities(&self) -> impl Iterator<Item = &Arc<Identity>> {
+        self.identities.iter().filter(|identity| {
+            let mut used = self.used_identities.iter();
+            !identity.settings().is_implicit || used.any(|it| Arc::ptr_eq(it, identity))
+        })
+    }
+
     /// Returns what does not work, although requests are signed and forwarded.
     pub(crate) fn degraded(&self) -> Vec<String> {
         let health = self.used_cache().map(|cache| cache.store().health());
@@ -151,16 +175,13 @@ impl ActiveConfig {
         }
     }
 
-    /// Keeps the credentials, cached responses and memory budget of the last configuration if their sections are
-    /// unchanged.
+    /// Keeps the cached responses and the memory budget of the last configuration if their sections are unchanged.
     pub(crate) fn continuing(mut self, last: &Self) -> Self {
         let is_unchanged = |section| self.sections.get(section) == last.sections.get(section);
-        let [cache, credentials, bodies] = ["cache", "credentials", "bodies"].map(is_unchanged);
-        if cache && credentials {
+        let [cache, bodies] = ["cache", "bodies"].map(is_unchanged);
+        // Other credentials may see other responses.
+        if cache && ["credentials", "identity"].into_iter().all(is_unchanged) {
             self.cache = last.cache.clone();
-        }
-        if credentials {
-            self.credentials = last.credentials.clone();
         }
         if bodies {
             self.budget = last.budget.clone();

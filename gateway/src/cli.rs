@@ -9,7 +9,8 @@ Signs HTTP requests with AWS Signature Version 4 and forwards them.
 
 Usage: sigv4-gateway [--listen ADDRESS]                  run the demonstration
        sigv4-gateway --config FILE [--listen ADDRESS]    forward requests
-       sigv4-gateway --config FILE --check               check FILE and exit
+       sigv4-gateway --config FILE --check [--credentials]
+                                                         check FILE and exit
        sigv4-gateway --explain FILE                      explain a rejected signature
        sigv4-gateway --init [FILE]                       write a commented configuration
        sigv4-gateway --init [FILE] --s3                  write one for S3 and its clients
@@ -18,6 +19,7 @@ Usage: sigv4-gateway [--listen ADDRESS]                  run the demonstration
   --config FILE     configuration in TOML, documented in docs/gateway.md; default: the file named by the
                     environment variable SIGV4_GATEWAY_CONFIG
   --check           check the configuration and exit
+  --credentials     with --check: get the credentials of each identity once, and print their source and expiry
   --explain FILE    response that rejects a signature, with its request if possible: the output of
                     curl -v ... >FILE 2>&1 or curl -i ... >FILE, or a raw request or a curl command
                     followed by the response; - reads standard input
@@ -39,6 +41,7 @@ pub(crate) enum Command {
     },
     Check {
         file: String,
+        credentials: bool,
     },
     Explain {
         file: String,
@@ -58,6 +61,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
 
 fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, lexopt::Error> {
     let mut check = false;
+    let mut credentials = false;
     let mut init = None;
     let mut s3 = false;
     let mut listen = None;
@@ -65,6 +69,7 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
         match argument {
             Arg::Long("config") => file = Some(parser.value()?.string()?),
             Arg::Long("check") => check = true,
+            Arg::Long("credentials") => credentials = true,
             Arg::Long("explain") => {
                 return Ok(Command::Explain {
                     file: parser.value()?.string()?,
@@ -88,6 +93,9 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
             other => return Err(other.unexpected()),
         }
     }
+    if credentials && !check {
+        return Err("--credentials needs --check".into());
+    }
     if let Some(target) = init {
         if check || listen.is_some() {
             return Err("--init takes a file and --s3 only".into());
@@ -99,7 +107,10 @@ fn parse_from(mut parser: Parser, mut file: Option<String>) -> Result<Command, l
         });
     }
     match (file, check) {
-        (Some(path), true) => Ok(Command::Check { file: path }),
+        (Some(path), true) => Ok(Command::Check {
+            file: path,
+            credentials,
+        }),
         (Some(path), false) => Ok(Command::Forward { file: path, listen }),
         (None, false) => Ok(Command::Demo { listen }),
         (None, true) => Err("--check needs --config FILE".into()),
@@ -128,7 +139,8 @@ mod tests {
         assert_eq!(
             parse(&["--check"]).unwrap(),
             Command::Check {
-                file: "b.toml".to_owned()
+                file: "b.toml".to_owned(),
+                credentials: false,
             }
         );
     }
@@ -147,7 +159,20 @@ mod tests {
                     listen: None,
                 },
             ),
-            (&["--config=a.toml", "--check"], Command::Check { file }),
+            (
+                &["--config=a.toml", "--check"],
+                Command::Check {
+                    file: file.clone(),
+                    credentials: false,
+                },
+            ),
+            (
+                &["--config=a.toml", "--check", "--credentials"],
+                Command::Check {
+                    file,
+                    credentials: true,
+                },
+            ),
             (
                 &["--explain", "-"],
                 Command::Explain {
@@ -203,6 +228,7 @@ mod tests {
         }
         for arguments in [
             &["--check"][..],
+            &["--config=a.toml", "--credentials"],
             &["--listen", "8080"],
             &["--config"],
             &["--explain"],

@@ -8,6 +8,7 @@ mod body_settings;
 mod cache;
 mod credentials;
 mod error;
+mod identity;
 mod list;
 mod log;
 mod origin;
@@ -27,8 +28,9 @@ pub(crate) use self::{
     bodies::{BodiesSection, MirroredPresign, Payload},
     body_settings::BodySettings,
     cache::{CacheSection, CacheStore, RedisServers},
-    credentials::{CredentialsSection, CredentialsSource},
+    credentials::CredentialsSection,
     error::ConfigError,
+    identity::{CredentialPath, IdentitySettings, Role, SessionValues, Source},
     log::Log,
     origin::{OriginHost, OriginSection, Signing, TokenHeader},
     restart::needs_restart,
@@ -39,7 +41,9 @@ pub(crate) use self::{
     verify::VerifySection,
     verify_service::{BodyCheckName, VerifyRules},
 };
-use self::{admin::AdminSection, log::LogSection, server::ServerSection};
+use self::{
+    admin::AdminSection, identity::IdentitySection, log::LogSection, server::ServerSection,
+};
 
 /// The configuration file.
 #[derive(Deserialize, JsonSchema)]
@@ -52,6 +56,8 @@ pub(crate) struct ConfigFile {
     pub(crate) log: LogSection,
     #[serde(default)]
     pub(crate) credentials: CredentialsSection,
+    #[serde(default)]
+    identity: Vec<IdentitySection>,
     #[serde(default)]
     pub(crate) bodies: BodiesSection,
     #[serde(default)]
@@ -71,6 +77,11 @@ impl ConfigFile {
 
     pub(crate) fn check_admin(&self) -> Result<Option<Admin>, ConfigError> {
         self.admin.as_ref().map(AdminSection::check).transpose()
+    }
+
+    /// Returns the identities. That of `[credentials]` comes first, unless one is named `default`.
+    pub(crate) fn identities(&self) -> Result<Vec<IdentitySettings>, ConfigError> {
+        identity::identities(&self.credentials, &self.identity)
     }
 
     /// Returns the origin that a route names.

@@ -14,8 +14,6 @@
 )]
 
 mod admin;
-#[cfg(feature = "aws-config")]
-mod aws_credentials;
 mod build;
 mod cli;
 mod config;
@@ -25,6 +23,7 @@ mod error;
 mod explain;
 mod gateway;
 mod headers;
+mod identity;
 mod init;
 #[cfg(feature = "lambda")]
 mod lambda;
@@ -120,8 +119,8 @@ async fn run(command: Command) -> Result<(), BoxError> {
     match command {
         Command::Print(text) => print(text),
         Command::PrintSchema => print(config::schema()),
+        Command::Check { file, credentials } => check_file(&file, credentials).await?,
         Command::Init { file, s3 } => init::write(&file, s3)?,
-        Command::Check { file } => check_file(&file).await?,
         Command::Explain { file } => explain_file(&file)?,
         #[cfg(feature = "lambda")]
         Command::Forward { file, .. } if lambda::runs_in_lambda() => {
@@ -137,8 +136,11 @@ async fn run(command: Command) -> Result<(), BoxError> {
     Ok(())
 }
 
-async fn check_file(file: &str) -> Result<(), BoxError> {
+async fn check_file(file: &str, credentials: bool) -> Result<(), BoxError> {
     let config = load(file)?;
+    if credentials {
+        check_credentials(&config).await?;
+    }
     let store = store_check::check(&config).await.err();
     if let Some(error) = &store {
         eprintln!("{file}: warning: requests would bypass the cache: {error}");
@@ -160,6 +162,24 @@ async fn check_file(file: &str) -> Result<(), BoxError> {
         "{file}: {origins} origin(s), {routes} route(s), no errors{warnings}"
     ));
     Ok(())
+}
+
+/// Gets the credentials of each identity once, and prints them or their error.
+async fn check_credentials(config: &ActiveConfig) -> Result<(), BoxError> {
+    let mut missing = 0;
+    for identity in config.checked_identities() {
+        match identity.describe_credentials().await {
+            Ok(description) => print(description),
+            Err(error) => {
+                eprintln!("{error}");
+                missing += 1;
+            }
+        }
+    }
+    match missing {
+        0 => Ok(()),
+        count => Err(format!("{count} identity(s) without credentials").into()),
+    }
 }
 
 fn explain_file(file: &str) -> Result<(), BoxError> {
@@ -202,6 +222,7 @@ async fn forward(file: String, listen: Option<SocketAddr>) -> Result<(), BoxErro
     reload::log_warnings(&gateway.current().config, &file);
     tokio::spawn(watched.watch(gateway.clone()));
     tokio::spawn(store_check::watch(gateway.clone()));
+    tokio::spawn(identity::watch::watch(gateway.clone()));
     let connections = gateway.metrics().connections().clone();
     listener::serve(server, gateway.service(), connections, &settings).await
 }

@@ -5,6 +5,7 @@
 
 mod cache_status;
 mod cache_store;
+mod identities;
 mod last_response;
 mod meter;
 mod rejections;
@@ -21,10 +22,11 @@ use prometheus::{
     TextEncoder,
     core::{Atomic, Collector, GenericGauge},
 };
-use tower_sigv4::{body::BodyBudget, credentials::CredentialsCache};
+use tower_sigv4::body::BodyBudget;
 
 pub(crate) use self::meter::Meter;
 use self::{last_response::LastResponse, meter::CacheMeter, rejections::RecentRejections};
+use crate::identity::Identity;
 
 /// Seconds, from the cost of signing to that of a slow origin.
 const BUCKETS: [f64; 14] = [
@@ -44,7 +46,6 @@ pub(crate) struct Metrics {
     connections: IntGauge,
     budget_size: IntGauge,
     budget_used: IntGauge,
-    credentials_remaining: Gauge,
     /// By name of the origin.
     last_responses: Mutex<BTreeMap<String, Arc<LastResponse>>>,
     recent_rejections: Arc<RecentRejections>,
@@ -134,10 +135,6 @@ impl Metrics {
                 &prefixed("body_budget_used_bytes"),
                 "Memory reserved for bodies.",
             )?,
-            credentials_remaining: Gauge::new(
-                prefixed("credentials_remaining_seconds"),
-                "Time until the current credentials expire; absent if they do not.",
-            )?,
             last_responses: Mutex::default(),
             recent_rejections: Arc::default(),
             registry,
@@ -206,7 +203,7 @@ impl Metrics {
     pub(crate) fn encode(
         &self,
         budget: &BodyBudget,
-        credentials: &CredentialsCache,
+        identities: &[Arc<Identity>],
         cache: Option<&CacheLayer>,
         dropped_log_lines: usize,
     ) -> prometheus::Result<String> {
@@ -224,11 +221,7 @@ impl Metrics {
         if let Some(layer) = cache {
             families.extend(cache_store::families(layer)?);
         }
-        if let Some(expiry) = credentials.expiry() {
-            let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
-            self.credentials_remaining.set(left.as_secs_f64());
-            families.extend(self.credentials_remaining.collect());
-        }
+        families.extend(identities::families(identities)?);
         TextEncoder::new().encode_to_string(&families)
     }
 }
@@ -249,40 +242,13 @@ fn gauge<P: Atomic + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::{Request, Response};
-    use tower_sigv4::credentials::Credentials;
 
     use super::*;
     use crate::request_record::RequestStart;
 
     #[tokio::test]
-    async fn remaining_lifetime_of_credentials_is_reported_once_known() {
-        let expiry = SystemTime::now() + Duration::from_secs(3600);
-        let credentials = Credentials::new("AKID", "secret", None, Some(expiry), "test");
-        let credentials = CredentialsCache::new(credentials);
-        let metrics = Metrics::new().expect("valid metrics");
-        let budget = BodyBudget::new(1024);
-        let remaining = || {
-            let text = metrics
-                .encode(&budget, &credentials, None, 0)
-                .expect("valid metrics");
-            let sample = "sigv4_gateway_credentials_remaining_seconds ";
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix(sample))
-                .map(str::parse);
-            line.map(|seconds: Result<f64, _>| seconds.expect("a number"))
-        };
-        assert_eq!(remaining(), None);
-        credentials.ready().await.expect("static credentials");
-        assert!(remaining().is_some_and(|left| left > 3500.0 && left <= 3600.0));
-    }
-
-    #[tokio::test]
     async fn disconnected_clients_are_counted_and_unknown_codes_share_a_label() {
-        let credentials = CredentialsCache::new(Credentials::new("AKID", "s", None, None, "test"));
         let metrics = Metrics::new().expect("valid metrics");
         let meter = Arc::new(metrics.new_meter("/", "o", false));
         let start = || RequestStart::new(&mut Request::new(()));
@@ -294,7 +260,7 @@ mod tests {
                 .finish(&response.expect("valid response"));
         }
         let text = metrics
-            .encode(&BodyBudget::new(1024), &credentials, None, 0)
+            .encode(&BodyBudget::new(1024), &[], None, 0)
             .expect("valid metrics");
         for (code, count) in [("499", 1), ("other", 2)] {
             let labels = format!("code=\"{code}\",method=\"GET\",origin=\"o\",route=\"/\"");

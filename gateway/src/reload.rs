@@ -4,14 +4,17 @@ use std::{fs, io::ErrorKind, mem, sync::Arc, time::Duration};
 
 use tokio::{task, time};
 
-use crate::{BoxError, build::ActiveConfig, config::needs_restart, error::chain, gateway::Gateway};
+use crate::{
+    BoxError, build::ActiveConfig, config::needs_restart, error::chain, gateway::Gateway,
+    identity::Identities,
+};
 
 /// Interval at which the file is read: some file systems do not report changes.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reads and parses a configuration.
 pub(crate) fn load(file: &str) -> Result<ActiveConfig, BoxError> {
-    parse(file, &read(file)?)
+    parse(file, &read(file)?, None)
 }
 
 fn read(file: &str) -> Result<Vec<u8>, BoxError> {
@@ -25,7 +28,7 @@ fn read(file: &str) -> Result<Vec<u8>, BoxError> {
     })
 }
 
-fn parse(file: &str, bytes: &[u8]) -> Result<ActiveConfig, BoxError> {
+fn parse(file: &str, bytes: &[u8], last: Option<&Identities>) -> Result<ActiveConfig, BoxError> {
     let text = str::from_utf8(bytes).map_err(|error| {
         let line = bytes[..error.valid_up_to()]
             .iter()
@@ -34,7 +37,7 @@ fn parse(file: &str, bytes: &[u8]) -> Result<ActiveConfig, BoxError> {
             + 1;
         format!("{file}:{line}: invalid UTF-8; save the file as UTF-8")
     })?;
-    Ok(ActiveConfig::parse(text).map_err(|error| error.in_file(file))?)
+    Ok(ActiveConfig::parse_after(text, last).map_err(|error| error.in_file(file))?)
 }
 
 /// Logs settings that origins are likely to reject.
@@ -76,7 +79,7 @@ impl WatchedFile {
     pub(crate) fn open(file: String) -> Result<(Self, ActiveConfig), BoxError> {
         let hangup = Hangup::new()?;
         let bytes = read(&file)?;
-        let config = parse(&file, &bytes)?;
+        let config = parse(&file, &bytes, None)?;
         let snapshot = Snapshot::new(Ok(bytes), config.keys_file.as_deref());
         let watched = Self {
             file,
@@ -115,8 +118,15 @@ impl WatchedFile {
             loaded.clone_from(&current);
             let name = file.clone();
             // Blocking, since it may read further files.
-            let parsed = task::spawn_blocking(move || parse(&name, &current.file?)).await;
-            match parsed.unwrap_or_else(|panic| Err(panic.into())) {
+            let running = gateway.clone();
+            let parsing = task::spawn_blocking(move || {
+                parse(
+                    &name,
+                    &current.file?,
+                    Some(&running.current().config.identities),
+                )
+            });
+            match parsing.await.unwrap_or_else(|panic| Err(panic.into())) {
                 Ok(config) => {
                     gateway.replace(config);
                     log_reload(&gateway.current().config, &file, &started);

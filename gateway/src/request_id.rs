@@ -3,7 +3,7 @@
 //! A trace context is forwarded unchanged, and none is created: its creator decides for all others whether the trace
 //! is recorded, and this gateway records none. Every request has an ID, which connects the logs.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, header};
 use url::form_urlencoded;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,6 +32,15 @@ fn random() -> Option<HeaderValue> {
     let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
     let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer)).ok()
+}
+
+/// Extension of a request whose client has sent its ID.
+#[derive(Clone)]
+struct ClientId;
+
+/// Returns `true` if the client has chosen the request's ID.
+pub(crate) fn is_from_client(extensions: &Extensions) -> bool {
+    extensions.get::<ClientId>().is_some()
 }
 
 /// IDs of a request, for the logs.
@@ -79,6 +88,9 @@ pub(crate) fn remove_invalid<B>(mut request: Request<B>) -> Request<B> {
         if headers.contains_key(&name) && !is_valid(headers) && !is_signed(&request, &name) {
             request.headers_mut().remove(name);
         }
+    }
+    if request.headers().contains_key(REQUEST_ID) {
+        request.extensions_mut().insert(ClientId);
     }
     request
 }

@@ -24,6 +24,7 @@ use crate::{
     BoxError,
     error::{causes, chain},
     headers::normalize_length,
+    identity::IdentityError,
     min_body_rate::SlowBody,
     request_validation::InvalidHead,
     setting_names::setting_name,
@@ -164,8 +165,11 @@ fn status_and_text(error: &(dyn Error + 'static)) -> (StatusCode, String) {
     // An error of a streaming body is a cause of the failed exchange with the origin.
     let mut own = causes(error).filter_map(|cause| cause.downcast_ref::<tower_sigv4::Error>());
     if let Some(signing) = own.next() {
-        let text = signing.message_with(setting_name);
-        return (signing.status(), text.into_owned());
+        let message = match IdentityError::find(signing) {
+            Some(missing) => missing.to_string(),
+            None => signing.message_with(setting_name).into_owned(),
+        };
+        return (signing.status(), message);
     }
     if let Some(invalid) = error.downcast_ref::<InvalidHead>() {
         return (invalid.status(), chain(error));

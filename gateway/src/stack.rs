@@ -77,7 +77,9 @@ pub(crate) fn stack(
 
 /// Signs requests and sends them.
 fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService {
-    let layer = SigningLayer::new(config.credentials.clone(), config.rules.clone())
+    // Not used: each origin has an identity.
+    let default_credentials = config.identities.default_identity().credentials().clone();
+    let layer = SigningLayer::new(default_credentials, config.rules.clone())
         .with_body_budget(config.budget.clone())
         .with_diagnosis(true)
         .with_report(true);

@@ -270,7 +270,7 @@ async fn log_level_follows_the_file() {
         .await;
     assert_eq!(
         logged.admin("GET", "", "").await.body,
-        "access=off,h2=error,info\n"
+        "aws_config=warn,access=off,h2=error,info\n"
     );
     reload("format = \"json\"\nlevel = \"nothing\"").await;
     logged

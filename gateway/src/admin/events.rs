@@ -23,7 +23,11 @@ use super::{
     ready::{Readiness, ReadinessReport},
     sample::{Point, Totals},
 };
-use crate::{gateway::Gateway, response};
+use crate::{
+    gateway::Gateway,
+    identity::{Identity, Sessions},
+    response,
+};
 
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at which names are resolved while a page is open.
@@ -148,9 +152,13 @@ impl LiveStatus {
                 })),
             })
         });
-        let credentials_error = latest
-            .as_ref()
-            .and_then(|report| report.credentials_error.as_deref());
+        let mut degraded = config.degraded();
+        degraded.extend(latest.iter().flat_map(|report| report.degraded()));
+        let identities = config.used_identities.iter().map(|identity| {
+            let mut checked = latest.iter().flat_map(|report| &report.identities);
+            let result = checked.find(|(known, _)| known.name() == identity.name());
+            to_json(identity, result.and_then(|(_, error)| error.as_deref()))
+        });
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "stopping": *self.readiness.stopping.borrow(),
@@ -162,13 +170,9 @@ impl LiveStatus {
                 "size": budget.total(),
                 "used": budget.total().saturating_sub(budget.available()),
             },
-            "degraded": config.degraded(),
+            "degraded": degraded,
             "has_cache": config.used_cache().is_some(),
-            "credentials": credentials(
-                config.signs,
-                credentials_error,
-                config.credentials.expiry(),
-            ),
+            "identities": identities.collect::<Vec<_>>(),
             "origins": origins.collect::<Vec<_>>(),
         })
     }
@@ -208,10 +212,22 @@ fn unix_millis(time: SystemTime) -> u64 {
     elapsed.as_millis() as u64
 }
 
-fn credentials(needed: bool, error: Option<&str>, expiry: Option<SystemTime>) -> Value {
-    let now = SystemTime::now();
-    let seconds = expiry.map(|at| at.duration_since(now).unwrap_or_default().as_secs());
-    json!({ "needed": needed, "error": error, "expires_in": seconds })
+fn to_json(identity: &Identity, error: Option<&str>) -> Value {
+    let (succeeded, failed) = identity.calls();
+    json!({
+        "name": identity.name(),
+        "source": identity.settings().source_name(),
+        "error": error,
+        "expires_in": identity.credentials().expiry().map(seconds_until),
+        "sessions": identity.sessions().map(Sessions::len),
+        "calls": { "succeeded": succeeded, "failed": failed },
+    })
+}
+
+/// Returns 0 for a time in the past.
+fn seconds_until(time: SystemTime) -> u64 {
+    let left = time.duration_since(SystemTime::now());
+    left.unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]
@@ -221,12 +237,8 @@ mod tests {
     #[test]
     fn expired_credentials_have_zero_seconds_left() {
         let now = SystemTime::now();
-        let expires_in = |expiry| credentials(true, None, expiry)["expires_in"].clone();
-        let hour = expires_in(Some(now + Duration::from_secs(3600)))
-            .as_u64()
-            .expect("a number");
+        let hour = seconds_until(now + Duration::from_secs(3600));
         assert!((3500..=3600).contains(&hour), "{hour}");
-        assert_eq!(expires_in(Some(now - Duration::from_secs(1))), 0);
-        assert_eq!(expires_in(None), Value::Null);
+        assert_eq!(seconds_until(now - Duration::from_secs(1)), 0);
     }
 }

@@ -123,8 +123,9 @@ async fn add_headers(mut response: Response) -> Response {
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
-    let reasons = admin.readiness.reasons().await;
-    let degraded = admin.gateway.current().config.degraded();
+    let (reasons, missing) = admin.readiness.reasons().await;
+    let mut degraded = admin.gateway.current().config.degraded();
+    degraded.extend(missing);
     let ready = reasons.is_empty();
     let status = if ready {
         StatusCode::OK
@@ -142,7 +143,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     let metrics = admin.gateway.metrics();
     match metrics.encode(
         &config.budget,
-        &config.credentials,
+        &config.used_identities,
         config.used_cache(),
         dropped,
     ) {

@@ -9,11 +9,17 @@ use tokio::{
     time::{self, Instant},
 };
 
-use crate::{config::OriginHost, gateway::Gateway};
+use crate::{
+    config::OriginHost,
+    gateway::Gateway,
+    identity::{Identity, IdentityError},
+};
 
 /// Time for which a report is reused, so that probes put little load on the resolver and the provider.
 const REPORT_LIFETIME: Duration = Duration::from_secs(1);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Shorter than the timeout of most probes, which must not fail for one slow identity of several.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Readiness {
     pub(super) gateway: Arc<Gateway>,
@@ -23,35 +29,50 @@ pub(super) struct Readiness {
 
 #[derive(Default)]
 pub(super) struct ReadinessReport {
-    pub(super) credentials_error: Option<String>,
+    /// Identities that requests are signed with, each with its error.
+    pub(super) identities: Vec<(Arc<Identity>, Option<String>)>,
     /// `true` for each origin whose name resolves.
     pub(super) names: Vec<(OriginHost, bool)>,
 }
 
 impl ReadinessReport {
-    /// Returns the reasons for which requests cannot be signed and sent.
+    /// Returns the reasons for which requests cannot be signed and sent. Identities count only if all are missing: else
+    /// the routes of the others serve.
     pub(super) fn reasons(&self) -> Vec<String> {
         let unresolved = self.names.iter().filter(|(_, resolves)| !resolves);
         let errors = unresolved.map(|(OriginHost { origin, host, .. }, _)| {
             format!("origin {origin:?}: the name {host:?} does not resolve")
         });
-        self.credentials_error
+        let missing = self.missing_identities().filter(|_| self.is_unsigned());
+        missing.map(str::to_owned).chain(errors).collect()
+    }
+
+    /// Returns the identities that are missing while others have credentials.
+    pub(super) fn degraded(&self) -> Vec<String> {
+        let missing = self.missing_identities().filter(|_| !self.is_unsigned());
+        missing.map(str::to_owned).collect()
+    }
+
+    fn missing_identities(&self) -> impl Iterator<Item = &str> {
+        self.identities
             .iter()
-            .cloned()
-            .chain(errors)
-            .collect()
+            .filter_map(|(_, error)| error.as_deref())
+    }
+
+    fn is_unsigned(&self) -> bool {
+        self.identities.iter().all(|(_, error)| error.is_some())
     }
 }
 
 impl Readiness {
-    /// Returns no reason if the gateway is ready.
-    pub(super) async fn reasons(self: Arc<Self>) -> Vec<String> {
+    /// Returns the reasons for which the gateway is not ready, and what does not work although it is.
+    pub(super) async fn reasons(self: Arc<Self>) -> (Vec<String>, Vec<String>) {
         if *self.stopping.borrow() {
-            return vec!["the gateway is stopping".to_owned()];
+            return (vec!["the gateway is stopping".to_owned()], Vec::new());
         }
         match self.report().await {
-            Some(report) => report.reasons(),
-            None => vec!["the check failed".to_owned()],
+            Some(report) => (report.reasons(), report.degraded()),
+            None => (vec!["the check failed".to_owned()], Vec::new()),
         }
     }
 
@@ -68,29 +89,46 @@ impl Readiness {
         {
             return report.clone();
         }
-        let (credentials, names) = {
+        let (used_identities, names) = {
             let config = &self.gateway.current().config;
-            let credentials = config.signs.then(|| config.credentials.clone());
-            (credentials, config.origin_hosts.to_vec())
+            (config.used_identities.clone(), config.origin_hosts.to_vec())
         };
         let mut lookups = JoinSet::new();
         for name in names {
             lookups.spawn(resolve(name));
         }
-        let credentials_error = match &credentials {
-            // The error's source may quote the provider, so only the log shows it.
-            Some(provider) => provider.ready().await.err().map(|error| error.to_string()),
-            None => None,
-        };
+        let mut checks = JoinSet::new();
+        for identity in used_identities {
+            checks.spawn(check_identity(identity));
+        }
+        let mut identities = checks.join_all().await;
+        identities.sort_by(|(one, _), (other, _)| one.name().cmp(other.name()));
         let mut resolved = lookups.join_all().await;
         resolved.sort_by(|(one, _), (other, _)| one.origin.cmp(&other.origin));
         let report = Arc::new(ReadinessReport {
-            credentials_error,
+            identities,
             names: resolved,
         });
         *latest = Some((Instant::now(), report.clone()));
         report
     }
+}
+
+/// Returns the identity with its error. Only the log shows the error's source, which may name accounts.
+async fn check_identity(identity: Arc<Identity>) -> (Arc<Identity>, Option<String>) {
+    let ready = identity.credentials().ready();
+    let message = match time::timeout(CREDENTIALS_TIMEOUT, ready).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(match IdentityError::find(&error) {
+            Some(known) => known.to_string(),
+            None => error.to_string(),
+        }),
+        Err(_) => Some(format!(
+            "identity {:?} has no credentials: its source has not responded for {CREDENTIALS_TIMEOUT:?}",
+            identity.name()
+        )),
+    };
+    (identity, message)
 }
 
 /// Returns the name with `true` if it resolves.

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use tower_sigv4::{origin::ForwardedHeaders, verify::Verified};
 use url::form_urlencoded;
 
-use super::cache_key::RouteKeys;
+use super::{cache_key::RouteKeys, identity::RouteIdentity};
 use crate::{
     config::{CacheSection, CacheStore, ConfigError, OriginSection, RedisServers, RouteSection},
     connection::ClientConnection,
@@ -20,18 +20,23 @@ pub(crate) struct RouteCache {
     /// Distinguishes the routes that share a store.
     description: String,
     keys: Arc<RouteKeys>,
+    /// Stores only what RFC 9111, section 3.5, lets a cache share between authorized requests.
+    shares_public: bool,
 }
 
 impl RouteCache {
     pub(super) fn new(
         section: &RouteSection,
         origin: &OriginSection,
+        identity: &RouteIdentity,
         forwarded: ForwardedHeaders,
         trusted_proxies: Arc<[IpNet]>,
     ) -> Self {
+        let keys = RouteKeys::new(forwarded, trusted_proxies);
         Self {
-            description: section.description(origin),
-            keys: Arc::new(RouteKeys::new(forwarded, trusted_proxies)),
+            description: format!("{} {}", section.description(origin), identity.description()),
+            keys: Arc::new(keys.with_sessions(identity.separated_sessions())),
+            shares_public: identity.shares_public(),
         }
     }
 
@@ -42,11 +47,18 @@ impl RouteCache {
         has_tls: bool,
         observer: Arc<dyn Observer>,
     ) -> CacheLayer {
-        let Self { description, keys } = self;
+        let Self {
+            description,
+            keys,
+            shares_public,
+        } = self;
         let route_keys = keys.clone();
+        let mut layer = shared.clone();
+        if *shares_public {
+            layer = layer.with_authorized(|_| true);
+        }
         // Gateways with and without TLS may share a store, and send the origin different `x-forwarded-proto`.
-        shared
-            .clone()
+        layer
             .with_partition(&format!("{has_tls} {description}"))
             .with_key(move |head| route_keys.key(head))
             .with_observer(observer)

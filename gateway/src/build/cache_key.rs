@@ -13,11 +13,15 @@ use http_cache_layer::Key;
 use ipnet::IpNet;
 use tower_sigv4::origin::{ClientAddr, ForwardedHeaders};
 
+use crate::identity::IdentityPicker;
+
 /// Makes the keys of a route.
 pub(super) struct RouteKeys {
     /// Forwarding headers that the origin receives.
     pub(super) forwarded: ForwardedHeaders,
     pub(super) trusted_proxies: Arc<[IpNet]>,
+    /// Separates the responses of sessions, which may see different ones.
+    sessions: Option<IdentityPicker>,
     warned: Once,
 }
 
@@ -26,14 +30,25 @@ impl RouteKeys {
         Self {
             forwarded,
             trusted_proxies,
+            sessions: None,
             warned: Once::new(),
         }
     }
 
+    /// Gives each session of an identity responses of its own.
+    pub(super) fn with_sessions(mut self, picker: Option<IdentityPicker>) -> Self {
+        self.sessions = picker;
+        self
+    }
+
     /// Returns the key of a request. GET and HEAD have none if the origin receives forwarding headers that no trusted
-    /// proxy has set.
+    /// proxy has set. A request without a session has none, too.
     pub(super) fn key(&self, head: &Parts) -> Option<Key> {
-        let key = Key::from_request(head)?;
+        let url = Key::from_request(head)?;
+        let key = match &self.sessions {
+            Some(picker) => url.with_identity(&picker.session(head)?.to_bytes()),
+            None => url,
+        };
         let mut names: Vec<_> = head
             .headers
             .keys()

@@ -12,7 +12,7 @@ use tower_sigv4::{
     retry::RetryPolicy,
 };
 
-use super::{cache::RouteCache, origin, scope::signing_settings};
+use super::{cache::RouteCache, identity::RouteIdentity, origin, scope::signing_settings};
 use crate::{
     config::{
         AddressingStyleName, ConfigError, CorsSection, OriginSection, RouteSection, Spanned,
@@ -46,10 +46,19 @@ impl Route {
     pub(super) fn build(
         section: &RouteSection,
         origin: &OriginSection,
+        identity: &RouteIdentity,
         trusted_proxies: &Arc<[IpNet]>,
     ) -> Result<Self, ConfigError> {
         let forwarded = origin::forwarded(origin)?;
-        let cache = || RouteCache::new(section, origin, forwarded, trusted_proxies.clone());
+        let cache = || {
+            RouteCache::new(
+                section,
+                origin,
+                identity,
+                forwarded,
+                trusted_proxies.clone(),
+            )
+        };
         let timeout = section.timeout.as_ref().map(duration).transpose()?;
         let max_attempts = section.max_attempts()?;
         Ok(Self {

@@ -7,13 +7,14 @@ use tower_sigv4::sigv4::Identity;
 
 use super::{
     error::ConfigError,
+    identity::Source,
     value::{Secret, Spanned, located},
 };
 
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct CredentialsSection {
-    source: Option<Spanned<Source>>,
+    source: Option<Spanned<SourceName>>,
     access_key_id: Option<Spanned<String>>,
     secret_access_key: Option<Spanned<Secret>>,
     session_token: Option<Spanned<Secret>>,
@@ -21,23 +22,22 @@ pub(crate) struct CredentialsSection {
 
 #[derive(Deserialize, JsonSchema, Clone, Copy)]
 #[serde(rename_all = "lowercase")]
-enum Source {
+enum SourceName {
     Env,
     Static,
     Aws,
 }
 
-/// Source of the credentials that requests are signed with.
-pub(crate) enum CredentialsSource {
-    Environment,
-    Static(Credentials),
-    /// The default chain of AWS's SDK.
-    #[cfg(feature = "aws-config")]
-    Aws,
-}
-
 impl CredentialsSection {
-    pub(crate) fn check(&self) -> Result<CredentialsSource, ConfigError> {
+    /// Returns `true` if the section is not empty.
+    pub(super) fn is_set(&self) -> bool {
+        let secrets = [&self.secret_access_key, &self.session_token];
+        self.source.is_some()
+            || self.access_key_id.is_some()
+            || secrets.into_iter().any(Option::is_some)
+    }
+
+    pub(crate) fn check(&self) -> Result<Source, ConfigError> {
         let key = self.access_key_id.as_ref().map(Spanned::span);
         let secret = self
             .secret_access_key
@@ -45,24 +45,18 @@ impl CredentialsSection {
             .or(self.session_token.as_ref());
         let own_key = key.or(secret.map(Spanned::span));
         let source = self.source.as_ref();
-        match (source.map_or(Source::Env, Spanned::get), own_key) {
-            (Source::Static, _) => self.static_credentials(),
+        match (source.map_or(SourceName::Env, Spanned::get), own_key) {
+            (SourceName::Static, _) => self.static_credentials(),
             (_, Some(span)) => Err(ConfigError::at(
                 span,
                 "keys in the file need source = \"static\"",
             )),
-            (Source::Env, None) => Ok(CredentialsSource::Environment),
-            #[cfg(feature = "aws-config")]
-            (Source::Aws, None) => Ok(CredentialsSource::Aws),
-            #[cfg(not(feature = "aws-config"))]
-            (Source::Aws, None) => Err(ConfigError::at(
-                source.map(Spanned::span).unwrap_or_default(),
-                "source = \"aws\" needs a gateway that was built with --features aws-config",
-            )),
+            (SourceName::Env, None) => Ok(Source::Environment),
+            (SourceName::Aws, None) => Ok(Source::Aws),
         }
     }
 
-    fn static_credentials(&self) -> Result<CredentialsSource, ConfigError> {
+    fn static_credentials(&self) -> Result<Source, ConfigError> {
         let (Some(id), Some(secret)) = (&self.access_key_id, &self.secret_access_key) else {
             return Err(ConfigError::at(
                 self.source.as_ref().map(Spanned::span).unwrap_or_default(),
@@ -70,7 +64,7 @@ impl CredentialsSection {
             ));
         };
         let token = self.session_token.as_ref().map(Spanned::get_ref);
-        credentials(id, secret.get_ref(), token).map(CredentialsSource::Static)
+        credentials(id, secret.get_ref(), token).map(Source::Static)
     }
 }
 

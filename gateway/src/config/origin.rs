@@ -29,6 +29,8 @@ pub(crate) struct OriginSection {
     /// Regions that accept a request signed with SigV4a.
     pub(crate) region_set: Option<OneOrMany>,
     pub(crate) signed_host: Option<Spanned<String>>,
+    /// Name of an `[[identity]]`.
+    pub(crate) identity: Option<Spanned<String>>,
     #[serde(default)]
     pub(crate) signing: Signing,
     pub(crate) forwarded: Option<ForwardedSelection>,
@@ -141,6 +143,8 @@ impl OriginSection {
             forwarded,
             session_token,
             name: _,
+            // Described with its role by `RouteCache`.
+            identity: _,
             http2: _,
             http2_connections: _,
             recovery: _,

@@ -31,6 +31,8 @@ pub(crate) struct RouteSection {
     pub(crate) amz_headers: Option<Vec<Spanned<String>>>,
     pub(crate) query_parameters: Option<Vec<String>>,
     pub(crate) origin: Spanned<String>,
+    /// Name of an `[[identity]]`, in place of the origin's.
+    pub(crate) identity: Option<Spanned<String>>,
     pub(crate) verify: Option<Spanned<bool>>,
     pub(crate) payload: Option<Spanned<Payload>>,
     #[schemars(with = "Option<Size>")]
@@ -126,6 +128,8 @@ impl RouteSection {
             query_parameters,
             // The response of an origin does not depend on these.
             origin: _,
+            // Described with its role by `RouteCache`.
+            identity: _,
             verify: _,
             payload: _,
             body_limit: _,

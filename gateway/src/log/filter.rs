@@ -33,6 +33,10 @@ pub(crate) fn parse_filter(filter: &str, access: bool) -> Result<Targets, String
     if default_level <= LevelFilter::INFO {
         defaults = defaults.with_target("h2", default_level.min(LevelFilter::ERROR));
     }
+    // The SDK reports each refresh of credentials.
+    if default_level == LevelFilter::INFO {
+        defaults = defaults.with_target("aws_config", LevelFilter::WARN);
+    }
     Ok(defaults.with_targets(targets))
 }
 
@@ -54,12 +58,12 @@ mod tests {
     #[test]
     fn filters_are_lists_of_levels() {
         for (filter, access, parsed) in [
-            ("info", false, "access=off,h2=error,info"),
+            ("info", false, "aws_config=warn,access=off,h2=error,info"),
             ("WARN", true, "access=info,h2=error,warn"),
             (
                 "tower_sigv4::sign=debug",
                 false,
-                "tower_sigv4::sign=debug,access=off,h2=error,info",
+                "tower_sigv4::sign=debug,aws_config=warn,access=off,h2=error,info",
             ),
             ("off, h2=trace ,error", false, "access=off,h2=trace,error"),
             ("off", false, "access=off,h2=off,off"),

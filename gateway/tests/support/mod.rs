@@ -161,19 +161,15 @@ impl Drop for Gateway {
     }
 }
 
-/// Returns a command for the gateway's program, without credentials in its environment.
+/// Returns a command for the gateway's program, without credentials and proxies in its environment.
 pub fn gateway_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sigv4-gateway"));
-    let own = [
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-    ];
-    for name in own
-        .into_iter()
-        .chain(["SIGV4_GATEWAY_CONFIG", "SSL_CERT_FILE"])
-    {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy().to_ascii_uppercase();
+        let is_foreign = text.starts_with("AWS_") || text.ends_with("_PROXY");
+        if is_foreign || text == "SIGV4_GATEWAY_CONFIG" || text == "SSL_CERT_FILE" {
+            command.env_remove(name);
+        }
     }
     command
 }

@@ -71,6 +71,7 @@ function show(status) {
   write("bodies", `${bytes(status.bodies.used)} of ${bytes(status.bodies.size)}`);
   write("cache", cacheHits(status.has_cache));
   write("credentials", credentials(status));
+  byId("identity-rows").replaceChildren(...status.identities.map(identity));
   byId("origin-rows").replaceChildren(...status.origins.map((it) => origin(it, status.point[0])));
   showPlots();
 }
@@ -81,11 +82,26 @@ function cacheHits(hasCache) {
   return lookups ? `${Math.round((hits / lookups) * 100)} % in 2 min` : "no lookups in 2 min";
 }
 
-function credentials({ credentials: { needed, error, expires_in: left }, reasons }) {
-  if (!needed) return "not needed";
-  if (error) return "missing";
-  if (left !== null) return left ? `expire in ${span(left)}` : "expired";
+function credentials({ identities, reasons }) {
+  if (!identities.length) return "not needed";
+  const missing = identities.filter(({ error }) => error).length;
+  if (missing) return identities.length > 1 ? `${missing} of ${identities.length} missing` : "missing";
+  const left = identities.map((it) => it.expires_in).filter((it) => it !== null);
+  if (left.length) return Math.min(...left) ? `expire in ${span(Math.min(...left))}` : "expired";
   return reasons ? "do not expire" : "checking";
+}
+
+function identity({ name, source, error, expires_in: left, sessions, calls }) {
+  const cell = (text, label, attributes = {}) => element("td", text, { role: "cell", "data-name": label, ...attributes });
+  const cells = [
+    element("th", name, { role: "rowheader", scope: "row" }),
+    cell(error ?? "no error", "State", { class: error ? "bad-text" : "ok-text" }),
+    cell(source, "Source"),
+    cell(left === null ? "–" : span(left), "Expires in"),
+    cell(sessions === null ? "–" : String(sessions), "Sessions"),
+    cell(`${calls.succeeded}, ${calls.failed} failed`, "Calls"),
+  ];
+  return element("tr", cells, { role: "row" });
 }
 
 function span(seconds) {

@@ -68,8 +68,12 @@ async fn status_events_match_the_traffic() {
     assert_eq!(status["has_cache"], true);
     assert_eq!(status["stopping"], false);
     assert_eq!(status["bodies"], json!({ "size": 268_435_456, "used": 0 }));
-    let credentials = json!({ "needed": true, "error": null, "expires_in": null });
-    assert_eq!(status["credentials"], credentials);
+    let identity = &status["identities"][0];
+    assert_eq!(identity["name"], "default");
+    assert_eq!(identity["source"], "static");
+    for name in ["error", "expires_in", "sessions"] {
+        assert_eq!(identity[name], json!(null), "{name}");
+    }
     let origins = status["origins"].as_array().expect("an array");
     let of = |name: &str| {
         origins

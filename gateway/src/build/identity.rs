@@ -1,0 +1,132 @@
+//! Identities of routes.
+
+use std::sync::Arc;
+
+use tower_sigv4::Origin;
+
+use crate::{
+    config::{ConfigError, ConfigFile, OriginSection, Role, RouteSection, Spanned},
+    identity::{Identities, Identity, IdentityPicker},
+};
+
+/// Identity that a route's requests are signed with.
+pub(super) struct RouteIdentity {
+    identity: Arc<Identity>,
+    /// Present if each request may have its own session.
+    picker: Option<IdentityPicker>,
+}
+
+impl RouteIdentity {
+    /// Returns the identity that the route names, or else its origin, or else the default.
+    pub(super) fn find(
+        file: &ConfigFile,
+        route: &RouteSection,
+        origin: &OriginSection,
+        identities: &Identities,
+    ) -> Result<Self, ConfigError> {
+        let name_of_identity = route.identity.as_ref().or(origin.identity.as_ref());
+        let identity = match name_of_identity {
+            None => identities.default_identity(),
+            Some(name) if !origin.signs() => {
+                return Err(name.error(
+                    "the origin has signing = \"never\", so no identity signs; remove identity",
+                ));
+            }
+            Some(name) => named(name, identities)?,
+        };
+        let role = identity.settings().session_role();
+        let is_verified = file.verify.is_some() && route.is_verified();
+        if role.is_some_and(Role::has_caller) && origin.signs() && !is_verified {
+            let name = name_of_identity.unwrap_or(&route.origin);
+            return Err(name.error(format!(
+                "identity {:?} holds {{caller}}, but the route verifies no caller; add [verify], or remove verify = \
+                 false",
+                identity.name()
+            )));
+        }
+        let shares_public = identity.settings().share_public;
+        if route.cache && role.is_some_and(Role::has_request_id) && !shares_public {
+            return Err(route.path.error(format!(
+                "the cache never hits: identity {:?} holds {{request_id}}; remove cache, or set share_public = true of \
+                 the identity",
+                identity.name()
+            )));
+        }
+        let sessions = identity.sessions();
+        Ok(Self {
+            picker: sessions.map(|it| IdentityPicker::new(it, &route.label())),
+            identity: identity.clone(),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.identity.name()
+    }
+
+    /// Returns the origin with these credentials.
+    pub(super) fn apply(&self, origin: Origin) -> Origin {
+        match &self.picker {
+            Some(picker) => origin.with_identity(picker.clone()),
+            None => origin.with_credentials(self.identity.credentials().clone()),
+        }
+    }
+
+    /// Describes the credentials, to distinguish cached responses.
+    pub(super) fn description(&self) -> String {
+        self.identity.settings().description()
+    }
+
+    /// Returns `true` if the sessions of the identity share cached responses that are `public`.
+    pub(super) fn shares_public(&self) -> bool {
+        self.picker.is_some() && self.identity.settings().share_public
+    }
+
+    /// Returns the sessions that do not share cached responses.
+    pub(super) fn separated_sessions(&self) -> Option<IdentityPicker> {
+        let separates = !self.identity.settings().share_public;
+        self.picker.clone().filter(|_| separates)
+    }
+
+    pub(super) fn into_identity(self) -> Arc<Identity> {
+        self.identity
+    }
+}
+
+/// Rejects an unknown identity of an origin, which may have no route.
+pub(super) fn check(origin: &OriginSection, identities: &Identities) -> Result<(), ConfigError> {
+    match &origin.identity {
+        Some(name) => named(name, identities).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn named<'a>(
+    name: &Spanned<String>,
+    identities: &'a Identities,
+) -> Result<&'a Arc<Identity>, ConfigError> {
+    identities.get(name.get_ref()).ok_or_else(|| {
+        let known: Vec<_> = identities.iter().map(|it| it.name()).collect();
+        name.error(format!(
+            "there is no identity {:?}; name one of {known:?}",
+            name.get_ref()
+        ))
+    })
+}
+
+/// Lists identities that are valid, but costly.
+pub(super) fn warnings(identities: &Identities) -> Vec<ConfigError> {
+    let costly = identities.iter().filter(|it| {
+        let role = it.settings().session_role();
+        role.is_some_and(Role::has_request_id)
+    });
+    let warning = |identity: &Arc<Identity>| {
+        let message = format!(
+            "warning: identity {:?}: {{request_id}} calls STS for each request, and keeps {} sessions at most; \
+             {{caller}} shares them",
+            identity.name(),
+            identity.settings().max_sessions
+        );
+        ConfigError::at(identity.settings().span.clone(), message)
+    };
+    costly.map(warning).collect()
+}

@@ -1,0 +1,65 @@
+//! `--check --credentials`.
+
+use crate::{
+    SECRET, VARIABLES, base, role, route, server,
+    standins::{Origin, Sts},
+    support::{TempFile, gateway_command},
+};
+
+/// Returns whether the check succeeded, standard output and standard error.
+fn check(config: &str) -> (bool, String, String) {
+    let file = TempFile::new(config);
+    let output = gateway_command()
+        .args(["--config", &file.path, "--check", "--credentials"])
+        .envs(VARIABLES)
+        .output()
+        .expect("it runs");
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+    for text in [&stdout, &stderr] {
+        assert!(
+            !text.contains(SECRET) && !text.contains("secret-of"),
+            "{text}"
+        );
+    }
+    (output.status.success(), stdout, stderr)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_identity_is_resolved_once() {
+    let sts = Sts::start().await;
+    let origin = Origin::start(sts.keys.clone()).await;
+    let sessions = "session_name = \"{caller}\"";
+    let config = server() + &base() + &role("orders", &sts, "") + &role("callers", &sts, sessions);
+    let config = config + &route("orders", &origin, "orders");
+    let (succeeded, stdout, stderr) = check(&config);
+    assert!(succeeded, "{stdout}{stderr}");
+    for line in [
+        "identity \"base\": source \"static\", access key ID ...BASE, does not expire",
+        "identity \"orders\": source \"role\", access key ID ...ders, expires in 59m",
+        "identity \"callers\": source \"role\", access key ID ...lers, expires in 59m",
+    ] {
+        assert!(stdout.contains(line), "{line}: {stdout}");
+    }
+    let roles: Vec<_> = sts.calls().iter().map(|it| it.role().to_owned()).collect();
+    assert_eq!(roles, ["orders", "callers"]);
+    assert!(origin.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_identity_is_printed_with_its_remedy() {
+    let sts = Sts::start().await;
+    sts.deny(Some("orders"));
+    let origin = Origin::start(sts.keys.clone()).await;
+    let config = server() + &base() + &role("orders", &sts, "");
+    let (succeeded, stdout, stderr) = check(&(config + &route("orders", &origin, "orders")));
+    assert!(!succeeded);
+    assert!(stdout.contains("identity \"base\": source"), "{stdout}");
+    for text in [
+        "identity \"orders\" has no credentials: STS rejected AssumeRole (AccessDenied)",
+        "role's trust policy",
+        "is not authorized",
+    ] {
+        assert!(stderr.contains(text), "{text}: {stderr}");
+    }
+}
