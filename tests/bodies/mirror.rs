@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Sends a client's request to a service, and checks all that does not depend on its form.
-pub async fn check(client: &ClientRequest, service: &Service, data: &[u8]) -> Form {
+pub(crate) async fn check(client: &ClientRequest, service: &Service, data: &[u8]) -> Form {
     let context = format!("{} to {}", client.name, service.name);
     let (head, encoded) = send(service.origin(), client.build(5000)).await;
     let form = Form::of(&head);

@@ -8,23 +8,23 @@ use tower_sigv4::sigv4::{Checksum, PayloadHash};
 use crate::common::{ScriptedBody, Step};
 
 /// An access key ID that no request to an origin may contain.
-pub const CLIENT_KEY: &str = "AKIDOFCLIENT";
+pub(crate) const CLIENT_KEY: &str = "AKIDOFCLIENT";
 
 /// A request without its body's frames.
 #[derive(Clone, Debug)]
-pub struct ClientRequest {
-    pub name: &'static str,
-    pub headers: Vec<(&'static str, String)>,
-    pub query: String,
+pub(crate) struct ClientRequest {
+    pub(crate) name: &'static str,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) query: String,
     /// Bytes on the wire.
-    pub encoded: Vec<u8>,
+    pub(crate) encoded: Vec<u8>,
     /// Checksum in the trailer.
-    pub checksum: Option<Checksum>,
+    pub(crate) checksum: Option<Checksum>,
 }
 
 /// Signatures between the chunks of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lines {
+pub(crate) enum Lines {
     Unsigned,
     Hmac,
     Ecdsa,
@@ -59,7 +59,12 @@ impl Lines {
 }
 
 /// Frames data in chunks of `size` bytes.
-pub fn frame(data: &[u8], size: usize, lines: Lines, trailer: Option<(Checksum, &str)>) -> Vec<u8> {
+pub(crate) fn frame(
+    data: &[u8],
+    size: usize,
+    lines: Lines,
+    trailer: Option<(Checksum, &str)>,
+) -> Vec<u8> {
     let extension = lines.extension();
     let mut encoded = Vec::new();
     for chunk in data.chunks(size) {
@@ -78,7 +83,7 @@ pub fn frame(data: &[u8], size: usize, lines: Lines, trailer: Option<(Checksum, 
     encoded
 }
 
-pub fn whole(name: &'static str, data: &[u8], declared: Option<String>) -> ClientRequest {
+pub(crate) fn whole(name: &'static str, data: &[u8], declared: Option<String>) -> ClientRequest {
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential={CLIENT_KEY}/20150830/us-east-1/s3/aws4_request, \
          SignedHeaders=host, Signature={}",
@@ -100,20 +105,20 @@ pub fn whole(name: &'static str, data: &[u8], declared: Option<String>) -> Clien
     }
 }
 
-pub fn hashed(data: &[u8]) -> ClientRequest {
+pub(crate) fn hashed(data: &[u8]) -> ClientRequest {
     whole("hash", data, Some(PayloadHash::of(data).to_string()))
 }
 
-pub fn unsigned(data: &[u8]) -> ClientRequest {
+pub(crate) fn unsigned(data: &[u8]) -> ClientRequest {
     whole("unsigned", data, Some("UNSIGNED-PAYLOAD".to_owned()))
 }
 
 /// A request that is not signed, as curl sends it.
-pub fn plain(data: &[u8]) -> ClientRequest {
+pub(crate) fn plain(data: &[u8]) -> ClientRequest {
     whole("plain", data, None)
 }
 
-pub fn chunked(
+pub(crate) fn chunked(
     name: &'static str,
     data: &[u8],
     lines: Lines,
@@ -142,7 +147,7 @@ pub fn chunked(
 }
 
 /// A URL that is presigned in version 4 for an hour.
-pub fn presigned(data: &[u8]) -> ClientRequest {
+pub(crate) fn presigned(data: &[u8]) -> ClientRequest {
     let mut request = whole("presigned", data, None);
     request.query = format!(
         "&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={CLIENT_KEY}%2F20150830%2Fus-east-1%2Fs3%2F\
@@ -154,7 +159,7 @@ pub fn presigned(data: &[u8]) -> ClientRequest {
 }
 
 /// A URL that is presigned in version 2 until an hour after the time of the tests.
-pub fn presigned_in_version_2(data: &[u8]) -> ClientRequest {
+pub(crate) fn presigned_in_version_2(data: &[u8]) -> ClientRequest {
     let mut request = whole("presigned in version 2", data, None);
     request.query = format!(
         "&AWSAccessKeyId={CLIENT_KEY}&Signature=vjbyPxybdZaNmGa%2ByT272YEAiv4%3D&Expires=1440941760"
@@ -163,7 +168,7 @@ pub fn presigned_in_version_2(data: &[u8]) -> ClientRequest {
 }
 
 /// A request in each form.
-pub fn all(data: &[u8]) -> Vec<ClientRequest> {
+pub(crate) fn all(data: &[u8]) -> Vec<ClientRequest> {
     vec![
         hashed(data),
         unsigned(data),
@@ -195,14 +200,14 @@ pub fn all(data: &[u8]) -> Vec<ClientRequest> {
 
 impl ClientRequest {
     /// Replaces the value of a header.
-    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.retain(|(other, _)| *other != name);
         self.headers.push((name, value.into()));
         self
     }
 
     /// Builds the request with a body in frames of `frame_len` bytes.
-    pub fn build(&self, frame_len: usize) -> Request<ScriptedBody> {
+    pub(crate) fn build(&self, frame_len: usize) -> Request<ScriptedBody> {
         let all = Bytes::from(self.encoded.clone());
         let steps: Vec<_> = (0..all.len())
             .step_by(frame_len)
@@ -215,7 +220,7 @@ impl ClientRequest {
     }
 
     /// Builds the request with any body of this declared length.
-    pub fn with_steps(
+    pub(crate) fn with_steps(
         &self,
         steps: impl IntoIterator<Item = Step>,
         len: u64,
@@ -233,6 +238,6 @@ impl ClientRequest {
     }
 }
 
-pub fn bytes(len: usize) -> Vec<u8> {
+pub(crate) fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at % 251) as u8).collect()
 }

@@ -23,7 +23,7 @@ use crate::common::{self, ScriptedBody, credentials, header, layer, now};
 
 /// Value of `x-amz-content-sha256` of a request to an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     Hash,
     Unsigned,
     Chunks,
@@ -32,7 +32,7 @@ pub enum Form {
 }
 
 impl Form {
-    pub fn of(head: &Parts) -> Self {
+    pub(crate) fn of(head: &Parts) -> Self {
         match header(&head.headers, "x-amz-content-sha256") {
             "UNSIGNED-PAYLOAD" => Self::Unsigned,
             "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => Self::Chunks,
@@ -46,20 +46,20 @@ impl Form {
     }
 }
 
-pub struct Service {
-    pub url: &'static str,
-    pub name: &'static str,
+pub(crate) struct Service {
+    pub(crate) url: &'static str,
+    pub(crate) name: &'static str,
     /// `true` for SigV4a.
-    pub is_multi_region: bool,
+    pub(crate) is_multi_region: bool,
 }
 
-pub const S3: Service = Service {
+pub(crate) const S3: Service = Service {
     url: "https://bucket.s3.us-east-1.amazonaws.com",
     name: "s3",
     is_multi_region: false,
 };
 
-pub const OTHERS: [Service; 3] = [
+pub(crate) const OTHERS: [Service; 3] = [
     Service {
         url: "https://abc123.execute-api.us-east-1.amazonaws.com/prod",
         name: "execute-api",
@@ -78,14 +78,14 @@ pub const OTHERS: [Service; 3] = [
 ];
 
 #[cfg(feature = "sigv4a")]
-pub const MULTI_REGION: Service = Service {
+pub(crate) const MULTI_REGION: Service = Service {
     url: "https://mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com",
     name: "s3",
     is_multi_region: true,
 };
 
 impl Service {
-    pub fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self) -> Origin {
         Origin::infer(self.url)
             .expect("an origin")
             .with_payload(PayloadMode::Mirror)
@@ -93,7 +93,7 @@ impl Service {
 }
 
 /// Sends a request, and returns its head and body as the origin receives them.
-pub async fn send(origin: Origin, request: Request<ScriptedBody>) -> (Parts, Bytes) {
+pub(crate) async fn send(origin: Origin, request: Request<ScriptedBody>) -> (Parts, Bytes) {
     let sent = common::send_any(&layer(origin), request)
         .await
         .expect("sent");
@@ -109,13 +109,16 @@ pub async fn send(origin: Origin, request: Request<ScriptedBody>) -> (Parts, Byt
 
 /// A verified body, with the checksum of its trailer or header.
 #[derive(Debug, PartialEq)]
-pub struct Received {
-    pub data: Bytes,
-    pub checksum: Option<(String, String)>,
+pub(crate) struct Received {
+    pub(crate) data: Bytes,
+    pub(crate) checksum: Option<(String, String)>,
 }
 
 /// Verifies a request as a server does.
-pub async fn verify<B>(service: &Service, request: Request<B>) -> Result<Received, RejectionKind>
+pub(crate) async fn verify<B>(
+    service: &Service,
+    request: Request<B>,
+) -> Result<Received, RejectionKind>
 where
     B: Body<Error: Into<BoxError>>,
 {
@@ -164,7 +167,7 @@ fn checksum_header(headers: &HeaderMap) -> Option<(String, String)> {
 }
 
 /// Signs a head again with aws-sigv4.
-pub fn aws_authorization(head: &Parts, service: &Service) -> String {
+pub(crate) fn aws_authorization(head: &Parts, service: &Service) -> String {
     let authorization = header(&head.headers, "authorization");
     let (_, rest) = authorization.split_once("SignedHeaders=").expect("names");
     let (names, _) = rest.split_once(',').expect("a signature");
