@@ -10,6 +10,7 @@
 mod judge;
 mod layered;
 mod received;
+#[allow(dead_code)]
 mod tenants;
 mod work;
 

@@ -9,7 +9,7 @@ use http::{Method, StatusCode, request::Parts};
 use tower::Layer;
 use tower_sigv4::{
     Clock, Origin, Signing, SigningLayer, SigningSettings,
-    credentials::{Credentials, CredentialsCache, Identities},
+    credentials::{Credentials, Identities},
     origin::{OriginRule, OriginRules},
     sigv4::{Identity, PayloadHash, Signer, SigningParams},
 };

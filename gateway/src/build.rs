@@ -95,6 +95,7 @@ impl ActiveConfig {
         for section in &file.route {
             let origin = file.origin_of(section)?;
             let identity = RouteIdentity::find(file, section, origin, &identities)?;
+            origin.check_cache(section)?;
             let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
             let target = scope::target(origin, identity.apply(built))?;
             rules = rules.add_rule(route::rule(section)?, target);

@@ -86,7 +86,8 @@ fn signing(config: &ActiveConfig, client: Arc<upstream::Client>) -> RouteService
     let signing = layer.layer(service_fn(move |request: Request<SignedBody<Body>>| {
         let meter = meter(&request);
         let sent_at = Instant::now();
-        let sent = client.clone().send(request);
+        // Boxed: its 3 KiB would be moved with each future around it.
+        let sent = Box::pin(client.clone().send(request));
         async move {
             let result = sent.await;
             if let Some(origin_meter) = meter {

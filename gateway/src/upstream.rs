@@ -24,7 +24,7 @@ use tower_sigv4::body::SignedBody;
 use self::{
     body::ObservedBody,
     connector::{Connectors, IDLE_TIMEOUT, TimedConnector},
-    error::UpstreamError,
+    error::{UpstreamError, is_unprocessed},
     http2_pool::Http2Pool,
     origin_timeout::OriginWait,
 };
@@ -37,6 +37,10 @@ use crate::{BoxError, tunnel::Tunnel};
 
 /// RFC 9113, section 6.9.2.
 const DEFAULT_WINDOW: u32 = (1 << 16) - 1;
+
+/// Maximum number of times that a request is sent again because its HTTP/2 connection ended before the origin processed
+/// it.
+const MAX_REPEATS: usize = 5;
 
 /// Extension of a request: settings of its route's origin.
 #[derive(Clone, Copy)]
@@ -114,21 +118,35 @@ impl Client {
         http2_connections: Option<usize>,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let uri = request.uri().clone();
+        let mut repeats = MAX_REPEATS;
         while let Some(max) = http2_connections {
             let acquired = self.http2.acquire(&uri, max).await;
             let Some(mut stream) = acquired.map_err(|error| UpstreamError::connect(&uri, error))?
             else {
                 break;
             };
-            match stream.sender.try_send_request(request).await {
+            let may_repeat = request.method().is_idempotent() && request.body().is_end_stream();
+            let (head, body) = request.into_parts();
+            let copy = may_repeat.then(|| Request::from_parts(head.clone(), Body::empty()));
+            let sent = stream
+                .sender
+                .try_send_request(Request::from_parts(head, body));
+            match sent.await {
                 Ok(response) => {
-                    return Ok(response.map(|body| UpstreamBody::new(body, Some(stream.slot))));
+                    return Ok(response
+                        .map(|stream_body| UpstreamBody::new(stream_body, Some(stream.slot))));
                 }
-                Err(mut error) => match error.take_message() {
-                    // The connection closed before the request was sent.
-                    Some(unsent) if !stream.is_first => request = unsent,
-                    _ => return Err(UpstreamError::exchange(&uri, error.into_error())),
-                },
+                Err(mut error) => {
+                    let unsent = error.take_message();
+                    let source = error.into_error();
+                    let unprocessed = copy.filter(|_| is_unprocessed(&source));
+                    match unsent.or(unprocessed) {
+                        // The connection ended before the origin processed the request.
+                        Some(again) if repeats > 0 => request = again,
+                        _ => return Err(UpstreamError::exchange(&uri, source)),
+                    }
+                    repeats -= 1;
+                }
             }
         }
         self.http1

@@ -32,6 +32,7 @@ INVALID = (403, "InvalidSignatureException")
 MISMATCH = (403, "SignatureDoesNotMatch")
 passed = 0
 message = ""  # of the last response
+request_id = None  # as botocore parses it
 
 
 def check(name, got, wanted):
@@ -65,12 +66,13 @@ def over_http(client):
 
 def outcome(call, **arguments):
     """Returns the status, and the error code as botocore parses it."""
-    global message
+    global message, request_id
     try:
         response = call(**arguments)
     except ClientError as error:
         response = error.response
     message = response.get("Error", {}).get("Message")
+    request_id = response["ResponseMetadata"].get("RequestId")
     return response["ResponseMetadata"]["HTTPStatusCode"], response.get("Error", {}).get("Code")
 
 

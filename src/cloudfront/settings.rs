@@ -50,7 +50,8 @@ impl EdgeSettings {
     }
 
     /// Sets how bodies are signed: [`Buffer`](PayloadMode::Buffer), [`Unsigned`](PayloadMode::Unsigned) or
-    /// [`Trust`](PayloadMode::Trust). The default is that of the service, see [`PayloadMode`].
+    /// [`Trust`](PayloadMode::Trust). The default is that of the service, see [`PayloadMode`], and `Buffer` for the
+    /// S3 family.
     ///
     /// `Unsigned` and `Trust` do not read the body, so that the function needs no *Include body* and CloudFront's
     /// limits for it do not apply.

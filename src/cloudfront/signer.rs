@@ -164,7 +164,7 @@ fn payload(
     head: &Parts,
     now: SystemTime,
 ) -> Result<Payload, Error> {
-    let plan = origin.body_plan(head)?;
+    let plan = origin.body_plan_at_edge(head)?;
     if plan.client.is_some() {
         return Err(Error::new(
             ErrorKind::UnsupportedBody,

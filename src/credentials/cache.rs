@@ -58,12 +58,14 @@ use crate::{clock::Clock, error::Error, sigv4::Identity};
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct CredentialsCache(Arc<Handle>);
-
-/// Settings of a handle, which a clone can replace, and the state that all clones share.
-#[derive(Clone)]
-pub(super) struct Handle {
+pub struct CredentialsCache {
     pub(super) state: Arc<CacheState>,
+    /// Clones share them until one replaces them.
+    pub(super) settings: Arc<CacheSettings>,
+}
+
+#[derive(Clone)]
+pub(super) struct CacheSettings {
     pub(super) clock: Clock,
     pub(super) refresh_window: Duration,
     pub(super) load_timeout: Duration,
@@ -97,7 +99,7 @@ impl CredentialsCache {
             return cache.clone();
         }
         static SERIAL: AtomicU64 = AtomicU64::new(0);
-        Self(Arc::new(Handle {
+        Self {
             state: Arc::new(CacheState {
                 provider: Box::new(provider),
                 current: ArcSwapOption::empty(),
@@ -105,25 +107,27 @@ impl CredentialsCache {
                 invalidations: AtomicU64::new(0),
                 serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             }),
-            clock: Clock::system(),
-            refresh_window: Self::REFRESH_WINDOW,
-            load_timeout: Self::LOAD_TIMEOUT,
-            name: None,
-            observer: None,
-        }))
+            settings: Arc::new(CacheSettings {
+                clock: Clock::system(),
+                refresh_window: Self::REFRESH_WINDOW,
+                load_timeout: Self::LOAD_TIMEOUT,
+                name: None,
+                observer: None,
+            }),
+        }
     }
 
     /// Sets the name of the identity in errors, reports, logs and metrics, such as the name of a role.
     ///
     /// The name is not a secret. An error becomes `the credentials provider of "orders" failed`.
     pub fn with_name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.handle_mut().name = Some(name.into());
+        self.settings_mut().name = Some(name.into());
         self
     }
 
     /// Sets the observer of calls of the provider.
     pub fn with_observer(mut self, observer: impl Observer + 'static) -> Self {
-        self.handle_mut().observer = Some(Arc::new(observer));
+        self.settings_mut().observer = Some(Arc::new(observer));
         self
     }
 
@@ -133,20 +137,20 @@ impl CredentialsCache {
     /// Corrections of a layer for the clock of one origin do not apply to credentials, so that an origin cannot make
     /// them expire for others.
     pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.handle_mut().clock = clock;
+        self.settings_mut().clock = clock;
         self
     }
 
     /// Sets the time before the expiry at which refreshes start: 5 minutes by default, and at most half the lifetime
     /// of the credentials.
     pub fn with_refresh_window(mut self, window: Duration) -> Self {
-        self.handle_mut().refresh_window = window;
+        self.settings_mut().refresh_window = window;
         self
     }
 
     /// Sets the timeout for a call of the provider: 5 seconds by default.
     pub fn with_load_timeout(mut self, timeout: Duration) -> Self {
-        self.handle_mut().load_timeout = timeout;
+        self.settings_mut().load_timeout = timeout;
         self
     }
 
@@ -155,7 +159,7 @@ impl CredentialsCache {
     /// The result of a pending call is not cached either. Requests that are being signed may still use the old
     /// credentials.
     pub fn invalidate(&self) {
-        let state = &self.0.state;
+        let state = &self.state;
         state.invalidations.fetch_add(1, Ordering::SeqCst);
         // A call that started since then may have cached others already.
         state.current.rcu(|current| {
@@ -215,19 +219,15 @@ impl CredentialsCache {
     /// Returns the name of the identity.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.0.name.as_deref()
+        self.settings.name.as_deref()
     }
 
     pub(crate) fn shared_name(&self) -> Option<Arc<str>> {
-        self.0.name.clone()
+        self.settings.name.clone()
     }
 
-    pub(super) fn handle(&self) -> &Handle {
-        &self.0
-    }
-
-    fn handle_mut(&mut self) -> &mut Handle {
-        Arc::make_mut(&mut self.0)
+    fn settings_mut(&mut self) -> &mut CacheSettings {
+        Arc::make_mut(&mut self.settings)
     }
 }
 
@@ -248,9 +248,9 @@ impl ProvideCredentials for CredentialsCache {
 impl fmt::Debug for CredentialsCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CredentialsCache")
-            .field("name", &self.0.name)
-            .field("refresh_window", &self.0.refresh_window)
-            .field("load_timeout", &self.0.load_timeout)
+            .field("name", &self.settings.name)
+            .field("refresh_window", &self.settings.refresh_window)
+            .field("load_timeout", &self.settings.load_timeout)
             .finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@ use std::{
 
 use aws_credential_types::Credentials;
 
+use super::recent_success::RecentSuccesses;
 use crate::{
     error::{Error, ErrorKind},
     sigv4::Identity,
@@ -13,8 +14,10 @@ use crate::{
 /// Minimum time between two calls of a provider that failed or returned the same credentials.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// Widest clock window of a service. It rejects a clock that is off by more before it looks at the credentials.
+const MAX_WINDOW: Duration = Duration::from_secs(15 * 60);
+
 /// Credentials of a provider with their expiry.
-#[derive(Clone)]
 pub(crate) struct CachedCredentials {
     identity: Identity,
     /// Time of the refresh; `None` for credentials that do not expire.
@@ -29,6 +32,7 @@ pub(crate) struct CachedCredentials {
     cache: u64,
     /// Number of invalidations when the provider was called.
     pub(super) invalidations: u64,
+    successes: RecentSuccesses,
 }
 
 impl CachedCredentials {
@@ -73,15 +77,17 @@ impl CachedCredentials {
             serial,
             cache,
             invalidations,
+            successes: RecentSuccesses::default(),
         })
     }
 
     /// Returns the same credentials with a later refresh.
     pub(super) fn postponed(&self, now: SystemTime) -> Self {
-        let retry_at = now.checked_add(RETRY_AFTER.mul_f64(1.0 + fastrand::f64()));
         Self {
-            retry_at,
-            ..self.clone()
+            identity: self.identity.clone(),
+            retry_at: now.checked_add(RETRY_AFTER.mul_f64(1.0 + fastrand::f64())),
+            successes: RecentSuccesses::default(),
+            ..*self
         }
     }
 
@@ -105,9 +111,30 @@ impl CachedCredentials {
         self.cache
     }
 
+    /// Returns `true` if the origin cannot have a reason to reject a request for its clock or these credentials, since
+    /// it has just accepted one.
+    pub(crate) fn has_just_succeeded(
+        &self,
+        origin_hash: u64,
+        signing_time: SystemTime,
+        now: SystemTime,
+    ) -> bool {
+        self.successes.contains(origin_hash, signing_time) && self.outlives(now, MAX_WINDOW)
+    }
+
+    /// Records that the origin has accepted a request.
+    pub(crate) fn succeeded(&self, origin_hash: u64, signing_time: SystemTime) {
+        self.successes.insert(origin_hash, signing_time);
+    }
+
+    /// Records that the origin has rejected a request.
+    pub(crate) fn failed(&self, origin_hash: u64) {
+        self.successes.remove(origin_hash);
+    }
+
     /// Returns `true` if the credentials stay valid for longer than `time`, and `false` for temporary credentials
     /// without a known expiry.
-    pub(crate) fn outlives(&self, now: SystemTime, time: Duration) -> bool {
+    fn outlives(&self, now: SystemTime, time: Duration) -> bool {
         match self.expires_at {
             Some(expiry) => expiry.duration_since(now).is_ok_and(|left| left > time),
             None => self.identity.token().is_none(),

@@ -17,16 +17,12 @@ use crate::error::{Error, ErrorKind};
 impl CredentialsCache {
     /// Returns the time by the clock of this handle.
     pub(crate) fn now(&self) -> SystemTime {
-        self.handle().clock.now()
+        self.settings.clock.now()
     }
 
     /// Returns the number of the cache, which its clones share.
     pub(crate) fn serial(&self) -> u64 {
-        self.state().serial
-    }
-
-    fn state(&self) -> &Arc<CacheState> {
-        &self.handle().state
+        self.state.serial
     }
 
     /// Returns cached credentials if they are valid, and starts a refresh if it is due.
@@ -82,8 +78,8 @@ impl CredentialsCache {
         &self,
         is_enough: impl FnOnce(&CachedCredentials) -> bool,
     ) -> Option<Arc<CachedCredentials>> {
-        let current = self.state().current.load();
-        let invalidations = self.state().invalidations.load(Ordering::SeqCst);
+        let current = self.state.current.load();
+        let invalidations = self.state.invalidations.load(Ordering::SeqCst);
         current
             .as_ref()
             .filter(|cached| cached.invalidations == invalidations && is_enough(cached))
@@ -101,10 +97,10 @@ impl CredentialsCache {
             Error::new(ErrorKind::Credentials, message).with_source(source)
         })?;
         // A load may have to wait for the previous one.
-        let limit = self.handle().load_timeout.saturating_mul(3);
+        let limit = self.settings.load_timeout.saturating_mul(3);
         loop {
-            let invalidations = self.state().invalidations.load(Ordering::SeqCst);
-            let latest = self.state().pending.load_full();
+            let invalidations = self.state.invalidations.load(Ordering::SeqCst);
+            let latest = self.state.pending.load_full();
             let previous = latest.clone().filter(|load| !load.has_ended());
             if let Some(load) = &previous
                 && load.invalidations == invalidations
@@ -113,14 +109,14 @@ impl CredentialsCache {
             }
             let (sender, load) = PendingLoad::new(invalidations, self.shared_name());
             let replaced = self
-                .state()
+                .state
                 .pending
                 .compare_and_swap(&latest, Some(load.clone()));
             if replaced.as_ref().map(Arc::as_ptr) != latest.as_ref().map(Arc::as_ptr) {
                 continue; // another request started a load
             }
             let guard = PendingLoadGuard {
-                state: self.state().clone(),
+                state: self.state.clone(),
                 load: load.clone(),
             };
             runtime.spawn(self.clone().run(guard, sender, previous, is_enough));
@@ -138,7 +134,7 @@ impl CredentialsCache {
     ) {
         if let Some(load) = previous {
             drop(
-                load.result(self.handle().load_timeout.saturating_mul(2))
+                load.result(self.settings.load_timeout.saturating_mul(2))
                     .await,
             );
         }
@@ -153,16 +149,16 @@ impl CredentialsCache {
 
     async fn call_and_cache(&self) -> LoadResult {
         // Read again, since the provider returns what is valid now.
-        let invalidations = self.state().invalidations.load(Ordering::SeqCst);
+        let invalidations = self.state.invalidations.load(Ordering::SeqCst);
         let result = self
             .call(invalidations)
             .await
             .map_err(|error| error.with_identity(self.name()));
         match &result {
-            Ok(credentials) => self.state().current.store(Some(credentials.clone())),
+            Ok(credentials) => self.state.current.store(Some(credentials.clone())),
             Err(error) => self.postpone(error),
         }
-        if let Some(observer) = &self.handle().observer {
+        if let Some(observer) = &self.settings.observer {
             let name = self.name().unwrap_or_default();
             match &result {
                 Ok(credentials) => observer.on_refresh(name, credentials.expires_at),
@@ -173,8 +169,8 @@ impl CredentialsCache {
     }
 
     async fn call(&self, invalidations: u64) -> LoadResult {
-        let provider = &self.state().provider;
-        let timeout = self.handle().load_timeout;
+        let provider = &self.state.provider;
+        let timeout = self.settings.load_timeout;
         let loaded = time::timeout(timeout, provider.provide_credentials()).await;
         let credentials = match loaded {
             Ok(Ok(credentials)) => credentials,
@@ -187,8 +183,8 @@ impl CredentialsCache {
                 .ok_or_else(|| timed_out(timeout, elapsed))?,
         };
         let now = self.now();
-        let previous = self.state().current.load_full();
-        let window = self.handle().refresh_window;
+        let previous = self.state.current.load_full();
+        let window = self.settings.refresh_window;
         let numbers = (self.serial(), invalidations);
         CachedCredentials::new(credentials, now, window, numbers, previous.as_deref()).map(Arc::new)
     }
@@ -202,7 +198,7 @@ impl CredentialsCache {
             tracing::warn!(identity = self.name(), error = %_error, "credentials were not refreshed, the old ones stay in use");
             let postponed = Some(Arc::new(credentials.postponed(now)));
             // Has no effect if they were invalidated meanwhile.
-            self.state().current.compare_and_swap(&current, postponed);
+            self.state.current.compare_and_swap(&current, postponed);
         }
     }
 }

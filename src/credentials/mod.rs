@@ -34,6 +34,8 @@ mod observer;
 mod pending_load;
 #[cfg(feature = "sign")]
 mod pick_identity;
+#[cfg(feature = "sign")]
+mod recent_success;
 
 pub use aws_credential_types::{
     Credentials,

@@ -39,13 +39,19 @@ pub(super) enum RejectionClass {
 /// The AWS IAM User Guide, "Troubleshoot Signature Version 4 requests" and "Common errors"; the Amazon S3 API
 /// Reference, "Error responses"; AWS re:Post, "How do I troubleshoot HTTP 403 errors from API Gateway?".
 #[rustfmt::skip] // a row for each message
-const MESSAGES: [(&str, RejectionClass); 38] = [
+const MESSAGES: [(&str, RejectionClass); 44] = [
+    ("the chunks are signed with the client's key", RejectionClass::PayloadKind),
     ("the client signed for ", RejectionClass::ClientScope),
     ("the request was signed for service ", RejectionClass::ClientScope),
+    ("the presigned URL expired ", RejectionClass::PresignedUrl),
     (" has the bucket ", RejectionClass::BucketHost),
     (" in the host is not a name of a bucket", RejectionClass::BucketHost),
     (" has a dot, and the origin has buckets in its host", RejectionClass::BucketHost),
     (" leaves the bucket by its dot segments", RejectionClass::BucketHost),
+    ("the request's body is not the one that was signed", RejectionClass::Body),
+    ("the checksum in the trailer does not match the body", RejectionClass::Body),
+    ("the signature of a chunk does not match", RejectionClass::Body),
+    ("the signature of the trailer does not match", RejectionClass::Body),
     ("the body's hash is not that in x-amz-content-sha256", RejectionClass::Body),
     ("The provided 'x-amz-content-sha256' header does not match", RejectionClass::Body),
     ("must be a 'SignedHeader'", RejectionClass::HeaderNotSigned),

@@ -81,7 +81,7 @@ impl ErrorContext {
         match self.format {
             ErrorFormat::Json => json_document(code, message).into(),
             ErrorFormat::Cbor => cbor_document(code, message).into(),
-            ErrorFormat::Xml => s3_document(error, id).into(),
+            ErrorFormat::Xml => s3_document(error, id),
             ErrorFormat::Query => {
                 let side = if error.status.is_client_error() {
                     "Sender"

@@ -25,14 +25,18 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 #[must_use]
 pub struct ClientAddr {
     address: IpAddr,
+    /// Formatted once for all requests of a connection.
+    address_header: HeaderValue,
     scheme: Option<Scheme>,
 }
 
 impl ClientAddr {
     /// Creates a client's address, with no scheme.
     pub fn new(address: impl Into<IpAddr>) -> Self {
+        let canonical = address.into().to_canonical();
         Self {
-            address: address.into().to_canonical(),
+            address: canonical,
+            address_header: address_value(canonical),
             scheme: None,
         }
     }
@@ -152,7 +156,7 @@ pub(super) fn append(
     client_host: Option<HeaderValue>,
 ) {
     if selected.address {
-        append_value(headers, X_FORWARDED_FOR, address_value(client.address));
+        append_value(headers, X_FORWARDED_FOR, client.address_header.clone());
     }
     if let Some(host) = client_host.filter(|_| selected.host) {
         append_value(headers, X_FORWARDED_HOST, host);

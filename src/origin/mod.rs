@@ -81,7 +81,8 @@ pub use self::{
     wire_form::WireForm,
 };
 pub(crate) use self::{
-    body_plan::{BodyPlan, ClientExpiry, LargeBody, Sending},
+    body_plan::{BodyPlan, ClientExpiry, Comparison, LargeBody, Sending},
+    client_payload::ClientFraming,
     headers::{add_aws_chunked, connection_options, remove_aws_chunked},
     rewrite::rewrite,
 };

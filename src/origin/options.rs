@@ -128,13 +128,18 @@ impl Options {
         }
     }
 
-    /// Returns the plan for the body of a request.
-    pub(super) fn body_plan(&self, head: &Parts, hop: Hop) -> Result<BodyPlan, Error> {
+    /// Returns the plan for the body of a request. `s3_default` is the mode for the S3 family.
+    pub(super) fn body_plan(
+        &self,
+        head: &Parts,
+        hop: Hop,
+        s3_default: PayloadMode,
+    ) -> Result<BodyPlan, Error> {
         let rules = service_rules(self.settings.service());
         let mode = match &self.payload {
             Some(policy) => policy.mode(head),
             None if rules.requires_unsigned_payload => PayloadMode::Unsigned,
-            None if rules.s3_family => PayloadMode::Mirror,
+            None if rules.s3_family => s3_default,
             None => PayloadMode::default(),
         };
         let receiver = Receiver {

@@ -11,7 +11,7 @@ use http::{
 };
 
 use super::{
-    ForwardedHeaders,
+    ForwardedHeaders, PayloadMode,
     body_plan::{BodyPlan, Hop},
     options::Options,
 };
@@ -214,12 +214,13 @@ impl Origin {
     /// Returns `None` for an address, which has no labels.
     pub(super) fn with_bucket(&self, bucket: &str) -> Option<Self> {
         let is_tunnel = self.authority() != self.host();
-        let host = format!("{bucket}.{}", self.host());
-        let authority = Authority::try_from(&*host).ok()?;
-        let last = authority.host().rsplit('.').next().unwrap_or_default();
+        let own = Authority::try_from(self.host()).ok()?;
+        let last = own.host().rsplit('.').next().unwrap_or_default();
         if last.ends_with(']') || last.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
+        let host = format!("{bucket}.{own}");
+        let authority = Authority::try_from(&*host).ok()?;
         let mut changed = self.clone();
         let inner = changed.get_mut();
         inner.host = HeaderValue::try_from(host).ok()?;
@@ -237,11 +238,22 @@ impl Origin {
 
     /// Returns the plan for the body of a request.
     pub(crate) fn body_plan(&self, head: &Parts) -> Result<BodyPlan, Error> {
-        let hop = Hop {
+        self.options()
+            .body_plan(head, self.hop(), PayloadMode::Mirror)
+    }
+
+    /// As [`body_plan`](Self::body_plan), where no chunks can be sent.
+    #[cfg(feature = "cloudfront")]
+    pub(crate) fn body_plan_at_edge(&self, head: &Parts) -> Result<BodyPlan, Error> {
+        self.options()
+            .body_plan(head, self.hop(), PayloadMode::Buffer)
+    }
+
+    fn hop(&self) -> Hop {
+        Hop {
             is_aws: self.0.is_aws,
             is_tls: self.0.scheme == Scheme::HTTPS,
-        };
-        self.options().body_plan(head, hop)
+        }
     }
 
     /// Returns `true` if requests may be corrected and sent again after a rejection.

@@ -47,18 +47,18 @@ impl RuleTarget {
         }
     }
 
-    /// Returns the origin of a request. `prefix` is the one that its rule adds.
+    /// Returns the origin of a request. `added` is the path that its rule adds.
     pub(super) fn choose(
         &self,
         head: &Parts,
         strip: usize,
-        prefix: Option<&RulePrefix>,
+        added: Option<&RulePrefix>,
     ) -> Result<ResolvedOrigin, Error> {
         let origin = match &self.0 {
             Target::Origin(origin) => origin.clone(),
             Target::AsSigned(target) => target.choose(head)?,
         };
-        let prefix = prefix.map(|added| added.in_form_of(origin.options()));
+        let prefix = added.map(|path| path.in_form_of(origin.options()));
         Ok(ResolvedOrigin {
             origin,
             strip,

@@ -68,10 +68,10 @@ impl OriginRules {
         Self::default()
     }
 
-    /// Appends a rule. Requests that match it and no earlier rule are sent to `target`: an
+    /// Appends a rule. Requests that match it and no earlier rule are sent to `origin`: an
     /// [`Origin`](crate::Origin), or an [`AsSigned`](super::AsSigned).
-    pub fn add_rule(mut self, rule: OriginRule, target: impl Into<RuleTarget>) -> Self {
-        let target = target.into();
+    pub fn add_rule(mut self, rule: OriginRule, origin: impl Into<RuleTarget>) -> Self {
+        let target = origin.into();
         let mut conditions = rule;
         if target
             .key_form()

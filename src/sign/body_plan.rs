@@ -6,11 +6,15 @@ use http_body::Body;
 use crate::{
     body::{Collect, Collected, SignedBody, SourceBody, declared_len, payload_mismatch},
     error::{BoxError, Error, ErrorKind},
-    origin::{BodyPlan, LargeBody, Sending, Spool},
+    origin::{BodyPlan, ClientFraming, Comparison, LargeBody, Sending, Spool},
     sigv4::{ChunkSize, Payload, PayloadHash, aws_chunk::Framing, client_chunks::ClientChecksum},
 };
 
 /// A body with its next step.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once, and mostly of the larger kind"
+)]
 pub(super) enum PlannedBody<B> {
     Collect(Collect<SourceBody<B>>, AfterCollect),
     Sign(PreparedBody<B>),
@@ -125,95 +129,131 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    let client = plan.client.as_ref();
-    let checksum = client.and_then(|chunks| chunks.checksum.clone());
-    let source = match client.and_then(|framing| framing.chunks) {
-        Some(chunks) => SourceBody::decoded(body, chunks, checksum.clone()),
-        None => SourceBody::plain(body),
-    };
-    if let Some(framing) = client {
-        framing.remove_from(headers);
+    let unread = UnreadBody::new(plan.client.as_ref(), body, limit, headers);
+    let length = unread.length;
+    match plan.sending {
+        Sending::Stream(payload) => Ok(unread.send(payload)),
+        Sending::Framed(framing) => Ok(PlannedBody::Sign(PreparedBody::ClientChunks {
+            body: unread.body,
+            framing,
+        })),
+        Sending::Collect { spool, signed } => unread.collect(headers, spool, None, signed),
+        Sending::Compare(comparison) => unread.compare(headers, comparison),
+        Sending::Chunk(size, framing) => match length {
+            None => Ok(unread.expect_empty(length_required, None)),
+            Some(0) => unread.with_limit(0).collect(headers, None, None, None),
+            Some(decoded_len) => Ok(unread.send_in_chunks(framing, size, decoded_len)),
+        },
+        Sending::Large(large, spool) => match (length.filter(|&bytes| bytes > limit), large) {
+            (Some(decoded_len), LargeBody::Chunk(size, framing)) => {
+                Ok(unread.send_in_chunks(framing, size, decoded_len))
+            }
+            (Some(_), LargeBody::Unsigned) => Ok(unread.send(Payload::Unsigned)),
+            (None, _) => unread.collect(headers, spool, None, None),
+        },
     }
-    let length = declared_len(&source, headers);
-    let whole = |signed, payload| {
-        PlannedBody::Sign(PreparedBody::Whole(
-            SignedBody::from_source(signed),
-            payload,
-        ))
-    };
-    let after = |signed| AfterCollect {
-        declared: None,
-        signed,
-        checksum: checksum.clone(),
-    };
-    let chunked = |plain, framing, size, decoded_len| {
+}
+
+/// A client's body, without the chunks of the client.
+struct UnreadBody<B> {
+    body: SourceBody<B>,
+    /// Length in bytes, if it is known.
+    length: Option<u64>,
+    /// Maximum length of a collected body, in bytes.
+    limit: u64,
+    /// Checksum of the client's trailer.
+    checksum: Option<ClientChecksum>,
+}
+
+impl<B> UnreadBody<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    fn new(
+        client: Option<&ClientFraming>,
+        received: B,
+        limit: u64,
+        headers: &mut HeaderMap,
+    ) -> Self {
+        let checksum = client.and_then(|framing| framing.checksum.clone());
+        let body = match client.and_then(|framing| framing.chunks) {
+            Some(chunks) => SourceBody::decoded(received, chunks, checksum.clone()),
+            None => SourceBody::plain(received),
+        };
+        if let Some(framing) = client {
+            framing.remove_from(headers);
+        }
+        Self {
+            length: declared_len(&body, headers),
+            body,
+            limit,
+            checksum,
+        }
+    }
+
+    fn with_limit(self, limit: u64) -> Self {
+        Self { limit, ..self }
+    }
+
+    fn send(self, payload: Payload) -> PlannedBody<B> {
+        let body = SignedBody::from_source(self.body);
+        PlannedBody::Sign(PreparedBody::Whole(body, payload))
+    }
+
+    fn send_in_chunks(self, framing: Framing, size: ChunkSize, decoded_len: u64) -> PlannedBody<B> {
         PlannedBody::Sign(PreparedBody::Chunked(ChunkedBody {
-            body: plain,
+            body: self.body,
             framing,
             size,
             decoded_len,
-            checksum: checksum.clone(),
+            checksum: self.checksum,
         }))
-    };
-    Ok(match plan.sending {
-        Sending::Stream(payload) => whole(source, payload),
-        Sending::Framed(framing) => PlannedBody::Sign(PreparedBody::ClientChunks {
-            body: source,
-            framing,
-        }),
-        Sending::Collect { spool, signed } => {
-            PlannedBody::Collect(collect(source, headers, limit, spool)?, after(signed))
-        }
-        Sending::Compare(comparison) => match (length, comparison.hash_to_compare(length)?) {
-            (Some(_), None) => whole(source, comparison.signed),
-            (Some(bytes), Some(hash)) if bytes > 0 => {
-                whole(source.checked(hash, bytes), comparison.signed)
-            }
-            (_, Some(hash)) if hash.ct_eq(&PayloadHash::EMPTY) => PlannedBody::Collect(
-                Collect::with_unknown_len(source, 0, not_empty),
-                after(Some(comparison.signed)),
-            ),
-            (_, declared) => PlannedBody::Collect(
-                collect(source, headers, limit, comparison.spool)?,
-                AfterCollect {
-                    declared,
-                    ..after(Some(comparison.signed))
-                },
-            ),
-        },
-        Sending::Chunk(size, framing) => match length {
-            None => PlannedBody::Collect(
-                Collect::with_unknown_len(source, 0, length_required),
-                after(None),
-            ),
-            Some(0) => PlannedBody::Collect(Collect::new(source, headers, 0)?, after(None)),
-            Some(decoded_len) => chunked(source, framing, size, decoded_len),
-        },
-        Sending::Large(large, spool) => match (length, large) {
-            (Some(decoded_len), LargeBody::Chunk(size, framing)) if decoded_len > limit => {
-                chunked(source, framing, size, decoded_len)
-            }
-            (Some(decoded_len), LargeBody::Unsigned) if decoded_len > limit => {
-                whole(source, Payload::Unsigned)
-            }
-            _ => PlannedBody::Collect(collect(source, headers, limit, spool)?, after(None)),
-        },
-    })
-}
+    }
 
-fn collect<B>(
-    body: B,
-    headers: &HeaderMap,
-    limit: u64,
-    spool: Option<Spool>,
-) -> Result<Collect<B>, Error>
-where
-    B: Body,
-{
-    match spool {
-        Some(to_file) => Ok(Collect::new(body, headers, to_file.limit())?
-            .with_spool(to_file.directory().clone(), limit)),
-        None => Collect::new(body, headers, limit),
+    fn collect(
+        self,
+        headers: &HeaderMap,
+        spool: Option<Spool>,
+        declared: Option<PayloadHash>,
+        signed: Option<Payload>,
+    ) -> Result<PlannedBody<B>, Error> {
+        let collect = match spool {
+            Some(to_file) => Collect::new(self.body, headers, to_file.limit())?
+                .with_spool(to_file.directory().clone(), self.limit),
+            None => Collect::new(self.body, headers, self.limit)?,
+        };
+        let after = AfterCollect {
+            declared,
+            signed,
+            checksum: self.checksum,
+        };
+        Ok(PlannedBody::Collect(collect, after))
+    }
+
+    /// Collects a body that is empty. `error` makes the error of another one.
+    fn expect_empty(self, error: fn(u64, u64) -> Error, signed: Option<Payload>) -> PlannedBody<B> {
+        let after = AfterCollect {
+            declared: None,
+            signed,
+            checksum: self.checksum,
+        };
+        PlannedBody::Collect(Collect::with_unknown_len(self.body, 0, error), after)
+    }
+
+    fn compare(self, headers: &HeaderMap, comparison: Comparison) -> Result<PlannedBody<B>, Error> {
+        let signed = comparison.signed;
+        match (self.length, comparison.hash_to_compare(self.length)?) {
+            (_, Some(hash)) if hash.ct_eq(&PayloadHash::EMPTY) => {
+                Ok(self.expect_empty(not_empty, Some(signed)))
+            }
+            (Some(_), None) => Ok(self.send(signed)),
+            (Some(bytes), Some(hash)) => {
+                let body = self.body.checked(hash, bytes);
+                Ok(Self { body, ..self }.send(signed))
+            }
+            (None, declared) => self.collect(headers, comparison.spool, declared, Some(signed)),
+        }
     }
 }
 

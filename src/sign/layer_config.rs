@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    corrections::Corrections, recent_success::RecentSuccesses, retries::RetryPolicy,
-    trace::DiagnosisLog,
-};
+use super::{corrections::Corrections, retries::RetryPolicy, trace::DiagnosisLog};
 use crate::{
     body::BodyBudget, credentials::CredentialsCache, origin::ResolveOrigin, sigv4::Signer,
 };
@@ -20,14 +17,7 @@ pub(super) struct LayerConfig {
     pub(super) diagnosis_log: Option<Arc<DiagnosisLog>>,
     pub(super) report: bool,
     /// `None` if the layer does not recover from rejections.
-    pub(super) recovery: Option<Arc<Recovery>>,
+    pub(super) recovery: Option<Arc<Corrections>>,
     /// `None` if failures are not retried.
     pub(super) retries: Option<RetryPolicy>,
-}
-
-/// State for the recovery from a wrong clock and from expired credentials.
-#[derive(Default)]
-pub(super) struct Recovery {
-    pub(super) successes: RecentSuccesses,
-    pub(super) corrections: Corrections,
 }

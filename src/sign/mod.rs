@@ -38,7 +38,6 @@ mod head;
 mod layer;
 mod layer_config;
 mod pending_request;
-mod recent_success;
 #[cfg(feature = "doctor")]
 mod recoverable_error;
 mod rejected_response;

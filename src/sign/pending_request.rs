@@ -8,9 +8,8 @@ use tokio::time::Sleep;
 
 use super::{
     body_plan::PreparedBody,
-    corrections::Offset,
-    layer_config::{LayerConfig, Recovery},
-    recent_success::SuccessKey,
+    corrections::{Corrections, Offset},
+    layer_config::LayerConfig,
     report::Stopwatch,
     retries::RetryPolicy,
     sent_request::{OnResponse, SentRequest},
@@ -72,7 +71,7 @@ impl<S> PendingRequest<S> {
             is_measured.then(|| Stopwatch::start(self.origin.clone(), &self.credentials));
     }
 
-    fn recovery(&self) -> Option<&Arc<Recovery>> {
+    fn recovery(&self) -> Option<&Arc<Corrections>> {
         let recovery = self.config.recovery.as_ref();
         recovery.filter(|_| self.origin.recovers())
     }
@@ -80,13 +79,13 @@ impl<S> PendingRequest<S> {
     /// Returns the correction of the clock for the origin; the default without recovery.
     pub(super) fn offset(&self) -> Offset {
         self.recovery()
-            .map(|recovery| recovery.corrections.offset(&self.origin))
+            .map(|corrections| corrections.offset(&self.origin))
             .unwrap_or_default()
     }
 
     fn is_expired(&self, entry: &CachedCredentials) -> bool {
         self.recovery()
-            .is_some_and(|recovery| recovery.corrections.is_expired(&self.origin, entry))
+            .is_some_and(|corrections| corrections.is_expired(&self.origin, entry))
     }
 
     /// Returns cached credentials that are valid and that the origin has not called expired, else starts to
@@ -125,14 +124,11 @@ where
         let offset = self.request.offset();
         let signing_time = offset.apply(now);
         let payload_kind = self.body.payload_kind();
-        let recovery = self.request.recovery().cloned().map(|shared| {
-            let key = SuccessKey::new(&self.request.origin, &entry, signing_time);
-            (shared, key)
-        });
-        let may_recover = !self.request.is_recovery
-            && recovery
-                .as_ref()
-                .is_some_and(|(shared, key)| !shared.successes.contains(*key, &entry, now));
+        let recovery = self.request.recovery().cloned();
+        let origin_hash = self.request.origin.host_hash();
+        let may_recover = recovery.is_some()
+            && !self.request.is_recovery
+            && !entry.has_just_succeeded(origin_hash, signing_time, now);
         let copy = self.copy(may_recover);
         let Self { mut request, body } = self;
         let mut canonical_request = request

@@ -133,7 +133,7 @@ where
             is_repeatable,
             ..
         } = &self.request;
-        let Some((recovery, _)) = &self.request.recovery else {
+        let Some(corrections) = &self.request.recovery else {
             return Step::PassOn;
         };
         // The rest of a body may contradict its beginning.
@@ -145,7 +145,7 @@ where
         match remedy {
             Some(Remedy::Clock(time)) => {
                 let right = Offset::between(self.received_at, time);
-                let helps = right.is_some_and(|it| recovery.corrections.learn(origin, *offset, it));
+                let helps = right.is_some_and(|it| corrections.learn(origin, *offset, it));
                 if helps && *is_repeatable {
                     Step::SendAgain
                 } else {
@@ -157,7 +157,7 @@ where
                     return Step::PassOn;
                 };
                 if matches!(fetch, Load::Pending(..)) {
-                    recovery.corrections.mark_expired(origin, entry);
+                    corrections.mark_expired(origin, entry);
                 }
                 if *is_repeatable {
                     Step::RenewCredentials(Box::pin(fetch.result()))
@@ -166,7 +166,7 @@ where
                 }
             }
             None => {
-                recovery.corrections.reject(origin, *offset);
+                corrections.reject(origin, *offset);
                 Step::PassOn
             }
         }

@@ -8,9 +8,8 @@ use std::{
 use http::{Response, StatusCode, response::Parts};
 
 use super::{
-    corrections::Offset,
-    layer_config::{LayerConfig, Recovery},
-    recent_success::SuccessKey,
+    corrections::{Corrections, Offset},
+    layer_config::LayerConfig,
     report::SigningReport,
 };
 use crate::{
@@ -54,7 +53,7 @@ pub(super) struct SentRequest {
     /// Correction of the clock that `signing_time` includes.
     pub(super) offset: Offset,
     /// `None` if the origin does not recover.
-    pub(super) recovery: Option<(Arc<Recovery>, SuccessKey)>,
+    pub(super) recovery: Option<Arc<Corrections>>,
     /// `None` unless rejections are diagnosed.
     pub(super) canonical_request: Option<Vec<u8>>,
     /// A recovery sends the request again.
@@ -101,11 +100,10 @@ impl SentRequest {
     }
 
     fn accepted(&self) {
-        if let Some((recovery, key)) = &self.recovery {
-            recovery.successes.insert(*key);
-            recovery
-                .corrections
-                .accept(&self.origin, self.offset, &self.entry);
+        if let Some(corrections) = &self.recovery {
+            self.entry
+                .succeeded(self.origin.host_hash(), self.signing_time);
+            corrections.accept(&self.origin, self.offset, &self.entry);
         }
     }
 }
@@ -114,15 +112,15 @@ impl SentRequest {
 impl SentRequest {
     fn rejected<R>(self, response: &Response<R>) -> Option<Self> {
         let mut may_be_recoverable = false;
-        if let Some((recovery, key)) = &self.recovery {
-            recovery.successes.remove(*key);
+        if let Some(corrections) = &self.recovery {
+            self.entry.failed(self.origin.host_hash());
             may_be_recoverable = RecoverableError::is_possible(
                 response.status(),
                 response.headers(),
                 self.service(),
             );
             if !may_be_recoverable {
-                recovery.corrections.reject(&self.origin, self.offset);
+                corrections.reject(&self.origin, self.offset);
             }
         }
         (may_be_recoverable || self.canonical_request.is_some()).then_some(self)

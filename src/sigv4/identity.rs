@@ -11,9 +11,8 @@ use crate::error::{Error, ErrorKind};
 
 /// Validated credentials, which fit into the headers of a signed request, with their signing keys.
 ///
-/// An identity derives a key for each region, service and day once, and keeps the last 256. Clones share the keys. So
-/// create one and clone it: the first signature of a new one takes about half as long again. The keys are dropped with
-/// the last clone, or two days later.
+/// An identity derives a key for each region, service and day once, and keeps the last 256. Clones share the keys, so
+/// create one and clone it. The keys are dropped with the last clone, or two days later.
 ///
 /// ```
 /// use tower_sigv4::{credentials::Credentials, sigv4::Identity};
@@ -27,10 +26,13 @@ use crate::error::{Error, ErrorKind};
 /// # Ok::<(), tower_sigv4::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Identity {
+pub struct Identity(Arc<Inner>);
+
+struct Inner {
     credentials: Credentials,
     token: Option<HeaderValue>,
-    keys: Arc<KeyList>,
+    /// Keys of these credentials alone.
+    keys: KeyList,
 }
 
 impl Identity {
@@ -69,29 +71,30 @@ impl Identity {
                      from its configuration",
                 )
             })?;
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             credentials,
             token,
-            keys: Arc::default(),
-        })
+            keys: KeyList::default(),
+        })))
     }
 
     /// Returns the credentials.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
-        &self.credentials
+        &self.0.credentials
     }
 
     /// Calls `f` with the signing key for this scope, which is derived if it is missing.
     pub(super) fn with_key<T>(&self, scope: Scope<'_>, f: impl FnOnce(&SigningKey) -> T) -> T {
-        let credentials = &self.credentials;
-        self.keys
-            .with_if((credentials, scope), Self::MAX_KEYS, f, |_| true)
+        let Inner {
+            credentials, keys, ..
+        } = &*self.0;
+        keys.with_if((credentials, scope), |_| true, Self::MAX_KEYS, f, |_| true)
     }
 
     /// Returns the session token, marked as sensitive.
     pub(crate) fn token(&self) -> Option<&HeaderValue> {
-        self.token.as_ref()
+        self.0.token.as_ref()
     }
 }
 
@@ -110,9 +113,12 @@ pub(super) fn is_access_key_id(value: &str) -> bool {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
-            .field("access_key_id", &self.credentials.access_key_id())
-            .field("session_token", &self.token.as_ref().map(|_| "[redacted]"))
-            .field("keys", &self.keys.len())
+            .field("access_key_id", &self.0.credentials.access_key_id())
+            .field(
+                "session_token",
+                &self.0.token.as_ref().map(|_| "[redacted]"),
+            )
+            .field("keys", &self.0.keys.len())
             .finish_non_exhaustive()
     }
 }
@@ -172,11 +178,11 @@ mod tests {
         for region in 0..number {
             identity.with_key(scope(&today, &region.to_string()), |_| ());
         }
-        assert_eq!(identity.keys.len(), number.min(Identity::MAX_KEYS));
+        assert_eq!(identity.0.keys.len(), number.min(Identity::MAX_KEYS));
         for (day, left) in [(1, number.min(Identity::MAX_KEYS - 1) + 1), (2, 2), (4, 1)] {
             let later = time(day).expect("in range");
             identity.with_key(scope(&later, "us-east-1"), |_| ());
-            assert_eq!(identity.keys.len(), left, "{day}");
+            assert_eq!(identity.0.keys.len(), left, "{day}");
         }
     }
 }

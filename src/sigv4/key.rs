@@ -21,12 +21,14 @@ use super::{encode, scope::Scope};
 pub(crate) type SigningKey = DerivedKey<Hmac<Sha256>>;
 
 /// A key derived from a secret, with its credentials and scope.
+///
+/// All that a signature reads is in one place, so that the processor finds one of many keys fast.
 pub(crate) struct DerivedKey<K> {
     /// Owned, so that an equal pointer to the secret means equal credentials.
     credentials: Credentials,
-    day: u64,
-    /// `20150830/us-east-1/service/aws4_request`, which fits in place for all services but a few.
-    scope: SmallVec<[u8; 56]>,
+    /// `AKIDEXAMPLE/20150830/us-east-1/service/aws4_request`
+    credential: SmallVec<[u8; 96]>,
+    scope_start: usize,
     pub(super) key: K,
 }
 
@@ -55,10 +57,15 @@ impl Derive for Hmac<Sha256> {
 
 impl<K: Derive> DerivedKey<K> {
     fn derive(credentials: &Credentials, scope: Scope<'_>) -> Self {
+        let id = credentials.access_key_id().as_bytes();
+        let mut credential = SmallVec::from_slice(id);
+        credential.push(b'/');
+        let scope_start = credential.len();
+        credential.extend_from_slice(&scope.text());
         Self {
             credentials: credentials.clone(),
-            day: scope.day(),
-            scope: SmallVec::from_vec(scope.text()),
+            credential,
+            scope_start,
             key: K::derive(credentials, scope),
         }
     }
@@ -66,10 +73,6 @@ impl<K: Derive> DerivedKey<K> {
 
 impl<K> DerivedKey<K> {
     /// Compares the secret too: a new secret with the same access key ID has another key.
-    fn is_for(&self, credentials: &Credentials, scope: Scope<'_>) -> bool {
-        self.belongs_to(credentials) && self.day == scope.day() && scope.is_in(&self.scope)
-    }
-
     fn belongs_to(&self, other: &Credentials) -> bool {
         let own = self.credentials.secret_access_key();
         let secret = other.secret_access_key();
@@ -78,13 +81,14 @@ impl<K> DerivedKey<K> {
                 && encode::ct_eq(own.as_bytes(), secret.as_bytes())
     }
 
-    pub(crate) fn access_key_id(&self) -> &str {
-        self.credentials.access_key_id()
+    /// Returns the access key ID with the scope, the value of `Credential`.
+    pub(crate) fn credential(&self) -> &[u8] {
+        &self.credential
     }
 
     /// Returns the credential scope.
     pub(crate) fn scope(&self) -> &[u8] {
-        &self.scope
+        &self.credential[self.scope_start..]
     }
 }
 
@@ -105,32 +109,71 @@ impl<K> fmt::Debug for DerivedKey<K> {
 ///
 /// Readers do not lock: they see a snapshot, which a writer replaces. Writes are rare, one per credentials, scope and
 /// day.
-pub(super) struct KeyList<K = Hmac<Sha256>>(ArcSwap<Vec<Arc<DerivedKey<K>>>>);
+pub(super) struct KeyList<K = Hmac<Sha256>>(ArcSwap<SmallVec<[ListEntry<K>; 4]>>);
+
+struct ListEntry<K> {
+    mark: ScopeMark,
+    key: Arc<DerivedKey<K>>,
+}
+
+/// Day, and a few bytes of region and service, to skip most other keys without reading them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct ScopeMark {
+    day: u64,
+    bytes: [u8; 5],
+}
+
+impl From<Scope<'_>> for ScopeMark {
+    fn from(scope: Scope<'_>) -> Self {
+        let (region, service) = (scope.region.as_bytes(), scope.service.as_bytes());
+        let at = |index: usize| region.get(index).copied().unwrap_or_default();
+        Self {
+            day: scope.day(),
+            bytes: [
+                at(0),
+                at(region.len() / 2),
+                at(region.len().wrapping_sub(1)),
+                region.len() as u8,
+                service.len() as u8,
+            ],
+        }
+    }
+}
 
 impl<K: Derive> KeyList<K> {
     /// Calls `f` with the key for these credentials and scope. A missing key is derived, and cached if `should_cache`
     /// accepts the result. The list has at most `capacity` keys, of the last day or later.
+    ///
+    /// `is_owner` is `true` for keys of these credentials.
     pub(super) fn with_if<T>(
         &self,
         (credentials, scope): (&Credentials, Scope<'_>),
+        is_owner: impl Fn(&DerivedKey<K>) -> bool,
         capacity: usize,
         f: impl FnOnce(&DerivedKey<K>) -> T,
         should_cache: impl FnOnce(&T) -> bool,
     ) -> T {
         let cached = self.0.load();
-        if let Some(key) = cached.iter().find(|key| key.is_for(credentials, scope)) {
-            return f(key);
+        let mark = ScopeMark::from(scope);
+        let is_right = |entry: &&ListEntry<K>| {
+            entry.mark == mark && scope.is_in(entry.key.scope()) && is_owner(&entry.key)
+        };
+        if let Some(entry) = cached.iter().find(is_right) {
+            return f(&entry.key);
         }
         let key = Arc::new(DerivedKey::derive(credentials, scope));
         let result = f(&key);
         if should_cache(&result) {
-            self.0.rcu(|keys| {
-                let recent = keys
+            let new = ListEntry { mark, key };
+            self.0.rcu(|entries| {
+                let recent = entries
                     .iter()
-                    .filter(|cached_key| cached_key.day + 1 >= scope.day())
-                    .take(capacity - 1)
-                    .cloned();
-                iter::once(key.clone()).chain(recent).collect::<Vec<_>>()
+                    .filter(|entry| entry.mark.day + 1 >= mark.day)
+                    .take(capacity - 1);
+                iter::once(&new)
+                    .chain(recent)
+                    .cloned()
+                    .collect::<SmallVec<_>>()
             });
         }
         result
@@ -146,6 +189,15 @@ impl<K> KeyList<K> {
 impl<K> Default for KeyList<K> {
     fn default() -> Self {
         Self(ArcSwap::default())
+    }
+}
+
+impl<K> Clone for ListEntry<K> {
+    fn clone(&self) -> Self {
+        Self {
+            mark: self.mark,
+            key: self.key.clone(),
+        }
     }
 }
 
@@ -191,7 +243,14 @@ impl<K: Derive> KeyCache<K> {
     ) -> T {
         let hash = self.hasher.hash_one(credentials.access_key_id());
         let list = &self.lists[hash as usize % self.lists.len()];
-        list.with_if((credentials, scope), Self::CAPACITY, f, should_cache)
+        let is_owner = |key: &DerivedKey<K>| key.belongs_to(credentials);
+        list.with_if(
+            (credentials, scope),
+            is_owner,
+            Self::CAPACITY,
+            f,
+            should_cache,
+        )
     }
 }
 
@@ -360,7 +419,13 @@ mod tests {
         let cache = <KeyCache>::for_verifying();
         key_at(&cache, "secret", UNIX_EPOCH, "us-east-1");
         let lists = cache.lists.iter().map(|list| list.0.load_full());
-        let keys: Vec<_> = lists.flat_map(|list| list.to_vec()).collect();
+        let keys: Vec<_> = lists
+            .flat_map(|list| {
+                list.iter()
+                    .map(|entry| entry.key.clone())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
         assert_eq!(format!("{keys:?}"), "[[redacted]]");
     }
 }

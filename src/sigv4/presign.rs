@@ -137,8 +137,7 @@ impl Signer {
         }
         let (time, date) = self.date_header(params.time)?;
         let (algorithm, credential) = with_any_key(params, &time, |key| {
-            let credential = [key.access_key_id().as_bytes(), b"/", key.scope()].concat();
-            (key.algorithm(), credential)
+            (key.algorithm(), key.credential().to_vec())
         });
         let mut signed_headers = Vec::new();
         canonicalize(&parts, params.settings, params.payload.as_bytes())

@@ -112,10 +112,10 @@ impl Scope<'_> {
 
     /// Returns `true` if a [text](Scope::text) of the same day has this region and service.
     pub(crate) fn is_in(&self, text: &[u8]) -> bool {
-        let names = text
+        let Some(names) = text
             .get(9..)
-            .and_then(|rest| rest.strip_suffix(b"/aws4_request"));
-        let Some(names) = names else {
+            .and_then(|rest| rest.strip_suffix(b"/aws4_request"))
+        else {
             return false;
         };
         match self.region.as_bytes() {

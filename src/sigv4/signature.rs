@@ -23,7 +23,8 @@ pub(crate) type AnySignature = SmallVec<[u8; 64]>;
 pub(crate) trait Sign {
     fn algorithm(&self) -> &'static str;
 
-    fn access_key_id(&self) -> &str;
+    /// Returns the access key ID with the scope, the value of `Credential`.
+    fn credential(&self) -> &[u8];
 
     fn scope(&self) -> &[u8];
 
@@ -36,8 +37,8 @@ impl Sign for SigningKey {
         ALGORITHM
     }
 
-    fn access_key_id(&self) -> &str {
-        self.access_key_id()
+    fn credential(&self) -> &[u8] {
+        self.credential()
     }
 
     fn scope(&self) -> &[u8] {
@@ -107,9 +108,7 @@ pub(crate) fn authorization(
     let start = [
         key.algorithm().as_bytes(),
         b" Credential=",
-        key.access_key_id().as_bytes(),
-        b"/",
-        key.scope(),
+        key.credential(),
     ];
     let len = start.iter().map(|part| part.len()).sum::<usize>()
         + SIGNED_HEADERS.len()

@@ -110,7 +110,7 @@ impl VerifyServices {
     }
 
     /// Returns the settings for the service that a request claims, or the first. Nothing is verified.
-    pub(super) fn of_claim(&self, head: &Parts) -> &VerifySettings {
+    pub(super) fn for_claim(&self, head: &Parts) -> &VerifySettings {
         claimed_service(&head.uri, &head.headers)
             .and_then(|service| self.find(service))
             .map_or(self.first(), |(_, settings)| settings)

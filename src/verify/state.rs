@@ -95,7 +95,7 @@ where
         let (mut head, body) = request.into_parts();
         request_checks::restore_signed_form(&mut head);
         if config.rewrites_path || memchr(b'+', head.uri.path().as_bytes()).is_some() {
-            let form = config.verifier.services().of_claim(&head).path_form;
+            let form = config.verifier.services().for_claim(&head).path_form;
             request_checks::rewrite_path(&mut head, form, config.rewrites_path);
         }
         // That of an outer layer may be about another body.
@@ -363,7 +363,7 @@ impl<S> Pending<S> {
         }
         let config = &self.config;
         let explain = Explain {
-            enabled: config.verifier.services().of_claim(&self.head).explain,
+            enabled: config.verifier.services().for_claim(&self.head).explain,
             rename: config.rename_settings,
         };
         let mut context = ErrorContext::from_head(&self.head, config.verifier.error_format());

@@ -7,7 +7,7 @@ use tower_sigv4::{Origin, origin::PayloadMode, sigv4::PayloadHash};
 
 use crate::{
     common::{self, header, layer},
-    mirror_client::{CLIENT_KEY, ClientRequest, all, bytes, hashed},
+    mirror_client::{CLIENT_KEY, ClientRequest, all, bytes, hashed, presigned},
     mirror_judge::{Form, OTHERS, S3, Service, aws_authorization, send, verify},
 };
 #[cfg(feature = "sigv4a")]
@@ -144,4 +144,37 @@ async fn vpc_lattice_receives_unsigned_bodies_whose_hash_is_compared() {
         .await
         .expect("sent");
     assert!(sent.into_body().collect().await.is_err());
+}
+
+/// The settings of the origin select the algorithm.
+#[tokio::test]
+async fn signatures_of_sigv4a_become_those_of_the_origin() {
+    let data = bytes(20_000);
+    let scope = format!("Credential={CLIENT_KEY}/20150830/s3/aws4_request");
+    let mut in_header = hashed(&data)
+        .with_header("x-amz-region-set", "*")
+        .with_header(
+            "authorization",
+            format!("AWS4-ECDSA-P256-SHA256 {scope}, SignedHeaders=host, Signature=3045"),
+        );
+    in_header.name = "SigV4a header";
+    let mut in_query = presigned(&data);
+    in_query.name = "SigV4a query";
+    in_query.query = in_query
+        .query
+        .replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256")
+        .replace("us-east-1%2F", "")
+        + "&X-Amz-Region-Set=%2A";
+    let mut services = vec![(&S3, "AWS4-HMAC-SHA256 ")];
+    #[cfg(feature = "sigv4a")]
+    services.push((&MULTI_REGION, "AWS4-ECDSA-P256-SHA256 "));
+    for (service, algorithm) in services {
+        for (client, form) in [(&in_header, Form::Hash), (&in_query, Form::Unsigned)] {
+            assert_eq!(check(client, service, &data).await, form, "{}", client.name);
+            let (head, _) = send(service.origin(), client.build(5000)).await;
+            assert!(header(&head.headers, "authorization").starts_with(algorithm));
+            let regions = head.headers.get("x-amz-region-set");
+            assert_eq!(regions.is_some(), service.is_multi_region);
+        }
+    }
 }

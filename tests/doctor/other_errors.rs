@@ -71,6 +71,36 @@ pub(super) const TIMES: &[Row] = &[
 /// Another service or region.
 pub(super) const SCOPES: &[Row] = &[
     (
+        "s3",
+        (
+            403,
+            None,
+            "<Error><Code>AccessDenied</Code><Message>the presigned URL expired 60 seconds ago; create a new one</Message></Error>",
+        ),
+        Cause::UrlExpired,
+        "the presigned URL",
+    ),
+    (
+        "s3",
+        (
+            400,
+            None,
+            "<Error><Code>InvalidRequest</Code><Message>the request's body is not the one that was signed</Message></Error>",
+        ),
+        Cause::BodyChanged,
+        "the body was changed on the way",
+    ),
+    (
+        "s3",
+        (
+            415,
+            None,
+            "<Error><Code>UnsupportedMediaType</Code><Message>the chunks are signed with the client's key, which the origin does not know; choose `PayloadMode::Mirror`</Message></Error>",
+        ),
+        Cause::PayloadKind,
+        "does not accept this kind of payload",
+    ),
+    (
         "dynamodb",
         (
             403,

@@ -246,7 +246,7 @@ async fn buckets_in_the_host_are_not_lost() {
         let shown = format!("{request:?}");
         assert!(send(&listed, request).await.is_ok(), "{shown}");
     }
-    // Without a listed host nothing tells the bucket from the name of the server.
+    // Without a listed host, a bucket looks like a part of the name of the server.
     let unlisted =
         layer(OriginRules::new().add_rule(OriginRule::any(), origin("http://minio:9000")));
     assert!(

@@ -97,16 +97,18 @@ fn service_settings(
     if let Some(accepted) = rules.sigv4a.filter(|accepted| accepted.get()) {
         settings = with_sigv4a(settings).map_err(|message| accepted.error(message))?;
     }
+    let s3_family = is_s3_family(name.get_ref());
     // As S3 does: the client decides, and its signature covers the decision.
-    let unsigned = rules
-        .unsigned_payload
-        .or(is_s3_family(name.get_ref()).then_some(true));
+    let unsigned = rules.unsigned_payload.or(s3_family.then_some(true));
     if let Some(accepted) = unsigned {
         settings = settings.with_unsigned_payload(accepted);
     }
     if let Some(names) = rules.required_headers {
         let parsed: Result<Vec<_>, _> = names.iter().map(header_name).collect();
         settings = settings.with_required_headers(parsed?);
+    } else if s3_family {
+        // As S3 does: minio-go does not sign its content-type, and browsers add one to presigned uploads.
+        settings = settings.with_required_headers([]);
     }
     for header in rules.unsigned_headers {
         settings = settings

@@ -8,6 +8,7 @@ use super::{
     error::ConfigError,
     list::OneOrMany,
     origin::OriginSection,
+    route::RouteSection,
     value::{Spanned, located},
 };
 
@@ -33,6 +34,20 @@ impl OriginSection {
             drop(SigningSettings::new(name.get_ref(), "any").map_err(located(name))?);
         }
         Ok(part)
+    }
+
+    /// Rejects a cache for an origin whose responses may differ by the scope that a client has chosen.
+    pub(crate) fn check_cache(&self, route: &RouteSection) -> Result<(), ConfigError> {
+        let by_client = [self.service_scope()?, self.region_scope()?]
+            .iter()
+            .any(|part| matches!(part, ScopePart::Client(_)));
+        if route.cache && by_client {
+            return Err(route.origin.error(
+                "cache = true needs an origin with one service and one region, since responses may differ by those \
+                 of the client; remove cache, or give the route an origin of its own",
+            ));
+        }
+        Ok(())
     }
 
     /// Returns the source of the region. Its names are valid, except those of a region set.

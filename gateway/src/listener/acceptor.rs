@@ -128,33 +128,36 @@ impl<S: Respond> Acceptor<S> {
     async fn accept(mut self, tcp: TcpStream, client: SocketAddr, connection: ClientConnection) {
         drop(tcp.set_nodelay(true));
         let timeout = self.settings.header_timeout;
-        let Some(tls) = self.tls.take() else {
+        let serving = if let Some(tls) = self.tls.take() {
+            let stream = LingeringStream::new(tcp, connection.clone());
+            // Boxed: otherwise the connection's task has the size of the handshake as long as it lives.
+            match Box::pin(time::timeout(timeout, tls.accept(stream))).await {
+                Ok(Ok(mut tls_stream)) => {
+                    tls_stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+                    let is_http2 = tls_stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    self.serve(tls_stream, is_http2, client, Scheme::HTTPS, connection)
+                }
+                _ => return,
+            }
+        } else {
             let Ok(Ok(is_http2)) = time::timeout(timeout, begins_http2(&tcp)).await else {
                 return;
             };
             let stream = LingeringStream::new(tcp, connection.clone());
-            return self
-                .serve(stream, is_http2, client, Scheme::HTTP, connection)
-                .await;
+            self.serve(stream, is_http2, client, Scheme::HTTP, connection)
         };
-        let stream = LingeringStream::new(tcp, connection.clone());
-        // Boxed, here and below: otherwise the connection's task has the size of all of them as long as it lives.
-        let accepted = Box::pin(time::timeout(timeout, tls.accept(stream))).await;
-        if let Ok(Ok(mut tls_stream)) = accepted {
-            tls_stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
-            let is_http2 = tls_stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            Box::pin(self.serve(tls_stream, is_http2, client, Scheme::HTTPS, connection)).await;
-        }
+        serving.await;
     }
 
-    pub(super) async fn serve(
+    /// Not an async function: its future would keep space for the stream, which is in hyper's connection.
+    pub(super) fn serve(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         is_http2: bool,
         client: SocketAddr,
         scheme: Scheme,
         connection: ClientConnection,
-    ) {
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let Self {
             service, settings, ..
         } = self;
@@ -194,7 +197,7 @@ impl<S: Respond> Acceptor<S> {
             let served = Box::pin(http2.serve_connection(io, hyper_service(observed)));
             let shutdown = http2::Connection::graceful_shutdown;
             let abandoned = streams.abandoned(connection);
-            Box::pin(lifetime.serve(served, shutdown, abandoned)).await;
+            Box::pin(lifetime.serve(served, shutdown, abandoned))
         } else {
             let read_ahead = ReadAhead::single(origin_buffer);
             let draining = drain_bodies(service);
@@ -220,7 +223,7 @@ impl<S: Respond> Acceptor<S> {
             let served = Box::pin(http1_connection);
             let shutdown = http1::UpgradeableConnection::graceful_shutdown;
             let abandoned = future::pending(); // `LingeringStream` ends the stream itself
-            Box::pin(lifetime.serve(served, shutdown, abandoned)).await;
+            Box::pin(lifetime.serve(served, shutdown, abandoned))
         }
     }
 }
@@ -272,19 +275,17 @@ fn for_client(
         }
         request.extensions_mut().insert(address.clone());
         request.extensions_mut().insert(connection.clone());
-        let mut uri = mem::take(request.uri_mut()).into_parts();
-        if uri
-            .scheme
-            .as_ref()
-            .is_some_and(|named| *named != Scheme::HTTP && *named != Scheme::HTTPS)
-        {
-            request.extensions_mut().insert(InvalidHead::Ambiguous(
-                "the scheme of the request target is neither http nor https",
-            ));
+        if let Some(named) = request.uri().scheme() {
+            if *named != Scheme::HTTP && *named != Scheme::HTTPS {
+                request.extensions_mut().insert(InvalidHead::Ambiguous(
+                    "the scheme of the request target is neither http nor https",
+                ));
+            }
+            // The connection decides the scheme, not the client.
+            let mut uri = mem::take(request.uri_mut()).into_parts();
+            uri.scheme = Some(scheme.clone());
+            *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
         }
-        // The connection decides the scheme, not the client.
-        uri.scheme = uri.scheme.map(|_| scheme.clone());
-        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
         request.map(Body::new)
     };
     ServiceBuilder::new()

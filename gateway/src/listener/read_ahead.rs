@@ -53,7 +53,9 @@ impl ReadAhead {
         let Some(limit) = response.extensions_mut().remove::<ReadLimit>() else {
             return response;
         };
-        if response.body().is_end_stream() {
+        // A short body ends before large reads would begin. Its limit is the smallest: that is how each response starts.
+        let is_short = |len| len < LARGE_READS_FROM;
+        if response.body().size_hint().upper().is_some_and(is_short) {
             return response;
         }
         response.map(|body| {

@@ -5,6 +5,10 @@ use std::{
     cell::Cell,
     future, mem,
     pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,7 +20,6 @@ use axum::{
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::rt::Executor;
 use tokio::{
-    sync::watch,
     task_local,
     time::{self, Instant, Sleep},
 };
@@ -86,19 +89,22 @@ task_local! {
 
 /// Runs the streams of one HTTP/2 connection, and resets those that their client does not read. The connection itself
 /// does not show this, since pings are written all the time.
-/// The channel's value is the end of the last stream.
 #[derive(Clone, Default)]
-pub(super) struct Streams(watch::Sender<Option<Instant>>);
+pub(super) struct Streams(Arc<StreamCount>);
+
+#[derive(Default)]
+struct StreamCount {
+    running: AtomicUsize,
+    /// End of the last stream.
+    ended: Mutex<Option<Instant>>,
+}
 
 impl<F> Executor<F> for Streams
 where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        let running = RunningStream {
-            _running: self.0.subscribe(),
-            ended: self.0.clone(),
-        };
+        let running = RunningStream::new(&self.0);
         // Boxed: spawning moves the task several times, and the block would have space for the future twice.
         let mut stream = Box::pin(future);
         tokio::spawn(PROGRESS.scope(Cell::default(), async move {
@@ -128,18 +134,35 @@ where
     }
 }
 
-struct RunningStream {
-    _running: watch::Receiver<Option<Instant>>,
-    ended: watch::Sender<Option<Instant>>,
+/// Counts a stream until it is dropped.
+struct RunningStream(Arc<StreamCount>);
+
+impl RunningStream {
+    fn new(count: &Arc<StreamCount>) -> Self {
+        count.running.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
 }
 
 impl Drop for RunningStream {
     fn drop(&mut self) {
-        self.ended.send_replace(Some(Instant::now()));
+        let mut ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        *ended = Some(Instant::now());
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Streams {
+    fn all_ended(&self) -> bool {
+        self.0.running.load(Ordering::Relaxed) == 0
+    }
+
+    /// Returns `true` if the last stream ended long ago, or there was none.
+    fn is_idle(&self) -> bool {
+        let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.is_none_or(|time| time.elapsed() > IDLE)
+    }
+
     /// Makes a response report its progress to the task of its stream.
     pub(super) fn observe(response: Response) -> Response {
         response.map(|body| {
@@ -155,12 +178,11 @@ impl Streams {
     /// ago and does not acknowledge the end of the connection.
     pub(super) async fn abandoned(self, connection: ClientConnection) {
         time::sleep(GOAWAY_TIMEOUT).await;
-        let is_idle = |end: Option<Instant>| end.is_none_or(|time| time.elapsed() > IDLE);
-        if self.0.is_closed() && is_idle(*self.0.borrow()) {
+        if self.all_ended() && self.is_idle() {
             return;
         }
         loop {
-            let all_ended = self.0.is_closed();
+            let all_ended = self.all_ended();
             let before = connection.written();
             time::sleep(STALL_TIMEOUT).await;
             if all_ended && earned(connection.written() - before) < STALL_TIMEOUT {
@@ -210,7 +232,7 @@ impl http_body::Body for ObservedBody {
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::pin, sync::Arc};
+    use std::pin::pin;
 
     use tokio::sync::{Semaphore, mpsc};
 
@@ -248,7 +270,7 @@ mod tests {
         let connection = ClientConnection::new(permit, None, mpsc::channel(1).0, Duration::MAX);
         let streams = Streams::default();
         let mut abandoned = pin!(streams.clone().abandoned(connection.clone()));
-        let running = streams.0.subscribe();
+        let running = RunningStream::new(&streams.0);
         assert!(
             time::timeout(10 * STALL_TIMEOUT, &mut abandoned)
                 .await

@@ -7,8 +7,8 @@ use std::{
 };
 
 use rustls::{
-    ServerConfig,
-    crypto::ring,
+    CipherSuite, ServerConfig,
+    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -81,13 +81,31 @@ impl ResolvesServerCert for CurrentKey {
 pub(super) fn acceptor(files: TlsFiles) -> Result<TlsAcceptor, BoxError> {
     let pair = PemPair::read(&files)?;
     let current = Arc::new(CurrentKey(RwLock::new(Arc::new(pair.parse()?))));
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(current.clone());
+    // All clients can resume, without memory here; rustls' own cache holds 256 sessions.
+    config.ticketer = ring::Ticketer::new()?;
+    config.ignore_client_order = true;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     tokio::spawn(follow(files, pair, current));
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Prefers AES-128, like BoringSSL: its suites hash with SHA-256, for which processors have instructions, and those of
+/// AES-256 with SHA-384.
+fn provider() -> CryptoProvider {
+    let mut provider = ring::default_provider();
+    provider.cipher_suites.sort_by_key(|supported| {
+        !matches!(
+            supported.suite(),
+            CipherSuite::TLS13_AES_128_GCM_SHA256
+                | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+                | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+        )
+    });
+    provider
 }
 
 /// Replaces the key when the files change. Invalid files are logged once, and the last key stays.

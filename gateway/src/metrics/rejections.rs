@@ -17,6 +17,8 @@ use tower_sigv4::{
     verify::{Rejection, RejectionKind},
 };
 
+use crate::setting_names::setting_name;
+
 const MAX_ENTRIES: usize = 20;
 /// Rejections beyond this rate are only counted, which keeps a flood cheap.
 const MAX_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
@@ -38,7 +40,7 @@ impl RecentRejections {
         self.callers.add(|| {
             let canonical = rejection.canonical_request().map(String::from_utf8_lossy);
             let to_sign = rejection.string_to_sign().map(String::from_utf8_lossy);
-            let message = rejection.to_string();
+            let message = rejection.message_with(setting_name);
             Entry {
                 canonical: canonical.as_deref().map(mask_values),
                 string_to_sign: to_sign.as_deref().map(shorten),

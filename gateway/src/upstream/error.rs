@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
+use h2::Reason;
 use http::Uri;
 use hyper_util::client::legacy;
 
@@ -87,6 +88,18 @@ impl Error for UpstreamError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&*self.source)
     }
+}
+
+/// Returns `true` if the origin says that it did not process a request (RFC 9113, section 8.7).
+pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<h2::Error>())
+        .any(|cause| {
+            let reason = cause.reason();
+            let is_above_last_stream = cause.is_go_away() && reason == Some(Reason::NO_ERROR);
+            let is_refused = cause.is_reset() && reason == Some(Reason::REFUSED_STREAM);
+            cause.is_remote() && (is_above_last_stream || is_refused)
+        })
 }
 
 /// A failed attempt to connect, which all requests share that waited for it.

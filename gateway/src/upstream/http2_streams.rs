@@ -1,11 +1,8 @@
 //! Streams of the HTTP/2 connections to one origin.
 
-use std::{
-    mem,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use axum::body::Body;
@@ -45,7 +42,6 @@ pub(super) struct Connection {
     sender: SendRequest<Body>,
     limit: Arc<AtomicUsize>,
     in_flight: usize,
-    is_new: bool,
     idle_since: Instant,
 }
 
@@ -92,7 +88,6 @@ impl State {
         connection.in_flight += 1;
         Some(Stream {
             sender: connection.sender.clone(),
-            is_first: mem::replace(&mut connection.is_new, false),
             slot: StreamSlot {
                 origin: origin.clone(),
                 connection: connection.id,
@@ -119,7 +114,6 @@ impl Connection {
             sender,
             limit,
             in_flight: 0,
-            is_new: true,
             idle_since: Instant::now(),
         }
     }
@@ -132,8 +126,6 @@ impl Connection {
 /// A free stream of a connection.
 pub(super) struct Stream {
     pub(super) sender: SendRequest<Body>,
-    /// `true` if the connection has sent no request before.
-    pub(super) is_first: bool,
     pub(super) slot: StreamSlot,
 }
 
@@ -202,17 +194,14 @@ mod tests {
         let origin = Arc::<OriginPool>::default();
         let (first, _first_end) = connect(&origin).await;
         let (second, _second_end) = connect(&origin).await;
-        let mut streams = [(); 2].map(|()| origin.state().stream(&origin).expect("a stream"));
+        let streams = [(); 2].map(|()| origin.state().stream(&origin).expect("a stream"));
         assert_eq!(
             streams.each_ref().map(|it| it.slot.connection),
             [first, second]
         );
-        assert!(streams.iter().all(|it| it.is_first));
         assert!(origin.state().stream(&origin).is_none());
-        streams = {
-            drop(streams);
-            [(); 2].map(|()| origin.state().stream(&origin).expect("a stream"))
-        };
-        assert!(!streams.iter().any(|it| it.is_first));
+        drop(streams);
+        let again = origin.state().stream(&origin).expect("a stream");
+        assert_eq!(again.slot.connection, first);
     }
 }

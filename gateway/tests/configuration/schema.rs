@@ -222,3 +222,38 @@ fn init_writes_a_valid_file_and_overwrites_nothing() {
     );
     assert_eq!(fs::read_to_string(&free.path).expect("readable"), "mine");
 }
+
+/// Returns a configuration of `--init` with its commented settings.
+fn uncommented(template: &str) -> String {
+    let is_setting = |line: &str| {
+        let start = line.split(['=', ' ']).next().unwrap_or_default();
+        start.starts_with('[')
+            || (line.contains(" = ") && !start.contains(|c: char| c.is_uppercase()))
+    };
+    let lines = template.lines().map(|line| {
+        let comment = line.strip_prefix("# ");
+        comment.filter(|text| is_setting(text)).unwrap_or(line)
+    });
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn commented_settings_of_the_s3_configuration_are_valid() {
+    let whole = uncommented(&printed(&["--init", "--s3", "-"]));
+    for setting in ["{bucket}", "amz_headers", "[verify]", "tls_key"] {
+        let line = whole.lines().find(|line| line.contains(setting));
+        assert!(line.is_some_and(|line| !line.starts_with('#')), "{setting}");
+    }
+    assert_eq!(schema_error(&whole), None, "{whole}");
+    // Without the files that it names.
+    let file = TempFile::new(&whole.replace("tls_", "# tls_"));
+    let keys = "[[key]]\naccess_key_id = \"AKID\"\nsecret_access_key = \"secret\"\n";
+    let keys = TempFile::new(keys);
+    let mut command = gateway_command();
+    let command = command
+        .args(["--config", &file.path, "--check"])
+        .env("CALLERS", &keys.path);
+    let output = command.output().expect("output");
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
+    assert!(text.ends_with("no errors\n"), "{text}");
+}

@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
-    ClientConfig, RootCertStore,
+    CipherSuite, ClientConfig, HandshakeKind, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
@@ -39,8 +39,8 @@ fn certificate() -> (String, String) {
     (certificate.pem(), key.serialize_pem())
 }
 
-/// Connects with this certificate as the only trusted one.
-async fn tls(address: SocketAddr, pem: &str, alpn: &str) -> Option<TlsStream<TcpStream>> {
+/// Returns the settings of a client that trusts only this certificate.
+fn tls_config(pem: &str, alpn: &str) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM"))
@@ -51,12 +51,21 @@ async fn tls(address: SocketAddr, pem: &str, alpn: &str) -> Option<TlsStream<Tcp
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    Arc::new(config)
+}
+
+async fn connect_tls(
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+) -> Option<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await.expect("connected");
     let name = ServerName::try_from("localhost").expect("a name");
-    TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-        .ok()
+    TlsConnector::from(config).connect(name, stream).await.ok()
+}
+
+/// Connects with this certificate as the only trusted one.
+async fn tls(address: SocketAddr, pem: &str, alpn: &str) -> Option<TlsStream<TcpStream>> {
+    connect_tls(address, tls_config(pem, alpn)).await
 }
 
 #[tokio::test]
@@ -116,6 +125,37 @@ async fn trailers_are_forwarded_both_ways_over_plain_http2() {
             head.contains("\r\nx-forwarded-host: api.example.com\r\n"),
             "{head}"
         );
+    }
+}
+
+#[tokio::test]
+async fn tls_sessions_are_resumed_and_prefer_aes_128() {
+    let origin = TestOrigin::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let (certificate, key) = certificate();
+    let (pem, key) = (TempFile::new(&certificate), TempFile::new(&key));
+    let files = format!(
+        "[server]\ntls_certificate = {:?}\ntls_key = {:?}",
+        pem.path, key.path
+    );
+    let config = config(&format!("http://{}", origin.address), "");
+    let gateway = Gateway::with_config(&config.replacen("[server]", &files, 1));
+    let client = tls_config(&certificate, "http/1.1");
+    for expected in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let connected = connect_tls(gateway.address, client.clone()).await;
+        let mut stream = connected.expect("trusted");
+        let request = b"GET /orders HTTP/1.1\r\nhost: api.example.com\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).await.expect("sent");
+        // The session's ticket comes before the response.
+        let mut response = String::new();
+        stream
+            .read_to_string(&mut response)
+            .await
+            .expect("a response");
+        assert!(response.ends_with("\r\n\r\nok"), "{response}");
+        let tls = stream.get_ref().1;
+        assert_eq!(tls.handshake_kind(), Some(expected));
+        let suite = tls.negotiated_cipher_suite().map(|suite| suite.suite());
+        assert_eq!(suite, Some(CipherSuite::TLS13_AES_128_GCM_SHA256));
     }
 }
 

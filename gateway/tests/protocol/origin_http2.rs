@@ -24,19 +24,24 @@ use tokio::{net::TcpStream, sync::Barrier};
 
 use crate::support::{
     self, Gateway, aws_verifier, config, connect_http2, exchange,
-    tls::{Close, TlsOrigin},
+    tls::{Close, RefusedStream, TlsOrigin},
 };
 
 const BOTH: &[&str] = &["h2", "http/1.1"];
 const STREAMED: &str = "http2 = true\npayload = \"unsigned\"";
 
-/// Starts a gateway for this origin.
+/// Starts a gateway for this origin, which retries requests without a body.
 fn gateway(origin: &TlsOrigin, more: &str) -> Gateway {
+    gateway_for_route(origin, more, "max_attempts = 3\n")
+}
+
+fn gateway_for_route(origin: &TlsOrigin, more: &str, route: &str) -> Gateway {
     let config = config(&format!("https://{}", origin.authority), more)
         .replace("\"AKID\"", &format!("{:?}", support::ACCESS_KEY_ID))
         .replace("\"secret\"", &format!("{:?}", support::SECRET_ACCESS_KEY))
         .replace("eu-west-1", support::REGION)
-        + "timeout = \"1s\"\nmax_attempts = 3\n";
+        + "timeout = \"1s\"\n"
+        + route;
     Gateway::with_config_and_env(&config, &[("SSL_CERT_FILE", &origin.ca_file)])
 }
 
@@ -217,6 +222,32 @@ async fn origin_restart_loses_no_request() {
         }
         let connections = origin.connections();
         assert!((2..100).contains(&connections), "{connections}");
+    }
+}
+
+/// The origin has not processed them (RFC 9113, section 8.7).
+#[tokio::test]
+async fn refused_requests_without_a_body_are_sent_again() {
+    for (refused, request, status, sent) in [
+        (2, get("/"), 200, 3),
+        (1, post("/"), 502, 1),
+        (usize::MAX, get("/"), 502, 6),
+    ] {
+        let received = Arc::new(AtomicUsize::new(0));
+        let counter = received.clone();
+        let reject = move || {
+            let is_refused = counter.fetch_add(1, Ordering::SeqCst) < refused;
+            let mut response = Response::new(Body::from("ok"));
+            if is_refused {
+                response.extensions_mut().insert(RefusedStream);
+            }
+            future::ready(response)
+        };
+        let origin = TlsOrigin::start(|_| Router::new().fallback(reject), &["h2"], None).await;
+        let gateway = gateway_for_route(&origin, "http2 = true", "");
+        let client = client(&gateway).await;
+        assert_eq!(statuses(&client, [request]).await, [status]);
+        assert_eq!(received.load(Ordering::SeqCst), sent);
     }
 }
 

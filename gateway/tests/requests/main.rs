@@ -6,10 +6,13 @@ mod support;
 mod aws_credentials;
 mod end_to_end;
 mod error_formats;
+mod explained;
 mod logs;
 mod presigned;
 mod request_ids;
 mod routes;
 mod s3_clients;
 mod scopes;
+#[cfg(feature = "sigv4a")]
+mod sigv4a;
 mod trust;

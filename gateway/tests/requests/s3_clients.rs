@@ -84,6 +84,8 @@ const FRAMED: [(&str, &str); 2] = [
     ("content-encoding", "aws-chunked"),
     ("x-amz-decoded-content-length", "11"),
 ];
+const UNSIGNED_TYPE: &str =
+    "PUT /bucket/key HTTP/1.1\r\ncontent-type: application/octet-stream\r\n";
 const TRAILER: (&str, &str) = ("x-amz-trailer", "x-amz-checksum-crc32");
 
 fn unsigned_trailer(data: &str, checksum: &str) -> String {
@@ -160,7 +162,12 @@ async fn one_default_configuration_serves_every_upload() {
     for verify in [false, true] {
         let gateway = Gateway::with_config(&config(&origin, verify));
         let trailer = Some(CRC32);
-        let uploads: [(&str, String, Outgoing<'_>); 7] = [
+        let uploads: [(&str, String, Outgoing<'_>); 8] = [
+            (
+                "restic, whose content-type is not signed",
+                signed_chunks(DATA, None).replace("PUT /bucket/key HTTP/1.1\r\n", UNSIGNED_TYPE),
+                (Some(SIGNED_CHUNKS), None, None),
+            ),
             ("hash", hashed(DATA, DATA, &[]), (Some(&*hash), None, None)),
             (
                 "hash with a checksum",

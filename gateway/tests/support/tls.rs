@@ -1,6 +1,7 @@
 //! Origins with TLS, and HTTP/2 by ALPN.
 
 use std::{
+    convert::Infallible,
     pin::pin,
     sync::{
         Arc,
@@ -8,7 +9,9 @@ use std::{
     },
 };
 
-use axum::Router;
+use axum::{Router, response::Response};
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -20,6 +23,7 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
+use tower::{ServiceExt, service_fn};
 
 use super::TempFile;
 
@@ -42,6 +46,20 @@ pub enum Close {
     Abrupt,
 }
 
+/// Extension of a response: the origin resets the stream with `REFUSED_STREAM` instead.
+#[derive(Clone)]
+pub struct RefusedStream;
+
+fn or_refused(result: Result<Response, Infallible>) -> Result<Response, h2::Error> {
+    match result {
+        Ok(response) if response.extensions().get::<RefusedStream>().is_some() => {
+            Err(h2::Reason::REFUSED_STREAM.into())
+        }
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
+    }
+}
+
 impl TlsOrigin {
     /// Passes the authority to `router`.
     pub async fn start(
@@ -54,7 +72,11 @@ impl TlsOrigin {
         let port = listener.local_addr().expect("an address").port();
         let file = TempFile::new(&ca);
         let authority = format!("localhost:{port}");
-        let service = TowerToHyperService::new(router(authority.clone()));
+        let app = router(authority.clone());
+        let service = TowerToHyperService::new(service_fn(move |request: Request<Incoming>| {
+            let response = app.clone().oneshot(request);
+            async move { or_refused(response.await) }
+        }));
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http2().max_concurrent_streams(streams);
         let connections = Arc::<AtomicUsize>::default();

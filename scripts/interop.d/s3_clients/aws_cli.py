@@ -4,12 +4,12 @@ import contextlib
 import io
 import json
 import os
-import pathlib
 
 from table import BUCKET, CA, ENDPOINT, KEY, PART, REGION, SECRET, WORK
 
 UNABLE = {"presigned_put": "`aws s3 presign` signs GET only"}
 CHECKSUM = "CRC32"  # that of botocore without awscrt
+SENDS_CHUNKS = True
 
 folder = WORK / "aws"
 folder.mkdir()

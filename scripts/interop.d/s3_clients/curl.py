@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape
 
-from table import BUCKET, CA, ENDPOINT, HAS_VERIFY, KEY, PART, REGION, SECRET, WORK, fetch
+from table import BUCKET, CA, ENDPOINT, HAS_VERIFY, KEY, PART, REGION, SECRET, WORK
 
 UNABLE = {"presigned_get": "curl signs headers only", "presigned_put": "curl signs headers only"}
 

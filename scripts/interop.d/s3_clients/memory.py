@@ -1,8 +1,7 @@
 """16 uploads of 300 MiB at once, in the shapes of the SDKs, to an origin that verifies each head and discards the body:
-the gateway must stay under 64 MiB. Arguments: the gateway's program, and a folder. Prints the number of checks."""
+the gateway must stay under 64 MiB. Argument: the gateway's program. Prints the number of checks."""
 
 import concurrent.futures
-import hashlib
 import pathlib
 import re
 import socket

@@ -3,7 +3,7 @@
 and not. Swift and s3s-fs verify each signature of the gateway.
 
 Arguments: the gateway's program, Swift's URL, the program of s3s-fs, the program of rust, and names of clients to run
-no others. Prints the number of passed operations."""
+no others. S3_SHOWN is the number of errors to show of each client. Prints the number of passed operations."""
 
 import collections
 import concurrent.futures
@@ -126,7 +126,9 @@ def judge(s3, run, last):
             continue
         if stored["Body"].read() != table.content(key, kept[key]):
             errors.append(f"at the origin: {key} has other bytes")
-        if "aws-chunked" in stored.get("ContentEncoding", ""):
+        # s3s-fs stores this coding for the SDKs' chunks without a gateway too.
+        is_its_own = run.server == "s3s-fs" and last["chunks"]
+        if "aws-chunked" in stored.get("ContentEncoding", "") and not is_its_own:
             errors.append(f"at the origin: {key} is stored with content-encoding {stored['ContentEncoding']}")
         # Swift verifies checksums and does not keep them. Presigned requests have none.
         if run.server == "s3s-fs" and last["checksum"] and not key.startswith("presigned/"):

@@ -9,6 +9,7 @@ from botocore.config import Config
 from table import BUCKET, CA, ENDPOINT, HAS_VERIFY, KEY, PART, REGION, SECRET, SERVER
 
 CHECKSUM = "CRC32"
+SENDS_CHUNKS = True
 
 
 def client(signature_version=None):

@@ -4,4 +4,5 @@ checksum in a trailer, also over HTTP."""
 import remote
 
 CHECKSUM = "CRC32"
+SENDS_CHUNKS = True
 globals().update(remote.operations(["node", "sdk_js.mjs"]))

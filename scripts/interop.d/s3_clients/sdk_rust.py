@@ -6,4 +6,5 @@ import os
 import remote
 
 CHECKSUM = "CRC32"
+SENDS_CHUNKS = True
 globals().update(remote.operations([os.environ["S3_RUST_CLIENTS"], "aws_sdk"]))

@@ -37,6 +37,7 @@ pub(in crate::body) struct ChunkEncoder {
 }
 
 /// Source of the checksum in the trailer.
+#[expect(clippy::large_enum_variant, reason = "part of a codec, which is boxed")]
 enum TrailerSource {
     Computed(ChecksumHasher),
     /// The client's own, which decoding has compared with the body.

@@ -209,6 +209,12 @@ pub(super) const ROUTE: &[Mistake] = &[
         "addressing_style needs a host such as",
     ),
     (
+        "service = \"execute-api\"\nregion = \"us-east-1\"\nsigning = \"no-override\"\nbody_limit = \"1MiB\"\n[[route]]",
+        "service = \"client\"\nservices = \"execute-api\"\nregion = \"us-east-1\"\n[[route]]\ncache = true",
+        17,
+        "cache = true needs an origin with one service",
+    ),
+    (
         "methods = [\"GET\"]",
         "host = \"{bucket}\"",
         16,
