@@ -94,8 +94,8 @@ impl ActiveConfig {
         let trusted_proxies = file.cache.trusted_proxies()?.into();
         for section in &file.route {
             let origin = file.origin_of(section)?;
-            origin.check_cache(section)?;
             let identity = RouteIdentity::find(file, section, origin, &identities)?;
+            origin.check_cache(section)?;
             let built = origin::build(origin, Some(section), &file.bodies, &bodies)?;
             let target = scope::target(origin, identity.apply(built))?;
             rules = rules.add_rule(route::rule(section)?, target);

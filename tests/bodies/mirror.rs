@@ -165,9 +165,11 @@ async fn signatures_of_sigv4a_become_those_of_the_origin() {
         .replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256")
         .replace("us-east-1%2F", "")
         + "&X-Amz-Region-Set=%2A";
-    let mut services = vec![(&S3, "AWS4-HMAC-SHA256 ")];
-    #[cfg(feature = "sigv4a")]
-    services.push((&MULTI_REGION, "AWS4-ECDSA-P256-SHA256 "));
+    let services = [
+        (&S3, "AWS4-HMAC-SHA256 "),
+        #[cfg(feature = "sigv4a")]
+        (&MULTI_REGION, "AWS4-ECDSA-P256-SHA256 "),
+    ];
     for (service, algorithm) in services {
         for (client, form) in [(&in_header, Form::Hash), (&in_query, Form::Unsigned)] {
             assert_eq!(check(client, service, &data).await, form, "{}", client.name);
