@@ -21,18 +21,16 @@ fn escapes_in_paths_are_encoded_twice() {
     }
 }
 
-/// In a path, `+` is a literal plus. scratchstack reads it as a space.
+/// In a path, `+` is a literal plus except for S3 (aws/aws-sdk-net#4473). scratchstack always reads it as a space.
 #[test]
-fn plus_in_a_path_is_literal() {
+fn plus_in_a_path_is_literal_except_for_s3() {
     Case::new("execute-api", "/a+b")
         .signed()
         .only_ours_accepts();
-    Case::new("s3", "/a+b").signed().only_ours_accepts();
-    Case::new("s3", "/a%20b").signed().both_accept();
-    // So it accepts another path.
+    Case::new("s3", "/a+b").signed().both_accept();
     let mut case = Case::new("s3", "/a%20b").signed();
     *case.request.uri_mut() = Uri::from_static("/a+b");
-    case.only_theirs_accepts(RejectionKind::SignatureMismatch);
+    case.both_accept();
 }
 
 /// Parameters are sorted by name, then by value. scratchstack sorts strings `name=value`, where the `=` sorts after
