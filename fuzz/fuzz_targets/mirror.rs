@@ -108,7 +108,11 @@ fuzz_target!(|text: &[u8]| {
 /// One signature of ours, and none of the client.
 fn check_mechanism(head: &Parts) {
     let query = head.uri.query().unwrap_or_default();
-    let in_query = query.matches("X-Amz-Signature=").count();
+    let count = |key: &str| {
+        let keys = query.split('&').map(|pair| pair.split('=').next());
+        keys.filter(|found| *found == Some(key)).count()
+    };
+    let in_query = count("X-Amz-Signature");
     let in_headers = head.headers.get_all("authorization").iter().count();
     assert_eq!(in_query + in_headers, 1, "{head:?}");
     if let Some(authorization) = head.headers.get("authorization") {
@@ -117,15 +121,8 @@ fn check_mechanism(head: &Parts) {
     } else {
         assert!(query.contains("X-Amz-Credential=AKIDEXAMPLE%2F"), "{query}");
     }
-    let has_key = |key: &str| {
-        query
-            .split('&')
-            .any(|pair| pair.split('=').next() == Some(key))
-    };
-    assert!(
-        !(has_key("AWSAccessKeyId") && has_key("Signature")),
-        "{query}"
-    );
+    let has_version_2 = count("AWSAccessKeyId") > 0 && count("Signature") > 0;
+    assert!(!has_version_2, "{query}");
     for name in ["x-amz-security-token", "x-amz-s3session-token"] {
         assert!(!head.headers.contains_key(name), "{name}");
     }
