@@ -27,7 +27,7 @@ use tower_sigv4::{
     body::VerifiedBody,
     origin::{PayloadMode, UriOrigin},
     sigv4::{Checksum, ChunkSize},
-    verify::{BodyCheck, PayloadKind, RejectionKind, StaticKeys, VerifySettings},
+    verify::{BodyCheck, RejectionKind, StaticKeys, VerifySettings},
 };
 use tower_sigv4_fuzz::{HOST, credentials, layer, now, run, send, settings};
 
