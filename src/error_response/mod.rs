@@ -36,10 +36,9 @@ mod context;
 mod format;
 mod write;
 
-pub(crate) use self::{
-    codes::code_of_status,
-    write::{ErrorFields, json_document},
-};
+pub(crate) use self::write::ErrorFields;
+#[cfg(feature = "cloudfront")]
+pub(crate) use self::{codes::code_of_status, write::json_document};
 pub use self::{context::ErrorContext, format::ErrorFormat};
 
 #[cfg(test)]

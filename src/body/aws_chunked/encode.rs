@@ -37,7 +37,10 @@ pub(in crate::body) struct ChunkEncoder {
 }
 
 /// Source of the checksum in the trailer.
-#[expect(clippy::large_enum_variant, reason = "part of a codec, which is boxed")]
+#[cfg_attr(
+    feature = "checksums",
+    expect(clippy::large_enum_variant, reason = "part of a codec, which is boxed")
+)]
 enum TrailerSource {
     Computed(ChecksumHasher),
     /// The client's own, which decoding has compared with the body.
