@@ -112,12 +112,12 @@ const hidden = [
 const session = { path: "/session/orders", credentials: "include" };
 const large = { method: "POST", headers: json, body: "x".repeat(17_000_000) };
 const others = [
-  { name: "17 MB", ask: { ...open, ...large }, status: 413 },
+  { name: "17 MB", ask: { ...open, ...large }, status: 413, code: "RequestEntityTooLargeException" },
   { name: "17 MB, signed", ask: { ...get, ...large }, status: 413, code: "RequestEntityTooLargeException" },
-  { name: "a broken escape", ask: { path: "/open/a%zz" }, preflights: 0, status: 400 },
+  { name: "a broken escape", ask: { path: "/open/a%zz" }, preflights: 0, status: 400, code: "BadRequestException" },
   { name: "within the rate", ask: { path: "/rate" }, preflights: 0 },
-  { name: "past the rate", ask: { path: "/rate" }, preflights: 0, status: 429 },
-  { name: "an origin that is down", ask: { path: "/down" }, preflights: 0, status: 502 },
+  { name: "past the rate", ask: { path: "/rate" }, preflights: 0, status: 429, code: "TooManyRequestsException" },
+  { name: "an origin that is down", ask: { path: "/down" }, preflights: 0, status: 502, code: "BadGatewayException" },
   { name: "an origin that lets all read", ask: { path: "/open/for-all" }, preflights: 0 },
   { name: "the origin's own status", ask: { path: "/open/missing" }, preflights: 0, status: 404, reached: 1 },
   { name: "a cookie, given", ask: session, preflights: 0, cookie: undefined },

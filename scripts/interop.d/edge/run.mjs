@@ -181,7 +181,7 @@ async function testRandomEvents() {
   Date.now = now;
   const total = Object.values(statuses).reduce((sum, count) => sum + count, 0);
   check("random events", total, EVENTS);
-  assert.ok(statuses.signed > EVENTS / 2, JSON.stringify(statuses));
+  assert.ok(statuses.signed > 0.4 * EVENTS, JSON.stringify(statuses));
   passed -= EVENTS; // all count as one
 }
 
