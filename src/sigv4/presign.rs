@@ -62,6 +62,8 @@ impl Signer {
     /// # Ok::<(), tower_sigv4::Error>(())
     /// ```
     ///
+    /// A `+` in a path of the S3 family becomes `%2B`, since S3 would read it as a space.
+    ///
     /// # Errors
     ///
     /// Those of [`sign`](Signer::sign), [`ErrorKind::Config`](crate::ErrorKind::Config) if the time is shorter than a
@@ -175,7 +177,13 @@ impl Signer {
                 push_parameter(&mut query, name, present);
             }
         }
-        set_query(&mut parts, &query)?;
+        let path = unsigned.uri.path();
+        if s3_family && path.contains('+') {
+            // S3 reads it as a space, and other servers of its protocol as itself.
+            set_target(&mut parts, &path.replace('+', "%2B"), &query)?;
+        } else {
+            set_query(&mut parts, &query)?;
+        }
         Ok((parts, time))
     }
 }
@@ -227,10 +235,41 @@ fn push_parameter(query: &mut String, name: &str, value: &[u8]) {
 }
 
 fn set_query(parts: &mut Parts, query: &str) -> Result<(), Error> {
+    let unchanged = parts.uri.clone();
+    set_target(parts, unchanged.path(), query)
+}
+
+fn set_target(parts: &mut Parts, path: &str, query: &str) -> Result<(), Error> {
     let mut uri = parts.uri.clone().into_parts();
-    uri.path_and_query = Some(request_target::path_and_query(
-        [parts.uri.path(), "?", query].concat(),
-    )?);
+    uri.path_and_query = Some(request_target::path_and_query([path, "?", query].concat())?);
     parts.uri = Uri::from_parts(uri).map_err(request_target::invalid)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::Credentials;
+    use http::Request;
+
+    use super::*;
+    use crate::{
+        SigningSettings,
+        sigv4::{Identity, Payload},
+    };
+
+    #[test]
+    fn literal_plus_in_a_key_is_escaped() {
+        let keys = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+        let identity = Identity::new(keys).expect("valid");
+        for (service, path) in [("s3", "/a%2Bb%20c"), ("execute-api", "/a+b%20c")] {
+            let settings = SigningSettings::new(service, "us-east-1").expect("valid");
+            let params = SigningParams::new(&settings, &identity, Payload::Unsigned, UNIX_EPOCH);
+            let request = Request::get("https://example.com/a+b%20c").body(());
+            let (mut head, ()) = request.expect("valid").into_parts();
+            let signer = Signer::new();
+            let minute = Duration::from_secs(60);
+            signer.presign(&mut head, &params, minute).expect("signed");
+            assert_eq!(head.uri.path(), path);
+        }
+    }
 }
