@@ -23,14 +23,26 @@ const S3_TWO_AUTHENTICATIONS: &str = "Only one auth mechanism allowed; only the 
 const S3_DATE: &str = "AWS authentication requires a valid x-amz-date header or, without one, a valid Date header that \
      is signed";
 
-/// Codes of API Gateway or, where it has none, of the AWS General Reference, "Common errors".
-fn json_code(kind: Kind) -> (StatusCode, &'static str) {
+/// Returns the status with the code in JSON and that of the query protocol.
+///
+/// Those in JSON are API Gateway's or, where it has none, those of the AWS General Reference, "Common errors". Those of
+/// the query protocol: IAM API Reference, "Common Errors", and "Troubleshoot Signature Version 4 requests" in the IAM
+/// User Guide.
+fn json_and_query_codes(kind: Kind) -> (StatusCode, &'static str, &'static str) {
     match kind {
-        Kind::MissingAuthentication => (FORBIDDEN, "MissingAuthenticationTokenException"),
+        Kind::MissingAuthentication => (
+            FORBIDDEN,
+            "MissingAuthenticationTokenException",
+            "MissingAuthenticationToken",
+        ),
         Kind::MultipleAuthentications
         | Kind::UnsupportedAlgorithm
         | Kind::Malformed
-        | Kind::Date => (FORBIDDEN, "IncompleteSignatureException"),
+        | Kind::Date => (
+            FORBIDDEN,
+            "IncompleteSignatureException",
+            "IncompleteSignature",
+        ),
         Kind::Scope
         | Kind::Expired
         | Kind::NotYetValid
@@ -39,14 +51,28 @@ fn json_code(kind: Kind) -> (StatusCode, &'static str) {
         | Kind::PayloadHash
         | Kind::PayloadKind
         | Kind::PayloadMismatch
-        | Kind::SignatureMismatch => (FORBIDDEN, "InvalidSignatureException"),
-        Kind::UnknownKey | Kind::SessionToken => (FORBIDDEN, "UnrecognizedClientException"),
-        Kind::ExpiredKey => (FORBIDDEN, "ExpiredTokenException"),
-        Kind::Target | Kind::BodyRead => (BAD_REQUEST, "BadRequestException"),
-        Kind::BodyTooLarge => (PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException"),
-        Kind::LookupFailed | Kind::BudgetExhausted => {
-            (SERVICE_UNAVAILABLE, "ServiceUnavailableException")
-        }
+        | Kind::SignatureMismatch => (
+            FORBIDDEN,
+            "InvalidSignatureException",
+            "SignatureDoesNotMatch",
+        ),
+        Kind::UnknownKey | Kind::SessionToken => (
+            FORBIDDEN,
+            "UnrecognizedClientException",
+            "InvalidClientTokenId",
+        ),
+        Kind::ExpiredKey => (FORBIDDEN, "ExpiredTokenException", "ExpiredToken"),
+        Kind::Target | Kind::BodyRead => (BAD_REQUEST, "BadRequestException", "ValidationError"),
+        Kind::BodyTooLarge => (
+            PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLargeException",
+            "RequestEntityTooLarge",
+        ),
+        Kind::LookupFailed | Kind::BudgetExhausted => (
+            SERVICE_UNAVAILABLE,
+            "ServiceUnavailableException",
+            "ServiceUnavailable",
+        ),
     }
 }
 
@@ -151,32 +177,6 @@ fn xml_message(kind: Kind, presigned: bool) -> &'static str {
     }
 }
 
-/// Codes of the query protocol: IAM API Reference, "Common Errors", and "Troubleshoot Signature Version 4 requests" in
-/// the IAM User Guide.
-fn query_code(kind: Kind) -> (StatusCode, &'static str) {
-    match kind {
-        Kind::MissingAuthentication => (FORBIDDEN, "MissingAuthenticationToken"),
-        Kind::MultipleAuthentications
-        | Kind::UnsupportedAlgorithm
-        | Kind::Malformed
-        | Kind::Date => (FORBIDDEN, "IncompleteSignature"),
-        Kind::Scope
-        | Kind::Expired
-        | Kind::NotYetValid
-        | Kind::HeaderNotSigned
-        | Kind::SignedHeaderMissing
-        | Kind::PayloadHash
-        | Kind::PayloadKind
-        | Kind::PayloadMismatch
-        | Kind::SignatureMismatch => (FORBIDDEN, "SignatureDoesNotMatch"),
-        Kind::UnknownKey | Kind::SessionToken => (FORBIDDEN, "InvalidClientTokenId"),
-        Kind::ExpiredKey => (FORBIDDEN, "ExpiredToken"),
-        Kind::Target | Kind::BodyRead => (BAD_REQUEST, "ValidationError"),
-        Kind::BodyTooLarge => (PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
-        Kind::LookupFailed | Kind::BudgetExhausted => (SERVICE_UNAVAILABLE, "ServiceUnavailable"),
-    }
-}
-
 /// Codes and messages of the Amazon EC2 API Reference, "Error codes", that differ from those of other services.
 fn ec2_error(kind: Kind) -> Option<(StatusCode, &'static str, &'static str)> {
     match kind {
@@ -213,16 +213,19 @@ fn public_error(
         ) => rejection.to_string().into(),
         _ => json_message(kind, presigned).into(),
     };
-    let (status, code) = match format {
-        ErrorFormat::Json | ErrorFormat::Cbor | ErrorFormat::Plain => json_code(kind),
-        ErrorFormat::Xml => xml_code(kind, presigned),
-        ErrorFormat::Query => query_code(kind),
-        ErrorFormat::Ec2 => match ec2_error(kind) {
-            Some((status, code, text)) => return (status, code, text.into()),
-            None => query_code(kind),
-        },
-    };
-    (status, code, message)
+    let (status, json, query) = json_and_query_codes(kind);
+    match format {
+        ErrorFormat::Json | ErrorFormat::Cbor | ErrorFormat::Plain => (status, json, message),
+        ErrorFormat::Xml => {
+            let (s3_status, code) = xml_code(kind, presigned);
+            (s3_status, code, message)
+        }
+        ErrorFormat::Query => (status, query, message),
+        ErrorFormat::Ec2 => ec2_error(kind).map_or((status, query, message), |own| {
+            let (ec2_status, code, text) = own;
+            (ec2_status, code, text.into())
+        }),
+    }
 }
 
 /// Names the region as S3 does: boto3 and s3cmd sign again for it.
